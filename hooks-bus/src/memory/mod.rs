@@ -1,0 +1,339 @@
+//! Events in this process: queued per hook, each held once and shared.
+
+mod plan;
+mod room;
+mod subscriber;
+
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use hooks_core::{BlockGuard, Bus, BusError, Bytes, Envelope, HookId, Position, Reader, Settler, Subscription};
+use parking_lot::{Mutex, RwLock};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::index::{Index, Slot};
+use plan::{Plan, Target};
+use room::{Amount, Claim, Room};
+use subscriber::{Held, MemoryReader, Subscriber};
+
+/// Settings of the memory bus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemoryConfig {
+    /// Most bytes of events that this process holds, for all hooks together. At the limit the hook that
+    /// holds most gives way by its own overflow policy.
+    pub max_memory: Bytes,
+}
+
+impl Default for MemoryConfig {
+    fn default() -> Self {
+        Self { max_memory: Bytes(256 << 20) }
+    }
+}
+
+/// The bus that keeps events in this process.
+///
+/// Accepted means queued for every hook whose filter matches. What a hook may hold is bounded by its
+/// [`QueueLimits`](hooks_core::QueueLimits), and what all hold together by [`MemoryConfig::max_memory`];
+/// an event that many hooks wait for is held, and counted, once.
+///
+/// A slice with more events or bytes than a blocking hook may hold is accepted piece by piece: a call
+/// that is dropped, or that the bus is closed under, may then have published the first pieces. Any other
+/// slice is accepted as a whole or not at all.
+#[derive(Debug, Clone)]
+pub struct MemoryBus(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    log: Uuid,
+    memory: Arc<Room>,
+    index: RwLock<Index<Arc<Subscriber>>>,
+    hooks: Mutex<HashMap<HookId, (Slot, Arc<Subscriber>)>>,
+    /// Position of the next event. Held while events are handed out, so that all hooks see one order.
+    next: Mutex<u64>,
+    closed: AtomicBool,
+    closing: watch::Sender<bool>,
+}
+
+impl Default for MemoryBus {
+    fn default() -> Self {
+        Self::new(&MemoryConfig::default())
+    }
+}
+
+impl MemoryBus {
+    /// An empty bus.
+    pub fn new(config: &MemoryConfig) -> Self {
+        let limit = Amount { events: usize::MAX, bytes: config.max_memory.get() };
+        Self(Arc::new(Inner {
+            log: Uuid::now_v7(),
+            memory: Room::new(limit),
+            index: RwLock::new(Index::new()),
+            hooks: Mutex::default(),
+            next: Mutex::new(0),
+            closed: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
+        }))
+    }
+
+    /// Bytes of memory that events held for hooks take now, blocks counted once and whole.
+    pub fn memory_used(&self) -> usize {
+        self.0.memory.used().bytes
+    }
+}
+
+#[async_trait]
+impl Bus for MemoryBus {
+    fn log_id(&self) -> Uuid {
+        self.0.log
+    }
+
+    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
+        let mut rest = events;
+        let mut ahead = rest.len();
+        while !rest.is_empty() {
+            let next = &rest[..ahead.min(rest.len())];
+            let plan = Plan::new(&self.0.index.read(), next);
+            let count = piece(&plan, next);
+            let plan = if count == next.len() { Some(plan) } else { None };
+            let (now, later) = rest.split_at(count);
+            self.0.publish(now, plan).await?;
+            rest = later;
+            // Looking at all that is left for each piece would take time squared.
+            ahead = count.saturating_mul(2);
+        }
+        if self.0.is_closed() && events.is_empty() { Err(BusError::Closed) } else { Ok(()) }
+    }
+
+    async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
+        if self.0.is_closed() && !self.0.hooks.lock().contains_key(&subscription.hook) {
+            return Err(BusError::Closed);
+        }
+        let ledger = subscription.ledger.clone();
+        let subscriber = self.0.subscriber(&subscription);
+        let number = subscriber.take_over(&ledger);
+        let reader = MemoryReader { bus: self.0.clone(), subscriber: subscriber.clone(), number, closed: false };
+        Ok((Box::new(reader), Settler::new(subscriber, ledger, false)))
+    }
+
+    async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
+        if let Some((slot, subscriber)) = self.0.hooks.lock().remove(hook) {
+            self.0.index.write().remove(slot);
+            subscriber.remove();
+        }
+        Ok(())
+    }
+
+    async fn close(&self) {
+        {
+            let _order = self.0.next.lock();
+            self.0.closed.store(true, Ordering::Release);
+        }
+        self.0.closing.send_replace(true);
+        self.0.index.read().values().for_each(|subscriber| subscriber.wake());
+    }
+}
+
+impl Inner {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    fn subscriber(&self, subscription: &Subscription) -> Arc<Subscriber> {
+        let mut hooks = self.hooks.lock();
+        if let Some((_, subscriber)) = hooks.get(&subscription.hook).cloned() {
+            drop(hooks);
+            self.reroute(subscription);
+            subscriber.reconfigure(subscription);
+            return subscriber;
+        }
+        let subscriber = Arc::new(Subscriber::new(subscription));
+        let slot = self.index.write().insert(subscription.filter.clone(), subscriber.clone());
+        hooks.insert(subscription.hook.clone(), (slot, subscriber.clone()));
+        subscriber
+    }
+
+    /// Routes events to a hook by another filter.
+    fn reroute(&self, subscription: &Subscription) {
+        if let Some((slot, subscriber)) = self.hooks.lock().get_mut(&subscription.hook) {
+            let mut index = self.index.write();
+            index.remove(*slot);
+            *slot = index.insert(subscription.filter.clone(), subscriber.clone());
+        }
+    }
+
+    /// Publishes a slice as a whole, once there is room for it everywhere.
+    async fn publish(&self, events: &[Envelope], plan: Option<Plan>) -> Result<(), BusError> {
+        let mut closing = self.closing.subscribe();
+        let mut ready = plan;
+        loop {
+            let plan = ready.take().unwrap_or_else(|| Plan::new(&self.index.read(), events));
+            let claims = tokio::select! {
+                biased;
+                claims = self.claim(&plan, events) => claims,
+                _ = closing.wait_for(|closing| *closing) => return Err(BusError::Closed),
+            };
+            let mut next = self.next.lock();
+            if self.is_closed() {
+                return Err(BusError::Closed);
+            }
+            // Somebody subscribed, left or changed a filter meanwhile: unless the targets are the same,
+            // start again with those that there are now.
+            let index = self.index.read();
+            if index.version() != plan.version && !Plan::new(&index, events).has_targets_of(&plan) {
+                continue;
+            }
+            drop(index);
+            match claims {
+                Some((claims, memory)) => hand_out(&mut next, events, plan, claims, &memory),
+                None => plan.targets.iter().for_each(|target| target.subscriber.turn_away(target.events.len())),
+            }
+            return Ok(());
+        }
+    }
+
+    /// Room at every hook that makes publishers wait, always in the order of slots, then memory. `None`
+    /// when there is no memory and none of the hooks waits for any.
+    async fn claim(&self, plan: &Plan, events: &[Envelope]) -> Option<(Vec<Option<Claim>>, Vec<BlockGuard>)> {
+        let mut claims = Vec::with_capacity(plan.targets.len());
+        for target in &plan.targets {
+            claims.push(if target.subscriber.blocks() { Some(claim_room(target).await) } else { None });
+        }
+        let must_wait = claims.iter().any(Option::is_some);
+        let memory = if plan.targets.is_empty() { Vec::new() } else { self.claim_memory(events, must_wait).await? };
+        Some((claims, memory))
+    }
+
+    /// The claim on the memory of each event. `None` when there is none to be had without waiting.
+    async fn claim_memory(&self, events: &[Envelope], must_wait: bool) -> Option<Vec<BlockGuard>> {
+        let new = blocks(events).filter(|block| !block[0].has_guard()).map(|block| block[0].block_bytes());
+        let need = Amount::bytes(new.sum());
+        let mut claim = match self.memory.try_claim(need) {
+            Some(claim) => claim,
+            None if need.bytes == 0 => self.memory.take(need),
+            None => self.claim_slowly(need, must_wait).await?,
+        };
+        let mut memory = Vec::with_capacity(events.len());
+        for block in blocks(events) {
+            let bytes = Amount::bytes(block[0].block_bytes());
+            // A block that another call held when this one looked may have been let go since.
+            let guard =
+                block[0].guard_block(|| Arc::new(claim.split(bytes).unwrap_or_else(|| self.memory.take(bytes))));
+            memory.extend(std::iter::repeat_n(guard, block.len()));
+        }
+        Some(memory)
+    }
+
+    async fn claim_slowly(&self, need: Amount, must_wait: bool) -> Option<Claim> {
+        let claim = self.memory.claim(need);
+        tokio::pin!(claim);
+        // From here on it waits, so that whoever gives way sees it.
+        if let Some(claim) = at_once(&mut claim).await {
+            return Some(claim);
+        }
+        if matches!(self.relieve(), Relief::None) && !must_wait {
+            return at_once(claim).await;
+        }
+        // Whoever waits for its batch to fill sends it now.
+        self.index.read().values().for_each(|subscriber| subscriber.press());
+        Some(claim.await)
+    }
+
+    /// A hook may give way that would not before.
+    fn give_way(&self) {
+        if self.memory.is_wanted() {
+            self.relieve();
+        }
+    }
+
+    /// Makes disabled hooks, then those that hold most, drop their oldest events until nobody waits for memory.
+    fn relieve(&self) -> Relief {
+        let holders: Vec<Arc<Subscriber>> = self.index.read().values().cloned().collect();
+        // Disabled hooks give way first.
+        let rank = |at: usize| (!holders[at].is_enabled(), holders[at].room.used().bytes, at);
+        let mut by_size: BinaryHeap<(bool, usize, usize)> =
+            (0..holders.len()).map(rank).filter(|(_, bytes, _)| *bytes > 0).collect();
+        while self.memory.is_wanted() {
+            let Some((_, _, at)) = by_size.pop() else { return Relief::None };
+            if holders[at].blocks() {
+                return Relief::Blocked;
+            }
+            if holders[at].drop_oldest() {
+                by_size.push(rank(at));
+            }
+        }
+        Relief::Done
+    }
+}
+
+enum Relief {
+    /// Nobody waits now.
+    Done,
+    /// The hook that holds most makes publishers wait.
+    Blocked,
+    /// All that is left is on its way out.
+    None,
+}
+
+async fn claim_room(target: &Target) -> Claim {
+    let room = &target.subscriber.room;
+    if let Some(claim) = room.try_claim(target.size) {
+        return claim;
+    }
+    let claim = room.claim(target.size);
+    tokio::pin!(claim);
+    if let Some(claim) = at_once(&mut claim).await {
+        return claim;
+    }
+    target.subscriber.press();
+    claim.await
+}
+
+/// What a future gives without waiting.
+async fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = std::future::ready(()) => None,
+    }
+}
+
+/// Gives each target its events. The order of publishing is fixed here, under the lock of `next`.
+fn hand_out(next: &mut u64, events: &[Envelope], plan: Plan, claims: Vec<Option<Claim>>, memory: &[BlockGuard]) {
+    let first = *next;
+    *next += events.len() as u64;
+    for (target, claim) in plan.targets.into_iter().zip(claims) {
+        let held = |at: &u32| {
+            let index = *at as usize;
+            let held = Held { envelope: events[index].clone(), memory: memory[index].clone() };
+            (Position(first + u64::from(*at)), held)
+        };
+        target.subscriber.push(target.events.iter().map(held), claim, target.size);
+    }
+}
+
+/// How many events go together: as many as the smallest blocking target can hold at once.
+fn piece(plan: &Plan, events: &[Envelope]) -> usize {
+    let limits =
+        plan.targets.iter().filter(|target| target.subscriber.blocks()).map(|target| target.subscriber.room.limit());
+    let Some(limit) = limits.reduce(|a, b| Amount { events: a.events.min(b.events), bytes: a.bytes.min(b.bytes) })
+    else {
+        return events.len();
+    };
+    let mut bytes = 0;
+    let fits = |event: &&Envelope| {
+        bytes += event.len();
+        bytes <= limit.bytes
+    };
+    events.iter().take(limit.events).take_while(fits).count().max(1)
+}
+
+/// The events of each block of memory.
+fn blocks(events: &[Envelope]) -> impl Iterator<Item = &[Envelope]> {
+    events.chunk_by(|a, b| a.shares_block(b))
+}

@@ -1,0 +1,112 @@
+//! Which subscriber receives which events of a slice.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hooks_core::Envelope;
+
+use super::room::Amount;
+use super::subscriber::{Subscriber, size_of_one};
+use crate::index::{Index, Route, Slot};
+
+/// One subscriber and the events of the slice that it receives.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) slot: Slot,
+    pub(super) subscriber: Arc<Subscriber>,
+    /// Rising indices into the slice.
+    pub(super) events: Vec<u32>,
+    pub(super) size: Amount,
+}
+
+/// All targets of a slice, by slot, and the version of the index they were found in.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) targets: Vec<Target>,
+    pub(super) version: u64,
+}
+
+impl Plan {
+    pub(super) fn new(index: &Index<Arc<Subscriber>>, events: &[Envelope]) -> Self {
+        let mut targets = Targets::default();
+        for (route, members) in by_route(index, events) {
+            for (slot, subscriber) in &route.all {
+                targets.at(*slot, subscriber).events.extend_from_slice(&members);
+            }
+            for (slot, subscriber, filter) in &route.some {
+                let matching = members.iter().filter(|at| filter.matches_subject(events[**at as usize].subject()));
+                targets.extend(*slot, subscriber, matching.copied());
+            }
+        }
+        for (at, event) in (0..).zip(events) {
+            for (slot, subscriber) in index.by_subject(event) {
+                targets.extend(slot, &subscriber, [at]);
+            }
+        }
+        Self { targets: targets.finish(events), version: index.version() }
+    }
+
+    /// Whether the same events go to the same subscribers.
+    pub(super) fn has_targets_of(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Target, &Target)| Arc::ptr_eq(&a.subscriber, &b.subscriber) && a.events == b.events;
+        self.targets.len() == other.targets.len() && self.targets.iter().zip(&other.targets).all(same)
+    }
+}
+
+/// A route and the events that take it.
+type Group = (Arc<Route<Arc<Subscriber>>>, Vec<u32>);
+
+/// The events of the slice, grouped by what their type leads to.
+fn by_route(index: &Index<Arc<Subscriber>>, events: &[Envelope]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    let mut last: Option<(&str, usize)> = None;
+    for (at, event) in (0..).zip(events) {
+        let event_type = event.event_type();
+        let group = match last {
+            Some((same, group)) if same == event_type => group,
+            _ => *known.entry(event_type).or_insert_with(|| {
+                groups.push((index.route(event_type), Vec::new()));
+                groups.len() - 1
+            }),
+        };
+        last = Some((event_type, group));
+        groups[group].1.push(at);
+    }
+    groups
+}
+
+#[derive(Default)]
+struct Targets {
+    list: Vec<Target>,
+    by_slot: HashMap<Slot, usize>,
+}
+
+impl Targets {
+    fn at(&mut self, slot: Slot, subscriber: &Arc<Subscriber>) -> &mut Target {
+        let list = &mut self.list;
+        let at = *self.by_slot.entry(slot).or_insert_with(|| {
+            list.push(Target { slot, subscriber: subscriber.clone(), events: Vec::new(), size: Amount::default() });
+            list.len() - 1
+        });
+        &mut self.list[at]
+    }
+
+    fn extend(&mut self, slot: Slot, subscriber: &Arc<Subscriber>, events: impl IntoIterator<Item = u32>) {
+        let mut events = events.into_iter().peekable();
+        if events.peek().is_some() {
+            self.at(slot, subscriber).events.extend(events);
+        }
+    }
+
+    fn finish(mut self, events: &[Envelope]) -> Vec<Target> {
+        for target in &mut self.list {
+            target.events.sort_unstable();
+            for at in &target.events {
+                target.size.add(size_of_one(&events[*at as usize]));
+            }
+        }
+        self.list.sort_unstable_by_key(|target| target.slot);
+        self.list
+    }
+}

@@ -1,0 +1,72 @@
+//! Black-box tests of the buses, through the traits that the dispatcher uses.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod memory;
+mod model;
+
+use std::sync::Arc;
+
+use hooks_bus::MemoryBus;
+use hooks_core::{
+    Bus, Bytes, Delivery, Envelope, Filter, HookId, Ledger, Overflow, QueueLimits, Read, Reader, Settler, SliceBuilder,
+    Subscription,
+};
+
+/// One hook's end of a bus.
+struct End {
+    reader: Box<dyn Reader>,
+    settler: Settler,
+    ledger: Arc<Ledger>,
+}
+
+impl End {
+    async fn new(bus: &MemoryBus, hook: &str, filter: Filter, queue: QueueLimits) -> Self {
+        let ledger = Arc::new(Ledger::default());
+        let (reader, settler) = bus.subscribe(subscription(hook, filter, queue, &ledger)).await.unwrap();
+        Self { reader, settler, ledger }
+    }
+
+    /// Reads what is there, without waiting.
+    async fn read(&mut self, max: usize) -> Vec<Delivery> {
+        let mut read = Vec::new();
+        self.reader.close();
+        while read.len() < max {
+            match self.reader.next(max - read.len(), &mut read).await.unwrap() {
+                Read::Events(_) | Read::Flush => {}
+                Read::Dry | Read::Lost => break,
+            }
+        }
+        read
+    }
+
+    fn settle(&self, deliveries: &[Delivery]) {
+        let positions: Vec<_> = deliveries.iter().map(|delivery| delivery.position).collect();
+        self.settler.settle(&positions, hooks_core::Outcome::Delivered);
+    }
+}
+
+fn subscription(hook: &str, filter: Filter, queue: QueueLimits, ledger: &Arc<Ledger>) -> Subscription {
+    Subscription { hook: HookId::new(hook).unwrap(), filter: Arc::new(filter), queue, ledger: ledger.clone() }
+}
+
+fn queue(max_events: usize, max_bytes: u64, overflow: Overflow) -> QueueLimits {
+    QueueLimits { max_events: max_events.try_into().unwrap(), max_bytes: Bytes(max_bytes), overflow }
+}
+
+fn numbers(deliveries: &[Delivery]) -> Vec<usize> {
+    deliveries.iter().map(|delivery| delivery.envelope.id().parse().unwrap()).collect()
+}
+
+/// Events named by their numbers, in one block, each with this much data.
+fn slice(range: std::ops::Range<usize>, data: usize) -> Vec<Envelope> {
+    let mut slice = SliceBuilder::new("/test");
+    for number in range {
+        let json = format!(
+            r#"{{"specversion":"1.0","id":"{number}","source":"/test","type":"test.{}","time":"2026-11-23T10:00:00Z","data":"{}"}}"#,
+            number % 3,
+            "x".repeat(data)
+        );
+        slice.push_json(json.as_bytes()).unwrap();
+    }
+    slice.finish()
+}

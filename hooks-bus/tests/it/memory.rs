@@ -1,0 +1,163 @@
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use hooks_bus::{MemoryBus, MemoryConfig};
+use hooks_core::{Bus, Bytes, DropReason, Filter, Overflow, QueueLimits};
+
+use crate::{End, numbers, queue, slice};
+
+fn bus(max_memory: u64) -> MemoryBus {
+    MemoryBus::new(&MemoryConfig { max_memory: Bytes(max_memory) })
+}
+
+#[tokio::test]
+async fn an_event_is_held_once_however_many_hooks_wait_for_it() {
+    let bus = bus(1 << 30);
+    let mut ends = Vec::new();
+    for hook in 0..100 {
+        ends.push(End::new(&bus, &format!("h{hook}"), Filter::all(), QueueLimits::default()).await);
+    }
+    let events = slice(0..10, 10_000);
+    let held = events[0].block_bytes();
+    bus.publish(&events).await.unwrap();
+    drop(events);
+    assert_eq!(bus.memory_used(), held);
+    for end in &mut ends {
+        let read = end.read(10).await;
+        end.settle(&read);
+    }
+    assert_eq!(bus.memory_used(), 0);
+}
+
+#[tokio::test]
+async fn what_nobody_wants_is_not_held() {
+    let bus = bus(1 << 20);
+    let _end = End::new(&bus, "a", Filter::types(["other"]), QueueLimits::default()).await;
+    bus.publish(&slice(0..10, 100)).await.unwrap();
+    assert_eq!(bus.memory_used(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bound_in_bytes_holds_too() {
+    let bus = bus(1 << 30);
+    let mut end = End::new(&bus, "a", Filter::all(), queue(1_000, 10_000, Overflow::DropOldest)).await;
+    bus.publish(&slice(0..100, 900)).await.unwrap();
+    let read = end.read(1_000).await;
+    assert!(read.iter().map(|delivery| delivery.envelope.len()).sum::<usize>() <= 10_000);
+    assert_eq!(numbers(&read), (100 - read.len()..100).collect::<Vec<_>>());
+    assert_eq!(end.ledger.counts().dropped_for(DropReason::Overflow), 100 - read.len() as u64);
+    end.settle(&read);
+    // One event alone may be larger.
+    bus.publish(&slice(200..201, 50_000)).await.unwrap();
+    assert_eq!(end.read(10).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_memory_limit_the_hook_that_holds_most_gives_way() {
+    let bus = bus(100_000);
+    let mut greedy = End::new(&bus, "greedy", Filter::all(), queue(10_000, 1 << 30, Overflow::DropOldest)).await;
+    let mut modest =
+        End::new(&bus, "modest", Filter::types(["test.0"]), queue(10_000, 1 << 30, Overflow::DropOldest)).await;
+    for number in 0..300 {
+        bus.publish(&slice(number..number + 1, 800)).await.unwrap();
+        assert!(bus.memory_used() <= 100_000, "{} bytes", bus.memory_used());
+        if number % 3 == 0 {
+            let read = modest.read(1).await;
+            modest.settle(&read);
+        }
+    }
+    assert_eq!(modest.ledger.counts().dropped(), 0);
+    assert_eq!(modest.ledger.counts().delivered, 100);
+    let counts = greedy.ledger.counts();
+    assert!(counts.dropped() > 150 && counts.balances(), "{counts}");
+    let left = greedy.read(1_000).await;
+    assert_eq!(numbers(&left), (300 - left.len()..300).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_memory_limit_a_blocking_hook_makes_publishers_wait() {
+    let bus = bus(20_000);
+    let mut end = End::new(&bus, "a", Filter::all(), queue(10_000, 1 << 30, Overflow::Block)).await;
+    bus.publish(&slice(0..10, 900)).await.unwrap();
+    let more = slice(10..20, 900);
+    let mut waiting = Box::pin(bus.publish(&more));
+    assert!((&mut waiting).now_or_never().is_none());
+    let read = end.read(10).await;
+    end.settle(&read);
+    drop(read);
+    waiting.await.unwrap();
+    assert_eq!(numbers(&end.read(100).await), (10..20).collect::<Vec<_>>());
+    assert_eq!(end.ledger.counts().dropped(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_all_on_their_way_out_turn_new_ones_away() {
+    let bus = bus(10_000);
+    let mut end = End::new(&bus, "a", Filter::all(), queue(10_000, 1 << 30, Overflow::DropOldest)).await;
+    bus.publish(&slice(0..8, 900)).await.unwrap();
+    let read = end.read(8).await;
+    bus.publish(&slice(8..16, 900)).await.unwrap();
+    assert_eq!(end.ledger.counts().dropped(), 8, "never out of the frozen batch, never above the limit");
+    assert!(bus.memory_used() <= 10_000);
+    end.settle(&read);
+    assert!(end.ledger.counts().balances());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_makes_publishers_wait_delays_only_its_own_events() {
+    let bus = bus(1 << 30);
+    let mut full = End::new(&bus, "full", Filter::types(["test.0"]), queue(1, 1 << 20, Overflow::Block)).await;
+    let mut free = End::new(&bus, "free", Filter::types(["test.1"]), queue(100, 1 << 20, Overflow::Block)).await;
+    bus.publish(&slice(0..1, 1)).await.unwrap();
+    let stuck = slice(3..4, 1);
+    let mut waiting = Box::pin(bus.publish(&stuck));
+    assert!((&mut waiting).now_or_never().is_none());
+    bus.publish(&slice(1..2, 1)).await.unwrap();
+    assert_eq!(free.read(10).await.len(), 1);
+    let read = full.read(1).await;
+    full.settle(&read);
+    waiting.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_gives_up_has_published_nothing() {
+    let bus = bus(1 << 30);
+    let mut end = End::new(&bus, "a", Filter::all(), queue(4, 1 << 20, Overflow::Block)).await;
+    bus.publish(&slice(0..3, 1)).await.unwrap();
+    let gives_up = tokio::time::timeout(Duration::from_secs(1), bus.publish(&slice(3..6, 1))).await;
+    assert!(gives_up.is_err());
+    let read = end.read(10).await;
+    assert_eq!(numbers(&read), [0, 1, 2]);
+    end.settle(&read);
+    bus.publish(&slice(6..10, 1)).await.unwrap();
+    assert_eq!(numbers(&end.read(10).await), [6, 7, 8, 9]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn removing_a_hook_frees_what_it_held_and_whoever_waited() {
+    let bus = bus(1 << 30);
+    let end = End::new(&bus, "a", Filter::all(), queue(2, 1 << 20, Overflow::Block)).await;
+    bus.publish(&slice(0..2, 1)).await.unwrap();
+    let more = slice(2..4, 1);
+    let mut waiting = Box::pin(bus.publish(&more));
+    assert!((&mut waiting).now_or_never().is_none());
+    bus.unsubscribe(&hooks_core::HookId::new("a").unwrap()).await.unwrap();
+    waiting.await.unwrap();
+    drop(more);
+    let counts = end.ledger.counts();
+    assert_eq!((counts.dropped_for(DropReason::Removed), counts.in_hand, bus.memory_used()), (2, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_subscribes_again_reads_again_what_was_not_settled() {
+    let bus = bus(1 << 30);
+    let mut first = End::new(&bus, "a", Filter::all(), QueueLimits::default()).await;
+    bus.publish(&slice(0..6, 1)).await.unwrap();
+    let read = first.read(4).await;
+    first.settle(&read[1..2]);
+    let subscription = crate::subscription("a", Filter::all(), QueueLimits::default(), &first.ledger);
+    let (reader, settler) = bus.subscribe(subscription).await.unwrap();
+    let mut second = End { reader, settler, ledger: first.ledger.clone() };
+    assert_eq!(numbers(&second.read(10).await), [0, 2, 3, 4, 5]);
+    assert!(matches!(first.reader.next(1, &mut Vec::new()).await, Ok(hooks_core::Read::Lost)));
+}

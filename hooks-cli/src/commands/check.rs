@@ -1,0 +1,58 @@
+//! `hooks check`.
+
+use std::fmt::Write as _;
+
+use hooks_core::{Filter, Pattern};
+
+use super::print;
+use crate::args::CheckArgs;
+use crate::config::{self, Config};
+use crate::exit::Exit;
+
+pub(crate) fn run(args: &CheckArgs) -> Exit {
+    let Some(file) = &args.config else {
+        print(&format!("{:#}\n", config::schema()));
+        return Exit::Done;
+    };
+    match config::load(file) {
+        Ok(config) => {
+            print(&summary(&config));
+            Exit::Done
+        }
+        Err(problems) => {
+            eprintln!("{problems}");
+            Exit::Config
+        }
+    }
+}
+
+fn summary(config: &Config) -> String {
+    let count = config.hooks.len();
+    let mut text = format!("{} is fine: {count} {}\n", config.file, if count == 1 { "hook" } else { "hooks" });
+    let width = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
+    let hooks = || config.hooks.iter().map(|hook| &hook.hook);
+    let ids = width(&mut hooks().map(|hook| hook.id.as_str().len()));
+    let kinds = width(&mut hooks().map(|hook| hook.sink.kind().len()));
+    for hook in hooks() {
+        let off = if hook.enabled { "" } else { " (disabled)" };
+        let _ =
+            writeln!(text, "  {:ids$}  {:kinds$}  {}{off}", hook.id.as_str(), hook.sink.kind(), wanted(&hook.filter));
+    }
+    text
+}
+
+/// Which events, in words.
+fn wanted(filter: &Filter) -> String {
+    let list = |patterns: &[Pattern]| patterns.iter().map(Pattern::as_str).collect::<Vec<_>>().join(", ");
+    let parts = [
+        ("types", &filter.types),
+        ("no types", &filter.types_except),
+        ("subjects", &filter.subjects),
+        ("no subjects", &filter.subjects_except),
+    ];
+    let set: Vec<_> = parts.iter().filter(|(_, patterns)| !patterns.is_empty()).collect();
+    if set.is_empty() {
+        return "every event".to_owned();
+    }
+    set.iter().map(|(name, patterns)| format!("{name} {}", list(patterns))).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,297 @@
+//! `hooks pipe`.
+
+use std::future::pending;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hooks_bus::MemoryBus;
+use hooks_core::{BoxError, Bus, Dispatcher, Envelope, Hook, HookStatus, Overflow};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::{chain, runtime};
+use crate::args::PipeArgs;
+use crate::config::{self, BusConfig, Config, Problem, Problems};
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::ndjson::{Intake, Taken};
+use crate::outcome::{Tally, count, shortfalls, table};
+use crate::stdin;
+
+pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
+    let config = config::load(&args.config).and_then(ready);
+    let config = match config {
+        Ok(config) => config,
+        Err(problems) => {
+            console.say(problems);
+            return Exit::Config;
+        }
+    };
+    let ended = runtime().map_err(BoxError::from).and_then(|runtime| {
+        let ended = runtime.block_on(pipe(config, args.timeout.map(|timeout| timeout.0), console));
+        // Whatever still runs has been counted as left behind.
+        runtime.shutdown_background();
+        ended
+    });
+    ended.unwrap_or_else(|error| {
+        console.say(chain(&*error));
+        Exit::Undelivered
+    })
+}
+
+/// What a pipe asks of a config beyond what makes sense in general: nothing is dropped for lack of room.
+fn ready(mut config: Config) -> Result<Config, Problems> {
+    let mut list = Vec::new();
+    for hook in &mut config.hooks {
+        match hook.overflow {
+            None => hook.hook.queue.overflow = Overflow::Block,
+            Some(place) if hook.hook.queue.overflow == Overflow::DropOldest => list.push(Problem::new(
+                Some(place),
+                format!(
+                    "hook `{}`: queue.overflow: `hooks pipe` drops nothing: leave this out, or set it to \"block\"",
+                    hook.hook.id
+                ),
+            )),
+            Some(_) => {}
+        }
+    }
+    if config.hooks.iter().all(|hook| !hook.hook.enabled) {
+        list.push(Problem::new(None, "every hook is disabled, so nothing would be delivered"));
+    }
+    if list.is_empty() { Ok(config) } else { Err(Problems { file: config.file, list }) }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Everything that was read is settled, or can't be.
+    Drained,
+    TimedOut(Duration),
+    /// By a second signal.
+    Interrupted,
+}
+
+/// Why reading ends before the input does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stop {
+    Signal(&'static str),
+    Disabled(String),
+}
+
+async fn pipe(config: Config, timeout: Option<Duration>, console: &Console) -> Result<Exit, BoxError> {
+    let mut signals = Signals::new()?;
+    let started = Instant::now();
+    let BusConfig::Memory(memory) = &config.bus;
+    let bus = Arc::new(MemoryBus::new(memory));
+    let dispatcher = Dispatcher::new(bus.clone());
+    subscribe(&dispatcher, config.hooks.into_iter().map(|hook| hook.hook), console).await?;
+    let (stop, stopped) = watch::channel(None);
+    let run = Run { bus, dispatcher, console, tally: Mutex::default() };
+    let intake = Intake::new(config.events.source, config.events.max_bytes.get());
+    let chunks = stdin::chunks(io::stdin())?;
+    let mut failed = None;
+    let work = async {
+        failed = run.feed(chunks, intake, stopped).await.err();
+        run.dispatcher.shutdown(None).await;
+    };
+    let end = tokio::select! {
+        biased;
+        () = signals.watch(&stop, console) => End::Interrupted,
+        timeout = expired(timeout) => End::TimedOut(timeout),
+        () = run.watch_hooks(&stop) => End::Drained,
+        () = run.show() => End::Drained,
+        () = work => End::Drained,
+    };
+    console.end_progress();
+    let stop = stop.borrow().clone();
+    Ok(run.conclude(end, stop, failed, started.elapsed()))
+}
+
+async fn subscribe(
+    dispatcher: &Dispatcher,
+    hooks: impl Iterator<Item = Hook>,
+    console: &Console,
+) -> Result<(), BoxError> {
+    for hook in hooks {
+        if hook.enabled {
+            dispatcher.add(hook).await?;
+        } else {
+            console.say(format!("hook `{}` is disabled and receives nothing", hook.id));
+        }
+    }
+    Ok(())
+}
+
+async fn expired(timeout: Option<Duration>) -> Duration {
+    match timeout {
+        Some(timeout) => {
+            tokio::time::sleep(timeout).await;
+            timeout
+        }
+        None => pending().await,
+    }
+}
+
+struct Run<'a> {
+    bus: Arc<MemoryBus>,
+    dispatcher: Dispatcher,
+    console: &'a Console,
+    tally: Mutex<Tally>,
+}
+
+/// How often progress is shown.
+const TICK: Duration = Duration::from_millis(100);
+
+impl Run<'_> {
+    /// Publishes what is read, as it comes, until the input ends or reading is stopped.
+    async fn feed(
+        &self,
+        mut chunks: mpsc::Receiver<io::Result<Vec<u8>>>,
+        mut intake: Intake,
+        mut stopped: watch::Receiver<Option<Stop>>,
+    ) -> Result<(), BoxError> {
+        let mut stopping = false;
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                _ = stopped.wait_for(Option::is_some), if !stopping => {
+                    // What was read is delivered; the rest stays where it is.
+                    stopping = true;
+                    chunks.close();
+                    continue;
+                }
+                chunk = chunks.recv() => chunk,
+            };
+            let Some(chunk) = chunk else { break };
+            intake.push(&chunk.map_err(|error| format!("stdin can't be read: {error}"))?);
+            self.publish(intake.take(), intake.lines()).await?;
+        }
+        if !stopping {
+            intake.finish();
+            self.publish(intake.take(), intake.lines()).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, taken: Taken, lines: u64) -> Result<(), BoxError> {
+        for malformed in &taken.malformed {
+            self.console.say(format_args!("line {}: {}", malformed.line, malformed.reason));
+        }
+        let events: &[Envelope] = &taken.events;
+        self.tally(|tally| {
+            tally.lines = lines;
+            tally.malformed += taken.malformed.len() as u64;
+            tally.waiting = events.len() as u64;
+        });
+        if !events.is_empty() {
+            self.bus.publish(events).await?;
+        }
+        self.tally(|tally| tally.events += std::mem::take(&mut tally.waiting));
+        Ok(())
+    }
+
+    fn tally<T>(&self, with: impl FnOnce(&mut Tally) -> T) -> T {
+        with(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Stops reading when a receiver wants nothing any more. Never returns.
+    async fn watch_hooks(&self, stop: &watch::Sender<Option<Stop>>) {
+        let hook = self.dispatcher.disabled().await;
+        stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert_with(|| Stop::Disabled(hook.to_string()));
+            first
+        });
+        pending().await
+    }
+
+    /// Shows progress on a terminal. Never returns.
+    async fn show(&self) {
+        if !self.console.start_progress() {
+            return pending().await;
+        }
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            ticks.tick().await;
+            let hooks = self.dispatcher.status();
+            let sum = |count: fn(&HookStatus) -> u64| hooks.iter().map(count).sum();
+            let tally = self.tally(|tally| *tally);
+            let failing = hooks.iter().filter(|hook| hook.last_error.is_some()).count() as u64;
+            let mut message = format!("{} read", count(tally.lines, "line"));
+            for (number, what) in [(tally.malformed, "malformed line"), (failing, "failing hook")] {
+                if number > 0 {
+                    message.push_str(&format!(", {}", count(number, what)));
+                }
+            }
+            self.console.progress(sum(|hook| hook.counts.delivered), sum(|hook| hook.counts.taken), message);
+        }
+    }
+
+    /// Says what became of everything.
+    fn conclude(&self, end: End, stop: Option<Stop>, failed: Option<BoxError>, took: Duration) -> Exit {
+        let hooks = self.dispatcher.status();
+        let tally = self.tally(|tally| *tally);
+        let say = |text: String| self.console.say(text);
+        match &stop {
+            Some(Stop::Signal(name)) => say(format!("stopped by {name} after line {}", tally.lines)),
+            Some(Stop::Disabled(hook)) => {
+                say(format!("stopped after line {}: hook `{hook}` was disabled by its receiver", tally.lines));
+            }
+            None => {}
+        }
+        let mut missing = Vec::new();
+        match end {
+            End::Drained => {}
+            End::Interrupted => missing.push("stopped at once by a second signal".to_owned()),
+            End::TimedOut(timeout) => missing.push(format!("timed out after {timeout:?}{}", waited_for(&hooks))),
+        }
+        missing.extend(failed.map(|error| chain(&*error)));
+        missing.extend(shortfalls(&tally, &hooks));
+        say(table(&hooks).trim_end().to_owned());
+        let Tally { lines, events, malformed, .. } = tally;
+        let (lines, events) = (count(lines, "line"), count(events, "event"));
+        say(format!("{lines} read: {events}, {malformed} malformed, in {:.1}s", took.as_secs_f64()));
+        for line in &missing {
+            say(format!("not everything was delivered: {line}"));
+        }
+        if missing.is_empty() { Exit::Done } else { Exit::Undelivered }
+    }
+}
+
+fn waited_for(hooks: &[HookStatus]) -> String {
+    let waited: Vec<_> =
+        hooks.iter().filter(|hook| hook.counts.in_hand > 0).map(|hook| format!("`{}`", hook.id)).collect();
+    match waited.as_slice() {
+        [] => ", waiting for more input".to_owned(),
+        [one] => format!(", waiting for hook {one}"),
+        many => format!(", waiting for hooks {}", many.join(", ")),
+    }
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+
+    /// The first signal ends reading; returns at the second.
+    async fn watch(&mut self, stop: &watch::Sender<Option<Stop>>, console: &Console) {
+        let name = self.next().await;
+        console.say(format!("{name}: reading no more, delivering what was read; once more to stop at once"));
+        stop.send_replace(Some(Stop::Signal(name)));
+        self.next().await;
+    }
+}

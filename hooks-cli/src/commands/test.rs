@@ -1,0 +1,82 @@
+//! `hooks test`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hooks_bus::MemoryBus;
+use hooks_core::{Answer, Dispatcher, Hook, TestError, TestReport};
+
+use super::{chain, print, runtime};
+use crate::args::TestArgs;
+use crate::config::{self, nearest};
+use crate::exit::Exit;
+
+pub(crate) fn run(args: &TestArgs) -> Exit {
+    let config = match config::load(&args.config) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Exit::Config;
+        }
+    };
+    let mut hooks: Vec<Hook> = config.hooks.into_iter().map(|hook| hook.hook).collect();
+    let Some(at) = hooks.iter().position(|hook| hook.id.as_str() == args.id) else {
+        eprintln!("{}", unknown(&args.id, &config.file, &hooks));
+        return Exit::Usage;
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("{error}");
+            return Exit::Undelivered;
+        }
+    };
+    runtime.block_on(test(hooks.swap_remove(at)))
+}
+
+async fn test(hook: Hook) -> Exit {
+    let id = hook.id.clone();
+    let dispatcher = Dispatcher::new(Arc::new(MemoryBus::default()));
+    if let Err(error) = dispatcher.add(hook).await {
+        eprintln!("{}", chain(&error));
+        return Exit::Undelivered;
+    }
+    let result = dispatcher.test(&id).await;
+    dispatcher.shutdown(Some(Duration::ZERO)).await;
+    match result {
+        Ok(TestReport { refused: None, answer, took, .. }) => {
+            print(&format!("hook `{id}`: delivered in {took:.1?}{}", said(&answer)));
+            Exit::Done
+        }
+        Ok(TestReport { refused: Some(reason), answer, took, .. }) => {
+            print(&format!("hook `{id}`: refused after {took:.1?}: {reason}{}", said(&answer)));
+            Exit::Undelivered
+        }
+        Err(TestError::Failed { error, took }) => {
+            let answer = error.answer.as_ref().map(detail).unwrap_or_default();
+            print(&format!("hook `{id}`: failed after {took:.1?}: {}\n{answer}", error.chain()));
+            Exit::Undelivered
+        }
+        Err(error) => {
+            eprintln!("{}", chain(&error));
+            Exit::Undelivered
+        }
+    }
+}
+
+fn said(answer: &Answer) -> String {
+    let summary = if answer.summary.is_empty() { String::new() } else { format!(": {}", answer.summary) };
+    format!("{summary}\n{}", detail(answer))
+}
+
+fn detail(answer: &Answer) -> String {
+    answer.detail.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+fn unknown(id: &str, file: &str, hooks: &[Hook]) -> String {
+    let ids: Vec<_> = hooks.iter().map(|hook| hook.id.as_str()).collect();
+    let near = nearest(id, ids.iter().copied());
+    let near =
+        near.map_or_else(|| "; its hooks: ".to_owned() + &ids.join(", "), |near| format!(", did you mean `{near}`?"));
+    format!("{file} has no hook `{id}`{near}")
+}

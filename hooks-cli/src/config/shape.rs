@@ -1,0 +1,98 @@
+//! What a sink's JSON Schema says about its table: which names there are, and which values are secret.
+
+use hooks_core::SinkPlugin;
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value as Json};
+
+/// A sink's JSON Schema, with what it refers to.
+pub(crate) struct Shape {
+    schema: Json,
+    definitions: Map<String, Json>,
+}
+
+/// References that lead to references end somewhere; a schema that goes round in circles does not.
+const LONGEST_CHAIN: usize = 16;
+
+impl Shape {
+    pub(crate) fn of(plugin: &SinkPlugin) -> Self {
+        let mut generator = SchemaGenerator::default();
+        let schema = plugin.schema(&mut generator).to_value();
+        Self { schema, definitions: generator.take_definitions(true) }
+    }
+
+    pub(crate) fn root(&self) -> &Json {
+        self.resolve(&self.schema)
+    }
+
+    pub(crate) fn definitions(&self) -> &Map<String, Json> {
+        &self.definitions
+    }
+
+    /// What a schema means: references are followed, and an optional value is that value.
+    pub(crate) fn resolve<'a>(&'a self, schema: &'a Json) -> &'a Json {
+        let mut schema = schema;
+        for _ in 0..LONGEST_CHAIN {
+            let next = match schema.get("$ref").and_then(Json::as_str) {
+                Some(reference) => {
+                    reference.strip_prefix("#/$defs/").and_then(|name| self.definitions.get(&decode(name)))
+                }
+                None => only_option(schema),
+            };
+            let Some(next) = next else { break };
+            schema = next;
+        }
+        schema
+    }
+
+    /// The names of a table and their schemas, where the schema lists them all.
+    pub(crate) fn closed<'a>(&'a self, schema: &'a Json) -> Option<&'a Map<String, Json>> {
+        let schema = self.resolve(schema);
+        let composed = ["oneOf", "anyOf", "allOf", "patternProperties"].iter().any(|word| schema.get(word).is_some());
+        let open = schema.get("additionalProperties").is_some_and(|more| *more != Json::Bool(false));
+        let properties = schema.get("properties").and_then(Json::as_object);
+        properties.filter(|_| !composed && !open)
+    }
+
+    /// The names that a table has to have.
+    pub(crate) fn required<'a>(&'a self, schema: &'a Json) -> Vec<&'a str> {
+        let required = self.resolve(schema).get("required").and_then(Json::as_array);
+        required.into_iter().flatten().filter_map(Json::as_str).collect()
+    }
+
+    /// Whether a value of this schema is or holds a secret.
+    pub(crate) fn is_secret(&self, schema: &Json) -> bool {
+        self.secret_within(schema, 0)
+    }
+
+    fn secret_within(&self, schema: &Json, depth: usize) -> bool {
+        if depth > LONGEST_CHAIN {
+            return true;
+        }
+        let schema = if schema.get("$ref").is_some() { self.resolve(schema) } else { schema };
+        match schema {
+            Json::Object(members) => {
+                members.get("writeOnly") == Some(&Json::Bool(true))
+                    || members.values().any(|member| self.secret_within(member, depth + 1))
+            }
+            Json::Array(members) => members.iter().any(|member| self.secret_within(member, depth + 1)),
+            _ => false,
+        }
+    }
+}
+
+fn only_option(schema: &Json) -> Option<&Json> {
+    let options = schema.get("anyOf").or_else(|| schema.get("allOf"))?.as_array()?;
+    let mut options = options.iter().filter(|option| option.get("type") != Some(&Json::from("null")));
+    options.next().filter(|_| options.next().is_none())
+}
+
+/// A name as it stands in a JSON pointer.
+fn decode(name: &str) -> String {
+    name.replace("~1", "/").replace("~0", "~")
+}
+
+/// The first paragraph of a documentation comment, on one line: what follows is for people who read code.
+pub(crate) fn summary(text: &str) -> String {
+    let first = text.split("\n\n").next().unwrap_or_default();
+    first.split_whitespace().collect::<Vec<_>>().join(" ")
+}

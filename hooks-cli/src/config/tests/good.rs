@@ -1,0 +1,98 @@
+//! Files that are right, and what they come to.
+
+use std::time::Duration;
+
+use hooks_core::{BatchLimits, Bytes, Envelope, Overflow, Span};
+
+use super::{in_hook, read};
+use crate::config::problem::Findings;
+use crate::config::{BusConfig, MemoryConfig, empty, hook};
+
+#[test]
+fn everything_that_can_be_set() {
+    let config = read(
+        r#"
+        [bus]
+        kind = "memory"
+        max_memory = "32MiB"
+        [events]
+        source = "/my/app"
+        max_bytes = "64KiB"
+        [defaults]
+        lanes = 2
+        types_except = ["b.*"]
+        [defaults.batch]
+        max_age = "3s"
+        [defaults.metadata]
+        env = "prod"
+        [[hooks]]
+        id = "first"
+        types = ["a.*", "b.?"]
+        subjects = ["s/*"]
+        subjects_except = ["s/x"]
+        metadata = { n = 1, yes = true }
+        batch = { max_events = 7 }
+        retry = { initial = "2s", max_elapsed = "1h" }
+        queue = { max_events = 50, max_bytes = "2MiB", overflow = "drop_oldest" }
+        enabled = false
+        sink = { kind = "stub", url = "${URL}", secret = "${TOKEN}", tls = { verify = true } }
+        [[hooks]]
+        id = "second"
+        lanes = 1
+        [hooks.sink]
+        kind = "lenient"
+        path = "${CONFIG_DIR}/out"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.events.source, "/my/app");
+    assert_eq!(config.events.max_bytes.0, 64 << 10);
+    assert_eq!(config.bus, BusConfig::Memory(MemoryConfig { max_memory: Bytes(32 << 20) }));
+    let [first, second] = config.hooks.as_slice() else { panic!("two hooks") };
+    assert_eq!(first.overflow, Some((23, 67)));
+    assert_eq!(second.overflow, None);
+    let (first, second) = (&first.hook, &second.hook);
+    assert_eq!((first.id.as_str(), first.lanes.get(), first.enabled), ("first", 2, false));
+    assert_eq!((second.id.as_str(), second.lanes.get(), second.enabled), ("second", 1, true));
+    assert!(first.filter.matches_type("a.b") && !first.filter.matches_type("b.c"));
+    assert!(first.filter.matches_subject(Some("s/y")) && !first.filter.matches_subject(Some("s/x")));
+    assert_eq!(first.queue.max_events.get(), 50);
+    assert_eq!(first.queue.overflow, Overflow::DropOldest);
+    assert_eq!(first.retry.initial.0, Duration::from_secs(2));
+    assert_eq!(first.retry.max_elapsed, Some(Span(Duration::from_secs(3600))));
+    assert_eq!(first.retry.max.0, Duration::from_secs(300));
+    // The hook's own, then the defaults, then what the sink wants.
+    assert_eq!((first.batch.max_events.get(), first.batch.max_age.0), (7, Duration::from_secs(3)));
+    assert_eq!((second.batch.max_events.get(), second.batch.max_age.0), (100, Duration::from_secs(3)));
+    let event = Envelope::from_json(
+        br#"{"type":"a.b","id":"1","source":"s","specversion":"1.0","time":"2026-11-23T10:00:00Z"}"#,
+    );
+    let line = first.metadata.apply(&event.unwrap()).into_owned();
+    assert!(line.starts_with(r#"{"env":"prod","n":1,"yes":true,"type""#), "{line}");
+}
+
+#[test]
+fn a_sinks_own_batch_limits_hold_where_none_are_set() {
+    let config = read(&in_hook("batch = { max_events = 9 }")).unwrap();
+    let expected = BatchLimits { max_events: 9.try_into().unwrap(), ..BatchLimits::immediate() };
+    assert_eq!(config.hooks[0].hook.batch, expected);
+    assert_eq!(read(&in_hook("")).unwrap().hooks[0].hook.batch, BatchLimits::immediate());
+}
+
+#[test]
+fn batch_limits_survive_being_overlaid() {
+    for limits in [
+        BatchLimits::default(),
+        BatchLimits::immediate(),
+        BatchLimits {
+            max_events: 1.try_into().unwrap(),
+            max_bytes: Bytes(1_000_001),
+            max_age: Span(Duration::new(86_461, 1)),
+        },
+    ] {
+        let mut node = empty();
+        let mut findings = Findings::default();
+        let settings = hook::settings("", &mut node, limits, &mut findings);
+        assert_eq!(settings.map(|settings| settings.batch), Some(limits));
+    }
+}

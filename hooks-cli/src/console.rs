@@ -1,0 +1,94 @@
+//! What people see on stderr: logs, messages, and on a terminal a progress bar that stays below them.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Stderr. Clones write to the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Console {
+    bar: ProgressBar,
+}
+
+impl Console {
+    /// Sets up logging at this level, or by these directives.
+    ///
+    /// # Errors
+    /// When that is no level and no list of directives.
+    pub(crate) fn with_logs(level: &str) -> Result<Self, String> {
+        let filter = filter(level)?;
+        let console = Self { bar: ProgressBar::hidden() };
+        let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(console.clone());
+        // A program that set up logging before it called `main` keeps its own.
+        let _ = logs.with_ansi(io::stderr().is_terminal()).with_target(false).try_init();
+        Ok(console)
+    }
+
+    /// Prints a line.
+    pub(crate) fn say(&self, text: impl Display) {
+        // Nobody is left to be told when stderr is gone.
+        let _ = (&mut &*self).write_all(format!("{text}\n").as_bytes());
+    }
+
+    /// Shows progress from now on, if stderr is a terminal. True when it does.
+    pub(crate) fn start_progress(&self) -> bool {
+        if !io::stderr().is_terminal() {
+            return false;
+        }
+        let template = "{spinner} {elapsed} [{bar:24}] {human_pos} of {human_len} delivered, {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style.progress_chars("=> "));
+        }
+        self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        self.bar.enable_steady_tick(Duration::from_millis(200));
+        true
+    }
+
+    /// Shows how far it is.
+    pub(crate) fn progress(&self, done: u64, of: u64, message: String) {
+        self.bar.set_length(of);
+        self.bar.set_position(done);
+        self.bar.set_message(message);
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn end_progress(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn filter(directives: &str) -> Result<EnvFilter, String> {
+    // A single word is a level; to the parser of directives it would be the name of a crate, too, and
+    // a misspelt level would silence everything else.
+    let words = directives.split(',').map(str::trim).filter(|part| !part.contains(['=', '[']));
+    for word in words {
+        if word.parse::<LevelFilter>().is_err() {
+            return Err(format!("`{word}` is no level: error, warn, info, debug, trace or off"));
+        }
+    }
+    EnvFilter::builder().parse(directives).map_err(|error| error.to_string())
+}
+
+impl Write for &Console {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bar.suspend(|| io::stderr().lock().write_all(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for Console {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}

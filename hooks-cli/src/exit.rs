@@ -1,0 +1,28 @@
+//! How the process ends.
+
+use std::process::ExitCode;
+
+/// The exit codes of every command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything was done.
+    Done,
+    /// Something was not delivered.
+    Undelivered,
+    /// The command line makes no sense.
+    Usage,
+    /// Something is wrong with the config file.
+    Config,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Undelivered => 1,
+            Exit::Usage => 2,
+            // EX_CONFIG of sysexits.h.
+            Exit::Config => 78,
+        })
+    }
+}

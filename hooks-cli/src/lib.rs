@@ -1,0 +1,73 @@
+//! The hooks command: delivers events from a pipe to webhooks and files.
+//!
+//! It is a library so that a binary with more sinks takes three lines:
+//!
+//! ```no_run
+//! // use my_sink as _;
+//! fn main() -> std::process::ExitCode {
+//!     hooks_cli::main()
+//! }
+//! ```
+//!
+//! [`config`] and [`ndjson`] read what comes from outside. They do no I/O, so that they can be fuzzed;
+//! their signatures are no promise.
+
+#![cfg_attr(not(test), deny(unused_crate_dependencies))]
+
+mod args;
+mod commands;
+pub mod config;
+mod console;
+mod exit;
+pub mod ndjson;
+mod outcome;
+mod stdin;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+// A sink that nothing names is not linked.
+#[cfg(feature = "file")]
+use hooks_sink_file as _;
+#[cfg(feature = "http")]
+use hooks_sink_http as _;
+
+use args::{Cli, Command};
+use console::Console;
+use exit::Exit;
+
+/// The whole command: reads the process's arguments, does what they say, and returns how it ended.
+///
+/// Every sink linked into the calling binary can be used in its config files.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => run(&cli).into(),
+        Err(error) => {
+            // Help and version are printed on stdout, anything wrong on stderr.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Exit {
+    let console = match Console::with_logs(&cli.log) {
+        Ok(console) => console,
+        Err(error) => {
+            eprintln!("--log {}: {error}", cli.log);
+            return Exit::Usage;
+        }
+    };
+    match &cli.command {
+        Command::Pipe(args) => commands::pipe::run(args, &console),
+        Command::Check(args) => commands::check::run(args),
+        Command::Test(args) => commands::test::run(args),
+        Command::Sinks(args) => commands::sinks::run(args),
+    }
+}
+
+/// The README's Rust is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

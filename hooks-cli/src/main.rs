@@ -1,0 +1,5 @@
+//! The `hooks` command.
+
+fn main() -> std::process::ExitCode {
+    hooks_cli::main()
+}

@@ -1,0 +1,278 @@
+//! Events as lines of JSON: from chunks of bytes to envelopes. Does no I/O.
+
+use std::sync::Arc;
+
+use hooks_core::{Envelope, EnvelopeError, SliceBuilder};
+
+/// Takes chunks as they are read, however they are cut, and gives events and what is wrong with lines.
+///
+/// Holds at most one chunk's events and one unfinished line.
+///
+/// ```
+/// use hooks_cli::ndjson::Intake;
+///
+/// let mut intake = Intake::new("/my/service", 1 << 20);
+/// intake.push(b"{\"type\":\"a\"}\nnot JSON\n{\"ty");
+/// intake.push(b"pe\":\"b\"}");
+/// intake.finish();
+/// let taken = intake.take();
+/// assert_eq!(taken.events.iter().map(|event| event.event_type()).collect::<Vec<_>>(), ["a", "b"]);
+/// assert_eq!(taken.malformed[0].line, 2);
+/// ```
+#[derive(Debug)]
+pub struct Intake {
+    lines: Lines,
+    taker: Taker,
+}
+
+/// What came out of the chunks since the last time.
+#[derive(Debug)]
+pub struct Taken {
+    /// In the order of the lines.
+    pub events: Vec<Envelope>,
+    /// In the order of the lines.
+    pub malformed: Vec<Malformed>,
+}
+
+/// A line that is no event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed {
+    /// Counted from 1, blank lines too.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Intake {
+    /// `source` is filled in where an event names none; longer events than `max_bytes` are refused.
+    pub fn new(source: impl Into<Arc<str>>, max_bytes: usize) -> Self {
+        let slice = SliceBuilder::new(source).max_event_bytes(max_bytes);
+        let taker = Taker { slice, lines: Vec::new(), malformed: Vec::new(), max_bytes };
+        Self { lines: Lines::new(max_bytes), taker }
+    }
+
+    /// Takes the next bytes.
+    pub fn push(&mut self, chunk: &[u8]) {
+        let taker = &mut self.taker;
+        self.lines.push(chunk, &mut |number, line| taker.line(number, line));
+    }
+
+    /// The input has ended: what stands behind the last line end is a line.
+    pub fn finish(&mut self) {
+        let taker = &mut self.taker;
+        self.lines.finish(&mut |number, line| taker.line(number, line));
+    }
+
+    /// What came of whole lines since the last call.
+    pub fn take(&mut self) -> Taken {
+        self.taker.take()
+    }
+
+    /// Lines that have ended so far.
+    pub fn lines(&self) -> u64 {
+        self.lines.ended
+    }
+}
+
+#[derive(Debug)]
+struct Taker {
+    slice: SliceBuilder,
+    /// The line of each event in the slice.
+    lines: Vec<u64>,
+    malformed: Vec<Malformed>,
+    max_bytes: usize,
+}
+
+impl Taker {
+    fn line(&mut self, number: u64, line: Line<'_>) {
+        let pushed = match line {
+            Line::Whole(text) if text.iter().all(|byte| b" \t".contains(byte)) => return,
+            Line::Whole(text) => self.slice.push_json(text),
+            Line::TooLong(bytes) => Err(EnvelopeError::TooLarge { bytes, limit: self.max_bytes }),
+        };
+        match pushed {
+            Ok(()) => self.lines.push(number),
+            Err(error) => self.malformed.push(Malformed { line: number, reason: error.to_string() }),
+        }
+    }
+
+    fn take(&mut self) -> Taken {
+        let mut malformed = std::mem::take(&mut self.malformed);
+        let lines = std::mem::take(&mut self.lines);
+        let mut events = self.slice.finish();
+        if events.iter().any(Envelope::is_reserved) {
+            let refused = events.iter().zip(lines).filter(|(event, _)| event.is_reserved());
+            malformed.extend(refused.map(|(event, line)| Malformed { line, reason: reserved(event) }));
+            malformed.sort_by_key(|malformed| malformed.line);
+            events.retain(|event| !event.is_reserved());
+        }
+        Taken { events, malformed }
+    }
+}
+
+fn reserved(event: &Envelope) -> String {
+    let name: String = event.event_type().chars().take(64).collect();
+    format!("type `{name}`: types that begin with `hooks.` are the dispatcher's own")
+}
+
+/// Cuts bytes into lines: `\n` ends one, a `\r` in front of it belongs to the end.
+#[derive(Debug)]
+struct Lines {
+    max_bytes: usize,
+    ended: u64,
+    /// The beginning of a line that has not ended, as much of it as can matter.
+    begun: Vec<u8>,
+    /// All bytes of that line, also those not kept, and whether the last of them is `\r`.
+    length: usize,
+    return_last: bool,
+}
+
+enum Line<'a> {
+    Whole(&'a [u8]),
+    /// Too long to keep; its length.
+    TooLong(usize),
+}
+
+type Visit<'a> = &'a mut dyn FnMut(u64, Line<'_>);
+
+impl Lines {
+    fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, ended: 0, begun: Vec::new(), length: 0, return_last: false }
+    }
+
+    fn push(&mut self, chunk: &[u8], visit: Visit<'_>) {
+        let mut rest = chunk;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            if self.length == 0 {
+                self.ended += 1;
+                visit(self.ended, Line::Whole(without_return(&rest[..end])));
+            } else {
+                self.begin(&rest[..end]);
+                self.end(visit);
+            }
+            rest = &rest[end + 1..];
+        }
+        self.begin(rest);
+    }
+
+    fn finish(&mut self, visit: Visit<'_>) {
+        if self.length > 0 {
+            self.end(visit);
+        }
+    }
+
+    fn begin(&mut self, part: &[u8]) {
+        let Some(last) = part.last() else { return };
+        self.length += part.len();
+        self.return_last = *last == b'\r';
+        // One more than an event may have: the `\r`.
+        let room = self.max_bytes.saturating_add(1).saturating_sub(self.begun.len());
+        self.begun.extend_from_slice(&part[..part.len().min(room)]);
+    }
+
+    fn end(&mut self, visit: Visit<'_>) {
+        self.ended += 1;
+        if self.begun.len() == self.length {
+            visit(self.ended, Line::Whole(without_return(&self.begun)));
+        } else {
+            visit(self.ended, Line::TooLong(self.length - usize::from(self.return_last)));
+        }
+        self.begun.clear();
+        self.length = 0;
+    }
+}
+
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(chunks: &[&[u8]], max_bytes: usize) -> (Vec<String>, Vec<(u64, String)>) {
+        let mut intake = Intake::new("s", max_bytes);
+        let (mut events, mut malformed) = (Vec::new(), Vec::new());
+        let mut take = |taken: Taken| {
+            events.extend(taken.events.iter().map(|event| event.event_type().to_owned()));
+            malformed.extend(taken.malformed.into_iter().map(|malformed| (malformed.line, malformed.reason)));
+        };
+        for chunk in chunks {
+            intake.push(chunk);
+            take(intake.take());
+        }
+        intake.finish();
+        take(intake.take());
+        (events, malformed)
+    }
+
+    #[test]
+    fn line_ends_and_blank_lines() {
+        let (events, malformed) = read(&[b"\n\r\n{\"type\":\"a\"}\r\n  \t\n{\"type\":\"b\"}\n\n{\"type\":\"c\"}"], 100);
+        assert_eq!(events, ["a", "b", "c"]);
+        assert_eq!(malformed, []);
+    }
+
+    #[test]
+    fn an_event_may_be_as_long_as_the_limit_and_no_longer() {
+        let event = br#"{"type":"a"}"#;
+        for end in ["", "\n", "\r\n"] {
+            let text = [event, end.as_bytes()].concat();
+            for cut in 0..=text.len() {
+                assert_eq!(read(&[&text[..cut], &text[cut..]], event.len()).0, ["a"], "{end:?} {cut}");
+                let (events, malformed) = read(&[&text[..cut], &text[cut..]], event.len() - 1);
+                assert_eq!(events, [""; 0]);
+                assert!(malformed[0].1.starts_with("12 bytes long, more than the limit of 11"), "{malformed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_endless_line_is_skipped_without_being_kept() {
+        let mut intake = Intake::new("s", 1_000);
+        for _ in 0..10_000 {
+            intake.push(&[b'x'; 100]);
+            assert!(intake.lines.begun.capacity() < 4_096);
+        }
+        intake.push(b"\n{\"type\":\"a\"}\n");
+        let taken = intake.take();
+        assert_eq!(taken.events.len(), 1);
+        assert!(taken.malformed[0].reason.starts_with("1000000 bytes long"), "{:?}", taken.malformed);
+    }
+
+    #[test]
+    fn the_dispatchers_own_types_are_refused() {
+        let text = b"{\"type\":\"a\"}\n{\"type\":\"hooks.endpoint.disabled\"}\n[]\n{\"type\":\"hooksx\"}\n";
+        let (events, malformed) = read(&[text], 100);
+        assert_eq!(events, ["a", "hooksx"]);
+        assert_eq!(
+            malformed[0],
+            (2, "type `hooks.endpoint.disabled`: types that begin with `hooks.` are the dispatcher's own".to_owned())
+        );
+        assert_eq!(malformed[1].0, 3);
+    }
+
+    proptest! {
+        /// However the input is cut into chunks, the same comes out.
+        #[test]
+        fn chunks_do_not_matter(
+            text in prop::collection::vec(prop::sample::select(b"\n\r x{}".to_vec()), 0..80),
+            lines in prop::collection::vec(prop::sample::select(vec!["{\"type\":\"a\"}\n", "{\"type\":\"b\"}\r\n", "\n", "x\n"]), 0..8),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+            max_bytes in 1usize..20,
+        ) {
+            let text = [lines.concat().as_bytes(), &text].concat();
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|cut| &text[cut[0]..cut[1]]).collect();
+            prop_assert_eq!(read(&chunks, max_bytes), read(&[&text], max_bytes));
+        }
+
+        #[test]
+        fn any_bytes_get_an_answer(text: Vec<u8>) {
+            let _ = read(&[&text], 50);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What became of everything: the ledger of a run, and whether that is all that was asked for.
+
+use std::fmt::Write as _;
+
+use hooks_core::{Counts, DropReason, EndpointState, HookStatus};
+
+/// What was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Lines that ended.
+    pub(crate) lines: u64,
+    /// Events that the bus accepted.
+    pub(crate) events: u64,
+    /// Lines that are no events.
+    pub(crate) malformed: u64,
+    /// Events that were read and that the bus has not accepted.
+    pub(crate) waiting: u64,
+}
+
+/// The books of all hooks as a table.
+pub(crate) fn table(hooks: &[HookStatus]) -> String {
+    let head = ["hook", "taken", "delivered", "dropped", "dead-lettered", "left behind"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(head).chain(hooks.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..rows[0].len()).map(width).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let _ = write!(text, "{:width$}", row[0], width = widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            let _ = write!(text, "  {cell:>width$}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn row(hook: &HookStatus) -> [String; 6] {
+    let Counts { taken, delivered, dead_lettered, in_hand, .. } = hook.counts;
+    let dropped = match hook.counts.dropped() {
+        0 => "0".to_owned(),
+        dropped => format!("{dropped} ({})", reasons(&hook.counts)),
+    };
+    let [taken, delivered, dead_lettered, in_hand] = [taken, delivered, dead_lettered, in_hand].map(|n| n.to_string());
+    [hook.id.to_string(), taken, delivered, dropped, dead_lettered, in_hand]
+}
+
+fn reasons(counts: &Counts) -> String {
+    let given = DropReason::ALL.iter().filter(|reason| counts.dropped_for(**reason) > 0);
+    given.map(|reason| format!("{} {reason}", counts.dropped_for(*reason))).collect::<Vec<_>>().join(", ")
+}
+
+/// Everything that keeps the run from having delivered all, one line each.
+pub(crate) fn shortfalls(tally: &Tally, hooks: &[HookStatus]) -> Vec<String> {
+    let mut lines = Vec::new();
+    if tally.malformed > 0 {
+        lines.push(format!("{} not taken: see above", count(tally.malformed, "malformed line")));
+    }
+    if tally.waiting > 0 {
+        lines
+            .push(format!("{} read and not delivered to every hook: there was no room", count(tally.waiting, "event")));
+    }
+    lines.extend(hooks.iter().filter_map(shortfall));
+    lines
+}
+
+fn shortfall(hook: &HookStatus) -> Option<String> {
+    let counts = &hook.counts;
+    let mut parts = Vec::new();
+    if hook.state == EndpointState::Disabled {
+        parts.push("disabled by its receiver".to_owned());
+    }
+    if counts.dropped() > 0 {
+        parts.push(format!("{} dropped ({})", count(counts.dropped(), "event"), reasons(counts)));
+    }
+    if counts.dead_lettered > 0 {
+        parts.push(format!("{} dead-lettered", count(counts.dead_lettered, "event")));
+    }
+    if counts.in_hand > 0 {
+        parts.push(format!("{} left behind", count(counts.in_hand, "event")));
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    let error = hook.last_error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+    Some(format!("hook `{}`: {}{error}", hook.id, parts.join(", ")))
+}
+
+/// `1 event`, `2 events`.
+pub(crate) fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

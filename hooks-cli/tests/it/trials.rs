@@ -1,0 +1,101 @@
+//! `hooks test` and `hooks sinks`.
+
+use crate::command::Place;
+use crate::receiver::Receiver;
+
+fn place(receiver: &Receiver) -> Place {
+    let url = receiver.url("/path");
+    Place::new(&format!("[[hooks]]\nid = 'orders'\nenabled = false\nsink = {{ kind = 'http', url = '{url}' }}"))
+}
+
+#[test]
+fn a_test_delivers_one_event_and_prints_the_answer_and_the_time() {
+    let receiver = Receiver::start(|_| 202);
+    let ended = place(&receiver).run(&["test", "-c", "hooks.toml", "orders"]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
+    assert!(ended.out.starts_with("hook `orders`: delivered in "), "{}", ended.out);
+    assert!(ended.out.contains("s: 202 Accepted\n"), "{}", ended.out);
+    let events = receiver.events("/path");
+    assert_eq!(events.len(), 1);
+    assert!(events[0].contains("\"type\":\"hooks.test\""), "{}", events[0]);
+}
+
+/// A test delivery said "delivered" after only queueing in an earlier system.
+#[test]
+fn a_test_that_is_refused_or_fails_ends_with_1_and_the_receivers_answer() {
+    for (status, said) in
+        [(422, "422 Unprocessable Entity"), (503, "503 Service Unavailable"), (302, "302 Found"), (410, "410 Gone")]
+    {
+        let receiver = Receiver::start(move |_| status);
+        let ended = place(&receiver).run(&["test", "-c", "hooks.toml", "orders"]);
+        assert_eq!(ended.code, Some(1), "{}", ended.out);
+        assert!(ended.out.contains(said) && !ended.out.contains("delivered"), "{}", ended.out);
+        assert_eq!(receiver.seen().len(), 1, "one attempt, no redirect followed");
+    }
+}
+
+#[test]
+fn a_test_with_nobody_there_says_so() {
+    let receiver = Receiver::start(|_| 200);
+    let place = place(&receiver);
+    drop(receiver);
+    let ended = place.run(&["test", "-c", "hooks.toml", "orders"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.out.contains("can't connect"), "{}", ended.out);
+}
+
+#[test]
+fn a_test_of_an_unknown_hook_names_the_nearest() {
+    let receiver = Receiver::start(|_| 200);
+    let place = place(&receiver);
+    let ended = place.run(&["test", "-c", "hooks.toml", "order"]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(2), "hooks.toml has no hook `order`, did you mean `orders`?\n"));
+    let ended = place.run(&["test", "-c", "hooks.toml", "x"]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(2), "hooks.toml has no hook `x`; its hooks: orders\n"));
+}
+
+#[test]
+fn sinks_are_listed_with_their_options() {
+    let place = Place::new("");
+    let ended = place.run(&["sinks"]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+    for expected in [
+        "file: Appends events to a file",
+        "http: Delivers batches as webhooks",
+        "  url  (string, required)\n",
+        "  hmac.secret  (secret, required)\n",
+        "  create_dirs  (boolean, default false)\n",
+    ] {
+        assert!(ended.out.contains(expected), "{expected}\n{}", ended.out);
+    }
+    assert!(!ended.out.contains("```"), "{}", ended.out);
+    assert!(!place.run(&["sinks", "file"]).out.contains("http"));
+    let unknown = place.run(&["sinks", "nats"]);
+    assert_eq!(
+        (unknown.code, unknown.err.as_str()),
+        (Some(2), "no sink of kind `nats`; linked into this binary: `file`, `http`\n")
+    );
+}
+
+#[test]
+fn usage_errors_end_with_2_and_help_with_0() {
+    let place = Place::new("");
+    for args in [
+        &["pipe"][..],
+        &["pip"],
+        &["check"],
+        &["pipe", "-c", "x", "--timeout", "0s"],
+        &["test", "-c", "x"],
+        &["sinks", "--log", "louder"],
+        &[],
+    ] {
+        let ended = place.run(args);
+        assert_eq!(ended.code, Some(2), "{args:?}: {}", ended.err);
+        assert!(!ended.err.is_empty() && ended.out.is_empty(), "{args:?}");
+    }
+    for args in [&["--help"][..], &["pipe", "--help"], &["check", "-h"], &["test", "--help"], &["sinks", "--help"]] {
+        let ended = place.run(args);
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{args:?}");
+        assert!(ended.out.contains("Examples:\n"), "{args:?}: {}", ended.out);
+    }
+}

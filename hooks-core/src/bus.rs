@@ -1,0 +1,218 @@
+//! Where events come from: one log, one cursor per hook.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::envelope::Envelope;
+use crate::filter::Filter;
+use crate::human::Bytes;
+use crate::id::HookId;
+use crate::ledger::{Ledger, Outcome};
+
+/// Most deliveries between the oldest that is not settled and the newest that was read. Readers stop there.
+pub const WINDOW: usize = 65_536;
+
+/// A place in a bus's log. Positions rise in the order in which events were accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+/// An event on its way to one hook.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Where it stands in the log.
+    pub position: Position,
+    /// The event.
+    pub envelope: Envelope,
+}
+
+/// A log of events that hooks read, each at its own pace.
+///
+/// The contract, which the dispatcher relies on:
+/// - When `publish` has returned `Ok`, every subscribed hook whose filter matches will read the event,
+///   unless its own limits make it drop it, which its ledger then says.
+/// - Every hook reads in the order of positions, and all hooks see the same order.
+/// - What is not settled is delivered again: to whoever subscribes next under the same id.
+/// - A slow hook delays neither `publish` nor other hooks, except where its limits ask for it.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Names this log. Batch ids are made from it, so a log that outlives the process keeps its name.
+    fn log_id(&self) -> Uuid;
+
+    /// Accepts events, in this order. Returns when they are accepted.
+    ///
+    /// # Errors
+    /// All or nothing, where the bus's documentation says no more: after an error no event was accepted.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have published all of the events or none.
+    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError>;
+
+    /// Registers a hook, or takes over the hook of this id: what was not settled comes again first.
+    ///
+    /// # Errors
+    /// When the bus is closed or can't be reached, or does not support what the subscription asks for.
+    async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError>;
+
+    /// Forgets a hook. What it has in memory is counted as dropped (`removed`); a position on disk stays.
+    ///
+    /// # Errors
+    /// When the bus can't be reached.
+    async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError>;
+
+    /// Refuses further events. What was accepted is still read; then readers run dry.
+    async fn close(&self);
+}
+
+/// What a hook asks of a bus.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// Whose it is.
+    pub hook: HookId,
+    /// The events wanted.
+    pub filter: Arc<Filter>,
+    /// Bounds of what is held in memory for the hook, on buses that hold events in memory.
+    pub queue: QueueLimits,
+    /// Where the bus enters what the hook takes and what it has to drop.
+    pub ledger: Arc<Ledger>,
+}
+
+/// What is held for a hook in memory, and what happens when it is full. Counts what is queued and what
+/// is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueLimits {
+    /// Most events.
+    pub max_events: NonZeroUsize,
+    /// Most bytes of JSON. One event alone may be larger.
+    pub max_bytes: Bytes,
+    /// What happens when one more event comes.
+    pub overflow: Overflow,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self {
+            max_events: NonZeroUsize::MIN.saturating_add(9_999),
+            max_bytes: Bytes(64 << 20),
+            overflow: Overflow::DropOldest,
+        }
+    }
+}
+
+/// What happens when a full queue should take one more event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// The oldest event that is not on its way is dropped, counted and logged.
+    DropOldest,
+    /// The publisher waits.
+    Block,
+}
+
+/// One hook's way through the log.
+#[async_trait]
+pub trait Reader: Send {
+    /// Waits until there is something, takes what is there, up to `max` deliveries, and appends it to `into`.
+    /// Waits, too, while [`WINDOW`] deliveries lie between the oldest unsettled and the newest read.
+    ///
+    /// # Errors
+    /// When the log can't be read now. Calling again is right, after a pause.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has taken nothing.
+    async fn next(&mut self, max: usize, into: &mut Vec<Delivery>) -> Result<Read, BusError>;
+
+    /// From now on `next` takes what is there and then says [`Read::Dry`] instead of waiting.
+    fn close(&mut self);
+
+    /// Changes filter and limits for everything that has not been read yet.
+    fn reconfigure(&mut self, subscription: Subscription);
+
+    /// A disabled hook keeps its events but delays nobody: where its policy would make publishers
+    /// wait, it drops its oldest events instead, and gives way first where memory or disk is short.
+    fn set_enabled(&mut self, enabled: bool);
+}
+
+/// What [`Reader::next`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Read {
+    /// This many deliveries were appended, at least one.
+    Events(usize),
+    /// Nothing new, but a publisher waits for room: send what is in hand without waiting for more.
+    Flush,
+    /// The reader or its bus is closed and everything was read.
+    Dry,
+    /// Another instance owns the hook now: drop what is in hand, settle nothing of it.
+    Lost,
+}
+
+/// How a bus learns that a hook is done with events. Implemented by buses, called through [`Settler`].
+pub trait Settle: Send + Sync {
+    /// The hook is done with these positions. Returns how many of them were unsettled until now.
+    fn settle(&self, positions: &[Position]) -> usize;
+}
+
+/// Settles a hook's events: tells the bus and enters it in the ledger. Cheap to clone, usable from any lane.
+#[derive(Clone)]
+pub struct Settler {
+    bus: Arc<dyn Settle>,
+    ledger: Arc<Ledger>,
+    flush_first: bool,
+}
+
+impl Settler {
+    /// For buses. With `flush_first`, positions survive the process, so the worker makes the sink
+    /// flush before it settles.
+    pub fn new(bus: Arc<dyn Settle>, ledger: Arc<Ledger>, flush_first: bool) -> Self {
+        Self { bus, ledger, flush_first }
+    }
+
+    /// The hook is done with these positions for good.
+    pub fn settle(&self, positions: &[Position], outcome: Outcome) {
+        let released = self.bus.settle(positions);
+        self.ledger.settle(positions.len(), released, outcome);
+    }
+
+    /// Another instance owns these events now.
+    pub(crate) fn hand_over(&self, events: usize) {
+        self.ledger.hand_over(events);
+    }
+
+    /// Events that the hook took and has not settled.
+    pub(crate) fn in_hand(&self) -> u64 {
+        self.ledger.counts().in_hand
+    }
+
+    /// Whether the sink has to flush before anything is settled.
+    pub fn flush_first(&self) -> bool {
+        self.flush_first
+    }
+}
+
+impl fmt::Debug for Settler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settler").field("flush_first", &self.flush_first).finish_non_exhaustive()
+    }
+}
+
+/// Why a bus did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum BusError {
+    /// The bus accepts nothing any more.
+    #[error("the bus is closed")]
+    Closed,
+    /// There is no room, and the bus is set to refuse rather than wait.
+    #[error("the bus is full: {0}")]
+    Full(String),
+    /// The bus can't be reached or can't do its work now.
+    #[error("the bus is unavailable: {0}")]
+    Unavailable(String),
+}

@@ -1,0 +1,144 @@
+//! Checks that a sink keeps its contract, for the authors of sinks.
+//!
+//! ```text
+//!  your test ──▶ check(make) ──▶ for each check: a fresh Destination
+//!                                   │  factory() ──▶ your sink ──▶ your destination
+//!                                   └─ received() ◀──────────────────────┘   compared
+//! ```
+//!
+//! Implement [`Destination`]: where the sink delivers to, and a way to look at what arrived. Then call
+//! [`check`] from a test. Each check gets a destination of its own, plays the worker's part and compares
+//! what arrived with what the sink said.
+//!
+//! | check | what it finds |
+//! |---|---|
+//! | `delivers` | `Ok` although the destination does not have the events yet |
+//! | `order` | events swapped, lost or repeated, within a batch or between batches |
+//! | `verbatim` | events built anew instead of passed on byte for byte |
+//! | `metadata` | the hook's metadata left out |
+//! | `large_event` | a 64 KiB or 1 MiB event that is cut or lost |
+//! | `large_batch` | a batch of 4,096 events that is cut or lost |
+//! | `refused_events` | a refused event that is hidden, or the wrong one named |
+//! | `error_classes` | a failure called by the wrong name, or a sink that is of no use after one |
+//! | `cancellation` | events lost, torn or swapped when the future of `deliver` is dropped |
+//! | `flush_and_close` | `flush` or `close` that fail, lose or repeat |
+//! | `lanes` | sinks of the same settings that disturb each other |
+//! | `test_delivery` | a test delivery that is not a real one |
+//! | `secrets` | secrets in `Debug` or in errors |
+//!
+//! A sink that keeps its events in memory, and its test:
+//!
+//! ```
+//! use std::sync::{Arc, Mutex};
+//! use hooks_core::conformance::{self, Destination};
+//! use hooks_core::{async_trait, Batch, BoxError, Delivered, DeliveryError, Sink, SinkContext, SinkFactory};
+//!
+//! #[derive(Debug, Clone, Default)]
+//! struct Memory(Arc<Mutex<Vec<String>>>);
+//!
+//! impl SinkFactory for Memory {
+//!     fn kind(&self) -> &str { "memory" }
+//!     fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> { Ok(Box::new(self.clone())) }
+//! }
+//!
+//! #[async_trait]
+//! impl Sink for Memory {
+//!     async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
+//!         self.0.lock().unwrap().extend(batch.lines().map(|line| line.into_owned()));
+//!         Ok(Delivered::all())
+//!     }
+//! }
+//!
+//! #[async_trait]
+//! impl Destination for Memory {
+//!     fn factory(&self) -> Arc<dyn SinkFactory> { Arc::new(self.clone()) }
+//!     async fn received(&self) -> Vec<String> { self.0.lock().unwrap().clone() }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let report = conformance::check(async || Memory::default()).await;
+//! report.assert_passed();
+//! // A list in memory refuses nothing, never fails and has no secrets: there was nothing to try.
+//! assert_eq!(report.skipped(), ["refused_events", "error_classes", "secrets"]);
+//! # });
+//! ```
+
+mod checks;
+mod compare;
+mod events;
+mod probe;
+mod report;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+
+pub use report::{Report, Verdict};
+
+use crate::sink::{FailureClass, SinkFactory};
+use probe::{Probe, Stop};
+
+/// A call that takes longer than this is taken for one that never ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the sink under test delivers to, with a way to look at what arrived there.
+///
+/// Two methods are required. With the others the kit can try more: what a destination can't do is
+/// skipped, and [`Report::skipped`] names it.
+#[async_trait]
+pub trait Destination: Send + Sync {
+    /// The settings of a sink that delivers here. All sinks of one check are built from one factory.
+    fn factory(&self) -> Arc<dyn SinkFactory>;
+
+    /// Everything that has arrived here so far, oldest first: the JSON of each event as it came, without
+    /// what stands between events (line ends, the brackets and commas of an array). What is no event,
+    /// such as a torn line, belongs in it, too.
+    async fn received(&self) -> Vec<String>;
+
+    /// From now on, refuse the event with this id for good and take the others, or refuse every batch
+    /// that it is in: whatever the real destination does. `false`: can't be done.
+    async fn refuse(&self, id: &str) -> bool {
+        let _ = id;
+        false
+    }
+
+    /// From now on, fail every delivery in a way that the sink should report as this class, and keep
+    /// nothing of it. `false`: can't be done.
+    async fn fail(&self, class: FailureClass) -> bool {
+        let _ = class;
+        false
+    }
+
+    /// Ends what [`fail`](Self::fail) began.
+    async fn heal(&self) {}
+
+    /// The secrets among the sink's settings, as they are sent or used: none of these texts may show up.
+    fn secrets(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Runs all checks, each against a destination that `make` has just made.
+///
+/// Wants a tokio runtime with its timer on, and not paused unless everything happens in memory: a call
+/// that hangs is given up after a minute.
+pub async fn check<D: Destination>(make: impl AsyncFn() -> D) -> Report {
+    let mut report = Report::default();
+    for (name, check) in checks::ALL {
+        let destination = make().await;
+        let probe = Probe::new(&destination);
+        let run = AssertUnwindSafe(check(&probe)).catch_unwind();
+        let verdict = match tokio::time::timeout(PATIENCE, run).await {
+            Ok(Ok(Ok(()))) => Verdict::Passed,
+            Ok(Ok(Err(Stop::Failed(why)))) => Verdict::Failed(why),
+            Ok(Ok(Err(Stop::Skipped(why)))) => Verdict::Skipped(why),
+            Ok(Err(_)) => Verdict::Failed(format!("{}: the sink panicked", probe.step())),
+            Err(_) => Verdict::Failed(format!("{}: does not return", probe.step())),
+        };
+        report.add(name, verdict);
+    }
+    report
+}

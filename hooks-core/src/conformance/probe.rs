@@ -1,0 +1,176 @@
+//! What every check needs: sinks to build, batches to deliver, and the worker's part.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use parking_lot::Mutex;
+
+use super::{Destination, compare};
+use crate::batch::Batch;
+use crate::envelope::{Envelope, EnvelopeError, Metadata};
+use crate::id::{HookId, InvalidHookId};
+use crate::sink::{Delivered, DeliveryError, FailureClass, Shared, Sink, SinkContext, SinkFactory};
+
+/// Why a check ended early.
+pub(super) enum Stop {
+    Failed(String),
+    Skipped(String),
+}
+
+impl From<EnvelopeError> for Stop {
+    fn from(error: EnvelopeError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<InvalidHookId> for Stop {
+    fn from(error: InvalidHookId) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+pub(super) type Checked<T = ()> = Result<T, Stop>;
+
+/// One check's view of a destination.
+pub(super) struct Probe<'a> {
+    pub(super) destination: &'a dyn Destination,
+    pub(super) factory: Arc<dyn SinkFactory>,
+    shared: Arc<Shared>,
+    step: Mutex<String>,
+}
+
+impl<'a> Probe<'a> {
+    pub(super) fn new(destination: &'a dyn Destination) -> Self {
+        Self { destination, factory: destination.factory(), shared: Arc::default(), step: Mutex::default() }
+    }
+
+    /// What is being done now, for messages.
+    pub(super) fn step(&self) -> String {
+        self.step.lock().clone()
+    }
+
+    pub(super) fn doing(&self, step: impl Into<String>) {
+        *self.step.lock() = step.into();
+    }
+
+    /// The failure of this step.
+    pub(super) fn failed(&self, why: impl fmt::Display) -> Stop {
+        Stop::Failed(format!("{}: {why}", self.step()))
+    }
+
+    /// A sink for the first lane of the hook `conformance`.
+    pub(super) fn sink(&self) -> Checked<Box<dyn Sink>> {
+        self.sink_for(self.context("conformance")?)
+    }
+
+    pub(super) fn context(&self, hook: &str) -> Checked<SinkContext> {
+        Ok(SinkContext::new(HookId::new(hook)?, self.shared.clone()))
+    }
+
+    pub(super) fn sink_for(&self, context: SinkContext) -> Checked<Box<dyn Sink>> {
+        self.doing(format!("build a sink for lane {} of hook `{}`", context.lane, context.hook));
+        self.factory.build(&context).map_err(|error| self.failed(error))
+    }
+
+    /// Delivers a batch that the destination has to take as a whole.
+    pub(super) async fn deliver(&self, sink: &mut dyn Sink, batch: &Batch) -> Checked {
+        let delivered = sink.deliver(batch).await.map_err(|error| self.failed(describe(&error)))?;
+        match delivered.refused.first() {
+            None => Ok(()),
+            Some((index, reason)) => Err(self.failed(format!("event {index} is named refused: {reason}"))),
+        }
+    }
+
+    /// What the worker does with a batch: splits what is rejected until the refused events stand alone.
+    /// Returns their ids.
+    pub(super) async fn deliver_split(&self, sink: &mut dyn Sink, batch: Batch) -> Checked<Vec<String>> {
+        let mut refused = Vec::new();
+        let mut waiting = vec![batch];
+        while let Some(batch) = waiting.pop() {
+            match sink.deliver(&batch).await {
+                Ok(delivered) => refused.extend(self.refused_ids(&batch, &delivered)?),
+                Err(error) if !matches!(error.class, FailureClass::Rejected | FailureClass::TooLarge) => {
+                    return Err(self.failed(describe(&error)));
+                }
+                Err(_) if batch.len() == 1 => refused.extend(batch.events().map(|event| event.id().to_owned())),
+                Err(_) => {
+                    let half = batch.len() / 2;
+                    let (left, right) = batch.split_at(half);
+                    waiting.extend([right, left]);
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    fn refused_ids(&self, batch: &Batch, delivered: &Delivered) -> Checked<Vec<String>> {
+        let mut ids: Vec<String> = Vec::new();
+        for (index, reason) in &delivered.refused {
+            let Some(event) = batch.events().nth(*index) else {
+                return Err(self.failed(format!("event {index} is named refused in a batch of {}", batch.len())));
+            };
+            if ids.iter().any(|id| id == event.id()) {
+                return Err(self.failed(format!("event {index} is named refused twice")));
+            }
+            if reason.is_empty() {
+                return Err(self.failed(format!("event {index} is named refused for no reason: the text is empty")));
+            }
+            ids.push(event.id().to_owned());
+        }
+        Ok(ids)
+    }
+
+    pub(super) async fn flush(&self, sink: &mut dyn Sink) -> Checked {
+        sink.flush().await.map_err(|error| self.failed(format!("`flush` fails: {}", describe(&error))))
+    }
+
+    pub(super) async fn close(&self, sink: &mut dyn Sink) -> Checked {
+        sink.close().await.map_err(|error| self.failed(format!("`close` fails: {}", describe(&error))))
+    }
+
+    /// The destination has these events, in this order, each once, and nothing else.
+    pub(super) async fn has_exactly(&self, sent: &[String]) -> Checked {
+        compare::exactly(sent, &self.destination.received().await).map_err(|why| self.failed(why))
+    }
+
+    /// The destination has these events at least once, first arrivals in this order, and nothing else.
+    pub(super) async fn has_at_least_once(&self, sent: &[String]) -> Checked {
+        compare::at_least_once(sent, &self.destination.received().await).map_err(|why| self.failed(why))
+    }
+}
+
+/// A batch as the worker would make it, with this metadata.
+pub(super) fn batch_with(events: Vec<Envelope>, metadata: Metadata) -> Batch {
+    let plain = Batch::for_test(events);
+    let id = plain.id().clone();
+    Batch::new(id, plain.into_deliveries(), Arc::new(metadata))
+}
+
+pub(super) fn lines(batch: &Batch) -> Vec<String> {
+    batch.lines().map(|line| line.into_owned()).collect()
+}
+
+pub(super) fn describe(error: &DeliveryError) -> String {
+    format!("fails with {:?}: {}", error.class, error.chain())
+}
+
+/// Polls a future this often at most, then drops it. Whether it was done by then.
+pub(super) async fn drop_after<F: Future>(polls: usize, future: F) -> bool {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(_) => Poll::Ready(true),
+            Poll::Pending if left == 0 => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}

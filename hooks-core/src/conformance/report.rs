@@ -1,0 +1,69 @@
+use std::fmt;
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The sink does what is asked.
+    Passed,
+    /// There was nothing to try, for this reason.
+    Skipped(String),
+    /// The sink does not do what is asked: what was done, and how it came out.
+    Failed(String),
+}
+
+/// What all checks found. Printed, it is one line for each check.
+#[derive(Debug, Clone, Default)]
+#[must_use = "call `assert_passed`, or look at what failed"]
+pub struct Report(Vec<(&'static str, Verdict)>);
+
+impl Report {
+    pub(super) fn add(&mut self, name: &'static str, verdict: Verdict) {
+        self.0.push((name, verdict));
+    }
+
+    /// Each check by name, with its verdict.
+    pub fn verdicts(&self) -> impl Iterator<Item = (&'static str, &Verdict)> {
+        self.0.iter().map(|(name, verdict)| (*name, verdict))
+    }
+
+    /// The verdict of one check.
+    pub fn verdict(&self, name: &str) -> Option<&Verdict> {
+        self.verdicts().find(|(known, _)| *known == name).map(|(_, verdict)| verdict)
+    }
+
+    /// The names of the checks that failed.
+    pub fn failed(&self) -> Vec<&'static str> {
+        self.named(|verdict| matches!(verdict, Verdict::Failed(_)))
+    }
+
+    /// The names of the checks that had nothing to try.
+    pub fn skipped(&self) -> Vec<&'static str> {
+        self.named(|verdict| matches!(verdict, Verdict::Skipped(_)))
+    }
+
+    /// For tests: goes on when no check failed.
+    ///
+    /// # Panics
+    /// When a check failed, with the whole report.
+    #[track_caller]
+    pub fn assert_passed(&self) {
+        assert!(self.failed().is_empty(), "the sink does not conform:\n{self}");
+    }
+
+    fn named(&self, wanted: impl Fn(&Verdict) -> bool) -> Vec<&'static str> {
+        self.verdicts().filter(|(_, verdict)| wanted(verdict)).map(|(name, _)| name).collect()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, verdict) in self.verdicts() {
+            match verdict {
+                Verdict::Passed => writeln!(f, "passed   {name}")?,
+                Verdict::Skipped(why) => writeln!(f, "skipped  {name}: {why}")?,
+                Verdict::Failed(why) => writeln!(f, "FAILED   {name}: {why}")?,
+            }
+        }
+        Ok(())
+    }
+}

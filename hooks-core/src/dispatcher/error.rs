@@ -1,0 +1,69 @@
+//! Why a dispatcher did not do what was asked.
+
+use std::time::Duration;
+
+use crate::bus::BusError;
+use crate::envelope::EnvelopeError;
+use crate::id::HookId;
+use crate::sink::DeliveryError;
+
+/// Why a test delivery did not arrive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TestError {
+    /// There is no hook of this name.
+    #[error("there is no hook `{0}`")]
+    UnknownHook(HookId),
+    /// The sink takes no test events.
+    #[error("hook `{hook}`: its sink `{sink}` takes no test events")]
+    TestUnsupported {
+        /// The hook.
+        hook: HookId,
+        /// The kind of its sink.
+        sink: String,
+    },
+    /// The test event could not be built.
+    #[error("the test event could not be built")]
+    Event(#[from] EnvelopeError),
+    /// The attempt failed.
+    #[error("the test delivery failed after {took:?}")]
+    Failed {
+        /// Why.
+        #[source]
+        error: DeliveryError,
+        /// How long it took.
+        took: Duration,
+    },
+}
+
+/// Why a hook could not be added, replaced or removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DispatchError {
+    /// There is a hook of this name already.
+    #[error("there is a hook `{0}` already")]
+    Duplicate(HookId),
+    /// There is no hook of this name.
+    #[error("there is no hook `{0}`")]
+    UnknownHook(HookId),
+    /// The hook's settings contradict each other.
+    #[error("hook `{hook}`: {}", problems.join("; "))]
+    Invalid {
+        /// The hook.
+        hook: HookId,
+        /// What is wrong, each with the path of the setting.
+        problems: Vec<String>,
+    },
+    /// The dispatcher was shut down.
+    #[error("the dispatcher is shut down")]
+    ShutDown,
+    /// The bus refused.
+    #[error("hook `{hook}`: the bus refused")]
+    Bus {
+        /// The hook.
+        hook: HookId,
+        /// Why.
+        #[source]
+        error: BusError,
+    },
+}

@@ -1,0 +1,325 @@
+//! Joins a bus and hooks: one worker per hook.
+
+mod error;
+mod report;
+mod slot;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex as SyncMutex;
+use tokio::sync::{Mutex, watch};
+
+pub use error::{DispatchError, TestError};
+pub use report::{HookStatus, Report, TestReport};
+
+use crate::bus::{Bus, BusError, Settler, Subscription};
+use crate::envelope::{Envelope, EnvelopeError};
+use crate::hook::Hook;
+use crate::id::HookId;
+use crate::ledger::{Counts, DropReason, Ledger, Outcome};
+use crate::sink::Shared;
+use crate::worker::{self, EndpointState, Link, Mode, Orders, Parked, SharedEndpoint};
+use slot::{Slot, Work};
+
+/// Delivers the events of a bus to hooks, until it is shut down.
+///
+/// Hooks can be added, replaced and removed at any time. Dropping the dispatcher without
+/// [`shutdown`](Self::shutdown) stops all workers; what they had in hand is not settled, and the hooks stay
+/// subscribed: a bus that is used on keeps events for them, within their limits.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use std::sync::Arc;
+/// use hooks_bus::MemoryBus;
+/// use hooks_core::{async_trait, Batch, Bus, Delivered, DeliveryError, Dispatcher, Envelope, Filter, Hook, Sink};
+/// # use hooks_core::{BoxError, SinkContext, SinkFactory};
+/// # #[derive(Debug)]
+/// # struct Stdout;
+/// # impl SinkFactory for Stdout {
+/// #     fn kind(&self) -> &str { "stdout" }
+/// #     fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> { Ok(Box::new(Stdout)) }
+/// # }
+/// # #[async_trait]
+/// # impl Sink for Stdout {
+/// #     async fn deliver(&mut self, _: &Batch) -> Result<Delivered, DeliveryError> { Ok(Delivered::all()) }
+/// # }
+///
+/// let bus = Arc::new(MemoryBus::default());
+/// let dispatcher = Dispatcher::new(bus.clone());
+/// dispatcher.add(Hook::new("print", Stdout)?.filter(Filter::types(["invoice.*"]))).await?;
+///
+/// bus.publish(&[Envelope::from_json(br#"{"type":"invoice.paid","data":{"number":7}}"#)?]).await?;
+///
+/// let report = dispatcher.shutdown(None).await;
+/// assert_eq!(report.hooks[0].counts.delivered, 1);
+/// # Ok::<(), BoxError>(()) }).unwrap();
+/// ```
+pub struct Dispatcher {
+    bus: Arc<dyn Bus>,
+    shared: Arc<Shared>,
+    /// For reading: short, never across an await.
+    slots: SyncMutex<BTreeMap<HookId, Arc<Slot>>>,
+    /// Adding, replacing and removing take turns.
+    changing: Mutex<Phase>,
+    /// Counts workers that ended because their receiver wants nothing any more.
+    disabled: watch::Sender<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    ShutDown,
+}
+
+impl Dispatcher {
+    /// Delivers the events of this bus.
+    pub fn new(bus: Arc<dyn Bus>) -> Self {
+        Self {
+            bus,
+            shared: Arc::default(),
+            slots: SyncMutex::default(),
+            changing: Mutex::new(Phase::Running),
+            disabled: watch::Sender::new(0),
+        }
+    }
+
+    /// Adds a hook: it receives what is published from now on, and on a bus that remembers it what it
+    /// has not settled. Needs a tokio runtime with time enabled.
+    ///
+    /// # Errors
+    /// When there is one of this name, its settings contradict each other, or the bus refuses.
+    pub async fn add(&self, hook: Hook) -> Result<(), DispatchError> {
+        let _turn = self.turn().await?;
+        validate(&hook)?;
+        if self.slot(&hook.id).is_ok() {
+            return Err(DispatchError::Duplicate(hook.id));
+        }
+        let ledger = Arc::new(Ledger::default());
+        let subscription = subscription(&hook, &ledger);
+        let (mut reader, settler) = self.bus.subscribe(subscription).await.map_err(refused(&hook.id))?;
+        reader.set_enabled(hook.enabled);
+        let endpoint = SharedEndpoint::new(hook.retry, hook.enabled);
+        self.start(hook, endpoint, ledger, settler, Parked::new(reader));
+        Ok(())
+    }
+
+    /// Changes a hook that is there. Its position and what it has in hand stay. The attempt in flight
+    /// ends; its events are delivered again under the new settings, and the new filter applies to every
+    /// event that is not in a frozen batch. When this returns, the old settings are out of use.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave the hook stopped; call again.
+    ///
+    /// # Errors
+    /// When there is none of this name, or the settings contradict each other; nothing has changed then.
+    pub async fn replace(&self, hook: Hook) -> Result<(), DispatchError> {
+        let _turn = self.turn().await?;
+        self.change(hook).await
+    }
+
+    /// The turn is the caller's.
+    async fn change(&self, hook: Hook) -> Result<(), DispatchError> {
+        validate(&hook)?;
+        let slot = self.slot(&hook.id)?;
+        let mut parked = self.park(&slot).await.map_err(refused(&hook.id))?;
+        let subscription = subscription(&hook, &slot.ledger);
+        let filtered = parked.carry.refilter(&subscription.filter);
+        slot.settler.settle(&filtered, Outcome::Dropped(DropReason::Filtered));
+        parked.reader.reconfigure(subscription.clone());
+        if hook.enabled {
+            parked.reader.set_enabled(true);
+        } else {
+            parked = parked.put_back(&*self.bus, subscription).await;
+        }
+        let endpoint = slot.endpoint.successor(hook.retry, hook.enabled);
+        self.start(hook, endpoint, slot.ledger.clone(), slot.settler.clone(), parked);
+        Ok(())
+    }
+
+    /// Enables or disables a hook. A disabled hook keeps its events and delivers none; enabling one that
+    /// its receiver disabled tries again.
+    ///
+    /// # Errors
+    /// As for [`replace`](Self::replace).
+    pub async fn set_enabled(&self, id: &HookId, enabled: bool) -> Result<(), DispatchError> {
+        let _turn = self.turn().await?;
+        let hook = Hook { enabled, ..(*self.slot(id)?.hook).clone() };
+        self.change(hook).await
+    }
+
+    /// Removes a hook, and returns its final books. What it had in memory counts as dropped.
+    ///
+    /// # Errors
+    /// When there is none of this name, or the bus can't be reached.
+    pub async fn remove(&self, id: &HookId) -> Result<Counts, DispatchError> {
+        let _turn = self.turn().await?;
+        let slot = self.slot(id)?;
+        slot.stop().await;
+        self.bus.unsubscribe(id).await.map_err(refused(id))?;
+        self.slots.lock().remove(id);
+        Ok(slot.ledger.counts())
+    }
+
+    /// Delivers one synthetic event (type `hooks.test`) through a sink of its own at once, whatever is
+    /// queued, and returns what the receiver answered.
+    ///
+    /// # Errors
+    /// When there is no such hook, its sink takes no test events, or the receiver did not take it.
+    pub async fn test(&self, id: &HookId) -> Result<TestReport, TestError> {
+        let slot = self.slot(id).map_err(|_| TestError::UnknownHook(id.clone()))?;
+        if !slot.hook.sink.takes_tests() {
+            return Err(TestError::TestUnsupported { hook: id.clone(), sink: slot.hook.sink.kind().to_owned() });
+        }
+        let link = self.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone());
+        let batch = link.test_batch(test_event(id)?);
+        let started = tokio::time::Instant::now();
+        let result = worker::attempt_test(&link, &batch).await;
+        let took = started.elapsed();
+        match result {
+            Ok(mut delivered) => {
+                let refused = delivered.refused.pop().map(|(_, reason)| reason);
+                Ok(TestReport { answer: delivered.answer, refused, took })
+            }
+            Err(error) => Err(TestError::Failed { error, took }),
+        }
+    }
+
+    /// What is known of every hook, by name.
+    pub fn status(&self) -> Vec<HookStatus> {
+        self.slots.lock().values().map(|slot| slot.status()).collect()
+    }
+
+    /// Waits until a hook is disabled by its receiver, and says which. Hooks that already are count.
+    pub async fn disabled(&self) -> HookId {
+        let mut changes = self.disabled.subscribe();
+        loop {
+            let slots: Vec<_> = self.slots.lock().values().cloned().collect();
+            if let Some(slot) = slots.iter().find(|slot| slot.hook.enabled && slot.state() == EndpointState::Disabled) {
+                return slot.hook.id.clone();
+            }
+            // The sender lives as long as self.
+            let _ = changes.changed().await;
+        }
+    }
+
+    /// Closes the bus, delivers everything that was accepted, for as long as `grace` allows (`None`: as
+    /// long as it takes), and says what was delivered and what was left behind. All hooks drain in
+    /// parallel; a hook disabled by its receiver leaves its events behind at once.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves the workers draining; calling again goes on.
+    pub async fn shutdown(&self, grace: Option<Duration>) -> Report {
+        *self.changing.lock().await = Phase::ShutDown;
+        self.bus.close().await;
+        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
+        for slot in &slots {
+            slot.orders.give(Mode::Drain);
+        }
+        // The workers run by themselves, so waiting for one after the other loses no time.
+        let drained = async {
+            for slot in &slots {
+                slot.ended().await;
+            }
+        };
+        match grace {
+            // Whether it was long enough shows in the report.
+            Some(grace) => drop(tokio::time::timeout(grace, drained).await),
+            None => drained.await,
+        }
+        for slot in &slots {
+            slot.orders.give(Mode::Park);
+        }
+        for slot in &slots {
+            slot.ended().await;
+        }
+        Report { hooks: self.status() }
+    }
+
+    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, Phase>, DispatchError> {
+        let phase = self.changing.lock().await;
+        if *phase == Phase::ShutDown { Err(DispatchError::ShutDown) } else { Ok(phase) }
+    }
+
+    fn slot(&self, id: &HookId) -> Result<Arc<Slot>, DispatchError> {
+        self.slots.lock().get(id).cloned().ok_or_else(|| DispatchError::UnknownHook(id.clone()))
+    }
+
+    fn link(&self, hook: Arc<Hook>, endpoint: Arc<SharedEndpoint>, settler: Settler) -> Link {
+        Link { hook, endpoint, settler, shared: self.shared.clone(), log: self.bus.log_id() }
+    }
+
+    /// Stops a hook's worker and takes over what it had in hand.
+    async fn park(&self, slot: &Slot) -> Result<Parked, BusError> {
+        slot.stop().await;
+        let mut work = slot.work.lock().await;
+        if let Work::Parked(parked @ Some(_)) = &mut *work
+            && let Some(parked) = parked.take()
+        {
+            return Ok(parked);
+        }
+        // The worker ended badly; the bus delivers again what it had in hand.
+        let (reader, _) = self.bus.subscribe(subscription(&slot.hook, &slot.ledger)).await?;
+        Ok(Parked::new(reader))
+    }
+
+    /// Starts a worker. Nothing here waits, so a change that came this far is complete.
+    fn start(&self, hook: Hook, endpoint: SharedEndpoint, ledger: Arc<Ledger>, settler: Settler, parked: Parked) {
+        let hook = Arc::new(hook);
+        let endpoint = Arc::new(endpoint);
+        let orders = Orders::default();
+        let work = if hook.enabled {
+            let link = self.link(hook.clone(), endpoint.clone(), settler.clone());
+            let subscription = subscription(&hook, &ledger);
+            let disabled = self.disabled.clone();
+            let run = worker::run(self.bus.clone(), subscription, link, parked, orders.clone());
+            Work::Running(tokio::spawn(async move {
+                let ended = run.await;
+                disabled.send_modify(|ends| *ends += 1);
+                ended
+            }))
+        } else {
+            Work::Parked(Some(parked))
+        };
+        let slot = Slot { hook: hook.clone(), ledger, endpoint, settler, orders, work: Mutex::new(work) };
+        self.slots.lock().insert(hook.id.clone(), Arc::new(slot));
+    }
+}
+
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.slots.get_mut().values().for_each(|slot| slot.orders.give(Mode::Park));
+    }
+}
+
+impl fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatcher").field("hooks", &self.slots.lock().keys()).finish_non_exhaustive()
+    }
+}
+
+fn validate(hook: &Hook) -> Result<(), DispatchError> {
+    let problems: Vec<String> =
+        hook.problems().into_iter().map(|(path, message)| format!("{path}: {message}")).collect();
+    if problems.is_empty() { Ok(()) } else { Err(DispatchError::Invalid { hook: hook.id.clone(), problems }) }
+}
+
+fn subscription(hook: &Hook, ledger: &Arc<Ledger>) -> Subscription {
+    Subscription { hook: hook.id.clone(), filter: hook.filter.clone(), queue: hook.queue, ledger: ledger.clone() }
+}
+
+fn refused(hook: &HookId) -> impl Fn(BusError) -> DispatchError {
+    move |error| DispatchError::Bus { hook: hook.clone(), error }
+}
+
+fn test_event(hook: &HookId) -> Result<Envelope, EnvelopeError> {
+    let event = serde_json::json!({
+        "type": "hooks.test",
+        "subject": hook.as_str(),
+        "datacontenttype": "application/json",
+        "data": { "message": "This is a test delivery." },
+    });
+    Envelope::from_json(event.to_string().as_bytes())
+}

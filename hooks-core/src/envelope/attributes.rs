@@ -1,0 +1,376 @@
+//! What CloudEvents 1.0 (JSON format) asks of an event's top-level members.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+use super::error::EnvelopeError;
+use super::scan::{Kind, Member, scan_object};
+use crate::event::Event;
+
+/// The attributes that CloudEvents 1.0 itself defines, and the two forms of data.
+pub(super) const STANDARD: [&str; 10] =
+    ["specversion", "id", "source", "time", "type", "subject", "datacontenttype", "dataschema", "data", "data_base64"];
+
+/// How many of [`STANDARD`], from the front, are filled in where they are missing.
+const FILLABLE: usize = 4;
+
+/// Where the members of one event stand in its text.
+#[derive(Debug, Default)]
+pub(super) struct Attributes {
+    pub(super) id: Text,
+    pub(super) source: Text,
+    pub(super) event_type: Text,
+    pub(super) subject: Option<Text>,
+    pub(super) partition_key: Option<Text>,
+    pub(super) data: Option<Range<usize>>,
+    pub(super) extensions: Vec<ExtensionSpans>,
+    pub(super) line_breaks: bool,
+    fillable: [Presence; FILLABLE],
+    has_base64: bool,
+    seen: [bool; STANDARD.len()],
+}
+
+#[derive(Debug)]
+pub(super) struct ExtensionSpans {
+    pub(super) name: Range<usize>,
+    pub(super) value: Range<usize>,
+}
+
+/// A string attribute: a span of the event where it holds no escapes.
+#[derive(Debug)]
+pub(super) enum Text {
+    Plain(Range<usize>),
+    Decoded(String),
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::Plain(0..0)
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+enum Presence {
+    #[default]
+    Missing,
+    Null(Range<usize>),
+    There,
+}
+
+/// Reads and checks the members of one event.
+pub(super) fn read(text: &str) -> Result<Attributes, EnvelopeError> {
+    let mut found = Attributes::default();
+    if text.trim_start().starts_with('[') {
+        return Err(EnvelopeError::Array);
+    }
+    found.line_breaks = scan_object(text, |member| found.member(text, member))?;
+    if found.data.is_some() && found.has_base64 {
+        return Err(EnvelopeError::DataTwice);
+    }
+    if matches!(&found.event_type, Text::Plain(span) if span.is_empty()) {
+        return Err(EnvelopeError::Missing("type"));
+    }
+    found.refuse_duplicate_extensions(text)?;
+    Ok(found)
+}
+
+impl Attributes {
+    /// Whether nothing has to be filled in.
+    pub(super) fn is_complete(&self) -> bool {
+        self.fillable.iter().all(|presence| *presence == Presence::There)
+    }
+
+    /// The event with what is missing filled in: in place of a null, else at the front.
+    pub(super) fn fill(&self, text: &str, source: &str) -> String {
+        let value = |index| match index {
+            0 => json_string("1.0"),
+            1 => json_string(&uuid::Uuid::now_v7().to_string()),
+            2 => json_string(source),
+            _ => json_string(&Timestamp::now().to_string()),
+        };
+        let mut edits = Edits::default();
+        for (index, presence) in self.fillable.iter().enumerate() {
+            match presence {
+                Presence::There => {}
+                Presence::Null(span) => edits.replace(span.clone(), value(index)),
+                Presence::Missing => edits.add(STANDARD[index], &value(index)),
+            }
+        }
+        edits.apply(text)
+    }
+
+    fn member(&mut self, text: &str, member: Member) -> Result<(), EnvelopeError> {
+        let name = &text[member.name.clone()];
+        match STANDARD.iter().position(|standard| *standard == name) {
+            Some(index) => self.standard(text, index, member),
+            None => self.extension(text, member),
+        }
+    }
+
+    fn standard(&mut self, text: &str, index: usize, member: Member) -> Result<(), EnvelopeError> {
+        let name = STANDARD[index];
+        if std::mem::replace(&mut self.seen[index], true) {
+            return Err(EnvelopeError::Duplicate(name.to_owned()));
+        }
+        if name == "data" {
+            self.data = Some(member.value);
+            return Ok(());
+        }
+        if member.kind == Kind::Null {
+            // CloudEvents JSON format 1.0, §2.2: null is the same as absent.
+            if index < FILLABLE {
+                self.fillable[index] = Presence::Null(member.value);
+            }
+            return Ok(());
+        }
+        let value = string(text, name, &member)?;
+        let content = value.resolve(text);
+        let illegal = |expected| Err(EnvelopeError::Illegal { name: name.to_owned(), expected });
+        match name {
+            "specversion" if content != "1.0" => return illegal("\"1.0\""),
+            "time" if !is_rfc3339(content) => {
+                return illegal("an RFC 3339 timestamp, for example 2026-11-23T10:00:00Z");
+            }
+            "data_base64" => {}
+            _ if content.is_empty() => return illegal("a string that is not empty"),
+            _ => {}
+        }
+        if index < FILLABLE {
+            self.fillable[index] = Presence::There;
+        }
+        match name {
+            "id" => self.id = value,
+            "source" => self.source = value,
+            "type" => self.event_type = value,
+            "subject" => self.subject = Some(value),
+            "data_base64" => self.has_base64 = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn extension(&mut self, text: &str, member: Member) -> Result<(), EnvelopeError> {
+        let name = &text[member.name.clone()];
+        if !is_extension_name(name) {
+            return Err(EnvelopeError::IllegalName(name.chars().take(64).collect()));
+        }
+        match member.kind {
+            Kind::Array | Kind::Object => {
+                return Err(EnvelopeError::Illegal {
+                    name: name.to_owned(),
+                    expected: "a string, a number or a boolean",
+                });
+            }
+            Kind::String => {
+                let value = string(text, name, &member)?;
+                if name == "partitionkey" {
+                    self.partition_key = Some(value);
+                }
+            }
+            Kind::Number | Kind::Bool | Kind::Null => {}
+        }
+        self.extensions.push(ExtensionSpans { name: member.name, value: member.value });
+        Ok(())
+    }
+
+    fn refuse_duplicate_extensions(&self, text: &str) -> Result<(), EnvelopeError> {
+        if self.extensions.len() < 2 {
+            return Ok(());
+        }
+        let mut names: Vec<&str> = self.extensions.iter().map(|extension| &text[extension.name.clone()]).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(EnvelopeError::Duplicate(pair[0].to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Text {
+    fn resolve<'a>(&'a self, text: &'a str) -> &'a str {
+        match self {
+            Self::Plain(span) => &text[span.clone()],
+            Self::Decoded(text) => text,
+        }
+    }
+}
+
+fn string(text: &str, name: &str, member: &Member) -> Result<Text, EnvelopeError> {
+    let illegal = |expected| EnvelopeError::Illegal { name: name.to_owned(), expected };
+    if member.kind != Kind::String {
+        return Err(illegal("a string"));
+    }
+    let raw = &text[member.value.clone()];
+    let value = if raw.contains('\\') {
+        Text::Decoded(serde_json::from_str(raw).map_err(|_| illegal("a string without half surrogate pairs"))?)
+    } else {
+        Text::Plain(member.value.start + 1..member.value.end - 1)
+    };
+    if has_control(value.resolve(text)) {
+        return Err(illegal("a string without control characters"));
+    }
+    Ok(value)
+}
+
+/// CloudEvents 1.0, type system: U+0000 to U+001F and U+007F to U+009F are no part of a string.
+pub(super) fn has_control(text: &str) -> bool {
+    // Almost always the first look is enough. It never stops early, so that many bytes are looked at
+    // at a time.
+    let plain = text.bytes().fold(true, |plain, byte| plain & (0x20..0x7f).contains(&byte));
+    !plain && text.chars().any(char::is_control)
+}
+
+/// CloudEvents 1.0: lower-case ASCII letters and digits, and none of the standard names.
+pub(super) fn is_extension_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        && !STANDARD.contains(&name)
+}
+
+/// RFC 3339 §5.6, leap seconds included.
+fn is_rfc3339(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let number = |range: Range<usize>, low: u32, high: u32| {
+        bytes.get(range).is_some_and(|digits| {
+            let value = digits
+                .iter()
+                .try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0')));
+            value.is_some_and(|value| (low..=high).contains(&value))
+        })
+    };
+    let is = |at: usize, allowed: &[u8]| bytes.get(at).is_some_and(|byte| allowed.contains(byte));
+    let date_time = number(0..4, 0, 9999)
+        && is(4, b"-")
+        && number(5..7, 1, 12)
+        && is(7, b"-")
+        && number(8..10, 1, 31)
+        && is(10, b"Tt")
+        && number(11..13, 0, 23)
+        && is(13, b":")
+        && number(14..16, 0, 59)
+        && is(16, b":")
+        && number(17..19, 0, 60)
+        && is_day(&text[..10]);
+    if !date_time {
+        return false;
+    }
+    let mut at = 19;
+    if is(at, b".") {
+        let digits = bytes[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 {
+            return false;
+        }
+        at += 1 + digits;
+    }
+    if is(at, b"Zz") {
+        return bytes.len() == at + 1;
+    }
+    is(at, b"+-")
+        && number(at + 1..at + 3, 0, 23)
+        && is(at + 3, b":")
+        && number(at + 4..at + 6, 0, 59)
+        && bytes.len() == at + 6
+}
+
+/// Whether the month of this date, which is well-formed, has so many days.
+fn is_day(date: &str) -> bool {
+    date.parse::<jiff::civil::Date>().is_ok()
+}
+
+/// Members to replace in and to add to an object's text.
+#[derive(Debug, Default)]
+pub(super) struct Edits {
+    front: String,
+    replaced: Vec<(Range<usize>, String)>,
+}
+
+impl Edits {
+    pub(super) fn add(&mut self, name: &str, value: &str) {
+        let _ = write!(self.front, "\"{name}\":{value},");
+    }
+
+    pub(super) fn replace(&mut self, span: Range<usize>, value: String) {
+        self.replaced.push((span, value));
+    }
+
+    /// The text of an object that has at least one member, edited.
+    pub(super) fn apply(mut self, text: &str) -> String {
+        self.replaced.sort_by_key(|(span, _)| span.start);
+        let open = text.find('{').map_or(0, |at| at + 1);
+        let extra: usize = self.replaced.iter().map(|(_, value)| value.len()).sum();
+        let mut edited = String::with_capacity(text.len() + self.front.len() + extra);
+        edited.push_str(&text[..open]);
+        edited.push_str(&self.front);
+        let mut at = open;
+        for (span, value) in &self.replaced {
+            edited.push_str(&text[at..span.start]);
+            edited.push_str(value);
+            at = span.end;
+        }
+        edited.push_str(&text[at..]);
+        edited
+    }
+}
+
+/// An application's event as CloudEvents JSON.
+pub(super) fn encode(event: &dyn Event, source: &str) -> Result<String, EnvelopeError> {
+    let data = event.data().map_err(EnvelopeError::Encode)?;
+    let id = event.id().map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
+    let time = Timestamp::try_from(event.time().unwrap_or_else(SystemTime::now)).map_err(|_| {
+        EnvelopeError::Illegal { name: "time".to_owned(), expected: "between the years -9999 and 9999" }
+    })?;
+    let mut json = format!(
+        r#"{{"specversion":"1.0","id":{},"source":{},"type":{},"#,
+        json_string(&id),
+        json_string(event.source().unwrap_or(source)),
+        json_string(event.event_type()),
+    );
+    if let Some(subject) = event.subject() {
+        let _ = write!(json, "\"subject\":{},", json_string(subject));
+    }
+    let _ = write!(json, r#""time":"{time}","datacontenttype":"application/json","data":{}}}"#, data.get());
+    Ok(json)
+}
+
+pub(super) fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_rfc3339;
+
+    #[test]
+    fn times() {
+        for good in [
+            "2026-11-23T10:00:00Z",
+            "1985-04-12T23:20:50.52Z",
+            "1996-12-19T16:39:57-08:00",
+            "1990-12-31T23:59:60Z",
+            "2026-11-23t10:00:00z",
+            "2024-02-29T00:00:00Z",
+            "0000-01-01T00:00:00.000000000000Z",
+        ] {
+            assert!(is_rfc3339(good), "{good}");
+        }
+        for bad in [
+            "",
+            "2026-11-23",
+            "2026-11-23T10:00:00",
+            "2026-11-23 10:00:00Z",
+            "2026-13-23T10:00:00Z",
+            "2026-11-31T10:00:00Z",
+            "2026-02-29T10:00:00Z",
+            "2026-11-23T24:00:00Z",
+            "2026-11-23T10:00:00.Z",
+            "2026-11-23T10:00:00Zx",
+            "2026-11-23T10:00:00+1:00",
+            "１９８５-04-12T23:20:50Z",
+        ] {
+            assert!(!is_rfc3339(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+use crate::envelope::scan::{Fault, FaultKind, MAX_DEPTH};
+
+/// Why an event was not taken. The text says what is wrong and where; columns count bytes from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The text is not one JSON object.
+    #[error("not a JSON object: expected {expected} at column {column}")]
+    NotJson {
+        /// What should have stood there.
+        expected: &'static str,
+        /// Byte position in the event, from 1.
+        column: usize,
+    },
+    /// The text is an array.
+    #[error("an array, where one event is expected: write the events one by one, without `[`, `,` and `]` around them")]
+    Array,
+    /// Arrays and objects are nested too deeply.
+    #[error("nested deeper than {MAX_DEPTH} levels at column {column}")]
+    TooDeep {
+        /// Byte position in the event, from 1.
+        column: usize,
+    },
+    /// The text is not UTF-8.
+    #[error("not UTF-8: byte 0x{byte:02x} at column {column}")]
+    NotUtf8 {
+        /// The first byte that does not fit.
+        byte: u8,
+        /// Byte position in the event, from 1.
+        column: usize,
+    },
+    /// The text begins with a byte order mark.
+    #[error("begins with a byte order mark: save the text as UTF-8 without one")]
+    ByteOrderMark,
+    /// The event is larger than the limit.
+    #[error(
+        "{bytes} bytes long, more than the limit of {limit}: raise the limit (`[events] max_bytes` in a config file) or split the event"
+    )]
+    TooLarge {
+        /// Length of the event.
+        bytes: usize,
+        /// Longest event that is taken.
+        limit: usize,
+    },
+    /// A required attribute that nothing can be made up for is missing.
+    #[error("attribute `{0}` is missing")]
+    Missing(&'static str),
+    /// A top-level member stands twice.
+    #[error("member `{0}` stands twice")]
+    Duplicate(String),
+    /// A top-level name is neither a CloudEvents attribute nor a legal extension name.
+    #[error(
+        "`{0}` is no CloudEvents attribute and no legal extension name (lower-case letters and digits): put it into `data`"
+    )]
+    IllegalName(String),
+    /// An attribute has a value of the wrong type or form.
+    #[error("attribute `{name}` must be {expected}")]
+    Illegal {
+        /// The attribute.
+        name: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// `data` and `data_base64` are both present.
+    #[error("both `data` and `data_base64` are present: an event has one of them")]
+    DataTwice,
+    /// The slice holds more than 2 GiB.
+    #[error("the slice that this event should join holds more than 2 GiB: publish smaller slices")]
+    SliceFull,
+    /// The application's event could not be encoded.
+    #[error("data could not be encoded as JSON")]
+    Encode(#[source] crate::EncodeError),
+}
+
+impl From<Fault> for EnvelopeError {
+    fn from(fault: Fault) -> Self {
+        let column = fault.at + 1;
+        match fault.kind {
+            FaultKind::Expected(expected) => Self::NotJson { expected, column },
+            FaultKind::TooDeep => Self::TooDeep { column },
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! An event encoded once, ready to route.
+
+mod attributes;
+mod error;
+mod metadata;
+mod scan;
+
+use std::any::Any;
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+pub use error::EnvelopeError;
+pub use metadata::{Metadata, MetadataError};
+
+use crate::event::Event;
+use attributes::Attributes;
+
+/// Longest event that is taken where nothing else is set: 1 MiB.
+pub const DEFAULT_MAX_EVENT_BYTES: usize = 1 << 20;
+
+/// Text that one block may hold before it takes no more: offsets in it are 32 bits wide.
+const MAX_SLICE_BYTES: usize = 1 << 31;
+
+/// Longest event that any setting allows: twice as much, its decoded attributes counted, still fits in
+/// behind a full slice.
+const MAX_EVENT_BYTES: usize = 1 << 29;
+
+/// An event encoded once as CloudEvents 1.0 JSON, shared by reference from then on.
+///
+/// Cloning costs a reference count. Envelopes made together by a [`SliceBuilder`] share one block of
+/// memory, which is freed when the last of them goes.
+///
+/// ```
+/// use hooks_core::Envelope;
+///
+/// let envelope = Envelope::from_json(br#"{"id":"1","source":"/s","specversion":"1.0","type":"a.b","time":"2026-11-23T10:00:00Z","data":{"n": 1}}"#)?;
+/// assert_eq!(envelope.event_type(), "a.b");
+/// assert_eq!(envelope.data(), Some(r#"{"n": 1}"#));
+/// # Ok::<(), hooks_core::EnvelopeError>(())
+/// ```
+#[derive(Clone)]
+pub struct Envelope {
+    block: Arc<Block>,
+    index: u32,
+}
+
+impl Envelope {
+    /// Checks and takes one event from its JSON text. See [`SliceBuilder::push_json`].
+    ///
+    /// # Errors
+    /// When the text is no CloudEvent.
+    pub fn from_json(json: &[u8]) -> Result<Self, EnvelopeError> {
+        let mut slice = SliceBuilder::new("hooks");
+        slice.push_json(json)?;
+        slice.one()
+    }
+
+    /// Encodes an application's event. `source` stands in where the event names none.
+    ///
+    /// # Errors
+    /// When the data does not encode, or an attribute is not legal.
+    pub fn from_event(event: &dyn Event, source: &str) -> Result<Self, EnvelopeError> {
+        let mut slice = SliceBuilder::new(source);
+        slice.push_event(event)?;
+        slice.one()
+    }
+
+    /// The whole event as it was taken: one line of JSON, without the line end.
+    pub fn json(&self) -> &str {
+        &self.block.text[self.entry().span.range()]
+    }
+
+    /// The `id`.
+    pub fn id(&self) -> &str {
+        self.text(self.entry().id)
+    }
+
+    /// The `source`.
+    pub fn source(&self) -> &str {
+        self.text(self.entry().source)
+    }
+
+    /// The `type`.
+    pub fn event_type(&self) -> &str {
+        self.text(self.entry().event_type)
+    }
+
+    /// The `subject`.
+    pub fn subject(&self) -> Option<&str> {
+        self.entry().subject.map(|span| self.text(span))
+    }
+
+    /// The `partitionkey` extension.
+    pub fn partition_key(&self) -> Option<&str> {
+        self.entry().partition_key.map(|span| self.text(span))
+    }
+
+    /// The raw JSON of `data`.
+    pub fn data(&self) -> Option<&str> {
+        self.entry().data.map(|span| self.text(span))
+    }
+
+    /// Length of [`json`](Self::json) in bytes.
+    #[allow(clippy::len_without_is_empty, reason = "an event is never empty")]
+    pub fn len(&self) -> usize {
+        self.entry().span.len as usize
+    }
+
+    /// Whether the type is the dispatcher's own (`hooks.…`), which only hooks that name it literally receive.
+    pub fn is_reserved(&self) -> bool {
+        is_reserved(self.event_type())
+    }
+
+    /// Bytes of memory of the block that this envelope shares with others.
+    pub fn block_bytes(&self) -> usize {
+        self.block.memory()
+    }
+
+    /// Whether both share one block of memory.
+    pub fn shares_block(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.block, &other.block)
+    }
+
+    /// What a bus ties to the shared block, its claim on the memory bound, for as long as it holds any
+    /// of the block's envelopes. `make` is called when there is none.
+    pub fn guard_block(&self, make: impl FnOnce() -> BlockGuard) -> BlockGuard {
+        let mut known = self.block.guard.lock();
+        known.as_ref().and_then(Weak::upgrade).unwrap_or_else(|| {
+            let guard = make();
+            *known = Some(Arc::downgrade(&guard));
+            guard
+        })
+    }
+
+    /// Whether somebody holds a guard of the shared block.
+    pub fn has_guard(&self) -> bool {
+        self.block.guard.lock().as_ref().is_some_and(|guard| guard.strong_count() > 0)
+    }
+
+    fn entry(&self) -> &Entry {
+        &self.block.entries[self.index as usize]
+    }
+
+    fn text(&self, span: Span) -> &str {
+        &self.block.text[span.range()]
+    }
+
+    /// Name and raw value of each extension attribute, as spans of [`json`](Self::json).
+    fn extensions(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        let entry = self.entry();
+        let start = entry.span.start as usize;
+        self.block.extensions[entry.extensions.range()].iter().map(move |extension| {
+            let value = extension.value.range();
+            (self.text(extension.name), value.start - start..value.end - start)
+        })
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("id", &self.id())
+            .field("source", &self.source())
+            .field("type", &self.event_type())
+            .field("subject", &self.subject())
+            .field("bytes", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Something that lives as long as a bus holds envelopes of a block. See [`Envelope::guard_block`].
+pub type BlockGuard = Arc<dyn Any + Send + Sync>;
+
+pub(crate) fn is_reserved(event_type: &str) -> bool {
+    event_type.starts_with("hooks.")
+}
+
+/// Builds envelopes that share one block of memory: what one call publishes belongs into one slice.
+///
+/// ```
+/// use hooks_core::SliceBuilder;
+///
+/// let mut slice = SliceBuilder::new("/my/service");
+/// for line in [r#"{"type":"a"}"#, r#"{"type":"b"}"#] {
+///     slice.push_json(line.as_bytes())?;
+/// }
+/// let events = slice.finish();
+/// assert_eq!(events[1].event_type(), "b");
+/// assert_eq!(events[1].source(), "/my/service");
+/// # Ok::<(), hooks_core::EnvelopeError>(())
+/// ```
+#[derive(Debug)]
+pub struct SliceBuilder {
+    block: Block,
+    source: Arc<str>,
+    max_event_bytes: usize,
+}
+
+impl SliceBuilder {
+    /// `source` is filled in where an event names none.
+    pub fn new(source: impl Into<Arc<str>>) -> Self {
+        Self { block: Block::default(), source: source.into(), max_event_bytes: DEFAULT_MAX_EVENT_BYTES }
+    }
+
+    /// Takes events of at most this many bytes of JSON; 1 MiB where not set. 512 MiB is the most.
+    #[must_use]
+    pub fn max_event_bytes(mut self, bytes: usize) -> Self {
+        self.max_event_bytes = bytes;
+        self
+    }
+
+    /// Checks one event's JSON text and takes it.
+    ///
+    /// A complete event is kept byte for byte, but for raw line breaks between tokens, which become
+    /// spaces. Missing (or null) `id`, `source`, `specversion` and `time` are filled in.
+    ///
+    /// # Errors
+    /// When the text is no CloudEvent; the builder is then as it was.
+    pub fn push_json(&mut self, json: &[u8]) -> Result<(), EnvelopeError> {
+        let limit = self.max_event_bytes.min(MAX_EVENT_BYTES);
+        if json.len() > limit {
+            return Err(EnvelopeError::TooLarge { bytes: json.len(), limit });
+        }
+        if self.block.text.len() > MAX_SLICE_BYTES {
+            return Err(EnvelopeError::SliceFull);
+        }
+        let text = utf8(json)?;
+        let found = attributes::read(text)?;
+        if found.is_complete() {
+            self.block.append(text, &found);
+        } else {
+            let filled = found.fill(text, &self.source);
+            let found = attributes::read(&filled)?;
+            self.block.append(&filled, &found);
+        }
+        Ok(())
+    }
+
+    /// Encodes an application's event and takes it.
+    ///
+    /// # Errors
+    /// When the data does not encode, an attribute is not legal, or the result is too large; the
+    /// builder is then as it was.
+    pub fn push_event(&mut self, event: &dyn Event) -> Result<(), EnvelopeError> {
+        let json = attributes::encode(event, &self.source)?;
+        self.push_json(json.as_bytes())
+    }
+
+    /// Number of events taken so far.
+    pub fn len(&self) -> usize {
+        self.block.entries.len()
+    }
+
+    /// Whether no event was taken yet.
+    pub fn is_empty(&self) -> bool {
+        self.block.entries.is_empty()
+    }
+
+    /// Bytes of JSON taken so far.
+    pub fn bytes(&self) -> usize {
+        self.block.text.len()
+    }
+
+    /// The envelopes, in the order they were pushed. The builder is empty afterwards and can go on.
+    #[must_use]
+    pub fn finish(&mut self) -> Vec<Envelope> {
+        let mut block = std::mem::take(&mut self.block);
+        block.text.shrink_to_fit();
+        block.entries.shrink_to_fit();
+        block.extensions.shrink_to_fit();
+        let count = block.entries.len();
+        let block = Arc::new(block);
+        (0..count).map(|index| Envelope { block: block.clone(), index: index as u32 }).collect()
+    }
+
+    fn one(mut self) -> Result<Envelope, EnvelopeError> {
+        self.finish().pop().ok_or(EnvelopeError::Missing("type"))
+    }
+}
+
+fn utf8(json: &[u8]) -> Result<&str, EnvelopeError> {
+    if json.starts_with(b"\xEF\xBB\xBF") {
+        return Err(EnvelopeError::ByteOrderMark);
+    }
+    std::str::from_utf8(json).map_err(|error| {
+        let at = error.valid_up_to();
+        EnvelopeError::NotUtf8 { byte: json[at], column: at + 1 }
+    })
+}
+
+/// The text of many events and where in it everything stands. Offsets are 32 bits wide:
+/// [`MAX_SLICE_BYTES`] keeps them true.
+#[derive(Default)]
+struct Block {
+    /// Events one after the other; behind each, the plain form of attributes that hold escapes.
+    text: String,
+    entries: Vec<Entry>,
+    extensions: Vec<Extension>,
+    guard: Mutex<Option<Weak<dyn Any + Send + Sync>>>,
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Block")
+            .field("events", &self.entries.len())
+            .field("bytes", &self.text.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Block {
+    fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.text.capacity()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.extensions.capacity() * size_of::<Extension>()
+    }
+
+    fn append(&mut self, text: &str, found: &Attributes) {
+        let base = self.text.len();
+        if found.line_breaks {
+            self.text.extend(text.chars().map(|char| if matches!(char, '\n' | '\r') { ' ' } else { char }));
+        } else {
+            self.text.push_str(text);
+        }
+        let first_extension = self.extensions.len();
+        self.extensions.extend(found.extensions.iter().map(|extension| Extension {
+            name: Span::new(base, &extension.name),
+            value: Span::new(base, &extension.value),
+        }));
+        let entry = Entry {
+            span: Span::new(base, &(0..text.len())),
+            id: self.plain(base, &found.id),
+            source: self.plain(base, &found.source),
+            event_type: self.plain(base, &found.event_type),
+            subject: found.subject.as_ref().map(|value| self.plain(base, value)),
+            partition_key: found.partition_key.as_ref().map(|value| self.plain(base, value)),
+            data: found.data.as_ref().map(|span| Span::new(base, span)),
+            extensions: Span::new(0, &(first_extension..self.extensions.len())),
+        };
+        self.entries.push(entry);
+    }
+
+    /// Where an attribute's plain text stands: in the event, or behind it when it holds escapes.
+    fn plain(&mut self, base: usize, value: &attributes::Text) -> Span {
+        match value {
+            attributes::Text::Plain(span) => Span::new(base, span),
+            attributes::Text::Decoded(text) => {
+                let start = self.text.len();
+                self.text.push_str(text);
+                Span::new(start, &(0..text.len()))
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    span: Span,
+    id: Span,
+    source: Span,
+    event_type: Span,
+    subject: Option<Span>,
+    partition_key: Option<Span>,
+    data: Option<Span>,
+    extensions: Span,
+}
+
+#[derive(Debug)]
+struct Extension {
+    name: Span,
+    value: Span,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    fn new(base: usize, range: &Range<usize>) -> Self {
+        Self { start: (base + range.start) as u32, len: range.len() as u32 }
+    }
+
+    fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
+}

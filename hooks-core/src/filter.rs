@@ -1,0 +1,216 @@
+//! Which events a hook receives.
+
+use std::sync::Arc;
+
+use crate::envelope::{Envelope, is_reserved};
+
+/// A glob over event types or subjects: `*` is any run of characters, dots and slashes too, `?` is one
+/// character, everything else is itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pattern(Arc<str>);
+
+impl Pattern {
+    /// Every text is a pattern.
+    pub fn new(pattern: impl Into<Arc<str>>) -> Self {
+        Self(pattern.into())
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text before the first wildcard: whatever matches begins with it.
+    pub fn literal_prefix(&self) -> &str {
+        &self.0[..self.0.find(['*', '?']).unwrap_or(self.0.len())]
+    }
+
+    /// Whether the pattern has no wildcard, so matches one text only.
+    pub fn is_literal(&self) -> bool {
+        !self.0.contains(['*', '?'])
+    }
+
+    /// Whether the whole of `text` matches. Takes at most pattern length × text length steps.
+    pub fn matches(&self, text: &str) -> bool {
+        glob(self.0.as_bytes(), text)
+    }
+}
+
+/// Greedy matching with one point to come back to: when a run taken for `*` proves too short, it is
+/// made longer by one character.
+fn glob(pattern: &[u8], text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let width = |at: usize| text[at..].chars().next().map_or(1, char::len_utf8);
+    let (mut p, mut t) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while t < bytes.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                p += 1;
+                retry = Some((p, t));
+                continue;
+            }
+            Some(b'?') => {
+                p += 1;
+                t += width(t);
+                continue;
+            }
+            Some(byte) if *byte == bytes[t] => {
+                p += 1;
+                t += 1;
+                continue;
+            }
+            _ => {}
+        }
+        let Some((after_star, taken)) = retry else { return false };
+        t = taken + width(taken);
+        p = after_star;
+        retry = Some((after_star, t));
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+impl<T: Into<Arc<str>>> From<T> for Pattern {
+    fn from(pattern: T) -> Self {
+        Self::new(pattern)
+    }
+}
+
+/// Which events a hook receives: those whose type and subject match one of the patterns and none of
+/// the exceptions. No pattern at all matches everything, but for the dispatcher's own events
+/// (`hooks.…`), which `types` has to name literally.
+///
+/// ```
+/// use hooks_core::{Envelope, Filter};
+///
+/// let filter = Filter::types(["com.github.*"]).except_types(["com.github.push"]);
+/// let event = |kind: &str| Envelope::from_json(format!(r#"{{"type":"{kind}"}}"#).as_bytes());
+/// assert!(filter.matches(&event("com.github.issues.opened")?));
+/// assert!(!filter.matches(&event("com.github.push")?));
+/// # Ok::<(), hooks_core::EnvelopeError>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The event's type matches one of these; empty: any type.
+    pub types: Vec<Pattern>,
+    /// The event's type matches none of these.
+    pub types_except: Vec<Pattern>,
+    /// The event has a subject, and it matches one of these; empty: any subject or none.
+    pub subjects: Vec<Pattern>,
+    /// The event has no subject, or it matches none of these.
+    pub subjects_except: Vec<Pattern>,
+}
+
+impl Filter {
+    /// Every event.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Events whose type matches one of the patterns.
+    pub fn types<P: Into<Pattern>>(patterns: impl IntoIterator<Item = P>) -> Self {
+        Self { types: patterns.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// But not these types.
+    #[must_use]
+    pub fn except_types<P: Into<Pattern>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
+        self.types_except.extend(patterns.into_iter().map(Into::into));
+        self
+    }
+
+    /// Only events with one of these subjects.
+    #[must_use]
+    pub fn subjects<P: Into<Pattern>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
+        self.subjects.extend(patterns.into_iter().map(Into::into));
+        self
+    }
+
+    /// But not these subjects.
+    #[must_use]
+    pub fn except_subjects<P: Into<Pattern>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
+        self.subjects_except.extend(patterns.into_iter().map(Into::into));
+        self
+    }
+
+    /// Whether the hook receives this event.
+    pub fn matches(&self, envelope: &Envelope) -> bool {
+        self.matches_type(envelope.event_type()) && self.matches_subject(envelope.subject())
+    }
+
+    /// Whether events of this type can match.
+    pub fn matches_type(&self, event_type: &str) -> bool {
+        if is_reserved(event_type) {
+            return self.types.iter().any(|pattern| pattern.is_literal() && pattern.as_str() == event_type);
+        }
+        (self.types.is_empty() || any(&self.types, event_type)) && !any(&self.types_except, event_type)
+    }
+
+    /// Whether events with this subject can match.
+    pub fn matches_subject(&self, subject: Option<&str>) -> bool {
+        match subject {
+            Some(subject) => {
+                (self.subjects.is_empty() || any(&self.subjects, subject)) && !any(&self.subjects_except, subject)
+            }
+            None => self.subjects.is_empty(),
+        }
+    }
+}
+
+fn any(patterns: &[Pattern], text: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The meaning of a glob, written down as plainly as possible.
+    fn model(pattern: &[char], text: &[char]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some(('*', rest)) => (0..=text.len()).any(|taken| model(rest, &text[taken..])),
+            Some(('?', rest)) => !text.is_empty() && model(rest, &text[1..]),
+            Some((char, rest)) => text.first() == Some(char) && model(rest, &text[1..]),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn glob_is_its_model(pattern in "[ab.é*?]{0,8}", text in "[ab.é]{0,8}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(Pattern::new(pattern.as_str()).matches(&text), model(&chars(&pattern), &chars(&text)));
+        }
+
+        #[test]
+        fn what_matches_begins_with_the_prefix(pattern in "[ab*?]{0,6}", text in "[ab]{0,6}") {
+            let pattern = Pattern::new(pattern);
+            prop_assert!(!pattern.matches(&text) || text.starts_with(pattern.literal_prefix()));
+        }
+    }
+
+    #[test]
+    fn a_hostile_pattern_takes_no_exponential_time() {
+        let pattern = Pattern::new("a*".repeat(200) + "b");
+        assert!(!pattern.matches(&"a".repeat(4_000)));
+    }
+
+    #[test]
+    fn reserved_types_must_be_named() {
+        let own = "hooks.endpoint.disabled";
+        assert!(!Filter::all().matches_type(own));
+        assert!(!Filter::types(["hooks.*"]).matches_type(own));
+        assert!(Filter::types([own]).matches_type(own));
+    }
+
+    #[test]
+    fn subjects() {
+        let filter = Filter::all().subjects(["octo-org/*"]).except_subjects(["octo-org/secret"]);
+        assert!(filter.matches_subject(Some("octo-org/repo")));
+        assert!(!filter.matches_subject(Some("octo-org/secret")));
+        assert!(!filter.matches_subject(Some("other/repo")));
+        assert!(!filter.matches_subject(None));
+        assert!(Filter::all().except_subjects(["a"]).matches_subject(None));
+    }
+}

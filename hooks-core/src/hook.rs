@@ -1,0 +1,191 @@
+//! A hook: a named subscription with a filter and a sink.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::BatchLimits;
+use crate::bus::QueueLimits;
+use crate::envelope::Metadata;
+use crate::filter::Filter;
+use crate::human::{Bytes, Span};
+use crate::id::{HookId, InvalidHookId};
+use crate::sink::SinkFactory;
+
+/// A named subscription: which events, how they travel, and where to.
+///
+/// Built with the defaults of its sink; the fields are there to change.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// Its name. The position in the log belongs to it.
+    pub id: HookId,
+    /// The events it receives.
+    pub filter: Arc<Filter>,
+    /// Extension attributes set on what it delivers.
+    pub metadata: Arc<Metadata>,
+    /// When a batch leaves.
+    pub batch: BatchLimits,
+    /// How failed attempts are repeated.
+    pub retry: RetryPolicy,
+    /// What is held for it in memory.
+    pub queue: QueueLimits,
+    /// Parallel workers. Events that share a `partitionkey`, else a `subject`, keep their order.
+    pub lanes: NonZeroUsize,
+    /// A disabled hook keeps its events and delivers none.
+    pub enabled: bool,
+    /// Where to.
+    pub sink: Arc<dyn SinkFactory>,
+}
+
+impl Hook {
+    /// A hook that receives every event.
+    ///
+    /// # Errors
+    /// When the id is not legal.
+    pub fn new(id: &str, sink: impl SinkFactory + 'static) -> Result<Self, InvalidHookId> {
+        Ok(Self::with_sink(HookId::new(id)?, Arc::new(sink)))
+    }
+
+    /// A hook that receives every event.
+    pub fn with_sink(id: HookId, sink: Arc<dyn SinkFactory>) -> Self {
+        Self {
+            id,
+            filter: Arc::default(),
+            metadata: Arc::default(),
+            batch: sink.batch_limits(),
+            retry: RetryPolicy::default(),
+            queue: QueueLimits::default(),
+            lanes: NonZeroUsize::MIN,
+            enabled: true,
+            sink,
+        }
+    }
+
+    /// Receives only these events.
+    #[must_use]
+    pub fn filter(mut self, filter: impl Into<Arc<Filter>>) -> Self {
+        self.filter = filter.into();
+        self
+    }
+
+    /// Batches within these limits.
+    #[must_use]
+    pub fn batch(mut self, batch: BatchLimits) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// Retries like this.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Holds at most this in memory.
+    #[must_use]
+    pub fn queue(mut self, queue: QueueLimits) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// Sets extension attributes on what it delivers.
+    #[must_use]
+    pub fn metadata(mut self, metadata: impl Into<Arc<Metadata>>) -> Self {
+        self.metadata = metadata.into();
+        self
+    }
+
+    /// Delivers with this many parallel workers.
+    #[must_use]
+    pub fn lanes(mut self, lanes: NonZeroUsize) -> Self {
+        self.lanes = lanes;
+        self
+    }
+
+    /// What makes the settings contradict each other, if anything: each with the path of the setting.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        let lanes = self.lanes.get();
+        if self.lanes.get() > MAX_LANES {
+            problems.push(("lanes", format!("{lanes} lanes are more than {MAX_LANES}")));
+        }
+        let held = self.batch.max_events.get().saturating_mul(lanes);
+        if self.queue.max_events.get() < held {
+            problems.push((
+                "queue.max_events",
+                format!("a queue of {} events never fills a batch of {} on each of {lanes} lane(s): raise it to at least {held}, or lower batch.max_events", self.queue.max_events, self.batch.max_events),
+            ));
+        }
+        let bytes = self.batch.max_bytes.0.saturating_mul(lanes as u64);
+        if self.queue.max_bytes.0 < bytes {
+            problems.push((
+                "queue.max_bytes",
+                format!("a queue of {} never fills a batch of {} on each of {lanes} lane(s): raise it to at least {}, or lower batch.max_bytes", self.queue.max_bytes, self.batch.max_bytes, Bytes(bytes)),
+            ));
+        }
+        for (path, bytes) in [("batch.max_bytes", self.batch.max_bytes), ("queue.max_bytes", self.queue.max_bytes)] {
+            if bytes.0 == 0 {
+                problems.push((path, "0 bytes hold no event: set at least 1".to_owned()));
+            }
+        }
+        self.retry.problems(&mut problems);
+        problems
+    }
+}
+
+/// Most lanes that a hook can have.
+pub const MAX_LANES: usize = 1024;
+
+/// How failed attempts are repeated. The wait before attempt n is a random part of
+/// `initial` × 2ⁿ, at most `max` (full jitter), or what the receiver asked for, if that is longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryPolicy {
+    /// The longest wait before the second attempt.
+    pub initial: Span,
+    /// The longest wait before any attempt.
+    pub max: Span,
+    /// How long one attempt may take, all in all.
+    pub attempt_timeout: Span,
+    /// A batch that was not delivered this long after its first attempt is given up. Not set: the
+    /// bus's own default, 3 days on the memory bus, never elsewhere. Time with an endpoint fault
+    /// (a wrong address, failed authentication) does not count.
+    pub max_elapsed: Option<Span>,
+    /// While the receiver accepts nothing at all, refused events are kept this long before they are
+    /// given up.
+    pub reject_hold: Span,
+    /// The longest wait that a receiver can ask for with Retry-After.
+    pub max_retry_after: Span,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            initial: Span(Duration::from_secs(1)),
+            max: Span(Duration::from_secs(300)),
+            attempt_timeout: Span(Duration::from_secs(15)),
+            max_elapsed: None,
+            reject_hold: Span(Duration::from_secs(15 * 60)),
+            max_retry_after: Span(Duration::from_secs(3600)),
+        }
+    }
+}
+
+impl RetryPolicy {
+    fn problems(&self, problems: &mut Vec<(&'static str, String)>) {
+        for (path, span) in
+            [("retry.initial", self.initial), ("retry.max", self.max), ("retry.attempt_timeout", self.attempt_timeout)]
+        {
+            if span.0.is_zero() {
+                problems.push((path, "must be longer than 0s".to_owned()));
+            }
+        }
+        if self.max < self.initial {
+            problems.push(("retry.max", format!("{} is shorter than retry.initial, {}", self.max, self.initial)));
+        }
+    }
+}

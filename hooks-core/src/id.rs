@@ -1,0 +1,41 @@
+use std::fmt;
+use std::sync::Arc;
+
+/// A hook's name: 1 to 64 letters, digits, `-`, `_` and `.`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HookId(Arc<str>);
+
+impl HookId {
+    /// # Errors
+    /// When the text is empty, too long, or has other characters.
+    pub fn new(id: impl Into<Arc<str>>) -> Result<Self, InvalidHookId> {
+        let id = id.into();
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if id.is_empty() || id.len() > 64 || !id.bytes().all(legal) {
+            return Err(InvalidHookId(id.chars().take(80).collect()));
+        }
+        Ok(Self(id))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HookId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for HookId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+/// A text that cannot name a hook.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no hook id: 1 to 64 letters, digits, `-`, `_` and `.`")]
+pub struct InvalidHookId(String);

@@ -1,0 +1,143 @@
+//! What became of every event of a hook.
+
+use std::fmt;
+
+use parking_lot::Mutex;
+
+/// Why an event was given up without being delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The hook's queue, or the memory of the process, was full and the hook's policy is to drop.
+    Overflow,
+    /// The hook was removed.
+    Removed,
+    /// The hook's filter changed and no longer matches the event.
+    Filtered,
+    /// The receiver refused the event.
+    Refused,
+    /// The batch ran out of retries (`max_elapsed`).
+    Expired,
+}
+
+impl DropReason {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [Self::Overflow, Self::Removed, Self::Filtered, Self::Refused, Self::Expired];
+
+    /// The name in metrics, logs and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Overflow => "overflow",
+            Self::Removed => "removed",
+            Self::Filtered => "filtered",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How a hook is done with an event for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The destination has it.
+    Delivered,
+    /// It was given up.
+    Dropped(DropReason),
+    /// Its receiver refused it; it is kept with the reason.
+    DeadLettered,
+}
+
+/// The books of one hook, since the process started.
+///
+/// The bus enters what the hook takes, the settler what it is done with; both sides are counted on
+/// their own, so [`Counts::balances`] fails when something is lost or counted twice.
+#[derive(Debug, Default)]
+pub struct Ledger(Mutex<Counts>);
+
+/// One consistent reading of a [`Ledger`]. All figures count events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Matched and read; on the memory bus: matched when published.
+    pub taken: u64,
+    /// The destination has them.
+    pub delivered: u64,
+    /// Kept as dead letters.
+    pub dead_lettered: u64,
+    /// Taken and not settled.
+    pub in_hand: u64,
+    dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Counts {
+    /// Given up for this reason.
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    /// Given up for any reason.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// Taken = delivered + dropped + dead-lettered + in hand.
+    pub fn balances(&self) -> bool {
+        self.taken == self.delivered + self.dropped() + self.dead_lettered + self.in_hand
+    }
+}
+
+impl Ledger {
+    /// For a bus: the hook took events.
+    pub fn take(&self, events: usize) {
+        let mut counts = self.0.lock();
+        counts.taken += events as u64;
+        counts.in_hand += events as u64;
+    }
+
+    /// For a bus: events it held for the hook were dropped before anyone read them.
+    pub fn give_up(&self, events: usize, reason: DropReason) {
+        self.settle(events, events, Outcome::Dropped(reason));
+    }
+
+    /// For a bus: another instance owns these events now.
+    pub fn hand_over(&self, events: usize) {
+        let mut counts = self.0.lock();
+        counts.taken -= events as u64;
+        counts.in_hand -= events as u64;
+    }
+
+    /// `claimed` events have this outcome, and `released` of them were in hand until now.
+    pub(crate) fn settle(&self, claimed: usize, released: usize, outcome: Outcome) {
+        let mut counts = self.0.lock();
+        counts.in_hand -= released as u64;
+        match outcome {
+            Outcome::Delivered => counts.delivered += claimed as u64,
+            Outcome::Dropped(reason) => counts.dropped[reason as usize] += claimed as u64,
+            Outcome::DeadLettered => counts.dead_lettered += claimed as u64,
+        }
+    }
+
+    /// All counts at one moment.
+    pub fn counts(&self) -> Counts {
+        *self.0.lock()
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "taken {} = delivered {} + dropped {}", self.taken, self.delivered, self.dropped())?;
+        let reasons = DropReason::ALL.iter().filter(|reason| self.dropped_for(**reason) > 0);
+        for (index, reason) in reasons.enumerate() {
+            let open = if index == 0 { " (" } else { ", " };
+            write!(f, "{open}{reason} {}", self.dropped_for(*reason))?;
+        }
+        let close = if self.dropped() > 0 { ")" } else { "" };
+        write!(f, "{close} + dead-lettered {} + in hand {}", self.dead_lettered, self.in_hand)
+    }
+}

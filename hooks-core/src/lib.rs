@@ -1,0 +1,50 @@
+//! Events, hooks, batching, sinks and the dispatcher that joins them.
+//!
+//! ```text
+//!  your app ──▶ Bus (one log) ──▶ one worker per hook: filter ▶ Batcher ▶ Sink ──▶ webhook / file / yours
+//!                    ▲                        │ retry at the head
+//!                    └────── settle ──────────┘ rejected ▶ isolate
+//! ```
+
+mod batch;
+mod bus;
+pub mod conformance;
+mod dispatcher;
+mod envelope;
+mod event;
+mod filter;
+mod hook;
+mod human;
+mod id;
+mod ledger;
+mod plugin;
+mod secret;
+mod sink;
+mod worker;
+
+pub use batch::{Batch, BatchId, BatchLimits, Batcher, SizeBatcher};
+pub use bus::{
+    Bus, BusError, Delivery, Overflow, Position, QueueLimits, Read, Reader, Settle, Settler, Subscription, WINDOW,
+};
+pub use dispatcher::{DispatchError, Dispatcher, HookStatus, Report, TestError, TestReport};
+pub use envelope::{
+    BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError, SliceBuilder,
+};
+pub use event::{EncodeError, Event, encode};
+pub use filter::{Filter, Pattern};
+pub use hook::{Hook, MAX_LANES, RetryPolicy};
+pub use human::{Bytes, Span};
+pub use id::{HookId, InvalidHookId};
+pub use ledger::{Counts, DropReason, Ledger, Outcome};
+pub use plugin::{ConfigProblem, SinkConfig, SinkPlugin};
+pub use secret::Secret;
+pub use sink::{Answer, Delivered, DeliveryError, FailureClass, Reason, Shared, Sink, SinkContext, SinkFactory};
+pub use worker::EndpointState;
+
+pub use async_trait::async_trait;
+pub use serde_json::value::RawValue;
+// For crates that depend on this one alone: what the derive macros and the registry need.
+pub use {inventory, schemars, serde, serde_json};
+
+/// Any error, where its type matters to nobody.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

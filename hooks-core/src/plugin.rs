@@ -1,0 +1,201 @@
+//! How sink crates make themselves known to a program that reads a config file.
+
+use std::fmt;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+
+use crate::BoxError;
+use crate::batch::{BatchLimits, Batcher, SizeBatcher};
+use crate::sink::{Sink, SinkContext, SinkFactory};
+
+/// A sink's settings as a config file has them.
+///
+/// Deriving `Deserialize` and `JsonSchema` is most of the work; [`validate`](Self::validate) says what
+/// the types can't. Use [`Span`](crate::Span), [`Bytes`](crate::Bytes) and [`Secret`](crate::Secret)
+/// for durations, sizes and secrets. A crate that depends on `hooks-core` alone finds the derive
+/// macros' crates re-exported here.
+///
+/// ```
+/// use hooks_core::{async_trait, inventory, schemars, serde};
+/// use hooks_core::{Batch, BoxError, Delivered, DeliveryError, Sink, SinkConfig, SinkContext, SinkPlugin};
+///
+/// /// Prints events.
+/// #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+/// #[serde(crate = "hooks_core::serde", deny_unknown_fields)]
+/// #[schemars(crate = "hooks_core::schemars")]
+/// struct StdoutConfig {
+///     /// Printed before each event.
+///     #[serde(default)]
+///     prefix: String,
+/// }
+///
+/// impl SinkConfig for StdoutConfig {
+///     const KIND: &'static str = "stdout";
+///     type Sink = Stdout;
+///
+///     fn build(&self, _context: &SinkContext) -> Result<Stdout, BoxError> {
+///         Ok(Stdout { prefix: self.prefix.clone() })
+///     }
+/// }
+///
+/// inventory::submit! { SinkPlugin::of::<StdoutConfig>() }
+///
+/// struct Stdout { prefix: String }
+///
+/// #[async_trait]
+/// impl Sink for Stdout {
+///     async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
+///         for line in batch.lines() {
+///             println!("{}{line}", self.prefix);
+///         }
+///         Ok(Delivered::all())
+///     }
+/// }
+///
+/// let plugin = SinkPlugin::find("stdout").expect("registered above");
+/// let factory = plugin.parse(serde_json::json!({ "prefix": "> " }))?;
+/// assert_eq!(factory.kind(), "stdout");
+/// # Ok::<(), Vec<hooks_core::ConfigProblem>>(())
+/// ```
+pub trait SinkConfig: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync + 'static {
+    /// What `kind` is in a config file.
+    const KIND: &'static str;
+
+    /// What it builds.
+    type Sink: Sink + 'static;
+
+    /// Builds a sink: once per lane, and once per test delivery. See [`SinkFactory::build`].
+    ///
+    /// # Errors
+    /// When it can't be built now.
+    fn build(&self, context: &SinkContext) -> Result<Self::Sink, BoxError>;
+
+    /// Everything that is wrong with the settings although each is of the right type. Does no I/O.
+    fn validate(&self) -> Vec<ConfigProblem> {
+        Vec::new()
+    }
+
+    /// The limits of a batch where the hook sets none.
+    fn batch_limits(&self) -> BatchLimits {
+        BatchLimits::default()
+    }
+
+    /// What cuts the hook's events into batches.
+    fn batcher(&self, limits: BatchLimits, overhead: usize) -> Box<dyn Batcher> {
+        Box::new(SizeBatcher::new(limits, overhead))
+    }
+
+    /// Whether one synthetic event may be sent through the real sink at any time.
+    fn takes_tests(&self) -> bool {
+        true
+    }
+}
+
+impl<C: SinkConfig> SinkFactory for C {
+    fn kind(&self) -> &str {
+        C::KIND
+    }
+
+    fn build(&self, context: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
+        Ok(Box::new(SinkConfig::build(self, context)?))
+    }
+
+    fn batch_limits(&self) -> BatchLimits {
+        SinkConfig::batch_limits(self)
+    }
+
+    fn batcher(&self, limits: BatchLimits, overhead: usize) -> Box<dyn Batcher> {
+        SinkConfig::batcher(self, limits, overhead)
+    }
+
+    fn takes_tests(&self) -> bool {
+        SinkConfig::takes_tests(self)
+    }
+}
+
+/// Something wrong with a setting.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct ConfigProblem {
+    /// Which setting, from the sink's table down: `tls.ca_file`, `headers[2]`; empty for the table itself.
+    pub path: String,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl ConfigProblem {
+    /// At this path.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+/// A kind of sink that is linked into the program. Plain static data, registered with
+/// `inventory::submit! { SinkPlugin::of::<MyConfig>() }`.
+///
+/// A crate that nothing names is not linked and registers nothing: the binary has to say
+/// `use my_sink as _;`.
+pub struct SinkPlugin {
+    kind: &'static str,
+    parse: fn(serde_json::Value) -> Parsed,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+type Parsed = Result<Arc<dyn SinkFactory>, Vec<ConfigProblem>>;
+
+inventory::collect!(SinkPlugin);
+
+impl SinkPlugin {
+    /// The plugin of a config type.
+    pub const fn of<C: SinkConfig>() -> Self {
+        Self { kind: C::KIND, parse: parse::<C>, schema: SchemaGenerator::subschema_for::<C> }
+    }
+
+    /// All kinds that are linked, by name.
+    pub fn all() -> Vec<&'static Self> {
+        let mut plugins: Vec<_> = inventory::iter::<Self>.into_iter().collect();
+        plugins.sort_by_key(|plugin| plugin.kind);
+        plugins
+    }
+
+    /// The kind of this name, if it is linked.
+    pub fn find(kind: &str) -> Option<&'static Self> {
+        inventory::iter::<Self>.into_iter().find(|plugin| plugin.kind == kind)
+    }
+
+    /// What `kind` is in a config file.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Reads a sink's table, without its `kind`.
+    ///
+    /// # Errors
+    /// What is wrong, with its path: the first value that does not fit its type, or everything that
+    /// [`SinkConfig::validate`] finds.
+    pub fn parse(&self, table: serde_json::Value) -> Result<Arc<dyn SinkFactory>, Vec<ConfigProblem>> {
+        (self.parse)(table)
+    }
+
+    /// The JSON Schema of the table; the fields' documentation is in it.
+    pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        (self.schema)(generator)
+    }
+}
+
+impl fmt::Debug for SinkPlugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkPlugin").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+fn parse<C: SinkConfig>(table: serde_json::Value) -> Parsed {
+    let config: C = serde_path_to_error::deserialize(table).map_err(|error| {
+        let path = error.path().to_string();
+        vec![ConfigProblem::new(if path == "." { String::new() } else { path }, error.into_inner().to_string())]
+    })?;
+    let problems = config.validate();
+    if problems.is_empty() { Ok(Arc::new(config)) } else { Err(problems) }
+}

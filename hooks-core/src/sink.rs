@@ -1,0 +1,326 @@
+//! Where events go.
+
+use std::any::{Any, TypeId};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use crate::BoxError;
+use crate::batch::{Batch, BatchLimits, Batcher, SizeBatcher};
+use crate::id::HookId;
+
+/// Delivers batches somewhere.
+///
+/// The worker calls one method at a time and does everything else: it retries, splits, waits, settles.
+/// A sink does none of that; it tries once and says what happened.
+///
+/// # What `Ok` promises
+/// The destination has every event of the batch except those named refused. Not "queued", not "handed
+/// to a task". Whoever says `Ok` before the destination has the events loses them in a crash.
+///
+/// ```
+/// use hooks_core::{async_trait, Batch, Delivered, DeliveryError, Sink};
+///
+/// /// Prints each event. `println!` has written the line when it returns, so `Ok` is true.
+/// struct Stdout;
+///
+/// #[async_trait]
+/// impl Sink for Stdout {
+///     async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
+///         for line in batch.lines() {
+///             println!("{line}");
+///         }
+///         Ok(Delivered::all())
+///     }
+/// }
+/// ```
+///
+/// The wrong way, because nothing is delivered yet when it says so:
+///
+/// ```no_run
+/// # use hooks_core::{Batch, Delivered, DeliveryError};
+/// # async fn deliver(batch: &Batch) -> Result<Delivered, DeliveryError> {
+/// let lines: Vec<String> = batch.lines().map(|line| line.into_owned()).collect();
+/// tokio::spawn(async move { for line in lines { println!("{line}") } });
+/// Ok(Delivered::all())
+/// # }
+/// ```
+///
+/// # Cancellation
+/// The worker drops the future of `deliver` when the attempt takes too long or the hook changes. The
+/// batch then counts as not delivered and comes again, so the sink has to be usable afterwards.
+#[async_trait]
+pub trait Sink: Send {
+    /// Tries once to deliver the batch.
+    ///
+    /// # Errors
+    /// The destination kept none of the events, as far as can be known. The error's class decides what
+    /// happens next.
+    async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError>;
+
+    /// Makes durable what `deliver` accepted. Called before positions that survive a crash are passed.
+    ///
+    /// # Errors
+    /// What was delivered since the last flush may be lost; it is delivered again.
+    async fn flush(&mut self) -> Result<(), DeliveryError> {
+        Ok(())
+    }
+
+    /// The last call: everything was delivered or the hook goes away.
+    ///
+    /// # Errors
+    /// As for `flush`.
+    async fn close(&mut self) -> Result<(), DeliveryError> {
+        self.flush().await
+    }
+}
+
+/// What arrived, and what the receiver said.
+#[derive(Debug, Clone, Default)]
+pub struct Delivered {
+    /// Events that the receiver refused for good: index in the batch and reason. All others arrived.
+    pub refused: Vec<(usize, Reason)>,
+    /// The receiver's answer, for people; shown by test deliveries.
+    pub answer: Answer,
+}
+
+impl Delivered {
+    /// Every event arrived.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// With the receiver's answer.
+    #[must_use]
+    pub fn answer(mut self, answer: Answer) -> Self {
+        self.answer = answer;
+        self
+    }
+}
+
+/// Why a receiver refused an event.
+pub type Reason = Cow<'static, str>;
+
+/// What a receiver answered, cut to a length that is fit to print.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// One line, for example `200 OK`.
+    pub summary: Cow<'static, str>,
+    /// The beginning of what else it said.
+    pub detail: String,
+}
+
+/// An attempt that failed: its class, what was being done, and the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+pub struct DeliveryError {
+    /// Decides what happens next.
+    pub class: FailureClass,
+    /// What was being done and how it ended, for example `POST https://example.com: 503 Service Unavailable`.
+    pub doing: String,
+    /// The receiver asked for at least this wait. It only lengthens the wait.
+    pub retry_after: Option<Duration>,
+    /// What the receiver answered, if it did.
+    pub answer: Option<Answer>,
+    /// What went wrong below.
+    #[source]
+    pub source: Option<BoxError>,
+}
+
+/// What a failed attempt means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureClass {
+    /// It may work later: repeated with backoff.
+    Retry,
+    /// The receiver has too much to do: repeated with backoff or after the wait it asked for.
+    Throttle,
+    /// The endpoint itself is wrong (address, credentials, certificate): repeated with backoff for as
+    /// long as it takes, never dropped, never split.
+    Endpoint,
+    /// The receiver refuses what is in the batch: split until the refused events stand alone.
+    Rejected,
+    /// The receiver refuses the batch for its size: split, and later batches stay smaller.
+    TooLarge,
+    /// The receiver wants nothing any more: the hook is disabled and its events stay pending.
+    Gone,
+}
+
+impl FailureClass {
+    /// Every class.
+    pub const ALL: [Self; 6] =
+        [Self::Retry, Self::Throttle, Self::Endpoint, Self::Rejected, Self::TooLarge, Self::Gone];
+}
+
+impl DeliveryError {
+    /// A failure of this class.
+    pub fn new(class: FailureClass, doing: impl Into<String>) -> Self {
+        Self { class, doing: doing.into(), retry_after: None, answer: None, source: None }
+    }
+
+    /// It may work later.
+    pub fn retry(doing: impl Into<String>) -> Self {
+        Self::new(FailureClass::Retry, doing)
+    }
+
+    /// The endpoint itself is wrong.
+    pub fn endpoint(doing: impl Into<String>) -> Self {
+        Self::new(FailureClass::Endpoint, doing)
+    }
+
+    /// The receiver refuses what is in the batch.
+    pub fn rejected(doing: impl Into<String>) -> Self {
+        Self::new(FailureClass::Rejected, doing)
+    }
+
+    /// With the cause.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// With the wait that the receiver asked for.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
+
+    /// With the receiver's answer.
+    #[must_use]
+    pub fn answer(mut self, answer: Answer) -> Self {
+        self.answer = Some(answer);
+        self
+    }
+
+    /// The error and its causes on one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
+    }
+}
+
+impl DeliveryError {
+    /// The error, its causes and the beginning of what the receiver said, on one line.
+    pub fn report(&self) -> String {
+        let mut report = self.chain();
+        let said = self.answer.as_ref().map_or("", |answer| answer.detail.trim());
+        if !said.is_empty() {
+            report.push_str(": ");
+            report.extend(said.chars().take(200).map(|char| if char.is_control() { ' ' } else { char }));
+        }
+        report
+    }
+}
+
+/// What a sink is built for, and what sinks share.
+#[derive(Debug, Clone)]
+pub struct SinkContext {
+    /// The hook.
+    pub hook: HookId,
+    /// Which of the hook's lanes, from 0.
+    pub lane: usize,
+    /// Whether the sink is for one test delivery.
+    pub test: bool,
+    shared: Arc<Shared>,
+}
+
+impl SinkContext {
+    /// For the first lane of a hook.
+    pub fn new(hook: HookId, shared: Arc<Shared>) -> Self {
+        Self { hook, lane: 0, test: false, shared }
+    }
+
+    /// Something heavy that sinks with the same key share: a client, a file's writer. Made by the first
+    /// that asks, gone when the last sink that holds it goes.
+    ///
+    /// # Errors
+    /// When `make` fails; the next call tries again.
+    pub fn shared<T: Any + Send + Sync, E>(&self, key: &str, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        self.shared.get(key, make)
+    }
+}
+
+/// What the sinks of one dispatcher share. See [`SinkContext::shared`].
+#[derive(Default)]
+pub struct Shared(Mutex<HashMap<(TypeId, String), Weak<dyn Any + Send + Sync>>>);
+
+impl Shared {
+    fn get<T: Any + Send + Sync, E>(&self, key: &str, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        let mut things = self.0.lock();
+        let key = (TypeId::of::<T>(), key.to_owned());
+        if let Some(thing) = things.get(&key).and_then(Weak::upgrade).and_then(|thing| thing.downcast().ok()) {
+            return Ok(thing);
+        }
+        let thing = Arc::new(make()?);
+        things.retain(|_, thing| thing.strong_count() > 0);
+        let erased: Arc<dyn Any + Send + Sync> = thing.clone();
+        things.insert(key, Arc::downgrade(&erased));
+        Ok(thing)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("things", &self.0.lock().len()).finish()
+    }
+}
+
+/// A sink's settings, ready to build sinks from. Every [`SinkConfig`](crate::SinkConfig) is one;
+/// a sink that no config file names can implement it by itself.
+///
+/// ```
+/// use hooks_core::{BoxError, Sink, SinkContext, SinkFactory};
+/// # struct Stdout;
+/// # #[hooks_core::async_trait]
+/// # impl Sink for Stdout {
+/// #     async fn deliver(&mut self, _: &hooks_core::Batch) -> Result<hooks_core::Delivered, hooks_core::DeliveryError> { Ok(hooks_core::Delivered::all()) }
+/// # }
+/// #[derive(Debug)]
+/// struct ToStdout;
+///
+/// impl SinkFactory for ToStdout {
+///     fn kind(&self) -> &str { "stdout" }
+///     fn build(&self, _context: &SinkContext) -> Result<Box<dyn Sink>, BoxError> { Ok(Box::new(Stdout)) }
+/// }
+/// let hook = hooks_core::Hook::new("print", ToStdout)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait SinkFactory: Send + Sync + fmt::Debug {
+    /// The sink's kind, for reports and logs.
+    fn kind(&self) -> &str;
+
+    /// Builds a sink: once per lane, and once per test delivery. Does no slow work: connecting belongs
+    /// to the first `deliver`.
+    ///
+    /// # Errors
+    /// When it can't be built now. The hook is held and building tried again with backoff.
+    fn build(&self, context: &SinkContext) -> Result<Box<dyn Sink>, BoxError>;
+
+    /// The limits of a batch where the hook sets none.
+    fn batch_limits(&self) -> BatchLimits {
+        BatchLimits::default()
+    }
+
+    /// What cuts the hook's events into batches. `overhead` is what the hook's metadata adds to each
+    /// event at most, in bytes.
+    fn batcher(&self, limits: BatchLimits, overhead: usize) -> Box<dyn Batcher> {
+        Box::new(SizeBatcher::new(limits, overhead))
+    }
+
+    /// Whether one synthetic event may be sent through the real sink at any time.
+    fn takes_tests(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,291 @@
+//! What is known of a hook's receiver. Shared by the hook's lanes; has no clock.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::hook::RetryPolicy;
+use crate::sink::{DeliveryError, FailureClass};
+
+/// How it stands with a hook's receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum EndpointState {
+    /// The last attempt was answered.
+    #[default]
+    Healthy,
+    /// Attempts fail; the next one waits.
+    BackingOff,
+    /// The receiver asked for a pause.
+    Throttled,
+    /// The endpoint itself is wrong, or refuses everything: events are held until that changes.
+    Held,
+    /// The receiver wants nothing any more, or the operator disabled the hook.
+    Disabled,
+}
+
+impl EndpointState {
+    /// The name in metrics, logs and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::BackingOff => "backing_off",
+            Self::Throttled => "throttled",
+            Self::Held => "held",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl fmt::Display for EndpointState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    policy: RetryPolicy,
+    state: EndpointState,
+    failures: u32,
+    failed_at: Option<Instant>,
+    not_before: Option<Instant>,
+    accepted: u64,
+    attempts: u64,
+    max_bytes: usize,
+    last_error: Option<String>,
+    /// Refused events that all lanes together have set aside.
+    pub(crate) suspects: usize,
+}
+
+impl Endpoint {
+    pub(crate) fn new(policy: RetryPolicy, enabled: bool) -> Self {
+        Self {
+            policy,
+            state: if enabled { EndpointState::Healthy } else { EndpointState::Disabled },
+            failures: 0,
+            failed_at: None,
+            not_before: None,
+            accepted: 0,
+            attempts: 0,
+            max_bytes: usize::MAX,
+            last_error: None,
+            suspects: 0,
+        }
+    }
+
+    /// Takes over what was counted under other settings.
+    pub(crate) fn continue_from(&mut self, before: &Self) {
+        self.attempts = before.attempts;
+        self.last_error.clone_from(&before.last_error);
+    }
+
+    pub(crate) fn policy(&self) -> &RetryPolicy {
+        &self.policy
+    }
+
+    pub(crate) fn state(&self) -> EndpointState {
+        self.state
+    }
+
+    pub(crate) fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+
+    pub(crate) fn attempts(&self) -> u64 {
+        self.attempts
+    }
+
+    /// How often the receiver accepted something. Only ever rises.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// The largest batch worth trying, in bytes.
+    pub(crate) fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
+    /// No attempt before this.
+    pub(crate) fn not_before(&self) -> Option<Instant> {
+        self.not_before
+    }
+
+    pub(crate) fn attempt_begins(&mut self) {
+        self.attempts += 1;
+    }
+
+    pub(crate) fn accept(&mut self) {
+        self.accepted += 1;
+        self.last_error = None;
+        self.answered(EndpointState::Healthy);
+    }
+
+    /// The receiver answered, but refused what was sent.
+    pub(crate) fn refuse(&mut self, error: &str) {
+        self.last_error = Some(error.to_owned());
+        self.answered(self.state);
+    }
+
+    /// The receiver refuses everything.
+    pub(crate) fn hold(&mut self) {
+        self.state = EndpointState::Held;
+    }
+
+    pub(crate) fn disable(&mut self, error: Option<String>) {
+        self.state = EndpointState::Disabled;
+        self.last_error = error.or(self.last_error.take());
+    }
+
+    /// A batch of this size was too large.
+    pub(crate) fn too_large(&mut self, bytes: usize) {
+        self.max_bytes = self.max_bytes.min(bytes / 2).max(1);
+    }
+
+    /// An attempt that began at `started` failed. Lanes fail together in an outage: an attempt that
+    /// began before the last failure was known says nothing new, so it does not lengthen the wait.
+    pub(crate) fn fail(&mut self, started: Instant, now: Instant, error: &DeliveryError, jitter: f64) {
+        let news = self.failed_at.is_none_or(|failed| started >= failed);
+        if news {
+            self.failures = self.failures.saturating_add(1);
+            self.failed_at = Some(now);
+        }
+        let asked = error.retry_after.unwrap_or_default().min(self.policy.max_retry_after.0);
+        let wait = backoff(&self.policy, self.failures, jitter).max(asked);
+        let until = later(now, wait);
+        if news || self.not_before.is_none_or(|known| known < until) {
+            self.not_before = Some(until);
+        }
+        self.state = match error.class {
+            _ if self.state == EndpointState::Disabled => EndpointState::Disabled,
+            FailureClass::Endpoint => EndpointState::Held,
+            FailureClass::Throttle => EndpointState::Throttled,
+            _ if error.retry_after.is_some() => EndpointState::Throttled,
+            _ => EndpointState::BackingOff,
+        };
+        self.last_error = Some(error.report());
+    }
+
+    /// The process wants to end: waits that are our own are over, those that the receiver asked for go on.
+    pub(crate) fn hurry(&mut self) {
+        if self.state != EndpointState::Throttled {
+            self.not_before = None;
+        }
+        self.failures = 0;
+    }
+
+    fn answered(&mut self, state: EndpointState) {
+        self.failures = 0;
+        self.failed_at = None;
+        self.not_before = None;
+        self.state = match (self.state, state) {
+            (EndpointState::Disabled, _) => EndpointState::Disabled,
+            (_, EndpointState::BackingOff | EndpointState::Throttled) => EndpointState::Healthy,
+            (_, other) => other,
+        };
+    }
+}
+
+/// Full jitter: a random part of `initial` × 2^(failures - 1), at most `max`.
+pub(crate) fn backoff(policy: &RetryPolicy, failures: u32, jitter: f64) -> Duration {
+    let doubled = 2u32.checked_pow(failures.saturating_sub(1)).and_then(|factor| policy.initial.0.checked_mul(factor));
+    doubled.unwrap_or(policy.max.0).min(policy.max.0).mul_f64(jitter.clamp(0.0, 1.0))
+}
+
+/// A wait that is too long for the clock ends in a hundred years.
+pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    now.checked_add(wait).unwrap_or_else(|| now + CENTURY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(class: FailureClass, retry_after: Option<u64>) -> DeliveryError {
+        DeliveryError::new(class, "test").retry_after(retry_after.map(Duration::from_secs))
+    }
+
+    #[test]
+    fn waits_double_up_to_the_limit() {
+        let policy = RetryPolicy::default();
+        let waits: Vec<u64> = (1..=12).map(|failures| backoff(&policy, failures, 1.0).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        assert_eq!(backoff(&policy, u32::MAX, 1.0).as_secs(), 300);
+        assert_eq!(backoff(&policy, 3, 0.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn retry_after_only_lengthens_and_is_clamped() {
+        let now = Instant::now();
+        let wait = |class, retry_after| {
+            let mut endpoint = Endpoint::new(RetryPolicy::default(), true);
+            endpoint.fail(now, now, &error(class, retry_after), 1.0);
+            (endpoint.not_before().unwrap() - now).as_secs()
+        };
+        assert_eq!(wait(FailureClass::Retry, Some(0)), 1);
+        assert_eq!(wait(FailureClass::Throttle, Some(120)), 120);
+        assert_eq!(wait(FailureClass::Endpoint, Some(1_000_000)), 3_600);
+    }
+
+    #[test]
+    fn lanes_that_fail_together_count_once() {
+        let now = Instant::now();
+        let mut endpoint = Endpoint::new(RetryPolicy::default(), true);
+        for after in 1..=8 {
+            endpoint.fail(now, now + Duration::from_millis(after), &error(FailureClass::Retry, None), 1.0);
+        }
+        assert_eq!(endpoint.failures, 1);
+        endpoint.fail(
+            now + Duration::from_secs(2),
+            now + Duration::from_secs(3),
+            &error(FailureClass::Retry, None),
+            1.0,
+        );
+        assert_eq!(endpoint.failures, 2);
+    }
+
+    #[test]
+    fn an_answer_ends_backing_off() {
+        let now = Instant::now();
+        let mut endpoint = Endpoint::new(RetryPolicy::default(), true);
+        endpoint.fail(now, now, &error(FailureClass::Retry, None), 1.0);
+        assert_eq!(endpoint.state(), EndpointState::BackingOff);
+        endpoint.accept();
+        assert_eq!(
+            (endpoint.state(), endpoint.not_before(), endpoint.last_error()),
+            (EndpointState::Healthy, None, None)
+        );
+    }
+
+    #[test]
+    fn of_lanes_that_fail_together_the_longest_wait_counts() {
+        let now = Instant::now();
+        let mut endpoint = Endpoint::new(RetryPolicy::default(), true);
+        endpoint.fail(now, now, &error(FailureClass::Retry, None), 1.0);
+        let at = now + Duration::from_millis(1);
+        endpoint.fail(now - Duration::from_millis(1), at, &error(FailureClass::Throttle, Some(60)), 1.0);
+        assert_eq!(endpoint.not_before(), Some(at + Duration::from_secs(60)));
+        endpoint.fail(now - Duration::from_millis(1), at, &error(FailureClass::Retry, None), 1.0);
+        assert_eq!(endpoint.not_before(), Some(at + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn hurrying_ends_our_own_waits_only() {
+        let now = Instant::now();
+        let hurried = |class, retry_after| {
+            let mut endpoint = Endpoint::new(RetryPolicy::default(), true);
+            endpoint.fail(now, now, &error(class, retry_after), 1.0);
+            endpoint.hurry();
+            endpoint.not_before()
+        };
+        assert_eq!(hurried(FailureClass::Retry, None), None);
+        assert_eq!(hurried(FailureClass::Endpoint, None), None);
+        assert_eq!(hurried(FailureClass::Throttle, Some(30)), Some(now + Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_wait_too_long_for_the_clock_is_a_very_long_one() {
+        let now = Instant::now();
+        assert!(later(now, Duration::MAX) > now + Duration::from_secs(3_000_000_000));
+    }
+}

@@ -1,0 +1,264 @@
+//! Drives one lane: gathers a batch, tries it until its events are settled, gathers the next.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep_until, timeout};
+
+use super::endpoint::EndpointState;
+use super::line::{Line, Next};
+use super::link::{Link, guarded};
+use super::orders::{Mode, Orders};
+use crate::batch::Batcher;
+use crate::bus::{BusError, Delivery, Position, Read, Reader};
+use crate::filter::Filter;
+use crate::sink::Sink;
+
+/// How long a hook without events keeps its sink.
+pub(crate) const LINGER: Duration = Duration::from_secs(60);
+
+/// How long a sink may take to close when its worker was told to end at once.
+const PARKED_CLOSE: Duration = Duration::from_secs(1);
+
+/// How long reading pauses after the bus failed.
+pub(crate) const BUS_PAUSE: Duration = Duration::from_secs(1);
+
+/// On the memory bus, whose events don't outlive the process, a batch is tried for this long.
+const MEMORY_MAX_ELAPSED: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// Why a lane stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// No events for a while.
+    Idle,
+    /// Everything there was is settled and no more will come.
+    Dry,
+    /// It was told to stop.
+    Parked,
+    /// The receiver wants nothing any more.
+    Disabled,
+    /// Another instance owns the hook.
+    Lost,
+}
+
+/// What a stopped lane had in hand, unsettled.
+#[derive(Debug, Default)]
+pub(crate) struct Carry {
+    /// Events of frozen batches.
+    pub(crate) frozen: Vec<Delivery>,
+    /// Events that had been read but not frozen into a batch.
+    pub(crate) loose: Vec<Delivery>,
+}
+
+impl Carry {
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.frozen.extend(other.frozen);
+        self.loose.extend(other.loose);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.frozen.len() + self.loose.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Gives up what was not frozen and no longer matches; returns where it stood.
+    pub(crate) fn refilter(&mut self, filter: &Filter) -> Vec<Position> {
+        let gone = self.loose.extract_if(.., |delivery| !filter.matches(&delivery.envelope));
+        gone.map(|delivery| delivery.position).collect()
+    }
+
+    /// All of it, oldest first.
+    pub(crate) fn into_deliveries(self) -> Vec<Delivery> {
+        let mut all = self.frozen;
+        all.extend(self.loose);
+        all.sort_by_key(|delivery| delivery.position);
+        all
+    }
+}
+
+pub(crate) struct Lane {
+    link: Link,
+    number: usize,
+    /// The hook has no other lanes, so when this one rests the hook does.
+    alone: bool,
+    line: Line,
+    batcher: Box<dyn Batcher>,
+    sink: Option<Box<dyn Sink>>,
+    read: Vec<Delivery>,
+    /// No more events will come.
+    dry: bool,
+    /// A publisher waits for room: what is in hand leaves now.
+    flush: bool,
+    /// The last order that was obeyed.
+    mode: Mode,
+    idle_since: Option<Instant>,
+}
+
+impl Lane {
+    pub(crate) fn new(link: Link, number: usize) -> Self {
+        let max_elapsed = link.hook.retry.max_elapsed.map(|span| span.0);
+        let max_elapsed = max_elapsed.or((!link.settler.flush_first()).then_some(MEMORY_MAX_ELAPSED));
+        let batcher = link.hook.sink.batcher(link.hook.batch, link.hook.metadata.most_added());
+        let line = Line::new(max_elapsed);
+        Self {
+            alone: link.hook.lanes.get() == 1,
+            link,
+            number,
+            line,
+            batcher,
+            sink: None,
+            read: Vec::new(),
+            dry: false,
+            flush: false,
+            mode: Mode::Run,
+            idle_since: None,
+        }
+    }
+
+    /// Puts events that were read already into the lane.
+    pub(crate) fn seed(&mut self, delivery: Delivery) {
+        self.batcher.push(now(), delivery);
+    }
+
+    /// Works until there is a reason to stop.
+    pub(crate) async fn run(&mut self, reader: &mut dyn Reader, orders: &Orders) -> Exit {
+        let exit = loop {
+            if let Some(exit) = self.obey(orders.mode(), reader) {
+                break exit;
+            }
+            // Another lane may have heard so.
+            if self.link.is_disabled() {
+                break Exit::Disabled;
+            }
+            let step = match self.plan() {
+                Next::Attempt => self.attempt(orders).await,
+                Next::Wait(until) => {
+                    self.link.wait(until, orders.beyond(self.mode)).await;
+                    None
+                }
+                Next::Take(None) if self.dry => Some(Exit::Dry),
+                Next::Take(until) => self.gather(until, reader, orders).await,
+            };
+            if let Some(exit) = step {
+                break exit;
+            }
+        };
+        // Whoever parks a worker waits for it.
+        let attempt_timeout = self.link.hook.retry.attempt_timeout.0;
+        self.close(if exit == Exit::Parked { attempt_timeout.min(PARKED_CLOSE) } else { attempt_timeout }).await;
+        exit
+    }
+
+    /// What is in hand, after the end.
+    pub(crate) fn into_carry(mut self) -> Carry {
+        let mut loose = Vec::new();
+        while let Some(batch) = self.batcher.drain() {
+            loose.extend(batch);
+        }
+        Carry { frozen: self.line.into_deliveries(&mut self.link.endpoint.state.lock()), loose }
+    }
+
+    fn obey(&mut self, mode: Mode, reader: &mut dyn Reader) -> Option<Exit> {
+        let before = std::mem::replace(&mut self.mode, mode);
+        if mode == Mode::Drain && before != Mode::Drain {
+            reader.close();
+            self.link.endpoint.state.lock().hurry();
+            self.link.endpoint.changed.notify_waiters();
+        }
+        (mode == Mode::Park).then_some(Exit::Parked)
+    }
+
+    /// Settles what is decided, moves a batch to the head when there is room, and says what to do.
+    fn plan(&mut self) -> Next {
+        let now = now();
+        let (settled, next) = {
+            let mut endpoint = self.link.endpoint.state.lock();
+            let before = endpoint.state();
+            let mut settled = self.line.review(now, &mut endpoint);
+            if self.line.wants_batch() {
+                let due = self.batcher.ready(now);
+                match if self.dry || self.flush { due.or_else(|| self.batcher.drain()) } else { due } {
+                    Some(deliveries) => self.line.offer(self.link.freeze(deliveries)),
+                    None if self.dry => settled.extend(self.line.refuse_suspects(&mut endpoint)),
+                    None => self.flush = false,
+                }
+            }
+            let next = self.line.next(now, &mut endpoint, fastrand::f64());
+            self.link.log_change(before, &endpoint);
+            (settled, next)
+        };
+        self.link.settle(settled);
+        next
+    }
+
+    async fn attempt(&mut self, orders: &Orders) -> Option<Exit> {
+        let started = now();
+        let batch = self.line.begin(started)?;
+        self.link.endpoint.state.lock().attempt_begins();
+        let result = tokio::select! {
+            biased;
+            result = self.link.attempt(&mut self.sink, self.number, batch) => result,
+            () = orders.beyond(Mode::Drain) => return Some(Exit::Parked),
+        };
+        let (settled, state) = {
+            let mut endpoint = self.link.endpoint.state.lock();
+            let before = endpoint.state();
+            let settled = self.line.resolve(started, now(), result, &mut endpoint, fastrand::f64());
+            self.link.log_change(before, &endpoint);
+            (settled, endpoint.state())
+        };
+        self.link.settle(settled);
+        self.link.endpoint.changed.notify_waiters();
+        (state == EndpointState::Disabled).then_some(Exit::Disabled)
+    }
+
+    /// Takes more events, until a batch is ready or it is time for something else.
+    async fn gather(&mut self, until: Option<Instant>, reader: &mut dyn Reader, orders: &Orders) -> Option<Exit> {
+        let idle = self.line.is_empty() && self.batcher.deadline().is_none() && self.read.is_empty();
+        let linger = (idle && self.alone).then(|| *self.idle_since.get_or_insert_with(now) + LINGER);
+        let wake = [until, self.batcher.deadline(), linger].into_iter().flatten().min();
+        let wanted = self.batcher.wanted().max(1);
+        let found = tokio::select! {
+            biased;
+            () = orders.beyond(self.mode) => return None,
+            found = reader.next(wanted, &mut self.read) => found,
+            () = self.link.endpoint.changed.notified(), if !idle => return None,
+            () = sleep_until(wake.unwrap_or_else(now).into()), if wake.is_some() => {
+                return linger.filter(|linger| *linger <= now()).map(|_| Exit::Idle);
+            }
+        };
+        self.took(found, orders).await
+    }
+
+    async fn took(&mut self, found: Result<Read, BusError>, orders: &Orders) -> Option<Exit> {
+        match found {
+            Ok(Read::Events(_)) => {
+                self.idle_since = None;
+                let now = now();
+                self.read.drain(..).for_each(|delivery| self.batcher.push(now, delivery));
+            }
+            Ok(Read::Flush) => self.flush = true,
+            Ok(Read::Dry) => self.dry = true,
+            Ok(Read::Lost) => return Some(Exit::Lost),
+            Err(error) => {
+                tracing::warn!(hook = %self.link.hook.id, %error, "events can't be read now");
+                let _ = timeout(BUS_PAUSE, orders.beyond(self.mode)).await;
+            }
+        }
+        None
+    }
+
+    async fn close(&mut self, limit: Duration) {
+        let Some(mut sink) = self.sink.take() else { return };
+        let closed = guarded(limit, sink.close()).await;
+        if let Err(error) = closed {
+            tracing::warn!(hook = %self.link.hook.id, error = error.chain(), "the sink did not close cleanly");
+        }
+    }
+}
+
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,154 @@
+//! What all parts of a hook's worker share: its settings, its endpoint, and how one attempt is made.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{sleep_until, timeout};
+use uuid::Uuid;
+
+use super::endpoint::{Endpoint, EndpointState};
+use super::line::Settlement;
+use crate::batch::{Batch, BatchId};
+use crate::bus::{Delivery, Settler};
+use crate::envelope::Envelope;
+use crate::hook::{Hook, RetryPolicy};
+use crate::ledger::Outcome;
+use crate::sink::{Delivered, DeliveryError, Shared, Sink, SinkContext};
+
+/// What all parts of a hook's worker share.
+#[derive(Clone)]
+pub(crate) struct Link {
+    pub(crate) hook: Arc<Hook>,
+    pub(crate) endpoint: Arc<SharedEndpoint>,
+    pub(crate) settler: Settler,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) log: Uuid,
+}
+
+/// The endpoint, and a bell that rings when another lane's attempt changed it.
+pub(crate) struct SharedEndpoint {
+    pub(crate) state: Mutex<Endpoint>,
+    pub(super) changed: Notify,
+}
+
+impl SharedEndpoint {
+    pub(crate) fn new(policy: RetryPolicy, enabled: bool) -> Self {
+        Self { state: Mutex::new(Endpoint::new(policy, enabled)), changed: Notify::new() }
+    }
+
+    /// For the same hook with other settings.
+    pub(crate) fn successor(&self, policy: RetryPolicy, enabled: bool) -> Self {
+        let next = Self::new(policy, enabled);
+        next.state.lock().continue_from(&self.state.lock());
+        next
+    }
+}
+
+impl Link {
+    pub(super) fn is_disabled(&self) -> bool {
+        self.endpoint.state.lock().state() == EndpointState::Disabled
+    }
+
+    /// One event outside any log, as the hook would deliver it.
+    pub(crate) fn test_batch(&self, event: Envelope) -> Batch {
+        Batch::for_test(vec![event]).with_metadata(self.hook.metadata.clone())
+    }
+
+    pub(super) fn freeze(&self, deliveries: Vec<Delivery>) -> Batch {
+        let id = BatchId::new(self.log, &self.hook.id, &deliveries);
+        Batch::new(id, deliveries, self.hook.metadata.clone())
+    }
+
+    /// Until the time has come, another lane's attempt changed something, or there are orders.
+    pub(super) async fn wait(&self, until: Instant, orders: impl Future<Output = ()>) {
+        tokio::select! {
+            () = sleep_until(until.into()) => {}
+            () = self.endpoint.changed.notified() => {}
+            () = orders => {}
+        }
+    }
+
+    /// One attempt, with its time limit. The sink is built when there is none.
+    pub(super) async fn attempt(
+        &self,
+        sink: &mut Option<Box<dyn Sink>>,
+        lane: usize,
+        batch: &Batch,
+    ) -> Result<Delivered, DeliveryError> {
+        let ready = match sink {
+            Some(sink) => sink,
+            None => sink.insert(self.build(lane, false)?),
+        };
+        let limit = self.hook.retry.attempt_timeout.0;
+        let flush_first = self.settler.flush_first();
+        let deliver = async {
+            let delivered = ready.deliver(batch).await?;
+            if flush_first {
+                ready.flush().await?;
+            }
+            Ok(delivered)
+        };
+        guarded(limit, deliver).await
+    }
+
+    fn build(&self, lane: usize, test: bool) -> Result<Box<dyn Sink>, DeliveryError> {
+        let mut context = SinkContext::new(self.hook.id.clone(), self.shared.clone());
+        (context.lane, context.test) = (lane, test);
+        let doing = || format!("build the {} sink", self.hook.sink.kind());
+        match catch_unwind(AssertUnwindSafe(|| self.hook.sink.build(&context))) {
+            Ok(built) => built.map_err(|error| DeliveryError::endpoint(doing()).because(error)),
+            Err(_) => Err(DeliveryError::endpoint(doing()).because("it panicked")),
+        }
+    }
+
+    pub(super) fn settle(&self, settled: Vec<Settlement>) {
+        for Settlement { batch, outcome, reason } in settled {
+            if let Outcome::Dropped(why) = outcome {
+                let reason = reason.unwrap_or_default();
+                for event in batch.events() {
+                    tracing::error!(hook = %self.hook.id, id = event.id(), source = event.source(), %why, %reason, "event dropped");
+                }
+            }
+            self.settler.settle(&batch.positions(), outcome);
+        }
+    }
+
+    pub(super) fn log_change(&self, before: EndpointState, endpoint: &Endpoint) {
+        let (hook, state) = (&self.hook.id, endpoint.state());
+        let error = endpoint.last_error().unwrap_or_default();
+        match state {
+            _ if state == before => {}
+            EndpointState::Healthy => tracing::info!(%hook, "delivering again"),
+            EndpointState::Disabled => tracing::error!(%hook, error, "disabled: the receiver wants nothing any more"),
+            _ => tracing::warn!(%hook, %state, error, "delivery fails; events are kept and tried again"),
+        }
+    }
+}
+
+/// Delivers one batch through a sink of its own.
+pub(crate) async fn attempt_test(link: &Link, batch: &Batch) -> Result<Delivered, DeliveryError> {
+    let mut sink = link.build(0, true)?;
+    let limit = link.hook.retry.attempt_timeout.0;
+    let both = async {
+        let delivered = sink.deliver(batch).await?;
+        sink.close().await?;
+        Ok(delivered)
+    };
+    guarded(limit, both).await
+}
+
+/// Within a time limit, and with a panic of the sink as an error.
+pub(super) async fn guarded<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, DeliveryError>>,
+) -> Result<T, DeliveryError> {
+    match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(DeliveryError::retry("the sink panicked")),
+        Err(_) => Err(DeliveryError::retry(format!("no result within the attempt timeout of {}", crate::Span(limit)))),
+    }
+}

@@ -1,0 +1,17 @@
+//! The worker: takes a hook's events from the bus and sees each through to its end.
+//!
+//! State machines without a clock ([`endpoint`], [`mod@line`]) inside two thin drivers: [`lane`] delivers in
+//! order through a [`link`] that makes each attempt, [`runner`] feeds the lanes and sleeps when there is nothing to do.
+
+mod endpoint;
+mod lane;
+mod line;
+mod link;
+mod orders;
+mod queue;
+mod runner;
+
+pub use endpoint::EndpointState;
+pub(crate) use link::{Link, SharedEndpoint, attempt_test};
+pub(crate) use orders::{Mode, Orders};
+pub(crate) use runner::{Parked, run};

@@ -1,0 +1,54 @@
+//! What a hook's worker is told to do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::sync::Notify;
+
+/// Orders only ever become more urgent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mode {
+    Run,
+    /// Deliver everything there is, then end.
+    Drain,
+    /// End now; what is in hand stays unsettled.
+    Park,
+}
+
+/// Passes a [`Mode`] to all parts of a worker. A `tokio::sync::watch` would do, at ten times the memory,
+/// which counts with a hundred thousand hooks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Orders(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    mode: AtomicU8,
+    changed: Notify,
+}
+
+impl Orders {
+    /// Gives an order. A less urgent one than the last has no effect.
+    pub(crate) fn give(&self, mode: Mode) {
+        self.0.mode.fetch_max(mode as u8, Ordering::AcqRel);
+        self.0.changed.notify_waiters();
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        match self.0.mode.load(Ordering::Acquire) {
+            0 => Mode::Run,
+            1 => Mode::Drain,
+            _ => Mode::Park,
+        }
+    }
+
+    /// Waits until the orders are more urgent than `seen`. Cancel safe.
+    pub(crate) async fn beyond(&self, seen: Mode) {
+        loop {
+            let changed = self.0.changed.notified();
+            if self.mode() > seen {
+                return;
+            }
+            changed.await;
+        }
+    }
+}

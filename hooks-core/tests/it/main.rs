@@ -1,0 +1,15 @@
+//! Black-box tests: events and the dispatcher, with a bus and sinks, on paused time.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod conformance;
+mod dispatcher;
+mod durable;
+mod envelope;
+mod faults;
+mod isolation;
+mod lanes;
+mod memory;
+mod panics;
+mod receiver;
+mod storm;
+mod takeover;

@@ -1,0 +1,58 @@
+//! Writing to the end of the file, and how far it got.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+
+use crate::tail::Plan;
+
+/// What was done about a torn line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repair {
+    /// The rest of it was written.
+    Completed,
+    /// It was ended with a newline and stands as a line of its own.
+    Ended,
+}
+
+/// What a write did.
+pub(crate) struct Wrote {
+    /// Of everything.
+    pub(crate) bytes: usize,
+    /// Of the lines, not counting what the file had before.
+    pub(crate) of_text: usize,
+    pub(crate) repair: Option<Repair>,
+    pub(crate) result: io::Result<()>,
+}
+
+/// Carries out a plan.
+pub(crate) fn write(file: &File, plan: Plan, text: &[u8]) -> Wrote {
+    let head: &[u8] = if plan == Plan::EndFragment { b"\n" } else { b"" };
+    let (bytes, result) = write_all(file, head, &text[plan.present()..]);
+    let repair = match plan {
+        Plan::EndFragment if bytes > 0 => Some(Repair::Ended),
+        Plan::Continue(present) if text[present..present + bytes].contains(&b'\n') => Some(Repair::Completed),
+        _ => None,
+    };
+    Wrote { bytes, of_text: bytes.saturating_sub(head.len()), repair, result }
+}
+
+/// One write where the disk has room. Says how far it got.
+fn write_all(mut file: &File, head: &[u8], body: &[u8]) -> (usize, io::Result<()>) {
+    let mut slices = [IoSlice::new(head), IoSlice::new(body)];
+    let mut left: &mut [IoSlice<'_>] = &mut slices;
+    let mut written = 0;
+    // Leaves out what is empty.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(bytes) => {
+                written += bytes;
+                IoSlice::advance_slices(&mut left, bytes);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}

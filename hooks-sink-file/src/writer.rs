@@ -1,0 +1,298 @@
+//! One open file, shared by all hooks that append to it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hooks_core::DeliveryError;
+use parking_lot::Mutex;
+
+use crate::config::Want;
+use crate::fault::failure;
+use crate::held::Held;
+use crate::open::{self, Lock};
+use crate::path;
+use crate::tail::{self, Plan};
+use crate::write::{Repair, write};
+
+/// Times that the file may be renamed or removed between opening and locking it.
+const REOPENS: usize = 8;
+
+/// Appends to one path. Everything here blocks.
+pub(crate) struct Writer {
+    path: PathBuf,
+    /// fdatasync; a test puts a failing one here.
+    sync_data: fn(&File) -> io::Result<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    open: Option<Open>,
+    /// How often a file was opened: names the open one.
+    opens: u64,
+    /// How often lines that were written may not have reached the disk.
+    losses: u64,
+    /// Whether lines that somebody wants on the disk may not be there yet.
+    dirty: bool,
+    /// Whether what the file seems to end with may not be on the disk and never get there.
+    distrust_tail: bool,
+}
+
+struct Open {
+    file: Arc<File>,
+    folder: OwnedFd,
+    entry: Entry,
+}
+
+/// Whether the file's entry in its folder is on the disk.
+enum Entry {
+    NotAsked,
+    Unsynced(File),
+    Synced,
+}
+
+/// How an attempt to append ended.
+pub(crate) struct Appended {
+    /// `Ok`: the file holds every line.
+    pub(crate) result: Result<(), DeliveryError>,
+    /// What of the lines the file holds, for the next attempt with the same lines.
+    pub(crate) held: Held,
+    /// What was done about a line that was torn before.
+    pub(crate) repair: Option<Repair>,
+    /// For [`Writer::sync`].
+    pub(crate) losses: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, sync_data: File::sync_data, state: Mutex::default() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends lines, each with its `\n`, in one write. `held` is what attempts with the same lines left.
+    pub(crate) fn append(&self, text: &[u8], mut held: Held, want: Want) -> Appended {
+        let mut state = self.state.lock();
+        let mut repair = None;
+        let result = self.lock_current(&mut state, want).and_then(|(file, _lock)| {
+            held = std::mem::take(&mut held).checked(state.opens, &file, text);
+            self.append_rest(&mut state, &file, text, &mut held, want, &mut repair)
+        });
+        Appended { result, held, repair, losses: state.losses }
+    }
+
+    /// Appends what the file does not hold already.
+    fn append_rest(
+        &self,
+        state: &mut State,
+        file: &File,
+        text: &[u8],
+        held: &mut Held,
+        want: Want,
+        repair: &mut Option<Repair>,
+    ) -> Result<(), DeliveryError> {
+        let start = held.whole_lines(text);
+        let rest = &text[start..];
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let (size, plan) =
+            look(file, rest, state.distrust_tail).map_err(|error| failure(self.doing("read the end of"), error))?;
+        let wrote = write(file, plan, rest);
+        state.dirty |= want.sync && wrote.bytes > 0;
+        state.distrust_tail &= wrote.result.is_err();
+        *repair = wrote.repair;
+        if wrote.of_text > 0 {
+            let ended = u64::from(plan == Plan::EndFragment);
+            held.add(start, size + ended - plan.present() as u64, plan.present() + wrote.of_text);
+        }
+        wrote.result.map_err(|error| failure(self.doing("append to"), error))
+    }
+
+    /// Puts on the disk what was appended since `losses` was told, or says that it can't be.
+    ///
+    /// A failed fdatasync drops what it could not write, and the next one succeeds without it. So
+    /// after a failure everybody whose lines were not yet known to be on the disk is told to write
+    /// them again.
+    pub(crate) fn sync(&self, losses: u64) -> Result<(), DeliveryError> {
+        let mut state = self.state.lock();
+        if state.losses != losses {
+            return Err(DeliveryError::retry(format!("{}: it failed before", self.doing("sync"))));
+        }
+        if !state.dirty {
+            return Ok(());
+        }
+        self.sync_open(&mut state).map_err(|error| {
+            state.lost();
+            failure(self.doing("sync"), error)
+        })
+    }
+
+    fn sync_open(&self, state: &mut State) -> io::Result<()> {
+        let Some(open) = &mut state.open else { return Ok(()) };
+        (self.sync_data)(&open.file)?;
+        if let Entry::Unsynced(folder) = &open.entry {
+            path::sync_folder(folder)?;
+            open.entry = Entry::Synced;
+        }
+        state.dirty = false;
+        Ok(())
+    }
+
+    /// The file that the path leads to now, locked.
+    fn lock_current(&self, state: &mut State, want: Want) -> Result<(Arc<File>, Lock), DeliveryError> {
+        for _ in 0..REOPENS {
+            let file = self.opened(state, want)?;
+            let lock = Lock::take(&file, &self.path)?;
+            if open::is_at(&file, &self.path)? {
+                return Ok((file, lock));
+            }
+            drop(lock);
+            self.let_go(state);
+        }
+        Err(DeliveryError::retry(format!("{}: it is replaced again and again", self.doing("open"))))
+    }
+
+    fn opened(&self, state: &mut State, want: Want) -> Result<Arc<File>, DeliveryError> {
+        if state.open.is_none() {
+            let folder = path::open_folder(self.path.parent().unwrap_or(Path::new("/")))?;
+            let file = Arc::new(open::open(&folder, &self.path, want.mode)?);
+            state.opens += 1;
+            state.open = Some(Open { file, folder, entry: Entry::NotAsked });
+        }
+        let Some(open) = &mut state.open else { unreachable!("opened above") };
+        if want.sync && matches!(open.entry, Entry::NotAsked) {
+            // Before anything is written: a folder that can't be synced would make every flush fail,
+            // and every flush that fails makes the lines come again.
+            let folder = path::readable(&open.folder)
+                .map_err(|errno| failure(format!("open the folder of `{}` to sync it", self.path.display()), errno))?;
+            open.entry = Entry::Unsynced(folder);
+        }
+        Ok(open.file.clone())
+    }
+
+    /// Leaves a file that was renamed or removed.
+    fn let_go(&self, state: &mut State) {
+        tracing::info!(path = %self.path.display(), "the file was renamed or removed: opening the path again");
+        if state.dirty
+            && let Err(error) = self.sync_open(state)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "the file that was renamed or removed can't be synced");
+            state.lost();
+        }
+        state.open = None;
+    }
+
+    fn doing(&self, what: &str) -> String {
+        format!("{what} `{}`", self.path.display())
+    }
+}
+
+impl State {
+    /// Lines may not have reached the disk: whoever waits for them hears of it at the next sync.
+    fn lost(&mut self) {
+        self.losses += 1;
+        self.dirty = false;
+        self.distrust_tail = true;
+        self.open = None;
+    }
+}
+
+/// The file's size, and what its end asks for.
+fn look(file: &File, text: &[u8], distrust: bool) -> io::Result<(u64, Plan)> {
+    let size = file.metadata()?.len();
+    let mut last = [0];
+    if size == 0 || file.read_at(&mut last, size - 1)? == 0 || last == *b"\n" {
+        return Ok((size, Plan::Fresh));
+    }
+    if distrust {
+        return Ok((size, Plan::EndFragment));
+    }
+    let mut end = vec![0; text.len().min(usize::try_from(size).unwrap_or(usize::MAX))];
+    let start = size - end.len() as u64;
+    file.read_exact_at(&mut end, start)?;
+    Ok((size, tail::plan(&end, start == 0, text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WANT: Want = Want { mode: None, sync: true };
+
+    /// A device that fails to keep what it took.
+    fn broken(_: &File) -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()))
+    }
+
+    fn writer() -> (tempfile::TempDir, Writer) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("out");
+        (folder, Writer::new(path))
+    }
+
+    fn append(writer: &Writer, text: &str, held: Held) -> Appended {
+        let appended = writer.append(text.as_bytes(), held, WANT);
+        assert!(appended.result.is_ok());
+        appended
+    }
+
+    #[test]
+    fn a_failed_sync_is_told_to_everybody_who_waits_for_one_and_the_next_is_not_believed() {
+        let (_folder, mut writer) = writer();
+        let first = append(&writer, "a\n", Held::default());
+        let second = append(&writer, "b\n", Held::default());
+        writer.sync_data = broken;
+        assert!(writer.sync(second.losses).is_err());
+        writer.sync_data = File::sync_data;
+        assert!(writer.sync(first.losses).is_err(), "the other hook's lines are lost as well");
+        let again = append(&writer, "a\n", first.held);
+        assert!(writer.sync(again.losses).is_ok());
+        assert_eq!(std::fs::read(&writer.path).unwrap(), b"a\nb\na\n", "written again, not taken for there");
+    }
+
+    #[test]
+    fn after_a_failed_sync_a_torn_line_is_not_continued() {
+        let (_folder, mut writer) = writer();
+        let first = append(&writer, "x\n", Held::default());
+        std::fs::write(&writer.path, "x\nab").unwrap();
+        writer.sync_data = broken;
+        assert!(writer.sync(first.losses).is_err());
+        writer.sync_data = File::sync_data;
+        let again = append(&writer, "abc\n", Held::default());
+        assert_eq!(again.repair, Some(Repair::Ended));
+        std::fs::write(&writer.path, "x\nab").unwrap();
+        assert_eq!(append(&writer, "abc\n", Held::default()).repair, Some(Repair::Completed), "once");
+    }
+
+    #[test]
+    fn a_renamed_file_is_synced_before_it_is_left_and_a_failure_is_told() {
+        let (folder, mut writer) = writer();
+        let first = append(&writer, "a\n", Held::default());
+        std::fs::rename(&writer.path, folder.path().join("old")).unwrap();
+        writer.sync_data = broken;
+        let second = append(&writer, "b\n", Held::default());
+        writer.sync_data = File::sync_data;
+        assert!(writer.sync(first.losses).is_err());
+        assert!(writer.sync(second.losses).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_synced_that_nobody_asked_for_or_that_is_synced() {
+        let (_folder, mut writer) = writer();
+        let first = append(&writer, "a\n", Held::default());
+        assert!(writer.sync(first.losses).is_ok());
+        writer.sync_data = broken;
+        assert!(writer.sync(first.losses).is_ok(), "already on the disk");
+        let unsynced = writer.append(b"b\n", Held::default(), Want { sync: false, ..WANT });
+        assert!(writer.sync(unsynced.losses).is_ok());
+        let third = append(&writer, "c\n", Held::default());
+        assert!(writer.sync(third.losses).is_err());
+    }
+}

@@ -1,0 +1,44 @@
+//! Entry for fuzzing what reads answers.
+
+use std::time::{Duration, SystemTime};
+
+use hooks_core::{Batch, Envelope};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::mask::Mask;
+use crate::outcome::{Asked, End, Received, judge};
+
+/// Judges an answer to a batch of the events `a`, `b`, `c` and `c`, and checks what holds for every
+/// answer. For cargo-fuzz and property tests; not part of the interface.
+///
+/// # Panics
+/// When something does not hold.
+pub fn fuzz_outcome(status: u16, headers: &[(&[u8], &[u8])], body: &[u8], whole: bool) {
+    let Ok(status) = StatusCode::from_u16(status) else { return };
+    let legal = |(name, value): &(&[u8], &[u8])| {
+        Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
+    };
+    let headers: HeaderMap = headers.iter().filter_map(legal).collect();
+    let end = if whole { End::Whole } else { End::Limit };
+    let batch = batch(&["a", "b", "c", "c"]);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let asked = Asked { request: "POST", batch: &batch, mask: &Mask::default(), now };
+    match judge(&asked, Received { status, headers, body: body.to_vec(), end }) {
+        Ok(delivered) => {
+            assert!(status.is_success(), "{status} was taken for a success");
+            assert!(delivered.refused.is_sorted_by(|a, b| a.0 < b.0), "an event was refused twice");
+            assert!(delivered.refused.iter().all(|(index, _)| *index < 2), "an ambiguous event was refused");
+        }
+        Err(error) => assert!(error.answer.is_some_and(|answer| answer.detail.len() <= 1_100), "a long detail"),
+    }
+}
+
+pub(crate) fn batch(ids: &[&str]) -> Batch {
+    let event = |id: &&str| {
+        let id = serde_json::Value::from(*id);
+        let json =
+            format!(r#"{{"specversion":"1.0","id":{id},"source":"/s","type":"t","time":"2026-11-23T10:00:00Z"}}"#);
+        Envelope::from_json(json.as_bytes()).expect("a legal event")
+    };
+    Batch::for_test(ids.iter().map(event).collect())
+}

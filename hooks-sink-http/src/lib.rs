@@ -1,0 +1,74 @@
+//! Delivers batches of events as webhooks: HTTP POST of a JSON array.
+//!
+//! ```text
+//!  batch ──▶ sign ──▶ POST application/cloudevents-batch+json ──▶ receiver
+//!                     webhook-id, webhook-timestamp, webhook-signature
+//!              judge ◀── status, Retry-After, batchItemFailures ◀──┘
+//! ```
+//!
+//! In a config file:
+//!
+//! ```toml
+//! [hooks.sink]
+//! kind    = "http"
+//! url     = "https://example.com/hooks"
+//! secret  = "${BILLING_SECRET}"
+//! headers = { authorization = "Bearer ${BILLING_TOKEN}" }
+//! ```
+//!
+//! In a program:
+//!
+//! ```
+//! use hooks_core::{Filter, Hook, SinkConfig};
+//! use hooks_sink_http::HttpConfig;
+//!
+//! let sink = HttpConfig::new("https://example.com/hooks").secret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+//! assert_eq!(sink.validate(), []);
+//! let hook = Hook::new("billing", sink)?;
+//! # Ok::<(), hooks_core::InvalidHookId>(())
+//! ```
+//!
+//! # What receivers see
+//! The body is a CloudEvents JSON batch. It is signed after Standard Webhooks 1.0.0: `v1` over
+//! `{webhook-id}.{webhook-timestamp}.{body}`, once per secret. Every attempt of a batch has the same id and
+//! the same bytes; timestamp and signature are its own. The same event may come in another batch after a
+//! crash: its `id` and `source` are what to tell repeats by.
+//!
+//! # What their answers mean
+//! | answer | meaning |
+//! |---|---|
+//! | 2xx | delivered, but for the events named by `{"batchItemFailures": [{"itemIdentifier": "<event id>"}]}` |
+//! | 410 | the hook is disabled |
+//! | 400, 413, 415, 422 | the batch is split until the refused events stand alone |
+//! | 1xx, 3xx, 401, 403, 404, 405, 501, 505, other 4xx | the endpoint is wrong: repeated, never split, never dropped |
+//! | 429, 502, 504, or 408, 425, 5xx with Retry-After | repeated after the wait that was asked for |
+//! | 408, 425, 5xx, no answer | repeated with backoff |
+//!
+//! A 2xx from which it can't be told which events were refused is no success; the batch is repeated.
+//!
+//! # Invariants
+//! - The sink tries once. It follows no redirect and repeats nothing.
+//! - Nothing of an answer beyond `max_response_bytes` is read or kept.
+//! - No secret is in any `Debug` output or error, even when the receiver echoes it.
+//! - The sink reads no environment variable: no proxy applies.
+
+mod client;
+mod config;
+mod endpoint;
+mod failures;
+mod fuzz;
+mod mask;
+mod outcome;
+mod ready;
+mod retry_after;
+mod sign;
+mod sink;
+mod transport;
+
+pub use config::{Hmac, HttpConfig, SigningSecrets, Tls};
+pub use endpoint::Endpoint;
+#[doc(hidden)]
+pub use fuzz::fuzz_outcome;
+pub use sink::HttpSink;
+
+hooks_core::inventory::submit! { hooks_core::SinkPlugin::of::<HttpConfig>() }

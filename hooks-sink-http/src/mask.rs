@@ -1,0 +1,91 @@
+//! Keeps secrets out of what a receiver's answer shows.
+
+use http::HeaderValue;
+use reqwest::Url;
+
+/// Values shorter than this are no secrets, and masking them would garble ordinary answers.
+const SHORTEST: usize = 8;
+
+/// What was sent and must not be printed when a receiver echoes it.
+#[derive(Default)]
+pub(crate) struct Mask(Vec<Box<str>>);
+
+impl Mask {
+    /// For the values of these headers and the query of this address.
+    pub(crate) fn new<'a>(headers: impl Iterator<Item = &'a HeaderValue>, url: &Url) -> Self {
+        let values = headers.filter_map(|value| value.to_str().ok());
+        // `Bearer abc` is echoed whole or as `abc`.
+        let values = values.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, token)| token)]);
+        let query = url.query().into_iter().flat_map(|query| query.split('&'));
+        let query = query.flat_map(|pair| [Some(pair), pair.split_once('=').map(|(_, value)| value)]);
+        let mut secrets: Vec<Box<str>> =
+            values.chain(query).flatten().filter(|text| text.len() >= SHORTEST).map(Into::into).collect();
+        // The longest first: a shorter one may be a part of it.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
+        Self(secrets)
+    }
+
+    /// The beginning of a text that somebody else wrote, fit to print: one line, at most `max` bytes and
+    /// a mark where it was cut, without control characters and secrets.
+    pub(crate) fn excerpt(&self, text: &[u8], max: usize) -> String {
+        let mut text = String::from_utf8_lossy(text).into_owned();
+        for secret in &self.0 {
+            if text.contains(&**secret) {
+                text = text.replace(&**secret, "[secret]");
+            }
+        }
+        let text = text.trim();
+        let end = text.floor_char_boundary(max);
+        let mut line: String = text[..end].chars().map(|char| if is_hidden(char) { ' ' } else { char }).collect();
+        if end < text.len() {
+            line.push('…');
+        }
+        line
+    }
+}
+
+/// Control characters, and those that turn the direction of what follows or break a line.
+fn is_hidden(char: char) -> bool {
+    char.is_control() || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mask() -> Mask {
+        let headers = [HeaderValue::from_static("Bearer open-sesame"), HeaderValue::from_static("prod")];
+        Mask::new(headers.iter(), &Url::parse("https://example.com/?token=t0p-secret&n=1").unwrap())
+    }
+
+    #[test]
+    fn an_echo_shows_no_secret() {
+        let echo =
+            br#"{"authorization":"Bearer open-sesame","t":"open-sesame","q":"?token=t0p-secret&n=1","env":"prod"}"#;
+        let shown = mask().excerpt(echo, 1024);
+        assert_eq!(shown, r#"{"authorization":"[secret]","t":"[secret]","q":"?[secret]&n=1","env":"prod"}"#);
+    }
+
+    #[test]
+    fn a_secret_at_the_cut_is_not_shown_in_part() {
+        assert_eq!(mask().excerpt(b"is open-sesame", 8), "is [secr…");
+    }
+
+    #[test]
+    fn one_line_without_control_characters() {
+        assert_eq!(mask().excerpt(b" a\r\nb\x1b[31mc\0 \xff ", 99), "a  b [31mc  \u{fffd}");
+        assert_eq!(mask().excerpt("a\u{202e}b".as_bytes(), 99), "a b");
+        assert_eq!(mask().excerpt("ééé".as_bytes(), 3), "é…");
+    }
+
+    proptest! {
+        #[test]
+        fn always_short_and_printable(text in prop::collection::vec(any::<u8>(), 0..200), max in 0usize..64) {
+            let line = mask().excerpt(&text, max);
+            prop_assert!(line.len() <= max + '…'.len_utf8());
+            prop_assert!(!line.chars().any(char::is_control));
+        }
+    }
+}

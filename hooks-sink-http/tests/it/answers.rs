@@ -1,0 +1,84 @@
+//! What answers mean, through a real connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use hooks_core::{FailureClass, Sink};
+use hooks_sink_http::HttpConfig;
+use http::Response;
+
+use crate::receiver::{Receiver, answer};
+use crate::{batch, sink};
+
+#[tokio::test]
+async fn every_final_status() {
+    use FailureClass::*;
+    let status = Arc::new(AtomicU16::new(0));
+    let next = status.clone();
+    let receiver = Receiver::start(move |_| answer(next.load(Ordering::SeqCst), "")).await;
+    let mut sink = sink(&HttpConfig::new(receiver.url("/")));
+    for code in 200..=599 {
+        status.store(code, Ordering::SeqCst);
+        let class = sink.deliver(&batch(&["1"])).await.err().map(|error| error.class);
+        let expected = match code {
+            200..=299 => None,
+            410 => Some(Gone),
+            400 | 415 | 422 => Some(Rejected),
+            413 => Some(TooLarge),
+            429 | 502 | 504 => Some(Throttle),
+            408 | 425 | 500 | 503 | 506..=599 => Some(Retry),
+            _ => Some(Endpoint),
+        };
+        assert_eq!(class, expected, "{code}");
+    }
+    assert_eq!(receiver.seen().len(), 400, "each was tried once");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    for code in [301, 302, 303, 307, 308] {
+        let receiver = Receiver::start(move |seen| match seen.uri.path() {
+            "/old" => Response::builder().status(code).header("location", "/new").body(String::new()).unwrap(),
+            _ => Response::default(),
+        })
+        .await;
+        let error = sink(&HttpConfig::new(receiver.url("/old"))).deliver(&batch(&["1"])).await.unwrap_err();
+        assert_eq!(error.class, FailureClass::Endpoint, "{code}");
+        assert!(error.to_string().ends_with("(redirects are not followed)"), "{error}");
+        assert_eq!(receiver.only().uri.path(), "/old", "the second address saw no request");
+    }
+}
+
+#[tokio::test]
+async fn retry_after_comes_along() {
+    let receiver = Receiver::start(|_| {
+        Response::builder().status(429).header("retry-after", "30").body("slow down".to_owned()).unwrap()
+    })
+    .await;
+    let error = sink(&HttpConfig::new(receiver.url("/in"))).deliver(&batch(&["1"])).await.unwrap_err();
+    assert_eq!((error.class, error.retry_after), (FailureClass::Throttle, Some(Duration::from_secs(30))));
+    assert_eq!(error.to_string(), format!("POST {}: 429 Too Many Requests", receiver.url("/in")));
+    let answer = error.answer.unwrap();
+    assert_eq!((&*answer.summary, &*answer.detail), ("429 Too Many Requests", "slow down"));
+}
+
+#[tokio::test]
+async fn a_receiver_names_the_events_that_it_refuses() {
+    let body = r#"{"batchItemFailures":[{"itemIdentifier":"3"},{"itemIdentifier":"1"}]}"#;
+    let receiver = Receiver::start(|_| answer(200, body)).await;
+    let delivered = sink(&HttpConfig::new(receiver.url("/"))).deliver(&batch(&["1", "2", "3"])).await.unwrap();
+    let indexes: Vec<usize> = delivered.refused.iter().map(|(index, _)| *index).collect();
+    assert_eq!(indexes, [0, 2]);
+    assert_eq!(delivered.answer.summary, "200 OK");
+    assert_eq!(delivered.answer.detail, body);
+}
+
+#[tokio::test]
+async fn an_identifier_of_no_event_or_of_two_retries_the_batch() {
+    for ids in [["1", "2"], ["x", "x"]] {
+        let receiver = Receiver::start(|_| answer(200, r#"{"batchItemFailures":[{"itemIdentifier":"x"}]}"#)).await;
+        let error = sink(&HttpConfig::new(receiver.url("/"))).deliver(&batch(&ids)).await.unwrap_err();
+        assert_eq!(error.class, FailureClass::Retry, "{error}");
+    }
+}

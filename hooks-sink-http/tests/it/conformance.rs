@@ -1,0 +1,110 @@
+//! The conformance kit against a real receiver.
+
+use std::sync::{Arc, Mutex};
+
+use hooks_core::conformance::{self, Destination};
+use hooks_core::{Envelope, FailureClass, RawValue, SinkFactory, async_trait};
+use hooks_sink_http::HttpConfig;
+use http::Response;
+
+use crate::SECRET;
+use crate::receiver::{Receiver, Seen, answer};
+
+/// How the receiver names the events that it refuses.
+#[derive(Debug, Clone, Copy)]
+enum Refuses {
+    /// 422 for the whole request.
+    Request,
+    /// 200, and each event by its id.
+    Event,
+}
+
+struct Endpoint {
+    receiver: Receiver,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    refuses: Refuses,
+    refused: Vec<String>,
+    status: u16,
+    received: Vec<String>,
+}
+
+impl Endpoint {
+    async fn start(refuses: Refuses) -> Self {
+        let state = Arc::new(Mutex::new(State { refuses, refused: Vec::new(), status: 200, received: Vec::new() }));
+        let shared = state.clone();
+        let receiver = Receiver::start(move |seen| shared.lock().unwrap().take(seen)).await;
+        Self { receiver, state }
+    }
+}
+
+impl State {
+    fn take(&mut self, seen: &Seen) -> Response<String> {
+        if self.status != 200 {
+            return answer(self.status, "");
+        }
+        let events: Vec<&RawValue> = hooks_core::serde_json::from_slice(&seen.body).unwrap();
+        let id = |event: &RawValue| Envelope::from_json(event.get().as_bytes()).unwrap().id().to_owned();
+        let (refused, taken): (Vec<_>, Vec<_>) =
+            events.into_iter().partition(|event| self.refused.contains(&id(event)));
+        if !refused.is_empty() && matches!(self.refuses, Refuses::Request) {
+            return answer(422, "not wanted");
+        }
+        self.received.extend(taken.iter().map(|event| event.get().to_owned()));
+        let failures: Vec<_> =
+            refused.iter().map(|event| hooks_core::serde_json::json!({ "itemIdentifier": id(event) })).collect();
+        answer(200, &hooks_core::serde_json::json!({ "batchItemFailures": failures }).to_string())
+    }
+}
+
+#[async_trait]
+impl Destination for Endpoint {
+    fn factory(&self) -> Arc<dyn SinkFactory> {
+        Arc::new(HttpConfig::new(self.receiver.url("/in?token=sesame")).secret(SECRET).header("x-api-key", "open"))
+    }
+
+    async fn received(&self) -> Vec<String> {
+        self.state.lock().unwrap().received.clone()
+    }
+
+    async fn refuse(&self, id: &str) -> bool {
+        self.state.lock().unwrap().refused.push(id.to_owned());
+        true
+    }
+
+    async fn fail(&self, class: FailureClass) -> bool {
+        self.state.lock().unwrap().status = match class {
+            FailureClass::Retry => 500,
+            FailureClass::Throttle => 429,
+            FailureClass::Endpoint => 404,
+            FailureClass::Rejected => 422,
+            FailureClass::TooLarge => 413,
+            FailureClass::Gone => 410,
+        };
+        true
+    }
+
+    async fn heal(&self) {
+        self.state.lock().unwrap().status = 200;
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        [SECRET, "sesame", "open"].map(str::to_owned).to_vec()
+    }
+}
+
+#[tokio::test]
+async fn conforms_where_a_request_is_refused_as_a_whole() {
+    let report = conformance::check(async || Endpoint::start(Refuses::Request).await).await;
+    report.assert_passed();
+    assert!(report.skipped().is_empty(), "{report}");
+}
+
+#[tokio::test]
+async fn conforms_where_events_are_refused_by_name() {
+    let report = conformance::check(async || Endpoint::start(Refuses::Event).await).await;
+    report.assert_passed();
+    assert!(report.skipped().is_empty(), "{report}");
+}

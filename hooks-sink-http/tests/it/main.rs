@@ -1,0 +1,45 @@
+//! The sink against real receivers on the loopback interface: a correct one (hyper), and raw sockets for
+//! those that misbehave.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod answers;
+mod conformance;
+mod connections;
+mod fuzz;
+mod misbehaving;
+mod raw;
+mod receiver;
+mod requests;
+mod secrets;
+mod tls;
+
+use std::sync::Arc;
+
+use hooks_core::{Batch, Envelope, HookId, Shared, SinkConfig, SinkContext};
+use hooks_sink_http::{HttpConfig, HttpSink};
+
+const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+fn context(shared: &Arc<Shared>) -> SinkContext {
+    SinkContext::new(HookId::new("test").unwrap(), shared.clone())
+}
+
+fn sink(config: &HttpConfig) -> HttpSink {
+    config.build(&context(&Arc::default())).unwrap()
+}
+
+fn batch(ids: &[&str]) -> Batch {
+    sized_batch(ids, 10)
+}
+
+/// Events of these ids, each with a text of this length.
+fn sized_batch(ids: &[&str], length: usize) -> Batch {
+    let event = |id: &&str| {
+        let text = "x".repeat(length);
+        let json = format!(
+            r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"t","time":"2026-11-23T10:00:00Z","data":"{text}"}}"#
+        );
+        Envelope::from_json(json.as_bytes()).unwrap()
+    };
+    Batch::for_test(ids.iter().map(event).collect())
+}

@@ -1,0 +1,116 @@
+//! Which crate may depend on which.
+
+use serde_json::Value;
+
+use super::Problem;
+use crate::workspace;
+
+/// The crates of the workspace, and what of it each may depend on, tests apart.
+const MAY_USE: [(&str, &[&str]); 6] = [
+    ("hooks-core", &[]),
+    ("hooks-bus", &["hooks-core"]),
+    ("hooks-sink-http", &["hooks-core"]),
+    ("hooks-sink-file", &["hooks-core"]),
+    ("hooks-cli", &["hooks-core", "hooks-bus", "hooks-sink-http", "hooks-sink-file"]),
+    ("xtask", &["hooks-core", "hooks-bus", "hooks-sink-http", "hooks-sink-file", "hooks-cli"]),
+];
+
+const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+/// What cargo knows about the crates of the workspace.
+pub(super) fn metadata() -> Result<Value, String> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["metadata", "--format-version", "1", "--no-deps", "--locked"]);
+    serde_json::from_str(&workspace::output(&mut cargo)?).map_err(|error| format!("cargo metadata: {error}"))
+}
+
+pub(super) fn check(metadata: &Value) -> Result<Vec<Problem>, String> {
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata: no packages")?;
+    let mut problems = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        let dependencies = package["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let Some((_, may_use)) = MAY_USE.iter().find(|(known, _)| *known == name) else {
+            problems.push(Problem {
+                place: name.to_owned(),
+                what: "is a crate that the rules don't know".to_owned(),
+                advice: "add it to the table in xtask/src/tidy/dependencies.rs, and to ARCHITECTURE.md",
+            });
+            continue;
+        };
+        for dependency in dependencies {
+            problems.extend(check_one(name, may_use, dependency));
+        }
+    }
+    Ok(problems)
+}
+
+fn check_one(package: &str, may_use: &[&str], dependency: &Value) -> Option<Problem> {
+    let name = dependency["name"].as_str().unwrap_or_default();
+    let place = format!("{package}/Cargo.toml");
+    let is_ours = MAY_USE.iter().any(|(known, _)| *known == name);
+    if is_ours && dependency["kind"] != "dev" && !may_use.contains(&name) {
+        return Some(Problem {
+            place,
+            what: format!("depends on `{name}`"),
+            advice: "dependencies point one way, everything to `hooks-core`: move what both need there, \
+                     or join them in `hooks-cli`",
+        });
+    }
+    if !is_ours && dependency["source"] != REGISTRY {
+        return Some(Problem {
+            place,
+            what: format!("takes `{name}` from somewhere else than crates.io"),
+            advice: "use a released version, so that everybody can build this",
+        });
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn problems(package: &str, dependency: &str, kind: Value, source: Value) -> Vec<String> {
+        let dependency = json!({ "name": dependency, "kind": kind, "source": source });
+        let metadata = json!({ "packages": [{ "name": package, "dependencies": [dependency] }] });
+        check(&metadata).unwrap().into_iter().map(|problem| format!("{}: {}", problem.place, problem.what)).collect()
+    }
+
+    #[test]
+    fn dependencies_point_one_way() {
+        let ours = |package, dependency| problems(package, dependency, Value::Null, Value::Null);
+        assert_eq!(ours("hooks-core", "hooks-bus"), ["hooks-core/Cargo.toml: depends on `hooks-bus`"]);
+        assert_eq!(ours("hooks-bus", "hooks-sink-http"), ["hooks-bus/Cargo.toml: depends on `hooks-sink-http`"]);
+        assert_eq!(ours("hooks-sink-file", "hooks-cli"), ["hooks-sink-file/Cargo.toml: depends on `hooks-cli`"]);
+        assert_eq!(ours("hooks-cli", "xtask"), ["hooks-cli/Cargo.toml: depends on `xtask`"]);
+        assert!(ours("hooks-cli", "hooks-sink-http").is_empty());
+        assert!(ours("hooks-bus", "hooks-core").is_empty());
+    }
+
+    #[test]
+    fn tests_may_use_anything_but_building_may_not() {
+        let ours = |kind: &str| problems("hooks-core", "hooks-bus", kind.into(), Value::Null);
+        assert!(ours("dev").is_empty());
+        assert_eq!(ours("build").len(), 1);
+    }
+
+    #[test]
+    fn only_crates_io() {
+        let from = |source: &str| problems("hooks-core", "serde", Value::Null, source.into());
+        assert!(from(REGISTRY).is_empty());
+        assert_eq!(
+            from("git+https://example.com/serde"),
+            ["hooks-core/Cargo.toml: takes `serde` from somewhere else than crates.io"]
+        );
+    }
+
+    #[test]
+    fn a_new_crate_has_to_be_entered() {
+        assert_eq!(
+            problems("hooks-new", "serde", Value::Null, REGISTRY.into()),
+            ["hooks-new: is a crate that the rules don't know"]
+        );
+    }
+}

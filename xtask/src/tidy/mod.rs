@@ -1,0 +1,51 @@
+//! `cargo xtask tidy`: the rules of the workspace that no compiler knows. What breaks one is named with
+//! its place, and with what to do.
+
+mod dependencies;
+mod layout;
+mod sources;
+
+use std::fmt;
+use std::fs;
+
+use crate::{Done, workspace};
+
+/// Something that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    /// File and line, or what else has to change.
+    place: String,
+    what: String,
+    advice: &'static str,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}\n    {}", self.place, self.what, self.advice)
+    }
+}
+
+/// Checks the whole workspace.
+pub(crate) fn run() -> Done {
+    let problems = problems()?;
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    Err(format!("the workspace is not tidy\n{}", list.join("\n")))
+}
+
+fn problems() -> Result<Vec<Problem>, String> {
+    let files = workspace::files()?;
+    let mut problems = layout::check(&files);
+    problems.extend(dependencies::check(&dependencies::metadata()?)?);
+    for file in &files {
+        let bytes =
+            fs::read(workspace::root().join(file)).map_err(|error| format!("read {}: {error}", file.display()))?;
+        // What is no text has no lines to look at.
+        if let Ok(text) = String::from_utf8(bytes) {
+            problems.extend(sources::check(&file.to_string_lossy().replace('\\', "/"), &text));
+        }
+    }
+    Ok(problems)
+}

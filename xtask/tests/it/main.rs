@@ -1,0 +1,5 @@
+//! What other people do with the crates, from outside of the workspace.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod outside;
