@@ -1,5 +1,6 @@
 //! Checks and chores of the workspace: `cargo xtask COMMAND`.
 
+mod bench;
 mod check;
 mod new_sink;
 mod tidy;
@@ -15,6 +16,7 @@ Usage: cargo xtask COMMAND
   test                     everything that can be tested on this machine; what is not installed is skipped
   ci                       the same, and whatever is not installed is an error
   tidy                     the rules of the workspace that no compiler knows
+  bench [OPTIONS] [NAMES]  what delivering costs, beside the machine's limits and beside others; `bench --help` says more
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ["test"] => check::run(check::Missing::Skip),
         ["ci"] => check::run(check::Missing::Fail),
         ["tidy"] => tidy::run(),
+        ["bench", ref rest @ ..] => bench::run(rest),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),
         ["help" | "--help" | "-h"] => {
