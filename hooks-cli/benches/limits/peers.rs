@@ -142,12 +142,7 @@ fn succeed(command: &mut Command) -> Result<(), BoxError> {
 }
 
 /// Starts a daemon, sends it all lines over one connection, and ends it when everything arrived.
-fn feed(
-    mut command: Command,
-    port: u16,
-    events: &Events,
-    has_all: impl Fn() -> bool,
-) -> Result<Cost, BoxError> {
+fn feed(mut command: Command, port: u16, events: &Events, has_all: impl Fn() -> bool) -> Result<Cost, BoxError> {
     let text = fs::read(&events.file)?;
     let running = Running::start(&mut command)?;
     let mut sender: Option<std::thread::JoinHandle<io::Result<()>>> = None;

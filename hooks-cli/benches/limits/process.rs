@@ -57,13 +57,16 @@ pub(crate) fn memory(pid: &str) -> Option<(f64, f64)> {
 /// `hooks` with these arguments, fed from a file.
 pub(crate) fn hooks(arguments: &[&OsStr], input: &Path) -> Result<Command, BoxError> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hooks"));
-    command.args(arguments).stdin(File::open(input)?).stdout(Stdio::null()).stderr(Stdio::piped());
+    // Into a file: a pipe that nobody empties would stop it.
+    let said = File::create(input.with_extension("said"))?;
+    command.args(arguments).stdin(File::open(input)?).stdout(Stdio::null()).stderr(said);
     Ok(command)
 }
 
 /// This program in one of its roles, which prints what it measured.
 pub(crate) fn role(arguments: &[&str]) -> Result<Vec<f64>, BoxError> {
-    let output = Command::new(std::env::current_exe()?).arg("--role").args(arguments).stderr(Stdio::inherit()).output()?;
+    let output =
+        Command::new(std::env::current_exe()?).arg("--role").args(arguments).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err(format!("{arguments:?}: {}", output.status).into());
     }
@@ -118,13 +121,9 @@ impl Running {
         }
         let wall = wall.unwrap_or_else(|| self.began.elapsed()).as_secs_f64();
         let cpu = ended_cpu(self.child.id())?;
-        let mut said = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            std::io::Read::read_to_string(&mut stderr, &mut said)?;
-        }
         let status = self.child.wait()?;
         if !asked && !status.success() {
-            return Err(format!("{status}: {said}").into());
+            return Err(format!("it ended with {status}").into());
         }
         Ok(Cost { cpu, wall, peak: self.peak })
     }

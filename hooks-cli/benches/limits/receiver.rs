@@ -100,7 +100,7 @@ fn read(stream: &mut TcpStream, room: &mut [u8]) -> io::Result<usize> {
 
 fn content_length(head: &[u8]) -> usize {
     let lines = head.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    let fields = lines.filter_map(|line| line.split_once(':'));
-    let length = fields.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).next_back();
+    let mut fields = lines.filter_map(|line| line.split_once(':'));
+    let length = fields.rfind(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     length.and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(0)
 }
