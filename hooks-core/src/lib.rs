@@ -33,7 +33,8 @@ pub use bus::{
 pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
 pub use dispatcher::{DispatchError, Dispatcher, HookStatus, ReplayError, ReplayReport, Report, TestError, TestReport};
 pub use envelope::{
-    BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError, SliceBuilder,
+    ArrayElement, ArrayElements, BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError,
+    SliceBuilder,
 };
 pub use event::{EncodeError, Event, encode};
 pub use filter::{Filter, Pattern};
