@@ -21,10 +21,7 @@ pub(crate) trait Disk: Debug + Send + Sync {
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Gives a file another name, in place of whatever had it.
-    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
-
-    /// Makes names survive: what was created, renamed and removed so far.
+    /// Makes names survive: what was created and removed so far.
     fn sync_names(&self) -> io::Result<()>;
 }
 

@@ -43,15 +43,6 @@ impl Folder {
             Err(TryLockError::Error(source)) => Err(OpenError::io(path, "lock", source)),
         }
     }
-
-    /// Only to look: nothing is made, and another process may have the folder.
-    pub(crate) fn is_in_use(path: &Path) -> io::Result<bool> {
-        match File::open(path.join(LOCK)) {
-            Ok(lock) => Ok(matches!(lock.try_lock(), Err(TryLockError::WouldBlock))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 /// Makes the folder, and its name and those of the folders above that had to be made survive.
@@ -87,10 +78,6 @@ impl Disk for Folder {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         std::fs::remove_file(self.path.join(name))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn sync_names(&self) -> io::Result<()> {

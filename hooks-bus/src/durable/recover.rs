@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::disk::Disk;
 use super::error::OpenError;
-use super::format::{HEADER_BYTES, Header, VERSION, segment_first};
+use super::format::{HEADER_BYTES, Header, VERSION, segment_first, segment_name};
 use super::segment::{Hole, PIECE, Place, Segment};
 
 /// What the files of the log hold.
@@ -42,6 +42,12 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, log: Uuid, floor: u64) -> Result
         Some(last) => tail(last, &mut damage).map_err(failed("read the last segment of"))?,
         None => floor,
     };
+    // A crash while a segment was begun leaves one that holds nothing, not even a header.
+    let empty = segments.last().map(|last| last.first).filter(|first| *first == end);
+    for headless in segments.iter().filter(|segment| segment.begun == 0 && Some(segment.first) != empty) {
+        let name = segment_name(headless.first);
+        damage.push(format!("the header of `{name}` is damaged; its events are read all the same"));
+    }
     Ok(Found { segments, end, damage })
 }
 
@@ -62,7 +68,7 @@ fn open(
     damage: &mut Vec<String>,
 ) -> Result<Segment, OpenError> {
     let failed = |source| OpenError::io(dir, "open a segment of", source);
-    let name = super::format::segment_name(first);
+    let name = segment_name(first);
     let file = disk.open(&name).map_err(failed)?;
     let bytes = file.len().map_err(failed)?;
     let mut start = vec![0; HEADER_BYTES];
@@ -82,12 +88,7 @@ fn open(
             }
             header.begun
         }
-        // A crash while it was begun leaves one that holds nothing.
-        None if start[..read].iter().all(|byte| *byte == 0) => 0,
-        None => {
-            damage.push(format!("the header of `{name}` is damaged; its events are read all the same"));
-            0
-        }
+        None => 0,
     };
     *before = Some(first);
     Ok(Segment::new(first, begun, file, bytes))

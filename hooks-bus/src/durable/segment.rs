@@ -1,7 +1,6 @@
 //! One file of the log, and reading it in pieces.
 
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,14 +51,6 @@ impl RawPiece {
     /// Each record with its event.
     pub(crate) fn records(&self) -> impl Iterator<Item = (&Record, &[u8])> {
         self.records.iter().map(|(record, at)| (record, &self.buffer[at + RECORD_BYTES..at + record.size()]))
-    }
-
-    /// Where the record stood in the segment, given where the piece began.
-    pub(crate) fn offsets(&self, begin: u64) -> impl Iterator<Item = (&Record, Range<u64>)> {
-        self.records.iter().map(move |(record, at)| {
-            let start = begin + *at as u64;
-            (record, start..start + record.size() as u64)
-        })
     }
 }
 
