@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use hooks_core::{BusError, Envelope, HookId, Position, Settle, StartAt, Subscription};
 use parking_lot::{Mutex, RwLock};
@@ -63,6 +64,8 @@ pub(crate) struct Inner {
     /// Dead letters of each hook.
     pub(crate) letters: Mutex<HashMap<HookId, Totals>>,
     pub(crate) bell: Bell,
+    /// How long changes are gathered before they are kept.
+    pub(crate) gather: Duration,
     pub(crate) kept: Mutex<Kept>,
     pub(crate) closed: AtomicBool,
     pub(crate) accepted: AtomicU64,
@@ -71,7 +74,12 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    pub(crate) fn new(disk: &Arc<dyn Disk>, config: &DurableConfig, opened: Opened) -> Result<Self, BusError> {
+    pub(crate) fn new(
+        disk: &Arc<dyn Disk>,
+        config: &DurableConfig,
+        opened: Opened,
+        gather: Duration,
+    ) -> Result<Self, BusError> {
         let Opened { store, known, found } = opened;
         let letters = store.read(letter_table::totals)?.into_iter().collect();
         let away: BTreeMap<HookId, Away> =
@@ -91,6 +99,7 @@ impl Inner {
             away: Mutex::new(away),
             letters: Mutex::new(letters),
             bell: Bell::default(),
+            gather,
             kept: Mutex::new(Kept { end: known.end, behind }),
             closed: AtomicBool::new(false),
             accepted: AtomicU64::new(0),

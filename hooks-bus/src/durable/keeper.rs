@@ -12,8 +12,8 @@ use super::inner::Inner;
 use super::row::Row;
 use super::subscriber::Subscriber;
 
-/// How long changes are gathered.
-const GATHER: Duration = Duration::from_millis(200);
+/// How long changes are gathered, where nothing else is set.
+pub(crate) const GATHER: Duration = Duration::from_millis(200);
 
 /// How often segments are looked at that may have become too old.
 const AGING: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ impl Bell {
     }
 
     /// Waits for a change and gathers what else changes. True when it is the last time.
-    fn wait(&self, limit: Option<Duration>) -> bool {
+    fn wait(&self, limit: Option<Duration>, gather: Duration) -> bool {
         let mut state = self.state.lock();
         while !state.rung && !state.stopped {
             match limit {
@@ -80,7 +80,7 @@ impl Bell {
             }
         }
         state.rung = false;
-        let until = Instant::now() + GATHER;
+        let until = Instant::now() + gather;
         while !state.stopped && !self.rung.wait_until(&mut state, until).timed_out() {}
         state.stopped
     }
@@ -106,7 +106,7 @@ pub(crate) fn run(inner: &Inner) {
     let aging = inner.config.max_age.map(|_| AGING);
     let mut failing = false;
     loop {
-        let last = inner.bell.wait(aging);
+        let last = inner.bell.wait(aging, inner.gather);
         let kept = inner.keep().and_then(|()| inner.reclaim()).and_then(|()| inner.expire());
         match kept {
             Ok(()) => failing = false,

@@ -57,7 +57,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use hooks_core::{Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription};
@@ -120,16 +120,16 @@ impl DurableBus {
     pub fn open(config: &DurableConfig) -> Result<Self, OpenError> {
         config.check()?;
         let folder: Arc<dyn Disk> = Arc::new(Folder::open(&config.dir)?);
-        Self::on(folder, config)
+        Self::on(folder, config, keeper::GATHER)
     }
 
-    fn on(disk: Arc<dyn Disk>, config: &DurableConfig) -> Result<Self, OpenError> {
+    fn on(disk: Arc<dyn Disk>, config: &DurableConfig, gather: Duration) -> Result<Self, OpenError> {
         let opened = open::open(&disk, &config.dir)?;
         for what in &opened.found.damage {
             tracing::error!(dir = %config.dir.display(), "the log is damaged: {what}");
         }
         let log = opened.known.log;
-        let inner = Arc::new(Inner::new(&disk, config, opened).map_err(|error| {
+        let inner = Arc::new(Inner::new(&disk, config, opened, gather).map_err(|error| {
             OpenError::io(&config.dir, "read the dead letters in", std::io::Error::other(error.to_string()))
         })?);
         let appender = Appender::new(disk, inner.log.clone(), log, config.segment_size.0);
