@@ -58,7 +58,7 @@ where
     let (answer, accepted) = match result {
         Ok(count) => (answer::accepted(count), count),
         Err(refusal) => {
-            if !matches!(refusal, Refusal::TooSlow | Refusal::Broken(_)) {
+            if !matches!(refusal, Refusal::TooSlow | Refusal::Broken(_) | Refusal::Draining) {
                 body::discard(&mut body, &parts.headers, settings.ingest.max_body.get()).await;
             }
             (refusal.answer(), 0)
