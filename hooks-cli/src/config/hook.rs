@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hooks_core::{BatchLimits, BoxError, Filter, Hook, HookId, Metadata, Pattern, Sink, SinkContext, SinkFactory};
 use serde_json::{Value as Json, json};
 
+use super::BusConfig;
 use super::problem::Findings;
 use super::read::Section;
 use super::settings::{HookSettings, PATTERNS};
@@ -24,7 +25,12 @@ pub(super) struct ReadHook {
 }
 
 /// Reads all hooks. Those with something wrong are left out; what is wrong is noted.
-pub(super) fn read_all(list: &mut [Node], defaults: &Node, findings: &mut Findings) -> Vec<ReadHook> {
+pub(super) fn read_all(
+    list: &mut [Node],
+    defaults: &Node,
+    bus: Option<&BusConfig>,
+    findings: &mut Findings,
+) -> Vec<ReadHook> {
     let mut ids = BTreeMap::new();
     let mut hooks = Vec::new();
     for (index, node) in list.iter_mut().enumerate() {
@@ -37,7 +43,7 @@ pub(super) fn read_all(list: &mut [Node], defaults: &Node, findings: &mut Findin
         }
         let id = id(node, number, &mut ids, findings);
         let label = id.as_ref().map_or_else(|| format!("hook {number}: "), |id| format!("hook `{id}`: "));
-        hooks.extend(read(id, &label, node, defaults, findings));
+        hooks.extend(read(id, &label, node, defaults, bus, findings));
     }
     hooks
 }
@@ -80,6 +86,7 @@ fn read(
     label: &str,
     node: &mut Node,
     defaults: &Node,
+    bus: Option<&BusConfig>,
     findings: &mut Findings,
 ) -> Option<ReadHook> {
     let whole = node.span.clone();
@@ -96,7 +103,7 @@ fn read(
     };
     node.merge_under(defaults);
     let written = Written::new(json!([node.json(), whole_sink]));
-    let sound = patterns(label, node, findings);
+    let sound = patterns(label, node, findings) & !misplaced(label, node, bus, findings);
     let base = factory.as_ref().map_or_else(BatchLimits::default, |factory| factory.batch_limits());
     let metadata = metadata(label, node, findings);
     let settings = settings(label, node, base, findings)?;
@@ -132,6 +139,17 @@ pub(super) fn settings(
         }
         json
     })
+}
+
+/// Settings that the bus has no use for. True when there are any.
+fn misplaced(label: &str, node: &Node, bus: Option<&BusConfig>, findings: &mut Findings) -> bool {
+    let (name, why) = match bus {
+        Some(BusConfig::Memory(_)) => ("from", "the memory bus keeps nothing to begin with; a `durable` bus does"),
+        None => return false,
+    };
+    let found = setting(node, name);
+    found.into_iter().for_each(|(_, span)| findings.add(span, format!("{label}{name}: {why}")));
+    setting(node, name).is_some()
 }
 
 /// Lists that would not mean what they seem to. They are taken out.
@@ -191,6 +209,8 @@ fn hook(mut hook: Hook, settings: HookSettings, metadata: Metadata) -> Hook {
     hook.queue = settings.queue;
     hook.lanes = settings.lanes.unwrap_or(hook.lanes);
     hook.enabled = settings.enabled.unwrap_or(true);
+    hook.rate_limit = settings.rate_limit;
+    hook.from = settings.from.unwrap_or_default();
     hook
 }
 

@@ -151,7 +151,7 @@ fn read(
     let hooks = match table.remove("hooks") {
         // A misspelt `hooks` is one error, not two.
         None if unknown => Vec::new(),
-        entry => hooks(entry, &defaults, findings),
+        entry => hooks(entry, &defaults, bus.as_ref(), findings),
     };
     let lines = Lines::new(text);
     let hooks = hooks.into_iter().map(|read| HookConfig {
@@ -232,7 +232,12 @@ fn check_events(events: &EventSettings, places: &Node, bus: Option<&BusConfig>, 
     }
 }
 
-fn hooks(entry: Option<Entry>, defaults: &Node, findings: &mut Findings) -> Vec<hook::ReadHook> {
+fn hooks(
+    entry: Option<Entry>,
+    defaults: &Node,
+    bus: Option<&BusConfig>,
+    findings: &mut Findings,
+) -> Vec<hook::ReadHook> {
     let Some(mut entry) = entry else {
         findings.add(0..0, "there is no hook: add `[[hooks]]` with `id` and `sink`");
         return Vec::new();
@@ -242,7 +247,7 @@ fn hooks(entry: Option<Entry>, defaults: &Node, findings: &mut Findings) -> Vec<
             findings.add(entry.key, "there is no hook: add `[[hooks]]` with `id` and `sink`");
             Vec::new()
         }
-        Value::List(list) => hook::read_all(list, defaults, findings),
+        Value::List(list) => hook::read_all(list, defaults, bus, findings),
         Value::Table(_) => {
             findings.add(entry.key, "hooks: expected a list, found a table: each hook begins with `[[hooks]]`");
             Vec::new()
