@@ -50,7 +50,7 @@ async fn serve(loaded: Loaded, args: &ServeArgs, console: &Console) -> Result<Ex
     let listener = bind(&loaded.config.ingest).await?;
     let address = listener.local_addr()?;
     let mut daemon = Daemon::start(loaded, &args.config, args.grace.0).await?;
-    tokio::spawn(ingest::serve(listener, daemon.state.clone()));
+    let server = tokio::spawn(ingest::serve(listener, daemon.state.clone()));
     let notifier = daemon.notifier.clone();
     tokio::spawn(async move { notifier.keep_alive().await });
     tracing::info!(%address, hooks = daemon.running.len(), "serving");
@@ -62,7 +62,10 @@ async fn serve(loaded: Loaded, args: &ServeArgs, console: &Console) -> Result<Ex
             () = hang_ups.next() => daemon.reload().await,
         }
     };
-    Ok(daemon.drain(signal, &mut stops, console).await)
+    let exit = daemon.drain(signal, &mut stops, console).await;
+    // Answers that are due are still written.
+    server.await?;
+    Ok(exit)
 }
 
 async fn bind(ingest: &IngestSettings) -> Result<TcpListener, BoxError> {
