@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::BatchLimits;
-use crate::bus::QueueLimits;
+use crate::bus::{QueueLimits, StartAt};
 use crate::envelope::Metadata;
 use crate::filter::Filter;
 use crate::human::{Bytes, Span};
@@ -36,6 +36,8 @@ pub struct Hook {
     pub lanes: NonZeroUsize,
     /// A disabled hook keeps its events and delivers none.
     pub enabled: bool,
+    /// Where it begins on a bus that does not know it yet.
+    pub from: StartAt,
     /// Where to.
     pub sink: Arc<dyn SinkFactory>,
 }
@@ -60,6 +62,7 @@ impl Hook {
             queue: QueueLimits::default(),
             lanes: NonZeroUsize::MIN,
             enabled: true,
+            from: StartAt::default(),
             sink,
         }
     }
@@ -103,6 +106,13 @@ impl Hook {
     #[must_use]
     pub fn lanes(mut self, lanes: NonZeroUsize) -> Self {
         self.lanes = lanes;
+        self
+    }
+
+    /// Begins here on a bus that does not know the hook yet.
+    #[must_use]
+    pub fn start_at(mut self, from: StartAt) -> Self {
+        self.from = from;
         self
     }
 

@@ -9,6 +9,7 @@
 mod batch;
 mod bus;
 pub mod conformance;
+mod dead_letter;
 mod dispatcher;
 mod envelope;
 mod event;
@@ -24,8 +25,10 @@ mod worker;
 
 pub use batch::{Batch, BatchId, BatchLimits, Batcher, SizeBatcher};
 pub use bus::{
-    Bus, BusError, Delivery, Overflow, Position, QueueLimits, Read, Reader, Settle, Settler, Subscription, WINDOW,
+    Bus, BusError, BusStats, Delivery, Lag, Overflow, Position, QueueLimits, Read, Reader, Settle, Settler, StartAt,
+    Subscription, WINDOW,
 };
+pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
 pub use dispatcher::{DispatchError, Dispatcher, HookStatus, Report, TestError, TestReport};
 pub use envelope::{
     BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError, SliceBuilder,

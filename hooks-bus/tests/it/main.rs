@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hooks_bus::MemoryBus;
 use hooks_core::{
     Bus, Bytes, Delivery, Envelope, Filter, HookId, Ledger, Overflow, QueueLimits, Read, Reader, Settler, SliceBuilder,
-    Subscription,
+    StartAt, Subscription,
 };
 
 /// One hook's end of a bus.
@@ -46,7 +46,13 @@ impl End {
 }
 
 fn subscription(hook: &str, filter: Filter, queue: QueueLimits, ledger: &Arc<Ledger>) -> Subscription {
-    Subscription { hook: HookId::new(hook).unwrap(), filter: Arc::new(filter), queue, ledger: ledger.clone() }
+    Subscription {
+        hook: HookId::new(hook).unwrap(),
+        filter: Arc::new(filter),
+        queue,
+        ledger: ledger.clone(),
+        from: StartAt::End,
+    }
 }
 
 fn queue(max_events: usize, max_bytes: u64, overflow: Overflow) -> QueueLimits {

@@ -307,7 +307,13 @@ fn validate(hook: &Hook) -> Result<(), DispatchError> {
 }
 
 fn subscription(hook: &Hook, ledger: &Arc<Ledger>) -> Subscription {
-    Subscription { hook: hook.id.clone(), filter: hook.filter.clone(), queue: hook.queue, ledger: ledger.clone() }
+    Subscription {
+        hook: hook.id.clone(),
+        filter: hook.filter.clone(),
+        queue: hook.queue,
+        ledger: ledger.clone(),
+        from: hook.from,
+    }
 }
 
 fn refused(hook: &HookId) -> impl Fn(BusError) -> DispatchError {
