@@ -143,6 +143,7 @@ impl Hook {
             }
         }
         self.retry.problems(&mut problems);
+        problems.extend(self.sink.problems(&self.batch));
         problems
     }
 }

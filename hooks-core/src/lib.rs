@@ -41,7 +41,7 @@ pub use id::{HookId, InvalidHookId};
 pub use ledger::{Counts, DropReason, Ledger, Outcome};
 pub use plugin::{ConfigProblem, SinkConfig, SinkPlugin};
 pub use secret::Secret;
-pub use sink::{Answer, Delivered, DeliveryError, FailureClass, Reason, Shared, Sink, SinkContext, SinkFactory};
+pub use sink::{Answer, Delivered, DeliveryError, FailureClass, Notes, Reason, Shared, Sink, SinkContext, SinkFactory};
 pub use worker::EndpointState;
 
 pub use async_trait::async_trait;

@@ -63,7 +63,9 @@ fn sinks_are_listed_with_their_options() {
         "file: Appends events to a file",
         "http: Delivers batches as webhooks",
         "  url  (string, required)\n",
-        "  hmac.secret  (secret, required)\n",
+        "  hmac.header  (string, required)\n",
+        "  hmac.secret  (secret)\n",
+        "  http_version  (\"1.1\" or \"2\" or \"auto\", default \"1.1\")\n",
         "  create_dirs  (boolean, default false)\n",
     ] {
         assert!(ended.out.contains(expected), "{expected}\n{}", ended.out);

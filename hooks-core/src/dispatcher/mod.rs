@@ -20,7 +20,7 @@ use crate::envelope::{Envelope, EnvelopeError};
 use crate::hook::Hook;
 use crate::id::HookId;
 use crate::ledger::{Counts, DropReason, Ledger, Outcome};
-use crate::sink::Shared;
+use crate::sink::{Notes, Shared};
 use crate::worker::{self, EndpointState, Link, Mode, Orders, Parked, SharedEndpoint};
 use slot::{Slot, Work};
 
@@ -176,14 +176,15 @@ impl Dispatcher {
         let link = self.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone());
         let batch = link.test_batch(test_event(id)?);
         let started = tokio::time::Instant::now();
-        let result = worker::attempt_test(&link, &batch).await;
-        let took = started.elapsed();
+        let notes = Notes::default();
+        let result = worker::attempt_test(&link, &batch, notes.clone()).await;
+        let (took, notes) = (started.elapsed(), notes.list());
         match result {
             Ok(mut delivered) => {
                 let refused = delivered.refused.pop().map(|(_, reason)| reason);
-                Ok(TestReport { answer: delivered.answer, refused, took })
+                Ok(TestReport { answer: delivered.answer, refused, took, notes })
             }
-            Err(error) => Err(TestError::Failed { error, took }),
+            Err(error) => Err(TestError::Failed { error, took, notes }),
         }
     }
 

@@ -52,7 +52,7 @@ impl Authority {
 
 fn config(receiver: &Receiver, ca_file: Option<PathBuf>) -> HttpConfig {
     let mut config = HttpConfig::new(format!("https://localhost:{}/in", receiver.address.port()));
-    config.tls = Some(Box::new(Tls { ca_file }));
+    config.tls = Some(Box::new(Tls { ca_file, ..Tls::default() }));
     config
 }
 
@@ -93,7 +93,7 @@ async fn a_handshake_that_stalls_ends_with_the_connect_timeout() {
     let (address, task) = once(async |_held| std::future::pending::<()>().await).await;
     let authority = Authority::new("one");
     let mut config = HttpConfig::new(format!("https://{address}/"));
-    config.tls = Some(Box::new(Tls { ca_file: authority.path() }));
+    config.tls = Some(Box::new(Tls { ca_file: authority.path(), ..Tls::default() }));
     config.connect_timeout = Span(Duration::from_millis(10));
     let error = refused(&config).await;
     assert!(error.chain().contains("timed out"), "{}", error.chain());
