@@ -7,6 +7,7 @@ mod conformance;
 mod connections;
 mod fuzz;
 mod misbehaving;
+mod options;
 mod raw;
 mod receiver;
 mod requests;
