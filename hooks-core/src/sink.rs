@@ -295,7 +295,10 @@ impl Shared {
             return Ok(thing);
         }
         let thing = Arc::new(make()?);
-        things.retain(|_, thing| thing.strong_count() > 0);
+        // Only before it grows: with many things, sweeping each time would cost more than all else.
+        if things.len() == things.capacity() {
+            things.retain(|_, thing| thing.strong_count() > 0);
+        }
         let erased: Arc<dyn Any + Send + Sync> = thing.clone();
         things.insert(key, Arc::downgrade(&erased));
         Ok(thing)

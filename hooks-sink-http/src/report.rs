@@ -1,6 +1,6 @@
 //! What a test delivery shows: request, answer, phases, and advice for common faults.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use hooks_core::Notes;
@@ -22,12 +22,13 @@ const SHOWN: usize = 200;
 /// Takes notes of one attempt.
 pub(crate) struct Report {
     trace: Arc<Trace>,
-    began: Instant,
+    began: OnceLock<Instant>,
 }
 
 impl Report {
-    pub(crate) fn new(notes: Notes) -> Self {
-        Self { trace: Arc::new(Trace::new(notes)), began: Instant::now() }
+    /// `resolves`: whether a name has to be resolved before connecting.
+    pub(crate) fn new(notes: Notes, resolves: bool) -> Self {
+        Self { trace: Arc::new(Trace::new(notes, resolves)), began: OnceLock::new() }
     }
 
     /// For the client that makes the attempt.
@@ -36,6 +37,7 @@ impl Report {
     }
 
     pub(crate) fn request(&self, request: &Request, name: &str, mask: &Mask) {
+        self.began.get_or_init(Instant::now);
         self.note("request", name);
         self.headers(request.headers(), mask);
         let length = request.body().and_then(|body| body.as_bytes()).map_or(0, <[u8]>::len);
@@ -43,10 +45,11 @@ impl Report {
     }
 
     pub(crate) fn answer(&self, response: &Response, mask: &Mask) {
-        self.trace.begin(Phase::Body);
+        self.trace.end("");
         let address = response.remote_addr().map_or_else(String::new, |address| format!(" from {address}"));
         self.note("answer", format!("{:?} {}{address}", response.version(), response.status()));
         self.headers(response.headers(), mask);
+        self.trace.begin(Phase::Body);
     }
 
     pub(crate) fn received(&self, received: &Received) {
@@ -66,7 +69,8 @@ impl Report {
     }
 
     fn total(&self) {
-        self.note("total", format!("{:.1?}", self.began.elapsed()));
+        let took = self.began.get().map(Instant::elapsed).unwrap_or_default();
+        self.note("total", format!("{took:.1?}"));
     }
 
     fn headers(&self, headers: &HeaderMap, mask: &Mask) {
@@ -144,6 +148,11 @@ fn of_certificate(problem: &CertificateError) -> &'static str {
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "the certificate is for other names: use one of them in `url`"
+        }
+        // webpki's own error, which rustls has no name for.
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "the receiver shows an authority's own certificate, perhaps one that it signed itself: it needs one that \
+             is no authority's, and `tls.ca_file` names the authority"
         }
         _ => "the receiver's certificate can't be used: it needs another one",
     }

@@ -36,15 +36,20 @@ impl Resolve for Resolver {
         Box::pin(async move {
             trace.iter().for_each(|trace| trace.begin(Phase::Resolve));
             let found = looking.await?;
-            trace.iter().for_each(|trace| trace.resolved(&found));
+            trace.iter().for_each(|trace| trace.end(format_args!(" ({})", list(&found))));
             let open = match &guard {
                 Some(guard) => guarded(guard, found)?,
                 None => found,
             };
+            trace.iter().for_each(|trace| trace.begin(Phase::Connect));
             // The port is the url's.
             Ok(Box::new(open.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
+}
+
+fn list(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Those that the guard lets through. If there is none, why the first was refused.

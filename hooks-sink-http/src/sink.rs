@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use hooks_core::{Batch, BoxError, Delivered, DeliveryError, Sink, SinkContext};
 use reqwest::{Client, Response};
 use tokio::sync::Semaphore;
+use url::Host;
 
 use crate::config::Mode;
 use crate::endpoint::printable;
@@ -39,7 +40,9 @@ pub struct HttpSink {
 
 impl HttpSink {
     pub(crate) fn new(ready: Ready, context: &SinkContext) -> Result<Self, BoxError> {
-        let report = context.notes.clone().map(Report::new);
+        let first = ready.client.proxy.as_ref().map_or(&ready.url, |proxy| &proxy.url);
+        let resolves = matches!(first.host(), Some(Host::Domain(_)));
+        let report = context.notes.clone().map(|notes| Report::new(notes, resolves));
         let client = match &report {
             Some(report) => ready.client.traced(report.trace())?,
             None => ready.client.client(context)?,

@@ -1,7 +1,6 @@
 //! What happens during a test delivery, and how long each part of it takes.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -28,12 +27,14 @@ pub(crate) enum Phase {
 /// is seen, too.
 pub(crate) struct Trace {
     notes: Notes,
+    /// Whether a name has to be resolved before connecting.
+    resolves: bool,
     now: Mutex<Option<(Phase, Instant)>>,
 }
 
 impl Trace {
-    pub(crate) fn new(notes: Notes) -> Self {
-        Self { notes, now: Mutex::new(None) }
+    pub(crate) fn new(notes: Notes, resolves: bool) -> Self {
+        Self { notes, resolves, now: Mutex::new(None) }
     }
 
     /// For what belongs to no phase.
@@ -53,13 +54,6 @@ impl Trace {
         if let Some((phase, since)) = self.lock().take() {
             self.notes.set(phase.to_string(), format!("{:.1?}{with}", since.elapsed()));
         }
-    }
-
-    /// Names were resolved; connecting begins.
-    pub(crate) fn resolved(&self, addresses: &[IpAddr]) {
-        let addresses: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
-        self.end(format_args!(" ({})", addresses.join(", ")));
-        self.begin(Phase::Connect);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Phase, Instant)>> {
@@ -100,8 +94,10 @@ where
     }
 
     fn call(&mut self, to: R) -> Self::Future {
-        // Where there is a name, the resolver says that its phase begins in place of this one.
-        self.trace.begin(Phase::Connect);
+        // Else the resolver says when.
+        if !self.trace.resolves {
+            self.trace.begin(Phase::Connect);
+        }
         let (connecting, trace) = (self.connector.call(to), self.trace.clone());
         Box::pin(async move {
             let connection = connecting.await?;

@@ -19,13 +19,13 @@ use crate::receiver::Receiver;
 use crate::{batch, context, sink};
 
 /// An authority of our own, and its certificate in a file.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     file: tempfile::NamedTempFile,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -35,12 +35,12 @@ impl Authority {
         Self { issuer, file }
     }
 
-    fn path(&self) -> Option<PathBuf> {
+    pub(crate) fn path(&self) -> Option<PathBuf> {
         Some(self.file.path().to_owned())
     }
 
     /// A certificate of this authority, and its key.
-    fn issue(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
+    pub(crate) fn issue(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let key = KeyPair::generate().unwrap();
         let mut params =
             CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
@@ -49,28 +49,28 @@ impl Authority {
     }
 
     /// A receiver with a certificate of this authority for these names.
-    async fn receiver(&self, names: &[&str]) -> Receiver {
-        self.issue(names, |_| {}).receiver(None, ALL, &[]).await
+    pub(crate) async fn receiver(&self, names: &[&str]) -> Receiver {
+        self.issue(names, |_| {}).plain().await
     }
 }
 
 const ALL: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
 
 /// A certificate and its key.
-struct Identity {
+pub(crate) struct Identity {
     certificate: rcgen::Certificate,
     key: KeyPair,
 }
 
 impl Identity {
     /// Signed by nobody else.
-    fn self_signed(name: &str) -> Self {
+    pub(crate) fn self_signed(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         Self { certificate: CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap(), key }
     }
 
     /// A receiver that shows this certificate. With `clients` it takes only clients of that authority.
-    async fn receiver(
+    pub(crate) async fn receiver(
         &self,
         clients: Option<&Authority>,
         versions: &[&'static SupportedProtocolVersion],
@@ -91,6 +91,11 @@ impl Identity {
         let mut config = config.with_single_cert(vec![self.certificate.der().clone()], key).unwrap();
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Receiver::start_tls(TlsAcceptor::from(Arc::new(config))).await
+    }
+
+    /// A receiver that shows this certificate to everybody.
+    pub(crate) async fn plain(&self) -> Receiver {
+        self.receiver(None, ALL, &[]).await
     }
 
     /// As files: certificate and key.
@@ -148,7 +153,7 @@ async fn a_certificate_that_expired_is_not_trusted() {
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(2021, 1, 1);
     });
-    let receiver = expired.receiver(None, ALL, &[]).await;
+    let receiver = expired.plain().await;
     let error = refused(&config(&receiver, authority.path())).await;
     assert!(error.chain().contains("expired"), "{}", error.chain());
     assert!(receiver.seen().is_empty(), "nothing was sent");
@@ -156,7 +161,7 @@ async fn a_certificate_that_expired_is_not_trusted() {
 
 #[tokio::test]
 async fn a_self_signed_certificate_is_not_trusted_but_on_demand() {
-    let receiver = Identity::self_signed("localhost").receiver(None, ALL, &[]).await;
+    let receiver = Identity::self_signed("localhost").plain().await;
     let error = refused(&config(&receiver, Authority::new("other").path())).await;
     assert!(error.chain().contains("invalid peer certificate"), "{}", error.chain());
     assert!(receiver.seen().is_empty(), "nothing was sent");
