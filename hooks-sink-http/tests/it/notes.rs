@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hooks_bus::MemoryBus;
-use hooks_core::{Dispatcher, Hook, HookId, Notes, RetryPolicy, Secret, Span, TestError};
+use hooks_core::{Dispatcher, Hook, HookId, RetryPolicy, Secret, Span, TestError};
 use hooks_sink_http::{HttpConfig, Tls};
 use http::Response;
 
