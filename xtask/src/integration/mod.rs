@@ -8,6 +8,7 @@
 
 mod packages;
 mod systemd;
+mod verifiers;
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ use crate::{Done, workspace};
 use packages::Package;
 
 /// Every integration, in the order in which they run.
-const ALL: &[Integration] = &[systemd::INTEGRATION];
+const ALL: &[Integration] = &[systemd::INTEGRATION, verifiers::INTEGRATION];
 
 /// Something that is tried together with other people's programs.
 pub(crate) struct Integration {
