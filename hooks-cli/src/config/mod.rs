@@ -76,7 +76,7 @@ pub struct HookConfig {
 /// What can stand at the top of a config file.
 const SECTIONS: [&str; 5] = ["bus", "events", "ingest", "defaults", "hooks"];
 
-/// Reads and checks a config file.
+/// Reads and checks a config file. What is legal but may not be meant is said on stderr.
 ///
 /// # Errors
 /// Everything that is wrong with it; or that it can't be read.
@@ -90,7 +90,19 @@ pub fn load(path: &Path, without_bus: WithoutBus) -> Result<Config, Problems> {
     })?;
     let full = std::path::absolute(path).map_err(|error| whole(None, format!("has no absolute path: {error}")))?;
     let config_dir = full.parent().and_then(Path::to_str);
-    parse(&text, &file, without_bus, &Variables { config_dir, lookup: &|name| std::env::var(name) })
+    let config = parse(&text, &file, without_bus, &Variables { config_dir, lookup: &|name| std::env::var(name) })?;
+    config.warnings().for_each(|warning| eprintln!("{file}: warning: {warning}"));
+    Ok(config)
+}
+
+impl Config {
+    /// What is legal in it, but may not be what was meant.
+    fn warnings(&self) -> impl Iterator<Item = String> {
+        self.hooks.iter().flat_map(|HookConfig { hook, .. }| {
+            let (id, sink) = (&hook.id, hook.sink.kind());
+            hook.sink.warnings().into_iter().map(move |warning| format!("hook `{id}`: sink `{sink}`: {warning}"))
+        })
+    }
 }
 
 /// Checks the text of a config file. Does no I/O.
