@@ -3,12 +3,14 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::dead_letter::DeadLetters;
 use crate::envelope::Envelope;
 use crate::filter::Filter;
 use crate::human::Bytes;
@@ -67,6 +69,87 @@ pub trait Bus: Send + Sync {
 
     /// Refuses further events. What was accepted is still read; then readers run dry.
     async fn close(&self);
+
+    /// Where a hook's dead letters are kept. `None`: nowhere; what is given up is dropped, counted and logged.
+    fn dead_letters(&self, _hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
+        None
+    }
+
+    /// What a hook that is known here has not settled.
+    fn lag(&self, _hook: &HookId) -> Option<Lag> {
+        None
+    }
+
+    /// What the bus knows of itself.
+    fn stats(&self) -> BusStats {
+        BusStats::default()
+    }
+
+    /// Keeps a text about a hook across restarts, in place of the one before; `None` removes it. The
+    /// dispatcher notes here that a hook is disabled. A bus that keeps nothing does nothing.
+    ///
+    /// # Errors
+    /// When it can't be kept.
+    async fn note(&self, _hook: &HookId, _text: Option<String>) -> Result<(), BusError> {
+        Ok(())
+    }
+
+    /// The text that was kept about a hook.
+    fn noted(&self, _hook: &HookId) -> Option<String> {
+        None
+    }
+
+    /// Hooks that the bus keeps a position for, subscribed now or not, by name.
+    fn known_hooks(&self) -> Vec<HookId> {
+        Vec::new()
+    }
+
+    /// Gives up everything that is kept for a hook that is not subscribed: its position, what is noted
+    /// about it and its dead letters. Returns whether there was anything.
+    ///
+    /// # Errors
+    /// When the hook is subscribed, or it can't be done now.
+    async fn forget(&self, _hook: &HookId) -> Result<bool, BusError> {
+        Ok(false)
+    }
+}
+
+/// What a hook has not settled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// Events.
+    pub events: u64,
+    /// Bytes of their JSON.
+    pub bytes: u64,
+    /// When the oldest of them was accepted.
+    pub oldest: Option<SystemTime>,
+    /// Whether every event counted matches the hook's filter. Where it is false, `events` and `bytes`
+    /// count what lies between the hook's position and the end of the log, matching or not.
+    pub exact: bool,
+}
+
+/// What a bus knows of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BusStats {
+    /// Events accepted since the process started.
+    pub accepted: u64,
+    /// Bytes of disk that the log takes, where there is one.
+    pub log_bytes: Option<u64>,
+}
+
+impl BusStats {
+    /// With this many events accepted and no log.
+    pub fn accepted(events: u64) -> Self {
+        Self { accepted: events, log_bytes: None }
+    }
+
+    /// With a log of this many bytes.
+    #[must_use]
+    pub fn log_bytes(mut self, bytes: u64) -> Self {
+        self.log_bytes = Some(bytes);
+        self
+    }
 }
 
 /// What a hook asks of a bus.
@@ -80,6 +163,19 @@ pub struct Subscription {
     pub queue: QueueLimits,
     /// Where the bus enters what the hook takes and what it has to drop.
     pub ledger: Arc<Ledger>,
+    /// Where a hook begins that the bus does not know yet.
+    pub from: StartAt,
+}
+
+/// Where in the log a new hook begins. A hook that the bus knows goes on at its position.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StartAt {
+    /// With what is published from now on.
+    #[default]
+    End,
+    /// With the oldest event that the log still has. On a bus without a log there is none.
+    Earliest,
 }
 
 /// What is held for a hook in memory, and what happens when it is full. Counts what is queued and what

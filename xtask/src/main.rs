@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod integration;
 mod new_sink;
 mod tidy;
 mod workspace;
@@ -17,6 +18,8 @@ Usage: cargo xtask COMMAND
   ci                       the same, and whatever is not installed is an error
   tidy                     the rules of the workspace that no compiler knows
   bench [OPTIONS] [NAMES]  what delivering costs, beside the machine's limits and beside others; `bench --help` says more
+  integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
+                           is possible; without a name, all of them
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -31,10 +34,11 @@ fn main() -> ExitCode {
         ["ci"] => check::run(check::Missing::Fail),
         ["tidy"] => tidy::run(),
         ["bench", ref rest @ ..] => bench::run(rest),
+        ["integration", ref names @ ..] => integration::run(names),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),
         ["help" | "--help" | "-h"] => {
-            print!("{HELP}");
+            print!("{HELP}\nIntegrations: {}\n", integration::names());
             Ok(())
         }
         _ => {

@@ -1,5 +1,6 @@
 //! An event encoded once, ready to route.
 
+mod array;
 mod attributes;
 mod block;
 mod error;
@@ -11,6 +12,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
+pub use array::{ArrayElement, ArrayElements};
 pub use error::EnvelopeError;
 pub use metadata::{Metadata, MetadataError};
 

@@ -1,0 +1,142 @@
+//! Events that were given up, kept with the reason.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::bus::{BusError, Position};
+use crate::envelope::Envelope;
+
+/// An event that a hook gave up, kept with the reason until somebody replays or drops it.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Where the event stands in the log.
+    pub position: Position,
+    /// The event as it was accepted, without the hook's metadata.
+    pub envelope: Envelope,
+    /// Why it was given up.
+    pub reason: DeadLetterReason,
+    /// What failed and what the receiver answered, cut to [`MAX_DETAIL`] bytes.
+    pub detail: String,
+    /// Attempts that had this event in their batch.
+    pub attempts: u32,
+    /// When the first attempt began.
+    pub first_attempt: SystemTime,
+    /// When the last attempt began.
+    pub last_attempt: SystemTime,
+}
+
+/// Longest [`DeadLetter::detail`], in bytes.
+pub const MAX_DETAIL: usize = 1024;
+
+/// Why an event became a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DeadLetterReason {
+    /// The receiver refused the event.
+    Refused,
+    /// Its batch ran out of retries (`max_elapsed`).
+    Expired,
+}
+
+impl DeadLetterReason {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::Refused, Self::Expired];
+
+    /// The name in metrics, logs and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for DeadLetterReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Names a dead letter among those of its hook. Later ones have higher numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LetterId(pub u64);
+
+impl fmt::Display for LetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The dead letters of one hook. Made by a [`Bus`](crate::Bus) that can keep some.
+///
+/// The contract: when [`keep`](Self::keep) has returned `Ok`, the letters survive a crash. Only then
+/// does the worker settle their events, so an event is in the log or among the dead letters at any time.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::Mutex;
+/// use hooks_core::{async_trait, BusError, DeadLetter, DeadLetters, LetterId};
+///
+/// /// For tests: survives nothing.
+/// #[derive(Default)]
+/// struct InMemory(Mutex<BTreeMap<LetterId, DeadLetter>>);
+///
+/// #[async_trait]
+/// impl DeadLetters for InMemory {
+///     async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
+///         let mut kept = self.0.lock().unwrap();
+///         if kept.len() + letters.len() > 1_000 {
+///             return Err(BusError::Full("1,000 dead letters".into()));
+///         }
+///         // The position as the number: keeping the same event again replaces it.
+///         kept.extend(letters.into_iter().map(|letter| (LetterId(letter.position.0), letter)));
+///         Ok(())
+///     }
+///
+///     async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError> {
+///         let kept = self.0.lock().unwrap();
+///         let later = kept.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
+///         Ok(later.take(max).map(|(id, letter)| (*id, letter.clone())).collect())
+///     }
+///
+///     async fn remove(&self, ids: &[LetterId]) -> Result<usize, BusError> {
+///         let mut kept = self.0.lock().unwrap();
+///         Ok(ids.iter().filter(|id| kept.remove(id).is_some()).count())
+///     }
+///
+///     fn count(&self) -> u64 { self.0.lock().unwrap().len() as u64 }
+/// }
+/// ```
+#[async_trait]
+pub trait DeadLetters: Send + Sync {
+    /// Keeps letters, all or none, and returns when they would survive a crash. A letter of a position
+    /// that is kept already replaces it.
+    ///
+    /// # Errors
+    /// [`BusError::Full`] when the bound of the hook's dead letters is reached; the worker then holds
+    /// the hook and tries again.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have kept the letters or not; calling again is right.
+    async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError>;
+
+    /// Up to `max` letters, oldest first, that come after this one.
+    ///
+    /// # Errors
+    /// When they can't be read now.
+    async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError>;
+
+    /// Forgets letters. Returns how many of these there were.
+    ///
+    /// # Errors
+    /// When they can't be removed now; none is then removed.
+    async fn remove(&self, ids: &[LetterId]) -> Result<usize, BusError>;
+
+    /// How many there are.
+    fn count(&self) -> u64;
+}
