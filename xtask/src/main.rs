@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod instructions;
 mod integration;
 mod new_sink;
 mod tidy;
@@ -20,6 +21,7 @@ Usage: cargo xtask COMMAND
   bench [OPTIONS] [NAMES]  what delivering costs, beside the machine's limits and beside others; `bench --help` says more
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them
+  instructions [--update]  instructions of the functions that every event goes through, against their baseline
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["bench", ref rest @ ..] => bench::run(rest),
         ["integration", ref names @ ..] => integration::run(names),
+        ["instructions", ref rest @ ..] => instructions::run(rest),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),
         ["help" | "--help" | "-h"] => {
