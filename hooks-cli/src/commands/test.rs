@@ -8,11 +8,11 @@ use hooks_core::{Answer, Dispatcher, Hook, TestError, TestReport};
 
 use super::{chain, print, runtime};
 use crate::args::TestArgs;
-use crate::config::{self, nearest};
+use crate::config::{self, WithoutBus, nearest};
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &TestArgs) -> Exit {
-    let config = match config::load(&args.config) {
+    let config = match config::load(&args.config, WithoutBus::Either) {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");

@@ -6,7 +6,11 @@
 //!
 //! A new one is a file here with `pub(super) const INTEGRATION: Integration` and a line in [`ALL`].
 
+mod logrotate;
 mod packages;
+mod prometheus;
+mod rsyslog;
+mod server;
 mod systemd;
 mod verifiers;
 
@@ -18,7 +22,13 @@ use crate::{Done, workspace};
 use packages::Package;
 
 /// Every integration, in the order in which they run.
-const ALL: &[Integration] = &[systemd::INTEGRATION, verifiers::INTEGRATION];
+const ALL: &[Integration] = &[
+    systemd::INTEGRATION,
+    prometheus::INTEGRATION,
+    logrotate::INTEGRATION,
+    rsyslog::INTEGRATION,
+    verifiers::INTEGRATION,
+];
 
 /// Something that is tried together with other people's programs.
 pub(crate) struct Integration {
