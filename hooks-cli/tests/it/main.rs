@@ -7,6 +7,7 @@ mod endings;
 mod examples;
 mod job;
 mod malformed;
+mod options;
 mod readme;
 mod receiver;
 mod secrets;
