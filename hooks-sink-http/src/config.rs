@@ -23,8 +23,10 @@ pub struct HttpConfig {
     /// never printed. Those that the sink sets itself (`content-type`, `webhook-id`, …) are refused.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
-    /// Signs requests after Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes. With a list each
-    /// secret signs, so receivers can change over from one to the next.
+    /// Signs requests after Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes for HMAC-SHA256
+    /// (`v1`), or `whsk_` and base64 of the 64 bytes of an ed25519 key for signatures that receivers verify
+    /// without being able to make them (`v1a`). With a list each secret signs, so receivers can change over
+    /// from one to the next.
     pub secret: Option<SigningSecrets>,
     /// Signs the body with a plain HMAC-SHA256 in a header of your choice, as GitHub does:
     /// `hmac = { header = "X-Hub-Signature-256", secret = "…" }`.

@@ -94,7 +94,8 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
-fn hex_byte(hex: &[u8]) -> Option<u8> {
+/// The byte that two digits stand for.
+pub(crate) fn hex_byte(hex: &[u8]) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(hex[0])? * 16 + digit(hex[1])?).ok()
 }

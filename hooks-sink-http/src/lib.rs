@@ -29,9 +29,10 @@
 //! ```
 //!
 //! # What receivers see
-//! The body is a CloudEvents JSON batch. It is signed after Standard Webhooks 1.0.0: `v1` over
-//! `{webhook-id}.{webhook-timestamp}.{body}`, once per secret. Every attempt of a batch has the same id and
-//! the same bytes; timestamp and signature are its own. The same event may come in another batch after a
+//! The body is a CloudEvents JSON batch. It is signed after Standard Webhooks 1.0.0: over
+//! `{webhook-id}.{webhook-timestamp}.{body}`, once per secret, with `v1` (HMAC-SHA256) for a `whsec_` and `v1a`
+//! (ed25519) for a `whsk_`. [`verify`] checks that on the other side. Every attempt of a batch has the same id
+//! and the same bytes; timestamp and signature are its own. The same event may come in another batch after a
 //! crash: its `id` and `source` are what to tell repeats by.
 //!
 //! # What their answers mean
@@ -57,6 +58,7 @@ mod config;
 mod endpoint;
 mod failures;
 mod fuzz;
+mod keys;
 mod mask;
 mod outcome;
 mod ready;
@@ -64,6 +66,7 @@ mod retry_after;
 mod sign;
 mod sink;
 mod transport;
+pub mod verify;
 
 pub use config::{Hmac, HttpConfig, SigningSecrets, Tls};
 pub use endpoint::Endpoint;

@@ -9,6 +9,7 @@ use reqwest::Url;
 
 use crate::client::ClientSettings;
 use crate::config::{HttpConfig, SigningSecrets};
+use crate::keys::SigningKey;
 use crate::sign::{self, Signer};
 
 /// The form of a body: a CloudEvents JSON batch.
@@ -134,14 +135,14 @@ fn header_value(value: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-fn standard(secrets: &SigningSecrets, problems: &mut Problems) -> Vec<ring::hmac::Key> {
+fn standard(secrets: &SigningSecrets, problems: &mut Problems) -> Vec<SigningKey> {
     if secrets.iter().len() == 0 {
         problems.add("secret", "an empty list signs nothing: name a secret, or remove it");
     }
     let several = secrets.iter().len() > 1;
     let path = |at: usize| if several { format!("secret[{at}]") } else { "secret".to_owned() };
     let keys = secrets.iter().enumerate();
-    keys.filter_map(|(at, secret)| problems.take(path(at), sign::standard_key(secret.expose()))).collect()
+    keys.filter_map(|(at, secret)| problems.take(path(at), SigningKey::parse(secret.expose()))).collect()
 }
 
 fn plain(config: &HttpConfig, headers: &HeaderMap, problems: &mut Problems) -> Option<(HeaderName, ring::hmac::Key)> {

@@ -17,8 +17,10 @@ use crate::ready::Ready;
 use crate::sign::Signer;
 use crate::transport;
 
-const ID: HeaderName = HeaderName::from_static("webhook-id");
-const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+/// Names a batch, the same at every attempt.
+pub(crate) const ID: HeaderName = HeaderName::from_static("webhook-id");
+/// When an attempt was signed, in Unix seconds.
+pub(crate) const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 
 /// Posts batches to one address. Built from an [`HttpConfig`](crate::HttpConfig).
 ///
