@@ -1,5 +1,9 @@
 //! The command line.
 
+pub(crate) mod docs;
+#[cfg(feature = "http")]
+pub(crate) mod listen;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -62,6 +66,16 @@ The event has the type `hooks.test`. Exit code 1 if it is refused or can't be de
   hooks sinks
   hooks sinks http")]
     Sinks(SinksArgs),
+    /// Receive webhooks and print them; fail, refuse or misbehave on purpose
+    #[cfg(feature = "http")]
+    #[command(long_about = listen::ABOUT, after_help = listen::EXAMPLES)]
+    Listen(listen::ListenArgs),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = docs::COMPLETIONS)]
+    Completions(docs::CompletionsArgs),
+    /// Print the manual page, or write those of all commands into a folder
+    #[command(after_help = docs::MAN)]
+    Man(docs::ManArgs),
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,8 @@ mod commands;
 pub mod config;
 mod console;
 mod exit;
+#[cfg(feature = "http")]
+mod listen;
 pub mod ndjson;
 mod outcome;
 mod stdin;
@@ -64,6 +66,10 @@ fn run(cli: &Cli) -> Exit {
         Command::Check(args) => commands::check::run(args),
         Command::Test(args) => commands::test::run(args),
         Command::Sinks(args) => commands::sinks::run(args),
+        #[cfg(feature = "http")]
+        Command::Listen(args) => commands::listen::run(args, &console),
+        Command::Completions(args) => commands::docs::completions(args),
+        Command::Man(args) => commands::docs::man(args),
     }
 }
 

@@ -56,7 +56,12 @@ impl Place {
 
     /// `hooks pipe` that goes on reading.
     pub(crate) fn start(&self) -> Running {
-        let mut command = self.hooks(&["pipe", "-c", "hooks.toml"]);
+        self.start_with(&["pipe", "-c", "hooks.toml"])
+    }
+
+    /// A command that goes on until it is told to end.
+    pub(crate) fn start_with(&self, args: &[&str]) -> Running {
+        let mut command = self.hooks(args);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take();
         let errors = BufReader::new(child.stderr.take().unwrap());
@@ -78,7 +83,7 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Ended {
     Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// A `hooks pipe` that reads.
+/// A command that runs.
 pub(crate) struct Running {
     child: Child,
     input: Option<ChildStdin>,
@@ -98,14 +103,14 @@ impl Running {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// Reads stderr until a line that has this in it.
-    pub(crate) fn wait_for(&mut self, text: &str) {
+    /// Reads stderr until a line that has this in it, and returns it.
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
         loop {
             let mut line = String::new();
             assert!(self.errors.read_line(&mut line).unwrap() > 0, "`{text}` never came:\n{}", self.seen);
             self.seen.push_str(&line);
             if line.contains(text) {
-                return;
+                return line;
             }
         }
     }

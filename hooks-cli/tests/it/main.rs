@@ -3,9 +3,11 @@
 
 mod command;
 mod config;
+mod docs;
 mod endings;
 mod examples;
 mod job;
+mod listen;
 mod malformed;
 mod readme;
 mod receiver;
