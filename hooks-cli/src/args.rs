@@ -1,5 +1,7 @@
 //! The command line.
 
+#[cfg(all(feature = "http", feature = "file"))]
+pub(crate) mod demo;
 pub(crate) mod docs;
 #[cfg(feature = "http")]
 pub(crate) mod listen;
@@ -24,8 +26,9 @@ Logs and progress go to stderr, data to stdout."
 )]
 pub(crate) struct Cli {
     /// What is logged on stderr: error, warn, info, debug, trace, or directives like `hooks_core=debug`
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "warn")]
-    pub(crate) log: String,
+    /// [default: warn; demo: off]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -70,12 +73,28 @@ The event has the type `hooks.test`. Exit code 1 if it is refused or can't be de
     #[cfg(feature = "http")]
     #[command(long_about = listen::ABOUT, after_help = listen::EXAMPLES)]
     Listen(listen::ListenArgs),
+    /// Watch events flow to receivers that fail, and see each promise checked
+    #[cfg(all(feature = "http", feature = "file"))]
+    #[command(long_about = demo::ABOUT, after_help = demo::EXAMPLES)]
+    Demo(demo::DemoArgs),
     /// Print a script that completes commands and options in a shell
     #[command(after_help = docs::COMPLETIONS)]
     Completions(docs::CompletionsArgs),
     /// Print the manual page, or write those of all commands into a folder
     #[command(after_help = docs::MAN)]
     Man(docs::ManArgs),
+}
+
+impl Command {
+    /// What is logged unless it is asked for.
+    pub(crate) fn default_log(&self) -> &'static str {
+        match self {
+            // It fails on purpose, and shows that itself.
+            #[cfg(all(feature = "http", feature = "file"))]
+            Self::Demo(_) => "off",
+            _ => "warn",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

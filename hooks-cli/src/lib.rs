@@ -18,6 +18,8 @@ mod args;
 mod commands;
 pub mod config;
 mod console;
+#[cfg(all(feature = "http", feature = "file"))]
+mod demo;
 mod exit;
 #[cfg(feature = "http")]
 mod listen;
@@ -54,10 +56,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Exit {
-    let console = match Console::with_logs(&cli.log) {
+    let log = cli.log.as_deref().unwrap_or(cli.command.default_log());
+    let console = match Console::with_logs(log) {
         Ok(console) => console,
         Err(error) => {
-            eprintln!("--log {}: {error}", cli.log);
+            eprintln!("--log {log}: {error}");
             return Exit::Usage;
         }
     };
@@ -68,6 +71,8 @@ fn run(cli: &Cli) -> Exit {
         Command::Sinks(args) => commands::sinks::run(args),
         #[cfg(feature = "http")]
         Command::Listen(args) => commands::listen::run(args, &console),
+        #[cfg(all(feature = "http", feature = "file"))]
+        Command::Demo(args) => commands::demo::run(args, cli.log.is_some()),
         Command::Completions(args) => commands::docs::completions(args),
         Command::Man(args) => commands::docs::man(args),
     }

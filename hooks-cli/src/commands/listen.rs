@@ -192,12 +192,18 @@ impl Receiver for Listener {
         self.limits
     }
 
-    fn mischief(&self) -> Option<Mischief> {
-        let chance = self.state().rng.f64();
-        self.rules.mischief(chance)
+    fn reads_slowly(&self, head: &Head) -> bool {
+        let mut state = self.state();
+        let chance = state.rng.f64();
+        if !self.rules.reads_slowly(chance) {
+            return false;
+        }
+        state.tally.unanswered += 1;
+        self.print(&Arrival { mischief: Some(Mischief::SlowRead), ..Arrival::now(&head.method, path(head)) });
+        true
     }
 
-    fn receive(&self, request: Request, mischief: Option<Mischief>) -> Answer {
+    fn receive(&self, request: Request) -> Answer {
         let (signature, is_trusted) = self.trust.check(&request, SystemTime::now());
         let (found, mut fault) = match events(&request.body) {
             Ok(events) => (events, None),
@@ -209,22 +215,18 @@ impl Receiver for Listener {
             verdict.answer = Answer::text(405, "webhooks are sent with POST").header("allow", "POST");
             (fault, verdict.accepted) = (None, vec![false; found.len()]);
         }
-        let path = request.head.target.split('?').next().unwrap_or_default();
-        let is_answered = mischief.is_none_or(Mischief::answers);
-        let marks: Vec<_> = found
-            .iter()
-            .zip(&verdict.accepted)
-            .map(|(event, accepted)| state.tally.event(path, event, *accepted && is_answered))
-            .collect();
+        let path = path(&request.head);
+        let accepted = found.iter().zip(&verdict.accepted);
+        let marks: Vec<_> = accepted.map(|(event, accepted)| state.tally.event(path, event, *accepted)).collect();
         state.tally.untrusted += u64::from(!is_trusted);
-        match mischief {
+        match verdict.answer.mischief {
             None => state.tally.answered(verdict.answer.status),
             Some(_) => state.tally.unanswered += 1,
         }
         // Held until it is printed, so that requests are printed in the order they are counted.
         self.print(&Arrival {
             status: Some(verdict.answer.status),
-            mischief,
+            mischief: verdict.answer.mischief,
             batch: request.head.header("webhook-id"),
             bytes: request.sent,
             signature,
@@ -245,9 +247,13 @@ impl Receiver for Listener {
         self.print(&Arrival { status: broken.status(), fault, ..Arrival::now("-", "-") });
     }
 
-    fn unread(&self, head: Option<&Head>, mischief: Mischief) {
+    fn closed_idle(&self) {
         self.state().tally.unanswered += 1;
-        let (method, path) = head.map_or(("-", "-"), |head| (&head.method, &head.target));
-        self.print(&Arrival { mischief: Some(mischief), ..Arrival::now(method, path) });
+        self.print(&Arrival { mischief: Some(Mischief::CloseIdle), ..Arrival::now("-", "-") });
     }
+}
+
+/// Without the query, which may hold a token.
+fn path(head: &Head) -> &str {
+    head.target.split('?').next().unwrap_or_default()
 }

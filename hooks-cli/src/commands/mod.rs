@@ -1,6 +1,8 @@
 //! What each command does.
 
 pub(crate) mod check;
+#[cfg(all(feature = "http", feature = "file"))]
+pub(crate) mod demo;
 pub(crate) mod docs;
 #[cfg(feature = "http")]
 pub(crate) mod listen;

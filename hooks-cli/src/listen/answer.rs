@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use super::mischief::Mischief;
+
 /// An answer, before it is written, well or badly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -12,12 +14,14 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// How long it is held back.
     pub(crate) after: Duration,
+    /// How it is given badly.
+    pub(crate) mischief: Option<Mischief>,
 }
 
 impl Answer {
     /// With this status and nothing else.
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), after: Duration::ZERO }
+        Self { status, headers: Vec::new(), body: Vec::new(), after: Duration::ZERO, mischief: None }
     }
 
     /// A status and a line of text that says why.

@@ -35,15 +35,20 @@ pub(crate) struct Verdict {
 }
 
 impl Rules {
-    /// What goes wrong with a request. `chance` is in 0..1.
-    pub(crate) fn mischief(&self, chance: f64) -> Option<Mischief> {
-        self.mischief.filter(|_| chance < self.fail_rate)
+    /// Whether a request is read slowly and not answered. `chance` is in 0..1.
+    pub(crate) fn reads_slowly(&self, chance: f64) -> bool {
+        self.mischief == Some(Mischief::SlowRead) && chance < self.fail_rate
     }
 
     /// What to answer a request with these events. `chance` is in 0..1.
     pub(crate) fn judge(&self, is_trusted: bool, events: &[Event], chance: f64) -> Verdict {
         let mut verdict = self.decide(is_trusted, events, chance);
         verdict.answer.after = self.delay;
+        verdict.answer.mischief =
+            self.mischief.filter(|mischief| *mischief != Mischief::SlowRead && chance < self.fail_rate);
+        if verdict.answer.mischief.is_some_and(|mischief| !mischief.answers()) {
+            verdict.accepted.fill(false);
+        }
         if let (Some(wait), false) = (self.retry_after, verdict.answer.is_success()) {
             // Whole seconds (RFC 9110, 10.2.3), and none shorter than was asked for.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -134,8 +139,13 @@ mod tests {
     #[test]
     fn with_mischief_the_share_is_of_mischief() {
         let rules = Rules { fail_rate: 0.5, mischief: Some(Mischief::Reset), ..rules() };
-        assert_eq!(rules.mischief(0.4), Some(Mischief::Reset));
-        assert_eq!(rules.mischief(0.5), None);
-        assert_eq!(judged(&rules, true, 0.4).0, 200);
+        let verdict = rules.judge(true, &two(), 0.4);
+        assert_eq!((verdict.answer.status, verdict.answer.mischief), (200, Some(Mischief::Reset)));
+        assert_eq!(verdict.accepted, [false, false]);
+        let verdict = rules.judge(true, &two(), 0.5);
+        assert_eq!((verdict.answer.mischief, verdict.accepted), (None, vec![true, true]));
+        let slow = Rules { mischief: Some(Mischief::SlowRead), ..rules };
+        assert!(slow.reads_slowly(0.4) && !slow.reads_slowly(0.5));
+        assert_eq!(slow.judge(true, &[], 0.4).answer.mischief, None);
     }
 }

@@ -22,19 +22,19 @@ pub(crate) trait Receiver: Send + Sync + 'static {
         Limits::default()
     }
 
-    /// What goes wrong with a request, of which only the head has arrived. Called once for each.
-    fn mischief(&self) -> Option<Mischief> {
-        None
+    /// Whether a request, of which only the head has arrived, is read slowly and not answered.
+    fn reads_slowly(&self, _: &Head) -> bool {
+        false
     }
 
-    /// Takes a request and says what to answer. With mischief, that is what will be answered badly.
-    fn receive(&self, request: Request, mischief: Option<Mischief>) -> Answer;
+    /// Takes a request and says what to answer.
+    fn receive(&self, request: Request) -> Answer;
 
     /// A request that was none was answered with this status, if the client was still there.
     fn broken(&self, _: &Broken) {}
 
-    /// A request was not read: to its end, or, without a head, at all.
-    fn unread(&self, _: Option<&Head>, _: Mischief) {}
+    /// The connection was closed when a request came, which was not read.
+    fn closed_idle(&self) {}
 }
 
 /// Most connections at a time. More wait to be accepted.
@@ -128,7 +128,7 @@ impl<R: Receiver> Connection<R> {
                 return;
             }
             if self.closes_idle && served > 0 {
-                self.receiver.unread(None, Mischief::CloseIdle);
+                self.receiver.closed_idle();
                 let _ = self.stream.get_ref().set_zero_linger();
                 return;
             }
@@ -150,24 +150,22 @@ impl<R: Receiver> Connection<R> {
         let limits = self.receiver.limits();
         let late = |_| Broken::TooSlow(PATIENCE);
         let head = tokio::time::timeout(PATIENCE, Head::read(&mut self.stream, limits)).await.map_err(late)??;
-        let mischief = self.receiver.mischief();
-        if let Some(mischief @ Mischief::SlowRead) = mischief {
-            self.receiver.unread(Some(&head), mischief);
+        if self.receiver.reads_slowly(&head) {
             read_slowly(&mut self.stream).await;
             return Ok(Then::Drop);
         }
         let keeps_alive = head.keeps_alive();
         let body = head.read_body(&mut self.stream, limits);
         let request = tokio::time::timeout(PATIENCE, body).await.map_err(late)??;
-        let answer = self.receiver.receive(request, mischief);
+        let answer = self.receiver.receive(request);
         if !answer.after.is_zero() {
             tokio::time::sleep(answer.after).await;
         }
-        let written = match mischief {
+        let written = match answer.mischief {
             None => self.stream.write_all(&answer.bytes(keeps_alive)).await,
             Some(mischief) => mischief.answer(&mut self.stream, &answer, &mut self.rng).await,
         };
-        match mischief.map_or(Then::Next, Mischief::then) {
+        match answer.mischief.map_or(Then::Next, Mischief::then) {
             _ if written.is_err() => Ok(Then::Drop),
             Then::Next if !keeps_alive => Ok(Then::Close),
             then => Ok(then),

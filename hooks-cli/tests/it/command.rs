@@ -61,11 +61,7 @@ impl Place {
 
     /// A command that goes on until it is told to end.
     pub(crate) fn start_with(&self, args: &[&str]) -> Running {
-        let mut command = self.hooks(args);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let input = child.stdin.take();
-        let errors = BufReader::new(child.stderr.take().unwrap());
-        Running { child, input, errors, seen: String::new() }
+        Running::spawn(self.hooks(args))
     }
 }
 
@@ -92,6 +88,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take();
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        Self { child, input, errors, seen: String::new() }
+    }
+
     pub(crate) fn write(&mut self, text: &str) {
         let input = self.input.as_mut().unwrap();
         input.write_all(text.as_bytes()).unwrap();

@@ -3,6 +3,7 @@
 
 mod command;
 mod config;
+mod demo;
 mod docs;
 mod endings;
 mod examples;
