@@ -21,11 +21,16 @@ mod console;
 #[cfg(all(feature = "http", feature = "file"))]
 mod demo;
 mod exit;
+mod ingest;
 #[cfg(feature = "http")]
 mod listen;
+mod metrics;
 pub mod ndjson;
 mod outcome;
+mod reload;
+mod signals;
 mod stdin;
+mod systemd;
 
 use std::process::ExitCode;
 
@@ -56,15 +61,15 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Exit {
-    let log = cli.log.as_deref().unwrap_or(cli.command.default_log());
-    let console = match Console::with_logs(log) {
+    let console = match Console::with_logs(cli.log(), cli.log_format) {
         Ok(console) => console,
         Err(error) => {
-            eprintln!("--log {log}: {error}");
+            eprintln!("--log {}: {error}", cli.log());
             return Exit::Usage;
         }
     };
     match &cli.command {
+        Command::Serve(args) => commands::serve::run(args, &console),
         Command::Pipe(args) => commands::pipe::run(args, &console),
         Command::Check(args) => commands::check::run(args),
         Command::Test(args) => commands::test::run(args),

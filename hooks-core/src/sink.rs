@@ -154,6 +154,23 @@ impl FailureClass {
     /// Every class.
     pub const ALL: [Self; 6] =
         [Self::Retry, Self::Throttle, Self::Endpoint, Self::Rejected, Self::TooLarge, Self::Gone];
+
+    /// Whether the receiver refuses what is in the batch, rather than that it can't be delivered to.
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Rejected | Self::TooLarge)
+    }
+
+    /// The name in metrics, logs and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Throttle => "throttle",
+            Self::Endpoint => "endpoint",
+            Self::Rejected => "rejected",
+            Self::TooLarge => "too_large",
+            Self::Gone => "gone",
+        }
+    }
 }
 
 impl DeliveryError {

@@ -1,12 +1,12 @@
 //! `hooks demo`.
 
 use hooks_core::BoxError;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{chain, print, runtime};
 use crate::args::demo::DemoArgs;
 use crate::demo::{self, Live, Pace, View};
 use crate::exit::Exit;
+use crate::signals::Stops;
 
 /// `has_logs`: they were asked for, and a screen that is drawn again and again would hide them.
 pub(crate) fn run(args: &DemoArgs, has_logs: bool) -> Exit {
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &DemoArgs, has_logs: bool) -> Exit {
 }
 
 async fn demonstrate(pace: Pace, is_live: bool) -> Result<Exit, BoxError> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut stops = Stops::new()?;
     let folder = tempfile::tempdir()?;
     let mut live = is_live.then(Live::default);
     let mut said = 0;
@@ -32,8 +32,7 @@ async fn demonstrate(pace: Pace, is_live: bool) -> Result<Exit, BoxError> {
     };
     let (facts, took) = tokio::select! {
         ended = demo::run(pace, folder.path(), show) => ended?,
-        _ = interrupt.recv() => return Err("interrupted".into()),
-        _ = terminate.recv() => return Err("interrupted".into()),
+        name = stops.next() => return Err(format!("stopped by {name}").into()),
     };
     let mut report = demo::look().report(&facts, took);
     match &mut live {

@@ -8,7 +8,6 @@ use std::time::SystemTime;
 use fastrand::Rng;
 use hooks_core::{BoxError, Pattern};
 use hooks_sink_http::verify::{Signed, Verifier, plain_hmac};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{chain, runtime};
 use crate::args::listen::{Hmac, ListenArgs};
@@ -17,6 +16,7 @@ use crate::exit::Exit;
 use crate::listen::{
     Answer, Arrival, Broken, Head, Limits, Mischief, Receiver, Request, Rules, Server, Show, Signature, Tally, events,
 };
+use crate::signals::Stops;
 
 pub(crate) fn run(args: &ListenArgs, console: &Console) -> Exit {
     let listener = match Listener::new(args) {
@@ -44,15 +44,14 @@ pub(crate) fn run(args: &ListenArgs, console: &Console) -> Exit {
 }
 
 async fn listen(args: &ListenArgs, listener: Arc<Listener>, console: &Console) -> Result<(), BoxError> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut stops = Stops::new()?;
     let wanted = SocketAddr::new(args.bind, args.port);
     let server = Server::bind(wanted, listener.of_connections, listener.seed)
         .map_err(|error| format!("can't listen at {wanted}: {error}; another one is chosen with --port and --bind"))?;
     console.say(format_args!("listening at http://{} (any path){}", server.address()?, listener.doing()));
     tokio::select! {
         () = server.run(listener) => {}
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        _ = stops.next() => {}
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ pub(crate) mod docs;
 #[cfg(feature = "http")]
 pub(crate) mod listen;
 pub(crate) mod pipe;
+pub(crate) mod serve;
 pub(crate) mod sinks;
 pub(crate) mod test;
 

@@ -61,7 +61,16 @@ impl Place {
 
     /// A command that goes on until it is told to end.
     pub(crate) fn start_with(&self, args: &[&str]) -> Running {
-        Running::spawn(self.hooks(args))
+        Running::of(self.hooks(args))
+    }
+}
+
+impl Running {
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take();
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        Self { child, input, errors, seen: String::new() }
     }
 }
 
@@ -88,13 +97,6 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let input = child.stdin.take();
-        let errors = BufReader::new(child.stderr.take().unwrap());
-        Self { child, input, errors, seen: String::new() }
-    }
-
     pub(crate) fn write(&mut self, text: &str) {
         let input = self.input.as_mut().unwrap();
         input.write_all(text.as_bytes()).unwrap();
@@ -106,7 +108,7 @@ impl Running {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// Reads stderr until a line that has this in it, and returns it.
+    /// Reads stderr until a line that has this in it.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
         loop {
             let mut line = String::new();
@@ -116,6 +118,10 @@ impl Running {
                 return line;
             }
         }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for the end without ending the input.

@@ -1,6 +1,6 @@
 //! `hooks demo` checks itself; this checks that it does.
 
-use crate::command::{Ended, Place, run};
+use crate::command::{Ended, Place, Running, run};
 
 /// With a folder of its own for temporary files.
 fn demo(place: &Place, args: &[&str]) -> Ended {
@@ -51,13 +51,13 @@ fn an_interrupted_run_ends_with_1_and_leaves_nothing() {
     let place = Place::new("");
     let mut command = place.hooks(&["--log", "warn", "demo", "--seconds", "10"]);
     command.env("TMPDIR", place.path("."));
-    let mut running = crate::command::Running::spawn(command);
+    let mut running = Running::of(command);
     // Asked for, the log says what fails; until then all is set up.
     running.wait_for("state=backing_off");
     running.signal("TERM");
     let ended = running.wait();
     assert_eq!(ended.code, Some(1), "{}", ended.err);
-    assert!(ended.err.ends_with("interrupted\n"), "{}", ended.err);
+    assert!(ended.err.ends_with("stopped by SIGTERM\n"), "{}", ended.err);
     assert_eq!(files(&place), 1);
 }
 

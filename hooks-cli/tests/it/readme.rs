@@ -90,8 +90,10 @@ fn the_reference_is_complete() {
     let reference = readme.split("| setting |").nth(1).unwrap().split("\n\n").next().unwrap();
     let hook = &schema["properties"]["hooks"]["items"]["properties"];
     let mut settings: Vec<&String> = hook.as_object().unwrap().keys().collect();
-    for table in ["batch", "retry", "queue"] {
-        settings.extend(hook[table]["properties"].as_object().unwrap().keys());
+    for table in ["batch", "retry", "queue", "rate_limit"] {
+        let schema = &hook[table];
+        let table = if schema["anyOf"].is_array() { &schema["anyOf"][0] } else { schema };
+        settings.extend(table["properties"].as_object().unwrap().keys());
     }
     assert!(settings.len() > 20);
     for name in settings {

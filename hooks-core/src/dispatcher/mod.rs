@@ -1,6 +1,7 @@
 //! Joins a bus and hooks: one worker per hook.
 
 mod error;
+mod replay;
 mod report;
 mod slot;
 
@@ -12,16 +13,18 @@ use std::time::Duration;
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, watch};
 
-pub use error::{DispatchError, TestError};
-pub use report::{HookStatus, Report, TestReport};
+pub use error::{DispatchError, ReplayError, TestError};
+pub use report::{HookStatus, ReplayReport, Report, TestReport};
 
 use crate::bus::{Bus, BusError, Settler, Subscription};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::hook::Hook;
 use crate::id::HookId;
 use crate::ledger::{Counts, DropReason, Ledger, Outcome};
+use crate::notices::{Notices, Outbox};
 use crate::sink::Shared;
-use crate::worker::{self, EndpointState, Link, Mode, Orders, Parked, SharedEndpoint};
+use crate::stats::BatchStats;
+use crate::worker::{self, EndpointState, Link, Mode, Orders, Parked, Replays, SharedEndpoint};
 use slot::{Slot, Work};
 
 /// Delivers the events of a bus to hooks, until it is shut down.
@@ -64,6 +67,10 @@ pub struct Dispatcher {
     slots: SyncMutex<BTreeMap<HookId, Arc<Slot>>>,
     /// Adding, replacing and removing take turns.
     changing: Mutex<Phase>,
+    batches: Arc<SyncMutex<BatchStats>>,
+    notices: Notices,
+    /// Until the first hook that wants to hear comes.
+    outbox: SyncMutex<Option<Outbox>>,
     /// Counts workers that ended because their receiver wants nothing any more.
     disabled: watch::Sender<u64>,
 }
@@ -77,8 +84,12 @@ enum Phase {
 impl Dispatcher {
     /// Delivers the events of this bus.
     pub fn new(bus: Arc<dyn Bus>) -> Self {
+        let (notices, outbox) = Notices::new();
         Self {
             bus,
+            batches: Arc::default(),
+            notices,
+            outbox: SyncMutex::new(Some(outbox)),
             shared: Arc::default(),
             slots: SyncMutex::default(),
             changing: Mutex::new(Phase::Running),
@@ -101,7 +112,7 @@ impl Dispatcher {
         let subscription = subscription(&hook, &ledger);
         let (mut reader, settler) = self.bus.subscribe(subscription).await.map_err(refused(&hook.id))?;
         reader.set_enabled(hook.enabled);
-        let endpoint = SharedEndpoint::new(hook.retry, hook.enabled);
+        let endpoint = SharedEndpoint::new(&hook);
         self.start(hook, endpoint, ledger, settler, Parked::new(reader));
         Ok(())
     }
@@ -134,7 +145,7 @@ impl Dispatcher {
         } else {
             parked = parked.put_back(&*self.bus, subscription).await;
         }
-        let endpoint = slot.endpoint.successor(hook.retry, hook.enabled);
+        let endpoint = slot.endpoint.successor(&hook);
         self.start(hook, endpoint, slot.ledger.clone(), slot.settler.clone(), parked);
         Ok(())
     }
@@ -160,6 +171,7 @@ impl Dispatcher {
         slot.stop().await;
         self.bus.unsubscribe(id).await.map_err(refused(id))?;
         self.slots.lock().remove(id);
+        self.notices.hook_goes(&slot.hook);
         Ok(slot.ledger.counts())
     }
 
@@ -173,7 +185,7 @@ impl Dispatcher {
         if !slot.hook.sink.takes_tests() {
             return Err(TestError::TestUnsupported { hook: id.clone(), sink: slot.hook.sink.kind().to_owned() });
         }
-        let link = self.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone());
+        let link = self.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone(), Arc::default());
         let batch = link.test_batch(test_event(id)?);
         let started = tokio::time::Instant::now();
         let result = worker::attempt_test(&link, &batch).await;
@@ -189,7 +201,13 @@ impl Dispatcher {
 
     /// What is known of every hook, by name.
     pub fn status(&self) -> Vec<HookStatus> {
-        self.slots.lock().values().map(|slot| slot.status()).collect()
+        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
+        slots.iter().map(|slot| slot.status(self.bus.lag(&slot.hook.id))).collect()
+    }
+
+    /// The batches of all hooks since the dispatcher was made.
+    pub fn batch_stats(&self) -> BatchStats {
+        self.batches.lock().clone()
     }
 
     /// Waits until a hook is disabled by its receiver, and says which. Hooks that already are count.
@@ -247,8 +265,18 @@ impl Dispatcher {
         self.slots.lock().get(id).cloned().ok_or_else(|| DispatchError::UnknownHook(id.clone()))
     }
 
-    fn link(&self, hook: Arc<Hook>, endpoint: Arc<SharedEndpoint>, settler: Settler) -> Link {
-        Link { hook, endpoint, settler, shared: self.shared.clone(), log: self.bus.log_id() }
+    fn link(&self, hook: Arc<Hook>, endpoint: Arc<SharedEndpoint>, settler: Settler, replays: Arc<Replays>) -> Link {
+        Link {
+            dead_letters: self.bus.dead_letters(&hook.id),
+            hook,
+            endpoint,
+            settler,
+            replays,
+            shared: self.shared.clone(),
+            batches: self.batches.clone(),
+            notices: self.notices.clone(),
+            log: self.bus.log_id(),
+        }
     }
 
     /// Stops a hook's worker and takes over what it had in hand.
@@ -269,22 +297,38 @@ impl Dispatcher {
     fn start(&self, hook: Hook, endpoint: SharedEndpoint, ledger: Arc<Ledger>, settler: Settler, parked: Parked) {
         let hook = Arc::new(hook);
         let endpoint = Arc::new(endpoint);
-        let orders = Orders::default();
+        let (orders, replays) = (Orders::default(), Arc::<Replays>::default());
+        self.introduce(&hook);
         let work = if hook.enabled {
-            let link = self.link(hook.clone(), endpoint.clone(), settler.clone());
+            let link = self.link(hook.clone(), endpoint.clone(), settler.clone(), replays.clone());
             let subscription = subscription(&hook, &ledger);
             let disabled = self.disabled.clone();
+            let ended_replays = replays.clone();
             let run = worker::run(self.bus.clone(), subscription, link, parked, orders.clone());
             Work::Running(tokio::spawn(async move {
                 let ended = run.await;
+                ended_replays.close();
                 disabled.send_modify(|ends| *ends += 1);
                 ended
             }))
         } else {
+            replays.close();
             Work::Parked(Some(parked))
         };
-        let slot = Slot { hook: hook.clone(), ledger, endpoint, settler, orders, work: Mutex::new(work) };
-        self.slots.lock().insert(hook.id.clone(), Arc::new(slot));
+        let dead_letters = self.bus.dead_letters(&hook.id);
+        let work = Mutex::new(work);
+        let slot = Slot { hook: hook.clone(), ledger, endpoint, settler, replays, dead_letters, orders, work };
+        let before = self.slots.lock().insert(hook.id.clone(), Arc::new(slot));
+        before.iter().for_each(|before| self.notices.hook_goes(&before.hook));
+    }
+
+    /// A hook may want to hear of the others.
+    fn introduce(&self, hook: &Hook) {
+        if self.notices.hook_comes(hook)
+            && let Some(outbox) = self.outbox.lock().take()
+        {
+            tokio::spawn(outbox.publish(self.bus.clone()));
+        }
     }
 }
 

@@ -6,10 +6,12 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::report::HookStatus;
-use crate::bus::Settler;
+use crate::bus::{Lag, Settler};
+use crate::dead_letter::DeadLetters;
 use crate::hook::Hook;
 use crate::ledger::Ledger;
-use crate::worker::{EndpointState, Mode, Orders, Parked, SharedEndpoint};
+use crate::stats::AttemptStats;
+use crate::worker::{EndpointState, Mode, Orders, Parked, Replays, SharedEndpoint};
 
 /// What the dispatcher has of a hook.
 pub(super) struct Slot {
@@ -17,6 +19,8 @@ pub(super) struct Slot {
     pub(super) ledger: Arc<Ledger>,
     pub(super) endpoint: Arc<SharedEndpoint>,
     pub(super) settler: Settler,
+    pub(super) replays: Arc<Replays>,
+    pub(super) dead_letters: Option<Arc<dyn DeadLetters>>,
     pub(super) orders: Orders,
     pub(super) work: Mutex<Work>,
 }
@@ -46,14 +50,17 @@ impl Slot {
         self.endpoint.state.lock().state()
     }
 
-    pub(super) fn status(&self) -> HookStatus {
+    pub(super) fn status(&self, lag: Option<Lag>) -> HookStatus {
         let endpoint = self.endpoint.state.lock();
         HookStatus {
             id: self.hook.id.clone(),
             sink: self.hook.sink.kind().to_owned(),
             counts: self.ledger.counts(),
             state: endpoint.state(),
-            attempts: endpoint.attempts(),
+            attempts: endpoint.stats().map_or(0, AttemptStats::total),
+            stats: endpoint.stats().cloned().map(Box::new),
+            lag,
+            dead_letters: self.dead_letters.as_ref().map(|letters| letters.count()),
             last_error: endpoint.last_error().map(str::to_owned),
         }
     }

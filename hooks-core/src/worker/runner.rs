@@ -113,6 +113,8 @@ async fn sleep(link: &Link, reader: &mut dyn Reader, orders: &Orders) -> Result<
             biased;
             () = orders.beyond(mode) => continue,
             found = reader.next(link.hook.batch.max_events.get(), &mut first) => found,
+            // The lane looks for it; nothing is in hand.
+            () = link.replays.arrived() => return Ok(first),
         };
         match found {
             Ok(Read::Events(_)) => return Ok(first),
