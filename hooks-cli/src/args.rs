@@ -5,6 +5,8 @@ pub(crate) mod demo;
 pub(crate) mod docs;
 #[cfg(feature = "http")]
 pub(crate) mod listen;
+#[cfg(feature = "http")]
+pub(crate) mod publish;
 
 use std::path::PathBuf;
 
@@ -117,6 +119,10 @@ The event has the type `hooks.test`. Exit code 1 if it is refused or can't be de
     #[cfg(feature = "http")]
     #[command(long_about = listen::ABOUT, after_help = listen::EXAMPLES)]
     Listen(listen::ListenArgs),
+    /// Send the events on stdin, one JSON object a line, to a running `hooks serve`
+    #[cfg(feature = "http")]
+    #[command(long_about = publish::ABOUT, after_help = publish::EXAMPLES)]
+    Publish(publish::PublishArgs),
     /// Watch events flow to receivers that fail, and see each promise checked
     #[cfg(all(feature = "http", feature = "file"))]
     #[command(long_about = demo::ABOUT, after_help = demo::EXAMPLES)]

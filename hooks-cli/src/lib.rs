@@ -27,6 +27,8 @@ mod listen;
 mod metrics;
 pub mod ndjson;
 mod outcome;
+#[cfg(feature = "http")]
+mod publish;
 mod reload;
 mod signals;
 mod stdin;
@@ -76,6 +78,8 @@ fn run(cli: &Cli) -> Exit {
         Command::Sinks(args) => commands::sinks::run(args),
         #[cfg(feature = "http")]
         Command::Listen(args) => commands::listen::run(args, &console),
+        #[cfg(feature = "http")]
+        Command::Publish(args) => commands::publish::run(args, &console),
         #[cfg(all(feature = "http", feature = "file"))]
         Command::Demo(args) => commands::demo::run(args, cli.log.is_some()),
         Command::Completions(args) => commands::docs::completions(args),

@@ -7,6 +7,8 @@ pub(crate) mod docs;
 #[cfg(feature = "http")]
 pub(crate) mod listen;
 pub(crate) mod pipe;
+#[cfg(feature = "http")]
+pub(crate) mod publish;
 pub(crate) mod serve;
 pub(crate) mod sinks;
 pub(crate) mod test;

@@ -10,6 +10,7 @@ mod examples;
 mod job;
 mod listen;
 mod malformed;
+mod publish;
 mod readme;
 mod receiver;
 mod secrets;
