@@ -101,7 +101,7 @@ impl Client {
 /// The cause. What was attempted, and where, is known.
 fn why(error: reqwest::Error) -> String {
     let error = error.without_url();
-    error.source().map_or_else(|| error.to_string(), |cause| chain(cause))
+    error.source().map_or_else(|| error.to_string(), chain)
 }
 
 /// For plain HTTP: trusts nobody, and needs no certificates of the platform.
