@@ -15,6 +15,7 @@
 #![cfg_attr(not(test), deny(unused_crate_dependencies))]
 
 mod args;
+mod bus;
 mod commands;
 pub mod config;
 mod console;
@@ -26,6 +27,7 @@ mod ingest;
 mod listen;
 mod metrics;
 pub mod ndjson;
+mod operator;
 mod outcome;
 #[cfg(feature = "http")]
 mod publish;
@@ -84,6 +86,11 @@ fn run(cli: &Cli) -> Exit {
         Command::Demo(args) => commands::demo::run(args, cli.log.is_some()),
         Command::Completions(args) => commands::docs::completions(args),
         Command::Man(args) => commands::docs::man(args),
+        Command::Status(args) => commands::operate::status(args),
+        Command::Enable(args) => commands::operate::set_enabled(args, true),
+        Command::Disable(args) => commands::operate::set_enabled(args, false),
+        Command::Forget(args) => commands::operate::forget(args),
+        Command::DeadLetters { command } => commands::dead_letters::run(command),
     }
 }
 

@@ -1,11 +1,13 @@
 //! What each command does.
 
 pub(crate) mod check;
+pub(crate) mod dead_letters;
 #[cfg(all(feature = "http", feature = "file"))]
 pub(crate) mod demo;
 pub(crate) mod docs;
 #[cfg(feature = "http")]
 pub(crate) mod listen;
+pub(crate) mod operate;
 pub(crate) mod pipe;
 #[cfg(feature = "http")]
 pub(crate) mod publish;

@@ -36,6 +36,7 @@ impl Daemon<'_> {
             () = work => {}
         }
         self.state.cut();
+        self.operators.inspect(|operators| operators.abort());
         let hooks = self.dispatcher.status();
         report(&hooks, console);
         conclude(&hooks, &self.bus, begun.elapsed())
