@@ -143,10 +143,16 @@ The event has the type `hooks.test`. Exit code 1 if it is refused or can't be de
 Asks the daemon that runs, or looks into the folder of the bus while none does.")]
     Status(StatusArgs),
     /// Deliver to a hook again that was disabled, by its receiver (410) or by `hooks disable`
+    #[command(after_help = "Examples:
+  hooks enable -c hooks.toml billing")]
     Enable(HookArgs),
     /// Deliver nothing to a hook until it is enabled, also after a restart; its events are kept
+    #[command(after_help = "Examples:
+  hooks disable -c hooks.toml billing")]
     Disable(HookArgs),
     /// Give up everything that is kept for a hook which is no longer in the config file
+    #[command(after_help = "Examples:
+  hooks forget -c hooks.toml billing")]
     Forget(HookArgs),
     /// List, show, replay or drop the events that hooks gave up
     #[command(

@@ -6,7 +6,9 @@ use crate::command::Place;
 pub(crate) fn commands() -> Vec<String> {
     let help = Place::new("").run(&["--help"]).out;
     let list = help.split("\nCommands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    let names = list.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    // Descriptions that are wrapped go on further to the right.
+    let lines = list.lines().filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+    let names = lines.filter_map(|line| line.split_whitespace().next());
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
