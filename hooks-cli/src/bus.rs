@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hooks_bus::MemoryBus;
+use hooks_bus::{DurableBus, MemoryBus};
 use hooks_core::{BoxError, Bus};
 
 use crate::config::BusConfig;
@@ -15,6 +15,7 @@ use crate::config::BusConfig;
 pub(crate) fn open(config: &BusConfig) -> Result<Arc<dyn Bus>, BoxError> {
     match config {
         BusConfig::Memory(memory) => Ok(Arc::new(MemoryBus::new(memory))),
+        BusConfig::Durable(durable) => Ok(Arc::new(DurableBus::open(durable)?)),
     }
 }
 
@@ -22,6 +23,7 @@ pub(crate) fn open(config: &BusConfig) -> Result<Arc<dyn Bus>, BoxError> {
 pub(crate) fn folder(config: &BusConfig) -> Option<&Path> {
     match config {
         BusConfig::Memory(_) => None,
+        BusConfig::Durable(durable) => Some(&durable.dir),
     }
 }
 
@@ -29,5 +31,6 @@ pub(crate) fn folder(config: &BusConfig) -> Option<&Path> {
 pub(crate) fn outlives(config: &BusConfig) -> bool {
     match config {
         BusConfig::Memory(_) => false,
+        BusConfig::Durable(_) => true,
     }
 }

@@ -53,22 +53,36 @@
 //! - No secret is in any `Debug` output or error, even when the receiver echoes it.
 //! - The sink reads no environment variable: no proxy applies.
 
+mod cidr;
 mod client;
+mod compress;
 mod config;
 mod endpoint;
 mod failures;
+mod files;
 mod fuzz;
+mod guard;
 mod keys;
 mod mask;
 mod outcome;
 mod ready;
+mod report;
+mod request;
+mod resolve;
 mod retry_after;
 mod sign;
 mod sink;
+mod tls;
+mod trace;
+mod traceparent;
 mod transport;
 pub mod verify;
 
-pub use config::{Hmac, HttpConfig, SigningSecrets, Tls};
+pub use cidr::Cidr;
+pub use compress::Encoding;
+pub use config::{
+    Basic, Compression, Connections, Hmac, HttpConfig, HttpVersion, Mode, SigningSecrets, Tls, TlsVersion,
+};
 pub use endpoint::Endpoint;
 #[doc(hidden)]
 pub use fuzz::fuzz_outcome;

@@ -41,8 +41,8 @@ use ring::hmac;
 
 use crate::endpoint::hex_byte;
 use crate::keys::VerifyingKey;
+use crate::request::{ID, TIMESTAMP};
 use crate::sign::{self, SIGNATURE};
-use crate::sink::{ID, TIMESTAMP};
 
 /// How far a timestamp may be from now, before or after, unless another tolerance is set.
 pub const TOLERANCE: Duration = Duration::from_secs(5 * 60);

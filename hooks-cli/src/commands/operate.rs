@@ -7,7 +7,7 @@ use hooks_core::{Bytes, HookId};
 use super::{chain, print, runtime};
 use crate::args::{HookArgs, StatusArgs};
 use crate::bus;
-use crate::config::{self, Config};
+use crate::config::{self, Config, WithoutBus};
 use crate::exit::Exit;
 use crate::operator::{HookReport, Operator, Request, Response};
 use crate::outcome;
@@ -17,7 +17,7 @@ pub(super) fn converse(
     file: &std::path::Path,
     talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, hooks_core::BoxError>,
 ) -> Exit {
-    let config = match config::load(file) {
+    let config = match config::load(file, WithoutBus::Durable) {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");

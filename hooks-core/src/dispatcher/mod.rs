@@ -24,7 +24,7 @@ use crate::hook::Hook;
 use crate::id::HookId;
 use crate::ledger::{Counts, DropReason, Ledger, Outcome};
 use crate::notices::{Notices, Outbox};
-use crate::sink::Shared;
+use crate::sink::{Notes, Shared};
 use crate::stats::BatchStats;
 use crate::worker::{self, Link, Mode, Orders, Parked, Replays, SharedEndpoint};
 use disabled::Note;
@@ -203,14 +203,15 @@ impl Dispatcher {
         let link = self.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone(), Arc::default());
         let batch = link.test_batch(test_event(id)?);
         let started = tokio::time::Instant::now();
-        let result = worker::attempt_test(&link, &batch).await;
-        let took = started.elapsed();
+        let notes = Notes::default();
+        let result = worker::attempt_test(&link, &batch, notes.clone()).await;
+        let (took, notes) = (started.elapsed(), notes.list());
         match result {
             Ok(mut delivered) => {
                 let refused = delivered.refused.pop().map(|(_, reason)| reason);
-                Ok(TestReport { answer: delivered.answer, refused, took })
+                Ok(TestReport { answer: delivered.answer, refused, took, notes })
             }
-            Err(error) => Err(TestError::Failed { error, took }),
+            Err(error) => Err(TestError::Failed { error, took, notes }),
         }
     }
 

@@ -50,7 +50,8 @@ fn numbers(lines: impl Iterator<Item = String>) -> Vec<usize> {
 fn the_ledger_balances_whatever_happens_meanwhile() {
     let hanging = Receiver::closed();
     let answers = AtomicUsize::new(0);
-    let half = Receiver::start(move |_| if answers.fetch_add(1, Ordering::Relaxed) % 2 == 0 { 500 } else { 200 });
+    let half =
+        Receiver::start(move |_| if answers.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { 500 } else { 200 });
     let lasting = [
         file_hook("all"),
         http_hook("hanging", &hanging.url("/")) + "queue.max_events = 1000\n",
