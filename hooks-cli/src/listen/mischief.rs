@@ -165,8 +165,8 @@ async fn endless(stream: &mut BufReader<TcpStream>, head: &str, piece: &str) -> 
 
 /// How much one member of the bomb unpacks to, and how many members there are. Members of gzip that
 /// follow each other are one file (RFC 1952, 2.2).
-const MEMBER: usize = 10 << 20;
-const MEMBERS: usize = 1024;
+const MEMBER: usize = 1 << 20;
+const MEMBERS: usize = 10 << 10;
 
 async fn bomb(stream: &mut BufReader<TcpStream>, answer: &Answer) -> io::Result<()> {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());

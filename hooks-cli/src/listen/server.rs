@@ -195,3 +195,92 @@ impl<R: Receiver> Connection<R> {
         let _ = tokio::time::timeout(Duration::from_secs(2), rest).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parking_lot::Mutex;
+    use tokio::io::AsyncReadExt as _;
+
+    /// Answers with the body it got, and keeps what went wrong.
+    #[derive(Default)]
+    struct Echo {
+        broken: Mutex<Vec<String>>,
+    }
+
+    impl Receiver for Echo {
+        fn limits(&self) -> Limits {
+            Limits { body: 1_000, ..Limits::default() }
+        }
+
+        fn receive(&self, request: Request) -> Answer {
+            Answer { body: request.body, ..Answer::status(200) }
+        }
+
+        fn broken(&self, broken: &Broken) {
+            self.broken.lock().push(broken.to_string());
+        }
+    }
+
+    /// Sends this on one connection, says that nothing more comes, and returns what is answered.
+    async fn exchange(text: &str) -> (String, Arc<Echo>) {
+        let echo = Arc::new(Echo::default());
+        let server = Server::bind(([127, 0, 0, 1], 0).into(), None, 0).unwrap();
+        let mut stream = TcpStream::connect(server.address().unwrap()).await.unwrap();
+        let mut servers = JoinSet::new();
+        servers.spawn(server.run(echo.clone()));
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        (answer, echo)
+    }
+
+    fn post(body: &str) -> String {
+        format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    }
+
+    #[tokio::test]
+    async fn requests_on_one_connection_are_answered_in_turn() {
+        let (answer, echo) = exchange(&(post("one") + &post("two"))).await;
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n";
+        assert_eq!(answer, format!("{head}one{head}two"));
+        assert_eq!(*echo.broken.lock(), [""; 0], "closing between requests is no fault");
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_when_the_client_asks_for_it() {
+        let request = post("one").replacen("\r\n", "\r\nconnection: close\r\n", 1);
+        let (answer, _) = exchange(&(request + &post("two"))).await;
+        assert_eq!(answer, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\none");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_is_answered_and_ends_the_connection() {
+        for (text, status) in [
+            ("nonsense\r\n\r\n".to_owned(), "400 Bad Request"),
+            (post(&"x".repeat(100_000)), "413 Payload Too Large"),
+            (post("x").replace("\r\n\r\n", "\r\ncontent-encoding: br\r\n\r\n"), "415 Unsupported Media Type"),
+        ] {
+            let (answer, echo) = exchange(&(text + &post("two"))).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+            assert!(answer.contains("connection: close") && !answer.contains("two"), "{answer}");
+            assert_eq!(echo.broken.lock().len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_breaks_off_is_told_to_nobody_but_the_receiver() {
+        let text = post("whole");
+        let (answer, echo) = exchange(&text[..text.len() - 1]).await;
+        assert_eq!(answer, "");
+        assert_eq!(*echo.broken.lock(), ["the connection broke off in the middle of a request"]);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_waits_to_be_asked_is_asked() {
+        let request = post("one").replacen("\r\n", "\r\nexpect: 100-continue\r\n", 1);
+        let (answer, _) = exchange(&request).await;
+        assert!(answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+}
