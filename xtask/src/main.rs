@@ -1,5 +1,6 @@
 //! Checks and chores of the workspace: `cargo xtask COMMAND`.
 
+mod bench;
 mod check;
 mod integration;
 mod new_sink;
@@ -18,6 +19,7 @@ Usage: cargo xtask COMMAND
   tidy                     the rules of the workspace that no compiler knows
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them
+  bench [OPTIONS] [NAMES]  what delivering costs, beside the machine's limits and beside others; `bench --help` says more
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         ["ci"] => check::run(check::Missing::Fail),
         ["tidy"] => tidy::run(),
         ["integration", ref names @ ..] => integration::run(names),
+        ["bench", ref rest @ ..] => bench::run(rest),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),
         ["help" | "--help" | "-h"] => {
