@@ -3,6 +3,7 @@
 mod check;
 mod integration;
 mod new_sink;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -18,6 +19,8 @@ Usage: cargo xtask COMMAND
   tidy                     the rules of the workspace that no compiler knows
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them
+  soak [EVENTS]            millions of events through a daemon whose hooks hang and fail: nothing is lost, memory
+                           stays bounded (5 million where not said; takes about 4 GB of disk)
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -32,6 +35,8 @@ fn main() -> ExitCode {
         ["ci"] => check::run(check::Missing::Fail),
         ["tidy"] => tidy::run(),
         ["integration", ref names @ ..] => integration::run(names),
+        ["soak"] => soak::run("5000000"),
+        ["soak", events] => soak::run(events),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),
         ["help" | "--help" | "-h"] => {
