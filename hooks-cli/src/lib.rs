@@ -15,6 +15,7 @@
 #![cfg_attr(not(test), deny(unused_crate_dependencies))]
 
 mod args;
+mod bus;
 mod commands;
 pub mod config;
 mod console;
@@ -22,6 +23,7 @@ mod exit;
 mod ingest;
 mod metrics;
 pub mod ndjson;
+mod operator;
 mod outcome;
 mod reload;
 mod signals;
@@ -70,6 +72,11 @@ fn run(cli: &Cli) -> Exit {
         Command::Check(args) => commands::check::run(args),
         Command::Test(args) => commands::test::run(args),
         Command::Sinks(args) => commands::sinks::run(args),
+        Command::Status(args) => commands::operate::status(args),
+        Command::Enable(args) => commands::operate::set_enabled(args, true),
+        Command::Disable(args) => commands::operate::set_enabled(args, false),
+        Command::Forget(args) => commands::operate::forget(args),
+        Command::DeadLetters { command } => commands::dead_letters::run(command),
     }
 }
 

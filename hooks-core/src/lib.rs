@@ -14,6 +14,7 @@ mod dispatcher;
 mod envelope;
 mod event;
 mod filter;
+mod fnv;
 mod hook;
 mod human;
 mod id;
@@ -31,7 +32,10 @@ pub use bus::{
     Subscription, WINDOW,
 };
 pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
-pub use dispatcher::{DispatchError, Dispatcher, HookStatus, ReplayError, ReplayReport, Report, TestError, TestReport};
+pub use dispatcher::{
+    Disabled, DisabledBy, DispatchError, Dispatcher, HookStatus, ReplayError, ReplayReport, Report, TestError,
+    TestReport,
+};
 pub use envelope::{
     ArrayElement, ArrayElements, BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError,
     SliceBuilder,
@@ -44,7 +48,7 @@ pub use id::{HookId, InvalidHookId};
 pub use ledger::{Counts, DropReason, Ledger, Outcome};
 pub use plugin::{ConfigProblem, SinkConfig, SinkPlugin};
 pub use secret::Secret;
-pub use sink::{Answer, Delivered, DeliveryError, FailureClass, Reason, Shared, Sink, SinkContext, SinkFactory};
+pub use sink::{Answer, Delivered, DeliveryError, FailureClass, Notes, Reason, Shared, Sink, SinkContext, SinkFactory};
 pub use stats::{AttemptStats, BatchStats, Histogram};
 pub use worker::EndpointState;
 

@@ -1,6 +1,8 @@
 //! What each command does.
 
 pub(crate) mod check;
+pub(crate) mod dead_letters;
+pub(crate) mod operate;
 pub(crate) mod pipe;
 pub(crate) mod serve;
 pub(crate) mod sinks;

@@ -12,6 +12,7 @@ mod prometheus;
 mod rsyslog;
 mod server;
 mod systemd;
+mod verifiers;
 
 use std::path::{Path, PathBuf};
 
@@ -21,8 +22,13 @@ use crate::{Done, workspace};
 use packages::Package;
 
 /// Every integration, in the order in which they run.
-const ALL: &[Integration] =
-    &[systemd::INTEGRATION, prometheus::INTEGRATION, logrotate::INTEGRATION, rsyslog::INTEGRATION];
+const ALL: &[Integration] = &[
+    systemd::INTEGRATION,
+    verifiers::INTEGRATION,
+    prometheus::INTEGRATION,
+    logrotate::INTEGRATION,
+    rsyslog::INTEGRATION,
+];
 
 /// Something that is tried together with other people's programs.
 pub(crate) struct Integration {
