@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod integration;
 mod new_sink;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -20,6 +21,8 @@ Usage: cargo xtask COMMAND
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them
   bench [OPTIONS] [NAMES]  what delivering costs, beside the machine's limits and beside others; `bench --help` says more
+  soak [EVENTS]            millions of events through a daemon whose hooks hang and fail: nothing is lost, memory
+                           stays bounded (5 million where not said; takes about 4 GB of disk)
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -35,6 +38,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["integration", ref names @ ..] => integration::run(names),
         ["bench", ref rest @ ..] => bench::run(rest),
+        ["soak"] => soak::run("5000000"),
+        ["soak", events] => soak::run(events),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),
         ["help" | "--help" | "-h"] => {
