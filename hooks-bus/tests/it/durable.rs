@@ -1,5 +1,7 @@
 //! The durable bus on a real folder.
 
+mod damage;
+mod fixture;
 mod full;
 mod hooks;
 mod letters;

@@ -7,7 +7,7 @@ use hooks_core::{Bus, BusError, Bytes, DeadLetter, DeadLetterReason, HookId, Let
 use super::{config, open};
 use crate::slice;
 
-fn letter(position: usize, detail: &str) -> DeadLetter {
+pub(super) fn letter(position: usize, detail: &str) -> DeadLetter {
     DeadLetter {
         position: Position(position as u64),
         envelope: slice(position..position + 1, 50).remove(0),
