@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use hooks_core::Span;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hooks_core::{DeadLetterReason, HookId, LetterId, Span};
+
+use crate::operator::Which;
 
 /// Delivers events to webhooks and files: in order, in batches, without losing any.
 #[derive(Debug, Parser)]
@@ -11,6 +13,7 @@ use hooks_core::Span;
     name = "hooks",
     version,
     after_help = "Examples:
+  hooks serve -c hooks.toml                   take events over HTTP and deliver them
   hooks pipe -c hooks.toml < events.ndjson    deliver every event of a file
   hooks check -c hooks.toml                   find what is wrong with a config file
   hooks test -c hooks.toml orders             try one hook
@@ -19,15 +22,53 @@ Exit codes: 0 done, 1 something was not delivered, 2 usage, 78 config.
 Logs and progress go to stderr, data to stdout."
 )]
 pub(crate) struct Cli {
-    /// What is logged on stderr: error, warn, info, debug, trace, or directives like `hooks_core=debug`
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "warn")]
-    pub(crate) log: String,
+    /// What is logged on stderr: error, warn, info, debug, trace, or directives like `hooks_core=debug`;
+    /// without it, info for `serve` and warn for the others
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<String>,
+    /// How it is logged
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// What is logged.
+    pub(crate) fn log(&self) -> &str {
+        let usual = if matches!(self.command, Command::Serve(_)) { "info" } else { "warn" };
+        self.log.as_deref().unwrap_or(usual)
+    }
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Take events over HTTP and deliver them, until a signal comes
+    #[command(
+        long_about = "Takes events over HTTP (POST /v1/events) and delivers them to the hooks of the config file until \
+SIGTERM or SIGINT. Then it takes no more, delivers what it has for as long as --grace allows, and prints what became \
+of everything; a second signal stops at once. 
+
+SIGHUP reads the config file and the token file again: only hooks that changed restart. A file with errors, or with a \
+change that takes a restart, changes nothing and is logged. GET /healthz, /readyz and /metrics (Prometheus) show how \
+it is.
+
+The exit code is 0 if nothing that was accepted is left behind.",
+        after_help = "Examples:
+  hooks serve -c hooks.toml
+  curl -H 'Content-Type: application/json' -d '{\"type\":\"invoice.paid\"}' http://127.0.0.1:8080/v1/events
+  kill -HUP $(pidof hooks)"
+    )]
+    Serve(ServeArgs),
     /// Deliver the events on stdin, one JSON object a line, and end when all are delivered
     #[command(
         long_about = "Reads events from stdin, one CloudEvents JSON object a line, until it ends; delivers \
@@ -62,6 +103,136 @@ The event has the type `hooks.test`. Exit code 1 if it is refused or can't be de
   hooks sinks
   hooks sinks http")]
     Sinks(SinksArgs),
+    /// Show each hook's state, how far it is behind, and its last error
+    #[command(after_help = "Examples:
+  hooks status -c hooks.toml
+  hooks status -c hooks.toml --json | jq 'select(.state != \"healthy\")'
+
+Asks the daemon that runs, or looks into the folder of the bus while none does.")]
+    Status(StatusArgs),
+    /// Deliver to a hook again that was disabled, by its receiver (410) or by `hooks disable`
+    Enable(HookArgs),
+    /// Deliver nothing to a hook until it is enabled, also after a restart; its events are kept
+    Disable(HookArgs),
+    /// Give up everything that is kept for a hook which is no longer in the config file
+    Forget(HookArgs),
+    /// List, show, replay or drop the events that hooks gave up
+    #[command(
+        name = "dead-letters",
+        after_help = "Examples:
+  hooks dead-letters list -c hooks.toml
+  hooks dead-letters show -c hooks.toml billing | jq .event
+  hooks dead-letters replay -c hooks.toml billing --type 'invoice.*' --dry-run
+  hooks dead-letters drop -c hooks.toml billing --id 17"
+    )]
+    DeadLetters {
+        #[command(subcommand)]
+        command: DeadLetterCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetterCommand {
+    /// A table of dead letters
+    List(LettersArgs),
+    /// Whole dead letters, one JSON object a line
+    Show(LettersArgs),
+    /// Deliver dead letters once more; those that arrive are dead letters no longer
+    ///
+    /// They go through the hook's worker, between its live batches and outside their order. The exit code
+    /// is 1 if any did not arrive. While no daemon runs, the hook is started for it, and delivers what else
+    /// it can meanwhile.
+    Replay(ReplayArgs),
+    /// Drop dead letters
+    Drop(PickArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// One JSON object a line for each hook
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HookArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The hook
+    #[arg(value_name = "ID", value_parser = hook_id)]
+    pub(crate) id: HookId,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LettersArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Only those of this hook
+    #[arg(value_name = "HOOK", value_parser = hook_id)]
+    pub(crate) hook: Option<HookId>,
+    #[command(flatten)]
+    which: WhichArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PickArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The hook
+    #[arg(value_name = "HOOK", value_parser = hook_id)]
+    pub(crate) hook: HookId,
+    #[command(flatten)]
+    which: WhichArgs,
+    /// All of the hook's dead letters
+    #[arg(long, conflicts_with_all = ["ids", "types", "reason"])]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    pub(crate) pick: PickArgs,
+    /// Only say how many there are
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+struct WhichArgs {
+    /// Only the dead letter with this id; can be given several times
+    #[arg(long = "id", value_name = "N")]
+    ids: Vec<u64>,
+    /// Only events whose type matches this glob; can be given several times
+    #[arg(long = "type", value_name = "GLOB")]
+    types: Vec<String>,
+    /// Only those given up for this reason
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    reason: Option<DeadLetterReason>,
+}
+
+impl WhichArgs {
+    fn which(&self) -> Which {
+        let ids = self.ids.iter().copied().map(LetterId).collect();
+        Which { ids, types: self.types.clone(), reason: self.reason }
+    }
+}
+
+impl LettersArgs {
+    pub(crate) fn which(&self) -> Which {
+        self.which.which()
+    }
+}
+
+impl PickArgs {
+    pub(crate) fn which(&self) -> Which {
+        self.which.which()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -72,6 +243,16 @@ pub(crate) struct PipeArgs {
     /// Give up after this long, for example 90s or 10m, with exit code 1
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     pub(crate) timeout: Option<Span>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// How long stopping may take, for example 30s or 2m
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span)]
+    pub(crate) grace: Span,
 }
 
 #[derive(Debug, Args)]
@@ -101,8 +282,21 @@ pub(crate) struct SinksArgs {
     pub(crate) kind: Option<String>,
 }
 
+fn hook_id(text: &str) -> Result<HookId, String> {
+    HookId::new(text).map_err(|error| error.to_string())
+}
+
+fn reason(text: &str) -> Result<DeadLetterReason, String> {
+    let known = DeadLetterReason::ALL.into_iter().find(|reason| reason.name() == text);
+    known.ok_or_else(|| format!("known: {}", DeadLetterReason::ALL.map(DeadLetterReason::name).join(", ")))
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    text.parse()
+}
+
 fn timeout(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse()?;
+    let span = self::span(text)?;
     if span.0.is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(span) }
 }
 

@@ -15,13 +15,20 @@
 #![cfg_attr(not(test), deny(unused_crate_dependencies))]
 
 mod args;
+mod bus;
 mod commands;
 pub mod config;
 mod console;
 mod exit;
+mod ingest;
+mod metrics;
 pub mod ndjson;
+mod operator;
 mod outcome;
+mod reload;
+mod signals;
 mod stdin;
+mod systemd;
 
 use std::process::ExitCode;
 
@@ -52,18 +59,24 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Exit {
-    let console = match Console::with_logs(&cli.log) {
+    let console = match Console::with_logs(cli.log(), cli.log_format) {
         Ok(console) => console,
         Err(error) => {
-            eprintln!("--log {}: {error}", cli.log);
+            eprintln!("--log {}: {error}", cli.log());
             return Exit::Usage;
         }
     };
     match &cli.command {
+        Command::Serve(args) => commands::serve::run(args, &console),
         Command::Pipe(args) => commands::pipe::run(args, &console),
         Command::Check(args) => commands::check::run(args),
         Command::Test(args) => commands::test::run(args),
         Command::Sinks(args) => commands::sinks::run(args),
+        Command::Status(args) => commands::operate::status(args),
+        Command::Enable(args) => commands::operate::set_enabled(args, true),
+        Command::Disable(args) => commands::operate::set_enabled(args, false),
+        Command::Forget(args) => commands::operate::forget(args),
+        Command::DeadLetters { command } => commands::dead_letters::run(command),
     }
 }
 

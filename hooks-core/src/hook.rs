@@ -1,6 +1,6 @@
 //! A hook: a named subscription with a filter and a sink.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::batch::BatchLimits;
 use crate::bus::{QueueLimits, StartAt};
 use crate::envelope::Metadata;
 use crate::filter::Filter;
-use crate::human::{Bytes, Span};
+use crate::human::{Bytes, Rate, Span};
 use crate::id::{HookId, InvalidHookId};
 use crate::sink::SinkFactory;
 
@@ -30,6 +30,8 @@ pub struct Hook {
     pub batch: BatchLimits,
     /// How failed attempts are repeated.
     pub retry: RetryPolicy,
+    /// How fast it is delivered to, over all its lanes.
+    pub rate_limit: Option<RateLimit>,
     /// What is held for it in memory.
     pub queue: QueueLimits,
     /// Parallel workers. Events that share a `partitionkey`, else a `subject`, keep their order.
@@ -59,6 +61,7 @@ impl Hook {
             metadata: Arc::default(),
             batch: sink.batch_limits(),
             retry: RetryPolicy::default(),
+            rate_limit: None,
             queue: QueueLimits::default(),
             lanes: NonZeroUsize::MIN,
             enabled: true,
@@ -85,6 +88,13 @@ impl Hook {
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Delivers no faster than this, over all lanes.
+    #[must_use]
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
         self
     }
 
@@ -143,12 +153,28 @@ impl Hook {
             }
         }
         self.retry.problems(&mut problems);
+        problems.extend(self.sink.problems(&self.batch));
+        if self.rate_limit.is_some_and(|limit| limit.requests.is_none() && limit.events.is_none()) {
+            problems.push(("rate_limit", "limits nothing: set `requests`, `events` or both".to_owned()));
+        }
         problems
     }
 }
 
 /// Most lanes that a hook can have.
 pub const MAX_LANES: usize = 1024;
+
+/// How fast a hook is delivered to, over all its lanes. Attempts that fail count, too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateLimit {
+    /// Attempts: `"10/s"`, `"600/m"`.
+    pub requests: Option<Rate>,
+    /// Events: `"1000/s"`. A batch of more than `burst` events waits until all before it is paid for.
+    pub events: Option<Rate>,
+    /// How many may follow one another at once after a pause. Not set: what a second allows, at least one.
+    pub burst: Option<NonZeroU32>,
+}
 
 /// How failed attempts are repeated. The wait before attempt n is a random part of
 /// `initial` × 2ⁿ, at most `max` (full jitter), or what the receiver asked for, if that is longer.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -62,6 +63,72 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// How often something may happen: `"10/s"`, `"600/m"`, `"5000/h"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rate {
+    count: NonZeroU32,
+    unit: Unit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Unit {
+    Second,
+    Minute,
+    Hour,
+}
+
+impl Rate {
+    /// So many times a second.
+    pub const fn per_second(count: NonZeroU32) -> Self {
+        Self { count, unit: Unit::Second }
+    }
+
+    /// The time from one to the next.
+    pub fn interval(self) -> Duration {
+        self.unit.duration() / self.count.get()
+    }
+
+    /// How many a second allows, at least one.
+    pub fn in_a_second(self) -> NonZeroU32 {
+        let count = u64::from(self.count.get()) / self.unit.duration().as_secs();
+        u32::try_from(count).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+    }
+}
+
+impl Unit {
+    const ALL: [(Self, &str); 3] = [(Self::Second, "s"), (Self::Minute, "m"), (Self::Hour, "h")];
+
+    const fn duration(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Second => 1,
+            Self::Minute => 60,
+            Self::Hour => 3600,
+        })
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/');
+        let rate = parts.and_then(|(count, unit)| {
+            let unit = Unit::ALL.into_iter().find(|(_, name)| *name == unit.trim())?.0;
+            let count: NonZeroU32 = count.trim().parse().ok()?;
+            // Intervals are counted in nanoseconds.
+            (count.get() <= 1_000_000_000).then_some(Self { count, unit })
+        });
+        rate.ok_or_else(|| "expected a rate above 0, for example \"10/s\", \"600/m\" or \"5000/h\"".to_owned())
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = Unit::ALL.into_iter().find(|(unit, _)| *unit == self.unit).map_or("", |(_, name)| name);
+        write!(f, "{}/{unit}", self.count)
+    }
+}
+
 macro_rules! written_as_text {
     ($type:ident, $examples:expr, $numbers:literal) => {
         impl<'de> Deserialize<'de> for $type {
@@ -109,6 +176,7 @@ macro_rules! written_as_text {
 }
 
 written_as_text!(Span, ["250ms", "15s", "1h30m"], false);
+written_as_text!(Rate, ["10/s", "600/m"], false);
 written_as_text!(Bytes, ["64KiB", "10MB"], true);
 
 #[cfg(test)]
@@ -136,6 +204,18 @@ mod tests {
         assert_eq!(read("4096"), Ok(4096));
         for bad in ["\"\"", "\"lots\"", "-1", "true"] {
             assert!(read(bad).unwrap_err().contains("expected a size"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        let read = |text: &str| text.parse::<Rate>();
+        assert_eq!(read("10/s").unwrap().interval(), Duration::from_millis(100));
+        assert_eq!(read("600/m").unwrap().interval(), Duration::from_millis(100));
+        assert_eq!(read("5000/h").unwrap().in_a_second().get(), 1);
+        assert_eq!(read("90 / m").unwrap().to_string(), "90/m");
+        for bad in ["", "10", "0/s", "-1/s", "1.5/s", "10/d", "4000000000/s"] {
+            assert!(read(bad).unwrap_err().contains("expected a rate"), "{bad}");
         }
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use parking_lot::Mutex;
 
+use crate::dead_letter::DeadLetterReason;
+
 /// Why an event was given up without being delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -51,7 +53,7 @@ pub enum Outcome {
     /// It was given up.
     Dropped(DropReason),
     /// Its receiver refused it; it is kept with the reason.
-    DeadLettered,
+    DeadLettered(DeadLetterReason),
 }
 
 /// The books of one hook, since the process started.
@@ -73,12 +75,18 @@ pub struct Counts {
     /// Taken and not settled.
     pub in_hand: u64,
     dropped: [u64; DropReason::ALL.len()],
+    dead_lettered_for: [u64; DeadLetterReason::ALL.len()],
 }
 
 impl Counts {
     /// Given up for this reason.
     pub fn dropped_for(&self, reason: DropReason) -> u64 {
         self.dropped[reason as usize]
+    }
+
+    /// Kept as dead letters for this reason.
+    pub fn dead_lettered_for(&self, reason: DeadLetterReason) -> u64 {
+        self.dead_lettered_for[reason as usize]
     }
 
     /// Given up for any reason.
@@ -119,7 +127,10 @@ impl Ledger {
         match outcome {
             Outcome::Delivered => counts.delivered += claimed as u64,
             Outcome::Dropped(reason) => counts.dropped[reason as usize] += claimed as u64,
-            Outcome::DeadLettered => counts.dead_lettered += claimed as u64,
+            Outcome::DeadLettered(reason) => {
+                counts.dead_lettered += claimed as u64;
+                counts.dead_lettered_for[reason as usize] += claimed as u64;
+            }
         }
     }
 

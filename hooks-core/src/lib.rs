@@ -14,13 +14,16 @@ mod dispatcher;
 mod envelope;
 mod event;
 mod filter;
+mod fnv;
 mod hook;
 mod human;
 mod id;
 mod ledger;
+mod notices;
 mod plugin;
 mod secret;
 mod sink;
+mod stats;
 mod worker;
 
 pub use batch::{Batch, BatchId, BatchLimits, Batcher, SizeBatcher};
@@ -29,19 +32,24 @@ pub use bus::{
     Subscription, WINDOW,
 };
 pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
-pub use dispatcher::{DispatchError, Dispatcher, HookStatus, Report, TestError, TestReport};
+pub use dispatcher::{
+    Disabled, DisabledBy, DispatchError, Dispatcher, HookStatus, ReplayError, ReplayReport, Report, TestError,
+    TestReport,
+};
 pub use envelope::{
-    BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError, SliceBuilder,
+    ArrayElement, ArrayElements, BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError,
+    SliceBuilder,
 };
 pub use event::{EncodeError, Event, encode};
 pub use filter::{Filter, Pattern};
-pub use hook::{Hook, MAX_LANES, RetryPolicy};
-pub use human::{Bytes, Span};
+pub use hook::{Hook, MAX_LANES, RateLimit, RetryPolicy};
+pub use human::{Bytes, Rate, Span};
 pub use id::{HookId, InvalidHookId};
 pub use ledger::{Counts, DropReason, Ledger, Outcome};
 pub use plugin::{ConfigProblem, SinkConfig, SinkPlugin};
 pub use secret::Secret;
-pub use sink::{Answer, Delivered, DeliveryError, FailureClass, Reason, Shared, Sink, SinkContext, SinkFactory};
+pub use sink::{Answer, Delivered, DeliveryError, FailureClass, Notes, Reason, Shared, Sink, SinkContext, SinkFactory};
+pub use stats::{AttemptStats, BatchStats, Histogram};
 pub use worker::EndpointState;
 
 pub use async_trait::async_trait;

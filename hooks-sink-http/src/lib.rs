@@ -29,9 +29,10 @@
 //! ```
 //!
 //! # What receivers see
-//! The body is a CloudEvents JSON batch. It is signed after Standard Webhooks 1.0.0: `v1` over
-//! `{webhook-id}.{webhook-timestamp}.{body}`, once per secret. Every attempt of a batch has the same id and
-//! the same bytes; timestamp and signature are its own. The same event may come in another batch after a
+//! The body is a CloudEvents JSON batch. It is signed after Standard Webhooks 1.0.0: over
+//! `{webhook-id}.{webhook-timestamp}.{body}`, once per secret, with `v1` (HMAC-SHA256) for a `whsec_` and `v1a`
+//! (ed25519) for a `whsk_`. [`verify`] checks that on the other side. Every attempt of a batch has the same id
+//! and the same bytes; timestamp and signature are its own. The same event may come in another batch after a
 //! crash: its `id` and `source` are what to tell repeats by.
 //!
 //! # What their answers mean
@@ -52,20 +53,36 @@
 //! - No secret is in any `Debug` output or error, even when the receiver echoes it.
 //! - The sink reads no environment variable: no proxy applies.
 
+mod cidr;
 mod client;
+mod compress;
 mod config;
 mod endpoint;
 mod failures;
+mod files;
 mod fuzz;
+mod guard;
+mod keys;
 mod mask;
 mod outcome;
 mod ready;
+mod report;
+mod request;
+mod resolve;
 mod retry_after;
 mod sign;
 mod sink;
+mod tls;
+mod trace;
+mod traceparent;
 mod transport;
+pub mod verify;
 
-pub use config::{Hmac, HttpConfig, SigningSecrets, Tls};
+pub use cidr::Cidr;
+pub use compress::Encoding;
+pub use config::{
+    Basic, Compression, Connections, Hmac, HttpConfig, HttpVersion, Mode, SigningSecrets, Tls, TlsVersion,
+};
 pub use endpoint::Endpoint;
 #[doc(hidden)]
 pub use fuzz::fuzz_outcome;

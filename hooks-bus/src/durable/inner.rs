@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) away: Mutex<BTreeMap<HookId, Away>>,
     /// Dead letters of each hook.
     pub(crate) letters: Mutex<HashMap<HookId, Totals>>,
+    /// What is noted about hooks.
+    pub(crate) notes: Mutex<HashMap<HookId, String>>,
     pub(crate) bell: Bell,
     /// How long changes are gathered before they are kept.
     pub(crate) gather: Duration,
@@ -82,6 +84,7 @@ impl Inner {
     ) -> Result<Self, BusError> {
         let Opened { store, known, found } = opened;
         let letters = store.read(letter_table::totals)?.into_iter().collect();
+        let notes = store.read(super::notes::read)?.into_iter().collect();
         let away: BTreeMap<HookId, Away> =
             known.hooks.iter().map(|(hook, row)| (hook.clone(), Away::new(row, &known))).collect();
         let behind = away.iter().map(|(hook, away)| (hook.clone(), away.behind.prefix)).collect();
@@ -98,6 +101,7 @@ impl Inner {
             hooks: Mutex::default(),
             away: Mutex::new(away),
             letters: Mutex::new(letters),
+            notes: Mutex::new(notes),
             bell: Bell::default(),
             gather,
             kept: Mutex::new(Kept { end: known.end, behind }),
@@ -250,6 +254,7 @@ impl Inner {
         self.store.forget(hook)?;
         self.away.lock().remove(hook);
         self.letters.lock().remove(hook);
+        self.notes.lock().remove(hook);
         kept.behind.remove(hook);
         Ok(known)
     }

@@ -38,6 +38,7 @@ mod lag;
 mod letter_table;
 mod letters;
 mod log;
+mod notes;
 mod open;
 mod reader;
 mod recover;
@@ -85,7 +86,7 @@ const WAITING: usize = 1024;
 /// Accepted means safe: [`publish`](Bus::publish) returns when the events would survive a power cut, all of
 /// them or, after an error, none. Calls that are made at the same time share one sync.
 ///
-/// Hooks are remembered by their id, subscribed or not, until they are [forgotten](Self::forget).
+/// Hooks are remembered by their id, subscribed or not, until they are [forgotten](Bus::forget).
 /// Subscribe all hooks before publishing: when the log is full, those that are not subscribed give way.
 ///
 /// ```
@@ -156,26 +157,17 @@ impl DurableBus {
     /// # Errors
     /// When it can't be written.
     pub async fn sync_positions(&self) -> Result<(), BusError> {
-        let inner = self.0.inner.clone();
-        let kept = tokio::task::spawn_blocking(move || inner.keep().and_then(|()| inner.reclaim())).await;
-        kept.unwrap_or_else(|error| Err(BusError::Unavailable(error.to_string())))
+        self.blocking(|inner| inner.keep().and_then(|()| inner.reclaim())).await
     }
 
-    /// Forgets a hook that is not subscribed: its position and its dead letters. Under this id comes a new
-    /// hook then. Returns whether there was one.
-    ///
-    /// # Errors
-    /// When the hook is subscribed, or the change can't be written.
-    pub async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
+    /// Does what blocks without holding up the caller's thread.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, BusError> + Send + 'static,
+    ) -> Result<T, BusError> {
         let inner = self.0.inner.clone();
-        let hook = hook.clone();
-        let forgotten = tokio::task::spawn_blocking(move || inner.forget(&hook)).await;
-        forgotten.unwrap_or_else(|error| Err(BusError::Unavailable(error.to_string())))
-    }
-
-    /// The hooks that are known here, subscribed or not.
-    pub fn hooks(&self) -> Vec<HookId> {
-        self.0.inner.known_hooks()
+        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+        done.unwrap_or_else(|error| Err(BusError::Unavailable(error.to_string())))
     }
 
     /// Bytes of memory that events take now, blocks counted once and whole.
@@ -239,6 +231,24 @@ impl Bus for DurableBus {
 
     fn lag(&self, hook: &HookId) -> Option<Lag> {
         self.0.inner.lag(hook)
+    }
+
+    async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
+        let hook = hook.clone();
+        self.blocking(move |inner| inner.note(&hook, text)).await
+    }
+
+    fn noted(&self, hook: &HookId) -> Option<String> {
+        self.0.inner.notes.lock().get(hook).cloned()
+    }
+
+    fn known_hooks(&self) -> Vec<HookId> {
+        self.0.inner.known_hooks()
+    }
+
+    async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
+        let hook = hook.clone();
+        self.blocking(move |inner| inner.forget(&hook)).await
     }
 
     fn stats(&self) -> BusStats {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use hooks_core::{BlockGuard, Bus, BusError, Bytes, Envelope, HookId, Position, Reader, Settler, Subscription};
+use hooks_core::{
+    BlockGuard, Bus, BusError, BusStats, Bytes, Envelope, HookId, Lag, Position, Reader, Settler, Subscription,
+};
 use parking_lot::{Mutex, RwLock};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -136,6 +138,15 @@ impl Bus for MemoryBus {
         }
         self.0.closing.send_replace(true);
         self.0.index.read().values().for_each(|subscriber| subscriber.wake());
+    }
+
+    fn lag(&self, hook: &HookId) -> Option<Lag> {
+        let subscriber = self.0.hooks.lock().get(hook).map(|(_, subscriber)| subscriber.clone())?;
+        Some(subscriber.lag())
+    }
+
+    fn stats(&self) -> BusStats {
+        BusStats::accepted(*self.0.next.lock())
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use hooks_core::{
-    BlockGuard, BusError, Delivery, DropReason, Envelope, HookId, Ledger, Overflow, Position, QueueLimits, Read,
+    BlockGuard, BusError, Delivery, DropReason, Envelope, HookId, Lag, Ledger, Overflow, Position, QueueLimits, Read,
     Reader, Settle, Subscription, WINDOW,
 };
 use parking_lot::Mutex;
@@ -41,6 +41,8 @@ struct State {
     queue: VecDeque<(Position, Held)>,
     /// What was read and, but for the holes, not settled. Rising positions.
     in_hand: VecDeque<(Position, Option<Held>)>,
+    /// The last position of each slice that is not done with, and when it was accepted.
+    accepted: VecDeque<(Position, SystemTime)>,
     ledger: Arc<Ledger>,
     overflow: Overflow,
     enabled: bool,
@@ -63,6 +65,7 @@ impl Subscriber {
         let state = State {
             queue: VecDeque::new(),
             in_hand: VecDeque::new(),
+            accepted: VecDeque::new(),
             ledger: subscription.ledger.clone(),
             overflow: subscription.queue.overflow,
             enabled: true,
@@ -121,12 +124,26 @@ impl Subscriber {
         }
         state.ledger.take(events.len());
         state.queue.extend(events);
+        if let Some((last, _)) = state.queue.back() {
+            let last = *last;
+            state.accepted.push_back((last, SystemTime::now()));
+        }
         claim.unwrap_or_else(|| self.room.take(size)).keep();
         let dropped = if state.blocks() { Vec::new() } else { state.overflowing(&self.room) };
+        state.forget_times();
         let report = state.gave_up(dropped.len());
         drop(state);
         self.log(report);
         self.readable.notify_one();
+    }
+
+    pub(crate) fn lag(&self) -> Lag {
+        let mut state = self.state.lock();
+        state.forget_times();
+        let used = self.room.used();
+        // Room that a publisher claimed and has not filled yet counts; it is about to be.
+        let (events, bytes) = (used.events as u64, used.bytes as u64);
+        Lag { events, bytes, oldest: state.accepted.front().map(|(_, at)| *at), exact: true }
     }
 
     /// Counts events as taken and dropped that there is no memory for.
@@ -254,6 +271,15 @@ impl State {
         dropped
     }
 
+    /// Slices that everything of was settled or dropped.
+    fn forget_times(&mut self) {
+        let queued = self.queue.front().map(|(position, _)| *position);
+        let oldest = self.in_hand.front().map(|(position, _)| *position).or(queued);
+        while self.accepted.front().is_some_and(|(last, _)| oldest.is_none_or(|oldest| *last < oldest)) {
+            self.accepted.pop_front();
+        }
+    }
+
     fn gave_up(&mut self, events: usize) -> Option<u64> {
         self.ledger.give_up(events, DropReason::Overflow);
         self.drops.note(events)
@@ -289,6 +315,7 @@ impl Settle for Subscriber {
         while state.in_hand.front().is_some_and(|(_, held)| held.is_none()) {
             state.in_hand.pop_front();
         }
+        state.forget_times();
         self.room.release(released);
         drop(state);
         if was_full {

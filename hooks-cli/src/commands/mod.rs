@@ -1,7 +1,10 @@
 //! What each command does.
 
 pub(crate) mod check;
+pub(crate) mod dead_letters;
+pub(crate) mod operate;
 pub(crate) mod pipe;
+pub(crate) mod serve;
 pub(crate) mod sinks;
 pub(crate) mod test;
 

@@ -1,28 +1,39 @@
 //! Reading `[[hooks]]`: one table each, over what `[defaults]` has.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
-use hooks_core::{BatchLimits, BoxError, Filter, Hook, HookId, Metadata, Pattern, Sink, SinkContext, SinkFactory};
+use hooks_core::{
+    BatchLimits, BoxError, Bytes, Filter, Hook, HookId, Metadata, Pattern, QueueLimits, Sink, SinkContext, SinkFactory,
+};
 use serde_json::{Value as Json, json};
 
+use super::bus::Kind;
 use super::problem::Findings;
 use super::read::Section;
 use super::settings::{HookSettings, PATTERNS};
 use super::sink;
 use super::tree::{Node, Step, Value};
 use super::wording::Redactor;
+use super::written::Written;
 
 /// A hook as the file has it.
 pub(super) struct ReadHook {
     pub(super) hook: Hook,
     /// Where `queue.overflow` is set, if it is.
     pub(super) overflow: Option<Range<usize>>,
+    pub(super) written: Written,
 }
 
 /// Reads all hooks. Those with something wrong are left out; what is wrong is noted.
-pub(super) fn read_all(list: &mut [Node], defaults: &Node, findings: &mut Findings) -> Vec<ReadHook> {
+pub(super) fn read_all(
+    list: &mut [Node],
+    defaults: &Node,
+    kind: Option<Kind>,
+    findings: &mut Findings,
+) -> Vec<ReadHook> {
     let mut ids = BTreeMap::new();
     let mut hooks = Vec::new();
     for (index, node) in list.iter_mut().enumerate() {
@@ -35,7 +46,7 @@ pub(super) fn read_all(list: &mut [Node], defaults: &Node, findings: &mut Findin
         }
         let id = id(node, number, &mut ids, findings);
         let label = id.as_ref().map_or_else(|| format!("hook {number}: "), |id| format!("hook `{id}`: "));
-        hooks.extend(read(id, &label, node, defaults, findings));
+        hooks.extend(read(id, &label, node, defaults, kind, findings));
     }
     hooks
 }
@@ -78,9 +89,11 @@ fn read(
     label: &str,
     node: &mut Node,
     defaults: &Node,
+    kind: Option<Kind>,
     findings: &mut Findings,
 ) -> Option<ReadHook> {
     let whole = node.span.clone();
+    let whole_sink = node.table().and_then(|table| table.get("sink")).map(|entry| entry.node.json());
     let factory = match node.table_mut().and_then(|table| table.remove("sink")) {
         Some(mut entry) => sink::read(label, &mut entry, findings),
         None => {
@@ -92,7 +105,8 @@ fn read(
         }
     };
     node.merge_under(defaults);
-    let sound = patterns(label, node, findings);
+    let written = Written::new(json!([node.json(), whole_sink]));
+    let sound = patterns(label, node, findings) & !misplaced(label, node, kind, findings);
     let base = factory.as_ref().map_or_else(BatchLimits::default, |factory| factory.batch_limits());
     let metadata = metadata(label, node, findings);
     let settings = settings(label, node, base, findings)?;
@@ -101,9 +115,14 @@ fn read(
     let id = id.or_else(|| HookId::new("x").ok())?;
     let known = factory.is_some();
     let hook = hook(Hook::with_sink(id, factory.unwrap_or_else(|| Arc::new(Unread))), settings, metadata);
+    let mut hook = hook;
+    // Without a queue nothing contradicts it.
+    if kind == Some(Kind::Durable) || (kind.is_none() && setting(node, "queue").is_none()) {
+        hook.queue = QueueLimits { max_events: NonZeroUsize::MAX, max_bytes: Bytes(u64::MAX), ..hook.queue };
+    }
     let contradicts = contradictions(label, node, &hook, known, whole, findings);
     let overflow = setting(node, "queue.overflow").map(|entry| entry.1);
-    (complete && !contradicts).then_some(ReadHook { hook, overflow })
+    (complete && !contradicts).then_some(ReadHook { hook, overflow, written })
 }
 
 /// Reads the settings; `base` is what the batch limits are where the table does not set them.
@@ -128,6 +147,14 @@ pub(super) fn settings(
         }
         json
     })
+}
+
+/// A setting that the bus has no use for. True when there is one.
+fn misplaced(label: &str, node: &Node, kind: Option<Kind>, findings: &mut Findings) -> bool {
+    let Some((name, why)) = kind.map(Kind::misplaced) else { return false };
+    let Some((_, span)) = setting(node, name) else { return false };
+    findings.add(span, format!("{label}{name}: {why}"));
+    true
 }
 
 /// Lists that would not mean what they seem to. They are taken out.
@@ -187,6 +214,8 @@ fn hook(mut hook: Hook, settings: HookSettings, metadata: Metadata) -> Hook {
     hook.queue = settings.queue;
     hook.lanes = settings.lanes.unwrap_or(hook.lanes);
     hook.enabled = settings.enabled.unwrap_or(true);
+    hook.rate_limit = settings.rate_limit;
+    hook.from = settings.from.unwrap_or_default();
     hook
 }
 

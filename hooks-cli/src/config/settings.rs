@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use hooks_core::{BatchLimits, Bytes, DEFAULT_MAX_EVENT_BYTES, QueueLimits, RetryPolicy};
+use hooks_core::{BatchLimits, Bytes, DEFAULT_MAX_EVENT_BYTES, QueueLimits, RateLimit, RetryPolicy, StartAt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,8 @@ impl Default for EventSettings {
     }
 }
 
-/// Largest `events.max_bytes`: a slice of events stays below 4 GiB with one more of them.
-pub(super) const LARGEST_EVENT: Bytes = Bytes(1 << 30);
+/// Largest `events.max_bytes`: what the core takes, whose offsets are 32 bits wide.
+pub(super) const LARGEST_EVENT: Bytes = Bytes(1 << 29);
 
 /// What a hook has beside its id and its sink.
 #[derive(Deserialize, JsonSchema, Default)]
@@ -46,12 +46,16 @@ pub(super) struct HookSettings {
     pub(super) batch: BatchLimits,
     /// How failed attempts are repeated.
     pub(super) retry: RetryPolicy,
+    /// How fast it is delivered to, over all lanes: `requests`, `events` or both. Not set: no limit.
+    pub(super) rate_limit: Option<RateLimit>,
     /// What is held in memory. `hooks pipe` never drops: `overflow` is `"block"` there unless set.
     pub(super) queue: QueueLimits,
     /// Parallel workers. Events that share a `partitionkey`, else a `subject`, keep their order.
     pub(super) lanes: Option<NonZeroUsize>,
     /// A disabled hook delivers nothing. Where not set: true.
     pub(super) enabled: Option<bool>,
+    /// Where a new hook begins on a bus with a log: `"end"`, or `"earliest"` for everything it still has.
+    pub(super) from: Option<StartAt>,
 }
 
 fn metadata_schema(_: &mut SchemaGenerator) -> Schema {

@@ -56,11 +56,16 @@ impl Place {
 
     /// `hooks pipe` that goes on reading.
     pub(crate) fn start(&self) -> Running {
-        let mut command = self.hooks(&["pipe", "-c", "hooks.toml"]);
+        Running::of(self.hooks(&["pipe", "-c", "hooks.toml"]))
+    }
+}
+
+impl Running {
+    pub(crate) fn of(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take();
         let errors = BufReader::new(child.stderr.take().unwrap());
-        Running { child, input, errors, seen: String::new() }
+        Self { child, input, errors, seen: String::new() }
     }
 }
 
@@ -99,15 +104,19 @@ impl Running {
     }
 
     /// Reads stderr until a line that has this in it.
-    pub(crate) fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
         loop {
             let mut line = String::new();
             assert!(self.errors.read_line(&mut line).unwrap() > 0, "`{text}` never came:\n{}", self.seen);
             self.seen.push_str(&line);
             if line.contains(text) {
-                return;
+                return line;
             }
         }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for the end without ending the input.

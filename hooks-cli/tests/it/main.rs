@@ -10,4 +10,5 @@ mod malformed;
 mod readme;
 mod receiver;
 mod secrets;
+mod serve;
 mod trials;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::command::{Ended, Place, examples, run};
+use crate::command::{Ended, Place, Running, examples, run};
 use crate::receiver::Receiver;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -23,12 +23,22 @@ fn blocks(language: &str) -> Vec<String> {
 /// A folder as the README's reader has it: the examples, and the config that it says to write.
 fn place(receiver: &Receiver) -> Place {
     let config = blocks("toml").into_iter().find(|block| block.contains("[[hooks]]")).unwrap();
-    let place = Place::new(&config.replace("https://example.com/hooks", &receiver.url("/")));
+    let config = config.replace("https://example.com/hooks", &receiver.url("/"));
+    let place = Place::new(&format!("ingest.listen = '127.0.0.1:0'\n{config}"));
     std::fs::create_dir(place.path("examples")).unwrap();
     for name in ["pipe.toml", "github-events.ndjson"] {
         std::fs::copy(examples().join(name), place.path("examples").join(name)).unwrap();
     }
     place
+}
+
+/// Starts `hooks serve` and says where it listens.
+fn serve(place: &Place, arguments: &str) -> (Running, String) {
+    let arguments: Vec<&str> = ["serve"].into_iter().chain(arguments.split_whitespace()).collect();
+    let mut running = Running::of(place.hooks(&arguments));
+    let line = running.wait_for("serving address=");
+    let address = line.split(['=', ' ']).find(|word| word.starts_with("127.0.0.1:")).unwrap().to_owned();
+    (running, address)
 }
 
 /// Runs a line of shell as the reader would, with `hooks` on the path.
@@ -45,19 +55,27 @@ fn shell(place: &Place, line: &str) -> Ended {
 fn every_command_works() {
     let receiver = Receiver::start(|_| 200);
     let place = place(&receiver);
-    let mut ran = 0;
+    let (mut ran, mut daemon) = (0, None);
     for line in blocks("sh").iter().flat_map(|block| block.lines()) {
         if line == "cargo xtask test" {
             assert!(read(".ci/run").lines().any(|command| command == format!("exec {line}")), "what CI runs, too");
             continue;
         }
-        let ended = shell(&place, line);
-        assert_eq!(ended.code, Some(0), "{line}\n{}", ended.err);
         ran += 1;
+        if let Some(arguments) = line.strip_prefix("hooks serve") {
+            daemon = Some(serve(&place, arguments));
+            continue;
+        }
+        let address = daemon.as_ref().map_or("127.0.0.1:8080", |(_, address): &(Running, String)| address);
+        let ended = shell(&place, &line.replace("127.0.0.1:8080", address).replace("curl ", "curl --fail --silent "));
+        assert_eq!(ended.code, Some(0), "{line}\n{}", ended.err);
     }
-    assert_eq!(ran, 3);
-    assert_eq!(receiver.events("/").len(), 1);
-    assert_eq!(place.read("audit.jsonl").lines().count(), 1);
+    assert_eq!(ran, 6);
+    let (daemon, _) = daemon.unwrap();
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait().code, Some(0));
+    assert_eq!(receiver.events("/").len(), 2);
+    assert_eq!(place.read("audit.jsonl").lines().count(), 2);
 }
 
 #[test]
@@ -76,7 +94,7 @@ fn every_command_of_the_table_exists() {
     let readme = read("README.md");
     let named: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("| `hooks ")).collect();
     let commands: Vec<&str> = named.iter().map(|line| line.split([' ', '`']).next().unwrap()).collect();
-    assert_eq!(commands, ["pipe", "check", "test", "sinks"]);
+    assert_eq!(commands, ["pipe", "serve", "check", "test", "sinks"]);
     for command in commands {
         assert!(help.contains(&format!("  {command} ")), "{command}");
     }
@@ -90,10 +108,13 @@ fn the_reference_is_complete() {
     let reference = readme.split("| setting |").nth(1).unwrap().split("\n\n").next().unwrap();
     let hook = &schema["properties"]["hooks"]["items"]["properties"];
     let mut settings: Vec<&String> = hook.as_object().unwrap().keys().collect();
-    for table in ["batch", "retry", "queue"] {
-        settings.extend(hook[table]["properties"].as_object().unwrap().keys());
+    for table in ["batch", "retry", "queue", "rate_limit"] {
+        let schema = &hook[table];
+        let table = if schema["anyOf"].is_array() { &schema["anyOf"][0] } else { schema };
+        settings.extend(table["properties"].as_object().unwrap().keys());
     }
-    assert!(settings.len() > 20);
+    settings.extend(schema["properties"]["ingest"]["properties"].as_object().unwrap().keys());
+    assert!(settings.len() > 30);
     for name in settings {
         let named = [format!(".{name}`"), format!("`{name}`"), format!(".{name}.")];
         assert!(named.iter().any(|named| reference.contains(named)), "the reference says nothing of `{name}`");

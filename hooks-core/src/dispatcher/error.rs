@@ -33,6 +33,35 @@ pub enum TestError {
         error: DeliveryError,
         /// How long it took.
         took: Duration,
+        /// What the sink tells of it: names and texts, for people.
+        notes: Vec<(String, String)>,
+    },
+}
+
+/// Why dead letters were not replayed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// There is no hook of this name.
+    #[error("there is no hook `{0}`")]
+    UnknownHook(HookId),
+    /// The bus keeps no dead letters.
+    #[error("hook `{0}`: its bus keeps no dead letters")]
+    Unsupported(HookId),
+    /// A disabled hook delivers nothing.
+    #[error("hook `{0}` is disabled: enable it first")]
+    Disabled(HookId),
+    /// The hook was changed, removed or shut down meanwhile. What was delivered is no dead letter any more.
+    #[error("hook `{0}` was changed or stopped meanwhile: replay again")]
+    Interrupted(HookId),
+    /// The dead letters can't be read or removed.
+    #[error("hook `{hook}`: its dead letters can't be read or removed")]
+    Store {
+        /// The hook.
+        hook: HookId,
+        /// Why.
+        #[source]
+        error: BusError,
     },
 }
 

@@ -1,6 +1,8 @@
 //! Joins a bus and hooks: one worker per hook.
 
+mod disabled;
 mod error;
+mod replay;
 mod report;
 mod slot;
 
@@ -12,17 +14,21 @@ use std::time::Duration;
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, watch};
 
-pub use error::{DispatchError, TestError};
-pub use report::{HookStatus, Report, TestReport};
+pub use disabled::{Disabled, DisabledBy};
+pub use error::{DispatchError, ReplayError, TestError};
+pub use report::{HookStatus, ReplayReport, Report, TestReport};
 
 use crate::bus::{Bus, BusError, Settler, Subscription};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::hook::Hook;
 use crate::id::HookId;
 use crate::ledger::{Counts, DropReason, Ledger, Outcome};
-use crate::sink::Shared;
-use crate::worker::{self, EndpointState, Link, Mode, Orders, Parked, SharedEndpoint};
-use slot::{Slot, Work};
+use crate::notices::{Notices, Outbox};
+use crate::sink::{Notes, Shared};
+use crate::stats::BatchStats;
+use crate::worker::{self, Link, Mode, Orders, Parked, Replays, SharedEndpoint};
+use disabled::Note;
+use slot::{End, Slot, Start, Work};
 
 /// Delivers the events of a bus to hooks, until it is shut down.
 ///
@@ -64,6 +70,10 @@ pub struct Dispatcher {
     slots: SyncMutex<BTreeMap<HookId, Arc<Slot>>>,
     /// Adding, replacing and removing take turns.
     changing: Mutex<Phase>,
+    batches: Arc<SyncMutex<BatchStats>>,
+    notices: Notices,
+    /// Until the first hook that wants to hear comes.
+    outbox: SyncMutex<Option<Outbox>>,
     /// Counts workers that ended because their receiver wants nothing any more.
     disabled: watch::Sender<u64>,
 }
@@ -77,8 +87,12 @@ enum Phase {
 impl Dispatcher {
     /// Delivers the events of this bus.
     pub fn new(bus: Arc<dyn Bus>) -> Self {
+        let (notices, outbox) = Notices::new();
         Self {
             bus,
+            batches: Arc::default(),
+            notices,
+            outbox: SyncMutex::new(Some(outbox)),
             shared: Arc::default(),
             slots: SyncMutex::default(),
             changing: Mutex::new(Phase::Running),
@@ -100,9 +114,11 @@ impl Dispatcher {
         let ledger = Arc::new(Ledger::default());
         let subscription = subscription(&hook, &ledger);
         let (mut reader, settler) = self.bus.subscribe(subscription).await.map_err(refused(&hook.id))?;
-        reader.set_enabled(hook.enabled);
-        let endpoint = SharedEndpoint::new(hook.retry, hook.enabled);
-        self.start(hook, endpoint, ledger, settler, Parked::new(reader));
+        let note = Note::read(&*self.bus, &hook);
+        let enabled = hook.enabled && note.get().is_none();
+        reader.set_enabled(enabled);
+        let endpoint = SharedEndpoint::new(&hook, enabled);
+        self.start(Start { hook, enabled, endpoint, ledger, settler, note }, Parked::new(reader));
         Ok(())
     }
 
@@ -129,25 +145,35 @@ impl Dispatcher {
         let filtered = parked.carry.refilter(&subscription.filter);
         slot.settler.settle(&filtered, Outcome::Dropped(DropReason::Filtered));
         parked.reader.reconfigure(subscription.clone());
-        if hook.enabled {
+        let note = slot.note.clone();
+        note.review(&hook);
+        let enabled = hook.enabled && note.get().is_none();
+        if enabled {
             parked.reader.set_enabled(true);
         } else {
             parked = parked.put_back(&*self.bus, subscription).await;
         }
-        let endpoint = slot.endpoint.successor(hook.retry, hook.enabled);
-        self.start(hook, endpoint, slot.ledger.clone(), slot.settler.clone(), parked);
+        let endpoint = slot.endpoint.successor(&hook, enabled);
+        let (ledger, settler) = (slot.ledger.clone(), slot.settler.clone());
+        self.start(Start { hook, enabled, endpoint, ledger, settler, note }, parked);
         Ok(())
     }
 
-    /// Enables or disables a hook. A disabled hook keeps its events and delivers none; enabling one that
-    /// its receiver disabled tries again.
+    /// Enables or disables a hook. A disabled hook keeps its events and delivers none; it stays disabled
+    /// when it is replaced, and on a bus that notes it also when the process starts again. Enabling one
+    /// that its receiver disabled tries again.
     ///
     /// # Errors
     /// As for [`replace`](Self::replace).
     pub async fn set_enabled(&self, id: &HookId, enabled: bool) -> Result<(), DispatchError> {
         let _turn = self.turn().await?;
-        let hook = Hook { enabled, ..(*self.slot(id)?.hook).clone() };
-        self.change(hook).await
+        let slot = self.slot(id)?;
+        if enabled {
+            slot.note.enable(&*self.bus, id).await;
+            return self.change(Hook { enabled, ..(*slot.hook).clone() }).await;
+        }
+        slot.note.disable(&*self.bus, &slot.hook, DisabledBy::Operator, None).await;
+        self.change((*slot.hook).clone()).await
     }
 
     /// Removes a hook, and returns its final books. What it had in memory counts as dropped.
@@ -160,6 +186,7 @@ impl Dispatcher {
         slot.stop().await;
         self.bus.unsubscribe(id).await.map_err(refused(id))?;
         self.slots.lock().remove(id);
+        self.notices.hook_goes(&slot.hook);
         Ok(slot.ledger.counts())
     }
 
@@ -173,23 +200,30 @@ impl Dispatcher {
         if !slot.hook.sink.takes_tests() {
             return Err(TestError::TestUnsupported { hook: id.clone(), sink: slot.hook.sink.kind().to_owned() });
         }
-        let link = self.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone());
+        let link = self.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone(), Arc::default());
         let batch = link.test_batch(test_event(id)?);
         let started = tokio::time::Instant::now();
-        let result = worker::attempt_test(&link, &batch).await;
-        let took = started.elapsed();
+        let notes = Notes::default();
+        let result = worker::attempt_test(&link, &batch, notes.clone()).await;
+        let (took, notes) = (started.elapsed(), notes.list());
         match result {
             Ok(mut delivered) => {
                 let refused = delivered.refused.pop().map(|(_, reason)| reason);
-                Ok(TestReport { answer: delivered.answer, refused, took })
+                Ok(TestReport { answer: delivered.answer, refused, took, notes })
             }
-            Err(error) => Err(TestError::Failed { error, took }),
+            Err(error) => Err(TestError::Failed { error, took, notes }),
         }
     }
 
     /// What is known of every hook, by name.
     pub fn status(&self) -> Vec<HookStatus> {
-        self.slots.lock().values().map(|slot| slot.status()).collect()
+        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
+        slots.iter().map(|slot| slot.status(self.bus.lag(&slot.hook.id))).collect()
+    }
+
+    /// The batches of all hooks since the dispatcher was made.
+    pub fn batch_stats(&self) -> BatchStats {
+        self.batches.lock().clone()
     }
 
     /// Waits until a hook is disabled by its receiver, and says which. Hooks that already are count.
@@ -197,7 +231,7 @@ impl Dispatcher {
         let mut changes = self.disabled.subscribe();
         loop {
             let slots: Vec<_> = self.slots.lock().values().cloned().collect();
-            if let Some(slot) = slots.iter().find(|slot| slot.hook.enabled && slot.state() == EndpointState::Disabled) {
+            if let Some(slot) = slots.iter().find(|slot| slot.is_gone()) {
                 return slot.hook.id.clone();
             }
             // The sender lives as long as self.
@@ -247,8 +281,18 @@ impl Dispatcher {
         self.slots.lock().get(id).cloned().ok_or_else(|| DispatchError::UnknownHook(id.clone()))
     }
 
-    fn link(&self, hook: Arc<Hook>, endpoint: Arc<SharedEndpoint>, settler: Settler) -> Link {
-        Link { hook, endpoint, settler, shared: self.shared.clone(), log: self.bus.log_id() }
+    fn link(&self, hook: Arc<Hook>, endpoint: Arc<SharedEndpoint>, settler: Settler, replays: Arc<Replays>) -> Link {
+        Link {
+            dead_letters: self.bus.dead_letters(&hook.id),
+            hook,
+            endpoint,
+            settler,
+            replays,
+            shared: self.shared.clone(),
+            batches: self.batches.clone(),
+            notices: self.notices.clone(),
+            log: self.bus.log_id(),
+        }
     }
 
     /// Stops a hook's worker and takes over what it had in hand.
@@ -266,25 +310,45 @@ impl Dispatcher {
     }
 
     /// Starts a worker. Nothing here waits, so a change that came this far is complete.
-    fn start(&self, hook: Hook, endpoint: SharedEndpoint, ledger: Arc<Ledger>, settler: Settler, parked: Parked) {
-        let hook = Arc::new(hook);
-        let endpoint = Arc::new(endpoint);
-        let orders = Orders::default();
-        let work = if hook.enabled {
-            let link = self.link(hook.clone(), endpoint.clone(), settler.clone());
-            let subscription = subscription(&hook, &ledger);
-            let disabled = self.disabled.clone();
-            let run = worker::run(self.bus.clone(), subscription, link, parked, orders.clone());
+    fn start(&self, start: Start, parked: Parked) {
+        let Start { hook, enabled, endpoint, ledger, settler, note } = start;
+        let (hook, endpoint) = (Arc::new(hook), Arc::new(endpoint));
+        let (orders, replays) = (Orders::default(), Arc::<Replays>::default());
+        self.introduce(&hook);
+        let work = if enabled {
+            let link = self.link(hook.clone(), endpoint.clone(), settler.clone(), replays.clone());
+            let run = worker::run(self.bus.clone(), subscription(&hook, &ledger), link, parked, orders.clone());
+            let end = End {
+                bus: self.bus.clone(),
+                hook: hook.clone(),
+                endpoint: endpoint.clone(),
+                replays: replays.clone(),
+                note: note.clone(),
+                disabled: self.disabled.clone(),
+            };
             Work::Running(tokio::spawn(async move {
-                let ended = run.await;
-                disabled.send_modify(|ends| *ends += 1);
-                ended
+                let parked = run.await;
+                end.ended().await;
+                parked
             }))
         } else {
+            replays.close();
             Work::Parked(Some(parked))
         };
-        let slot = Slot { hook: hook.clone(), ledger, endpoint, settler, orders, work: Mutex::new(work) };
-        self.slots.lock().insert(hook.id.clone(), Arc::new(slot));
+        let dead_letters = self.bus.dead_letters(&hook.id);
+        let work = Mutex::new(work);
+        let slot = Slot { hook: hook.clone(), ledger, endpoint, settler, replays, dead_letters, note, orders, work };
+        let before = self.slots.lock().insert(hook.id.clone(), Arc::new(slot));
+        before.iter().for_each(|before| self.notices.hook_goes(&before.hook));
+    }
+
+    /// A hook may want to hear of the others.
+    fn introduce(&self, hook: &Hook) {
+        if self.notices.hook_comes(hook)
+            && let Some(outbox) = self.outbox.lock().take()
+        {
+            tokio::spawn(outbox.publish(self.bus.clone()));
+        }
     }
 }
 

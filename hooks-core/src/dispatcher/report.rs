@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use super::disabled::Disabled;
+use crate::bus::Lag;
 use crate::id::HookId;
 use crate::ledger::Counts;
 use crate::sink::{Answer, Reason};
+use crate::stats::AttemptStats;
 use crate::worker::EndpointState;
 
 /// What is known of a hook at one moment.
@@ -21,6 +24,14 @@ pub struct HookStatus {
     pub state: EndpointState,
     /// Attempts so far, failed ones too.
     pub attempts: u64,
+    /// Attempts by outcome, and how long they took. `None` before the first.
+    pub stats: Option<Box<AttemptStats>>,
+    /// What it has not settled, where the bus can say so.
+    pub lag: Option<Lag>,
+    /// Dead letters that are kept, where the bus keeps any.
+    pub dead_letters: Option<u64>,
+    /// Who disabled it, where its settings don't.
+    pub disabled: Option<Disabled>,
     /// Why the last attempt failed, if it did.
     pub last_error: Option<String>,
 }
@@ -40,6 +51,20 @@ impl Report {
     }
 }
 
+/// What came of a replay of dead letters.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct ReplayReport {
+    /// Delivered, and no dead letters any more.
+    pub delivered: usize,
+    /// Refused once more; they stay.
+    pub refused: usize,
+    /// Not tried: the receiver can't be delivered to now. They stay.
+    pub untried: usize,
+    /// What the receiver said last, when not everything arrived.
+    pub error: Option<String>,
+}
+
 /// What came of a test delivery.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -50,4 +75,6 @@ pub struct TestReport {
     pub refused: Option<Reason>,
     /// How long it took.
     pub took: Duration,
+    /// What the sink tells of it: names and texts, for people.
+    pub notes: Vec<(String, String)>,
 }

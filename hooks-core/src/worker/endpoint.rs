@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::pace::Pace;
 use crate::hook::RetryPolicy;
 use crate::sink::{DeliveryError, FailureClass};
+use crate::stats::AttemptStats;
 
 /// How it stands with a hook's receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -24,6 +26,9 @@ pub enum EndpointState {
 }
 
 impl EndpointState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Healthy, Self::BackingOff, Self::Throttled, Self::Held, Self::Disabled];
+
     /// The name in metrics, logs and reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -50,9 +55,14 @@ pub(crate) struct Endpoint {
     failed_at: Option<Instant>,
     not_before: Option<Instant>,
     accepted: u64,
-    attempts: u64,
+    /// Not there before the first attempt: idle hooks are small.
+    stats: Option<Box<AttemptStats>>,
+    /// How fast attempts may follow one another.
+    pub(crate) pace: Pace,
     max_bytes: usize,
     last_error: Option<String>,
+    /// Held because what was given up can't be kept.
+    blocked: bool,
     /// Refused events that all lanes together have set aside.
     pub(crate) suspects: usize,
 }
@@ -66,16 +76,19 @@ impl Endpoint {
             failed_at: None,
             not_before: None,
             accepted: 0,
-            attempts: 0,
+            stats: None,
+            pace: Pace::default(),
             max_bytes: usize::MAX,
             last_error: None,
+            blocked: false,
             suspects: 0,
         }
     }
 
     /// Takes over what was counted under other settings.
     pub(crate) fn continue_from(&mut self, before: &Self) {
-        self.attempts = before.attempts;
+        self.stats.clone_from(&before.stats);
+        self.pace.continue_from(&before.pace);
         self.last_error.clone_from(&before.last_error);
     }
 
@@ -91,8 +104,13 @@ impl Endpoint {
         self.last_error.as_deref()
     }
 
-    pub(crate) fn attempts(&self) -> u64 {
-        self.attempts
+    pub(crate) fn stats(&self) -> Option<&AttemptStats> {
+        self.stats.as_deref()
+    }
+
+    /// An attempt that took so long ended like this; `None`: delivered.
+    pub(crate) fn count(&mut self, outcome: Option<FailureClass>, took: Duration) {
+        self.stats.get_or_insert_default().count(outcome, took);
     }
 
     /// How often the receiver accepted something. Only ever rises.
@@ -110,10 +128,6 @@ impl Endpoint {
         self.not_before
     }
 
-    pub(crate) fn attempt_begins(&mut self) {
-        self.attempts += 1;
-    }
-
     pub(crate) fn accept(&mut self) {
         self.accepted += 1;
         self.last_error = None;
@@ -129,6 +143,23 @@ impl Endpoint {
     /// The receiver refuses everything.
     pub(crate) fn hold(&mut self) {
         self.state = EndpointState::Held;
+    }
+
+    /// What was given up can't be kept.
+    pub(crate) fn block(&mut self, error: String) {
+        self.blocked = true;
+        if self.state != EndpointState::Disabled {
+            self.state = EndpointState::Held;
+        }
+        self.last_error = Some(error);
+    }
+
+    /// It can be kept again.
+    pub(crate) fn unblock(&mut self) {
+        if std::mem::take(&mut self.blocked) && self.state == EndpointState::Held {
+            self.state = EndpointState::Healthy;
+            self.last_error = None;
+        }
     }
 
     pub(crate) fn disable(&mut self, error: Option<String>) {

@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep_until, timeout};
 
-use super::endpoint::EndpointState;
+use super::endpoint::{Endpoint, EndpointState};
 use super::line::{Line, Next};
 use super::link::{Link, guarded};
 use super::orders::{Mode, Orders};
-use crate::batch::Batcher;
+use super::replay::{Replay, replay};
+use super::settling::Settling;
+use crate::batch::{Batch, Batcher};
 use crate::bus::{BusError, Delivery, Position, Read, Reader};
 use crate::filter::Filter;
 use crate::sink::Sink;
@@ -84,6 +86,7 @@ pub(crate) struct Lane {
     /// The hook has no other lanes, so when this one rests the hook does.
     alone: bool,
     line: Line,
+    settling: Settling,
     batcher: Box<dyn Batcher>,
     sink: Option<Box<dyn Sink>>,
     read: Vec<Delivery>,
@@ -93,6 +96,8 @@ pub(crate) struct Lane {
     flush: bool,
     /// The last order that was obeyed.
     mode: Mode,
+    /// A replay went last, so it is a live batch's turn.
+    replayed: bool,
     idle_since: Option<Instant>,
 }
 
@@ -107,12 +112,14 @@ impl Lane {
             link,
             number,
             line,
+            settling: Settling::default(),
             batcher,
             sink: None,
             read: Vec::new(),
             dry: false,
             flush: false,
             mode: Mode::Run,
+            replayed: false,
             idle_since: None,
         }
     }
@@ -132,7 +139,14 @@ impl Lane {
             if self.link.is_disabled() {
                 break Exit::Disabled;
             }
+            if self.replay_is_due() {
+                if let Some(exit) = self.replay(orders).await {
+                    break exit;
+                }
+                continue;
+            }
             let step = match self.plan() {
+                _ if !self.settling.is_done() => self.give_up(orders).await,
                 Next::Attempt => self.attempt(orders).await,
                 Next::Wait(until) => {
                     self.link.wait(until, orders.beyond(self.mode)).await;
@@ -157,7 +171,9 @@ impl Lane {
         while let Some(batch) = self.batcher.drain() {
             loose.extend(batch);
         }
-        Carry { frozen: self.line.into_deliveries(&mut self.link.endpoint.state.lock()), loose }
+        let mut frozen = self.line.into_deliveries(&mut self.link.endpoint.state.lock());
+        frozen.extend(self.settling.into_deliveries());
+        Carry { frozen, loose }
     }
 
     fn obey(&mut self, mode: Mode, reader: &mut dyn Reader) -> Option<Exit> {
@@ -181,41 +197,97 @@ impl Lane {
                 let due = self.batcher.ready(now);
                 match if self.dry || self.flush { due.or_else(|| self.batcher.drain()) } else { due } {
                     Some(deliveries) => self.line.offer(self.link.freeze(deliveries)),
-                    None if self.dry => settled.extend(self.line.refuse_suspects(&mut endpoint)),
+                    None if self.dry => settled.extend(self.line.refuse_suspects(now, &mut endpoint)),
                     None => self.flush = false,
                 }
             }
             let next = self.line.next(now, &mut endpoint, fastrand::f64());
             self.link.log_change(before, &endpoint);
-            (settled, next)
+            (settled, self.paced(next, now, &mut endpoint))
         };
-        self.link.settle(settled);
+        self.settling.settle(&self.link, settled);
         next
     }
 
+    /// An attempt only as fast as the hook's limit allows.
+    fn paced(&self, next: Next, now: Instant, endpoint: &mut Endpoint) -> Next {
+        let (Next::Attempt, true) = (next, self.settling.is_done()) else { return next };
+        let events = self.line.head().map_or(0, Batch::len);
+        if let Some(until) = endpoint.pace.not_before(now, events) {
+            return Next::Wait(until);
+        }
+        endpoint.pace.spend(now, events);
+        next
+    }
+
+    /// The first lane delivers dead letters once more, one batch between two live ones, while the
+    /// receiver can be delivered to.
+    fn replay_is_due(&self) -> bool {
+        self.number == 0
+            && !self.replayed
+            && self.line.wants_batch()
+            && !self.link.replays.is_empty()
+            && self.link.endpoint.state.lock().not_before().is_none_or(|until| until <= now())
+    }
+
+    async fn replay(&mut self, orders: &Orders) -> Option<Exit> {
+        self.replayed = true;
+        let Replay { deliveries, done } = self.link.replays.take()?;
+        let replayed = tokio::select! {
+            biased;
+            replayed = replay(&self.link, &mut self.sink, deliveries) => replayed,
+            () = orders.beyond(Mode::Drain) => return Some(Exit::Parked),
+        };
+        self.idle_since = None;
+        // Whoever asked may have left.
+        let _ = done.send(replayed);
+        None
+    }
+
     async fn attempt(&mut self, orders: &Orders) -> Option<Exit> {
+        self.replayed = false;
         let started = now();
         let batch = self.line.begin(started)?;
-        self.link.endpoint.state.lock().attempt_begins();
         let result = tokio::select! {
             biased;
             result = self.link.attempt(&mut self.sink, self.number, batch) => result,
             () = orders.beyond(Mode::Drain) => return Some(Exit::Parked),
         };
         let (settled, state) = {
+            let ended = now();
             let mut endpoint = self.link.endpoint.state.lock();
             let before = endpoint.state();
-            let settled = self.line.resolve(started, now(), result, &mut endpoint, fastrand::f64());
+            let outcome = result.as_ref().err().map(|error| error.class);
+            endpoint.count(outcome, ended.saturating_duration_since(started));
+            let settled = self.line.resolve(started, ended, result, &mut endpoint, fastrand::f64());
             self.link.log_change(before, &endpoint);
             (settled, endpoint.state())
         };
-        self.link.settle(settled);
+        self.settling.settle(&self.link, settled);
         self.link.endpoint.changed.notify_waiters();
         (state == EndpointState::Disabled).then_some(Exit::Disabled)
     }
 
+    /// Keeps as dead letters what was given up. While there is no room for them the hook is held.
+    async fn give_up(&mut self, orders: &Orders) -> Option<Exit> {
+        let kept = tokio::select! {
+            biased;
+            kept = self.settling.keep(&self.link) => kept,
+            () = orders.beyond(Mode::Drain) => return Some(Exit::Parked),
+        };
+        let Err(error) = kept else { return None };
+        self.link.hold(&error);
+        // Nobody makes room for a process that is about to end.
+        if self.mode == Mode::Drain {
+            return Some(Exit::Parked);
+        }
+        let _ = timeout(BUS_PAUSE, orders.beyond(self.mode)).await;
+        None
+    }
+
     /// Takes more events, until a batch is ready or it is time for something else.
     async fn gather(&mut self, until: Option<Instant>, reader: &mut dyn Reader, orders: &Orders) -> Option<Exit> {
+        self.replayed = false;
         let idle = self.line.is_empty() && self.batcher.deadline().is_none() && self.read.is_empty();
         let linger = (idle && self.alone).then(|| *self.idle_since.get_or_insert_with(now) + LINGER);
         let wake = [until, self.batcher.deadline(), linger].into_iter().flatten().min();
@@ -225,6 +297,7 @@ impl Lane {
             () = orders.beyond(self.mode) => return None,
             found = reader.next(wanted, &mut self.read) => found,
             () = self.link.endpoint.changed.notified(), if !idle => return None,
+            () = self.link.replays.arrived(), if self.number == 0 => return None,
             () = sleep_until(wake.unwrap_or_else(now).into()), if wake.is_some() => {
                 return linger.filter(|linger| *linger <= now()).map(|_| Exit::Idle);
             }

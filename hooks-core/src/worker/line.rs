@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::endpoint::{Endpoint, backoff, later};
 use crate::batch::Batch;
 use crate::bus::Delivery;
-use crate::ledger::{DropReason, Outcome};
+use crate::dead_letter::DeadLetterReason;
 use crate::sink::{Delivered, DeliveryError, FailureClass, Reason};
 
 /// Refused events that a hook sets aside before it is held.
@@ -33,9 +33,18 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) struct Settlement {
     pub(crate) batch: Batch,
-    pub(crate) outcome: Outcome,
-    /// Why, when they were not delivered.
-    pub(crate) reason: Option<Reason>,
+    /// Not set: delivered.
+    pub(crate) given_up: Option<GivenUp>,
+}
+
+/// Why events were given up, and after what.
+#[derive(Debug)]
+pub(crate) struct GivenUp {
+    pub(crate) why: DeadLetterReason,
+    pub(crate) detail: Reason,
+    pub(crate) attempts: u32,
+    /// When the first and the last attempt began.
+    pub(crate) tried: (Instant, Instant),
 }
 
 #[derive(Debug)]
@@ -61,7 +70,9 @@ struct Piece {
 /// How long a piece has been tried.
 #[derive(Debug, Clone, Copy, Default)]
 struct Times {
+    attempts: u32,
     first_attempt: Option<Instant>,
+    last_attempt: Option<Instant>,
     /// Time with an endpoint fault, which does not count.
     excused: Duration,
     excused_since: Option<Instant>,
@@ -111,6 +122,11 @@ impl Line {
         Next::Attempt
     }
 
+    /// The batch at the head.
+    pub(crate) fn head(&self) -> Option<&Batch> {
+        self.pieces.front().map(|piece| &piece.batch)
+    }
+
     /// The batch at the head, whose attempt begins now.
     pub(crate) fn begin(&mut self, now: Instant) -> Option<&Batch> {
         let piece = self.pieces.front_mut()?;
@@ -149,7 +165,7 @@ impl Line {
     /// has lasted too long.
     pub(crate) fn review(&mut self, now: Instant, endpoint: &mut Endpoint) -> Vec<Settlement> {
         if self.refusals().any(|refusal| refusal.accepted < endpoint.accepted()) {
-            return self.refuse_suspects(endpoint);
+            return self.refuse_suspects(now, endpoint);
         }
         let hold = endpoint.policy().reject_hold.0;
         let overdue = |piece: &Piece| {
@@ -161,14 +177,14 @@ impl Line {
         if self.suspects.is_empty() && self.pieces.iter().all(|piece| piece.refusal.is_none()) {
             self.end_doubt();
         }
-        overdue.into_iter().map(Piece::refused).collect()
+        overdue.into_iter().map(|piece| piece.refused(now)).collect()
     }
 
     /// Nothing else is left to do: what is suspect counts as refused.
-    pub(crate) fn refuse_suspects(&mut self, endpoint: &mut Endpoint) -> Vec<Settlement> {
+    pub(crate) fn refuse_suspects(&mut self, now: Instant, endpoint: &mut Endpoint) -> Vec<Settlement> {
         self.end_doubt();
         let suspects = self.take_suspects(endpoint);
-        suspects.into_iter().map(Piece::refused).collect()
+        suspects.into_iter().map(|piece| piece.refused(now)).collect()
     }
 
     /// All events, oldest first: the line is given up unsettled.
@@ -238,11 +254,13 @@ impl Line {
             return self.rejected(piece, &DeliveryError::rejected(reason), now, endpoint);
         }
         endpoint.accept();
-        let mut settled = self.refuse_suspects(endpoint);
+        let mut settled = self.refuse_suspects(now, endpoint);
+        let times = piece.times;
         let (arrived, refused) = piece.batch.without(&delivered.refused);
-        settled.push(Settlement { batch: arrived, outcome: Outcome::Delivered, reason: None });
+        settled.push(Settlement { batch: arrived, given_up: None });
         let refused = refused.into_iter().zip(delivered.refused);
-        settled.extend(refused.map(|(batch, (_, reason))| Settlement::refused(batch, reason)));
+        let refused = refused.map(|(batch, (_, why))| times.give_up(batch, DeadLetterReason::Refused, why, now));
+        settled.extend(refused);
         settled
     }
 
@@ -276,8 +294,8 @@ impl Line {
         if error.class == FailureClass::Endpoint {
             piece.times.excused_since = Some(now);
         } else if self.max_elapsed.is_some_and(|limit| piece.times.elapsed(now) >= limit) {
-            let reason = Some(error.report().into());
-            return vec![Settlement { batch: piece.batch, outcome: Outcome::Dropped(DropReason::Expired), reason }];
+            let Piece { batch, times, .. } = piece;
+            return vec![times.give_up(batch, DeadLetterReason::Expired, error.report().into(), now)];
         }
         self.pieces.push_front(piece);
         Vec::new()
@@ -299,16 +317,10 @@ impl Line {
     }
 }
 
-impl Settlement {
-    fn refused(batch: Batch, reason: Reason) -> Self {
-        Self { batch, outcome: Outcome::Dropped(DropReason::Refused), reason: Some(reason) }
-    }
-}
-
 impl Piece {
-    fn refused(self) -> Settlement {
-        let reason = self.refusal.map_or_else(Reason::default, |refusal| refusal.reason);
-        Settlement::refused(self.batch, reason)
+    fn refused(self, now: Instant) -> Settlement {
+        let detail = self.refusal.map_or_else(Reason::default, |refusal| refusal.reason);
+        self.times.give_up(self.batch, DeadLetterReason::Refused, detail, now)
     }
 
     fn split_at(self, at: usize) -> (Self, Self) {
@@ -320,10 +332,17 @@ impl Piece {
 
 impl Times {
     fn begin(&mut self, now: Instant) {
+        self.attempts = self.attempts.saturating_add(1);
         self.first_attempt.get_or_insert(now);
+        self.last_attempt = Some(now);
         if let Some(since) = self.excused_since.take() {
             self.excused += now.saturating_duration_since(since);
         }
+    }
+
+    fn give_up(&self, batch: Batch, why: DeadLetterReason, detail: Reason, now: Instant) -> Settlement {
+        let tried = (self.first_attempt.unwrap_or(now), self.last_attempt.unwrap_or(now));
+        Settlement { batch, given_up: Some(GivenUp { why, detail, attempts: self.attempts, tried }) }
     }
 
     fn elapsed(&self, now: Instant) -> Duration {

@@ -11,13 +11,16 @@ use tokio::time::{sleep_until, timeout};
 use uuid::Uuid;
 
 use super::endpoint::{Endpoint, EndpointState};
-use super::line::Settlement;
+use super::pace::Pace;
+use super::replay::Replays;
 use crate::batch::{Batch, BatchId};
-use crate::bus::{Delivery, Settler};
+use crate::bus::{BusError, Delivery, Settler};
+use crate::dead_letter::DeadLetters;
 use crate::envelope::Envelope;
-use crate::hook::{Hook, RetryPolicy};
-use crate::ledger::Outcome;
-use crate::sink::{Delivered, DeliveryError, Shared, Sink, SinkContext};
+use crate::hook::Hook;
+use crate::notices::Notices;
+use crate::sink::{Delivered, DeliveryError, Notes, Shared, Sink, SinkContext};
+use crate::stats::BatchStats;
 
 /// What all parts of a hook's worker share.
 #[derive(Clone)]
@@ -25,7 +28,11 @@ pub(crate) struct Link {
     pub(crate) hook: Arc<Hook>,
     pub(crate) endpoint: Arc<SharedEndpoint>,
     pub(crate) settler: Settler,
+    pub(crate) dead_letters: Option<Arc<dyn DeadLetters>>,
+    pub(crate) replays: Arc<Replays>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) batches: Arc<Mutex<BatchStats>>,
+    pub(crate) notices: Notices,
     pub(crate) log: Uuid,
 }
 
@@ -36,13 +43,15 @@ pub(crate) struct SharedEndpoint {
 }
 
 impl SharedEndpoint {
-    pub(crate) fn new(policy: RetryPolicy, enabled: bool) -> Self {
-        Self { state: Mutex::new(Endpoint::new(policy, enabled)), changed: Notify::new() }
+    pub(crate) fn new(hook: &Hook, enabled: bool) -> Self {
+        let mut endpoint = Endpoint::new(hook.retry, enabled);
+        endpoint.pace = Pace::new(hook.rate_limit);
+        Self { state: Mutex::new(endpoint), changed: Notify::new() }
     }
 
     /// For the same hook with other settings.
-    pub(crate) fn successor(&self, policy: RetryPolicy, enabled: bool) -> Self {
-        let next = Self::new(policy, enabled);
+    pub(crate) fn successor(&self, hook: &Hook, enabled: bool) -> Self {
+        let next = Self::new(hook, enabled);
         next.state.lock().continue_from(&self.state.lock());
         next
     }
@@ -81,8 +90,9 @@ impl Link {
     ) -> Result<Delivered, DeliveryError> {
         let ready = match sink {
             Some(sink) => sink,
-            None => sink.insert(self.build(lane, false)?),
+            None => sink.insert(self.build(lane, None)?),
         };
+        self.batches.lock().count(batch);
         let limit = self.hook.retry.attempt_timeout.0;
         let flush_first = self.settler.flush_first();
         let deliver = async {
@@ -95,9 +105,9 @@ impl Link {
         guarded(limit, deliver).await
     }
 
-    fn build(&self, lane: usize, test: bool) -> Result<Box<dyn Sink>, DeliveryError> {
+    fn build(&self, lane: usize, test: Option<Notes>) -> Result<Box<dyn Sink>, DeliveryError> {
         let mut context = SinkContext::new(self.hook.id.clone(), self.shared.clone());
-        (context.lane, context.test) = (lane, test);
+        (context.lane, context.test, context.notes) = (lane, test.is_some(), test);
         let doing = || format!("build the {} sink", self.hook.sink.kind());
         match catch_unwind(AssertUnwindSafe(|| self.hook.sink.build(&context))) {
             Ok(built) => built.map_err(|error| DeliveryError::endpoint(doing()).because(error)),
@@ -105,21 +115,28 @@ impl Link {
         }
     }
 
-    pub(super) fn settle(&self, settled: Vec<Settlement>) {
-        for Settlement { batch, outcome, reason } in settled {
-            if let Outcome::Dropped(why) = outcome {
-                let reason = reason.unwrap_or_default();
-                for event in batch.events() {
-                    tracing::error!(hook = %self.hook.id, id = event.id(), source = event.source(), %why, %reason, "event dropped");
-                }
-            }
-            self.settler.settle(&batch.positions(), outcome);
-        }
+    /// The hook's dead letters can't be kept.
+    pub(super) fn hold(&self, error: &BusError) {
+        let mut endpoint = self.endpoint.state.lock();
+        let before = endpoint.state();
+        endpoint.block(format!("dead letters can't be kept: {error}"));
+        self.log_change(before, &endpoint);
+    }
+
+    /// The hook's dead letters can be kept again.
+    pub(super) fn go_on(&self) {
+        let mut endpoint = self.endpoint.state.lock();
+        let before = endpoint.state();
+        endpoint.unblock();
+        self.log_change(before, &endpoint);
     }
 
     pub(super) fn log_change(&self, before: EndpointState, endpoint: &Endpoint) {
         let (hook, state) = (&self.hook.id, endpoint.state());
         let error = endpoint.last_error().unwrap_or_default();
+        if state != before {
+            self.notices.endpoint_changed(&self.hook, before, state, endpoint.last_error());
+        }
         match state {
             _ if state == before => {}
             EndpointState::Healthy => tracing::info!(%hook, "delivering again"),
@@ -130,8 +147,8 @@ impl Link {
 }
 
 /// Delivers one batch through a sink of its own.
-pub(crate) async fn attempt_test(link: &Link, batch: &Batch) -> Result<Delivered, DeliveryError> {
-    let mut sink = link.build(0, true)?;
+pub(crate) async fn attempt_test(link: &Link, batch: &Batch, notes: Notes) -> Result<Delivered, DeliveryError> {
+    let mut sink = link.build(0, Some(notes))?;
     let limit = link.hook.retry.attempt_timeout.0;
     let both = async {
         let delivered = sink.deliver(batch).await?;

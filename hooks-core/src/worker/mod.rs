@@ -8,10 +8,14 @@ mod lane;
 mod line;
 mod link;
 mod orders;
+mod pace;
 mod queue;
+mod replay;
 mod runner;
+mod settling;
 
 pub use endpoint::EndpointState;
 pub(crate) use link::{Link, SharedEndpoint, attempt_test};
 pub(crate) use orders::{Mode, Orders};
+pub(crate) use replay::{Replay, Replayed, Replays};
 pub(crate) use runner::{Parked, run};

@@ -2,13 +2,18 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod conformance;
+mod dead_letters;
+mod disabled;
 mod dispatcher;
 mod durable;
 mod envelope;
 mod faults;
 mod isolation;
+mod keeping;
 mod lanes;
 mod memory;
+mod notices;
+mod pace;
 mod panics;
 mod receiver;
 mod storm;

@@ -33,6 +33,7 @@ impl Default for Inner {
 struct State {
     attempts: Vec<Attempt>,
     arrived: Vec<String>,
+    events: Vec<Envelope>,
     answers: VecDeque<Answer>,
     poison: HashSet<String>,
     builds: usize,
@@ -94,6 +95,11 @@ impl Receiver {
     /// Ids of the events that arrived, in order.
     pub(crate) fn arrived(&self) -> Vec<String> {
         self.0.state.lock().arrived.clone()
+    }
+
+    /// The events that arrived, in order.
+    pub(crate) fn events(&self) -> Vec<Envelope> {
+        self.0.state.lock().events.clone()
     }
 
     pub(crate) fn builds(&self) -> usize {
@@ -180,6 +186,7 @@ impl Sink for ReceiverSink {
             return Err(DeliveryError::rejected("poisoned"));
         }
         state.arrived.extend(ids);
+        state.events.extend(batch.events().cloned());
         drop(state);
         self.0.changed.notify_waiters();
         Ok(Delivered::all())

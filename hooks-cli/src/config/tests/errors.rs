@@ -129,15 +129,18 @@ fn sections_of_the_wrong_kind() {
         ("[bus]\nkind = 'nats'", "2:8: bus: the `nats` bus is not built into this version: only `memory` is"),
         ("[bus]\nkind = 'memry'", "2:8: bus: unknown kind `memry`, did you mean `memory`?"),
         ("[bus]\nkind = 1", "2:8: bus: kind: expected \"memory\""),
-        ("[ingest]\nlisten = 'x'", "1:2: `ingest` is for `hooks serve`, which is not built into this version"),
+        (
+            "ingest.max_in_flight = '1MiB'",
+            "1:24: ingest: max_in_flight: a body of max_body, 8MiB, never fits into 1MiB",
+        ),
         ("defaults = true", "1:12: defaults: expected a table, found a boolean"),
         ("[defaults]\nsink = {}", "2:1: defaults: `sink` has no default: every hook has its own"),
         ("[defaults]\nid = 'a'", "2:1: defaults: `id` has no default: every hook has its own"),
         ("[events]\nsource = 'a b'", "2:10: events: source: expected a URI reference, for example \"/my/service\""),
-        ("[events]\nmax_bytes = '2GiB'", "2:13: events: max_bytes: 2GiB is more than 1GiB"),
+        ("[events]\nmax_bytes = '2GiB'", "2:13: events: max_bytes: 2GiB is more than 512MiB"),
         (
-            "[events]\nmax_bytes = '1GiB'",
-            "2:13: events: max_bytes: an event of 1GiB never fits into bus.max_memory, 256MiB",
+            "[events]\nmax_bytes = '512MiB'",
+            "2:13: events: max_bytes: an event of 512MiB never fits into bus.max_memory, 256MiB",
         ),
         ("[[hooks]]\nid = 1\nsink = 1", "2:6: hook 1: id: expected a string, found a number"),
         (
@@ -273,4 +276,14 @@ fn neither_secrets_nor_variables_are_shown() {
     {
         assert!(!read(text).unwrap_err().contains("abc"), "{text}");
     }
+}
+
+#[test]
+fn settings_that_the_bus_has_no_use_for() {
+    let found = messages(&in_hook("from = 'earliest'"));
+    assert!(found[0].ends_with("from: the memory bus keeps nothing to begin with; a `durable` bus does"), "{found:?}");
+    let found = messages(&in_hook("rate_limit = { requests = '10' }"));
+    assert!(found[0].contains("rate_limit.requests: expected a rate above 0, for example \"10/s\""), "{found:?}");
+    let found = messages(&in_hook("rate_limit = { burst = 5 }"));
+    assert!(found[0].contains("rate_limit: limits nothing: set `requests`, `events` or both"), "{found:?}");
 }

@@ -1,0 +1,133 @@
+//! What `/metrics` shows.
+//!
+//! Hooks that have never attempted a delivery have no series, so a page grows with what happens, not
+//! with what is configured.
+
+mod text;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use hooks_core::{Bus, DeadLetterReason, Dispatcher, DropReason, EndpointState, FailureClass, HookStatus, Lag};
+
+use crate::ingest::Counters;
+use crate::reload::Reloads;
+use text::{Exposition, Format};
+
+/// Everything that is counted somewhere.
+pub(crate) struct Sources {
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) ingest: Arc<Counters>,
+    pub(crate) reloads: Arc<Reloads>,
+}
+
+impl Sources {
+    /// The page in a format that the client accepts: its media type, and the text.
+    pub(crate) fn page(&self, accept: Option<&str>) -> (&'static str, String) {
+        let format = Format::accepted(accept);
+        let mut page = Exposition::new(format);
+        self.process(&mut page);
+        let mut hooks = self.dispatcher.status();
+        hooks.retain(|hook| hook.attempts > 0);
+        events(&mut page, &hooks);
+        deliveries(&mut page, &hooks);
+        let batches = self.dispatcher.batch_stats();
+        page.histogram("hooks_batch_events", "Events in a batch, for each attempt.").distribution(&[], &batches.events);
+        page.histogram("hooks_batch_bytes", "Bytes of a batch, for each attempt.").distribution(&[], &batches.bytes);
+        pending(&mut page, &hooks);
+        (format.media_type(), page.finish())
+    }
+
+    fn process(&self, page: &mut Exposition) {
+        let stats = self.bus.stats();
+        page.gauge("hooks_build_info", "The version that runs.")
+            .sample(&[("version", env!("CARGO_PKG_VERSION"))], true);
+        page.counter("hooks_events_accepted", "Events that the bus accepted.").sample(&[], stats.accepted);
+        let mut requests =
+            page.counter("hooks_ingest_requests", "Requests to publish events, by the status they were answered with.");
+        for (status, count) in self.ingest.answers() {
+            requests.sample(&[("status", &status.to_string())], count);
+        }
+        if let Some(bytes) = stats.log_bytes {
+            page.gauge("hooks_log_bytes", "Bytes of disk that the log takes.").sample(&[], bytes);
+        }
+        page.gauge("hooks_config_last_reload_successful", "Whether the last reload of the config file was applied.")
+            .sample(&[], self.reloads.successful());
+        page.gauge(
+            "hooks_config_last_reload_success_timestamp_seconds",
+            "When a config file was last applied, in seconds since 1970.",
+        )
+        .sample(&[], self.reloads.applied_at());
+    }
+}
+
+fn events(page: &mut Exposition, hooks: &[HookStatus]) {
+    let mut delivered = page.counter("hooks_events_delivered", "Events that their destination has.");
+    for hook in hooks {
+        delivered.sample(&[("hook", hook.id.as_str())], hook.counts.delivered);
+    }
+    let mut dropped = page.counter("hooks_events_dropped", "Events that were given up.");
+    for hook in hooks {
+        for reason in DropReason::ALL {
+            let labels = [("hook", hook.id.as_str()), ("reason", reason.name())];
+            dropped.sample(&labels, hook.counts.dropped_for(reason));
+        }
+    }
+    let mut kept =
+        page.counter("hooks_events_dead_lettered", "Events that were given up and are kept as dead letters.");
+    for hook in hooks {
+        for reason in DeadLetterReason::ALL {
+            let labels = [("hook", hook.id.as_str()), ("reason", reason.name())];
+            kept.sample(&labels, hook.counts.dead_lettered_for(reason));
+        }
+    }
+}
+
+/// Every outcome of an attempt, with its name.
+fn outcomes() -> impl Iterator<Item = (Option<FailureClass>, &'static str)> {
+    [(None, "delivered")].into_iter().chain(FailureClass::ALL.map(|class| (Some(class), class.name())))
+}
+
+fn deliveries(page: &mut Exposition, hooks: &[HookStatus]) {
+    let tried = || hooks.iter().filter_map(|hook| hook.stats.as_deref().map(|stats| (hook.id.as_str(), stats)));
+    let mut attempts = page.counter("hooks_delivery_attempts", "Attempts to deliver a batch, by what came of them.");
+    for (hook, stats) in tried() {
+        for (outcome, name) in outcomes() {
+            attempts.sample(&[("hook", hook), ("outcome", name)], stats.ended(outcome));
+        }
+    }
+    let mut times = page.histogram("hooks_delivery_duration_seconds", "How long attempts took, whatever came of them.");
+    for (hook, stats) in tried() {
+        times.distribution(&[("hook", hook)], &stats.durations);
+    }
+    let mut states = page.gauge("hooks_endpoint_state", "How it stands with a hook's receiver: 1 for its state.");
+    for hook in hooks {
+        for state in EndpointState::ALL {
+            states.sample(&[("hook", hook.id.as_str()), ("state", state.name())], state == hook.state);
+        }
+    }
+}
+
+fn pending(page: &mut Exposition, hooks: &[HookStatus]) {
+    let lags: Vec<(&str, Lag)> = hooks.iter().filter_map(|hook| Some((hook.id.as_str(), hook.lag?))).collect();
+    let mut events = page.gauge("hooks_pending_events", "Events that a hook has not settled.");
+    for (hook, lag) in &lags {
+        events.sample(&[("hook", hook)], lag.events);
+    }
+    let mut bytes = page.gauge("hooks_pending_bytes", "Bytes of the events that a hook has not settled.");
+    for (hook, lag) in &lags {
+        bytes.sample(&[("hook", hook)], lag.bytes);
+    }
+    let mut ages =
+        page.gauge("hooks_oldest_pending_age_seconds", "How long ago the oldest event not settled was accepted.");
+    let now = SystemTime::now();
+    for (hook, lag) in lags.iter().filter(|(_, lag)| lag.events == 0 || lag.oldest.is_some()) {
+        let age = lag.oldest.and_then(|oldest| now.duration_since(oldest).ok());
+        ages.sample(&[("hook", hook)], age.unwrap_or_default().as_secs_f64());
+    }
+    let mut letters = page.gauge("hooks_dead_letters", "Dead letters that are kept.");
+    for (hook, count) in hooks.iter().filter_map(|hook| Some((hook.id.as_str(), hook.dead_letters?))) {
+        letters.sample(&[("hook", hook)], count);
+    }
+}

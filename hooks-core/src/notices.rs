@@ -1,0 +1,128 @@
+//! The dispatcher's own events: what happens to endpoints.
+//!
+//! Types under `hooks.` reach only hooks whose `types` name them literally, never the hook they are
+//! about. A hook that receives such events causes none itself, so there are no echoes. Publishing them
+//! never makes a worker wait: they pass through a short queue, and what finds it full is dropped and logged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use crate::bus::{Bus, BusError};
+use crate::envelope::Envelope;
+use crate::event::{EncodeError, Event};
+use crate::hook::Hook;
+use crate::worker::EndpointState;
+
+/// Most notices that wait to be published.
+const QUEUE: usize = 256;
+
+/// Where workers say what happened to an endpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct Notices {
+    queue: mpsc::Sender<EndpointChanged>,
+    /// Hooks that want to hear.
+    listeners: Arc<AtomicUsize>,
+}
+
+/// An endpoint changed its state.
+#[derive(Debug)]
+struct EndpointChanged {
+    event_type: &'static str,
+    hook: String,
+    data: serde_json::Value,
+}
+
+impl Event for EndpointChanged {
+    fn event_type(&self) -> &str {
+        self.event_type
+    }
+
+    fn data(&self) -> Result<Box<RawValue>, EncodeError> {
+        crate::event::encode(&self.data)
+    }
+
+    fn source(&self) -> Option<&str> {
+        Some("hooks")
+    }
+
+    fn subject(&self) -> Option<&str> {
+        Some(&self.hook)
+    }
+}
+
+/// What waits to be published.
+#[derive(Debug)]
+pub(crate) struct Outbox(mpsc::Receiver<EndpointChanged>);
+
+impl Notices {
+    pub(crate) fn new() -> (Self, Outbox) {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        (Self { queue, listeners: Arc::default() }, Outbox(waiting))
+    }
+
+    /// A hook came; says whether it wants to hear. While none does, nothing is published.
+    pub(crate) fn hook_comes(&self, hook: &Hook) -> bool {
+        let wants = listens(hook);
+        self.listeners.fetch_add(usize::from(wants), Ordering::Relaxed);
+        wants
+    }
+
+    /// A hook went.
+    pub(crate) fn hook_goes(&self, hook: &Hook) {
+        self.listeners.fetch_sub(usize::from(listens(hook)), Ordering::Relaxed);
+    }
+
+    pub(crate) fn endpoint_changed(
+        &self,
+        hook: &Hook,
+        before: EndpointState,
+        state: EndpointState,
+        error: Option<&str>,
+    ) {
+        if self.listeners.load(Ordering::Relaxed) == 0 || listens(hook) {
+            return;
+        }
+        let data =
+            json!({ "hook": hook.id.as_str(), "state": state.name(), "previous": before.name(), "error": error });
+        let notice = EndpointChanged { event_type: event_type(state), hook: hook.id.as_str().to_owned(), data };
+        if self.queue.try_send(notice).is_err() {
+            tracing::warn!(hook = %hook.id, %state, "too many endpoints change at once: an event about one is dropped");
+        }
+    }
+}
+
+impl Outbox {
+    /// Publishes until the dispatcher is gone or the bus is closed.
+    pub(crate) async fn publish(mut self, bus: Arc<dyn Bus>) {
+        while let Some(notice) = self.0.recv().await {
+            let published = match Envelope::from_event(&notice, "hooks") {
+                Ok(event) => bus.publish(&[event]).await,
+                Err(error) => Err(BusError::Unavailable(error.to_string())),
+            };
+            match published {
+                Ok(()) => {}
+                Err(BusError::Closed) => return,
+                Err(error) => tracing::warn!(hook = notice.hook, %error, "an event about an endpoint is dropped"),
+            }
+        }
+    }
+}
+
+/// Whether a hook wants events about endpoints.
+fn listens(hook: &Hook) -> bool {
+    hook.filter.types.iter().any(|pattern| pattern.is_literal() && crate::envelope::is_reserved(pattern.as_str()))
+}
+
+fn event_type(state: EndpointState) -> &'static str {
+    match state {
+        EndpointState::Healthy => "hooks.endpoint.healthy",
+        EndpointState::BackingOff => "hooks.endpoint.backing_off",
+        EndpointState::Throttled => "hooks.endpoint.throttled",
+        EndpointState::Held => "hooks.endpoint.held",
+        EndpointState::Disabled => "hooks.endpoint.disabled",
+    }
+}

@@ -1,0 +1,149 @@
+//! How fast a hook may be delivered to. Has no clock.
+//!
+//! Each limit is a generic cell rate algorithm (ITU-T I.371): one instant says when all that was spent
+//! would have been allowed at the steady rate. It may run ahead of the clock by the burst.
+
+use std::time::{Duration, Instant};
+
+use crate::hook::RateLimit;
+use crate::human::Rate;
+
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Pace {
+    requests: Option<Limit>,
+    events: Option<Limit>,
+}
+
+#[derive(Debug, Clone)]
+struct Limit {
+    interval: Duration,
+    burst: u32,
+    /// When everything spent so far is allowed at the steady rate.
+    paid_at: Option<Instant>,
+}
+
+impl Pace {
+    pub(crate) fn new(limit: Option<RateLimit>) -> Self {
+        let Some(RateLimit { requests, events, burst }) = limit else { return Self::default() };
+        let limit = |rate: Rate| Limit {
+            interval: rate.interval(),
+            burst: burst.unwrap_or(rate.in_a_second()).get(),
+            paid_at: None,
+        };
+        Self { requests: requests.map(limit), events: events.map(limit) }
+    }
+
+    /// Takes over what was spent under other settings.
+    pub(crate) fn continue_from(&mut self, before: &Self) {
+        for (now, before) in [(&mut self.requests, &before.requests), (&mut self.events, &before.events)] {
+            if let (Some(now), Some(before)) = (now, before) {
+                now.paid_at = before.paid_at;
+            }
+        }
+    }
+
+    /// When an attempt with this many events may begin; `None`: at once.
+    pub(crate) fn not_before(&self, now: Instant, events: usize) -> Option<Instant> {
+        let requests = self.requests.as_ref().and_then(|limit| limit.not_before(1));
+        let events = self.events.as_ref().and_then(|limit| limit.not_before(count(events)));
+        requests.max(events).filter(|at| *at > now)
+    }
+
+    /// An attempt with this many events begins.
+    pub(crate) fn spend(&mut self, now: Instant, events: usize) {
+        if let Some(limit) = &mut self.requests {
+            limit.spend(now, 1);
+        }
+        if let Some(limit) = &mut self.events {
+            limit.spend(now, count(events));
+        }
+    }
+}
+
+fn count(events: usize) -> u32 {
+    u32::try_from(events).unwrap_or(u32::MAX)
+}
+
+impl Limit {
+    fn not_before(&self, count: u32) -> Option<Instant> {
+        let ahead = self.interval.saturating_mul(self.burst.saturating_sub(count));
+        self.paid_at.and_then(|paid| paid.checked_sub(ahead))
+    }
+
+    fn spend(&mut self, now: Instant, count: u32) {
+        let paid = self.paid_at.map_or(now, |paid| paid.max(now));
+        self.paid_at = paid.checked_add(self.interval.saturating_mul(count)).or(self.paid_at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pace(requests: Option<&str>, events: Option<&str>, burst: Option<u32>) -> Pace {
+        let rate = |text: &str| text.parse::<Rate>().unwrap();
+        let burst = burst.and_then(std::num::NonZeroU32::new);
+        Pace::new(Some(RateLimit { requests: requests.map(rate), events: events.map(rate), burst }))
+    }
+
+    #[test]
+    fn without_a_limit_nothing_waits() {
+        let now = Instant::now();
+        let mut pace = Pace::new(None);
+        pace.spend(now, 1_000_000);
+        assert_eq!(pace.not_before(now, 1_000_000), None);
+    }
+
+    #[test]
+    fn a_burst_then_the_steady_rate() {
+        let start = Instant::now();
+        let mut pace = pace(Some("10/s"), None, Some(3));
+        for _ in 0..3 {
+            assert_eq!(pace.not_before(start, 1), None);
+            pace.spend(start, 1);
+        }
+        assert_eq!(pace.not_before(start, 1), Some(start + Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn a_batch_beyond_the_burst_waits_until_all_is_paid() {
+        let start = Instant::now();
+        let mut pace = pace(None, Some("100/s"), Some(10));
+        assert_eq!(pace.not_before(start, 50), None);
+        pace.spend(start, 50);
+        assert_eq!(pace.not_before(start, 50), Some(start + Duration::from_millis(500)));
+        assert_eq!(pace.not_before(start, 1), Some(start + Duration::from_millis(410)));
+    }
+
+    proptest! {
+        /// Over any stretch no more is spent than the rate allows, but for one burst (or one batch
+        /// that is larger).
+        #[test]
+        fn never_faster_than_the_rate(
+            burst in 1u32..20,
+            steps in prop::collection::vec((0u64..200, 1usize..30), 1..60),
+        ) {
+            let mut pace = pace(None, Some("100/s"), Some(burst));
+            let mut now = Instant::now();
+            let mut spent: Vec<(Instant, usize)> = Vec::new();
+            for (wait, events) in steps {
+                now += Duration::from_millis(wait);
+                if let Some(at) = pace.not_before(now, events) {
+                    now = at;
+                }
+                prop_assert_eq!(pace.not_before(now, events), None);
+                pace.spend(now, events);
+                spent.push((now, events));
+            }
+            for (index, (begin, _)) in spent.iter().enumerate() {
+                for end in index..spent.len() {
+                    let events: usize = spent[index..=end].iter().map(|(_, events)| events).sum();
+                    let allowed = (spent[end].0 - *begin).as_secs_f64() * 100.0;
+                    let largest = spent[index..=end].iter().map(|(_, events)| *events).max().unwrap_or(0);
+                    prop_assert!(events as f64 <= allowed + f64::from(burst) + largest as f64 + 1e-6);
+                }
+            }
+        }
+    }
+}

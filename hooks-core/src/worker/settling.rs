@@ -1,0 +1,91 @@
+//! Settles what a lane is done with: at once what was delivered, and what was given up once it is kept.
+
+use std::collections::VecDeque;
+use std::time::{Instant, SystemTime};
+
+use super::lane::now;
+use super::line::{GivenUp, Settlement};
+use super::link::Link;
+use crate::bus::{BusError, Delivery};
+use crate::dead_letter::{DeadLetter, DeadLetterReason, MAX_DETAIL};
+use crate::ledger::{DropReason, Outcome};
+
+/// What was given up and is to be kept as dead letters, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Settling(VecDeque<Settlement>);
+
+impl Settling {
+    pub(super) fn is_done(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Settles what needs no waiting. Without a place for dead letters, what was given up is dropped.
+    pub(super) fn settle(&mut self, link: &Link, settled: Vec<Settlement>) {
+        for settlement in settled {
+            match &settlement.given_up {
+                None => link.settler.settle(&settlement.batch.positions(), Outcome::Delivered),
+                Some(_) if link.dead_letters.is_some() => self.0.push_back(settlement),
+                Some(given_up) => drop_events(link, &settlement, given_up),
+            }
+        }
+    }
+
+    /// Keeps what was given up, then settles it.
+    ///
+    /// # Cancel safety
+    /// What was kept and not settled is kept once more, which replaces it.
+    pub(super) async fn keep(&mut self, link: &Link) -> Result<(), BusError> {
+        let Some(store) = &link.dead_letters else { return Ok(()) };
+        while let Some(settlement) = self.0.front() {
+            store.keep(letters(settlement)).await?;
+            if let Some(GivenUp { why, detail, .. }) = &settlement.given_up {
+                let events = settlement.batch.len();
+                tracing::warn!(hook = %link.hook.id, events, %why, reason = %detail, "events became dead letters");
+                link.settler.settle(&settlement.batch.positions(), Outcome::DeadLettered(*why));
+            }
+            self.0.pop_front();
+        }
+        link.go_on();
+        Ok(())
+    }
+
+    /// The line is given up unsettled.
+    pub(super) fn into_deliveries(self) -> impl Iterator<Item = Delivery> {
+        self.0.into_iter().flat_map(|settlement| settlement.batch.into_deliveries())
+    }
+}
+
+fn drop_events(link: &Link, settlement: &Settlement, given_up: &GivenUp) {
+    let why = match given_up.why {
+        DeadLetterReason::Refused => DropReason::Refused,
+        DeadLetterReason::Expired => DropReason::Expired,
+    };
+    for event in settlement.batch.events() {
+        tracing::error!(hook = %link.hook.id, id = event.id(), source = event.source(), %why, reason = %given_up.detail, "event dropped");
+    }
+    link.settler.settle(&settlement.batch.positions(), Outcome::Dropped(why));
+}
+
+fn letters(settlement: &Settlement) -> Vec<DeadLetter> {
+    let Some(given_up) = &settlement.given_up else { return Vec::new() };
+    let (first, last) = given_up.tried;
+    let letter = |delivery: Delivery| DeadLetter {
+        position: delivery.position,
+        envelope: delivery.envelope,
+        reason: given_up.why,
+        detail: cut(&given_up.detail).to_owned(),
+        attempts: given_up.attempts,
+        first_attempt: wall_clock(first),
+        last_attempt: wall_clock(last),
+    };
+    settlement.batch.clone().into_deliveries().into_iter().map(letter).collect()
+}
+
+fn cut(detail: &str) -> &str {
+    let end = detail.floor_char_boundary(MAX_DETAIL);
+    &detail[..end]
+}
+
+fn wall_clock(at: Instant) -> SystemTime {
+    SystemTime::now() - now().saturating_duration_since(at)
+}

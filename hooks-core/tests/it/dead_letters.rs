@@ -1,0 +1,199 @@
+//! What is given up is kept before it is settled, and can be delivered once more.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hooks_core::{
+    Bus, DeadLetterReason, Dispatcher, EndpointState, FailureClass, Hook, LetterId, ReplayError, RetryPolicy,
+};
+
+use crate::keeping::Keeping;
+use crate::receiver::{Receiver, batch, events, id, ids};
+
+fn hook(receiver: &Receiver) -> Hook {
+    Hook::new("a", receiver.clone()).unwrap().batch(batch(4, "0s"))
+}
+
+async fn world(room: usize) -> (Keeping, Dispatcher, Receiver) {
+    let bus = Keeping::new(room);
+    (bus.clone(), Dispatcher::new(Arc::new(bus)), Receiver::default())
+}
+
+fn counts(dispatcher: &Dispatcher) -> hooks_core::Counts {
+    let counts = dispatcher.status()[0].counts;
+    assert!(counts.balances(), "{counts}");
+    counts
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_event_is_kept_with_the_reason() {
+    let (bus, dispatcher, receiver) = world(100).await;
+    receiver.refuses(["5"]);
+    dispatcher.add(hook(&receiver)).await.unwrap();
+    bus.publish(&events(0..12)).await.unwrap();
+    bus.has(1).await;
+    receiver.has(11).await;
+    let report = dispatcher.shutdown(None).await;
+    assert_eq!(report.hooks[0].dead_letters, Some(1));
+    let counts = report.hooks[0].counts;
+    assert_eq!((counts.delivered, counts.dead_lettered, counts.dropped()), (11, 1, 0));
+    assert_eq!(counts.dead_lettered_for(DeadLetterReason::Refused), 1);
+    let letter = bus.kept().remove(0);
+    assert_eq!((letter.envelope.id(), letter.reason, letter.attempts), ("5", DeadLetterReason::Refused, 3));
+    assert!(letter.detail.contains("poisoned") && letter.first_attempt <= letter.last_attempt, "{letter:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_out_of_retries_is_kept() {
+    let (bus, dispatcher, receiver) = world(100).await;
+    receiver.fails(FailureClass::Retry, 1_000);
+    let retry = RetryPolicy { max_elapsed: Some("10s".parse().unwrap()), ..Default::default() };
+    dispatcher.add(hook(&receiver).retry(retry)).await.unwrap();
+    bus.publish(&events(0..3)).await.unwrap();
+    bus.has(3).await;
+    assert_eq!(bus.ids(), ids(0..3));
+    assert!(bus.kept().iter().all(|letter| letter.reason == DeadLetterReason::Expired && letter.attempts > 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_store_holds_the_hook_and_loses_nothing() {
+    let (bus, dispatcher, receiver) = world(1).await;
+    receiver.refuses(["0", "2"]);
+    dispatcher.add(hook(&receiver).batch(batch(1, "0s"))).await.unwrap();
+    bus.publish(&events(0..6)).await.unwrap();
+    bus.was_full(3).await;
+    let status = dispatcher.status().remove(0);
+    assert_eq!(status.state, EndpointState::Held);
+    assert!(status.last_error.unwrap().contains("no room for dead letters"));
+    assert_eq!((status.counts.dead_lettered, bus.ids()), (1, ids(0..1)));
+    bus.letters.room.store(2, Ordering::Relaxed);
+    receiver.has(4).await;
+    bus.has(2).await;
+    dispatcher.shutdown(None).await;
+    assert_eq!(
+        (receiver.arrived(), bus.ids()),
+        (["1", "3", "4", "5"].map(str::to_owned).to_vec(), vec!["0".into(), "2".into()])
+    );
+    assert_eq!(counts(&dispatcher).in_hand, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutting_down_with_a_full_store_leaves_the_event_behind() {
+    let (bus, dispatcher, receiver) = world(0).await;
+    receiver.refuses(["0"]);
+    dispatcher.add(hook(&receiver)).await.unwrap();
+    bus.publish(&events(0..3)).await.unwrap();
+    bus.was_full(1).await;
+    let report = dispatcher.shutdown(None).await;
+    assert_eq!((report.hooks[0].counts.delivered, report.hooks[0].counts.in_hand), (1, 2));
+    assert!(bus.ids().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_hook_can_be_changed_and_keeps_what_it_could_not_keep() {
+    let (bus, dispatcher, receiver) = world(0).await;
+    receiver.refuses(["1"]);
+    dispatcher.add(hook(&receiver)).await.unwrap();
+    bus.publish(&events(0..4)).await.unwrap();
+    bus.was_full(1).await;
+    receiver.refuses_nothing();
+    dispatcher.replace(hook(&receiver)).await.unwrap();
+    receiver.has(4).await;
+    assert_eq!(receiver.arrived(), ["0", "2", "1", "3"]);
+    dispatcher.shutdown(None).await;
+    assert_eq!((counts(&dispatcher).delivered, bus.ids().len()), (4, 0));
+}
+
+/// With dead letters `2` and `7`, and everything else delivered.
+async fn with_two_dead() -> (Keeping, Dispatcher, Receiver) {
+    let (bus, dispatcher, receiver) = world(100).await;
+    receiver.refuses(["2", "7"]);
+    dispatcher.add(hook(&receiver)).await.unwrap();
+    bus.publish(&events(0..10)).await.unwrap();
+    bus.has(2).await;
+    receiver.has(8).await;
+    (bus, dispatcher, receiver)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_delivers_and_forgets() {
+    let (bus, dispatcher, receiver) = with_two_dead().await;
+    // Long after, when the worker sleeps.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    receiver.refuses_nothing();
+    let report = dispatcher.replay(&id("a"), |_, letter| letter.envelope.id() == "7").await.unwrap();
+    assert_eq!((report.delivered, report.refused, report.untried, report.error), (1, 0, 0, None));
+    assert_eq!((bus.ids(), receiver.arrived().last().unwrap().as_str()), (ids(2..3), "7"));
+    assert_eq!(counts(&dispatcher).delivered, 8, "replays are no deliveries of the ledger");
+    bus.publish(&events(10..12)).await.unwrap();
+    receiver.has(11).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_again_stays() {
+    let (bus, dispatcher, receiver) = with_two_dead().await;
+    receiver.refuses_nothing();
+    receiver.refuses(["7"]);
+    let report = dispatcher.replay(&id("a"), |_, _| true).await.unwrap();
+    assert_eq!((report.delivered, report.refused, report.untried), (1, 1, 0));
+    assert!(report.error.unwrap().contains("poisoned"));
+    assert_eq!(bus.ids(), ids(7..8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_is_down_ends_the_replay() {
+    let (bus, dispatcher, receiver) = with_two_dead().await;
+    receiver.refuses_nothing();
+    receiver.fails(FailureClass::Retry, 1);
+    let report = dispatcher.replay(&id("a"), |_, _| true).await.unwrap();
+    assert_eq!((report.delivered, report.refused, report.untried), (0, 0, 2));
+    assert_eq!((bus.ids().len(), dispatcher.status()[0].state), (2, EndpointState::BackingOff));
+}
+
+#[tokio::test(start_paused = true)]
+async fn live_events_go_on_during_a_replay() {
+    let (bus, dispatcher, receiver) = with_two_dead().await;
+    receiver.refuses_nothing();
+    receiver.hang();
+    bus.publish(&events(10..30)).await.unwrap();
+    receiver.was_tried(receiver.attempts().len() + 1).await;
+    let replay = async { dispatcher.replay(&id("a"), |_, _| true).await.unwrap() };
+    let go_on = async { receiver.go_on() };
+    let (report, ()) = tokio::join!(replay, go_on);
+    receiver.has(30).await;
+    assert_eq!((report.delivered, bus.ids().len()), (2, 0));
+    let live: Vec<String> = receiver.arrived().into_iter().filter(|id| id != "2" && id != "7").collect();
+    assert!(live.is_sorted_by_key(|id| id.parse::<usize>().unwrap()), "{live:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn replays_of_a_hook_with_lanes() {
+    let (bus, dispatcher, receiver) = with_two_dead().await;
+    receiver.refuses_nothing();
+    dispatcher.replace(hook(&receiver).lanes(3.try_into().unwrap())).await.unwrap();
+    let report = dispatcher.replay(&id("a"), |_, _| true).await.unwrap();
+    assert_eq!((report.delivered, bus.ids().len()), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_cannot_be() {
+    let (bus, dispatcher, receiver) = with_two_dead().await;
+    assert!(matches!(dispatcher.replay(&id("b"), |_, _| true).await, Err(ReplayError::UnknownHook(_))));
+    dispatcher.set_enabled(&id("a"), false).await.unwrap();
+    assert!(matches!(dispatcher.replay(&id("a"), |_, _| true).await, Err(ReplayError::Disabled(_))));
+    dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    receiver.hang();
+    let hook_id = id("a");
+    let replay = dispatcher.replay(&hook_id, |id, _| id == LetterId(2));
+    let change = async {
+        receiver.was_tried(receiver.attempts().len() + 1).await;
+        dispatcher.replace(hook(&receiver)).await.unwrap();
+    };
+    let (replay, ()) = tokio::join!(replay, change);
+    assert!(matches!(replay, Err(ReplayError::Interrupted(_))), "{replay:?}");
+    assert_eq!(bus.ids().len(), 2);
+    let plain = Dispatcher::new(Arc::new(hooks_bus::MemoryBus::default()));
+    plain.add(hook(&receiver)).await.unwrap();
+    assert!(matches!(plain.replay(&id("a"), |_, _| true).await, Err(ReplayError::Unsupported(_))));
+}

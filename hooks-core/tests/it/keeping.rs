@@ -1,0 +1,144 @@
+//! A memory bus that keeps dead letters in memory, up to a bound.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hooks_bus::MemoryBus;
+use hooks_core::{
+    Bus, BusError, DeadLetter, DeadLetters, Envelope, HookId, Lag, LetterId, Reader, Settler, Subscription, async_trait,
+};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+#[derive(Clone)]
+pub(crate) struct Keeping {
+    pub(crate) bus: MemoryBus,
+    pub(crate) letters: Arc<Letters>,
+    notes: Arc<Mutex<BTreeMap<HookId, String>>>,
+}
+
+/// The letters of all hooks; the tests have one hook that has any.
+pub(crate) struct Letters {
+    kept: Mutex<BTreeMap<LetterId, DeadLetter>>,
+    pub(crate) room: AtomicUsize,
+    /// How often there was no room.
+    refusals: AtomicUsize,
+    changed: Notify,
+}
+
+impl Keeping {
+    pub(crate) fn new(room: usize) -> Self {
+        let letters = Letters {
+            kept: Mutex::default(),
+            room: room.into(),
+            refusals: AtomicUsize::default(),
+            changed: Notify::new(),
+        };
+        Self { bus: MemoryBus::default(), letters: Arc::new(letters), notes: Arc::default() }
+    }
+
+    /// Ids of the events that are kept, oldest first.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.letters.kept.lock().values().map(|letter| letter.envelope.id().to_owned()).collect()
+    }
+
+    pub(crate) fn kept(&self) -> Vec<DeadLetter> {
+        self.letters.kept.lock().values().cloned().collect()
+    }
+
+    pub(crate) async fn has(&self, letters: usize) {
+        self.until(|store| store.kept.lock().len() >= letters).await;
+    }
+
+    /// Waits until the store said this often that it is full.
+    pub(crate) async fn was_full(&self, times: usize) {
+        self.until(|store| store.refusals.load(Ordering::Relaxed) >= times).await;
+    }
+
+    async fn until(&self, reached: impl Fn(&Letters) -> bool) {
+        loop {
+            let changed = self.letters.changed.notified();
+            if reached(&self.letters) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+#[async_trait]
+impl DeadLetters for Letters {
+    async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
+        tokio::task::yield_now().await;
+        let mut kept = self.kept.lock();
+        let full = kept.len() + letters.len() > self.room.load(Ordering::Relaxed);
+        if full {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+        } else {
+            kept.extend(letters.into_iter().map(|letter| (LetterId(letter.position.0), letter)));
+        }
+        drop(kept);
+        self.changed.notify_waiters();
+        if full { Err(BusError::Full("no room for dead letters".into())) } else { Ok(()) }
+    }
+
+    async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError> {
+        let kept = self.kept.lock();
+        let later = kept.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
+        Ok(later.take(max).map(|(id, letter)| (*id, letter.clone())).collect())
+    }
+
+    async fn remove(&self, ids: &[LetterId]) -> Result<usize, BusError> {
+        let mut kept = self.kept.lock();
+        Ok(ids.iter().filter(|id| kept.remove(id).is_some()).count())
+    }
+
+    fn count(&self) -> u64 {
+        self.kept.lock().len() as u64
+    }
+}
+
+#[async_trait]
+impl Bus for Keeping {
+    fn log_id(&self) -> uuid::Uuid {
+        self.bus.log_id()
+    }
+
+    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
+        self.bus.publish(events).await
+    }
+
+    async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
+        self.bus.subscribe(subscription).await
+    }
+
+    async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
+        self.bus.unsubscribe(hook).await
+    }
+
+    async fn close(&self) {
+        self.bus.close().await;
+    }
+
+    fn lag(&self, hook: &HookId) -> Option<Lag> {
+        self.bus.lag(hook)
+    }
+
+    async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
+        let mut notes = self.notes.lock();
+        match text {
+            Some(text) => notes.insert(hook.clone(), text),
+            None => notes.remove(hook),
+        };
+        Ok(())
+    }
+
+    fn noted(&self, hook: &HookId) -> Option<String> {
+        self.notes.lock().get(hook).cloned()
+    }
+
+    fn dead_letters(&self, _: &HookId) -> Option<Arc<dyn DeadLetters>> {
+        Some(self.letters.clone())
+    }
+}

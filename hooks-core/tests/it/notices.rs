@@ -1,0 +1,50 @@
+//! Events about endpoints: who gets them, who does not.
+
+use hooks_core::{FailureClass, Filter, Hook};
+
+use crate::receiver::{Receiver, World, batch, events};
+
+const TYPES: [&str; 3] = ["hooks.endpoint.backing_off", "hooks.endpoint.healthy", "hooks.endpoint.disabled"];
+
+fn hook(id: &str, receiver: &Receiver, filter: Filter) -> Hook {
+    Hook::new(id, receiver.clone()).unwrap().batch(batch(4, "0s")).filter(filter)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_names_them_hears_of_other_endpoints() {
+    let (world, failing, alerts) = (World::new(), Receiver::default(), Receiver::default());
+    world.add(hook("alerts", &alerts, Filter::types(TYPES))).await;
+    world.add(hook("orders", &failing, Filter::all())).await;
+    failing.fails(FailureClass::Retry, 3);
+    world.publish(&events(0..1)).await;
+    failing.has(1).await;
+    alerts.has(2).await;
+    let status = world.status("orders");
+    assert_eq!((status.counts.taken, status.counts.delivered), (1, 1), "they are not for everybody");
+    let told = alerts.events();
+    let said: Vec<_> = told
+        .iter()
+        .map(|event| {
+            (
+                event.event_type(),
+                event.subject(),
+                serde_json::from_str::<serde_json::Value>(event.data().unwrap()).unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!((said[0].0, said[0].1), (TYPES[0], Some("orders")));
+    assert_eq!((&said[0].2["previous"], &said[0].2["error"]), (&"healthy".into(), &"scripted".into()));
+    assert_eq!((said[1].0, &said[1].2["state"]), (TYPES[1], &"healthy".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_hears_of_endpoints_causes_no_such_event() {
+    let (world, one, two) = (World::new(), Receiver::default(), Receiver::default());
+    world.add(hook("one", &one, Filter::types([TYPES[0], "test.*"]))).await;
+    world.add(hook("two", &two, Filter::types([TYPES[0]]))).await;
+    one.fails(FailureClass::Retry, 3);
+    world.publish(&events(0..1)).await;
+    one.has(1).await;
+    let hooks = world.finish().await;
+    assert_eq!((hooks[0].counts.taken, hooks[1].counts.taken), (1, 0));
+}

@@ -1,0 +1,55 @@
+//! A hook is delivered to no faster than its limit.
+
+use std::time::Duration;
+
+use hooks_core::{Hook, RateLimit};
+use tokio::time::Instant;
+
+use crate::receiver::{Receiver, World, batch, events};
+
+fn limit(requests: Option<&str>, events: Option<&str>, burst: u32) -> RateLimit {
+    let rate = |text: &str| text.parse().unwrap();
+    RateLimit { requests: requests.map(rate), events: events.map(rate), burst: burst.try_into().ok() }
+}
+
+async fn time_for(events_in_all: usize, limit: RateLimit, lanes: usize) -> Duration {
+    let (world, receiver) = (World::new(), Receiver::default());
+    let hook = Hook::new("a", receiver.clone()).unwrap().batch(batch(1, "0s")).rate_limit(limit);
+    world.add(hook.lanes(lanes.try_into().unwrap())).await;
+    let begin = Instant::now();
+    world.publish(&events(0..events_in_all)).await;
+    receiver.has(events_in_all).await;
+    begin.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests() {
+    let took = time_for(31, limit(Some("10/s"), None, 1), 1).await;
+    assert!((3_000..3_100).contains(&took.as_millis()), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_all_lanes_together() {
+    let took = time_for(40, limit(None, Some("600/m"), 10), 4).await;
+    assert!((3_000..3_100).contains(&took.as_millis()), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_the_hook_gives_no_second_burst() {
+    let (world, receiver) = (World::new(), Receiver::default());
+    let hook =
+        || Hook::new("a", receiver.clone()).unwrap().batch(batch(1, "0s")).rate_limit(limit(Some("1/s"), None, 5));
+    world.add(hook()).await;
+    let begin = Instant::now();
+    world.publish(&events(0..10)).await;
+    receiver.has(5).await;
+    world.dispatcher.replace(hook()).await.unwrap();
+    receiver.has(10).await;
+    assert!(begin.elapsed() >= Duration::from_millis(4_900), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_limit_that_limits_nothing_is_refused() {
+    let hook = Hook::new("a", Receiver::default()).unwrap().rate_limit(RateLimit::default());
+    assert_eq!(hook.problems()[0].0, "rate_limit");
+}
