@@ -1,6 +1,7 @@
 //! Checks and chores of the workspace: `cargo xtask COMMAND`.
 
 mod check;
+mod crash;
 mod integration;
 mod new_sink;
 mod tidy;
@@ -18,6 +19,9 @@ Usage: cargo xtask COMMAND
   tidy                     the rules of the workspace that no compiler knows
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them
+  crash [--rounds N] [--seed S]
+                           kills a program that publishes to a durable bus and delivers, N times (200), and checks
+                           that nothing accepted is lost, that order holds, and that little comes twice
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
         ["ci"] => check::run(check::Missing::Fail),
         ["tidy"] => tidy::run(),
         ["integration", ref names @ ..] => integration::run(names),
+        ["crash", ref arguments @ ..] => crash::run(arguments),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),
         ["help" | "--help" | "-h"] => {

@@ -227,7 +227,8 @@ fn verifying_finds_what_is_damaged_and_where() {
     let verified = DurableBus::verify(folder.path()).unwrap();
     assert_eq!((verified.events, verified.lost), (EVENTS as u64 - 1, 1));
     let (name, position) = (second.file_name().unwrap().to_str().unwrap(), record.0);
-    let expected = format!("`{name}`: positions {position} to {position} are damaged or missing, from byte {} on", record.1.start);
+    let expected =
+        format!("`{name}`: positions {position} to {position} are damaged or missing, from byte {} on", record.1.start);
     assert_eq!(verified.damage, [expected]);
 }
 
