@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod crash;
 mod integration;
 mod new_sink;
 mod soak;
@@ -23,6 +24,9 @@ Usage: cargo xtask COMMAND
   bench [OPTIONS] [NAMES]  what delivering costs, beside the machine's limits and beside others; `bench --help` says more
   soak [EVENTS]            millions of events through a daemon whose hooks hang and fail: nothing is lost, memory
                            stays bounded (5 million where not said; takes about 4 GB of disk)
+  crash [--rounds N] [--seed S]
+                           kills a program that publishes to a durable bus and delivers, N times (200), and checks
+                           that nothing accepted is lost, that order holds, and that little comes twice
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         ["bench", ref rest @ ..] => bench::run(rest),
         ["soak"] => soak::run("5000000"),
         ["soak", events] => soak::run(events),
+        ["crash", ref arguments @ ..] => crash::run(arguments),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),
         ["help" | "--help" | "-h"] => {
