@@ -91,6 +91,7 @@ fn run(cli: &Cli) -> Exit {
         Command::Disable(args) => commands::operate::set_enabled(args, false),
         Command::Forget(args) => commands::operate::forget(args),
         Command::DeadLetters { command } => commands::dead_letters::run(command),
+        Command::Log { command } => commands::log::run(command),
     }
 }
 
