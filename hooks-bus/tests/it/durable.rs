@@ -6,6 +6,7 @@ mod full;
 mod hooks;
 mod letters;
 mod lock;
+mod room;
 
 use std::path::Path;
 
