@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::sim::{Ignored, SimDisk, Sync};
 use super::{block_on, workload};
+use crate::durable::disk::Disk as _;
+use crate::durable::format::segment_name;
 
 /// A small generator of bits, so that a failure can be repeated.
 #[derive(Debug, Clone)]
@@ -38,6 +40,7 @@ fn undisturbed() -> (usize, usize, BTreeSet<Sync>) {
     let disk = SimDisk::default();
     let promised = block_on(workload::run(&disk));
     block_on(workload::check(&disk.after_kill(), &promised)).unwrap();
+    assert!(disk.open(&segment_name(0)).is_err(), "segments are given up on the way");
     (disk.operations(), disk.syncs(), disk.seen())
 }
 
