@@ -25,7 +25,7 @@ use super::{DurableBus, Handle};
 use sim::SimDisk;
 
 /// Positions are kept when a test says so.
-const TUNING: Tuning = Tuning { gather: Duration::from_secs(3600), clock: clock };
+const TUNING: Tuning = Tuning { gather: Duration::from_secs(3600), clock };
 
 /// Stands still until a test sets it.
 static CLOCK: AtomicU64 = AtomicU64::new(1_000_000);
