@@ -1,5 +1,6 @@
 //! The durable bus on a real folder.
 
+mod backlog;
 mod damage;
 mod fixture;
 mod full;
