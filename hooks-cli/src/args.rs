@@ -36,8 +36,13 @@ pub(crate) struct Cli {
 impl Cli {
     /// What is logged.
     pub(crate) fn log(&self) -> &str {
-        let usual = if matches!(self.command, Command::Serve(_)) { "info" } else { "warn" };
+        let usual = if self.is_daemon() { "info" } else { "warn" };
         self.log.as_deref().unwrap_or(usual)
+    }
+
+    /// Whether it runs for as long as it can, with nobody at the terminal.
+    pub(crate) fn is_daemon(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
     }
 }
 

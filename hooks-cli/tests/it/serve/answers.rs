@@ -107,7 +107,7 @@ fn a_connection_takes_one_request_after_the_other_also_after_a_refusal() {
 #[test]
 fn only_whoever_has_the_token_publishes_and_it_can_change() {
     let place = crate::command::Place::new(&format!(
-        "ingest = {{ listen = '127.0.0.1:0', token_file = 'token' }}\n{}",
+        "bus.kind = 'memory'\ningest = {{ listen = '127.0.0.1:0', token_file = 'token' }}\n{}",
         file_hook("a")
     ));
     let token = place.path("token");
