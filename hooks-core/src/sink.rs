@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -383,6 +384,12 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
 
     /// What is legal, but may not be what was meant: shown when a config file is loaded.
     fn warnings(&self) -> Vec<ConfigProblem> {
+        Vec::new()
+    }
+
+    /// Files that [`build`](Self::build) reads. Whoever reloads a config file replaces hooks of which one
+    /// has changed, although their settings have not.
+    fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 }

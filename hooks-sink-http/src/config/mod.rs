@@ -191,6 +191,15 @@ impl SinkConfig for HttpConfig {
         }
         warnings
     }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let Self { bearer_file, secret_file, basic, hmac, tls, .. } = self;
+        let mut files = vec![bearer_file, secret_file];
+        files.extend(basic.iter().map(|basic| &basic.password_file));
+        files.extend(hmac.iter().map(|hmac| &hmac.secret_file));
+        files.extend(tls.iter().flat_map(|tls| [&tls.ca_file, &tls.cert_file, &tls.key_file]));
+        files.into_iter().flatten().cloned().collect()
+    }
 }
 
 fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Secret)>, D::Error> {
