@@ -393,3 +393,32 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
         Vec::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_in_the_order_of_their_first_mention() {
+        let notes = Notes::default();
+        notes.add("request", "POST");
+        notes.clone().set("connect", "begun");
+        notes.add("header", "a");
+        notes.add("header", "b");
+        notes.set("connect", "done");
+        let list = [("request", "POST"), ("connect", "done"), ("header", "a"), ("header", "b")];
+        assert_eq!(notes.list(), list.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    }
+
+    #[test]
+    fn what_nobody_holds_is_swept_before_the_map_grows() {
+        let shared = Shared::default();
+        let get = |key: &str| shared.get::<String, ()>(key, || Ok(key.to_owned())).unwrap();
+        let held = get("held");
+        for number in 0..10_000 {
+            get(&number.to_string());
+        }
+        assert!(shared.0.lock().len() < 100, "{shared:?}");
+        assert!(Arc::ptr_eq(&held, &get("held")), "what is held stays");
+    }
+}
