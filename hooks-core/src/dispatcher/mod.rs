@@ -118,6 +118,9 @@ impl Dispatcher {
         let enabled = hook.enabled && note.get().is_none();
         reader.set_enabled(enabled);
         let endpoint = SharedEndpoint::new(&hook, enabled);
+        if let Some(note) = note.get() {
+            endpoint.state.lock().disable(note.reason);
+        }
         self.start(Start { hook, enabled, endpoint, ledger, settler, note }, Parked::new(reader));
         Ok(())
     }
