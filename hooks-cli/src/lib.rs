@@ -85,9 +85,9 @@ fn command(cli: &Cli, console: &Console) -> Exit {
         Command::Test(args) => commands::test::run(args),
         Command::Sinks(args) => commands::sinks::run(args),
         #[cfg(feature = "http")]
-        Command::Listen(args) => commands::listen::run(args, &console),
+        Command::Listen(args) => commands::listen::run(args, console),
         #[cfg(feature = "http")]
-        Command::Publish(args) => commands::publish::run(args, &console),
+        Command::Publish(args) => commands::publish::run(args, console),
         #[cfg(all(feature = "http", feature = "file"))]
         Command::Demo(args) => commands::demo::run(args, cli.log.is_some()),
         Command::Completions(args) => commands::docs::completions(args),

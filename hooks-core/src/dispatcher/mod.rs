@@ -295,8 +295,8 @@ impl Dispatcher {
         self.introduce(&hook);
         let work = if enabled {
             let link = self.link(hook.clone(), endpoint.clone(), settler.clone(), replays.clone());
-            let subscription = subscription(&hook, &ledger);
-            let worker = Worker { bus: self.bus.clone(), subscription, link, orders: orders.clone() };
+            let (bus, subscription) = (self.bus.clone(), subscription(&hook, &ledger));
+            let worker = Worker { bus, subscription, link, orders: orders.clone() };
             // Boxed, because a future that is awaited is kept twice, and idle hooks are many.
             let run = Box::pin(Box::new(worker).run(parked));
             let end = End {
