@@ -1,5 +1,13 @@
 //! The command line.
 
+#[cfg(all(feature = "http", feature = "file"))]
+pub(crate) mod demo;
+pub(crate) mod docs;
+#[cfg(feature = "http")]
+pub(crate) mod listen;
+#[cfg(feature = "http")]
+pub(crate) mod publish;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -23,9 +31,9 @@ Logs and progress go to stderr, data to stdout."
 )]
 pub(crate) struct Cli {
     /// What is logged on stderr: error, warn, info, debug, trace, or directives like `hooks_core=debug`;
-    /// without it, info for `serve` and warn for the others
+    /// without it, info for `serve`, off for `demo`, and warn for the others
     #[arg(long, global = true, value_name = "LEVEL")]
-    log: Option<String>,
+    pub(crate) log: Option<String>,
     /// How it is logged
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -36,8 +44,19 @@ pub(crate) struct Cli {
 impl Cli {
     /// What is logged.
     pub(crate) fn log(&self) -> &str {
-        let usual = if matches!(self.command, Command::Serve(_)) { "info" } else { "warn" };
+        let usual = match self.command {
+            Command::Serve(_) => "info",
+            // It fails on purpose, and shows that itself.
+            #[cfg(all(feature = "http", feature = "file"))]
+            Command::Demo(_) => "off",
+            _ => "warn",
+        };
         self.log.as_deref().unwrap_or(usual)
+    }
+
+    /// Whether it runs for as long as it can, with nobody at the terminal.
+    pub(crate) fn is_daemon(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
     }
 }
 
@@ -103,6 +122,24 @@ The event has the type `hooks.test`. Exit code 1 if it is refused or can't be de
   hooks sinks
   hooks sinks http")]
     Sinks(SinksArgs),
+    /// Receive webhooks and print them; fail, refuse or misbehave on purpose
+    #[cfg(feature = "http")]
+    #[command(long_about = listen::ABOUT, after_help = listen::EXAMPLES)]
+    Listen(listen::ListenArgs),
+    /// Send the events on stdin, one JSON object a line, to a running `hooks serve`
+    #[cfg(feature = "http")]
+    #[command(long_about = publish::ABOUT, after_help = publish::EXAMPLES)]
+    Publish(publish::PublishArgs),
+    /// Watch events flow to receivers that fail, and see each promise checked
+    #[cfg(all(feature = "http", feature = "file"))]
+    #[command(long_about = demo::ABOUT, after_help = demo::EXAMPLES)]
+    Demo(demo::DemoArgs),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = docs::COMPLETIONS)]
+    Completions(docs::CompletionsArgs),
+    /// Print the manual page, or write those of all commands into a folder
+    #[command(after_help = docs::MAN)]
+    Man(docs::ManArgs),
     /// Show each hook's state, how far it is behind, and its last error
     #[command(after_help = "Examples:
   hooks status -c hooks.toml
@@ -111,11 +148,27 @@ The event has the type `hooks.test`. Exit code 1 if it is refused or can't be de
 Asks the daemon that runs, or looks into the folder of the bus while none does.")]
     Status(StatusArgs),
     /// Deliver to a hook again that was disabled, by its receiver (410) or by `hooks disable`
+    #[command(after_help = "Examples:
+  hooks enable -c hooks.toml billing")]
     Enable(HookArgs),
     /// Deliver nothing to a hook until it is enabled, also after a restart; its events are kept
+    #[command(after_help = "Examples:
+  hooks disable -c hooks.toml billing")]
     Disable(HookArgs),
     /// Give up everything that is kept for a hook which is no longer in the config file
+    #[command(after_help = "Examples:
+  hooks forget -c hooks.toml billing")]
     Forget(HookArgs),
+    /// Describe, verify or repair the log of the bus
+    #[command(after_help = "Examples:
+  hooks log info -c hooks.toml
+  hooks log verify -c hooks.toml
+
+Exit code 1 if anything is damaged.")]
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
+    },
     /// List, show, replay or drop the events that hooks gave up
     #[command(
         name = "dead-letters",
@@ -129,6 +182,23 @@ Asks the daemon that runs, or looks into the folder of the bus while none does."
         #[command(subcommand)]
         command: DeadLetterCommand,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Its files, how far each hook is, and what is damaged as far as can be seen without reading all of it
+    Info(StatusArgs),
+    /// Read every event and say what is damaged; changes nothing, and takes a folder that no daemon has
+    Verify(StatusArgs),
+    /// Make a folder usable again whose newest events are gone, by accepting that they are lost
+    Repair(RepairArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,9 +2,11 @@
 
 mod bench;
 mod check;
+mod crash;
 mod instructions;
 mod integration;
 mod new_sink;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -18,9 +20,14 @@ Usage: cargo xtask COMMAND
   test                     everything that can be tested on this machine; what is not installed is skipped
   ci                       the same, and whatever is not installed is an error
   tidy                     the rules of the workspace that no compiler knows
-  bench [OPTIONS] [NAMES]  what delivering costs, beside the machine's limits and beside others; `bench --help` says more
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them
+  bench [OPTIONS] [NAMES]  what delivering costs, beside the machine's limits and beside others; `bench --help` says more
+  soak [EVENTS]            millions of events through a daemon whose hooks hang and fail: nothing is lost, memory
+                           stays bounded (5 million where not said; takes about 4 GB of disk)
+  crash [--rounds N] [--seed S]
+                           kills a program that publishes to a durable bus and delivers, N times (200), and checks
+                           that nothing accepted is lost, that order holds, and that little comes twice
   instructions [--update]  instructions of the functions that every event goes through, against their baseline
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
@@ -35,8 +42,11 @@ fn main() -> ExitCode {
         ["test"] => check::run(check::Missing::Skip),
         ["ci"] => check::run(check::Missing::Fail),
         ["tidy"] => tidy::run(),
-        ["bench", ref rest @ ..] => bench::run(rest),
         ["integration", ref names @ ..] => integration::run(names),
+        ["bench", ref rest @ ..] => bench::run(rest),
+        ["soak"] => soak::run("5000000"),
+        ["soak", events] => soak::run(events),
+        ["crash", ref arguments @ ..] => crash::run(arguments),
         ["instructions", ref rest @ ..] => instructions::run(rest),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),

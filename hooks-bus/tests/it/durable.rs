@@ -1,5 +1,14 @@
 //! The durable bus on a real folder.
 
+mod backlog;
+mod damage;
+mod fixture;
+mod full;
+mod hooks;
+mod letters;
+mod lock;
+mod room;
+
 use std::path::Path;
 
 use hooks_bus::{DurableBus, DurableConfig};

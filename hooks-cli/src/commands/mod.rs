@@ -2,8 +2,16 @@
 
 pub(crate) mod check;
 pub(crate) mod dead_letters;
+#[cfg(all(feature = "http", feature = "file"))]
+pub(crate) mod demo;
+pub(crate) mod docs;
+#[cfg(feature = "http")]
+pub(crate) mod listen;
+pub(crate) mod log;
 pub(crate) mod operate;
 pub(crate) mod pipe;
+#[cfg(feature = "http")]
+pub(crate) mod publish;
 pub(crate) mod serve;
 pub(crate) mod sinks;
 pub(crate) mod test;
@@ -14,8 +22,13 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Prints data on stdout. A reader that has gone, `| head` say, is no error.
 pub(crate) fn print(text: &str) {
+    print_bytes(text.as_bytes());
+}
+
+/// As [`print`], for what may be no UTF-8.
+pub(crate) fn print_bytes(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
 }
 
 /// A runtime of one thread: handing events from one to another costs more than what a second could take

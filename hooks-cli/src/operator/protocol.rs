@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 /// What is asked.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "ask", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
     Status,
+    Log,
     Enable {
         hook: HookId,
     },
@@ -36,11 +37,15 @@ pub(crate) enum Request {
 
 /// What is answered.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Response {
     Status {
         hooks: Vec<HookReport>,
         running: bool,
+    },
+    /// What the bus says of itself.
+    Log {
+        details: serde_json::Value,
     },
     Done {
         changed: bool,

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use hooks_core::{BatchLimits, BoxError, Bytes, ConfigProblem, Secret, SinkConfig, SinkContext, Span};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use url::Host;
 
 pub use parts::{Basic, Compression, Connections, Hmac, HttpVersion, Mode, Tls, TlsVersion};
 pub(crate) use secrets::Loaded;
@@ -30,8 +31,10 @@ pub struct HttpConfig {
     pub url: Endpoint,
     /// Headers sent with every request, for example `x-environment = "prod"`. Their values are
     /// never printed. Those that the sink sets itself (`content-type`, `webhook-id`, …) are refused.
-    #[serde(default)]
-    pub headers: BTreeMap<String, Secret>,
+    // A list, because a map with one entry takes half a KiB, and idle hooks are many.
+    #[serde(default, deserialize_with = "headers")]
+    #[schemars(with = "BTreeMap<String, Secret>")]
+    pub headers: Vec<(String, Secret)>,
     /// Basic authentication: `basic = { user = "me", password = "…" }`.
     pub basic: Option<Box<Basic>>,
     /// Sends `authorization: Bearer …`.
@@ -97,7 +100,7 @@ impl HttpConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: Endpoint::new(url),
-            headers: BTreeMap::new(),
+            headers: Vec::new(),
             basic: None,
             bearer: None,
             bearer_file: None,
@@ -122,14 +125,31 @@ impl HttpConfig {
     /// Signs requests with this secret, and with those that were given before.
     #[must_use]
     pub fn secret(mut self, secret: impl Into<String>) -> Self {
-        self.secret.get_or_insert_default().0.push(Secret::new(secret));
+        let secrets = &mut self.secret.get_or_insert_default().0;
+        secrets.reserve_exact(1);
+        secrets.push(Secret::new(secret));
         self
+    }
+
+    /// Whether credentials go to another machine without TLS.
+    fn shows_credentials(&self) -> bool {
+        let Ok(parts) = self.url.parts() else { return false };
+        let stays_here = match parts.url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => true,
+        };
+        let in_header = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let has_some = self.basic.is_some() || self.bearer.is_some() || self.bearer_file.is_some();
+        parts.url.scheme() == "http" && !stays_here && (in_header || has_some || parts.authorization.is_some())
     }
 
     /// Sends this header.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.insert(name.into(), Secret::new(value));
+        self.headers.reserve_exact(1);
+        self.headers.push((name.into(), Secret::new(value)));
         self
     }
 }
@@ -184,8 +204,24 @@ impl SinkConfig for HttpConfig {
             let message = "anybody on the way can read and answer what is sent: name the authority in `tls.ca_file`";
             warn("tls.dangerously_accept_any_certificate", message);
         }
+        if self.shows_credentials() {
+            warn("url", "credentials travel in the clear, for everybody on the way to read: use https://");
+        }
         warnings
     }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let Self { bearer_file, secret_file, basic, hmac, tls, .. } = self;
+        let mut files = vec![bearer_file, secret_file];
+        files.extend(basic.iter().map(|basic| &basic.password_file));
+        files.extend(hmac.iter().map(|hmac| &hmac.secret_file));
+        files.extend(tls.iter().flat_map(|tls| [&tls.ca_file, &tls.cert_file, &tls.key_file]));
+        files.into_iter().flatten().cloned().collect()
+    }
+}
+
+fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Secret)>, D::Error> {
+    BTreeMap::deserialize(deserializer).map(|headers| headers.into_iter().collect())
 }
 
 fn yes() -> bool {

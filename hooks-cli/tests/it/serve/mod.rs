@@ -1,11 +1,13 @@
 //! `hooks serve` from outside.
 
 mod answers;
+mod durable;
 mod hostile;
 mod lifecycle;
 mod load;
 mod logs;
 mod reload;
+mod soak;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -30,6 +32,13 @@ impl Daemon {
         let place = Place::new(&listening(config));
         let mut command = place.hooks(&["serve", "-c", "hooks.toml"]);
         command.args(arguments);
+        Self::of(place, Running::of(command))
+    }
+
+    pub(crate) fn in_environment(config: &str, variables: &[(&str, &str)]) -> Self {
+        let place = Place::new(&listening(config));
+        let mut command = place.hooks(&["serve", "-c", "hooks.toml"]);
+        command.envs(variables.iter().copied());
         Self::of(place, Running::of(command))
     }
 
@@ -76,16 +85,40 @@ impl Daemon {
         value.map(|value| value.parse().unwrap())
     }
 
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(self) -> Place {
+        self.running.signal("KILL");
+        self.running.wait();
+        self.place
+    }
+
+    /// Starts it again.
+    pub(crate) fn again(place: Place) -> Self {
+        let command = place.hooks(&["serve", "-c", "hooks.toml"]);
+        Self::of(place, Running::of(command))
+    }
+
     pub(crate) fn stop(self) -> Ended {
         self.running.signal("TERM");
         self.running.wait()
     }
 }
 
-/// The config with a place to listen, unless it has one.
+/// The config with a bus in memory and a place to listen, unless it has them.
 fn listening(config: &str) -> String {
-    if config.contains("listen =") { config.to_owned() } else { format!("ingest.listen = '127.0.0.1:0'\n{config}") }
+    let bus = if config.contains("bus") { "" } else { "bus.kind = 'memory'\n" };
+    let listen = if config.contains("listen =") { "" } else { "ingest.listen = '127.0.0.1:0'\n" };
+    format!("{bus}{listen}{config}")
 }
+
+/// One event or many, as JSON.
+pub(crate) const JSON: &str = "application/json";
+
+/// An event a line.
+pub(crate) const LINES: &str = "application/x-ndjson";
+
+/// A line for a config: events stay in the process.
+pub(crate) const MEMORY: &str = "bus.kind = 'memory'\n";
 
 /// A hook that writes a file.
 pub(crate) fn file_hook(id: &str) -> String {
