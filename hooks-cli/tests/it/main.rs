@@ -10,6 +10,7 @@ mod examples;
 mod job;
 mod listen;
 mod malformed;
+mod options;
 mod publish;
 mod readme;
 mod receiver;

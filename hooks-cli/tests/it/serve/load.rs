@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Daemon, file_hook, http_hook};
+use super::{Daemon, MEMORY, file_hook, http_hook};
 use crate::command::event;
 use crate::receiver::Receiver;
 
@@ -53,6 +53,7 @@ fn the_ledger_balances_whatever_happens_meanwhile() {
     let half =
         Receiver::start(move |_| if answers.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { 500 } else { 200 });
     let lasting = [
+        MEMORY.to_owned(),
         file_hook("all"),
         http_hook("hanging", &hanging.url("/")) + "queue.max_events = 1000\n",
         http_hook("half", &half.url("/")) + "queue.max_events = 100_000\n",

@@ -1,6 +1,7 @@
 //! `hooks serve` from outside.
 
 mod answers;
+mod durable;
 mod hostile;
 mod lifecycle;
 mod load;
@@ -76,6 +77,19 @@ impl Daemon {
         value.map(|value| value.parse().unwrap())
     }
 
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(self) -> Place {
+        self.running.signal("KILL");
+        self.running.wait();
+        self.place
+    }
+
+    /// Starts it again.
+    pub(crate) fn again(place: Place) -> Self {
+        let command = place.hooks(&["serve", "-c", "hooks.toml"]);
+        Self::of(place, Running::of(command))
+    }
+
     pub(crate) fn stop(self) -> Ended {
         self.running.signal("TERM");
         self.running.wait()
@@ -86,6 +100,15 @@ impl Daemon {
 fn listening(config: &str) -> String {
     if config.contains("listen =") { config.to_owned() } else { format!("ingest.listen = '127.0.0.1:0'\n{config}") }
 }
+
+/// One event or many, as JSON.
+pub(crate) const JSON: &str = "application/json";
+
+/// An event a line.
+pub(crate) const LINES: &str = "application/x-ndjson";
+
+/// A line for a config: events stay in the process.
+pub(crate) const MEMORY: &str = "bus.kind = 'memory'\n";
 
 /// A hook that writes a file.
 pub(crate) fn file_hook(id: &str) -> String {
