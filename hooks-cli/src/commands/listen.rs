@@ -15,6 +15,7 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::listen::{
     Answer, Arrival, Broken, Head, Limits, Mischief, Receiver, Request, Rules, Server, Show, Signature, Tally, events,
+    has_color,
 };
 use crate::signals::Stops;
 
@@ -89,7 +90,7 @@ impl Listener {
             rules,
             limits,
             trust: Trust { standard, plain: args.hmac.clone() },
-            show: Show { is_json: args.json, has_data: args.data },
+            show: Show { is_json: args.json, has_data: args.data, has_color: has_color() },
             of_connections: args.misbehave.filter(|mischief| mischief.is_of_connections()),
             seed,
             state: Mutex::new(State { tally: Tally::default(), rng: Rng::with_seed(seed) }),
