@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hooks_core::{Envelope, EnvelopeError, SliceBuilder};
+use memchr::memchr;
 
 /// Takes chunks as they are read, however they are cut, and gives events and what is wrong with lines.
 ///
@@ -56,6 +57,7 @@ impl Intake {
     /// Takes the next bytes.
     pub fn push(&mut self, chunk: &[u8]) {
         let taker = &mut self.taker;
+        taker.slice.reserve(self.lines.begun.len() + chunk.len());
         self.lines.push(chunk, &mut |number, line| taker.line(number, line));
     }
 
@@ -145,7 +147,7 @@ impl Lines {
 
     fn push(&mut self, chunk: &[u8], visit: Visit<'_>) {
         let mut rest = chunk;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr(b'\n', rest) {
             if self.length == 0 {
                 self.ended += 1;
                 visit(self.ended, Line::Whole(without_return(&rest[..end])));

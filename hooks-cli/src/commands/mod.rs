@@ -28,9 +28,10 @@ pub(crate) fn print_bytes(bytes: &[u8]) {
     let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
 }
 
-/// The runtime that deliveries run on.
+/// The runtime that deliveries run on: one thread, because handing events from one to another costs more
+/// than what a second could take over. Disk calls have threads of their own.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// An error and its causes on one line.

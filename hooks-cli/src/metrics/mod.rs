@@ -1,7 +1,7 @@
 //! What `/metrics` shows.
 //!
-//! Hooks that have never attempted a delivery have no series, so a page grows with what happens, not
-//! with what is configured.
+//! Hooks that never had anything to deliver have no series, so a page grows with what happens, not with
+//! what is configured.
 
 mod text;
 
@@ -29,7 +29,7 @@ impl Sources {
         let mut page = Exposition::new(format);
         self.process(&mut page);
         let mut hooks = self.dispatcher.status();
-        hooks.retain(|hook| hook.attempts > 0);
+        hooks.retain(|hook| hook.counts.taken > 0 || hook.attempts > 0);
         events(&mut page, &hooks);
         deliveries(&mut page, &hooks);
         let batches = self.dispatcher.batch_stats();

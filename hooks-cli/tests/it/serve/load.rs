@@ -28,7 +28,7 @@ fn client(daemon: &Daemon, number: usize, halfway: &(dyn Fn() + Sync)) {
 }
 
 /// A line of the final table: taken, delivered, dropped, dead-lettered, left behind.
-fn ledger(table: &str, hook: &str) -> [usize; 5] {
+pub(super) fn ledger(table: &str, hook: &str) -> [usize; 5] {
     let line = table.lines().find(|line| line.split_whitespace().next() == Some(hook)).unwrap();
     let without_reasons: String = line.split('(').map(|part| part.split(')').next_back().unwrap()).collect();
     let numbers: Vec<usize> =

@@ -7,6 +7,7 @@ mod lifecycle;
 mod load;
 mod logs;
 mod reload;
+mod soak;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
