@@ -1,4 +1,4 @@
-//! Test deliveries.
+//! Test deliveries: one synthetic event through the real sink.
 
 use std::sync::Arc;
 
