@@ -53,6 +53,11 @@ impl Cli {
         };
         self.log.as_deref().unwrap_or(usual)
     }
+
+    /// Whether it runs for as long as it can, with nobody at the terminal.
+    pub(crate) fn is_daemon(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
+    }
 }
 
 /// How logs are written.
@@ -154,6 +159,16 @@ Asks the daemon that runs, or looks into the folder of the bus while none does."
     #[command(after_help = "Examples:
   hooks forget -c hooks.toml billing")]
     Forget(HookArgs),
+    /// Describe, verify or repair the log of the bus
+    #[command(after_help = "Examples:
+  hooks log info -c hooks.toml
+  hooks log verify -c hooks.toml
+
+Exit code 1 if anything is damaged.")]
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
+    },
     /// List, show, replay or drop the events that hooks gave up
     #[command(
         name = "dead-letters",
@@ -167,6 +182,23 @@ Asks the daemon that runs, or looks into the folder of the bus while none does."
         #[command(subcommand)]
         command: DeadLetterCommand,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Its files, how far each hook is, and what is damaged as far as can be seen without reading all of it
+    Info(StatusArgs),
+    /// Read every event and say what is damaged; changes nothing, and takes a folder that no daemon has
+    Verify(StatusArgs),
+    /// Make a folder usable again whose newest events are gone, by accepting that they are lost
+    Repair(RepairArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -90,7 +90,7 @@ impl Books {
     }
 
     /// Returns how many deliveries were repeats.
-    fn check_hook(&self, hook: &str, concerns: fn(u64) -> bool, arrived: &[(Duration, u64)]) -> Result<u64, String> {
+    fn check_hook(&self, hook: &str, concerns: Wanted, arrived: &[(Duration, u64)]) -> Result<u64, String> {
         let mut first: BTreeMap<u64, Duration> = BTreeMap::new();
         let mut newest: HashMap<u64, u64> = HashMap::new();
         let mut repeated = 0;
