@@ -21,10 +21,12 @@ use crate::operator::Which;
     name = "hooks",
     version,
     after_help = "Examples:
+  hooks demo                                  watch what it does, and what it promises
   hooks serve -c hooks.toml                   take events over HTTP and deliver them
   hooks pipe -c hooks.toml < events.ndjson    deliver every event of a file
   hooks check -c hooks.toml                   find what is wrong with a config file
   hooks test -c hooks.toml orders             try one hook
+  hooks listen                                receive webhooks and print them
 
 Exit codes: 0 done, 1 something was not delivered, 2 usage, 78 config.
 Logs and progress go to stderr, data to stdout."
@@ -32,10 +34,10 @@ Logs and progress go to stderr, data to stdout."
 pub(crate) struct Cli {
     /// What is logged on stderr: error, warn, info, debug, trace, or directives like `hooks_core=debug`;
     /// without it, info for `serve`, off for `demo`, and warn for the others
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Logging")]
     pub(crate) log: Option<String>,
     /// How it is logged
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", help_heading = "Logging")]
     pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
