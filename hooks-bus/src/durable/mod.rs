@@ -237,6 +237,10 @@ impl Bus for DurableBus {
         self.0.inner.lag(hook)
     }
 
+    fn details(&self) -> hooks_core::serde_json::Value {
+        hooks_core::serde_json::to_value(self.info()).unwrap_or_default()
+    }
+
     async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
         let hook = hook.clone();
         self.blocking(move |inner| inner.note(&hook, text)).await

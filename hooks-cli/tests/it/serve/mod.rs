@@ -35,6 +35,13 @@ impl Daemon {
         Self::of(place, Running::of(command))
     }
 
+    pub(crate) fn in_environment(config: &str, variables: &[(&str, &str)]) -> Self {
+        let place = Place::new(&listening(config));
+        let mut command = place.hooks(&["serve", "-c", "hooks.toml"]);
+        command.envs(variables.iter().copied());
+        Self::of(place, Running::of(command))
+    }
+
     pub(crate) fn of(place: Place, mut running: Running) -> Self {
         let line = running.wait_for("serving");
         let address = line.split(['=', ' ', '"']).find_map(|word| word.parse().ok()).unwrap();
@@ -97,9 +104,11 @@ impl Daemon {
     }
 }
 
-/// The config with a place to listen, unless it has one.
+/// The config with a bus in memory and a place to listen, unless it has them.
 fn listening(config: &str) -> String {
-    if config.contains("listen =") { config.to_owned() } else { format!("ingest.listen = '127.0.0.1:0'\n{config}") }
+    let bus = if config.contains("bus") { "" } else { "bus.kind = 'memory'\n" };
+    let listen = if config.contains("listen =") { "" } else { "ingest.listen = '127.0.0.1:0'\n" };
+    format!("{bus}{listen}{config}")
 }
 
 /// One event or many, as JSON.
