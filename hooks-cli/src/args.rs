@@ -1,5 +1,13 @@
 //! The command line.
 
+#[cfg(all(feature = "http", feature = "file"))]
+pub(crate) mod demo;
+pub(crate) mod docs;
+#[cfg(feature = "http")]
+pub(crate) mod listen;
+#[cfg(feature = "http")]
+pub(crate) mod publish;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -23,9 +31,9 @@ Logs and progress go to stderr, data to stdout."
 )]
 pub(crate) struct Cli {
     /// What is logged on stderr: error, warn, info, debug, trace, or directives like `hooks_core=debug`;
-    /// without it, info for `serve` and warn for the others
+    /// without it, info for `serve`, off for `demo`, and warn for the others
     #[arg(long, global = true, value_name = "LEVEL")]
-    log: Option<String>,
+    pub(crate) log: Option<String>,
     /// How it is logged
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -36,7 +44,13 @@ pub(crate) struct Cli {
 impl Cli {
     /// What is logged.
     pub(crate) fn log(&self) -> &str {
-        let usual = if self.is_daemon() { "info" } else { "warn" };
+        let usual = match self.command {
+            Command::Serve(_) => "info",
+            // It fails on purpose, and shows that itself.
+            #[cfg(all(feature = "http", feature = "file"))]
+            Command::Demo(_) => "off",
+            _ => "warn",
+        };
         self.log.as_deref().unwrap_or(usual)
     }
 
@@ -108,6 +122,24 @@ The event has the type `hooks.test`. Exit code 1 if it is refused or can't be de
   hooks sinks
   hooks sinks http")]
     Sinks(SinksArgs),
+    /// Receive webhooks and print them; fail, refuse or misbehave on purpose
+    #[cfg(feature = "http")]
+    #[command(long_about = listen::ABOUT, after_help = listen::EXAMPLES)]
+    Listen(listen::ListenArgs),
+    /// Send the events on stdin, one JSON object a line, to a running `hooks serve`
+    #[cfg(feature = "http")]
+    #[command(long_about = publish::ABOUT, after_help = publish::EXAMPLES)]
+    Publish(publish::PublishArgs),
+    /// Watch events flow to receivers that fail, and see each promise checked
+    #[cfg(all(feature = "http", feature = "file"))]
+    #[command(long_about = demo::ABOUT, after_help = demo::EXAMPLES)]
+    Demo(demo::DemoArgs),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = docs::COMPLETIONS)]
+    Completions(docs::CompletionsArgs),
+    /// Print the manual page, or write those of all commands into a folder
+    #[command(after_help = docs::MAN)]
+    Man(docs::ManArgs),
     /// Show each hook's state, how far it is behind, and its last error
     #[command(after_help = "Examples:
   hooks status -c hooks.toml
@@ -116,10 +148,16 @@ The event has the type `hooks.test`. Exit code 1 if it is refused or can't be de
 Asks the daemon that runs, or looks into the folder of the bus while none does.")]
     Status(StatusArgs),
     /// Deliver to a hook again that was disabled, by its receiver (410) or by `hooks disable`
+    #[command(after_help = "Examples:
+  hooks enable -c hooks.toml billing")]
     Enable(HookArgs),
     /// Deliver nothing to a hook until it is enabled, also after a restart; its events are kept
+    #[command(after_help = "Examples:
+  hooks disable -c hooks.toml billing")]
     Disable(HookArgs),
     /// Give up everything that is kept for a hook which is no longer in the config file
+    #[command(after_help = "Examples:
+  hooks forget -c hooks.toml billing")]
     Forget(HookArgs),
     /// List, show, replay or drop the events that hooks gave up
     #[command(

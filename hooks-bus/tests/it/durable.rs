@@ -1,5 +1,12 @@
 //! The durable bus on a real folder.
 
+mod damage;
+mod fixture;
+mod full;
+mod hooks;
+mod letters;
+mod lock;
+
 use std::path::Path;
 
 use hooks_bus::{DurableBus, DurableConfig};

@@ -226,7 +226,7 @@ impl Run<'_> {
 
     /// Shows progress on a terminal. Never returns.
     async fn show(&self) {
-        if !self.console.start_progress() {
+        if !self.console.start_progress("delivered") {
             return pending().await;
         }
         let mut ticks = tokio::time::interval(TICK);

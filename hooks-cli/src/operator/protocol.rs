@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is asked.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "ask", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
     Status,
     Enable {
@@ -36,7 +36,7 @@ pub(crate) enum Request {
 
 /// What is answered.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Response {
     Status {
         hooks: Vec<HookReport>,

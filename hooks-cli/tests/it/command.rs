@@ -58,7 +58,12 @@ impl Place {
 
     /// `hooks pipe` that goes on reading.
     pub(crate) fn start(&self) -> Running {
-        Running::of(self.hooks(&["pipe", "-c", "hooks.toml"]))
+        self.start_with(&["pipe", "-c", "hooks.toml"])
+    }
+
+    /// A command that goes on until it is told to end.
+    pub(crate) fn start_with(&self, args: &[&str]) -> Running {
+        Running::of(self.hooks(args))
     }
 }
 
@@ -92,7 +97,7 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Ended {
     Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// A `hooks pipe` that reads.
+/// A command that runs.
 pub(crate) struct Running {
     child: Child,
     input: Option<ChildStdin>,

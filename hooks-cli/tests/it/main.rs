@@ -3,10 +3,15 @@
 
 mod command;
 mod config;
+mod demo;
+mod docs;
 mod endings;
 mod examples;
 mod job;
+mod listen;
 mod malformed;
+mod options;
+mod publish;
 mod readme;
 mod receiver;
 mod secrets;

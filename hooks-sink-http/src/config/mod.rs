@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hooks_core::{BatchLimits, BoxError, Bytes, ConfigProblem, Secret, SinkConfig, SinkContext, Span};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 pub use parts::{Basic, Compression, Connections, Hmac, HttpVersion, Mode, Tls, TlsVersion};
 pub(crate) use secrets::Loaded;
@@ -30,8 +30,10 @@ pub struct HttpConfig {
     pub url: Endpoint,
     /// Headers sent with every request, for example `x-environment = "prod"`. Their values are
     /// never printed. Those that the sink sets itself (`content-type`, `webhook-id`, …) are refused.
-    #[serde(default)]
-    pub headers: BTreeMap<String, Secret>,
+    // A list, because a map with one entry takes half a KiB, and idle hooks are many.
+    #[serde(default, deserialize_with = "headers")]
+    #[schemars(with = "BTreeMap<String, Secret>")]
+    pub headers: Vec<(String, Secret)>,
     /// Basic authentication: `basic = { user = "me", password = "…" }`.
     pub basic: Option<Box<Basic>>,
     /// Sends `authorization: Bearer …`.
@@ -97,7 +99,7 @@ impl HttpConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: Endpoint::new(url),
-            headers: BTreeMap::new(),
+            headers: Vec::new(),
             basic: None,
             bearer: None,
             bearer_file: None,
@@ -122,14 +124,17 @@ impl HttpConfig {
     /// Signs requests with this secret, and with those that were given before.
     #[must_use]
     pub fn secret(mut self, secret: impl Into<String>) -> Self {
-        self.secret.get_or_insert_default().0.push(Secret::new(secret));
+        let secrets = &mut self.secret.get_or_insert_default().0;
+        secrets.reserve_exact(1);
+        secrets.push(Secret::new(secret));
         self
     }
 
     /// Sends this header.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.insert(name.into(), Secret::new(value));
+        self.headers.reserve_exact(1);
+        self.headers.push((name.into(), Secret::new(value)));
         self
     }
 }
@@ -186,6 +191,10 @@ impl SinkConfig for HttpConfig {
         }
         warnings
     }
+}
+
+fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Secret)>, D::Error> {
+    BTreeMap::deserialize(deserializer).map(|headers| headers.into_iter().collect())
 }
 
 fn yes() -> bool {

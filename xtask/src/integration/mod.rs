@@ -24,10 +24,10 @@ use packages::Package;
 /// Every integration, in the order in which they run.
 const ALL: &[Integration] = &[
     systemd::INTEGRATION,
-    verifiers::INTEGRATION,
     prometheus::INTEGRATION,
     logrotate::INTEGRATION,
     rsyslog::INTEGRATION,
+    verifiers::INTEGRATION,
 ];
 
 /// Something that is tried together with other people's programs.

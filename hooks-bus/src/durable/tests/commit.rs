@@ -65,7 +65,7 @@ fn every_single_sync_of_a_commit_is_needed() {
         }
     }
     // Syncing names makes all names so far survive, so only the last one shows alone.
-    let names = |number: &usize| number % 2 == 0 && *number < syncs - 2;
+    let names = |number: &usize| number.is_multiple_of(2) && *number < syncs - 2;
     assert!(useless.iter().all(names), "{useless:?} of {syncs}");
 }
 

@@ -36,7 +36,11 @@ impl Daemon<'_> {
             () = work => {}
         }
         self.state.cut();
-        self.operators.inspect(|operators| operators.abort());
+        if let Some(operators) = self.operators {
+            operators.abort();
+            // The socket's file goes with it.
+            let _ = operators.await;
+        }
         let hooks = self.dispatcher.status();
         report(&hooks, console);
         conclude(&hooks, &self.bus, begun.elapsed())

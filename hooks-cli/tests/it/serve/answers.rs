@@ -2,14 +2,12 @@
 
 use serde_json::json;
 
-use super::{Daemon, file_hook, http_hook};
+use super::{Daemon, LINES, MEMORY, file_hook, http_hook};
 use crate::command::event;
 use crate::receiver::Receiver;
 
 const ONE: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";
-const LINES: &str = "application/x-ndjson";
-
 #[test]
 fn every_format_is_delivered_as_it_came_in_and_in_order() {
     let daemon = Daemon::start(&file_hook("a"));
@@ -66,7 +64,7 @@ fn a_request_with_a_fault_publishes_nothing_and_names_every_place() {
 #[test]
 fn what_is_no_request_to_publish_gets_its_own_answer() {
     let daemon = Daemon::start(&format!(
-        "ingest = {{ listen = '127.0.0.1:0', max_body = '1KiB', max_events = 3 }}\n{}",
+        "{MEMORY}ingest = {{ listen = '127.0.0.1:0', max_body = '1KiB', max_events = 3 }}\n{}",
         file_hook("a")
     ));
     let status = |answer: super::Answer| answer.status;
@@ -107,7 +105,7 @@ fn a_connection_takes_one_request_after_the_other_also_after_a_refusal() {
 #[test]
 fn only_whoever_has_the_token_publishes_and_it_can_change() {
     let place = crate::command::Place::new(&format!(
-        "bus.kind = 'memory'\ningest = {{ listen = '127.0.0.1:0', token_file = 'token' }}\n{}",
+        "{MEMORY}ingest = {{ listen = '127.0.0.1:0', token_file = 'token' }}\n{}",
         file_hook("a")
     ));
     let token = place.path("token");
@@ -142,7 +140,7 @@ fn only_whoever_has_the_token_publishes_and_it_can_change() {
 fn blocking(receiver: &Receiver, publish_timeout: &str) -> String {
     let hook = http_hook("slow", &receiver.url("/"));
     format!(
-        "ingest = {{ listen = '127.0.0.1:0', max_events = 2, max_body = '8KiB', publish_timeout = '{publish_timeout}' }}\n{hook}\
+        "{MEMORY}ingest = {{ listen = '127.0.0.1:0', max_events = 2, max_body = '8KiB', publish_timeout = '{publish_timeout}' }}\n{hook}\
          queue = {{ max_events = 2, overflow = 'block' }}\nbatch = {{ max_events = 2, max_age = '0s' }}\n"
     )
 }

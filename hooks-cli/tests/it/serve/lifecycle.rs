@@ -3,11 +3,9 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use super::{Daemon, file_hook, http_hook};
+use super::{Daemon, JSON, MEMORY, file_hook, http_hook};
 use crate::command::{Place, Running, event};
 use crate::receiver::Receiver;
-
-const JSON: &str = "application/json";
 
 #[test]
 fn a_signal_delivers_what_was_accepted_and_takes_no_more() {
@@ -38,7 +36,7 @@ fn a_signal_delivers_what_was_accepted_and_takes_no_more() {
 #[test]
 fn when_the_grace_is_over_what_is_left_is_named() {
     let receiver = Receiver::closed();
-    let daemon = Daemon::with(&http_hook("a", &receiver.url("/")), &["--grace", "50ms"]);
+    let daemon = Daemon::with(&(MEMORY.to_owned() + &http_hook("a", &receiver.url("/"))), &["--grace", "50ms"]);
     assert_eq!(daemon.post(JSON, event(1)).status, 202);
     receiver.wait();
     let ended = daemon.stop();
@@ -49,7 +47,7 @@ fn when_the_grace_is_over_what_is_left_is_named() {
 #[test]
 fn a_second_signal_stops_at_once() {
     let receiver = Receiver::closed();
-    let mut daemon = Daemon::with(&http_hook("a", &receiver.url("/")), &["--grace", "1h"]);
+    let mut daemon = Daemon::with(&(MEMORY.to_owned() + &http_hook("a", &receiver.url("/"))), &["--grace", "1h"]);
     assert_eq!(daemon.post(JSON, event(1)).status, 202);
     receiver.wait();
     daemon.running.signal("TERM");

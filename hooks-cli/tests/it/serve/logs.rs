@@ -5,11 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use super::{Daemon, http_hook};
+use super::{Daemon, JSON, http_hook};
 use crate::command::event;
 use crate::receiver::Receiver;
-
-const JSON: &str = "application/json";
 
 #[test]
 fn every_line_is_json_where_that_is_asked_for() {

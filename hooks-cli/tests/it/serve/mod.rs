@@ -1,6 +1,7 @@
 //! `hooks serve` from outside.
 
 mod answers;
+mod durable;
 mod hostile;
 mod lifecycle;
 mod load;
@@ -77,18 +78,38 @@ impl Daemon {
         value.map(|value| value.parse().unwrap())
     }
 
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(self) -> Place {
+        self.running.signal("KILL");
+        self.running.wait();
+        self.place
+    }
+
+    /// Starts it again.
+    pub(crate) fn again(place: Place) -> Self {
+        let command = place.hooks(&["serve", "-c", "hooks.toml"]);
+        Self::of(place, Running::of(command))
+    }
+
     pub(crate) fn stop(self) -> Ended {
         self.running.signal("TERM");
         self.running.wait()
     }
 }
 
-/// The config with a bus in memory and a place to listen, unless it has them.
+/// The config with a place to listen, unless it has one.
 fn listening(config: &str) -> String {
-    let bus = if config.contains("bus") { "" } else { "bus.kind = 'memory'\n" };
-    let listen = if config.contains("listen =") { "" } else { "ingest.listen = '127.0.0.1:0'\n" };
-    format!("{bus}{listen}{config}")
+    if config.contains("listen =") { config.to_owned() } else { format!("ingest.listen = '127.0.0.1:0'\n{config}") }
 }
+
+/// One event or many, as JSON.
+pub(crate) const JSON: &str = "application/json";
+
+/// An event a line.
+pub(crate) const LINES: &str = "application/x-ndjson";
+
+/// A line for a config: events stay in the process.
+pub(crate) const MEMORY: &str = "bus.kind = 'memory'\n";
 
 /// A hook that writes a file.
 pub(crate) fn file_hook(id: &str) -> String {

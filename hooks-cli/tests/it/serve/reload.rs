@@ -1,10 +1,8 @@
 //! SIGHUP: only hooks that changed are touched, and errors change nothing.
 
-use super::{Daemon, file_hook, http_hook};
+use super::{Daemon, JSON, file_hook, http_hook};
 use crate::command::event;
 use crate::receiver::Receiver;
-
-const JSON: &str = "application/json";
 
 #[test]
 fn hooks_come_go_and_change_and_the_others_do_not_notice() {

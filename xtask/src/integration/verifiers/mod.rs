@@ -2,11 +2,11 @@
 //! of npm and PyPI, and npm's `cloudevents`. (That of crates.io is a test of `hooks-sink-http`.)
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use super::packages::{self, Package};
+use super::server::Running;
 use super::{Bench, Integration, read, write};
 use crate::{Done, workspace};
 
@@ -55,30 +55,16 @@ fn install(folder: &Path) -> Done {
 
 /// A receiver, ended when it is dropped.
 struct Receiver {
-    process: Child,
+    _running: Running,
     port: String,
 }
 
 impl Receiver {
     /// Starts it in the folder, and waits for it to name its port.
     fn start(command: &mut Command, folder: &Path) -> Result<Self, String> {
-        let command = command.current_dir(folder).env("PYTHONPATH", folder.join("python")).stdout(Stdio::piped());
-        let mut process = command.spawn().map_err(|error| format!("can't run {command:?}: {error}"))?;
-        let mut port = String::new();
-        let read = process.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut port));
-        let mut receiver = Self { process, port: port.trim().to_owned() };
-        if receiver.port.is_empty() {
-            let ended = receiver.process.wait();
-            return Err(format!("{command:?} names no port: {read:?}, {ended:?}"));
-        }
-        Ok(receiver)
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let mut running = Running::start(command.current_dir(folder).env("PYTHONPATH", folder.join("python")))?;
+        let port = running.wait_for("port ")?.replace("port ", "").trim().to_owned();
+        Ok(Self { _running: running, port })
     }
 }
 

@@ -3,7 +3,7 @@
 //
 //   node receiver.mjs SECRET PUBLIC_KEY SEEN
 //
-// Prints its port. Writes the id of each event that it took to the file SEEN, one a line.
+// Says its port. Writes the id of each event that it took to the file SEEN, one a line.
 import { appendFileSync } from "node:fs";
 import { createPublicKey, verify as verifyWith } from "node:crypto";
 import { createServer } from "node:http";
@@ -50,4 +50,4 @@ const server = createServer((request, response) => {
     }
   });
 });
-server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+server.listen(0, "127.0.0.1", () => console.error(`port ${server.address().port}`));

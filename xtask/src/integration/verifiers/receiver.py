@@ -2,7 +2,7 @@
 
     python3 receiver.py SECRET SEEN
 
-Prints its port. Writes the id of each event that it took to the file SEEN, one a line.
+Says its port. Writes the id of each event that it took to the file SEEN, one a line.
 """
 
 import json
@@ -40,5 +40,5 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-print(server.server_port, flush=True)
+print("port", server.server_port, file=sys.stderr, flush=True)
 server.serve_forever()
