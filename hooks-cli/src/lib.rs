@@ -97,6 +97,7 @@ fn command(cli: &Cli, console: &Console) -> Exit {
         Command::Disable(args) => commands::operate::set_enabled(args, false),
         Command::Forget(args) => commands::operate::forget(args),
         Command::DeadLetters { command } => commands::dead_letters::run(command),
+        Command::Log { command } => commands::log::run(command),
     }
 }
 

@@ -54,7 +54,7 @@ impl HttpSink {
             slots,
             name: format!("POST {}", printable(&ready.url)).into(),
             mode: ready.mode,
-            mask: Mask::new(ready.headers.values().filter(|value| value.is_sensitive()), &ready.url),
+            mask: mask(&ready),
             max_response_bytes: ready.max_response_bytes,
             requests: Requests::new(ready),
             report,
@@ -104,6 +104,12 @@ impl HttpSink {
             what(report);
         }
     }
+}
+
+/// What is sent and must not be shown: headers of the settings, also that for the proxy, and the query.
+fn mask(ready: &Ready) -> Mask {
+    let proxy = ready.client.proxy.as_ref().and_then(|proxy| proxy.authorization.as_ref());
+    Mask::new(ready.headers.values().filter(|value| value.is_sensitive()).chain(proxy), &ready.url)
 }
 
 #[async_trait]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hooks_core::{BusError, DropReason, HookId};
 use parking_lot::{Condvar, Mutex};
@@ -12,11 +12,27 @@ use super::inner::Inner;
 use super::row::Row;
 use super::subscriber::Subscriber;
 
-/// How long changes are gathered, where nothing else is set.
-pub(crate) const GATHER: Duration = Duration::from_millis(200);
-
 /// How often segments are looked at that may have become too old.
 const AGING: Duration = Duration::from_secs(1);
+
+/// What tests set otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tuning {
+    /// How long changes are gathered before they are kept.
+    pub(crate) gather: Duration,
+    /// In seconds since 1970.
+    pub(crate) clock: fn() -> u64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { gather: Duration::from_millis(200), clock: now }
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
 
 /// What has to be kept, and a bell to wake whoever keeps it.
 #[derive(Debug, Default)]
@@ -106,7 +122,7 @@ pub(crate) fn run(inner: &Inner) {
     let aging = inner.config.max_age.map(|_| AGING);
     let mut failing = false;
     loop {
-        let last = inner.bell.wait(aging, inner.gather);
+        let last = inner.bell.wait(aging, inner.tuning.gather);
         let kept = inner.keep().and_then(|()| inner.reclaim()).and_then(|()| inner.expire());
         match kept {
             Ok(()) => failing = false,
@@ -208,10 +224,10 @@ impl Inner {
     }
 
     /// Gives up segments that are too old.
-    fn expire(&self) -> Result<(), BusError> {
+    pub(crate) fn expire(&self) -> Result<(), BusError> {
         let Some(max_age) = self.config.max_age else { return Ok(()) };
         while let Some(part) = self.log.oldest() {
-            if part.sealed.saturating_add(max_age.0.as_secs()) >= super::now() {
+            if part.sealed.saturating_add(max_age.0.as_secs()) >= (self.tuning.clock)() {
                 break;
             }
             self.give_up(&part, DropReason::Expired)?;

@@ -58,7 +58,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use hooks_core::{Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription};
@@ -74,6 +73,7 @@ use append::Appender;
 use disk::Disk;
 use folder::Folder;
 use inner::{HookSettle, Inner};
+use keeper::Tuning;
 use letters::DurableLetters;
 use reader::DurableReader;
 use writer::{Request, Writer};
@@ -121,16 +121,16 @@ impl DurableBus {
     pub fn open(config: &DurableConfig) -> Result<Self, OpenError> {
         config.check()?;
         let folder: Arc<dyn Disk> = Arc::new(Folder::open(&config.dir)?);
-        Self::on(folder, config, keeper::GATHER)
+        Self::on(folder, config, Tuning::default())
     }
 
-    fn on(disk: Arc<dyn Disk>, config: &DurableConfig, gather: Duration) -> Result<Self, OpenError> {
+    fn on(disk: Arc<dyn Disk>, config: &DurableConfig, tuning: Tuning) -> Result<Self, OpenError> {
         let opened = open::open(&disk, &config.dir)?;
         for what in &opened.found.damage {
             tracing::error!(dir = %config.dir.display(), "the log is damaged: {what}");
         }
         let log = opened.known.log;
-        let inner = Arc::new(Inner::new(&disk, config, opened, gather).map_err(|error| {
+        let inner = Arc::new(Inner::new(&disk, config, opened, tuning).map_err(|error| {
             OpenError::io(&config.dir, "read the dead letters in", std::io::Error::other(error.to_string()))
         })?);
         let appender = Appender::new(disk, inner.log.clone(), log, config.segment_size.0);
@@ -233,6 +233,10 @@ impl Bus for DurableBus {
         self.0.inner.lag(hook)
     }
 
+    fn details(&self) -> hooks_core::serde_json::Value {
+        hooks_core::serde_json::to_value(self.info()).unwrap_or_default()
+    }
+
     async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
         let hook = hook.clone();
         self.blocking(move |inner| inner.note(&hook, text)).await
@@ -280,9 +284,4 @@ impl Drop for Handle {
 fn spawn(dir: &Path, name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
     let builder = thread::Builder::new().name(name.to_owned());
     builder.spawn(work).map_err(|source| OpenError::io(dir, "start a thread for", source))
-}
-
-/// In seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

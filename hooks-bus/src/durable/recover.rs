@@ -79,7 +79,7 @@ fn open(
             return Err(OpenError::Newer { dir: dir.to_owned(), found: header.version, known: VERSION });
         }
         Some(header) if header.log != log => {
-            return Err(OpenError::damaged(dir, format!("`{name}` belongs to another log")));
+            return Err(OpenError::unusable(dir, format!("`{name}` belongs to another log")));
         }
         Some(header) => {
             if before.is_some() && header.previous != *before {

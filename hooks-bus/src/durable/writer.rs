@@ -62,7 +62,7 @@ impl Writer {
             batch.into_iter().for_each(|request| answer(request, Err(error.clone())));
             return;
         }
-        let now = super::now();
+        let now = (self.inner.tuning.clock)();
         let mut written = Vec::with_capacity(batch.len());
         for request in batch {
             let first = self.appender.next();

@@ -1,11 +1,13 @@
 //! The durable bus on a real folder.
 
+mod backlog;
 mod damage;
 mod fixture;
 mod full;
 mod hooks;
 mod letters;
 mod lock;
+mod room;
 
 use std::path::Path;
 

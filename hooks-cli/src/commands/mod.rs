@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod docs;
 #[cfg(feature = "http")]
 pub(crate) mod listen;
+pub(crate) mod log;
 pub(crate) mod operate;
 pub(crate) mod pipe;
 #[cfg(feature = "http")]

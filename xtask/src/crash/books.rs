@@ -90,7 +90,7 @@ impl Books {
     }
 
     /// Returns how many deliveries were repeats.
-    fn check_hook(&self, hook: &str, concerns: fn(u64) -> bool, arrived: &[(Duration, u64)]) -> Result<u64, String> {
+    fn check_hook(&self, hook: &str, concerns: Wanted, arrived: &[(Duration, u64)]) -> Result<u64, String> {
         let mut first: BTreeMap<u64, Duration> = BTreeMap::new();
         let mut newest: HashMap<u64, u64> = HashMap::new();
         let mut repeated = 0;
@@ -130,8 +130,11 @@ impl Books {
     }
 }
 
+/// Whether a hook gets the event with this number.
+type Wanted = fn(u64) -> bool;
+
 /// The program's hooks, and the events that each receives or refuses.
-const HOOKS: [(&str, fn(u64) -> bool); 4] =
+const HOOKS: [(&str, Wanted); 4] =
     [("all", |_| true), ("some", |number| number.is_multiple_of(3)), ("lanes", |_| true), ("picky", |_| true)];
 
 /// Milliseconds and numbers. Every line must be whole.

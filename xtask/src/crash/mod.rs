@@ -76,11 +76,11 @@ fn build() -> Result<PathBuf, String> {
         "--message-format=json",
     ]);
     let messages = workspace::output(&mut cargo)?;
-    let executables = messages.lines().filter_map(|line| {
+    let mut executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)
     });
-    executables.last().ok_or_else(|| "cargo built no crash_child".to_owned())
+    executables.next_back().ok_or_else(|| "cargo built no crash_child".to_owned())
 }
 
 /// Several lives in one folder, each killed; then everything is delivered and checked.
