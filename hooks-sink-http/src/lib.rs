@@ -87,7 +87,7 @@ pub use config::{
 };
 pub use endpoint::Endpoint;
 #[doc(hidden)]
-pub use fuzz::fuzz_outcome;
+pub use fuzz::{fuzz_outcome, measured_request};
 pub use sink::HttpSink;
 
 hooks_core::inventory::submit! { hooks_core::SinkPlugin::of::<HttpConfig>() }

@@ -61,6 +61,12 @@ impl HttpSink {
         })
     }
 
+    /// Makes the request of an attempt at this time; the length of its body.
+    pub(crate) fn body_length(&self, batch: &Batch, now: SystemTime) -> usize {
+        let request = self.requests.make(batch, now, 1).ok();
+        request.and_then(|request| Some(request.body()?.as_bytes()?.len())).unwrap_or(0)
+    }
+
     async fn attempt(&self, batch: &Batch) -> Result<Delivered, DeliveryError> {
         let not_made =
             |error| DeliveryError::retry(format!("{}: the body can't be compressed", self.name)).because(error);
