@@ -52,8 +52,8 @@ fn build() -> Result<PathBuf, String> {
     cargo.args(["bench", "--package", "hooks-cli", "--bench", "instructions", "--locked", "--no-run", "--quiet"]);
     let said = workspace::output(cargo.arg("--message-format=json").stderr(Stdio::inherit()))?;
     let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let ours = messages.filter(|message| message["target"]["name"] == "instructions");
-    let path = ours.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last();
+    let mut ours = messages.filter(|message| message["target"]["name"] == "instructions");
+    let path = ours.find_map(|message| message["executable"].as_str().map(PathBuf::from));
     path.ok_or_else(|| "cargo built no bench `instructions`".to_owned())
 }
 
