@@ -234,7 +234,7 @@ impl Inner {
         let handed_out = self.handed_out.lock();
         let Some((slot, subscriber)) = self.hooks.lock().remove(hook) else { return };
         self.index.write().remove(slot);
-        let behind = match subscriber.remove() {
+        let behind = match subscriber.remove(self.log.begin()) {
             // From now on it falls behind.
             Row::AtEnd => Behind::at(*handed_out),
             Row::Behind(behind) => behind,

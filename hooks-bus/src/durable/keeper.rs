@@ -163,7 +163,7 @@ impl Inner {
             self.put_back(&dirty);
             return Err(error);
         }
-        self.note_kept(&dirty, &changed);
+        self.note_kept(&changed);
         kept.end = end;
         for (hook, row, _) in rows {
             match row {
@@ -192,17 +192,15 @@ impl Inner {
         at_end.map(|(hook, away)| (hook.clone(), Row::Behind(away.behind.clone()))).collect()
     }
 
-    fn note_kept(&self, dirty: &[Arc<Subscriber>], changed: &[(HookId, Row)]) {
-        let mut away = self.away.lock();
+    fn note_kept(&self, changed: &[(HookId, Row)]) {
         for (hook, row) in changed {
-            if let Some(away) = away.get_mut(hook) {
-                away.kept_at_end = *row == Row::AtEnd;
+            let at_end = *row == Row::AtEnd;
+            // It may have come or gone since its row was made.
+            if let Some((_, subscriber)) = self.hooks.lock().get(hook) {
+                subscriber.kept_at_end.store(at_end, Ordering::Release);
             }
-        }
-        let rows: HashMap<&HookId, &Row> = changed.iter().map(|(hook, row)| (hook, row)).collect();
-        for subscriber in dirty {
-            if let Some(row) = rows.get(&subscriber.hook) {
-                subscriber.kept_at_end.store(**row == Row::AtEnd, Ordering::Release);
+            if let Some(away) = self.away.lock().get_mut(hook) {
+                away.kept_at_end = at_end;
             }
         }
     }

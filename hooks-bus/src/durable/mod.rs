@@ -130,6 +130,10 @@ impl DurableBus {
             tracing::error!(dir = %config.dir.display(), "the log is damaged: {what}");
         }
         let log = opened.known.log;
+        // A crash left it as large as it was begun.
+        if let (Some(last), Some(used)) = (opened.found.segments.last(), opened.found.used) {
+            last.trim(used);
+        }
         let inner = Arc::new(Inner::new(&disk, config, opened, tuning).map_err(|error| {
             OpenError::io(&config.dir, "read the dead letters in", std::io::Error::other(error.to_string()))
         })?);
@@ -205,7 +209,7 @@ impl Bus for DurableBus {
         }
         let ledger = subscription.ledger.clone();
         let subscriber = inner.subscriber(&subscription);
-        let number = subscriber.take_over(&subscription);
+        let number = subscriber.take_over(&subscription, inner.log.begin());
         let reader = DurableReader::new(inner.clone(), subscriber.clone(), number);
         let settle = HookSettle { inner: inner.clone(), subscriber };
         Ok((Box::new(reader), Settler::new(Arc::new(settle), ledger, true)))

@@ -104,11 +104,9 @@ impl Daemon {
     }
 }
 
-/// The config with a bus in memory and a place to listen, unless it has them.
+/// The config with a place to listen, unless it has one.
 fn listening(config: &str) -> String {
-    let bus = if config.contains("bus") { "" } else { "bus.kind = 'memory'\n" };
-    let listen = if config.contains("listen =") { "" } else { "ingest.listen = '127.0.0.1:0'\n" };
-    format!("{bus}{listen}{config}")
+    if config.contains("listen =") { config.to_owned() } else { format!("ingest.listen = '127.0.0.1:0'\n{config}") }
 }
 
 /// One event or many, as JSON.
