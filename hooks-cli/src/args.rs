@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use hooks_core::Span;
 
 /// Delivers events to webhooks and files: in order, in batches, without losing any.
@@ -11,6 +11,7 @@ use hooks_core::Span;
     name = "hooks",
     version,
     after_help = "Examples:
+  hooks serve -c hooks.toml                   take events over HTTP and deliver them
   hooks pipe -c hooks.toml < events.ndjson    deliver every event of a file
   hooks check -c hooks.toml                   find what is wrong with a config file
   hooks test -c hooks.toml orders             try one hook
@@ -19,15 +20,53 @@ Exit codes: 0 done, 1 something was not delivered, 2 usage, 78 config.
 Logs and progress go to stderr, data to stdout."
 )]
 pub(crate) struct Cli {
-    /// What is logged on stderr: error, warn, info, debug, trace, or directives like `hooks_core=debug`
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "warn")]
-    pub(crate) log: String,
+    /// What is logged on stderr: error, warn, info, debug, trace, or directives like `hooks_core=debug`;
+    /// without it, info for `serve` and warn for the others
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<String>,
+    /// How it is logged
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// What is logged.
+    pub(crate) fn log(&self) -> &str {
+        let usual = if matches!(self.command, Command::Serve(_)) { "info" } else { "warn" };
+        self.log.as_deref().unwrap_or(usual)
+    }
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Take events over HTTP and deliver them, until a signal comes
+    #[command(
+        long_about = "Takes events over HTTP (POST /v1/events) and delivers them to the hooks of the config file until \
+SIGTERM or SIGINT. Then it takes no more, delivers what it has for as long as --grace allows, and prints what became \
+of everything; a second signal stops at once. 
+
+SIGHUP reads the config file and the token file again: only hooks that changed restart. A file with errors, or with a \
+change that takes a restart, changes nothing and is logged. GET /healthz, /readyz and /metrics (Prometheus) show how \
+it is.
+
+The exit code is 0 if nothing that was accepted is left behind.",
+        after_help = "Examples:
+  hooks serve -c hooks.toml
+  curl -H 'Content-Type: application/json' -d '{\"type\":\"invoice.paid\"}' http://127.0.0.1:8080/v1/events
+  kill -HUP $(pidof hooks)"
+    )]
+    Serve(ServeArgs),
     /// Deliver the events on stdin, one JSON object a line, and end when all are delivered
     #[command(
         long_about = "Reads events from stdin, one CloudEvents JSON object a line, until it ends; delivers \
@@ -75,6 +114,16 @@ pub(crate) struct PipeArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// How long stopping may take, for example 30s or 2m
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span)]
+    pub(crate) grace: Span,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// The config file
     #[arg(short, long, value_name = "FILE", required_unless_present = "schema")]
@@ -101,8 +150,12 @@ pub(crate) struct SinksArgs {
     pub(crate) kind: Option<String>,
 }
 
+fn span(text: &str) -> Result<Span, String> {
+    text.parse()
+}
+
 fn timeout(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse()?;
+    let span = self::span(text)?;
     if span.0.is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(span) }
 }
 

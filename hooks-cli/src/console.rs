@@ -9,10 +9,13 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::args::LogFormat;
+
 /// Stderr. Clones write to the same one.
 #[derive(Debug, Clone)]
 pub(crate) struct Console {
     bar: ProgressBar,
+    format: LogFormat,
 }
 
 impl Console {
@@ -20,13 +23,23 @@ impl Console {
     ///
     /// # Errors
     /// When that is no level and no list of directives.
-    pub(crate) fn with_logs(level: &str) -> Result<Self, String> {
+    pub(crate) fn with_logs(level: &str, format: LogFormat) -> Result<Self, String> {
         let filter = filter(level)?;
-        let console = Self { bar: ProgressBar::hidden() };
+        let console = Self { bar: ProgressBar::hidden(), format };
         let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(console.clone());
         // A program that set up logging before it called `main` keeps its own.
-        let _ = logs.with_ansi(io::stderr().is_terminal()).with_target(false).try_init();
+        let _ = match format {
+            LogFormat::Text => logs.with_ansi(io::stderr().is_terminal()).with_target(false).try_init(),
+            LogFormat::Json => {
+                logs.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+            }
+        };
         Ok(console)
+    }
+
+    /// How logs are written.
+    pub(crate) fn format(&self) -> LogFormat {
+        self.format
     }
 
     /// Prints a line.

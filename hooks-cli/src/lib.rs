@@ -19,9 +19,14 @@ mod commands;
 pub mod config;
 mod console;
 mod exit;
+mod ingest;
+mod metrics;
 pub mod ndjson;
 mod outcome;
+mod reload;
+mod signals;
 mod stdin;
+mod systemd;
 
 use std::process::ExitCode;
 
@@ -52,14 +57,15 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Exit {
-    let console = match Console::with_logs(&cli.log) {
+    let console = match Console::with_logs(cli.log(), cli.log_format) {
         Ok(console) => console,
         Err(error) => {
-            eprintln!("--log {}: {error}", cli.log);
+            eprintln!("--log {}: {error}", cli.log());
             return Exit::Usage;
         }
     };
     match &cli.command {
+        Command::Serve(args) => commands::serve::run(args, &console),
         Command::Pipe(args) => commands::pipe::run(args, &console),
         Command::Check(args) => commands::check::run(args),
         Command::Test(args) => commands::test::run(args),

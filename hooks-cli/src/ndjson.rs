@@ -110,7 +110,7 @@ impl Taker {
     }
 }
 
-fn reserved(event: &Envelope) -> String {
+pub(crate) fn reserved(event: &Envelope) -> String {
     let name: String = event.event_type().chars().take(64).collect();
     format!("type `{name}`: types that begin with `hooks.` are the dispatcher's own")
 }

@@ -84,6 +84,34 @@ pub trait Bus: Send + Sync {
     fn stats(&self) -> BusStats {
         BusStats::default()
     }
+
+    /// Keeps a text about a hook across restarts, in place of the one before; `None` removes it. The
+    /// dispatcher notes here that a hook is disabled. A bus that keeps nothing does nothing.
+    ///
+    /// # Errors
+    /// When it can't be kept.
+    async fn note(&self, _hook: &HookId, _text: Option<String>) -> Result<(), BusError> {
+        Ok(())
+    }
+
+    /// The text that was kept about a hook.
+    fn noted(&self, _hook: &HookId) -> Option<String> {
+        None
+    }
+
+    /// Hooks that the bus keeps a position for, subscribed now or not, by name.
+    fn known_hooks(&self) -> Vec<HookId> {
+        Vec::new()
+    }
+
+    /// Gives up everything that is kept for a hook that is not subscribed: its position, what is noted
+    /// about it and its dead letters. Returns whether there was anything.
+    ///
+    /// # Errors
+    /// When the hook is subscribed, or it can't be done now.
+    async fn forget(&self, _hook: &HookId) -> Result<bool, BusError> {
+        Ok(false)
+    }
 }
 
 /// What a hook has not settled.

@@ -14,6 +14,7 @@ mod dispatcher;
 mod envelope;
 mod event;
 mod filter;
+mod fnv;
 mod hook;
 mod human;
 mod id;
@@ -31,9 +32,13 @@ pub use bus::{
     Subscription, WINDOW,
 };
 pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
-pub use dispatcher::{DispatchError, Dispatcher, HookStatus, ReplayError, ReplayReport, Report, TestError, TestReport};
+pub use dispatcher::{
+    Disabled, DisabledBy, DispatchError, Dispatcher, HookStatus, ReplayError, ReplayReport, Report, TestError,
+    TestReport,
+};
 pub use envelope::{
-    BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError, SliceBuilder,
+    ArrayElement, ArrayElements, BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError,
+    SliceBuilder,
 };
 pub use event::{EncodeError, Event, encode};
 pub use filter::{Filter, Pattern};

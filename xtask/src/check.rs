@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{Done, tidy, workspace};
+use crate::{Done, integration, tidy, workspace};
 
 /// What to do about a part of the toolchain that is not installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,11 @@ pub(crate) fn run(missing: Missing) -> Done {
             }
             _ => step.run()?,
         }
+    }
+    announce("integrations");
+    match missing {
+        Missing::Fail => integration::run(&[])?,
+        Missing::Skip => skipped.extend(integration::run_possible()?),
     }
     announce(&format!("all is well after {} s", begin.elapsed().as_secs()));
     if !skipped.is_empty() {

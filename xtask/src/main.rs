@@ -1,6 +1,7 @@
 //! Checks and chores of the workspace: `cargo xtask COMMAND`.
 
 mod check;
+mod integration;
 mod new_sink;
 mod tidy;
 mod workspace;
@@ -15,6 +16,8 @@ Usage: cargo xtask COMMAND
   test                     everything that can be tested on this machine; what is not installed is skipped
   ci                       the same, and whatever is not installed is an error
   tidy                     the rules of the workspace that no compiler knows
+  integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
+                           is possible; without a name, all of them
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -28,10 +31,11 @@ fn main() -> ExitCode {
         ["test"] => check::run(check::Missing::Skip),
         ["ci"] => check::run(check::Missing::Fail),
         ["tidy"] => tidy::run(),
+        ["integration", ref names @ ..] => integration::run(names),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),
         ["help" | "--help" | "-h"] => {
-            print!("{HELP}");
+            print!("{HELP}\nIntegrations: {}\n", integration::names());
             Ok(())
         }
         _ => {

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod pipe;
+pub(crate) mod serve;
 pub(crate) mod sinks;
 pub(crate) mod test;
 

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use hooks_bus::MemoryBus;
 use hooks_core::{BoxError, Bus, Dispatcher, Envelope, Hook, HookStatus, Overflow};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::{chain, runtime};
@@ -17,6 +16,7 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::ndjson::{Intake, Taken};
 use crate::outcome::{Tally, count, shortfalls, table};
+use crate::signals::Stops;
 use crate::stdin;
 
 pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
@@ -80,7 +80,7 @@ enum Stop {
 }
 
 async fn pipe(config: Config, timeout: Option<Duration>, console: &Console) -> Result<Exit, BoxError> {
-    let mut signals = Signals::new()?;
+    let mut signals = Stops::new()?;
     let started = Instant::now();
     let BusConfig::Memory(memory) = &config.bus;
     let bus = Arc::new(MemoryBus::new(memory));
@@ -97,7 +97,7 @@ async fn pipe(config: Config, timeout: Option<Duration>, console: &Console) -> R
     };
     let end = tokio::select! {
         biased;
-        () = signals.watch(&stop, console) => End::Interrupted,
+        () = watch_signals(&mut signals, &stop, console) => End::Interrupted,
         timeout = expired(timeout) => End::TimedOut(timeout),
         () = run.watch_hooks(&stop) => End::Drained,
         () = run.show() => End::Drained,
@@ -269,29 +269,10 @@ fn waited_for(hooks: &[HookStatus]) -> String {
     }
 }
 
-/// SIGINT and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-        }
-    }
-
-    /// The first signal ends reading; returns at the second.
-    async fn watch(&mut self, stop: &watch::Sender<Option<Stop>>, console: &Console) {
-        let name = self.next().await;
-        console.say(format!("{name}: reading no more, delivering what was read; once more to stop at once"));
-        stop.send_replace(Some(Stop::Signal(name)));
-        self.next().await;
-    }
+/// The first signal ends reading; returns at the second.
+async fn watch_signals(signals: &mut Stops, stop: &watch::Sender<Option<Stop>>, console: &Console) {
+    let name = signals.next().await;
+    console.say(format!("{name}: reading no more, delivering what was read; once more to stop at once"));
+    stop.send_replace(Some(Stop::Signal(name)));
+    signals.next().await;
 }

@@ -14,12 +14,14 @@ use super::settings::{HookSettings, PATTERNS};
 use super::sink;
 use super::tree::{Node, Step, Value};
 use super::wording::Redactor;
+use super::written::Written;
 
 /// A hook as the file has it.
 pub(super) struct ReadHook {
     pub(super) hook: Hook,
     /// Where `queue.overflow` is set, if it is.
     pub(super) overflow: Option<Range<usize>>,
+    pub(super) written: Written,
 }
 
 /// Reads all hooks. Those with something wrong are left out; what is wrong is noted.
@@ -88,6 +90,7 @@ fn read(
     findings: &mut Findings,
 ) -> Option<ReadHook> {
     let whole = node.span.clone();
+    let whole_sink = node.table().and_then(|table| table.get("sink")).map(|entry| entry.node.json());
     let factory = match node.table_mut().and_then(|table| table.remove("sink")) {
         Some(mut entry) => sink::read(label, &mut entry, findings),
         None => {
@@ -99,6 +102,7 @@ fn read(
         }
     };
     node.merge_under(defaults);
+    let written = Written::new(json!([node.json(), whole_sink]));
     let sound = patterns(label, node, findings) & !misplaced(label, node, bus, findings);
     let base = factory.as_ref().map_or_else(BatchLimits::default, |factory| factory.batch_limits());
     let metadata = metadata(label, node, findings);
@@ -110,7 +114,7 @@ fn read(
     let hook = hook(Hook::with_sink(id, factory.unwrap_or_else(|| Arc::new(Unread))), settings, metadata);
     let contradicts = contradictions(label, node, &hook, known, whole, findings);
     let overflow = setting(node, "queue.overflow").map(|entry| entry.1);
-    (complete && !contradicts).then_some(ReadHook { hook, overflow })
+    (complete && !contradicts).then_some(ReadHook { hook, overflow, written })
 }
 
 /// Reads the settings; `base` is what the batch limits are where the table does not set them.

@@ -9,6 +9,7 @@
 
 mod expand;
 mod hook;
+mod ingest;
 mod nearest;
 mod problem;
 mod read;
@@ -20,6 +21,7 @@ mod sink;
 mod tests;
 mod tree;
 mod wording;
+mod written;
 
 use std::path::Path;
 
@@ -28,9 +30,11 @@ use hooks_core::Hook;
 use toml::de::DeTable;
 
 pub use expand::Variables;
+pub use ingest::IngestSettings;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use settings::EventSettings;
+pub use written::Written;
 
 pub(crate) use nearest::nearest;
 pub(crate) use shape::{Shape, summary};
@@ -50,6 +54,8 @@ pub struct Config {
     pub bus: BusConfig,
     /// `[events]`.
     pub events: EventSettings,
+    /// `[ingest]`, for `hooks serve`.
+    pub ingest: IngestSettings,
     /// `[[hooks]]`, at least one.
     pub hooks: Vec<HookConfig>,
 }
@@ -68,10 +74,12 @@ pub struct HookConfig {
     pub hook: Hook,
     /// Line and column where `queue.overflow` is set; `None` where it is left to the command.
     pub overflow: Option<(usize, usize)>,
+    /// Tells whether another hook was written the same.
+    pub written: Written,
 }
 
 /// What can stand at the top of a config file.
-const SECTIONS: [&str; 4] = ["bus", "events", "defaults", "hooks"];
+const SECTIONS: [&str; 5] = ["bus", "events", "ingest", "defaults", "hooks"];
 
 /// Reads and checks a config file.
 ///
@@ -113,20 +121,27 @@ pub fn parse(text: &str, file: &str, variables: &Variables<'_>) -> Result<Config
         return Err(findings.into_problems(file, text));
     }
     let mut root = tree::tree(table, text, variables, &mut |span, message| findings.add(span, message));
-    let config = root.table_mut().and_then(|table| read(table, text, file, &mut findings));
+    let config = root.table_mut().and_then(|table| read(table, text, file, variables.config_dir, &mut findings));
     match config {
         Some(config) if findings.is_empty() => Ok(config),
         _ => Err(findings.into_problems(file, text)),
     }
 }
 
-fn read(table: &mut Table, text: &str, file: &str, findings: &mut Findings) -> Option<Config> {
+fn read(
+    table: &mut Table,
+    text: &str,
+    file: &str,
+    config_dir: Option<&str>,
+    findings: &mut Findings,
+) -> Option<Config> {
     let unknown = refuse_unknown(table, findings);
     let bus = bus(table.remove("bus"), findings);
     let events = section::<EventSettings>("events", table.remove("events"), findings);
     if let Some((events, places)) = &events {
         check_events(events, places, bus.as_ref(), findings);
     }
+    let ingest = ingest::read(table.remove("ingest"), config_dir, bus.as_ref(), findings);
     let mut defaults = table.remove("defaults").map_or_else(empty, |entry| entry.node);
     if !matches!(defaults.value, Value::Table(_) | Value::Broken) {
         findings.add(defaults.span.clone(), format!("defaults: expected a table, found {}", defaults.describe()));
@@ -139,21 +154,19 @@ fn read(table: &mut Table, text: &str, file: &str, findings: &mut Findings) -> O
         entry => hooks(entry, &defaults, bus.as_ref(), findings),
     };
     let lines = Lines::new(text);
-    let hooks = hooks
-        .into_iter()
-        .map(|read| HookConfig { hook: read.hook, overflow: read.overflow.map(|span| lines.place(span.start)) });
-    Some(Config { file: file.to_owned(), bus: bus?, events: events?.0, hooks: hooks.collect() })
+    let hooks = hooks.into_iter().map(|read| HookConfig {
+        hook: read.hook,
+        overflow: read.overflow.map(|span| lines.place(span.start)),
+        written: read.written,
+    });
+    Some(Config { file: file.to_owned(), bus: bus?, events: events?.0, ingest: ingest?, hooks: hooks.collect() })
 }
 
 /// True when there is something unknown.
 fn refuse_unknown(table: &Table, findings: &mut Findings) -> bool {
     let mut any = false;
     for (name, entry) in table.iter().filter(|(name, _)| !SECTIONS.contains(&name.as_str())) {
-        let message = if name == "ingest" {
-            "`ingest` is for `hooks serve`, which is not built into this version".to_owned()
-        } else {
-            wording::unknown_field(name, &SECTIONS)
-        };
+        let message = wording::unknown_field(name, &SECTIONS);
         entry.node.strings(&mut |node, _| findings.mask(node.span.clone()));
         findings.add(entry.key.clone(), message);
         any = true;

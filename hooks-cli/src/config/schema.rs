@@ -6,6 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value as Json, json};
 
+use super::ingest::IngestSettings;
 use super::settings::{EventSettings, HookSettings};
 use super::shape::{Shape, summary};
 
@@ -15,6 +16,7 @@ pub fn schema() -> Json {
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true).into_generator();
     let settings = subschema::<HookSettings>(&mut generator);
     let events = subschema::<EventSettings>(&mut generator);
+    let ingest = subschema::<IngestSettings>(&mut generator);
     let bus = with_kind(subschema::<MemoryConfig>(&mut generator), "memory");
     let mut definitions = generator.take_definitions(true);
     let sinks: Vec<_> = SinkPlugin::all().into_iter().map(|plugin| sink(plugin, &mut definitions)).collect();
@@ -28,6 +30,7 @@ pub fn schema() -> Json {
         "properties": {
             "bus": described(bus, "Where events wait for hooks. Not set: in the memory of this process."),
             "events": events,
+            "ingest": ingest,
             "defaults": described(settings.clone(), "Settings of every hook that does not set them itself. Tables are merged."),
             "hooks": { "type": "array", "minItems": 1, "items": hook(settings, &sinks) },
         },

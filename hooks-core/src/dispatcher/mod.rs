@@ -1,5 +1,6 @@
 //! Joins a bus and hooks: one worker per hook.
 
+mod disabled;
 mod error;
 mod replay;
 mod report;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, watch};
 
+pub use disabled::{Disabled, DisabledBy};
 pub use error::{DispatchError, ReplayError, TestError};
 pub use report::{HookStatus, ReplayReport, Report, TestReport};
 
@@ -24,8 +26,9 @@ use crate::ledger::{Counts, DropReason, Ledger, Outcome};
 use crate::notices::{Notices, Outbox};
 use crate::sink::Shared;
 use crate::stats::BatchStats;
-use crate::worker::{self, EndpointState, Link, Mode, Orders, Parked, Replays, SharedEndpoint};
-use slot::{Slot, Work};
+use crate::worker::{self, Link, Mode, Orders, Parked, Replays, SharedEndpoint};
+use disabled::Note;
+use slot::{End, Slot, Start, Work};
 
 /// Delivers the events of a bus to hooks, until it is shut down.
 ///
@@ -111,9 +114,11 @@ impl Dispatcher {
         let ledger = Arc::new(Ledger::default());
         let subscription = subscription(&hook, &ledger);
         let (mut reader, settler) = self.bus.subscribe(subscription).await.map_err(refused(&hook.id))?;
-        reader.set_enabled(hook.enabled);
-        let endpoint = SharedEndpoint::new(&hook);
-        self.start(hook, endpoint, ledger, settler, Parked::new(reader));
+        let note = Note::read(&*self.bus, &hook);
+        let enabled = hook.enabled && note.get().is_none();
+        reader.set_enabled(enabled);
+        let endpoint = SharedEndpoint::new(&hook, enabled);
+        self.start(Start { hook, enabled, endpoint, ledger, settler, note }, Parked::new(reader));
         Ok(())
     }
 
@@ -140,25 +145,35 @@ impl Dispatcher {
         let filtered = parked.carry.refilter(&subscription.filter);
         slot.settler.settle(&filtered, Outcome::Dropped(DropReason::Filtered));
         parked.reader.reconfigure(subscription.clone());
-        if hook.enabled {
+        let note = slot.note.clone();
+        note.review(&hook);
+        let enabled = hook.enabled && note.get().is_none();
+        if enabled {
             parked.reader.set_enabled(true);
         } else {
             parked = parked.put_back(&*self.bus, subscription).await;
         }
-        let endpoint = slot.endpoint.successor(&hook);
-        self.start(hook, endpoint, slot.ledger.clone(), slot.settler.clone(), parked);
+        let endpoint = slot.endpoint.successor(&hook, enabled);
+        let (ledger, settler) = (slot.ledger.clone(), slot.settler.clone());
+        self.start(Start { hook, enabled, endpoint, ledger, settler, note }, parked);
         Ok(())
     }
 
-    /// Enables or disables a hook. A disabled hook keeps its events and delivers none; enabling one that
-    /// its receiver disabled tries again.
+    /// Enables or disables a hook. A disabled hook keeps its events and delivers none; it stays disabled
+    /// when it is replaced, and on a bus that notes it also when the process starts again. Enabling one
+    /// that its receiver disabled tries again.
     ///
     /// # Errors
     /// As for [`replace`](Self::replace).
     pub async fn set_enabled(&self, id: &HookId, enabled: bool) -> Result<(), DispatchError> {
         let _turn = self.turn().await?;
-        let hook = Hook { enabled, ..(*self.slot(id)?.hook).clone() };
-        self.change(hook).await
+        let slot = self.slot(id)?;
+        if enabled {
+            slot.note.enable(&*self.bus, id).await;
+            return self.change(Hook { enabled, ..(*slot.hook).clone() }).await;
+        }
+        slot.note.disable(&*self.bus, &slot.hook, DisabledBy::Operator, None).await;
+        self.change((*slot.hook).clone()).await
     }
 
     /// Removes a hook, and returns its final books. What it had in memory counts as dropped.
@@ -215,7 +230,7 @@ impl Dispatcher {
         let mut changes = self.disabled.subscribe();
         loop {
             let slots: Vec<_> = self.slots.lock().values().cloned().collect();
-            if let Some(slot) = slots.iter().find(|slot| slot.hook.enabled && slot.state() == EndpointState::Disabled) {
+            if let Some(slot) = slots.iter().find(|slot| slot.is_gone()) {
                 return slot.hook.id.clone();
             }
             // The sender lives as long as self.
@@ -294,22 +309,26 @@ impl Dispatcher {
     }
 
     /// Starts a worker. Nothing here waits, so a change that came this far is complete.
-    fn start(&self, hook: Hook, endpoint: SharedEndpoint, ledger: Arc<Ledger>, settler: Settler, parked: Parked) {
-        let hook = Arc::new(hook);
-        let endpoint = Arc::new(endpoint);
+    fn start(&self, start: Start, parked: Parked) {
+        let Start { hook, enabled, endpoint, ledger, settler, note } = start;
+        let (hook, endpoint) = (Arc::new(hook), Arc::new(endpoint));
         let (orders, replays) = (Orders::default(), Arc::<Replays>::default());
         self.introduce(&hook);
-        let work = if hook.enabled {
+        let work = if enabled {
             let link = self.link(hook.clone(), endpoint.clone(), settler.clone(), replays.clone());
-            let subscription = subscription(&hook, &ledger);
-            let disabled = self.disabled.clone();
-            let ended_replays = replays.clone();
-            let run = worker::run(self.bus.clone(), subscription, link, parked, orders.clone());
+            let run = worker::run(self.bus.clone(), subscription(&hook, &ledger), link, parked, orders.clone());
+            let end = End {
+                bus: self.bus.clone(),
+                hook: hook.clone(),
+                endpoint: endpoint.clone(),
+                replays: replays.clone(),
+                note: note.clone(),
+                disabled: self.disabled.clone(),
+            };
             Work::Running(tokio::spawn(async move {
-                let ended = run.await;
-                ended_replays.close();
-                disabled.send_modify(|ends| *ends += 1);
-                ended
+                let parked = run.await;
+                end.ended().await;
+                parked
             }))
         } else {
             replays.close();
@@ -317,7 +336,7 @@ impl Dispatcher {
         };
         let dead_letters = self.bus.dead_letters(&hook.id);
         let work = Mutex::new(work);
-        let slot = Slot { hook: hook.clone(), ledger, endpoint, settler, replays, dead_letters, orders, work };
+        let slot = Slot { hook: hook.clone(), ledger, endpoint, settler, replays, dead_letters, note, orders, work };
         let before = self.slots.lock().insert(hook.id.clone(), Arc::new(slot));
         before.iter().for_each(|before| self.notices.hook_goes(&before.hook));
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::disabled::Disabled;
 use crate::bus::Lag;
 use crate::id::HookId;
 use crate::ledger::Counts;
@@ -29,6 +30,8 @@ pub struct HookStatus {
     pub lag: Option<Lag>,
     /// Dead letters that are kept, where the bus keeps any.
     pub dead_letters: Option<u64>,
+    /// Who disabled it, where its settings don't.
+    pub disabled: Option<Disabled>,
     /// Why the last attempt failed, if it did.
     pub last_error: Option<String>,
 }

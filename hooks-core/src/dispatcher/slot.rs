@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
+use super::disabled::{DisabledBy, Note};
 use super::report::HookStatus;
-use crate::bus::{Lag, Settler};
+use crate::bus::{Bus, Lag, Settler};
 use crate::dead_letter::DeadLetters;
 use crate::hook::Hook;
 use crate::ledger::Ledger;
@@ -21,8 +22,44 @@ pub(super) struct Slot {
     pub(super) settler: Settler,
     pub(super) replays: Arc<Replays>,
     pub(super) dead_letters: Option<Arc<dyn DeadLetters>>,
+    pub(super) note: Note,
     pub(super) orders: Orders,
     pub(super) work: Mutex<Work>,
+}
+
+/// What a worker starts from, beside what its predecessor had in hand.
+pub(super) struct Start {
+    pub(super) hook: Hook,
+    /// Whether it delivers: its settings and the note say so.
+    pub(super) enabled: bool,
+    pub(super) endpoint: SharedEndpoint,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) settler: Settler,
+    pub(super) note: Note,
+}
+
+/// What is to be done when a worker has ended.
+pub(super) struct End {
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) hook: Arc<Hook>,
+    pub(super) endpoint: Arc<SharedEndpoint>,
+    pub(super) replays: Arc<Replays>,
+    pub(super) note: Note,
+    pub(super) disabled: watch::Sender<u64>,
+}
+
+impl End {
+    pub(super) async fn ended(self) {
+        self.replays.close();
+        let said = {
+            let endpoint = self.endpoint.state.lock();
+            (endpoint.state() == EndpointState::Disabled).then(|| endpoint.last_error().map(str::to_owned))
+        };
+        if let Some(reason) = said {
+            self.note.disable(&*self.bus, &self.hook, DisabledBy::Receiver, reason).await;
+        }
+        self.disabled.send_modify(|ends| *ends += 1);
+    }
 }
 
 pub(super) enum Work {
@@ -46,6 +83,11 @@ impl Slot {
         self.ended().await;
     }
 
+    /// Whether its receiver disabled it.
+    pub(super) fn is_gone(&self) -> bool {
+        self.hook.enabled && self.state() == EndpointState::Disabled && !self.note.is_by(DisabledBy::Operator)
+    }
+
     pub(super) fn state(&self) -> EndpointState {
         self.endpoint.state.lock().state()
     }
@@ -61,6 +103,7 @@ impl Slot {
             stats: endpoint.stats().cloned().map(Box::new),
             lag,
             dead_letters: self.dead_letters.as_ref().map(|letters| letters.count()),
+            disabled: self.note.get(),
             last_error: endpoint.last_error().map(str::to_owned),
         }
     }

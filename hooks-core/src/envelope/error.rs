@@ -12,6 +12,14 @@ pub enum EnvelopeError {
         /// Byte position in the event, from 1.
         column: usize,
     },
+    /// The text is not one JSON array.
+    #[error("not a JSON array: expected {expected} at column {column}")]
+    NotArray {
+        /// What should have stood there.
+        expected: &'static str,
+        /// Byte position in the text, from 1.
+        column: usize,
+    },
     /// The text is an array.
     #[error("an array, where one event is expected: write the events one by one, without `[`, `,` and `]` around them")]
     Array,

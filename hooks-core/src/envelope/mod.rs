@@ -1,5 +1,6 @@
 //! An event encoded once, ready to route.
 
+mod array;
 mod attributes;
 mod error;
 mod metadata;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+pub use array::{ArrayElement, ArrayElements};
 pub use error::EnvelopeError;
 pub use metadata::{Metadata, MetadataError};
 

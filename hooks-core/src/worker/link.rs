@@ -43,15 +43,15 @@ pub(crate) struct SharedEndpoint {
 }
 
 impl SharedEndpoint {
-    pub(crate) fn new(hook: &Hook) -> Self {
-        let mut endpoint = Endpoint::new(hook.retry, hook.enabled);
+    pub(crate) fn new(hook: &Hook, enabled: bool) -> Self {
+        let mut endpoint = Endpoint::new(hook.retry, enabled);
         endpoint.pace = Pace::new(hook.rate_limit);
         Self { state: Mutex::new(endpoint), changed: Notify::new() }
     }
 
     /// For the same hook with other settings.
-    pub(crate) fn successor(&self, hook: &Hook) -> Self {
-        let next = Self::new(hook);
+    pub(crate) fn successor(&self, hook: &Hook, enabled: bool) -> Self {
+        let next = Self::new(hook, enabled);
         next.state.lock().continue_from(&self.state.lock());
         next
     }

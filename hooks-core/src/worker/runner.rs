@@ -15,6 +15,7 @@ use super::link::Link;
 use super::orders::{Mode, Orders};
 use super::queue::{Queue, QueueReader};
 use crate::bus::{Bus, Delivery, Read, Reader, Subscription};
+use crate::fnv;
 
 /// A hook whose worker has ended, ready for the next one.
 pub(crate) struct Parked {
@@ -263,8 +264,6 @@ impl Feeder<'_> {
 /// The lane of an event: a hash (FNV-1a) of its `partitionkey`, else its `subject`.
 fn lane_of(delivery: &Delivery, lanes: usize) -> usize {
     let key = delivery.envelope.partition_key().or(delivery.envelope.subject()).unwrap_or_default();
-    let hash = key
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = fnv::hash(key.bytes());
     (hash % lanes as u64) as usize
 }

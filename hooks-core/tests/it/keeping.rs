@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 pub(crate) struct Keeping {
     pub(crate) bus: MemoryBus,
     pub(crate) letters: Arc<Letters>,
+    notes: Arc<Mutex<BTreeMap<HookId, String>>>,
 }
 
 /// The letters of all hooks; the tests have one hook that has any.
@@ -34,7 +35,7 @@ impl Keeping {
             refusals: AtomicUsize::default(),
             changed: Notify::new(),
         };
-        Self { bus: MemoryBus::default(), letters: Arc::new(letters) }
+        Self { bus: MemoryBus::default(), letters: Arc::new(letters), notes: Arc::default() }
     }
 
     /// Ids of the events that are kept, oldest first.
@@ -122,6 +123,19 @@ impl Bus for Keeping {
 
     fn lag(&self, hook: &HookId) -> Option<Lag> {
         self.bus.lag(hook)
+    }
+
+    async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
+        let mut notes = self.notes.lock();
+        match text {
+            Some(text) => notes.insert(hook.clone(), text),
+            None => notes.remove(hook),
+        };
+        Ok(())
+    }
+
+    fn noted(&self, hook: &HookId) -> Option<String> {
+        self.notes.lock().get(hook).cloned()
     }
 
     fn dead_letters(&self, _: &HookId) -> Option<Arc<dyn DeadLetters>> {

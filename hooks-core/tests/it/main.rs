@@ -3,6 +3,7 @@
 
 mod conformance;
 mod dead_letters;
+mod disabled;
 mod dispatcher;
 mod durable;
 mod envelope;

@@ -129,7 +129,10 @@ fn sections_of_the_wrong_kind() {
         ("[bus]\nkind = 'nats'", "2:8: bus: the `nats` bus is not built into this version: only `memory` is"),
         ("[bus]\nkind = 'memry'", "2:8: bus: unknown kind `memry`, did you mean `memory`?"),
         ("[bus]\nkind = 1", "2:8: bus: kind: expected \"memory\""),
-        ("[ingest]\nlisten = 'x'", "1:2: `ingest` is for `hooks serve`, which is not built into this version"),
+        (
+            "ingest.max_in_flight = '1MiB'",
+            "1:24: ingest: max_in_flight: a body of max_body, 8MiB, never fits into 1MiB",
+        ),
         ("defaults = true", "1:12: defaults: expected a table, found a boolean"),
         ("[defaults]\nsink = {}", "2:1: defaults: `sink` has no default: every hook has its own"),
         ("[defaults]\nid = 'a'", "2:1: defaults: `id` has no default: every hook has its own"),

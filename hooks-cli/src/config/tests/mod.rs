@@ -2,6 +2,7 @@
 
 mod errors;
 mod good;
+mod ingest;
 mod robust;
 
 use std::collections::BTreeMap;

@@ -26,13 +26,13 @@ fn every_property_of_the_schema_is_accepted() {
     for name in names(&stub["properties"]).iter().filter(|name| *name != "kind") {
         assert_eq!(unknown(format!("[[hooks]]\nid = 'a'\nsink = {{ kind = 'stub', {name} = 1 }}")), None, "{name}");
     }
-    for section in ["bus", "events", "defaults"] {
+    for section in ["bus", "events", "ingest", "defaults"] {
         for name in names(&schema["properties"][section]["properties"]) {
             let kind = if section == "bus" && name != "kind" { "kind = 'memory'" } else { "" };
             assert_eq!(unknown(format!("[{section}]\n{kind}\n{name} = 1")), None, "{section}.{name}");
         }
     }
-    assert_eq!(names(&schema["properties"]), ["bus", "defaults", "events", "hooks"]);
+    assert_eq!(names(&schema["properties"]), ["bus", "defaults", "events", "hooks", "ingest"]);
     assert_eq!(stub["required"], json!(["kind", "url"]));
 }
 

@@ -1,0 +1,88 @@
+//! The end of `serve`: takes no more, delivers what there is, and says what became of it.
+
+use std::time::{Duration, Instant};
+
+use hooks_core::HookStatus;
+
+use super::Daemon;
+use crate::args::LogFormat;
+use crate::config::BusConfig;
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::outcome::table;
+use crate::signals::Stops;
+
+/// How often the service manager hears how far it is.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What it is asked for each time, beside the rest of the grace.
+const MARGIN: Duration = Duration::from_secs(5);
+
+impl Daemon<'_> {
+    /// Delivers what was accepted, for as long as the grace allows or until a second signal.
+    pub(super) async fn drain(self, signal: &str, stops: &mut Stops, console: &Console) -> Exit {
+        let begun = Instant::now();
+        tracing::info!(signal, grace = ?self.grace, "taking no more events, delivering what was accepted; a second signal stops at once");
+        self.notifier.stopping("delivering what was accepted");
+        let work = async {
+            // What is being published gets half of the time, the hooks what is left.
+            self.state.drain(self.grace / 2).await;
+            self.dispatcher.shutdown(Some(self.grace.saturating_sub(begun.elapsed()))).await;
+        };
+        tokio::select! {
+            biased;
+            signal = stops.next() => tracing::warn!(signal, "stopped at once"),
+            () = self.tell() => {}
+            () = work => {}
+        }
+        self.state.cut();
+        let hooks = self.dispatcher.status();
+        report(&hooks, console);
+        conclude(&hooks, &self.bus, begun.elapsed())
+    }
+
+    /// Keeps the service manager informed. Never returns.
+    async fn tell(&self) {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            ticks.tick().await;
+            let left: u64 = self.dispatcher.status().iter().map(|hook| hook.counts.in_hand).sum();
+            self.notifier.extend(TICK + MARGIN);
+            self.notifier.status(&format!("delivering what was accepted: {left} left"));
+        }
+    }
+}
+
+/// What became of everything: a table for people, a line per hook for programs.
+fn report(hooks: &[HookStatus], console: &Console) {
+    match console.format() {
+        LogFormat::Text => console.say(table(hooks).trim_end()),
+        LogFormat::Json => {
+            for hook in hooks {
+                let counts = &hook.counts;
+                tracing::info!(
+                    hook = %hook.id,
+                    taken = counts.taken,
+                    delivered = counts.delivered,
+                    dropped = counts.dropped(),
+                    dead_lettered = counts.dead_lettered,
+                    left_behind = counts.in_hand,
+                    "ledger"
+                );
+            }
+        }
+    }
+}
+
+fn conclude(hooks: &[HookStatus], bus: &BusConfig, took: Duration) -> Exit {
+    let BusConfig::Memory(_) = bus;
+    let behind = hooks.iter().filter(|hook| hook.counts.in_hand > 0);
+    let mut exit = Exit::Done;
+    for hook in behind {
+        let error = hook.last_error.as_deref().unwrap_or("there was no time");
+        tracing::error!(hook = %hook.id, events = hook.counts.in_hand, error, "left behind: they are lost");
+        exit = Exit::Undelivered;
+    }
+    tracing::info!(?took, "stopped");
+    exit
+}

@@ -1,0 +1,58 @@
+//! From the config file to what `serve` needs.
+
+use std::path::Path;
+
+use hooks_core::Overflow;
+
+use crate::config::{self, BusConfig, Config, Problem, Problems};
+use crate::ingest::Tokens;
+
+/// A config that can be served, and the tokens that it names.
+pub(super) struct Loaded {
+    pub(super) config: Config,
+    pub(super) tokens: Option<Tokens>,
+}
+
+/// Reads the config file and the token file.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub(super) fn load(file: &Path) -> Result<Loaded, Problems> {
+    let config = config::load(file)?;
+    let mut list: Vec<Problem> = problems(&config).collect();
+    list.extend(config.ingest.too_large_for(&config.bus).map(|why| about_ingest("max_body", &why)));
+    let tokens = config.ingest.token_file.as_deref().map(|path| (path, Tokens::read(path)));
+    let tokens = tokens.and_then(|(path, tokens)| match tokens {
+        Ok(tokens) => Some(tokens),
+        Err(error) => {
+            list.push(about_ingest("token_file", &format!("{}: {error}", path.display())));
+            None
+        }
+    });
+    if list.is_empty() { Ok(Loaded { config, tokens }) } else { Err(Problems { file: config.file, list }) }
+}
+
+fn about_ingest(name: &str, why: &str) -> Problem {
+    Problem::new(None, format!("ingest: {name}: {why}"))
+}
+
+/// Hooks under which the memory bus could take a request in part.
+fn problems(config: &Config) -> impl Iterator<Item = Problem> {
+    let BusConfig::Memory(_) = config.bus;
+    let events = config.ingest.max_events.get();
+    let bytes = config.ingest.largest_request(&config.events.source);
+    let blocking = config.hooks.iter().filter(|hook| hook.hook.queue.overflow == Overflow::Block);
+    blocking.flat_map(move |hook| {
+        let queue = &hook.hook.queue;
+        let whole = "would be accepted in pieces: raise it, or lower";
+        let few = (queue.max_events.get() < events)
+            .then(|| format!("queue.max_events: a request of ingest.max_events, {events}, {whole} ingest.max_events"));
+        let short = (queue.max_bytes.0 < bytes).then(|| {
+            format!(
+                "queue.max_bytes: a request can become {bytes} bytes and {whole} ingest.max_body or ingest.max_events"
+            )
+        });
+        let problem = |why| Problem::new(hook.overflow, format!("hook `{}`: {why}", hook.hook.id));
+        few.into_iter().chain(short).map(problem)
+    })
+}

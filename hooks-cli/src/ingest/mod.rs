@@ -1,0 +1,73 @@
+//! Taking events over HTTP, and the pages for health and metrics.
+//!
+//! ```text
+//! connection ─▶ head ─▶ who? what? how much? ─▶ body ─▶ every event checked ─▶ publish ─▶ 202
+//!  (bounded)   (time)    401 405 413 415       (time,       400 with        (time) 503 507
+//!                                             memory)     all faults
+//! ```
+//!
+//! A request is published as a whole or not at all, also when its client goes away meanwhile.
+
+mod answer;
+mod auth;
+mod binary;
+mod body;
+mod connection;
+mod decode;
+mod format;
+mod patient;
+mod routes;
+mod state;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+
+pub(crate) use auth::Tokens;
+pub(crate) use state::{Counters, Settings, State};
+
+use state::Phase;
+
+/// How long accepting pauses when it fails: the process has no file descriptors left, say.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long connections may take to end once everything else has.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// Serves connections until [`State::cut`].
+pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
+    let mut phase = state.phase();
+    let accepting = async {
+        loop {
+            // Never closed.
+            let Ok(permit) = state.connections.clone().acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let state = state.clone();
+                    tokio::spawn(async move {
+                        connection::serve(stream, &state).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => failed(&error).await,
+            }
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        _ = phase.wait_for(|phase| *phase == Phase::Cut) => {}
+    }
+    // Those that are idle end at once, those with an answer to write a little later.
+    let _ = timeout(PARTING, state.connections.acquire_many(state.max_connections)).await;
+}
+
+async fn failed(error: &io::Error) {
+    // The client went away before it was accepted.
+    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        tracing::warn!(%error, "connections can't be accepted now");
+        sleep(PAUSE).await;
+    }
+}

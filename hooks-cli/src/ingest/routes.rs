@@ -1,0 +1,154 @@
+//! What is where, and what a request has to be.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hooks_core::{BusError, Envelope};
+use http::header::{ACCEPT, CONTENT_ENCODING};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body::Body;
+
+use super::answer::{self, Answer, Refusal};
+use super::binary;
+use super::body::{self, Taken};
+use super::decode::{Refused, decode, decode_made};
+use super::format::Format;
+use super::state::{Phase, Settings, State};
+
+/// Answers a request.
+pub(super) async fn answer<B>(request: Request<B>, state: &Arc<State>) -> Answer
+where
+    B: Body + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let (parts, body) = request.into_parts();
+    match parts.uri.path() {
+        "/v1/events" => events(&parts, body, state).await,
+        "/healthz" => page(&parts, || answer::text(StatusCode::OK, "ok\n")),
+        "/readyz" => page(&parts, || match state.is_accepting() {
+            true => answer::text(StatusCode::OK, "ready\n"),
+            false => answer::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        }),
+        "/metrics" => page(&parts, || metrics(&parts, state)),
+        _ => Refusal::NotFound.answer(),
+    }
+}
+
+fn page(parts: &Parts, make: impl FnOnce() -> Answer) -> Answer {
+    match parts.method {
+        Method::GET | Method::HEAD => make(),
+        _ => Refusal::Method("GET, HEAD").answer(),
+    }
+}
+
+fn metrics(parts: &Parts, state: &State) -> Answer {
+    let accept = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let (media_type, text) = (state.metrics)(accept);
+    answer::with(StatusCode::OK, HeaderValue::from_static(media_type), Bytes::from(text))
+}
+
+async fn events<B>(parts: &Parts, mut body: B, state: &Arc<State>) -> Answer
+where
+    B: Body + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let settings = state.settings();
+    let result = take(parts, &mut body, state, &settings).await;
+    let (answer, accepted) = match result {
+        Ok(count) => (answer::accepted(count), count),
+        Err(refusal) => {
+            if !matches!(refusal, Refusal::TooSlow | Refusal::Broken(_)) {
+                body::discard(&mut body, &parts.headers, settings.ingest.max_body.get()).await;
+            }
+            (refusal.answer(), 0)
+        }
+    };
+    state.counters.count(answer.status().as_u16(), accepted);
+    answer
+}
+
+/// Everything from the first look at the head to the bus's answer.
+async fn take<B>(parts: &Parts, body: &mut B, state: &Arc<State>, settings: &Settings) -> Result<usize, Refusal>
+where
+    B: Body + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let kind = look(parts, settings)?;
+    let ingest = &settings.ingest;
+    let mut phase = state.phase();
+    let taken = tokio::select! {
+        biased;
+        _ = phase.wait_for(|phase| *phase != Phase::Accepting) => return Err(Refusal::Draining),
+        taken = body::read(body, ingest.max_body.get(), ingest.body_timeout.0, &state.room) => taken?,
+    };
+    let events = match kind {
+        Kind::Structured(format) => decode(&taken.bytes, format, &settings.limits),
+        Kind::Binary => {
+            let json = binary::to_json(&parts.headers, &taken.bytes).map_err(Refusal::Header)?;
+            decode_made(&json, &settings.limits)
+        }
+    };
+    let events = events.map_err(|refused| match refused {
+        Refused::Faults(faults, more) => Refusal::Faults(faults, more),
+        Refused::TooMany(max) => Refusal::TooLarge(format!("more than {max} events in one request")),
+    })?;
+    let Taken { bytes, share } = taken;
+    drop(bytes);
+    publish(events, share, state, settings).await
+}
+
+/// What a request is, by its head.
+enum Kind {
+    Structured(Format),
+    /// Attributes in headers.
+    Binary,
+}
+
+/// Everything that can be said before the body is read.
+fn look(parts: &Parts, settings: &Settings) -> Result<Kind, Refusal> {
+    if parts.method != Method::POST {
+        return Err(Refusal::Method("POST"));
+    }
+    if settings.tokens.as_ref().is_some_and(|tokens| !tokens.allow(&parts.headers)) {
+        return Err(Refusal::Unauthorized);
+    }
+    let encoded =
+        parts.headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if encoded {
+        return Err(Refusal::Encoding);
+    }
+    match Format::of(&parts.headers) {
+        None | Some(Format::Json) if binary::is_binary(&parts.headers) => Ok(Kind::Binary),
+        Some(format) => Ok(Kind::Structured(format)),
+        None => Err(Refusal::MediaType),
+    }
+}
+
+/// Publishes on a task of its own: a client that goes away does not stop it halfway.
+async fn publish(
+    events: Vec<Envelope>,
+    share: impl Send + 'static,
+    state: &Arc<State>,
+    settings: &Settings,
+) -> Result<usize, Refusal> {
+    let count = events.len();
+    if count == 0 {
+        return Ok(0);
+    }
+    let right = state.may_publish().ok_or(Refusal::Draining)?;
+    let (bus, limit) = (state.bus.clone(), settings.ingest.publish_timeout.0);
+    let published = tokio::spawn(async move {
+        let published = tokio::time::timeout(limit, bus.publish(&events)).await;
+        drop((right, share));
+        published
+    });
+    match published.await {
+        Ok(Ok(Ok(()))) => Ok(count),
+        Ok(Ok(Err(BusError::Closed))) => Err(Refusal::Draining),
+        Ok(Ok(Err(error @ BusError::Full(_)))) => Err(Refusal::Full(error.to_string())),
+        Ok(Ok(Err(error))) => Err(Refusal::Unavailable(error.to_string())),
+        Ok(Err(_)) => Err(Refusal::Busy("there is no room: a hook that makes publishers wait is behind")),
+        Err(_) => Err(Refusal::Internal),
+    }
+}

@@ -1,0 +1,146 @@
+//! What all connections share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hooks_core::Bus;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock, Semaphore, watch};
+use tokio::time::timeout;
+
+use super::Tokens;
+use super::decode::Limits;
+use crate::config::{EventSettings, IngestSettings};
+
+/// The metrics as text: of which media type, and the text.
+pub(crate) type Page = dyn Fn(Option<&str>) -> (&'static str, String) + Send + Sync;
+
+/// Where requests end up, and what bounds them.
+pub(crate) struct State {
+    pub(super) bus: Arc<dyn Bus>,
+    settings: RwLock<Arc<Settings>>,
+    /// Bytes of bodies that may still be read.
+    pub(super) room: Arc<Semaphore>,
+    /// Connections that may still be accepted.
+    pub(super) connections: Arc<Semaphore>,
+    pub(super) max_connections: u32,
+    phase: watch::Sender<Phase>,
+    /// Held for reading by whoever publishes.
+    publishing: Arc<AsyncRwLock<()>>,
+    pub(super) metrics: Box<Page>,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// What came of requests to publish.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    accepted: AtomicU64,
+    answers: Mutex<BTreeMap<u16, u64>>,
+}
+
+impl Counters {
+    /// Events accepted so far.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// How many requests were answered with which status.
+    pub(crate) fn answers(&self) -> BTreeMap<u16, u64> {
+        self.answers.lock().clone()
+    }
+
+    pub(super) fn count(&self, status: u16, accepted: usize) {
+        self.accepted.fetch_add(accepted as u64, Ordering::Relaxed);
+        *self.answers.lock().entry(status).or_default() += 1;
+    }
+}
+
+/// What a reload can change.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(super) ingest: IngestSettings,
+    pub(super) tokens: Option<Tokens>,
+    pub(super) limits: Limits,
+}
+
+/// How far the process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Accepting,
+    /// Nothing more is published; connections are still answered.
+    Draining,
+    /// Connections end.
+    Cut,
+}
+
+impl Settings {
+    pub(crate) fn new(ingest: IngestSettings, tokens: Option<Tokens>, events: &EventSettings) -> Self {
+        let limits = Limits {
+            source: events.source.as_str().into(),
+            max_event_bytes: events.max_bytes.get(),
+            max_events: ingest.max_events.get(),
+        };
+        Self { ingest, tokens, limits }
+    }
+}
+
+impl State {
+    pub(crate) fn new(bus: Arc<dyn Bus>, settings: Settings, counters: Arc<Counters>, metrics: Box<Page>) -> Self {
+        let max_connections = u32::try_from(settings.ingest.max_connections.get()).unwrap_or(u32::MAX);
+        Self {
+            bus,
+            room: Arc::new(Semaphore::new(settings.ingest.max_in_flight.get().min(Semaphore::MAX_PERMITS))),
+            connections: Arc::new(Semaphore::new(max_connections as usize)),
+            max_connections,
+            settings: RwLock::new(Arc::new(settings)),
+            phase: watch::Sender::new(Phase::Accepting),
+            publishing: Arc::default(),
+            metrics,
+            counters,
+        }
+    }
+
+    /// Requests that begin from now on have these settings.
+    pub(crate) fn set(&self, settings: Settings) {
+        *self.settings.write() = Arc::new(settings);
+    }
+
+    /// Publishes nothing more: what is being published is waited for, at most so long.
+    pub(crate) async fn drain(&self, limit: Duration) {
+        self.phase.send_replace(Phase::Draining);
+        let _ = timeout(limit, self.publishing.write()).await;
+    }
+
+    /// Ends all connections.
+    pub(crate) fn cut(&self) {
+        self.phase.send_replace(Phase::Cut);
+    }
+
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        self.settings.read().clone()
+    }
+
+    pub(super) fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    pub(super) fn is_accepting(&self) -> bool {
+        *self.phase.borrow() == Phase::Accepting
+    }
+
+    /// The right to publish. `None` once everything drains.
+    pub(super) fn may_publish(&self) -> Option<OwnedRwLockReadGuard<()>> {
+        let guard = self.publishing.clone().try_read_owned().ok()?;
+        // Looked at under the guard: whoever drains waits for it or is seen here.
+        self.is_accepting().then_some(guard)
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("phase", &*self.phase.borrow()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,92 @@
+//! Hooks that are disabled, and by whom. What is noted here outlives the process on a bus that can note it.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::bus::Bus;
+use crate::fnv;
+use crate::hook::Hook;
+use crate::id::HookId;
+use crate::sink::SinkFactory;
+
+/// That a hook is disabled although its settings say otherwise, and why. It stays so until somebody
+/// enables it; one that its receiver disabled also until its sink's settings change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Disabled {
+    /// Who wants it so.
+    pub by: DisabledBy,
+    /// What the receiver said.
+    pub reason: Option<String>,
+    /// Seconds since 1970.
+    pub since: u64,
+    /// A hash of the sink's settings at that time.
+    sink: u64,
+}
+
+/// Who disabled a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisabledBy {
+    /// The receiver wants nothing any more (HTTP: 410).
+    Receiver,
+    /// Somebody called [`Dispatcher::set_enabled`](super::Dispatcher::set_enabled).
+    Operator,
+}
+
+/// The note about one hook, shared by its slot and its worker.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Note(Arc<Mutex<Option<Disabled>>>);
+
+impl Note {
+    /// What the bus has noted, unless it no longer holds for this hook.
+    pub(super) fn read(bus: &dyn Bus, hook: &Hook) -> Self {
+        let noted = bus.noted(&hook.id).and_then(|text| serde_json::from_str(&text).ok());
+        let note = Self(Arc::new(Mutex::new(noted)));
+        note.review(hook);
+        note
+    }
+
+    /// A receiver that said no is another one when the sink's settings are.
+    pub(super) fn review(&self, hook: &Hook) {
+        self.0.lock().take_if(|note| note.by == DisabledBy::Receiver && note.sink != fingerprint(&*hook.sink));
+    }
+
+    pub(super) fn get(&self) -> Option<Disabled> {
+        self.0.lock().clone()
+    }
+
+    pub(super) fn is_by(&self, by: DisabledBy) -> bool {
+        self.0.lock().as_ref().is_some_and(|note| note.by == by)
+    }
+
+    /// Notes it, here and on the bus.
+    pub(super) async fn disable(&self, bus: &dyn Bus, hook: &Hook, by: DisabledBy, reason: Option<String>) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let note = Disabled { by, reason, since, sink: fingerprint(&*hook.sink) };
+        let text = serde_json::to_string(&note).ok();
+        *self.0.lock() = Some(note);
+        keep(bus, &hook.id, text).await;
+    }
+
+    /// Removes the note.
+    pub(super) async fn enable(&self, bus: &dyn Bus, hook: &HookId) {
+        if self.0.lock().take().is_some() || bus.noted(hook).is_some() {
+            keep(bus, hook, None).await;
+        }
+    }
+}
+
+async fn keep(bus: &dyn Bus, hook: &HookId, text: Option<String>) {
+    if let Err(error) = bus.note(hook, text).await {
+        tracing::error!(%hook, %error, "that the hook is enabled or disabled could not be noted: it holds until the process ends");
+    }
+}
+
+/// A hash of the settings as they are shown, so secrets don't count.
+fn fingerprint(sink: &dyn SinkFactory) -> u64 {
+    fnv::hash(format!("{} {sink:?}", sink.kind()).into_bytes())
+}

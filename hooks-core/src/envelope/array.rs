@@ -1,0 +1,237 @@
+//! A JSON array as the texts of its elements.
+
+use super::EnvelopeError;
+
+/// Cuts a JSON array into its elements without building or checking them: that is what
+/// [`SliceBuilder::push_json`](crate::SliceBuilder::push_json) does with each.
+///
+/// Ends after the last element, or with the first error. What holds the elements together is checked;
+/// an element that is not JSON may end where it seems to, so what follows it means nothing.
+///
+/// ```
+/// use hooks_core::{ArrayElements, SliceBuilder};
+///
+/// let mut slice = SliceBuilder::new("/my/service");
+/// for element in ArrayElements::new(br#"[{"type":"a"}, {"type":"b"}]"#) {
+///     slice.push_json(element?.json)?;
+/// }
+/// assert_eq!(slice.finish()[1].event_type(), "b");
+/// # Ok::<(), hooks_core::EnvelopeError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ArrayElements<'a> {
+    text: &'a [u8],
+    at: usize,
+    state: State,
+}
+
+/// One element of an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArrayElement<'a> {
+    /// Where it begins in the array's text, in bytes from 0.
+    pub offset: usize,
+    /// Its text, without the spaces around it.
+    pub json: &'a [u8],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing was read.
+    Begin,
+    /// Between elements.
+    Between,
+    Ended,
+}
+
+impl<'a> ArrayElements<'a> {
+    /// The elements of this text, which has to be one array.
+    pub fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0, state: State::Begin }
+    }
+
+    /// Moves to the next element. `None` behind the last.
+    fn advance(&mut self) -> Result<Option<ArrayElement<'a>>, EnvelopeError> {
+        self.space();
+        if self.state == State::Begin {
+            self.expect(b"[", "`[`, the beginning of an array")?;
+            self.space();
+            if self.peek() == Some(b']') {
+                return self.end();
+            }
+        } else {
+            if self.peek() == Some(b']') {
+                return self.end();
+            }
+            self.expect(b",", "`,` or `]`")?;
+            self.space();
+        }
+        self.state = State::Between;
+        self.element().map(Some)
+    }
+
+    fn end(&mut self) -> Result<Option<ArrayElement<'a>>, EnvelopeError> {
+        self.at += 1;
+        self.space();
+        if self.at < self.text.len() { Err(self.fault("the end of the array")) } else { Ok(None) }
+    }
+
+    fn element(&mut self) -> Result<ArrayElement<'a>, EnvelopeError> {
+        let offset = self.at;
+        let mut depth = 0usize;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'"' => {
+                    self.string()?;
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' | b',' if depth == 0 => break,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+        }
+        if depth > 0 {
+            return Err(self.fault("`]`, the end of the array"));
+        }
+        let json = self.text[offset..self.at].trim_ascii_end();
+        if json.is_empty() { Err(self.fault("a JSON value")) } else { Ok(ArrayElement { offset, json }) }
+    }
+
+    fn string(&mut self) -> Result<(), EnvelopeError> {
+        self.at += 1;
+        loop {
+            let rest = &self.text[self.at..];
+            let Some(next) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) else {
+                self.at = self.text.len();
+                return Err(self.fault("`\"`, the end of a string"));
+            };
+            // A backslash takes the next byte with it, whatever that is.
+            let escape = rest[next] == b'\\';
+            self.at = (self.at + next + 1 + usize::from(escape)).min(self.text.len());
+            if !escape {
+                return Ok(());
+            }
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        let rest = &self.text[self.at..];
+        self.at += rest.iter().take_while(|byte| b" \t\n\r".contains(byte)).count();
+    }
+
+    fn expect(&mut self, byte: &[u8; 1], what: &'static str) -> Result<(), EnvelopeError> {
+        if self.peek() != Some(byte[0]) {
+            return Err(self.fault(what));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn fault(&self, expected: &'static str) -> EnvelopeError {
+        EnvelopeError::NotArray { expected, column: self.at + 1 }
+    }
+}
+
+impl<'a> Iterator for ArrayElements<'a> {
+    type Item = Result<ArrayElement<'a>, EnvelopeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == State::Ended {
+            return None;
+        }
+        let next = self.advance().transpose();
+        if !matches!(next, Some(Ok(_))) {
+            self.state = State::Ended;
+        }
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn elements(text: &str) -> Result<Vec<&str>, usize> {
+        ArrayElements::new(text.as_bytes())
+            .map(|element| match element {
+                Ok(element) => Ok(std::str::from_utf8(element.json).unwrap()),
+                Err(EnvelopeError::NotArray { column, .. }) => Err(column),
+                Err(other) => panic!("{other}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn elements_are_cut_where_they_end() {
+        assert_eq!(elements("[]"), Ok(vec![]));
+        assert_eq!(elements(" [ ] \n"), Ok(vec![]));
+        assert_eq!(elements("[1,\"],\\\"\" , {\"a\":[{}]}\n]"), Ok(vec!["1", "\"],\\\"\"", "{\"a\":[{}]}"]));
+    }
+
+    #[test]
+    fn what_holds_no_array_together_is_found_at_its_place() {
+        for (text, column) in [
+            ("", 1),
+            ("{}", 1),
+            ("[", 2),
+            ("[1", 3),
+            ("[1,", 4),
+            ("[1,]", 4),
+            ("[,1]", 2),
+            ("[1 2]]", 6),
+            ("[1]x", 4),
+            ("[{]", 4),
+            ("[{\"a", 5),
+            ("[\"\\", 4),
+            ("[1}", 3),
+        ] {
+            assert_eq!(elements(text), Err(column), "{text}");
+        }
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![any::<i64>().prop_map(Value::from), ".{0,12}".prop_map(Value::from), Just(Value::Null)];
+        leaf.prop_recursive(4, 30, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::hash_map(".{0,6}", inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_array_is_cut_as_serde_cuts_it(values in prop::collection::vec(json(), 0..8), pretty: bool) {
+            let text = if pretty { serde_json::to_string_pretty(&values) } else { serde_json::to_string(&values) }.unwrap();
+            let raw: Vec<&serde_json::value::RawValue> = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(elements(&text), Ok(raw.iter().map(|raw| raw.get()).collect()));
+        }
+
+        /// Together with a check of every element, nothing passes that serde refuses.
+        #[test]
+        fn damaged_arrays_are_refused(values in prop::collection::vec(json(), 0..5), at: prop::sample::Index, byte in prop::sample::select(b"{}[],:\"\\0 x".to_vec())) {
+            let mut text = serde_json::to_string(&values).unwrap().into_bytes();
+            let at = at.index(text.len());
+            text[at] = byte;
+            let Ok(text) = String::from_utf8(text) else { return Ok(()) };
+            let theirs = serde_json::from_str::<Vec<&serde_json::value::RawValue>>(&text).is_ok();
+            let ours = elements(&text).is_ok_and(|elements| {
+                elements.iter().all(|element| serde_json::from_str::<&serde_json::value::RawValue>(element).is_ok())
+            });
+            prop_assert_eq!(ours, theirs, "{}", text);
+        }
+
+        #[test]
+        fn any_bytes_get_an_answer(text: Vec<u8>) {
+            prop_assert!(ArrayElements::new(&text).count() <= text.len() + 1);
+        }
+    }
+}

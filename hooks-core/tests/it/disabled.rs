@@ -1,0 +1,125 @@
+//! A disabled hook stays disabled until somebody enables it or, where its receiver did it, its sink changes.
+
+use std::sync::Arc;
+
+use hooks_core::{
+    Batch, BoxError, Bus, Delivered, DeliveryError, DisabledBy, Dispatcher, EndpointState, FailureClass, Hook, Sink,
+    SinkContext, SinkFactory, async_trait,
+};
+
+use crate::keeping::Keeping;
+use crate::receiver::{Receiver, batch, events, id};
+
+/// Settings that are shown, and a receiver that is not.
+#[derive(Clone)]
+struct At(&'static str, Receiver);
+
+impl std::fmt::Debug for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl SinkFactory for At {
+    fn kind(&self) -> &str {
+        "at"
+    }
+
+    fn build(&self, context: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
+        Ok(Box::new(Through(self.1.build(context)?)))
+    }
+}
+
+struct Through(Box<dyn Sink>);
+
+#[async_trait]
+impl Sink for Through {
+    async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
+        self.0.deliver(batch).await
+    }
+}
+
+fn hook(at: &'static str, receiver: &Receiver) -> Hook {
+    Hook::new("a", At(at, receiver.clone())).unwrap().batch(batch(4, "0s"))
+}
+
+fn state(dispatcher: &Dispatcher) -> (EndpointState, Option<DisabledBy>) {
+    let status = dispatcher.status().remove(0);
+    (status.state, status.disabled.map(|disabled| disabled.by))
+}
+
+const GONE: (EndpointState, Option<DisabledBy>) = (EndpointState::Disabled, Some(DisabledBy::Receiver));
+const OFF: (EndpointState, Option<DisabledBy>) = (EndpointState::Disabled, Some(DisabledBy::Operator));
+
+/// A hook that its receiver disabled, with two events pending.
+async fn gone() -> (Keeping, Dispatcher, Receiver) {
+    let (bus, receiver) = (Keeping::new(0), Receiver::default());
+    let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
+    receiver.fails(FailureClass::Gone, 1);
+    dispatcher.add(hook("x", &receiver)).await.unwrap();
+    bus.publish(&events(0..2)).await.unwrap();
+    assert_eq!(dispatcher.disabled().await, id("a"));
+    assert_eq!(state(&dispatcher), GONE);
+    assert_eq!(dispatcher.status()[0].disabled.clone().unwrap().reason.unwrap(), "scripted");
+    (bus, dispatcher, receiver)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_anything_but_the_sink_leaves_it_disabled() {
+    let (_, dispatcher, receiver) = gone().await;
+    dispatcher.replace(hook("x", &receiver).batch(batch(1, "0s"))).await.unwrap();
+    assert_eq!(state(&dispatcher), GONE);
+    assert_eq!(receiver.attempts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_the_sink_tries_again() {
+    let (_, dispatcher, receiver) = gone().await;
+    dispatcher.replace(hook("y", &receiver)).await.unwrap();
+    receiver.has(2).await;
+    assert_eq!(state(&dispatcher), (EndpointState::Healthy, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn enabling_tries_again() {
+    let (bus, dispatcher, receiver) = gone().await;
+    dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    receiver.has(2).await;
+    assert_eq!((state(&dispatcher), bus.noted(&id("a"))), ((EndpointState::Healthy, None), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_disabled_after_a_restart() {
+    let (bus, dispatcher, receiver) = gone().await;
+    drop(dispatcher);
+    let dispatcher = Dispatcher::new(Arc::new(bus));
+    dispatcher.add(hook("x", &receiver)).await.unwrap();
+    assert_eq!((state(&dispatcher), dispatcher.disabled().await), (GONE, id("a")));
+    assert_eq!(receiver.attempts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_with_another_sink_tries_again() {
+    let (bus, dispatcher, receiver) = gone().await;
+    drop(dispatcher);
+    let dispatcher = Dispatcher::new(Arc::new(bus));
+    dispatcher.add(hook("y", &receiver)).await.unwrap();
+    receiver.has(2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_disabled_stays_so_whatever_the_sink() {
+    let (bus, receiver) = (Keeping::new(0), Receiver::default());
+    let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
+    dispatcher.add(hook("x", &receiver)).await.unwrap();
+    dispatcher.set_enabled(&id("a"), false).await.unwrap();
+    dispatcher.replace(hook("y", &receiver)).await.unwrap();
+    assert_eq!(state(&dispatcher), OFF);
+    drop(dispatcher);
+    let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
+    dispatcher.add(hook("z", &receiver)).await.unwrap();
+    bus.publish(&events(0..2)).await.unwrap();
+    assert_eq!((state(&dispatcher), receiver.attempts().len()), (OFF, 0));
+    dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    receiver.has(2).await;
+}

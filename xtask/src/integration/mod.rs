@@ -1,0 +1,135 @@
+//! `cargo xtask integration [NAME…]`: hooks together with programs that other people wrote.
+//!
+//! ```text
+//! list below ─▶ install what is missing (packages) ─▶ build `hooks` ─▶ run one after the other
+//! ```
+//!
+//! A new one is a file here with `pub(super) const INTEGRATION: Integration` and a line in [`ALL`].
+
+mod packages;
+mod systemd;
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::{Done, workspace};
+use packages::Package;
+
+/// Every integration, in the order in which they run.
+const ALL: &[Integration] = &[systemd::INTEGRATION];
+
+/// Something that is tried together with other people's programs.
+pub(crate) struct Integration {
+    name: &'static str,
+    /// What it shows, for people.
+    shows: &'static str,
+    /// What has to be installed.
+    needs: &'static [Package],
+    run: fn(&Bench) -> Done,
+}
+
+/// What an integration works with.
+pub(crate) struct Bench {
+    /// The `hooks` binary.
+    hooks: PathBuf,
+    /// A folder of its own, which is removed afterwards.
+    folder: TempDir,
+}
+
+impl Bench {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+/// Runs the named integrations, or all. What they need is installed, or it is an error.
+pub(crate) fn run(names: &[&str]) -> Done {
+    let chosen = chosen(names)?;
+    for integration in &chosen {
+        packages::provide(integration.needs).map_err(|why| format!("{}: {why}", integration.name))?;
+    }
+    run_all(&chosen)
+}
+
+/// Runs those whose programs are here or can be installed, and returns the names of the others.
+pub(crate) fn run_possible() -> Result<Vec<&'static str>, String> {
+    let (mut chosen, mut skipped) = (Vec::new(), Vec::new());
+    for integration in ALL {
+        if packages::can_provide(integration.needs) {
+            packages::provide(integration.needs).map_err(|why| format!("{}: {why}", integration.name))?;
+            chosen.push(integration);
+        } else {
+            eprintln!("skipped: {}: {}", integration.name, packages::advice(integration.needs));
+            skipped.push(integration.name);
+        }
+    }
+    run_all(&chosen)?;
+    Ok(skipped)
+}
+
+/// The names, for the help text.
+pub(crate) fn names() -> String {
+    ALL.iter().map(|integration| integration.name).collect::<Vec<_>>().join(", ")
+}
+
+fn chosen(names: &[&str]) -> Result<Vec<&'static Integration>, String> {
+    if names.is_empty() {
+        return Ok(ALL.iter().collect());
+    }
+    let find = |name: &&str| {
+        let found = ALL.iter().find(|integration| integration.name == *name);
+        found.ok_or_else(|| format!("there is no integration `{name}`; there are {}", self::names()))
+    };
+    names.iter().map(find).collect()
+}
+
+fn run_all(chosen: &[&Integration]) -> Done {
+    if chosen.is_empty() {
+        return Ok(());
+    }
+    let hooks = build()?;
+    for integration in chosen {
+        eprintln!("── {}: {}", integration.name, integration.shows);
+        let folder = tempfile::tempdir().map_err(|error| format!("make a folder: {error}"))?;
+        let bench = Bench { hooks: hooks.clone(), folder };
+        (integration.run)(&bench).map_err(|why| format!("{}: {why}", integration.name))?;
+    }
+    Ok(())
+}
+
+/// Builds the binary and says where it is.
+fn build() -> Result<PathBuf, String> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["build", "--package", "hooks-cli", "--bin", "hooks", "--locked", "--quiet"]);
+    cargo.arg("--message-format=json");
+    let said = workspace::output(&mut cargo)?;
+    let mut paths = said.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    paths.next_back().filter(|path| path.is_file()).ok_or_else(|| "cargo built no `hooks`".to_owned())
+}
+
+/// Reads a file of the repository.
+fn read(file: &str) -> Result<String, String> {
+    let path: &Path = &workspace::root().join(file);
+    std::fs::read_to_string(path).map_err(|error| format!("read {file}: {error}"))
+}
+
+fn write(path: &Path, text: &str) -> Done {
+    std::fs::write(path, text).map_err(|error| format!("write {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_and_others_are_said() {
+        assert_eq!(chosen(&[]).unwrap().len(), ALL.len());
+        assert_eq!(chosen(&["systemd"]).unwrap()[0].name, "systemd");
+        let error = chosen(&["system"]).err().unwrap();
+        assert!(error.starts_with("there is no integration `system`; there are "), "{error}");
+    }
+}

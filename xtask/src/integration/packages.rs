@@ -1,0 +1,90 @@
+//! Installing what an integration needs, by its package name.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::{Done, workspace};
+
+/// A program and the Debian package that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Package {
+    pub(super) program: &'static str,
+    pub(super) package: &'static str,
+}
+
+/// Installs what is missing, and says so.
+pub(super) fn provide(needs: &[Package]) -> Done {
+    let missing = missing(needs);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !can_install() {
+        return Err(advice(needs));
+    }
+    eprintln!("installing {}", missing.join(" "));
+    if install(&missing).is_err() {
+        // A machine that has never asked for packages does not know any.
+        workspace::output(apt_get().arg("update"))?;
+        install(&missing)?;
+    }
+    match self::missing(needs).as_slice() {
+        [] => Ok(()),
+        still => Err(format!("installed, but the programs are not on the path: {}", still.join(" "))),
+    }
+}
+
+/// Whether everything is here or can be installed.
+pub(super) fn can_provide(needs: &[Package]) -> bool {
+    missing(needs).is_empty() || can_install()
+}
+
+/// What somebody has to do who may install.
+pub(super) fn advice(needs: &[Package]) -> String {
+    format!("not installed: `apt-get install {}`", missing(needs).join(" "))
+}
+
+/// Where a program is. Daemons are found, too, where the path has no folder for them.
+pub(super) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn missing(needs: &[Package]) -> Vec<&'static str> {
+    let mut missing: Vec<_> =
+        needs.iter().filter(|need| find(need.program).is_none()).map(|need| need.package).collect();
+    missing.dedup();
+    missing
+}
+
+/// As root, on Debian and its like.
+fn can_install() -> bool {
+    let root = workspace::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    root && find("apt-get").is_some()
+}
+
+fn install(packages: &[&str]) -> Done {
+    workspace::output(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(packages)).map(drop)
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.arg("--quiet").env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHELL: Package = Package { program: "sh", package: "dash" };
+    const NOTHING: Package = Package { program: "no-such-program", package: "no-such-package" };
+
+    #[test]
+    fn only_what_is_missing_is_named() {
+        assert_eq!(missing(&[SHELL]), [""; 0]);
+        assert!(can_provide(&[SHELL]));
+        assert_eq!(missing(&[SHELL, NOTHING, NOTHING]), ["no-such-package"]);
+        assert_eq!(advice(&[SHELL, NOTHING]), "not installed: `apt-get install no-such-package`");
+    }
+}
