@@ -3,6 +3,8 @@
 
 mod memory;
 mod model;
+#[cfg(feature = "nats")]
+mod nats;
 
 use std::sync::Arc;
 

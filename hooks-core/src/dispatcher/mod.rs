@@ -268,6 +268,7 @@ impl Dispatcher {
         for slot in &slots {
             slot.ended().await;
         }
+        self.bus.finish().await;
         Report { hooks: self.status() }
     }
 
