@@ -28,15 +28,8 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
-        Self::Overflow,
-        Self::Removed,
-        Self::Filtered,
-        Self::Refused,
-        Self::Expired,
-        Self::Gone,
-        Self::Unreadable,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Overflow, Self::Removed, Self::Filtered, Self::Refused, Self::Expired, Self::Gone, Self::Unreadable];
 
     /// The name in metrics, logs and reports.
     pub const fn name(self) -> &'static str {

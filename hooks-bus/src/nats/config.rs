@@ -152,7 +152,20 @@ mod tests {
     fn what_is_wrong_is_named() {
         assert_eq!(problems("{}"), [""; 0]);
         let bad = r#"{"servers":["http://x","nats://a:b@c"],"name":"a b","user":"u","token":"t","tls":{"cert":"c"},"replicas":6,"max_bytes":0,"max_age":"1ms","duplicate_window":"1ms","lease":"1ms","max_dead_letters":0}"#;
-        let expected = ["servers[0]", "servers[1]", "name", "user", "", "tls", "replicas", "max_bytes", "max_age", "duplicate_window", "lease", "max_dead_letters"];
+        let expected = [
+            "servers[0]",
+            "servers[1]",
+            "name",
+            "user",
+            "",
+            "tls",
+            "replicas",
+            "max_bytes",
+            "max_age",
+            "duplicate_window",
+            "lease",
+            "max_dead_letters",
+        ];
         assert_eq!(problems(bad), expected);
     }
 

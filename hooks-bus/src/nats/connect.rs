@@ -87,7 +87,8 @@ async fn options(config: &NatsConfig) -> Result<ConnectOptions, BusError> {
         options = options.nkey(seed.expose().to_owned());
     }
     if let Some(path) = &config.credentials_file {
-        let failed = |error: &dyn std::error::Error| unavailable(&format!("credentials_file {}", path.display()), error);
+        let failed =
+            |error: &dyn std::error::Error| unavailable(&format!("credentials_file {}", path.display()), error);
         // A small file, read once.
         let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
         // What is wrong in it is not repeated: it is a secret.

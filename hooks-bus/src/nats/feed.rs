@@ -39,8 +39,6 @@ pub(super) struct Raw {
     pub(super) seq: u64,
     pub(super) json: Bytes,
     pub(super) accepted: SystemTime,
-    /// Number of messages received with it.
-    pub(super) received: u64,
     /// Messages that were there for the hook then.
     pub(super) pending: u64,
 }
@@ -66,7 +64,6 @@ pub(super) struct Feed {
     messages: Subscriber,
     inbox: Subject,
     request: Subject,
-    pub(super) consumer: String,
     /// Messages that the open request may still bring.
     open: Option<usize>,
     /// Messages received through the open request.
@@ -81,7 +78,12 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Reads behind this sequence number.
-    pub(super) async fn open(context: Context, stream: Stream, filter: ServerFilter, after: u64) -> Result<Self, BusError> {
+    pub(super) async fn open(
+        context: Context,
+        stream: Stream,
+        filter: ServerFilter,
+        after: u64,
+    ) -> Result<Self, BusError> {
         let failed = |error: &dyn std::error::Error| unavailable("read the stream", error);
         let client = context.client();
         let (filter_subject, filter_subjects) = match filter.subjects {
@@ -106,9 +108,21 @@ impl Feed {
         let inbox = Subject::from(client.new_inbox());
         let messages = client.subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
         let request = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", info.stream_name, info.name).into();
-        let (consumer, pending) = (info.name.clone(), info.num_pending);
+        let pending = info.num_pending;
         let heard = Instant::now();
-        Ok(Self { client, context, messages, inbox, request, consumer, open: None, got: 0, received: 0, heard, large: false, pending })
+        Ok(Self {
+            client,
+            context,
+            messages,
+            inbox,
+            request,
+            open: None,
+            got: 0,
+            received: 0,
+            heard,
+            large: false,
+            pending,
+        })
     }
 
     /// Waits for the next event.
@@ -189,7 +203,6 @@ impl Feed {
         let raw = Raw {
             seq: info.stream_sequence,
             accepted: info.published.into(),
-            received: self.received,
             pending: info.pending,
             json: message.message.payload.clone(),
         };

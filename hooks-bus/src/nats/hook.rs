@@ -66,9 +66,8 @@ struct State {
 /// How far the server is with what it sends to a hook.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FeedState {
-    pub(super) consumer: String,
-    /// Messages received.
-    pub(super) received: u64,
+    /// What the server filters.
+    pub(super) subjects: Vec<String>,
     /// Messages that were there for the hook when the last one was sent.
     pub(super) pending: u64,
     /// Whether the server does all of the filtering.
@@ -81,15 +80,12 @@ pub(super) struct FeedState {
     pub(super) waiting: bool,
 }
 
-/// What a consumer says of itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Looked {
-    /// Messages sent.
-    pub(super) sent: u64,
-    /// Messages that it could send.
-    pub(super) pending: u64,
-    /// It has looked at everything up to here.
-    pub(super) up_to: u64,
+/// A place that a hook has read to, and what the server filters for it.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    version: u64,
+    pub(super) after: u64,
+    pub(super) subjects: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -356,27 +352,21 @@ impl Hook {
         self.changed.notify_one();
     }
 
-    /// How far the server has looked for the hook, by its own word. Counts where it has nothing more, and
-    /// everything that it sent was read.
-    pub(super) fn looked(&self, consumer: &str, looked: &Looked) {
-        let mut state = self.state.lock();
-        let same = state.feed.as_ref().is_some_and(|feed| feed.consumer == consumer && feed.received == looked.sent);
-        if same && looked.pending == 0 && state.is_usable() && state.next.is_none() {
-            state.cursor.pass(looked.up_to);
-        }
-    }
-
-    /// Whether the server had nothing more for the hook when it was last heard.
-    pub(super) fn has_all(&self) -> bool {
-        self.state.lock().feed.as_ref().is_some_and(|feed| feed.pending == 0)
-    }
-
-    /// The consumer to ask how far it has looked: the hook has read everything, and is far from the end.
-    pub(super) fn idle_feed(&self, end: u64) -> Option<String> {
+    /// Where the hook stands, if it has read everything that the server had for it, and the server filters.
+    pub(super) fn place(&self) -> Option<Place> {
         let state = self.state.lock();
-        let feed = state.feed.as_ref().filter(|feed| feed.pending == 0)?;
-        let idle = state.is_usable() && state.next.is_none() && state.cursor.window() == 0;
-        (idle && end.saturating_sub(state.cursor.position()) >= FAR / 10).then(|| feed.consumer.clone())
+        let feed = state.feed.as_ref().filter(|feed| feed.pending == 0 && !feed.all)?;
+        let reads = state.is_usable() && state.next.is_none();
+        reads.then(|| Place { version: state.version, after: state.cursor.read_to(), subjects: feed.subjects.clone() })
+    }
+
+    /// Nothing for the hook lies behind this place up to here.
+    pub(super) fn pass(&self, place: &Place, up_to: u64) {
+        let mut state = self.state.lock();
+        let same = state.version == place.version && state.cursor.read_to() == place.after;
+        if same && state.is_usable() && state.next.is_none() {
+            state.cursor.pass(up_to);
+        }
     }
 
     /// What the hook has not settled, where this instance owns it. `end`: the end of the stream;

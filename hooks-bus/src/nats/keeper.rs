@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::Inner;
 use super::connect::chain;
-use super::hook::{Hook, Write};
+use super::hook::{FAR, Hook, Place, Write};
 use super::record::{HookRecord, Key};
 use super::table::Change;
 
@@ -50,7 +50,8 @@ async fn give_signs(bus: Arc<Inner>) {
     loop {
         times.tick().await;
         let sent = Instant::now();
-        let given = timeout(bus.config.lease.0 / 2, bus.kept.bucket.put(Key::Alive(&bus.me).to_string(), "".into())).await;
+        let given =
+            timeout(bus.config.lease.0 / 2, bus.kept.bucket.put(Key::Alive(&bus.me).to_string(), "".into())).await;
         let error = match given {
             Ok(Ok(_)) => {
                 if !bus.lease.holds(Instant::now()) {
@@ -73,7 +74,9 @@ async fn watch(bus: Arc<Inner>) {
         match bus.kept.bucket.watch_with_history(">").await {
             Ok(mut entries) => {
                 while let Some(entry) = entries.next().await {
-                    let Ok(entry) = entry.inspect_err(|error| tracing::warn!(error = chain(error), "NATS: entries can't be watched")) else {
+                    let Ok(entry) = entry
+                        .inspect_err(|error| tracing::warn!(error = chain(error), "NATS: entries can't be watched"))
+                    else {
                         break;
                     };
                     let value = (entry.operation == Operation::Put).then_some(&*entry.value);
@@ -108,6 +111,8 @@ async fn look(bus: Arc<Inner>) {
     loop {
         times.tick().await;
         looks = looks.wrapping_add(1);
+        // What was the end a while ago is no news to any server.
+        let end = bus.tail().last;
         match bus.look_at_tail().await {
             Ok(_) => failing = false,
             Err(error) => {
@@ -117,7 +122,7 @@ async fn look(bus: Arc<Inner>) {
                 continue;
             }
         }
-        bus.move_idle_hooks().await;
+        bus.move_idle_hooks(end).await;
         if looks.is_multiple_of(COUNT_EVERY)
             && let Err(error) = bus.letters.refresh(&bus.kept.letters, &bus.config.name).await
         {
@@ -130,7 +135,10 @@ impl Inner {
     fn apply(&self, change: Change) {
         match change {
             Change::None => {}
-            Change::Unbalanced => self.unbalanced.notify_one(),
+            Change::Unbalanced => {
+                self.unbalanced.notify_one();
+                self.born.notify_one();
+            }
             Change::Hook { token, revision, mine } => {
                 let hook = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
                 let Some(hook) = hook else { return };
@@ -144,17 +152,14 @@ impl Inner {
         }
     }
 
-    /// Hooks that nothing in the stream concerned for long go on to its end, so that they don't seem to lag.
-    async fn move_idle_hooks(&self) {
-        let end = self.tail().last;
-        let idle: Vec<_> = {
-            let hooks = self.hooks.lock();
-            let idle = hooks.values().filter_map(|hook| Some((hook.clone(), hook.idle_feed(end)?)));
-            idle.take(IDLE_AT_ONCE).collect()
-        };
-        for (hook, consumer) in idle {
-            if let Ok(looked) = self.ask_consumer(&consumer).await {
-                hook.looked(&consumer, &looked);
+    /// Hooks that nothing in the stream concerned for long go on to this end, so that they don't seem to lag.
+    async fn move_idle_hooks(&self, end: u64) {
+        let hooks: Vec<_> = self.hooks.lock().values().cloned().collect();
+        let far = |place: &Place| end.saturating_sub(place.after) >= FAR / 10;
+        let idle = hooks.iter().filter_map(|hook| Some((hook, hook.place().filter(far)?)));
+        for (hook, place) in idle.take(IDLE_AT_ONCE) {
+            if self.has_nothing(&place, end).await.is_ok_and(|nothing| nothing) {
+                hook.pass(&place, end);
             }
         }
     }

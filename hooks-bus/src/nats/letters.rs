@@ -47,7 +47,9 @@ impl Counts {
         let prefix = format!("{name}.dead.");
         let mut subjects = listed(stream, format!("{prefix}>")).await?;
         let mut counts = HashMap::new();
-        while let Some(subject) = subjects.try_next().await.map_err(|error| unavailable("count dead letters", &error))? {
+        while let Some(subject) =
+            subjects.try_next().await.map_err(|error| unavailable("count dead letters", &error))?
+        {
             let token = subject.0.strip_prefix(&prefix).and_then(|rest| rest.split('.').next());
             *counts.entry(token.unwrap_or_default().to_owned()).or_default() += subject.1 as u64;
         }
@@ -88,7 +90,9 @@ impl NatsLetters {
     async fn ask_count(&self) -> Result<u64, BusError> {
         let mut subjects = listed(&self.bus.kept.letters, format!("{}>", self.subjects())).await?;
         let mut count = 0;
-        while let Some(subject) = subjects.try_next().await.map_err(|error| unavailable("count dead letters", &error))? {
+        while let Some(subject) =
+            subjects.try_next().await.map_err(|error| unavailable("count dead letters", &error))?
+        {
             count += subject.1 as u64;
         }
         self.bus.letters.change(&self.token, |_| count);

@@ -35,11 +35,10 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::RawMessageErrorKind;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream as streams};
-use hooks_core::{
-    Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, StartAt, Subscription,
-};
+use hooks_core::{Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, StartAt, Subscription};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -49,7 +48,7 @@ use uuid::Uuid;
 pub use config::{NatsConfig, NatsTls};
 
 use connect::unavailable;
-use hook::{Hook, Looked};
+use hook::{Hook, Place};
 use lease::Lease;
 use letters::{Counts, NatsLetters};
 use publish::Publisher;
@@ -111,6 +110,8 @@ struct Inner {
     hooks: Mutex<HashMap<HookId, Arc<Hook>>>,
     /// Something changed that may make hooks change hands.
     unbalanced: Notify,
+    /// An instance began to live.
+    born: Notify,
     tail: watch::Sender<Tail>,
     letters: Counts,
     accepted: AtomicU64,
@@ -157,6 +158,7 @@ impl NatsBus {
             lease,
             hooks: Mutex::default(),
             unbalanced: Notify::new(),
+            born: Notify::new(),
             tail: watch::Sender::new(Tail::default()),
             letters: Counts::default(),
             accepted: AtomicU64::new(0),
@@ -240,7 +242,9 @@ impl Bus for NatsBus {
         let inner = &self.inner;
         let hooks: Vec<_> = inner.hooks.lock().values().cloned().collect();
         let leave = async {
-            streams::iter(hooks).for_each_concurrent(keeper::AT_ONCE, |hook| async move { inner.give_away(&hook).await }).await;
+            streams::iter(hooks)
+                .for_each_concurrent(keeper::AT_ONCE, |hook| async move { inner.give_away(&hook).await })
+                .await;
             // Others would find out by themselves, later.
             let _ = inner.kept.bucket.purge(Key::Alive(&inner.me).to_string()).await;
             let _ = inner.kept.bucket.purge(Key::Hooks(&inner.me).to_string()).await;
@@ -319,23 +323,34 @@ impl Inner {
     async fn look_at_tail(&self) -> Result<Tail, BusError> {
         let info = self.kept.events.get_info().await.map_err(|error| unavailable("look at the stream", &error))?;
         if stream::log_id(&info) != self.log {
-            let text = format!("the stream `{}` was deleted and made again: restart to go on with it", self.config.name);
+            let text =
+                format!("the stream `{}` was deleted and made again: restart to go on with it", self.config.name);
             return Err(BusError::Unavailable(text));
         }
         let state = info.state;
-        let tail = Tail { first: state.first_sequence, last: state.last_sequence, messages: state.messages, bytes: state.bytes };
+        let tail = Tail {
+            first: state.first_sequence,
+            last: state.last_sequence,
+            messages: state.messages,
+            bytes: state.bytes,
+        };
         self.tail.send_replace(tail);
         Ok(tail)
     }
 
-    /// Asks a consumer how far it has looked.
-    async fn ask_consumer(&self, name: &str) -> Result<Looked, BusError> {
-        let info = self.kept.events.consumer_info(name).await.map_err(|error| unavailable("read the stream", &error))?;
-        Ok(Looked {
-            sent: info.delivered.consumer_sequence,
-            pending: info.num_pending,
-            up_to: info.delivered.stream_sequence,
-        })
+    /// Whether the stream has nothing for a hook behind this place, up to this end. Asks the leader of the
+    /// stream, because consumers may live on a server that is behind.
+    async fn has_nothing(&self, place: &Place, end: u64) -> Result<bool, BusError> {
+        for subject in &place.subjects {
+            match self.kept.events.raw_message_builder().sequence(place.after + 1).next_by_subject(subject).send().await
+            {
+                Ok(next) if next.sequence <= end => return Ok(false),
+                Ok(_) => {}
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
+                Err(error) => return Err(unavailable("read the stream", &error)),
+            }
+        }
+        Ok(true)
     }
 
     /// Whether the server takes several filters for one consumer.
@@ -350,10 +365,8 @@ impl Inner {
 
     async fn hears_itself(&self) {
         while self.table.lock().is_deaf(Instant::now()) {
-            self.unbalanced.notified().await;
+            self.born.notified().await;
         }
-        // Whoever else waits for it.
-        self.unbalanced.notify_one();
     }
 
     /// A hook that nobody knew begins where it wants to.
@@ -379,6 +392,9 @@ impl Inner {
 
 impl std::fmt::Debug for NatsBus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NatsBus").field("name", &self.inner.config.name).field("instance", &self.inner.me).finish_non_exhaustive()
+        f.debug_struct("NatsBus")
+            .field("name", &self.inner.config.name)
+            .field("instance", &self.inner.me)
+            .finish_non_exhaustive()
     }
 }

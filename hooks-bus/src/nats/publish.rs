@@ -103,7 +103,9 @@ impl Flight {
 
 fn refusal(event: &Envelope, error: &PublishError) -> BusError {
     match error.kind() {
-        PublishErrorKind::MaxPayloadExceeded => BusError::TooLarge(format!("{} of {}: {}", event.id(), event.source(), chain(error))),
+        PublishErrorKind::MaxPayloadExceeded => {
+            BusError::TooLarge(format!("{} of {}: {}", event.id(), event.source(), chain(error)))
+        }
         _ => explain(error),
     }
 }
@@ -118,7 +120,9 @@ pub(super) fn explain(error: &PublishError) -> BusError {
         return BusError::Unavailable(format!("NATS: {refused}"));
     }
     let text = match error.kind() {
-        PublishErrorKind::StreamNotFound => "the stream does not answer: it was deleted, or has no leader at the moment".to_owned(),
+        PublishErrorKind::StreamNotFound => {
+            "the stream does not answer: it was deleted, or has no leader at the moment".to_owned()
+        }
         PublishErrorKind::TimedOut => format!("not acknowledged within {} s", ACK_TIMEOUT.as_secs()),
         _ => chain(error),
     };

@@ -34,8 +34,14 @@ pub(super) struct NatsReader {
 enum Source {
     Closed,
     /// Being opened. Kept over calls that are dropped.
-    Opening { place: Place, feed: BoxFuture<'static, Result<Feed, BusError>> },
-    Open { place: Place, feed: Box<Feed> },
+    Opening {
+        place: Place,
+        feed: BoxFuture<'static, Result<Feed, BusError>>,
+    },
+    Open {
+        place: Place,
+        feed: Box<Feed>,
+    },
 }
 
 /// What a feed was opened for.
@@ -70,9 +76,9 @@ impl NatsReader {
             let end = self.bus.tail().last;
             self.hook.read((self.number, version), |reading| {
                 let end = end.max(reading.cursor.read_to() + feed.pending);
-                let (consumer, pending) = (feed.consumer.clone(), feed.pending);
+                let (pending, subjects) = (feed.pending, place.server.subjects.clone());
                 let (exact, all) = (place.server.exact, place.server.all);
-                *reading.feed = FeedState { consumer, received: 0, pending, exact, all, end, waiting: false };
+                *reading.feed = FeedState { subjects, pending, exact, all, end, waiting: false };
             });
             self.feed = Source::Open { place, feed: Box::new(feed) };
         }
@@ -82,7 +88,13 @@ impl NatsReader {
         }
     }
 
-    async fn read_on(&mut self, max: usize, into: &mut Vec<Delivery>, after: u64, version: u64) -> Result<Option<Read>, BusError> {
+    async fn read_on(
+        &mut self,
+        max: usize,
+        into: &mut Vec<Delivery>,
+        after: u64,
+        version: u64,
+    ) -> Result<Option<Read>, BusError> {
         let hook = self.hook.clone();
         let feed = self.opened(after, version).await?;
         let first = match feed.next_now() {
@@ -120,7 +132,6 @@ impl NatsReader {
                 into.extend(enter(reading, raw, event, &self.hook));
             }
             if let Some(last) = raws.last() {
-                reading.feed.received = last.received;
                 reading.feed.end = tail.last.max(last.seq + last.pending);
             }
             *reading.in_worker |= into.len() > before;
@@ -144,13 +155,13 @@ impl NatsReader {
         if after >= end {
             return Ok(true);
         }
-        let consumer = self.opened(after, version).await?.consumer.clone();
-        if self.hook.has_all() {
-            let looked = self.bus.ask_consumer(&consumer).await?;
-            self.hook.looked(&consumer, &looked);
-            return Ok(self.hook.read((self.number, version), |reading| reading.cursor.read_to() >= end) == Some(true));
+        self.opened(after, version).await?;
+        let Some(place) = self.hook.place() else { return Ok(false) };
+        let through = self.bus.has_nothing(&place, end).await?;
+        if through {
+            self.hook.pass(&place, end);
         }
-        Ok(false)
+        Ok(through)
     }
 }
 
@@ -209,7 +220,13 @@ impl Reader for NatsReader {
 }
 
 /// Opens a feed, and counts what the stream no longer has.
-async fn open(bus: Arc<Inner>, hook: Arc<Hook>, reader: (u64, u64), server: ServerFilter, after: u64) -> Result<Feed, BusError> {
+async fn open(
+    bus: Arc<Inner>,
+    hook: Arc<Hook>,
+    reader: (u64, u64),
+    server: ServerFilter,
+    after: u64,
+) -> Result<Feed, BusError> {
     // Not all hooks at once.
     let _turn = bus.opening.acquire().await.map_err(|_| BusError::Closed)?;
     let tail = bus.look_at_tail().await?;
@@ -250,7 +267,12 @@ fn give_up(reading: &Reading<'_>, events: u64, reason: DropReason) {
 }
 
 /// Enters one event in the hook's books; returns it if it is to be delivered.
-fn enter(reading: &mut Reading<'_>, raw: &Raw, event: Result<Envelope, Option<EnvelopeError>>, hook: &Hook) -> Option<Delivery> {
+fn enter(
+    reading: &mut Reading<'_>,
+    raw: &Raw,
+    event: Result<Envelope, Option<EnvelopeError>>,
+    hook: &Hook,
+) -> Option<Delivery> {
     if raw.seq <= reading.cursor.read_to() {
         return None;
     }

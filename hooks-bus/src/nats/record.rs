@@ -98,7 +98,10 @@ mod tests {
     fn what_is_written_is_read_again() {
         let record = HookRecord { owner: Some("a".into()), log: "l".into(), position: 7, beyond: vec![Range(9, 11)] };
         assert_eq!(serde_json::from_slice::<HookRecord>(&record.encode()).unwrap(), record);
-        assert_eq!(std::str::from_utf8(&record.encode()).unwrap(), r#"{"owner":"a","log":"l","position":7,"beyond":[[9,11]]}"#);
+        assert_eq!(
+            std::str::from_utf8(&record.encode()).unwrap(),
+            r#"{"owner":"a","log":"l","position":7,"beyond":[[9,11]]}"#
+        );
         assert_eq!(decode_hooks(&encode_hooks(&[1, u32::MAX])), Some(vec![1, u32::MAX]));
         for key in [Key::Hook("a=b"), Key::Alive("x"), Key::Hooks("x"), Key::Note("a")] {
             assert_eq!(Key::parse(&key.to_string()), Some(key));

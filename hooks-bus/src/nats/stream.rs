@@ -31,13 +31,18 @@ pub(super) async fn open(context: &Context, config: &NatsConfig) -> Result<Kept,
     let events = find_or_create(context, config.create, events(config)).await?;
     let wrong = wrong_settings(&events.cached_info().config, config);
     if !wrong.is_empty() {
-        let text = format!("the stream `{}` is not as it should be: {}; change the stream or the settings", config.name, wrong.join(", "));
+        let text = format!(
+            "the stream `{}` is not as it should be: {}; change the stream or the settings",
+            config.name,
+            wrong.join(", ")
+        );
         return Err(BusError::Unavailable(text));
     }
     let letters = find_or_create(context, config.create, letters(config)).await?;
     let subjects = &letters.cached_info().config.subjects;
     if *subjects != [format!("{}.dead.>", config.name)] {
-        let text = format!("the stream `{}-dead` has the subjects {subjects:?}, not {}.dead.>", config.name, config.name);
+        let text =
+            format!("the stream `{}-dead` has the subjects {subjects:?}, not {}.dead.>", config.name, config.name);
         return Err(BusError::Unavailable(text));
     }
     Ok(Kept { events, letters, bucket: bucket(context, config).await? })
@@ -102,12 +107,15 @@ async fn find_or_create(context: &Context, create: bool, wanted: Config) -> Resu
     match context.create_stream(wanted).await {
         Ok(stream) => Ok(stream),
         // Another instance was faster, with other settings maybe: they are checked.
-        Err(error) if code(error.kind()) == Some(ErrorCode::STREAM_NAME_EXIST) => {
-            context.get_stream(&name).await.map_err(|error| unavailable(&format!("look for the stream `{name}`"), &error))
-        }
+        Err(error) if code(error.kind()) == Some(ErrorCode::STREAM_NAME_EXIST) => context
+            .get_stream(&name)
+            .await
+            .map_err(|error| unavailable(&format!("look for the stream `{name}`"), &error)),
         Err(error) => {
             let advice = match code(error.kind()) {
-                Some(ErrorCode::STORAGE_RESOURCES_EXCEEDED) => ": the server reserves `max_bytes`; set less, or give it more room",
+                Some(ErrorCode::STORAGE_RESOURCES_EXCEEDED) => {
+                    ": the server reserves `max_bytes`; set less, or give it more room"
+                }
                 _ => "",
             };
             Err(BusError::Unavailable(format!("create the stream `{name}`: {}{advice}", chain(&error))))
@@ -130,10 +138,16 @@ fn wrong_settings(found: &Config, config: &NatsConfig) -> Vec<String> {
         wrong.push(format!("its subjects are {:?}, not {:?}", found.subjects, wanted.subjects));
     }
     if found.retention != RetentionPolicy::Limits {
-        wrong.push(format!("its retention is {:?}, which deletes what one hook has read; it must be Limits", found.retention));
+        wrong.push(format!(
+            "its retention is {:?}, which deletes what one hook has read; it must be Limits",
+            found.retention
+        ));
     }
     if found.max_messages_per_subject > 0 {
-        wrong.push(format!("it keeps only {} event(s) of each type (max_msgs_per_subject)", found.max_messages_per_subject));
+        wrong.push(format!(
+            "it keeps only {} event(s) of each type (max_msgs_per_subject)",
+            found.max_messages_per_subject
+        ));
     }
     if found.no_ack {
         wrong.push("it acknowledges nothing (no_ack)".to_owned());
@@ -153,24 +167,26 @@ fn wrong_settings(found: &Config, config: &NatsConfig) -> Vec<String> {
     wrong
 }
 
+/// The bucket is made as its stream: making it as a bucket asks what servers before 2.10 don't answer.
 async fn bucket(context: &Context, config: &NatsConfig) -> Result<kv::Store, BusError> {
     let name = format!("{}-hooks", config.name);
-    if let Ok(bucket) = context.get_key_value(&name).await {
-        return Ok(bucket);
-    }
-    if !config.create {
-        return Err(BusError::Unavailable(format!("there is no key-value bucket `{name}`, and `create` is off")));
-    }
-    let wanted = kv::Config {
-        bucket: name.clone(),
-        description: "owners and positions of hooks".to_owned(),
+    let stream = Config {
+        name: format!("KV_{name}"),
+        subjects: vec![format!("$KV.{name}.>")],
+        description: Some("owners and positions of hooks".to_owned()),
+        discard: DiscardPolicy::New,
         num_replicas: config.replicas.unwrap_or(1),
-        history: 1,
-        ..kv::Config::default()
+        max_messages_per_subject: 1,
+        max_messages: -1,
+        max_bytes: -1,
+        allow_rollup: true,
+        deny_delete: true,
+        allow_direct: true,
+        ..Config::default()
     };
-    match context.create_key_value(wanted).await {
-        Ok(bucket) => Ok(bucket),
-        // Another instance may have been faster.
-        Err(error) => context.get_key_value(&name).await.map_err(|_| unavailable(&format!("create the key-value bucket `{name}`"), &error)),
-    }
+    find_or_create(context, config.create, stream).await?;
+    context
+        .get_key_value(&name)
+        .await
+        .map_err(|error| unavailable(&format!("open the key-value bucket `{name}`"), &error))
 }

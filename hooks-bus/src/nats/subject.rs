@@ -88,7 +88,8 @@ fn of_pattern(name: &str, pattern: &Pattern) -> String {
 fn is_exact(pattern: &Pattern) -> bool {
     let text = pattern.as_str();
     let short = text.len() * 3 < MAX_TYPE;
-    short && (pattern.is_literal() || text == "*" || text.strip_suffix(".*") == pattern.literal_prefix().strip_suffix('.'))
+    let plain = |tokens: &str| !tokens.contains(['*', '?']);
+    short && (pattern.is_literal() || text == "*" || text.strip_suffix(".*").is_some_and(plain))
 }
 
 fn encode(token: &str, subject: &mut String) {
@@ -141,7 +142,15 @@ mod tests {
         assert_eq!(subjects(&["a.x", "b.x"], false), ["h.events.>"]);
         assert_eq!(subjects(&["a.x", "b.x"], true), ["h.events.a.x", "h.events.b.x"]);
         assert_eq!(subjects(&["ab*"], true), ["h.events.>"]);
-        for (types, exact) in [(&["a.*"][..], true), (&["*"], true), (&[], true), (&["a.b"], true), (&["a.b*"], false), (&["*.b"], false), (&["a.x", "b.x"], true)] {
+        for (types, exact) in [
+            (&["a.*"][..], true),
+            (&["*"], true),
+            (&[], true),
+            (&["a.b"], true),
+            (&["a.b*"], false),
+            (&["*.b"], false),
+            (&["a.x", "b.x"], true),
+        ] {
             assert_eq!(made(types, true).exact, exact, "{types:?}");
         }
         assert!(!made(&["a.x", "b.x"], false).exact);

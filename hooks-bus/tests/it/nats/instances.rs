@@ -26,11 +26,18 @@ async fn hooks_are_shared_evenly() {
     until("two shares", || owned() == [15, 15, 0]).await;
     // Their workers wait for events, and let go of what they are asked to.
     let third = ends(&buses[2], 30).await;
-    let workers: Vec<_> = all.into_iter().flatten().chain(third).map(|mut end| tokio::spawn(async move {
-        loop {
-            let _ = end.reader.next(1, &mut Vec::new()).await;
-        }
-    })).collect();
+    let workers: Vec<_> = all
+        .into_iter()
+        .flatten()
+        .chain(third)
+        .map(|mut end| {
+            tokio::spawn(async move {
+                loop {
+                    let _ = end.reader.next(1, &mut Vec::new()).await;
+                }
+            })
+        })
+        .collect();
     until("three shares", || owned() == [10, 10, 10]).await;
     buses[1].finish().await;
     until("two shares again", || owned() == [15, 0, 15]).await;

@@ -106,16 +106,23 @@ async fn an_idle_hook_moves_along() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
     let mut idle = end(&bus, "idle", Filter::types(["z"])).await;
-    bus.publish(&events(0..3_000, "a")).await.unwrap();
+    bus.publish(&events(0..30_000, "a")).await.unwrap();
     let id = HookId::new("idle").unwrap();
     let reading = async {
         let mut none = Vec::new();
         let _ = idle.reader.next(1, &mut none).await;
     };
     let moved = until("no lag", || bus.lag(&id).is_some_and(|lag| lag.events == 0 && lag.exact));
+    let written = async {
+        let bucket = server.client().await.get_key_value("hooks-hooks").await.unwrap();
+        let position = async || String::from_utf8(bucket.get("hook.idle").await.unwrap().unwrap().to_vec()).unwrap();
+        while !position().await.contains(r#""position":30000"#) {
+            super::server::pause().await;
+        }
+    };
     tokio::select! {
         () = reading => panic!("an event"),
-        () = moved => {}
+        () = async { moved.await; soon("the position", written).await } => {}
     }
 }
 

@@ -14,8 +14,14 @@ async fn works(config: NatsConfig) -> Result<(), String> {
 
 #[tokio::test]
 async fn user_and_password() {
-    let Some(server) = Server::with_config("authorization { user: me, password: \"open sesame\" }").await else { return };
-    let with = |password: &str| NatsConfig { user: Some("me".into()), password: Some(Secret::new(password)), ..config(&[&server]) };
+    let Some(server) = Server::with_config("authorization { user: me, password: \"open sesame\" }").await else {
+        return;
+    };
+    let with = |password: &str| NatsConfig {
+        user: Some("me".into()),
+        password: Some(Secret::new(password)),
+        ..config(&[&server])
+    };
     works(with("open sesame")).await.unwrap();
     let error = works(with("closed sesame")).await.unwrap_err();
     assert!(error.contains("authorization") && !error.contains("sesame"), "{error}");

@@ -62,9 +62,18 @@ impl Server {
     fn new(program: &Path, folder: TempDir, port: u16, name: &str, lines: &str) -> Self {
         let config = folder.path().join("nats.conf");
         let store = folder.path().join("store");
-        let text = format!("listen: \"127.0.0.1:{port}\"\nserver_name: {name}\njetstream {{ store_dir: \"{}\" }}\n{lines}\n", store.display());
+        let text = format!(
+            "listen: \"127.0.0.1:{port}\"\nserver_name: {name}\njetstream {{ store_dir: \"{}\" }}\n{lines}\n",
+            store.display()
+        );
         std::fs::write(&config, text).unwrap();
-        let command = vec![program.display().to_string(), "-c".into(), config.display().to_string(), "-l".into(), folder.path().join("log").display().to_string()];
+        let command = vec![
+            program.display().to_string(),
+            "-c".into(),
+            config.display().to_string(),
+            "-l".into(),
+            folder.path().join("log").display().to_string(),
+        ];
         let mut server = Self { child: None, command, port, folder };
         server.run();
         server
