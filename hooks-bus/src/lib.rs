@@ -4,13 +4,20 @@
 //!  publish(slice) ──▶ index ──▶ per hook: queue ──▶ in hand ──▶ settled
 //! ```
 //!
-//! [`MemoryBus`] keeps events in the process. With the feature `nats`, `NatsBus` keeps them in a NATS
-//! JetStream stream that several processes share.
+//! [`MemoryBus`] keeps events in the process, [`DurableBus`] on disk (feature `durable`). With the feature
+//! `nats`, `NatsBus` keeps them in a NATS JetStream stream that several processes share.
 
+#[cfg(feature = "durable")]
+mod durable;
 mod index;
 mod memory;
 #[cfg(feature = "nats")]
 mod nats;
+
+#[cfg(feature = "durable")]
+pub use durable::{
+    DurableBus, DurableConfig, HookInfo, LetterLimits, LogInfo, OnFull, OpenError, SegmentInfo, Verified,
+};
 
 pub use memory::{MemoryBus, MemoryConfig};
 #[cfg(feature = "nats")]

@@ -1,9 +1,19 @@
 //! The command line.
 
+#[cfg(all(feature = "http", feature = "file"))]
+pub(crate) mod demo;
+pub(crate) mod docs;
+#[cfg(feature = "http")]
+pub(crate) mod listen;
+#[cfg(feature = "http")]
+pub(crate) mod publish;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hooks_core::Span;
+use hooks_core::{DeadLetterReason, HookId, LetterId, Span};
+
+use crate::operator::Which;
 
 /// Delivers events to webhooks and files: in order, in batches, without losing any.
 #[derive(Debug, Parser)]
@@ -21,9 +31,9 @@ Logs and progress go to stderr, data to stdout."
 )]
 pub(crate) struct Cli {
     /// What is logged on stderr: error, warn, info, debug, trace, or directives like `hooks_core=debug`;
-    /// without it, info for `serve` and warn for the others
+    /// without it, info for `serve`, off for `demo`, and warn for the others
     #[arg(long, global = true, value_name = "LEVEL")]
-    log: Option<String>,
+    pub(crate) log: Option<String>,
     /// How it is logged
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -34,7 +44,13 @@ pub(crate) struct Cli {
 impl Cli {
     /// What is logged.
     pub(crate) fn log(&self) -> &str {
-        let usual = if matches!(self.command, Command::Serve(_)) { "info" } else { "warn" };
+        let usual = match self.command {
+            Command::Serve(_) => "info",
+            // It fails on purpose, and shows that itself.
+            #[cfg(all(feature = "http", feature = "file"))]
+            Command::Demo(_) => "off",
+            _ => "warn",
+        };
         self.log.as_deref().unwrap_or(usual)
     }
 }
@@ -101,6 +117,160 @@ The event has the type `hooks.test`. Exit code 1 if it is refused or can't be de
   hooks sinks
   hooks sinks http")]
     Sinks(SinksArgs),
+    /// Receive webhooks and print them; fail, refuse or misbehave on purpose
+    #[cfg(feature = "http")]
+    #[command(long_about = listen::ABOUT, after_help = listen::EXAMPLES)]
+    Listen(listen::ListenArgs),
+    /// Send the events on stdin, one JSON object a line, to a running `hooks serve`
+    #[cfg(feature = "http")]
+    #[command(long_about = publish::ABOUT, after_help = publish::EXAMPLES)]
+    Publish(publish::PublishArgs),
+    /// Watch events flow to receivers that fail, and see each promise checked
+    #[cfg(all(feature = "http", feature = "file"))]
+    #[command(long_about = demo::ABOUT, after_help = demo::EXAMPLES)]
+    Demo(demo::DemoArgs),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = docs::COMPLETIONS)]
+    Completions(docs::CompletionsArgs),
+    /// Print the manual page, or write those of all commands into a folder
+    #[command(after_help = docs::MAN)]
+    Man(docs::ManArgs),
+    /// Show each hook's state, how far it is behind, and its last error
+    #[command(after_help = "Examples:
+  hooks status -c hooks.toml
+  hooks status -c hooks.toml --json | jq 'select(.state != \"healthy\")'
+
+Asks the daemon that runs, or looks into the folder of the bus while none does.")]
+    Status(StatusArgs),
+    /// Deliver to a hook again that was disabled, by its receiver (410) or by `hooks disable`
+    #[command(after_help = "Examples:
+  hooks enable -c hooks.toml billing")]
+    Enable(HookArgs),
+    /// Deliver nothing to a hook until it is enabled, also after a restart; its events are kept
+    #[command(after_help = "Examples:
+  hooks disable -c hooks.toml billing")]
+    Disable(HookArgs),
+    /// Give up everything that is kept for a hook which is no longer in the config file
+    #[command(after_help = "Examples:
+  hooks forget -c hooks.toml billing")]
+    Forget(HookArgs),
+    /// List, show, replay or drop the events that hooks gave up
+    #[command(
+        name = "dead-letters",
+        after_help = "Examples:
+  hooks dead-letters list -c hooks.toml
+  hooks dead-letters show -c hooks.toml billing | jq .event
+  hooks dead-letters replay -c hooks.toml billing --type 'invoice.*' --dry-run
+  hooks dead-letters drop -c hooks.toml billing --id 17"
+    )]
+    DeadLetters {
+        #[command(subcommand)]
+        command: DeadLetterCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetterCommand {
+    /// A table of dead letters
+    List(LettersArgs),
+    /// Whole dead letters, one JSON object a line
+    Show(LettersArgs),
+    /// Deliver dead letters once more; those that arrive are dead letters no longer
+    ///
+    /// They go through the hook's worker, between its live batches and outside their order. The exit code
+    /// is 1 if any did not arrive. While no daemon runs, the hook is started for it, and delivers what else
+    /// it can meanwhile.
+    Replay(ReplayArgs),
+    /// Drop dead letters
+    Drop(PickArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// One JSON object a line for each hook
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HookArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The hook
+    #[arg(value_name = "ID", value_parser = hook_id)]
+    pub(crate) id: HookId,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LettersArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Only those of this hook
+    #[arg(value_name = "HOOK", value_parser = hook_id)]
+    pub(crate) hook: Option<HookId>,
+    #[command(flatten)]
+    which: WhichArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PickArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The hook
+    #[arg(value_name = "HOOK", value_parser = hook_id)]
+    pub(crate) hook: HookId,
+    #[command(flatten)]
+    which: WhichArgs,
+    /// All of the hook's dead letters
+    #[arg(long, conflicts_with_all = ["ids", "types", "reason"])]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    pub(crate) pick: PickArgs,
+    /// Only say how many there are
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+struct WhichArgs {
+    /// Only the dead letter with this id; can be given several times
+    #[arg(long = "id", value_name = "N")]
+    ids: Vec<u64>,
+    /// Only events whose type matches this glob; can be given several times
+    #[arg(long = "type", value_name = "GLOB")]
+    types: Vec<String>,
+    /// Only those given up for this reason
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    reason: Option<DeadLetterReason>,
+}
+
+impl WhichArgs {
+    fn which(&self) -> Which {
+        let ids = self.ids.iter().copied().map(LetterId).collect();
+        Which { ids, types: self.types.clone(), reason: self.reason }
+    }
+}
+
+impl LettersArgs {
+    pub(crate) fn which(&self) -> Which {
+        self.which.which()
+    }
+}
+
+impl PickArgs {
+    pub(crate) fn which(&self) -> Which {
+        self.which.which()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +318,15 @@ pub(crate) struct SinksArgs {
     /// Only this kind
     #[arg(value_name = "KIND")]
     pub(crate) kind: Option<String>,
+}
+
+fn hook_id(text: &str) -> Result<HookId, String> {
+    HookId::new(text).map_err(|error| error.to_string())
+}
+
+fn reason(text: &str) -> Result<DeadLetterReason, String> {
+    let known = DeadLetterReason::ALL.into_iter().find(|reason| reason.name() == text);
+    known.ok_or_else(|| format!("known: {}", DeadLetterReason::ALL.map(DeadLetterReason::name).join(", ")))
 }
 
 fn span(text: &str) -> Result<Span, String> {

@@ -48,13 +48,13 @@ impl Console {
         let _ = (&mut &*self).write_all(format!("{text}\n").as_bytes());
     }
 
-    /// Shows progress from now on, if stderr is a terminal. True when it does.
-    pub(crate) fn start_progress(&self) -> bool {
+    /// Shows progress from now on, if stderr is a terminal: what is `done` (delivered, say). True when it does.
+    pub(crate) fn start_progress(&self, done: &str) -> bool {
         if !io::stderr().is_terminal() {
             return false;
         }
-        let template = "{spinner} {elapsed} [{bar:24}] {human_pos} of {human_len} delivered, {msg}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
+        let template = format!("{{spinner}} {{elapsed}} [{{bar:24}}] {{human_pos}} of {{human_len}} {done}, {{msg}}");
+        if let Ok(style) = ProgressStyle::with_template(&template) {
             self.bar.set_style(style.progress_chars("=> "));
         }
         self.bar.set_draw_target(ProgressDrawTarget::stderr());

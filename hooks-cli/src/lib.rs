@@ -15,14 +15,22 @@
 #![cfg_attr(not(test), deny(unused_crate_dependencies))]
 
 mod args;
+mod bus;
 mod commands;
 pub mod config;
 mod console;
+#[cfg(all(feature = "http", feature = "file"))]
+mod demo;
 mod exit;
 mod ingest;
+#[cfg(feature = "http")]
+mod listen;
 mod metrics;
 pub mod ndjson;
+mod operator;
 mod outcome;
+#[cfg(feature = "http")]
+mod publish;
 mod reload;
 mod signals;
 mod stdin;
@@ -70,6 +78,19 @@ fn run(cli: &Cli) -> Exit {
         Command::Check(args) => commands::check::run(args),
         Command::Test(args) => commands::test::run(args),
         Command::Sinks(args) => commands::sinks::run(args),
+        #[cfg(feature = "http")]
+        Command::Listen(args) => commands::listen::run(args, &console),
+        #[cfg(feature = "http")]
+        Command::Publish(args) => commands::publish::run(args, &console),
+        #[cfg(all(feature = "http", feature = "file"))]
+        Command::Demo(args) => commands::demo::run(args, cli.log.is_some()),
+        Command::Completions(args) => commands::docs::completions(args),
+        Command::Man(args) => commands::docs::man(args),
+        Command::Status(args) => commands::operate::status(args),
+        Command::Enable(args) => commands::operate::set_enabled(args, true),
+        Command::Disable(args) => commands::operate::set_enabled(args, false),
+        Command::Forget(args) => commands::operate::forget(args),
+        Command::DeadLetters { command } => commands::dead_letters::run(command),
     }
 }
 

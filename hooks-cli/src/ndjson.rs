@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hooks_core::{Envelope, EnvelopeError, SliceBuilder};
+use memchr::memchr;
 
 /// Takes chunks as they are read, however they are cut, and gives events and what is wrong with lines.
 ///
@@ -17,7 +18,7 @@ use hooks_core::{Envelope, EnvelopeError, SliceBuilder};
 /// intake.finish();
 /// let taken = intake.take();
 /// assert_eq!(taken.events.iter().map(|event| event.event_type()).collect::<Vec<_>>(), ["a", "b"]);
-/// assert_eq!(taken.malformed[0].line, 2);
+/// assert_eq!((taken.lines, taken.malformed[0].line), (vec![1, 3], 2));
 /// ```
 #[derive(Debug)]
 pub struct Intake {
@@ -30,6 +31,8 @@ pub struct Intake {
 pub struct Taken {
     /// In the order of the lines.
     pub events: Vec<Envelope>,
+    /// The line of each event, counted from 1, blank lines too.
+    pub lines: Vec<u64>,
     /// In the order of the lines.
     pub malformed: Vec<Malformed>,
 }
@@ -54,6 +57,7 @@ impl Intake {
     /// Takes the next bytes.
     pub fn push(&mut self, chunk: &[u8]) {
         let taker = &mut self.taker;
+        taker.slice.reserve(self.lines.begun.len() + chunk.len());
         self.lines.push(chunk, &mut |number, line| taker.line(number, line));
     }
 
@@ -98,15 +102,16 @@ impl Taker {
 
     fn take(&mut self) -> Taken {
         let mut malformed = std::mem::take(&mut self.malformed);
-        let lines = std::mem::take(&mut self.lines);
+        let mut lines = std::mem::take(&mut self.lines);
         let mut events = self.slice.finish();
         if events.iter().any(Envelope::is_reserved) {
-            let refused = events.iter().zip(lines).filter(|(event, _)| event.is_reserved());
-            malformed.extend(refused.map(|(event, line)| Malformed { line, reason: reserved(event) }));
+            let (refused, taken): (Vec<_>, Vec<_>) =
+                events.into_iter().zip(lines).partition(|(event, _)| event.is_reserved());
+            malformed.extend(refused.iter().map(|(event, line)| Malformed { line: *line, reason: reserved(event) }));
             malformed.sort_by_key(|malformed| malformed.line);
-            events.retain(|event| !event.is_reserved());
+            (events, lines) = taken.into_iter().unzip();
         }
-        Taken { events, malformed }
+        Taken { events, lines, malformed }
     }
 }
 
@@ -142,7 +147,7 @@ impl Lines {
 
     fn push(&mut self, chunk: &[u8], visit: Visit<'_>) {
         let mut rest = chunk;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr(b'\n', rest) {
             if self.length == 0 {
                 self.ended += 1;
                 visit(self.ended, Line::Whole(without_return(&rest[..end])));

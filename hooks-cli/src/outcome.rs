@@ -21,8 +21,7 @@ pub(crate) struct Tally {
 pub(crate) fn table(hooks: &[HookStatus]) -> String {
     let head = ["hook", "taken", "delivered", "dropped", "dead-lettered", "left behind"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(hooks.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..rows[0].len()).map(width).collect();
+    let widths = widths(&rows);
     let mut text = String::new();
     for row in &rows {
         let _ = write!(text, "{:width$}", row[0], width = widths[0]);
@@ -32,6 +31,22 @@ pub(crate) fn table(hooks: &[HookStatus]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Columns of text, all to the left.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths = widths(rows);
+    let mut text = String::new();
+    for row in rows {
+        let line: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn widths<const N: usize>(rows: &[[String; N]]) -> [usize; N] {
+    std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
 }
 
 fn row(hook: &HookStatus) -> [String; 6] {

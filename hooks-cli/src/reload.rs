@@ -135,7 +135,7 @@ impl Reloads {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Variables, parse};
+    use crate::config::{Variables, WithoutBus, parse};
 
     /// Hooks of the config language: an id and a type each.
     fn hooks(list: &[(&str, &str)]) -> Vec<HookConfig> {
@@ -144,7 +144,7 @@ mod tests {
         };
         let text: String = list.iter().map(hook).collect();
         let variables = Variables { config_dir: None, lookup: &|_| Err(std::env::VarError::NotPresent) };
-        parse(&text, "test", &variables).unwrap().hooks
+        parse(&text, "test", WithoutBus::Either, &variables).unwrap().hooks
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::io::{self, Read};
 
 use tokio::sync::mpsc;
 
-/// Most bytes of one read. A pipe holds 64 KiB, a file gives all of it.
-const CHUNK: usize = 256 << 10;
+/// Most bytes of one read. A pipe holds 64 KiB, a file gives all of it. Blocks of memory of this size come
+/// back from the allocator warm; from 128 KiB on each would be mapped, faulted in and unmapped.
+const CHUNK: usize = 120 << 10;
 
 /// Chunks that wait to be used. Beyond them, reading waits.
 const AHEAD: usize = 1;

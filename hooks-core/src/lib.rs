@@ -48,7 +48,7 @@ pub use id::{HookId, InvalidHookId};
 pub use ledger::{Counts, DropReason, Ledger, Outcome};
 pub use plugin::{ConfigProblem, SinkConfig, SinkPlugin};
 pub use secret::Secret;
-pub use sink::{Answer, Delivered, DeliveryError, FailureClass, Reason, Shared, Sink, SinkContext, SinkFactory};
+pub use sink::{Answer, Delivered, DeliveryError, FailureClass, Notes, Reason, Shared, Sink, SinkContext, SinkFactory};
 pub use stats::{AttemptStats, BatchStats, Histogram};
 pub use worker::EndpointState;
 

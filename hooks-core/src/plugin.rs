@@ -91,6 +91,16 @@ pub trait SinkConfig: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync +
     fn takes_tests(&self) -> bool {
         true
     }
+
+    /// How these limits of a batch contradict the settings. See [`SinkFactory::problems`].
+    fn problems(&self, _batch: &BatchLimits) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// What is legal, but may not be what was meant. Does no I/O.
+    fn warnings(&self) -> Vec<ConfigProblem> {
+        Vec::new()
+    }
 }
 
 impl<C: SinkConfig> SinkFactory for C {
@@ -112,6 +122,14 @@ impl<C: SinkConfig> SinkFactory for C {
 
     fn takes_tests(&self) -> bool {
         SinkConfig::takes_tests(self)
+    }
+
+    fn problems(&self, batch: &BatchLimits) -> Vec<(&'static str, String)> {
+        SinkConfig::problems(self, batch)
+    }
+
+    fn warnings(&self) -> Vec<ConfigProblem> {
+        SinkConfig::warnings(self)
     }
 }
 

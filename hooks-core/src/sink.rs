@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use crate::BoxError;
 use crate::batch::{Batch, BatchLimits, Batcher, SizeBatcher};
 use crate::id::HookId;
+use crate::plugin::ConfigProblem;
 
 /// Delivers batches somewhere.
 ///
@@ -250,13 +251,43 @@ pub struct SinkContext {
     pub lane: usize,
     /// Whether the sink is for one test delivery.
     pub test: bool,
+    /// For a test delivery: where to tell what happens.
+    pub notes: Option<Notes>,
     shared: Arc<Shared>,
+}
+
+/// What a sink tells of a test delivery while it goes on: what was sent, what came back, how long each part
+/// took, advice. Each note is a name and a text without secrets; they are shown in the order they came in,
+/// also when the attempt ends in a timeout.
+#[derive(Debug, Clone, Default)]
+pub struct Notes(Arc<Mutex<Vec<(String, String)>>>);
+
+impl Notes {
+    /// Adds a note.
+    pub fn add(&self, name: impl Into<String>, text: impl Into<String>) {
+        self.0.lock().push((name.into(), text.into()));
+    }
+
+    /// Changes the note of this name, or adds it.
+    pub fn set(&self, name: impl Into<String>, text: impl Into<String>) {
+        let (name, text) = (name.into(), text.into());
+        let mut notes = self.0.lock();
+        match notes.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = text,
+            None => notes.push((name, text)),
+        }
+    }
+
+    /// All notes so far.
+    pub fn list(&self) -> Vec<(String, String)> {
+        self.0.lock().clone()
+    }
 }
 
 impl SinkContext {
     /// For the first lane of a hook.
     pub fn new(hook: HookId, shared: Arc<Shared>) -> Self {
-        Self { hook, lane: 0, test: false, shared }
+        Self { hook, lane: 0, test: false, notes: None, shared }
     }
 
     /// Something heavy that sinks with the same key share: a client, a file's writer. Made by the first
@@ -281,7 +312,10 @@ impl Shared {
             return Ok(thing);
         }
         let thing = Arc::new(make()?);
-        things.retain(|_, thing| thing.strong_count() > 0);
+        // Only before it grows: with many things, sweeping each time would cost more than all else.
+        if things.len() == things.capacity() {
+            things.retain(|_, thing| thing.strong_count() > 0);
+        }
         let erased: Arc<dyn Any + Send + Sync> = thing.clone();
         things.insert(key, Arc::downgrade(&erased));
         Ok(thing)
@@ -339,5 +373,16 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
     /// Whether one synthetic event may be sent through the real sink at any time.
     fn takes_tests(&self) -> bool {
         true
+    }
+
+    /// How these limits of a batch contradict the sink's settings, if they do: each with the path of the
+    /// setting, for example `batch.max_events`.
+    fn problems(&self, _batch: &BatchLimits) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// What is legal, but may not be what was meant: shown when a config file is loaded.
+    fn warnings(&self) -> Vec<ConfigProblem> {
+        Vec::new()
     }
 }

@@ -1,59 +1,107 @@
 //! The HTTP client that hooks share.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_core::{BoxError, SinkContext};
-use reqwest::Client;
+use http::HeaderValue;
 use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Url};
 use ring::digest;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
+use rustls::client::Resumption;
 
-/// Idle connections are dropped after this: just before the minute after which many servers and load
-/// balancers close them, so that few requests meet a closing connection.
-const IDLE: Duration = Duration::from_secs(55);
-
-/// Most idle connections to one host, for all hooks together.
-const MAX_IDLE_PER_HOST: usize = 32;
+use crate::config::{HttpVersion, Tls};
+use crate::guard::Guard;
+use crate::resolve::{Lookup, Resolver, system};
+use crate::tls::{self, Files};
+use crate::trace::{Handshakes, Trace, Traced};
 
 /// What makes one client different from another. Hooks for which it is the same share one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct ClientSettings {
     /// Whether it connects with TLS. Without, nothing of the platform's certificates is loaded, and
     /// nothing fails where there are none.
     pub(crate) is_secure: bool,
-    /// Further authorities to trust.
-    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) tls: Tls,
+    pub(crate) http_version: HttpVersion,
     /// With name resolution and TLS.
     pub(crate) connect_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) max_idle_per_host: usize,
+    /// Judges the addresses that names resolve to.
+    pub(crate) guard: Option<Guard>,
+    pub(crate) proxy: Option<Proxy>,
+}
+
+/// A forward proxy.
+#[derive(Debug, Clone)]
+pub(crate) struct Proxy {
+    /// Without credentials.
+    pub(crate) url: Url,
+    /// The credentials as basic authentication.
+    pub(crate) authorization: Option<HeaderValue>,
 }
 
 impl ClientSettings {
     /// The client of these settings: the one that another hook uses, or a new one.
     ///
-    /// The file of authorities is read each time, and its content tells clients apart: what is trusted is
-    /// what the file says now.
+    /// Files are read each time, and their content tells clients apart: what is trusted is what they say
+    /// now.
     pub(crate) fn client(&self, context: &SinkContext) -> Result<Arc<Client>, BoxError> {
-        let authorities = self.ca_file.as_deref().map(read).transpose()?;
-        let content = authorities.as_deref().map(|bytes| digest::digest(&digest::SHA256, bytes));
-        let key = format!("{} {content:?} {:?}", self.is_secure, self.connect_timeout);
-        context.shared(&key, || self.build(authorities.as_deref()))
+        let files = if self.is_secure { Files::read(&self.tls)? } else { Files::default() };
+        context.shared(&self.key(context, &files), || self.build(&files, system(), None))
     }
 
-    fn build(&self, authorities: Option<&[u8]>) -> Result<Client, BoxError> {
-        let tls = if self.is_secure { verified(self.extra_roots(authorities)?)? } else { unused()? };
+    /// A client for one traced attempt, which finds no connection that is there already.
+    pub(crate) fn traced(&self, trace: Arc<Trace>) -> Result<Arc<Client>, BoxError> {
+        let files = if self.is_secure { Files::read(&self.tls)? } else { Files::default() };
+        self.build(&files, system(), Some(trace)).map(Arc::new)
+    }
+
+    fn key(&self, context: &SinkContext, files: &Files) -> String {
+        // On a shared HTTP/2 connection a hook that hangs uses up the streams and the flow-control window of
+        // the others, so each hook has its own.
+        let hook = (self.http_version != HttpVersion::Http1).then_some(&context.hook);
+        let proxy = self.proxy.as_ref().map(|proxy| {
+            let authorization = proxy.authorization.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+            digest::digest(&digest::SHA256, &[proxy.url.as_str().as_bytes(), b" ", authorization].concat())
+        });
+        let Self { is_secure, tls, http_version, connect_timeout, idle_timeout, max_idle_per_host, guard, .. } = self;
+        let times = (connect_timeout, idle_timeout);
+        let files = files.fingerprint();
+        format!(
+            "{is_secure} {tls:?} {files} {http_version:?} {hook:?} {times:?} {max_idle_per_host} {guard:?} {proxy:?}"
+        )
+    }
+
+    pub(crate) fn build(&self, files: &Files, lookup: Lookup, trace: Option<Arc<Trace>>) -> Result<Client, BoxError> {
+        let mut secured =
+            if self.is_secure { tls::secured(&self.tls, files, self.http_version)? } else { tls::unused()? };
+        // A proxy resolves names by itself: this client resolves only that of the proxy.
+        let guard = self.guard.clone().filter(|_| self.proxy.is_none());
+        let mut client = self.bare();
+        if let Some(trace) = trace.clone() {
+            secured.resumption = Resumption::store(Arc::new(Handshakes(trace.clone())));
+            let layer = tower_layer::layer_fn(move |connector| Traced { connector, trace: trace.clone() });
+            client = client.connector_layer(layer);
+        }
+        client = client.tls_backend_preconfigured(secured).dns_resolver(Arc::new(Resolver { lookup, guard, trace }));
+        if let Some(Proxy { url, authorization }) = &self.proxy {
+            let mut proxy = reqwest::Proxy::all(url.clone())?;
+            if let Some(authorization) = authorization {
+                proxy = proxy.custom_http_auth(authorization.clone());
+            }
+            client = client.proxy(proxy);
+        }
+        Ok(client.build()?)
+    }
+
+    /// Everything but TLS, names and proxies.
+    fn bare(&self) -> ClientBuilder {
         let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            // One connection per request in flight: on a shared HTTP/2 connection a hook that hangs uses up
-            // the streams and the flow-control window of the others.
-            .http1_only()
             .connect_timeout(self.connect_timeout)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
+            .pool_idle_timeout(self.idle_timeout)
+            .pool_max_idle_per_host(self.max_idle_per_host)
             // The table of results is about what the configured endpoint answers, once.
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
@@ -64,41 +112,11 @@ impl ClientSettings {
             .no_gzip()
             .no_brotli()
             .no_zstd()
-            .no_deflate()
-            .build()?;
-        Ok(client)
-    }
-
-    fn extra_roots(&self, authorities: Option<&[u8]>) -> Result<Vec<CertificateDer<'static>>, BoxError> {
-        let (Some(path), Some(pem)) = (&self.ca_file, authorities) else { return Ok(Vec::new()) };
-        let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-        let roots = roots.map_err(|error| format!("tls.ca_file {}: {error}", path.display()))?;
-        if roots.is_empty() {
-            return Err(format!("tls.ca_file {}: no certificate in it", path.display()).into());
+            .no_deflate();
+        match self.http_version {
+            HttpVersion::Http1 => client.http1_only(),
+            HttpVersion::Http2 => client.http2_prior_knowledge(),
+            HttpVersion::Auto => client,
         }
-        Ok(roots)
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, BoxError> {
-    std::fs::read(path).map_err(|error| format!("tls.ca_file {}: {error}", path.display()).into())
-}
-
-/// Trusts what the platform trusts, and these.
-fn verified(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
-    // Named here and not installed for the process: a library does not decide that.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Verifier::new_with_extra_roots(extra_roots, provider.clone())?;
-    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    // "dangerous" is how rustls calls any verifier that is not its own.
-    let mut tls = tls.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(tls)
-}
-
-/// For a client that never uses TLS, but is not built without. Trusts nobody.
-fn unused() -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(tls.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }

@@ -73,10 +73,13 @@ fn authorization(url: &Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
-    let mut plain = percent_decoded(url.username());
-    plain.push(b':');
-    plain.extend(percent_decoded(url.password().unwrap_or_default()));
-    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(plain))).ok()?;
+    basic(&percent_decoded(url.username()), &percent_decoded(url.password().unwrap_or_default()))
+}
+
+/// Credentials as basic authentication (RFC 7617).
+pub(crate) fn basic(user: &[u8], password: &[u8]) -> Option<HeaderValue> {
+    let encoded = STANDARD.encode([user, b":", password].concat());
+    let mut value = HeaderValue::try_from(format!("Basic {encoded}")).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
@@ -94,7 +97,8 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
-fn hex_byte(hex: &[u8]) -> Option<u8> {
+/// The byte that two digits stand for.
+pub(crate) fn hex_byte(hex: &[u8]) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(hex[0])? * 16 + digit(hex[1])?).ok()
 }

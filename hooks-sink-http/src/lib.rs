@@ -1,8 +1,8 @@
 //! Delivers batches of events as webhooks: HTTP POST of a JSON array.
 //!
 //! ```text
-//!  batch ──▶ sign ──▶ POST application/cloudevents-batch+json ──▶ receiver
-//!                     webhook-id, webhook-timestamp, webhook-signature
+//!  batch ──▶ sign ──▶ compress ──▶ POST application/cloudevents-batch+json ──▶ receiver
+//!                     name ▶ guard ▶ TLS   webhook-id, webhook-timestamp, webhook-signature
 //!              judge ◀── status, Retry-After, batchItemFailures ◀──┘
 //! ```
 //!
@@ -13,7 +13,7 @@
 //! kind    = "http"
 //! url     = "https://example.com/hooks"
 //! secret  = "${BILLING_SECRET}"
-//! headers = { authorization = "Bearer ${BILLING_TOKEN}" }
+//! bearer  = "${BILLING_TOKEN}"
 //! ```
 //!
 //! In a program:
@@ -29,9 +29,10 @@
 //! ```
 //!
 //! # What receivers see
-//! The body is a CloudEvents JSON batch. It is signed after Standard Webhooks 1.0.0: `v1` over
-//! `{webhook-id}.{webhook-timestamp}.{body}`, once per secret. Every attempt of a batch has the same id and
-//! the same bytes; timestamp and signature are its own. The same event may come in another batch after a
+//! The body is a CloudEvents JSON batch, or one CloudEvent ([`Mode`]). It is signed, before it is compressed, after Standard Webhooks 1.0.0: over
+//! `{webhook-id}.{webhook-timestamp}.{body}`, once per secret, with `v1` (HMAC-SHA256) for a `whsec_` and `v1a`
+//! (ed25519) for a `whsk_`. [`verify`] checks that on the other side. Every attempt of a batch has the same id
+//! and the same bytes; timestamp and signature are its own. The same event may come in another batch after a
 //! crash: its `id` and `source` are what to tell repeats by.
 //!
 //! # What their answers mean
@@ -47,25 +48,43 @@
 //! A 2xx from which it can't be told which events were refused is no success; the batch is repeated.
 //!
 //! # Invariants
-//! - The sink tries once. It follows no redirect and repeats nothing.
+//! - The sink tries once. It follows no redirect and repeats nothing; only when the receiver closed a kept
+//!   connection before anything of the request was written, another connection is taken.
+//! - With the guard on, every address that is connected to was judged.
 //! - Nothing of an answer beyond `max_response_bytes` is read or kept.
 //! - No secret is in any `Debug` output or error, even when the receiver echoes it.
-//! - The sink reads no environment variable: no proxy applies.
+//! - The sink reads no environment variable: no proxy applies but that of the settings.
 
+mod cidr;
 mod client;
+mod compress;
 mod config;
 mod endpoint;
 mod failures;
+mod files;
 mod fuzz;
+mod guard;
+mod keys;
 mod mask;
 mod outcome;
 mod ready;
+mod report;
+mod request;
+mod resolve;
 mod retry_after;
 mod sign;
 mod sink;
+mod tls;
+mod trace;
+mod traceparent;
 mod transport;
+pub mod verify;
 
-pub use config::{Hmac, HttpConfig, SigningSecrets, Tls};
+pub use cidr::Cidr;
+pub use compress::Encoding;
+pub use config::{
+    Basic, Compression, Connections, Hmac, HttpConfig, HttpVersion, Mode, SigningSecrets, Tls, TlsVersion,
+};
 pub use endpoint::Endpoint;
 #[doc(hidden)]
 pub use fuzz::fuzz_outcome;

@@ -1,5 +1,7 @@
 //! Keeps secrets out of what a receiver's answer shows.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use reqwest::Url;
 
@@ -14,12 +16,14 @@ impl Mask {
     /// For the values of these headers and the query of this address.
     pub(crate) fn new<'a>(headers: impl Iterator<Item = &'a HeaderValue>, url: &Url) -> Self {
         let values = headers.filter_map(|value| value.to_str().ok());
-        // `Bearer abc` is echoed whole or as `abc`.
-        let values = values.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, token)| token)]);
+        let values = values.flat_map(spellings);
         let query = url.query().into_iter().flat_map(|query| query.split('&'));
         let query = query.flat_map(|pair| [Some(pair), pair.split_once('=').map(|(_, value)| value)]);
-        let mut secrets: Vec<Box<str>> =
-            values.chain(query).flatten().filter(|text| text.len() >= SHORTEST).map(Into::into).collect();
+        let mut secrets: Vec<Box<str>> = values
+            .chain(query.flatten().map(str::to_owned))
+            .filter(|text| text.len() >= SHORTEST)
+            .map(Into::into)
+            .collect();
         // The longest first: a shorter one may be a part of it.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();
@@ -43,6 +47,20 @@ impl Mask {
         }
         line
     }
+}
+
+/// In which forms a value may be echoed: `Bearer abc` whole or as `abc`, basic credentials also in clear.
+fn spellings(value: &str) -> Vec<String> {
+    let mut spellings = vec![value.to_owned()];
+    let Some((scheme, token)) = value.split_once(' ') else { return spellings };
+    spellings.push(token.to_owned());
+    let plain =
+        STANDARD.decode(token).ok().filter(|_| scheme == "Basic").and_then(|plain| String::from_utf8(plain).ok());
+    if let Some(plain) = plain {
+        spellings.extend(plain.split_once(':').map(|(_, password)| password.to_owned()));
+        spellings.push(plain);
+    }
+    spellings
 }
 
 /// Control characters, and those that turn the direction of what follows or break a line.

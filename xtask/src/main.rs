@@ -1,8 +1,11 @@
 //! Checks and chores of the workspace: `cargo xtask COMMAND`.
 
+mod bench;
 mod check;
+mod crash;
 mod integration;
 mod new_sink;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -18,6 +21,12 @@ Usage: cargo xtask COMMAND
   tidy                     the rules of the workspace that no compiler knows
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them
+  bench [OPTIONS] [NAMES]  what delivering costs, beside the machine's limits and beside others; `bench --help` says more
+  soak [EVENTS]            millions of events through a daemon whose hooks hang and fail: nothing is lost, memory
+                           stays bounded (5 million where not said; takes about 4 GB of disk)
+  crash [--rounds N] [--seed S]
+                           kills a program that publishes to a durable bus and delivers, N times (200), and checks
+                           that nothing accepted is lost, that order holds, and that little comes twice
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -32,6 +41,10 @@ fn main() -> ExitCode {
         ["ci"] => check::run(check::Missing::Fail),
         ["tidy"] => tidy::run(),
         ["integration", ref names @ ..] => integration::run(names),
+        ["bench", ref rest @ ..] => bench::run(rest),
+        ["soak"] => soak::run("5000000"),
+        ["soak", events] => soak::run(events),
+        ["crash", ref arguments @ ..] => crash::run(arguments),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),
         ["help" | "--help" | "-h"] => {

@@ -1,7 +1,7 @@
 //! Events in this process: queued per hook, each held once and shared.
 
-mod plan;
-mod room;
+pub(crate) mod plan;
+pub(crate) mod room;
 mod subscriber;
 
 use std::collections::{BinaryHeap, HashMap};
@@ -179,7 +179,7 @@ impl Inner {
     }
 
     /// Publishes a slice as a whole, once there is room for it everywhere.
-    async fn publish(&self, events: &[Envelope], plan: Option<Plan>) -> Result<(), BusError> {
+    async fn publish(&self, events: &[Envelope], plan: Option<Plan<Subscriber>>) -> Result<(), BusError> {
         let mut closing = self.closing.subscribe();
         let mut ready = plan;
         loop {
@@ -210,7 +210,11 @@ impl Inner {
 
     /// Room at every hook that makes publishers wait, always in the order of slots, then memory. `None`
     /// when there is no memory and none of the hooks waits for any.
-    async fn claim(&self, plan: &Plan, events: &[Envelope]) -> Option<(Vec<Option<Claim>>, Vec<BlockGuard>)> {
+    async fn claim(
+        &self,
+        plan: &Plan<Subscriber>,
+        events: &[Envelope],
+    ) -> Option<(Vec<Option<Claim>>, Vec<BlockGuard>)> {
         let mut claims = Vec::with_capacity(plan.targets.len());
         for target in &plan.targets {
             claims.push(if target.subscriber.blocks() { Some(claim_room(target).await) } else { None });
@@ -291,7 +295,7 @@ enum Relief {
     None,
 }
 
-async fn claim_room(target: &Target) -> Claim {
+async fn claim_room(target: &Target<Subscriber>) -> Claim {
     let room = &target.subscriber.room;
     if let Some(claim) = room.try_claim(target.size) {
         return claim;
@@ -315,7 +319,13 @@ async fn at_once<F: Future>(future: F) -> Option<F::Output> {
 }
 
 /// Gives each target its events. The order of publishing is fixed here, under the lock of `next`.
-fn hand_out(next: &mut u64, events: &[Envelope], plan: Plan, claims: Vec<Option<Claim>>, memory: &[BlockGuard]) {
+fn hand_out(
+    next: &mut u64,
+    events: &[Envelope],
+    plan: Plan<Subscriber>,
+    claims: Vec<Option<Claim>>,
+    memory: &[BlockGuard],
+) {
     let first = *next;
     *next += events.len() as u64;
     for (target, claim) in plan.targets.into_iter().zip(claims) {
@@ -329,7 +339,7 @@ fn hand_out(next: &mut u64, events: &[Envelope], plan: Plan, claims: Vec<Option<
 }
 
 /// How many events go together: as many as the smallest blocking target can hold at once.
-fn piece(plan: &Plan, events: &[Envelope]) -> usize {
+fn piece(plan: &Plan<Subscriber>, events: &[Envelope]) -> usize {
     let limits =
         plan.targets.iter().filter(|target| target.subscriber.blocks()).map(|target| target.subscriber.room.limit());
     let Some(limit) = limits.reduce(|a, b| Amount { events: a.events.min(b.events), bytes: a.bytes.min(b.bytes) })

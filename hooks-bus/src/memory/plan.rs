@@ -6,29 +6,29 @@ use std::sync::Arc;
 use hooks_core::Envelope;
 
 use super::room::Amount;
-use super::subscriber::{Subscriber, size_of_one};
+use super::subscriber::size_of_one;
 use crate::index::{Index, Route, Slot};
 
 /// One subscriber and the events of the slice that it receives.
 #[derive(Debug)]
-pub(super) struct Target {
-    pub(super) slot: Slot,
-    pub(super) subscriber: Arc<Subscriber>,
+pub(crate) struct Target<S> {
+    pub(crate) slot: Slot,
+    pub(crate) subscriber: Arc<S>,
     /// Rising indices into the slice.
-    pub(super) events: Vec<u32>,
-    pub(super) size: Amount,
+    pub(crate) events: Vec<u32>,
+    pub(crate) size: Amount,
 }
 
 /// All targets of a slice, by slot, and the version of the index they were found in.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) targets: Vec<Target>,
-    pub(super) version: u64,
+pub(crate) struct Plan<S> {
+    pub(crate) targets: Vec<Target<S>>,
+    pub(crate) version: u64,
 }
 
-impl Plan {
-    pub(super) fn new(index: &Index<Arc<Subscriber>>, events: &[Envelope]) -> Self {
-        let mut targets = Targets::default();
+impl<S> Plan<S> {
+    pub(crate) fn new(index: &Index<Arc<S>>, events: &[Envelope]) -> Self {
+        let mut targets = Targets { list: Vec::new(), by_slot: HashMap::new() };
         for (route, members) in by_route(index, events) {
             for (slot, subscriber) in &route.all {
                 targets.at(*slot, subscriber).events.extend_from_slice(&members);
@@ -47,18 +47,18 @@ impl Plan {
     }
 
     /// Whether the same events go to the same subscribers.
-    pub(super) fn has_targets_of(&self, other: &Self) -> bool {
-        let same = |(a, b): (&Target, &Target)| Arc::ptr_eq(&a.subscriber, &b.subscriber) && a.events == b.events;
+    pub(crate) fn has_targets_of(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Target<S>, &Target<S>)| Arc::ptr_eq(&a.subscriber, &b.subscriber) && a.events == b.events;
         self.targets.len() == other.targets.len() && self.targets.iter().zip(&other.targets).all(same)
     }
 }
 
 /// A route and the events that take it.
-type Group = (Arc<Route<Arc<Subscriber>>>, Vec<u32>);
+type Group<S> = (Arc<Route<Arc<S>>>, Vec<u32>);
 
 /// The events of the slice, grouped by what their type leads to.
-fn by_route(index: &Index<Arc<Subscriber>>, events: &[Envelope]) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
+fn by_route<S>(index: &Index<Arc<S>>, events: &[Envelope]) -> Vec<Group<S>> {
+    let mut groups: Vec<Group<S>> = Vec::new();
     let mut known: HashMap<&str, usize> = HashMap::new();
     let mut last: Option<(&str, usize)> = None;
     for (at, event) in (0..).zip(events) {
@@ -76,14 +76,13 @@ fn by_route(index: &Index<Arc<Subscriber>>, events: &[Envelope]) -> Vec<Group> {
     groups
 }
 
-#[derive(Default)]
-struct Targets {
-    list: Vec<Target>,
+struct Targets<S> {
+    list: Vec<Target<S>>,
     by_slot: HashMap<Slot, usize>,
 }
 
-impl Targets {
-    fn at(&mut self, slot: Slot, subscriber: &Arc<Subscriber>) -> &mut Target {
+impl<S> Targets<S> {
+    fn at(&mut self, slot: Slot, subscriber: &Arc<S>) -> &mut Target<S> {
         let list = &mut self.list;
         let at = *self.by_slot.entry(slot).or_insert_with(|| {
             list.push(Target { slot, subscriber: subscriber.clone(), events: Vec::new(), size: Amount::default() });
@@ -92,14 +91,14 @@ impl Targets {
         &mut self.list[at]
     }
 
-    fn extend(&mut self, slot: Slot, subscriber: &Arc<Subscriber>, events: impl IntoIterator<Item = u32>) {
+    fn extend(&mut self, slot: Slot, subscriber: &Arc<S>, events: impl IntoIterator<Item = u32>) {
         let mut events = events.into_iter().peekable();
         if events.peek().is_some() {
             self.at(slot, subscriber).events.extend(events);
         }
     }
 
-    fn finish(mut self, events: &[Envelope]) -> Vec<Target> {
+    fn finish(mut self, events: &[Envelope]) -> Vec<Target<S>> {
         for target in &mut self.list {
             target.events.sort_unstable();
             for at in &target.events {

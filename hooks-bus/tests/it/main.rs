@@ -1,6 +1,8 @@
 //! Black-box tests of the buses, through the traits that the dispatcher uses.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[cfg(feature = "durable")]
+mod durable;
 mod memory;
 mod model;
 #[cfg(feature = "nats")]
@@ -8,7 +10,6 @@ mod nats;
 
 use std::sync::Arc;
 
-use hooks_bus::MemoryBus;
 use hooks_core::{
     Bus, Bytes, Delivery, Envelope, Filter, HookId, Ledger, Overflow, QueueLimits, Read, Reader, Settler, SliceBuilder,
     StartAt, Subscription,
@@ -22,9 +23,14 @@ struct End {
 }
 
 impl End {
-    async fn new(bus: &MemoryBus, hook: &str, filter: Filter, queue: QueueLimits) -> Self {
+    async fn new(bus: &dyn Bus, hook: &str, filter: Filter, queue: QueueLimits) -> Self {
+        Self::starting(bus, hook, filter, queue, StartAt::End).await
+    }
+
+    async fn starting(bus: &dyn Bus, hook: &str, filter: Filter, queue: QueueLimits, from: StartAt) -> Self {
         let ledger = Arc::new(Ledger::default());
-        let (reader, settler) = bus.subscribe(subscription(hook, filter, queue, &ledger)).await.unwrap();
+        let subscription = Subscription { from, ..subscription(hook, filter, queue, &ledger) };
+        let (reader, settler) = bus.subscribe(subscription).await.unwrap();
         Self { reader, settler, ledger }
     }
 

@@ -6,7 +6,7 @@ use hooks_core::{Filter, Pattern};
 
 use super::print;
 use crate::args::CheckArgs;
-use crate::config::{self, Config};
+use crate::config::{self, Config, WithoutBus};
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &CheckArgs) -> Exit {
@@ -14,7 +14,7 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
         print(&format!("{:#}\n", config::schema()));
         return Exit::Done;
     };
-    match config::load(file) {
+    match config::load(file, WithoutBus::Either) {
         Ok(config) => {
             print(&summary(&config));
             Exit::Done

@@ -1,7 +1,16 @@
 //! What each command does.
 
 pub(crate) mod check;
+pub(crate) mod dead_letters;
+#[cfg(all(feature = "http", feature = "file"))]
+pub(crate) mod demo;
+pub(crate) mod docs;
+#[cfg(feature = "http")]
+pub(crate) mod listen;
+pub(crate) mod operate;
 pub(crate) mod pipe;
+#[cfg(feature = "http")]
+pub(crate) mod publish;
 pub(crate) mod serve;
 pub(crate) mod sinks;
 pub(crate) mod test;
@@ -10,13 +19,19 @@ use std::io::Write as _;
 
 /// Prints data on stdout. A reader that has gone, `| head` say, is no error.
 pub(crate) fn print(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    print_bytes(text.as_bytes());
 }
 
-/// The runtime that deliveries run on.
+/// As [`print`], for what may be no UTF-8.
+pub(crate) fn print_bytes(bytes: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+}
+
+/// The runtime that deliveries run on: one thread, because handing events from one to another costs more
+/// than what a second could take over. Disk calls have threads of their own.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// An error and its causes on one line.

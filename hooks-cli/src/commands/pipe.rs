@@ -5,13 +5,13 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hooks_bus::MemoryBus;
-use hooks_core::{BoxError, Bus, Dispatcher, Envelope, Hook, HookStatus, Overflow};
+use hooks_core::{BoxError, Bus, BusError, Dispatcher, Envelope, Hook, HookStatus, Overflow};
 use tokio::sync::{mpsc, watch};
 
 use super::{chain, runtime};
 use crate::args::PipeArgs;
-use crate::config::{self, BusConfig, Config, Problem, Problems};
+use crate::bus;
+use crate::config::{self, Config, Problem, Problems, WithoutBus};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::ndjson::{Intake, Taken};
@@ -20,7 +20,7 @@ use crate::signals::Stops;
 use crate::stdin;
 
 pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
-    let config = config::load(&args.config).and_then(ready);
+    let config = config::load(&args.config, WithoutBus::Memory).and_then(ready);
     let config = match config {
         Ok(config) => config,
         Err(problems) => {
@@ -82,8 +82,7 @@ enum Stop {
 async fn pipe(config: Config, timeout: Option<Duration>, console: &Console) -> Result<Exit, BoxError> {
     let mut signals = Stops::new()?;
     let started = Instant::now();
-    let BusConfig::Memory(memory) = &config.bus;
-    let bus = Arc::new(MemoryBus::new(memory));
+    let bus = bus::open(&config.bus)?;
     let dispatcher = Dispatcher::new(bus.clone());
     subscribe(&dispatcher, config.hooks.into_iter().map(|hook| hook.hook), console).await?;
     let (stop, stopped) = watch::channel(None);
@@ -134,11 +133,14 @@ async fn expired(timeout: Option<Duration>) -> Duration {
 }
 
 struct Run<'a> {
-    bus: Arc<MemoryBus>,
+    bus: Arc<dyn Bus>,
     dispatcher: Dispatcher,
     console: &'a Console,
     tally: Mutex<Tally>,
 }
+
+/// How often a full log is asked again: nothing tells when a segment of it goes.
+const ROOM: Duration = Duration::from_millis(100);
 
 /// How often progress is shown.
 const TICK: Duration = Duration::from_millis(100);
@@ -185,10 +187,26 @@ impl Run<'_> {
             tally.waiting = events.len() as u64;
         });
         if !events.is_empty() {
-            self.bus.publish(events).await?;
+            self.publish_when_there_is_room(events).await?;
         }
         self.tally(|tally| tally.events += std::mem::take(&mut tally.waiting));
         Ok(())
+    }
+
+    /// A log that refuses for lack of room makes the pipe wait, as a full queue does.
+    async fn publish_when_there_is_room(&self, events: &[Envelope]) -> Result<(), BusError> {
+        let mut said = false;
+        loop {
+            match self.bus.publish(events).await {
+                Err(BusError::Full(why)) => {
+                    if !std::mem::replace(&mut said, true) {
+                        self.console.say(format_args!("reading waits for room: {why}"));
+                    }
+                    tokio::time::sleep(ROOM).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     fn tally<T>(&self, with: impl FnOnce(&mut Tally) -> T) -> T {
@@ -208,7 +226,7 @@ impl Run<'_> {
 
     /// Shows progress on a terminal. Never returns.
     async fn show(&self) {
-        if !self.console.start_progress() {
+        if !self.console.start_progress("delivered") {
             return pending().await;
         }
         let mut ticks = tokio::time::interval(TICK);

@@ -8,11 +8,11 @@ use hooks_core::{Answer, Dispatcher, Hook, TestError, TestReport};
 
 use super::{chain, print, runtime};
 use crate::args::TestArgs;
-use crate::config::{self, nearest};
+use crate::config::{self, WithoutBus, nearest};
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &TestArgs) -> Exit {
-    let config = match config::load(&args.config) {
+    let config = match config::load(&args.config, WithoutBus::Either) {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");
@@ -44,17 +44,17 @@ async fn test(hook: Hook) -> Exit {
     let result = dispatcher.test(&id).await;
     dispatcher.shutdown(Some(Duration::ZERO)).await;
     match result {
-        Ok(TestReport { refused: None, answer, took, .. }) => {
-            print(&format!("hook `{id}`: delivered in {took:.1?}{}", said(&answer)));
+        Ok(TestReport { refused: None, answer, took, notes, .. }) => {
+            print(&format!("hook `{id}`: delivered in {took:.1?}{}{}", said(&answer), told(&notes)));
             Exit::Done
         }
-        Ok(TestReport { refused: Some(reason), answer, took, .. }) => {
-            print(&format!("hook `{id}`: refused after {took:.1?}: {reason}{}", said(&answer)));
+        Ok(TestReport { refused: Some(reason), answer, took, notes, .. }) => {
+            print(&format!("hook `{id}`: refused after {took:.1?}: {reason}{}{}", said(&answer), told(&notes)));
             Exit::Undelivered
         }
-        Err(TestError::Failed { error, took }) => {
+        Err(TestError::Failed { error, took, notes }) => {
             let answer = error.answer.as_ref().map(detail).unwrap_or_default();
-            print(&format!("hook `{id}`: failed after {took:.1?}: {}\n{answer}", error.chain()));
+            print(&format!("hook `{id}`: failed after {took:.1?}: {}\n{answer}{}", error.chain(), told(&notes)));
             Exit::Undelivered
         }
         Err(error) => {
@@ -62,6 +62,14 @@ async fn test(hook: Hook) -> Exit {
             Exit::Undelivered
         }
     }
+}
+
+/// What the sink told of the attempt, as a table.
+fn told(notes: &[(String, String)]) -> String {
+    let width = notes.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let lines = notes.iter().map(|(name, text)| format!("{name:width$}  {text}").trim_end().to_owned() + "\n");
+    let table: String = lines.collect();
+    if table.is_empty() { table } else { format!("\n{table}") }
 }
 
 fn said(answer: &Answer) -> String {

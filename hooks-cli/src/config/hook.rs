@@ -1,13 +1,16 @@
 //! Reading `[[hooks]]`: one table each, over what `[defaults]` has.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
-use hooks_core::{BatchLimits, BoxError, Filter, Hook, HookId, Metadata, Pattern, Sink, SinkContext, SinkFactory};
+use hooks_core::{
+    BatchLimits, BoxError, Bytes, Filter, Hook, HookId, Metadata, Pattern, QueueLimits, Sink, SinkContext, SinkFactory,
+};
 use serde_json::{Value as Json, json};
 
-use super::BusConfig;
+use super::bus::Kind;
 use super::problem::Findings;
 use super::read::Section;
 use super::settings::{HookSettings, PATTERNS};
@@ -28,7 +31,7 @@ pub(super) struct ReadHook {
 pub(super) fn read_all(
     list: &mut [Node],
     defaults: &Node,
-    bus: Option<&BusConfig>,
+    kind: Option<Kind>,
     findings: &mut Findings,
 ) -> Vec<ReadHook> {
     let mut ids = BTreeMap::new();
@@ -43,7 +46,7 @@ pub(super) fn read_all(
         }
         let id = id(node, number, &mut ids, findings);
         let label = id.as_ref().map_or_else(|| format!("hook {number}: "), |id| format!("hook `{id}`: "));
-        hooks.extend(read(id, &label, node, defaults, bus, findings));
+        hooks.extend(read(id, &label, node, defaults, kind, findings));
     }
     hooks
 }
@@ -86,7 +89,7 @@ fn read(
     label: &str,
     node: &mut Node,
     defaults: &Node,
-    bus: Option<&BusConfig>,
+    kind: Option<Kind>,
     findings: &mut Findings,
 ) -> Option<ReadHook> {
     let whole = node.span.clone();
@@ -103,7 +106,7 @@ fn read(
     };
     node.merge_under(defaults);
     let written = Written::new(json!([node.json(), whole_sink]));
-    let sound = patterns(label, node, findings) & !misplaced(label, node, bus, findings);
+    let sound = patterns(label, node, findings) & !misplaced(label, node, kind, findings);
     let base = factory.as_ref().map_or_else(BatchLimits::default, |factory| factory.batch_limits());
     let metadata = metadata(label, node, findings);
     let settings = settings(label, node, base, findings)?;
@@ -112,6 +115,11 @@ fn read(
     let id = id.or_else(|| HookId::new("x").ok())?;
     let known = factory.is_some();
     let hook = hook(Hook::with_sink(id, factory.unwrap_or_else(|| Arc::new(Unread))), settings, metadata);
+    let mut hook = hook;
+    // Without a queue nothing contradicts it.
+    if kind == Some(Kind::Durable) || (kind.is_none() && setting(node, "queue").is_none()) {
+        hook.queue = QueueLimits { max_events: NonZeroUsize::MAX, max_bytes: Bytes(u64::MAX), ..hook.queue };
+    }
     let contradicts = contradictions(label, node, &hook, known, whole, findings);
     let overflow = setting(node, "queue.overflow").map(|entry| entry.1);
     (complete && !contradicts).then_some(ReadHook { hook, overflow, written })
@@ -141,15 +149,12 @@ pub(super) fn settings(
     })
 }
 
-/// Settings that the bus has no use for. True when there are any.
-fn misplaced(label: &str, node: &Node, bus: Option<&BusConfig>, findings: &mut Findings) -> bool {
-    let (name, why) = match bus {
-        Some(BusConfig::Memory(_)) => ("from", "the memory bus keeps nothing to begin with; a `durable` bus does"),
-        None => return false,
-    };
-    let found = setting(node, name);
-    found.into_iter().for_each(|(_, span)| findings.add(span, format!("{label}{name}: {why}")));
-    setting(node, name).is_some()
+/// A setting that the bus has no use for. True when there is one.
+fn misplaced(label: &str, node: &Node, kind: Option<Kind>, findings: &mut Findings) -> bool {
+    let Some((name, why)) = kind.map(Kind::misplaced) else { return false };
+    let Some((_, span)) = setting(node, name) else { return false };
+    findings.add(span, format!("{label}{name}: {why}"));
+    true
 }
 
 /// Lists that would not mean what they seem to. They are taken out.

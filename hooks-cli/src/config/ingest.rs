@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hooks_bus::MemoryConfig;
 use hooks_core::{Bytes, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -81,9 +80,8 @@ impl IngestSettings {
 
     /// Why a request would never fit into the bus's memory, if so.
     pub(crate) fn too_large_for(&self, bus: &BusConfig) -> Option<String> {
-        let BusConfig::Memory(MemoryConfig { max_memory }) = bus;
-        let max_body = self.max_body;
-        (*max_memory < max_body).then(|| format!("a body of {max_body} never fits into bus.max_memory, {max_memory}"))
+        let (max_memory, max_body) = (bus.max_memory(), self.max_body);
+        (max_memory < max_body).then(|| format!("a body of {max_body} never fits into bus.max_memory, {max_memory}"))
     }
 
     /// What can't change while it runs, by its name in the config file.

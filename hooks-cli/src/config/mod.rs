@@ -7,6 +7,7 @@
 //!
 //! Nothing here does I/O but [`load`]: [`parse`] takes the text and the variables as parameters.
 
+mod bus;
 mod expand;
 mod hook;
 mod ingest;
@@ -25,10 +26,10 @@ mod written;
 
 use std::path::Path;
 
-use hooks_bus::MemoryConfig;
 use hooks_core::Hook;
 use toml::de::DeTable;
 
+pub use bus::{BusConfig, WithoutBus};
 pub use expand::Variables;
 pub use ingest::IngestSettings;
 pub use problem::{Problem, Problems};
@@ -40,6 +41,7 @@ pub(crate) use nearest::nearest;
 pub(crate) use shape::{Shape, summary};
 pub(crate) use sink::kinds;
 
+use bus::Kind;
 use problem::{Findings, Lines};
 use read::Section;
 use tree::{Entry, Node, Table, Value};
@@ -60,13 +62,6 @@ pub struct Config {
     pub hooks: Vec<HookConfig>,
 }
 
-/// The bus, by its kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BusConfig {
-    /// Events stay in this process.
-    Memory(MemoryConfig),
-}
-
 /// A hook, and what a command has to know about how it was written.
 #[derive(Debug)]
 pub struct HookConfig {
@@ -81,11 +76,11 @@ pub struct HookConfig {
 /// What can stand at the top of a config file.
 const SECTIONS: [&str; 5] = ["bus", "events", "ingest", "defaults", "hooks"];
 
-/// Reads and checks a config file.
+/// Reads and checks a config file. What is legal but may not be meant is said on stderr.
 ///
 /// # Errors
 /// Everything that is wrong with it; or that it can't be read.
-pub fn load(path: &Path) -> Result<Config, Problems> {
+pub fn load(path: &Path, without_bus: WithoutBus) -> Result<Config, Problems> {
     let file = path.display().to_string();
     let whole = |place, message: String| Problems { file: file.clone(), list: vec![Problem::new(place, message)] };
     let bytes = std::fs::read(path).map_err(|error| whole(None, format!("can't be read: {error}")))?;
@@ -95,7 +90,19 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
     })?;
     let full = std::path::absolute(path).map_err(|error| whole(None, format!("has no absolute path: {error}")))?;
     let config_dir = full.parent().and_then(Path::to_str);
-    parse(&text, &file, &Variables { config_dir, lookup: &|name| std::env::var(name) })
+    let config = parse(&text, &file, without_bus, &Variables { config_dir, lookup: &|name| std::env::var(name) })?;
+    config.warnings().for_each(|warning| eprintln!("{file}: warning: {warning}"));
+    Ok(config)
+}
+
+impl Config {
+    /// What is legal in it, but may not be what was meant.
+    fn warnings(&self) -> impl Iterator<Item = String> {
+        self.hooks.iter().flat_map(|HookConfig { hook, .. }| {
+            let (id, sink) = (&hook.id, hook.sink.kind());
+            hook.sink.warnings().into_iter().map(move |warning| format!("hook `{id}`: sink `{sink}`: {warning}"))
+        })
+    }
 }
 
 /// Checks the text of a config file. Does no I/O.
@@ -104,13 +111,13 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 /// Everything that is wrong with it.
 ///
 /// ```
-/// use hooks_cli::config::{Variables, parse};
+/// use hooks_cli::config::{Variables, WithoutBus, parse};
 ///
 /// let variables = Variables { config_dir: None, lookup: &|_| Err(std::env::VarError::NotPresent) };
-/// let problems = parse("[[hook]]\nid = 'a'\n", "hooks.toml", &variables).expect_err("misspelt");
+/// let problems = parse("[[hook]]\nid = 'a'\n", "hooks.toml", WithoutBus::Memory, &variables).expect_err("misspelt");
 /// assert!(problems.to_string().starts_with("hooks.toml:1:3: unknown field `hook`, did you mean `hooks`?"));
 /// ```
-pub fn parse(text: &str, file: &str, variables: &Variables<'_>) -> Result<Config, Problems> {
+pub fn parse(text: &str, file: &str, without_bus: WithoutBus, variables: &Variables<'_>) -> Result<Config, Problems> {
     let mut findings = Findings::default();
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -121,27 +128,33 @@ pub fn parse(text: &str, file: &str, variables: &Variables<'_>) -> Result<Config
         return Err(findings.into_problems(file, text));
     }
     let mut root = tree::tree(table, text, variables, &mut |span, message| findings.add(span, message));
-    let config = root.table_mut().and_then(|table| read(table, text, file, variables.config_dir, &mut findings));
+    let config = root.table_mut().and_then(|table| {
+        read(table, &Source { text, file, without_bus, config_dir: variables.config_dir }, &mut findings)
+    });
     match config {
         Some(config) if findings.is_empty() => Ok(config),
         _ => Err(findings.into_problems(file, text)),
     }
 }
 
-fn read(
-    table: &mut Table,
-    text: &str,
-    file: &str,
-    config_dir: Option<&str>,
-    findings: &mut Findings,
-) -> Option<Config> {
+/// What a config is read from.
+struct Source<'a> {
+    text: &'a str,
+    file: &'a str,
+    without_bus: WithoutBus,
+    config_dir: Option<&'a str>,
+}
+
+fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Option<Config> {
     let unknown = refuse_unknown(table, findings);
-    let bus = bus(table.remove("bus"), findings);
+    let bus = bus::read(table.remove("bus"), source, findings);
+    let kind = bus.as_ref().and_then(|(_, kind)| *kind);
+    let bus = bus.map(|(bus, _)| bus);
     let events = section::<EventSettings>("events", table.remove("events"), findings);
     if let Some((events, places)) = &events {
         check_events(events, places, bus.as_ref(), findings);
     }
-    let ingest = ingest::read(table.remove("ingest"), config_dir, bus.as_ref(), findings);
+    let ingest = ingest::read(table.remove("ingest"), source.config_dir, bus.as_ref(), findings);
     let mut defaults = table.remove("defaults").map_or_else(empty, |entry| entry.node);
     if !matches!(defaults.value, Value::Table(_) | Value::Broken) {
         findings.add(defaults.span.clone(), format!("defaults: expected a table, found {}", defaults.describe()));
@@ -151,15 +164,15 @@ fn read(
     let hooks = match table.remove("hooks") {
         // A misspelt `hooks` is one error, not two.
         None if unknown => Vec::new(),
-        entry => hooks(entry, &defaults, bus.as_ref(), findings),
+        entry => hooks(entry, &defaults, kind, findings),
     };
-    let lines = Lines::new(text);
+    let lines = Lines::new(source.text);
     let hooks = hooks.into_iter().map(|read| HookConfig {
         hook: read.hook,
         overflow: read.overflow.map(|span| lines.place(span.start)),
         written: read.written,
     });
-    Some(Config { file: file.to_owned(), bus: bus?, events: events?.0, ingest: ingest?, hooks: hooks.collect() })
+    Some(Config { file: source.file.to_owned(), bus: bus?, events: events?.0, ingest: ingest?, hooks: hooks.collect() })
 }
 
 /// True when there is something unknown.
@@ -174,45 +187,6 @@ fn refuse_unknown(table: &Table, findings: &mut Findings) -> bool {
     any
 }
 
-fn bus(entry: Option<Entry>, findings: &mut Findings) -> Option<BusConfig> {
-    let Some(mut entry) = entry else { return Some(BusConfig::Memory(MemoryConfig::default())) };
-    let Some(table) = entry.node.table_mut() else {
-        section::<MemoryConfig>("bus", Some(entry), findings);
-        return None;
-    };
-    let Some(kind) = table.remove("kind") else {
-        findings.add(entry.key.clone(), "bus: `kind` is missing: `kind = \"memory\"`");
-        // What else is wrong is said, too.
-        section::<MemoryConfig>("bus", Some(entry), findings);
-        return None;
-    };
-    if kind.node.is_broken() {
-        return None;
-    }
-    let name = kind.node.text().unwrap_or_default().to_owned();
-    if name != "memory" {
-        let shown = Redactor::default().variables(&kind.node).redact(&name);
-        findings.add(kind.node.span, unknown_bus(&name, &shown));
-        return None;
-    }
-    let (settings, places) = section::<MemoryConfig>("bus", Some(entry), findings)?;
-    if settings.max_memory.0 == 0 {
-        findings.add(place_of(&places, "max_memory"), "bus: max_memory: 0 bytes hold no event: set at least 1");
-    }
-    Some(BusConfig::Memory(settings))
-}
-
-fn unknown_bus(name: &str, shown: &str) -> String {
-    match name {
-        "durable" | "nats" => format!("bus: the `{name}` bus is not built into this version: only `memory` is"),
-        "" => "bus: kind: expected \"memory\"".to_owned(),
-        _ => match nearest(name, ["memory", "durable", "nats"]) {
-            Some(near) => format!("bus: unknown kind `{shown}`, did you mean `{near}`?"),
-            None => format!("bus: unknown kind `{shown}`; known: `memory`"),
-        },
-    }
-}
-
 fn check_events(events: &EventSettings, places: &Node, bus: Option<&BusConfig>, findings: &mut Findings) {
     if events.source.is_empty() || events.source.chars().any(|char| char.is_whitespace() || char.is_control()) {
         let message = "events: source: expected a URI reference, for example \"/my/service\"";
@@ -225,19 +199,14 @@ fn check_events(events: &EventSettings, places: &Node, bus: Option<&BusConfig>, 
         size("0 bytes hold no event: set at least 1".to_owned());
     } else if events.max_bytes > settings::LARGEST_EVENT {
         size(format!("{} is more than {}", events.max_bytes, settings::LARGEST_EVENT));
-    } else if let Some(BusConfig::Memory(memory)) = bus
-        && memory.max_memory < events.max_bytes
+    } else if let Some(max_memory) = bus.map(BusConfig::max_memory)
+        && max_memory < events.max_bytes
     {
-        size(format!("an event of {} never fits into bus.max_memory, {}", events.max_bytes, memory.max_memory));
+        size(format!("an event of {} never fits into bus.max_memory, {max_memory}", events.max_bytes));
     }
 }
 
-fn hooks(
-    entry: Option<Entry>,
-    defaults: &Node,
-    bus: Option<&BusConfig>,
-    findings: &mut Findings,
-) -> Vec<hook::ReadHook> {
+fn hooks(entry: Option<Entry>, defaults: &Node, kind: Option<Kind>, findings: &mut Findings) -> Vec<hook::ReadHook> {
     let Some(mut entry) = entry else {
         findings.add(0..0, "there is no hook: add `[[hooks]]` with `id` and `sink`");
         return Vec::new();
@@ -247,7 +216,7 @@ fn hooks(
             findings.add(entry.key, "there is no hook: add `[[hooks]]` with `id` and `sink`");
             Vec::new()
         }
-        Value::List(list) => hook::read_all(list, defaults, bus, findings),
+        Value::List(list) => hook::read_all(list, defaults, kind, findings),
         Value::Table(_) => {
             findings.add(entry.key, "hooks: expected a list, found a table: each hook begins with `[[hooks]]`");
             Vec::new()

@@ -1,6 +1,5 @@
 //! One JSON Schema of the whole file, the linked sinks included.
 
-use hooks_bus::MemoryConfig;
 use hooks_core::SinkPlugin;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -17,7 +16,7 @@ pub fn schema() -> Json {
     let settings = subschema::<HookSettings>(&mut generator);
     let events = subschema::<EventSettings>(&mut generator);
     let ingest = subschema::<IngestSettings>(&mut generator);
-    let bus = with_kind(subschema::<MemoryConfig>(&mut generator), "memory");
+    let bus = super::bus::schema(&mut generator);
     let mut definitions = generator.take_definitions(true);
     let sinks: Vec<_> = SinkPlugin::all().into_iter().map(|plugin| sink(plugin, &mut definitions)).collect();
     let used = json!([sinks, definitions]).to_string();
@@ -28,7 +27,7 @@ pub fn schema() -> Json {
         "description": "Which events go where. In every string, ${NAME} stands for an environment variable, ${CONFIG_DIR} for the folder of this file, and $$ for a dollar sign.",
         "type": "object",
         "properties": {
-            "bus": described(bus, "Where events wait for hooks. Not set: in the memory of this process."),
+            "bus": bus,
             "events": events,
             "ingest": ingest,
             "defaults": described(settings.clone(), "Settings of every hook that does not set them itself. Tables are merged."),
@@ -95,7 +94,7 @@ fn rename(schema: &mut Json, prefix: &str) {
     }
 }
 
-fn with_kind(schema: Json, kind: &str) -> Json {
+pub(super) fn with_kind(schema: Json, kind: &str) -> Json {
     let own = json!({ "const": kind });
     if schema.get("type") != Some(&Json::from("object")) {
         return json!({ "allOf": [schema], "properties": { "kind": own }, "required": ["kind"] });

@@ -106,7 +106,9 @@ impl<'a> Collector<'a> {
         if self.places.len() == self.limits.max_events {
             return Err(Refused::TooMany(self.limits.max_events));
         }
-        match self.slice.push_json(json) {
+        // Spaces around an event are no part of it.
+        let offset = offset + json.len() - json.trim_ascii_start().len();
+        match self.slice.push_json(json.trim_ascii()) {
             Ok(()) => self.places.push((index, offset)),
             Err(error) => self.fault(index, offset, &error),
         }
@@ -209,7 +211,7 @@ mod tests {
             faults("[{\"type\":\"a\"} {}]", Format::Batch),
             ["[0] 1:15 not a JSON object: expected the end of the event"]
         );
-        assert_eq!(faults("[{\"type\":\"a\"}", Format::Batch), ["[1] 1:15 not a JSON array: expected `,` or `]`"]);
+        assert_eq!(faults("[{\"type\":\"a\"}", Format::Batch), ["[1] 1:14 not a JSON array: expected `,` or `]`"]);
         assert_eq!(faults("", Format::Json).len(), 1);
     }
 

@@ -55,16 +55,16 @@ where
 {
     let settings = state.settings();
     let result = take(parts, &mut body, state, &settings).await;
-    let (answer, accepted) = match result {
-        Ok(count) => (answer::accepted(count), count),
+    let answer = match result {
+        Ok(count) => answer::accepted(count),
         Err(refusal) => {
-            if !matches!(refusal, Refusal::TooSlow | Refusal::Broken(_)) {
+            if !matches!(refusal, Refusal::TooSlow | Refusal::Broken(_) | Refusal::Draining) {
                 body::discard(&mut body, &parts.headers, settings.ingest.max_body.get()).await;
             }
-            (refusal.answer(), 0)
+            refusal.answer()
         }
     };
-    state.counters.count(answer.status().as_u16(), accepted);
+    state.counters.count(answer.status().as_u16());
     answer
 }
 
@@ -152,3 +152,6 @@ async fn publish(
         Err(_) => Err(Refusal::Internal),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hooks_core::Bus;
@@ -36,25 +35,16 @@ pub(crate) struct State {
 
 /// What came of requests to publish.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
-    accepted: AtomicU64,
-    answers: Mutex<BTreeMap<u16, u64>>,
-}
+pub(crate) struct Counters(Mutex<BTreeMap<u16, u64>>);
 
 impl Counters {
-    /// Events accepted so far.
-    pub(crate) fn accepted(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
-    }
-
     /// How many requests were answered with which status.
     pub(crate) fn answers(&self) -> BTreeMap<u16, u64> {
-        self.answers.lock().clone()
+        self.0.lock().clone()
     }
 
-    pub(super) fn count(&self, status: u16, accepted: usize) {
-        self.accepted.fetch_add(accepted as u64, Ordering::Relaxed);
-        *self.answers.lock().entry(status).or_default() += 1;
+    pub(super) fn count(&self, status: u16) {
+        *self.0.lock().entry(status).or_default() += 1;
     }
 }
 

@@ -1,14 +1,14 @@
 //! What `/metrics` shows.
 //!
-//! Hooks that have never attempted a delivery have no series, so a page grows with what happens, not
-//! with what is configured.
+//! Hooks that never had anything to deliver have no series, so a page grows with what happens, not with
+//! what is configured.
 
 mod text;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hooks_core::{Bus, Dispatcher, DropReason, EndpointState, HookStatus, Lag};
+use hooks_core::{Bus, DeadLetterReason, Dispatcher, DropReason, EndpointState, FailureClass, HookStatus, Lag};
 
 use crate::ingest::Counters;
 use crate::reload::Reloads;
@@ -22,37 +22,28 @@ pub(crate) struct Sources {
     pub(crate) reloads: Arc<Reloads>,
 }
 
-/// A hook, and what it has not settled.
-struct Hook {
-    status: HookStatus,
-    lag: Lag,
-}
-
 impl Sources {
     /// The page in a format that the client accepts: its media type, and the text.
     pub(crate) fn page(&self, accept: Option<&str>) -> (&'static str, String) {
         let format = Format::accepted(accept);
         let mut page = Exposition::new(format);
         self.process(&mut page);
-        let tried = self.dispatcher.status().into_iter().filter(|status| status.attempts > 0);
-        let hooks: Vec<Hook> = tried.map(|status| Hook { lag: self.lag(&status), status }).collect();
+        let mut hooks = self.dispatcher.status();
+        hooks.retain(|hook| hook.counts.taken > 0 || hook.attempts > 0);
         events(&mut page, &hooks);
         deliveries(&mut page, &hooks);
+        let batches = self.dispatcher.batch_stats();
+        page.histogram("hooks_batch_events", "Events in a batch, for each attempt.").distribution(&[], &batches.events);
+        page.histogram("hooks_batch_bytes", "Bytes of a batch, for each attempt.").distribution(&[], &batches.bytes);
         pending(&mut page, &hooks);
         (format.media_type(), page.finish())
-    }
-
-    fn lag(&self, status: &HookStatus) -> Lag {
-        let in_hand = Lag { events: status.counts.in_hand, exact: true, ..Lag::default() };
-        self.bus.lag(&status.id).unwrap_or(in_hand)
     }
 
     fn process(&self, page: &mut Exposition) {
         let stats = self.bus.stats();
         page.gauge("hooks_build_info", "The version that runs.")
             .sample(&[("version", env!("CARGO_PKG_VERSION"))], true);
-        page.counter("hooks_events_accepted", "Events that the bus accepted.")
-            .sample(&[], stats.accepted.max(self.ingest.accepted()));
+        page.counter("hooks_events_accepted", "Events that the bus accepted.").sample(&[], stats.accepted);
         let mut requests =
             page.counter("hooks_ingest_requests", "Requests to publish events, by the status they were answered with.");
         for (status, count) in self.ingest.answers() {
@@ -71,50 +62,72 @@ impl Sources {
     }
 }
 
-fn events(page: &mut Exposition, hooks: &[Hook]) {
+fn events(page: &mut Exposition, hooks: &[HookStatus]) {
     let mut delivered = page.counter("hooks_events_delivered", "Events that their destination has.");
-    for Hook { status, .. } in hooks {
-        delivered.sample(&[("hook", status.id.as_str())], status.counts.delivered);
+    for hook in hooks {
+        delivered.sample(&[("hook", hook.id.as_str())], hook.counts.delivered);
     }
     let mut dropped = page.counter("hooks_events_dropped", "Events that were given up.");
-    for Hook { status, .. } in hooks {
+    for hook in hooks {
         for reason in DropReason::ALL {
-            let labels = [("hook", status.id.as_str()), ("reason", reason.name())];
-            dropped.sample(&labels, status.counts.dropped_for(reason));
+            let labels = [("hook", hook.id.as_str()), ("reason", reason.name())];
+            dropped.sample(&labels, hook.counts.dropped_for(reason));
+        }
+    }
+    let mut kept =
+        page.counter("hooks_events_dead_lettered", "Events that were given up and are kept as dead letters.");
+    for hook in hooks {
+        for reason in DeadLetterReason::ALL {
+            let labels = [("hook", hook.id.as_str()), ("reason", reason.name())];
+            kept.sample(&labels, hook.counts.dead_lettered_for(reason));
         }
     }
 }
 
-fn deliveries(page: &mut Exposition, hooks: &[Hook]) {
-    const STATES: [EndpointState; 5] = [
-        EndpointState::Healthy,
-        EndpointState::BackingOff,
-        EndpointState::Throttled,
-        EndpointState::Held,
-        EndpointState::Disabled,
-    ];
+/// Every outcome of an attempt, with its name.
+fn outcomes() -> impl Iterator<Item = (Option<FailureClass>, &'static str)> {
+    [(None, "delivered")].into_iter().chain(FailureClass::ALL.map(|class| (Some(class), class.name())))
+}
+
+fn deliveries(page: &mut Exposition, hooks: &[HookStatus]) {
+    let tried = || hooks.iter().filter_map(|hook| hook.stats.as_deref().map(|stats| (hook.id.as_str(), stats)));
+    let mut attempts = page.counter("hooks_delivery_attempts", "Attempts to deliver a batch, by what came of them.");
+    for (hook, stats) in tried() {
+        for (outcome, name) in outcomes() {
+            attempts.sample(&[("hook", hook), ("outcome", name)], stats.ended(outcome));
+        }
+    }
+    let mut times = page.histogram("hooks_delivery_duration_seconds", "How long attempts took, whatever came of them.");
+    for (hook, stats) in tried() {
+        times.distribution(&[("hook", hook)], &stats.durations);
+    }
     let mut states = page.gauge("hooks_endpoint_state", "How it stands with a hook's receiver: 1 for its state.");
-    for Hook { status, .. } in hooks {
-        for state in STATES {
-            states.sample(&[("hook", status.id.as_str()), ("state", state.name())], state == status.state);
+    for hook in hooks {
+        for state in EndpointState::ALL {
+            states.sample(&[("hook", hook.id.as_str()), ("state", state.name())], state == hook.state);
         }
     }
 }
 
-fn pending(page: &mut Exposition, hooks: &[Hook]) {
+fn pending(page: &mut Exposition, hooks: &[HookStatus]) {
+    let lags: Vec<(&str, Lag)> = hooks.iter().filter_map(|hook| Some((hook.id.as_str(), hook.lag?))).collect();
     let mut events = page.gauge("hooks_pending_events", "Events that a hook has not settled.");
-    for Hook { status, lag } in hooks {
-        events.sample(&[("hook", status.id.as_str())], lag.events);
+    for (hook, lag) in &lags {
+        events.sample(&[("hook", hook)], lag.events);
     }
     let mut bytes = page.gauge("hooks_pending_bytes", "Bytes of the events that a hook has not settled.");
-    for Hook { status, lag } in hooks {
-        bytes.sample(&[("hook", status.id.as_str())], lag.bytes);
+    for (hook, lag) in &lags {
+        bytes.sample(&[("hook", hook)], lag.bytes);
     }
     let mut ages =
-        page.gauge("hooks_oldest_pending_age_seconds", "For how long the oldest event not settled has been accepted.");
+        page.gauge("hooks_oldest_pending_age_seconds", "How long ago the oldest event not settled was accepted.");
     let now = SystemTime::now();
-    for Hook { status, lag } in hooks {
+    for (hook, lag) in lags.iter().filter(|(_, lag)| lag.events == 0 || lag.oldest.is_some()) {
         let age = lag.oldest.and_then(|oldest| now.duration_since(oldest).ok());
-        ages.sample(&[("hook", status.id.as_str())], age.unwrap_or_default().as_secs_f64());
+        ages.sample(&[("hook", hook)], age.unwrap_or_default().as_secs_f64());
+    }
+    let mut letters = page.gauge("hooks_dead_letters", "Dead letters that are kept.");
+    for (hook, count) in hooks.iter().filter_map(|hook| Some((hook.id.as_str(), hook.dead_letters?))) {
+        letters.sample(&[("hook", hook)], count);
     }
 }

@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use hooks_core::Histogram;
+
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -104,18 +106,13 @@ impl Family<'_> {
         self.line(self.suffix, labels, None, value.into());
     }
 
-    /// `buckets`: upper bounds and how many values lie in each, not counting those in lower ones; what
-    /// lies above the last is `above`.
-    pub(crate) fn distribution(&mut self, labels: Labels<'_>, buckets: &[(f64, u64)], above: u64, sum: f64) {
-        let mut count = 0;
-        for (bound, values) in buckets {
-            count += values;
-            self.line("_bucket", labels, Some(&format!("{bound:?}")), Number::Whole(count));
+    pub(crate) fn distribution(&mut self, labels: Labels<'_>, histogram: &Histogram) {
+        for (bound, count) in histogram.cumulative() {
+            let bound = if bound.is_finite() { format!("{bound:?}") } else { "+Inf".to_owned() };
+            self.line("_bucket", labels, Some(&bound), Number::Whole(count));
         }
-        count += above;
-        self.line("_bucket", labels, Some("+Inf"), Number::Whole(count));
-        self.line("_sum", labels, None, Number::Real(sum));
-        self.line("_count", labels, None, Number::Whole(count));
+        self.line("_sum", labels, None, Number::Real(histogram.sum()));
+        self.line("_count", labels, None, Number::Whole(histogram.count()));
     }
 
     fn line(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<&str>, value: Number) {
@@ -174,7 +171,9 @@ mod tests {
         let mut events = page.counter("events", "How \"many\".");
         events.sample(&[("hook", "a\"\\\n")], 3_u64);
         page.gauge("up", "Is it.").sample(&[], true);
-        page.histogram("took_seconds", "How long.").distribution(&[("hook", "a")], &[(0.5, 2), (1.0, 0)], 1, 7.25);
+        let mut times = Histogram::new(&[0.5, 1.0]);
+        [0.25, 0.5, 6.5].into_iter().for_each(|seconds| times.observe(seconds));
+        page.histogram("took_seconds", "How long.").distribution(&[("hook", "a")], &times);
         page.finish()
     }
 

@@ -56,11 +56,21 @@ impl Place {
 
     /// `hooks pipe` that goes on reading.
     pub(crate) fn start(&self) -> Running {
-        let mut command = self.hooks(&["pipe", "-c", "hooks.toml"]);
+        self.start_with(&["pipe", "-c", "hooks.toml"])
+    }
+
+    /// A command that goes on until it is told to end.
+    pub(crate) fn start_with(&self, args: &[&str]) -> Running {
+        Running::of(self.hooks(args))
+    }
+}
+
+impl Running {
+    pub(crate) fn of(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take();
         let errors = BufReader::new(child.stderr.take().unwrap());
-        Running { child, input, errors, seen: String::new() }
+        Self { child, input, errors, seen: String::new() }
     }
 }
 
@@ -78,7 +88,7 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Ended {
     Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// A `hooks pipe` that reads.
+/// A command that runs.
 pub(crate) struct Running {
     child: Child,
     input: Option<ChildStdin>,
@@ -99,15 +109,19 @@ impl Running {
     }
 
     /// Reads stderr until a line that has this in it.
-    pub(crate) fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
         loop {
             let mut line = String::new();
             assert!(self.errors.read_line(&mut line).unwrap() > 0, "`{text}` never came:\n{}", self.seen);
             self.seen.push_str(&line);
             if line.contains(text) {
-                return;
+                return line;
             }
         }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for the end without ending the input.

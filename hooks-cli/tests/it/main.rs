@@ -3,11 +3,17 @@
 
 mod command;
 mod config;
+mod demo;
+mod docs;
 mod endings;
 mod examples;
 mod job;
+mod listen;
 mod malformed;
+mod options;
+mod publish;
 mod readme;
 mod receiver;
 mod secrets;
+mod serve;
 mod trials;

@@ -42,6 +42,7 @@ struct Service {
     seen: Arc<Mutex<Vec<Seen>>>,
     arrived: Sender<()>,
     gate: Arc<Semaphore>,
+    keeps: bool,
 }
 
 impl Receiver {
@@ -55,13 +56,22 @@ impl Receiver {
         Self::gated(0, |_| 200)
     }
 
+    /// Answers each request and keeps none, however many there are.
+    pub(crate) fn forgetful(answer: impl Fn(&Seen) -> u16 + Send + Sync + 'static) -> Self {
+        Self::new(Semaphore::MAX_PERMITS, false, answer)
+    }
+
     fn gated(permits: usize, answer: impl Fn(&Seen) -> u16 + Send + Sync + 'static) -> Self {
+        Self::new(permits, true, answer)
+    }
+
+    fn new(permits: usize, keeps: bool, answer: impl Fn(&Seen) -> u16 + Send + Sync + 'static) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (arrived, arrivals) = channel();
         let (seen, gate) = (Arc::default(), Arc::new(Semaphore::new(permits)));
-        let service = Service { answer: Arc::new(answer), seen: Arc::clone(&seen), arrived, gate: gate.clone() };
+        let service = Service { answer: Arc::new(answer), seen: Arc::clone(&seen), arrived, gate: gate.clone(), keeps };
         runtime.spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -104,7 +114,9 @@ async fn serve(stream: TcpStream, service: Service) {
             let _ = service.arrived.send(());
             let _permit = service.gate.acquire().await;
             let status = (service.answer)(&seen);
-            service.seen.lock().unwrap().push(seen);
+            if service.keeps {
+                service.seen.lock().unwrap().push(seen);
+            }
             Ok::<_, Infallible>(Response::builder().status(status).body(String::new()).unwrap())
         }
     });

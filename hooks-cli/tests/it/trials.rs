@@ -15,6 +15,12 @@ fn a_test_delivers_one_event_and_prints_the_answer_and_the_time() {
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
     assert!(ended.out.starts_with("hook `orders`: delivered in "), "{}", ended.out);
     assert!(ended.out.contains("s: 202 Accepted\n"), "{}", ended.out);
+    let lines: Vec<_> = ended.out.lines().map(|line| line.split("  ").next().unwrap()).collect();
+    for name in ["request", "connect", "first byte", "answer", "body", "total"] {
+        assert!(lines.contains(&name), "{name}: {}", ended.out);
+    }
+    let request = format!("POST {}\n", receiver.url("/path"));
+    assert!(ended.out.contains(&request) && !ended.out.contains("advice"), "{}", ended.out);
     let events = receiver.events("/path");
     assert_eq!(events.len(), 1);
     assert!(events[0].contains("\"type\":\"hooks.test\""), "{}", events[0]);
@@ -42,6 +48,27 @@ fn a_test_with_nobody_there_says_so() {
     let ended = place.run(&["test", "-c", "hooks.toml", "orders"]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.out.contains("can't connect"), "{}", ended.out);
+    assert!(ended.out.contains("\nadvice ") && ended.out.contains("nothing listens there"), "{}", ended.out);
+}
+
+#[test]
+fn what_may_not_be_meant_is_said_once_the_file_is_read() {
+    let sink =
+        "{ kind = 'http', url = 'https://example.com', guard = true, proxy = 'http://me:open-sesame@proxy:3128' }";
+    let place = Place::new(&format!("[[hooks]]\nid = 'orders'\nsink = {sink}"));
+    let ended = place.run(&["check", "-c", "hooks.toml"]);
+    assert_eq!(ended.code, Some(0));
+    let warning = "hooks.toml: warning: hook `orders`: sink `http`: proxy: a proxy resolves names by itself";
+    assert!(ended.err.starts_with(warning) && !ended.err.contains("sesame"), "{}", ended.err);
+}
+
+#[test]
+fn single_events_and_batches_contradict_each_other() {
+    let sink = "{ kind = 'http', url = 'https://example.com', mode = 'single' }";
+    let place = Place::new(&format!("[[hooks]]\nid = 'orders'\nbatch = {{ max_events = 5 }}\nsink = {sink}"));
+    let ended = place.run(&["check", "-c", "hooks.toml"]);
+    assert_eq!(ended.code, Some(78));
+    assert!(ended.err.contains("hooks.toml:3:24: hook `orders`: batch.max_events: 5 events"), "{}", ended.err);
 }
 
 #[test]
@@ -63,7 +90,9 @@ fn sinks_are_listed_with_their_options() {
         "file: Appends events to a file",
         "http: Delivers batches as webhooks",
         "  url  (string, required)\n",
-        "  hmac.secret  (secret, required)\n",
+        "  hmac.header  (string, required)\n",
+        "  hmac.secret  (secret)\n",
+        "  http_version  (\"1.1\" or \"2\" or \"auto\", default \"1.1\")\n",
         "  create_dirs  (boolean, default false)\n",
     ] {
         assert!(ended.out.contains(expected), "{expected}\n{}", ended.out);

@@ -33,6 +33,8 @@ pub enum TestError {
         error: DeliveryError,
         /// How long it took.
         took: Duration,
+        /// What the sink tells of it: names and texts, for people.
+        notes: Vec<(String, String)>,
     },
 }
 

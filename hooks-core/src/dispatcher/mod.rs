@@ -24,9 +24,9 @@ use crate::hook::Hook;
 use crate::id::HookId;
 use crate::ledger::{Counts, DropReason, Ledger, Outcome};
 use crate::notices::{Notices, Outbox};
-use crate::sink::Shared;
+use crate::sink::{Notes, Shared};
 use crate::stats::BatchStats;
-use crate::worker::{self, Link, Mode, Orders, Parked, Replays, SharedEndpoint};
+use crate::worker::{self, Link, Mode, Orders, Parked, Replays, SharedEndpoint, Worker};
 use disabled::Note;
 use slot::{End, Slot, Start, Work};
 
@@ -118,6 +118,9 @@ impl Dispatcher {
         let enabled = hook.enabled && note.get().is_none();
         reader.set_enabled(enabled);
         let endpoint = SharedEndpoint::new(&hook, enabled);
+        if let Some(note) = note.get() {
+            endpoint.state.lock().disable(note.reason);
+        }
         self.start(Start { hook, enabled, endpoint, ledger, settler, note }, Parked::new(reader));
         Ok(())
     }
@@ -203,14 +206,15 @@ impl Dispatcher {
         let link = self.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone(), Arc::default());
         let batch = link.test_batch(test_event(id)?);
         let started = tokio::time::Instant::now();
-        let result = worker::attempt_test(&link, &batch).await;
-        let took = started.elapsed();
+        let notes = Notes::default();
+        let result = worker::attempt_test(&link, &batch, notes.clone()).await;
+        let (took, notes) = (started.elapsed(), notes.list());
         match result {
             Ok(mut delivered) => {
                 let refused = delivered.refused.pop().map(|(_, reason)| reason);
-                Ok(TestReport { answer: delivered.answer, refused, took })
+                Ok(TestReport { answer: delivered.answer, refused, took, notes })
             }
-            Err(error) => Err(TestError::Failed { error, took }),
+            Err(error) => Err(TestError::Failed { error, took, notes }),
         }
     }
 
@@ -317,7 +321,10 @@ impl Dispatcher {
         self.introduce(&hook);
         let work = if enabled {
             let link = self.link(hook.clone(), endpoint.clone(), settler.clone(), replays.clone());
-            let run = worker::run(self.bus.clone(), subscription(&hook, &ledger), link, parked, orders.clone());
+            let subscription = subscription(&hook, &ledger);
+            let worker = Worker { bus: self.bus.clone(), subscription, link, orders: orders.clone() };
+            // Boxed, because a future that is awaited is kept twice, and idle hooks are many.
+            let run = Box::pin(Box::new(worker).run(parked));
             let end = End {
                 bus: self.bus.clone(),
                 hook: hook.clone(),
@@ -328,7 +335,7 @@ impl Dispatcher {
             };
             Work::Running(tokio::spawn(async move {
                 let parked = run.await;
-                end.ended().await;
+                Box::pin(end.ended()).await;
                 parked
             }))
         } else {

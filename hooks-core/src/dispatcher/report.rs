@@ -75,4 +75,6 @@ pub struct TestReport {
     pub refused: Option<Reason>,
     /// How long it took.
     pub took: Duration,
+    /// What the sink tells of it: names and texts, for people.
+    pub notes: Vec<(String, String)>,
 }

@@ -17,6 +17,9 @@ pub(super) const STANDARD: [&str; 10] =
 /// How many of [`STANDARD`], from the front, are filled in where they are missing.
 const FILLABLE: usize = 4;
 
+/// So many names are compared each with each; more are sorted, so that many don't take time squared.
+const FEW: usize = 8;
+
 /// Where the members of one event stand in its text.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
@@ -26,6 +29,7 @@ pub(super) struct Attributes {
     pub(super) subject: Option<Text>,
     pub(super) partition_key: Option<Text>,
     pub(super) data: Option<Range<usize>>,
+    /// Its memory serves one event after the other.
     pub(super) extensions: Vec<ExtensionSpans>,
     pub(super) line_breaks: bool,
     fillable: [Presence; FILLABLE],
@@ -60,21 +64,22 @@ enum Presence {
     There,
 }
 
-/// Reads and checks the members of one event.
-pub(super) fn read(text: &str) -> Result<Attributes, EnvelopeError> {
-    let mut found = Attributes::default();
-    if text.trim_start().starts_with('[') {
-        return Err(EnvelopeError::Array);
-    }
-    found.line_breaks = scan_object(text, |member| found.member(text, member))?;
+/// Reads and checks the members of one event, in place of what was found in another.
+pub(super) fn read(text: &str, found: &mut Attributes) -> Result<(), EnvelopeError> {
+    let mut extensions = std::mem::take(&mut found.extensions);
+    extensions.clear();
+    *found = Attributes { extensions, ..Attributes::default() };
+    found.line_breaks = match scan_object(text, |member| found.member(text, member)) {
+        Err(EnvelopeError::NotJson { .. }) if text.trim_start().starts_with('[') => return Err(EnvelopeError::Array),
+        scanned => scanned?,
+    };
     if found.data.is_some() && found.has_base64 {
         return Err(EnvelopeError::DataTwice);
     }
     if matches!(&found.event_type, Text::Plain(span) if span.is_empty()) {
         return Err(EnvelopeError::Missing("type"));
     }
-    found.refuse_duplicate_extensions(text)?;
-    Ok(found)
+    found.refuse_duplicate_extensions(text)
 }
 
 impl Attributes {
@@ -104,7 +109,7 @@ impl Attributes {
 
     fn member(&mut self, text: &str, member: Member) -> Result<(), EnvelopeError> {
         let name = &text[member.name.clone()];
-        match STANDARD.iter().position(|standard| *standard == name) {
+        match standard(name) {
             Some(index) => self.standard(text, index, member),
             None => self.extension(text, member),
         }
@@ -164,7 +169,7 @@ impl Attributes {
                     expected: "a string, a number or a boolean",
                 });
             }
-            Kind::String => {
+            Kind::String { .. } => {
                 let value = string(text, name, &member)?;
                 if name == "partitionkey" {
                     self.partition_key = Some(value);
@@ -177,16 +182,36 @@ impl Attributes {
     }
 
     fn refuse_duplicate_extensions(&self, text: &str) -> Result<(), EnvelopeError> {
-        if self.extensions.len() < 2 {
-            return Ok(());
-        }
-        let mut names: Vec<&str> = self.extensions.iter().map(|extension| &text[extension.name.clone()]).collect();
-        names.sort_unstable();
-        match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(EnvelopeError::Duplicate(pair[0].to_owned())),
-            None => Ok(()),
-        }
+        let name = |extension: &ExtensionSpans| &text[extension.name.clone()];
+        let twice = if self.extensions.len() <= FEW {
+            let mut later = (1..).zip(&self.extensions);
+            later
+                .find(|(next, one)| self.extensions[*next..].iter().any(|other| name(other) == name(one)))
+                .map(|(_, one)| name(one))
+        } else {
+            let mut names: Vec<&str> = self.extensions.iter().map(name).collect();
+            names.sort_unstable();
+            names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+        };
+        twice.map_or(Ok(()), |name| Err(EnvelopeError::Duplicate(name.to_owned())))
     }
+}
+
+/// Where a name stands in [`STANDARD`]. A `match` looks at length and text once; a search would at each.
+fn standard(name: &str) -> Option<usize> {
+    Some(match name {
+        "specversion" => 0,
+        "id" => 1,
+        "source" => 2,
+        "time" => 3,
+        "type" => 4,
+        "subject" => 5,
+        "datacontenttype" => 6,
+        "dataschema" => 7,
+        "data" => 8,
+        "data_base64" => 9,
+        _ => return None,
+    })
 }
 
 impl Text {
@@ -200,8 +225,10 @@ impl Text {
 
 fn string(text: &str, name: &str, member: &Member) -> Result<Text, EnvelopeError> {
     let illegal = |expected| EnvelopeError::Illegal { name: name.to_owned(), expected };
-    if member.kind != Kind::String {
-        return Err(illegal("a string"));
+    match member.kind {
+        Kind::String { plain: true } => return Ok(Text::Plain(member.value.start + 1..member.value.end - 1)),
+        Kind::String { plain: false } => {}
+        _ => return Err(illegal("a string")),
     }
     let raw = &text[member.value.clone()];
     let value = if raw.contains('\\') {
@@ -217,67 +244,70 @@ fn string(text: &str, name: &str, member: &Member) -> Result<Text, EnvelopeError
 
 /// CloudEvents 1.0, type system: U+0000 to U+001F and U+007F to U+009F are no part of a string.
 pub(super) fn has_control(text: &str) -> bool {
-    // Almost always the first look is enough. It never stops early, so that many bytes are looked at
-    // at a time.
-    let plain = text.bytes().fold(true, |plain, byte| plain & (0x20..0x7f).contains(&byte));
-    !plain && text.chars().any(char::is_control)
+    text.chars().any(char::is_control)
 }
 
 /// CloudEvents 1.0: lower-case ASCII letters and digits, and none of the standard names.
 pub(super) fn is_extension_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        && !STANDARD.contains(&name)
+        && standard(name).is_none()
 }
 
 /// RFC 3339 §5.6, leap seconds included.
 fn is_rfc3339(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let number = |range: Range<usize>, low: u32, high: u32| {
-        bytes.get(range).is_some_and(|digits| {
-            let value = digits
-                .iter()
-                .try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0')));
-            value.is_some_and(|value| (low..=high).contains(&value))
-        })
-    };
-    let is = |at: usize, allowed: &[u8]| bytes.get(at).is_some_and(|byte| allowed.contains(byte));
-    let date_time = number(0..4, 0, 9999)
-        && is(4, b"-")
-        && number(5..7, 1, 12)
-        && is(7, b"-")
-        && number(8..10, 1, 31)
-        && is(10, b"Tt")
-        && number(11..13, 0, 23)
-        && is(13, b":")
-        && number(14..16, 0, 59)
-        && is(16, b":")
-        && number(17..19, 0, 60)
-        && is_day(&text[..10]);
-    if !date_time {
-        return false;
-    }
-    let mut at = 19;
-    if is(at, b".") {
-        let digits = bytes[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if digits == 0 {
-            return false;
-        }
-        at += 1 + digits;
-    }
-    if is(at, b"Zz") {
-        return bytes.len() == at + 1;
-    }
-    is(at, b"+-")
-        && number(at + 1..at + 3, 0, 23)
-        && is(at + 3, b":")
-        && number(at + 4..at + 6, 0, 59)
-        && bytes.len() == at + 6
+    let Some((date_time, rest)) = text.as_bytes().split_first_chunk::<19>() else { return false };
+    is_date_time(date_time) && is_fraction_and_zone(rest)
 }
 
-/// Whether the month of this date, which is well-formed, has so many days.
-fn is_day(date: &str) -> bool {
-    date.parse::<jiff::civil::Date>().is_ok()
+/// `2026-11-23T10:00:00`.
+fn is_date_time(text: &[u8; 19]) -> bool {
+    let form = [(4, b"--"), (7, b"--"), (10, b"Tt"), (13, b"::"), (16, b"::")];
+    let [year, month, day, hour, minute, second] = [2, 5, 8, 11, 14, 17].map(|at| two_digits(text[at], text[at + 1]));
+    let (Some(century), Some(year), Some(month), Some(day)) = (two_digits(text[0], text[1]), year, month, day) else {
+        return false;
+    };
+    form.iter().all(|(at, allowed)| allowed.contains(&text[*at]))
+        && (1..=days(century * 100 + year, month)).contains(&day)
+        && hour.is_some_and(|hour| hour <= 23)
+        && minute.is_some_and(|minute| minute <= 59)
+        && second.is_some_and(|second| second <= 60)
+}
+
+/// What stands behind the seconds: `Z`, `.123Z`, `+01:00`.
+fn is_fraction_and_zone(text: &[u8]) -> bool {
+    let zone = match text {
+        [b'.', fraction @ ..] => {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if digits == 0 {
+                return false;
+            }
+            &fraction[digits..]
+        }
+        _ => text,
+    };
+    match *zone {
+        [b'Z' | b'z'] => true,
+        [b'+' | b'-', a, b, b':', c, d] => {
+            two_digits(a, b).is_some_and(|hour| hour <= 23) && two_digits(c, d).is_some_and(|minute| minute <= 59)
+        }
+        _ => false,
+    }
+}
+
+fn two_digits(tens: u8, ones: u8) -> Option<u32> {
+    (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| u32::from(tens - b'0') * 10 + u32::from(ones - b'0'))
+}
+
+/// Days of a month; none, if there is no such month.
+fn days(year: u32, month: u32) -> u32 {
+    match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 => 28,
+        _ => 0,
+    }
 }
 
 /// Members to replace in and to add to an object's text.
@@ -341,7 +371,25 @@ pub(super) fn json_string(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::is_rfc3339;
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The calendar is jiff's, which is not asked at run time because it costs more than the rest.
+        #[test]
+        fn dates_are_those_of_a_library(year in 0i16..=9999, month in 0i8..=13, day in 0i8..=32) {
+            let exists = jiff::civil::Date::new(year, month, day).is_ok();
+            prop_assert_eq!(is_rfc3339(&format!("{year:04}-{month:02}-{day:02}T00:00:00Z")), exists);
+        }
+    }
+
+    #[test]
+    fn standard_names_are_found_where_they_stand() {
+        for (index, name) in STANDARD.iter().enumerate() {
+            assert_eq!(standard(name), Some(index));
+        }
+        assert_eq!(standard("partitionkey"), None);
+    }
 
     #[test]
     fn times() {

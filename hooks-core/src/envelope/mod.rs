@@ -2,6 +2,7 @@
 
 mod array;
 mod attributes;
+mod block;
 mod error;
 mod metadata;
 mod scan;
@@ -11,14 +12,13 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
-
 pub use array::{ArrayElement, ArrayElements};
 pub use error::EnvelopeError;
 pub use metadata::{Metadata, MetadataError};
 
 use crate::event::Event;
 use attributes::Attributes;
+use block::{Block, Entry, Span};
 
 /// Longest event that is taken where nothing else is set: 1 MiB.
 pub const DEFAULT_MAX_EVENT_BYTES: usize = 1 << 20;
@@ -197,6 +197,7 @@ pub(crate) fn is_reserved(event_type: &str) -> bool {
 #[derive(Debug)]
 pub struct SliceBuilder {
     block: Block,
+    found: Attributes,
     source: Arc<str>,
     max_event_bytes: usize,
 }
@@ -204,7 +205,12 @@ pub struct SliceBuilder {
 impl SliceBuilder {
     /// `source` is filled in where an event names none.
     pub fn new(source: impl Into<Arc<str>>) -> Self {
-        Self { block: Block::default(), source: source.into(), max_event_bytes: DEFAULT_MAX_EVENT_BYTES }
+        Self {
+            block: Block::default(),
+            found: Attributes::default(),
+            source: source.into(),
+            max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
+        }
     }
 
     /// Takes events of at most this many bytes of JSON; 1 MiB where not set. 512 MiB is the most.
@@ -212,6 +218,11 @@ impl SliceBuilder {
     pub fn max_event_bytes(mut self, bytes: usize) -> Self {
         self.max_event_bytes = bytes;
         self
+    }
+
+    /// Makes room for so many further bytes of JSON, for whoever knows about how many will come.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.block.text.reserve(bytes.min(MAX_SLICE_BYTES));
     }
 
     /// Checks one event's JSON text and takes it.
@@ -230,13 +241,13 @@ impl SliceBuilder {
             return Err(EnvelopeError::SliceFull);
         }
         let text = utf8(json)?;
-        let found = attributes::read(text)?;
-        if found.is_complete() {
-            self.block.append(text, &found);
+        attributes::read(text, &mut self.found)?;
+        if self.found.is_complete() {
+            self.block.append(text, &self.found);
         } else {
-            let filled = found.fill(text, &self.source);
-            let found = attributes::read(&filled)?;
-            self.block.append(&filled, &found);
+            let filled = self.found.fill(text, &self.source);
+            attributes::read(&filled, &mut self.found)?;
+            self.block.append(&filled, &self.found);
         }
         Ok(())
     }
@@ -291,105 +302,4 @@ fn utf8(json: &[u8]) -> Result<&str, EnvelopeError> {
         let at = error.valid_up_to();
         EnvelopeError::NotUtf8 { byte: json[at], column: at + 1 }
     })
-}
-
-/// The text of many events and where in it everything stands. Offsets are 32 bits wide:
-/// [`MAX_SLICE_BYTES`] keeps them true.
-#[derive(Default)]
-struct Block {
-    /// Events one after the other; behind each, the plain form of attributes that hold escapes.
-    text: String,
-    entries: Vec<Entry>,
-    extensions: Vec<Extension>,
-    guard: Mutex<Option<Weak<dyn Any + Send + Sync>>>,
-}
-
-impl fmt::Debug for Block {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Block")
-            .field("events", &self.entries.len())
-            .field("bytes", &self.text.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Block {
-    fn memory(&self) -> usize {
-        size_of::<Self>()
-            + self.text.capacity()
-            + self.entries.capacity() * size_of::<Entry>()
-            + self.extensions.capacity() * size_of::<Extension>()
-    }
-
-    fn append(&mut self, text: &str, found: &Attributes) {
-        let base = self.text.len();
-        if found.line_breaks {
-            self.text.extend(text.chars().map(|char| if matches!(char, '\n' | '\r') { ' ' } else { char }));
-        } else {
-            self.text.push_str(text);
-        }
-        let first_extension = self.extensions.len();
-        self.extensions.extend(found.extensions.iter().map(|extension| Extension {
-            name: Span::new(base, &extension.name),
-            value: Span::new(base, &extension.value),
-        }));
-        let entry = Entry {
-            span: Span::new(base, &(0..text.len())),
-            id: self.plain(base, &found.id),
-            source: self.plain(base, &found.source),
-            event_type: self.plain(base, &found.event_type),
-            subject: found.subject.as_ref().map(|value| self.plain(base, value)),
-            partition_key: found.partition_key.as_ref().map(|value| self.plain(base, value)),
-            data: found.data.as_ref().map(|span| Span::new(base, span)),
-            extensions: Span::new(0, &(first_extension..self.extensions.len())),
-        };
-        self.entries.push(entry);
-    }
-
-    /// Where an attribute's plain text stands: in the event, or behind it when it holds escapes.
-    fn plain(&mut self, base: usize, value: &attributes::Text) -> Span {
-        match value {
-            attributes::Text::Plain(span) => Span::new(base, span),
-            attributes::Text::Decoded(text) => {
-                let start = self.text.len();
-                self.text.push_str(text);
-                Span::new(start, &(0..text.len()))
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Entry {
-    span: Span,
-    id: Span,
-    source: Span,
-    event_type: Span,
-    subject: Option<Span>,
-    partition_key: Option<Span>,
-    data: Option<Span>,
-    extensions: Span,
-}
-
-#[derive(Debug)]
-struct Extension {
-    name: Span,
-    value: Span,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    start: u32,
-    len: u32,
-}
-
-impl Span {
-    fn new(base: usize, range: &Range<usize>) -> Self {
-        Self { start: (base + range.start) as u32, len: range.len() as u32 }
-    }
-
-    fn range(self) -> Range<usize> {
-        let start = self.start as usize;
-        start..start + self.len as usize
-    }
 }

@@ -26,6 +26,9 @@ pub enum EndpointState {
 }
 
 impl EndpointState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Healthy, Self::BackingOff, Self::Throttled, Self::Held, Self::Disabled];
+
     /// The name in metrics, logs and reports.
     pub const fn name(self) -> &'static str {
         match self {

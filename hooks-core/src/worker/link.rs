@@ -19,7 +19,7 @@ use crate::dead_letter::DeadLetters;
 use crate::envelope::Envelope;
 use crate::hook::Hook;
 use crate::notices::Notices;
-use crate::sink::{Delivered, DeliveryError, Shared, Sink, SinkContext};
+use crate::sink::{Delivered, DeliveryError, Notes, Shared, Sink, SinkContext};
 use crate::stats::BatchStats;
 
 /// What all parts of a hook's worker share.
@@ -90,7 +90,7 @@ impl Link {
     ) -> Result<Delivered, DeliveryError> {
         let ready = match sink {
             Some(sink) => sink,
-            None => sink.insert(self.build(lane, false)?),
+            None => sink.insert(self.build(lane, None)?),
         };
         self.batches.lock().count(batch);
         let limit = self.hook.retry.attempt_timeout.0;
@@ -105,9 +105,9 @@ impl Link {
         guarded(limit, deliver).await
     }
 
-    fn build(&self, lane: usize, test: bool) -> Result<Box<dyn Sink>, DeliveryError> {
+    fn build(&self, lane: usize, test: Option<Notes>) -> Result<Box<dyn Sink>, DeliveryError> {
         let mut context = SinkContext::new(self.hook.id.clone(), self.shared.clone());
-        (context.lane, context.test) = (lane, test);
+        (context.lane, context.test, context.notes) = (lane, test.is_some(), test);
         let doing = || format!("build the {} sink", self.hook.sink.kind());
         match catch_unwind(AssertUnwindSafe(|| self.hook.sink.build(&context))) {
             Ok(built) => built.map_err(|error| DeliveryError::endpoint(doing()).because(error)),
@@ -147,8 +147,8 @@ impl Link {
 }
 
 /// Delivers one batch through a sink of its own.
-pub(crate) async fn attempt_test(link: &Link, batch: &Batch) -> Result<Delivered, DeliveryError> {
-    let mut sink = link.build(0, true)?;
+pub(crate) async fn attempt_test(link: &Link, batch: &Batch, notes: Notes) -> Result<Delivered, DeliveryError> {
+    let mut sink = link.build(0, Some(notes))?;
     let limit = link.hook.retry.attempt_timeout.0;
     let both = async {
         let delivered = sink.deliver(batch).await?;

@@ -18,4 +18,4 @@ pub use endpoint::EndpointState;
 pub(crate) use link::{Link, SharedEndpoint, attempt_test};
 pub(crate) use orders::{Mode, Orders};
 pub(crate) use replay::{Replay, Replayed, Replays};
-pub(crate) use runner::{Parked, run};
+pub(crate) use runner::{Parked, Worker};

@@ -46,33 +46,47 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// How many events the feeder of several lanes takes at once.
 const SLICE: usize = 256;
 
-/// Runs a hook until it is parked, drained or disabled. Should the worker panic, it is started again
-/// and the bus delivers what was not settled once more.
-pub(crate) async fn run(
-    bus: Arc<dyn Bus>,
-    subscription: Subscription,
-    link: Link,
-    parked: Parked,
-    orders: Orders,
-) -> Option<Parked> {
-    let mut next = parked;
-    loop {
-        match AssertUnwindSafe(work(&link, next, &orders)).catch_unwind().await {
-            Ok(parked) if link.endpoint.state.lock().state() == EndpointState::Disabled => {
-                return Some(parked.put_back(&*bus, subscription).await);
-            }
-            Ok(parked) => return Some(parked),
-            Err(_) => {
-                tracing::error!(hook = %link.hook.id, "the worker panicked and is started again");
-                link.endpoint.state.lock().suspects = 0;
-                let _ = timeout(RESTART_PAUSE, orders.beyond(Mode::Drain)).await;
+/// Runs a hook.
+pub(crate) struct Worker {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) subscription: Subscription,
+    pub(crate) link: Link,
+    pub(crate) orders: Orders,
+}
+
+impl Worker {
+    /// Until it is parked, drained or disabled. Should the worker panic, it is started again and the bus
+    /// delivers what was not settled once more.
+    ///
+    /// Boxed, because a future keeps what it was called with twice, and idle hooks are many.
+    pub(crate) async fn run(self: Box<Self>, parked: Parked) -> Option<Parked> {
+        let mut next = parked;
+        loop {
+            match AssertUnwindSafe(work(&self.link, next, &self.orders)).catch_unwind().await {
+                Ok(parked) => return Some(Box::pin(self.ended(parked)).await),
+                Err(_) => next = Box::pin(self.panicked()).await?,
             }
         }
-        match bus.subscribe(subscription.clone()).await {
-            Ok((reader, _)) => next = Parked::new(reader),
+    }
+
+    async fn ended(&self, parked: Parked) -> Parked {
+        if self.link.endpoint.state.lock().state() == EndpointState::Disabled {
+            return parked.put_back(&*self.bus, self.subscription.clone()).await;
+        }
+        parked
+    }
+
+    /// Begins anew, after a rest.
+    async fn panicked(&self) -> Option<Parked> {
+        let hook = &self.link.hook.id;
+        tracing::error!(%hook, "the worker panicked and is started again");
+        self.link.endpoint.state.lock().suspects = 0;
+        let _ = timeout(RESTART_PAUSE, self.orders.beyond(Mode::Drain)).await;
+        match self.bus.subscribe(self.subscription.clone()).await {
+            Ok((reader, _)) => Some(Parked::new(reader)),
             Err(error) => {
-                tracing::error!(hook = %link.hook.id, %error, "the worker can't be started again");
-                return None;
+                tracing::error!(%hook, %error, "the worker can't be started again");
+                None
             }
         }
     }
@@ -121,15 +135,20 @@ async fn sleep(link: &Link, reader: &mut dyn Reader, orders: &Orders) -> Result<
             Ok(Read::Events(_)) => return Ok(first),
             Ok(Read::Flush) => {}
             Ok(Read::Lost) if mode == Mode::Run => {
-                let _ = timeout(BUS_PAUSE, orders.beyond(mode)).await;
+                Box::pin(pause(orders, mode)).await;
             }
             Ok(Read::Dry | Read::Lost) => return Err(()),
             Err(error) => {
                 tracing::warn!(%error, "events can't be read now");
-                let _ = timeout(BUS_PAUSE, orders.beyond(mode)).await;
+                Box::pin(pause(orders, mode)).await;
             }
         }
     }
+}
+
+/// After the bus failed.
+async fn pause(orders: &Orders, mode: Mode) {
+    let _ = timeout(BUS_PAUSE, orders.beyond(mode)).await;
 }
 
 /// Delivers until there is a reason to stop; what is then in hand is in `carry`.

@@ -1,11 +1,12 @@
 //! Connections: reused, shared between hooks, given up with the attempt.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use hooks_core::{Sink, SinkConfig};
-use hooks_sink_http::HttpConfig;
+use hooks_core::{FailureClass, Sink, SinkConfig, Span};
+use hooks_sink_http::{Connections, HttpConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::raw::read_request;
@@ -54,6 +55,107 @@ async fn a_dropped_attempt_leaves_the_sink_usable() {
     let (first, second) = receiver.await.unwrap();
     let body = |request: &[u8]| request[request.windows(4).position(|four| four == b"\r\n\r\n").unwrap()..].to_vec();
     assert_eq!(body(&first), body(&second));
+}
+
+/// An answer to one request on this connection.
+async fn answer_one(stream: &mut TcpStream) {
+    read_request(stream).await;
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_while_idle_costs_no_attempt() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut sink = sink(&HttpConfig::new(format!("http://{}/", listener.local_addr().unwrap())));
+    let batch = batch(&["1"]);
+    for _ in 0..20 {
+        let receiver = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            answer_one(&mut stream).await;
+            // Dropped: closed before the next request is made, and perhaps before that is noticed.
+        };
+        let (delivered, ()) = tokio::join!(sink.deliver(&batch), receiver);
+        delivered.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_was_sent_is_not_repeated_by_the_sink() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut sink = sink(&HttpConfig::new(format!("http://{}/", listener.local_addr().unwrap())));
+    let receiver = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        answer_one(&mut stream).await;
+        // The second request on it is taken, and never answered.
+        read_request(&mut stream).await;
+        drop(stream);
+        listener
+    });
+    let batch = batch(&["1"]);
+    sink.deliver(&batch).await.unwrap();
+    let error = sink.deliver(&batch).await.unwrap_err();
+    assert_eq!(error.class, FailureClass::Retry, "{}", error.chain());
+    // Nothing else was sent: the next connection there is the one of this delivery.
+    let listener = receiver.await.unwrap();
+    let third = tokio::spawn(async move { sink.deliver(&batch).await });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    answer_one(&mut stream).await;
+    third.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn at_most_so_many_at_a_time_per_host() {
+    const LIMIT: usize = 2;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let shared = Arc::default();
+    let mut deliveries = tokio::task::JoinSet::new();
+    for hook in 0..10 {
+        let mut config = HttpConfig::new(format!("{url}{hook}"));
+        let max_per_host = LIMIT.try_into().unwrap();
+        config.connections = Some(Box::new(Connections { max_per_host, ..Connections::default() }));
+        let mut sink = config.build(&context(&shared)).unwrap();
+        deliveries.spawn(async move { sink.deliver(&batch(&["1"])).await.map(drop) });
+    }
+    // Answers none before as many came as may come. Connections are reused, so no more than that come.
+    let mut streams = Vec::new();
+    for _ in 0..LIMIT {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_request(&mut stream).await;
+        streams.push(stream);
+    }
+    for mut stream in streams {
+        tokio::spawn(async move {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            loop {
+                answer_one(&mut stream).await;
+            }
+        });
+    }
+    tokio::select! {
+        biased;
+        results = deliveries.join_all() => assert!(results.iter().all(Result::is_ok), "{results:?}"),
+        _ = listener.accept() => panic!("more than {LIMIT} connections"),
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_are_limited() {
+    for (connections, reused) in [
+        (Connections::default(), true),
+        (Connections { max_idle_per_host: 0, ..Connections::default() }, false),
+        (Connections { idle_timeout: Span(Duration::from_nanos(1)), ..Connections::default() }, false),
+    ] {
+        let receiver = Receiver::ok().await;
+        let mut config = HttpConfig::new(receiver.url("/"));
+        config.connections = Some(Box::new(connections));
+        let mut sink = sink(&config);
+        for _ in 0..2 {
+            sink.deliver(&batch(&["1"])).await.unwrap();
+        }
+        let seen: Vec<_> = receiver.seen().iter().map(|seen| seen.connection).collect();
+        assert_eq!(seen == [1, 1], reused, "{connections:?}: {seen:?}");
+    }
 }
 
 #[tokio::test]

@@ -7,11 +7,14 @@ mod conformance;
 mod connections;
 mod fuzz;
 mod misbehaving;
+mod notes;
+mod options;
 mod raw;
 mod receiver;
 mod requests;
 mod secrets;
 mod tls;
+mod unharmed;
 
 use std::sync::Arc;
 

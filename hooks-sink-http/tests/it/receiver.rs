@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::{Body as _, Incoming};
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -25,6 +25,7 @@ pub(crate) struct Seen {
     pub(crate) body: Vec<u8>,
     /// On which connection, from 1.
     pub(crate) connection: usize,
+    pub(crate) version: Version,
 }
 
 type Answer = dyn Fn(&Seen) -> Response<String> + Send + Sync;
@@ -38,11 +39,16 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) async fn start(answer: impl Fn(&Seen) -> Response<String> + Send + Sync + 'static) -> Self {
-        Self::listen(None, Arc::new(answer)).await
+        Self::listen(None, false, Arc::new(answer)).await
     }
 
     pub(crate) async fn start_tls(acceptor: TlsAcceptor) -> Self {
-        Self::listen(Some(acceptor), Arc::new(|_: &Seen| Response::default())).await
+        Self::listen(Some(acceptor), false, Arc::new(|_: &Seen| Response::default())).await
+    }
+
+    /// Speaks HTTP/2 to whoever does so without asking.
+    pub(crate) async fn start_h2() -> Self {
+        Self::listen(None, true, Arc::new(|_: &Seen| Response::default())).await
     }
 
     /// Answers everything with 200 and nothing more.
@@ -65,7 +71,7 @@ impl Receiver {
         seen.into_iter().next().unwrap()
     }
 
-    async fn listen(acceptor: Option<TlsAcceptor>, answer: Arc<Answer>) -> Self {
+    async fn listen(acceptor: Option<TlsAcceptor>, h2: bool, answer: Arc<Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -75,12 +81,13 @@ impl Receiver {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (answer, requests) = (answer.clone(), requests.clone());
                 match &acceptor {
-                    None => drop(tokio::spawn(serve(stream, connection, answer, requests))),
+                    None => drop(tokio::spawn(serve(stream, connection, h2, answer, requests))),
                     Some(acceptor) => {
                         let handshake = acceptor.accept(stream);
                         tokio::spawn(async move {
                             if let Ok(stream) = handshake.await {
-                                serve(stream, connection, answer, requests).await;
+                                let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                                serve(stream, connection, h2, answer, requests).await;
                             }
                         });
                     }
@@ -101,23 +108,34 @@ pub(crate) fn answer(status: u16, body: &str) -> Response<String> {
     Response::builder().status(status).body(body.to_owned()).unwrap()
 }
 
-async fn serve<S>(stream: S, connection: usize, answer: Arc<Answer>, requests: Arc<Mutex<Vec<Seen>>>)
+async fn serve<S>(stream: S, connection: usize, h2: bool, answer: Arc<Answer>, requests: Arc<Mutex<Vec<Seen>>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let (answer, requests) = (answer.clone(), requests.clone());
         async move {
             let (head, body) = request.into_parts();
             let body = read(body).await;
-            let seen = Seen { method: head.method, uri: head.uri, headers: head.headers, body, connection };
+            let seen = Seen {
+                method: head.method,
+                uri: head.uri,
+                headers: head.headers,
+                body,
+                connection,
+                version: head.version,
+            };
             let response = answer(&seen);
             requests.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
             Ok::<_, Infallible>(response)
         }
     });
     // A client that goes away is no concern of a receiver.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = if h2 {
+        http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await
+    } else {
+        http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
+    };
 }
 
 async fn read(mut body: Incoming) -> Vec<u8> {

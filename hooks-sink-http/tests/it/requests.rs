@@ -94,7 +94,7 @@ async fn configured_headers_and_the_plain_hmac_are_sent() {
     let receiver = Receiver::ok().await;
     let mut config =
         HttpConfig::new(receiver.url("/")).header("Authorization", "Bearer open-sesame").header("x-env", "");
-    let hmac = Hmac { header: "X-Hub-Signature-256".into(), secret: hooks_core::Secret::new("key") };
+    let hmac = Hmac::new("X-Hub-Signature-256", "key");
     config.hmac = Some(Box::new(hmac));
     sink(&config).deliver(&batch(&["1"])).await.unwrap();
 

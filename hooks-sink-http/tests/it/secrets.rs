@@ -1,6 +1,6 @@
 //! Secrets stay secret.
 
-use hooks_core::{Secret, Sink, SinkConfig, SinkPlugin};
+use hooks_core::{Sink, SinkConfig, SinkPlugin};
 use hooks_sink_http::{Hmac, HttpConfig};
 use serde_json::json;
 
@@ -13,7 +13,7 @@ const SECRETS: [&str; 6] =
 fn config(address: &str) -> HttpConfig {
     let url = format!("http://user:password-sesame@{address}/in?token=query-sesame");
     let mut config = HttpConfig::new(url).secret(SECRET).header("x-api-key", "header-sesame");
-    config.hmac = Some(Box::new(Hmac { header: "x-signature".into(), secret: Secret::new("hmac-sesame") }));
+    config.hmac = Some(Box::new(Hmac::new("x-signature", "hmac-sesame")));
     config
 }
 

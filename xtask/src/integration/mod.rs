@@ -6,8 +6,13 @@
 //!
 //! A new one is a file here with `pub(super) const INTEGRATION: Integration` and a line in [`ALL`].
 
+mod logrotate;
 mod packages;
+mod prometheus;
+mod rsyslog;
+mod server;
 mod systemd;
+mod verifiers;
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +22,13 @@ use crate::{Done, workspace};
 use packages::Package;
 
 /// Every integration, in the order in which they run.
-const ALL: &[Integration] = &[systemd::INTEGRATION];
+const ALL: &[Integration] = &[
+    systemd::INTEGRATION,
+    prometheus::INTEGRATION,
+    logrotate::INTEGRATION,
+    rsyslog::INTEGRATION,
+    verifiers::INTEGRATION,
+];
 
 /// Something that is tried together with other people's programs.
 pub(crate) struct Integration {

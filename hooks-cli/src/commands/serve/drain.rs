@@ -36,6 +36,11 @@ impl Daemon<'_> {
             () = work => {}
         }
         self.state.cut();
+        if let Some(operators) = self.operators {
+            operators.abort();
+            // The socket's file goes with it.
+            let _ = operators.await;
+        }
         let hooks = self.dispatcher.status();
         report(&hooks, console);
         conclude(&hooks, &self.bus, begun.elapsed())
@@ -75,13 +80,17 @@ fn report(hooks: &[HookStatus], console: &Console) {
 }
 
 fn conclude(hooks: &[HookStatus], bus: &BusConfig, took: Duration) -> Exit {
-    let BusConfig::Memory(_) = bus;
+    let lost = matches!(bus, BusConfig::Memory(_));
     let behind = hooks.iter().filter(|hook| hook.counts.in_hand > 0);
     let mut exit = Exit::Done;
     for hook in behind {
         let error = hook.last_error.as_deref().unwrap_or("there was no time");
-        tracing::error!(hook = %hook.id, events = hook.counts.in_hand, error, "left behind: they are lost");
-        exit = Exit::Undelivered;
+        if lost {
+            tracing::error!(hook = %hook.id, events = hook.counts.in_hand, error, "left behind: they are lost");
+            exit = Exit::Undelivered;
+        } else {
+            tracing::info!(hook = %hook.id, events = hook.counts.in_hand, error, "left behind: the log keeps them");
+        }
     }
     tracing::info!(?took, "stopped");
     exit

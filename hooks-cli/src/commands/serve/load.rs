@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hooks_core::Overflow;
 
-use crate::config::{self, BusConfig, Config, Problem, Problems};
+use crate::config::{self, BusConfig, Config, Problem, Problems, WithoutBus};
 use crate::ingest::Tokens;
 
 /// A config that can be served, and the tokens that it names.
@@ -18,7 +18,7 @@ pub(super) struct Loaded {
 /// # Errors
 /// Everything that is wrong with them.
 pub(super) fn load(file: &Path) -> Result<Loaded, Problems> {
-    let config = config::load(file)?;
+    let config = config::load(file, WithoutBus::Durable)?;
     let mut list: Vec<Problem> = problems(&config).collect();
     list.extend(config.ingest.too_large_for(&config.bus).map(|why| about_ingest("max_body", &why)));
     let tokens = config.ingest.token_file.as_deref().map(|path| (path, Tokens::read(path)));
@@ -38,10 +38,10 @@ fn about_ingest(name: &str, why: &str) -> Problem {
 
 /// Hooks under which the memory bus could take a request in part.
 fn problems(config: &Config) -> impl Iterator<Item = Problem> {
-    let BusConfig::Memory(_) = config.bus;
+    let memory = matches!(config.bus, BusConfig::Memory(_));
     let events = config.ingest.max_events.get();
     let bytes = config.ingest.largest_request(&config.events.source);
-    let blocking = config.hooks.iter().filter(|hook| hook.hook.queue.overflow == Overflow::Block);
+    let blocking = config.hooks.iter().filter(move |hook| memory && hook.hook.queue.overflow == Overflow::Block);
     blocking.flat_map(move |hook| {
         let queue = &hook.hook.queue;
         let whole = "would be accepted in pieces: raise it, or lower";

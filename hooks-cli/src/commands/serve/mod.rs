@@ -7,17 +7,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_bus::MemoryBus;
-use hooks_core::{BoxError, Bus, Dispatcher};
+use hooks_core::{BoxError, Dispatcher};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use super::{chain, runtime};
 use crate::args::ServeArgs;
+use crate::bus;
 use crate::config::{BusConfig, IngestSettings};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::ingest::{self, Counters, Settings, State};
 use crate::metrics::Sources;
+use crate::operator::{Desk, Listener, SOCKET};
 use crate::reload::{Reloads, Running};
 use crate::signals::{HangUps, Stops};
 use crate::systemd::Notifier;
@@ -48,7 +50,7 @@ async fn serve(loaded: Loaded, args: &ServeArgs, console: &Console) -> Result<Ex
     let listener = bind(&loaded.config.ingest).await?;
     let address = listener.local_addr()?;
     let mut daemon = Daemon::start(loaded, &args.config, args.grace.0).await?;
-    tokio::spawn(ingest::serve(listener, daemon.state.clone()));
+    let server = tokio::spawn(ingest::serve(listener, daemon.state.clone()));
     let notifier = daemon.notifier.clone();
     tokio::spawn(async move { notifier.keep_alive().await });
     tracing::info!(%address, hooks = daemon.running.len(), "serving");
@@ -60,7 +62,10 @@ async fn serve(loaded: Loaded, args: &ServeArgs, console: &Console) -> Result<Ex
             () = hang_ups.next() => daemon.reload().await,
         }
     };
-    Ok(daemon.drain(signal, &mut stops, console).await)
+    let exit = daemon.drain(signal, &mut stops, console).await;
+    // Answers that are due are still written.
+    server.await?;
+    Ok(exit)
 }
 
 async fn bind(ingest: &IngestSettings) -> Result<TcpListener, BoxError> {
@@ -79,12 +84,13 @@ struct Daemon<'a> {
     state: Arc<State>,
     reloads: Arc<Reloads>,
     notifier: Arc<Notifier>,
+    operators: Option<JoinHandle<()>>,
 }
 
 impl<'a> Daemon<'a> {
     async fn start(loaded: Loaded, file: &'a Path, grace: Duration) -> Result<Self, BoxError> {
         let Loaded { config, tokens } = loaded;
-        let bus = open(&config.bus);
+        let bus = bus::open(&config.bus)?;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let running = Running::start(config.hooks, &dispatcher).await?;
         let (counters, reloads) = (Arc::new(Counters::default()), Arc::new(Reloads::default()));
@@ -95,11 +101,14 @@ impl<'a> Daemon<'a> {
             reloads: reloads.clone(),
         };
         let settings = Settings::new(config.ingest.clone(), tokens, &config.events);
-        let state = State::new(bus, settings, counters, Box::new(move |accept| sources.page(accept)));
+        let state = State::new(bus.clone(), settings, counters, Box::new(move |accept| sources.page(accept)));
         reloads.succeed();
+        let desk = Desk::new(bus, dispatcher.clone(), true);
+        let operators = bus::folder(&config.bus).map(|folder| Listener::bind(folder.join(SOCKET))).transpose()?;
+        let operators = operators.map(|listener| tokio::spawn(listener.serve(Arc::new(desk))));
         let notifier = Arc::new(Notifier::from_environment());
         let (bus, ingest, state) = (config.bus, config.ingest, Arc::new(state));
-        Ok(Self { file, grace, bus, ingest, running, dispatcher, state, reloads, notifier })
+        Ok(Self { file, grace, bus, ingest, running, dispatcher, state, reloads, notifier, operators })
     }
 
     /// Reads the config file again and applies what changed, or nothing.
@@ -135,12 +144,5 @@ impl<'a> Daemon<'a> {
             let errors: Vec<_> = errors.iter().map(|error| chain(error)).collect();
             format!("not everything was changed: {}", errors.join("; "))
         })
-    }
-}
-
-/// The bus of this config.
-fn open(config: &BusConfig) -> Arc<dyn Bus> {
-    match config {
-        BusConfig::Memory(memory) => Arc::new(MemoryBus::new(memory)),
     }
 }

@@ -120,15 +120,15 @@ fn sections_of_the_wrong_kind() {
         ("[hooks]\nid = 'a'", "1:2: hooks: expected a list, found a table: each hook begins with `[[hooks]]`"),
         ("hooks = [1]", "1:10: hook 1: expected a table, found a number"),
         ("bus = 1", "1:7: bus: expected a table, found a number"),
-        ("[bus]", "1:2: bus: `kind` is missing: `kind = \"memory\"`"),
-        ("[bus]\nmax_memroy = '1MiB'", "2:1: bus: unknown field `max_memroy`, did you mean `max_memory`?"),
+        ("[bus]", "1:2: bus: `kind` is missing: `kind = \"durable\"` or `kind = \"memory\"`"),
         (
-            "[bus]\nkind = 'durable'\ndir = 'x'",
-            "2:8: bus: the `durable` bus is not built into this version: only `memory` is",
+            "[bus]\nkind = 'memory'\nmax_memroy = '1MiB'",
+            "3:1: bus: unknown field `max_memroy`, did you mean `max_memory`?",
         ),
-        ("[bus]\nkind = 'nats'", "2:8: bus: the `nats` bus is not built into this version: only `memory` is"),
+        ("[bus]\nkind = 'durable'\nsegment_size = '1KiB'", "3:16: bus: segment_size: 1KiB is less than 4KiB"),
+        ("[bus]\nkind = 'nats'", "2:8: bus: the `nats` bus is not built into this version"),
         ("[bus]\nkind = 'memry'", "2:8: bus: unknown kind `memry`, did you mean `memory`?"),
-        ("[bus]\nkind = 1", "2:8: bus: kind: expected \"memory\""),
+        ("[bus]\nkind = 1", "2:8: bus: kind: expected \"durable\" or \"memory\""),
         (
             "ingest.max_in_flight = '1MiB'",
             "1:24: ingest: max_in_flight: a body of max_body, 8MiB, never fits into 1MiB",
@@ -281,7 +281,9 @@ fn neither_secrets_nor_variables_are_shown() {
 #[test]
 fn settings_that_the_bus_has_no_use_for() {
     let found = messages(&in_hook("from = 'earliest'"));
-    assert!(found[0].ends_with("from: the memory bus keeps nothing to begin with; a `durable` bus does"), "{found:?}");
+    assert!(found[0].ends_with("from: the memory bus keeps nothing to begin with; the durable bus does"), "{found:?}");
+    let found = messages(&format!("bus.kind = 'durable'\n{}", in_hook("queue.max_events = 5")));
+    assert!(found[0].contains("queue: belongs to the memory bus"), "{found:?}");
     let found = messages(&in_hook("rate_limit = { requests = '10' }"));
     assert!(found[0].contains("rate_limit.requests: expected a rate above 0, for example \"10/s\""), "{found:?}");
     let found = messages(&in_hook("rate_limit = { burst = 5 }"));

@@ -6,7 +6,9 @@ use hooks_core::{BatchLimits, Bytes, Envelope, Overflow, Span};
 
 use super::{in_hook, read};
 use crate::config::problem::Findings;
-use crate::config::{BusConfig, MemoryConfig, empty, hook};
+use hooks_bus::MemoryConfig;
+
+use crate::config::{BusConfig, empty, hook};
 
 #[test]
 fn everything_that_can_be_set() {

@@ -15,7 +15,7 @@ use hooks_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Config, Variables, parse};
+use super::{Config, Variables, WithoutBus, parse};
 
 /// A sink with one of everything.
 #[allow(dead_code, reason = "only read from config files")]
@@ -109,7 +109,7 @@ fn lookup(name: &str) -> Result<String, VarError> {
 
 fn read(text: &str) -> Result<Config, String> {
     let variables = Variables { config_dir: Some("/etc/hooks"), lookup: &lookup };
-    parse(text, "hooks.toml", &variables).map_err(|problems| problems.to_string())
+    parse(text, "hooks.toml", WithoutBus::Memory, &variables).map_err(|problems| problems.to_string())
 }
 
 /// The messages with their places, without excerpts and the last line.

@@ -26,10 +26,17 @@ fn every_property_of_the_schema_is_accepted() {
     for name in names(&stub["properties"]).iter().filter(|name| *name != "kind") {
         assert_eq!(unknown(format!("[[hooks]]\nid = 'a'\nsink = {{ kind = 'stub', {name} = 1 }}")), None, "{name}");
     }
-    for section in ["bus", "events", "ingest", "defaults"] {
+    for section in ["events", "ingest", "defaults"] {
         for name in names(&schema["properties"][section]["properties"]) {
-            let kind = if section == "bus" && name != "kind" { "kind = 'memory'" } else { "" };
-            assert_eq!(unknown(format!("[{section}]\n{kind}\n{name} = 1")), None, "{section}.{name}");
+            assert_eq!(unknown(format!("[{section}]\n{name} = 1")), None, "{section}.{name}");
+        }
+    }
+    let buses = schema["properties"]["bus"]["oneOf"].as_array().unwrap();
+    assert_eq!(buses.len(), 2);
+    for bus in buses {
+        let kind = &bus["properties"]["kind"]["const"];
+        for name in names(&bus["properties"]).iter().filter(|name| *name != "kind") {
+            assert_eq!(unknown(format!("[bus]\nkind = {kind}\n{name} = 1")), None, "{kind}: {name}");
         }
     }
     assert_eq!(names(&schema["properties"]), ["bus", "defaults", "events", "hooks", "ingest"]);

@@ -1,0 +1,182 @@
+//! Writes the log: what one commit has, in one piece, then one sync.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hooks_core::Envelope;
+use uuid::Uuid;
+
+use super::backend::is_no_room;
+use super::disk::{Disk, DiskFile};
+use super::format::{HEADER_BYTES, Header, RECORD_BYTES, Record, VERSION, segment_name};
+use super::log::Log;
+use super::segment::{Place, Segment};
+
+/// A larger slice is written in several pieces of about this size.
+const WRITE: usize = 1 << 20;
+
+/// Why something could not be appended.
+#[derive(Debug)]
+pub(crate) enum AppendError {
+    /// There is no room, and nothing has changed.
+    Full(String),
+    /// What the disk holds now is not known.
+    Failed(io::Error),
+}
+
+/// The one writer of a log.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    disk: Arc<dyn Disk>,
+    log: Arc<Log>,
+    id: Uuid,
+    segment_size: u64,
+    current: Option<Current>,
+    /// The position of the next event.
+    next: u64,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Current {
+    segment: Arc<Segment>,
+    /// Where the next bytes go.
+    offset: u64,
+}
+
+impl Appender {
+    pub(crate) fn new(disk: Arc<dyn Disk>, log: Arc<Log>, id: Uuid, segment_size: u64) -> Self {
+        let next = log.end();
+        Self { disk, log, id, segment_size, current: None, next, buffer: Vec::new() }
+    }
+
+    /// The position that the next event gets.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether a new segment has to be begun for a slice of this size, and how large it would be.
+    pub(crate) fn grows_by(&self, slice: usize, is_old: bool) -> Option<u64> {
+        let need = slice as u64;
+        let fits = self.current.as_ref().is_some_and(|current| {
+            let used = current.offset + self.buffer.len() as u64;
+            let is_empty = used == HEADER_BYTES as u64;
+            used + need <= current.segment.size() && (is_empty || !is_old)
+        });
+        (!fits).then(|| self.segment_size.max(HEADER_BYTES as u64 + need))
+    }
+
+    /// When the segment that is being written was begun, in seconds since 1970.
+    pub(crate) fn begun(&self) -> Option<u64> {
+        self.current.as_ref().map(|current| current.segment.begun)
+    }
+
+    /// Appends a slice. It is not safe before [`commit`](Self::commit).
+    pub(crate) fn append(&mut self, events: &[Envelope], now: u64) -> io::Result<()> {
+        let last = events.len().saturating_sub(1);
+        for (at, event) in events.iter().enumerate() {
+            let record = Record {
+                position: self.next,
+                accepted: u32::try_from(now).unwrap_or(u32::MAX),
+                is_first: at == 0,
+                is_last: at == last,
+                len: event.len(),
+            };
+            self.mark();
+            record.encode(event.json().as_bytes(), &mut self.buffer);
+            self.next += 1;
+            if self.buffer.len() >= WRITE {
+                self.write()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything that was appended safe.
+    pub(crate) fn commit(&mut self) -> io::Result<()> {
+        self.write()?;
+        if let Some(current) = &self.current {
+            current.segment.file.sync()?;
+        }
+        self.log.set_end(self.next);
+        Ok(())
+    }
+
+    /// Begins a segment, large enough for `size` bytes. What was appended before is made safe first: a restart
+    /// looks for the end of the log in the last segment only.
+    pub(crate) fn begin(&mut self, size: u64, now: u64) -> Result<(), AppendError> {
+        self.commit().map_err(AppendError::Failed)?;
+        let name = segment_name(self.next);
+        // One that holds nothing yet, from before a restart, is taken over.
+        let empty = self.log.last().filter(|last| last.first == self.next).map(|last| last.file.clone());
+        let is_new = empty.is_none();
+        let file = match empty {
+            Some(file) => file,
+            None => self.disk.create(&name).map_err(refused)?,
+        };
+        let previous = self.before(self.next);
+        let header = Header { version: VERSION, log: self.id, first: self.next, begun: now, previous };
+        self.fill(&*file, size, &header).inspect_err(|error| {
+            if is_new && matches!(error, AppendError::Full(_)) {
+                let _ = self.disk.remove(&name);
+            }
+        })?;
+        let segment = Arc::new(Segment::new(self.next, now, file, size));
+        self.seal();
+        self.log.add(segment.clone());
+        self.current = Some(Current { segment, offset: HEADER_BYTES as u64 });
+        Ok(())
+    }
+
+    /// Gives the file its size and header, and makes its name survive. The first commit makes the header
+    /// survive; until then the name says enough.
+    fn fill(&self, file: &dyn DiskFile, size: u64, header: &Header) -> Result<(), AppendError> {
+        file.set_len(0).and_then(|()| file.set_len(size)).map_err(refused)?;
+        let written = file.write_at(&header.encode(), 0);
+        written.and_then(|()| self.disk.sync_names()).map_err(AppendError::Failed)
+    }
+
+    fn before(&self, position: u64) -> Option<u64> {
+        self.log.parts().iter().map(|part| part.segment.first).rfind(|first| *first < position)
+    }
+
+    /// Gives back the room that the segment does not need. It does not matter whether this survives.
+    fn seal(&mut self) {
+        if let Some(Current { segment, offset }) = self.current.take()
+            && segment.file.set_len(offset).is_ok()
+        {
+            segment.bytes.store(offset, Ordering::Relaxed);
+        }
+    }
+
+    fn mark(&self) {
+        if let Some(current) = &self.current {
+            let offset = current.offset + self.buffer.len() as u64;
+            current.segment.mark(Place { position: self.next, offset });
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        if let Some(current) = &mut self.current
+            && !self.buffer.is_empty()
+        {
+            current.segment.file.write_at(&self.buffer, current.offset)?;
+            current.offset += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+}
+
+/// What a slice takes in a segment.
+pub(crate) fn slice_bytes(events: &[Envelope]) -> usize {
+    events.iter().map(|event| RECORD_BYTES + event.len()).sum()
+}
+
+fn refused(error: io::Error) -> AppendError {
+    if is_no_room(&error) {
+        return AppendError::Full(format!("no room on the disk for another segment: {error}"));
+    }
+    AppendError::Failed(error)
+}

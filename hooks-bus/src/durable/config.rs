@@ -1,0 +1,131 @@
+//! Settings.
+
+use std::path::PathBuf;
+
+use hooks_core::{Bytes, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::error::OpenError;
+use super::format::HEADER_BYTES;
+
+/// Settings of the durable bus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DurableConfig {
+    /// The folder of the log. It is made when it is not there. One process has it at a time.
+    pub dir: PathBuf,
+    /// Size of the files that the log is made of. Each takes its room on the disk when it is begun, and
+    /// goes when every hook is done with all of it. At least 4KiB.
+    #[serde(default = "segment_size")]
+    pub segment_size: Bytes,
+    /// Most bytes of log on the disk. At least two segments.
+    #[serde(default = "max_bytes")]
+    pub max_bytes: Bytes,
+    /// Events older than this are given up, delivered or not; a whole segment at a time. Not set: never.
+    #[serde(default)]
+    pub max_age: Option<Span>,
+    /// What happens at `max_bytes`. Disabled hooks give way first.
+    #[serde(default)]
+    pub on_full: OnFull,
+    /// Bounds of the dead letters of each hook.
+    #[serde(default)]
+    pub dead_letters: LetterLimits,
+    /// Most bytes of events in the memory of the process, for all hooks together. Hooks that fall
+    /// further behind read from the disk.
+    #[serde(default = "max_memory")]
+    pub max_memory: Bytes,
+}
+
+/// What happens when the log is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFull {
+    /// Publishing is refused until the slowest hook has caught up.
+    #[default]
+    Refuse,
+    /// The oldest segment is given up; what each hook loses by it is counted as dropped (`overflow`).
+    DropOldest,
+}
+
+/// Bounds of the dead letters of one hook. At either of them the hook is held until some are replayed
+/// or dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LetterLimits {
+    /// Most events.
+    pub max_events: u64,
+    /// Most bytes, reasons included.
+    pub max_bytes: Bytes,
+}
+
+impl Default for LetterLimits {
+    fn default() -> Self {
+        Self { max_events: 10_000, max_bytes: Bytes(64 << 20) }
+    }
+}
+
+fn segment_size() -> Bytes {
+    Bytes(64 << 20)
+}
+
+fn max_bytes() -> Bytes {
+    Bytes(10 << 30)
+}
+
+fn max_memory() -> Bytes {
+    Bytes(256 << 20)
+}
+
+impl DurableConfig {
+    /// The defaults, in this folder.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            segment_size: segment_size(),
+            max_bytes: max_bytes(),
+            max_age: None,
+            on_full: OnFull::default(),
+            dead_letters: LetterLimits::default(),
+            max_memory: max_memory(),
+        }
+    }
+
+    /// What makes the settings contradict each other, if anything: each with the path of the setting.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        if self.dir.as_os_str().is_empty() {
+            problems.push(("dir", "names no folder".to_owned()));
+        }
+        if self.segment_size.0 < 4096 {
+            problems.push(("segment_size", format!("{} is less than 4KiB", self.segment_size)));
+        }
+        if self.segment_size.0 > 1 << 32 {
+            problems.push(("segment_size", format!("{} is more than 4GiB", self.segment_size)));
+        }
+        if self.max_bytes.0 < self.segment_size.0.saturating_mul(2) {
+            let need = Bytes(self.segment_size.0.saturating_mul(2));
+            problems.push((
+                "max_bytes",
+                format!("{} holds no two segments: raise it to at least {need}, or lower segment_size", self.max_bytes),
+            ));
+        }
+        if self.max_age.is_some_and(|age| age.0.as_secs() == 0) {
+            problems.push(("max_age", "must be at least 1s".to_owned()));
+        }
+        if self.dead_letters.max_events == 0 {
+            problems.push(("dead_letters.max_events", "must be at least 1".to_owned()));
+        }
+        if self.dead_letters.max_bytes.0 < HEADER_BYTES as u64 {
+            problems.push(("dead_letters.max_bytes", format!("{} holds no event", self.dead_letters.max_bytes)));
+        }
+        problems
+    }
+
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        match self.problems().into_iter().next() {
+            Some((setting, problem)) => Err(OpenError::Setting { setting, problem }),
+            None => Ok(()),
+        }
+    }
+}

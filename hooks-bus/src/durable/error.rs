@@ -1,0 +1,84 @@
+//! Why a folder could not be opened.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a durable bus could not be opened. The text says which folder, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has it.
+    #[error(
+        "`{}` is in use by another process: one process has a log at a time; stop that one or give this one a folder of its own",
+        dir.display()
+    )]
+    InUse {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// It was written by a newer version.
+    #[error(
+        "`{}` has format version {found}, this program knows up to {known}: use the program that wrote it, or a newer one",
+        dir.display()
+    )]
+    Newer {
+        /// The folder.
+        dir: PathBuf,
+        /// Its format version.
+        found: u32,
+        /// The newest version that is known here.
+        known: u32,
+    },
+    /// The operating system refused something.
+    #[error("can't {what}: `{}`{}", dir.display(), advice(source))]
+    Io {
+        /// The folder.
+        dir: PathBuf,
+        /// What was being done.
+        what: &'static str,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Something that was safe on disk is no longer there. Nothing was changed.
+    #[error(
+        "`{}` is damaged: {what}. Nothing was changed. Bring the file back from a backup if there is one; otherwise repair the folder, which accepts the loss",
+        dir.display()
+    )]
+    Damaged {
+        /// The folder.
+        dir: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A setting makes no sense.
+    #[error("bus.{setting}: {problem}")]
+    Setting {
+        /// Which setting.
+        setting: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn io(dir: &Path, what: &'static str, source: io::Error) -> Self {
+        Self::Io { dir: dir.to_owned(), what, source }
+    }
+
+    pub(crate) fn damaged(dir: &Path, what: impl Into<String>) -> Self {
+        Self::Damaged { dir: dir.to_owned(), what: what.into() }
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => ": this user may not write there; change its owner or mode, or `bus.dir`",
+        io::ErrorKind::ReadOnlyFilesystem => ": the file system is read-only; set `bus.dir` to one that can be written",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": there is no room left on the disk",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            ": a file is in the way; set `bus.dir` to a folder"
+        }
+        _ => "",
+    }
+}

@@ -1,0 +1,147 @@
+//! A folder of the file system.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+use super::disk::{Disk, DiskFile};
+use super::error::OpenError;
+
+/// Locked for as long as a process has the folder.
+pub(crate) const LOCK: &str = "lock";
+
+/// A folder that belongs to this process, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// For syncing names.
+    handle: File,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder when it is not there (mode 0700), and locks it.
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let failed = |what: &'static str| {
+            let path = path.to_owned();
+            move |source: io::Error| OpenError::io(&path, what, source)
+        };
+        make(path).map_err(failed("make the folder"))?;
+        let handle = File::open(path).map_err(failed("open the folder"))?;
+        let lock_path = path.join(LOCK);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let lock = options.open(&lock_path).map_err(failed("open `lock` in it"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), handle, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(OpenError::io(path, "lock", source)),
+        }
+    }
+}
+
+/// Makes the folder, and its name and those of the folders above that had to be made survive.
+fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let missing: Vec<&Path> = path.ancestors().take_while(|part| !part.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for part in missing {
+        let parent = part.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+impl Disk for Folder {
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).open(self.path.join(name))?;
+        Ok(Arc::new(PlainFile(file)))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        Ok(Arc::new(PlainFile(options.open(self.path.join(name))?)))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let names = std::fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect()
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        self.handle.sync_all()
+    }
+}
+
+#[derive(Debug)]
+struct PlainFile(File);
+
+impl DiskFile for PlainFile {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.0.read_at(&mut buffer[done..], at + done as u64) {
+                Ok(0) => break,
+                Ok(read) => done += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, data: &[u8], at: u64) -> io::Result<()> {
+        self.0.write_all_at(data, at)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let old = self.len()?;
+        if len <= old {
+            return self.0.set_len(len);
+        }
+        let grown = match fallocate(&self.0, FallocateFlags::empty(), old, len - old) {
+            Ok(()) => return Ok(()),
+            // Not every file system can. Writing zeros finds out about room as well.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.zero(old, len),
+            Err(errno) => Err(errno.into()),
+        };
+        if grown.is_err() {
+            // Room that was found for a part is no use.
+            let _ = self.0.set_len(old);
+        }
+        grown
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+impl PlainFile {
+    fn zero(&self, from: u64, to: u64) -> io::Result<()> {
+        let zeros = vec![0; 1 << 16];
+        let mut at = from;
+        while at < to {
+            let next = to.min(at + zeros.len() as u64);
+            self.0.write_all_at(&zeros[..(next - at) as usize], at)?;
+            at = next;
+        }
+        Ok(())
+    }
+}

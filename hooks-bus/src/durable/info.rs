@@ -1,0 +1,212 @@
+//! What a folder holds, for people: while a bus has it open, and while none has.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hooks_core::HookId;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::DurableBus;
+use super::disk::Disk;
+use super::error::OpenError;
+use super::folder::Folder;
+use super::format::segment_name;
+use super::inner::Inner;
+use super::letter_table;
+use super::log::{Log, Part};
+use super::open::{self, Opened};
+use super::recover::{Found, scan};
+use super::row::Row;
+use super::segment::{Hole, PIECE};
+
+/// What a folder holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogInfo {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The log's id.
+    pub log: Uuid,
+    /// Version of the files' format.
+    pub format: u32,
+    /// The position behind the last event.
+    pub end: u64,
+    /// Its files, oldest first.
+    pub segments: Vec<SegmentInfo>,
+    /// The hooks it knows, by name.
+    pub hooks: Vec<HookInfo>,
+    /// What is wrong with it, as far as can be seen without reading all of it.
+    pub damage: Vec<String>,
+}
+
+/// One file of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SegmentInfo {
+    /// Its name in the folder.
+    pub file: String,
+    /// The position of its first event.
+    pub first: u64,
+    /// Events in it.
+    pub events: u64,
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// When it was begun, in seconds since 1970.
+    pub begun: u64,
+}
+
+/// How far a hook is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HookInfo {
+    /// Its name.
+    pub hook: String,
+    /// It is done with everything before this position.
+    pub position: u64,
+    /// Events from there to the end, whether they match its filter or not. 0 for a hook that has caught up.
+    pub behind: u64,
+    /// Its dead letters.
+    pub dead_letters: u64,
+}
+
+/// What reading all of a log has found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Events that are whole.
+    pub events: u64,
+    /// Positions whose events are damaged or missing.
+    pub lost: u64,
+    /// What is wrong, each with its place.
+    pub damage: Vec<String>,
+}
+
+impl DurableBus {
+    /// Looks at a folder that no process has open, without changing the log.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open). A log whose end is gone is described all the same.
+    pub fn inspect(dir: &Path) -> Result<LogInfo, OpenError> {
+        let (disk, opened) = look(dir)?;
+        let Opened { store, known, found } = opened;
+        let letters = store.read(letter_table::totals).map_err(|error| unusable(dir, &error))?;
+        let letters: HashMap<HookId, u64> = letters.into_iter().map(|(hook, totals)| (hook, totals.events)).collect();
+        let end = found.end.max(known.end);
+        let log = Log::new(disk, found.segments, end);
+        let hook = |(hook, row): (HookId, Row)| {
+            let position = match row {
+                Row::AtEnd => known.end,
+                Row::Behind(behind) => behind.raised(known.floor).prefix,
+            };
+            let dead_letters = letters.get(&hook).copied().unwrap_or_default();
+            HookInfo { hook: hook.to_string(), position, behind: end.saturating_sub(position), dead_letters }
+        };
+        Ok(LogInfo {
+            dir: dir.to_owned(),
+            log: known.log,
+            format: super::format::VERSION,
+            end,
+            segments: log.parts().iter().map(SegmentInfo::from).collect(),
+            hooks: known.hooks.into_iter().map(hook).collect(),
+            damage: found.damage,
+        })
+    }
+
+    /// Reads every event of a folder that no process has open, and says what is damaged. Changes nothing.
+    ///
+    /// # Errors
+    /// As for [`inspect`](Self::inspect).
+    pub fn verify(dir: &Path) -> Result<Verified, OpenError> {
+        let (disk, Opened { known, found, .. }) = look(dir)?;
+        let log = Log::new(disk, found.segments, found.end.max(known.end));
+        let mut verified = Verified { events: 0, lost: 0, damage: found.damage };
+        for part in log.parts() {
+            read_all(dir, &part, &mut verified)?;
+        }
+        verified.damage.dedup();
+        Ok(verified)
+    }
+
+    /// Makes a folder usable whose newest events are gone, by accepting the loss: the log goes on behind the last
+    /// position that was ever safe. Returns the positions that are lost, from the first to before the second;
+    /// `None` when there was nothing to repair.
+    ///
+    /// # Errors
+    /// When another process has the folder, or it can't be written.
+    pub fn repair(dir: &Path) -> Result<Option<(u64, u64)>, OpenError> {
+        let (disk, Opened { known, found, .. }) = look(dir)?;
+        if found.end >= known.end {
+            return Ok(None);
+        }
+        let failed = |source| OpenError::io(dir, "repair", source);
+        let name = segment_name(known.end);
+        disk.create(&name).map_err(failed)?;
+        disk.sync_names().map_err(failed)?;
+        tracing::warn!(dir = %dir.display(), from = found.end, to = known.end - 1, "repaired: events at these positions are lost");
+        Ok(Some((found.end, known.end)))
+    }
+}
+
+pub(super) fn of(inner: &Inner, log: Uuid) -> LogInfo {
+    let end = inner.handed_out();
+    let hook = |hook: HookId| {
+        let subscribed = inner.hooks.lock().get(&hook).map(|(_, subscriber)| subscriber.prefix());
+        let away = || inner.away.lock().get(&hook).map(|away| away.behind.prefix);
+        let position = subscribed.unwrap_or_else(away).unwrap_or(end);
+        let dead_letters = inner.letters.lock().get(&hook).map_or(0, |totals| totals.events);
+        HookInfo { hook: hook.to_string(), position, behind: end.saturating_sub(position), dead_letters }
+    };
+    LogInfo {
+        dir: inner.dir.clone(),
+        log,
+        format: super::format::VERSION,
+        end,
+        segments: inner.log.parts().iter().map(SegmentInfo::from).collect(),
+        hooks: inner.known_hooks().into_iter().map(hook).collect(),
+        damage: inner.damage.clone(),
+    }
+}
+
+/// Opens a folder that must be one already.
+fn look(dir: &Path) -> Result<(Arc<dyn Disk>, Opened), OpenError> {
+    if !dir.join(open::FORMAT).exists() {
+        let error = std::io::Error::new(std::io::ErrorKind::NotFound, "it has no file `format`");
+        return Err(OpenError::io(dir, "find a log in", error));
+    }
+    let disk: Arc<dyn Disk> = Arc::new(Folder::open(dir)?);
+    let (store, known) = open::store(&disk, dir)?;
+    let found: Found = scan(&*disk, dir, known.log, known.floor)?;
+    Ok((disk, Opened { store, known, found }))
+}
+
+fn read_all(dir: &Path, part: &Part, verified: &mut Verified) -> Result<(), OpenError> {
+    let name = segment_name(part.segment.first);
+    let mut place = part.segment.begin();
+    while place.position < part.end {
+        let piece = part.segment.read(place, part.end, PIECE).map_err(|source| OpenError::io(dir, "read", source))?;
+        verified.events += piece.records().count() as u64;
+        for Hole(from, to) in piece.holes.iter().filter(|hole| hole.0 < hole.1) {
+            verified.lost += to - from;
+            let (last, at) = (to - 1, place.offset);
+            verified
+                .damage
+                .push(format!("`{name}`: positions {from} to {last} are damaged or missing, from byte {at} on"));
+        }
+        place = piece.next;
+    }
+    Ok(())
+}
+
+impl From<&Part> for SegmentInfo {
+    fn from(part: &Part) -> Self {
+        Self {
+            file: segment_name(part.segment.first),
+            first: part.segment.first,
+            events: part.end.saturating_sub(part.segment.first),
+            bytes: part.segment.size(),
+            begun: part.segment.begun,
+        }
+    }
+}
+
+fn unusable(dir: &Path, error: &hooks_core::BusError) -> OpenError {
+    OpenError::io(dir, "use the database in", std::io::Error::other(error.to_string()))
+}

@@ -1,0 +1,287 @@
+//! What the parts of a durable bus share.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use hooks_core::{BusError, Envelope, HookId, Position, Settle, StartAt, Subscription};
+use parking_lot::{Mutex, RwLock};
+
+use super::config::DurableConfig;
+use super::cursor::Cursor;
+use super::disk::Disk;
+use super::keeper::{Bell, Kept};
+use super::letter_table::{self, Totals};
+use super::log::Log;
+use super::open::Opened;
+use super::ring::Ring;
+use super::row::{Behind, Row};
+use super::scan::{Fetched, Want, fetch};
+use super::segment::PIECE;
+use super::store::{Known, Store};
+use super::subscriber::{Catch, Seen, Subscriber};
+use crate::index::{Index, Slot};
+use crate::memory::plan::Plan;
+use crate::memory::room::{Amount, Room};
+
+/// What a hook that has nothing in hand may read however little memory there is.
+const SMALL: usize = 16 << 10;
+
+/// A hook that is not subscribed.
+#[derive(Debug, Clone)]
+pub(crate) struct Away {
+    pub(crate) behind: Behind,
+    /// The database says that it is at the end, which it no longer is when the end moves on.
+    pub(crate) kept_at_end: bool,
+}
+
+impl Away {
+    fn new(row: &Row, known: &Known) -> Self {
+        match row {
+            Row::AtEnd => Self { behind: Behind::at(known.end), kept_at_end: true },
+            Row::Behind(behind) => Self { behind: behind.clone().raised(known.floor), kept_at_end: false },
+        }
+    }
+}
+
+/// What the parts of a durable bus share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) dir: PathBuf,
+    pub(crate) config: DurableConfig,
+    pub(crate) log: Arc<Log>,
+    pub(crate) store: Store,
+    pub(crate) memory: Arc<Room>,
+    pub(crate) ring: Mutex<Ring>,
+    /// Every event before this position was handed to the hooks it concerns. Held while that is done.
+    pub(crate) handed_out: Mutex<u64>,
+    pub(crate) index: RwLock<Index<Arc<Subscriber>>>,
+    pub(crate) hooks: Mutex<HashMap<HookId, (Slot, Arc<Subscriber>)>>,
+    /// Hooks that were here once and are not subscribed now.
+    pub(crate) away: Mutex<BTreeMap<HookId, Away>>,
+    /// Dead letters of each hook.
+    pub(crate) letters: Mutex<HashMap<HookId, Totals>>,
+    /// What is noted about hooks.
+    pub(crate) notes: Mutex<HashMap<HookId, String>>,
+    pub(crate) bell: Bell,
+    /// How long changes are gathered before they are kept.
+    pub(crate) gather: Duration,
+    pub(crate) kept: Mutex<Kept>,
+    pub(crate) closed: AtomicBool,
+    pub(crate) accepted: AtomicU64,
+    /// What was wrong with the files when they were opened.
+    pub(crate) damage: Vec<String>,
+}
+
+impl Inner {
+    pub(crate) fn new(
+        disk: &Arc<dyn Disk>,
+        config: &DurableConfig,
+        opened: Opened,
+        gather: Duration,
+    ) -> Result<Self, BusError> {
+        let Opened { store, known, found } = opened;
+        let letters = store.read(letter_table::totals)?.into_iter().collect();
+        let notes = store.read(super::notes::read)?.into_iter().collect();
+        let away: BTreeMap<HookId, Away> =
+            known.hooks.iter().map(|(hook, row)| (hook.clone(), Away::new(row, &known))).collect();
+        let behind = away.iter().map(|(hook, away)| (hook.clone(), away.behind.prefix)).collect();
+        let limit = Amount { events: usize::MAX, bytes: config.max_memory.get() };
+        Ok(Self {
+            dir: config.dir.clone(),
+            config: config.clone(),
+            log: Arc::new(Log::new(disk.clone(), found.segments, found.end)),
+            store,
+            memory: Room::new(limit),
+            ring: Mutex::default(),
+            handed_out: Mutex::new(found.end),
+            index: RwLock::new(Index::new()),
+            hooks: Mutex::default(),
+            away: Mutex::new(away),
+            letters: Mutex::new(letters),
+            notes: Mutex::new(notes),
+            bell: Bell::default(),
+            gather,
+            kept: Mutex::new(Kept { end: known.end, behind }),
+            closed: AtomicBool::new(false),
+            accepted: AtomicU64::new(0),
+            damage: found.damage,
+        })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Puts events that are safe into memory and tells the hooks that they concern.
+    pub(crate) fn hand_out(&self, first: u64, accepted: u64, events: Vec<Envelope>) {
+        let mut handed_out = self.handed_out.lock();
+        let plan = Plan::new(&self.index.read(), &events);
+        self.accepted.fetch_add(events.len() as u64, Ordering::Relaxed);
+        *handed_out = first + events.len() as u64;
+        self.ring.lock().push(first, accepted, events, &self.memory);
+        for target in &plan.targets {
+            let positions = target.events.iter().map(|at| first + u64::from(*at));
+            if target.subscriber.note(positions) {
+                self.bell.mark(&target.subscriber);
+            }
+        }
+        self.bell.ring();
+    }
+
+    pub(crate) fn handed_out(&self) -> u64 {
+        *self.handed_out.lock()
+    }
+
+    /// A hook that scans and stands at the end follows from now on.
+    pub(crate) fn catches_up(&self, subscriber: &Arc<Subscriber>, from: u64) -> bool {
+        let handed_out = self.handed_out.lock();
+        let follows = from >= *handed_out && subscriber.follow_from(from);
+        if follows {
+            self.bell.mark(subscriber);
+        }
+        follows
+    }
+
+    /// Scans events that are in memory. `None` when they are not.
+    pub(crate) fn scan_memory(&self, subscriber: &Subscriber, from: u64, max: usize) -> Option<Catch> {
+        let scan = subscriber.scan();
+        let filter = subscriber.filter();
+        let end = self.handed_out();
+        let ring = self.ring.lock();
+        if ring.first()? > from {
+            return None;
+        }
+        let mut catch = Catch { events: Default::default(), until: from, scan, memory: None };
+        for (position, accepted, envelope) in ring.from(from)?.take(max).take_while(|(position, ..)| *position < end) {
+            catch.until = position + 1;
+            if filter.matches(envelope) {
+                catch.events.push_back(Seen { position, accepted, envelope: envelope.clone() });
+            }
+        }
+        (catch.until > from).then_some(catch)
+    }
+
+    /// Reads a piece of the log. Blocks.
+    pub(crate) fn fetch(&self, want: Want) -> Result<Fetched, BusError> {
+        fetch(&self.log, &self.dir, &self.memory, want)
+    }
+
+    /// How much of the log a hook may read now, in bytes. `None`: what it has in hand must leave first.
+    pub(crate) fn piece_size(&self, subscriber: &Subscriber) -> Option<usize> {
+        let fits = || self.memory.used().bytes.saturating_add(PIECE) <= self.memory.limit().bytes;
+        if !fits() {
+            self.ring.lock().make_room(PIECE, &self.memory);
+        }
+        if fits() {
+            return Some(PIECE);
+        }
+        (subscriber.unsettled().events == 0).then_some(SMALL)
+    }
+
+    /// Waits until there is memory for a piece of the log.
+    pub(crate) async fn memory_freed(&self) {
+        drop(self.memory.claim(Amount::bytes(PIECE)).await);
+    }
+
+    /// The subscriber of this hook.
+    pub(crate) fn subscriber(&self, subscription: &Subscription) -> Arc<Subscriber> {
+        let known = self.hooks.lock().get(&subscription.hook).cloned();
+        if let Some((_, subscriber)) = known {
+            self.reroute(subscription);
+            subscriber.refilter(subscription.filter.clone());
+            return subscriber;
+        }
+        // Nothing is handed out meanwhile.
+        let handed_out = self.handed_out.lock();
+        let mut hooks = self.hooks.lock();
+        let away = self.away.lock().remove(&subscription.hook);
+        let (is_new, kept_at_end) = (away.is_none(), away.as_ref().is_some_and(|away| away.kept_at_end));
+        let from = match (away, subscription.from) {
+            (Some(away), _) => away.behind,
+            (None, StartAt::Earliest) => Behind::at(self.log.begin()),
+            (None, StartAt::End) => Behind::at(*handed_out),
+        };
+        let at_end = from.prefix >= *handed_out;
+        let mut cursor = Cursor::new(from);
+        if at_end {
+            cursor.follow();
+        }
+        let subscriber = Arc::new(Subscriber::new(subscription, cursor, kept_at_end));
+        let slot = self.index.write().insert(subscription.filter.clone(), subscriber.clone());
+        hooks.insert(subscription.hook.clone(), (slot, subscriber.clone()));
+        self.bell.mark(&subscriber);
+        if is_new {
+            self.bell.announce();
+        }
+        subscriber
+    }
+
+    /// Routes events to a hook by another filter.
+    pub(crate) fn reroute(&self, subscription: &Subscription) {
+        let _handed_out = self.handed_out.lock();
+        if let Some((slot, subscriber)) = self.hooks.lock().get_mut(&subscription.hook) {
+            let mut index = self.index.write();
+            index.remove(*slot);
+            *slot = index.insert(subscription.filter.clone(), subscriber.clone());
+        }
+    }
+
+    /// The hook is not subscribed any more; how far it is stays known.
+    pub(crate) fn unsubscribe(&self, hook: &HookId) {
+        let handed_out = self.handed_out.lock();
+        let Some((slot, subscriber)) = self.hooks.lock().remove(hook) else { return };
+        self.index.write().remove(slot);
+        let behind = match subscriber.remove() {
+            // From now on it falls behind.
+            Row::AtEnd => Behind::at(*handed_out),
+            Row::Behind(behind) => behind,
+        };
+        self.away.lock().insert(hook.clone(), Away { behind, kept_at_end: false });
+        self.bell.mark(&subscriber);
+        self.bell.ring();
+    }
+
+    /// Forgets a hook that is away. Blocks.
+    pub(crate) fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
+        let mut kept = self.kept.lock();
+        if self.hooks.lock().contains_key(hook) {
+            return Err(BusError::Unavailable(format!("hook `{hook}` is in use: remove it first")));
+        }
+        let known = self.known_hooks().contains(hook);
+        self.store.forget(hook)?;
+        self.away.lock().remove(hook);
+        self.letters.lock().remove(hook);
+        self.notes.lock().remove(hook);
+        kept.behind.remove(hook);
+        Ok(known)
+    }
+
+    /// Subscribed or not, by name.
+    pub(crate) fn known_hooks(&self) -> Vec<HookId> {
+        let mut known: BTreeSet<HookId> = self.hooks.lock().keys().cloned().collect();
+        known.extend(self.away.lock().keys().cloned());
+        known.extend(self.letters.lock().keys().cloned());
+        known.into_iter().collect()
+    }
+}
+
+/// Settles the events of one hook.
+#[derive(Debug)]
+pub(crate) struct HookSettle {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) subscriber: Arc<Subscriber>,
+}
+
+impl Settle for HookSettle {
+    fn settle(&self, positions: &[Position]) -> usize {
+        let released = self.subscriber.settle(positions);
+        if released > 0 {
+            self.inner.bell.mark(&self.subscriber);
+            self.inner.bell.ring();
+        }
+        released
+    }
+}

@@ -1,0 +1,221 @@
+//! Keeps how far the hooks are: everything that changed, in one commit, a few times a second.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use hooks_core::{BusError, DropReason, HookId};
+use parking_lot::{Condvar, Mutex};
+
+use super::inner::Inner;
+use super::row::Row;
+use super::subscriber::Subscriber;
+
+/// How long changes are gathered, where nothing else is set.
+pub(crate) const GATHER: Duration = Duration::from_millis(200);
+
+/// How often segments are looked at that may have become too old.
+const AGING: Duration = Duration::from_secs(1);
+
+/// What has to be kept, and a bell to wake whoever keeps it.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    state: Mutex<State>,
+    rung: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    dirty: Vec<Arc<Subscriber>>,
+    rung: bool,
+    stopped: bool,
+    has_new: bool,
+}
+
+impl Bell {
+    /// This hook's row has changed.
+    pub(crate) fn mark(&self, subscriber: &Arc<Subscriber>) {
+        if !subscriber.dirty.swap(true, Ordering::AcqRel) {
+            self.state.lock().dirty.push(subscriber.clone());
+        }
+    }
+
+    /// Something has changed.
+    pub(crate) fn ring(&self) {
+        let mut state = self.state.lock();
+        if !std::mem::replace(&mut state.rung, true) {
+            self.rung.notify_all();
+        }
+    }
+
+    /// There is a hook that the database does not know: nothing may be accepted for it before it does.
+    pub(crate) fn announce(&self) {
+        self.state.lock().has_new = true;
+    }
+
+    pub(crate) fn has_new(&self) -> bool {
+        self.state.lock().has_new
+    }
+
+    /// The last time: what is there is kept, and the keeper ends.
+    pub(crate) fn stop(&self) {
+        let mut state = self.state.lock();
+        state.stopped = true;
+        self.rung.notify_all();
+    }
+
+    fn take(&self) -> Vec<Arc<Subscriber>> {
+        std::mem::take(&mut self.state.lock().dirty)
+    }
+
+    /// Waits for a change and gathers what else changes. True when it is the last time.
+    fn wait(&self, limit: Option<Duration>, gather: Duration) -> bool {
+        let mut state = self.state.lock();
+        while !state.rung && !state.stopped {
+            match limit {
+                Some(limit) if self.rung.wait_for(&mut state, limit).timed_out() => return state.stopped,
+                Some(_) => {}
+                None => self.rung.wait(&mut state),
+            }
+        }
+        state.rung = false;
+        let until = Instant::now() + gather;
+        while !state.stopped && !self.rung.wait_until(&mut state, until).timed_out() {}
+        state.stopped
+    }
+}
+
+/// What the database holds.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) end: u64,
+    /// Hooks that are not at the end.
+    pub(crate) behind: HashMap<HookId, u64>,
+}
+
+impl Kept {
+    /// Every hook is done with everything before this.
+    pub(crate) fn floor(&self) -> u64 {
+        self.behind.values().copied().min().unwrap_or(u64::MAX).min(self.end)
+    }
+}
+
+/// Runs until the bell is stopped.
+pub(crate) fn run(inner: &Inner) {
+    let aging = inner.config.max_age.map(|_| AGING);
+    let mut failing = false;
+    loop {
+        let last = inner.bell.wait(aging, inner.gather);
+        let kept = inner.keep().and_then(|()| inner.reclaim()).and_then(|()| inner.expire());
+        match kept {
+            Ok(()) => failing = false,
+            // Said once; it is tried again with the next change.
+            Err(error) if !std::mem::replace(&mut failing, true) => {
+                tracing::error!(dir = %inner.dir.display(), %error, "positions can't be kept: after a restart events would be delivered again");
+            }
+            Err(_) => {}
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+impl Inner {
+    /// Keeps what has changed. Returns when it would survive. Blocks.
+    pub(crate) fn keep(&self) -> Result<(), BusError> {
+        let mut kept = self.kept.lock();
+        // Rows and end belong to one moment: no event may lie between them.
+        let handed_out = self.handed_out.lock();
+        let end = *handed_out;
+        self.bell.state.lock().has_new = false;
+        let dirty = self.bell.take();
+        let rows: Vec<(HookId, Row, bool)> = dirty.iter().filter_map(|hook| self.row(hook)).collect();
+        let pinned = if end > kept.end { self.pin() } else { Vec::new() };
+        drop(handed_out);
+        if end == kept.end && rows.is_empty() {
+            return Ok(());
+        }
+        let changed: Vec<(HookId, Row)> = rows
+            .iter()
+            .filter(|(_, row, kept_at_end)| !(*row == Row::AtEnd && *kept_at_end))
+            .map(|(hook, row, _)| (hook.clone(), row.clone()))
+            .chain(pinned)
+            .collect();
+        if let Err(error) = self.store.advance(end, &changed) {
+            self.put_back(&dirty);
+            return Err(error);
+        }
+        self.note_kept(&dirty, &changed);
+        kept.end = end;
+        for (hook, row, _) in rows {
+            match row {
+                Row::AtEnd => drop(kept.behind.remove(&hook)),
+                Row::Behind(behind) => drop(kept.behind.insert(hook, behind.prefix)),
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&self, subscriber: &Arc<Subscriber>) -> Option<(HookId, Row, bool)> {
+        subscriber.dirty.store(false, Ordering::Release);
+        let hook = subscriber.hook.clone();
+        if subscriber.is_removed() {
+            // It may be forgotten, or be subscribed again.
+            let behind = self.away.lock().get(&hook)?.behind.clone();
+            return Some((hook, Row::Behind(behind), false));
+        }
+        Some((hook, subscriber.row(), subscriber.kept_at_end.load(Ordering::Acquire)))
+    }
+
+    /// Hooks that are away and were at the end fall behind when the end moves on.
+    fn pin(&self) -> Vec<(HookId, Row)> {
+        let away = self.away.lock();
+        let at_end = away.iter().filter(|(_, away)| away.kept_at_end);
+        at_end.map(|(hook, away)| (hook.clone(), Row::Behind(away.behind.clone()))).collect()
+    }
+
+    fn note_kept(&self, dirty: &[Arc<Subscriber>], changed: &[(HookId, Row)]) {
+        let mut away = self.away.lock();
+        for (hook, row) in changed {
+            if let Some(away) = away.get_mut(hook) {
+                away.kept_at_end = *row == Row::AtEnd;
+            }
+        }
+        let rows: HashMap<&HookId, &Row> = changed.iter().map(|(hook, row)| (hook, row)).collect();
+        for subscriber in dirty {
+            if let Some(row) = rows.get(&subscriber.hook) {
+                subscriber.kept_at_end.store(**row == Row::AtEnd, Ordering::Release);
+            }
+        }
+    }
+
+    fn put_back(&self, dirty: &[Arc<Subscriber>]) {
+        dirty.iter().for_each(|subscriber| self.bell.mark(subscriber));
+        self.bell.state.lock().has_new = true;
+    }
+
+    /// Removes the segments that every hook is done with.
+    pub(crate) fn reclaim(&self) -> Result<(), BusError> {
+        let kept = self.kept.lock();
+        let floor = kept.floor();
+        if self.log.oldest().is_none_or(|part| part.end > floor) {
+            return Ok(());
+        }
+        self.store.set_floor(floor)?;
+        self.log.remove_below(floor).map_err(|error| self.unavailable("remove a segment", &error))
+    }
+
+    /// Gives up segments that are too old.
+    fn expire(&self) -> Result<(), BusError> {
+        let Some(max_age) = self.config.max_age else { return Ok(()) };
+        while let Some(part) = self.log.oldest() {
+            if part.sealed.saturating_add(max_age.0.as_secs()) >= super::now() {
+                break;
+            }
+            self.give_up(&part, DropReason::Expired)?;
+        }
+        Ok(())
+    }
+}

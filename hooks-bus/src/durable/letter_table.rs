@@ -1,0 +1,214 @@
+//! Dead letters in the database.
+//!
+//! `letters` has the letters by hook and number, `letter_at` the number of the letter of a position,
+//! and `letter_totals` how many a hook has, how many bytes they take, and the next number.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hooks_core::{DeadLetter, DeadLetterReason, Envelope, HookId, LetterId, Position, SliceBuilder};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
+
+use super::config::LetterLimits;
+
+const LETTERS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("letters");
+const AT: TableDefinition<'_, (&str, u64), u64> = TableDefinition::new("letter_at");
+const TOTALS: TableDefinition<'_, &str, (u64, u64, u64)> = TableDefinition::new("letter_totals");
+
+/// What stands before the detail and the event.
+const FIXED: usize = 34;
+
+/// How many letters a hook has, and what they take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+    next: u64,
+}
+
+/// What came of keeping letters.
+pub(crate) enum Kept {
+    All(Totals),
+    /// There is no room, and this is what there is.
+    Full(Totals),
+}
+
+/// Keeps all of these or none.
+pub(crate) fn keep(
+    change: &WriteTransaction,
+    hook: &HookId,
+    letters: &[DeadLetter],
+    limits: LetterLimits,
+) -> Result<Kept, redb::Error> {
+    let hook = hook.as_str();
+    let mut table = change.open_table(LETTERS)?;
+    let mut at = change.open_table(AT)?;
+    let mut all = change.open_table(TOTALS)?;
+    let before = all.get(hook)?.map(|totals| Totals::from(totals.value())).unwrap_or_default();
+    let mut totals = before;
+    let letters: Vec<(u64, Vec<u8>)> = letters.iter().map(|letter| (letter.position.0, encode(letter))).collect();
+    for (position, bytes) in &letters {
+        totals.add(bytes.len());
+        if let Some(old) = at.get((hook, *position))?
+            && let Some(old) = table.get((hook, old.value()))?
+        {
+            totals.subtract(old.value().len());
+        }
+    }
+    if totals.events > limits.max_events || totals.bytes > limits.max_bytes.0 {
+        return Ok(Kept::Full(before));
+    }
+    for (position, bytes) in &letters {
+        if let Some(old) = at.insert((hook, *position), totals.next)? {
+            table.remove((hook, old.value()))?;
+        }
+        table.insert((hook, totals.next), bytes.as_slice())?;
+        totals.next += 1;
+    }
+    all.insert(hook, (totals.events, totals.bytes, totals.next))?;
+    Ok(Kept::All(totals))
+}
+
+/// Forgets these, and returns how many of them there were.
+pub(crate) fn remove(
+    change: &WriteTransaction,
+    hook: &HookId,
+    ids: &[LetterId],
+) -> Result<(usize, Totals), redb::Error> {
+    let hook = hook.as_str();
+    let mut table = change.open_table(LETTERS)?;
+    let mut at = change.open_table(AT)?;
+    let mut all = change.open_table(TOTALS)?;
+    let mut totals = all.get(hook)?.map(|totals| Totals::from(totals.value())).unwrap_or_default();
+    let mut removed = 0;
+    for id in ids {
+        let Some(letter) = table.remove((hook, id.0))? else { continue };
+        removed += 1;
+        totals.subtract(letter.value().len());
+        let position = letter.value().first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        if let Some(position) = position {
+            at.remove((hook, position))?;
+        }
+    }
+    all.insert(hook, (totals.events, totals.bytes, totals.next))?;
+    Ok((removed, totals))
+}
+
+/// Up to `max` letters behind this one.
+pub(crate) fn list(
+    database: &Database,
+    hook: &HookId,
+    after: Option<LetterId>,
+    max: usize,
+) -> Result<Vec<(LetterId, DeadLetter)>, redb::Error> {
+    let read = database.begin_read()?;
+    let table = match read.open_table(LETTERS) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let from = after.map_or(0, |after| after.0.saturating_add(1));
+    let mut found = Vec::new();
+    for entry in table.range((hook.as_str(), from)..=(hook.as_str(), u64::MAX))?.take(max) {
+        let (key, value) = entry?;
+        let id = key.value().1;
+        let letter = decode(value.value())
+            .ok_or_else(|| redb::Error::Corrupted(format!("dead letter {id} of hook `{hook}` can't be read")))?;
+        found.push((LetterId(id), letter));
+    }
+    Ok(found)
+}
+
+/// How many letters each hook has.
+pub(crate) fn totals(database: &Database) -> Result<Vec<(HookId, Totals)>, redb::Error> {
+    let read = database.begin_read()?;
+    let table = match read.open_table(TOTALS) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut found = Vec::new();
+    for entry in table.iter()? {
+        let (hook, totals) = entry?;
+        if let Ok(hook) = HookId::new(hook.value()) {
+            found.push((hook, totals.value().into()));
+        }
+    }
+    Ok(found)
+}
+
+/// Forgets all letters of a hook.
+pub(crate) fn forget(change: &WriteTransaction, hook: &HookId) -> Result<(), redb::Error> {
+    let range = || (hook.as_str(), 0)..=(hook.as_str(), u64::MAX);
+    change.open_table(LETTERS)?.retain_in(range(), |_, _| false)?;
+    change.open_table(AT)?.retain_in(range(), |_, _| false)?;
+    change.open_table(TOTALS)?.remove(hook.as_str())?;
+    Ok(())
+}
+
+impl Totals {
+    fn add(&mut self, bytes: usize) {
+        self.events += 1;
+        self.bytes += bytes as u64;
+    }
+
+    fn subtract(&mut self, bytes: usize) {
+        self.events = self.events.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes as u64);
+    }
+}
+
+impl From<(u64, u64, u64)> for Totals {
+    fn from((events, bytes, next): (u64, u64, u64)) -> Self {
+        Self { events, bytes, next }
+    }
+}
+
+/// `u64 position | u8 reason | u8 0 | u32 attempts | u64 first, u64 last attempt in ms since 1970 |
+/// u32 length of the detail | detail | event`.
+fn encode(letter: &DeadLetter) -> Vec<u8> {
+    let reason = DeadLetterReason::ALL.iter().position(|reason| *reason == letter.reason).unwrap_or_default();
+    let json = letter.envelope.json();
+    let mut bytes = Vec::with_capacity(FIXED + letter.detail.len() + json.len());
+    bytes.extend_from_slice(&letter.position.0.to_le_bytes());
+    bytes.extend_from_slice(&[reason as u8, 0]);
+    bytes.extend_from_slice(&letter.attempts.to_le_bytes());
+    bytes.extend_from_slice(&millis(letter.first_attempt).to_le_bytes());
+    bytes.extend_from_slice(&millis(letter.last_attempt).to_le_bytes());
+    bytes.extend_from_slice(&(letter.detail.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(letter.detail.as_bytes());
+    bytes.extend_from_slice(json.as_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<DeadLetter> {
+    let (position, rest) = bytes.split_first_chunk()?;
+    let ([reason, _], rest) = rest.split_first_chunk()?;
+    let (attempts, rest) = rest.split_first_chunk()?;
+    let (first, rest) = rest.split_first_chunk()?;
+    let (last, rest) = rest.split_first_chunk()?;
+    let (detail, rest) = rest.split_first_chunk()?;
+    let (detail, json) = rest.split_at_checked(u32::from_le_bytes(*detail) as usize)?;
+    Some(DeadLetter {
+        position: Position(u64::from_le_bytes(*position)),
+        envelope: envelope(json)?,
+        reason: *DeadLetterReason::ALL.get(usize::from(*reason))?,
+        detail: String::from_utf8(detail.to_vec()).ok()?,
+        attempts: u32::from_le_bytes(*attempts),
+        first_attempt: time(u64::from_le_bytes(*first)),
+        last_attempt: time(u64::from_le_bytes(*last)),
+    })
+}
+
+fn envelope(json: &[u8]) -> Option<Envelope> {
+    let mut slice = SliceBuilder::new("hooks").max_event_bytes(usize::MAX);
+    slice.push_json(json).ok()?;
+    slice.finish().pop()
+}
+
+fn millis(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+fn time(millis: u64) -> SystemTime {
+    UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(UNIX_EPOCH)
+}

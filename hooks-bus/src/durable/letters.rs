@@ -1,0 +1,65 @@
+//! The dead letters of one hook, in the database.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hooks_core::{BusError, DeadLetter, DeadLetters, HookId, LetterId};
+
+use super::inner::Inner;
+use super::letter_table::{self, Kept};
+
+pub(crate) struct DurableLetters {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) hook: HookId,
+}
+
+#[async_trait]
+impl DeadLetters for DurableLetters {
+    async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
+        let limits = self.inner.config.dead_letters;
+        self.blocking(move |inner, hook| {
+            match inner.store.write(|change| letter_table::keep(change, hook, &letters, limits))? {
+                Kept::All(totals) => {
+                    inner.letters.lock().insert(hook.clone(), totals);
+                    Ok(())
+                }
+                Kept::Full(there) => Err(BusError::Full(format!(
+                    "hook `{hook}` has {} dead letters of {} bytes, and may have {} of {}: replay or drop some, or raise `bus.dead_letters`",
+                    there.events, there.bytes, limits.max_events, limits.max_bytes
+                ))),
+            }
+        })
+        .await
+    }
+
+    async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError> {
+        self.blocking(move |inner, hook| inner.store.read(|database| letter_table::list(database, hook, after, max)))
+            .await
+    }
+
+    async fn remove(&self, ids: &[LetterId]) -> Result<usize, BusError> {
+        let ids = ids.to_vec();
+        self.blocking(move |inner, hook| {
+            let (removed, totals) = inner.store.write(|change| letter_table::remove(change, hook, &ids))?;
+            inner.letters.lock().insert(hook.clone(), totals);
+            Ok(removed)
+        })
+        .await
+    }
+
+    fn count(&self) -> u64 {
+        self.inner.letters.lock().get(&self.hook).map_or(0, |totals| totals.events)
+    }
+}
+
+impl DurableLetters {
+    /// The database blocks; whoever waits for it does not.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner, &HookId) -> Result<T, BusError> + Send + 'static,
+    ) -> Result<T, BusError> {
+        let (inner, hook) = (self.inner.clone(), self.hook.clone());
+        let done = tokio::task::spawn_blocking(move || work(&inner, &hook)).await;
+        done.unwrap_or_else(|error| Err(BusError::Unavailable(format!("dead letters of `{}`: {error}", self.hook))))
+    }
+}

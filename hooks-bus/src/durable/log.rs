@@ -1,0 +1,131 @@
+//! The segments that there are, and how far they are safe.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use super::disk::Disk;
+use super::format::segment_name;
+use super::segment::{Place, RawPiece, Segment};
+
+/// The log, for reading and for giving up its oldest segments.
+#[derive(Debug)]
+pub(crate) struct Log {
+    disk: Arc<dyn Disk>,
+    segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
+    /// Every event before this position is safe on disk.
+    end: AtomicU64,
+}
+
+/// A segment and the position behind its last event.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) end: u64,
+    /// Another one comes after it.
+    pub(crate) is_sealed: bool,
+    /// When the next one was begun, in seconds since 1970: none of its events is younger.
+    pub(crate) sealed: u64,
+}
+
+impl Log {
+    pub(crate) fn new(disk: Arc<dyn Disk>, segments: Vec<Arc<Segment>>, end: u64) -> Self {
+        let segments = segments.into_iter().map(|segment| (segment.first, segment)).collect();
+        Self { disk, segments: RwLock::new(segments), end: AtomicU64::new(end) }
+    }
+
+    /// The position behind the last event that is safe.
+    pub(crate) fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_end(&self, end: u64) {
+        self.end.store(end, Ordering::Release);
+    }
+
+    /// The position of the oldest event there can be.
+    pub(crate) fn begin(&self) -> u64 {
+        self.segments.read().keys().next().copied().unwrap_or_else(|| self.end())
+    }
+
+    /// Bytes on the disk.
+    pub(crate) fn size(&self) -> u64 {
+        self.segments.read().values().map(|segment| segment.size()).sum()
+    }
+
+    /// All segments, oldest first.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let segments = self.segments.read();
+        let nexts = segments.values().skip(1).map(Some).chain([None]);
+        segments.values().zip(nexts).map(|(segment, next)| self.part(segment, next)).collect()
+    }
+
+    /// The segment that holds this position, or the next one behind it. `None` when there is none yet.
+    pub(crate) fn locate(&self, position: u64) -> Option<Part> {
+        let segments = self.segments.read();
+        let here = segments.range(..=position).next_back().map(|(_, segment)| segment);
+        let segment = here.or_else(|| segments.values().next())?;
+        let next = segments.range(segment.first + 1..).next().map(|(_, next)| next);
+        Some(self.part(segment, next))
+    }
+
+    /// The oldest segment, if another one comes after it.
+    pub(crate) fn oldest(&self) -> Option<Part> {
+        let segments = self.segments.read();
+        let mut both = segments.values();
+        let (oldest, next) = (both.next()?, both.next()?);
+        Some(self.part(oldest, Some(next)))
+    }
+
+    pub(crate) fn add(&self, segment: Arc<Segment>) {
+        self.segments.write().insert(segment.first, segment);
+    }
+
+    pub(crate) fn last(&self) -> Option<Arc<Segment>> {
+        self.segments.read().values().next_back().cloned()
+    }
+
+    /// Removes the segments that end at or before this position, which must be kept as the floor already: should
+    /// a crash undo it, they are removed when the folder is opened.
+    pub(crate) fn remove_below(&self, floor: u64) -> io::Result<()> {
+        while let Some(part) = self.oldest().filter(|part| part.end <= floor) {
+            self.segments.write().remove(&part.segment.first);
+            self.disk.remove(&segment_name(part.segment.first))?;
+        }
+        Ok(())
+    }
+
+    fn part(&self, segment: &Arc<Segment>, next: Option<&Arc<Segment>>) -> Part {
+        Part {
+            segment: segment.clone(),
+            end: next.map_or_else(|| self.end(), |next| next.first),
+            is_sealed: next.is_some(),
+            sealed: next.map_or(u64::MAX, |next| next.begun),
+        }
+    }
+}
+
+/// A place in the log, and the way on from there.
+#[derive(Debug, Clone)]
+pub(crate) struct Tape {
+    pub(crate) part: Part,
+    pub(crate) place: Place,
+}
+
+impl Tape {
+    /// At this position, or at the first event behind it. Blocks.
+    pub(crate) fn at(log: &Log, position: u64) -> io::Result<Option<Self>> {
+        let Some(part) = log.locate(position) else { return Ok(None) };
+        let place = part.segment.seek(position.max(part.segment.first), part.end)?;
+        Ok(Some(Self { part, place }))
+    }
+
+    /// Reads on, up to the end of the segment. Blocks. Positions that are missing from where this stands on
+    /// are among the holes.
+    pub(crate) fn read(&self, want: usize) -> io::Result<RawPiece> {
+        self.part.segment.read(self.place, self.part.end, want)
+    }
+}

@@ -1,0 +1,288 @@
+//! Events on disk: one log that all hooks share, and how far each of them is.
+//!
+//! ```text
+//!  publish ──▶ writer: one write, one sync for all who wait ──▶ hand out ──▶ hooks that follow
+//!                 │                                              (memory)
+//!                 ▼
+//!   folder:  00…0.log  00…4711.log  …       read in pieces ──▶ hooks that lag
+//!            meta.redb  ◀── keeper: positions, a few times a second ◀── settle
+//! ```
+//!
+//! The folder holds
+//! - `<position>.log`: the segments, see `format.rs` for their bytes;
+//! - `meta.redb`: the log's id, how far every hook is, the end of the log as it was then, and the dead letters;
+//! - `format`: what the folder is;
+//! - `lock`: locked while a process has the folder.
+//!
+//! **Safe** means synced: `publish` returns when its events would survive a power cut. A write or sync that
+//! fails is never tried again, since nobody knows what the disk holds then; the bus accepts nothing more and a
+//! restart finds out.
+//!
+//! **After a crash** the end of the log is found from whole records, in the last segment. Nothing is written into
+//! an old segment ever again. When the log ends before the end that was kept with the positions, something
+//! that was safe is gone, and the folder is not opened unless it is [repaired](DurableBus::repair).
+
+mod append;
+mod backend;
+mod config;
+mod cursor;
+mod disk;
+mod error;
+mod folder;
+mod format;
+mod give_up;
+mod info;
+mod inner;
+mod keeper;
+mod lag;
+mod letter_table;
+mod letters;
+mod log;
+mod notes;
+mod open;
+mod reader;
+mod recover;
+mod ring;
+mod row;
+mod scan;
+mod segment;
+mod store;
+mod subscriber;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use hooks_core::{Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+
+pub use config::{DurableConfig, LetterLimits, OnFull};
+pub use error::OpenError;
+pub use info::{HookInfo, LogInfo, SegmentInfo, Verified};
+
+use append::Appender;
+use disk::Disk;
+use folder::Folder;
+use inner::{HookSettle, Inner};
+use letters::DurableLetters;
+use reader::DurableReader;
+use writer::{Request, Writer};
+
+/// Calls of `publish` that may wait for the next commit. More wait to be among them.
+const WAITING: usize = 1024;
+
+/// The bus that keeps events on disk.
+///
+/// Accepted means safe: [`publish`](Bus::publish) returns when the events would survive a power cut, all of
+/// them or, after an error, none. Calls that are made at the same time share one sync.
+///
+/// Hooks are remembered by their id, subscribed or not, until they are [forgotten](Bus::forget).
+/// Subscribe all hooks before publishing: when the log is full, those that are not subscribed give way.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use hooks_bus::{DurableBus, DurableConfig};
+/// use hooks_core::{Bus, Envelope};
+/// # let folder = tempfile::tempdir()?;
+/// # let dir = folder.path().join("data");
+///
+/// let bus = DurableBus::open(&DurableConfig::new(&dir))?;
+/// bus.publish(&[Envelope::from_json(br#"{"type":"invoice.paid"}"#)?]).await?;
+/// # Ok::<(), hooks_core::BoxError>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct DurableBus(Arc<Handle>);
+
+struct Handle {
+    inner: Arc<Inner>,
+    log: Uuid,
+    publisher: Mutex<Option<mpsc::Sender<Request>>>,
+    /// Turns true when the writer has ended.
+    written: watch::Receiver<bool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl DurableBus {
+    /// Opens the folder, or sets it up. Blocks while it looks at the last segment.
+    ///
+    /// # Errors
+    /// When another process has the folder, it can't be used, a newer version wrote it, or something
+    /// that was safe is gone from it.
+    pub fn open(config: &DurableConfig) -> Result<Self, OpenError> {
+        config.check()?;
+        let folder: Arc<dyn Disk> = Arc::new(Folder::open(&config.dir)?);
+        Self::on(folder, config, keeper::GATHER)
+    }
+
+    fn on(disk: Arc<dyn Disk>, config: &DurableConfig, gather: Duration) -> Result<Self, OpenError> {
+        let opened = open::open(&disk, &config.dir)?;
+        for what in &opened.found.damage {
+            tracing::error!(dir = %config.dir.display(), "the log is damaged: {what}");
+        }
+        let log = opened.known.log;
+        let inner = Arc::new(Inner::new(&disk, config, opened, gather).map_err(|error| {
+            OpenError::io(&config.dir, "read the dead letters in", std::io::Error::other(error.to_string()))
+        })?);
+        let appender = Appender::new(disk, inner.log.clone(), log, config.segment_size.0);
+        let (publisher, requests) = mpsc::channel(WAITING);
+        let (ended, written) = watch::channel(false);
+        let writer = Writer::new(inner.clone(), appender);
+        let writing = spawn(&config.dir, "hooks-log", move || {
+            writer.run(requests);
+            ended.send_replace(true);
+        })?;
+        let keeper = inner.clone();
+        let keeping = spawn(&config.dir, "hooks-positions", move || keeper::run(&keeper))?;
+        let threads = Mutex::new(vec![writing, keeping]);
+        Ok(Self(Arc::new(Handle { inner, log, publisher: Mutex::new(Some(publisher)), written, threads })))
+    }
+
+    /// What was found to be damaged when the folder was opened.
+    pub fn damage(&self) -> &[String] {
+        &self.0.inner.damage
+    }
+
+    /// Keeps how far the hooks are, now rather than within a second. Returns when it would survive a crash.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub async fn sync_positions(&self) -> Result<(), BusError> {
+        self.blocking(|inner| inner.keep().and_then(|()| inner.reclaim())).await
+    }
+
+    /// Does what blocks without holding up the caller's thread.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, BusError> + Send + 'static,
+    ) -> Result<T, BusError> {
+        let inner = self.0.inner.clone();
+        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+        done.unwrap_or_else(|error| Err(BusError::Unavailable(error.to_string())))
+    }
+
+    /// Bytes of memory that events take now, blocks counted once and whole.
+    pub fn memory_used(&self) -> usize {
+        self.0.inner.memory.used().bytes
+    }
+
+    /// What the folder holds.
+    pub fn info(&self) -> LogInfo {
+        info::of(&self.0.inner, self.0.log)
+    }
+}
+
+#[async_trait]
+impl Bus for DurableBus {
+    fn log_id(&self) -> Uuid {
+        self.0.log
+    }
+
+    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
+        let publisher = self.0.publisher.lock().clone().ok_or(BusError::Closed)?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        let (answer, answered) = oneshot::channel();
+        publisher.send(Request { events: events.to_vec(), answer }).await.map_err(|_| BusError::Closed)?;
+        drop(publisher);
+        answered.await.unwrap_or_else(|_| Err(BusError::Unavailable("the writer of the log has ended".to_owned())))
+    }
+
+    async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
+        let inner = &self.0.inner;
+        if inner.is_closed() && !inner.hooks.lock().contains_key(&subscription.hook) {
+            return Err(BusError::Closed);
+        }
+        let ledger = subscription.ledger.clone();
+        let subscriber = inner.subscriber(&subscription);
+        let number = subscriber.take_over(&subscription);
+        let reader = DurableReader::new(inner.clone(), subscriber.clone(), number);
+        let settle = HookSettle { inner: inner.clone(), subscriber };
+        Ok((Box::new(reader), Settler::new(Arc::new(settle), ledger, true)))
+    }
+
+    async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
+        self.0.inner.unsubscribe(hook);
+        Ok(())
+    }
+
+    async fn close(&self) {
+        drop(self.0.publisher.lock().take());
+        // An error means that the writer has ended, too.
+        let _ = self.0.written.clone().wait_for(|written| *written).await;
+        self.0.inner.closed.store(true, Ordering::Release);
+        self.0.inner.index.read().values().for_each(|subscriber| subscriber.readable.notify_one());
+        self.0.inner.bell.ring();
+    }
+
+    fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
+        Some(Arc::new(DurableLetters { inner: self.0.inner.clone(), hook: hook.clone() }))
+    }
+
+    fn lag(&self, hook: &HookId) -> Option<Lag> {
+        self.0.inner.lag(hook)
+    }
+
+    async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
+        let hook = hook.clone();
+        self.blocking(move |inner| inner.note(&hook, text)).await
+    }
+
+    fn noted(&self, hook: &HookId) -> Option<String> {
+        self.0.inner.notes.lock().get(hook).cloned()
+    }
+
+    fn known_hooks(&self) -> Vec<HookId> {
+        self.0.inner.known_hooks()
+    }
+
+    async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
+        let hook = hook.clone();
+        self.blocking(move |inner| inner.forget(&hook)).await
+    }
+
+    fn stats(&self) -> BusStats {
+        BusStats::accepted(self.0.inner.accepted.load(Ordering::Relaxed)).log_bytes(self.0.inner.log.size())
+    }
+}
+
+impl fmt::Debug for DurableBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DurableBus").field("dir", &self.0.inner.dir).field("log", &self.0.log).finish_non_exhaustive()
+    }
+}
+
+/// What was published is written, and positions are kept, before this is over.
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.publisher.get_mut().take();
+        let mut threads = std::mem::take(self.threads.get_mut()).into_iter();
+        // The writer first: it hands out what it writes.
+        let writer = threads.next().map(JoinHandle::join);
+        self.inner.bell.stop();
+        let keeper = threads.next().map(JoinHandle::join);
+        if writer.into_iter().chain(keeper).any(|ended| ended.is_err()) {
+            tracing::error!(dir = %self.inner.dir.display(), "a thread of the log has panicked");
+        }
+    }
+}
+
+fn spawn(dir: &Path, name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    let builder = thread::Builder::new().name(name.to_owned());
+    builder.spawn(work).map_err(|source| OpenError::io(dir, "start a thread for", source))
+}
+
+/// In seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,117 @@
+//! Opens a folder: finds out what it is, what it holds, and makes what is missing.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use hooks_core::BusError;
+use uuid::Uuid;
+
+use super::disk::{Disk, read_all};
+use super::error::OpenError;
+use super::format::{VERSION, segment_first};
+use super::recover::{Found, leftovers, scan};
+use super::store::{self, Known, Store};
+
+/// The file that says what the folder is. Written last when a folder is set up.
+pub(crate) const FORMAT: &str = "format";
+
+/// What a folder holds.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    pub(crate) known: Known,
+    pub(crate) found: Found,
+}
+
+/// Opens a folder, or sets one up that holds nothing yet.
+pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Opened, OpenError> {
+    let (store, known) = store(disk, dir)?;
+    let found = scan(&**disk, dir, known.log, known.floor)?;
+    check_end(dir, &known, &found)?;
+    for first in leftovers(&**disk, known.floor).map_err(|source| OpenError::io(dir, "list the files in", source))? {
+        // Not needed, only in the way: they are tried again next time.
+        let _ = disk.remove(&super::format::segment_name(first));
+    }
+    Ok(Opened { store, known, found })
+}
+
+/// The database of a folder, and what it knows.
+pub(crate) fn store(disk: &Arc<dyn Disk>, dir: &Path) -> Result<(Store, Known), OpenError> {
+    let store = prepare(disk, dir)?;
+    let known = store.known().map_err(|error| unreadable(dir, &error))?;
+    let known = known.ok_or_else(|| OpenError::damaged(dir, format!("`{}` is empty", store::FILE)))?;
+    Ok((store, known))
+}
+
+/// What was safe must still be there.
+fn check_end(dir: &Path, known: &Known, found: &Found) -> Result<(), OpenError> {
+    if found.end >= known.end {
+        return Ok(());
+    }
+    let (from, to) = (found.end, known.end - 1);
+    Err(OpenError::damaged(dir, format!("the events at positions {from} to {to}, the newest, were safe and are gone")))
+}
+
+/// The database of the folder, made if need be.
+fn prepare(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
+    let failed = |what| move |source| OpenError::io(dir, what, source);
+    let names = disk.list().map_err(failed("list the files in"))?;
+    let has_segments = names.iter().any(|name| segment_first(name).is_some());
+    let has_store = names.iter().any(|name| name == store::FILE);
+    match version(&**disk, dir)? {
+        None if has_segments => Err(OpenError::damaged(dir, format!("`{FORMAT}` is missing or can't be read"))),
+        None => {
+            // A crash while the folder was set up: nothing was ever accepted.
+            if has_store {
+                disk.remove(store::FILE).map_err(failed("remove the unfinished database in"))?;
+            }
+            let store = create(disk, dir)?;
+            mark(&**disk).map_err(failed("set up"))?;
+            Ok(store)
+        }
+        Some(found) if found > VERSION => Err(OpenError::Newer { dir: dir.to_owned(), found, known: VERSION }),
+        Some(_) if has_store => Store::open(disk.clone(), dir),
+        Some(_) if has_segments => {
+            Err(OpenError::damaged(dir, format!("`{}`, which knows how far the hooks are, is missing", store::FILE)))
+        }
+        // Nothing was ever accepted.
+        Some(_) => create(disk, dir),
+    }
+}
+
+fn create(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
+    let store = Store::open(disk.clone(), dir)?;
+    store.name_log(Uuid::now_v7()).map_err(|error| unreadable(dir, &error))?;
+    Ok(store)
+}
+
+/// Says what the folder is. The name of the database survives with this one's.
+fn mark(disk: &dyn Disk) -> io::Result<()> {
+    let file = match disk.open(FORMAT) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(FORMAT)?,
+        opened => opened?,
+    };
+    file.set_len(0)?;
+    file.write_at(format!("hooks log, format {VERSION}\n").as_bytes(), 0)?;
+    file.sync()?;
+    disk.sync_names()
+}
+
+/// The folder's format version. `None` when it has none.
+pub(crate) fn version(disk: &dyn Disk, dir: &Path) -> Result<Option<u32>, OpenError> {
+    let failed = |source| OpenError::io(dir, "read `format` in", source);
+    let text = match disk.open(FORMAT) {
+        Ok(file) => read_all(&*file, 64).map_err(failed)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let text = String::from_utf8_lossy(&text);
+    let number = text.strip_prefix("hooks log, format ").and_then(|rest| rest.strip_suffix('\n'));
+    Ok(number.and_then(|number| number.parse().ok()))
+}
+
+fn unreadable(dir: &Path, error: &BusError) -> OpenError {
+    let text = error.to_string();
+    OpenError::io(dir, "use the database in", io::Error::other(text))
+}

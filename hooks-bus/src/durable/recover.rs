@@ -1,0 +1,129 @@
+//! Finds out what is there when a folder is opened. Changes nothing.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::disk::Disk;
+use super::error::OpenError;
+use super::format::{HEADER_BYTES, Header, VERSION, segment_first, segment_name};
+use super::segment::{Hole, PIECE, Place, Segment};
+
+/// What the files of the log hold.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// The position behind the last event.
+    pub(crate) end: u64,
+    /// What is wrong with them.
+    pub(crate) damage: Vec<String>,
+}
+
+/// Lists the segments from `floor` on, and finds the end of the last one from its whole records.
+pub(crate) fn scan(disk: &dyn Disk, dir: &Path, log: Uuid, floor: u64) -> Result<Found, OpenError> {
+    let failed = |what| move |source| OpenError::io(dir, what, source);
+    let mut firsts: Vec<u64> =
+        disk.list().map_err(failed("list the files in"))?.iter().filter_map(|name| segment_first(name)).collect();
+    firsts.sort_unstable();
+    // Those that were given up, but whose removal a crash undid.
+    let kept = firsts.partition_point(|first| *first <= floor).saturating_sub(1);
+    let mut damage = Vec::new();
+    let mut segments = Vec::new();
+    let mut before = None;
+    for first in firsts.split_off(kept) {
+        segments.push(Arc::new(open(disk, dir, log, first, &mut before, &mut damage)?));
+    }
+    if let Some(begin) = segments.first().map(|segment| segment.first).filter(|first| *first > floor) {
+        damage.push(format!("the segment with positions {floor} to {} is missing", begin - 1));
+    }
+    let end = match segments.last() {
+        Some(last) => tail(last, &mut damage).map_err(failed("read the last segment of"))?,
+        None => floor,
+    };
+    // A crash while a segment was begun leaves one that holds nothing, not even a header.
+    let empty = segments.last().map(|last| last.first).filter(|first| *first == end);
+    for headless in segments.iter().filter(|segment| segment.begun == 0 && Some(segment.first) != empty) {
+        let name = segment_name(headless.first);
+        damage.push(format!("the header of `{name}` is damaged; its events are read all the same"));
+    }
+    Ok(Found { segments, end, damage })
+}
+
+/// The names of segments that nobody needs any more.
+pub(crate) fn leftovers(disk: &dyn Disk, floor: u64) -> io::Result<Vec<u64>> {
+    let mut firsts: Vec<u64> = disk.list()?.iter().filter_map(|name| segment_first(name)).collect();
+    firsts.sort_unstable();
+    firsts.truncate(firsts.partition_point(|first| *first <= floor).saturating_sub(1));
+    Ok(firsts)
+}
+
+fn open(
+    disk: &dyn Disk,
+    dir: &Path,
+    log: Uuid,
+    first: u64,
+    before: &mut Option<u64>,
+    damage: &mut Vec<String>,
+) -> Result<Segment, OpenError> {
+    let failed = |source| OpenError::io(dir, "open a segment of", source);
+    let name = segment_name(first);
+    let file = disk.open(&name).map_err(failed)?;
+    let bytes = file.len().map_err(failed)?;
+    let mut start = vec![0; HEADER_BYTES];
+    let read = file.read_at(&mut start, 0).map_err(failed)?;
+    let header = Header::decode(&start[..read]);
+    let begun = match header {
+        Some(header) if header.version > VERSION => {
+            return Err(OpenError::Newer { dir: dir.to_owned(), found: header.version, known: VERSION });
+        }
+        Some(header) if header.log != log => {
+            return Err(OpenError::damaged(dir, format!("`{name}` belongs to another log")));
+        }
+        Some(header) => {
+            if before.is_some() && header.previous != *before {
+                let until = first - 1;
+                damage.push(format!("a segment before `{name}`, with positions up to {until}, is missing"));
+            }
+            header.begun
+        }
+        None => 0,
+    };
+    *before = Some(first);
+    Ok(Segment::new(first, begun, file, bytes))
+}
+
+/// The position behind the last slice that is wholly there.
+fn tail(segment: &Segment, damage: &mut Vec<String>) -> io::Result<u64> {
+    let mut place = segment.begin();
+    let mut end = place.position;
+    let mut slice_is_whole = false;
+    let mut holes: Vec<Hole> = Vec::new();
+    let len = segment.file.len()?;
+    while place.offset < len {
+        let piece = segment.read(place, u64::MAX, PIECE)?;
+        for (record, _) in piece.records() {
+            slice_is_whole = record.is_first || slice_is_whole;
+            if record.is_last && slice_is_whole {
+                end = record.position + 1;
+            }
+            slice_is_whole &= !record.is_last;
+        }
+        if !piece.holes.is_empty() {
+            slice_is_whole = false;
+            holes.extend(&piece.holes);
+        }
+        place = stepped(place, piece.next, len);
+    }
+    // Behind the last whole slice is only what was never accepted.
+    for Hole(from, to) in holes.into_iter().filter(|hole| hole.0 < end) {
+        damage.push(format!("positions {from} to {} are damaged, or were being written at a crash", to.min(end) - 1));
+    }
+    Ok(end)
+}
+
+/// Reading always goes on.
+fn stepped(from: Place, to: Place, len: u64) -> Place {
+    if to.offset > from.offset { to } else { Place { offset: len, ..to } }
+}

@@ -1,0 +1,180 @@
+//! One file of the log, and reading it in pieces.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::disk::DiskFile;
+use super::format::{HEADER_BYTES, RECORD_BYTES, Record};
+
+/// Bytes that are read at a time.
+pub(crate) const PIECE: usize = 256 << 10;
+
+/// A file of the log. What it holds never changes, but for what is appended to the newest.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    /// The position of its first event.
+    pub(crate) first: u64,
+    /// When it was begun, in seconds since 1970. 0 when its header is damaged.
+    pub(crate) begun: u64,
+    pub(crate) file: Arc<dyn DiskFile>,
+    /// What it takes on the disk.
+    pub(crate) bytes: AtomicU64,
+    /// Where some records stand, rising.
+    marks: Mutex<Vec<Place>>,
+}
+
+/// Where a record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) position: u64,
+    pub(crate) offset: u64,
+}
+
+/// Positions, from the first to before the second, whose events can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hole(pub(crate) u64, pub(crate) u64);
+
+/// Some of a segment's records, as they stand on the disk. All are intact.
+#[derive(Debug)]
+pub(crate) struct RawPiece {
+    buffer: Vec<u8>,
+    records: Vec<(Record, usize)>,
+    /// Where the next piece begins.
+    pub(crate) next: Place,
+    pub(crate) holes: Vec<Hole>,
+}
+
+impl RawPiece {
+    /// Each record with its event.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (&Record, &[u8])> {
+        self.records.iter().map(|(record, at)| (record, &self.buffer[at + RECORD_BYTES..at + record.size()]))
+    }
+}
+
+impl Segment {
+    pub(crate) fn new(first: u64, begun: u64, file: Arc<dyn DiskFile>, bytes: u64) -> Self {
+        Self { first, begun, file, bytes: AtomicU64::new(bytes), marks: Mutex::default() }
+    }
+
+    /// Where the first record stands.
+    pub(crate) fn begin(&self) -> Place {
+        Place { position: self.first, offset: HEADER_BYTES as u64 }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Remembers where a record stands, if none is known within a piece of it.
+    pub(crate) fn mark(&self, place: Place) {
+        let mut marks = self.marks.lock();
+        let near = |mark: &Place| mark.offset + PIECE as u64 > place.offset;
+        if !marks.last().is_some_and(near) {
+            marks.push(place);
+        }
+    }
+
+    /// The last record known that stands at or before this position.
+    pub(crate) fn nearest(&self, position: u64) -> Place {
+        let marks = self.marks.lock();
+        let after = marks.partition_point(|mark| mark.position <= position);
+        after.checked_sub(1).map_or_else(|| self.begin(), |at| marks[at])
+    }
+
+    /// Reads whole records from this place on: about `want` bytes, and at least one record, but none
+    /// from position `end` on.
+    pub(crate) fn read(&self, from: Place, end: u64, want: usize) -> io::Result<RawPiece> {
+        let mut piece = RawPiece { buffer: vec![0; want], records: Vec::new(), next: from, holes: Vec::new() };
+        let read = self.file.read_at(&mut piece.buffer, from.offset)?;
+        piece.buffer.truncate(read);
+        let mut at = 0;
+        while piece.next.position < end {
+            let here = &piece.buffer[at..];
+            let record = Record::peek(here).filter(|record| record.position == piece.next.position);
+            match record {
+                Some(record) if record.is_intact(here) => {
+                    piece.records.push((record, at));
+                    at += record.size();
+                    piece.next = Place { position: record.position + 1, offset: from.offset + at as u64 };
+                }
+                // It may go on behind what was read.
+                _ if at > 0 && here.len() < record.map_or(RECORD_BYTES, |record| record.size()) => break,
+                Some(record) if here.len() < record.size() && self.holds(piece.next.offset, &record)? => {
+                    piece.buffer.resize(record.size(), 0);
+                    let read = self.file.read_at(&mut piece.buffer, from.offset)?;
+                    piece.buffer.truncate(read);
+                }
+                _ => {
+                    // What was read so far comes first.
+                    if piece.records.is_empty() {
+                        let found = self.find(piece.next, end)?;
+                        piece.holes.push(Hole(piece.next.position, found.position));
+                        piece.next = found;
+                    }
+                    break;
+                }
+            }
+        }
+        self.mark(from);
+        Ok(piece)
+    }
+
+    /// Looks for a piece that begins with this position or before it, for reading from there.
+    pub(crate) fn seek(&self, position: u64, end: u64) -> io::Result<Place> {
+        let mut place = self.nearest(position);
+        while place.position < position {
+            let piece = self.read(place, end.min(position), PIECE)?;
+            if piece.next == place {
+                break;
+            }
+            place = piece.next;
+        }
+        Ok(place)
+    }
+
+    fn holds(&self, offset: u64, record: &Record) -> io::Result<bool> {
+        Ok(offset + record.size() as u64 <= self.file.len()?)
+    }
+
+    /// The first intact record behind a damaged place, or, where there is none, position `end`.
+    fn find(&self, from: Place, end: u64) -> io::Result<Place> {
+        let len = self.file.len()?;
+        let mut offset = from.offset;
+        let mut window = vec![0; PIECE];
+        while offset < len {
+            let read = self.file.read_at(&mut window, offset)?;
+            let bytes = &window[..read];
+            if bytes.iter().any(|byte| *byte != 0)
+                && let Some(found) = self.find_in(bytes, offset, from, end.min(from.position + len), len)?
+            {
+                return Ok(found);
+            }
+            // A record may begin in the last bytes.
+            let step = read.saturating_sub(RECORD_BYTES - 1).max(1);
+            offset += step as u64;
+        }
+        Ok(Place { position: end, offset: len })
+    }
+
+    fn find_in(&self, bytes: &[u8], offset: u64, from: Place, end: u64, len: u64) -> io::Result<Option<Place>> {
+        for at in 0..(bytes.len() + 1).saturating_sub(RECORD_BYTES) {
+            let Some(record) = Record::peek(&bytes[at..]) else { continue };
+            let place = Place { position: record.position, offset: offset + at as u64 };
+            let plausible = (from.position..end).contains(&record.position)
+                && place.offset > from.offset
+                && place.offset + record.size() as u64 <= len;
+            if !plausible {
+                continue;
+            }
+            let mut whole = vec![0; record.size()];
+            let read = self.file.read_at(&mut whole, place.offset)?;
+            if record.is_intact(&whole[..read]) {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+}

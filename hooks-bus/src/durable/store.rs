@@ -1,0 +1,191 @@
+//! What is kept beside the events, in one small database: how far each hook is, and how far the log was
+//! safe at that moment.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hooks_core::{BusError, HookId};
+use parking_lot::Mutex;
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
+use uuid::Uuid;
+
+use super::backend::{Backend, Health, State};
+use super::disk::Disk;
+use super::error::OpenError;
+use super::row::Row;
+
+/// The database's file.
+pub(crate) const FILE: &str = "meta.redb";
+
+/// Memory that the database may use to have pages at hand.
+const CACHE: usize = 8 << 20;
+
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+const ID: TableDefinition<'_, &str, u128> = TableDefinition::new("id");
+const HOOKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("hooks");
+const LOG: &str = "log";
+/// Every event before this position was safe on disk, and handed to its hooks, at the last commit.
+const END: &str = "end";
+/// Segments that end at or before this position may be gone.
+const FLOOR: &str = "floor";
+
+/// What the database knows when the folder is opened.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) log: Uuid,
+    pub(crate) end: u64,
+    pub(crate) floor: u64,
+    pub(crate) hooks: Vec<(HookId, Row)>,
+}
+
+/// The database. All calls block.
+#[derive(Debug)]
+pub(crate) struct Store {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    database: Database,
+    health: Arc<Health>,
+}
+
+impl Store {
+    /// Opens the database, or makes one in a folder that has none.
+    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, OpenError> {
+        let open = open(&*disk).map_err(|error| match error {
+            redb::Error::Io(source) => OpenError::io(dir, "open `meta.redb` in", source),
+            error => {
+                OpenError::damaged(dir, format!("`{FILE}`, which knows how far the hooks are, can't be read ({error})"))
+            }
+        })?;
+        Ok(Self { disk, dir: dir.to_owned(), open: Mutex::new(Some(open)) })
+    }
+
+    /// The first thing to be kept.
+    pub(crate) fn name_log(&self, log: Uuid) -> Result<(), BusError> {
+        self.write(|change| {
+            change.open_table(ID)?.insert(LOG, log.as_u128())?;
+            Ok(())
+        })
+    }
+
+    /// `None` in a database that was just made.
+    pub(crate) fn known(&self) -> Result<Option<Known>, BusError> {
+        self.read(|database| {
+            let read = database.begin_read()?;
+            let log = match read.open_table(ID) {
+                Ok(table) => table.get(LOG)?.map(|id| Uuid::from_u128(id.value())),
+                Err(TableError::TableDoesNotExist(_)) => None,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(log) = log else { return Ok(None) };
+            let mut known = Known { log, end: 0, floor: 0, hooks: Vec::new() };
+            match read.open_table(NUMBERS) {
+                Ok(table) => {
+                    known.end = table.get(END)?.map_or(0, |number| number.value());
+                    known.floor = table.get(FLOOR)?.map_or(0, |number| number.value());
+                }
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match read.open_table(HOOKS) {
+                Ok(table) => {
+                    for entry in table.iter()? {
+                        let (hook, row) = entry?;
+                        let (Ok(hook), Some(row)) = (HookId::new(hook.value()), Row::decode(row.value())) else {
+                            return Err(redb::Error::Corrupted(format!("the position of `{}`", hook.value())));
+                        };
+                        known.hooks.push((hook, row));
+                    }
+                }
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            Ok(Some(known))
+        })
+    }
+
+    /// Keeps how far these hooks are; the others that were at the end are at this end now.
+    pub(crate) fn advance(&self, end: u64, rows: &[(HookId, Row)]) -> Result<(), BusError> {
+        self.write(|change| {
+            change.open_table(NUMBERS)?.insert(END, end)?;
+            let mut hooks = change.open_table(HOOKS)?;
+            for (hook, row) in rows {
+                hooks.insert(hook.as_str(), row.encode().as_slice())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Segments that end at or before this may go.
+    pub(crate) fn set_floor(&self, floor: u64) -> Result<(), BusError> {
+        self.write(|change| {
+            change.open_table(NUMBERS)?.insert(FLOOR, floor)?;
+            Ok(())
+        })
+    }
+
+    /// The hook was never there.
+    pub(crate) fn forget(&self, hook: &HookId) -> Result<(), BusError> {
+        self.write(|change| {
+            change.open_table(HOOKS)?.remove(hook.as_str())?;
+            super::notes::forget(change, hook)?;
+            super::letter_table::forget(change, hook)
+        })
+    }
+
+    /// Changes something; when this returns, the change survives.
+    pub(crate) fn write<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, BusError> {
+        self.read(|database| {
+            let transaction = database.begin_write()?;
+            let result = change(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        })
+    }
+
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, BusError> {
+        let mut slot = self.open.lock();
+        if slot.as_ref().is_some_and(|open| open.health.state() == State::NoRoom) {
+            // The database takes no more after an error; what it holds on the disk is whole.
+            *slot = None;
+        }
+        let opened = match slot.take() {
+            Some(opened) => opened,
+            None => open(&*self.disk).map_err(|error| self.failed(&error, State::NoRoom))?,
+        };
+        let opened = slot.insert(opened);
+        if opened.health.state() == State::Broken {
+            return Err(self.failed(&"an earlier write failed", State::Broken));
+        }
+        look(&opened.database).map_err(|error| self.failed(&error, opened.health.state()))
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display, state: State) -> BusError {
+        let file = self.dir.join(FILE);
+        let file = file.display();
+        match state {
+            State::Well => BusError::Unavailable(format!("`{file}`: {error}")),
+            State::NoRoom => BusError::Full(format!("no room on the disk for `{file}`: {error}")),
+            State::Broken => BusError::Unavailable(format!("`{file}` can't be written: {error}; restart to recover")),
+        }
+    }
+}
+
+fn open(disk: &dyn Disk) -> Result<Open, redb::Error> {
+    let file = match disk.open(FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(FILE)?,
+        opened => opened?,
+    };
+    let health = Arc::new(Health::default());
+    let backend = Backend { file, health: health.clone() };
+    let database = redb::Builder::new().set_cache_size(CACHE).create_with_backend(backend)?;
+    Ok(Open { database, health })
+}

@@ -1,0 +1,348 @@
+//! One hook of the durable bus: its cursor, and who reads for it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use hooks_core::{
+    BlockGuard, Delivery, DropReason, Envelope, Filter, HookId, Ledger, Position, Read, Subscription, WINDOW,
+};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::cursor::{Cursor, Held, Sum};
+use super::ring::{Ring, guard};
+use super::row::Row;
+use crate::memory::room::Room;
+
+/// One hook.
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    pub(crate) hook: HookId,
+    state: Mutex<State>,
+    pub(crate) readable: Notify,
+    /// Its row has changed since it was last kept.
+    pub(crate) dirty: AtomicBool,
+    /// The database says that it is at the end.
+    pub(crate) kept_at_end: AtomicBool,
+    enabled: AtomicBool,
+    removed: AtomicBool,
+    /// Changes when another reader takes over, or the filter changes: what was found before is of no use.
+    scan: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    cursor: Cursor,
+    filter: Arc<Filter>,
+    ledger: Arc<Ledger>,
+    /// Changes when another reader takes over.
+    reader: u64,
+    /// Events were read since the last time that the reader was asked to flush.
+    may_flush: bool,
+}
+
+/// What a reader finds when it looks.
+pub(crate) enum Look {
+    Found(Read),
+    /// Nothing now.
+    Nothing,
+    /// The log has to be read from here on.
+    Scan(u64),
+}
+
+/// An event of the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) position: u64,
+    /// When it was accepted, in seconds since 1970.
+    pub(crate) accepted: u64,
+    pub(crate) envelope: Envelope,
+}
+
+/// What a scan found: events that match, and where it ended.
+#[derive(Debug)]
+pub(crate) struct Catch {
+    pub(crate) events: VecDeque<Seen>,
+    /// Everything before this position was looked at.
+    pub(crate) until: u64,
+    /// The scan it belongs to.
+    pub(crate) scan: u64,
+    #[expect(dead_code, reason = "held, and let go with the events")]
+    pub(crate) memory: Option<BlockGuard>,
+}
+
+/// What a hook loses when a segment is given up, still to be counted: the matching events of this range.
+#[derive(Debug)]
+pub(crate) struct Loss {
+    pub(crate) from: u64,
+    pub(crate) filter: Arc<Filter>,
+    pub(crate) done: Vec<(u64, u64)>,
+}
+
+impl Loss {
+    pub(crate) fn includes(&self, position: u64, envelope: &Envelope) -> bool {
+        let is_done = || self.done.iter().any(|(from, to)| (*from..*to).contains(&position));
+        position >= self.from && self.filter.matches(envelope) && !is_done()
+    }
+}
+
+impl Subscriber {
+    pub(crate) fn new(subscription: &Subscription, cursor: Cursor, kept_at_end: bool) -> Self {
+        let state = State {
+            cursor,
+            filter: subscription.filter.clone(),
+            ledger: subscription.ledger.clone(),
+            reader: 0,
+            may_flush: false,
+        };
+        Self {
+            hook: subscription.hook.clone(),
+            state: Mutex::new(state),
+            readable: Notify::new(),
+            dirty: AtomicBool::new(false),
+            kept_at_end: AtomicBool::new(kept_at_end),
+            enabled: AtomicBool::new(true),
+            removed: AtomicBool::new(false),
+            scan: AtomicU64::new(0),
+        }
+    }
+
+    /// A new reader takes over: what was in hand is to be read again. Returns the reader's number.
+    pub(crate) fn take_over(&self, subscription: &Subscription) -> u64 {
+        let mut state = self.state.lock();
+        let again = state.cursor.rewind();
+        if Arc::ptr_eq(&state.ledger, &subscription.ledger) {
+            state.ledger.hand_over(again);
+        } else {
+            // Whoever had it in hand hands it over.
+            state.ledger = subscription.ledger.clone();
+        }
+        state.reader += 1;
+        self.scan.fetch_add(1, Ordering::AcqRel);
+        self.readable.notify_one();
+        state.reader
+    }
+
+    /// Another filter, for everything that was not read.
+    pub(crate) fn refilter(&self, filter: Arc<Filter>) {
+        let mut state = self.state.lock();
+        state.filter = filter;
+        // What was noted was chosen by the old filter.
+        state.cursor.scan();
+        // Whoever reads now has what is in hand.
+        state.may_flush = true;
+        self.scan.fetch_add(1, Ordering::AcqRel);
+        self.readable.notify_one();
+    }
+
+    /// The hook is no longer here. Returns what has to be remembered of it.
+    pub(crate) fn remove(&self) -> Row {
+        let mut state = self.state.lock();
+        self.removed.store(true, Ordering::Release);
+        let again = state.cursor.rewind();
+        state.ledger.hand_over(again);
+        self.readable.notify_one();
+        state.cursor.row()
+    }
+
+    pub(crate) fn set_enabled(&self, enabled: bool) {
+        self.enabled.store(enabled, Ordering::Release);
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+
+    /// Which scan is the current one.
+    pub(crate) fn scan(&self) -> u64 {
+        self.scan.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn filter(&self) -> Arc<Filter> {
+        self.state.lock().filter.clone()
+    }
+
+    /// These events concern the hook. Returns whether its row changed by that.
+    pub(crate) fn note(&self, positions: impl Iterator<Item = u64>) -> bool {
+        let mut state = self.state.lock();
+        let was_at_end = state.cursor.prefix().is_none();
+        for position in positions {
+            state.cursor.note(position);
+        }
+        drop(state);
+        self.readable.notify_one();
+        was_at_end
+    }
+
+    /// The hook has seen everything before the position where its scan stands, and is told what comes. False when
+    /// the scan does not stand there any more.
+    pub(crate) fn follow_from(&self, from: u64) -> bool {
+        let mut state = self.state.lock();
+        let is_there = state.cursor.scans_from() == Some(from);
+        if is_there {
+            state.cursor.follow();
+        }
+        is_there
+    }
+
+    /// Takes what is there: what was noted and is in memory, or what a scan found.
+    pub(crate) fn look(
+        &self,
+        reader: u64,
+        max: usize,
+        into: &mut Vec<Delivery>,
+        catch: &mut Option<Catch>,
+        ring: &Mutex<Ring>,
+        room: &Arc<Room>,
+    ) -> Look {
+        let mut state = self.state.lock();
+        if state.reader != reader {
+            return Look::Found(Read::Lost);
+        }
+        if self.is_removed() {
+            return Look::Found(Read::Dry);
+        }
+        let count = max.min(WINDOW.saturating_sub(state.cursor.window()));
+        if count == 0 {
+            let asks = state.may_flush && state.cursor.unsettled().events > 0;
+            state.may_flush &= !asks;
+            return if asks { Look::Found(Read::Flush) } else { Look::Nothing };
+        }
+        if catch.as_ref().is_some_and(|catch| catch.scan != self.scan()) {
+            *catch = None;
+        }
+        let before = into.len();
+        match state.cursor.scans_from() {
+            None => state.take_noted(count, into, ring, room),
+            Some(_) => state.take_found(count, into, catch, room),
+        }
+        let taken = into.len() - before;
+        if taken > 0 {
+            state.ledger.take(taken);
+            state.may_flush = true;
+            return Look::Found(Read::Events(taken));
+        }
+        match state.cursor.scans_from() {
+            Some(from) if catch.is_none() => Look::Scan(from),
+            _ => Look::Nothing,
+        }
+    }
+
+    /// Asks whoever has events in hand to send them, once. False when there are none.
+    pub(crate) fn asks_to_flush(&self) -> bool {
+        let mut state = self.state.lock();
+        let asks = state.may_flush && state.cursor.unsettled().events > 0;
+        state.may_flush &= !asks;
+        asks
+    }
+
+    pub(crate) fn unsettled(&self) -> Sum {
+        self.state.lock().cursor.unsettled()
+    }
+
+    /// Whether everything is read, by whoever has this catch.
+    pub(crate) fn has_read_all(&self) -> bool {
+        let state = self.state.lock();
+        state.cursor.scans_from().is_none() && state.cursor.noted().next().is_none()
+    }
+
+    pub(crate) fn settle(&self, positions: &[Position]) -> usize {
+        let mut state = self.state.lock();
+        let was_full = state.cursor.window() >= WINDOW;
+        let released = state.cursor.settle(positions);
+        drop(state);
+        if was_full {
+            self.readable.notify_one();
+        }
+        released
+    }
+
+    /// The oldest position that the hook is not done with.
+    pub(crate) fn prefix(&self) -> Option<u64> {
+        self.state.lock().cursor.prefix()
+    }
+
+    pub(crate) fn row(&self) -> Row {
+        self.state.lock().cursor.row()
+    }
+
+    /// Gives up what was not read before this position; what was noted is counted here.
+    pub(crate) fn skip(&self, to: u64, reason: DropReason) -> (usize, Option<Loss>) {
+        let mut state = self.state.lock();
+        let (noted, from) = state.cursor.skip(to);
+        state.ledger.take(noted);
+        state.ledger.give_up(noted, reason);
+        let loss = from.map(|from| Loss { from, filter: state.filter.clone(), done: state.cursor.done() });
+        state.cursor.pass(to);
+        (noted, loss)
+    }
+
+    /// This many events were given up before they were read.
+    pub(crate) fn lost(&self, events: usize, reason: DropReason) {
+        let state = self.state.lock();
+        state.ledger.take(events);
+        state.ledger.give_up(events, reason);
+    }
+
+    /// What is not settled: what is in hand, since when, what is noted, and where a scan goes on.
+    pub(crate) fn pending(&self) -> Pending {
+        let State { cursor, .. } = &*self.state.lock();
+        Pending {
+            in_hand: cursor.unsettled(),
+            oldest: cursor.oldest(),
+            noted: cursor.noted().collect(),
+            scans_from: cursor.scans_from(),
+        }
+    }
+}
+
+/// What a hook has not settled.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) in_hand: Sum,
+    pub(crate) oldest: Option<u64>,
+    pub(crate) noted: Vec<u64>,
+    pub(crate) scans_from: Option<u64>,
+}
+
+impl State {
+    fn take_noted(&mut self, count: usize, into: &mut Vec<Delivery>, ring: &Mutex<Ring>, room: &Arc<Room>) {
+        let ring = ring.lock();
+        for _ in 0..count {
+            let Some(position) = self.cursor.noted().next() else { return };
+            let Some((envelope, accepted)) = ring.get(position) else {
+                // No longer in memory.
+                return self.cursor.scan();
+            };
+            self.take(Seen { position, accepted, envelope: envelope.clone() }, into, room);
+        }
+    }
+
+    fn take_found(&mut self, count: usize, into: &mut Vec<Delivery>, slot: &mut Option<Catch>, room: &Arc<Room>) {
+        let Some(catch) = slot else { return };
+        let mut taken = 0;
+        while taken < count {
+            let Some(seen) = catch.events.pop_front() else { break };
+            let given_up = self.cursor.scans_from().is_some_and(|from| seen.position < from);
+            if !given_up && !self.cursor.is_done(seen.position) {
+                self.take(seen, into, room);
+                taken += 1;
+            }
+        }
+        if catch.events.is_empty() {
+            self.cursor.pass(catch.until);
+            *slot = None;
+        }
+    }
+
+    fn take(&mut self, Seen { position, accepted, envelope }: Seen, into: &mut Vec<Delivery>, room: &Arc<Room>) {
+        let held = Held { memory: guard(&envelope, room), bytes: envelope.len(), accepted };
+        self.cursor.take(position, held);
+        into.push(Delivery { position: Position(position), envelope });
+    }
+}

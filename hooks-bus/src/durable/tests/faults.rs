@@ -1,0 +1,84 @@
+//! The disk refuses something once. Nothing that was accepted is lost, and nothing fails without saying so.
+
+use std::io::ErrorKind;
+
+use hooks_core::{Bus, BusError, Filter};
+
+use super::sim::{Fault, SimDisk};
+use super::{End, block_on, gone, number, open, slice};
+
+/// Publishes while one operation fails; returns what was accepted and the errors.
+async fn publish(disk: &SimDisk) -> (Vec<usize>, Vec<BusError>) {
+    // Opening may be what fails.
+    let Ok(bus) = open(disk) else { return (Vec::new(), Vec::new()) };
+    let mut all = End::new(&bus, "all", Filter::all()).await;
+    let (mut accepted, mut errors) = (Vec::new(), Vec::new());
+    for next in 0..40 {
+        match bus.publish(&slice([next])).await {
+            Ok(()) => accepted.push(next),
+            Err(error) => errors.push(error),
+        }
+    }
+    let read: Vec<usize> = all.read(usize::MAX).await.iter().map(number).collect();
+    assert_eq!(read, accepted, "before the restart");
+    drop(all);
+    gone(bus);
+    (accepted, errors)
+}
+
+async fn read_again(disk: &SimDisk) -> Vec<usize> {
+    let bus = open(disk).unwrap();
+    let read = End::new(&bus, "all", Filter::all()).await.read(usize::MAX).await.iter().map(number).collect();
+    gone(bus);
+    read
+}
+
+#[test]
+fn after_a_failed_write_or_sync_nothing_more_is_accepted_until_a_restart() {
+    let disk = SimDisk::default();
+    let undisturbed = block_on(publish(&disk));
+    assert_eq!(undisturbed.0.len(), 40);
+    let set_up = {
+        let disk = SimDisk::default();
+        gone(open(&disk).unwrap());
+        disk.operations()
+    };
+    let mut failures = 0;
+    for at in set_up..disk.operations() {
+        let disk = SimDisk::default();
+        gone(open(&disk).unwrap());
+        disk.fail(Fault { at, kind: ErrorKind::Other });
+        let (accepted, errors) = block_on(publish(&disk));
+        failures += usize::from(!errors.is_empty());
+        if !errors.is_empty() {
+            // A prefix: once it has failed it accepts nothing, as nobody knows what the disk holds.
+            assert!(accepted.iter().copied().eq(0..accepted.len()), "{accepted:?}");
+            assert!(matches!(&errors[0], BusError::Unavailable(text) if text.contains("restart")), "{errors:?}");
+        }
+        let again = block_on(read_again(&disk.after_power_cut(|| false)));
+        assert!(again.starts_with(&accepted), "operation {at}: {accepted:?} were accepted, {again:?} are there");
+    }
+    assert!(failures > 10, "{failures} failures");
+}
+
+#[test]
+fn when_there_is_no_room_for_a_segment_publishing_is_refused_and_then_goes_on() {
+    let disk = SimDisk::default();
+    block_on(publish(&disk));
+    let mut refused = 0;
+    for at in 0..disk.operations() {
+        let disk = SimDisk::default();
+        gone(open(&disk).unwrap());
+        disk.fail(Fault { at: disk.operations() + at, kind: ErrorKind::StorageFull });
+        let (accepted, errors) = block_on(publish(&disk));
+        // What finds no room is refused with an error that says so; later calls find room.
+        if let [BusError::Full(text)] = errors.as_slice() {
+            refused += 1;
+            assert!(text.contains("no room on the disk"), "{text}");
+            assert_eq!(accepted.len(), 39);
+        }
+        let again = block_on(read_again(&disk.after_power_cut(|| false)));
+        assert!(again.starts_with(&accepted), "{accepted:?} were accepted, {again:?} are there");
+    }
+    assert!(refused >= 3, "{refused} refused");
+}

@@ -1,0 +1,76 @@
+//! The power is cut at every operation, and whatever was not synced survives or not.
+
+use std::collections::BTreeSet;
+
+use super::sim::{Ignored, SimDisk, Sync};
+use super::{block_on, workload};
+
+/// A small generator of bits, so that a failure can be repeated.
+#[derive(Debug, Clone)]
+struct Bits(u64);
+
+impl Bits {
+    fn next(&mut self) -> bool {
+        // Xorshift (Marsaglia, 2003).
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 & 0x100 != 0
+    }
+}
+
+/// What may be left after a cut: nothing that was not synced, all of it, or some.
+fn images(disk: &SimDisk, seed: usize, some: usize) -> Vec<(String, SimDisk)> {
+    let mut images = vec![
+        ("nothing survives".to_owned(), disk.after_power_cut(|| false)),
+        ("everything survives".to_owned(), disk.after_kill()),
+    ];
+    for number in 0..some {
+        let seed = 0x9E37_79B9_7F4A_7C15u64.wrapping_mul((seed * 97 + number + 1) as u64);
+        let mut bits = Bits(seed);
+        images.push((format!("seed {seed}"), disk.after_power_cut(|| bits.next())));
+    }
+    images
+}
+
+/// How many operations the workload takes when nothing happens to it, and which calls it makes.
+fn undisturbed() -> (usize, usize, BTreeSet<Sync>) {
+    let disk = SimDisk::default();
+    let promised = block_on(workload::run(&disk));
+    block_on(workload::check(&disk.after_kill(), &promised)).unwrap();
+    (disk.operations(), disk.syncs(), disk.seen())
+}
+
+/// The first broken promise, when the power is cut before this operation.
+fn broken_at(cut: usize, ignored: Option<Ignored>, some: usize) -> Option<String> {
+    let disk = SimDisk::default();
+    disk.cut_at(cut);
+    ignored.into_iter().for_each(|ignored| disk.ignore(ignored));
+    let promised = block_on(workload::run(&disk));
+    images(&disk, cut, some).into_iter().find_map(|(what, image)| {
+        let broken = block_on(workload::check(&image, &promised)).err()?;
+        Some(format!("cut before operation {cut}, {what}: {broken}"))
+    })
+}
+
+#[test]
+fn a_power_cut_at_any_operation_breaks_no_promise() {
+    let (operations, ..) = undisturbed();
+    assert!(operations > 100, "{operations} operations");
+    for cut in 0..=operations {
+        if let Some(broken) = broken_at(cut, None, 3) {
+            panic!("{broken}");
+        }
+    }
+}
+
+/// The proof that the test above would notice: without any one kind of sync, a promise is broken.
+#[test]
+fn without_a_sync_a_promise_is_broken() {
+    let (operations, _, seen) = undisturbed();
+    assert_eq!(seen, BTreeSet::from([Sync::Segment, Sync::Store, Sync::Format, Sync::Names]));
+    for sync in seen {
+        let broken = (0..=operations).find_map(|cut| broken_at(cut, Some(Ignored::Kind(sync)), 2));
+        assert!(broken.is_some(), "nothing breaks without {sync:?}");
+    }
+}

@@ -1,0 +1,299 @@
+//! A disk that loses what was not synced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::durable::disk::{Disk, DiskFile};
+
+/// What survives a power cut is decided in pieces of this size, as on real disks.
+const SECTOR: usize = 512;
+
+/// A kind of call that makes something survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sync {
+    Segment,
+    Store,
+    Format,
+    Names,
+}
+
+/// Calls that do nothing, as if they stood nowhere in the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ignored {
+    /// All of a kind.
+    Kind(Sync),
+    /// Only the one of this number.
+    Nth(usize),
+}
+
+/// A simulated disk, and what has happened to it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SimDisk(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Files by their number.
+    files: BTreeMap<usize, SimFile>,
+    /// What the folder says now.
+    names: BTreeMap<String, usize>,
+    /// What it says after a power cut.
+    safe_names: BTreeMap<String, usize>,
+    /// Names that changed since they were last synced.
+    changes: Vec<(String, Option<usize>)>,
+    /// Operations that change something, so far.
+    operations: usize,
+    /// The power is cut before this operation.
+    cut_at: Option<usize>,
+    /// Calls that succeed without doing anything.
+    ignored: Option<Ignored>,
+    syncs: usize,
+    fails: Option<Fault>,
+    seen: BTreeSet<Sync>,
+}
+
+/// An operation that fails once, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fault {
+    /// At the first operation from this one on.
+    pub(super) at: usize,
+    pub(super) kind: io::ErrorKind,
+}
+
+#[derive(Debug, Clone, Default)]
+struct SimFile {
+    name: String,
+    now: Vec<u8>,
+    safe: Vec<u8>,
+    /// Sectors that were written since the last sync.
+    dirty: BTreeSet<usize>,
+}
+
+impl SimDisk {
+    /// Cuts the power before the operation of this number.
+    pub(super) fn cut_at(&self, operation: usize) {
+        self.0.lock().cut_at = Some(operation);
+    }
+
+    /// Makes calls do nothing, as if they stood nowhere in the code.
+    pub(super) fn ignore(&self, ignored: Ignored) {
+        self.0.lock().ignored = Some(ignored);
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        let state = self.0.lock();
+        state.cut_at.is_some_and(|cut| state.operations >= cut)
+    }
+
+    pub(super) fn fail(&self, fault: Fault) {
+        self.0.lock().fails = Some(fault);
+    }
+
+    pub(super) fn operations(&self) -> usize {
+        self.0.lock().operations
+    }
+
+    /// Calls that make something survive, so far.
+    pub(super) fn syncs(&self) -> usize {
+        self.0.lock().syncs
+    }
+
+    pub(super) fn seen(&self) -> BTreeSet<Sync> {
+        self.0.lock().seen.clone()
+    }
+
+    /// The disk after a power cut: what was synced, and of the rest whatever `survives` says, asked for each sector
+    /// and each name in turn.
+    pub(super) fn after_power_cut(&self, mut survives: impl FnMut() -> bool) -> Self {
+        let state = self.0.lock();
+        let mut names = state.safe_names.clone();
+        for (name, file) in &state.changes {
+            if survives() {
+                match file {
+                    Some(file) => drop(names.insert(name.clone(), *file)),
+                    None => drop(names.remove(name)),
+                }
+            }
+        }
+        let mut next = State::default();
+        for (name, number) in names {
+            let mut file = state.files[&number].after_power_cut(&mut survives);
+            file.name.clone_from(&name);
+            next.names.insert(name, number);
+            next.files.insert(number, file);
+        }
+        next.safe_names.clone_from(&next.names);
+        Self(Arc::new(Mutex::new(next)))
+    }
+
+    /// The disk as it is after the process died and the machine did not.
+    pub(super) fn after_kill(&self) -> Self {
+        self.after_power_cut(|| true)
+    }
+}
+
+impl State {
+    /// Counts an operation that changes something.
+    fn operate(&mut self) -> io::Result<()> {
+        if self.cut_at.is_some_and(|cut| self.operations >= cut) {
+            return Err(io::Error::other("the power is cut"));
+        }
+        self.operations += 1;
+        match self.fails {
+            Some(fault) if self.operations > fault.at => {
+                self.fails = None;
+                Err(fault.kind.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn syncs(&mut self, sync: Sync) -> bool {
+        self.seen.insert(sync);
+        self.syncs += 1;
+        match self.ignored {
+            Some(Ignored::Kind(kind)) => kind != sync,
+            Some(Ignored::Nth(number)) => number != self.syncs - 1,
+            None => true,
+        }
+    }
+}
+
+impl SimFile {
+    fn write(&mut self, data: &[u8], at: usize) {
+        if self.now.len() < at + data.len() {
+            self.resize(at + data.len());
+        }
+        self.now[at..at + data.len()].copy_from_slice(data);
+        self.touch(at, at + data.len());
+    }
+
+    fn resize(&mut self, len: usize) {
+        let old = self.now.len();
+        self.now.resize(len, 0);
+        self.touch(old.min(len), old.max(len));
+    }
+
+    fn touch(&mut self, from: usize, to: usize) {
+        self.dirty.extend(from / SECTOR..to.div_ceil(SECTOR));
+    }
+
+    fn after_power_cut(&self, survives: &mut impl FnMut() -> bool) -> Self {
+        // The length is one more thing that may survive or not.
+        let len = if self.now.len() == self.safe.len() || survives() { self.now.len() } else { self.safe.len() };
+        let mut bytes = self.safe.clone();
+        bytes.resize(len, 0);
+        for sector in &self.dirty {
+            let (from, to) = (sector * SECTOR, ((sector + 1) * SECTOR).min(len).min(self.now.len()));
+            if from < to && survives() {
+                bytes[from..to].copy_from_slice(&self.now[from..to]);
+            }
+        }
+        Self { name: String::new(), now: bytes.clone(), safe: bytes, dirty: BTreeSet::new() }
+    }
+}
+
+impl Disk for SimDisk {
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let number = *self.0.lock().names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Arc::new(Handle { disk: self.clone(), number }))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.0.lock();
+        state.operate()?;
+        if state.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let number = state.files.keys().next_back().map_or(0, |last| last + 1);
+        state.files.insert(number, SimFile { name: name.to_owned(), ..SimFile::default() });
+        state.names.insert(name.to_owned(), number);
+        state.changes.push((name.to_owned(), Some(number)));
+        Ok(Arc::new(Handle { disk: self.clone(), number }))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.0.lock().names.keys().cloned().collect())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.operate()?;
+        state.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
+        state.changes.push((name.to_owned(), None));
+        Ok(())
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.operate()?;
+        if state.syncs(Sync::Names) {
+            state.safe_names = state.names.clone();
+            state.changes.clear();
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Handle {
+    disk: SimDisk,
+    number: usize,
+}
+
+impl Handle {
+    fn change<T>(&self, change: impl FnOnce(&mut SimFile) -> T) -> io::Result<T> {
+        let mut state = self.disk.0.lock();
+        state.operate()?;
+        let file = state.files.get_mut(&self.number).ok_or(io::ErrorKind::NotFound)?;
+        Ok(change(file))
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&SimFile) -> T) -> io::Result<T> {
+        let state = self.disk.0.lock();
+        Ok(look(state.files.get(&self.number).ok_or(io::ErrorKind::NotFound)?))
+    }
+}
+
+impl DiskFile for Handle {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        self.look(|file| {
+            let from = file.now.len().min(at as usize);
+            let read = buffer.len().min(file.now.len() - from);
+            buffer[..read].copy_from_slice(&file.now[from..from + read]);
+            read
+        })
+    }
+
+    fn write_at(&self, data: &[u8], at: u64) -> io::Result<()> {
+        self.change(|file| file.write(data, at as usize))
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.look(|file| file.now.len() as u64)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.change(|file| file.resize(len as usize))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.disk.0.lock();
+        state.operate()?;
+        let name = state.files[&self.number].name.clone();
+        let sync = match name.as_str() {
+            crate::durable::store::FILE => Sync::Store,
+            crate::durable::open::FORMAT => Sync::Format,
+            _ => Sync::Segment,
+        };
+        if state.syncs(sync)
+            && let Some(file) = state.files.get_mut(&self.number)
+        {
+            file.safe = file.now.clone();
+            file.dirty.clear();
+        }
+        Ok(())
+    }
+}

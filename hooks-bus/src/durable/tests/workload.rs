@@ -1,0 +1,190 @@
+//! What is done to a bus until the power is cut, and what must be true when it is back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::UNIX_EPOCH;
+
+use hooks_core::{Bus, DeadLetter, DeadLetterReason, Delivery, Filter, Position};
+
+use super::sim::SimDisk;
+use super::{End, gone, hook, number, open, slice};
+
+/// The hooks, and which of three events each receives.
+const HOOKS: [(&str, Option<&str>); 3] = [("all", None), ("some", Some("test.1")), ("none", Some("other"))];
+
+/// What was promised.
+#[derive(Debug, Default)]
+pub(super) struct Promised {
+    /// Numbers of events that were accepted.
+    accepted: BTreeSet<usize>,
+    /// Slices that may have been accepted, or not: the call has not returned `Ok`.
+    perhaps: Vec<BTreeSet<usize>>,
+    hooks: BTreeMap<&'static str, Settled>,
+    /// Positions of dead letters.
+    letters: BTreeSet<u64>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Settled {
+    /// Numbers of events that the hook is done with.
+    all: BTreeSet<usize>,
+    /// Those that must not come again.
+    kept: BTreeSet<usize>,
+}
+
+impl Promised {
+    /// What is settled does not come again.
+    fn keep(&mut self) {
+        self.hooks.values_mut().for_each(|settled| settled.kept.clone_from(&settled.all));
+    }
+}
+
+fn filter(event_type: Option<&str>) -> Filter {
+    event_type.map_or_else(Filter::all, |event_type| Filter::types([event_type]))
+}
+
+fn concerns(event_type: Option<&str>, number: usize) -> bool {
+    event_type.is_none_or(|event_type| event_type == format!("test.{}", number % 3))
+}
+
+/// Publishes, reads and settles until it is done or something fails.
+pub(super) async fn run(disk: &SimDisk) -> Promised {
+    let mut promised = Promised::default();
+    // In two lives, so that opening is cut short as well.
+    let mut next = 0;
+    for life in 0..2 {
+        let Ok(bus) = open(disk) else { return promised };
+        let mut ends = Vec::new();
+        for (id, event_type) in HOOKS {
+            ends.push((id, End::new(&bus, id, filter(event_type)).await));
+        }
+        for round in 0..6 {
+            let size = (round * 3 + life) % 5 + 1;
+            let numbers: BTreeSet<usize> = (next..next + size).collect();
+            next += size;
+            if bus.publish(&slice(numbers.iter().copied())).await.is_err() {
+                promised.perhaps.push(numbers);
+                break;
+            }
+            promised.accepted.extend(&numbers);
+            work(&bus, &mut ends, round, &mut promised).await;
+        }
+        drop(ends);
+        gone(bus);
+        // A bus that ends keeps where its hooks are.
+        if !disk.is_cut() {
+            promised.keep();
+        }
+    }
+    promised
+}
+
+/// Reads some, settles most of it out of order, and sometimes keeps positions.
+async fn work(bus: &super::DurableBus, ends: &mut [(&'static str, End)], round: usize, promised: &mut Promised) {
+    for (id, end) in ends.iter_mut() {
+        let read = end.read(4).await;
+        let settled: Vec<&Delivery> = read.iter().rev().skip(round % 2).collect();
+        let letters = settled.iter().take(usize::from(round == 2)).map(|delivery| letter(delivery)).collect::<Vec<_>>();
+        let positions: Vec<u64> = letters.iter().map(|letter| letter.position.0).collect();
+        if let Some(store) = bus.dead_letters(&hook(id))
+            && !letters.is_empty()
+        {
+            if store.keep(letters).await.is_err() {
+                continue;
+            }
+            promised.letters.extend(positions);
+        }
+        promised.hooks.entry(id).or_default().all.extend(settled.iter().map(|delivery| number(delivery)));
+        end.settle(settled);
+    }
+    if round % 2 == 1 && bus.sync_positions().await.is_ok() {
+        promised.keep();
+    }
+}
+
+fn letter(delivery: &Delivery) -> DeadLetter {
+    DeadLetter {
+        position: Position(delivery.position.0),
+        envelope: delivery.envelope.clone(),
+        reason: DeadLetterReason::Refused,
+        detail: "400 Bad Request".to_owned(),
+        attempts: 2,
+        first_attempt: UNIX_EPOCH,
+        last_attempt: UNIX_EPOCH,
+    }
+}
+
+/// Whether everything that was promised holds on this disk.
+pub(super) async fn check(disk: &SimDisk, promised: &Promised) -> Result<(), String> {
+    let bus = open(disk).map_err(|error| format!("does not open: {error}"))?;
+    let mut checked = Ok(());
+    for (id, event_type) in HOOKS {
+        let mut end = End::new(&bus, id, filter(event_type)).await;
+        let read = end.read(usize::MAX).await;
+        checked = checked.and(check_hook(id, event_type, &read, promised));
+    }
+    checked = checked.and(check_letters(&bus, promised).await);
+    // It goes on as if nothing had been.
+    let mut end = End::new(&bus, "after", Filter::all()).await;
+    if let Err(error) = bus.publish(&slice([1_000_000])).await {
+        checked = checked.and(Err(format!("does not go on: {error}")));
+    }
+    let numbers: Vec<usize> = end.read(usize::MAX).await.iter().map(number).collect();
+    if numbers != [1_000_000] {
+        checked = checked.and(Err(format!("goes on with {numbers:?}")));
+    }
+    drop(end);
+    gone(bus);
+    checked
+}
+
+fn check_hook(id: &str, event_type: Option<&str>, read: &[Delivery], promised: &Promised) -> Result<(), String> {
+    let numbers: Vec<usize> = read.iter().map(number).collect();
+    let settled = promised.hooks.get(id).cloned().unwrap_or_default();
+    for delivery in read {
+        let number = number(delivery);
+        if delivery.envelope.json() != slice([number])[0].json() {
+            return Err(format!("{id}: {number} was changed: {}", delivery.envelope.json()));
+        }
+    }
+    if !numbers.is_sorted_by(|a, b| a < b) {
+        return Err(format!("{id}: out of order: {numbers:?}"));
+    }
+    let got: BTreeSet<usize> = numbers.iter().copied().collect();
+    let due = |number: &&usize| concerns(event_type, **number) && !settled.all.contains(number);
+    if let Some(lost) = promised.accepted.iter().filter(due).find(|number| !got.contains(number)) {
+        return Err(format!("{id}: {lost} was accepted and is lost; there are {numbers:?}"));
+    }
+    if let Some(again) = got.intersection(&settled.kept).next() {
+        return Err(format!("{id}: {again} comes again though that was kept"));
+    }
+    for slice in &promised.perhaps {
+        let there: Vec<bool> =
+            slice.iter().filter(|number| concerns(event_type, **number)).map(|number| got.contains(number)).collect();
+        if there.contains(&true) && there.contains(&false) {
+            return Err(format!("{id}: only a part of {slice:?} was accepted: {numbers:?}"));
+        }
+    }
+    let known = |number: &usize| {
+        promised.accepted.contains(number) || promised.perhaps.iter().any(|slice| slice.contains(number))
+    };
+    match got.iter().find(|number| !known(number)) {
+        Some(unknown) => Err(format!("{id}: {unknown} was never published")),
+        None => Ok(()),
+    }
+}
+
+async fn check_letters(bus: &super::DurableBus, promised: &Promised) -> Result<(), String> {
+    let mut there = BTreeSet::new();
+    for (id, _) in HOOKS {
+        let store = bus.dead_letters(&hook(id)).ok_or("no dead letters")?;
+        let letters = store.list(None, 100).await.map_err(|error| error.to_string())?;
+        if letters.len() as u64 != store.count() {
+            return Err(format!("{id}: {} dead letters, but {} are counted", letters.len(), store.count()));
+        }
+        there.extend(letters.iter().map(|(_, letter)| letter.position.0));
+    }
+    match promised.letters.iter().find(|position| !there.contains(position)) {
+        Some(lost) => Err(format!("the dead letter of position {lost} is lost")),
+        None => Ok(()),
+    }
+}

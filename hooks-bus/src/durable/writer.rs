@@ -1,0 +1,141 @@
+//! The thread that writes the log. Whoever publishes while it writes goes together with the next commit:
+//! there is no timer, the next commit starts when the last one has ended.
+
+use std::sync::Arc;
+
+use hooks_core::{BusError, Envelope};
+use tokio::sync::{mpsc, oneshot};
+
+use super::append::{AppendError, Appender, slice_bytes};
+use super::inner::Inner;
+
+/// A commit takes no further call when it has this many events,
+const MAX_EVENTS: usize = 1000;
+
+/// or this many bytes.
+const MAX_BYTES: usize = 1 << 20;
+
+/// What one call publishes.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) events: Vec<Envelope>,
+    pub(crate) answer: oneshot::Sender<Result<(), BusError>>,
+}
+
+/// A call whose events are in the log, but perhaps not safe yet.
+struct Written {
+    request: Request,
+    first: u64,
+}
+
+pub(crate) struct Writer {
+    inner: Arc<Inner>,
+    appender: Appender,
+    /// What the disk holds is not known since this happened. Only a restart finds out.
+    broken: Option<BusError>,
+}
+
+impl Writer {
+    pub(crate) fn new(inner: Arc<Inner>, appender: Appender) -> Self {
+        Self { inner, appender, broken: None }
+    }
+
+    /// Runs until nobody can publish any more.
+    pub(crate) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        while let Some(first) = requests.blocking_recv() {
+            let (mut events, mut bytes) = (0, 0);
+            let mut batch = Vec::new();
+            let mut next = Some(first);
+            while let Some(request) = next {
+                events += request.events.len();
+                bytes += slice_bytes(&request.events);
+                batch.push(request);
+                let more = events < MAX_EVENTS && bytes < MAX_BYTES;
+                next = if more { requests.try_recv().ok() } else { None };
+            }
+            self.commit(batch);
+        }
+    }
+
+    fn commit(&mut self, batch: Vec<Request>) {
+        if let Err(error) = self.ready() {
+            batch.into_iter().for_each(|request| answer(request, Err(error.clone())));
+            return;
+        }
+        let now = super::now();
+        let mut written = Vec::with_capacity(batch.len());
+        for request in batch {
+            let first = self.appender.next();
+            match self.append(&request, now) {
+                Ok(()) => written.push(Written { request, first }),
+                Err(error) => answer(request, Err(error)),
+            }
+        }
+        if self.broken.is_none()
+            && let Err(error) = self.appender.commit()
+        {
+            self.breaks(&error);
+        }
+        self.finish(written, now);
+    }
+
+    /// Whether anything can be accepted.
+    fn ready(&self) -> Result<(), BusError> {
+        if let Some(broken) = &self.broken {
+            return Err(broken.clone());
+        }
+        // After a crash, a hook that the database does not know would begin at the end, behind these events.
+        if self.inner.bell.has_new() { self.inner.keep() } else { Ok(()) }
+    }
+
+    fn append(&mut self, request: &Request, now: u64) -> Result<(), BusError> {
+        if let Some(broken) = &self.broken {
+            return Err(broken.clone());
+        }
+        let bytes = slice_bytes(&request.events);
+        if let Some(size) = self.appender.grows_by(bytes, self.is_old(now)) {
+            self.inner.make_room(size)?;
+            match self.appender.begin(size, now) {
+                Ok(()) => {}
+                Err(AppendError::Full(why)) => return Err(BusError::Full(why)),
+                Err(AppendError::Failed(error)) => return Err(self.breaks(&error)),
+            }
+        }
+        self.appender.append(&request.events, now).map_err(|error| self.breaks(&error))
+    }
+
+    /// Segments are kept or given up as a whole: with an age limit they must not be filled for ever.
+    fn is_old(&self, now: u64) -> bool {
+        let age = self.appender.begun().map(|begun| now.saturating_sub(begun));
+        self.inner.config.max_age.zip(age).is_some_and(|(max, age)| age > max.0.as_secs() / 4)
+    }
+
+    /// Hands out what is safe, and answers.
+    fn finish(&mut self, written: Vec<Written>, now: u64) {
+        let end = self.inner.log.end();
+        for Written { request: Request { events, answer }, first } in written {
+            let is_safe = first + events.len() as u64 <= end;
+            let result = match &self.broken {
+                Some(broken) if !is_safe => Err(broken.clone()),
+                _ => {
+                    self.inner.hand_out(first, now, events);
+                    Ok(())
+                }
+            };
+            let _ = answer.send(result);
+        }
+    }
+
+    fn breaks(&mut self, error: &dyn std::fmt::Display) -> BusError {
+        let dir = self.inner.dir.display();
+        let text =
+            format!("the log in `{dir}` can't be written: {error}; nothing more is accepted, restart to recover");
+        tracing::error!("{text}");
+        self.broken.insert(BusError::Unavailable(text)).clone()
+    }
+}
+
+/// Whoever asked may have gone.
+fn answer(request: Request, result: Result<(), BusError>) {
+    let _ = request.answer.send(result);
+}

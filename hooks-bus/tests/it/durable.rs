@@ -1,0 +1,103 @@
+//! The durable bus on a real folder.
+
+mod damage;
+mod fixture;
+mod full;
+mod hooks;
+mod letters;
+mod lock;
+
+use std::path::Path;
+
+use hooks_bus::{DurableBus, DurableConfig};
+use hooks_core::{Bus, Bytes, Delivery, Filter, QueueLimits, StartAt};
+
+use crate::{End, numbers, slice};
+
+/// Small segments, so that there are many.
+fn config(dir: &Path) -> DurableConfig {
+    let mut config = DurableConfig::new(dir);
+    config.segment_size = Bytes(8 << 10);
+    config.max_bytes = Bytes(1 << 20);
+    config
+}
+
+fn open(config: &DurableConfig) -> DurableBus {
+    DurableBus::open(config).unwrap()
+}
+
+async fn end(bus: &DurableBus, hook: &str, filter: Filter) -> End {
+    End::starting(bus, hook, filter, QueueLimits::default(), StartAt::End).await
+}
+
+async fn earliest(bus: &DurableBus, hook: &str) -> End {
+    End::starting(bus, hook, Filter::all(), QueueLimits::default(), StartAt::Earliest).await
+}
+
+async fn publish(bus: &DurableBus, range: std::ops::Range<usize>) {
+    for number in range {
+        bus.publish(&slice(number..number + 1, 100)).await.unwrap();
+    }
+}
+
+async fn read_all(end: &mut End) -> Vec<usize> {
+    let read: Vec<Delivery> = end.read(usize::MAX).await;
+    end.settle(&read);
+    numbers(&read)
+}
+
+#[tokio::test]
+async fn what_was_published_is_read_by_hooks_that_follow_and_hooks_that_lag() {
+    let folder = tempfile::tempdir().unwrap();
+    let bus = open(&config(folder.path()));
+    let _holds = end(&bus, "holds", Filter::all()).await;
+    let mut follows = end(&bus, "follows", Filter::types(["test.1"])).await;
+    for round in 0..10 {
+        publish(&bus, round * 30..round * 30 + 30).await;
+        let expected: Vec<usize> = (round * 30..round * 30 + 30).filter(|number| number % 3 == 1).collect();
+        assert_eq!(read_all(&mut follows).await, expected);
+    }
+    let mut late = earliest(&bus, "late").await;
+    assert_eq!(read_all(&mut late).await, (0..300).collect::<Vec<_>>());
+    let counts = late.ledger.counts();
+    assert_eq!((counts.taken, counts.delivered, counts.balances()), (300, 300, true));
+}
+
+#[tokio::test]
+async fn after_a_restart_what_was_not_settled_comes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    {
+        let bus = open(&config);
+        let mut a = end(&bus, "a", Filter::all()).await;
+        publish(&bus, 0..100).await;
+        let read = a.read(60).await;
+        a.settle(&read[..40]);
+        a.settle(&read[50..55]);
+    }
+    let bus = open(&config);
+    publish(&bus, 100..110).await;
+    let mut a = end(&bus, "a", Filter::all()).await;
+    let expected: Vec<usize> = (40..110).filter(|number| !(50..55).contains(number)).collect();
+    assert_eq!(read_all(&mut a).await, expected);
+}
+
+#[tokio::test]
+async fn segments_go_when_every_hook_has_passed_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let bus = open(&config(folder.path()));
+    let mut slow = end(&bus, "slow", Filter::all()).await;
+    let _idle = end(&bus, "idle", Filter::types(["other"])).await;
+    publish(&bus, 0..300).await;
+    bus.sync_positions().await.unwrap();
+    let before = bus.info();
+    assert!(before.segments.len() > 5 && before.segments[0].first == 0, "{before:?}");
+    let read = slow.read(200).await;
+    slow.settle(&read);
+    bus.sync_positions().await.unwrap();
+    let after = bus.info();
+    assert!(after.segments[0].first > 100 && after.segments[0].first <= 200, "{after:?}");
+    assert_eq!(read_all(&mut slow).await, (200..300).collect::<Vec<_>>());
+    bus.sync_positions().await.unwrap();
+    assert_eq!(bus.info().segments.len(), 1);
+}

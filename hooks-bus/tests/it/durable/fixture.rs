@@ -1,0 +1,89 @@
+//! A folder as version 1 wrote it, in `tests/fixtures/v1`, is opened by every later version.
+//!
+//! It was written by [`write`], which stays to show what is in it.
+
+use std::path::{Path, PathBuf};
+
+use hooks_bus::{DurableBus, DurableConfig};
+use hooks_core::{Bus, Filter, HookId, QueueLimits, StartAt};
+
+use super::{config, end, letters::letter, open, read_all};
+use crate::{End, slice};
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1")
+}
+
+/// 60 events in slices of three; `all` is done with 0 to 19 and with 25 to 29, `some` with nothing, `none` wants none.
+async fn write(config: &DurableConfig) {
+    let bus = open(config);
+    let mut all = end(&bus, "all", Filter::all()).await;
+    let _some = end(&bus, "some", Filter::types(["test.2"])).await;
+    let _none = end(&bus, "none", Filter::types(["other"])).await;
+    for first in (0..60).step_by(3) {
+        bus.publish(&slice(first..first + 3, first)).await.unwrap();
+    }
+    let read = all.read(30).await;
+    all.settle(&read[..20]);
+    all.settle(&read[25..]);
+    let letters = bus.dead_letters(&HookId::new("all").unwrap()).unwrap();
+    letters.keep(vec![letter(4, "400 Bad Request: no")]).await.unwrap();
+}
+
+/// A copy, since opening a folder changes it.
+fn copy(from: &Path, to: &Path) {
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+async fn check(dir: &Path) {
+    let info = DurableBus::inspect(dir).unwrap();
+    assert_eq!((info.format, info.end, info.damage.as_slice()), (1, 60, [].as_slice()));
+    let hooks: Vec<_> = info.hooks.iter().map(|hook| (hook.hook.as_str(), hook.position, hook.dead_letters)).collect();
+    assert_eq!(hooks, [("all", 20, 1), ("none", 60, 0), ("some", 2, 0)]);
+    assert_eq!(DurableBus::verify(dir).unwrap().events, 60 - info.segments[0].first);
+
+    let bus = open(&config(dir));
+    assert_eq!(bus.log_id(), info.log);
+    let mut all = end(&bus, "all", Filter::all()).await;
+    assert_eq!(read_all(&mut all).await, (20..25).chain(30..60).collect::<Vec<_>>());
+    let mut some = end(&bus, "some", Filter::types(["test.2"])).await;
+    let read = some.read(100).await;
+    assert_eq!(crate::numbers(&read), (2..60).step_by(3).collect::<Vec<_>>());
+    let expected = slice(57..60, 57);
+    assert_eq!(read.last().unwrap().envelope.json(), expected[2].json());
+    let letters = bus.dead_letters(&HookId::new("all").unwrap()).unwrap().list(None, 9).await.unwrap();
+    assert_eq!((letters.len(), letters[0].1.detail.as_str()), (1, "400 Bad Request: no"));
+    // And it goes on.
+    bus.publish(&slice(60..61, 1)).await.unwrap();
+    assert_eq!(read_all(&mut all).await, [60]);
+    let mut late = End::starting(&bus, "late", Filter::all(), QueueLimits::default(), StartAt::Earliest).await;
+    assert_eq!(read_all(&mut late).await, (0..61).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn version_1_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&fixture(), folder.path());
+    check(folder.path()).await;
+}
+
+#[tokio::test]
+async fn what_is_written_now_is_read_the_same_way() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&config(folder.path())).await;
+    check(folder.path()).await;
+}
+
+/// Makes the fixture of a new version: run it by name with `--ignored`, and keep the old ones.
+#[tokio::test]
+#[ignore = "writes the fixture"]
+async fn writes_the_fixture() {
+    let dir = fixture();
+    assert!(!dir.exists(), "`{}` is there already: a fixture is written once", dir.display());
+    write(&config(&dir)).await;
+    // So that nothing in it is there only because this machine has room.
+    std::fs::remove_file(dir.join("lock")).unwrap();
+}

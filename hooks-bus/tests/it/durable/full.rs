@@ -1,0 +1,120 @@
+//! The log is full, the disk is full, events are too old.
+
+use hooks_bus::{DurableConfig, OnFull};
+use hooks_core::{Bus, BusError, Bytes, DropReason, Filter, HookId};
+
+use super::{config, end, open, publish, read_all};
+use crate::{End, numbers, slice};
+
+fn small(dir: &std::path::Path, on_full: OnFull) -> DurableConfig {
+    let mut config = config(dir);
+    config.max_bytes = Bytes(40 << 10);
+    config.on_full = on_full;
+    config
+}
+
+/// Publishes until it is refused; returns the number that was refused and why.
+async fn fill(bus: &hooks_bus::DurableBus, first: usize) -> (usize, String) {
+    for number in first..first + 1000 {
+        match bus.publish(&slice(number..number + 1, 200)).await {
+            Ok(()) => {}
+            Err(BusError::Full(text)) => return (number, text),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("never full");
+}
+
+fn on_disk(dir: &std::path::Path) -> u64 {
+    let logs = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    logs.filter(|entry| entry.file_name().to_string_lossy().ends_with(".log"))
+        .map(|entry| entry.metadata().unwrap().len())
+        .sum()
+}
+
+#[tokio::test]
+async fn a_full_log_refuses_names_who_is_behind_and_goes_on_when_they_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let bus = open(&small(folder.path(), OnFull::Refuse));
+    let mut slow = end(&bus, "slow", Filter::all()).await;
+    let mut fast = end(&bus, "fast", Filter::all()).await;
+    let (refused, text) = fill(&bus, 0).await;
+    assert_eq!(read_all(&mut fast).await, (0..refused).collect::<Vec<_>>());
+    assert!(on_disk(folder.path()) <= 40 << 10);
+    let (again, text_again) = fill(&bus, refused).await;
+    assert_eq!(again, refused);
+    assert!(text.contains("reached `bus.max_bytes` (40KiB)"), "{text}");
+    assert!(text_again.contains("hook `slow` holds its oldest events"), "{text_again}");
+    let read = slow.read(refused / 2).await;
+    slow.settle(&read);
+    let (refused_later, _) = fill(&bus, refused).await;
+    assert!(refused_later > refused + 20, "{refused_later} after {refused}");
+    assert_eq!(read_all(&mut slow).await, (refused / 2..refused_later).collect::<Vec<_>>());
+    assert_eq!(slow.ledger.counts().dropped(), 0);
+}
+
+#[tokio::test]
+async fn disabled_hooks_and_hooks_that_are_away_give_way_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let bus = open(&small(folder.path(), OnFull::Refuse));
+    let mut disabled = end(&bus, "disabled", Filter::types(["test.0"])).await;
+    disabled.reader.set_enabled(false);
+    let _away = end(&bus, "away", Filter::all()).await;
+    bus.unsubscribe(&HookId::new("away").unwrap()).await.unwrap();
+    for number in 0..600 {
+        bus.publish(&slice(number..number + 1, 200)).await.unwrap();
+    }
+    let counts = disabled.ledger.counts();
+    let dropped = counts.dropped_for(DropReason::Overflow);
+    assert!(dropped > 100 && counts.balances(), "{counts}");
+    let left = read_all(&mut disabled).await;
+    let expected: Vec<usize> = (0..600).filter(|number| number % 3 == 0).skip(dropped as usize).collect();
+    assert_eq!(left, expected, "exactly what was not counted as dropped is still there");
+}
+
+#[tokio::test]
+async fn dropping_the_oldest_counts_what_each_hook_loses() {
+    let folder = tempfile::tempdir().unwrap();
+    let bus = open(&small(folder.path(), OnFull::DropOldest));
+    let mut all = end(&bus, "all", Filter::all()).await;
+    let mut some = end(&bus, "some", Filter::types(["test.1"])).await;
+    let mut done = end(&bus, "done", Filter::all()).await;
+    publish(&bus, 0..30).await;
+    // In hand when its segment goes: it can still be delivered.
+    let in_hand = some.read(1).await;
+    let done_with = all.read(10).await;
+    all.settle(&done_with[3..]);
+    for number in 30..900 {
+        bus.publish(&slice(number..number + 1, 200)).await.unwrap();
+        assert!(on_disk(folder.path()) <= 40 << 10);
+        assert_eq!(read_all(&mut done).await.last(), Some(&number));
+    }
+    some.settle(&in_hand);
+    check(&mut some, 1, (0..900).filter(|number| number % 3 == 1).collect()).await;
+    all.settle(&done_with[..3]);
+    check(&mut all, 10, (0..900).collect()).await;
+    assert_eq!(done.ledger.counts().dropped(), 0);
+}
+
+/// What was delivered before, what was dropped and what is left are all there was.
+async fn check(end: &mut End, delivered: usize, all: Vec<usize>) {
+    let left = end.read(usize::MAX).await;
+    end.settle(&left);
+    let counts = end.ledger.counts();
+    let dropped = counts.dropped_for(DropReason::Overflow) as usize;
+    assert!(dropped > 50 && counts.balances() && counts.in_hand == 0, "{counts}");
+    assert_eq!(numbers(&left), all[delivered + dropped..]);
+}
+
+#[tokio::test]
+async fn more_than_the_log_can_ever_hold_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let bus = open(&small(folder.path(), OnFull::Refuse));
+    let mut a = end(&bus, "a", Filter::all()).await;
+    let refused = bus.publish(&slice(0..100, 500)).await;
+    assert!(matches!(&refused, Err(BusError::Full(text)) if text.contains("publish fewer at once")), "{refused:?}");
+    // One that is larger than a segment gets a segment of its size.
+    bus.publish(&slice(0..1, 20_000)).await.unwrap();
+    publish(&bus, 1..3).await;
+    assert_eq!(read_all(&mut a).await, [0, 1, 2]);
+}

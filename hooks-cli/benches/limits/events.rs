@@ -1,0 +1,64 @@
+//! What is delivered: lines of CloudEvents, always the same.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hooks_core::BoxError;
+
+/// Events that are written to disk once and used by every run.
+#[derive(Debug, Clone)]
+pub(crate) struct Events {
+    pub(crate) file: PathBuf,
+    pub(crate) count: usize,
+    /// Of the file, line ends included.
+    pub(crate) bytes: u64,
+}
+
+impl Events {
+    /// A file of `count` events of about `size` bytes each.
+    pub(crate) fn prepare(folder: &Path, count: usize, size: usize) -> Result<Self, BoxError> {
+        let file = folder.join(format!("{count}-events-of-{size}-bytes.ndjson"));
+        fs::write(&file, text(count, size))?;
+        Ok(Self { bytes: fs::metadata(&file)?.len(), file, count })
+    }
+
+    /// What a receiver of arrays has got when it has everything: the lines, a comma where each line end
+    /// was, and one bracket more in each array.
+    pub(crate) fn body_bytes(&self, bodies: u64) -> u64 {
+        self.bytes + bodies
+    }
+
+    pub(crate) fn millions(&self) -> f64 {
+        self.count as f64 / 1e6
+    }
+}
+
+/// The size of events where nothing else is asked for.
+pub(crate) const SIZE: usize = 350;
+
+fn text(count: usize, size: usize) -> String {
+    let mut text = String::with_capacity(count * (size + 16));
+    for number in 0..count {
+        let start = text.len();
+        let _ = write!(
+            text,
+            r#"{{"specversion":"1.0","id":"{number:08x}-bench","source":"/shop/orders","type":"order.{}","subject":"order-{}","time":"2026-11-23T10:{:02}:{:02}.{:03}Z","data":{{"number":{number},"total":{}.5,"paid":true,"items":[{{"sku":"K-{}","count":2}},{{"sku":"M-7","count":1}}],"note":""#,
+            ["created", "paid", "sent"][number % 3],
+            number / 3,
+            number / 60_000 % 60,
+            number / 1_000 % 60,
+            number % 1_000,
+            number % 977,
+            number % 101,
+        );
+        const END: &str = "\"}}\n";
+        while text.len() - start + END.len() < size {
+            let room = size - (text.len() - start) - END.len();
+            let words = "please leave it at the door ";
+            text.push_str(&words[..room.min(words.len())]);
+        }
+        text.push_str(END);
+    }
+    text
+}

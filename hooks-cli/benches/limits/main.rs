@@ -1,0 +1,136 @@
+//! What delivering costs, beside what the machine could do at best and beside what others need, all
+//! measured in turn in one run. `cargo xtask bench` runs it.
+//!
+//! The figure of merit is the CPU time (user and system) of the process per million events: it holds on a
+//! noisy machine better than throughput does. Each ratio is the median over the rounds of a ratio of two
+//! figures of the same round.
+
+mod bare;
+mod contest;
+mod events;
+mod inside;
+mod peers;
+mod pipe;
+mod process;
+mod receiver;
+mod scale;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use hooks_core::BoxError;
+
+use contest::{Verdict, verdicts};
+use events::{Events, SIZE};
+use peers::Peers;
+
+const HELP: &str = "\
+What delivering costs, beside the machine's limits and beside others.
+
+Usage: cargo xtask bench [--quick] [--no-peers] [NAMES]...
+
+  --quick      fewer events: under two minutes
+  --no-peers   without syslog-ng and rsyslog, which are otherwise unpacked from Debian's packages
+  NAMES        only these: webhook file memory fanout idle latency
+";
+
+/// Something that is measured.
+type Measured = (&'static str, fn(&Setup) -> Result<Report, BoxError>);
+
+const PATHS: [Measured; 6] = [
+    ("webhook", pipe::webhook),
+    ("file", pipe::file),
+    ("memory", pipe::memory),
+    ("fanout", scale::fanout),
+    ("idle", scale::idle),
+    ("latency", scale::latency),
+];
+
+/// What all of them use.
+struct Setup {
+    folder: PathBuf,
+    events: Events,
+    rounds: usize,
+    peers: Option<Peers>,
+}
+
+/// What came of one of them.
+struct Report {
+    title: &'static str,
+    text: String,
+    verdicts: Vec<Verdict>,
+}
+
+fn main() -> ExitCode {
+    // `cargo bench` adds this one.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        ["--role", ref role @ ..] => play(role),
+        _ => compare(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What this program does in a process of its own, for another that measures.
+fn play(role: &[&str]) -> Result<(), BoxError> {
+    let figures = match *role {
+        ["post", url, file] => bare::post(url, file),
+        ["socket", address, file] => bare::socket(address, file),
+        ["write", to, file] => bare::write(to, file),
+        ["scan", file] => bare::scan(file),
+        ["serde", file] => bare::serde(file),
+        ["fanout", hooks, file] => inside::fanout(hooks, file),
+        ["idle", hooks, file] => inside::idle(hooks, file),
+        ["latency", kind, count] => inside::latency(kind, count),
+        _ => Err(format!("no role: {role:?}").into()),
+    }?;
+    println!("{}", figures.iter().map(f64::to_string).collect::<Vec<_>>().join(" "));
+    Ok(())
+}
+
+fn compare(arguments: &[&str]) -> Result<(), BoxError> {
+    let (options, names): (Vec<&str>, Vec<&str>) = arguments.iter().partition(|argument| argument.starts_with('-'));
+    let unknown = options.iter().find(|option| !["--quick", "--no-peers"].contains(option));
+    if let Some(wrong) = unknown.or(names.iter().find(|name| PATHS.iter().all(|(known, _)| known != *name))) {
+        return Err(format!("`{wrong}` is not known\n\n{HELP}").into());
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("limits");
+    fs::create_dir_all(&folder)?;
+    let count = if options.contains(&"--quick") { 200_000 } else { 1_000_000 };
+    let peers = if options.contains(&"--no-peers") { None } else { peers(&folder) };
+    let setup = Setup { events: Events::prepare(&folder, count, SIZE)?, folder, rounds: 5, peers };
+    let mut all = Vec::new();
+    let mut text = format!("{}\n", machine());
+    for (name, measure) in PATHS.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
+        eprintln!("{name}");
+        let report = measure(&setup).map_err(|error| format!("{name}: {error}"))?;
+        text.push_str(&format!("\n### {}\n\n{}", report.title, report.text));
+        all.extend(report.verdicts);
+    }
+    text.push_str(&format!("\n### All in all\n\n{}", verdicts(&all)));
+    println!("{text}");
+    fs::write(setup.folder.join("report.md"), &text)?;
+    Ok(())
+}
+
+fn peers(folder: &Path) -> Option<Peers> {
+    let peers = Peers::fetch(folder);
+    peers.inspect_err(|error| eprintln!("without syslog-ng and rsyslog: {error}")).ok()
+}
+
+fn machine() -> String {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let field = |name: &str| info.lines().find(|line| line.starts_with(name)).and_then(|line| line.split(": ").nth(1));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{cores} cores ({}), Linux {}", field("model name").unwrap_or("unknown"), kernel.trim())
+}

@@ -1,0 +1,90 @@
+//! What should not matter: many hooks, and the time an event waits inside.
+
+use std::ffi::OsStr;
+
+use hooks_core::BoxError;
+
+use crate::contest::{Contestant, Results, Verdict, median};
+use crate::events::{Events, SIZE};
+use crate::pipe::written;
+use crate::process::{Cost, cost, hooks, role, run};
+use crate::{Report, Setup};
+
+const MATCHING: usize = 1_000;
+const IDLE: usize = 100_000;
+
+/// One event to 1,000 hooks.
+pub(crate) fn fanout(setup: &Setup) -> Result<Report, BoxError> {
+    let events = Events::prepare(&setup.folder, 10_000, SIZE)?;
+    let file = events.file.display().to_string();
+    let hooks = MATCHING.to_string();
+    let deliveries = events.millions() * MATCHING as f64;
+    let contestants = vec![Contestant::new("1,000 matching hooks", || cost(&["fanout", &hooks, &file]))];
+    let results = Results::of(contestants, setup.rounds, deliveries)?;
+    let verdicts = vec![Verdict::at_most(
+        "a delivery to each of 1,000 matching hooks",
+        results.median_cpu("1,000 matching hooks") * 1e3,
+        " ns",
+        100.0,
+    )];
+    Ok(Report { title: "one event to 1,000 hooks (per delivery)", text: results.table(), verdicts })
+}
+
+/// 100,000 hooks that match nothing.
+pub(crate) fn idle(setup: &Setup) -> Result<Report, BoxError> {
+    let events = Events::prepare(&setup.folder, 10_000, SIZE)?;
+    let file = events.file.display().to_string();
+    let many = IDLE.to_string();
+    let mut kib = Vec::new();
+    let contestants = vec![
+        Contestant::new("publish to no hook", || cost(&["idle", "0", &file])),
+        Contestant::new("publish past 100,000", || {
+            let figures = role(&["idle", &many, &file])?;
+            kib.push(figures[2]);
+            Ok(Cost { cpu: figures[0], wall: figures[1], peak: 0.0 })
+        }),
+    ];
+    let results = Results::of(contestants, setup.rounds, 20.0 * events.millions())?;
+    let loading = median((0..3).map(|_| load(setup)).collect::<Result<_, _>>()?);
+    let ratio = results.ratio("publish past 100,000", &["publish to no hook"]);
+    let verdicts = vec![
+        Verdict::at_most("publishing past 100,000 hooks that don't match, by none", ratio, " ×", 1.1),
+        Verdict::at_most("memory of an idle webhook", median(kib), " KiB", 4.0),
+        Verdict::at_most("loading a config of 100,000 webhooks", loading, " s", 5.0),
+    ];
+    Ok(Report { title: "100,000 hooks that don't match", text: results.table(), verdicts })
+}
+
+/// Seconds from start to end of `hooks pipe` with that many hooks and no event.
+fn load(setup: &Setup) -> Result<f64, BoxError> {
+    let hook = |number| {
+        format!(
+            "[[hooks]]\nid = \"tenant-{number}\"\ntypes = [\"tenant-{number}.*\"]\nsink = {{ kind = \"http\", url = \"http://tenant-{number}.example.com/hooks\" }}\n\n"
+        )
+    };
+    let config = written(setup.folder.join("many.toml"), &(0..IDLE).map(hook).collect::<String>())?;
+    let nothing = written(setup.folder.join("nothing.ndjson"), "")?;
+    Ok(run(hooks(&[OsStr::new("pipe"), OsStr::new("-c"), config.as_os_str()], &nothing)?)?.wall)
+}
+
+/// From publish to the first byte at the receiver.
+pub(crate) fn latency(setup: &Setup) -> Result<Report, BoxError> {
+    let mut rounds = [Vec::new(), Vec::new()];
+    for round in 0..=setup.rounds {
+        for (kind, rounds) in ["bare", "hooks"].iter().zip(&mut rounds) {
+            let figures = role(&["latency", kind, "1000"])?;
+            if round > 0 {
+                eprintln!("  round {round}, {kind}: p50 {:.3} ms, p99 {:.3} ms", figures[0], figures[1]);
+                rounds.push((figures[0], figures[1]));
+            }
+        }
+    }
+    let of = |at: usize, which: fn(&(f64, f64)) -> f64| median(rounds[at].iter().map(which).collect());
+    let mut text = "| | p50 ms | p99 ms |\n|---|---|---|\n".to_owned();
+    for (at, name) in ["bare reqwest", "hooks"].iter().enumerate() {
+        text.push_str(&format!("| {name} | {:.3} | {:.3} |\n", of(at, |pair| pair.0), of(at, |pair| pair.1)));
+    }
+    let added = of(1, |pair| pair.1) - of(0, |pair| pair.1);
+    let verdicts = vec![Verdict::at_most("latency added at the 99th percentile", added, " ms", 1.0)];
+    Ok(Report { title: "latency at 1,000 events a second", text, verdicts })
+}

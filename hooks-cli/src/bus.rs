@@ -1,0 +1,36 @@
+//! From `[bus]` to a bus.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hooks_bus::{DurableBus, MemoryBus};
+use hooks_core::{BoxError, Bus};
+
+use crate::config::BusConfig;
+
+/// Opens the bus of a config file.
+///
+/// # Errors
+/// When its folder or its servers can't be used.
+pub(crate) fn open(config: &BusConfig) -> Result<Arc<dyn Bus>, BoxError> {
+    match config {
+        BusConfig::Memory(memory) => Ok(Arc::new(MemoryBus::new(memory))),
+        BusConfig::Durable(durable) => Ok(Arc::new(DurableBus::open(durable)?)),
+    }
+}
+
+/// The folder that the bus keeps its events in, if it does.
+pub(crate) fn folder(config: &BusConfig) -> Option<&Path> {
+    match config {
+        BusConfig::Memory(_) => None,
+        BusConfig::Durable(durable) => Some(&durable.dir),
+    }
+}
+
+/// Whether events and positions outlive the process.
+pub(crate) fn outlives(config: &BusConfig) -> bool {
+    match config {
+        BusConfig::Memory(_) => false,
+        BusConfig::Durable(_) => true,
+    }
+}

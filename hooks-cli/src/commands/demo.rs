@@ -1,0 +1,65 @@
+//! `hooks demo`.
+
+use hooks_core::BoxError;
+
+use super::{chain, print, runtime};
+use crate::args::demo::DemoArgs;
+use crate::demo::{self, Live, Pace, View};
+use crate::exit::Exit;
+use crate::signals::Stops;
+
+/// `has_logs`: they were asked for, and a screen that is drawn again and again would hide them.
+pub(crate) fn run(args: &DemoArgs, has_logs: bool) -> Exit {
+    let ended = runtime().map_err(BoxError::from).and_then(|runtime| {
+        let ended = runtime.block_on(demonstrate(args.seconds, demo::is_live() && !has_logs));
+        runtime.shutdown_background();
+        ended
+    });
+    ended.unwrap_or_else(|error| {
+        eprintln!("{}", chain(&*error));
+        Exit::Undelivered
+    })
+}
+
+async fn demonstrate(pace: Pace, is_live: bool) -> Result<Exit, BoxError> {
+    let mut stops = Stops::new()?;
+    let folder = tempfile::tempdir()?;
+    let mut live = is_live.then(Live::default);
+    let mut said = 0;
+    let show = |view: &View| match &mut live {
+        Some(live) => live.draw(&demo::look().moment(view)),
+        None => say(view, &mut said),
+    };
+    let (facts, took) = tokio::select! {
+        ended = demo::run(pace, folder.path(), show) => ended?,
+        name = stops.next() => return Err(format!("stopped by {name}").into()),
+    };
+    let mut report = demo::look().report(&facts, took);
+    match &mut live {
+        Some(live) => live.draw(&report),
+        None => {
+            report.insert(0, String::new());
+            print(&(report.join("\n") + "\n"));
+        }
+    }
+    drop(live);
+    print(NEXT);
+    let is_kept = facts.promises().iter().all(|promise| promise.is_kept);
+    Ok(if is_kept { Exit::Done } else { Exit::Undelivered })
+}
+
+/// What happened since the last time, a line each.
+fn say(view: &View, said: &mut usize) {
+    let look = demo::look();
+    for entry in view.journal.get(*said..).unwrap_or_default() {
+        print(&(look.entry(entry) + "\n"));
+    }
+    *said = view.journal.len();
+}
+
+const NEXT: &str = "
+Try next:
+  hooks pipe -c examples/pipe.toml < examples/github-events.ndjson
+  hooks listen --fail-rate 0.2       a receiver of your own that fails, too
+  hooks check -c examples/webhooks.toml
+";

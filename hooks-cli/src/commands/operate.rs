@@ -1,0 +1,107 @@
+//! `hooks status`, `hooks enable`, `hooks disable`, `hooks forget`.
+
+use std::fmt::Write as _;
+
+use hooks_core::{Bytes, HookId};
+
+use super::{chain, print, runtime};
+use crate::args::{HookArgs, StatusArgs};
+use crate::bus;
+use crate::config::{self, Config, WithoutBus};
+use crate::exit::Exit;
+use crate::operator::{HookReport, Operator, Request, Response};
+use crate::outcome;
+
+/// Runs a conversation with whoever answers for this config file.
+pub(super) fn converse(
+    file: &std::path::Path,
+    talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, hooks_core::BoxError>,
+) -> Exit {
+    let config = match config::load(file, WithoutBus::Durable) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Exit::Config;
+        }
+    };
+    let ended = runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(with_operator(config, talk)));
+    ended.unwrap_or_else(|error| {
+        eprintln!("{}", chain(&*error));
+        Exit::Undelivered
+    })
+}
+
+async fn with_operator(
+    config: Config,
+    talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, hooks_core::BoxError>,
+) -> Result<Exit, hooks_core::BoxError> {
+    if !bus::outlives(&config.bus) {
+        return Err("the memory bus keeps nothing outside of its process, so there is nothing to ask: a running `hooks serve` shows its hooks at GET /metrics".into());
+    }
+    let folder = bus::folder(&config.bus).map(std::path::Path::to_owned);
+    let mut operator = Operator::find(config, folder.as_deref()).await?;
+    let result = talk(&mut operator).await;
+    operator.close().await;
+    result
+}
+
+pub(crate) fn status(args: &StatusArgs) -> Exit {
+    converse(&args.config, async |operator| {
+        let Response::Status { hooks, running } = operator.ask(Request::Status).await? else {
+            return Err("an answer to another question".into());
+        };
+        if args.json {
+            hooks.iter().try_for_each(|hook| serde_json::to_string(hook).map(|line| print(&(line + "\n"))))?;
+        } else {
+            print(&table(&hooks));
+            if !running {
+                eprintln!("no daemon has the folder: this is what the log says");
+            }
+        }
+        Ok(Exit::Done)
+    })
+}
+
+pub(crate) fn set_enabled(args: &HookArgs, enabled: bool) -> Exit {
+    let done = if enabled { "enabled" } else { "disabled" };
+    change(args, done, |hook| if enabled { Request::Enable { hook } } else { Request::Disable { hook } })
+}
+
+pub(crate) fn forget(args: &HookArgs) -> Exit {
+    change(args, "forgotten", |hook| Request::Forget { hook })
+}
+
+fn change(args: &HookArgs, done: &str, request: impl FnOnce(HookId) -> Request) -> Exit {
+    converse(&args.config, async |operator| {
+        operator.ask(request(args.id.clone())).await?;
+        print(&format!("hook `{}` is {done}\n", args.id));
+        Ok(Exit::Done)
+    })
+}
+
+fn table(hooks: &[HookReport]) -> String {
+    let head = ["hook", "state", "delivered", "behind", "bytes", "since", "dead letters"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(head).chain(hooks.iter().map(row)).collect();
+    let mut text = outcome::columns(&rows);
+    for hook in hooks {
+        if let Some(error) = &hook.last_error {
+            let _ = writeln!(text, "hook `{}`: {error}", hook.id);
+        }
+    }
+    text
+}
+
+fn row(hook: &HookReport) -> [String; 7] {
+    let unknown = || "-".to_owned();
+    let by = hook.disabled.as_ref().map_or(String::new(), |note| format!(" by {:?}", note.by).to_lowercase());
+    let lag = hook.lag.as_ref();
+    [
+        hook.id.to_string(),
+        format!("{}{by}", hook.state),
+        hook.counts.as_ref().map_or_else(unknown, |counts| counts.delivered.to_string()),
+        lag.map_or_else(unknown, |lag| format!("{}{}", if lag.exact { "" } else { "≤" }, lag.events)),
+        lag.map_or_else(unknown, |lag| Bytes(lag.bytes).to_string()),
+        lag.and_then(|lag| lag.oldest.clone()).unwrap_or_else(unknown),
+        hook.dead_letters.to_string(),
+    ]
+}

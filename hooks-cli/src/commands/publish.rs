@@ -1,0 +1,218 @@
+//! `hooks publish`.
+
+use std::io;
+use std::time::Duration;
+
+use hooks_core::BoxError;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{chain, runtime};
+use crate::args::publish::PublishArgs;
+use crate::console::Console;
+use crate::exit::Exit;
+use crate::ndjson::{Intake, Malformed, Taken};
+use crate::outcome::count;
+use crate::publish::{Backoff, Client, Outbox, Pace, Step};
+use crate::signals::Stops;
+use crate::stdin;
+
+/// Most bytes of a request: well below what `hooks serve` takes unless told otherwise (8 MiB).
+const MAX_BYTES: usize = 1 << 20;
+
+pub(crate) fn run(args: &PublishArgs, console: &Console) -> Exit {
+    let client = match client(args) {
+        Ok(client) => client,
+        Err(error) => {
+            console.say(chain(&*error));
+            return Exit::Usage;
+        }
+    };
+    let ended = runtime().map_err(BoxError::from).and_then(|runtime| {
+        let ended = runtime.block_on(publish(args, client, console));
+        runtime.shutdown_background();
+        ended
+    });
+    ended.unwrap_or_else(|error| {
+        console.say(chain(&*error));
+        Exit::Undelivered
+    })
+}
+
+fn client(args: &PublishArgs) -> Result<Client, BoxError> {
+    let Some(file) = &args.token_file else { return Client::new(args.to.clone(), None) };
+    let token = std::fs::read_to_string(file).map_err(|error| format!("--token-file {}: {error}", file.display()))?;
+    match token.trim() {
+        "" => Err(format!("--token-file {}: it is empty", file.display()).into()),
+        token => Client::new(args.to.clone(), Some(token)),
+    }
+}
+
+async fn publish(args: &PublishArgs, client: Client, console: &Console) -> Result<Exit, BoxError> {
+    let mut stops = Stops::new()?;
+    let started = Instant::now();
+    let mut run = Run::new(args, client, console, started);
+    let mut chunks = stdin::chunks(io::stdin())?;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let timeout = args.timeout.map_or(Duration::MAX, |timeout| timeout.0);
+    let is_shown = console.start_progress("accepted");
+    let ended = tokio::select! {
+        // The request in flight is finished; a second signal does not wait for it.
+        name = async {
+            let name = stops.next().await;
+            stop.send_replace(true);
+            stops.next().await;
+            name
+        } => Err(format!("stopped at once by a second {name}")),
+        () = tokio::time::sleep(timeout) => Err(format!("timed out after {timeout:?}")),
+        ended = run.send(&mut chunks, stopped, is_shown) => ended,
+    };
+    console.end_progress();
+    Ok(run.conclude(ended, started.elapsed()))
+}
+
+struct Run<'a> {
+    client: Client,
+    console: &'a Console,
+    intake: Intake,
+    outbox: Outbox,
+    pace: Option<Pace>,
+    backoff: Backoff,
+    malformed: u64,
+    /// Why the last request failed, as long as it does.
+    failing: Option<String>,
+}
+
+type Chunks = mpsc::Receiver<io::Result<Vec<u8>>>;
+
+impl<'a> Run<'a> {
+    fn new(args: &PublishArgs, client: Client, console: &'a Console, now: Instant) -> Self {
+        let batch = args.batch.get();
+        let max_events = args.rate.map_or(batch, |rate| batch.min(Pace::max_events(rate)));
+        Self {
+            client,
+            console,
+            intake: Intake::new(args.source.as_str(), args.max_event.get()),
+            outbox: Outbox::new(max_events, MAX_BYTES),
+            pace: args.rate.map(|rate| Pace::new(rate, now)),
+            backoff: Backoff::default(),
+            malformed: 0,
+            failing: None,
+        }
+    }
+
+    /// Sends what is read, as it comes, until the input ends. An error says why not all was sent.
+    async fn send(
+        &mut self,
+        chunks: &mut Chunks,
+        mut stopped: tokio::sync::watch::Receiver<bool>,
+        is_shown: bool,
+    ) -> Result<(), String> {
+        let mut is_open = true;
+        while is_open {
+            let chunk = tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => return Err("stopped by a signal".to_owned()),
+                chunk = chunks.recv() => chunk,
+            };
+            match chunk {
+                Some(chunk) => self.intake.push(&chunk.map_err(|error| format!("stdin can't be read: {error}"))?),
+                None => {
+                    is_open = false;
+                    self.intake.finish();
+                }
+            }
+            let Taken { events, lines, malformed } = self.intake.take();
+            self.report(&malformed);
+            self.outbox.push(lines.into_iter().zip(events));
+            while !self.outbox.is_empty() {
+                self.step(&mut stopped).await?;
+                if is_shown {
+                    self.show();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one request, when it is time for it.
+    async fn step(&mut self, stopped: &mut tokio::sync::watch::Receiver<bool>) -> Result<(), String> {
+        let due = self.pace.as_ref().map_or_else(Instant::now, Pace::due);
+        wait(due, stopped).await?;
+        let (events, body) = self.outbox.next();
+        let reply = self.client.post(body).await;
+        if let Some(pace) = &mut self.pace {
+            pace.sent(Instant::now(), events);
+        }
+        match self.outbox.answered(events, reply) {
+            Step::Next(refused) => {
+                self.report(&refused);
+                self.backoff.succeeded();
+                if self.failing.take().is_some() {
+                    self.console.say("the server takes events again");
+                }
+                Ok(())
+            }
+            Step::Wait { after, why } => {
+                if self.failing.as_ref() != Some(&why) {
+                    self.console.say(format_args!("waiting: {why}"));
+                    self.failing = Some(why);
+                }
+                let pause = self.backoff.wait(fastrand::f64(), after);
+                wait(Instant::now() + pause, stopped).await
+            }
+            Step::Stop(why) => Err(why),
+        }
+    }
+
+    fn report(&mut self, malformed: &[Malformed]) {
+        for Malformed { line, reason } in malformed {
+            self.console.say(format_args!("line {line}: {reason}"));
+        }
+        self.malformed += malformed.len() as u64;
+    }
+
+    fn show(&self) {
+        let (accepted, waiting) = (self.outbox.accepted(), self.outbox.waiting());
+        let mut message = format!("{} read", count(self.intake.lines(), "line"));
+        if let Some(why) = &self.failing {
+            message.push_str(&format!(", waiting: {why}"));
+        }
+        self.console.progress(accepted, accepted + waiting, message);
+    }
+
+    /// Says what became of everything.
+    fn conclude(&self, ended: Result<(), String>, took: Duration) -> Exit {
+        let outbox = &self.outbox;
+        let (accepted, malformed) = (outbox.accepted(), self.malformed - outbox.refused());
+        let lines = count(self.intake.lines(), "line");
+        let mut parts = vec![format!("{} accepted", count(accepted, "event")), format!("{malformed} malformed")];
+        for (number, what) in [(outbox.refused(), "refused by the server"), (outbox.waiting(), "not sent")] {
+            if number > 0 {
+                parts.push(format!("{number} {what}"));
+            }
+        }
+        self.console.say(format_args!("{lines} read: {}, in {:.1}s", parts.join(", "), took.as_secs_f64()));
+        if let Err(why) = &ended {
+            let why = match &self.failing {
+                Some(failing) => format!("{why}, waiting: {failing}"),
+                None => why.clone(),
+            };
+            let settled = match outbox.settled() {
+                0 => "nothing was accepted".to_owned(),
+                line => format!("line {line} is the last that was accepted"),
+            };
+            self.console.say(format_args!("not everything was sent: {why}; {settled}"));
+        }
+        if ended.is_ok() && self.malformed == 0 { Exit::Done } else { Exit::Undelivered }
+    }
+}
+
+/// Until then, or until it is to stop.
+async fn wait(until: Instant, stopped: &mut tokio::sync::watch::Receiver<bool>) -> Result<(), String> {
+    tokio::select! {
+        biased;
+        _ = stopped.wait_for(|stopped| *stopped) => Err("stopped by a signal".to_owned()),
+        () = tokio::time::sleep_until(until) => Ok(()),
+    }
+}

@@ -1,0 +1,25 @@
+//! A demonstration that checks itself: real events through the real dispatcher, to receivers that fail.
+//!
+//! ```text
+//!              ┌─▶ steady  a webhook, always well
+//!  events ─▶ bus ─▶ flaky  a webhook that answers 503 for a while, and later nothing at all
+//!              ├─▶ picky   a webhook that refuses poisoned events
+//!              └─▶ file    JSON lines
+//!  receivers keep Books ─▶ Facts ─▶ Promise: held or not, with what was seen
+//! ```
+//!
+//! What is shown comes from what receivers saw and from the dispatcher's own ledgers. [`screen`] and
+//! [`promise`] are pure functions of it.
+
+mod books;
+mod journal;
+mod promise;
+mod receivers;
+mod run;
+mod sample;
+mod screen;
+mod terminal;
+
+pub(crate) use run::{Pace, run};
+pub(crate) use screen::View;
+pub(crate) use terminal::{Live, is_live, look};

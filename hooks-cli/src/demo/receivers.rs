@@ -1,0 +1,161 @@
+//! The receivers: they check what arrives, and fail by a script.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use hooks_sink_http::verify::{Signed, Verifier};
+use tokio::sync::watch;
+
+use super::books::Books;
+use super::journal::Journal;
+use super::sample::Sample;
+use crate::listen::{Answer, Mischief, Receiver, Request, events};
+
+/// A receiver that checks what arrives.
+pub(super) struct Checked {
+    name: &'static str,
+    sample: Arc<Sample>,
+    journal: Arc<Journal>,
+    verifier: Verifier,
+    /// Places of events that it refuses.
+    poisoned: &'static [usize],
+    outages: Option<Outages>,
+    books: Mutex<Books>,
+}
+
+/// How one receiver fails: twice, each time for a number of attempts at least and until another receiver
+/// has got on meanwhile. That makes what is seen the same on slow machines and fast ones.
+pub(super) struct Outages {
+    pub(super) others: Vec<Arc<Checked>>,
+    pub(super) state: Mutex<Outage>,
+    /// How many have begun. The publisher waits for it, so that there is something to receive meanwhile.
+    pub(super) begun: watch::Sender<usize>,
+}
+
+/// Where it is in its outages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Outage {
+    /// How many are over.
+    over: usize,
+    /// Since when one lasts, what the others had received by then, and how many attempts it has failed.
+    now: Option<(Instant, u64, u64)>,
+    /// How long all of them lasted, and what the others received meanwhile.
+    pub(super) lasted: Duration,
+    pub(super) meanwhile: u64,
+}
+
+/// An outage: after so many events, for so many attempts at least.
+struct Script {
+    after: u64,
+    attempts: u64,
+    mischief: Option<Mischief>,
+    says: &'static str,
+}
+
+const SCRIPT: [Script; 2] = [
+    Script { after: 80, attempts: 4, mischief: None, says: "flaky answers 503 from now on" },
+    Script {
+        after: 240,
+        attempts: 5,
+        mischief: Some(Mischief::HangUp),
+        says: "flaky is down: it closes connections without an answer",
+    },
+];
+
+/// What the others receive at least before an outage ends.
+const MEANWHILE: u64 = 40;
+
+impl Checked {
+    pub(super) fn new(
+        name: &'static str,
+        sample: &Arc<Sample>,
+        journal: &Arc<Journal>,
+        verifier: Verifier,
+        poisoned: &'static [usize],
+        outages: Option<Outages>,
+    ) -> Self {
+        let books = Mutex::new(Books::new(sample.len()));
+        Self { name, sample: sample.clone(), journal: journal.clone(), verifier, poisoned, outages, books }
+    }
+
+    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What its outages came to.
+    pub(super) fn outage(&self) -> Outage {
+        self.outages.as_ref().map(|outages| *lock(&outages.state)).unwrap_or_default()
+    }
+
+    fn is_signed(&self, request: &Request) -> bool {
+        let header = |name| request.head.header(name).unwrap_or_default();
+        let [id, timestamp, signature] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(header);
+        self.verifier.verify(&Signed { id, timestamp, signature }, &request.body, SystemTime::now()).is_ok()
+    }
+}
+
+impl Outages {
+    /// Whether this attempt fails, and how; `accepted` is what was accepted so far.
+    fn fails(&self, accepted: u64, journal: &Journal) -> Option<&'static Script> {
+        let received: u64 = self.others.iter().map(|other| other.books().distinct()).sum();
+        let mut state = lock(&self.state);
+        let script = SCRIPT.get(state.over)?;
+        match state.now {
+            None if accepted < script.after => return None,
+            None => {
+                journal.say(script.says.to_owned());
+                state.now = Some((Instant::now(), received, 1));
+                self.begun.send_replace(state.over + 1);
+            }
+            Some((since, had, failed)) if failed >= script.attempts && received - had >= MEANWHILE => {
+                let meanwhile = received - had;
+                let lasted = since.elapsed();
+                journal.say(format!(
+                    "flaky is back: {failed} attempts failed in {:.1} s, others got {meanwhile} events",
+                    lasted.as_secs_f64(),
+                ));
+                let Outage { over, lasted: before, meanwhile: sum, .. } = *state;
+                *state = Outage { over: over + 1, now: None, lasted: before + lasted, meanwhile: sum + meanwhile };
+                return None;
+            }
+            Some((since, had, failed)) => state.now = Some((since, had, failed + 1)),
+        }
+        Some(script)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Receiver for Checked {
+    fn receive(&self, request: Request) -> Answer {
+        let is_signed = self.is_signed(&request);
+        let places: Vec<Option<usize>> =
+            events(&request.body).unwrap_or_default().iter().map(|event| self.sample.place(&event.id)).collect();
+        let accepted = self.books().distinct();
+        let failing = self.outages.as_ref().and_then(|outages| outages.fails(accepted, &self.journal));
+        let mut books = self.books();
+        books.requests += 1;
+        books.untrusted += u64::from(!is_signed);
+        if let Some(script) = failing {
+            books.failed += 1;
+            return Answer { mischief: script.mischief, ..Answer::text(503, "failing on purpose") };
+        }
+        let refused = places.iter().flatten().find(|place| self.poisoned.contains(place));
+        if let Some(place) = refused {
+            books.rejected += 1;
+            if places.len() == 1 {
+                books.rejected_alone += 1;
+                self.journal.say(format!(
+                    "{} refuses event {}, which is poisoned; it stands alone now",
+                    self.name,
+                    place + 1
+                ));
+            }
+            return Answer::text(400, &format!("event {} is poisoned", place + 1));
+        }
+        places.into_iter().for_each(|place| books.accept(place));
+        Answer::status(200)
+    }
+}

@@ -1,0 +1,95 @@
+//! Answers that take a bus which does what no test from outside can make one do.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hooks_core::{Bus, BusError, Envelope, HookId, Reader, Settler, Subscription, async_trait};
+use http_body_util::Full;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::super::{Counters, Settings};
+use super::*;
+use crate::config::{EventSettings, IngestSettings};
+
+/// Answers every call like this; `None`: never.
+struct Stub(Option<BusError>);
+
+#[async_trait]
+impl Bus for Stub {
+    fn log_id(&self) -> Uuid {
+        Uuid::nil()
+    }
+
+    async fn publish(&self, _: &[Envelope]) -> Result<(), BusError> {
+        match &self.0 {
+            Some(error) => Err(error.clone()),
+            None => pending().await,
+        }
+    }
+
+    async fn subscribe(&self, _: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
+        Err(BusError::Closed)
+    }
+
+    async fn unsubscribe(&self, _: &HookId) -> Result<(), BusError> {
+        Ok(())
+    }
+
+    async fn close(&self) {}
+}
+
+fn state(answer: Option<BusError>) -> Arc<State> {
+    let settings = Settings::new(IngestSettings::default(), None, &EventSettings::default());
+    let counters = Arc::new(Counters::default());
+    Arc::new(State::new(Arc::new(Stub(answer)), settings, counters, Box::new(|_| ("text/plain", String::new()))))
+}
+
+async fn post(state: &Arc<State>) -> Answer {
+    let body = Full::new(Bytes::from_static(br#"{"type":"a"}"#));
+    let request = Request::post("/v1/events").header("content-type", "application/json").body(body).unwrap();
+    answer(request, state).await
+}
+
+async fn refused(error: BusError) -> (u16, bool, String) {
+    let answer = post(&state(Some(error))).await;
+    let body: Value = serde_json::from_slice(answer.body()).unwrap();
+    (answer.status().as_u16(), answer.headers().contains_key("retry-after"), body["error"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn what_the_bus_says_decides_the_answer() {
+    let full = "the bus is full: 10 GiB".to_owned();
+    assert_eq!(refused(BusError::Full("10 GiB".to_owned())).await, (507, false, full));
+    let unavailable = "the bus is unavailable: no disk".to_owned();
+    assert_eq!(refused(BusError::Unavailable("no disk".to_owned())).await, (503, true, unavailable));
+    assert_eq!(refused(BusError::Closed).await, (503, true, "the server is about to stop".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_makes_it_wait_too_long_is_given_up() {
+    let state = state(None);
+    let started = tokio::time::Instant::now();
+    let answer = post(&state).await;
+    assert_eq!((answer.status().as_u16(), started.elapsed()), (503, Duration::from_secs(5)));
+    assert_eq!(state.room.available_permits(), 64 << 20, "and what it held is given back");
+    assert_eq!(state.counters.answers().into_iter().collect::<Vec<_>>(), [(503, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_waits_for_what_is_being_published_and_refuses_the_rest() {
+    let state = state(None);
+    let publishing = tokio::spawn({
+        let state = state.clone();
+        async move { post(&state).await }
+    });
+    tokio::task::yield_now().await;
+    let started = tokio::time::Instant::now();
+    state.drain(Duration::from_secs(60)).await;
+    assert_eq!(started.elapsed(), Duration::from_secs(5), "as long as publishing took");
+    assert_eq!(publishing.await.unwrap().status().as_u16(), 503);
+    let answer = post(&state).await;
+    assert_eq!((answer.status().as_u16(), started.elapsed()), (503, Duration::from_secs(5)), "at once");
+}

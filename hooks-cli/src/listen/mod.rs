@@ -1,0 +1,27 @@
+//! A receiver of webhooks: over plain sockets, so that it can break HTTP as well as speak it.
+//!
+//! ```text
+//!  socket ──▶ request (head, body, decoded) ──▶ Receiver: what to answer ──▶ answer, or mischief ──▶ socket
+//! ```
+//!
+//! [`Server`] knows HTTP and nothing of events; a [`Receiver`] knows what arrives and what to answer.
+//! `hooks listen` is one, and `hooks demo` has others.
+
+mod answer;
+mod body;
+mod events;
+mod mischief;
+mod request;
+mod rules;
+mod server;
+mod show;
+mod tally;
+
+pub(crate) use answer::Answer;
+pub(crate) use events::events;
+pub(crate) use mischief::Mischief;
+pub(crate) use request::{Broken, Head, Limits, Request};
+pub(crate) use rules::Rules;
+pub(crate) use server::{Receiver, Server};
+pub(crate) use show::{Arrival, Show, Signature};
+pub(crate) use tally::Tally;

@@ -1,0 +1,285 @@
+//! Reading requests: HTTP/1.1 within limits.
+
+use std::io;
+
+use thiserror::Error;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use super::body::{Framing, decode};
+
+/// Most headers of a request.
+const MAX_HEADERS: usize = 128;
+
+/// How large requests may be, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// The request line and the headers.
+    pub(crate) head: usize,
+    /// The body, as it was sent and after it was unpacked.
+    pub(crate) body: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { head: 64 << 10, body: 16 << 20 }
+    }
+}
+
+/// A request line and headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) method: String,
+    /// The path with its query, as it was sent.
+    pub(crate) target: String,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
+    is_http_1_0: bool,
+}
+
+/// A whole request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) head: Head,
+    /// Unpacked, where it was sent with a `content-encoding`.
+    pub(crate) body: Vec<u8>,
+    /// How many bytes of body were sent.
+    pub(crate) sent: usize,
+}
+
+/// Why there is no request.
+#[derive(Debug, Error)]
+pub(crate) enum Broken {
+    /// The client closed the connection between requests, as it may.
+    #[error("the connection was closed")]
+    Closed,
+    #[error("the connection broke off in the middle of a request")]
+    Io(#[source] io::Error),
+    #[error("no HTTP/1.1: {0}")]
+    Head(String),
+    #[error("{0}")]
+    Body(String),
+    #[error("larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("content-encoding `{0}` is not supported: use gzip or zstd")]
+    Encoding(String),
+    #[error("did not arrive within {0:?}")]
+    TooSlow(std::time::Duration),
+}
+
+impl Broken {
+    /// What to tell a client that is still there.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Closed | Self::Io(_) => None,
+            Self::Head(_) | Self::Body(_) => Some(400),
+            Self::TooLarge { .. } => Some(413),
+            Self::Encoding(_) => Some(415),
+            Self::TooSlow(_) => Some(408),
+        }
+    }
+}
+
+impl Head {
+    /// Reads to the empty line.
+    ///
+    /// # Errors
+    /// [`Broken::Closed`] when nothing came at all.
+    pub(crate) async fn read(reader: &mut (impl AsyncBufRead + Unpin), limits: Limits) -> Result<Self, Broken> {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            if bytes.len() == limits.head {
+                return Err(Broken::TooLarge { limit: limits.head });
+            }
+            match reader.read_u8().await {
+                Ok(byte) => bytes.push(byte),
+                Err(_) if bytes.is_empty() => return Err(Broken::Closed),
+                Err(error) => return Err(Broken::Io(error)),
+            }
+        }
+        Self::parse(&bytes)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, Broken> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(bytes) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Ok(httparse::Status::Partial) => return Err(Broken::Head("the head ends too early".to_owned())),
+            Err(error) => return Err(Broken::Head(error.to_string())),
+        }
+        let text = |header: &httparse::Header<'_>| {
+            (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned())
+        };
+        Ok(Self {
+            method: request.method.unwrap_or_default().to_owned(),
+            target: request.path.unwrap_or_default().to_owned(),
+            headers: request.headers.iter().map(text).collect(),
+            is_http_1_0: request.version == Some(0),
+        })
+    }
+
+    /// The first header of this name, which is in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let known = self.headers.iter().find(|(known, _)| known == name);
+        known.map(|(_, value)| value.as_str())
+    }
+
+    /// Every header of this name, which is in lower case.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the client wants to send more on this connection.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        let asks = |option: &str| {
+            let options = self.all("connection").flat_map(|value| value.split(','));
+            options.map(str::trim).any(|asked| asked.eq_ignore_ascii_case(option))
+        };
+        if self.is_http_1_0 { asks("keep-alive") } else { !asks("close") }
+    }
+
+    /// Reads the body that belongs to this.
+    ///
+    /// # Errors
+    /// When it is too large, breaks off, or is not what the headers say.
+    pub(crate) async fn read_body(
+        self,
+        stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin),
+        limits: Limits,
+    ) -> Result<Request, Broken> {
+        let framing = Framing::of(&self).map_err(Broken::Body)?;
+        if framing.is_larger_than(limits.body) {
+            return Err(Broken::TooLarge { limit: limits.body });
+        }
+        if self.header("expect").is_some_and(|expect| expect.eq_ignore_ascii_case("100-continue")) {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(Broken::Io)?;
+            stream.flush().await.map_err(Broken::Io)?;
+        }
+        let sent = framing.read(stream, limits.body).await?;
+        let length = sent.len();
+        let body = match self.header("content-encoding") {
+            None | Some("identity") => sent,
+            Some(encoding) => decode(encoding, &sent, limits.body)?,
+        };
+        Ok(Request { head: self, body, sent: length })
+    }
+}
+
+/// Reads a line that ends in `\n`, without its end.
+pub(super) async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), limit: usize) -> Result<String, Broken> {
+    let mut line = Vec::new();
+    let mut limited = reader.take(limit as u64);
+    limited.read_until(b'\n', &mut line).await.map_err(Broken::Io)?;
+    let Some(line) = line.strip_suffix(b"\n") else {
+        return Err(Broken::Io(io::ErrorKind::UnexpectedEof.into()));
+    };
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    String::from_utf8(line.to_vec()).map_err(|_| Broken::Body("a chunk's size is no text".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use tokio::io::BufReader;
+
+    async fn read(text: &[u8]) -> Result<Request, Broken> {
+        let limits = Limits { head: 1_000, body: 100 };
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let (_answers, mut client) = tokio::io::split(client);
+        client.write_all(text).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut stream = BufReader::new(server);
+        let head = Head::read(&mut stream, limits).await?;
+        head.read_body(&mut stream, limits).await
+    }
+
+    async fn body(text: &str) -> Vec<u8> {
+        read(text.as_bytes()).await.unwrap().body
+    }
+
+    async fn error(text: &str) -> String {
+        read(text.as_bytes()).await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn bodies_of_every_framing() {
+        assert_eq!(body("POST /a?b HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello!").await, b"hello");
+        assert_eq!(body("POST / HTTP/1.1\r\n\r\n").await, b"");
+        let chunked =
+            "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\nx: y\r\n\r\n";
+        assert_eq!(body(chunked).await, b"hello");
+        let request = read(b"POST /a?b HTTP/1.1\r\nX-Name: v\r\n\r\n").await.unwrap();
+        assert_eq!((request.head.target.as_str(), request.head.header("x-name")), ("/a?b", Some("v")));
+    }
+
+    #[tokio::test]
+    async fn packed_bodies() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(b"hello").unwrap();
+        for (encoding, packed) in
+            [("gzip", gzip.finish().unwrap()), ("zstd", zstd::stream::encode_all(&b"hello"[..], 1).unwrap())]
+        {
+            let head =
+                format!("POST / HTTP/1.1\r\ncontent-encoding: {encoding}\r\ncontent-length: {}\r\n\r\n", packed.len());
+            let request = read(&[head.as_bytes(), &packed].concat()).await.unwrap();
+            assert_eq!((request.body.as_slice(), request.sent), (&b"hello"[..], packed.len()), "{encoding}");
+            let broken = read(&[head.as_bytes(), &vec![b'x'; packed.len()]].concat()).await.unwrap_err();
+            assert_eq!(broken.status(), Some(400), "{broken}");
+        }
+        let error = read(b"POST / HTTP/1.1\r\ncontent-encoding: br\r\ncontent-length: 1\r\n\r\nx").await.unwrap_err();
+        assert_eq!(error.status(), Some(415));
+    }
+
+    #[tokio::test]
+    async fn what_unpacks_to_more_than_the_limit_is_not_unpacked() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(&[0; 10_000]).unwrap();
+        let packed = gzip.finish().unwrap();
+        assert!(packed.len() < 100);
+        let head = format!("POST / HTTP/1.1\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
+        let error = read(&[head.as_bytes(), &packed].concat()).await.unwrap_err();
+        assert!(matches!(error, Broken::TooLarge { limit: 100 }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn broken_requests_say_why() {
+        assert!(matches!(read(b"").await, Err(Broken::Closed)));
+        for text in [
+            "POST",
+            "POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhell",
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhe",
+        ] {
+            assert!(matches!(read(text.as_bytes()).await, Err(Broken::Io(_))), "{text}");
+        }
+        assert!(error("\0\r\n\r\n").await.starts_with("no HTTP/1.1: "));
+        assert!(error("POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n").await.contains("content-length"));
+        assert!(
+            error("POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n").await.contains("content-length")
+        );
+        let both = "POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n";
+        assert!(error(both).await.contains("both"));
+        assert!(error("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nz\r\n").await.contains("chunk"));
+        for text in [
+            "POST / HTTP/1.1\r\ncontent-length: 101\r\n\r\n".to_owned(),
+            format!("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n65\r\n{}\r\n0\r\n\r\n", "x".repeat(101)),
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_owned(),
+            format!("POST / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(1_000)),
+        ] {
+            assert_eq!(read(text.as_bytes()).await.unwrap_err().status(), Some(413), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_end_when_the_client_says_so() {
+        for (head, keeps) in [
+            ("HTTP/1.1\r\n", true),
+            ("HTTP/1.1\r\nconnection: x, Close\r\n", false),
+            ("HTTP/1.0\r\n", false),
+            ("HTTP/1.0\r\nconnection: keep-alive\r\n", true),
+        ] {
+            let request = read(format!("POST / {head}\r\n").as_bytes()).await.unwrap();
+            assert_eq!(request.head.keeps_alive(), keeps, "{head}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What is printed of a request: text for people, or a line of JSON.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value as Json, json};
+
+use super::events::Event;
+use super::mischief::Mischief;
+use super::tally::Mark;
+
+/// How much is printed, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Show {
+    pub(crate) is_json: bool,
+    /// Whether events are printed with their data.
+    pub(crate) has_data: bool,
+}
+
+/// Whether a request was signed as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Signature {
+    /// By one of the secrets.
+    Good,
+    /// Signed, but not so, and why.
+    Bad(String),
+    /// Not signed, or no secret was given to tell.
+    None,
+    Unchecked,
+}
+
+/// A request and what came of it.
+#[derive(Debug)]
+pub(crate) struct Arrival<'a> {
+    /// RFC 3339.
+    pub(crate) time: String,
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    /// What it was answered.
+    pub(crate) status: Option<u16>,
+    /// How it was answered badly.
+    pub(crate) mischief: Option<Mischief>,
+    pub(crate) batch: Option<&'a str>,
+    /// Of the body, as it was sent.
+    pub(crate) bytes: usize,
+    pub(crate) signature: Signature,
+    pub(crate) events: &'a [Event],
+    pub(crate) marks: &'a [Option<Mark>],
+    /// Why it has no events, or was no request.
+    pub(crate) fault: Option<String>,
+}
+
+impl<'a> Arrival<'a> {
+    /// A request that arrives now, of which nothing else is known.
+    pub(crate) fn now(method: &'a str, path: &'a str) -> Self {
+        Self {
+            time: format!("{:.3}", jiff::Timestamp::now()),
+            method,
+            path,
+            status: None,
+            mischief: None,
+            batch: None,
+            bytes: 0,
+            signature: Signature::None,
+            events: &[],
+            marks: &[],
+            fault: None,
+        }
+    }
+}
+
+impl Signature {
+    fn text(&self) -> String {
+        match self {
+            Self::Good => "signature ok".to_owned(),
+            Self::Bad(why) => format!("signature bad: {why}"),
+            Self::None => "not signed".to_owned(),
+            Self::Unchecked => "signature not checked".to_owned(),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Bad(_) => "bad",
+            Self::None => "none",
+            Self::Unchecked => "unchecked",
+        }
+    }
+}
+
+impl Show {
+    /// The lines of a request, each with its end.
+    pub(crate) fn lines(self, arrival: &Arrival<'_>) -> String {
+        if self.is_json { format!("{}\n", self.json(arrival)) } else { self.text(arrival) }
+    }
+
+    fn text(self, arrival: &Arrival<'_>) -> String {
+        let outcome = match (arrival.mischief, arrival.status) {
+            (Some(mischief), _) => mischief.name(),
+            (None, Some(status)) => status.to_string(),
+            (None, None) => "---".to_owned(),
+        };
+        let clock = arrival.time.get(11..23).unwrap_or(&arrival.time);
+        let mut text = format!("{clock}  {outcome}  {} {}", arrival.method, printable(arrival.path));
+        if let Some(batch) = arrival.batch {
+            let _ = write!(text, "  batch {}", printable(batch));
+        }
+        let (count, bytes) = (arrival.events.len(), arrival.bytes);
+        let _ = write!(text, "  {count} event{}  {bytes} B", if count == 1 { "" } else { "s" });
+        let _ = write!(text, "  {}", printable(&arrival.signature.text()));
+        if let Some(fault) = &arrival.fault {
+            let _ = write!(text, "  ({})", printable(fault));
+        }
+        text.push('\n');
+        for (event, mark) in arrival.events.iter().zip(arrival.marks) {
+            self.event(event, *mark, &mut text);
+        }
+        text
+    }
+
+    fn event(self, event: &Event, mark: Option<Mark>, text: &mut String) {
+        let _ = write!(text, "    {}", printable(&event.event_type));
+        if let Some(subject) = &event.subject {
+            let _ = write!(text, "  {}", printable(subject));
+        }
+        let _ = write!(text, "  {}", printable(&event.id));
+        match mark {
+            Some(Mark::Repeated) => text.push_str("  REPEATED"),
+            Some(Mark::OutOfOrder) => text.push_str("  OUT OF ORDER"),
+            None => {}
+        }
+        if let (true, Some(data)) = (self.has_data, &event.data) {
+            let _ = write!(text, "\n        {}", printable(data.get()));
+        }
+        text.push('\n');
+    }
+
+    fn json(self, arrival: &Arrival<'_>) -> Json {
+        let events = arrival.events.iter().zip(arrival.marks).map(|(event, mark)| {
+            let mut json = json!({
+                "id": event.id, "source": event.source, "type": event.event_type, "subject": event.subject,
+                "repeated": *mark == Some(Mark::Repeated), "out_of_order": *mark == Some(Mark::OutOfOrder),
+            });
+            if self.has_data {
+                json["data"] =
+                    event.data.as_ref().map_or(Json::Null, |data| serde_json::from_str(data.get()).unwrap_or_default());
+            }
+            json
+        });
+        json!({
+            "time": arrival.time, "method": arrival.method, "path": arrival.path, "status": arrival.status,
+            "mischief": arrival.mischief.map(Mischief::name), "batch": arrival.batch, "bytes": arrival.bytes,
+            "signature": arrival.signature.name(), "fault": arrival.fault, "events": events.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// What came from outside can't move the cursor or change colours.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() { printable.extend(char.escape_default()) } else { printable.push(char) }
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listen::events;
+
+    fn shown(show: Show, mischief: Option<Mischief>) -> String {
+        let events = events(
+            br#"[{"id":"1","source":"s","type":"a.b","subject":"x\u001b[31m","data":{"n":1.50}},{"id":"2","source":"s","type":"c"}]"#,
+        )
+        .unwrap();
+        show.lines(&Arrival {
+            time: "2026-01-02T03:04:05.678Z".to_owned(),
+            method: "POST",
+            path: "/in",
+            status: Some(200),
+            mischief,
+            batch: Some("b1"),
+            bytes: 120,
+            signature: Signature::Good,
+            events: &events,
+            marks: &[None, Some(Mark::Repeated)],
+            fault: None,
+        })
+    }
+
+    #[test]
+    fn a_request_is_a_line_and_so_is_each_event() {
+        assert_eq!(
+            shown(Show { is_json: false, has_data: false }, None),
+            "03:04:05.678  200  POST /in  batch b1  2 events  120 B  signature ok\n    a.b  x\\u{1b}[31m  1\n    c  2  REPEATED\n"
+        );
+        let with_data = shown(Show { is_json: false, has_data: true }, Some(Mischief::HangUp));
+        assert!(with_data.starts_with("03:04:05.678  hang-up  POST"), "{with_data}");
+        assert!(with_data.contains("  1\n        {\"n\":1.50}\n    c"), "{with_data}");
+    }
+
+    #[test]
+    fn json_has_it_all_on_one_line() {
+        let text = shown(Show { is_json: true, has_data: true }, None);
+        assert_eq!(text.matches('\n').count(), 1);
+        let json: Json = serde_json::from_str(&text).unwrap();
+        assert_eq!((&json["status"], &json["batch"], &json["signature"]), (&json!(200), &json!("b1"), &json!("ok")));
+        assert_eq!(json["events"][0]["data"], json!({ "n": 1.5 }));
+        assert_eq!((&json["events"][1]["repeated"], &json["events"][1]["data"]), (&json!(true), &Json::Null));
+    }
+}

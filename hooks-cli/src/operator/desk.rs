@@ -1,0 +1,153 @@
+//! Does what is asked, with a bus and the dispatcher of this process.
+
+use std::sync::Arc;
+
+use hooks_core::{Bus, BusError, DeadLetters, Disabled, DispatchError, Dispatcher, HookId, LetterId, ReplayReport};
+
+use super::protocol::{Behind, HookReport, Letter, Request, Response, Which};
+use crate::commands::chain;
+
+/// Most bytes of events in one page of dead letters; one letter alone may be larger.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// Most dead letters in one page.
+const PAGE: usize = 256;
+
+/// Answers operators.
+pub(crate) struct Desk {
+    bus: Arc<dyn Bus>,
+    dispatcher: Arc<Dispatcher>,
+    /// Whether this is a daemon, whose dispatcher has the hooks of the config file.
+    running: bool,
+}
+
+type Answer = Result<Response, String>;
+
+impl Desk {
+    pub(crate) fn new(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>, running: bool) -> Self {
+        Self { bus, dispatcher, running }
+    }
+
+    /// Does what is asked and says what came of it.
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        let answer = match request {
+            Request::Status => Ok(self.status()),
+            Request::Enable { hook } => self.set_enabled(&hook, true).await,
+            Request::Disable { hook } => self.set_enabled(&hook, false).await,
+            Request::Forget { hook } => self.forget(&hook).await,
+            Request::Letters { hook, after } => self.letters(&hook, after).await,
+            Request::Replay { hook, which } => self.replay(&hook, &which).await,
+            Request::Drop { hook, which } => self.drop(&hook, &which).await,
+        };
+        answer.unwrap_or_else(|error| Response::Failed { error })
+    }
+
+    fn status(&self) -> Response {
+        let mut hooks: Vec<HookReport> = self.dispatcher.status().into_iter().map(HookReport::from).collect();
+        let running: Vec<HookId> = hooks.iter().map(|hook| hook.id.clone()).collect();
+        let stopped = self.bus.known_hooks().into_iter().filter(|hook| !running.contains(hook));
+        hooks.extend(stopped.map(|hook| self.stopped(hook)));
+        hooks.sort_by(|a, b| a.id.cmp(&b.id));
+        Response::Status { hooks, running: self.running }
+    }
+
+    /// A hook that the bus knows and that does not run here.
+    fn stopped(&self, id: HookId) -> HookReport {
+        let disabled: Option<Disabled> = self.bus.noted(&id).and_then(|note| serde_json::from_str(&note).ok());
+        HookReport {
+            state: if disabled.is_some() { "disabled" } else { "stopped" }.to_owned(),
+            last_error: disabled.as_ref().and_then(|disabled| disabled.reason.clone()),
+            disabled,
+            sink: None,
+            counts: None,
+            lag: self.bus.lag(&id).map(Behind::from),
+            dead_letters: self.bus.dead_letters(&id).map_or(0, |letters| letters.count()),
+            id,
+        }
+    }
+
+    async fn set_enabled(&self, hook: &HookId, enabled: bool) -> Answer {
+        let runs = self.dispatcher.status().iter().any(|status| status.id == *hook);
+        // Without a worker there is only the note to remove.
+        if enabled && !runs && self.bus.known_hooks().contains(hook) {
+            let changed = self.bus.noted(hook).is_some();
+            self.bus.note(hook, None).await.map_err(|error| error.to_string())?;
+            return Ok(Response::Done { changed });
+        }
+        match self.dispatcher.set_enabled(hook, enabled).await {
+            Ok(()) => Ok(Response::Done { changed: true }),
+            Err(DispatchError::UnknownHook(_)) => Err(self.unknown(hook)),
+            Err(error) => Err(chain(&error)),
+        }
+    }
+
+    async fn forget(&self, hook: &HookId) -> Answer {
+        if self.dispatcher.status().iter().any(|status| status.id == *hook) {
+            return Err(format!("hook `{hook}` is in the config file and runs: take it out and reload first"));
+        }
+        let changed = self.bus.forget(hook).await.map_err(|error| error.to_string())?;
+        if changed { Ok(Response::Done { changed }) } else { Err(self.unknown(hook)) }
+    }
+
+    async fn letters(&self, hook: &HookId, after: Option<LetterId>) -> Answer {
+        let page = self.store(hook)?.list(after, PAGE).await.map_err(|error| error.to_string())?;
+        let mut bytes = 0;
+        let mut letters = Vec::new();
+        for (id, letter) in &page {
+            bytes += letter.envelope.len();
+            if bytes > PAGE_BYTES && !letters.is_empty() {
+                break;
+            }
+            letters.push(Letter::new(hook, *id, letter).map_err(|error| error.to_string())?);
+        }
+        Ok(Response::Letters { letters })
+    }
+
+    async fn replay(&self, hook: &HookId, which: &Which) -> Answer {
+        let select = |id: LetterId, letter: &hooks_core::DeadLetter| {
+            which.matches(id, letter.envelope.event_type(), letter.reason)
+        };
+        let report = self.dispatcher.replay(hook, select).await.map_err(|error| chain(&error))?;
+        let ReplayReport { delivered, refused, untried, error, .. } = report;
+        Ok(Response::Replayed { delivered, refused, untried, error })
+    }
+
+    async fn drop(&self, hook: &HookId, which: &Which) -> Answer {
+        let store = self.store(hook)?;
+        drop_letters(&*store, which)
+            .await
+            .map_err(|error| error.to_string())
+            .map(|letters| Response::Dropped { letters })
+    }
+
+    fn store(&self, hook: &HookId) -> Result<Arc<dyn DeadLetters>, String> {
+        let runs = self.dispatcher.status().iter().any(|status| status.id == *hook);
+        if !runs && !self.bus.known_hooks().contains(hook) {
+            return Err(self.unknown(hook));
+        }
+        self.bus.dead_letters(hook).ok_or_else(|| "this bus keeps no dead letters".to_owned())
+    }
+
+    fn unknown(&self, hook: &HookId) -> String {
+        let Response::Status { hooks, .. } = self.status() else { return String::new() };
+        let known: Vec<_> = hooks.iter().map(|hook| hook.id.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        format!("there is no hook `{hook}`; known: {known}")
+    }
+}
+
+/// Drops those that fit, of the letters that there are now.
+async fn drop_letters(store: &dyn DeadLetters, which: &Which) -> Result<usize, BusError> {
+    let (mut after, mut dropped, mut left) = (None, 0, store.count());
+    while left > 0 {
+        let page = store.list(after, PAGE).await?;
+        let Some((last, _)) = page.last() else { break };
+        (after, left) = (Some(*last), left.saturating_sub(page.len() as u64));
+        let fits = |(id, letter): &&(LetterId, hooks_core::DeadLetter)| {
+            which.matches(*id, letter.envelope.event_type(), letter.reason)
+        };
+        let ids: Vec<LetterId> = page.iter().filter(fits).map(|(id, _)| *id).collect();
+        dropped += store.remove(&ids).await?;
+    }
+    Ok(dropped)
+}

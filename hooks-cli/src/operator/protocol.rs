@@ -1,0 +1,190 @@
+//! What goes over the socket: one JSON object a line, each way.
+
+use std::time::SystemTime;
+
+use hooks_core::{DeadLetter, DeadLetterReason, Disabled, HookId, HookStatus, Lag, LetterId, Pattern, RawValue};
+use serde::{Deserialize, Serialize};
+
+/// What is asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Request {
+    Status,
+    Enable {
+        hook: HookId,
+    },
+    Disable {
+        hook: HookId,
+    },
+    Forget {
+        hook: HookId,
+    },
+    /// A page of dead letters.
+    Letters {
+        hook: HookId,
+        after: Option<LetterId>,
+    },
+    Replay {
+        hook: HookId,
+        which: Which,
+    },
+    Drop {
+        hook: HookId,
+        which: Which,
+    },
+}
+
+/// What is answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Response {
+    Status {
+        hooks: Vec<HookReport>,
+        running: bool,
+    },
+    Done {
+        changed: bool,
+    },
+    /// A page; an empty one is the end.
+    Letters {
+        letters: Vec<Letter>,
+    },
+    Replayed {
+        delivered: usize,
+        refused: usize,
+        untried: usize,
+        error: Option<String>,
+    },
+    Dropped {
+        letters: usize,
+    },
+    Failed {
+        error: String,
+    },
+}
+
+/// Which dead letters: those that fit everything that is set.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Which {
+    /// One of these; empty: any.
+    pub(crate) ids: Vec<LetterId>,
+    /// The event's type matches one of these globs; empty: any.
+    pub(crate) types: Vec<String>,
+    pub(crate) reason: Option<DeadLetterReason>,
+}
+
+impl Which {
+    pub(crate) fn matches(&self, id: LetterId, event_type: &str, reason: DeadLetterReason) -> bool {
+        let fits = |types: &[String]| types.iter().any(|glob| Pattern::new(glob.as_str()).matches(event_type));
+        (self.ids.is_empty() || self.ids.contains(&id))
+            && (self.types.is_empty() || fits(&self.types))
+            && self.reason.is_none_or(|wanted| wanted == reason)
+    }
+}
+
+/// A dead letter as it is shown.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Letter {
+    pub(crate) hook: HookId,
+    pub(crate) id: LetterId,
+    pub(crate) reason: DeadLetterReason,
+    /// What failed, and what the receiver answered.
+    pub(crate) detail: String,
+    pub(crate) attempts: u32,
+    pub(crate) first_attempt: String,
+    pub(crate) last_attempt: String,
+    #[serde(rename = "type")]
+    pub(crate) event_type: String,
+    pub(crate) event: Box<RawValue>,
+}
+
+impl Letter {
+    pub(crate) fn new(hook: &HookId, id: LetterId, letter: &DeadLetter) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            hook: hook.clone(),
+            id,
+            reason: letter.reason,
+            detail: letter.detail.clone(),
+            attempts: letter.attempts,
+            first_attempt: timestamp(letter.first_attempt),
+            last_attempt: timestamp(letter.last_attempt),
+            event_type: letter.envelope.event_type().to_owned(),
+            event: RawValue::from_string(letter.envelope.json().to_owned())?,
+        })
+    }
+}
+
+/// RFC 3339, to the second.
+pub(crate) fn timestamp(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.0}"))
+}
+
+/// What is known of a hook. Counts are since the daemon started; without one there are none.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HookReport {
+    pub(crate) id: HookId,
+    /// `healthy`, `backing_off`, `throttled`, `held`, `disabled`, or `stopped` where no daemon runs it.
+    pub(crate) state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) disabled: Option<Disabled>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sink: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) counts: Option<Counted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lag: Option<Behind>,
+    pub(crate) dead_letters: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_error: Option<String>,
+}
+
+/// The books of a hook.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Counted {
+    pub(crate) taken: u64,
+    pub(crate) delivered: u64,
+    pub(crate) dropped: u64,
+    pub(crate) dead_lettered: u64,
+    pub(crate) in_hand: u64,
+    pub(crate) attempts: u64,
+}
+
+/// How far a hook is behind.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Behind {
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+    /// When the oldest pending event was accepted.
+    pub(crate) oldest: Option<String>,
+    /// False where events that the hook's filter will pass over are counted, too.
+    pub(crate) exact: bool,
+}
+
+impl From<Lag> for Behind {
+    fn from(lag: Lag) -> Self {
+        Self { events: lag.events, bytes: lag.bytes, oldest: lag.oldest.map(timestamp), exact: lag.exact }
+    }
+}
+
+impl From<HookStatus> for HookReport {
+    fn from(status: HookStatus) -> Self {
+        let counts = &status.counts;
+        Self {
+            state: status.state.name().to_owned(),
+            disabled: status.disabled,
+            sink: Some(status.sink),
+            counts: Some(Counted {
+                taken: counts.taken,
+                delivered: counts.delivered,
+                dropped: counts.dropped(),
+                dead_lettered: counts.dead_lettered,
+                in_hand: counts.in_hand,
+                attempts: status.attempts,
+            }),
+            lag: status.lag.map(Behind::from),
+            dead_letters: status.dead_letters.unwrap_or(0),
+            last_error: status.last_error,
+            id: status.id,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The operator's socket in the data folder. Who may write to the folder may operate: the socket's mode
+//! is 0600.
+
+use std::fs::Permissions;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hooks_core::BoxError;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::desk::Desk;
+use super::protocol::{Request, Response};
+
+/// The socket's name in the data folder.
+pub(crate) const SOCKET: &str = "operator.sock";
+
+/// Most operators at a time; others wait.
+const CONNECTIONS: usize = 8;
+
+/// The longest request. One that names many dead letters is the longest there is.
+const MAX_REQUEST: u64 = 1 << 20;
+
+/// How long an operator may keep a connection without asking anything.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A socket that operators can talk to. Its file goes with it.
+pub(crate) struct Listener {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Listener {
+    /// Listens. Whoever calls has the folder for itself, so a socket that is there is a dead one.
+    ///
+    /// # Errors
+    /// When it can't.
+    pub(crate) fn bind(path: PathBuf) -> Result<Self, BoxError> {
+        let failed = |what: &str, error: std::io::Error| format!("{}: {what}: {error}", path.display());
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(failed("can't be removed", error).into());
+            }
+            _ => {}
+        }
+        // Private from its first moment on: nobody can connect before it has its name and its mode.
+        let hidden = path.with_extension("new");
+        let _ = std::fs::remove_file(&hidden);
+        let listener = UnixListener::bind(&hidden).map_err(|error| failed("can't listen", error))?;
+        let ready = std::fs::set_permissions(&hidden, Permissions::from_mode(0o600))
+            .and_then(|()| std::fs::rename(&hidden, &path));
+        ready.map_err(|error| failed("can't be made private", error))?;
+        Ok(Self { listener, path })
+    }
+
+    /// Answers operators until the future is dropped.
+    pub(crate) async fn serve(self, desk: Arc<Desk>) {
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        while let Ok(permit) = room.clone().acquire_owned().await {
+            let Ok((stream, _)) = self.listener.accept().await else { continue };
+            let desk = desk.clone();
+            tokio::spawn(async move {
+                converse(stream, &desk).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // A file that stays is removed by the next daemon.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn converse(stream: UnixStream, desk: &Desk) {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    loop {
+        let mut line = String::new();
+        let mut limited = (&mut read).take(MAX_REQUEST);
+        match timeout(IDLE, limited.read_line(&mut line)).await {
+            Ok(Ok(1..)) => {}
+            _ => return,
+        }
+        let response = match serde_json::from_str(&line) {
+            Ok(request) => desk.answer(request).await,
+            Err(error) => Response::Failed { error: format!("not understood: {error}") },
+        };
+        let Ok(mut text) = serde_json::to_string(&response) else { return };
+        text.push('\n');
+        if write.write_all(text.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A connection to a daemon.
+pub(crate) struct Connection(BufReader<UnixStream>);
+
+impl Connection {
+    /// `None`: no daemon listens there.
+    ///
+    /// # Errors
+    /// When one may listen and can't be reached.
+    pub(super) async fn open(path: &Path) -> Result<Option<Self>, BoxError> {
+        match UnixStream::connect(path).await {
+            Ok(stream) => Ok(Some(Self(BufReader::new(stream)))),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+            Err(error) => Err(format!("{}: can't talk to the daemon: {error}", path.display()).into()),
+        }
+    }
+
+    pub(super) async fn ask(&mut self, request: &Request) -> Result<Response, BoxError> {
+        let mut text = serde_json::to_string(request)?;
+        text.push('\n');
+        self.0.get_mut().write_all(text.as_bytes()).await?;
+        let mut line = String::new();
+        self.0.read_line(&mut line).await?;
+        if line.is_empty() {
+            return Err("the daemon went away".into());
+        }
+        Ok(serde_json::from_str(&line)?)
+    }
+}

@@ -1,0 +1,108 @@
+//! What an answer of `hooks serve` means.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+/// An answer, or that there was none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// Every event is accepted.
+    Accepted,
+    /// These are no events, and nothing was accepted.
+    Faults(Vec<Fault>),
+    /// More than the server takes at a time.
+    TooLarge(String),
+    /// Not now. Waits at least so long, if the server asked for it.
+    Later { after: Option<Duration>, why: String },
+    /// Never: repeating it changes nothing.
+    Never(String),
+}
+
+/// What is wrong with an event.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Fault {
+    /// Line of the body, from 1.
+    pub(crate) line: usize,
+    pub(crate) reason: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Body {
+    error: String,
+    faults: Vec<Fault>,
+}
+
+/// The longest pause that a server can ask for.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+impl Reply {
+    /// From a status (RFC 9110), the value of Retry-After, and the body.
+    pub(crate) fn new(status: http::StatusCode, retry_after: Option<&str>, body: &[u8], now: SystemTime) -> Self {
+        let body = serde_json::from_slice::<Body>(body).unwrap_or_default();
+        let error = if body.error.is_empty() { String::new() } else { format!(": {}", body.error) };
+        let why = format!("{status}{error}");
+        match status.as_u16() {
+            200..=299 => Self::Accepted,
+            400 if !body.faults.is_empty() => Self::Faults(body.faults),
+            413 => Self::TooLarge(why),
+            408 | 425 | 429 | 500.. => Self::Later { after: retry_after.and_then(|value| pause(value, now)), why },
+            _ => Self::Never(why),
+        }
+    }
+}
+
+/// Seconds, or a date (RFC 9110, 10.2.3). Anything else is as if it was not there.
+fn pause(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds).min(LONGEST));
+    }
+    let seconds = jiff::fmt::rfc2822::parse(value).ok()?.timestamp().as_second();
+    let date = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.try_into().ok()?);
+    Some(date.duration_since(now).unwrap_or_default().min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(status: u16, retry_after: Option<&str>, body: &str) -> Reply {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        Reply::new(http::StatusCode::from_u16(status).unwrap(), retry_after, body.as_bytes(), now)
+    }
+
+    #[test]
+    fn every_status_has_a_meaning() {
+        assert_eq!(reply(202, None, r#"{"accepted":3}"#), Reply::Accepted);
+        let faults = r#"{"error":"x","faults":[{"line":2,"column":1,"reason":"no `type`"}]}"#;
+        assert_eq!(reply(400, None, faults), Reply::Faults(vec![Fault { line: 2, reason: "no `type`".to_owned() }]));
+        for status in [400, 301, 401, 403, 404, 405, 415] {
+            let reply = reply(status, Some("1"), r#"{"error":"because"}"#);
+            assert!(matches!(&reply, Reply::Never(why) if why.ends_with(": because")), "{reply:?}");
+        }
+        assert_eq!(reply(413, None, "<html>"), Reply::TooLarge("413 Payload Too Large".to_owned()));
+        for status in [408, 429, 500, 502, 503, 504, 507] {
+            assert!(matches!(reply(status, None, ""), Reply::Later { after: None, .. }), "{status}");
+        }
+    }
+
+    #[test]
+    fn retry_after_in_every_form() {
+        let after = |value| match reply(503, Some(value), "") {
+            Reply::Later { after, .. } => after.map(|after| after.as_secs()),
+            other => panic!("{other:?}"),
+        };
+        for (value, seconds) in [
+            ("7", Some(7)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("999999", Some(3_600)),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            assert_eq!(after(value), seconds, "{value}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Completions and manual pages are made from the command line's own definitions.
+
+use crate::command::Place;
+
+/// The commands that `hooks --help` lists.
+pub(crate) fn commands() -> Vec<String> {
+    let help = Place::new("").run(&["--help"]).out;
+    let list = help.split("\nCommands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    // Descriptions that are wrapped go on further to the right.
+    let lines = list.lines().filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+    let names = lines.filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_shell_completes_every_command() {
+    let place = Place::new("");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = place.run(&["completions", shell]);
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+        for command in commands() {
+            assert!(ended.out.contains(&command), "{shell}: {command}");
+        }
+        assert!(ended.out.contains("--timeout") || ended.out.contains("l timeout"), "{shell}");
+    }
+    assert_eq!(place.run(&["completions", "cmd"]).code, Some(2));
+}
+
+#[test]
+fn the_completions_are_right_for_their_shell() {
+    let place = Place::new("");
+    let script = place.run(&["completions", "bash"]).out;
+    std::fs::write(place.path("hooks.bash"), script).unwrap();
+    let complete =
+        "source ./hooks.bash; COMP_WORDS=(hooks che); COMP_CWORD=1; _hooks hooks che hooks; echo \"${COMPREPLY[@]}\"";
+    let output =
+        std::process::Command::new("bash").args(["-c", complete]).current_dir(place.path(".")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "check\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let place = Place::new("");
+    let ended = place.run(&["man", "pages/man1"]);
+    assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(0), "", ""));
+    for command in commands() {
+        let page = place.read(&format!("pages/man1/hooks-{command}.1"));
+        assert!(page.starts_with(".ie ") && page.contains(".SH SYNOPSIS"), "{command}: {page}");
+    }
+    let main = place.run(&["man"]).out;
+    assert_eq!(main, place.read("pages/man1/hooks.1"));
+    assert!(main.contains("Exit codes: 0 done"), "{main}");
+    let ended = place.run(&["man", "hooks.toml"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.starts_with("hooks.toml: "), "{}", ended.err);
+}
+
+/// Help says how a command is used, by example.
+#[test]
+fn every_command_has_examples() {
+    for command in commands() {
+        let help = Place::new("").run(&[&command, "--help"]).out;
+        let examples = help.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("`{command}` has no examples"));
+        assert!(examples.starts_with(&format!("  hooks {command}")), "{help}");
+    }
+}

@@ -1,0 +1,257 @@
+//! `hooks listen`: prints, verifies, refuses, and misbehaves; and `hooks pipe` copes with all of it.
+
+use std::io::{Read, Write};
+
+use serde_json::Value as Json;
+
+use crate::command::{Ended, Place, Running, event, events};
+
+const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+/// A `hooks listen`, and a config with a hook that delivers to it, and one that writes a file.
+struct Listener {
+    running: Running,
+    place: Place,
+    address: String,
+}
+
+impl Listener {
+    fn start(args: &[&str], settings: &str) -> Self {
+        Self::start_with(args, settings, "")
+    }
+
+    /// With an attempt timeout, which slow machines may exceed without any mischief.
+    fn start_impatient(args: &[&str], settings: &str) -> Self {
+        Self::start_with(args, settings, ", attempt_timeout = '400ms'")
+    }
+
+    fn start_with(args: &[&str], settings: &str, timeout: &str) -> Self {
+        let args = [&["listen", "--port", "0"], args].concat();
+        let mut running = Place::new("").start_with(&args);
+        let line = running.wait_for("listening at ");
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        let retry = "initial = '1ms', max = '5ms', reject_hold = '50ms'";
+        let place = Place::new(&format!(
+            "[[hooks]]\nid = 'b'\nsink = {{ kind = 'file', path = '${{CONFIG_DIR}}/b' }}\n[[hooks]]\nid = 'a'\nretry = {{ {retry}{timeout} }}\n{settings}\nsink = {{ kind = 'http', url = '{url}/in?k=v', secret = '{SECRET}' }}"
+        ));
+        Self { running, place, address: url.trim_start_matches("http://").to_owned() }
+    }
+
+    /// Posts a body with further headers, and returns the status.
+    fn post(&self, headers: &str, body: &str) -> u16 {
+        let length = body.len();
+        let head = format!("POST / HTTP/1.1\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n");
+        self.exchange(&(head + body)).0
+    }
+
+    /// Sends this on a connection of its own, and returns the status and the whole answer.
+    fn exchange(&self, text: &str) -> (u16, String) {
+        let mut stream = std::net::TcpStream::connect(&self.address).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+    }
+
+    /// A delivery to it fails and says this; then it is given up.
+    fn fails_with(&self, why: &str) {
+        let mut pipe = self.place.start();
+        pipe.write(&(event(1) + "\n"));
+        pipe.wait_for(why);
+        pipe.signal("TERM");
+        pipe.wait_for("reading no more");
+        pipe.signal("TERM");
+        assert_eq!(pipe.wait().code, Some(1));
+    }
+
+    /// What the listener printed on both sides.
+    fn end(self) -> Ended {
+        self.running.signal("INT");
+        self.running.wait()
+    }
+}
+
+fn lines(out: &str) -> Vec<Json> {
+    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn what_arrives_is_printed() {
+    let listener = Listener::start(&["--secret", SECRET, "--data"], "");
+    let input = event(1).replace("\"type\"", "\"subject\":\"s/1\",\"type\"") + "\n" + &event(2);
+    assert_eq!(listener.place.pipe(input).code, Some(0));
+    let ended = listener.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let lines: Vec<&str> = ended.out.lines().collect();
+    assert!(lines[0].contains("  200  POST /in  batch "), "{}", lines[0]);
+    assert!(lines[0].contains("  2 events  ") && lines[0].ends_with("  signature ok"), "{}", lines[0]);
+    let rest = ["    test.counted  s/1  1", "        {\"n\":1}", "    test.counted  2", "        {\"n\":2}"];
+    assert_eq!(lines[1..], rest);
+    let summary =
+        "1 requests: 1 answered 200\n2 events arrived, 2 were accepted: 2 distinct, 0 repeated, 0 out of order\n";
+    assert!(ended.err.ends_with(summary), "{}", ended.err);
+}
+
+#[test]
+fn a_wrong_signature_is_answered_401() {
+    let listener = Listener::start(&["--secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "--json"], "");
+    listener.fails_with("401 Unauthorized");
+    let ended = listener.end();
+    let lines = lines(&ended.out);
+    assert_eq!((&lines[0]["status"], &lines[0]["signature"]), (&Json::from(401), &Json::from("bad")));
+    assert!(ended.err.contains("without a right signature"), "{}", ended.err);
+    assert!(!ended.err.contains("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), "{}", ended.err);
+}
+
+#[test]
+fn the_plain_hmac_is_verified_too() {
+    // GitHub's example.
+    let body = "Hello, World!";
+    let good = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    let secret = "X-Hub-Signature-256=It's a Secret to Everybody";
+    let listener = Listener::start(&["--hmac", secret, "--json"], "");
+    for (signature, status) in [(good, 200), (&good.replace('7', "8"), 401)] {
+        assert_eq!(listener.post(&format!("x-hub-signature-256: {signature}\r\n"), body), status);
+    }
+    assert_eq!(listener.post("", body), 401);
+    let signatures: Vec<_> =
+        lines(&listener.end().out).iter().map(|line| line["signature"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(signatures, ["ok", "bad", "none"]);
+}
+
+#[test]
+fn what_is_no_delivery_is_answered_and_printed() {
+    let listener = Listener::start(&["--status", "410", "--retry-after", "2s", "--max-body", "100"], "");
+    assert_eq!(listener.exchange("GET /health HTTP/1.1\r\nconnection: close\r\n\r\n").0, 405);
+    let (status, answer) = listener.exchange("POST / HTTP/1.1\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello");
+    assert!(status == 410 && answer.contains("\r\nretry-after: 2\r\n"), "{answer}");
+    assert_eq!(listener.post("", &"x".repeat(101)), 413);
+    assert_eq!(listener.exchange("\u{1b}[31mred\r\n\r\n").0, 400);
+    let ended = listener.end();
+    for (line, expected) in ended.out.lines().zip([
+        "405  GET /health  0 events  0 B  not signed",
+        "410  POST /  0 events  5 B  not signed  (no CloudEvents: expected value at line 1 column 1)",
+        "413  - -  0 events  0 B  not signed  (larger than 100 bytes)",
+        "400  - -  0 events  0 B  not signed  (no HTTP/1.1: invalid token)",
+    ]) {
+        assert!(line.ends_with(expected), "{line}");
+    }
+    assert_eq!(ended.out.lines().count(), 4);
+    assert!(ended.err.contains("4 requests: 1 answered 405, 1 answered 410, 2 not answered well\n"), "{}", ended.err);
+}
+
+#[test]
+fn refused_types_are_refused_alone() {
+    for more in [&[][..], &["--item-failures"]] {
+        let args = [&["--reject-type", "test.b*", "--json"], more].concat();
+        let listener = Listener::start(&args, "batch.max_events = 4");
+        let input: String = (1..=8).map(|n| event(n) + "\n").collect();
+        let input = input.replace(
+            "\"id\":\"3\",\"source\":\"/test\",\"type\":\"test.counted\"",
+            "\"id\":\"3\",\"source\":\"/test\",\"type\":\"test.bad\"",
+        );
+        let ended = listener.place.pipe(input);
+        assert_eq!(ended.code, Some(1), "{}", ended.err);
+        let ended = listener.end();
+        assert!(
+            ended.err.contains(" 7 were accepted: 7 distinct, 0 repeated, 0 out of order\n"),
+            "{more:?}: {}",
+            ended.err
+        );
+        let statuses: Vec<_> = lines(&ended.out).iter().map(|line| line["status"].as_u64().unwrap()).collect();
+        assert_eq!(statuses.contains(&400), more.is_empty(), "{statuses:?}");
+    }
+}
+
+/// Fails so, at random but the same each time; everything arrives all the same.
+fn arrives_through(args: &[&str]) -> Ended {
+    let ended = arrives(Listener::start(args, "batch.max_events = 5"));
+    assert!(ended.err.contains(" 50 distinct, 0 repeated, 0 out of order\n"), "{args:?}: {}", ended.err);
+    ended
+}
+
+fn arrives(listener: Listener) -> Ended {
+    let ended = listener.place.pipe(events(50));
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(listener.place.read("b"), events(50), "the other hook is unharmed");
+    let ended = listener.end();
+    assert!(ended.err.contains(" 50 distinct, ") && ended.err.ends_with(" 0 out of order\n"), "{}", ended.err);
+    ended
+}
+
+#[test]
+fn failures_on_purpose() {
+    let ended = arrives_through(&["--fail-rate", "0.4", "--seed", "1", "--delay", "1ms"]);
+    assert!(ended.err.contains("answering 503 to 0.4 of requests; again with --seed 1\n"), "{}", ended.err);
+    assert!(ended.err.contains(": 10 answered 200, ") && ended.err.contains(" answered 503\n"), "{}", ended.err);
+    let again = arrives_through(&["--fail-rate", "0.4", "--seed", "1"]);
+    assert_eq!(ended.err.lines().last(), again.err.lines().last(), "the same seed, the same failures");
+    let ended = arrives_through(&["--fail-rate", "0.4", "--status", "429", "--seed", "1", "--max-body", "1KiB"]);
+    assert!(ended.err.contains(" answered 429"), "{}", ended.err);
+}
+
+/// All at once: each has a listener of its own.
+fn arrives_through_each<const N: usize>(kinds: [&str; N], start: fn(&[&str], &str) -> Listener) {
+    std::thread::scope(|scope| {
+        let runs = kinds.map(|kind| {
+            let args = ["--misbehave", kind, "--fail-rate", "0.3", "--seed", "5", "--json"];
+            (kind, scope.spawn(move || arrives(start(&args, "batch.max_events = 5"))))
+        });
+        for (kind, run) in runs {
+            let ended = run.join().unwrap();
+            let bad = lines(&ended.out).iter().filter(|line| line["mischief"] == kind).count();
+            let said = format!("misbehaving ({kind}) at 0.3 of requests");
+            assert!(bad > 0 && ended.err.contains(&said), "{}", ended.err);
+            let is_repeated = !ended.err.contains(" 0 repeated");
+            assert!(!is_repeated || SLOW.contains(&kind), "{kind}: {}", ended.err);
+        }
+    });
+}
+
+/// What ends by a timeout only.
+const SLOW: [&str; 4] = ["stall", "slow-read", "drip", "interim"];
+
+#[test]
+fn mischief_loses_and_repeats_nothing() {
+    let kinds =
+        ["hang-up", "reset", "endless-headers", "endless-body", "wrong-length", "truncated-chunks", "bomb", "garbage"];
+    arrives_through_each(kinds, Listener::start);
+    arrives_through(&["--misbehave", "close-idle"]);
+}
+
+#[test]
+fn mischief_that_never_ends_costs_nothing_but_time() {
+    arrives_through_each(SLOW, Listener::start_impatient);
+}
+
+#[test]
+fn a_connection_that_is_never_accepted_times_out() {
+    let listener = Listener::start_impatient(&["--misbehave", "never-accept"], "");
+    listener.fails_with("no result within the attempt timeout");
+    assert!(
+        listener
+            .end()
+            .err
+            .ends_with("0 requests\n0 events arrived, 0 were accepted: 0 distinct, 0 repeated, 0 out of order\n")
+    );
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    let place = Place::new("");
+    for (args, why) in [
+        (&["--fail-rate", "0.5", "--status", "204"][..], "--status 204 is no failure"),
+        (&["--misbehave", "close-idle", "--fail-rate", "0.5"], "leave out --fail-rate"),
+        (&["--fail-rate", "1.5"], "from 0 to 1"),
+        (&["--status", "99"], "200..=599"),
+        (&["--item-failures"], "--reject-type"),
+        (&["--secret", "open-sesame"], "--secret: key 1: "),
+        (&["--hmac", "x"], "the name of a header"),
+        (&["--delay", "5"], "with its unit"),
+        (&["--misbehave", "nicely"], "never-accept"),
+    ] {
+        let ended = place.run(&[&["listen", "--port", "0"], args].concat());
+        assert_eq!(ended.code, Some(2), "{args:?}: {}", ended.err);
+        assert!(ended.err.contains(why) && !ended.err.contains("open-sesame"), "{args:?}: {}", ended.err);
+    }
+}

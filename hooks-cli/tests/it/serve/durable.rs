@@ -1,0 +1,175 @@
+//! The durable bus in the daemon, and what operators do with it.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use super::{Daemon, JSON, LINES, file_hook, http_hook};
+use crate::command::{Place, event};
+use crate::receiver::Receiver;
+
+/// A receiver whose answer can be changed.
+fn changing(status: u16) -> (Receiver, Arc<AtomicU16>) {
+    let answer = Arc::new(AtomicU16::new(status));
+    let given = answer.clone();
+    (Receiver::start(move |_| given.load(Ordering::Relaxed)), answer)
+}
+
+/// Three events, of which the receiver refuses the second.
+fn refusing() -> (Receiver, Daemon) {
+    let receiver = Receiver::start(|seen| if seen.body.contains("\"id\":\"2\"") { 422 } else { 200 });
+    let daemon = Daemon::start(&http_hook("a", &receiver.url("/")));
+    let lines: String = (1..4).map(|number| event(number) + "\n").collect();
+    assert_eq!(daemon.post(LINES, lines).status, 202);
+    while daemon.metric("hooks_events_dead_lettered_total{hook=\"a\",reason=\"refused\"}") != Some(1.0) {}
+    (receiver, daemon)
+}
+
+fn operate(place: &Place, arguments: &[&str]) -> (Option<i32>, String) {
+    let at =
+        arguments.iter().take_while(|argument| argument.chars().all(|char| char.is_ascii_lowercase() || char == '-'));
+    let at = at.count().min(if arguments[0] == "dead-letters" { 2 } else { 1 });
+    let whole = [&arguments[..at], &["-c", "hooks.toml"], &arguments[at..]].concat();
+    let ended = place.run(&whole);
+    (ended.code, ended.out + &ended.err)
+}
+
+#[test]
+fn what_was_accepted_survives_the_end_of_the_process() {
+    let receiver = Receiver::closed();
+    let daemon = Daemon::start(&[http_hook("a", &receiver.url("/")), file_hook("b")].concat());
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    receiver.wait();
+    assert_eq!(daemon.post(JSON, event(2)).status, 202);
+    let place = daemon.kill();
+    receiver.open();
+    let daemon = Daemon::again(place);
+    while !receiver.events("/").contains(&event(2)) {
+        std::thread::yield_now();
+    }
+    let place_of_file = daemon.place.path("b");
+    let ended = daemon.running;
+    ended.signal("TERM");
+    assert_eq!(ended.wait().code, Some(0));
+    let written = std::fs::read_to_string(place_of_file).unwrap();
+    let mut lines: Vec<&str> = written.lines().collect();
+    lines.dedup();
+    assert_eq!(lines, [event(1), event(2)]);
+}
+
+#[test]
+fn a_second_daemon_in_the_same_folder_is_refused() {
+    let daemon = Daemon::start(&file_hook("a"));
+    let ended = daemon.place.run(&["serve", "-c", "hooks.toml"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("is in use by another process"), "{}", ended.err);
+}
+
+#[test]
+fn the_socket_is_private_and_goes_with_the_daemon() {
+    let daemon = Daemon::start(&file_hook("a"));
+    let socket = daemon.place.path("hooks-data/operator.sock");
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let (code, out) = operate(&daemon.place, &["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &status["id"], &status["state"]), (Some(0), &"a".into(), &"healthy".into()));
+    let Daemon { place, running, .. } = daemon;
+    running.signal("TERM");
+    running.wait();
+    assert!(!place.path("hooks-data/operator.sock").exists());
+    let (code, out) = operate(&place, &["status"]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("stopped") && out.contains("no daemon has the folder"), "{out}");
+}
+
+#[test]
+fn dead_letters_are_listed_shown_replayed_and_dropped() {
+    let (_receiver, daemon) = refusing();
+    let place = &daemon.place;
+    let (_, out) = operate(place, &["dead-letters", "list"]);
+    assert!(out.contains("refused  test.counted") && out.contains("422"), "{out}");
+    let (_, out) = operate(place, &["dead-letters", "show", "a"]);
+    let shown: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(out.contains(&event(2)), "the event is byte for byte what came in: {out}");
+    let id = shown["id"].to_string();
+    let (_, out) = operate(place, &["dead-letters", "replay", "a", "--type", "other.*", "--dry-run"]);
+    assert_eq!(out, "0 dead letters would be delivered once more\n");
+    let (code, out) = operate(place, &["dead-letters", "replay", "a", "--id", &id]);
+    assert_eq!(code, Some(1));
+    assert!(out.starts_with("0 delivered, 1 refused again, 0 not tried\n"), "{out}");
+    let (code, out) = operate(place, &["dead-letters", "drop", "a"]);
+    assert_eq!(code, Some(2), "{out}");
+    let (code, out) = operate(place, &["dead-letters", "drop", "a", "--all"]);
+    assert_eq!((code, out.as_str()), (Some(0), "1 dead letter dropped\n"));
+}
+
+#[test]
+fn dead_letters_can_be_replayed_while_no_daemon_runs() {
+    let (receiver, daemon) = refusing();
+    let Daemon { place, running, .. } = daemon;
+    running.signal("TERM");
+    running.wait();
+    let healed = Receiver::start(|_| 200);
+    let config = place.read("hooks.toml").replace(&receiver.url("/"), &healed.url("/"));
+    std::fs::write(place.path("hooks.toml"), config).unwrap();
+    let (code, out) = operate(&place, &["dead-letters", "replay", "a"]);
+    assert_eq!((code, out.as_str()), (Some(0), "1 delivered, 0 refused again, 0 not tried\n"));
+    assert_eq!(healed.events("/"), [event(2)]);
+    let (_, out) = operate(&place, &["dead-letters", "list"]);
+    assert_eq!(out.lines().count(), 1, "{out}");
+}
+
+#[test]
+fn a_hook_that_its_receiver_disabled_stays_so_until_it_is_enabled() {
+    let (receiver, answer) = changing(410);
+    let mut daemon = Daemon::start(&http_hook("a", &receiver.url("/")));
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    daemon.running.wait_for("disabled: the receiver wants nothing any more");
+    while !operate(&daemon.place, &["status"]).1.contains("by receiver") {}
+    let place = daemon.kill();
+    answer.store(200, Ordering::Relaxed);
+    let daemon = Daemon::again(place);
+    let (_, out) = operate(&daemon.place, &["status"]);
+    assert!(out.contains("disabled by receiver") && out.contains("410 Gone"), "{out}");
+    let seen = receiver.seen().len();
+    let (code, out) = operate(&daemon.place, &["enable", "a"]);
+    assert_eq!((code, out.as_str()), (Some(0), "hook `a` is enabled\n"));
+    while receiver.seen().len() == seen {
+        std::thread::yield_now();
+    }
+    assert_eq!(receiver.events("/").last(), Some(&event(1)));
+}
+
+#[test]
+fn an_operator_disables_enables_and_forgets() {
+    let receiver = Receiver::start(|_| 200);
+    let config = [http_hook("a", &receiver.url("/")), file_hook("b")].concat();
+    let mut daemon = Daemon::start(&config);
+    assert_eq!(operate(&daemon.place, &["disable", "a"]).1, "hook `a` is disabled\n");
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    let (_, out) = operate(&daemon.place, &["status"]);
+    assert!(out.contains("disabled by operator"), "{out}");
+    let (code, out) = operate(&daemon.place, &["forget", "a"]);
+    assert_eq!(code, Some(1));
+    assert!(out.contains("is in the config file and runs"), "{out}");
+    let (code, out) = operate(&daemon.place, &["enable", "c"]);
+    assert_eq!((code, out.as_str()), (Some(1), "there is no hook `c`; known: a, b\n"));
+    daemon.reload(&file_hook("b"));
+    daemon.running.wait_for("applied");
+    assert_eq!(operate(&daemon.place, &["forget", "a"]).1, "hook `a` is forgotten\n");
+    daemon.reload(&config);
+    daemon.running.wait_for("applied");
+    assert_eq!(daemon.post(JSON, event(2)).status, 202);
+    while receiver.seen().is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(receiver.events("/"), [event(2)], "under its name comes a new hook");
+}
+
+#[test]
+fn on_the_memory_bus_there_is_nobody_to_ask() {
+    let place = Place::new(&(super::MEMORY.to_owned() + &file_hook("a")));
+    let (code, out) = operate(&place, &["status"]);
+    assert_eq!(code, Some(1));
+    assert!(out.contains("GET /metrics"), "{out}");
+}

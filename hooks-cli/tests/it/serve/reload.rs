@@ -1,0 +1,85 @@
+//! SIGHUP: only hooks that changed are touched, and errors change nothing.
+
+use super::{Daemon, JSON, file_hook, http_hook};
+use crate::command::event;
+use crate::receiver::Receiver;
+
+#[test]
+fn hooks_come_go_and_change_and_the_others_do_not_notice() {
+    let receiver = Receiver::closed();
+    let same = http_hook("same", &receiver.url("/same"));
+    let mut daemon = Daemon::start(&[same.clone(), file_hook("gone"), file_hook("changed")].concat());
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    // Its attempt is under way and is not made again.
+    receiver.wait();
+    let changed = file_hook("changed") + "types = ['other']\n";
+    daemon.reload(&[same, changed.clone(), file_hook("new")].concat());
+    let line = daemon.running.wait_for("removed");
+    assert!(line.contains("hook=gone ledger=taken 1 = "), "{line}");
+    daemon.running.wait_for("replaced hook=changed");
+    daemon.running.wait_for("added hook=new");
+    daemon.running.wait_for("applied hooks=3");
+    assert_eq!(daemon.post(JSON, event(2)).status, 202);
+    receiver.open();
+    let place = daemon.place;
+    daemon.running.signal("TERM");
+    let ended = daemon.running.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(receiver.events("/same"), [event(1), event(2)]);
+    assert_eq!(receiver.seen().len(), 2, "one request each");
+    assert_eq!(place.read("new"), event(2) + "\n");
+    assert_eq!(place.read("changed"), event(1) + "\n");
+    assert_eq!(place.read("gone"), event(1) + "\n");
+}
+
+#[test]
+fn a_config_with_errors_changes_nothing() {
+    let mut daemon = Daemon::start(&file_hook("a"));
+    assert_eq!(daemon.metric("hooks_config_last_reload_successful"), Some(1.0));
+    let applied_at = daemon.metric("hooks_config_last_reload_success_timestamp_seconds").unwrap();
+    daemon.reload(&(file_hook("b") + "typs = ['x']\n"));
+    daemon.running.wait_for("nothing was changed:");
+    daemon.running.wait_for("hook `b`: unknown field `typs`, did you mean `types`?");
+    daemon.running.wait_for("hooks.toml: 1 error");
+    assert_eq!(daemon.metric("hooks_config_last_reload_successful"), Some(0.0));
+    assert_eq!(daemon.metric("hooks_config_last_reload_success_timestamp_seconds"), Some(applied_at));
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    // The next one is right.
+    daemon.reload(&file_hook("a"));
+    daemon.running.wait_for("applied hooks=1");
+    assert_eq!(daemon.metric("hooks_config_last_reload_successful"), Some(1.0));
+    let path = daemon.place.path("a");
+    daemon.running.signal("TERM");
+    assert_eq!(daemon.running.wait().code, Some(0));
+    assert_eq!(std::fs::read_to_string(path).unwrap(), event(1) + "\n");
+}
+
+#[test]
+fn what_takes_a_restart_is_named_and_nothing_else_is_changed_either() {
+    let mut daemon = Daemon::start(&file_hook("a"));
+    daemon.reload(&format!("ingest = {{ listen = '127.0.0.1:9', max_connections = 7 }}\nbus = {{ kind = 'memory', max_memory = '32MiB' }}\n{}", file_hook("b")));
+    daemon
+        .running
+        .wait_for("nothing was changed: a new value takes a restart: ingest.listen, ingest.max_connections, bus");
+    assert_eq!(daemon.metric("hooks_config_last_reload_successful"), Some(0.0));
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    let path = daemon.place.path("a");
+    daemon.running.signal("TERM");
+    assert_eq!(daemon.running.wait().code, Some(0));
+    assert!(path.exists());
+}
+
+#[test]
+fn limits_of_requests_change_at_once() {
+    let mut daemon = Daemon::start(&file_hook("a"));
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    daemon.reload(&format!(
+        "ingest = {{ listen = '127.0.0.1:0', max_body = '10' }}\nevents.source = '/new'\n{}",
+        file_hook("a")
+    ));
+    daemon.running.wait_for("applied");
+    assert_eq!(daemon.post(JSON, event(1)).status, 413);
+    daemon.reload(&format!("events.max_bytes = 20\n{}", file_hook("a")));
+    daemon.running.wait_for("applied");
+    assert_eq!(daemon.post(JSON, event(1)).status, 400);
+}

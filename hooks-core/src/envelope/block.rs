@@ -1,0 +1,111 @@
+//! The memory that events published together share.
+
+use std::any::Any;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Weak;
+
+use parking_lot::Mutex;
+
+use super::attributes::{self, Attributes};
+
+/// The text of many events and where in it everything stands. Offsets are 32 bits wide:
+/// [`MAX_SLICE_BYTES`] keeps them true.
+#[derive(Default)]
+pub(super) struct Block {
+    /// Events one after the other; behind each, the plain form of attributes that hold escapes.
+    pub(super) text: String,
+    pub(super) entries: Vec<Entry>,
+    pub(super) extensions: Vec<Extension>,
+    pub(super) guard: Mutex<Option<Weak<dyn Any + Send + Sync>>>,
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Block")
+            .field("events", &self.entries.len())
+            .field("bytes", &self.text.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Block {
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.text.capacity()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.extensions.capacity() * size_of::<Extension>()
+    }
+
+    pub(super) fn append(&mut self, text: &str, found: &Attributes) {
+        let base = self.text.len();
+        if found.line_breaks {
+            self.text.extend(text.chars().map(|char| if matches!(char, '\n' | '\r') { ' ' } else { char }));
+        } else {
+            self.text.push_str(text);
+        }
+        let first_extension = self.extensions.len();
+        self.extensions.extend(found.extensions.iter().map(|extension| Extension {
+            name: Span::new(base, &extension.name),
+            value: Span::new(base, &extension.value),
+        }));
+        let entry = Entry {
+            span: Span::new(base, &(0..text.len())),
+            id: self.plain(base, &found.id),
+            source: self.plain(base, &found.source),
+            event_type: self.plain(base, &found.event_type),
+            subject: found.subject.as_ref().map(|value| self.plain(base, value)),
+            partition_key: found.partition_key.as_ref().map(|value| self.plain(base, value)),
+            data: found.data.as_ref().map(|span| Span::new(base, span)),
+            extensions: Span::new(0, &(first_extension..self.extensions.len())),
+        };
+        self.entries.push(entry);
+    }
+
+    /// Where an attribute's plain text stands: in the event, or behind it when it holds escapes.
+    fn plain(&mut self, base: usize, value: &attributes::Text) -> Span {
+        match value {
+            attributes::Text::Plain(span) => Span::new(base, span),
+            attributes::Text::Decoded(text) => {
+                let start = self.text.len();
+                self.text.push_str(text);
+                Span::new(start, &(0..text.len()))
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) span: Span,
+    pub(super) id: Span,
+    pub(super) source: Span,
+    pub(super) event_type: Span,
+    pub(super) subject: Option<Span>,
+    pub(super) partition_key: Option<Span>,
+    pub(super) data: Option<Span>,
+    pub(super) extensions: Span,
+}
+
+#[derive(Debug)]
+pub(super) struct Extension {
+    pub(super) name: Span,
+    pub(super) value: Span,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) len: u32,
+}
+
+impl Span {
+    fn new(base: usize, range: &Range<usize>) -> Self {
+        Self { start: (base + range.start) as u32, len: range.len() as u32 }
+    }
+
+    pub(super) fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
+}

@@ -1,0 +1,111 @@
+//! A range of addresses as people write it: `10.0.0.0/8`, `fd00::/8`, or one address.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+
+/// A range of addresses: `10.0.0.0/8`, `fd00::/8`. One address stands for itself.
+///
+/// ```
+/// use hooks_sink_http::Cidr;
+///
+/// let range: Cidr = "10.1.0.0/16".parse()?;
+/// assert!(range.contains("10.1.2.3".parse()?));
+/// assert!("10.1.2.3/16".parse::<Cidr>().is_err(), "no range begins there");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cidr(IpNet);
+
+impl Cidr {
+    /// Whether the address lies in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+
+    /// Whether all of it lies in the other.
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
+        other.0.contains(&self.0)
+    }
+}
+
+impl From<IpAddr> for Cidr {
+    fn from(address: IpAddr) -> Self {
+        Self(IpNet::from(address))
+    }
+}
+
+impl FromStr for Cidr {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let net = match text.parse::<IpAddr>() {
+            Ok(address) => IpNet::from(address),
+            Err(_) => {
+                text.parse().map_err(|_| "expected a range of addresses, for example \"10.0.0.0/8\"".to_owned())?
+            }
+        };
+        if net.trunc() != net {
+            return Err(format!("`{net}` begins within its range: write {}", net.trunc()));
+        }
+        // Addresses are judged by what is embedded in them, so such a range would never hold one.
+        if matches!(net, IpNet::V6(v6) if v6.prefix_len() >= 96 && v6.addr().to_ipv4_mapped().is_some()) {
+            return Err("write the IPv4 range itself: mapped addresses are judged by it".to_owned());
+        }
+        Ok(Self(net))
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cidr {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Cidr {
+    fn schema_name() -> Cow<'static, str> {
+        "Cidr".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "examples": ["10.0.0.0/8", "fd00::/8", "127.0.0.1"] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_are_none() {
+        let problem = |text: &str| text.parse::<Cidr>().unwrap_err();
+        for text in ["", "10.0.0.0/33", "10.0/8", "example.com", "::/129", "10.0.0.0/8 "] {
+            assert!(problem(text).contains("expected a range"), "{text}: {}", problem(text));
+        }
+        assert!(problem("10.0.0.1/8").contains("write 10.0.0.0/8"));
+        assert!(problem("::ffff:10.0.0.0/104").contains("IPv4 range itself"));
+    }
+
+    #[test]
+    fn one_address_is_a_range() {
+        let one: Cidr = "127.0.0.1".parse().unwrap();
+        assert_eq!(one.to_string(), "127.0.0.1/32");
+        assert!(one.is_within(&"127.0.0.0/8".parse().unwrap()) && !one.contains("127.0.0.2".parse().unwrap()));
+        assert!(!one.is_within(&"::/0".parse().unwrap()));
+    }
+}

@@ -1,0 +1,210 @@
+//! What an operator writes. Each field's documentation is printed by `hooks sinks`.
+
+mod parts;
+mod secrets;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hooks_core::{BatchLimits, BoxError, Bytes, ConfigProblem, Secret, SinkConfig, SinkContext, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+
+pub use parts::{Basic, Compression, Connections, Hmac, HttpVersion, Mode, Tls, TlsVersion};
+pub(crate) use secrets::Loaded;
+pub use secrets::SigningSecrets;
+
+use crate::cidr::Cidr;
+use crate::endpoint::Endpoint;
+use crate::ready::Ready;
+use crate::sink::HttpSink;
+
+/// Delivers batches as webhooks: POST of a JSON array of CloudEvents, or of one CloudEvent.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where to: `http://` or `https://`. Credentials in it (`https://user:password@host/`) are sent as
+    /// basic authentication. Only scheme, host and path are ever printed.
+    pub url: Endpoint,
+    /// Headers sent with every request, for example `x-environment = "prod"`. Their values are
+    /// never printed. Those that the sink sets itself (`content-type`, `webhook-id`, …) are refused.
+    // A list, because a map with one entry takes half a KiB, and idle hooks are many.
+    #[serde(default, deserialize_with = "headers")]
+    #[schemars(with = "BTreeMap<String, Secret>")]
+    pub headers: Vec<(String, Secret)>,
+    /// Basic authentication: `basic = { user = "me", password = "…" }`.
+    pub basic: Option<Box<Basic>>,
+    /// Sends `authorization: Bearer …`.
+    pub bearer: Option<Secret>,
+    /// A file that holds the token, instead of `bearer`; an absolute path. Files of secrets are read whenever
+    /// a sink is built. `"${CREDENTIALS_DIRECTORY}/token"` is a credential that systemd passes on.
+    pub bearer_file: Option<PathBuf>,
+    /// Signs requests after Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes for HMAC-SHA256
+    /// (`v1`), or `whsk_` and base64 of the 64 bytes of an ed25519 key for signatures that receivers verify
+    /// without being able to make them (`v1a`). With a list each secret signs, so receivers can change over
+    /// from one to the next.
+    pub secret: Option<SigningSecrets>,
+    /// A file that holds the signing secrets, one a line, instead of `secret`; an absolute path.
+    pub secret_file: Option<PathBuf>,
+    /// Signs the body with a plain HMAC-SHA256 in a header of your choice, as GitHub does:
+    /// `hmac = { header = "X-Hub-Signature-256", secret = "…" }`.
+    pub hmac: Option<Box<Hmac>>,
+    /// `"batch"`: a JSON array of events. `"single"`: each event in a request of its own.
+    #[serde(default)]
+    pub mode: Mode,
+    /// `"gzip"` or `"zstd"` compresses bodies, `"none"` does not. Signatures are over the body before that.
+    #[serde(default)]
+    pub compression: Compression,
+    /// Sends the id of the batch, the same at every attempt, as `idempotency-key`, too.
+    #[serde(default)]
+    pub idempotency_key: bool,
+    /// Sends `traceparent` (W3C Trace Context): all attempts of a batch belong to one trace, each with a span
+    /// id of its own. A single event's own trace is continued.
+    #[serde(default = "yes")]
+    pub traceparent: bool,
+    /// How much of an answer's body is read, at least 1KiB. A success with a longer body counts only if
+    /// it can't name refused events (it is no JSON object); else the batch is sent again.
+    #[serde(default = "default_max_response_bytes")]
+    pub max_response_bytes: Bytes,
+    /// How long connecting may take, with name resolution and TLS. The attempt as a whole is limited by
+    /// the hook's `retry.attempt_timeout`.
+    #[serde(default = "default_connect_timeout")]
+    pub connect_timeout: Span,
+    /// `"1.1"`, `"2"`, or `"auto"`: HTTP/2 where the receiver offers it. With HTTP/1.1 hooks share idle
+    /// connections; with the others each hook has its own, so that none holds up another on it.
+    #[serde(default)]
+    pub http_version: HttpVersion,
+    /// How `https://` connections are secured.
+    pub tls: Option<Box<Tls>>,
+    /// A forward proxy for all requests: `"http://proxy:3128"`, with credentials if need be. Proxy variables
+    /// of the environment are not read.
+    pub proxy: Option<Endpoint>,
+    /// Refuses to connect to addresses that are not of the public internet: private networks, this machine,
+    /// link-local, cloud metadata. For urls that others choose.
+    #[serde(default)]
+    pub guard: bool,
+    /// Ranges that the guard lets through all the same, for example `["10.1.0.0/16"]`. Loopback and link-local
+    /// addresses need an entry within their own range, a metadata service one of its very address.
+    #[serde(default)]
+    pub allow_cidrs: Vec<Cidr>,
+    /// How many connections there may be, and how long idle ones are kept.
+    pub connections: Option<Box<Connections>>,
+}
+
+impl HttpConfig {
+    /// With the defaults of a config file that has nothing but the `url`. It is checked when a sink is
+    /// built; [`validate`](SinkConfig::validate) does so at once.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: Endpoint::new(url),
+            headers: Vec::new(),
+            basic: None,
+            bearer: None,
+            bearer_file: None,
+            secret: None,
+            secret_file: None,
+            hmac: None,
+            mode: Mode::default(),
+            compression: Compression::default(),
+            idempotency_key: false,
+            traceparent: true,
+            max_response_bytes: default_max_response_bytes(),
+            connect_timeout: default_connect_timeout(),
+            http_version: HttpVersion::default(),
+            tls: None,
+            proxy: None,
+            guard: false,
+            allow_cidrs: Vec::new(),
+            connections: None,
+        }
+    }
+
+    /// Signs requests with this secret, and with those that were given before.
+    #[must_use]
+    pub fn secret(mut self, secret: impl Into<String>) -> Self {
+        let secrets = &mut self.secret.get_or_insert_default().0;
+        secrets.reserve_exact(1);
+        secrets.push(Secret::new(secret));
+        self
+    }
+
+    /// Sends this header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.reserve_exact(1);
+        self.headers.push((name.into(), Secret::new(value)));
+        self
+    }
+}
+
+impl SinkConfig for HttpConfig {
+    const KIND: &'static str = "http";
+    type Sink = HttpSink;
+
+    fn build(&self, context: &SinkContext) -> Result<HttpSink, BoxError> {
+        let first = |mut problems: Vec<ConfigProblem>| problems.swap_remove(0);
+        let mut ready = Ready::new(self).map_err(first)?;
+        if let Some(loaded) = Loaded::read(self)? {
+            ready = Ready::new(&loaded.config).map_err(|problems| loaded.placed(first(problems)))?;
+        }
+        HttpSink::new(ready, context)
+    }
+
+    fn validate(&self) -> Vec<ConfigProblem> {
+        Ready::new(self).err().unwrap_or_default()
+    }
+
+    fn batch_limits(&self) -> BatchLimits {
+        match self.mode {
+            Mode::Batch => BatchLimits::default(),
+            Mode::Single => BatchLimits { max_events: NonZeroUsize::MIN, ..BatchLimits::immediate() },
+        }
+    }
+
+    fn problems(&self, batch: &BatchLimits) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        if self.mode == Mode::Single && batch.max_events != NonZeroUsize::MIN {
+            let message =
+                format!("{} events at a time contradict the sink's mode = \"single\": set 1", batch.max_events);
+            problems.push(("batch.max_events", message));
+        }
+        if self.mode == Mode::Single && !batch.max_age.0.is_zero() {
+            let message = "with the sink's mode = \"single\" no event waits for another: set \"0s\"";
+            problems.push(("batch.max_age", message.to_owned()));
+        }
+        problems
+    }
+
+    fn warnings(&self) -> Vec<ConfigProblem> {
+        let mut warnings = Vec::new();
+        let mut warn = |path: &str, message: &str| warnings.push(ConfigProblem::new(path, message));
+        if self.guard && self.proxy.is_some() {
+            let message = "a proxy resolves names by itself, so the guard judges literal addresses in `url` only: \
+                           have the proxy refuse private addresses";
+            warn("proxy", message);
+        }
+        if self.tls.as_ref().is_some_and(|tls| tls.dangerously_accept_any_certificate) {
+            let message = "anybody on the way can read and answer what is sent: name the authority in `tls.ca_file`";
+            warn("tls.dangerously_accept_any_certificate", message);
+        }
+        warnings
+    }
+}
+
+fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Secret)>, D::Error> {
+    BTreeMap::deserialize(deserializer).map(|headers| headers.into_iter().collect())
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_max_response_bytes() -> Bytes {
+    Bytes(64 << 10)
+}
+
+fn default_connect_timeout() -> Span {
+    Span(Duration::from_secs(5))
+}

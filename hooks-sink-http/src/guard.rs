@@ -1,0 +1,330 @@
+//! Which addresses a webhook may be sent to. No I/O: an address goes in, a verdict comes out.
+//!
+//! Whoever may choose where webhooks go could otherwise reach what only this machine or its network may
+//! reach: databases, admin pages, the cloud's metadata service. A name is judged by the address that is
+//! really connected to, after each resolution, so that a name which changes its mind gains nothing.
+//!
+//! The ranges are those of the IANA special-purpose registries (RFC 6890 and its updates), and addresses
+//! under which clouds serve metadata and credentials.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::Host;
+
+use crate::cidr::Cidr;
+
+/// Judges addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Guard {
+    allowed: Vec<Cidr>,
+}
+
+/// Why a webhook may not go there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the address guard refuses {address} ({kind}): {}", advice(*.kind, *.address))]
+pub(crate) struct Refused {
+    address: IpAddr,
+    kind: Kind,
+}
+
+/// What an address is when it is not one of the public internet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Networks of somebody's own.
+    Private,
+    /// This machine.
+    Loopback,
+    /// This network segment.
+    LinkLocal,
+    /// The cloud's metadata service.
+    Metadata,
+    /// Reserved, multicast, documentation: nobody's to receive webhooks.
+    Special,
+}
+
+impl Guard {
+    /// Lets through what is public, and these ranges.
+    pub(crate) fn new(allowed: Vec<Cidr>) -> Self {
+        Self { allowed }
+    }
+
+    /// Whether a webhook may go to this address.
+    pub(crate) fn judge(&self, address: IpAddr) -> Result<(), Refused> {
+        let address = embedded(address);
+        let Some(kind) = kind(address) else { return Ok(()) };
+        let opens = |cidr: &&Cidr| cidr.contains(address) && is_specific(cidr, kind, address);
+        if self.allowed.iter().any(|cidr| opens(&cidr)) { Ok(()) } else { Err(Refused { address, kind }) }
+    }
+
+    /// Whether a webhook may go to this host, as far as can be told without asking anybody. `Url` has
+    /// read every spelling of an address by now.
+    pub(crate) fn judge_host<S>(&self, host: &Host<S>) -> Result<(), Refused> {
+        match host {
+            Host::Ipv4(address) => self.judge(IpAddr::V4(*address)),
+            Host::Ipv6(address) => self.judge(IpAddr::V6(*address)),
+            Host::Domain(_) => Ok(()),
+        }
+    }
+}
+
+/// A wide range opens private networks alone. Loopback and link-local addresses need an entry within their
+/// own range, a metadata service one for its very address.
+fn is_specific(cidr: &Cidr, kind: Kind, address: IpAddr) -> bool {
+    let within =
+        |ranges: &[&str]| ranges.iter().filter_map(|range| range.parse().ok()).any(|range| cidr.is_within(&range));
+    match kind {
+        Kind::Private | Kind::Special => true,
+        Kind::Loopback => within(&["127.0.0.0/8", "0.0.0.0/8", "::1", "::"]),
+        Kind::LinkLocal => within(&["169.254.0.0/16", "fe80::/10"]),
+        Kind::Metadata => *cidr == Cidr::from(address),
+    }
+}
+
+/// The IPv4 address within an IPv6 one that leads to it: mapped (`::ffff:0:0/96`), or through NAT64
+/// (`64:ff9b::/96`, RFC 6052).
+fn embedded(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else { return address };
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            let [a, b] = high.to_be_bytes();
+            let [c, d] = low.to_be_bytes();
+            Ipv4Addr::new(a, b, c, d).into()
+        }
+        _ => address,
+    }
+}
+
+/// What the address is; `None`: one of the public internet.
+fn kind(address: IpAddr) -> Option<Kind> {
+    match address {
+        IpAddr::V4(v4) => kind_v4(v4),
+        IpAddr::V6(v6) => kind_v6(v6),
+    }
+}
+
+fn kind_v4(address: Ipv4Addr) -> Option<Kind> {
+    let kind = match address.octets() {
+        // EC2, GCE, Azure and most others; Azure's wire server; Alibaba; Oracle.
+        [169, 254, 169, 254] | [168, 63, 129, 16] | [100, 100, 100, 200] | [192, 0, 0, 192] => Kind::Metadata,
+        // To 0.0.0.0 the kernel connects as to 127.0.0.1.
+        [0 | 127, ..] => Kind::Loopback,
+        [169, 254, ..] => Kind::LinkLocal,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Kind::Private,
+        [192, 0, 0 | 2, _] | [192, 88, 99, _] | [198, 18..=19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => {
+            Kind::Special
+        }
+        [224..=255, ..] => Kind::Special,
+        _ => return None,
+    };
+    Some(kind)
+}
+
+fn kind_v6(address: Ipv6Addr) -> Option<Kind> {
+    let kind = match address.segments() {
+        // EC2 over IPv6.
+        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] => Kind::Metadata,
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Kind::Loopback,
+        [0xfe80..=0xfebf, ..] => Kind::LinkLocal,
+        [0xfc00..=0xfdff, ..] => Kind::Private,
+        // Teredo, documentation, 6to4, documentation.
+        [0x2001, 0 | 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => Kind::Special,
+        [0x2000..=0x3fff, ..] => return None,
+        _ => Kind::Special,
+    };
+    Some(kind)
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Private => "a private network",
+            Self::Loopback => "this machine",
+            Self::LinkLocal => "link-local",
+            Self::Metadata => "a cloud's metadata service",
+            Self::Special => "not of the public internet",
+        })
+    }
+}
+
+fn advice(kind: Kind, address: IpAddr) -> String {
+    let cidr = Cidr::from(address);
+    match kind {
+        Kind::Private | Kind::Special => format!("a range in allow_cidrs opens it, for example \"{cidr}\""),
+        Kind::Loopback | Kind::LinkLocal | Kind::Metadata => {
+            format!("only an entry of its own in allow_cidrs opens it: \"{cidr}\"")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use url::Url;
+
+    fn guard(allowed: &[&str]) -> Guard {
+        Guard::new(allowed.iter().map(|cidr| cidr.parse().unwrap()).collect())
+    }
+
+    fn is_open(guard: &Guard, address: &str) -> bool {
+        guard.judge(address.parse().unwrap()).is_ok()
+    }
+
+    /// Each range: its first and last address, and the addresses just outside where those are public.
+    #[test]
+    fn every_range() {
+        let guard = guard(&[]);
+        for (first, last, before, after) in [
+            ("0.0.0.0", "0.255.255.255", None, Some("1.0.0.0")),
+            ("10.0.0.0", "10.255.255.255", Some("9.255.255.255"), Some("11.0.0.0")),
+            ("100.64.0.0", "100.127.255.255", Some("100.63.255.255"), Some("100.128.0.0")),
+            ("127.0.0.0", "127.255.255.255", Some("126.255.255.255"), Some("128.0.0.0")),
+            ("168.63.129.16", "168.63.129.16", Some("168.63.129.15"), Some("168.63.129.17")),
+            ("169.254.0.0", "169.254.255.255", Some("169.253.255.255"), Some("169.255.0.0")),
+            ("172.16.0.0", "172.31.255.255", Some("172.15.255.255"), Some("172.32.0.0")),
+            ("192.0.0.0", "192.0.0.255", Some("191.255.255.255"), Some("192.0.1.0")),
+            ("192.0.2.0", "192.0.2.255", Some("192.0.1.255"), Some("192.0.3.0")),
+            ("192.88.99.0", "192.88.99.255", Some("192.88.98.255"), Some("192.88.100.0")),
+            ("192.168.0.0", "192.168.255.255", Some("192.167.255.255"), Some("192.169.0.0")),
+            ("198.18.0.0", "198.19.255.255", Some("198.17.255.255"), Some("198.20.0.0")),
+            ("198.51.100.0", "198.51.100.255", Some("198.51.99.255"), Some("198.51.101.0")),
+            ("203.0.113.0", "203.0.113.255", Some("203.0.112.255"), Some("203.0.114.0")),
+            ("224.0.0.0", "239.255.255.255", Some("223.255.255.255"), None),
+            ("240.0.0.0", "255.255.255.255", None, None),
+            ("::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, Some("2000::")),
+            ("2001::", "2001:0:ffff:ffff:ffff:ffff:ffff:ffff", Some("2000:ffff::"), Some("2001:1::")),
+            ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", Some("2001:db7::"), Some("2001:db9::")),
+            ("2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Some("2001:ffff::"), Some("2003::")),
+            ("3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", Some("3ffe:ffff::"), Some("3fff:1000::")),
+            ("4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Some("3fff:ffff::"), None),
+            ("fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+            ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+            ("ff00::", "ff02::1", None, None),
+        ] {
+            assert!(!is_open(&guard, first) && !is_open(&guard, last), "{first} to {last}");
+            for outside in [before, after].into_iter().flatten() {
+                assert!(is_open(&guard, outside), "{outside} is public");
+            }
+        }
+    }
+
+    /// IPv4 addresses are judged the same within IPv6.
+    #[test]
+    fn ipv4_in_ipv6() {
+        let mut at = 0u32;
+        let guard = guard(&["10.0.0.0/8"]);
+        while let Some(next) = at.checked_add(0x000f_4243) {
+            let v4 = Ipv4Addr::from(at);
+            let [a, b, c, d] = v4.octets();
+            for text in [format!("::ffff:{v4}"), format!("64:ff9b::{a:02x}{b:02x}:{c:02x}{d:02x}")] {
+                assert_eq!(is_open(&guard, &text), is_open(&guard, &v4.to_string()), "{text}");
+            }
+            at = next;
+        }
+        // Other forms that hold an IPv4 address lead nowhere public.
+        for text in ["::127.0.0.1", "::8.8.8.8", "64:ff9b:1::808:808", "2002:808:808::", "::ffff:0:808:808"] {
+            assert!(!is_open(&guard, text), "{text}");
+        }
+        assert!(is_open(&guard, "::ffff:8.8.8.8") && is_open(&guard, "64:ff9b::808:808"));
+    }
+
+    /// What `host` of a URL is refused as.
+    fn refused(guard: &Guard, host: &str) -> Option<String> {
+        let url = Url::parse(&format!("http://{host}/")).unwrap();
+        guard.judge_host(&url.host().unwrap()).err().map(|refused| refused.to_string())
+    }
+
+    #[test]
+    fn odd_spellings() {
+        let guard = guard(&[]);
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1.",
+            "2130706433",
+            "0x7f000001",
+            "0x7F.1",
+            "017700000001",
+            "0177.0.0.1",
+            "127.1",
+            "127.0.1",
+            "0",
+            "0x0",
+            "0.0.0.0",
+            "0x7f.0x0.0x0.0x1",
+            "127.0.0.1:80",
+            "user@127.0.0.1",
+            "[::1]",
+            "[::]",
+            "[0:0:0:0:0:0:0:1]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "[64:ff9b::7f00:1]",
+            "[::127.0.0.1]",
+            "１２７.0.0.1",
+            "①②⑦.0.0.1",
+            "127。0。0。1",
+            "%31%32%37.0.0.1",
+            "127.0.0.0x1",
+        ] {
+            assert!(refused(&guard, host).is_some_and(|why| why.contains("refuses")), "{host}");
+        }
+        for (host, kind) in [
+            ("2852039166", "metadata"),
+            ("0xa9fea9fe", "metadata"),
+            ("169.254.43518", "metadata"),
+            ("[fd00:ec2::254]", "metadata"),
+            ("168.63.129.16", "metadata"),
+            ("3232235777", "private"),
+            ("[fe80::1]", "link-local"),
+            ("[fd12::1]", "private"),
+            ("4294967295", "public internet"),
+        ] {
+            assert!(refused(&guard, host).is_some_and(|why| why.contains(kind)), "{host}: {:?}", refused(&guard, host));
+        }
+        for host in ["8.8.8.8", "134744072", "[2606:4700::1111]", "example.com", "localhost", "intranet", "1.1"] {
+            assert_eq!(refused(&guard, host), None, "{host}: public, or a name that is judged once it is resolved");
+        }
+    }
+
+    #[test]
+    fn a_wide_range_opens_private_networks_only() {
+        let wide = guard(&["0.0.0.0/0", "::/0"]);
+        for open in ["10.1.2.3", "192.168.0.1", "100.64.0.1", "fd00::1", "198.18.0.1", "::ffff:10.0.0.1"] {
+            assert!(is_open(&wide, open), "{open}");
+        }
+        for shut in [
+            "127.0.0.1",
+            "0.0.0.0",
+            "::1",
+            "::",
+            "169.254.1.1",
+            "fe80::1",
+            "169.254.169.254",
+            "168.63.129.16",
+            "100.100.100.200",
+            "fd00:ec2::254",
+        ] {
+            assert!(!is_open(&wide, shut), "{shut}");
+        }
+    }
+
+    #[test]
+    fn entries_of_their_own() {
+        let guard = guard(&["127.0.0.1", "::1", "169.254.0.0/16", "168.63.129.16", "10.1.0.0/16"]);
+        for open in ["127.0.0.1", "::ffff:127.0.0.1", "::1", "169.254.1.1", "168.63.129.16", "10.1.255.255"] {
+            assert!(is_open(&guard, open), "{open}");
+        }
+        for shut in ["127.0.0.2", "0.0.0.0", "::", "169.254.169.254", "10.2.0.0", "192.168.1.1", "fe80::1"] {
+            assert!(!is_open(&guard, shut), "{shut}");
+        }
+    }
+
+    #[test]
+    fn the_way_out_is_said() {
+        let why = guard(&[]).judge("127.0.0.1".parse().unwrap()).unwrap_err().to_string();
+        assert_eq!(
+            why,
+            "the address guard refuses 127.0.0.1 (this machine): only an entry of its own in allow_cidrs opens it: \
+             \"127.0.0.1/32\""
+        );
+    }
+}

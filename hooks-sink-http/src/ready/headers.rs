@@ -1,0 +1,140 @@
+//! The headers that are the same in every request.
+
+use http::header::{self, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::Problems;
+use crate::config::{Compression, HttpConfig, Mode};
+use crate::endpoint;
+use crate::request::{IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE};
+
+/// The form of a body: a CloudEvents JSON batch, or one CloudEvent.
+const BATCH: HeaderValue = HeaderValue::from_static("application/cloudevents-batch+json");
+const SINGLE: HeaderValue = HeaderValue::from_static("application/cloudevents+json");
+/// The same for as long as the version is.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("hooks/", env!("CARGO_PKG_VERSION")));
+/// An answer that is compressed could not be read.
+const PLAIN: HeaderValue = HeaderValue::from_static("identity");
+
+/// Headers that describe the request or the connection: the sink or the HTTP client sets them.
+const RESERVED: [HeaderName; 13] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::TRANSFER_ENCODING,
+    header::HOST,
+    header::USER_AGENT,
+    header::ACCEPT_ENCODING,
+    header::CONNECTION,
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    header::EXPECT,
+    HeaderName::from_static("keep-alive"),
+];
+
+pub(super) fn all(config: &HttpConfig, in_url: Option<HeaderValue>, problems: &mut Problems) -> HeaderMap {
+    let mut headers = named(config, problems);
+    for (path, value) in [("url", in_url), ("basic", basic(config, problems)), ("bearer", bearer(config, problems))] {
+        if let Some(value) = value
+            && headers.insert(AUTHORIZATION, value).is_some()
+        {
+            problems.add(path, "another setting sets the header `authorization`, too: only one of them can");
+        }
+    }
+    let set_by_option = [
+        (IDEMPOTENCY_KEY, config.idempotency_key, "idempotency_key"),
+        (TRACEPARENT, config.traceparent, "traceparent"),
+        (TRACESTATE, config.traceparent, "traceparent"),
+    ];
+    for (name, _, option) in set_by_option.into_iter().filter(|(name, is_set, _)| *is_set && headers.contains_key(name))
+    {
+        problems.add(format!("headers.{name}"), format!("`{option}` sets this header: remove one of them"));
+    }
+    let form = if config.mode == Mode::Single { SINGLE } else { BATCH };
+    headers.extend([(CONTENT_TYPE, form), (USER_AGENT, AGENT), (ACCEPT_ENCODING, PLAIN)]);
+    match config.compression {
+        Compression::None => None,
+        Compression::Gzip => headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip")),
+        Compression::Zstd => headers.insert(CONTENT_ENCODING, HeaderValue::from_static("zstd")),
+    };
+    headers
+}
+
+/// A header's name that is free for operators to use.
+pub(super) fn free_name(name: &str) -> Result<HeaderName, String> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "not a legal header name".to_owned())?;
+    let text = name.as_str();
+    if RESERVED.contains(&name) || text.starts_with("webhook-") || text.starts_with("proxy-") {
+        return Err("the sink sets this header itself, or it makes no sense here: remove it".to_owned());
+    }
+    Ok(name)
+}
+
+/// Those under `headers`.
+fn named(config: &HttpConfig, problems: &mut Problems) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(config.headers.len() + 8);
+    for (name, value) in &config.headers {
+        let path = format!("headers.{name}");
+        let (Some(name), Some(value)) =
+            (problems.take(&path, free_name(name)), problems.take(&path, header_value(value.expose())))
+        else {
+            continue;
+        };
+        if headers.insert(name, value).is_some() {
+            problems.add(path, "it is there twice: upper and lower case mean the same header");
+        }
+    }
+    headers
+}
+
+fn basic(config: &HttpConfig, problems: &mut Problems) -> Option<HeaderValue> {
+    let basic = config.basic.as_deref()?;
+    problems.file("basic.password_file", basic.password.is_some(), basic.password_file.as_deref());
+    if basic.user.contains(':') {
+        problems.add("basic.user", "a user holds no colon: it ends at the first one");
+    }
+    if basic.user.chars().any(char::is_control) {
+        problems.add("basic.user", "a user holds no control characters");
+    }
+    // With a password in a file, this one is made anew once it was read.
+    let password = basic.password.as_ref().map_or("", |password| password.expose());
+    if password.chars().any(char::is_control) {
+        problems.add("basic.password", "a password holds no control characters");
+    }
+    endpoint::basic(basic.user.as_bytes(), password.as_bytes())
+}
+
+fn bearer(config: &HttpConfig, problems: &mut Problems) -> Option<HeaderValue> {
+    problems.file("bearer_file", config.bearer.is_some(), config.bearer_file.as_deref());
+    let token = match (&config.bearer, &config.bearer_file) {
+        (Some(token), _) => token.expose(),
+        // Stands in for what will be read.
+        (None, Some(_)) => "x",
+        (None, None) => return None,
+    };
+    if token.is_empty() || token.contains(' ') {
+        problems.add("bearer", "expected a token, without `Bearer` before it");
+        return None;
+    }
+    let value = problems.take("bearer", header_value(token))?;
+    let mut value = HeaderValue::try_from([b"Bearer ", value.as_bytes()].concat()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn header_value(value: &str) -> Result<HeaderValue, String> {
+    if value.contains(['\r', '\n', '\0']) {
+        return Err("a header's value holds no line breaks and no NUL".to_owned());
+    }
+    if value.trim() != value {
+        return Err("a header's value neither begins nor ends with a space".to_owned());
+    }
+    // The HTTP types would take other text, too, which receivers read in different ways.
+    let mut value = HeaderValue::from_str(value)
+        .ok()
+        .filter(|_| value.is_ascii())
+        .ok_or("a header's value holds printable ASCII only")?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,144 @@
+//! From what an operator wrote to ready objects. No I/O: whatever is wrong is found before anything runs,
+//! but for what files hold.
+
+mod client;
+mod headers;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use hooks_core::{ConfigProblem, Secret};
+use http::{HeaderMap, HeaderName};
+use reqwest::Url;
+
+use crate::client::ClientSettings;
+use crate::compress::Encoding;
+use crate::config::{Compression, HttpConfig, Mode, SigningSecrets};
+use crate::keys::SigningKey;
+use crate::sign::{self, Signer};
+
+/// Settings that were checked, in the form in which they are used.
+pub(crate) struct Ready {
+    /// Where to, without credentials.
+    pub(crate) url: Url,
+    /// All headers that are the same in every request.
+    pub(crate) headers: HeaderMap,
+    /// Makes those that are not.
+    pub(crate) signer: Signer,
+    /// How a body is made.
+    pub(crate) mode: Mode,
+    /// How it is compressed, if it is.
+    pub(crate) encoding: Option<Encoding>,
+    /// Whether the batch's id is sent under the name of `idempotency-key`, too.
+    pub(crate) idempotency_key: bool,
+    /// Whether a trace context is sent.
+    pub(crate) traceparent: bool,
+    /// Most bytes of an answer's body.
+    pub(crate) max_response_bytes: usize,
+    /// Which client.
+    pub(crate) client: ClientSettings,
+    /// Most requests in flight to the host.
+    pub(crate) max_per_host: usize,
+}
+
+impl Ready {
+    /// Everything that is wrong, or none of it.
+    pub(crate) fn new(config: &HttpConfig) -> Result<Self, Vec<ConfigProblem>> {
+        let mut problems = Problems::default();
+        let endpoint = problems.take("url", config.url.parts());
+        let in_url = endpoint.as_ref().and_then(|parts| parts.authorization.clone());
+        let headers = headers::all(config, in_url, &mut problems);
+        let signer =
+            Signer { standard: standard(config, &mut problems), plain: plain(config, &headers, &mut problems) };
+        let max_response_bytes = config.max_response_bytes.get();
+        if max_response_bytes < 1024 {
+            problems.add("max_response_bytes", "too small to hold an answer: set at least 1KiB");
+        }
+        let client = client::settings(config, endpoint.as_ref().map(|parts| &parts.url), &mut problems);
+        match endpoint {
+            Some(parts) if problems.0.is_empty() => Ok(Self {
+                url: parts.url,
+                headers,
+                signer,
+                mode: config.mode,
+                encoding: match config.compression {
+                    Compression::None => None,
+                    Compression::Gzip => Some(Encoding::Gzip),
+                    Compression::Zstd => Some(Encoding::Zstd),
+                },
+                idempotency_key: config.idempotency_key,
+                traceparent: config.traceparent,
+                max_response_bytes,
+                client,
+                max_per_host: config.connections.as_deref().copied().unwrap_or_default().max_per_host.get(),
+            }),
+            _ => Err(problems.0),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Problems(Vec<ConfigProblem>);
+
+impl Problems {
+    fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(ConfigProblem::new(path, message));
+    }
+
+    fn take<T>(&mut self, path: impl Into<String>, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.add(path, message)).ok()
+    }
+
+    /// Of a secret and a file that holds one, at most one is set. The file's path is absolute.
+    fn file(&mut self, path: &str, has_text: bool, file: Option<&Path>) {
+        let Some(file) = file else { return };
+        let of = path.trim_end_matches("_file");
+        if has_text {
+            self.add(path, format!("`{of}` is set, too: which of them is it?"));
+        }
+        self.absolute(path, file);
+    }
+
+    fn absolute(&mut self, path: &str, file: &Path) {
+        if !file.is_absolute() {
+            self.add(path, "expected an absolute path");
+        }
+    }
+
+    /// A secret that has to be there, as text or in a file.
+    fn required(&mut self, path: &str, text: Option<&Secret>, file: Option<&Path>) {
+        self.file(&format!("{path}_file"), text.is_some(), file);
+        match text {
+            Some(text) if text.expose().is_empty() => self.add(path, "an empty secret proves nothing"),
+            None if file.is_none() => self.add(path, format!("it is missing: set it, or `{path}_file`")),
+            _ => {}
+        }
+    }
+}
+
+fn standard(config: &HttpConfig, problems: &mut Problems) -> Vec<SigningKey> {
+    problems.file("secret_file", config.secret.is_some(), config.secret_file.as_deref());
+    config.secret.as_ref().map_or_else(Vec::new, |secrets| keys(secrets, problems))
+}
+
+fn keys(secrets: &SigningSecrets, problems: &mut Problems) -> Vec<SigningKey> {
+    if secrets.iter().len() == 0 {
+        problems.add("secret", "an empty list signs nothing: name a secret, or remove it");
+    }
+    let several = secrets.iter().len() > 1;
+    let path = |at: usize| if several { format!("secret[{at}]") } else { "secret".to_owned() };
+    let keys = secrets.iter().enumerate();
+    keys.filter_map(|(at, secret)| problems.take(path(at), SigningKey::parse(secret.expose()))).collect()
+}
+
+fn plain(config: &HttpConfig, headers: &HeaderMap, problems: &mut Problems) -> Option<(HeaderName, ring::hmac::Key)> {
+    let hmac = config.hmac.as_deref()?;
+    problems.required("hmac.secret", hmac.secret.as_ref(), hmac.secret_file.as_deref());
+    let name = problems.take("hmac.header", headers::free_name(&hmac.header))?;
+    if headers.contains_key(&name) {
+        problems.add("hmac.header", "another setting sets this header, too");
+    }
+    let secret = hmac.secret.as_ref()?;
+    Some((name, sign::plain_key(secret.expose())))
+}

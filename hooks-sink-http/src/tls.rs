@@ -1,0 +1,148 @@
+//! How connections are secured.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hooks_core::BoxError;
+use ring::digest;
+use rustls::client::WantsClientCert;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
+use rustls_platform_verifier::Verifier;
+
+use crate::config::{HttpVersion, Tls, TlsVersion};
+use crate::files;
+
+/// The files of the settings, as they are now.
+#[derive(Default)]
+pub(crate) struct Files {
+    authorities: Option<Vec<u8>>,
+    certificate: Option<Vec<u8>>,
+    key: Option<Vec<u8>>,
+}
+
+impl Files {
+    /// Reads all that are named.
+    pub(crate) fn read(tls: &Tls) -> Result<Self, BoxError> {
+        let read = |setting, path: &Option<_>| path.as_deref().map(|path| files::bytes(setting, path)).transpose();
+        Ok(Self {
+            authorities: read("tls.ca_file", &tls.ca_file)?,
+            certificate: read("tls.cert_file", &tls.cert_file)?,
+            key: read("tls.key_file", &tls.key_file)?,
+        })
+    }
+
+    /// Tells apart what they hold.
+    pub(crate) fn fingerprint(&self) -> String {
+        let print = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(|bytes| digest::digest(&digest::SHA256, bytes));
+        format!("{:?} {:?} {:?}", print(&self.authorities), print(&self.certificate), print(&self.key))
+    }
+}
+
+/// For a client that connects with TLS.
+pub(crate) fn secured(tls: &Tls, files: &Files, version: HttpVersion) -> Result<ClientConfig, BoxError> {
+    // Named here and not installed for the process: a library does not decide that.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions: &[&SupportedProtocolVersion] = match tls.min_version {
+        TlsVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        TlsVersion::Tls13 => &[&rustls::version::TLS13],
+    };
+    let config = ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions)?;
+    let verifier: Arc<dyn ServerCertVerifier> = if tls.dangerously_accept_any_certificate {
+        Arc::new(Anybody(provider))
+    } else {
+        Arc::new(Verifier::new_with_extra_roots(authorities(tls, files)?, provider)?)
+    };
+    // "dangerous" is how rustls calls any verifier that is not its own.
+    let config = config.dangerous().with_custom_certificate_verifier(verifier);
+    let mut config = identified(config, tls, files)?;
+    config.alpn_protocols = match version {
+        HttpVersion::Http1 => vec![b"http/1.1".to_vec()],
+        HttpVersion::Http2 => vec![b"h2".to_vec()],
+        HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+    };
+    Ok(config)
+}
+
+/// For a client that never uses TLS, but is not built without. Trusts nobody.
+pub(crate) fn unused() -> Result<ClientConfig, BoxError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+fn authorities(tls: &Tls, files: &Files) -> Result<Vec<CertificateDer<'static>>, BoxError> {
+    match (&tls.ca_file, &files.authorities) {
+        (Some(path), Some(pem)) => certificates("tls.ca_file", path, pem),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// With the client's own certificate, if there is one.
+fn identified(
+    config: ConfigBuilder<ClientConfig, WantsClientCert>,
+    tls: &Tls,
+    files: &Files,
+) -> Result<ClientConfig, BoxError> {
+    let (Some(cert_path), Some(key_path), Some(chain), Some(key)) =
+        (&tls.cert_file, &tls.key_file, &files.certificate, &files.key)
+    else {
+        return Ok(config.with_no_client_auth());
+    };
+    let chain = certificates("tls.cert_file", cert_path, chain)?;
+    let problem = |what: &dyn std::fmt::Display| BoxError::from(format!("tls.key_file {}: {what}", key_path.display()));
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| problem(&"no private key in it (PEM, unencrypted)"))?;
+    config.with_client_auth_cert(chain, key).map_err(|error| problem(&error))
+}
+
+fn certificates(setting: &str, path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BoxError> {
+    let problem = |what: &dyn std::fmt::Display| BoxError::from(format!("{setting} {}: {what}", path.display()));
+    let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let list = list.map_err(|error| problem(&error))?;
+    if list.is_empty() { Err(problem(&"no certificate in it")) } else { Ok(list) }
+}
+
+/// Takes every certificate. Signatures of the handshake are still checked: the other side has the key of
+/// the certificate that it shows.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,137 @@
+//! What a test delivery tells.
+
+use std::sync::Arc;
+
+use hooks_bus::MemoryBus;
+use hooks_core::{Dispatcher, Hook, HookId, RetryPolicy, Secret, Span, TestError};
+use hooks_sink_http::{HttpConfig, Tls};
+use http::Response;
+
+use crate::SECRET;
+use crate::raw::once;
+use crate::receiver::{Receiver, answer};
+
+/// Delivers a test event, and returns what was told of it, and whether it arrived.
+async fn told(config: HttpConfig) -> (Vec<(String, String)>, bool) {
+    let dispatcher = Dispatcher::new(Arc::new(MemoryBus::default()));
+    let retry = RetryPolicy { attempt_timeout: Span(std::time::Duration::from_millis(500)), ..RetryPolicy::default() };
+    dispatcher.add(Hook::new("test", config).unwrap().retry(retry)).await.unwrap();
+    match dispatcher.test(&HookId::new("test").unwrap()).await {
+        Ok(report) => (report.notes, true),
+        Err(TestError::Failed { notes, .. }) => (notes, false),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn note<'a>(notes: &'a [(String, String)], name: &str) -> &'a str {
+    let found = notes.iter().find(|(known, _)| known == name);
+    &found.unwrap_or_else(|| panic!("no {name} in {notes:#?}")).1
+}
+
+fn names(notes: &[(String, String)]) -> Vec<&str> {
+    notes.iter().map(|(name, _)| name.as_str()).filter(|name| !name.starts_with(' ')).collect()
+}
+
+#[tokio::test]
+async fn request_answer_and_phases() {
+    let receiver = Receiver::start(|seen| {
+        let echo = seen.headers["authorization"].clone();
+        Response::builder().status(202).header("x-echo", echo).body("thanks".to_owned()).unwrap()
+    })
+    .await;
+    let url = format!("http://localhost:{}/in?token=query-sesame", receiver.address.port());
+    let mut config = HttpConfig::new(&url).secret(SECRET).header("x-key", "header-sesame");
+    config.bearer = Some(Secret::new("bearer-sesame"));
+    let (notes, arrived) = told(config).await;
+    assert!(arrived);
+    assert_eq!(names(&notes), ["request", "resolve", "connect", "first byte", "answer", "body", "total"]);
+    assert_eq!(note(&notes, "request"), format!("POST http://localhost:{}/in", receiver.address.port()));
+    assert_eq!(note(&notes, "  content-type"), "application/cloudevents-batch+json");
+    assert_eq!(note(&notes, "  authorization"), "[secret]");
+    assert_eq!(note(&notes, "  x-key"), "[secret]");
+    assert_eq!(note(&notes, "  x-echo"), "[secret]");
+    assert!(note(&notes, "  webhook-signature").starts_with("v1,"));
+    assert!(note(&notes, "resolve").contains("127.0.0.1"), "{notes:?}");
+    assert_eq!(note(&notes, "answer"), format!("HTTP/1.1 202 Accepted from {}", receiver.address));
+    assert!(note(&notes, "body").ends_with("(6 bytes)"), "{notes:?}");
+    assert!(!format!("{notes:?}").contains("sesame"), "{notes:?}");
+    assert!(receiver.only().body.len() > 100);
+}
+
+#[tokio::test]
+async fn advice_for_answers() {
+    for (status, part) in
+        [(401, "`bearer`"), (403, "rights"), (404, "path"), (302, "set `url`"), (415, "single"), (413, "max_bytes")]
+    {
+        let receiver = Receiver::start(move |_| {
+            let location = "https://elsewhere.example/hooks?token=sesame";
+            Response::builder().status(status).header("location", location).body(String::new()).unwrap()
+        })
+        .await;
+        let (notes, _) = told(HttpConfig::new(receiver.url("/"))).await;
+        let advice = note(&notes, "advice");
+        assert!(advice.contains(part), "{status}: {advice}");
+        assert_eq!(advice.contains("https://elsewhere.example/hooks"), status == 302, "{advice}");
+        assert!(!advice.contains("sesame"), "{advice}");
+    }
+    let receiver = Receiver::start(|_| answer(200, "")).await;
+    let (notes, _) = told(HttpConfig::new(receiver.url("/"))).await;
+    assert!(!names(&notes).contains(&"advice"), "{notes:?}");
+    assert_eq!(names(&notes)[1], "connect", "there is no name to resolve: {notes:?}");
+}
+
+#[tokio::test]
+async fn advice_where_there_is_no_answer() {
+    let nobody = HttpConfig::new("http://127.0.0.1:9/");
+    let (notes, _) = told(nobody).await;
+    assert!(note(&notes, "advice").contains("nothing listens"), "{notes:?}");
+    assert!(note(&notes, "connect").ends_with("failed"), "{notes:?}");
+    let (notes, _) = told(HttpConfig::new("http://nowhere.invalid/")).await;
+    assert!(note(&notes, "advice").contains("no address"), "{notes:?}");
+    assert!(note(&notes, "resolve").ends_with("failed"), "{notes:?}");
+    let guarded = HttpConfig { guard: true, ..HttpConfig::new("http://localhost:9/") };
+    let (notes, _) = told(guarded).await;
+    assert!(note(&notes, "advice").contains("guard"), "{notes:?}");
+    let receiver = Receiver::ok().await;
+    let (notes, _) = told(HttpConfig::new(receiver.url("/").replace("http:", "https:"))).await;
+    assert!(note(&notes, "advice").contains("does not speak TLS"), "{notes:?}");
+}
+
+#[tokio::test]
+async fn what_never_ends_is_told_too() {
+    let (address, task) = once(async |_held| std::future::pending::<()>().await).await;
+    let (notes, arrived) = told(HttpConfig::new(format!("http://{address}/"))).await;
+    assert!(!arrived);
+    assert_eq!(note(&notes, "first byte"), "begun, and not finished");
+    task.abort();
+}
+
+#[tokio::test]
+async fn certificates() {
+    use crate::tls::{Authority, Identity};
+    let authority = Authority::new("one");
+    let told_by = async |receiver: &Receiver, ca_file| {
+        let mut config = HttpConfig::new(format!("https://localhost:{}/", receiver.address.port()));
+        config.tls = Some(Box::new(Tls { ca_file, ..Tls::default() }));
+        told(config).await.0
+    };
+    let good = authority.receiver(&["localhost"]).await;
+    let notes = told_by(&good, authority.path()).await;
+    assert_eq!(names(&notes), ["request", "resolve", "connect", "TLS", "first byte", "answer", "body", "total"]);
+    let notes = told_by(&good, None).await;
+    assert!(note(&notes, "advice").contains("not trusted here: name the authority in `tls.ca_file`"), "{notes:?}");
+    assert!(note(&notes, "TLS").ends_with("failed"), "{notes:?}");
+    let elsewhere = authority.receiver(&["elsewhere"]).await;
+    let notes = told_by(&elsewhere, authority.path()).await;
+    assert!(note(&notes, "advice").contains("other names"), "{notes:?}");
+    let expired = authority.issue(&["localhost"], |params| params.not_after = rcgen::date_time_ymd(2021, 1, 1));
+    let notes = told_by(&expired.plain().await, authority.path()).await;
+    assert!(note(&notes, "advice").contains("expired"), "{notes:?}");
+    let clients = Authority::new("clients");
+    let picky = authority.issue(&["localhost"], |_| {}).receiver(Some(&clients), &[&rustls::version::TLS12], &[]).await;
+    let notes = told_by(&picky, authority.path()).await;
+    assert!(note(&notes, "advice").contains("`tls.cert_file`"), "{notes:?}");
+    let own = Identity::self_signed("localhost").plain().await;
+    let notes = told_by(&own, None).await;
+    assert!(note(&notes, "advice").contains("`tls.ca_file`"), "{notes:?}");
+}

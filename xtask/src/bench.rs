@@ -1,0 +1,11 @@
+//! `cargo xtask bench`: hands over to the bench that links everything, so that the other chores need not.
+
+use crate::{Done, workspace};
+
+/// Runs `hooks-cli/benches/limits` with these arguments.
+pub(crate) fn run(arguments: &[&str]) -> Done {
+    let mut cargo = workspace::cargo();
+    cargo.args(["bench", "--package", "hooks-cli", "--locked", "--bench", "limits", "--"]).args(arguments);
+    let status = cargo.status().map_err(|error| format!("can't run cargo: {error}"))?;
+    if status.success() { Ok(()) } else { Err("the bench did not end well".to_owned()) }
+}

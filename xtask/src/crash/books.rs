@@ -1,0 +1,185 @@
+//! What was accepted and what arrived.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+/// Events that share this remainder were published by the same publisher, in rising order.
+const PUBLISHERS: u64 = 4;
+
+/// What was settled this long before a kill must not be delivered again. The promise is one second; on a
+/// machine that is busy the clock runs on while nobody writes.
+const REPEATS: Duration = Duration::from_secs(5);
+
+/// What is known of a folder.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    accepted: BTreeSet<u64>,
+    kills: Vec<Duration>,
+    /// Numbers of the dead letters of each hook.
+    letters: HashMap<String, BTreeSet<u64>>,
+}
+
+/// Sums for people.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub(super) accepted: u64,
+    delivered: u64,
+    repeated: u64,
+    dead_letters: u64,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        self.delivered += other.delivered;
+        self.repeated += other.repeated;
+        self.dead_letters += other.dead_letters;
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { accepted, delivered, repeated, dead_letters } = self;
+        write!(
+            f,
+            "{accepted} events accepted, {delivered} deliveries, {repeated} of them again, {dead_letters} dead letters, none lost, all in order"
+        )
+    }
+}
+
+impl Books {
+    /// A line that the program printed. Whether it acknowledges an event.
+    pub(super) fn heard(&mut self, line: &str) -> bool {
+        let number: Option<u64> = line.strip_prefix("ack ").and_then(|number| number.parse().ok());
+        self.accepted.extend(number);
+        number.is_some()
+    }
+
+    pub(super) fn killed(&mut self, at: Duration) {
+        self.kills.push(at);
+    }
+
+    /// What the last life, which was not killed, has printed.
+    pub(super) fn drained(&mut self, output: &str) -> Result<(), String> {
+        for line in output.lines() {
+            if let Some((hook, number)) = line.strip_prefix("letter ").and_then(|rest| rest.split_once(' ')) {
+                let number = number.parse().map_err(|_| format!("`{line}`"))?;
+                self.letters.entry(hook.to_owned()).or_default().insert(number);
+            }
+        }
+        if output.ends_with("done\n") { Ok(()) } else { Err("the rest was not delivered to its end".to_owned()) }
+    }
+
+    /// Whether all promises were kept.
+    pub(super) fn check(&self, folder: &Path) -> Result<Totals, String> {
+        let mut totals = Totals { accepted: self.accepted.len() as u64, ..Totals::default() };
+        for (hook, concerns) in HOOKS {
+            let path = folder.join(format!("{hook}.out"));
+            // No event, no file.
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let arrived = lines(&text).map_err(|error| format!("hook {hook}: {error}"))?;
+            let repeated =
+                self.check_hook(hook, concerns, &arrived).map_err(|error| format!("hook {hook}: {error}"))?;
+            totals.delivered += arrived.len() as u64;
+            totals.repeated += repeated;
+        }
+        totals.dead_letters = self.letters.values().map(|letters| letters.len() as u64).sum();
+        Ok(totals)
+    }
+
+    /// Returns how many deliveries were repeats.
+    fn check_hook(&self, hook: &str, concerns: fn(u64) -> bool, arrived: &[(Duration, u64)]) -> Result<u64, String> {
+        let mut first: BTreeMap<u64, Duration> = BTreeMap::new();
+        let mut newest: HashMap<u64, u64> = HashMap::new();
+        let mut repeated = 0;
+        for (at, number) in arrived {
+            if let Some(before) = first.get(number) {
+                repeated += 1;
+                self.check_repeat(*number, *before, *at)?;
+                continue;
+            }
+            first.insert(*number, *at);
+            let last = newest.insert(number % PUBLISHERS, *number).unwrap_or_default();
+            if last > *number {
+                return Err(format!("{number} arrived behind {last}"));
+            }
+        }
+        let letters = self.letters.get(hook).cloned().unwrap_or_default();
+        if let Some(both) = letters.iter().find(|number| first.contains_key(number)) {
+            return Err(format!("{both} was delivered and is a dead letter"));
+        }
+        let is_there = |number: &u64| first.contains_key(number) || letters.contains(number);
+        if let Some(lost) = self.accepted.iter().find(|number| concerns(**number) && !is_there(number)) {
+            return Err(format!("{lost} was accepted and is lost"));
+        }
+        match first.keys().find(|number| !concerns(**number)) {
+            Some(other) => Err(format!("{other} does not concern it")),
+            None => Ok(repeated),
+        }
+    }
+
+    /// Repeats come only after a kill, and only of what was delivered shortly before it.
+    fn check_repeat(&self, number: u64, before: Duration, again: Duration) -> Result<(), String> {
+        let excused = |kill: &Duration| before <= *kill && *kill <= again && *kill - before <= REPEATS;
+        if self.kills.iter().any(excused) {
+            return Ok(());
+        }
+        Err(format!("{number} was delivered again for no reason, {:?} later", again.saturating_sub(before)))
+    }
+}
+
+/// The program's hooks, and the events that each receives or refuses.
+const HOOKS: [(&str, fn(u64) -> bool); 4] =
+    [("all", |_| true), ("some", |number| number.is_multiple_of(3)), ("lanes", |_| true), ("picky", |_| true)];
+
+/// Milliseconds and numbers. Every line must be whole.
+fn lines(text: &str) -> Result<Vec<(Duration, u64)>, String> {
+    if !text.is_empty() && !text.ends_with('\n') {
+        return Err("the last line is not whole".to_owned());
+    }
+    let parse = |line: &str| {
+        let (at, number) = line.split_once(' ')?;
+        Some((Duration::from_millis(at.parse().ok()?), number.parse().ok()?))
+    };
+    text.lines().map(|line| parse(line).ok_or_else(|| format!("`{line}` is no line of ours"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn books(accepted: &[u64], kills: &[u64]) -> Books {
+        let kills = kills.iter().map(|at| Duration::from_millis(*at)).collect();
+        Books { accepted: accepted.iter().copied().collect(), kills, letters: HashMap::new() }
+    }
+
+    fn check(books: &Books, arrived: &[(u64, u64)]) -> Result<u64, String> {
+        let arrived: Vec<_> = arrived.iter().map(|(at, number)| (Duration::from_millis(*at), *number)).collect();
+        books.check_hook("all", |_| true, &arrived)
+    }
+
+    #[test]
+    fn broken_promises_are_noticed() {
+        let two = books(&[4, 8], &[100]);
+        assert_eq!(check(&two, &[(1, 4), (2, 8)]), Ok(0));
+        assert_eq!(check(&two, &[(1, 4), (200, 4), (201, 8)]), Ok(1), "again after the kill");
+        assert_eq!(check(&two, &[(1, 4)]), Err("8 was accepted and is lost".to_owned()));
+        assert_eq!(check(&two, &[(1, 8), (2, 4)]), Err("4 arrived behind 8".to_owned()));
+        assert!(check(&two, &[(1, 4), (2, 4), (3, 8)]).unwrap_err().starts_with("4 was delivered again"));
+        let late = books(&[4], &[60_000]);
+        assert!(check(&late, &[(1, 4), (60_001, 4)]).unwrap_err().starts_with("4 was delivered again"));
+        let mut refused = books(&[4], &[]);
+        refused.drained("letter all 4\ndone\n").unwrap();
+        assert_eq!(check(&refused, &[]), Ok(0));
+        assert_eq!(check(&refused, &[(1, 4)]), Err("4 was delivered and is a dead letter".to_owned()));
+        assert!(refused.drained("letter all 4\n").is_err());
+    }
+
+    #[test]
+    fn lines_are_whole() {
+        assert_eq!(lines("5 17\n").unwrap(), [(Duration::from_millis(5), 17)]);
+        assert!(lines("5 17").is_err() && lines("5 1x\n").is_err() && lines("").unwrap().is_empty());
+    }
+}

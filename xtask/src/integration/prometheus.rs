@@ -1,0 +1,115 @@
+//! `/metrics`, as Prometheus and its own checker read it.
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::packages::Package;
+use super::server::{Running, Server, event, get, wait_until};
+use super::{Bench, Integration, packages, write};
+use crate::Done;
+
+pub(super) const INTEGRATION: Integration = Integration {
+    name: "prometheus",
+    shows: "promtool finds nothing wrong with /metrics, and a Prometheus that scrapes it knows what was delivered",
+    needs: &[
+        Package { program: "promtool", package: "prometheus" },
+        Package { program: "prometheus", package: "prometheus" },
+    ],
+    run,
+};
+
+/// A hook that delivers, one that can't, and one that never has anything to do.
+const HOOKS: &str = "
+[[hooks]]
+id = 'file'
+sink = { kind = 'file', path = '${CONFIG_DIR}/out.jsonl' }
+[[hooks]]
+id = 'nobody-listens'
+sink = { kind = 'http', url = 'http://127.0.0.1:9/' }
+[[hooks]]
+id = 'never'
+types = ['never']
+sink = { kind = 'file', path = '${CONFIG_DIR}/never.jsonl' }
+";
+
+const EVENTS: usize = 1000;
+
+fn run(bench: &Bench) -> Done {
+    let server = Server::start(bench, HOOKS)?;
+    let events: String = (0..EVENTS).map(|number| event(number) + "\n").collect();
+    server.publish(&events)?;
+    wait_until("both hooks try to deliver", || {
+        let page = get(server.address, "/metrics", "")?;
+        let tried = ["file", "nobody-listens"].iter().all(|hook| page.contains(&format!("{{hook=\"{hook}\"")));
+        Ok(tried.then_some(()))
+    })?;
+    check(bench, &get(server.address, "/metrics", "")?)?;
+    let (prometheus, address) = start(bench, server.address)?;
+    let up = wait_until("Prometheus scrapes", || query(address, "up"))?;
+    expect("up", &up, "1")?;
+    let delivered = wait_until("Prometheus knows what was delivered", || {
+        query(address, "hooks_events_delivered_total{hook=\"file\"}")
+    })?;
+    expect("delivered", &delivered, &EVENTS.to_string())?;
+    for (expression, value) in [
+        ("hooks_events_accepted_total", EVENTS.to_string()),
+        ("hooks_pending_events{hook=\"nobody-listens\"}", EVENTS.to_string()),
+        ("hooks_endpoint_state{hook=\"nobody-listens\",state=\"backing_off\"}", "1".to_owned()),
+        ("count(hooks_delivery_duration_seconds_count)", "2".to_owned()),
+        ("hooks_config_last_reload_successful", "1".to_owned()),
+    ] {
+        let found = query(address, expression)?.ok_or_else(|| format!("Prometheus does not know {expression}"))?;
+        expect(expression, &found, &value)?;
+    }
+    match query(address, "count({hook=\"never\"})")? {
+        None => {}
+        Some(series) => return Err(format!("a hook that never delivered has {series} series")),
+    }
+    drop((prometheus, server));
+    Ok(())
+}
+
+/// `promtool check metrics` has nothing to say.
+fn check(bench: &Bench, page: &str) -> Done {
+    let file = bench.path("page");
+    write(&file, page)?;
+    let input = std::fs::File::open(&file).map_err(|error| format!("read the page: {error}"))?;
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::from(input));
+    let output = promtool.output().map_err(|error| format!("can't run promtool: {error}"))?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if output.status.success() && said.trim().is_empty() { Ok(()) } else { Err(format!("promtool: {said}\n{page}")) }
+}
+
+/// A Prometheus that scrapes this address, and where it answers.
+fn start(bench: &Bench, target: SocketAddr) -> Result<(Running, SocketAddr), String> {
+    let config = bench.path("prometheus.yml");
+    let scrape = format!(
+        "scrape_configs:\n- job_name: hooks\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\n  static_configs:\n  - targets: ['{target}']\n"
+    );
+    write(&config, &scrape)?;
+    let program = packages::find("prometheus").ok_or("prometheus is gone")?;
+    let mut command = Command::new(program);
+    command.arg(format!("--config.file={}", config.display()));
+    command.arg(format!("--storage.tsdb.path={}", bench.path("tsdb").display()));
+    command.arg("--web.listen-address=127.0.0.1:0");
+    let mut running = Running::start(&mut command)?;
+    let line = running.wait_for("msg=\"Listening on\"")?;
+    let address = line.split(['=', ' ']).find_map(|word| word.parse().ok());
+    Ok((running, address.ok_or_else(|| format!("no address in `{line}`"))?))
+}
+
+/// The value of an expression that has one.
+fn query(address: SocketAddr, expression: &str) -> Result<Option<String>, String> {
+    let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let answer = get(address, &format!("/api/v1/query?query={encoded}"), "")?;
+    // Until it is ready it answers with a text.
+    let Ok(answer) = serde_json::from_str::<Value>(&answer) else { return Ok(None) };
+    Ok(answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned))
+}
+
+fn expect(what: &str, found: &str, expected: &str) -> Done {
+    if found == expected { Ok(()) } else { Err(format!("{what}: {found} instead of {expected}")) }
+}
