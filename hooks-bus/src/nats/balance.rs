@@ -72,10 +72,11 @@ impl Inner {
             return Vec::new();
         }
         let mine = table.share(now);
+        let calm = table.roster.is_calm(now);
         let what = |hook: &Hook| {
             let wanted = mine.contains(&hook.hash);
             if hook.is_owned() {
-                let others = !wanted && table.someone_has(hook.hash, now);
+                let others = !wanted && calm && table.someone_has(hook.hash, now);
                 hook.leave(others, now);
                 return (others && hook.has_left(now, GRACE)).then_some(Move::GiveAway);
             }

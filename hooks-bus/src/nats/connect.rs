@@ -6,6 +6,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::{Context, context::ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event};
 use hooks_core::BusError;
+use tokio::sync::watch;
 
 use super::config::NatsConfig;
 
@@ -22,16 +23,20 @@ pub(super) const MAX_ACK_INFLIGHT: usize = 4096;
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
 /// Connects to one of the servers; the connection then renews itself.
-pub(super) async fn connect(config: &NatsConfig) -> Result<Client, BusError> {
-    let options = options(config).await?;
+/// What is returned besides counts connections.
+pub(super) async fn connect(config: &NatsConfig) -> Result<(Client, watch::Receiver<u64>), BusError> {
+    let (counted, connections) = watch::channel(0);
+    let options = options(config, counted).await?;
     let servers = config.servers.join(", ");
-    options.connect(&config.servers[..]).await.map_err(|error| unavailable(&format!("connect to {servers}"), &error))
+    let connected = options.connect(&config.servers[..]).await;
+    let client = connected.map_err(|error| unavailable(&format!("connect to {servers}"), &error))?;
+    Ok((client, connections))
 }
 
 /// For publishing: many events on their way, each acknowledged.
 pub(super) fn publisher(client: &Client) -> Context {
     ContextBuilder::new()
-        .timeout(REQUEST_TIMEOUT)
+        .timeout(ACK_TIMEOUT)
         .ack_timeout(ACK_TIMEOUT)
         .max_ack_inflight(MAX_ACK_INFLIGHT)
         .backpressure_on_inflight(true)
@@ -69,14 +74,20 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn options(config: &NatsConfig) -> Result<ConnectOptions, BusError> {
+async fn options(config: &NatsConfig, connections: watch::Sender<u64>) -> Result<ConnectOptions, BusError> {
     let mut options = ConnectOptions::new()
         .name("hooks")
         .connection_timeout(REQUEST_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT))
         .ping_interval(config.lease.0.min(Duration::from_secs(10)))
         .reconnect_delay_callback(reconnect_delay)
-        .event_callback(async |event| log(&event));
+        .event_callback(move |event| {
+            if let Event::Connected = event {
+                connections.send_modify(|count| *count += 1);
+            }
+            log(&event);
+            std::future::ready(())
+        });
     if let (Some(user), Some(password)) = (&config.user, &config.password) {
         options = options.user_and_password(user.clone(), password.expose().to_owned());
     }

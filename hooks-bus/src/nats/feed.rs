@@ -7,13 +7,16 @@
 use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::stream::Stream;
-use async_nats::jetstream::{Context, Message};
+use async_nats::jetstream::stream::ConsumerErrorKind;
+use async_nats::jetstream::{Context, ErrorCode, Message};
 use async_nats::{Client, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use hooks_core::BusError;
+use tokio::sync::watch;
 use tokio::time::Instant;
+
+use super::Inner;
 
 use super::connect::unavailable;
 use super::subject::ServerFilter;
@@ -28,7 +31,7 @@ const PULL_BYTES: usize = 256 << 10;
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 
 /// The server says so often that an open request is known.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// A consumer that nobody asks is forgotten by the server after this time.
 const FORGOTTEN: Duration = Duration::from_secs(60);
@@ -48,6 +51,8 @@ pub(super) struct Raw {
 pub(super) enum Ended {
     #[error("the server has been silent")]
     Silent,
+    #[error("the connection was lost meanwhile")]
+    Reconnected,
     #[error("messages were lost on the way")]
     Gap,
     #[error("the server ended the consumer: {0}")]
@@ -64,12 +69,15 @@ pub(super) struct Feed {
     messages: Subscriber,
     inbox: Subject,
     request: Subject,
+    delete: Subject,
     /// Messages that the open request may still bring.
     open: Option<usize>,
     /// Messages received through the open request.
     got: usize,
     received: u64,
     heard: Instant,
+    /// Counts connections: an open request does not outlive its own.
+    connections: watch::Receiver<u64>,
     /// The next event is longer than a request usually allows.
     large: bool,
     /// For the hook when the consumer was made.
@@ -78,12 +86,9 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Reads behind this sequence number.
-    pub(super) async fn open(
-        context: Context,
-        stream: Stream,
-        filter: ServerFilter,
-        after: u64,
-    ) -> Result<Self, BusError> {
+    pub(super) async fn open(bus: &Inner, filter: ServerFilter, after: u64) -> Result<Self, BusError> {
+        let (context, stream, mut connections) = (bus.api.clone(), &bus.kept.events, bus.connections.clone());
+        connections.mark_unchanged();
         let failed = |error: &dyn std::error::Error| unavailable("read the stream", error);
         let client = context.client();
         let (filter_subject, filter_subjects) = match filter.subjects {
@@ -103,11 +108,17 @@ impl Feed {
             filter_subjects,
             ..pull::Config::default()
         };
-        let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
+        let consumer = stream.create_consumer(config).await.map_err(|error| match error.kind() {
+            ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::MAXIMUM_CONSUMERS_LIMIT => BusError::Unavailable(
+                "the stream allows too few consumers: each hook needs one; raise its max_consumers, or the server's default_max_consumers".to_owned(),
+            ),
+            _ => failed(&error),
+        })?;
         let info = consumer.cached_info();
         let inbox = Subject::from(client.new_inbox());
         let messages = client.subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
         let request = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", info.stream_name, info.name).into();
+        let delete = format!("$JS.API.CONSUMER.DELETE.{}.{}", info.stream_name, info.name).into();
         let pending = info.num_pending;
         let heard = Instant::now();
         Ok(Self {
@@ -116,10 +127,12 @@ impl Feed {
             messages,
             inbox,
             request,
+            delete,
             open: None,
             got: 0,
             received: 0,
             heard,
+            connections,
             large: false,
             pending,
         })
@@ -138,6 +151,7 @@ impl Feed {
             let message = tokio::select! {
                 biased;
                 message = self.messages.next() => message.ok_or(Ended::Closed)?,
+                _ = self.connections.changed() => return Err(Ended::Reconnected),
                 () = tokio::time::sleep_until(silence) => return Err(Ended::Silent),
             };
             if let Some(raw) = self.take(message)? {
@@ -216,5 +230,15 @@ impl Feed {
     fn close_request(&mut self, large: bool) {
         self.open = None;
         self.large = large;
+    }
+}
+
+/// The server would forget the consumer by itself, but their number is limited.
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (client, delete) = (self.client.clone(), self.delete.clone());
+        // Nobody waits for the answer.
+        runtime.spawn(async move { client.publish(delete, Bytes::new()).await });
     }
 }

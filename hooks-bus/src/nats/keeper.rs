@@ -202,7 +202,7 @@ impl Inner {
                 None
             }
             Err(error) => {
-                tracing::warn!(hook = %hook.id, error = chain(&error), "NATS: the position can't be written now");
+                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS: the position can't be written now");
                 None
             }
         }

@@ -96,6 +96,8 @@ pub struct NatsBus {
 struct Inner {
     config: NatsConfig,
     client: Client,
+    /// Counts connections.
+    connections: watch::Receiver<u64>,
     /// For requests.
     api: Context,
     publisher: Publisher,
@@ -139,18 +141,19 @@ impl NatsBus {
         if let Some(problem) = config.validate().first() {
             return Err(BusError::Unavailable(format!("{}: {}", problem.path, problem.message)));
         }
-        let client = connect::connect(&config).await?;
+        let (client, connections) = connect::connect(&config).await?;
         let api = connect::api(&client);
         let kept = stream::open(&api, &config).await?;
         let log = stream::log_id(kept.events.cached_info());
         let me = Uuid::now_v7().simple().to_string();
         let lease = Arc::new(Lease::new(config.lease.0));
         let inner = Arc::new(Inner {
-            publisher: Publisher::new(connect::publisher(&client), config.name.clone()),
+            publisher: Publisher::new(connect::publisher(&client), config.name.clone(), connections.clone()),
             table: Mutex::new(Table::new(me.clone(), config.lease.0)),
             log_name: log.simple().to_string()[..8].to_owned(),
             config,
             client,
+            connections,
             api,
             kept,
             log,

@@ -10,7 +10,7 @@ use async_nats::jetstream::{self, Context, ErrorCode};
 use bytes::Bytes;
 use hooks_core::{BusError, Envelope};
 use ring::digest::{Context as Digest, SHA256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ pub(super) struct Publisher {
     name: String,
     /// One for each event that the stream has not acknowledged.
     inflight: Arc<Semaphore>,
+    /// Counts connections: acknowledgements don't outlive theirs.
+    connections: watch::Receiver<u64>,
 }
 
 /// What the stream acknowledged.
@@ -35,13 +37,13 @@ pub(super) struct Acknowledged {
 }
 
 impl Publisher {
-    pub(super) fn new(context: Context, name: String) -> Self {
-        Self { context, name, inflight: Arc::new(Semaphore::new(MAX_ACK_INFLIGHT)) }
+    pub(super) fn new(context: Context, name: String, connections: watch::Receiver<u64>) -> Self {
+        Self { context, name, inflight: Arc::new(Semaphore::new(MAX_ACK_INFLIGHT)), connections }
     }
 
     /// Publishes all events, up to the first that can't be sent, and waits for every acknowledgement.
     pub(super) async fn publish(&self, events: &[Envelope]) -> (Acknowledged, Result<(), BusError>) {
-        let mut flight = Flight::default();
+        let mut flight = Flight::new(self.connections.clone());
         for event in events {
             if let Err(error) = self.send(event, &mut flight).await {
                 flight.result = flight.result.and(Err(error));
@@ -77,24 +79,32 @@ struct Flight {
     sent: VecDeque<(PublishAckFuture, OwnedSemaphorePermit)>,
     acknowledged: Acknowledged,
     result: Result<(), BusError>,
-}
-
-impl Default for Flight {
-    fn default() -> Self {
-        Self { sent: VecDeque::new(), acknowledged: Acknowledged::default(), result: Ok(()) }
-    }
+    connections: watch::Receiver<u64>,
 }
 
 impl Flight {
+    fn new(mut connections: watch::Receiver<u64>) -> Self {
+        connections.mark_unchanged();
+        Self { sent: VecDeque::new(), acknowledged: Acknowledged::default(), result: Ok(()), connections }
+    }
+
     /// Waits for the oldest acknowledgement; false if there is none to wait for.
     async fn land(&mut self) -> bool {
         let Some((ack, _permit)) = self.sent.pop_front() else { return false };
-        match ack.await {
+        let ack = tokio::select! {
+            biased;
+            ack = ack.into_future() => ack.map_err(|error| explain(&error)),
+            Ok(()) = self.connections.changed() => {
+                self.connections.mark_changed();
+                Err(BusError::Unavailable("NATS: the connection was lost before the event was acknowledged".to_owned()))
+            }
+        };
+        match ack {
             Ok(ack) => {
                 self.acknowledged.events += 1;
                 self.acknowledged.duplicates += u64::from(ack.duplicate);
             }
-            Err(error) if self.result.is_ok() => self.result = Err(explain(&error)),
+            Err(error) if self.result.is_ok() => self.result = Err(error),
             Err(_) => {}
         }
         true

@@ -235,7 +235,7 @@ async fn open(
         let read_to = reading.cursor.read_to();
         gone(reading, &hook, after.saturating_sub(read_to), after);
     });
-    Feed::open(bus.api.clone(), bus.kept.events.clone(), server, after).await
+    Feed::open(&bus, server, after).await
 }
 
 /// What should have come before this event and did not, and up to where. Where the server filters, at

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 
 use super::record::fnv;
 
+/// How long nobody may have got or lost hooks before hooks that have an owner get another.
+const CALM: Duration = Duration::from_secs(1);
+
 /// The hooks that an instance has, as sorted hashes.
 pub(super) type Hooks = Arc<[u32]>;
 
@@ -19,11 +22,13 @@ pub(super) struct Roster {
     lease: Duration,
     heard: BTreeMap<String, Instant>,
     hooks: HashMap<String, Hooks>,
+    /// When an instance last said that it has other hooks than before.
+    changed: Option<Instant>,
 }
 
 impl Roster {
     pub(super) fn new(me: String, lease: Duration) -> Self {
-        Self { me, lease, heard: BTreeMap::new(), hooks: HashMap::new() }
+        Self { me, lease, heard: BTreeMap::new(), hooks: HashMap::new(), changed: None }
     }
 
     /// An instance gave a sign of life.
@@ -44,8 +49,14 @@ impl Roster {
         self.hooks.remove(instance);
     }
 
-    pub(super) fn has(&mut self, instance: &str, hooks: Vec<u32>) {
+    pub(super) fn has(&mut self, instance: &str, hooks: Vec<u32>, now: Instant) {
         self.hooks.insert(instance.to_owned(), hooks.into());
+        self.changed = Some(now);
+    }
+
+    /// Whether nobody has got or lost hooks lately: whoever starts does so one by one.
+    pub(super) fn is_calm(&self, now: Instant) -> bool {
+        self.changed.is_none_or(|changed| now.saturating_duration_since(changed) >= CALM)
     }
 
     /// Whether this instance does not even hear itself.
@@ -78,7 +89,8 @@ impl Roster {
 /// have the same hooks, and few hooks move when an instance comes or goes.
 pub(super) fn share(me: &str, living: &[(String, Hooks)]) -> BTreeSet<u32> {
     let all: BTreeSet<u32> = living.iter().flat_map(|(_, hooks)| hooks.iter().copied()).collect();
-    let fair = all.len().div_ceil(living.len().max(1));
+    let having = living.iter().filter(|(_, hooks)| !hooks.is_empty()).count();
+    let fair = all.len().div_ceil(having.max(1));
     let seeds: Vec<u64> = living.iter().map(|(instance, _)| fnv(instance.as_bytes())).collect();
     let mut loads = vec![0_usize; living.len()];
     let mut mine = BTreeSet::new();
@@ -155,8 +167,8 @@ mod tests {
         let mut roster = Roster::new("me".into(), lease);
         roster.alive("me", at(0));
         roster.alive("other", at(0));
-        roster.has("me", vec![1]);
-        roster.has("other", vec![1]);
+        roster.has("me", vec![1], at(0));
+        roster.has("other", vec![1], at(0));
         roster.alive("me", at(4));
         assert!(roster.lives("other", at(4)) && !roster.lives("other", at(5)));
         assert_eq!(roster.living(at(5)).len(), 1);

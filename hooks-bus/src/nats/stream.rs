@@ -26,6 +26,10 @@ pub(super) struct Kept {
     pub(super) bucket: kv::Store,
 }
 
+/// Each hook that is read has a consumer. Since 2.15, servers allow only 1,000 of them where a stream
+/// does not say how many (<https://github.com/nats-io/nats-server/pull/8337>).
+const MAX_CONSUMERS: i32 = 100_000;
+
 /// Finds or makes everything.
 pub(super) async fn open(context: &Context, config: &NatsConfig) -> Result<Kept, BusError> {
     let events = find_or_create(context, config.create, events(config)).await?;
@@ -71,6 +75,7 @@ fn events(config: &NatsConfig) -> Config {
             |window| window.0,
         ),
         allow_direct: true,
+        max_consumers: MAX_CONSUMERS,
         ..Config::default()
     }
 }

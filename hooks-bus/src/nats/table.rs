@@ -50,7 +50,7 @@ impl Table {
                 Change::Unbalanced
             }
             (Some(Key::Hooks(instance)), Some(value)) => {
-                self.roster.has(instance, decode_hooks(value).unwrap_or_default());
+                self.roster.has(instance, decode_hooks(value).unwrap_or_default(), now);
                 Change::Unbalanced
             }
             (Some(Key::Note(token)), value) => {

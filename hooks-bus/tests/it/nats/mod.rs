@@ -1,5 +1,6 @@
 //! The NATS bus against real servers.
 
+mod chaos;
 mod instances;
 mod limits;
 mod reading;

@@ -98,10 +98,6 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Waits until it takes connections.
     pub(crate) async fn ready(&self) {
         let connected = async {
