@@ -28,6 +28,7 @@ enum Move {
 /// Looks whenever something changed, and from time to time because silence changes things, too.
 pub(super) async fn run(bus: Arc<Inner>) {
     let mut told: Option<Vec<u32>> = None;
+    let mut deaf = false;
     let pause = (bus.config.lease.0 / 10).max(Duration::from_millis(100));
     loop {
         tokio::select! {
@@ -35,7 +36,15 @@ pub(super) async fn run(bus: Arc<Inner>) {
             () = sleep(pause) => {}
         }
         bus.tell_hooks(&mut told).await;
+        let is_deaf = bus.table.lock().is_deaf(Instant::now());
+        if is_deaf != std::mem::replace(&mut deaf, is_deaf) {
+            let text = if is_deaf { "nothing is heard from NATS: no hooks are taken or given away" } else { "NATS is heard again" };
+            tracing::warn!("{text}");
+        }
         let moves = bus.moves(Instant::now());
+        if !moves.is_empty() {
+            tracing::debug!(moves = moves.len(), "hooks change hands");
+        }
         let bus = &bus;
         let make = |(hook, what): (Arc<Hook>, Move)| async move {
             match what {
