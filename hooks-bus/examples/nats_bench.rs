@@ -35,7 +35,12 @@ async fn main() -> Result<(), BoxError> {
     println!("| {count} events of {} bytes | events/s | CPU s/M |\n|---|---|---|", event(0).len());
     let client = async_nats::connect(server).await?;
     let context = jetstream::context::ContextBuilder::new().max_ack_inflight(4096).build(client);
-    let settings = stream::Config { name: "plain".into(), subjects: vec!["plain.>".into()], max_bytes: 8 << 30, ..Default::default() };
+    let settings = stream::Config {
+        name: "plain".into(),
+        subjects: vec!["plain.>".into()],
+        max_bytes: 8 << 30,
+        ..Default::default()
+    };
     let plain = context.create_stream(settings).await?;
     let mut meter = Meter::start(own_cpu());
     publish_plainly(&context, count).await?;
@@ -62,7 +67,9 @@ async fn main() -> Result<(), BoxError> {
 
 fn event(number: usize) -> String {
     let data = "x".repeat(200);
-    format!(r#"{{"specversion":"1.0","id":"{number:08}","source":"/bench","type":"probe","time":"2026-11-23T10:00:00Z","data":"{data}"}}"#)
+    format!(
+        r#"{{"specversion":"1.0","id":"{number:08}","source":"/bench","type":"probe","time":"2026-11-23T10:00:00Z","data":"{data}"}}"#
+    )
 }
 
 fn slice(first: usize) -> Vec<Envelope> {
@@ -141,7 +148,8 @@ async fn share(server: &str, program: &str, instances: usize, count: usize) -> R
     }
     let bucket = jetstream::new(async_nats::connect(server).await?).get_key_value("hooks-hooks").await?;
     let end = bus.stats().accepted;
-    let last = jetstream::new(async_nats::connect(server).await?).get_stream("hooks").await?.cached_info().state.last_sequence;
+    let last =
+        jetstream::new(async_nats::connect(server).await?).get_stream("hooks").await?.cached_info().state.last_sequence;
     for hook in 0..HOOKS {
         loop {
             let entry = bucket.get(format!("hook.h{hook}")).await?.ok_or("no entry")?;
@@ -152,7 +160,11 @@ async fn share(server: &str, program: &str, instances: usize, count: usize) -> R
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    meter.row(&format!("{instances} instance(s), {HOOKS} hooks, deliveries until their positions are written"), end as usize * HOOKS, total(&running));
+    meter.row(
+        &format!("{instances} instance(s), {HOOKS} hooks, deliveries until their positions are written"),
+        end as usize * HOOKS,
+        total(&running),
+    );
     for mut child in running {
         drop(child.stdin.take());
         child.wait()?;

@@ -38,7 +38,11 @@ pub(super) async fn run(bus: Arc<Inner>) {
         bus.tell_hooks(&mut told).await;
         let is_deaf = bus.table.lock().is_deaf(Instant::now());
         if is_deaf != std::mem::replace(&mut deaf, is_deaf) {
-            let text = if is_deaf { "nothing is heard from NATS: no hooks are taken or given away" } else { "NATS is heard again" };
+            let text = if is_deaf {
+                "nothing is heard from NATS: no hooks are taken or given away"
+            } else {
+                "NATS is heard again"
+            };
             tracing::warn!("{text}");
         }
         let moves = bus.moves(Instant::now());

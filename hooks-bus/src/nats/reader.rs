@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use hooks_core::{
     BusError, Delivery, DropReason, Envelope, EnvelopeError, Position, Read, Reader, SliceBuilder, Subscription, WINDOW,
 };
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Inner;
@@ -33,10 +32,10 @@ pub(super) struct NatsReader {
 /// Where events come from.
 enum Source {
     Closed,
-    /// Being opened. Kept over calls that are dropped.
+    /// Being opened, by a task of its own: it holds a turn that others wait for, while nobody may ask here.
     Opening {
         place: Place,
-        feed: BoxFuture<'static, Result<Feed, BusError>>,
+        feed: JoinHandle<Result<Feed, BusError>>,
     },
     Open {
         place: Place,
@@ -66,13 +65,13 @@ impl NatsReader {
             let server = subject::filter(&self.bus.config.name, &self.hook.filter(), self.bus.several_filters());
             let place = Place { version, server };
             let feed = open(self.bus.clone(), self.hook.clone(), (self.number, version), place.server.clone(), after);
-            self.feed = Source::Opening { place, feed: feed.boxed() };
+            self.feed = Source::Opening { place, feed: tokio::spawn(feed) };
         }
         if let Source::Opening { place, feed } = &mut self.feed {
             let opened = feed.await;
             let place = place.clone();
             self.feed = Source::Closed;
-            let feed = opened?;
+            let feed = opened.unwrap_or(Err(BusError::Closed))?;
             let end = self.bus.tail().last;
             self.hook.read((self.number, version), |reading| {
                 let end = end.max(reading.cursor.read_to() + feed.pending);
@@ -180,11 +179,14 @@ impl Reader for NatsReader {
                 Step::Dry => return Ok(Read::Dry),
                 Step::Flush => return Ok(Read::Flush),
                 Step::Wait if end.is_some() && bus.is_elsewhere(&hook) => return Ok(Read::Dry),
-                Step::Wait => tokio::select! {
+                Step::Wait => {
+                    self.feed = Source::Closed;
+                    tokio::select! {
                     () = hook.changed.notified() => {}
                     _ = closing.changed() => {}
                     () = tokio::time::sleep(LOOK_AGAIN), if end.is_some() => {}
-                },
+                    }
+                }
                 Step::Read { after, version } => {
                     if let Some(end) = end
                         && self.is_through(end, after, version).await?

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::{self, consumer::pull};
 use futures_util::StreamExt as _;
 use hooks_bus::NatsBus;
-use hooks_core::{Bus, Span};
+use hooks_core::Bus;
 
 use super::server::{Server, pause};
 use super::{config, events, soon};
@@ -30,7 +30,9 @@ fn number(variable: &str, default: usize) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_whoever_is_killed() {
     let Some(program) = std::env::var_os("HOOKS_NATS_INSTANCE").map(PathBuf::from) else {
-        eprintln!("skipped: needs the example nats_instance; `cargo xtask integration nats` builds it, or set HOOKS_NATS_INSTANCE");
+        eprintln!(
+            "skipped: needs the example nats_instance; `cargo xtask integration nats` builds it, or set HOOKS_NATS_INSTANCE"
+        );
         return;
     };
     let Some(servers) = Server::cluster().await else { return };
@@ -56,7 +58,12 @@ async fn nothing_is_lost_whoever_is_killed() {
     for (what, mut took) in times {
         took.sort();
         let (half, worst) = (took[took.len() / 2], took[took.len() - 1]);
-        eprintln!("{what}: {} times, all hooks go on after {:.1} s (median), {:.1} s (most)", took.len(), half.as_secs_f64(), worst.as_secs_f64());
+        eprintln!(
+            "{what}: {} times, all hooks go on after {:.1} s (median), {:.1} s (most)",
+            took.len(),
+            half.as_secs_f64(),
+            worst.as_secs_f64()
+        );
     }
     eprintln!("{acknowledged} events acknowledged, {} deliveries, {repeats} repeats in {rounds} rounds", seen.count);
     // In flight, and settled within the last second, of the hooks that moved.
@@ -139,7 +146,12 @@ impl Scene {
     }
 
     /// Does something bad, and waits until all hooks deliver again.
-    async fn disturb(&mut self, random: &mut Random, publisher: &Publisher, seen: &mut Seen) -> (&'static str, Duration) {
+    async fn disturb(
+        &mut self,
+        random: &mut Random,
+        publisher: &Publisher,
+        seen: &mut Seen,
+    ) -> (&'static str, Duration) {
         let victim = random.below(INSTANCES);
         match random.below(10) {
             0..5 => {
@@ -188,8 +200,11 @@ impl Scene {
         let whole = async {
             for name in ["hooks", "KV_hooks-hooks"] {
                 loop {
-                    let cluster = client.get_stream(name).await.ok().and_then(|stream| stream.cached_info().cluster.clone());
-                    if cluster.is_some_and(|cluster| cluster.leader.is_some() && cluster.replicas.iter().all(|replica| replica.current)) {
+                    let cluster =
+                        client.get_stream(name).await.ok().and_then(|stream| stream.cached_info().cluster.clone());
+                    if cluster.is_some_and(|cluster| {
+                        cluster.leader.is_some() && cluster.replicas.iter().all(|replica| replica.current)
+                    }) {
                         break;
                     }
                     pause().await;
@@ -218,15 +233,25 @@ impl Scene {
         let mut repeats = 0;
         for hook in 0..self.hooks {
             let own = format!("load.{}", hook % TYPES);
-            let expected: Vec<usize> = stream.iter().filter(|(_, subject)| *subject == "probe" || *subject == own).map(|(id, _)| *id).collect();
+            let expected: Vec<usize> = stream
+                .iter()
+                .filter(|(_, subject)| *subject == "probe" || *subject == own)
+                .map(|(id, _)| *id)
+                .collect();
             let came = seen.of(hook);
             let mut known = HashSet::new();
             let first: Vec<usize> = came.iter().copied().filter(|id| known.insert(*id)).collect();
             repeats += came.len() - first.len();
             if first != expected {
                 let at = first.iter().zip(&expected).take_while(|(a, b)| a == b).count();
-                let near = |list: &[usize]| list.iter().skip(at.saturating_sub(3)).take(10).copied().collect::<Vec<_>>();
-                panic!("hook {hook} at {at} of {}: came {:?}, expected {:?}", expected.len(), near(&first), near(&expected));
+                let near =
+                    |list: &[usize]| list.iter().skip(at.saturating_sub(3)).take(10).copied().collect::<Vec<_>>();
+                panic!(
+                    "hook {hook} at {at} of {}: came {:?}, expected {:?}",
+                    expected.len(),
+                    near(&first),
+                    near(&expected)
+                );
             }
         }
         repeats
@@ -260,7 +285,6 @@ impl Publisher {
     async fn start(scene: &Scene) -> Self {
         let mut settings = config(&scene.servers.iter().collect::<Vec<_>>());
         settings.replicas = Some(3);
-        settings.lease = Span(Duration::from_secs(30));
         let bus = Arc::new(NatsBus::connect(settings).await.unwrap());
         let (next, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let running = {
@@ -323,7 +347,13 @@ impl Seen {
     fn new(log: &Path) -> Self {
         let mut file = std::fs::File::open(log).unwrap();
         file.rewind().unwrap();
-        Self { file: BufReader::new(file), by_hook: HashMap::new(), having: HashMap::new(), count: 0, rest: String::new() }
+        Self {
+            file: BufReader::new(file),
+            by_hook: HashMap::new(),
+            having: HashMap::new(),
+            count: 0,
+            rest: String::new(),
+        }
     }
 
     fn look(&mut self) {
