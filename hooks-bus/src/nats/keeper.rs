@@ -10,8 +10,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::Inner;
 use super::connect::chain;
-use super::hook::{FAR, Hook, Place, Write};
+use super::hook::{FAR, Hook};
 use super::record::{HookRecord, Key};
+use super::step::{Place, Write};
 use super::table::Change;
 
 /// Writes that are on their way at a time.

@@ -17,6 +17,7 @@ mod connect;
 mod cursor;
 mod feed;
 mod hook;
+mod inner;
 mod keeper;
 mod lease;
 mod letters;
@@ -24,6 +25,7 @@ mod publish;
 mod reader;
 mod record;
 mod share;
+mod step;
 mod stream;
 mod subject;
 mod table;
@@ -35,10 +37,9 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::stream::RawMessageErrorKind;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream as streams};
-use hooks_core::{Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, StartAt, Subscription};
+use hooks_core::{Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -48,12 +49,12 @@ use uuid::Uuid;
 pub use config::{NatsConfig, NatsTls};
 
 use connect::unavailable;
-use hook::{Hook, Place};
+use hook::Hook;
 use lease::Lease;
 use letters::{Counts, NatsLetters};
 use publish::Publisher;
 use reader::NatsReader;
-use record::{HookRecord, Key};
+use record::Key;
 use stream::Kept;
 use table::Table;
 
@@ -314,82 +315,6 @@ impl Bus for NatsBus {
             purged.map_err(|error| unavailable("forget a hook", &error))?;
         }
         Ok(known || letters > 0)
-    }
-}
-
-impl Inner {
-    fn tail(&self) -> Tail {
-        *self.tail.borrow()
-    }
-
-    /// Asks the stream.
-    async fn look_at_tail(&self) -> Result<Tail, BusError> {
-        let info = self.kept.events.get_info().await.map_err(|error| unavailable("look at the stream", &error))?;
-        if stream::log_id(&info) != self.log {
-            let text =
-                format!("the stream `{}` was deleted and made again: restart to go on with it", self.config.name);
-            return Err(BusError::Unavailable(text));
-        }
-        let state = info.state;
-        let tail = Tail {
-            first: state.first_sequence,
-            last: state.last_sequence,
-            messages: state.messages,
-            bytes: state.bytes,
-        };
-        self.tail.send_replace(tail);
-        Ok(tail)
-    }
-
-    /// Whether the stream has nothing for a hook behind this place, up to this end. Asks the leader of the
-    /// stream, because consumers may live on a server that is behind.
-    async fn has_nothing(&self, place: &Place, end: u64) -> Result<bool, BusError> {
-        for subject in &place.subjects {
-            match self.kept.events.raw_message_builder().sequence(place.after + 1).next_by_subject(subject).send().await
-            {
-                Ok(next) if next.sequence <= end => return Ok(false),
-                Ok(_) => {}
-                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
-                Err(error) => return Err(unavailable("read the stream", &error)),
-            }
-        }
-        Ok(true)
-    }
-
-    /// Whether the server takes several filters for one consumer.
-    fn several_filters(&self) -> bool {
-        self.client.is_server_compatible(2, 10, 0)
-    }
-
-    /// Whether another instance that lives owns the hook.
-    fn is_elsewhere(&self, hook: &Hook) -> bool {
-        !hook.is_owned() && self.table.lock().is_owned_by_another(&hook.token, Instant::now())
-    }
-
-    async fn hears_itself(&self) {
-        while self.table.lock().is_deaf(Instant::now()) {
-            self.born.notified().await;
-        }
-    }
-
-    /// A hook that nobody knew begins where it wants to.
-    async fn ensure_entry(&self, hook: &Hook, from: StartAt) -> Result<(), BusError> {
-        if self.table.lock().entry(&hook.token).is_some() {
-            return Ok(());
-        }
-        let tail = self.look_at_tail().await?;
-        let position = match from {
-            StartAt::End => tail.last,
-            StartAt::Earliest => tail.first.saturating_sub(1),
-        };
-        let record = HookRecord { owner: None, log: self.log_name.clone(), position, beyond: Vec::new() };
-        match self.kept.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
-            Ok(revision) => self.table.lock().set(&hook.token, record, revision),
-            // Somebody knew it after all.
-            Err(error) if error.kind() == async_nats::jetstream::kv::CreateErrorKind::AlreadyExists => {}
-            Err(error) => return Err(unavailable(&format!("keep the position of the hook `{}`", hook.id), &error)),
-        }
-        Ok(())
     }
 }
 

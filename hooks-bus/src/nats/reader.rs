@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::Inner;
 use super::feed::{Ended, Feed, Raw};
-use super::hook::{FeedState, Hook, Reading, Step};
+use super::hook::Hook;
+use super::step::{FeedState, Reading, Step};
 use super::subject::{self, ServerFilter};
 
 /// How often a reader that is closed looks whether it is through.
