@@ -38,7 +38,37 @@ async fn main() -> Result<(), BoxError> {
             std::fs::remove_dir_all(&dir)?;
         }
     }
+    let dir = Path::new(&folder).join("durable-bench");
+    crowd(&DurableConfig::new(&dir), events, 100_000).await?;
+    std::fs::remove_dir_all(&dir)?;
     Ok(())
+}
+
+/// Many hooks that have nothing to do.
+async fn crowd(config: &DurableConfig, events: usize, hooks: usize) -> Result<(), BoxError> {
+    let bus = DurableBus::open(config)?;
+    let before = resident_bytes();
+    let mut idle = Vec::with_capacity(hooks);
+    for number in 0..hooks {
+        let filter = Filter::types([format!("tenant-{number}.*")]);
+        idle.push(bus.subscribe(subscription(&format!("hook-{number}"), filter)?).await?);
+    }
+    println!("{hooks} idle hooks take {} bytes each", (resident_bytes() - before) / hooks as u64);
+    let slice = slice(1000)?;
+    bus.publish(&slice).await?;
+    let meter = Meter::start();
+    for _ in 0..events / slice.len() {
+        bus.publish(&slice).await?;
+    }
+    bus.sync_positions().await?;
+    meter.report(&format!("append, 1000 per commit, {hooks} idle hooks"), events);
+    Ok(())
+}
+
+/// Memory of this process (proc(5), `statm`, in pages of 4 KiB).
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * 4096
 }
 
 /// Publishes, while hooks read and settle.

@@ -118,6 +118,11 @@ impl<T: Clone> Index<T> {
         route
     }
 
+    /// Whether anybody is found by subject.
+    pub(crate) fn has_subjects(&self) -> bool {
+        !self.by_subject.is_empty()
+    }
+
     /// Who receives this event and is found by its subject.
     pub(crate) fn by_subject(&self, event: &Envelope) -> Vec<(Slot, T)> {
         let Some(subject) = event.subject().filter(|_| !self.by_subject.is_empty()) else { return Vec::new() };

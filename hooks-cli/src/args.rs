@@ -21,10 +21,12 @@ use crate::operator::Which;
     name = "hooks",
     version,
     after_help = "Examples:
+  hooks demo                                  watch what it does, and what it promises
   hooks serve -c hooks.toml                   take events over HTTP and deliver them
   hooks pipe -c hooks.toml < events.ndjson    deliver every event of a file
   hooks check -c hooks.toml                   find what is wrong with a config file
   hooks test -c hooks.toml orders             try one hook
+  hooks listen                                receive webhooks and print them
 
 Exit codes: 0 done, 1 something was not delivered, 2 usage, 78 config.
 Logs and progress go to stderr, data to stdout."
@@ -32,10 +34,10 @@ Logs and progress go to stderr, data to stdout."
 pub(crate) struct Cli {
     /// What is logged on stderr: error, warn, info, debug, trace, or directives like `hooks_core=debug`;
     /// without it, info for `serve`, off for `demo`, and warn for the others
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Logging")]
     pub(crate) log: Option<String>,
     /// How it is logged
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", help_heading = "Logging")]
     pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -52,6 +54,11 @@ impl Cli {
             _ => "warn",
         };
         self.log.as_deref().unwrap_or(usual)
+    }
+
+    /// Whether it runs for as long as it can, with nobody at the terminal.
+    pub(crate) fn is_daemon(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
     }
 }
 
@@ -154,6 +161,16 @@ Asks the daemon that runs, or looks into the folder of the bus while none does."
     #[command(after_help = "Examples:
   hooks forget -c hooks.toml billing")]
     Forget(HookArgs),
+    /// Describe, verify or repair the log of the bus
+    #[command(after_help = "Examples:
+  hooks log info -c hooks.toml
+  hooks log verify -c hooks.toml
+
+Exit code 1 if anything is damaged.")]
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
+    },
     /// List, show, replay or drop the events that hooks gave up
     #[command(
         name = "dead-letters",
@@ -167,6 +184,23 @@ Asks the daemon that runs, or looks into the folder of the bus while none does."
         #[command(subcommand)]
         command: DeadLetterCommand,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Its files, how far each hook is, and what is damaged as far as can be seen without reading all of it
+    Info(StatusArgs),
+    /// Read every event and say what is damaged; changes nothing, and takes a folder that no daemon has
+    Verify(StatusArgs),
+    /// Make a folder usable again whose newest events are gone, by accepting that they are lost
+    Repair(RepairArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

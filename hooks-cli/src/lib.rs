@@ -65,23 +65,29 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Exit {
-    let console = match Console::with_logs(cli.log(), cli.log_format) {
+    let console = match Console::with_logs(cli.log(), cli.log_format, cli.is_daemon()) {
         Ok(console) => console,
         Err(error) => {
             eprintln!("--log {}: {error}", cli.log());
             return Exit::Usage;
         }
     };
+    let exit = command(cli, &console);
+    console.close();
+    exit
+}
+
+fn command(cli: &Cli, console: &Console) -> Exit {
     match &cli.command {
-        Command::Serve(args) => commands::serve::run(args, &console),
-        Command::Pipe(args) => commands::pipe::run(args, &console),
+        Command::Serve(args) => commands::serve::run(args, console),
+        Command::Pipe(args) => commands::pipe::run(args, console),
         Command::Check(args) => commands::check::run(args),
         Command::Test(args) => commands::test::run(args),
         Command::Sinks(args) => commands::sinks::run(args),
         #[cfg(feature = "http")]
-        Command::Listen(args) => commands::listen::run(args, &console),
+        Command::Listen(args) => commands::listen::run(args, console),
         #[cfg(feature = "http")]
-        Command::Publish(args) => commands::publish::run(args, &console),
+        Command::Publish(args) => commands::publish::run(args, console),
         #[cfg(all(feature = "http", feature = "file"))]
         Command::Demo(args) => commands::demo::run(args, cli.log.is_some()),
         Command::Completions(args) => commands::docs::completions(args),
@@ -91,6 +97,7 @@ fn run(cli: &Cli) -> Exit {
         Command::Disable(args) => commands::operate::set_enabled(args, false),
         Command::Forget(args) => commands::operate::forget(args),
         Command::DeadLetters { command } => commands::dead_letters::run(command),
+        Command::Log { command } => commands::log::run(command),
     }
 }
 

@@ -34,19 +34,21 @@ pub(crate) fn table(hooks: &[HookStatus]) -> String {
 }
 
 /// Columns of text, all to the left.
-pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+pub(crate) fn columns<R: AsRef<[String]>>(rows: &[R]) -> String {
     let widths = widths(rows);
     let mut text = String::new();
     for row in rows {
-        let line: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let line: Vec<_> = row.as_ref().iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         text.push_str(line.join("  ").trim_end());
         text.push('\n');
     }
     text
 }
 
-fn widths<const N: usize>(rows: &[[String; N]]) -> [usize; N] {
-    std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+fn widths<R: AsRef<[String]>>(rows: &[R]) -> Vec<usize> {
+    let columns = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
+    let length = |row: &R, column: usize| row.as_ref().get(column).map_or(0, |cell| cell.chars().count());
+    (0..columns).map(|column| rows.iter().map(|row| length(row, column)).max().unwrap_or(0)).collect()
 }
 
 fn row(hook: &HookStatus) -> [String; 6] {

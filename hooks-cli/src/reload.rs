@@ -1,4 +1,5 @@
-//! From the config that runs to the one that was read: only hooks that changed are touched.
+//! From the config that runs to the one that was read: only hooks that changed are touched, or of which a file
+//! changed that their sink reads.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,7 +29,7 @@ impl Running {
     pub(crate) async fn start(hooks: Vec<HookConfig>, dispatcher: &Dispatcher) -> Result<Self, DispatchError> {
         let mut running = Self::default();
         for HookConfig { hook, written, .. } in hooks {
-            let id = hook.id.clone();
+            let (id, written) = (hook.id.clone(), written.with_files(&hook.sink.files()));
             dispatcher.add(hook).await?;
             running.0.insert(id, written);
         }
@@ -40,6 +41,7 @@ impl Running {
         let mut changes = Changes::default();
         let mut gone: BTreeMap<&HookId, &Written> = self.0.iter().collect();
         for HookConfig { hook, written, .. } in hooks {
+            let written = written.with_files(&hook.sink.files());
             match gone.remove(&hook.id) {
                 Some(before) if *before == written => {}
                 Some(_) => changes.replaced.push((hook, written)),

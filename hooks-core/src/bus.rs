@@ -89,6 +89,12 @@ pub trait Bus: Send + Sync {
         BusStats::default()
     }
 
+    /// What else there is to say about the bus and its log, for operators: an object whose members are
+    /// plain values, lists of texts, and lists of objects.
+    fn details(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
     /// Keeps a text about a hook across restarts, in place of the one before; `None` removes it. The
     /// dispatcher notes here that a hook is disabled. A bus that keeps nothing does nothing.
     ///

@@ -1,6 +1,7 @@
 //! How sink crates make themselves known to a program that reads a config file.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -101,6 +102,11 @@ pub trait SinkConfig: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync +
     fn warnings(&self) -> Vec<ConfigProblem> {
         Vec::new()
     }
+
+    /// Files that [`build`](Self::build) reads. See [`SinkFactory::files`].
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 }
 
 impl<C: SinkConfig> SinkFactory for C {
@@ -130,6 +136,10 @@ impl<C: SinkConfig> SinkFactory for C {
 
     fn warnings(&self) -> Vec<ConfigProblem> {
         SinkConfig::warnings(self)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        SinkConfig::files(self)
     }
 }
 

@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -384,5 +385,40 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
     /// What is legal, but may not be what was meant: shown when a config file is loaded.
     fn warnings(&self) -> Vec<ConfigProblem> {
         Vec::new()
+    }
+
+    /// Files that [`build`](Self::build) reads. Whoever reloads a config file replaces hooks of which one
+    /// has changed, although their settings have not.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_in_the_order_of_their_first_mention() {
+        let notes = Notes::default();
+        notes.add("request", "POST");
+        notes.clone().set("connect", "begun");
+        notes.add("header", "a");
+        notes.add("header", "b");
+        notes.set("connect", "done");
+        let list = [("request", "POST"), ("connect", "done"), ("header", "a"), ("header", "b")];
+        assert_eq!(notes.list(), list.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    }
+
+    #[test]
+    fn what_nobody_holds_is_swept_before_the_map_grows() {
+        let shared = Shared::default();
+        let get = |key: &str| shared.get::<String, ()>(key, || Ok(key.to_owned())).unwrap();
+        let held = get("held");
+        for number in 0..10_000 {
+            get(&number.to_string());
+        }
+        assert!(shared.0.lock().len() < 100, "{shared:?}");
+        assert!(Arc::ptr_eq(&held, &get("held")), "what is held stays");
     }
 }

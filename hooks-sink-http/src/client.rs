@@ -16,6 +16,10 @@ use crate::resolve::{Lookup, Resolver, system};
 use crate::tls::{self, Files};
 use crate::trace::{Handshakes, Trace, Traced};
 
+/// With a request in flight over HTTP/2, the receiver is asked this often whether it is still there, and
+/// has as long to answer.
+const ALIVE: Duration = Duration::from_secs(5);
+
 /// What makes one client different from another. Hooks for which it is the same share one.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientSettings {
@@ -102,6 +106,9 @@ impl ClientSettings {
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(self.idle_timeout)
             .pool_max_idle_per_host(self.max_idle_per_host)
+            // A shared connection that died in silence takes no further attempt after this.
+            .http2_keep_alive_interval(ALIVE)
+            .http2_keep_alive_timeout(ALIVE)
             // The table of results is about what the configured endpoint answers, once.
             .redirect(Policy::none())
             .retry(reqwest::retry::never())

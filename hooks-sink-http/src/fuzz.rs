@@ -1,10 +1,12 @@
-//! Entry for fuzzing what reads answers.
+//! Entries for fuzzing what reads answers and for measuring what makes requests.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hooks_core::{Batch, Envelope};
+use hooks_core::{Batch, BoxError, Envelope, HookId, SinkConfig as _, SinkContext};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::HttpConfig;
 use crate::mask::Mask;
 use crate::outcome::{Asked, End, Received, judge};
 
@@ -31,6 +33,17 @@ pub fn fuzz_outcome(status: u16, headers: &[(&[u8], &[u8])], body: &[u8], whole:
         }
         Err(error) => assert!(error.answer.is_some_and(|answer| answer.detail.len() <= 1_100), "a long detail"),
     }
+}
+
+/// Makes requests of batches as an attempt does, and says how long their bodies are. For counting what
+/// that costs; not part of the interface.
+///
+/// # Errors
+/// When the settings are wrong.
+pub fn measured_request(config: &HttpConfig) -> Result<impl FnMut(&Batch) -> usize + use<>, BoxError> {
+    let sink = config.build(&SinkContext::new(HookId::new("measured")?, Arc::default()))?;
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    Ok(move |batch: &Batch| sink.body_length(batch, now))
 }
 
 pub(crate) fn batch(ids: &[&str]) -> Batch {

@@ -54,11 +54,17 @@ impl HttpSink {
             slots,
             name: format!("POST {}", printable(&ready.url)).into(),
             mode: ready.mode,
-            mask: Mask::new(ready.headers.values().filter(|value| value.is_sensitive()), &ready.url),
+            mask: mask(&ready),
             max_response_bytes: ready.max_response_bytes,
             requests: Requests::new(ready),
             report,
         })
+    }
+
+    /// Makes the request of an attempt at this time; the length of its body.
+    pub(crate) fn body_length(&self, batch: &Batch, now: SystemTime) -> usize {
+        let request = self.requests.make(batch, now, 1).ok();
+        request.and_then(|request| Some(request.body()?.as_bytes()?.len())).unwrap_or(0)
     }
 
     async fn attempt(&self, batch: &Batch) -> Result<Delivered, DeliveryError> {
@@ -104,6 +110,12 @@ impl HttpSink {
             what(report);
         }
     }
+}
+
+/// What is sent and must not be shown: headers of the settings, also that for the proxy, and the query.
+fn mask(ready: &Ready) -> Mask {
+    let proxy = ready.client.proxy.as_ref().and_then(|proxy| proxy.authorization.as_ref());
+    Mask::new(ready.headers.values().filter(|value| value.is_sensitive()).chain(proxy), &ready.url)
 }
 
 #[async_trait]

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{Done, integration, tidy, workspace};
+use crate::{Done, crash, instructions, integration, tidy, workspace};
 
 /// What to do about a part of the toolchain that is not installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,16 @@ pub(crate) fn run(missing: Missing) -> Done {
             _ => step.run()?,
         }
     }
+    announce("instructions");
+    match missing {
+        Missing::Skip if !instructions::can_count() => {
+            eprintln!("skipped: valgrind is not installed: `apt-get install valgrind`");
+            skipped.push("instructions");
+        }
+        _ => instructions::run(&[])?,
+    }
+    announce("crashes");
+    crash::run(&[])?;
     announce("integrations");
     match missing {
         Missing::Fail => integration::run(&[])?,

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod crash;
+mod instructions;
 mod integration;
 mod new_sink;
 mod soak;
@@ -27,6 +28,7 @@ Usage: cargo xtask COMMAND
   crash [--rounds N] [--seed S]
                            kills a program that publishes to a durable bus and delivers, N times (200), and checks
                            that nothing accepted is lost, that order holds, and that little comes twice
+  instructions [--update]  instructions of the functions that every event goes through, against their baseline
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         ["soak"] => soak::run("5000000"),
         ["soak", events] => soak::run(events),
         ["crash", ref arguments @ ..] => crash::run(arguments),
+        ["instructions", ref rest @ ..] => instructions::run(rest),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),
         ["help" | "--help" | "-h"] => {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use hooks_core::Envelope;
 use uuid::Uuid;
@@ -141,12 +140,10 @@ impl Appender {
         self.log.parts().iter().map(|part| part.segment.first).rfind(|first| *first < position)
     }
 
-    /// Gives back the room that the segment does not need. It does not matter whether this survives.
-    fn seal(&mut self) {
-        if let Some(Current { segment, offset }) = self.current.take()
-            && segment.file.set_len(offset).is_ok()
-        {
-            segment.bytes.store(offset, Ordering::Relaxed);
+    /// Nothing more goes into the segment that is being written.
+    pub(crate) fn seal(&mut self) {
+        if let Some(Current { segment, offset }) = self.current.take() {
+            segment.trim(offset);
         }
     }
 

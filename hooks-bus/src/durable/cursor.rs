@@ -11,8 +11,9 @@ use hooks_core::{BlockGuard, Position};
 
 use super::row::{Behind, Row};
 
-/// Most events that are noted for a hook that follows. With more it scans.
-const MAX_NOTED: usize = 1024;
+/// Most events that are noted for a hook that follows. With more it scans. Small, as there may be a hundred thousand
+/// hooks whose receivers are all down.
+const MAX_NOTED: usize = 128;
 
 /// An event that a hook has in hand.
 #[derive(Debug, Clone)]
@@ -218,17 +219,21 @@ impl Cursor {
         }
     }
 
-    /// What was in hand is to be read again. Returns how many events that are.
-    pub(crate) fn rewind(&mut self) -> usize {
-        let unsettled = self.unsettled.events;
-        if unsettled > 0 {
-            if let Row::Behind(behind) = self.row() {
-                *self = Self::new(behind);
-            }
-        } else {
-            self.in_hand.clear();
+    /// What was in hand is to be read again, but for what stands before `begin`, where the log begins. Returns how
+    /// many events are to be read again, and how many can't be.
+    pub(crate) fn rewind(&mut self, begin: u64) -> (usize, usize) {
+        let lost = self.unsettled_before(begin);
+        let again = self.unsettled.events - lost;
+        match self.row() {
+            Row::Behind(behind) if self.unsettled.events > 0 => *self = Self::new(behind.raised(begin)),
+            _ => self.in_hand.clear(),
         }
-        unsettled
+        (again, lost)
+    }
+
+    fn unsettled_before(&self, position: u64) -> usize {
+        let before = self.in_hand.iter().take_while(|(at, _)| *at < position);
+        before.filter(|(_, held)| held.is_some()).count()
     }
 }
 

@@ -40,12 +40,24 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
-    /// Something that was safe on disk is no longer there. Nothing was changed.
+    /// Events that were safe on disk are no longer there. [`DurableBus::repair`](super::DurableBus::repair) accepts
+    /// the loss. Nothing was changed.
     #[error(
-        "`{}` is damaged: {what}. Nothing was changed. Bring the file back from a backup if there is one; otherwise repair the folder, which accepts the loss",
+        "`{}` is damaged: {what}. Nothing was changed. Bring the files back from a backup if there is one; otherwise repair the folder, which accepts the loss",
         dir.display()
     )]
     Damaged {
+        /// The folder.
+        dir: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A file without which the rest means nothing is missing or can't be read. Nothing was changed.
+    #[error(
+        "`{}` can't be used: {what}. Nothing was changed. Bring the file back from a backup; without one, move the folder away and begin with an empty one, which gives up what was not delivered",
+        dir.display()
+    )]
+    Unusable {
         /// The folder.
         dir: PathBuf,
         /// What is wrong.
@@ -68,6 +80,10 @@ impl OpenError {
 
     pub(crate) fn damaged(dir: &Path, what: impl Into<String>) -> Self {
         Self::Damaged { dir: dir.to_owned(), what: what.into() }
+    }
+
+    pub(crate) fn unusable(dir: &Path, what: impl Into<String>) -> Self {
+        Self::Unusable { dir: dir.to_owned(), what: what.into() }
     }
 }
 

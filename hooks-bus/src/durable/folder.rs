@@ -21,7 +21,7 @@ pub(crate) struct Folder {
     path: PathBuf,
     /// For syncing names.
     handle: File,
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
@@ -38,10 +38,17 @@ impl Folder {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(&lock_path).map_err(failed("open `lock` in it"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), handle, _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), handle, lock }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(OpenError::io(path, "lock", source)),
         }
+    }
+}
+
+/// A child that was just forked has the file as well for a moment: closing it here would not be enough.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use hooks_core::{BusError, Envelope, HookId, Position, Settle, StartAt, Subscription};
 use parking_lot::{Mutex, RwLock};
@@ -12,13 +11,13 @@ use parking_lot::{Mutex, RwLock};
 use super::config::DurableConfig;
 use super::cursor::Cursor;
 use super::disk::Disk;
-use super::keeper::{Bell, Kept};
+use super::keeper::{Bell, Kept, Tuning};
 use super::letter_table::{self, Totals};
 use super::log::Log;
 use super::open::Opened;
 use super::ring::Ring;
 use super::row::{Behind, Row};
-use super::scan::{Fetched, Want, fetch};
+use super::scan::{Fetched, Pieces, Want, fetch};
 use super::segment::PIECE;
 use super::store::{Known, Store};
 use super::subscriber::{Catch, Seen, Subscriber};
@@ -55,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) memory: Arc<Room>,
     pub(crate) ring: Mutex<Ring>,
+    pieces: Pieces,
     /// Every event before this position was handed to the hooks it concerns. Held while that is done.
     pub(crate) handed_out: Mutex<u64>,
     pub(crate) index: RwLock<Index<Arc<Subscriber>>>,
@@ -66,8 +66,7 @@ pub(crate) struct Inner {
     /// What is noted about hooks.
     pub(crate) notes: Mutex<HashMap<HookId, String>>,
     pub(crate) bell: Bell,
-    /// How long changes are gathered before they are kept.
-    pub(crate) gather: Duration,
+    pub(crate) tuning: Tuning,
     pub(crate) kept: Mutex<Kept>,
     pub(crate) closed: AtomicBool,
     pub(crate) accepted: AtomicU64,
@@ -80,7 +79,7 @@ impl Inner {
         disk: &Arc<dyn Disk>,
         config: &DurableConfig,
         opened: Opened,
-        gather: Duration,
+        tuning: Tuning,
     ) -> Result<Self, BusError> {
         let Opened { store, known, found } = opened;
         let letters = store.read(letter_table::totals)?.into_iter().collect();
@@ -96,6 +95,7 @@ impl Inner {
             store,
             memory: Room::new(limit),
             ring: Mutex::default(),
+            pieces: Pieces::default(),
             handed_out: Mutex::new(found.end),
             index: RwLock::new(Index::new()),
             hooks: Mutex::default(),
@@ -103,7 +103,7 @@ impl Inner {
             letters: Mutex::new(letters),
             notes: Mutex::new(notes),
             bell: Bell::default(),
-            gather,
+            tuning,
             kept: Mutex::new(Kept { end: known.end, behind }),
             closed: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
@@ -166,7 +166,7 @@ impl Inner {
 
     /// Reads a piece of the log. Blocks.
     pub(crate) fn fetch(&self, want: Want) -> Result<Fetched, BusError> {
-        fetch(&self.log, &self.dir, &self.memory, want)
+        fetch(&self.log, &self.dir, &self.memory, &self.pieces, want)
     }
 
     /// How much of the log a hook may read now, in bytes. `None`: what it has in hand must leave first.
@@ -234,7 +234,7 @@ impl Inner {
         let handed_out = self.handed_out.lock();
         let Some((slot, subscriber)) = self.hooks.lock().remove(hook) else { return };
         self.index.write().remove(slot);
-        let behind = match subscriber.remove() {
+        let behind = match subscriber.remove(self.log.begin()) {
             // From now on it falls behind.
             Row::AtEnd => Behind::at(*handed_out),
             Row::Behind(behind) => behind,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hooks_core::{BusError, DropReason, HookId};
 use parking_lot::{Condvar, Mutex};
@@ -12,11 +12,27 @@ use super::inner::Inner;
 use super::row::Row;
 use super::subscriber::Subscriber;
 
-/// How long changes are gathered, where nothing else is set.
-pub(crate) const GATHER: Duration = Duration::from_millis(200);
-
 /// How often segments are looked at that may have become too old.
 const AGING: Duration = Duration::from_secs(1);
+
+/// What tests set otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tuning {
+    /// How long changes are gathered before they are kept.
+    pub(crate) gather: Duration,
+    /// In seconds since 1970.
+    pub(crate) clock: fn() -> u64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { gather: Duration::from_millis(200), clock: now }
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
 
 /// What has to be kept, and a bell to wake whoever keeps it.
 #[derive(Debug, Default)]
@@ -106,7 +122,7 @@ pub(crate) fn run(inner: &Inner) {
     let aging = inner.config.max_age.map(|_| AGING);
     let mut failing = false;
     loop {
-        let last = inner.bell.wait(aging, inner.gather);
+        let last = inner.bell.wait(aging, inner.tuning.gather);
         let kept = inner.keep().and_then(|()| inner.reclaim()).and_then(|()| inner.expire());
         match kept {
             Ok(()) => failing = false,
@@ -147,7 +163,7 @@ impl Inner {
             self.put_back(&dirty);
             return Err(error);
         }
-        self.note_kept(&dirty, &changed);
+        self.note_kept(&changed);
         kept.end = end;
         for (hook, row, _) in rows {
             match row {
@@ -176,17 +192,15 @@ impl Inner {
         at_end.map(|(hook, away)| (hook.clone(), Row::Behind(away.behind.clone()))).collect()
     }
 
-    fn note_kept(&self, dirty: &[Arc<Subscriber>], changed: &[(HookId, Row)]) {
-        let mut away = self.away.lock();
+    fn note_kept(&self, changed: &[(HookId, Row)]) {
         for (hook, row) in changed {
-            if let Some(away) = away.get_mut(hook) {
-                away.kept_at_end = *row == Row::AtEnd;
+            let at_end = *row == Row::AtEnd;
+            // It may have come or gone since its row was made.
+            if let Some((_, subscriber)) = self.hooks.lock().get(hook) {
+                subscriber.kept_at_end.store(at_end, Ordering::Release);
             }
-        }
-        let rows: HashMap<&HookId, &Row> = changed.iter().map(|(hook, row)| (hook, row)).collect();
-        for subscriber in dirty {
-            if let Some(row) = rows.get(&subscriber.hook) {
-                subscriber.kept_at_end.store(**row == Row::AtEnd, Ordering::Release);
+            if let Some(away) = self.away.lock().get_mut(hook) {
+                away.kept_at_end = at_end;
             }
         }
     }
@@ -208,10 +222,10 @@ impl Inner {
     }
 
     /// Gives up segments that are too old.
-    fn expire(&self) -> Result<(), BusError> {
+    pub(crate) fn expire(&self) -> Result<(), BusError> {
         let Some(max_age) = self.config.max_age else { return Ok(()) };
         while let Some(part) = self.log.oldest() {
-            if part.sealed.saturating_add(max_age.0.as_secs()) >= super::now() {
+            if part.sealed.saturating_add(max_age.0.as_secs()) >= (self.tuning.clock)() {
                 break;
             }
             self.give_up(&part, DropReason::Expired)?;

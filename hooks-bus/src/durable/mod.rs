@@ -58,7 +58,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use hooks_core::{Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription};
@@ -74,6 +73,7 @@ use append::Appender;
 use disk::Disk;
 use folder::Folder;
 use inner::{HookSettle, Inner};
+use keeper::Tuning;
 use letters::DurableLetters;
 use reader::DurableReader;
 use writer::{Request, Writer};
@@ -121,16 +121,20 @@ impl DurableBus {
     pub fn open(config: &DurableConfig) -> Result<Self, OpenError> {
         config.check()?;
         let folder: Arc<dyn Disk> = Arc::new(Folder::open(&config.dir)?);
-        Self::on(folder, config, keeper::GATHER)
+        Self::on(folder, config, Tuning::default())
     }
 
-    fn on(disk: Arc<dyn Disk>, config: &DurableConfig, gather: Duration) -> Result<Self, OpenError> {
+    fn on(disk: Arc<dyn Disk>, config: &DurableConfig, tuning: Tuning) -> Result<Self, OpenError> {
         let opened = open::open(&disk, &config.dir)?;
         for what in &opened.found.damage {
             tracing::error!(dir = %config.dir.display(), "the log is damaged: {what}");
         }
         let log = opened.known.log;
-        let inner = Arc::new(Inner::new(&disk, config, opened, gather).map_err(|error| {
+        // A crash left it as large as it was begun.
+        if let (Some(last), Some(used)) = (opened.found.segments.last(), opened.found.used) {
+            last.trim(used);
+        }
+        let inner = Arc::new(Inner::new(&disk, config, opened, tuning).map_err(|error| {
             OpenError::io(&config.dir, "read the dead letters in", std::io::Error::other(error.to_string()))
         })?);
         let appender = Appender::new(disk, inner.log.clone(), log, config.segment_size.0);
@@ -205,7 +209,7 @@ impl Bus for DurableBus {
         }
         let ledger = subscription.ledger.clone();
         let subscriber = inner.subscriber(&subscription);
-        let number = subscriber.take_over(&subscription);
+        let number = subscriber.take_over(&subscription, inner.log.begin());
         let reader = DurableReader::new(inner.clone(), subscriber.clone(), number);
         let settle = HookSettle { inner: inner.clone(), subscriber };
         Ok((Box::new(reader), Settler::new(Arc::new(settle), ledger, true)))
@@ -231,6 +235,10 @@ impl Bus for DurableBus {
 
     fn lag(&self, hook: &HookId) -> Option<Lag> {
         self.0.inner.lag(hook)
+    }
+
+    fn details(&self) -> hooks_core::serde_json::Value {
+        hooks_core::serde_json::to_value(self.info()).unwrap_or_default()
     }
 
     async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
@@ -280,9 +288,4 @@ impl Drop for Handle {
 fn spawn(dir: &Path, name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
     let builder = thread::Builder::new().name(name.to_owned());
     builder.spawn(work).map_err(|source| OpenError::io(dir, "start a thread for", source))
-}
-
-/// In seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -40,7 +40,7 @@ pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Opened, OpenError
 pub(crate) fn store(disk: &Arc<dyn Disk>, dir: &Path) -> Result<(Store, Known), OpenError> {
     let store = prepare(disk, dir)?;
     let known = store.known().map_err(|error| unreadable(dir, &error))?;
-    let known = known.ok_or_else(|| OpenError::damaged(dir, format!("`{}` is empty", store::FILE)))?;
+    let known = known.ok_or_else(|| OpenError::unusable(dir, format!("`{}` is empty", store::FILE)))?;
     Ok((store, known))
 }
 
@@ -60,7 +60,7 @@ fn prepare(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
     let has_segments = names.iter().any(|name| segment_first(name).is_some());
     let has_store = names.iter().any(|name| name == store::FILE);
     match version(&**disk, dir)? {
-        None if has_segments => Err(OpenError::damaged(dir, format!("`{FORMAT}` is missing or can't be read"))),
+        None if has_segments => Err(OpenError::unusable(dir, format!("`{FORMAT}` is missing or can't be read"))),
         None => {
             // A crash while the folder was set up: nothing was ever accepted.
             if has_store {
@@ -73,7 +73,7 @@ fn prepare(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
         Some(found) if found > VERSION => Err(OpenError::Newer { dir: dir.to_owned(), found, known: VERSION }),
         Some(_) if has_store => Store::open(disk.clone(), dir),
         Some(_) if has_segments => {
-            Err(OpenError::damaged(dir, format!("`{}`, which knows how far the hooks are, is missing", store::FILE)))
+            Err(OpenError::unusable(dir, format!("`{}`, which knows how far the hooks are, is missing", store::FILE)))
         }
         // Nothing was ever accepted.
         Some(_) => create(disk, dir),

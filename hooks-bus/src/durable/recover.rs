@@ -19,6 +19,17 @@ pub(crate) struct Found {
     pub(crate) end: u64,
     /// What is wrong with them.
     pub(crate) damage: Vec<String>,
+    /// Where the last segment could end: behind this there are only zeros.
+    pub(crate) used: Option<u64>,
+}
+
+/// The end of a segment.
+#[derive(Debug, Clone, Copy)]
+struct Tail {
+    /// The position behind the last slice that is wholly there.
+    end: u64,
+    /// Behind this there are only zeros, as far as is known.
+    used: Option<u64>,
 }
 
 /// Lists the segments from `floor` on, and finds the end of the last one from its whole records.
@@ -38,9 +49,9 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, log: Uuid, floor: u64) -> Result
     if let Some(begin) = segments.first().map(|segment| segment.first).filter(|first| *first > floor) {
         damage.push(format!("the segment with positions {floor} to {} is missing", begin - 1));
     }
-    let end = match segments.last() {
+    let Tail { end, used } = match segments.last() {
         Some(last) => tail(last, &mut damage).map_err(failed("read the last segment of"))?,
-        None => floor,
+        None => Tail { end: floor, used: None },
     };
     // A crash while a segment was begun leaves one that holds nothing, not even a header.
     let empty = segments.last().map(|last| last.first).filter(|first| *first == end);
@@ -48,7 +59,7 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, log: Uuid, floor: u64) -> Result
         let name = segment_name(headless.first);
         damage.push(format!("the header of `{name}` is damaged; its events are read all the same"));
     }
-    Ok(Found { segments, end, damage })
+    Ok(Found { segments, end, damage, used })
 }
 
 /// The names of segments that nobody needs any more.
@@ -79,7 +90,7 @@ fn open(
             return Err(OpenError::Newer { dir: dir.to_owned(), found: header.version, known: VERSION });
         }
         Some(header) if header.log != log => {
-            return Err(OpenError::damaged(dir, format!("`{name}` belongs to another log")));
+            return Err(OpenError::unusable(dir, format!("`{name}` belongs to another log")));
         }
         Some(header) => {
             if before.is_some() && header.previous != *before {
@@ -94,10 +105,10 @@ fn open(
     Ok(Segment::new(first, begun, file, bytes))
 }
 
-/// The position behind the last slice that is wholly there.
-fn tail(segment: &Segment, damage: &mut Vec<String>) -> io::Result<u64> {
+fn tail(segment: &Segment, damage: &mut Vec<String>) -> io::Result<Tail> {
     let mut place = segment.begin();
     let mut end = place.position;
+    let mut used = place.offset;
     let mut slice_is_whole = false;
     let mut holes: Vec<Hole> = Vec::new();
     let len = segment.file.len()?;
@@ -110,7 +121,9 @@ fn tail(segment: &Segment, damage: &mut Vec<String>) -> io::Result<u64> {
             }
             slice_is_whole &= !record.is_last;
         }
-        if !piece.holes.is_empty() {
+        if piece.holes.is_empty() {
+            used = piece.next.offset;
+        } else {
             slice_is_whole = false;
             holes.extend(&piece.holes);
         }
@@ -120,7 +133,22 @@ fn tail(segment: &Segment, damage: &mut Vec<String>) -> io::Result<u64> {
     for Hole(from, to) in holes.into_iter().filter(|hole| hole.0 < end) {
         damage.push(format!("positions {from} to {} are damaged, or were being written at a crash", to.min(end) - 1));
     }
-    Ok(end)
+    let used = is_zero(segment, used, len)?.then_some(used);
+    Ok(Tail { end, used })
+}
+
+/// Whether there are only zeros from here on.
+fn is_zero(segment: &Segment, from: u64, len: u64) -> io::Result<bool> {
+    let mut window = vec![0; PIECE];
+    let mut offset = from;
+    while offset < len {
+        let read = segment.file.read_at(&mut window, offset)?;
+        if read == 0 || window[..read].iter().any(|byte| *byte != 0) {
+            return Ok(read == 0);
+        }
+        offset += read as u64;
+    }
+    Ok(true)
 }
 
 /// Reading always goes on.

@@ -1,15 +1,17 @@
 //! Reads the log for hooks that lag, a piece at a time.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use hooks_core::{BlockGuard, BusError, Envelope, Filter, SliceBuilder};
+use parking_lot::Mutex;
 
 use super::format::Record;
 use super::log::{Log, Tape};
 use super::ring::guard;
-use super::segment::{Hole, RawPiece};
+use super::segment::{Hole, Place, RawPiece};
 use super::subscriber::{Catch, Seen};
 use crate::memory::room::Room;
 
@@ -25,32 +27,60 @@ pub(crate) struct Want {
     pub(crate) until: u64,
 }
 
-/// Events of the log, in one block of memory.
+/// Events of the log, in one block of memory. Hooks that read the same piece at the same time share it.
+#[derive(Debug)]
+struct Piece {
+    events: Vec<Seen>,
+    #[expect(dead_code, reason = "held, and let go with the events")]
+    memory: Option<BlockGuard>,
+    /// Where the next one begins.
+    next: Place,
+}
+
+/// A piece by where it begins, at which position it has to end, and how large it may be.
+type Key = (u64, u64, usize);
+
+/// The pieces that somebody has in hand, and a few that somebody had.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces(Mutex<VecDeque<(Key, Weak<Piece>)>>);
+
+/// What was read for one hook.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) from: u64,
-    events: Vec<Seen>,
-    memory: Option<BlockGuard>,
+    piece: Option<Arc<Piece>>,
     /// Everything before this position was looked at.
     until: u64,
     /// Where that stands.
-    pub(crate) next: Option<Tape>,
+    next: Option<Tape>,
 }
 
 impl Fetched {
     /// What of it concerns a hook.
     pub(crate) fn caught(self, filter: &Filter, scan: u64) -> (Catch, Option<Tape>) {
-        let events: VecDeque<_> = self
-            .events
-            .into_iter()
-            .filter(|seen| seen.position >= self.from && filter.matches(&seen.envelope))
-            .collect();
-        (Catch { events, until: self.until, scan, memory: self.memory }, self.next)
+        let events = self.piece.iter().flat_map(|piece| &piece.events);
+        let wanted = events.filter(|seen| seen.position >= self.from && filter.matches(&seen.envelope));
+        let events: VecDeque<Seen> = wanted.cloned().collect();
+        // The piece stays for whoever reads it next, as long as this hook has some of it.
+        let memory = self.piece.filter(|_| !events.is_empty()).map(|piece| piece as BlockGuard);
+        (Catch { events, until: self.until, scan, memory }, self.next)
+    }
+}
+
+impl Pieces {
+    fn find(&self, key: Key) -> Option<Arc<Piece>> {
+        let mut pieces = self.0.lock();
+        pieces.retain(|(_, piece)| piece.strong_count() > 0);
+        pieces.iter().find(|(known, _)| *known == key)?.1.upgrade()
+    }
+
+    fn add(&self, key: Key, piece: &Arc<Piece>) {
+        self.0.lock().push_back((key, Arc::downgrade(piece)));
     }
 }
 
 /// Reads a piece of the log. Blocks.
-pub(crate) fn fetch(log: &Log, dir: &Path, room: &Arc<Room>, want: Want) -> Result<Fetched, BusError> {
+pub(crate) fn fetch(log: &Log, dir: &Path, room: &Arc<Room>, pieces: &Pieces, want: Want) -> Result<Fetched, BusError> {
     let failed = |error| BusError::Unavailable(format!("reading the log in `{}`: {error}", dir.display()));
     let tape = match want.tape {
         // The segment may have been sealed, or given up, since.
@@ -61,16 +91,29 @@ pub(crate) fn fetch(log: &Log, dir: &Path, room: &Arc<Room>, want: Want) -> Resu
         None => Tape::at(log, want.from).map_err(failed)?,
     };
     let Some(mut tape) = tape else {
-        return Ok(Fetched { from: want.from, events: Vec::new(), memory: None, until: want.until, next: None });
+        return Ok(Fetched { from: want.from, piece: None, until: want.until, next: None });
     };
     tape.part.end = tape.part.end.min(want.until);
-    let piece = tape.read(want.size).map_err(failed)?;
-    report(dir, &piece.holes);
-    let events = decode(&piece, dir);
-    let memory = events.first().map(|seen| guard(&seen.envelope, room));
+    let key = (tape.place.position, tape.part.end, want.size);
+    let piece = match pieces.find(key) {
+        Some(piece) => piece,
+        None => {
+            let piece = Arc::new(read(&tape, dir, room, want.size).map_err(failed)?);
+            pieces.add(key, &piece);
+            piece
+        }
+    };
     let until = piece.next.position.max(want.from);
     tape.place = piece.next;
-    Ok(Fetched { from: want.from, events, memory, until, next: Some(tape) })
+    Ok(Fetched { from: want.from, piece: Some(piece), until, next: Some(tape) })
+}
+
+fn read(tape: &Tape, dir: &Path, room: &Arc<Room>, size: usize) -> io::Result<Piece> {
+    let raw = tape.read(size)?;
+    report(dir, &raw.holes);
+    let events = decode(&raw, dir);
+    let memory = events.first().map(|seen| guard(&seen.envelope, room));
+    Ok(Piece { events, memory, next: raw.next })
 }
 
 /// The events of a piece, in one block of memory.

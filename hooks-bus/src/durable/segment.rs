@@ -68,6 +68,13 @@ impl Segment {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Gives back the room that it does not need. It does not matter whether this survives.
+    pub(crate) fn trim(&self, used: u64) {
+        if used < self.size() && self.file.set_len(used).is_ok() {
+            self.bytes.store(used, Ordering::Relaxed);
+        }
+    }
+
     /// Remembers where a record stands, if none is known within a piece of it.
     pub(crate) fn mark(&self, place: Place) {
         let mut marks = self.marks.lock();

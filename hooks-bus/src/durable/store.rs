@@ -58,9 +58,10 @@ impl Store {
     pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, OpenError> {
         let open = open(&*disk).map_err(|error| match error {
             redb::Error::Io(source) => OpenError::io(dir, "open `meta.redb` in", source),
-            error => {
-                OpenError::damaged(dir, format!("`{FILE}`, which knows how far the hooks are, can't be read ({error})"))
-            }
+            error => OpenError::unusable(
+                dir,
+                format!("`{FILE}`, which knows how far the hooks are, can't be read ({error})"),
+            ),
         })?;
         Ok(Self { disk, dir: dir.to_owned(), open: Mutex::new(Some(open)) })
     }

@@ -108,12 +108,14 @@ impl Subscriber {
         }
     }
 
-    /// A new reader takes over: what was in hand is to be read again. Returns the reader's number.
-    pub(crate) fn take_over(&self, subscription: &Subscription) -> u64 {
+    /// A new reader takes over: what was in hand is to be read again. The log begins at `begin`: what was in hand
+    /// before that can't be read any more. Returns the reader's number.
+    pub(crate) fn take_over(&self, subscription: &Subscription, begin: u64) -> u64 {
         let mut state = self.state.lock();
-        let again = state.cursor.rewind();
+        let (again, lost) = state.cursor.rewind(begin);
         if Arc::ptr_eq(&state.ledger, &subscription.ledger) {
             state.ledger.hand_over(again);
+            state.ledger.give_up(lost, DropReason::Overflow);
         } else {
             // Whoever had it in hand hands it over.
             state.ledger = subscription.ledger.clone();
@@ -137,11 +139,12 @@ impl Subscriber {
     }
 
     /// The hook is no longer here. Returns what has to be remembered of it.
-    pub(crate) fn remove(&self) -> Row {
+    pub(crate) fn remove(&self, begin: u64) -> Row {
         let mut state = self.state.lock();
         self.removed.store(true, Ordering::Release);
-        let again = state.cursor.rewind();
+        let (again, lost) = state.cursor.rewind(begin);
         state.ledger.hand_over(again);
+        state.ledger.give_up(lost, DropReason::Overflow);
         self.readable.notify_one();
         state.cursor.row()
     }

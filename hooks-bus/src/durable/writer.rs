@@ -55,6 +55,9 @@ impl Writer {
             }
             self.commit(batch);
         }
+        if self.broken.is_none() {
+            self.appender.seal();
+        }
     }
 
     fn commit(&mut self, batch: Vec<Request>) {
@@ -62,7 +65,7 @@ impl Writer {
             batch.into_iter().for_each(|request| answer(request, Err(error.clone())));
             return;
         }
-        let now = super::now();
+        let now = (self.inner.tuning.clock)();
         let mut written = Vec::with_capacity(batch.len());
         for request in batch {
             let first = self.appender.next();
@@ -113,15 +116,25 @@ impl Writer {
     /// Hands out what is safe, and answers.
     fn finish(&mut self, written: Vec<Written>, now: u64) {
         let end = self.inner.log.end();
+        let mut answers = Vec::with_capacity(written.len());
         for Written { request: Request { events, answer }, first } in written {
             let is_safe = first + events.len() as u64 <= end;
+            answers.push((answer, is_safe));
+            if is_safe {
+                self.inner.hand_out(first, now, events);
+            }
+        }
+        // A hook that came while this was written has got these events, too: it must be known before anybody hears
+        // that they are accepted. Should that fail, the next call finds out.
+        if self.inner.bell.has_new() {
+            let _ = self.inner.keep();
+        }
+        for (answer, is_safe) in answers {
             let result = match &self.broken {
                 Some(broken) if !is_safe => Err(broken.clone()),
-                _ => {
-                    self.inner.hand_out(first, now, events);
-                    Ok(())
-                }
+                _ => Ok(()),
             };
+            // Whoever asked may have gone.
             let _ = answer.send(result);
         }
     }

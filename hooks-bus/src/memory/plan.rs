@@ -38,7 +38,8 @@ impl<S> Plan<S> {
                 targets.extend(*slot, subscriber, matching.copied());
             }
         }
-        for (at, event) in (0..).zip(events) {
+        let by_subject = if index.has_subjects() { events } else { &[] };
+        for (at, event) in (0..).zip(by_subject) {
             for (slot, subscriber) in index.by_subject(event) {
                 targets.extend(slot, &subscriber, [at]);
             }
@@ -56,21 +57,28 @@ impl<S> Plan<S> {
 /// A route and the events that take it.
 type Group<S> = (Arc<Route<Arc<S>>>, Vec<u32>);
 
+/// So many types are found faster by looking at each than by hashing.
+const FEW: usize = 8;
+
 /// The events of the slice, grouped by what their type leads to.
 fn by_route<S>(index: &Index<Arc<S>>, events: &[Envelope]) -> Vec<Group<S>> {
     let mut groups: Vec<Group<S>> = Vec::new();
-    let mut known: HashMap<&str, usize> = HashMap::new();
-    let mut last: Option<(&str, usize)> = None;
+    let mut few: Vec<&str> = Vec::with_capacity(FEW);
+    let mut others: HashMap<&str, usize> = HashMap::new();
     for (at, event) in (0..).zip(events) {
         let event_type = event.event_type();
-        let group = match last {
-            Some((same, group)) if same == event_type => group,
-            _ => *known.entry(event_type).or_insert_with(|| {
-                groups.push((index.route(event_type), Vec::new()));
-                groups.len() - 1
-            }),
+        let next = groups.len();
+        let group = match few.iter().position(|known| *known == event_type) {
+            Some(group) => group,
+            None if few.len() < FEW => {
+                few.push(event_type);
+                next
+            }
+            None => *others.entry(event_type).or_insert(next),
         };
-        last = Some((event_type, group));
+        if group == next {
+            groups.push((index.route(event_type), Vec::new()));
+        }
         groups[group].1.push(at);
     }
     groups
@@ -100,7 +108,12 @@ impl<S> Targets<S> {
 
     fn finish(mut self, events: &[Envelope]) -> Vec<Target<S>> {
         for target in &mut self.list {
-            target.events.sort_unstable();
+            if target.events.len() == events.len() {
+                // Each event comes once, so these are all.
+                (0..).zip(&mut target.events).for_each(|(at, event)| *event = at);
+            } else {
+                target.events.sort_unstable();
+            }
             for at in &target.events {
                 target.size.add(size_of_one(&events[*at as usize]));
             }

@@ -305,8 +305,17 @@ impl Settle for Subscriber {
         let was_full = state.in_hand.len() >= WINDOW;
         let mut released = Amount::default();
         let mut gone = Vec::with_capacity(positions.len());
+        let mut next = 0;
         for position in positions {
-            let Ok(index) = state.in_hand.binary_search_by_key(position, |(known, _)| *known) else { continue };
+            // Almost always the one behind the last.
+            let index = match state.in_hand.get(next) {
+                Some((known, _)) if known == position => next,
+                _ => match state.in_hand.binary_search_by_key(position, |(known, _)| *known) {
+                    Ok(index) => index,
+                    Err(_) => continue,
+                },
+            };
+            next = index + 1;
             if let Some(held) = state.in_hand[index].1.take() {
                 released.add(size_of_one(&held.envelope));
                 gone.push(held);

@@ -276,6 +276,25 @@ impl Bus for NatsBus {
         stats.log_bytes(self.inner.tail().bytes)
     }
 
+    fn details(&self) -> serde_json::Value {
+        let (inner, tail) = (&self.inner, self.inner.tail());
+        let server = inner.client.server_info();
+        serde_json::json!({
+            "bus": "nats",
+            "server": format!("{} {} ({}:{})", server.server_name, server.version, server.host, server.port),
+            "connected": connect::connected(&inner.client).is_ok(),
+            "stream": inner.config.name,
+            "events": tail.messages,
+            "bytes": tail.bytes,
+            "first_position": tail.first,
+            "last_position": tail.last,
+            "instance": inner.me,
+            "instances": inner.table.lock().living(Instant::now()),
+            "owned_hooks": self.owned().len(),
+            "duplicates": inner.duplicates.load(Ordering::Relaxed),
+        })
+    }
+
     async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
         let token = subject::of_hook(hook.as_str());
         let key = Key::Note(&token).to_string();

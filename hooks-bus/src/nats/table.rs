@@ -108,6 +108,12 @@ impl Table {
         self.notes.get(token).cloned()
     }
 
+    /// The instances that live and have hooks.
+    pub(super) fn living(&self, now: Instant) -> Vec<String> {
+        let living = self.roster.living(now).into_iter().filter(|(_, hooks)| !hooks.is_empty());
+        living.map(|(instance, _)| instance).collect()
+    }
+
     pub(super) fn is_deaf(&self, now: Instant) -> bool {
         self.roster.is_deaf(now)
     }

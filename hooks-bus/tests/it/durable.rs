@@ -1,11 +1,13 @@
 //! The durable bus on a real folder.
 
+mod backlog;
 mod damage;
 mod fixture;
 mod full;
 mod hooks;
 mod letters;
 mod lock;
+mod room;
 
 use std::path::Path;
 
@@ -100,4 +102,22 @@ async fn segments_go_when_every_hook_has_passed_them() {
     assert_eq!(read_all(&mut slow).await, (200..300).collect::<Vec<_>>());
     bus.sync_positions().await.unwrap();
     assert_eq!(bus.info().segments.len(), 1);
+}
+
+#[tokio::test]
+async fn restarts_leave_no_large_files_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.segment_size = Bytes(1 << 20);
+    config.max_bytes = Bytes(4 << 20);
+    for restart in 0..10 {
+        let bus = open(&config);
+        let _holds = end(&bus, "holds", Filter::all()).await;
+        publish(&bus, restart..restart + 1).await;
+    }
+    let info = DurableBus::inspect(folder.path()).unwrap();
+    assert_eq!(info.segments.len(), 10);
+    assert!(info.segments.iter().all(|segment| segment.bytes < 1000), "{info:?}");
+    let mut holds = end(&open(&config), "holds", Filter::all()).await;
+    assert_eq!(read_all(&mut holds).await, (0..10).collect::<Vec<_>>());
 }

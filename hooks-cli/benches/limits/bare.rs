@@ -106,7 +106,7 @@ pub(crate) fn serde(file: &str) -> Result<Vec<f64>, BoxError> {
 }
 
 /// The lines as arrays of [`BATCH`] events.
-fn bodies(text: &[u8]) -> Vec<Bytes> {
+pub(crate) fn bodies(text: &[u8]) -> Vec<Bytes> {
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     lines.chunks(BATCH).map(|lines| [b"[", &lines.join(&b","[..])[..], b"]"].concat().into()).collect()
 }

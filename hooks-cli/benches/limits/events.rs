@@ -1,7 +1,7 @@
 //! What is delivered: lines of CloudEvents, always the same.
 
-use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use hooks_core::BoxError;
@@ -19,7 +19,11 @@ impl Events {
     /// A file of `count` events of about `size` bytes each.
     pub(crate) fn prepare(folder: &Path, count: usize, size: usize) -> Result<Self, BoxError> {
         let file = folder.join(format!("{count}-events-of-{size}-bytes.ndjson"));
-        fs::write(&file, text(count, size))?;
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(&file)?);
+        for number in 0..count {
+            out.write_all(if size < SIZE { small(number, size) } else { order(number, size) }.as_bytes())?;
+        }
+        out.flush()?;
         Ok(Self { bytes: fs::metadata(&file)?.len(), file, count })
     }
 
@@ -37,28 +41,34 @@ impl Events {
 /// The size of events where nothing else is asked for.
 pub(crate) const SIZE: usize = 350;
 
-fn text(count: usize, size: usize) -> String {
-    let mut text = String::with_capacity(count * (size + 16));
-    for number in 0..count {
-        let start = text.len();
-        let _ = write!(
-            text,
-            r#"{{"specversion":"1.0","id":"{number:08x}-bench","source":"/shop/orders","type":"order.{}","subject":"order-{}","time":"2026-11-23T10:{:02}:{:02}.{:03}Z","data":{{"number":{number},"total":{}.5,"paid":true,"items":[{{"sku":"K-{}","count":2}},{{"sku":"M-7","count":1}}],"note":""#,
-            ["created", "paid", "sent"][number % 3],
-            number / 3,
-            number / 60_000 % 60,
-            number / 1_000 % 60,
-            number % 1_000,
-            number % 977,
-            number % 101,
-        );
-        const END: &str = "\"}}\n";
-        while text.len() - start + END.len() < size {
-            let room = size - (text.len() - start) - END.len();
-            let words = "please leave it at the door ";
-            text.push_str(&words[..room.min(words.len())]);
-        }
-        text.push_str(END);
+/// An order, as a shop may tell of it.
+fn order(number: usize, size: usize) -> String {
+    let begin = format!(
+        r#"{{"specversion":"1.0","id":"{number:08x}-bench","source":"/shop/orders","type":"order.{}","subject":"order-{}","time":"2026-11-23T10:{:02}:{:02}.{:03}Z","data":{{"number":{number},"total":{}.5,"paid":true,"items":[{{"sku":"K-{}","count":2}},{{"sku":"M-7","count":1}}],"note":""#,
+        ["created", "paid", "sent"][number % 3],
+        number / 3,
+        number / 60_000 % 60,
+        number / 1_000 % 60,
+        number % 1_000,
+        number % 977,
+        number % 101,
+    );
+    filled(begin, "\"}}\n", size)
+}
+
+/// As little as a complete event can hold.
+fn small(number: usize, size: usize) -> String {
+    let begin = format!(
+        r#"{{"specversion":"1.0","id":"{number}","source":"/s","type":"t","time":"2026-11-23T10:00:00Z","data":""#
+    );
+    filled(begin, "\"}\n", size)
+}
+
+fn filled(mut text: String, end: &str, size: usize) -> String {
+    const WORDS: &str = "please leave it at the door ";
+    while text.len() + end.len() < size {
+        let room = size - text.len() - end.len();
+        text.push_str(&WORDS[..room.min(WORDS.len())]);
     }
-    text
+    text + end
 }

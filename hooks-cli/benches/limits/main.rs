@@ -8,7 +8,9 @@
 mod bare;
 mod contest;
 mod events;
+mod growth;
 mod inside;
+mod keeping;
 mod peers;
 mod pipe;
 mod process;
@@ -28,19 +30,22 @@ use peers::Peers;
 const HELP: &str = "\
 What delivering costs, beside the machine's limits and beside others.
 
-Usage: cargo xtask bench [--quick] [--no-peers] [NAMES]...
+Usage: cargo xtask bench [--quick] [--no-peers | --growth] [NAMES]...
 
   --quick      fewer events: under two minutes
   --no-peers   without syslog-ng and rsyslog, which are otherwise unpacked from Debian's packages
-  NAMES        only these: webhook file memory fanout idle latency
+  --growth     instead, whether cost grows linearly with events, their size and hooks
+  NAMES        only these: webhook file durable serve memory fanout idle latency
 ";
 
 /// Something that is measured.
 type Measured = (&'static str, fn(&Setup) -> Result<Report, BoxError>);
 
-const PATHS: [Measured; 6] = [
+const PATHS: [Measured; 8] = [
     ("webhook", pipe::webhook),
     ("file", pipe::file),
+    ("durable", keeping::durable),
+    ("serve", keeping::serve),
     ("memory", pipe::memory),
     ("fanout", scale::fanout),
     ("idle", scale::idle),
@@ -63,10 +68,14 @@ struct Report {
 }
 
 fn main() -> ExitCode {
-    // `cargo bench` adds this one.
+    // `cargo bench` adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
+        ["--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
         ["--role", ref role @ ..] => play(role),
         _ => compare(&arguments),
     };
@@ -98,15 +107,21 @@ fn play(role: &[&str]) -> Result<(), BoxError> {
 
 fn compare(arguments: &[&str]) -> Result<(), BoxError> {
     let (options, names): (Vec<&str>, Vec<&str>) = arguments.iter().partition(|argument| argument.starts_with('-'));
-    let unknown = options.iter().find(|option| !["--quick", "--no-peers"].contains(option));
+    let unknown = options.iter().find(|option| !["--quick", "--no-peers", "--growth"].contains(option));
     if let Some(wrong) = unknown.or(names.iter().find(|name| PATHS.iter().all(|(known, _)| known != *name))) {
         return Err(format!("`{wrong}` is not known\n\n{HELP}").into());
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("limits");
     fs::create_dir_all(&folder)?;
     let count = if options.contains(&"--quick") { 200_000 } else { 1_000_000 };
-    let peers = if options.contains(&"--no-peers") { None } else { peers(&folder) };
+    let grow = options.contains(&"--growth");
+    let peers = if grow || options.contains(&"--no-peers") { None } else { peers(&folder) };
     let setup = Setup { events: Events::prepare(&folder, count, SIZE)?, folder, rounds: 5, peers };
+    if grow {
+        let table = growth::table(&setup)?;
+        println!("{}\n\n{table}", machine());
+        return Ok(());
+    }
     let mut all = Vec::new();
     let mut text = format!("{}\n", machine());
     for (name, measure) in PATHS.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {

@@ -6,6 +6,7 @@ use hooks_core::BoxError;
 
 use crate::contest::{Contestant, Results, Verdict, median};
 use crate::events::{Events, SIZE};
+use crate::inside::PUBLISHED_AGAIN;
 use crate::pipe::written;
 use crate::process::{Cost, cost, hooks, role, run};
 use crate::{Report, Setup};
@@ -44,7 +45,7 @@ pub(crate) fn idle(setup: &Setup) -> Result<Report, BoxError> {
             Ok(Cost { cpu: figures[0], wall: figures[1], peak: 0.0 })
         }),
     ];
-    let results = Results::of(contestants, setup.rounds, 20.0 * events.millions())?;
+    let results = Results::of(contestants, setup.rounds, PUBLISHED_AGAIN as f64 * events.millions())?;
     let loading = median((0..3).map(|_| load(setup)).collect::<Result<_, _>>()?);
     let ratio = results.ratio("publish past 100,000", &["publish to no hook"]);
     let verdicts = vec![

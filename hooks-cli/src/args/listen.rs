@@ -1,6 +1,7 @@
 //! `hooks listen`.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use hooks_core::{Bytes, Span};
@@ -19,6 +20,9 @@ pub(crate) struct ListenArgs {
     /// tried in turn. A request without a right signature is answered 401
     #[arg(short, long, value_name = "SECRET")]
     pub(crate) secret: Vec<String>,
+    /// A file with such secrets, one a line, so that other users of this machine don't see them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
     /// Verify a plain HMAC of the body in this header, for example `X-Hub-Signature-256=my secret`
     #[arg(long, value_name = "HEADER=SECRET", value_parser = hmac)]
     pub(crate) hmac: Option<Hmac>,

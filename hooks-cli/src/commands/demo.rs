@@ -58,7 +58,7 @@ fn say(view: &View, said: &mut usize) {
 }
 
 const NEXT: &str = "
-Try next:
+Try next (`cargo install --path hooks-cli` puts hooks on your path):
   hooks pipe -c examples/pipe.toml < examples/github-events.ndjson
   hooks listen --fail-rate 0.2       a receiver of your own that fails, too
   hooks check -c examples/webhooks.toml

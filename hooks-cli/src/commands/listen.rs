@@ -15,6 +15,7 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::listen::{
     Answer, Arrival, Broken, Head, Limits, Mischief, Receiver, Request, Rules, Server, Show, Signature, Tally, events,
+    has_color,
 };
 use crate::signals::Stops;
 
@@ -81,15 +82,14 @@ struct Trust {
 impl Listener {
     fn new(args: &ListenArgs) -> Result<Self, String> {
         let rules = rules(args)?;
-        let standard = (!args.secret.is_empty()).then(|| Verifier::new(&args.secret)).transpose();
-        let standard = standard.map_err(|error| format!("--secret: {error}"))?;
+        let standard = verifier(args)?;
         let limits = Limits { body: args.max_body.get(), ..Limits::default() };
         let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
         Ok(Self {
             rules,
             limits,
             trust: Trust { standard, plain: args.hmac.clone() },
-            show: Show { is_json: args.json, has_data: args.data },
+            show: Show { is_json: args.json, has_data: args.data, has_color: has_color() },
             of_connections: args.misbehave.filter(|mischief| mischief.is_of_connections()),
             seed,
             state: Mutex::new(State { tally: Tally::default(), rng: Rng::with_seed(seed) }),
@@ -122,6 +122,22 @@ impl Listener {
         // A reader that has gone, `| head` say, is no reason to stop answering.
         let _ = stdout.write_all(self.show.lines(arrival).as_bytes()).and_then(|()| stdout.flush());
     }
+}
+
+/// None when there is no secret to verify with.
+fn verifier(args: &ListenArgs) -> Result<Option<Verifier>, String> {
+    let mut secrets = args.secret.clone();
+    if let Some(file) = &args.secret_file {
+        let place = format!("--secret-file {}", file.display());
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{place}: {error}"))?;
+        let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        Verifier::new(&lines).map_err(|error| format!("{place}: {error}"))?;
+        secrets.extend(lines.into_iter().map(str::to_owned));
+    }
+    if secrets.is_empty() {
+        return Ok(None);
+    }
+    Verifier::new(&secrets).map(Some).map_err(|error| format!("--secret: {error}"))
 }
 
 fn rules(args: &ListenArgs) -> Result<Rules, String> {

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod docs;
 #[cfg(feature = "http")]
 pub(crate) mod listen;
+pub(crate) mod log;
 pub(crate) mod operate;
 pub(crate) mod pipe;
 #[cfg(feature = "http")]
@@ -16,6 +17,8 @@ pub(crate) mod sinks;
 pub(crate) mod test;
 
 use std::io::Write as _;
+
+use tokio::runtime::{Builder, Runtime};
 
 /// Prints data on stdout. A reader that has gone, `| head` say, is no error.
 pub(crate) fn print(text: &str) {
@@ -28,10 +31,15 @@ pub(crate) fn print_bytes(bytes: &[u8]) {
     let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
 }
 
-/// The runtime that deliveries run on: one thread, because handing events from one to another costs more
-/// than what a second could take over. Disk calls have threads of their own.
-pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+/// A runtime of one thread: handing events from one to another costs more than what a second could take
+/// over. Disk calls have threads of their own.
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// A runtime of as many threads as the machine has processors, for whoever serves many at once.
+pub(crate) fn wide_runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build()
 }
 
 /// An error and its causes on one line.

@@ -90,7 +90,8 @@ pub fn load(path: &Path, without_bus: WithoutBus) -> Result<Config, Problems> {
     })?;
     let full = std::path::absolute(path).map_err(|error| whole(None, format!("has no absolute path: {error}")))?;
     let config_dir = full.parent().and_then(Path::to_str);
-    let config = parse(&text, &file, without_bus, &Variables { config_dir, lookup: &|name| std::env::var(name) })?;
+    let variables = Variables { config_dir, lookup: &|name| std::env::var(name) };
+    let config = parse(&text, &file, without_bus, &variables)?;
     config.warnings().for_each(|warning| eprintln!("{file}: warning: {warning}"));
     Ok(config)
 }

@@ -250,7 +250,8 @@ fn settings(hook: Hook, pace: Pace) -> Hook {
     let max_events = NonZeroUsize::MIN.saturating_add(19);
     let batch = BatchLimits { max_events, max_age: Span(pace.part(0.015)), ..hook.batch };
     let (initial, max) = (Span(pace.part(0.08)), Span(pace.part(0.1)));
-    let attempt_timeout = Span(Duration::from_secs(5));
+    // Nothing here hangs; a machine that is busy must not make it look so.
+    let attempt_timeout = Span(Duration::from_secs(60));
     hook.batch(batch).retry(RetryPolicy { initial, max, attempt_timeout, ..RetryPolicy::default() })
 }
 

@@ -23,5 +23,5 @@ pub(crate) use mischief::Mischief;
 pub(crate) use request::{Broken, Head, Limits, Request};
 pub(crate) use rules::Rules;
 pub(crate) use server::{Receiver, Server};
-pub(crate) use show::{Arrival, Show, Signature};
+pub(crate) use show::{Arrival, Show, Signature, has_color};
 pub(crate) use tally::Tally;

@@ -43,6 +43,9 @@ const MAX_CONNECTIONS: usize = 512;
 /// How long a request may take to arrive once it has begun.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a connection may do nothing: longer than clients keep one that they don't use.
+const IDLE: Duration = Duration::from_secs(120);
+
 /// A bound socket.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -123,9 +126,9 @@ impl<R: Receiver> Connection<R> {
     async fn serve(mut self) {
         let mut served = 0;
         loop {
-            // Until the first byte there is no request that could be slow.
-            if !matches!(self.stream.fill_buf().await, Ok(bytes) if !bytes.is_empty()) {
-                return;
+            match tokio::time::timeout(IDLE, self.stream.fill_buf()).await {
+                Ok(Ok(bytes)) if !bytes.is_empty() => {}
+                _ => return,
             }
             if self.closes_idle && served > 0 {
                 self.receiver.closed_idle();
@@ -220,6 +223,17 @@ mod tests {
         fn broken(&self, broken: &Broken) {
             self.broken.lock().push(broken.to_string());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_does_nothing_is_closed() {
+        let server = Server::bind(([127, 0, 0, 1], 0).into(), None, 0).unwrap();
+        let mut stream = TcpStream::connect(server.address().unwrap()).await.unwrap();
+        let mut servers = JoinSet::new();
+        servers.spawn(server.run(Arc::new(Echo::default())));
+        let start = tokio::time::Instant::now();
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+        assert_eq!(start.elapsed().as_secs(), 120);
     }
 
     /// Sends this on one connection, says that nothing more comes, and returns what is answered.

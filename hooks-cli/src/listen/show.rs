@@ -1,7 +1,9 @@
 //! What is printed of a request: text for people, or a line of JSON.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 
+use anstyle::{AnsiColor, Style};
 use serde_json::{Value as Json, json};
 
 use super::events::Event;
@@ -14,7 +16,12 @@ pub(crate) struct Show {
     pub(crate) is_json: bool,
     /// Whether events are printed with their data.
     pub(crate) has_data: bool,
+    /// Whether the terminal shows colours.
+    pub(crate) has_color: bool,
 }
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// Whether a request was signed as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +107,8 @@ impl Show {
             (None, Some(status)) => status.to_string(),
             (None, None) => "---".to_owned(),
         };
+        let is_good = arrival.mischief.is_none() && arrival.status.is_some_and(|status| (200..300).contains(&status));
+        let outcome = self.paint(if is_good { GOOD } else { BAD }, &outcome);
         let clock = arrival.time.get(11..23).unwrap_or(&arrival.time);
         let mut text = format!("{clock}  {outcome}  {} {}", arrival.method, printable(arrival.path));
         if let Some(batch) = arrival.batch {
@@ -107,7 +116,9 @@ impl Show {
         }
         let (count, bytes) = (arrival.events.len(), arrival.bytes);
         let _ = write!(text, "  {count} event{}  {bytes} B", if count == 1 { "" } else { "s" });
-        let _ = write!(text, "  {}", printable(&arrival.signature.text()));
+        let signature = printable(&arrival.signature.text());
+        let is_bad = matches!(arrival.signature, Signature::Bad(_));
+        let _ = write!(text, "  {}", if is_bad { self.paint(BAD, &signature) } else { signature });
         if let Some(fault) = &arrival.fault {
             let _ = write!(text, "  ({})", printable(fault));
         }
@@ -118,6 +129,10 @@ impl Show {
         text
     }
 
+    fn paint(self, style: Style, text: &str) -> String {
+        if self.has_color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
     fn event(self, event: &Event, mark: Option<Mark>, text: &mut String) {
         let _ = write!(text, "    {}", printable(&event.event_type));
         if let Some(subject) = &event.subject {
@@ -125,8 +140,8 @@ impl Show {
         }
         let _ = write!(text, "  {}", printable(&event.id));
         match mark {
-            Some(Mark::Repeated) => text.push_str("  REPEATED"),
-            Some(Mark::OutOfOrder) => text.push_str("  OUT OF ORDER"),
+            Some(Mark::Repeated) => text.extend(["  ", &self.paint(BAD, "REPEATED")]),
+            Some(Mark::OutOfOrder) => text.extend(["  ", &self.paint(BAD, "OUT OF ORDER")]),
             None => {}
         }
         if let (true, Some(data)) = (self.has_data, &event.data) {
@@ -153,6 +168,12 @@ impl Show {
             "signature": arrival.signature.name(), "fault": arrival.fault, "events": events.collect::<Vec<_>>(),
         })
     }
+}
+
+/// Whether stdout is a terminal that shows colours, and nobody asked for none (`NO_COLOR`).
+pub(crate) fn has_color() -> bool {
+    let stdout = std::io::stdout();
+    stdout.is_terminal() && anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never
 }
 
 /// What came from outside can't move the cursor or change colours.
@@ -189,20 +210,29 @@ mod tests {
         })
     }
 
+    const TEXT: Show = Show { is_json: false, has_data: false, has_color: false };
+
+    #[test]
+    fn colours_add_nothing_but_colours() {
+        let colored = shown(Show { has_color: true, ..TEXT }, None);
+        assert!(colored.contains("\u{1b}[32m200\u{1b}[0m"), "{colored:?}");
+        assert_eq!(anstream::adapter::strip_str(&colored).to_string(), shown(TEXT, None));
+    }
+
     #[test]
     fn a_request_is_a_line_and_so_is_each_event() {
         assert_eq!(
-            shown(Show { is_json: false, has_data: false }, None),
+            shown(TEXT, None),
             "03:04:05.678  200  POST /in  batch b1  2 events  120 B  signature ok\n    a.b  x\\u{1b}[31m  1\n    c  2  REPEATED\n"
         );
-        let with_data = shown(Show { is_json: false, has_data: true }, Some(Mischief::HangUp));
+        let with_data = shown(Show { has_data: true, ..TEXT }, Some(Mischief::HangUp));
         assert!(with_data.starts_with("03:04:05.678  hang-up  POST"), "{with_data}");
         assert!(with_data.contains("  1\n        {\"n\":1.50}\n    c"), "{with_data}");
     }
 
     #[test]
     fn json_has_it_all_on_one_line() {
-        let text = shown(Show { is_json: true, has_data: true }, None);
+        let text = shown(Show { is_json: true, has_data: true, has_color: true }, None);
         assert_eq!(text.matches('\n').count(), 1);
         let json: Json = serde_json::from_str(&text).unwrap();
         assert_eq!((&json["status"], &json["batch"], &json["signature"]), (&json!(200), &json!("b1"), &json!("ok")));

@@ -32,6 +32,7 @@ impl Desk {
     pub(crate) async fn answer(&self, request: Request) -> Response {
         let answer = match request {
             Request::Status => Ok(self.status()),
+            Request::Log => Ok(Response::Log { details: self.bus.details() }),
             Request::Enable { hook } => self.set_enabled(&hook, true).await,
             Request::Disable { hook } => self.set_enabled(&hook, false).await,
             Request::Forget { hook } => self.forget(&hook).await,

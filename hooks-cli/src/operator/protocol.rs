@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
     Status,
+    Log,
     Enable {
         hook: HookId,
     },
@@ -41,6 +42,10 @@ pub(crate) enum Response {
     Status {
         hooks: Vec<HookReport>,
         running: bool,
+    },
+    /// What the bus says of itself.
+    Log {
+        details: serde_json::Value,
     },
     Done {
         changed: bool,

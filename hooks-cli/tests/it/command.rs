@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use tempfile::TempDir;
 
@@ -69,8 +71,15 @@ impl Running {
     pub(crate) fn of(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take();
-        let errors = BufReader::new(child.stderr.take().unwrap());
-        Self { child, input, errors, seen: String::new() }
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, errors) = sync_channel(UNREAD);
+        std::thread::spawn(move || {
+            stderr
+                .split(b'\n')
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(String::from_utf8_lossy(&line).into_owned() + "\n"))
+        });
+        Self { child, input, errors: Mutex::new(errors), seen: String::new() }
     }
 }
 
@@ -92,9 +101,13 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Ended {
 pub(crate) struct Running {
     child: Child,
     input: Option<ChildStdin>,
-    errors: BufReader<ChildStderr>,
+    /// Its stderr, line by line, read as it comes.
+    errors: Mutex<Receiver<String>>,
     seen: String,
 }
+
+/// Lines that may wait for a test to look at them.
+const UNREAD: usize = 1 << 20;
 
 impl Running {
     pub(crate) fn write(&mut self, text: &str) {
@@ -111,8 +124,8 @@ impl Running {
     /// Reads stderr until a line that has this in it.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
         loop {
-            let mut line = String::new();
-            assert!(self.errors.read_line(&mut line).unwrap() > 0, "`{text}` never came:\n{}", self.seen);
+            let line =
+                self.errors.get_mut().unwrap().recv().unwrap_or_else(|_| panic!("`{text}` never came:\n{}", self.seen));
             self.seen.push_str(&line);
             if line.contains(text) {
                 return line;
@@ -128,10 +141,17 @@ impl Running {
     pub(crate) fn wait(mut self) -> Ended {
         let mut out = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-        self.errors.read_to_string(&mut self.seen).unwrap();
+        self.seen.extend(self.errors.get_mut().unwrap().iter());
         let code = self.child.wait().unwrap().code();
-        drop(self.input);
-        Ended { code, out, err: self.seen }
+        Ended { code, out, err: std::mem::take(&mut self.seen) }
+    }
+}
+
+/// A test that fails leaves nothing running.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -93,6 +93,23 @@ fn what_arrives_is_printed() {
 }
 
 #[test]
+fn secrets_come_from_a_file_too() {
+    let place = Place::new("");
+    let file = place.path("secrets");
+    std::fs::write(&file, format!("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n\n{SECRET}\n")).unwrap();
+    let listener = Listener::start(&["--secret-file", file.to_str().unwrap(), "--json"], "");
+    assert_eq!(listener.place.pipe(event(1)).code, Some(0));
+    assert_eq!(lines(&listener.end().out)[0]["signature"], Json::from("ok"));
+    for (text, why) in [("", "there is none"), ("open-sesame\n", "key 1: ")] {
+        std::fs::write(&file, text).unwrap();
+        let ended = place.run(&["listen", "--port", "0", "--secret-file", "secrets"]);
+        assert_eq!(ended.code, Some(2), "{}", ended.err);
+        assert!(ended.err.starts_with("--secret-file secrets: ") && ended.err.contains(why), "{}", ended.err);
+        assert!(!ended.err.contains("sesame"), "{}", ended.err);
+    }
+}
+
+#[test]
 fn a_wrong_signature_is_answered_401() {
     let listener = Listener::start(&["--secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "--json"], "");
     listener.fails_with("401 Unauthorized");

@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) body: String,
+    pub(crate) authorization: Option<String>,
 }
 
 /// Answers requests and keeps them.
@@ -110,7 +111,9 @@ async fn serve(stream: TcpStream, service: Service) {
         let service = service.clone();
         async move {
             let path = request.uri().path().to_owned();
-            let seen = Seen { path, body: read(request.into_body()).await };
+            let authorization = request.headers().get("authorization");
+            let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
+            let seen = Seen { path, body: read(request.into_body()).await, authorization };
             let _ = service.arrived.send(());
             let _permit = service.gate.acquire().await;
             let status = (service.answer)(&seen);

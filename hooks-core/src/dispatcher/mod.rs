@@ -5,6 +5,7 @@ mod error;
 mod replay;
 mod report;
 mod slot;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,14 +20,13 @@ pub use error::{DispatchError, ReplayError, TestError};
 pub use report::{HookStatus, ReplayReport, Report, TestReport};
 
 use crate::bus::{Bus, BusError, Settler, Subscription};
-use crate::envelope::{Envelope, EnvelopeError};
 use crate::hook::Hook;
 use crate::id::HookId;
 use crate::ledger::{Counts, DropReason, Ledger, Outcome};
 use crate::notices::{Notices, Outbox};
-use crate::sink::{Notes, Shared};
+use crate::sink::Shared;
 use crate::stats::BatchStats;
-use crate::worker::{self, Link, Mode, Orders, Parked, Replays, SharedEndpoint, Worker};
+use crate::worker::{Link, Mode, Orders, Parked, Replays, SharedEndpoint, Worker};
 use disabled::Note;
 use slot::{End, Slot, Start, Work};
 
@@ -193,31 +193,6 @@ impl Dispatcher {
         Ok(slot.ledger.counts())
     }
 
-    /// Delivers one synthetic event (type `hooks.test`) through a sink of its own at once, whatever is
-    /// queued, and returns what the receiver answered.
-    ///
-    /// # Errors
-    /// When there is no such hook, its sink takes no test events, or the receiver did not take it.
-    pub async fn test(&self, id: &HookId) -> Result<TestReport, TestError> {
-        let slot = self.slot(id).map_err(|_| TestError::UnknownHook(id.clone()))?;
-        if !slot.hook.sink.takes_tests() {
-            return Err(TestError::TestUnsupported { hook: id.clone(), sink: slot.hook.sink.kind().to_owned() });
-        }
-        let link = self.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone(), Arc::default());
-        let batch = link.test_batch(test_event(id)?);
-        let started = tokio::time::Instant::now();
-        let notes = Notes::default();
-        let result = worker::attempt_test(&link, &batch, notes.clone()).await;
-        let (took, notes) = (started.elapsed(), notes.list());
-        match result {
-            Ok(mut delivered) => {
-                let refused = delivered.refused.pop().map(|(_, reason)| reason);
-                Ok(TestReport { answer: delivered.answer, refused, took, notes })
-            }
-            Err(error) => Err(TestError::Failed { error, took, notes }),
-        }
-    }
-
     /// What is known of every hook, by name.
     pub fn status(&self) -> Vec<HookStatus> {
         let slots: Vec<_> = self.slots.lock().values().cloned().collect();
@@ -321,8 +296,8 @@ impl Dispatcher {
         self.introduce(&hook);
         let work = if enabled {
             let link = self.link(hook.clone(), endpoint.clone(), settler.clone(), replays.clone());
-            let subscription = subscription(&hook, &ledger);
-            let worker = Worker { bus: self.bus.clone(), subscription, link, orders: orders.clone() };
+            let (bus, subscription) = (self.bus.clone(), subscription(&hook, &ledger));
+            let worker = Worker { bus, subscription, link, orders: orders.clone() };
             // Boxed, because a future that is awaited is kept twice, and idle hooks are many.
             let run = Box::pin(Box::new(worker).run(parked));
             let end = End {
@@ -389,14 +364,4 @@ fn subscription(hook: &Hook, ledger: &Arc<Ledger>) -> Subscription {
 
 fn refused(hook: &HookId) -> impl Fn(BusError) -> DispatchError {
     move |error| DispatchError::Bus { hook: hook.clone(), error }
-}
-
-fn test_event(hook: &HookId) -> Result<Envelope, EnvelopeError> {
-    let event = serde_json::json!({
-        "type": "hooks.test",
-        "subject": hook.as_str(),
-        "datacontenttype": "application/json",
-        "data": { "message": "This is a test delivery." },
-    });
-    Envelope::from_json(event.to_string().as_bytes())
 }

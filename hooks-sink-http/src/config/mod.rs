@@ -11,6 +11,7 @@ use std::time::Duration;
 use hooks_core::{BatchLimits, BoxError, Bytes, ConfigProblem, Secret, SinkConfig, SinkContext, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
+use url::Host;
 
 pub use parts::{Basic, Compression, Connections, Hmac, HttpVersion, Mode, Tls, TlsVersion};
 pub(crate) use secrets::Loaded;
@@ -130,6 +131,20 @@ impl HttpConfig {
         self
     }
 
+    /// Whether credentials go to another machine without TLS.
+    fn shows_credentials(&self) -> bool {
+        let Ok(parts) = self.url.parts() else { return false };
+        let stays_here = match parts.url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => true,
+        };
+        let in_header = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let has_some = self.basic.is_some() || self.bearer.is_some() || self.bearer_file.is_some();
+        parts.url.scheme() == "http" && !stays_here && (in_header || has_some || parts.authorization.is_some())
+    }
+
     /// Sends this header.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -189,7 +204,19 @@ impl SinkConfig for HttpConfig {
             let message = "anybody on the way can read and answer what is sent: name the authority in `tls.ca_file`";
             warn("tls.dangerously_accept_any_certificate", message);
         }
+        if self.shows_credentials() {
+            warn("url", "credentials travel in the clear, for everybody on the way to read: use https://");
+        }
         warnings
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let Self { bearer_file, secret_file, basic, hmac, tls, .. } = self;
+        let mut files = vec![bearer_file, secret_file];
+        files.extend(basic.iter().map(|basic| &basic.password_file));
+        files.extend(hmac.iter().map(|hmac| &hmac.secret_file));
+        files.extend(tls.iter().flat_map(|tls| [&tls.ca_file, &tls.cert_file, &tls.key_file]));
+        files.into_iter().flatten().cloned().collect()
     }
 }
 

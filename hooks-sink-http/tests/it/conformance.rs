@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use hooks_core::conformance::{self, Destination};
 use hooks_core::{Envelope, FailureClass, RawValue, SinkFactory, async_trait};
-use hooks_sink_http::HttpConfig;
+use hooks_sink_http::{Compression, Encoding, HttpConfig};
 use http::Response;
 
 use crate::SECRET;
@@ -21,6 +21,7 @@ enum Refuses {
 
 struct Endpoint {
     receiver: Receiver,
+    compression: Compression,
     state: Arc<Mutex<State>>,
 }
 
@@ -32,11 +33,11 @@ struct State {
 }
 
 impl Endpoint {
-    async fn start(refuses: Refuses) -> Self {
+    async fn start(refuses: Refuses, compression: Compression) -> Self {
         let state = Arc::new(Mutex::new(State { refuses, refused: Vec::new(), status: 200, received: Vec::new() }));
         let shared = state.clone();
         let receiver = Receiver::start(move |seen| shared.lock().unwrap().take(seen)).await;
-        Self { receiver, state }
+        Self { receiver, compression, state }
     }
 }
 
@@ -45,7 +46,10 @@ impl State {
         if self.status != 200 {
             return answer(self.status, "");
         }
-        let events: Vec<&RawValue> = hooks_core::serde_json::from_slice(&seen.body).unwrap();
+        let encoding = seen.headers.get("content-encoding").map(|name| Encoding::of(name.to_str().unwrap()).unwrap());
+        let unpacked = encoding.map(|encoding| encoding.decompress(&seen.body, 64 << 20).unwrap());
+        let body = unpacked.as_ref().unwrap_or(&seen.body);
+        let events: Vec<&RawValue> = hooks_core::serde_json::from_slice(body).unwrap();
         let id = |event: &RawValue| Envelope::from_json(event.get().as_bytes()).unwrap().id().to_owned();
         let (refused, taken): (Vec<_>, Vec<_>) =
             events.into_iter().partition(|event| self.refused.contains(&id(event)));
@@ -62,7 +66,9 @@ impl State {
 #[async_trait]
 impl Destination for Endpoint {
     fn factory(&self) -> Arc<dyn SinkFactory> {
-        Arc::new(HttpConfig::new(self.receiver.url("/in?token=sesame")).secret(SECRET).header("x-api-key", "open"))
+        let mut config = HttpConfig::new(self.receiver.url("/in?token=sesame")).secret(SECRET);
+        config.compression = self.compression;
+        Arc::new(config.header("x-api-key", "open"))
     }
 
     async fn received(&self) -> Vec<String> {
@@ -97,14 +103,21 @@ impl Destination for Endpoint {
 
 #[tokio::test]
 async fn conforms_where_a_request_is_refused_as_a_whole() {
-    let report = conformance::check(async || Endpoint::start(Refuses::Request).await).await;
+    let report = conformance::check(async || Endpoint::start(Refuses::Request, Compression::None).await).await;
     report.assert_passed();
     assert!(report.skipped().is_empty(), "{report}");
 }
 
 #[tokio::test]
 async fn conforms_where_events_are_refused_by_name() {
-    let report = conformance::check(async || Endpoint::start(Refuses::Event).await).await;
+    let report = conformance::check(async || Endpoint::start(Refuses::Event, Compression::None).await).await;
     report.assert_passed();
     assert!(report.skipped().is_empty(), "{report}");
+}
+
+#[tokio::test]
+async fn conforms_with_compressed_bodies() {
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        conformance::check(async || Endpoint::start(Refuses::Event, compression).await).await.assert_passed();
+    }
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_core::{FailureClass, Sink, SinkConfig, Span};
-use hooks_sink_http::{Connections, HttpConfig};
+use hooks_sink_http::{Connections, Endpoint, HttpConfig, HttpVersion, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::raw::read_request;
+use crate::raw::{once, read_head, read_request};
 use crate::receiver::Receiver;
 use crate::{batch, context, sink};
 
@@ -156,6 +156,54 @@ async fn idle_connections_are_limited() {
         let seen: Vec<_> = receiver.seen().iter().map(|seen| seen.connection).collect();
         assert_eq!(seen == [1, 1], reused, "{connections:?}: {seen:?}");
     }
+}
+
+#[tokio::test]
+async fn an_http2_connection_that_died_in_silence_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = HttpConfig::new(format!("http://{}/", listener.local_addr().unwrap()));
+    config.http_version = HttpVersion::Http2;
+    let mut sink = sink(&config);
+    let delivery = tokio::spawn(async move { (sink.deliver(&batch(&["1"])).await, sink) });
+    let (mut dead, _) = listener.accept().await.unwrap();
+    dead.read_exact(&mut [0; 24]).await.unwrap();
+    // Nothing more happens on it: only time passes.
+    tokio::time::pause();
+    let (result, mut sink) = tokio::time::timeout(Duration::from_secs(3600), delivery).await.unwrap().unwrap();
+    tokio::time::resume();
+    assert_eq!(result.unwrap_err().class, FailureClass::Retry);
+    let next = tokio::spawn(async move { sink.deliver(&batch(&["1"])).await });
+    // Another connection, although the first one was never closed.
+    listener.accept().await.unwrap();
+    next.abort();
+    drop(dead);
+}
+
+#[tokio::test]
+async fn a_proxy_tunnels_what_is_secured() {
+    use crate::tls::Authority;
+    let authority = Authority::new("one");
+    let receiver = authority.receiver(&["localhost"]).await;
+    let address = receiver.address;
+    let (proxy, tunnel) = once(async move |mut client| {
+        let head = String::from_utf8(read_head(&mut client).await).unwrap();
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let mut server = TcpStream::connect(address).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        head
+    })
+    .await;
+    let mut config = HttpConfig::new(format!("https://localhost:{}/in", address.port()));
+    config.tls = Some(Box::new(Tls { ca_file: authority.path(), ..Tls::default() }));
+    config.bearer = Some(hooks_core::Secret::new("for-the-receiver"));
+    config.proxy = Some(Endpoint::new(format!("http://me:open-sesame@{proxy}")));
+    let mut sink = sink(&config);
+    sink.deliver(&batch(&["1"])).await.unwrap();
+    assert_eq!(receiver.only().headers["authorization"], "Bearer for-the-receiver");
+    drop((sink, receiver));
+    let head = tunnel.await.unwrap().to_lowercase();
+    assert!(head.starts_with(&format!("connect localhost:{} http/1.1\r\n", address.port())), "{head}");
+    assert!(head.contains("proxy-authorization: basic bwu6b3blbi1zzxnhbwu=") && !head.contains("receiver"), "{head}");
 }
 
 #[tokio::test]

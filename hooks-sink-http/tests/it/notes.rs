@@ -1,6 +1,7 @@
 //! What a test delivery tells.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hooks_bus::MemoryBus;
 use hooks_core::{Dispatcher, Hook, HookId, RetryPolicy, Secret, Span, TestError};
@@ -13,8 +14,12 @@ use crate::receiver::{Receiver, answer};
 
 /// Delivers a test event, and returns what was told of it, and whether it arrived.
 async fn told(config: HttpConfig) -> (Vec<(String, String)>, bool) {
+    told_within(Duration::from_secs(60), config).await
+}
+
+async fn told_within(limit: Duration, config: HttpConfig) -> (Vec<(String, String)>, bool) {
     let dispatcher = Dispatcher::new(Arc::new(MemoryBus::default()));
-    let retry = RetryPolicy { attempt_timeout: Span(std::time::Duration::from_millis(500)), ..RetryPolicy::default() };
+    let retry = RetryPolicy { attempt_timeout: Span(limit), ..RetryPolicy::default() };
     dispatcher.add(Hook::new("test", config).unwrap().retry(retry)).await.unwrap();
     match dispatcher.test(&HookId::new("test").unwrap()).await {
         Ok(report) => (report.notes, true),
@@ -100,7 +105,7 @@ async fn advice_where_there_is_no_answer() {
 #[tokio::test]
 async fn what_never_ends_is_told_too() {
     let (address, task) = once(async |_held| std::future::pending::<()>().await).await;
-    let (notes, arrived) = told(HttpConfig::new(format!("http://{address}/"))).await;
+    let (notes, arrived) = told_within(Duration::from_millis(500), HttpConfig::new(format!("http://{address}/"))).await;
     assert!(!arrived);
     assert_eq!(note(&notes, "first byte"), "begun, and not finished");
     task.abort();

@@ -227,6 +227,21 @@ async fn a_proxy_gets_all_requests() {
     assert_eq!(seen.headers["host"], "receiver.invalid:8080");
 }
 
+#[test]
+fn credentials_in_the_clear_are_warned_of() {
+    let warns = |url: &str, bearer: Option<&str>| {
+        let mut config = HttpConfig::new(url);
+        config.bearer = bearer.map(Secret::new);
+        assert_eq!(config.validate(), []);
+        config.warnings().iter().any(|warning| warning.message.contains("in the clear"))
+    };
+    assert!(warns("http://example.com/", Some("t")) && warns("http://me:pass@10.0.0.1/", None));
+    assert!(!warns("https://example.com/", Some("t")) && !warns("http://example.com/", None));
+    assert!(!warns("http://localhost:8080/", Some("t")) && !warns("http://[::1]/", Some("t")));
+    let config = HttpConfig::new("http://example.com/").header("Authorization", "x");
+    assert_eq!(config.warnings().len(), 1);
+}
+
 #[tokio::test]
 async fn the_guard_refuses_this_machine_unless_it_is_named() {
     let receiver = Receiver::ok().await;

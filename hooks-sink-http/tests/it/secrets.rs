@@ -1,14 +1,25 @@
 //! Secrets stay secret.
 
-use hooks_core::{Sink, SinkConfig, SinkPlugin};
-use hooks_sink_http::{Hmac, HttpConfig};
+use hooks_core::{Secret, Sink, SinkConfig, SinkPlugin};
+use hooks_sink_http::{Basic, Endpoint, Hmac, HttpConfig};
 use serde_json::json;
 
 use crate::receiver::{Receiver, answer};
 use crate::{SECRET, batch, sink};
 
-const SECRETS: [&str; 6] =
-    [SECRET, "C2FVsBQIhrscChlQIMV", "header-sesame", "hmac-sesame", "password-sesame", "query-sesame"];
+const SECRETS: [&str; 10] = [
+    SECRET,
+    "C2FVsBQIhrscChlQIMV",
+    "header-sesame",
+    "hmac-sesame",
+    "password-sesame",
+    "query-sesame",
+    "bearer-sesame",
+    "file-sesame",
+    "proxy-sesame",
+    // "me:file-sesame"
+    "bWU6ZmlsZS1zZXNhbWU",
+];
 
 fn config(address: &str) -> HttpConfig {
     let url = format!("http://user:password-sesame@{address}/in?token=query-sesame");
@@ -37,6 +48,37 @@ async fn the_secret_cannot_be_read_back() {
     assert!(seen.uri.to_string().contains("query-sesame") && seen.headers["x-api-key"] == "header-sesame");
     assert_clean(&format!("{} {error:?}", error.chain()));
     assert!(error.answer.unwrap().detail.contains("[secret]"));
+}
+
+#[tokio::test]
+async fn credentials_cannot_be_read_back() {
+    let password = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(password.path(), "file-sesame").unwrap();
+    // Echoes them as they came, and in clear.
+    let receiver = Receiver::start(|seen| {
+        let plain = "me:file-sesame bearer-sesame proxy-sesame";
+        answer(401, &format!("{:?} {plain}", seen.headers))
+    })
+    .await;
+    let url = receiver.url("/in?token=query-sesame");
+    let mut bearer = HttpConfig::new(&url);
+    bearer.bearer = Some(Secret::new("bearer-sesame"));
+    let mut basic = HttpConfig::new(&url);
+    basic.basic =
+        Some(Box::new(Basic { user: "me".into(), password: None, password_file: Some(password.path().to_owned()) }));
+    let mut proxied = HttpConfig::new("http://h.invalid/");
+    proxied.proxy = Some(Endpoint::new(receiver.url("").replace("http://", "http://me:proxy-sesame@")));
+    for (config, secret) in [(bearer, "bearer-sesame"), (basic, "file-sesame"), (proxied, "proxy-sesame")] {
+        let mut sink = sink(&config);
+        let error = sink.deliver(&batch(&["1"])).await.unwrap_err();
+        let shown = format!("{config:?} {sink:?} {} {error:?}", error.chain());
+        assert!(!shown.contains(secret), "{secret}: {shown}");
+        assert!(shown.contains("[secret]"), "{shown}");
+    }
+    let mut nobody = HttpConfig::new("http://h.invalid/");
+    nobody.proxy = Some(Endpoint::new("http://me:proxy-sesame@127.0.0.1:9"));
+    let error = sink(&nobody).deliver(&batch(&["1"])).await.unwrap_err();
+    assert_clean(&format!("{} {error:?}", error.chain()));
 }
 
 #[tokio::test]
@@ -75,6 +117,12 @@ fn settings_that_are_refused_are_not_quoted() {
         json!({ "url": url, "headers": { "a": "header-sesame\n" } }),
         json!({ "url": url, "headers": { "a": ["header-sesame"] } }),
         json!({ "url": url, "headers": { "authorization": "header-sesame" } }),
+        json!({ "url": "http://h/", "bearer": "bearer-sesame\n" }),
+        json!({ "url": "http://h/", "bearer": ["bearer-sesame"] }),
+        json!({ "url": "http://h/", "bearer": "Bearer bearer-sesame" }),
+        json!({ "url": "http://h/", "basic": { "user": "a:b", "password": "password-sesame\n" } }),
+        json!({ "url": "http://h/", "proxy": "ftp://me:proxy-sesame@h/" }),
+        json!({ "url": "http://h/", "proxy": "http://me:proxy-sesame@h/path" }),
         json!({ "url": url, "hmac": { "header": "a b", "secret": "hmac-sesame" } }),
         json!({ "url": url, "hmac": { "header": "a", "secret": ["hmac-sesame"] } }),
     ] {

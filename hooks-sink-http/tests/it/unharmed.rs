@@ -164,10 +164,9 @@ async fn run(does: Does) -> (HookStatus, BTreeSet<String>) {
     let bus = Arc::new(MemoryBus::default());
     let dispatcher = Dispatcher::new(bus.clone());
     let batch = BatchLimits { max_events: 10.try_into().unwrap(), ..BatchLimits::immediate() };
-    for (id, url) in [("bad", format!("http://{}/", bad.address)), ("good", good.url("/"))] {
-        let hook = Hook::new(id, HttpConfig::new(url)).unwrap().batch(batch).retry(retry());
-        dispatcher.add(hook).await.unwrap();
-    }
+    let hook = |id, url: String| Hook::new(id, HttpConfig::new(url)).unwrap().batch(batch);
+    dispatcher.add(hook("bad", format!("http://{}/", bad.address)).retry(retry())).await.unwrap();
+    dispatcher.add(hook("good", good.url("/"))).await.unwrap();
     let length = if matches!(does, Does::ReadNothing) { 100_000 } else { 10 };
     let events: Vec<Envelope> = (0..EVENTS).map(|number| event(number, length)).collect();
     bus.publish(&events).await.unwrap();

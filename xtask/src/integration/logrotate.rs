@@ -19,6 +19,8 @@ pub(super) const INTEGRATION: Integration = Integration {
 pub(super) const LOGROTATE: Package = Package { program: "logrotate", package: "logrotate" };
 
 pub(super) const HOOKS: &str = "
+[bus]
+kind = 'memory'
 [[hooks]]
 id = 'file'
 sink = { kind = 'file', path = '${CONFIG_DIR}/out.jsonl' }

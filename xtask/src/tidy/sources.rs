@@ -52,6 +52,13 @@ const RULES: &[Rule] = &[
         advice: "hooks-core does no I/O: move this to a sink, a bus or hooks-cli",
     },
     Rule {
+        name: "bus-io",
+        applies: |file| file.path.starts_with("hooks-bus/src/") && file.path != "hooks-bus/src/durable/folder.rs",
+        place: Place::Product,
+        texts: &["std::fs", "rustix::", "tokio::fs", "std::os::"],
+        advice: "the durable bus touches files through its `Disk`, so that the simulated disk sees everything",
+    },
+    Rule {
         name: "environment",
         applies: |file| file.is_library() && !file.path.starts_with("hooks-cli/") && !file.path.starts_with("xtask/"),
         place: Place::Product,
@@ -213,6 +220,14 @@ mod tests {
         }
         assert!(found("hooks-core/src/a.rs", "/// println!()\n//! std::fs\n// std::net").is_empty(), "comments may");
         assert!(found("hooks-core/src/a.rs", "#[cfg(test)]\nmod tests { use std::fs; }").is_empty(), "unit tests may");
+    }
+
+    #[test]
+    fn the_durable_bus_touches_files_in_one_place() {
+        let text = "use std::fs::File;";
+        assert_eq!(found("hooks-bus/src/durable/log.rs", text), ["hooks-bus/src/durable/log.rs:1: `std::fs` (bus-io)"]);
+        assert!(found("hooks-bus/src/durable/folder.rs", text).is_empty());
+        assert!(found("hooks-bus/src/durable/tests/sim.rs", text).is_empty(), "tests may");
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The durable bus on a simulated disk.
 
+mod age;
 mod commit;
 mod faults;
 mod power;
 mod sim;
+mod window;
 mod workload;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hooks_core::{
@@ -17,22 +20,30 @@ use hooks_core::{
 use super::config::DurableConfig;
 use super::disk::Disk;
 use super::error::OpenError;
+use super::keeper::Tuning;
 use super::{DurableBus, Handle};
 use sim::SimDisk;
 
 /// Positions are kept when a test says so.
-const NEVER: Duration = Duration::from_secs(3600);
+const TUNING: Tuning = Tuning { gather: Duration::from_secs(3600), clock };
+
+/// Stands still until a test sets it.
+static CLOCK: AtomicU64 = AtomicU64::new(1_000_000);
+
+fn clock() -> u64 {
+    CLOCK.load(Ordering::Relaxed)
+}
 
 fn config() -> DurableConfig {
     let mut config = DurableConfig::new("/simulated");
     config.segment_size = Bytes(4 << 10);
-    config.max_bytes = Bytes(1 << 20);
+    config.max_bytes = Bytes(1 << 30);
     config
 }
 
 fn open(disk: &SimDisk) -> Result<DurableBus, OpenError> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    DurableBus::on(disk, &config(), NEVER)
+    DurableBus::on(disk, &config(), TUNING)
 }
 
 fn hook(id: &str) -> HookId {
@@ -56,20 +67,22 @@ fn slice(numbers: impl IntoIterator<Item = usize>) -> Vec<Envelope> {
 struct End {
     reader: Box<dyn Reader>,
     settler: Settler,
+    ledger: Arc<Ledger>,
 }
 
 impl End {
     async fn new(bus: &DurableBus, id: &str, filter: Filter) -> Self {
+        let ledger = Arc::new(Ledger::default());
         let subscription = Subscription {
             hook: hook(id),
             filter: Arc::new(filter),
             queue: QueueLimits::default(),
-            ledger: Arc::new(Ledger::default()),
+            ledger: ledger.clone(),
             from: StartAt::End,
         };
         let (mut reader, settler) = bus.subscribe(subscription).await.unwrap();
         reader.close();
-        Self { reader, settler }
+        Self { reader, settler, ledger }
     }
 
     async fn read(&mut self, max: usize) -> Vec<Delivery> {

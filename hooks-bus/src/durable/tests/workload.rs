@@ -1,15 +1,44 @@
 //! What is done to a bus until the power is cut, and what must be true when it is back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use hooks_core::{Bus, DeadLetter, DeadLetterReason, Delivery, Filter, Position};
+use hooks_core::{Bus, Bytes, DeadLetter, DeadLetterReason, Delivery, Filter, Position};
 
 use super::sim::SimDisk;
-use super::{End, gone, hook, number, open, slice};
+use super::{End, TUNING, config, gone, hook, number, slice};
+use crate::durable::config::{DurableConfig, OnFull};
+use crate::durable::{DurableBus, OpenError};
 
-/// The hooks, and which of three events each receives.
-const HOOKS: [(&str, Option<&str>); 3] = [("all", None), ("some", Some("test.1")), ("none", Some("other"))];
+/// Hooks, which of three events each receives, and whether it reads any.
+type Hooks = &'static [(&'static str, Option<&'static str>, bool)];
+
+/// How a bus is used.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    hooks: Hooks,
+    max_bytes: u64,
+    on_full: OnFull,
+}
+
+/// All hooks go on.
+pub(super) const GOING_ON: Plan = Plan {
+    hooks: &[("all", None, true), ("some", Some("test.1"), true), ("none", Some("other"), true)],
+    max_bytes: 1 << 20,
+    on_full: OnFull::Refuse,
+};
+
+/// One hook is stuck, and loses its oldest events when the log is full.
+pub(super) const STUCK: Plan =
+    Plan { hooks: &[("all", None, true), ("stuck", None, false)], max_bytes: 8 << 10, on_full: OnFull::DropOldest };
+
+impl Plan {
+    fn open(&self, disk: &SimDisk) -> Result<DurableBus, OpenError> {
+        let config = DurableConfig { max_bytes: Bytes(self.max_bytes), on_full: self.on_full, ..config() };
+        DurableBus::on(Arc::new(disk.clone()), &config, TUNING)
+    }
+}
 
 /// What was promised.
 #[derive(Debug, Default)]
@@ -47,15 +76,15 @@ fn concerns(event_type: Option<&str>, number: usize) -> bool {
 }
 
 /// Publishes, reads and settles until it is done or something fails.
-pub(super) async fn run(disk: &SimDisk) -> Promised {
+pub(super) async fn run(plan: Plan, disk: &SimDisk) -> Promised {
     let mut promised = Promised::default();
     // In two lives, so that opening is cut short as well.
     let mut next = 0;
     for life in 0..2 {
-        let Ok(bus) = open(disk) else { return promised };
+        let Ok(bus) = plan.open(disk) else { return promised };
         let mut ends = Vec::new();
-        for (id, event_type) in HOOKS {
-            ends.push((id, End::new(&bus, id, filter(event_type)).await));
+        for (id, event_type, reads) in plan.hooks {
+            ends.push((*id, *reads, End::new(&bus, id, filter(*event_type)).await));
         }
         for round in 0..6 {
             let size = (round * 3 + life) % 5 + 1;
@@ -79,8 +108,8 @@ pub(super) async fn run(disk: &SimDisk) -> Promised {
 }
 
 /// Reads some, settles most of it out of order, and sometimes keeps positions.
-async fn work(bus: &super::DurableBus, ends: &mut [(&'static str, End)], round: usize, promised: &mut Promised) {
-    for (id, end) in ends.iter_mut() {
+async fn work(bus: &DurableBus, ends: &mut [(&'static str, bool, End)], round: usize, promised: &mut Promised) {
+    for (id, _, end) in ends.iter_mut().filter(|(_, reads, _)| *reads) {
         let read = end.read(4).await;
         let settled: Vec<&Delivery> = read.iter().rev().skip(round % 2).collect();
         let letters = settled.iter().take(usize::from(round == 2)).map(|delivery| letter(delivery)).collect::<Vec<_>>();
@@ -114,15 +143,16 @@ fn letter(delivery: &Delivery) -> DeadLetter {
 }
 
 /// Whether everything that was promised holds on this disk.
-pub(super) async fn check(disk: &SimDisk, promised: &Promised) -> Result<(), String> {
-    let bus = open(disk).map_err(|error| format!("does not open: {error}"))?;
+pub(super) async fn check(plan: Plan, disk: &SimDisk, promised: &Promised) -> Result<(), String> {
+    let bus = plan.open(disk).map_err(|error| format!("does not open: {error}"))?;
     let mut checked = Ok(());
-    for (id, event_type) in HOOKS {
-        let mut end = End::new(&bus, id, filter(event_type)).await;
+    for (id, event_type, _) in plan.hooks {
+        let mut end = End::new(&bus, id, filter(*event_type)).await;
         let read = end.read(usize::MAX).await;
-        checked = checked.and(check_hook(id, event_type, &read, promised));
+        let may_drop = plan.on_full == OnFull::DropOldest;
+        checked = checked.and(check_hook(id, *event_type, &read, promised, may_drop));
     }
-    checked = checked.and(check_letters(&bus, promised).await);
+    checked = checked.and(check_letters(plan, &bus, promised).await);
     // It goes on as if nothing had been.
     let mut end = End::new(&bus, "after", Filter::all()).await;
     if let Err(error) = bus.publish(&slice([1_000_000])).await {
@@ -137,7 +167,13 @@ pub(super) async fn check(disk: &SimDisk, promised: &Promised) -> Result<(), Str
     checked
 }
 
-fn check_hook(id: &str, event_type: Option<&str>, read: &[Delivery], promised: &Promised) -> Result<(), String> {
+fn check_hook(
+    id: &str,
+    event_type: Option<&str>,
+    read: &[Delivery],
+    promised: &Promised,
+    may_drop: bool,
+) -> Result<(), String> {
     let numbers: Vec<usize> = read.iter().map(number).collect();
     let settled = promised.hooks.get(id).cloned().unwrap_or_default();
     for delivery in read {
@@ -151,7 +187,10 @@ fn check_hook(id: &str, event_type: Option<&str>, read: &[Delivery], promised: &
     }
     let got: BTreeSet<usize> = numbers.iter().copied().collect();
     let due = |number: &&usize| concerns(event_type, **number) && !settled.all.contains(number);
-    if let Some(lost) = promised.accepted.iter().filter(due).find(|number| !got.contains(number)) {
+    // Only the oldest may be dropped.
+    let is_dropped = |number: &usize| may_drop && got.first().is_some_and(|first| number < first);
+    if let Some(lost) = promised.accepted.iter().filter(due).find(|number| !got.contains(number) && !is_dropped(number))
+    {
         return Err(format!("{id}: {lost} was accepted and is lost; there are {numbers:?}"));
     }
     if let Some(again) = got.intersection(&settled.kept).next() {
@@ -173,9 +212,9 @@ fn check_hook(id: &str, event_type: Option<&str>, read: &[Delivery], promised: &
     }
 }
 
-async fn check_letters(bus: &super::DurableBus, promised: &Promised) -> Result<(), String> {
+async fn check_letters(plan: Plan, bus: &DurableBus, promised: &Promised) -> Result<(), String> {
     let mut there = BTreeSet::new();
-    for (id, _) in HOOKS {
+    for (id, ..) in plan.hooks {
         let store = bus.dead_letters(&hook(id)).ok_or("no dead letters")?;
         let letters = store.list(None, 100).await.map_err(|error| error.to_string())?;
         if letters.len() as u64 != store.count() {

@@ -118,3 +118,20 @@ async fn more_than_the_log_can_ever_hold_is_refused() {
     publish(&bus, 1..3).await;
     assert_eq!(read_all(&mut a).await, [0, 1, 2]);
 }
+
+#[tokio::test]
+async fn what_was_in_hand_and_is_given_up_is_counted_when_it_can_t_be_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let bus = open(&small(folder.path(), OnFull::DropOldest));
+    let mut a = end(&bus, "a", Filter::all()).await;
+    publish(&bus, 0..5).await;
+    assert_eq!(a.read(5).await.len(), 5);
+    for number in 5..600 {
+        bus.publish(&slice(number..number + 1, 200)).await.unwrap();
+    }
+    // Its worker has died; the next one takes over.
+    let again = crate::subscription("a", Filter::all(), Default::default(), &a.ledger);
+    let (reader, settler) = bus.subscribe(again).await.unwrap();
+    let mut a = End { reader, settler, ledger: a.ledger.clone() };
+    check(&mut a, 0, (0..600).collect()).await;
+}

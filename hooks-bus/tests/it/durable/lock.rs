@@ -42,7 +42,7 @@ fn a_folder_of_a_newer_version_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_folder_without_its_format_or_database_is_damaged() {
+async fn a_folder_without_its_format_or_database_can_t_be_used() {
     for missing in ["format", "meta.redb"] {
         let folder = tempfile::tempdir().unwrap();
         {
@@ -51,7 +51,7 @@ async fn a_folder_without_its_format_or_database_is_damaged() {
         }
         std::fs::remove_file(folder.path().join(missing)).unwrap();
         let text = error(folder.path());
-        assert!(text.contains("is damaged") && text.contains(missing), "{text}");
+        assert!(text.contains("can't be used") && text.contains(missing), "{text}");
         // Nothing was changed: with the file back it opens.
         assert!(!folder.path().join(missing).exists());
     }

@@ -24,6 +24,11 @@ async fn what_is_published_is_read_in_order() {
     all.done(&read);
     assert_eq!(bus.lag(&HookId::new("all").unwrap()).map(|lag| lag.events), Some(0));
     assert_eq!(bus.stats().accepted, 5_020);
+    let details = bus.details();
+    assert_eq!(
+        (&details["stream"], &details["connected"], &details["owned_hooks"]),
+        (&"hooks".into(), &true.into(), &2.into())
+    );
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use hooks_core::{BoxError, Dispatcher};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{chain, runtime};
+use super::{chain, wide_runtime};
 use crate::args::ServeArgs;
 use crate::bus;
 use crate::config::{BusConfig, IngestSettings};
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Exit {
             return Exit::Config;
         }
     };
-    let ended = runtime().map_err(BoxError::from).and_then(|runtime| {
+    let ended = wide_runtime().map_err(BoxError::from).and_then(|runtime| {
         let ended = runtime.block_on(serve(loaded, args, console));
         // Whatever still runs has been counted as left behind.
         runtime.shutdown_background();

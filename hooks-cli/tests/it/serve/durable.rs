@@ -28,7 +28,7 @@ fn refusing() -> (Receiver, Daemon) {
 fn operate(place: &Place, arguments: &[&str]) -> (Option<i32>, String) {
     let at =
         arguments.iter().take_while(|argument| argument.chars().all(|char| char.is_ascii_lowercase() || char == '-'));
-    let at = at.count().min(if arguments[0] == "dead-letters" { 2 } else { 1 });
+    let at = at.count().min(if ["dead-letters", "log"].contains(&arguments[0]) { 2 } else { 1 });
     let whole = [&arguments[..at], &["-c", "hooks.toml"], &arguments[at..]].concat();
     let ended = place.run(&whole);
     (ended.code, ended.out + &ended.err)
@@ -164,6 +164,22 @@ fn an_operator_disables_enables_and_forgets() {
         std::thread::yield_now();
     }
     assert_eq!(receiver.events("/"), [event(2)], "under its name comes a new hook");
+}
+
+#[test]
+fn the_log_is_described_verified_and_repaired() {
+    let daemon = Daemon::start(&file_hook("a"));
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    let (code, out) = operate(&daemon.place, &["log", "info"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("segments:\n") && out.contains("damage: none"), "{out}");
+    let (code, out) = operate(&daemon.place, &["log", "verify"]);
+    assert!(code == Some(1) && out.contains("in use by another process"), "{out}");
+    let place = daemon.kill();
+    let (code, out) = operate(&place, &["log", "verify", "--json"]);
+    let verified: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &verified["events"], &verified["lost"]), (Some(0), &1.into(), &0.into()));
+    assert_eq!(operate(&place, &["log", "repair"]).1, "there is nothing to repair\n");
 }
 
 #[test]

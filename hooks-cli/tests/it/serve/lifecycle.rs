@@ -57,6 +57,29 @@ fn a_second_signal_stops_at_once() {
     assert!(ended.err.contains("stopped at once signal=\"SIGTERM\""), "{}", ended.err);
 }
 
+#[test]
+fn what_is_left_behind_in_a_log_is_delivered_by_the_next_run() {
+    let receiver = Receiver::closed();
+    let config = format!("bus = {{ kind = 'durable', dir = 'data' }}\n{}", http_hook("a", &receiver.url("/")));
+    let daemon = Daemon::with(&config, &["--grace", "0s"]);
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    receiver.wait();
+    daemon.running.signal("TERM");
+    let (ended, place) = (daemon.running.wait(), daemon.place);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("left behind: the log keeps them hook=a events=1"), "{}", ended.err);
+    receiver.open();
+    let again = Running::of(place.hooks(&["serve", "-c", "hooks.toml"]));
+    let daemon = Daemon::of(place, again);
+    assert_eq!(daemon.post(JSON, event(2)).status, 202);
+    while daemon.metric("hooks_events_delivered_total{hook=\"a\"}") != Some(2.0) {}
+    assert_eq!(daemon.stop().code, Some(0));
+    let mut arrived = receiver.events("/");
+    // The attempt that was given up may have arrived all the same.
+    arrived.dedup();
+    assert_eq!(arrived, [event(1), event(2)]);
+}
+
 /// Connections that wait for nothing, and one whose body is not there yet.
 #[test]
 fn idle_and_unfinished_connections_do_not_hold_up_the_end() {
@@ -109,7 +132,7 @@ fn what_can_not_start_says_why() {
 
 #[test]
 fn the_service_manager_hears_every_step() {
-    let place = Place::new(&format!("ingest.listen = '127.0.0.1:0'\n{}", file_hook("a")));
+    let place = Place::new(&super::listening(&file_hook("a")));
     let path = place.path("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();

@@ -35,6 +35,13 @@ impl Daemon {
         Self::of(place, Running::of(command))
     }
 
+    pub(crate) fn in_environment(config: &str, variables: &[(&str, &str)]) -> Self {
+        let place = Place::new(&listening(config));
+        let mut command = place.hooks(&["serve", "-c", "hooks.toml"]);
+        command.envs(variables.iter().copied());
+        Self::of(place, Running::of(command))
+    }
+
     pub(crate) fn of(place: Place, mut running: Running) -> Self {
         let line = running.wait_for("serving");
         let address = line.split(['=', ' ', '"']).find_map(|word| word.parse().ok()).unwrap();

@@ -33,6 +33,33 @@ fn hooks_come_go_and_change_and_the_others_do_not_notice() {
 }
 
 #[test]
+fn a_secret_that_changed_in_its_file_takes_effect() {
+    let receiver = Receiver::start(|_| 200);
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "first\n").unwrap();
+    let sink =
+        format!("{{ kind = 'http', url = '{}', bearer_file = '${{CREDENTIALS_DIRECTORY}}/token' }}", receiver.url("/"));
+    let config = format!("[[hooks]]\nid = 'a'\nbatch = {{ max_age = '0s' }}\nsink = {sink}\n{}", file_hook("other"));
+    let mut daemon = Daemon::in_environment(&config, &[("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap())]);
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    receiver.wait();
+    std::fs::write(&token, "second").unwrap();
+    daemon.reload(&config);
+    daemon.running.wait_for("replaced hook=a");
+    daemon.running.wait_for("applied hooks=2");
+    assert_eq!(daemon.post(JSON, event(2)).status, 202);
+    receiver.wait();
+    daemon.running.signal("TERM");
+    let ended = daemon.running.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let sent: Vec<_> = receiver.seen().into_iter().map(|seen| seen.authorization.unwrap()).collect();
+    // The first attempt may have been under way when the hook was replaced: then it is made again.
+    assert_eq!((sent[0].as_str(), &sent[1..]), ("Bearer first", &vec!["Bearer second".to_owned(); sent.len() - 1][..]));
+    assert!(receiver.events("/").contains(&event(2)));
+}
+
+#[test]
 fn a_config_with_errors_changes_nothing() {
     let mut daemon = Daemon::start(&file_hook("a"));
     assert_eq!(daemon.metric("hooks_config_last_reload_successful"), Some(1.0));

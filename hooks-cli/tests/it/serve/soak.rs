@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::hostile::peak;
-use super::{Client, Daemon, file_hook, http_hook};
+use super::{Client, Daemon, MEMORY, file_hook, http_hook};
 use crate::receiver::Receiver;
 
 /// Events in a request.
@@ -71,7 +71,10 @@ fn memory_stays_bounded_while_one_hook_hangs_and_another_fails_by_half() {
         Receiver::forgetful(move |_| if answers.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { 500 } else { 200 });
     let (hanging, half) = (http_hook("hanging", &hanging.url("/")), http_hook("half", &half.url("/")));
     let file = file_hook("all") + "queue.overflow = 'block'\n";
-    let daemon = Daemon::with(&[file, hanging, half].concat(), &["--grace", "0s"]);
+    let daemon = Daemon::with(
+        &[MEMORY.to_owned(), file, hanging, half].concat(),
+        &["--grace", "0s", "--log", "error,hooks_cli=info"],
+    );
 
     // By then every queue is full that will be.
     let (first, rest) = (events / 10 / CLIENTS, events * 9 / 10 / CLIENTS);

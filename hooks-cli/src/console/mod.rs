@@ -1,5 +1,7 @@
 //! What people see on stderr: logs, messages, and on a terminal a progress bar that stays below them.
 
+mod spool;
+
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
@@ -10,22 +12,31 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::args::LogFormat;
+use spool::Spool;
 
 /// Stderr. Clones write to the same one.
 #[derive(Debug, Clone)]
 pub(crate) struct Console {
     bar: ProgressBar,
     format: LogFormat,
+    /// For a daemon: it must not stop because nobody reads what it says.
+    spool: Option<Spool>,
 }
 
+/// How long the end waits for somebody to read what a daemon has said.
+const PARTING: Duration = Duration::from_secs(1);
+
 impl Console {
-    /// Sets up logging at this level, or by these directives.
+    /// Sets up logging at this level, or by these directives. With `spooled`, nothing that is said waits
+    /// for its reader: when too much is unread, lines are lost and counted.
     ///
     /// # Errors
     /// When that is no level and no list of directives.
-    pub(crate) fn with_logs(level: &str, format: LogFormat) -> Result<Self, String> {
+    pub(crate) fn with_logs(level: &str, format: LogFormat, spooled: bool) -> Result<Self, String> {
         let filter = filter(level)?;
-        let console = Self { bar: ProgressBar::hidden(), format };
+        let spool =
+            if spooled { Some(Spool::new(io::stderr(), lost).map_err(|error| error.to_string())?) } else { None };
+        let console = Self { bar: ProgressBar::hidden(), format, spool };
         let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(console.clone());
         // A program that set up logging before it called `main` keeps its own.
         let _ = match format {
@@ -46,6 +57,13 @@ impl Console {
     pub(crate) fn say(&self, text: impl Display) {
         // Nobody is left to be told when stderr is gone.
         let _ = (&mut &*self).write_all(format!("{text}\n").as_bytes());
+    }
+
+    /// The end of the process: what was said is written, if somebody reads it.
+    pub(crate) fn close(&self) {
+        if let Some(spool) = &self.spool {
+            spool.flush(PARTING);
+        }
     }
 
     /// Shows progress from now on, if stderr is a terminal: what is `done` (delivered, say). True when it does.
@@ -75,6 +93,10 @@ impl Console {
     }
 }
 
+fn lost(lines: u64) {
+    tracing::warn!(lines, "log lines were lost: nobody read them");
+}
+
 fn filter(directives: &str) -> Result<EnvFilter, String> {
     // A single word is a level; to the parser of directives it would be the name of a crate, too, and
     // a misspelt level would silence everything else.
@@ -89,7 +111,10 @@ fn filter(directives: &str) -> Result<EnvFilter, String> {
 
 impl Write for &Console {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bar.suspend(|| io::stderr().lock().write_all(bytes))?;
+        match &self.spool {
+            Some(spool) => spool.push(bytes),
+            None => self.bar.suspend(|| io::stderr().lock().write_all(bytes))?,
+        }
         Ok(bytes.len())
     }
 

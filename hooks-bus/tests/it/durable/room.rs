@@ -1,0 +1,129 @@
+//! The disk is full: a small file system in memory, which only root can mount.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hooks_bus::{DurableBus, DurableConfig};
+use hooks_core::{Bus, BusError, Bytes, Filter, HookId};
+
+use super::{config, end, letters::letter, numbers, read_all, slice};
+
+/// A file system of its own, as long as this lives.
+struct Small(PathBuf, #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir);
+
+impl Small {
+    /// `None`, and a word why, where it can't be had.
+    fn new(kib: usize) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().to_owned();
+        let size = format!("size={kib}k");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&dir).output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(dir, folder));
+        }
+        eprintln!("skipped: needs root, to mount a small file system");
+        None
+    }
+
+    /// Takes all the room that there is. It is there again when the file is removed.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.join("filler");
+        let mut file = std::fs::File::create(&path).unwrap();
+        while std::io::Write::write(&mut file, &[1; 512]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking(), "can't unmount");
+    }
+}
+
+fn on(small: &Path) -> DurableConfig {
+    let mut config = config(&small.join("data"));
+    config.segment_size = Bytes(32 << 10);
+    config.max_bytes = Bytes(1 << 30);
+    config
+}
+
+/// Publishes until there is no room; returns the number that was refused.
+async fn fill(bus: &DurableBus, first: usize) -> usize {
+    for number in first..first + 100_000 {
+        match bus.publish(&slice(number..number + 1, 500)).await {
+            Ok(()) => {}
+            Err(BusError::Full(text)) => {
+                assert!(text.contains("no room on the disk"), "{text}");
+                return number;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("never full");
+}
+
+#[tokio::test]
+async fn a_full_disk_under_the_log_refuses_loses_nothing_and_goes_on_when_there_is_room() {
+    let Some(small) = Small::new(600) else { return };
+    let others = small.0.join("others");
+    std::fs::write(&others, vec![1; 80 << 10]).unwrap();
+    let bus = DurableBus::open(&on(&small.0)).unwrap();
+    let mut slow = end(&bus, "slow", Filter::all()).await;
+    let refused = fill(&bus, 0).await;
+    assert!(refused > 100, "{refused}");
+    assert_eq!(fill(&bus, refused).await, refused, "still");
+    // Even with not one byte left, hooks go on, and what they are done with makes room.
+    let _filler = small.fill();
+    let read = slow.read(refused / 2).await;
+    slow.settle(&read);
+    let mut next = refused;
+    for _ in 0..3 {
+        bus.sync_positions().await.unwrap();
+        next = fill(&bus, next).await;
+    }
+    assert!(next > refused, "{next}");
+    assert_eq!(read_all(&mut slow).await, (refused / 2..next).collect::<Vec<_>>());
+    // And so does room that somebody else makes.
+    std::fs::remove_file(others).unwrap();
+    assert!(fill(&bus, next).await > next);
+}
+
+#[tokio::test]
+async fn a_full_disk_under_the_dead_letters_refuses_them_and_goes_on_when_there_is_room() {
+    let Some(small) = Small::new(600) else { return };
+    let config = on(&small.0);
+    let mut kept = 0;
+    {
+        let bus = DurableBus::open(&config).unwrap();
+        let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+        letters.keep(vec![letter(0, "")]).await.unwrap();
+        let filler = small.fill();
+        let full = loop {
+            match letters.keep(vec![letter(kept + 1, &"x".repeat(1000))]).await {
+                Ok(()) => kept += 1,
+                Err(error) => break error,
+            }
+            assert!(kept < 10_000, "never full");
+        };
+        assert!(matches!(&full, BusError::Full(text) if text.contains("no room on the disk")), "{full}");
+        assert_eq!(letters.list(None, 20_000).await.unwrap().len(), kept + 1, "what was kept is there");
+        std::fs::remove_file(filler).unwrap();
+        letters.keep(vec![letter(kept + 1, &"x".repeat(1000))]).await.unwrap();
+        // Publishing never stopped being possible.
+        let mut a = end(&bus, "a", Filter::all()).await;
+        bus.publish(&slice(0..1, 1)).await.unwrap();
+        assert_eq!(numbers(&a.read(1).await), [0]);
+    }
+    let bus = DurableBus::open(&config).unwrap();
+    let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    assert_eq!(letters.count(), kept as u64 + 2);
+}
+
+#[test]
+fn a_full_disk_is_named_when_a_folder_is_set_up() {
+    let Some(small) = Small::new(64) else { return };
+    let _filler = small.fill();
+    let error = DurableBus::open(&on(&small.0)).unwrap_err().to_string();
+    assert!(error.contains("there is no room left on the disk"), "{error}");
+}

@@ -1,0 +1,146 @@
+//! The functions that every event goes through, each a number of times, for counting instructions under
+//! callgrind: `cargo xtask instructions` runs it and compares with `baseline.txt`.
+//!
+//! What is counted is what runs within `counted`; the rest is preparation.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use hooks_bus::MemoryBus;
+use hooks_core::{Batch, BoxError, Bus, Envelope, Filter, HookId, Ledger, QueueLimits, SliceBuilder, Subscription};
+use hooks_sink_http::{HttpConfig, measured_request};
+use tokio::runtime::Runtime;
+
+/// Events in a slice and in a batch.
+const EVENTS: usize = 100;
+
+/// Slices, so that what happens once weighs little.
+const ROUNDS: usize = 100;
+
+/// Hooks that are not matched.
+const HOOKS: usize = 1_000;
+
+fn main() -> Result<(), BoxError> {
+    // `cargo bench` without a name checks that all of them run.
+    let names: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with("--")).collect();
+    for (name, run) in COUNTED {
+        if names.is_empty() || names.iter().any(|asked| asked == name) {
+            run()?;
+        }
+    }
+    Ok(())
+}
+
+type Run = fn() -> Result<(), BoxError>;
+
+const COUNTED: [(&str, Run); 5] =
+    [("envelope", envelope), ("filter", filter), ("route", route), ("body", body), ("sign", sign)];
+
+/// callgrind counts from here to the end of `work`.
+#[inline(never)]
+fn counted<T>(work: impl FnOnce() -> T) -> T {
+    black_box(work())
+}
+
+fn lines() -> Vec<String> {
+    let line = |number| {
+        format!(
+            r#"{{"specversion":"1.0","id":"{number:08x}","source":"/shop/orders","type":"order.{}","subject":"order-{number}","time":"2026-11-23T10:00:00.123Z","data":{{"number":{number},"total":12.5,"paid":true,"items":[{{"sku":"K-1","count":2}}],"note":"{}"}}}}"#,
+            ["created", "paid", "sent"][number % 3],
+            "please leave it at the door ".repeat(4)
+        )
+    };
+    (0..EVENTS).map(line).collect()
+}
+
+fn slice() -> Result<Vec<Envelope>, BoxError> {
+    let mut slice = SliceBuilder::new("/bench");
+    lines().iter().try_for_each(|line| slice.push_json(line.as_bytes()))?;
+    Ok(slice.finish())
+}
+
+/// From JSON to envelopes.
+fn envelope() -> Result<(), BoxError> {
+    let lines = lines();
+    counted(|| {
+        let mut slice = SliceBuilder::new("/bench");
+        for _ in 0..ROUNDS {
+            lines.iter().try_for_each(|line| slice.push_json(line.as_bytes()))?;
+            black_box(slice.finish());
+        }
+        Ok(())
+    })
+}
+
+/// A filter with globs of types and subjects.
+fn filter() -> Result<(), BoxError> {
+    let events = slice()?;
+    let filter = Filter::types(["invoice.*", "order.*d"]).subjects(["order-*"]).except_subjects(["*-13"]);
+    let matching = || events.iter().filter(|event| filter.matches(event)).count();
+    let found: usize = counted(|| (0..ROUNDS).map(|_| matching()).sum());
+    // Two types of three, and one subject less.
+    if found == ROUNDS * 66 { Ok(()) } else { Err(format!("the filter found {found}").into()) }
+}
+
+/// Publishing to one hook of many, and reading it there.
+fn route() -> Result<(), BoxError> {
+    let events = slice()?;
+    runtime()?.block_on(async {
+        let bus = MemoryBus::default();
+        let subscription = |id: &str, filter| -> Result<_, BoxError> {
+            let (hook, ledger, queue) = (HookId::new(id)?, Arc::<Ledger>::default(), QueueLimits::default());
+            Ok(Subscription { hook, filter: Arc::new(filter), queue, ledger, from: hooks_core::StartAt::End })
+        };
+        for number in 0..HOOKS {
+            bus.subscribe(subscription(&format!("hook-{number}"), Filter::types([format!("none-{number}.*")]))?)
+                .await?;
+        }
+        let (mut reader, settler) = bus.subscribe(subscription("hook", Filter::types(["order.*"]))?).await?;
+        for _ in 0..ROUNDS {
+            let mut read = Vec::new();
+            let found = counted(|| {
+                at_once(async {
+                    bus.publish(&events).await?;
+                    reader.next(EVENTS, &mut read).await
+                })
+            })
+            .ok_or("publishing waited")??;
+            if found != hooks_core::Read::Events(EVENTS) {
+                return Err("not all events were read".into());
+            }
+            let positions: Vec<_> = read.iter().map(|delivery| delivery.position).collect();
+            counted(|| settler.settle(&positions, hooks_core::Outcome::Delivered));
+        }
+        Ok(())
+    })
+}
+
+/// What a future gives without waiting.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+/// A request with a batch as its body.
+fn body() -> Result<(), BoxError> {
+    request(HttpConfig::new("http://example.com/hooks"))
+}
+
+/// The same, signed.
+fn sign() -> Result<(), BoxError> {
+    request(HttpConfig::new("http://example.com/hooks").secret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"))
+}
+
+fn request(config: HttpConfig) -> Result<(), BoxError> {
+    let batch = Batch::for_test(slice()?);
+    let mut make = measured_request(&config)?;
+    let bytes: usize = counted(|| (0..ROUNDS).map(|_| make(&batch)).sum());
+    if bytes < ROUNDS * EVENTS { Err("an empty body".into()) } else { Ok(()) }
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().build()
+}

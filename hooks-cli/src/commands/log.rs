@@ -1,0 +1,103 @@
+//! `hooks log`: what the bus keeps, and whether it is whole.
+
+use std::path::{Path, PathBuf};
+
+use hooks_bus::DurableBus;
+use hooks_core::BoxError;
+use serde_json::{Map, Value as Json};
+
+use super::operate::converse;
+use super::{chain, print};
+use crate::args::{LogCommand, StatusArgs};
+use crate::bus;
+use crate::config::{self, WithoutBus};
+use crate::exit::Exit;
+use crate::operator::{Request, Response};
+use crate::outcome;
+
+pub(crate) fn run(command: &LogCommand) -> Exit {
+    match command {
+        LogCommand::Info(args) => info(args),
+        LogCommand::Verify(args) => on_folder(&args.config, |folder| {
+            let verified = serde_json::to_value(DurableBus::verify(folder)?)?;
+            Ok(show(&verified, args.json))
+        }),
+        LogCommand::Repair(args) => on_folder(&args.config, |folder| {
+            print(&match DurableBus::repair(folder)? {
+                Some((from, to)) => format!("repaired: the events at positions {from} to {} are lost\n", to - 1),
+                None => "there is nothing to repair\n".to_owned(),
+            });
+            Ok(Exit::Done)
+        }),
+    }
+}
+
+fn info(args: &StatusArgs) -> Exit {
+    converse(&args.config, async |operator| {
+        let Response::Log { details } = operator.ask(Request::Log).await? else {
+            return Err("an answer to another question".into());
+        };
+        Ok(show(&details, args.json))
+    })
+}
+
+fn on_folder(file: &Path, work: impl FnOnce(&Path) -> Result<Exit, BoxError>) -> Exit {
+    let folder: PathBuf = match config::load(file, WithoutBus::Durable) {
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Exit::Config;
+        }
+        Ok(config) => match bus::folder(&config.bus) {
+            Some(folder) => folder.to_owned(),
+            None => {
+                eprintln!("this bus keeps no log in a folder");
+                return Exit::Undelivered;
+            }
+        },
+    };
+    work(&folder).unwrap_or_else(|error| {
+        eprintln!("{}", chain(&*error));
+        Exit::Undelivered
+    })
+}
+
+/// Prints what a bus says of itself. Damage makes the difference.
+fn show(details: &Json, json: bool) -> Exit {
+    let empty = Map::new();
+    let members = details.as_object().unwrap_or(&empty);
+    print(&if json { format!("{details}\n") } else { text(members) });
+    let damaged = members.get("damage").and_then(Json::as_array).is_some_and(|damage| !damage.is_empty());
+    if damaged { Exit::Undelivered } else { Exit::Done }
+}
+
+/// Plain values a line each, then the lists.
+fn text(members: &Map<String, Json>) -> String {
+    let plain = members.iter().filter(|(_, value)| !value.is_array());
+    let rows: Vec<_> = plain.map(|(name, value)| [spaced(name), cell(value)]).collect();
+    let mut text = outcome::columns(&rows);
+    for (name, list) in members.iter().filter_map(|(name, value)| Some((name, value.as_array()?))) {
+        let none = if list.is_empty() { " none" } else { "" };
+        text.push_str(&format!("\n{}:{none}\n", spaced(name)));
+        text.push_str(&lines(list));
+    }
+    text
+}
+
+/// Objects as a table, with the names of the first; texts as they are.
+fn lines(list: &[Json]) -> String {
+    let Some(first) = list.first().and_then(Json::as_object) else {
+        return list.iter().map(|line| cell(line) + "\n").collect();
+    };
+    let row = |entry: &Json| first.keys().map(|name| cell(&entry[name.as_str()])).collect();
+    let head = first.keys().map(|name| spaced(name)).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(list.iter().map(row)).collect();
+    outcome::columns(&rows)
+}
+
+fn spaced(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+fn cell(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

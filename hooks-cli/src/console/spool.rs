@@ -1,0 +1,137 @@
+//! Lines on their way to somebody who may not read them.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Most lines that wait. Beyond them, new ones are counted and lost.
+const WAITING: usize = 1024;
+
+/// Writes lines on a thread of its own, so that whoever logs never waits for whoever reads the log.
+#[derive(Debug, Clone)]
+pub(super) struct Spool(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: VecDeque<Vec<u8>>,
+    writing: bool,
+    lost: u64,
+}
+
+impl Spool {
+    /// Lines go to `output`; `lost` hears how many could not, once there is room again.
+    ///
+    /// # Errors
+    /// When there can be no more threads.
+    pub(super) fn new(output: impl Write + Send + 'static, lost: fn(u64)) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let theirs = shared.clone();
+        thread::Builder::new().name("log".to_owned()).spawn(move || theirs.write(output, lost))?;
+        Ok(Self(shared))
+    }
+
+    /// Adds a line, if there is room. Never waits.
+    pub(super) fn push(&self, line: &[u8]) {
+        let mut state = self.0.lock();
+        if state.lines.len() == WAITING {
+            state.lost += 1;
+            return;
+        }
+        state.lines.push_back(line.to_owned());
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until everything is written, but not for ever.
+    pub(super) fn flush(&self, limit: Duration) {
+        let busy = |state: &mut State| state.writing || !state.lines.is_empty();
+        drop(self.0.changed.wait_timeout_while(self.0.lock(), limit, busy));
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, mut output: impl Write, lost: fn(u64)) {
+        loop {
+            let line = self.next();
+            // Nobody is left to be told when it can't be written.
+            let _ = output.write_all(&line);
+            let missing = {
+                let mut state = self.lock();
+                state.writing = false;
+                self.changed.notify_all();
+                std::mem::take(&mut state.lost)
+            };
+            if missing > 0 {
+                lost(missing);
+            }
+        }
+    }
+
+    fn next(&self) -> Vec<u8> {
+        let waits = self.changed.wait_while(self.lock(), |state| state.lines.is_empty());
+        let mut state = waits.unwrap_or_else(PoisonError::into_inner);
+        state.writing = true;
+        state.lines.pop_front().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    static LOST: AtomicU64 = AtomicU64::new(0);
+
+    /// Hands each line over to the test, which may let it wait.
+    struct Slow(SyncSender<String>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(String::from_utf8(bytes.into()).unwrap()).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whoever_logs_never_waits_and_what_is_lost_is_counted() {
+        let (sender, written): (_, Receiver<String>) = sync_channel(0);
+        let note = |lost| _ = LOST.fetch_add(lost, Ordering::SeqCst);
+        let spool = Spool::new(Slow(sender), note).unwrap();
+        let lines = WAITING + 100;
+        for number in 0..lines {
+            spool.push(format!("{number}").as_bytes());
+        }
+        let mut first: Vec<String> = written.iter().take(2).collect();
+        // One line may have been on its way while the others filled the room.
+        let lost = LOST.load(Ordering::SeqCst) as usize;
+        assert!((99..=100).contains(&lost), "{lost}");
+        first.extend(written.iter().take(lines - lost - 2));
+        assert!(first.iter().enumerate().all(|(number, line)| *line == number.to_string()));
+        spool.flush(Duration::from_secs(60));
+        assert!(written.try_recv().is_err());
+    }
+
+    #[test]
+    fn flushing_does_not_wait_for_ever() {
+        let (sender, _written) = sync_channel(0);
+        let spool = Spool::new(Slow(sender), |_| {}).unwrap();
+        spool.push(b"nobody reads this");
+        spool.flush(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,46 @@
+//! Test deliveries: one synthetic event through the real sink.
+
+use std::sync::Arc;
+
+use super::{Dispatcher, TestError, TestReport};
+use crate::envelope::{Envelope, EnvelopeError};
+use crate::id::HookId;
+use crate::sink::Notes;
+use crate::worker;
+
+impl Dispatcher {
+    /// Delivers one synthetic event (type `hooks.test`) through a sink of its own at once, whatever is
+    /// queued, and returns what the receiver answered.
+    ///
+    /// # Errors
+    /// When there is no such hook, its sink takes no test events, or the receiver did not take it.
+    pub async fn test(&self, id: &HookId) -> Result<TestReport, TestError> {
+        let slot = self.slot(id).map_err(|_| TestError::UnknownHook(id.clone()))?;
+        if !slot.hook.sink.takes_tests() {
+            return Err(TestError::TestUnsupported { hook: id.clone(), sink: slot.hook.sink.kind().to_owned() });
+        }
+        let link = self.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone(), Arc::default());
+        let batch = link.test_batch(test_event(id)?);
+        let started = tokio::time::Instant::now();
+        let notes = Notes::default();
+        let result = worker::attempt_test(&link, &batch, notes.clone()).await;
+        let (took, notes) = (started.elapsed(), notes.list());
+        match result {
+            Ok(mut delivered) => {
+                let refused = delivered.refused.pop().map(|(_, reason)| reason);
+                Ok(TestReport { answer: delivered.answer, refused, took, notes })
+            }
+            Err(error) => Err(TestError::Failed { error, took, notes }),
+        }
+    }
+}
+
+fn test_event(hook: &HookId) -> Result<Envelope, EnvelopeError> {
+    let event = serde_json::json!({
+        "type": "hooks.test",
+        "subject": hook.as_str(),
+        "datacontenttype": "application/json",
+        "data": { "message": "This is a test delivery." },
+    });
+    Envelope::from_json(event.to_string().as_bytes())
+}

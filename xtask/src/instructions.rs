@@ -1,0 +1,111 @@
+//! `cargo xtask instructions`: how many instructions the functions take that every event goes through,
+//! counted by valgrind's callgrind, against a baseline that only changes openly.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::{Done, workspace};
+
+const NAMES: [&str; 5] = ["envelope", "filter", "route", "body", "sign"];
+
+/// So much more than the baseline is a failure, in percent.
+const TOLERANCE: f64 = 5.0;
+
+/// Whether there is a valgrind to count with.
+pub(crate) fn can_count() -> bool {
+    let mut probe = Command::new("valgrind");
+    probe.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    probe.status().is_ok_and(|status| status.success())
+}
+
+/// Counts and compares; with `--update`, writes what was counted as the new baseline.
+pub(crate) fn run(arguments: &[&str]) -> Done {
+    let update = match arguments {
+        [] => false,
+        ["--update"] => true,
+        _ => return Err("usage: cargo xtask instructions [--update]".to_owned()),
+    };
+    let program = build()?;
+    let counted = NAMES.iter().map(|name| Ok((*name, count(&program, name)?))).collect::<Result<Vec<_>, String>>()?;
+    let path = workspace::root().join("hooks-cli/benches/instructions/baseline.txt");
+    if update {
+        let text: String = counted.iter().map(|(name, count)| format!("{name} {count}\n")).collect();
+        return fs::write(&path, text).map_err(|error| format!("write {}: {error}", path.display()));
+    }
+    let text = fs::read_to_string(&path).map_err(|error| format!("read {}: {error}", path.display()))?;
+    let rises = compare(&parse(&text), &counted);
+    if rises.is_empty() {
+        return Ok(());
+    }
+    let advice =
+        "make it cheaper, or say in the commit why it has to be so and run `cargo xtask instructions --update`";
+    Err(format!("{}\n{advice}", rises.join("\n")))
+}
+
+/// The bench, built as for release. Its path is in what cargo says.
+fn build() -> Result<PathBuf, String> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["bench", "--package", "hooks-cli", "--bench", "instructions", "--locked", "--no-run", "--quiet"]);
+    let said = workspace::output(cargo.arg("--message-format=json").stderr(Stdio::inherit()))?;
+    let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut ours = messages.filter(|message| message["target"]["name"] == "instructions");
+    let path = ours.find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    path.ok_or_else(|| "cargo built no bench `instructions`".to_owned())
+}
+
+fn count(program: &Path, name: &str) -> Result<u64, String> {
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*instructions::counted*"]);
+    valgrind.arg("--callgrind-out-file=/dev/null").arg(program).arg(name);
+    let output = valgrind.output().map_err(|error| format!("can't run valgrind: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let collected = said.lines().find_map(|line| line.split("Collected : ").nth(1)?.trim().parse().ok());
+    match collected.filter(|count| *count > 0 && output.status.success()) {
+        Some(count) => Ok(count),
+        None => Err(format!("{valgrind:?} counted nothing:\n{said}")),
+    }
+}
+
+fn parse(text: &str) -> BTreeMap<&str, u64> {
+    text.lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(name, count)| Some((name, count.parse().ok()?)))
+        .collect()
+}
+
+/// What rose too far, or has no baseline. Everything is printed.
+fn compare(baseline: &BTreeMap<&str, u64>, counted: &[(&str, u64)]) -> Vec<String> {
+    let mut rises = Vec::new();
+    for (name, count) in counted {
+        let Some(before) = baseline.get(name) else {
+            rises.push(format!("{name}: {count} instructions, and no baseline"));
+            continue;
+        };
+        let change = 100.0 * (*count as f64 / *before as f64 - 1.0);
+        let text = format!("{name}: {count} instructions, {change:+.1} % of the baseline");
+        eprintln!("{text}");
+        if change > TOLERANCE {
+            rises.push(text);
+        }
+    }
+    rises
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rise_beyond_the_tolerance_is_named() {
+        let baseline = parse("envelope 1000\nfilter 100\n");
+        assert!(compare(&baseline, &[("envelope", 1050), ("filter", 60)]).is_empty());
+        assert_eq!(
+            compare(&baseline, &[("envelope", 1051), ("route", 1)]),
+            ["envelope: 1051 instructions, +5.1 % of the baseline", "route: 1 instructions, and no baseline"]
+        );
+    }
+}
