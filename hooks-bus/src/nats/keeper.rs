@@ -69,21 +69,19 @@ async fn give_signs(bus: Arc<Inner>) {
     }
 }
 
-/// Sees what is written.
+/// Sees what is written. This instance's own signs of life are among it, so silence means that the watch
+/// does not work any more, whatever the client thinks of it.
 async fn watch(bus: Arc<Inner>) {
     loop {
         match bus.kept.bucket.watch_with_history(">").await {
             Ok(mut entries) => {
-                while let Some(entry) = entries.next().await {
-                    let Ok(entry) = entry
-                        .inspect_err(|error| tracing::warn!(error = chain(error), "NATS: entries can't be watched"))
-                    else {
-                        break;
-                    };
+                while let Ok(Some(entry)) = timeout(bus.config.lease.0, entries.next()).await {
+                    let Ok(entry) = entry else { break };
                     let value = (entry.operation == Operation::Put).then_some(&*entry.value);
                     let change = bus.table.lock().see(&entry.key, value, entry.revision, Instant::now());
                     bus.apply(change);
                 }
+                tracing::debug!("NATS: the watch of the entries begins anew");
             }
             Err(error) => tracing::warn!(error = chain(&error), "NATS: entries can't be watched"),
         }

@@ -20,7 +20,8 @@ pub(super) type Hooks = Arc<[u32]>;
 pub(super) struct Roster {
     me: String,
     lease: Duration,
-    heard: BTreeMap<String, Instant>,
+    /// When, and by which revision of its entry: what is seen twice is no sign of life.
+    heard: BTreeMap<String, (Instant, u64)>,
     hooks: HashMap<String, Hooks>,
     /// When an instance last said that it has other hooks than before.
     changed: Option<Instant>,
@@ -32,15 +33,15 @@ impl Roster {
     }
 
     /// An instance gave a sign of life.
-    pub(super) fn alive(&mut self, instance: &str, now: Instant) {
+    pub(super) fn alive(&mut self, instance: &str, revision: u64, now: Instant) {
+        if self.heard.get(instance).is_some_and(|heard| heard.1 >= revision) {
+            return;
+        }
         // This instance was cut off: what it did not hear says nothing about the others.
         if instance == self.me && self.is_deaf(now) {
-            self.heard.values_mut().for_each(|heard| *heard = now);
+            self.heard.values_mut().for_each(|heard| heard.0 = now);
         }
-        match self.heard.get_mut(instance) {
-            Some(heard) => *heard = now,
-            None => drop(self.heard.insert(instance.to_owned(), now)),
-        }
+        self.heard.insert(instance.to_owned(), (now, revision));
     }
 
     /// An instance left, or was forgotten.
@@ -61,11 +62,11 @@ impl Roster {
 
     /// Whether this instance does not even hear itself.
     pub(super) fn is_deaf(&self, now: Instant) -> bool {
-        self.heard.get(&self.me).is_none_or(|heard| now.saturating_duration_since(*heard) >= self.lease)
+        self.heard.get(&self.me).is_none_or(|heard| now.saturating_duration_since(heard.0) >= self.lease)
     }
 
     pub(super) fn lives(&self, instance: &str, now: Instant) -> bool {
-        self.heard.get(instance).is_some_and(|heard| now.saturating_duration_since(*heard) < self.lease)
+        self.heard.get(instance).is_some_and(|heard| now.saturating_duration_since(heard.0) < self.lease)
     }
 
     /// Those that live, and their hooks.
@@ -76,7 +77,7 @@ impl Roster {
 
     /// Those that have been silent for so many leases that what they left can be removed.
     pub(super) fn long_dead(&self, now: Instant) -> Vec<String> {
-        let silent = |heard: &Instant| now.saturating_duration_since(*heard) > self.lease * 10;
+        let silent = |heard: &(Instant, u64)| now.saturating_duration_since(heard.0) > self.lease * 10;
         let dead = self.heard.iter().filter(|(instance, heard)| **instance != self.me && silent(heard));
         dead.map(|(instance, _)| instance.clone()).collect()
     }
@@ -165,16 +166,18 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut roster = Roster::new("me".into(), lease);
-        roster.alive("me", at(0));
-        roster.alive("other", at(0));
+        roster.alive("me", 1, at(0));
+        roster.alive("other", 2, at(0));
         roster.has("me", vec![1], at(0));
         roster.has("other", vec![1], at(0));
-        roster.alive("me", at(4));
+        roster.alive("me", 3, at(4));
+        // The same once more, because the watch began anew.
+        roster.alive("other", 2, at(4));
         assert!(roster.lives("other", at(4)) && !roster.lives("other", at(5)));
         assert_eq!(roster.living(at(5)).len(), 1);
         // Nothing at all was heard for long: the others get their time again.
         assert!(roster.is_deaf(at(20)));
-        roster.alive("me", at(20));
+        roster.alive("me", 4, at(20));
         assert!(roster.lives("other", at(24)) && !roster.lives("other", at(25)));
         assert_eq!(roster.long_dead(at(200)), ["other"]);
     }

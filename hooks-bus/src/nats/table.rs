@@ -42,7 +42,7 @@ impl Table {
         match (Key::parse(key), value) {
             (Some(Key::Alive(instance)), Some(_)) => {
                 let known = self.roster.lives(instance, now);
-                self.roster.alive(instance, now);
+                self.roster.alive(instance, revision, now);
                 if known { Change::None } else { Change::Unbalanced }
             }
             (Some(Key::Alive(instance)), None) => {
