@@ -1,6 +1,6 @@
 //! Settings of the NATS bus.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hooks_core::{Bytes, ConfigProblem, Secret, Span};
@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Settings of the NATS bus.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NatsConfig {
     /// Addresses of servers of one cluster: `nats://host:4222`, `tls://host:4222`.
@@ -80,6 +80,14 @@ impl Default for NatsConfig {
 }
 
 impl NatsConfig {
+    /// Relative paths of files begin in this folder.
+    pub fn begin_paths_at(&mut self, folder: &Path) {
+        let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.ca, &mut tls.cert, &mut tls.key]);
+        for path in tls.chain([&mut self.credentials_file]).flatten() {
+            *path = folder.join(&*path);
+        }
+    }
+
     /// What is wrong, each with the path of the setting. Looks at no file and no server.
     pub fn validate(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();

@@ -22,8 +22,8 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(super) fn open(config: Config) -> Result<Self, BoxError> {
-        let bus = bus::open(&config.bus)?;
+    pub(super) async fn open(config: Config) -> Result<Self, BoxError> {
+        let bus = bus::open(&config.bus).await?;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let desk = Desk::new(bus.clone(), dispatcher.clone(), false);
         let hooks = config.hooks.into_iter().map(|hook| (hook.hook.id.clone(), hook.hook)).collect();

@@ -39,7 +39,7 @@ impl Operator {
         {
             return Ok(Self::Daemon(Box::new(connection)));
         }
-        Ok(Self::Folder(Box::new(Local::open(config)?)))
+        Ok(Self::Folder(Box::new(Local::open(config).await?)))
     }
 
     /// Asks, and waits for the answer.
