@@ -19,7 +19,7 @@ use super::subject;
 const MAX_RANGES: usize = 1_024;
 
 /// A position that moved over events that did not concern the hook is written when it moved this far,
-pub(super) const FAR: u64 = 10_000;
+const FAR: u64 = 10_000;
 /// or after this time.
 const LATE: Duration = Duration::from_secs(30);
 
@@ -305,12 +305,30 @@ impl Hook {
         self.changed.notify_one();
     }
 
-    /// Where the hook stands, if it has read everything that the server had for it, and the server filters.
+    /// Where the hook stands, if it has read everything that the server had for it.
     pub(super) fn place(&self) -> Option<Place> {
+        self.place_if(|feed| feed.pending == 0)
+    }
+
+    /// Where the hook stands, if its reader waits for more.
+    pub(super) fn waiting_place(&self) -> Option<Place> {
+        self.place_if(|feed| feed.waiting)
+    }
+
+    fn place_if(&self, condition: impl Fn(&FeedState) -> bool) -> Option<Place> {
         let state = self.state.lock();
-        let feed = state.feed.as_ref().filter(|feed| feed.pending == 0 && !feed.all)?;
+        let feed = state.feed.as_ref().filter(|feed| condition(feed))?;
         let reads = state.is_usable() && state.next.is_none();
         reads.then(|| Place { version: state.version, after: state.cursor.read_to(), subjects: feed.subjects.clone() })
+    }
+
+    /// Something for the hook lies behind this place, and its feed does not bring it.
+    pub(super) fn read_anew(&self, place: &Place) {
+        let mut state = self.state.lock();
+        if state.version == place.version && state.cursor.read_to() == place.after {
+            state.version += 1;
+            self.changed.notify_one();
+        }
     }
 
     /// Nothing for the hook lies behind this place up to here.

@@ -10,9 +10,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::Inner;
 use super::connect::chain;
-use super::hook::{FAR, Hook};
+use super::hook::Hook;
 use super::record::{HookRecord, Key};
-use super::step::{Place, Write};
+use super::step::Write;
 use super::table::Change;
 
 /// Writes that are on their way at a time.
@@ -27,8 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often dead letters are counted, in looks at the stream's end.
 const COUNT_EVERY: u32 = 15;
 
-/// Most idle hooks that are asked about at each look.
-const IDLE_AT_ONCE: usize = 64;
+/// Hooks that are looked after at each look, in turn.
+const AT_ONE_LOOK: usize = 64;
 
 /// The pause before something that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -121,7 +121,7 @@ async fn look(bus: Arc<Inner>) {
                 continue;
             }
         }
-        bus.move_idle_hooks(end).await;
+        bus.look_after_waiting_hooks(end, looks as usize).await;
         if looks.is_multiple_of(COUNT_EVERY)
             && let Err(error) = bus.letters.refresh(&bus.kept.letters, &bus.config.name).await
         {
@@ -151,14 +151,23 @@ impl Inner {
         }
     }
 
-    /// Hooks that nothing in the stream concerned for long go on to this end, so that they don't seem to lag.
-    async fn move_idle_hooks(&self, end: u64) {
-        let hooks: Vec<_> = self.hooks.lock().values().cloned().collect();
-        let far = |place: &Place| end.saturating_sub(place.after) >= FAR / 10;
-        let idle = hooks.iter().filter_map(|hook| Some((hook, hook.place().filter(far)?)));
-        for (hook, place) in idle.take(IDLE_AT_ONCE) {
-            if self.has_nothing(&place, end).await.is_ok_and(|nothing| nothing) {
-                hook.pass(&place, end);
+    /// Looks after hooks that wait: where the stream has nothing for one up to this end, it goes on to
+    /// there, so that it does not seem to lag; where it has something, its consumer has fallen asleep
+    /// (seen after servers were killed), and reading begins anew.
+    async fn look_after_waiting_hooks(&self, end: u64, turn: usize) {
+        let mut hooks: Vec<_> = self.hooks.lock().values().filter(|hook| hook.is_owned()).cloned().collect();
+        hooks.sort_by(|a, b| a.token.cmp(&b.token));
+        let begin = if hooks.is_empty() { 0 } else { turn * AT_ONE_LOOK % hooks.len() };
+        hooks.rotate_left(begin);
+        for hook in hooks.iter().take(AT_ONE_LOOK) {
+            let Some(place) = hook.waiting_place().filter(|place| place.after < end) else { continue };
+            match self.has_nothing(&place, end).await {
+                Ok(true) => hook.pass(&place, end),
+                Ok(false) => {
+                    tracing::debug!(hook = %hook.id, after = place.after, end, "the consumer brings nothing: reading begins anew");
+                    hook.read_anew(&place);
+                }
+                Err(_) => return,
             }
         }
     }

@@ -55,6 +55,16 @@ impl Roster {
         self.changed = Some(now);
     }
 
+    /// The hooks of an instance are not known any more.
+    pub(super) fn forget_hooks(&mut self, instance: &str) {
+        self.hooks.remove(instance);
+    }
+
+    /// Whether it is known which hooks an instance has.
+    pub(super) fn knows_hooks_of(&self, instance: &str) -> bool {
+        self.hooks.contains_key(instance)
+    }
+
     /// Whether nobody has got or lost hooks lately: whoever starts does so one by one.
     pub(super) fn is_calm(&self, now: Instant) -> bool {
         self.changed.is_none_or(|changed| now.saturating_duration_since(changed) >= CALM)

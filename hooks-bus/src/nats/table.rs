@@ -58,7 +58,11 @@ impl Table {
                 Change::None
             }
             (Some(Key::Hook(token)), value) => self.see_hook(token, value, revision),
-            (Some(Key::Hooks(_)) | None, _) => Change::None,
+            (Some(Key::Hooks(instance)), None) => {
+                self.roster.forget_hooks(instance);
+                Change::Unbalanced
+            }
+            (None, _) => Change::None,
         }
     }
 
