@@ -11,6 +11,8 @@ use serde_json::{Value as Json, json};
 
 use super::nearest::nearest;
 use super::problem::Findings;
+#[cfg(feature = "nats")]
+use super::read::parse_path;
 use super::tree::{Entry, Node, Step, Value};
 use super::wording::Redactor;
 use super::{Source, section};
@@ -159,7 +161,7 @@ fn durable(mut entry: Entry, source: &Source<'_>, findings: &mut Findings) -> Op
 fn nats(entry: Entry, source: &Source<'_>, findings: &mut Findings) -> Option<BusConfig> {
     let (mut settings, places) = section::<NatsConfig>("bus", Some(entry), findings)?;
     for problem in settings.validate() {
-        let steps: Vec<_> = problem.path.split('.').map(|key| Step::Key(key.to_owned())).collect();
+        let steps = parse_path(&places, &problem.path);
         let place = if problem.path.is_empty() { "bus".to_owned() } else { format!("bus: {}", problem.path) };
         findings.add(places.find(&steps).0.span(), format!("{place}: {}", problem.message));
     }

@@ -128,6 +128,7 @@ impl Scene {
             let instance = self.instance().await;
             self.instances.push(instance);
         }
+        self.balanced().await;
     }
 
     async fn instance(&self) -> Instance {
@@ -160,6 +161,7 @@ impl Scene {
                 publisher.probe(seen, self.hooks).await;
                 let took = begin.elapsed();
                 self.instances[victim] = self.instance().await;
+                self.balanced().await;
                 ("instance killed", took)
             }
             5..8 => {
@@ -212,6 +214,28 @@ impl Scene {
             }
         };
         soon("all servers", whole).await;
+    }
+
+    /// Waits until each instance owns its share.
+    async fn balanced(&self) {
+        let bucket = self.client().await.get_key_value("hooks-hooks").await.unwrap();
+        let balanced = async {
+            loop {
+                let mut owners: HashMap<String, usize> = HashMap::new();
+                let mut entries = bucket.watch_with_history("hook.*").await.unwrap();
+                for _ in 0..self.hooks {
+                    let entry = entries.next().await.unwrap().unwrap();
+                    let record: serde_json::Value = serde_json::from_slice(&entry.value).unwrap();
+                    *owners.entry(record["owner"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+                }
+                if owners.len() == INSTANCES && owners.values().all(|hooks| hooks.abs_diff(self.hooks / INSTANCES) <= 1)
+                {
+                    break;
+                }
+                pause().await;
+            }
+        };
+        soon("equal shares", balanced).await;
     }
 
     /// Ends the instances cleanly.

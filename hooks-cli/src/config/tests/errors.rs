@@ -127,7 +127,10 @@ fn sections_of_the_wrong_kind() {
         ),
         ("[bus]\nkind = 'durable'\nsegment_size = '1KiB'", "3:16: bus: segment_size: 1KiB is less than 4KiB"),
         ("[bus]\nkind = 'nats'\nreplicas = 6", "3:12: bus: replicas: JetStream keeps 1 to 5 copies"),
-        ("[bus]\nkind = 'nats'\nservers = ['nats://a:b@c']", "3:12: bus: servers[0]: the address holds credentials: set `user` and `password`, or `token`"),
+        (
+            "[bus]\nkind = 'nats'\nservers = ['nats://a:b@c']",
+            "3:12: bus: servers[0]: the address holds credentials: set `user` and `password`, or `token`",
+        ),
         ("[bus]\nkind = 'memry'", "2:8: bus: unknown kind `memry`, did you mean `memory`?"),
         ("[bus]\nkind = 1", "2:8: bus: kind: expected \"durable\" or \"memory\""),
         (
