@@ -2,9 +2,12 @@
 
 use std::future::pending;
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+use futures_util::future::{Fuse, FusedFuture as _};
 use hooks_core::{BoxError, Bus, BusError, Dispatcher, Envelope, Hook, HookStatus, Overflow};
 use tokio::sync::{mpsc, watch};
 
@@ -139,6 +142,27 @@ struct Run<'a> {
     tally: Mutex<Tally>,
 }
 
+/// Reading goes on this far, in bytes, while the bus is busy.
+const GATHER: usize = 512 << 10;
+
+/// What was read and not published yet.
+#[derive(Default)]
+struct Gathered {
+    events: Vec<Envelope>,
+    bytes: usize,
+}
+
+impl Gathered {
+    fn add(&mut self, events: Vec<Envelope>) {
+        self.bytes += events.iter().map(Envelope::len).sum::<usize>();
+        if self.events.is_empty() {
+            self.events = events;
+        } else {
+            self.events.extend(events);
+        }
+    }
+}
+
 /// How often a full log is asked again: nothing tells when a segment of it goes.
 const ROOM: Duration = Duration::from_millis(100);
 
@@ -146,50 +170,68 @@ const ROOM: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_millis(100);
 
 impl Run<'_> {
-    /// Publishes what is read, as it comes, until the input ends or reading is stopped.
+    /// Publishes what is read, as it comes, until the input ends or reading is stopped. What is read
+    /// while the bus is busy goes together, so that a log syncs more of it at once.
     async fn feed(
         &self,
         mut chunks: mpsc::Receiver<io::Result<Vec<u8>>>,
         mut intake: Intake,
         mut stopped: watch::Receiver<Option<Stop>>,
     ) -> Result<(), BoxError> {
-        let mut stopping = false;
+        let (mut reading, mut stopping) = (true, false);
+        let mut gathered = Gathered::default();
+        let mut publishing = pin!(Fuse::terminated());
         loop {
-            let chunk = tokio::select! {
+            if publishing.is_terminated() {
+                if !gathered.events.is_empty() {
+                    publishing.set(self.publish(std::mem::take(&mut gathered).events).fuse());
+                } else if !reading {
+                    return Ok(());
+                }
+            }
+            tokio::select! {
                 biased;
                 _ = stopped.wait_for(Option::is_some), if !stopping => {
                     // What was read is delivered; the rest stays where it is.
                     stopping = true;
                     chunks.close();
-                    continue;
                 }
-                chunk = chunks.recv() => chunk,
-            };
-            let Some(chunk) = chunk else { break };
-            intake.push(&chunk.map_err(|error| format!("stdin can't be read: {error}"))?);
-            self.publish(intake.take(), intake.lines()).await?;
+                published = &mut publishing, if !publishing.is_terminated() => published?,
+                chunk = chunks.recv(), if reading && gathered.bytes < GATHER => {
+                    match chunk {
+                        Some(chunk) => intake.push(&chunk.map_err(|error| format!("stdin can't be read: {error}"))?),
+                        None => {
+                            reading = false;
+                            if !stopping {
+                                intake.finish();
+                            }
+                        }
+                    }
+                    gathered.add(self.look(intake.take(), intake.lines()));
+                }
+            }
         }
-        if !stopping {
-            intake.finish();
-            self.publish(intake.take(), intake.lines()).await?;
-        }
-        Ok(())
     }
 
-    async fn publish(&self, taken: Taken, lines: u64) -> Result<(), BoxError> {
+    /// Says what is wrong with what was read; the events are left.
+    fn look(&self, taken: Taken, lines: u64) -> Vec<Envelope> {
         for malformed in &taken.malformed {
             self.console.say(format_args!("line {}: {}", malformed.line, malformed.reason));
         }
-        let events: &[Envelope] = &taken.events;
         self.tally(|tally| {
             tally.lines = lines;
             tally.malformed += taken.malformed.len() as u64;
-            tally.waiting = events.len() as u64;
+            tally.waiting += taken.events.len() as u64;
         });
-        if !events.is_empty() {
-            self.publish_when_there_is_room(events).await?;
-        }
-        self.tally(|tally| tally.events += std::mem::take(&mut tally.waiting));
+        taken.events
+    }
+
+    async fn publish(&self, events: Vec<Envelope>) -> Result<(), BusError> {
+        self.publish_when_there_is_room(&events).await?;
+        self.tally(|tally| {
+            tally.waiting -= events.len() as u64;
+            tally.events += events.len() as u64;
+        });
         Ok(())
     }
 
