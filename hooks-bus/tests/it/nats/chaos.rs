@@ -1,27 +1,21 @@
 //! Instances and servers are killed and stopped at random, one at a time, while events flow.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, consumer::pull};
 use futures_util::StreamExt as _;
-use hooks_bus::NatsBus;
-use hooks_core::Bus;
+use hooks_bus::{NatsBus, NatsConfig};
 
+use super::load::{Publisher, SLICE, Seen, TYPES};
 use super::server::{Server, pause};
-use super::{config, events, soon};
+use super::{config, soon};
 
 const INSTANCES: usize = 3;
-const TYPES: usize = 100;
 const LEASE: Duration = Duration::from_secs(2);
-
-/// Events between two pauses of the publisher, which are 25 ms.
-const SLICE: usize = 5;
 
 fn number(variable: &str, default: usize) -> usize {
     std::env::var(variable).ok().map_or(default, |text| text.parse().unwrap())
@@ -39,7 +33,7 @@ async fn nothing_is_lost_whoever_is_killed() {
     let (rounds, hooks) = (number("HOOKS_NATS_ROUNDS", 15), number("HOOKS_NATS_HOOKS", 1_000));
     let mut scene = Scene::new(program, servers, hooks).await;
     scene.start().await;
-    let publisher = Publisher::start(&scene).await;
+    let publisher = Publisher::start(scene.settings()).await;
     let mut seen = Seen::new(&scene.log);
     let mut random = Random(number("HOOKS_NATS_SEED", std::process::id() as usize) as u64);
     eprintln!("seed {}", random.0);
@@ -96,6 +90,10 @@ impl Drop for Instance {
     }
 }
 
+fn settings(servers: &[Server]) -> NatsConfig {
+    NatsConfig { replicas: Some(3), ..config(&servers.iter().collect::<Vec<_>>()) }
+}
+
 struct Scene {
     program: PathBuf,
     servers: Vec<Server>,
@@ -110,8 +108,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("delivered");
         std::fs::write(&log, "").unwrap();
-        let mut settings = config(&servers.iter().collect::<Vec<_>>());
-        settings.replicas = Some(3);
+        let settings = settings(&servers);
         // A new cluster takes a moment until it has a leader.
         let created = async {
             while let Err(error) = NatsBus::connect(settings.clone()).await {
@@ -121,6 +118,10 @@ impl Scene {
         };
         soon("the cluster", created).await;
         Self { program, servers, instances: Vec::new(), hooks, _folder: folder, log }
+    }
+
+    fn settings(&self) -> NatsConfig {
+        settings(&self.servers)
     }
 
     async fn start(&mut self) {
@@ -294,111 +295,5 @@ impl Scene {
             found.push((event.id().parse().unwrap(), event.event_type().to_owned()));
         }
         found
-    }
-}
-
-/// Publishes all the time; what fails is published again until it does not.
-struct Publisher {
-    bus: Arc<NatsBus>,
-    next: Arc<AtomicUsize>,
-    stop: Arc<AtomicBool>,
-    running: tokio::task::JoinHandle<()>,
-}
-
-impl Publisher {
-    async fn start(scene: &Scene) -> Self {
-        let mut settings = config(&scene.servers.iter().collect::<Vec<_>>());
-        settings.replicas = Some(3);
-        let bus = Arc::new(NatsBus::connect(settings).await.unwrap());
-        let (next, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let running = {
-            let (bus, next, stop) = (bus.clone(), next.clone(), stop.clone());
-            tokio::spawn(async move {
-                while !stop.load(Ordering::Acquire) {
-                    let first = next.fetch_add(SLICE, Ordering::AcqRel);
-                    for number in first..first + SLICE {
-                        publish(&bus, number, &format!("load.{}", number % TYPES)).await;
-                    }
-                    // tidy-allow(test-sleep): the rate of events, not a wait for something
-                    tokio::time::sleep(Duration::from_millis(25)).await;
-                }
-            })
-        };
-        Self { bus, next, stop, running }
-    }
-
-    /// Publishes an event for all hooks and waits until all have it.
-    async fn probe(&self, seen: &mut Seen, hooks: usize) {
-        let number = self.next.fetch_add(1, Ordering::AcqRel);
-        publish(&self.bus, number, "probe").await;
-        let arrived = async {
-            while seen.have(number) < hooks {
-                pause().await;
-                seen.look();
-            }
-        };
-        if tokio::time::timeout(super::PATIENCE * 2, arrived).await.is_err() {
-            let missing: Vec<_> = (0..hooks).filter(|hook| !seen.of(*hook).contains(&number)).take(20).collect();
-            panic!("{} of {hooks} hooks have the probe; not {missing:?}", seen.have(number));
-        }
-    }
-
-    async fn stop(self) -> usize {
-        self.stop.store(true, Ordering::Release);
-        self.running.await.unwrap();
-        self.next.load(Ordering::Acquire)
-    }
-}
-
-async fn publish(bus: &NatsBus, number: usize, event_type: &str) {
-    let event = events(number..number + 1, event_type);
-    while bus.publish(&event).await.is_err() {
-        pause().await;
-    }
-}
-
-/// What the instances have delivered.
-struct Seen {
-    file: BufReader<std::fs::File>,
-    by_hook: HashMap<usize, Vec<usize>>,
-    /// How many hooks have each event.
-    having: HashMap<usize, HashSet<usize>>,
-    count: usize,
-    rest: String,
-}
-
-impl Seen {
-    fn new(log: &Path) -> Self {
-        let mut file = std::fs::File::open(log).unwrap();
-        file.rewind().unwrap();
-        Self {
-            file: BufReader::new(file),
-            by_hook: HashMap::new(),
-            having: HashMap::new(),
-            count: 0,
-            rest: String::new(),
-        }
-    }
-
-    fn look(&mut self) {
-        let mut text = std::mem::take(&mut self.rest);
-        self.file.read_to_string(&mut text).unwrap();
-        let end = text.rfind('\n').map_or(0, |at| at + 1);
-        self.rest = text[end..].to_owned();
-        for line in text[..end].lines() {
-            let (hook, id) = line.split_once(' ').unwrap();
-            let (hook, id): (usize, usize) = (hook[1..].parse().unwrap(), id.parse().unwrap());
-            self.by_hook.entry(hook).or_default().push(id);
-            self.having.entry(id).or_default().insert(hook);
-            self.count += 1;
-        }
-    }
-
-    fn have(&self, id: usize) -> usize {
-        self.having.get(&id).map_or(0, HashSet::len)
-    }
-
-    fn of(&self, hook: usize) -> &[usize] {
-        self.by_hook.get(&hook).map_or(&[], Vec::as_slice)
     }
 }

@@ -3,6 +3,7 @@
 mod chaos;
 mod instances;
 mod limits;
+mod load;
 mod network;
 mod reading;
 mod secure;
