@@ -4,12 +4,15 @@
 //!  publish(slice) ──▶ index ──▶ per hook: queue ──▶ in hand ──▶ settled
 //! ```
 //!
-//! [`MemoryBus`] keeps events in the process, [`DurableBus`] on disk (feature `durable`).
+//! [`MemoryBus`] keeps events in the process, [`DurableBus`] on disk (feature `durable`). With the feature
+//! `nats`, `NatsBus` keeps them in a NATS JetStream stream that several processes share.
 
 #[cfg(feature = "durable")]
 mod durable;
 mod index;
 mod memory;
+#[cfg(feature = "nats")]
+mod nats;
 
 #[cfg(feature = "durable")]
 pub use durable::{
@@ -17,3 +20,5 @@ pub use durable::{
 };
 
 pub use memory::{MemoryBus, MemoryConfig};
+#[cfg(feature = "nats")]
+pub use nats::{NatsBus, NatsConfig, NatsTls};

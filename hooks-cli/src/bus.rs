@@ -12,10 +12,12 @@ use crate::config::BusConfig;
 ///
 /// # Errors
 /// When its folder or its servers can't be used.
-pub(crate) fn open(config: &BusConfig) -> Result<Arc<dyn Bus>, BoxError> {
+pub(crate) async fn open(config: &BusConfig) -> Result<Arc<dyn Bus>, BoxError> {
     match config {
         BusConfig::Memory(memory) => Ok(Arc::new(MemoryBus::new(memory))),
         BusConfig::Durable(durable) => Ok(Arc::new(DurableBus::open(durable)?)),
+        #[cfg(feature = "nats")]
+        BusConfig::Nats(nats) => Ok(Arc::new(hooks_bus::NatsBus::connect((**nats).clone()).await?)),
     }
 }
 
@@ -24,6 +26,8 @@ pub(crate) fn folder(config: &BusConfig) -> Option<&Path> {
     match config {
         BusConfig::Memory(_) => None,
         BusConfig::Durable(durable) => Some(&durable.dir),
+        #[cfg(feature = "nats")]
+        BusConfig::Nats(_) => None,
     }
 }
 
@@ -37,5 +41,7 @@ pub(crate) fn outlives(config: &BusConfig) -> bool {
     match config {
         BusConfig::Memory(_) => false,
         BusConfig::Durable(_) => true,
+        #[cfg(feature = "nats")]
+        BusConfig::Nats(_) => true,
     }
 }

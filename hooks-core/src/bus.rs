@@ -70,6 +70,10 @@ pub trait Bus: Send + Sync {
     /// Refuses further events. What was accepted is still read; then readers run dry.
     async fn close(&self);
 
+    /// Called when the last reader is done, before the process ends: makes what was settled last, and
+    /// would be made to last within a second, last now. Takes no longer than a few seconds.
+    async fn finish(&self) {}
+
     /// Where a hook's dead letters are kept. `None`: nowhere; what is given up is dropped, counted and logged.
     fn dead_letters(&self, _hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
         None
@@ -140,6 +144,8 @@ pub struct Lag {
 pub struct BusStats {
     /// Events accepted since the process started.
     pub accepted: u64,
+    /// How many of them the bus knew already, by `source` and `id`, and did not take twice.
+    pub duplicates: u64,
     /// Bytes of disk that the log takes, where there is one.
     pub log_bytes: Option<u64>,
 }
@@ -147,7 +153,14 @@ pub struct BusStats {
 impl BusStats {
     /// With this many events accepted and no log.
     pub fn accepted(events: u64) -> Self {
-        Self { accepted: events, log_bytes: None }
+        Self { accepted: events, ..Self::default() }
+    }
+
+    /// With this many that were known already.
+    #[must_use]
+    pub fn duplicates(mut self, events: u64) -> Self {
+        self.duplicates = events;
+        self
     }
 
     /// With a log of this many bytes.
@@ -263,6 +276,12 @@ pub enum Read {
 pub trait Settle: Send + Sync {
     /// The hook is done with these positions. Returns how many of them were unsettled until now.
     fn settle(&self, positions: &[Position]) -> usize;
+
+    /// Whether the hook's events are still this instance's to deliver. Asked before each attempt; where
+    /// the answer is no, the worker drops what is in hand. Only on buses that instances share.
+    fn holds(&self) -> bool {
+        true
+    }
 }
 
 /// Settles a hook's events: tells the bus and enters it in the ledger. Cheap to clone, usable from any lane.
@@ -284,6 +303,11 @@ impl Settler {
     pub fn settle(&self, positions: &[Position], outcome: Outcome) {
         let released = self.bus.settle(positions);
         self.ledger.settle(positions.len(), released, outcome);
+    }
+
+    /// Whether what was read is still this instance's to deliver.
+    pub(crate) fn holds(&self) -> bool {
+        self.bus.holds()
     }
 
     /// Another instance owns these events now.
@@ -318,6 +342,9 @@ pub enum BusError {
     /// There is no room, and the bus is set to refuse rather than wait.
     #[error("the bus is full: {0}")]
     Full(String),
+    /// An event is longer than the bus takes. Publishing it again won't help.
+    #[error("an event is too large: {0}")]
+    TooLarge(String),
     /// The bus can't be reached or can't do its work now.
     #[error("the bus is unavailable: {0}")]
     Unavailable(String),

@@ -20,11 +20,16 @@ pub enum DropReason {
     Refused,
     /// The batch ran out of retries (`max_elapsed`).
     Expired,
+    /// The log no longer has the event: its own limits, or somebody, removed it before it was read.
+    Gone,
+    /// What the log holds is no event.
+    Unreadable,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [Self::Overflow, Self::Removed, Self::Filtered, Self::Refused, Self::Expired];
+    pub const ALL: [Self; 7] =
+        [Self::Overflow, Self::Removed, Self::Filtered, Self::Refused, Self::Expired, Self::Gone, Self::Unreadable];
 
     /// The name in metrics, logs and reports.
     pub const fn name(self) -> &'static str {
@@ -34,6 +39,8 @@ impl DropReason {
             Self::Filtered => "filtered",
             Self::Refused => "refused",
             Self::Expired => "expired",
+            Self::Gone => "gone",
+            Self::Unreadable => "unreadable",
         }
     }
 }

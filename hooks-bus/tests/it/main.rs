@@ -5,6 +5,8 @@
 mod durable;
 mod memory;
 mod model;
+#[cfg(feature = "nats")]
+mod nats;
 
 use std::sync::Arc;
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[cfg(feature = "nats")]
+use hooks_bus::NatsConfig;
 use hooks_bus::{DurableConfig, MemoryConfig};
 use hooks_core::Bytes;
 use schemars::SchemaGenerator;
@@ -9,6 +11,8 @@ use serde_json::{Value as Json, json};
 
 use super::nearest::nearest;
 use super::problem::Findings;
+#[cfg(feature = "nats")]
+use super::read::parse_path;
 use super::tree::{Entry, Node, Step, Value};
 use super::wording::Redactor;
 use super::{Source, section};
@@ -20,14 +24,19 @@ pub enum BusConfig {
     Memory(MemoryConfig),
     /// Events are kept in a folder.
     Durable(DurableConfig),
+    /// Events are kept in a NATS JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(Box<NatsConfig>),
 }
 
 impl BusConfig {
-    /// Most bytes of events that the process holds.
-    pub fn max_memory(&self) -> Bytes {
+    /// Most bytes of events that the process holds, where the bus bounds them together.
+    pub fn max_memory(&self) -> Option<Bytes> {
         match self {
-            Self::Memory(memory) => memory.max_memory,
-            Self::Durable(durable) => durable.max_memory,
+            Self::Memory(memory) => Some(memory.max_memory),
+            Self::Durable(durable) => Some(durable.max_memory),
+            #[cfg(feature = "nats")]
+            Self::Nats(_) => None,
         }
     }
 }
@@ -48,10 +57,22 @@ pub enum WithoutBus {
 pub(super) enum Kind {
     Memory,
     Durable,
+    #[cfg(feature = "nats")]
+    Nats,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 2] = [("memory", Self::Memory), ("durable", Self::Durable)];
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("memory", Self::Memory),
+        ("durable", Self::Durable),
+        #[cfg(feature = "nats")]
+        ("nats", Self::Nats),
+    ];
+
+    /// Whether events outlive the process.
+    pub(super) fn outlives(self) -> bool {
+        self != Self::Memory
+    }
 
     /// The setting of a hook that this bus has no use for, and why.
     pub(super) fn misplaced(self) -> (&'static str, &'static str) {
@@ -61,6 +82,8 @@ impl Kind {
                 "queue",
                 "belongs to the memory bus; here the log keeps what a hook has not received, see bus.max_bytes",
             ),
+            #[cfg(feature = "nats")]
+            Self::Nats => ("queue", "belongs to the memory bus; here the stream keeps what a hook has not received"),
         }
     }
 }
@@ -87,9 +110,11 @@ pub(super) fn read(
         return None;
     }
     let name = kind.node.text().unwrap_or_default().to_owned();
-    match Kind::ALL.into_iter().find(|(known, _)| *known == name) {
+    match Kind::ALL.iter().find(|(known, _)| *known == name) {
         Some((_, Kind::Memory)) => memory(entry, findings).map(|bus| (bus, Some(Kind::Memory))),
         Some((_, Kind::Durable)) => durable(entry, source, findings).map(|bus| (bus, Some(Kind::Durable))),
+        #[cfg(feature = "nats")]
+        Some((_, Kind::Nats)) => nats(entry, source, findings).map(|bus| (bus, Some(Kind::Nats))),
         None => {
             let shown = Redactor::default().variables(&kind.node).redact(&name);
             findings.add(kind.node.span, unknown(&name, &shown));
@@ -132,6 +157,18 @@ fn durable(mut entry: Entry, source: &Source<'_>, findings: &mut Findings) -> Op
     Some(BusConfig::Durable(settings))
 }
 
+#[cfg(feature = "nats")]
+fn nats(entry: Entry, source: &Source<'_>, findings: &mut Findings) -> Option<BusConfig> {
+    let (mut settings, places) = section::<NatsConfig>("bus", Some(entry), findings)?;
+    for problem in settings.validate() {
+        let steps = parse_path(&places, &problem.path);
+        let place = if problem.path.is_empty() { "bus".to_owned() } else { format!("bus: {}", problem.path) };
+        findings.add(places.find(&steps).0.span(), format!("{place}: {}", problem.message));
+    }
+    settings.begin_paths_at(Path::new(source.config_dir.unwrap_or_default()));
+    Some(BusConfig::Nats(Box::new(settings)))
+}
+
 fn no_memory(max_memory: Bytes, places: &Node, findings: &mut Findings) {
     if max_memory.0 == 0 {
         findings.add(super::place_of(places, "max_memory"), "bus: max_memory: 0 bytes hold no event: set at least 1");
@@ -139,11 +176,12 @@ fn no_memory(max_memory: Bytes, places: &Node, findings: &mut Findings) {
 }
 
 fn unknown(name: &str, shown: &str) -> String {
-    let known = || Kind::ALL.map(|(name, _)| format!("`{name}`")).join(", ");
+    let known = || Kind::ALL.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match name {
+        #[cfg(not(feature = "nats"))]
         "nats" => "bus: the `nats` bus is not built into this version".to_owned(),
         "" => "bus: kind: expected \"durable\" or \"memory\"".to_owned(),
-        _ => match nearest(name, Kind::ALL.map(|(name, _)| name)) {
+        _ => match nearest(name, Kind::ALL.iter().map(|(name, _)| *name)) {
             Some(near) => format!("bus: unknown kind `{shown}`, did you mean `{near}`?"),
             None => format!("bus: unknown kind `{shown}`; known: {}", known()),
         },
@@ -156,8 +194,14 @@ pub(super) fn schema(generator: &mut SchemaGenerator) -> Json {
     let mut durable = super::schema::with_kind(generator.subschema_for::<DurableConfig>().to_value(), "durable");
     durable["required"] = json!(["kind"]);
     durable["properties"]["dir"]["default"] = json!(FOLDER);
+    let kinds = vec![
+        durable,
+        memory,
+        #[cfg(feature = "nats")]
+        super::schema::with_kind(generator.subschema_for::<NatsConfig>().to_value(), "nats"),
+    ];
     json!({
         "description": "Where events wait for hooks. Not set: for `serve` the durable bus in the folder `hooks-data` beside this file, else the memory of the process.",
-        "oneOf": [durable, memory],
+        "oneOf": kinds,
     })
 }

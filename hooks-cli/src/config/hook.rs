@@ -117,7 +117,7 @@ fn read(
     let hook = hook(Hook::with_sink(id, factory.unwrap_or_else(|| Arc::new(Unread))), settings, metadata);
     let mut hook = hook;
     // Without a queue nothing contradicts it.
-    if kind == Some(Kind::Durable) || (kind.is_none() && setting(node, "queue").is_none()) {
+    if kind.is_some_and(Kind::outlives) || (kind.is_none() && setting(node, "queue").is_none()) {
         hook.queue = QueueLimits { max_events: NonZeroUsize::MAX, max_bytes: Bytes(u64::MAX), ..hook.queue };
     }
     let contradicts = contradictions(label, node, &hook, known, whole, findings);

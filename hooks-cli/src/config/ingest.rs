@@ -80,7 +80,7 @@ impl IngestSettings {
 
     /// Why a request would never fit into the bus's memory, if so.
     pub(crate) fn too_large_for(&self, bus: &BusConfig) -> Option<String> {
-        let (max_memory, max_body) = (bus.max_memory(), self.max_body);
+        let (max_memory, max_body) = (bus.max_memory()?, self.max_body);
         (max_memory < max_body).then(|| format!("a body of {max_body} never fits into bus.max_memory, {max_memory}"))
     }
 

@@ -200,7 +200,7 @@ fn check_events(events: &EventSettings, places: &Node, bus: Option<&BusConfig>, 
         size("0 bytes hold no event: set at least 1".to_owned());
     } else if events.max_bytes > settings::LARGEST_EVENT {
         size(format!("{} is more than {}", events.max_bytes, settings::LARGEST_EVENT));
-    } else if let Some(max_memory) = bus.map(BusConfig::max_memory)
+    } else if let Some(max_memory) = bus.and_then(BusConfig::max_memory)
         && max_memory < events.max_bytes
     {
         size(format!("an event of {} never fits into bus.max_memory, {max_memory}", events.max_bytes));

@@ -147,6 +147,7 @@ async fn publish(
         Ok(Ok(Ok(()))) => Ok(count),
         Ok(Ok(Err(BusError::Closed))) => Err(Refusal::Draining),
         Ok(Ok(Err(error @ BusError::Full(_)))) => Err(Refusal::Full(error.to_string())),
+        Ok(Ok(Err(error @ BusError::TooLarge(_)))) => Err(Refusal::TooLarge(error.to_string())),
         Ok(Ok(Err(error))) => Err(Refusal::Unavailable(error.to_string())),
         Ok(Err(_)) => Err(Refusal::Busy("there is no room: a hook that makes publishers wait is behind")),
         Err(_) => Err(Refusal::Internal),

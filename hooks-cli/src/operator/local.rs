@@ -29,11 +29,11 @@ pub(crate) struct Open {
 }
 
 impl Local {
-    pub(super) fn open(config: &BusConfig, hooks: Vec<Hook>) -> Result<Self, BoxError> {
+    pub(super) async fn open(config: &BusConfig, hooks: Vec<Hook>) -> Result<Self, BoxError> {
         if !bus::exists(config) {
             return Ok(Self::Nothing(hooks.into_iter().map(|hook| hook.id).collect()));
         }
-        let bus = bus::open(config)?;
+        let bus = bus::open(config).await?;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let desk = Desk::new(bus.clone(), dispatcher.clone(), false);
         let hooks = hooks.into_iter().map(|hook| (hook.id.clone(), hook)).collect();

@@ -38,7 +38,7 @@ impl Operator {
         {
             return Ok(Self::Daemon(Box::new(connection)));
         }
-        Ok(Self::Folder(Box::new(Local::open(bus, hooks)?)))
+        Ok(Self::Folder(Box::new(Local::open(bus, hooks).await?)))
     }
 
     /// Asks, and waits for the answer.

@@ -248,6 +248,7 @@ impl Dispatcher {
             slot.ended().await;
             slot.abandon().await;
         }
+        self.bus.finish().await;
         Report { hooks: self.status() }
     }
 

@@ -147,6 +147,7 @@ impl Lane {
             }
             let step = match self.plan() {
                 _ if !self.settling.is_done() => self.give_up(orders).await,
+                Next::Attempt if !self.link.settler.holds() => Some(Exit::Lost),
                 Next::Attempt => self.attempt(orders).await,
                 Next::Wait(until) => {
                     self.link.wait(until, orders.beyond(self.mode)).await;

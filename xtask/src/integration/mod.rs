@@ -7,6 +7,7 @@
 //! A new one is a file here with `pub(super) const INTEGRATION: Integration` and a line in [`ALL`].
 
 mod logrotate;
+mod nats;
 mod packages;
 mod prometheus;
 mod rsyslog;
@@ -28,6 +29,7 @@ const ALL: &[Integration] = &[
     logrotate::INTEGRATION,
     rsyslog::INTEGRATION,
     verifiers::INTEGRATION,
+    nats::INTEGRATION,
 ];
 
 /// Something that is tried together with other people's programs.

@@ -98,7 +98,7 @@ struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     async fn start(loaded: Loaded, file: &'a Path, grace: Duration) -> Result<Self, BoxError> {
         let Loaded { config, tokens } = loaded;
-        let bus = bus::open(&config.bus)?;
+        let bus = bus::open(&config.bus).await?;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let running = Running::start(config.hooks, &dispatcher).await?;
         let (counters, reloads) = (Arc::new(Counters::default()), Arc::new(Reloads::default()));

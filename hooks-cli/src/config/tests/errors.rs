@@ -126,7 +126,11 @@ fn sections_of_the_wrong_kind() {
             "3:1: bus: unknown field `max_memroy`, did you mean `max_memory`?",
         ),
         ("[bus]\nkind = 'durable'\nsegment_size = '1KiB'", "3:16: bus: segment_size: 1KiB is less than 4KiB"),
-        ("[bus]\nkind = 'nats'", "2:8: bus: the `nats` bus is not built into this version"),
+        ("[bus]\nkind = 'nats'\nreplicas = 6", "3:12: bus: replicas: JetStream keeps 1 to 5 copies"),
+        (
+            "[bus]\nkind = 'nats'\nservers = ['nats://a:b@c']",
+            "3:12: bus: servers[0]: the address holds credentials: set `user` and `password`, or `token`",
+        ),
         ("[bus]\nkind = 'memry'", "2:8: bus: unknown kind `memry`, did you mean `memory`?"),
         ("[bus]\nkind = 1", "2:8: bus: kind: expected \"durable\" or \"memory\""),
         (

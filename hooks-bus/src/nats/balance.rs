@@ -1,0 +1,158 @@
+//! Takes the hooks that should be this instance's, and gives away those that should not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::kv::UpdateErrorKind;
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, sleep};
+
+use super::Inner;
+use super::connect::chain;
+use super::hook::Hook;
+use super::keeper::AT_ONCE;
+use super::record::{HookRecord, Key, encode_hooks};
+
+/// How long the worker of a hook that should be another instance's may go on with what is in flight.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// What is to be done with a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Move {
+    Take,
+    GiveAway,
+    /// Its entry was removed.
+    Restore,
+}
+
+/// Looks whenever something changed, and from time to time because silence changes things, too.
+pub(super) async fn run(bus: Arc<Inner>) {
+    let mut told: Option<Vec<u32>> = None;
+    let mut deaf = false;
+    let pause = (bus.config.lease.0 / 10).max(Duration::from_millis(100));
+    loop {
+        tokio::select! {
+            () = bus.unbalanced.notified() => {}
+            () = sleep(pause) => {}
+        }
+        bus.tell_hooks(&mut told).await;
+        let is_deaf = bus.table.lock().is_deaf(Instant::now());
+        if is_deaf != std::mem::replace(&mut deaf, is_deaf) {
+            let text = if is_deaf {
+                "nothing is heard from NATS: no hooks are taken or given away"
+            } else {
+                "NATS is heard again"
+            };
+            tracing::warn!("{text}");
+        }
+        let moves = bus.moves(Instant::now());
+        if !moves.is_empty() {
+            tracing::debug!(moves = moves.len(), "hooks change hands");
+        }
+        let bus = &bus;
+        let make = |(hook, what): (Arc<Hook>, Move)| async move {
+            match what {
+                Move::Take => bus.take(&hook).await,
+                Move::GiveAway => bus.give_away(&hook).await,
+                Move::Restore => bus.restore(&hook).await,
+            }
+        };
+        stream::iter(moves).for_each_concurrent(AT_ONCE, make).await;
+        bus.bury(Instant::now()).await;
+    }
+}
+
+impl Inner {
+    /// Tells the others which hooks this instance has.
+    async fn tell_hooks(&self, told: &mut Option<Vec<u32>>) {
+        let mut hashes: Vec<u32> = self.hooks.lock().values().map(|hook| hook.hash).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        // Whoever took this instance for dead for long may have removed what it told.
+        if told.as_ref() == Some(&hashes) && self.table.lock().roster.knows_hooks_of(&self.me) {
+            return;
+        }
+        match self.kept.bucket.put(Key::Hooks(&self.me).to_string(), encode_hooks(&hashes)).await {
+            Ok(_) => *told = Some(hashes),
+            Err(error) => tracing::debug!(error = chain(&error), "NATS"),
+        }
+    }
+
+    /// What is to be done, as far as can be seen. Whoever hears nothing does nothing.
+    fn moves(&self, now: Instant) -> Vec<(Arc<Hook>, Move)> {
+        let hooks: Vec<_> = self.hooks.lock().values().cloned().collect();
+        let mut table = self.table.lock();
+        if table.is_deaf(now) || !self.lease.holds(now) {
+            return Vec::new();
+        }
+        let mine = table.share(now);
+        let calm = table.roster.is_calm(now);
+        let what = |hook: &Hook| {
+            let wanted = mine.contains(&hook.hash);
+            if hook.is_owned() {
+                let others = !wanted && calm && table.someone_has(hook.hash, now);
+                hook.leave(others, now);
+                return (others && hook.has_left(now, GRACE)).then_some(Move::GiveAway);
+            }
+            match table.entry(&hook.token) {
+                None if wanted => Some(Move::Restore),
+                Some(_) if wanted && !table.is_owned_by_another(&hook.token, now) => Some(Move::Take),
+                _ => None,
+            }
+        };
+        hooks.into_iter().filter_map(|hook| what(&hook).map(|what| (hook.clone(), what))).collect()
+    }
+
+    /// Makes this instance the owner of a hook that nobody owns, or whose owner is dead. Writing by the
+    /// revision of the entry that was seen makes sure that it is the last, and fences off its owner.
+    async fn take(&self, hook: &Hook) {
+        let _turn = hook.writing.lock().await;
+        let seen = self.table.lock().entry(&hook.token);
+        let Some((record, revision)) = seen.filter(|_| !hook.is_owned()) else { return };
+        let record = self.in_this_log(hook, HookRecord { owner: Some(self.me.clone()), ..record });
+        match self.kept.bucket.update(Key::Hook(&hook.token).to_string(), record.encode(), revision).await {
+            Ok(revision) => {
+                tracing::debug!(hook = %hook.id, position = record.position, "taken over");
+                hook.own(revision, &record, Instant::now());
+                self.table.lock().set(&hook.token, record, revision);
+            }
+            // Another was faster; who it was is about to be seen.
+            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
+            Err(error) => tracing::debug!(hook = %hook.id, error = chain(&error), "NATS"),
+        }
+    }
+
+    /// Positions in a stream that was deleted say nothing about the one that was made after it.
+    fn in_this_log(&self, hook: &Hook, record: HookRecord) -> HookRecord {
+        if record.log == self.log_name {
+            return record;
+        }
+        tracing::warn!(hook = %hook.id, "the stream was deleted and made again: the hook begins at its beginning");
+        HookRecord { log: self.log_name.clone(), position: 0, beyond: Vec::new(), ..record }
+    }
+
+    /// Somebody removed the entry of a hook that is in use: it goes on where it was.
+    async fn restore(&self, hook: &Hook) {
+        let position = hook.last_position().unwrap_or(self.tail().last);
+        tracing::warn!(hook = %hook.id, position, "the hook's entry was removed: made again");
+        let record = HookRecord { owner: None, log: self.log_name.clone(), position, beyond: Vec::new() };
+        if let Ok(revision) = self.kept.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
+            self.table.lock().set(&hook.token, record, revision);
+            self.unbalanced.notify_one();
+        }
+    }
+
+    /// Removes what instances left that are dead for long.
+    async fn bury(&self, now: Instant) {
+        let dead = {
+            let table = self.table.lock();
+            if table.is_deaf(now) { Vec::new() } else { table.roster.long_dead(now) }
+        };
+        for instance in dead {
+            for key in [Key::Alive(&instance), Key::Hooks(&instance)] {
+                let _ = self.kept.bucket.purge(key.to_string()).await;
+            }
+            self.table.lock().roster.gone(&instance);
+        }
+    }
+}

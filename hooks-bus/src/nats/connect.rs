@@ -1,0 +1,137 @@
+//! Reaching the servers.
+
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::{Context, context::ContextBuilder};
+use async_nats::{Client, ConnectOptions, Event};
+use hooks_core::BusError;
+use tokio::sync::watch;
+
+use super::config::NatsConfig;
+
+/// How long the server may take to answer a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the stream may take to acknowledge an event.
+pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most events on their way to the stream that it has not acknowledged.
+pub(super) const MAX_ACK_INFLIGHT: usize = 4096;
+
+/// The longest wait before the next server is tried.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
+
+/// Connects to one of the servers; the connection then renews itself.
+/// What is returned besides counts connections.
+pub(super) async fn connect(config: &NatsConfig) -> Result<(Client, watch::Receiver<u64>), BusError> {
+    let (counted, connections) = watch::channel(0);
+    let options = options(config, counted).await?;
+    let servers = config.servers.join(", ");
+    let connected = options.connect(&config.servers[..]).await;
+    let client = connected.map_err(|error| unavailable(&format!("connect to {servers}"), &error))?;
+    Ok((client, connections))
+}
+
+/// For publishing: many events on their way, each acknowledged.
+pub(super) fn publisher(client: &Client) -> Context {
+    ContextBuilder::new()
+        .timeout(ACK_TIMEOUT)
+        .ack_timeout(ACK_TIMEOUT)
+        .max_ack_inflight(MAX_ACK_INFLIGHT)
+        .backpressure_on_inflight(true)
+        .build(client.clone())
+}
+
+/// For everything else, so that it does not wait behind events.
+pub(super) fn api(client: &Client) -> Context {
+    ContextBuilder::new().timeout(REQUEST_TIMEOUT).backpressure_on_inflight(true).build(client.clone())
+}
+
+/// That the connection is there.
+pub(super) fn connected(client: &Client) -> Result<(), BusError> {
+    match client.connection_state() {
+        State::Connected => Ok(()),
+        _ => Err(BusError::Unavailable("not connected to NATS; trying to".to_owned())),
+    }
+}
+
+/// What was being done and why it failed, with all causes.
+pub(super) fn unavailable(what: &str, error: &dyn std::error::Error) -> BusError {
+    BusError::Unavailable(format!("{what}: {}", chain(error)))
+}
+
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let part = next.to_string();
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
+        }
+        cause = next.source();
+    }
+    text
+}
+
+async fn options(config: &NatsConfig, connections: watch::Sender<u64>) -> Result<ConnectOptions, BusError> {
+    let mut options = ConnectOptions::new()
+        .name("hooks")
+        .connection_timeout(REQUEST_TIMEOUT)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .ping_interval(config.lease.0.min(Duration::from_secs(10)))
+        .reconnect_delay_callback(reconnect_delay)
+        .event_callback(move |event| {
+            if let Event::Connected = event {
+                connections.send_modify(|count| *count += 1);
+            }
+            log(&event);
+            std::future::ready(())
+        });
+    if let (Some(user), Some(password)) = (&config.user, &config.password) {
+        options = options.user_and_password(user.clone(), password.expose().to_owned());
+    }
+    if let Some(token) = &config.token {
+        options = options.token(token.expose().to_owned());
+    }
+    if let Some(seed) = &config.nkey {
+        options = options.nkey(seed.expose().to_owned());
+    }
+    if let Some(path) = &config.credentials_file {
+        let failed =
+            |error: &dyn std::error::Error| unavailable(&format!("credentials_file {}", path.display()), error);
+        // tidy-allow(bus-io): a file of the operator's, not of a bus; small, read once
+        let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+        // What is wrong in it is not repeated: it is a secret.
+        options = options.credentials(&text).map_err(|_| failed(&std::io::Error::other("no NATS credentials")))?;
+    }
+    if let Some(tls) = &config.tls {
+        options = options.require_tls(true);
+        for path in [&tls.ca, &tls.cert, &tls.key].into_iter().flatten() {
+            // tidy-allow(bus-io): a file of the operator's, not of a bus
+            std::fs::metadata(path).map_err(|error| unavailable(&format!("tls: {}", path.display()), &error))?;
+        }
+        if let Some(ca) = &tls.ca {
+            options = options.add_root_certificates(ca.clone());
+        }
+        if let (Some(cert), Some(key)) = (&tls.cert, &tls.key) {
+            options = options.add_client_certificate(cert.clone(), key.clone());
+        }
+    }
+    Ok(options)
+}
+
+/// Doubles up to its bound; a random half of it, so that instances don't come back all at once.
+fn reconnect_delay(attempts: usize) -> Duration {
+    let exponent = attempts.saturating_sub(1).min(5) as u32;
+    let longest = (Duration::from_millis(100) * 2_u32.pow(exponent)).min(MAX_RECONNECT_DELAY);
+    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Draining | Event::Closed => tracing::debug!(%event, "NATS"),
+        _ => tracing::warn!(%event, "NATS"),
+    }
+}

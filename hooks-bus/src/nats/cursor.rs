@@ -1,0 +1,227 @@
+//! One hook's way through the stream: what was read, what is settled, and what that makes the position.
+//! Has no clock and does no I/O.
+
+use std::collections::VecDeque;
+use std::time::SystemTime;
+
+use super::record::Range;
+
+/// What was read and is not behind the position.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    seq: u64,
+    bytes: usize,
+    accepted: SystemTime,
+    settled: bool,
+}
+
+/// A hook's cursor. Positions are sequence numbers of the stream; reading is in their order.
+#[derive(Debug, Default)]
+pub(super) struct Cursor {
+    /// Everything up to here was read or does not concern the hook.
+    read_to: u64,
+    /// Rising; the first is unsettled.
+    held: VecDeque<Held>,
+    unsettled: usize,
+    bytes: usize,
+    /// Settled by whoever had the cursor before, and not read again yet. Rising.
+    skip: VecDeque<Range>,
+}
+
+impl Cursor {
+    /// Goes on where another left off.
+    pub(super) fn new(position: u64, beyond: &[Range]) -> Self {
+        Self { read_to: position, skip: beyond.iter().copied().collect(), ..Self::default() }
+    }
+
+    /// Everything up to here is done with.
+    pub(super) fn position(&self) -> u64 {
+        self.held.front().map_or(self.read_to, |first| first.seq - 1)
+    }
+
+    /// Everything up to here was read.
+    pub(super) fn read_to(&self) -> u64 {
+        self.read_to
+    }
+
+    /// Deliveries between the oldest unsettled and the newest read.
+    pub(super) fn window(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Events in hand and their bytes.
+    pub(super) fn in_hand(&self) -> (usize, usize) {
+        (self.unsettled, self.bytes)
+    }
+
+    /// When the oldest event in hand was accepted.
+    pub(super) fn oldest(&self) -> Option<SystemTime> {
+        self.held.front().map(|first| first.accepted)
+    }
+
+    /// An event of the hook was read. False: it is settled already, or was read before.
+    pub(super) fn read(&mut self, seq: u64, bytes: usize, accepted: SystemTime) -> bool {
+        if seq <= self.read_to {
+            return false;
+        }
+        self.read_to = seq;
+        while self.skip.front().is_some_and(|range| range.1 < seq) {
+            self.skip.pop_front();
+        }
+        let settled = self.skip.front().is_some_and(|range| range.0 <= seq);
+        if settled && self.held.is_empty() {
+            return false;
+        }
+        self.held.push_back(Held { seq, bytes, accepted, settled });
+        if !settled {
+            self.unsettled += 1;
+            self.bytes += bytes;
+        }
+        !settled
+    }
+
+    /// Nothing up to here concerns the hook, but for what was read.
+    pub(super) fn pass(&mut self, seq: u64) {
+        self.read_to = self.read_to.max(seq);
+    }
+
+    /// These are done with. Returns how many of them were unsettled until now.
+    pub(super) fn settle(&mut self, seqs: impl Iterator<Item = u64>) -> usize {
+        let mut count = 0;
+        for seq in seqs {
+            let Ok(at) = self.held.binary_search_by_key(&seq, |held| held.seq) else { continue };
+            if let Some(held) = self.held.get_mut(at).filter(|held| !held.settled) {
+                held.settled = true;
+                self.bytes -= held.bytes;
+                count += 1;
+            }
+        }
+        self.unsettled -= count;
+        while self.held.front().is_some_and(|first| first.settled) {
+            self.held.pop_front();
+        }
+        count
+    }
+
+    /// What is settled beyond the position, oldest first, at most so many ranges. Between the ends of a
+    /// range lies nothing unsettled.
+    pub(super) fn beyond(&self, max: usize) -> Vec<Range> {
+        let mut ranges: Vec<Range> = Vec::new();
+        let mut joins = false;
+        for held in &self.held {
+            let full = ranges.len() == max;
+            match ranges.last_mut() {
+                _ if !held.settled => {}
+                Some(last) if joins => last.1 = held.seq,
+                _ if full => return ranges,
+                _ => ranges.push(Range(held.seq, held.seq)),
+            }
+            joins = held.settled;
+        }
+        let unread = self.skip.iter().filter(|range| range.1 > self.read_to);
+        ranges.extend(unread.map(|range| Range(range.0.max(self.read_to + 1), range.1)).take(max - ranges.len()));
+        ranges
+    }
+
+    /// What is in hand is given up and read again. Returns how many events that were.
+    pub(super) fn rewind(&mut self) -> usize {
+        let given_up = self.unsettled;
+        *self = Self::new(self.position(), &self.beyond(usize::MAX));
+        given_up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn read(cursor: &mut Cursor, seq: u64) -> bool {
+        cursor.read(seq, 1, SystemTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn the_position_waits_for_the_oldest() {
+        let mut cursor = Cursor::new(10, &[]);
+        for seq in [11, 13, 17, 19] {
+            assert!(read(&mut cursor, seq));
+        }
+        assert_eq!(cursor.settle([13, 17].into_iter()), 2);
+        assert_eq!((cursor.position(), cursor.beyond(9)), (10, vec![Range(13, 17)]));
+        assert_eq!(cursor.settle([11, 11, 12].into_iter()), 1);
+        assert_eq!((cursor.position(), cursor.beyond(9)), (18, vec![]));
+        assert_eq!(cursor.in_hand(), (1, 1));
+        cursor.pass(30);
+        assert_eq!(cursor.settle([19].into_iter()), 1);
+        assert_eq!(cursor.position(), 30);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Read(bool),
+        Settle(prop::sample::Index),
+        /// Another takes over from what was written, with this many ranges.
+        TakeOver(usize),
+        Rewind,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            6 => any::<bool>().prop_map(Step::Read),
+            5 => any::<prop::sample::Index>().prop_map(Step::Settle),
+            1 => (0..4usize).prop_map(Step::TakeOver),
+            1 => Just(Step::Rewind),
+        ];
+        prop::collection::vec(step, 1..80)
+    }
+
+    proptest! {
+        /// Whatever happens, what is not settled is read again, and with enough ranges nothing that is.
+        #[test]
+        fn nothing_is_lost_and_little_repeated(steps in steps()) {
+            let mut cursor = Cursor::default();
+            let (mut settled, mut in_hand) = (BTreeSet::new(), Vec::new());
+            // The stream: which of its events concern the hook.
+            let mut concerns: Vec<bool> = vec![false];
+            let mut precise = true;
+            for step in steps {
+                match step {
+                    Step::Read(matches) => {
+                        let seq = cursor.read_to() + 1;
+                        if seq as usize == concerns.len() {
+                            concerns.push(matches);
+                        }
+                        if !concerns[seq as usize] {
+                            cursor.pass(seq);
+                        } else if read(&mut cursor, seq) {
+                            prop_assert!(!precise || !settled.contains(&seq));
+                            in_hand.push(seq);
+                        } else {
+                            prop_assert!(settled.contains(&seq), "{} was skipped", seq);
+                        }
+                    }
+                    Step::Settle(pick) if !in_hand.is_empty() => {
+                        let seq = in_hand.remove(pick.index(in_hand.len()));
+                        prop_assert_eq!(cursor.settle([seq].into_iter()), 1);
+                        settled.insert(seq);
+                    }
+                    Step::Settle(_) => {}
+                    Step::TakeOver(ranges) => {
+                        precise &= cursor.beyond(usize::MAX).len() <= ranges;
+                        cursor = Cursor::new(cursor.position(), &cursor.beyond(ranges));
+                        in_hand.clear();
+                    }
+                    Step::Rewind => {
+                        prop_assert_eq!(cursor.rewind(), in_hand.len());
+                        in_hand.clear();
+                    }
+                }
+                prop_assert_eq!(cursor.in_hand().0, in_hand.len());
+                for seq in 1..=cursor.position() {
+                    prop_assert!(!concerns.get(seq as usize).is_some_and(|yes| *yes) || settled.contains(&seq));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What the server sends for one hook: an ordered consumer, read by pull requests on demand.
+//!
+//! A consumer of one's own that acknowledges nothing and keeps no state but its place. Its messages are
+//! numbered; a number that is missing, silence or a lost connection end it, and the reader opens another
+//! behind what it has. At most one request is open at a time, so what the client holds is bounded by it.
+
+use std::time::{Duration, SystemTime};
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::stream::ConsumerErrorKind;
+use async_nats::jetstream::{Context, ErrorCode, Message};
+use async_nats::{Client, StatusCode, Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _};
+use hooks_core::BusError;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Inner;
+
+use super::connect::unavailable;
+use super::subject::ServerFilter;
+
+/// Most events of one request.
+const PULL_EVENTS: usize = 1_024;
+
+/// Most bytes of one request, unless a single event is longer.
+const PULL_BYTES: usize = 256 << 10;
+
+/// How long a request stays open when there is nothing to send.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+
+/// The server says so often that an open request is known.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// A consumer that nobody asks is forgotten by the server after this time.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
+/// An event as it came.
+#[derive(Debug)]
+pub(super) struct Raw {
+    pub(super) seq: u64,
+    pub(super) json: Bytes,
+    pub(super) accepted: SystemTime,
+    /// Messages that were there for the hook then.
+    pub(super) pending: u64,
+}
+
+/// Why a feed ended. Another one can be opened.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error("the server has been silent")]
+    Silent,
+    #[error("the connection was lost meanwhile")]
+    Reconnected,
+    #[error("messages were lost on the way")]
+    Gap,
+    #[error("the server ended the consumer: {0}")]
+    Server(String),
+    #[error("the connection is closed")]
+    Closed,
+}
+
+/// A consumer and its open request.
+#[derive(Debug)]
+pub(super) struct Feed {
+    client: Client,
+    context: Context,
+    messages: Subscriber,
+    inbox: Subject,
+    request: Subject,
+    delete: Subject,
+    /// Messages that the open request may still bring.
+    open: Option<usize>,
+    /// Messages received through the open request.
+    got: usize,
+    received: u64,
+    heard: Instant,
+    /// Counts connections: an open request does not outlive its own.
+    connections: watch::Receiver<u64>,
+    /// The next event is longer than a request usually allows.
+    large: bool,
+    /// For the hook when the consumer was made.
+    pub(super) pending: u64,
+}
+
+impl Feed {
+    /// Reads behind this sequence number.
+    pub(super) async fn open(bus: &Inner, filter: ServerFilter, after: u64) -> Result<Self, BusError> {
+        let (context, stream, mut connections) = (bus.api.clone(), &bus.kept.events, bus.connections.clone());
+        connections.mark_unchanged();
+        let failed = |error: &dyn std::error::Error| unavailable("read the stream", error);
+        let client = context.client();
+        let (filter_subject, filter_subjects) = match filter.subjects {
+            _ if filter.all => (String::new(), Vec::new()),
+            mut one if one.len() == 1 => (one.remove(0), Vec::new()),
+            several => (String::new(), several),
+        };
+        let config = pull::Config {
+            description: Some("hooks".to_owned()),
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
+            ack_policy: AckPolicy::None,
+            max_deliver: 1,
+            num_replicas: 1,
+            memory_storage: true,
+            inactive_threshold: FORGOTTEN,
+            filter_subject,
+            filter_subjects,
+            ..pull::Config::default()
+        };
+        let consumer = stream.create_consumer(config).await.map_err(|error| match error.kind() {
+            ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::MAXIMUM_CONSUMERS_LIMIT => BusError::Unavailable(
+                "the stream allows too few consumers: each hook needs one; raise its max_consumers, or the server's default_max_consumers".to_owned(),
+            ),
+            _ => failed(&error),
+        })?;
+        let info = consumer.cached_info();
+        let inbox = Subject::from(client.new_inbox());
+        let messages = client.subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
+        let request = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", info.stream_name, info.name).into();
+        let delete = format!("$JS.API.CONSUMER.DELETE.{}.{}", info.stream_name, info.name).into();
+        let pending = info.num_pending;
+        let heard = Instant::now();
+        Ok(Self {
+            client,
+            context,
+            messages,
+            inbox,
+            request,
+            delete,
+            open: None,
+            got: 0,
+            received: 0,
+            heard,
+            connections,
+            large: false,
+            pending,
+        })
+    }
+
+    /// Waits for the next event.
+    ///
+    /// # Cancel safety
+    /// A dropped call has taken nothing.
+    pub(super) async fn next(&mut self) -> Result<Raw, Ended> {
+        loop {
+            if self.open.is_none() {
+                self.ask().await?;
+            }
+            let silence = self.heard + HEARTBEAT * 2;
+            let message = tokio::select! {
+                biased;
+                message = self.messages.next() => message.ok_or(Ended::Closed)?,
+                _ = self.connections.changed() => return Err(Ended::Reconnected),
+                () = tokio::time::sleep_until(silence) => return Err(Ended::Silent),
+            };
+            if let Some(raw) = self.take(message)? {
+                return Ok(raw);
+            }
+        }
+    }
+
+    /// The next event, if it is here.
+    pub(super) fn next_now(&mut self) -> Result<Option<Raw>, Ended> {
+        while self.open.is_some() {
+            let Some(message) = self.messages.next().now_or_never() else { return Ok(None) };
+            if let Some(raw) = self.take(message.ok_or(Ended::Closed)?)? {
+                return Ok(Some(raw));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens a request.
+    async fn ask(&mut self) -> Result<(), Ended> {
+        let (batch, bytes) = if self.large { (1, None) } else { (PULL_EVENTS, Some(PULL_BYTES)) };
+        let bytes = bytes.map_or(String::new(), |bytes| format!(r#","max_bytes":{bytes}"#));
+        let (expires, beat) = (PULL_EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
+        let body = format!(r#"{{"batch":{batch},"expires":{expires},"idle_heartbeat":{beat}{bytes}}}"#);
+        let sent = self.client.publish_with_reply(self.request.clone(), self.inbox.clone(), body.into()).await;
+        sent.map_err(|_| Ended::Closed)?;
+        self.open = Some(batch);
+        self.got = 0;
+        self.heard = Instant::now();
+        Ok(())
+    }
+
+    fn take(&mut self, message: async_nats::Message) -> Result<Option<Raw>, Ended> {
+        self.heard = Instant::now();
+        match message.status {
+            None => self.event(message).map(Some),
+            Some(StatusCode::IDLE_HEARTBEAT) => Ok(None),
+            Some(StatusCode::TIMEOUT | StatusCode::NOT_FOUND) => {
+                self.close_request(false);
+                Ok(None)
+            }
+            Some(status) => {
+                let text = message.description.unwrap_or_default();
+                // That bytes ran out is said in different words by different versions.
+                if text.contains("MaxBytes") || text.contains("Batch Completed") {
+                    self.close_request(text.contains("MaxBytes") && self.got == 0);
+                    return Ok(None);
+                }
+                Err(Ended::Server(format!("{text} ({status})")))
+            }
+        }
+    }
+
+    fn event(&mut self, message: async_nats::Message) -> Result<Raw, Ended> {
+        let message = Message { message, context: self.context.clone() };
+        let info = message.info().map_err(|error| Ended::Server(error.to_string()))?;
+        if info.consumer_sequence != self.received + 1 {
+            return Err(Ended::Gap);
+        }
+        self.received += 1;
+        self.got += 1;
+        let raw = Raw {
+            seq: info.stream_sequence,
+            accepted: info.published.into(),
+            pending: info.pending,
+            json: message.message.payload.clone(),
+        };
+        match &mut self.open {
+            Some(left) if *left > 1 => *left -= 1,
+            _ => self.close_request(false),
+        }
+        Ok(raw)
+    }
+
+    fn close_request(&mut self, large: bool) {
+        self.open = None;
+        self.large = large;
+    }
+}
+
+/// The server would forget the consumer by itself, but their number is limited.
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (client, delete) = (self.client.clone(), self.delete.clone());
+        // Nobody waits for the answer.
+        runtime.spawn(async move { client.publish(delete, Bytes::new()).await });
+    }
+}

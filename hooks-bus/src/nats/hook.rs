@@ -1,0 +1,400 @@
+//! What an instance knows of one hook: whether it owns it, and how far it is. No I/O; time is a parameter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hooks_core::{DropReason, Filter, HookId, Lag, Ledger, Position, Settle, Subscription};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::cursor::Cursor;
+use super::lease::Lease;
+use super::record::{HookRecord, hook_hash};
+use super::step::{FeedState, Place, Reading, Step, Write};
+use super::subject;
+
+/// Most ranges of what is settled beyond a position that are written. What is more comes again when
+/// another instance takes over.
+const MAX_RANGES: usize = 1_024;
+
+/// A position that moved over events that did not concern the hook is written when it moved this far,
+const FAR: u64 = 10_000;
+/// or after this time.
+const LATE: Duration = Duration::from_secs(30);
+
+/// One hook of this instance.
+#[derive(Debug)]
+pub(super) struct Hook {
+    pub(super) id: HookId,
+    /// Its name in keys and subjects.
+    pub(super) token: String,
+    pub(super) hash: u32,
+    state: Mutex<State>,
+    /// Wakes the reader.
+    pub(super) changed: Notify,
+    /// Held while the hook's entry is written, so that writes follow one another.
+    pub(super) writing: tokio::sync::Mutex<()>,
+    lease: Arc<Lease>,
+}
+
+#[derive(Debug)]
+struct State {
+    filter: Arc<Filter>,
+    ledger: Arc<Ledger>,
+    /// Changes when another reader takes over.
+    reader: u64,
+    /// Changes when what was read so far says nothing about what is to be read next.
+    version: u64,
+    /// The revision of the hook's entry, if this instance owns it.
+    own: Option<u64>,
+    /// Whether the entry is known to be this instance's since the lease last ran out.
+    verified: bool,
+    leaving: Leaving,
+    /// The owned cursor, until the reader takes it.
+    next: Option<Cursor>,
+    cursor: Cursor,
+    /// The worker may have events in hand.
+    in_worker: bool,
+    flushed: bool,
+    removed: bool,
+    written: u64,
+    written_at: Instant,
+    settled_since: bool,
+    feed: Option<FeedState>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    No,
+    Asked(Instant),
+    /// The worker has dropped everything.
+    Dropped,
+}
+
+impl Hook {
+    pub(super) fn new(subscription: &Subscription, lease: Arc<Lease>) -> Self {
+        let state = State {
+            filter: subscription.filter.clone(),
+            ledger: subscription.ledger.clone(),
+            reader: 0,
+            version: 0,
+            own: None,
+            verified: false,
+            leaving: Leaving::No,
+            next: None,
+            cursor: Cursor::default(),
+            in_worker: false,
+            flushed: false,
+            removed: false,
+            written: 0,
+            written_at: Instant::now(),
+            settled_since: false,
+            feed: None,
+        };
+        let id = subscription.hook.clone();
+        Self {
+            token: subject::of_hook(id.as_str()),
+            hash: hook_hash(id.as_str()),
+            id,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            writing: tokio::sync::Mutex::new(()),
+            lease,
+        }
+    }
+
+    /// A new reader begins; what was in hand is read again. Returns the reader's number.
+    pub(super) fn take_over(&self, subscription: &Subscription) -> u64 {
+        let mut state = self.state.lock();
+        let given_up = state.cursor.rewind();
+        if Arc::ptr_eq(&state.ledger, &subscription.ledger) {
+            state.ledger.hand_over(given_up);
+        }
+        state.reader += 1;
+        state.in_worker = false;
+        state.ledger = subscription.ledger.clone();
+        state.filter = subscription.filter.clone();
+        state.version += 1;
+        self.changed.notify_one();
+        state.reader
+    }
+
+    pub(super) fn reconfigure(&self, subscription: &Subscription) {
+        let mut state = self.state.lock();
+        state.filter = subscription.filter.clone();
+        state.version += 1;
+    }
+
+    /// The hook is no longer this instance's business.
+    pub(super) fn remove(&self) {
+        let mut state = self.state.lock();
+        state.removed = true;
+        let given_up = state.cursor.rewind();
+        state.ledger.give_up(given_up, DropReason::Removed);
+        self.changed.notify_one();
+    }
+
+    /// This instance owns the hook from here on.
+    pub(super) fn own(&self, revision: u64, record: &HookRecord, now: Instant) {
+        let mut state = self.state.lock();
+        state.own = Some(revision);
+        state.verified = true;
+        state.leaving = Leaving::No;
+        state.next = Some(Cursor::new(record.position, &record.beyond));
+        state.written = record.position;
+        state.written_at = now;
+        state.settled_since = false;
+        self.changed.notify_one();
+    }
+
+    pub(super) fn is_owned(&self) -> bool {
+        self.state.lock().own.is_some()
+    }
+
+    /// Another instance has the hook, as an entry of this revision says, or the entry is gone.
+    pub(super) fn lose(&self, revision: u64) {
+        let mut state = self.state.lock();
+        if state.own.is_some_and(|own| own < revision) {
+            state.own = None;
+            state.next = None;
+            state.leaving = Leaving::No;
+            self.changed.notify_one();
+        }
+    }
+
+    /// The entry of this revision says that the hook is this instance's still.
+    pub(super) fn confirm(&self, revision: u64) {
+        let mut state = self.state.lock();
+        if let Some(own) = &mut state.own {
+            *own = revision.max(*own);
+        }
+    }
+
+    /// The lease ran out: whether the hook is still this instance's shows when its entry is next written.
+    pub(super) fn doubt(&self) {
+        self.state.lock().verified = false;
+    }
+
+    /// Asks the worker to drop the hook, or not to after all.
+    pub(super) fn leave(&self, leave: bool, now: Instant) {
+        let mut state = self.state.lock();
+        match (leave, state.leaving) {
+            (true, Leaving::No) => state.leaving = Leaving::Asked(now),
+            (false, Leaving::Asked(_) | Leaving::Dropped) => state.leaving = Leaving::No,
+            _ => return,
+        }
+        self.changed.notify_one();
+    }
+
+    /// Whether the hook can be given away: its worker dropped it, or did not within the grace.
+    pub(super) fn has_left(&self, now: Instant, grace: Duration) -> bool {
+        match self.state.lock().leaving {
+            Leaving::No => false,
+            Leaving::Asked(since) => now.saturating_duration_since(since) >= grace,
+            Leaving::Dropped => true,
+        }
+    }
+
+    /// What this reader does next.
+    pub(super) fn step(&self, reader: u64, now: Instant, window: usize) -> Step {
+        let mut state = self.state.lock();
+        if state.reader != reader {
+            return Step::Lost;
+        }
+        if state.removed {
+            return Step::Dry;
+        }
+        let usable = state.is_usable() && self.lease.holds(now);
+        if (!usable || state.next.is_some()) && std::mem::take(&mut state.in_worker) {
+            // The worker enters in the ledger that it drops them.
+            state.cursor.rewind();
+            state.version += 1;
+            return Step::Lost;
+        }
+        if !usable {
+            if let Leaving::Asked(_) = state.leaving {
+                state.leaving = Leaving::Dropped;
+            }
+            return Step::Wait;
+        }
+        if let Some(next) = state.next.take() {
+            state.cursor = next;
+            state.feed = None;
+            state.version += 1;
+        }
+        if state.cursor.window() >= window {
+            return if std::mem::replace(&mut state.flushed, true) { Step::Wait } else { Step::Flush };
+        }
+        Step::Read { after: state.cursor.read_to(), version: state.version }
+    }
+
+    /// Does something with the cursor and the ledger, if the hook is still this reader's to read, in the
+    /// version that it reads.
+    pub(super) fn read<T>(&self, (reader, version): (u64, u64), read: impl FnOnce(&mut Reading<'_>) -> T) -> Option<T> {
+        let mut state = self.state.lock();
+        let same = state.reader == reader && state.version == version;
+        if !same || !state.is_usable() || state.next.is_some() {
+            return None;
+        }
+        let State { cursor, ledger, in_worker, filter, feed, flushed, .. } = &mut *state;
+        let feed = feed.get_or_insert_default();
+        *flushed = false;
+        Some(read(&mut Reading { cursor, ledger, in_worker, filter, feed }))
+    }
+
+    /// The reader waits for more while the result lives.
+    pub(super) fn waits(&self) -> Waiting<'_> {
+        self.set_waiting(true);
+        Waiting(self)
+    }
+
+    fn set_waiting(&self, waiting: bool) {
+        if let Some(feed) = &mut self.state.lock().feed {
+            feed.waiting = waiting;
+        }
+    }
+
+    pub(super) fn filter(&self) -> Arc<Filter> {
+        self.state.lock().filter.clone()
+    }
+
+    /// What is to be written now, if anything; `all`: in any case. What is settled from now on is not in it.
+    pub(super) fn to_write(&self, now: Instant, all: bool) -> Option<Write> {
+        let mut state = self.state.lock();
+        let revision = state.own?;
+        let cursor = state.next.as_ref().unwrap_or(&state.cursor);
+        let position = cursor.position();
+        let moved = position.saturating_sub(state.written);
+        let late = moved > 0 && now.saturating_duration_since(state.written_at) >= LATE;
+        let due = state.settled_since || !state.verified || moved >= FAR || late || all;
+        let write = due.then(|| Write { revision, position, beyond: cursor.beyond(MAX_RANGES) });
+        state.settled_since &= !due;
+        write
+    }
+
+    /// A write succeeded, so the hook was this instance's all the time. Or it did not.
+    pub(super) fn wrote(&self, revision: Option<u64>, position: u64, now: Instant) {
+        let mut state = self.state.lock();
+        let Some(revision) = revision else {
+            state.settled_since = true;
+            return;
+        };
+        if state.own.is_some() {
+            state.own = Some(revision);
+            state.written = position;
+            state.written_at = now;
+            if !std::mem::replace(&mut state.verified, true) {
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    /// How far the hook was when it was last owned here.
+    pub(super) fn last_position(&self) -> Option<u64> {
+        let state = self.state.lock();
+        (state.written > 0).then_some(state.written)
+    }
+
+    /// The hook was given away.
+    pub(super) fn gave_away(&self) {
+        let mut state = self.state.lock();
+        state.own = None;
+        state.next = None;
+        state.leaving = Leaving::No;
+        self.changed.notify_one();
+    }
+
+    /// Where the hook stands, if it has read everything that the server had for it.
+    pub(super) fn place(&self) -> Option<Place> {
+        self.place_if(|feed| feed.pending == 0)
+    }
+
+    /// Where the hook stands, if its reader waits for more.
+    pub(super) fn waiting_place(&self) -> Option<Place> {
+        self.place_if(|feed| feed.waiting)
+    }
+
+    fn place_if(&self, condition: impl Fn(&FeedState) -> bool) -> Option<Place> {
+        let state = self.state.lock();
+        let feed = state.feed.as_ref().filter(|feed| condition(feed))?;
+        let reads = state.is_usable() && state.next.is_none();
+        reads.then(|| Place { version: state.version, after: state.cursor.read_to(), subjects: feed.subjects.clone() })
+    }
+
+    /// Something for the hook lies behind this place, and its feed does not bring it.
+    pub(super) fn read_anew(&self, place: &Place) {
+        let mut state = self.state.lock();
+        if state.version == place.version && state.cursor.read_to() == place.after {
+            state.version += 1;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Nothing for the hook lies behind this place up to here.
+    pub(super) fn pass(&self, place: &Place, up_to: u64) {
+        let mut state = self.state.lock();
+        let same = state.version == place.version && state.cursor.read_to() == place.after;
+        if same && state.is_usable() && state.next.is_none() {
+            state.cursor.pass(up_to);
+        }
+    }
+
+    /// What the hook has not settled, where this instance owns it. `end`: the end of the stream;
+    /// `average`: bytes of an event.
+    pub(super) fn lag(&self, end: u64, average: u64) -> Option<Lag> {
+        let state = self.state.lock();
+        state.own?;
+        let (events, bytes) = state.cursor.in_hand();
+        let (waiting, exact) = match (&state.feed, &state.next) {
+            (Some(feed), None) => {
+                let known = feed.end.max(state.cursor.read_to());
+                let since = if feed.waiting { 0 } else { end.saturating_sub(known) };
+                let exact = feed.pending + since == 0 || (feed.exact && (feed.all || since == 0));
+                (feed.pending + since, exact)
+            }
+            _ => {
+                let from = state.next.as_ref().unwrap_or(&state.cursor).position();
+                (end.saturating_sub(from), end <= from)
+            }
+        };
+        Some(Lag {
+            events: events as u64 + waiting,
+            bytes: bytes as u64 + waiting * average,
+            oldest: state.cursor.oldest(),
+            exact,
+        })
+    }
+}
+
+/// A reader that waits for more.
+pub(super) struct Waiting<'a>(&'a Hook);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set_waiting(false);
+    }
+}
+
+impl State {
+    fn is_usable(&self) -> bool {
+        self.own.is_some() && self.verified && self.leaving == Leaving::No && !self.removed
+    }
+}
+
+impl Settle for Hook {
+    fn settle(&self, positions: &[Position]) -> usize {
+        let mut state = self.state.lock();
+        let settled = state.cursor.settle(positions.iter().map(|position| position.0));
+        state.settled_since |= settled > 0;
+        if std::mem::take(&mut state.flushed) {
+            self.changed.notify_one();
+        }
+        settled
+    }
+
+    fn holds(&self) -> bool {
+        let state = self.state.lock();
+        state.is_usable() && state.next.is_none() && state.in_worker && self.lease.holds(Instant::now())
+    }
+}

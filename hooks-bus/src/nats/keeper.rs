@@ -1,0 +1,231 @@
+//! What runs in the background: signs of life, what others write, positions, the stream's end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::kv::{Operation, UpdateErrorKind};
+use futures_util::{StreamExt as _, stream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use super::Inner;
+use super::connect::chain;
+use super::hook::Hook;
+use super::record::{HookRecord, Key};
+use super::step::Write;
+use super::table::Change;
+
+/// Writes that are on their way at a time.
+pub(super) const AT_ONCE: usize = 128;
+
+/// How often positions are written, so that they are there within a second.
+const WRITE_EVERY: Duration = Duration::from_millis(700);
+
+/// How often the stream's end is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How often dead letters are counted, in looks at the stream's end.
+const COUNT_EVERY: u32 = 15;
+
+/// Hooks that are looked after at each look, in turn.
+const AT_ONE_LOOK: usize = 64;
+
+/// The pause before something that failed is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Starts everything. It ends with the set.
+pub(super) fn start(bus: &Arc<Inner>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(give_signs(bus.clone()));
+    tasks.spawn(watch(bus.clone()));
+    tasks.spawn(write(bus.clone()));
+    tasks.spawn(look(bus.clone()));
+    tasks.spawn(super::balance::run(bus.clone()));
+    tasks
+}
+
+/// Gives signs of life, which prolong the lease.
+async fn give_signs(bus: Arc<Inner>) {
+    let mut times = interval(bus.lease.interval());
+    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        times.tick().await;
+        let sent = Instant::now();
+        let given =
+            timeout(bus.config.lease.0 / 2, bus.kept.bucket.put(Key::Alive(&bus.me).to_string(), "".into())).await;
+        let error = match given {
+            Ok(Ok(_)) => {
+                if !bus.lease.holds(Instant::now()) {
+                    // Others may have taken the hooks meanwhile: the next write tells.
+                    bus.hooks.lock().values().for_each(|hook| hook.doubt());
+                }
+                bus.lease.renew(sent);
+                continue;
+            }
+            Ok(Err(error)) => chain(&error),
+            Err(_) => "no answer".to_owned(),
+        };
+        tracing::warn!(error, "NATS does not take a sign of life");
+    }
+}
+
+/// Sees what is written. This instance's own signs of life are among it, so silence means that the watch
+/// does not work any more, whatever the client thinks of it.
+async fn watch(bus: Arc<Inner>) {
+    loop {
+        match bus.kept.bucket.watch_with_history(">").await {
+            Ok(mut entries) => {
+                while let Ok(Some(entry)) = timeout(bus.config.lease.0, entries.next()).await {
+                    let Ok(entry) = entry else { break };
+                    let value = (entry.operation == Operation::Put).then_some(&*entry.value);
+                    let change = bus.table.lock().see(&entry.key, value, entry.revision, Instant::now());
+                    bus.apply(change);
+                }
+                tracing::debug!("NATS: the watch of the entries begins anew");
+            }
+            Err(error) => tracing::warn!(error = chain(&error), "NATS: entries can't be watched"),
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Writes the positions that moved.
+async fn write(bus: Arc<Inner>) {
+    let mut times = interval(WRITE_EVERY);
+    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        times.tick().await;
+        let hooks: Vec<_> = bus.hooks.lock().values().filter(|hook| hook.is_owned()).cloned().collect();
+        let bus = &bus;
+        stream::iter(hooks).for_each_concurrent(AT_ONCE, |hook| async move { bus.write_position(&hook).await }).await;
+    }
+}
+
+/// Looks at the stream's end, and moves idle hooks there.
+async fn look(bus: Arc<Inner>) {
+    let mut times = interval(LOOK_EVERY);
+    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looks = 0_u32;
+    let mut failing = false;
+    loop {
+        times.tick().await;
+        looks = looks.wrapping_add(1);
+        // What was the end a while ago is no news to any server.
+        let end = bus.tail().last;
+        match bus.look_at_tail().await {
+            Ok(_) => failing = false,
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "NATS");
+                }
+                continue;
+            }
+        }
+        bus.look_after_waiting_hooks(end, looks as usize).await;
+        if looks.is_multiple_of(COUNT_EVERY)
+            && let Err(error) = bus.letters.refresh(&bus.kept.letters, &bus.config.name).await
+        {
+            tracing::debug!(%error, "NATS");
+        }
+    }
+}
+
+impl Inner {
+    fn apply(&self, change: Change) {
+        match change {
+            Change::None => {}
+            Change::Unbalanced => {
+                self.unbalanced.notify_one();
+                self.born.notify_one();
+            }
+            Change::Hook { token, revision, mine } => {
+                let hook = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
+                let Some(hook) = hook else { return };
+                if mine {
+                    hook.confirm(revision);
+                } else {
+                    hook.lose(revision);
+                    self.unbalanced.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Looks after hooks that wait: where the stream has nothing for one up to this end, it goes on to
+    /// there, so that it does not seem to lag; where it has something, its consumer has fallen asleep
+    /// (seen after servers were killed), and reading begins anew.
+    async fn look_after_waiting_hooks(&self, end: u64, turn: usize) {
+        let mut hooks: Vec<_> = self.hooks.lock().values().filter(|hook| hook.is_owned()).cloned().collect();
+        hooks.sort_by(|a, b| a.token.cmp(&b.token));
+        let begin = if hooks.is_empty() { 0 } else { turn * AT_ONE_LOOK % hooks.len() };
+        hooks.rotate_left(begin);
+        for hook in hooks.iter().take(AT_ONE_LOOK) {
+            let Some(place) = hook.waiting_place().filter(|place| place.after < end) else { continue };
+            match self.has_nothing(&place, end).await {
+                Ok(true) => hook.pass(&place, end),
+                Ok(false) => {
+                    tracing::debug!(hook = %hook.id, after = place.after, end, "the consumer brings nothing: reading begins anew");
+                    hook.read_anew(&place);
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Writes a hook's position if it moved.
+    async fn write_position(&self, hook: &Hook) {
+        let _turn = hook.writing.lock().await;
+        let Some(write) = hook.to_write(Instant::now(), false) else { return };
+        let revision = self.write(hook, &write, true).await;
+        hook.wrote(revision, write.position, Instant::now());
+    }
+
+    /// Writes a hook's position and gives up owning it.
+    pub(super) async fn give_away(&self, hook: &Hook) {
+        let _turn = hook.writing.lock().await;
+        let Some(write) = hook.to_write(Instant::now(), true) else { return };
+        match self.write(hook, &write, false).await {
+            Some(_) => hook.gave_away(),
+            None => hook.wrote(None, write.position, Instant::now()),
+        }
+    }
+
+    /// Writes an entry by its revision; returns the new one. A write that fails because another instance
+    /// wrote meanwhile loses the hook.
+    async fn write(&self, hook: &Hook, write: &Write, keep: bool) -> Option<u64> {
+        let record = HookRecord {
+            owner: keep.then(|| self.me.clone()),
+            log: self.log_name.clone(),
+            position: write.position,
+            beyond: write.beyond.clone(),
+        };
+        let key = Key::Hook(&hook.token).to_string();
+        match self.kept.bucket.update(&key, record.encode(), write.revision).await {
+            Ok(revision) => {
+                self.table.lock().set(&hook.token, record, revision);
+                Some(revision)
+            }
+            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
+                self.see_again(hook, &key).await;
+                None
+            }
+            Err(error) => {
+                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS: the position can't be written now");
+                None
+            }
+        }
+    }
+
+    /// Looks whose a hook is: an answer may have been lost, or the hook.
+    async fn see_again(&self, hook: &Hook, key: &str) {
+        match self.kept.bucket.entry(key).await {
+            Ok(Some(entry)) => {
+                let value = (entry.operation == Operation::Put).then_some(&*entry.value);
+                let change = self.table.lock().see(key, value, entry.revision, Instant::now());
+                self.apply(change);
+            }
+            Ok(None) => hook.lose(u64::MAX),
+            Err(error) => tracing::debug!(hook = %hook.id, error = chain(&error), "NATS"),
+        }
+    }
+}

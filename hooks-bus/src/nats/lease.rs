@@ -1,0 +1,61 @@
+//! How long this instance may believe that its hooks are its own.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// Runs from when a sign of life was sent, so it ends before others, who count from when they heard it,
+/// take this instance for dead. Uses a clock that goes on while the process is stopped.
+#[derive(Debug)]
+pub(super) struct Lease {
+    length: Duration,
+    until: Mutex<Option<Instant>>,
+}
+
+impl Lease {
+    pub(super) fn new(length: Duration) -> Self {
+        Self { length, until: Mutex::new(None) }
+    }
+
+    pub(super) fn holds(&self, now: Instant) -> bool {
+        self.until.lock().is_some_and(|until| now < until)
+    }
+
+    /// The bucket has a sign of life that was sent then.
+    pub(super) fn renew(&self, sent: Instant) {
+        let mut until = self.until.lock();
+        *until = (*until).max(Some(sent + self.length));
+    }
+
+    /// Waits until it has run out.
+    pub(super) async fn ends(&self) {
+        loop {
+            let until = *self.until.lock();
+            match until.filter(|until| *until > Instant::now()) {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => return,
+            }
+        }
+    }
+
+    /// How often a sign of life is given.
+    pub(super) fn interval(&self) -> Duration {
+        self.length / 4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_counts_from_when_the_sign_was_sent() {
+        let (lease, start) = (Lease::new(Duration::from_secs(5)), Instant::now());
+        assert!(!lease.holds(start));
+        lease.renew(start);
+        assert!(lease.holds(start + Duration::from_millis(4_999)) && !lease.holds(start + Duration::from_secs(5)));
+        lease.renew(start - Duration::from_secs(1));
+        assert!(lease.holds(start + Duration::from_millis(4_999)));
+    }
+}

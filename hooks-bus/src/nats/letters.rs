@@ -1,0 +1,215 @@
+//! Dead letters, in a stream of their own: one subject each, `NAME.dead.HOOK.LOG.POSITION`, so that a
+//! letter of the same position replaces the one before. The event is the message, the rest a header.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{DeleteMessageErrorKind, Stream};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use hooks_core::{BusError, DeadLetter, DeadLetterReason, DeadLetters, Envelope, HookId, LetterId, Position};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::Inner;
+use super::connect::unavailable;
+use super::publish::explain;
+use super::subject;
+
+/// The header with everything about a letter but its event.
+const HEADER: &str = "Hooks-Letter";
+
+/// Requests that are open at a time.
+const AT_ONCE: usize = 32;
+
+/// How many letters each hook has, as far as is known without asking.
+#[derive(Debug, Default)]
+pub(super) struct Counts(Mutex<HashMap<String, u64>>);
+
+impl Counts {
+    fn of(&self, token: &str) -> u64 {
+        self.0.lock().get(token).copied().unwrap_or(0)
+    }
+
+    fn change(&self, token: &str, change: impl FnOnce(u64) -> u64) {
+        let mut counts = self.0.lock();
+        let count = counts.entry(token.to_owned()).or_default();
+        *count = change(*count);
+    }
+
+    /// Asks the server about all hooks.
+    pub(super) async fn refresh(&self, stream: &Stream, name: &str) -> Result<(), BusError> {
+        let prefix = format!("{name}.dead.");
+        let mut subjects = listed(stream, format!("{prefix}>")).await?;
+        let mut counts = HashMap::new();
+        while let Some(subject) =
+            subjects.try_next().await.map_err(|error| unavailable("count dead letters", &error))?
+        {
+            let token = subject.0.strip_prefix(&prefix).and_then(|rest| rest.split('.').next());
+            *counts.entry(token.unwrap_or_default().to_owned()).or_default() += subject.1 as u64;
+        }
+        *self.0.lock() = counts;
+        Ok(())
+    }
+}
+
+async fn listed(stream: &Stream, filter: String) -> Result<async_nats::jetstream::stream::InfoWithSubjects, BusError> {
+    stream.info_with_subjects(filter).await.map_err(|error| unavailable("count dead letters", &error))
+}
+
+/// One hook's dead letters.
+pub(super) struct NatsLetters {
+    bus: Arc<Inner>,
+    token: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct About {
+    position: u64,
+    reason: DeadLetterReason,
+    detail: String,
+    attempts: u32,
+    first_attempt: Duration,
+    last_attempt: Duration,
+}
+
+impl NatsLetters {
+    pub(super) fn new(bus: Arc<Inner>, hook: &HookId) -> Self {
+        Self { bus, token: subject::of_hook(hook.as_str()) }
+    }
+
+    fn subjects(&self) -> String {
+        format!("{}.dead.{}.", self.bus.config.name, self.token)
+    }
+
+    async fn ask_count(&self) -> Result<u64, BusError> {
+        let mut subjects = listed(&self.bus.kept.letters, format!("{}>", self.subjects())).await?;
+        let mut count = 0;
+        while let Some(subject) =
+            subjects.try_next().await.map_err(|error| unavailable("count dead letters", &error))?
+        {
+            count += subject.1 as u64;
+        }
+        self.bus.letters.change(&self.token, |_| count);
+        Ok(count)
+    }
+
+    /// Forgets all of them.
+    pub(super) async fn purge(&self) -> Result<u64, BusError> {
+        let purged = self.bus.kept.letters.purge().filter(format!("{}>", self.subjects())).await;
+        let purged = purged.map_err(|error| unavailable("remove dead letters", &error))?.purged;
+        self.bus.letters.change(&self.token, |_| 0);
+        Ok(purged)
+    }
+
+    async fn remove_one(&self, id: LetterId) -> Result<bool, BusError> {
+        let failed = |error: &dyn std::error::Error| unavailable("remove a dead letter", error);
+        let stream = &self.bus.kept.letters;
+        let Ok(found) = stream.get_raw_message(id.0).await else { return Ok(false) };
+        if !found.subject.starts_with(&self.subjects()) {
+            return Ok(false);
+        }
+        match stream.delete_message(id.0).await {
+            Ok(removed) => Ok(removed),
+            // Somebody else was faster.
+            Err(error) if matches!(error.kind(), DeleteMessageErrorKind::JetStream(_)) => Ok(false),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+}
+
+#[async_trait]
+impl DeadLetters for NatsLetters {
+    async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
+        let (max, new) = (self.bus.config.max_dead_letters, letters.len() as u64);
+        if self.count() + new > max && self.ask_count().await? + new > max {
+            return Err(BusError::Full(format!("{max} dead letters (max_dead_letters)")));
+        }
+        let mut sent = Vec::new();
+        for letter in &letters {
+            let subject = format!("{}{}.{}", self.subjects(), self.bus.log_name, letter.position.0);
+            sent.push(self.bus.api.send_publish(subject, encode(letter)).await.map_err(|error| explain(&error))?);
+        }
+        for ack in sent {
+            ack.await.map_err(|error| explain(&error))?;
+        }
+        self.bus.letters.change(&self.token, |count| count + new);
+        Ok(())
+    }
+
+    async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError> {
+        let failed = |error: &dyn std::error::Error| unavailable("read dead letters", error);
+        let config = pull::Config {
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after.map_or(1, |after| after.0 + 1) },
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            inactive_threshold: Duration::from_secs(30),
+            filter_subject: format!("{}>", self.subjects()),
+            ..pull::Config::default()
+        };
+        let stream = &self.bus.kept.letters;
+        let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
+        let mut found = Vec::new();
+        let mut messages = consumer.fetch().max_messages(max).messages().await.map_err(|error| failed(&error))?;
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(|error| failed(&*error))?;
+            let id = message.info().map_err(|error| failed(&*error))?.stream_sequence;
+            match decode(&message) {
+                Ok(letter) => found.push((LetterId(id), letter)),
+                Err(error) => tracing::error!(id, error, "what is kept here is no dead letter: passed over"),
+            }
+        }
+        // It would be forgotten anyway.
+        let _ = stream.delete_consumer(&consumer.cached_info().name).await;
+        Ok(found)
+    }
+
+    /// On an error, some may have been removed.
+    async fn remove(&self, ids: &[LetterId]) -> Result<usize, BusError> {
+        let removals: Vec<_> = ids.iter().map(|id| self.remove_one(*id)).collect();
+        let removed: Vec<bool> = stream::iter(removals).buffered(AT_ONCE).try_collect().await?;
+        let removed = removed.into_iter().filter(|removed| *removed).count();
+        self.bus.letters.change(&self.token, |count| count.saturating_sub(removed as u64));
+        Ok(removed)
+    }
+
+    /// As far as is known: what other instances keep and remove shows within half a minute.
+    fn count(&self) -> u64 {
+        self.bus.letters.of(&self.token)
+    }
+}
+
+fn encode(letter: &DeadLetter) -> PublishMessage {
+    let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let about = About {
+        position: letter.position.0,
+        reason: letter.reason,
+        detail: letter.detail.clone(),
+        attempts: letter.attempts,
+        first_attempt: since(letter.first_attempt),
+        last_attempt: since(letter.last_attempt),
+    };
+    let mut headers = HeaderMap::new();
+    // JSON escapes what a header can't hold.
+    headers.insert(HEADER, serde_json::to_string(&about).unwrap_or_default());
+    PublishMessage::build().headers(headers).payload(Bytes::copy_from_slice(letter.envelope.json().as_bytes()))
+}
+
+fn decode(message: &async_nats::Message) -> Result<DeadLetter, String> {
+    let about = message.headers.as_ref().and_then(|headers| headers.get(HEADER)).ok_or("it has no header")?;
+    let about: About = serde_json::from_str(about.as_str()).map_err(|error| error.to_string())?;
+    Ok(DeadLetter {
+        position: Position(about.position),
+        envelope: Envelope::from_json(&message.payload).map_err(|error| error.to_string())?,
+        reason: about.reason,
+        detail: about.detail,
+        attempts: about.attempts,
+        first_attempt: SystemTime::UNIX_EPOCH + about.first_attempt,
+        last_attempt: SystemTime::UNIX_EPOCH + about.last_attempt,
+    })
+}

@@ -1,0 +1,347 @@
+//! Events in a JetStream stream: several instances share the hooks.
+//!
+//! ```text
+//!  publish ──▶ stream NAME (NAME.events.<type>) ──▶ ordered consumer per hook, at its owner ──▶ worker
+//!                                                              │ settle
+//!              bucket NAME-hooks: hook.H = owner, position ◀───┘ updated by revision, at most once a second
+//!                                 alive.I, hooks.I: who lives, and has which hooks
+//! ```
+//!
+//! A hook's owner and position are one entry, updated by its revision only. Whoever takes the hook over
+//! writes the entry, so the next write of the owner before fails: it has lost the hook. Being alive is
+//! said once per instance, not per hook, so an idle hook writes nothing.
+
+mod balance;
+mod config;
+mod connect;
+mod cursor;
+mod feed;
+mod hook;
+mod inner;
+mod keeper;
+mod lease;
+mod letters;
+mod publish;
+mod reader;
+mod record;
+mod share;
+mod step;
+mod stream;
+mod subject;
+mod table;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::Context;
+use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream as streams};
+use hooks_core::{Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+pub use config::{NatsConfig, NatsTls};
+
+use connect::unavailable;
+use hook::Hook;
+use lease::Lease;
+use letters::{Counts, NatsLetters};
+use publish::Publisher;
+use reader::NatsReader;
+use record::Key;
+use stream::Kept;
+use table::Table;
+
+/// How long the last writes may take when the process ends.
+const FINISH: Duration = Duration::from_secs(5);
+
+/// How long it may take until this instance hears itself.
+const HEAR_ITSELF: Duration = Duration::from_secs(15);
+
+/// Consumers that are being made at a time.
+const OPENING: usize = 32;
+
+/// The bus that keeps events in a NATS JetStream stream.
+///
+/// Accepted means acknowledged by the stream: on as many servers as it has replicas. A server
+/// acknowledges before it syncs to its disk (it does so every two minutes), so safety against power loss
+/// comes from replicas on separate power. Events that were published before, by `source` and `id`, are
+/// acknowledged and not taken again (within the stream's duplicate window). After an error some of a
+/// call's events may have been published; publishing all of them again is safe. While the stream can't
+/// be reached, publishing fails at once and nothing is queued.
+///
+/// **Instances.** All that are made with the same [`name`](NatsConfig::name) share the hooks that they
+/// have in common: each hook is owned by one of them, its events are read there and wait there. An
+/// instance that comes or goes moves as few hooks as possible; one that is killed, hangs or is cut off
+/// loses its hooks [`lease`](NatsConfig::lease) after its last sign of life. Who takes over goes on at
+/// the position that was written last, at most a second before, so what was settled in that second and
+/// what was in flight comes again.
+///
+/// **What fencing can't stop.** An instance that has lost a hook, or can't prove that it has not, begins
+/// no further attempt; but a request that is on the wire at that moment may arrive at its receiver later
+/// than the next owner's. It holds events that the next owner delivers again, so they are repeated, and
+/// may be late by as long as one attempt takes.
+#[derive(Clone)]
+pub struct NatsBus {
+    inner: Arc<Inner>,
+    /// What runs as long as the bus does.
+    tasks: Arc<Mutex<JoinSet<()>>>,
+}
+
+struct Inner {
+    config: NatsConfig,
+    client: Client,
+    /// Counts connections.
+    connections: watch::Receiver<u64>,
+    /// For requests.
+    api: Context,
+    publisher: Publisher,
+    kept: Kept,
+    log: Uuid,
+    /// The stream's name in entries.
+    log_name: String,
+    /// This instance.
+    me: String,
+    lease: Arc<Lease>,
+    table: Mutex<Table>,
+    hooks: Mutex<HashMap<HookId, Arc<Hook>>>,
+    /// Something changed that may make hooks change hands.
+    unbalanced: Notify,
+    /// An instance began to live.
+    born: Notify,
+    tail: watch::Sender<Tail>,
+    letters: Counts,
+    accepted: AtomicU64,
+    duplicates: AtomicU64,
+    opening: Semaphore,
+    /// The end of the stream when the bus was closed.
+    closing: watch::Sender<Option<u64>>,
+}
+
+/// The stream, seen lately.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tail {
+    first: u64,
+    last: u64,
+    messages: u64,
+    bytes: u64,
+}
+
+impl NatsBus {
+    /// Connects, finds or creates what is kept on the server, and begins to take part.
+    ///
+    /// # Errors
+    /// When the settings are not valid, no server can be reached, or what is there is not as it should be.
+    pub async fn connect(config: NatsConfig) -> Result<Self, BusError> {
+        if let Some(problem) = config.validate().first() {
+            return Err(BusError::Unavailable(format!("{}: {}", problem.path, problem.message)));
+        }
+        let (client, connections) = connect::connect(&config).await?;
+        let api = connect::api(&client);
+        let kept = stream::open(&api, &config).await?;
+        let log = stream::log_id(kept.events.cached_info());
+        let me = Uuid::now_v7().simple().to_string();
+        let lease = Arc::new(Lease::new(config.lease.0));
+        let inner = Arc::new(Inner {
+            publisher: Publisher::new(connect::publisher(&client), config.name.clone(), connections.clone()),
+            table: Mutex::new(Table::new(me.clone(), config.lease.0)),
+            log_name: log.simple().to_string()[..8].to_owned(),
+            config,
+            client,
+            connections,
+            api,
+            kept,
+            log,
+            me,
+            lease,
+            hooks: Mutex::default(),
+            unbalanced: Notify::new(),
+            born: Notify::new(),
+            tail: watch::Sender::new(Tail::default()),
+            letters: Counts::default(),
+            accepted: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            opening: Semaphore::new(OPENING),
+            closing: watch::Sender::new(None),
+        });
+        inner.look_at_tail().await?;
+        inner.letters.refresh(&inner.kept.letters, &inner.config.name).await?;
+        let tasks = Arc::new(Mutex::new(keeper::start(&inner)));
+        timeout(HEAR_ITSELF, inner.hears_itself()).await.map_err(|_| {
+            BusError::Unavailable(format!("the key-value bucket `{}-hooks` does not answer", inner.config.name))
+        })?;
+        Ok(Self { inner, tasks })
+    }
+
+    /// This instance, as the entries of its hooks name it.
+    pub fn instance(&self) -> &str {
+        &self.inner.me
+    }
+
+    /// The hooks that this instance owns now, by name.
+    pub fn owned(&self) -> Vec<HookId> {
+        let hooks = self.inner.hooks.lock();
+        let mut owned: Vec<_> = hooks.values().filter(|hook| hook.is_owned()).map(|hook| hook.id.clone()).collect();
+        owned.sort();
+        owned
+    }
+}
+
+#[async_trait]
+impl Bus for NatsBus {
+    fn log_id(&self) -> Uuid {
+        self.inner.log
+    }
+
+    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
+        if self.inner.closing.borrow().is_some() {
+            return Err(BusError::Closed);
+        }
+        let (acknowledged, result) = self.inner.publisher.publish(events).await;
+        self.inner.accepted.fetch_add(acknowledged.events, Ordering::Relaxed);
+        self.inner.duplicates.fetch_add(acknowledged.duplicates, Ordering::Relaxed);
+        result
+    }
+
+    async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
+        let inner = &self.inner;
+        let known = inner.hooks.lock().get(&subscription.hook).cloned();
+        let hook = match known {
+            Some(hook) => hook,
+            None => {
+                let hook = Arc::new(Hook::new(&subscription, inner.lease.clone()));
+                inner.ensure_entry(&hook, subscription.from).await?;
+                inner.hooks.lock().entry(hook.id.clone()).or_insert(hook).clone()
+            }
+        };
+        let number = hook.take_over(&subscription);
+        inner.unbalanced.notify_one();
+        let reader = NatsReader::new(inner.clone(), hook.clone(), number);
+        Ok((Box::new(reader), Settler::new(hook, subscription.ledger, true)))
+    }
+
+    async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
+        let Some(hook) = self.inner.hooks.lock().remove(hook) else { return Ok(()) };
+        hook.remove();
+        self.inner.unbalanced.notify_one();
+        self.inner.give_away(&hook).await;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        if self.inner.closing.borrow().is_none() {
+            let last = self.inner.look_at_tail().await.unwrap_or_else(|_| self.inner.tail()).last;
+            self.inner.closing.send_replace(Some(last));
+        }
+    }
+
+    async fn finish(&self) {
+        self.tasks.lock().abort_all();
+        let inner = &self.inner;
+        let hooks: Vec<_> = inner.hooks.lock().values().cloned().collect();
+        let leave = async {
+            streams::iter(hooks)
+                .for_each_concurrent(keeper::AT_ONCE, |hook| async move { inner.give_away(&hook).await })
+                .await;
+            // Others would find out by themselves, later.
+            let _ = inner.kept.bucket.purge(Key::Alive(&inner.me).to_string()).await;
+            let _ = inner.kept.bucket.purge(Key::Hooks(&inner.me).to_string()).await;
+            let _ = inner.client.flush().await;
+        };
+        if timeout(FINISH, leave).await.is_err() {
+            tracing::warn!("NATS does not answer: the last second of settled events will come again");
+        }
+    }
+
+    fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
+        Some(Arc::new(NatsLetters::new(self.inner.clone(), hook)))
+    }
+
+    /// Of hooks that this instance owns; the others' owners know theirs.
+    fn lag(&self, hook: &HookId) -> Option<Lag> {
+        let hook = self.inner.hooks.lock().get(hook)?.clone();
+        let tail = self.inner.tail();
+        hook.lag(tail.last, tail.bytes / tail.messages.max(1))
+    }
+
+    fn stats(&self) -> BusStats {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let stats = BusStats::accepted(count(&self.inner.accepted)).duplicates(count(&self.inner.duplicates));
+        stats.log_bytes(self.inner.tail().bytes)
+    }
+
+    fn details(&self) -> serde_json::Value {
+        let (inner, tail) = (&self.inner, self.inner.tail());
+        let server = inner.client.server_info();
+        serde_json::json!({
+            "bus": "nats",
+            "server": format!("{} {} ({}:{})", server.server_name, server.version, server.host, server.port),
+            "connected": connect::connected(&inner.client).is_ok(),
+            "stream": inner.config.name,
+            "events": tail.messages,
+            "bytes": tail.bytes,
+            "first_position": tail.first,
+            "last_position": tail.last,
+            "instance": inner.me,
+            "instances": inner.table.lock().living(Instant::now()),
+            "owned_hooks": self.owned().len(),
+            "duplicates": inner.duplicates.load(Ordering::Relaxed),
+        })
+    }
+
+    async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
+        let token = subject::of_hook(hook.as_str());
+        let key = Key::Note(&token).to_string();
+        let failed = |error: &dyn std::error::Error| unavailable("note something about a hook", error);
+        match &text {
+            Some(text) => {
+                self.inner.kept.bucket.put(key, text.clone().into()).await.map_err(|error| failed(&error))?;
+            }
+            None => self.inner.kept.bucket.purge(key).await.map_err(|error| failed(&error))?,
+        }
+        self.inner.table.lock().note(&token, text);
+        Ok(())
+    }
+
+    fn noted(&self, hook: &HookId) -> Option<String> {
+        self.inner.table.lock().noted(&subject::of_hook(hook.as_str()))
+    }
+
+    fn known_hooks(&self) -> Vec<HookId> {
+        let tokens = self.inner.table.lock().hooks();
+        let mut known: Vec<_> = tokens.iter().filter_map(|token| HookId::new(subject::hook_of(token)).ok()).collect();
+        known.sort();
+        known
+    }
+
+    async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
+        let token = subject::of_hook(hook.as_str());
+        let in_use = self.inner.hooks.lock().contains_key(hook)
+            || self.inner.table.lock().someone_has(record::hook_hash(hook.as_str()), Instant::now());
+        if in_use {
+            return Err(BusError::Unavailable(format!("an instance has the hook `{hook}`: remove it there first")));
+        }
+        let letters = NatsLetters::new(self.inner.clone(), hook).purge().await?;
+        let known = self.inner.table.lock().forget(&token);
+        for key in [Key::Hook(&token), Key::Note(&token)] {
+            let purged = self.inner.kept.bucket.purge(key.to_string()).await;
+            purged.map_err(|error| unavailable("forget a hook", &error))?;
+        }
+        Ok(known || letters > 0)
+    }
+}
+
+impl std::fmt::Debug for NatsBus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NatsBus")
+            .field("name", &self.inner.config.name)
+            .field("instance", &self.inner.me)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,323 @@
+//! Reads one hook's events while this instance owns it, waits while another does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hooks_core::{
+    BusError, Delivery, DropReason, Envelope, EnvelopeError, Position, Read, Reader, SliceBuilder, Subscription, WINDOW,
+};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::Inner;
+use super::feed::{Ended, Feed, Raw};
+use super::hook::Hook;
+use super::step::{FeedState, Reading, Step};
+use super::subject::{self, ServerFilter};
+
+/// How often a reader that is closed looks whether it is through.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A hook's way through the stream.
+pub(super) struct NatsReader {
+    bus: Arc<Inner>,
+    hook: Arc<Hook>,
+    number: u64,
+    closed: bool,
+    /// Where it stops, when it is closed.
+    end: Option<u64>,
+    feed: Source,
+}
+
+/// Where events come from.
+enum Source {
+    Closed,
+    /// Being opened, by a task of its own: it holds a turn that others wait for, while nobody may ask here.
+    Opening {
+        place: Place,
+        feed: JoinHandle<Result<Feed, BusError>>,
+    },
+    Open {
+        place: Place,
+        feed: Box<Feed>,
+    },
+}
+
+/// What a feed was opened for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    version: u64,
+    server: ServerFilter,
+}
+
+impl NatsReader {
+    pub(super) fn new(bus: Arc<Inner>, hook: Arc<Hook>, number: u64) -> Self {
+        Self { bus, hook, number, closed: false, end: None, feed: Source::Closed }
+    }
+
+    /// Makes sure that there is a feed of this version; a new one brings what comes behind `after`.
+    async fn opened(&mut self, after: u64, version: u64) -> Result<&mut Feed, BusError> {
+        let fits = match &self.feed {
+            Source::Closed => false,
+            Source::Opening { place, .. } | Source::Open { place, .. } => place.version == version,
+        };
+        if !fits {
+            let server = subject::filter(&self.bus.config.name, &self.hook.filter(), self.bus.several_filters());
+            let place = Place { version, server };
+            let feed = open(self.bus.clone(), self.hook.clone(), (self.number, version), place.server.clone(), after);
+            self.feed = Source::Opening { place, feed: tokio::spawn(feed) };
+        }
+        if let Source::Opening { place, feed } = &mut self.feed {
+            let opened = feed.await;
+            let place = place.clone();
+            self.feed = Source::Closed;
+            let feed = opened.unwrap_or(Err(BusError::Closed))?;
+            let end = self.bus.tail().last;
+            self.hook.read((self.number, version), |reading| {
+                let end = end.max(reading.cursor.read_to() + feed.pending);
+                let (pending, subjects) = (feed.pending, place.server.subjects.clone());
+                let (exact, all) = (place.server.exact, place.server.all);
+                *reading.feed = FeedState { subjects, pending, exact, all, end, waiting: false };
+            });
+            self.feed = Source::Open { place, feed: Box::new(feed) };
+        }
+        match &mut self.feed {
+            Source::Open { feed, .. } => Ok(feed),
+            _ => Err(BusError::Closed),
+        }
+    }
+
+    async fn read_on(
+        &mut self,
+        max: usize,
+        into: &mut Vec<Delivery>,
+        after: u64,
+        version: u64,
+    ) -> Result<Option<Read>, BusError> {
+        let hook = self.hook.clone();
+        let feed = self.opened(after, version).await?;
+        let first = match feed.next_now() {
+            Ok(Some(raw)) => Ok(raw),
+            Ok(None) => {
+                let _waiting = hook.waits();
+                feed.next().await
+            }
+            Err(ended) => Err(ended),
+        };
+        // From here on nothing waits, so nothing that was taken can be lost.
+        let (raws, ended) = gather(feed, first, max);
+        let taken = self.take_in(raws, version, into);
+        if let Some(why) = &ended {
+            tracing::debug!(hook = %self.hook.id, %why, "reading begins anew");
+        }
+        if ended.is_some() || taken.is_none() {
+            self.feed = Source::Closed;
+        }
+        Ok(taken.filter(|count| *count > 0).map(Read::Events))
+    }
+
+    /// Takes in what came; returns how many deliveries it made. `None`: the hook was lost meanwhile.
+    fn take_in(&self, raws: Vec<Raw>, version: u64, into: &mut Vec<Delivery>) -> Option<usize> {
+        let Source::Open { place, .. } = &self.feed else { return None };
+        let tail = self.bus.tail();
+        let mut events = decode(&raws).into_iter();
+        self.hook.read((self.number, version), |reading| {
+            let before = into.len();
+            for raw in &raws {
+                let event = events.next().unwrap_or(Err(None));
+                let missing = missing(reading, raw, place.server.all, tail.first);
+                gone(reading, &self.hook, missing.0, missing.1);
+                reading.feed.pending = raw.pending;
+                into.extend(enter(reading, raw, event, &self.hook));
+            }
+            if let Some(last) = raws.last() {
+                reading.feed.end = tail.last.max(last.seq + last.pending);
+            }
+            *reading.in_worker |= into.len() > before;
+            into.len() - before
+        })
+    }
+
+    /// Where a reader that is closed, or whose bus is, stops.
+    async fn end(&mut self) -> Result<Option<u64>, BusError> {
+        if let Some(end) = *self.bus.closing.borrow() {
+            return Ok(Some(end));
+        }
+        if self.closed && self.end.is_none() {
+            self.end = Some(self.bus.look_at_tail().await?.last);
+        }
+        Ok(self.end)
+    }
+
+    /// Whether everything up to this end was read.
+    async fn is_through(&mut self, end: u64, after: u64, version: u64) -> Result<bool, BusError> {
+        if after >= end {
+            return Ok(true);
+        }
+        self.opened(after, version).await?;
+        let Some(place) = self.hook.place() else { return Ok(false) };
+        let through = self.bus.has_nothing(&place, end).await?;
+        if through {
+            self.hook.pass(&place, end);
+        }
+        Ok(through)
+    }
+}
+
+#[async_trait]
+impl Reader for NatsReader {
+    async fn next(&mut self, max: usize, into: &mut Vec<Delivery>) -> Result<Read, BusError> {
+        let (bus, hook) = (self.bus.clone(), self.hook.clone());
+        let mut closing = bus.closing.subscribe();
+        loop {
+            let end = self.end().await?;
+            match hook.step(self.number, Instant::now(), WINDOW) {
+                Step::Lost => {
+                    self.feed = Source::Closed;
+                    return Ok(Read::Lost);
+                }
+                Step::Dry => return Ok(Read::Dry),
+                Step::Flush => return Ok(Read::Flush),
+                Step::Wait if end.is_some() && bus.is_elsewhere(&hook) => return Ok(Read::Dry),
+                Step::Wait => {
+                    self.feed = Source::Closed;
+                    tokio::select! {
+                    () = hook.changed.notified() => {}
+                    _ = closing.changed() => {}
+                    () = tokio::time::sleep(LOOK_AGAIN), if end.is_some() => {}
+                    }
+                }
+                Step::Read { after, version } => {
+                    if let Some(end) = end
+                        && self.is_through(end, after, version).await?
+                    {
+                        return Ok(Read::Dry);
+                    }
+                    tokio::select! {
+                        biased;
+                        () = hook.changed.notified() => {}
+                        read = self.read_on(max.max(1), into, after, version) => if let Some(read) = read? {
+                            return Ok(read);
+                        },
+                        _ = closing.changed() => {}
+                        () = bus.lease.ends() => {}
+                        () = tokio::time::sleep(LOOK_AGAIN), if end.is_some() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+    }
+
+    fn reconfigure(&mut self, subscription: Subscription) {
+        self.hook.reconfigure(&subscription);
+    }
+
+    fn set_enabled(&mut self, _enabled: bool) {
+        // The stream keeps a disabled hook's events, and they hold up nobody.
+    }
+}
+
+/// Opens a feed, and counts what the stream no longer has.
+async fn open(
+    bus: Arc<Inner>,
+    hook: Arc<Hook>,
+    reader: (u64, u64),
+    server: ServerFilter,
+    after: u64,
+) -> Result<Feed, BusError> {
+    // Not all hooks at once.
+    let _turn = bus.opening.acquire().await.map_err(|_| BusError::Closed)?;
+    let tail = bus.look_at_tail().await?;
+    let after = after.max(tail.first.saturating_sub(1));
+    hook.read(reader, |reading| {
+        let read_to = reading.cursor.read_to();
+        gone(reading, &hook, after.saturating_sub(read_to), after);
+    });
+    Feed::open(&bus, server, after).await
+}
+
+/// What should have come before this event and did not, and up to where. Where the server filters, at
+/// most as much is missing as was waiting when the event before was sent.
+fn missing(reading: &Reading<'_>, raw: &Raw, all: bool, first: u64) -> (u64, u64) {
+    let read_to = reading.cursor.read_to();
+    if all {
+        return (raw.seq.saturating_sub(read_to + 1), raw.seq.saturating_sub(1));
+    }
+    if first > read_to + 1 && raw.seq >= first {
+        return ((first - read_to - 1).min(reading.feed.pending), first - 1);
+    }
+    (0, read_to)
+}
+
+/// Events up to here are not in the stream any more.
+fn gone(reading: &mut Reading<'_>, hook: &Hook, events: u64, up_to: u64) {
+    if events > 0 {
+        give_up(reading, events, DropReason::Gone);
+        tracing::error!(hook = %hook.id, events, up_to, "the stream no longer has events that the hook had not read: its limits, or somebody, removed them");
+    }
+    reading.cursor.pass(up_to);
+}
+
+fn give_up(reading: &Reading<'_>, events: u64, reason: DropReason) {
+    let events = usize::try_from(events).unwrap_or(usize::MAX);
+    reading.ledger.take(events);
+    reading.ledger.give_up(events, reason);
+}
+
+/// Enters one event in the hook's books; returns it if it is to be delivered.
+fn enter(
+    reading: &mut Reading<'_>,
+    raw: &Raw,
+    event: Result<Envelope, Option<EnvelopeError>>,
+    hook: &Hook,
+) -> Option<Delivery> {
+    if raw.seq <= reading.cursor.read_to() {
+        return None;
+    }
+    match event {
+        Ok(envelope) if !reading.filter.matches(&envelope) => reading.cursor.pass(raw.seq),
+        Ok(envelope) => {
+            if reading.cursor.read(raw.seq, envelope.len(), raw.accepted) {
+                reading.ledger.take(1);
+                return Some(Delivery { position: Position(raw.seq), envelope });
+            }
+        }
+        Err(error) => {
+            let error = error.map(|error| error.to_string());
+            tracing::error!(hook = %hook.id, position = raw.seq, error, "the stream holds what is no event: dropped");
+            give_up(reading, 1, DropReason::Unreadable);
+            reading.cursor.pass(raw.seq);
+        }
+    }
+    None
+}
+
+/// The events, in one block of memory where they are events.
+fn decode(raws: &[Raw]) -> Vec<Result<Envelope, Option<EnvelopeError>>> {
+    let mut builder = SliceBuilder::new("hooks").max_event_bytes(usize::MAX);
+    let read: Vec<_> = raws.iter().map(|raw| builder.push_json(&raw.json)).collect();
+    let mut envelopes = builder.finish().into_iter();
+    read.into_iter().map(|read| read.map_err(Some).and_then(|()| envelopes.next().ok_or(None))).collect()
+}
+
+/// What is here already, behind the first.
+fn gather(feed: &mut Feed, first: Result<Raw, Ended>, max: usize) -> (Vec<Raw>, Option<Ended>) {
+    let mut raws = Vec::new();
+    let mut next = first.map(Some);
+    loop {
+        match next {
+            Ok(Some(raw)) => raws.push(raw),
+            Ok(None) => return (raws, None),
+            Err(ended) => return (raws, Some(ended)),
+        }
+        if raws.len() >= max {
+            return (raws, None);
+        }
+        next = feed.next_now();
+    }
+}

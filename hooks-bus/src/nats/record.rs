@@ -1,0 +1,110 @@
+//! What the key-value bucket holds.
+//!
+//! | key | value | written by |
+//! |---|---|---|
+//! | `hook.HOOK` | [`HookRecord`]: owner and position, updated by revision only | its owner, or who takes it over |
+//! | `alive.INSTANCE` | anything: that it was written says that the instance lives | the instance, three times per lease |
+//! | `hooks.INSTANCE` | hashes of the hooks that the instance has, four bytes each | the instance |
+//! | `note.HOOK` | what is noted about a hook | whoever notes it |
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Deserialize, Serialize};
+
+/// Positions from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Range(pub(super) u64, pub(super) u64);
+
+/// Who owns a hook and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HookRecord {
+    /// The instance, if any.
+    pub(super) owner: Option<String>,
+    /// The stream that the position belongs to.
+    pub(super) log: String,
+    pub(super) position: u64,
+    /// Settled beyond the position.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) beyond: Vec<Range>,
+}
+
+impl HookRecord {
+    pub(super) fn encode(&self) -> bytes::Bytes {
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+}
+
+/// A key of the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key<'a> {
+    Hook(&'a str),
+    Alive(&'a str),
+    Hooks(&'a str),
+    Note(&'a str),
+}
+
+impl<'a> Key<'a> {
+    pub(super) fn parse(key: &'a str) -> Option<Self> {
+        let (kind, name) = key.split_once('.')?;
+        match kind {
+            "hook" => Some(Self::Hook(name)),
+            "alive" => Some(Self::Alive(name)),
+            "hooks" => Some(Self::Hooks(name)),
+            "note" => Some(Self::Note(name)),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Key<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Hook(name) => write!(f, "hook.{name}"),
+            Self::Alive(name) => write!(f, "alive.{name}"),
+            Self::Hooks(name) => write!(f, "hooks.{name}"),
+            Self::Note(name) => write!(f, "note.{name}"),
+        }
+    }
+}
+
+/// A hook's name as a number that all instances agree on.
+pub(super) fn hook_hash(hook: &str) -> u32 {
+    let hash = fnv(hook.as_bytes());
+    (hash ^ (hash >> 32)) as u32
+}
+
+/// FNV-1a, 64 bits.
+pub(super) fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The hooks of an instance, sorted.
+pub(super) fn encode_hooks(hashes: &[u32]) -> bytes::Bytes {
+    let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+    BASE64_STANDARD.encode(bytes).into()
+}
+
+pub(super) fn decode_hooks(value: &[u8]) -> Option<Vec<u32>> {
+    let bytes = BASE64_STANDARD.decode(value).ok()?;
+    let number = |four: &[u8]| four.try_into().map(u32::from_le_bytes).ok();
+    bytes.chunks(4).map(number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let record = HookRecord { owner: Some("a".into()), log: "l".into(), position: 7, beyond: vec![Range(9, 11)] };
+        assert_eq!(serde_json::from_slice::<HookRecord>(&record.encode()).unwrap(), record);
+        assert_eq!(
+            std::str::from_utf8(&record.encode()).unwrap(),
+            r#"{"owner":"a","log":"l","position":7,"beyond":[[9,11]]}"#
+        );
+        assert_eq!(decode_hooks(&encode_hooks(&[1, u32::MAX])), Some(vec![1, u32::MAX]));
+        for key in [Key::Hook("a=b"), Key::Alive("x"), Key::Hooks("x"), Key::Note("a")] {
+            assert_eq!(Key::parse(&key.to_string()), Some(key));
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Which instance should own which hook, and which instances live. No clock, no I/O: all instances that
+//! know the same come to the same answer.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::record::fnv;
+
+/// How long nobody may have got or lost hooks before hooks that have an owner get another.
+const CALM: Duration = Duration::from_secs(1);
+
+/// The hooks that an instance has, as sorted hashes.
+pub(super) type Hooks = Arc<[u32]>;
+
+/// Who lives, as far as this instance has heard.
+#[derive(Debug)]
+pub(super) struct Roster {
+    me: String,
+    lease: Duration,
+    /// When, and by which revision of its entry: what is seen twice is no sign of life.
+    heard: BTreeMap<String, (Instant, u64)>,
+    hooks: HashMap<String, Hooks>,
+    /// When an instance last said that it has other hooks than before.
+    changed: Option<Instant>,
+}
+
+impl Roster {
+    pub(super) fn new(me: String, lease: Duration) -> Self {
+        Self { me, lease, heard: BTreeMap::new(), hooks: HashMap::new(), changed: None }
+    }
+
+    /// An instance gave a sign of life.
+    pub(super) fn alive(&mut self, instance: &str, revision: u64, now: Instant) {
+        if self.heard.get(instance).is_some_and(|heard| heard.1 >= revision) {
+            return;
+        }
+        // This instance was cut off: what it did not hear says nothing about the others.
+        if instance == self.me && self.is_deaf(now) {
+            self.heard.values_mut().for_each(|heard| heard.0 = now);
+        }
+        self.heard.insert(instance.to_owned(), (now, revision));
+    }
+
+    /// An instance left, or was forgotten.
+    pub(super) fn gone(&mut self, instance: &str) {
+        self.heard.remove(instance);
+        self.hooks.remove(instance);
+    }
+
+    pub(super) fn has(&mut self, instance: &str, hooks: Vec<u32>, now: Instant) {
+        self.hooks.insert(instance.to_owned(), hooks.into());
+        self.changed = Some(now);
+    }
+
+    /// The hooks of an instance are not known any more.
+    pub(super) fn forget_hooks(&mut self, instance: &str) {
+        self.hooks.remove(instance);
+    }
+
+    /// Whether it is known which hooks an instance has.
+    pub(super) fn knows_hooks_of(&self, instance: &str) -> bool {
+        self.hooks.contains_key(instance)
+    }
+
+    /// Whether nobody has got or lost hooks lately: whoever starts does so one by one.
+    pub(super) fn is_calm(&self, now: Instant) -> bool {
+        self.changed.is_none_or(|changed| now.saturating_duration_since(changed) >= CALM)
+    }
+
+    /// Whether this instance does not even hear itself.
+    pub(super) fn is_deaf(&self, now: Instant) -> bool {
+        self.heard.get(&self.me).is_none_or(|heard| now.saturating_duration_since(heard.0) >= self.lease)
+    }
+
+    pub(super) fn lives(&self, instance: &str, now: Instant) -> bool {
+        self.heard.get(instance).is_some_and(|heard| now.saturating_duration_since(heard.0) < self.lease)
+    }
+
+    /// Those that live, and their hooks.
+    pub(super) fn living(&self, now: Instant) -> Vec<(String, Hooks)> {
+        let living = self.heard.keys().filter(|instance| self.lives(instance, now));
+        living.filter_map(|instance| Some((instance.clone(), self.hooks.get(instance)?.clone()))).collect()
+    }
+
+    /// Those that have been silent for so many leases that what they left can be removed.
+    pub(super) fn long_dead(&self, now: Instant) -> Vec<String> {
+        let silent = |heard: &(Instant, u64)| now.saturating_duration_since(heard.0) > self.lease * 10;
+        let dead = self.heard.iter().filter(|(instance, heard)| **instance != self.me && silent(heard));
+        dead.map(|(instance, _)| instance.clone()).collect()
+    }
+}
+
+/// The hooks that `me` should own.
+///
+/// Each hook goes to the instance that has it and scores best for it (rendezvous hashing), unless that
+/// one has its share already: then to the next best. So shares differ by one hook at most where all
+/// have the same hooks, and few hooks move when an instance comes or goes.
+pub(super) fn share(me: &str, living: &[(String, Hooks)]) -> BTreeSet<u32> {
+    let all: BTreeSet<u32> = living.iter().flat_map(|(_, hooks)| hooks.iter().copied()).collect();
+    let having = living.iter().filter(|(_, hooks)| !hooks.is_empty()).count();
+    let fair = all.len().div_ceil(having.max(1));
+    let seeds: Vec<u64> = living.iter().map(|(instance, _)| fnv(instance.as_bytes())).collect();
+    let mut loads = vec![0_usize; living.len()];
+    let mut mine = BTreeSet::new();
+    for hook in all {
+        let having = (0..living.len()).filter(|at| living[*at].1.binary_search(&hook).is_ok());
+        // Those with room first, then by score; where none has room, whoever has least.
+        let rank = |at: &usize| {
+            let over = loads[*at].saturating_sub(fair.saturating_sub(1));
+            (over, std::cmp::Reverse(score(seeds[*at], hook)), *at)
+        };
+        let Some(best) = having.min_by_key(rank) else { continue };
+        loads[best] += 1;
+        if living[best].0 == me {
+            mine.insert(hook);
+        }
+    }
+    mine
+}
+
+/// Mixes well (the finalizer of SplitMix64).
+fn score(seed: u64, hook: u32) -> u64 {
+    let mut x = seed ^ u64::from(hook).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn instances(count: usize, hooks: &[u32]) -> Vec<(String, Hooks)> {
+        (0..count).map(|at| (format!("instance-{at}"), hooks.into())).collect()
+    }
+
+    proptest! {
+        /// Every hook that somebody has is owned by exactly one who has it, evenly where all have all.
+        #[test]
+        fn each_hook_has_one_owner(sets in prop::collection::vec(prop::collection::btree_set(0..40_u32, 0..30), 1..6), same: bool) {
+            let sets = if same { vec![sets[0].clone(); sets.len()] } else { sets };
+            let living: Vec<(String, Hooks)> =
+                sets.iter().enumerate().map(|(at, set)| (format!("i{at}"), set.iter().copied().collect())).collect();
+            let shares: Vec<_> = living.iter().map(|(me, _)| share(me, &living)).collect();
+            let all: BTreeSet<u32> = sets.iter().flatten().copied().collect();
+            prop_assert_eq!(shares.iter().map(BTreeSet::len).sum::<usize>(), all.len());
+            prop_assert_eq!(shares.iter().flatten().copied().collect::<BTreeSet<_>>(), all);
+            for (share, set) in shares.iter().zip(&sets) {
+                prop_assert!(share.is_subset(set));
+            }
+            if same {
+                prop_assert!(shares.iter().all(|share| share.len() <= sets[0].len().div_ceil(sets.len())));
+            }
+        }
+    }
+
+    #[test]
+    fn few_hooks_move() {
+        let hooks: Vec<u32> = (0..999).collect();
+        let owners = |living: &[(String, Hooks)]| -> HashMap<u32, String> {
+            let shares = living.iter().map(|(me, _)| (me.clone(), share(me, living)));
+            shares.flat_map(|(me, hooks)| hooks.into_iter().map(move |hook| (hook, me.clone()))).collect()
+        };
+        let (three, two) = (owners(&instances(3, &hooks)), owners(&instances(2, &hooks)));
+        let moved = hooks.iter().filter(|hook| three[hook] != two[hook]).count();
+        assert!((333..450).contains(&moved), "{moved}");
+    }
+
+    #[test]
+    fn silence_is_death_unless_it_is_deafness() {
+        let lease = Duration::from_secs(5);
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut roster = Roster::new("me".into(), lease);
+        roster.alive("me", 1, at(0));
+        roster.alive("other", 2, at(0));
+        roster.has("me", vec![1], at(0));
+        roster.has("other", vec![1], at(0));
+        roster.alive("me", 3, at(4));
+        // The same once more, because the watch began anew.
+        roster.alive("other", 2, at(4));
+        assert!(roster.lives("other", at(4)) && !roster.lives("other", at(5)));
+        assert_eq!(roster.living(at(5)).len(), 1);
+        // Nothing at all was heard for long: the others get their time again.
+        assert!(roster.is_deaf(at(20)));
+        roster.alive("me", 4, at(20));
+        assert!(roster.lives("other", at(24)) && !roster.lives("other", at(25)));
+        assert_eq!(roster.long_dead(at(200)), ["other"]);
+    }
+}

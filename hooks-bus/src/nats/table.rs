@@ -1,0 +1,174 @@
+//! What this instance has seen in the bucket: entries of hooks, notes, and who lives.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::record::{HookRecord, Key, decode_hooks};
+use super::share::{Hooks, Roster, share};
+
+/// The bucket, as far as it was seen.
+#[derive(Debug)]
+pub(super) struct Table {
+    me: String,
+    pub(super) roster: Roster,
+    entries: HashMap<String, (HookRecord, u64)>,
+    notes: HashMap<String, String>,
+    /// The last division, and what it was made of.
+    shared: (Vec<(String, Hooks)>, Arc<BTreeSet<u32>>),
+}
+
+/// What a change of the bucket means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing that anybody waits for.
+    None,
+    /// Hooks may have to change hands.
+    Unbalanced,
+    /// A hook's entry: its revision, and whether it is this instance's.
+    Hook { token: String, revision: u64, mine: bool },
+}
+
+impl Table {
+    pub(super) fn new(me: String, lease: Duration) -> Self {
+        let roster = Roster::new(me.clone(), lease);
+        Self { me, roster, entries: HashMap::new(), notes: HashMap::new(), shared: (Vec::new(), Arc::default()) }
+    }
+
+    /// Something was written (`None`: removed) under a key.
+    pub(super) fn see(&mut self, key: &str, value: Option<&[u8]>, revision: u64, now: Instant) -> Change {
+        match (Key::parse(key), value) {
+            (Some(Key::Alive(instance)), Some(_)) => {
+                let known = self.roster.lives(instance, now);
+                self.roster.alive(instance, revision, now);
+                if known { Change::None } else { Change::Unbalanced }
+            }
+            (Some(Key::Alive(instance)), None) => {
+                self.roster.gone(instance);
+                Change::Unbalanced
+            }
+            (Some(Key::Hooks(instance)), Some(value)) => {
+                self.roster.has(instance, decode_hooks(value).unwrap_or_default(), now);
+                Change::Unbalanced
+            }
+            (Some(Key::Note(token)), value) => {
+                self.note(token, value.map(|value| String::from_utf8_lossy(value).into_owned()));
+                Change::None
+            }
+            (Some(Key::Hook(token)), value) => self.see_hook(token, value, revision),
+            (Some(Key::Hooks(instance)), None) => {
+                self.roster.forget_hooks(instance);
+                Change::Unbalanced
+            }
+            (None, _) => Change::None,
+        }
+    }
+
+    fn see_hook(&mut self, token: &str, value: Option<&[u8]>, revision: u64) -> Change {
+        let Some(value) = value else {
+            self.entries.remove(token);
+            return Change::Hook { token: token.to_owned(), revision, mine: false };
+        };
+        let Ok(record) = serde_json::from_slice::<HookRecord>(value) else {
+            tracing::error!(hook = token, "what is kept about the hook can't be read: passed over");
+            return Change::None;
+        };
+        let mine = record.owner.as_deref() == Some(&self.me);
+        self.set(token, record, revision);
+        Change::Hook { token: token.to_owned(), revision, mine }
+    }
+
+    pub(super) fn set(&mut self, token: &str, record: HookRecord, revision: u64) {
+        match self.entries.get_mut(token) {
+            Some(entry) if entry.1 < revision => *entry = (record, revision),
+            Some(_) => {}
+            None => drop(self.entries.insert(token.to_owned(), (record, revision))),
+        }
+    }
+
+    pub(super) fn entry(&self, token: &str) -> Option<(HookRecord, u64)> {
+        self.entries.get(token).cloned()
+    }
+
+    pub(super) fn hooks(&self) -> Vec<String> {
+        self.entries.keys().cloned().collect()
+    }
+
+    pub(super) fn forget(&mut self, token: &str) -> bool {
+        let noted = self.notes.remove(token).is_some();
+        self.entries.remove(token).is_some() || noted
+    }
+
+    pub(super) fn note(&mut self, token: &str, text: Option<String>) {
+        match text {
+            Some(text) => drop(self.notes.insert(token.to_owned(), text)),
+            None => drop(self.notes.remove(token)),
+        }
+    }
+
+    pub(super) fn noted(&self, token: &str) -> Option<String> {
+        self.notes.get(token).cloned()
+    }
+
+    /// The instances that live and have hooks.
+    pub(super) fn living(&self, now: Instant) -> Vec<String> {
+        let living = self.roster.living(now).into_iter().filter(|(_, hooks)| !hooks.is_empty());
+        living.map(|(instance, _)| instance).collect()
+    }
+
+    pub(super) fn is_deaf(&self, now: Instant) -> bool {
+        self.roster.is_deaf(now)
+    }
+
+    /// Whether an instance that lives, this one or another, has the hook of this hash.
+    pub(super) fn someone_has(&self, hash: u32, now: Instant) -> bool {
+        self.roster.living(now).iter().any(|(_, hooks)| hooks.binary_search(&hash).is_ok())
+    }
+
+    pub(super) fn is_owned_by_another(&self, token: &str, now: Instant) -> bool {
+        let owner = self.entries.get(token).and_then(|(record, _)| record.owner.as_deref());
+        owner.is_some_and(|owner| owner != self.me && self.roster.lives(owner, now))
+    }
+
+    /// The hooks that this instance should own.
+    pub(super) fn share(&mut self, now: Instant) -> Arc<BTreeSet<u32>> {
+        let living = self.roster.living(now);
+        let same = |(a, b): (&(String, Hooks), &(String, Hooks))| a.0 == b.0 && Arc::ptr_eq(&a.1, &b.1);
+        if living.len() != self.shared.0.len() || !living.iter().zip(&self.shared.0).all(same) {
+            let mine = Arc::new(share(&self.me, &living));
+            tracing::info!(instances = living.len(), hooks = mine.len(), "hooks are shared anew");
+            self.shared = (living, mine);
+        }
+        self.shared.1.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nats::record::encode_hooks;
+
+    #[test]
+    fn what_is_seen() {
+        let now = Instant::now();
+        let mut table = Table::new("me".into(), Duration::from_secs(5));
+        assert_eq!(table.see("alive.me", Some(b""), 1, now), Change::Unbalanced);
+        assert_eq!(table.see("alive.me", Some(b""), 2, now), Change::None);
+        table.see("alive.other", Some(b""), 3, now);
+        table.see("hooks.other", Some(&encode_hooks(&[7])), 4, now);
+        assert!(table.someone_has(7, now) && !table.someone_has(8, now));
+        let mut record = HookRecord { owner: Some("other".into()), log: "l".into(), position: 1, beyond: vec![] };
+        let hook = |mine, revision| Change::Hook { token: "a".into(), revision, mine };
+        assert_eq!(table.see("hook.a", Some(&record.encode()), 5, now), hook(false, 5));
+        assert!(table.is_owned_by_another("a", now));
+        record.owner = Some("me".into());
+        assert_eq!(table.see("hook.a", Some(&record.encode()), 6, now), hook(true, 6));
+        table.set("a", HookRecord { position: 0, ..record.clone() }, 4);
+        assert_eq!(table.entry("a"), Some((record, 6)), "what is older changes nothing");
+        assert_eq!(table.see("hook.a", None, 7, now), hook(false, 7));
+        assert_eq!(table.see("hook.a", Some(b"garbage"), 8, now), Change::None);
+        assert!(table.hooks().is_empty());
+    }
+}

@@ -1,0 +1,103 @@
+//! Several instances share hooks, come and go.
+
+use hooks_bus::NatsBus;
+use hooks_core::{Bus, Filter, HookId};
+
+use super::{Server, bus, end, events, until};
+use crate::{End, numbers};
+
+async fn ends(bus: &NatsBus, count: usize) -> Vec<End> {
+    let mut ends = Vec::new();
+    for number in 0..count {
+        ends.push(end(bus, &format!("hook-{number}"), Filter::all()).await);
+    }
+    ends
+}
+
+#[tokio::test]
+async fn hooks_are_shared_evenly() {
+    let Some(server) = Server::start().await else { return };
+    let buses = [bus(&server).await, bus(&server).await, bus(&server).await];
+    let mut all = Vec::new();
+    for bus in &buses[..2] {
+        all.push(ends(bus, 30).await);
+    }
+    let owned = || buses.each_ref().map(|bus| bus.owned().len());
+    until("two shares", || owned() == [15, 15, 0]).await;
+    // Their workers wait for events, and let go of what they are asked to.
+    let third = ends(&buses[2], 30).await;
+    let workers: Vec<_> = all
+        .into_iter()
+        .flatten()
+        .chain(third)
+        .map(|mut end| {
+            tokio::spawn(async move {
+                loop {
+                    let _ = end.reader.next(1, &mut Vec::new()).await;
+                }
+            })
+        })
+        .collect();
+    until("three shares", || owned() == [10, 10, 10]).await;
+    buses[1].finish().await;
+    until("two shares again", || owned() == [15, 0, 15]).await;
+    workers.iter().for_each(|worker| worker.abort());
+}
+
+#[tokio::test]
+async fn who_is_cut_off_loses_its_hooks_and_the_next_goes_on() {
+    let Some(server) = Server::start().await else { return };
+    let (first, second) = (bus(&server).await, bus(&server).await);
+    let mut before = end(&first, "hook", Filter::all()).await;
+    until("an owner", || first.owned().len() == 1).await;
+    first.publish(&events(0..20, "a")).await.unwrap();
+    let read = before.take(10).await;
+    before.done(&read[..5]);
+    // The first gives no more signs, as if it were stopped; what it settled is written.
+    first.finish().await;
+    let mut after = end(&second, "hook", Filter::all()).await;
+    let again = after.take(15).await;
+    assert_eq!(numbers(&again), (5..20).collect::<Vec<_>>());
+    before.lost(5).await;
+    assert_eq!(before.ledger.counts().taken, 5);
+    assert!(before.ledger.counts().balances());
+}
+
+#[tokio::test]
+async fn a_write_by_another_takes_the_hook_away() {
+    let Some(server) = Server::start().await else { return };
+    let bus = bus(&server).await;
+    let mut hook = end(&bus, "hook", Filter::all()).await;
+    bus.publish(&events(0..20, "a")).await.unwrap();
+    let read = hook.take(10).await;
+    let bucket = server.client().await.get_key_value("hooks-hooks").await.unwrap();
+    let entry = bucket.get("hook.hook").await.unwrap().unwrap();
+    let stolen = String::from_utf8(entry.to_vec()).unwrap().replace(bus.instance(), "thief");
+    bucket.put("hook.hook", stolen.into()).await.unwrap();
+    // What is settled from now on is not this instance's to write.
+    hook.lost(10).await;
+    hook.done(&[]);
+    drop(read);
+    // Nobody ever heard of the thief, so the hook is taken back, where it was.
+    assert_eq!(numbers(&hook.take(20).await), (0..20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn hooks_in_use_are_not_forgotten() {
+    let Some(server) = Server::start().await else { return };
+    let (first, second) = (bus(&server).await, bus(&server).await);
+    let id = HookId::new("hook").unwrap();
+    let _end = end(&first, "hook", Filter::all()).await;
+    until("an owner", || first.owned().len() == 1).await;
+    until("word of it", || second.known_hooks() == std::slice::from_ref(&id)).await;
+    assert!(second.forget(&id).await.is_err());
+    assert!(first.forget(&id).await.is_err());
+    first.unsubscribe(&id).await.unwrap();
+    let forgotten = async {
+        while second.forget(&id).await.is_err() {
+            super::server::pause().await;
+        }
+    };
+    super::soon("forgetting", forgotten).await;
+    until("nothing known", || first.known_hooks().is_empty() && second.known_hooks().is_empty()).await;
+}

@@ -1,0 +1,156 @@
+//! What servers refuse, lose and forget.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use hooks_bus::NatsBus;
+use hooks_core::{Bus, BusError, Bytes, DropReason, Filter, Span};
+
+use super::{Server, bus, config, end, events, until};
+use crate::numbers;
+
+#[tokio::test]
+async fn a_full_stream_refuses() {
+    let Some(server) = Server::start().await else { return };
+    let mut config = config(&[&server]);
+    config.max_bytes = Some(Bytes(20_000));
+    let bus = NatsBus::connect(config).await.unwrap();
+    let error = bus.publish(&events(0..1_000, "a")).await.unwrap_err();
+    assert!(matches!(error, BusError::Full(_)), "{error}");
+    // What was taken is there.
+    let accepted = bus.stats().accepted as usize;
+    let mut hook = super::end_from(&bus, "hook", Filter::all(), hooks_core::StartAt::Earliest).await;
+    assert!(accepted > 10);
+    assert_eq!(hook.take(accepted).await.len(), accepted);
+}
+
+#[tokio::test]
+async fn a_large_event_is_read_and_a_larger_refused() {
+    let Some(server) = Server::start().await else { return };
+    let bus = bus(&server).await;
+    let mut hook = end(&bus, "hook", Filter::all()).await;
+    let large = |bytes| crate::slice(0..1, bytes).remove(0);
+    let mut all = events(1..3, "a");
+    all.insert(1, large(900_000));
+    bus.publish(&all).await.unwrap();
+    assert_eq!(numbers(&hook.take(3).await), [1, 0, 2]);
+    let error = bus.publish(&[large((1 << 20) - 120)]).await.unwrap_err();
+    assert!(matches!(error, BusError::TooLarge(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_deleted_consumer_is_made_again() {
+    let Some(server) = Server::start().await else { return };
+    let bus = bus(&server).await;
+    let mut hook = end(&bus, "hook", Filter::all()).await;
+    bus.publish(&events(0..5, "a")).await.unwrap();
+    assert_eq!(hook.take(5).await.len(), 5);
+    let stream = server.client().await.get_stream("hooks").await.unwrap();
+    let mut names = stream.consumer_names();
+    while let Some(name) = names.next().await {
+        stream.delete_consumer(&name.unwrap()).await.unwrap();
+    }
+    bus.publish(&events(5..10, "a")).await.unwrap();
+    assert_eq!(numbers(&hook.take(5).await), [5, 6, 7, 8, 9]);
+}
+
+#[tokio::test]
+async fn what_was_purged_is_counted() {
+    let Some(server) = Server::start().await else { return };
+    let bus = bus(&server).await;
+    let mut all = end(&bus, "all", Filter::all()).await;
+    let mut some = end(&bus, "some", Filter::types(["a"])).await;
+    bus.publish(&events(0..20, "a")).await.unwrap();
+    bus.publish(&events(20..40, "b")).await.unwrap();
+    for hook in [&mut all, &mut some] {
+        let read = hook.take(5).await;
+        hook.done(&read);
+    }
+    let stream = server.client().await.get_stream("hooks").await.unwrap();
+    // What a request brought already is not gone, so the readers begin anew.
+    bus.finish().await;
+    drop(bus);
+    stream.purge().sequence(31).await.unwrap();
+    let bus = super::bus(&server).await;
+    let mut all = end(&bus, "all", Filter::all()).await;
+    let mut some = end(&bus, "some", Filter::types(["a"])).await;
+    bus.publish(&events(40..45, "a")).await.unwrap();
+    let read = all.take(15).await;
+    assert_eq!(numbers(&read), (30..45).collect::<Vec<_>>());
+    all.done(&read);
+    assert_eq!(all.ledger.counts().dropped_for(DropReason::Gone), 25);
+    let read = some.take(5).await;
+    some.done(&read);
+    // At most as many as there were, matching or not.
+    assert_eq!(some.ledger.counts().dropped_for(DropReason::Gone), 25);
+}
+
+#[tokio::test]
+async fn an_outage_refuses_at_once_and_ends() {
+    let Some(mut server) = Server::start().await else { return };
+    let bus = bus(&server).await;
+    let mut hook = end(&bus, "hook", Filter::all()).await;
+    bus.publish(&events(0..5, "a")).await.unwrap();
+    let read = hook.take(5).await;
+    hook.done(&read[..3]);
+    server.kill();
+    let mut error = None;
+    until("the outage", || {
+        // The client notices within a moment; until then events are on their way.
+        futures_util::FutureExt::now_or_never(bus.publish(&events(5..6, "a"))).is_some_and(|result| {
+            error = result.err();
+            error.is_some()
+        })
+    })
+    .await;
+    assert!(matches!(&error, Some(BusError::Unavailable(text)) if text.contains("not connected")), "{error:?}");
+    server.run();
+    server.ready().await;
+    let published = async {
+        while bus.publish(&events(5..10, "a")).await.is_err() {
+            super::server::pause().await;
+        }
+    };
+    super::soon("the end of the outage", published).await;
+    // The lease may have run out meanwhile; then what was in hand comes again.
+    let mut read = Vec::new();
+    super::soon("events", async {
+        while read.len() < 5 || *numbers(&read).last().unwrap() < 9 {
+            match hook.reader.next(10, &mut read).await {
+                Ok(hooks_core::Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_hand as usize),
+                Ok(_) => {}
+                Err(_) => super::server::pause().await,
+            }
+        }
+    })
+    .await;
+    let numbers = numbers(&read);
+    assert!(numbers == [5, 6, 7, 8, 9] || numbers == [3, 4, 5, 6, 7, 8, 9], "{numbers:?}");
+}
+
+#[tokio::test]
+async fn what_is_there_is_checked_and_not_changed() {
+    let Some(server) = Server::start().await else { return };
+    drop(bus(&server).await);
+    let mut other = config(&[&server]);
+    other.max_bytes = Some(Bytes(1 << 20));
+    other.max_age = Some(Span(Duration::from_secs(3600)));
+    let error = NatsBus::connect(other).await.unwrap_err().to_string();
+    assert!(error.contains("max_bytes is 67108864, set is 1048576") && error.contains("max_age"), "{error}");
+    let stream = server.client().await.get_stream("hooks").await.unwrap();
+    assert_eq!(stream.cached_info().config.max_bytes, 64 << 20);
+    let mut strange = config(&[&server]);
+    strange.name = "mine".into();
+    strange.create = false;
+    let error = NatsBus::connect(strange).await.unwrap_err().to_string();
+    assert!(error.contains("no stream `mine`"), "{error}");
+}
+
+#[tokio::test]
+async fn more_than_the_server_has_is_explained() {
+    let Some(server) = Server::start().await else { return };
+    let mut config = config(&[&server]);
+    config.max_bytes = Some(Bytes(1 << 60));
+    let error = NatsBus::connect(config).await.unwrap_err().to_string();
+    assert!(error.contains("reserves `max_bytes`"), "{error}");
+}

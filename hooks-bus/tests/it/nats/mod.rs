@@ -1,0 +1,102 @@
+//! The NATS bus against real servers.
+
+mod chaos;
+mod instances;
+mod limits;
+mod load;
+mod network;
+mod reading;
+mod secure;
+mod server;
+
+use std::future::Future;
+use std::time::Duration;
+
+use hooks_bus::{NatsBus, NatsConfig};
+use hooks_core::{Bus, Delivery, Envelope, Filter, Outcome, Read, SliceBuilder, StartAt, Subscription};
+
+use crate::End;
+use server::Server;
+
+/// Long enough for anything, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}
+
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    soon(what, async {
+        while !condition() {
+            server::pause().await;
+        }
+    })
+    .await;
+}
+
+fn config(servers: &[&Server]) -> NatsConfig {
+    NatsConfig {
+        servers: servers.iter().map(|server| server.url()).collect(),
+        max_bytes: Some(hooks_core::Bytes(64 << 20)),
+        lease: hooks_core::Span(Duration::from_secs(2)),
+        ..NatsConfig::default()
+    }
+}
+
+async fn bus(server: &Server) -> NatsBus {
+    soon("connecting", NatsBus::connect(config(&[server]))).await.unwrap()
+}
+
+/// Numbered events of one type.
+fn events(range: std::ops::Range<usize>, event_type: &str) -> Vec<Envelope> {
+    let mut slice = SliceBuilder::new("/test");
+    for number in range {
+        slice.push_json(format!(r#"{{"specversion":"1.0","id":"{number}","source":"/test","type":"{event_type}","time":"2026-11-23T10:00:00Z","data":{{"n":{number}}}}}"#).as_bytes()).unwrap();
+    }
+    slice.finish()
+}
+
+async fn end(bus: &NatsBus, hook: &str, filter: Filter) -> End {
+    end_from(bus, hook, filter, StartAt::End).await
+}
+
+async fn end_from(bus: &NatsBus, hook: &str, filter: Filter, from: StartAt) -> End {
+    let ledger = std::sync::Arc::default();
+    let subscription = crate::subscription(hook, filter, Default::default(), &ledger);
+    let (reader, settler) = bus.subscribe(Subscription { from, ..subscription }).await.unwrap();
+    End { reader, settler, ledger }
+}
+
+impl End {
+    /// Waits for this many events.
+    async fn take(&mut self, count: usize) -> Vec<Delivery> {
+        let mut read = Vec::new();
+        soon("events", async {
+            while read.len() < count {
+                match self.reader.next(count - read.len(), &mut read).await {
+                    Ok(Read::Events(_) | Read::Flush) => {}
+                    Ok(other) => panic!("{other:?} after {} of {count}", read.len()),
+                    Err(error) => {
+                        eprintln!("{error}");
+                        server::pause().await;
+                    }
+                }
+            }
+        })
+        .await;
+        read
+    }
+
+    /// Waits for the hook to be lost, and drops what was in hand.
+    async fn lost(&mut self, in_hand: usize) {
+        let read = soon("losing the hook", self.reader.next(1, &mut Vec::new())).await.unwrap();
+        assert_eq!(read, Read::Lost);
+        self.ledger.hand_over(in_hand);
+    }
+
+    fn done(&self, deliveries: &[Delivery]) {
+        let positions: Vec<_> = deliveries.iter().map(|delivery| delivery.position).collect();
+        self.settler.settle(&positions, Outcome::Delivered);
+        assert!(self.ledger.counts().balances(), "{}", self.ledger.counts());
+    }
+}

@@ -1,0 +1,195 @@
+//! A network between an instance and its server that stalls, breaks and crawls.
+
+use std::time::Duration;
+
+use hooks_bus::{NatsBus, NatsConfig};
+use hooks_core::{Bus, BusError, Filter, Read};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::server::pause;
+use super::{End, Server, bus, config, end, events, soon, until};
+use crate::numbers;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Flow,
+    /// Connections stay and nothing moves.
+    Stall,
+    /// Connections end and no new ones come about.
+    Cut,
+    /// At most this many bytes at a time, with a pause after each.
+    Crawl(usize),
+}
+
+/// Stands between a client and a server.
+struct Proxy {
+    port: u16,
+    mode: watch::Sender<Mode>,
+}
+
+impl Proxy {
+    async fn new(server: &Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, to) = (listener.local_addr().unwrap().port(), server.port);
+        let mode = watch::Sender::new(Mode::Flow);
+        let watched = mode.subscribe();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
+                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+                tokio::spawn(carry(from_client, to_server, watched.clone()));
+                tokio::spawn(carry(from_server, to_client, watched.clone()));
+            }
+        });
+        Self { port, mode }
+    }
+
+    fn config(&self, server: &Server) -> NatsConfig {
+        NatsConfig { servers: vec![format!("nats://127.0.0.1:{}", self.port)], ..config(&[server]) }
+    }
+}
+
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::Receiver<Mode>) {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let now = *mode.borrow_and_update();
+        let most = match now {
+            Mode::Flow => buffer.len(),
+            Mode::Crawl(bytes) => bytes,
+            Mode::Cut => return,
+            Mode::Stall => {
+                if mode.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+        };
+        let count = tokio::select! {
+            _ = mode.changed() => continue,
+            count = from.read(&mut buffer[..most]) => count,
+        };
+        let Ok(count @ 1..) = count else { return };
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+        if let Mode::Crawl(_) = now {
+            pause().await;
+        }
+    }
+}
+
+/// Reads on until the number was read, through whatever happens; what is lost is read again.
+async fn read_to(hook: &mut End, number: usize) -> Vec<usize> {
+    let mut all = Vec::new();
+    soon("events", async {
+        while all.last() != Some(&number) {
+            let mut read = Vec::new();
+            match hook.reader.next(100, &mut read).await {
+                Ok(Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_hand as usize),
+                Ok(_) => hook.done(&read),
+                Err(BusError::Unavailable(_)) => pause().await,
+                Err(error) => panic!("{error}"),
+            }
+            all.extend(numbers(&read));
+        }
+    })
+    .await;
+    all
+}
+
+#[tokio::test]
+async fn a_stalled_owner_loses_its_hook_and_delivers_nothing_afterwards() {
+    let Some(server) = Server::start().await else { return };
+    let proxy = Proxy::new(&server).await;
+    let stalled = NatsBus::connect(proxy.config(&server)).await.unwrap();
+    let other = bus(&server).await;
+    let mut before = end(&stalled, "hook", Filter::all()).await;
+    until("an owner", || stalled.owned().len() == 1).await;
+    other.publish(&events(0..20, "a")).await.unwrap();
+    let read = before.take(20).await;
+    before.done(&read[..5]);
+    proxy.mode.send_replace(Mode::Stall);
+    let mut after = end(&other, "hook", Filter::all()).await;
+    // It knows by its own clock, before anybody else takes the hook.
+    before.lost(15).await;
+    assert!(other.owned().is_empty());
+    let again = read_to(&mut after, 19).await;
+    assert!(again == (5..20).collect::<Vec<_>>() || again == (0..20).collect::<Vec<_>>(), "{again:?}");
+    proxy.mode.send_replace(Mode::Flow);
+    // It hears what happened, and has nothing to read: its share is the other's, or empty.
+    other.publish(&events(20..30, "a")).await.unwrap();
+    let mut late = Vec::new();
+    let mut seen = Vec::new();
+    soon("the rest", async {
+        while seen.last() != Some(&29) {
+            let mut read = Vec::new();
+            tokio::select! {
+                found = before.reader.next(100, &mut late) => {
+                    if let Ok(Read::Events(_)) = found {
+                        // The hook came back to it, after the other let it go.
+                        seen.extend(numbers(&late));
+                        before.done(&late);
+                        late.clear();
+                    }
+                }
+                found = after.reader.next(100, &mut read) => match found {
+                    Ok(Read::Lost) => after.ledger.hand_over(after.ledger.counts().in_hand as usize),
+                    _ => {
+                        seen.extend(numbers(&read));
+                        after.done(&read);
+                    }
+                },
+            }
+        }
+    })
+    .await;
+    assert_eq!(seen, (20..30).collect::<Vec<_>>(), "by one after the other, in order");
+}
+
+#[tokio::test]
+async fn a_cut_connection_comes_back() {
+    let Some(server) = Server::start().await else { return };
+    let proxy = Proxy::new(&server).await;
+    let cut = NatsBus::connect(proxy.config(&server)).await.unwrap();
+    let direct = bus(&server).await;
+    let mut hook = end(&cut, "hook", Filter::all()).await;
+    direct.publish(&events(0..10, "a")).await.unwrap();
+    assert_eq!(read_to(&mut hook, 9).await, (0..10).collect::<Vec<_>>());
+    for round in 1..4 {
+        proxy.mode.send_replace(Mode::Cut);
+        until("word of the cut", || {
+            let refused = futures_util::FutureExt::now_or_never(cut.publish(&events(0..1, "a")));
+            matches!(refused, Some(Err(BusError::Unavailable(_))))
+        })
+        .await;
+        direct.publish(&events(round * 10..round * 10 + 10, "a")).await.unwrap();
+        proxy.mode.send_replace(Mode::Flow);
+        let read = read_to(&mut hook, round * 10 + 9).await;
+        assert_eq!(read.last(), Some(&(round * 10 + 9)));
+        let mut first = read.clone();
+        first.retain(|number| *number >= round * 10);
+        assert_eq!(first, (round * 10..round * 10 + 10).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_slow_connection_brings_everything() {
+    let Some(server) = Server::start().await else { return };
+    let proxy = Proxy::new(&server).await;
+    let slow = NatsBus::connect(proxy.config(&server)).await.unwrap();
+    let direct = bus(&server).await;
+    let mut hook = end(&slow, "hook", Filter::all()).await;
+    until("an owner", || slow.owned().len() == 1).await;
+    proxy.mode.send_replace(Mode::Crawl(2_000));
+    direct.publish(&events(0..1_000, "a")).await.unwrap();
+    let read = read_to(&mut hook, 999).await;
+    let mut known = std::collections::BTreeSet::new();
+    let first: Vec<usize> = read.into_iter().filter(|number| known.insert(*number)).collect();
+    assert_eq!(first, (0..1_000).collect::<Vec<_>>());
+    // More than a lease passes meanwhile; signs of life get through.
+    tokio::time::timeout(Duration::from_secs(60), slow.publish(&events(1_000..1_010, "a"))).await.unwrap().unwrap();
+    assert_eq!(read_to(&mut hook, 1_009).await.last(), Some(&1_009));
+}

