@@ -83,7 +83,8 @@ SIGHUP reads the config file and the token file again: only hooks that changed r
 change that takes a restart, changes nothing and is logged. GET /healthz, /readyz and /metrics (Prometheus) show how \
 it is.
 
-The exit code is 0 if nothing that was accepted is left behind.",
+What is then left is in the log, and delivered after the next start. On the memory bus it is lost, and the exit code \
+is 1.",
         after_help = "Examples:
   hooks serve -c hooks.toml
   curl -H 'Content-Type: application/json' -d '{\"type\":\"invoice.paid\"}' http://127.0.0.1:8080/v1/events
@@ -198,9 +199,8 @@ pub(crate) enum LogCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct RepairArgs {
-    /// The config file
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -219,11 +219,22 @@ pub(crate) enum DeadLetterCommand {
     Drop(PickArgs),
 }
 
+/// Which daemon, or which folder.
 #[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
+#[group(required = true, multiple = false)]
+pub(crate) struct PlaceArgs {
     /// The config file
     #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    pub(crate) config: Option<PathBuf>,
+    /// The folder of the durable bus, where the config file can't be read: without its secrets, say
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// One JSON object a line for each hook
     #[arg(long)]
     pub(crate) json: bool,
@@ -231,9 +242,8 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct HookArgs {
-    /// The config file
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// The hook
     #[arg(value_name = "ID", value_parser = hook_id)]
     pub(crate) id: HookId,
@@ -241,9 +251,8 @@ pub(crate) struct HookArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LettersArgs {
-    /// The config file
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Only those of this hook
     #[arg(value_name = "HOOK", value_parser = hook_id)]
     pub(crate) hook: Option<HookId>,
@@ -253,9 +262,8 @@ pub(crate) struct LettersArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PickArgs {
-    /// The config file
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// The hook
     #[arg(value_name = "HOOK", value_parser = hook_id)]
     pub(crate) hook: HookId,
@@ -335,6 +343,18 @@ pub(crate) struct CheckArgs {
     /// Print the JSON Schema of config files, with the sinks linked into this binary
     #[arg(long, conflicts_with = "config")]
     pub(crate) schema: bool,
+    /// Check what this command asks of the file, too: its bus where `[bus]` is left out, and the files of tokens
+    #[arg(long = "for", value_name = "COMMAND", requires = "config")]
+    pub(crate) user: Option<ConfigUser>,
+}
+
+/// A command that uses all of a config file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConfigUser {
+    /// `hooks serve`
+    Serve,
+    /// `hooks pipe`
+    Pipe,
 }
 
 #[derive(Debug, Args)]

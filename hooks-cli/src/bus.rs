@@ -31,6 +31,11 @@ pub(crate) fn folder(config: &BusConfig) -> Option<&Path> {
     }
 }
 
+/// Whether there is anything to look at yet. Opening what is not there would make it.
+pub(crate) fn exists(config: &BusConfig) -> bool {
+    folder(config).is_none_or(DurableBus::exists)
+}
+
 /// Whether events and positions outlive the process.
 pub(crate) fn outlives(config: &BusConfig) -> bool {
     match config {

@@ -52,13 +52,23 @@ fn widths<R: AsRef<[String]>>(rows: &[R]) -> Vec<usize> {
 }
 
 fn row(hook: &HookStatus) -> [String; 6] {
-    let Counts { taken, delivered, dead_lettered, in_hand, .. } = hook.counts;
+    let Counts { taken, delivered, dead_lettered, .. } = hook.counts;
     let dropped = match hook.counts.dropped() {
         0 => "0".to_owned(),
         dropped => format!("{dropped} ({})", reasons(&hook.counts)),
     };
-    let [taken, delivered, dead_lettered, in_hand] = [taken, delivered, dead_lettered, in_hand].map(|n| n.to_string());
-    [hook.id.to_string(), taken, delivered, dropped, dead_lettered, in_hand]
+    let [taken, delivered, dead_lettered] = [taken, delivered, dead_lettered].map(|n| n.to_string());
+    let (behind, exact) = left_behind(hook);
+    [hook.id.to_string(), taken, delivered, dropped, dead_lettered, format!("{}{behind}", if exact { "" } else { "≤" })]
+}
+
+/// What a hook has not settled, read or not, and whether all of that matches its filter.
+pub(crate) fn left_behind(hook: &HookStatus) -> (u64, bool) {
+    let in_hand = hook.counts.in_hand;
+    match hook.lag {
+        Some(lag) if lag.events > in_hand => (lag.events, lag.exact),
+        _ => (in_hand, true),
+    }
 }
 
 fn reasons(counts: &Counts) -> String {
@@ -92,8 +102,9 @@ fn shortfall(hook: &HookStatus) -> Option<String> {
     if counts.dead_lettered > 0 {
         parts.push(format!("{} dead-lettered", count(counts.dead_lettered, "event")));
     }
-    if counts.in_hand > 0 {
-        parts.push(format!("{} left behind", count(counts.in_hand, "event")));
+    if let (events @ 1.., exact) = left_behind(hook) {
+        let most = if exact { "" } else { "at most " };
+        parts.push(format!("{most}{} left behind", count(events, "event")));
     }
     if parts.is_empty() {
         return None;

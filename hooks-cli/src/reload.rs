@@ -62,7 +62,7 @@ impl Running {
         for id in changes.removed {
             match dispatcher.remove(&id).await {
                 Ok(counts) => {
-                    tracing::info!(hook = %id, ledger = %counts, "removed");
+                    tracing::info!(hook = %id, ledger = counts.to_string(), "removed");
                     self.0.remove(&id);
                 }
                 Err(error) => errors.push(error),

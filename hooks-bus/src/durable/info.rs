@@ -80,6 +80,11 @@ pub struct Verified {
 }
 
 impl DurableBus {
+    /// Whether a folder holds a log.
+    pub fn exists(dir: &Path) -> bool {
+        dir.join(open::FORMAT).exists()
+    }
+
     /// Looks at a folder that no process has open, without changing the log.
     ///
     /// # Errors
@@ -167,7 +172,7 @@ pub(super) fn of(inner: &Inner, log: Uuid) -> LogInfo {
 
 /// Opens a folder that must be one already.
 fn look(dir: &Path) -> Result<(Arc<dyn Disk>, Opened), OpenError> {
-    if !dir.join(open::FORMAT).exists() {
+    if !DurableBus::exists(dir) {
         let error = std::io::Error::new(std::io::ErrorKind::NotFound, "it has no file `format`");
         return Err(OpenError::io(dir, "find a log in", error));
     }

@@ -149,6 +149,22 @@ impl Subscriber {
         state.cursor.row()
     }
 
+    /// Nobody delivers what is in hand any more. What of it is gone from the log, which begins at `begin`, is
+    /// counted.
+    pub(crate) fn abandon(&self, begin: u64) {
+        let mut state = self.state.lock();
+        let lost = state.cursor.lose_before(begin);
+        state.ledger.give_up(lost, DropReason::Overflow);
+        drop(state);
+        if lost > 0 {
+            tracing::warn!(
+                hook = self.hook.as_str(),
+                events = lost,
+                "these were on their way when the log gave them up: they are lost"
+            );
+        }
+    }
+
     pub(crate) fn set_enabled(&self, enabled: bool) {
         self.enabled.store(enabled, Ordering::Release);
     }

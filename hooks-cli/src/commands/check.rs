@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use hooks_core::{Filter, Pattern};
 
 use super::print;
-use crate::args::CheckArgs;
+use crate::args::{CheckArgs, ConfigUser};
 use crate::config::{self, Config, WithoutBus};
 use crate::exit::Exit;
 
@@ -14,7 +14,12 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
         print(&format!("{:#}\n", config::schema()));
         return Exit::Done;
     };
-    match config::load(file, WithoutBus::Either) {
+    let config = match args.user {
+        None => config::load(file, WithoutBus::Either),
+        Some(ConfigUser::Serve) => super::serve::check(file),
+        Some(ConfigUser::Pipe) => super::pipe::load(file),
+    };
+    match config {
         Ok(config) => {
             print(&summary(&config));
             Exit::Done

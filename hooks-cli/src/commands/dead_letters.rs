@@ -21,7 +21,7 @@ pub(crate) fn run(command: &DeadLetterCommand) -> Exit {
 
 /// Lists letters as a table, or shows them as JSON lines.
 fn look(args: &LettersArgs, whole: bool) -> Exit {
-    converse(&args.config, async |operator| {
+    converse(&args.place, async |operator| {
         let hooks = match &args.hook {
             Some(hook) => vec![hook.clone()],
             None => hooks_with_letters(operator).await?,
@@ -88,7 +88,7 @@ fn row(letter: &Letter) -> [String; 6] {
 }
 
 fn dry_run(args: &PickArgs) -> Exit {
-    converse(&args.config, async |operator| {
+    converse(&args.place, async |operator| {
         let mut letters = 0;
         each(operator, &args.hook, &args.which(), |_| {
             letters += 1;
@@ -101,12 +101,12 @@ fn dry_run(args: &PickArgs) -> Exit {
 }
 
 fn replay(args: &PickArgs) -> Exit {
-    converse(&args.config, async |operator| {
+    converse(&args.place, async |operator| {
         let request = Request::Replay { hook: args.hook.clone(), which: args.which() };
         let Response::Replayed { delivered, refused, untried, error } = operator.ask(request).await? else {
             return Err("an answer to another question".into());
         };
-        print(&format!("{delivered} delivered, {refused} refused again, {untried} not tried\n"));
+        print(&format!("{delivered} delivered, {refused} refused again, {untried} left\n"));
         let Some(error) = error else { return Ok(Exit::Done) };
         eprintln!("{error}");
         Ok(Exit::Undelivered)
@@ -119,7 +119,7 @@ fn drop_letters(args: &PickArgs) -> Exit {
         eprintln!("which ones? --id, --type or --reason picks some, --all all of them");
         return Exit::Usage;
     }
-    converse(&args.config, async |operator| {
+    converse(&args.place, async |operator| {
         let request = Request::Drop { hook: args.hook.clone(), which };
         let Response::Dropped { letters } = operator.ask(request).await? else {
             return Err("an answer to another question".into());

@@ -1,16 +1,15 @@
 //! `hooks log`: what the bus keeps, and whether it is whole.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hooks_bus::DurableBus;
 use hooks_core::BoxError;
 use serde_json::{Map, Value as Json};
 
-use super::operate::converse;
+use super::operate::{converse, find};
 use super::{chain, print};
-use crate::args::{LogCommand, StatusArgs};
+use crate::args::{LogCommand, PlaceArgs, StatusArgs};
 use crate::bus;
-use crate::config::{self, WithoutBus};
 use crate::exit::Exit;
 use crate::operator::{Request, Response};
 use crate::outcome;
@@ -18,11 +17,11 @@ use crate::outcome;
 pub(crate) fn run(command: &LogCommand) -> Exit {
     match command {
         LogCommand::Info(args) => info(args),
-        LogCommand::Verify(args) => on_folder(&args.config, |folder| {
+        LogCommand::Verify(args) => on_folder(&args.place, |folder| {
             let verified = serde_json::to_value(DurableBus::verify(folder)?)?;
             Ok(show(&verified, args.json))
         }),
-        LogCommand::Repair(args) => on_folder(&args.config, |folder| {
+        LogCommand::Repair(args) => on_folder(&args.place, |folder| {
             print(&match DurableBus::repair(folder)? {
                 Some((from, to)) => format!("repaired: the events at positions {from} to {} are lost\n", to - 1),
                 None => "there is nothing to repair\n".to_owned(),
@@ -33,7 +32,7 @@ pub(crate) fn run(command: &LogCommand) -> Exit {
 }
 
 fn info(args: &StatusArgs) -> Exit {
-    converse(&args.config, async |operator| {
+    converse(&args.place, async |operator| {
         let Response::Log { details } = operator.ask(Request::Log).await? else {
             return Err("an answer to another question".into());
         };
@@ -41,21 +40,19 @@ fn info(args: &StatusArgs) -> Exit {
     })
 }
 
-fn on_folder(file: &Path, work: impl FnOnce(&Path) -> Result<Exit, BoxError>) -> Exit {
-    let folder: PathBuf = match config::load(file, WithoutBus::Durable) {
+fn on_folder(place: &PlaceArgs, work: impl FnOnce(&Path) -> Result<Exit, BoxError>) -> Exit {
+    let (bus, _) = match find(place) {
+        Ok(found) => found,
         Err(problems) => {
             eprintln!("{problems}");
             return Exit::Config;
         }
-        Ok(config) => match bus::folder(&config.bus) {
-            Some(folder) => folder.to_owned(),
-            None => {
-                eprintln!("this bus keeps no log in a folder");
-                return Exit::Undelivered;
-            }
-        },
     };
-    work(&folder).unwrap_or_else(|error| {
+    let Some(folder) = bus::folder(&bus) else {
+        eprintln!("this bus keeps no log in a folder");
+        return Exit::Undelivered;
+    };
+    work(folder).unwrap_or_else(|error| {
         eprintln!("{}", chain(&*error));
         Exit::Undelivered
     })

@@ -20,7 +20,8 @@ use std::io::Write as _;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Prints data on stdout. A reader that has gone, `| head` say, is no error.
+/// Prints data on stdout. A reader that has gone, `| head` say, is no error; anything else, a full disk say,
+/// ends the process: what was asked for can't be given.
 pub(crate) fn print(text: &str) {
     print_bytes(text.as_bytes());
 }
@@ -28,7 +29,13 @@ pub(crate) fn print(text: &str) {
 /// As [`print`], for what may be no UTF-8.
 pub(crate) fn print_bytes(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    if let Err(error) = written
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        eprintln!("stdout can't be written: {error}");
+        std::process::exit(1);
+    }
 }
 
 /// A runtime of one thread: handing events from one to another costs more than what a second could take

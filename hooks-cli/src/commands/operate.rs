@@ -2,51 +2,59 @@
 
 use std::fmt::Write as _;
 
-use hooks_core::{Bytes, HookId};
+use hooks_bus::DurableConfig;
+use hooks_core::{BoxError, Bytes, Hook, HookId};
 
 use super::{chain, print, runtime};
-use crate::args::{HookArgs, StatusArgs};
+use crate::args::{HookArgs, PlaceArgs, StatusArgs};
 use crate::bus;
-use crate::config::{self, Config, WithoutBus};
+use crate::config::{self, BusConfig, Problems, WithoutBus};
 use crate::exit::Exit;
 use crate::operator::{HookReport, Operator, Request, Response};
 use crate::outcome;
 
-/// Runs a conversation with whoever answers for this config file.
-pub(super) fn converse(
-    file: &std::path::Path,
-    talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, hooks_core::BoxError>,
-) -> Exit {
-    let config = match config::load(file, WithoutBus::Durable) {
-        Ok(config) => config,
+/// Runs a conversation with whoever answers there.
+pub(super) fn converse(place: &PlaceArgs, talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, BoxError>) -> Exit {
+    let (bus, hooks) = match find(place) {
+        Ok(found) => found,
         Err(problems) => {
             eprintln!("{problems}");
             return Exit::Config;
         }
     };
-    let ended = runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(with_operator(config, talk)));
+    let ended = runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(with_operator(bus, hooks, talk)));
     ended.unwrap_or_else(|error| {
         eprintln!("{}", chain(&*error));
         Exit::Undelivered
     })
 }
 
+/// The bus, and the hooks of the config file where there is one.
+pub(super) fn find(place: &PlaceArgs) -> Result<(BusConfig, Vec<Hook>), Problems> {
+    let Some(file) = &place.config else {
+        let dir = place.dir.clone().unwrap_or_default();
+        return Ok((BusConfig::Durable(DurableConfig::new(dir)), Vec::new()));
+    };
+    let config = config::load(file, WithoutBus::Durable)?;
+    Ok((config.bus, config.hooks.into_iter().map(|hook| hook.hook).collect()))
+}
+
 async fn with_operator(
-    config: Config,
-    talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, hooks_core::BoxError>,
-) -> Result<Exit, hooks_core::BoxError> {
-    if !bus::outlives(&config.bus) {
+    bus: BusConfig,
+    hooks: Vec<Hook>,
+    talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, BoxError>,
+) -> Result<Exit, BoxError> {
+    if !bus::outlives(&bus) {
         return Err("the memory bus keeps nothing outside of its process, so there is nothing to ask: a running `hooks serve` shows its hooks at GET /metrics".into());
     }
-    let folder = bus::folder(&config.bus).map(std::path::Path::to_owned);
-    let mut operator = Operator::find(config, folder.as_deref()).await?;
+    let mut operator = Operator::find(&bus, hooks).await?;
     let result = talk(&mut operator).await;
     operator.close().await;
     result
 }
 
 pub(crate) fn status(args: &StatusArgs) -> Exit {
-    converse(&args.config, async |operator| {
+    converse(&args.place, async |operator| {
         let Response::Status { hooks, running } = operator.ask(Request::Status).await? else {
             return Err("an answer to another question".into());
         };
@@ -72,7 +80,7 @@ pub(crate) fn forget(args: &HookArgs) -> Exit {
 }
 
 fn change(args: &HookArgs, done: &str, request: impl FnOnce(HookId) -> Request) -> Exit {
-    converse(&args.config, async |operator| {
+    converse(&args.place, async |operator| {
         operator.ask(request(args.id.clone())).await?;
         print(&format!("hook `{}` is {done}\n", args.id));
         Ok(Exit::Done)

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::io;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,8 +24,7 @@ use crate::signals::Stops;
 use crate::stdin;
 
 pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
-    let config = config::load(&args.config, WithoutBus::Memory).and_then(ready);
-    let config = match config {
+    let config = match load(&args.config) {
         Ok(config) => config,
         Err(problems) => {
             console.say(problems);
@@ -41,6 +41,14 @@ pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
         console.say(chain(&*error));
         Exit::Undelivered
     })
+}
+
+/// A config file that can be piped through.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(super) fn load(file: &Path) -> Result<Config, Problems> {
+    config::load(file, WithoutBus::Memory).and_then(ready)
 }
 
 /// What a pipe asks of a config beyond what makes sense in general: nothing is dropped for lack of room.

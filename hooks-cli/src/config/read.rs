@@ -66,6 +66,10 @@ impl Section<'_> {
         let shown = if of_key { &path[..path.len() - 1] } else { &path };
         let message = format!("{}{}{}", self.label, place(shown), self.redactor.redact(&message));
         let span = if of_key { found.key.clone().unwrap_or_else(|| found.span()) } else { found.span() };
+        if of_key {
+            // It may be a secret that belongs elsewhere.
+            found.node.strings(&mut |node, _| findings.mask(node.span.clone()));
+        }
         findings.add(span, message);
         whole && !path.is_empty() && self.node.break_at(&path)
     }

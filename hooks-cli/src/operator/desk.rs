@@ -55,15 +55,14 @@ impl Desk {
     /// A hook that the bus knows and that does not run here.
     fn stopped(&self, id: HookId) -> HookReport {
         let disabled: Option<Disabled> = self.bus.noted(&id).and_then(|note| serde_json::from_str(&note).ok());
+        let report = HookReport::stopped(id);
         HookReport {
-            state: if disabled.is_some() { "disabled" } else { "stopped" }.to_owned(),
+            state: if self.running { "not in the config".to_owned() } else { report.state.clone() },
             last_error: disabled.as_ref().and_then(|disabled| disabled.reason.clone()),
             disabled,
-            sink: None,
-            counts: None,
-            lag: self.bus.lag(&id).map(Behind::from),
-            dead_letters: self.bus.dead_letters(&id).map_or(0, |letters| letters.count()),
-            id,
+            lag: self.bus.lag(&report.id).map(Behind::from),
+            dead_letters: self.bus.dead_letters(&report.id).map_or(0, |letters| letters.count()),
+            ..report
         }
     }
 
@@ -76,7 +75,13 @@ impl Desk {
             return Ok(Response::Done { changed });
         }
         match self.dispatcher.set_enabled(hook, enabled).await {
-            Ok(()) => Ok(Response::Done { changed: true }),
+            Ok(()) => {
+                tracing::info!(hook = hook.as_str(), "{} by an operator", if enabled { "enabled" } else { "disabled" });
+                Ok(Response::Done { changed: true })
+            }
+            Err(DispatchError::UnknownHook(_)) if self.bus.known_hooks().contains(hook) => {
+                Err(format!("hook `{hook}` does not run here: disabling it takes the config file it is in"))
+            }
             Err(DispatchError::UnknownHook(_)) => Err(self.unknown(hook)),
             Err(error) => Err(chain(&error)),
         }
@@ -86,7 +91,11 @@ impl Desk {
         if self.dispatcher.status().iter().any(|status| status.id == *hook) {
             return Err(format!("hook `{hook}` is in the config file and runs: take it out and reload first"));
         }
+        let behind = self.bus.lag(hook).unwrap_or_default().events;
         let changed = self.bus.forget(hook).await.map_err(|error| error.to_string())?;
+        if changed {
+            tracing::info!(hook = hook.as_str(), behind, "forgotten by an operator");
+        }
         if changed { Ok(Response::Done { changed }) } else { Err(self.unknown(hook)) }
     }
 
@@ -110,15 +119,21 @@ impl Desk {
         };
         let report = self.dispatcher.replay(hook, select).await.map_err(|error| chain(&error))?;
         let ReplayReport { delivered, refused, untried, error, .. } = report;
+        tracing::info!(
+            hook = hook.as_str(),
+            delivered,
+            refused,
+            left = untried,
+            "dead letters replayed by an operator"
+        );
         Ok(Response::Replayed { delivered, refused, untried, error })
     }
 
     async fn drop(&self, hook: &HookId, which: &Which) -> Answer {
         let store = self.store(hook)?;
-        drop_letters(&*store, which)
-            .await
-            .map_err(|error| error.to_string())
-            .map(|letters| Response::Dropped { letters })
+        let letters = drop_letters(&*store, which).await.map_err(|error| error.to_string())?;
+        tracing::info!(hook = hook.as_str(), letters, "dead letters dropped by an operator");
+        Ok(Response::Dropped { letters })
     }
 
     fn store(&self, hook: &HookId) -> Result<Arc<dyn DeadLetters>, String> {

@@ -7,13 +7,20 @@ use std::time::Duration;
 use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookId};
 
 use super::desk::Desk;
-use super::protocol::{Request, Response};
+use super::protocol::{HookReport, Request, Response};
 use crate::bus;
 use crate::commands::chain;
-use crate::config::Config;
+use crate::config::BusConfig;
 
 /// This process, in place of a daemon.
-pub(crate) struct Local {
+pub(crate) enum Local {
+    Open(Box<Open>),
+    /// No daemon ever ran here: nothing is made that only a daemon has use for.
+    Nothing(Vec<HookId>),
+}
+
+/// The folder, opened.
+pub(crate) struct Open {
     bus: Arc<dyn Bus>,
     dispatcher: Arc<Dispatcher>,
     desk: Desk,
@@ -22,15 +29,40 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(super) async fn open(config: Config) -> Result<Self, BoxError> {
-        let bus = bus::open(&config.bus).await?;
+    pub(super) async fn open(config: &BusConfig, hooks: Vec<Hook>) -> Result<Self, BoxError> {
+        if !bus::exists(config) {
+            return Ok(Self::Nothing(hooks.into_iter().map(|hook| hook.id).collect()));
+        }
+        let bus = bus::open(config).await?;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let desk = Desk::new(bus.clone(), dispatcher.clone(), false);
-        let hooks = config.hooks.into_iter().map(|hook| (hook.hook.id.clone(), hook.hook)).collect();
-        Ok(Self { bus, dispatcher, desk, hooks })
+        let hooks = hooks.into_iter().map(|hook| (hook.id.clone(), hook)).collect();
+        Ok(Self::Open(Box::new(Open { bus, dispatcher, desk, hooks })))
     }
 
     pub(super) async fn ask(&mut self, request: Request) -> Response {
+        match self {
+            Self::Open(open) => open.ask(request).await,
+            Self::Nothing(hooks) => match request {
+                Request::Status => {
+                    Response::Status { hooks: hooks.iter().cloned().map(HookReport::stopped).collect(), running: false }
+                }
+                _ => Response::Failed {
+                    error: "nothing is kept here yet: no daemon has run with this folder".to_owned(),
+                },
+            },
+        }
+    }
+
+    pub(super) async fn close(self) {
+        if let Self::Open(open) = self {
+            open.close().await;
+        }
+    }
+}
+
+impl Open {
+    async fn ask(&mut self, request: Request) -> Response {
         // A replay delivers, so its hook has to run. A hook that is about to be disabled must not.
         let needed = match &request {
             Request::Replay { hook, .. } => self.hooks.remove(hook),
@@ -45,7 +77,7 @@ impl Local {
         self.desk.answer(request).await
     }
 
-    pub(super) async fn close(self) {
+    async fn close(self) {
         self.dispatcher.shutdown(Some(Duration::ZERO)).await;
         self.bus.close().await;
     }

@@ -10,15 +10,14 @@ mod local;
 mod protocol;
 mod socket;
 
-use std::path::Path;
-
-use hooks_core::BoxError;
+use hooks_core::{BoxError, Hook};
 
 pub(crate) use desk::Desk;
 pub(crate) use protocol::{HookReport, Letter, Request, Response, Which};
 pub(crate) use socket::{Listener, SOCKET};
 
-use crate::config::Config;
+use crate::bus;
+use crate::config::BusConfig;
 use local::Local;
 use socket::Connection;
 
@@ -33,13 +32,13 @@ impl Operator {
     ///
     /// # Errors
     /// When neither is possible.
-    pub(crate) async fn find(config: Config, folder: Option<&Path>) -> Result<Self, BoxError> {
-        if let Some(folder) = folder
+    pub(crate) async fn find(bus: &BusConfig, hooks: Vec<Hook>) -> Result<Self, BoxError> {
+        if let Some(folder) = bus::folder(bus)
             && let Some(connection) = Connection::open(&folder.join(SOCKET)).await?
         {
             return Ok(Self::Daemon(Box::new(connection)));
         }
-        Ok(Self::Folder(Box::new(Local::open(config).await?)))
+        Ok(Self::Folder(Box::new(Local::open(bus, hooks).await?)))
     }
 
     /// Asks, and waits for the answer.

@@ -143,6 +143,22 @@ pub(crate) struct HookReport {
     pub(crate) last_error: Option<String>,
 }
 
+impl HookReport {
+    /// Of which nothing else is known.
+    pub(super) fn stopped(id: HookId) -> Self {
+        Self {
+            id,
+            state: "stopped".to_owned(),
+            disabled: None,
+            sink: None,
+            counts: None,
+            lag: None,
+            dead_letters: 0,
+            last_error: None,
+        }
+    }
+}
+
 /// The books of a hook.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Counted {

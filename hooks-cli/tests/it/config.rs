@@ -25,7 +25,7 @@ sink = { kind = "htp", url = "x" }
     let ended = place.run(&["check", "-c", "hooks.toml"]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(78), ""));
     let expected = r#"hooks.toml:2:1: events: unknown field `max_byte`, did you mean `max_bytes`?
- 2 | max_byte = "1MiB"
+ 2 | max_byte = …
    | ^^^^^^^^
 hooks.toml:6:1: hook `orders`: sink `http`: `url` is missing
  6 | sink = { kind = "http", urll = … }
@@ -118,4 +118,39 @@ fn variables_come_from_the_environment_and_the_folder_of_the_file() {
     let ended = place.run(&["check", "-c", "hooks.toml"]);
     assert_eq!(ended.code, Some(78));
     assert!(ended.err.starts_with("hooks.toml:3:47: the environment variable `NAME` is not set\n"), "{}", ended.err);
+}
+
+#[test]
+fn check_can_ask_what_a_command_asks() {
+    let hook = "[[hooks]]\nid = 'a'\nsink = { kind = 'file', path = '/x' }\nqueue.max_events = 5000\n";
+    let place = Place::new(hook);
+    let check = |what: &[&str]| place.run(&[&["check", "-c", "hooks.toml"], what].concat());
+    assert_eq!(check(&[]).code, Some(0));
+    assert_eq!(check(&["--for", "pipe"]).code, Some(0));
+    let ended = check(&["--for", "serve"]);
+    assert_eq!(ended.code, Some(78));
+    assert!(ended.err.contains("queue: belongs to the memory bus"), "{}", ended.err);
+}
+
+#[test]
+fn a_secret_in_the_wrong_table_is_not_shown() {
+    for text in [
+        "[[hooks]]\nid = 'a'\nsecret = 'hunter2'\nsink = { kind = 'file', path = '/x' }\n",
+        "ingest.token = 'hunter2'\n[[hooks]]\nid = 'a'\nsink = { kind = 'file', path = '/x' }\n",
+        "defaults.secret = ['hunter2']\n[[hooks]]\nid = 'a'\nsink = { kind = 'file', path = '/x' }\n",
+        "[[hooks]]\nid = 'a'\nheaders = { x = 'hunter2' }\nsink = { kind = 'file', path = '/x' }\n",
+    ] {
+        let ended = Place::new(text).run(&["check", "-c", "hooks.toml"]);
+        assert!(ended.code == Some(78) && !ended.err.contains("hunter2"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn what_cannot_be_printed_is_an_error() {
+    let place = Place::new("");
+    let mut command = place.hooks(&["sinks"]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = command.stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("stdout can't be written"));
 }

@@ -246,6 +246,7 @@ impl Dispatcher {
         }
         for slot in &slots {
             slot.ended().await;
+            slot.abandon().await;
         }
         self.bus.finish().await;
         Report { hooks: self.status() }

@@ -119,7 +119,11 @@ impl Link {
     pub(super) fn hold(&self, error: &BusError) {
         let mut endpoint = self.endpoint.state.lock();
         let before = endpoint.state();
-        endpoint.block(format!("dead letters can't be kept: {error}"));
+        let why = match error {
+            BusError::Full(why) => why.clone(),
+            other => other.to_string(),
+        };
+        endpoint.block(format!("dead letters can't be kept: {why}"));
         self.log_change(before, &endpoint);
     }
 

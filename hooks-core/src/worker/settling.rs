@@ -40,7 +40,7 @@ impl Settling {
             store.keep(letters(settlement)).await?;
             if let Some(GivenUp { why, detail, .. }) = &settlement.given_up {
                 let events = settlement.batch.len();
-                tracing::warn!(hook = %link.hook.id, events, %why, reason = %detail, "events became dead letters");
+                tracing::warn!(hook = %link.hook.id, events, %why, reason = &**detail, "events became dead letters");
                 link.settler.settle(&settlement.batch.positions(), Outcome::DeadLettered(*why));
             }
             self.0.pop_front();
@@ -61,7 +61,7 @@ fn drop_events(link: &Link, settlement: &Settlement, given_up: &GivenUp) {
         DeadLetterReason::Expired => DropReason::Expired,
     };
     for event in settlement.batch.events() {
-        tracing::error!(hook = %link.hook.id, id = event.id(), source = event.source(), %why, reason = %given_up.detail, "event dropped");
+        tracing::error!(hook = %link.hook.id, id = event.id(), source = event.source(), %why, reason = &*given_up.detail, "event dropped");
     }
     link.settler.settle(&settlement.batch.positions(), Outcome::Dropped(why));
 }

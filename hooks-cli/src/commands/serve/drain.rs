@@ -9,7 +9,7 @@ use crate::args::LogFormat;
 use crate::config::BusConfig;
 use crate::console::Console;
 use crate::exit::Exit;
-use crate::outcome::table;
+use crate::outcome::{left_behind, table};
 use crate::signals::Stops;
 
 /// How often the service manager hears how far it is.
@@ -71,7 +71,7 @@ fn report(hooks: &[HookStatus], console: &Console) {
                     delivered = counts.delivered,
                     dropped = counts.dropped(),
                     dead_lettered = counts.dead_lettered,
-                    left_behind = counts.in_hand,
+                    left_behind = left_behind(hook).0,
                     "ledger"
                 );
             }
@@ -81,15 +81,15 @@ fn report(hooks: &[HookStatus], console: &Console) {
 
 fn conclude(hooks: &[HookStatus], bus: &BusConfig, took: Duration) -> Exit {
     let lost = matches!(bus, BusConfig::Memory(_));
-    let behind = hooks.iter().filter(|hook| hook.counts.in_hand > 0);
+    let behind = hooks.iter().filter(|hook| left_behind(hook).0 > 0);
     let mut exit = Exit::Done;
     for hook in behind {
         let error = hook.last_error.as_deref().unwrap_or("there was no time");
         if lost {
-            tracing::error!(hook = %hook.id, events = hook.counts.in_hand, error, "left behind: they are lost");
+            tracing::error!(hook = %hook.id, events = left_behind(hook).0, error, "left behind: they are lost");
             exit = Exit::Undelivered;
         } else {
-            tracing::info!(hook = %hook.id, events = hook.counts.in_hand, error, "left behind: the log keeps them");
+            tracing::info!(hook = %hook.id, events = left_behind(hook).0, error, "left behind: the log keeps them");
         }
     }
     tracing::info!(?took, "stopped");

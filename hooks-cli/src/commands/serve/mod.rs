@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::{chain, wide_runtime};
 use crate::args::ServeArgs;
 use crate::bus;
-use crate::config::{BusConfig, IngestSettings};
+use crate::config::{BusConfig, Config, IngestSettings, Problems};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::ingest::{self, Counters, Settings, State};
@@ -24,6 +24,14 @@ use crate::reload::{Reloads, Running};
 use crate::signals::{HangUps, Stops};
 use crate::systemd::Notifier;
 use load::{Loaded, load};
+
+/// A config file that can be served.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(super) fn check(file: &Path) -> Result<Config, Problems> {
+    load(file).map(|loaded| loaded.config)
+}
 
 pub(crate) fn run(args: &ServeArgs, console: &Console) -> Exit {
     let loaded = match load(&args.config) {

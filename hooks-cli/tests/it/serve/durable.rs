@@ -96,7 +96,7 @@ fn dead_letters_are_listed_shown_replayed_and_dropped() {
     assert_eq!(out, "0 dead letters would be delivered once more\n");
     let (code, out) = operate(place, &["dead-letters", "replay", "a", "--id", &id]);
     assert_eq!(code, Some(1));
-    assert!(out.starts_with("0 delivered, 1 refused again, 0 not tried\n"), "{out}");
+    assert!(out.starts_with("0 delivered, 1 refused again, 0 left\n"), "{out}");
     let (code, out) = operate(place, &["dead-letters", "drop", "a"]);
     assert_eq!(code, Some(2), "{out}");
     let (code, out) = operate(place, &["dead-letters", "drop", "a", "--all"]);
@@ -113,7 +113,7 @@ fn dead_letters_can_be_replayed_while_no_daemon_runs() {
     let config = place.read("hooks.toml").replace(&receiver.url("/"), &healed.url("/"));
     std::fs::write(place.path("hooks.toml"), config).unwrap();
     let (code, out) = operate(&place, &["dead-letters", "replay", "a"]);
-    assert_eq!((code, out.as_str()), (Some(0), "1 delivered, 0 refused again, 0 not tried\n"));
+    assert_eq!((code, out.as_str()), (Some(0), "1 delivered, 0 refused again, 0 left\n"));
     assert_eq!(healed.events("/"), [event(2)]);
     let (_, out) = operate(&place, &["dead-letters", "list"]);
     assert_eq!(out.lines().count(), 1, "{out}");
@@ -180,6 +180,55 @@ fn the_log_is_described_verified_and_repaired() {
     let verified: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &verified["events"], &verified["lost"]), (Some(0), &1.into(), &0.into()));
     assert_eq!(operate(&place, &["log", "repair"]).1, "there is nothing to repair\n");
+}
+
+#[test]
+fn operators_need_no_config_file() {
+    let daemon = Daemon::start(&file_hook("a"));
+    let ended = daemon.place.run(&["status", "--dir", "hooks-data"]);
+    assert_eq!((ended.code, ended.out.contains("healthy")), (Some(0), true), "{}", ended.err);
+    let ended = daemon.place.run(&["disable", "--dir", "hooks-data", "a"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), "hook `a` is disabled\n"), "{}", ended.err);
+    assert_eq!(daemon.place.run(&["status"]).code, Some(2));
+}
+
+#[test]
+fn looking_makes_no_folder() {
+    let place = Place::new(&file_hook("a"));
+    let (code, out) = operate(&place, &["status"]);
+    assert!(code == Some(0) && out.contains("a     stopped"), "{out}");
+    let (code, out) = operate(&place, &["dead-letters", "list", "a"]);
+    assert!(code == Some(1) && out.contains("nothing is kept here yet"), "{out}");
+    assert!(!place.path("hooks-data").exists());
+}
+
+#[test]
+fn what_drop_oldest_takes_from_a_batch_on_its_way_is_counted_at_the_end() {
+    let receiver = Receiver::start(|_| 500);
+    let bus = "bus = { kind = 'durable', segment_size = '4KiB', max_bytes = '8KiB', on_full = 'drop_oldest' }\n";
+    let mut daemon = Daemon::with(
+        &[bus, &http_hook("a", &receiver.url("/")), "batch.max_age = '0s'\n"].concat(),
+        &["--grace", "0s"],
+    );
+    assert_eq!(daemon.post(JSON, event(0)).status, 202);
+    receiver.wait();
+    for number in 1..200 {
+        assert_eq!(daemon.post(JSON, event(number)).status, 202);
+    }
+    daemon.running.signal("TERM");
+    let place = {
+        daemon.running.wait_for("stopped");
+        daemon.kill()
+    };
+    let healed = Receiver::start(|_| 200);
+    let config = place.read("hooks.toml").replace(&receiver.url("/"), &healed.url("/"));
+    std::fs::write(place.path("hooks.toml"), config).unwrap();
+    let daemon = Daemon::again(place);
+    while !healed.events("/").contains(&event(199)) {
+        std::thread::yield_now();
+    }
+    assert!(!healed.events("/").contains(&event(0)));
+    drop(daemon);
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn the_ledger_balances_whatever_happens_meanwhile() {
             scope.spawn(move || client(daemon, number, REQUESTS, halfway));
         }
     });
-    daemon.running.wait_for("removed hook=removed ledger=taken");
+    daemon.running.wait_for("removed hook=removed ledger=\"taken");
     daemon.running.wait_for("added hook=added");
     // However late the reload came, there is something for the hook that it added.
     client(&daemon, CLIENTS, 1, &|| {});

@@ -15,7 +15,7 @@ fn hooks_come_go_and_change_and_the_others_do_not_notice() {
     let changed = file_hook("changed") + "types = ['other']\n";
     daemon.reload(&[same, changed.clone(), file_hook("new")].concat());
     let line = daemon.running.wait_for("removed");
-    assert!(line.contains("hook=gone ledger=taken 1 = "), "{line}");
+    assert!(line.contains("hook=gone ledger=\"taken 1 = "), "{line}");
     daemon.running.wait_for("replaced hook=changed");
     daemon.running.wait_for("added hook=new");
     daemon.running.wait_for("applied hooks=3");
