@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use hooks_bus::{DurableBus, MemoryBus};
+use hooks_bus::{DurableBus, DurableConfig, MemoryBus, OpenError};
 use hooks_core::{BoxError, Bus};
 
 use crate::config::BusConfig;
@@ -15,9 +16,25 @@ use crate::config::BusConfig;
 pub(crate) async fn open(config: &BusConfig) -> Result<Arc<dyn Bus>, BoxError> {
     match config {
         BusConfig::Memory(memory) => Ok(Arc::new(MemoryBus::new(memory))),
-        BusConfig::Durable(durable) => Ok(Arc::new(DurableBus::open(durable)?)),
+        BusConfig::Durable(durable) => Ok(Arc::new(open_folder(durable).await?)),
         #[cfg(feature = "nats")]
         BusConfig::Nats(nats) => Ok(Arc::new(hooks_bus::NatsBus::connect((**nats).clone()).await?)),
+    }
+}
+
+/// How long a folder may be in use by somebody who is about to leave it: a daemon that ends, an operator's look.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often it is tried meanwhile: nothing tells when the lock goes.
+const PAUSE: Duration = Duration::from_millis(50);
+
+async fn open_folder(config: &DurableConfig) -> Result<DurableBus, OpenError> {
+    let begin = Instant::now();
+    loop {
+        match DurableBus::open(config) {
+            Err(OpenError::InUse { .. }) if begin.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+            opened => return opened,
+        }
     }
 }
 

@@ -249,10 +249,6 @@ pub trait Reader: Send {
     /// Changes filter and limits for everything that has not been read yet.
     fn reconfigure(&mut self, subscription: Subscription);
 
-    /// The process is about to end, and what is in hand stays unsettled. What the log has given up since it
-    /// was read can't be read again: it is counted as dropped (`overflow`).
-    fn abandon(&mut self) {}
-
     /// A disabled hook keeps its events but delays nobody: where its policy would make publishers
     /// wait, it drops its oldest events instead, and gives way first where memory or disk is short.
     fn set_enabled(&mut self, enabled: bool);

@@ -74,23 +74,33 @@ fn refused<'a>(failures: &'a str, batch: &Batch) -> Reading<'a> {
         };
         match index.get(&*id) {
             None => return Reading::Unclear("an identifier is not in the batch"),
-            Some(Place::Several) => return Reading::Unclear("an identifier stands for several events of the batch"),
-            Some(Place::At(at)) => refused.entry(*at).or_insert(item.get()),
-        };
+            Some(Place { sources: 2.., .. }) => {
+                return Reading::Unclear("an identifier stands for events of several sources in the batch");
+            }
+            Some(Place { at, .. }) => at.iter().for_each(|at| {
+                refused.entry(*at).or_insert(item.get());
+            }),
+        }
     }
     Reading::Refused(refused.into_iter().collect())
 }
 
-enum Place {
-    At(usize),
-    Several,
+/// The events that an id stands for.
+struct Place<'a> {
+    at: Vec<usize>,
+    source: &'a str,
+    sources: usize,
 }
 
-/// Ids are unique only together with the source, so one may stand for several events.
-fn index(batch: &Batch) -> HashMap<&str, Place> {
-    let mut index = HashMap::with_capacity(batch.len());
+/// Ids are unique only together with the source. Several with the same id and source are one event that came
+/// more than once: what is said of it holds for each.
+fn index(batch: &Batch) -> HashMap<&str, Place<'_>> {
+    let mut index: HashMap<&str, Place<'_>> = HashMap::with_capacity(batch.len());
     for (at, event) in batch.events().enumerate() {
-        index.entry(event.id()).and_modify(|place| *place = Place::Several).or_insert(Place::At(at));
+        let source = event.source();
+        let place = index.entry(event.id()).or_insert_with(|| Place { at: Vec::new(), source, sources: 1 });
+        place.at.push(at);
+        place.sources += usize::from(place.source != source);
     }
     index
 }

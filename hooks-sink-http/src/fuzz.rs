@@ -46,12 +46,15 @@ pub fn measured_request(config: &HttpConfig) -> Result<impl FnMut(&Batch) -> usi
     Ok(move |batch: &Batch| sink.body_length(batch, now))
 }
 
+/// Events with these ids. The same id again is from another source.
 pub(crate) fn batch(ids: &[&str]) -> Batch {
-    let event = |id: &&str| {
+    let event = |(at, id): (usize, &&str)| {
+        let source = ids[..at].iter().filter(|before| *before == id).count();
         let id = serde_json::Value::from(*id);
-        let json =
-            format!(r#"{{"specversion":"1.0","id":{id},"source":"/s","type":"t","time":"2026-11-23T10:00:00Z"}}"#);
+        let json = format!(
+            r#"{{"specversion":"1.0","id":{id},"source":"/s/{source}","type":"t","time":"2026-11-23T10:00:00Z"}}"#
+        );
         Envelope::from_json(json.as_bytes()).expect("a legal event")
     };
-    Batch::for_test(ids.iter().map(event).collect())
+    Batch::for_test(ids.iter().enumerate().map(event).collect())
 }

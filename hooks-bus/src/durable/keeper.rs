@@ -46,7 +46,9 @@ struct State {
     dirty: Vec<Arc<Subscriber>>,
     rung: bool,
     stopped: bool,
-    has_new: bool,
+    /// Hooks that came so far, and how many of them the database knows.
+    announced: u64,
+    known: u64,
 }
 
 impl Bell {
@@ -67,11 +69,12 @@ impl Bell {
 
     /// There is a hook that the database does not know: nothing may be accepted for it before it does.
     pub(crate) fn announce(&self) {
-        self.state.lock().has_new = true;
+        self.state.lock().announced += 1;
     }
 
     pub(crate) fn has_new(&self) -> bool {
-        self.state.lock().has_new
+        let state = self.state.lock();
+        state.announced > state.known
     }
 
     /// The last time: what is there is kept, and the keeper ends.
@@ -145,7 +148,7 @@ impl Inner {
         // Rows and end belong to one moment: no event may lie between them.
         let handed_out = self.handed_out.lock();
         let end = *handed_out;
-        self.bell.state.lock().has_new = false;
+        let announced = self.bell.state.lock().announced;
         let dirty = self.bell.take();
         let rows: Vec<(HookId, Row, bool)> = dirty.iter().filter_map(|hook| self.row(hook)).collect();
         let pinned = if end > kept.end { self.pin() } else { Vec::new() };
@@ -164,6 +167,8 @@ impl Inner {
             return Err(error);
         }
         self.note_kept(&changed);
+        // Not before the commit: until then a crash would forget them.
+        self.bell.state.lock().known = announced;
         kept.end = end;
         for (hook, row, _) in rows {
             match row {
@@ -207,7 +212,6 @@ impl Inner {
 
     fn put_back(&self, dirty: &[Arc<Subscriber>]) {
         dirty.iter().for_each(|subscriber| self.bell.mark(subscriber));
-        self.bell.state.lock().has_new = true;
     }
 
     /// Removes the segments that every hook is done with.

@@ -229,6 +229,11 @@ impl Bus for DurableBus {
         self.0.inner.bell.ring();
     }
 
+    async fn finish(&self) {
+        let begin = self.0.inner.log.begin();
+        self.0.inner.index.read().values().for_each(|subscriber| subscriber.abandon(begin));
+    }
+
     fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
         Some(Arc::new(DurableLetters { inner: self.0.inner.clone(), hook: hook.clone() }))
     }

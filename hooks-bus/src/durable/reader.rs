@@ -112,10 +112,6 @@ impl Reader for DurableReader {
         self.subscriber.refilter(subscription.filter);
     }
 
-    fn abandon(&mut self) {
-        self.subscriber.abandon(self.inner.log.begin());
-    }
-
     fn set_enabled(&mut self, enabled: bool) {
         self.subscriber.set_enabled(enabled);
     }

@@ -67,7 +67,8 @@ impl Writer {
         }
         let now = (self.inner.tuning.clock)();
         let mut written = Vec::with_capacity(batch.len());
-        for request in batch {
+        // Whoever no longer waits for the answer takes it that nothing was accepted.
+        for request in batch.into_iter().filter(|request| !request.answer.is_closed()) {
             let first = self.appender.next();
             match self.append(&request, now) {
                 Ok(()) => written.push(Written { request, first }),

@@ -94,7 +94,7 @@ async fn pipe(config: Config, timeout: Option<Duration>, console: &Console) -> R
     let mut signals = Stops::new()?;
     let started = Instant::now();
     let bus = bus::open(&config.bus).await?;
-    let dispatcher = Dispatcher::new(bus.clone());
+    let dispatcher = Dispatcher::new(bus.clone()).with_an_end();
     subscribe(&dispatcher, config.hooks.into_iter().map(|hook| hook.hook), console).await?;
     let (stop, stopped) = watch::channel(None);
     let run = Run { bus, dispatcher, console, tally: Mutex::default() };

@@ -149,7 +149,9 @@ async fn publish(
         Ok(Ok(Err(error @ BusError::Full(_)))) => Err(Refusal::Full(error.to_string())),
         Ok(Ok(Err(error @ BusError::TooLarge(_)))) => Err(Refusal::TooLarge(error.to_string())),
         Ok(Ok(Err(error))) => Err(Refusal::Unavailable(error.to_string())),
-        Ok(Err(_)) => Err(Refusal::Busy("there is no room: a hook that makes publishers wait is behind")),
+        Ok(Err(_)) => Err(Refusal::Busy(
+            "the bus did not accept it in time: a hook that makes publishers wait is behind, or the disk is slow",
+        )),
         Err(_) => Err(Refusal::Internal),
     }
 }

@@ -43,16 +43,20 @@ pub(super) struct Note(Arc<Mutex<Option<Disabled>>>);
 
 impl Note {
     /// What the bus has noted, unless it no longer holds for this hook.
-    pub(super) fn read(bus: &dyn Bus, hook: &Hook) -> Self {
+    pub(super) async fn read(bus: &dyn Bus, hook: &Hook) -> Self {
         let noted = bus.noted(&hook.id).and_then(|text| serde_json::from_str(&text).ok());
         let note = Self(Arc::new(Mutex::new(noted)));
-        note.review(hook);
+        note.review(bus, hook).await;
         note
     }
 
     /// A receiver that said no is another one when the sink's settings are.
-    pub(super) fn review(&self, hook: &Hook) {
-        self.0.lock().take_if(|note| note.by == DisabledBy::Receiver && note.sink != fingerprint(&*hook.sink));
+    pub(super) async fn review(&self, bus: &dyn Bus, hook: &Hook) {
+        let outdated = |note: &mut Disabled| note.by == DisabledBy::Receiver && note.sink != fingerprint(&*hook.sink);
+        let gone = self.0.lock().take_if(outdated).is_some();
+        if gone {
+            keep(bus, &hook.id, None).await;
+        }
     }
 
     pub(super) fn get(&self) -> Option<Disabled> {

@@ -72,6 +72,7 @@ pub struct Dispatcher {
     changing: Mutex<Phase>,
     batches: Arc<SyncMutex<BatchStats>>,
     notices: Notices,
+    last: bool,
     /// Until the first hook that wants to hear comes.
     outbox: SyncMutex<Option<Outbox>>,
     /// Counts workers that ended because their receiver wants nothing any more.
@@ -92,12 +93,22 @@ impl Dispatcher {
             bus,
             batches: Arc::default(),
             notices,
+            last: false,
             outbox: SyncMutex::new(Some(outbox)),
             shared: Arc::default(),
             slots: SyncMutex::default(),
             changing: Mutex::new(Phase::Running),
             disabled: watch::Sender::new(0),
         }
+    }
+
+    /// For a run that has an end, after which nobody delivers what is left: once there is nothing else to do,
+    /// events that a receiver refuses together with everything else count as refused. Otherwise, on a bus that
+    /// outlives the process, a shutdown leaves them for the next run.
+    #[must_use]
+    pub fn with_an_end(mut self) -> Self {
+        self.last = true;
+        self
     }
 
     /// Adds a hook: it receives what is published from now on, and on a bus that remembers it what it
@@ -114,7 +125,7 @@ impl Dispatcher {
         let ledger = Arc::new(Ledger::default());
         let subscription = subscription(&hook, &ledger);
         let (mut reader, settler) = self.bus.subscribe(subscription).await.map_err(refused(&hook.id))?;
-        let note = Note::read(&*self.bus, &hook);
+        let note = Note::read(&*self.bus, &hook).await;
         let enabled = hook.enabled && note.get().is_none();
         reader.set_enabled(enabled);
         let endpoint = SharedEndpoint::new(&hook, enabled);
@@ -149,7 +160,7 @@ impl Dispatcher {
         slot.settler.settle(&filtered, Outcome::Dropped(DropReason::Filtered));
         parked.reader.reconfigure(subscription.clone());
         let note = slot.note.clone();
-        note.review(&hook);
+        note.review(&*self.bus, &hook).await;
         let enabled = hook.enabled && note.get().is_none();
         if enabled {
             parked.reader.set_enabled(true);
@@ -246,7 +257,6 @@ impl Dispatcher {
         }
         for slot in &slots {
             slot.ended().await;
-            slot.abandon().await;
         }
         self.bus.finish().await;
         Report { hooks: self.status() }
@@ -262,6 +272,7 @@ impl Dispatcher {
     }
 
     fn link(&self, hook: Arc<Hook>, endpoint: Arc<SharedEndpoint>, settler: Settler, replays: Arc<Replays>) -> Link {
+        let durable = settler.flush_first();
         Link {
             dead_letters: self.bus.dead_letters(&hook.id),
             hook,
@@ -271,6 +282,7 @@ impl Dispatcher {
             shared: self.shared.clone(),
             batches: self.batches.clone(),
             notices: self.notices.clone(),
+            last: self.last || !durable,
             log: self.bus.log_id(),
         }
     }

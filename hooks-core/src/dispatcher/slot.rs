@@ -79,13 +79,6 @@ impl Slot {
         }
     }
 
-    /// The worker has ended, and so will the process.
-    pub(super) async fn abandon(&self) {
-        if let Work::Parked(Some(parked)) = &mut *self.work.lock().await {
-            parked.reader.abandon();
-        }
-    }
-
     pub(super) async fn stop(&self) {
         self.orders.give(Mode::Park);
         self.ended().await;

@@ -32,7 +32,7 @@ const MEMORY_MAX_ELAPSED: Duration = Duration::from_secs(3 * 24 * 3600);
 pub(crate) enum Exit {
     /// No events for a while.
     Idle,
-    /// Everything there was is settled and no more will come.
+    /// Everything there was is settled, or left for the next run, and no more will come.
     Dry,
     /// It was told to stop.
     Parked,
@@ -150,10 +150,14 @@ impl Lane {
                 Next::Attempt if !self.link.settler.holds() => Some(Exit::Lost),
                 Next::Attempt => self.attempt(orders).await,
                 Next::Wait(until) => {
-                    self.link.wait(until, orders.beyond(self.mode)).await;
+                    tokio::select! {
+                        () = self.link.wait(until, orders.beyond(self.mode)) => {}
+                        () = self.link.replays.arrived(), if self.number == 0 => self.replayed = false,
+                    }
                     None
                 }
-                Next::Take(None) if self.dry => Some(Exit::Dry),
+                // But for suspects, which may be taken another time.
+                Next::Take(_) if self.dry => Some(Exit::Dry),
                 Next::Take(until) => self.gather(until, reader, orders).await,
             };
             if let Some(exit) = step {
@@ -198,7 +202,9 @@ impl Lane {
                 let due = self.batcher.ready(now);
                 match if self.dry || self.flush { due.or_else(|| self.batcher.drain()) } else { due } {
                     Some(deliveries) => self.line.offer(self.link.freeze(deliveries)),
-                    None if self.dry => settled.extend(self.line.refuse_suspects(now, &mut endpoint)),
+                    None if self.dry && self.link.last => {
+                        settled.extend(self.line.refuse_suspects(now, &mut endpoint));
+                    }
                     None => self.flush = false,
                 }
             }
@@ -221,14 +227,21 @@ impl Lane {
         next
     }
 
-    /// The first lane delivers dead letters once more, one batch between two live ones, while the
-    /// receiver can be delivered to.
+    /// The first lane delivers dead letters once more, one batch between two live attempts. Somebody waits for
+    /// that, so a wait of our own does not hold it up; one that the receiver asked for does.
     fn replay_is_due(&self) -> bool {
-        self.number == 0
-            && !self.replayed
-            && self.line.wants_batch()
-            && !self.link.replays.is_empty()
-            && self.link.endpoint.state.lock().not_before().is_none_or(|until| until <= now())
+        self.has_replays() && !self.replayed && self.asked_to_wait().is_none()
+    }
+
+    fn has_replays(&self) -> bool {
+        self.number == 0 && !self.link.replays.is_empty()
+    }
+
+    /// Until when the receiver wants nothing.
+    fn asked_to_wait(&self) -> Option<Instant> {
+        let endpoint = self.link.endpoint.state.lock();
+        let throttled = endpoint.state() == EndpointState::Throttled;
+        endpoint.not_before().filter(|until| throttled && *until > now())
     }
 
     async fn replay(&mut self, orders: &Orders) -> Option<Exit> {
@@ -280,7 +293,7 @@ impl Lane {
         self.link.hold(&error);
         // Nobody makes room for a process that is about to end.
         if self.mode == Mode::Drain {
-            return Some(Exit::Parked);
+            return Some(Exit::Dry);
         }
         let _ = timeout(BUS_PAUSE, orders.beyond(self.mode)).await;
         None
@@ -288,10 +301,14 @@ impl Lane {
 
     /// Takes more events, until a batch is ready or it is time for something else.
     async fn gather(&mut self, until: Option<Instant>, reader: &mut dyn Reader, orders: &Orders) -> Option<Exit> {
-        self.replayed = false;
-        let idle = self.line.is_empty() && self.batcher.deadline().is_none() && self.read.is_empty();
+        let replays = self.has_replays();
+        if std::mem::take(&mut self.replayed) && replays {
+            return None;
+        }
+        let idle = self.line.is_empty() && self.batcher.deadline().is_none() && self.read.is_empty() && !replays;
         let linger = (idle && self.alone).then(|| *self.idle_since.get_or_insert_with(now) + LINGER);
-        let wake = [until, self.batcher.deadline(), linger].into_iter().flatten().min();
+        let throttled = if replays { self.asked_to_wait() } else { None };
+        let wake = [until, self.batcher.deadline(), linger, throttled].into_iter().flatten().min();
         let wanted = self.batcher.wanted().max(1);
         let found = tokio::select! {
             biased;

@@ -33,6 +33,8 @@ pub(crate) struct Link {
     pub(crate) shared: Arc<Shared>,
     pub(crate) batches: Arc<Mutex<BatchStats>>,
     pub(crate) notices: Notices,
+    /// Nobody delivers what is left at the end: what is suspect then counts as refused.
+    pub(crate) last: bool,
     pub(crate) log: Uuid,
 }
 

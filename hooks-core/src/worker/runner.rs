@@ -124,6 +124,9 @@ async fn sleep(link: &Link, reader: &mut dyn Reader, orders: &Orders) -> Result<
             Mode::Drain => reader.close(),
             Mode::Park => return Err(()),
         }
+        if !link.replays.is_empty() {
+            return Ok(first);
+        }
         let found = tokio::select! {
             biased;
             () = orders.beyond(mode) => continue,

@@ -152,6 +152,53 @@ async fn a_receiver_that_is_down_ends_the_replay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replay_does_not_wait_for_a_receiver_that_is_down() {
+    let (bus, dispatcher, receiver) = with_two_dead().await;
+    receiver.refuses_nothing();
+    receiver.fails(FailureClass::Retry, 3);
+    for _ in 0..3 {
+        let report = dispatcher.replay(&id("a"), |_, _| true).await.unwrap();
+        assert_eq!((report.delivered, report.untried), (0, 2));
+    }
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(dispatcher.replay(&id("a"), |_, _| true).await.unwrap().delivered, 2);
+    assert!(bus.ids().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_replays_at_once() {
+    let (bus, dispatcher, receiver) = with_two_dead().await;
+    receiver.refuses_nothing();
+    receiver.hang();
+    let hook = id("a");
+    let all = async {
+        tokio::join!(
+            dispatcher.replay(&hook, |_, _| true),
+            dispatcher.replay(&hook, |_, _| true),
+            dispatcher.replay(&hook, |_, _| true)
+        )
+    };
+    let go_on = async {
+        receiver.was_tried(receiver.attempts().len() + 1).await;
+        receiver.go_on();
+    };
+    let ((one, two, three), ()) = tokio::join!(all, go_on);
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert!(bus.ids().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_goes_on_while_live_events_wait_for_their_receiver() {
+    let (bus, dispatcher, receiver) = with_two_dead().await;
+    receiver.refuses_nothing();
+    receiver.fails(FailureClass::Retry, 1);
+    bus.publish(&events(10..12)).await.unwrap();
+    receiver.was_tried(receiver.attempts().len() + 1).await;
+    assert_eq!(dispatcher.replay(&id("a"), |_, _| true).await.unwrap().delivered, 2);
+    receiver.has(12).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn live_events_go_on_during_a_replay() {
     let (bus, dispatcher, receiver) = with_two_dead().await;
     receiver.refuses_nothing();

@@ -123,3 +123,12 @@ async fn what_an_operator_disabled_stays_so_whatever_the_sink() {
     dispatcher.set_enabled(&id("a"), true).await.unwrap();
     receiver.has(2).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_was_left_and_is_used_again_starts_afresh() {
+    let (bus, dispatcher, receiver) = gone().await;
+    dispatcher.replace(hook("y", &receiver)).await.unwrap();
+    receiver.has(2).await;
+    dispatcher.replace(hook("x", &receiver)).await.unwrap();
+    assert_eq!((state(&dispatcher), bus.noted(&id("a"))), ((EndpointState::Healthy, None), None));
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use hooks_core::{FailureClass, Sink};
+use hooks_core::{Batch, Envelope, FailureClass, Sink};
 use hooks_sink_http::HttpConfig;
 use http::Response;
 
@@ -76,9 +76,21 @@ async fn a_receiver_names_the_events_that_it_refuses() {
 
 #[tokio::test]
 async fn an_identifier_of_no_event_or_of_two_retries_the_batch() {
-    for ids in [["1", "2"], ["x", "x"]] {
+    let from = |source: &str| {
+        let json = format!(r#"{{"id":"x","source":"{source}","type":"t"}}"#);
+        Envelope::from_json(json.as_bytes()).unwrap()
+    };
+    for batch in [batch(&["1", "2"]), Batch::for_test(vec![from("/a"), from("/b")])] {
         let receiver = Receiver::start(|_| answer(200, r#"{"batchItemFailures":[{"itemIdentifier":"x"}]}"#)).await;
-        let error = sink(&HttpConfig::new(receiver.url("/"))).deliver(&batch(&ids)).await.unwrap_err();
+        let error = sink(&HttpConfig::new(receiver.url("/"))).deliver(&batch).await.unwrap_err();
         assert_eq!(error.class, FailureClass::Retry, "{error}");
     }
+}
+
+/// Somebody published it twice: what is refused is refused each time, and the others have arrived.
+#[tokio::test]
+async fn an_event_that_is_in_the_batch_twice_is_refused_twice() {
+    let receiver = Receiver::start(|_| answer(200, r#"{"batchItemFailures":[{"itemIdentifier":"x"}]}"#)).await;
+    let delivered = sink(&HttpConfig::new(receiver.url("/"))).deliver(&batch(&["x", "1", "x"])).await.unwrap();
+    assert_eq!(delivered.refused.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 2]);
 }

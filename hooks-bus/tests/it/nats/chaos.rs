@@ -30,7 +30,7 @@ async fn nothing_is_lost_whoever_is_killed() {
         return;
     };
     let Some(servers) = Server::cluster().await else { return };
-    let (rounds, hooks) = (number("HOOKS_NATS_ROUNDS", 15), number("HOOKS_NATS_HOOKS", 1_000));
+    let (rounds, hooks) = (number("HOOKS_NATS_ROUNDS", 6), number("HOOKS_NATS_HOOKS", 100));
     let mut scene = Scene::new(program, servers, hooks).await;
     scene.start().await;
     let publisher = Publisher::start(scene.settings()).await;
