@@ -29,6 +29,8 @@ Usage: cargo xtask COMMAND
                            kills a program that publishes to a durable bus and delivers, N times (200), and checks
                            that nothing accepted is lost, that order holds, and that little comes twice
   instructions [--update]  instructions of the functions that every event goes through, against their baseline
+  backlog [EVENTS]         a receiver that is down until millions of events wait for it on the durable bus; then it
+                           catches up (10 million where not said; takes about 5 GB of disk)
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -46,6 +48,8 @@ fn main() -> ExitCode {
         ["bench", ref rest @ ..] => bench::run(rest),
         ["soak"] => soak::run("5000000"),
         ["soak", events] => soak::run(events),
+        ["backlog"] => soak::backlog("10000000"),
+        ["backlog", events] => soak::backlog(events),
         ["crash", ref arguments @ ..] => crash::run(arguments),
         ["instructions", ref rest @ ..] => instructions::run(rest),
         ["new-sink", name] => new_sink::run(name, None),
