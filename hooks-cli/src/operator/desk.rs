@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use hooks_core::{Bus, BusError, DeadLetters, Disabled, DispatchError, Dispatcher, HookId, LetterId, ReplayReport};
+use hooks_core::{
+    Bus, BusError, DeadLetters, Disabled, DispatchError, Dispatcher, EndpointState, HookId, HookStatus, LetterId,
+    ReplayReport,
+};
 
 use super::protocol::{Behind, HookReport, Letter, Request, Response, Which};
 use crate::commands::chain;
@@ -67,7 +70,12 @@ impl Desk {
     }
 
     async fn set_enabled(&self, hook: &HookId, enabled: bool) -> Answer {
-        let runs = self.dispatcher.status().iter().any(|status| status.id == *hook);
+        let status = self.dispatcher.status().into_iter().find(|status| status.id == *hook);
+        let by_config = |status: &HookStatus| status.state == EndpointState::Disabled && status.disabled.is_none();
+        if enabled && status.as_ref().is_some_and(by_config) {
+            return Err(format!("hook `{hook}` has `enabled = false` in the config file: change it there and reload"));
+        }
+        let runs = status.is_some();
         // Without a worker there is only the note to remove.
         if enabled && !runs && self.bus.known_hooks().contains(hook) {
             let changed = self.bus.noted(hook).is_some();

@@ -193,6 +193,13 @@ fn operators_need_no_config_file() {
 }
 
 #[test]
+fn what_the_config_file_disables_no_operator_enables() {
+    let daemon = Daemon::start(&(file_hook("a") + "enabled = false\n"));
+    let (code, out) = operate(&daemon.place, &["enable", "a"]);
+    assert!(code == Some(1) && out.contains("has `enabled = false` in the config file"), "{out}");
+}
+
+#[test]
 fn looking_makes_no_folder() {
     let place = Place::new(&file_hook("a"));
     let (code, out) = operate(&place, &["status"]);
