@@ -12,6 +12,7 @@ use crate::{Done, workspace};
 pub(super) const INTEGRATION: Integration = Integration {
     name: "logrotate",
     shows: "logrotate rotates the target of a file hook under load, and every event is there once, in order",
+    takes_long: false,
     needs: &[LOGROTATE],
     run,
 };

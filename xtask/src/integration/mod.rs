@@ -37,6 +37,8 @@ pub(crate) struct Integration {
     name: &'static str,
     /// What it shows, for people.
     shows: &'static str,
+    /// Takes minutes: not part of `cargo xtask test`.
+    takes_long: bool,
     /// What has to be installed.
     needs: &'static [Package],
     run: fn(&Bench) -> Done,
@@ -69,7 +71,10 @@ pub(crate) fn run(names: &[&str]) -> Done {
 pub(crate) fn run_possible() -> Result<Vec<&'static str>, String> {
     let (mut chosen, mut skipped) = (Vec::new(), Vec::new());
     for integration in ALL {
-        if packages::can_provide(integration.needs) {
+        if integration.takes_long {
+            eprintln!("skipped: {0}, which takes minutes: `cargo xtask integration {0}`", integration.name);
+            skipped.push(integration.name);
+        } else if packages::can_provide(integration.needs) {
             packages::provide(integration.needs).map_err(|why| format!("{}: {why}", integration.name))?;
             chosen.push(integration);
         } else {

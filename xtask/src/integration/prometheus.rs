@@ -13,6 +13,7 @@ use crate::Done;
 pub(super) const INTEGRATION: Integration = Integration {
     name: "prometheus",
     shows: "promtool finds nothing wrong with /metrics, and a Prometheus that scrapes it knows what was delivered",
+    takes_long: false,
     needs: &[
         Package { program: "promtool", package: "prometheus" },
         Package { program: "prometheus", package: "prometheus" },

@@ -12,6 +12,7 @@ use crate::Done;
 pub(super) const INTEGRATION: Integration = Integration {
     name: "rsyslog",
     shows: "rsyslog ships the target of a file hook while logrotate rotates it, and every event arrives once",
+    takes_long: false,
     needs: &[Package { program: "rsyslogd", package: "rsyslog" }, LOGROTATE],
     run,
 };

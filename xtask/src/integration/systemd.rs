@@ -9,6 +9,7 @@ use crate::Done;
 pub(super) const INTEGRATION: Integration = Integration {
     name: "systemd",
     shows: "systemd-analyze finds nothing wrong with examples/hooks.service",
+    takes_long: false,
     needs: &[Package { program: "systemd-analyze", package: "systemd" }],
     run,
 };

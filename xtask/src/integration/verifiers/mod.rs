@@ -13,6 +13,7 @@ use crate::{Done, workspace};
 pub(super) const INTEGRATION: Integration = Integration {
     name: "verifiers",
     shows: "standardwebhooks (npm, PyPI) verifies requests, and cloudevents (npm) parses them",
+    takes_long: false,
     needs: &[
         Package { program: "node", package: "nodejs" },
         Package { program: "npm", package: "npm" },
