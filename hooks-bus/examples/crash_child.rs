@@ -45,7 +45,8 @@ async fn start(folder: &Path) -> Result<(DurableBus, Dispatcher), BoxError> {
     if let Some(damage) = bus.damage().first() {
         return Err(format!("damaged: {damage}").into());
     }
-    let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
+    // In the end, what `picky` refuses last is a dead letter, too.
+    let dispatcher = Dispatcher::new(Arc::new(bus.clone())).with_an_end();
     for (id, filter, lanes) in [
         ("all", Filter::all(), 1),
         ("some", Filter::types(["test.0"]), 1),
