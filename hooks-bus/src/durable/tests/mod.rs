@@ -3,6 +3,7 @@
 mod age;
 mod commit;
 mod faults;
+mod newcomer;
 mod power;
 mod sim;
 mod window;

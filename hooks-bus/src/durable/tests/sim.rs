@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use parking_lot::Mutex;
 
@@ -52,6 +53,8 @@ struct State {
     syncs: usize,
     fails: Option<Fault>,
     seen: BTreeSet<Sync>,
+    /// The next sync says that it begins, and waits.
+    pause: Option<(SyncSender<()>, Receiver<()>)>,
 }
 
 /// An operation that fails once, and how.
@@ -80,6 +83,13 @@ impl SimDisk {
     /// Makes calls do nothing, as if they stood nowhere in the code.
     pub(super) fn ignore(&self, ignored: Ignored) {
         self.0.lock().ignored = Some(ignored);
+    }
+
+    /// The next sync of a file says here that it begins, and goes on when it is told to.
+    pub(super) fn pause_next_sync(&self) -> (Receiver<()>, SyncSender<()>) {
+        let ((begins, has_begun), (go_on, told)) = (sync_channel(1), sync_channel(1));
+        self.0.lock().pause = Some((begins, told));
+        (has_begun, go_on)
     }
 
     pub(super) fn is_cut(&self) -> bool {
@@ -280,6 +290,11 @@ impl DiskFile for Handle {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let pause = self.disk.0.lock().pause.take();
+        if let Some((begins, told)) = pause {
+            begins.send(()).unwrap();
+            told.recv().unwrap();
+        }
         let mut state = self.disk.0.lock();
         state.operate()?;
         let name = state.files[&self.number].name.clone();
