@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-
-use serde_json::Value;
 
 use crate::{Done, workspace};
 
@@ -29,7 +27,8 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
         ["--update"] => true,
         _ => return Err("usage: cargo xtask instructions [--update]".to_owned()),
     };
-    let program = build()?;
+    let program =
+        workspace::built("instructions", &["bench", "--package", "hooks-cli", "--bench", "instructions", "--no-run"])?;
     let counted = NAMES.iter().map(|name| Ok((*name, count(&program, name)?))).collect::<Result<Vec<_>, String>>()?;
     let path = workspace::root().join("hooks-cli/benches/instructions/baseline.txt");
     if update {
@@ -44,17 +43,6 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
     let advice =
         "make it cheaper, or say in the commit why it has to be so and run `cargo xtask instructions --update`";
     Err(format!("{}\n{advice}", rises.join("\n")))
-}
-
-/// The bench, built as for release. Its path is in what cargo says.
-fn build() -> Result<PathBuf, String> {
-    let mut cargo = workspace::cargo();
-    cargo.args(["bench", "--package", "hooks-cli", "--bench", "instructions", "--locked", "--no-run", "--quiet"]);
-    let said = workspace::output(cargo.arg("--message-format=json").stderr(Stdio::inherit()))?;
-    let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut ours = messages.filter(|message| message["target"]["name"] == "instructions");
-    let path = ours.find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    path.ok_or_else(|| "cargo built no bench `instructions`".to_owned())
 }
 
 fn count(program: &Path, name: &str) -> Result<u64, String> {

@@ -1,7 +1,7 @@
 //! Where things are, and how other programs are run.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The top folder of the workspace.
 pub(crate) fn root() -> &'static Path {
@@ -14,6 +14,21 @@ pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
     cargo
+}
+
+/// Has cargo build a program and says where that is.
+pub(crate) fn built(name: &str, arguments: &[&str]) -> Result<PathBuf, String> {
+    let mut cargo = cargo();
+    cargo.args(arguments).args(["--locked", "--quiet", "--message-format=json"]);
+    // What is wrong with the code is said as it is found; the messages are for this program.
+    let said = output(cargo.stderr(Stdio::inherit()))?;
+    let program = |line: &str| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        // A bench, say, has other programs built as well.
+        message["executable"].as_str().filter(|_| message["target"]["name"] == name).map(PathBuf::from)
+    };
+    let found = said.lines().find_map(program);
+    found.ok_or_else(|| format!("cargo built no `{name}`: `cargo {}`", arguments.join(" ")))
 }
 
 /// What a program prints.

