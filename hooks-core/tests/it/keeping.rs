@@ -11,6 +11,8 @@ use hooks_core::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::receiver::before_it_is_late;
+
 #[derive(Clone)]
 pub(crate) struct Keeping {
     pub(crate) bus: MemoryBus,
@@ -57,13 +59,7 @@ impl Keeping {
     }
 
     async fn until(&self, reached: impl Fn(&Letters) -> bool) {
-        loop {
-            let changed = self.letters.changed.notified();
-            if reached(&self.letters) {
-                return;
-            }
-            changed.await;
-        }
+        before_it_is_late(&self.letters.changed, || reached(&self.letters)).await;
     }
 }
 

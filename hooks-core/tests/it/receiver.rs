@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hooks_bus::MemoryBus;
 use hooks_core::{
@@ -126,13 +127,7 @@ impl Receiver {
     }
 
     async fn until(&self, mut reached: impl FnMut(&State) -> bool) {
-        loop {
-            let changed = self.0.changed.notified();
-            if reached(&self.0.state.lock()) {
-                return;
-            }
-            changed.await;
-        }
+        before_it_is_late(&self.0.changed, || reached(&self.0.state.lock())).await;
     }
 }
 
@@ -196,6 +191,22 @@ impl Sink for ReceiverSink {
         self.0.state.lock().closes += 1;
         Ok(())
     }
+}
+
+/// Waits until something is so, which is looked at whenever the bell rings. On paused time, where nothing else
+/// is left to wait for, a test that waits in vain fails at once.
+pub(crate) async fn before_it_is_late(bell: &Notify, mut reached: impl FnMut() -> bool) {
+    const LATE: Duration = Duration::from_secs(10 * 24 * 3600);
+    let wait = async {
+        loop {
+            let changed = bell.notified();
+            if reached() {
+                return;
+            }
+            changed.await;
+        }
+    };
+    assert!(tokio::time::timeout(LATE, wait).await.is_ok(), "it never came");
 }
 
 /// A dispatcher on a memory bus.

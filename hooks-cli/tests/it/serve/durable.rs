@@ -65,6 +65,39 @@ fn a_second_daemon_in_the_same_folder_is_refused() {
     assert!(ended.err.contains("is in use by another process"), "{}", ended.err);
 }
 
+/// Events that are refused together with everything else may be taken another time.
+#[test]
+fn a_stop_leaves_what_is_only_suspect_for_the_next_run() {
+    let (receiver, answer) = changing(400);
+    let daemon = Daemon::start(&http_hook("a", &receiver.url("/")));
+    assert_eq!(daemon.post(LINES, event(1) + "\n" + &event(2)).status, 202);
+    while receiver.seen().len() < 3 {
+        std::thread::yield_now();
+    }
+    let Daemon { place, running, .. } = daemon;
+    running.signal("TERM");
+    let ended = running.wait();
+    assert!(ended.err.contains("left behind: the log keeps them"), "{}", ended.err);
+    answer.store(200, Ordering::Relaxed);
+    let seen = receiver.seen().len();
+    let daemon = Daemon::again(place);
+    while daemon.metric("hooks_events_delivered_total{hook=\"a\"}") != Some(2.0) {}
+    let arrived: String = receiver.seen()[seen..].iter().map(|seen| seen.body.clone()).collect();
+    assert!(arrived.contains(&event(1)) && arrived.contains(&event(2)), "{arrived}");
+}
+
+#[test]
+fn a_daemon_waits_for_a_folder_that_is_about_to_be_free() {
+    let daemon = Daemon::start(&file_hook("a"));
+    let Daemon { place, running, .. } = daemon;
+    let next = place.hooks(&["serve", "-c", "hooks.toml"]);
+    let next = crate::command::Running::of(next);
+    running.signal("TERM");
+    assert_eq!(running.wait().code, Some(0));
+    let next = Daemon::of(place, next);
+    assert_eq!(next.post(JSON, event(1)).status, 202);
+}
+
 #[test]
 fn the_socket_is_private_and_goes_with_the_daemon() {
     let daemon = Daemon::start(&file_hook("a"));
