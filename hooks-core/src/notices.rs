@@ -31,14 +31,14 @@ pub(crate) struct Notices {
 /// An endpoint changed its state.
 #[derive(Debug)]
 struct EndpointChanged {
-    event_type: &'static str,
+    event_type: String,
     hook: String,
     data: serde_json::Value,
 }
 
 impl Event for EndpointChanged {
     fn event_type(&self) -> &str {
-        self.event_type
+        &self.event_type
     }
 
     fn data(&self) -> Result<Box<RawValue>, EncodeError> {
@@ -88,7 +88,8 @@ impl Notices {
         }
         let data =
             json!({ "hook": hook.id.as_str(), "state": state.name(), "previous": before.name(), "error": error });
-        let notice = EndpointChanged { event_type: event_type(state), hook: hook.id.as_str().to_owned(), data };
+        let notice =
+            EndpointChanged { event_type: format!("hooks.endpoint.{state}"), hook: hook.id.as_str().to_owned(), data };
         if self.queue.try_send(notice).is_err() {
             tracing::warn!(hook = %hook.id, %state, "too many endpoints change at once: an event about one is dropped");
         }
@@ -115,14 +116,4 @@ impl Outbox {
 /// Whether a hook wants events about endpoints.
 fn listens(hook: &Hook) -> bool {
     hook.filter.types.iter().any(|pattern| pattern.is_literal() && crate::envelope::is_reserved(pattern.as_str()))
-}
-
-fn event_type(state: EndpointState) -> &'static str {
-    match state {
-        EndpointState::Healthy => "hooks.endpoint.healthy",
-        EndpointState::BackingOff => "hooks.endpoint.backing_off",
-        EndpointState::Throttled => "hooks.endpoint.throttled",
-        EndpointState::Held => "hooks.endpoint.held",
-        EndpointState::Disabled => "hooks.endpoint.disabled",
-    }
 }

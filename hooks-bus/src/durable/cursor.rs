@@ -139,17 +139,9 @@ impl Cursor {
     /// What is in hand from before this position can't be read again, and nobody will settle it. Returns how
     /// many events these are.
     pub(crate) fn lose_before(&mut self, begin: u64) -> usize {
-        let before = self.unsettled.events;
-        for (_, held) in self.in_hand.iter_mut().take_while(|(position, _)| *position < begin) {
-            if let Some(held) = held.take() {
-                self.unsettled.events -= 1;
-                self.unsettled.bytes -= held.bytes;
-            }
-        }
-        while self.in_hand.front().is_some_and(|(_, held)| held.is_none()) {
-            self.in_hand.pop_front();
-        }
-        before - self.unsettled.events
+        let gone: Vec<Position> =
+            self.in_hand.iter().map(|(position, _)| Position(*position)).take_while(|at| at.0 < begin).collect();
+        self.settle(&gone)
     }
 
     /// Whether it was settled before a restart.

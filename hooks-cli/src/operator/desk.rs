@@ -70,7 +70,7 @@ impl Desk {
     }
 
     async fn set_enabled(&self, hook: &HookId, enabled: bool) -> Answer {
-        let status = self.dispatcher.status().into_iter().find(|status| status.id == *hook);
+        let status = self.dispatcher.hook_status(hook);
         let by_config = |status: &HookStatus| status.state == EndpointState::Disabled && status.disabled.is_none();
         if enabled && status.as_ref().is_some_and(by_config) {
             return Err(format!("hook `{hook}` has `enabled = false` in the config file: change it there and reload"));
@@ -96,7 +96,7 @@ impl Desk {
     }
 
     async fn forget(&self, hook: &HookId) -> Answer {
-        if self.dispatcher.status().iter().any(|status| status.id == *hook) {
+        if self.dispatcher.hook_status(hook).is_some() {
             return Err(format!("hook `{hook}` is in the config file and runs: take it out and reload first"));
         }
         let behind = self.bus.lag(hook).unwrap_or_default().events;
@@ -145,8 +145,7 @@ impl Desk {
     }
 
     fn store(&self, hook: &HookId) -> Result<Arc<dyn DeadLetters>, String> {
-        let runs = self.dispatcher.status().iter().any(|status| status.id == *hook);
-        if !runs && !self.bus.known_hooks().contains(hook) {
+        if self.dispatcher.hook_status(hook).is_none() && !self.bus.known_hooks().contains(hook) {
             return Err(self.unknown(hook));
         }
         self.bus.dead_letters(hook).ok_or_else(|| "this bus keeps no dead letters".to_owned())

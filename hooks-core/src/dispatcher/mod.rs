@@ -204,6 +204,12 @@ impl Dispatcher {
         Ok(slot.ledger.counts())
     }
 
+    /// What is known of one hook, if it is here.
+    pub fn hook_status(&self, id: &HookId) -> Option<HookStatus> {
+        let slot = self.slot(id).ok()?;
+        Some(slot.status(self.bus.lag(id)))
+    }
+
     /// What is known of every hook, by name.
     pub fn status(&self) -> Vec<HookStatus> {
         let slots: Vec<_> = self.slots.lock().values().cloned().collect();

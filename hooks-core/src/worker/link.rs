@@ -140,11 +140,11 @@ impl Link {
     pub(super) fn log_change(&self, before: EndpointState, endpoint: &Endpoint) {
         let (hook, state) = (&self.hook.id, endpoint.state());
         let error = endpoint.last_error().unwrap_or_default();
-        if state != before {
-            self.notices.endpoint_changed(&self.hook, before, state, endpoint.last_error());
+        if state == before {
+            return;
         }
+        self.notices.endpoint_changed(&self.hook, before, state, endpoint.last_error());
         match state {
-            _ if state == before => {}
             EndpointState::Healthy => tracing::info!(%hook, "delivering again"),
             EndpointState::Disabled => tracing::error!(%hook, error, "disabled: the receiver wants nothing any more"),
             _ => tracing::warn!(%hook, %state, error, "delivery fails; events are kept and tried again"),
