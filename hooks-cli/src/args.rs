@@ -5,15 +5,16 @@ pub(crate) mod demo;
 pub(crate) mod docs;
 #[cfg(feature = "http")]
 pub(crate) mod listen;
+pub(crate) mod operate;
 #[cfg(feature = "http")]
 pub(crate) mod publish;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hooks_core::{DeadLetterReason, HookId, LetterId, Span};
+use hooks_core::Span;
 
-use crate::operator::Which;
+use operate::{DeadLetterCommand, HookArgs, LogCommand, StatusArgs};
 
 /// Delivers events to webhooks and files: in order, in batches, without losing any.
 #[derive(Debug, Parser)]
@@ -187,134 +188,6 @@ Exit code 1 if anything is damaged.")]
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum LogCommand {
-    /// Its files, how far each hook is, and what is damaged as far as can be seen without reading all of it
-    Info(StatusArgs),
-    /// Read every event and say what is damaged; changes nothing, and takes a folder that no daemon has
-    Verify(StatusArgs),
-    /// Make a folder usable again whose newest events are gone, by accepting that they are lost
-    Repair(RepairArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RepairArgs {
-    #[command(flatten)]
-    pub(crate) place: PlaceArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeadLetterCommand {
-    /// A table of dead letters
-    List(LettersArgs),
-    /// Whole dead letters, one JSON object a line
-    Show(LettersArgs),
-    /// Deliver dead letters once more; those that arrive are dead letters no longer
-    ///
-    /// They go through the hook's worker, between its live batches and outside their order. The exit code
-    /// is 1 if any did not arrive. While no daemon runs, the hook is started for it, and delivers what else
-    /// it can meanwhile.
-    Replay(ReplayArgs),
-    /// Drop dead letters
-    Drop(PickArgs),
-}
-
-/// Which daemon, or which folder.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub(crate) struct PlaceArgs {
-    /// The config file
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// The folder of the durable bus, where the config file can't be read: without its secrets, say
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dir: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
-    #[command(flatten)]
-    pub(crate) place: PlaceArgs,
-    /// One JSON object a line for each hook
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct HookArgs {
-    #[command(flatten)]
-    pub(crate) place: PlaceArgs,
-    /// The hook
-    #[arg(value_name = "ID", value_parser = hook_id)]
-    pub(crate) id: HookId,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LettersArgs {
-    #[command(flatten)]
-    pub(crate) place: PlaceArgs,
-    /// Only those of this hook
-    #[arg(value_name = "HOOK", value_parser = hook_id)]
-    pub(crate) hook: Option<HookId>,
-    #[command(flatten)]
-    which: WhichArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PickArgs {
-    #[command(flatten)]
-    pub(crate) place: PlaceArgs,
-    /// The hook
-    #[arg(value_name = "HOOK", value_parser = hook_id)]
-    pub(crate) hook: HookId,
-    #[command(flatten)]
-    which: WhichArgs,
-    /// All of the hook's dead letters
-    #[arg(long, conflicts_with_all = ["ids", "types", "reason"])]
-    pub(crate) all: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReplayArgs {
-    #[command(flatten)]
-    pub(crate) pick: PickArgs,
-    /// Only say how many there are
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-struct WhichArgs {
-    /// Only the dead letter with this id; can be given several times
-    #[arg(long = "id", value_name = "N")]
-    ids: Vec<u64>,
-    /// Only events whose type matches this glob; can be given several times
-    #[arg(long = "type", value_name = "GLOB")]
-    types: Vec<String>,
-    /// Only those given up for this reason
-    #[arg(long, value_name = "REASON", value_parser = reason)]
-    reason: Option<DeadLetterReason>,
-}
-
-impl WhichArgs {
-    fn which(&self) -> Which {
-        let ids = self.ids.iter().copied().map(LetterId).collect();
-        Which { ids, types: self.types.clone(), reason: self.reason }
-    }
-}
-
-impl LettersArgs {
-    pub(crate) fn which(&self) -> Which {
-        self.which.which()
-    }
-}
-
-impl PickArgs {
-    pub(crate) fn which(&self) -> Which {
-        self.which.which()
-    }
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct PipeArgs {
     /// The config file
@@ -372,15 +245,6 @@ pub(crate) struct SinksArgs {
     /// Only this kind
     #[arg(value_name = "KIND")]
     pub(crate) kind: Option<String>,
-}
-
-fn hook_id(text: &str) -> Result<HookId, String> {
-    HookId::new(text).map_err(|error| error.to_string())
-}
-
-fn reason(text: &str) -> Result<DeadLetterReason, String> {
-    let known = DeadLetterReason::ALL.into_iter().find(|reason| reason.name() == text);
-    known.ok_or_else(|| format!("known: {}", DeadLetterReason::ALL.map(DeadLetterReason::name).join(", ")))
 }
 
 fn span(text: &str) -> Result<Span, String> {

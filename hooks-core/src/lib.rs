@@ -10,6 +10,7 @@ mod batch;
 mod bus;
 pub mod conformance;
 mod dead_letter;
+mod delivery;
 mod dispatcher;
 mod envelope;
 mod event;
@@ -32,6 +33,7 @@ pub use bus::{
     Subscription, WINDOW,
 };
 pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
+pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Reason};
 pub use dispatcher::{
     Disabled, DisabledBy, DispatchError, Dispatcher, HookStatus, ReplayError, ReplayReport, Report, TestError,
     TestReport,
@@ -48,7 +50,7 @@ pub use id::{HookId, InvalidHookId};
 pub use ledger::{Counts, DropReason, Ledger, Outcome};
 pub use plugin::{ConfigProblem, SinkConfig, SinkPlugin};
 pub use secret::Secret;
-pub use sink::{Answer, Delivered, DeliveryError, FailureClass, Notes, Reason, Shared, Sink, SinkContext, SinkFactory};
+pub use sink::{Notes, Shared, Sink, SinkContext, SinkFactory};
 pub use stats::{AttemptStats, BatchStats, Histogram};
 pub use worker::EndpointState;
 

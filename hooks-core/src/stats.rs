@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::batch::Batch;
-use crate::sink::FailureClass;
+use crate::delivery::FailureClass;
 
 /// How many observations were at most each of some bounds, and their sum.
 #[derive(Debug, Clone, PartialEq)]

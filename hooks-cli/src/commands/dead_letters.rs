@@ -4,7 +4,7 @@ use hooks_core::{BoxError, HookId};
 
 use super::operate::converse;
 use super::print;
-use crate::args::{DeadLetterCommand, LettersArgs, PickArgs};
+use crate::args::operate::{DeadLetterCommand, LettersArgs, PickArgs};
 use crate::exit::Exit;
 use crate::operator::{Letter, Operator, Request, Response, Which};
 use crate::outcome::{self, count};

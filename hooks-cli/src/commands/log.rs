@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::operate::{converse, find};
 use super::{chain, print};
-use crate::args::{LogCommand, PlaceArgs, StatusArgs};
+use crate::args::operate::{LogCommand, PlaceArgs, StatusArgs};
 use crate::bus;
 use crate::exit::Exit;
 use crate::operator::{Request, Response};

@@ -6,7 +6,7 @@ use hooks_bus::DurableConfig;
 use hooks_core::{BoxError, Bytes, Hook, HookId};
 
 use super::{chain, print, runtime};
-use crate::args::{HookArgs, PlaceArgs, StatusArgs};
+use crate::args::operate::{HookArgs, PlaceArgs, StatusArgs};
 use crate::bus;
 use crate::config::{self, BusConfig, Problems, WithoutBus};
 use crate::exit::Exit;

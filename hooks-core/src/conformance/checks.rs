@@ -5,8 +5,8 @@ use futures_util::future::BoxFuture;
 use super::events;
 use super::probe::{Checked, Probe, Stop, batch_with, describe, drop_after, lines};
 use crate::batch::Batch;
+use crate::delivery::FailureClass;
 use crate::envelope::{Envelope, Metadata};
-use crate::sink::FailureClass;
 
 /// A check and its name.
 type Check = (&'static str, for<'a> fn(&'a Probe<'a>) -> BoxFuture<'a, Checked>);

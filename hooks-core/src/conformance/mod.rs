@@ -78,7 +78,8 @@ use futures_util::FutureExt;
 
 pub use report::{Report, Verdict};
 
-use crate::sink::{FailureClass, SinkFactory};
+use crate::delivery::FailureClass;
+use crate::sink::SinkFactory;
 use probe::{Probe, Stop};
 
 /// A call that takes longer than this is taken for one that never ends.

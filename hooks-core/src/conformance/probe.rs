@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 
 use super::{Destination, compare};
 use crate::batch::Batch;
+use crate::delivery::{Delivered, DeliveryError, FailureClass};
 use crate::envelope::{Envelope, EnvelopeError, Metadata};
 use crate::id::{HookId, InvalidHookId};
-use crate::sink::{Delivered, DeliveryError, FailureClass, Shared, Sink, SinkContext, SinkFactory};
+use crate::sink::{Shared, Sink, SinkContext, SinkFactory};
 
 /// Why a check ended early.
 pub(super) enum Stop {

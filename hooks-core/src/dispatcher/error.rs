@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::bus::BusError;
+use crate::delivery::DeliveryError;
 use crate::envelope::EnvelopeError;
 use crate::id::HookId;
-use crate::sink::DeliveryError;
 
 /// Why a test delivery did not arrive.
 #[derive(Debug, thiserror::Error)]

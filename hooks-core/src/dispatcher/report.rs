@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::disabled::Disabled;
 use crate::bus::Lag;
+use crate::delivery::{Answer, Reason};
 use crate::id::HookId;
 use crate::ledger::Counts;
-use crate::sink::{Answer, Reason};
 use crate::stats::AttemptStats;
 use crate::worker::EndpointState;
 

@@ -6,6 +6,7 @@ mod block;
 mod error;
 mod metadata;
 mod scan;
+mod time;
 
 use std::any::Any;
 use std::fmt;

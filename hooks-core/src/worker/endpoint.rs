@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::pace::Pace;
+use crate::delivery::{DeliveryError, FailureClass};
 use crate::hook::RetryPolicy;
-use crate::sink::{DeliveryError, FailureClass};
 use crate::stats::AttemptStats;
 
 /// How it stands with a hook's receiver.

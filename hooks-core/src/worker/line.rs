@@ -13,7 +13,7 @@ use super::endpoint::{Endpoint, backoff, later};
 use crate::batch::Batch;
 use crate::bus::Delivery;
 use crate::dead_letter::DeadLetterReason;
-use crate::sink::{Delivered, DeliveryError, FailureClass, Reason};
+use crate::delivery::{Delivered, DeliveryError, FailureClass, Reason};
 
 /// Refused events that a hook sets aside before it is held.
 pub(crate) const MAX_SUSPECTS: usize = 16;

@@ -16,10 +16,11 @@ use super::replay::Replays;
 use crate::batch::{Batch, BatchId};
 use crate::bus::{BusError, Delivery, Settler};
 use crate::dead_letter::DeadLetters;
+use crate::delivery::{Delivered, DeliveryError};
 use crate::envelope::Envelope;
 use crate::hook::Hook;
 use crate::notices::Notices;
-use crate::sink::{Delivered, DeliveryError, Notes, Shared, Sink, SinkContext};
+use crate::sink::{Notes, Shared, Sink, SinkContext};
 use crate::stats::BatchStats;
 
 /// What all parts of a hook's worker share.

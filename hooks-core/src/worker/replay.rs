@@ -10,7 +10,8 @@ use super::lane::now;
 use super::link::Link;
 use crate::batch::Batch;
 use crate::bus::{Delivery, Position};
-use crate::sink::{Delivered, DeliveryError, FailureClass, Sink};
+use crate::delivery::{Delivered, DeliveryError, FailureClass};
+use crate::sink::Sink;
 
 /// Dead letters that wait for their turn. Whoever asks for a replay waits for its end, so there are no
 /// more of them than callers.
