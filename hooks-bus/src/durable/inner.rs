@@ -129,6 +129,16 @@ impl Inner {
             }
         }
         self.bell.ring();
+        self.give_up_read();
+    }
+
+    /// What every hook that reads from memory has read need not stay there.
+    fn give_up_read(&self) {
+        let Some(first) = self.ring.lock().watched() else { return };
+        let index = self.index.read();
+        // Who is further behind reads from the disk.
+        let unread = index.values().filter_map(|subscriber| subscriber.unread()).filter(|at| *at >= first).min();
+        self.ring.lock().was_read(unread.unwrap_or(u64::MAX));
     }
 
     pub(crate) fn handed_out(&self) -> u64 {

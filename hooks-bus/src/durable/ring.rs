@@ -18,38 +18,59 @@ struct Chunk {
     memory: Vec<BlockGuard>,
 }
 
-/// The newest events without a gap, as many as there is memory for.
+/// So many bytes stay without anybody looking who has read them: looking at every hook costs something.
+const UNWATCHED: usize = 4 << 20;
+
+/// The newest events without a gap: those that a hook has not read yet, as many as there is memory for.
 #[derive(Debug, Default)]
-pub(crate) struct Ring(VecDeque<Chunk>);
+pub(crate) struct Ring {
+    chunks: VecDeque<Chunk>,
+    /// Of their events.
+    bytes: usize,
+    /// With so many it is worth looking what every hook has read.
+    watched_from: usize,
+}
 
 impl Ring {
     /// Adds what was published last. The oldest events make room.
     pub(crate) fn push(&mut self, first: u64, accepted: u64, events: Vec<Envelope>, room: &Arc<Room>) {
         let memory = events.chunk_by(Envelope::shares_block).map(|block| guard(&block[0], room)).collect();
-        self.0.push_back(Chunk { first, accepted, events, memory });
+        self.bytes += bytes(&events);
+        self.chunks.push_back(Chunk { first, accepted, events, memory });
         self.shrink(room);
     }
 
     /// Gives up the oldest events until there is no more in memory than allowed.
     pub(crate) fn shrink(&mut self, room: &Arc<Room>) {
-        while room.is_over() && self.0.pop_front().is_some() {}
+        while room.is_over() && self.pop() {}
+    }
+
+    /// The position from which on hooks may read here, if it is worth looking what they all have read.
+    pub(crate) fn watched(&self) -> Option<u64> {
+        if self.bytes > self.watched_from.max(UNWATCHED) { self.first() } else { None }
+    }
+
+    /// Every hook has read everything before this position.
+    pub(crate) fn was_read(&mut self, until: u64) {
+        while self.chunks.front().is_some_and(|chunk| chunk.first + chunk.events.len() as u64 <= until) && self.pop() {}
+        self.watched_from = self.bytes * 2;
     }
 
     /// The position of the oldest event here.
     pub(crate) fn first(&self) -> Option<u64> {
-        self.0.front().map(|chunk| chunk.first)
+        self.chunks.front().map(|chunk| chunk.first)
     }
 
     /// The event of this position, and when it was accepted.
     pub(crate) fn get(&self, position: u64) -> Option<(&Envelope, u64)> {
-        let chunk = &self.0[self.chunk(position)?];
+        let chunk = &self.chunks[self.chunk(position)?];
         let at = usize::try_from(position - chunk.first).ok()?;
         chunk.events.get(at).map(|event| (event, chunk.accepted))
     }
 
     /// The events from this position on.
     pub(crate) fn from(&self, position: u64) -> Option<impl Iterator<Item = (u64, u64, &Envelope)>> {
-        let chunks = self.0.range(self.chunk(position)?..);
+        let chunks = self.chunks.range(self.chunk(position)?..);
         let events =
             chunks.flat_map(|chunk| (chunk.first..).zip(&chunk.events).map(|(at, event)| (at, chunk.accepted, event)));
         Some(events.skip_while(move |(at, ..)| *at < position))
@@ -57,12 +78,22 @@ impl Ring {
 
     /// Gives up the oldest events until there is memory for this many bytes.
     pub(crate) fn make_room(&mut self, bytes: usize, room: &Arc<Room>) {
-        while room.used().bytes.saturating_add(bytes) > room.limit().bytes && self.0.pop_front().is_some() {}
+        while room.used().bytes.saturating_add(bytes) > room.limit().bytes && self.pop() {}
     }
 
     fn chunk(&self, position: u64) -> Option<usize> {
-        self.0.partition_point(|chunk| chunk.first <= position).checked_sub(1)
+        self.chunks.partition_point(|chunk| chunk.first <= position).checked_sub(1)
     }
+
+    fn pop(&mut self) -> bool {
+        let oldest = self.chunks.pop_front();
+        self.bytes -= oldest.as_ref().map_or(0, |chunk| bytes(&chunk.events));
+        oldest.is_some()
+    }
+}
+
+fn bytes(events: &[Envelope]) -> usize {
+    events.iter().map(Envelope::len).sum()
 }
 
 /// The claim on the memory of an event's block, for as long as anybody holds any of it.

@@ -286,6 +286,12 @@ impl Subscriber {
         self.state.lock().cursor.prefix()
     }
 
+    /// Where the hook reads on. `None`: it has read everything.
+    pub(crate) fn unread(&self) -> Option<u64> {
+        let state = self.state.lock();
+        state.cursor.scans_from().or_else(|| state.cursor.noted().next())
+    }
+
     pub(crate) fn row(&self) -> Row {
         self.state.lock().cursor.row()
     }
