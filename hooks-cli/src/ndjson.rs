@@ -5,6 +5,11 @@ use std::sync::Arc;
 use hooks_core::{Envelope, EnvelopeError, SliceBuilder};
 use memchr::memchr;
 
+/// Events share blocks of memory of about this size: a chunk may be larger than what is held for one slow hook
+/// should be. Blocks of this size come back from the allocator warm; from 128 KiB on each would be mapped,
+/// faulted in and unmapped.
+pub(crate) const BLOCK: usize = 120 << 10;
+
 /// Takes chunks as they are read, however they are cut, and gives events and what is wrong with lines.
 ///
 /// Holds at most one chunk's events and one unfinished line.
@@ -35,6 +40,8 @@ pub struct Taken {
     pub lines: Vec<u64>,
     /// In the order of the lines.
     pub malformed: Vec<Malformed>,
+    /// Lines that have ended so far, also those of earlier calls.
+    pub read: u64,
 }
 
 /// A line that is no event.
@@ -50,14 +57,15 @@ impl Intake {
     /// `source` is filled in where an event names none; longer events than `max_bytes` are refused.
     pub fn new(source: impl Into<Arc<str>>, max_bytes: usize) -> Self {
         let slice = SliceBuilder::new(source).max_event_bytes(max_bytes);
-        let taker = Taker { slice, lines: Vec::new(), malformed: Vec::new(), max_bytes };
+        let taker =
+            Taker { slice, events: Vec::new(), expected: 0, lines: Vec::new(), malformed: Vec::new(), max_bytes };
         Self { lines: Lines::new(max_bytes), taker }
     }
 
     /// Takes the next bytes.
     pub fn push(&mut self, chunk: &[u8]) {
         let taker = &mut self.taker;
-        taker.slice.reserve(self.lines.begun.len() + chunk.len());
+        taker.expected = self.lines.begun.len() + chunk.len();
         self.lines.push(chunk, &mut |number, line| taker.line(number, line));
     }
 
@@ -69,19 +77,18 @@ impl Intake {
 
     /// What came of whole lines since the last call.
     pub fn take(&mut self) -> Taken {
-        self.taker.take()
-    }
-
-    /// Lines that have ended so far.
-    pub fn lines(&self) -> u64 {
-        self.lines.ended
+        self.taker.take(self.lines.ended)
     }
 }
 
 #[derive(Debug)]
 struct Taker {
     slice: SliceBuilder,
-    /// The line of each event in the slice.
+    /// Of blocks that are full.
+    events: Vec<Envelope>,
+    /// Bytes that are about to come.
+    expected: usize,
+    /// The line of each event.
     lines: Vec<u64>,
     malformed: Vec<Malformed>,
     max_bytes: usize,
@@ -91,7 +98,10 @@ impl Taker {
     fn line(&mut self, number: u64, line: Line<'_>) {
         let pushed = match line {
             Line::Whole(text) if text.iter().all(|byte| b" \t".contains(byte)) => return,
-            Line::Whole(text) => self.slice.push_json(text),
+            Line::Whole(text) => {
+                self.make_room(text.len());
+                self.slice.push_json(text)
+            }
             Line::TooLong(bytes) => Err(EnvelopeError::TooLarge { bytes, limit: self.max_bytes }),
         };
         match pushed {
@@ -100,10 +110,23 @@ impl Taker {
         }
     }
 
-    fn take(&mut self) -> Taken {
+    /// Makes room for a line of this length: in another block when this one is full.
+    fn make_room(&mut self, length: usize) {
+        if self.slice.bytes() + length > BLOCK {
+            self.events.append(&mut self.slice.finish());
+        }
+        if self.slice.is_empty() {
+            self.slice.reserve(self.expected.min(BLOCK));
+        }
+        self.expected = self.expected.saturating_sub(length);
+    }
+
+    fn take(&mut self, read: u64) -> Taken {
         let mut malformed = std::mem::take(&mut self.malformed);
-        let mut lines = std::mem::take(&mut self.lines);
-        let mut events = self.slice.finish();
+        let usual = Vec::with_capacity(self.lines.len());
+        let mut lines = std::mem::replace(&mut self.lines, usual);
+        let mut events = std::mem::take(&mut self.events);
+        events.append(&mut self.slice.finish());
         if events.iter().any(Envelope::is_reserved) {
             let (refused, taken): (Vec<_>, Vec<_>) =
                 events.into_iter().zip(lines).partition(|(event, _)| event.is_reserved());
@@ -111,7 +134,7 @@ impl Taker {
             malformed.sort_by_key(|malformed| malformed.line);
             (events, lines) = taken.into_iter().unzip();
         }
-        Taken { events, lines, malformed }
+        Taken { events, lines, malformed, read }
     }
 }
 

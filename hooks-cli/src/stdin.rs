@@ -1,40 +1,51 @@
-//! Reading stdin on a thread of its own.
+//! Reading events from stdin on a thread of its own.
 
 use std::io::{self, Read};
 
 use tokio::sync::mpsc;
 
-/// Most bytes of one read. A pipe holds 64 KiB, a file gives all of it. Blocks of memory of this size come
-/// back from the allocator warm; from 128 KiB on each would be mapped, faulted in and unmapped.
-const CHUNK: usize = 120 << 10;
+use crate::ndjson::{BLOCK, Intake, Taken};
 
-/// Chunks that wait to be used. Beyond them, reading waits.
-const AHEAD: usize = 1;
+/// Most bytes of one read. A pipe holds 64 KiB, a file gives all of it. Small enough to stay in the processor's
+/// cache until it is checked, large enough that handing it over costs little; and, with a line that had begun, two
+/// blocks of memory.
+const CHUNK: usize = 2 * BLOCK - (8 << 10);
 
-/// Reads until the end and gives what each read returned, so that what is there is used at once.
+/// What came of so many reads may wait to be used. Beyond them, reading waits. Whoever takes all of it at once
+/// wakes the thread once.
+pub(crate) const AHEAD: usize = 2;
+
+/// Reads lines until the end, and gives what came of each read, so that what is there is used at once.
 ///
 /// The thread is in the middle of a read for as long as nothing comes, and only the end of the process
-/// gets it out of that; this is why it is no task of the runtime.
+/// gets it out of that; this is why it is no task of the runtime. It checks what it has read, while that is
+/// at hand.
 ///
 /// # Errors
 /// When there can be no more threads.
-pub(crate) fn chunks(input: impl Read + Send + 'static) -> io::Result<mpsc::Receiver<io::Result<Vec<u8>>>> {
+pub(crate) fn events(
+    input: impl Read + Send + 'static,
+    intake: Intake,
+) -> io::Result<mpsc::Receiver<io::Result<Taken>>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
-    std::thread::Builder::new().name("stdin".to_owned()).spawn(move || read(input, &sender))?;
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(move || read(input, intake, &sender))?;
     Ok(receiver)
 }
 
-fn read(mut input: impl Read, sender: &mpsc::Sender<io::Result<Vec<u8>>>) {
+fn read(mut input: impl Read, mut intake: Intake, sender: &mpsc::Sender<io::Result<Taken>>) {
     let mut buffer = vec![0; CHUNK];
     loop {
-        let chunk = match input.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(length) => Ok(buffer[..length].to_vec()),
+        let read = match input.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => Err(error),
+            read => read,
         };
-        let last = chunk.is_err();
-        if sender.blocking_send(chunk).is_err() || last {
+        match read {
+            Ok(0) => intake.finish(),
+            Ok(length) => intake.push(&buffer[..length]),
+            Err(_) => {}
+        }
+        let last = read.as_ref().map_or(true, |length| *length == 0);
+        if sender.blocking_send(read.map(|_| intake.take())).is_err() || last {
             return;
         }
     }

@@ -88,14 +88,18 @@ pub trait Batcher: Send {
 pub struct SizeBatcher {
     limits: BatchLimits,
     overhead: usize,
-    held: VecDeque<(Instant, Delivery)>,
+    held: VecDeque<Delivery>,
+    /// When the events of `held` came: the number of the first one that came then, and the time.
+    came: VecDeque<(usize, Instant)>,
+    /// Events that have left, so the number of the first one in `held`.
+    left: usize,
     bytes: usize,
 }
 
 impl SizeBatcher {
     /// `overhead` is what is added to each event on its way out, in bytes.
     pub fn new(limits: BatchLimits, overhead: usize) -> Self {
-        Self { limits, overhead, held: VecDeque::new(), bytes: 0 }
+        Self { limits, overhead, held: VecDeque::new(), came: VecDeque::new(), left: 0, bytes: 0 }
     }
 
     fn size(&self, delivery: &Delivery) -> usize {
@@ -105,8 +109,11 @@ impl SizeBatcher {
     /// How many events from the front fit into one batch.
     fn fitting(&self) -> usize {
         let max_bytes = self.limits.max_bytes.get();
+        if self.held.len() <= self.limits.max_events.get() && self.bytes < max_bytes {
+            return self.held.len();
+        }
         let mut bytes = 1;
-        let fits = |(_, delivery): &&(Instant, Delivery)| {
+        let fits = |delivery: &&Delivery| {
             bytes += self.size(delivery);
             bytes <= max_bytes
         };
@@ -120,16 +127,30 @@ impl SizeBatcher {
 
     fn cut(&mut self) -> Vec<Delivery> {
         let count = self.fitting();
-        let batch: Vec<Delivery> = self.held.drain(..count).map(|(_, delivery)| delivery).collect();
+        let batch: Vec<Delivery> = self.held.drain(..count).collect();
         self.bytes -= batch.iter().map(|delivery| self.size(delivery)).sum::<usize>();
+        self.left += count;
+        self.forget_times();
         batch
+    }
+
+    fn forget_times(&mut self) {
+        while self.came.get(1).is_some_and(|(first, _)| *first <= self.left) {
+            self.came.pop_front();
+        }
+        if self.held.is_empty() {
+            self.came.clear();
+        }
     }
 }
 
 impl Batcher for SizeBatcher {
     fn push(&mut self, now: Instant, delivery: Delivery) {
         self.bytes += self.size(&delivery);
-        self.held.push_back((now, delivery));
+        if self.came.back().is_none_or(|(_, came)| *came != now) {
+            self.came.push_back((self.left + self.held.len(), now));
+        }
+        self.held.push_back(delivery);
     }
 
     fn ready(&mut self, now: Instant) -> Option<Vec<Delivery>> {
@@ -139,7 +160,7 @@ impl Batcher for SizeBatcher {
 
     fn deadline(&self) -> Option<Instant> {
         // An age too long for the clock never comes.
-        self.held.front().and_then(|(pushed, _)| pushed.checked_add(self.limits.max_age.0))
+        self.came.front().and_then(|(_, came)| came.checked_add(self.limits.max_age.0))
     }
 
     fn drain(&mut self) -> Option<Vec<Delivery>> {

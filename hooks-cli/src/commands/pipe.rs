@@ -99,10 +99,10 @@ async fn pipe(config: Config, timeout: Option<Duration>, console: &Console) -> R
     let (stop, stopped) = watch::channel(None);
     let run = Run { bus, dispatcher, console, tally: Mutex::default() };
     let intake = Intake::new(config.events.source, config.events.max_bytes.get());
-    let chunks = stdin::chunks(io::stdin())?;
+    let input = stdin::events(io::stdin(), intake)?;
     let mut failed = None;
     let work = async {
-        failed = run.feed(chunks, intake, stopped).await.err();
+        failed = run.feed(input, stopped).await.err();
         run.dispatcher.shutdown(None).await;
     };
     let end = tokio::select! {
@@ -182,19 +182,20 @@ impl Run<'_> {
     /// while the bus is busy goes together, so that a log syncs more of it at once.
     async fn feed(
         &self,
-        mut chunks: mpsc::Receiver<io::Result<Vec<u8>>>,
-        mut intake: Intake,
+        mut input: mpsc::Receiver<io::Result<Taken>>,
         mut stopped: watch::Receiver<Option<Stop>>,
     ) -> Result<(), BoxError> {
         let (mut reading, mut stopping) = (true, false);
+        let mut failed = Ok(());
         let mut gathered = Gathered::default();
+        let mut read = Vec::with_capacity(stdin::AHEAD);
         let mut publishing = pin!(Fuse::terminated());
         loop {
             if publishing.is_terminated() {
                 if !gathered.events.is_empty() {
                     publishing.set(self.publish(std::mem::take(&mut gathered).events).fuse());
                 } else if !reading {
-                    return Ok(());
+                    return failed;
                 }
             }
             tokio::select! {
@@ -202,32 +203,30 @@ impl Run<'_> {
                 _ = stopped.wait_for(Option::is_some), if !stopping => {
                     // What was read is delivered; the rest stays where it is.
                     stopping = true;
-                    chunks.close();
+                    input.close();
                 }
                 published = &mut publishing, if !publishing.is_terminated() => published?,
-                chunk = chunks.recv(), if reading && gathered.bytes < GATHER => {
-                    match chunk {
-                        Some(chunk) => intake.push(&chunk.map_err(|error| format!("stdin can't be read: {error}"))?),
-                        None => {
-                            reading = false;
-                            if !stopping {
-                                intake.finish();
-                            }
+                parts = input.recv_many(&mut read, stdin::AHEAD), if reading && gathered.bytes < GATHER => {
+                    reading = parts > 0;
+                    for taken in read.drain(..) {
+                        match taken {
+                            Ok(taken) => gathered.add(self.look(taken)),
+                            // It is the last; what came before it is delivered.
+                            Err(error) => failed = Err(format!("stdin can't be read: {error}").into()),
                         }
                     }
-                    gathered.add(self.look(intake.take(), intake.lines()));
                 }
             }
         }
     }
 
     /// Says what is wrong with what was read; the events are left.
-    fn look(&self, taken: Taken, lines: u64) -> Vec<Envelope> {
+    fn look(&self, taken: Taken) -> Vec<Envelope> {
         for malformed in &taken.malformed {
             self.console.say(format_args!("line {}: {}", malformed.line, malformed.reason));
         }
         self.tally(|tally| {
-            tally.lines = lines;
+            tally.lines = taken.read;
             tally.malformed += taken.malformed.len() as u64;
             tally.waiting += taken.events.len() as u64;
         });

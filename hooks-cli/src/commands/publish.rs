@@ -52,7 +52,7 @@ async fn publish(args: &PublishArgs, client: Client, console: &Console) -> Resul
     let mut stops = Stops::new()?;
     let started = Instant::now();
     let mut run = Run::new(args, client, console, started);
-    let mut chunks = stdin::chunks(io::stdin())?;
+    let mut input = stdin::events(io::stdin(), Intake::new(args.source.as_str(), args.max_event.get()))?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let timeout = args.timeout.map_or(Duration::MAX, |timeout| timeout.0);
     let is_shown = console.start_progress("accepted");
@@ -65,7 +65,7 @@ async fn publish(args: &PublishArgs, client: Client, console: &Console) -> Resul
             name
         } => Err(format!("stopped at once by a second {name}")),
         () = tokio::time::sleep(timeout) => Err(format!("timed out after {timeout:?}")),
-        ended = run.send(&mut chunks, stopped, is_shown) => ended,
+        ended = run.send(&mut input, stopped, is_shown) => ended,
     };
     console.end_progress();
     Ok(run.conclude(ended, started.elapsed()))
@@ -74,16 +74,16 @@ async fn publish(args: &PublishArgs, client: Client, console: &Console) -> Resul
 struct Run<'a> {
     client: Client,
     console: &'a Console,
-    intake: Intake,
     outbox: Outbox,
     pace: Option<Pace>,
     backoff: Backoff,
+    lines: u64,
     malformed: u64,
     /// Why the last request failed, as long as it does.
     failing: Option<String>,
 }
 
-type Chunks = mpsc::Receiver<io::Result<Vec<u8>>>;
+type Input = mpsc::Receiver<io::Result<Taken>>;
 
 impl<'a> Run<'a> {
     fn new(args: &PublishArgs, client: Client, console: &'a Console, now: Instant) -> Self {
@@ -92,10 +92,10 @@ impl<'a> Run<'a> {
         Self {
             client,
             console,
-            intake: Intake::new(args.source.as_str(), args.max_event.get()),
             outbox: Outbox::new(max_events, MAX_BYTES),
             pace: args.rate.map(|rate| Pace::new(rate, now)),
             backoff: Backoff::default(),
+            lines: 0,
             malformed: 0,
             failing: None,
         }
@@ -104,25 +104,20 @@ impl<'a> Run<'a> {
     /// Sends what is read, as it comes, until the input ends. An error says why not all was sent.
     async fn send(
         &mut self,
-        chunks: &mut Chunks,
+        input: &mut Input,
         mut stopped: tokio::sync::watch::Receiver<bool>,
         is_shown: bool,
     ) -> Result<(), String> {
-        let mut is_open = true;
-        while is_open {
-            let chunk = tokio::select! {
+        loop {
+            let taken = tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stopped| *stopped) => return Err("stopped by a signal".to_owned()),
-                chunk = chunks.recv() => chunk,
+                taken = input.recv() => taken,
             };
-            match chunk {
-                Some(chunk) => self.intake.push(&chunk.map_err(|error| format!("stdin can't be read: {error}"))?),
-                None => {
-                    is_open = false;
-                    self.intake.finish();
-                }
-            }
-            let Taken { events, lines, malformed } = self.intake.take();
+            let Some(taken) = taken else { return Ok(()) };
+            let Taken { events, lines, malformed, read } =
+                taken.map_err(|error| format!("stdin can't be read: {error}"))?;
+            self.lines = read;
             self.report(&malformed);
             self.outbox.push(lines.into_iter().zip(events));
             while !self.outbox.is_empty() {
@@ -132,7 +127,6 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        Ok(())
     }
 
     /// Sends one request, when it is time for it.
@@ -174,7 +168,7 @@ impl<'a> Run<'a> {
 
     fn show(&self) {
         let (accepted, waiting) = (self.outbox.accepted(), self.outbox.waiting());
-        let mut message = format!("{} read", count(self.intake.lines(), "line"));
+        let mut message = format!("{} read", count(self.lines, "line"));
         if let Some(why) = &self.failing {
             message.push_str(&format!(", waiting: {why}"));
         }
@@ -185,7 +179,7 @@ impl<'a> Run<'a> {
     fn conclude(&self, ended: Result<(), String>, took: Duration) -> Exit {
         let outbox = &self.outbox;
         let (accepted, malformed) = (outbox.accepted(), self.malformed - outbox.refused());
-        let lines = count(self.intake.lines(), "line");
+        let lines = count(self.lines, "line");
         let mut parts = vec![format!("{} accepted", count(accepted, "event")), format!("{malformed} malformed")];
         for (number, what) in [(outbox.refused(), "refused by the server"), (outbox.waiting(), "not sent")] {
             if number > 0 {

@@ -37,6 +37,13 @@ impl Block {
             + self.extensions.capacity() * size_of::<Extension>()
     }
 
+    /// Gives back what is not used, where it is worth it.
+    pub(super) fn shrink(&mut self) {
+        shrink(self.text.len(), self.text.capacity(), |to| self.text.shrink_to(to));
+        shrink(self.entries.len(), self.entries.capacity(), |to| self.entries.shrink_to(to));
+        shrink(self.extensions.len(), self.extensions.capacity(), |to| self.extensions.shrink_to(to));
+    }
+
     pub(super) fn append(&mut self, text: &str, found: &Attributes) {
         let base = self.text.len();
         if found.line_breaks {
@@ -72,6 +79,13 @@ impl Block {
                 Span::new(start, &(0..text.len()))
             }
         }
+    }
+}
+
+/// A little stays: memory that is cut to size leaves a hole that the next block does not fit into.
+fn shrink(len: usize, capacity: usize, to: impl FnOnce(usize)) {
+    if capacity - len > capacity / 4 {
+        to(len);
     }
 }
 

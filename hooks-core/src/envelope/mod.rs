@@ -31,6 +31,12 @@ const MAX_SLICE_BYTES: usize = 1 << 31;
 /// behind a full slice.
 const MAX_EVENT_BYTES: usize = 1 << 29;
 
+/// Room is made in steps of this many bytes,
+const PAGE: usize = 4 << 10;
+
+/// and of this many entries: blocks that come and go in a few sizes find their place in memory again.
+const ENTRIES: usize = 64;
+
 /// An event encoded once as CloudEvents 1.0 JSON, shared by reference from then on.
 ///
 /// Cloning costs a reference count. Envelopes made together by a [`SliceBuilder`] share one block of
@@ -48,6 +54,8 @@ const MAX_EVENT_BYTES: usize = 1 << 29;
 pub struct Envelope {
     block: Arc<Block>,
     index: u32,
+    /// Kept here, too: everybody who counts bytes asks, and the block may be far away.
+    len: u32,
 }
 
 impl Envelope {
@@ -109,7 +117,7 @@ impl Envelope {
     /// Length of [`json`](Self::json) in bytes.
     #[allow(clippy::len_without_is_empty, reason = "an event is never empty")]
     pub fn len(&self) -> usize {
-        self.entry().span.len as usize
+        self.len as usize
     }
 
     /// Whether the type is the dispatcher's own (`hooks.…`), which only hooks that name it literally receive.
@@ -201,6 +209,8 @@ pub struct SliceBuilder {
     found: Attributes,
     source: Arc<str>,
     max_event_bytes: usize,
+    /// Events of the last slice: the next one is made as large at once.
+    usual: usize,
 }
 
 impl SliceBuilder {
@@ -211,6 +221,7 @@ impl SliceBuilder {
             found: Attributes::default(),
             source: source.into(),
             max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
+            usual: 0,
         }
     }
 
@@ -223,7 +234,7 @@ impl SliceBuilder {
 
     /// Makes room for so many further bytes of JSON, for whoever knows about how many will come.
     pub fn reserve(&mut self, bytes: usize) {
-        self.block.text.reserve(bytes.min(MAX_SLICE_BYTES));
+        self.block.text.reserve(bytes.min(MAX_SLICE_BYTES).next_multiple_of(PAGE));
     }
 
     /// Checks one event's JSON text and takes it.
@@ -243,6 +254,9 @@ impl SliceBuilder {
         }
         let text = utf8(json)?;
         attributes::read(text, &mut self.found)?;
+        if self.is_empty() {
+            self.block.entries.reserve(self.usual.next_multiple_of(ENTRIES));
+        }
         if self.found.is_complete() {
             self.block.append(text, &self.found);
         } else {
@@ -282,12 +296,11 @@ impl SliceBuilder {
     #[must_use]
     pub fn finish(&mut self) -> Vec<Envelope> {
         let mut block = std::mem::take(&mut self.block);
-        block.text.shrink_to_fit();
-        block.entries.shrink_to_fit();
-        block.extensions.shrink_to_fit();
-        let count = block.entries.len();
+        block.shrink();
+        self.usual = block.entries.len();
         let block = Arc::new(block);
-        (0..count).map(|index| Envelope { block: block.clone(), index: index as u32 }).collect()
+        let envelope = |(index, entry): (u32, &Entry)| Envelope { block: block.clone(), index, len: entry.span.len };
+        (0..).zip(&block.entries).map(envelope).collect()
     }
 
     fn one(mut self) -> Result<Envelope, EnvelopeError> {
