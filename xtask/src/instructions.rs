@@ -10,6 +10,9 @@ use crate::{Done, workspace};
 
 const NAMES: [&str; 5] = ["envelope", "filter", "route", "body", "sign"];
 
+/// Work on several threads: counted as the whole run less one that only prepares.
+const WHOLE: [&str; 2] = ["append", "read"];
+
 /// So much more than the baseline is a failure, in percent.
 const TOLERANCE: u64 = 5;
 
@@ -29,7 +32,9 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
     };
     let program =
         workspace::built("instructions", &["bench", "--package", "hooks-cli", "--bench", "instructions", "--no-run"])?;
-    let counted = NAMES.iter().map(|name| Ok((*name, count(&program, name)?))).collect::<Result<Vec<_>, String>>()?;
+    let parts = NAMES.iter().map(|name| Ok((*name, count(&program, name, &MARKED)?)));
+    let wholes = WHOLE.iter().map(|name| Ok((*name, difference(&program, name)?)));
+    let counted = parts.chain(wholes).collect::<Result<Vec<_>, String>>()?;
     let path = workspace::root().join("hooks-cli/benches/instructions/baseline.txt");
     if update {
         let text: String = counted.iter().map(|(name, count)| format!("{name} {count}\n")).collect();
@@ -45,9 +50,18 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
     Err(format!("{}\n{advice}", rises.join("\n")))
 }
 
-fn count(program: &Path, name: &str) -> Result<u64, String> {
+/// Only what runs within the bench's `counted`.
+const MARKED: [&str; 2] = ["--collect-atstart=no", "--toggle-collect=*instructions::counted*"];
+
+fn difference(program: &Path, name: &str) -> Result<u64, String> {
+    let whole = count(program, name, &[])?;
+    let prepared = count(program, &format!("{name}-start"), &[])?;
+    whole.checked_sub(prepared).ok_or_else(|| format!("{name}: preparing took more than the whole"))
+}
+
+fn count(program: &Path, name: &str, options: &[&str]) -> Result<u64, String> {
     let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*instructions::counted*"]);
+    valgrind.arg("--tool=callgrind").args(options);
     valgrind.arg("--callgrind-out-file=/dev/null").arg(program).arg(name);
     let output = valgrind.output().map_err(|error| format!("can't run valgrind: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr);

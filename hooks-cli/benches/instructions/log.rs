@@ -1,0 +1,56 @@
+//! The log of the durable bus, in memory where there is a file system for that: the disk plays no role.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hooks_bus::{DurableBus, DurableConfig};
+use hooks_core::{BoxError, Bus as _, Filter, HookId, Read, StartAt, Subscription};
+use tempfile::TempDir;
+
+use crate::{EVENTS, ROUNDS, runtime, slice};
+
+/// Publishes so many slices, each in a commit of its own.
+pub(crate) fn append(slices: usize) -> Result<(), BoxError> {
+    let folder = folder()?;
+    publish(&folder, slices)
+}
+
+/// Reads so many events of a log that holds [`ROUNDS`] slices, none of them in memory any more.
+pub(crate) fn read(events: usize) -> Result<(), BoxError> {
+    let folder = folder()?;
+    publish(&folder, ROUNDS)?;
+    let bus = DurableBus::open(&DurableConfig::new(folder.path()))?;
+    let subscription = Subscription {
+        hook: HookId::new("hook")?,
+        filter: Arc::new(Filter::default()),
+        queue: Default::default(),
+        ledger: Arc::default(),
+        from: StartAt::Earliest,
+    };
+    runtime()?.block_on(async {
+        let (mut reader, _settler) = bus.subscribe(subscription).await?;
+        let mut found = Vec::new();
+        while found.len() < events {
+            let Read::Events(_) = reader.next(EVENTS, &mut found).await? else {
+                return Err(format!("only {} of {events} events were read", found.len()).into());
+            };
+        }
+        Ok(())
+    })
+}
+
+fn publish(folder: &TempDir, slices: usize) -> Result<(), BoxError> {
+    let bus = DurableBus::open(&DurableConfig::new(folder.path()))?;
+    let events = slice()?;
+    runtime()?.block_on(async {
+        for _ in 0..slices {
+            bus.publish(&events).await?;
+        }
+        Ok(())
+    })
+}
+
+fn folder() -> std::io::Result<TempDir> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+}
