@@ -34,7 +34,7 @@ pub(super) fn chain(program: &Path, lives: u64, random: &mut Random) -> Result<T
     let mut last = Daemon::start(&place)?;
     last.deliver(&books, &receiver)?;
     std::fs::write(place.folder.join("web.out"), receiver.lines()).map_err(|error| format!("web.out: {error}"))?;
-    place.number_file(lives)?;
+    place.number_file()?;
     books.check(&place.folder, &HOOKS)
 }
 
@@ -195,25 +195,15 @@ impl Place {
         std::fs::write(self.folder.join("hooks.toml"), config).map_err(|error| format!("hooks.toml: {error}"))
     }
 
-    /// What stands in the file, as the books want it. A line that a kill has torn is continued where that is
-    /// possible. It is not when positions from before it were kept: then the sink ends it and writes on, so
-    /// each kill may leave one beginning of an event, which stands whole elsewhere.
-    fn number_file(&self, kills: u64) -> Result<(), String> {
+    /// What stands in the file, as the books want it: whole lines, each an event.
+    fn number_file(&self) -> Result<(), String> {
         let written =
             std::fs::read_to_string(self.folder.join("file.jsonl")).map_err(|error| format!("file.jsonl: {error}"))?;
-        let whole = |line: &str| numbers(line).next().filter(|number| line == event(*number));
-        let all: BTreeSet<&str> = written.lines().filter(|line| whole(line).is_some()).collect();
         let mut lines = String::new();
-        let mut torn = 0;
         for line in written.lines() {
-            match whole(line) {
-                Some(number) => drop(writeln!(lines, "- {number}")),
-                None if all.range(line..).next().is_some_and(|next| next.starts_with(line)) => torn += 1,
-                None => return Err(format!("hook file: `{line}` is no event and no beginning of one")),
-            }
-        }
-        if torn > kills {
-            return Err(format!("hook file: {torn} torn lines after {kills} kills"));
+            let number = numbers(line).next().filter(|number| line == event(*number));
+            let number = number.ok_or_else(|| format!("hook file: `{line}` is no event"))?;
+            let _ = writeln!(lines, "- {number}");
         }
         std::fs::write(self.folder.join("file.out"), lines).map_err(|error| format!("file.out: {error}"))
     }
