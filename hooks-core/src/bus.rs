@@ -148,6 +148,8 @@ pub struct BusStats {
     pub duplicates: u64,
     /// Bytes of disk that the log takes, where there is one.
     pub log_bytes: Option<u64>,
+    /// The most that the log may take, in bytes, where it has a limit.
+    pub log_max_bytes: Option<u64>,
 }
 
 impl BusStats {
@@ -167,6 +169,13 @@ impl BusStats {
     #[must_use]
     pub fn log_bytes(mut self, bytes: u64) -> Self {
         self.log_bytes = Some(bytes);
+        self
+    }
+
+    /// With a log of at most this many bytes.
+    #[must_use]
+    pub fn log_max_bytes(mut self, bytes: u64) -> Self {
+        self.log_max_bytes = Some(bytes);
         self
     }
 }
