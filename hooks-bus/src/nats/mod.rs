@@ -82,8 +82,8 @@ const OPENING: usize = 32;
 /// have in common: each hook is owned by one of them, its events are read there and wait there. An
 /// instance that comes or goes moves as few hooks as possible; one that is killed, hangs or is cut off
 /// loses its hooks [`lease`](NatsConfig::lease) after its last sign of life. Who takes over goes on at
-/// the position that was written last, at most a second before, so what was settled in that second and
-/// what was in flight comes again.
+/// the position that was written last. What comes again is what was settled since: in the last second, or
+/// in a lease and a second where the bucket could not be written; and what was on its way, at most a batch per lane.
 ///
 /// **What fencing can't stop.** An instance that has lost a hook, or can't prove that it has not, begins
 /// no further attempt; but a request that is on the wire at that moment may arrive at its receiver later

@@ -94,8 +94,9 @@ async fn credentials_file() {
     let of_account = jwt(&operator, &account, "account", &account_claims(&limits));
     let claims = json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 });
     let of_user = jwt(&account, &user, "user", &claims);
-    let accounts = format!("{}: {of_account}, {}: {of_system}", account.public_key(), system.public_key());
-    let lines = format!("operator: {of_operator}\nresolver: MEMORY\nresolver_preload: {{ {accounts} }}");
+    let accounts =
+        format!("\"{}\": \"{of_account}\", \"{}\": \"{of_system}\"", account.public_key(), system.public_key());
+    let lines = format!("operator: \"{of_operator}\"\nresolver: MEMORY\nresolver_preload: {{ {accounts} }}");
     let Some(server) = Server::with_config(&lines).await else { return };
     let folder = tempfile::tempdir().unwrap();
     let with = |path: PathBuf| NatsConfig { credentials_file: Some(path), ..config(&[&server]) };
