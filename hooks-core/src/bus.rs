@@ -149,6 +149,8 @@ pub struct BusStats {
     pub duplicates: Option<u64>,
     /// Bytes of disk that the log takes, where there is one.
     pub log_bytes: Option<u64>,
+    /// The most that the log may take, in bytes, where it has a limit.
+    pub log_max_bytes: Option<u64>,
 }
 
 impl BusStats {
@@ -168,6 +170,13 @@ impl BusStats {
     #[must_use]
     pub fn log_bytes(mut self, bytes: u64) -> Self {
         self.log_bytes = Some(bytes);
+        self
+    }
+
+    /// With a log of at most this many bytes.
+    #[must_use]
+    pub fn log_max_bytes(mut self, bytes: u64) -> Self {
+        self.log_max_bytes = Some(bytes);
         self
     }
 }

@@ -8,8 +8,9 @@
 //! - **`Ok` means written**, by this call, to the file that the path led to. On a durable bus a flush
 //!   puts it on the disk before any position passes it.
 //! - **Readers see whole lines.** When a crash or a full disk cuts a line short, and it comes again,
-//!   only its rest is written. What can't be continued is ended with a newline, logged and counted
-//!   ([`FileSink::repairs`]).
+//!   only its rest is written; lines that come again before it, and stand there, are not written twice.
+//!   What can't be continued is ended with a newline, logged and counted ([`FileSink::repairs`]): the line
+//!   of another hook or lane that writes to the same file, or one that a rotation parted from its batch.
 //! - **Rotate by rename** (logrotate without `copytruncate`) or remove the file: the path is looked
 //!   at before every write, and opened again when it leads elsewhere. No signal is needed. A file
 //!   that is truncated in place goes on from its new end.
@@ -45,6 +46,7 @@
 //!
 //! Unix only.
 
+mod again;
 mod config;
 mod fault;
 mod held;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use hooks_core::DeliveryError;
 use parking_lot::Mutex;
 
+use crate::again::Again;
 use crate::config::Want;
 use crate::fault::failure;
 use crate::held::Held;
@@ -40,6 +41,8 @@ struct State {
     dirty: bool,
     /// Whether what the file seems to end with may not be on the disk and never get there.
     distrust_tail: bool,
+    /// Which lines may come again that the file holds.
+    again: Again,
 }
 
 struct Open {
@@ -53,6 +56,14 @@ enum Entry {
     NotAsked,
     Unsynced(File),
     Synced,
+}
+
+/// What there is to do.
+enum End {
+    /// Nothing: the lines stand at this offset, before a torn line that what comes next may continue.
+    Holds(u64),
+    /// To write. The file has this size.
+    Wants(u64, Plan),
 }
 
 /// How an attempt to append ended.
@@ -102,8 +113,15 @@ impl Writer {
         if rest.is_empty() {
             return Ok(());
         }
-        let (size, plan) =
-            look(file, rest, state.distrust_tail).map_err(|error| failure(self.doing("read the end of"), error))?;
+        let looked = state.look(file, rest).map_err(|error| failure(self.doing("read the end of"), error))?;
+        let (size, plan) = match looked {
+            End::Holds(offset) => {
+                state.dirty |= want.sync;
+                held.add(start, offset, rest.len());
+                return Ok(());
+            }
+            End::Wants(size, plan) => (size, plan),
+        };
         let wrote = write(file, plan, rest);
         state.dirty |= want.sync && wrote.bytes > 0;
         state.distrust_tail &= wrote.result.is_err();
@@ -187,6 +205,7 @@ impl Writer {
             state.lost();
         }
         state.open = None;
+        state.again = Again::Over;
     }
 
     fn doing(&self, what: &str) -> String {
@@ -195,12 +214,24 @@ impl Writer {
 }
 
 impl State {
+    /// What the file's end asks for. What may continue the torn line does so: taken for lines that stand before
+    /// it, a line that was published twice could be left out.
+    fn look(&mut self, file: &File, text: &[u8]) -> io::Result<End> {
+        let (size, plan) = look(file, text, self.distrust_tail)?;
+        if plan != Plan::EndFragment || self.distrust_tail {
+            self.again = Again::Over;
+        }
+        let there = self.again.find(file, size, text)?;
+        Ok(there.map_or(End::Wants(size, plan), End::Holds))
+    }
+
     /// Lines may not have reached the disk: whoever waits for them hears of it at the next sync.
     fn lost(&mut self) {
         self.losses += 1;
         self.dirty = false;
         self.distrust_tail = true;
         self.open = None;
+        self.again = Again::Over;
     }
 }
 

@@ -265,7 +265,9 @@ impl Bus for DurableBus {
     }
 
     fn stats(&self) -> BusStats {
-        BusStats::accepted(self.0.inner.accepted.load(Ordering::Relaxed)).log_bytes(self.0.inner.log.size())
+        let inner = &self.0.inner;
+        let stats = BusStats::accepted(inner.accepted.load(Ordering::Relaxed));
+        stats.log_bytes(inner.log.size()).log_max_bytes(inner.config.max_bytes.0)
     }
 }
 

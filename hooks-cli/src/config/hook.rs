@@ -14,6 +14,7 @@ use super::bus::Kind;
 use super::problem::Findings;
 use super::read::Section;
 use super::settings::{HookSettings, PATTERNS};
+use super::shape::Shapes;
 use super::sink;
 use super::tree::{Node, Step, Value};
 use super::wording::Redactor;
@@ -36,6 +37,7 @@ pub(super) fn read_all(
 ) -> Vec<ReadHook> {
     let mut ids = BTreeMap::new();
     let mut hooks = Vec::new();
+    let mut shapes = Shapes::default();
     for (index, node) in list.iter_mut().enumerate() {
         let number = index + 1;
         if node.table().is_none() {
@@ -46,7 +48,7 @@ pub(super) fn read_all(
         }
         let id = id(node, number, &mut ids, findings);
         let label = id.as_ref().map_or_else(|| format!("hook {number}: "), |id| format!("hook `{id}`: "));
-        hooks.extend(read(id, &label, node, defaults, kind, findings));
+        hooks.extend(read(id, &label, node, defaults, kind, &mut shapes, findings));
     }
     hooks
 }
@@ -90,12 +92,13 @@ fn read(
     node: &mut Node,
     defaults: &Node,
     kind: Option<Kind>,
+    shapes: &mut Shapes,
     findings: &mut Findings,
 ) -> Option<ReadHook> {
     let whole = node.span.clone();
     let whole_sink = node.table().and_then(|table| table.get("sink")).map(|entry| entry.node.json());
     let factory = match node.table_mut().and_then(|table| table.remove("sink")) {
-        Some(mut entry) => sink::read(label, &mut entry, findings),
+        Some(mut entry) => sink::read(label, &mut entry, shapes, findings),
         None => {
             findings.add(
                 whole.clone(),

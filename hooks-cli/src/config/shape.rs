@@ -1,5 +1,7 @@
 //! What a sink's JSON Schema says about its table: which names there are, and which values are secret.
 
+use std::collections::BTreeMap;
+
 use hooks_core::SinkPlugin;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value as Json};
@@ -8,6 +10,16 @@ use serde_json::{Map, Value as Json};
 pub(crate) struct Shape {
     schema: Json,
     definitions: Map<String, Json>,
+}
+
+/// The shapes of the kinds that a file has, each made once.
+#[derive(Default)]
+pub(super) struct Shapes(BTreeMap<&'static str, Shape>);
+
+impl Shapes {
+    pub(super) fn of(&mut self, plugin: &'static SinkPlugin) -> &Shape {
+        self.0.entry(plugin.kind()).or_insert_with(|| Shape::of(plugin))
+    }
 }
 
 /// References that lead to references end somewhere; a schema that goes round in circles does not.

@@ -8,12 +8,17 @@ use serde_json::Value as Json;
 use super::nearest::nearest;
 use super::problem::Findings;
 use super::read::{Section, parse_path, place};
-use super::shape::Shape;
+use super::shape::{Shape, Shapes};
 use super::tree::{Entry, Node, Step, Table};
 use super::wording::{Redactor, unknown_field};
 
 /// Reads the table of a sink. `None` when something is wrong, which is noted.
-pub(super) fn read(label: &str, sink: &mut Entry, findings: &mut Findings) -> Option<Arc<dyn SinkFactory>> {
+pub(super) fn read(
+    label: &str,
+    sink: &mut Entry,
+    shapes: &mut Shapes,
+    findings: &mut Findings,
+) -> Option<Arc<dyn SinkFactory>> {
     mask_strings(&sink.node, None, findings);
     let described = sink.node.describe();
     let span = sink.key.clone();
@@ -30,7 +35,7 @@ pub(super) fn read(label: &str, sink: &mut Entry, findings: &mut Findings) -> Op
     };
     let plugin = plugin(label, &kind, findings)?;
     let label = format!("{label}sink `{}`: ", plugin.kind());
-    Reader { plugin, shape: Shape::of(plugin), label: &label, span }.read(&mut sink.node, findings)
+    Reader { plugin, shape: shapes.of(plugin), label: &label, span }.read(&mut sink.node, findings)
 }
 
 fn plugin(label: &str, kind: &Entry, findings: &mut Findings) -> Option<&'static SinkPlugin> {
@@ -67,7 +72,7 @@ pub(crate) fn kinds() -> String {
 
 struct Reader<'a> {
     plugin: &'static SinkPlugin,
-    shape: Shape,
+    shape: &'a Shape,
     label: &'a str,
     span: std::ops::Range<usize>,
 }

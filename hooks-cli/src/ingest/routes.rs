@@ -143,7 +143,11 @@ async fn publish(
         drop((right, share));
         published
     });
-    match published.await {
+    let published = published.await;
+    if let Ok(Ok(result)) = &published {
+        state.published(result);
+    }
+    match published {
         Ok(Ok(Ok(()))) => Ok(count),
         Ok(Ok(Err(BusError::Closed))) => Err(Refusal::Draining),
         Ok(Ok(Err(error @ BusError::Full(_)))) => Err(Refusal::Full(error.to_string())),

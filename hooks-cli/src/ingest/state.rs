@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hooks_core::Bus;
+use hooks_core::{Bus, BusError};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock, Semaphore, watch};
 use tokio::time::timeout;
@@ -31,6 +32,8 @@ pub(crate) struct State {
     publishing: Arc<AsyncRwLock<()>>,
     pub(super) metrics: Box<Page>,
     pub(super) counters: Arc<Counters>,
+    /// Whether the last events were refused because there was no room to keep them.
+    full: AtomicBool,
 }
 
 /// What came of requests to publish.
@@ -90,6 +93,18 @@ impl State {
             publishing: Arc::default(),
             metrics,
             counters,
+            full: AtomicBool::new(false),
+        }
+    }
+
+    /// Tells the log when the bus begins to refuse events for want of room, and when it takes them again.
+    pub(super) fn published(&self, result: &Result<(), BusError>) {
+        match result {
+            Ok(()) if self.full.swap(false, Ordering::Relaxed) => tracing::info!("events are taken again"),
+            Err(error @ BusError::Full(_)) if !self.full.swap(true, Ordering::Relaxed) => {
+                tracing::error!(%error, "events are refused (507) until there is room");
+            }
+            _ => {}
         }
     }
 

@@ -56,6 +56,9 @@ impl Sources {
         if let Some(bytes) = stats.log_bytes {
             page.gauge("hooks_log_bytes", "Bytes of disk that the log takes.").sample(&[], bytes);
         }
+        if let Some(bytes) = stats.log_max_bytes {
+            page.gauge("hooks_log_max_bytes", "The most bytes that the log may take.").sample(&[], bytes);
+        }
         page.gauge("hooks_config_last_reload_successful", "Whether the last reload of the config file was applied.")
             .sample(&[], self.reloads.successful());
         page.gauge(

@@ -134,10 +134,25 @@ fn every_command_works_and_prints_what_is_shown() {
     for line in blocks_of("text").flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()) {
         assert!(is_printed(&line, &printed), "the README shows `{line}`, which was not printed:\n{printed}");
     }
+    check_metrics(&printed);
     // Two by hand, one of them published, and the examples; those that are no invoices went to one hook only.
     let invoices = 2;
     assert_eq!(place.read("audit.jsonl").lines().count(), 329 + invoices);
     assert_eq!(printed.matches("    invoice.paid  ").count(), invoices);
+}
+
+/// The table of metrics has each that a daemon on disk shows, and no other.
+fn check_metrics(printed: &str) {
+    let readme = read("README.md");
+    let table = readme.split("| metric | tells |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let shown: Vec<_> = printed.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
+    assert!(shown.len() > 10, "{printed}");
+    for name in &shown {
+        assert!(table.contains(&format!("`{name}`")), "the table has no `{name}`");
+    }
+    for name in table.split('`').filter(|name| name.starts_with("hooks_")) {
+        assert!(shown.contains(&name), "no daemon shows `{name}`");
+    }
 }
 
 #[test]
@@ -195,5 +210,19 @@ fn the_reference_is_complete() {
     for name in settings {
         let named = [format!(".{name}`"), format!("`{name}`"), format!(".{name}.")];
         assert!(named.iter().any(|named| reference.contains(named)), "the reference says nothing of `{name}`");
+    }
+}
+
+/// The table of a file's options has each. (That of a webhook's is compared with its defaults in `options`.)
+#[test]
+fn the_options_of_a_file_are_complete() {
+    let readme = read("README.md");
+    let section = readme.split("### Options of a file").nth(1).unwrap().split("\n#").next().unwrap();
+    let printed = Place::new("").run(&["sinks", "file"]).out;
+    let options = printed.lines().filter_map(|line| Some(line.strip_prefix("  ")?.split_once("  (")?.0));
+    let options: Vec<_> = options.collect();
+    assert!(options.len() >= 5, "{printed}");
+    for option in options {
+        assert!(section.contains(&format!("| `{option}` |")), "the table has no `{option}`");
     }
 }

@@ -76,3 +76,42 @@ async fn the_other_hook_of_a_shared_file_ends_the_fragment_and_both_are_whole() 
     assert_eq!(read(&path), format!("{fragment}\n{}{}", text(&batch(0..1)), text(&torn)));
     assert_eq!((first.repairs().ended, second.repairs().ended), (0, 1));
 }
+
+/// What a kill leaves: positions from some batches before the torn line were the last that were kept.
+#[tokio::test]
+async fn a_torn_line_is_continued_however_many_batches_come_again_before_it() {
+    let folder = Folder::new();
+    let path = folder.join("out.jsonl");
+    let all = text(&batch(0..20));
+    let (torn, next) = (all.find("\"17\"").unwrap() + 4, 20);
+    for (first, size) in [(0, 1), (3, 2), (5, 7), (17, 3), (10, 100)] {
+        fs::write(&path, &all[..torn]).unwrap();
+        let mut sink = sink(&FileConfig::new(&path));
+        let mut at = first;
+        while at < next {
+            let end = next.min(at + size);
+            deliver(&mut sink, &batch(at..end)).await.unwrap();
+            at = end;
+        }
+        assert_eq!(read(&path), all, "from {first} in batches of {size}");
+        assert_eq!(sink.repairs(), Repairs { completed: 1, ended: 0 });
+        deliver(&mut sink, &batch(0..1)).await.unwrap();
+        assert_eq!(read(&path), all.clone() + &text(&batch(0..1)), "new lines are never taken for old ones");
+    }
+}
+
+#[tokio::test]
+async fn lines_that_come_again_only_in_part_are_written_whole() {
+    let folder = Folder::new();
+    let path = folder.join("out.jsonl");
+    let before = text(&batch(0..5)) + "{\"id\":\"else";
+    fs::write(&path, &before).unwrap();
+    let mut sink = sink(&FileConfig::new(&path));
+    deliver(&mut sink, &batch(1..3)).await.unwrap();
+    assert_eq!(read(&path), before, "they stand there, and the torn line may still be continued");
+    deliver(&mut sink, &batch(4..7)).await.unwrap();
+    assert_eq!(read(&path), before.clone() + "\n" + &text(&batch(4..7)));
+    deliver(&mut sink, &batch(1..3)).await.unwrap();
+    assert_eq!(read(&path), before + "\n" + &text(&batch(4..7)) + &text(&batch(1..3)));
+    assert_eq!(sink.repairs(), Repairs { completed: 0, ended: 1 });
+}

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::books::{Books, Totals, Wanted};
@@ -29,17 +29,17 @@ pub(super) fn chain(program: &Path, lives: u64, random: &mut Random) -> Result<T
     let mut books = Books::default();
     for life in 0..lives {
         let limit = Duration::from_micros(random.below(4) * random.below(60_000));
-        live(&place, life * NUMBERS, limit, &mut books)?;
+        live(&place, &receiver, life * NUMBERS, limit, &mut books)?;
     }
     let mut last = Daemon::start(&place)?;
     last.deliver(&books, &receiver)?;
     std::fs::write(place.folder.join("web.out"), receiver.lines()).map_err(|error| format!("web.out: {error}"))?;
-    place.number_file(lives)?;
+    place.number_file()?;
     books.check(&place.folder, &HOOKS)
 }
 
 /// One life: clients publish until it is killed.
-fn live(place: &Place, first: u64, limit: Duration, books: &mut Books) -> Result<(), String> {
+fn live(place: &Place, receiver: &Receiver, first: u64, limit: Duration, books: &mut Books) -> Result<(), String> {
     let mut daemon = Daemon::start(place)?;
     let (accepted, heard) = sync_channel(1024);
     let clients: Vec<_> = (0..CLIENTS)
@@ -58,6 +58,7 @@ fn live(place: &Place, first: u64, limit: Duration, books: &mut Books) -> Result
         }
     }
     daemon.kill()?;
+    receiver.finish()?;
     books.killed(clock());
     // What it answered before it was killed counts.
     heard.iter().for_each(|numbers| books.accept(numbers));
@@ -132,6 +133,14 @@ fn numbers(text: &str) -> impl Iterator<Item = u64> {
 struct Receiver {
     address: SocketAddr,
     arrived: Arc<Mutex<Vec<(Duration, u64)>>>,
+    open: Arc<Open>,
+}
+
+/// How many connections are open.
+#[derive(Default)]
+struct Open {
+    count: Mutex<usize>,
+    closed: Condvar,
 }
 
 impl Receiver {
@@ -139,14 +148,35 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| format!("a receiver: {error}"))?;
         let address = listener.local_addr().map_err(|error| format!("a receiver: {error}"))?;
         let arrived: Arc<Mutex<Vec<_>>> = Arc::default();
-        let list = arrived.clone();
+        let (list, open) = (arrived.clone(), Arc::<Open>::default());
+        let opened = open.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let list = list.clone();
-                std::thread::spawn(move || receive(stream, &list));
+                let (list, opened) = (list.clone(), opened.clone());
+                opened.count.lock().iter_mut().for_each(|count| **count += 1);
+                std::thread::spawn(move || {
+                    receive(stream, &list);
+                    opened.count.lock().iter_mut().for_each(|count| **count -= 1);
+                    opened.closed.notify_all();
+                });
             }
         });
-        Ok(Self { address, arrived })
+        Ok(Self { address, arrived, open })
+    }
+
+    /// Waits until everything is written down that a daemon sent before it was killed.
+    fn finish(&self) -> Result<(), String> {
+        let failed = |error| format!("the receiver: {error}");
+        // Connections are taken in their order: when this one is answered, all from before are counted.
+        let mut last = TcpStream::connect(self.address).map_err(failed)?;
+        last.write_all(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n").map_err(failed)?;
+        read_message(&mut BufReader::new(last)).ok_or("the receiver does not answer")?;
+        let count = self.open.count.lock().map_err(|_| "the receiver has panicked")?;
+        let waited = self.open.closed.wait_timeout_while(count, PATIENCE, |count| *count > 0);
+        match waited {
+            Ok((_, waited)) if !waited.timed_out() => Ok(()),
+            _ => Err("connections stay open after a kill".to_owned()),
+        }
     }
 
     fn lines(&self) -> String {
@@ -195,25 +225,15 @@ impl Place {
         std::fs::write(self.folder.join("hooks.toml"), config).map_err(|error| format!("hooks.toml: {error}"))
     }
 
-    /// What stands in the file, as the books want it. A line that a kill has torn is continued where that is
-    /// possible. It is not when positions from before it were kept: then the sink ends it and writes on, so
-    /// each kill may leave one beginning of an event, which stands whole elsewhere.
-    fn number_file(&self, kills: u64) -> Result<(), String> {
+    /// What stands in the file, as the books want it: whole lines, each an event.
+    fn number_file(&self) -> Result<(), String> {
         let written =
             std::fs::read_to_string(self.folder.join("file.jsonl")).map_err(|error| format!("file.jsonl: {error}"))?;
-        let whole = |line: &str| numbers(line).next().filter(|number| line == event(*number));
-        let all: BTreeSet<&str> = written.lines().filter(|line| whole(line).is_some()).collect();
         let mut lines = String::new();
-        let mut torn = 0;
         for line in written.lines() {
-            match whole(line) {
-                Some(number) => drop(writeln!(lines, "- {number}")),
-                None if all.range(line..).next().is_some_and(|next| next.starts_with(line)) => torn += 1,
-                None => return Err(format!("hook file: `{line}` is no event and no beginning of one")),
-            }
-        }
-        if torn > kills {
-            return Err(format!("hook file: {torn} torn lines after {kills} kills"));
+            let number = numbers(line).next().filter(|number| line == event(*number));
+            let number = number.ok_or_else(|| format!("hook file: `{line}` is no event"))?;
+            let _ = writeln!(lines, "- {number}");
         }
         std::fs::write(self.folder.join("file.out"), lines).map_err(|error| format!("file.out: {error}"))
     }

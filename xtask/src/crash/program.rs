@@ -1,6 +1,7 @@
 //! Kills a program around the durable bus, which publishes to itself: `hooks-bus/examples/crash_child.rs`.
 
-use std::io::{BufRead as _, BufReader};
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -70,7 +71,20 @@ fn live(
     while let Ok(line) = lines.recv_timeout(PATIENCE) {
         books.heard(&line);
     }
-    Ok(())
+    HOOKS.iter().try_for_each(|(hook, _)| cut_torn_line(&folder.join(format!("{hook}.out"))))
+}
+
+/// Takes away a line that the kill has torn: the program did not come to say that it was delivered.
+fn cut_torn_line(path: &Path) -> Result<(), String> {
+    let cut = || {
+        let written = match std::fs::read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            read => read?,
+        };
+        let whole = written.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        OpenOptions::new().write(true).open(path)?.set_len(whole as u64)
+    };
+    cut().map_err(|error: std::io::Error| format!("{}: {error}", path.display()))
 }
 
 fn lines(child: &mut Child) -> Result<Receiver<String>, String> {

@@ -272,6 +272,28 @@ fn what_drop_oldest_takes_from_a_batch_on_its_way_is_counted_at_the_end() {
 }
 
 #[test]
+fn a_log_that_is_full_refuses_events_says_so_once_and_goes_on_when_there_is_room() {
+    let (receiver, answer) = changing(500);
+    let bus = "bus = { kind = 'durable', segment_size = '4KiB', max_bytes = '8KiB' }\n";
+    let daemon = Daemon::start(&[bus, &http_hook("a", &receiver.url("/"))].concat());
+    let mut accepted = 0;
+    while daemon.post(JSON, event(accepted)).status == 202 {
+        accepted += 1;
+    }
+    assert_eq!(daemon.metric("hooks_log_max_bytes"), Some(8192.0));
+    let refused = daemon.post(JSON, event(accepted));
+    assert_eq!(refused.status, 507);
+    assert!(refused.json()["error"].as_str().unwrap().contains("hook `a`"), "{}", refused.json());
+
+    answer.store(200, Ordering::Relaxed);
+    while daemon.post(JSON, event(accepted)).status != 202 {}
+    while !receiver.events("/").contains(&event(accepted)) {}
+    let said = daemon.stop().err;
+    assert_eq!(said.matches("events are refused (507)").count(), 1, "{said}");
+    assert_eq!(said.matches("events are taken again").count(), 1, "{said}");
+}
+
+#[test]
 fn on_the_memory_bus_there_is_nobody_to_ask() {
     let place = Place::new(&(super::MEMORY.to_owned() + &file_hook("a")));
     let (code, out) = operate(&place, &["status"]);
