@@ -6,10 +6,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hooks_bus::{NatsBus, NatsConfig, NatsTls};
-use hooks_core::{Bus, Secret};
+use hooks_core::{Bus, Filter, HookId, Secret};
 use serde_json::json;
 
-use super::{Server, config, events};
+use super::server::pause;
+use super::{Server, config, end, events, soon, until};
+
+fn id(hook: &str) -> HookId {
+    HookId::new(hook).unwrap()
+}
 
 async fn works(config: NatsConfig) -> Result<(), String> {
     let bus = NatsBus::connect(config).await.map_err(|error| error.to_string())?;
@@ -46,6 +51,44 @@ async fn nkey() {
     let Some(server) = Server::with_config(&lines).await else { return };
     works(NatsConfig { nkey: Some(Secret::new(pair.seed().unwrap())), ..config(&[&server]) }).await.unwrap();
     assert!(works(config(&[&server])).await.is_err());
+}
+
+#[tokio::test]
+async fn a_user_may_do_no_more_than_it_takes() {
+    let publish = r#"["hooks.>", "$JS.API.>", "$JS.FC.>", "$KV.hooks-hooks.>", "_INBOX.>"]"#;
+    let permissions = format!(r#"{{ publish: {publish}, subscribe: ["_INBOX.>", "hooks.ask.*"] }}"#);
+    let lines =
+        format!("authorization {{ users: [ {{ user: me, password: \"open sesame\", permissions: {permissions} }} ] }}");
+    let Some(server) = Server::with_config(&lines).await else { return };
+    let with =
+        || NatsConfig { user: Some("me".into()), password: Some(Secret::new("open sesame")), ..config(&[&server]) };
+    let [bus, operator] = [NatsBus::connect(with()).await.unwrap(), NatsBus::connect(with()).await.unwrap()];
+    let mut hook = end(&bus, "a", Filter::all()).await;
+    bus.publish(&events(0..10, "a")).await.unwrap();
+    let read = hook.take(10).await;
+    hook.done(&read);
+    until("an owner", || operator.place(&id("a")).and_then(|place| place.owner).is_some()).await;
+    let instance = bus.instance().to_owned();
+    let echo = bus.answer(async |question: Vec<u8>| question.repeat(100_000));
+    let question = || b"how are you?".to_vec();
+    let asked = async {
+        loop {
+            match operator.ask(&instance, question()).await {
+                Ok(answer) => return answer.len(),
+                Err(_) => pause().await,
+            }
+        }
+    };
+    tokio::select! {
+        _ = echo => panic!("it does not listen"),
+        answer = soon("an answer", asked) => assert_eq!(answer, 1_200_000),
+    }
+    let error = soon("no answer", operator.ask("nobody", question())).await.unwrap_err();
+    assert!(error.to_string().contains("the instance nobody does not answer"), "{error}");
+    bus.note(&id("a"), Some("noted".into())).await.unwrap();
+    until("a note", || operator.noted(&id("a")).is_some()).await;
+    bus.finish().await;
+    assert!(!server.said().contains("Violation"), "{}", server.said());
 }
 
 /// A JSON web token about `subject`, as nsc makes them: signed by an nkey, with the claims of NATS.

@@ -107,8 +107,14 @@ impl Server {
                 pause().await;
             }
         };
-        let said = || ["errors", "log"].map(|name| std::fs::read_to_string(self.folder.path().join(name)));
-        assert!(tokio::time::timeout(std::time::Duration::from_secs(20), connected).await.is_ok(), "{:?}", said());
+        let ready = tokio::time::timeout(std::time::Duration::from_secs(20), connected).await.is_ok();
+        assert!(ready, "{}", self.said());
+    }
+
+    /// What it logged.
+    pub(crate) fn said(&self) -> String {
+        let read = |name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        read("errors") + &read("log")
     }
 
     /// A plain client.
