@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use hooks_core::{
     BusError, Delivery, DropReason, Envelope, EnvelopeError, Position, Read, Reader, SliceBuilder, Subscription, WINDOW,
 };
@@ -19,8 +21,11 @@ use super::subject::{self, ServerFilter};
 /// How often a reader that is closed looks whether it is through.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// How long each attempt to make a consumer may take, in seconds. It takes milliseconds, unless all are busy.
-const PATIENCE: [u64; 8] = [1, 1, 1, 1, 1, 2, 3, 5];
+/// Most attempts to make a consumer at a time, for one hook.
+const ATTEMPTS: usize = 5;
+
+/// How long one is waited for until there is another. It takes milliseconds, unless all are busy.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long an attempt without an answer keeps others waiting.
 const TURN: Duration = Duration::from_millis(250);
@@ -230,7 +235,7 @@ impl Reader for NatsReader {
 }
 
 /// Opens a feed. The cluster gives a new consumer to any of its servers, also to one that died a while ago or has
-/// not quite come back; then nothing answers, and who asks again gets another one with some luck.
+/// not quite come back, which does not answer. So whoever waits asks once more, and takes what comes first.
 async fn open(
     bus: Arc<Inner>,
     hook: Arc<Hook>,
@@ -238,20 +243,22 @@ async fn open(
     server: ServerFilter,
     after: u64,
 ) -> Result<Feed, BusError> {
-    for patience in PATIENCE.map(Duration::from_secs) {
+    let mut attempts = FuturesUnordered::new();
+    for _ in 0..ATTEMPTS {
         // Not all hooks at once.
         let turn = bus.opening.acquire().await.map_err(|_| BusError::Closed)?;
-        let mut opened = std::pin::pin!(open_once(&bus, &hook, reader, &server, after));
-        if let Ok(opened) = timeout(TURN, &mut opened).await {
+        attempts.push(open_once(&bus, &hook, reader, &server, after));
+        if let Ok(Some(opened)) = timeout(TURN, attempts.next()).await {
             return opened;
         }
         drop(turn);
-        if let Ok(opened) = timeout(patience - TURN, opened).await {
+        if let Ok(Some(opened)) = timeout(PATIENCE - TURN, attempts.next()).await {
             return opened;
         }
-        tracing::debug!(hook = %hook.id, ?patience, "no consumer: asked once more");
+        tracing::debug!(hook = %hook.id, "no consumer yet: asked once more");
     }
-    Err(BusError::Unavailable("read the stream: no consumer could be made in time".to_owned()))
+    let last = attempts.next().await;
+    last.unwrap_or_else(|| Err(BusError::Unavailable("read the stream: no consumer could be made".to_owned())))
 }
 
 /// Opens a feed, and counts what the stream no longer has.

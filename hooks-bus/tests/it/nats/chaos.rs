@@ -50,7 +50,7 @@ async fn nothing_is_lost_whoever_is_killed() {
     seen.look();
     let Repeats { rewinds, events: repeats, longest } = scene.check(&seen, acknowledged).await;
     let happened = |what: &str| times.get(what).map_or(0, Vec::len);
-    let may_move = (happened(KILLED) + happened(STOPPED)) * (hooks / INSTANCES + 1) + happened(SERVER) * hooks * 2;
+    let may_move = (happened(KILLED) + happened(STOPPED)) * (hooks / INSTANCES + 1) + happened(SERVER) * hooks;
     for (what, mut took) in times {
         took.sort();
         let (half, worst) = (took[took.len() / 2], took[took.len() - 1]);
