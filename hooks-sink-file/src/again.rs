@@ -3,7 +3,8 @@
 //! After a kill a hook begins where its last kept position is, and that may be many batches back. The file
 //! then ends with all their lines and the beginning of one more, which can be continued only as long as
 //! nothing is written behind it. So what comes again is compared with what stands there, and written only
-//! where it differs.
+//! where it differs. After several kills the same lines may stand there several times: those that lead to
+//! the torn line are the last.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
@@ -38,7 +39,7 @@ impl Again {
     }
 }
 
-/// The first place where the lines stand.
+/// The last place where the lines stand.
 fn search(file: &File, size: u64, text: &[u8]) -> io::Result<Option<u64>> {
     let mut offset = size.saturating_sub(REACH);
     let mut reader = BufReader::with_capacity(1 << 16, file);
@@ -47,16 +48,19 @@ fn search(file: &File, size: u64, text: &[u8]) -> io::Result<Option<u64>> {
         offset += reader.skip_until(b'\n')? as u64;
     }
     let Some(first) = text.split_inclusive(|byte| *byte == b'\n').next() else { return Ok(None) };
-    let mut line = Vec::new();
+    let (mut line, mut last) = (Vec::new(), None);
     while offset + text.len() as u64 <= size {
         line.clear();
         let length = reader.read_until(b'\n', &mut line)? as u64;
-        if length == 0 || line == first && holds(file, size, offset, text)? {
-            return Ok((length > 0).then_some(offset));
+        if length == 0 {
+            break;
+        }
+        if line == first && holds(file, size, offset, text)? {
+            last = Some(offset);
         }
         offset += length;
     }
-    Ok(None)
+    Ok(last)
 }
 
 fn holds(file: &File, size: u64, offset: u64, text: &[u8]) -> io::Result<bool> {
@@ -90,12 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_equal_lines_is_taken_so_that_none_is_passed_over() {
-        let (file, size) = file("a\na\na\nb");
+    fn of_equal_lines_those_that_lead_to_the_torn_one_are_taken() {
+        let (file, size) = file("a\nb\na\nb\nc\nd");
         let mut again = Again::default();
-        for offset in [0, 2, 4] {
-            assert_eq!(again.find(&file, size, b"a\n").unwrap(), Some(offset));
-        }
+        assert_eq!(again.find(&file, size, b"a\nb\n").unwrap(), Some(4));
+        assert_eq!(again.find(&file, size, b"c\n").unwrap(), Some(8));
     }
 
     #[test]

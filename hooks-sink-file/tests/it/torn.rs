@@ -100,6 +100,22 @@ async fn a_torn_line_is_continued_however_many_batches_come_again_before_it() {
     }
 }
 
+/// Each kill but the last left whole lines, which were written again.
+#[tokio::test]
+async fn a_torn_line_is_continued_after_several_kills() {
+    let folder = Folder::new();
+    let path = folder.join("out.jsonl");
+    let (all, twice) = (text(&batch(3..20)), text(&batch(0..9)) + &text(&batch(3..12)));
+    let torn = all.find("\"17\"").unwrap() + 4;
+    fs::write(&path, twice.clone() + &all[..torn]).unwrap();
+    let mut sink = sink(&FileConfig::new(&path));
+    for first in (3..20).step_by(2) {
+        deliver(&mut sink, &batch(first..20.min(first + 2))).await.unwrap();
+    }
+    assert_eq!(read(&path), twice + &all);
+    assert_eq!(sink.repairs(), Repairs { completed: 1, ended: 0 });
+}
+
 #[tokio::test]
 async fn lines_that_come_again_only_in_part_are_written_whole() {
     let folder = Folder::new();
