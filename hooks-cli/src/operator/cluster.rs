@@ -39,7 +39,8 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(super) async fn open(config: &NatsConfig, hooks: Vec<Hook>) -> Result<Self, BoxError> {
-        let bus = NatsBus::connect(config.clone()).await?;
+        // Whoever looks makes nothing.
+        let bus = NatsBus::connect(NatsConfig { create: false, ..config.clone() }).await?;
         Ok(Self { local: Open::new(Arc::new(bus.clone()), hooks), bus })
     }
 
