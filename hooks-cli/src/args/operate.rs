@@ -55,7 +55,7 @@ pub(crate) struct PlaceArgs {
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-    /// One JSON object a line for each hook
+    /// JSON in place of tables: an object a line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -111,7 +111,7 @@ struct WhichArgs {
     /// Only events whose type matches this glob; can be given several times
     #[arg(long = "type", value_name = "GLOB")]
     types: Vec<String>,
-    /// Only those given up for this reason
+    /// Only those given up for this reason: refused or expired
     #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: Option<DeadLetterReason>,
 }

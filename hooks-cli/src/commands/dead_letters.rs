@@ -1,5 +1,7 @@
 //! `hooks dead-letters`: what hooks gave up, to look at, deliver once more, or drop.
 
+use std::collections::BTreeSet;
+
 use hooks_core::{BoxError, HookId};
 
 use super::operate::converse;
@@ -96,7 +98,7 @@ fn dry_run(args: &PickArgs) -> Exit {
         })
         .await?;
         print(&format!("{} would be delivered once more\n", count(letters, "dead letter")));
-        Ok(Exit::Done)
+        Ok(found(args, letters))
     })
 }
 
@@ -107,7 +109,7 @@ fn replay(args: &PickArgs) -> Exit {
             return Err("an answer to another question".into());
         };
         print(&format!("{delivered} delivered, {refused} refused again, {untried} left\n"));
-        let Some(error) = error else { return Ok(Exit::Done) };
+        let Some(error) = error else { return Ok(found(args, (delivered + refused + untried) as u64)) };
         eprintln!("{error}");
         Ok(Exit::Undelivered)
     })
@@ -125,6 +127,16 @@ fn drop_letters(args: &PickArgs) -> Exit {
             return Err("an answer to another question".into());
         };
         print(&format!("{} dropped\n", count(letters as u64, "dead letter")));
-        Ok(Exit::Done)
+        Ok(found(args, letters as u64))
     })
+}
+
+/// Says when letters that were named are not there.
+fn found(args: &PickArgs, letters: u64) -> Exit {
+    let named = args.which().ids.into_iter().collect::<BTreeSet<_>>().len() as u64;
+    if letters >= named {
+        return Exit::Done;
+    }
+    eprintln!("{letters} of the {named} ids are dead letters of hook `{}` that fit", args.hook);
+    Exit::Undelivered
 }

@@ -130,6 +130,12 @@ fn dead_letters_are_listed_shown_replayed_and_dropped() {
     let (code, out) = operate(place, &["dead-letters", "replay", "a", "--id", &id]);
     assert_eq!(code, Some(1));
     assert!(out.starts_with("0 delivered, 1 refused again, 0 left\n"), "{out}");
+    let missing = (id.parse::<u64>().unwrap() + 1).to_string();
+    for what in ["replay", "drop"] {
+        let (code, out) = operate(place, &["dead-letters", what, "a", "--id", &missing]);
+        assert_eq!(code, Some(1), "{out}");
+        assert!(out.contains("0 of the 1 ids are dead letters of hook `a`"), "{out}");
+    }
     let (code, out) = operate(place, &["dead-letters", "drop", "a"]);
     assert_eq!(code, Some(2), "{out}");
     let (code, out) = operate(place, &["dead-letters", "drop", "a", "--all"]);
