@@ -1,6 +1,6 @@
 //! From `[bus]` to a bus.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,37 @@ use hooks_core::{BoxError, Bus};
 
 use crate::config::BusConfig;
 
+/// A bus, and the way by which operators reach whoever has it.
+pub(crate) struct Opened {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) way: Way,
+}
+
+/// How operators reach a process.
+pub(crate) enum Way {
+    None,
+    /// By a socket in this folder.
+    Folder(PathBuf),
+    /// By the servers that it is connected to.
+    #[cfg(feature = "nats")]
+    Nats(hooks_bus::NatsBus),
+}
+
 /// Opens the bus of a config file.
 ///
 /// # Errors
 /// When its folder or its servers can't be used.
-pub(crate) async fn open(config: &BusConfig) -> Result<Arc<dyn Bus>, BoxError> {
-    match config {
-        BusConfig::Memory(memory) => Ok(Arc::new(MemoryBus::new(memory))),
-        BusConfig::Durable(durable) => Ok(Arc::new(open_folder(durable).await?)),
+pub(crate) async fn open(config: &BusConfig) -> Result<Opened, BoxError> {
+    let (bus, way): (Arc<dyn Bus>, _) = match config {
+        BusConfig::Memory(memory) => (Arc::new(MemoryBus::new(memory)), Way::None),
+        BusConfig::Durable(durable) => (Arc::new(open_folder(durable).await?), Way::Folder(durable.dir.clone())),
         #[cfg(feature = "nats")]
-        BusConfig::Nats(nats) => Ok(Arc::new(hooks_bus::NatsBus::connect((**nats).clone()).await?)),
-    }
+        BusConfig::Nats(nats) => {
+            let bus = hooks_bus::NatsBus::connect((**nats).clone()).await?;
+            (Arc::new(bus.clone()), Way::Nats(bus))
+        }
+    };
+    Ok(Opened { bus, way })
 }
 
 /// How long a folder may be in use by somebody who is about to leave it: a daemon that ends, an operator's look.

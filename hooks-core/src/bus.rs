@@ -144,8 +144,9 @@ pub struct Lag {
 pub struct BusStats {
     /// Events accepted since the process started.
     pub accepted: u64,
-    /// How many of them the bus knew already, by `source` and `id`, and did not take twice.
-    pub duplicates: u64,
+    /// How many of them the bus knew already, by `source` and `id`, and did not take twice. `None`: it takes
+    /// whatever comes.
+    pub duplicates: Option<u64>,
     /// Bytes of disk that the log takes, where there is one.
     pub log_bytes: Option<u64>,
     /// The most that the log may take, in bytes, where it has a limit.
@@ -161,7 +162,7 @@ impl BusStats {
     /// With this many that were known already.
     #[must_use]
     pub fn duplicates(mut self, events: u64) -> Self {
-        self.duplicates = events;
+        self.duplicates = Some(events);
         self
     }
 

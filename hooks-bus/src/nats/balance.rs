@@ -28,7 +28,7 @@ enum Move {
 /// Looks whenever something changed, and from time to time because silence changes things, too.
 pub(super) async fn run(bus: Arc<Inner>) {
     let mut told: Option<Vec<u32>> = None;
-    let mut deaf = false;
+    let (mut begun, mut deaf) = (false, false);
     let pause = (bus.config.lease.0 / 10).max(Duration::from_millis(100));
     loop {
         tokio::select! {
@@ -37,7 +37,8 @@ pub(super) async fn run(bus: Arc<Inner>) {
         }
         bus.tell_hooks(&mut told).await;
         let is_deaf = bus.table.lock().is_deaf(Instant::now());
-        if is_deaf != std::mem::replace(&mut deaf, is_deaf) {
+        begun |= !is_deaf;
+        if begun && is_deaf != std::mem::replace(&mut deaf, is_deaf) {
             let text = if is_deaf {
                 "nothing is heard from NATS: no hooks are taken or given away"
             } else {
@@ -68,6 +69,10 @@ impl Inner {
         let mut hashes: Vec<u32> = self.hooks.lock().values().map(|hook| hook.hash).collect();
         hashes.sort_unstable();
         hashes.dedup();
+        // Whoever only looks disturbs nobody.
+        if hashes.is_empty() && told.is_none() {
+            return;
+        }
         // Whoever took this instance for dead for long may have removed what it told.
         if told.as_ref() == Some(&hashes) && self.table.lock().roster.knows_hooks_of(&self.me) {
             return;

@@ -22,6 +22,9 @@ pub(super) const MAX_ACK_INFLIGHT: usize = 4096;
 /// The longest wait before the next server is tried.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
+/// Most characters of a host's name in an instance's.
+const MAX_HOST: usize = 32;
+
 /// Connects to one of the servers; the connection then renews itself.
 /// What is returned besides counts connections.
 pub(super) async fn connect(config: &NatsConfig) -> Result<(Client, watch::Receiver<u64>), BusError> {
@@ -31,6 +34,16 @@ pub(super) async fn connect(config: &NatsConfig) -> Result<(Client, watch::Recei
     let connected = options.connect(&config.servers[..]).await;
     let client = connected.map_err(|error| unavailable(&format!("connect to {servers}"), &error))?;
     Ok((client, connections))
+}
+
+/// A name for this instance that no other has or had, and that says where it runs: `HOST-PID-RANDOM`.
+pub(super) fn instance() -> String {
+    let legal = |char: char| char.is_ascii_alphanumeric() || char == '-';
+    // tidy-allow(bus-io): no file is touched
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    let host: String = host.chars().take(MAX_HOST).map(|char| if legal(char) { char } else { '-' }).collect();
+    format!("{host}-{}-{:08x}", std::process::id(), fastrand::u32(..))
 }
 
 /// For publishing: many events on their way, each acknowledged.

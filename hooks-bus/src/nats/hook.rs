@@ -1,9 +1,11 @@
 //! What an instance knows of one hook: whether it owns it, and how far it is. No I/O; time is a parameter.
 
+mod place;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{DropReason, Filter, HookId, Lag, Ledger, Position, Settle, Subscription};
+use hooks_core::{DropReason, Filter, HookId, Ledger, Position, Settle, Subscription};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -11,7 +13,7 @@ use tokio::time::Instant;
 use super::cursor::Cursor;
 use super::lease::Lease;
 use super::record::{HookRecord, hook_hash};
-use super::step::{FeedState, Place, Reading, Step, Write};
+use super::step::{FeedState, Reading, Step, Write};
 use super::subject;
 
 /// Most ranges of what is settled beyond a position that are written. What is more comes again when
@@ -303,67 +305,6 @@ impl Hook {
         state.next = None;
         state.leaving = Leaving::No;
         self.changed.notify_one();
-    }
-
-    /// Where the hook stands, if it has read everything that the server had for it.
-    pub(super) fn place(&self) -> Option<Place> {
-        self.place_if(|feed| feed.pending == 0)
-    }
-
-    /// Where the hook stands, if its reader waits for more.
-    pub(super) fn waiting_place(&self) -> Option<Place> {
-        self.place_if(|feed| feed.waiting)
-    }
-
-    fn place_if(&self, condition: impl Fn(&FeedState) -> bool) -> Option<Place> {
-        let state = self.state.lock();
-        let feed = state.feed.as_ref().filter(|feed| condition(feed))?;
-        let reads = state.is_usable() && state.next.is_none();
-        reads.then(|| Place { version: state.version, after: state.cursor.read_to(), subjects: feed.subjects.clone() })
-    }
-
-    /// Something for the hook lies behind this place, and its feed does not bring it.
-    pub(super) fn read_anew(&self, place: &Place) {
-        let mut state = self.state.lock();
-        if state.version == place.version && state.cursor.read_to() == place.after {
-            state.version += 1;
-            self.changed.notify_one();
-        }
-    }
-
-    /// Nothing for the hook lies behind this place up to here.
-    pub(super) fn pass(&self, place: &Place, up_to: u64) {
-        let mut state = self.state.lock();
-        let same = state.version == place.version && state.cursor.read_to() == place.after;
-        if same && state.is_usable() && state.next.is_none() {
-            state.cursor.pass(up_to);
-        }
-    }
-
-    /// What the hook has not settled, where this instance owns it. `end`: the end of the stream;
-    /// `average`: bytes of an event.
-    pub(super) fn lag(&self, end: u64, average: u64) -> Option<Lag> {
-        let state = self.state.lock();
-        state.own?;
-        let (events, bytes) = state.cursor.in_hand();
-        let (waiting, exact) = match (&state.feed, &state.next) {
-            (Some(feed), None) => {
-                let known = feed.end.max(state.cursor.read_to());
-                let since = if feed.waiting { 0 } else { end.saturating_sub(known) };
-                let exact = feed.pending + since == 0 || (feed.exact && (feed.all || since == 0));
-                (feed.pending + since, exact)
-            }
-            _ => {
-                let from = state.next.as_ref().unwrap_or(&state.cursor).position();
-                (end.saturating_sub(from), end <= from)
-            }
-        };
-        Some(Lag {
-            events: events as u64 + waiting,
-            bytes: bytes as u64 + waiting * average,
-            oldest: state.cursor.oldest(),
-            exact,
-        })
     }
 }
 

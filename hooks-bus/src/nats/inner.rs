@@ -2,14 +2,14 @@
 
 use async_nats::jetstream::kv::CreateErrorKind;
 use async_nats::jetstream::stream::RawMessageErrorKind;
-use hooks_core::{BusError, StartAt};
+use hooks_core::{BusError, HookId, Lag, StartAt};
 use tokio::time::Instant;
 
 use super::connect::unavailable;
 use super::hook::Hook;
 use super::record::{HookRecord, Key};
 use super::step::Place;
-use super::{Inner, Tail, stream};
+use super::{Inner, Tail, stream, subject};
 
 impl Inner {
     pub(super) fn tail(&self) -> Tail {
@@ -48,6 +48,15 @@ impl Inner {
             }
         }
         Ok(true)
+    }
+
+    /// What lies between the position that was written last of a hook and the end of the stream.
+    pub(super) fn written_lag(&self, hook: &HookId) -> Option<Lag> {
+        let (record, _) = self.table.lock().entry(&subject::of_hook(hook.as_str()))?;
+        let tail = self.tail();
+        let from = if record.log == self.log_name { record.position } else { 0 };
+        let events = tail.last.saturating_sub(from.max(tail.first.saturating_sub(1)));
+        Some(Lag { events, bytes: events * tail.average(), oldest: None, exact: events == 0 })
     }
 
     /// Whether the server takes several filters for one consumer.

@@ -12,7 +12,7 @@ use super::Inner;
 use super::connect::chain;
 use super::hook::Hook;
 use super::record::{HookRecord, Key};
-use super::step::Write;
+use super::step::{Place, Write};
 use super::table::Change;
 
 /// Writes that are on their way at a time.
@@ -27,8 +27,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often dead letters are counted, in looks at the stream's end.
 const COUNT_EVERY: u32 = 15;
 
-/// Hooks that are looked after at each look, in turn.
+/// Hooks that are looked after at each look, in turn, besides those with new consumers.
 const AT_ONE_LOOK: usize = 64;
+
+/// How long beginning the watch may take.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The pause before something that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -73,8 +76,8 @@ async fn give_signs(bus: Arc<Inner>) {
 /// does not work any more, whatever the client thinks of it.
 async fn watch(bus: Arc<Inner>) {
     loop {
-        match bus.kept.bucket.watch_with_history(">").await {
-            Ok(mut entries) => {
+        match timeout(PATIENCE, bus.kept.bucket.watch_with_history(">")).await {
+            Ok(Ok(mut entries)) => {
                 while let Ok(Some(entry)) = timeout(bus.config.lease.0, entries.next()).await {
                     let Ok(entry) = entry else { break };
                     let value = (entry.operation == Operation::Put).then_some(&*entry.value);
@@ -83,7 +86,9 @@ async fn watch(bus: Arc<Inner>) {
                 }
                 tracing::debug!("NATS: the watch of the entries begins anew");
             }
-            Err(error) => tracing::warn!(error = chain(&error), "NATS: entries can't be watched"),
+            Ok(Err(error)) => tracing::warn!(error = chain(&error), "NATS: entries can't be watched"),
+            // Like a hook's consumer, it may have been given to a server that is dead.
+            Err(_) => tracing::warn!("NATS: entries can't be watched: no answer"),
         }
         sleep(PAUSE).await;
     }
@@ -152,23 +157,32 @@ impl Inner {
     }
 
     /// Looks after hooks that wait: where the stream has nothing for one up to this end, it goes on to
-    /// there, so that it does not seem to lag; where it has something, its consumer has fallen asleep
-    /// (seen after servers were killed), and reading begins anew.
+    /// there, so that it does not seem to lag; where it has something, its consumer brings nothing, and reading
+    /// begins anew. That happens to consumers that are made while servers die and come back: their server is
+    /// behind the others, or has not told them of new events. So new ones are looked after each time.
     async fn look_after_waiting_hooks(&self, end: u64, turn: usize) {
         let mut hooks: Vec<_> = self.hooks.lock().values().filter(|hook| hook.is_owned()).cloned().collect();
         hooks.sort_by(|a, b| a.token.cmp(&b.token));
         let begin = if hooks.is_empty() { 0 } else { turn * AT_ONE_LOOK % hooks.len() };
         hooks.rotate_left(begin);
-        for hook in hooks.iter().take(AT_ONE_LOOK) {
-            let Some(place) = hook.waiting_place().filter(|place| place.after < end) else { continue };
-            match self.has_nothing(&place, end).await {
-                Ok(true) => hook.pass(&place, end),
-                Ok(false) => {
-                    tracing::debug!(hook = %hook.id, after = place.after, end, "the consumer brings nothing: reading begins anew");
-                    hook.read_anew(&place);
-                }
-                Err(_) => return,
+        let now = Instant::now();
+        let looked_at = hooks.iter().enumerate().filter_map(|(at, hook)| {
+            let place = hook.waiting_place().filter(|place| place.after < end)?;
+            (at < AT_ONE_LOOK || place.is_fresh(now)).then(|| (hook.clone(), place))
+        });
+        let looked_at: Vec<(Arc<Hook>, Place)> = looked_at.collect();
+        let look = |(hook, place): (Arc<Hook>, Place)| async move { self.look_after(&hook, &place, end).await };
+        stream::iter(looked_at).for_each_concurrent(AT_ONCE, look).await;
+    }
+
+    async fn look_after(&self, hook: &Hook, place: &Place, end: u64) {
+        match self.has_nothing(place, end).await {
+            Ok(true) => hook.pass(place, end),
+            Ok(false) => {
+                tracing::debug!(hook = %hook.id, after = place.after, end, "the consumer brings nothing: reading begins anew");
+                hook.read_anew(place);
             }
+            Err(error) => tracing::debug!(hook = %hook.id, %error, "NATS"),
         }
     }
 

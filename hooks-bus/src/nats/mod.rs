@@ -11,6 +11,7 @@
 //! writes the entry, so the next write of the owner before fails: it has lost the hook. Being alive is
 //! said once per instance, not per hook, so an idle hook writes nothing.
 
+mod ask;
 mod balance;
 mod config;
 mod connect;
@@ -46,6 +47,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+pub use ask::HookPlace;
 pub use config::{NatsConfig, NatsTls};
 
 use connect::unavailable;
@@ -80,8 +82,8 @@ const OPENING: usize = 32;
 /// have in common: each hook is owned by one of them, its events are read there and wait there. An
 /// instance that comes or goes moves as few hooks as possible; one that is killed, hangs or is cut off
 /// loses its hooks [`lease`](NatsConfig::lease) after its last sign of life. Who takes over goes on at
-/// the position that was written last, at most a second before, so what was settled in that second and
-/// what was in flight comes again.
+/// the position that was written last. What comes again is what was settled since: in the last second, or
+/// in a lease and a second where the bucket could not be written; and what was on its way, at most a batch per lane.
 ///
 /// **What fencing can't stop.** An instance that has lost a hook, or can't prove that it has not, begins
 /// no further attempt; but a request that is on the wire at that moment may arrive at its receiver later
@@ -133,6 +135,13 @@ struct Tail {
     bytes: u64,
 }
 
+impl Tail {
+    /// Bytes of an event.
+    fn average(&self) -> u64 {
+        self.bytes / self.messages.max(1)
+    }
+}
+
 impl NatsBus {
     /// Connects, finds or creates what is kept on the server, and begins to take part.
     ///
@@ -146,7 +155,7 @@ impl NatsBus {
         let api = connect::api(&client);
         let kept = stream::open(&api, &config).await?;
         let log = stream::log_id(kept.events.cached_info());
-        let me = Uuid::now_v7().simple().to_string();
+        let me = connect::instance();
         let lease = Arc::new(Lease::new(config.lease.0));
         let inner = Arc::new(Inner {
             publisher: Publisher::new(connect::publisher(&client), config.name.clone(), connections.clone()),
@@ -263,11 +272,14 @@ impl Bus for NatsBus {
         Some(Arc::new(NatsLetters::new(self.inner.clone(), hook)))
     }
 
-    /// Of hooks that this instance owns; the others' owners know theirs.
+    /// Of a hook that this instance has: if it owns it; otherwise its owner knows. Of any other: by what was
+    /// written of its position.
     fn lag(&self, hook: &HookId) -> Option<Lag> {
-        let hook = self.inner.hooks.lock().get(hook)?.clone();
-        let tail = self.inner.tail();
-        hook.lag(tail.last, tail.bytes / tail.messages.max(1))
+        let here = self.inner.hooks.lock().get(hook).cloned();
+        match here {
+            Some(here) => here.lag(self.inner.tail().last, self.inner.tail().average()),
+            None => self.inner.written_lag(hook),
+        }
     }
 
     fn stats(&self) -> BusStats {
@@ -288,10 +300,8 @@ impl Bus for NatsBus {
             "bytes": tail.bytes,
             "first_position": tail.first,
             "last_position": tail.last,
-            "instance": inner.me,
-            "instances": inner.table.lock().living(Instant::now()),
-            "owned_hooks": self.owned().len(),
-            "duplicates": inner.duplicates.load(Ordering::Relaxed),
+            "instances": self.instances(),
+            "hooks": self.known_hooks().iter().filter_map(|hook| self.written(hook)).collect::<Vec<_>>(),
         })
     }
 

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use hooks_core::{
     BusError, Delivery, DropReason, Envelope, EnvelopeError, Position, Read, Reader, SliceBuilder, Subscription, WINDOW,
 };
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Inner;
 use super::feed::{Ended, Feed, Raw};
@@ -18,6 +20,15 @@ use super::subject::{self, ServerFilter};
 
 /// How often a reader that is closed looks whether it is through.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Most attempts to make a consumer at a time, for one hook.
+const ATTEMPTS: usize = 5;
+
+/// How long one is waited for until there is another. It takes milliseconds, unless all are busy.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long an attempt without an answer keeps others waiting.
+const TURN: Duration = Duration::from_millis(250);
 
 /// A hook's way through the stream.
 pub(super) struct NatsReader {
@@ -78,7 +89,8 @@ impl NatsReader {
                 let end = end.max(reading.cursor.read_to() + feed.pending);
                 let (pending, subjects) = (feed.pending, place.server.subjects.clone());
                 let (exact, all) = (place.server.exact, place.server.all);
-                *reading.feed = FeedState { subjects, pending, exact, all, end, waiting: false };
+                let opened = Some(Instant::now());
+                *reading.feed = FeedState { subjects, pending, exact, all, end, waiting: false, opened };
             });
             self.feed = Source::Open { place, feed: Box::new(feed) };
         }
@@ -222,7 +234,8 @@ impl Reader for NatsReader {
     }
 }
 
-/// Opens a feed, and counts what the stream no longer has.
+/// Opens a feed. The cluster gives a new consumer to any of its servers, also to one that died a while ago or has
+/// not quite come back, which does not answer. So whoever waits asks once more, and takes what comes first.
 async fn open(
     bus: Arc<Inner>,
     hook: Arc<Hook>,
@@ -230,15 +243,39 @@ async fn open(
     server: ServerFilter,
     after: u64,
 ) -> Result<Feed, BusError> {
-    // Not all hooks at once.
-    let _turn = bus.opening.acquire().await.map_err(|_| BusError::Closed)?;
+    let mut attempts = FuturesUnordered::new();
+    for _ in 0..ATTEMPTS {
+        // Not all hooks at once.
+        let turn = bus.opening.acquire().await.map_err(|_| BusError::Closed)?;
+        attempts.push(open_once(&bus, &hook, reader, &server, after));
+        if let Ok(Some(opened)) = timeout(TURN, attempts.next()).await {
+            return opened;
+        }
+        drop(turn);
+        if let Ok(Some(opened)) = timeout(PATIENCE - TURN, attempts.next()).await {
+            return opened;
+        }
+        tracing::debug!(hook = %hook.id, "no consumer yet: asked once more");
+    }
+    let last = attempts.next().await;
+    last.unwrap_or_else(|| Err(BusError::Unavailable("read the stream: no consumer could be made".to_owned())))
+}
+
+/// Opens a feed, and counts what the stream no longer has.
+async fn open_once(
+    bus: &Inner,
+    hook: &Hook,
+    reader: (u64, u64),
+    server: &ServerFilter,
+    after: u64,
+) -> Result<Feed, BusError> {
     let tail = bus.look_at_tail().await?;
     let after = after.max(tail.first.saturating_sub(1));
     hook.read(reader, |reading| {
         let read_to = reading.cursor.read_to();
-        gone(reading, &hook, after.saturating_sub(read_to), after);
+        gone(reading, hook, after.saturating_sub(read_to), after);
     });
-    Feed::open(&bus, server, after).await
+    Feed::open(bus, server.clone(), after).await
 }
 
 /// What should have come before this event and did not, and up to where. Where the server filters, at

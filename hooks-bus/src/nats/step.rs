@@ -1,9 +1,15 @@
 //! What is said between a hook, its reader and who writes its position.
 
+use std::time::Duration;
+
 use hooks_core::{Filter, Ledger};
+use tokio::time::Instant;
 
 use super::cursor::Cursor;
 use super::record::Range;
+
+/// How long a consumer is watched closely after it was made.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// What a reader is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +49,8 @@ pub(super) struct FeedState {
     pub(super) end: u64,
     /// The reader waits for more.
     pub(super) waiting: bool,
+    /// When its consumer was made.
+    pub(super) opened: Option<Instant>,
 }
 
 /// A place that a hook has read to, and what the server filters for it.
@@ -51,6 +59,15 @@ pub(super) struct Place {
     pub(super) version: u64,
     pub(super) after: u64,
     pub(super) subjects: Vec<String>,
+    /// When its consumer was made.
+    pub(super) opened: Option<Instant>,
+}
+
+impl Place {
+    /// Whether its consumer is so new that it may not have begun to work.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        self.opened.is_some_and(|opened| now.saturating_duration_since(opened) < FRESH)
+    }
 }
 
 /// What a reader works on.

@@ -104,7 +104,7 @@ async fn find_or_create(context: &Context, create: bool, wanted: Config) -> Resu
     match missing.kind() {
         GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND && create => {}
         GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-            let text = format!("there is no stream `{name}`, and `create` is off");
+            let text = format!("there is no stream `{name}`: nobody that may create it (`create`) was here yet");
             return Err(BusError::Unavailable(text));
         }
         _ => return Err(unavailable(&format!("look for the stream `{name}`"), &missing)),

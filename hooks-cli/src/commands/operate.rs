@@ -63,7 +63,7 @@ pub(crate) fn status(args: &StatusArgs) -> Exit {
         } else {
             print(&table(&hooks));
             if !running {
-                eprintln!("no daemon has the folder: this is what the log says");
+                eprintln!("{}", operator.source());
             }
         }
         Ok(Exit::Done)
@@ -88,9 +88,13 @@ fn change(args: &HookArgs, done: &str, request: impl FnOnce(HookId) -> Request) 
 }
 
 fn table(hooks: &[HookReport]) -> String {
+    let shared = hooks.iter().any(|hook| hook.position.is_some());
     let head = ["hook", "state", "delivered", "behind", "bytes", "since", "dead letters"].map(str::to_owned);
-    let rows: Vec<_> = std::iter::once(head).chain(hooks.iter().map(row)).collect();
-    let mut text = outcome::columns(&rows);
+    let rows = std::iter::once(head.to_vec()).chain(hooks.iter().map(row));
+    let places = std::iter::once(["owner", "position"].map(str::to_owned)).chain(hooks.iter().map(place));
+    let with_place =
+        |(row, place): (Vec<String>, [String; 2])| if shared { [row, place.to_vec()].concat() } else { row };
+    let mut text = outcome::columns(&rows.zip(places).map(with_place).collect::<Vec<_>>());
     for hook in hooks {
         if let Some(error) = &hook.last_error {
             let _ = writeln!(text, "hook `{}`: {error}", hook.id);
@@ -99,11 +103,16 @@ fn table(hooks: &[HookReport]) -> String {
     text
 }
 
-fn row(hook: &HookReport) -> [String; 7] {
-    let unknown = || "-".to_owned();
+/// Where daemons share hooks.
+fn place(hook: &HookReport) -> [String; 2] {
+    let position = hook.position.map(|position| position.to_string());
+    [hook.owner.clone(), position].map(|cell| cell.unwrap_or_else(unknown))
+}
+
+fn row(hook: &HookReport) -> Vec<String> {
     let by = hook.disabled.as_ref().map_or(String::new(), |note| format!(" by {:?}", note.by).to_lowercase());
     let lag = hook.lag.as_ref();
-    [
+    vec![
         hook.id.to_string(),
         format!("{}{by}", hook.state),
         hook.counts.as_ref().map_or_else(unknown, |counts| counts.delivered.to_string()),
@@ -112,4 +121,8 @@ fn row(hook: &HookReport) -> [String; 7] {
         lag.and_then(|lag| lag.oldest.clone()).unwrap_or_else(unknown),
         hook.dead_letters.to_string(),
     ]
+}
+
+fn unknown() -> String {
+    "-".to_owned()
 }

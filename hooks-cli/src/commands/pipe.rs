@@ -93,7 +93,7 @@ enum Stop {
 async fn pipe(config: Config, timeout: Option<Duration>, console: &Console) -> Result<Exit, BoxError> {
     let mut signals = Stops::new()?;
     let started = Instant::now();
-    let bus = bus::open(&config.bus).await?;
+    let bus = bus::open(&config.bus).await?.bus;
     let dispatcher = Dispatcher::new(bus.clone()).with_an_end();
     subscribe(&dispatcher, config.hooks.into_iter().map(|hook| hook.hook), console).await?;
     let (stop, stopped) = watch::channel(None);

@@ -44,6 +44,10 @@ impl Sources {
         page.gauge("hooks_build_info", "The version that runs.")
             .sample(&[("version", env!("CARGO_PKG_VERSION"))], true);
         page.counter("hooks_events_accepted", "Events that the bus accepted.").sample(&[], stats.accepted);
+        if let Some(duplicates) = stats.duplicates {
+            page.counter("hooks_events_duplicate", "Accepted events that the bus had already and did not take twice.")
+                .sample(&[], duplicates);
+        }
         let mut requests =
             page.counter("hooks_ingest_requests", "Requests to publish events, by the status they were answered with.");
         for (status, count) in self.ingest.answers() {

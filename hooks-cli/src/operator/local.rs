@@ -19,7 +19,7 @@ pub(crate) enum Local {
     Nothing(Vec<HookId>),
 }
 
-/// The folder, opened.
+/// The bus, opened.
 pub(crate) struct Open {
     bus: Arc<dyn Bus>,
     dispatcher: Arc<Dispatcher>,
@@ -33,11 +33,7 @@ impl Local {
         if !bus::exists(config) {
             return Ok(Self::Nothing(hooks.into_iter().map(|hook| hook.id).collect()));
         }
-        let bus = bus::open(config).await?;
-        let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
-        let desk = Desk::new(bus.clone(), dispatcher.clone(), false);
-        let hooks = hooks.into_iter().map(|hook| (hook.id.clone(), hook)).collect();
-        Ok(Self::Open(Box::new(Open { bus, dispatcher, desk, hooks })))
+        Ok(Self::Open(Box::new(Open::new(bus::open(config).await?.bus, hooks))))
     }
 
     pub(super) async fn ask(&mut self, request: Request) -> Response {
@@ -62,7 +58,14 @@ impl Local {
 }
 
 impl Open {
-    async fn ask(&mut self, request: Request) -> Response {
+    pub(super) fn new(bus: Arc<dyn Bus>, hooks: Vec<Hook>) -> Self {
+        let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
+        let desk = Desk::new(bus.clone(), dispatcher.clone(), false);
+        let hooks = hooks.into_iter().map(|hook| (hook.id.clone(), hook)).collect();
+        Self { bus, dispatcher, desk, hooks }
+    }
+
+    pub(super) async fn ask(&mut self, request: Request) -> Response {
         // A replay delivers, so its hook has to run. A hook that is about to be disabled must not.
         let needed = match &request {
             Request::Replay { hook, .. } => self.hooks.remove(hook),
@@ -77,7 +80,7 @@ impl Open {
         self.desk.answer(request).await
     }
 
-    async fn close(self) {
+    pub(super) async fn close(self) {
         self.dispatcher.shutdown(Some(Duration::ZERO)).await;
         self.bus.close().await;
     }

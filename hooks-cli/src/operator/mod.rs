@@ -1,30 +1,51 @@
-//! What operators ask of a bus and its hooks, of the daemon that runs or of the folder itself.
+//! What operators ask of a bus and its hooks, of the daemon that runs or of what is kept itself.
 //!
 //! ```text
-//!  hooks status ─▶ Request ─▶ the daemon's socket (DIR/operator.sock) ─┐
-//!                     └─ none runs: this process opens the folder ─────┴▶ Desk ─▶ Response
+//!  hooks status ─▶ Request ─▶ the daemon's socket (DIR/operator.sock) ───┐
+//!                     ├─ none runs: this process opens the folder ───────┴▶ Desk ─▶ Response
+//!                     └─ NATS: every daemon, by its server (cluster), and what is kept there
 //! ```
 
+#[cfg(feature = "nats")]
+mod cluster;
 mod desk;
 mod local;
 mod protocol;
 mod socket;
 
+use std::sync::Arc;
+
 use hooks_core::{BoxError, Hook};
+use tokio::task::JoinHandle;
 
 pub(crate) use desk::Desk;
 pub(crate) use protocol::{HookReport, Letter, Request, Response, Which};
-pub(crate) use socket::{Listener, SOCKET};
 
-use crate::bus;
+use crate::bus::{self, Way};
 use crate::config::BusConfig;
 use local::Local;
-use socket::Connection;
+use socket::{Connection, Listener, SOCKET};
 
-/// Whoever answers: a daemon, or this process.
+/// Answers operators, as long as the task runs.
+///
+/// # Errors
+/// When it can't.
+pub(crate) fn listen(way: Way, desk: Desk) -> Result<Option<JoinHandle<()>>, BoxError> {
+    let desk = Arc::new(desk);
+    Ok(match way {
+        Way::None => None,
+        Way::Folder(folder) => Some(tokio::spawn(Listener::bind(folder.join(SOCKET))?.serve(desk))),
+        #[cfg(feature = "nats")]
+        Way::Nats(bus) => Some(tokio::spawn(cluster::serve(bus, desk))),
+    })
+}
+
+/// Whoever answers: a daemon, this process, or all daemons of a cluster.
 pub(crate) enum Operator {
     Daemon(Box<Connection>),
     Folder(Box<Local>),
+    #[cfg(feature = "nats")]
+    Cluster(Box<cluster::Cluster>),
 }
 
 impl Operator {
@@ -33,6 +54,10 @@ impl Operator {
     /// # Errors
     /// When neither is possible.
     pub(crate) async fn find(bus: &BusConfig, hooks: Vec<Hook>) -> Result<Self, BoxError> {
+        #[cfg(feature = "nats")]
+        if let BusConfig::Nats(config) = bus {
+            return Ok(Self::Cluster(Box::new(cluster::Cluster::open(config, hooks).await?)));
+        }
         if let Some(folder) = bus::folder(bus)
             && let Some(connection) = Connection::open(&folder.join(SOCKET)).await?
         {
@@ -49,6 +74,8 @@ impl Operator {
         let response = match self {
             Self::Daemon(connection) => connection.ask(&request).await?,
             Self::Folder(local) => local.ask(request).await,
+            #[cfg(feature = "nats")]
+            Self::Cluster(cluster) => cluster.ask(request).await,
         };
         match response {
             Response::Failed { error } => Err(error.into()),
@@ -56,10 +83,22 @@ impl Operator {
         }
     }
 
+    /// What a status says that no daemon answered for.
+    pub(crate) fn source(&self) -> &'static str {
+        match self {
+            Self::Daemon(_) | Self::Folder(_) => "no daemon has the folder: this is what the log says",
+            #[cfg(feature = "nats")]
+            Self::Cluster(_) => "no daemon runs: this is what NATS has",
+        }
+    }
+
     /// Ends what this process began.
     pub(crate) async fn close(self) {
-        if let Self::Folder(local) = self {
-            local.close().await;
+        match self {
+            Self::Daemon(_) => {}
+            Self::Folder(local) => local.close().await,
+            #[cfg(feature = "nats")]
+            Self::Cluster(cluster) => cluster.close().await,
         }
     }
 }

@@ -134,6 +134,12 @@ pub(crate) struct HookReport {
     pub(crate) disabled: Option<Disabled>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sink: Option<String>,
+    /// The daemon that has it, where daemons share hooks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
+    /// Everything up to here is done with, where that is known apart from the daemon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) counts: Option<Counted>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,6 +157,8 @@ impl HookReport {
             state: "stopped".to_owned(),
             disabled: None,
             sink: None,
+            owner: None,
+            position: None,
             counts: None,
             lag: None,
             dead_letters: 0,
@@ -194,6 +202,8 @@ impl From<HookStatus> for HookReport {
             state: status.state.name().to_owned(),
             disabled: status.disabled,
             sink: Some(status.sink),
+            owner: None,
+            position: None,
             counts: Some(Counted {
                 taken: counts.taken,
                 delivered: counts.delivered,

@@ -20,8 +20,11 @@ pub(super) const INTEGRATION: Integration = Integration {
     run,
 };
 
-/// The tests of the bus, by the name of their module.
-const TESTS: &[&str] = &["test", "--package", "hooks-bus", "--features", "nats", "--test", "it", "--locked"];
+/// The tests of the bus; which, is said by the name of their module.
+const BUS: &[&str] = &["test", "--package", "hooks-bus", "--features", "nats", "--test", "it", "--locked"];
+
+/// The tests of the daemon.
+const DAEMON: &[&str] = &["test", "--package", "hooks-cli", "--test", "it", "--locked"];
 
 fn run(bench: &Bench) -> Done {
     let folder = bench.folder.path();
@@ -30,16 +33,18 @@ fn run(bench: &Bench) -> Done {
         "nats_instance",
         &["build", "--package", "hooks-bus", "--features", "nats", "--example", "nats_instance"],
     )?;
-    test(&old, &["nats::", "--skip", "chaos"], None)?;
-    test(&new, &["nats::", "--skip", "chaos"], None)?;
-    test(&new, &["nats::chaos", "--nocapture"], Some(&instance))
+    for server in [&old, &new] {
+        test(server, BUS, &["nats::", "--skip", "chaos"], None)?;
+        test(server, DAEMON, &["serve::nats::"], None)?;
+    }
+    test(&new, BUS, &["nats::chaos", "--nocapture"], Some(&instance))
 }
 
-fn test(server: &Path, filter: &[&str], instance: Option<&Path>) -> Done {
+fn test(server: &Path, tests: &[&str], filter: &[&str], instance: Option<&Path>) -> Done {
     let version = workspace::output(Command::new(server).arg("--version"))?;
     eprintln!("{}: {}", version.trim(), filter[0]);
     let mut cargo = workspace::cargo();
-    cargo.args(TESTS).arg("--").args(filter).env("HOOKS_NATS_SERVER", server);
+    cargo.args(tests).arg("--").args(filter).env("HOOKS_NATS_SERVER", server);
     cargo.envs(instance.map(|instance| ("HOOKS_NATS_INSTANCE", instance)));
     let status = cargo.status().map_err(|error| format!("can't run cargo: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("failed on {}", version.trim())) }

@@ -1,11 +1,20 @@
 //! Credentials and TLS.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hooks_bus::{NatsBus, NatsConfig, NatsTls};
-use hooks_core::{Bus, Secret};
+use hooks_core::{Bus, Filter, HookId, Secret};
+use serde_json::json;
 
-use super::{Server, config, events};
+use super::server::pause;
+use super::{Server, config, end, events, soon, until};
+
+fn id(hook: &str) -> HookId {
+    HookId::new(hook).unwrap()
+}
 
 async fn works(config: NatsConfig) -> Result<(), String> {
     let bus = NatsBus::connect(config).await.map_err(|error| error.to_string())?;
@@ -42,6 +51,116 @@ async fn nkey() {
     let Some(server) = Server::with_config(&lines).await else { return };
     works(NatsConfig { nkey: Some(Secret::new(pair.seed().unwrap())), ..config(&[&server]) }).await.unwrap();
     assert!(works(config(&[&server])).await.is_err());
+}
+
+#[tokio::test]
+async fn a_user_may_do_no_more_than_it_takes() {
+    let publish = r#"["hooks.>", "$JS.API.>", "$JS.FC.>", "$KV.hooks-hooks.>", "_INBOX.>"]"#;
+    let permissions = format!(r#"{{ publish: {publish}, subscribe: ["_INBOX.>", "hooks.ask.*"] }}"#);
+    let lines =
+        format!("authorization {{ users: [ {{ user: me, password: \"open sesame\", permissions: {permissions} }} ] }}");
+    let Some(server) = Server::with_config(&lines).await else { return };
+    let with =
+        || NatsConfig { user: Some("me".into()), password: Some(Secret::new("open sesame")), ..config(&[&server]) };
+    let [bus, operator] = [NatsBus::connect(with()).await.unwrap(), NatsBus::connect(with()).await.unwrap()];
+    let mut hook = end(&bus, "a", Filter::all()).await;
+    bus.publish(&events(0..10, "a")).await.unwrap();
+    let read = hook.take(10).await;
+    hook.done(&read);
+    until("an owner", || operator.place(&id("a")).and_then(|place| place.owner).is_some()).await;
+    let instance = bus.instance().to_owned();
+    let echo = bus.answer(async |question: Vec<u8>| question.repeat(100_000));
+    let question = || b"how are you?".to_vec();
+    let asked = async {
+        loop {
+            match operator.ask(&instance, question()).await {
+                Ok(answer) => return answer.len(),
+                Err(_) => pause().await,
+            }
+        }
+    };
+    tokio::select! {
+        _ = echo => panic!("it does not listen"),
+        answer = soon("an answer", asked) => assert_eq!(answer, 1_200_000),
+    }
+    let error = soon("no answer", operator.ask("nobody", question())).await.unwrap_err();
+    assert!(error.to_string().contains("the instance nobody does not answer"), "{error}");
+    bus.note(&id("a"), Some("noted".into())).await.unwrap();
+    until("a note", || operator.noted(&id("a")).is_some()).await;
+    bus.finish().await;
+    assert!(!server.said().contains("Violation"), "{}", server.said());
+}
+
+/// A JSON web token about `subject`, as nsc makes them: signed by an nkey, with the claims of NATS.
+fn jwt(issuer: &nkeys::KeyPair, subject: &nkeys::KeyPair, name: &str, nats: &serde_json::Value) -> String {
+    let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let claims = serde_json::json!({
+        "jti": name, "iat": now, "iss": issuer.public_key(), "sub": subject.public_key(), "name": name, "nats": nats,
+    });
+    let header = encode(br#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
+    let signed = format!("{header}.{}", encode(claims.to_string().as_bytes()));
+    format!("{signed}.{}", encode(&issuer.sign(signed.as_bytes()).unwrap()))
+}
+
+/// A credentials file for a user.
+fn credentials(folder: &Path, name: &str, token: &str, user: &nkeys::KeyPair) -> PathBuf {
+    let path = folder.join(name);
+    let seed = user.seed().unwrap();
+    let text = format!(
+        "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn credentials_file() {
+    let operator = nkeys::KeyPair::new_operator();
+    let [account, system] = [nkeys::KeyPair::new_account(), nkeys::KeyPair::new_account()];
+    let [user, stranger] = [nkeys::KeyPair::new_user(), nkeys::KeyPair::new_user()];
+    let of_operator = jwt(
+        &operator,
+        &operator,
+        "operator",
+        &json!({ "type": "operator", "version": 2, "system_account": system.public_key() }),
+    );
+    let mut limits = json!({
+        "subs": -1, "conn": -1, "leaf": -1, "imports": -1, "exports": -1, "data": -1, "payload": -1, "wildcards": true,
+    });
+    let account_claims = |limits: &serde_json::Value| json!({ "type": "account", "version": 2, "limits": limits });
+    let of_system = jwt(&operator, &system, "system", &account_claims(&limits));
+    for jetstream in ["mem_storage", "disk_storage", "streams", "consumer"] {
+        limits[jetstream] = (-1).into();
+    }
+    let of_account = jwt(&operator, &account, "account", &account_claims(&limits));
+    let claims = json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 });
+    let of_user = jwt(&account, &user, "user", &claims);
+    let accounts =
+        format!("\"{}\": \"{of_account}\", \"{}\": \"{of_system}\"", account.public_key(), system.public_key());
+    let lines = format!("operator: \"{of_operator}\"\nresolver: MEMORY\nresolver_preload: {{ {accounts} }}");
+    let Some(server) = Server::with_config(&lines).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let with = |path: PathBuf| NatsConfig { credentials_file: Some(path), ..config(&[&server]) };
+    works(with(credentials(folder.path(), "good", &of_user, &user))).await.unwrap();
+
+    // The token is one user's, the key another's.
+    let error = works(with(credentials(folder.path(), "wrong", &of_user, &stranger))).await.unwrap_err();
+    assert!(error.contains("authorization"), "{error}");
+    // An account that this server does not know.
+    let other = nkeys::KeyPair::new_account();
+    let forged = jwt(&other, &user, "user", &claims);
+    let error = works(with(credentials(folder.path(), "forged", &forged, &user))).await.unwrap_err();
+    assert!(error.contains("authorization"), "{error}");
+    assert!(!error.contains(&user.seed().unwrap()) && !error.contains(&forged), "{error}");
+    // What is no credentials file is not repeated.
+    std::fs::write(folder.path().join("junk"), "open sesame").unwrap();
+    let error = works(with(folder.path().join("junk"))).await.unwrap_err();
+    assert!(error.contains("junk: no NATS credentials") && !error.contains("sesame"), "{error}");
+    let error = works(with(folder.path().join("nowhere"))).await.unwrap_err();
+    assert!(error.contains("nowhere: No such file"), "{error}");
+    assert!(works(config(&[&server])).await.is_err(), "without any");
 }
 
 /// A certificate authority, and a certificate for the server and one for the client.

@@ -82,7 +82,9 @@ impl Server {
     /// Starts it, or starts it again.
     pub(crate) fn run(&mut self) {
         let mut command = Command::new(&self.command[0]);
-        command.args(&self.command[1..]).stdout(Stdio::null()).stderr(Stdio::null());
+        // What is wrong with a config goes nowhere else.
+        let errors = std::fs::File::create(self.folder.path().join("errors")).unwrap();
+        command.args(&self.command[1..]).stdout(Stdio::null()).stderr(errors);
         self.child = Some(command.spawn().unwrap());
     }
 
@@ -105,8 +107,14 @@ impl Server {
                 pause().await;
             }
         };
-        let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-        assert!(tokio::time::timeout(std::time::Duration::from_secs(20), connected).await.is_ok(), "{}", log());
+        let ready = tokio::time::timeout(std::time::Duration::from_secs(20), connected).await.is_ok();
+        assert!(ready, "{}", self.said());
+    }
+
+    /// What it logged.
+    pub(crate) fn said(&self) -> String {
+        let read = |name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        read("errors") + &read("log")
     }
 
     /// A plain client.

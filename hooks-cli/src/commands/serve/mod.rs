@@ -13,13 +13,13 @@ use tokio::task::JoinHandle;
 
 use super::{chain, wide_runtime};
 use crate::args::ServeArgs;
-use crate::bus;
+use crate::bus::{self, Opened};
 use crate::config::{BusConfig, Config, IngestSettings, Problems};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::ingest::{self, Counters, Settings, State};
 use crate::metrics::Sources;
-use crate::operator::{Desk, Listener, SOCKET};
+use crate::operator::{self, Desk};
 use crate::reload::{Reloads, Running};
 use crate::signals::{HangUps, Stops};
 use crate::systemd::Notifier;
@@ -98,7 +98,7 @@ struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     async fn start(loaded: Loaded, file: &'a Path, grace: Duration) -> Result<Self, BoxError> {
         let Loaded { config, tokens } = loaded;
-        let bus = bus::open(&config.bus).await?;
+        let Opened { bus, way } = bus::open(&config.bus).await?;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let running = Running::start(config.hooks, &dispatcher).await?;
         let (counters, reloads) = (Arc::new(Counters::default()), Arc::new(Reloads::default()));
@@ -112,8 +112,7 @@ impl<'a> Daemon<'a> {
         let state = State::new(bus.clone(), settings, counters, Box::new(move |accept| sources.page(accept)));
         reloads.succeed();
         let desk = Desk::new(bus, dispatcher.clone(), true);
-        let operators = bus::folder(&config.bus).map(|folder| Listener::bind(folder.join(SOCKET))).transpose()?;
-        let operators = operators.map(|listener| tokio::spawn(listener.serve(Arc::new(desk))));
+        let operators = operator::listen(way, desk)?;
         let notifier = Arc::new(Notifier::from_environment());
         let (bus, ingest, state) = (config.bus, config.ingest, Arc::new(state));
         Ok(Self { file, grace, bus, ingest, running, dispatcher, state, reloads, notifier, operators })

@@ -6,6 +6,8 @@ mod hostile;
 mod lifecycle;
 mod load;
 mod logs;
+#[cfg(feature = "nats")]
+mod nats;
 mod reload;
 mod soak;
 

@@ -1,0 +1,133 @@
+//! What operators ask instances, as plain messages: a question goes to `NAME.ask.INSTANCE`, the answer comes
+//! in as many parts as it takes, and an empty one ends it. Nothing of it is kept anywhere.
+
+use std::time::Duration;
+
+use async_nats::{StatusCode, Subject};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use hooks_core::{BusError, DeadLetters as _, HookId};
+use tokio::time::{Instant, sleep};
+
+use super::connect::unavailable;
+use super::letters::NatsLetters;
+use super::{NatsBus, subject};
+
+/// Questions that an instance answers at a time.
+const AT_ONCE: usize = 8;
+
+/// Longest part of an answer, in bytes, where the server allows it.
+const PART: usize = 256 << 10;
+
+/// How often whoever waits for an answer looks whether the other still lives.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where a hook stands, by its entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookPlace {
+    /// The instance that owns it, if one does that lives.
+    pub owner: Option<String>,
+    /// It is done with everything up to here, and was within the last second at most.
+    pub position: u64,
+}
+
+impl NatsBus {
+    /// The instances that live and have hooks, this one among them if it has any.
+    pub fn instances(&self) -> Vec<String> {
+        self.inner.table.lock().living(Instant::now())
+    }
+
+    /// Where a hook stands, if the bus knows it.
+    pub fn place(&self, hook: &HookId) -> Option<HookPlace> {
+        let table = self.inner.table.lock();
+        let (record, _) = table.entry(&subject::of_hook(hook.as_str()))?;
+        let lives = |owner: &String| table.roster.lives(owner, Instant::now());
+        Some(HookPlace { owner: record.owner.filter(lives), position: record.position })
+    }
+
+    /// Asks another instance, which answers if it runs [`answer`](Self::answer), and waits as long as it lives.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn ask(&self, instance: &str, question: Vec<u8>) -> Result<Vec<u8>, BusError> {
+        let client = &self.inner.client;
+        let what = format!("ask the instance {instance}");
+        let gone = || BusError::Unavailable(format!("the instance {instance} does not answer"));
+        let mut connections = self.inner.connections.clone();
+        connections.mark_unchanged();
+        let inbox = client.new_inbox();
+        let mut parts = client.subscribe(inbox.clone()).await.map_err(|error| unavailable(&what, &error))?;
+        let sent = client.publish_with_reply(self.desk_of(instance), inbox, question.into()).await;
+        sent.map_err(|error| unavailable(&what, &error))?;
+        let mut answer = Vec::new();
+        loop {
+            tokio::select! {
+                part = parts.next() => match part {
+                    Some(part) if part.status == Some(StatusCode::NO_RESPONDERS) => return Err(gone()),
+                    Some(part) if part.payload.is_empty() => return Ok(answer),
+                    Some(part) => answer.extend_from_slice(&part.payload),
+                    None => return Err(gone()),
+                },
+                // What was on its way is lost.
+                _ = connections.changed() => return Err(gone()),
+                () = sleep(LOOK_EVERY) => if !self.instances().iter().any(|lives| lives == instance) {
+                    return Err(gone());
+                },
+            }
+        }
+    }
+
+    /// Answers what this instance is asked, until the future is dropped. An answer is not empty.
+    ///
+    /// # Errors
+    /// When the server does not let it listen.
+    pub async fn answer<A>(&self, answer: impl Fn(Vec<u8>) -> A) -> Result<(), BusError>
+    where
+        A: Future<Output = Vec<u8>>,
+    {
+        let client = &self.inner.client;
+        let questions = client.subscribe(self.desk_of(&self.inner.me)).await;
+        let questions = questions.map_err(|error| unavailable("listen to operators", &error))?;
+        questions
+            .for_each_concurrent(AT_ONCE, |question| {
+                let answer = &answer;
+                async move {
+                    let Some(reply) = question.reply else { return };
+                    self.reply(reply, answer(question.payload.to_vec()).await).await;
+                }
+            })
+            .await;
+        Ok(())
+    }
+
+    async fn reply(&self, to: Subject, answer: Vec<u8>) {
+        let client = &self.inner.client;
+        let longest = PART.min(client.server_info().max_payload).max(1);
+        let answer = Bytes::from(answer);
+        let parts = (0..answer.len()).step_by(longest).map(|at| answer.slice(at..answer.len().min(at + longest)));
+        for part in parts.chain([Bytes::new()]) {
+            // Whoever asked finds out.
+            if client.publish(to.clone(), part).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What is written of a hook, for operators.
+    pub(super) fn written(&self, hook: &HookId) -> Option<serde_json::Value> {
+        let place = self.place(hook)?;
+        let behind = self.inner.written_lag(hook)?.events;
+        let letters = NatsLetters::new(self.inner.clone(), hook).count();
+        Some(serde_json::json!({
+            "hook": hook,
+            "owner": place.owner.as_deref().unwrap_or("none"),
+            "position": place.position,
+            "behind": behind,
+            "dead_letters": letters,
+        }))
+    }
+
+    fn desk_of(&self, instance: &str) -> String {
+        format!("{}.ask.{instance}", self.inner.config.name)
+    }
+}

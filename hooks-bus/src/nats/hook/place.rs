@@ -1,0 +1,74 @@
+//! Where a hook stands in the stream, for whoever looks after it from outside of its reader.
+
+use hooks_core::Lag;
+
+use super::Hook;
+use crate::nats::step::{FeedState, Place};
+
+impl Hook {
+    /// Where the hook stands, if it has read everything that the server had for it.
+    pub(in crate::nats) fn place(&self) -> Option<Place> {
+        self.place_if(|feed| feed.pending == 0)
+    }
+
+    /// Where the hook stands, if its reader waits for more.
+    pub(in crate::nats) fn waiting_place(&self) -> Option<Place> {
+        self.place_if(|feed| feed.waiting)
+    }
+
+    fn place_if(&self, condition: impl Fn(&FeedState) -> bool) -> Option<Place> {
+        let state = self.state.lock();
+        let feed = state.feed.as_ref().filter(|feed| condition(feed))?;
+        let reads = state.is_usable() && state.next.is_none();
+        reads.then(|| Place {
+            version: state.version,
+            after: state.cursor.read_to(),
+            subjects: feed.subjects.clone(),
+            opened: feed.opened,
+        })
+    }
+
+    /// Something for the hook lies behind this place, and its feed does not bring it.
+    pub(in crate::nats) fn read_anew(&self, place: &Place) {
+        let mut state = self.state.lock();
+        if state.version == place.version && state.cursor.read_to() == place.after {
+            state.version += 1;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Nothing for the hook lies behind this place up to here.
+    pub(in crate::nats) fn pass(&self, place: &Place, up_to: u64) {
+        let mut state = self.state.lock();
+        let same = state.version == place.version && state.cursor.read_to() == place.after;
+        if same && state.is_usable() && state.next.is_none() {
+            state.cursor.pass(up_to);
+        }
+    }
+
+    /// What the hook has not settled, where this instance owns it. `end`: the end of the stream;
+    /// `average`: bytes of an event.
+    pub(in crate::nats) fn lag(&self, end: u64, average: u64) -> Option<Lag> {
+        let state = self.state.lock();
+        state.own?;
+        let (events, bytes) = state.cursor.in_hand();
+        let (waiting, exact) = match (&state.feed, &state.next) {
+            (Some(feed), None) => {
+                let known = feed.end.max(state.cursor.read_to());
+                let since = if feed.waiting { 0 } else { end.saturating_sub(known) };
+                let exact = feed.pending + since == 0 || (feed.exact && (feed.all || since == 0));
+                (feed.pending + since, exact)
+            }
+            _ => {
+                let from = state.next.as_ref().unwrap_or(&state.cursor).position();
+                (end.saturating_sub(from), end <= from)
+            }
+        };
+        Some(Lag {
+            events: events as u64 + waiting,
+            bytes: bytes as u64 + waiting * average,
+            oldest: state.cursor.oldest(),
+            exact,
+        })
+    }
+}
