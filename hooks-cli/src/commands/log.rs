@@ -1,6 +1,7 @@
 //! `hooks log`: what the bus keeps, and whether it is whole.
 
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use hooks_bus::DurableBus;
 use hooks_core::BoxError;
@@ -11,7 +12,7 @@ use super::{chain, print};
 use crate::args::operate::{LogCommand, PlaceArgs, StatusArgs};
 use crate::bus;
 use crate::exit::Exit;
-use crate::operator::{Request, Response};
+use crate::operator::{Request, Response, timestamp};
 use crate::outcome;
 
 pub(crate) fn run(command: &LogCommand) -> Exit {
@@ -85,10 +86,16 @@ fn lines(list: &[Json]) -> String {
     let Some(first) = list.first().and_then(Json::as_object) else {
         return list.iter().map(|line| cell(line) + "\n").collect();
     };
-    let row = |entry: &Json| first.keys().map(|name| cell(&entry[name.as_str()])).collect();
+    let row = |entry: &Json| first.keys().map(|name| cell_of(name, &entry[name.as_str()])).collect();
     let head = first.keys().map(|name| spaced(name)).collect();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(list.iter().map(row)).collect();
     outcome::columns(&rows)
+}
+
+/// Times are seconds since 1970 for programs, and dates for people.
+fn cell_of(name: &str, value: &Json) -> String {
+    let begun = value.as_u64().filter(|_| name == "begun").map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+    begun.map_or_else(|| cell(value), timestamp)
 }
 
 fn spaced(name: &str) -> String {

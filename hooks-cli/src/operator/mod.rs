@@ -19,7 +19,7 @@ use hooks_core::{BoxError, Hook};
 use tokio::task::JoinHandle;
 
 pub(crate) use desk::Desk;
-pub(crate) use protocol::{HookReport, Letter, Request, Response, Which};
+pub(crate) use protocol::{HookReport, Letter, Request, Response, Which, timestamp};
 
 use crate::bus::{self, Way};
 use crate::config::BusConfig;

@@ -212,6 +212,7 @@ fn the_log_is_described_verified_and_repaired() {
     let (code, out) = operate(&daemon.place, &["log", "info"]);
     assert_eq!(code, Some(0), "{out}");
     assert!(out.contains("segments:\n") && out.contains("damage: none"), "{out}");
+    assert!(out.lines().any(|line| line.starts_with("20") && line.contains('T')), "dates are for people: {out}");
     let (code, out) = operate(&daemon.place, &["log", "verify"]);
     assert!(code == Some(1) && out.contains("in use by another process"), "{out}");
     let place = daemon.kill();
