@@ -40,7 +40,7 @@ pub use dispatcher::{
 };
 pub use envelope::{
     ArrayElement, ArrayElements, BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError,
-    SliceBuilder,
+    PushedElement, SliceBuilder,
 };
 pub use event::{EncodeError, Event, encode};
 pub use filter::{Filter, Pattern};

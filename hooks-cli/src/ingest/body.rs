@@ -16,6 +16,9 @@ use super::answer::Refusal;
 /// How long what a client goes on sending is read after it was refused, so that it gets to see why.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Room that is made for what is still to come, in bytes, at most: a client may promise more than it sends.
+const AHEAD: usize = 64 << 10;
+
 /// A body, and its share of the memory for bodies. The share is given back when this is dropped.
 #[derive(Debug)]
 pub(super) struct Taken {
@@ -50,6 +53,8 @@ where
             return Err(too_large(max));
         }
         taken.grow(length, room)?;
+        let rest = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        taken.bytes.reserve(length + rest.min(AHEAD));
         while data.has_remaining() {
             let chunk = data.chunk();
             taken.bytes.extend_from_slice(chunk);

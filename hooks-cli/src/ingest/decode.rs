@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hooks_core::{ArrayElements, Envelope, EnvelopeError, SliceBuilder};
+use hooks_core::{ArrayElements, Envelope, EnvelopeError, PushedElement, SliceBuilder};
 use serde::Serialize;
 
 use super::format::Format;
@@ -76,18 +76,42 @@ struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     fn new(body: &'a [u8], limits: &'a Limits) -> Self {
-        let slice = SliceBuilder::new(limits.source.clone()).max_event_bytes(limits.max_event_bytes);
+        let mut slice = SliceBuilder::new(limits.source.clone()).max_event_bytes(limits.max_event_bytes);
+        slice.reserve(body.len());
         Self { body, limits, slice, places: Vec::new(), faults: Vec::new(), more: 0 }
     }
 
     fn array(&mut self) -> Result<(), Refused> {
-        for (index, element) in ArrayElements::new(self.body).enumerate() {
-            match element {
-                Ok(element) => self.take(Some(index), element.offset, element.json)?,
-                Err(error) => self.fault(Some(index), 0, &error),
+        let mut elements = ArrayElements::new(self.body);
+        for index in 0.. {
+            if self.is_full() {
+                return elements.next().map_or(Ok(()), |next| self.one_more(index, next.map(drop)));
+            }
+            match elements.push_next(&mut self.slice) {
+                None => break,
+                Some(Ok(PushedElement { element, result: Ok(()) })) => self.places.push((Some(index), element.offset)),
+                Some(Ok(PushedElement { element, result: Err(error) })) => {
+                    self.fault(Some(index), element.offset, &error);
+                }
+                Some(Err(error)) => self.fault(Some(index), 0, &error),
             }
         }
         Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.places.len() == self.limits.max_events
+    }
+
+    /// What follows as many events as a request may have.
+    fn one_more(&mut self, index: usize, element: Result<(), EnvelopeError>) -> Result<(), Refused> {
+        match element {
+            Ok(()) => Err(Refused::TooMany(self.limits.max_events)),
+            Err(error) => {
+                self.fault(Some(index), 0, &error);
+                Ok(())
+            }
+        }
     }
 
     fn lines(&mut self) -> Result<(), Refused> {
@@ -103,7 +127,7 @@ impl<'a> Collector<'a> {
     }
 
     fn take(&mut self, index: Option<usize>, offset: usize, json: &[u8]) -> Result<(), Refused> {
-        if self.places.len() == self.limits.max_events {
+        if self.is_full() {
             return Err(Refused::TooMany(self.limits.max_events));
         }
         // Spaces around an event are no part of it.
@@ -207,10 +231,7 @@ mod tests {
             ["3:1 not a JSON object: expected `{`, the beginning of an object", "4:1 attribute `type` is missing"]
         );
         assert_eq!(faults("{\"type\":\n \"a\" \"b\"}", Format::Single), ["2:6 not a JSON object: expected `,` or `}`"]);
-        assert_eq!(
-            faults("[{\"type\":\"a\"} {}]", Format::Batch),
-            ["[0] 1:15 not a JSON object: expected the end of the event"]
-        );
+        assert_eq!(faults("[{\"type\":\"a\"} {}]", Format::Batch), ["[1] 1:15 not a JSON array: expected `,` or `]`"]);
         assert_eq!(faults("[{\"type\":\"a\"}", Format::Batch), ["[1] 1:14 not a JSON array: expected `,` or `]`"]);
         assert_eq!(faults("", Format::Json).len(), 1);
     }

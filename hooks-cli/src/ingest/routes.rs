@@ -1,6 +1,8 @@
 //! What is where, and what a request has to be.
 
+use std::future::{Future as _, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use hooks_core::{BusError, Envelope};
@@ -125,7 +127,7 @@ fn look(parts: &Parts, settings: &Settings) -> Result<Kind, Refusal> {
     }
 }
 
-/// Publishes on a task of its own: a client that goes away does not stop it halfway.
+/// Publishes, on a task of its own where that takes time: a client that goes away does not stop it halfway.
 async fn publish(
     events: Vec<Envelope>,
     share: impl Send + 'static,
@@ -138,12 +140,15 @@ async fn publish(
     }
     let right = state.may_publish().ok_or(Refusal::Draining)?;
     let (bus, limit) = (state.bus.clone(), settings.ingest.publish_timeout.0);
-    let published = tokio::spawn(async move {
+    let mut publishing = Box::pin(async move {
         let published = tokio::time::timeout(limit, bus.publish(&events)).await;
         drop((right, share));
         published
     });
-    let published = published.await;
+    let published = match poll_fn(|context| Poll::Ready(publishing.as_mut().poll(context))).await {
+        Poll::Ready(published) => Ok(published),
+        Poll::Pending => tokio::spawn(publishing).await,
+    };
     if let Ok(Ok(result)) = &published {
         state.published(result);
     }

@@ -1,9 +1,9 @@
 //! A JSON array as the texts of its elements.
 
-use super::EnvelopeError;
+use super::{EnvelopeError, SliceBuilder};
 
 /// Cuts a JSON array into its elements without building or checking them: that is what
-/// [`SliceBuilder::push_json`](crate::SliceBuilder::push_json) does with each.
+/// [`SliceBuilder::push_json`] does with each. [`push_next`](Self::push_next) does both in one pass.
 ///
 /// Ends after the last element, or with the first error. What holds the elements together is checked;
 /// an element that is not JSON may end where it seems to, so what follows it means nothing.
@@ -21,6 +21,8 @@ use super::EnvelopeError;
 #[derive(Debug, Clone)]
 pub struct ArrayElements<'a> {
     text: &'a [u8],
+    /// The same, where it is UTF-8.
+    utf8: Option<&'a str>,
     at: usize,
     state: State,
 }
@@ -32,6 +34,15 @@ pub struct ArrayElement<'a> {
     pub offset: usize,
     /// Its text, without the spaces around it.
     pub json: &'a [u8],
+}
+
+/// An element that was pushed, or why it is no event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushedElement<'a> {
+    /// The element.
+    pub element: ArrayElement<'a>,
+    /// As [`SliceBuilder::push_json`] returns it.
+    pub result: Result<(), EnvelopeError>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +57,58 @@ enum State {
 impl<'a> ArrayElements<'a> {
     /// The elements of this text, which has to be one array.
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, state: State::Begin }
+        Self { text, utf8: std::str::from_utf8(text).ok(), at: 0, state: State::Begin }
     }
 
-    /// Moves to the next element. `None` behind the last.
-    fn advance(&mut self) -> Result<Option<ArrayElement<'a>>, EnvelopeError> {
+    /// Cuts the next element and pushes it to the slice, in one pass where it is an event.
+    ///
+    /// ```
+    /// use hooks_core::{ArrayElements, SliceBuilder};
+    ///
+    /// let mut slice = SliceBuilder::new("/my/service");
+    /// let mut elements = ArrayElements::new(br#"[{"type":"a"}, 7]"#);
+    /// assert!(elements.push_next(&mut slice).unwrap()?.result.is_ok());
+    /// assert!(elements.push_next(&mut slice).unwrap()?.result.is_err());
+    /// assert!(elements.push_next(&mut slice).is_none());
+    /// assert_eq!(slice.len(), 1);
+    /// # Ok::<(), hooks_core::EnvelopeError>(())
+    /// ```
+    pub fn push_next(&mut self, slice: &mut SliceBuilder) -> Option<Result<PushedElement<'a>, EnvelopeError>> {
+        self.step(|elements| {
+            let (text, offset) = (elements.text, elements.at);
+            let pushed = elements.utf8.and_then(|text| slice.push_first(&text[offset..]).ok());
+            if let Some(length) = pushed {
+                elements.at += length;
+                let element = ArrayElement { offset, json: &text[offset..offset + length] };
+                return Ok(PushedElement { element, result: Ok(()) });
+            }
+            // What is wrong with it is said of the element alone.
+            let element = elements.element()?;
+            Ok(PushedElement { element, result: slice.push_json(element.json) })
+        })
+    }
+
+    /// Moves to the next element and takes it. `None` behind the last, and after an error.
+    fn step<T>(
+        &mut self,
+        take: impl FnOnce(&mut Self) -> Result<T, EnvelopeError>,
+    ) -> Option<Result<T, EnvelopeError>> {
+        if self.state == State::Ended {
+            return None;
+        }
+        let next = match self.is_at_next() {
+            Ok(true) => Some(take(self)),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        };
+        if !matches!(next, Some(Ok(_))) {
+            self.state = State::Ended;
+        }
+        next
+    }
+
+    /// Moves to where the next element begins. False behind the last.
+    fn is_at_next(&mut self) -> Result<bool, EnvelopeError> {
         self.space();
         if self.state == State::Begin {
             self.expect(b"[", "`[`, the beginning of an array")?;
@@ -66,13 +124,13 @@ impl<'a> ArrayElements<'a> {
             self.space();
         }
         self.state = State::Between;
-        self.element().map(Some)
+        Ok(true)
     }
 
-    fn end(&mut self) -> Result<Option<ArrayElement<'a>>, EnvelopeError> {
+    fn end(&mut self) -> Result<bool, EnvelopeError> {
         self.at += 1;
         self.space();
-        if self.at < self.text.len() { Err(self.fault("the end of the array")) } else { Ok(None) }
+        if self.at < self.text.len() { Err(self.fault("the end of the array")) } else { Ok(false) }
     }
 
     fn element(&mut self) -> Result<ArrayElement<'a>, EnvelopeError> {
@@ -141,14 +199,7 @@ impl<'a> Iterator for ArrayElements<'a> {
     type Item = Result<ArrayElement<'a>, EnvelopeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.state == State::Ended {
-            return None;
-        }
-        let next = self.advance().transpose();
-        if !matches!(next, Some(Ok(_))) {
-            self.state = State::Ended;
-        }
-        next
+        self.step(Self::element)
     }
 }
 
@@ -227,6 +278,32 @@ mod tests {
                 elements.iter().all(|element| serde_json::from_str::<&serde_json::value::RawValue>(element).is_ok())
             });
             prop_assert_eq!(ours, theirs, "{}", text);
+        }
+
+        /// Cutting and pushing in one pass is the same as one after the other.
+        #[test]
+        fn pushed_elements_are_those_that_are_cut(
+            values in prop::collection::vec(prop_oneof![json(), Just(serde_json::json!({"type": "a", "id": "\u{e9}"}))], 0..6),
+            pretty: bool, at: prop::sample::Index, byte in prop::sample::select(b"{}[],:\"\\0 x\xff".to_vec()), damaged: bool,
+        ) {
+            let text = if pretty { serde_json::to_string_pretty(&values) } else { serde_json::to_string(&values) }.unwrap();
+            let mut text = text.into_bytes();
+            let at = at.index(text.len());
+            if damaged { text[at] = byte; }
+            let (mut one, mut two) = (SliceBuilder::new("s").max_event_bytes(60), SliceBuilder::new("s").max_event_bytes(60));
+            let mut elements = ArrayElements::new(&text);
+            for element in ArrayElements::new(&text) {
+                let want = element.map(|element| PushedElement { element, result: one.push_json(element.json) });
+                let got = elements.push_next(&mut two);
+                if got != Some(want.clone()) {
+                    // An event ends where it ends, also where what follows is not JSON.
+                    let Some(Ok(got)) = got else { panic!("{got:?} {want:?}") };
+                    prop_assert!(got.result.is_ok() && damaged);
+                    return Ok(());
+                }
+            }
+            prop_assert!(elements.push_next(&mut two).is_none());
+            prop_assert_eq!(one.len(), two.len());
         }
 
         #[test]

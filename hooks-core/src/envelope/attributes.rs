@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use super::error::EnvelopeError;
-use super::scan::{Kind, Member, scan_object};
+use super::scan::{Kind, Member, scan_first, scan_object};
 use super::time::is_rfc3339;
 use crate::event::Event;
 
@@ -67,23 +67,40 @@ enum Presence {
 
 /// Reads and checks the members of one event, in place of what was found in another.
 pub(super) fn read(text: &str, found: &mut Attributes) -> Result<(), EnvelopeError> {
-    let mut extensions = std::mem::take(&mut found.extensions);
-    extensions.clear();
-    *found = Attributes { extensions, ..Attributes::default() };
+    found.clear();
     found.line_breaks = match scan_object(text, |member| found.member(text, member)) {
         Err(EnvelopeError::NotJson { .. }) if text.trim_start().starts_with('[') => return Err(EnvelopeError::Array),
         scanned => scanned?,
     };
-    if found.data.is_some() && found.has_base64 {
-        return Err(EnvelopeError::DataTwice);
-    }
-    if matches!(&found.event_type, Text::Plain(span) if span.is_empty()) {
-        return Err(EnvelopeError::Missing("type"));
-    }
-    found.refuse_duplicate_extensions(text)
+    found.check(text)
+}
+
+/// Like [`read`], for the event that the text begins with. Returns its length in bytes.
+pub(super) fn read_first(text: &str, found: &mut Attributes) -> Result<usize, EnvelopeError> {
+    found.clear();
+    let (length, line_breaks) = scan_first(text, |member| found.member(text, member))?;
+    found.line_breaks = line_breaks;
+    found.check(text).map(|()| length)
 }
 
 impl Attributes {
+    fn clear(&mut self) {
+        let mut extensions = std::mem::take(&mut self.extensions);
+        extensions.clear();
+        *self = Self { extensions, ..Self::default() };
+    }
+
+    /// What can be said once all members are there.
+    fn check(&self, text: &str) -> Result<(), EnvelopeError> {
+        if self.data.is_some() && self.has_base64 {
+            return Err(EnvelopeError::DataTwice);
+        }
+        if matches!(&self.event_type, Text::Plain(span) if span.is_empty()) {
+            return Err(EnvelopeError::Missing("type"));
+        }
+        self.refuse_duplicate_extensions(text)
+    }
+
     /// Whether nothing has to be filled in.
     pub(super) fn is_complete(&self) -> bool {
         self.fillable.iter().all(|presence| *presence == Presence::There)

@@ -13,7 +13,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
-pub use array::{ArrayElement, ArrayElements};
+pub use array::{ArrayElement, ArrayElements, PushedElement};
 pub use error::EnvelopeError;
 pub use metadata::{Metadata, MetadataError};
 
@@ -245,15 +245,29 @@ impl SliceBuilder {
     /// # Errors
     /// When the text is no CloudEvent; the builder is then as it was.
     pub fn push_json(&mut self, json: &[u8]) -> Result<(), EnvelopeError> {
-        let limit = self.max_event_bytes.min(MAX_EVENT_BYTES);
-        if json.len() > limit {
-            return Err(EnvelopeError::TooLarge { bytes: json.len(), limit });
-        }
-        if self.block.text.len() > MAX_SLICE_BYTES {
-            return Err(EnvelopeError::SliceFull);
-        }
+        self.fits(json.len())?;
         let text = utf8(json)?;
         attributes::read(text, &mut self.found)?;
+        self.take(text)
+    }
+
+    /// Like [`push_json`](Self::push_json), for the event that a text begins with. Returns its length in bytes.
+    fn push_first(&mut self, text: &str) -> Result<usize, EnvelopeError> {
+        let length = attributes::read_first(text, &mut self.found)?;
+        self.fits(length)?;
+        self.take(&text[..length]).map(|()| length)
+    }
+
+    fn fits(&self, bytes: usize) -> Result<(), EnvelopeError> {
+        let limit = self.max_event_bytes.min(MAX_EVENT_BYTES);
+        if bytes > limit {
+            return Err(EnvelopeError::TooLarge { bytes, limit });
+        }
+        if self.block.text.len() > MAX_SLICE_BYTES { Err(EnvelopeError::SliceFull) } else { Ok(()) }
+    }
+
+    /// Takes the event whose members were found.
+    fn take(&mut self, text: &str) -> Result<(), EnvelopeError> {
         if self.is_empty() {
             self.block.entries.reserve(self.usual.next_multiple_of(ENTRIES));
         }

@@ -54,35 +54,25 @@ pub(crate) struct Member {
 ///
 /// Returns whether a raw line break stands between tokens.
 #[inline]
-pub(crate) fn scan_object<E: From<Fault>>(
-    text: &str,
-    mut visit: impl FnMut(Member) -> Result<(), E>,
-) -> Result<bool, E> {
+pub(crate) fn scan_object<E: From<Fault>>(text: &str, visit: impl FnMut(Member) -> Result<(), E>) -> Result<bool, E> {
     let mut scan = Scan { bytes: text.as_bytes(), at: 0, broken: false };
-    scan.space();
-    scan.expect(b'{', "`{`, the beginning of an object")?;
-    if scan.next() == b'}' {
-        scan.at += 1;
-    } else {
-        loop {
-            let name = scan.key()?;
-            let first = scan.next();
-            let start = scan.at;
-            let kind = scan.member_value(first)?;
-            visit(Member { name, value: start..scan.at, kind })?;
-            match scan.next() {
-                b',' => scan.at += 1,
-                b'}' => break scan.at += 1,
-                _ => return Err(scan.fault("`,` or `}`").into()),
-            }
-            scan.space();
-        }
-    }
+    scan.object(visit)?;
     scan.space();
     if scan.at < scan.bytes.len() {
         return Err(scan.fault("the end of the event").into());
     }
     Ok(scan.broken)
+}
+
+/// Like [`scan_object`], for the object that `text` begins with. Returns where it ends, too.
+#[inline]
+pub(crate) fn scan_first<E: From<Fault>>(
+    text: &str,
+    visit: impl FnMut(Member) -> Result<(), E>,
+) -> Result<(usize, bool), E> {
+    let mut scan = Scan { bytes: text.as_bytes(), at: 0, broken: false };
+    scan.object(visit)?;
+    Ok((scan.at, scan.broken))
 }
 
 struct Scan<'a> {
@@ -92,6 +82,32 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    #[inline]
+    fn object<E: From<Fault>>(&mut self, mut visit: impl FnMut(Member) -> Result<(), E>) -> Result<(), E> {
+        self.space();
+        self.expect(b'{', "`{`, the beginning of an object")?;
+        if self.next() == b'}' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            let name = self.key()?;
+            let first = self.next();
+            let start = self.at;
+            let kind = self.member_value(first)?;
+            visit(Member { name, value: start..self.at, kind })?;
+            match self.next() {
+                b',' => self.at += 1,
+                b'}' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.fault("`,` or `}`").into()),
+            }
+            self.space();
+        }
+    }
+
     /// The byte here; 0 at the end. A 0 in the text is as little a token as the end is.
     #[inline(always)]
     fn peek(&self) -> u8 {
