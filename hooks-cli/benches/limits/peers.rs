@@ -96,6 +96,7 @@ log {{ source(s); destination(d); flags(flow-control); }};
         let port = free_port()?;
         let text = format!(
             r#"global(workDirectory="{0}" maxMessageSize="2m")
+main_queue(queue.timeoutEnqueue="120000")
 module(load="imptcp")
 template(name="raw" type="string" string="%rawmsg%\n")
 ruleset(name="out") {{ action(type="omfile" file="{1}" template="raw" ioBufferSize="64k") }}

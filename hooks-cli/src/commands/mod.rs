@@ -17,6 +17,7 @@ pub(crate) mod sinks;
 pub(crate) mod test;
 
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -44,9 +45,16 @@ pub(crate) fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// A runtime of as many threads as the machine has processors, for whoever serves many at once.
+/// A runtime for whoever serves many at once: one thread fewer than the machine has cores, at least one.
 pub(crate) fn wide_runtime() -> std::io::Result<Runtime> {
-    Builder::new_multi_thread().enable_all().build()
+    let mut builder = Builder::new_multi_thread();
+    // One core is left to threads that write to disks and to the receivers' and clients' ends of connections:
+    // on two cores a second worker mostly wakes the first. tokio's own variable says otherwise where it is set.
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        builder.worker_threads(cores.saturating_sub(1).max(1));
+    }
+    builder.enable_all().build()
 }
 
 /// An error and its causes on one line.
