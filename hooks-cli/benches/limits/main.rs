@@ -30,11 +30,12 @@ use peers::Peers;
 const HELP: &str = "\
 What delivering costs, beside the machine's limits and beside others.
 
-Usage: cargo xtask bench [--quick] [--no-peers | --growth] [NAMES]...
+Usage: cargo xtask bench [--quick] [--no-peers | --growth] [--folder=DIR] [NAMES]...
 
   --quick      fewer events: under two minutes
   --no-peers   without syslog-ng and rsyslog, which are otherwise unpacked from Debian's packages
   --growth     instead, whether cost grows linearly with events, their size and hooks
+  --folder=DIR where events, logs and files are; /dev/shm, say, where the disk is not to be measured
   NAMES        only these: webhook file durable serve memory fanout idle latency
 ";
 
@@ -107,11 +108,13 @@ fn play(role: &[&str]) -> Result<(), BoxError> {
 
 fn compare(arguments: &[&str]) -> Result<(), BoxError> {
     let (options, names): (Vec<&str>, Vec<&str>) = arguments.iter().partition(|argument| argument.starts_with('-'));
+    let (folder, options): (Vec<&str>, Vec<&str>) = options.iter().partition(|option| option.starts_with("--folder="));
     let unknown = options.iter().find(|option| !["--quick", "--no-peers", "--growth"].contains(option));
     if let Some(wrong) = unknown.or(names.iter().find(|name| PATHS.iter().all(|(known, _)| known != *name))) {
         return Err(format!("`{wrong}` is not known\n\n{HELP}").into());
     }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("limits");
+    let folder = folder.last().and_then(|option| option.strip_prefix("--folder="));
+    let folder = folder.map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")), Path::new).join("limits");
     fs::create_dir_all(&folder)?;
     let count = if options.contains(&"--quick") { 200_000 } else { 1_000_000 };
     let grow = options.contains(&"--growth");
