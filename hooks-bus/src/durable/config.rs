@@ -22,7 +22,8 @@ pub struct DurableConfig {
     /// Most bytes of log on the disk. At least two segments.
     #[serde(default = "max_bytes")]
     pub max_bytes: Bytes,
-    /// Events older than this are given up, delivered or not; a whole segment at a time. Not set: never.
+    /// Events older than this are given up, delivered or not; a whole segment at a time, once a newer one
+    /// was begun. Not set: never.
     #[serde(default)]
     pub max_age: Option<Span>,
     /// What happens at `max_bytes`. Disabled hooks give way first.
