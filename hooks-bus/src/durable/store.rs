@@ -42,9 +42,10 @@ pub(crate) struct Known {
 /// The database. All calls block.
 #[derive(Debug)]
 pub(crate) struct Store {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
     open: Mutex<Option<Open>>,
+    dir: PathBuf,
+    /// Dropped last: closing the database writes to the folder, which is somebody else's once this is gone.
+    disk: Arc<dyn Disk>,
 }
 
 #[derive(Debug)]

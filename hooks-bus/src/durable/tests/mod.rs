@@ -1,6 +1,7 @@
 //! The durable bus on a simulated disk.
 
 mod age;
+mod closing;
 mod commit;
 mod faults;
 mod newcomer;
