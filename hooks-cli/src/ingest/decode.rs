@@ -47,7 +47,7 @@ pub(super) fn decode(body: &[u8], format: Format, limits: &Limits) -> Result<Vec
     match format.resolve(body) {
         Format::Batch => collector.array()?,
         Format::Lines => collector.lines()?,
-        Format::Single | Format::Json => collector.take(None, 0, body)?,
+        Format::Single | Format::Json => collector.take(0, body)?,
     }
     collector.finish()
 }
@@ -119,22 +119,22 @@ impl<'a> Collector<'a> {
         for line in self.body.split(|byte| *byte == b'\n') {
             let text = line.strip_suffix(b"\r").unwrap_or(line);
             if !text.iter().all(|byte| b" \t".contains(byte)) {
-                self.take(None, offset, text)?;
+                self.take(offset, text)?;
             }
             offset += line.len() + 1;
         }
         Ok(())
     }
 
-    fn take(&mut self, index: Option<usize>, offset: usize, json: &[u8]) -> Result<(), Refused> {
+    fn take(&mut self, offset: usize, json: &[u8]) -> Result<(), Refused> {
         if self.is_full() {
             return Err(Refused::TooMany(self.limits.max_events));
         }
         // Spaces around an event are no part of it.
         let offset = offset + json.len() - json.trim_ascii_start().len();
         match self.slice.push_json(json.trim_ascii()) {
-            Ok(()) => self.places.push((index, offset)),
-            Err(error) => self.fault(index, offset, &error),
+            Ok(()) => self.places.push((None, offset)),
+            Err(error) => self.fault(None, offset, &error),
         }
         Ok(())
     }
