@@ -209,24 +209,24 @@ impl fmt::Display for BatchId {
     }
 }
 
-/// Events that travel together, frozen: the same events, bytes and id at every attempt.
+/// Events that travel together, frozen: the same events, bytes and id at every attempt. Cloning costs little.
 #[derive(Debug, Clone)]
 pub struct Batch {
     id: BatchId,
-    deliveries: Vec<Delivery>,
+    deliveries: Arc<Vec<Delivery>>,
     metadata: Arc<Metadata>,
 }
 
 impl Batch {
     pub(crate) fn new(id: BatchId, deliveries: Vec<Delivery>, metadata: Arc<Metadata>) -> Self {
-        Self { id, deliveries, metadata }
+        Self { id, deliveries: Arc::new(deliveries), metadata }
     }
 
     /// A batch for trying out a sink, outside any log.
     pub fn for_test(events: Vec<Envelope>) -> Self {
         let deliveries =
             events.into_iter().zip(0..).map(|(envelope, at)| Delivery { position: Position(at), envelope }).collect();
-        Self { id: BatchId(Uuid::now_v7().to_string()), deliveries, metadata: Arc::default() }
+        Self::new(BatchId(Uuid::now_v7().to_string()), deliveries, Arc::default())
     }
 
     /// The same batch with other metadata.
@@ -255,6 +255,35 @@ impl Batch {
         self.deliveries.iter().map(|delivery| self.metadata.apply(&delivery.envelope))
     }
 
+    /// All [`lines`](Self::lines), a line feed behind each, in few pieces: events that were published
+    /// together stand side by side in memory.
+    ///
+    /// ```
+    /// use hooks_core::{Batch, SliceBuilder};
+    ///
+    /// let mut slice = SliceBuilder::new("/s");
+    /// for id in ["1", "2"] {
+    ///     slice.push_json(format!(r#"{{"type":"a","id":"{id}"}}"#).as_bytes())?;
+    /// }
+    /// let batch = Batch::for_test(slice.finish());
+    /// assert_eq!(batch.text().count(), 1);
+    /// let lines: String = batch.lines().map(|line| format!("{line}\n")).collect();
+    /// assert_eq!(batch.text().collect::<String>(), lines);
+    /// # Ok::<(), hooks_core::EnvelopeError>(())
+    /// ```
+    pub fn text(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let as_they_are = self.metadata.is_empty();
+        let runs = self.deliveries.chunk_by(move |a, b| as_they_are && a.envelope.is_before(&b.envelope));
+        runs.map(move |run| {
+            let (first, last) = (&run[0].envelope, &run[run.len() - 1].envelope);
+            if as_they_are {
+                Cow::Borrowed(first.lines_to(last))
+            } else {
+                Cow::Owned(self.metadata.apply(first).into_owned() + "\n")
+            }
+        })
+    }
+
     /// Upper bound for the length of all [`lines`](Self::lines) with one byte behind each.
     pub fn max_bytes(&self) -> usize {
         let events: usize = self.deliveries.iter().map(|delivery| delivery.envelope.len() + 1).sum();
@@ -274,10 +303,9 @@ impl Batch {
 
     /// The events but for these, and each of these alone. `refused` is sorted by index.
     pub(crate) fn without<T>(mut self, refused: &[(usize, T)]) -> (Self, Vec<Self>) {
-        let alone =
-            |delivery| Self { id: self.id.clone(), deliveries: vec![delivery], metadata: self.metadata.clone() };
-        let mut taken: Vec<Self> =
-            refused.iter().rev().map(|(index, _)| alone(self.deliveries.remove(*index))).collect();
+        let alone = |delivery| Self::new(self.id.clone(), vec![delivery], self.metadata.clone());
+        let deliveries = Arc::make_mut(&mut self.deliveries);
+        let mut taken: Vec<Self> = refused.iter().rev().map(|(index, _)| alone(deliveries.remove(*index))).collect();
         taken.reverse();
         (self, taken)
     }
@@ -287,14 +315,15 @@ impl Batch {
     }
 
     pub(crate) fn into_deliveries(self) -> Vec<Delivery> {
-        self.deliveries
+        Arc::unwrap_or_clone(self.deliveries)
     }
 
     /// Two batches with ids derived from this one: the first `at` events, and the others.
-    pub(crate) fn split_at(mut self, at: usize) -> (Self, Self) {
-        let right = self.deliveries.split_off(at);
-        let half = |half, deliveries| Self { id: self.id.half(half), deliveries, metadata: self.metadata.clone() };
-        (half(0, std::mem::take(&mut self.deliveries)), half(1, right))
+    pub(crate) fn split_at(self, at: usize) -> (Self, Self) {
+        let mut left = Arc::unwrap_or_clone(self.deliveries);
+        let right = left.split_off(at);
+        let half = |half, deliveries| Self::new(self.id.half(half), deliveries, self.metadata.clone());
+        (half(0, left), half(1, right))
     }
 }
 
