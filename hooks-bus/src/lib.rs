@@ -21,4 +21,4 @@ pub use durable::{
 
 pub use memory::{MemoryBus, MemoryConfig};
 #[cfg(feature = "nats")]
-pub use nats::{HookPlace, NatsBus, NatsConfig, NatsTls};
+pub use nats::{AskError, HookPlace, NatsBus, NatsConfig, NatsTls};

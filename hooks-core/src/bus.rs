@@ -109,6 +109,16 @@ pub trait Bus: Send + Sync {
         None
     }
 
+    /// Waits until another process noted something about a hook that is subscribed here, and says about which.
+    /// To call again says that the last one was heeded; until then the bus may hold it. For one caller, which
+    /// is [`Dispatcher::heed_notes`](crate::Dispatcher::heed_notes). Waits for ever on a bus of one process.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has taken nothing.
+    async fn note_changed(&self) -> HookId {
+        std::future::pending().await
+    }
+
     /// Hooks that the bus keeps a position for, subscribed now or not, by name.
     fn known_hooks(&self) -> Vec<HookId> {
         Vec::new()

@@ -31,6 +31,18 @@ pub struct HookPlace {
     pub position: u64,
 }
 
+/// Why an instance did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// NATS has no connection to it, or its last sign of life is older than the lease: it ended, or is cut off.
+    /// Should it come back, it reads what was noted about its hooks before it goes on with them.
+    #[error("the instance {0} is gone, or cut off from NATS")]
+    Gone(String),
+    /// It may be there.
+    #[error(transparent)]
+    Silent(BusError),
+}
+
 impl NatsBus {
     /// The instances that live and have hooks, this one among them if it has any.
     pub fn instances(&self) -> Vec<String> {
@@ -48,17 +60,23 @@ impl NatsBus {
     /// Asks another instance, which answers if it runs [`answer`](Self::answer), and waits as long as it lives.
     ///
     /// # Errors
-    /// When it does not answer.
-    pub async fn ask(&self, instance: &str, question: Vec<u8>) -> Result<Vec<u8>, BusError> {
+    /// When it does not answer, because it is gone or for another reason.
+    pub async fn ask(&self, instance: &str, question: Vec<u8>) -> Result<Vec<u8>, AskError> {
         let client = &self.inner.client;
-        let what = format!("ask the instance {instance}");
-        let gone = || BusError::Unavailable(format!("the instance {instance} does not answer"));
+        let failed = |error: &dyn std::error::Error| {
+            AskError::Silent(unavailable(&format!("ask the instance {instance}"), error))
+        };
+        let lost = || {
+            let text = format!("the connection was lost while the instance {instance} was asked");
+            AskError::Silent(BusError::Unavailable(text))
+        };
+        let gone = || AskError::Gone(instance.to_owned());
         let mut connections = self.inner.connections.clone();
         connections.mark_unchanged();
         let inbox = client.new_inbox();
-        let mut parts = client.subscribe(inbox.clone()).await.map_err(|error| unavailable(&what, &error))?;
+        let mut parts = client.subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
         let sent = client.publish_with_reply(self.desk_of(instance), inbox, question.into()).await;
-        sent.map_err(|error| unavailable(&what, &error))?;
+        sent.map_err(|error| failed(&error))?;
         let mut answer = Vec::new();
         loop {
             tokio::select! {
@@ -66,10 +84,10 @@ impl NatsBus {
                     Some(part) if part.status == Some(StatusCode::NO_RESPONDERS) => return Err(gone()),
                     Some(part) if part.payload.is_empty() => return Ok(answer),
                     Some(part) => answer.extend_from_slice(&part.payload),
-                    None => return Err(gone()),
+                    None => return Err(lost()),
                 },
                 // What was on its way is lost.
-                _ = connections.changed() => return Err(gone()),
+                _ = connections.changed() => return Err(lost()),
                 () = sleep(LOOK_EVERY) => if !self.instances().iter().any(|lives| lives == instance) {
                     return Err(gone());
                 },
@@ -77,7 +95,8 @@ impl NatsBus {
         }
     }
 
-    /// Answers what this instance is asked, until the future is dropped. An answer is not empty.
+    /// Answers what this instance is asked, until the future is dropped. An answer is not empty. Whoever asks an
+    /// instance that does not run this takes it for gone.
     ///
     /// # Errors
     /// When the server does not let it listen.

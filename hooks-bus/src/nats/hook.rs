@@ -1,5 +1,6 @@
 //! What an instance knows of one hook: whether it owns it, and how far it is. No I/O; time is a parameter.
 
+mod note;
 mod place;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::lease::Lease;
 use super::record::{HookRecord, hook_hash};
 use super::step::{FeedState, Reading, Step, Write};
 use super::subject;
+use note::Heeding;
 
 /// Most ranges of what is settled beyond a position that are written. What is more comes again when
 /// another instance takes over.
@@ -60,6 +62,9 @@ struct State {
     in_worker: bool,
     flushed: bool,
     removed: bool,
+    heeding: Heeding,
+    /// Nothing is delivered until what was noted is heeded.
+    held: bool,
     written: u64,
     written_at: Instant,
     settled_since: bool,
@@ -89,6 +94,8 @@ impl Hook {
             in_worker: false,
             flushed: false,
             removed: false,
+            heeding: Heeding::Done,
+            held: false,
             written: 0,
             written_at: Instant::now(),
             settled_since: false,
@@ -319,7 +326,7 @@ impl Drop for Waiting<'_> {
 
 impl State {
     fn is_usable(&self) -> bool {
-        self.own.is_some() && self.verified && self.leaving == Leaving::No && !self.removed
+        self.own.is_some() && self.verified && self.leaving == Leaving::No && !self.removed && !self.held
     }
 }
 

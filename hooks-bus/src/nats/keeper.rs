@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use async_nats::jetstream::kv::{Operation, UpdateErrorKind};
 use futures_util::{StreamExt as _, stream};
+use hooks_core::BusError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::Inner;
-use super::connect::chain;
+use super::connect::{chain, unavailable};
 use super::hook::Hook;
 use super::record::{HookRecord, Key};
 use super::step::{Place, Write};
-use super::table::Change;
+use super::table::{Change, Seen};
 
 /// Writes that are on their way at a time.
 pub(super) const AT_ONCE: usize = 128;
@@ -54,21 +55,24 @@ async fn give_signs(bus: Arc<Inner>) {
     loop {
         times.tick().await;
         let sent = Instant::now();
-        let given =
-            timeout(bus.config.lease.0 / 2, bus.kept.bucket.put(Key::Alive(&bus.me).to_string(), "".into())).await;
-        let error = match given {
-            Ok(Ok(_)) => {
-                if !bus.lease.holds(Instant::now()) {
+        let lapsed = !bus.lease.holds(sent);
+        let error = match timeout(bus.config.lease.0 / 2, bus.give_sign(lapsed)).await {
+            Ok(Ok(())) => {
+                let lapses = !bus.lease.holds(Instant::now());
+                if lapses {
                     // Others may have taken the hooks meanwhile: the next write tells.
                     bus.hooks.lock().values().for_each(|hook| hook.doubt());
                 }
-                bus.lease.renew(sent);
+                // One that lapses only now is renewed with the next sign, when notes are read.
+                if lapsed || !lapses {
+                    bus.lease.renew(sent);
+                }
                 continue;
             }
-            Ok(Err(error)) => chain(&error),
-            Err(_) => "no answer".to_owned(),
+            Ok(Err(error)) => error,
+            Err(_) => BusError::Unavailable("no answer".to_owned()),
         };
-        tracing::warn!(error, "NATS does not take a sign of life");
+        tracing::warn!(%error, "NATS does not take a sign of life");
     }
 }
 
@@ -81,7 +85,13 @@ async fn watch(bus: Arc<Inner>) {
                 while let Ok(Some(entry)) = timeout(bus.config.lease.0, entries.next()).await {
                     let Ok(entry) = entry else { break };
                     let value = (entry.operation == Operation::Put).then_some(&*entry.value);
-                    let change = bus.table.lock().see(&entry.key, value, entry.revision, Instant::now());
+                    let change = {
+                        let mut table = bus.table.lock();
+                        table.notes.is_up_to(entry.revision);
+                        let written = entry.created.unix_timestamp_nanos();
+                        let seen = Seen { key: &entry.key, value, revision: entry.revision, written };
+                        table.see(seen, Instant::now())
+                    };
                     bus.apply(change);
                 }
                 tracing::debug!("NATS: the watch of the entries begins anew");
@@ -136,13 +146,27 @@ async fn look(bus: Arc<Inner>) {
 }
 
 impl Inner {
-    fn apply(&self, change: Change) {
+    /// After a silence (`lapsed`), what was noted meanwhile is read, too, before this instance goes on with its hooks.
+    async fn give_sign(&self, lapsed: bool) -> Result<(), BusError> {
+        let put = async {
+            let put = self.kept.bucket.put(Key::Alive(&self.me).to_string(), "".into()).await;
+            put.map_err(|error| unavailable("write to the bucket", &error))
+        };
+        let notes = async {
+            let reads = lapsed && !self.hooks.lock().is_empty();
+            if reads { self.catch_up_on_notes().await } else { Ok(()) }
+        };
+        tokio::try_join!(put, notes).map(drop)
+    }
+
+    pub(super) fn apply(&self, change: Change) {
         match change {
             Change::None => {}
             Change::Unbalanced => {
                 self.unbalanced.notify_one();
                 self.born.notify_one();
             }
+            Change::Note { token } => self.note_seen(&token),
             Change::Hook { token, revision, mine } => {
                 let hook = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
                 let Some(hook) = hook else { return };
@@ -235,7 +259,9 @@ impl Inner {
         match self.kept.bucket.entry(key).await {
             Ok(Some(entry)) => {
                 let value = (entry.operation == Operation::Put).then_some(&*entry.value);
-                let change = self.table.lock().see(key, value, entry.revision, Instant::now());
+                let written = entry.created.unix_timestamp_nanos();
+                let seen = Seen { key, value, revision: entry.revision, written };
+                let change = self.table.lock().see(seen, Instant::now());
                 self.apply(change);
             }
             Ok(None) => hook.lose(u64::MAX),

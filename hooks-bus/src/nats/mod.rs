@@ -22,6 +22,8 @@ mod inner;
 mod keeper;
 mod lease;
 mod letters;
+mod noted;
+mod notes;
 mod publish;
 mod reader;
 mod record;
@@ -47,13 +49,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-pub use ask::HookPlace;
+pub use ask::{AskError, HookPlace};
 pub use config::{NatsConfig, NatsTls};
 
 use connect::unavailable;
 use hook::Hook;
 use lease::Lease;
 use letters::{Counts, NatsLetters};
+use notes::Unheeded;
 use publish::Publisher;
 use reader::NatsReader;
 use record::Key;
@@ -84,6 +87,9 @@ const OPENING: usize = 32;
 /// loses its hooks [`lease`](NatsConfig::lease) after its last sign of life. Who takes over goes on at
 /// the position that was written last. What comes again is what was settled since: in the last second, or
 /// in a lease and a second where the bucket could not be written; and what was on its way, at most a batch per lane.
+///
+/// **Notes.** What is noted about a hook through one instance, that it is disabled, holds for all where their
+/// dispatchers [heed it](hooks_core::Dispatcher::heed_notes). One that was cut off reads it before it goes on.
 ///
 /// **What fencing can't stop.** An instance that has lost a hook, or can't prove that it has not, begins
 /// no further attempt; but a request that is on the wire at that moment may arrive at its receiver later
@@ -119,6 +125,7 @@ struct Inner {
     born: Notify,
     tail: watch::Sender<Tail>,
     letters: Counts,
+    unheeded: Unheeded,
     accepted: AtomicU64,
     duplicates: AtomicU64,
     opening: Semaphore,
@@ -174,6 +181,7 @@ impl NatsBus {
             born: Notify::new(),
             tail: watch::Sender::new(Tail::default()),
             letters: Counts::default(),
+            unheeded: Unheeded::default(),
             accepted: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             opening: Semaphore::new(OPENING),
@@ -306,21 +314,15 @@ impl Bus for NatsBus {
     }
 
     async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
-        let token = subject::of_hook(hook.as_str());
-        let key = Key::Note(&token).to_string();
-        let failed = |error: &dyn std::error::Error| unavailable("note something about a hook", error);
-        match &text {
-            Some(text) => {
-                self.inner.kept.bucket.put(key, text.clone().into()).await.map_err(|error| failed(&error))?;
-            }
-            None => self.inner.kept.bucket.purge(key).await.map_err(|error| failed(&error))?,
-        }
-        self.inner.table.lock().note(&token, text);
-        Ok(())
+        self.inner.note(hook, text).await
     }
 
     fn noted(&self, hook: &HookId) -> Option<String> {
-        self.inner.table.lock().noted(&subject::of_hook(hook.as_str()))
+        self.inner.noted(hook)
+    }
+
+    async fn note_changed(&self) -> HookId {
+        self.inner.unheeded.next().await
     }
 
     fn known_hooks(&self) -> Vec<HookId> {

@@ -20,11 +20,30 @@ pub(super) type Hooks = Arc<[u32]>;
 pub(super) struct Roster {
     me: String,
     lease: Duration,
-    /// When, and by which revision of its entry: what is seen twice is no sign of life.
-    heard: BTreeMap<String, (Instant, u64)>,
+    heard: BTreeMap<String, Heard>,
     hooks: HashMap<String, Hooks>,
     /// When an instance last said that it has other hooks than before.
     changed: Option<Instant>,
+}
+
+/// An instance's last sign of life.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    at: Instant,
+    /// Of its entry: what is seen twice is no sign of life.
+    revision: u64,
+    /// When it was written, by the server's clock, in nanoseconds.
+    written: i128,
+    /// How old it was when it was heard.
+    age: Duration,
+    /// Whether that is not known yet, because nothing was heard of this instance before.
+    ageless: bool,
+}
+
+impl Heard {
+    fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.at) + self.age
+    }
 }
 
 impl Roster {
@@ -32,16 +51,32 @@ impl Roster {
         Self { me, lease, heard: BTreeMap::new(), hooks: HashMap::new(), changed: None }
     }
 
-    /// An instance gave a sign of life.
-    pub(super) fn alive(&mut self, instance: &str, revision: u64, now: Instant) {
-        if self.heard.get(instance).is_some_and(|heard| heard.1 >= revision) {
+    /// An instance gave a sign of life, which the server wrote at this time of its own.
+    pub(super) fn alive(&mut self, instance: &str, revision: u64, written: i128, now: Instant) {
+        let known = self.heard.get(instance);
+        if known.is_some_and(|heard| heard.revision >= revision) {
             return;
         }
-        // This instance was cut off: what it did not hear says nothing about the others.
-        if instance == self.me && self.is_deaf(now) {
-            self.heard.values_mut().for_each(|heard| heard.0 = now);
+        let ageless = known.is_none() && instance != self.me;
+        if instance == self.me {
+            // This instance was cut off: what it did not hear says nothing about the others.
+            if self.is_deaf(now) {
+                self.heard.values_mut().for_each(|heard| heard.at = now);
+            }
+            self.tell_ages(written);
         }
-        self.heard.insert(instance.to_owned(), (now, revision));
+        let heard = Heard { at: now, revision, written, age: Duration::ZERO, ageless };
+        self.heard.insert(instance.to_owned(), heard);
+    }
+
+    /// The server's clock says this now. The first that is heard of an instance may be old: it may be dead for
+    /// long. Later signs are as old as they are heard late, and servers' clocks, which may differ, don't count.
+    fn tell_ages(&mut self, time: i128) {
+        for heard in self.heard.values_mut().filter(|heard| heard.ageless) {
+            heard.ageless = false;
+            let age = u64::try_from(time.saturating_sub(heard.written).max(0));
+            heard.age = Duration::from_nanos(age.unwrap_or(u64::MAX));
+        }
     }
 
     /// An instance left, or was forgotten.
@@ -72,11 +107,11 @@ impl Roster {
 
     /// Whether this instance does not even hear itself.
     pub(super) fn is_deaf(&self, now: Instant) -> bool {
-        self.heard.get(&self.me).is_none_or(|heard| now.saturating_duration_since(heard.0) >= self.lease)
+        self.heard.get(&self.me).is_none_or(|heard| heard.silence(now) >= self.lease)
     }
 
     pub(super) fn lives(&self, instance: &str, now: Instant) -> bool {
-        self.heard.get(instance).is_some_and(|heard| now.saturating_duration_since(heard.0) < self.lease)
+        self.heard.get(instance).is_some_and(|heard| heard.silence(now) < self.lease)
     }
 
     /// Those that live, and their hooks.
@@ -87,7 +122,7 @@ impl Roster {
 
     /// Those that have been silent for so many leases that what they left can be removed.
     pub(super) fn long_dead(&self, now: Instant) -> Vec<String> {
-        let silent = |heard: &(Instant, u64)| now.saturating_duration_since(heard.0) > self.lease * 10;
+        let silent = |heard: &Heard| heard.silence(now) > self.lease * 10;
         let dead = self.heard.iter().filter(|(instance, heard)| **instance != self.me && silent(heard));
         dead.map(|(instance, _)| instance.clone()).collect()
     }
@@ -176,19 +211,39 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut roster = Roster::new("me".into(), lease);
-        roster.alive("me", 1, at(0));
-        roster.alive("other", 2, at(0));
+        roster.alive("me", 1, 0, at(0));
+        roster.alive("other", 2, 0, at(0));
         roster.has("me", vec![1], at(0));
         roster.has("other", vec![1], at(0));
-        roster.alive("me", 3, at(4));
+        roster.alive("me", 3, 0, at(4));
         // The same once more, because the watch began anew.
-        roster.alive("other", 2, at(4));
+        roster.alive("other", 2, 0, at(4));
         assert!(roster.lives("other", at(4)) && !roster.lives("other", at(5)));
         assert_eq!(roster.living(at(5)).len(), 1);
         // Nothing at all was heard for long: the others get their time again.
         assert!(roster.is_deaf(at(20)));
-        roster.alive("me", 4, at(20));
+        roster.alive("me", 4, 0, at(20));
         assert!(roster.lives("other", at(24)) && !roster.lives("other", at(25)));
         assert_eq!(roster.long_dead(at(200)), ["other"]);
+    }
+
+    #[test]
+    fn the_first_sign_that_is_heard_may_be_old() {
+        let (lease, start) = (Duration::from_secs(5), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let second = |seconds: i128| seconds * 1_000_000_000;
+        let mut roster = Roster::new("me".into(), lease);
+        roster.alive("dead", 1, second(0), at(0));
+        roster.alive("silent", 2, second(997), at(0));
+        roster.alive("ahead", 3, second(2_000), at(0));
+        roster.alive("me", 4, second(1_000), at(0));
+        assert!(!roster.lives("dead", at(0)) && roster.lives("silent", at(1)) && !roster.lives("silent", at(2)));
+        assert!(roster.lives("ahead", at(4)) && !roster.lives("ahead", at(5)), "clocks of servers differ");
+        assert_eq!(roster.long_dead(at(1)), ["dead"]);
+        // Whoever was heard gives signs now, whatever another server's clock says.
+        roster.alive("dead", 5, second(1), at(1));
+        roster.alive("new", 6, second(1_001), at(1));
+        roster.alive("me", 7, second(1_001), at(1));
+        assert!(roster.lives("dead", at(5)) && roster.lives("new", at(5)) && !roster.lives("new", at(6)));
     }
 }

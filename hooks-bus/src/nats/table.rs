@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::noted::Noted;
 use super::record::{HookRecord, Key, decode_hooks};
 use super::share::{Hooks, Roster, share};
 
@@ -15,9 +16,19 @@ pub(super) struct Table {
     me: String,
     pub(super) roster: Roster,
     entries: HashMap<String, (HookRecord, u64)>,
-    notes: HashMap<String, String>,
+    pub(super) notes: Noted,
     /// The last division, and what it was made of.
     shared: (Vec<(String, Hooks)>, Arc<BTreeSet<u32>>),
+}
+
+/// Something that was written (`None`: removed) under a key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) key: &'a str,
+    pub(super) value: Option<&'a [u8]>,
+    pub(super) revision: u64,
+    /// When, by the server's clock, in nanoseconds.
+    pub(super) written: i128,
 }
 
 /// What a change of the bucket means.
@@ -29,20 +40,22 @@ pub(super) enum Change {
     Unbalanced,
     /// A hook's entry: its revision, and whether it is this instance's.
     Hook { token: String, revision: u64, mine: bool },
+    /// Something else is noted about a hook.
+    Note { token: String },
 }
 
 impl Table {
     pub(super) fn new(me: String, lease: Duration) -> Self {
         let roster = Roster::new(me.clone(), lease);
-        Self { me, roster, entries: HashMap::new(), notes: HashMap::new(), shared: (Vec::new(), Arc::default()) }
+        Self { me, roster, entries: HashMap::new(), notes: Noted::default(), shared: (Vec::new(), Arc::default()) }
     }
 
-    /// Something was written (`None`: removed) under a key.
-    pub(super) fn see(&mut self, key: &str, value: Option<&[u8]>, revision: u64, now: Instant) -> Change {
+    pub(super) fn see(&mut self, seen: Seen<'_>, now: Instant) -> Change {
+        let Seen { key, value, revision, written } = seen;
         match (Key::parse(key), value) {
             (Some(Key::Alive(instance)), Some(_)) => {
                 let known = self.roster.lives(instance, now);
-                self.roster.alive(instance, revision, now);
+                self.roster.alive(instance, revision, written, now);
                 if known { Change::None } else { Change::Unbalanced }
             }
             (Some(Key::Alive(instance)), None) => {
@@ -54,8 +67,9 @@ impl Table {
                 Change::Unbalanced
             }
             (Some(Key::Note(token)), value) => {
-                self.note(token, value.map(|value| String::from_utf8_lossy(value).into_owned()));
-                Change::None
+                let text = value.map(|value| String::from_utf8_lossy(value).into_owned());
+                let news = self.notes.see(token, text, revision);
+                if news { Change::Note { token: token.to_owned() } } else { Change::None }
             }
             (Some(Key::Hook(token)), value) => self.see_hook(token, value, revision),
             (Some(Key::Hooks(instance)), None) => {
@@ -97,19 +111,8 @@ impl Table {
     }
 
     pub(super) fn forget(&mut self, token: &str) -> bool {
-        let noted = self.notes.remove(token).is_some();
+        let noted = self.notes.forget(token);
         self.entries.remove(token).is_some() || noted
-    }
-
-    pub(super) fn note(&mut self, token: &str, text: Option<String>) {
-        match text {
-            Some(text) => drop(self.notes.insert(token.to_owned(), text)),
-            None => drop(self.notes.remove(token)),
-        }
-    }
-
-    pub(super) fn noted(&self, token: &str) -> Option<String> {
-        self.notes.get(token).cloned()
     }
 
     /// The instances that live and have hooks.
@@ -150,25 +153,29 @@ mod tests {
     use super::*;
     use crate::nats::record::encode_hooks;
 
+    fn seen<'a>(key: &'a str, value: Option<&'a [u8]>, revision: u64) -> Seen<'a> {
+        Seen { key, value, revision, written: 0 }
+    }
+
     #[test]
     fn what_is_seen() {
         let now = Instant::now();
         let mut table = Table::new("me".into(), Duration::from_secs(5));
-        assert_eq!(table.see("alive.me", Some(b""), 1, now), Change::Unbalanced);
-        assert_eq!(table.see("alive.me", Some(b""), 2, now), Change::None);
-        table.see("alive.other", Some(b""), 3, now);
-        table.see("hooks.other", Some(&encode_hooks(&[7])), 4, now);
+        assert_eq!(table.see(seen("alive.me", Some(b""), 1), now), Change::Unbalanced);
+        assert_eq!(table.see(seen("alive.me", Some(b""), 2), now), Change::None);
+        table.see(seen("alive.other", Some(b""), 3), now);
+        table.see(seen("hooks.other", Some(&encode_hooks(&[7])), 4), now);
         assert!(table.someone_has(7, now) && !table.someone_has(8, now));
         let mut record = HookRecord { owner: Some("other".into()), log: "l".into(), position: 1, beyond: vec![] };
         let hook = |mine, revision| Change::Hook { token: "a".into(), revision, mine };
-        assert_eq!(table.see("hook.a", Some(&record.encode()), 5, now), hook(false, 5));
+        assert_eq!(table.see(seen("hook.a", Some(&record.encode()), 5), now), hook(false, 5));
         assert!(table.is_owned_by_another("a", now));
         record.owner = Some("me".into());
-        assert_eq!(table.see("hook.a", Some(&record.encode()), 6, now), hook(true, 6));
+        assert_eq!(table.see(seen("hook.a", Some(&record.encode()), 6), now), hook(true, 6));
         table.set("a", HookRecord { position: 0, ..record.clone() }, 4);
         assert_eq!(table.entry("a"), Some((record, 6)), "what is older changes nothing");
-        assert_eq!(table.see("hook.a", None, 7, now), hook(false, 7));
-        assert_eq!(table.see("hook.a", Some(b"garbage"), 8, now), Change::None);
+        assert_eq!(table.see(seen("hook.a", None, 7), now), hook(false, 7));
+        assert_eq!(table.see(seen("hook.a", Some(b"garbage"), 8), now), Change::None);
         assert!(table.hooks().is_empty());
     }
 }

@@ -110,17 +110,23 @@ fn place(hook: &HookReport) -> [String; 2] {
 }
 
 fn row(hook: &HookReport) -> Vec<String> {
-    let by = hook.disabled.as_ref().map_or(String::new(), |note| format!(" by {:?}", note.by).to_lowercase());
     let lag = hook.lag.as_ref();
     vec![
         hook.id.to_string(),
-        format!("{}{by}", hook.state),
+        state(hook),
         hook.counts.as_ref().map_or_else(unknown, |counts| counts.delivered.to_string()),
         lag.map_or_else(unknown, |lag| format!("{}{}", if lag.exact { "" } else { "≤" }, lag.events)),
         lag.map_or_else(unknown, |lag| Bytes(lag.bytes).to_string()),
         lag.and_then(|lag| lag.oldest.clone()).unwrap_or_else(unknown),
         hook.dead_letters.to_string(),
     ]
+}
+
+/// With who disabled it.
+fn state(hook: &HookReport) -> String {
+    let Some(note) = &hook.disabled else { return hook.state.clone() };
+    let disabled = format!("disabled by {:?}", note.by).to_lowercase();
+    if hook.state == "disabled" { disabled } else { format!("{}, {disabled}", hook.state) }
 }
 
 fn unknown() -> String {

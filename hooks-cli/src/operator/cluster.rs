@@ -5,20 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hooks_bus::{NatsBus, NatsConfig};
-use hooks_core::{BoxError, Hook, HookId};
+use hooks_bus::{AskError, NatsBus, NatsConfig};
+use hooks_core::{BoxError, Bus as _, Hook, HookId};
 use tokio::time::timeout;
 
 use super::desk::Desk;
 use super::local::Open;
 use super::protocol::{HookReport, Request, Response};
+use super::reports::{Answers, Reports};
 use crate::commands::chain;
 
 /// How long a daemon may take to answer what takes no time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Answers what operators ask this daemon, until the future is dropped.
+/// Answers what operators ask this daemon, and heeds what they note elsewhere, until the future is dropped.
 pub(super) async fn serve(bus: NatsBus, desk: Arc<Desk>) {
+    tokio::join!(answer(bus, &desk), desk.heed_notes());
+}
+
+async fn answer(bus: NatsBus, desk: &Desk) {
     let answer = async |question: Vec<u8>| {
         let response = match serde_json::from_slice(&question) {
             Ok(request) => desk.answer(request).await,
@@ -45,19 +50,11 @@ impl Cluster {
     }
 
     pub(super) async fn ask(&mut self, request: Request) -> Response {
-        let daemons = self.bus.instances();
         match &request {
-            Request::Status => self.status(&daemons).await,
-            Request::Enable { .. } | Request::Disable { .. } if !daemons.is_empty() => {
-                self.tell(&daemons, &request).await
-            }
-            Request::Replay { hook, .. } if !daemons.is_empty() => match self.bus.place(hook) {
-                Some(place) => match place.owner {
-                    Some(owner) => answer_of(self.one(&owner, &request).await),
-                    None => failed(format!("no daemon has the hook `{hook}` now: try again, or add it to the config")),
-                },
-                None => self.local.ask(request).await,
-            },
+            Request::Status => self.status().await,
+            Request::Enable { hook } => self.tell(hook, &request).await,
+            Request::Disable { hook } => self.tell(hook, &request).await,
+            Request::Replay { hook, .. } => self.replay(hook, &request).await,
             // What NATS keeps, this process can do as well.
             _ => self.local.ask(request).await,
         }
@@ -67,82 +64,102 @@ impl Cluster {
         self.local.close().await;
     }
 
-    async fn one(&self, daemon: &str, request: &Request) -> Result<Response, String> {
-        let question = serde_json::to_vec(request).map_err(|error| error.to_string())?;
-        let answer = self.bus.ask(daemon, question).await.map_err(|error| error.to_string())?;
-        serde_json::from_slice(&answer).map_err(|error| format!("the instance {daemon} answers strangely: {error}"))
-    }
-
-    async fn all(&self, daemons: &[String], request: &Request) -> Vec<Result<Response, String>> {
-        join_all(daemons.iter().map(async |daemon| {
-            let answer = timeout(PATIENCE, self.one(daemon, request)).await;
-            answer.unwrap_or_else(|_| Err(format!("the instance {daemon} does not answer")))
-        }))
-        .await
-    }
-
-    /// Each daemon must know, because each may come to own the hook.
-    async fn tell(&self, daemons: &[String], request: &Request) -> Response {
-        let (mut done, mut refused) = (None, None);
-        for answer in self.all(daemons, request).await {
-            match answer {
-                Ok(Response::Failed { error }) => refused = Some(error),
-                Ok(response) => done = Some(response),
-                Err(error) => return failed(format!("not every daemon knows, do it again: {error}")),
+    /// Asks every daemon.
+    async fn all(&self, request: &Request, patience: Duration) -> Answers {
+        let daemons = self.bus.instances();
+        let asked = join_all(daemons.iter().map(|daemon| timeout(patience, self.bus.ask(daemon, question(request)))));
+        let mut answers = Answers::default();
+        for (daemon, answer) in daemons.iter().zip(asked.await) {
+            match answer.map(|answer| answer.map(|answer| serde_json::from_slice(&answer))) {
+                Ok(Ok(Ok(response))) => answers.given.push((daemon.clone(), response)),
+                Ok(Err(AskError::Gone(_))) => {}
+                Ok(Err(AskError::Silent(error))) => answers.miss(daemon, chain(&error)),
+                Ok(Ok(Err(error))) => answers.miss(daemon, format!("the instance {daemon} answers strangely: {error}")),
+                Err(_) => answers.miss(daemon, format!("the instance {daemon} does not answer")),
             }
         }
-        done.or(refused.map(failed)).unwrap_or_else(|| failed("no daemon answered".to_owned()))
+        answers
     }
 
-    async fn status(&mut self, daemons: &[String]) -> Response {
+    /// Each daemon must know, because each may come to own the hook. Those that are gone read it in the bucket,
+    /// should they come back.
+    async fn tell(&mut self, hook: &HookId, request: &Request) -> Response {
+        // Whoever disables a hook waits for the attempt that is on its way.
+        let patience = PATIENCE + self.local.attempt_timeout(hook).unwrap_or_default();
+        let answers = self.all(request, patience).await;
+        let (mut done, mut refused) = (None, None);
+        for (_, response) in answers.given {
+            match response {
+                Response::Failed { error } => refused = Some(error),
+                response => done = Some(response),
+            }
+        }
+        let disables = matches!(request, Request::Disable { .. });
+        let elsewhere = disables && self.local.has(hook);
+        if !answers.silent.is_empty() {
+            return failed(self.not_all(hook, disables, &answers.silent));
+        }
+        match (done, refused) {
+            (Some(done), _) => done,
+            (None, Some(error)) if !elsewhere => failed(error),
+            // Nobody runs it.
+            (None, _) => self.local.ask(request.clone()).await,
+        }
+    }
+
+    /// What is to be said when some daemons did not answer.
+    fn not_all(&self, hook: &HookId, disables: bool, silent: &BTreeMap<String, String>) -> String {
+        let done = if disables { "disabled" } else { "enabled" };
+        let who: Vec<&str> = silent.values().map(String::as_str).collect();
+        let who = who.join(", ");
+        if self.bus.noted(hook).is_some() == disables {
+            format!(
+                "hook `{hook}` is {done} in NATS, but {who}: there it holds when the instance has read it in NATS, which is at once, or, if it hangs or is cut off, before it goes on with its hooks"
+            )
+        } else {
+            format!("hook `{hook}` is not {done}: {who}; do it again")
+        }
+    }
+
+    /// The owner delivers.
+    async fn replay(&mut self, hook: &HookId, request: &Request) -> Response {
+        let owner = self.bus.place(hook).and_then(|place| place.owner);
+        if let Some(owner) = owner {
+            match self.bus.ask(&owner, question(request)).await.map(|answer| serde_json::from_slice(&answer)) {
+                Ok(Ok(response)) => return response,
+                Ok(Err(error)) => return failed(format!("the instance {owner} answers strangely: {error}")),
+                Err(AskError::Silent(error)) => return failed(chain(&error)),
+                Err(AskError::Gone(_)) => {}
+            }
+        }
+        if self.bus.place(hook).is_some() && self.all(&Request::Status, PATIENCE).await.anybody() {
+            return failed(format!(
+                "no daemon has the hook `{hook}` now: one takes it within a few seconds if it is in its config; try again"
+            ));
+        }
+        self.local.ask(request.clone()).await
+    }
+
+    async fn status(&mut self) -> Response {
         let Response::Status { hooks: kept, .. } = self.local.ask(Request::Status).await else {
             return failed("an answer to another question".to_owned());
         };
-        let mut best: BTreeMap<HookId, (u8, HookReport)> = BTreeMap::new();
-        let mut silent = None;
-        for (daemon, answer) in daemons.iter().zip(self.all(daemons, &Request::Status).await) {
-            match answer {
-                Ok(Response::Status { hooks, .. }) => {
-                    hooks.into_iter().for_each(|report| self.choose(&mut best, daemon, report));
-                }
-                Ok(_) => {}
-                Err(error) => silent = Some(error),
-            }
-        }
+        let answers = self.all(&Request::Status, PATIENCE).await;
+        let running = answers.anybody();
+        let mut known = Reports::new(answers);
         let hooks = kept.into_iter().map(|kept| {
-            let report = best.remove(&kept.id).map(|(_, report)| report);
-            self.placed(report.unwrap_or_else(|| unheard(kept, silent.as_deref())))
+            let place = self.bus.place(&kept.id);
+            let lag = kept.lag;
+            let report =
+                known.of(HookReport { lag: None, ..kept }, place.as_ref().and_then(|place| place.owner.as_deref()));
+            HookReport { position: place.map(|place| place.position), lag: report.lag.or(lag), ..report }
         });
-        Response::Status { hooks: hooks.collect(), running: !daemons.is_empty() }
-    }
-
-    /// The owner knows a hook best, then whoever runs it.
-    fn choose(&self, best: &mut BTreeMap<HookId, (u8, HookReport)>, daemon: &str, report: HookReport) {
-        let owner = self.bus.place(&report.id).and_then(|place| place.owner);
-        let owns = owner.is_some_and(|owner| owner == daemon);
-        let rank = if owns { 2 } else { u8::from(report.sink.is_some()) };
-        if best.get(&report.id).is_none_or(|(other, _)| *other < rank) {
-            best.insert(report.id.clone(), (rank, report));
-        }
-    }
-
-    fn placed(&self, report: HookReport) -> HookReport {
-        let Some(place) = self.bus.place(&report.id) else { return report };
-        let lag = report.lag.or_else(|| hooks_core::Bus::lag(&self.bus, &report.id).map(Into::into));
-        HookReport { owner: place.owner, position: Some(place.position), lag, ..report }
+        Response::Status { hooks: hooks.collect(), running }
     }
 }
 
-/// Of a hook that no daemon reported.
-fn unheard(kept: HookReport, silent: Option<&str>) -> HookReport {
-    match silent {
-        Some(error) => HookReport { state: "unknown".to_owned(), last_error: Some(error.to_owned()), ..kept },
-        None => kept,
-    }
-}
-
-fn answer_of(answer: Result<Response, String>) -> Response {
-    answer.unwrap_or_else(failed)
+fn question(request: &Request) -> Vec<u8> {
+    serde_json::to_vec(request).unwrap_or_default()
 }
 
 fn failed(error: String) -> Response {

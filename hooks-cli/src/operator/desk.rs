@@ -46,6 +46,11 @@ impl Desk {
         answer.unwrap_or_else(|error| Response::Failed { error })
     }
 
+    /// Never returns.
+    pub(super) async fn heed_notes(&self) {
+        self.dispatcher.heed_notes().await;
+    }
+
     fn status(&self) -> Response {
         let mut hooks: Vec<HookReport> = self.dispatcher.status().into_iter().map(HookReport::from).collect();
         let running: Vec<HookId> = hooks.iter().map(|hook| hook.id.clone()).collect();

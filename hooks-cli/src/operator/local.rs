@@ -65,6 +65,18 @@ impl Open {
         Self { bus, dispatcher, desk, hooks }
     }
 
+    /// Whether the hook is in the config file.
+    #[cfg(feature = "nats")]
+    pub(super) fn has(&self, hook: &HookId) -> bool {
+        self.hooks.contains_key(hook)
+    }
+
+    /// How long an attempt of a hook in the config file may take.
+    #[cfg(feature = "nats")]
+    pub(super) fn attempt_timeout(&self, hook: &HookId) -> Option<Duration> {
+        self.hooks.get(hook).map(|hook| hook.retry.attempt_timeout.0)
+    }
+
     pub(super) async fn ask(&mut self, request: Request) -> Response {
         // A replay delivers, so its hook has to run. A hook that is about to be disabled must not.
         let needed = match &request {

@@ -11,6 +11,8 @@ mod cluster;
 mod desk;
 mod local;
 mod protocol;
+#[cfg(feature = "nats")]
+mod reports;
 mod socket;
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use hooks_core::{DeadLetter, DeadLetterReason, Disabled, HookId, HookStatus, Lag
 use serde::{Deserialize, Serialize};
 
 /// What is asked.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
     Status,
@@ -128,7 +128,9 @@ pub(crate) fn timestamp(at: SystemTime) -> String {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HookReport {
     pub(crate) id: HookId,
-    /// `healthy`, `backing_off`, `throttled`, `held`, `disabled`, or `stopped` where no daemon runs it.
+    /// `healthy`, `backing_off`, `throttled`, `held`, `disabled`; `stopped` where no daemon runs, `not in the
+    /// config` where none has it; where daemons share hooks `no owner` until one has taken it over, and `unknown`
+    /// if its owner does not answer.
     pub(crate) state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) disabled: Option<Disabled>,

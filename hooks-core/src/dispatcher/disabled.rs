@@ -44,19 +44,27 @@ pub(super) struct Note(Arc<Mutex<Option<Disabled>>>);
 impl Note {
     /// What the bus has noted, unless it no longer holds for this hook.
     pub(super) async fn read(bus: &dyn Bus, hook: &Hook) -> Self {
-        let noted = bus.noted(&hook.id).and_then(|text| serde_json::from_str(&text).ok());
-        let note = Self(Arc::new(Mutex::new(noted)));
+        let note = Self(Arc::new(Mutex::new(noted(bus, &hook.id))));
         note.review(bus, hook).await;
         note
     }
 
     /// A receiver that said no is another one when the sink's settings are.
     pub(super) async fn review(&self, bus: &dyn Bus, hook: &Hook) {
-        let outdated = |note: &mut Disabled| note.by == DisabledBy::Receiver && note.sink != fingerprint(&*hook.sink);
-        let gone = self.0.lock().take_if(outdated).is_some();
+        let gone = self.0.lock().take_if(|note| is_outdated(note, hook)).is_some();
         if gone {
             keep(bus, &hook.id, None).await;
         }
+    }
+
+    /// Takes over what another process noted; returns whether the hook has to be enabled or disabled for it.
+    /// A receiver that said no to other settings said nothing about these.
+    pub(super) fn heed(&self, bus: &dyn Bus, hook: &Hook) -> bool {
+        let noted = noted(bus, &hook.id).filter(|note| !is_outdated(note, hook));
+        let mut note = self.0.lock();
+        let changes = note.is_some() != noted.is_some();
+        *note = noted;
+        changes
     }
 
     pub(super) fn get(&self) -> Option<Disabled> {
@@ -82,6 +90,14 @@ impl Note {
             keep(bus, hook, None).await;
         }
     }
+}
+
+fn noted(bus: &dyn Bus, hook: &HookId) -> Option<Disabled> {
+    bus.noted(hook).and_then(|text| serde_json::from_str(&text).ok())
+}
+
+fn is_outdated(note: &Disabled, hook: &Hook) -> bool {
+    note.by == DisabledBy::Receiver && note.sink != fingerprint(&*hook.sink)
 }
 
 async fn keep(bus: &dyn Bus, hook: &HookId, text: Option<String>) {

@@ -2,6 +2,7 @@
 
 mod disabled;
 mod error;
+mod heed;
 mod replay;
 mod report;
 mod slot;

@@ -3,7 +3,7 @@
 use hooks_bus::NatsBus;
 use hooks_core::{Bus, Filter, HookId};
 
-use super::{Server, bus, end, events, until};
+use super::{Server, bus, end, events, soon, until};
 use crate::{End, numbers};
 
 async fn ends(bus: &NatsBus, count: usize) -> Vec<End> {
@@ -100,4 +100,29 @@ async fn hooks_in_use_are_not_forgotten() {
     };
     super::soon("forgetting", forgotten).await;
     until("nothing known", || first.known_hooks().is_empty() && second.known_hooks().is_empty()).await;
+}
+
+#[tokio::test]
+async fn what_another_notes_holds_the_hook_until_it_is_heeded() {
+    let Some(server) = Server::start().await else { return };
+    let (owner, other) = (bus(&server).await, bus(&server).await);
+    let mut hook = end(&owner, "hook", Filter::all()).await;
+    let id = HookId::new("hook").unwrap();
+    other.note(&id, Some("x".to_owned())).await.unwrap();
+    assert_eq!(soon("word of a note", owner.note_changed()).await, id);
+    assert_eq!(owner.noted(&id).as_deref(), Some("x"));
+    other.publish(&events(0..1, "a")).await.unwrap();
+    let heeded = owner.clone();
+    // Calling again says that the first was heeded.
+    let next = tokio::spawn(async move { heeded.note_changed().await });
+    assert_eq!(numbers(&hook.take(1).await), [0]);
+    other.note(&id, None).await.unwrap();
+    assert_eq!(soon("word of the removal", next).await.unwrap(), id);
+    assert_eq!(owner.noted(&id), None);
+    // As long as nobody has heeded this, nothing is delivered.
+    hook.lost(1).await;
+    let heeded = owner.clone();
+    let waits = tokio::spawn(async move { heeded.note_changed().await });
+    assert_eq!(numbers(&hook.take(1).await), [0]);
+    waits.abort();
 }

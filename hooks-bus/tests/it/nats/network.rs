@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use hooks_bus::{NatsBus, NatsConfig};
-use hooks_core::{Bus, BusError, Filter, Read};
+use hooks_core::{Bus, BusError, Filter, HookId, Read};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -192,4 +193,30 @@ async fn a_slow_connection_brings_everything() {
     // More than a lease passes meanwhile; signs of life get through.
     tokio::time::timeout(Duration::from_secs(60), slow.publish(&events(1_000..1_010, "a"))).await.unwrap().unwrap();
     assert_eq!(read_to(&mut hook, 1_009).await.last(), Some(&1_009));
+}
+
+#[tokio::test]
+async fn who_comes_back_knows_what_was_noted_before_it_delivers() {
+    let Some(server) = Server::start().await else { return };
+    let proxy = Proxy::new(&server).await;
+    let cut = NatsBus::connect(proxy.config(&server)).await.unwrap();
+    let direct = bus(&server).await;
+    let mut hook = end(&cut, "hook", Filter::all()).await;
+    let id = HookId::new("hook").unwrap();
+    let bucket = server.client().await.get_stream("KV_hooks-hooks").await.unwrap();
+    for round in 0..3 {
+        direct.publish(&events(round * 10..round * 10 + 10, "a")).await.unwrap();
+        let read = hook.take(10).await;
+        proxy.mode.send_replace(Mode::Stall);
+        // Its lease runs out, and what tells it of notes is gone when it comes back.
+        hook.lost(read.len()).await;
+        for name in bucket.consumer_names().try_collect::<Vec<_>>().await.unwrap() {
+            bucket.delete_consumer(&name).await.unwrap();
+        }
+        direct.note(&id, Some(format!("in round {round}"))).await.unwrap();
+        proxy.mode.send_replace(Mode::Flow);
+        let again = hook.take(10).await;
+        hook.done(&again);
+        assert_eq!(cut.noted(&id), Some(format!("in round {round}")));
+    }
 }

@@ -84,7 +84,7 @@ async fn a_user_may_do_no_more_than_it_takes() {
         answer = soon("an answer", asked) => assert_eq!(answer, 1_200_000),
     }
     let error = soon("no answer", operator.ask("nobody", question())).await.unwrap_err();
-    assert!(error.to_string().contains("the instance nobody does not answer"), "{error}");
+    assert!(error.to_string().contains("the instance nobody is gone"), "{error}");
     bus.note(&id("a"), Some("noted".into())).await.unwrap();
     until("a note", || operator.noted(&id("a")).is_some()).await;
     bus.finish().await;

@@ -1,5 +1,7 @@
 //! Several daemons in front of NATS, and what operators do with them.
 
+mod gone;
+
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -43,8 +45,12 @@ impl Server {
     }
 
     fn config(&self, hooks: &str) -> String {
+        self.with_lease("2s", hooks)
+    }
+
+    fn with_lease(&self, lease: &str, hooks: &str) -> String {
         format!(
-            "[bus]\nkind = 'nats'\nservers = ['nats://127.0.0.1:{}']\nmax_bytes = '64MiB'\nlease = '2s'\n[ingest]\nlisten = '127.0.0.1:0'\n{hooks}",
+            "[bus]\nkind = 'nats'\nservers = ['nats://127.0.0.1:{}']\nmax_bytes = '64MiB'\nlease = '{lease}'\n[ingest]\nlisten = '127.0.0.1:0'\n{hooks}",
             self.port
         )
     }
@@ -176,7 +182,7 @@ fn what_nats_keeps_is_shown_without_a_daemon() {
     assert_eq!(operate(&place, "dead-letters drop a --all"), (Some(0), "1 dead letter dropped\n".into()));
     assert_eq!(operate(&place, "disable a").0, Some(0));
     let (_, out) = operate(&place, "status");
-    assert!(out.contains("stopped by operator"), "{out}");
+    assert!(out.contains("stopped, disabled by operator"), "{out}");
     assert_eq!(operate(&place, "forget a"), (Some(0), "hook `a` is forgotten\n".into()));
     assert_eq!(status(&place), [Json::Null; 0]);
 }
