@@ -70,6 +70,11 @@ pub trait Batcher: Send {
     /// Takes one event.
     fn push(&mut self, now: Instant, delivery: Delivery);
 
+    /// Takes all of these events, oldest first, and leaves none.
+    fn extend(&mut self, now: Instant, deliveries: &mut Vec<Delivery>) {
+        deliveries.drain(..).for_each(|delivery| self.push(now, delivery));
+    }
+
     /// The next batch, if one is due. Asked again until there is none.
     fn ready(&mut self, now: Instant) -> Option<Vec<Delivery>>;
 
@@ -106,6 +111,17 @@ impl SizeBatcher {
         delivery.envelope.len() + self.overhead + 1
     }
 
+    fn sum(&self, deliveries: &[Delivery]) -> usize {
+        deliveries.iter().map(|delivery| self.size(delivery)).sum()
+    }
+
+    /// For events that come now.
+    fn note_time(&mut self, now: Instant) {
+        if self.came.back().is_none_or(|(_, came)| *came != now) {
+            self.came.push_back((self.left + self.held.len(), now));
+        }
+    }
+
     /// How many events from the front fit into one batch.
     fn fitting(&self) -> usize {
         let max_bytes = self.limits.max_bytes.get();
@@ -127,9 +143,15 @@ impl SizeBatcher {
 
     fn cut(&mut self) -> Vec<Delivery> {
         let count = self.fitting();
-        let batch: Vec<Delivery> = self.held.drain(..count).collect();
-        self.bytes -= batch.iter().map(|delivery| self.size(delivery)).sum::<usize>();
         self.left += count;
+        let batch = if count == self.held.len() {
+            self.bytes = 0;
+            std::mem::take(&mut self.held).into()
+        } else {
+            let batch: Vec<Delivery> = self.held.drain(..count).collect();
+            self.bytes -= self.sum(&batch);
+            batch
+        };
         self.forget_times();
         batch
     }
@@ -147,10 +169,21 @@ impl SizeBatcher {
 impl Batcher for SizeBatcher {
     fn push(&mut self, now: Instant, delivery: Delivery) {
         self.bytes += self.size(&delivery);
-        if self.came.back().is_none_or(|(_, came)| *came != now) {
-            self.came.push_back((self.left + self.held.len(), now));
-        }
+        self.note_time(now);
         self.held.push_back(delivery);
+    }
+
+    fn extend(&mut self, now: Instant, deliveries: &mut Vec<Delivery>) {
+        if deliveries.is_empty() {
+            return;
+        }
+        self.bytes += self.sum(deliveries);
+        self.note_time(now);
+        if self.held.is_empty() {
+            self.held = std::mem::take(deliveries).into();
+        } else {
+            self.held.extend(deliveries.drain(..));
+        }
     }
 
     fn ready(&mut self, now: Instant) -> Option<Vec<Delivery>> {
@@ -356,7 +389,7 @@ mod tests {
             max_events in 1usize..6,
             max_bytes in 1u64..600,
             max_age in 0u64..30,
-            steps in prop::collection::vec((0u64..20, prop::option::of(0usize..200)), 1..60),
+            steps in prop::collection::vec((0u64..20, prop::collection::vec(0usize..200, 0..4)), 1..60),
         ) {
             let limits = limits(max_events, max_bytes, max_age);
             let mut batcher = SizeBatcher::new(limits, 0);
@@ -365,10 +398,15 @@ mod tests {
             let mut out: Vec<u64> = Vec::new();
             for (wait, push) in steps {
                 now += Duration::from_millis(wait);
-                if let Some(length) = push {
-                    pushed.push((now, pushed.len() as u64));
-                    batcher.push(now, delivery(pushed.len() as u64 - 1, length));
+                let first = pushed.len() as u64;
+                let mut came: Vec<_> =
+                    (first..).zip(push).map(|(number, length)| delivery(number, length)).collect();
+                pushed.extend(came.iter().map(|delivery| (now, delivery.position.0)));
+                match came.len() {
+                    1 => came.drain(..).for_each(|delivery| batcher.push(now, delivery)),
+                    _ => batcher.extend(now, &mut came),
                 }
+                prop_assert!(came.is_empty());
                 while let Some(batch) = batcher.ready(now) {
                     let bytes = 1 + batch.iter().map(|delivery| delivery.envelope.len() + 1).sum::<usize>();
                     prop_assert!(batch.len() <= max_events && (batch.len() == 1 || bytes as u64 <= max_bytes));
