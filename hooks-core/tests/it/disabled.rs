@@ -132,3 +132,45 @@ async fn a_receiver_that_was_left_and_is_used_again_starts_afresh() {
     dispatcher.replace(hook("x", &receiver)).await.unwrap();
     assert_eq!((state(&dispatcher), bus.noted(&id("a"))), ((EndpointState::Healthy, None), None));
 }
+
+/// A dispatcher that heeds notes, with a hook for which two events come.
+async fn heeding(note: &str) -> (Keeping, Arc<Dispatcher>, Receiver) {
+    let (bus, receiver) = (Keeping::new(0), Receiver::default());
+    let dispatcher = Arc::new(Dispatcher::new(Arc::new(bus.clone())));
+    dispatcher.add(hook("x", &receiver)).await.unwrap();
+    let heeds = dispatcher.clone();
+    tokio::spawn(async move { heeds.heed_notes().await });
+    bus.note_elsewhere(Some(note.to_owned())).await;
+    bus.publish(&events(0..2)).await.unwrap();
+    (bus, dispatcher, receiver)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_notes_holds_here() {
+    let note = gone().await.0.noted(&id("a")).unwrap();
+    let (bus, dispatcher, receiver) = heeding(&note).await;
+    assert_eq!((state(&dispatcher), receiver.attempts().len()), (GONE, 0));
+    assert_eq!(dispatcher.status()[0].last_error.as_deref(), Some("scripted"));
+    // Enabled elsewhere, and disabled by somebody else.
+    bus.note_elsewhere(None).await;
+    receiver.has(2).await;
+    assert_eq!(state(&dispatcher), (EndpointState::Healthy, None));
+    bus.note_elsewhere(Some(note.replace("receiver", "operator"))).await;
+    assert_eq!(state(&dispatcher), OFF);
+    dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    assert_eq!((state(&dispatcher), bus.noted(&id("a"))), ((EndpointState::Healthy, None), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_receiver_said_elsewhere_to_another_sink_is_left_alone() {
+    let (theirs, dispatcher, receiver) = gone().await;
+    dispatcher.replace(hook("y", &receiver)).await.unwrap();
+    receiver.has(2).await;
+    receiver.fails(FailureClass::Gone, 1);
+    theirs.publish(&events(2..3)).await.unwrap();
+    dispatcher.disabled().await;
+    let note = theirs.noted(&id("a")).unwrap();
+    let (bus, dispatcher, receiver) = heeding(&note).await;
+    receiver.has(2).await;
+    assert_eq!((state(&dispatcher), bus.noted(&id("a"))), ((EndpointState::Healthy, None), Some(note)));
+}

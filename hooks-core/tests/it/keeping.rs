@@ -11,13 +11,15 @@ use hooks_core::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::receiver::before_it_is_late;
+use crate::receiver::{before_it_is_late, id};
 
 #[derive(Clone)]
 pub(crate) struct Keeping {
     pub(crate) bus: MemoryBus,
     pub(crate) letters: Arc<Letters>,
     notes: Arc<Mutex<BTreeMap<HookId, String>>>,
+    /// What another process noted about the hook `a` rings the first; whoever waits for that rings the second.
+    elsewhere: Arc<(Notify, Notify)>,
 }
 
 /// The letters of all hooks; the tests have one hook that has any.
@@ -37,7 +39,7 @@ impl Keeping {
             refusals: AtomicUsize::default(),
             changed: Notify::new(),
         };
-        Self { bus: MemoryBus::default(), letters: Arc::new(letters), notes: Arc::default() }
+        Self { bus: MemoryBus::default(), letters: Arc::new(letters), notes: Arc::default(), elsewhere: Arc::default() }
     }
 
     /// Ids of the events that are kept, oldest first.
@@ -56,6 +58,15 @@ impl Keeping {
     /// Waits until the store said this often that it is full.
     pub(crate) async fn was_full(&self, times: usize) {
         self.until(|store| store.refusals.load(Ordering::Relaxed) >= times).await;
+    }
+
+    /// Another process notes something about the hook `a`. Returns when that was heeded.
+    pub(crate) async fn note_elsewhere(&self, text: Option<String>) {
+        self.elsewhere.1.notified().await;
+        self.note(&id("a"), text).await.unwrap();
+        self.elsewhere.0.notify_one();
+        self.elsewhere.1.notified().await;
+        self.elsewhere.1.notify_one();
     }
 
     async fn until(&self, reached: impl Fn(&Letters) -> bool) {
@@ -132,6 +143,12 @@ impl Bus for Keeping {
 
     fn noted(&self, hook: &HookId) -> Option<String> {
         self.notes.lock().get(hook).cloned()
+    }
+
+    async fn note_changed(&self) -> HookId {
+        self.elsewhere.1.notify_one();
+        self.elsewhere.0.notified().await;
+        id("a")
     }
 
     fn dead_letters(&self, _: &HookId) -> Option<Arc<dyn DeadLetters>> {
