@@ -1,6 +1,5 @@
 //! Asks the daemons that share hooks through NATS, on whichever machines they run, through NATS.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use tokio::time::timeout;
 use super::desk::Desk;
 use super::local::Open;
 use super::protocol::{HookReport, Request, Response};
-use super::reports::{Answers, Reports};
+use super::reports::{Answers, Heard, Reports};
 use crate::commands::chain;
 
 /// How long a daemon may take to answer what takes no time.
@@ -64,19 +63,27 @@ impl Cluster {
         self.local.close().await;
     }
 
-    /// Asks every daemon.
+    async fn one(&self, daemon: &str, request: &Request) -> Heard {
+        let question = serde_json::to_vec(request).unwrap_or_default();
+        match self.bus.ask(daemon, question).await {
+            Ok(answer) => match serde_json::from_slice(&answer) {
+                Ok(response) => Heard::Answer(response),
+                Err(error) => Heard::Silence(format!("the instance {daemon} answers strangely: {error}")),
+            },
+            Err(AskError::Gone(_)) => Heard::Gone,
+            Err(AskError::Silent(error)) => Heard::Silence(chain(&error)),
+        }
+    }
+
     async fn all(&self, request: &Request, patience: Duration) -> Answers {
         let daemons = self.bus.instances();
-        let asked = join_all(daemons.iter().map(|daemon| timeout(patience, self.bus.ask(daemon, question(request)))));
+        let asked = join_all(daemons.iter().map(async |daemon| {
+            let heard = timeout(patience, self.one(daemon, request)).await;
+            heard.unwrap_or_else(|_| Heard::Silence(format!("the instance {daemon} does not answer")))
+        }));
         let mut answers = Answers::default();
-        for (daemon, answer) in daemons.iter().zip(asked.await) {
-            match answer.map(|answer| answer.map(|answer| serde_json::from_slice(&answer))) {
-                Ok(Ok(Ok(response))) => answers.given.push((daemon.clone(), response)),
-                Ok(Err(AskError::Gone(_))) => {}
-                Ok(Err(AskError::Silent(error))) => answers.miss(daemon, chain(&error)),
-                Ok(Ok(Err(error))) => answers.miss(daemon, format!("the instance {daemon} answers strangely: {error}")),
-                Err(_) => answers.miss(daemon, format!("the instance {daemon} does not answer")),
-            }
+        for (daemon, heard) in daemons.iter().zip(asked.await) {
+            answers.enter(daemon, heard);
         }
         answers
     }
@@ -87,6 +94,8 @@ impl Cluster {
         // Whoever disables a hook waits for the attempt that is on its way.
         let patience = PATIENCE + self.local.attempt_timeout(hook).unwrap_or_default();
         let answers = self.all(request, patience).await;
+        let disables = matches!(request, Request::Disable { .. });
+        let silence = answers.silence();
         let (mut done, mut refused) = (None, None);
         for (_, response) in answers.given {
             match response {
@@ -94,25 +103,21 @@ impl Cluster {
                 response => done = Some(response),
             }
         }
-        let disables = matches!(request, Request::Disable { .. });
-        let elsewhere = disables && self.local.has(hook);
-        if !answers.silent.is_empty() {
-            return failed(self.not_all(hook, disables, &answers.silent));
-        }
-        match (done, refused) {
-            (Some(done), _) => done,
-            (None, Some(error)) if !elsewhere => failed(error),
+        match (done, refused, silence) {
+            (Some(done), _, None) => done,
             // Nobody runs it.
-            (None, _) => self.local.ask(request.clone()).await,
+            (None, Some(_), None) if disables && self.local.has(hook) => self.local.ask(request.clone()).await,
+            (None, None, None) => self.local.ask(request.clone()).await,
+            (None, Some(error), None) => failed(error),
+            (None, Some(error), Some(who)) => failed(format!("{error}; {who}")),
+            (_, _, Some(who)) => failed(self.not_all(hook, disables, &who)),
         }
     }
 
     /// What is to be said when some daemons did not answer.
-    fn not_all(&self, hook: &HookId, disables: bool, silent: &BTreeMap<String, String>) -> String {
+    fn not_all(&self, hook: &HookId, disables: bool, who: &str) -> String {
         let done = if disables { "disabled" } else { "enabled" };
-        let who: Vec<&str> = silent.values().map(String::as_str).collect();
-        let who = who.join(", ");
-        if self.bus.noted(hook).is_some() == disables {
+        if self.bus.place(hook).is_some() && self.bus.noted(hook).is_some() == disables {
             format!(
                 "hook `{hook}` is {done} in NATS, but {who}: there it holds when the instance has read it in NATS, which is at once, or, if it hangs or is cut off, before it goes on with its hooks"
             )
@@ -123,16 +128,15 @@ impl Cluster {
 
     /// The owner delivers.
     async fn replay(&mut self, hook: &HookId, request: &Request) -> Response {
-        let owner = self.bus.place(hook).and_then(|place| place.owner);
-        if let Some(owner) = owner {
-            match self.bus.ask(&owner, question(request)).await.map(|answer| serde_json::from_slice(&answer)) {
-                Ok(Ok(response)) => return response,
-                Ok(Err(error)) => return failed(format!("the instance {owner} answers strangely: {error}")),
-                Err(AskError::Silent(error)) => return failed(chain(&error)),
-                Err(AskError::Gone(_)) => {}
+        let place = self.bus.place(hook);
+        if let Some(owner) = place.as_ref().and_then(|place| place.owner.as_deref()) {
+            match self.one(owner, request).await {
+                Heard::Answer(response) => return response,
+                Heard::Silence(why) => return failed(why),
+                Heard::Gone => {}
             }
         }
-        if self.bus.place(hook).is_some() && self.all(&Request::Status, PATIENCE).await.anybody() {
+        if place.is_some() && self.all(&Request::Status, PATIENCE).await.anybody() {
             return failed(format!(
                 "no daemon has the hook `{hook}` now: one takes it within a few seconds if it is in its config; try again"
             ));
@@ -156,10 +160,6 @@ impl Cluster {
         });
         Response::Status { hooks: hooks.collect(), running }
     }
-}
-
-fn question(request: &Request) -> Vec<u8> {
-    serde_json::to_vec(request).unwrap_or_default()
 }
 
 fn failed(error: String) -> Response {

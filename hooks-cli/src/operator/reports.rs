@@ -11,12 +11,29 @@ use super::protocol::{HookReport, Response};
 pub(super) struct Answers {
     pub(super) given: Vec<(String, Response)>,
     /// Those that may be there, and why nothing was heard of them.
-    pub(super) silent: BTreeMap<String, String>,
+    silent: BTreeMap<String, String>,
+}
+
+/// What came of asking a daemon.
+pub(super) enum Heard {
+    Answer(Response),
+    /// It may be there. Why nothing was heard of it.
+    Silence(String),
+    Gone,
 }
 
 impl Answers {
-    pub(super) fn miss(&mut self, daemon: &str, why: String) {
-        self.silent.insert(daemon.to_owned(), why);
+    pub(super) fn enter(&mut self, daemon: &str, heard: Heard) {
+        match heard {
+            Heard::Answer(response) => self.given.push((daemon.to_owned(), response)),
+            Heard::Silence(why) => drop(self.silent.insert(daemon.to_owned(), why)),
+            Heard::Gone => {}
+        }
+    }
+
+    /// Why nothing was heard of those that may be there.
+    pub(super) fn silence(&self) -> Option<String> {
+        silence(&self.silent)
     }
 
     /// Whether any daemon is there.
@@ -66,12 +83,16 @@ impl Reports {
             }
             // The one that is silent may run it.
             None if !self.silent.is_empty() => {
-                let why = self.silent.values().cloned().collect::<Vec<_>>().join(", ");
-                in_state(HookReport { last_error: Some(why), ..kept }, "unknown")
+                in_state(HookReport { last_error: silence(&self.silent), ..kept }, "unknown")
             }
             None => given.into_values().next().unwrap_or(kept),
         }
     }
+}
+
+fn silence(silent: &BTreeMap<String, String>) -> Option<String> {
+    let why: Vec<&str> = silent.values().map(String::as_str).collect();
+    (!why.is_empty()).then(|| why.join(", "))
 }
 
 const DISABLED: &str = "disabled";
@@ -107,7 +128,7 @@ mod tests {
             let hooks = vec![report(state, *sink)];
             answers.given.push(((*daemon).to_owned(), Response::Status { hooks, running: true }));
         }
-        silent.iter().for_each(|daemon| answers.miss(daemon, format!("{daemon} is silent")));
+        silent.iter().for_each(|daemon| answers.enter(daemon, Heard::Silence(format!("{daemon} is silent"))));
         let told = Reports::new(answers).of(report("stopped", false), owner);
         (told.state, told.owner, told.last_error)
     }
@@ -132,7 +153,7 @@ mod tests {
         let kept = || HookReport { disabled: serde_json::from_str(note).unwrap(), ..report("stopped", false) };
         let told = |answers, owner| Reports::new(answers).of(kept(), owner).state;
         let mut silent = Answers::default();
-        silent.miss("x", "silent".to_owned());
+        silent.enter("x", Heard::Silence("silent".to_owned()));
         assert_eq!(told(silent, Some("x")), DISABLED);
         let other = Response::Status { hooks: vec![report("healthy", true)], running: true };
         let other = Answers { given: vec![("x".to_owned(), other)], ..Answers::default() };
