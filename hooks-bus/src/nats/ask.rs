@@ -112,6 +112,11 @@ impl NatsBus {
                 let answer = &answer;
                 async move {
                     let Some(reply) = question.reply else { return };
+                    // Whoever comes back finds what was asked while it hung. Those who asked took it for gone, and
+                    // others may have done something else since.
+                    if !self.inner.lease.holds(Instant::now()) {
+                        return;
+                    }
                     self.reply(reply, answer(question.payload.to_vec()).await).await;
                 }
             })

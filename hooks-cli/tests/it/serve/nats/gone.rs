@@ -11,7 +11,7 @@ use crate::receiver::Receiver;
 use crate::serve::{Daemon, JSON, LINES, http_hook};
 
 /// So long that no daemon counts as dead for its silence.
-const LONG: &str = "60s";
+const LONG: &str = "90s";
 
 /// Two daemons with the hooks `a` and `b`, each of which owns one.
 fn two(config: &str) -> [Daemon; 2] {
@@ -139,11 +139,19 @@ fn a_daemon_that_comes_back_reads_first_what_was_noted() {
     let other = Daemon::start(&server.config(&http_hook("b", &receiver.url("/b"))));
     let place = &daemon.place;
     until(place, |hooks| hooks.iter().all(|hook| hook["owner"].is_string()));
+    // It is asked to disable the hook, which takes effect without it, and not to enable and disable it again.
     daemon.running.signal("STOP");
+    assert_eq!(operate(place, "disable a"), (Some(0), "hook `a` is disabled\n".into()));
+    until(place, |hooks| hooks[0]["owner"].is_null());
+    assert_eq!(operate(place, "enable a"), (Some(0), "hook `a` is enabled\n".into()));
+    daemon.running.signal("CONT");
+    let back = |hooks: &[Json]| hooks[0]["owner"].as_str().is_some_and(|owner| owner.contains(&process(&daemon)));
+    until(place, |hooks| back(hooks) && hooks[0]["state"] == "healthy");
+    daemon.running.signal("STOP");
+    until(place, |hooks| hooks[0]["owner"].is_null());
     assert_eq!(operate(place, "disable a"), (Some(0), "hook `a` is disabled\n".into()));
     assert_eq!(other.post(JSON, event(1)).status, 202);
     daemon.running.signal("CONT");
-    let back = |hooks: &[Json]| hooks[0]["owner"].as_str().is_some_and(|owner| owner.contains(&process(&daemon)));
     let hooks = until(place, |hooks| back(hooks) && hooks[0]["counts"].is_object());
     assert_eq!((&hooks[0]["state"], &hooks[0]["lag"]["events"]), (&"disabled".into(), &1.into()), "{hooks:?}");
     assert!(receiver.events("/a").is_empty());
