@@ -7,8 +7,8 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Everything was done.
     Done,
-    /// Something was not delivered.
-    Undelivered,
+    /// Something was not delivered, or could not be done.
+    Failed,
     /// The command line makes no sense.
     Usage,
     /// Something is wrong with the config file.
@@ -19,7 +19,7 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
             Exit::Done => 0,
-            Exit::Undelivered => 1,
+            Exit::Failed => 1,
             Exit::Usage => 2,
             // EX_CONFIG of sysexits.h.
             Exit::Config => 78,

@@ -10,6 +10,9 @@ use crate::operator::Which;
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
     /// Its files, how far each hook is, and what is damaged as far as can be seen without reading all of it
+    ///
+    /// `to end` counts every event between a hook's position and the end of the log, whether its filter lets it
+    /// pass or not; `behind` of `hooks status` counts those that it does, as far as they have been read.
     Info(StatusArgs),
     /// Read every event and say what is damaged; changes nothing, and takes a folder that no daemon has
     Verify(StatusArgs),
@@ -26,7 +29,7 @@ pub(crate) struct RepairArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetterCommand {
     /// A table of dead letters
-    List(LettersArgs),
+    List(ListArgs),
     /// Whole dead letters, one JSON object a line
     Show(LettersArgs),
     /// Deliver dead letters once more; those that arrive are dead letters no longer
@@ -78,6 +81,15 @@ pub(crate) struct LettersArgs {
     pub(crate) hook: Option<HookId>,
     #[command(flatten)]
     which: WhichArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) letters: LettersArgs,
+    /// JSON in place of a table: an object a line, without the event (`show` has it)
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -17,7 +17,7 @@ pub(crate) fn run(args: &DemoArgs, has_logs: bool) -> Exit {
     });
     ended.unwrap_or_else(|error| {
         eprintln!("{}", chain(&*error));
-        Exit::Undelivered
+        Exit::Failed
     })
 }
 
@@ -45,7 +45,7 @@ async fn demonstrate(pace: Pace, is_live: bool) -> Result<Exit, BoxError> {
     drop(live);
     print(NEXT);
     let is_kept = facts.promises().iter().all(|promise| promise.is_kept);
-    Ok(if is_kept { Exit::Done } else { Exit::Undelivered })
+    Ok(if is_kept { Exit::Done } else { Exit::Failed })
 }
 
 /// What happened since the last time, a line each.

@@ -26,7 +26,7 @@ pub(crate) fn man(args: &ManArgs) -> Exit {
         Ok(()) => Exit::Done,
         Err(error) => {
             eprintln!("{error}");
-            Exit::Undelivered
+            Exit::Failed
         }
     }
 }

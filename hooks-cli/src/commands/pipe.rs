@@ -39,7 +39,7 @@ pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
     });
     ended.unwrap_or_else(|error| {
         console.say(chain(&*error));
-        Exit::Undelivered
+        Exit::Failed
     })
 }
 
@@ -322,7 +322,7 @@ impl Run<'_> {
         for line in &missing {
             say(format!("not everything was delivered: {line}"));
         }
-        if missing.is_empty() { Exit::Done } else { Exit::Undelivered }
+        if missing.is_empty() { Exit::Done } else { Exit::Failed }
     }
 }
 

@@ -76,9 +76,9 @@ fn a_test_of_an_unknown_hook_names_the_nearest() {
     let receiver = Receiver::start(|_| 200);
     let place = place(&receiver);
     let ended = place.run(&["test", "-c", "hooks.toml", "order"]);
-    assert_eq!((ended.code, ended.err.as_str()), (Some(2), "hooks.toml has no hook `order`, did you mean `orders`?\n"));
+    assert_eq!((ended.code, ended.err.as_str()), (Some(1), "hooks.toml has no hook `order`, did you mean `orders`?\n"));
     let ended = place.run(&["test", "-c", "hooks.toml", "x"]);
-    assert_eq!((ended.code, ended.err.as_str()), (Some(2), "hooks.toml has no hook `x`; its hooks: orders\n"));
+    assert_eq!((ended.code, ended.err.as_str()), (Some(1), "hooks.toml has no hook `x`; its hooks: orders\n"));
 }
 
 #[test]
