@@ -273,7 +273,7 @@ fn what_drop_oldest_takes_from_a_batch_on_its_way_is_counted_at_the_end() {
 }
 
 #[test]
-fn a_log_that_is_full_refuses_events_says_so_once_and_goes_on_when_there_is_room() {
+fn a_log_that_is_full_refuses_events_and_goes_on_when_there_is_room() {
     let (receiver, answer) = changing(500);
     let bus = "bus = { kind = 'durable', segment_size = '4KiB', max_bytes = '8KiB' }\n";
     let daemon = Daemon::start(&[bus, &http_hook("a", &receiver.url("/"))].concat());
@@ -289,9 +289,26 @@ fn a_log_that_is_full_refuses_events_says_so_once_and_goes_on_when_there_is_room
     answer.store(200, Ordering::Relaxed);
     while daemon.post(JSON, event(accepted)).status != 202 {}
     while !receiver.events("/").contains(&event(accepted)) {}
+}
+
+/// What needs a new file finds no room where something small still fits into the last one.
+#[test]
+fn a_log_that_is_full_says_so_once_whatever_still_fits() {
+    let receiver = Receiver::closed();
+    let bus = "bus = { kind = 'durable', segment_size = '4KiB', max_bytes = '8KiB' }\n";
+    let daemon = Daemon::with(&[bus, &http_hook("a", &receiver.url("/"))].concat(), &["--grace", "0s"]);
+    let event = |bytes: usize| format!("{{\"type\":\"a\",\"data\":\"{}\"}}", "x".repeat(bytes));
+    assert_eq!([3000, 3000].map(|bytes| daemon.post(JSON, event(bytes)).status), [202, 202]);
+    for _ in 0..3 {
+        assert_eq!([3000, 1].map(|bytes| daemon.post(JSON, event(bytes)).status), [507, 202]);
+    }
+    let refused = daemon.post(JSON, event(5000));
+    assert_eq!(refused.status, 413);
+    let reason = refused.json()["error"].to_string();
+    assert!(reason.contains("more than half of `bus.max_bytes` (8KiB): publish fewer at once"), "{reason}");
     let said = daemon.stop().err;
     assert_eq!(said.matches("events are refused (507)").count(), 1, "{said}");
-    assert_eq!(said.matches("events are taken again").count(), 1, "{said}");
+    assert_eq!(said.matches("events are taken again").count(), 0, "{said}");
 }
 
 #[test]
