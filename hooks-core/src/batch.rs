@@ -70,6 +70,11 @@ pub trait Batcher: Send {
     /// Takes one event.
     fn push(&mut self, now: Instant, delivery: Delivery);
 
+    /// Takes all of these events, oldest first, and leaves none.
+    fn extend(&mut self, now: Instant, deliveries: &mut Vec<Delivery>) {
+        deliveries.drain(..).for_each(|delivery| self.push(now, delivery));
+    }
+
     /// The next batch, if one is due. Asked again until there is none.
     fn ready(&mut self, now: Instant) -> Option<Vec<Delivery>>;
 
@@ -106,6 +111,17 @@ impl SizeBatcher {
         delivery.envelope.len() + self.overhead + 1
     }
 
+    fn sum(&self, deliveries: &[Delivery]) -> usize {
+        deliveries.iter().map(|delivery| self.size(delivery)).sum()
+    }
+
+    /// For events that come now.
+    fn note_time(&mut self, now: Instant) {
+        if self.came.back().is_none_or(|(_, came)| *came != now) {
+            self.came.push_back((self.left + self.held.len(), now));
+        }
+    }
+
     /// How many events from the front fit into one batch.
     fn fitting(&self) -> usize {
         let max_bytes = self.limits.max_bytes.get();
@@ -127,9 +143,15 @@ impl SizeBatcher {
 
     fn cut(&mut self) -> Vec<Delivery> {
         let count = self.fitting();
-        let batch: Vec<Delivery> = self.held.drain(..count).collect();
-        self.bytes -= batch.iter().map(|delivery| self.size(delivery)).sum::<usize>();
         self.left += count;
+        let batch = if count == self.held.len() {
+            self.bytes = 0;
+            std::mem::take(&mut self.held).into()
+        } else {
+            let batch: Vec<Delivery> = self.held.drain(..count).collect();
+            self.bytes -= self.sum(&batch);
+            batch
+        };
         self.forget_times();
         batch
     }
@@ -147,10 +169,21 @@ impl SizeBatcher {
 impl Batcher for SizeBatcher {
     fn push(&mut self, now: Instant, delivery: Delivery) {
         self.bytes += self.size(&delivery);
-        if self.came.back().is_none_or(|(_, came)| *came != now) {
-            self.came.push_back((self.left + self.held.len(), now));
-        }
+        self.note_time(now);
         self.held.push_back(delivery);
+    }
+
+    fn extend(&mut self, now: Instant, deliveries: &mut Vec<Delivery>) {
+        if deliveries.is_empty() {
+            return;
+        }
+        self.bytes += self.sum(deliveries);
+        self.note_time(now);
+        if self.held.is_empty() {
+            self.held = std::mem::take(deliveries).into();
+        } else {
+            self.held.extend(deliveries.drain(..));
+        }
     }
 
     fn ready(&mut self, now: Instant) -> Option<Vec<Delivery>> {
@@ -209,24 +242,24 @@ impl fmt::Display for BatchId {
     }
 }
 
-/// Events that travel together, frozen: the same events, bytes and id at every attempt.
+/// Events that travel together, frozen: the same events, bytes and id at every attempt. Cloning costs little.
 #[derive(Debug, Clone)]
 pub struct Batch {
     id: BatchId,
-    deliveries: Vec<Delivery>,
+    deliveries: Arc<Vec<Delivery>>,
     metadata: Arc<Metadata>,
 }
 
 impl Batch {
     pub(crate) fn new(id: BatchId, deliveries: Vec<Delivery>, metadata: Arc<Metadata>) -> Self {
-        Self { id, deliveries, metadata }
+        Self { id, deliveries: Arc::new(deliveries), metadata }
     }
 
     /// A batch for trying out a sink, outside any log.
     pub fn for_test(events: Vec<Envelope>) -> Self {
         let deliveries =
             events.into_iter().zip(0..).map(|(envelope, at)| Delivery { position: Position(at), envelope }).collect();
-        Self { id: BatchId(Uuid::now_v7().to_string()), deliveries, metadata: Arc::default() }
+        Self::new(BatchId(Uuid::now_v7().to_string()), deliveries, Arc::default())
     }
 
     /// The same batch with other metadata.
@@ -255,6 +288,35 @@ impl Batch {
         self.deliveries.iter().map(|delivery| self.metadata.apply(&delivery.envelope))
     }
 
+    /// All [`lines`](Self::lines), a line feed behind each, in few pieces: events that were published
+    /// together stand side by side in memory.
+    ///
+    /// ```
+    /// use hooks_core::{Batch, SliceBuilder};
+    ///
+    /// let mut slice = SliceBuilder::new("/s");
+    /// for id in ["1", "2"] {
+    ///     slice.push_json(format!(r#"{{"type":"a","id":"{id}"}}"#).as_bytes())?;
+    /// }
+    /// let batch = Batch::for_test(slice.finish());
+    /// assert_eq!(batch.text().count(), 1);
+    /// let lines: String = batch.lines().map(|line| format!("{line}\n")).collect();
+    /// assert_eq!(batch.text().collect::<String>(), lines);
+    /// # Ok::<(), hooks_core::EnvelopeError>(())
+    /// ```
+    pub fn text(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let as_they_are = self.metadata.is_empty();
+        let runs = self.deliveries.chunk_by(move |a, b| as_they_are && a.envelope.is_before(&b.envelope));
+        runs.map(move |run| {
+            let (first, last) = (&run[0].envelope, &run[run.len() - 1].envelope);
+            if as_they_are {
+                Cow::Borrowed(first.lines_to(last))
+            } else {
+                Cow::Owned(self.metadata.apply(first).into_owned() + "\n")
+            }
+        })
+    }
+
     /// Upper bound for the length of all [`lines`](Self::lines) with one byte behind each.
     pub fn max_bytes(&self) -> usize {
         let events: usize = self.deliveries.iter().map(|delivery| delivery.envelope.len() + 1).sum();
@@ -274,10 +336,9 @@ impl Batch {
 
     /// The events but for these, and each of these alone. `refused` is sorted by index.
     pub(crate) fn without<T>(mut self, refused: &[(usize, T)]) -> (Self, Vec<Self>) {
-        let alone =
-            |delivery| Self { id: self.id.clone(), deliveries: vec![delivery], metadata: self.metadata.clone() };
-        let mut taken: Vec<Self> =
-            refused.iter().rev().map(|(index, _)| alone(self.deliveries.remove(*index))).collect();
+        let alone = |delivery| Self::new(self.id.clone(), vec![delivery], self.metadata.clone());
+        let deliveries = Arc::make_mut(&mut self.deliveries);
+        let mut taken: Vec<Self> = refused.iter().rev().map(|(index, _)| alone(deliveries.remove(*index))).collect();
         taken.reverse();
         (self, taken)
     }
@@ -287,14 +348,15 @@ impl Batch {
     }
 
     pub(crate) fn into_deliveries(self) -> Vec<Delivery> {
-        self.deliveries
+        Arc::unwrap_or_clone(self.deliveries)
     }
 
     /// Two batches with ids derived from this one: the first `at` events, and the others.
-    pub(crate) fn split_at(mut self, at: usize) -> (Self, Self) {
-        let right = self.deliveries.split_off(at);
-        let half = |half, deliveries| Self { id: self.id.half(half), deliveries, metadata: self.metadata.clone() };
-        (half(0, std::mem::take(&mut self.deliveries)), half(1, right))
+    pub(crate) fn split_at(self, at: usize) -> (Self, Self) {
+        let mut left = Arc::unwrap_or_clone(self.deliveries);
+        let right = left.split_off(at);
+        let half = |half, deliveries| Self::new(self.id.half(half), deliveries, self.metadata.clone());
+        (half(0, left), half(1, right))
     }
 }
 
@@ -327,7 +389,7 @@ mod tests {
             max_events in 1usize..6,
             max_bytes in 1u64..600,
             max_age in 0u64..30,
-            steps in prop::collection::vec((0u64..20, prop::option::of(0usize..200)), 1..60),
+            steps in prop::collection::vec((0u64..20, prop::collection::vec(0usize..200, 0..4)), 1..60),
         ) {
             let limits = limits(max_events, max_bytes, max_age);
             let mut batcher = SizeBatcher::new(limits, 0);
@@ -336,10 +398,15 @@ mod tests {
             let mut out: Vec<u64> = Vec::new();
             for (wait, push) in steps {
                 now += Duration::from_millis(wait);
-                if let Some(length) = push {
-                    pushed.push((now, pushed.len() as u64));
-                    batcher.push(now, delivery(pushed.len() as u64 - 1, length));
+                let first = pushed.len() as u64;
+                let mut came: Vec<_> =
+                    (first..).zip(push).map(|(number, length)| delivery(number, length)).collect();
+                pushed.extend(came.iter().map(|delivery| (now, delivery.position.0)));
+                match came.len() {
+                    1 => came.drain(..).for_each(|delivery| batcher.push(now, delivery)),
+                    _ => batcher.extend(now, &mut came),
                 }
+                prop_assert!(came.is_empty());
                 while let Some(batch) = batcher.ready(now) {
                     let bytes = 1 + batch.iter().map(|delivery| delivery.envelope.len() + 1).sum::<usize>();
                     prop_assert!(batch.len() <= max_events && (batch.len() == 1 || bytes as u64 <= max_bytes));

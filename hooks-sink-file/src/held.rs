@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use crate::lines::Lines;
 use crate::tail;
 
 /// Where bytes of a batch stand that was not reported as delivered: its beginning, in order, in pieces
@@ -22,14 +23,14 @@ struct Piece {
 
 impl Held {
     /// What the file really holds, and still does: it may be another file now, or truncated.
-    pub(crate) fn checked(mut self, opens: u64, file: &File, text: &[u8]) -> Self {
+    pub(crate) fn checked(mut self, opens: u64, file: &File, lines: &Lines<'_>) -> Self {
         if self.opens != opens {
             return Self { opens, pieces: Vec::new() };
         }
         let mut at = 0;
         let there = self.pieces.iter().take_while(|piece| {
             let mut found = vec![0; piece.length];
-            let wanted = text.get(at..at + piece.length);
+            let wanted = lines.bytes().get(at..at + piece.length);
             at += piece.length;
             file.read_exact_at(&mut found, piece.offset).is_ok() && wanted == Some(&found[..])
         });
@@ -38,9 +39,12 @@ impl Held {
         self
     }
 
-    /// How many bytes at the beginning of `text` are whole lines that the file holds.
-    pub(crate) fn whole_lines(&self, text: &[u8]) -> usize {
-        tail::whole_lines(text, self.length())
+    /// How many bytes at the beginning of `lines` are whole lines that the file holds.
+    pub(crate) fn whole_lines(&self, lines: &Lines<'_>) -> usize {
+        match self.length() {
+            0 => 0,
+            length => tail::whole_lines(lines.bytes(), length),
+        }
     }
 
     /// From `start` on, the beginning of a line, `length` bytes stand at `offset`.
@@ -66,7 +70,9 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    const TEXT: &[u8] = b"aa\nbb\ncc\n";
+    fn lines() -> Lines<'static> {
+        Lines::new(vec!["aa\nbb\n".into(), "cc\n".into()])
+    }
 
     fn file(content: &[u8]) -> File {
         let mut file = tempfile::tempfile().unwrap();
@@ -80,7 +86,7 @@ mod tests {
         held.add(0, 10, 4);
         held.add(3, 13, 2);
         assert_eq!(held.pieces, [Piece { offset: 10, length: 5 }]);
-        assert_eq!(held.whole_lines(TEXT), 3);
+        assert_eq!(held.whole_lines(&lines()), 3);
     }
 
     #[test]
@@ -90,7 +96,7 @@ mod tests {
         held.add(0, 0, 4);
         held.add(3, 11, 4);
         assert_eq!(held.pieces, [Piece { offset: 0, length: 3 }, Piece { offset: 11, length: 4 }]);
-        assert_eq!(held.checked(0, &file, TEXT).whole_lines(TEXT), 6);
+        assert_eq!(held.checked(0, &file, &lines()).whole_lines(&lines()), 6);
     }
 
     #[test]
@@ -98,7 +104,7 @@ mod tests {
         let mut held = Held::default();
         held.add(0, 0, 3);
         held.add(3, 5, 3);
-        let whole = |content: &[u8], opens| held.clone().checked(opens, &file(content), TEXT).whole_lines(TEXT);
+        let whole = |content: &[u8], opens| held.clone().checked(opens, &file(content), &lines()).whole_lines(&lines());
         assert_eq!(whole(b"aa\nx\nbb\n", 0), 6);
         assert_eq!(whole(b"aa\nx\nbx\n", 0), 3, "changed");
         assert_eq!(whole(b"aa\nx\nb", 0), 3, "cut short");

@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hooks_core::{Answer, Batch, BatchId, Delivered, DeliveryError, SinkContext};
+use hooks_core::{Answer, Batch, BatchId, Delivered, DeliveryError, Envelope, SinkContext};
 
 use crate::config::FileConfig;
 use crate::held::Held;
+use crate::lines::Lines;
 use crate::path;
 use crate::write::Repair;
 use crate::writer::Writer;
@@ -56,18 +57,19 @@ impl Lane {
     }
 
     pub(crate) fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
-        let text = self.text(batch);
+        let lines = Lines::of(batch);
+        self.question(batch);
         let writer = self.current_writer()?;
         let held = self.unreported.take().filter(|(id, _)| id == batch.id()).map(|(_, held)| held);
         let want = self.config.want();
-        let appended = writer.append(&text, held.unwrap_or_default(), want);
+        let appended = writer.append(&lines, held.unwrap_or_default(), want);
         self.unreported = Some((batch.id().clone(), appended.held));
         self.count(appended.repair, &writer);
         appended.result?;
         if want.sync {
             self.unflushed.get_or_insert(appended.losses);
         }
-        Ok(Delivered::all().answer(answer(batch.len(), text.len(), &writer)))
+        Ok(Delivered::all().answer(answer(batch.len(), lines.len(), &writer)))
     }
 
     /// The worker knows that the last batch arrived: the same lines again are lines again.
@@ -102,21 +104,15 @@ impl Lane {
         Ok(writer)
     }
 
-    fn text(&self, batch: &Batch) -> Vec<u8> {
-        let mut text = Vec::with_capacity(batch.max_bytes());
-        let mut longest = 0;
-        for line in batch.lines() {
-            longest = longest.max(line.len());
-            text.extend_from_slice(line.as_bytes());
-            text.push(b'\n');
-        }
+    /// Warns of the first line that is long.
+    fn question(&self, batch: &Batch) {
+        let longest = batch.events().map(Envelope::len).max().unwrap_or_default();
         if longest > LONG_LINE && self.config.first_warning() {
             tracing::warn!(
                 hook = %self.context.hook, bytes = longest,
                 "a line is longer than 100 KiB, which some shippers of log files drop; further ones are not reported"
             );
         }
-        text
     }
 
     fn count(&self, repair: Option<Repair>, writer: &Writer) {

@@ -51,6 +51,7 @@ mod config;
 mod fault;
 mod held;
 mod lane;
+mod lines;
 mod open;
 mod path;
 mod sink;

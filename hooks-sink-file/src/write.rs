@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
 
+use crate::lines::Lines;
 use crate::tail::Plan;
 
 /// What was done about a torn line.
@@ -24,22 +25,23 @@ pub(crate) struct Wrote {
     pub(crate) result: io::Result<()>,
 }
 
-/// Carries out a plan.
-pub(crate) fn write(file: &File, plan: Plan, text: &[u8]) -> Wrote {
+/// Carries out a plan for what is behind the first `start` bytes.
+pub(crate) fn write(file: &File, plan: Plan, lines: &Lines<'_>, start: usize) -> Wrote {
     let head: &[u8] = if plan == Plan::EndFragment { b"\n" } else { b"" };
-    let (bytes, result) = write_all(file, head, &text[plan.present()..]);
+    let from = start + plan.present();
+    let mut slices = lines.slices(from);
+    slices.insert(0, IoSlice::new(head));
+    let (bytes, result) = write_all(file, &mut slices);
     let repair = match plan {
         Plan::EndFragment if bytes > 0 => Some(Repair::Ended),
-        Plan::Continue(present) if text[present..present + bytes].contains(&b'\n') => Some(Repair::Completed),
+        Plan::Continue(_) if lines.bytes()[from..from + bytes].contains(&b'\n') => Some(Repair::Completed),
         _ => None,
     };
     Wrote { bytes, of_text: bytes.saturating_sub(head.len()), repair, result }
 }
 
 /// One write where the disk has room. Says how far it got.
-fn write_all(mut file: &File, head: &[u8], body: &[u8]) -> (usize, io::Result<()>) {
-    let mut slices = [IoSlice::new(head), IoSlice::new(body)];
-    let mut left: &mut [IoSlice<'_>] = &mut slices;
+fn write_all(mut file: &File, mut left: &mut [IoSlice<'_>]) -> (usize, io::Result<()>) {
     let mut written = 0;
     // Leaves out what is empty.
     IoSlice::advance_slices(&mut left, 0);

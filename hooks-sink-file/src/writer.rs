@@ -14,6 +14,7 @@ use crate::again::Again;
 use crate::config::Want;
 use crate::fault::failure;
 use crate::held::Held;
+use crate::lines::Lines;
 use crate::open::{self, Lock};
 use crate::path;
 use crate::tail::{self, Plan};
@@ -87,13 +88,13 @@ impl Writer {
         &self.path
     }
 
-    /// Appends lines, each with its `\n`, in one write. `held` is what attempts with the same lines left.
-    pub(crate) fn append(&self, text: &[u8], mut held: Held, want: Want) -> Appended {
+    /// Appends lines in one write. `held` is what attempts with the same lines left.
+    pub(crate) fn append(&self, lines: &Lines<'_>, mut held: Held, want: Want) -> Appended {
         let mut state = self.state.lock();
         let mut repair = None;
         let result = self.lock_current(&mut state, want).and_then(|(file, _lock)| {
-            held = std::mem::take(&mut held).checked(state.opens, &file, text);
-            self.append_rest(&mut state, &file, text, &mut held, want, &mut repair)
+            held = std::mem::take(&mut held).checked(state.opens, &file, lines);
+            self.append_rest(&mut state, &file, lines, &mut held, want, &mut repair)
         });
         Appended { result, held, repair, losses: state.losses }
     }
@@ -103,26 +104,25 @@ impl Writer {
         &self,
         state: &mut State,
         file: &File,
-        text: &[u8],
+        lines: &Lines<'_>,
         held: &mut Held,
         want: Want,
         repair: &mut Option<Repair>,
     ) -> Result<(), DeliveryError> {
-        let start = held.whole_lines(text);
-        let rest = &text[start..];
-        if rest.is_empty() {
+        let start = held.whole_lines(lines);
+        if start == lines.len() {
             return Ok(());
         }
-        let looked = state.look(file, rest).map_err(|error| failure(self.doing("read the end of"), error))?;
+        let looked = state.look(file, lines, start).map_err(|error| failure(self.doing("read the end of"), error))?;
         let (size, plan) = match looked {
             End::Holds(offset) => {
                 state.dirty |= want.sync;
-                held.add(start, offset, rest.len());
+                held.add(start, offset, lines.len() - start);
                 return Ok(());
             }
             End::Wants(size, plan) => (size, plan),
         };
-        let wrote = write(file, plan, rest);
+        let wrote = write(file, plan, lines, start);
         state.dirty |= want.sync && wrote.bytes > 0;
         state.distrust_tail &= wrote.result.is_err();
         *repair = wrote.repair;
@@ -216,12 +216,13 @@ impl Writer {
 impl State {
     /// What the file's end asks for. What may continue the torn line does so: taken for lines that stand before
     /// it, a line that was published twice could be left out.
-    fn look(&mut self, file: &File, text: &[u8]) -> io::Result<End> {
-        let (size, plan) = look(file, text, self.distrust_tail)?;
+    fn look(&mut self, file: &File, lines: &Lines<'_>, start: usize) -> io::Result<End> {
+        let (size, plan) = look(file, lines, start, self.distrust_tail)?;
         if plan != Plan::EndFragment || self.distrust_tail {
             self.again = Again::Over;
+            return Ok(End::Wants(size, plan));
         }
-        let there = self.again.find(file, size, text)?;
+        let there = self.again.find(file, size, &lines.bytes()[start..])?;
         Ok(there.map_or(End::Wants(size, plan), End::Holds))
     }
 
@@ -236,7 +237,7 @@ impl State {
 }
 
 /// The file's size, and what its end asks for.
-fn look(file: &File, text: &[u8], distrust: bool) -> io::Result<(u64, Plan)> {
+fn look(file: &File, lines: &Lines<'_>, start: usize, distrust: bool) -> io::Result<(u64, Plan)> {
     let size = file.metadata()?.len();
     let mut last = [0];
     if size == 0 || file.read_at(&mut last, size - 1)? == 0 || last == *b"\n" {
@@ -245,10 +246,11 @@ fn look(file: &File, text: &[u8], distrust: bool) -> io::Result<(u64, Plan)> {
     if distrust {
         return Ok((size, Plan::EndFragment));
     }
+    let text = &lines.bytes()[start..];
     let mut end = vec![0; text.len().min(usize::try_from(size).unwrap_or(usize::MAX))];
-    let start = size - end.len() as u64;
-    file.read_exact_at(&mut end, start)?;
-    Ok((size, tail::plan(&end, start == 0, text)))
+    let offset = size - end.len() as u64;
+    file.read_exact_at(&mut end, offset)?;
+    Ok((size, tail::plan(&end, offset == 0, text)))
 }
 
 #[cfg(test)]
@@ -268,8 +270,12 @@ mod tests {
         (folder, Writer::new(path))
     }
 
+    fn lines(text: &str) -> Lines<'_> {
+        Lines::new(vec![text.into()])
+    }
+
     fn append(writer: &Writer, text: &str, held: Held) -> Appended {
-        let appended = writer.append(text.as_bytes(), held, WANT);
+        let appended = writer.append(&lines(text), held, WANT);
         assert!(appended.result.is_ok());
         appended
     }
@@ -321,7 +327,7 @@ mod tests {
         assert!(writer.sync(first.losses).is_ok());
         writer.sync_data = broken;
         assert!(writer.sync(first.losses).is_ok(), "already on the disk");
-        let unsynced = writer.append(b"b\n", Held::default(), Want { sync: false, ..WANT });
+        let unsynced = writer.append(&lines("b\n"), Held::default(), Want { sync: false, ..WANT });
         assert!(writer.sync(unsynced.losses).is_ok());
         let third = append(&writer, "c\n", Held::default());
         assert!(writer.sync(third.losses).is_err());

@@ -126,7 +126,7 @@ impl Inner {
         *handed_out = first + events.len() as u64;
         self.ring.lock().push(first, accepted, events, &self.memory);
         for target in &plan.targets {
-            let positions = target.events.iter().map(|at| first + u64::from(*at));
+            let positions = target.picks.iter().map(|at| first + u64::from(at));
             if target.subscriber.note(positions) {
                 self.bell.mark(&target.subscriber);
             }

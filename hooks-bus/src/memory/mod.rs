@@ -1,7 +1,10 @@
 //! Events in this process: queued per hook, each held once and shared.
 
+mod in_hand;
 pub(crate) mod plan;
+mod queue;
 pub(crate) mod room;
+mod slice;
 mod subscriber;
 
 use std::collections::{BinaryHeap, HashMap};
@@ -9,9 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use hooks_core::{
-    BlockGuard, Bus, BusError, BusStats, Bytes, Envelope, HookId, Lag, Position, Reader, Settler, Subscription,
-};
+use hooks_core::{BlockGuard, Bus, BusError, BusStats, Bytes, Envelope, HookId, Lag, Reader, Settler, Subscription};
 use parking_lot::{Mutex, RwLock};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,8 @@ use uuid::Uuid;
 use crate::index::{Index, Slot};
 use plan::{Plan, Target};
 use room::{Amount, Claim, Room};
-use subscriber::{Held, MemoryReader, Subscriber};
+use slice::{Run, Slice, blocks};
+use subscriber::{MemoryReader, Subscriber};
 
 /// Settings of the memory bus.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -201,8 +203,8 @@ impl Inner {
             }
             drop(index);
             match claims {
-                Some((claims, memory)) => hand_out(&mut next, events, plan, claims, &memory),
-                None => plan.targets.iter().for_each(|target| target.subscriber.turn_away(target.events.len())),
+                Some((claims, memory)) => hand_out(&mut next, events, plan, claims, memory),
+                None => plan.targets.iter().for_each(|target| target.subscriber.turn_away(target.size.events)),
             }
             return Ok(());
         }
@@ -224,7 +226,7 @@ impl Inner {
         Some((claims, memory))
     }
 
-    /// The claim on the memory of each event. `None` when there is none to be had without waiting.
+    /// The claim on the memory of each block. `None` when there is none to be had without waiting.
     async fn claim_memory(&self, events: &[Envelope], must_wait: bool) -> Option<Vec<BlockGuard>> {
         let new = blocks(events).filter(|block| !block[0].has_guard()).map(|block| block[0].block_bytes());
         let need = Amount::bytes(new.sum());
@@ -233,15 +235,12 @@ impl Inner {
             None if need.bytes == 0 => self.memory.take(need),
             None => self.claim_slowly(need, must_wait).await?,
         };
-        let mut memory = Vec::with_capacity(events.len());
-        for block in blocks(events) {
+        let guard = |block: &[Envelope]| {
             let bytes = Amount::bytes(block[0].block_bytes());
             // A block that another call held when this one looked may have been let go since.
-            let guard =
-                block[0].guard_block(|| Arc::new(claim.split(bytes).unwrap_or_else(|| self.memory.take(bytes))));
-            memory.extend(std::iter::repeat_n(guard, block.len()));
-        }
-        Some(memory)
+            block[0].guard_block(|| Arc::new(claim.split(bytes).unwrap_or_else(|| self.memory.take(bytes))))
+        };
+        Some(blocks(events).map(guard).collect())
     }
 
     async fn claim_slowly(&self, need: Amount, must_wait: bool) -> Option<Claim> {
@@ -324,17 +323,13 @@ fn hand_out(
     events: &[Envelope],
     plan: Plan<Subscriber>,
     claims: Vec<Option<Claim>>,
-    memory: &[BlockGuard],
+    memory: Vec<BlockGuard>,
 ) {
     let first = *next;
     *next += events.len() as u64;
+    let slices = Slice::of_call(first, events, memory);
     for (target, claim) in plan.targets.into_iter().zip(claims) {
-        let held = |at: &u32| {
-            let index = *at as usize;
-            let held = Held { envelope: events[index].clone(), memory: memory[index].clone() };
-            (Position(first + u64::from(*at)), held)
-        };
-        target.subscriber.push(target.events.iter().map(held), claim, target.size);
+        target.subscriber.push(Run::of_call(&slices, &target.picks), claim, target.size);
     }
 }
 
@@ -352,9 +347,4 @@ fn piece(plan: &Plan<Subscriber>, events: &[Envelope]) -> usize {
         bytes <= limit.bytes
     };
     events.iter().take(limit.events).take_while(fits).count().max(1)
-}
-
-/// The events of each block of memory.
-fn blocks(events: &[Envelope]) -> impl Iterator<Item = &[Envelope]> {
-    events.chunk_by(|a, b| a.shares_block(b))
 }

@@ -9,13 +9,53 @@ use super::room::Amount;
 use super::subscriber::size_of_one;
 use crate::index::{Index, Route, Slot};
 
+/// Which events of a slice somebody receives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Picks {
+    /// All of so many.
+    All(u32),
+    /// Rising indices; not all.
+    Some(Arc<[u32]>),
+}
+
+impl Picks {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::All(events) => *events as usize,
+            Self::Some(picks) => picks.len(),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        let (all, some) = match self {
+            Self::All(events) => (*events, &[][..]),
+            Self::Some(picks) => (0, &picks[..]),
+        };
+        (0..all).chain(some.iter().copied())
+    }
+
+    /// Whether both are the same, not only alike.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All(a), Self::All(b)) => a == b,
+            (Self::Some(a), Self::Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
+    fn size(&self, events: &[Envelope]) -> Amount {
+        let mut size = Amount::default();
+        self.iter().for_each(|at| size.add(size_of_one(&events[at as usize])));
+        size
+    }
+}
+
 /// One subscriber and the events of the slice that it receives.
 #[derive(Debug)]
 pub(crate) struct Target<S> {
     pub(crate) slot: Slot,
     pub(crate) subscriber: Arc<S>,
-    /// Rising indices into the slice.
-    pub(crate) events: Vec<u32>,
+    pub(crate) picks: Picks,
     pub(crate) size: Amount,
 }
 
@@ -28,28 +68,29 @@ pub(crate) struct Plan<S> {
 
 impl<S> Plan<S> {
     pub(crate) fn new(index: &Index<Arc<S>>, events: &[Envelope]) -> Self {
-        let mut targets = Targets { list: Vec::new(), by_slot: HashMap::new() };
+        let mut wanted = Wanted { list: Vec::new(), by_slot: HashMap::new() };
         for (route, members) in by_route(index, events) {
+            let members: Arc<[u32]> = members.into();
             for (slot, subscriber) in &route.all {
-                targets.at(*slot, subscriber).events.extend_from_slice(&members);
+                wanted.add(*slot, subscriber, &members);
             }
             for (slot, subscriber, filter) in &route.some {
-                let matching = members.iter().filter(|at| filter.matches_subject(events[**at as usize].subject()));
-                targets.extend(*slot, subscriber, matching.copied());
+                let matching = |at: &u32| filter.matches_subject(events[*at as usize].subject());
+                wanted.extend(*slot, subscriber, members.iter().copied().filter(matching));
             }
         }
         let by_subject = if index.has_subjects() { events } else { &[] };
         for (at, event) in (0..).zip(by_subject) {
             for (slot, subscriber) in index.by_subject(event) {
-                targets.extend(slot, &subscriber, [at]);
+                wanted.extend(slot, &subscriber, [at]);
             }
         }
-        Self { targets: targets.finish(events), version: index.version() }
+        Self { targets: wanted.finish(events), version: index.version() }
     }
 
     /// Whether the same events go to the same subscribers.
     pub(crate) fn has_targets_of(&self, other: &Self) -> bool {
-        let same = |(a, b): (&Target<S>, &Target<S>)| Arc::ptr_eq(&a.subscriber, &b.subscriber) && a.events == b.events;
+        let same = |(a, b): (&Target<S>, &Target<S>)| Arc::ptr_eq(&a.subscriber, &b.subscriber) && a.picks == b.picks;
         self.targets.len() == other.targets.len() && self.targets.iter().zip(&other.targets).all(same)
     }
 }
@@ -84,41 +125,76 @@ fn by_route<S>(index: &Index<Arc<S>>, events: &[Envelope]) -> Vec<Group<S>> {
     groups
 }
 
-struct Targets<S> {
-    list: Vec<Target<S>>,
+/// Who wants what, as far as it is known.
+struct Wanted<S> {
+    list: Vec<Want<S>>,
     by_slot: HashMap<Slot, usize>,
 }
 
-impl<S> Targets<S> {
-    fn at(&mut self, slot: Slot, subscriber: &Arc<S>) -> &mut Target<S> {
+struct Want<S> {
+    slot: Slot,
+    subscriber: Arc<S>,
+    /// What all hooks of a route want is shared by them,
+    shared: Option<Arc<[u32]>>,
+    /// unless they want something else, too. In any order.
+    own: Vec<u32>,
+}
+
+impl<S> Wanted<S> {
+    fn at(&mut self, slot: Slot, subscriber: &Arc<S>) -> &mut Want<S> {
         let list = &mut self.list;
         let at = *self.by_slot.entry(slot).or_insert_with(|| {
-            list.push(Target { slot, subscriber: subscriber.clone(), events: Vec::new(), size: Amount::default() });
+            list.push(Want { slot, subscriber: subscriber.clone(), shared: None, own: Vec::new() });
             list.len() - 1
         });
         &mut self.list[at]
     }
 
-    fn extend(&mut self, slot: Slot, subscriber: &Arc<S>, events: impl IntoIterator<Item = u32>) {
-        let mut events = events.into_iter().peekable();
-        if events.peek().is_some() {
-            self.at(slot, subscriber).events.extend(events);
+    fn add(&mut self, slot: Slot, subscriber: &Arc<S>, members: &Arc<[u32]>) {
+        let want = self.at(slot, subscriber);
+        if want.shared.is_none() && want.own.is_empty() {
+            want.shared = Some(members.clone());
+        } else {
+            want.own().extend_from_slice(members);
         }
     }
 
-    fn finish(mut self, events: &[Envelope]) -> Vec<Target<S>> {
-        for target in &mut self.list {
-            if target.events.len() == events.len() {
-                // Each event comes once, so these are all.
-                (0..).zip(&mut target.events).for_each(|(at, event)| *event = at);
-            } else {
-                target.events.sort_unstable();
-            }
-            for at in &target.events {
-                target.size.add(size_of_one(&events[*at as usize]));
-            }
+    fn extend(&mut self, slot: Slot, subscriber: &Arc<S>, events: impl IntoIterator<Item = u32>) {
+        let mut events = events.into_iter().peekable();
+        if events.peek().is_some() {
+            self.at(slot, subscriber).own().extend(events);
         }
-        self.list.sort_unstable_by_key(|target| target.slot);
-        self.list
+    }
+
+    fn finish(self, events: &[Envelope]) -> Vec<Target<S>> {
+        let all = Picks::All(events.len() as u32);
+        let all_size = all.size(events);
+        let target = |want: Want<S>| {
+            let (slot, subscriber, picks) = (want.slot, want.subscriber.clone(), want.picks());
+            // Each event comes once.
+            if picks.len() == events.len() {
+                return Target { slot, subscriber, picks: all.clone(), size: all_size };
+            }
+            Target { slot, subscriber, size: picks.size(events), picks }
+        };
+        let mut targets: Vec<_> = self.list.into_iter().map(target).collect();
+        targets.sort_unstable_by_key(|target| target.slot);
+        targets
+    }
+}
+
+impl<S> Want<S> {
+    fn own(&mut self) -> &mut Vec<u32> {
+        if let Some(shared) = self.shared.take() {
+            self.own.extend_from_slice(&shared);
+        }
+        &mut self.own
+    }
+
+    fn picks(mut self) -> Picks {
+        Picks::Some(self.shared.take().unwrap_or_else(|| {
+            self.own.sort_unstable();
+            self.own.into()
+        }))
     }
 }

@@ -1,19 +1,21 @@
 //! What the memory bus holds for one hook.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hooks_core::{
-    BlockGuard, BusError, Delivery, DropReason, Envelope, HookId, Lag, Ledger, Overflow, Position, QueueLimits, Read,
-    Reader, Settle, Subscription, WINDOW,
+    BusError, Delivery, DropReason, Envelope, HookId, Lag, Ledger, Overflow, Position, QueueLimits, Read, Reader,
+    Settle, Subscription, WINDOW,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::in_hand::InHand;
+use super::queue::Queue;
 use super::room::{Amount, Claim, Room};
+use super::slice::Run;
 
 /// Dropped events are logged at most this often per hook.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -28,21 +30,10 @@ pub(crate) struct Subscriber {
     pub(crate) room: Arc<Room>,
 }
 
-/// An event, and the claim on the memory of its block that lives as long as a hook holds any of it.
-#[derive(Debug, Clone)]
-pub(crate) struct Held {
-    pub(crate) envelope: Envelope,
-    #[expect(dead_code, reason = "held, and let go with the event")]
-    pub(crate) memory: BlockGuard,
-}
-
 #[derive(Debug)]
 struct State {
-    queue: VecDeque<(Position, Held)>,
-    /// What was read and, but for the holes, not settled. Rising positions.
-    in_hand: VecDeque<(Position, Option<Held>)>,
-    /// The last position of each slice that is not done with, and when it was accepted.
-    accepted: VecDeque<(Position, SystemTime)>,
+    queue: Queue,
+    in_hand: InHand,
     ledger: Arc<Ledger>,
     overflow: Overflow,
     enabled: bool,
@@ -63,9 +54,8 @@ struct Drops {
 impl Subscriber {
     pub(crate) fn new(subscription: &Subscription) -> Self {
         let state = State {
-            queue: VecDeque::new(),
-            in_hand: VecDeque::new(),
-            accepted: VecDeque::new(),
+            queue: Queue::default(),
+            in_hand: InHand::default(),
             ledger: subscription.ledger.clone(),
             overflow: subscription.queue.overflow,
             enabled: true,
@@ -86,11 +76,8 @@ impl Subscriber {
     pub(crate) fn take_over(&self, ledger: &Arc<Ledger>) -> u64 {
         let mut state = self.state.lock();
         let queued = state.queue.len();
-        while let Some((position, held)) = state.in_hand.pop_back() {
-            if let Some(held) = held {
-                state.queue.push_front((position, held));
-            }
-        }
+        let State { queue, in_hand, .. } = &mut *state;
+        in_hand.take_all().rev().for_each(|run| queue.push_front(run));
         if !Arc::ptr_eq(&state.ledger, ledger) {
             // What was in hand is handed over by whoever had it there.
             state.ledger.hand_over(queued);
@@ -112,25 +99,15 @@ impl Subscriber {
     }
 
     /// Appends events. With a claim the room is there; without, the oldest events make room.
-    pub(crate) fn push(
-        &self,
-        events: impl ExactSizeIterator<Item = (Position, Held)>,
-        claim: Option<Claim>,
-        size: Amount,
-    ) {
+    pub(crate) fn push(&self, runs: impl Iterator<Item = Run>, claim: Option<Claim>, size: Amount) {
         let mut state = self.state.lock();
         if state.removed {
             return;
         }
-        state.ledger.take(events.len());
-        state.queue.extend(events);
-        if let Some((last, _)) = state.queue.back() {
-            let last = *last;
-            state.accepted.push_back((last, SystemTime::now()));
-        }
+        state.ledger.take(size.events);
+        runs.for_each(|run| state.queue.push(run));
         claim.unwrap_or_else(|| self.room.take(size)).keep();
         let dropped = if state.blocks() { Vec::new() } else { state.overflowing(&self.room) };
-        state.forget_times();
         let report = state.gave_up(dropped.len());
         drop(state);
         self.log(report);
@@ -138,12 +115,12 @@ impl Subscriber {
     }
 
     pub(crate) fn lag(&self) -> Lag {
-        let mut state = self.state.lock();
-        state.forget_times();
+        let state = self.state.lock();
+        let oldest = state.in_hand.first().or(state.queue.first()).map(Run::accepted);
         let used = self.room.used();
         // Room that a publisher claimed and has not filled yet counts; it is about to be.
         let (events, bytes) = (used.events as u64, used.bytes as u64);
-        Lag { events, bytes, oldest: state.accepted.front().map(|(_, at)| *at), exact: true }
+        Lag { events, bytes, oldest, exact: true }
     }
 
     /// Counts events as taken and dropped that there is no memory for.
@@ -159,8 +136,8 @@ impl Subscriber {
     /// Drops the oldest event that is not in hand. False when there is none.
     pub(crate) fn drop_oldest(&self) -> bool {
         let mut state = self.state.lock();
-        let Some((_, held)) = state.queue.pop_front() else { return false };
-        self.room.release(size_of_one(&held.envelope));
+        let Some(dropped) = state.queue.pop(1) else { return false };
+        self.room.release(dropped.size());
         let report = state.gave_up(1);
         drop(state);
         self.log(report);
@@ -183,14 +160,10 @@ impl Subscriber {
     pub(crate) fn remove(&self) {
         let mut state = self.state.lock();
         state.removed = true;
-        let in_hand = std::mem::take(&mut state.in_hand);
-        let queue = std::mem::take(&mut state.queue);
+        let mut removed: Vec<Run> = state.in_hand.take_all().collect();
+        removed.extend(state.queue.take_all());
         let mut size = Amount::default();
-        in_hand
-            .iter()
-            .filter_map(|(_, held)| held.as_ref())
-            .chain(queue.iter().map(|(_, held)| held))
-            .for_each(|held| size.add(size_of_one(&held.envelope)));
+        removed.iter().for_each(|run| size.add(run.size()));
         self.room.release(size);
         state.ledger.give_up(size.events, DropReason::Removed);
         drop(state);
@@ -202,12 +175,9 @@ impl Subscriber {
         let mut state = self.state.lock();
         state.overflow = subscription.queue.overflow;
         self.room.set_limit(amount(&subscription.queue));
-        let (kept, gone): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut state.queue)
-            .into_iter()
-            .partition(|(_, held)| subscription.filter.matches(&held.envelope));
-        state.queue = kept;
-        gone.iter().for_each(|(_, held)| self.room.release(size_of_one(&held.envelope)));
-        state.ledger.give_up(gone.len(), DropReason::Filtered);
+        let gone = state.queue.filter(&subscription.filter);
+        self.room.release(gone);
+        state.ledger.give_up(gone.events, DropReason::Filtered);
         let dropped = if state.blocks() { Vec::new() } else { state.overflowing(&self.room) };
         let report = state.gave_up(dropped.len());
         self.room.set_open(!state.blocks());
@@ -229,22 +199,26 @@ impl Subscriber {
         if state.reader != reader {
             return Some(Read::Lost);
         }
-        let count = max.min(state.queue.len()).min(WINDOW.saturating_sub(state.in_hand.len()));
+        let count = max.min(state.queue.len()).min(WINDOW.saturating_sub(state.in_hand.window()));
         if count > 0 {
-            let State { queue, in_hand, .. } = &mut *state;
-            for (position, held) in queue.drain(..count) {
-                into.push(Delivery { position, envelope: held.envelope.clone() });
-                in_hand.push_back((position, Some(held)));
+            into.reserve(count);
+            let mut left = count;
+            while left > 0
+                && let Some(run) = state.queue.pop(left)
+            {
+                left -= run.len();
+                into.extend(run.deliveries());
+                state.in_hand.push(run);
             }
             state.may_flush = true;
             return Some(Read::Events(count));
         }
-        let stopped = state.in_hand.len() >= WINDOW;
+        let stopped = state.in_hand.window() >= WINDOW;
         if state.may_flush && !state.in_hand.is_empty() && (stopped || pressed || self.room.is_wanted()) {
             state.may_flush = false;
             return Some(Read::Flush);
         }
-        (state.queue.is_empty() && (dry || state.removed)).then_some(Read::Dry)
+        (state.queue.len() == 0 && (dry || state.removed)).then_some(Read::Dry)
     }
 
     fn log(&self, dropped: Option<u64>) {
@@ -261,23 +235,14 @@ impl State {
 
     /// Takes the oldest events out of the queue until the rest is within the limits. One event alone
     /// may be larger than the limit.
-    fn overflowing(&mut self, room: &Arc<Room>) -> Vec<Held> {
+    fn overflowing(&mut self, room: &Arc<Room>) -> Vec<Run> {
         let mut dropped = Vec::new();
         while room.is_over() && room.used().events > 1 {
-            let Some((_, held)) = self.queue.pop_front() else { break };
-            room.release(size_of_one(&held.envelope));
-            dropped.push(held);
+            let Some(run) = self.queue.pop(1) else { break };
+            room.release(run.size());
+            dropped.push(run);
         }
         dropped
-    }
-
-    /// Slices that everything of was settled or dropped.
-    fn forget_times(&mut self) {
-        let queued = self.queue.front().map(|(position, _)| *position);
-        let oldest = self.in_hand.front().map(|(position, _)| *position).or(queued);
-        while self.accepted.front().is_some_and(|(last, _)| oldest.is_none_or(|oldest| *last < oldest)) {
-            self.accepted.pop_front();
-        }
     }
 
     fn gave_up(&mut self, events: usize) -> Option<u64> {
@@ -302,31 +267,11 @@ impl Drops {
 impl Settle for Subscriber {
     fn settle(&self, positions: &[Position]) -> usize {
         let mut state = self.state.lock();
-        let was_full = state.in_hand.len() >= WINDOW;
-        let mut released = Amount::default();
-        let mut gone = Vec::with_capacity(positions.len());
-        let mut next = 0;
-        for position in positions {
-            // Almost always the one behind the last.
-            let index = match state.in_hand.get(next) {
-                Some((known, _)) if known == position => next,
-                _ => match state.in_hand.binary_search_by_key(position, |(known, _)| *known) {
-                    Ok(index) => index,
-                    Err(_) => continue,
-                },
-            };
-            next = index + 1;
-            if let Some(held) = state.in_hand[index].1.take() {
-                released.add(size_of_one(&held.envelope));
-                gone.push(held);
-            }
-        }
-        while state.in_hand.front().is_some_and(|(_, held)| held.is_none()) {
-            state.in_hand.pop_front();
-        }
-        state.forget_times();
+        let was_full = state.in_hand.window() >= WINDOW;
+        let (released, done) = state.in_hand.settle(positions);
         self.room.release(released);
         drop(state);
+        drop(done);
         if was_full {
             self.readable.notify_one();
         }

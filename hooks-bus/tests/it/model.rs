@@ -3,24 +3,37 @@
 use std::collections::VecDeque;
 
 use hooks_bus::MemoryBus;
-use hooks_core::{Bus, Delivery, Filter, Overflow};
+use hooks_core::{Bus, Delivery, DropReason, Filter, Overflow};
 use proptest::prelude::*;
 
 use crate::{End, numbers, queue, slice};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Publish(usize),
+    /// Events of so many blocks of memory, published together.
+    Publish(usize, usize),
     Read(usize),
     /// Settle some of what is in hand, in any order.
     Settle(Vec<prop::sample::Index>),
+    /// A new reader takes over: what was in hand is read again, but for what only the old one settled.
+    TakeOver,
+    /// The hook wants other types from now on.
+    Filter(usize),
+}
+
+const FILTERS: [&[usize]; 3] = [&[0, 1], &[0], &[0, 1, 2]];
+
+fn filter(which: usize) -> Filter {
+    Filter::types(FILTERS[which].iter().map(|rest| format!("test.{rest}")))
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (1usize..8).prop_map(Step::Publish),
+        (1usize..8, 1usize..4).prop_map(|(events, blocks)| Step::Publish(events, blocks)),
         (1usize..6).prop_map(Step::Read),
         prop::collection::vec(any::<prop::sample::Index>(), 1..4).prop_map(Step::Settle),
+        Just(Step::TakeOver),
+        (0..FILTERS.len()).prop_map(Step::Filter),
     ]
 }
 
@@ -30,16 +43,19 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let bus = MemoryBus::default();
-            let mut end = End::new(&bus, "a", Filter::types(["test.0", "test.1"]), queue(limit, 1 << 20, Overflow::DropOldest)).await;
+            let mut end = End::new(&bus, "a", filter(0), queue(limit, 1 << 20, Overflow::DropOldest)).await;
             let (mut queued, mut in_hand): (VecDeque<usize>, Vec<Delivery>) = Default::default();
-            let (mut published, mut dropped, mut delivered) = (0, 0, 0);
+            let (mut published, mut dropped, mut delivered, mut filtered) = (0, 0, 0, 0);
+            let mut wanted = FILTERS[0];
             for step in steps {
                 match step {
-                    Step::Publish(count) => {
-                        let range = published..published + count;
-                        bus.publish(&slice(range.clone(), 1)).await.unwrap();
-                        published += count;
-                        queued.extend(range.filter(|number| number % 3 != 2));
+                    Step::Publish(count, blocks) => {
+                        let events: Vec<_> =
+                            (0..blocks).flat_map(|block| slice(published + block * count..published + (block + 1) * count, 1)).collect();
+                        bus.publish(&events).await.unwrap();
+                        let range = published..published + count * blocks;
+                        published = range.end;
+                        queued.extend(range.filter(|number| wanted.contains(&(number % 3))));
                         while queued.len() + in_hand.len() > limit && queued.pop_front().is_some() {
                             dropped += 1;
                         }
@@ -59,10 +75,29 @@ proptest! {
                             }
                         }
                     }
+                    Step::TakeOver => {
+                        let ledger = end.ledger.clone();
+                        let which = FILTERS.iter().position(|known| *known == wanted).unwrap();
+                        let subscription = crate::subscription("a", filter(which), queue(limit, 1 << 20, Overflow::DropOldest), &ledger);
+                        // Of what is in hand the worker decides, not the bus.
+                        let before = queued.len();
+                        queued.retain(|number| wanted.contains(&(number % 3)));
+                        filtered += (before - queued.len()) as u64;
+                        in_hand.drain(..).map(|delivery| numbers(&[delivery])[0]).rev().for_each(|number| queued.push_front(number));
+                        (end.reader, end.settler) = bus.subscribe(subscription).await.unwrap();
+                    }
+                    Step::Filter(which) => {
+                        wanted = FILTERS[which];
+                        end.reader.reconfigure(crate::subscription("a", filter(which), queue(limit, 1 << 20, Overflow::DropOldest), &end.ledger));
+                        let before = queued.len();
+                        queued.retain(|number| wanted.contains(&(number % 3)));
+                        filtered += (before - queued.len()) as u64;
+                    }
                 }
                 let counts = end.ledger.counts();
                 assert!(counts.balances(), "{counts}");
-                assert_eq!((counts.dropped(), counts.delivered), (dropped, delivered));
+                assert_eq!(counts.dropped_for(DropReason::Filtered), filtered);
+                assert_eq!((counts.dropped_for(DropReason::Overflow), counts.delivered), (dropped, delivered));
                 assert_eq!(counts.in_hand, (queued.len() + in_hand.len()) as u64);
             }
         });

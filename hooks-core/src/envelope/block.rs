@@ -13,8 +13,11 @@ use super::attributes::{self, Attributes};
 /// [`MAX_SLICE_BYTES`](super::MAX_SLICE_BYTES) keeps them true.
 #[derive(Default)]
 pub(super) struct Block {
-    /// Events one after the other; behind each, the plain form of attributes that hold escapes.
+    /// Events one after the other, each with a line feed; behind it, the plain form of attributes that hold
+    /// escapes.
     pub(super) text: String,
+    /// Whether something else than events stands in `text`.
+    has_decoded: bool,
     pub(super) entries: Vec<Entry>,
     pub(super) extensions: Vec<Extension>,
     pub(super) guard: Mutex<Option<Weak<dyn Any + Send + Sync>>>,
@@ -46,11 +49,13 @@ impl Block {
 
     pub(super) fn append(&mut self, text: &str, found: &Attributes) {
         let base = self.text.len();
+        self.text.reserve(text.len() + 1);
         if found.line_breaks {
             self.text.extend(text.chars().map(|char| if matches!(char, '\n' | '\r') { ' ' } else { char }));
         } else {
             self.text.push_str(text);
         }
+        self.text.push('\n');
         let first_extension = self.extensions.len();
         self.extensions.extend(found.extensions.iter().map(|extension| Extension {
             name: Span::new(base, &extension.name),
@@ -69,6 +74,12 @@ impl Block {
         self.entries.push(entry);
     }
 
+    /// Whether an event stands right behind the one before it.
+    pub(super) fn is_behind(&self, index: u32) -> bool {
+        let span = |index: u32| self.entries[index as usize].span.range();
+        !self.has_decoded || span(index - 1).end + 1 == span(index).start
+    }
+
     /// Where an attribute's plain text stands: in the event, or behind it when it holds escapes.
     fn plain(&mut self, base: usize, value: &attributes::Text) -> Span {
         match value {
@@ -76,6 +87,7 @@ impl Block {
             attributes::Text::Decoded(text) => {
                 let start = self.text.len();
                 self.text.push_str(text);
+                self.has_decoded = true;
                 Span::new(start, &(0..text.len()))
             }
         }

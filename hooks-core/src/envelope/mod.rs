@@ -151,6 +151,17 @@ impl Envelope {
         self.block.guard.lock().as_ref().is_some_and(|guard| guard.strong_count() > 0)
     }
 
+    /// Whether the other one stands in memory right behind this one, only a line feed in between.
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        self.index + 1 == other.index && self.shares_block(other) && self.block.is_behind(other.index)
+    }
+
+    /// The JSON of this one and of all up to `last`, a line feed behind each. Each must stand
+    /// [before](Self::is_before) the next.
+    pub(crate) fn lines_to(&self, last: &Self) -> &str {
+        &self.block.text[self.entry().span.range().start..last.entry().span.range().end + 1]
+    }
+
     fn entry(&self) -> &Entry {
         &self.block.entries[self.index as usize]
     }
@@ -301,7 +312,7 @@ impl SliceBuilder {
         self.block.entries.is_empty()
     }
 
-    /// Bytes of JSON taken so far.
+    /// Bytes of memory that the text of the events taken so far fills.
     pub fn bytes(&self) -> usize {
         self.block.text.len()
     }

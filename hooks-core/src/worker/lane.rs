@@ -327,8 +327,7 @@ impl Lane {
         match found {
             Ok(Read::Events(_)) => {
                 self.idle_since = None;
-                let now = now();
-                self.read.drain(..).for_each(|delivery| self.batcher.push(now, delivery));
+                self.batcher.extend(now(), &mut self.read);
             }
             Ok(Read::Flush) => self.flush = true,
             Ok(Read::Dry) => self.dry = true,

@@ -1,0 +1,199 @@
+//! What was read and not settled.
+
+use std::collections::VecDeque;
+
+use hooks_core::Position;
+
+use super::room::Amount;
+use super::slice::Run;
+use super::subscriber::size_of_one;
+
+/// Events in rising positions, and which of them are settled already behind others that are not.
+#[derive(Debug, Default)]
+pub(crate) struct InHand {
+    parts: VecDeque<Part>,
+    /// Events from the first that is not settled to the last that was read.
+    window: usize,
+}
+
+#[derive(Debug)]
+struct Part {
+    /// From the first event that is not settled. `None`: all are.
+    run: Option<Run>,
+    /// What is settled behind the first of the run. Rising.
+    holes: Vec<u32>,
+    last: Position,
+    /// How many events of the window it is.
+    counted: usize,
+}
+
+impl InHand {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    pub(crate) fn window(&self) -> usize {
+        self.window
+    }
+
+    /// The oldest events that are not settled.
+    pub(crate) fn first(&self) -> Option<&Run> {
+        self.parts.front().and_then(|part| part.run.as_ref())
+    }
+
+    /// Takes what was read.
+    pub(crate) fn push(&mut self, run: Run) {
+        let (counted, last) = (run.len(), run.last());
+        self.window += counted;
+        if let Some(part) = self.parts.back_mut()
+            && part.run.as_mut().is_some_and(|known| known.join(&run))
+        {
+            (part.counted, part.last) = (part.counted + counted, last);
+        } else {
+            self.parts.push_back(Part { run: Some(run), holes: Vec::new(), last, counted });
+        }
+    }
+
+    /// Settles what of `positions` is here and not settled. Returns its size, and what is done with as a whole.
+    pub(crate) fn settle(&mut self, positions: &[Position]) -> (Amount, Vec<Run>) {
+        let (mut settled, mut done) = (Amount::default(), Vec::new());
+        let (mut at, mut hint) = (0, 0);
+        for position in positions {
+            at = self.part_of(*position, at);
+            let Some(part) = self.parts.get_mut(at) else { continue };
+            let Some(run) = &mut part.run else { continue };
+            let Some(index) = run.find(*position, hint.max(run.start())) else { continue };
+            hint = index + 1;
+            if settle(run, &mut part.holes, index) {
+                settled.add(size_of_one(run.envelope(index)));
+            }
+            if run.is_empty() {
+                done.extend(part.run.take());
+            }
+        }
+        self.trim();
+        (settled, done)
+    }
+
+    /// The first part that ends at or behind a position. Almost always the one of the position before, or
+    /// the next.
+    fn part_of(&self, position: Position, before: usize) -> usize {
+        let ends_before = |at: usize| self.parts.get(at).is_none_or(|part| part.last < position);
+        let is_it = |at: &usize| !ends_before(*at) && (*at == 0 || ends_before(at - 1));
+        [before, before + 1]
+            .into_iter()
+            .find(is_it)
+            .unwrap_or_else(|| self.parts.partition_point(|part| part.last < position))
+    }
+
+    /// Leaves out what is settled before the first event that is not.
+    fn trim(&mut self) {
+        while let Some(front) = self.parts.front_mut() {
+            let left = front.run.as_ref().map_or(0, Run::len);
+            self.window -= front.counted - left;
+            front.counted = left;
+            if left > 0 {
+                break;
+            }
+            self.parts.pop_front();
+        }
+    }
+
+    /// All that is not settled, oldest first.
+    pub(crate) fn take_all(&mut self) -> impl DoubleEndedIterator<Item = Run> {
+        self.window = 0;
+        let unsettled = |Part { run, holes, .. }: Part| {
+            let mut run = run?;
+            if !holes.is_empty() {
+                run.retain(|at, _| holes.binary_search(&at).is_err());
+            }
+            Some(run)
+        };
+        std::mem::take(&mut self.parts).into_iter().filter_map(unsettled)
+    }
+}
+
+/// Settles one event of a run. False when it is settled already.
+fn settle(run: &mut Run, holes: &mut Vec<u32>, index: u32) -> bool {
+    if index > run.start() {
+        let place = holes.binary_search(&index);
+        return place.map_err(|place| holes.insert(place, index)).is_err();
+    }
+    run.skip();
+    while holes.first() == Some(&run.start()) {
+        holes.remove(0);
+        run.skip();
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::plan::Picks;
+    use crate::memory::slice::Slice;
+    use hooks_core::SliceBuilder;
+    use proptest::prelude::*;
+    use std::sync::{Arc, Weak};
+
+    /// A call of one block, and what tells whether its memory is still claimed.
+    fn call(first: u64, events: usize) -> (Vec<Arc<Slice>>, Weak<()>) {
+        let mut slice = SliceBuilder::new("/test");
+        (0..events).for_each(|_| slice.push_json(br#"{"type":"a"}"#).unwrap());
+        let claim = Arc::new(());
+        let weak = Arc::downgrade(&claim);
+        (Slice::of_call(first, &slice.finish(), vec![claim]), weak)
+    }
+
+    proptest! {
+        /// Against a plain list of positions.
+        #[test]
+        fn it_is_its_model(
+            calls in prop::collection::vec(prop::collection::vec(any::<bool>(), 1..12), 1..6),
+            cuts in prop::collection::vec(1usize..5, 1..8),
+            settles in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 1..8), 0..12),
+        ) {
+            let mut in_hand = InHand::default();
+            let (mut model, mut claims): (Vec<(Position, bool)>, Vec<_>) = Default::default();
+            let (mut next, mut cuts) = (0, cuts.into_iter().cycle());
+            for picked in calls {
+                let (slices, claim) = call(next, picked.len());
+                let picks: Vec<u32> = (0..).zip(&picked).filter(|(_, is)| **is).map(|(at, _)| at).collect();
+                model.extend(picks.iter().map(|at| (Position(next + u64::from(*at)), false)));
+                claims.push((next..next + picked.len() as u64, claim));
+                next += picked.len() as u64;
+                let all = picks.len() == picked.len();
+                let picks = if all { Picks::All(picks.len() as u32) } else { Picks::Some(picks.into()) };
+                for mut run in Run::of_call(&slices, &picks) {
+                    while !run.is_empty() {
+                        in_hand.push(run.split(cuts.next().unwrap()));
+                    }
+                }
+            }
+            for settle in settles {
+                let positions: Vec<Position> = settle.iter().map(|at| Position(at.index(next as usize + 1) as u64)).collect();
+                let mut fresh = 0;
+                for position in &positions {
+                    if let Some((_, settled)) = model.iter_mut().find(|(known, settled)| known == position && !settled) {
+                        *settled = true;
+                        fresh += 1;
+                    }
+                }
+                let (settled, done) = in_hand.settle(&positions);
+                drop(done);
+                prop_assert_eq!(settled.events, fresh);
+                let first = model.iter().position(|(_, settled)| !settled).unwrap_or(model.len());
+                prop_assert_eq!(in_hand.window(), model.len() - first);
+                prop_assert_eq!(in_hand.is_empty(), first == model.len());
+                for (range, claim) in &claims {
+                    let unsettled = model.iter().any(|(at, settled)| range.contains(&at.0) && !settled);
+                    prop_assert_eq!(claim.strong_count() > 0, unsettled, "claimed for as long as something of it is held");
+                }
+            }
+            let left: Vec<Position> = in_hand.take_all().flat_map(|run| run.deliveries().map(|one| one.position).collect::<Vec<_>>()).collect();
+            let unsettled: Vec<Position> = model.iter().filter(|(_, settled)| !settled).map(|(at, _)| *at).collect();
+            prop_assert_eq!(left, unsettled);
+            prop_assert_eq!(in_hand.window(), 0);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What waits for a hook to read it.
+
+use std::collections::VecDeque;
+
+use hooks_core::Filter;
+
+use super::room::Amount;
+use super::slice::Run;
+
+/// Runs of events, oldest first; none is empty.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    runs: VecDeque<Run>,
+    events: usize,
+}
+
+impl Queue {
+    /// Number of events.
+    pub(crate) fn len(&self) -> usize {
+        self.events
+    }
+
+    pub(crate) fn first(&self) -> Option<&Run> {
+        self.runs.front()
+    }
+
+    pub(crate) fn push(&mut self, run: Run) {
+        self.events += run.len();
+        self.runs.push_back(run);
+    }
+
+    pub(crate) fn push_front(&mut self, run: Run) {
+        self.events += run.len();
+        self.runs.push_front(run);
+    }
+
+    /// At most so many events off the front, as far as they stand in one run.
+    pub(crate) fn pop(&mut self, most: usize) -> Option<Run> {
+        let front = self.runs.front_mut()?;
+        let run = if front.len() <= most { self.runs.pop_front()? } else { front.split(most) };
+        self.events -= run.len();
+        Some(run)
+    }
+
+    /// Leaves what matches; returns the size of the rest.
+    pub(crate) fn filter(&mut self, filter: &Filter) -> Amount {
+        let mut gone = Amount::default();
+        self.runs.retain_mut(|run| {
+            gone.add(run.retain(|_, envelope| filter.matches(envelope)));
+            !run.is_empty()
+        });
+        self.events -= gone.events;
+        gone
+    }
+
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Run> {
+        self.events = 0;
+        std::mem::take(&mut self.runs).into_iter()
+    }
+}

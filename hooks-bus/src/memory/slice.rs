@@ -1,0 +1,177 @@
+//! What was published together, shared by all hooks that take any of it.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use hooks_core::{BlockGuard, Delivery, Envelope, Position};
+
+use super::plan::Picks;
+use super::room::Amount;
+use super::subscriber::size_of_one;
+
+/// Events of one call that stand in one block of memory. Each hook that takes any of them holds the slice and
+/// which they are, so a delivery costs a hook no count of references and no memory of its own.
+#[derive(Debug)]
+pub(crate) struct Slice {
+    first: Position,
+    /// How many events of the call came before: picks count from the first of the call.
+    base: u32,
+    events: Vec<Envelope>,
+    accepted: SystemTime,
+    /// The claim on the block's memory: as long as a hook holds the slice.
+    _memory: BlockGuard,
+}
+
+impl Slice {
+    /// The events of a call, published at `first`, with the claim on the memory of each block.
+    pub(crate) fn of_call(first: u64, events: &[Envelope], memory: Vec<BlockGuard>) -> Vec<Arc<Self>> {
+        let accepted = SystemTime::now();
+        let mut base = 0;
+        let slices = blocks(events).zip(memory).map(|(events, memory)| {
+            let first = Position(first + u64::from(base));
+            let slice = Self { first, base, events: events.to_vec(), accepted, _memory: memory };
+            base += events.len() as u32;
+            Arc::new(slice)
+        });
+        slices.collect()
+    }
+
+    fn end(&self) -> u32 {
+        self.base + self.events.len() as u32
+    }
+}
+
+/// The events of each block of memory.
+pub(crate) fn blocks(events: &[Envelope]) -> impl Iterator<Item = &[Envelope]> {
+    events.chunk_by(|a, b| a.shares_block(b))
+}
+
+/// Events of a slice that one hook takes, in order: some that stand next to each other in its picks.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    slice: Arc<Slice>,
+    picks: Picks,
+    /// Of the picks; where these are all events, of the slice.
+    range: Range<u32>,
+}
+
+impl Run {
+    /// What a hook takes of a call.
+    pub(crate) fn of_call<'a>(slices: &'a [Arc<Slice>], picks: &'a Picks) -> impl Iterator<Item = Self> + 'a {
+        let run = |slice: &Arc<Slice>| {
+            let range = match picks {
+                Picks::All(_) => 0..slice.events.len() as u32,
+                Picks::Some(picks) => {
+                    let before = |end: u32| picks.partition_point(|at| *at < end) as u32;
+                    before(slice.base)..before(slice.end())
+                }
+            };
+            Self { slice: slice.clone(), picks: picks.clone(), range }
+        };
+        slices.iter().map(run).filter(|run| !run.is_empty())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    pub(crate) fn accepted(&self) -> SystemTime {
+        self.slice.accepted
+    }
+
+    /// Where in the range's numbers it begins.
+    pub(crate) fn start(&self) -> u32 {
+        self.range.start
+    }
+
+    /// Leaves out the first event.
+    pub(crate) fn skip(&mut self) {
+        self.range.start += 1;
+    }
+
+    /// The position of the last event. A run that is kept is not empty.
+    pub(crate) fn last(&self) -> Position {
+        self.position(self.range.end.saturating_sub(1))
+    }
+
+    fn position(&self, at: u32) -> Position {
+        Position(self.slice.first.0 + self.index(at) as u64)
+    }
+
+    pub(crate) fn envelope(&self, at: u32) -> &Envelope {
+        &self.slice.events[self.index(at)]
+    }
+
+    fn index(&self, at: u32) -> usize {
+        match &self.picks {
+            Picks::All(_) => at as usize,
+            Picks::Some(picks) => (picks[at as usize] - self.slice.base) as usize,
+        }
+    }
+
+    /// Where the event at this position is. `hint` is looked at first.
+    pub(crate) fn find(&self, position: Position, hint: u32) -> Option<u32> {
+        if self.range.contains(&hint) && self.position(hint) == position {
+            return Some(hint);
+        }
+        let index = u32::try_from(position.0.checked_sub(self.slice.first.0)?).ok()?;
+        let at = match &self.picks {
+            Picks::All(_) => index,
+            Picks::Some(picks) => picks.binary_search(&index.checked_add(self.slice.base)?).ok()? as u32,
+        };
+        self.range.contains(&at).then_some(at)
+    }
+
+    /// Takes so many events from the front.
+    pub(crate) fn split(&mut self, count: usize) -> Self {
+        let mid = self.range.start + count.min(self.len()) as u32;
+        let front = Self { slice: self.slice.clone(), picks: self.picks.clone(), range: self.range.start..mid };
+        self.range.start = mid;
+        front
+    }
+
+    /// Takes the other one in, if it goes on where this one ends.
+    pub(crate) fn join(&mut self, other: &Self) -> bool {
+        let joins = Arc::ptr_eq(&self.slice, &other.slice)
+            && self.picks.is(&other.picks)
+            && self.range.end == other.range.start;
+        if joins {
+            self.range.end = other.range.end;
+        }
+        joins
+    }
+
+    /// Leaves the events for which `keep` says so, and returns the size of the others.
+    pub(crate) fn retain(&mut self, keep: impl Fn(u32, &Envelope) -> bool) -> Amount {
+        let mut gone = Amount::default();
+        let mut kept = Vec::new();
+        for at in self.range.clone() {
+            if keep(at, self.envelope(at)) {
+                kept.push(self.slice.base + self.index(at) as u32);
+            } else {
+                gone.add(size_of_one(self.envelope(at)));
+            }
+        }
+        if gone.events > 0 {
+            self.range = 0..kept.len() as u32;
+            self.picks = Picks::Some(kept.into());
+        }
+        gone
+    }
+
+    pub(crate) fn size(&self) -> Amount {
+        let mut size = Amount::default();
+        self.range.clone().for_each(|at| size.add(size_of_one(self.envelope(at))));
+        size
+    }
+
+    /// All events, to be delivered.
+    pub(crate) fn deliveries(&self) -> impl Iterator<Item = Delivery> {
+        self.range.clone().map(|at| Delivery { position: self.position(at), envelope: self.envelope(at).clone() })
+    }
+}
