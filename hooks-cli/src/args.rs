@@ -30,6 +30,7 @@ use operate::{DeadLetterCommand, HookArgs, LogCommand, StatusArgs};
   hooks listen                                receive webhooks and print them
 
 Exit codes: 0 done, 1 something was not delivered or could not be done, 2 usage, 78 config.
+
 Logs and progress go to stderr, data to stdout."
 )]
 pub(crate) struct Cli {
@@ -119,7 +120,9 @@ Exit code 78 if anything is wrong.")]
     #[command(after_help = "Examples:
   hooks test -c hooks.toml orders
 
-The event has the type `hooks.test`. Exit code 1 if it is refused or can't be delivered.")]
+The event has the type `hooks.test`.
+
+Exit code 1 if it is refused or can't be delivered, or there is no such hook.")]
     Test(TestArgs),
     /// List the sinks linked into this binary, with their options
     #[command(after_help = "Examples:
