@@ -146,9 +146,10 @@ impl Inner {
         let mut place = part.segment.seek(from.max(part.segment.first), part.end)?;
         while place.position < part.end {
             let piece = part.segment.read(place, part.end, PIECE)?;
-            for seen in decode(&piece, &self.dir) {
+            for (position, envelope) in decode(&piece, &self.dir, &self.memory).iter().flat_map(|slice| slice.events())
+            {
                 for ((_, loss), count) in losers.iter().zip(&mut counts) {
-                    *count += usize::from(loss.includes(seen.position, &seen.envelope));
+                    *count += usize::from(loss.includes(position, envelope));
                 }
             }
             place = piece.next;
