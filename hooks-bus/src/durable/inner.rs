@@ -70,6 +70,8 @@ pub(crate) struct Inner {
     pub(crate) tuning: Tuning,
     pub(crate) kept: Mutex<Kept>,
     pub(crate) closed: AtomicBool,
+    /// It was said that the log is nearly full.
+    pub(crate) nearly_full: AtomicBool,
     pub(crate) accepted: AtomicU64,
     /// What was wrong with the files when they were opened.
     pub(crate) damage: Vec<String>,
@@ -107,6 +109,7 @@ impl Inner {
             tuning,
             kept: Mutex::new(Kept { end: known.end, behind }),
             closed: AtomicBool::new(false),
+            nearly_full: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
             damage: found.damage,
         })
