@@ -9,10 +9,12 @@
 
 #[cfg(feature = "durable")]
 mod durable;
+mod hold;
 mod index;
 mod memory;
 #[cfg(feature = "nats")]
 mod nats;
+mod plan;
 
 #[cfg(feature = "durable")]
 pub use durable::{

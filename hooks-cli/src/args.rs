@@ -29,7 +29,8 @@ use operate::{DeadLetterCommand, HookArgs, LogCommand, StatusArgs};
   hooks test -c hooks.toml orders             try one hook
   hooks listen                                receive webhooks and print them
 
-Exit codes: 0 done, 1 something was not delivered, 2 usage, 78 config.
+Exit codes: 0 done, 1 something was not delivered or could not be done, 2 usage, 78 config.
+
 Logs and progress go to stderr, data to stdout."
 )]
 pub(crate) struct Cli {
@@ -119,7 +120,9 @@ Exit code 78 if anything is wrong.")]
     #[command(after_help = "Examples:
   hooks test -c hooks.toml orders
 
-The event has the type `hooks.test`. Exit code 1 if it is refused or can't be delivered.")]
+The event has the type `hooks.test`.
+
+Exit code 1 if it is refused or can't be delivered, or there is no such hook.")]
     Test(TestArgs),
     /// List the sinks linked into this binary, with their options
     #[command(after_help = "Examples:
@@ -149,7 +152,9 @@ The event has the type `hooks.test`. Exit code 1 if it is refused or can't be de
   hooks status -c hooks.toml
   hooks status -c hooks.toml --json | jq 'select(.state != \"healthy\")'
 
-Asks the daemon that runs, or looks into the folder of the bus while none does.")]
+Asks the daemon that runs, or looks into the folder of the bus while none does. `behind` counts the events that \
+the hook's filter lets pass and that are not settled; with `≤`, not all of them have been read, and those that it \
+will pass over are counted, too.")]
     Status(StatusArgs),
     /// Deliver to a hook again that was disabled, by its receiver (410) or by `hooks disable`
     #[command(after_help = "Examples:

@@ -7,22 +7,42 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Everything was done.
     Done,
-    /// Something was not delivered.
-    Undelivered,
+    /// Something was not delivered, or could not be done.
+    Failed,
     /// The command line makes no sense.
     Usage,
     /// Something is wrong with the config file.
     Config,
 }
 
+impl Exit {
+    /// Every way to end.
+    pub(crate) const ALL: [Self; 4] = [Self::Done, Self::Failed, Self::Usage, Self::Config];
+
+    /// The process's exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            // EX_CONFIG of sysexits.h.
+            Self::Config => 78,
+        }
+    }
+
+    /// What it means, for people.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "Everything was done.",
+            Self::Failed => "Something was not delivered, or could not be done.",
+            Self::Usage => "The command line makes no sense.",
+            Self::Config => "Something is wrong with the config file.",
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Undelivered => 1,
-            Exit::Usage => 2,
-            // EX_CONFIG of sysexits.h.
-            Exit::Config => 78,
-        })
+        Self::from(exit.code())
     }
 }

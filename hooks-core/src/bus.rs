@@ -358,8 +358,8 @@ pub enum BusError {
     /// There is no room, and the bus is set to refuse rather than wait.
     #[error("the bus is full: {0}")]
     Full(String),
-    /// An event is longer than the bus takes. Publishing it again won't help.
-    #[error("an event is too large: {0}")]
+    /// The events are longer than the bus takes. Publishing them again won't help; fewer at once may.
+    #[error("too large: {0}")]
     TooLarge(String),
     /// The bus can't be reached or can't do its work now.
     #[error("the bus is unavailable: {0}")]

@@ -19,7 +19,7 @@ pub struct DurableConfig {
     /// goes when every hook is done with all of it. At least 4KiB.
     #[serde(default = "segment_size")]
     pub segment_size: Bytes,
-    /// Most bytes of log on the disk. At least two segments.
+    /// Most bytes of log on the disk. At least two segments. What is published at once may take half of it.
     #[serde(default = "max_bytes")]
     pub max_bytes: Bytes,
     /// Events older than this are given up, delivered or not; a whole segment at a time, once a newer one

@@ -6,39 +6,34 @@
 //! nothing to let them be there.
 
 use std::collections::VecDeque;
+use std::time::SystemTime;
 
-use hooks_core::{BlockGuard, Position};
+use hooks_core::Position;
 
 use super::row::{Behind, Row};
+use crate::hold::in_hand::InHand;
+use crate::hold::room::Amount;
+use crate::hold::slice::Run;
 
-/// Most events that are noted for a hook that follows. With more it scans. Small, as there may be a hundred thousand
-/// hooks whose receivers are all down.
-const MAX_NOTED: usize = 128;
+/// Most stretches of events that are noted for a hook that follows. With more it scans. Small, as there may be a
+/// hundred thousand hooks whose receivers are all down.
+const MAX_NOTED: usize = 64;
 
-/// An event that a hook has in hand.
-#[derive(Debug, Clone)]
-pub(crate) struct Held {
-    #[expect(dead_code, reason = "held, and let go with the event")]
-    pub(crate) memory: BlockGuard,
-    pub(crate) bytes: usize,
-    /// In seconds since 1970.
-    pub(crate) accepted: u64,
-}
-
-/// Events and their bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Sum {
-    pub(crate) events: usize,
+/// Events that all concern a hook: those of the positions from `from` up to `to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
     pub(crate) bytes: usize,
 }
 
 /// How far a hook is.
 #[derive(Debug)]
 pub(crate) struct Cursor {
-    /// What was read and, but for the holes, not settled. Rising positions.
-    in_hand: VecDeque<(u64, Option<Held>)>,
-    /// What of it is not settled.
-    unsettled: Sum,
+    /// What was read and not settled.
+    in_hand: InHand,
+    /// Of that.
+    unsettled: Amount,
     way: Way,
     /// Settled before a restart: rising, apart, none before where reading goes on.
     done: VecDeque<(u64, u64)>,
@@ -47,7 +42,7 @@ pub(crate) struct Cursor {
 #[derive(Debug)]
 enum Way {
     /// These wait to be read.
-    Follow(VecDeque<u64>),
+    Follow(VecDeque<Stretch>),
     /// Reading goes on here.
     Scan(u64),
 }
@@ -56,8 +51,8 @@ impl Cursor {
     /// A hook that was here when it was last seen.
     pub(crate) fn new(from: Behind) -> Self {
         Self {
-            in_hand: VecDeque::new(),
-            unsettled: Sum::default(),
+            in_hand: InHand::default(),
+            unsettled: Amount::default(),
             way: Way::Scan(from.prefix),
             done: from.done.into(),
         }
@@ -69,20 +64,23 @@ impl Cursor {
         self.done.clear();
     }
 
-    /// An event concerns the hook.
-    pub(crate) fn note(&mut self, position: u64) {
-        match &mut self.way {
-            Way::Follow(noted) if noted.len() < MAX_NOTED => noted.push_back(position),
-            _ => self.scan(),
+    /// Events concern the hook, of one call.
+    pub(crate) fn note(&mut self, stretch: Stretch) {
+        let Way::Follow(noted) = &mut self.way else { return };
+        let full = noted.len() >= MAX_NOTED;
+        match noted.back_mut() {
+            Some(last) if last.to == stretch.from => {
+                (last.to, last.bytes) = (stretch.to, last.bytes + stretch.bytes);
+            }
+            _ if full => self.scan(),
+            _ => noted.push_back(stretch),
         }
     }
 
     /// Reads on from the oldest event that was noted, rather than from memory.
     pub(crate) fn scan(&mut self) {
-        if let Way::Follow(noted) = &mut self.way
-            && let Some(first) = noted.front()
-        {
-            self.way = Way::Scan(*first);
+        if let Some(first) = self.next_noted() {
+            self.way = Way::Scan(first.from);
         }
     }
 
@@ -94,8 +92,8 @@ impl Cursor {
         }
     }
 
-    /// The oldest event that was noted and not read.
-    pub(crate) fn noted(&self) -> impl Iterator<Item = u64> {
+    /// What was noted and not read, oldest first.
+    pub(crate) fn noted(&self) -> impl Iterator<Item = Stretch> {
         let noted = match &self.way {
             Way::Follow(noted) => Some(noted.iter().copied()),
             Way::Scan(_) => None,
@@ -103,15 +101,26 @@ impl Cursor {
         noted.into_iter().flatten()
     }
 
-    /// The hook takes an event: the next one noted, or one that a scan found.
-    pub(crate) fn take(&mut self, position: u64, held: Held) {
-        self.unsettled.events += 1;
-        self.unsettled.bytes += held.bytes;
-        self.in_hand.push_back((position, Some(held)));
+    /// The oldest of it.
+    pub(crate) fn next_noted(&self) -> Option<Stretch> {
+        self.noted().next()
+    }
+
+    /// The hook takes events: the next ones noted, or what a scan found.
+    pub(crate) fn take(&mut self, run: Run) {
+        let size = run.size();
         match &mut self.way {
-            Way::Follow(noted) => drop(noted.pop_front()),
-            Way::Scan(next) => *next = position + 1,
+            Way::Follow(noted) => {
+                if let Some(first) = noted.front_mut() {
+                    first.from += run.len() as u64;
+                    first.bytes -= size.bytes;
+                    noted.pop_front_if(|first| first.from >= first.to);
+                }
+            }
+            Way::Scan(next) => *next = run.last().0 + 1,
         }
+        self.unsettled.add(size);
+        self.in_hand.push(run);
     }
 
     /// A scan found nothing more before this position.
@@ -127,9 +136,14 @@ impl Cursor {
     pub(crate) fn skip(&mut self, to: u64) -> (usize, Option<u64>) {
         match &mut self.way {
             Way::Follow(noted) => {
-                let gone = noted.partition_point(|position| *position < to);
-                noted.drain(..gone);
-                (gone, None)
+                let before = noted.partition_point(|stretch| stretch.from < to);
+                let gone: Vec<Stretch> = noted.drain(..before).collect();
+                if gone.last().is_some_and(|last| last.to > to) {
+                    // How many bytes the rest has is not known here: it is found again.
+                    self.way = Way::Scan(to);
+                }
+                let events: u64 = gone.iter().map(|stretch| stretch.to.min(to) - stretch.from).sum();
+                (events as usize, None)
             }
             Way::Scan(next) if *next < to => (0, Some(std::mem::replace(next, to))),
             Way::Scan(_) => (0, None),
@@ -139,8 +153,7 @@ impl Cursor {
     /// What is in hand from before this position can't be read again, and nobody will settle it. Returns how
     /// many events these are.
     pub(crate) fn lose_before(&mut self, begin: u64) -> usize {
-        let gone: Vec<Position> =
-            self.in_hand.iter().map(|(position, _)| Position(*position)).take_while(|at| at.0 < begin).collect();
+        let gone = self.in_hand.unsettled_before(Position(begin));
         self.settle(&gone)
     }
 
@@ -157,43 +170,35 @@ impl Cursor {
 
     /// The hook is done with these. Returns how many of them were unsettled until now.
     pub(crate) fn settle(&mut self, positions: &[Position]) -> usize {
-        let before = self.unsettled.events;
-        for Position(position) in positions {
-            let Ok(index) = self.in_hand.binary_search_by_key(position, |(known, _)| *known) else { continue };
-            if let Some(held) = self.in_hand[index].1.take() {
-                self.unsettled.events -= 1;
-                self.unsettled.bytes -= held.bytes;
-            }
-        }
-        while self.in_hand.front().is_some_and(|(_, held)| held.is_none()) {
-            self.in_hand.pop_front();
-        }
+        let (settled, done) = self.in_hand.settle(positions);
+        drop(done);
+        self.unsettled.sub(settled);
         self.trim();
-        before - self.unsettled.events
+        settled.events
     }
 
     /// Events that were read and not settled.
-    pub(crate) fn unsettled(&self) -> Sum {
+    pub(crate) fn unsettled(&self) -> Amount {
         self.unsettled
     }
 
-    /// When the oldest event in hand was accepted, in seconds since 1970.
-    pub(crate) fn oldest(&self) -> Option<u64> {
-        self.in_hand.front().and_then(|(_, held)| held.as_ref()).map(|held| held.accepted)
+    /// When the oldest event in hand was accepted.
+    pub(crate) fn oldest(&self) -> Option<SystemTime> {
+        self.in_hand.first().map(Run::accepted)
     }
 
     /// Events from the oldest unsettled to the newest read.
     pub(crate) fn window(&self) -> usize {
-        self.in_hand.len()
+        self.in_hand.window()
     }
 
     /// The oldest position that is not done with. `None`: all are.
     pub(crate) fn prefix(&self) -> Option<u64> {
         let next = match &self.way {
-            Way::Follow(noted) => noted.front().copied(),
+            Way::Follow(noted) => noted.front().map(|first| first.from),
             Way::Scan(next) => Some(*next),
         };
-        self.in_hand.front().map(|(position, _)| *position).or(next)
+        self.in_hand.first().map(|run| run.first().0).or(next)
     }
 
     /// What has to be remembered across a restart.
@@ -201,20 +206,15 @@ impl Cursor {
         let Some(prefix) = self.prefix() else { return Row::AtEnd };
         let mut done = Vec::new();
         let mut open = None;
-        for (position, held) in &self.in_hand {
-            match (held, open) {
-                // Between two events that were read lies nothing that concerns the hook.
-                (None, None) => open = Some(*position),
-                (Some(_), Some(from)) => {
-                    done.push((from, *position));
-                    open = None;
-                }
-                _ => {}
+        for (Position(position), settled) in self.in_hand.stretches() {
+            // Between two events that were read lies nothing that concerns the hook.
+            if settled {
+                open.get_or_insert(position);
+            } else if let Some(from) = open.take() {
+                done.push((from, position));
             }
         }
-        if let (Some(from), Some((last, _))) = (open, self.in_hand.back()) {
-            done.push((from, last + 1));
-        }
+        done.extend(open.zip(self.in_hand.last()).map(|(from, last)| (from, last.0 + 1)));
         done.extend(self.done.iter().filter(|(_, to)| *to > prefix));
         Row::Behind(Behind { prefix, done: union(done) })
     }
@@ -230,18 +230,13 @@ impl Cursor {
     /// What was in hand is to be read again, but for what stands before `begin`, where the log begins. Returns how
     /// many events are to be read again, and how many can't be.
     pub(crate) fn rewind(&mut self, begin: u64) -> (usize, usize) {
-        let lost = self.unsettled_before(begin);
+        let lost = self.in_hand.unsettled_before(Position(begin)).len();
         let again = self.unsettled.events - lost;
         match self.row() {
             Row::Behind(behind) if self.unsettled.events > 0 => *self = Self::new(behind.raised(begin)),
-            _ => self.in_hand.clear(),
+            _ => self.in_hand = InHand::default(),
         }
         (again, lost)
-    }
-
-    fn unsettled_before(&self, position: u64) -> usize {
-        let before = self.in_hand.iter().take_while(|(at, _)| *at < position);
-        before.filter(|(_, held)| held.is_some()).count()
     }
 }
 
@@ -261,11 +256,22 @@ fn union(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hold::slice::Slice;
+    use hooks_core::Envelope;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
-    fn held() -> Held {
-        Held { memory: std::sync::Arc::new(()), bytes: 1, accepted: 0 }
+    const EVENT: &[u8] = br#"{"specversion":"1.0","id":"1","source":"/s","type":"a","time":"2026-11-23T10:00:00Z"}"#;
+
+    fn run(position: u64) -> Run {
+        let event = Envelope::from_json(EVENT).unwrap();
+        let slice = Slice::new(position, vec![event], SystemTime::UNIX_EPOCH, Arc::new(()));
+        Run::between(&slice, position, position + 1)
+    }
+
+    fn one(position: u64) -> Stretch {
+        Stretch { from: position, to: position + 1, bytes: run(position).size().bytes }
     }
 
     #[test]
@@ -274,9 +280,9 @@ mod tests {
         assert_eq!(cursor.row(), Row::Behind(Behind::at(7)));
         cursor.follow();
         assert_eq!(cursor.row(), Row::AtEnd);
-        cursor.note(9);
+        cursor.note(one(9));
         assert_eq!(cursor.row(), Row::Behind(Behind::at(9)));
-        cursor.take(9, held());
+        cursor.take(run(9));
         assert_eq!(cursor.row(), Row::Behind(Behind::at(9)));
         assert_eq!(cursor.settle(&[Position(9), Position(9), Position(1)]), 1);
         assert_eq!(cursor.row(), Row::AtEnd);
@@ -287,9 +293,23 @@ mod tests {
         let mut cursor = Cursor::new(Behind::at(0));
         cursor.follow();
         for position in 0..10_000 {
-            cursor.note(position * 2);
+            cursor.note(one(position * 2));
         }
         assert_eq!(cursor.scans_from(), Some(0));
+    }
+
+    #[test]
+    fn what_stands_next_to_each_other_is_noted_as_one() {
+        let mut cursor = Cursor::new(Behind::at(0));
+        cursor.follow();
+        (0..10_000).for_each(|position| cursor.note(one(position)));
+        let size = run(0).size().bytes;
+        cursor.take(run(0));
+        let left: Vec<Stretch> = cursor.noted().collect();
+        assert_eq!(left, [Stretch { from: 1, to: 10_000, bytes: 9_999 * size }]);
+        assert_eq!(cursor.skip(10), (9, None));
+        assert_eq!(cursor.scans_from(), Some(10), "the rest is found again");
+        assert_eq!(cursor.row(), Row::Behind(Behind::at(0)), "still in hand");
     }
 
     proptest! {
@@ -309,7 +329,7 @@ mod tests {
                     .filter(|position| cursor.scans_from().is_some_and(|from| *position >= from) && !cursor.is_done(*position))
                     .collect();
                 for position in &taken {
-                    cursor.take(*position, held());
+                    cursor.take(run(*position));
                 }
                 for pick in settled.iter().filter(|_| !taken.is_empty()) {
                     let position = *pick.get(&taken);

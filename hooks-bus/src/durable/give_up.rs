@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hooks_core::{BusError, Bytes, DropReason, HookId};
 
@@ -17,6 +18,9 @@ impl Inner {
     /// Makes room for this many bytes of log, or says who is in the way. Blocks.
     pub(crate) fn make_room(&self, bytes: u64) -> Result<(), BusError> {
         let max = self.config.max_bytes.0;
+        if bytes > max / 2 {
+            return Err(self.never_fits(bytes));
+        }
         let fits = || self.log.size().saturating_add(bytes) <= max;
         while !fits() {
             // Hooks may have gone on since positions were last kept.
@@ -25,13 +29,8 @@ impl Inner {
             if fits() {
                 break;
             }
-            let Some(oldest) = self.log.oldest() else {
-                let (need, max) = (Bytes(bytes), self.config.max_bytes);
-                return Err(BusError::Full(format!(
-                    "these events need {need} of log and `bus.max_bytes` is {max}: publish fewer at once, or raise it"
-                )));
-            };
-            if let (OnFull::Refuse, Some((hook, position))) = (self.config.on_full, self.holder(&oldest)) {
+            let Some(oldest) = self.log.oldest() else { return Err(self.was_lowered()) };
+            if let (OnFull::Refuse, Some((hook, position))) = (self.config.on_full, self.holder(oldest.end)) {
                 return Err(self.full(&hook, position));
             }
             self.give_up(&oldest, DropReason::Overflow)?;
@@ -40,13 +39,34 @@ impl Inner {
         Ok(())
     }
 
-    /// The enabled hook that is furthest behind, if it needs this segment.
-    fn holder(&self, part: &Part) -> Option<(HookId, u64)> {
+    /// The enabled hook that is furthest behind, if it needs events before this position.
+    fn holder(&self, end: u64) -> Option<(HookId, u64)> {
         let hooks = self.hooks.lock();
         let enabled = hooks.values().map(|(_, hook)| hook).filter(|hook| hook.is_enabled());
         let behind = enabled.filter_map(|hook| Some((hook.prefix()?, hook.hook.clone())));
         let (position, hook) = behind.min()?;
-        (position < part.end).then_some((hook, position))
+        (position < end).then_some((hook, position))
+    }
+
+    /// A hook that gives way to others, if it needs events before this position.
+    fn gives_way(&self, end: u64) -> Option<HookId> {
+        let disabled = |hook: &Subscriber| !hook.is_enabled() && hook.prefix().is_some_and(|prefix| prefix < end);
+        let here = self.hooks.lock().values().find(|(_, hook)| disabled(hook)).map(|(_, hook)| hook.hook.clone());
+        let away = || self.away.lock().iter().find(|(_, away)| away.behind.prefix < end).map(|(hook, _)| hook.clone());
+        here.or_else(away)
+    }
+
+    /// A segment may take half of the log, so that there is always room for the next one beside it.
+    fn never_fits(&self, bytes: u64) -> BusError {
+        let (need, max) = (Bytes(bytes), self.config.max_bytes);
+        BusError::TooLarge(format!(
+            "together these events need {need} of log, more than half of `bus.max_bytes` ({max}): publish fewer at once, or raise it"
+        ))
+    }
+
+    fn was_lowered(&self) -> BusError {
+        let (size, max) = (Bytes(self.log.size()), self.config.max_bytes);
+        BusError::Full(format!("the newest file of the log is {size} long, and `bus.max_bytes` is {max}: raise it"))
     }
 
     fn full(&self, hook: &HookId, position: u64) -> BusError {
@@ -58,16 +78,32 @@ impl Inner {
         ))
     }
 
-    /// Once when the log passes 80 % of what it may take.
+    /// Says when the log passes 80 % of what it may take, and not again before it was below 70 %.
     fn warn(&self, bytes: u64) {
-        let before = self.log.size();
-        let after = before.saturating_add(bytes);
-        let line = self.config.max_bytes.0 / 5 * 4;
-        if before < line && after >= line {
-            let oldest = self.log.oldest().and_then(|part| self.holder(&part));
-            let hook = oldest.as_ref().map(|(hook, _)| hook.as_str()).unwrap_or_default();
-            tracing::warn!(dir = %self.dir.display(), hook, bytes = after, max_bytes = %self.config.max_bytes, "the log is nearly full; this hook holds its oldest events");
+        let tenth = self.config.max_bytes.0 / 10;
+        let after = || self.log.size().saturating_add(bytes);
+        if after() < 7 * tenth {
+            self.nearly_full.store(false, Ordering::Relaxed);
         }
+        if after() < 8 * tenth || self.nearly_full.load(Ordering::Relaxed) {
+            return;
+        }
+        // What no hook needs is only waiting to be removed. Whoever has to do it hears of errors.
+        let _ = self.keep().and_then(|()| self.reclaim());
+        let Some(oldest) = self.log.locate(0) else { return };
+        if after() < 8 * tenth {
+            return;
+        }
+        let (hook, what) = match (self.holder(oldest.end), self.gives_way(oldest.end)) {
+            (Some((hook, _)), _) => (hook, "this hook holds its oldest events"),
+            (None, Some(hook)) => {
+                (hook, "this hook, disabled or not in the config, is about to lose its oldest events")
+            }
+            (None, None) => return,
+        };
+        self.nearly_full.store(true, Ordering::Relaxed);
+        let (dir, max_bytes) = (self.dir.display(), self.config.max_bytes);
+        tracing::warn!(%dir, %hook, bytes = after(), %max_bytes, "the log is nearly full: {what}");
     }
 
     /// Gives a segment up. Whatever hooks lose by it is counted before it goes. Blocks.
@@ -110,9 +146,10 @@ impl Inner {
         let mut place = part.segment.seek(from.max(part.segment.first), part.end)?;
         while place.position < part.end {
             let piece = part.segment.read(place, part.end, PIECE)?;
-            for seen in decode(&piece, &self.dir) {
+            for (position, envelope) in decode(&piece, &self.dir, &self.memory).iter().flat_map(|slice| slice.events())
+            {
                 for ((_, loss), count) in losers.iter().zip(&mut counts) {
-                    *count += usize::from(loss.includes(seen.position, &seen.envelope));
+                    *count += usize::from(loss.includes(position, envelope));
                 }
             }
             place = piece.next;

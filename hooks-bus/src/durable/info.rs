@@ -62,8 +62,9 @@ pub struct HookInfo {
     pub hook: String,
     /// It is done with everything before this position.
     pub position: u64,
-    /// Events from there to the end, whether they match its filter or not. 0 for a hook that has caught up.
-    pub behind: u64,
+    /// Events from there to the end, whether they match its filter or not: as many or more than
+    /// [`Bus::lag`](hooks_core::Bus::lag) counts. 0 for a hook that has caught up.
+    pub to_end: u64,
     /// Its dead letters.
     pub dead_letters: u64,
 }
@@ -102,7 +103,7 @@ impl DurableBus {
                 Row::Behind(behind) => behind.raised(known.floor).prefix,
             };
             let dead_letters = letters.get(&hook).copied().unwrap_or_default();
-            HookInfo { hook: hook.to_string(), position, behind: end.saturating_sub(position), dead_letters }
+            HookInfo { hook: hook.to_string(), position, to_end: end.saturating_sub(position), dead_letters }
         };
         Ok(LogInfo {
             dir: dir.to_owned(),
@@ -157,7 +158,7 @@ pub(super) fn of(inner: &Inner, log: Uuid) -> LogInfo {
         let away = || inner.away.lock().get(&hook).map(|away| away.behind.prefix);
         let position = subscribed.unwrap_or_else(away).unwrap_or(end);
         let dead_letters = inner.letters.lock().get(&hook).map_or(0, |totals| totals.events);
-        HookInfo { hook: hook.to_string(), position, behind: end.saturating_sub(position), dead_letters }
+        HookInfo { hook: hook.to_string(), position, to_end: end.saturating_sub(position), dead_letters }
     };
     LogInfo {
         dir: inner.dir.clone(),

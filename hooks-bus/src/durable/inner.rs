@@ -1,6 +1,6 @@
 //! What the parts of a durable bus share.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use hooks_core::{BusError, Envelope, HookId, Position, Settle, StartAt, Subscrip
 use parking_lot::{Mutex, RwLock};
 
 use super::config::DurableConfig;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Stretch};
 use super::disk::Disk;
 use super::keeper::{Bell, Kept, Tuning};
 use super::letter_table::{self, Totals};
@@ -17,13 +17,14 @@ use super::log::Log;
 use super::open::Opened;
 use super::ring::Ring;
 use super::row::{Behind, Row};
-use super::scan::{Fetched, Pieces, Want, fetch};
+use super::scan::{Fetched, Pieces, Want, fetch, time};
 use super::segment::PIECE;
 use super::store::{Known, Store};
-use super::subscriber::{Catch, Seen, Subscriber};
+use super::subscriber::{Catch, Subscriber};
+use crate::hold::room::{Amount, Room};
+use crate::hold::slice::Run;
 use crate::index::{Index, Slot};
-use crate::memory::plan::Plan;
-use crate::memory::room::{Amount, Room};
+use crate::plan::{Picks, Plan};
 
 /// What a hook that has nothing in hand may read however little memory there is.
 const SMALL: usize = 16 << 10;
@@ -69,6 +70,8 @@ pub(crate) struct Inner {
     pub(crate) tuning: Tuning,
     pub(crate) kept: Mutex<Kept>,
     pub(crate) closed: AtomicBool,
+    /// It was said that the log is nearly full.
+    pub(crate) nearly_full: AtomicBool,
     pub(crate) accepted: AtomicU64,
     /// What was wrong with the files when they were opened.
     pub(crate) damage: Vec<String>,
@@ -106,6 +109,7 @@ impl Inner {
             tuning,
             kept: Mutex::new(Kept { end: known.end, behind }),
             closed: AtomicBool::new(false),
+            nearly_full: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
             damage: found.damage,
         })
@@ -121,10 +125,21 @@ impl Inner {
         let plan = Plan::new(&self.index.read(), &events);
         self.accepted.fetch_add(events.len() as u64, Ordering::Relaxed);
         *handed_out = first + events.len() as u64;
-        self.ring.lock().push(first, accepted, events, &self.memory);
+        let sizes: Vec<usize> = events.iter().map(Envelope::len).collect();
+        // Whoever is told finds them in memory.
+        self.ring.lock().push(first, time(accepted), events, &self.memory);
         for target in &plan.targets {
-            let positions = target.picks.iter().map(|at| first + u64::from(at));
-            if target.subscriber.note(positions) {
+            let stretch = |from: u32, to: u32, bytes| {
+                let position = |at: u32| first + u64::from(at);
+                Stretch { from: position(from), to: position(to), bytes }
+            };
+            let changed = match &target.picks {
+                Picks::All(all) => target.subscriber.note([stretch(0, *all, target.size.bytes)]),
+                Picks::Some(picks) => {
+                    target.subscriber.note(picks.iter().map(|at| stretch(*at, at + 1, sizes[*at as usize])))
+                }
+            };
+            if changed {
                 self.bell.mark(&target.subscriber);
             }
         }
@@ -164,11 +179,17 @@ impl Inner {
         if ring.first()? > from {
             return None;
         }
-        let mut catch = Catch { events: Default::default(), until: from, scan, memory: None };
-        for (position, accepted, envelope) in ring.from(from)?.take(max).take_while(|(position, ..)| *position < end) {
-            catch.until = position + 1;
-            if filter.matches(envelope) {
-                catch.events.push_back(Seen { position, accepted, envelope: envelope.clone() });
+        let mut catch = Catch { runs: VecDeque::new(), until: from, scan, piece: None };
+        for slice in ring.from(from)? {
+            let most = from + max as u64;
+            let mut run = Run::between(slice, from, end.min(most));
+            if run.is_empty() {
+                break;
+            }
+            catch.until = run.last().0 + 1;
+            run.retain(|_, _, envelope| filter.matches(envelope));
+            if !run.is_empty() {
+                catch.runs.push_back(run);
             }
         }
         (catch.until > from).then_some(catch)

@@ -1,12 +1,14 @@
 //! How far a hook is behind.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use hooks_core::{HookId, Lag};
 
 use super::format::RECORD_BYTES;
 use super::inner::Inner;
+use super::scan::time;
 use super::subscriber::Pending;
+use crate::hold::room::Amount;
 
 impl Inner {
     /// What a hook has not settled, subscribed or not.
@@ -23,14 +25,15 @@ impl Inner {
     }
 
     fn lag_of_noted(&self, pending: &Pending) -> Lag {
-        let ring = self.ring.lock();
-        let noted = pending.noted.iter().filter_map(|position| ring.get(*position));
-        let bytes = noted.map(|(envelope, _)| envelope.len()).sum::<usize>() + pending.in_hand.bytes;
-        let first = pending.noted.first().and_then(|position| ring.get(*position)).map(|(_, accepted)| accepted);
+        let noted = &pending.noted;
+        let events: u64 = noted.iter().map(|stretch| stretch.to - stretch.from).sum();
+        let bytes: usize = noted.iter().map(|stretch| stretch.bytes).sum();
+        let in_memory = |from| self.ring.lock().run(from, u64::MAX).map(|run| run.accepted());
+        let oldest = || noted.first().and_then(|first| in_memory(first.from).or_else(|| self.begun(first.from)));
         Lag {
-            events: (pending.noted.len() + pending.in_hand.events) as u64,
-            bytes: bytes as u64,
-            oldest: pending.oldest.or(first).and_then(time),
+            events: events + pending.in_hand.events as u64,
+            bytes: (bytes + pending.in_hand.bytes) as u64,
+            oldest: pending.oldest.or_else(oldest),
             exact: true,
         }
     }
@@ -39,13 +42,18 @@ impl Inner {
     fn lag_of_scan(&self, pending: &Pending, from: u64) -> Lag {
         let events = self.handed_out().saturating_sub(from);
         let bytes = self.bytes_from(from).saturating_sub(events * RECORD_BYTES as u64);
-        let begun = (events > 0).then(|| self.log.locate(from)).flatten().map(|part| part.segment.begun);
+        let begun = (events > 0).then(|| self.begun(from)).flatten();
         Lag {
             events: events + pending.in_hand.events as u64,
             bytes: bytes + pending.in_hand.bytes as u64,
-            oldest: pending.oldest.or(begun).and_then(time),
+            oldest: pending.oldest.or(begun),
             exact: events == 0,
         }
+    }
+
+    /// When the segment was begun that holds this position.
+    fn begun(&self, position: u64) -> Option<SystemTime> {
+        self.log.locate(position).map(|part| time(part.segment.begun))
     }
 
     /// About how many bytes of log there are from this position on.
@@ -62,10 +70,6 @@ impl Inner {
 
 impl From<u64> for Pending {
     fn from(position: u64) -> Self {
-        Self { in_hand: super::cursor::Sum::default(), oldest: None, noted: Vec::new(), scans_from: Some(position) }
+        Self { in_hand: Amount::default(), oldest: None, noted: Vec::new(), scans_from: Some(position) }
     }
-}
-
-fn time(seconds: u64) -> Option<SystemTime> {
-    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }

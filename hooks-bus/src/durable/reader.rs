@@ -90,7 +90,7 @@ impl Reader for DurableReader {
     async fn next(&mut self, max: usize, into: &mut Vec<Delivery>) -> Result<Read, BusError> {
         loop {
             let Self { inner, subscriber, catch, .. } = self;
-            match subscriber.look(self.number, max.max(1), into, catch, &inner.ring, &inner.memory) {
+            match subscriber.look(self.number, max.max(1), into, catch, &inner.ring) {
                 Look::Found(read) => return Ok(read),
                 Look::Scan(from) => {
                     if let Some(read) = self.scan(from).await? {

@@ -2,21 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hooks_core::{BlockGuard, Envelope};
 
-use crate::memory::room::{Amount, Room};
-
-/// What one call published.
-#[derive(Debug)]
-struct Chunk {
-    first: u64,
-    /// In seconds since 1970.
-    accepted: u64,
-    events: Vec<Envelope>,
-    #[expect(dead_code, reason = "held, and let go with the events")]
-    memory: Vec<BlockGuard>,
-}
+use crate::hold::room::{Amount, Room};
+use crate::hold::slice::{Run, Slice};
 
 /// So many bytes stay without anybody looking who has read them: looking at every hook costs something.
 const UNWATCHED: usize = 4 << 20;
@@ -24,7 +15,8 @@ const UNWATCHED: usize = 4 << 20;
 /// The newest events without a gap: those that a hook has not read yet, as many as there is memory for.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
-    chunks: VecDeque<Chunk>,
+    /// What was published, each in one block of memory.
+    slices: VecDeque<Arc<Slice>>,
     /// Of their events.
     bytes: usize,
     /// With so many it is worth looking what every hook has read.
@@ -33,10 +25,11 @@ pub(crate) struct Ring {
 
 impl Ring {
     /// Adds what was published last. The oldest events make room.
-    pub(crate) fn push(&mut self, first: u64, accepted: u64, events: Vec<Envelope>, room: &Arc<Room>) {
-        let memory = events.chunk_by(Envelope::shares_block).map(|block| guard(&block[0], room)).collect();
-        self.bytes += bytes(&events);
-        self.chunks.push_back(Chunk { first, accepted, events, memory });
+    pub(crate) fn push(&mut self, first: u64, accepted: SystemTime, events: Vec<Envelope>, room: &Arc<Room>) {
+        for slice in slices(first, accepted, events, room) {
+            self.bytes += slice.bytes();
+            self.slices.push_back(slice);
+        }
         self.shrink(room);
     }
 
@@ -52,28 +45,24 @@ impl Ring {
 
     /// Every hook has read everything before this position.
     pub(crate) fn was_read(&mut self, until: u64) {
-        while self.chunks.front().is_some_and(|chunk| chunk.first + chunk.events.len() as u64 <= until) && self.pop() {}
+        while self.slices.front().is_some_and(|slice| slice.until() <= until) && self.pop() {}
         self.watched_from = self.bytes * 2;
     }
 
     /// The position of the oldest event here.
     pub(crate) fn first(&self) -> Option<u64> {
-        self.chunks.front().map(|chunk| chunk.first)
+        self.slices.front().map(|slice| slice.first())
     }
 
-    /// The event of this position, and when it was accepted.
-    pub(crate) fn get(&self, position: u64) -> Option<(&Envelope, u64)> {
-        let chunk = &self.chunks[self.chunk(position)?];
-        let at = usize::try_from(position - chunk.first).ok()?;
-        chunk.events.get(at).map(|event| (event, chunk.accepted))
+    /// Events from this position up to another, as far as they stand together.
+    pub(crate) fn run(&self, from: u64, to: u64) -> Option<Run> {
+        self.from(from)?.next().map(|slice| Run::between(slice, from, to)).filter(|run| !run.is_empty())
     }
 
-    /// The events from this position on.
-    pub(crate) fn from(&self, position: u64) -> Option<impl Iterator<Item = (u64, u64, &Envelope)>> {
-        let chunks = self.chunks.range(self.chunk(position)?..);
-        let events =
-            chunks.flat_map(|chunk| (chunk.first..).zip(&chunk.events).map(|(at, event)| (at, chunk.accepted, event)));
-        Some(events.skip_while(move |(at, ..)| *at < position))
+    /// What holds the event of this position, and what comes behind it.
+    pub(crate) fn from(&self, position: u64) -> Option<impl Iterator<Item = &Arc<Slice>>> {
+        let at = self.slices.partition_point(|slice| slice.first() <= position).checked_sub(1)?;
+        Some(self.slices.range(at..))
     }
 
     /// Gives up the oldest events until there is memory for this many bytes.
@@ -81,22 +70,32 @@ impl Ring {
         while room.used().bytes.saturating_add(bytes) > room.limit().bytes && self.pop() {}
     }
 
-    fn chunk(&self, position: u64) -> Option<usize> {
-        self.chunks.partition_point(|chunk| chunk.first <= position).checked_sub(1)
-    }
-
     fn pop(&mut self) -> bool {
-        let oldest = self.chunks.pop_front();
-        self.bytes -= oldest.as_ref().map_or(0, |chunk| bytes(&chunk.events));
+        let oldest = self.slices.pop_front();
+        self.bytes -= oldest.as_ref().map_or(0, |slice| slice.bytes());
         oldest.is_some()
     }
 }
 
-fn bytes(events: &[Envelope]) -> usize {
-    events.iter().map(Envelope::len).sum()
+/// Events of positions that follow one another, by block of memory.
+pub(crate) fn slices(
+    mut first: u64,
+    accepted: SystemTime,
+    mut events: Vec<Envelope>,
+    room: &Arc<Room>,
+) -> Vec<Arc<Slice>> {
+    let mut slices = Vec::with_capacity(1);
+    while let Some(event) = events.first() {
+        let memory = guard(event, room);
+        let count = events.iter().take_while(|other| other.shares_block(event)).count();
+        let rest = events.split_off(count);
+        slices.push(Slice::new(first, std::mem::replace(&mut events, rest), accepted, memory));
+        first += count as u64;
+    }
+    slices
 }
 
 /// The claim on the memory of an event's block, for as long as anybody holds any of it.
-pub(crate) fn guard(event: &Envelope, room: &Arc<Room>) -> BlockGuard {
+fn guard(event: &Envelope, room: &Arc<Room>) -> BlockGuard {
     event.guard_block(|| Arc::new(room.take(Amount::bytes(event.block_bytes()))))
 }

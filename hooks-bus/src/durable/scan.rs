@@ -4,16 +4,18 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hooks_core::{BlockGuard, BusError, Envelope, Filter, SliceBuilder};
+use hooks_core::{BlockGuard, BusError, Filter, SliceBuilder};
 use parking_lot::Mutex;
 
 use super::format::Record;
 use super::log::{Log, Tape};
-use super::ring::guard;
+use super::ring::slices;
 use super::segment::{Hole, Place, RawPiece};
-use super::subscriber::{Catch, Seen};
-use crate::memory::room::Room;
+use super::subscriber::Catch;
+use crate::hold::room::Room;
+use crate::hold::slice::{Run, Slice};
 
 /// What a reader wants.
 #[derive(Debug)]
@@ -30,9 +32,7 @@ pub(crate) struct Want {
 /// Events of the log, in one block of memory. Hooks that read the same piece at the same time share it.
 #[derive(Debug)]
 struct Piece {
-    events: Vec<Seen>,
-    #[expect(dead_code, reason = "held, and let go with the events")]
-    memory: Option<BlockGuard>,
+    slices: Vec<Arc<Slice>>,
     /// Where the next one begins.
     next: Place,
 }
@@ -58,12 +58,16 @@ pub(crate) struct Fetched {
 impl Fetched {
     /// What of it concerns a hook.
     pub(crate) fn caught(self, filter: &Filter, scan: u64) -> (Catch, Option<Tape>) {
-        let events = self.piece.iter().flat_map(|piece| &piece.events);
-        let wanted = events.filter(|seen| seen.position >= self.from && filter.matches(&seen.envelope));
-        let events: VecDeque<Seen> = wanted.cloned().collect();
+        let slices = self.piece.iter().flat_map(|piece| &piece.slices);
+        let wanted = slices.map(|slice| {
+            let mut run = Run::between(slice, self.from, u64::MAX);
+            run.retain(|_, _, envelope| filter.matches(envelope));
+            run
+        });
+        let runs: VecDeque<Run> = wanted.filter(|run| !run.is_empty()).collect();
         // The piece stays for whoever reads it next, as long as this hook has some of it.
-        let memory = self.piece.filter(|_| !events.is_empty()).map(|piece| piece as BlockGuard);
-        (Catch { events, until: self.until, scan, memory }, self.next)
+        let piece = self.piece.filter(|_| !runs.is_empty()).map(|piece| piece as BlockGuard);
+        (Catch { runs, until: self.until, scan, piece }, self.next)
     }
 }
 
@@ -111,13 +115,11 @@ pub(crate) fn fetch(log: &Log, dir: &Path, room: &Arc<Room>, pieces: &Pieces, wa
 fn read(tape: &Tape, dir: &Path, room: &Arc<Room>, size: usize) -> io::Result<Piece> {
     let raw = tape.read(size)?;
     report(dir, &raw.holes);
-    let events = decode(&raw, dir);
-    let memory = events.first().map(|seen| guard(&seen.envelope, room));
-    Ok(Piece { events, memory, next: raw.next })
+    Ok(Piece { slices: decode(&raw, dir, room), next: raw.next })
 }
 
 /// The events of a piece, in one block of memory.
-pub(crate) fn decode(piece: &RawPiece, dir: &Path) -> Vec<Seen> {
+pub(crate) fn decode(piece: &RawPiece, dir: &Path, room: &Arc<Room>) -> Vec<Arc<Slice>> {
     let mut slice = SliceBuilder::new("").max_event_bytes(usize::MAX);
     let mut records = Vec::new();
     for (record, event) in piece.records() {
@@ -130,12 +132,18 @@ pub(crate) fn decode(piece: &RawPiece, dir: &Path) -> Vec<Seen> {
             }
         }
     }
-    let seen = |(record, envelope): (Record, Envelope)| Seen {
-        position: record.position,
-        accepted: record.accepted.into(),
-        envelope,
-    };
-    records.into_iter().zip(slice.finish()).map(seen).collect()
+    let mut events = slice.finish().into_iter();
+    let together = |a: &Record, b: &Record| a.position + 1 == b.position && a.accepted == b.accepted;
+    let slices = records.chunk_by(together).flat_map(|records| {
+        let events = events.by_ref().take(records.len()).collect();
+        slices(records[0].position, time(records[0].accepted.into()), events, room)
+    });
+    slices.collect()
+}
+
+/// Seconds since 1970. What no clock shows is taken for the beginning.
+pub(crate) fn time(seconds: u64) -> SystemTime {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH)
 }
 
 fn report(dir: &Path, holes: &[Hole]) {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use hooks_core::{
     BlockGuard, Delivery, DropReason, Envelope, Filter, HookId, Ledger, Position, Read, Subscription, WINDOW,
@@ -10,10 +11,11 @@ use hooks_core::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::cursor::{Cursor, Held, Sum};
-use super::ring::{Ring, guard};
+use super::cursor::{Cursor, Stretch};
+use super::ring::Ring;
 use super::row::Row;
-use crate::memory::room::Room;
+use crate::hold::room::Amount;
+use crate::hold::slice::Run;
 
 /// One hook.
 #[derive(Debug)]
@@ -51,25 +53,16 @@ pub(crate) enum Look {
     Scan(u64),
 }
 
-/// An event of the log.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    pub(crate) position: u64,
-    /// When it was accepted, in seconds since 1970.
-    pub(crate) accepted: u64,
-    pub(crate) envelope: Envelope,
-}
-
 /// What a scan found: events that match, and where it ended.
 #[derive(Debug)]
 pub(crate) struct Catch {
-    pub(crate) events: VecDeque<Seen>,
+    pub(crate) runs: VecDeque<Run>,
     /// Everything before this position was looked at.
     pub(crate) until: u64,
     /// The scan it belongs to.
     pub(crate) scan: u64,
     #[expect(dead_code, reason = "held, and let go with the events")]
-    pub(crate) memory: Option<BlockGuard>,
+    pub(crate) piece: Option<BlockGuard>,
 }
 
 /// What a hook loses when a segment is given up, still to be counted: the matching events of this range.
@@ -187,12 +180,10 @@ impl Subscriber {
     }
 
     /// These events concern the hook. Returns whether its row changed by that.
-    pub(crate) fn note(&self, positions: impl Iterator<Item = u64>) -> bool {
+    pub(crate) fn note(&self, stretches: impl IntoIterator<Item = Stretch>) -> bool {
         let mut state = self.state.lock();
         let was_at_end = state.cursor.prefix().is_none();
-        for position in positions {
-            state.cursor.note(position);
-        }
+        stretches.into_iter().for_each(|stretch| state.cursor.note(stretch));
         drop(state);
         self.readable.notify_one();
         was_at_end
@@ -217,7 +208,6 @@ impl Subscriber {
         into: &mut Vec<Delivery>,
         catch: &mut Option<Catch>,
         ring: &Mutex<Ring>,
-        room: &Arc<Room>,
     ) -> Look {
         let mut state = self.state.lock();
         if state.reader != reader {
@@ -237,8 +227,8 @@ impl Subscriber {
         }
         let before = into.len();
         match state.cursor.scans_from() {
-            None => state.take_noted(count, into, ring, room),
-            Some(_) => state.take_found(count, into, catch, room),
+            None => state.take_noted(count, into, ring),
+            Some(_) => state.take_found(count, into, catch),
         }
         let taken = into.len() - before;
         if taken > 0 {
@@ -260,14 +250,14 @@ impl Subscriber {
         asks
     }
 
-    pub(crate) fn unsettled(&self) -> Sum {
+    pub(crate) fn unsettled(&self) -> Amount {
         self.state.lock().cursor.unsettled()
     }
 
     /// Whether everything is read, by whoever has this catch.
     pub(crate) fn has_read_all(&self) -> bool {
         let state = self.state.lock();
-        state.cursor.scans_from().is_none() && state.cursor.noted().next().is_none()
+        state.cursor.scans_from().is_none() && state.cursor.next_noted().is_none()
     }
 
     pub(crate) fn settle(&self, positions: &[Position]) -> usize {
@@ -289,7 +279,7 @@ impl Subscriber {
     /// Where the hook reads on. `None`: it has read everything.
     pub(crate) fn unread(&self) -> Option<u64> {
         let state = self.state.lock();
-        state.cursor.scans_from().or_else(|| state.cursor.noted().next())
+        state.cursor.scans_from().or_else(|| state.cursor.next_noted().map(|first| first.from))
     }
 
     pub(crate) fn row(&self) -> Row {
@@ -329,45 +319,52 @@ impl Subscriber {
 /// What a hook has not settled.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) in_hand: Sum,
-    pub(crate) oldest: Option<u64>,
-    pub(crate) noted: Vec<u64>,
+    pub(crate) in_hand: Amount,
+    pub(crate) oldest: Option<SystemTime>,
+    pub(crate) noted: Vec<Stretch>,
     pub(crate) scans_from: Option<u64>,
 }
 
 impl State {
-    fn take_noted(&mut self, count: usize, into: &mut Vec<Delivery>, ring: &Mutex<Ring>, room: &Arc<Room>) {
+    fn take_noted(&mut self, count: usize, into: &mut Vec<Delivery>, ring: &Mutex<Ring>) {
         let ring = ring.lock();
-        for _ in 0..count {
-            let Some(position) = self.cursor.noted().next() else { return };
-            let Some((envelope, accepted)) = ring.get(position) else {
+        let mut left = count;
+        while left > 0
+            && let Some(Stretch { from, to, .. }) = self.cursor.next_noted()
+        {
+            let Some(run) = ring.run(from, to.min(from + left as u64)) else {
                 // No longer in memory.
                 return self.cursor.scan();
             };
-            self.take(Seen { position, accepted, envelope: envelope.clone() }, into, room);
+            left -= run.len();
+            self.take(run, into);
         }
     }
 
-    fn take_found(&mut self, count: usize, into: &mut Vec<Delivery>, slot: &mut Option<Catch>, room: &Arc<Room>) {
+    fn take_found(&mut self, count: usize, into: &mut Vec<Delivery>, slot: &mut Option<Catch>) {
         let Some(catch) = slot else { return };
-        let mut taken = 0;
-        while taken < count {
-            let Some(seen) = catch.events.pop_front() else { break };
-            let given_up = self.cursor.scans_from().is_some_and(|from| seen.position < from);
-            if !given_up && !self.cursor.is_done(seen.position) {
-                self.take(seen, into, room);
-                taken += 1;
+        let mut left = count;
+        while left > 0
+            && let Some(first) = catch.runs.front_mut()
+        {
+            let mut run = first.split(left);
+            catch.runs.pop_front_if(|first| first.is_empty());
+            let from = self.cursor.scans_from().unwrap_or_default();
+            // What was given up, or settled before a restart.
+            run.retain(|_, Position(position), _| position >= from && !self.cursor.is_done(position));
+            if !run.is_empty() {
+                left -= run.len();
+                self.take(run, into);
             }
         }
-        if catch.events.is_empty() {
+        if catch.runs.is_empty() {
             self.cursor.pass(catch.until);
             *slot = None;
         }
     }
 
-    fn take(&mut self, Seen { position, accepted, envelope }: Seen, into: &mut Vec<Delivery>, room: &Arc<Room>) {
-        let held = Held { memory: guard(&envelope, room), bytes: envelope.len(), accepted };
-        self.cursor.take(position, held);
-        into.push(Delivery { position: Position(position), envelope });
+    fn take(&mut self, run: Run, into: &mut Vec<Delivery>) {
+        into.extend(run.deliveries());
+        self.cursor.take(run);
     }
 }

@@ -1,10 +1,6 @@
 //! Events in this process: queued per hook, each held once and shared.
 
-mod in_hand;
-pub(crate) mod plan;
 mod queue;
-pub(crate) mod room;
-mod slice;
 mod subscriber;
 
 use std::collections::{BinaryHeap, HashMap};
@@ -19,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::hold::room::{Amount, Claim, Room};
+use crate::hold::slice::{Run, Slice, blocks};
 use crate::index::{Index, Slot};
-use plan::{Plan, Target};
-use room::{Amount, Claim, Room};
-use slice::{Run, Slice, blocks};
+use crate::plan::{Plan, Target};
 use subscriber::{MemoryReader, Subscriber};
 
 /// Settings of the memory bus.

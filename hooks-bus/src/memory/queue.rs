@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use hooks_core::Filter;
 
-use super::room::Amount;
-use super::slice::Run;
+use crate::hold::room::Amount;
+use crate::hold::slice::Run;
 
 /// Runs of events, oldest first; none is empty.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl Queue {
     pub(crate) fn filter(&mut self, filter: &Filter) -> Amount {
         let mut gone = Amount::default();
         self.runs.retain_mut(|run| {
-            gone.add(run.retain(|_, envelope| filter.matches(envelope)));
+            gone.add(run.retain(|_, _, envelope| filter.matches(envelope)));
             !run.is_empty()
         });
         self.events -= gone.events;

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hooks_core::{
-    BusError, Delivery, DropReason, Envelope, HookId, Lag, Ledger, Overflow, Position, QueueLimits, Read, Reader,
-    Settle, Subscription, WINDOW,
+    BusError, Delivery, DropReason, HookId, Lag, Ledger, Overflow, Position, QueueLimits, Read, Reader, Settle,
+    Subscription, WINDOW,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::in_hand::InHand;
 use super::queue::Queue;
-use super::room::{Amount, Claim, Room};
-use super::slice::Run;
+use crate::hold::in_hand::InHand;
+use crate::hold::room::{Amount, Claim, Room};
+use crate::hold::slice::Run;
 
 /// Dropped events are logged at most this often per hook.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -277,11 +277,6 @@ impl Settle for Subscriber {
         }
         released.events
     }
-}
-
-/// What an event takes of a hook's room.
-pub(crate) fn size_of_one(envelope: &Envelope) -> Amount {
-    Amount { events: 1, bytes: envelope.len() }
 }
 
 fn amount(limits: &QueueLimits) -> Amount {

@@ -8,6 +8,7 @@ mod hooks;
 mod letters;
 mod lock;
 mod room;
+mod warnings;
 
 use std::path::Path;
 

@@ -10,10 +10,24 @@ use crate::operator::Which;
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
     /// Its files, how far each hook is, and what is damaged as far as can be seen without reading all of it
+    ///
+    /// `to end` counts every event between a hook's position and the end of the log, whether its filter lets it
+    /// pass or not; `behind` of `hooks status` counts those that it does, as far as they have been read.
+    #[command(after_help = "Examples:
+  hooks log info -c hooks.toml
+  hooks log info --dir hooks-data --json | jq .hooks
+
+Exit code 1 if anything is damaged.")]
     Info(StatusArgs),
     /// Read every event and say what is damaged; changes nothing, and takes a folder that no daemon has
+    #[command(after_help = "Examples:
+  hooks log verify -c hooks.toml
+
+Exit code 1 if anything is damaged.")]
     Verify(StatusArgs),
     /// Make a folder usable again whose newest events are gone, by accepting that they are lost
+    #[command(after_help = "Examples:
+  hooks log repair -c hooks.toml")]
     Repair(RepairArgs),
 }
 
@@ -26,16 +40,33 @@ pub(crate) struct RepairArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetterCommand {
     /// A table of dead letters
-    List(LettersArgs),
+    #[command(after_help = "Examples:
+  hooks dead-letters list -c hooks.toml
+  hooks dead-letters list -c hooks.toml billing --reason expired --json")]
+    List(ListArgs),
     /// Whole dead letters, one JSON object a line
+    #[command(after_help = "Examples:
+  hooks dead-letters show -c hooks.toml billing | jq .event
+  hooks dead-letters show -c hooks.toml billing --id 17
+
+Exit code 1 if one that `--id` names is not there.")]
     Show(LettersArgs),
     /// Deliver dead letters once more; those that arrive are dead letters no longer
     ///
-    /// They go through the hook's worker, between its live batches and outside their order. The exit code
-    /// is 1 if any did not arrive. While no daemon runs, the hook is started for it, and delivers what else
-    /// it can meanwhile.
+    /// They go through the hook's worker, between its live batches and outside their order. While no daemon
+    /// runs, the hook is started for it, and delivers what else it can meanwhile.
+    #[command(after_help = "Examples:
+  hooks dead-letters replay -c hooks.toml billing --type 'invoice.*' --dry-run
+  hooks dead-letters replay -c hooks.toml billing --id 17 --id 18
+
+Exit code 1 if any did not arrive, or one that `--id` names is not there.")]
     Replay(ReplayArgs),
     /// Drop dead letters
+    #[command(after_help = "Examples:
+  hooks dead-letters drop -c hooks.toml billing --id 17
+  hooks dead-letters drop -c hooks.toml billing --all
+
+Exit code 1 if one that `--id` names is not there.")]
     Drop(PickArgs),
 }
 
@@ -78,6 +109,15 @@ pub(crate) struct LettersArgs {
     pub(crate) hook: Option<HookId>,
     #[command(flatten)]
     which: WhichArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) letters: LettersArgs,
+    /// JSON in place of a table: an object a line, without the event (`show` has it)
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hooks_core::{BoxError, HookId};
+use hooks_core::{BoxError, HookId, LetterId};
 
 use super::operate::converse;
 use super::print;
@@ -13,39 +13,67 @@ use crate::outcome::{self, count};
 
 pub(crate) fn run(command: &DeadLetterCommand) -> Exit {
     match command {
-        DeadLetterCommand::List(args) => look(args, false),
-        DeadLetterCommand::Show(args) => look(args, true),
+        DeadLetterCommand::List(args) if args.json => look(&args.letters, Json::Overview),
+        DeadLetterCommand::List(args) => list(&args.letters),
+        DeadLetterCommand::Show(args) => look(args, Json::Whole),
         DeadLetterCommand::Replay(args) if args.dry_run => dry_run(&args.pick),
         DeadLetterCommand::Replay(args) => replay(&args.pick),
         DeadLetterCommand::Drop(args) => drop_letters(args),
     }
 }
 
-/// Lists letters as a table, or shows them as JSON lines.
-fn look(args: &LettersArgs, whole: bool) -> Exit {
+fn list(args: &LettersArgs) -> Exit {
     converse(&args.place, async |operator| {
-        let hooks = match &args.hook {
-            Some(hook) => vec![hook.clone()],
-            None => hooks_with_letters(operator).await?,
-        };
         let mut rows = vec![["hook", "id", "last attempt", "reason", "type", "detail"].map(str::to_owned)];
-        let which = args.which();
-        for hook in hooks {
-            each(operator, &hook, &which, |letter| {
-                if whole {
-                    print(&(serde_json::to_string(&letter)? + "\n"));
-                } else {
-                    rows.push(row(&letter));
-                }
-                Ok(())
-            })
-            .await?;
-        }
-        if !whole {
-            print(&outcome::columns(&rows));
-        }
-        Ok(Exit::Done)
+        let exit = visit(operator, args, |letter| {
+            rows.push(row(&letter));
+            Ok(())
+        })
+        .await?;
+        print(&outcome::columns(&rows));
+        Ok(exit)
     })
+}
+
+/// How much of a letter a line of JSON has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Json {
+    /// All but the event.
+    Overview,
+    Whole,
+}
+
+fn look(args: &LettersArgs, json: Json) -> Exit {
+    converse(&args.place, async |operator| {
+        visit(operator, args, |letter| {
+            let letter = if json == Json::Whole { letter } else { Letter { event: None, ..letter } };
+            print(&(serde_json::to_string(&letter)? + "\n"));
+            Ok(())
+        })
+        .await
+    })
+}
+
+/// Shows the letters that fit, and says which of those that were named are not there.
+async fn visit(
+    operator: &mut Operator,
+    args: &LettersArgs,
+    mut show: impl FnMut(Letter) -> Result<(), BoxError>,
+) -> Result<Exit, BoxError> {
+    let hooks = match &args.hook {
+        Some(hook) => vec![hook.clone()],
+        None => hooks_with_letters(operator).await?,
+    };
+    let which = args.which();
+    let mut found = BTreeSet::new();
+    for hook in hooks {
+        each(operator, &hook, &which, |letter| {
+            found.insert(letter.id);
+            show(letter)
+        })
+        .await?;
+    }
+    Ok(all_found(args.hook.as_ref(), &which.missing(&found)))
 }
 
 async fn hooks_with_letters(operator: &mut Operator) -> Result<Vec<HookId>, BoxError> {
@@ -91,27 +119,30 @@ fn row(letter: &Letter) -> [String; 6] {
 
 fn dry_run(args: &PickArgs) -> Exit {
     converse(&args.place, async |operator| {
-        let mut letters = 0;
-        each(operator, &args.hook, &args.which(), |_| {
-            letters += 1;
+        let which = args.which();
+        let mut found = BTreeSet::new();
+        each(operator, &args.hook, &which, |letter| {
+            found.insert(letter.id);
             Ok(())
         })
         .await?;
-        print(&format!("{} would be delivered once more\n", count(letters, "dead letter")));
-        Ok(found(args, letters))
+        print(&format!("{} would be delivered once more\n", count(found.len() as u64, "dead letter")));
+        Ok(all_found(Some(&args.hook), &which.missing(&found)))
     })
 }
 
 fn replay(args: &PickArgs) -> Exit {
     converse(&args.place, async |operator| {
         let request = Request::Replay { hook: args.hook.clone(), which: args.which() };
-        let Response::Replayed { delivered, refused, untried, error } = operator.ask(request).await? else {
+        let Response::Replayed { delivered, refused, untried, error, missing } = operator.ask(request).await? else {
             return Err("an answer to another question".into());
         };
         print(&format!("{delivered} delivered, {refused} refused again, {untried} left\n"));
-        let Some(error) = error else { return Ok(found(args, (delivered + refused + untried) as u64)) };
-        eprintln!("{error}");
-        Ok(Exit::Undelivered)
+        if let Some(error) = &error {
+            eprintln!("{error}");
+        }
+        let found = all_found(Some(&args.hook), &missing);
+        Ok(if error.is_some() { Exit::Failed } else { found })
     })
 }
 
@@ -123,20 +154,22 @@ fn drop_letters(args: &PickArgs) -> Exit {
     }
     converse(&args.place, async |operator| {
         let request = Request::Drop { hook: args.hook.clone(), which };
-        let Response::Dropped { letters } = operator.ask(request).await? else {
+        let Response::Dropped { letters, missing } = operator.ask(request).await? else {
             return Err("an answer to another question".into());
         };
         print(&format!("{} dropped\n", count(letters as u64, "dead letter")));
-        Ok(found(args, letters as u64))
+        Ok(all_found(Some(&args.hook), &missing))
     })
 }
 
-/// Says when letters that were named are not there.
-fn found(args: &PickArgs, letters: u64) -> Exit {
-    let named = args.which().ids.into_iter().collect::<BTreeSet<_>>().len() as u64;
-    if letters >= named {
+/// Names letters that were asked for by id and that nobody has, or that the other conditions leave out.
+fn all_found(hook: Option<&HookId>, missing: &BTreeSet<LetterId>) -> Exit {
+    if missing.is_empty() {
         return Exit::Done;
     }
-    eprintln!("{letters} of the {named} ids are dead letters of hook `{}` that fit", args.hook);
-    Exit::Undelivered
+    let whose = hook.map_or_else(|| "no hook has".to_owned(), |hook| format!("hook `{hook}` has no"));
+    let ids: Vec<_> = missing.iter().map(ToString::to_string).collect();
+    let (letters, fit) = if ids.len() == 1 { ("letter", "fits") } else { ("letters", "fit") };
+    eprintln!("{whose} dead {letters} {} that {fit}", ids.join(", "));
+    Exit::Failed
 }

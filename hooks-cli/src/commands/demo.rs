@@ -17,7 +17,7 @@ pub(crate) fn run(args: &DemoArgs, has_logs: bool) -> Exit {
     });
     ended.unwrap_or_else(|error| {
         eprintln!("{}", chain(&*error));
-        Exit::Undelivered
+        Exit::Failed
     })
 }
 
@@ -25,7 +25,7 @@ async fn demonstrate(pace: Pace, is_live: bool) -> Result<Exit, BoxError> {
     let mut stops = Stops::new()?;
     let folder = tempfile::tempdir()?;
     let mut live = is_live.then(Live::default);
-    let mut said = 0;
+    let mut said = None;
     let show = |view: &View| match &mut live {
         Some(live) => live.draw(&demo::look().moment(view)),
         None => say(view, &mut said),
@@ -45,16 +45,19 @@ async fn demonstrate(pace: Pace, is_live: bool) -> Result<Exit, BoxError> {
     drop(live);
     print(NEXT);
     let is_kept = facts.promises().iter().all(|promise| promise.is_kept);
-    Ok(if is_kept { Exit::Done } else { Exit::Undelivered })
+    Ok(if is_kept { Exit::Done } else { Exit::Failed })
 }
 
-/// What happened since the last time, a line each.
-fn say(view: &View, said: &mut usize) {
+/// What happened since the last time, a line each; the first time, what it is about.
+fn say(view: &View, said: &mut Option<usize>) {
     let look = demo::look();
-    for entry in view.journal.get(*said..).unwrap_or_default() {
+    let known = said.replace(view.journal.len()).unwrap_or_else(|| {
+        print(&(look.intro(view).join("\n") + "\n\n"));
+        0
+    });
+    for entry in view.journal.get(known..).unwrap_or_default() {
         print(&(look.entry(entry) + "\n"));
     }
-    *said = view.journal.len();
 }
 
 const NEXT: &str = "

@@ -3,7 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use clap::CommandFactory as _;
+use clap::builder::Resettable;
+use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
 
 use super::print_bytes;
 use crate::args::Cli;
@@ -19,26 +22,71 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Exit {
 
 pub(crate) fn man(args: &ManArgs) -> Exit {
     let written = match &args.dir {
-        Some(dir) => write_all(dir).map_err(|error| format!("{}: {error}", dir.display())),
-        None => page().map(|page| print_bytes(&page)).map_err(|error| error.to_string()),
+        Some(dir) => std::fs::create_dir_all(dir)
+            .and_then(|()| write_all(&built(), dir))
+            .map_err(|error| format!("{}: {error}", dir.display())),
+        None => page(&built()).map(|page| print_bytes(&page)).map_err(|error| error.to_string()),
     };
     match written {
         Ok(()) => Exit::Done,
         Err(error) => {
             eprintln!("{error}");
-            Exit::Undelivered
+            Exit::Failed
         }
     }
 }
 
-fn page() -> io::Result<Vec<u8>> {
+/// The manual page of a command that was built.
+fn page(command: &Command) -> io::Result<Vec<u8>> {
+    let extra = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let mut page = Vec::new();
-    // As in the folder, where `hooks help` has no page.
-    clap_mangen::Man::new(Cli::command().disable_help_subcommand(true)).render(&mut page)?;
+    Man::new(command.clone().after_help(Resettable::Reset)).render(&mut page)?;
+    sections(&extra).to_writer(&mut page)?;
     Ok(page)
 }
 
-fn write_all(dir: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(dir)?;
-    clap_mangen::generate_to(Cli::command(), dir)
+/// What stands below a command's help, in the sections that a reader of manual pages looks for.
+fn sections(extra: &str) -> Roff {
+    let paragraphs = || extra.split("\n\n").filter(|paragraph| !paragraph.is_empty());
+    let mut roff = Roff::new();
+    let notes = paragraphs().filter(|text| !text.starts_with(EXAMPLES) && !text.starts_with("Exit code"));
+    for (at, note) in notes.enumerate() {
+        let (macro_name, title) = if at == 0 { ("SH", Some("NOTES")) } else { ("PP", None) };
+        roff.control(macro_name, title).text([roman(note)]);
+    }
+    roff.control("SH", ["EXIT STATUS"]);
+    for exit in Exit::ALL {
+        roff.control("TP", []).text([bold(exit.code().to_string())]).text([roman(exit.meaning())]);
+    }
+    // What the codes of this command mean beyond that.
+    for code in paragraphs().filter(|text| text.starts_with("Exit code ")) {
+        roff.control("PP", []).text([roman(code)]);
+    }
+    for examples in paragraphs().filter_map(|text| text.strip_prefix(EXAMPLES)) {
+        // As they are written, each in a line of its own.
+        roff.control("SH", ["EXAMPLES"]).control("EX", []);
+        for line in examples.lines() {
+            roff.text([roman(line.strip_prefix("  ").unwrap_or(line))]);
+        }
+        roff.control("EE", []);
+    }
+    roff
+}
+
+/// What examples begin with in help.
+const EXAMPLES: &str = "Examples:\n";
+
+/// As they are built for pages: `hooks help` has none.
+fn built() -> Command {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    command
+}
+
+fn write_all(command: &Command, dir: &Path) -> io::Result<()> {
+    for command in command.get_subcommands() {
+        write_all(command, dir)?;
+    }
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    std::fs::write(dir.join(format!("{name}.1")), page(command)?)
 }

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &ListenArgs, console: &Console) -> Exit {
         }
         Err(error) => {
             console.say(chain(&*error));
-            Exit::Undelivered
+            Exit::Failed
         }
     }
 }

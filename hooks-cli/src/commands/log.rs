@@ -20,7 +20,7 @@ pub(crate) fn run(command: &LogCommand) -> Exit {
         LogCommand::Info(args) => info(args),
         LogCommand::Verify(args) => on_folder(&args.place, |folder| {
             let verified = serde_json::to_value(DurableBus::verify(folder)?)?;
-            Ok(show(&verified, args.json))
+            Ok(show(verified, args.json))
         }),
         LogCommand::Repair(args) => on_folder(&args.place, |folder| {
             print(&match DurableBus::repair(folder)? {
@@ -37,7 +37,7 @@ fn info(args: &StatusArgs) -> Exit {
         let Response::Log { details } = operator.ask(Request::Log).await? else {
             return Err("an answer to another question".into());
         };
-        Ok(show(&details, args.json))
+        Ok(show(details, args.json))
     })
 }
 
@@ -51,21 +51,22 @@ fn on_folder(place: &PlaceArgs, work: impl FnOnce(&Path) -> Result<Exit, BoxErro
     };
     let Some(folder) = bus::folder(&bus) else {
         eprintln!("this bus keeps no log in a folder");
-        return Exit::Undelivered;
+        return Exit::Failed;
     };
     work(folder).unwrap_or_else(|error| {
         eprintln!("{}", chain(&*error));
-        Exit::Undelivered
+        Exit::Failed
     })
 }
 
 /// Prints what a bus says of itself. Damage makes the difference.
-fn show(details: &Json, json: bool) -> Exit {
+fn show(mut details: Json, json: bool) -> Exit {
+    dates(&mut details);
     let empty = Map::new();
     let members = details.as_object().unwrap_or(&empty);
     print(&if json { format!("{details}\n") } else { text(members) });
     let damaged = members.get("damage").and_then(Json::as_array).is_some_and(|damage| !damage.is_empty());
-    if damaged { Exit::Undelivered } else { Exit::Done }
+    if damaged { Exit::Failed } else { Exit::Done }
 }
 
 /// Plain values a line each, then the lists.
@@ -86,16 +87,20 @@ fn lines(list: &[Json]) -> String {
     let Some(first) = list.first().and_then(Json::as_object) else {
         return list.iter().map(|line| cell(line) + "\n").collect();
     };
-    let row = |entry: &Json| first.keys().map(|name| cell_of(name, &entry[name.as_str()])).collect();
+    let row = |entry: &Json| first.keys().map(|name| cell(&entry[name.as_str()])).collect();
     let head = first.keys().map(|name| spaced(name)).collect();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(list.iter().map(row)).collect();
     outcome::columns(&rows)
 }
 
-/// Times are seconds since 1970 for programs, and dates for people.
-fn cell_of(name: &str, value: &Json) -> String {
-    let begun = value.as_u64().filter(|_| name == "begun").map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
-    begun.map_or_else(|| cell(value), timestamp)
+/// The bus counts seconds since 1970; people and programs read RFC 3339 here as elsewhere.
+fn dates(details: &mut Json) {
+    let segments = details.get_mut("segments").and_then(Json::as_array_mut).into_iter().flatten();
+    for begun in segments.filter_map(|segment| segment.get_mut("begun")) {
+        if let Some(seconds) = begun.as_u64() {
+            *begun = timestamp(UNIX_EPOCH + Duration::from_secs(seconds)).into();
+        }
+    }
 }
 
 fn spaced(name: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hooks_bus::DurableConfig;
+use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{BoxError, Bytes, Hook, HookId};
 
 use super::{chain, print, runtime};
@@ -22,11 +22,24 @@ pub(super) fn converse(place: &PlaceArgs, talk: impl AsyncFnOnce(&mut Operator) 
             return Exit::Config;
         }
     };
-    let ended = runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(with_operator(bus, hooks, talk)));
+    let ended = holds_log(place)
+        .and_then(|()| Ok(runtime()?))
+        .and_then(|runtime| runtime.block_on(with_operator(bus, hooks, talk)));
     ended.unwrap_or_else(|error| {
         eprintln!("{}", chain(&*error));
-        Exit::Undelivered
+        Exit::Failed
     })
+}
+
+/// Without a config file nothing says what the folder will hold: one that holds no log is a wrong one.
+fn holds_log(place: &PlaceArgs) -> Result<(), BoxError> {
+    let Some(dir) = &place.dir else { return Ok(()) };
+    let shown = dir.display();
+    std::fs::metadata(dir).map_err(|error| format!("{shown}: {error}"))?;
+    if DurableBus::exists(dir) {
+        return Ok(());
+    }
+    Err(format!("{shown}: holds no log (it has no file `format`): --dir takes the `bus.dir` of a durable bus").into())
 }
 
 /// The bus, and the hooks of the config file where there is one.

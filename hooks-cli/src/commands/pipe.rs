@@ -39,7 +39,7 @@ pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
     });
     ended.unwrap_or_else(|error| {
         console.say(chain(&*error));
-        Exit::Undelivered
+        Exit::Failed
     })
 }
 
@@ -242,20 +242,25 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A log that refuses for lack of room makes the pipe wait, as a full queue does.
-    async fn publish_when_there_is_room(&self, events: &[Envelope]) -> Result<(), BusError> {
-        let mut said = false;
-        loop {
-            match self.bus.publish(events).await {
+    /// A log that refuses for lack of room makes the pipe wait, as a full queue does. What is too large for it
+    /// goes in parts.
+    async fn publish_when_there_is_room(&self, mut events: &[Envelope]) -> Result<(), BusError> {
+        let (mut said, mut part) = (false, events.len());
+        while !events.is_empty() {
+            part = part.min(events.len());
+            match self.bus.publish(&events[..part]).await {
+                Ok(()) => events = &events[part..],
+                Err(BusError::TooLarge(_)) if part > 1 => part /= 2,
                 Err(BusError::Full(why)) => {
                     if !std::mem::replace(&mut said, true) {
                         self.console.say(format_args!("reading waits for room: {why}"));
                     }
                     tokio::time::sleep(ROOM).await;
                 }
-                other => return other,
+                Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     fn tally<T>(&self, with: impl FnOnce(&mut Tally) -> T) -> T {
@@ -322,7 +327,7 @@ impl Run<'_> {
         for line in &missing {
             say(format!("not everything was delivered: {line}"));
         }
-        if missing.is_empty() { Exit::Done } else { Exit::Undelivered }
+        if missing.is_empty() { Exit::Done } else { Exit::Failed }
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &PublishArgs, console: &Console) -> Exit {
     });
     ended.unwrap_or_else(|error| {
         console.say(chain(&*error));
-        Exit::Undelivered
+        Exit::Failed
     })
 }
 
@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
             };
             self.console.say(format_args!("not everything was sent: {why}; {settled}"));
         }
-        if ended.is_ok() && self.malformed == 0 { Exit::Done } else { Exit::Undelivered }
+        if ended.is_ok() && self.malformed == 0 { Exit::Done } else { Exit::Failed }
     }
 }
 

@@ -22,13 +22,13 @@ pub(crate) fn run(args: &TestArgs) -> Exit {
     let mut hooks: Vec<Hook> = config.hooks.into_iter().map(|hook| hook.hook).collect();
     let Some(at) = hooks.iter().position(|hook| hook.id.as_str() == args.id) else {
         eprintln!("{}", unknown(&args.id, &config.file, &hooks));
-        return Exit::Usage;
+        return Exit::Failed;
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("{error}");
-            return Exit::Undelivered;
+            return Exit::Failed;
         }
     };
     runtime.block_on(test(hooks.swap_remove(at)))
@@ -39,7 +39,7 @@ async fn test(hook: Hook) -> Exit {
     let dispatcher = Dispatcher::new(Arc::new(MemoryBus::default()));
     if let Err(error) = dispatcher.add(hook).await {
         eprintln!("{}", chain(&error));
-        return Exit::Undelivered;
+        return Exit::Failed;
     }
     let result = dispatcher.test(&id).await;
     dispatcher.shutdown(Some(Duration::ZERO)).await;
@@ -50,16 +50,16 @@ async fn test(hook: Hook) -> Exit {
         }
         Ok(TestReport { refused: Some(reason), answer, took, notes, .. }) => {
             print(&format!("hook `{id}`: refused after {took:.1?}: {reason}{}{}", said(&answer), told(&notes)));
-            Exit::Undelivered
+            Exit::Failed
         }
         Err(TestError::Failed { error, took, notes }) => {
             let answer = error.answer.as_ref().map(detail).unwrap_or_default();
             print(&format!("hook `{id}`: failed after {took:.1?}: {}\n{answer}{}", error.chain(), told(&notes)));
-            Exit::Undelivered
+            Exit::Failed
         }
         Err(error) => {
             eprintln!("{}", chain(&error));
-            Exit::Undelivered
+            Exit::Failed
         }
     }
 }

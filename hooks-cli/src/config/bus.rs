@@ -69,6 +69,11 @@ impl Kind {
         ("nats", Self::Nats),
     ];
 
+    /// Their names, as they are written.
+    fn known() -> String {
+        Self::ALL.iter().map(|(name, _)| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether events outlive the process.
     pub(super) fn outlives(self) -> bool {
         self != Self::Memory
@@ -103,7 +108,7 @@ pub(super) fn read(
         return None;
     };
     let Some(kind) = table.remove("kind") else {
-        findings.add(entry.key.clone(), "bus: `kind` is missing: `kind = \"durable\"` or `kind = \"memory\"`");
+        findings.add(entry.key.clone(), format!("bus: `kind` is missing: one of {}", Kind::known()));
         return None;
     };
     if kind.node.is_broken() {
@@ -176,14 +181,13 @@ fn no_memory(max_memory: Bytes, places: &Node, findings: &mut Findings) {
 }
 
 fn unknown(name: &str, shown: &str) -> String {
-    let known = || Kind::ALL.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match name {
         #[cfg(not(feature = "nats"))]
         "nats" => "bus: the `nats` bus is not built into this version".to_owned(),
-        "" => "bus: kind: expected \"durable\" or \"memory\"".to_owned(),
+        "" => format!("bus: kind: expected one of {}", Kind::known()),
         _ => match nearest(name, Kind::ALL.iter().map(|(name, _)| *name)) {
             Some(near) => format!("bus: unknown kind `{shown}`, did you mean `{near}`?"),
-            None => format!("bus: unknown kind `{shown}`; known: {}", known()),
+            None => format!("bus: unknown kind `{shown}`; known: {}", Kind::known()),
         },
     }
 }

@@ -61,6 +61,18 @@ pub(super) fn expand(text: &str, variables: &Variables<'_>) -> Result<(String, V
     if faults.is_empty() { Ok((filled, used)) } else { Err(faults) }
 }
 
+/// Whether a `$` that stays stands before what looks like the name of a variable.
+pub(super) fn has_bare_name(text: &str) -> bool {
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('$') {
+        if after.starts_with(|first: char| first.is_ascii_uppercase() || first == '_') {
+            return true;
+        }
+        rest = after.strip_prefix('$').unwrap_or(after);
+    }
+    false
+}
+
 fn value(name: &str, variables: &Variables<'_>) -> Result<String, String> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.is_empty() || !name.bytes().all(legal) || name.as_bytes()[0].is_ascii_digit() {
@@ -127,6 +139,16 @@ mod tests {
         );
         assert!(run("${}").is_err());
         assert!(run("${1A}").is_err());
+    }
+
+    #[test]
+    fn a_name_without_braces_is_noticed() {
+        for text in ["$A", "x$A", "$_a", "$$$A", "${A}$B"] {
+            assert!(has_bare_name(text), "{text}");
+        }
+        for text in ["", "$", "US$5", "$metadata", "$$A", "${A}", "$${A}", "$(A)", "A$"] {
+            assert!(!has_bare_name(text), "{text}");
+        }
     }
 
     proptest! {

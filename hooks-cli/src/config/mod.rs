@@ -60,6 +60,8 @@ pub struct Config {
     pub ingest: IngestSettings,
     /// `[[hooks]]`, at least one.
     pub hooks: Vec<HookConfig>,
+    /// Line and column of each string with a `$NAME`, which stands for nothing.
+    bare: Vec<(usize, usize)>,
 }
 
 /// A hook, and what a command has to know about how it was written.
@@ -92,17 +94,24 @@ pub fn load(path: &Path, without_bus: WithoutBus) -> Result<Config, Problems> {
     let config_dir = full.parent().and_then(Path::to_str);
     let variables = Variables { config_dir, lookup: &|name| std::env::var(name) };
     let config = parse(&text, &file, without_bus, &variables)?;
-    config.warnings().for_each(|warning| eprintln!("{file}: warning: {warning}"));
+    config.warnings().for_each(|warning| eprintln!("{file}{warning}"));
     Ok(config)
 }
 
 impl Config {
     /// What is legal in it, but may not be what was meant.
+    /// Each as it is to follow the file's name.
     fn warnings(&self) -> impl Iterator<Item = String> {
-        self.hooks.iter().flat_map(|HookConfig { hook, .. }| {
+        // Not quoted: it may be a secret.
+        let bare = self.bare.iter().map(|(line, column)| {
+            format!(":{line}:{column}: warning: a name behind `$` stays as it is: a variable is written `${{NAME}}`, and a plain dollar sign `$$`")
+        });
+        let sinks = self.hooks.iter().flat_map(|HookConfig { hook, .. }| {
             let (id, sink) = (&hook.id, hook.sink.kind());
-            hook.sink.warnings().into_iter().map(move |warning| format!("hook `{id}`: sink `{sink}`: {warning}"))
-        })
+            let warnings = hook.sink.warnings().into_iter();
+            warnings.map(move |warning| format!(": warning: hook `{id}`: sink `{sink}`: {warning}"))
+        });
+        bare.chain(sinks)
     }
 }
 
@@ -128,12 +137,14 @@ pub fn parse(text: &str, file: &str, without_bus: WithoutBus, variables: &Variab
         }
         return Err(findings.into_problems(file, text));
     }
-    let mut root = tree::tree(table, text, variables, &mut |span, message| findings.add(span, message));
+    let (mut root, bare) = tree::tree(table, text, variables, &mut |span, message| findings.add(span, message));
     let config = root.table_mut().and_then(|table| {
         read(table, &Source { text, file, without_bus, config_dir: variables.config_dir }, &mut findings)
     });
+    let lines = Lines::new(text);
+    let bare = bare.into_iter().map(|span| lines.place(span.start)).collect();
     match config {
-        Some(config) if findings.is_empty() => Ok(config),
+        Some(config) if findings.is_empty() => Ok(Config { bare, ..config }),
         _ => Err(findings.into_problems(file, text)),
     }
 }
@@ -173,7 +184,14 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
         overflow: read.overflow.map(|span| lines.place(span.start)),
         written: read.written,
     });
-    Some(Config { file: source.file.to_owned(), bus: bus?, events: events?.0, ingest: ingest?, hooks: hooks.collect() })
+    Some(Config {
+        file: source.file.to_owned(),
+        bus: bus?,
+        events: events?.0,
+        ingest: ingest?,
+        hooks: hooks.collect(),
+        bare: Vec::new(),
+    })
 }
 
 /// True when there is something unknown.

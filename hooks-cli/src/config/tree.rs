@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::expand::{Variables, expand};
+use super::expand::{Variables, expand, has_bare_name};
 
 /// A value and where it stands in the file. No `Debug`: it may hold secrets.
 #[derive(Clone)]
@@ -66,21 +66,24 @@ impl Found<'_> {
     }
 }
 
-/// The tree of a table. What can't be used is broken in the tree and said through `problem`.
+/// The tree of a table, and the strings in it that may want a variable without saying so. What can't be used is
+/// broken in the tree and said through `problem`.
 pub(super) fn tree(
     table: Spanned<DeTable<'_>>,
     text: &str,
     variables: &Variables<'_>,
     problem: &mut dyn FnMut(Range<usize>, String),
-) -> Node {
+) -> (Node, Vec<Range<usize>>) {
     let span = table.span();
-    Builder { text, variables, problem }.table(span, table.into_inner())
+    let mut builder = Builder { text, variables, problem, bare: Vec::new() };
+    (builder.table(span, table.into_inner()), builder.bare)
 }
 
 struct Builder<'a> {
     text: &'a str,
     variables: &'a Variables<'a>,
     problem: &'a mut dyn FnMut(Range<usize>, String),
+    bare: Vec<Range<usize>>,
 }
 
 impl Builder<'_> {
@@ -125,6 +128,9 @@ impl Builder<'_> {
 
     fn string(&mut self, span: Range<usize>, text: &str) -> Node {
         let raw = self.text.get(span.clone()).unwrap_or_default();
+        if has_bare_name(text) {
+            self.bare.push(span.clone());
+        }
         let value = match expand(text, self.variables) {
             Ok((filled, mut variables)) => {
                 if !variables.is_empty() {

@@ -53,14 +53,8 @@ impl Look {
     /// A moment of the run, as lines without their ends.
     pub(crate) fn moment(self, view: &View) -> Vec<String> {
         let time = format!("{:.1} s", view.elapsed.as_secs_f64());
-        let mut lines = vec![
-            self.apart(&[(BOLD, "hooks demo".to_owned())], &[(FAINT, time)]),
-            self.line(&[(
-                PLAIN,
-                format!("{} real GitHub events go to four hooks; all of it stays on this machine", view.events),
-            )]),
-            String::new(),
-        ];
+        let mut lines =
+            vec![self.apart(&[(BOLD, "hooks demo".to_owned())], &[(FAINT, time)]), self.title(view), String::new()];
         let bar = self.bar(&[(PLAIN, view.published, '=', '\u{2588}')], view.events);
         let published = format!("  {} of {}", view.published, view.events);
         lines.push(self.line(&[&[(BOLD, format!("{:8}", "events"))], &bar[..], &[(PLAIN, published)]].concat()));
@@ -75,11 +69,22 @@ impl Look {
         lines
     }
 
+    /// What it is about, where there is no screen, as lines without their ends.
+    pub(crate) fn intro(self, view: &View) -> Vec<String> {
+        let hooks = view.hooks.iter().map(|hook| self.line(&[name(hook), (FAINT, hook.about.to_owned())]));
+        std::iter::once(self.title(view)).chain(hooks).collect()
+    }
+
+    fn title(self, view: &View) -> String {
+        let hooks = view.hooks.len();
+        let title = format!("{} real GitHub events go to {hooks} hooks; all of it stays on this machine", view.events);
+        self.line(&[(PLAIN, title)])
+    }
+
     fn hook(self, hook: &HookView, events: u64) -> [String; 2] {
-        let Ledger { hook: name, delivered, refused, dropped, in_hand, .. } = &hook.ledger;
+        let Ledger { delivered, refused, dropped, in_hand, .. } = &hook.ledger;
         let state = if hook.is_well { GOOD } else { BAD };
-        let first =
-            self.apart(&[(BOLD, format!("{name:8}")), (FAINT, hook.about.to_owned())], &[(state, hook.state.clone())]);
+        let first = self.apart(&[name(hook), (FAINT, hook.about.to_owned())], &[(state, hook.state.clone())]);
         let lost = refused + dropped;
         let mut parts = vec![(PLAIN, " ".repeat(8))];
         parts.extend(self.bar(
@@ -183,6 +188,10 @@ impl Look {
     }
 }
 
+fn name(hook: &HookView) -> (Style, String) {
+    (BOLD, format!("{:8}", hook.ledger.hook))
+}
+
 fn happened((at, text): &(Duration, String)) -> [(Style, String); 2] {
     [(FAINT, format!("{:5.1} s  ", at.as_secs_f64())), (PLAIN, text.clone())]
 }
@@ -235,6 +244,13 @@ mod tests {
         let bar = format!("{}{}", "=".repeat(15), " ".repeat(15));
         assert_eq!(lines[10], format!("        {bar}   190 delivered   9 refused   1 waiting"));
         assert_eq!(lines.last().map(String::as_str), Some("  2.9 s  event 29"));
+    }
+
+    #[test]
+    fn the_introduction_names_every_hook() {
+        let lines = LOOK.intro(&view());
+        assert_eq!(lines[0], "400 real GitHub events go to 4 hooks; all of it stays on this machine");
+        assert_eq!(lines[1..], ["steady  a webhook", "flaky   a webhook", "picky   a webhook", "file    a webhook"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hooks_core::{ArrayElements, Envelope, EnvelopeError, PushedElement, SliceBuilder};
 use serde::Serialize;
 
-use super::format::Format;
+use super::format::{BATCH, Format};
 
 /// Faults that are said one by one; the others are counted.
 const SAID: usize = 20;
@@ -43,8 +43,9 @@ pub(super) struct Fault {
 
 /// Checks a body as a whole.
 pub(super) fn decode(body: &[u8], format: Format, limits: &Limits) -> Result<Vec<Envelope>, Refused> {
-    let mut collector = Collector::new(body, limits);
-    match format.resolve(body) {
+    let format = format.resolve(body);
+    let mut collector = Collector::new(body, format, limits);
+    match format {
         Format::Batch => collector.array()?,
         Format::Lines => collector.lines()?,
         Format::Single | Format::Json => collector.take(0, body)?,
@@ -66,6 +67,7 @@ pub(super) fn decode_made(json: &[u8], limits: &Limits) -> Result<Vec<Envelope>,
 
 struct Collector<'a> {
     body: &'a [u8],
+    format: Format,
     limits: &'a Limits,
     slice: SliceBuilder,
     /// Index and offset of each event taken.
@@ -75,10 +77,10 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(body: &'a [u8], limits: &'a Limits) -> Self {
+    fn new(body: &'a [u8], format: Format, limits: &'a Limits) -> Self {
         let mut slice = SliceBuilder::new(limits.source.clone()).max_event_bytes(limits.max_event_bytes);
         slice.reserve(body.len());
-        Self { body, limits, slice, places: Vec::new(), faults: Vec::new(), more: 0 }
+        Self { body, format, limits, slice, places: Vec::new(), faults: Vec::new(), more: 0 }
     }
 
     fn array(&mut self) -> Result<(), Refused> {
@@ -140,7 +142,7 @@ impl<'a> Collector<'a> {
     }
 
     fn fault(&mut self, index: Option<usize>, offset: usize, error: &EnvelopeError) {
-        let (within, reason) = parts(error);
+        let (within, reason) = parts(error, self.format);
         self.note(index, offset + within, reason);
     }
 
@@ -168,8 +170,14 @@ impl<'a> Collector<'a> {
 }
 
 /// Where in the event's text it is, in bytes, and what it is, without a place: the answer has its own.
-fn parts(error: &EnvelopeError) -> (usize, String) {
+fn parts(error: &EnvelopeError, format: Format) -> (usize, String) {
     match error {
+        EnvelopeError::Array if format == Format::Batch => {
+            (0, "an array, where an event is expected: a batch is one array, with no arrays in it".to_owned())
+        }
+        EnvelopeError::Array if format == Format::Single => {
+            (0, format!("an array, where one event is expected: an array of events is sent as {BATCH}"))
+        }
         EnvelopeError::NotJson { expected, column } => (column - 1, format!("not a JSON object: expected {expected}")),
         EnvelopeError::NotArray { expected, column } => (column - 1, format!("not a JSON array: expected {expected}")),
         EnvelopeError::TooDeep { column } => (column - 1, without_place(error, *column)),
@@ -233,7 +241,21 @@ mod tests {
         assert_eq!(faults("{\"type\":\n \"a\" \"b\"}", Format::Single), ["2:6 not a JSON object: expected `,` or `}`"]);
         assert_eq!(faults("[{\"type\":\"a\"} {}]", Format::Batch), ["[1] 1:15 not a JSON array: expected `,` or `]`"]);
         assert_eq!(faults("[{\"type\":\"a\"}", Format::Batch), ["[1] 1:14 not a JSON array: expected `,` or `]`"]);
+        assert_eq!(
+            faults("[{\"type\":\"a\"},\n{\"type\":\"b\"]", Format::Batch),
+            ["[1] 2:12 not a JSON array: expected `,` or `}`"]
+        );
         assert_eq!(faults("", Format::Json).len(), 1);
+    }
+
+    #[test]
+    fn an_array_in_the_wrong_place_is_told_where_its_place_is() {
+        let within = "an array, where an event is expected: a batch is one array, with no arrays in it";
+        assert_eq!(faults("[[{\"type\":\"a\"}]]", Format::Json), [format!("[0] 1:2 {within}")]);
+        let single =
+            "an array, where one event is expected: an array of events is sent as application/cloudevents-batch+json";
+        assert_eq!(faults("[{\"type\":\"a\"}]", Format::Single), [format!("1:1 {single}")]);
+        assert!(faults("[{\"type\":\"a\"}]", Format::Lines)[0].contains("write the events one by one"));
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub(super) enum Format {
 pub(super) const ACCEPTED: &str =
     "application/cloudevents+json, application/cloudevents-batch+json, application/x-ndjson, application/json";
 
+/// The media type of an array of events.
+pub(super) const BATCH: &str = "application/cloudevents-batch+json";
+
 impl Format {
     /// By the media type.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
@@ -29,7 +32,7 @@ impl Format {
         }
         Some(match media.essence.as_str() {
             "application/cloudevents+json" => Self::Single,
-            "application/cloudevents-batch+json" => Self::Batch,
+            BATCH => Self::Batch,
             "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Self::Lines,
             "application/json" => Self::Json,
             _ => return None,

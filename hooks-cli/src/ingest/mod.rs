@@ -15,6 +15,7 @@ mod body;
 mod connection;
 mod decode;
 mod format;
+mod fullness;
 mod patient;
 mod routes;
 mod state;

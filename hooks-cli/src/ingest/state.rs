@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hooks_core::{Bus, BusError};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock, Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Tokens;
 use super::decode::Limits;
+use super::fullness::Fullness;
 use crate::config::{EventSettings, IngestSettings};
 
 /// The metrics as text: of which media type, and the text.
@@ -32,8 +32,7 @@ pub(crate) struct State {
     publishing: Arc<AsyncRwLock<()>>,
     pub(super) metrics: Box<Page>,
     pub(super) counters: Arc<Counters>,
-    /// Whether the last events were refused because there was no room to keep them.
-    full: AtomicBool,
+    fullness: Mutex<Fullness>,
 }
 
 /// What came of requests to publish.
@@ -93,19 +92,24 @@ impl State {
             publishing: Arc::default(),
             metrics,
             counters,
-            full: AtomicBool::new(false),
+            fullness: Mutex::default(),
         }
     }
 
     /// Tells the log when the bus begins to refuse events for want of room, and when it takes them again.
     pub(super) fn published(&self, result: &Result<(), BusError>) {
         match result {
-            Ok(()) if self.full.swap(false, Ordering::Relaxed) => tracing::info!("events are taken again"),
-            Err(error @ BusError::Full(_)) if !self.full.swap(true, Ordering::Relaxed) => {
+            Ok(()) if self.fullness.lock().accepted(Instant::now()) => tracing::info!("events are taken again"),
+            Err(error @ BusError::Full(_)) if self.fullness.lock().refused(Instant::now()) => {
                 tracing::error!(%error, "events are refused (507) until there is room");
             }
             _ => {}
         }
+    }
+
+    /// Whether events were just refused because there was no room to keep them.
+    pub(super) fn is_full(&self) -> bool {
+        self.fullness.lock().is_recent(Instant::now())
     }
 
     /// Requests that begin from now on have these settings.

@@ -1,10 +1,11 @@
 //! Does what is asked, with a bus and the dispatcher of this process.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, BusError, DeadLetters, Disabled, DispatchError, Dispatcher, EndpointState, HookId, HookStatus, LetterId,
-    ReplayReport,
+    Bus, BusError, DeadLetter, DeadLetters, Disabled, DispatchError, Dispatcher, EndpointState, HookId, HookStatus,
+    LetterId, ReplayError, ReplayReport,
 };
 
 use super::protocol::{Behind, HookReport, Letter, Request, Response, Which};
@@ -92,10 +93,7 @@ impl Desk {
                 tracing::info!(hook = hook.as_str(), "{} by an operator", if enabled { "enabled" } else { "disabled" });
                 Ok(Response::Done { changed: true })
             }
-            Err(DispatchError::UnknownHook(_)) if self.bus.known_hooks().contains(hook) => {
-                Err(format!("hook `{hook}` does not run here: disabling it takes the config file it is in"))
-            }
-            Err(DispatchError::UnknownHook(_)) => Err(self.unknown(hook)),
+            Err(DispatchError::UnknownHook(_)) => Err(self.absent(hook, "disabling it")),
             Err(error) => Err(chain(&error)),
         }
     }
@@ -127,10 +125,15 @@ impl Desk {
     }
 
     async fn replay(&self, hook: &HookId, which: &Which) -> Answer {
-        let select = |id: LetterId, letter: &hooks_core::DeadLetter| {
-            which.matches(id, letter.envelope.event_type(), letter.reason)
+        let mut found = BTreeSet::new();
+        let select = |id: LetterId, letter: &DeadLetter| {
+            let fits = which.matches(id, letter.envelope.event_type(), letter.reason);
+            fits && found.insert(id)
         };
-        let report = self.dispatcher.replay(hook, select).await.map_err(|error| chain(&error))?;
+        let report = self.dispatcher.replay(hook, select).await.map_err(|error| match error {
+            ReplayError::UnknownHook(_) => self.absent(hook, "a replay"),
+            error => chain(&error),
+        })?;
         let ReplayReport { delivered, refused, untried, error, .. } = report;
         tracing::info!(
             hook = hook.as_str(),
@@ -139,14 +142,14 @@ impl Desk {
             left = untried,
             "dead letters replayed by an operator"
         );
-        Ok(Response::Replayed { delivered, refused, untried, error })
+        Ok(Response::Replayed { delivered, refused, untried, error, missing: which.missing(&found) })
     }
 
     async fn drop(&self, hook: &HookId, which: &Which) -> Answer {
         let store = self.store(hook)?;
-        let letters = drop_letters(&*store, which).await.map_err(|error| error.to_string())?;
+        let (letters, missing) = drop_letters(&*store, which).await.map_err(|error| error.to_string())?;
         tracing::info!(hook = hook.as_str(), letters, "dead letters dropped by an operator");
-        Ok(Response::Dropped { letters })
+        Ok(Response::Dropped { letters, missing })
     }
 
     fn store(&self, hook: &HookId) -> Result<Arc<dyn DeadLetters>, String> {
@@ -154,6 +157,14 @@ impl Desk {
             return Err(self.unknown(hook));
         }
         self.bus.dead_letters(hook).ok_or_else(|| "this bus keeps no dead letters".to_owned())
+    }
+
+    /// Why a hook that does not run can't have this done.
+    fn absent(&self, hook: &HookId, what: &str) -> String {
+        if !self.bus.known_hooks().contains(hook) {
+            return self.unknown(hook);
+        }
+        format!("hook `{hook}` does not run here: {what} takes the config file it is in")
     }
 
     fn unknown(&self, hook: &HookId) -> String {
@@ -164,18 +175,19 @@ impl Desk {
     }
 }
 
-/// Drops those that fit, of the letters that there are now.
-async fn drop_letters(store: &dyn DeadLetters, which: &Which) -> Result<usize, BusError> {
+/// Drops those that fit, of the letters that there are now. Returns how many, and the ids that are not there.
+async fn drop_letters(store: &dyn DeadLetters, which: &Which) -> Result<(usize, BTreeSet<LetterId>), BusError> {
     let (mut after, mut dropped, mut left) = (None, 0, store.count());
+    let mut found = BTreeSet::new();
     while left > 0 {
         let page = store.list(after, PAGE).await?;
         let Some((last, _)) = page.last() else { break };
         (after, left) = (Some(*last), left.saturating_sub(page.len() as u64));
-        let fits = |(id, letter): &&(LetterId, hooks_core::DeadLetter)| {
-            which.matches(*id, letter.envelope.event_type(), letter.reason)
-        };
+        let fits =
+            |(id, letter): &&(LetterId, DeadLetter)| which.matches(*id, letter.envelope.event_type(), letter.reason);
         let ids: Vec<LetterId> = page.iter().filter(fits).map(|(id, _)| *id).collect();
         dropped += store.remove(&ids).await?;
+        found.extend(ids);
     }
-    Ok(dropped)
+    Ok((dropped, which.missing(&found)))
 }

@@ -1,5 +1,6 @@
 //! What goes over the socket: one JSON object a line, each way.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use hooks_core::{DeadLetter, DeadLetterReason, Disabled, HookId, HookStatus, Lag, LetterId, Pattern, RawValue};
@@ -59,9 +60,14 @@ pub(crate) enum Response {
         refused: usize,
         untried: usize,
         error: Option<String>,
+        /// Letters that were named and are not there.
+        #[serde(default)]
+        missing: BTreeSet<LetterId>,
     },
     Dropped {
         letters: usize,
+        #[serde(default)]
+        missing: BTreeSet<LetterId>,
     },
     Failed {
         error: String,
@@ -72,7 +78,7 @@ pub(crate) enum Response {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Which {
     /// One of these; empty: any.
-    pub(crate) ids: Vec<LetterId>,
+    pub(crate) ids: BTreeSet<LetterId>,
     /// The event's type matches one of these globs; empty: any.
     pub(crate) types: Vec<String>,
     pub(crate) reason: Option<DeadLetterReason>,
@@ -84,6 +90,11 @@ impl Which {
         (self.ids.is_empty() || self.ids.contains(&id))
             && (self.types.is_empty() || fits(&self.types))
             && self.reason.is_none_or(|wanted| wanted == reason)
+    }
+
+    /// The ids that none of these letters has.
+    pub(crate) fn missing(&self, found: &BTreeSet<LetterId>) -> BTreeSet<LetterId> {
+        self.ids.difference(found).copied().collect()
     }
 }
 
@@ -100,7 +111,9 @@ pub(crate) struct Letter {
     pub(crate) last_attempt: String,
     #[serde(rename = "type")]
     pub(crate) event_type: String,
-    pub(crate) event: Box<RawValue>,
+    /// Byte for byte as it was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) event: Option<Box<RawValue>>,
 }
 
 impl Letter {
@@ -114,7 +127,7 @@ impl Letter {
             first_attempt: timestamp(letter.first_attempt),
             last_attempt: timestamp(letter.last_attempt),
             event_type: letter.envelope.event_type().to_owned(),
-            event: RawValue::from_string(letter.envelope.json().to_owned())?,
+            event: Some(RawValue::from_string(letter.envelope.json().to_owned())?),
         })
     }
 }

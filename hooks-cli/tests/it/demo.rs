@@ -20,6 +20,11 @@ fn every_promise_holds() {
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
     assert!(!ended.out.contains('\x1b'), "no colours and no cursor where there is no terminal");
     let happened = [
+        "329 real GitHub events go to 4 hooks",
+        "\nsteady  ",
+        "\nflaky   ",
+        "\npicky   ",
+        "\nfile    ",
         "flaky answers 503 from now on",
         "flaky is back: ",
         "flaky is down: it closes connections without an answer",

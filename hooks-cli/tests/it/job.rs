@@ -155,3 +155,15 @@ fn a_disabled_hook_takes_no_part() {
     assert!(ended.err.starts_with("hook `off` is disabled and receives nothing\n"), "{}", ended.err);
     assert!(!place.path("off").exists());
 }
+
+/// What is read at once is more than such a log takes at once.
+#[test]
+fn a_small_log_takes_what_is_read_in_parts() {
+    let place = Place::new(
+        "bus = { kind = 'durable', segment_size = '4KiB', max_bytes = '8KiB' }\n[[hooks]]\nid = 'a'\n\
+         sink = { kind = 'file', path = '${CONFIG_DIR}/a' }",
+    );
+    let ended = place.run_with(&["pipe", "-c", "hooks.toml", "--timeout", "1m"], events(200).as_bytes());
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(place.read("a"), events(200));
+}

@@ -63,6 +63,15 @@ fn what_may_not_be_meant_is_said_once_the_file_is_read() {
 }
 
 #[test]
+fn a_variable_without_braces_is_a_warning_at_its_place() {
+    let sink = "{ kind = 'http', url = 'https://example.com', bearer = '$OPEN_SESAME', headers = { a = '$$A $5' } }";
+    let place = Place::new(&format!("[[hooks]]\nid = 'orders'\nsink = {sink}"));
+    let ended = place.run(&["check", "-c", "hooks.toml"]);
+    let warning = "hooks.toml:3:63: warning: a name behind `$` stays as it is: a variable is written `${NAME}`, and a plain dollar sign `$$`\n";
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), warning));
+}
+
+#[test]
 fn single_events_and_batches_contradict_each_other() {
     let sink = "{ kind = 'http', url = 'https://example.com', mode = 'single' }";
     let place = Place::new(&format!("[[hooks]]\nid = 'orders'\nbatch = {{ max_events = 5 }}\nsink = {sink}"));
@@ -76,9 +85,9 @@ fn a_test_of_an_unknown_hook_names_the_nearest() {
     let receiver = Receiver::start(|_| 200);
     let place = place(&receiver);
     let ended = place.run(&["test", "-c", "hooks.toml", "order"]);
-    assert_eq!((ended.code, ended.err.as_str()), (Some(2), "hooks.toml has no hook `order`, did you mean `orders`?\n"));
+    assert_eq!((ended.code, ended.err.as_str()), (Some(1), "hooks.toml has no hook `order`, did you mean `orders`?\n"));
     let ended = place.run(&["test", "-c", "hooks.toml", "x"]);
-    assert_eq!((ended.code, ended.err.as_str()), (Some(2), "hooks.toml has no hook `x`; its hooks: orders\n"));
+    assert_eq!((ended.code, ended.err.as_str()), (Some(1), "hooks.toml has no hook `x`; its hooks: orders\n"));
 }
 
 #[test]

@@ -26,7 +26,7 @@ impl Dispatcher {
     pub async fn replay(
         &self,
         id: &HookId,
-        select: impl Fn(LetterId, &DeadLetter) -> bool + Send,
+        mut select: impl FnMut(LetterId, &DeadLetter) -> bool + Send,
     ) -> Result<ReplayReport, ReplayError> {
         let slot = self.slot(id).map_err(|_| ReplayError::UnknownHook(id.clone()))?;
         let store = slot.dead_letters.clone().ok_or_else(|| ReplayError::Unsupported(id.clone()))?;

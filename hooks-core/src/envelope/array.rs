@@ -1,12 +1,13 @@
 //! A JSON array as the texts of its elements.
 
+use super::scan::{Fault, FaultKind, MAX_DEPTH, scan_value};
 use super::{EnvelopeError, SliceBuilder};
 
 /// Cuts a JSON array into its elements without building or checking them: that is what
 /// [`SliceBuilder::push_json`] does with each. [`push_next`](Self::push_next) does both in one pass.
 ///
-/// Ends after the last element, or with the first error. What holds the elements together is checked;
-/// an element that is not JSON may end where it seems to, so what follows it means nothing.
+/// Ends after the last element, or with the first error. What holds the elements together is checked, and
+/// that the brackets and quotes of each match; what else is not JSON may end where it seems to.
 ///
 /// ```
 /// use hooks_core::{ArrayElements, SliceBuilder};
@@ -135,41 +136,73 @@ impl<'a> ArrayElements<'a> {
 
     fn element(&mut self) -> Result<ArrayElement<'a>, EnvelopeError> {
         let offset = self.at;
-        let mut depth = 0usize;
-        while let Some(byte) = self.peek() {
-            match byte {
-                b'"' => {
-                    self.string()?;
-                    continue;
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' | b',' if depth == 0 => break,
-                b'}' | b']' => depth -= 1,
-                _ => {}
-            }
-            self.at += 1;
-        }
-        if depth > 0 {
-            return Err(self.fault("`]`, the end of the array"));
+        if !self.pass() {
+            return Err(self.broken(offset));
         }
         let json = self.text[offset..self.at].trim_ascii_end();
         if json.is_empty() { Err(self.fault("a JSON value")) } else { Ok(ArrayElement { offset, json }) }
     }
 
-    fn string(&mut self) -> Result<(), EnvelopeError> {
+    /// Moves behind the element that begins here. False where its brackets or quotes don't match, or there
+    /// are too many of them.
+    fn pass(&mut self) -> bool {
+        // What is open, the innermost in the lowest bit: 1 for an object.
+        let (mut open, mut depth) = (0u128, 0);
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'"' if self.string() => continue,
+                b'"' => return false,
+                b'{' | b'[' if depth == MAX_DEPTH => return false,
+                b'{' | b'[' => {
+                    depth += 1;
+                    open = open << 1 | u128::from(byte == b'{');
+                }
+                b'}' | b']' | b',' if depth == 0 => return true,
+                b'}' | b']' if (byte == b'}') != (open & 1 == 1) => return false,
+                b'}' | b']' => {
+                    depth -= 1;
+                    open >>= 1;
+                }
+                _ => {}
+            }
+            self.at += 1;
+        }
+        depth == 0
+    }
+
+    /// Moves behind a string. False where it has no end.
+    fn string(&mut self) -> bool {
         self.at += 1;
         loop {
             let rest = &self.text[self.at..];
-            let Some(next) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) else {
-                self.at = self.text.len();
-                return Err(self.fault("`\"`, the end of a string"));
-            };
+            let Some(next) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) else { return false };
             // A backslash takes the next byte with it, whatever that is.
             let escape = rest[next] == b'\\';
             self.at = (self.at + next + 1 + usize::from(escape)).min(self.text.len());
             if !escape {
-                return Ok(());
+                return true;
             }
+        }
+    }
+
+    /// What is wrong with an element that has no end: brackets alone don't tell.
+    fn broken(&self, offset: usize) -> EnvelopeError {
+        let rest = &self.text[offset..];
+        let text = match std::str::from_utf8(rest) {
+            Ok(text) => text,
+            Err(error) => {
+                let at = error.valid_up_to();
+                return EnvelopeError::NotUtf8 { byte: rest[at], column: offset + at + 1 };
+            }
+        };
+        let Fault { at, kind } = match scan_value(text) {
+            Ok(end) => Fault { at: end, kind: FaultKind::Expected("`,` or `]`") },
+            Err(fault) => fault,
+        };
+        let column = offset + at + 1;
+        match kind {
+            FaultKind::Expected(expected) => EnvelopeError::NotArray { expected, column },
+            FaultKind::TooDeep => EnvelopeError::TooDeep { column },
         }
     }
 
@@ -238,13 +271,34 @@ mod tests {
             ("[,1]", 2),
             ("[1 2]]", 6),
             ("[1]x", 4),
-            ("[{]", 4),
-            ("[{\"a", 5),
-            ("[\"\\", 4),
             ("[1}", 3),
         ] {
             assert_eq!(elements(text), Err(column), "{text}");
         }
+    }
+
+    #[test]
+    fn an_element_without_an_end_is_said_as_what_it_is() {
+        let deep = "[".repeat(MAX_DEPTH as usize + 2);
+        for (text, said) in [
+            ("[{\"a\":1", "not a JSON array: expected `,` or `}` at column 8"),
+            ("[{\"a\":1]", "not a JSON array: expected `,` or `}` at column 8"),
+            ("[{\"a\":[1", "not a JSON array: expected `,` or `]` at column 9"),
+            ("[{]", "not a JSON array: expected a member name in quotes at column 3"),
+            ("[0, {\"a", "not a JSON array: expected `\"`, the end of a string at column 8"),
+            (
+                "[{\"a\":\"b},\n{\"c\":\"d\"}]",
+                "not a JSON array: expected no raw control character in a string at column 11",
+            ),
+            ("[\"\\", "not a JSON array: expected an escape that JSON knows behind `\\` at column 4"),
+            ("[{} {", "not a JSON array: expected `,` or `]` at column 5"),
+            (&deep, "nested deeper than 128 levels at column 129"),
+        ] {
+            let last = ArrayElements::new(text.as_bytes()).last().unwrap();
+            assert_eq!(last.unwrap_err().to_string(), said, "{text}");
+        }
+        let last = ArrayElements::new(b"[{\"a\":\"\xff").last().unwrap();
+        assert_eq!(last, Err(EnvelopeError::NotUtf8 { byte: 0xff, column: 8 }));
     }
 
     fn json() -> impl Strategy<Value = Value> {

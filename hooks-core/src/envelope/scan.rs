@@ -75,6 +75,14 @@ pub(crate) fn scan_first<E: From<Fault>>(
     Ok((scan.at, scan.broken))
 }
 
+/// Walks the JSON value that `text` begins with, as one that stands in an array. Returns where the rest begins.
+pub(crate) fn scan_value(text: &str) -> Result<usize, Fault> {
+    let mut scan = Scan { bytes: text.as_bytes(), at: 0, broken: false };
+    scan.member_value(scan.peek())?;
+    scan.space();
+    Ok(scan.at)
+}
+
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,

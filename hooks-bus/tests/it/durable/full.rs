@@ -6,7 +6,7 @@ use hooks_core::{Bus, BusError, Bytes, DropReason, Filter, HookId};
 use super::{config, end, open, publish, read_all};
 use crate::{End, numbers, slice};
 
-fn small(dir: &std::path::Path, on_full: OnFull) -> DurableConfig {
+pub(super) fn small(dir: &std::path::Path, on_full: OnFull) -> DurableConfig {
     let mut config = config(dir);
     config.max_bytes = Bytes(40 << 10);
     config.on_full = on_full;
@@ -112,11 +112,17 @@ async fn more_than_the_log_can_ever_hold_is_refused() {
     let bus = open(&small(folder.path(), OnFull::Refuse));
     let mut a = end(&bus, "a", Filter::all()).await;
     let refused = bus.publish(&slice(0..100, 500)).await;
-    assert!(matches!(&refused, Err(BusError::Full(text)) if text.contains("publish fewer at once")), "{refused:?}");
+    assert!(matches!(&refused, Err(BusError::TooLarge(text)) if text.contains("publish fewer at once")), "{refused:?}");
+    let refused = bus.publish(&slice(0..1, 21_000)).await;
+    assert!(matches!(&refused, Err(BusError::TooLarge(_))), "half of it is left for the next one: {refused:?}");
     // One that is larger than a segment gets a segment of its size.
     bus.publish(&slice(0..1, 20_000)).await.unwrap();
     publish(&bus, 1..3).await;
     assert_eq!(read_all(&mut a).await, [0, 1, 2]);
+    for number in 3..9 {
+        bus.publish(&slice(number..number + 1, 20_000)).await.unwrap();
+        assert_eq!(read_all(&mut a).await, [number]);
+    }
 }
 
 #[tokio::test]

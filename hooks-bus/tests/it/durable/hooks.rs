@@ -89,7 +89,7 @@ async fn hooks_with_nothing_to_do_are_at_the_end_after_a_restart_too() {
         publish(&bus, 0..200).await;
         bus.sync_positions().await.unwrap();
         assert_eq!(bus.info().segments.len(), 1, "an idle hook holds nothing");
-        assert_eq!(bus.info().hooks[0].behind, 0);
+        assert_eq!(bus.info().hooks[0].to_end, 0);
     }
     // With another filter it does not get what came before.
     let bus = open(&config);

@@ -36,11 +36,16 @@ impl Server {
     /// A server with more lines in its config file; `DIR` in them is its folder.
     pub(crate) async fn with_config(lines: &str) -> Option<Self> {
         let program = program()?;
-        let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-        let lines = lines.replace("DIR", &folder.path().display().to_string());
-        let server = Self::new(&program, folder, port, "alone", &lines);
-        server.ready().await;
-        Some(server)
+        loop {
+            let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+            let lines = lines.replace("DIR", &folder.path().display().to_string());
+            let mut server = Self::new(&program, folder, port, "alone", &lines);
+            if server.is_up().await {
+                return Some(server);
+            }
+            // Somebody else was given the port meanwhile.
+            assert!(server.said().contains("address already in use"), "{}", server.said());
+        }
     }
 
     /// Three servers that are one.
@@ -52,8 +57,8 @@ impl Server {
             let lines = format!("cluster {{ name: test, listen: \"127.0.0.1:{}\", routes: [{known}] }}", routes[at]);
             Self::new(&program, tempfile::tempdir().unwrap(), free_port(), &format!("s{at}"), &lines)
         };
-        let servers: Vec<_> = (0..3).map(start).collect();
-        for server in &servers {
+        let mut servers: Vec<_> = (0..3).map(start).collect();
+        for server in &mut servers {
             server.ready().await;
         }
         Some(servers)
@@ -101,14 +106,25 @@ impl Server {
     }
 
     /// Waits until it takes connections.
-    pub(crate) async fn ready(&self) {
+    pub(crate) async fn ready(&mut self) {
+        assert!(self.is_up().await, "{}", self.said());
+    }
+
+    /// Waits until it takes connections, however busy the machine is, or has ended: then false.
+    async fn is_up(&mut self) -> bool {
+        let child = self.child.as_mut().unwrap();
         let connected = async {
             while tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+                if child.try_wait().unwrap().is_some() {
+                    return false;
+                }
                 pause().await;
             }
+            true
         };
-        let ready = tokio::time::timeout(std::time::Duration::from_secs(20), connected).await.is_ok();
-        assert!(ready, "{}", self.said());
+        // One that hangs must not make its test hang.
+        let up = tokio::time::timeout(std::time::Duration::from_secs(180), connected).await;
+        up.unwrap_or_else(|_| panic!("it does not listen:\n{}", self.said()))
     }
 
     /// What it logged.

@@ -87,7 +87,7 @@ fn conclude(hooks: &[HookStatus], bus: &BusConfig, took: Duration) -> Exit {
         let error = hook.last_error.as_deref().unwrap_or("there was no time");
         if lost {
             tracing::error!(hook = %hook.id, events = left_behind(hook).0, error, "left behind: they are lost");
-            exit = Exit::Undelivered;
+            exit = Exit::Failed;
         } else {
             tracing::info!(hook = %hook.id, events = left_behind(hook).0, error, "left behind: the log keeps them");
         }

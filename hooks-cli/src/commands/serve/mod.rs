@@ -49,7 +49,7 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Exit {
     });
     ended.unwrap_or_else(|error| {
         tracing::error!("{}", chain(&*error));
-        Exit::Undelivered
+        Exit::Failed
     })
 }
 

@@ -120,7 +120,7 @@ fn sections_of_the_wrong_kind() {
         ("[hooks]\nid = 'a'", "1:2: hooks: expected a list, found a table: each hook begins with `[[hooks]]`"),
         ("hooks = [1]", "1:10: hook 1: expected a table, found a number"),
         ("bus = 1", "1:7: bus: expected a table, found a number"),
-        ("[bus]", "1:2: bus: `kind` is missing: `kind = \"durable\"` or `kind = \"memory\"`"),
+        ("[bus]", "1:2: bus: `kind` is missing: one of \"memory\", \"durable\", \"nats\""),
         (
             "[bus]\nkind = 'memory'\nmax_memroy = '1MiB'",
             "3:1: bus: unknown field `max_memroy`, did you mean `max_memory`?",
@@ -132,7 +132,7 @@ fn sections_of_the_wrong_kind() {
             "3:12: bus: servers[0]: the address holds credentials: set `user` and `password`, or `token`",
         ),
         ("[bus]\nkind = 'memry'", "2:8: bus: unknown kind `memry`, did you mean `memory`?"),
-        ("[bus]\nkind = 1", "2:8: bus: kind: expected \"durable\" or \"memory\""),
+        ("[bus]\nkind = 1", "2:8: bus: kind: expected one of \"memory\", \"durable\", \"nats\""),
         (
             "ingest.max_in_flight = '1MiB'",
             "1:24: ingest: max_in_flight: a body of max_body, 8MiB, never fits into 1MiB",

@@ -63,9 +63,32 @@ async fn refused(error: BusError) -> (u16, bool, String) {
 async fn what_the_bus_says_decides_the_answer() {
     let full = "the bus is full: 10 GiB".to_owned();
     assert_eq!(refused(BusError::Full("10 GiB".to_owned())).await, (507, false, full));
+    let too_large = "too large: 10 GiB".to_owned();
+    assert_eq!(refused(BusError::TooLarge("10 GiB".to_owned())).await, (413, false, too_large));
     let unavailable = "the bus is unavailable: no disk".to_owned();
     assert_eq!(refused(BusError::Unavailable("no disk".to_owned())).await, (503, true, unavailable));
     assert_eq!(refused(BusError::Closed).await, (503, true, "the server is about to stop".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_sent_here_while_events_are_refused_for_want_of_room() {
+    let ready = async |state: &Arc<State>| {
+        let request = Request::get("/readyz").body(Full::new(Bytes::new())).unwrap();
+        let answer = answer(request, state).await;
+        (answer.status().as_u16(), answer.into_body())
+    };
+    for (error, expected) in [
+        (BusError::Full("10 GiB".to_owned()), (503, "full\n".into())),
+        // That one request is no reason to send the others away.
+        (BusError::TooLarge("10 GiB".to_owned()), (200, "ready\n".into())),
+        (BusError::Unavailable("no disk".to_owned()), (200, "ready\n".into())),
+    ] {
+        let state = state(Some(error));
+        post(&state).await;
+        assert_eq!(ready(&state).await, expected);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(ready(&state).await, (200, "ready\n".into()), "somebody has to try");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ mod load;
 mod logs;
 #[cfg(feature = "nats")]
 mod nats;
+mod operators;
 mod reload;
 mod soak;
 

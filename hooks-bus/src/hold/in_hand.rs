@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 use hooks_core::Position;
 
 use super::room::Amount;
-use super::slice::Run;
-use super::subscriber::size_of_one;
+use super::slice::{Run, size_of_one};
 
 /// Events in rising positions, and which of them are settled already behind others that are not.
 #[derive(Debug, Default)]
@@ -22,6 +21,8 @@ struct Part {
     run: Option<Run>,
     /// What is settled behind the first of the run. Rising.
     holes: Vec<u32>,
+    /// Of all that is counted.
+    first: Position,
     last: Position,
     /// How many events of the window it is.
     counted: usize,
@@ -43,14 +44,14 @@ impl InHand {
 
     /// Takes what was read.
     pub(crate) fn push(&mut self, run: Run) {
-        let (counted, last) = (run.len(), run.last());
+        let (counted, first, last) = (run.len(), run.first(), run.last());
         self.window += counted;
         if let Some(part) = self.parts.back_mut()
             && part.run.as_mut().is_some_and(|known| known.join(&run))
         {
             (part.counted, part.last) = (part.counted + counted, last);
         } else {
-            self.parts.push_back(Part { run: Some(run), holes: Vec::new(), last, counted });
+            self.parts.push_back(Part { run: Some(run), holes: Vec::new(), first, last, counted });
         }
     }
 
@@ -92,7 +93,8 @@ impl InHand {
             let left = front.run.as_ref().map_or(0, Run::len);
             self.window -= front.counted - left;
             front.counted = left;
-            if left > 0 {
+            if let Some(run) = &front.run {
+                front.first = run.first();
                 break;
             }
             self.parts.pop_front();
@@ -105,11 +107,53 @@ impl InHand {
         let unsettled = |Part { run, holes, .. }: Part| {
             let mut run = run?;
             if !holes.is_empty() {
-                run.retain(|at, _| holes.binary_search(&at).is_err());
+                run.retain(|at, _, _| holes.binary_search(&at).is_err());
             }
             Some(run)
         };
         std::mem::take(&mut self.parts).into_iter().filter_map(unsettled)
+    }
+}
+
+#[cfg(feature = "durable")]
+impl InHand {
+    /// The last position that was read, if anything is in hand.
+    pub(crate) fn last(&self) -> Option<Position> {
+        self.parts.back().map(|part| part.last)
+    }
+
+    /// Whether events are settled, rising: the first position of each stretch of them that are or are not.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = (Position, bool)> {
+        self.parts.iter().flat_map(Part::stretches)
+    }
+
+    /// All that is not settled before this position.
+    pub(crate) fn unsettled_before(&self, end: Position) -> Vec<Position> {
+        let parts = self.parts.iter().take_while(|part| part.first < end);
+        parts.flat_map(Part::unsettled).take_while(|position| *position < end).collect()
+    }
+}
+
+#[cfg(feature = "durable")]
+impl Part {
+    fn stretches(&self) -> impl Iterator<Item = (Position, bool)> {
+        let run = self.run.as_ref();
+        let settled = run.is_none_or(|run| run.first() > self.first).then_some((self.first, true));
+        let first = run.map(|run| (run.first(), false));
+        let holes = run.into_iter().flat_map(|run| {
+            self.holes.chunk_by(|a, b| a + 1 == *b).flat_map(|hole| {
+                let (from, to) = (hole[0], hole[hole.len() - 1] + 1);
+                let goes_on = run.holds(to).then(|| (run.position(to), false));
+                [(run.position(from), true)].into_iter().chain(goes_on)
+            })
+        });
+        settled.into_iter().chain(first).chain(holes)
+    }
+
+    fn unsettled(&self) -> impl Iterator<Item = Position> {
+        let holes = &self.holes;
+        let unsettled = |at: &u32| holes.binary_search(at).is_err();
+        self.run.iter().flat_map(move |run| run.numbers().filter(unsettled).map(|at| run.position(at)))
     }
 }
 
@@ -127,11 +171,12 @@ fn settle(run: &mut Run, holes: &mut Vec<u32>, index: u32) -> bool {
     true
 }
 
+#[cfg(feature = "durable")]
 #[cfg(test)]
 mod tests {
+    use super::super::slice::Slice;
     use super::*;
-    use crate::memory::plan::Picks;
-    use crate::memory::slice::Slice;
+    use crate::plan::Picks;
     use hooks_core::SliceBuilder;
     use proptest::prelude::*;
     use std::sync::{Arc, Weak};
@@ -190,8 +235,19 @@ mod tests {
                     prop_assert_eq!(claim.strong_count() > 0, unsettled, "claimed for as long as something of it is held");
                 }
             }
-            let left: Vec<Position> = in_hand.take_all().flat_map(|run| run.deliveries().map(|one| one.position).collect::<Vec<_>>()).collect();
             let unsettled: Vec<Position> = model.iter().filter(|(_, settled)| !settled).map(|(at, _)| *at).collect();
+            for end in 0..next {
+                let before: Vec<Position> = unsettled.iter().copied().filter(|at| at.0 < end).collect();
+                prop_assert_eq!(in_hand.unsettled_before(Position(end)), before);
+            }
+            let stretches: Vec<(Position, bool)> = in_hand.stretches().collect();
+            prop_assert!(stretches.is_sorted_by_key(|(at, _)| *at));
+            for (at, settled) in model.iter().skip_while(|(_, settled)| *settled) {
+                let (_, is) = stretches[stretches.partition_point(|(from, _)| from <= at) - 1];
+                prop_assert_eq!(is, *settled);
+            }
+            prop_assert_eq!(stretches.first().map(|(from, _)| *from), unsettled.first().copied());
+            let left: Vec<Position> = in_hand.take_all().flat_map(|run| run.deliveries().map(|one| one.position).collect::<Vec<_>>()).collect();
             prop_assert_eq!(left, unsettled);
             prop_assert_eq!(in_hand.window(), 0);
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use hooks_core::Envelope;
 
-use super::room::Amount;
-use super::subscriber::size_of_one;
+use crate::hold::room::Amount;
+use crate::hold::slice::size_of_one;
 use crate::index::{Index, Route, Slot};
 
 /// Which events of a slice somebody receives.
@@ -19,13 +19,6 @@ pub(crate) enum Picks {
 }
 
 impl Picks {
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::All(events) => *events as usize,
-            Self::Some(picks) => picks.len(),
-        }
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
         let (all, some) = match self {
             Self::All(events) => (*events, &[][..]),
@@ -170,11 +163,12 @@ impl<S> Wanted<S> {
         let all = Picks::All(events.len() as u32);
         let all_size = all.size(events);
         let target = |want: Want<S>| {
-            let (slot, subscriber, picks) = (want.slot, want.subscriber.clone(), want.picks());
+            let (slot, subscriber) = (want.slot, want.subscriber.clone());
             // Each event comes once.
-            if picks.len() == events.len() {
+            if want.len() == events.len() {
                 return Target { slot, subscriber, picks: all.clone(), size: all_size };
             }
+            let picks = want.picks();
             Target { slot, subscriber, size: picks.size(events), picks }
         };
         let mut targets: Vec<_> = self.list.into_iter().map(target).collect();
@@ -189,6 +183,10 @@ impl<S> Want<S> {
             self.own.extend_from_slice(&shared);
         }
         &mut self.own
+    }
+
+    fn len(&self) -> usize {
+        self.shared.as_ref().map_or(self.own.len(), |shared| shared.len())
     }
 
     fn picks(mut self) -> Picks {

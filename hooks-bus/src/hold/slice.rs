@@ -6,9 +6,8 @@ use std::time::SystemTime;
 
 use hooks_core::{BlockGuard, Delivery, Envelope, Position};
 
-use super::plan::Picks;
 use super::room::Amount;
-use super::subscriber::size_of_one;
+use crate::plan::Picks;
 
 /// Events of one call that stand in one block of memory. Each hook that takes any of them holds the slice and
 /// which they are, so a delivery costs a hook no count of references and no memory of its own.
@@ -21,6 +20,11 @@ pub(crate) struct Slice {
     accepted: SystemTime,
     /// The claim on the block's memory: as long as a hook holds the slice.
     _memory: BlockGuard,
+}
+
+/// What an event takes of a bound.
+pub(crate) fn size_of_one(envelope: &Envelope) -> Amount {
+    Amount { events: 1, bytes: envelope.len() }
 }
 
 impl Slice {
@@ -39,6 +43,33 @@ impl Slice {
 
     fn end(&self) -> u32 {
         self.base + self.events.len() as u32
+    }
+}
+
+#[cfg(feature = "durable")]
+impl Slice {
+    /// Events in one block of memory, published at `first` and the positions behind it.
+    pub(crate) fn new(first: u64, events: Vec<Envelope>, accepted: SystemTime, memory: BlockGuard) -> Arc<Self> {
+        Arc::new(Self { first: Position(first), base: 0, events, accepted, _memory: memory })
+    }
+
+    /// The position of the first event.
+    pub(crate) fn first(&self) -> u64 {
+        self.first.0
+    }
+
+    /// The position behind the last event.
+    pub(crate) fn until(&self) -> u64 {
+        self.first.0 + self.events.len() as u64
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.events.iter().map(Envelope::len).sum()
+    }
+
+    /// Its events and where they are.
+    pub(crate) fn events(&self) -> impl Iterator<Item = (u64, &Envelope)> {
+        (self.first.0..).zip(&self.events)
     }
 }
 
@@ -94,12 +125,17 @@ impl Run {
         self.range.start += 1;
     }
 
+    /// The position of the first event. A run that is kept is not empty.
+    pub(crate) fn first(&self) -> Position {
+        self.position(self.range.start)
+    }
+
     /// The position of the last event. A run that is kept is not empty.
     pub(crate) fn last(&self) -> Position {
         self.position(self.range.end.saturating_sub(1))
     }
 
-    fn position(&self, at: u32) -> Position {
+    pub(crate) fn position(&self, at: u32) -> Position {
         Position(self.slice.first.0 + self.index(at) as u64)
     }
 
@@ -147,11 +183,11 @@ impl Run {
     }
 
     /// Leaves the events for which `keep` says so, and returns the size of the others.
-    pub(crate) fn retain(&mut self, keep: impl Fn(u32, &Envelope) -> bool) -> Amount {
+    pub(crate) fn retain(&mut self, keep: impl Fn(u32, Position, &Envelope) -> bool) -> Amount {
         let mut gone = Amount::default();
         let mut kept = Vec::new();
         for at in self.range.clone() {
-            if keep(at, self.envelope(at)) {
+            if keep(at, self.position(at), self.envelope(at)) {
                 kept.push(self.slice.base + self.index(at) as u32);
             } else {
                 gone.add(size_of_one(self.envelope(at)));
@@ -173,5 +209,24 @@ impl Run {
     /// All events, to be delivered.
     pub(crate) fn deliveries(&self) -> impl Iterator<Item = Delivery> {
         self.range.clone().map(|at| Delivery { position: self.position(at), envelope: self.envelope(at).clone() })
+    }
+}
+
+#[cfg(feature = "durable")]
+impl Run {
+    /// All events of a slice from one position up to another.
+    pub(crate) fn between(slice: &Arc<Slice>, from: u64, to: u64) -> Self {
+        let index = |position: u64| position.clamp(slice.first(), slice.until()) - slice.first();
+        let range = index(from) as u32..index(to) as u32;
+        Self { slice: slice.clone(), picks: Picks::All(slice.events.len() as u32), range }
+    }
+
+    /// The numbers of its events.
+    pub(crate) fn numbers(&self) -> Range<u32> {
+        self.range.clone()
+    }
+
+    pub(crate) fn holds(&self, number: u32) -> bool {
+        self.range.contains(&number)
     }
 }
