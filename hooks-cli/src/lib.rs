@@ -35,6 +35,7 @@ mod reload;
 mod signals;
 mod stdin;
 mod systemd;
+mod warm;
 
 use std::process::ExitCode;
 
@@ -54,6 +55,7 @@ use exit::Exit;
 ///
 /// Every sink linked into the calling binary can be used in its config files.
 pub fn main() -> ExitCode {
+    warm::keep_freed_memory();
     match Cli::try_parse() {
         Ok(cli) => run(&cli).into(),
         Err(error) => {
