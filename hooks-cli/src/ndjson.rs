@@ -5,10 +5,9 @@ use std::sync::Arc;
 use hooks_core::{Envelope, EnvelopeError, SliceBuilder};
 use memchr::memchr;
 
-/// Events share blocks of memory of about this size: a chunk may be larger than what is held for one slow hook
-/// should be. Blocks of this size come back from the allocator warm; from 128 KiB on each would be mapped,
-/// faulted in and unmapped.
-pub(crate) const BLOCK: usize = 120 << 10;
+/// Events share blocks of memory of about this size: larger ones are handed over less often, and hold more memory
+/// for one slow hook. Below what the allocator [keeps](crate::warm), they come back warm.
+pub(crate) const BLOCK: usize = 240 << 10;
 
 /// Takes chunks as they are read, however they are cut, and gives events and what is wrong with lines.
 ///
