@@ -10,7 +10,7 @@ use super::backend::is_no_room;
 use super::disk::{Disk, DiskFile};
 use super::format::{HEADER_BYTES, Header, RECORD_BYTES, Record, VERSION, segment_name};
 use super::log::Log;
-use super::segment::{Place, Segment};
+use super::segment::{PIECE, Place, Segment};
 
 /// A larger slice is written in several pieces of about this size.
 const WRITE: usize = 1 << 20;
@@ -42,6 +42,8 @@ struct Current {
     segment: Arc<Segment>,
     /// Where the next bytes go.
     offset: u64,
+    /// From here on the segment is told where a record stands.
+    next_mark: u64,
 }
 
 impl Appender {
@@ -124,7 +126,7 @@ impl Appender {
         let segment = Arc::new(Segment::new(self.next, now, file, size));
         self.seal();
         self.log.add(segment.clone());
-        self.current = Some(Current { segment, offset: HEADER_BYTES as u64 });
+        self.current = Some(Current { segment, offset: HEADER_BYTES as u64, next_mark: 0 });
         Ok(())
     }
 
@@ -142,15 +144,17 @@ impl Appender {
 
     /// Nothing more goes into the segment that is being written.
     pub(crate) fn seal(&mut self) {
-        if let Some(Current { segment, offset }) = self.current.take() {
+        if let Some(Current { segment, offset, .. }) = self.current.take() {
             segment.trim(offset);
         }
     }
 
-    fn mark(&self) {
-        if let Some(current) = &self.current {
-            let offset = current.offset + self.buffer.len() as u64;
+    fn mark(&mut self) {
+        let Some(current) = &mut self.current else { return };
+        let offset = current.offset + self.buffer.len() as u64;
+        if offset >= current.next_mark {
             current.segment.mark(Place { position: self.next, offset });
+            current.next_mark = offset + PIECE as u64;
         }
     }
 
