@@ -46,7 +46,7 @@ impl Ring {
     /// Every hook has read everything before this position.
     pub(crate) fn was_read(&mut self, until: u64) {
         while self.slices.front().is_some_and(|slice| slice.until() <= until) && self.pop() {}
-        self.watched_from = self.bytes * 2;
+        self.watched_from = self.bytes + UNWATCHED.max(self.bytes / 4);
     }
 
     /// The position of the oldest event here.
