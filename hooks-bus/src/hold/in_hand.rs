@@ -163,11 +163,10 @@ fn settle(run: &mut Run, holes: &mut Vec<u32>, index: u32) -> bool {
         let place = holes.binary_search(&index);
         return place.map_err(|place| holes.insert(place, index)).is_err();
     }
-    run.skip();
-    while holes.first() == Some(&run.start()) {
-        holes.remove(0);
-        run.skip();
-    }
+    let next = run.start() + 1;
+    let behind = (next..).zip(holes.iter()).take_while(|(at, hole)| at == *hole).count();
+    holes.drain(..behind);
+    run.skip(1 + behind as u32);
     true
 }
 

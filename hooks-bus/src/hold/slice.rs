@@ -120,9 +120,9 @@ impl Run {
         self.range.start
     }
 
-    /// Leaves out the first event.
-    pub(crate) fn skip(&mut self) {
-        self.range.start += 1;
+    /// Leaves out so many events from the front.
+    pub(crate) fn skip(&mut self, events: u32) {
+        self.range.start += events;
     }
 
     /// The position of the first event. A run that is kept is not empty.
