@@ -1,11 +1,13 @@
 //! Whether cost grows linearly: one axis at a time, at most 4 GiB of events in all.
 
+use std::ffi::OsStr;
+
 use hooks_core::BoxError;
 
 use crate::Setup;
 use crate::events::{Events, SIZE};
-use crate::pipe::{pipe, webhook_config};
-use crate::process::{Cost, cost};
+use crate::pipe::webhook_config;
+use crate::process::{Cost, cost, precise};
 use crate::receiver::Receiver;
 
 /// Deliveries of each point on the axis of hooks, at least,
@@ -44,7 +46,7 @@ pub(crate) fn table(setup: &Setup) -> Result<String, BoxError> {
 fn deliver(setup: &Setup, events: &Events) -> Result<Cost, BoxError> {
     let receiver = Receiver::start()?;
     let config = webhook_config(&setup.folder, &receiver.url())?;
-    pipe(&config, &events.file)
+    precise(&[OsStr::new("pipe"), OsStr::new("-c"), config.as_os_str()], &events.file)
 }
 
 fn row(axis: &str, at: usize, figure: f64, unit: &str, per: &str, peak: f64) -> String {
