@@ -429,6 +429,27 @@ mod tests {
     }
 
     #[test]
+    fn the_text_is_the_lines_whatever_stands_between_them_in_memory() {
+        let slice = |ids: &[&str]| {
+            let mut slice = crate::SliceBuilder::new("/s");
+            ids.iter().for_each(|id| slice.push_json(format!(r#"{{"type":"a","id":"{id}"}}"#).as_bytes()).unwrap());
+            slice.finish()
+        };
+        let escaped = slice(&["1", r"\u0041", r"\u0042", "2", "3"]);
+        let events = [slice(&["4", "5", "6"]), escaped, slice(&["7"])].concat();
+        for left_out in 0..events.len() {
+            let mut events = events.clone();
+            events.remove(left_out);
+            let batch = Batch::for_test(events);
+            let metadata = Arc::new(Metadata::new([("env", "prod".into())]).unwrap());
+            for batch in [batch.clone(), batch.with_metadata(metadata)] {
+                let lines: String = batch.lines().map(|line| format!("{line}\n")).collect();
+                assert_eq!(batch.text().collect::<String>(), lines);
+            }
+        }
+    }
+
+    #[test]
     fn ids_depend_on_log_hook_and_positions() {
         let hook = HookId::new("a").unwrap();
         let id = |log, hook: &HookId, positions: &[u64]| {

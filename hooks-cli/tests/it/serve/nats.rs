@@ -86,9 +86,8 @@ fn until(place: &Place, is_so: impl Fn(&[Json]) -> bool) -> Vec<Json> {
     }
 }
 
-#[test]
-fn daemons_are_asked_through_nats() {
-    let Some(server) = Server::start() else { return };
+/// Answers event 2 with what the second one says: 422, at first.
+fn receiver_that_refuses() -> (Receiver, Arc<AtomicU16>) {
     let answer = Arc::new(AtomicU16::new(422));
     let given = answer.clone();
     let receiver =
@@ -97,6 +96,13 @@ fn daemons_are_asked_through_nats() {
                 if seen.body.contains("\"id\":\"2\"") { given.load(Ordering::Relaxed) } else { 200 }
             },
         );
+    (receiver, answer)
+}
+
+#[test]
+fn daemons_are_asked_through_nats() {
+    let Some(server) = Server::start() else { return };
+    let (receiver, answer) = receiver_that_refuses();
     let config = server.config(&[http_hook("a", &receiver.url("/a")), http_hook("b", &receiver.url("/b"))].concat());
     let daemons = [Daemon::start(&config), Daemon::start(&config)];
     let place = &daemons[0].place;

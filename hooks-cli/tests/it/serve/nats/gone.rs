@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value as Json;
 
-use super::{Server, operate, status, until};
+use super::{Server, operate, receiver_that_refuses, status, until};
 use crate::command::event;
 use crate::receiver::Receiver;
 use crate::serve::{Daemon, JSON, LINES, http_hook};
@@ -58,14 +58,7 @@ fn a_daemon_that_was_killed_is_gone_at_once() {
 #[test]
 fn when_all_were_killed_operators_work_on_what_nats_keeps() {
     let Some(server) = Server::start() else { return };
-    let answer = Arc::new(AtomicU16::new(422));
-    let given = answer.clone();
-    let receiver =
-        Receiver::start(
-            move |seen| {
-                if seen.body.contains("\"id\":\"2\"") { given.load(Ordering::Relaxed) } else { 200 }
-            },
-        );
+    let (receiver, answer) = receiver_that_refuses();
     let daemon = Daemon::start(&server.with_lease(LONG, &http_hook("a", &receiver.url("/a"))));
     let lines: String = (1..4).map(|number| event(number) + "\n").collect();
     assert_eq!(daemon.post(LINES, lines).status, 202);
