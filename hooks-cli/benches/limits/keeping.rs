@@ -16,18 +16,20 @@ use crate::contest::{Contestant, Results, Verdict};
 use crate::events::Events;
 use crate::peers::free_port;
 use crate::pipe::{arrive, pipe, webhook_config, written};
-use crate::process::{Cost, Running};
+use crate::process::{Cost, Running, cost};
 use crate::receiver::Receiver;
 use crate::{Report, Setup};
 
-/// `hooks pipe` on the durable bus, to a webhook.
+/// `hooks pipe` on the durable bus, to a webhook, beside the memory bus and a bare loop that keeps events safe.
 pub(crate) fn durable(setup: &Setup) -> Result<Report, BoxError> {
     let (receiver, events) = (Receiver::start()?, &setup.events);
     let memory = webhook_config(&setup.folder, &receiver.url())?;
     let log = setup.folder.join("log");
     let text = format!("[bus]\nkind = \"durable\"\ndir = \"{}\"\n\n{}", log.display(), fs::read_to_string(&memory)?);
     let durable = written(setup.folder.join("durable.toml"), &text)?;
+    let (to, from) = (setup.folder.join("bare.log").display().to_string(), events.file.display().to_string());
     let contestants = vec![
+        Contestant::new("bare log", || cost(&["log", &to, &from])),
         Contestant::new("memory bus", || arrive(&receiver, events, || pipe(&memory, &events.file))),
         Contestant::new("durable bus", || {
             if log.exists() {
@@ -39,7 +41,9 @@ pub(crate) fn durable(setup: &Setup) -> Result<Report, BoxError> {
     let results = Results::of(contestants, setup.rounds, events.millions())?;
     let ratio = results.ratio("durable bus", &["memory bus"]);
     let verdicts = vec![Verdict::at_most("durable bus → webhook, by the memory bus", ratio, " ×", 1.6)];
-    Ok(Report { title: "durable bus → webhook", text: results.table(), verdicts })
+    let beside = results.ratio("durable bus", &["memory bus", "bare log"]);
+    let note = format!("By the memory bus and the bare log together: {beside:.2} ×.");
+    Ok(Report { title: "durable bus → webhook", text: format!("{}\n{note}\n", results.table()), verdicts })
 }
 
 /// `hooks serve`: HTTP ingest of arrays of 100 to a webhook.

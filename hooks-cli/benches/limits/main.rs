@@ -95,6 +95,7 @@ fn play(role: &[&str]) -> Result<(), BoxError> {
         ["post", url, file] => bare::post(url, file),
         ["socket", address, file] => bare::socket(address, file),
         ["write", to, file] => bare::write(to, file),
+        ["log", to, file] => bare::log(to, file),
         ["scan", file] => bare::scan(file),
         ["serde", file] => bare::serde(file),
         ["fanout", hooks, file] => inside::fanout(hooks, file),
