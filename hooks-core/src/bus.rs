@@ -141,10 +141,11 @@ pub struct Lag {
     pub events: u64,
     /// Bytes of their JSON.
     pub bytes: u64,
-    /// When the oldest of them was accepted.
+    /// When the oldest of them was accepted, or somewhat earlier.
     pub oldest: Option<SystemTime>,
-    /// Whether every event counted matches the hook's filter. Where it is false, `events` and `bytes`
-    /// count what lies between the hook's position and the end of the log, matching or not.
+    /// Whether every event counted matches the hook's filter. Where it is false, all that lies between the hook's
+    /// position and the end of the log is counted, matching or not: `events` and `bytes` are the most that it can
+    /// be, and `oldest` is the earliest.
     pub exact: bool,
 }
 

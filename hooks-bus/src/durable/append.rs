@@ -42,8 +42,8 @@ struct Current {
     segment: Arc<Segment>,
     /// Where the next bytes go.
     offset: u64,
-    /// From here on the segment is told where a record stands.
-    next_mark: u64,
+    /// The segment is told where a record stands from this offset on, or when it is another second.
+    next_mark: (u64, u32),
 }
 
 impl Appender {
@@ -75,16 +75,12 @@ impl Appender {
 
     /// Appends a slice. It is not safe before [`commit`](Self::commit).
     pub(crate) fn append(&mut self, events: &[Envelope], now: u64) -> io::Result<()> {
+        let accepted = u32::try_from(now).unwrap_or(u32::MAX);
         let last = events.len().saturating_sub(1);
         for (at, event) in events.iter().enumerate() {
-            let record = Record {
-                position: self.next,
-                accepted: u32::try_from(now).unwrap_or(u32::MAX),
-                is_first: at == 0,
-                is_last: at == last,
-                len: event.len(),
-            };
-            self.mark();
+            let record =
+                Record { position: self.next, accepted, is_first: at == 0, is_last: at == last, len: event.len() };
+            self.mark(accepted);
             record.encode(event.json().as_bytes(), &mut self.buffer);
             self.next += 1;
             if self.buffer.len() >= WRITE {
@@ -124,9 +120,10 @@ impl Appender {
             }
         })?;
         let segment = Arc::new(Segment::new(self.next, now, file, size));
+        segment.set_used(HEADER_BYTES as u64);
         self.seal();
         self.log.add(segment.clone());
-        self.current = Some(Current { segment, offset: HEADER_BYTES as u64, next_mark: 0 });
+        self.current = Some(Current { segment, offset: HEADER_BYTES as u64, next_mark: (0, 0) });
         Ok(())
     }
 
@@ -149,12 +146,12 @@ impl Appender {
         }
     }
 
-    fn mark(&mut self) {
+    fn mark(&mut self, accepted: u32) {
         let Some(current) = &mut self.current else { return };
         let offset = current.offset + self.buffer.len() as u64;
-        if offset >= current.next_mark {
-            current.segment.mark(Place { position: self.next, offset });
-            current.next_mark = offset + PIECE as u64;
+        if offset >= current.next_mark.0 || accepted != current.next_mark.1 {
+            current.segment.mark(Place { position: self.next, offset }, accepted);
+            current.next_mark = (offset + PIECE as u64, accepted);
         }
     }
 
@@ -164,6 +161,7 @@ impl Appender {
         {
             current.segment.file.write_at(&self.buffer, current.offset)?;
             current.offset += self.buffer.len() as u64;
+            current.segment.set_used(current.offset);
             self.buffer.clear();
         }
         Ok(())

@@ -29,7 +29,7 @@ impl Inner {
         let events: u64 = noted.iter().map(|stretch| stretch.to - stretch.from).sum();
         let bytes: usize = noted.iter().map(|stretch| stretch.bytes).sum();
         let in_memory = |from| self.ring.lock().run(from, u64::MAX).map(|run| run.accepted());
-        let oldest = || noted.first().and_then(|first| in_memory(first.from).or_else(|| self.begun(first.from)));
+        let oldest = || noted.first().and_then(|first| in_memory(first.from).or_else(|| self.accepted(first.from)));
         Lag {
             events: events + pending.in_hand.events as u64,
             bytes: (bytes + pending.in_hand.bytes) as u64,
@@ -38,33 +38,31 @@ impl Inner {
         }
     }
 
-    /// Everything up to the end: how much of it concerns the hook is not known before it is read.
+    /// Everything up to the end: how much of it concerns the hook is not known before it is read. So this is the
+    /// most it can be, since the earliest that it can be.
     fn lag_of_scan(&self, pending: &Pending, from: u64) -> Lag {
         let events = self.handed_out().saturating_sub(from);
         let bytes = self.bytes_from(from).saturating_sub(events * RECORD_BYTES as u64);
-        let begun = (events > 0).then(|| self.begun(from)).flatten();
+        let oldest = || if events > 0 { self.accepted(from) } else { None };
         Lag {
             events: events + pending.in_hand.events as u64,
             bytes: bytes + pending.in_hand.bytes as u64,
-            oldest: pending.oldest.or(begun),
+            oldest: pending.oldest.or_else(oldest),
             exact: events == 0,
         }
     }
 
-    /// When the segment was begun that holds this position.
-    fn begun(&self, position: u64) -> Option<SystemTime> {
-        self.log.locate(position).map(|part| time(part.segment.begun))
+    /// When the event of this position was accepted, at the earliest. A minute earlier as a rule, and as early as its
+    /// segment was begun where nothing was read of that since the log was opened.
+    fn accepted(&self, position: u64) -> Option<SystemTime> {
+        self.log.locate(position).map(|part| time(part.segment.accepted(position)))
     }
 
-    /// About how many bytes of log there are from this position on.
+    /// How many bytes of log there are from this position on, at most.
     fn bytes_from(&self, from: u64) -> u64 {
         let end = self.handed_out();
         let behind = self.log.parts().into_iter().filter(|part| part.end > from && part.segment.first < end);
-        let sizes = behind.map(|part| {
-            let last = if part.is_sealed { part.segment.size() } else { part.segment.nearest(u64::MAX).offset };
-            last.saturating_sub(part.segment.nearest(from).offset)
-        });
-        sizes.sum()
+        behind.map(|part| part.segment.used().saturating_sub(part.segment.nearest(from).offset)).sum()
     }
 }
 

@@ -25,8 +25,6 @@ pub(crate) struct Log {
 pub(crate) struct Part {
     pub(crate) segment: Arc<Segment>,
     pub(crate) end: u64,
-    /// Another one comes after it.
-    pub(crate) is_sealed: bool,
     /// When the next one was begun, in seconds since 1970: none of its events is younger.
     pub(crate) sealed: u64,
 }
@@ -102,7 +100,6 @@ impl Log {
         Part {
             segment: segment.clone(),
             end: next.map_or_else(|| self.end(), |next| next.first),
-            is_sealed: next.is_some(),
             sealed: next.map_or(u64::MAX, |next| next.begun),
         }
     }

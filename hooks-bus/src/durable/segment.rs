@@ -21,10 +21,23 @@ pub(crate) struct Segment {
     pub(crate) begun: u64,
     pub(crate) file: Arc<dyn DiskFile>,
     /// What it takes on the disk.
-    pub(crate) bytes: AtomicU64,
+    bytes: AtomicU64,
+    /// Behind this there are no records.
+    used: AtomicU64,
     /// Where some records stand, rising.
-    marks: Mutex<Vec<Place>>,
+    marks: Mutex<Vec<Mark>>,
 }
+
+/// Where a record stands, and when it was accepted, in seconds since 1970.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    place: Place,
+    accepted: u32,
+}
+
+/// A record is marked that came so many seconds after the last one marked, or in an old segment so large a part of
+/// its age. That way even a segment that takes months to fill has a few thousand marks.
+const STEP: (u32, u32) = (60, 1000);
 
 /// Where a record stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +69,7 @@ impl RawPiece {
 
 impl Segment {
     pub(crate) fn new(first: u64, begun: u64, file: Arc<dyn DiskFile>, bytes: u64) -> Self {
-        Self { first, begun, file, bytes: AtomicU64::new(bytes), marks: Mutex::default() }
+        Self { first, begun, file, bytes: AtomicU64::new(bytes), used: AtomicU64::new(bytes), marks: Mutex::default() }
     }
 
     /// Where the first record stands.
@@ -68,27 +81,50 @@ impl Segment {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Behind this there are no records.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_used(&self, used: u64) {
+        self.used.store(used, Ordering::Relaxed);
+    }
+
     /// Gives back the room that it does not need. It does not matter whether this survives.
     pub(crate) fn trim(&self, used: u64) {
+        self.set_used(used);
         if used < self.size() && self.file.set_len(used).is_ok() {
             self.bytes.store(used, Ordering::Relaxed);
         }
     }
 
-    /// Remembers where a record stands, if none is known within a piece of it.
-    pub(crate) fn mark(&self, place: Place) {
+    /// Remembers where a record stands, if none is known within a piece of it that is about as old.
+    pub(crate) fn mark(&self, place: Place, accepted: u32) {
         let mut marks = self.marks.lock();
-        let near = |mark: &Place| mark.offset + PIECE as u64 > place.offset;
+        let step = STEP.0.max(accepted.saturating_sub(u32::try_from(self.begun).unwrap_or(0)) / STEP.1);
+        let near = |mark: &Mark| {
+            let is_close = mark.place.offset + PIECE as u64 > place.offset;
+            place.offset <= mark.place.offset || is_close && accepted < mark.accepted.saturating_add(step)
+        };
         if !marks.last().is_some_and(near) {
-            marks.push(place);
+            marks.push(Mark { place, accepted });
         }
     }
 
     /// The last record known that stands at or before this position.
     pub(crate) fn nearest(&self, position: u64) -> Place {
+        self.marked(position).map_or_else(|| self.begin(), |mark| mark.place)
+    }
+
+    /// When the event of this position was accepted, at the earliest, in seconds since 1970.
+    pub(crate) fn accepted(&self, position: u64) -> u64 {
+        self.marked(position).map_or(self.begun, |mark| mark.accepted.into())
+    }
+
+    fn marked(&self, position: u64) -> Option<Mark> {
         let marks = self.marks.lock();
-        let after = marks.partition_point(|mark| mark.position <= position);
-        after.checked_sub(1).map_or_else(|| self.begin(), |at| marks[at])
+        let after = marks.partition_point(|mark| mark.place.position <= position);
+        after.checked_sub(1).map(|at| marks[at])
     }
 
     /// Reads whole records from this place on: about `want` bytes, and at least one record, but none
@@ -125,7 +161,9 @@ impl Segment {
                 }
             }
         }
-        self.mark(from);
+        if let Some((record, 0)) = piece.records.first() {
+            self.mark(from, record.accepted);
+        }
         Ok(piece)
     }
 

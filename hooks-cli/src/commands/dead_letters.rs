@@ -77,6 +77,9 @@ async fn visit(
 }
 
 async fn hooks_with_letters(operator: &mut Operator) -> Result<Vec<HookId>, BoxError> {
+    if let Some(why) = operator.knows_nothing() {
+        return Err(why.into());
+    }
     let Response::Status { hooks, .. } = operator.ask(Request::Status).await? else { return Ok(Vec::new()) };
     Ok(hooks.into_iter().filter(|hook| hook.dead_letters > 0).map(|hook| hook.id).collect())
 }
@@ -137,7 +140,7 @@ fn replay(args: &PickArgs) -> Exit {
         let Response::Replayed { delivered, refused, untried, error, missing } = operator.ask(request).await? else {
             return Err("an answer to another question".into());
         };
-        print(&format!("{delivered} delivered, {refused} refused again, {untried} left\n"));
+        print(&format!("{delivered} delivered, {refused} refused again, {untried} not tried\n"));
         if let Some(error) = &error {
             eprintln!("{error}");
         }

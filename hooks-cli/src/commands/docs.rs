@@ -24,7 +24,7 @@ pub(crate) fn man(args: &ManArgs) -> Exit {
     let written = match &args.dir {
         Some(dir) => std::fs::create_dir_all(dir)
             .and_then(|()| write_all(&built(), dir))
-            .map_err(|error| format!("{}: {error}", dir.display())),
+            .map_err(|error| format!("can't write manual pages into the folder `{}`: {error}", dir.display())),
         None => page(&built()).map(|page| print_bytes(&page)).map_err(|error| error.to_string()),
     };
     match written {

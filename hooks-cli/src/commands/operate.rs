@@ -34,12 +34,11 @@ pub(super) fn converse(place: &PlaceArgs, talk: impl AsyncFnOnce(&mut Operator) 
 /// Without a config file nothing says what the folder will hold: one that holds no log is a wrong one.
 fn holds_log(place: &PlaceArgs) -> Result<(), BoxError> {
     let Some(dir) = &place.dir else { return Ok(()) };
-    let shown = dir.display();
-    std::fs::metadata(dir).map_err(|error| format!("{shown}: {error}"))?;
     if DurableBus::exists(dir) {
         return Ok(());
     }
-    Err(format!("{shown}: holds no log (it has no file `format`): --dir takes the `bus.dir` of a durable bus").into())
+    let why = std::fs::metadata(dir).map_or_else(|error| error.to_string(), |_| "it has no file `format`".to_owned());
+    Err(format!("`{}` holds no log ({why}): --dir takes the `bus.dir` of a durable bus", dir.display()).into())
 }
 
 /// The bus, and the hooks of the config file where there is one.
@@ -75,9 +74,9 @@ pub(crate) fn status(args: &StatusArgs) -> Exit {
             hooks.iter().try_for_each(|hook| serde_json::to_string(hook).map(|line| print(&(line + "\n"))))?;
         } else {
             print(&table(&hooks));
-            if !running {
-                eprintln!("{}", operator.source());
-            }
+        }
+        if !running {
+            eprintln!("{}", operator.source());
         }
         Ok(Exit::Done)
     })
@@ -124,13 +123,14 @@ fn place(hook: &HookReport) -> [String; 2] {
 
 fn row(hook: &HookReport) -> Vec<String> {
     let lag = hook.lag.as_ref();
+    let (most, earliest) = if lag.is_none_or(|lag| lag.exact) { ("", "") } else { ("≤", "≥") };
     vec![
         hook.id.to_string(),
         state(hook),
         hook.counts.as_ref().map_or_else(unknown, |counts| counts.delivered.to_string()),
-        lag.map_or_else(unknown, |lag| format!("{}{}", if lag.exact { "" } else { "≤" }, lag.events)),
-        lag.map_or_else(unknown, |lag| Bytes(lag.bytes).to_string()),
-        lag.and_then(|lag| lag.oldest.clone()).unwrap_or_else(unknown),
+        lag.map_or_else(unknown, |lag| format!("{most}{}", lag.events)),
+        lag.map_or_else(unknown, |lag| format!("{most}{}", Bytes(lag.bytes))),
+        lag.and_then(|lag| lag.oldest.as_ref()).map_or_else(unknown, |oldest| format!("{earliest}{oldest}")),
         hook.dead_letters.to_string(),
     ]
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher as _, Hash, RandomState};
 
 use super::events::Event;
+use crate::outcome::count;
 
 /// How many events are remembered to tell repeats, and how many keys to tell order.
 const REMEMBERED: usize = 1_000_000;
@@ -116,7 +117,7 @@ impl Tally {
         if self.unanswered > 0 {
             answers.push(format!("{} not answered well", self.unanswered));
         }
-        let mut text = format!("{requests} requests");
+        let mut text = count(requests, "request");
         if !answers.is_empty() {
             text.push_str(&format!(": {}", answers.join(", ")));
         }
@@ -124,8 +125,8 @@ impl Tally {
             text.push_str(&format!("; {} without a right signature", self.untrusted));
         }
         text.push_str(&format!(
-            "\n{} events arrived, {} were accepted: {} distinct, {} repeated, {} out of order",
-            self.arrived,
+            "\n{} arrived, {} accepted: {} distinct, {} repeated, {} out of order",
+            count(self.arrived, "event"),
             self.accepted,
             self.distinct(),
             self.repeats,
@@ -202,11 +203,11 @@ mod tests {
         assert_eq!(
             tally.summary(),
             "4 requests: 2 answered 200, 1 answered 503, 1 not answered well; 2 without a right signature\n\
-             2 events arrived, 2 were accepted: 1 distinct, 1 repeated, 0 out of order"
+             2 events arrived, 2 accepted: 1 distinct, 1 repeated, 0 out of order"
         );
         assert_eq!(
             Tally::default().summary(),
-            "0 requests\n0 events arrived, 0 were accepted: 0 distinct, 0 repeated, 0 out of order"
+            "0 requests\n0 events arrived, 0 accepted: 0 distinct, 0 repeated, 0 out of order"
         );
     }
 

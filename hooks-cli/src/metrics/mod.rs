@@ -118,16 +118,19 @@ fn deliveries(page: &mut Exposition, hooks: &[HookStatus]) {
 
 fn pending(page: &mut Exposition, hooks: &[HookStatus]) {
     let lags: Vec<(&str, Lag)> = hooks.iter().filter_map(|hook| Some((hook.id.as_str(), hook.lag?))).collect();
-    let mut events = page.gauge("hooks_pending_events", "Events that a hook has not settled.");
+    let mut events = page.gauge(
+        "hooks_pending_events",
+        "Events that a hook has not settled; at most, for one that reads them from the disk.",
+    );
     for (hook, lag) in &lags {
         events.sample(&[("hook", hook)], lag.events);
     }
-    let mut bytes = page.gauge("hooks_pending_bytes", "Bytes of the events that a hook has not settled.");
+    let mut bytes = page.gauge("hooks_pending_bytes", "Bytes of these events.");
     for (hook, lag) in &lags {
         bytes.sample(&[("hook", hook)], lag.bytes);
     }
     let mut ages =
-        page.gauge("hooks_oldest_pending_age_seconds", "How long ago the oldest event not settled was accepted.");
+        page.gauge("hooks_oldest_pending_age_seconds", "How long ago the oldest of these events was accepted.");
     let now = SystemTime::now();
     for (hook, lag) in lags.iter().filter(|(_, lag)| lag.events == 0 || lag.oldest.is_some()) {
         let age = lag.oldest.and_then(|oldest| now.duration_since(oldest).ok());

@@ -8,7 +8,7 @@ use hooks_core::{
     LetterId, ReplayError, ReplayReport,
 };
 
-use super::protocol::{Behind, HookReport, Letter, Request, Response, Which};
+use super::protocol::{Behind, HookReport, Letter, Request, Response, Switched, Which};
 use crate::commands::chain;
 
 /// Most bytes of events in one page of dead letters; one letter alone may be larger.
@@ -68,7 +68,7 @@ impl Desk {
         HookReport {
             state: if self.running { "not in the config".to_owned() } else { report.state.clone() },
             last_error: disabled.as_ref().and_then(|disabled| disabled.reason.clone()),
-            disabled,
+            disabled: disabled.map(Switched::from),
             lag: self.bus.lag(&report.id).map(Behind::from),
             dead_letters: self.bus.dead_letters(&report.id).map_or(0, |letters| letters.count()),
             ..report

@@ -1,6 +1,8 @@
 //! Operates on the folder itself, while no daemon has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,13 @@ use crate::config::BusConfig;
 pub(crate) enum Local {
     Open(Box<Open>),
     /// No daemon ever ran here: nothing is made that only a daemon has use for.
-    Nothing(Vec<HookId>),
+    Nothing(Nothing),
+}
+
+/// A folder without a log, and the hooks of the config file.
+pub(crate) struct Nothing {
+    folder: PathBuf,
+    hooks: Vec<HookId>,
 }
 
 /// The bus, opened.
@@ -30,23 +38,37 @@ pub(crate) struct Open {
 
 impl Local {
     pub(super) async fn open(config: &BusConfig, hooks: Vec<Hook>) -> Result<Self, BoxError> {
-        if !bus::exists(config) {
-            return Ok(Self::Nothing(hooks.into_iter().map(|hook| hook.id).collect()));
+        if let Some(folder) = bus::folder(config).filter(|_| !bus::exists(config)) {
+            let hooks = hooks.into_iter().map(|hook| hook.id).collect();
+            return Ok(Self::Nothing(Nothing { folder: folder.to_owned(), hooks }));
         }
         Ok(Self::Open(Box::new(Open::new(bus::open(config).await?.bus, hooks))))
     }
 
     pub(super) async fn ask(&mut self, request: Request) -> Response {
         match self {
-            Self::Open(open) => open.ask(request).await,
-            Self::Nothing(hooks) => match request {
-                Request::Status => {
-                    Response::Status { hooks: hooks.iter().cloned().map(HookReport::stopped).collect(), running: false }
+            Self::Open(open) => {
+                let mut response = open.ask(request).await;
+                if let Response::Status { hooks, .. } = &mut response {
+                    open.add_newcomers(hooks);
                 }
-                _ => Response::Failed {
-                    error: "nothing is kept here yet: no daemon has run with this folder".to_owned(),
-                },
+                response
+            }
+            Self::Nothing(nothing) => match request {
+                Request::Status => {
+                    let hooks = nothing.hooks.iter().cloned().map(HookReport::stopped).collect();
+                    Response::Status { hooks, running: false }
+                }
+                _ => Response::Failed { error: nothing.to_string() },
             },
+        }
+    }
+
+    /// Why nothing is known of any hook.
+    pub(super) fn knows_nothing(&self) -> Option<String> {
+        match self {
+            Self::Open(_) => None,
+            Self::Nothing(nothing) => Some(nothing.to_string()),
         }
     }
 
@@ -54,6 +76,13 @@ impl Local {
         if let Self::Open(open) = self {
             open.close().await;
         }
+    }
+}
+
+impl fmt::Display for Nothing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folder = self.folder.display();
+        write!(f, "`{folder}` holds no log: no daemon has run with this config yet, or its `bus.dir` was another one")
     }
 }
 
@@ -75,6 +104,14 @@ impl Open {
     #[cfg(feature = "nats")]
     pub(super) fn attempt_timeout(&self, hook: &HookId) -> Option<Duration> {
         self.hooks.get(hook).map(|hook| hook.retry.attempt_timeout.0)
+    }
+
+    /// Those of the config file that no daemon has run yet.
+    fn add_newcomers(&self, reports: &mut Vec<HookReport>) {
+        let known: BTreeSet<HookId> = reports.iter().map(|report| report.id.clone()).collect();
+        let new = self.hooks.keys().filter(|hook| !known.contains(*hook));
+        reports.extend(new.cloned().map(HookReport::stopped));
+        reports.sort_by(|a, b| a.id.cmp(&b.id));
     }
 
     pub(super) async fn ask(&mut self, request: Request) -> Response {

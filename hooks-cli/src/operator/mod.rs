@@ -86,11 +86,19 @@ impl Operator {
     }
 
     /// What a status says that no daemon answered for.
-    pub(crate) fn source(&self) -> &'static str {
-        match self {
-            Self::Daemon(_) | Self::Folder(_) => "no daemon has the folder: this is what the log says",
+    pub(crate) fn source(&self) -> String {
+        self.knows_nothing().unwrap_or_else(|| match self {
+            Self::Daemon(_) | Self::Folder(_) => "no daemon has the folder: this is what the log says".to_owned(),
             #[cfg(feature = "nats")]
-            Self::Cluster(_) => "no daemon runs: this is what NATS has",
+            Self::Cluster(_) => "no daemon runs: this is what NATS has".to_owned(),
+        })
+    }
+
+    /// Why nothing is known of any hook, if that is so.
+    pub(crate) fn knows_nothing(&self) -> Option<String> {
+        match self {
+            Self::Folder(local) => local.knows_nothing(),
+            _ => None,
         }
     }
 

@@ -1,9 +1,11 @@
 //! What goes over the socket: one JSON object a line, each way.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hooks_core::{DeadLetter, DeadLetterReason, Disabled, HookId, HookStatus, Lag, LetterId, Pattern, RawValue};
+use hooks_core::{
+    DeadLetter, DeadLetterReason, Disabled, DisabledBy, HookId, HookStatus, Lag, LetterId, Pattern, RawValue,
+};
 use serde::{Deserialize, Serialize};
 
 /// What is asked.
@@ -146,7 +148,7 @@ pub(crate) struct HookReport {
     /// if its owner does not answer.
     pub(crate) state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) disabled: Option<Disabled>,
+    pub(crate) disabled: Option<Switched>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sink: Option<String>,
     /// The daemon that has it, where daemons share hooks.
@@ -182,6 +184,23 @@ impl HookReport {
     }
 }
 
+/// Who disabled a hook, why and when.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Switched {
+    pub(crate) by: DisabledBy,
+    /// What the receiver said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    pub(crate) since: String,
+}
+
+impl From<Disabled> for Switched {
+    fn from(disabled: Disabled) -> Self {
+        let since = timestamp(UNIX_EPOCH + Duration::from_secs(disabled.since));
+        Self { by: disabled.by, reason: disabled.reason, since }
+    }
+}
+
 /// The books of a hook.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Counted {
@@ -200,7 +219,8 @@ pub(crate) struct Behind {
     pub(crate) bytes: u64,
     /// When the oldest pending event was accepted.
     pub(crate) oldest: Option<String>,
-    /// False where events that the hook's filter will pass over are counted, too.
+    /// False where events that the hook's filter will pass over are counted, too: it is behind at most so far, since
+    /// then at the earliest.
     pub(crate) exact: bool,
 }
 
@@ -215,7 +235,7 @@ impl From<HookStatus> for HookReport {
         let counts = &status.counts;
         Self {
             state: status.state.name().to_owned(),
-            disabled: status.disabled,
+            disabled: status.disabled.map(Switched::from),
             sink: Some(status.sink),
             owner: None,
             position: None,

@@ -87,8 +87,7 @@ fn what_arrives_is_printed() {
     assert!(lines[0].contains("  2 events  ") && lines[0].ends_with("  signature ok"), "{}", lines[0]);
     let rest = ["    test.counted  s/1  1", "        {\"n\":1}", "    test.counted  2", "        {\"n\":2}"];
     assert_eq!(lines[1..], rest);
-    let summary =
-        "1 requests: 1 answered 200\n2 events arrived, 2 were accepted: 2 distinct, 0 repeated, 0 out of order\n";
+    let summary = "1 request: 1 answered 200\n2 events arrived, 2 accepted: 2 distinct, 0 repeated, 0 out of order\n";
     assert!(ended.err.ends_with(summary), "{}", ended.err);
 }
 
@@ -170,11 +169,7 @@ fn refused_types_are_refused_alone() {
         let ended = listener.place.pipe(input);
         assert_eq!(ended.code, Some(1), "{}", ended.err);
         let ended = listener.end();
-        assert!(
-            ended.err.contains(" 7 were accepted: 7 distinct, 0 repeated, 0 out of order\n"),
-            "{more:?}: {}",
-            ended.err
-        );
+        assert!(ended.err.contains(" 7 accepted: 7 distinct, 0 repeated, 0 out of order\n"), "{more:?}: {}", ended.err);
         let statuses: Vec<_> = lines(&ended.out).iter().map(|line| line["status"].as_u64().unwrap()).collect();
         assert_eq!(statuses.contains(&400), more.is_empty(), "{statuses:?}");
     }
@@ -249,7 +244,7 @@ fn a_connection_that_is_never_accepted_times_out() {
         listener
             .end()
             .err
-            .ends_with("0 requests\n0 events arrived, 0 were accepted: 0 distinct, 0 repeated, 0 out of order\n")
+            .ends_with("0 requests\n0 events arrived, 0 accepted: 0 distinct, 0 repeated, 0 out of order\n")
     );
 }
 

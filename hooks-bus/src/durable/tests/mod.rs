@@ -4,6 +4,7 @@ mod age;
 mod closing;
 mod commit;
 mod faults;
+mod lag;
 mod newcomer;
 mod power;
 mod sim;

@@ -15,6 +15,9 @@ use crate::signals::Stops;
 /// How often the service manager hears how far it is.
 const TICK: Duration = Duration::from_secs(1);
 
+/// After so many ticks the log says for whom it waits, and again after as many.
+const TICKS: u64 = 5;
+
 /// What it is asked for each time, beside the rest of the grace.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -46,16 +49,25 @@ impl Daemon<'_> {
         conclude(&hooks, &self.bus, begun.elapsed())
     }
 
-    /// Keeps the service manager informed. Never returns.
+    /// Keeps the service manager and the log informed. Never returns.
     async fn tell(&self) {
         let mut ticks = tokio::time::interval(TICK);
-        loop {
+        for tick in 0_u64.. {
             ticks.tick().await;
-            let left: u64 = self.dispatcher.status().iter().map(|hook| hook.counts.in_hand).sum();
+            let hooks = self.dispatcher.status();
+            let left: u64 = hooks.iter().map(|hook| hook.counts.in_hand).sum();
+            if tick > 0 && tick.is_multiple_of(TICKS) {
+                hooks.iter().filter(|hook| hook.counts.in_hand > 0).for_each(waits_for);
+            }
             self.notifier.extend(TICK + MARGIN);
             self.notifier.status(&format!("delivering what was accepted: {left} left"));
         }
     }
+}
+
+fn waits_for(hook: &HookStatus) {
+    let error = hook.last_error.as_deref().unwrap_or("none yet");
+    tracing::info!(hook = %hook.id, events = hook.counts.in_hand, error, "still delivering");
 }
 
 /// What became of everything: a table for people, a line per hook for programs.
@@ -84,12 +96,13 @@ fn conclude(hooks: &[HookStatus], bus: &BusConfig, took: Duration) -> Exit {
     let behind = hooks.iter().filter(|hook| left_behind(hook).0 > 0);
     let mut exit = Exit::Done;
     for hook in behind {
+        let (events, exact) = left_behind(hook);
         let error = hook.last_error.as_deref().unwrap_or("there was no time");
         if lost {
-            tracing::error!(hook = %hook.id, events = left_behind(hook).0, error, "left behind: they are lost");
+            tracing::error!(hook = %hook.id, events, exact, error, "left behind: they are lost");
             exit = Exit::Failed;
         } else {
-            tracing::info!(hook = %hook.id, events = left_behind(hook).0, error, "left behind: the log keeps them");
+            tracing::info!(hook = %hook.id, events, exact, error, "left behind: the log keeps them");
         }
     }
     tracing::info!(?took, "stopped");

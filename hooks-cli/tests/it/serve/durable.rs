@@ -129,7 +129,7 @@ fn dead_letters_are_listed_shown_replayed_and_dropped() {
     assert_eq!(out, "0 dead letters would be delivered once more\n");
     let (code, out) = operate(place, &["dead-letters", "replay", "a", "--id", &id]);
     assert_eq!(code, Some(1));
-    assert!(out.starts_with("0 delivered, 1 refused again, 0 left\n"), "{out}");
+    assert!(out.starts_with("0 delivered, 1 refused again, 0 not tried\n"), "{out}");
     let (code, out) = operate(place, &["dead-letters", "drop", "a"]);
     assert_eq!(code, Some(2), "{out}");
     let (code, out) = operate(place, &["dead-letters", "drop", "a", "--all"]);
@@ -146,7 +146,7 @@ fn dead_letters_can_be_replayed_while_no_daemon_runs() {
     let config = place.read("hooks.toml").replace(&receiver.url("/"), &healed.url("/"));
     std::fs::write(place.path("hooks.toml"), config).unwrap();
     let (code, out) = operate(&place, &["dead-letters", "replay", "a"]);
-    assert_eq!((code, out.as_str()), (Some(0), "1 delivered, 0 refused again, 0 left\n"));
+    assert_eq!((code, out.as_str()), (Some(0), "1 delivered, 0 refused again, 0 not tried\n"));
     assert_eq!(healed.events("/"), [event(2)]);
     let (_, out) = operate(&place, &["dead-letters", "list"]);
     assert_eq!(out.lines().count(), 1, "{out}");
@@ -237,10 +237,22 @@ fn what_the_config_file_disables_no_operator_enables() {
 fn looking_makes_no_folder() {
     let place = Place::new(&file_hook("a"));
     let (code, out) = operate(&place, &["status"]);
-    assert!(code == Some(0) && out.contains("a     stopped"), "{out}");
-    let (code, out) = operate(&place, &["dead-letters", "list", "a"]);
-    assert!(code == Some(1) && out.contains("nothing is kept here yet"), "{out}");
+    let nothing = format!("`{}` holds no log: no daemon has run", place.path("hooks-data").display());
+    assert!(code == Some(0) && out.contains("a     stopped") && out.contains(&nothing), "{out}");
+    for args in [&["dead-letters", "list", "a"][..], &["dead-letters", "list"], &["dead-letters", "show"]] {
+        let (code, out) = operate(&place, args);
+        assert!(code == Some(1) && out.contains(&nothing), "{args:?}: {out}");
+    }
     assert!(!place.path("hooks-data").exists());
+}
+
+#[test]
+fn a_hook_that_no_daemon_has_run_yet_is_there_all_the_same() {
+    let place = Daemon::start(&file_hook("a")).kill();
+    std::fs::write(place.path("hooks.toml"), [file_hook("a"), file_hook("b")].concat()).unwrap();
+    let (_, out) = operate(&place, &["status"]);
+    let hooks: Vec<&str> = out.lines().filter(|line| line.contains(" stopped ")).map(|line| &line[..1]).collect();
+    assert_eq!(hooks, ["a", "b"], "{out}");
 }
 
 #[test]

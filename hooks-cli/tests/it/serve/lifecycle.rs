@@ -52,6 +52,7 @@ fn a_second_signal_stops_at_once() {
     receiver.wait();
     daemon.running.signal("TERM");
     daemon.running.wait_for("taking no more events");
+    daemon.running.wait_for("still delivering hook=a events=1");
     let ended = daemon.stop();
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     assert!(ended.err.contains("stopped at once signal=\"SIGTERM\""), "{}", ended.err);

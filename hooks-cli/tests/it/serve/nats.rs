@@ -138,7 +138,7 @@ fn daemons_are_asked_through_nats() {
     for hook in ["a", "b"] {
         assert_eq!(
             operate(place, &format!("dead-letters replay {hook} --all")),
-            (Some(0), "1 delivered, 0 refused again, 0 left\n".into())
+            (Some(0), "1 delivered, 0 refused again, 0 not tried\n".into())
         );
     }
     assert!(hooks.iter().all(|hook| hook["dead_letters"] == 1));

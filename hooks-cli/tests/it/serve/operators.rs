@@ -23,7 +23,7 @@ fn ids_of_letters_that_are_not_there_are_named() {
     assert_eq!((code, out), (Some(1), format!("1 dead letter would be delivered once more\n{missing}")));
     let (code, out) = ask(&["replay", "a"]);
     assert_eq!(code, Some(1));
-    assert!(out.starts_with("0 delivered, 1 refused again, 0 left\n") && out.ends_with(missing), "{out}");
+    assert!(out.starts_with("0 delivered, 1 refused again, 0 not tried\n") && out.ends_with(missing), "{out}");
     let other = ["dead-letters", "drop", "a", "--type", "other", "--id", &id];
     let said = format!("0 dead letters dropped\nhook `a` has no dead letter {id} that fits\n");
     assert_eq!(operate(place, &other), (Some(1), said));
@@ -81,10 +81,11 @@ fn a_folder_without_a_log_is_an_error_where_nothing_else_says_what_it_is() {
     for request in [&["status"][..], &["dead-letters", "list"], &["log", "info"], &["enable", "a"]] {
         let ended = place.run(&[request, &["--dir", "typo"]].concat());
         assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
-        assert_eq!(ended.err, "typo: No such file or directory (os error 2)\n");
+        let why = "`typo` holds no log (No such file or directory (os error 2)): --dir takes the `bus.dir`";
+        assert!(ended.err.starts_with(why), "{}", ended.err);
         let ended = place.run(&[request, &["--dir", "empty"]].concat());
         assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
-        assert!(ended.err.starts_with("empty: holds no log (it has no file `format`)"), "{}", ended.err);
+        assert!(ended.err.starts_with("`empty` holds no log (it has no file `format`)"), "{}", ended.err);
     }
 }
 
@@ -96,6 +97,10 @@ fn times_are_rfc_3339_for_programs_too() {
     let info: Json = serde_json::from_str(&out).unwrap();
     let begun = info["segments"][0]["begun"].as_str().unwrap_or_else(|| panic!("{info}"));
     assert!(begun.parse::<jiff::Timestamp>().is_ok(), "{begun}");
+    assert_eq!(operate(&daemon.place, &["disable", "a"]).0, Some(0));
+    let status: Json = serde_json::from_str(&operate(&daemon.place, &["status", "--json"]).1).unwrap();
+    let since = status["disabled"]["since"].as_str().unwrap_or_else(|| panic!("{status}"));
+    assert!(since.parse::<jiff::Timestamp>().is_ok(), "{since}");
     // Not the `behind` of `status`, which counts what the filter lets pass.
     assert!(info["hooks"][0]["to_end"].is_u64() && info["hooks"][0].get("behind").is_none(), "{info}");
 }

@@ -76,7 +76,7 @@ fn when_all_were_killed_operators_work_on_what_nats_keeps() {
     answer.store(200, Ordering::Relaxed);
     assert_eq!(
         operate(&place, "dead-letters replay a --all"),
-        (Some(0), "1 delivered, 0 refused again, 0 left\n".into())
+        (Some(0), "1 delivered, 0 refused again, 0 not tried\n".into())
     );
 }
 

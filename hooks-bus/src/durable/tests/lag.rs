@@ -1,0 +1,77 @@
+//! What is said of a hook that reads the log from the disk is the most that it can be, and close.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use hooks_core::{Bus, Bytes, Filter, Lag};
+
+use super::sim::SimDisk;
+use super::{End, TUNING, block_on, config, gone, hook, slice};
+use crate::durable::DurableBus;
+use crate::durable::config::DurableConfig;
+use crate::durable::keeper::Tuning;
+use crate::durable::segment::PIECE;
+
+/// What the clock says at first, in seconds since 1970.
+const BEGIN: u64 = 1_000_000;
+
+/// Seconds from one call to the next.
+const BETWEEN: u64 = 45;
+
+static NOW: AtomicU64 = AtomicU64::new(BEGIN);
+
+fn opened(disk: &SimDisk, segment_size: u64) -> DurableBus {
+    let config = DurableConfig { segment_size: Bytes(segment_size), ..config() };
+    let tuning = Tuning { clock: || NOW.load(Ordering::Relaxed), ..TUNING };
+    DurableBus::on(Arc::new(disk.clone()), &config, tuning).unwrap()
+}
+
+const CALLS: usize = 200;
+
+/// Of a hook that is done with the first event of so many calls of three: bytes may be said to be so many more.
+fn check(lag: &Lag, done: usize, more: usize) {
+    assert!(!lag.exact);
+    let all = slice(0..CALLS * 3);
+    let from = all.len() - lag.events as usize;
+    assert!(from <= done * 3 && from + 3 > done * 3, "from {from} on, {done} are done");
+    let bytes: usize = all[from..].iter().map(|event| event.len()).sum();
+    assert!((bytes..=bytes + more).contains(&(lag.bytes as usize)), "{} of {bytes}", lag.bytes);
+}
+
+/// How much earlier than the first pending event was accepted it is said to be, in seconds.
+fn early(lag: &Lag) -> u64 {
+    let from = CALLS as u64 * 3 - lag.events;
+    let accepted = UNIX_EPOCH + Duration::from_secs(BEGIN + from / 3 * BETWEEN);
+    accepted.duration_since(lag.oldest.unwrap()).expect("not after it was accepted").as_secs()
+}
+
+#[test]
+fn a_hook_that_scans_is_at_most_as_far_behind_as_is_said() {
+    for segment_size in [64 << 10, 1 << 20] {
+        NOW.store(BEGIN, Ordering::Relaxed);
+        let disk = SimDisk::default();
+        let bus = opened(&disk, segment_size);
+        block_on(async {
+            let mut third = End::new(&bus, "third", Filter::types(["test.0"])).await;
+            for call in 0..CALLS {
+                bus.publish(&slice(call * 3..call * 3 + 3)).await.unwrap();
+                NOW.fetch_add(BETWEEN, Ordering::Relaxed);
+            }
+            let mut done = 0;
+            for more in [0, 30, 70] {
+                let read = third.read(more).await;
+                third.settle(&read);
+                done += more;
+                let lag = bus.lag(&hook("third")).unwrap();
+                check(&lag, done, 4 << 10);
+                assert!(early(&lag) <= 60 + BETWEEN, "{} s too early", early(&lag));
+            }
+            bus.sync_positions().await.unwrap();
+        });
+        gone(bus);
+        let lag = opened(&disk, segment_size).lag(&hook("third")).unwrap();
+        check(&lag, 100, PIECE);
+        let _ = early(&lag);
+    }
+}
