@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::BatchLimits;
+use crate::batcher::BatchLimits;
 use crate::bus::{QueueLimits, StartAt};
 use crate::envelope::Metadata;
 use crate::filter::Filter;

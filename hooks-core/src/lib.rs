@@ -7,6 +7,7 @@
 //! ```
 
 mod batch;
+mod batcher;
 mod bus;
 pub mod conformance;
 mod dead_letter;
@@ -27,7 +28,8 @@ mod sink;
 mod stats;
 mod worker;
 
-pub use batch::{Batch, BatchId, BatchLimits, Batcher, SizeBatcher};
+pub use batch::{Batch, BatchId};
+pub use batcher::{BatchLimits, Batcher, SizeBatcher};
 pub use bus::{
     Bus, BusError, BusStats, Delivery, Lag, Overflow, Position, QueueLimits, Read, Reader, Settle, Settler, StartAt,
     Subscription, WINDOW,

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
 use crate::BoxError;
-use crate::batch::{BatchLimits, Batcher, SizeBatcher};
+use crate::batcher::{BatchLimits, Batcher, SizeBatcher};
 use crate::sink::{Sink, SinkContext, SinkFactory};
 
 /// A sink's settings as a config file has them.

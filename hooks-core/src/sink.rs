@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::BoxError;
-use crate::batch::{Batch, BatchLimits, Batcher, SizeBatcher};
+use crate::batch::Batch;
+use crate::batcher::{BatchLimits, Batcher, SizeBatcher};
 use crate::delivery::{Delivered, DeliveryError};
 use crate::id::HookId;
 use crate::plugin::ConfigProblem;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::batch::BatchLimits;
+use crate::batcher::BatchLimits;
 use crate::bus::{BusError, Delivery, Read, Reader, Subscription};
 
 /// A lane's queue holds this many full batches.
