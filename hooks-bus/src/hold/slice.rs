@@ -184,16 +184,19 @@ impl Run {
 
     /// Leaves the events for which `keep` says so, and returns the size of the others.
     pub(crate) fn retain(&mut self, keep: impl Fn(u32, Position, &Envelope) -> bool) -> Amount {
+        let number = |at: u32| self.slice.base + self.index(at) as u32;
         let mut gone = Amount::default();
-        let mut kept = Vec::new();
+        // Most often all stay, and nothing has to be written down.
+        let mut kept: Option<Vec<u32>> = None;
         for at in self.range.clone() {
-            if keep(at, self.position(at), self.envelope(at)) {
-                kept.push(self.slice.base + self.index(at) as u32);
-            } else {
+            if !keep(at, self.position(at), self.envelope(at)) {
+                kept.get_or_insert_with(|| (self.range.start..at).map(number).collect());
                 gone.add(size_of_one(self.envelope(at)));
+            } else if let Some(kept) = &mut kept {
+                kept.push(number(at));
             }
         }
-        if gone.events > 0 {
+        if let Some(kept) = kept {
             self.range = 0..kept.len() as u32;
             self.picks = Picks::Some(kept.into());
         }
