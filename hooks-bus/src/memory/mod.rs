@@ -192,12 +192,11 @@ impl Inner {
                 return Err(BusError::Closed);
             }
             // Somebody subscribed, left or changed a filter meanwhile: unless the targets are the same,
-            // start again with those that there are now.
+            // start again with those that there are now. Nobody does until the events are handed out.
             let index = self.index.read();
             if index.version() != plan.version && !Plan::new(&index, events).has_targets_of(&plan) {
                 continue;
             }
-            drop(index);
             match claims {
                 Some((claims, memory)) => hand_out(&mut next, events, plan, claims, memory),
                 None => plan.targets.iter().for_each(|target| target.subscriber.turn_away(target.size.events)),
