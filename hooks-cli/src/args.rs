@@ -90,7 +90,7 @@ is 1.",
         after_help = "Examples:
   hooks serve -c hooks.toml
   curl -H 'Content-Type: application/json' -d '{\"type\":\"invoice.paid\"}' http://127.0.0.1:8080/v1/events
-  kill -HUP $(pidof hooks)"
+  pkill -HUP -f 'hooks serve'"
     )]
     Serve(ServeArgs),
     /// Deliver the events on stdin, one JSON object a line, and end when all are delivered

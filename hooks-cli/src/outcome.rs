@@ -57,9 +57,12 @@ fn row(hook: &HookStatus) -> [String; 6] {
         0 => "0".to_owned(),
         dropped => format!("{dropped} ({})", reasons(&hook.counts)),
     };
-    let [taken, delivered, dead_lettered] = [taken, delivered, dead_lettered].map(|n| n.to_string());
     let (behind, exact) = left_behind(hook);
-    [hook.id.to_string(), taken, delivered, dropped, dead_lettered, format!("{}{behind}", if exact { "" } else { "≤" })]
+    // What it has not read yet is left behind, too: with it the row adds up.
+    let taken = taken + behind.saturating_sub(hook.counts.in_hand);
+    let most = if exact { "" } else { "≤" };
+    let [delivered, dead_lettered] = [delivered, dead_lettered].map(|n| n.to_string());
+    [hook.id.to_string(), format!("{most}{taken}"), delivered, dropped, dead_lettered, format!("{most}{behind}")]
 }
 
 /// What a hook has not settled, read or not, and whether all of that matches its filter.

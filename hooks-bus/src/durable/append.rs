@@ -10,7 +10,7 @@ use super::backend::is_no_room;
 use super::disk::{Disk, DiskFile};
 use super::format::{HEADER_BYTES, Header, RECORD_BYTES, Record, VERSION, segment_name};
 use super::log::Log;
-use super::segment::{PIECE, Place, Segment};
+use super::segment::{CLOSE, Place, Segment};
 
 /// A larger slice is written in several pieces of about this size.
 const WRITE: usize = 1 << 20;
@@ -142,7 +142,7 @@ impl Appender {
     /// Nothing more goes into the segment that is being written.
     pub(crate) fn seal(&mut self) {
         if let Some(Current { segment, offset, .. }) = self.current.take() {
-            segment.trim(offset);
+            segment.seal(offset);
         }
     }
 
@@ -150,8 +150,8 @@ impl Appender {
         let Some(current) = &mut self.current else { return };
         let offset = current.offset + self.buffer.len() as u64;
         if offset >= current.next_mark.0 || accepted != current.next_mark.1 {
-            current.segment.mark(Place { position: self.next, offset }, accepted);
-            current.next_mark = (offset + PIECE as u64, accepted);
+            current.segment.mark(Place { position: self.next, offset }, accepted, CLOSE);
+            current.next_mark = (offset + CLOSE as u64, accepted);
         }
     }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::disk::Disk;
 use super::error::OpenError;
 use super::format::{HEADER_BYTES, Header, VERSION, segment_first, segment_name};
-use super::segment::{Hole, PIECE, Place, Segment};
+use super::segment::{CLOSE, Hole, PIECE, Place, Segment};
 
 /// What the files of the log hold.
 #[derive(Debug)]
@@ -114,7 +114,10 @@ fn tail(segment: &Segment, damage: &mut Vec<String>) -> io::Result<Tail> {
     let len = segment.file.len()?;
     while place.offset < len {
         let piece = segment.read(place, u64::MAX, PIECE)?;
+        let mut offset = place.offset;
         for (record, _) in piece.records() {
+            segment.mark(Place { position: record.position, offset }, record.accepted, CLOSE);
+            offset += record.size() as u64;
             slice_is_whole = record.is_first || slice_is_whole;
             if record.is_last && slice_is_whole {
                 end = record.position + 1;

@@ -35,6 +35,10 @@ struct Mark {
     accepted: u32,
 }
 
+/// So close together are records marked in the newest segment, in bytes: many hooks are a few events behind its end.
+/// In others they are a piece apart.
+pub(crate) const CLOSE: usize = 16 << 10;
+
 /// A record is marked that came so many seconds after the last one marked, or in an old segment so large a part of
 /// its age. That way even a segment that takes months to fill has a few thousand marks.
 const STEP: (u32, u32) = (60, 1000);
@@ -90,6 +94,19 @@ impl Segment {
         self.used.store(used, Ordering::Relaxed);
     }
 
+    /// Nothing more is written into it.
+    pub(crate) fn seal(&self, used: u64) {
+        self.trim(used);
+        let mut marks = self.marks.lock();
+        let mut last: Option<Mark> = None;
+        marks.retain(|mark| {
+            let stays = last.is_none_or(|last| !self.is_near(&last, mark, PIECE));
+            last = if stays { Some(*mark) } else { last };
+            stays
+        });
+        marks.shrink_to_fit();
+    }
+
     /// Gives back the room that it does not need. It does not matter whether this survives.
     pub(crate) fn trim(&self, used: u64) {
         self.set_used(used);
@@ -98,17 +115,21 @@ impl Segment {
         }
     }
 
-    /// Remembers where a record stands, if none is known within a piece of it that is about as old.
-    pub(crate) fn mark(&self, place: Place, accepted: u32) {
+    /// Remembers where a record stands, if none is known within so many bytes of it that is about as old.
+    pub(crate) fn mark(&self, place: Place, accepted: u32, within: usize) {
         let mut marks = self.marks.lock();
-        let step = STEP.0.max(accepted.saturating_sub(u32::try_from(self.begun).unwrap_or(0)) / STEP.1);
-        let near = |mark: &Mark| {
-            let is_close = mark.place.offset + PIECE as u64 > place.offset;
-            place.offset <= mark.place.offset || is_close && accepted < mark.accepted.saturating_add(step)
-        };
-        if !marks.last().is_some_and(near) {
-            marks.push(Mark { place, accepted });
+        let mark = Mark { place, accepted };
+        if !marks.last().is_some_and(|last| self.is_near(last, &mark, within)) {
+            marks.push(mark);
         }
+    }
+
+    /// Whether one mark says all that another one would.
+    fn is_near(&self, last: &Mark, mark: &Mark, within: usize) -> bool {
+        let begun = u32::try_from(self.begun).unwrap_or(0);
+        let step = STEP.0.max(mark.accepted.saturating_sub(begun) / STEP.1);
+        let is_close = last.place.offset + within as u64 > mark.place.offset;
+        mark.place.offset <= last.place.offset || is_close && mark.accepted < last.accepted.saturating_add(step)
     }
 
     /// The last record known that stands at or before this position.
@@ -162,7 +183,7 @@ impl Segment {
             }
         }
         if let Some((record, 0)) = piece.records.first() {
-            self.mark(from, record.accepted);
+            self.mark(from, record.accepted, PIECE);
         }
         Ok(piece)
     }

@@ -18,7 +18,9 @@ pub(super) fn converse(place: &PlaceArgs, talk: impl AsyncFnOnce(&mut Operator) 
     let (bus, hooks) = match find(place) {
         Ok(found) => found,
         Err(problems) => {
-            eprintln!("{problems}");
+            eprintln!(
+                "{problems}\nwith `--dir` and the folder of a durable bus in place of `-c` no config file is read"
+            );
             return Exit::Config;
         }
     };
@@ -78,7 +80,7 @@ pub(crate) fn status(args: &StatusArgs) -> Exit {
         if !running {
             eprintln!("{}", operator.source());
         }
-        Ok(Exit::Done)
+        Ok(if operator.knows_nothing().is_some() { Exit::Failed } else { Exit::Done })
     })
 }
 

@@ -24,7 +24,7 @@ mod tree;
 mod wording;
 mod written;
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use hooks_core::Hook;
 use toml::de::DeTable;
@@ -91,7 +91,8 @@ pub fn load(path: &Path, without_bus: WithoutBus) -> Result<Config, Problems> {
         whole(Some(Lines::new(&sound).place(sound.len())), "not UTF-8".to_owned())
     })?;
     let full = std::path::absolute(path).map_err(|error| whole(None, format!("has no absolute path: {error}")))?;
-    let config_dir = full.parent().and_then(Path::to_str);
+    let folder = full.parent().map(without_steps_up);
+    let config_dir = folder.as_deref().and_then(Path::to_str);
     let variables = Variables { config_dir, lookup: &|name| std::env::var(name) };
     let config = parse(&text, &file, without_bus, &variables)?;
     config.warnings().for_each(|warning| eprintln!("{file}{warning}"));
@@ -113,6 +114,13 @@ impl Config {
         });
         bare.chain(sinks)
     }
+}
+
+/// A folder under a name without `..`, which paths that are written to must not have.
+fn without_steps_up(folder: &Path) -> PathBuf {
+    let has_steps = folder.components().any(|part| part == Component::ParentDir);
+    let found = if has_steps { std::fs::canonicalize(folder).ok() } else { None };
+    found.unwrap_or_else(|| folder.to_owned())
 }
 
 /// Checks the text of a config file. Does no I/O.

@@ -115,6 +115,12 @@ impl Open {
     }
 
     pub(super) async fn ask(&mut self, request: Request) -> Response {
+        if let Request::Forget { hook } = &request
+            && self.hooks.contains_key(hook)
+        {
+            let error = format!("hook `{hook}` is in the config file: take it out first, and forget it then");
+            return Response::Failed { error };
+        }
         // A replay delivers, so its hook has to run. A hook that is about to be disabled must not.
         let needed = match &request {
             Request::Replay { hook, .. } => self.hooks.remove(hook),

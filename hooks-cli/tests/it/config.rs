@@ -154,3 +154,12 @@ fn what_cannot_be_printed_is_an_error() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("stdout can't be written"));
 }
+
+/// Files are not written to under names with `..`; where the config file stands is no fault of theirs.
+#[test]
+fn a_config_file_may_be_named_by_steps_up() {
+    let place = Place::new("[[hooks]]\nid = 'a'\nsink = { kind = 'file', path = '${CONFIG_DIR}/a' }");
+    std::fs::create_dir(place.path("below")).unwrap();
+    let ended = place.run(&["check", "-c", "below/../hooks.toml"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+}

@@ -89,7 +89,10 @@ impl Endpoint {
     pub(crate) fn continue_from(&mut self, before: &Self) {
         self.stats.clone_from(&before.stats);
         self.pace.continue_from(&before.pace);
-        self.last_error.clone_from(&before.last_error);
+        // Why it was disabled does not matter to one that is enabled.
+        if before.state != EndpointState::Disabled || self.state == EndpointState::Disabled {
+            self.last_error.clone_from(&before.last_error);
+        }
     }
 
     pub(crate) fn policy(&self) -> &RetryPolicy {
@@ -286,6 +289,19 @@ mod tests {
             (endpoint.state(), endpoint.not_before(), endpoint.last_error()),
             (EndpointState::Healthy, None, None)
         );
+    }
+
+    #[test]
+    fn one_that_is_enabled_again_forgets_why_it_was_disabled() {
+        let mut disabled = Endpoint::new(RetryPolicy::default(), true);
+        disabled.disable(Some("410 Gone".to_owned()));
+        let next = |enabled| {
+            let mut next = Endpoint::new(RetryPolicy::default(), enabled);
+            next.continue_from(&disabled);
+            next.last_error().map(str::to_owned)
+        };
+        assert_eq!(next(true), None);
+        assert_eq!(next(false).as_deref(), Some("410 Gone"), "other settings, still disabled");
     }
 
     #[test]

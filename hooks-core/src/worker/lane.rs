@@ -209,8 +209,12 @@ impl Lane {
                     None => self.flush = false,
                 }
             }
+            let was_stuck = self.line.is_stuck();
             let next = self.line.next(now, &mut endpoint, fastrand::f64());
             self.link.log_change(before, &endpoint);
+            if self.line.is_stuck() && !was_stuck {
+                self.link.log_stuck(&endpoint);
+            }
             (settled, self.paced(next, now, &mut endpoint))
         };
         self.settling.settle(&self.link, settled);

@@ -96,6 +96,11 @@ impl Line {
         self.pieces.is_empty()
     }
 
+    /// Whether only refused events are left to try, and the receiver accepts nothing else.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.holds > 0
+    }
+
     /// Whether the line holds no event at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty() && self.suspects.is_empty()

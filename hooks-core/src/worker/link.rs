@@ -138,6 +138,17 @@ impl Link {
         self.log_change(before, &endpoint);
     }
 
+    pub(super) fn log_stuck(&self, endpoint: &Endpoint) {
+        let (hook, error) = (&self.hook.id, endpoint.last_error().unwrap_or_default());
+        tracing::warn!(
+            %hook,
+            events = endpoint.suspects,
+            reject_hold = %endpoint.policy().reject_hold,
+            error,
+            "refused, and nothing else was accepted since: tried again until then, or for `reject_hold`"
+        );
+    }
+
     pub(super) fn log_change(&self, before: EndpointState, endpoint: &Endpoint) {
         let (hook, state) = (&self.hook.id, endpoint.state());
         let error = endpoint.last_error().unwrap_or_default();

@@ -11,7 +11,6 @@ use super::{End, TUNING, block_on, config, gone, hook, slice};
 use crate::durable::DurableBus;
 use crate::durable::config::DurableConfig;
 use crate::durable::keeper::Tuning;
-use crate::durable::segment::PIECE;
 
 /// What the clock says at first, in seconds since 1970.
 const BEGIN: u64 = 1_000_000;
@@ -71,7 +70,7 @@ fn a_hook_that_scans_is_at_most_as_far_behind_as_is_said() {
         });
         gone(bus);
         let lag = opened(&disk, segment_size).lag(&hook("third")).unwrap();
-        check(&lag, 100, PIECE);
+        check(&lag, 100, 20 << 10);
         let _ = early(&lag);
     }
 }

@@ -74,7 +74,8 @@ fn a_stop_leaves_what_is_only_suspect_for_the_next_run() {
     while receiver.seen().len() < 3 {
         std::thread::yield_now();
     }
-    let Daemon { place, running, .. } = daemon;
+    let Daemon { place, mut running, .. } = daemon;
+    running.wait_for("refused, and nothing else was accepted since");
     running.signal("TERM");
     let ended = running.wait();
     assert!(ended.err.contains("left behind: the log keeps them"), "{}", ended.err);
@@ -238,7 +239,7 @@ fn looking_makes_no_folder() {
     let place = Place::new(&file_hook("a"));
     let (code, out) = operate(&place, &["status"]);
     let nothing = format!("`{}` holds no log: no daemon has run", place.path("hooks-data").display());
-    assert!(code == Some(0) && out.contains("a     stopped") && out.contains(&nothing), "{out}");
+    assert!(code == Some(1) && out.contains("a     stopped") && out.contains(&nothing), "{out}");
     for args in [&["dead-letters", "list", "a"][..], &["dead-letters", "list"], &["dead-letters", "show"]] {
         let (code, out) = operate(&place, args);
         assert!(code == Some(1) && out.contains(&nothing), "{args:?}: {out}");
@@ -253,6 +254,10 @@ fn a_hook_that_no_daemon_has_run_yet_is_there_all_the_same() {
     let (_, out) = operate(&place, &["status"]);
     let hooks: Vec<&str> = out.lines().filter(|line| line.contains(" stopped ")).map(|line| &line[..1]).collect();
     assert_eq!(hooks, ["a", "b"], "{out}");
+    for hook in ["a", "b"] {
+        let why = format!("hook `{hook}` is in the config file: take it out first, and forget it then\n");
+        assert_eq!(operate(&place, &["forget", hook]), (Some(1), why));
+    }
 }
 
 #[test]

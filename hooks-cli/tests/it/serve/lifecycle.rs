@@ -58,6 +58,19 @@ fn a_second_signal_stops_at_once() {
     assert!(ended.err.contains("stopped at once signal=\"SIGTERM\""), "{}", ended.err);
 }
 
+/// What a hook has not read is part of its row, too.
+#[test]
+fn the_rows_of_the_final_table_add_up() {
+    let daemon = Daemon::start(&file_hook("a"));
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    while daemon.metric("hooks_events_delivered_total{hook=\"a\"}") != Some(1.0) {}
+    assert_eq!(daemon.place.run(&["disable", "-c", "hooks.toml", "a"]).code, Some(0));
+    assert_eq!(daemon.post(JSON, event(2)).status, 202);
+    assert_eq!(daemon.post(JSON, event(3)).status, 202);
+    let ended = daemon.stop();
+    assert!(ended.err.contains("\na         3          1        0              0            2\n"), "{}", ended.err);
+}
+
 #[test]
 fn what_is_left_behind_in_a_log_is_delivered_by_the_next_run() {
     let receiver = Receiver::closed();
