@@ -184,7 +184,11 @@ impl Dispatcher {
         let _turn = self.turn().await?;
         let slot = self.slot(id)?;
         if enabled {
+            let is_enabled = slot.is_enabled();
             slot.note.enable(&*self.bus, id).await;
+            if is_enabled {
+                return Ok(());
+            }
             return self.change(Hook { enabled, ..(*slot.hook).clone() }).await;
         }
         slot.note.disable(&*self.bus, &slot.hook, DisabledBy::Operator, None).await;

@@ -70,6 +70,12 @@ pub(super) enum Work {
 }
 
 impl Slot {
+    /// Neither its settings, nor anybody, nor its receiver have disabled it.
+    pub(super) fn is_enabled(&self) -> bool {
+        let is_disabled = || self.endpoint.state.lock().state() == EndpointState::Disabled;
+        self.hook.enabled && self.note.get().is_none() && !is_disabled()
+    }
+
     /// Waits until the worker has ended.
     pub(super) async fn ended(&self) {
         let mut work = self.work.lock().await;

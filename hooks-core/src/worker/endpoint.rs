@@ -47,6 +47,9 @@ impl fmt::Display for EndpointState {
     }
 }
 
+/// After so many attempts that were accepted a larger batch is tried again than the receiver took: at first, and at most.
+const PATIENCE: (u32, u32) = (8, 4096);
+
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     policy: RetryPolicy,
@@ -59,7 +62,11 @@ pub(crate) struct Endpoint {
     stats: Option<Box<AttemptStats>>,
     /// How fast attempts may follow one another.
     pub(crate) pace: Pace,
+    /// The largest batch worth trying, in bytes.
     max_bytes: usize,
+    /// How much was accepted since that changed, and how much raises it.
+    accepted_since: u32,
+    patience: u32,
     last_error: Option<String>,
     /// Held because what was given up can't be kept.
     blocked: bool,
@@ -79,6 +86,8 @@ impl Endpoint {
             stats: None,
             pace: Pace::default(),
             max_bytes: usize::MAX,
+            accepted_since: 0,
+            patience: PATIENCE.0,
             last_error: None,
             blocked: false,
             suspects: 0,
@@ -133,6 +142,11 @@ impl Endpoint {
 
     pub(crate) fn accept(&mut self) {
         self.accepted += 1;
+        self.accepted_since = self.accepted_since.saturating_add(1);
+        if self.max_bytes < usize::MAX && self.accepted_since >= self.patience {
+            self.max_bytes = self.max_bytes.saturating_mul(2);
+            self.accepted_since = 0;
+        }
         self.last_error = None;
         self.answered(EndpointState::Healthy);
     }
@@ -170,9 +184,18 @@ impl Endpoint {
         self.last_error = error.or(self.last_error.take());
     }
 
-    /// A batch of this size was too large.
+    /// A batch of this size was too large. The limit that is learned from it is raised again after a while, each time
+    /// after a longer one: the receiver's own may be another now.
     pub(crate) fn too_large(&mut self, bytes: usize) {
         self.max_bytes = self.max_bytes.min(bytes / 2).max(1);
+        self.accepted_since = 0;
+        self.patience = self.patience.saturating_mul(2).min(PATIENCE.1);
+    }
+
+    /// One event alone was too large: it was the event, so nothing is known about batches of others.
+    pub(crate) fn event_too_large(&mut self) {
+        self.max_bytes = usize::MAX;
+        self.patience = PATIENCE.0;
     }
 
     /// An attempt that began at `started` failed. Lanes fail together in an outage: an attempt that

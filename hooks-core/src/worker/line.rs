@@ -277,8 +277,11 @@ impl Line {
         endpoint: &mut Endpoint,
     ) -> Vec<Settlement> {
         endpoint.refuse(&error.report());
-        if error.class == FailureClass::TooLarge && piece.batch.len() > 1 {
-            endpoint.too_large(piece.batch.max_bytes());
+        if error.class == FailureClass::TooLarge {
+            match piece.batch.len() {
+                1 => endpoint.event_too_large(),
+                _ => endpoint.too_large(piece.batch.max_bytes()),
+            }
         }
         if piece.batch.len() > 1 {
             let half = piece.batch.len() / 2;

@@ -255,3 +255,18 @@ async fn a_dropped_dispatcher_delivers_nothing_any_more() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(receiver.attempts().len(), 0);
 }
+
+/// What it has on its way goes on.
+#[tokio::test(start_paused = true)]
+async fn enabling_a_hook_that_is_enabled_changes_nothing() {
+    let (world, receiver) = (World::new(), Receiver::default());
+    world.add(Hook::new("a", receiver.clone()).unwrap().batch(batch(1, "0s"))).await;
+    receiver.hang();
+    world.publish(&events(0..1)).await;
+    receiver.was_tried(1).await;
+    world.dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    receiver.go_on();
+    receiver.has(1).await;
+    world.finish().await;
+    assert_eq!(receiver.attempts().len(), 1);
+}

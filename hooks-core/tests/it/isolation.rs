@@ -110,6 +110,23 @@ async fn a_batch_that_is_too_large_teaches_a_limit() {
     assert_eq!(receiver.arrived(), ids(0..64));
     let larger = receiver.attempts()[1..].iter().filter(|attempt| attempt.events.len() > 8).count();
     assert_eq!(larger, 0, "no later batch is as large as the one that was refused");
+    // The receiver's limit may be another one now.
+    world.publish(&events(64..400)).await;
+    receiver.has(400).await;
+    assert_eq!(receiver.arrived(), ids(0..400));
+    assert_eq!(receiver.attempts().iter().rev().nth(1).map(|attempt| attempt.events.len()), Some(16));
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_too_large_alone_says_nothing_about_batches_of_others() {
+    let (world, receiver) = (World::new(), Receiver::default());
+    receiver.is_too_much(["5"]);
+    world.add(hook(&receiver, 16)).await;
+    world.publish(&events(0..64)).await;
+    receiver.has(63).await;
+    assert_eq!(receiver.arrived(), [ids(0..5), ids(6..64)].concat());
+    assert_eq!(receiver.attempts().last().map(|attempt| attempt.events.len()), Some(16));
     world.finish().await;
 }
 

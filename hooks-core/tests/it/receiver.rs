@@ -37,6 +37,7 @@ struct State {
     events: Vec<Envelope>,
     answers: VecDeque<Answer>,
     poison: HashSet<String>,
+    large: HashSet<String>,
     builds: usize,
     asked: usize,
     closes: usize,
@@ -69,6 +70,11 @@ impl Receiver {
     /// A batch with one of these events is rejected.
     pub(crate) fn refuses<'a>(&self, ids: impl IntoIterator<Item = &'a str>) {
         self.0.state.lock().poison.extend(ids.into_iter().map(str::to_owned));
+    }
+
+    /// A batch with one of these events is too large.
+    pub(crate) fn is_too_much<'a>(&self, ids: impl IntoIterator<Item = &'a str>) {
+        self.0.state.lock().large.extend(ids.into_iter().map(str::to_owned));
     }
 
     pub(crate) fn refuses_nothing(&self) {
@@ -177,6 +183,9 @@ impl Sink for ReceiverSink {
             None => {}
         }
         let mut state = self.0.state.lock();
+        if ids.iter().any(|id| state.large.contains(id)) {
+            return Err(DeliveryError::new(FailureClass::TooLarge, "scripted"));
+        }
         if ids.iter().any(|id| state.poison.contains(id)) {
             return Err(DeliveryError::rejected("poisoned"));
         }
