@@ -24,8 +24,6 @@ pub(crate) struct Index<T> {
     free: Vec<Slot>,
     by_type: PatternMap,
     by_subject: PatternMap,
-    /// How many are found by type and look at it. The others take any.
-    typed: usize,
     remembered: Mutex<Remembered<T>>,
     version: u64,
 }
@@ -60,7 +58,6 @@ impl<T: Clone> Index<T> {
             free: Vec::new(),
             by_type: PatternMap::default(),
             by_subject: PatternMap::default(),
-            typed: 0,
             remembered: Mutex::new(Remembered { routes: HashMap::new(), weight: 0 }),
             version: 0,
         }
@@ -85,7 +82,6 @@ impl<T: Clone> Index<T> {
             self.by_subject.insert(subjects, slot);
         } else {
             self.by_type.insert(&types, slot);
-            self.typed += usize::from(looks_at_type(&filter));
         }
         let entry = Some(Entry { filter, value, by_subject });
         match self.free.pop() {
@@ -102,7 +98,6 @@ impl<T: Clone> Index<T> {
             self.by_subject.remove(&entry.filter.subjects, slot);
         } else {
             self.by_type.remove(&type_patterns(&entry.filter), slot);
-            self.typed -= usize::from(looks_at_type(&entry.filter));
         }
         self.free.push(slot);
         self.changed();
@@ -121,11 +116,6 @@ impl<T: Clone> Index<T> {
         let route = Arc::new(self.find_route(event_type));
         self.remembered.lock().insert(event_type, route.clone());
         route
-    }
-
-    /// Whether every type leads to the same subscribers.
-    pub(crate) fn has_one_route(&self) -> bool {
-        self.typed == 0
     }
 
     /// Whether anybody is found by subject.
@@ -182,10 +172,6 @@ impl<T> Remembered<T> {
             self.routes.insert(event_type.into(), route);
         }
     }
-}
-
-fn looks_at_type(filter: &Filter) -> bool {
-    !filter.types.is_empty() || !filter.types_except.is_empty()
 }
 
 /// What finds a filter by type. Without `types` it takes any.
@@ -302,12 +288,6 @@ mod tests {
         found
     }
 
-    /// Whom a type leads to.
-    fn slots(index: &Index<usize>, event_type: &str) -> (Vec<Slot>, Vec<Slot>) {
-        let route = index.route(event_type);
-        (route.all.iter().map(|(slot, ..)| *slot).collect(), route.some.iter().map(|(slot, ..)| *slot).collect())
-    }
-
     fn filter() -> impl Strategy<Value = Filter> {
         let patterns = || prop::collection::vec("[ab.*?]{1,4}", 0..3);
         (patterns(), patterns(), patterns(), patterns()).prop_map(|(types, types_except, subjects, subjects_except)| {
@@ -335,13 +315,8 @@ mod tests {
                     let event = event(event_type, subject.as_deref());
                     let expected: Vec<usize> = known.iter().filter(|(_, _, filter)| filter.matches(&event)).map(|(_, value, _)| *value).collect();
                     prop_assert_eq!(receivers(&index, &event), expected);
-                    if index.has_one_route() {
-                        prop_assert_eq!(slots(&index, event_type), slots(&index, "another"));
-                    }
                 }
             }
-            known.iter().for_each(|(slot, ..)| index.remove(*slot));
-            prop_assert!(index.has_one_route(), "nobody is left that looks at types");
         }
     }
 

@@ -96,11 +96,6 @@ const FEW: usize = 8;
 
 /// The events of the slice, grouped by what their type leads to.
 fn by_route<S>(index: &Index<Arc<S>>, events: &[Envelope]) -> Vec<Group<S>> {
-    // Looking at each type would fetch the beginning of each event into this core's cache.
-    if index.has_one_route() {
-        let first = events.first().map(Envelope::event_type);
-        return first.map(|first| (index.route(first), (0..events.len() as u32).collect())).into_iter().collect();
-    }
     let mut groups: Vec<Group<S>> = Vec::new();
     let mut few: Vec<&str> = Vec::with_capacity(FEW);
     let mut others: HashMap<&str, usize> = HashMap::new();
