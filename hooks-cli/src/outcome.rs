@@ -52,17 +52,21 @@ fn widths<R: AsRef<[String]>>(rows: &[R]) -> Vec<usize> {
 }
 
 fn row(hook: &HookStatus) -> [String; 6] {
-    let Counts { taken, delivered, dead_lettered, .. } = hook.counts;
+    let Counts { delivered, dead_lettered, .. } = hook.counts;
     let dropped = match hook.counts.dropped() {
         0 => "0".to_owned(),
         dropped => format!("{dropped} ({})", reasons(&hook.counts)),
     };
     let (behind, exact) = left_behind(hook);
-    // What it has not read yet is left behind, too: with it the row adds up.
-    let taken = taken + behind.saturating_sub(hook.counts.in_hand);
+    let taken = taken(hook);
     let most = if exact { "" } else { "≤" };
     let [delivered, dead_lettered] = [delivered, dead_lettered].map(|n| n.to_string());
     [hook.id.to_string(), format!("{most}{taken}"), delivered, dropped, dead_lettered, format!("{most}{behind}")]
+}
+
+/// What came to a hook, read or not: delivered, dropped, dead-lettered and left behind add up to it.
+pub(crate) fn taken(hook: &HookStatus) -> u64 {
+    hook.counts.taken + left_behind(hook).0.saturating_sub(hook.counts.in_hand)
 }
 
 /// What a hook has not settled, read or not, and whether all of that matches its filter.

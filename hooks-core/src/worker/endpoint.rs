@@ -48,7 +48,7 @@ impl fmt::Display for EndpointState {
 }
 
 /// After so many attempts that were accepted a larger batch is tried again than the receiver took: at first, and at most.
-const PATIENCE: (u32, u32) = (8, 4096);
+const PATIENCE: (u64, u64) = (8, 4096);
 
 #[derive(Debug)]
 pub(crate) struct Endpoint {
@@ -64,9 +64,9 @@ pub(crate) struct Endpoint {
     pub(crate) pace: Pace,
     /// The largest batch worth trying, in bytes.
     max_bytes: usize,
-    /// How much was accepted since that changed, and how much raises it.
-    accepted_since: u32,
-    patience: u32,
+    /// How much had been accepted when that changed, and how much more raises it.
+    accepted_then: u64,
+    patience: u64,
     last_error: Option<String>,
     /// Held because what was given up can't be kept.
     blocked: bool,
@@ -86,7 +86,7 @@ impl Endpoint {
             stats: None,
             pace: Pace::default(),
             max_bytes: usize::MAX,
-            accepted_since: 0,
+            accepted_then: 0,
             patience: PATIENCE.0,
             last_error: None,
             blocked: false,
@@ -142,10 +142,9 @@ impl Endpoint {
 
     pub(crate) fn accept(&mut self) {
         self.accepted += 1;
-        self.accepted_since = self.accepted_since.saturating_add(1);
-        if self.max_bytes < usize::MAX && self.accepted_since >= self.patience {
+        if self.max_bytes < usize::MAX && self.accepted - self.accepted_then >= self.patience {
             self.max_bytes = self.max_bytes.saturating_mul(2);
-            self.accepted_since = 0;
+            self.accepted_then = self.accepted;
         }
         self.last_error = None;
         self.answered(EndpointState::Healthy);
@@ -188,7 +187,7 @@ impl Endpoint {
     /// after a longer one: the receiver's own may be another now.
     pub(crate) fn too_large(&mut self, bytes: usize) {
         self.max_bytes = self.max_bytes.min(bytes / 2).max(1);
-        self.accepted_since = 0;
+        self.accepted_then = self.accepted;
         self.patience = self.patience.saturating_mul(2).min(PATIENCE.1);
     }
 

@@ -9,7 +9,7 @@ use crate::args::LogFormat;
 use crate::config::BusConfig;
 use crate::console::Console;
 use crate::exit::Exit;
-use crate::outcome::{left_behind, table};
+use crate::outcome::{left_behind, table, taken};
 use crate::signals::Stops;
 
 /// How often the service manager hears how far it is.
@@ -79,7 +79,7 @@ fn report(hooks: &[HookStatus], console: &Console) {
                 let counts = &hook.counts;
                 tracing::info!(
                     hook = %hook.id,
-                    taken = counts.taken,
+                    taken = taken(hook),
                     delivered = counts.delivered,
                     dropped = counts.dropped(),
                     dead_lettered = counts.dead_lettered,
