@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use hooks_core::BusHealth;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Sends datagrams to whoever started this process, or nothing when nobody asked for it.
@@ -66,14 +67,22 @@ impl Notifier {
         self.send(&format!("EXTEND_TIMEOUT_USEC={}", by.as_micros()));
     }
 
-    /// Says again and again that this process lives, as long as its runtime does. Ends at once when
-    /// nobody watches.
-    pub(crate) async fn keep_alive(&self) {
+    /// Says again and again that this process lives, as long as its runtime does and a new start would not help
+    /// its bus; what is wrong with that is its status. Ends at once when nobody watches.
+    pub(crate) async fn keep_alive(&self, health: impl Fn() -> BusHealth) {
         let Some(watchdog) = self.watchdog else { return };
         let mut ticks = tokio::time::interval(watchdog / 2);
+        let mut said = BusHealth::Well;
         loop {
             ticks.tick().await;
-            self.send("WATCHDOG=1");
+            let health = health();
+            if !health.is_broken() {
+                self.send("WATCHDOG=1");
+            }
+            if health != said {
+                self.status(&health.trouble().unwrap_or("serving").replace('\n', " "));
+                said = health;
+            }
         }
     }
 
@@ -147,18 +156,43 @@ mod tests {
         let path = folder.path().join("notify");
         let receiver = UnixDatagram::bind(&path).unwrap();
         let notifier = Notifier::new(path.as_os_str(), Some("30000000")).unwrap();
-        let _ = tokio::time::timeout(Duration::from_secs(61), notifier.keep_alive()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(61), notifier.keep_alive(|| BusHealth::Well)).await;
         let mut buffer = [0; 64];
         receiver.set_nonblocking(true).unwrap();
         let beats = std::iter::from_fn(|| receiver.recv(&mut buffer).ok()).count();
         assert_eq!((beats, &buffer[..10]), (5, b"WATCHDOG=1".as_slice()));
     }
 
+    /// What is passing is said; what is not ends the beats, so that the service manager starts the process anew.
+    #[tokio::test(start_paused = true)]
+    async fn the_watchdog_hears_no_more_of_a_bus_that_only_a_new_start_helps() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        receiver.set_nonblocking(true).unwrap();
+        let notifier = Notifier::new(path.as_os_str(), Some("30000000")).unwrap();
+        let why = || "no\ndisk".to_owned();
+        let healths =
+            [BusHealth::Well, BusHealth::Unavailable(why()), BusHealth::Well, BusHealth::Broken(why())].into_iter();
+        let healths = std::cell::RefCell::new(healths);
+        let next = || healths.borrow_mut().next().unwrap_or(BusHealth::Broken(why()));
+        let _ = tokio::time::timeout(Duration::from_secs(91), notifier.keep_alive(next)).await;
+        let mut buffer = [0; 64];
+        let said: Vec<String> = std::iter::from_fn(|| {
+            receiver.recv(&mut buffer).ok().map(|length| String::from_utf8_lossy(&buffer[..length]).into_owned())
+        })
+        .collect();
+        assert_eq!(
+            said,
+            ["WATCHDOG=1", "WATCHDOG=1", "STATUS=no disk", "WATCHDOG=1", "STATUS=serving", "STATUS=no disk"]
+        );
+    }
+
     #[tokio::test]
     async fn nobody_is_told_where_nobody_asked() {
         let notifier = Notifier::default();
         notifier.ready("x");
-        notifier.keep_alive().await;
+        notifier.keep_alive(|| BusHealth::Well).await;
         assert!(Notifier::new(OsStr::new("vsock:2:1"), None).is_err());
     }
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::dead_letter::DeadLetters;
 use crate::envelope::Envelope;
 use crate::filter::Filter;
+use crate::health::BusHealth;
 use crate::human::Bytes;
 use crate::id::HookId;
 use crate::ledger::{Ledger, Outcome};
@@ -87,6 +88,11 @@ pub trait Bus: Send + Sync {
     /// What the bus knows of itself.
     fn stats(&self) -> BusStats {
         BusStats::default()
+    }
+
+    /// Whether the bus can do its work. Must not block: probes and the service manager ask often.
+    fn health(&self) -> BusHealth {
+        BusHealth::Well
     }
 
     /// What else there is to say about the bus and its log, for operators: an object whose members are

@@ -17,6 +17,7 @@ mod envelope;
 mod event;
 mod filter;
 mod fnv;
+mod health;
 mod hook;
 mod human;
 mod id;
@@ -46,6 +47,7 @@ pub use envelope::{
 };
 pub use event::{EncodeError, Event, encode};
 pub use filter::{Filter, Pattern};
+pub use health::BusHealth;
 pub use hook::{Hook, MAX_LANES, RateLimit, RetryPolicy};
 pub use human::{Bytes, Rate, Span};
 pub use id::{HookId, InvalidHookId};

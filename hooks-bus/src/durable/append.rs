@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use hooks_core::Envelope;
+use hooks_core::{BusError, Envelope};
 use uuid::Uuid;
 
 use super::backend::is_no_room;
@@ -18,8 +18,8 @@ const WRITE: usize = 1 << 20;
 /// Why something could not be appended.
 #[derive(Debug)]
 pub(crate) enum AppendError {
-    /// There is no room, and nothing has changed.
-    Full(String),
+    /// No segment could be begun, and nothing has changed.
+    NotBegun(BusError),
     /// What the disk holds now is not known.
     Failed(io::Error),
 }
@@ -110,12 +110,12 @@ impl Appender {
         let is_new = empty.is_none();
         let file = match empty {
             Some(file) => file,
-            None => self.disk.create(&name).map_err(refused)?,
+            None => self.create(&name).map_err(refused)?,
         };
         let previous = self.before(self.next);
         let header = Header { version: VERSION, log: self.id, first: self.next, begun: now, previous };
         self.fill(&*file, size, &header).inspect_err(|error| {
-            if is_new && matches!(error, AppendError::Full(_)) {
+            if is_new && matches!(error, AppendError::NotBegun(_)) {
                 let _ = self.disk.remove(&name);
             }
         })?;
@@ -125,6 +125,14 @@ impl Appender {
         self.log.add(segment.clone());
         self.current = Some(Current { segment, offset: HEADER_BYTES as u64, next_mark: (0, 0) });
         Ok(())
+    }
+
+    /// Makes the file, or takes one that could not be removed when it could not be given its size.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        match self.disk.create(name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.disk.open(name),
+            created => created,
+        }
     }
 
     /// Gives the file its size and header, and makes its name survive. The first commit makes the header
@@ -174,8 +182,9 @@ pub(crate) fn slice_bytes(events: &[Envelope]) -> usize {
 }
 
 fn refused(error: io::Error) -> AppendError {
-    if is_no_room(&error) {
-        return AppendError::Full(format!("no room on the disk for another segment: {error}"));
-    }
-    AppendError::Failed(error)
+    AppendError::NotBegun(if is_no_room(&error) {
+        BusError::Full(format!("no room on the disk for another segment: {error}"))
+    } else {
+        BusError::Unavailable(format!("another file of the log can't be begun now: {error}"))
+    })
 }

@@ -7,34 +7,35 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::disk::DiskFile;
 
-/// What went wrong so far. Grows worse only, until the file is opened again.
+/// What went wrong so far.
 #[derive(Debug, Default)]
 pub(crate) struct Health(AtomicU8);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    Well,
-    /// There was no room: opening the file again is enough once there is some.
-    NoRoom,
-    /// A write or a sync failed: what the disk holds is not known until the process starts again.
-    Broken,
-}
+const FAILED: u8 = 1;
+const BROKEN: u8 = 2;
 
 impl Health {
-    pub(crate) fn state(&self) -> State {
-        match self.0.load(Ordering::Acquire) {
-            0 => State::Well,
-            1 => State::NoRoom,
-            _ => State::Broken,
-        }
+    /// A write or a sync failed: what the disk holds is not known until the process starts again.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.0.load(Ordering::Acquire) == BROKEN
     }
 
+    /// Whether something failed that changed nothing. The database takes no more after it; what it holds on the
+    /// disk is whole, so opening the file again is enough. Said once.
+    pub(crate) fn take_failed(&self) -> bool {
+        self.0.compare_exchange(FAILED, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Enters what came of something that changes nothing when it fails.
     fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        if let Err(error) = &result {
-            let state = if is_no_room(error) { 1 } else { 2 };
-            self.0.fetch_max(state, Ordering::AcqRel);
+        if result.is_err() {
+            self.0.fetch_max(FAILED, Ordering::AcqRel);
         }
         result
+    }
+
+    fn breaks(&self) {
+        self.0.store(BROKEN, Ordering::Release);
     }
 }
 
@@ -56,13 +57,13 @@ impl fmt::Debug for Backend {
 
 impl redb::StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
-        self.file.len()
+        self.health.note(self.file.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        match self.file.read_at(out, offset)? {
+        match self.health.note(self.file.read_at(out, offset))? {
             read if read == out.len() => Ok(()),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => self.health.note(Err(io::ErrorKind::UnexpectedEof.into())),
         }
     }
 
@@ -71,15 +72,17 @@ impl redb::StorageBackend for Backend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let synced = self.file.sync();
-        if synced.is_err() {
-            // Whatever the reason, what was to be synced may be gone: never try again.
-            self.health.0.store(2, Ordering::Release);
-        }
-        synced
+        // Whatever the reason, what was to be synced may be gone: never try again.
+        self.file.sync().inspect_err(|_| self.health.breaks())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.health.note(self.file.write_at(data, offset))
+        let written = self.file.write_at(data, offset);
+        match &written {
+            // Nothing that counts was written over: the database writes beside what it holds.
+            Err(error) if is_no_room(error) => self.health.note(written),
+            Err(_) => written.inspect_err(|_| self.health.breaks()),
+            Ok(()) => written,
+        }
     }
 }

@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use super::config::DurableConfig;
 use super::cursor::{Cursor, Stretch};
 use super::disk::Disk;
+use super::health::Health;
 use super::keeper::{Bell, Kept, Tuning};
 use super::letter_table::{self, Totals};
 use super::log::Log;
@@ -73,6 +74,7 @@ pub(crate) struct Inner {
     /// It was said that the log is nearly full.
     pub(crate) nearly_full: AtomicBool,
     pub(crate) accepted: AtomicU64,
+    pub(crate) health: Health,
     /// What was wrong with the files when they were opened.
     pub(crate) damage: Vec<String>,
 }
@@ -111,6 +113,7 @@ impl Inner {
             closed: AtomicBool::new(false),
             nearly_full: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
+            health: Health::default(),
             damage: found.damage,
         })
     }

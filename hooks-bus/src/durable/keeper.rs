@@ -15,6 +15,9 @@ use super::subscriber::Subscriber;
 /// How often segments are looked at that may have become too old.
 const AGING: Duration = Duration::from_secs(1);
 
+/// How soon what could not be done is tried again though nothing has changed.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// What tests set otherwise.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tuning {
@@ -123,14 +126,18 @@ impl Kept {
 /// Runs until the bell is stopped.
 pub(crate) fn run(inner: &Inner) {
     let aging = inner.config.max_age.map(|_| AGING);
-    let mut failing = false;
     loop {
-        let last = inner.bell.wait(aging, inner.tuning.gather);
+        let again = inner.health.may_pass().then_some(AGAIN);
+        let last = inner.bell.wait(again.or(aging), inner.tuning.gather);
+        // Whoever publishes may wait until it is well again.
+        if inner.health.beginning.is_there() && inner.log.try_list().is_ok() {
+            inner.health.beginning.ends();
+        }
         let kept = inner.keep().and_then(|()| inner.reclaim()).and_then(|()| inner.expire());
         match kept {
-            Ok(()) => failing = false,
+            Ok(()) => inner.health.keeping.ends(),
             // Said once; it is tried again with the next change.
-            Err(error) if !std::mem::replace(&mut failing, true) => {
+            Err(error) if inner.health.keeping.begins(error.to_string()) => {
                 tracing::error!(dir = %inner.dir.display(), %error, "positions can't be kept: after a restart events would be delivered again");
             }
             Err(_) => {}

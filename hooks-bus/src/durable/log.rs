@@ -90,10 +90,17 @@ impl Log {
     /// a crash undo it, they are removed when the folder is opened.
     pub(crate) fn remove_below(&self, floor: u64) -> io::Result<()> {
         while let Some(part) = self.oldest().filter(|part| part.end <= floor) {
-            self.segments.write().remove(&part.segment.first);
-            self.disk.remove(&segment_name(part.segment.first))?;
+            match self.disk.remove(&segment_name(part.segment.first)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => drop(self.segments.write().remove(&part.segment.first)),
+            }
         }
         Ok(())
+    }
+
+    /// Whether the folder can be looked into now. Blocks.
+    pub(crate) fn try_list(&self) -> io::Result<()> {
+        self.disk.list().map(drop)
     }
 
     fn part(&self, segment: &Arc<Segment>, next: Option<&Arc<Segment>>) -> Part {

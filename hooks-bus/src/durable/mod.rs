@@ -31,6 +31,7 @@ mod error;
 mod folder;
 mod format;
 mod give_up;
+mod health;
 mod info;
 mod inner;
 mod keeper;
@@ -60,7 +61,9 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
-use hooks_core::{Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription};
+use hooks_core::{
+    Bus, BusError, BusHealth, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription,
+};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
@@ -240,6 +243,14 @@ impl Bus for DurableBus {
 
     fn lag(&self, hook: &HookId) -> Option<Lag> {
         self.0.inner.lag(hook)
+    }
+
+    fn health(&self) -> BusHealth {
+        let inner = &self.0.inner;
+        if *self.0.written.borrow() && !inner.is_closed() && self.0.publisher.lock().is_some() {
+            return BusHealth::Broken("the writer of the log has ended: restart to recover".to_owned());
+        }
+        inner.store.trouble().map_or_else(|| inner.health.get(), BusHealth::Broken)
     }
 
     fn details(&self) -> hooks_core::serde_json::Value {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 use uuid::Uuid;
 
-use super::backend::{Backend, Health, State};
+use super::backend::{Backend, Health, is_no_room};
 use super::disk::Disk;
 use super::error::OpenError;
 use super::row::Row;
@@ -42,29 +42,25 @@ pub(crate) struct Known {
 /// The database. All calls block.
 #[derive(Debug)]
 pub(crate) struct Store {
-    open: Mutex<Option<Open>>,
+    open: Mutex<Option<Database>>,
+    health: Arc<Health>,
     dir: PathBuf,
     /// Dropped last: closing the database writes to the folder, which is somebody else's once this is gone.
     disk: Arc<dyn Disk>,
 }
 
-#[derive(Debug)]
-struct Open {
-    database: Database,
-    health: Arc<Health>,
-}
-
 impl Store {
     /// Opens the database, or makes one in a folder that has none.
     pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, OpenError> {
-        let open = open(&*disk).map_err(|error| match error {
+        let health = Arc::<Health>::default();
+        let open = open(&*disk, &health).map_err(|error| match error {
             redb::Error::Io(source) => OpenError::io(dir, "open `meta.redb` in", source),
             error => OpenError::unusable(
                 dir,
                 format!("`{FILE}`, which knows how far the hooks are, can't be read ({error})"),
             ),
         })?;
-        Ok(Self { disk, dir: dir.to_owned(), open: Mutex::new(Some(open)) })
+        Ok(Self { open: Mutex::new(Some(open)), health, dir: dir.to_owned(), disk })
     }
 
     /// The first thing to be kept.
@@ -155,39 +151,47 @@ impl Store {
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, BusError> {
         let mut slot = self.open.lock();
-        if slot.as_ref().is_some_and(|open| open.health.state() == State::NoRoom) {
-            // The database takes no more after an error; what it holds on the disk is whole.
+        if self.health.is_broken() {
+            return Err(self.broken(&"an earlier write failed"));
+        }
+        if self.health.take_failed() {
             *slot = None;
         }
-        let opened = match slot.take() {
-            Some(opened) => opened,
-            None => open(&*self.disk).map_err(|error| self.failed(&error, State::NoRoom))?,
+        let database = match slot.take() {
+            Some(database) => database,
+            None => open(&*self.disk, &self.health).map_err(|error| self.failed(&error))?,
         };
-        let opened = slot.insert(opened);
-        if opened.health.state() == State::Broken {
-            return Err(self.failed(&"an earlier write failed", State::Broken));
-        }
-        look(&opened.database).map_err(|error| self.failed(&error, opened.health.state()))
+        look(slot.insert(database)).map_err(|error| self.failed(&error))
     }
 
-    fn failed(&self, error: &dyn std::fmt::Display, state: State) -> BusError {
+    /// Why nothing can be kept any more until the process starts again, if that is so.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.health.is_broken().then(|| self.broken(&"a write failed").to_string())
+    }
+
+    fn failed(&self, error: &redb::Error) -> BusError {
         let file = self.dir.join(FILE);
         let file = file.display();
-        match state {
-            State::Well => BusError::Unavailable(format!("`{file}`: {error}")),
-            State::NoRoom => BusError::Full(format!("no room on the disk for `{file}`: {error}")),
-            State::Broken => BusError::Unavailable(format!("`{file}` can't be written: {error}; restart to recover")),
+        match error {
+            _ if self.health.is_broken() => self.broken(error),
+            redb::Error::Io(source) if is_no_room(source) => {
+                BusError::Full(format!("no room on the disk for `{file}`: {error}"))
+            }
+            _ => BusError::Unavailable(format!("`{file}` can't be used now: {error}")),
         }
+    }
+
+    fn broken(&self, error: &dyn std::fmt::Display) -> BusError {
+        let file = self.dir.join(FILE);
+        BusError::Unavailable(format!("`{}` can't be written: {error}; restart to recover", file.display()))
     }
 }
 
-fn open(disk: &dyn Disk) -> Result<Open, redb::Error> {
+fn open(disk: &dyn Disk, health: &Arc<Health>) -> Result<Database, redb::Error> {
     let file = match disk.open(FILE) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(FILE)?,
         opened => opened?,
     };
-    let health = Arc::new(Health::default());
     let backend = Backend { file, health: health.clone() };
-    let database = redb::Builder::new().set_cache_size(CACHE).create_with_backend(backend)?;
-    Ok(Open { database, health })
+    Ok(redb::Builder::new().set_cache_size(CACHE).create_with_backend(backend)?)
 }

@@ -31,13 +31,11 @@ struct Written {
 pub(crate) struct Writer {
     inner: Arc<Inner>,
     appender: Appender,
-    /// What the disk holds is not known since this happened. Only a restart finds out.
-    broken: Option<BusError>,
 }
 
 impl Writer {
     pub(crate) fn new(inner: Arc<Inner>, appender: Appender) -> Self {
-        Self { inner, appender, broken: None }
+        Self { inner, appender }
     }
 
     /// Runs until nobody can publish any more.
@@ -55,7 +53,7 @@ impl Writer {
             }
             self.commit(batch);
         }
-        if self.broken.is_none() {
+        if self.broken().is_none() {
             self.appender.seal();
         }
     }
@@ -75,7 +73,7 @@ impl Writer {
                 Err(error) => answer(request, Err(error)),
             }
         }
-        if self.broken.is_none()
+        if self.broken().is_none()
             && let Err(error) = self.appender.commit()
         {
             self.breaks(&error);
@@ -85,27 +83,42 @@ impl Writer {
 
     /// Whether anything can be accepted.
     fn ready(&self) -> Result<(), BusError> {
-        if let Some(broken) = &self.broken {
-            return Err(broken.clone());
+        if let Some(broken) = self.broken() {
+            return Err(broken);
         }
         // After a crash, a hook that the database does not know would begin at the end, behind these events.
         if self.inner.bell.has_new() { self.inner.keep() } else { Ok(()) }
     }
 
     fn append(&mut self, request: &Request, now: u64) -> Result<(), BusError> {
-        if let Some(broken) = &self.broken {
-            return Err(broken.clone());
+        if let Some(broken) = self.broken() {
+            return Err(broken);
         }
         let bytes = slice_bytes(&request.events);
         if let Some(size) = self.appender.grows_by(bytes, self.is_old(now)) {
             self.inner.make_room(size)?;
-            match self.appender.begin(size, now) {
-                Ok(()) => {}
-                Err(AppendError::Full(why)) => return Err(BusError::Full(why)),
-                Err(AppendError::Failed(error)) => return Err(self.breaks(&error)),
-            }
+            self.begin(size, now)?;
         }
         self.appender.append(&request.events, now).map_err(|error| self.breaks(&error))
+    }
+
+    /// Begins a segment. One that can't be begun is tried again with the next call.
+    fn begin(&mut self, size: u64, now: u64) -> Result<(), BusError> {
+        let trouble = &self.inner.health.beginning;
+        match self.appender.begin(size, now) {
+            Ok(()) => {
+                trouble.ends();
+                Ok(())
+            }
+            Err(AppendError::NotBegun(error)) => {
+                if matches!(error, BusError::Unavailable(_)) && trouble.begins(error.to_string()) {
+                    tracing::error!(dir = %self.inner.dir.display(), %error, "events are refused until it can");
+                    self.inner.bell.ring();
+                }
+                Err(error)
+            }
+            Err(AppendError::Failed(error)) => Err(self.breaks(&error)),
+        }
     }
 
     /// Segments are kept or given up as a whole: with an age limit they must not be filled for ever.
@@ -131,8 +144,8 @@ impl Writer {
             let _ = self.inner.keep();
         }
         for (answer, is_safe) in answers {
-            let result = match &self.broken {
-                Some(broken) if !is_safe => Err(broken.clone()),
+            let result = match self.broken() {
+                Some(broken) if !is_safe => Err(broken),
                 _ => Ok(()),
             };
             // Whoever asked may have gone.
@@ -140,12 +153,18 @@ impl Writer {
         }
     }
 
-    fn breaks(&mut self, error: &dyn std::fmt::Display) -> BusError {
+    /// What the disk holds is not known since this happened. Only a restart finds out.
+    fn broken(&self) -> Option<BusError> {
+        self.inner.health.broken().map(|why| BusError::Unavailable(why.to_owned()))
+    }
+
+    fn breaks(&self, error: &dyn std::fmt::Display) -> BusError {
         let dir = self.inner.dir.display();
         let text =
             format!("the log in `{dir}` can't be written: {error}; nothing more is accepted, restart to recover");
         tracing::error!("{text}");
-        self.broken.insert(BusError::Unavailable(text)).clone()
+        self.inner.health.breaks(text.clone());
+        BusError::Unavailable(text)
     }
 }
 

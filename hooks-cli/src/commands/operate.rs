@@ -69,7 +69,7 @@ async fn with_operator(
 
 pub(crate) fn status(args: &StatusArgs) -> Exit {
     converse(&args.place, async |operator| {
-        let Response::Status { hooks, running } = operator.ask(Request::Status).await? else {
+        let Response::Status { hooks, running, trouble } = operator.ask(Request::Status).await? else {
             return Err("an answer to another question".into());
         };
         if args.json {
@@ -80,7 +80,10 @@ pub(crate) fn status(args: &StatusArgs) -> Exit {
         if !running {
             eprintln!("{}", operator.source());
         }
-        Ok(if operator.knows_nothing().is_some() { Exit::Failed } else { Exit::Done })
+        if let Some(trouble) = &trouble {
+            eprintln!("nothing goes on: {trouble}");
+        }
+        Ok(if operator.knows_nothing().is_some() || trouble.is_some() { Exit::Failed } else { Exit::Done })
     })
 }
 

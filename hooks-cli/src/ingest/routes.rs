@@ -28,10 +28,9 @@ where
     match parts.uri.path() {
         "/v1/events" => events(&parts, body, state).await,
         "/healthz" => page(&parts, || answer::text(StatusCode::OK, "ok\n")),
-        "/readyz" => page(&parts, || match (state.is_accepting(), state.is_full()) {
-            (false, _) => answer::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-            (true, true) => answer::text(StatusCode::SERVICE_UNAVAILABLE, "full\n"),
-            (true, false) => answer::text(StatusCode::OK, "ready\n"),
+        "/readyz" => page(&parts, || match state.why_not_ready() {
+            Some(why) => answer::text(StatusCode::SERVICE_UNAVAILABLE, why),
+            None => answer::text(StatusCode::OK, "ready\n"),
         }),
         "/metrics" => page(&parts, || metrics(&parts, state)),
         _ => Refusal::NotFound.answer(),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{Bus, BusError};
+use hooks_core::{Bus, BusError, BusHealth};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock, Semaphore, watch};
 use tokio::time::{Instant, timeout};
@@ -107,9 +107,20 @@ impl State {
         }
     }
 
-    /// Whether events were just refused because there was no room to keep them.
-    pub(super) fn is_full(&self) -> bool {
-        self.fullness.lock().is_recent(Instant::now())
+    /// Why events are not taken now, for whoever asks without a token: the rest is said to operators.
+    pub(super) fn why_not_ready(&self) -> Option<&'static str> {
+        match self.bus.health() {
+            _ if !self.is_accepting() => Some("draining\n"),
+            BusHealth::Broken(_) => Some("broken\n"),
+            health if health.trouble().is_some() => Some("unavailable\n"),
+            // Events were just refused because there was no room to keep them.
+            _ => self.fullness.lock().is_recent(Instant::now()).then_some("full\n"),
+        }
+    }
+
+    /// How it stands with the bus.
+    pub(crate) fn health(&self) -> BusHealth {
+        self.bus.health()
     }
 
     /// Requests that begin from now on have these settings.

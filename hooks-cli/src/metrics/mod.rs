@@ -53,6 +53,8 @@ impl Sources {
         for (status, count) in self.ingest.answers() {
             requests.sample(&[("status", &status.to_string())], count);
         }
+        page.gauge("hooks_bus_healthy", "Whether the bus can do its work: 0 while it is broken or can't be reached.")
+            .sample(&[], self.bus.health().trouble().is_none());
         if let Some(bytes) = stats.log_bytes {
             page.gauge("hooks_log_bytes", "Bytes of disk that the log takes.").sample(&[], bytes);
         }

@@ -145,11 +145,11 @@ impl Cluster {
     }
 
     async fn status(&mut self) -> Response {
-        let Response::Status { hooks: kept, .. } = self.local.ask(Request::Status).await else {
+        let Response::Status { hooks: kept, trouble, .. } = self.local.ask(Request::Status).await else {
             return failed("an answer to another question".to_owned());
         };
         let answers = self.all(&Request::Status, PATIENCE).await;
-        let running = answers.anybody();
+        let (running, trouble) = (answers.anybody(), trouble.or_else(|| answers.trouble()));
         let mut known = Reports::new(answers);
         let hooks = kept.into_iter().map(|kept| {
             let place = self.bus.place(&kept.id);
@@ -158,7 +158,7 @@ impl Cluster {
                 known.of(HookReport { lag: None, ..kept }, place.as_ref().and_then(|place| place.owner.as_deref()));
             HookReport { position: place.map(|place| place.position), lag: report.lag.or(lag), ..report }
         });
-        Response::Status { hooks: hooks.collect(), running }
+        Response::Status { hooks: hooks.collect(), running, trouble }
     }
 }
 

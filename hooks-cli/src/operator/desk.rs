@@ -58,7 +58,8 @@ impl Desk {
         let stopped = self.bus.known_hooks().into_iter().filter(|hook| !running.contains(hook));
         hooks.extend(stopped.map(|hook| self.stopped(hook)));
         hooks.sort_by(|a, b| a.id.cmp(&b.id));
-        Response::Status { hooks, running: self.running }
+        let trouble = self.bus.health().trouble().map(str::to_owned);
+        Response::Status { hooks, running: self.running, trouble }
     }
 
     /// A hook that the bus knows and that does not run here.

@@ -57,7 +57,7 @@ impl Local {
             Self::Nothing(nothing) => match request {
                 Request::Status => {
                     let hooks = nothing.hooks.iter().cloned().map(HookReport::stopped).collect();
-                    Response::Status { hooks, running: false }
+                    Response::Status { hooks, running: false, trouble: None }
                 }
                 _ => Response::Failed { error: nothing.to_string() },
             },

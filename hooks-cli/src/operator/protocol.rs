@@ -45,6 +45,9 @@ pub(crate) enum Response {
     Status {
         hooks: Vec<HookReport>,
         running: bool,
+        /// What is wrong with the bus.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<String>,
     },
     /// What the bus says of itself.
     Log {

@@ -36,6 +36,14 @@ impl Answers {
         silence(&self.silent)
     }
 
+    /// What is wrong with the bus, as the first daemon sees it that says so.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.given.iter().find_map(|(daemon, response)| match response {
+            Response::Status { trouble: Some(why), .. } => Some(format!("{daemon}: {why}")),
+            _ => None,
+        })
+    }
+
     /// Whether any daemon is there.
     pub(super) fn anybody(&self) -> bool {
         !self.given.is_empty() || !self.silent.is_empty()
@@ -126,7 +134,7 @@ mod tests {
         let mut answers = Answers::default();
         for (daemon, state, sink) in given {
             let hooks = vec![report(state, *sink)];
-            answers.given.push(((*daemon).to_owned(), Response::Status { hooks, running: true }));
+            answers.given.push(((*daemon).to_owned(), Response::Status { hooks, running: true, trouble: None }));
         }
         silent.iter().for_each(|daemon| answers.enter(daemon, Heard::Silence(format!("{daemon} is silent"))));
         let told = Reports::new(answers).of(report("stopped", false), owner);
@@ -155,7 +163,7 @@ mod tests {
         let mut silent = Answers::default();
         silent.enter("x", Heard::Silence("silent".to_owned()));
         assert_eq!(told(silent, Some("x")), DISABLED);
-        let other = Response::Status { hooks: vec![report("healthy", true)], running: true };
+        let other = Response::Status { hooks: vec![report("healthy", true)], running: true, trouble: None };
         let other = Answers { given: vec![("x".to_owned(), other)], ..Answers::default() };
         assert_eq!(told(other, Some("gone")), DISABLED);
     }

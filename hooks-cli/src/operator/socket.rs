@@ -12,7 +12,7 @@ use hooks_core::BoxError;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::desk::Desk;
 use super::protocol::{Request, Response};
@@ -28,6 +28,9 @@ const MAX_REQUEST: u64 = 1 << 20;
 
 /// How long an operator may keep a connection without asking anything.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// How long accepting pauses when it fails.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A socket that operators can talk to. Its file goes with it.
 pub(crate) struct Listener {
@@ -62,7 +65,11 @@ impl Listener {
     pub(crate) async fn serve(self, desk: Arc<Desk>) {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         while let Ok(permit) = room.clone().acquire_owned().await {
-            let Ok((stream, _)) = self.listener.accept().await else { continue };
+            let Ok((stream, _)) = self.listener.accept().await else {
+                // The process has no file descriptors left, say.
+                sleep(PAUSE).await;
+                continue;
+            };
             let desk = desk.clone();
             tokio::spawn(async move {
                 converse(stream, &desk).await;

@@ -2,15 +2,15 @@
 
 use std::io::ErrorKind;
 
-use hooks_core::{Bus, BusError, Filter};
+use hooks_core::{Bus, BusError, BusHealth, Filter};
 
-use super::sim::{Fault, SimDisk};
+use super::sim::{Call, Fault, SimDisk};
 use super::{End, block_on, gone, number, open, slice};
 
-/// Publishes while one operation fails; returns what was accepted and the errors.
-async fn publish(disk: &SimDisk) -> (Vec<usize>, Vec<BusError>) {
+/// Publishes while one operation fails; returns what was accepted, the errors, and how the bus is then.
+async fn publish(disk: &SimDisk) -> (Vec<usize>, Vec<BusError>, BusHealth) {
     // Opening may be what fails.
-    let Ok(bus) = open(disk) else { return (Vec::new(), Vec::new()) };
+    let Ok(bus) = open(disk) else { return Default::default() };
     let mut all = End::new(&bus, "all", Filter::all()).await;
     let (mut accepted, mut errors) = (Vec::new(), Vec::new());
     for next in 0..40 {
@@ -22,8 +22,9 @@ async fn publish(disk: &SimDisk) -> (Vec<usize>, Vec<BusError>) {
     let read: Vec<usize> = all.read(usize::MAX).await.iter().map(number).collect();
     assert_eq!(read, accepted, "before the restart");
     drop(all);
+    let health = bus.health();
     gone(bus);
-    (accepted, errors)
+    (accepted, errors, health)
 }
 
 async fn read_again(disk: &SimDisk) -> Vec<usize> {
@@ -47,9 +48,10 @@ fn after_a_failed_write_or_sync_nothing_more_is_accepted_until_a_restart() {
     for at in set_up..disk.operations() {
         let disk = SimDisk::default();
         gone(open(&disk).unwrap());
-        disk.fail(Fault { at, kind: ErrorKind::Other });
-        let (accepted, errors) = block_on(publish(&disk));
+        disk.fail(Fault { at, times: 1, calls: &[Call::Write, Call::Sync], kind: ErrorKind::Other });
+        let (accepted, errors, health) = block_on(publish(&disk));
         failures += usize::from(!errors.is_empty());
+        assert_eq!(health.is_broken(), !errors.is_empty(), "operation {at}: {errors:?}, {health:?}");
         if !errors.is_empty() {
             // A prefix: once it has failed it accepts nothing, as nobody knows what the disk holds.
             assert!(accepted.iter().copied().eq(0..accepted.len()), "{accepted:?}");
@@ -69,8 +71,8 @@ fn when_there_is_no_room_for_a_segment_publishing_is_refused_and_then_goes_on() 
     for at in 0..disk.operations() {
         let disk = SimDisk::default();
         gone(open(&disk).unwrap());
-        disk.fail(Fault { at: disk.operations() + at, kind: ErrorKind::StorageFull });
-        let (accepted, errors) = block_on(publish(&disk));
+        disk.fail(Fault::once(disk.operations() + at, ErrorKind::StorageFull));
+        let (accepted, errors, _) = block_on(publish(&disk));
         // What finds no room is refused with an error that says so; later calls find room.
         if let [BusError::Full(text)] = errors.as_slice() {
             refused += 1;
@@ -81,4 +83,43 @@ fn when_there_is_no_room_for_a_segment_publishing_is_refused_and_then_goes_on() 
         assert!(again.starts_with(&accepted), "{accepted:?} were accepted, {again:?} are there");
     }
     assert!(refused >= 3, "{refused} refused");
+}
+
+/// What opens, lists, makes, removes or allocates has changed nothing when it fails, whatever the reason: the process
+/// has too many files open for a moment, say.
+const CHANGES_NOTHING: &[Call] = &[Call::Open, Call::List, Call::Create, Call::Remove, Call::SetLen];
+
+#[test]
+fn what_changed_nothing_when_it_failed_is_tried_again() {
+    let disk = SimDisk::default();
+    block_on(publish(&disk));
+    let mut refused = 0;
+    for at in 0..disk.operations() {
+        let disk = SimDisk::default();
+        gone(open(&disk).unwrap());
+        disk.fail(Fault { at: disk.operations() + at, times: 3, calls: CHANGES_NOTHING, kind: ErrorKind::Other });
+        let (accepted, errors, health) = block_on(publish(&disk));
+        refused += errors.len();
+        assert!(accepted.is_empty() || accepted.len() + errors.len() == 40);
+        assert!(errors.len() <= 3, "operation {at}: {errors:?}");
+        assert_eq!(health, BusHealth::Well, "operation {at}: {errors:?}");
+        for error in errors {
+            assert!(matches!(&error, BusError::Unavailable(text) if !text.contains("restart")), "{error}");
+        }
+        let again = block_on(read_again(&disk.after_power_cut(|| false)));
+        assert!(again.starts_with(&accepted), "operation {at}: {accepted:?} were accepted, {again:?} are there");
+    }
+    assert!(refused > 10, "{refused} refused");
+}
+
+#[test]
+fn a_bus_that_can_begin_no_file_says_so_and_is_well_again_by_itself() {
+    let disk = SimDisk::default();
+    let bus = open(&disk).unwrap();
+    disk.fail(Fault { at: 0, times: usize::MAX, calls: &[Call::Create], kind: ErrorKind::Other });
+    block_on(bus.publish(&slice([0]))).unwrap_err();
+    assert!(matches!(bus.health(), BusHealth::Unavailable(why) if why.contains("can't be begun now")));
+    disk.fail(Fault { at: 0, times: 0, calls: &[], kind: ErrorKind::Other });
+    block_on(bus.publish(&slice([0]))).unwrap();
+    assert_eq!(bus.health(), BusHealth::Well);
 }

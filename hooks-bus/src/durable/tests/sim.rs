@@ -57,12 +57,37 @@ struct State {
     pause: Option<(SyncSender<()>, Receiver<()>)>,
 }
 
-/// An operation that fails once, and how.
+/// What is asked of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    Open,
+    List,
+    Read,
+    Create,
+    Remove,
+    SetLen,
+    Write,
+    Sync,
+}
+
+/// Calls that fail, and how.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fault {
-    /// At the first operation from this one on.
+    /// From this operation on
     pub(super) at: usize,
+    /// the first so many
+    pub(super) times: usize,
+    /// of these.
+    pub(super) calls: &'static [Call],
     pub(super) kind: io::ErrorKind,
+}
+
+impl Fault {
+    /// One call that changes something.
+    pub(super) fn once(at: usize, kind: io::ErrorKind) -> Self {
+        let calls = &[Call::Create, Call::Remove, Call::SetLen, Call::Write, Call::Sync];
+        Self { at, times: 1, calls, kind }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -146,14 +171,18 @@ impl SimDisk {
 
 impl State {
     /// Counts an operation that changes something.
-    fn operate(&mut self) -> io::Result<()> {
+    fn operate(&mut self, call: Call) -> io::Result<()> {
         if self.cut_at.is_some_and(|cut| self.operations >= cut) {
             return Err(io::Error::other("the power is cut"));
         }
         self.operations += 1;
-        match self.fails {
-            Some(fault) if self.operations > fault.at => {
-                self.fails = None;
+        self.may_fail(call)
+    }
+
+    fn may_fail(&mut self, call: Call) -> io::Result<()> {
+        match &mut self.fails {
+            Some(fault) if fault.times > 0 && self.operations > fault.at && fault.calls.contains(&call) => {
+                fault.times -= 1;
                 Err(fault.kind.into())
             }
             _ => Ok(()),
@@ -207,13 +236,15 @@ impl SimFile {
 
 impl Disk for SimDisk {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let number = *self.0.lock().names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        let mut state = self.0.lock();
+        state.may_fail(Call::Open)?;
+        let number = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(Arc::new(Handle { disk: self.clone(), number }))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.0.lock();
-        state.operate()?;
+        state.operate(Call::Create)?;
         if state.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -225,12 +256,14 @@ impl Disk for SimDisk {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.0.lock().names.keys().cloned().collect())
+        let mut state = self.0.lock();
+        state.may_fail(Call::List)?;
+        Ok(state.names.keys().cloned().collect())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.0.lock();
-        state.operate()?;
+        state.operate(Call::Remove)?;
         state.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
         state.changes.push((name.to_owned(), None));
         Ok(())
@@ -238,7 +271,7 @@ impl Disk for SimDisk {
 
     fn sync_names(&self) -> io::Result<()> {
         let mut state = self.0.lock();
-        state.operate()?;
+        state.operate(Call::Sync)?;
         if state.syncs(Sync::Names) {
             state.safe_names = state.names.clone();
             state.changes.clear();
@@ -254,15 +287,16 @@ struct Handle {
 }
 
 impl Handle {
-    fn change<T>(&self, change: impl FnOnce(&mut SimFile) -> T) -> io::Result<T> {
+    fn change<T>(&self, call: Call, change: impl FnOnce(&mut SimFile) -> T) -> io::Result<T> {
         let mut state = self.disk.0.lock();
-        state.operate()?;
+        state.operate(call)?;
         let file = state.files.get_mut(&self.number).ok_or(io::ErrorKind::NotFound)?;
         Ok(change(file))
     }
 
     fn look<T>(&self, look: impl FnOnce(&SimFile) -> T) -> io::Result<T> {
-        let state = self.disk.0.lock();
+        let mut state = self.disk.0.lock();
+        state.may_fail(Call::Read)?;
         Ok(look(state.files.get(&self.number).ok_or(io::ErrorKind::NotFound)?))
     }
 }
@@ -278,7 +312,7 @@ impl DiskFile for Handle {
     }
 
     fn write_at(&self, data: &[u8], at: u64) -> io::Result<()> {
-        self.change(|file| file.write(data, at as usize))
+        self.change(Call::Write, |file| file.write(data, at as usize))
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -286,7 +320,7 @@ impl DiskFile for Handle {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.change(|file| file.resize(len as usize))
+        self.change(Call::SetLen, |file| file.resize(len as usize))
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -296,7 +330,7 @@ impl DiskFile for Handle {
             told.recv().unwrap();
         }
         let mut state = self.disk.0.lock();
-        state.operate()?;
+        state.operate(Call::Sync)?;
         let name = state.files[&self.number].name.clone();
         let sync = match name.as_str() {
             crate::durable::store::FILE => Sync::Store,

@@ -59,8 +59,8 @@ async fn serve(loaded: Loaded, args: &ServeArgs, console: &Console) -> Result<Ex
     let address = listener.local_addr()?;
     let mut daemon = Daemon::start(loaded, &args.config, args.grace.0).await?;
     let server = tokio::spawn(ingest::serve(listener, daemon.state.clone()));
-    let notifier = daemon.notifier.clone();
-    tokio::spawn(async move { notifier.keep_alive().await });
+    let (notifier, state) = (daemon.notifier.clone(), daemon.state.clone());
+    tokio::spawn(async move { notifier.keep_alive(|| state.health()).await });
     tracing::info!(%address, hooks = daemon.running.len(), "serving");
     daemon.notifier.ready(&format!("serving at {address}"));
     let signal = loop {

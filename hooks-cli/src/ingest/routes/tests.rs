@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hooks_core::{Bus, BusError, Envelope, HookId, Reader, Settler, Subscription, async_trait};
+use hooks_core::{Bus, BusError, BusHealth, Envelope, HookId, Reader, Settler, Subscription, async_trait};
 use http_body_util::Full;
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,8 +14,8 @@ use super::super::{Counters, Settings};
 use super::*;
 use crate::config::{EventSettings, IngestSettings};
 
-/// Answers every call like this; `None`: never.
-struct Stub(Option<BusError>);
+/// Answers every call like this; `None`: never. And how it is.
+struct Stub(Option<BusError>, BusHealth);
 
 #[async_trait]
 impl Bus for Stub {
@@ -39,12 +39,20 @@ impl Bus for Stub {
     }
 
     async fn close(&self) {}
+
+    fn health(&self) -> BusHealth {
+        self.1.clone()
+    }
 }
 
 fn state(answer: Option<BusError>) -> Arc<State> {
+    state_of(Stub(answer, BusHealth::Well))
+}
+
+fn state_of(bus: Stub) -> Arc<State> {
     let settings = Settings::new(IngestSettings::default(), None, &EventSettings::default());
     let counters = Arc::new(Counters::default());
-    Arc::new(State::new(Arc::new(Stub(answer)), settings, counters, Box::new(|_| ("text/plain", String::new()))))
+    Arc::new(State::new(Arc::new(bus), settings, counters, Box::new(|_| ("text/plain", String::new()))))
 }
 
 async fn post(state: &Arc<State>) -> Answer {
@@ -70,13 +78,26 @@ async fn what_the_bus_says_decides_the_answer() {
     assert_eq!(refused(BusError::Closed).await, (503, true, "the server is about to stop".to_owned()));
 }
 
+async fn ready(state: &Arc<State>) -> (u16, Bytes) {
+    let request = Request::get("/readyz").body(Full::new(Bytes::new())).unwrap();
+    let answer = answer(request, state).await;
+    (answer.status().as_u16(), answer.into_body())
+}
+
+#[tokio::test]
+async fn nobody_is_sent_here_while_the_bus_can_not_do_its_work() {
+    for (health, expected) in [
+        (BusHealth::Well, (200, "ready\n")),
+        (BusHealth::Unavailable("no descriptors".to_owned()), (503, "unavailable\n")),
+        (BusHealth::Broken("a sync failed".to_owned()), (503, "broken\n")),
+    ] {
+        let (status, text) = ready(&state_of(Stub(None, health))).await;
+        assert_eq!((status, text), (expected.0, expected.1.into()));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_is_sent_here_while_events_are_refused_for_want_of_room() {
-    let ready = async |state: &Arc<State>| {
-        let request = Request::get("/readyz").body(Full::new(Bytes::new())).unwrap();
-        let answer = answer(request, state).await;
-        (answer.status().as_u16(), answer.into_body())
-    };
     for (error, expected) in [
         (BusError::Full("10 GiB".to_owned()), (503, "full\n".into())),
         // That one request is no reason to send the others away.

@@ -5,6 +5,7 @@ mod durable;
 mod hostile;
 mod lifecycle;
 mod load;
+mod log;
 mod logs;
 #[cfg(feature = "nats")]
 mod nats;
