@@ -178,22 +178,17 @@ impl Attributes {
     fn extension(&mut self, text: &str, member: Member) -> Result<(), EnvelopeError> {
         let name = &text[member.name.clone()];
         if !is_extension_name(name) {
-            return Err(EnvelopeError::IllegalName(name.chars().take(64).collect()));
+            return Err(EnvelopeError::IllegalName(shown(name)));
         }
-        match member.kind {
+        let value = match member.kind {
             Kind::Array | Kind::Object => {
-                return Err(EnvelopeError::Illegal {
-                    name: name.to_owned(),
-                    expected: "a string, a number or a boolean",
-                });
+                return Err(EnvelopeError::Illegal { name: shown(name), expected: "a string, a number or a boolean" });
             }
-            Kind::String { .. } => {
-                let value = string(text, name, &member)?;
-                if name == "partitionkey" {
-                    self.partition_key = Some(value);
-                }
-            }
-            Kind::Number | Kind::Bool | Kind::Null => {}
+            Kind::String { .. } => Some(string(text, name, &member)?),
+            Kind::Number | Kind::Bool | Kind::Null => None,
+        };
+        if name == "partitionkey" {
+            self.partition_key = value.or_else(|| as_text(&text[member.value.clone()], member.kind));
         }
         self.extensions.push(ExtensionSpans { name: member.name, value: member.value });
         Ok(())
@@ -211,7 +206,7 @@ impl Attributes {
             names.sort_unstable();
             names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
         };
-        twice.map_or(Ok(()), |name| Err(EnvelopeError::Duplicate(name.to_owned())))
+        twice.map_or(Ok(()), |name| Err(EnvelopeError::Duplicate(shown(name))))
     }
 }
 
@@ -242,7 +237,7 @@ impl Text {
 }
 
 fn string(text: &str, name: &str, member: &Member) -> Result<Text, EnvelopeError> {
-    let illegal = |expected| EnvelopeError::Illegal { name: name.to_owned(), expected };
+    let illegal = |expected| EnvelopeError::Illegal { name: shown(name), expected };
     match member.kind {
         Kind::String { plain: true } => return Ok(Text::Plain(member.value.start + 1..member.value.end - 1)),
         Kind::String { plain: false } => {}
@@ -258,6 +253,25 @@ fn string(text: &str, name: &str, member: &Member) -> Result<Text, EnvelopeError
         return Err(illegal("a string without control characters"));
     }
     Ok(value)
+}
+
+/// The text of a number or boolean, the same for all that are equal: `7`, `7.0` and `"7"` name one key. Of an
+/// integer that is its digits (CloudEvents 1.0, type system); of another number, which no CloudEvents type has, the
+/// shortest decimal.
+fn as_text(raw: &str, kind: Kind) -> Option<Text> {
+    let text = match (kind, raw.parse::<i128>(), raw.parse::<f64>()) {
+        (Kind::Bool, ..) => raw.to_owned(),
+        (Kind::Number, Ok(integer), _) => integer.to_string(),
+        (Kind::Number, Err(_), Ok(number)) if raw.contains(['.', 'e', 'E']) => (number + 0.0).to_string(),
+        (Kind::Number, ..) => raw.to_owned(),
+        _ => return None,
+    };
+    Some(Text::Decoded(text))
+}
+
+/// As much of a name as an error has room for.
+fn shown(name: &str) -> String {
+    name.chars().take(64).collect()
 }
 
 /// CloudEvents 1.0, type system: U+0000 to U+001F and U+007F to U+009F are no part of a string.

@@ -104,7 +104,7 @@ impl Envelope {
         self.entry().subject.map(|span| self.text(span))
     }
 
-    /// The `partitionkey` extension.
+    /// The `partitionkey` extension; of a number or boolean its text, so that `7` and `"7"` are the same key.
     pub fn partition_key(&self) -> Option<&str> {
         self.entry().partition_key.map(|span| self.text(span))
     }

@@ -83,6 +83,51 @@ fn attributes_are_decoded() {
     assert!(event.json().contains(r#""type":"a\u002eb""#), "the event stays as it is");
 }
 
+/// What is the same key has the same text, whichever JSON type its publisher gave it.
+#[test]
+fn a_partition_key_that_is_no_string_is_its_text() {
+    for (value, key) in [
+        ("7", "7"),
+        ("-7", "-7"),
+        ("-0", "0"),
+        ("true", "true"),
+        ("false", "false"),
+        ("9007199254740993", "9007199254740993"),
+        ("123456789012345678901234567890123456789012", "123456789012345678901234567890123456789012"),
+        ("7.0", "7"),
+        ("7.50", "7.5"),
+        ("75e-1", "7.5"),
+        ("-0.0", "0"),
+        ("1E3", "1000"),
+    ] {
+        let text = complete(&format!(r#","partitionkey": {value} "#));
+        let event = taken(&text);
+        assert_eq!((event.partition_key(), event.json()), (Some(key), text.as_str()), "{value}");
+        let filled = taken(format!(r#"{{"type":"t","partitionkey":{value}}}"#));
+        assert_eq!(filled.partition_key(), Some(key), "with others filled in: {value}");
+    }
+    for value in ["[7]", "{}"] {
+        let error = refused(complete(&format!(r#","partitionkey":{value}"#)));
+        assert_eq!(error, "attribute `partitionkey` must be a string, a number or a boolean");
+    }
+    taken(complete(r#","partitionkey":1e999"#));
+}
+
+#[test]
+fn errors_are_short_however_long_a_name_is() {
+    let long = "x".repeat(100_000);
+    for more in [
+        format!(r#","{long}":1,"{long}":2"#),
+        format!(r#","{long}":[]"#),
+        format!(r#","{long}":"\n""#),
+        format!(r#","{long}":"\ud800""#),
+        format!(r#","{long}_":1"#),
+    ] {
+        let error = refused(complete(&more));
+        assert!(error.len() < 300, "{} bytes", error.len());
+    }
+}
+
 #[test]
 fn neighbours_in_a_slice_do_not_disturb_each_other() {
     let mut slice = SliceBuilder::new("/s");
