@@ -22,6 +22,8 @@ mod console;
 #[cfg(all(feature = "http", feature = "file"))]
 mod demo;
 mod exit;
+mod field;
+mod foreign;
 mod ingest;
 #[cfg(feature = "http")]
 mod listen;

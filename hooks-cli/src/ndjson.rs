@@ -1,17 +1,26 @@
 //! Events as lines of JSON: from chunks of bytes to envelopes. Does no I/O.
 
+mod lines;
+
 use std::sync::Arc;
 
 use hooks_core::{Envelope, EnvelopeError, SliceBuilder};
 use memchr::memchr;
 
+use crate::foreign;
+use lines::{Line, Lines};
+
 /// Events share blocks of memory of about this size: larger ones are handed over less often, and hold more memory
 /// for one slow hook. Below what the allocator [keeps](crate::warm), they come back warm.
 pub(crate) const BLOCK: usize = 240 << 10;
 
+/// Malformed lines that are said one by one; the others are counted.
+const SAID: u64 = 100;
+
 /// Takes chunks as they are read, however they are cut, and gives events and what is wrong with lines.
 ///
-/// Holds at most one chunk's events and one unfinished line.
+/// Holds at most one chunk's events and one unfinished line, and says what is wrong with the first malformed lines
+/// only: input that is something else altogether has as many as one likes.
 ///
 /// ```
 /// use hooks_cli::ndjson::Intake;
@@ -28,6 +37,8 @@ pub(crate) const BLOCK: usize = 240 << 10;
 pub struct Intake {
     lines: Lines,
     taker: Taker,
+    /// The first bytes of all.
+    beginning: Vec<u8>,
 }
 
 /// What came out of the chunks since the last time.
@@ -39,6 +50,8 @@ pub struct Taken {
     pub lines: Vec<u64>,
     /// In the order of the lines.
     pub malformed: Vec<Malformed>,
+    /// Further malformed lines, beyond those of which is said what is wrong.
+    pub more: u64,
     /// Lines that have ended so far, also those of earlier calls.
     pub read: u64,
 }
@@ -56,13 +69,30 @@ impl Intake {
     /// `source` is filled in where an event names none; longer events than `max_bytes` are refused.
     pub fn new(source: impl Into<Arc<str>>, max_bytes: usize) -> Self {
         let slice = SliceBuilder::new(source).max_event_bytes(max_bytes);
-        let taker =
-            Taker { slice, events: Vec::new(), expected: 0, lines: Vec::new(), malformed: Vec::new(), max_bytes };
-        Self { lines: Lines::new(max_bytes), taker }
+        let taker = Taker {
+            slice,
+            events: Vec::new(),
+            expected: 0,
+            lines: Vec::new(),
+            malformed: Vec::new(),
+            said: 0,
+            no_text: 0,
+            more: 0,
+            max_bytes,
+        };
+        Self { lines: Lines::new(max_bytes), taker, beginning: Vec::new() }
+    }
+
+    /// What the input seems to be, and what to do about it, where it is no text in UTF-8 and nothing in it can be an
+    /// event.
+    pub fn foreign(&self) -> Option<&'static str> {
+        foreign::seems(&self.beginning)
     }
 
     /// Takes the next bytes.
     pub fn push(&mut self, chunk: &[u8]) {
+        let missing = foreign::ENOUGH - self.beginning.len();
+        self.beginning.extend_from_slice(&chunk[..chunk.len().min(missing)]);
         let taker = &mut self.taker;
         taker.expected = self.lines.begun.len() + chunk.len();
         self.lines.push(chunk, &mut |number, line| taker.line(number, line));
@@ -90,23 +120,48 @@ struct Taker {
     /// The line of each event.
     lines: Vec<u64>,
     malformed: Vec<Malformed>,
+    /// Malformed lines of which was said what is wrong, and how many of these were no text.
+    said: u64,
+    no_text: u64,
+    /// Malformed lines beyond these.
+    more: u64,
     max_bytes: usize,
 }
 
 impl Taker {
     fn line(&mut self, number: u64, line: Line<'_>) {
+        let mut no_text = false;
         let pushed = match line {
             Line::Whole(text) if text.iter().all(|byte| b" \t".contains(byte)) => return,
             Line::Whole(text) => {
                 self.make_room(text.len());
-                self.slice.push_json(text)
+                let pushed = self.slice.push_json(text);
+                no_text = pushed.is_err() && (memchr(0, text).is_some() || std::str::from_utf8(text).is_err());
+                pushed
             }
             Line::TooLong(bytes) => Err(EnvelopeError::TooLarge { bytes, limit: self.max_bytes }),
         };
         match pushed {
             Ok(()) => self.lines.push(number),
-            Err(error) => self.malformed.push(Malformed { line: number, reason: error.to_string() }),
+            Err(error) => self.refuse(number, no_text, || error.to_string()),
         }
+    }
+
+    fn refuse(&mut self, line: u64, no_text: bool, reason: impl FnOnce() -> String) {
+        if self.said == SAID {
+            self.more += 1;
+            return;
+        }
+        self.said += 1;
+        self.no_text += u64::from(no_text);
+        let mut reason = reason();
+        if self.said == SAID {
+            reason.push_str("; further malformed lines are only counted");
+            if self.no_text > SAID / 2 {
+                reason.push_str(". The input seems to be no text: events are lines of JSON in UTF-8");
+            }
+        }
+        self.malformed.push(Malformed { line, reason });
     }
 
     /// Makes room for a line of this length: in another block when this one is full.
@@ -121,7 +176,6 @@ impl Taker {
     }
 
     fn take(&mut self, read: u64) -> Taken {
-        let mut malformed = std::mem::take(&mut self.malformed);
         let usual = Vec::with_capacity(self.lines.len());
         let mut lines = std::mem::replace(&mut self.lines, usual);
         let mut events = std::mem::take(&mut self.events);
@@ -129,88 +183,20 @@ impl Taker {
         if events.iter().any(Envelope::is_reserved) {
             let (refused, taken): (Vec<_>, Vec<_>) =
                 events.into_iter().zip(lines).partition(|(event, _)| event.is_reserved());
-            malformed.extend(refused.iter().map(|(event, line)| Malformed { line: *line, reason: reserved(event) }));
-            malformed.sort_by_key(|malformed| malformed.line);
+            for (event, line) in refused {
+                self.refuse(line, false, || reserved(&event));
+            }
+            self.malformed.sort_by_key(|malformed| malformed.line);
             (events, lines) = taken.into_iter().unzip();
         }
-        Taken { events, lines, malformed, read }
+        let (malformed, more) = (std::mem::take(&mut self.malformed), std::mem::take(&mut self.more));
+        Taken { events, lines, malformed, more, read }
     }
 }
 
 pub(crate) fn reserved(event: &Envelope) -> String {
     let name: String = event.event_type().chars().take(64).collect();
     format!("type `{name}`: types that begin with `hooks.` are the dispatcher's own")
-}
-
-/// Cuts bytes into lines: `\n` ends one, a `\r` in front of it belongs to the end.
-#[derive(Debug)]
-struct Lines {
-    max_bytes: usize,
-    ended: u64,
-    /// The beginning of a line that has not ended, as much of it as can matter.
-    begun: Vec<u8>,
-    /// All bytes of that line, also those not kept, and whether the last of them is `\r`.
-    length: usize,
-    return_last: bool,
-}
-
-enum Line<'a> {
-    Whole(&'a [u8]),
-    /// Too long to keep; its length.
-    TooLong(usize),
-}
-
-type Visit<'a> = &'a mut dyn FnMut(u64, Line<'_>);
-
-impl Lines {
-    fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, ended: 0, begun: Vec::new(), length: 0, return_last: false }
-    }
-
-    fn push(&mut self, chunk: &[u8], visit: Visit<'_>) {
-        let mut rest = chunk;
-        while let Some(end) = memchr(b'\n', rest) {
-            if self.length == 0 {
-                self.ended += 1;
-                visit(self.ended, Line::Whole(without_return(&rest[..end])));
-            } else {
-                self.begin(&rest[..end]);
-                self.end(visit);
-            }
-            rest = &rest[end + 1..];
-        }
-        self.begin(rest);
-    }
-
-    fn finish(&mut self, visit: Visit<'_>) {
-        if self.length > 0 {
-            self.end(visit);
-        }
-    }
-
-    fn begin(&mut self, part: &[u8]) {
-        let Some(last) = part.last() else { return };
-        self.length += part.len();
-        self.return_last = *last == b'\r';
-        // One more than an event may have: the `\r`.
-        let room = self.max_bytes.saturating_add(1).saturating_sub(self.begun.len());
-        self.begun.extend_from_slice(&part[..part.len().min(room)]);
-    }
-
-    fn end(&mut self, visit: Visit<'_>) {
-        self.ended += 1;
-        if self.begun.len() == self.length {
-            visit(self.ended, Line::Whole(without_return(&self.begun)));
-        } else {
-            visit(self.ended, Line::TooLong(self.length - usize::from(self.return_last)));
-        }
-        self.begun.clear();
-        self.length = 0;
-    }
-}
-
-fn without_return(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -278,6 +264,45 @@ mod tests {
             (2, "type `hooks.endpoint.disabled`: types that begin with `hooks.` are the dispatcher's own".to_owned())
         );
         assert_eq!(malformed[1].0, 3);
+    }
+
+    #[test]
+    fn the_first_malformed_lines_are_said_and_the_others_counted() {
+        let text = b"x\n\xff\n{\"type\":\"hooks.x\"}\n{}\n{\"type\":\"a\"}\n".repeat(1_000);
+        let mut intake = Intake::new("s", 100);
+        let (mut events, mut said, mut more) = (0, Vec::new(), 0);
+        for chunk in text.chunks(999) {
+            intake.push(chunk);
+            let taken = intake.take();
+            events += taken.events.len();
+            said.extend(taken.malformed);
+            more += taken.more;
+        }
+        assert_eq!((events, said.len(), more), (1_000, 100, 3_900));
+        assert!(said.is_sorted_by_key(|malformed| malformed.line));
+        let marked: Vec<_> = said.iter().filter(|malformed| malformed.reason.contains("only counted")).collect();
+        assert_eq!(marked.len(), 1);
+        assert!(!marked[0].reason.contains("no text"), "{}", marked[0].reason);
+    }
+
+    #[test]
+    fn input_that_is_no_text_is_told_as_such() {
+        for line in [&b"\x80\x81\n"[..], b"a\0b\n"] {
+            let (_, malformed) = read(&[&line.repeat(200)], 100);
+            let (line, reason) = malformed.last().unwrap();
+            assert!(*line == 100 && reason.ends_with("no text: events are lines of JSON in UTF-8"), "{reason}");
+        }
+    }
+
+    /// However it is cut.
+    #[test]
+    fn what_begins_like_something_else_is_recognised() {
+        let utf_16: Vec<u8> = "{\"type\":\"a\"}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let mut intake = Intake::new("s", 100);
+        for byte in &utf_16 {
+            intake.push(&[*byte]);
+        }
+        assert!(intake.foreign().is_some_and(|what| what.starts_with("UTF-16 text")));
     }
 
     proptest! {

@@ -21,6 +21,8 @@ pub(crate) const AHEAD: usize = 2;
 /// gets it out of that; this is why it is no task of the runtime. It checks what it has read, while that is
 /// at hand.
 ///
+/// Input that begins like no text ends with an error that says what it seems to be.
+///
 /// # Errors
 /// When there can be no more threads.
 pub(crate) fn events(
@@ -44,6 +46,10 @@ fn read(mut input: impl Read, mut intake: Intake, sender: &mpsc::Sender<io::Resu
             Ok(length) => intake.push(&buffer[..length]),
             Err(_) => {}
         }
+        let read = match intake.foreign() {
+            Some(what) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("it seems to be {what}"))),
+            None => read,
+        };
         let last = read.as_ref().map_or(true, |length| *length == 0);
         if sender.blocking_send(read.map(|_| intake.take())).is_err() || last {
             return;

@@ -227,7 +227,7 @@ impl Run<'_> {
         }
         self.tally(|tally| {
             tally.lines = taken.read;
-            tally.malformed += taken.malformed.len() as u64;
+            tally.malformed += taken.malformed.len() as u64 + taken.more;
             tally.waiting += taken.events.len() as u64;
         });
         taken.events

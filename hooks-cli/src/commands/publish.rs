@@ -115,10 +115,11 @@ impl<'a> Run<'a> {
                 taken = input.recv() => taken,
             };
             let Some(taken) = taken else { return Ok(()) };
-            let Taken { events, lines, malformed, read } =
+            let Taken { events, lines, malformed, more, read } =
                 taken.map_err(|error| format!("stdin can't be read: {error}"))?;
             self.lines = read;
             self.report(&malformed);
+            self.malformed += more;
             self.outbox.push(lines.into_iter().zip(events));
             while !self.outbox.is_empty() {
                 self.step(&mut stopped).await?;

@@ -47,8 +47,10 @@ pub(super) enum Refusal {
     /// The client's body broke off.
     Broken(String),
     Faults(Vec<Fault>, u64),
-    /// A header that makes no event.
-    Header(String),
+    /// What is said here makes no event.
+    NoEvent(String),
+    /// What is wrong with the `Host` header.
+    Host(&'static str),
     /// There is no room now.
     Busy(&'static str),
     /// The bus has no room and does not wait for any.
@@ -81,14 +83,14 @@ impl Refusal {
             Self::MediaType | Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Broken(_) | Self::Faults(..) | Self::Header(_) => StatusCode::BAD_REQUEST,
+            Self::Broken(_) | Self::Faults(..) | Self::NoEvent(_) | Self::Host(_) => StatusCode::BAD_REQUEST,
             Self::Busy(_) | Self::Unavailable(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    fn error(&self) -> String {
+    pub(super) fn error(&self) -> String {
         match self {
             Self::NotFound => "there is nothing here: events go to POST /v1/events".to_owned(),
             Self::Method(methods) => format!("the method has to be {methods}"),
@@ -99,8 +101,9 @@ impl Refusal {
             Self::Faults(..) => "nothing was published: not everything in the body is an event".to_owned(),
             Self::Draining => "the server is about to stop".to_owned(),
             Self::Internal => "publishing failed; it is not known whether the events were accepted".to_owned(),
+            Self::Host(why) => format!("header `host` {why}"),
             Self::Busy(why) => (*why).to_owned(),
-            Self::TooLarge(why) | Self::Broken(why) | Self::Header(why) | Self::Full(why) | Self::Unavailable(why) => {
+            Self::TooLarge(why) | Self::Broken(why) | Self::NoEvent(why) | Self::Full(why) | Self::Unavailable(why) => {
                 why.clone()
             }
         }
@@ -112,7 +115,7 @@ impl Refusal {
             Self::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             Self::MediaType => Some((http::header::ACCEPT, HeaderValue::from_static(ACCEPTED))),
             Self::Busy(_) | Self::Unavailable(_) | Self::Draining => Some((RETRY_AFTER, AGAIN)),
-            Self::TooSlow | Self::Broken(_) => Some((CONNECTION, HeaderValue::from_static("close"))),
+            Self::TooSlow | Self::Broken(_) | Self::Host(_) => Some((CONNECTION, HeaderValue::from_static("close"))),
             _ => None,
         }
     }

@@ -3,53 +3,102 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hooks_core::{Envelope, EnvelopeError, SliceBuilder};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use serde_json::value::RawValue;
 
-use super::format::MediaType;
+use super::decode::{Limits, without_place};
+use super::media_type::MediaType;
+use crate::field::unquote;
 
 const PREFIX: &str = "ce-";
 
-/// Whether a request is in binary mode.
-pub(super) fn is_binary(headers: &HeaderMap) -> bool {
+/// How other bindings write it, and what reads like it.
+const NEARLY: &str = "ce_";
+
+/// Whether a request says that it is in binary mode.
+pub(super) fn is_complete(headers: &HeaderMap) -> bool {
     headers.contains_key("ce-specversion")
+}
+
+/// The first header that is an attribute, or is meant as one.
+pub(super) fn first_attribute(headers: &HeaderMap) -> Option<&str> {
+    headers.keys().map(|name| name.as_str()).find(|name| name.starts_with(PREFIX) || name.starts_with(NEARLY))
+}
+
+/// The one event of a request.
+///
+/// # Errors
+/// When there is none; headers at fault are named.
+pub(super) fn decode(headers: &HeaderMap, body: &[u8], limits: &Limits) -> Result<Vec<Envelope>, String> {
+    let json = to_json(headers, body)?;
+    let mut slice = SliceBuilder::new(limits.source.clone()).max_event_bytes(limits.max_event_bytes);
+    slice.push_json(&json).map_err(|error| by_header(&error))?;
+    let events = slice.finish();
+    match events.iter().find(|event| event.is_reserved()) {
+        Some(event) => Err(format!("header `ce-type`: {}", crate::ndjson::reserved(event))),
+        None => Ok(events),
+    }
+}
+
+/// What is wrong with the event, said of what it was made from.
+fn by_header(error: &EnvelopeError) -> String {
+    match error {
+        EnvelopeError::Missing(name) => format!("header `ce-{name}` is missing"),
+        EnvelopeError::Duplicate(name) => format!("header `ce-{name}` stands twice"),
+        EnvelopeError::IllegalName(name) => {
+            format!("header `ce-{name}`: the name of an attribute has lower-case letters and digits only")
+        }
+        EnvelopeError::Illegal { name, expected } if name == "datacontenttype" => {
+            format!("header `content-type` must be {expected}")
+        }
+        EnvelopeError::Illegal { name, expected } => format!("header `ce-{name}` must be {expected}"),
+        EnvelopeError::TooDeep { column } => format!("the body: {}", without_place(error, *column)),
+        other => other.to_string(),
+    }
 }
 
 /// The event as JSON, still to be checked like any other.
 ///
 /// # Errors
 /// What can't be said in JSON.
-pub(super) fn to_json(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, String> {
+fn to_json(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, String> {
     let mut json = vec![b'{'];
     for (name, value) in headers {
-        if let Some(name) = name.as_str().strip_prefix(PREFIX) {
-            if name == "datacontenttype" || name.starts_with("data") && name != "dataschema" {
-                return Err(format!("header `ce-{name}`: data and its type are the body and its Content-Type"));
+        let name = name.as_str();
+        if let Some(attribute) = name.strip_prefix(PREFIX) {
+            if matches!(attribute, "data" | "data_base64" | "datacontenttype") {
+                return Err(format!("header `{name}`: the data is the body, and its type is the Content-Type"));
             }
-            member(&mut json, name, &text(name, value)?);
+            member(&mut json, attribute, &text(name, value)?);
+        } else if name.starts_with(NEARLY) {
+            return Err(format!("header `{name}`: headers that are attributes begin with `{PREFIX}`"));
         }
     }
-    if let Some(value) = headers.get(CONTENT_TYPE) {
-        member(&mut json, "datacontenttype", &text("content-type", value)?);
+    let media = MediaType::of(headers)?;
+    if let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
+        member(&mut json, "datacontenttype", value);
     }
-    data(&mut json, headers.get(CONTENT_TYPE).and_then(MediaType::of), body)?;
+    data(&mut json, media.as_ref(), body)?;
     json.push(b'}');
     Ok(json)
 }
 
-fn data(json: &mut Vec<u8>, media: Option<MediaType>, body: &[u8]) -> Result<(), String> {
+fn data(json: &mut Vec<u8>, media: Option<&MediaType>, body: &[u8]) -> Result<(), String> {
     if body.is_empty() {
         return Ok(());
     }
-    let is_json = media.as_ref().is_none_or(MediaType::is_json);
-    let plain = media.is_some_and(|media| media.essence.starts_with("text/") && media.is_utf8());
-    if is_json {
+    let is_utf8 = media.is_none_or(MediaType::is_utf8);
+    if is_utf8 && media.is_none_or(MediaType::is_json) {
         // Nothing but one value: anything else could add attributes.
-        let raw: &RawValue = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+        let raw: &RawValue = serde_json::from_slice(body).map_err(|error| match media {
+            Some(_) => format!("the body is not JSON: {error}"),
+            None => format!("header `content-type` is missing, and the body is not JSON: {error}"),
+        })?;
         name(json, "data");
         json.extend_from_slice(raw.get().as_bytes());
-    } else if let (true, Ok(text)) = (plain, std::str::from_utf8(body)) {
+    } else if let (true, Ok(text)) = (is_utf8 && media.is_some_and(MediaType::is_text), std::str::from_utf8(body)) {
         member(json, "data", text);
     } else {
         member(json, "data_base64", &STANDARD.encode(body));
@@ -70,9 +119,12 @@ fn member(json: &mut Vec<u8>, key: &str, value: &str) {
     json.extend_from_slice(serde_json::Value::from(value).to_string().as_bytes());
 }
 
-/// A header's value, with `%` and two digits for each byte that a header can't hold.
+/// An attribute's value (§3.1.3.2): without the quotes that may be around it, and with `%` and two digits for each
+/// byte that a header can't hold.
 fn text(name: &str, value: &HeaderValue) -> Result<String, String> {
-    let bytes = value.as_bytes();
+    let bytes = unquote(value.as_bytes()).ok_or_else(|| {
+        format!("header `{name}` begins with a quote and is no string in quotes: send a `\"` of the value as %22")
+    })?;
     let (mut plain, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while let Some(byte) = bytes.get(at) {
         let digit = |at: usize| bytes.get(at).and_then(|digit| char::from(*digit).to_digit(16));
@@ -91,33 +143,4 @@ fn text(name: &str, value: &HeaderValue) -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn json(headers: &[(&'static str, &'static str)], body: &[u8]) -> Result<String, String> {
-        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        to_json(&headers, body).map(|json| String::from_utf8(json).unwrap())
-    }
-
-    #[test]
-    fn headers_become_attributes_and_the_body_data() {
-        let headers = [("ce-type", "a"), ("ce-subject", "Euro%20%E2%82%AC%20\"x\" 100%"), ("host", "x")];
-        let with = |media| [headers.as_slice(), &[("content-type", media)]].concat();
-        assert_eq!(json(&headers, b"").unwrap(), r#"{"type":"a","subject":"Euro € \"x\" 100%"}"#);
-        assert_eq!(
-            json(&with("application/json"), b" {\"n\": 1.0} ").unwrap(),
-            r#"{"type":"a","subject":"Euro € \"x\" 100%","datacontenttype":"application/json","data":{"n": 1.0}}"#
-        );
-        assert!(json(&with("text/plain"), b"hi").unwrap().ends_with(r#","data":"hi"}"#));
-        assert!(json(&with("image/png"), &[0, 255]).unwrap().ends_with(r#","data_base64":"AP8="}"#));
-        assert!(json(&with("text/plain"), &[0, 255]).unwrap().ends_with(r#","data_base64":"AP8="}"#));
-    }
-
-    #[test]
-    fn a_body_can_not_add_attributes() {
-        let error = json(&[("content-type", "application/json")], br#"1,"type":"b""#).unwrap_err();
-        assert!(error.starts_with("the body is not JSON: "), "{error}");
-        assert!(json(&[("ce-data", "1")], b"").is_err());
-        assert!(json(&[("ce-type", "%FF")], b"").unwrap_err().contains("not UTF-8"));
-    }
-}
+mod tests;

@@ -6,9 +6,13 @@ use hooks_core::{ArrayElements, Envelope, EnvelopeError, PushedElement, SliceBui
 use serde::Serialize;
 
 use super::format::{BATCH, Format};
+use crate::foreign;
 
 /// Faults that are said one by one; the others are counted.
 const SAID: usize = 20;
+
+/// So many bytes are read before other tasks have their turn.
+const STRETCH: usize = 64 << 10;
 
 /// What a request may be.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub(super) enum Refused {
     Faults(Vec<Fault>, u64),
     /// More events than a request may have.
     TooMany(usize),
+    /// It is no text in UTF-8: what it seems to be.
+    Foreign(&'static str),
 }
 
 /// One thing that is wrong, and where.
@@ -41,28 +47,19 @@ pub(super) struct Fault {
     pub(super) reason: String,
 }
 
-/// Checks a body as a whole.
-pub(super) fn decode(body: &[u8], format: Format, limits: &Limits) -> Result<Vec<Envelope>, Refused> {
+/// Checks a body as a whole. Other tasks get their turn meanwhile.
+pub(super) async fn decode(body: &[u8], format: Format, limits: &Limits) -> Result<Vec<Envelope>, Refused> {
+    if let Some(what) = foreign::seems(body) {
+        return Err(Refused::Foreign(what));
+    }
     let format = format.resolve(body);
     let mut collector = Collector::new(body, format, limits);
     match format {
-        Format::Batch => collector.array()?,
-        Format::Lines => collector.lines()?,
+        Format::Batch => collector.array().await?,
+        Format::Lines => collector.lines().await?,
         Format::Single | Format::Json => collector.take(0, body)?,
     }
     collector.finish()
-}
-
-/// Takes one event whose text was made up from headers, so that places in it mean nothing.
-pub(super) fn decode_made(json: &[u8], limits: &Limits) -> Result<Vec<Envelope>, Refused> {
-    let at_begin = |mut fault: Fault| {
-        (fault.line, fault.column) = (1, 1);
-        fault
-    };
-    decode(json, Format::Single, limits).map_err(|refused| match refused {
-        Refused::Faults(faults, more) => Refused::Faults(faults.into_iter().map(at_begin).collect(), more),
-        other @ Refused::TooMany(_) => other,
-    })
 }
 
 struct Collector<'a> {
@@ -72,37 +69,52 @@ struct Collector<'a> {
     slice: SliceBuilder,
     /// Index and offset of each event taken.
     places: Vec<(Option<usize>, usize)>,
-    faults: Vec<Fault>,
+    faults: Vec<Unplaced>,
     more: u64,
+    /// Up to where the body was read when others last had their turn.
+    rested: usize,
+}
+
+/// A fault, and its offset in the body.
+struct Unplaced {
+    index: Option<usize>,
+    offset: usize,
+    reason: String,
 }
 
 impl<'a> Collector<'a> {
     fn new(body: &'a [u8], format: Format, limits: &'a Limits) -> Self {
         let mut slice = SliceBuilder::new(limits.source.clone()).max_event_bytes(limits.max_event_bytes);
         slice.reserve(body.len());
-        Self { body, format, limits, slice, places: Vec::new(), faults: Vec::new(), more: 0 }
+        Self { body, format, limits, slice, places: Vec::new(), faults: Vec::new(), more: 0, rested: 0 }
     }
 
-    fn array(&mut self) -> Result<(), Refused> {
+    async fn array(&mut self) -> Result<(), Refused> {
         let mut elements = ArrayElements::new(self.body);
         for index in 0.. {
             if self.is_full() {
                 return elements.next().map_or(Ok(()), |next| self.one_more(index, next.map(drop)));
             }
-            match elements.push_next(&mut self.slice) {
+            let (element, result) = match elements.push_next(&mut self.slice) {
                 None => break,
-                Some(Ok(PushedElement { element, result: Ok(()) })) => self.places.push((Some(index), element.offset)),
-                Some(Ok(PushedElement { element, result: Err(error) })) => {
-                    self.fault(Some(index), element.offset, &error);
+                Some(Ok(PushedElement { element, result })) => (element, result),
+                Some(Err(error)) => {
+                    self.fault(Some(index), 0, &error);
+                    break;
                 }
-                Some(Err(error)) => self.fault(Some(index), 0, &error),
+            };
+            match result {
+                Ok(()) => self.places.push((Some(index), element.offset)),
+                Err(error) => self.fault(Some(index), element.offset, &error),
             }
+            self.rest(element.offset + element.json.len()).await;
         }
         Ok(())
     }
 
+    /// What is no event counts too: a body of nothing else costs no more than one of events.
     fn is_full(&self) -> bool {
-        self.places.len() == self.limits.max_events
+        self.places.len() + self.faults.len() + self.more as usize == self.limits.max_events
     }
 
     /// What follows as many events as a request may have.
@@ -116,7 +128,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn lines(&mut self) -> Result<(), Refused> {
+    async fn lines(&mut self) -> Result<(), Refused> {
         let mut offset = 0;
         for line in self.body.split(|byte| *byte == b'\n') {
             let text = line.strip_suffix(b"\r").unwrap_or(line);
@@ -124,8 +136,17 @@ impl<'a> Collector<'a> {
                 self.take(offset, text)?;
             }
             offset += line.len() + 1;
+            self.rest(offset).await;
         }
         Ok(())
+    }
+
+    /// Lets other tasks have their turn, when enough was read since they last had.
+    async fn rest(&mut self, read: usize) {
+        if read - self.rested >= STRETCH {
+            self.rested = read;
+            tokio::task::yield_now().await;
+        }
     }
 
     fn take(&mut self, offset: usize, json: &[u8]) -> Result<(), Refused> {
@@ -142,31 +163,51 @@ impl<'a> Collector<'a> {
     }
 
     fn fault(&mut self, index: Option<usize>, offset: usize, error: &EnvelopeError) {
-        let (within, reason) = parts(error, self.format);
-        self.note(index, offset + within, reason);
+        let format = self.format;
+        self.note(index, || {
+            let (within, reason) = parts(error, format);
+            (offset + within, reason)
+        });
     }
 
-    fn note(&mut self, index: Option<usize>, offset: usize, reason: String) {
+    /// Makes the words of a fault only where they will be said.
+    fn note(&mut self, index: Option<usize>, say: impl FnOnce() -> (usize, String)) {
         if self.faults.len() == SAID {
             self.more += 1;
-            return;
+        } else {
+            let (offset, reason) = say();
+            self.faults.push(Unplaced { index, offset, reason });
         }
-        let before = &self.body[..offset.min(self.body.len())];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-        self.faults.push(Fault { index, line, column, reason });
     }
 
     fn finish(mut self) -> Result<Vec<Envelope>, Refused> {
         let events = self.slice.finish();
         for (event, (index, offset)) in events.iter().zip(std::mem::take(&mut self.places)) {
             if event.is_reserved() {
-                self.note(index, offset, crate::ndjson::reserved(event));
+                self.note(index, || (offset, crate::ndjson::reserved(event)));
             }
         }
-        self.faults.sort_by_key(|fault| (fault.line, fault.column));
-        if self.faults.is_empty() { Ok(events) } else { Err(Refused::Faults(self.faults, self.more)) }
+        if self.faults.is_empty() {
+            Ok(events)
+        } else {
+            Err(Refused::Faults(placed(self.faults, self.body), self.more))
+        }
     }
+}
+
+/// The faults in the order of their places. Each part of the body is looked at once.
+fn placed(mut faults: Vec<Unplaced>, body: &[u8]) -> Vec<Fault> {
+    faults.sort_by_key(|fault| fault.offset);
+    let (mut line, mut begin, mut at) = (1, 0, 0);
+    let place = |Unplaced { index, offset, reason }| {
+        let offset = offset.min(body.len());
+        for end in memchr::memchr_iter(b'\n', &body[at..offset]) {
+            (line, begin) = (line + 1, at + end + 1);
+        }
+        at = offset;
+        Fault { index, line, column: offset - begin + 1, reason }
+    };
+    faults.into_iter().map(place).collect()
 }
 
 /// Where in the event's text it is, in bytes, and what it is, without a place: the answer has its own.
@@ -186,20 +227,23 @@ fn parts(error: &EnvelopeError, format: Format) -> (usize, String) {
     }
 }
 
-fn without_place(error: &EnvelopeError, column: usize) -> String {
+/// What is wrong, without the column.
+pub(super) fn without_place(error: &EnvelopeError, column: usize) -> String {
     error.to_string().replace(&format!(" at column {column}"), "")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
 
     fn limits() -> Limits {
         Limits { source: "/test".into(), max_event_bytes: 200, max_events: 30 }
     }
 
     fn read(body: &str, format: Format) -> Result<Vec<String>, Refused> {
-        let events = decode(body.as_bytes(), format, &limits())?;
+        let body = body.as_bytes();
+        let events = decode(body, format, &limits()).now_or_never().expect("others have no turn in a small body")?;
         Ok(events.iter().map(|event| event.event_type().to_owned()).collect())
     }
 
@@ -260,9 +304,12 @@ mod tests {
 
     #[test]
     fn faults_are_bounded_and_the_rest_is_counted() {
-        let body = "{}\n".repeat(50);
+        let body = "{}\n".repeat(30);
         let Err(Refused::Faults(faults, more)) = read(&body, Format::Lines) else { panic!("accepted") };
-        assert_eq!((faults.len(), more, faults[19].line), (20, 30, 20));
+        assert_eq!((faults.len(), more, faults[19].line), (20, 10, 20));
+        let body = "{\"type\":\"hooks.x\"}\n".repeat(30);
+        let Err(Refused::Faults(faults, more)) = read(&body, Format::Lines) else { panic!("accepted") };
+        assert_eq!((faults.len(), more, faults[19].line), (20, 10, 20));
     }
 
     #[test]
@@ -270,5 +317,52 @@ mod tests {
         let body = "{\"type\":\"a\"}\n".repeat(30);
         assert_eq!(read(&body, Format::Lines).unwrap().len(), 30);
         assert_eq!(read(&(body + "{}"), Format::Lines), Err(Refused::TooMany(30)));
+    }
+
+    /// As many as there may be events, and no more, are looked at.
+    #[test]
+    fn what_is_no_event_counts_as_one() {
+        for (one, format) in [("{}\n", Format::Lines), ("x\n", Format::Lines)] {
+            assert_eq!(read(&one.repeat(31), format), Err(Refused::TooMany(30)));
+        }
+        for one in ["{}", "1", "[]", r#"{"type":"hooks.x"}"#] {
+            let array = |count: usize| format!("[{}]", vec![one; count].join(","));
+            assert!(matches!(read(&array(30), Format::Batch), Err(Refused::Faults(_, 10))), "{one}");
+            assert_eq!(read(&array(31), Format::Batch), Err(Refused::TooMany(30)), "{one}");
+        }
+        let mixed = format!("[{}{{}}]", r#"{"type":"a"},{},"#.repeat(15));
+        assert_eq!(read(&mixed, Format::Json), Err(Refused::TooMany(30)));
+    }
+
+    #[tokio::test]
+    async fn others_have_their_turn_while_a_body_is_read() {
+        let limits = Limits { max_event_bytes: 1 << 20, max_events: 1000, ..limits() };
+        let event = format!("{{\"type\":\"a\",\"data\":\"{}\"}}", "x".repeat(STRETCH / 2));
+        let batch = format!("[{}]", vec![event.as_str(); 40].join(","));
+        for (body, format) in [(batch, Format::Batch), ((event + "\n").repeat(40), Format::Lines)] {
+            let mut turns = 0;
+            let other = async {
+                loop {
+                    turns += 1;
+                    tokio::task::yield_now().await;
+                }
+            };
+            let events = tokio::select! {
+                biased;
+                events = decode(body.as_bytes(), format, &limits) => events.unwrap(),
+                () = other => Vec::new(),
+            };
+            assert_eq!((events.len(), turns), (40, 20), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_said_once() {
+        let utf_16: Vec<u8> = "{\"type\":\"a\"}\n".repeat(100).encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for format in [Format::Single, Format::Batch, Format::Lines, Format::Json] {
+            let refused = decode(&utf_16, format, &limits()).now_or_never().unwrap();
+            let Err(Refused::Foreign(what)) = refused else { panic!("{refused:?}") };
+            assert!(what.starts_with("UTF-16 text"), "{what}");
+        }
     }
 }

@@ -1,7 +1,19 @@
 //! What a request says its body is.
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
+
+use super::answer::Refusal;
+use super::binary;
+use super::media_type::MediaType;
+
+/// What a request to publish is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The body has whole events.
+    Structured(Format),
+    /// The body is the data of one event, whose attributes are headers.
+    Binary,
+}
 
 /// How events stand in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +35,31 @@ pub(super) const ACCEPTED: &str =
 /// The media type of an array of events.
 pub(super) const BATCH: &str = "application/cloudevents-batch+json";
 
+/// What the media types of all of CloudEvents' formats begin with, those that are not known here, too.
+const OF_CLOUDEVENTS: &str = "application/cloudevents";
+
+impl Kind {
+    /// By the head alone (CloudEvents 1.0, HTTP protocol binding, §3).
+    ///
+    /// # Errors
+    /// When it is neither, or does not say which.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let media = MediaType::of(headers).map_err(Refusal::NoEvent)?;
+        if media.as_ref().is_some_and(|media| media.essence.starts_with(OF_CLOUDEVENTS)) {
+            // Attributes may stand in headers too; those in the body count.
+        } else if binary::is_complete(headers) {
+            return Ok(Self::Binary);
+        } else if let Some(name) = binary::first_attribute(headers) {
+            return Err(Refusal::NoEvent(format!(
+                "header `{name}` without header `ce-specversion`: add `ce-specversion: 1.0` where the body is the event's data, leave `{name}` out where it has whole events"
+            )));
+        }
+        media.and_then(Format::of).map(Self::Structured).ok_or(Refusal::MediaType)
+    }
+}
+
 impl Format {
-    /// By the media type.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let media = MediaType::of(headers.get(CONTENT_TYPE)?)?;
+    fn of(media: MediaType) -> Option<Self> {
         if !media.is_utf8() {
             return None;
         }
@@ -49,44 +82,14 @@ impl Format {
     }
 }
 
-/// A media type with the one parameter that matters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MediaType {
-    /// In lower case, without parameters.
-    pub(super) essence: String,
-    charset: Option<String>,
-}
-
-impl MediaType {
-    pub(super) fn of(value: &HeaderValue) -> Option<Self> {
-        let text = value.to_str().ok()?;
-        let mut parts = text.split(';').map(str::trim);
-        let essence = parts.next()?.to_ascii_lowercase();
-        let charset = parts.find_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_ascii_lowercase())
-        });
-        Some(Self { essence, charset })
-    }
-
-    pub(super) fn is_utf8(&self) -> bool {
-        matches!(self.charset.as_deref(), None | Some("utf-8" | "utf8" | "us-ascii"))
-    }
-
-    /// `application/json`, `application/problem+json` and the like.
-    pub(super) fn is_json(&self) -> bool {
-        self.essence.ends_with("/json") || self.essence.ends_with("+json")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn format(value: &str) -> Option<Format> {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, value.parse().unwrap());
-        Format::of(&headers)
+    /// What headers mean: a kind, or what they are answered.
+    fn kind(headers: &[(&'static str, &'static str)]) -> Result<Kind, (u16, String)> {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        Kind::of(&headers).map_err(|refusal| (refusal.status().as_u16(), refusal.error()))
     }
 
     #[test]
@@ -96,13 +99,63 @@ mod tests {
             ("Application/CloudEvents-Batch+JSON; charset=UTF-8", Some(Format::Batch)),
             ("application/x-ndjson;charset=\"utf-8\"", Some(Format::Lines)),
             ("application/json", Some(Format::Json)),
+            ("application/json; x=\";charset=latin1\"", Some(Format::Json)),
             ("application/json; charset=latin1", None),
+            ("application/json; x=\"a\\\";b\"; charset=latin1", None),
             ("text/plain", None),
             ("application/cloudevents+xml", None),
-            ("", None),
         ] {
-            assert_eq!(format(value), expected, "{value}");
+            let expected = expected.map(Kind::Structured).ok_or(415);
+            assert_eq!(kind(&[("content-type", value)]).map_err(|(status, _)| status), expected, "{value}");
         }
-        assert_eq!(Format::of(&HeaderMap::new()), None);
+        assert_eq!(kind(&[]).unwrap_err().0, 415);
+    }
+
+    #[test]
+    fn a_content_type_is_one_media_type() {
+        for value in ["", "json", "a/b/c", "application/json, text/plain", "application/ json", "/", "text/\u{e9}"] {
+            let (status, error) = kind(&[("content-type", value)]).unwrap_err();
+            assert!(status == 400 && error.contains("`content-type`"), "{value}: {status} {error}");
+        }
+        let twice = kind(&[("content-type", "application/json"), ("content-type", "text/plain")]).unwrap_err();
+        assert_eq!(twice, (400, "header `content-type` stands twice".to_owned()));
+    }
+
+    #[test]
+    fn what_has_a_specversion_is_binary_unless_it_says_that_it_is_an_event() {
+        let specversion = ("ce-specversion", "1.0");
+        assert_eq!(kind(&[specversion]), Ok(Kind::Binary));
+        for media in ["application/json", "application/x-ndjson", "application/jsonl", "text/plain", "application/xml"]
+        {
+            assert_eq!(kind(&[specversion, ("content-type", media)]), Ok(Kind::Binary), "{media}");
+        }
+        let structured = ("content-type", "application/cloudevents+json");
+        assert_eq!(kind(&[specversion, structured]), Ok(Kind::Structured(Format::Single)));
+        assert_eq!(kind(&[("ce-type", "a"), structured]), Ok(Kind::Structured(Format::Single)));
+        for media in [
+            "application/cloudevents",
+            "application/cloudevents+avro",
+            "application/cloudevents+protobuf",
+            "application/cloudevents+xml",
+            "application/cloudevents-batch+protobuf",
+            "application/cloudevents+json; charset=utf-16",
+        ] {
+            let (status, error) = kind(&[specversion, ("content-type", media)]).unwrap_err();
+            assert!(status == 415 && error.contains("Content-Type"), "{media}: {status} {error}");
+        }
+    }
+
+    #[test]
+    fn binary_mode_that_is_not_complete_is_refused_by_name() {
+        for name in ["ce-type", "ce-id", "ce-partitionkey", "ce-cloudeventsversion", "ce-", "ce_specversion", "ce_type"]
+        {
+            for media in ["application/json", "application/x-ndjson", "text/plain"] {
+                let (status, error) = kind(&[(name, "1"), ("content-type", media)]).unwrap_err();
+                assert!(status == 400 && error.contains(&format!("`{name}`")), "{name}: {status} {error}");
+                assert!(error.contains("ce-specversion"), "{error}");
+            }
+            assert_eq!(kind(&[(name, "1")]).unwrap_err().0, 400);
+        }
+        assert!(kind(&[("cell", "1"), ("content-type", "application/json")]).is_ok());
     }
 }

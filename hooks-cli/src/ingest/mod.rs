@@ -16,6 +16,7 @@ mod connection;
 mod decode;
 mod format;
 mod fullness;
+mod media_type;
 mod patient;
 mod routes;
 mod state;

@@ -6,17 +6,18 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use hooks_core::{BusError, Envelope};
-use http::header::{ACCEPT, CONTENT_ENCODING};
+use http::header::{ACCEPT, CONTENT_ENCODING, HOST};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use http_body::Body;
 
 use super::answer::{self, Answer, Refusal};
 use super::binary;
 use super::body::{self, Taken};
-use super::decode::{Refused, decode, decode_made};
-use super::format::Format;
+use super::decode::{Refused, decode};
+use super::format::Kind;
 use super::state::{Phase, Settings, State};
+use crate::field;
 
 /// Answers a request.
 pub(super) async fn answer<B>(request: Request<B>, state: &Arc<State>) -> Answer
@@ -25,6 +26,9 @@ where
     B::Error: std::fmt::Display,
 {
     let (parts, body) = request.into_parts();
+    if let Err(refusal) = host(parts.version, &parts.headers) {
+        return refusal.answer();
+    }
     match parts.uri.path() {
         "/v1/events" => events(&parts, body, state).await,
         "/healthz" => page(&parts, || answer::text(StatusCode::OK, "ok\n")),
@@ -37,6 +41,23 @@ where
     }
 }
 
+/// Who is asked has to be clear (RFC 9112, §3.2): where it is not, another server in between may have understood
+/// something else.
+fn host(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let why = match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => "stands twice",
+        (Some(host), None) if !is_host(host.as_bytes()) => "is no host and port",
+        (None, _) if version == Version::HTTP_11 => "is missing",
+        _ => return Ok(()),
+    };
+    Err(Refusal::Host(why))
+}
+
+fn is_host(value: &[u8]) -> bool {
+    value.iter().all(|byte| byte.is_ascii_graphic() && !b",/?#@\\".contains(byte))
+}
+
 fn page(parts: &Parts, make: impl FnOnce() -> Answer) -> Answer {
     match parts.method {
         Method::GET | Method::HEAD => make(),
@@ -45,8 +66,8 @@ fn page(parts: &Parts, make: impl FnOnce() -> Answer) -> Answer {
 }
 
 fn metrics(parts: &Parts, state: &State) -> Answer {
-    let accept = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    let (media_type, text) = (state.metrics)(accept);
+    let accept = field::list(&parts.headers, ACCEPT).collect::<Vec<_>>().join(",");
+    let (media_type, text) = (state.metrics)(Some(&accept));
     answer::with(StatusCode::OK, HeaderValue::from_static(media_type), Bytes::from(text))
 }
 
@@ -85,26 +106,22 @@ where
         taken = body::read(body, ingest.max_body.get(), ingest.body_timeout.0, &state.room) => taken?,
     };
     let events = match kind {
-        Kind::Structured(format) => decode(&taken.bytes, format, &settings.limits),
-        Kind::Binary => {
-            let json = binary::to_json(&parts.headers, &taken.bytes).map_err(Refusal::Header)?;
-            decode_made(&json, &settings.limits)
-        }
+        Kind::Structured(format) => decode(&taken.bytes, format, &settings.limits).await.map_err(Refusal::from)?,
+        Kind::Binary => binary::decode(&parts.headers, &taken.bytes, &settings.limits).map_err(Refusal::NoEvent)?,
     };
-    let events = events.map_err(|refused| match refused {
-        Refused::Faults(faults, more) => Refusal::Faults(faults, more),
-        Refused::TooMany(max) => Refusal::TooLarge(format!("more than {max} events in one request")),
-    })?;
     let Taken { bytes, share } = taken;
     drop(bytes);
     publish(events, share, state, settings).await
 }
 
-/// What a request is, by its head.
-enum Kind {
-    Structured(Format),
-    /// Attributes in headers.
-    Binary,
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Faults(faults, more) => Self::Faults(faults, more),
+            Refused::TooMany(max) => Self::TooLarge(format!("more than {max} events in one request")),
+            Refused::Foreign(what) => Self::NoEvent(format!("the body seems to be {what}")),
+        }
+    }
 }
 
 /// Everything that can be said before the body is read.
@@ -115,16 +132,10 @@ fn look(parts: &Parts, settings: &Settings) -> Result<Kind, Refusal> {
     if settings.tokens.as_ref().is_some_and(|tokens| !tokens.allow(&parts.headers)) {
         return Err(Refusal::Unauthorized);
     }
-    let encoded =
-        parts.headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if encoded {
+    if field::list(&parts.headers, CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(Refusal::Encoding);
     }
-    match Format::of(&parts.headers) {
-        None | Some(Format::Json) if binary::is_binary(&parts.headers) => Ok(Kind::Binary),
-        Some(format) => Ok(Kind::Structured(format)),
-        None => Err(Refusal::MediaType),
-    }
+    Kind::of(&parts.headers)
 }
 
 /// Publishes, on a task of its own where that takes time: a client that goes away does not stop it halfway.

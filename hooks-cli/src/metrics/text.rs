@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use hooks_core::Histogram;
 
+use crate::field::split;
+
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -19,7 +21,7 @@ impl Format {
     /// What a client accepts, by its `Accept` header. Without a preference: plain.
     pub(crate) fn accepted(accept: Option<&str>) -> Self {
         let quality = |wanted: fn(&str) -> bool| {
-            let ranges = accept.unwrap_or_default().split(',').map(Range::parse);
+            let ranges = split(accept.unwrap_or_default(), ',').map(Range::parse);
             ranges.filter(|range| wanted(range.media_type)).map(|range| range.quality).fold(0.0, f32::max)
         };
         let open = quality(|media_type| media_type == "application/openmetrics-text");
@@ -43,7 +45,7 @@ struct Range<'a> {
 
 impl<'a> Range<'a> {
     fn parse(text: &'a str) -> Self {
-        let mut parts = text.split(';').map(str::trim);
+        let mut parts = split(text, ';');
         let media_type = parts.next().unwrap_or_default();
         let quality = parts.find_map(|part| part.strip_prefix("q=")?.trim().parse().ok());
         Self { media_type, quality: quality.unwrap_or(1.0) }

@@ -1,6 +1,6 @@
 //! Lines that are no events: each is named with its reason, the others are delivered, the exit code is 1.
 
-use crate::command::{Place, event};
+use crate::command::{Place, event, events};
 
 fn place() -> Place {
     Place::new("[[hooks]]\nid = 'a'\nsink = { kind = 'file', path = '${CONFIG_DIR}/a' }")
@@ -114,4 +114,30 @@ fn input_that_cannot_be_read_is_no_success() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("not everything was delivered: stdin can't be read: "), "{said}");
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// What no line of can be an event is said once, with what to do.
+#[test]
+fn input_that_is_no_text_is_said_once() {
+    let utf_16: Vec<u8> = events(1_000).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let gzip = [b"\x1f\x8b\x08\0".to_vec(), (0..=255).cycle().take(100_000).collect()].concat();
+    for (input, advice) in
+        [(utf_16, "UTF-16 text: events are UTF-8, which `iconv"), (gzip, "compressed by gzip: unpack it")]
+    {
+        let ended = place().pipe(&input);
+        assert_eq!(ended.code, Some(1));
+        let said = format!("not everything was delivered: stdin can't be read: it seems to be {advice}");
+        assert!(ended.err.contains(&said) && ended.err.lines().count() < 10, "{}", ended.err);
+    }
+}
+
+#[test]
+fn malformed_lines_beyond_the_first_hundred_are_counted() {
+    let place = place();
+    let ended = place.pipe("x\n".repeat(50_000) + &events(10) + &"\x01\n".repeat(50_000));
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.err.lines().filter(|line| line.starts_with("line ")).count(), 100, "{}", ended.err);
+    assert!(ended.err.contains("; further malformed lines are only counted\n"), "{}", ended.err);
+    assert!(ended.err.contains("100010 lines read: 10 events, 100000 malformed, in "), "{}", ended.err);
+    assert_eq!(place.read("a"), events(10));
 }

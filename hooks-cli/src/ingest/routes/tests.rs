@@ -57,7 +57,8 @@ fn state_of(bus: Stub) -> Arc<State> {
 
 async fn post(state: &Arc<State>) -> Answer {
     let body = Full::new(Bytes::from_static(br#"{"type":"a"}"#));
-    let request = Request::post("/v1/events").header("content-type", "application/json").body(body).unwrap();
+    let request =
+        Request::post("/v1/events").header("host", "a").header("content-type", "application/json").body(body).unwrap();
     answer(request, state).await
 }
 
@@ -79,7 +80,7 @@ async fn what_the_bus_says_decides_the_answer() {
 }
 
 async fn ready(state: &Arc<State>) -> (u16, Bytes) {
-    let request = Request::get("/readyz").body(Full::new(Bytes::new())).unwrap();
+    let request = Request::get("/readyz").header("host", "a").body(Full::new(Bytes::new())).unwrap();
     let answer = answer(request, state).await;
     (answer.status().as_u16(), answer.into_body())
 }

@@ -40,6 +40,141 @@ fn every_format_is_delivered_as_it_came_in_and_in_order() {
     );
 }
 
+/// A daemon whose hook takes events of type `a.b` alone, and what it delivered of these requests.
+fn delivered(requests: &[(&str, &[u8])]) -> Vec<serde_json::Value> {
+    let daemon = Daemon::start(&file_hook("a").replace("sink =", "types = ['a.b']\nsink ="));
+    for (headers, body) in requests {
+        let answer = daemon.post_with(headers, body);
+        assert_eq!((answer.status, answer.json()), (202, json!({ "accepted": 1 })), "{headers}");
+    }
+    daemon.running.signal("TERM");
+    assert_eq!(daemon.running.wait().code, Some(0));
+    let text = daemon.place.read("a");
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+const BINARY: &str = "ce-specversion: 1.0\r\nce-type: a.b\r\n";
+
+#[test]
+fn binary_mode_is_one_event_whatever_its_data_is() {
+    let lines = format!("{}\n{}\n", event(1), event(2));
+    let body = |media: &str| format!("{BINARY}content-type: {media}\r\n");
+    let [ndjson, jsonl, json, xml] =
+        ["application/x-ndjson", "application/jsonl", "application/json", "application/xml"].map(body);
+    let events = delivered(&[
+        (&ndjson, lines.as_bytes()),
+        (&jsonl, event(1).as_bytes()),
+        (&json, event(1).as_bytes()),
+        (&xml, b"<a/>"),
+        (BINARY, b""),
+    ]);
+    assert_eq!(events.len(), 5);
+    use base64::Engine as _;
+    let base64 = |text: &str| json!(base64::engine::general_purpose::STANDARD.encode(text));
+    assert_eq!(events[0]["data_base64"], base64(&lines));
+    assert_eq!(events[1]["data_base64"], base64(&event(1)));
+    assert_eq!(events[2]["data"], serde_json::from_str::<serde_json::Value>(&event(1)).unwrap());
+    assert_eq!(events[3]["data_base64"], base64("<a/>"));
+    assert_eq!((&events[0]["datacontenttype"], &events[4]["data"]), (&json!("application/x-ndjson"), &json!(null)));
+}
+
+#[test]
+fn values_of_headers_are_read_as_cloudevents_says() {
+    let quoted = "ce-specversion: \"1.0\"\r\nce-type: \"a.b\"\r\nce-subject: \"Euro%20%E2%82%AC \\\"x\\\"\"\r\n";
+    let extensions = "ce-dataref: https://a/b\r\nce-database: x\r\nce-partitionkey: 7\r\n";
+    let events = delivered(&[(quoted, b""), (&format!("{BINARY}{extensions}"), b"")]);
+    assert_eq!(events[0]["subject"], json!("Euro \u{20ac} \"x\""));
+    let values = ["dataref", "database", "partitionkey"].map(|name| events[1][name].clone());
+    assert_eq!(values, [json!("https://a/b"), json!("x"), json!("7")]);
+}
+
+#[test]
+fn binary_mode_that_is_not_clear_publishes_nothing_and_names_the_header() {
+    let daemon = Daemon::start(&file_hook("a"));
+    let body = event(1);
+    for (headers, status, name) in [
+        ("ce-type: a.b\r\ncontent-type: application/json", 400, "ce-specversion"),
+        ("ce-type: a.b\r\ncontent-type: application/x-ndjson", 400, "ce-specversion"),
+        ("ce-id: 1\r\ncontent-type: text/plain", 400, "ce-specversion"),
+        ("ce-partitionkey: 1", 400, "ce-specversion"),
+        ("ce_type: a.b\r\ncontent-type: application/json", 400, "ce_type"),
+        ("ce-specversion: 1.0\r\ncontent-type: application/json", 400, "ce-type"),
+        ("ce-specversion: 0.3\r\nce-type: a", 400, "ce-specversion"),
+        ("ce-specversion: 1.0\r\nce-type: a\r\nce-type: b", 400, "ce-type"),
+        ("ce-specversion: 1.0\r\nce-type: \"a", 400, "ce-type"),
+        ("ce-specversion: 1.0\r\nce-type: hooks.x", 400, "ce-type"),
+        ("ce-specversion: 1.0\r\nce-type: a\r\nce-data: 1", 400, "ce-data"),
+        ("ce-specversion: 1.0\r\nce-type: a\r\ncontent-type: json", 400, "content-type"),
+        ("content-type: application/json\r\ncontent-type: text/plain", 400, "content-type"),
+        ("ce-specversion: 1.0\r\nce-type: a\r\ncontent-type: application/cloudevents+avro", 415, "Content-Type"),
+        ("ce-specversion: 1.0\r\nce-type: a\r\ncontent-type: application/cloudevents", 415, "Content-Type"),
+        ("ce-type: a\r\ncontent-type: application/cloudevents+protobuf", 415, "Content-Type"),
+    ] {
+        let answer = daemon.post_with(&format!("{headers}\r\n"), &body);
+        let json = answer.json();
+        assert!(answer.status == status && json["error"].as_str().unwrap().contains(name), "{headers}: {json}");
+        assert_eq!(json.get("faults"), None, "what was made of headers has no lines: {json}");
+    }
+    assert_eq!(daemon.metric("hooks_events_accepted_total"), Some(0.0));
+}
+
+#[test]
+fn headers_that_are_lists_may_stand_on_several_lines() {
+    let daemon = Daemon::start(&format!("{MEMORY}{}", file_hook("a")));
+    let status = |headers: &str| daemon.post_with(&format!("content-type: {ONE}\r\n{headers}"), event(1)).status;
+    assert_eq!(status("content-encoding: identity\r\ncontent-encoding: gzip\r\n"), 415);
+    assert_eq!(status("content-encoding: identity, gzip\r\n"), 415);
+    assert_eq!(status("content-encoding: identity, Identity\r\ncontent-encoding:\r\n"), 202);
+    let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    for accept in [
+        "accept: text/html\r\naccept: application/openmetrics-text",
+        "accept: text/html; x=\",text/plain;\", application/openmetrics-text;q=0.5",
+    ] {
+        let answer = daemon.exchange(format!("GET /metrics HTTP/1.1\r\nhost: a\r\n{accept}\r\n\r\n"));
+        assert_eq!(answer.header("content-type"), Some(open), "{accept}");
+    }
+    let quoted = "content-type: application/json; x=\"; charset=latin1\"\r\n";
+    assert_eq!(daemon.post_with(quoted, event(1)).status, 202);
+}
+
+#[test]
+fn a_request_says_once_which_host_it_is_for() {
+    let daemon = Daemon::start(&format!("{MEMORY}{}", file_hook("a")));
+    let status = |version: &str, hosts: &str| {
+        let answer = daemon.exchange(format!("GET /healthz HTTP/{version}\r\n{hosts}\r\n"));
+        if answer.status == 400 {
+            assert!(answer.json()["error"].as_str().unwrap().starts_with("header `host` "), "{}", answer.body);
+        }
+        answer.status
+    };
+    for good in ["host: a\r\n", "host: a:80\r\n", "Host: [::1]:80\r\n", "host:\r\n"] {
+        assert_eq!(status("1.1", good), 200, "{good}");
+    }
+    for bad in
+        ["", "host: a\r\nhost: a\r\n", "host: a\r\nhost: b\r\n", "host: a, b\r\n", "host: u@a\r\n", "host: a/b\r\n"]
+    {
+        assert_eq!(status("1.1", bad), 400, "{bad}");
+    }
+    assert_eq!(status("1.0", ""), 200, "HTTP/1.0 knows no hosts");
+    assert_eq!(status("1.0", "host: a\r\nhost: b\r\n"), 400);
+}
+
+#[test]
+fn a_body_of_nothing_but_faults_is_read_as_far_as_one_of_events() {
+    let daemon = Daemon::start(&format!("{MEMORY}{}", file_hook("a")));
+    let size = 8_000_000;
+    let array = |one: &str| format!("[{}]", vec![one; size / (one.len() + 1)].join(","));
+    for (media, body) in [(BATCH, array("{}")), (BATCH, array("1")), (LINES, "x\n".repeat(size / 2))] {
+        let answer = daemon.post(media, body);
+        let error = answer.json()["error"].clone();
+        assert_eq!((answer.status, error), (413, json!("more than 10000 events in one request")));
+    }
+    let utf_16: Vec<u8> = (event(1) + "\n").repeat(100).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let answer = daemon.post(LINES, utf_16);
+    let error = answer.json()["error"].as_str().unwrap().to_owned();
+    assert!(answer.status == 400 && error.starts_with("the body seems to be UTF-16 text: "), "{error}");
+}
+
 #[test]
 fn a_request_with_a_fault_publishes_nothing_and_names_every_place() {
     let daemon = Daemon::start(&file_hook("a"));

@@ -1,0 +1,110 @@
+use super::*;
+
+type Headers<'a> = &'a [(&'static str, &'static str)];
+
+fn headers(headers: Headers<'_>) -> HeaderMap {
+    headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+}
+
+fn json(given: Headers<'_>, body: &[u8]) -> Result<String, String> {
+    to_json(&headers(given), body).map(|json| String::from_utf8(json).unwrap())
+}
+
+/// Why these headers and this body are no event.
+fn refused(given: Headers<'_>, body: &[u8]) -> String {
+    let limits = Limits { source: "/test".into(), max_event_bytes: 1000, max_events: 1 };
+    let given = [&[("ce-specversion", "1.0")], given].concat();
+    decode(&headers(&given), body, &limits).expect_err(&format!("{given:?}"))
+}
+
+#[test]
+fn headers_become_attributes_and_the_body_data() {
+    let headers = [("ce-type", "a"), ("ce-subject", "Euro%20%E2%82%AC%20\"x\" 100%"), ("host", "x")];
+    let with = |media| [headers.as_slice(), &[("content-type", media)]].concat();
+    assert_eq!(json(&headers, b"").unwrap(), r#"{"type":"a","subject":"Euro € \"x\" 100%"}"#);
+    assert_eq!(
+        json(&with("application/json"), b" {\"n\": 1.0} ").unwrap(),
+        r#"{"type":"a","subject":"Euro € \"x\" 100%","datacontenttype":"application/json","data":{"n": 1.0}}"#
+    );
+    assert!(json(&with("text/plain"), b"hi").unwrap().ends_with(r#","data":"hi"}"#));
+    for media in ["image/png", "text/plain", "application/x-ndjson", "application/json; charset=latin1"] {
+        assert!(json(&with(media), &[0, 255]).unwrap().ends_with(r#","data_base64":"AP8="}"#), "{media}");
+    }
+    assert!(json(&with("text/plain; charset=latin1"), b"a").unwrap().ends_with(r#","data_base64":"YQ=="}"#));
+}
+
+#[test]
+fn quotes_around_a_value_are_no_part_of_it() {
+    for (value, meant) in [
+        ("\"a.b\"", "a.b"),
+        (r#""a \"b\" \\ %22c%22""#, r#"a "b" \ "c""#),
+        ("\"100%\"", "100%"),
+        ("%22a.b%22", "\"a.b\""),
+        ("a\"b\"", "a\"b\""),
+        ("%2541", "%41"),
+        ("a\\\"b", "a\\\"b"),
+    ] {
+        let expected = format!("{{\"type\":{}}}", serde_json::Value::from(meant));
+        assert_eq!(json(&[("ce-type", value)], b"").unwrap(), expected, "{value}");
+    }
+    for value in ["\"", "\"a", "\"a\"b", "\"a\\\""] {
+        let error = refused(&[("ce-type", value)], b"");
+        assert!(error.starts_with("header `ce-type` begins with a quote"), "{error}");
+    }
+}
+
+/// Only `ce-` headers are encoded.
+#[test]
+fn the_content_type_is_taken_as_it_is() {
+    let json = json(&[("content-type", "text/x; a=\"%20;\\\"\"")], b"hi").unwrap();
+    assert_eq!(json, r#"{"datacontenttype":"text/x; a=\"%20;\\\"\"","data":"hi"}"#);
+}
+
+#[test]
+fn extensions_may_begin_with_data() {
+    let given = [("ce-dataref", "s3://a/b"), ("ce-database", "x"), ("ce-data1", "y"), ("ce-dataschema", "/z")];
+    let expected = r#"{"dataref":"s3://a/b","database":"x","data1":"y","dataschema":"/z"}"#;
+    assert_eq!(json(&given, b"").unwrap(), expected);
+    for name in ["ce-data", "ce-data_base64", "ce-datacontenttype"] {
+        let error = refused(&[("ce-type", "a"), (name, "1")], b"");
+        assert!(error.starts_with(&format!("header `{name}`: the data is the body")), "{error}");
+    }
+}
+
+#[test]
+fn a_body_can_not_add_attributes() {
+    let error = json(&[("content-type", "application/json")], br#"1,"type":"b""#).unwrap_err();
+    assert!(error.starts_with("the body is not JSON: "), "{error}");
+}
+
+#[test]
+fn what_is_wrong_is_said_of_the_header_that_it_stands_in() {
+    let long: &'static str = Box::leak("x".repeat(2000).into_boxed_str());
+    for (given, body, said) in [
+        (&[][..], "", "header `ce-type` is missing"),
+        (&[("ce-type", "")], "", "header `ce-type` must be a string that is not empty"),
+        (&[("ce-type", "a"), ("ce-type", "b")], "", "header `ce-type` stands twice"),
+        (&[("ce-type", "a"), ("ce-env", "1"), ("ce-env", "2")], "", "header `ce-env` stands twice"),
+        (&[("ce-type", "a"), ("ce-specversion", "1.0")], "", "header `ce-specversion` stands twice"),
+        (&[("ce-type", "a"), ("ce-time", "now")], "", "header `ce-time` must be an RFC 3339 timestamp"),
+        (&[("ce-type", "a"), ("ce-my-ext", "1")], "", "header `ce-my-ext`: the name of an attribute has"),
+        (&[("ce-type", "a"), ("ce-", "1")], "", "header `ce-`: the name of an attribute has"),
+        (&[("ce-type", "a"), ("ce_subject", "1")], "", "header `ce_subject`: headers that are attributes begin"),
+        (&[("ce-type", "a%0Ab")], "", "header `ce-type` must be a string without control characters"),
+        (&[("ce-type", "%FF")], "", "header `ce-type` is not UTF-8"),
+        (&[("ce-type", "%ED%A0%80")], "", "header `ce-type` is not UTF-8"),
+        (&[("ce-type", "hooks.x")], "", "header `ce-type`: type `hooks.x`: types that begin with"),
+        (&[("ce-type", "a")], "hi", "header `content-type` is missing, and the body is not JSON: "),
+        (&[("ce-type", "a"), ("content-type", "x")], "hi", "header `content-type` is no media type"),
+        (&[("ce-type", long)], "", "2113 bytes long, more than the limit of 1000"),
+    ] {
+        let error = refused(given, body.as_bytes());
+        assert!(error.starts_with(&said.replace("2113", &error[..4])), "{error}");
+        assert!(!error.contains("column") || error.contains("the body"), "{error}");
+    }
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    assert_eq!(refused(&[("ce-type", "a")], deep.as_bytes()), "the body: nested deeper than 128 levels");
+    let old = [("ce-specversion", "0.3"), ("ce-type", "a")];
+    let limits = Limits { source: "/test".into(), max_event_bytes: 1000, max_events: 1 };
+    assert_eq!(decode(&headers(&old), b"", &limits).unwrap_err(), "header `ce-specversion` must be \"1.0\"");
+}
