@@ -42,6 +42,9 @@ pub struct Hook {
     pub from: StartAt,
     /// Where to.
     pub sink: Arc<dyn SinkFactory>,
+    /// Tells what the files hold that the sink reads, where somebody looked: a receiver that wanted nothing any
+    /// more said so to what they held then. Reveals nothing of them.
+    pub files: Option<Box<str>>,
 }
 
 impl Hook {
@@ -67,6 +70,7 @@ impl Hook {
             enabled: true,
             from: StartAt::default(),
             sink,
+            files: None,
         }
     }
 

@@ -53,7 +53,7 @@ pub use human::{Bytes, Rate, Span};
 pub use id::{HookId, InvalidHookId};
 pub use ledger::{Counts, DropReason, Ledger, Outcome};
 pub use plugin::{ConfigProblem, SinkConfig, SinkPlugin};
-pub use secret::Secret;
+pub use secret::{Secret, fingerprint, plain_text, without_mark};
 pub use sink::{Notes, Shared, Sink, SinkContext, SinkFactory};
 pub use stats::{AttemptStats, BatchStats, Histogram};
 pub use worker::EndpointState;

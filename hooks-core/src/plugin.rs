@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::BoxError;
 use crate::batcher::{BatchLimits, Batcher, SizeBatcher};
+use crate::secret::Secret;
 use crate::sink::{Sink, SinkContext, SinkFactory};
 
 /// A sink's settings as a config file has them.
@@ -98,6 +99,11 @@ pub trait SinkConfig: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync +
         Vec::new()
     }
 
+    /// Secrets of the settings, each always at the same place. See [`SinkFactory::secrets`].
+    fn secrets(&self) -> Vec<Secret> {
+        Vec::new()
+    }
+
     /// What is legal, but may not be what was meant. Does no I/O.
     fn warnings(&self) -> Vec<ConfigProblem> {
         Vec::new()
@@ -134,6 +140,14 @@ impl<C: SinkConfig> SinkFactory for C {
         SinkConfig::problems(self, batch)
     }
 
+    fn validate(&self) -> Vec<ConfigProblem> {
+        SinkConfig::validate(self)
+    }
+
+    fn secrets(&self) -> Vec<Secret> {
+        SinkConfig::secrets(self)
+    }
+
     fn warnings(&self) -> Vec<ConfigProblem> {
         SinkConfig::warnings(self)
     }
@@ -145,7 +159,7 @@ impl<C: SinkConfig> SinkFactory for C {
 
 /// Something wrong with a setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {message}")]
+#[error("{path}{}{message}", if path.is_empty() { "" } else { ": " })]
 pub struct ConfigProblem {
     /// Which setting, from the sink's table down: `tls.ca_file`, `headers[2]`; empty for the table itself.
     pub path: String,

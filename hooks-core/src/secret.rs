@@ -1,9 +1,12 @@
+//! Secrets, and the text of files that hold them.
+
 use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
 
 /// A secret from a config file. It can't be printed, logged or serialized, and its memory is wiped.
 ///
@@ -65,4 +68,34 @@ impl JsonSchema for Secret {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "writeOnly": true })
     }
+}
+
+/// The text of a file that holds a secret.
+///
+/// # Errors
+/// What is wrong with it, which quotes nothing of it.
+///
+/// ```
+/// assert_eq!(hooks_core::plain_text(b"open sesame"), Ok("open sesame"));
+/// assert!(hooks_core::plain_text(b"\xef\xbb\xbfopen sesame").is_err_and(|why| why.contains("byte order mark")));
+/// ```
+pub fn plain_text(bytes: &[u8]) -> Result<&str, &'static str> {
+    str::from_utf8(without_mark(bytes)?).map_err(|_| "it is no text (UTF-8)")
+}
+
+/// That no byte order mark comes first: it would silently become part of a secret, or hide a certificate.
+///
+/// # Errors
+/// When there is one.
+pub fn without_mark(bytes: &[u8]) -> Result<&[u8], &'static str> {
+    match bytes {
+        [0xef, 0xbb, 0xbf, ..] => Err("it begins with a byte order mark: save it as UTF-8 without one"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err("it is UTF-16: save it as UTF-8 without a byte order mark"),
+        _ => Ok(bytes),
+    }
+}
+
+/// Tells contents apart, and reveals nothing of them.
+pub fn fingerprint(content: &[u8]) -> String {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, content).to_string()
 }

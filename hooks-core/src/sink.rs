@@ -15,6 +15,8 @@ use crate::batcher::{BatchLimits, Batcher, SizeBatcher};
 use crate::delivery::{Delivered, DeliveryError};
 use crate::id::HookId;
 use crate::plugin::ConfigProblem;
+use crate::secret::Secret;
+use crate::worker::Builders;
 
 /// Delivers batches somewhere.
 ///
@@ -142,29 +144,45 @@ impl SinkContext {
 
 /// What the sinks of one dispatcher share. See [`SinkContext::shared`].
 #[derive(Default)]
-pub struct Shared(Mutex<HashMap<(TypeId, String), Weak<dyn Any + Send + Sync>>>);
+pub struct Shared {
+    things: Mutex<HashMap<(TypeId, String), Arc<Place>>>,
+    pub(crate) builders: Builders,
+}
+
+/// Locked by itself while its thing is made: that may take long, and others don't wait for it.
+type Place = Mutex<Option<Weak<dyn Any + Send + Sync>>>;
 
 impl Shared {
     fn get<T: Any + Send + Sync, E>(&self, key: &str, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
-        let mut things = self.0.lock();
-        let key = (TypeId::of::<T>(), key.to_owned());
-        if let Some(thing) = things.get(&key).and_then(Weak::upgrade).and_then(|thing| thing.downcast().ok()) {
+        let place = self.place((TypeId::of::<T>(), key.to_owned()));
+        let mut place = place.lock();
+        if let Some(thing) = place.as_ref().and_then(Weak::upgrade).and_then(|thing| thing.downcast().ok()) {
             return Ok(thing);
         }
         let thing = Arc::new(make()?);
-        // Only before it grows: with many things, sweeping each time would cost more than all else.
-        if things.len() == things.capacity() {
-            things.retain(|_, thing| thing.strong_count() > 0);
-        }
         let erased: Arc<dyn Any + Send + Sync> = thing.clone();
-        things.insert(key, Arc::downgrade(&erased));
+        *place = Some(Arc::downgrade(&erased));
         Ok(thing)
     }
+
+    fn place(&self, key: (TypeId, String)) -> Arc<Place> {
+        let mut things = self.things.lock();
+        // Only before it grows: with many things, sweeping each time would cost more than all else.
+        if things.len() == things.capacity() {
+            things.retain(|_, place| Arc::strong_count(place) > 1 || is_held(place));
+        }
+        things.entry(key).or_default().clone()
+    }
+}
+
+/// Nobody waits for the place.
+fn is_held(place: &Place) -> bool {
+    place.lock().as_ref().is_some_and(|thing| thing.strong_count() > 0)
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("things", &self.0.lock().len()).finish()
+        f.debug_struct("Shared").field("things", &self.things.lock().len()).finish()
     }
 }
 
@@ -193,7 +211,8 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
     fn kind(&self) -> &str;
 
     /// Builds a sink: once per lane, and once per test delivery. Does no slow work: connecting belongs
-    /// to the first `deliver`.
+    /// to the first `deliver`. What names [files](Self::files) is built on a thread that may block, and has
+    /// as long as an attempt; anything else is built where deliveries run, and must not block.
     ///
     /// # Errors
     /// When it can't be built now. The hook is held and building tried again with backoff.
@@ -221,13 +240,25 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
         Vec::new()
     }
 
+    /// Everything that is wrong with the settings, each with its path from the sink's table down. Does no I/O.
+    /// Asked for when a hook is added or replaced: settings that were built in code have met no other check.
+    fn validate(&self) -> Vec<ConfigProblem> {
+        Vec::new()
+    }
+
+    /// What of the settings `Debug` hides, each always at the same place: what it shows and these tell whether
+    /// the settings changed since the receiver wanted nothing any more.
+    fn secrets(&self) -> Vec<Secret> {
+        Vec::new()
+    }
+
     /// What is legal, but may not be what was meant: shown when a config file is loaded.
     fn warnings(&self) -> Vec<ConfigProblem> {
         Vec::new()
     }
 
-    /// Files that [`build`](Self::build) reads. Whoever reloads a config file replaces hooks of which one
-    /// has changed, although their settings have not.
+    /// Files, or folders of them, that [`build`](Self::build) reads. Whoever reloads a config file replaces hooks
+    /// of which one has changed, although their settings have not.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
@@ -257,7 +288,7 @@ mod tests {
         for number in 0..10_000 {
             get(&number.to_string());
         }
-        assert!(shared.0.lock().len() < 100, "{shared:?}");
+        assert!(shared.things.lock().len() < 100, "{shared:?}");
         assert!(Arc::ptr_eq(&held, &get("held")), "what is held stays");
     }
 }

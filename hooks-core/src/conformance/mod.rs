@@ -80,6 +80,7 @@ pub use report::{Report, Verdict};
 
 use crate::delivery::FailureClass;
 use crate::sink::SinkFactory;
+use crate::worker::panic_text;
 use probe::{Probe, Stop};
 
 /// A call that takes longer than this is taken for one that never ends.
@@ -136,7 +137,7 @@ pub async fn check<D: Destination>(make: impl AsyncFn() -> D) -> Report {
             Ok(Ok(Ok(()))) => Verdict::Passed,
             Ok(Ok(Err(Stop::Failed(why)))) => Verdict::Failed(why),
             Ok(Ok(Err(Stop::Skipped(why)))) => Verdict::Skipped(why),
-            Ok(Err(_)) => Verdict::Failed(format!("{}: the sink panicked", probe.step())),
+            Ok(Err(panic)) => Verdict::Failed(format!("{}: the sink panicked: {}", probe.step(), panic_text(&*panic))),
             Err(_) => Verdict::Failed(format!("{}: does not return", probe.step())),
         };
         report.add(name, verdict);

@@ -5,12 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::bus::Bus;
 use crate::fnv;
 use crate::hook::Hook;
 use crate::id::HookId;
-use crate::sink::SinkFactory;
 
 /// That a hook is disabled although its settings say otherwise, and why. It stays so until somebody
 /// enables it; one that its receiver disabled also until its sink's settings change.
@@ -23,8 +23,14 @@ pub struct Disabled {
     pub reason: Option<String>,
     /// Seconds since 1970.
     pub since: u64,
-    /// A hash of the sink's settings at that time.
+    /// A hash of the sink's settings at that time, as they are shown.
     sink: u64,
+    /// A hash of their secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secrets: Option<String>,
+    /// A hash of what the files held that the sink reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    files: Option<String>,
 }
 
 /// Who disabled a hook.
@@ -51,7 +57,7 @@ impl Note {
 
     /// A receiver that said no is another one when the sink's settings are.
     pub(super) async fn review(&self, bus: &dyn Bus, hook: &Hook) {
-        let gone = self.0.lock().take_if(|note| is_outdated(note, hook)).is_some();
+        let gone = self.0.lock().take_if(|note| is_outdated(note, bus, hook)).is_some();
         if gone {
             keep(bus, &hook.id, None).await;
         }
@@ -60,7 +66,7 @@ impl Note {
     /// Takes over what another process noted; returns whether the hook has to be enabled or disabled for it.
     /// A receiver that said no to other settings said nothing about these.
     pub(super) fn heed(&self, bus: &dyn Bus, hook: &Hook) -> bool {
-        let noted = noted(bus, &hook.id).filter(|note| !is_outdated(note, hook));
+        let noted = noted(bus, &hook.id).filter(|note| !is_outdated(note, bus, hook));
         let mut note = self.0.lock();
         let changes = note.is_some() != noted.is_some();
         *note = noted;
@@ -78,7 +84,8 @@ impl Note {
     /// Notes it, here and on the bus.
     pub(super) async fn disable(&self, bus: &dyn Bus, hook: &Hook, by: DisabledBy, reason: Option<String>) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let note = Disabled { by, reason, since, sink: fingerprint(&*hook.sink) };
+        let Prints { sink, secrets, files } = Prints::of(bus, hook);
+        let note = Disabled { by, reason, since, sink, secrets: Some(secrets), files };
         let text = serde_json::to_string(&note).ok();
         *self.0.lock() = Some(note);
         keep(bus, &hook.id, text).await;
@@ -96,8 +103,14 @@ fn noted(bus: &dyn Bus, hook: &HookId) -> Option<Disabled> {
     bus.noted(hook).and_then(|text| serde_json::from_str(&text).ok())
 }
 
-fn is_outdated(note: &Disabled, hook: &Hook) -> bool {
-    note.by == DisabledBy::Receiver && note.sink != fingerprint(&*hook.sink)
+/// What was not looked at, then or now, counts as unchanged.
+fn is_outdated(note: &Disabled, bus: &dyn Bus, hook: &Hook) -> bool {
+    let now = Prints::of(bus, hook);
+    let differs = |before: &Option<String>, now: Option<&str>| matches!((before, now), (Some(before), Some(now)) if before != now);
+    note.by == DisabledBy::Receiver
+        && (note.sink != now.sink
+            || differs(&note.secrets, Some(&now.secrets))
+            || differs(&note.files, now.files.as_deref()))
 }
 
 async fn keep(bus: &dyn Bus, hook: &HookId, text: Option<String>) {
@@ -106,7 +119,29 @@ async fn keep(bus: &dyn Bus, hook: &HookId, text: Option<String>) {
     }
 }
 
-/// A hash of the settings as they are shown, so secrets don't count.
-fn fingerprint(sink: &dyn SinkFactory) -> u64 {
-    fnv::hash(format!("{} {sink:?}", sink.kind()).into_bytes())
+/// Tells settings of a sink apart. Nothing can be read back from it.
+struct Prints {
+    /// Of the settings as they are shown.
+    sink: u64,
+    secrets: String,
+    files: Option<String>,
+}
+
+impl Prints {
+    fn of(bus: &dyn Bus, hook: &Hook) -> Self {
+        let sink = &hook.sink;
+        let mut secrets = Vec::new();
+        for secret in sink.secrets() {
+            // With lengths, so that no secret goes on in the next one.
+            secrets.extend_from_slice(&(secret.expose().len() as u64).to_le_bytes());
+            secrets.extend_from_slice(secret.expose().as_bytes());
+        }
+        // With the log's name in it, the same secret looks different elsewhere.
+        let print = |content: &[u8]| Uuid::new_v5(&bus.log_id(), content).to_string();
+        Self {
+            sink: fnv::hash(format!("{} {sink:?}", sink.kind()).into_bytes()),
+            secrets: print(&secrets),
+            files: hook.files.as_deref().map(|files| print(files.as_bytes())),
+        }
+    }
 }

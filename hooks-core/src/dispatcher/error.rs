@@ -75,7 +75,7 @@ pub enum DispatchError {
     /// There is no hook of this name.
     #[error("there is no hook `{0}`")]
     UnknownHook(HookId),
-    /// The hook's settings contradict each other.
+    /// Something is wrong with the hook's settings or its sink's.
     #[error("hook `{hook}`: {}", problems.join("; "))]
     Invalid {
         /// The hook.

@@ -116,7 +116,8 @@ impl Dispatcher {
     /// has not settled. Needs a tokio runtime with time enabled.
     ///
     /// # Errors
-    /// When there is one of this name, its settings contradict each other, or the bus refuses.
+    /// When there is one of this name, something is wrong with its settings or its sink's (all of it is said), or
+    /// the bus refuses.
     pub async fn add(&self, hook: Hook) -> Result<(), DispatchError> {
         let _turn = self.turn().await?;
         validate(&hook)?;
@@ -145,7 +146,7 @@ impl Dispatcher {
     /// A dropped call may leave the hook stopped; call again.
     ///
     /// # Errors
-    /// When there is none of this name, or the settings contradict each other; nothing has changed then.
+    /// When there is none of this name, or something is wrong with the settings; nothing has changed then.
     pub async fn replace(&self, hook: Hook) -> Result<(), DispatchError> {
         let _turn = self.turn().await?;
         self.change(hook).await
@@ -371,8 +372,10 @@ impl fmt::Debug for Dispatcher {
 }
 
 fn validate(hook: &Hook) -> Result<(), DispatchError> {
-    let problems: Vec<String> =
-        hook.problems().into_iter().map(|(path, message)| format!("{path}: {message}")).collect();
+    let kind = hook.sink.kind();
+    let of_sink = hook.sink.validate().into_iter().map(|problem| format!("sink `{kind}`: {problem}"));
+    let own = hook.problems().into_iter().map(|(path, message)| format!("{path}: {message}"));
+    let problems: Vec<String> = of_sink.chain(own).collect();
     if problems.is_empty() { Ok(()) } else { Err(DispatchError::Invalid { hook: hook.id.clone(), problems }) }
 }
 

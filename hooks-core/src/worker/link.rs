@@ -1,6 +1,6 @@
 //! What all parts of a hook's worker share: its settings, its endpoint, and how one attempt is made.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::endpoint::{Endpoint, EndpointState};
 use super::pace::Pace;
+use super::panic;
 use super::replay::Replays;
 use crate::batch::{Batch, BatchId};
 use crate::bus::{BusError, Delivery, Settler};
@@ -93,7 +94,7 @@ impl Link {
     ) -> Result<Delivered, DeliveryError> {
         let ready = match sink {
             Some(sink) => sink,
-            None => sink.insert(self.build(lane, None)?),
+            None => sink.insert(self.build(lane, None).await?),
         };
         self.batches.lock().count(batch);
         let limit = self.hook.retry.attempt_timeout.0;
@@ -108,14 +109,10 @@ impl Link {
         guarded(limit, deliver).await
     }
 
-    fn build(&self, lane: usize, test: Option<Notes>) -> Result<Box<dyn Sink>, DeliveryError> {
+    async fn build(&self, lane: usize, test: Option<Notes>) -> Result<Box<dyn Sink>, DeliveryError> {
         let mut context = SinkContext::new(self.hook.id.clone(), self.shared.clone());
         (context.lane, context.test, context.notes) = (lane, test.is_some(), test);
-        let doing = || format!("build the {} sink", self.hook.sink.kind());
-        match catch_unwind(AssertUnwindSafe(|| self.hook.sink.build(&context))) {
-            Ok(built) => built.map_err(|error| DeliveryError::endpoint(doing()).because(error)),
-            Err(_) => Err(DeliveryError::endpoint(doing()).because("it panicked")),
-        }
+        self.shared.builders.build(&self.hook, context).await
     }
 
     /// The hook's dead letters can't be kept.
@@ -166,7 +163,7 @@ impl Link {
 
 /// Delivers one batch through a sink of its own.
 pub(crate) async fn attempt_test(link: &Link, batch: &Batch, notes: Notes) -> Result<Delivered, DeliveryError> {
-    let mut sink = link.build(0, Some(notes))?;
+    let mut sink = link.build(0, Some(notes)).await?;
     let limit = link.hook.retry.attempt_timeout.0;
     let both = async {
         let delivered = sink.deliver(batch).await?;
@@ -183,7 +180,7 @@ pub(super) async fn guarded<T>(
 ) -> Result<T, DeliveryError> {
     match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(DeliveryError::retry("the sink panicked")),
+        Ok(Err(panic)) => Err(DeliveryError::retry("the sink panicked").because(panic::text(&*panic))),
         Err(_) => Err(DeliveryError::retry(format!("no result within the attempt timeout of {}", crate::Span(limit)))),
     }
 }

@@ -13,6 +13,7 @@ use super::endpoint::EndpointState;
 use super::lane::{BUS_PAUSE, Carry, Exit, LINGER, Lane};
 use super::link::Link;
 use super::orders::{Mode, Orders};
+use super::panic;
 use super::queue::{Queue, QueueReader};
 use crate::bus::{Bus, Delivery, Read, Reader, Subscription};
 use crate::fnv;
@@ -64,7 +65,7 @@ impl Worker {
         loop {
             match AssertUnwindSafe(work(&self.link, next, &self.orders)).catch_unwind().await {
                 Ok(parked) => return Some(Box::pin(self.ended(parked)).await),
-                Err(_) => next = Box::pin(self.panicked()).await?,
+                Err(panic) => next = Box::pin(self.panicked(panic::text(&*panic))).await?,
             }
         }
     }
@@ -77,9 +78,9 @@ impl Worker {
     }
 
     /// Begins anew, after a rest.
-    async fn panicked(&self) -> Option<Parked> {
+    async fn panicked(&self, panic: String) -> Option<Parked> {
         let hook = &self.link.hook.id;
-        tracing::error!(%hook, "the worker panicked and is started again");
+        tracing::error!(%hook, panic, "the worker panicked and is started again");
         self.link.endpoint.state.lock().suspects = 0;
         let _ = timeout(RESTART_PAUSE, self.orders.beyond(Mode::Drain)).await;
         match self.bus.subscribe(self.subscription.clone()).await {

@@ -64,7 +64,7 @@ async fn delivers() {
     fails(Fault::Queues, "delivers", &nothing).await;
     fails(Fault::Spawns, "delivers", &nothing).await;
     let report = conformance::check(async || Memory::new(Fault::Panics)).await;
-    says(&report, "delivers", &format!("{LOOK}: the sink panicked"));
+    says(&report, "delivers", &format!("{LOOK}: the sink panicked: as asked"));
     assert_eq!(report.failed().len(), 12, "the others are tried nevertheless\n{report}");
 }
 

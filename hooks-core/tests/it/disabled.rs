@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use hooks_core::{
-    Batch, BoxError, Bus, Delivered, DeliveryError, DisabledBy, Dispatcher, EndpointState, FailureClass, Hook, Sink,
-    SinkContext, SinkFactory, async_trait,
+    Batch, BoxError, Bus, Delivered, DeliveryError, DisabledBy, Dispatcher, EndpointState, FailureClass, Hook, Secret,
+    Sink, SinkContext, SinkFactory, async_trait,
 };
 
 use crate::keeping::Keeping;
 use crate::receiver::{Receiver, batch, events, id};
 
-/// Settings that are shown, and a receiver that is not.
+/// Settings that are shown, a receiver that is not, and a secret.
 #[derive(Clone)]
-struct At(&'static str, Receiver);
+struct At(&'static str, Receiver, &'static str);
 
 impl std::fmt::Debug for At {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -28,6 +28,10 @@ impl SinkFactory for At {
     fn build(&self, context: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
         Ok(Box::new(Through(self.1.build(context)?)))
     }
+
+    fn secrets(&self) -> Vec<Secret> {
+        vec![Secret::new(self.2)]
+    }
 }
 
 struct Through(Box<dyn Sink>);
@@ -40,7 +44,11 @@ impl Sink for Through {
 }
 
 fn hook(at: &'static str, receiver: &Receiver) -> Hook {
-    Hook::new("a", At(at, receiver.clone())).unwrap().batch(batch(4, "0s"))
+    signed(at, receiver, "open sesame")
+}
+
+fn signed(at: &'static str, receiver: &Receiver, secret: &'static str) -> Hook {
+    Hook::new("a", At(at, receiver.clone(), secret)).unwrap().batch(batch(4, "0s"))
 }
 
 fn state(dispatcher: &Dispatcher) -> (EndpointState, Option<DisabledBy>) {
@@ -53,10 +61,15 @@ const OFF: (EndpointState, Option<DisabledBy>) = (EndpointState::Disabled, Some(
 
 /// A hook that its receiver disabled, with two events pending.
 async fn gone() -> (Keeping, Dispatcher, Receiver) {
+    gone_with(None).await
+}
+
+/// So, when its sink's files held this.
+async fn gone_with(files: Option<&str>) -> (Keeping, Dispatcher, Receiver) {
     let (bus, receiver) = (Keeping::new(0), Receiver::default());
     let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
     receiver.fails(FailureClass::Gone, 1);
-    dispatcher.add(hook("x", &receiver)).await.unwrap();
+    dispatcher.add(reading(&receiver, files)).await.unwrap();
     bus.publish(&events(0..2)).await.unwrap();
     assert_eq!(dispatcher.disabled().await, id("a"));
     assert_eq!(state(&dispatcher), GONE);
@@ -78,6 +91,41 @@ async fn a_change_of_the_sink_tries_again() {
     dispatcher.replace(hook("y", &receiver)).await.unwrap();
     receiver.has(2).await;
     assert_eq!(state(&dispatcher), (EndpointState::Healthy, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_a_secret_or_of_what_a_file_holds_tries_again() {
+    let (bus, dispatcher, receiver) = gone().await;
+    let note = bus.noted(&id("a")).unwrap();
+    assert!(!note.contains("sesame"), "{note}");
+    dispatcher.replace(signed("x", &receiver, "another")).await.unwrap();
+    receiver.has(2).await;
+    assert_eq!(state(&dispatcher), (EndpointState::Healthy, None));
+
+    let (_, dispatcher, receiver) = gone_with(Some("old")).await;
+    for files in [Some("old"), None] {
+        dispatcher.replace(reading(&receiver, files)).await.unwrap();
+        assert_eq!(state(&dispatcher), GONE, "the same, or not looked at");
+    }
+    dispatcher.replace(reading(&receiver, Some("new"))).await.unwrap();
+    receiver.has(2).await;
+}
+
+fn reading(receiver: &Receiver, files: Option<&str>) -> Hook {
+    Hook { files: files.map(Into::into), ..hook("x", receiver) }
+}
+
+/// Of a version that knew nothing of secrets.
+#[tokio::test(start_paused = true)]
+async fn a_note_that_says_nothing_of_secrets_holds() {
+    let (bus, dispatcher, receiver) = gone().await;
+    drop(dispatcher);
+    let note = bus.noted(&id("a")).unwrap();
+    let old = note.split_once(",\"secrets\"").unwrap().0.to_owned() + "}";
+    bus.note(&id("a"), Some(old)).await.unwrap();
+    let dispatcher = Dispatcher::new(Arc::new(bus));
+    dispatcher.add(hook("x", &receiver)).await.unwrap();
+    assert_eq!((state(&dispatcher), receiver.attempts().len()), (GONE, 1));
 }
 
 #[tokio::test(start_paused = true)]

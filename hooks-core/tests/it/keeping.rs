@@ -109,7 +109,8 @@ impl DeadLetters for Letters {
 #[async_trait]
 impl Bus for Keeping {
     fn log_id(&self) -> uuid::Uuid {
-        self.bus.log_id()
+        // All processes that share it know it under the same name.
+        uuid::Uuid::from_u128(7)
     }
 
     async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {

@@ -1,6 +1,7 @@
 //! Black-box tests: events and the dispatcher, with a bus and sinks, on paused time.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod building;
 mod conformance;
 mod dead_letters;
 mod disabled;

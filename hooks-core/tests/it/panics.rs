@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hooks_core::{BatchLimits, Batcher, BoxError, Hook, Sink, SinkContext, SinkFactory, SizeBatcher};
+use hooks_core::{BatchLimits, Batcher, BoxError, Hook, Sink, SinkContext, SinkFactory, SizeBatcher, TestError};
 use tokio::time::Instant;
 
-use crate::receiver::{Receiver, World, batch, events, id, ids, within_a_minute};
+use crate::receiver::{Answer, Receiver, World, batch, events, id, ids, within_a_minute};
 
 /// A factory that panics the first times that it is asked for something.
 #[derive(Debug, Default)]
@@ -64,7 +64,20 @@ fn a_test_delivery_through_a_sink_that_panics_when_it_is_built_panics() {
     within_a_minute(async {
         let world = World::new();
         world.add(Hook::new("a", Explosive { bad_builds: 5.into(), ..Explosive::default() }).unwrap()).await;
-        assert!(world.dispatcher.test(&id("a")).await.is_err());
+        let Err(TestError::Failed { error, .. }) = world.dispatcher.test(&id("a")).await else { panic!("it arrived") };
+        assert_eq!(error.chain(), "build the explosive sink: it panicked: scripted");
+        world.finish().await;
+    });
+}
+
+#[test]
+fn what_a_sink_said_when_it_panicked_is_nowhere() {
+    within_a_minute(async {
+        let (world, receiver) = (World::new(), Receiver::default());
+        receiver.answers([Answer::Panic]);
+        world.add(Hook::new("a", receiver).unwrap()).await;
+        let Err(TestError::Failed { error, .. }) = world.dispatcher.test(&id("a")).await else { panic!("it arrived") };
+        assert_eq!(error.chain(), "the sink panicked: scripted");
         world.finish().await;
     });
 }

@@ -1,0 +1,104 @@
+//! Building sinks. Those that read files are built on threads that may block: a file on a disk that gives no
+//! answer holds its own hook, and nothing else.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::panic;
+use crate::delivery::DeliveryError;
+use crate::hook::Hook;
+use crate::sink::{Sink, SinkContext, SinkFactory};
+
+/// Most threads that build sinks, of those that everything else that blocks has to share.
+const MOST: usize = 64;
+
+/// Where the sinks of one dispatcher are built.
+pub(crate) struct Builders {
+    places: Arc<Semaphore>,
+    /// What is still being built although nobody waits for it any more.
+    late: Mutex<HashMap<Build, Weak<()>>>,
+}
+
+/// The address of the factory, which lives as long as its build, and the lane.
+type Build = (usize, usize);
+
+type Built = Result<Box<dyn Sink>, DeliveryError>;
+
+impl Default for Builders {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(MOST)), late: Mutex::default() }
+    }
+}
+
+impl Builders {
+    /// Builds a sink, within the time of an attempt if it reads files.
+    pub(crate) async fn build(&self, hook: &Hook, context: SinkContext) -> Built {
+        let files = hook.sink.files();
+        if files.is_empty() {
+            return build(&*hook.sink, &context);
+        }
+        let this = (Arc::as_ptr(&hook.sink).addr(), context.lane);
+        let failed = |why: String| Err(DeliveryError::endpoint(doing(&*hook.sink)).because(why));
+        if self.is_late(this) {
+            return failed(format!("it still waits for {}", one_of(&files)));
+        }
+        let limit = hook.retry.attempt_timeout;
+        let alive = Arc::new(());
+        let watched = Arc::downgrade(&alive);
+        let (sink, places) = (hook.sink.clone(), self.places.clone());
+        let work = async move {
+            // No semaphore is ever closed.
+            let place = places.acquire_owned().await.ok();
+            let work = move || {
+                let built = build(&*sink, &context);
+                drop((place, alive));
+                built
+            };
+            tokio::task::spawn_blocking(work).await
+        };
+        match timeout(limit.0, work).await {
+            Ok(Ok(built)) => built,
+            Ok(Err(error)) => failed(error.to_string()),
+            Err(_) if watched.strong_count() == 0 => {
+                failed(format!("not begun within {limit}: {MOST} other sinks wait for their files"))
+            }
+            Err(_) => {
+                self.note_late(this, watched);
+                failed(format!("not done within {limit}: no answer from {}", one_of(&files)))
+            }
+        }
+    }
+
+    fn is_late(&self, build: Build) -> bool {
+        self.late.lock().get(&build).is_some_and(|alive| alive.strong_count() > 0)
+    }
+
+    fn note_late(&self, build: Build, alive: Weak<()>) {
+        let mut late = self.late.lock();
+        late.retain(|_, alive| alive.strong_count() > 0);
+        late.insert(build, alive);
+    }
+}
+
+fn doing(sink: &dyn SinkFactory) -> String {
+    format!("build the {} sink", sink.kind())
+}
+
+fn build(sink: &dyn SinkFactory, context: &SinkContext) -> Built {
+    let failed = || DeliveryError::endpoint(doing(sink));
+    match catch_unwind(AssertUnwindSafe(|| sink.build(context))) {
+        Ok(built) => built.map_err(|error| failed().because(error)),
+        Err(panic) => Err(failed().because(format!("it panicked: {}", panic::text(&*panic)))),
+    }
+}
+
+fn one_of(files: &[PathBuf]) -> String {
+    let list: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+    format!("{}{}", if list.len() > 1 { "one of its files: " } else { "its file " }, list.join(", "))
+}

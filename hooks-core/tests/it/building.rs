@@ -1,0 +1,67 @@
+//! A sink whose file gives no answer holds its own hook, and nothing else.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use hooks_core::{BoxError, Hook, RetryPolicy, Sink, SinkContext, SinkFactory, Span, TestError};
+use parking_lot::Mutex;
+
+use crate::receiver::{Receiver, World, batch, events, id};
+
+/// Reads a file on a disk that hangs until somebody holds the answer back no longer.
+#[derive(Debug)]
+struct Hung {
+    receiver: Receiver,
+    disk: Mutex<mpsc::Receiver<()>>,
+    reads: Arc<AtomicUsize>,
+}
+
+impl SinkFactory for Hung {
+    fn kind(&self) -> &str {
+        "hung"
+    }
+
+    fn build(&self, context: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let _ = self.disk.lock().recv();
+        self.receiver.build(context)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        vec!["/mnt/token".into()]
+    }
+}
+
+fn quick(hook: Hook) -> Hook {
+    let soon = Span(Duration::from_millis(10));
+    hook.batch(batch(4, "0s")).retry(RetryPolicy {
+        initial: soon,
+        max: soon,
+        attempt_timeout: soon,
+        ..RetryPolicy::default()
+    })
+}
+
+// On real time: paused time stands still while a thread blocks.
+#[tokio::test]
+async fn a_file_that_gives_no_answer_holds_its_own_hook_alone() {
+    let (world, hung, well) = (World::new(), Receiver::default(), Receiver::default());
+    let (silent, disk) = mpsc::sync_channel(0);
+    let reads = Arc::<AtomicUsize>::default();
+    let sink = Hung { receiver: hung.clone(), disk: disk.into(), reads: reads.clone() };
+    world.add(quick(Hook::new("hung", sink).unwrap())).await;
+    world.add(Hook::new("well", well.clone()).unwrap().batch(batch(4, "0s"))).await;
+    world.publish(&events(0..4)).await;
+    well.has(4).await;
+    while world.status("hung").attempts < 4 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(reads.load(Ordering::Relaxed), 1, "one thread waits, however often it is tried");
+    let Err(TestError::Failed { error, .. }) = world.dispatcher.test(&id("hung")).await else { panic!("it arrived") };
+    assert_eq!(error.chain(), "build the hung sink: it still waits for its file /mnt/token");
+    drop(silent);
+    hung.has(4).await;
+    world.finish().await;
+}
