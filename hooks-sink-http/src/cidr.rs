@@ -44,11 +44,20 @@ impl FromStr for Cidr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let net = match text.parse::<IpAddr>() {
-            Ok(address) => IpNet::from(address),
-            Err(_) => {
-                text.parse().map_err(|_| "expected a range of addresses, for example \"10.0.0.0/8\"".to_owned())?
+        let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+        if leads_with_zero(address) || length.is_some_and(|length| length.len() > 1 && length.starts_with('0')) {
+            // Where URLs are read, `010` is 8.
+            return Err(format!("`{text}` has leading zeros, which some read as octal: write it without"));
+        }
+        let expected = || "expected a range of addresses, for example \"10.0.0.0/8\"".to_owned();
+        let address = address.parse::<IpAddr>().map_err(|_| expected())?;
+        let net = match length {
+            None => IpNet::from(address),
+            Some(length) if length.bytes().all(|byte| byte.is_ascii_digit()) => {
+                let length = length.parse().map_err(|_| expected())?;
+                IpNet::new(address, length).map_err(|_| expected())?
             }
+            Some(_) => return Err(expected()),
         };
         if net.trunc() != net {
             return Err(format!("`{net}` begins within its range: write {}", net.trunc()));
@@ -59,6 +68,14 @@ impl FromStr for Cidr {
         }
         Ok(Self(net))
     }
+}
+
+/// A part of an IPv4 address with a zero before it.
+fn leads_with_zero(address: &str) -> bool {
+    let has_zero =
+        |part: &str| part.len() > 1 && part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit());
+    // The IPv4 part of an IPv6 address, too.
+    address.contains('.') && address.rsplit(':').next().is_some_and(|v4| v4.split('.').any(has_zero))
 }
 
 impl fmt::Display for Cidr {
@@ -97,6 +114,13 @@ mod tests {
         for text in ["", "10.0.0.0/33", "10.0/8", "example.com", "::/129", "10.0.0.0/8 "] {
             assert!(problem(text).contains("expected a range"), "{text}: {}", problem(text));
         }
+        for text in ["10.0.0.0/+8", "10.0.0.0/", "/8", "10.0.0.0/8/8", "10.0.0.0/256", "0x0a.0.0.0/8", "10"] {
+            assert!(problem(text).contains("expected a range"), "{text}: {}", problem(text));
+        }
+        for text in ["010.0.0.0/8", "10.00.0.0/16", "127.0.0.01", "10.0.0.0/08", "::ffff:010.0.0.0/104", "fd00::/08"] {
+            assert!(problem(text).contains("leading zeros"), "{text}: {}", problem(text));
+        }
+        assert!("fd00:0001::/32".parse::<Cidr>().is_ok(), "groups of IPv6 are hexadecimal anyway");
         assert!(problem("10.0.0.1/8").contains("write 10.0.0.0/8"));
         assert!(problem("::ffff:10.0.0.0/104").contains("IPv4 range itself"));
     }
