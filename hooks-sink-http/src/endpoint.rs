@@ -28,6 +28,11 @@ impl Endpoint {
         Self(Secret::new(url))
     }
 
+    /// The text as it was written.
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.0
+    }
+
     /// The parts, if this is an address that can be posted to. The error says what is wrong with it and
     /// shows nothing of it.
     pub(crate) fn parts(&self) -> Result<Parts, String> {

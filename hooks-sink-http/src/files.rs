@@ -1,6 +1,8 @@
 //! Files that settings name: read when a sink is built, with errors that name setting and file.
 
-use std::io::Read as _;
+use std::fmt;
+use std::fs::Metadata;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use hooks_core::{BoxError, Secret};
@@ -8,27 +10,45 @@ use hooks_core::{BoxError, Secret};
 /// More than any certificate bundle or secret has.
 const LARGEST: u64 = 4 << 20;
 
-/// The bytes of a file.
-pub(crate) fn bytes(setting: &str, path: &Path) -> Result<Vec<u8>, BoxError> {
-    let problem = |what: String| BoxError::from(format!("{setting} {}: {what}", path.display()));
-    let file = std::fs::File::open(path).map_err(|error| problem(error.to_string()))?;
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| problem(error.to_string()))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(problem(format!("it is larger than {LARGEST} bytes: is it the right one?")));
-    }
+/// The certificates or the key that a file holds (PEM).
+pub(crate) fn pem(setting: &str, path: &Path) -> Result<Vec<u8>, BoxError> {
+    let bytes = bytes(setting, path)?;
+    hooks_core::without_mark(&bytes).map_err(|why| problem(setting, path, &why))?;
     Ok(bytes)
 }
 
 /// The secret that a file holds: its text without the line break at its end.
 pub(crate) fn secret(setting: &str, path: &Path) -> Result<Secret, BoxError> {
-    let problem = |what: &str| BoxError::from(format!("{setting} {}: {what}", path.display()));
-    let text = String::from_utf8(bytes(setting, path)?).map_err(|_| problem("it is no text (UTF-8)"))?;
-    let text = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
-    if text.is_empty() {
-        return Err(problem("it is empty"));
+    let bytes = bytes(setting, path)?;
+    let text = hooks_core::plain_text(&bytes).map_err(|why| problem(setting, path, &why))?;
+    let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    if text.is_empty() { Err(problem(setting, path, &"it is empty")) } else { Ok(Secret::new(text)) }
+}
+
+fn problem(setting: &str, path: &Path, what: &dyn fmt::Display) -> BoxError {
+    format!("{setting} {}: {what}", path.display()).into()
+}
+
+fn bytes(setting: &str, path: &Path) -> Result<Vec<u8>, BoxError> {
+    read(path).map_err(|error| problem(setting, path, &error))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // Before it is opened: a FIFO would wait for somebody who writes.
+    regular(&std::fs::metadata(path)?)?;
+    let file = std::fs::File::open(path)?;
+    regular(&file.metadata()?)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::other(format!("it is larger than {LARGEST} bytes: is it the right one?")));
     }
-    Ok(Secret::new(text))
+    Ok(bytes)
+}
+
+/// It is read for every sink, which is more than a FIFO or a device gives.
+fn regular(found: &Metadata) -> io::Result<()> {
+    if found.is_file() { Ok(()) } else { Err(io::Error::other("it must be a regular file")) }
 }
 
 #[cfg(test)]
@@ -50,13 +70,23 @@ mod tests {
 
     #[test]
     fn what_is_wrong_names_setting_and_file() {
-        for (content, part) in [(&b""[..], "empty"), (b"\n", "empty"), (b"\xff", "no text")] {
+        for (content, part) in [
+            (&b""[..], "empty"),
+            (b"\n", "empty"),
+            (b"\xff", "no text"),
+            (b"\xef\xbb\xbft0ken\n", "byte order mark"),
+            (b"\xff\xfet\x000\x00", "UTF-16"),
+        ] {
             let file = file(content);
             let error = secret("bearer_file", file.path()).unwrap_err().to_string();
             assert_eq!(error.split(": ").next().unwrap(), format!("bearer_file {}", file.path().display()));
             assert!(error.contains(part), "{error}");
         }
-        let error = bytes("x", Path::new("/dev/zero")).unwrap_err().to_string();
-        assert!(error.contains("larger than"), "{error}");
+        for other in ["/dev/zero", "/tmp"] {
+            let error = secret("bearer_file", Path::new(other)).unwrap_err().to_string();
+            assert_eq!(error, format!("bearer_file {other}: it must be a regular file"));
+        }
+        let large = file(&[b'x'; LARGEST as usize + 1]);
+        assert!(secret("x", large.path()).unwrap_err().to_string().contains("larger than"));
     }
 }

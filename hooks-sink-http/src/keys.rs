@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use ring::hmac;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
@@ -79,7 +79,25 @@ fn pair(encoded: &str) -> Result<Ed25519KeyPair, String> {
 }
 
 fn decode(encoded: &str, form: &str) -> Result<Vec<u8>, String> {
-    STANDARD.decode(encoded).map_err(|_| format!("not a signing secret: expected {form}"))
+    STANDARD.decode(encoded).map_err(|_| format!("{}: expected {form}", why_not(encoded)))
+}
+
+/// What is wrong with it, told apart as far as can be told without showing any of it.
+fn why_not(encoded: &str) -> &'static str {
+    let undone = |fits: bool, text: &str| fits && STANDARD_NO_PAD.decode(text).is_ok();
+    let bare = encoded.trim_end_matches('=');
+    let standard = bare.replace('-', "+").replace('_', "/");
+    if let Err(why) = hooks_core::without_mark(encoded.as_bytes()) {
+        why
+    } else if undone(encoded.trim() != encoded, encoded.trim().trim_end_matches('=')) {
+        "spaces or line breaks stand around it: remove them"
+    } else if undone(standard != bare, &standard) {
+        "it is in the URL-safe alphabet, with `-` and `_`: write it in the standard one, with `+` and `/`"
+    } else if undone(true, bare) {
+        "its padding is cut off or too long: its length, with the `=` at its end, is a multiple of 4"
+    } else {
+        "not a signing secret"
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +128,35 @@ mod tests {
             assert!(error.contains("24 to 64 bytes"), "{error}");
             assert!(bad.len() < 7 || !error.contains(&bad), "{error}");
         }
+    }
+
+    #[test]
+    fn near_misses_are_named() {
+        let good = STANDARD.encode([0xfb; 25]);
+        assert!(good.ends_with("==") && good.contains('+'), "{good}");
+        let urlsafe = good.replace('+', "-").replace('/', "_");
+        for (bad, part) in [
+            (good.trim_end_matches('=').to_owned(), "padding"),
+            (good.trim_end_matches('=').to_owned() + "=", "padding"),
+            (good.clone() + "=", "padding"),
+            (urlsafe.clone(), "URL-safe"),
+            (urlsafe.trim_end_matches('=').to_owned(), "URL-safe"),
+            (good.clone() + "\n", "line breaks"),
+            (format!(" {good}"), "spaces"),
+        ] {
+            for prefix in ["whsec_", ""] {
+                let error = refused(&format!("{prefix}{bad}"));
+                assert!(error.contains(part) && error.contains("24 to 64 bytes"), "{bad:?}: {error}");
+                assert!(!error.contains(bad.trim().trim_end_matches('=')), "{error}");
+            }
+        }
+        assert!(refused(&format!("\u{feff}{good}")).contains("byte order mark"));
+        assert!(refused(&format!("\u{feff}whsec_{good}")).contains("byte order mark"));
+        let pair = text("whsk_", 64);
+        assert!(refused(pair.trim_end_matches('=')).contains("padding"));
+        let public = text("whpk_", 32);
+        let error = VerifyingKey::parse(public.trim_end_matches('=')).err().unwrap();
+        assert!(error.contains("padding") && error.contains("whpk_"), "{error}");
     }
 
     #[test]

@@ -74,6 +74,7 @@ mod resolve;
 mod retry_after;
 mod sign;
 mod sink;
+mod system;
 mod tls;
 mod trace;
 mod traceparent;

@@ -16,7 +16,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 
 use crate::config::{HttpVersion, Tls, TlsVersion};
-use crate::files;
+use crate::{files, system};
 
 /// The files of the settings, as they are now.
 #[derive(Default)]
@@ -24,23 +24,27 @@ pub(crate) struct Files {
     authorities: Option<Vec<u8>>,
     certificate: Option<Vec<u8>>,
     key: Option<Vec<u8>>,
+    /// Of the system's authorities: what tells that they changed.
+    system: Vec<system::Stamp>,
 }
 
 impl Files {
     /// Reads all that are named.
     pub(crate) fn read(tls: &Tls) -> Result<Self, BoxError> {
-        let read = |setting, path: &Option<_>| path.as_deref().map(|path| files::bytes(setting, path)).transpose();
+        let read = |setting, path: &Option<_>| path.as_deref().map(|path| files::pem(setting, path)).transpose();
         Ok(Self {
             authorities: read("tls.ca_file", &tls.ca_file)?,
             certificate: read("tls.cert_file", &tls.cert_file)?,
             key: read("tls.key_file", &tls.key_file)?,
+            system: if tls.dangerously_accept_any_certificate { Vec::new() } else { system::stamps() },
         })
     }
 
     /// Tells apart what they hold.
     pub(crate) fn fingerprint(&self) -> String {
         let print = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(|bytes| digest::digest(&digest::SHA256, bytes));
-        format!("{:?} {:?} {:?}", print(&self.authorities), print(&self.certificate), print(&self.key))
+        let Self { authorities, certificate, key, system } = self;
+        format!("{:?} {:?} {:?} {system:?}", print(authorities), print(certificate), print(key))
     }
 }
 

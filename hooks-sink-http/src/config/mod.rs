@@ -21,6 +21,7 @@ use crate::cidr::Cidr;
 use crate::endpoint::Endpoint;
 use crate::ready::Ready;
 use crate::sink::HttpSink;
+use crate::system;
 
 /// Delivers batches as webhooks: POST of a JSON array of CloudEvents, or of one CloudEvent.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -95,8 +96,8 @@ pub struct HttpConfig {
 }
 
 impl HttpConfig {
-    /// With the defaults of a config file that has nothing but the `url`. It is checked when a sink is
-    /// built; [`validate`](SinkConfig::validate) does so at once.
+    /// With the defaults of a config file that has nothing but the `url`. It is checked when the hook is added;
+    /// [`validate`](SinkConfig::validate) does so at once.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: Endpoint::new(url),
@@ -143,6 +144,12 @@ impl HttpConfig {
         let in_header = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let has_some = self.basic.is_some() || self.bearer.is_some() || self.bearer_file.is_some();
         parts.url.scheme() == "http" && !stays_here && (in_header || has_some || parts.authorization.is_some())
+    }
+
+    /// Whether the certificates of receivers are checked against the system's authorities.
+    fn trusts_the_system(&self) -> bool {
+        let is_secure = self.url.parts().is_ok_and(|parts| parts.url.scheme() == "https");
+        is_secure && !self.tls.as_ref().is_some_and(|tls| tls.dangerously_accept_any_certificate)
     }
 
     /// Sends this header.
@@ -216,7 +223,22 @@ impl SinkConfig for HttpConfig {
         files.extend(basic.iter().map(|basic| &basic.password_file));
         files.extend(hmac.iter().map(|hmac| &hmac.secret_file));
         files.extend(tls.iter().flat_map(|tls| [&tls.ca_file, &tls.cert_file, &tls.key_file]));
-        files.into_iter().flatten().cloned().collect()
+        let system = if self.trusts_the_system() { system::paths() } else { Vec::new() };
+        files.into_iter().flatten().cloned().chain(system).collect()
+    }
+
+    fn secrets(&self) -> Vec<Secret> {
+        let Self { url, headers, basic, bearer, secret, hmac, proxy, .. } = self;
+        let optional = [
+            bearer.as_ref(),
+            basic.as_ref().and_then(|basic| basic.password.as_ref()),
+            hmac.as_ref().and_then(|hmac| hmac.secret.as_ref()),
+            proxy.as_ref().map(Endpoint::secret),
+        ];
+        let named = headers.iter().map(|(_, value)| value);
+        let signing = secret.iter().flat_map(SigningSecrets::iter);
+        let optional = optional.into_iter().map(|secret| secret.cloned().unwrap_or_else(|| Secret::new("")));
+        [url.secret()].into_iter().chain(named).chain(signing).cloned().chain(optional).collect()
     }
 }
 

@@ -91,6 +91,7 @@ fn named(config: &HttpConfig, problems: &mut Problems) -> HeaderMap {
 fn basic(config: &HttpConfig, problems: &mut Problems) -> Option<HeaderValue> {
     let basic = config.basic.as_deref()?;
     problems.file("basic.password_file", basic.password.is_some(), basic.password_file.as_deref());
+    problems.unmarked("basic.password", basic.password.as_ref());
     if basic.user.contains(':') {
         problems.add("basic.user", "a user holds no colon: it ends at the first one");
     }
@@ -124,6 +125,7 @@ fn bearer(config: &HttpConfig, problems: &mut Problems) -> Option<HeaderValue> {
 }
 
 fn header_value(value: &str) -> Result<HeaderValue, String> {
+    hooks_core::without_mark(value.as_bytes())?;
     if value.contains(['\r', '\n', '\0']) {
         return Err("a header's value holds no line breaks and no NUL".to_owned());
     }

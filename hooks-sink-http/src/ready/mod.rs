@@ -106,9 +106,17 @@ impl Problems {
         }
     }
 
+    /// Of a secret that may be any text.
+    fn unmarked(&mut self, path: &str, text: Option<&Secret>) {
+        if let Some(Err(why)) = text.map(|text| hooks_core::without_mark(text.expose().as_bytes())) {
+            self.add(path, why);
+        }
+    }
+
     /// A secret that has to be there, as text or in a file.
     fn required(&mut self, path: &str, text: Option<&Secret>, file: Option<&Path>) {
         self.file(&format!("{path}_file"), text.is_some(), file);
+        self.unmarked(path, text);
         match text {
             Some(text) if text.expose().is_empty() => self.add(path, "an empty secret proves nothing"),
             None if file.is_none() => self.add(path, format!("it is missing: set it, or `{path}_file`")),

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use hooks_core::{Batch, Envelope, FailureClass, Secret, Sink, SinkConfig};
 use hooks_sink_http::verify::{Signed, Verifier, plain_hmac};
-use hooks_sink_http::{Basic, Compression, Encoding, Hmac, HttpConfig, Mode};
+use hooks_sink_http::{Basic, Compression, Encoding, Hmac, HttpConfig, Mode, Tls};
 
 use crate::receiver::{Receiver, Seen, answer};
 use crate::{SECRET, batch, context, sink, sized_batch};
@@ -106,6 +106,69 @@ fn what_is_wrong_with_a_file_names_it() {
     missing.bearer_file = path(&token);
     let error = missing.build(&context(&Arc::default())).unwrap_err().to_string();
     assert_eq!(error, format!("bearer_file {}: expected a token, without `Bearer` before it", token.path().display()));
+}
+
+/// In a file or in the settings, whatever it is a secret of.
+#[test]
+fn a_byte_order_mark_is_named_wherever_it_stands() {
+    let bom = |text: &str| format!("\u{feff}{text}");
+    let (token, signing) = (bom("t0ken"), bom(SECRET));
+    let inline = |change: &dyn Fn(&mut HttpConfig)| {
+        let mut config = HttpConfig::new("https://h/");
+        change(&mut config);
+        config
+    };
+    let secret = Some(Secret::new(&token));
+    let basic = Basic { user: "me".into(), password: secret.clone(), password_file: None };
+    for config in [
+        inline(&|config| config.bearer = secret.clone()),
+        inline(&|config| *config = config.clone().secret(&signing)),
+        inline(&|config| *config = config.clone().header("x-key", &token)),
+        inline(&|config| config.basic = Some(Box::new(basic.clone()))),
+        inline(&|config| config.hmac = Some(Box::new(Hmac::new("x-sig", &token)))),
+    ] {
+        let problems = config.validate();
+        assert!(problems.len() == 1 && problems[0].message.contains("byte order mark"), "{problems:?}");
+    }
+    let (token, signing) = (file(&token), file(&signing));
+    let pem = file(&bom("-----BEGIN CERTIFICATE-----"));
+    let tls = |tls: Tls| HttpConfig { tls: Some(Box::new(tls)), ..HttpConfig::new("https://h/") };
+    let hmac = Hmac { header: "x-sig".into(), secret: None, secret_file: path(&token) };
+    for (config, setting) in [
+        (inline(&|config| config.bearer_file = path(&token)), "bearer_file"),
+        (inline(&|config| config.secret_file = path(&signing)), "secret_file"),
+        (
+            inline(&|config| {
+                config.basic = Some(Box::new(Basic { password: None, password_file: path(&token), ..basic.clone() }));
+            }),
+            "basic.password_file",
+        ),
+        (inline(&|config| config.hmac = Some(Box::new(hmac.clone()))), "hmac.secret_file"),
+        (tls(Tls { ca_file: path(&pem), ..Tls::default() }), "tls.ca_file"),
+        (tls(Tls { cert_file: path(&pem), key_file: path(&pem), ..Tls::default() }), "tls.cert_file"),
+    ] {
+        let error = config.build(&context(&Arc::default())).unwrap_err().to_string();
+        assert!(error.starts_with(setting) && error.contains("byte order mark"), "{error}");
+    }
+}
+
+/// Settings that were built in code meet no config file's checks.
+#[tokio::test]
+async fn a_dispatcher_says_all_that_is_wrong_with_settings_built_in_code() {
+    let dispatcher = hooks_core::Dispatcher::new(Arc::new(hooks_bus::MemoryBus::default()));
+    let hook = |sink| hooks_core::Hook::new("h", sink).unwrap();
+    let wrong = || HttpConfig { max_response_bytes: hooks_core::Bytes(1), ..HttpConfig::new("htp://x").secret("zzz") };
+    dispatcher.add(hook(HttpConfig::new("http://127.0.0.1:9/"))).await.unwrap();
+    let elsewhere = hooks_core::Hook::new("other", wrong()).unwrap();
+    for error in [dispatcher.replace(hook(wrong())).await.unwrap_err(), dispatcher.add(elsewhere).await.unwrap_err()] {
+        let hooks_core::DispatchError::Invalid { problems, .. } = error else { panic!("{error}") };
+        let all = problems.join("\n");
+        for part in ["sink `http`: url: `htp`", "sink `http`: secret: ", "sink `http`: max_response_bytes: "] {
+            assert!(all.contains(part), "{part} in {all}");
+        }
+        assert!(problems.len() == 3 && !all.contains("zzz"), "{all}");
+    }
+    assert_eq!(dispatcher.status().len(), 1);
 }
 
 #[tokio::test]
