@@ -100,7 +100,7 @@ them to the hooks of the config file; waits until everything is delivered; and p
 
 A line that is no event is reported with its number and reason, and the others are delivered. Nothing is ever dropped \
 for lack of room: reading waits for receivers. `type` is required; missing `id`, `source`, `time` and `specversion` \
-are filled in. SIGINT or SIGTERM ends reading and delivers what was read; a second one stops at once.
+are filled in. SIGINT, SIGTERM or SIGHUP ends reading and delivers what was read; a second one stops at once.
 
 The exit code is 0 only if every line was an event and every event was delivered to every hook that wants it.",
         after_help = "Examples:

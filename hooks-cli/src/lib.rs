@@ -12,7 +12,7 @@
 //! [`config`] and [`ndjson`] read what comes from outside. They do no I/O, so that they can be fuzzed;
 //! their signatures are no promise.
 
-#![cfg_attr(not(test), deny(unused_crate_dependencies))]
+#![cfg_attr(not(test), deny(unused_crate_dependencies, clippy::print_stderr, clippy::print_stdout))]
 
 mod args;
 mod bus;
@@ -39,6 +39,7 @@ mod stdin;
 mod systemd;
 mod warm;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -50,7 +51,7 @@ use hooks_sink_file as _;
 use hooks_sink_http as _;
 
 use args::{Cli, Command};
-use console::Console;
+use console::{Console, complain};
 use exit::Exit;
 
 /// The whole command: reads the process's arguments, does what they say, and returns how it ended.
@@ -62,8 +63,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => run(&cli).into(),
         Err(error) => {
             // Help and version are printed on stdout, anything wrong on stderr.
-            let _ = error.print();
-            if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+            let printed = error.print().and_then(|()| io::stdout().flush());
+            if error.use_stderr() { Exit::Usage.into() } else { commands::printed(printed).into() }
         }
     }
 }
@@ -72,7 +73,7 @@ fn run(cli: &Cli) -> Exit {
     let console = match Console::with_logs(cli.log(), cli.log_format, cli.is_daemon()) {
         Ok(console) => console,
         Err(error) => {
-            eprintln!("--log {}: {error}", cli.log());
+            complain(format_args!("--log {}: {error}", cli.log()));
             return Exit::Usage;
         }
     };

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use hooks_core::{Filter, Pattern};
 
-use super::print;
+use super::{print, warn};
 use crate::args::{CheckArgs, ConfigUser};
 use crate::config::{self, Config, WithoutBus};
+use crate::console::complain;
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &CheckArgs) -> Exit {
@@ -21,11 +22,12 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
     };
     match config {
         Ok(config) => {
+            warn(&config);
             print(&summary(&config));
             Exit::Done
         }
         Err(problems) => {
-            eprintln!("{problems}");
+            complain(problems);
             Exit::Config
         }
     }

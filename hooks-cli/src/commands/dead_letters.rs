@@ -7,6 +7,7 @@ use hooks_core::{BoxError, HookId, LetterId};
 use super::operate::converse;
 use super::print;
 use crate::args::operate::{DeadLetterCommand, LettersArgs, PickArgs};
+use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::{Letter, Operator, Request, Response, Which};
 use crate::outcome::{self, count};
@@ -142,7 +143,7 @@ fn replay(args: &PickArgs) -> Exit {
         };
         print(&format!("{delivered} delivered, {refused} refused again, {untried} not tried\n"));
         if let Some(error) = &error {
-            eprintln!("{error}");
+            complain(error);
         }
         let found = all_found(Some(&args.hook), &missing);
         Ok(if error.is_some() { Exit::Failed } else { found })
@@ -152,7 +153,7 @@ fn replay(args: &PickArgs) -> Exit {
 fn drop_letters(args: &PickArgs) -> Exit {
     let which = args.which();
     if which.ids.is_empty() && which.types.is_empty() && which.reason.is_none() && !args.all {
-        eprintln!("which ones? --id, --type or --reason picks some, --all all of them");
+        complain("which ones? --id, --type or --reason picks some, --all all of them");
         return Exit::Usage;
     }
     converse(&args.place, async |operator| {
@@ -173,6 +174,6 @@ fn all_found(hook: Option<&HookId>, missing: &BTreeSet<LetterId>) -> Exit {
     let whose = hook.map_or_else(|| "no hook has".to_owned(), |hook| format!("hook `{hook}` has no"));
     let ids: Vec<_> = missing.iter().map(ToString::to_string).collect();
     let (letters, fit) = if ids.len() == 1 { ("letter", "fits") } else { ("letters", "fit") };
-    eprintln!("{whose} dead {letters} {} that {fit}", ids.join(", "));
+    complain(format_args!("{whose} dead {letters} {} that {fit}", ids.join(", ")));
     Exit::Failed
 }

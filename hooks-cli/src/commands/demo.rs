@@ -4,6 +4,7 @@ use hooks_core::BoxError;
 
 use super::{chain, print, runtime};
 use crate::args::demo::DemoArgs;
+use crate::console::complain;
 use crate::demo::{self, Live, Pace, View};
 use crate::exit::Exit;
 use crate::signals::Stops;
@@ -16,7 +17,7 @@ pub(crate) fn run(args: &DemoArgs, has_logs: bool) -> Exit {
         ended
     });
     ended.unwrap_or_else(|error| {
-        eprintln!("{}", chain(&*error));
+        complain(chain(&*error));
         Exit::Failed
     })
 }

@@ -11,6 +11,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::print_bytes;
 use crate::args::Cli;
 use crate::args::docs::{CompletionsArgs, ManArgs};
+use crate::console::complain;
 use crate::exit::Exit;
 
 pub(crate) fn completions(args: &CompletionsArgs) -> Exit {
@@ -30,7 +31,7 @@ pub(crate) fn man(args: &ManArgs) -> Exit {
     match written {
         Ok(()) => Exit::Done,
         Err(error) => {
-            eprintln!("{error}");
+            complain(error);
             Exit::Failed
         }
     }

@@ -11,6 +11,7 @@ use super::operate::{converse, find};
 use super::{chain, print};
 use crate::args::operate::{LogCommand, PlaceArgs, StatusArgs};
 use crate::bus;
+use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::{Request, Response, timestamp};
 use crate::outcome;
@@ -45,16 +46,16 @@ fn on_folder(place: &PlaceArgs, work: impl FnOnce(&Path) -> Result<Exit, BoxErro
     let (bus, _) = match find(place) {
         Ok(found) => found,
         Err(problems) => {
-            eprintln!("{problems}");
+            complain(problems);
             return Exit::Config;
         }
     };
     let Some(folder) = bus::folder(&bus) else {
-        eprintln!("this bus keeps no log in a folder");
+        complain("this bus keeps no log in a folder");
         return Exit::Failed;
     };
     work(folder).unwrap_or_else(|error| {
-        eprintln!("{}", chain(&*error));
+        complain(chain(&*error));
         Exit::Failed
     })
 }

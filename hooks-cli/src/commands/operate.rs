@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{BoxError, Bytes, Hook, HookId};
 
-use super::{chain, print, runtime};
+use super::{chain, print, runtime, warn};
 use crate::args::operate::{HookArgs, PlaceArgs, StatusArgs};
 use crate::bus;
 use crate::config::{self, BusConfig, Problems, WithoutBus};
+use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::{HookReport, Operator, Request, Response};
 use crate::outcome;
@@ -18,9 +19,9 @@ pub(super) fn converse(place: &PlaceArgs, talk: impl AsyncFnOnce(&mut Operator) 
     let (bus, hooks) = match find(place) {
         Ok(found) => found,
         Err(problems) => {
-            eprintln!(
+            complain(format_args!(
                 "{problems}\nwith `--dir` and the folder of a durable bus in place of `-c` no config file is read"
-            );
+            ));
             return Exit::Config;
         }
     };
@@ -28,7 +29,7 @@ pub(super) fn converse(place: &PlaceArgs, talk: impl AsyncFnOnce(&mut Operator) 
         .and_then(|()| Ok(runtime()?))
         .and_then(|runtime| runtime.block_on(with_operator(bus, hooks, talk)));
     ended.unwrap_or_else(|error| {
-        eprintln!("{}", chain(&*error));
+        complain(chain(&*error));
         Exit::Failed
     })
 }
@@ -50,6 +51,7 @@ pub(super) fn find(place: &PlaceArgs) -> Result<(BusConfig, Vec<Hook>), Problems
         return Ok((BusConfig::Durable(DurableConfig::new(dir)), Vec::new()));
     };
     let config = config::load(file, WithoutBus::Durable)?;
+    warn(&config);
     Ok((config.bus, config.hooks.into_iter().map(|hook| hook.hook).collect()))
 }
 
@@ -78,10 +80,10 @@ pub(crate) fn status(args: &StatusArgs) -> Exit {
             print(&table(&hooks));
         }
         if !running {
-            eprintln!("{}", operator.source());
+            complain(operator.source());
         }
         if let Some(trouble) = &trouble {
-            eprintln!("nothing goes on: {trouble}");
+            complain(format_args!("nothing goes on: {trouble}"));
         }
         Ok(if operator.knows_nothing().is_some() || trouble.is_some() { Exit::Failed } else { Exit::Done })
     })

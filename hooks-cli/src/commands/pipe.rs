@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,24 +15,17 @@ use tokio::sync::{mpsc, watch};
 use super::{chain, runtime};
 use crate::args::PipeArgs;
 use crate::bus;
-use crate::config::{self, Config, Problem, Problems, WithoutBus};
+use crate::config::{self, Config, EventSettings, Problem, Problems, WithoutBus};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::ndjson::{Intake, Taken};
 use crate::outcome::{Tally, count, shortfalls, table};
-use crate::signals::Stops;
+use crate::signals::{Stops, Strangers};
 use crate::stdin;
 
 pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
-    let config = match load(&args.config) {
-        Ok(config) => config,
-        Err(problems) => {
-            console.say(problems);
-            return Exit::Config;
-        }
-    };
     let ended = runtime().map_err(BoxError::from).and_then(|runtime| {
-        let ended = runtime.block_on(pipe(config, args.timeout.map(|timeout| timeout.0), console));
+        let ended = runtime.block_on(start(args, console));
         // Whatever still runs has been counted as left behind.
         runtime.shutdown_background();
         ended
@@ -90,16 +83,57 @@ enum Stop {
     Disabled(String),
 }
 
-async fn pipe(config: Config, timeout: Option<Duration>, console: &Console) -> Result<Exit, BoxError> {
-    let mut signals = Stops::new()?;
+async fn start(args: &PipeArgs, console: &Console) -> Result<Exit, BoxError> {
+    // Before anything that takes a while: until then they end the process.
+    let mut signals = Signals { stops: Stops::with_hang_up()?, strangers: Strangers::new()? };
     let started = Instant::now();
+    let prepared = tokio::select! {
+        biased;
+        name = signals.stop(console) => {
+            console.say(format_args!("stopped by {name} before anything was read"));
+            return Ok(Exit::Done);
+        }
+        prepared = prepare(args.config.clone(), console) => prepared?,
+    };
+    match prepared {
+        Ok(prepared) => pipe(prepared, signals, args.timeout.map(|timeout| timeout.0), started, console).await,
+        Err(problems) => {
+            console.say(problems);
+            Ok(Exit::Config)
+        }
+    }
+}
+
+/// Where events go, and what of the config is about reading them.
+struct Prepared {
+    bus: Arc<dyn Bus>,
+    dispatcher: Dispatcher,
+    events: EventSettings,
+}
+
+/// Everything up to reading. What is wrong with the config comes as the inner error.
+async fn prepare(file: PathBuf, console: &Console) -> Result<Result<Prepared, Problems>, BoxError> {
+    let config = match tokio::task::spawn_blocking(move || load(&file)).await? {
+        Ok(config) => config,
+        Err(problems) => return Ok(Err(problems)),
+    };
+    config.warnings().for_each(|warning| console.say(warning));
     let bus = bus::open(&config.bus).await?.bus;
     let dispatcher = Dispatcher::new(bus.clone()).with_an_end();
     subscribe(&dispatcher, config.hooks.into_iter().map(|hook| hook.hook), console).await?;
+    Ok(Ok(Prepared { bus, dispatcher, events: config.events }))
+}
+
+async fn pipe(
+    Prepared { bus, dispatcher, events }: Prepared,
+    mut signals: Signals,
+    timeout: Option<Duration>,
+    started: Instant,
+    console: &Console,
+) -> Result<Exit, BoxError> {
     let (stop, stopped) = watch::channel(None);
     let run = Run { bus, dispatcher, console, tally: Mutex::default() };
-    let intake = Intake::new(config.events.source, config.events.max_bytes.get());
-    let input = stdin::events(io::stdin(), intake)?;
+    let input = stdin::events(io::stdin(), Intake::new(events.source, events.max_bytes.get()))?;
     let mut failed = None;
     let work = async {
         failed = run.feed(input, stopped).await.err();
@@ -107,7 +141,7 @@ async fn pipe(config: Config, timeout: Option<Duration>, console: &Console) -> R
     };
     let end = tokio::select! {
         biased;
-        () = watch_signals(&mut signals, &stop, console) => End::Interrupted,
+        () = signals.watch(&stop, console) => End::Interrupted,
         timeout = expired(timeout) => End::TimedOut(timeout),
         () = run.watch_hooks(&stop) => End::Drained,
         () = run.show() => End::Drained,
@@ -341,10 +375,27 @@ fn waited_for(hooks: &[HookStatus]) -> String {
     }
 }
 
-/// The first signal ends reading; returns at the second.
-async fn watch_signals(signals: &mut Stops, stop: &watch::Sender<Option<Stop>>, console: &Console) {
-    let name = signals.next().await;
-    console.say(format!("{name}: reading no more, delivering what was read; once more to stop at once"));
-    stop.send_replace(Some(Stop::Signal(name)));
-    signals.next().await;
+struct Signals {
+    stops: Stops,
+    strangers: Strangers,
+}
+
+impl Signals {
+    /// Waits for one that ends the pipe.
+    async fn stop(&mut self, console: &Console) -> &'static str {
+        loop {
+            tokio::select! {
+                name = self.stops.next() => return name,
+                name = self.strangers.next() => console.say(format_args!("{name} means nothing here")),
+            }
+        }
+    }
+
+    /// The first ends reading; returns at the second.
+    async fn watch(&mut self, stop: &watch::Sender<Option<Stop>>, console: &Console) {
+        let name = self.stop(console).await;
+        console.say(format_args!("{name}: reading no more, delivering what was read; once more to stop at once"));
+        stop.send_replace(Some(Stop::Signal(name)));
+        self.stop(console).await;
+    }
 }

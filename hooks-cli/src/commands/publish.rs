@@ -49,7 +49,7 @@ fn client(args: &PublishArgs) -> Result<Client, BoxError> {
 }
 
 async fn publish(args: &PublishArgs, client: Client, console: &Console) -> Result<Exit, BoxError> {
-    let mut stops = Stops::new()?;
+    let mut stops = Stops::with_hang_up()?;
     let started = Instant::now();
     let mut run = Run::new(args, client, console, started);
     let mut input = stdin::events(io::stdin(), Intake::new(args.source.as_str(), args.max_event.get()))?;

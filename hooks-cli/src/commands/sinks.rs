@@ -8,17 +8,18 @@ use serde_json::Value as Json;
 use super::print;
 use crate::args::SinksArgs;
 use crate::config::{Shape, kinds, summary};
+use crate::console::complain;
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &SinksArgs) -> Exit {
     let wanted = |plugin: &&SinkPlugin| args.kind.as_deref().is_none_or(|kind| kind == plugin.kind());
     let plugins: Vec<_> = SinkPlugin::all().into_iter().filter(wanted).collect();
     if let (true, Some(kind)) = (plugins.is_empty(), &args.kind) {
-        eprintln!("no sink of kind `{kind}`; linked into this binary: {}", kinds());
+        complain(format_args!("no sink of kind `{kind}`; linked into this binary: {}", kinds()));
         return Exit::Usage;
     }
     if plugins.is_empty() {
-        eprintln!("no sink is linked into this binary");
+        complain("no sink is linked into this binary");
     }
     let texts: Vec<_> = plugins.into_iter().map(describe).collect();
     print(&texts.join("\n"));

@@ -6,28 +6,30 @@ use std::time::Duration;
 use hooks_bus::MemoryBus;
 use hooks_core::{Answer, Dispatcher, Hook, TestError, TestReport};
 
-use super::{chain, print, runtime};
+use super::{chain, print, runtime, warn};
 use crate::args::TestArgs;
 use crate::config::{self, WithoutBus, nearest};
+use crate::console::complain;
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &TestArgs) -> Exit {
     let config = match config::load(&args.config, WithoutBus::Either) {
         Ok(config) => config,
         Err(problems) => {
-            eprintln!("{problems}");
+            complain(problems);
             return Exit::Config;
         }
     };
+    warn(&config);
     let mut hooks: Vec<Hook> = config.hooks.into_iter().map(|hook| hook.hook).collect();
     let Some(at) = hooks.iter().position(|hook| hook.id.as_str() == args.id) else {
-        eprintln!("{}", unknown(&args.id, &config.file, &hooks));
+        complain(unknown(&args.id, &config.file, &hooks));
         return Exit::Failed;
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("{error}");
+            complain(error);
             return Exit::Failed;
         }
     };
@@ -38,7 +40,7 @@ async fn test(hook: Hook) -> Exit {
     let id = hook.id.clone();
     let dispatcher = Dispatcher::new(Arc::new(MemoryBus::default()));
     if let Err(error) = dispatcher.add(hook).await {
-        eprintln!("{}", chain(&error));
+        complain(chain(&error));
         return Exit::Failed;
     }
     let result = dispatcher.test(&id).await;
@@ -58,7 +60,7 @@ async fn test(hook: Hook) -> Exit {
             Exit::Failed
         }
         Err(error) => {
-            eprintln!("{}", chain(&error));
+            complain(chain(&error));
             Exit::Failed
         }
     }

@@ -78,7 +78,7 @@ pub struct HookConfig {
 /// What can stand at the top of a config file.
 const SECTIONS: [&str; 5] = ["bus", "events", "ingest", "defaults", "hooks"];
 
-/// Reads and checks a config file. What is legal but may not be meant is said on stderr.
+/// Reads and checks a config file.
 ///
 /// # Errors
 /// Everything that is wrong with it; or that it can't be read.
@@ -94,15 +94,12 @@ pub fn load(path: &Path, without_bus: WithoutBus) -> Result<Config, Problems> {
     let folder = full.parent().map(without_steps_up);
     let config_dir = folder.as_deref().and_then(Path::to_str);
     let variables = Variables { config_dir, lookup: &|name| std::env::var(name) };
-    let config = parse(&text, &file, without_bus, &variables)?;
-    config.warnings().for_each(|warning| eprintln!("{file}{warning}"));
-    Ok(config)
+    parse(&text, &file, without_bus, &variables)
 }
 
 impl Config {
     /// What is legal in it, but may not be what was meant.
-    /// Each as it is to follow the file's name.
-    fn warnings(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
         // Not quoted: it may be a secret.
         let bare = self.bare.iter().map(|(line, column)| {
             format!(":{line}:{column}: warning: a name behind `$` stays as it is: a variable is written `${{NAME}}`, and a plain dollar sign `$$`")
@@ -112,7 +109,7 @@ impl Config {
             let warnings = hook.sink.warnings().into_iter();
             warnings.map(move |warning| format!(": warning: hook `{id}`: sink `{sink}`: {warning}"))
         });
-        bare.chain(sinks)
+        bare.chain(sinks).map(|warning| format!("{}{warning}", self.file))
     }
 }
 

@@ -4,6 +4,7 @@ mod spool;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -14,29 +15,35 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::args::LogFormat;
 use spool::Spool;
 
-/// Stderr. Clones write to the same one.
+/// Stderr. Clones write to the same one. Whether anybody reads it, or can, decides nothing but what is seen.
 #[derive(Debug, Clone)]
 pub(crate) struct Console {
-    bar: ProgressBar,
+    bar: Arc<OnceLock<ProgressBar>>,
     format: LogFormat,
-    /// For a daemon: it must not stop because nobody reads what it says.
-    spool: Option<Spool>,
+    spool: Spool,
 }
 
-/// How long the end waits for somebody to read what a daemon has said.
-const PARTING: Duration = Duration::from_secs(1);
+/// How long somebody who reads what is said may take for the next line, before it counts as read by nobody.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Prints a line on stderr, for a command that does one thing and ends.
+pub(crate) fn complain(text: impl Display) {
+    // Nobody is left to be told when stderr is gone or its disk is full.
+    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
 
 impl Console {
-    /// Sets up logging at this level, or by these directives. With `spooled`, nothing that is said waits
-    /// for its reader: when too much is unread, lines are lost and counted.
+    /// Sets up logging at this level, or by these directives. What a daemon says never waits for its reader: when
+    /// too much is unread, lines are lost and counted. Others wait as long as somebody reads.
     ///
     /// # Errors
     /// When that is no level and no list of directives.
-    pub(crate) fn with_logs(level: &str, format: LogFormat, spooled: bool) -> Result<Self, String> {
+    pub(crate) fn with_logs(level: &str, format: LogFormat, is_daemon: bool) -> Result<Self, String> {
         let filter = filter(level)?;
-        let spool =
-            if spooled { Some(Spool::new(io::stderr(), lost).map_err(|error| error.to_string())?) } else { None };
-        let console = Self { bar: ProgressBar::hidden(), format, spool };
+        let bar = Arc::<OnceLock<ProgressBar>>::default();
+        let patience = if is_daemon { Duration::ZERO } else { PATIENCE };
+        let spool = Spool::new(Below(bar.clone()), patience, lost).map_err(|error| error.to_string())?;
+        let console = Self { bar, format, spool };
         let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(console.clone());
         // A program that set up logging before it called `main` keeps its own.
         let _ = match format {
@@ -55,15 +62,12 @@ impl Console {
 
     /// Prints a line.
     pub(crate) fn say(&self, text: impl Display) {
-        // Nobody is left to be told when stderr is gone.
-        let _ = (&mut &*self).write_all(format!("{text}\n").as_bytes());
+        self.spool.push(format!("{text}\n").as_bytes());
     }
 
     /// The end of the process: what was said is written, if somebody reads it.
     pub(crate) fn close(&self) {
-        if let Some(spool) = &self.spool {
-            spool.flush(PARTING);
-        }
+        self.spool.flush(PATIENCE);
     }
 
     /// Shows progress from now on, if stderr is a terminal: what is `done` (delivered, say). True when it does.
@@ -72,24 +76,28 @@ impl Console {
             return false;
         }
         let template = format!("{{spinner}} {{elapsed}} [{{bar:24}}] {{human_pos}} of {{human_len}} {done}, {{msg}}");
+        let bar = self.bar.get_or_init(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
         if let Ok(style) = ProgressStyle::with_template(&template) {
-            self.bar.set_style(style.progress_chars("=> "));
+            bar.set_style(style.progress_chars("=> "));
         }
-        self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        self.bar.enable_steady_tick(Duration::from_millis(200));
+        bar.enable_steady_tick(Duration::from_millis(200));
         true
     }
 
     /// Shows how far it is.
     pub(crate) fn progress(&self, done: u64, of: u64, message: String) {
-        self.bar.set_length(of);
-        self.bar.set_position(done);
-        self.bar.set_message(message);
+        if let Some(bar) = self.bar.get() {
+            bar.set_length(of);
+            bar.set_position(done);
+            bar.set_message(message);
+        }
     }
 
     /// Takes the bar away.
     pub(crate) fn end_progress(&self) {
-        self.bar.finish_and_clear();
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
     }
 }
 
@@ -111,11 +119,23 @@ fn filter(directives: &str) -> Result<EnvFilter, String> {
 
 impl Write for &Console {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.spool {
-            Some(spool) => spool.push(bytes),
-            None => self.bar.suspend(|| io::stderr().lock().write_all(bytes))?,
-        }
+        self.spool.push(bytes);
         Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Stderr, with the progress bar, where there is one, kept below what is written.
+struct Below(Arc<OnceLock<ProgressBar>>);
+
+impl Write for Below {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = || io::stderr().lock().write(bytes);
+        // Whoever uses the bar waits until this is written: only where there is a terminal.
+        self.0.get().map_or_else(write, |bar| bar.suspend(write))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -6,59 +6,90 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Most lines that wait. Beyond them, new ones are counted and lost.
-const WAITING: usize = 1024;
+/// Most lines that wait, and most bytes of them. Beyond either, new ones are counted and lost.
+const WAITING: (usize, usize) = (1024, 1 << 20);
 
-/// Writes lines on a thread of its own, so that whoever logs never waits for whoever reads the log.
+/// Writes lines on a thread of its own, so that whoever logs never waits for whoever does not read the log.
 #[derive(Debug, Clone)]
 pub(super) struct Spool(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// How long a line waits for room while nothing is written.
+    patience: Duration,
 }
 
 #[derive(Debug, Default)]
 struct State {
     lines: VecDeque<Vec<u8>>,
+    /// Of the lines that wait.
+    bytes: usize,
     writing: bool,
+    /// Lines so far.
+    written: u64,
+    /// Nothing was written for so long that nobody waits for it any more, until something is.
+    stalled: bool,
     lost: u64,
 }
 
 impl Spool {
-    /// Lines go to `output`; `lost` hears how many could not, once there is room again.
+    /// Lines go to `output`; `lost` hears how many could not, once there is room again. They wait for room as long
+    /// as one is written in each `patience`.
     ///
     /// # Errors
     /// When there can be no more threads.
-    pub(super) fn new(output: impl Write + Send + 'static, lost: fn(u64)) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+    pub(super) fn new(output: impl Write + Send + 'static, patience: Duration, lost: fn(u64)) -> io::Result<Self> {
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), patience });
         let theirs = shared.clone();
         thread::Builder::new().name("log".to_owned()).spawn(move || theirs.write(output, lost))?;
         Ok(Self(shared))
     }
 
-    /// Adds a line, if there is room. Never waits.
+    /// Adds a line, if there is room or comes to be.
     pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.0.lock();
-        if state.lines.len() == WAITING {
-            state.lost += 1;
-            return;
+        while state.has_no_room_for(line) {
+            if self.0.patience.is_zero() || state.stalled {
+                state.lost += 1;
+                return;
+            }
+            state = self.0.wait(state, self.0.patience);
         }
+        state.bytes += line.len();
         state.lines.push_back(line.to_owned());
         self.0.changed.notify_all();
     }
 
-    /// Waits until everything is written, but not for ever.
-    pub(super) fn flush(&self, limit: Duration) {
-        let busy = |state: &mut State| state.writing || !state.lines.is_empty();
-        drop(self.0.changed.wait_timeout_while(self.0.lock(), limit, busy));
+    /// Waits until everything is written, or nothing was for so long.
+    pub(super) fn flush(&self, patience: Duration) {
+        let mut state = self.0.lock();
+        state.stalled = false;
+        while (state.writing || !state.lines.is_empty()) && !state.stalled {
+            state = self.0.wait(state, patience);
+        }
+    }
+}
+
+impl State {
+    fn has_no_room_for(&self, line: &[u8]) -> bool {
+        !self.lines.is_empty() && (self.lines.len() >= WAITING.0 || self.bytes + line.len() > WAITING.1)
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until something more is written. If that takes longer than this, it has stalled.
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, patience: Duration) -> MutexGuard<'a, State> {
+        let written = state.written;
+        let waited = self.changed.wait_timeout_while(state, patience, |state| state.written == written);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.stalled |= state.written == written;
+        state
     }
 
     fn write(&self, mut output: impl Write, lost: fn(u64)) {
@@ -69,8 +100,12 @@ impl Shared {
             let missing = {
                 let mut state = self.lock();
                 state.writing = false;
+                state.written += 1;
                 self.changed.notify_all();
-                std::mem::take(&mut state.lost)
+                let missing = std::mem::take(&mut state.lost);
+                // What is said of it comes from this thread, which can't wait for itself.
+                state.stalled = missing > 0;
+                missing
             };
             if missing > 0 {
                 lost(missing);
@@ -82,7 +117,9 @@ impl Shared {
         let waits = self.changed.wait_while(self.lock(), |state| state.lines.is_empty());
         let mut state = waits.unwrap_or_else(PoisonError::into_inner);
         state.writing = true;
-        state.lines.pop_front().unwrap_or_default()
+        let line = state.lines.pop_front().unwrap_or_default();
+        state.bytes -= line.len();
+        line
     }
 }
 
@@ -112,8 +149,8 @@ mod tests {
     fn whoever_logs_never_waits_and_what_is_lost_is_counted() {
         let (sender, written): (_, Receiver<String>) = sync_channel(0);
         let note = |lost| _ = LOST.fetch_add(lost, Ordering::SeqCst);
-        let spool = Spool::new(Slow(sender), note).unwrap();
-        let lines = WAITING + 100;
+        let spool = Spool::new(Slow(sender), Duration::ZERO, note).unwrap();
+        let lines = WAITING.0 + 100;
         for number in 0..lines {
             spool.push(format!("{number}").as_bytes());
         }
@@ -130,7 +167,7 @@ mod tests {
     #[test]
     fn flushing_does_not_wait_for_ever() {
         let (sender, _written) = sync_channel(0);
-        let spool = Spool::new(Slow(sender), |_| {}).unwrap();
+        let spool = Spool::new(Slow(sender), Duration::ZERO, |_| {}).unwrap();
         spool.push(b"nobody reads this");
         spool.flush(Duration::from_millis(1));
     }

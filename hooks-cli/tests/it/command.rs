@@ -116,6 +116,10 @@ impl Running {
         input.flush().unwrap();
     }
 
+    pub(crate) fn end_input(&mut self) {
+        self.input = None;
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());

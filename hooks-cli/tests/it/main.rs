@@ -16,4 +16,6 @@ mod readme;
 mod receiver;
 mod secrets;
 mod serve;
+mod signals;
 mod trials;
+mod unread;

@@ -21,7 +21,7 @@ const TICKS: u64 = 5;
 /// What it is asked for each time, beside the rest of the grace.
 const MARGIN: Duration = Duration::from_secs(5);
 
-impl Daemon<'_> {
+impl Daemon {
     /// Delivers what was accepted, for as long as the grace allows or until a second signal.
     pub(super) async fn drain(self, signal: &str, stops: &mut Stops, console: &Console) -> Exit {
         let begun = Instant::now();

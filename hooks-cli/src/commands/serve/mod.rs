@@ -3,13 +3,13 @@
 mod drain;
 mod load;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_core::{BoxError, Dispatcher};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::{chain, wide_runtime};
 use crate::args::ServeArgs;
@@ -21,7 +21,7 @@ use crate::ingest::{self, Counters, Settings, State};
 use crate::metrics::Sources;
 use crate::operator::{self, Desk};
 use crate::reload::{Reloads, Running};
-use crate::signals::{HangUps, Stops};
+use crate::signals::{HangUps, Stops, Strangers};
 use crate::systemd::Notifier;
 use load::{Loaded, load};
 
@@ -34,15 +34,8 @@ pub(super) fn check(file: &Path) -> Result<Config, Problems> {
 }
 
 pub(crate) fn run(args: &ServeArgs, console: &Console) -> Exit {
-    let loaded = match load(&args.config) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            console.say(problems);
-            return Exit::Config;
-        }
-    };
-    let ended = wide_runtime().map_err(BoxError::from).and_then(|runtime| {
-        let ended = runtime.block_on(serve(loaded, args, console));
+    let ended = wide_runtime().and_then(|runtime| {
+        let ended = runtime.block_on(serve(args, console));
         // Whatever still runs has been counted as left behind.
         runtime.shutdown_background();
         ended
@@ -53,11 +46,27 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Exit {
     })
 }
 
-async fn serve(loaded: Loaded, args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
-    let (mut stops, mut hang_ups) = (Stops::new()?, HangUps::new()?);
-    let listener = bind(&loaded.config.ingest).await?;
+async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
+    // Before anything that takes a while: until then they end the process.
+    let (mut stops, mut hang_ups, mut strangers) = (Stops::new()?, HangUps::new()?, Strangers::new()?);
+    // On a task of its own, so that a start that takes long, or hangs, still hears that it is to stop.
+    let starting = tokio::spawn(start(args.config.clone(), args.grace.0));
+    let started = tokio::select! {
+        biased;
+        signal = stops.next() => {
+            tracing::warn!(signal, "stopped before it was ready: nothing was accepted");
+            return Ok(Exit::Done);
+        }
+        started = starting => started??,
+    };
+    let (mut daemon, listener) = match started {
+        Ok(started) => started,
+        Err(problems) => {
+            console.say(problems);
+            return Ok(Exit::Config);
+        }
+    };
     let address = listener.local_addr()?;
-    let mut daemon = Daemon::start(loaded, &args.config, args.grace.0).await?;
     let server = tokio::spawn(ingest::serve(listener, daemon.state.clone()));
     let (notifier, state) = (daemon.notifier.clone(), daemon.state.clone());
     tokio::spawn(async move { notifier.keep_alive(|| state.health()).await });
@@ -67,7 +76,11 @@ async fn serve(loaded: Loaded, args: &ServeArgs, console: &Console) -> Result<Ex
         tokio::select! {
             biased;
             signal = stops.next() => break signal,
+            // Also one that came while it started: the file may have changed after it was read.
             () = hang_ups.next() => daemon.reload().await,
+            signal = strangers.next() => {
+                tracing::warn!(signal, "this signal means nothing here; SIGHUP reads the config file again");
+            }
         }
     };
     let exit = daemon.drain(signal, &mut stops, console).await;
@@ -76,14 +89,34 @@ async fn serve(loaded: Loaded, args: &ServeArgs, console: &Console) -> Result<Ex
     Ok(exit)
 }
 
+/// Everything up to the first connection. What is wrong with the config comes as the inner error.
+async fn start(file: PathBuf, grace: Duration) -> Result<Result<(Daemon, TcpListener), Problems>, BoxError> {
+    let loaded = match read(&file).await? {
+        Ok(loaded) => loaded,
+        Err(problems) => return Ok(Err(problems)),
+    };
+    let listener = bind(&loaded.config.ingest).await?;
+    Ok(Ok((Daemon::start(loaded, file, grace).await?, listener)))
+}
+
+/// Reads the config, off the threads that serve, and logs what may not be meant.
+async fn read(file: &Path) -> Result<Result<Loaded, Problems>, JoinError> {
+    let file = file.to_owned();
+    let loaded = tokio::task::spawn_blocking(move || load(&file)).await?;
+    if let Ok(loaded) = &loaded {
+        loaded.config.warnings().for_each(|warning| tracing::warn!("{warning}"));
+    }
+    Ok(loaded)
+}
+
 async fn bind(ingest: &IngestSettings) -> Result<TcpListener, BoxError> {
     let listener = TcpListener::bind(ingest.listen).await;
     listener.map_err(|error| format!("ingest.listen: can't listen at {}: {error}", ingest.listen).into())
 }
 
 /// Everything that runs.
-struct Daemon<'a> {
-    file: &'a Path,
+struct Daemon {
+    file: PathBuf,
     grace: Duration,
     bus: BusConfig,
     ingest: IngestSettings,
@@ -95,8 +128,8 @@ struct Daemon<'a> {
     operators: Option<JoinHandle<()>>,
 }
 
-impl<'a> Daemon<'a> {
-    async fn start(loaded: Loaded, file: &'a Path, grace: Duration) -> Result<Self, BoxError> {
+impl Daemon {
+    async fn start(loaded: Loaded, file: PathBuf, grace: Duration) -> Result<Self, BoxError> {
         let Loaded { config, tokens } = loaded;
         let Opened { bus, way } = bus::open(&config.bus).await?;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
@@ -136,8 +169,7 @@ impl<'a> Daemon<'a> {
     }
 
     async fn try_reload(&mut self) -> Result<(), String> {
-        let file = self.file.to_owned();
-        let loaded = tokio::task::spawn_blocking(move || load(&file)).await.map_err(|error| error.to_string())?;
+        let loaded = read(&self.file).await.map_err(|error| error.to_string())?;
         let Loaded { config, tokens } = loaded.map_err(|problems| format!("nothing was changed:\n{problems}"))?;
         let mut fixed = self.ingest.needs_restart(&config.ingest);
         fixed.extend((self.bus != config.bus).then_some("bus"));
