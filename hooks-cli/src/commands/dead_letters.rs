@@ -25,7 +25,8 @@ pub(crate) fn run(command: &DeadLetterCommand) -> Exit {
 
 fn list(args: &LettersArgs) -> Exit {
     converse(&args.place, async |operator| {
-        let mut rows = vec![["hook", "id", "last attempt", "reason", "type", "detail"].map(str::to_owned)];
+        let mut rows =
+            vec![["hook", "id", "last attempt", "reason", "type", "event", "source", "detail"].map(str::to_owned)];
         let exit = visit(operator, args, |letter| {
             rows.push(row(&letter));
             Ok(())
@@ -103,22 +104,27 @@ async fn each(
     }
 }
 
-fn row(letter: &Letter) -> [String; 6] {
-    /// What fits beside the rest on a wide terminal.
-    const DETAIL: usize = 80;
-    let mut detail: String =
-        letter.detail.chars().map(|char| if char.is_control() { ' ' } else { char }).take(DETAIL).collect();
-    if letter.detail.chars().count() > DETAIL {
-        detail.push('…');
-    }
+fn row(letter: &Letter) -> [String; 8] {
     [
         letter.hook.to_string(),
         letter.id.to_string(),
         letter.last_attempt.clone(),
         letter.reason.to_string(),
-        letter.event_type.clone(),
-        detail,
+        shown(&letter.event_type),
+        shown(&letter.event_id),
+        shown(&letter.source),
+        shown(&letter.detail),
     ]
+}
+
+/// As much of a text as fits beside the rest on a wide terminal.
+fn shown(text: &str) -> String {
+    const MOST: usize = 80;
+    let mut shown: String = text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(MOST).collect();
+    if text.chars().count() > MOST {
+        shown.push('…');
+    }
+    shown
 }
 
 fn dry_run(args: &PickArgs) -> Exit {

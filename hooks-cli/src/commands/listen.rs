@@ -220,10 +220,8 @@ impl Receiver for Listener {
 
     fn receive(&self, request: Request) -> Answer {
         let (signature, is_trusted) = self.trust.check(&request, SystemTime::now());
-        let (found, mut fault) = match events(&request.body) {
-            Ok(events) => (events, None),
-            Err(error) => (Vec::new(), Some(format!("no CloudEvents: {error}"))),
-        };
+        let (found, fault) = events(&request.body);
+        let mut fault = fault.map(|fault| format!("no CloudEvents: {fault}"));
         let mut state = self.state();
         let mut verdict = self.rules.judge(is_trusted, &found, state.rng.f64());
         if request.head.method != "POST" {

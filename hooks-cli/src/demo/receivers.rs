@@ -132,7 +132,7 @@ impl Receiver for Checked {
     fn receive(&self, request: Request) -> Answer {
         let is_signed = self.is_signed(&request);
         let places: Vec<Option<usize>> =
-            events(&request.body).unwrap_or_default().iter().map(|event| self.sample.place(&event.id)).collect();
+            events(&request.body).0.iter().map(|event| self.sample.place(&event.id)).collect();
         let accepted = self.books().distinct();
         let failing = self.outages.as_ref().and_then(|outages| outages.fails(accepted, &self.journal));
         let mut books = self.books();

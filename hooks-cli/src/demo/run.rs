@@ -214,7 +214,7 @@ impl Demo {
     fn read_back(&self, text: &str) -> Books {
         let mut books = Books::new(self.sample.len());
         for line in text.lines() {
-            let place = events(line.as_bytes()).ok().and_then(|events| self.sample.place(&events.first()?.id));
+            let place = events(line.as_bytes()).0.first().and_then(|event| self.sample.place(&event.id));
             books.accept(place);
         }
         books

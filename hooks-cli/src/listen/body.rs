@@ -23,16 +23,17 @@ impl Framing {
     /// What the headers say (RFC 9112, 6.3). Two lengths that differ, or a length beside chunks, is how
     /// requests are smuggled, and no client does it by accident.
     pub(super) fn of(head: &Head) -> Result<Self, String> {
-        let mut lengths = head.all("content-length").map(|text| text.trim().parse::<u64>());
-        let length = lengths.next().transpose().map_err(|error| format!("content-length: {error}"))?;
-        if lengths.any(|other| other.ok() != length) {
+        let mut lengths = head.all("content-length").map(|text| number(text.trim(), 10));
+        let length = lengths.next().map(|length| length.ok_or("content-length is no number of bytes")).transpose()?;
+        if lengths.any(|other| other != length) {
             return Err("several content-length headers that differ".to_owned());
         }
-        match (head.header("transfer-encoding"), length) {
-            (None, length) => Ok(Self::Length(length.unwrap_or(0))),
-            (Some(_), Some(_)) => Err("both content-length and transfer-encoding".to_owned()),
-            (Some(coding), None) if coding.trim().eq_ignore_ascii_case("chunked") => Ok(Self::Chunked),
-            (Some(coding), None) => Err(format!("transfer-encoding `{coding}` is not supported")),
+        let codings: Vec<_> = head.list("transfer-encoding").collect();
+        match (codings.as_slice(), length) {
+            ([], length) => Ok(Self::Length(length.unwrap_or(0))),
+            (_, Some(_)) => Err("both content-length and transfer-encoding".to_owned()),
+            ([coding], None) if coding.eq_ignore_ascii_case("chunked") => Ok(Self::Chunked),
+            (codings, None) => Err(format!("transfer-encoding `{}` is not supported", codings.join(", "))),
         }
     }
 
@@ -50,12 +51,17 @@ impl Framing {
     }
 }
 
+/// Of digits alone: no sign, as [`u64::from_str_radix`] would take it.
+fn number(text: &str, radix: u32) -> Option<u64> {
+    let is_digit = |char: char| char.is_digit(radix);
+    text.chars().all(is_digit).then(|| u64::from_str_radix(text, radix).ok()).flatten()
+}
+
 async fn read_chunks(reader: &mut (impl AsyncBufRead + Unpin), limit: usize, body: &mut Vec<u8>) -> Result<(), Broken> {
     loop {
         let line = read_line(reader, MAX_LINE).await?;
         let size = line.split(';').next().unwrap_or_default().trim();
-        let size =
-            u64::from_str_radix(size, 16).map_err(|_| Broken::Body(format!("`{size}` is no size of a chunk")))?;
+        let size = number(size, 16).ok_or_else(|| Broken::Body(format!("`{size}` is no size of a chunk")))?;
         if size == 0 {
             break;
         }

@@ -6,9 +6,13 @@ use thiserror::Error;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::body::{Framing, decode};
+use crate::field::split;
 
 /// Most headers of a request.
 const MAX_HEADERS: usize = 128;
+
+/// Most encodings of a body, one over the other.
+const MAX_CODINGS: usize = 2;
 
 /// How large requests may be, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,12 +133,14 @@ impl Head {
         self.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The elements of a header that is a list, of all lines that it stands on. The name is in lower case.
+    pub(super) fn list<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.all(name).flat_map(|value| split(value, ',')).filter(|element| !element.is_empty())
+    }
+
     /// Whether the client wants to send more on this connection.
     pub(crate) fn keeps_alive(&self) -> bool {
-        let asks = |option: &str| {
-            let options = self.all("connection").flat_map(|value| value.split(','));
-            options.map(str::trim).any(|asked| asked.eq_ignore_ascii_case(option))
-        };
+        let asks = |option: &str| self.list("connection").any(|asked| asked.eq_ignore_ascii_case(option));
         if self.is_http_1_0 { asks("keep-alive") } else { !asks("close") }
     }
 
@@ -157,10 +163,13 @@ impl Head {
         }
         let sent = framing.read(stream, limits.body).await?;
         let length = sent.len();
-        let body = match self.header("content-encoding") {
-            None | Some("identity") => sent,
-            Some(encoding) => decode(encoding, &sent, limits.body)?,
-        };
+        let codings = self.list("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"));
+        let codings: Vec<_> = codings.collect();
+        if codings.len() > MAX_CODINGS {
+            return Err(Broken::Encoding(codings.join(", ")));
+        }
+        // The last was applied last.
+        let body = codings.iter().rev().try_fold(sent, |body, coding| decode(coding, &body, limits.body))?;
         Ok(Request { head: self, body, sent: length })
     }
 }
@@ -229,6 +238,26 @@ mod tests {
         }
         let error = read(b"POST / HTTP/1.1\r\ncontent-encoding: br\r\ncontent-length: 1\r\n\r\nx").await.unwrap_err();
         assert_eq!(error.status(), Some(415));
+    }
+
+    #[tokio::test]
+    async fn headers_that_are_lists_may_stand_on_several_lines() {
+        let twice = zstd::stream::encode_all(&zstd::stream::encode_all(&b"hello"[..], 1).unwrap()[..], 1).unwrap();
+        let post = |headers: &str, body: &[u8]| {
+            [format!("POST / HTTP/1.1\r\n{headers}content-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+        };
+        for headers in [
+            "content-encoding: zstd, zstd\r\n",
+            "content-encoding: zstd\r\ncontent-encoding: Identity\r\ncontent-encoding: ZSTD\r\n",
+        ] {
+            assert_eq!(read(&post(headers, &twice)).await.unwrap().body, b"hello", "{headers}");
+        }
+        let many = "content-encoding: zstd\r\n".repeat(3);
+        assert_eq!(read(&post(&many, &twice)).await.unwrap_err().status(), Some(415));
+        let coded = "POST / HTTP/1.1\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+        assert_eq!(error(coded).await, "transfer-encoding `gzip, chunked` is not supported");
+        assert!(error("POST / HTTP/1.1\r\ncontent-length: +1\r\n\r\nx").await.contains("content-length"));
+        assert!(error("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n+1\r\nx\r\n").await.contains("chunk"));
     }
 
     #[tokio::test]

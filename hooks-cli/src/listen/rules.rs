@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn two() -> Vec<Event> {
-        events(br#"[{"id":"1","source":"s","type":"good"},{"id":"2","source":"s","type":"bad.one"}]"#).unwrap()
+        events(br#"[{"id":"1","source":"s","type":"good"},{"id":"2","source":"s","type":"bad.one"}]"#).0
     }
 
     fn judged(rules: &Rules, is_trusted: bool, chance: f64) -> (u16, Vec<bool>) {

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use anstyle::{AnsiColor, Style};
-use serde_json::{Value as Json, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::events::Event;
 use super::mischief::Mischief;
@@ -144,30 +145,85 @@ impl Show {
             Some(Mark::OutOfOrder) => text.extend(["  ", &self.paint(BAD, "OUT OF ORDER")]),
             None => {}
         }
-        if let (true, Some(data)) = (self.has_data, &event.data) {
-            let _ = write!(text, "\n        {}", printable(data.get()));
+        for (name, label) in [("data", ""), ("data_base64", "data_base64 ")] {
+            if let (true, Some(data)) = (self.has_data, event.raw(name)) {
+                let _ = write!(text, "\n        {label}{}", printable(data.get()));
+            }
         }
         text.push('\n');
     }
 
-    fn json(self, arrival: &Arrival<'_>) -> Json {
-        let events = arrival.events.iter().zip(arrival.marks).map(|(event, mark)| {
-            let mut json = json!({
-                "id": event.id, "source": event.source, "type": event.event_type, "subject": event.subject,
-                "repeated": *mark == Some(Mark::Repeated), "out_of_order": *mark == Some(Mark::OutOfOrder),
-            });
-            if self.has_data {
-                json["data"] =
-                    event.data.as_ref().map_or(Json::Null, |data| serde_json::from_str(data.get()).unwrap_or_default());
-            }
-            json
-        });
-        json!({
-            "time": arrival.time, "method": arrival.method, "path": arrival.path, "status": arrival.status,
-            "mischief": arrival.mischief.map(Mischief::name), "batch": arrival.batch, "bytes": arrival.bytes,
-            "signature": arrival.signature.name(), "fault": arrival.fault, "events": events.collect::<Vec<_>>(),
-        })
+    fn json(self, arrival: &Arrival<'_>) -> String {
+        let line = Line {
+            time: &arrival.time,
+            method: arrival.method,
+            path: arrival.path,
+            status: arrival.status,
+            mischief: arrival.mischief.map(Mischief::name),
+            batch: arrival.batch,
+            bytes: arrival.bytes,
+            signature: arrival.signature.name(),
+            fault: arrival.fault.as_deref(),
+            events: arrival.events.iter().zip(arrival.marks).map(|(event, mark)| self.entry(event, *mark)).collect(),
+        };
+        // Raw line breaks stand between tokens only.
+        serde_json::to_string(&line).unwrap_or_default().replace(['\n', '\r'], " ")
     }
+
+    fn entry(self, event: &Event, mark: Option<Mark>) -> Entry<'_> {
+        let [id, source, event_type, subject] = Entry::SHOWN.map(|name| event.raw(name));
+        Entry {
+            id,
+            source,
+            event_type,
+            subject,
+            repeated: mark == Some(Mark::Repeated),
+            out_of_order: mark == Some(Mark::OutOfOrder),
+            data: self.has_data.then(|| event.raw("data")),
+            data_base64: event.raw("data_base64").filter(|_| self.has_data),
+            attributes: self.has_data.then(|| event.without(&Entry::DATA_AND_SHOWN)).flatten(),
+        }
+    }
+}
+
+/// A request as JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: &'a str,
+    method: &'a str,
+    path: &'a str,
+    status: Option<u16>,
+    mischief: Option<String>,
+    batch: Option<&'a str>,
+    bytes: usize,
+    signature: &'static str,
+    fault: Option<&'a str>,
+    events: Vec<Entry<'a>>,
+}
+
+/// An event of it: values as they came.
+#[derive(Serialize)]
+struct Entry<'a> {
+    id: Option<&'a RawValue>,
+    source: Option<&'a RawValue>,
+    #[serde(rename = "type")]
+    event_type: Option<&'a RawValue>,
+    subject: Option<&'a RawValue>,
+    repeated: bool,
+    out_of_order: bool,
+    /// Null where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Option<&'a RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_base64: Option<&'a RawValue>,
+    /// All others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<Box<RawValue>>,
+}
+
+impl Entry<'_> {
+    const SHOWN: [&'static str; 4] = ["id", "source", "type", "subject"];
+    const DATA_AND_SHOWN: [&'static str; 6] = ["id", "source", "type", "subject", "data", "data_base64"];
 }
 
 /// Whether stdout is a terminal that shows colours, and nobody asked for none (`NO_COLOR`).
@@ -191,10 +247,9 @@ mod tests {
     use crate::listen::events;
 
     fn shown(show: Show, mischief: Option<Mischief>) -> String {
-        let events = events(
+        let (events, _) = events(
             br#"[{"id":"1","source":"s","type":"a.b","subject":"x\u001b[31m","data":{"n":1.50}},{"id":"2","source":"s","type":"c"}]"#,
-        )
-        .unwrap();
+        );
         show.lines(&Arrival {
             time: "2026-01-02T03:04:05.678Z".to_owned(),
             method: "POST",
@@ -232,6 +287,7 @@ mod tests {
 
     #[test]
     fn json_has_it_all_on_one_line() {
+        use serde_json::{Value as Json, json};
         let text = shown(Show { is_json: true, has_data: true, has_color: true }, None);
         assert_eq!(text.matches('\n').count(), 1);
         let json: Json = serde_json::from_str(&text).unwrap();

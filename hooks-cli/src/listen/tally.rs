@@ -160,7 +160,7 @@ mod tests {
     use crate::listen::events;
 
     fn event(id: &str, more: &str) -> Event {
-        events(format!(r#"{{"id":"{id}","source":"s","type":"t"{more}}}"#).as_bytes()).unwrap().remove(0)
+        events(format!(r#"{{"id":"{id}","source":"s","type":"t"{more}}}"#).as_bytes()).0.remove(0)
     }
 
     #[test]

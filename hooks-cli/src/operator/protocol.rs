@@ -116,6 +116,11 @@ pub(crate) struct Letter {
     pub(crate) last_attempt: String,
     #[serde(rename = "type")]
     pub(crate) event_type: String,
+    /// What tells the event from others, together with its source.
+    #[serde(default)]
+    pub(crate) event_id: String,
+    #[serde(default)]
+    pub(crate) source: String,
     /// Byte for byte as it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) event: Option<Box<RawValue>>,
@@ -132,6 +137,8 @@ impl Letter {
             first_attempt: timestamp(letter.first_attempt),
             last_attempt: timestamp(letter.last_attempt),
             event_type: letter.envelope.event_type().to_owned(),
+            event_id: letter.envelope.id().to_owned(),
+            source: letter.envelope.source().to_owned(),
             event: Some(RawValue::from_string(letter.envelope.json().to_owned())?),
         })
     }

@@ -91,6 +91,34 @@ fn what_arrives_is_printed() {
     assert!(ended.err.ends_with(summary), "{}", ended.err);
 }
 
+/// Whatever a JSON reader would make of it, and whatever else is in its batch.
+#[test]
+fn json_shows_what_came_as_it_came() {
+    let listener = Listener::start(&["--json", "--data"], "");
+    let members = [
+        r#""id":"1","source":"/s","type":"t","data":{"n": 1.50, "n":1e400, "big":12345678901234567890123,"s":"\ud800\/"}"#,
+        r#""id":"2","source":"/s","type":"t","partitionkey":7,"sequence":10,"ok":true,"data_base64":"AP8=""#,
+        r#""id":"\udfff","source":"/s","type":"t","env":"a","env":"b","datacontenttype":"text/plain","data":"x""#,
+        r#""id":3,"source":"/s","type":"t","subject":null"#,
+    ];
+    let body = format!("[{},\n7]", members.map(|members| format!("{{\n{members}\r\n}}")).join(","));
+    assert_eq!(listener.post("", &body), 200);
+    let ended = listener.end();
+    assert_eq!(ended.out.lines().count(), 1, "{}", ended.out);
+    for part in [
+        r#""id":"1","source":"/s","type":"t","subject":null,"#,
+        r#""data":{"n": 1.50, "n":1e400, "big":12345678901234567890123,"s":"\ud800\/"}"#,
+        r#""data":null,"data_base64":"AP8=","attributes":{"partitionkey":7,"sequence":10,"ok":true}}"#,
+        r#""id":"\udfff""#,
+        r#""data":"x","attributes":{"env":"a","env":"b","datacontenttype":"text/plain"}}"#,
+        r#""id":3"#,
+        r#""fault":"no CloudEvents: event 5: invalid type: integer `7`, expected an event"#,
+    ] {
+        assert!(ended.out.contains(part), "{part} is not in {}", ended.out);
+    }
+    assert!(ended.err.contains("4 events arrived, 4 accepted: 4 distinct"), "{}", ended.err);
+}
+
 #[test]
 fn secrets_come_from_a_file_too() {
     let place = Place::new("");

@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use serde_json::json;
+
 use super::{Daemon, JSON, LINES, file_hook, http_hook};
 use crate::command::{Place, event};
 use crate::receiver::Receiver;
@@ -121,7 +123,13 @@ fn dead_letters_are_listed_shown_replayed_and_dropped() {
     let (_receiver, daemon) = refusing();
     let place = &daemon.place;
     let (_, out) = operate(place, &["dead-letters", "list"]);
-    assert!(out.contains("refused  test.counted") && out.contains("422"), "{out}");
+    assert!(out.contains("refused  test.counted  2      /test   ") && out.contains("422"), "{out}");
+    let (_, out) = operate(place, &["dead-letters", "list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        [&listed["event_id"], &listed["source"], &listed["event"]],
+        [&json!("2"), &json!("/test"), &json!(null)]
+    );
     let (_, out) = operate(place, &["dead-letters", "show", "a"]);
     let shown: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert!(out.contains(&event(2)), "the event is byte for byte what came in: {out}");
