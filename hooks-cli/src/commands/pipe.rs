@@ -1,5 +1,7 @@
 //! `hooks pipe`.
 
+mod gathered;
+
 use std::future::pending;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,7 @@ use crate::ndjson::{Intake, Taken};
 use crate::outcome::{Tally, count, shortfalls, table};
 use crate::signals::{Stops, Strangers};
 use crate::stdin;
+use gathered::Gathered;
 
 pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
     let ended = runtime().map_err(BoxError::from).and_then(|runtime| {
@@ -184,27 +187,6 @@ struct Run<'a> {
     tally: Mutex<Tally>,
 }
 
-/// Reading goes on this far, in bytes, while the bus is busy.
-const GATHER: usize = 512 << 10;
-
-/// What was read and not published yet.
-#[derive(Default)]
-struct Gathered {
-    events: Vec<Envelope>,
-    bytes: usize,
-}
-
-impl Gathered {
-    fn add(&mut self, events: Vec<Envelope>) {
-        self.bytes += events.iter().map(Envelope::len).sum::<usize>();
-        if self.events.is_empty() {
-            self.events = events;
-        } else {
-            self.events.extend(events);
-        }
-    }
-}
-
 /// How often a full log is asked again: nothing tells when a segment of it goes.
 const ROOM: Duration = Duration::from_millis(100);
 
@@ -240,7 +222,7 @@ impl Run<'_> {
                     input.close();
                 }
                 published = &mut publishing, if !publishing.is_terminated() => published?,
-                parts = input.recv_many(&mut read, stdin::AHEAD), if reading && gathered.bytes < GATHER => {
+                parts = input.recv_many(&mut read, stdin::AHEAD), if reading && gathered.has_room() => {
                     reading = parts > 0;
                     for taken in read.drain(..) {
                         match taken {
