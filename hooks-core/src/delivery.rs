@@ -12,6 +12,8 @@ pub struct Delivered {
     pub refused: Vec<(usize, Reason)>,
     /// The receiver's answer, for people; shown by test deliveries.
     pub answer: Answer,
+    /// What was odd about the answer, although it says that the events arrived.
+    pub odd: Option<Odd>,
 }
 
 impl Delivered {
@@ -26,6 +28,33 @@ impl Delivered {
         self.answer = answer;
         self
     }
+
+    /// What may have been refused and could not be read: the batch is tried again.
+    pub(crate) fn doubted(self) -> DeliveryError {
+        let what = self.odd.map_or(Reason::default(), |odd| odd.what);
+        DeliveryError::retry(format!("{what}, and it may name refused events")).answer(self.answer)
+    }
+}
+
+/// What was odd about an answer that says "delivered": logged once per hook, and counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Odd {
+    /// A sentence, for example `POST https://example.com: 200 OK, but the answer broke off`.
+    pub what: Reason,
+    /// Whether refused events may have been named where it can't be read.
+    pub unread: Unread,
+}
+
+/// What may stand in the part of an answer that can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    /// Nothing that matters: the answer counts as it is.
+    Nothing,
+    /// Refused events, if the receiver is one that names them: if it did so before, the batch is tried again, at most
+    /// three times, before the answer counts.
+    RefusalsIfBefore,
+    /// Perhaps refused events: the batch is tried again like that in any case.
+    Refusals,
 }
 
 /// Why a receiver refused an event.

@@ -36,7 +36,7 @@ pub use bus::{
     Subscription, WINDOW,
 };
 pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
-pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Reason};
+pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};
 pub use dispatcher::{
     Disabled, DisabledBy, DispatchError, Dispatcher, HookStatus, ReplayError, ReplayReport, Report, TestError,
     TestReport,

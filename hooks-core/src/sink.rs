@@ -57,7 +57,8 @@ use crate::worker::Builders;
 ///
 /// # Cancellation
 /// The worker drops the future of `deliver` when the attempt takes too long or the hook changes. The
-/// batch then counts as not delivered and comes again, so the sink has to be usable afterwards.
+/// batch then counts as not delivered and comes again, unless [`cut_short`](Sink::cut_short) knows better, so the
+/// sink has to be usable afterwards.
 #[async_trait]
 pub trait Sink: Send {
     /// Tries once to deliver the batch.
@@ -66,6 +67,12 @@ pub trait Sink: Send {
     /// The destination kept none of the events, as far as can be known. The error's class decides what
     /// happens next.
     async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError>;
+
+    /// The attempt to deliver this batch took too long and its future was just dropped. What is known of it all the
+    /// same, if that is enough: a receiver that has answered "delivered" and does not end its answer has the events.
+    fn cut_short(&mut self, _batch: &Batch) -> Option<Result<Delivered, DeliveryError>> {
+        None
+    }
 
     /// Makes durable what `deliver` accepted. Called before positions that survive a crash are passed.
     ///

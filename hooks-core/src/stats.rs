@@ -55,13 +55,15 @@ const DURATIONS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 pub struct AttemptStats {
     delivered: u64,
     failed: [u64; FailureClass::ALL.len()],
+    /// Answers that said "delivered" and were odd otherwise.
+    pub odd_answers: u64,
     /// Seconds that attempts took, whatever came of them.
     pub durations: Histogram,
 }
 
 impl Default for AttemptStats {
     fn default() -> Self {
-        Self { delivered: 0, failed: Default::default(), durations: Histogram::new(DURATIONS) }
+        Self { delivered: 0, failed: Default::default(), odd_answers: 0, durations: Histogram::new(DURATIONS) }
     }
 }
 

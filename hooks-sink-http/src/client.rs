@@ -20,6 +20,9 @@ use crate::trace::{Handshakes, Trace, Traced};
 /// has as long to answer.
 const ALIVE: Duration = Duration::from_secs(5);
 
+/// Longest head of an answer over HTTP/2, about as long as that of HTTP/1.1 may be.
+const MAX_HEAD: u32 = 400 << 10;
+
 /// What makes one client different from another. Hooks for which it is the same share one.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientSettings {
@@ -109,6 +112,11 @@ impl ClientSettings {
             // A shared connection that died in silence takes no further attempt after this.
             .http2_keep_alive_interval(ALIVE)
             .http2_keep_alive_timeout(ALIVE)
+            // Heads that browsers and curl take, too. What a status says does not hang on a header beside it.
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http2_max_header_list_size(MAX_HEAD)
             // The table of results is about what the configured endpoint answers, once.
             .redirect(Policy::none())
             .retry(reqwest::retry::never())

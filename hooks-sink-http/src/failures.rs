@@ -15,8 +15,8 @@ pub(crate) enum Reading<'a> {
     Refused(Vec<(usize, &'a str)>),
     /// The body goes on and may still say that events were refused.
     Unfinished,
-    /// It says that events were refused, but not which, or not in a way that can be read.
-    Unclear(&'static str),
+    /// It says that events were refused, but not which, or not in a way that can be read. These can be.
+    Unclear { why: &'static str, items: Vec<(usize, &'a str)> },
 }
 
 #[derive(Deserialize)]
@@ -31,7 +31,8 @@ struct Item {
     id: String,
 }
 
-/// Reads a body; `whole` says whether it is all of it.
+/// Reads a body; `whole` says whether it is all of it. A JSON object that is there from end to end is whole in any
+/// case.
 ///
 /// The content type does not matter: too many receivers send JSON under another. What is no JSON object
 /// says nothing about events, unless it holds the word `batchItemFailures`: then the receiver wanted to
@@ -46,10 +47,9 @@ pub(crate) fn read<'a>(body: &'a [u8], whole: bool, batch: &Batch) -> Reading<'a
     }
     match serde_json::from_slice::<Body<'_>>(body) {
         Ok(Body { failures: None }) => Reading::None,
-        Ok(Body { failures: Some(_) }) if !whole => Reading::Unfinished,
         Ok(Body { failures: Some(failures) }) => refused(failures.get(), batch),
         Err(error) if error.is_eof() && !whole => Reading::Unfinished,
-        Err(_) if mentions_failures(body) => Reading::Unclear("the answer is no valid JSON"),
+        Err(_) if mentions_failures(body) => unclear("the answer is no valid JSON"),
         Err(_) => Reading::None,
     }
 }
@@ -59,30 +59,39 @@ fn mentions_failures(body: &[u8]) -> bool {
     body.windows(NAME.len()).any(|window| window == NAME)
 }
 
+fn unclear<'a>(why: &'static str) -> Reading<'a> {
+    Reading::Unclear { why, items: Vec::new() }
+}
+
 fn refused<'a>(failures: &'a str, batch: &Batch) -> Reading<'a> {
     let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(failures) else {
-        return Reading::Unclear("they are no list");
+        return unclear("they are no list");
     };
     if items.is_empty() {
         return Reading::None;
     }
     let index = index(batch);
-    let mut refused = BTreeMap::new();
+    let (mut refused, mut unclear) = (BTreeMap::new(), None);
     for item in items {
         let Ok(Item { id }) = serde_json::from_str(item.get()) else {
-            return Reading::Unclear("an entry has no itemIdentifier");
+            unclear.get_or_insert("an entry has no itemIdentifier");
+            continue;
         };
         match index.get(&*id) {
-            None => return Reading::Unclear("an identifier is not in the batch"),
+            None => drop(unclear.get_or_insert("an identifier is not in the batch")),
             Some(Place { sources: 2.., .. }) => {
-                return Reading::Unclear("an identifier stands for events of several sources in the batch");
+                unclear.get_or_insert("an identifier stands for events of several sources in the batch");
             }
             Some(Place { at, .. }) => at.iter().for_each(|at| {
                 refused.entry(*at).or_insert(item.get());
             }),
         }
     }
-    Reading::Refused(refused.into_iter().collect())
+    let items = refused.into_iter().collect();
+    match unclear {
+        Some(why) => Reading::Unclear { why, items },
+        None => Reading::Refused(items),
+    }
 }
 
 /// The events that an id stands for.
@@ -115,7 +124,7 @@ mod tests {
         match read(body.as_bytes(), true, &batch(&["a", "b", "twice", "twice", "é\"1"])) {
             Reading::None => Ok(Vec::new()),
             Reading::Refused(refused) => Ok(refused.into_iter().map(|(index, _)| index).collect()),
-            Reading::Unclear(why) => Err(why),
+            Reading::Unclear { why, .. } => Err(why),
             Reading::Unfinished => panic!("the body is whole"),
         }
     }
@@ -176,7 +185,7 @@ mod tests {
         let deep = format!(r#"{{"batchItemFailures":[{}{}]}}"#, "[".repeat(5_000), "]".repeat(5_000));
         assert!(reading(&deep).is_err());
         let not_utf8 = b"{\"batchItemFailures\":[{\"itemIdentifier\":\"\xff\"}]}";
-        assert!(matches!(read(not_utf8, true, &batch(&["a"])), Reading::Unclear(_)));
+        assert!(matches!(read(not_utf8, true, &batch(&["a"])), Reading::Unclear { .. }));
     }
 
     proptest! {
@@ -198,7 +207,7 @@ mod tests {
                 other => panic!("{other:?}"),
             };
             prop_assert_eq!(refused, expected.into_iter().collect::<Vec<_>>());
-            // Cut anywhere, it is never taken for a success.
+            // Cut anywhere, it is known to be unfinished.
             if !items.is_empty() {
                 for end in 0..body.len() {
                     prop_assert_eq!(read(&body.as_bytes()[..end], false, &batch), Reading::Unfinished);

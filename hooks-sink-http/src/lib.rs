@@ -45,7 +45,9 @@
 //! | 429, 502, 504, or 408, 425, 5xx with Retry-After | repeated after the wait that was asked for |
 //! | 408, 425, 5xx, no answer | repeated with backoff |
 //!
-//! A 2xx from which it can't be told which events were refused is no success; the batch is repeated.
+//! The status decides: a 2xx whose body breaks off, does not end, is too long or can't be read counts, and is reported
+//! as [odd](hooks_core::Odd). Only where refused events may have been named in it (the receiver did so before, or
+//! `partial_answers` says so) is the batch repeated, at most three times.
 //!
 //! # Invariants
 //! - The sink tries once. It follows no redirect and repeats nothing; only when the receiver closed a kept
@@ -55,6 +57,7 @@
 //! - No secret is in any `Debug` output or error, even when the receiver echoes it.
 //! - The sink reads no environment variable: no proxy applies but that of the settings.
 
+mod body;
 mod cidr;
 mod client;
 mod compress;

@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
-use hooks_core::{Answer, Batch, BoxError, Delivered, DeliveryError, FailureClass};
-use http::header::{CONTENT_ENCODING, RETRY_AFTER};
+use hooks_core::{Answer, Batch, BoxError, Delivered, DeliveryError, FailureClass, Odd, Unread};
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
+use crate::body::Body;
 use crate::failures::{self, Reading};
 use crate::mask::Mask;
 use crate::retry_after;
@@ -23,10 +24,14 @@ pub(crate) struct Asked<'a> {
     pub(crate) mask: &'a Mask,
     /// What a date in `Retry-After` counts from.
     pub(crate) now: SystemTime,
+    /// Whether the receiver is known to name refused events.
+    pub(crate) partial_answers: bool,
+    /// Most bytes of a body that are read, also of one that was compressed.
+    pub(crate) max_bytes: usize,
 }
 
 /// What came back.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Received {
     /// The status.
     pub(crate) status: StatusCode,
@@ -39,7 +44,7 @@ pub(crate) struct Received {
 }
 
 /// How a body ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum End {
     /// All of it was read.
     Whole,
@@ -47,26 +52,30 @@ pub(crate) enum End {
     Limit,
     /// The connection broke.
     Broken(BoxError),
+    /// The attempt's time was over before.
+    #[default]
+    Late,
 }
 
-/// Judges an answer.
-///
-/// A 2xx counts as delivered only when it is certain which events were refused: when its body broke off,
-/// is compressed although that was not asked for, or goes on beyond the limit and may still name refused
-/// events, the batch is tried again. All other answers are judged by status and headers alone; their body
-/// is for people.
-pub(crate) fn judge(asked: &Asked<'_>, received: Received) -> Result<Delivered, DeliveryError> {
+/// What an answer means, and what to do about it if it is odd.
+pub(crate) struct Judged {
+    pub(crate) result: Result<Delivered, DeliveryError>,
+    pub(crate) advice: Option<&'static str>,
+}
+
+/// Judges an answer: by its status and headers. The body of most is for people; that of a 2xx may name refused
+/// events, if it came whole. If it did not, or can't be read, the batch has been delivered all the same, and
+/// [`Odd`] says whether that may be wrong.
+pub(crate) fn judge(asked: &Asked<'_>, received: &Received) -> Judged {
     let wait = received.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let wait = wait.and_then(|value| retry_after::parse(value, asked.now));
-    let answer = answer(asked.mask, &received);
-    let outcome = match classify(received.status, wait.is_some()) {
-        None => success(asked, received, &answer),
-        Some(class) => Err(DeliveryError::new(class, doing(asked, &answer, advice(received.status)))),
+    let body = Body::of(received, asked.max_bytes);
+    let answer = answer(asked.mask, received.status, body.text());
+    let failed = match classify(received.status, wait.is_some()) {
+        None => return success(asked, &body, &received.end, answer),
+        Some(class) => DeliveryError::new(class, doing(asked, &answer, advice(received.status))),
     };
-    match outcome {
-        Ok(delivered) => Ok(delivered.answer(answer)),
-        Err(error) => Err(error.retry_after(wait).answer(answer)),
-    }
+    Judged { result: Err(failed.retry_after(wait).answer(answer)), advice: None }
 }
 
 /// What a status means, in the order of precedence that ARCHITECTURE.md has; `None` for success.
@@ -85,42 +94,65 @@ fn classify(status: StatusCode, has_retry_after: bool) -> Option<FailureClass> {
     }
 }
 
-fn success(asked: &Asked<'_>, received: Received, answer: &Answer) -> Result<Delivered, DeliveryError> {
-    let uncertain = |why: &str| DeliveryError::retry(doing(asked, answer, why));
-    let whole = match received.end {
-        End::Whole => true,
-        End::Limit => false,
-        End::Broken(cause) => return Err(uncertain(", but the answer broke off").because(cause)),
+fn success(asked: &Asked<'_>, body: &Body<'_>, end: &End, answer: Answer) -> Judged {
+    let whole = matches!(end, End::Whole) && body.is_whole();
+    let reading =
+        if body.is_readable() { failures::read(body.text(), whole, asked.batch) } else { Reading::Unfinished };
+    let oddity = oddity(&reading, end, body);
+    let unread = match &reading {
+        Reading::None | Reading::Refused(_) => Unread::Nothing,
+        Reading::Unfinished if asked.partial_answers => Unread::Refusals,
+        Reading::Unfinished => Unread::RefusalsIfBefore,
+        Reading::Unclear { .. } => Unread::Refusals,
     };
-    if is_encoded(&received) {
-        return Err(uncertain(", but the answer is compressed, which was not asked for, and may name refused events"));
-    }
-    match failures::read(&received.body, whole, asked.batch) {
-        Reading::None => Ok(Delivered::all()),
-        Reading::Refused(items) => {
-            let reason = |item: &str| format!("{}: {}", answer.summary, asked.mask.excerpt(item.as_bytes(), DETAIL));
-            let refused = items.into_iter().map(|(index, item)| (index, reason(item).into())).collect();
-            Ok(Delivered { refused, ..Delivered::default() })
-        }
-        Reading::Unfinished => {
-            Err(uncertain(", but the answer is longer than max_response_bytes and may name refused events"))
-        }
-        Reading::Unclear(why) => Err(uncertain(&format!(", but its batchItemFailures are unclear: {why}"))),
-    }
+    let items = match reading {
+        Reading::None | Reading::Unfinished => Vec::new(),
+        Reading::Refused(items) | Reading::Unclear { items, .. } => items,
+    };
+    let reason = |item: &str| format!("{}: {}", answer.summary, asked.mask.excerpt(item.as_bytes(), DETAIL));
+    let refused = items.into_iter().map(|(index, item)| (index, reason(item).into())).collect();
+    let (what, advice) = oddity.unzip();
+    let odd = what.map(|what| Odd { what: doing(asked, &answer, &format!(", but {what}")).into(), unread });
+    Judged { result: Ok(Delivered { refused, answer, odd }), advice }
 }
 
-fn is_encoded(received: &Received) -> bool {
-    let mut encodings = received.headers.get_all(CONTENT_ENCODING).iter();
-    !received.body.is_empty() && encodings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+/// What is odd about a success, and what to do about it.
+fn oddity(reading: &Reading<'_>, end: &End, body: &Body<'_>) -> Option<(String, &'static str)> {
+    let odd = match (reading, end) {
+        (Reading::Unclear { why, .. }, _) => (
+            format!("its batchItemFailures are unclear: {why}"),
+            "each entry of `batchItemFailures` is `{\"itemIdentifier\": \"<an event's id>\"}`, with ids of this batch alone",
+        ),
+        (_, End::Broken(cause)) => (
+            format!("the answer broke off: {cause}"),
+            "the 2xx counts. Have the receiver end what it sends: as long as `content-length` says or chunked, and over \
+             TLS with close_notify",
+        ),
+        (_, End::Late) => (
+            "the answer did not end within the attempt's time".to_owned(),
+            "the 2xx counts, but each attempt takes its whole time: have the receiver end its answers",
+        ),
+        (Reading::Unfinished, End::Limit) => (
+            "the answer is longer than max_response_bytes".to_owned(),
+            "the 2xx counts. Have the receiver answer with less, or raise `max_response_bytes` if it names refused events",
+        ),
+        _ if body.is_encoded() => (
+            "the answer is encoded, which was not asked for".to_owned(),
+            "the 2xx counts. Have the receiver, or a proxy before it, answer without `content-encoding`",
+        ),
+        _ => return None,
+    };
+    Some(odd)
 }
 
-fn answer(mask: &Mask, received: &Received) -> Answer {
-    let status = received.status;
-    let summary = match status.canonical_reason() {
-        Some(reason) => format!("{} {reason}", status.as_u16()),
-        None => status.as_u16().to_string(),
+fn answer(mask: &Mask, status: StatusCode, body: &[u8]) -> Answer {
+    // Those that are nearly all answers cost nothing.
+    let summary = match (status, status.canonical_reason()) {
+        (StatusCode::OK, _) => "200 OK".into(),
+        (_, Some(reason)) => format!("{} {reason}", status.as_u16()).into(),
+        (_, None) => status.as_u16().to_string().into(),
     };
-    Answer { summary: summary.into(), detail: mask.excerpt(&received.body, DETAIL) }
+    Answer { summary, detail: mask.excerpt(body, DETAIL) }
 }
 
 fn doing(asked: &Asked<'_>, answer: &Answer, more: &str) -> String {
@@ -145,8 +177,10 @@ mod tests {
     fn judged(received: Received) -> Result<Delivered, DeliveryError> {
         let batch = crate::fuzz::batch(&["a", "b"]);
         let mask = Mask::default();
-        let asked = Asked { request: "POST http://h/p", batch: &batch, mask: &mask, now: SystemTime::UNIX_EPOCH };
-        judge(&asked, received)
+        let (now, max_bytes) = (SystemTime::UNIX_EPOCH, 64 << 10);
+        let asked =
+            Asked { request: "POST http://h/p", batch: &batch, mask: &mask, now, partial_answers: false, max_bytes };
+        judge(&asked, &received).result
     }
 
     /// DESIGN, section 8, row by row.
@@ -230,52 +264,85 @@ mod tests {
         assert_eq!(judged(received(400, &[], body)).unwrap_err().class, FailureClass::Rejected);
     }
 
-    /// `Ok` for a 2xx, or that it has to be tried again and why.
-    fn uncertain(received: Received) -> Option<String> {
-        let error = judged(received).err()?;
-        assert_eq!(error.class, FailureClass::Retry);
-        Some(error.chain())
+    /// What is odd about a success; `None`: nothing.
+    fn odd(received: Received) -> Option<(String, Unread)> {
+        let delivered = judged(received).expect("the status decides");
+        delivered
+            .odd
+            .map(|odd| (odd.what.strip_prefix("POST http://h/p: 200 OK, but ").unwrap().to_owned(), odd.unread))
     }
 
     #[test]
-    fn an_unknown_identifier_retries_the_batch() {
-        let body = r#"{"batchItemFailures":[{"itemIdentifier":"zzz"}]}"#;
-        let error = uncertain(received(200, &[], body)).unwrap();
-        assert_eq!(
-            error,
-            "POST http://h/p: 200 OK, but its batchItemFailures are unclear: an identifier is not in the batch"
-        );
+    fn unclear_refusals_are_tried_again_and_count_for_what_can_be_read() {
+        let body = r#"{"batchItemFailures":[{"itemIdentifier":"zzz"},{"itemIdentifier":"b"}]}"#;
+        let delivered = judged(received(200, &[], body)).unwrap();
+        assert_eq!(delivered.refused.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1]);
+        let what = "its batchItemFailures are unclear: an identifier is not in the batch".to_owned();
+        assert_eq!(odd(received(200, &[], body)), Some((what, Unread::Refusals)));
     }
 
     #[test]
-    fn a_success_whose_body_broke_off_is_none() {
-        let broken = Received { end: End::Broken("reset".into()), ..received(200, &[], "{}") };
-        assert_eq!(uncertain(broken).unwrap(), "POST http://h/p: 200 OK, but the answer broke off: reset");
+    fn a_success_whose_body_broke_off_counts() {
+        let broken = |body| Received { end: End::Broken("reset".into()), ..received(200, &[], body) };
+        let what = "the answer broke off: reset".to_owned();
+        assert_eq!(odd(broken("ok")), Some((what.clone(), Unread::Nothing)), "it can't name events");
+        assert_eq!(odd(broken("{}")), Some((what.clone(), Unread::Nothing)), "all of the JSON is there");
+        for body in ["", "{", r#"{"batchItemFailures":[{"itemIdentifier":"a"}]"#] {
+            assert_eq!(odd(broken(body)), Some((what.clone(), Unread::RefusalsIfBefore)), "{body}");
+        }
+        let named = judged(broken(r#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#)).unwrap();
+        assert_eq!(named.refused.len(), 1, "what is named counts");
     }
 
     #[test]
     fn a_failure_whose_body_broke_off_is_judged_by_its_status() {
-        let broken = Received { end: End::Broken("reset".into()), ..received(410, &[], "go") };
-        assert_eq!(judged(broken).unwrap_err().class, FailureClass::Gone);
-    }
-
-    #[test]
-    fn a_success_beyond_the_limit_counts_only_if_it_can_name_no_refused_event() {
-        let cut = |body| uncertain(Received { end: End::Limit, ..received(200, &[], body) });
-        assert_eq!(cut("<html>endless"), None);
-        assert_eq!(cut("[1, 2, 3"), None);
-        assert_eq!(cut("{{ not json"), None);
-        for body in ["", "   ", "{", r#"{"ok":true, "text": "endle"#, r#"{"batchItemFailures":[]"#] {
-            let error = cut(body).unwrap();
-            assert!(error.contains("longer than max_response_bytes"), "{body}: {error}");
+        for end in [End::Broken("reset".into()), End::Late, End::Limit] {
+            let broken = Received { end, ..received(410, &[], "go") };
+            assert_eq!(judged(broken).unwrap_err().class, FailureClass::Gone);
         }
     }
 
     #[test]
-    fn a_compressed_success_is_uncertain() {
-        let gzip = [("content-encoding", "gzip")];
-        assert!(uncertain(received(200, &gzip, "\u{1f}\u{8b}")).unwrap().contains("compressed"));
-        assert_eq!(uncertain(received(204, &gzip, "")), None);
-        assert_eq!(uncertain(received(200, &[("content-encoding", "Identity")], "ok")), None);
+    fn a_success_beyond_the_limit_is_odd_only_if_it_can_name_refused_events() {
+        let cut = |body| odd(Received { end: End::Limit, ..received(200, &[], body) });
+        assert_eq!(cut("<html>endless"), None);
+        assert_eq!(cut("[1, 2, 3"), None);
+        assert_eq!(cut("{{ not json"), None);
+        for body in ["", "   ", "{", r#"{"ok":true, "text": "endle"#, r#"{"batchItemFailures":[]"#] {
+            let (what, unread) = cut(body).unwrap();
+            assert!(what.contains("longer than max_response_bytes") && unread == Unread::RefusalsIfBefore, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_encoding_of_a_success_does_not_matter() {
+        for encoding in ["gzip", "br", "zstd", "deflate", "utf-8", "none", "aws-chunked", "", "gzip, gzip"] {
+            let headers = [("content-encoding", encoding)];
+            let (what, unread) = odd(received(200, &headers, "ok")).unwrap();
+            assert!(what.contains("encoded") && unread == Unread::Nothing, "{encoding}: {what}");
+            let named = received(200, &headers, r#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#);
+            assert_eq!(judged(named).unwrap().refused.len(), 1, "{encoding}: not compressed at all");
+            assert_eq!(odd(received(200, &headers, "")), None, "{encoding}");
+        }
+        assert_eq!(odd(received(200, &[("content-encoding", "Identity")], "ok")), None);
+        let opaque = Received { body: vec![0x8b, 0xff, 0x80], ..received(200, &[("content-encoding", "br")], "") };
+        assert_eq!(odd(opaque).unwrap().1, Unread::RefusalsIfBefore);
+    }
+
+    #[test]
+    fn what_was_compressed_is_read() {
+        let json = br#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#;
+        for (name, encoding) in [("gzip", crate::Encoding::Gzip), ("zstd", crate::Encoding::Zstd)] {
+            let body = encoding.compress(json).unwrap();
+            let whole = |body| Received { body, ..received(200, &[("content-encoding", name)], "") };
+            let delivered = judged(whole(body.clone())).unwrap();
+            assert_eq!(delivered.refused.len(), 1, "{name}");
+            assert!(delivered.answer.detail.starts_with("{\"batchItemFailures"), "{}", delivered.answer.detail);
+            let cut = odd(whole(body[..body.len() / 2].to_vec())).unwrap();
+            assert_eq!(cut.1, Unread::RefusalsIfBefore, "{name}");
+            let bomb = encoding.compress(&[b'{'].repeat(10 << 20)).unwrap();
+            let delivered = judged(whole(bomb)).unwrap();
+            assert!(delivered.answer.detail.len() < 1100, "{name}");
+        }
     }
 }

@@ -60,6 +60,12 @@ impl Report {
         }
     }
 
+    pub(crate) fn advise(&self, advice: Option<&'static str>) {
+        if let Some(advice) = advice {
+            self.note("advice", advice);
+        }
+    }
+
     pub(crate) fn failed(&self, error: &reqwest::Error) {
         self.trace.end(", and failed");
         self.total();

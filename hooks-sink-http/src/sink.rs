@@ -13,7 +13,7 @@ use url::Host;
 use crate::config::Mode;
 use crate::endpoint::printable;
 use crate::mask::Mask;
-use crate::outcome::{Asked, End, Received, judge};
+use crate::outcome::{Asked, End, Judged, Received, judge};
 use crate::ready::Ready;
 use crate::report::Report;
 use crate::request::Requests;
@@ -34,6 +34,9 @@ pub struct HttpSink {
     mode: Mode,
     mask: Mask,
     max_response_bytes: usize,
+    partial_answers: bool,
+    /// The answer that is being read.
+    received: Option<Received>,
     /// For a test delivery: tells what happens.
     report: Option<Report>,
 }
@@ -56,6 +59,8 @@ impl HttpSink {
             mode: ready.mode,
             mask: mask(&ready),
             max_response_bytes: ready.max_response_bytes,
+            partial_answers: ready.partial_answers,
+            received: None,
             requests: Requests::new(ready),
             report,
         })
@@ -67,7 +72,7 @@ impl HttpSink {
         request.and_then(|request| Some(request.body()?.as_bytes()?.len())).unwrap_or(0)
     }
 
-    async fn attempt(&self, batch: &Batch) -> Result<Delivered, DeliveryError> {
+    async fn attempt(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
         let not_made =
             |error| DeliveryError::retry(format!("{}: the body can't be compressed", self.name)).because(error);
         let request = self.requests.make(batch, SystemTime::now(), fastrand::u64(1..)).map_err(not_made)?;
@@ -81,20 +86,20 @@ impl HttpSink {
         };
         self.tell(|report| report.answer(&response, &self.mask));
         let received = self.receive(response).await;
-        self.tell(|report| report.received(&received));
-        let asked = Asked { request: &self.name, batch, mask: &self.mask, now: SystemTime::now() };
-        judge(&asked, received)
+        self.judge(batch, &received)
     }
 
     /// Reads an answer up to the limit. What is beyond stays unread, and the connection is closed.
-    async fn receive(&self, mut response: Response) -> Received {
-        let mut body = Vec::new();
+    async fn receive(&mut self, mut response: Response) -> Received {
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        // From here on the attempt has a result, also when its time is over before the body ends.
+        let received = self.received.insert(Received { status, headers, body: Vec::new(), end: End::Late });
         let end = loop {
             match response.chunk().await {
                 Ok(None) => break End::Whole,
                 Ok(Some(chunk)) => {
-                    let room = self.max_response_bytes - body.len();
-                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                    let room = self.max_response_bytes - received.body.len();
+                    received.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                     if chunk.len() > room {
                         break End::Limit;
                     }
@@ -102,7 +107,24 @@ impl HttpSink {
                 Err(error) => break End::Broken(transport::cause(error)),
             }
         };
-        Received { status: response.status(), headers: std::mem::take(response.headers_mut()), body, end }
+        let received = Received { end, ..std::mem::take(received) };
+        self.received = None;
+        received
+    }
+
+    fn judge(&self, batch: &Batch, received: &Received) -> Result<Delivered, DeliveryError> {
+        self.tell(|report| report.received(received));
+        let asked = Asked {
+            request: &self.name,
+            batch,
+            mask: &self.mask,
+            now: SystemTime::now(),
+            partial_answers: self.partial_answers,
+            max_bytes: self.max_response_bytes,
+        };
+        let Judged { result, advice } = judge(&asked, received);
+        self.tell(|report| report.advise(advice));
+        result
     }
 
     fn tell(&self, what: impl FnOnce(&Report)) {
@@ -126,9 +148,16 @@ impl Sink for HttpSink {
             let error = format!("{}: mode = \"single\" sends one event at a time, not {}", self.name, batch.len());
             return Err(DeliveryError::rejected(error));
         }
+        self.received = None;
         // A test goes out at once. No semaphore is ever closed.
-        let _slot = if self.report.is_some() { None } else { self.slots.acquire().await.ok() };
+        let slots = self.slots.clone();
+        let _slot = if self.report.is_some() { None } else { slots.acquire().await.ok() };
         self.attempt(batch).await
+    }
+
+    fn cut_short(&mut self, batch: &Batch) -> Option<Result<Delivered, DeliveryError>> {
+        let received = self.received.take()?;
+        Some(self.judge(batch, &received))
     }
 }
 

@@ -68,9 +68,18 @@ impl Mischief {
         matches!(self, Self::NeverAccept | Self::CloseIdle)
     }
 
-    /// Whether the answer can be told from its status, by a client that does not wait for the rest.
+    /// Whether the answer has a whole head. Then its status counts, whatever comes behind it.
     pub(crate) fn answers(self) -> bool {
-        matches!(self, Self::CloseIdle | Self::Garbage | Self::EndlessBody)
+        matches!(
+            self,
+            Self::CloseIdle
+                | Self::Garbage
+                | Self::EndlessBody
+                | Self::Reset
+                | Self::WrongLength
+                | Self::TruncatedChunks
+                | Self::Bomb
+        )
     }
 
     /// Gives an answer badly. Returns when the client has gone, or when there is nothing more to do.

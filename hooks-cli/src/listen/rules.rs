@@ -141,7 +141,9 @@ mod tests {
         let rules = Rules { fail_rate: 0.5, mischief: Some(Mischief::Reset), ..rules() };
         let verdict = rules.judge(true, &two(), 0.4);
         assert_eq!((verdict.answer.status, verdict.answer.mischief), (200, Some(Mischief::Reset)));
-        assert_eq!(verdict.accepted, [false, false]);
+        assert_eq!(verdict.accepted, [true, true], "its status counts");
+        let mute = Rules { mischief: Some(Mischief::HangUp), ..rules.clone() };
+        assert_eq!(mute.judge(true, &two(), 0.4).accepted, [false, false]);
         let verdict = rules.judge(true, &two(), 0.5);
         assert_eq!((verdict.answer.mischief, verdict.accepted), (None, vec![true, true]));
         let slow = Rules { mischief: Some(Mischief::SlowRead), ..rules };

@@ -106,6 +106,13 @@ fn deliveries(page: &mut Exposition, hooks: &[HookStatus]) {
             attempts.sample(&[("hook", hook), ("outcome", name)], stats.ended(outcome));
         }
     }
+    let mut odd = page.counter(
+        "hooks_odd_answers",
+        "Answers that say \"delivered\" and count, although something else about them is odd.",
+    );
+    for (hook, stats) in tried() {
+        odd.sample(&[("hook", hook)], stats.odd_answers);
+    }
     let mut times = page.histogram("hooks_delivery_duration_seconds", "How long attempts took, whatever came of them.");
     for (hook, stats) in tried() {
         times.distribution(&[("hook", hook)], &stats.durations);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::pace::Pace;
-use crate::delivery::{DeliveryError, FailureClass};
+use crate::delivery::{Delivered, DeliveryError, FailureClass, Unread};
 use crate::hook::RetryPolicy;
 use crate::stats::AttemptStats;
 
@@ -50,6 +50,9 @@ impl fmt::Display for EndpointState {
 /// After so many attempts that were accepted a larger batch is tried again than the receiver took: at first, and at most.
 const PATIENCE: (u64, u64) = (8, 4096);
 
+/// How often a batch is tried again because refused events may have been named where its answer can't be read.
+const MAX_DOUBTS: u8 = 3;
+
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     policy: RetryPolicy,
@@ -70,6 +73,8 @@ pub(crate) struct Endpoint {
     last_error: Option<String>,
     /// Held because what was given up can't be kept.
     blocked: bool,
+    /// The receiver has named refused events.
+    names_refused: bool,
     /// Refused events that all lanes together have set aside.
     pub(crate) suspects: usize,
 }
@@ -90,6 +95,7 @@ impl Endpoint {
             patience: PATIENCE.0,
             last_error: None,
             blocked: false,
+            names_refused: false,
             suspects: 0,
         }
     }
@@ -98,6 +104,7 @@ impl Endpoint {
     pub(crate) fn continue_from(&mut self, before: &Self) {
         self.stats.clone_from(&before.stats);
         self.pace.continue_from(&before.pace);
+        self.names_refused = before.names_refused;
         // Why it was disabled does not matter to one that is enabled.
         if before.state != EndpointState::Disabled || self.state == EndpointState::Disabled {
             self.last_error.clone_from(&before.last_error);
@@ -123,6 +130,27 @@ impl Endpoint {
     /// An attempt that took so long ended like this; `None`: delivered.
     pub(crate) fn count(&mut self, outcome: Option<FailureClass>, took: Duration) {
         self.stats.get_or_insert_default().count(outcome, took);
+    }
+
+    /// Learns of a receiver from an answer; whether it is the first one that is odd.
+    pub(crate) fn learn(&mut self, delivered: &Delivered) -> bool {
+        self.names_refused |= !delivered.refused.is_empty();
+        if delivered.odd.is_none() {
+            return false;
+        }
+        let odd = &mut self.stats.get_or_insert_default().odd_answers;
+        *odd += 1;
+        *odd == 1
+    }
+
+    /// Whether a batch with this answer is tried again after it was tried so often for that reason.
+    pub(crate) fn doubts(&self, delivered: &Delivered, times: u8) -> bool {
+        times < MAX_DOUBTS
+            && delivered.odd.as_ref().is_some_and(|odd| match odd.unread {
+                Unread::Nothing => false,
+                Unread::RefusalsIfBefore => self.names_refused,
+                Unread::Refusals => true,
+            })
     }
 
     /// How often the receiver accepted something. Only ever rises.

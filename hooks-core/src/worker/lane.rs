@@ -276,6 +276,8 @@ impl Lane {
             let ended = now();
             let mut endpoint = self.link.endpoint.state.lock();
             let before = endpoint.state();
+            self.link.learn(&result, &mut endpoint);
+            let result = self.line.believe(result, &endpoint);
             let outcome = result.as_ref().err().map(|error| error.class);
             endpoint.count(outcome, ended.saturating_duration_since(started));
             let settled = self.line.resolve(started, ended, result, &mut endpoint, fastrand::f64());

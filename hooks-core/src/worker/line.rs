@@ -65,6 +65,8 @@ struct Piece {
     batch: Batch,
     times: Times,
     refusal: Option<Refusal>,
+    /// How often it was tried again because its answer could not be read.
+    doubts: u8,
 }
 
 /// How long a piece has been tried.
@@ -108,7 +110,7 @@ impl Line {
 
     /// Takes a batch to deliver.
     pub(crate) fn offer(&mut self, batch: Batch) {
-        self.pieces.push_back(Piece { batch, times: Times::default(), refusal: None });
+        self.pieces.push_back(Piece { batch, times: Times::default(), refusal: None, doubts: 0 });
     }
 
     /// What to do now. `jitter` is between 0 and 1.
@@ -137,6 +139,23 @@ impl Line {
         let piece = self.pieces.front_mut()?;
         piece.times.begin(now);
         Some(&piece.batch)
+    }
+
+    /// An answer to the head counts by what it says. But where refused events may have been named in a part of it
+    /// that can't be read, that is a failure for a while.
+    pub(crate) fn believe(
+        &mut self,
+        result: Result<Delivered, DeliveryError>,
+        endpoint: &Endpoint,
+    ) -> Result<Delivered, DeliveryError> {
+        let delivered = result?;
+        match self.pieces.front_mut() {
+            Some(piece) if endpoint.doubts(&delivered, piece.doubts) => {
+                piece.doubts += 1;
+                Err(delivered.doubted())
+            }
+            _ => Ok(delivered),
+        }
     }
 
     /// What came of the attempt on the head that began at `started`.
@@ -333,7 +352,7 @@ impl Piece {
 
     fn split_at(self, at: usize) -> (Self, Self) {
         let (left, right) = self.batch.split_at(at);
-        let half = |batch| Self { batch, times: self.times, refusal: self.refusal.clone() };
+        let half = |batch| Self { batch, times: self.times, refusal: self.refusal.clone(), doubts: self.doubts };
         (half(left), half(right))
     }
 }

@@ -106,7 +106,24 @@ impl Link {
             }
             Ok(delivered)
         };
-        guarded(limit, deliver).await
+        if let Some(result) = limited(limit, deliver).await {
+            return result;
+        }
+        let delivered = ready.cut_short(batch).unwrap_or_else(|| Err(too_long(limit)))?;
+        if flush_first {
+            guarded(limit, ready.flush()).await?;
+        }
+        Ok(delivered)
+    }
+
+    /// Learns of the receiver from its answer. The first that is odd is logged.
+    pub(super) fn learn(&self, result: &Result<Delivered, DeliveryError>, endpoint: &mut Endpoint) {
+        let Ok(delivered) = result else { return };
+        if endpoint.learn(delivered) {
+            let odd = delivered.odd.as_ref().map_or("", |odd| &odd.what);
+            let hook = &self.hook.id;
+            tracing::warn!(%hook, odd, "the receiver's answer is odd; its status counts (said once)");
+        }
     }
 
     async fn build(&self, lane: usize, test: Option<Notes>) -> Result<Box<dyn Sink>, DeliveryError> {
@@ -170,7 +187,10 @@ pub(crate) async fn attempt_test(link: &Link, batch: &Batch, notes: Notes) -> Re
         sink.close().await?;
         Ok(delivered)
     };
-    guarded(limit, both).await
+    match limited(limit, both).await {
+        Some(result) => result,
+        None => sink.cut_short(batch).unwrap_or_else(|| Err(too_long(limit))),
+    }
 }
 
 /// Within a time limit, and with a panic of the sink as an error.
@@ -178,9 +198,18 @@ pub(super) async fn guarded<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, DeliveryError>>,
 ) -> Result<T, DeliveryError> {
-    match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(DeliveryError::retry("the sink panicked").because(panic::text(&*panic))),
-        Err(_) => Err(DeliveryError::retry(format!("no result within the attempt timeout of {}", crate::Span(limit)))),
-    }
+    limited(limit, work).await.unwrap_or_else(|| Err(too_long(limit)))
+}
+
+/// As [`guarded`]; `None` when the time is over.
+async fn limited<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, DeliveryError>>,
+) -> Option<Result<T, DeliveryError>> {
+    let result = timeout(limit, AssertUnwindSafe(work).catch_unwind()).await.ok()?;
+    Some(result.unwrap_or_else(|panic| Err(DeliveryError::retry("the sink panicked").because(panic::text(&*panic)))))
+}
+
+fn too_long(limit: Duration) -> DeliveryError {
+    DeliveryError::retry(format!("no result within the attempt timeout of {}", crate::Span(limit)))
 }

@@ -119,6 +119,12 @@ async fn attempt(link: &Link, sink: &mut Option<Box<dyn Sink>>, batch: &Batch) -
     let ended = now();
     let mut endpoint = link.endpoint.state.lock();
     let before = endpoint.state();
+    link.learn(&result, &mut endpoint);
+    let result = match result {
+        // The letters stay; whoever asked for the replay sees why, and may ask again.
+        Ok(delivered) if endpoint.doubts(&delivered, 0) => Err(delivered.doubted()),
+        other => other,
+    };
     endpoint.count(result.as_ref().err().map(|error| error.class), ended.saturating_duration_since(started));
     match &result {
         Ok(delivered) if delivered.refused.len() < batch.len() => endpoint.accept(),

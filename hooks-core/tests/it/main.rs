@@ -14,6 +14,7 @@ mod keeping;
 mod lanes;
 mod memory;
 mod notices;
+mod odd;
 mod pace;
 mod panics;
 mod receiver;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hooks_bus::MemoryBus;
 use hooks_core::{
     Batch, BatchLimits, Batcher, BoxError, Bus, Delivered, DeliveryError, Dispatcher, Envelope, FailureClass, Hook,
-    HookId, HookStatus, Sink, SinkContext, SinkFactory, SizeBatcher, async_trait,
+    HookId, HookStatus, Odd, Sink, SinkContext, SinkFactory, SizeBatcher, Unread, async_trait,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
@@ -55,6 +55,12 @@ pub(crate) struct Attempt {
 pub(crate) enum Answer {
     Fail(FailureClass),
     Panic,
+    /// Takes all events, in an answer that is odd.
+    Odd(Unread),
+    /// Refuses the event at this place of the batch by name.
+    Names(usize),
+    /// Takes all events and does not end its answer.
+    Endless,
 }
 
 impl Receiver {
@@ -146,7 +152,7 @@ impl SinkFactory for Receiver {
         let mut state = self.0.state.lock();
         state.builds += 1;
         state.asked += 1;
-        Ok(Box::new(ReceiverSink(self.0.clone())))
+        Ok(Box::new(ReceiverSink(self.0.clone(), false)))
     }
 
     fn batch_limits(&self) -> BatchLimits {
@@ -164,7 +170,8 @@ impl SinkFactory for Receiver {
     }
 }
 
-struct ReceiverSink(Arc<Inner>);
+/// And whether it has an answer that does not end.
+struct ReceiverSink(Arc<Inner>, bool);
 
 #[async_trait]
 impl Sink for ReceiverSink {
@@ -180,6 +187,17 @@ impl Sink for ReceiverSink {
         match answer {
             Some(Answer::Fail(class)) => return Err(DeliveryError::new(class, "scripted")),
             Some(Answer::Panic) => panic!("scripted"),
+            Some(Answer::Endless) => {
+                self.1 = true;
+                std::future::pending::<()>().await;
+            }
+            Some(Answer::Odd(unread)) => {
+                let odd = Some(Odd { what: "scripted".into(), unread });
+                return Ok(Delivered { odd, ..Delivered::all() });
+            }
+            Some(Answer::Names(at)) => {
+                return Ok(Delivered { refused: vec![(at, "named".into())], ..Delivered::all() });
+            }
             None => {}
         }
         let mut state = self.0.state.lock();
@@ -194,6 +212,10 @@ impl Sink for ReceiverSink {
         drop(state);
         self.0.changed.notify_waiters();
         Ok(Delivered::all())
+    }
+
+    fn cut_short(&mut self, _: &Batch) -> Option<Result<Delivered, DeliveryError>> {
+        std::mem::take(&mut self.1).then(|| Ok(Delivered::all()))
     }
 
     async fn close(&mut self) -> Result<(), DeliveryError> {

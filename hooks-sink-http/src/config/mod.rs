@@ -66,10 +66,14 @@ pub struct HttpConfig {
     /// id of its own. A single event's own trace is continued.
     #[serde(default = "yes")]
     pub traceparent: bool,
-    /// How much of an answer's body is read, at least 1KiB. A success with a longer body counts only if
-    /// it can't name refused events (it is no JSON object); else the batch is sent again.
+    /// How much of an answer's body is read, at least 1KiB. In what is beyond no refused events are found.
     #[serde(default = "default_max_response_bytes")]
     pub max_response_bytes: Bytes,
+    /// The receiver names refused events (`batchItemFailures`) in what it answers. A success that can't be read whole
+    /// is then tried again, at most three times for a batch, before it counts. A receiver that has named some since the
+    /// start is treated like that without this.
+    #[serde(default)]
+    pub partial_answers: bool,
     /// How long connecting may take, with name resolution and TLS. The attempt as a whole is limited by
     /// the hook's `retry.attempt_timeout`.
     #[serde(default = "default_connect_timeout")]
@@ -113,6 +117,7 @@ impl HttpConfig {
             idempotency_key: false,
             traceparent: true,
             max_response_bytes: default_max_response_bytes(),
+            partial_answers: false,
             connect_timeout: default_connect_timeout(),
             http_version: HttpVersion::default(),
             tls: None,

@@ -36,6 +36,8 @@ pub(crate) struct Ready {
     pub(crate) traceparent: bool,
     /// Most bytes of an answer's body.
     pub(crate) max_response_bytes: usize,
+    /// Whether the receiver is known to name refused events.
+    pub(crate) partial_answers: bool,
     /// Which client.
     pub(crate) client: ClientSettings,
     /// Most requests in flight to the host.
@@ -70,6 +72,7 @@ impl Ready {
                 idempotency_key: config.idempotency_key,
                 traceparent: config.traceparent,
                 max_response_bytes,
+                partial_answers: config.partial_answers,
                 client,
                 max_per_host: config.connections.as_deref().copied().unwrap_or_default().max_per_host.get(),
             }),

@@ -8,6 +8,7 @@ mod connections;
 mod fuzz;
 mod misbehaving;
 mod notes;
+mod odd;
 mod options;
 mod raw;
 mod receiver;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -21,7 +21,7 @@ pub(crate) async fn once<T: Send + 'static, F: Future<Output = T> + Send + 'stat
 }
 
 /// Reads a request to the end of its body.
-pub(crate) async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut request = read_head(stream).await;
     let head = String::from_utf8_lossy(&request).to_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
@@ -32,7 +32,7 @@ pub(crate) async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 /// Reads a request's head and nothing of its body.
-pub(crate) async fn read_head(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
@@ -41,7 +41,7 @@ pub(crate) async fn read_head(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 /// Writes the same until the other side has had enough; returns how many bytes went out.
-pub(crate) async fn write_endlessly(stream: &mut TcpStream, piece: &[u8]) -> usize {
+pub(crate) async fn write_endlessly(stream: &mut (impl AsyncWrite + Unpin), piece: &[u8]) -> usize {
     let mut written = 0;
     while stream.write_all(piece).await.is_ok() {
         written += piece.len();

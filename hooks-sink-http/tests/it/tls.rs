@@ -76,6 +76,20 @@ impl Identity {
         versions: &[&'static SupportedProtocolVersion],
         alpn: &[&str],
     ) -> Receiver {
+        Receiver::start_tls(self.acceptor(clients, versions, alpn)).await
+    }
+
+    /// What shows this certificate to everybody.
+    pub(crate) fn plain_acceptor(&self) -> TlsAcceptor {
+        self.acceptor(None, ALL, &[])
+    }
+
+    fn acceptor(
+        &self,
+        clients: Option<&Authority>,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[&str],
+    ) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).unwrap();
         let config = match clients {
@@ -90,7 +104,7 @@ impl Identity {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
         let mut config = config.with_single_cert(vec![self.certificate.der().clone()], key).unwrap();
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        Receiver::start_tls(TlsAcceptor::from(Arc::new(config))).await
+        TlsAcceptor::from(Arc::new(config))
     }
 
     /// A receiver that shows this certificate to everybody.

@@ -32,6 +32,8 @@ enum Does {
     Answer(&'static str),
     /// Sends the first, and then the second until nobody takes it any more.
     Flood(&'static str, &'static str),
+    /// Sends this and then nothing, and holds the connection.
+    Hang(&'static str),
     /// Sends half an answer and breaks the connection off.
     Reset,
     /// Reads none of the body, of which there is more than the kernel takes.
@@ -118,6 +120,11 @@ async fn misbehave(mut stream: TcpStream, does: Does, events: Events) {
             read_request(&mut stream).await;
             let _ = stream.write_all(text.as_bytes()).await;
         }
+        Does::Hang(text) => {
+            read_request(&mut stream).await;
+            let _ = stream.write_all(text.as_bytes()).await;
+            std::future::pending().await
+        }
         Does::Flood(head, piece) => {
             read_request(&mut stream).await;
             let _ = stream.write_all(head.as_bytes()).await;
@@ -199,6 +206,13 @@ async fn recovers(does: Does) {
     assert_eq!(status.state, EndpointState::Healthy, "{does:?}");
 }
 
+/// The status decides: each batch counts at its first attempt.
+async fn counts(does: Does) {
+    let (status, _) = tokio::time::timeout(Duration::from_secs(60), run(does)).await.expect("it ends");
+    assert_eq!((status.counts.delivered, status.attempts), (EVENTS as u64, EVENTS as u64 / 10), "{does:?}");
+    assert_eq!(status.state, EndpointState::Healthy, "{does:?}");
+}
+
 #[tokio::test]
 async fn never_accepting() {
     recovers(Does::NeverAccept).await;
@@ -216,7 +230,7 @@ async fn a_byte_a_second() {
 
 #[tokio::test]
 async fn reset_in_the_middle_of_an_answer() {
-    recovers(Does::Reset).await;
+    counts(Does::Reset).await;
 }
 
 #[tokio::test]
@@ -228,7 +242,16 @@ async fn endless_headers() {
 #[tokio::test]
 async fn endless_bodies() {
     recovers(Does::Flood("HTTP/1.1 500 Oops\r\n\r\n", "0123456789")).await;
-    recovers(Does::Flood("HTTP/1.1 200 OK\r\n\r\n{\"all\": \"", "fine ")).await;
+    counts(Does::Flood("HTTP/1.1 200 OK\r\n\r\n{\"all\": \"", "fine ")).await;
+}
+
+/// As long as an attempt may take, and then the status counts.
+#[tokio::test]
+async fn bodies_that_never_end() {
+    counts(Does::Hang("HTTP/1.1 200 OK\r\n\r\n")).await;
+    counts(Does::Hang("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")).await;
+    counts(Does::Hang("HTTP/1.1 202 Accepted\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")).await;
+    recovers(Does::Hang("HTTP/1.1 503 Not Now\r\n\r\nwait")).await;
 }
 
 #[tokio::test]
@@ -238,7 +261,7 @@ async fn endless_interim_answers() {
 
 #[tokio::test]
 async fn wrong_lengths() {
-    recovers(Does::Answer("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}")).await;
+    counts(Does::Answer("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}")).await;
     recovers(Does::Answer("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}\n")).await;
     recovers(Does::Answer("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{}")).await;
     recovers(Does::Answer("HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\n{}")).await;
@@ -246,15 +269,15 @@ async fn wrong_lengths() {
 
 #[tokio::test]
 async fn truncated_chunks() {
-    recovers(Does::Answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel")).await;
-    recovers(Does::Answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\nhello")).await;
-    recovers(Does::Answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")).await;
+    counts(Does::Answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel")).await;
+    counts(Does::Answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\nhello")).await;
+    counts(Does::Answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")).await;
 }
 
 /// A body that would be gigabytes is never unpacked.
 #[tokio::test]
 async fn compressed_bombs() {
-    recovers(Does::Answer("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n\u{1f}\u{8b}\u{8}\0\0\0\0\0")).await;
+    counts(Does::Answer("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n\u{1f}\u{8b}\u{8}\0\0\0\0\0")).await;
 }
 
 #[tokio::test]

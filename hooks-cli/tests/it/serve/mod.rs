@@ -9,6 +9,7 @@ mod log;
 mod logs;
 #[cfg(feature = "nats")]
 mod nats;
+mod odd_answers;
 mod operators;
 mod reload;
 mod soak;
