@@ -151,8 +151,7 @@ async fn pipe(
         () = work => End::Drained,
     };
     console.end_progress();
-    let stop = stop.borrow().clone();
-    Ok(run.conclude(end, stop, failed, started.elapsed()))
+    Ok(run.conclude(end, stop.borrow().clone(), failed, started.elapsed()))
 }
 
 async fn subscribe(
