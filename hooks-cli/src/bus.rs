@@ -32,7 +32,9 @@ pub(crate) enum Way {
 pub(crate) async fn open(config: &BusConfig) -> Result<Opened, BoxError> {
     let (bus, way): (Arc<dyn Bus>, _) = match config {
         BusConfig::Memory(memory) => (Arc::new(MemoryBus::new(memory)), Way::None),
-        BusConfig::Durable(durable) => (Arc::new(open_folder(durable).await?), Way::Folder(durable.dir.clone())),
+        BusConfig::Durable(durable) => {
+            (Arc::new(open_folder(durable, DurableBus::open).await?), Way::Folder(durable.dir.clone()))
+        }
         #[cfg(feature = "nats")]
         BusConfig::Nats(nats) => {
             let bus = hooks_bus::NatsBus::connect((**nats).clone()).await?;
@@ -48,10 +50,35 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How often it is tried meanwhile: nothing tells when the lock goes.
 const PAUSE: Duration = Duration::from_millis(50);
 
-async fn open_folder(config: &DurableConfig) -> Result<DurableBus, OpenError> {
+/// What an operator without a daemon is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Nothing is changed by that.
+    Look,
+    Change,
+}
+
+/// Opens the bus while no daemon runs, and gives up nothing that it keeps.
+///
+/// # Errors
+/// As for [`open`].
+pub(crate) async fn open_for(purpose: Purpose, config: &BusConfig) -> Result<Arc<dyn Bus>, BoxError> {
+    Ok(match (config, purpose) {
+        (BusConfig::Durable(durable), Purpose::Look) => Arc::new(open_folder(durable, DurableBus::look).await?),
+        (BusConfig::Durable(durable), Purpose::Change) => {
+            Arc::new(open_folder(durable, DurableBus::open_to_operate).await?)
+        }
+        _ => open(config).await?.bus,
+    })
+}
+
+async fn open_folder(
+    config: &DurableConfig,
+    open: fn(&DurableConfig) -> Result<DurableBus, OpenError>,
+) -> Result<DurableBus, OpenError> {
     let begin = Instant::now();
     loop {
-        match DurableBus::open(config) {
+        match open(config) {
             Err(OpenError::InUse { .. }) if begin.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
             opened => return opened,
         }

@@ -68,6 +68,10 @@ pub trait Bus: Send + Sync {
     /// When the bus can't be reached.
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError>;
 
+    /// All hooks that there are were subscribed: from now on the bus may give up what it keeps for nobody, or for
+    /// longer than it should. A bus that keeps nothing does nothing.
+    fn all_subscribed(&self) {}
+
     /// Refuses further events. What was accepted is still read; then readers run dry.
     async fn close(&self);
 

@@ -21,7 +21,10 @@ pub(crate) struct Folder {
     path: PathBuf,
     /// For syncing names.
     handle: File,
-    lock: File,
+    /// `None` in a folder without one, which no process ever had.
+    lock: Option<File>,
+    /// Whether files are opened for writing.
+    writes: bool,
 }
 
 impl Folder {
@@ -37,19 +40,37 @@ impl Folder {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(&lock_path).map_err(failed("open `lock` in it"))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), handle, lock }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: path.to_owned() }),
-            Err(TryLockError::Error(source)) => Err(OpenError::io(path, "lock", source)),
+        locked(path, lock.try_lock())?;
+        Ok(Self { path: path.to_owned(), handle, lock: Some(lock), writes: true })
+    }
+
+    /// A folder that is there, to read from it. Others may look at the same time.
+    pub(crate) fn look(path: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::io(path, "open the folder", source);
+        let handle = File::open(path).map_err(failed)?;
+        let lock = match File::open(path.join(LOCK)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened.map_err(failed)?),
+        };
+        if let Some(lock) = &lock {
+            locked(path, lock.try_lock_shared())?;
         }
+        Ok(Self { path: path.to_owned(), handle, lock, writes: false })
     }
 }
 
 /// A child that was just forked has the file as well for a moment: closing it here would not be enough.
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = self.lock.unlock();
+        let _ = self.lock.as_ref().map(File::unlock);
     }
+}
+
+fn locked(path: &Path, tried: Result<(), TryLockError>) -> Result<(), OpenError> {
+    tried.map_err(|error| match error {
+        TryLockError::WouldBlock => OpenError::InUse { dir: path.to_owned() },
+        TryLockError::Error(source) => OpenError::io(path, "lock", source),
+    })
 }
 
 /// Makes the folder, and its name and those of the folders above that had to be made survive.
@@ -68,7 +89,7 @@ fn make(path: &Path) -> io::Result<()> {
 
 impl Disk for Folder {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.path.join(name))?;
+        let file = OpenOptions::new().read(true).write(self.writes).open(self.path.join(name))?;
         Ok(Arc::new(PlainFile(file)))
     }
 

@@ -29,6 +29,9 @@ impl Inner {
             if fits() {
                 break;
             }
+            if !self.holding.is_released() {
+                return Err(self.full_of_what_is_kept());
+            }
             let Some(oldest) = self.log.oldest() else { return Err(self.was_lowered()) };
             if let (OnFull::Refuse, Some((hook, position))) = (self.config.on_full, self.holder(oldest.end)) {
                 return Err(self.full(&hook, position));
@@ -62,6 +65,11 @@ impl Inner {
         BusError::TooLarge(format!(
             "together these events need {need} of log, more than half of `bus.max_bytes` ({max}): publish fewer at once, or raise it"
         ))
+    }
+
+    fn full_of_what_is_kept(&self) -> BusError {
+        let (max, dir) = (self.config.max_bytes, self.dir.display());
+        BusError::Full(format!("the log in `{dir}` has reached `bus.max_bytes` ({max}), and only a daemon makes room"))
     }
 
     fn was_lowered(&self) -> BusError {
@@ -119,7 +127,7 @@ impl Inner {
             losers.extend(loss.map(|loss| (subscriber.clone(), loss)));
             self.bell.mark(&subscriber);
         }
-        self.skip_away(part);
+        self.skip_away(part, reason);
         if let Err(error) = self.count(part, &losers, reason) {
             tracing::error!(dir = %self.dir.display(), %error, "not all events that were given up could be counted");
         }
@@ -131,10 +139,10 @@ impl Inner {
     }
 
     /// Hooks that are not subscribed have no filter: what they lose is not known.
-    fn skip_away(&self, part: &Part) {
+    fn skip_away(&self, part: &Part, reason: DropReason) {
         for (hook, away) in self.away.lock().iter_mut().filter(|(_, away)| away.behind.prefix < part.end) {
             let events = part.end - away.behind.prefix;
-            tracing::warn!(%hook, events, "the log is full: a hook that is not subscribed loses what it wanted of these events");
+            tracing::warn!(%hook, events, %reason, "a hook that is not subscribed loses what it wanted of these events");
             away.behind = std::mem::replace(&mut away.behind, Behind::at(0)).raised(part.end);
         }
     }

@@ -17,6 +17,7 @@ use super::inner::Inner;
 use super::letter_table;
 use super::log::{Log, Part};
 use super::open::{self, Opened};
+use super::overlay::Overlay;
 use super::recover::{Found, scan};
 use super::row::Row;
 use super::segment::{Hole, PIECE};
@@ -138,7 +139,7 @@ impl DurableBus {
     /// # Errors
     /// When another process has the folder, or it can't be written.
     pub fn repair(dir: &Path) -> Result<Option<(u64, u64)>, OpenError> {
-        let (disk, Opened { known, found, .. }) = look(dir)?;
+        let (disk, Opened { known, found, .. }) = open(dir, || Ok(Arc::new(Folder::open(dir)?)))?;
         if found.end >= known.end {
             return Ok(None);
         }
@@ -171,13 +172,21 @@ pub(super) fn of(inner: &Inner, log: Uuid) -> LogInfo {
     }
 }
 
-/// Opens a folder that must be one already.
+/// Looks at a folder, which stays as it is.
 fn look(dir: &Path) -> Result<(Arc<dyn Disk>, Opened), OpenError> {
+    open(dir, || Ok(Arc::new(Overlay::new(Arc::new(Folder::look(dir)?)))))
+}
+
+/// Opens a folder that must be one already.
+fn open(
+    dir: &Path,
+    disk: impl FnOnce() -> Result<Arc<dyn Disk>, OpenError>,
+) -> Result<(Arc<dyn Disk>, Opened), OpenError> {
     if !DurableBus::exists(dir) {
         let error = std::io::Error::new(std::io::ErrorKind::NotFound, "it has no file `format`");
         return Err(OpenError::io(dir, "find a log in", error));
     }
-    let disk: Arc<dyn Disk> = Arc::new(Folder::open(dir)?);
+    let disk = disk()?;
     let (store, known) = open::store(&disk, dir)?;
     let found: Found = scan(&*disk, dir, known.log, known.floor)?;
     Ok((disk, Opened { store, known, found }))

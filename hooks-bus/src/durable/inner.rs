@@ -12,6 +12,7 @@ use super::config::DurableConfig;
 use super::cursor::{Cursor, Stretch};
 use super::disk::Disk;
 use super::health::Health;
+use super::hold::{Hold, Holding};
 use super::keeper::{Bell, Kept, Tuning};
 use super::letter_table::{self, Totals};
 use super::log::Log;
@@ -75,6 +76,7 @@ pub(crate) struct Inner {
     pub(crate) nearly_full: AtomicBool,
     pub(crate) accepted: AtomicU64,
     pub(crate) health: Health,
+    pub(crate) holding: Holding,
     /// What was wrong with the files when they were opened.
     pub(crate) damage: Vec<String>,
 }
@@ -85,6 +87,7 @@ impl Inner {
         config: &DurableConfig,
         opened: Opened,
         tuning: Tuning,
+        hold: Hold,
     ) -> Result<Self, BusError> {
         let Opened { store, known, found } = opened;
         let letters = store.read(letter_table::totals)?.into_iter().collect();
@@ -114,6 +117,7 @@ impl Inner {
             nearly_full: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
             health: Health::default(),
+            holding: Holding::new(hold),
             damage: found.damage,
         })
     }

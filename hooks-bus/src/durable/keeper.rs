@@ -223,6 +223,9 @@ impl Inner {
 
     /// Removes the segments that every hook is done with.
     pub(crate) fn reclaim(&self) -> Result<(), BusError> {
+        if !self.holding.is_released() {
+            return Ok(());
+        }
         let kept = self.kept.lock();
         let floor = kept.floor();
         if self.log.oldest().is_none_or(|part| part.end > floor) {
@@ -234,7 +237,7 @@ impl Inner {
 
     /// Gives up segments that are too old.
     pub(crate) fn expire(&self) -> Result<(), BusError> {
-        let Some(max_age) = self.config.max_age else { return Ok(()) };
+        let Some(max_age) = self.config.max_age.filter(|_| self.holding.is_released()) else { return Ok(()) };
         while let Some(part) = self.log.oldest() {
             if part.sealed.saturating_add(max_age.0.as_secs()) >= (self.tuning.clock)() {
                 break;

@@ -32,6 +32,7 @@ mod folder;
 mod format;
 mod give_up;
 mod health;
+mod hold;
 mod info;
 mod inner;
 mod keeper;
@@ -41,6 +42,7 @@ mod letters;
 mod log;
 mod notes;
 mod open;
+mod overlay;
 mod reader;
 mod recover;
 mod ring;
@@ -75,9 +77,11 @@ pub use info::{HookInfo, LogInfo, SegmentInfo, Verified};
 use append::Appender;
 use disk::Disk;
 use folder::Folder;
+use hold::Hold;
 use inner::{HookSettle, Inner};
 use keeper::Tuning;
 use letters::DurableLetters;
+use overlay::Overlay;
 use reader::DurableReader;
 use writer::{Request, Writer};
 
@@ -90,7 +94,8 @@ const WAITING: usize = 1024;
 /// them or, after an error, none. Calls that are made at the same time share one sync.
 ///
 /// Hooks are remembered by their id, subscribed or not, until they are [forgotten](Bus::forget).
-/// Subscribe all hooks before publishing: when the log is full, those that are not subscribed give way.
+/// Subscribe all hooks before publishing: when the log is full, those that are not subscribed give way. Nothing
+/// of the log is given up before something is published or [`all_subscribed`](Bus::all_subscribed) is called.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -124,10 +129,29 @@ impl DurableBus {
     pub fn open(config: &DurableConfig) -> Result<Self, OpenError> {
         config.check()?;
         let folder: Arc<dyn Disk> = Arc::new(Folder::open(&config.dir)?);
-        Self::on(folder, config, Tuning::default())
+        Self::on(folder, config, Tuning::default(), Hold::UntilPublished)
     }
 
-    fn on(disk: Arc<dyn Disk>, config: &DurableConfig, tuning: Tuning) -> Result<Self, OpenError> {
+    /// Opens the folder for whoever does not run all of its hooks: gives up no event, whatever its age, and makes
+    /// no room.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_to_operate(config: &DurableConfig) -> Result<Self, OpenError> {
+        let folder: Arc<dyn Disk> = Arc::new(Folder::open(&config.dir)?);
+        Self::on(folder, config, Tuning::default(), Hold::Always)
+    }
+
+    /// Opens the folder to look at it: whatever is done stays in memory, and the folder is not changed.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn look(config: &DurableConfig) -> Result<Self, OpenError> {
+        let overlay = Overlay::new(Arc::new(Folder::look(&config.dir)?));
+        Self::on(Arc::new(overlay), config, Tuning::default(), Hold::Always)
+    }
+
+    fn on(disk: Arc<dyn Disk>, config: &DurableConfig, tuning: Tuning, hold: Hold) -> Result<Self, OpenError> {
         let opened = open::open(&disk, &config.dir)?;
         for what in &opened.found.damage {
             tracing::error!(dir = %config.dir.display(), "the log is damaged: {what}");
@@ -137,7 +161,7 @@ impl DurableBus {
         if let (Some(last), Some(used)) = (opened.found.segments.last(), opened.found.used) {
             last.trim(used);
         }
-        let inner = Arc::new(Inner::new(&disk, config, opened, tuning).map_err(|error| {
+        let inner = Arc::new(Inner::new(&disk, config, opened, tuning, hold).map_err(|error| {
             OpenError::io(&config.dir, "read the dead letters in", std::io::Error::other(error.to_string()))
         })?);
         let appender = Appender::new(disk, inner.log.clone(), log, config.segment_size.0);
@@ -221,6 +245,11 @@ impl Bus for DurableBus {
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
         self.0.inner.unsubscribe(hook);
         Ok(())
+    }
+
+    fn all_subscribed(&self) {
+        self.0.inner.holding.release();
+        self.0.inner.bell.ring();
     }
 
     async fn close(&self) {

@@ -96,6 +96,8 @@ impl Writer {
         }
         let bytes = slice_bytes(&request.events);
         if let Some(size) = self.appender.grows_by(bytes, self.is_old(now)) {
+            // Whoever publishes has subscribed all hooks before.
+            self.inner.holding.release();
             self.inner.make_room(size)?;
             self.begin(size, now)?;
         }

@@ -7,6 +7,7 @@ use hooks_core::{BoxError, HookId, LetterId};
 use super::operate::converse;
 use super::print;
 use crate::args::operate::{DeadLetterCommand, LettersArgs, PickArgs};
+use crate::bus::Purpose;
 use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::{Letter, Operator, Request, Response, Which};
@@ -24,7 +25,7 @@ pub(crate) fn run(command: &DeadLetterCommand) -> Exit {
 }
 
 fn list(args: &LettersArgs) -> Exit {
-    converse(&args.place, async |operator| {
+    converse(&args.place, Purpose::Look, async |operator| {
         let mut rows =
             vec![["hook", "id", "last attempt", "reason", "type", "event", "source", "detail"].map(str::to_owned)];
         let exit = visit(operator, args, |letter| {
@@ -46,7 +47,7 @@ enum Json {
 }
 
 fn look(args: &LettersArgs, json: Json) -> Exit {
-    converse(&args.place, async |operator| {
+    converse(&args.place, Purpose::Look, async |operator| {
         visit(operator, args, |letter| {
             let letter = if json == Json::Whole { letter } else { Letter { event: None, ..letter } };
             print(&(serde_json::to_string(&letter)? + "\n"));
@@ -128,7 +129,7 @@ fn shown(text: &str) -> String {
 }
 
 fn dry_run(args: &PickArgs) -> Exit {
-    converse(&args.place, async |operator| {
+    converse(&args.place, Purpose::Look, async |operator| {
         let which = args.which();
         let mut found = BTreeSet::new();
         each(operator, &args.hook, &which, |letter| {
@@ -142,7 +143,7 @@ fn dry_run(args: &PickArgs) -> Exit {
 }
 
 fn replay(args: &PickArgs) -> Exit {
-    converse(&args.place, async |operator| {
+    converse(&args.place, Purpose::Change, async |operator| {
         let request = Request::Replay { hook: args.hook.clone(), which: args.which() };
         let Response::Replayed { delivered, refused, untried, error, missing } = operator.ask(request).await? else {
             return Err("an answer to another question".into());
@@ -162,7 +163,7 @@ fn drop_letters(args: &PickArgs) -> Exit {
         complain("which ones? --id, --type or --reason picks some, --all all of them");
         return Exit::Usage;
     }
-    converse(&args.place, async |operator| {
+    converse(&args.place, Purpose::Change, async |operator| {
         let request = Request::Drop { hook: args.hook.clone(), which };
         let Response::Dropped { letters, missing } = operator.ask(request).await? else {
             return Err("an answer to another question".into());

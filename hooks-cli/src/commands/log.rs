@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use super::operate::{converse, find};
 use super::{chain, print};
 use crate::args::operate::{LogCommand, PlaceArgs, StatusArgs};
-use crate::bus;
+use crate::bus::{self, Purpose};
 use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::{Request, Response, timestamp};
@@ -34,7 +34,7 @@ pub(crate) fn run(command: &LogCommand) -> Exit {
 }
 
 fn info(args: &StatusArgs) -> Exit {
-    converse(&args.place, async |operator| {
+    converse(&args.place, Purpose::Look, async |operator| {
         let Response::Log { details } = operator.ask(Request::Log).await? else {
             return Err("an answer to another question".into());
         };

@@ -7,7 +7,7 @@ use hooks_core::{BoxError, Bytes, Hook, HookId};
 
 use super::{chain, print, runtime, warn};
 use crate::args::operate::{HookArgs, PlaceArgs, StatusArgs};
-use crate::bus;
+use crate::bus::{self, Purpose};
 use crate::config::{self, BusConfig, Problems, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
@@ -15,7 +15,11 @@ use crate::operator::{HookReport, Operator, Request, Response};
 use crate::outcome;
 
 /// Runs a conversation with whoever answers there.
-pub(super) fn converse(place: &PlaceArgs, talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, BoxError>) -> Exit {
+pub(super) fn converse(
+    place: &PlaceArgs,
+    purpose: Purpose,
+    talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, BoxError>,
+) -> Exit {
     let (bus, hooks) = match find(place) {
         Ok(found) => found,
         Err(problems) => {
@@ -27,7 +31,7 @@ pub(super) fn converse(place: &PlaceArgs, talk: impl AsyncFnOnce(&mut Operator) 
     };
     let ended = holds_log(place)
         .and_then(|()| Ok(runtime()?))
-        .and_then(|runtime| runtime.block_on(with_operator(bus, hooks, talk)));
+        .and_then(|runtime| runtime.block_on(with_operator(bus, hooks, purpose, talk)));
     ended.unwrap_or_else(|error| {
         complain(chain(&*error));
         Exit::Failed
@@ -58,19 +62,20 @@ pub(super) fn find(place: &PlaceArgs) -> Result<(BusConfig, Vec<Hook>), Problems
 async fn with_operator(
     bus: BusConfig,
     hooks: Vec<Hook>,
+    purpose: Purpose,
     talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, BoxError>,
 ) -> Result<Exit, BoxError> {
     if !bus::outlives(&bus) {
         return Err("the memory bus keeps nothing outside of its process, so there is nothing to ask: a running `hooks serve` shows its hooks at GET /metrics".into());
     }
-    let mut operator = Operator::find(&bus, hooks).await?;
+    let mut operator = Operator::find(&bus, hooks, purpose).await?;
     let result = talk(&mut operator).await;
     operator.close().await;
     result
 }
 
 pub(crate) fn status(args: &StatusArgs) -> Exit {
-    converse(&args.place, async |operator| {
+    converse(&args.place, Purpose::Look, async |operator| {
         let Response::Status { hooks, running, trouble } = operator.ask(Request::Status).await? else {
             return Err("an answer to another question".into());
         };
@@ -99,7 +104,7 @@ pub(crate) fn forget(args: &HookArgs) -> Exit {
 }
 
 fn change(args: &HookArgs, done: &str, request: impl FnOnce(HookId) -> Request) -> Exit {
-    converse(&args.place, async |operator| {
+    converse(&args.place, Purpose::Change, async |operator| {
         operator.ask(request(args.id.clone())).await?;
         print(&format!("hook `{}` is {done}\n", args.id));
         Ok(Exit::Done)

@@ -124,6 +124,7 @@ async fn prepare(file: PathBuf, console: &Console) -> Result<Result<Prepared, Pr
     let bus = bus::open(&config.bus).await?.bus;
     let dispatcher = Dispatcher::new(bus.clone()).with_an_end();
     subscribe(&dispatcher, config.hooks.into_iter().map(|hook| hook.hook), console).await?;
+    bus.all_subscribed();
     Ok(Ok(Prepared { bus, dispatcher, events: config.events }))
 }
 

@@ -10,7 +10,7 @@ use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookId};
 
 use super::desk::Desk;
 use super::protocol::{HookReport, Request, Response};
-use crate::bus;
+use crate::bus::{self, Purpose};
 use crate::commands::chain;
 use crate::config::BusConfig;
 
@@ -37,12 +37,12 @@ pub(crate) struct Open {
 }
 
 impl Local {
-    pub(super) async fn open(config: &BusConfig, hooks: Vec<Hook>) -> Result<Self, BoxError> {
+    pub(super) async fn open(config: &BusConfig, hooks: Vec<Hook>, purpose: Purpose) -> Result<Self, BoxError> {
         if let Some(folder) = bus::folder(config).filter(|_| !bus::exists(config)) {
             let hooks = hooks.into_iter().map(|hook| hook.id).collect();
             return Ok(Self::Nothing(Nothing { folder: folder.to_owned(), hooks }));
         }
-        Ok(Self::Open(Box::new(Open::new(bus::open(config).await?.bus, hooks))))
+        Ok(Self::Open(Box::new(Open::new(bus::open_for(purpose, config).await?, hooks))))
     }
 
     pub(super) async fn ask(&mut self, request: Request) -> Response {

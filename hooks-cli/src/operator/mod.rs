@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 pub(crate) use desk::Desk;
 pub(crate) use protocol::{HookReport, Letter, Request, Response, Which, timestamp};
 
-use crate::bus::{self, Way};
+use crate::bus::{self, Purpose, Way};
 use crate::config::BusConfig;
 use local::Local;
 use socket::{Connection, Listener, SOCKET};
@@ -51,11 +51,11 @@ pub(crate) enum Operator {
 }
 
 impl Operator {
-    /// Talks to the daemon that has the folder open, or opens it.
+    /// Talks to the daemon that has the folder open, or opens it for this purpose.
     ///
     /// # Errors
     /// When neither is possible.
-    pub(crate) async fn find(bus: &BusConfig, hooks: Vec<Hook>) -> Result<Self, BoxError> {
+    pub(crate) async fn find(bus: &BusConfig, hooks: Vec<Hook>, purpose: Purpose) -> Result<Self, BoxError> {
         #[cfg(feature = "nats")]
         if let BusConfig::Nats(config) = bus {
             return Ok(Self::Cluster(Box::new(cluster::Cluster::open(config, hooks).await?)));
@@ -65,7 +65,7 @@ impl Operator {
         {
             return Ok(Self::Daemon(Box::new(connection)));
         }
-        Ok(Self::Folder(Box::new(Local::open(bus, hooks).await?)))
+        Ok(Self::Folder(Box::new(Local::open(bus, hooks, purpose).await?)))
     }
 
     /// Asks, and waits for the answer.

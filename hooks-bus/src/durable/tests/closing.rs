@@ -10,6 +10,7 @@ use super::sim::SimDisk;
 use super::{End, TUNING, block_on, config, slice};
 use crate::durable::DurableBus;
 use crate::durable::disk::{Disk, DiskFile};
+use crate::durable::hold::Hold;
 
 /// What became of a disk.
 #[derive(Debug, Default)]
@@ -87,7 +88,7 @@ impl DiskFile for OwnedFile {
 fn nothing_is_written_once_another_process_may_have_the_folder() {
     let fate = Arc::<Fate>::default();
     let disk = Owned(SimDisk::default(), fate.clone());
-    let bus = DurableBus::on(Arc::new(disk), &config(), TUNING).unwrap();
+    let bus = DurableBus::on(Arc::new(disk), &config(), TUNING, Hold::UntilPublished).unwrap();
     block_on(async {
         let mut end = End::new(&bus, "a", Filter::default()).await;
         bus.publish(&slice(0..10)).await.unwrap();

@@ -10,6 +10,7 @@ use super::sim::SimDisk;
 use super::{End, TUNING, block_on, config, gone, hook, slice};
 use crate::durable::DurableBus;
 use crate::durable::config::DurableConfig;
+use crate::durable::hold::Hold;
 use crate::durable::keeper::Tuning;
 
 /// What the clock says at first, in seconds since 1970.
@@ -23,7 +24,7 @@ static NOW: AtomicU64 = AtomicU64::new(BEGIN);
 fn opened(disk: &SimDisk, segment_size: u64) -> DurableBus {
     let config = DurableConfig { segment_size: Bytes(segment_size), ..config() };
     let tuning = Tuning { clock: || NOW.load(Ordering::Relaxed), ..TUNING };
-    DurableBus::on(Arc::new(disk.clone()), &config, tuning).unwrap()
+    DurableBus::on(Arc::new(disk.clone()), &config, tuning, Hold::UntilPublished).unwrap()
 }
 
 const CALLS: usize = 200;

@@ -6,6 +6,7 @@ mod commit;
 mod faults;
 mod lag;
 mod newcomer;
+mod overlay;
 mod power;
 mod sim;
 mod window;
@@ -23,6 +24,7 @@ use hooks_core::{
 use super::config::DurableConfig;
 use super::disk::Disk;
 use super::error::OpenError;
+use super::hold::Hold;
 use super::keeper::Tuning;
 use super::{DurableBus, Handle};
 use sim::SimDisk;
@@ -46,7 +48,7 @@ fn config() -> DurableConfig {
 
 fn open(disk: &SimDisk) -> Result<DurableBus, OpenError> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    DurableBus::on(disk, &config(), TUNING)
+    DurableBus::on(disk, &config(), TUNING, Hold::UntilPublished)
 }
 
 fn hook(id: &str) -> HookId {

@@ -9,6 +9,7 @@ use hooks_core::{Bus, Bytes, DeadLetter, DeadLetterReason, Delivery, Filter, Pos
 use super::sim::SimDisk;
 use super::{End, TUNING, config, gone, hook, number, slice};
 use crate::durable::config::{DurableConfig, OnFull};
+use crate::durable::hold::Hold;
 use crate::durable::{DurableBus, OpenError};
 
 /// Hooks, which of three events each receives, and whether it reads any.
@@ -36,7 +37,7 @@ pub(super) const STUCK: Plan =
 impl Plan {
     fn open(&self, disk: &SimDisk) -> Result<DurableBus, OpenError> {
         let config = DurableConfig { max_bytes: Bytes(self.max_bytes), on_full: self.on_full, ..config() };
-        DurableBus::on(Arc::new(disk.clone()), &config, TUNING)
+        DurableBus::on(Arc::new(disk.clone()), &config, TUNING, Hold::UntilPublished)
     }
 }
 

@@ -134,6 +134,7 @@ impl Daemon {
         let Opened { bus, way } = bus::open(&config.bus).await?;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let running = Running::start(config.hooks, &dispatcher).await?;
+        bus.all_subscribed();
         let (counters, reloads) = (Arc::new(Counters::default()), Arc::new(Reloads::default()));
         let sources = Sources {
             dispatcher: dispatcher.clone(),

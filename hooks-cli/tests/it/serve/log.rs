@@ -3,9 +3,14 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
+use super::durable::operate;
 use super::{Client, Daemon, JSON, file_hook};
+use crate::command::Place;
 
 /// An event that takes most of a segment of 4 KiB.
 fn large() -> String {
@@ -61,4 +66,57 @@ fn too_many_open_files_for_a_moment_refuse_events_for_that_moment_and_show_every
     assert_eq!(post(&mut client, &large()).status, 202);
     assert!(get(&mut client, "/metrics").body.contains("\nhooks_bus_healthy 1\n"));
     assert!(status().is_null());
+}
+
+/// Every file of a folder.
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())).collect()
+}
+
+/// The folder of a daemon that ended years ago without closing it, as version 1 wrote it.
+fn old_folder(config: &str) -> Place {
+    let place = Place::new(config);
+    let data = place.path("hooks-data");
+    std::fs::create_dir(&data).unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hooks-bus/tests/fixtures/v1");
+    for (name, bytes) in files(&fixture) {
+        std::fs::write(data.join(name), bytes).unwrap();
+    }
+    place
+}
+
+#[test]
+fn to_look_at_a_log_changes_nothing_however_old_its_events_are() {
+    let place = old_folder(&["bus = { kind = 'durable', max_age = '1s' }\n", &file_hook("all")].concat());
+    let before = files(&place.path("hooks-data"));
+    for look in [
+        &["status"][..],
+        &["log", "info"],
+        &["log", "verify"],
+        &["dead-letters", "list"],
+        &["dead-letters", "show", "all"],
+        &["dead-letters", "replay", "all", "--dry-run"],
+    ] {
+        let (code, out) = operate(&place, look);
+        assert_eq!(code, Some(0), "{look:?}: {out}");
+        assert!(!out.contains("loses") && !out.contains("full"), "{look:?}: {out}");
+        assert_eq!(files(&place.path("hooks-data")), before, "{look:?}");
+    }
+    let (_, out) = operate(&place, &["status"]);
+    assert!(out.contains("≤40"), "{out}");
+}
+
+#[test]
+fn who_operates_on_a_log_gives_up_nothing() {
+    let place = old_folder(&["bus = { kind = 'durable', max_age = '1s' }\n", &file_hook("all")].concat());
+    for change in
+        [&["disable", "all"][..], &["enable", "all"], &["forget", "none"], &["dead-letters", "drop", "all", "--all"]]
+    {
+        let (code, out) = operate(&place, change);
+        assert_eq!(code, Some(0), "{change:?}: {out}");
+    }
+    let (_, out) = operate(&place, &["log", "info", "--json"]);
+    let info: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&info["segments"][0]["first"], &info["hooks"][0]["to_end"]), (&0.into(), &40.into()), "{info}");
 }
