@@ -42,6 +42,7 @@ pub struct Delivery {
 /// - Every hook reads in the order of positions, and all hooks see the same order.
 /// - What is not settled is delivered again: to whoever subscribes next under the same id.
 /// - A slow hook delays neither `publish` nor other hooks, except where its limits ask for it.
+/// - `publish` begins with [`refuse_reserved`].
 #[async_trait]
 pub trait Bus: Send + Sync {
     /// Names this log. Batch ids are made from it, so a log that outlives the process keeps its name.
@@ -359,6 +360,18 @@ impl fmt::Debug for Settler {
     }
 }
 
+/// For buses: refuses events whose type (`hooks.…`) is the [dispatcher's own](crate::Filter), unless a dispatcher made
+/// them. What a hook hears of endpoints is true then.
+///
+/// # Errors
+/// [`BusError::Reserved`], for the first such event.
+pub fn refuse_reserved(events: &[Envelope]) -> Result<(), BusError> {
+    match events.iter().find(|event| event.is_reserved() && !event.is_own()) {
+        Some(event) => Err(BusError::Reserved(event.event_type().chars().take(64).collect())),
+        None => Ok(()),
+    }
+}
+
 /// Why a bus did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -375,4 +388,7 @@ pub enum BusError {
     /// The bus can't be reached or can't do its work now.
     #[error("the bus is unavailable: {0}")]
     Unavailable(String),
+    /// The type of an event is the dispatcher's own.
+    #[error("an event of type `{0}` can't be published: types that begin with `hooks.` are the dispatcher's own")]
+    Reserved(String),
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::envelope::{Envelope, is_reserved};
+use crate::notices;
 
 /// A glob over event types or subjects: `*` is any run of characters, dots and slashes too, `?` is one
 /// character, everything else is itself.
@@ -80,6 +81,16 @@ impl<T: Into<Arc<str>>> From<T> for Pattern {
 /// the exceptions. No pattern at all matches everything, but for the dispatcher's own events
 /// (`hooks.…`), which `types` has to name literally.
 ///
+/// # The dispatcher's own events
+/// They say that a hook's endpoint changed its [state](crate::EndpointState): `hooks.endpoint.healthy`,
+/// `hooks.endpoint.backing_off`, `hooks.endpoint.throttled`, `hooks.endpoint.held` and `hooks.endpoint.disabled`.
+/// The `source` is `hooks`, the `subject` the hook's name, and `data` has four members: `hook`, `state`, `previous`
+/// (the state before), and `error` (what was said last, or null). Nobody else can publish such a type
+/// ([`BusError::Reserved`](crate::BusError::Reserved)), and a hook that receives some causes none.
+///
+/// They tell what happens and are no record of it: while too many endpoints change at once, or the bus takes
+/// nothing, some are lost, and the log says so. [`Dispatcher::status`](crate::Dispatcher::status) always knows.
+///
 /// ```
 /// use hooks_core::{Envelope, Filter};
 ///
@@ -131,6 +142,21 @@ impl Filter {
     pub fn except_subjects<P: Into<Pattern>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
         self.subjects_except.extend(patterns.into_iter().map(Into::into));
         self
+    }
+
+    /// What matches nothing although it seems to: each with the path of the setting.
+    pub(crate) fn problems(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let own = |pattern: &&Pattern| is_reserved(pattern.literal_prefix());
+        let unknown = |pattern: &&Pattern| notices::types().all(|known| known != pattern.as_str());
+        self.types.iter().filter(own).filter(unknown).map(|pattern| {
+            let known: Vec<String> = notices::types().collect();
+            let message = format!(
+                "`{}` matches nothing: types that begin with `hooks.` are the dispatcher's own, to be named in full: {}",
+                pattern.as_str(),
+                known.join(", ")
+            );
+            ("types", message)
+        })
     }
 
     /// Whether the hook receives this event.

@@ -132,7 +132,7 @@ impl Hook {
 
     /// What makes the settings contradict each other, if anything: each with the path of the setting.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
+        let mut problems: Vec<_> = self.filter.problems().collect();
         let lanes = self.lanes.get();
         if self.lanes.get() > MAX_LANES {
             problems.push(("lanes", format!("{lanes} lanes are more than {MAX_LANES}")));

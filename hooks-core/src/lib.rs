@@ -33,7 +33,7 @@ pub use batch::{Batch, BatchId};
 pub use batcher::{BatchLimits, Batcher, SizeBatcher};
 pub use bus::{
     Bus, BusError, BusStats, Delivery, Lag, Overflow, Position, QueueLimits, Read, Reader, Settle, Settler, StartAt,
-    Subscription, WINDOW,
+    Subscription, WINDOW, refuse_reserved,
 };
 pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
 pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};

@@ -45,10 +45,6 @@ impl Event for EndpointChanged {
         crate::event::encode(&self.data)
     }
 
-    fn source(&self) -> Option<&str> {
-        Some("hooks")
-    }
-
     fn subject(&self) -> Option<&str> {
         Some(&self.hook)
     }
@@ -88,8 +84,7 @@ impl Notices {
         }
         let data =
             json!({ "hook": hook.id.as_str(), "state": state.name(), "previous": before.name(), "error": error });
-        let notice =
-            EndpointChanged { event_type: format!("hooks.endpoint.{state}"), hook: hook.id.as_str().to_owned(), data };
+        let notice = EndpointChanged { event_type: event_type(state), hook: hook.id.as_str().to_owned(), data };
         if self.queue.try_send(notice).is_err() {
             tracing::warn!(hook = %hook.id, %state, "too many endpoints change at once: an event about one is dropped");
         }
@@ -100,7 +95,7 @@ impl Outbox {
     /// Publishes until the dispatcher is gone or the bus is closed.
     pub(crate) async fn publish(mut self, bus: Arc<dyn Bus>) {
         while let Some(notice) = self.0.recv().await {
-            let published = match Envelope::from_event(&notice, "hooks") {
+            let published = match Envelope::of_dispatcher(&notice) {
                 Ok(event) => bus.publish(&[event]).await,
                 Err(error) => Err(BusError::Unavailable(error.to_string())),
             };
@@ -111,6 +106,15 @@ impl Outbox {
             }
         }
     }
+}
+
+/// Every type of these events.
+pub(crate) fn types() -> impl Iterator<Item = String> {
+    EndpointState::ALL.into_iter().map(event_type)
+}
+
+fn event_type(state: EndpointState) -> String {
+    format!("hooks.endpoint.{state}")
 }
 
 /// Whether a hook wants events about endpoints.

@@ -65,6 +65,7 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use hooks_core::{
     Bus, BusError, BusHealth, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription,
+    refuse_reserved,
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -219,6 +220,7 @@ impl Bus for DurableBus {
     }
 
     async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
+        refuse_reserved(events)?;
         let publisher = self.0.publisher.lock().clone().ok_or(BusError::Closed)?;
         if events.is_empty() {
             return Ok(());

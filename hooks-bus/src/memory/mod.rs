@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use hooks_core::{BlockGuard, Bus, BusError, BusStats, Bytes, Envelope, HookId, Lag, Reader, Settler, Subscription};
+use hooks_core::{
+    BlockGuard, Bus, BusError, BusStats, Bytes, Envelope, HookId, Lag, Reader, Settler, Subscription, refuse_reserved,
+};
 use parking_lot::{Mutex, RwLock};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,6 +96,7 @@ impl Bus for MemoryBus {
     }
 
     async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
+        refuse_reserved(events)?;
         let mut rest = events;
         let mut ahead = rest.len();
         while !rest.is_empty() {

@@ -42,7 +42,9 @@ use async_nats::Client;
 use async_nats::jetstream::Context;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream as streams};
-use hooks_core::{Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription};
+use hooks_core::{
+    Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription, refuse_reserved,
+};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -217,6 +219,7 @@ impl Bus for NatsBus {
     }
 
     async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
+        refuse_reserved(events)?;
         if self.inner.closing.borrow().is_some() {
             return Err(BusError::Closed);
         }

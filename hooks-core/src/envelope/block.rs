@@ -18,6 +18,8 @@ pub(super) struct Block {
     pub(super) text: String,
     /// Whether something else than events stands in `text`.
     has_decoded: bool,
+    /// A dispatcher made the events.
+    pub(super) own: bool,
     pub(super) entries: Vec<Entry>,
     pub(super) extensions: Vec<Extension>,
     pub(super) guard: Mutex<Option<Weak<dyn Any + Send + Sync>>>,

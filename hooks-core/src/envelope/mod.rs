@@ -79,6 +79,14 @@ impl Envelope {
         slice.one()
     }
 
+    /// An event of the dispatcher itself, whose type is reserved.
+    pub(crate) fn of_dispatcher(event: &dyn Event) -> Result<Self, EnvelopeError> {
+        let mut slice = SliceBuilder::new("hooks");
+        slice.push_event(event)?;
+        slice.block.own = true;
+        slice.one()
+    }
+
     /// The whole event as it was taken: one line of JSON, without the line end.
     pub fn json(&self) -> &str {
         &self.block.text[self.entry().span.range()]
@@ -123,6 +131,11 @@ impl Envelope {
     /// Whether the type is the dispatcher's own (`hooks.…`), which only hooks that name it literally receive.
     pub fn is_reserved(&self) -> bool {
         is_reserved(self.event_type())
+    }
+
+    /// Whether a dispatcher made it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.block.own
     }
 
     /// Bytes of memory of the block that this envelope shares with others.

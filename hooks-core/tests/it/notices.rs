@@ -1,8 +1,8 @@
 //! Events about endpoints: who gets them, who does not.
 
-use hooks_core::{FailureClass, Filter, Hook};
+use hooks_core::{Bus, BusError, DispatchError, EndpointState, FailureClass, Filter, Hook};
 
-use crate::receiver::{Receiver, World, batch, events};
+use crate::receiver::{Receiver, World, batch, events, typed};
 
 const TYPES: [&str; 3] = ["hooks.endpoint.backing_off", "hooks.endpoint.healthy", "hooks.endpoint.disabled"];
 
@@ -47,4 +47,32 @@ async fn a_hook_that_hears_of_endpoints_causes_no_such_event() {
     one.has(1).await;
     let hooks = world.finish().await;
     assert_eq!((hooks[0].counts.taken, hooks[1].counts.taken), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pattern_that_no_such_event_matches_is_an_error() {
+    let (world, receiver) = (World::new(), Receiver::default());
+    for pattern in ["hooks.endpoint.*", "hooks.*", "hooks.?", "hooks.endpoint.gone", "hooks."] {
+        let error = world.dispatcher.add(hook("a", &receiver, Filter::types(["x", pattern]))).await.unwrap_err();
+        let DispatchError::Invalid { problems, .. } = error else { panic!("{error}") };
+        let problem = &problems[0];
+        assert!(problem.starts_with(&format!("types: `{pattern}` matches nothing")), "{problem}");
+        assert!(problem.ends_with("hooks.endpoint.held, hooks.endpoint.disabled"), "{problem}");
+    }
+    let every = EndpointState::ALL.map(|state| format!("hooks.endpoint.{state}"));
+    let fine = Filter::types(every).except_types(["hooks.*"]);
+    world.dispatcher.add(hook("a", &receiver, fine)).await.unwrap();
+    world.dispatcher.add(hook("b", &receiver, Filter::types(["*", "hook*", "hooks*"]))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_else_publishes_such_an_event() {
+    let (world, receiver) = (World::new(), Receiver::default());
+    world.add(hook("a", &receiver, Filter::types(TYPES))).await;
+    for own in [TYPES[0], "hooks.test", "hooks."] {
+        let error = world.bus.publish(&[typed("1", "fine", None), typed("2", own, None)]).await.unwrap_err();
+        assert!(matches!(&error, BusError::Reserved(name) if name == own), "{error}");
+    }
+    world.publish(&[typed("3", "hooks", None), typed("4", "hooksx.y", None)]).await;
+    assert_eq!(world.finish().await[0].counts.taken, 0);
 }
