@@ -12,14 +12,15 @@ use crate::stats::AttemptStats;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum EndpointState {
-    /// The last attempt was answered.
+    /// What was sent last was accepted, in part at least.
     #[default]
     Healthy,
-    /// Attempts fail; the next one waits.
+    /// Attempts fail, or an event is refused and nothing else was accepted since; the next attempt waits.
     BackingOff,
     /// The receiver asked for a pause.
     Throttled,
-    /// The endpoint itself is wrong, or refuses everything: events are held until that changes.
+    /// The endpoint itself is wrong, or refuses everything (several events, and accepted none since): events are held
+    /// until that changes.
     Held,
     /// The receiver wants nothing any more, or the operator disabled the hook.
     Disabled,
@@ -181,12 +182,19 @@ impl Endpoint {
     /// The receiver answered, but refused what was sent.
     pub(crate) fn refuse(&mut self, error: &str) {
         self.last_error = Some(error.to_owned());
-        self.answered(self.state);
+        // Only what it accepts makes it healthy.
+        self.answered(if self.state == EndpointState::Throttled { EndpointState::BackingOff } else { self.state });
     }
 
-    /// The receiver refuses everything.
+    /// Only refused events are left to try, and nothing was accepted since: one may be a bad event, of several the
+    /// receiver refuses everything.
     pub(crate) fn hold(&mut self) {
-        self.state = EndpointState::Held;
+        self.state = match self.state {
+            EndpointState::Disabled => EndpointState::Disabled,
+            EndpointState::Held => EndpointState::Held,
+            _ if self.suspects > 1 => EndpointState::Held,
+            _ => EndpointState::BackingOff,
+        };
     }
 
     /// What was given up can't be kept.
@@ -261,11 +269,9 @@ impl Endpoint {
         self.failures = 0;
         self.failed_at = None;
         self.not_before = None;
-        self.state = match (self.state, state) {
-            (EndpointState::Disabled, _) => EndpointState::Disabled,
-            (_, EndpointState::BackingOff | EndpointState::Throttled) => EndpointState::Healthy,
-            (_, other) => other,
-        };
+        if self.state != EndpointState::Disabled {
+            self.state = state;
+        }
     }
 }
 

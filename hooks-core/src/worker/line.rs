@@ -233,9 +233,7 @@ impl Line {
             let wait = later(now, backoff(endpoint.policy(), self.holds, jitter));
             decided.map_or(wait, |decided| wait.min(decided))
         });
-        if endpoint.suspects >= MAX_SUSPECTS {
-            endpoint.hold();
-        }
+        endpoint.hold();
         if until > now {
             return Some(until);
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use hooks_core::{DropReason, EndpointState, FailureClass, Hook};
+use hooks_core::{DropReason, EndpointState, FailureClass, Filter, Hook};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
@@ -180,4 +180,49 @@ proptest! {
             assert!(receiver.attempts().len() <= bound, "{} requests, bound {bound}", receiver.attempts().len());
         });
     }
+}
+
+/// A hook that hears of the other.
+fn alerting(receiver: &Receiver) -> Hook {
+    let types = EndpointState::ALL.map(|state| format!("hooks.endpoint.{state}"));
+    Hook::new("alerts", receiver.clone()).unwrap().filter(Filter::types(types)).batch(batch(1, "0s"))
+}
+
+/// What it says and what operators are told to alert on agree, from the first event on.
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_refuses_everything_is_held_until_it_accepts_something() {
+    let (world, receiver, alerts) = (World::new(), Receiver::default(), Receiver::default());
+    receiver.refuses(["0", "1"]);
+    world.add(hook(&receiver, 4)).await;
+    world.add(alerting(&alerts)).await;
+    world.publish(&events(0..1)).await;
+    alerts.has(1).await;
+    // One that is refused may be a bad one.
+    assert_eq!(world.status("a").state, EndpointState::BackingOff);
+    world.publish(&events(1..2)).await;
+    alerts.has(2).await;
+    assert_eq!(world.status("a").state, EndpointState::Held);
+    // They are tried again in vain, and given up; nothing else was accepted.
+    while world.status("a").counts.in_hand > 0 {
+        // tidy-allow(test-sleep): the time is paused
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    assert_eq!(world.status("a").state, EndpointState::Held);
+    world.publish(&events(2..3)).await;
+    alerts.has(3).await;
+    assert_eq!(world.status("a").state, EndpointState::Healthy);
+    let told: Vec<String> = alerts.events().iter().map(|event| event.event_type().to_owned()).collect();
+    assert_eq!(told, ["backing_off", "held", "healthy"].map(|state| format!("hooks.endpoint.{state}")), "once each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_event_among_good_ones_makes_no_endpoint_a_bad_one() {
+    let (world, receiver, alerts) = (World::new(), Receiver::default(), Receiver::default());
+    receiver.refuses(["1", "6"]);
+    world.add(hook(&receiver, 4)).await;
+    world.add(alerting(&alerts)).await;
+    world.publish(&events(0..12)).await;
+    receiver.has(10).await;
+    let hooks = world.finish().await;
+    assert_eq!((hooks[0].state, hooks[1].counts.taken), (EndpointState::Healthy, 0));
 }
