@@ -57,25 +57,11 @@ fn row(hook: &HookStatus) -> [String; 6] {
         0 => "0".to_owned(),
         dropped => format!("{dropped} ({})", reasons(&hook.counts)),
     };
-    let (behind, exact) = left_behind(hook);
-    let taken = taken(hook);
-    let most = if exact { "" } else { "≤" };
+    let left = hook.left_behind();
+    let most = if left.exact { "" } else { "≤" };
     let [delivered, dead_lettered] = [delivered, dead_lettered].map(|n| n.to_string());
-    [hook.id.to_string(), format!("{most}{taken}"), delivered, dropped, dead_lettered, format!("{most}{behind}")]
-}
-
-/// What came to a hook, read or not: delivered, dropped, dead-lettered and left behind add up to it.
-pub(crate) fn taken(hook: &HookStatus) -> u64 {
-    hook.counts.taken + left_behind(hook).0.saturating_sub(hook.counts.in_hand)
-}
-
-/// What a hook has not settled, read or not, and whether all of that matches its filter.
-pub(crate) fn left_behind(hook: &HookStatus) -> (u64, bool) {
-    let in_hand = hook.counts.in_hand;
-    match hook.lag {
-        Some(lag) if lag.events > in_hand => (lag.events, lag.exact),
-        _ => (in_hand, true),
-    }
+    let [came, left] = [hook.came(), left.events].map(|n| format!("{most}{n}"));
+    [hook.id.to_string(), came, delivered, dropped, dead_lettered, left]
 }
 
 fn reasons(counts: &Counts) -> String {
@@ -106,12 +92,15 @@ fn shortfall(hook: &HookStatus) -> Option<String> {
     if counts.dropped() > 0 {
         parts.push(format!("{} dropped ({})", count(counts.dropped(), "event"), reasons(counts)));
     }
-    if counts.dead_lettered > 0 {
-        parts.push(format!("{} dead-lettered", count(counts.dead_lettered, "event")));
+    // Those that were replayed since have arrived.
+    let dead_letters = counts.dead_lettered.min(hook.dead_letters.unwrap_or(u64::MAX));
+    if dead_letters > 0 {
+        parts.push(format!("{} dead-lettered", count(dead_letters, "event")));
     }
-    if let (events @ 1.., exact) = left_behind(hook) {
-        let most = if exact { "" } else { "at most " };
-        parts.push(format!("{most}{} left behind", count(events, "event")));
+    if !hook.is_drained() {
+        let left = hook.left_behind();
+        let most = if left.exact { "" } else { "at most " };
+        parts.push(format!("{most}{} left behind", count(left.events, "event")));
     }
     if parts.is_empty() {
         return None;

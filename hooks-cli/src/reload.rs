@@ -61,8 +61,9 @@ impl Running {
         let mut errors = Vec::new();
         for id in changes.removed {
             match dispatcher.remove(&id).await {
-                Ok(counts) => {
-                    tracing::info!(hook = %id, ledger = counts.to_string(), "removed");
+                Ok(status) => {
+                    let left = status.left_behind().events;
+                    tracing::info!(hook = %id, ledger = status.counts.to_string(), left, "removed");
                     self.0.remove(&id);
                 }
                 Err(error) => errors.push(error),

@@ -73,7 +73,8 @@ pub struct Ledger(Mutex<Counts>);
 /// One consistent reading of a [`Ledger`]. All figures count events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Matched and read; on the memory bus: matched when published.
+    /// Matched and read; on the memory bus: matched when published. Only ever rises: what is read once more after it
+    /// was handed over counts once more.
     pub taken: u64,
     /// The destination has them.
     pub delivered: u64,
@@ -81,6 +82,9 @@ pub struct Counts {
     pub dead_lettered: u64,
     /// Taken and not settled.
     pub in_hand: u64,
+    /// Given back to the bus unsettled, for whoever reads next: a hook that was disabled or removed, or, where
+    /// instances share hooks, another of them.
+    pub handed_over: u64,
     dropped: [u64; DropReason::ALL.len()],
     dead_lettered_for: [u64; DeadLetterReason::ALL.len()],
 }
@@ -101,9 +105,9 @@ impl Counts {
         self.dropped.iter().sum()
     }
 
-    /// Taken = delivered + dropped + dead-lettered + in hand.
+    /// Taken = delivered + dropped + dead-lettered + in hand + handed over.
     pub fn balances(&self) -> bool {
-        self.taken == self.delivered + self.dropped() + self.dead_lettered + self.in_hand
+        self.taken == self.delivered + self.dropped() + self.dead_lettered + self.in_hand + self.handed_over
     }
 }
 
@@ -120,11 +124,11 @@ impl Ledger {
         self.settle(events, events, Outcome::Dropped(reason));
     }
 
-    /// For a bus: another instance owns these events now.
+    /// For a bus: these events were given back unsettled. Whoever reads them next takes them again.
     pub fn hand_over(&self, events: usize) {
         let mut counts = self.0.lock();
-        counts.taken -= events as u64;
         counts.in_hand -= events as u64;
+        counts.handed_over += events as u64;
     }
 
     /// `claimed` events have this outcome, and `released` of them were in hand until now.
@@ -156,6 +160,7 @@ impl fmt::Display for Counts {
             write!(f, "{open}{reason} {}", self.dropped_for(*reason))?;
         }
         let close = if self.dropped() > 0 { ")" } else { "" };
-        write!(f, "{close} + dead-lettered {} + in hand {}", self.dead_lettered, self.in_hand)
+        write!(f, "{close} + dead-lettered {} + in hand {}", self.dead_lettered, self.in_hand)?;
+        if self.handed_over > 0 { write!(f, " + handed over {}", self.handed_over) } else { Ok(()) }
     }
 }

@@ -38,8 +38,8 @@ pub use bus::{
 pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
 pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};
 pub use dispatcher::{
-    Disabled, DisabledBy, DispatchError, Dispatcher, HookStatus, ReplayError, ReplayReport, Report, TestError,
-    TestReport,
+    Disabled, DisabledBy, DispatchError, Dispatcher, HookStatus, LeftBehind, ReplayError, ReplayReport, Report,
+    TestError, TestReport,
 };
 pub use envelope::{
     ArrayElement, ArrayElements, BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError,

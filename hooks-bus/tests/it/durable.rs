@@ -2,6 +2,7 @@
 
 mod backlog;
 mod damage;
+mod dispatcher;
 mod fixture;
 mod full;
 mod hooks;

@@ -54,6 +54,7 @@ impl Cluster {
             Request::Enable { hook } => self.tell(hook, &request).await,
             Request::Disable { hook } => self.tell(hook, &request).await,
             Request::Replay { hook, .. } => self.replay(hook, &request).await,
+            Request::Drop { hook, .. } => self.drop(hook, &request).await,
             // What NATS keeps, this process can do as well.
             _ => self.local.ask(request).await,
         }
@@ -140,6 +141,19 @@ impl Cluster {
             return failed(format!(
                 "no daemon has the hook `{hook}` now: one takes it within a few seconds if it is in its config; try again"
             ));
+        }
+        self.local.ask(request.clone()).await
+    }
+
+    /// The owner knows what it has on its way. Where there is none, nothing is.
+    async fn drop(&mut self, hook: &HookId, request: &Request) -> Response {
+        let place = self.bus.place(hook);
+        if let Some(owner) = place.as_ref().and_then(|place| place.owner.as_deref()) {
+            match self.one(owner, request).await {
+                Heard::Answer(response) => return response,
+                Heard::Silence(why) => return failed(why),
+                Heard::Gone => {}
+            }
         }
         self.local.ask(request.clone()).await
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, BusError, DeadLetter, DeadLetters, Disabled, DispatchError, Dispatcher, EndpointState, HookId, HookStatus,
-    LetterId, ReplayError, ReplayReport,
+    Bus, DeadLetter, DeadLetters, Disabled, DispatchError, Dispatcher, EndpointState, HookId, HookStatus, LetterId,
+    ReplayError, ReplayReport,
 };
 
 use super::protocol::{Behind, HookReport, Letter, Request, Response, Switched, Which};
@@ -136,21 +136,29 @@ impl Desk {
             error => chain(&error),
         })?;
         let ReplayReport { delivered, refused, untried, error, .. } = report;
+        let why = error.as_deref();
         tracing::info!(
             hook = hook.as_str(),
             delivered,
             refused,
             left = untried,
+            error = why,
             "dead letters replayed by an operator"
         );
         Ok(Response::Replayed { delivered, refused, untried, error, missing: which.missing(&found) })
     }
 
     async fn drop(&self, hook: &HookId, which: &Which) -> Answer {
-        let store = self.store(hook)?;
-        let (letters, missing) = drop_letters(&*store, which).await.map_err(|error| error.to_string())?;
+        self.store(hook)?;
+        let mut found = BTreeSet::new();
+        let select = |id: LetterId, letter: &DeadLetter| {
+            let fits = which.matches(id, letter.envelope.event_type(), letter.reason);
+            fits && found.insert(id)
+        };
+        let dropped = self.dispatcher.drop_dead_letters(hook, select).await;
+        let letters = dropped.map_err(|error| chain(&error))?;
         tracing::info!(hook = hook.as_str(), letters, "dead letters dropped by an operator");
-        Ok(Response::Dropped { letters, missing })
+        Ok(Response::Dropped { letters, missing: which.missing(&found) })
     }
 
     fn store(&self, hook: &HookId) -> Result<Arc<dyn DeadLetters>, String> {
@@ -174,21 +182,4 @@ impl Desk {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         format!("there is no hook `{hook}`; known: {known}")
     }
-}
-
-/// Drops those that fit, of the letters that there are now. Returns how many, and the ids that are not there.
-async fn drop_letters(store: &dyn DeadLetters, which: &Which) -> Result<(usize, BTreeSet<LetterId>), BusError> {
-    let (mut after, mut dropped, mut left) = (None, 0, store.count());
-    let mut found = BTreeSet::new();
-    while left > 0 {
-        let page = store.list(after, PAGE).await?;
-        let Some((last, _)) = page.last() else { break };
-        (after, left) = (Some(*last), left.saturating_sub(page.len() as u64));
-        let fits =
-            |(id, letter): &&(LetterId, DeadLetter)| which.matches(*id, letter.envelope.event_type(), letter.reason);
-        let ids: Vec<LetterId> = page.iter().filter(fits).map(|(id, _)| *id).collect();
-        dropped += store.remove(&ids).await?;
-        found.extend(ids);
-    }
-    Ok((dropped, which.missing(&found)))
 }

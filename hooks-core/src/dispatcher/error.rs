@@ -38,7 +38,7 @@ pub enum TestError {
     },
 }
 
-/// Why dead letters were not replayed.
+/// Why dead letters were not replayed or dropped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
@@ -51,9 +51,6 @@ pub enum ReplayError {
     /// A disabled hook delivers nothing.
     #[error("hook `{0}` is disabled: enable it first")]
     Disabled(HookId),
-    /// The hook was changed, removed or shut down meanwhile. What was delivered is no dead letter any more.
-    #[error("hook `{0}` was changed or stopped meanwhile: replay again")]
-    Interrupted(HookId),
     /// The dead letters can't be read or removed.
     #[error("hook `{hook}`: its dead letters can't be read or removed")]
     Store {

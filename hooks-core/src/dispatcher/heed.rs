@@ -1,6 +1,6 @@
 //! What other processes note on a bus that they share holds here, too.
 
-use super::{DispatchError, Dispatcher};
+use super::{DispatchError, Dispatcher, Inner};
 use crate::hook::Hook;
 use crate::id::HookId;
 
@@ -10,8 +10,9 @@ impl Dispatcher {
     /// was disabled elsewhere is tried again when it comes here.
     pub async fn heed_notes(&self) {
         loop {
-            let hook = self.bus.note_changed().await;
-            match self.heed(&hook).await {
+            let hook = self.0.bus.note_changed().await;
+            let heeded = hook.clone();
+            match self.in_turn(&hook, |inner| async move { inner.heed(&heeded).await }).await {
                 Ok(()) | Err(DispatchError::UnknownHook(_) | DispatchError::ShutDown) => {}
                 Err(error) => {
                     tracing::error!(%hook, %error, "what was noted about the hook elsewhere could not be heeded");
@@ -19,9 +20,10 @@ impl Dispatcher {
             }
         }
     }
+}
 
+impl Inner {
     async fn heed(&self, id: &HookId) -> Result<(), DispatchError> {
-        let _turn = self.turn().await?;
         let slot = self.slot(id)?;
         if !slot.note.heed(&*self.bus, &slot.hook) {
             return Ok(());

@@ -1,39 +1,43 @@
 //! Joins a bus and hooks: one worker per hook.
 
+mod changes;
 mod disabled;
 mod error;
 mod heed;
 mod replay;
 mod report;
+mod shutdown;
 mod slot;
 mod trial;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, watch};
 
 pub use disabled::{Disabled, DisabledBy};
 pub use error::{DispatchError, ReplayError, TestError};
-pub use report::{HookStatus, ReplayReport, Report, TestReport};
+pub use report::{HookStatus, LeftBehind, ReplayReport, Report, TestReport};
 
-use crate::bus::{Bus, BusError, Settler, Subscription};
+use crate::bus::{Bus, Settler};
 use crate::hook::Hook;
 use crate::id::HookId;
-use crate::ledger::{Counts, DropReason, Ledger, Outcome};
 use crate::notices::{Notices, Outbox};
 use crate::sink::Shared;
 use crate::stats::BatchStats;
 use crate::worker::{Link, Mode, Orders, Parked, Replays, SharedEndpoint, Worker};
-use disabled::Note;
+use changes::subscription;
 use slot::{End, Slot, Start, Work};
+use turns::Turns;
 
 /// Delivers the events of a bus to hooks, until it is shut down.
 ///
-/// Hooks can be added, replaced and removed at any time. Dropping the dispatcher without
+/// Hooks can be added, replaced and removed at any time, and changes of one hook don't wait for another. Whoever
+/// drops a call, as web frameworks do with handlers, does not cut it in half. Dropping the dispatcher without
 /// [`shutdown`](Self::shutdown) stops all workers; what they had in hand is not settled, and the hooks stay
 /// subscribed: a bus that is used on keeps events for them, within their limits.
 ///
@@ -64,223 +68,110 @@ use slot::{End, Slot, Start, Work};
 /// assert_eq!(report.hooks[0].counts.delivered, 1);
 /// # Ok::<(), BoxError>(()) }).unwrap();
 /// ```
-pub struct Dispatcher {
+pub struct Dispatcher(Arc<Inner>);
+
+struct Inner {
     bus: Arc<dyn Bus>,
     shared: Arc<Shared>,
-    /// For reading: short, never across an await.
-    slots: SyncMutex<BTreeMap<HookId, Arc<Slot>>>,
-    /// Adding, replacing and removing take turns.
-    changing: Mutex<Phase>,
+    /// Short, never across an await.
+    slots: SyncMutex<Slots>,
+    turns: Turns,
     batches: Arc<SyncMutex<BatchStats>>,
     notices: Notices,
-    last: bool,
+    last: AtomicBool,
     /// Until the first hook that wants to hear comes.
     outbox: SyncMutex<Option<Outbox>>,
     /// Counts workers that ended because their receiver wants nothing any more.
     disabled: watch::Sender<u64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Running,
-    ShutDown,
+/// The hooks that are here.
+#[derive(Default)]
+struct Slots {
+    by_id: BTreeMap<HookId, Arc<Slot>>,
+    /// What all workers were told, also those that are still to come.
+    mode: Mode,
+    /// Nothing is changed any more.
+    shut_down: bool,
 }
 
 impl Dispatcher {
     /// Delivers the events of this bus.
     pub fn new(bus: Arc<dyn Bus>) -> Self {
         let (notices, outbox) = Notices::new();
-        Self {
+        Self(Arc::new(Inner {
             bus,
             batches: Arc::default(),
             notices,
-            last: false,
+            last: AtomicBool::new(false),
             outbox: SyncMutex::new(Some(outbox)),
             shared: Arc::default(),
             slots: SyncMutex::default(),
-            changing: Mutex::new(Phase::Running),
+            turns: Turns::default(),
             disabled: watch::Sender::new(0),
-        }
+        }))
     }
 
     /// For a run that has an end, after which nobody delivers what is left: once there is nothing else to do,
     /// events that a receiver refuses together with everything else count as refused. Otherwise, on a bus that
     /// outlives the process, a shutdown leaves them for the next run.
     #[must_use]
-    pub fn with_an_end(mut self) -> Self {
-        self.last = true;
+    pub fn with_an_end(self) -> Self {
+        self.0.last.store(true, Ordering::Relaxed);
         self
-    }
-
-    /// Adds a hook: it receives what is published from now on, and on a bus that remembers it what it
-    /// has not settled. Needs a tokio runtime with time enabled.
-    ///
-    /// # Errors
-    /// When there is one of this name, something is wrong with its settings or its sink's (all of it is said), or
-    /// the bus refuses.
-    pub async fn add(&self, hook: Hook) -> Result<(), DispatchError> {
-        let _turn = self.turn().await?;
-        validate(&hook)?;
-        if self.slot(&hook.id).is_ok() {
-            return Err(DispatchError::Duplicate(hook.id));
-        }
-        let ledger = Arc::new(Ledger::default());
-        let subscription = subscription(&hook, &ledger);
-        let (mut reader, settler) = self.bus.subscribe(subscription).await.map_err(refused(&hook.id))?;
-        let note = Note::read(&*self.bus, &hook).await;
-        let enabled = hook.enabled && note.get().is_none();
-        reader.set_enabled(enabled);
-        let endpoint = SharedEndpoint::new(&hook, enabled);
-        if let Some(note) = note.get() {
-            endpoint.state.lock().disable(note.reason);
-        }
-        self.start(Start { hook, enabled, endpoint, ledger, settler, note }, Parked::new(reader));
-        Ok(())
-    }
-
-    /// Changes a hook that is there. Its position and what it has in hand stay. The attempt in flight
-    /// ends; its events are delivered again under the new settings, and the new filter applies to every
-    /// event that is not in a frozen batch. When this returns, the old settings are out of use.
-    ///
-    /// # Cancel safety
-    /// A dropped call may leave the hook stopped; call again.
-    ///
-    /// # Errors
-    /// When there is none of this name, or something is wrong with the settings; nothing has changed then.
-    pub async fn replace(&self, hook: Hook) -> Result<(), DispatchError> {
-        let _turn = self.turn().await?;
-        self.change(hook).await
-    }
-
-    /// The turn is the caller's.
-    async fn change(&self, hook: Hook) -> Result<(), DispatchError> {
-        validate(&hook)?;
-        let slot = self.slot(&hook.id)?;
-        let mut parked = self.park(&slot).await.map_err(refused(&hook.id))?;
-        let subscription = subscription(&hook, &slot.ledger);
-        let filtered = parked.carry.refilter(&subscription.filter);
-        slot.settler.settle(&filtered, Outcome::Dropped(DropReason::Filtered));
-        parked.reader.reconfigure(subscription.clone());
-        let note = slot.note.clone();
-        note.review(&*self.bus, &hook).await;
-        let enabled = hook.enabled && note.get().is_none();
-        if enabled {
-            parked.reader.set_enabled(true);
-        } else {
-            parked = parked.put_back(&*self.bus, subscription).await;
-        }
-        let endpoint = slot.endpoint.successor(&hook, enabled);
-        let (ledger, settler) = (slot.ledger.clone(), slot.settler.clone());
-        self.start(Start { hook, enabled, endpoint, ledger, settler, note }, parked);
-        Ok(())
-    }
-
-    /// Enables or disables a hook. A disabled hook keeps its events and delivers none; it stays disabled
-    /// when it is replaced, and on a bus that notes it also when the process starts again. Enabling one
-    /// that its receiver disabled tries again.
-    ///
-    /// # Errors
-    /// As for [`replace`](Self::replace).
-    pub async fn set_enabled(&self, id: &HookId, enabled: bool) -> Result<(), DispatchError> {
-        let _turn = self.turn().await?;
-        let slot = self.slot(id)?;
-        if enabled {
-            let is_enabled = slot.is_enabled();
-            slot.note.enable(&*self.bus, id).await;
-            if is_enabled {
-                return Ok(());
-            }
-            return self.change(Hook { enabled, ..(*slot.hook).clone() }).await;
-        }
-        slot.note.disable(&*self.bus, &slot.hook, DisabledBy::Operator, None).await;
-        self.change((*slot.hook).clone()).await
-    }
-
-    /// Removes a hook, and returns its final books. What it had in memory counts as dropped.
-    ///
-    /// # Errors
-    /// When there is none of this name, or the bus can't be reached.
-    pub async fn remove(&self, id: &HookId) -> Result<Counts, DispatchError> {
-        let _turn = self.turn().await?;
-        let slot = self.slot(id)?;
-        slot.stop().await;
-        self.bus.unsubscribe(id).await.map_err(refused(id))?;
-        self.slots.lock().remove(id);
-        self.notices.hook_goes(&slot.hook);
-        Ok(slot.ledger.counts())
     }
 
     /// What is known of one hook, if it is here.
     pub fn hook_status(&self, id: &HookId) -> Option<HookStatus> {
-        let slot = self.slot(id).ok()?;
-        Some(slot.status(self.bus.lag(id)))
+        let slot = self.0.slot(id).ok()?;
+        Some(slot.status(self.0.bus.lag(id)))
     }
 
     /// What is known of every hook, by name.
     pub fn status(&self) -> Vec<HookStatus> {
-        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
-        slots.iter().map(|slot| slot.status(self.bus.lag(&slot.hook.id))).collect()
+        self.0.status()
     }
 
     /// The batches of all hooks since the dispatcher was made.
     pub fn batch_stats(&self) -> BatchStats {
-        self.batches.lock().clone()
+        self.0.batches.lock().clone()
     }
 
     /// Waits until a hook is disabled by its receiver, and says which. Hooks that already are count.
     pub async fn disabled(&self) -> HookId {
-        let mut changes = self.disabled.subscribe();
+        let mut changes = self.0.disabled.subscribe();
         loop {
-            let slots: Vec<_> = self.slots.lock().values().cloned().collect();
-            if let Some(slot) = slots.iter().find(|slot| slot.is_gone()) {
+            if let Some(slot) = self.0.all().iter().find(|slot| slot.is_gone()) {
                 return slot.hook.id.clone();
             }
             // The sender lives as long as self.
             let _ = changes.changed().await;
         }
     }
+}
 
-    /// Closes the bus, delivers everything that was accepted, for as long as `grace` allows (`None`: as
-    /// long as it takes), and says what was delivered and what was left behind. All hooks drain in
-    /// parallel; a hook disabled by its receiver leaves its events behind at once.
-    ///
-    /// # Cancel safety
-    /// A dropped call leaves the workers draining; calling again goes on.
-    pub async fn shutdown(&self, grace: Option<Duration>) -> Report {
-        *self.changing.lock().await = Phase::ShutDown;
-        self.bus.close().await;
-        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
-        for slot in &slots {
-            slot.orders.give(Mode::Drain);
-        }
-        // The workers run by themselves, so waiting for one after the other loses no time.
-        let drained = async {
-            for slot in &slots {
-                slot.ended().await;
-            }
-        };
-        match grace {
-            // Whether it was long enough shows in the report.
-            Some(grace) => drop(tokio::time::timeout(grace, drained).await),
-            None => drained.await,
-        }
-        for slot in &slots {
-            slot.orders.give(Mode::Park);
-        }
-        for slot in &slots {
-            slot.ended().await;
-        }
-        self.bus.finish().await;
-        Report { hooks: self.status() }
-    }
-
-    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, Phase>, DispatchError> {
-        let phase = self.changing.lock().await;
-        if *phase == Phase::ShutDown { Err(DispatchError::ShutDown) } else { Ok(phase) }
+impl Inner {
+    fn is_open(&self) -> Result<(), DispatchError> {
+        if self.slots.lock().shut_down { Err(DispatchError::ShutDown) } else { Ok(()) }
     }
 
     fn slot(&self, id: &HookId) -> Result<Arc<Slot>, DispatchError> {
-        self.slots.lock().get(id).cloned().ok_or_else(|| DispatchError::UnknownHook(id.clone()))
+        self.slots.lock().by_id.get(id).cloned().ok_or_else(|| DispatchError::UnknownHook(id.clone()))
+    }
+
+    fn all(&self) -> Vec<Arc<Slot>> {
+        self.slots.lock().by_id.values().cloned().collect()
+    }
+
+    fn status(&self) -> Vec<HookStatus> {
+        self.all().iter().map(|slot| slot.status(self.bus.lag(&slot.hook.id))).collect()
+    }
+
+    /// Tells all workers, those of hooks that are being changed, too.
+    fn order(&self, mode: Mode) {
+        let mut slots = self.slots.lock();
+        slots.mode = slots.mode.max(mode);
+        slots.by_id.values().for_each(|slot| slot.orders.give(mode));
     }
 
     fn link(&self, hook: Arc<Hook>, endpoint: Arc<SharedEndpoint>, settler: Settler, replays: Arc<Replays>) -> Link {
@@ -294,28 +185,14 @@ impl Dispatcher {
             shared: self.shared.clone(),
             batches: self.batches.clone(),
             notices: self.notices.clone(),
-            last: self.last || !durable,
+            last: self.last.load(Ordering::Relaxed) || !durable,
             log: self.bus.log_id(),
         }
     }
 
-    /// Stops a hook's worker and takes over what it had in hand.
-    async fn park(&self, slot: &Slot) -> Result<Parked, BusError> {
-        slot.stop().await;
-        let mut work = slot.work.lock().await;
-        if let Work::Parked(parked @ Some(_)) = &mut *work
-            && let Some(parked) = parked.take()
-        {
-            return Ok(parked);
-        }
-        // The worker ended badly; the bus delivers again what it had in hand.
-        let (reader, _) = self.bus.subscribe(subscription(&slot.hook, &slot.ledger)).await?;
-        Ok(Parked::new(reader))
-    }
-
     /// Starts a worker. Nothing here waits, so a change that came this far is complete.
     fn start(&self, start: Start, parked: Parked) {
-        let Start { hook, enabled, endpoint, ledger, settler, note } = start;
+        let Start { hook, enabled, endpoint, ledger, settler, note, letters } = start;
         let (hook, endpoint) = (Arc::new(hook), Arc::new(endpoint));
         let (orders, replays) = (Orders::default(), Arc::<Replays>::default());
         self.introduce(&hook);
@@ -344,8 +221,8 @@ impl Dispatcher {
         };
         let dead_letters = self.bus.dead_letters(&hook.id);
         let work = Mutex::new(work);
-        let slot = Slot { hook: hook.clone(), ledger, endpoint, settler, replays, dead_letters, note, orders, work };
-        let before = self.slots.lock().insert(hook.id.clone(), Arc::new(slot));
+        let slot = Slot { hook, ledger, endpoint, settler, replays, dead_letters, letters, note, orders, work };
+        let before = self.slots.lock().insert(slot);
         before.iter().for_each(|before| self.notices.hook_goes(&before.hook));
     }
 
@@ -359,36 +236,23 @@ impl Dispatcher {
     }
 }
 
+impl Slots {
+    /// Returns the one before, whose place it takes.
+    fn insert(&mut self, slot: Slot) -> Option<Arc<Slot>> {
+        slot.orders.give(self.mode);
+        self.by_id.insert(slot.hook.id.clone(), Arc::new(slot))
+    }
+}
+
 impl Drop for Dispatcher {
     fn drop(&mut self) {
-        self.slots.get_mut().values().for_each(|slot| slot.orders.give(Mode::Park));
+        self.0.slots.lock().shut_down = true;
+        self.0.order(Mode::Park);
     }
 }
 
 impl fmt::Debug for Dispatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dispatcher").field("hooks", &self.slots.lock().keys()).finish_non_exhaustive()
+        f.debug_struct("Dispatcher").field("hooks", &self.0.slots.lock().by_id.keys()).finish_non_exhaustive()
     }
-}
-
-fn validate(hook: &Hook) -> Result<(), DispatchError> {
-    let kind = hook.sink.kind();
-    let of_sink = hook.sink.validate().into_iter().map(|problem| format!("sink `{kind}`: {problem}"));
-    let own = hook.problems().into_iter().map(|(path, message)| format!("{path}: {message}"));
-    let problems: Vec<String> = of_sink.chain(own).collect();
-    if problems.is_empty() { Ok(()) } else { Err(DispatchError::Invalid { hook: hook.id.clone(), problems }) }
-}
-
-fn subscription(hook: &Hook, ledger: &Arc<Ledger>) -> Subscription {
-    Subscription {
-        hook: hook.id.clone(),
-        filter: hook.filter.clone(),
-        queue: hook.queue,
-        ledger: ledger.clone(),
-        from: hook.from,
-    }
-}
-
-fn refused(hook: &HookId) -> impl Fn(BusError) -> DispatchError {
-    move |error| DispatchError::Bus { hook: hook.clone(), error }
 }

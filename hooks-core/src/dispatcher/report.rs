@@ -36,6 +36,46 @@ pub struct HookStatus {
     pub last_error: Option<String>,
 }
 
+/// What a hook is not done with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// Events that came to it, read or not.
+    pub events: u64,
+    /// Whether all of these match its filter. Where it is false, they are the most that it can be.
+    pub exact: bool,
+}
+
+impl HookStatus {
+    /// What the hook is not done with, read or not. After a shutdown that is what was left behind; a bus that
+    /// outlives the process keeps it.
+    pub fn left_behind(&self) -> LeftBehind {
+        let in_hand = self.counts.in_hand;
+        match self.lag {
+            Some(lag) if lag.events > in_hand => LeftBehind { events: lag.events, exact: lag.exact },
+            _ => LeftBehind { events: in_hand, exact: true },
+        }
+    }
+
+    /// Events that came to the hook, read or not, each once: those delivered, dropped, dead-lettered and
+    /// [left behind](Self::left_behind). At most, where what is left behind is.
+    pub fn came(&self) -> u64 {
+        let Counts { delivered, dead_lettered, .. } = self.counts;
+        delivered + self.counts.dropped() + dead_lettered + self.left_behind().events
+    }
+
+    /// Whether nothing is left behind: each event was delivered, or given up with a reason that the books have.
+    pub fn is_drained(&self) -> bool {
+        self.left_behind().events == 0
+    }
+
+    /// Whether everything arrived: nothing is left behind, nothing was dropped since the process started, and no
+    /// dead letter is kept. One that was replayed has arrived.
+    pub fn is_complete(&self) -> bool {
+        let dead_letters = self.dead_letters.unwrap_or(self.counts.dead_lettered);
+        self.is_drained() && self.counts.dropped() == 0 && dead_letters == 0
+    }
+}
+
 /// What a shutdown delivered and what it left behind.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -45,13 +85,19 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every event of every hook was delivered.
+    /// Whether every event of every hook arrived. See [`HookStatus::is_complete`].
     pub fn is_complete(&self) -> bool {
-        self.hooks.iter().all(|hook| hook.counts.delivered == hook.counts.taken)
+        self.hooks.iter().all(HookStatus::is_complete)
+    }
+
+    /// Whether no hook left anything behind: what did not arrive was given up with a reason. See
+    /// [`HookStatus::is_drained`].
+    pub fn is_drained(&self) -> bool {
+        self.hooks.iter().all(HookStatus::is_drained)
     }
 }
 
-/// What came of a replay of dead letters.
+/// What came of a replay of dead letters, as far as it came.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct ReplayReport {
@@ -59,9 +105,10 @@ pub struct ReplayReport {
     pub delivered: usize,
     /// Refused once more; they stay.
     pub refused: usize,
-    /// Not tried: the receiver can't be delivered to now. They stay.
+    /// Not tried to the end: the receiver can't be delivered to now, or the hook was changed or stopped meanwhile.
+    /// They stay.
     pub untried: usize,
-    /// What the receiver said last, when not everything arrived.
+    /// When not everything arrived: what the receiver said last, or what cut the replay off.
     pub error: Option<String>,
 }
 

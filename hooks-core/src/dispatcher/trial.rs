@@ -15,11 +15,11 @@ impl Dispatcher {
     /// # Errors
     /// When there is no such hook, its sink takes no test events, or the receiver did not take it.
     pub async fn test(&self, id: &HookId) -> Result<TestReport, TestError> {
-        let slot = self.slot(id).map_err(|_| TestError::UnknownHook(id.clone()))?;
+        let slot = self.0.slot(id).map_err(|_| TestError::UnknownHook(id.clone()))?;
         if !slot.hook.sink.takes_tests() {
             return Err(TestError::TestUnsupported { hook: id.clone(), sink: slot.hook.sink.kind().to_owned() });
         }
-        let link = self.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone(), Arc::default());
+        let link = self.0.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone(), Arc::default());
         let batch = link.test_batch(test_event(id)?);
         let started = tokio::time::Instant::now();
         let notes = Notes::default();

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use super::endpoint::{Endpoint, EndpointState};
 use super::line::{Line, Next};
 use super::link::{Link, guarded};
 use super::orders::{Mode, Orders};
-use super::replay::{Replay, replay};
+use super::replay::{Replay, Replayed, replay};
 use super::settling::Settling;
 use crate::batch::Batch;
 use crate::batcher::Batcher;
@@ -165,9 +165,7 @@ impl Lane {
                 break exit;
             }
         };
-        // Whoever parks a worker waits for it.
-        let attempt_timeout = self.link.hook.retry.attempt_timeout.0;
-        self.close(if exit == Exit::Parked { attempt_timeout.min(PARKED_CLOSE) } else { attempt_timeout }).await;
+        self.close(orders).await;
         exit
     }
 
@@ -252,15 +250,19 @@ impl Lane {
     async fn replay(&mut self, orders: &Orders) -> Option<Exit> {
         self.replayed = true;
         let Replay { deliveries, done } = self.link.replays.take()?;
-        let replayed = tokio::select! {
+        let mut replayed = Replayed::default();
+        let parked = tokio::select! {
             biased;
-            replayed = replay(&self.link, &mut self.sink, deliveries) => replayed,
-            () = orders.beyond(Mode::Drain) => return Some(Exit::Parked),
+            () = replay(&self.link, &mut self.sink, deliveries, &mut replayed) => None,
+            () = orders.beyond(Mode::Drain) => Some(Exit::Parked),
         };
+        if parked.is_some() {
+            replayed.is_cut_off();
+        }
         self.idle_since = None;
         // Whoever asked may have left.
         let _ = done.send(replayed);
-        None
+        parked
     }
 
     async fn attempt(&mut self, orders: &Orders) -> Option<Exit> {
@@ -347,11 +349,21 @@ impl Lane {
         None
     }
 
-    async fn close(&mut self, limit: Duration) {
+    async fn close(&mut self, orders: &Orders) {
         let Some(mut sink) = self.sink.take() else { return };
-        let closed = guarded(limit, sink.close()).await;
-        if let Err(error) = closed {
-            tracing::warn!(hook = %self.link.hook.id, error = error.chain(), "the sink did not close cleanly");
+        let hook = &self.link.hook;
+        // Whoever parks a worker waits for it.
+        let parked = async {
+            orders.beyond(Mode::Drain).await;
+            sleep(PARKED_CLOSE).await;
+        };
+        let error = tokio::select! {
+            biased;
+            closed = guarded(hook.retry.attempt_timeout.0, sink.close()) => closed.err().map(|error| error.chain()),
+            () = parked => Some(format!("it takes longer than {}", crate::Span(PARKED_CLOSE))),
+        };
+        if let Some(error) = error {
+            tracing::warn!(hook = %hook.id, error, "the sink did not close cleanly");
         }
     }
 }

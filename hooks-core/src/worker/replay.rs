@@ -79,9 +79,13 @@ impl Replays {
 /// Tries a batch of dead letters, split where it is refused.
 ///
 /// # Cancel safety
-/// A dropped call may have delivered some; they stay among the dead letters.
-pub(super) async fn replay(link: &Link, sink: &mut Option<Box<dyn Sink>>, deliveries: Vec<Delivery>) -> Replayed {
-    let mut replayed = Replayed::default();
+/// What is known by then is entered. A dropped attempt may have delivered some that stay among the dead letters.
+pub(super) async fn replay(
+    link: &Link,
+    sink: &mut Option<Box<dyn Sink>>,
+    deliveries: Vec<Delivery>,
+    replayed: &mut Replayed,
+) {
     let mut rest = vec![link.freeze(deliveries)];
     while let Some(batch) = rest.pop() {
         match attempt(link, sink, &batch).await {
@@ -103,7 +107,6 @@ pub(super) async fn replay(link: &Link, sink: &mut Option<Box<dyn Sink>>, delive
             }
         }
     }
-    replayed
 }
 
 /// One attempt at the hook's pace, which tells how it stands with the endpoint.
@@ -139,6 +142,21 @@ async fn attempt(link: &Link, sink: &mut Option<Box<dyn Sink>>, batch: &Batch) -
 }
 
 impl Replayed {
+    /// The worker ended before anything was tried.
+    pub(crate) fn cut_off() -> Self {
+        let mut replayed = Self::default();
+        replayed.is_cut_off();
+        replayed
+    }
+
+    /// The worker ends while something is on its way.
+    pub(super) fn is_cut_off(&mut self) {
+        self.stopped = true;
+        self.error = Some(
+            "the hook was changed or stopped meanwhile: replay again, what was on its way may arrive twice".to_owned(),
+        );
+    }
+
     fn answered(&mut self, batch: &Batch, delivered: Delivered) {
         for (index, position) in batch.positions().into_iter().enumerate() {
             match delivered.refused.iter().find(|(at, _)| *at == index) {

@@ -175,7 +175,8 @@ async fn shutdown_gives_up_after_the_grace_and_says_what_is_left() {
     world.publish(&events(0..250)).await;
     let began = Instant::now();
     let report = world.dispatcher.shutdown(Some(Duration::from_secs(5))).await;
-    assert_eq!(began.elapsed().as_secs(), 5);
+    // A part of it is kept for the end.
+    assert!((4.0..5.0).contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
     let counts = |hook: usize| {
         (report.hooks[hook].id.as_str(), report.hooks[hook].counts.delivered, report.hooks[hook].counts.in_hand)
     };

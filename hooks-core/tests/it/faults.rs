@@ -102,7 +102,7 @@ async fn editing_or_deleting_a_hook_does_not_reach_the_running_one() {
     new.hang();
     world.publish(&[typed("8", "even", None)]).await;
     new.was_tried(new.attempts().len() + 1).await;
-    let counts = world.dispatcher.remove(&id("a")).await.unwrap();
+    let counts = world.dispatcher.remove(&id("a")).await.unwrap().counts;
     assert_eq!((counts.dropped_for(hooks_core::DropReason::Removed), counts.in_hand, counts.balances()), (1, 0, true));
     new.go_on();
     world.publish(&[typed("10", "even", None)]).await;

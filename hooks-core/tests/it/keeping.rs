@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hooks_bus::MemoryBus;
 use hooks_core::{
@@ -20,6 +20,8 @@ pub(crate) struct Keeping {
     notes: Arc<Mutex<BTreeMap<HookId, String>>>,
     /// What another process noted about the hook `a` rings the first; whoever waits for that rings the second.
     elsewhere: Arc<(Notify, Notify)>,
+    /// Closing and finishing never end.
+    pub(crate) hangs_at_the_end: Arc<AtomicBool>,
 }
 
 /// The letters of all hooks; the tests have one hook that has any.
@@ -39,7 +41,13 @@ impl Keeping {
             refusals: AtomicUsize::default(),
             changed: Notify::new(),
         };
-        Self { bus: MemoryBus::default(), letters: Arc::new(letters), notes: Arc::default(), elsewhere: Arc::default() }
+        Self {
+            bus: MemoryBus::default(),
+            letters: Arc::new(letters),
+            notes: Arc::default(),
+            elsewhere: Arc::default(),
+            hangs_at_the_end: Arc::default(),
+        }
     }
 
     /// Ids of the events that are kept, oldest first.
@@ -118,15 +126,27 @@ impl Bus for Keeping {
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
+        // As on a bus that does something for it, here and below.
+        tokio::task::yield_now().await;
         self.bus.subscribe(subscription).await
     }
 
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
+        tokio::task::yield_now().await;
         self.bus.unsubscribe(hook).await
     }
 
     async fn close(&self) {
         self.bus.close().await;
+        if self.hangs_at_the_end.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn finish(&self) {
+        if self.hangs_at_the_end.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
     }
 
     fn lag(&self, hook: &HookId) -> Option<Lag> {
@@ -134,6 +154,7 @@ impl Bus for Keeping {
     }
 
     async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
+        tokio::task::yield_now().await;
         let mut notes = self.notes.lock();
         match text {
             Some(text) => notes.insert(hook.clone(), text),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod building;
+mod changes;
 mod conformance;
 mod dead_letters;
 mod disabled;

@@ -42,6 +42,8 @@ struct State {
     asked: usize,
     closes: usize,
     takes_no_tests: bool,
+    hangs_at_close: bool,
+    hangs_with: HashSet<String>,
 }
 
 /// One attempt: the batch's id and the ids of its events.
@@ -89,6 +91,16 @@ impl Receiver {
 
     pub(crate) fn takes_no_tests(&self) {
         self.0.state.lock().takes_no_tests = true;
+    }
+
+    /// From now on sinks that are closed hang.
+    pub(crate) fn hangs_at_close(&self) {
+        self.0.state.lock().hangs_at_close = true;
+    }
+
+    /// Attempts with one of these events hang for ever.
+    pub(crate) fn hangs_with<'a>(&self, ids: impl IntoIterator<Item = &'a str>) {
+        self.0.state.lock().hangs_with = ids.into_iter().map(str::to_owned).collect();
     }
 
     /// From now on attempts hang.
@@ -184,6 +196,9 @@ impl Sink for ReceiverSink {
         };
         self.0.changed.notify_waiters();
         let _permit = self.0.gate.acquire().await.unwrap();
+        if ids.iter().any(|id| self.0.state.lock().hangs_with.contains(id)) {
+            std::future::pending::<()>().await;
+        }
         match answer {
             Some(Answer::Fail(class)) => return Err(DeliveryError::new(class, "scripted")),
             Some(Answer::Panic) => panic!("scripted"),
@@ -220,6 +235,9 @@ impl Sink for ReceiverSink {
 
     async fn close(&mut self) -> Result<(), DeliveryError> {
         self.0.state.lock().closes += 1;
+        if self.0.state.lock().hangs_at_close {
+            std::future::pending::<()>().await;
+        }
         Ok(())
     }
 }

@@ -189,8 +189,8 @@ async fn meddle(dispatcher: Arc<Dispatcher>, moody: Vec<Moody>, rounds: usize) {
                     .add(hook(&format!("guest-{name}"), &moody[4], 1, queue(30, Overflow::Block)).filter(filter))
                     .await
             }
-            5 => dispatcher.remove(&id(&format!("guest-{}", dice.roll(6)))).await.map(|counts| {
-                assert!(counts.balances() && counts.in_hand == 0, "{counts}");
+            5 => dispatcher.remove(&id(&format!("guest-{}", dice.roll(6)))).await.map(|status| {
+                assert!(status.counts.balances() && status.is_drained(), "{}", status.counts);
             }),
             _ => {
                 dispatcher.status().iter().for_each(|hook| assert!(hook.counts.balances(), "{}", hook.counts));

@@ -62,7 +62,7 @@ async fn who_subscribes_again_reads_again_what_was_not_settled() {
     assert_eq!(numbers(&second.read(10).await), [0, 2, 3, 4, 5]);
     assert!(matches!(first.reader.next(1, &mut Vec::new()).await, Ok(Read::Lost)));
     let counts = second.ledger.counts();
-    assert_eq!((counts.taken, counts.in_hand, counts.balances()), (6, 5, true));
+    assert_eq!((counts.taken, counts.in_hand, counts.handed_over, counts.balances()), (9, 5, 3, true));
 }
 
 #[tokio::test]

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use hooks_core::HookStatus;
+use hooks_core::{HookStatus, LeftBehind};
 
 use super::Daemon;
 use crate::args::LogFormat;
 use crate::config::BusConfig;
 use crate::console::Console;
 use crate::exit::Exit;
-use crate::outcome::{left_behind, table, taken};
+use crate::outcome::table;
 use crate::signals::Stops;
 
 /// How often the service manager hears how far it is.
@@ -79,11 +79,11 @@ fn report(hooks: &[HookStatus], console: &Console) {
                 let counts = &hook.counts;
                 tracing::info!(
                     hook = %hook.id,
-                    taken = taken(hook),
+                    taken = hook.came(),
                     delivered = counts.delivered,
                     dropped = counts.dropped(),
                     dead_lettered = counts.dead_lettered,
-                    left_behind = left_behind(hook).0,
+                    left_behind = hook.left_behind().events,
                     "ledger"
                 );
             }
@@ -93,10 +93,9 @@ fn report(hooks: &[HookStatus], console: &Console) {
 
 fn conclude(hooks: &[HookStatus], bus: &BusConfig, took: Duration) -> Exit {
     let lost = matches!(bus, BusConfig::Memory(_));
-    let behind = hooks.iter().filter(|hook| left_behind(hook).0 > 0);
     let mut exit = Exit::Done;
-    for hook in behind {
-        let (events, exact) = left_behind(hook);
+    for hook in hooks.iter().filter(|hook| !hook.is_drained()) {
+        let LeftBehind { events, exact } = hook.left_behind();
         let error = hook.last_error.as_deref().unwrap_or("there was no time");
         if lost {
             tracing::error!(hook = %hook.id, events, exact, error, "left behind: they are lost");

@@ -1,0 +1,128 @@
+//! The bus with a dispatcher at work: what the books say of events that are read and stay.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hooks_core::{
+    Batch, BoxError, Bus, Delivered, DeliveryError, Dispatcher, FailureClass, Hook, HookId, Sink, SinkContext,
+    SinkFactory, async_trait,
+};
+use tokio::sync::watch;
+
+use super::{config, open, publish};
+
+/// Takes events, or wants none any more. Counts the attempts.
+#[derive(Debug, Clone)]
+struct Receiver {
+    gone: Arc<AtomicBool>,
+    attempts: watch::Sender<usize>,
+}
+
+impl Receiver {
+    fn new(gone: bool) -> Self {
+        Self { gone: Arc::new(gone.into()), attempts: watch::Sender::new(0) }
+    }
+}
+
+impl SinkFactory for Receiver {
+    fn kind(&self) -> &str {
+        "test"
+    }
+
+    fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Sink for Receiver {
+    async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
+        self.attempts.send_modify(|attempts| *attempts += 1);
+        if self.gone.load(Ordering::Relaxed) {
+            return Err(DeliveryError::new(FailureClass::Gone, format!("{} events not wanted", batch.len())));
+        }
+        Ok(Delivered::all())
+    }
+}
+
+fn hook(receiver: &Receiver) -> Hook {
+    Hook::new("a", receiver.clone()).unwrap()
+}
+
+fn id() -> HookId {
+    HookId::new("a").unwrap()
+}
+
+/// A hook with three events that its receiver did not want, which disabled it.
+async fn with_three_left(bus: &hooks_bus::DurableBus) -> (Dispatcher, Receiver) {
+    let (dispatcher, receiver) = (Dispatcher::new(Arc::new(bus.clone())), Receiver::new(true));
+    dispatcher.add(hook(&receiver)).await.unwrap();
+    publish(bus, 0..3).await;
+    dispatcher.disabled().await;
+    (dispatcher, receiver)
+}
+
+#[tokio::test]
+async fn what_a_disabled_hook_left_is_left_behind_and_no_counter_goes_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let bus = open(&config(folder.path()));
+    let (dispatcher, receiver) = with_three_left(&bus).await;
+    let status = dispatcher.status().remove(0);
+    let counts = status.counts;
+    assert!(counts.balances() && counts.in_hand == 0, "{counts}");
+    assert!(counts.taken > 0 && counts.handed_over == counts.taken, "{counts}");
+    assert_eq!((status.left_behind().events, status.came()), (3, 3));
+    assert!(!status.is_complete() && !status.is_drained(), "it was said to be complete");
+    receiver.gone.store(false, Ordering::Relaxed);
+    dispatcher.set_enabled(&id(), true).await.unwrap();
+    let report = dispatcher.shutdown(None).await;
+    let after = &report.hooks[0];
+    assert!(report.is_complete() && after.counts.taken > counts.taken && after.counts.balances(), "{}", after.counts);
+    assert_eq!((after.counts.delivered, after.came()), (3, 3));
+}
+
+#[tokio::test]
+async fn a_shutdown_with_a_disabled_hook_is_not_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let bus = open(&config(folder.path()));
+    let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
+    dispatcher.add(Hook { enabled: false, ..hook(&Receiver::new(false)) }).await.unwrap();
+    publish(&bus, 0..2).await;
+    let report = dispatcher.shutdown(None).await;
+    assert_eq!((report.hooks[0].counts.taken, report.hooks[0].left_behind().events), (0, 2));
+    assert!(!report.is_complete() && !report.is_drained());
+}
+
+#[tokio::test]
+async fn a_removed_hook_says_what_is_kept_of_it_and_goes_on_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let bus = open(&config(folder.path()));
+    let (dispatcher, receiver) = with_three_left(&bus).await;
+    let status = dispatcher.remove(&id()).await.unwrap();
+    assert!(status.counts.balances(), "{}", status.counts);
+    assert_eq!((status.left_behind().events, status.counts.in_hand), (3, 0));
+    publish(&bus, 3..5).await;
+    receiver.gone.store(false, Ordering::Relaxed);
+    dispatcher.add(hook(&receiver)).await.unwrap();
+    dispatcher.set_enabled(&id(), true).await.unwrap();
+    let report = dispatcher.shutdown(None).await;
+    assert_eq!(report.hooks[0].counts.delivered, 5, "with everything since");
+}
+
+#[tokio::test]
+async fn a_forgotten_hook_is_new_when_it_comes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let bus = open(&config(folder.path()));
+    let (dispatcher, receiver) = with_three_left(&bus).await;
+    assert!(dispatcher.forget(&id()).await.unwrap());
+    assert!(!dispatcher.forget(&id()).await.unwrap(), "there is nothing left");
+    assert_eq!((dispatcher.status().len(), bus.known_hooks()), (0, vec![]));
+    publish(&bus, 3..5).await;
+    receiver.gone.store(false, Ordering::Relaxed);
+    let tried = *receiver.attempts.borrow();
+    dispatcher.add(hook(&receiver)).await.unwrap();
+    publish(&bus, 5..6).await;
+    let report = dispatcher.shutdown(None).await;
+    assert!(report.is_complete() && *receiver.attempts.borrow() == tried + 1, "{report:?}");
+    assert_eq!(report.hooks[0].came(), 1);
+}

@@ -1,0 +1,230 @@
+//! Hooks come, change and go. Each change is whole: once its turn has come it runs in a task of its own.
+
+use std::sync::Arc;
+
+use super::disabled::{DisabledBy, Note};
+use super::report::HookStatus;
+use super::slot::{Start, Work};
+use super::turns::whole;
+use super::{DispatchError, Dispatcher, Inner};
+use crate::bus::{BusError, Subscription};
+use crate::hook::Hook;
+use crate::id::HookId;
+use crate::ledger::{DropReason, Ledger, Outcome};
+use crate::worker::{Parked, SharedEndpoint};
+
+impl Dispatcher {
+    /// Adds a hook: it receives what is published from now on, and on a bus that remembers it what it
+    /// has not settled. Needs a tokio runtime with time enabled.
+    ///
+    /// # Errors
+    /// When there is one of this name, something is wrong with its settings or its sink's (all of it is said), or
+    /// the bus refuses.
+    ///
+    /// # Cancel safety
+    /// A change waits until others of the same hook have ended; a call that is dropped meanwhile has changed
+    /// nothing. Once begun it happens whole, also when the call is dropped. So it is with every change.
+    pub async fn add(&self, hook: Hook) -> Result<(), DispatchError> {
+        let id = hook.id.clone();
+        self.in_turn(&id, |inner| async move { inner.add(hook).await }).await
+    }
+
+    /// Changes a hook that is there. Its position and what it has in hand stay. The attempt in flight
+    /// ends; its events are delivered again under the new settings, and the new filter applies to every
+    /// event that is not in a frozen batch. When this returns, the old settings are out of use.
+    ///
+    /// # Errors
+    /// When there is none of this name, or something is wrong with the settings; nothing has changed then.
+    ///
+    /// # Cancel safety
+    /// As for [`add`](Self::add).
+    pub async fn replace(&self, hook: Hook) -> Result<(), DispatchError> {
+        let id = hook.id.clone();
+        self.in_turn(&id, |inner| async move { inner.change(hook).await }).await
+    }
+
+    /// Enables or disables a hook. A disabled hook keeps its events and delivers none; it stays disabled
+    /// when it is replaced, and on a bus that notes it also when the process starts again. Enabling one
+    /// that its receiver disabled tries again.
+    ///
+    /// # Errors
+    /// As for [`replace`](Self::replace).
+    ///
+    /// # Cancel safety
+    /// As for [`add`](Self::add).
+    pub async fn set_enabled(&self, id: &HookId, enabled: bool) -> Result<(), DispatchError> {
+        let hook = id.clone();
+        self.in_turn(id, |inner| async move { inner.set_enabled(&hook, enabled).await }).await
+    }
+
+    /// Removes a hook, and returns what is known of it at the end.
+    ///
+    /// Where the bus keeps events in memory alone, what the hook had not settled counts as dropped
+    /// ([`DropReason::Removed`]). A bus that outlives the process keeps all there is of the hook, its position,
+    /// its dead letters and that it is disabled, and the log behind its position with it: the status says how
+    /// much that is (`lag`, `dead_letters`), and what had been read counts as handed over. A hook that is
+    /// [added](Self::add) under the same name goes on there, with everything since. To give that up, call
+    /// [`forget`](Self::forget).
+    ///
+    /// # Errors
+    /// When there is none of this name, or the bus can't be reached; the hook then stays as it was.
+    ///
+    /// # Cancel safety
+    /// As for [`add`](Self::add).
+    pub async fn remove(&self, id: &HookId) -> Result<HookStatus, DispatchError> {
+        let hook = id.clone();
+        self.in_turn(id, |inner| async move { inner.remove(&hook).await }).await
+    }
+
+    /// Removes a hook, if it is here, and gives up everything that the bus keeps for it: its position, its dead
+    /// letters, and that it is disabled. One that is added under the same name later is a new hook. Returns
+    /// whether there was anything.
+    ///
+    /// # Errors
+    /// When the bus can't be reached, or another process has the hook. The hook may have been removed by then;
+    /// calling again is right.
+    ///
+    /// # Cancel safety
+    /// As for [`add`](Self::add).
+    pub async fn forget(&self, id: &HookId) -> Result<bool, DispatchError> {
+        let hook = id.clone();
+        self.in_turn(id, |inner| async move { inner.forget(&hook).await }).await
+    }
+
+    /// Waits for the hook's turn, then makes the change, whatever becomes of this call.
+    pub(super) async fn in_turn<T: Send + 'static, F>(
+        &self,
+        id: &HookId,
+        change: impl FnOnce(Arc<Inner>) -> F,
+    ) -> Result<T, DispatchError>
+    where
+        F: Future<Output = Result<T, DispatchError>> + Send + 'static,
+    {
+        self.0.is_open()?;
+        let turn = self.0.turns.take(id).await;
+        self.0.is_open()?;
+        let change = change(self.0.clone());
+        whole(async move {
+            let changed = change.await;
+            drop(turn);
+            changed
+        })
+        .await
+    }
+}
+
+/// The turn is the caller's.
+impl Inner {
+    async fn add(&self, hook: Hook) -> Result<(), DispatchError> {
+        validate(&hook)?;
+        if self.slot(&hook.id).is_ok() {
+            return Err(DispatchError::Duplicate(hook.id));
+        }
+        let ledger = Arc::new(Ledger::default());
+        let subscription = subscription(&hook, &ledger);
+        let (mut reader, settler) = self.bus.subscribe(subscription).await.map_err(refused(&hook.id))?;
+        let note = Note::read(&*self.bus, &hook).await;
+        let enabled = hook.enabled && note.get().is_none();
+        reader.set_enabled(enabled);
+        let endpoint = SharedEndpoint::new(&hook, enabled);
+        if let Some(note) = note.get() {
+            endpoint.state.lock().disable(note.reason);
+        }
+        let letters = Arc::default();
+        self.start(Start { hook, enabled, endpoint, ledger, settler, note, letters }, Parked::new(reader));
+        Ok(())
+    }
+
+    pub(super) async fn change(&self, hook: Hook) -> Result<(), DispatchError> {
+        validate(&hook)?;
+        let slot = self.slot(&hook.id)?;
+        let mut parked = self.park(&slot).await.map_err(refused(&hook.id))?;
+        let subscription = subscription(&hook, &slot.ledger);
+        let filtered = parked.carry.refilter(&subscription.filter);
+        slot.settler.settle(&filtered, Outcome::Dropped(DropReason::Filtered));
+        parked.reader.reconfigure(subscription.clone());
+        let note = slot.note.clone();
+        note.review(&*self.bus, &hook).await;
+        let enabled = hook.enabled && note.get().is_none();
+        if enabled {
+            parked.reader.set_enabled(true);
+        } else {
+            parked = parked.put_back(&*self.bus, subscription).await;
+        }
+        let endpoint = slot.endpoint.successor(&hook, enabled);
+        let (ledger, settler, letters) = (slot.ledger.clone(), slot.settler.clone(), slot.letters.clone());
+        self.start(Start { hook, enabled, endpoint, ledger, settler, note, letters }, parked);
+        Ok(())
+    }
+
+    async fn set_enabled(&self, id: &HookId, enabled: bool) -> Result<(), DispatchError> {
+        let slot = self.slot(id)?;
+        if enabled {
+            let is_enabled = slot.is_enabled();
+            slot.note.enable(&*self.bus, id).await;
+            if is_enabled {
+                return Ok(());
+            }
+            return self.change(Hook { enabled, ..(*slot.hook).clone() }).await;
+        }
+        slot.note.disable(&*self.bus, &slot.hook, DisabledBy::Operator, None).await;
+        self.change((*slot.hook).clone()).await
+    }
+
+    async fn remove(&self, id: &HookId) -> Result<HookStatus, DispatchError> {
+        let slot = self.slot(id)?;
+        slot.stop().await;
+        if let Err(error) = self.bus.unsubscribe(id).await {
+            self.change((*slot.hook).clone()).await?;
+            return Err(refused(id)(error));
+        }
+        self.slots.lock().by_id.remove(id);
+        self.notices.hook_goes(&slot.hook);
+        Ok(slot.status(self.bus.lag(id)))
+    }
+
+    async fn forget(&self, id: &HookId) -> Result<bool, DispatchError> {
+        let was_here = match self.remove(id).await {
+            Ok(_) => true,
+            Err(DispatchError::UnknownHook(_)) => false,
+            Err(error) => return Err(error),
+        };
+        Ok(self.bus.forget(id).await.map_err(refused(id))? || was_here)
+    }
+
+    /// Stops a hook's worker and takes over what it had in hand.
+    async fn park(&self, slot: &super::slot::Slot) -> Result<Parked, BusError> {
+        slot.stop().await;
+        let mut work = slot.work.lock().await;
+        if let Work::Parked(parked @ Some(_)) = &mut *work
+            && let Some(parked) = parked.take()
+        {
+            return Ok(parked);
+        }
+        // The worker ended badly; the bus delivers again what it had in hand.
+        let (reader, _) = self.bus.subscribe(subscription(&slot.hook, &slot.ledger)).await?;
+        Ok(Parked::new(reader))
+    }
+}
+
+fn validate(hook: &Hook) -> Result<(), DispatchError> {
+    let kind = hook.sink.kind();
+    let of_sink = hook.sink.validate().into_iter().map(|problem| format!("sink `{kind}`: {problem}"));
+    let own = hook.problems().into_iter().map(|(path, message)| format!("{path}: {message}"));
+    let problems: Vec<String> = of_sink.chain(own).collect();
+    if problems.is_empty() { Ok(()) } else { Err(DispatchError::Invalid { hook: hook.id.clone(), problems }) }
+}
+
+pub(super) fn subscription(hook: &Hook, ledger: &Arc<Ledger>) -> Subscription {
+    Subscription {
+        hook: hook.id.clone(),
+        filter: hook.filter.clone(),
+        queue: hook.queue,
+        ledger: ledger.clone(),
+        from: hook.from,
+    }
+}
+
+fn refused(hook: &HookId) -> impl Fn(BusError) -> DispatchError {
+    move |error| DispatchError::Bus { hook: hook.clone(), error }
+}
