@@ -107,6 +107,11 @@ impl NatsConfig {
         if self.user.is_some() != self.password.is_some() {
             wrong("user", "`user` and `password` go together".to_owned());
         }
+        for (path, secret) in [("password", &self.password), ("token", &self.token), ("nkey", &self.nkey)] {
+            if let Some(Err(why)) = secret.as_ref().map(|secret| hooks_core::without_mark(secret.expose().as_bytes())) {
+                wrong(path, why.to_owned());
+            }
+        }
         let ways = [self.user.is_some(), self.token.is_some(), self.nkey.is_some(), self.credentials_file.is_some()];
         if ways.iter().filter(|way| **way).count() > 1 {
             wrong("", "set one of `user` with `password`, `token`, `nkey`, `credentials_file`".to_owned());
@@ -175,6 +180,14 @@ mod tests {
             "max_dead_letters",
         ];
         assert_eq!(problems(bad), expected);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_named() {
+        let marked = |name: &str| format!("{{\"{name}\":\"\\ufeffsesame\"}}");
+        assert_eq!(problems(&marked("token")), ["token"]);
+        assert_eq!(problems(&marked("nkey")), ["nkey"]);
+        assert!(problems(&marked("password")).contains(&"password".to_owned()));
     }
 
     #[test]

@@ -9,9 +9,10 @@ use hooks_core::BusError;
 use tokio::sync::watch;
 
 use super::config::NatsConfig;
+use super::files;
 
 /// How long the server may take to answer a request.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the stream may take to acknowledge an event.
 pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -111,18 +112,21 @@ async fn options(config: &NatsConfig, connections: watch::Sender<u64>) -> Result
         options = options.nkey(seed.expose().to_owned());
     }
     if let Some(path) = &config.credentials_file {
-        let failed =
-            |error: &dyn std::error::Error| unavailable(&format!("credentials_file {}", path.display()), error);
-        // tidy-allow(bus-io): a file of the operator's, not of a bus; small, read once
-        let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+        let failed = |why: &str| BusError::Unavailable(format!("credentials_file {}: {why}", path.display()));
+        let content = files::read("credentials_file", path).await?;
+        let text = hooks_core::plain_text(&content).map_err(failed)?;
         // What is wrong in it is not repeated: it is a secret.
-        options = options.credentials(&text).map_err(|_| failed(&std::io::Error::other("no NATS credentials")))?;
+        options = options.credentials(text).map_err(|_| failed("no NATS credentials"))?;
     }
     if let Some(tls) = &config.tls {
         options = options.require_tls(true);
-        for path in [&tls.ca, &tls.cert, &tls.key].into_iter().flatten() {
-            // tidy-allow(bus-io): a file of the operator's, not of a bus
-            std::fs::metadata(path).map_err(|error| unavailable(&format!("tls: {}", path.display()), &error))?;
+        // Read by each connection anew. What is wrong with them now is said now.
+        for (setting, path) in [("tls.ca", &tls.ca), ("tls.cert", &tls.cert), ("tls.key", &tls.key)] {
+            if let Some(path) = path {
+                let content = files::read(setting, path).await?;
+                let failed = |why| BusError::Unavailable(format!("{setting} {}: {why}", path.display()));
+                hooks_core::without_mark(&content).map_err(failed)?;
+            }
         }
         if let Some(ca) = &tls.ca {
             options = options.add_root_certificates(ca.clone());

@@ -17,6 +17,7 @@ mod config;
 mod connect;
 mod cursor;
 mod feed;
+mod files;
 mod hook;
 mod inner;
 mod keeper;
