@@ -23,6 +23,7 @@ mod console;
 mod demo;
 mod exit;
 mod field;
+mod files;
 mod foreign;
 mod ingest;
 #[cfg(feature = "http")]
@@ -59,6 +60,7 @@ use exit::Exit;
 /// Every sink linked into the calling binary can be used in its config files.
 pub fn main() -> ExitCode {
     warm::keep_freed_memory();
+    install_cryptography();
     match Cli::try_parse() {
         Ok(cli) => run(&cli).into(),
         Err(error) => {
@@ -67,6 +69,14 @@ pub fn main() -> ExitCode {
             if error.use_stderr() { Exit::Usage.into() } else { commands::printed(printed).into() }
         }
     }
+}
+
+/// Code of other crates in this process may ask rustls for its default, and panics where several are linked and
+/// none was chosen: a third-party sink's HTTP client, for example.
+fn install_cryptography() {
+    // Whoever called this may have chosen already.
+    #[cfg(any(feature = "http", feature = "nats"))]
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn run(cli: &Cli) -> Exit {

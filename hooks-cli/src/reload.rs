@@ -29,7 +29,7 @@ impl Running {
     pub(crate) async fn start(hooks: Vec<HookConfig>, dispatcher: &Dispatcher) -> Result<Self, DispatchError> {
         let mut running = Self::default();
         for HookConfig { hook, written, .. } in hooks {
-            let (id, written) = (hook.id.clone(), written.with_files(&hook.sink.files()));
+            let id = hook.id.clone();
             dispatcher.add(hook).await?;
             running.0.insert(id, written);
         }
@@ -41,7 +41,6 @@ impl Running {
         let mut changes = Changes::default();
         let mut gone: BTreeMap<&HookId, &Written> = self.0.iter().collect();
         for HookConfig { hook, written, .. } in hooks {
-            let written = written.with_files(&hook.sink.files());
             match gone.remove(&hook.id) {
                 Some(before) if *before == written => {}
                 Some(_) => changes.replaced.push((hook, written)),

@@ -50,8 +50,7 @@ impl Files {
 
 /// For a client that connects with TLS.
 pub(crate) fn secured(tls: &Tls, files: &Files, version: HttpVersion) -> Result<ClientConfig, BoxError> {
-    // Named here and not installed for the process: a library does not decide that.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = provider()?;
     let versions: &[&SupportedProtocolVersion] = match tls.min_version {
         TlsVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
         TlsVersion::Tls13 => &[&rustls::version::TLS13],
@@ -73,10 +72,36 @@ pub(crate) fn secured(tls: &Tls, files: &Files, version: HttpVersion) -> Result<
     Ok(config)
 }
 
+/// The cryptography that the process has installed as its default, or one that is built in. Nothing is installed
+/// here, and nothing is guessed from what other crates have switched on: a library does not decide that.
+fn provider() -> Result<Arc<CryptoProvider>, BoxError> {
+    match (CryptoProvider::get_default(), built_in()) {
+        (Some(installed), _) => Ok(installed.clone()),
+        (None, Some(provider)) => Ok(Arc::new(provider)),
+        (None, None) => Err("no cryptography for TLS is built in: switch on the feature `ring` or `aws-lc-rs` of \
+                             hooks-sink-http, or install a default provider of rustls"
+            .into()),
+    }
+}
+
+#[cfg(feature = "ring")]
+fn built_in() -> Option<CryptoProvider> {
+    Some(rustls::crypto::ring::default_provider())
+}
+
+#[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
+fn built_in() -> Option<CryptoProvider> {
+    Some(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+fn built_in() -> Option<CryptoProvider> {
+    None
+}
+
 /// For a client that never uses TLS, but is not built without. Trusts nobody.
 pub(crate) fn unused() -> Result<ClientConfig, BoxError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = ClientConfig::builder_with_provider(provider()?).with_safe_default_protocol_versions()?;
     Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 

@@ -13,6 +13,7 @@ use super::{chain, runtime};
 use crate::args::listen::{Hmac, ListenArgs};
 use crate::console::Console;
 use crate::exit::Exit;
+use crate::files;
 use crate::listen::{
     Answer, Arrival, Broken, Head, Limits, Mischief, Receiver, Request, Rules, Server, Show, Signature, Tally, events,
     has_color,
@@ -129,7 +130,7 @@ fn verifier(args: &ListenArgs) -> Result<Option<Verifier>, String> {
     let mut secrets = args.secret.clone();
     if let Some(file) = &args.secret_file {
         let place = format!("--secret-file {}", file.display());
-        let text = std::fs::read_to_string(file).map_err(|error| format!("{place}: {error}"))?;
+        let text = files::secrets(file).map_err(|error| format!("{place}: {error}"))?;
         let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         Verifier::new(&lines).map_err(|error| format!("{place}: {error}"))?;
         secrets.extend(lines.into_iter().map(str::to_owned));

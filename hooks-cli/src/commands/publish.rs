@@ -11,6 +11,7 @@ use super::{chain, runtime};
 use crate::args::publish::PublishArgs;
 use crate::console::Console;
 use crate::exit::Exit;
+use crate::files;
 use crate::ndjson::{Intake, Malformed, Taken};
 use crate::outcome::count;
 use crate::publish::{Backoff, Client, Outbox, Pace, Step};
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &PublishArgs, console: &Console) -> Exit {
 
 fn client(args: &PublishArgs) -> Result<Client, BoxError> {
     let Some(file) = &args.token_file else { return Client::new(args.to.clone(), None) };
-    let token = std::fs::read_to_string(file).map_err(|error| format!("--token-file {}: {error}", file.display()))?;
+    let token = files::secrets(file).map_err(|error| format!("--token-file {}: {error}", file.display()))?;
     match token.trim() {
         "" => Err(format!("--token-file {}: it is empty", file.display()).into()),
         token => Client::new(args.to.clone(), Some(token)),

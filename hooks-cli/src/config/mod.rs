@@ -41,6 +41,7 @@ pub(crate) use nearest::nearest;
 pub(crate) use shape::{Shape, summary};
 pub(crate) use sink::kinds;
 
+use crate::files::{self, Prints};
 use bus::Kind;
 use problem::{Findings, Lines};
 use read::Section;
@@ -62,6 +63,8 @@ pub struct Config {
     pub hooks: Vec<HookConfig>,
     /// Line and column of each string with a `$NAME`, which stands for nothing.
     bare: Vec<(usize, usize)>,
+    /// Files that sinks read and that gave no answer.
+    silent: Vec<PathBuf>,
 }
 
 /// A hook, and what a command has to know about how it was written.
@@ -85,7 +88,7 @@ const SECTIONS: [&str; 5] = ["bus", "events", "ingest", "defaults", "hooks"];
 pub fn load(path: &Path, without_bus: WithoutBus) -> Result<Config, Problems> {
     let file = path.display().to_string();
     let whole = |place, message: String| Problems { file: file.clone(), list: vec![Problem::new(place, message)] };
-    let bytes = std::fs::read(path).map_err(|error| whole(None, format!("can't be read: {error}")))?;
+    let bytes = files::read(path).map_err(|error| whole(None, format!("can't be read: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let sound = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
         whole(Some(Lines::new(&sound).place(sound.len())), "not UTF-8".to_owned())
@@ -94,7 +97,22 @@ pub fn load(path: &Path, without_bus: WithoutBus) -> Result<Config, Problems> {
     let folder = full.parent().map(without_steps_up);
     let config_dir = folder.as_deref().and_then(Path::to_str);
     let variables = Variables { config_dir, lookup: &|name| std::env::var(name) };
-    parse(&text, &file, without_bus, &variables)
+    let mut config = parse(&text, &file, without_bus, &variables)?;
+    config.silent = look_at_files(&mut config.hooks);
+    Ok(config)
+}
+
+/// Notes what the files hold that sinks read; returns those that give no answer.
+fn look_at_files(hooks: &mut [HookConfig]) -> Vec<PathBuf> {
+    let mut prints = Prints::default();
+    for HookConfig { hook, written, .. } in hooks {
+        let files = hook.sink.files();
+        if !files.is_empty() {
+            written.with_files(prints.of(&files));
+            hook.files = written.files();
+        }
+    }
+    prints.silent().map(Path::to_owned).collect()
 }
 
 impl Config {
@@ -109,7 +127,10 @@ impl Config {
             let warnings = hook.sink.warnings().into_iter();
             warnings.map(move |warning| format!(": warning: hook `{id}`: sink `{sink}`: {warning}"))
         });
-        bare.chain(sinks).map(|warning| format!("{}{warning}", self.file))
+        let silent = self.silent.iter();
+        let silent =
+            silent.map(|path| format!(": warning: {}: no answer: is it on a disk that hangs?", path.display()));
+        bare.chain(sinks).chain(silent).map(|warning| format!("{}{warning}", self.file))
     }
 }
 
@@ -196,6 +217,7 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
         ingest: ingest?,
         hooks: hooks.collect(),
         bare: Vec::new(),
+        silent: Vec::new(),
     })
 }
 

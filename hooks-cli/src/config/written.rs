@@ -1,18 +1,18 @@
 //! Whether a hook was written the same as another.
 
 use std::fmt;
-use std::path::PathBuf;
-use std::time::SystemTime;
 
 use serde_json::Value as Json;
 
+use crate::files::Print;
+
 /// All settings of a hook as they were written, with defaults and variables filled in. Two are equal
 /// when nothing changed. What is in it, secrets too, can't be read back.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Written {
     settings: Json,
-    /// Age and size of each file that the sink reads; `None` for one that is not there.
-    files: Vec<Option<(SystemTime, u64)>>,
+    /// What each file holds that the sink reads.
+    files: Vec<Print>,
 }
 
 impl Written {
@@ -20,14 +20,28 @@ impl Written {
         Self { settings, files: Vec::new() }
     }
 
-    /// Takes into account the files that the sink reads, as they are now.
-    pub(crate) fn with_files(mut self, files: &[PathBuf]) -> Self {
-        let look = |path: &PathBuf| {
-            let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        };
-        self.files = files.iter().map(look).collect();
-        self
+    /// Takes into account what the files hold that the sink reads.
+    pub(super) fn with_files(&mut self, files: Vec<Print>) {
+        self.files = files;
+    }
+
+    /// What they hold, if all of them could be looked at.
+    pub(super) fn files(&self) -> Option<Box<str>> {
+        let prints = self.files.iter().map(|print| match print {
+            Print::Holds(print) => Some(print.as_str()),
+            Print::Nothing | Print::Silent => None,
+        });
+        prints.collect::<Option<Vec<_>>>().map(|prints| prints.join(" ").into())
+    }
+}
+
+impl PartialEq for Written {
+    /// A file that gave no answer says nothing, so it counts as unchanged.
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Print, &Print)| one == other || [one, other].contains(&&Print::Silent);
+        self.settings == other.settings
+            && self.files.len() == other.files.len()
+            && self.files.iter().zip(&other.files).all(same)
     }
 }
 

@@ -8,6 +8,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use subtle::{Choice, ConstantTimeEq as _};
 
+use crate::files;
+
 /// The tokens that are good now. While one token takes the place of another, both are.
 #[derive(Debug, Clone)]
 pub(crate) struct Tokens(Vec<Secret>);
@@ -16,9 +18,9 @@ impl Tokens {
     /// Reads them from a file, a line each.
     ///
     /// # Errors
-    /// When the file can't be read or has something else in it. The error quotes nothing of it.
+    /// When the file can't be read, gives no answer, or has something else in it. The error quotes nothing of it.
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
-        let text = std::fs::read_to_string(path)?;
+        let text = files::secrets(path)?;
         Self::parse(&text).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
     }
 

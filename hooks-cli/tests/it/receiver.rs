@@ -100,6 +100,12 @@ impl Receiver {
         self.seen.lock().unwrap().clone()
     }
 
+    /// What came so far is left out from now on.
+    pub(crate) fn forget(&self) {
+        self.seen.lock().unwrap().clear();
+        while self.arrivals.try_recv().is_ok() {}
+    }
+
     /// The events that arrived at a path, each as the bytes it came in.
     pub(crate) fn events(&self, path: &str) -> Vec<String> {
         self.seen().iter().filter(|seen| seen.path == path).flat_map(|seen| elements(&seen.body)).collect()

@@ -77,7 +77,15 @@ async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
             biased;
             signal = stops.next() => break signal,
             // Also one that came while it started: the file may have changed after it was read.
-            () = hang_ups.next() => daemon.reload().await,
+            () = hang_ups.next() => {
+                // Files may give no answer for long. Once they did, what they say is applied as a whole.
+                let loaded = tokio::select! {
+                    biased;
+                    signal = stops.next() => break signal,
+                    loaded = daemon.read_again() => loaded,
+                };
+                daemon.reload(loaded).await;
+            }
             signal = strangers.next() => {
                 tracing::warn!(signal, "this signal means nothing here; SIGHUP reads the config file again");
             }
@@ -152,10 +160,20 @@ impl Daemon {
         Ok(Self { file, grace, bus, ingest, running, dispatcher, state, reloads, notifier, operators })
     }
 
-    /// Reads the config file again and applies what changed, or nothing.
-    async fn reload(&mut self) {
+    /// Reads the config file again, and the files that it names. Cancel safe.
+    async fn read_again(&self) -> Result<Loaded, String> {
         self.notifier.reloading();
-        match self.try_reload().await {
+        let loaded = read(&self.file).await.map_err(|error| error.to_string())?;
+        loaded.map_err(|problems| format!("nothing was changed:\n{problems}"))
+    }
+
+    /// Applies what changed, or nothing.
+    async fn reload(&mut self, loaded: Result<Loaded, String>) {
+        let applied = match loaded {
+            Ok(loaded) => self.apply(loaded).await,
+            Err(why) => Err(why),
+        };
+        match applied {
             Ok(()) => {
                 self.reloads.succeed();
                 tracing::info!(hooks = self.running.len(), "the config file was read again and applied");
@@ -169,9 +187,7 @@ impl Daemon {
         }
     }
 
-    async fn try_reload(&mut self) -> Result<(), String> {
-        let loaded = read(&self.file).await.map_err(|error| error.to_string())?;
-        let Loaded { config, tokens } = loaded.map_err(|problems| format!("nothing was changed:\n{problems}"))?;
+    async fn apply(&mut self, Loaded { config, tokens }: Loaded) -> Result<(), String> {
         let mut fixed = self.ingest.needs_restart(&config.ingest);
         fixed.extend((self.bus != config.bus).then_some("bus"));
         if !fixed.is_empty() {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod durable;
+mod files;
 mod hostile;
 mod lifecycle;
 mod load;
