@@ -15,7 +15,7 @@ use lines::{Line, Lines};
 pub(crate) const BLOCK: usize = 240 << 10;
 
 /// Malformed lines that are said one by one; the others are counted.
-const SAID: u64 = 100;
+pub(crate) const SAID: u64 = 100;
 
 /// Takes chunks as they are read, however they are cut, and gives events and what is wrong with lines.
 ///
@@ -130,20 +130,23 @@ struct Taker {
 
 impl Taker {
     fn line(&mut self, number: u64, line: Line<'_>) {
-        let mut no_text = false;
+        let (mut no_text, mut hint) = (false, "");
         let pushed = match line {
             Line::Whole(text) if text.iter().all(|byte| b" \t".contains(byte)) => return,
             Line::Whole(text) => {
                 self.make_room(text.len());
                 let pushed = self.slice.push_json(text);
                 no_text = pushed.is_err() && (memchr(0, text).is_some() || std::str::from_utf8(text).is_err());
+                if text.trim_ascii() == b"{" {
+                    hint = ": an event stands on one line, and `jq -c .` writes it so";
+                }
                 pushed
             }
             Line::TooLong(bytes) => Err(EnvelopeError::TooLarge { bytes, limit: self.max_bytes }),
         };
         match pushed {
             Ok(()) => self.lines.push(number),
-            Err(error) => self.refuse(number, no_text, || error.to_string()),
+            Err(error) => self.refuse(number, no_text, || format!("{error}{hint}")),
         }
     }
 
@@ -292,6 +295,13 @@ mod tests {
             let (line, reason) = malformed.last().unwrap();
             assert!(*line == 100 && reason.ends_with("no text: events are lines of JSON in UTF-8"), "{reason}");
         }
+    }
+
+    #[test]
+    fn an_event_on_several_lines_is_told_how_to_become_one() {
+        let (_, malformed) = read(&[b"{\n  \"type\": \"a\"\n}\n"], 100);
+        assert_eq!(malformed.len(), 3);
+        assert!(malformed[0].1.ends_with("an event stands on one line, and `jq -c .` writes it so"), "{malformed:?}");
     }
 
     /// However it is cut.

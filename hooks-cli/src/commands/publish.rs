@@ -12,7 +12,7 @@ use crate::args::publish::PublishArgs;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::files;
-use crate::ndjson::{Intake, Malformed, Taken};
+use crate::ndjson::{self, Intake, Malformed, Taken};
 use crate::outcome::count;
 use crate::publish::{Backoff, Client, Outbox, Pace, Step};
 use crate::signals::Stops;
@@ -72,6 +72,9 @@ async fn publish(args: &PublishArgs, client: Client, console: &Console) -> Resul
     Ok(run.conclude(ended, started.elapsed()))
 }
 
+/// Most lines of which is said what is wrong: here, and by the server.
+const MOST: u64 = 2 * ndjson::SAID;
+
 struct Run<'a> {
     client: Client,
     console: &'a Console,
@@ -80,6 +83,8 @@ struct Run<'a> {
     backoff: Backoff,
     lines: u64,
     malformed: u64,
+    /// Lines of which was said what is wrong.
+    said: u64,
     /// Why the last request failed, as long as it does.
     failing: Option<String>,
 }
@@ -98,6 +103,7 @@ impl<'a> Run<'a> {
             backoff: Backoff::default(),
             lines: 0,
             malformed: 0,
+            said: 0,
             failing: None,
         }
     }
@@ -163,7 +169,13 @@ impl<'a> Run<'a> {
 
     fn report(&mut self, malformed: &[Malformed]) {
         for Malformed { line, reason } in malformed {
-            self.console.say(format_args!("line {line}: {reason}"));
+            // What is malformed here is bounded already; what the server refuses is not.
+            match self.said {
+                0..MOST => self.console.say(format_args!("line {line}: {reason}")),
+                MOST => self.console.say(format_args!("from line {line} on, what is refused is only counted")),
+                _ => {}
+            }
+            self.said += 1;
         }
         self.malformed += malformed.len() as u64;
     }

@@ -96,7 +96,9 @@ impl Refusal {
             Self::Method(methods) => format!("the method has to be {methods}"),
             Self::Unauthorized => "a good token is missing: `Authorization: Bearer …`".to_owned(),
             Self::MediaType => format!("the Content-Type has to be one of {ACCEPTED}, in UTF-8"),
-            Self::Encoding => "a body with a Content-Encoding is not taken".to_owned(),
+            Self::Encoding => {
+                "a body with a Content-Encoding, or a Transfer-Encoding but chunked, is not taken".to_owned()
+            }
             Self::TooSlow => "the body took too long".to_owned(),
             Self::Faults(..) => "nothing was published: not everything in the body is an event".to_owned(),
             Self::Draining => "the server is about to stop".to_owned(),

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hooks_core::{Envelope, EnvelopeError, SliceBuilder};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
 use super::decode::{Limits, without_place};
@@ -22,9 +22,15 @@ pub(super) fn is_complete(headers: &HeaderMap) -> bool {
     headers.contains_key("ce-specversion")
 }
 
-/// The first header that is an attribute, or is meant as one.
+/// The first header that is an attribute, or is meant as one, as errors name it.
 pub(super) fn first_attribute(headers: &HeaderMap) -> Option<&str> {
-    headers.keys().map(|name| name.as_str()).find(|name| name.starts_with(PREFIX) || name.starts_with(NEARLY))
+    let mut names = headers.keys().map(HeaderName::as_str);
+    names.find(|name| name.starts_with(PREFIX) || name.starts_with(NEARLY)).map(shown)
+}
+
+/// As much of a header's name as an error has room for. It is ASCII.
+fn shown(name: &str) -> &str {
+    name.get(..64).unwrap_or(name)
 }
 
 /// The one event of a request.
@@ -32,6 +38,11 @@ pub(super) fn first_attribute(headers: &HeaderMap) -> Option<&str> {
 /// # Errors
 /// When there is none; headers at fault are named.
 pub(super) fn decode(headers: &HeaderMap, body: &[u8], limits: &Limits) -> Result<Vec<Envelope>, String> {
+    // An event is longer than its data.
+    let (bytes, limit) = (body.trim_ascii().len(), limits.max_event_bytes);
+    if bytes > limit {
+        return Err(EnvelopeError::TooLarge { bytes, limit }.to_string());
+    }
     let json = to_json(headers, body)?;
     let mut slice = SliceBuilder::new(limits.source.clone()).max_event_bytes(limits.max_event_bytes);
     slice.push_json(&json).map_err(|error| by_header(&error))?;
@@ -73,7 +84,7 @@ fn to_json(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, String> {
             }
             member(&mut json, attribute, &text(name, value)?);
         } else if name.starts_with(NEARLY) {
-            return Err(format!("header `{name}`: headers that are attributes begin with `{PREFIX}`"));
+            return Err(format!("header `{}`: headers that are attributes begin with `{PREFIX}`", shown(name)));
         }
     }
     let media = MediaType::of(headers)?;
@@ -123,6 +134,7 @@ fn member(json: &mut Vec<u8>, key: &str, value: &str) {
 /// byte that a header can't hold.
 fn text(name: &str, value: &HeaderValue) -> Result<String, String> {
     let bytes = unquote(value.as_bytes()).ok_or_else(|| {
+        let name = shown(name);
         format!("header `{name}` begins with a quote and is no string in quotes: send a `\"` of the value as %22")
     })?;
     let (mut plain, mut at) = (Vec::with_capacity(bytes.len()), 0);
@@ -139,7 +151,7 @@ fn text(name: &str, value: &HeaderValue) -> Result<String, String> {
             }
         }
     }
-    String::from_utf8(plain).map_err(|_| format!("header `{name}` is not UTF-8"))
+    String::from_utf8(plain).map_err(|_| format!("header `{}` is not UTF-8", shown(name)))
 }
 
 #[cfg(test)]

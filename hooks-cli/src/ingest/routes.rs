@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use hooks_core::{BusError, Envelope};
-use http::header::{ACCEPT, CONTENT_ENCODING, HOST};
+use http::header::{ACCEPT, CONTENT_ENCODING, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use http_body::Body;
@@ -132,10 +132,19 @@ fn look(parts: &Parts, settings: &Settings) -> Result<Kind, Refusal> {
     if settings.tokens.as_ref().is_some_and(|tokens| !tokens.allow(&parts.headers)) {
         return Err(Refusal::Unauthorized);
     }
-    if field::list(&parts.headers, CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case("identity")) {
+    if is_encoded(&parts.headers) {
         return Err(Refusal::Encoding);
     }
     Kind::of(&parts.headers)
+}
+
+/// Whether the body is not what it stands for, once its chunks are put together.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut codings = field::list(headers, CONTENT_ENCODING);
+    let mut transfer = field::list(headers, TRANSFER_ENCODING);
+    codings.any(|coding| !coding.eq_ignore_ascii_case("identity"))
+        || transfer.next().is_some_and(|coding| !coding.eq_ignore_ascii_case("chunked"))
+        || transfer.next().is_some()
 }
 
 /// Publishes, on a task of its own where that takes time: a client that goes away does not stop it halfway.

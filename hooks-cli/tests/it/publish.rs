@@ -118,6 +118,16 @@ fn what_the_daemon_refuses_is_named_by_its_line() {
 }
 
 #[test]
+fn what_the_daemon_refuses_is_named_so_often_and_then_counted() {
+    let daemon = Daemon::start(&format!("events.max_bytes = 20\n{}", file_hook("a")));
+    let ended = publish(&daemon.place, &format!("http://{}", daemon.address), &[], &events(300));
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert_eq!(ended.err.lines().filter(|line| line.starts_with("line ")).count(), 200, "{}", ended.err);
+    assert!(ended.err.contains("\nfrom line 201 on, what is refused is only counted\n"), "{}", ended.err);
+    assert!(ended.err.contains(": 0 events accepted, 0 malformed, 300 refused by the server, in "), "{}", ended.err);
+}
+
+#[test]
 fn what_never_works_ends_it_and_says_how_far_it_came() {
     let requests = AtomicUsize::new(0);
     let receiver = Receiver::start(move |_| if requests.fetch_add(1, Ordering::Relaxed) < 2 { 202 } else { 404 });

@@ -96,11 +96,18 @@ fn what_is_wrong_is_said_of_the_header_that_it_stands_in() {
         (&[("ce-type", "hooks.x")], "", "header `ce-type`: type `hooks.x`: types that begin with"),
         (&[("ce-type", "a")], "hi", "header `content-type` is missing, and the body is not JSON: "),
         (&[("ce-type", "a"), ("content-type", "x")], "hi", "header `content-type` is no media type"),
+        (&[("ce-type", "a")], long, "2000 bytes long, more than the limit of 1000"),
         (&[("ce-type", long)], "", "2113 bytes long, more than the limit of 1000"),
     ] {
         let error = refused(given, body.as_bytes());
         assert!(error.starts_with(&said.replace("2113", &error[..4])), "{error}");
         assert!(!error.contains("column") || error.contains("the body"), "{error}");
+    }
+    for name in ["ce-", "ce_"].map(|prefix| prefix.to_owned() + &"x".repeat(5000)) {
+        for value in ["\"", "%FF"] {
+            let name: &'static str = Box::leak(name.clone().into_boxed_str());
+            assert!(refused(&[("ce-type", "a"), (name, value)], b"").len() < 300);
+        }
     }
     let deep = "[".repeat(200) + &"]".repeat(200);
     assert_eq!(refused(&[("ce-type", "a")], deep.as_bytes()), "the body: nested deeper than 128 levels");

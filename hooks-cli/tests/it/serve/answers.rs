@@ -125,6 +125,16 @@ fn headers_that_are_lists_may_stand_on_several_lines() {
     assert_eq!(status("content-encoding: identity\r\ncontent-encoding: gzip\r\n"), 415);
     assert_eq!(status("content-encoding: identity, gzip\r\n"), 415);
     assert_eq!(status("content-encoding: identity, Identity\r\ncontent-encoding:\r\n"), 202);
+    let body = format!("{:x}\r\n{}\r\n0\r\n\r\n", event(1).len(), event(1));
+    for (coding, expected) in [
+        ("transfer-encoding: Chunked", 202),
+        ("transfer-encoding: gzip, chunked", 415),
+        ("transfer-encoding: gzip\r\ntransfer-encoding: chunked", 415),
+        ("transfer-encoding: chunked, chunked", 415),
+    ] {
+        let head = format!("POST /v1/events HTTP/1.1\r\nhost: a\r\ncontent-type: {ONE}\r\n{coding}\r\n\r\n");
+        assert_eq!(daemon.exchange(head + &body).status, expected, "{coding}");
+    }
     let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     for accept in [
         "accept: text/html\r\naccept: application/openmetrics-text",
