@@ -21,6 +21,7 @@ pub mod config;
 mod console;
 #[cfg(all(feature = "http", feature = "file"))]
 mod demo;
+mod descriptors;
 mod exit;
 mod field;
 mod files;

@@ -24,6 +24,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::config::Config;
 use crate::console::complain;
+use crate::descriptors;
 use crate::exit::Exit;
 use crate::signals::survive_file_limit;
 
@@ -93,6 +94,7 @@ fn workers(text: &str) -> Result<usize, String> {
 }
 
 fn build(builder: &mut Builder) -> std::io::Result<Runtime> {
+    descriptors::raise_limit();
     let runtime = builder.enable_all().build()?;
     let inside = runtime.enter();
     survive_file_limit()?;

@@ -31,7 +31,8 @@ pub struct IngestSettings {
     pub max_events: NonZeroUsize,
     /// Most bytes of bodies of all requests that are being read or published. Changing it takes a restart.
     pub max_in_flight: Bytes,
-    /// Most connections. Further ones wait to be accepted. Changing it takes a restart.
+    /// Most connections. Beyond them, health and metrics are still answered; whoever publishes gets the place of an
+    /// idle one, or waits for `publish_timeout`. Changing it takes a restart.
     pub max_connections: NonZeroUsize,
     /// The longest request head: the line and all headers.
     pub max_head: Bytes,

@@ -25,7 +25,7 @@ pub(super) fn text(status: StatusCode, text: &'static str) -> Answer {
 }
 
 /// A body of this media type.
-pub(super) fn with(status: StatusCode, media_type: HeaderValue, body: Bytes) -> Answer {
+pub(super) fn with<B>(status: StatusCode, media_type: HeaderValue, body: B) -> Response<B> {
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, media_type);

@@ -5,35 +5,35 @@ use std::future::Future as _;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use super::outgoing::Outgoing;
 use super::patient::Patient;
+use super::places::Seat;
 use super::routes;
 use super::state::{Phase, State};
 
 /// Most headers of a request.
 const MAX_HEADERS: usize = 100;
 
-/// Answers requests until the client goes, takes too long, or everything ends.
-pub(super) async fn serve(stream: TcpStream, state: &Arc<State>) {
+/// Answers requests until the client goes, takes too long, has to leave for others, or everything ends.
+pub(super) async fn serve(stream: TcpStream, state: &Arc<State>, seat: Seat) {
     let ingest = state.settings().ingest.clone();
-    // Answers are small and complete.
+    // Answers are small, or written in large pieces.
     let _ = stream.set_nodelay(true);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(ingest.head_timeout.0);
     builder.max_buf_size(ingest.max_head.get()).max_headers(MAX_HEADERS).half_close(true);
-    let busy = Arc::new(AtomicBool::new(false));
-    let service = service_fn(|request| answer(request, state.clone(), busy.clone()));
+    let seat = Arc::new(seat);
+    let service = service_fn(|request| answer(request, state.clone(), seat.clone()));
     let stream = TokioIo::new(Patient::new(stream, ingest.body_timeout.0));
     let mut connection = pin!(builder.serve_connection(stream, service));
     let mut phase = state.phase();
@@ -41,12 +41,14 @@ pub(super) async fn serve(stream: TcpStream, state: &Arc<State>) {
     tokio::select! {
         biased;
         _ = connection.as_mut() => return,
+        () = seat.dismissed() => {}
         _ = phase.wait_for(|phase| *phase == Phase::Cut) => {}
     }
     connection.as_mut().graceful_shutdown();
-    // An answer that is due is still written; a request that has not come is not waited for.
+    // An answer that is due is still written; a request that has not come is not waited for. In the lobby, where the
+    // seat is needed, what can be written at once has to do.
     poll_fn(|context| match connection.as_mut().poll(context) {
-        Poll::Pending if busy.load(Ordering::Relaxed) => Poll::Pending,
+        Poll::Pending if seat.is_busy() && seat.is_placed() => Poll::Pending,
         _ => Poll::Ready(()),
     })
     .await;
@@ -55,13 +57,19 @@ pub(super) async fn serve(stream: TcpStream, state: &Arc<State>) {
 async fn answer(
     request: Request<Incoming>,
     state: Arc<State>,
-    busy: Arc<AtomicBool>,
-) -> Result<Response<Full<bytes::Bytes>>, Infallible> {
-    busy.store(true, Ordering::Relaxed);
-    let mut answer = routes::answer(request, &state).await;
-    if !state.is_accepting() {
+    seat: Arc<Seat>,
+) -> Result<Response<Outgoing>, Infallible> {
+    seat.set_busy(true);
+    let (parts, body) = request.into_parts();
+    let is_welcome =
+        !routes::wants_to_publish(&parts, &state) || seat.settle(state.settings().ingest.publish_timeout.0).await;
+    let mut answer = match is_welcome {
+        true => routes::answer(Request::from_parts(parts, body), &state).await,
+        false => routes::crowded(&state),
+    };
+    if !state.is_accepting() || !seat.may_stay() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    busy.store(false, Ordering::Relaxed);
-    Ok(answer.map(Full::new))
+    seat.set_busy(false);
+    Ok(answer)
 }

@@ -17,7 +17,10 @@ mod decode;
 mod format;
 mod fullness;
 mod media_type;
+mod outgoing;
+mod pages;
 mod patient;
+mod places;
 mod routes;
 mod state;
 
@@ -42,34 +45,35 @@ const PARTING: Duration = Duration::from_secs(1);
 /// Serves connections until [`State::cut`].
 pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
     let mut phase = state.phase();
-    let accepting = async {
-        loop {
-            // Never closed.
-            let Ok(permit) = state.connections.clone().acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let state = state.clone();
-                    tokio::spawn(async move {
-                        connection::serve(stream, &state).await;
-                        drop(permit);
-                    });
-                }
-                Err(error) => failed(&error).await,
-            }
-        }
-    };
     tokio::select! {
-        () = accepting => {}
+        () = accept(&listener, &state) => {}
         _ = phase.wait_for(|phase| *phase == Phase::Cut) => {}
     }
     // Those that are idle end at once, those with an answer to write a little later.
-    let _ = timeout(PARTING, state.connections.acquire_many(state.max_connections)).await;
+    let _ = timeout(PARTING, state.places.empty()).await;
 }
 
-async fn failed(error: &io::Error) {
-    // The client went away before it was accepted.
-    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-        tracing::warn!(%error, "connections can't be accepted now");
-        sleep(PAUSE).await;
+/// Never returns.
+async fn accept(listener: &TcpListener, state: &Arc<State>) {
+    let mut is_failing = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                is_failing = false;
+                let (state, seat) = (state.clone(), state.places.enter().await);
+                tokio::spawn(async move { connection::serve(stream, &state, seat).await });
+            }
+            // The client went away before it was accepted.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
+            }
+            Err(error) => {
+                // What it has is needed elsewhere, in the log perhaps.
+                state.places.dismiss_idle();
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(%error, "connections can't be accepted for now");
+                }
+                sleep(PAUSE).await;
+            }
+        }
     }
 }

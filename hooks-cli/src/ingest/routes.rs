@@ -4,11 +4,10 @@ use std::future::{Future as _, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::Bytes;
 use hooks_core::{BusError, Envelope};
 use http::header::{ACCEPT, CONTENT_ENCODING, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 
 use super::answer::{self, Answer, Refusal};
@@ -16,30 +15,48 @@ use super::binary;
 use super::body::{self, Taken};
 use super::decode::{Refused, decode};
 use super::format::Kind;
+use super::outgoing::Outgoing;
 use super::state::{Phase, Settings, State};
 use crate::field;
+use crate::metrics::Format;
+
+/// Whether this is somebody who may publish, so that it takes a place.
+pub(super) fn wants_to_publish(parts: &Parts, state: &State) -> bool {
+    parts.uri.path() == EVENTS && look(parts, &state.settings()).is_ok()
+}
+
+/// What whoever wants to publish is told where there is no place for it.
+pub(super) fn crowded(state: &State) -> Response<Outgoing> {
+    let answer = Refusal::Busy("all of ingest.max_connections are busy with requests").answer();
+    state.counters.count(answer.status().as_u16());
+    answer.map(Outgoing::from)
+}
 
 /// Answers a request.
-pub(super) async fn answer<B>(request: Request<B>, state: &Arc<State>) -> Answer
+pub(super) async fn answer<B>(request: Request<B>, state: &Arc<State>) -> Response<Outgoing>
 where
     B: Body + Unpin,
     B::Error: std::fmt::Display,
 {
     let (parts, body) = request.into_parts();
     if let Err(refusal) = host(parts.version, &parts.headers) {
-        return refusal.answer();
+        return refusal.answer().map(Outgoing::from);
     }
-    match parts.uri.path() {
-        "/v1/events" => events(&parts, body, state).await,
+    let answer = match parts.uri.path() {
+        EVENTS => events(&parts, body, state).await,
         "/healthz" => page(&parts, || answer::text(StatusCode::OK, "ok\n")),
         "/readyz" => page(&parts, || match state.why_not_ready() {
             Some(why) => answer::text(StatusCode::SERVICE_UNAVAILABLE, why),
             None => answer::text(StatusCode::OK, "ready\n"),
         }),
-        "/metrics" => page(&parts, || metrics(&parts, state)),
+        "/metrics" if is_page(&parts) => return metrics(&parts, state).await,
+        "/metrics" => Refusal::Method("GET, HEAD").answer(),
         _ => Refusal::NotFound.answer(),
-    }
+    };
+    answer.map(Outgoing::from)
 }
+
+const EVENTS: &str = "/v1/events";
 
 /// Who is asked has to be clear (RFC 9112, §3.2): where it is not, another server in between may have understood
 /// something else.
@@ -58,17 +75,21 @@ fn is_host(value: &[u8]) -> bool {
     value.iter().all(|byte| byte.is_ascii_graphic() && !b",/?#@\\".contains(byte))
 }
 
-fn page(parts: &Parts, make: impl FnOnce() -> Answer) -> Answer {
-    match parts.method {
-        Method::GET | Method::HEAD => make(),
-        _ => Refusal::Method("GET, HEAD").answer(),
-    }
+fn is_page(parts: &Parts) -> bool {
+    matches!(parts.method, Method::GET | Method::HEAD)
 }
 
-fn metrics(parts: &Parts, state: &State) -> Answer {
+fn page(parts: &Parts, make: impl FnOnce() -> Answer) -> Answer {
+    if is_page(parts) { make() } else { Refusal::Method("GET, HEAD").answer() }
+}
+
+async fn metrics(parts: &Parts, state: &State) -> Response<Outgoing> {
     let accept = field::list(&parts.headers, ACCEPT).collect::<Vec<_>>().join(",");
-    let (media_type, text) = (state.metrics)(Some(&accept));
-    answer::with(StatusCode::OK, HeaderValue::from_static(media_type), Bytes::from(text))
+    let format = Format::accepted(Some(&accept));
+    match state.metrics.get(format).await {
+        Ok(page) => answer::with(StatusCode::OK, HeaderValue::from_static(format.media_type()), Outgoing::from(page)),
+        Err(error) => Refusal::Unavailable(format!("there can be no thread now: {error}")).answer().map(Outgoing::from),
+    }
 }
 
 async fn events<B>(parts: &Parts, mut body: B, state: &Arc<State>) -> Answer

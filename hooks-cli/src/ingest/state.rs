@@ -13,10 +13,10 @@ use tokio::time::{Instant, timeout};
 use super::Tokens;
 use super::decode::Limits;
 use super::fullness::Fullness;
+use super::pages::{Pages, Render};
+use super::places::Places;
 use crate::config::{EventSettings, IngestSettings};
-
-/// The metrics as text: of which media type, and the text.
-pub(crate) type Page = dyn Fn(Option<&str>) -> (&'static str, String) + Send + Sync;
+use crate::descriptors::Room;
 
 /// Where requests end up, and what bounds them.
 pub(crate) struct State {
@@ -24,13 +24,11 @@ pub(crate) struct State {
     settings: RwLock<Arc<Settings>>,
     /// Bytes of bodies that may still be read.
     pub(super) room: Arc<Semaphore>,
-    /// Connections that may still be accepted.
-    pub(super) connections: Arc<Semaphore>,
-    pub(super) max_connections: u32,
+    pub(super) places: Arc<Places>,
     phase: watch::Sender<Phase>,
     /// Held for reading by whoever publishes.
     publishing: Arc<AsyncRwLock<()>>,
-    pub(super) metrics: Box<Page>,
+    pub(super) metrics: Pages,
     pub(super) counters: Arc<Counters>,
     fullness: Mutex<Fullness>,
 }
@@ -80,17 +78,21 @@ impl Settings {
 }
 
 impl State {
-    pub(crate) fn new(bus: Arc<dyn Bus>, settings: Settings, counters: Arc<Counters>, metrics: Box<Page>) -> Self {
-        let max_connections = u32::try_from(settings.ingest.max_connections.get()).unwrap_or(u32::MAX);
+    pub(crate) fn new(
+        bus: Arc<dyn Bus>,
+        settings: Settings,
+        counters: Arc<Counters>,
+        metrics: Arc<Render>,
+        Room { connections, lobby }: Room,
+    ) -> Self {
         Self {
             bus,
             room: Arc::new(Semaphore::new(settings.ingest.max_in_flight.get().min(Semaphore::MAX_PERMITS))),
-            connections: Arc::new(Semaphore::new(max_connections as usize)),
-            max_connections,
+            places: Arc::new(Places::new(connections, lobby)),
             settings: RwLock::new(Arc::new(settings)),
             phase: watch::Sender::new(Phase::Accepting),
             publishing: Arc::default(),
-            metrics,
+            metrics: Pages::new(metrics),
             counters,
             fullness: Mutex::default(),
         }

@@ -8,11 +8,14 @@ mod text;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use hooks_core::{Bus, DeadLetterReason, Dispatcher, DropReason, EndpointState, FailureClass, HookStatus, Lag};
 
 use crate::ingest::Counters;
 use crate::reload::Reloads;
-use text::{Exposition, Format};
+use text::Exposition;
+
+pub(crate) use text::Format;
 
 /// Everything that is counted somewhere.
 pub(crate) struct Sources {
@@ -23,9 +26,8 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// The page in a format that the client accepts: its media type, and the text.
-    pub(crate) fn page(&self, accept: Option<&str>) -> (&'static str, String) {
-        let format = Format::accepted(accept);
+    /// The page in this format, in pieces.
+    pub(crate) fn page(&self, format: Format) -> Vec<Bytes> {
         let mut page = Exposition::new(format);
         self.process(&mut page);
         let mut hooks = self.dispatcher.status();
@@ -36,7 +38,7 @@ impl Sources {
         page.histogram("hooks_batch_events", "Events in a batch, for each attempt.").distribution(&[], &batches.events);
         page.histogram("hooks_batch_bytes", "Bytes of a batch, for each attempt.").distribution(&[], &batches.bytes);
         pending(&mut page, &hooks);
-        (format.media_type(), page.finish())
+        page.finish()
     }
 
     fn process(&self, page: &mut Exposition) {

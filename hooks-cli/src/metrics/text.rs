@@ -4,14 +4,16 @@
 
 use std::fmt::Write as _;
 
+use bytes::Bytes;
 use hooks_core::Histogram;
 
 use crate::field::split;
 
 /// Which of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Format {
     /// Prometheus text 0.0.4.
+    #[default]
     Plain,
     /// OpenMetrics 1.0.0.
     Open,
@@ -56,7 +58,27 @@ impl<'a> Range<'a> {
 #[derive(Debug)]
 pub(crate) struct Exposition {
     format: Format,
-    text: String,
+    text: Pieces,
+}
+
+/// A long text, without ever moving it.
+#[derive(Debug, Default)]
+struct Pieces {
+    full: Vec<Bytes>,
+    last: String,
+}
+
+/// About as many bytes are a piece; a line is never cut.
+const PIECE: usize = 64 << 10;
+
+impl Pieces {
+    fn end_line(&mut self) {
+        self.last.push('\n');
+        if self.last.len() >= PIECE {
+            let next = String::with_capacity(PIECE + PIECE / 16);
+            self.full.push(Bytes::from(std::mem::replace(&mut self.last, next)));
+        }
+    }
 }
 
 /// Names and values that tell the samples of a family apart.
@@ -64,7 +86,7 @@ pub(crate) type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Exposition {
     pub(crate) fn new(format: Format) -> Self {
-        Self { format, text: String::new() }
+        Self { format, text: Pieces::default() }
     }
 
     /// A counter; its name is given without `_total`.
@@ -83,16 +105,20 @@ impl Exposition {
     fn family(&mut self, name: &'static str, kind: &str, suffix: &'static str, help: &str) -> Family<'_> {
         // OpenMetrics names the family, the older format its samples.
         let shown = if self.format == Format::Open { "" } else { suffix };
-        let _ = writeln!(self.text, "# HELP {name}{shown} {}", escaped(help, self.format == Format::Open));
-        let _ = writeln!(self.text, "# TYPE {name}{shown} {kind}");
+        let _ = write!(self.text.last, "# HELP {name}{shown} ");
+        escape(&mut self.text.last, help, self.format == Format::Open);
+        self.text.end_line();
+        let _ = write!(self.text.last, "# TYPE {name}{shown} {kind}");
+        self.text.end_line();
         Family { name, suffix, text: &mut self.text }
     }
 
-    pub(crate) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> Vec<Bytes> {
         if self.format == Format::Open {
-            self.text.push_str("# EOF\n");
+            self.text.last.push_str("# EOF\n");
         }
-        self.text
+        self.text.full.push(Bytes::from(self.text.last));
+        self.text.full
     }
 }
 
@@ -100,7 +126,7 @@ impl Exposition {
 pub(crate) struct Family<'a> {
     name: &'static str,
     suffix: &'static str,
-    text: &'a mut String,
+    text: &'a mut Pieces,
 }
 
 impl Family<'_> {
@@ -117,20 +143,25 @@ impl Family<'_> {
         self.line("_count", labels, None, Number::Whole(histogram.count()));
     }
 
+    /// Thousands of hooks have dozens of lines each: nothing is made but the line.
     fn line(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<&str>, value: Number) {
-        let _ = write!(self.text, "{}{suffix}", self.name);
+        let text = &mut self.text.last;
+        text.push_str(self.name);
+        text.push_str(suffix);
         let bound = bound.map(|bound| ("le", bound));
         for (index, (label, value)) in labels.iter().copied().chain(bound).enumerate() {
-            let open = if index == 0 { '{' } else { ',' };
-            let _ = write!(self.text, "{open}{label}=\"{}\"", escaped(value, true));
+            text.push(if index == 0 { '{' } else { ',' });
+            text.push_str(label);
+            text.push_str("=\"");
+            escape(text, value, true);
+            text.push('"');
         }
-        if !labels.is_empty() || bound.is_some() {
-            self.text.push('}');
-        }
+        text.push_str(if labels.is_empty() && bound.is_none() { " " } else { "} " });
         let _ = match value {
-            Number::Whole(value) => writeln!(self.text, " {value}"),
-            Number::Real(value) => writeln!(self.text, " {value:?}"),
+            Number::Whole(value) => write!(text, "{value}"),
+            Number::Real(value) => write!(text, "{value:?}"),
         };
+        self.text.end_line();
     }
 }
 
@@ -159,9 +190,20 @@ impl From<f64> for Number {
     }
 }
 
-fn escaped(text: &str, quotes: bool) -> String {
-    let text = text.replace('\\', "\\\\").replace('\n', "\\n");
-    if quotes { text.replace('"', "\\\"") } else { text }
+fn escape(into: &mut String, text: &str, quotes: bool) {
+    for part in text.split_inclusive(['\\', '\n', '"']) {
+        let escape = match part.as_bytes().last() {
+            Some(b'\\') => "\\\\",
+            Some(b'\n') => "\\n",
+            Some(b'"') if quotes => "\\\"",
+            _ => {
+                into.push_str(part);
+                continue;
+            }
+        };
+        into.push_str(&part[..part.len() - 1]);
+        into.push_str(escape);
+    }
 }
 
 #[cfg(test)]
@@ -176,7 +218,7 @@ mod tests {
         let mut times = Histogram::new(&[0.5, 1.0]);
         [0.25, 0.5, 6.5].into_iter().for_each(|seconds| times.observe(seconds));
         page.histogram("took_seconds", "How long.").distribution(&[("hook", "a")], &times);
-        page.finish()
+        page.finish().iter().map(|piece| std::str::from_utf8(piece).unwrap()).collect()
     }
 
     #[test]

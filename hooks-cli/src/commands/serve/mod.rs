@@ -16,6 +16,7 @@ use crate::args::ServeArgs;
 use crate::bus::{self, Opened};
 use crate::config::{BusConfig, Config, IngestSettings, Problems};
 use crate::console::Console;
+use crate::descriptors::Room;
 use crate::exit::Exit;
 use crate::ingest::{self, Counters, Settings, State};
 use crate::metrics::Sources;
@@ -122,6 +123,16 @@ async fn bind(ingest: &IngestSettings) -> Result<TcpListener, BoxError> {
     listener.map_err(|error| format!("ingest.listen: can't listen at {}: {error}", ingest.listen).into())
 }
 
+/// How many connections there can be beside the hooks. Logs where it is not what the config says.
+fn room(config: &Config) -> Room {
+    let lanes = config.hooks.iter().map(|hook| hook.hook.lanes.get()).sum();
+    let (room, warning) = Room::now(config.ingest.max_connections.get(), lanes);
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    room
+}
+
 /// Everything that runs.
 struct Daemon {
     file: PathBuf,
@@ -139,6 +150,7 @@ struct Daemon {
 impl Daemon {
     async fn start(loaded: Loaded, file: PathBuf, grace: Duration) -> Result<Self, BoxError> {
         let Loaded { config, tokens } = loaded;
+        let room = room(&config);
         let Opened { bus, way } = bus::open(&config.bus).await?;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let running = Running::start(config.hooks, &dispatcher).await?;
@@ -151,7 +163,7 @@ impl Daemon {
             reloads: reloads.clone(),
         };
         let settings = Settings::new(config.ingest.clone(), tokens, &config.events);
-        let state = State::new(bus.clone(), settings, counters, Box::new(move |accept| sources.page(accept)));
+        let state = State::new(bus.clone(), settings, counters, Arc::new(move |format| sources.page(format)), room);
         reloads.succeed();
         let desk = Desk::new(bus, dispatcher.clone(), true);
         let operators = operator::listen(way, desk)?;
@@ -193,6 +205,7 @@ impl Daemon {
         if !fixed.is_empty() {
             return Err(format!("nothing was changed: a new value takes a restart: {}", fixed.join(", ")));
         }
+        room(&config);
         self.state.set(Settings::new(config.ingest.clone(), tokens, &config.events));
         self.ingest = config.ingest;
         let changes = self.running.changes(config.hooks);

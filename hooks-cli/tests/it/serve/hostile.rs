@@ -132,18 +132,3 @@ fn many_at_once_cost_bounded_memory_and_disturb_nobody() {
     let grown = peak(&daemon) - before;
     assert!(grown < 40, "{grown} MiB more");
 }
-
-#[test]
-fn connections_beyond_the_limit_wait_until_others_end() {
-    let daemon =
-        Daemon::start(&format!("ingest = {{ listen = '127.0.0.1:0', max_connections = 2 }}\n{}", file_hook("a")));
-    let mut held = [daemon.connect(), daemon.connect()];
-    for client in &mut held {
-        client.send("GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n");
-        assert_eq!(client.answer().status, 200);
-    }
-    let mut third = daemon.connect();
-    third.send("GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n");
-    drop(held);
-    assert_eq!(third.answer().status, 200);
-}

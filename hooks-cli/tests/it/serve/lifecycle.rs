@@ -151,7 +151,7 @@ fn the_service_manager_hears_every_step() {
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut command = place.hooks(&["serve", "-c", "hooks.toml"]);
-    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1000000");
     let daemon = Daemon::of(place, Running::of(command));
     let next = |beginning: &str| {
         let mut buffer = [0; 512];

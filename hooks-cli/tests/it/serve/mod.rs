@@ -1,6 +1,7 @@
 //! `hooks serve` from outside.
 
 mod answers;
+mod crowd;
 mod durable;
 mod files;
 mod hostile;
