@@ -339,7 +339,7 @@ impl Bus for NatsBus {
     async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
         let token = subject::of_hook(hook.as_str());
         let in_use = self.inner.hooks.lock().contains_key(hook)
-            || self.inner.table.lock().someone_has(record::hook_hash(hook.as_str()), Instant::now());
+            || self.inner.table.lock().another_has(record::hook_hash(hook.as_str()), Instant::now());
         if in_use {
             return Err(BusError::Unavailable(format!("an instance has the hook `{hook}`: remove it there first")));
         }

@@ -130,6 +130,12 @@ impl Table {
         self.roster.living(now).iter().any(|(_, hooks)| hooks.binary_search(&hash).is_ok())
     }
 
+    /// Whether another instance that lives has it.
+    pub(super) fn another_has(&self, hash: u32, now: Instant) -> bool {
+        let living = self.roster.living(now);
+        living.iter().any(|(instance, hooks)| *instance != self.me && hooks.binary_search(&hash).is_ok())
+    }
+
     pub(super) fn is_owned_by_another(&self, token: &str, now: Instant) -> bool {
         let owner = self.entries.get(token).and_then(|(record, _)| record.owner.as_deref());
         owner.is_some_and(|owner| owner != self.me && self.roster.lives(owner, now))

@@ -44,6 +44,22 @@ async fn hooks_are_shared_evenly() {
     workers.iter().for_each(|worker| worker.abort());
 }
 
+/// As whoever embeds it does: forgetting right after removing.
+#[tokio::test]
+async fn a_hook_can_be_forgotten_as_soon_as_it_is_removed() {
+    let Some(server) = Server::start().await else { return };
+    let (first, second) = (bus(&server).await, bus(&server).await);
+    let id = HookId::new("hook").unwrap();
+    let _here = end(&first, "hook", Filter::all()).await;
+    until("an owner", || first.owned().len() == 1).await;
+    first.unsubscribe(&id).await.unwrap();
+    assert!(first.forget(&id).await.unwrap());
+    let _there = end(&second, "hook", Filter::all()).await;
+    until("another owner", || second.owned().len() == 1).await;
+    until("that it is known", || first.place(&id).is_some()).await;
+    assert!(first.forget(&id).await.is_err(), "another instance has it");
+}
+
 #[tokio::test]
 async fn who_is_cut_off_loses_its_hooks_and_the_next_goes_on() {
     let Some(server) = Server::start().await else { return };
