@@ -7,6 +7,7 @@ use hooks_core::{
     Bus, DeadLetter, DeadLetters, Disabled, DispatchError, Dispatcher, EndpointState, HookId, HookStatus, LetterId,
     ReplayError, ReplayReport,
 };
+use tokio::sync::{RwLock, RwLockReadGuard};
 
 use super::protocol::{Behind, HookReport, Letter, Request, Response, Switched, Which};
 use crate::commands::chain;
@@ -23,13 +24,25 @@ pub(crate) struct Desk {
     dispatcher: Arc<Dispatcher>,
     /// Whether this is a daemon, whose dispatcher has the hooks of the config file.
     running: bool,
+    /// Held by every conversation in which something was asked that is not answered yet.
+    asked: RwLock<()>,
 }
 
 type Answer = Result<Response, String>;
 
 impl Desk {
     pub(crate) fn new(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>, running: bool) -> Self {
-        Self { bus, dispatcher, running }
+        Self { bus, dispatcher, running, asked: RwLock::default() }
+    }
+
+    /// To be held from a question to its answer.
+    pub(super) async fn asked(&self) -> RwLockReadGuard<'_, ()> {
+        self.asked.read().await
+    }
+
+    /// Waits until everything that was asked is answered.
+    pub(super) async fn all_answered(&self) {
+        drop(self.asked.write().await);
     }
 
     /// Does what is asked and says what came of it.

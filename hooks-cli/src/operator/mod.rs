@@ -16,9 +16,11 @@ mod reports;
 mod socket;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hooks_core::{BoxError, Hook};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 pub(crate) use desk::Desk;
 pub(crate) use protocol::{HookReport, Letter, Request, Response, Which, timestamp};
@@ -28,18 +30,38 @@ use crate::config::BusConfig;
 use local::Local;
 use socket::{Connection, Listener, SOCKET};
 
-/// Answers operators, as long as the task runs.
+/// How long the last answers may take, once the dispatcher is shut down.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Answers operators.
+pub(crate) struct Listening {
+    task: JoinHandle<()>,
+    desk: Arc<Desk>,
+}
+
+/// Answers operators, until that is ended.
 ///
 /// # Errors
 /// When it can't.
-pub(crate) fn listen(way: Way, desk: Desk) -> Result<Option<JoinHandle<()>>, BoxError> {
+pub(crate) fn listen(way: Way, desk: Desk) -> Result<Option<Listening>, BoxError> {
     let desk = Arc::new(desk);
-    Ok(match way {
-        Way::None => None,
-        Way::Folder(folder) => Some(tokio::spawn(Listener::bind(folder.join(SOCKET))?.serve(desk))),
+    let task = match way {
+        Way::None => return Ok(None),
+        Way::Folder(folder) => tokio::spawn(Listener::bind(folder.join(SOCKET))?.serve(desk.clone())),
         #[cfg(feature = "nats")]
-        Way::Nats(bus) => Some(tokio::spawn(cluster::serve(bus, desk))),
-    })
+        Way::Nats(bus) => tokio::spawn(cluster::serve(bus, desk.clone())),
+    };
+    Ok(Some(Listening { task, desk }))
+}
+
+impl Listening {
+    /// Listens no more. Who has asked over the socket still hears what came of it: how far a replay was, say.
+    pub(crate) async fn end(self) {
+        self.task.abort();
+        // The socket's file goes with it.
+        let _ = self.task.await;
+        let _ = timeout(LAST_ANSWERS, self.desk.all_answered()).await;
+    }
 }
 
 /// Whoever answers: a daemon, this process, or all daemons of a cluster.

@@ -219,6 +219,9 @@ pub(crate) struct Counted {
     pub(crate) dropped: u64,
     pub(crate) dead_lettered: u64,
     pub(crate) in_hand: u64,
+    /// Given back to the bus, and taken again by whoever reads next.
+    #[serde(default)]
+    pub(crate) handed_over: u64,
     pub(crate) attempts: u64,
 }
 
@@ -255,6 +258,7 @@ impl From<HookStatus> for HookReport {
                 dropped: counts.dropped(),
                 dead_lettered: counts.dead_lettered,
                 in_hand: counts.in_hand,
+                handed_over: counts.handed_over,
                 attempts: status.attempts,
             }),
             lag: status.lag.map(Behind::from),

@@ -96,6 +96,7 @@ async fn converse(stream: UnixStream, desk: &Desk) {
             Ok(Ok(1..)) => {}
             _ => return,
         }
+        let _asked = desk.asked().await;
         let response = match serde_json::from_str(&line) {
             Ok(request) => desk.answer(request).await,
             Err(error) => Response::Failed { error: format!("not understood: {error}") },
@@ -131,7 +132,7 @@ impl Connection {
         let mut line = String::new();
         self.0.read_line(&mut line).await?;
         if line.is_empty() {
-            return Err("the daemon went away".into());
+            return Err("the daemon went away before it answered: `hooks status` and `hooks dead-letters list` show what was done".into());
         }
         Ok(serde_json::from_str(&line)?)
     }

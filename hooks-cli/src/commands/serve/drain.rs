@@ -40,9 +40,7 @@ impl Daemon {
         }
         self.state.cut();
         if let Some(operators) = self.operators {
-            operators.abort();
-            // The socket's file goes with it.
-            let _ = operators.await;
+            operators.end().await;
         }
         let hooks = self.dispatcher.status();
         report(&hooks, console);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hooks_core::{BoxError, Dispatcher};
 use tokio::net::TcpListener;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinError;
 
 use super::{chain, wide_runtime};
 use crate::args::ServeArgs;
@@ -20,7 +20,7 @@ use crate::descriptors::Room;
 use crate::exit::Exit;
 use crate::ingest::{self, Counters, Settings, State};
 use crate::metrics::Sources;
-use crate::operator::{self, Desk};
+use crate::operator::{self, Desk, Listening};
 use crate::reload::{Reloads, Running};
 use crate::signals::{HangUps, Stops, Strangers};
 use crate::systemd::Notifier;
@@ -144,7 +144,7 @@ struct Daemon {
     state: Arc<State>,
     reloads: Arc<Reloads>,
     notifier: Arc<Notifier>,
-    operators: Option<JoinHandle<()>>,
+    operators: Option<Listening>,
 }
 
 impl Daemon {

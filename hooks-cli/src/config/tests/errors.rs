@@ -64,6 +64,20 @@ types = []
     );
 }
 
+/// The dispatcher's own events are named in full; anything else would match nothing, silently.
+#[test]
+fn a_pattern_over_the_dispatchers_own_events_is_an_error() {
+    let text =
+        |types: &str| format!("[[hooks]]\nid = 'a'\ntypes = [{types}]\nsink = {{ kind = 'stub', url = 'stub:' }}\n");
+    for types in ["'hooks.endpoint.*'", "'x', 'hooks.endpoint.gone'"] {
+        let messages = messages(&text(types));
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        assert!(messages[0].starts_with("3:1: hook `a`: types: `hooks.endpoint."), "{messages:?}");
+        assert!(messages[0].contains("named in full: hooks.endpoint.healthy, "), "{messages:?}");
+    }
+    assert!(read(&text("'hooks.endpoint.held', 'hook*'")).is_ok());
+}
+
 /// A limit of 0 silently became the default in an earlier system.
 #[test]
 fn a_limit_of_zero_is_an_error_and_never_the_default() {
