@@ -173,6 +173,8 @@ pub struct BusStats {
     pub log_bytes: Option<u64>,
     /// The most that the log may take, in bytes, where it has a limit.
     pub log_max_bytes: Option<u64>,
+    /// Whether damage was found in the log since the process started, where there is one.
+    pub log_is_damaged: Option<bool>,
 }
 
 impl BusStats {
@@ -192,6 +194,13 @@ impl BusStats {
     #[must_use]
     pub fn log_bytes(mut self, bytes: u64) -> Self {
         self.log_bytes = Some(bytes);
+        self
+    }
+
+    /// With a log in which damage was found, or not.
+    #[must_use]
+    pub fn log_is_damaged(mut self, damaged: bool) -> Self {
+        self.log_is_damaged = Some(damaged);
         self
     }
 

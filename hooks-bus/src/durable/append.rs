@@ -70,7 +70,7 @@ impl Appender {
 
     /// When the segment that is being written was begun, in seconds since 1970.
     pub(crate) fn begun(&self) -> Option<u64> {
-        self.current.as_ref().map(|current| current.segment.begun)
+        self.current.as_ref()?.segment.begun()
     }
 
     /// Appends a slice. It is not safe before [`commit`](Self::commit).

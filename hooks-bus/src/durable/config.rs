@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::OpenError;
-use super::format::HEADER_BYTES;
+use super::letter_table::BESIDE;
 
 /// Settings of the durable bus.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -117,10 +117,17 @@ impl DurableConfig {
         if self.dead_letters.max_events == 0 {
             problems.push(("dead_letters.max_events", "must be at least 1".to_owned()));
         }
-        if self.dead_letters.max_bytes.0 < HEADER_BYTES as u64 {
-            problems.push(("dead_letters.max_bytes", format!("{} holds no event", self.dead_letters.max_bytes)));
+        if self.largest_event() == 0 {
+            let (max, need) = (self.dead_letters.max_bytes, Bytes(BESIDE as u64));
+            problems.push(("dead_letters.max_bytes", format!("{max} holds no event beside its reason, up to {need}")));
         }
         problems
+    }
+
+    /// The longest event, in bytes, that a hook could keep among its dead letters. Longer ones are not accepted: a
+    /// hook whose receiver refuses one could not go on.
+    pub fn largest_event(&self) -> usize {
+        self.dead_letters.max_bytes.get().saturating_sub(BESIDE)
     }
 
     pub(crate) fn check(&self) -> Result<(), OpenError> {

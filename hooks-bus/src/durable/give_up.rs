@@ -32,7 +32,8 @@ impl Inner {
             if !self.holding.is_released() {
                 return Err(self.full_of_what_is_kept());
             }
-            let Some(oldest) = self.log.oldest() else { return Err(self.was_lowered()) };
+            // The newest is one from before `max_bytes` was lowered: what is begun since leaves room for another.
+            let Some(oldest) = self.log.locate(0) else { break };
             if let (OnFull::Refuse, Some((hook, position))) = (self.config.on_full, self.holder(oldest.end)) {
                 return Err(self.full(&hook, position));
             }
@@ -70,11 +71,6 @@ impl Inner {
     fn full_of_what_is_kept(&self) -> BusError {
         let (max, dir) = (self.config.max_bytes, self.dir.display());
         BusError::Full(format!("the log in `{dir}` has reached `bus.max_bytes` ({max}), and only a daemon makes room"))
-    }
-
-    fn was_lowered(&self) -> BusError {
-        let (size, max) = (Bytes(self.log.size()), self.config.max_bytes);
-        BusError::Full(format!("the newest file of the log is {size} long, and `bus.max_bytes` is {max}: raise it"))
     }
 
     fn full(&self, hook: &HookId, position: u64) -> BusError {
@@ -135,7 +131,7 @@ impl Inner {
         let mut kept = self.kept.lock();
         self.store.set_floor(part.end)?;
         kept.behind.values_mut().for_each(|prefix| *prefix = part.end.max(*prefix));
-        self.log.remove_below(part.end).map_err(|error| self.unavailable("remove a segment", &error))
+        self.log.remove(&part.segment).map_err(|error| self.unavailable("remove a segment", &error))
     }
 
     /// Hooks that are not subscribed have no filter: what they lose is not known.

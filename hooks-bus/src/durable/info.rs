@@ -21,6 +21,7 @@ use super::overlay::Overlay;
 use super::recover::{Found, scan};
 use super::row::Row;
 use super::segment::{Hole, PIECE};
+use super::store;
 
 /// What a folder holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,8 +53,8 @@ pub struct SegmentInfo {
     pub events: u64,
     /// Bytes on the disk.
     pub bytes: u64,
-    /// When it was begun, in seconds since 1970.
-    pub begun: u64,
+    /// When it was begun, in seconds since 1970, where that is known.
+    pub begun: Option<u64>,
 }
 
 /// How far a hook is.
@@ -125,6 +126,8 @@ impl DurableBus {
         let (disk, Opened { known, found, .. }) = look(dir)?;
         let log = Log::new(disk, found.segments, found.end.max(known.end));
         let mut verified = Verified { events: 0, lost: 0, damage: found.damage };
+        // Files in front of the first one that is there.
+        verified.lost += log.begin().saturating_sub(known.floor);
         for part in log.parts() {
             read_all(dir, &part, &mut verified)?;
         }
@@ -187,8 +190,16 @@ fn open(
         return Err(OpenError::io(dir, "find a log in", error));
     }
     let disk = disk()?;
+    let names = disk.list().map_err(|source| OpenError::io(dir, "list the files in", source))?;
+    let has_store = names.iter().any(|name| name == store::FILE);
     let (store, known) = open::store(&disk, dir)?;
-    let found: Found = scan(&*disk, dir, known.log, known.floor)?;
+    let mut found: Found = scan(&*disk, dir, known.log, known.floor)?;
+    if !has_store {
+        found.damage.push(format!("`{}`, which knows how far the hooks are, is missing", store::FILE));
+    }
+    if found.end < known.end {
+        found.damage.push(open::newest_gone(found.end, known.end));
+    }
     Ok((disk, Opened { store, known, found }))
 }
 
@@ -217,7 +228,7 @@ impl From<&Part> for SegmentInfo {
             first: part.segment.first,
             events: part.end.saturating_sub(part.segment.first),
             bytes: part.segment.size(),
-            begun: part.segment.begun,
+            begun: part.segment.begun(),
         }
     }
 }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use hooks_core::{BusError, Envelope, HookId, Position, Settle, StartAt, Subscription};
+use hooks_core::{BusError, Envelope, HookId, Position, Settle, Span, StartAt, Subscription};
 use parking_lot::{Mutex, RwLock};
 
+use super::age::{self, Ahead};
 use super::config::DurableConfig;
 use super::cursor::{Cursor, Stretch};
 use super::disk::Disk;
@@ -76,6 +78,7 @@ pub(crate) struct Inner {
     pub(crate) nearly_full: AtomicBool,
     pub(crate) accepted: AtomicU64,
     pub(crate) health: Health,
+    pub(crate) ahead: Ahead,
     pub(crate) holding: Holding,
     /// What was wrong with the files when they were opened.
     pub(crate) damage: Vec<String>,
@@ -95,11 +98,16 @@ impl Inner {
         let away: BTreeMap<HookId, Away> =
             known.hooks.iter().map(|(hook, row)| (hook.clone(), Away::new(row, &known))).collect();
         let behind = away.iter().map(|(hook, away)| (hook.clone(), away.behind.prefix)).collect();
+        let log = Arc::new(Log::new(disk.clone(), found.segments, found.end));
+        if !found.damage.is_empty() {
+            log.set_damaged();
+        }
+        age::check_future(&log, &config.dir, (tuning.clock)());
         let limit = Amount { events: usize::MAX, bytes: config.max_memory.get() };
         Ok(Self {
             dir: config.dir.clone(),
             config: config.clone(),
-            log: Arc::new(Log::new(disk.clone(), found.segments, found.end)),
+            log,
             store,
             memory: Room::new(limit),
             ring: Mutex::default(),
@@ -117,6 +125,7 @@ impl Inner {
             nearly_full: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
             health: Health::default(),
+            ahead: Ahead::new((tuning.clock)(), (tuning.steady)()),
             holding: Holding::new(hold),
             damage: found.damage,
         })
@@ -239,7 +248,7 @@ impl Inner {
         let (is_new, kept_at_end) = (away.is_none(), away.as_ref().is_some_and(|away| away.kept_at_end));
         let from = match (away, subscription.from) {
             (Some(away), _) => away.behind,
-            (None, StartAt::Earliest) => Behind::at(self.log.begin()),
+            (None, StartAt::Earliest) => Behind::at(self.earliest(&subscription.hook, *handed_out)),
             (None, StartAt::End) => Behind::at(*handed_out),
         };
         let at_end = from.prefix >= *handed_out;
@@ -255,6 +264,22 @@ impl Inner {
             self.bell.announce();
         }
         subscriber
+    }
+
+    /// Where a hook begins that wants all that there is, which may be less than there ever was.
+    fn earliest(&self, hook: &HookId, end: u64) -> u64 {
+        let begin = self.log.begin();
+        let begun = self.log.locate(begin).and_then(|part| part.segment.begun());
+        let age = begun.map(|begun| Span(Duration::from_secs((self.tuning.clock)().saturating_sub(begun))));
+        let age = age.map_or_else(|| "unknown".to_owned(), |age| age.to_string());
+        let events = end.saturating_sub(begin);
+        match begin {
+            0 => tracing::info!(%hook, events, age, "begins with the first event that there ever was"),
+            _ => {
+                tracing::warn!(%hook, events, age, gone = begin, "begins with the oldest event that the log still has: those before it are gone")
+            }
+        }
+        begin
     }
 
     /// Routes events to a hook by another filter.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hooks_core::{BusError, DropReason, HookId};
 use parking_lot::{Condvar, Mutex};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::inner::Inner;
 use super::row::Row;
@@ -25,16 +26,27 @@ pub(crate) struct Tuning {
     pub(crate) gather: Duration,
     /// In seconds since 1970.
     pub(crate) clock: fn() -> u64,
+    /// A clock that nobody can set, in seconds since some moment.
+    pub(crate) steady: fn() -> u64,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { gather: Duration::from_millis(200), clock: now }
+        Self { gather: Duration::from_millis(200), clock: now, steady }
     }
 }
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Goes on while the machine sleeps, where the system has such a clock.
+fn steady() -> u64 {
+    #[cfg(target_os = "linux")]
+    const CLOCK: ClockId = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+    u64::try_from(clock_gettime(CLOCK).tv_sec).unwrap_or(0)
 }
 
 /// What has to be kept, and a bell to wake whoever keeps it.
@@ -238,8 +250,10 @@ impl Inner {
     /// Gives up segments that are too old.
     pub(crate) fn expire(&self) -> Result<(), BusError> {
         let Some(max_age) = self.config.max_age.filter(|_| self.holding.is_released()) else { return Ok(()) };
+        let now = self.now();
         while let Some(part) = self.log.oldest() {
-            if part.sealed.saturating_add(max_age.0.as_secs()) >= (self.tuning.clock)() {
+            let sealed = self.log.sealed(&part.segment);
+            if sealed.is_none_or(|sealed| sealed.saturating_add(max_age.0.as_secs()) >= now) {
                 break;
             }
             self.give_up(&part, DropReason::Expired)?;

@@ -55,7 +55,7 @@ impl Inner {
     /// When the event of this position was accepted, at the earliest. A minute earlier as a rule, and as early as its
     /// segment was begun where nothing was read of that since the log was opened.
     fn accepted(&self, position: u64) -> Option<SystemTime> {
-        self.log.locate(position).map(|part| time(part.segment.accepted(position)))
+        self.log.locate(position).and_then(|part| part.segment.accepted(position)).map(time)
     }
 
     /// How many bytes of log there are from this position on, at most.

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hooks_core::{DeadLetter, DeadLetterReason, Envelope, HookId, LetterId, Position, SliceBuilder};
+use hooks_core::{DeadLetter, DeadLetterReason, Envelope, HookId, LetterId, MAX_DETAIL, Position, SliceBuilder};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 
 use super::config::LetterLimits;
@@ -16,6 +16,9 @@ const TOTALS: TableDefinition<'_, &str, (u64, u64, u64)> = TableDefinition::new(
 
 /// What stands before the detail and the event.
 const FIXED: usize = 34;
+
+/// The most that a letter takes beside its event.
+pub(crate) const BESIDE: usize = FIXED + MAX_DETAIL;
 
 /// How many letters a hook has, and what they take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
@@ -18,6 +18,7 @@ pub(crate) struct Log {
     segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
     /// Every event before this position is safe on disk.
     end: AtomicU64,
+    damaged: AtomicBool,
 }
 
 /// A segment and the position behind its last event.
@@ -25,14 +26,12 @@ pub(crate) struct Log {
 pub(crate) struct Part {
     pub(crate) segment: Arc<Segment>,
     pub(crate) end: u64,
-    /// When the next one was begun, in seconds since 1970: none of its events is younger.
-    pub(crate) sealed: u64,
 }
 
 impl Log {
     pub(crate) fn new(disk: Arc<dyn Disk>, segments: Vec<Arc<Segment>>, end: u64) -> Self {
         let segments = segments.into_iter().map(|segment| (segment.first, segment)).collect();
-        Self { disk, segments: RwLock::new(segments), end: AtomicU64::new(end) }
+        Self { disk, segments: RwLock::new(segments), end: AtomicU64::new(end), damaged: AtomicBool::new(false) }
     }
 
     /// The position behind the last event that is safe.
@@ -78,6 +77,33 @@ impl Log {
         Some(self.part(oldest, Some(next)))
     }
 
+    /// When a later segment was begun, in seconds since 1970: none of its events is younger. `None` where that is not
+    /// known. One that seems to have been begun earlier says nothing: the clock was set back.
+    pub(crate) fn sealed(&self, segment: &Segment) -> Option<u64> {
+        let begun = segment.begun().unwrap_or(0);
+        let segments = self.segments.read();
+        let later = segments.range(segment.first + 1..).filter_map(|(_, later)| later.begun());
+        later.into_iter().find(|later| *later >= begun)
+    }
+
+    /// The clock was set by this much, and shows `now`. No segment was begun later.
+    pub(crate) fn move_along(&self, by: i64, now: u64) {
+        for segment in self.segments.read().values() {
+            if let Some(begun) = segment.begun() {
+                segment.set_begun(begun.saturating_add_signed(by).clamp(1, now.max(1)));
+            }
+        }
+    }
+
+    /// Somewhere in it events can't be read.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_damaged(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn add(&self, segment: Arc<Segment>) {
         self.segments.write().insert(segment.first, segment);
     }
@@ -86,14 +112,22 @@ impl Log {
         self.segments.read().values().next_back().cloned()
     }
 
+    /// Removes the oldest segment, also when it is the only one. As for [`remove_below`](Self::remove_below).
+    pub(crate) fn remove(&self, segment: &Segment) -> io::Result<()> {
+        match self.disk.remove(&segment_name(segment.first)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => {
+                self.segments.write().remove(&segment.first);
+                Ok(())
+            }
+        }
+    }
+
     /// Removes the segments that end at or before this position, which must be kept as the floor already: should
     /// a crash undo it, they are removed when the folder is opened.
     pub(crate) fn remove_below(&self, floor: u64) -> io::Result<()> {
         while let Some(part) = self.oldest().filter(|part| part.end <= floor) {
-            match self.disk.remove(&segment_name(part.segment.first)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => drop(self.segments.write().remove(&part.segment.first)),
-            }
+            self.remove(&part.segment)?;
         }
         Ok(())
     }
@@ -104,11 +138,7 @@ impl Log {
     }
 
     fn part(&self, segment: &Arc<Segment>, next: Option<&Arc<Segment>>) -> Part {
-        Part {
-            segment: segment.clone(),
-            end: next.map_or_else(|| self.end(), |next| next.first),
-            sealed: next.map_or(u64::MAX, |next| next.begun),
-        }
+        Part { segment: segment.clone(), end: next.map_or_else(|| self.end(), |next| next.first) }
     }
 }
 

@@ -22,6 +22,7 @@
 //! an old segment ever again. When the log ends before the end that was kept with the positions, something
 //! that was safe is gone, and the folder is not opened unless it is [repaired](DurableBus::repair).
 
+mod age;
 mod append;
 mod backend;
 mod config;
@@ -309,7 +310,8 @@ impl Bus for DurableBus {
     fn stats(&self) -> BusStats {
         let inner = &self.0.inner;
         let stats = BusStats::accepted(inner.accepted.load(Ordering::Relaxed));
-        stats.log_bytes(inner.log.size()).log_max_bytes(inner.config.max_bytes.0)
+        let stats = stats.log_bytes(inner.log.size()).log_max_bytes(inner.config.max_bytes.0);
+        stats.log_is_damaged(inner.log.is_damaged())
     }
 }
 

@@ -49,8 +49,12 @@ fn check_end(dir: &Path, known: &Known, found: &Found) -> Result<(), OpenError> 
     if found.end >= known.end {
         return Ok(());
     }
-    let (from, to) = (found.end, known.end - 1);
-    Err(OpenError::damaged(dir, format!("the events at positions {from} to {to}, the newest, were safe and are gone")))
+    Err(OpenError::damaged(dir, newest_gone(found.end, known.end)))
+}
+
+/// What is wrong with a log that ends too early.
+pub(crate) fn newest_gone(end: u64, known_end: u64) -> String {
+    format!("the events at positions {end} to {}, the newest, were safe and are gone", known_end - 1)
 }
 
 /// The database of the folder, made if need be.

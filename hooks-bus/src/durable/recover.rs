@@ -41,10 +41,12 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, log: Uuid, floor: u64) -> Result
     // Those that were given up, but whose removal a crash undid.
     let kept = firsts.partition_point(|first| *first <= floor).saturating_sub(1);
     let mut damage = Vec::new();
-    let mut segments = Vec::new();
+    let (mut segments, mut headless) = (Vec::new(), Vec::new());
     let mut before = None;
     for first in firsts.split_off(kept) {
-        segments.push(Arc::new(open(disk, dir, log, first, &mut before, &mut damage)?));
+        let (segment, has_header) = open(disk, dir, log, first, &mut before, &mut damage)?;
+        headless.extend((!has_header).then_some(first));
+        segments.push(Arc::new(segment));
     }
     if let Some(begin) = segments.first().map(|segment| segment.first).filter(|first| *first > floor) {
         damage.push(format!("the segment with positions {floor} to {} is missing", begin - 1));
@@ -55,8 +57,8 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, log: Uuid, floor: u64) -> Result
     };
     // A crash while a segment was begun leaves one that holds nothing, not even a header.
     let empty = segments.last().map(|last| last.first).filter(|first| *first == end);
-    for headless in segments.iter().filter(|segment| segment.begun == 0 && Some(segment.first) != empty) {
-        let name = segment_name(headless.first);
+    for first in headless.into_iter().filter(|first| Some(*first) != empty) {
+        let name = segment_name(first);
         damage.push(format!("the header of `{name}` is damaged; its events are read all the same"));
     }
     Ok(Found { segments, end, damage, used })
@@ -77,7 +79,7 @@ fn open(
     first: u64,
     before: &mut Option<u64>,
     damage: &mut Vec<String>,
-) -> Result<Segment, OpenError> {
+) -> Result<(Segment, bool), OpenError> {
     let failed = |source| OpenError::io(dir, "open a segment of", source);
     let name = segment_name(first);
     let file = disk.open(&name).map_err(failed)?;
@@ -102,7 +104,11 @@ fn open(
         None => 0,
     };
     *before = Some(first);
-    Ok(Segment::new(first, begun, file, bytes))
+    let segment = Segment::new(first, begun, file, bytes);
+    if header.is_none() {
+        segment.set_begun(segment.begun_by_records().map_err(failed)?.unwrap_or(0));
+    }
+    Ok((segment, header.is_some()))
 }
 
 fn tail(segment: &Segment, damage: &mut Vec<String>) -> io::Result<Tail> {

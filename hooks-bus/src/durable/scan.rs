@@ -102,7 +102,7 @@ pub(crate) fn fetch(log: &Log, dir: &Path, room: &Arc<Room>, pieces: &Pieces, wa
     let piece = match pieces.find(key) {
         Some(piece) => piece,
         None => {
-            let piece = Arc::new(read(&tape, dir, room, want.size).map_err(failed)?);
+            let piece = Arc::new(read(log, &tape, dir, room, want.size).map_err(failed)?);
             pieces.add(key, &piece);
             piece
         }
@@ -112,9 +112,9 @@ pub(crate) fn fetch(log: &Log, dir: &Path, room: &Arc<Room>, pieces: &Pieces, wa
     Ok(Fetched { from: want.from, piece: Some(piece), until, next: Some(tape) })
 }
 
-fn read(tape: &Tape, dir: &Path, room: &Arc<Room>, size: usize) -> io::Result<Piece> {
+fn read(log: &Log, tape: &Tape, dir: &Path, room: &Arc<Room>, size: usize) -> io::Result<Piece> {
     let raw = tape.read(size)?;
-    report(dir, &raw.holes);
+    report(log, dir, &raw.holes);
     Ok(Piece { slices: decode(&raw, dir, room), next: raw.next })
 }
 
@@ -146,8 +146,9 @@ pub(crate) fn time(seconds: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH)
 }
 
-fn report(dir: &Path, holes: &[Hole]) {
+fn report(log: &Log, dir: &Path, holes: &[Hole]) {
     for Hole(from, to) in holes.iter().filter(|hole| hole.0 < hole.1) {
+        log.set_damaged();
         let (last, events) = (to - 1, to - from);
         tracing::error!(dir = %dir.display(), first = from, last, events, "the log is damaged: events are lost");
     }

@@ -17,8 +17,8 @@ pub(crate) const PIECE: usize = 256 << 10;
 pub(crate) struct Segment {
     /// The position of its first event.
     pub(crate) first: u64,
-    /// When it was begun, in seconds since 1970. 0 when its header is damaged.
-    pub(crate) begun: u64,
+    /// When it was begun, in seconds since 1970. 0 where that is not known.
+    begun: AtomicU64,
     pub(crate) file: Arc<dyn DiskFile>,
     /// What it takes on the disk.
     bytes: AtomicU64,
@@ -73,7 +73,26 @@ impl RawPiece {
 
 impl Segment {
     pub(crate) fn new(first: u64, begun: u64, file: Arc<dyn DiskFile>, bytes: u64) -> Self {
-        Self { first, begun, file, bytes: AtomicU64::new(bytes), used: AtomicU64::new(bytes), marks: Mutex::default() }
+        let [begun, bytes, used] = [begun, bytes, bytes].map(AtomicU64::new);
+        Self { first, begun, file, bytes, used, marks: Mutex::default() }
+    }
+
+    /// When it was begun, in seconds since 1970, where that is known.
+    pub(crate) fn begun(&self) -> Option<u64> {
+        Some(self.begun.load(Ordering::Relaxed)).filter(|begun| *begun > 0)
+    }
+
+    pub(crate) fn set_begun(&self, begun: u64) {
+        self.begun.store(begun, Ordering::Relaxed);
+    }
+
+    /// When its oldest record that can be read was accepted, for one without a header.
+    pub(crate) fn begun_by_records(&self) -> io::Result<Option<u64>> {
+        let mut piece = self.read(self.begin(), u64::MAX, PIECE)?;
+        if piece.records.is_empty() && piece.next != self.begin() {
+            piece = self.read(piece.next, u64::MAX, PIECE)?;
+        }
+        Ok(piece.records.first().map(|(record, _)| record.accepted.into()))
     }
 
     /// Where the first record stands.
@@ -126,7 +145,7 @@ impl Segment {
 
     /// Whether one mark says all that another one would.
     fn is_near(&self, last: &Mark, mark: &Mark, within: usize) -> bool {
-        let begun = u32::try_from(self.begun).unwrap_or(0);
+        let begun = self.begun().and_then(|begun| u32::try_from(begun).ok()).unwrap_or(0);
         let step = STEP.0.max(mark.accepted.saturating_sub(begun) / STEP.1);
         let is_close = last.place.offset + within as u64 > mark.place.offset;
         mark.place.offset <= last.place.offset || is_close && mark.accepted < last.accepted.saturating_add(step)
@@ -138,8 +157,8 @@ impl Segment {
     }
 
     /// When the event of this position was accepted, at the earliest, in seconds since 1970.
-    pub(crate) fn accepted(&self, position: u64) -> u64 {
-        self.marked(position).map_or(self.begun, |mark| mark.accepted.into())
+    pub(crate) fn accepted(&self, position: u64) -> Option<u64> {
+        self.marked(position).map(|mark| mark.accepted.into()).or_else(|| self.begun())
     }
 
     fn marked(&self, position: u64) -> Option<Mark> {

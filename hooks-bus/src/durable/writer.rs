@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hooks_core::{BusError, Envelope};
+use hooks_core::{BusError, Bytes, Envelope};
 use tokio::sync::{mpsc, oneshot};
 
 use super::append::{AppendError, Appender, slice_bytes};
@@ -95,17 +95,30 @@ impl Writer {
             return Err(broken);
         }
         let bytes = slice_bytes(&request.events);
+        self.check_lengths(&request.events, bytes)?;
         if let Some(size) = self.appender.grows_by(bytes, self.is_old(now)) {
             // Whoever publishes has subscribed all hooks before.
             self.inner.holding.release();
             self.inner.make_room(size)?;
-            self.begin(size, now)?;
+            self.begin(size)?;
         }
         self.appender.append(&request.events, now).map_err(|error| self.breaks(&error))
     }
 
+    /// Every event has to fit among the dead letters.
+    fn check_lengths(&self, events: &[Envelope], together: usize) -> Result<(), BusError> {
+        let largest = self.inner.config.largest_event();
+        let too_long = || events.iter().find(|event| event.len() > largest);
+        let Some(event) = (together > largest).then(too_long).flatten() else { return Ok(()) };
+        let (len, max) = (Bytes(event.len() as u64), self.inner.config.dead_letters.max_bytes);
+        Err(BusError::TooLarge(format!(
+            "an event of {len} could not become a dead letter with its reason: raise `bus.dead_letters.max_bytes` ({max})"
+        )))
+    }
+
     /// Begins a segment. One that can't be begun is tried again with the next call.
-    fn begin(&mut self, size: u64, now: u64) -> Result<(), BusError> {
+    fn begin(&mut self, size: u64) -> Result<(), BusError> {
+        let now = self.inner.now();
         let trouble = &self.inner.health.beginning;
         match self.appender.begin(size, now) {
             Ok(()) => {

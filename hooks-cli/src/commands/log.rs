@@ -109,5 +109,9 @@ fn spaced(name: &str) -> String {
 }
 
 fn cell(value: &Json) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match value {
+        Json::Null => "unknown".to_owned(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }

@@ -26,7 +26,7 @@ mod written;
 
 use std::path::{Component, Path, PathBuf};
 
-use hooks_core::Hook;
+use hooks_core::{Bytes, Hook};
 use toml::de::DeTable;
 
 pub use bus::{BusConfig, WithoutBus};
@@ -249,6 +249,14 @@ fn check_events(events: &EventSettings, places: &Node, bus: Option<&BusConfig>, 
         && max_memory < events.max_bytes
     {
         size(format!("an event of {} never fits into bus.max_memory, {max_memory}", events.max_bytes));
+    } else if let Some(BusConfig::Durable(durable)) = bus
+        && durable.largest_event() < events.max_bytes.get()
+    {
+        let (max, largest) = (durable.dead_letters.max_bytes, Bytes(durable.largest_event() as u64));
+        size(format!(
+            "an event of {} could not become a dead letter: bus.dead_letters.max_bytes, {max}, holds one of {largest} with its reason",
+            events.max_bytes
+        ));
     }
 }
 

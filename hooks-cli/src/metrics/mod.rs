@@ -60,6 +60,10 @@ impl Sources {
         if let Some(bytes) = stats.log_bytes {
             page.gauge("hooks_log_bytes", "Bytes of disk that the log takes.").sample(&[], bytes);
         }
+        if let Some(damaged) = stats.log_is_damaged {
+            page.gauge("hooks_log_damaged", "Whether damage was found in the log since the process started.")
+                .sample(&[], damaged);
+        }
         if let Some(bytes) = stats.log_max_bytes {
             page.gauge("hooks_log_max_bytes", "The most bytes that the log may take.").sample(&[], bytes);
         }

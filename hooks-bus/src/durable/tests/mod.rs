@@ -30,7 +30,7 @@ use super::{DurableBus, Handle};
 use sim::SimDisk;
 
 /// Positions are kept when a test says so.
-const TUNING: Tuning = Tuning { gather: Duration::from_secs(3600), clock };
+const TUNING: Tuning = Tuning { gather: Duration::from_secs(3600), clock, steady: clock };
 
 /// Stands still until a test sets it.
 static CLOCK: AtomicU64 = AtomicU64::new(1_000_000);

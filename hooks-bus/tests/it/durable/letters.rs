@@ -2,7 +2,9 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use hooks_core::{Bus, BusError, Bytes, DeadLetter, DeadLetterReason, HookId, LetterId, Position};
+use hooks_core::{
+    Bus, BusError, Bytes, DeadLetter, DeadLetterReason, Envelope, HookId, LetterId, MAX_DETAIL, Position,
+};
 
 use super::{config, open};
 use crate::slice;
@@ -74,4 +76,28 @@ async fn they_are_bounded_in_number_and_bytes() {
     assert_eq!(letters.remove(&ids[..2]).await.unwrap(), 2);
     letters.keep(vec![letter(4, "")]).await.unwrap();
     assert_eq!(letters.count(), 2);
+}
+
+/// With the longest reason there is.
+#[tokio::test]
+async fn what_was_accepted_can_become_a_dead_letter() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.dead_letters.max_bytes = Bytes(4000);
+    let bus = open(&config);
+    let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    let event = |bytes: usize| {
+        let json = |data: &str| {
+            format!(
+                r#"{{"specversion":"1.0","id":"1","source":"/s","type":"a","time":"2026-11-23T10:00:00Z","data":"{data}"}}"#
+            )
+        };
+        Envelope::from_json(json(&"x".repeat(bytes - json("").len())).as_bytes()).unwrap()
+    };
+    let largest = config.largest_event();
+    bus.publish(&[event(largest), event(largest)]).await.unwrap();
+    let refused = bus.publish(&[event(largest), event(largest + 1)]).await.unwrap_err();
+    assert!(matches!(&refused, BusError::TooLarge(text) if text.contains("`bus.dead_letters.max_bytes`")), "{refused}");
+    let longest = DeadLetter { envelope: event(largest), ..letter(1, &"x".repeat(MAX_DETAIL)) };
+    letters.keep(vec![longest]).await.unwrap();
 }

@@ -120,3 +120,93 @@ fn who_operates_on_a_log_gives_up_nothing() {
     let info: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&info["segments"][0]["first"], &info["hooks"][0]["to_end"]), (&0.into(), &40.into()), "{info}");
 }
+
+#[test]
+fn a_newest_file_that_max_bytes_has_no_more_room_for_goes_when_it_was_delivered() {
+    for on_full in ["refuse", "drop_oldest"] {
+        let bus = |segment: &str, max: &str| {
+            let bus = format!(
+                "bus = {{ kind = 'durable', segment_size = '{segment}', max_bytes = '{max}', on_full = '{on_full}' }}\n"
+            );
+            bus + &file_hook("a")
+        };
+        let daemon = Daemon::start(&bus("1MiB", "4MiB"));
+        let event = format!("{{\"type\":\"a\",\"data\":\"{}\"}}", "x".repeat(20_000));
+        assert_eq!(daemon.post(JSON, &event).status, 202);
+        while daemon.metric("hooks_events_delivered_total{hook=\"a\"}") != Some(1.0) {}
+        let place = daemon.place.path("hooks.toml");
+        let config = std::fs::read_to_string(&place).unwrap().replace("1MiB", "4KiB").replace("4MiB", "8KiB");
+        let Daemon { place: folder, running, .. } = daemon;
+        running.signal("TERM");
+        running.wait();
+        std::fs::write(place, config).unwrap();
+        let daemon = Daemon::again(folder);
+        let answer = daemon.post(JSON, "{\"type\":\"a\"}");
+        assert_eq!(answer.status, 202, "{on_full}: {}", answer.body);
+        while daemon.metric("hooks_events_delivered_total{hook=\"a\"}") != Some(1.0) {}
+        assert!(daemon.metric("hooks_log_bytes") <= Some(8192.0));
+        let (code, out) = operate(&daemon.place, &["log", "info"]);
+        assert_eq!(code, Some(0), "{out}");
+    }
+}
+
+#[test]
+fn damage_is_said_when_all_files_are_gone_and_shows_in_a_metric() {
+    let config = ["bus = { kind = 'durable', max_age = '100000h' }\n", &file_hook("all")].concat();
+    let place = old_folder(&config);
+    let data = place.path("hooks-data");
+    let first = data.join("00000000000000000000.log");
+    let mut bytes = std::fs::read(&first).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(&first, bytes).unwrap();
+    std::fs::write(place.path("hooks.toml"), super::listening(&config)).unwrap();
+    let daemon = Daemon::again(place);
+    assert!(daemon.metric("hooks_log_damaged").is_some());
+    while daemon.metric("hooks_log_damaged") != Some(1.0) {}
+    let place = daemon.kill();
+    for entry in std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.extension().is_some_and(|extension| extension == "log") {
+            std::fs::remove_file(entry).unwrap();
+        }
+    }
+    let (code, out) = operate(&place, &["log", "verify"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("were safe and are gone") && out.contains("lost    60"), "{out}");
+    std::fs::remove_file(data.join("meta.redb")).unwrap();
+    let (code, out) = operate(&place, &["log", "verify"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("`meta.redb`, which knows how far the hooks are, is missing"), "{out}");
+}
+
+#[test]
+fn a_hook_that_begins_with_the_oldest_events_says_which_those_are() {
+    let bus = "bus = { kind = 'durable', segment_size = '4KiB' }\n";
+    let mut daemon = Daemon::start(&[bus, &file_hook("a")].concat());
+    for _ in 0..3 {
+        assert_eq!(daemon.post(JSON, large()).status, 202);
+    }
+    while daemon.metric("hooks_log_bytes") > Some(4096.0) {}
+    let early = |id: &str| file_hook(id) + "from = 'earliest'\n";
+    daemon.reload(&[bus, &file_hook("a"), &early("b")].concat());
+    let line = daemon.running.wait_for("begins with the oldest event that the log still has: those before it are gone");
+    assert!(line.contains("hook=b") && line.contains("events=1") && line.contains("gone=2"), "{line}");
+
+    let mut daemon = Daemon::start(&[bus, &early("c")].concat());
+    assert_eq!(daemon.post(JSON, large()).status, 202);
+    daemon.reload(&[bus, &early("c"), &early("d")].concat());
+    let line = daemon.running.wait_for("begins with the first event that there ever was");
+    assert!(line.contains("hook="), "{line}");
+}
+
+/// A hook whose receiver refuses it could never go on.
+#[test]
+fn an_event_that_could_become_no_dead_letter_is_not_accepted() {
+    let bus = |max: &str| format!("bus = {{ kind = 'durable', dead_letters = {{ max_bytes = '{max}' }} }}\n");
+    let place = Place::new(&[&bus("1MiB"), &*file_hook("a")].concat());
+    let ended = place.run(&["check", "-c", "hooks.toml"]);
+    let why = "events: max_bytes: an event of 1MiB could not become a dead letter: bus.dead_letters.max_bytes, 1MiB";
+    assert!(ended.code == Some(78) && ended.err.contains(why), "{}", ended.err);
+    let place = Place::new(&[&bus("1KiB"), &*file_hook("a")].concat());
+    let ended = place.run(&["check", "-c", "hooks.toml"]);
+    assert!(ended.code == Some(78) && ended.err.contains("holds no event beside its reason"), "{}", ended.err);
+}

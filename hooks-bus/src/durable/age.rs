@@ -1,0 +1,66 @@
+//! How old events are, however the clock is set meanwhile.
+//!
+//! Files of the log say when they were begun by the clock of that moment. While the process runs, a second clock that
+//! nobody can set tells when that one jumps; what is known of the files is then moved along, so that they stay as old
+//! as they are.
+
+use std::path::Path;
+use std::time::Duration;
+
+use hooks_core::Span;
+use parking_lot::Mutex;
+
+use super::inner::Inner;
+use super::log::Log;
+
+/// What both clocks differ by because they are not read at the same moment, in seconds.
+const TOLERANCE: u64 = 2;
+
+/// How far the clock is ahead of the one that can't be set, in seconds.
+#[derive(Debug)]
+pub(crate) struct Ahead(Mutex<i64>);
+
+impl Ahead {
+    pub(crate) fn new(clock: u64, steady: u64) -> Self {
+        Self(Mutex::new(difference(clock, steady)))
+    }
+
+    /// By how much the clock was set since this was last called.
+    fn jumped(&self, clock: u64, steady: u64) -> Option<i64> {
+        let mut ahead = self.0.lock();
+        let jump = difference(clock, steady) - *ahead;
+        if jump.unsigned_abs() <= TOLERANCE {
+            return None;
+        }
+        *ahead += jump;
+        Some(jump)
+    }
+}
+
+fn difference(clock: u64, steady: u64) -> i64 {
+    clock.cast_signed().saturating_sub(steady.cast_signed())
+}
+
+impl Inner {
+    /// What the clock shows, in seconds since 1970. By that, the files of the log are as old as they really are.
+    pub(crate) fn now(&self) -> u64 {
+        let clock = (self.tuning.clock)();
+        if let Some(jump) = self.ahead.jumped(clock, (self.tuning.steady)()) {
+            self.log.move_along(jump, clock);
+            let by = Span(Duration::from_secs(jump.unsigned_abs()));
+            let way = if jump > 0 { "forward" } else { "back" };
+            tracing::warn!(dir = %self.dir.display(), %by, "the clock was set {way}: events are taken to be as old as before");
+        }
+        clock
+    }
+}
+
+/// Files that were begun later than it is now: they count as new, since nothing else is known of them.
+pub(crate) fn check_future(log: &Log, dir: &Path, now: u64) {
+    let ahead = log.parts().iter().filter_map(|part| part.segment.begun()).max().unwrap_or(0).saturating_sub(now);
+    if ahead > 0 {
+        log.move_along(0, now);
+        let by = Span(Duration::from_secs(ahead));
+        tracing::warn!(dir = %dir.display(), %by, "the clock was set back while no process had the log: its newest events count as new");
+    }
+}
