@@ -29,9 +29,12 @@ pub(super) fn converse(
             return Exit::Config;
         }
     };
-    let ended = holds_log(place)
-        .and_then(|()| Ok(runtime()?))
-        .and_then(|runtime| runtime.block_on(with_operator(bus, hooks, purpose, talk)));
+    let ended = holds_log(place).and_then(|()| Ok(runtime()?)).and_then(|runtime| {
+        let ended = runtime.block_on(with_operator(bus, hooks, purpose, talk));
+        // A thread may still wait for a file that gives no answer.
+        runtime.shutdown_background();
+        ended
+    });
     ended.unwrap_or_else(|error| {
         complain(chain(&*error));
         Exit::Failed

@@ -33,7 +33,10 @@ pub(crate) fn run(args: &TestArgs) -> Exit {
             return Exit::Failed;
         }
     };
-    runtime.block_on(test(hooks.swap_remove(at)))
+    let exit = runtime.block_on(test(hooks.swap_remove(at)));
+    // A thread may still wait for a file that gives no answer.
+    runtime.shutdown_background();
+    exit
 }
 
 async fn test(hook: Hook) -> Exit {

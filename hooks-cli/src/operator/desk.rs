@@ -61,6 +61,7 @@ impl Desk {
     }
 
     /// Never returns.
+    #[cfg(feature = "nats")]
     pub(super) async fn heed_notes(&self) {
         self.dispatcher.heed_notes().await;
     }
