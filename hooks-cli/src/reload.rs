@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use futures_util::stream::{self, StreamExt as _};
 use hooks_core::{DispatchError, Dispatcher, Hook, HookId};
 
 use crate::config::{HookConfig, Written};
+
+/// Hooks that are changed at a time.
+const AT_ONCE: usize = 64;
 
 /// The hooks that run, as they were written.
 #[derive(Debug, Default)]
@@ -51,15 +55,19 @@ impl Running {
         changes
     }
 
-    /// Makes the changes one after the other. What can't be changed stays as it was, and is named; the
-    /// next reload tries again.
+    /// Makes the changes, many at a time: a hook that takes its time does not hold up the others. What can't be
+    /// changed stays as it was, and is named; the next reload tries again.
     ///
     /// # Errors
     /// Those of the hooks that could not be changed.
     pub(crate) async fn apply(&mut self, changes: Changes, dispatcher: &Dispatcher) -> Result<(), Vec<DispatchError>> {
         let mut errors = Vec::new();
-        for id in changes.removed {
-            match dispatcher.remove(&id).await {
+        let removed = stream::iter(changes.removed).map(async |id| {
+            let done = dispatcher.remove(&id).await;
+            (id, done)
+        });
+        for (id, done) in removed.buffered(AT_ONCE).collect::<Vec<_>>().await {
+            match done {
                 Ok(status) => {
                     let left = status.left_behind().events;
                     tracing::info!(hook = %id, ledger = status.counts.to_string(), left, "removed");
@@ -68,14 +76,18 @@ impl Running {
                 Err(error) => errors.push(error),
             }
         }
-        for (hook, written) in changes.replaced {
+        let replaced = stream::iter(changes.replaced).map(async |(hook, written)| {
             let id = hook.id.clone();
-            let done = dispatcher.replace(hook).await;
+            (id, written, dispatcher.replace(hook).await)
+        });
+        for (id, written, done) in replaced.buffered(AT_ONCE).collect::<Vec<_>>().await {
             self.enter(id, written, done, "replaced", &mut errors);
         }
-        for (hook, written) in changes.added {
+        let added = stream::iter(changes.added).map(async |(hook, written)| {
             let id = hook.id.clone();
-            let done = dispatcher.add(hook).await;
+            (id, written, dispatcher.add(hook).await)
+        });
+        for (id, written, done) in added.buffered(AT_ONCE).collect::<Vec<_>>().await {
             self.enter(id, written, done, "added", &mut errors);
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
@@ -136,6 +148,15 @@ impl Reloads {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use hooks_bus::MemoryBus;
+    use hooks_core::{
+        Batch, BoxError, Bus as _, Delivered, DeliveryError, Envelope, Sink, SinkContext, SinkFactory, async_trait,
+    };
+    use tokio::time::Instant;
+
     use super::*;
     use crate::config::{Variables, WithoutBus, parse};
 
@@ -147,6 +168,52 @@ mod tests {
         let text: String = list.iter().map(hook).collect();
         let variables = Variables { config_dir: None, lookup: &|_| Err(std::env::VarError::NotPresent) };
         parse(&text, "test", WithoutBus::Either, &variables).unwrap().hooks
+    }
+
+    /// Delivers, and never ends when it is closed.
+    #[derive(Debug)]
+    struct Hanging;
+
+    impl SinkFactory for Hanging {
+        fn kind(&self) -> &'static str {
+            "hanging"
+        }
+
+        fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
+            Ok(Box::new(Self))
+        }
+    }
+
+    #[async_trait]
+    impl Sink for Hanging {
+        async fn deliver(&mut self, _: &Batch) -> Result<Delivered, DeliveryError> {
+            Ok(Delivered::all())
+        }
+
+        async fn close(&mut self) -> Result<(), DeliveryError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hooks_that_take_their_time_don_t_wait_for_one_another() {
+        let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+        let of_type = |kind| hooks(&names.iter().map(|name| (name.as_str(), kind)).collect::<Vec<_>>());
+        let (bus, mut running) = (MemoryBus::default(), Running::default());
+        let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
+        let mut changes = running.changes(of_type("a"));
+        changes.added.iter_mut().for_each(|(hook, _)| hook.sink = Arc::new(Hanging));
+        running.apply(changes, &dispatcher).await.unwrap();
+        bus.publish(&[Envelope::from_json(br#"{"type":"a"}"#).unwrap()]).await.unwrap();
+        while dispatcher.status().iter().any(|hook| hook.counts.delivered == 0) {
+            // tidy-allow(test-sleep): the time is paused
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let began = Instant::now();
+        let changes = running.changes(of_type("b"));
+        assert_eq!(changes.replaced.len(), 20);
+        running.apply(changes, &dispatcher).await.unwrap();
+        assert_eq!(began.elapsed(), Duration::from_secs(1));
     }
 
     #[test]

@@ -312,7 +312,11 @@ impl Run<'_> {
                     message.push_str(&format!(", {}", count(number, what)));
                 }
             }
-            self.console.progress(sum(|hook| hook.counts.delivered), sum(|hook| hook.counts.taken), message);
+            self.console.progress(
+                sum(|hook| hook.counts.delivered),
+                sum(|hook| hook.counts.taken - hook.counts.handed_over),
+                message,
+            );
         }
     }
 

@@ -79,13 +79,18 @@ async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
             signal = stops.next() => break signal,
             // Also one that came while it started: the file may have changed after it was read.
             () = hang_ups.next() => {
-                // Files may give no answer for long. Once they did, what they say is applied as a whole.
+                // Files may give no answer for long.
                 let loaded = tokio::select! {
                     biased;
                     signal = stops.next() => break signal,
                     loaded = daemon.read_again() => loaded,
                 };
-                daemon.reload(loaded).await;
+                // Nor may a hook that is to end. Each change is whole, and the end makes the rest needless.
+                tokio::select! {
+                    biased;
+                    signal = stops.next() => break signal,
+                    () = daemon.reload(loaded) => {}
+                }
             }
             signal = strangers.next() => {
                 tracing::warn!(signal, "this signal means nothing here; SIGHUP reads the config file again");
