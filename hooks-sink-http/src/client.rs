@@ -3,18 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hooks_core::{BoxError, SinkContext};
-use http::HeaderValue;
-use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Url};
+use http::{HeaderValue, Uri};
+use http_body_util::Full;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ring::digest;
+use rustls::ClientConfig;
 use rustls::client::Resumption;
+use url::Url;
 
 use crate::config::{HttpVersion, Tls};
+use crate::connect::{Connector, Settings, Through};
 use crate::guard::Guard;
 use crate::resolve::{Lookup, Resolver, system};
 use crate::tls::{self, Files};
-use crate::trace::{Handshakes, Trace, Traced};
+use crate::trace::Trace;
 
 /// With a request in flight over HTTP/2, the receiver is asked this often whether it is still there, and
 /// has as long to answer.
@@ -22,6 +28,12 @@ const ALIVE: Duration = Duration::from_secs(5);
 
 /// Longest head of an answer over HTTP/2, about as long as that of HTTP/1.1 may be.
 const MAX_HEAD: u32 = 400 << 10;
+
+/// How often the system asks whether an idle peer is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Posts, over connections that it keeps.
+pub(crate) type Client = legacy::Client<Connector, Full<Bytes>>;
 
 /// What makes one client different from another. Hooks for which it is the same share one.
 #[derive(Debug, Clone)]
@@ -82,56 +94,57 @@ impl ClientSettings {
     }
 
     pub(crate) fn build(&self, files: &Files, lookup: Lookup, trace: Option<Arc<Trace>>) -> Result<Client, BoxError> {
-        let mut secured =
-            if self.is_secure { tls::secured(&self.tls, files, self.http_version)? } else { tls::unused()? };
+        let via_tls = self.proxy.as_ref().is_some_and(|proxy| proxy.url.scheme() == "https");
+        let needs_tls = self.is_secure || via_tls;
+        let mut tls = needs_tls.then(|| tls::secured(&self.tls, files, self.http_version)).transpose()?;
+        if let (Some(_), Some(tls)) = (&trace, &mut tls) {
+            // A handshake as a stranger has it.
+            tls.resumption = Resumption::disabled();
+        }
         // A proxy resolves names by itself: this client resolves only that of the proxy.
         let guard = self.guard.clone().filter(|_| self.proxy.is_none());
-        let mut client = self.bare();
-        if let Some(trace) = trace.clone() {
-            secured.resumption = Resumption::store(Arc::new(Handshakes(trace.clone())));
-            let layer = tower_layer::layer_fn(move |connector| Traced { connector, trace: trace.clone() });
-            client = client.connector_layer(layer);
-        }
-        client = client.tls_backend_preconfigured(secured).dns_resolver(Arc::new(Resolver { lookup, guard, trace }));
-        if let Some(Proxy { url, authorization }) = &self.proxy {
-            let mut proxy = reqwest::Proxy::all(url.clone())?;
-            if let Some(authorization) = authorization {
-                proxy = proxy.custom_http_auth(authorization.clone());
-            }
-            client = client.proxy(proxy);
-        }
-        Ok(client.build()?)
+        let mut tcp = HttpConnector::new_with_resolver(Resolver { lookup, guard, trace: trace.clone() });
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEP_ALIVE));
+        tcp.set_keepalive_interval(Some(KEEP_ALIVE));
+        tcp.set_keepalive_retries(Some(3));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(2 * KEEP_ALIVE));
+        // All addresses of a name share it, so that one that is dead leaves time for the next.
+        tcp.set_connect_timeout(Some(self.connect_timeout));
+        let proxy = self.proxy.as_ref().map(|proxy| proxy.through(tls.clone())).transpose()?;
+        let tls = tls.map(Arc::new);
+        Ok(self.bare(Connector::new(Settings { tcp, tls, proxy, timeout: self.connect_timeout, trace })))
     }
 
-    /// Everything but TLS, names and proxies.
-    fn bare(&self) -> ClientBuilder {
-        let client = Client::builder()
-            .connect_timeout(self.connect_timeout)
+    /// A client of these connections. It follows no redirect and decodes nothing: what it returns is what the
+    /// configured endpoint answered, once.
+    fn bare(&self, connector: Connector) -> Client {
+        let mut client = legacy::Client::builder(TokioExecutor::new());
+        client
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
             .pool_idle_timeout(self.idle_timeout)
             .pool_max_idle_per_host(self.max_idle_per_host)
             // A shared connection that died in silence takes no further attempt after this.
             .http2_keep_alive_interval(ALIVE)
             .http2_keep_alive_timeout(ALIVE)
-            // Heads that browsers and curl take, too. What a status says does not hang on a header beside it.
+            .http2_max_header_list_size(MAX_HEAD)
+            // Heads that browsers and curl take, too.
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true)
-            .http2_max_header_list_size(MAX_HEAD)
-            // The table of results is about what the configured endpoint answers, once.
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            // The environment is not the sink's to read.
-            .no_proxy()
-            // Also when another crate in the program switches reqwest's features on.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate();
-        match self.http_version {
-            HttpVersion::Http1 => client.http1_only(),
-            HttpVersion::Http2 => client.http2_prior_knowledge(),
-            HttpVersion::Auto => client,
-        }
+            .http2_only(self.http_version == HttpVersion::Http2);
+        client.build(connector)
+    }
+}
+
+impl Proxy {
+    fn through(&self, mut tls: Option<ClientConfig>) -> Result<Through, BoxError> {
+        // What is spoken with the proxy is HTTP/1.1, whatever is spoken through it.
+        tls.iter_mut().for_each(|tls| tls.alpn_protocols.clear());
+        let uri = Uri::try_from(self.url.as_str())?;
+        Ok(Through { uri, authorization: self.authorization.clone(), tls: tls.map(Arc::new) })
     }
 }

@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hooks_core::Secret;
 use http::HeaderValue;
-use reqwest::Url;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 /// The address of a receiver as the operator wrote it. Credentials and query often hold secrets, so
 /// only scheme, host and path are ever printed.

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use reqwest::Url;
+use url::Url;
 
 /// Values shorter than this are no secrets, and masking them would garble ordinary answers.
 const SHORTEST: usize = 8;

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use hooks_core::{Answer, Batch, BoxError, Delivered, DeliveryError, FailureClass, Odd, Unread};
+use hooks_core::{Answer, Batch, Delivered, DeliveryError, FailureClass, Odd, Unread};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
@@ -51,7 +51,9 @@ pub(crate) enum End {
     /// There is more; reading stopped at the limit.
     Limit,
     /// The connection broke.
-    Broken(BoxError),
+    Broken(String),
+    /// Nothing but the status could be read.
+    Unread(String),
     /// The attempt's time was over before.
     #[default]
     Late,
@@ -128,6 +130,11 @@ fn oddity(reading: &Reading<'_>, end: &End, body: &Body<'_>) -> Option<(String, 
             "the 2xx counts. Have the receiver end what it sends: as long as `content-length` says or chunked, and over \
              TLS with close_notify",
         ),
+        (_, End::Unread(cause)) => (
+            format!("the rest of the answer can't be read: {cause}"),
+            "the 2xx counts. See what the receiver, or a proxy before it, sends as headers: a wrong `content-length` or \
+             `transfer-encoding`, or very many of them",
+        ),
         (_, End::Late) => (
             "the answer did not end within the attempt's time".to_owned(),
             "the 2xx counts, but each attempt takes its whole time: have the receiver end its answers",
@@ -160,7 +167,11 @@ fn doing(asked: &Asked<'_>, answer: &Answer, more: &str) -> String {
 }
 
 fn advice(status: StatusCode) -> &'static str {
-    if status.is_redirection() { " (redirects are not followed)" } else { "" }
+    match status {
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => " (a proxy's answer, not the receiver's)",
+        _ if status.is_redirection() => " (redirects are not followed)",
+        _ => "",
+    }
 }
 
 #[cfg(test)]

@@ -4,15 +4,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use hooks_core::Notes;
-use http::HeaderMap;
 use http::header::LOCATION;
-use reqwest::{Request, Response, Url};
-use rustls::{AlertDescription, CertificateError};
+use http::{HeaderMap, Request, Response};
+use hyper::body::Body;
+use hyper_util::client::legacy;
+use url::Url;
 
+use crate::connect::{Step, Unconnected};
 use crate::endpoint::printable;
+use crate::faults;
 use crate::guard::Refused;
+use crate::heard::Line;
 use crate::mask::Mask;
-use crate::outcome::Received;
+use crate::outcome::{End, Received};
+use crate::resolve::Unresolved;
 use crate::trace::{Phase, Trace};
 use crate::transport::find;
 
@@ -26,9 +31,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// `resolves`: whether a name has to be resolved before connecting.
-    pub(crate) fn new(notes: Notes, resolves: bool) -> Self {
-        Self { trace: Arc::new(Trace::new(notes, resolves)), began: OnceLock::new() }
+    pub(crate) fn new(notes: Notes) -> Self {
+        Self { trace: Arc::new(Trace::new(notes)), began: OnceLock::new() }
     }
 
     /// For the client that makes the attempt.
@@ -36,23 +40,28 @@ impl Report {
         self.trace.clone()
     }
 
-    pub(crate) fn request(&self, request: &Request, name: &str, mask: &Mask) {
+    pub(crate) fn request(&self, request: &Request<impl Body>, name: &str, mask: &Mask) {
         self.began.get_or_init(Instant::now);
         self.note("request", name);
         self.headers(request.headers(), mask);
-        let length = request.body().and_then(|body| body.as_bytes()).map_or(0, <[u8]>::len);
+        let length = request.body().size_hint().exact().unwrap_or(0);
         self.note("  content-length", length.to_string());
     }
 
-    pub(crate) fn answer(&self, response: &Response, mask: &Mask) {
+    pub(crate) fn answer(&self, response: &Response<impl Body>, mask: &Mask) {
         self.trace.end("");
-        let address = response.remote_addr().map_or_else(String::new, |address| format!(" from {address}"));
+        let line = response.extensions().get::<Line>();
+        let address = line.map_or_else(String::new, |line| format!(" from {}", line.address));
         self.note("answer", format!("{:?} {}{address}", response.version(), response.status()));
         self.headers(response.headers(), mask);
         self.trace.begin(Phase::Body);
     }
 
     pub(crate) fn received(&self, received: &Received) {
+        if matches!(received.end, End::Unread(_)) {
+            self.trace.end("");
+            self.note("answer", format!("{}, and then something that can't be read", received.status));
+        }
         self.trace.end(format_args!(" ({} bytes)", received.body.len()));
         self.total();
         if let Some(advice) = of_status(received) {
@@ -66,7 +75,7 @@ impl Report {
         }
     }
 
-    pub(crate) fn failed(&self, error: &reqwest::Error) {
+    pub(crate) fn failed(&self, error: &legacy::Error) {
         self.trace.end(", and failed");
         self.total();
         if let Some(advice) = of_error(error) {
@@ -100,7 +109,8 @@ fn of_status(received: &Received) -> Option<String> {
                 to.and_then(|to| Url::parse(to).ok()).map_or_else(String::new, |to| format!(": {}", printable(&to)));
             return Some(format!("redirects are not followed: set `url` to where it leads{to}"));
         }
-        401 | 407 => {
+        407 => PROXY_CREDENTIALS,
+        401 => {
             "the receiver knows no such credentials: check `bearer`, `basic`, `headers` and `secret`, and whether it takes another scheme"
         }
         403 => {
@@ -117,64 +127,50 @@ fn of_status(received: &Received) -> Option<String> {
     Some(advice.to_owned())
 }
 
-fn of_error(error: &reqwest::Error) -> Option<String> {
+fn of_error(error: &legacy::Error) -> Option<String> {
     if find::<Refused>(error).is_some() {
         return Some("the name leads to an address that the guard does not let through: is that meant?".to_owned());
     }
-    let advice = match find::<rustls::Error>(error) {
-        Some(rustls::Error::InvalidCertificate(problem)) => of_certificate(problem),
-        Some(rustls::Error::AlertReceived(alert)) => of_alert(*alert)?,
-        Some(rustls::Error::InvalidMessage(_)) => {
-            "what answers there does not speak TLS: is it http://, or another port?"
+    let unconnected = find::<Unconnected>(error)?;
+    let setting = if unconnected.proxy.is_some() { "proxy" } else { "url" };
+    if find::<Unresolved>(error).is_some() {
+        return Some(format!("the name has no address: check the host of `{setting}`"));
+    }
+    let is_late = find::<std::io::Error>(error).is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
+    let advice = match unconnected.step {
+        Step::Late(_) => {
+            format!(
+                "nothing answers in time: check host and port of `{setting}`, firewalls on the way, and `connect_timeout`"
+            )
         }
-        Some(rustls::Error::PeerIncompatible(_)) => {
-            "the receiver speaks no version or cipher that is accepted: see `tls.min_version`"
+        Step::Reach if is_late => {
+            format!(
+                "nothing answers in time: check host and port of `{setting}`, firewalls on the way, and `connect_timeout`"
+            )
         }
-        _ if error.is_timeout() => {
-            "nothing answers in time: check host, port and firewalls on the way, and `connect_timeout`"
+        Step::Reach if unconnected.proxy.is_some() => {
+            "nothing listens there: check host and port of `proxy`, and whether the proxy runs".to_owned()
         }
-        _ if error.is_dns() => "the name has no address: check the host of `url`",
-        _ if error.is_connect() => "nothing listens there: check host and port of `url`, and whether the receiver runs",
-        _ => return None,
+        Step::Reach => "nothing listens there: check host and port of `url`, and whether the receiver runs".to_owned(),
+        Step::Tunnel(status) => of_tunnel(status).to_owned(),
+        Step::Secure => find::<rustls::Error>(error)
+            .map(|error| faults::of(error).advice)
+            .unwrap_or(
+                "the connection ended within the TLS handshake: is it http://, another port, or a firewall on the way?",
+            )
+            .to_owned(),
     };
-    Some(advice.to_owned())
+    Some(advice)
 }
 
-fn of_certificate(problem: &CertificateError) -> &'static str {
-    match problem {
-        CertificateError::UnknownIssuer => {
-            "the certificate is by an authority that is not trusted here: name the authority in `tls.ca_file`, \
-             or have the receiver send the certificates between its own and its authority's"
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "the certificate has expired: the receiver needs a new one (or this clock is wrong)"
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "the certificate is not valid yet: is one of the clocks wrong?"
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "the certificate is for other names: use one of them in `url`"
-        }
-        // webpki's own error, which rustls has no name for.
-        other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-            "the receiver shows an authority's own certificate, perhaps one that it signed itself: it needs one that \
-             is no authority's, and `tls.ca_file` names the authority"
-        }
-        _ => "the receiver's certificate can't be used: it needs another one",
+fn of_tunnel(status: Option<u16>) -> &'static str {
+    match status {
+        Some(407) => PROXY_CREDENTIALS,
+        Some(400..500) => "the proxy does not let through to this receiver: see its rules for CONNECT, host and port",
+        Some(_) => "the proxy can't reach the receiver: check the host of `url`, and what the proxy's log says",
+        None => "what answers at `proxy` is no HTTP proxy: check its host and port",
     }
 }
 
-fn of_alert(alert: AlertDescription) -> Option<&'static str> {
-    match alert {
-        AlertDescription::CertificateRequired | AlertDescription::BadCertificate | AlertDescription::UnknownCA => {
-            Some("the receiver wants to see a client certificate that it knows: set `tls.cert_file` and `tls.key_file`")
-        }
-        AlertDescription::NoApplicationProtocol => {
-            Some("the receiver does not speak this version of HTTP: set `http_version` to \"auto\" or \"1.1\"")
-        }
-        AlertDescription::ProtocolVersion => {
-            Some("the receiver speaks no version of TLS that is accepted: see `tls.min_version`")
-        }
-        _ => None,
-    }
-}
+const PROXY_CREDENTIALS: &str =
+    "the proxy knows no such credentials: write them into `proxy`, as http://user:password@host:port";

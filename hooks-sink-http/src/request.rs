@@ -4,8 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hooks_core::Batch;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use reqwest::{Request, Url};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
 
 use crate::compress::Encoding;
 use crate::config::Mode;
@@ -26,7 +26,7 @@ pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Turns batches into requests.
 pub(crate) struct Requests {
-    url: Url,
+    uri: Uri,
     headers: HeaderMap,
     signer: Signer,
     mode: Mode,
@@ -37,8 +37,8 @@ pub(crate) struct Requests {
 
 impl Requests {
     pub(crate) fn new(ready: Ready) -> Self {
-        let Ready { url, headers, signer, mode, encoding, idempotency_key, traceparent, .. } = ready;
-        Self { url, headers, signer, mode, encoding, idempotency_key, traceparent }
+        let Ready { uri, headers, signer, mode, encoding, idempotency_key, traceparent, .. } = ready;
+        Self { uri, headers, signer, mode, encoding, idempotency_key, traceparent }
     }
 
     /// The batch as it is sent at this time: the same body and id at every attempt, with a timestamp, a
@@ -46,12 +46,14 @@ impl Requests {
     ///
     /// # Errors
     /// When it can't be compressed.
-    pub(crate) fn make(&self, batch: &Batch, now: SystemTime, span: u64) -> std::io::Result<Request> {
+    pub(crate) fn make(&self, batch: &Batch, now: SystemTime, span: u64) -> std::io::Result<Request<Full<Bytes>>> {
         let body = self.body(batch);
         let id = batch.id().as_str();
         let id_value = HeaderValue::from_str(id).expect("a batch id is made of letters, digits, `-` and `_`");
         let timestamp = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut request = Request::new(Method::POST, self.url.clone());
+        let mut request = Request::new(Full::default());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
         headers.clone_from(&self.headers);
         if self.idempotency_key {
@@ -69,7 +71,7 @@ impl Requests {
             Some(encoding) => encoding.compress(&body)?.into(),
             None => body,
         };
-        *request.body_mut() = Some(body.into());
+        *request.body_mut() = body.into();
         Ok(request)
     }
 
@@ -113,7 +115,7 @@ mod tests {
         let batch = crate::fuzz::batch(&["a", "b"]);
         let at = |seconds| requests.make(&batch, UNIX_EPOCH + Duration::from_secs(seconds), seconds).unwrap();
         let (first, second) = (at(1_700_000_000), at(1_700_000_001));
-        let bytes = |request: &Request| request.body().unwrap().as_bytes().unwrap().to_vec();
+        let bytes = |request: &Request<Full<Bytes>>| format!("{:?}", request.body());
         assert_eq!(bytes(&first), bytes(&second));
         for same in ["webhook-id", "content-type"] {
             assert_eq!(first.headers()[same], second.headers()[same]);

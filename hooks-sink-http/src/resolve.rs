@@ -3,10 +3,12 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use hooks_core::BoxError;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower_service::Service;
 
 use crate::guard::Guard;
 use crate::trace::{Phase, Trace};
@@ -23,19 +25,28 @@ pub(crate) fn system() -> Lookup {
 
 /// Finds the addresses to connect to. What it returns is connected to without a further look-up, so each
 /// address that is used was judged.
+#[derive(Clone)]
 pub(crate) struct Resolver {
     pub(crate) lookup: Lookup,
     pub(crate) guard: Option<Guard>,
     pub(crate) trace: Option<Arc<Trace>>,
 }
 
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let looking = (self.lookup)(name.as_str().to_owned());
         let (guard, trace) = (self.guard.clone(), self.trace.clone());
         Box::pin(async move {
             trace.iter().for_each(|trace| trace.begin(Phase::Resolve));
-            let found = looking.await?;
+            let found = looking.await.map_err(|source| Unresolved { name: name.as_str().to_owned(), source })?;
             trace.iter().for_each(|trace| trace.end(format_args!(" ({})", list(&found))));
             let open = match &guard {
                 Some(guard) => guarded(guard, found)?,
@@ -43,9 +54,18 @@ impl Resolve for Resolver {
             };
             trace.iter().for_each(|trace| trace.begin(Phase::Connect));
             // The port is the url's.
-            Ok(Box::new(open.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
+            let addresses: Vec<_> = open.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
+            Ok(addresses.into_iter())
         })
     }
+}
+
+/// A name that leads nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("no address for `{name}`")]
+pub(crate) struct Unresolved {
+    name: String,
+    source: io::Error,
 }
 
 fn list(addresses: &[IpAddr]) -> String {
@@ -73,10 +93,12 @@ fn guarded(guard: &Guard, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, BoxError> {
 mod tests {
     use super::*;
     use crate::HttpConfig;
+    use crate::client::Client;
     use crate::ready::Ready;
     use crate::tls::Files;
     use crate::transport::{failed, find};
     use hooks_core::FailureClass;
+    use http_body_util::Full;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -91,7 +113,7 @@ mod tests {
         })
     }
 
-    fn client(lookup: Lookup, allowed: &[&str]) -> reqwest::Client {
+    fn client(lookup: Lookup, allowed: &[&str]) -> Client {
         let mut config = HttpConfig::new("http://rebinding.example/");
         config.guard = true;
         config.allow_cidrs = allowed.iter().map(|cidr| cidr.parse().unwrap()).collect();
@@ -115,9 +137,9 @@ mod tests {
         (port, connections)
     }
 
-    async fn post(client: &reqwest::Client, port: u16) -> Result<u16, reqwest::Error> {
-        let response = client.post(format!("http://rebinding.example:{port}/")).send().await?;
-        Ok(response.status().as_u16())
+    async fn post(client: &Client, name: &str, port: u16) -> Result<u16, hyper_util::client::legacy::Error> {
+        let request = http::Request::post(format!("http://{name}:{port}/")).body(Full::default()).unwrap();
+        Ok(client.request(request).await?.status().as_u16())
     }
 
     #[tokio::test]
@@ -129,10 +151,10 @@ mod tests {
         assert!(Guard::new(Vec::new()).judge(seen_first[0]).is_ok());
         let client = client(lookup, &[]);
         for address in ["127.0.0.1", "::1"] {
-            let error = post(&client, port).await.unwrap_err();
+            let error = post(&client, "rebinding.example", port).await.unwrap_err();
             let refused = find::<crate::guard::Refused>(&error).expect("refused by the guard").to_string();
             assert!(refused.starts_with(&format!("the address guard refuses {address} ")), "{refused}");
-            let error = failed("POST http://rebinding.example/", error);
+            let error = failed("POST http://rebinding.example/", &error);
             assert_eq!(error.class, FailureClass::Endpoint, "never split, never dropped");
             assert!(error.chain().contains("the address guard refuses"), "{}", error.chain());
         }
@@ -143,9 +165,16 @@ mod tests {
     async fn every_connection_is_judged() {
         let (port, allowed) = listen("127.0.0.1").await;
         let client = client(answering(&[&["127.0.0.1"], &["127.0.0.2"], &["127.0.0.2", "127.0.0.1"]]), &["127.0.0.1"]);
-        assert_eq!(post(&client, port).await.unwrap(), 200);
-        assert!(post(&client, port).await.is_err(), "the receiver closed the connection; the name moved on");
-        assert_eq!(post(&client, port).await.unwrap(), 200, "only the address that is allowed is used");
+        assert_eq!(post(&client, "rebinding.example", port).await.unwrap(), 200);
+        assert!(
+            post(&client, "rebinding.example", port).await.is_err(),
+            "the receiver closed the connection; the name moved on"
+        );
+        assert_eq!(
+            post(&client, "rebinding.example", port).await.unwrap(),
+            200,
+            "only the address that is allowed is used"
+        );
         assert_eq!(allowed.load(Ordering::SeqCst), 2);
     }
 
@@ -154,7 +183,7 @@ mod tests {
         let (port, connections) = listen("127.0.0.1").await;
         let client = client(system(), &[]);
         for name in ["localhost", "LOCALHOST", "localhost."] {
-            let error = client.post(format!("http://{name}:{port}/")).send().await.unwrap_err();
+            let error = post(&client, name, port).await.unwrap_err();
             // Not every system's resolver knows the name with a dot behind it.
             assert!(find::<crate::guard::Refused>(&error).is_some() || name.ends_with('.'), "{name}: {error:?}");
         }

@@ -6,12 +6,15 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use hooks_core::{Batch, BoxError, Delivered, DeliveryError, Sink, SinkContext};
-use reqwest::{Client, Response};
+use http::Response;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 use tokio::sync::Semaphore;
-use url::Host;
 
+use crate::client::Client;
 use crate::config::Mode;
 use crate::endpoint::printable;
+use crate::heard::Line;
 use crate::mask::Mask;
 use crate::outcome::{Asked, End, Judged, Received, judge};
 use crate::ready::Ready;
@@ -43,9 +46,7 @@ pub struct HttpSink {
 
 impl HttpSink {
     pub(crate) fn new(ready: Ready, context: &SinkContext) -> Result<Self, BoxError> {
-        let first = ready.client.proxy.as_ref().map_or(&ready.url, |proxy| &proxy.url);
-        let resolves = matches!(first.host(), Some(Host::Domain(_)));
-        let report = context.notes.clone().map(|notes| Report::new(notes, resolves));
+        let report = context.notes.clone().map(Report::new);
         let client = match &report {
             Some(report) => ready.client.traced(report.trace())?,
             None => ready.client.client(context)?,
@@ -69,7 +70,7 @@ impl HttpSink {
     /// Makes the request of an attempt at this time; the length of its body.
     pub(crate) fn body_length(&self, batch: &Batch, now: SystemTime) -> usize {
         let request = self.requests.make(batch, now, 1).ok();
-        request.and_then(|request| Some(request.body()?.as_bytes()?.len())).unwrap_or(0)
+        request.and_then(|request| request.body().size_hint().exact()).unwrap_or(0) as usize
     }
 
     async fn attempt(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
@@ -77,34 +78,43 @@ impl HttpSink {
             |error| DeliveryError::retry(format!("{}: the body can't be compressed", self.name)).because(error);
         let request = self.requests.make(batch, SystemTime::now(), fastrand::u64(1..)).map_err(not_made)?;
         self.tell(|report| report.request(&request, &self.name, &self.mask));
-        let response = match self.client.execute(request).await {
+        let response = match self.client.request(request).await {
             Ok(response) => response,
             Err(error) => {
-                self.tell(|report| report.failed(&error));
-                return Err(transport::failed(&self.name, error));
+                let Some(received) = transport::unread(&error) else {
+                    self.tell(|report| report.failed(&error));
+                    return Err(transport::failed(&self.name, &error));
+                };
+                return self.judge(batch, &received);
             }
         };
+        let line = response.extensions().get::<Line>();
+        // The next answer on this connection is another.
+        line.map(Line::take_status);
         self.tell(|report| report.answer(&response, &self.mask));
         let received = self.receive(response).await;
         self.judge(batch, &received)
     }
 
     /// Reads an answer up to the limit. What is beyond stays unread, and the connection is closed.
-    async fn receive(&mut self, mut response: Response) -> Received {
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    async fn receive(&mut self, response: Response<Incoming>) -> Received {
+        let (head, mut incoming) = response.into_parts();
+        let (status, headers) = (head.status, head.headers);
         // From here on the attempt has a result, also when its time is over before the body ends.
         let received = self.received.insert(Received { status, headers, body: Vec::new(), end: End::Late });
         let end = loop {
-            match response.chunk().await {
+            match incoming.frame().await.transpose() {
                 Ok(None) => break End::Whole,
-                Ok(Some(chunk)) => {
+                Ok(Some(frame)) => {
+                    // Trailers say nothing of events.
+                    let chunk = frame.into_data().unwrap_or_default();
                     let room = self.max_response_bytes - received.body.len();
                     received.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                     if chunk.len() > room {
                         break End::Limit;
                     }
                 }
-                Err(error) => break End::Broken(transport::cause(error)),
+                Err(error) => break End::Broken(transport::cause(&error)),
             }
         };
         let received = Received { end, ..std::mem::take(received) };

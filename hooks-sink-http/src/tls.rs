@@ -10,9 +10,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
-};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 use rustls_platform_verifier::Verifier;
 
 use crate::config::{HttpVersion, Tls, TlsVersion};
@@ -97,12 +95,6 @@ fn built_in() -> Option<CryptoProvider> {
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 fn built_in() -> Option<CryptoProvider> {
     None
-}
-
-/// For a client that never uses TLS, but is not built without. Trusts nobody.
-pub(crate) fn unused() -> Result<ClientConfig, BoxError> {
-    let config = ClientConfig::builder_with_provider(provider()?).with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 fn authorities(tls: &Tls, files: &Files) -> Result<Vec<CertificateDer<'static>>, BoxError> {

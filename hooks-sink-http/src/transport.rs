@@ -2,30 +2,47 @@
 
 use std::error::Error;
 
-use hooks_core::{BoxError, DeliveryError, FailureClass};
+use hooks_core::{DeliveryError, FailureClass};
+use http::Extensions;
+use hyper_util::client::legacy;
 
+use crate::connect::Unconnected;
+use crate::faults;
 use crate::guard::Refused;
+use crate::heard::Line;
+use crate::outcome::{End, Received};
 
 /// No answer came: connecting failed, or the connection broke before the answer began.
-pub(crate) fn failed(request: &str, error: reqwest::Error) -> DeliveryError {
-    let (class, how) = if find::<Refused>(&error).is_some() {
-        (FailureClass::Endpoint, "not allowed")
-    } else if error.is_builder() {
-        (FailureClass::Endpoint, "can't be sent")
-    } else if error.is_connect() {
-        (FailureClass::Retry, "can't connect")
-    } else {
-        (FailureClass::Retry, "no whole answer")
+pub(crate) fn failed(request: &str, error: &legacy::Error) -> DeliveryError {
+    let unconnected = find::<Unconnected>(error);
+    let (class, how) = match unconnected {
+        _ if find::<Refused>(error).is_some() => (FailureClass::Endpoint, "not allowed".to_owned()),
+        Some(unconnected) => (FailureClass::Retry, unconnected.to_string()),
+        None if error.is_connect() => (FailureClass::Retry, "can't connect".to_owned()),
+        None => (FailureClass::Retry, "no whole answer".to_owned()),
     };
-    DeliveryError::new(class, format!("{request}: {how}")).because(cause(error))
+    let failed = DeliveryError::new(class, format!("{request}: {how}"));
+    match unconnected.map_or(Some(error as &(dyn Error + 'static)), Error::source) {
+        Some(below) => failed.because(cause(below)),
+        None => failed,
+    }
 }
 
-/// What went wrong at the bottom. The layers above it repeat where it happened, and some print the address
-/// with its query.
-pub(crate) fn cause(error: reqwest::Error) -> BoxError {
-    let error = error.without_url();
+/// What is known of an answer that could not be read, if its status is.
+pub(crate) fn unread(error: &legacy::Error) -> Option<Received> {
+    let mut known = Extensions::new();
+    error.connect_info()?.get_extras(&mut known);
+    let status = known.get::<Line>()?.take_status()?;
+    Some(Received { status, end: End::Unread(cause(error)), ..Received::default() })
+}
+
+/// What went wrong at the bottom. The layers above it repeat where it happened.
+pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
+    if let Some(error) = find::<rustls::Error>(error) {
+        return faults::of(error).what;
+    }
     let mut layers: Vec<String> = Vec::new();
-    let mut next = error.source();
+    let mut next = Some(error);
     while let Some(layer) = next {
         layers.push(layer.to_string());
         next = layer.source();
@@ -36,15 +53,14 @@ pub(crate) fn cause(error: reqwest::Error) -> BoxError {
     let mut told = layers.split_off(layers.len().saturating_sub(2));
     told.dedup();
     match told.as_slice() {
-        [] => error.to_string().into(),
-        [upper, lower] if upper.contains(lower.as_str()) => upper.clone().into(),
-        _ => told.join(": ").into(),
+        [upper, lower] if upper.contains(lower.as_str()) => upper.clone(),
+        _ => told.join(": "),
     }
 }
 
 /// The error of this type that is the cause of another, however far below.
-pub(crate) fn find<T: Error + 'static>(error: &reqwest::Error) -> Option<&T> {
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
     while let Some(layer) = next {
         if let Some(found) = layer.downcast_ref() {
             return Some(found);

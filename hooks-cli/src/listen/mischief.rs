@@ -68,13 +68,14 @@ impl Mischief {
         matches!(self, Self::NeverAccept | Self::CloseIdle)
     }
 
-    /// Whether the answer has a whole head. Then its status counts, whatever comes behind it.
+    /// Whether the answer has a whole status line. Then its status counts, whatever comes behind it.
     pub(crate) fn answers(self) -> bool {
         matches!(
             self,
             Self::CloseIdle
                 | Self::Garbage
                 | Self::EndlessBody
+                | Self::EndlessHeaders
                 | Self::Reset
                 | Self::WrongLength
                 | Self::TruncatedChunks

@@ -1,6 +1,6 @@
 //! The headers that are the same in every request.
 
-use http::header::{self, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::header::{self, ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Problems;
@@ -53,6 +53,7 @@ pub(super) fn all(config: &HttpConfig, in_url: Option<HeaderValue>, problems: &m
     }
     let form = if config.mode == Mode::Single { SINGLE } else { BATCH };
     headers.extend([(CONTENT_TYPE, form), (USER_AGENT, AGENT), (ACCEPT_ENCODING, PLAIN)]);
+    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     match config.compression {
         Compression::None => None,
         Compression::Gzip => headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip")),

@@ -9,8 +9,9 @@ mod tests;
 use std::path::Path;
 
 use hooks_core::{ConfigProblem, Secret};
-use http::{HeaderMap, HeaderName};
-use reqwest::Url;
+use http::header::PROXY_AUTHORIZATION;
+use http::{HeaderMap, HeaderName, Uri};
+use url::Url;
 
 use crate::client::ClientSettings;
 use crate::compress::Encoding;
@@ -22,6 +23,8 @@ use crate::sign::{self, Signer};
 pub(crate) struct Ready {
     /// Where to, without credentials.
     pub(crate) url: Url,
+    /// The same, as it is sent.
+    pub(crate) uri: Uri,
     /// All headers that are the same in every request.
     pub(crate) headers: HeaderMap,
     /// Makes those that are not.
@@ -50,7 +53,7 @@ impl Ready {
         let mut problems = Problems::default();
         let endpoint = problems.take("url", config.url.parts());
         let in_url = endpoint.as_ref().and_then(|parts| parts.authorization.clone());
-        let headers = headers::all(config, in_url, &mut problems);
+        let mut headers = headers::all(config, in_url, &mut problems);
         let signer =
             Signer { standard: standard(config, &mut problems), plain: plain(config, &headers, &mut problems) };
         let max_response_bytes = config.max_response_bytes.get();
@@ -58,9 +61,18 @@ impl Ready {
             problems.add("max_response_bytes", "too small to hold an answer: set at least 1KiB");
         }
         let client = client::settings(config, endpoint.as_ref().map(|parts| &parts.url), &mut problems);
-        match endpoint {
-            Some(parts) if problems.0.is_empty() => Ok(Self {
+        // A proxy that sees the request sees its credentials in it; else they are in what is asked of it before.
+        if let (false, Some(value)) =
+            (client.is_secure, client.proxy.as_ref().and_then(|proxy| proxy.authorization.clone()))
+        {
+            headers.insert(PROXY_AUTHORIZATION, value);
+        }
+        let uri = endpoint.as_ref().map(|parts| Uri::try_from(parts.url.as_str()).map_err(|error| error.to_string()));
+        let uri = uri.and_then(|uri| problems.take("url", uri));
+        match (endpoint, uri) {
+            (Some(parts), Some(uri)) if problems.0.is_empty() => Ok(Self {
                 url: parts.url,
+                uri,
                 headers,
                 signer,
                 mode: config.mode,

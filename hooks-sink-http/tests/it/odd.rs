@@ -108,3 +108,58 @@ async fn heads_that_are_not_quite_right_are_read() {
         plain(text.as_bytes()).await.unwrap_or_else(|error| panic!("{text}: {}", error.chain()));
     }
 }
+
+/// What can't be read has a status all the same.
+#[tokio::test]
+async fn a_head_that_cannot_be_read_counts_by_its_status_line() {
+    let many = (0..200).map(|number| format!("x-{number}: y\r\n")).collect::<String>();
+    let long = format!("x-long: {}\r\n", "y".repeat(1 << 20));
+    for head in [
+        "content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+        "content-length: -1\r\n\r\n{}",
+        "content-length: two\r\n\r\n{}",
+        "content-length: 99999999999999999999\r\n\r\n{}",
+        "transfer-encoding: chunked\r\n",
+        "x-cut: o",
+        "",
+        &(many + "\r\n"),
+        &(long + "\r\n"),
+    ] {
+        let shown: String = head.chars().take(60).collect();
+        for interim in ["", "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"] {
+            let text =
+                |status: &str| -> &'static [u8] { format!("{interim}HTTP/1.1 {status}\r\n{head}").leak().as_bytes() };
+            for outcome in [plain(text("200 OK")).await, secured(text("200 OK")).await] {
+                let delivered = outcome.unwrap_or_else(|error| panic!("{shown}: {}", error.chain()));
+                let odd = delivered.odd.unwrap_or_else(|| panic!("{shown}"));
+                assert!(
+                    odd.what.contains("200 OK, but the rest of the answer can't be read: "),
+                    "{shown}: {}",
+                    odd.what
+                );
+                assert_eq!(odd.unread, Unread::RefusalsIfBefore);
+            }
+            assert_eq!(plain(text("410 Gone")).await.unwrap_err().class, FailureClass::Gone, "{shown}");
+            assert_eq!(plain(text("503 Busy")).await.unwrap_err().class, FailureClass::Retry, "{shown}");
+        }
+    }
+}
+
+/// A status that was heard before says nothing of the next request.
+#[tokio::test]
+async fn a_status_counts_for_one_request() {
+    for closing in [&b""[..], b"nonsense\r\n\r\n", b"HTTP/1.1 200"] {
+        let (address, task) = once(async move |mut stream| {
+            for text in [b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", closing] {
+                read_request(&mut stream).await;
+                stream.write_all(text).await.unwrap();
+            }
+        })
+        .await;
+        let mut sink = sink(&HttpConfig::new(format!("http://{address}/")));
+        assert_eq!(sink.deliver(&batch(&["1"])).await.unwrap().odd, None);
+        let error = sink.deliver(&batch(&["2"])).await.unwrap_err();
+        assert_eq!(error.class, FailureClass::Retry, "{}", error.chain());
+        task.await.unwrap();
+    }
+}

@@ -131,7 +131,7 @@ fn config(receiver: &Receiver, ca_file: Option<PathBuf>) -> HttpConfig {
 async fn refused(config: &HttpConfig) -> DeliveryError {
     let error = sink(config).deliver(&batch(&["1"])).await.unwrap_err();
     assert_eq!(error.class, FailureClass::Retry);
-    assert!(error.to_string().ends_with("can't connect"), "{error}");
+    assert!(error.to_string().contains(": can't connect"), "{error}");
     error
 }
 
@@ -148,7 +148,11 @@ async fn an_unknown_authority_is_not_trusted() {
     let (authority, other) = (Authority::new("one"), Authority::new("two"));
     let receiver = authority.receiver(&["localhost"]).await;
     let error = refused(&config(&receiver, other.path())).await;
-    assert!(error.chain().contains("invalid peer certificate: UnknownIssuer"), "{}", error.chain());
+    assert!(
+        error.chain().contains(": the certificate is by an authority that is not trusted here"),
+        "{}",
+        error.chain()
+    );
     assert!(receiver.seen().is_empty(), "nothing was sent");
 }
 
@@ -157,7 +161,11 @@ async fn a_certificate_for_another_name_is_not_trusted() {
     let authority = Authority::new("one");
     let receiver = authority.receiver(&["example.com"]).await;
     let error = refused(&config(&receiver, authority.path())).await;
-    assert!(error.chain().contains("not valid for name"), "{}", error.chain());
+    assert!(
+        error.chain().contains("the certificate is not for `localhost`: it is for `example.com`"),
+        "{}",
+        error.chain()
+    );
 }
 
 #[tokio::test]
@@ -169,7 +177,7 @@ async fn a_certificate_that_expired_is_not_trusted() {
     });
     let receiver = expired.plain().await;
     let error = refused(&config(&receiver, authority.path())).await;
-    assert!(error.chain().contains("expired"), "{}", error.chain());
+    assert!(error.chain().contains("with TLS: the certificate has expired"), "{}", error.chain());
     assert!(receiver.seen().is_empty(), "nothing was sent");
 }
 
@@ -177,7 +185,7 @@ async fn a_certificate_that_expired_is_not_trusted() {
 async fn a_self_signed_certificate_is_not_trusted_but_on_demand() {
     let receiver = Identity::self_signed("localhost").plain().await;
     let error = refused(&config(&receiver, Authority::new("other").path())).await;
-    assert!(error.chain().contains("invalid peer certificate"), "{}", error.chain());
+    assert!(error.chain().contains("with TLS: the certificate is "), "{}", error.chain());
     assert!(receiver.seen().is_empty(), "nothing was sent");
 
     let mut anybody = config(&receiver, None);
@@ -220,7 +228,7 @@ async fn a_missing_client_certificate_is_named() {
     let (authority, clients) = (Authority::new("servers"), Authority::new("clients"));
     let receiver = authority.issue(&["localhost"], |_| {}).receiver(Some(&clients), &[&TLS12], &[]).await;
     let error = refused(&config(&receiver, authority.path())).await;
-    assert!(error.chain().contains("CertificateRequired"), "{}", error.chain());
+    assert!(error.chain().contains("does not accept the client certificate, or the lack of one"), "{}", error.chain());
 }
 
 #[tokio::test]
@@ -280,7 +288,7 @@ async fn http2_where_the_receiver_offers_it() {
     let mut config = config(&receiver, authority.path());
     config.http_version = HttpVersion::Http2;
     let error = refused(&config).await;
-    assert!(error.chain().contains("NoApplicationProtocol"), "{}", error.chain());
+    assert!(error.chain().contains("does not speak this version of HTTP"), "{}", error.chain());
 }
 
 #[tokio::test]
@@ -301,7 +309,7 @@ async fn a_handshake_that_stalls_ends_with_the_connect_timeout() {
     config.tls = Some(Box::new(Tls { ca_file: authority.path(), ..Tls::default() }));
     config.connect_timeout = Span(Duration::from_millis(10));
     let error = refused(&config).await;
-    assert!(error.chain().contains("timed out"), "{}", error.chain());
+    assert!(error.chain().contains("within the connect timeout of 10ms"), "{}", error.chain());
     task.abort();
 }
 

@@ -70,6 +70,7 @@ const ODD: &[(&str, bool, &str)] = &[
     ),
     ("HTTP/1.1 200 OK\r\ncontent-encoding: none\r\ncontent-length: 2\r\n\r\nok", true, "the answer is encoded"),
     ("HTTP/1.1 200 OK\r\n\r\n{\"endless\":", true, "the answer did not end"),
+    ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}", true, "can't be read"),
 ];
 
 #[test]

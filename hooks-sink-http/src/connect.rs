@@ -1,0 +1,210 @@
+//! How connections are made: name, guard, proxy, TLS.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use hooks_core::{BoxError, Span};
+use http::{HeaderValue, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsConnector;
+use tower_service::Service;
+
+use crate::heard::{self, Ear, Heard, Line, Stream};
+use crate::resolve::Resolver;
+use crate::trace::{Phase, Trace};
+
+/// Makes the connections of one client.
+#[derive(Clone)]
+pub(crate) struct Connector(Arc<Settings>);
+
+pub(crate) struct Settings {
+    pub(crate) tcp: HttpConnector<Resolver>,
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+    pub(crate) proxy: Option<Through>,
+    /// For all of it together.
+    pub(crate) timeout: Duration,
+    pub(crate) trace: Option<Arc<Trace>>,
+}
+
+/// A forward proxy.
+pub(crate) struct Through {
+    /// Without credentials.
+    pub(crate) uri: Uri,
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+/// No connection came about.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", at(*.step, .proxy.as_deref()))]
+pub(crate) struct Unconnected {
+    pub(crate) step: Step,
+    /// The proxy that it is about.
+    pub(crate) proxy: Option<String>,
+    #[source]
+    source: Option<BoxError>,
+}
+
+/// What of connecting failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Name and TCP.
+    Reach,
+    /// TLS.
+    Secure,
+    /// The proxy did not let through; what it answered.
+    Tunnel(Option<u16>),
+    /// It took longer than this.
+    Late(Duration),
+}
+
+fn at(step: Step, proxy: Option<&str>) -> String {
+    match (step, proxy) {
+        (Step::Reach, None) => "can't connect".to_owned(),
+        (Step::Reach, Some(proxy)) => format!("can't connect to the proxy {proxy}"),
+        (Step::Secure, None) => "can't connect with TLS".to_owned(),
+        (Step::Secure, Some(proxy)) => format!("can't connect with TLS to the proxy {proxy}"),
+        (Step::Tunnel(status), proxy) => {
+            let answer = status.map_or("nothing that is HTTP".to_owned(), |status| status.to_string());
+            format!("can't connect: the proxy {} answered {answer}", proxy.unwrap_or_default())
+        }
+        (Step::Late(limit), None) => format!("can't connect within the connect timeout of {}", Span(limit)),
+        (Step::Late(limit), Some(proxy)) => {
+            format!("can't connect through the proxy {proxy} within the connect timeout of {}", Span(limit))
+        }
+    }
+}
+
+impl Connector {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self(Arc::new(settings))
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Heard>;
+    type Error = Unconnected;
+    type Future = BoxFuture<'static, Result<TokioIo<Heard>, Unconnected>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unconnected>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let settings = self.0.clone();
+        Box::pin(async move {
+            let limit = settings.timeout;
+            let connected = tokio::time::timeout(limit, settings.connect(&to)).await;
+            connected.unwrap_or_else(|_| Err(settings.failed(Step::Late(limit), true, None)))
+        })
+    }
+}
+
+impl Settings {
+    async fn connect(&self, to: &Uri) -> Result<TokioIo<Heard>, Unconnected> {
+        let first = self.proxy.as_ref().map_or(to, |proxy| &proxy.uri);
+        let (mut stream, address) = self.reach(first).await?;
+        let is_secure = to.scheme_str() == Some("https");
+        if let Some(proxy) = &self.proxy {
+            if proxy.uri.scheme_str() == Some("https") {
+                stream = self.secure(stream, &proxy.uri, &proxy.tls, true).await?.0;
+            }
+            if is_secure {
+                self.tunnel(&mut stream, to, proxy).await?;
+            }
+        }
+        let mut is_h2 = false;
+        if is_secure {
+            self.begin(Phase::Tls);
+            (stream, is_h2) = self.secure(stream, to, &self.tls, false).await?;
+        }
+        self.begin(Phase::FirstByte);
+        let is_proxied = self.proxy.is_some() && !is_secure;
+        let heard = Heard { stream, line: Line::new(address), is_proxied, is_h2, ear: Ear::default() };
+        Ok(TokioIo::new(heard))
+    }
+
+    async fn reach(&self, to: &Uri) -> Result<(Box<dyn Stream>, SocketAddr), Unconnected> {
+        // With a name, the resolver says when connecting begins.
+        if to.host().is_none_or(|host| host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()) {
+            self.begin(Phase::Connect);
+        }
+        let failed = |error: BoxError| self.failed(Step::Reach, true, Some(error));
+        let stream = self.tcp.clone().call(to.clone()).await.map_err(|error| failed(error.into()))?.into_inner();
+        let address = stream.peer_addr().map_err(|error| failed(error.into()))?;
+        Ok((Box::new(stream), address))
+    }
+
+    /// With TLS; whether HTTP/2 was agreed on.
+    async fn secure(
+        &self,
+        stream: Box<dyn Stream>,
+        to: &Uri,
+        tls: &Option<Arc<ClientConfig>>,
+        of_proxy: bool,
+    ) -> Result<(Box<dyn Stream>, bool), Unconnected> {
+        let failed = |error: BoxError| self.failed(Step::Secure, of_proxy, Some(error));
+        let Some(tls) = tls else { return Err(failed("TLS is not set up".into())) };
+        let host = to.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let name = ServerName::try_from(host).map_err(|error| failed(error.into()))?;
+        let stream =
+            TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(|error| failed(error.into()))?;
+        let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok((Box::new(stream), is_h2))
+    }
+
+    /// Has the proxy connect to the receiver (RFC 9110, section 9.3.6).
+    async fn tunnel(&self, stream: &mut Box<dyn Stream>, to: &Uri, proxy: &Through) -> Result<(), Unconnected> {
+        let failed = |error: BoxError| self.failed(Step::Tunnel(None), true, Some(error));
+        let address = format!("{}:{}", to.host().unwrap_or_default(), to.port_u16().unwrap_or(443));
+        let mut request = format!("CONNECT {address} HTTP/1.1\r\nhost: {address}\r\n").into_bytes();
+        if let Some(authorization) = &proxy.authorization {
+            request.extend([b"proxy-authorization: ", authorization.as_bytes(), b"\r\n"].concat());
+        }
+        request.extend(b"\r\n");
+        stream.write_all(&request).await.map_err(|error| failed(error.into()))?;
+        stream.flush().await.map_err(|error| failed(error.into()))?;
+        let head = read_head(stream).await.map_err(|error| failed(error.into()))?;
+        match heard::status(&head) {
+            Some(200..300) => Ok(()),
+            status => Err(self.failed(Step::Tunnel(status), true, None)),
+        }
+    }
+
+    fn begin(&self, phase: Phase) {
+        self.trace.iter().for_each(|trace| trace.begin(phase));
+    }
+
+    fn failed(&self, step: Step, of_proxy: bool, source: Option<BoxError>) -> Unconnected {
+        let proxy = self.proxy.as_ref().filter(|_| of_proxy).map(|proxy| proxy.uri.to_string());
+        Unconnected { step, proxy, source }
+    }
+}
+
+/// Longest head of a proxy's answer.
+const MAX_HEAD: usize = 16 << 10;
+
+/// Reads until a head has ended. The other side says nothing more before it is spoken to.
+async fn read_head(stream: &mut Box<dyn Stream>) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(1024);
+    while !head.windows(2).any(|pair| pair == b"\n\n") && !head.windows(4).any(|four| four == b"\r\n\r\n") {
+        if head.len() > MAX_HEAD || stream.read_buf(&mut head).await? == 0 {
+            break;
+        }
+    }
+    Ok(head)
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector")
+    }
+}

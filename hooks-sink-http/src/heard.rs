@@ -1,0 +1,225 @@
+//! Hears how an answer over HTTP/1 begins. The parser tells nothing of an answer that it can't read, but the status
+//! line at its beginning says what became of the request.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::task::{Context, Poll};
+
+use http::StatusCode;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Anything that bytes go through.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// What is known of a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    /// Who is at the other end; with a proxy, that.
+    pub(crate) address: SocketAddr,
+    /// The last final status; 0: none since the last request.
+    status: Arc<AtomicU16>,
+}
+
+impl Line {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address, status: Arc::default() }
+    }
+
+    /// The status that the answer to the last request began with, once.
+    pub(crate) fn take_status(&self) -> Option<StatusCode> {
+        StatusCode::from_u16(self.status.swap(0, Ordering::Relaxed)).ok()
+    }
+}
+
+/// A connection that is listened to.
+pub(crate) struct Heard {
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) line: Line,
+    pub(crate) is_proxied: bool,
+    pub(crate) is_h2: bool,
+    pub(crate) ear: Ear,
+}
+
+impl Heard {
+    /// A request over HTTP/1 begins with its method, at the beginning of a write.
+    fn sent(&mut self, bytes: &[u8]) {
+        if bytes.starts_with(b"POST ") {
+            self.ear = Ear::default();
+            self.line.status.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Connection for Heard {
+    fn connected(&self) -> Connected {
+        let connected = Connected::new().proxy(self.is_proxied).extra(self.line.clone());
+        if self.is_h2 { connected.negotiated_h2() } else { connected }
+    }
+}
+
+impl AsyncRead for Heard {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Some(status) = self.ear.hear(&buf.filled()[before..]) {
+            self.line.status.store(status, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Heard {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.sent(buf);
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.sent(bufs.first().map_or(&[], |first| first));
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// `HTTP/1.1 200 `: as much of a status line as says something.
+const LENGTH: usize = 13;
+
+/// Listens to bytes until it has heard a final status, or something that is no answer.
+#[derive(Debug, Default)]
+pub(crate) struct Ear {
+    line: [u8; LENGTH],
+    at: usize,
+    hears: Hears,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Hears {
+    /// The beginning of a status line.
+    #[default]
+    Line,
+    /// The rest of the line of a final status.
+    Final(u16),
+    /// The head of an interim answer, whose end are two line feeds without anything between them.
+    Interim { feeds: u8 },
+    /// Nothing more.
+    Nothing,
+}
+
+impl Ear {
+    /// The final status, when its line ends in these bytes.
+    fn hear(&mut self, bytes: &[u8]) -> Option<u16> {
+        if let Hears::Nothing = self.hears {
+            return None;
+        }
+        bytes.iter().find_map(|byte| self.hear_byte(*byte))
+    }
+
+    fn hear_byte(&mut self, byte: u8) -> Option<u16> {
+        match &mut self.hears {
+            Hears::Nothing => {}
+            // Empty lines before an answer are passed over.
+            Hears::Line if self.at == 0 && matches!(byte, b'\r' | b'\n') => {}
+            Hears::Line => {
+                self.line[self.at] = byte;
+                self.at += 1;
+                if self.at == LENGTH {
+                    self.hears = judge(&self.line);
+                    self.at = 0;
+                    if let (Hears::Final(status), b'\n') = (self.hears, byte) {
+                        self.hears = Hears::Nothing;
+                        return Some(status);
+                    }
+                }
+            }
+            Hears::Final(status) if byte == b'\n' => {
+                let status = *status;
+                self.hears = Hears::Nothing;
+                return Some(status);
+            }
+            Hears::Final(_) => {}
+            Hears::Interim { feeds } => match byte {
+                b'\n' if *feeds == 1 => self.hears = Hears::Line,
+                b'\n' => *feeds = 1,
+                b'\r' => {}
+                _ => *feeds = 0,
+            },
+        }
+        None
+    }
+}
+
+/// What follows the beginning of a status line.
+fn judge(line: &[u8; LENGTH]) -> Hears {
+    let [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9', b' ', a, b, c, end] = line else {
+        return Hears::Nothing;
+    };
+    let digits = [a, b, c].map(|digit| u16::from(*digit) - u16::from(b'0').min(u16::from(*digit)));
+    if ![a, b, c].iter().all(|digit| digit.is_ascii_digit()) || !matches!(end, b' ' | b'\r' | b'\n') {
+        return Hears::Nothing;
+    }
+    match digits[0] * 100 + digits[1] * 10 + digits[2] {
+        0..100 => Hears::Nothing,
+        100 | 102..200 => Hears::Interim { feeds: u8::from(*end == b'\n') },
+        status => Hears::Final(status),
+    }
+}
+
+/// The status of an answer's head, if that begins with one.
+pub(crate) fn status(head: &[u8]) -> Option<u16> {
+    Ear::default().hear(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_heard() {
+        for (text, heard) in [
+            ("HTTP/1.1 200 OK\r\n", Some(200)),
+            ("HTTP/1.0 503 \n", Some(503)),
+            ("HTTP/1.1 410\r\n", Some(410)),
+            ("HTTP/1.1 410\nx", Some(410)),
+            ("\r\n\r\nHTTP/1.1 204 \u{e9}\u{1}\r\nnonsense", Some(204)),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\n", Some(201)),
+            ("HTTP/1.1 103\na: b\nc: d\n\nHTTP/1.1 202\n", Some(202)),
+            ("HTTP/1.1 101 Switching Protocols\r\n", Some(101)),
+            ("HTTP/1.1 100 Continue\r\na: HTTP/1.1 200 OK\r\n", None),
+            ("HTTP/1.1 200 OK", None),
+            ("HTTP/1.1 200", None),
+            ("HTTP/1.1 99 Low\r\n\r\n", None),
+            ("HTTP/1.1 020 Low\r\n\r\n", None),
+            ("HTTP/1.1 2000 High\r\n", None),
+            ("HTTP/1.1  200 OK\r\n", None),
+            ("ICY 200 OK\r\n", None),
+            ("SSH-2.0-OpenSSH_9.2\r\nHTTP/1.1 200 OK\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(status(text.as_bytes()), heard, "{text:?}");
+            let mut ear = Ear::default();
+            let bytes: Vec<_> = text.as_bytes().chunks(1).filter_map(|byte| ear.hear(byte)).collect();
+            assert_eq!(bytes, Vec::from_iter(heard), "{text:?}, byte by byte");
+        }
+    }
+}
