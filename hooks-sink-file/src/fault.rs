@@ -11,6 +11,11 @@ pub(crate) fn failure(doing: impl Into<String>, error: impl Into<io::Error>) -> 
     DeliveryError::new(class(&error), doing).because(error)
 }
 
+/// Whether there would have been no error with more room on the disk.
+pub(crate) fn is_no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// A fault of the endpoint lasts until somebody changes the file, its folder or the settings. All else
 /// may pass by itself: room comes back, a device recovers, descriptors are closed.
 fn class(error: &io::Error) -> FailureClass {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use crate::lines::Lines;
 use crate::tail;
@@ -10,9 +11,18 @@ use crate::tail;
 /// when others wrote in between. Each piece begins with a line; all but the last end with one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Held {
-    /// Which opening of the path.
-    opens: u64,
+    /// The file, and what the writer counted when it was opened.
+    of: Option<(Arc<File>, Opening)>,
+    /// So many bytes, whole lines, stand in files that were renamed since.
+    before: usize,
     pieces: Vec<Piece>,
+}
+
+/// Names an open file: which opening of the path it is, and how often lines were lost until then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Opening {
+    pub(crate) number: u64,
+    pub(crate) losses: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +32,9 @@ struct Piece {
 }
 
 impl Held {
-    /// What the file really holds, and still does: it may be another file now, or truncated.
-    pub(crate) fn checked(mut self, opens: u64, file: &File, lines: &Lines<'_>) -> Self {
-        if self.opens != opens {
-            return Self { opens, pieces: Vec::new() };
-        }
-        let mut at = 0;
+    /// What the file really holds, and still does: it may be truncated.
+    pub(crate) fn checked(mut self, file: &File, lines: &Lines<'_>) -> Self {
+        let mut at = self.before;
         let there = self.pieces.iter().take_while(|piece| {
             let mut found = vec![0; piece.length];
             let wanted = lines.bytes().get(at..at + piece.length);
@@ -39,17 +46,47 @@ impl Held {
         self
     }
 
-    /// How many bytes at the beginning of `lines` are whole lines that the file holds.
+    /// The same, for a file that is now the one to append to. `Err`: the file that holds a part of the lines was
+    /// left, and what is held there counts only when that is [settled](Self::leave).
+    pub(crate) fn in_file(
+        self,
+        file: &Arc<File>,
+        opening: Opening,
+        lines: &Lines<'_>,
+    ) -> Result<Self, (Self, Arc<File>)> {
+        match self.of.clone() {
+            Some((_, of)) if of == opening => Ok(self.checked(file, lines)),
+            // Lines that were lost may be any of these.
+            Some((old, of)) if of.losses == opening.losses && self.length() > 0 => Err((self, old)),
+            Some((_, of)) if of.losses == opening.losses => {
+                Ok(Self { of: Some((file.clone(), opening)), before: self.before, pieces: Vec::new() })
+            }
+            _ => Ok(Self { of: Some((file.clone(), opening)), before: 0, pieces: Vec::new() }),
+        }
+    }
+
+    /// The whole lines stay where they are; what comes behind them is written to this file.
+    pub(crate) fn leave(self, lines: &Lines<'_>, file: &Arc<File>, opening: Opening) -> Self {
+        Self { of: Some((file.clone(), opening)), before: self.whole_lines(lines), pieces: Vec::new() }
+    }
+
+    /// How many bytes at the beginning of `lines` are whole lines that a file holds.
     pub(crate) fn whole_lines(&self, lines: &Lines<'_>) -> usize {
         match self.length() {
-            0 => 0,
-            length => tail::whole_lines(lines.bytes(), length),
+            0 => self.before,
+            length => tail::whole_lines(lines.bytes(), self.before + length),
         }
+    }
+
+    /// Of the line behind the whole ones, the bytes that the file ends with, if it ends with a part of it.
+    pub(crate) fn torn(&self, lines: &Lines<'_>, size: u64) -> usize {
+        let is_last = self.pieces.last().is_some_and(|last| last.offset + last.length as u64 == size);
+        if is_last { self.before + self.length() - self.whole_lines(lines) } else { 0 }
     }
 
     /// From `start` on, the beginning of a line, `length` bytes stand at `offset`.
     pub(crate) fn add(&mut self, start: usize, offset: u64, length: usize) {
-        let torn = self.length().saturating_sub(start);
+        let torn = (self.before + self.length()).saturating_sub(start);
         if let Some(last) = self.pieces.last_mut() {
             last.length = last.length.saturating_sub(torn);
         }
@@ -96,7 +133,7 @@ mod tests {
         held.add(0, 0, 4);
         held.add(3, 11, 4);
         assert_eq!(held.pieces, [Piece { offset: 0, length: 3 }, Piece { offset: 11, length: 4 }]);
-        assert_eq!(held.checked(0, &file, &lines()).whole_lines(&lines()), 6);
+        assert_eq!(held.checked(&file, &lines()).whole_lines(&lines()), 6);
     }
 
     #[test]
@@ -104,12 +141,11 @@ mod tests {
         let mut held = Held::default();
         held.add(0, 0, 3);
         held.add(3, 5, 3);
-        let whole = |content: &[u8], opens| held.clone().checked(opens, &file(content), &lines()).whole_lines(&lines());
-        assert_eq!(whole(b"aa\nx\nbb\n", 0), 6);
-        assert_eq!(whole(b"aa\nx\nbx\n", 0), 3, "changed");
-        assert_eq!(whole(b"aa\nx\nb", 0), 3, "cut short");
-        assert_eq!(whole(b"xa\nx\nbb\n", 0), 0, "the beginning is missing");
-        assert_eq!(whole(b"", 0), 0, "emptied");
-        assert_eq!(whole(b"aa\nx\nbb\n", 1), 0, "opened again");
+        let whole = |content: &[u8]| held.clone().checked(&file(content), &lines()).whole_lines(&lines());
+        assert_eq!(whole(b"aa\nx\nbb\n"), 6);
+        assert_eq!(whole(b"aa\nx\nbx\n"), 3, "changed");
+        assert_eq!(whole(b"aa\nx\nb"), 3, "cut short");
+        assert_eq!(whole(b"xa\nx\nbb\n"), 0, "the beginning is missing");
+        assert_eq!(whole(b""), 0, "emptied");
     }
 }

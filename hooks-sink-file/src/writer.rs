@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 
 use crate::again::Again;
 use crate::config::Want;
-use crate::fault::failure;
-use crate::held::Held;
+use crate::fault::{failure, is_no_room};
+use crate::held::{Held, Opening};
 use crate::lines::Lines;
 use crate::open::{self, Lock};
 use crate::path;
@@ -93,7 +93,15 @@ impl Writer {
         let mut state = self.state.lock();
         let mut repair = None;
         let result = self.lock_current(&mut state, want).and_then(|(file, _lock)| {
-            held = std::mem::take(&mut held).checked(state.opens, &file, lines);
+            let opening = state.opening();
+            held = match std::mem::take(&mut held).in_file(&file, opening, lines) {
+                Ok(held) => held,
+                Err((left, old)) => {
+                    held = left.checked(&old, lines);
+                    self.part(&mut state, &old, lines, &mut held, want, &mut repair)?;
+                    std::mem::take(&mut held).leave(lines, &file, opening)
+                }
+            };
             self.append_rest(&mut state, &file, lines, &mut held, want, &mut repair)
         });
         Appended { result, held, repair, losses: state.losses }
@@ -125,12 +133,51 @@ impl Writer {
         let wrote = write(file, plan, lines, start);
         state.dirty |= want.sync && wrote.bytes > 0;
         state.distrust_tail &= wrote.result.is_err();
-        *repair = wrote.repair;
+        *repair = wrote.repair.or(*repair);
         if wrote.of_text > 0 {
             let ended = u64::from(plan == Plan::EndFragment);
             held.add(start, size + ended - plan.present() as u64, plan.present() + wrote.of_text);
         }
         wrote.result.map_err(|error| failure(self.doing("append to"), error))
+    }
+
+    /// Leaves a file that was renamed while it held a part of the lines. What it holds is not written again; the line
+    /// that it ends in the middle of is made whole there, as soon as there is room. What a removed file held is gone.
+    fn part(
+        &self,
+        state: &mut State,
+        old: &Arc<File>,
+        lines: &Lines<'_>,
+        held: &mut Held,
+        want: Want,
+        repair: &mut Option<Repair>,
+    ) -> Result<(), DeliveryError> {
+        let failed = |error| failure(self.doing("leave the file that was renamed at"), error);
+        let found = old.metadata().map_err(failed)?;
+        if found.nlink() == 0 {
+            *held = Held::default();
+            return Ok(());
+        }
+        let _lock = Lock::take(old, &self.path)?;
+        let (start, torn) = (held.whole_lines(lines), held.torn(lines, found.len()));
+        let Some(line) = lines.bytes()[start..].split_inclusive(|byte| *byte == b'\n').next().filter(|_| torn > 0)
+        else {
+            return Ok(());
+        };
+        let line = Lines::new(vec![String::from_utf8_lossy(line)]);
+        let wrote = write(old, Plan::Continue(torn), &line, 0);
+        held.add(start, found.len() - torn as u64, torn + wrote.of_text);
+        *repair = wrote.repair;
+        if want.sync && wrote.bytes > 0 && (self.sync_data)(old).is_err() {
+            // Whatever it held is written again.
+            state.lost();
+            return Err(DeliveryError::retry(format!("{}: it was renamed", self.doing("sync"))));
+        }
+        match wrote.result {
+            Err(error) if is_no_room(&error) => Err(failed(error)),
+            // It can't be made whole there: it comes whole in the next file.
+            _ => Ok(()),
+        }
     }
 
     /// Puts on the disk what was appended since `losses` was told, or says that it can't be.
@@ -214,6 +261,10 @@ impl Writer {
 }
 
 impl State {
+    fn opening(&self) -> Opening {
+        Opening { number: self.opens, losses: self.losses }
+    }
+
     /// What the file's end asks for. What may continue the torn line does so: taken for lines that stand before
     /// it, a line that was published twice could be left out.
     fn look(&mut self, file: &File, lines: &Lines<'_>, start: usize) -> io::Result<End> {

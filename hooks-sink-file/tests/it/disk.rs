@@ -70,6 +70,55 @@ async fn a_full_disk_is_retried_and_nothing_is_lost_torn_or_repeated_once_there_
     assert_eq!(sink.repairs().ended, 0);
 }
 
+/// The file is renamed while the disk is full and its last line is torn: that line is made whole where it is, and
+/// what the file holds is not written once more to the next one.
+#[tokio::test]
+async fn a_file_that_is_renamed_on_a_full_disk_ends_whole_and_nothing_is_repeated() {
+    for hooks in [1, 2] {
+        let Some(disk) = Mounted::new(&["-t", "tmpfs", "-o", "size=256k", "tmpfs"]) else { return };
+        let (path, ballast) = (disk.at.join("out.jsonl"), disk.at.join("ballast"));
+        let shared = Arc::default();
+        let mut sinks = ["a", "b"].map(|hook| FileConfig::new(&path).build(&context(hook, &shared)).unwrap());
+        deliver(&mut sinks[0], &padded(0..4, 1_000)).await.unwrap();
+        fill(&ballast);
+        make_room(&ballast, 8_192);
+        let batch = padded(4..40, 1_000);
+        assert!(deliver(&mut sinks[0], &batch).await.is_err());
+        let old = disk.at.join("out.jsonl.1");
+        fs::rename(&path, &old).unwrap();
+        let torn = read(&old);
+        assert!(!torn.ends_with('\n') && torn.contains(r#""id":"6""#));
+        if hooks == 2 {
+            // Whoever notices the new file first has nothing in the old one.
+            assert!(deliver(&mut sinks[1], &padded(100..101, 10)).await.is_err());
+        }
+        assert!(deliver(&mut sinks[0], &batch).await.is_err(), "there is no room yet");
+        assert!(read(&old).starts_with(&torn));
+        fs::remove_file(&ballast).unwrap();
+        deliver(&mut sinks[0], &batch).await.unwrap();
+        let all = [ids(&read(&old)), ids(&read(&path))].concat();
+        assert_eq!(all, (0..40).collect::<Vec<_>>(), "{hooks} hooks");
+        assert_eq!((sinks[0].repairs().completed, sinks[0].repairs().ended), (1, 0));
+    }
+}
+
+/// What was renamed and is gone holds nothing.
+#[tokio::test]
+async fn a_file_that_is_removed_on_a_full_disk_is_written_anew() {
+    let Some(disk) = Mounted::new(&["-t", "tmpfs", "-o", "size=256k", "tmpfs"]) else { return };
+    let (path, ballast) = (disk.at.join("out.jsonl"), disk.at.join("ballast"));
+    let mut sink = sink(&FileConfig::new(&path));
+    fill(&ballast);
+    make_room(&ballast, 8_192);
+    let batch = padded(0..40, 1_000);
+    assert!(deliver(&mut sink, &batch).await.is_err());
+    fs::rename(&path, disk.at.join("old")).unwrap();
+    fs::remove_file(disk.at.join("old")).unwrap();
+    fs::remove_file(&ballast).unwrap();
+    deliver(&mut sink, &batch).await.unwrap();
+    assert_eq!(ids(&read(&path)), (0..40).collect::<Vec<_>>());
+}
+
 /// Two hooks find the disk full in turn, each behind the other's torn line. Nothing is lost, and what is
 /// no whole line was counted.
 #[tokio::test]
