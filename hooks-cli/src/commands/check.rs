@@ -9,6 +9,7 @@ use crate::args::{CheckArgs, ConfigUser};
 use crate::config::{self, Config, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
+use crate::operator;
 
 pub(crate) fn run(args: &CheckArgs) -> Exit {
     let Some(file) = &args.config else {
@@ -23,6 +24,11 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
     match config {
         Ok(config) => {
             warn(&config);
+            if args.user == Some(ConfigUser::Serve)
+                && let Some(why) = operator::obstacle(&config.bus)
+            {
+                complain(format!("{}: warning: operators could not reach the daemon: {why}", config.file));
+            }
             print(&summary(&config));
             Exit::Done
         }

@@ -18,6 +18,7 @@ mod socket;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hooks_bus::OpenError;
 use hooks_core::{BoxError, Hook};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -39,19 +40,41 @@ pub(crate) struct Listening {
     desk: Arc<Desk>,
 }
 
-/// Answers operators, until that is ended.
-///
-/// # Errors
-/// When it can't.
-pub(crate) fn listen(way: Way, desk: Desk) -> Result<Option<Listening>, BoxError> {
+/// Answers operators, until that is ended. Where that can't be, the log says why: events are delivered all the same.
+pub(crate) fn listen(way: Way, desk: Desk) -> Option<Listening> {
     let desk = Arc::new(desk);
     let task = match way {
-        Way::None => return Ok(None),
-        Way::Folder(folder) => tokio::spawn(Listener::bind(folder.join(SOCKET))?.serve(desk.clone())),
+        Way::None => return None,
+        Way::Folder(folder) => match Listener::bind(&folder) {
+            Ok(listener) => tokio::spawn(listener.serve(desk.clone())),
+            Err(error) => {
+                tracing::error!(
+                    "operators can't reach this daemon before that is mended and it is started anew: {error}"
+                );
+                return None;
+            }
+        },
         #[cfg(feature = "nats")]
         Way::Nats(bus) => tokio::spawn(cluster::serve(bus, desk.clone())),
     };
-    Ok(Some(Listening { task, desk }))
+    Some(Listening { task, desk })
+}
+
+/// What operators who look at this bus's folder should know before a daemon runs.
+pub(crate) fn obstacle(bus: &BusConfig) -> Option<String> {
+    bus::folder(bus).and_then(socket::obstacle)
+}
+
+/// Nobody answered at the folder's socket, and yet somebody has the folder.
+fn unanswered(error: BoxError) -> BoxError {
+    match error.downcast_ref() {
+        Some(OpenError::InUse { dir }) => {
+            let socket = dir.join(SOCKET);
+            format!("{error}; it answers no operators at `{}`: if it is a daemon, its log says why", socket.display())
+                .into()
+        }
+        _ => error,
+    }
 }
 
 impl Listening {
@@ -83,11 +106,12 @@ impl Operator {
             return Ok(Self::Cluster(Box::new(cluster::Cluster::open(config, hooks).await?)));
         }
         if let Some(folder) = bus::folder(bus)
-            && let Some(connection) = Connection::open(&folder.join(SOCKET)).await?
+            && let Some(connection) = Connection::open(folder).await?
         {
             return Ok(Self::Daemon(Box::new(connection)));
         }
-        Ok(Self::Folder(Box::new(Local::open(bus, hooks, purpose).await?)))
+        let local = Local::open(bus, hooks, purpose).await;
+        Ok(Self::Folder(Box::new(local.map_err(unanswered)?)))
     }
 
     /// Asks, and waits for the answer.

@@ -1,9 +1,11 @@
 //! The operator's socket in the data folder. Who may write to the folder may operate: the socket's mode
 //! is 0600.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::ErrorKind;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,9 @@ use super::protocol::{Request, Response};
 /// The socket's name in the data folder.
 pub(crate) const SOCKET: &str = "operator.sock";
 
+/// Its name before anybody may connect.
+const HIDDEN: &str = "operator.new";
+
 /// Most operators at a time; others wait.
 const CONNECTIONS: usize = 8;
 
@@ -32,6 +37,44 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long accepting pauses when it fails.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The way to the socket of a folder: one that is short enough for the system, however long the folder's own is.
+struct Reach {
+    path: PathBuf,
+    /// Names the folder for as long as the way is used.
+    _folder: Option<File>,
+}
+
+impl Reach {
+    fn to(folder: &Path, name: &str) -> std::io::Result<Self> {
+        let path = folder.join(name);
+        if fits(&path) {
+            return Ok(Self { path, _folder: None });
+        }
+        let handle = File::open(folder)?;
+        let path = PathBuf::from(format!("{DESCRIPTORS}/{}/{name}", handle.as_raw_fd()));
+        Ok(Self { path, _folder: Some(handle) })
+    }
+}
+
+/// Where Linux shows the open files of the process that looks.
+const DESCRIPTORS: &str = "/proc/self/fd";
+
+/// Whether a socket can have this path.
+fn fits(path: &Path) -> bool {
+    SocketAddr::from_pathname(path).is_ok()
+}
+
+/// Why operators would not reach a daemon with this folder, as far as that can be seen before.
+pub(super) fn obstacle(folder: &Path) -> Option<String> {
+    let path = folder.join(SOCKET);
+    let shown = path.display();
+    if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        return Some(format!("`{shown}` is a folder, where the daemon's socket has to be: remove it"));
+    }
+    (!fits(&path) && !Path::new(DESCRIPTORS).exists())
+        .then(|| format!("`{shown}` is longer than the path of a socket may be: use another `bus.dir`"))
+}
+
 /// A socket that operators can talk to. Its file goes with it.
 pub(crate) struct Listener {
     listener: UnixListener,
@@ -43,7 +86,8 @@ impl Listener {
     ///
     /// # Errors
     /// When it can't.
-    pub(crate) fn bind(path: PathBuf) -> Result<Self, BoxError> {
+    pub(crate) fn bind(folder: &Path) -> Result<Self, BoxError> {
+        let path = folder.join(SOCKET);
         let failed = |what: &str, error: std::io::Error| format!("{}: {what}: {error}", path.display());
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -52,9 +96,10 @@ impl Listener {
             _ => {}
         }
         // Private from its first moment on: nobody can connect before it has its name and its mode.
-        let hidden = path.with_extension("new");
+        let hidden = folder.join(HIDDEN);
         let _ = std::fs::remove_file(&hidden);
-        let listener = UnixListener::bind(&hidden).map_err(|error| failed("can't listen", error))?;
+        let listener = Reach::to(folder, HIDDEN).and_then(|way| UnixListener::bind(&way.path));
+        let listener = listener.map_err(|error| failed("can't listen", error))?;
         let ready = std::fs::set_permissions(&hidden, Permissions::from_mode(0o600))
             .and_then(|()| std::fs::rename(&hidden, &path));
         ready.map_err(|error| failed("can't be made private", error))?;
@@ -117,8 +162,13 @@ impl Connection {
     ///
     /// # Errors
     /// When one may listen and can't be reached.
-    pub(super) async fn open(path: &Path) -> Result<Option<Self>, BoxError> {
-        match UnixStream::connect(path).await {
+    pub(super) async fn open(folder: &Path) -> Result<Option<Self>, BoxError> {
+        let path = folder.join(SOCKET);
+        let connected = match Reach::to(folder, SOCKET) {
+            Ok(way) => UnixStream::connect(&way.path).await,
+            Err(error) => Err(error),
+        };
+        match connected {
             Ok(stream) => Ok(Some(Self(BufReader::new(stream)))),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
             Err(error) => Err(format!("{}: can't talk to the daemon: {error}", path.display()).into()),

@@ -171,7 +171,7 @@ impl Daemon {
         let state = State::new(bus.clone(), settings, counters, Arc::new(move |format| sources.page(format)), room);
         reloads.succeed();
         let desk = Desk::new(bus, dispatcher.clone(), true);
-        let operators = operator::listen(way, desk)?;
+        let operators = operator::listen(way, desk);
         let notifier = Arc::new(Notifier::from_environment());
         let (bus, ingest, state) = (config.bus, config.ingest, Arc::new(state));
         Ok(Self { file, grace, bus, ingest, running, dispatcher, state, reloads, notifier, operators })

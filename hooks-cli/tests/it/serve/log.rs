@@ -210,3 +210,37 @@ fn an_event_that_could_become_no_dead_letter_is_not_accepted() {
     let ended = place.run(&["check", "-c", "hooks.toml"]);
     assert!(ended.code == Some(78) && ended.err.contains("holds no event beside its reason"), "{}", ended.err);
 }
+
+#[test]
+fn operators_reach_a_daemon_whose_folder_has_a_long_path() {
+    let dir = ["a".repeat(100), "b".repeat(100)].join("/");
+    let daemon = Daemon::start(&[&format!("bus = {{ kind = 'durable', dir = '{dir}' }}\n"), &*file_hook("a")].concat());
+    let (code, out) = operate(&daemon.place, &["status"]);
+    assert!(code == Some(0) && out.contains("healthy"), "{out}");
+    let socket = daemon.place.path(&dir).join("operator.sock");
+    assert!(socket.exists());
+    let Daemon { running, .. } = daemon;
+    running.signal("TERM");
+    assert_eq!(running.wait().code, Some(0));
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_folder_in_place_of_the_socket_keeps_operators_away_and_no_event() {
+    let place = Place::new(&super::listening(&file_hook("a")));
+    std::fs::create_dir_all(place.path("hooks-data/operator.sock/full")).unwrap();
+    let checked = place.run(&["check", "-c", "hooks.toml", "--for", "serve"]);
+    let warning = "warning: operators could not reach the daemon: ";
+    assert!(checked.code == Some(0) && checked.err.contains(warning), "{}", checked.err);
+    assert!(checked.err.contains("operator.sock` is a folder"), "{}", checked.err);
+    let daemon = Daemon::again(place);
+    assert_eq!(daemon.post(JSON, large()).status, 202);
+    let (code, out) = operate(&daemon.place, &["status"]);
+    assert!(
+        code == Some(1) && out.contains("it answers no operators at `") && out.contains("its log says why"),
+        "{out}"
+    );
+    daemon.running.signal("TERM");
+    let ended = daemon.running.wait();
+    assert!(ended.err.contains("operators can't reach this daemon"), "{}", ended.err);
+}
