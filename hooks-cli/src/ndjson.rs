@@ -15,7 +15,7 @@ use lines::{Line, Lines};
 pub(crate) const BLOCK: usize = 240 << 10;
 
 /// Malformed lines that are said one by one; the others are counted.
-pub(crate) const SAID: u64 = 100;
+pub(crate) const SAID: usize = 100;
 
 /// Takes chunks as they are read, however they are cut, and gives events and what is wrong with lines.
 ///
@@ -74,10 +74,10 @@ impl Intake {
             events: Vec::new(),
             expected: 0,
             lines: Vec::new(),
-            malformed: Vec::new(),
+            refused: Vec::new(),
+            more: 0,
             said: 0,
             no_text: 0,
-            more: 0,
             max_bytes,
         };
         Self { lines: Lines::new(max_bytes), taker, beginning: Vec::new() }
@@ -119,52 +119,56 @@ struct Taker {
     expected: usize,
     /// The line of each event.
     lines: Vec<u64>,
-    malformed: Vec<Malformed>,
-    /// Malformed lines of which was said what is wrong, and how many of these were no text.
-    said: u64,
-    no_text: u64,
+    /// Since the last call, and no more than may be said.
+    refused: Vec<Refused>,
     /// Malformed lines beyond these.
     more: u64,
+    /// Malformed lines of which was said what is wrong, and how many of these were no text.
+    said: usize,
+    no_text: usize,
     max_bytes: usize,
+}
+
+/// A malformed line, and whether it looks like no text at all.
+#[derive(Debug)]
+struct Refused {
+    malformed: Malformed,
+    no_text: bool,
 }
 
 impl Taker {
     fn line(&mut self, number: u64, line: Line<'_>) {
-        let (mut no_text, mut hint) = (false, "");
-        let pushed = match line {
+        let (text, pushed) = match line {
             Line::Whole(text) if text.iter().all(|byte| b" \t".contains(byte)) => return,
             Line::Whole(text) => {
                 self.make_room(text.len());
-                let pushed = self.slice.push_json(text);
-                no_text = pushed.is_err() && (memchr(0, text).is_some() || std::str::from_utf8(text).is_err());
-                if text.trim_ascii() == b"{" {
-                    hint = ": an event stands on one line, and `jq -c .` writes it so";
-                }
-                pushed
+                (text, self.slice.push_json(text))
             }
-            Line::TooLong(bytes) => Err(EnvelopeError::TooLarge { bytes, limit: self.max_bytes }),
+            Line::TooLong(bytes) => (&[][..], Err(EnvelopeError::TooLarge { bytes, limit: self.max_bytes })),
         };
         match pushed {
             Ok(()) => self.lines.push(number),
-            Err(error) => self.refuse(number, no_text, || format!("{error}{hint}")),
+            Err(EnvelopeError::NotJson { .. }) if text.trim_ascii() == b"{" => self.refuse(number, false, || {
+                "`{` alone: an event stands on one line, and `jq -c .` writes it so".to_owned()
+            }),
+            Err(error) => {
+                let no_text = match error {
+                    EnvelopeError::NotUtf8 { .. } => true,
+                    EnvelopeError::NotJson { .. } => memchr(0, text).is_some(),
+                    _ => false,
+                };
+                self.refuse(number, no_text, || error.to_string());
+            }
         }
     }
 
+    /// Notes what is wrong with a line, where it may be among those of which that is said.
     fn refuse(&mut self, line: u64, no_text: bool, reason: impl FnOnce() -> String) {
-        if self.said == SAID {
+        if self.refused.len() == SAID {
             self.more += 1;
-            return;
+        } else {
+            self.refused.push(Refused { malformed: Malformed { line, reason: reason() }, no_text });
         }
-        self.said += 1;
-        self.no_text += u64::from(no_text);
-        let mut reason = reason();
-        if self.said == SAID {
-            reason.push_str("; further malformed lines are only counted");
-            if self.no_text > SAID / 2 {
-                reason.push_str(". The input seems to be no text: events are lines of JSON in UTF-8");
-            }
-        }
-        self.malformed.push(Malformed { line, reason });
     }
 
     /// Makes room for a line of this length: in another block when this one is full.
@@ -186,14 +190,33 @@ impl Taker {
         if events.iter().any(Envelope::is_reserved) {
             let (refused, taken): (Vec<_>, Vec<_>) =
                 events.into_iter().zip(lines).partition(|(event, _)| event.is_reserved());
+            let others = std::mem::take(&mut self.refused);
             for (event, line) in refused {
                 self.refuse(line, false, || reserved(&event));
             }
-            self.malformed.sort_by_key(|malformed| malformed.line);
+            self.refused.extend(others);
+            self.refused.sort_by_key(|refused| refused.malformed.line);
             (events, lines) = taken.into_iter().unzip();
         }
-        let (malformed, more) = (std::mem::take(&mut self.malformed), std::mem::take(&mut self.more));
-        Taken { events, lines, malformed, more, read }
+        let malformed = self.malformed();
+        Taken { events, lines, malformed, more: std::mem::take(&mut self.more), read }
+    }
+
+    /// The first of what was refused, and at the last that is said, that it is the last.
+    fn malformed(&mut self) -> Vec<Malformed> {
+        let room = SAID - self.said;
+        self.more += self.refused.len().saturating_sub(room) as u64;
+        self.refused.truncate(room);
+        self.said += self.refused.len();
+        self.no_text += self.refused.iter().filter(|refused| refused.no_text).count();
+        let mut malformed: Vec<_> = self.refused.drain(..).map(|refused| refused.malformed).collect();
+        if let (SAID, Some(Malformed { reason, .. })) = (self.said, malformed.last_mut()) {
+            reason.push_str("; further malformed lines are only counted");
+            if self.no_text > SAID / 2 {
+                reason.push_str(". The input seems to be no text: events are lines of JSON in UTF-8");
+            }
+        }
+        malformed
     }
 }
 
@@ -272,16 +295,23 @@ mod tests {
     #[test]
     fn the_first_malformed_lines_are_said_and_the_others_counted() {
         let text = b"x\n\xff\n{\"type\":\"hooks.x\"}\n{}\n{\"type\":\"a\"}\n".repeat(1_000);
-        let mut intake = Intake::new("s", 100);
-        let (mut events, mut said, mut more) = (0, Vec::new(), 0);
-        for chunk in text.chunks(999) {
-            intake.push(chunk);
-            let taken = intake.take();
-            events += taken.events.len();
-            said.extend(taken.malformed);
-            more += taken.more;
-        }
+        let read = |length: usize| {
+            let mut intake = Intake::new("s", 100);
+            let (mut events, mut said, mut more) = (0, Vec::new(), 0);
+            for chunk in text.chunks(length) {
+                intake.push(chunk);
+                let taken = intake.take();
+                events += taken.events.len();
+                said.extend(taken.malformed);
+                more += taken.more;
+            }
+            (events, said, more)
+        };
+        let (events, said, more) = read(999);
         assert_eq!((events, said.len(), more), (1_000, 100, 3_900));
+        for length in [7, 100, 4_000, text.len()] {
+            assert_eq!(read(length), (events, said.clone(), more), "however it is cut: {length}");
+        }
         assert!(said.is_sorted_by_key(|malformed| malformed.line));
         let marked: Vec<_> = said.iter().filter(|malformed| malformed.reason.contains("only counted")).collect();
         assert_eq!(marked.len(), 1);

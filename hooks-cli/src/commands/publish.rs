@@ -73,7 +73,7 @@ async fn publish(args: &PublishArgs, client: Client, console: &Console) -> Resul
 }
 
 /// Most lines of which is said what is wrong: here, and by the server.
-const MOST: u64 = 2 * ndjson::SAID;
+const MOST: usize = 2 * ndjson::SAID;
 
 struct Run<'a> {
     client: Client,
@@ -84,7 +84,7 @@ struct Run<'a> {
     lines: u64,
     malformed: u64,
     /// Lines of which was said what is wrong.
-    said: u64,
+    said: usize,
     /// Why the last request failed, as long as it does.
     failing: Option<String>,
 }

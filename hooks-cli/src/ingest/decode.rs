@@ -55,6 +55,7 @@ pub(super) async fn decode(body: &[u8], format: Format, limits: &Limits) -> Resu
     let format = format.resolve(body);
     let mut collector = Collector::new(body, format, limits);
     match format {
+        Format::Batch if body.starts_with(b"\xEF\xBB\xBF") => collector.fault(None, 0, &EnvelopeError::ByteOrderMark),
         Format::Batch => collector.array().await?,
         Format::Lines => collector.lines().await?,
         Format::Single | Format::Json => collector.take(0, body)?,
@@ -236,6 +237,7 @@ pub(super) fn without_place(error: &EnvelopeError, column: usize) -> String {
 mod tests {
     use super::*;
     use futures_util::FutureExt as _;
+    use proptest::prelude::*;
 
     fn limits() -> Limits {
         Limits { source: "/test".into(), max_event_bytes: 200, max_events: 30 }
@@ -332,6 +334,60 @@ mod tests {
         }
         let mixed = format!("[{}{{}}]", r#"{"type":"a"},{},"#.repeat(15));
         assert_eq!(read(&mixed, Format::Json), Err(Refused::TooMany(30)));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_named_in_every_format() {
+        for (body, format) in [
+            ("\u{feff}{\"type\":\"a\"}", Format::Single),
+            ("\u{feff}[{\"type\":\"a\"}]", Format::Batch),
+            ("\u{feff}[{\"type\":\"a\"}]", Format::Json),
+            ("\u{feff}{\"type\":\"a\"}\n", Format::Lines),
+        ] {
+            assert!(faults(body, format)[0].starts_with("1:1 begins with a byte order mark"), "{format:?}");
+        }
+    }
+
+    proptest! {
+        /// Lines that are posted are what lines of a pipe are.
+        #[test]
+        fn posted_lines_are_those_of_a_pipe(
+            lines in prop::collection::vec(prop::sample::select(vec![
+                "{\"type\":\"a\"}", "{\"type\":\"b\",\"partitionkey\":7}\r", "", " \t", "{}", "x", "{\"type\":\"hooks.x\"}",
+                "{\"type\":\"a\",\"id\":\"1\",\"id\":\"2\"}", "[", "\r", "{\"type\":\"\\u0000\"}", " {\"type\":\"c\"} ",
+            ]), 0..15),
+            damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let mut body = lines.join("\n").into_bytes();
+            if let (Some((at, byte)), false) = (damage, body.is_empty()) {
+                let at = at.index(body.len());
+                // What is no space in JSON is none of a line's either.
+                body[at] = if byte == 0x0c { b'x' } else { byte };
+            }
+            prop_assume!(foreign::seems(&body).is_none());
+            let mut intake = crate::ndjson::Intake::new("/test", limits().max_event_bytes);
+            intake.push(&body);
+            intake.finish();
+            let piped = intake.take();
+            match decode(&body, Format::Lines, &limits()).now_or_never().unwrap() {
+                Ok(events) => {
+                    prop_assert_eq!(piped.malformed, vec![]);
+                    let types = |events: &[Envelope]| events.iter().map(|event| event.event_type().to_owned()).collect::<Vec<_>>();
+                    prop_assert_eq!(types(&events), types(&piped.events));
+                }
+                Err(Refused::Faults(faults, 0)) => {
+                    let lines = |lines: &mut dyn Iterator<Item = u64>| lines.collect::<Vec<_>>();
+                    let malformed = lines(&mut piped.malformed.iter().map(|malformed| malformed.line));
+                    prop_assert_eq!(lines(&mut faults.iter().map(|fault| fault.line as u64)), malformed);
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+
+        #[test]
+        fn any_bytes_get_an_answer(body: Vec<u8>, format in prop::sample::select(vec![Format::Single, Format::Batch, Format::Lines, Format::Json])) {
+            let _ = decode(&body, format, &limits()).now_or_never().unwrap();
+        }
     }
 
     #[tokio::test]

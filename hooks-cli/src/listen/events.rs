@@ -24,7 +24,7 @@ impl Event {
     /// # Errors
     /// When it is no object, or has no text that tells it from others.
     fn parse(json: &str) -> Result<Self, String> {
-        let Members(members) = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let Members(members) = serde_json::from_str(json).map_err(|error| said(&error))?;
         let text = |name| last(&members, name).and_then(text);
         let needed = |name| text(name).ok_or_else(|| format!("missing field `{name}`"));
         Ok(Self {
@@ -109,7 +109,7 @@ pub(crate) fn events(body: &[u8]) -> (Vec<Event>, Option<String>) {
     if text.starts_with('[') {
         return match serde_json::from_str::<Vec<&RawValue>>(text) {
             Ok(elements) => parse("event", &elements.iter().map(|element| element.get()).collect::<Vec<_>>()),
-            Err(error) => (Vec::new(), Some(error.to_string())),
+            Err(error) => (Vec::new(), Some(said(&error))),
         };
     }
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -119,6 +119,11 @@ pub(crate) fn events(body: &[u8]) -> (Vec<Event>, Option<String>) {
         ((_, Some(_)), Ok(event)) => (vec![event], None),
         _ => found,
     }
+}
+
+/// An error may quote what it did not expect, which may be all of the body.
+fn said(error: &serde_json::Error) -> String {
+    error.to_string().chars().take(200).collect()
 }
 
 fn parse(what: &str, texts: &[&str]) -> (Vec<Event>, Option<String>) {
@@ -165,6 +170,8 @@ mod tests {
             assert!(events.is_empty() && fault.contains(why), "{body}: {fault}");
         }
         assert!(events(b"\xff").1.is_some());
+        let quoted = format!("[\"{}\"]", "x".repeat(10_000));
+        assert_eq!(events(quoted.as_bytes()).1.unwrap().len(), 200);
     }
 
     /// One event that is odd, or none at all, hides no other.

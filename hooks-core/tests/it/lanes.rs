@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use hooks_core::{FailureClass, Filter, Hook, Overflow};
+use hooks_core::{Envelope, FailureClass, Filter, Hook, Overflow};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
@@ -36,6 +36,25 @@ async fn two_workers_swap_events_of_one_stream() {
         assert_eq!(arrived.len(), 3_000);
         assert!(in_order_per_key(&arrived, 11), "{count} lanes");
     }
+}
+
+/// Whichever JSON type its publisher gave the key, and whatever it happened to.
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_no_strings_keep_order() {
+    let event = |number: usize| {
+        let key = [format!("{}", number % 5), format!("\"{}\"", number % 5), format!("{}.0", number % 5)];
+        let key = &key[number % 3];
+        let json = format!(r#"{{"id":"{number}","type":"t","subject":"s/{number}","partitionkey":{key}}}"#);
+        Envelope::from_json(json.as_bytes()).unwrap()
+    };
+    let (world, receiver) = (World::new(), Receiver::default());
+    receiver.answers([Answer::Fail(FailureClass::Retry), Answer::Panic].into_iter().cycle().take(30));
+    world.add(lanes(&receiver, 8)).await;
+    world.publish(&(0..2_000).map(event).collect::<Vec<_>>()).await;
+    world.finish().await;
+    let arrived = receiver.arrived();
+    assert_eq!(arrived.len(), 2_000);
+    assert!(in_order_per_key(&arrived, 5));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 type Headers<'a> = &'a [(&'static str, &'static str)];
@@ -114,4 +116,59 @@ fn what_is_wrong_is_said_of_the_header_that_it_stands_in() {
     let old = [("ce-specversion", "0.3"), ("ce-type", "a")];
     let limits = Limits { source: "/test".into(), max_event_bytes: 1000, max_events: 1 };
     assert_eq!(decode(&headers(&old), b"", &limits).unwrap_err(), "header `ce-specversion` must be \"1.0\"");
+}
+
+/// As a sender encodes a value, which may encode more than it has to, and put quotes around it.
+fn encoded(value: &str, all: bool, quoted: bool) -> Vec<u8> {
+    let mut sent = String::new();
+    for byte in value.bytes() {
+        match byte {
+            b'!'..=b'~' if !all && byte != b'"' && byte != b'%' => sent.push(char::from(byte)),
+            _ => sent.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    if quoted {
+        sent = format!("\"{}\"", sent.replace('\\', "\\\\"));
+    }
+    sent.into_bytes()
+}
+
+proptest! {
+    #[test]
+    fn what_a_sender_encodes_is_read_as_it_was(value in "[^\\p{Cc}]{1,20}", all: bool, quoted: bool) {
+        let mut given = headers(&[("ce-specversion", "1.0"), ("ce-type", "a")]);
+        given.insert("ce-subject", HeaderValue::from_bytes(&encoded(&value, all, quoted)).unwrap());
+        let limits = Limits { source: "/test".into(), max_event_bytes: 1000, max_events: 1 };
+        let events = decode(&given, b"", &limits).unwrap();
+        prop_assert_eq!(events[0].subject(), Some(value.as_str()));
+    }
+
+    /// Whatever comes, it is one event with the data that came, or an error.
+    #[test]
+    fn any_headers_and_body_get_an_answer(
+        values in prop::collection::vec((prop::sample::select(vec!["ce-type", "ce-id", "ce-x", "ce-partitionkey", "ce_x", "content-type"]), prop::collection::vec(any::<u8>(), 0..12)), 0..5),
+        media in prop::option::of(prop::sample::select(vec!["text/plain", "application/json", "image/png", "text/plain; charset=latin1"])),
+        body: Vec<u8>,
+    ) {
+        let mut given = headers(&[("ce-specversion", "1.0"), ("ce-type", "a")]);
+        if let Some(media) = media {
+            given.insert(CONTENT_TYPE, media.parse().unwrap());
+        }
+        for (name, value) in values {
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                given.insert(name, value);
+            }
+        }
+        let limits = Limits { source: "/test".into(), max_event_bytes: 1000, max_events: 1 };
+        if let Ok(events) = decode(&given, &body, &limits) {
+            prop_assert_eq!(events.len(), 1);
+            let event: serde_json::Value = serde_json::from_str(events[0].json()).unwrap();
+            let data = match (&event["data"], &event["data_base64"]) {
+                (serde_json::Value::Null, serde_json::Value::String(base64)) => STANDARD.decode(base64).unwrap(),
+                (serde_json::Value::String(text), _) if media.is_some_and(|media| media.starts_with("text")) => text.clone().into_bytes(),
+                _ => return Ok(()),
+            };
+            prop_assert_eq!(data, body);
+        }
+    }
 }
