@@ -17,10 +17,16 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let advice = "a duration with its unit, for example \"250ms\", \"15s\" or \"1h30m\"";
-        let signed: jiff::SignedDuration = text.parse().map_err(|_| format!("expected {advice}"))?;
+        let advice = "a duration with its unit, for example \"250ms\", \"15s\", \"1h30m\" or \"30d\"";
+        let signed = text.parse().ok().or_else(|| with_days(text)).ok_or_else(|| format!("expected {advice}"))?;
         Duration::try_from(signed).map(Self).map_err(|_| format!("expected {advice}, not negative"))
     }
+}
+
+/// Days and weeks, whose length is taken as what it is without a place on earth. Months and years have none.
+fn with_days(text: &str) -> Option<jiff::SignedDuration> {
+    let span: jiff::Span = text.parse().ok()?;
+    span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()
 }
 
 impl fmt::Display for Span {
@@ -175,7 +181,7 @@ macro_rules! written_as_text {
     };
 }
 
-written_as_text!(Span, ["250ms", "15s", "1h30m"], false);
+written_as_text!(Span, ["250ms", "15s", "1h30m", "30d"], false);
 written_as_text!(Rate, ["10/s", "600/m"], false);
 written_as_text!(Bytes, ["64KiB", "10MB"], true);
 
@@ -190,7 +196,10 @@ mod tests {
         assert_eq!(read("\"1s\""), Ok(Duration::from_secs(1)));
         assert_eq!(read("\"1h30m\""), Ok(Duration::from_secs(5_400)));
         assert_eq!(read("\"250ms\""), Ok(Duration::from_millis(250)));
-        for bad in ["\"\"", "\"5\"", "5", "\"-1s\"", "true", "\"1 parsec\""] {
+        for (days, hours) in [("30d", 720), ("1d 12h", 36), ("1d12h", 36), ("2 days", 48), ("1w", 168)] {
+            assert_eq!(read(&format!("\"{days}\"")), Ok(Duration::from_secs(hours * 3_600)), "{days}");
+        }
+        for bad in ["\"\"", "\"5\"", "5", "\"-1s\"", "true", "\"1 parsec\"", "\"1 month\"", "\"-1d\""] {
             assert!(read(bad).unwrap_err().contains("expected a duration with its unit"), "{bad}");
         }
     }

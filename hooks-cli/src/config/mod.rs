@@ -37,7 +37,7 @@ pub use schema::schema;
 pub use settings::EventSettings;
 pub use written::Written;
 
-pub(crate) use nearest::nearest;
+pub(crate) use nearest::{nearest, some};
 pub(crate) use shape::{Shape, summary};
 pub(crate) use sink::kinds;
 

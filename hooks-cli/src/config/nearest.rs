@@ -8,6 +8,23 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     near.filter(|(distance, _)| *distance <= limit).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
+/// As many names as are listed whole.
+const FEW: usize = 8;
+
+/// The candidates as a list; of many those that are nearest to `name`, and how many others there are.
+pub(crate) fn some<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    let mut all: Vec<&str> = candidates.into_iter().collect();
+    if all.is_empty() {
+        return "none".to_owned();
+    }
+    if all.len() <= FEW {
+        return all.join(", ");
+    }
+    let others = all.len() - FEW / 2;
+    all.sort_by_cached_key(|candidate| distance(name, candidate));
+    format!("{} and {others} others", all[..FEW / 2].join(", "))
+}
+
 /// How many characters have to be put in, taken out, changed or swapped with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
     // A name longer than any that exists is no typing error, and the table below would be large.
@@ -49,6 +66,16 @@ mod tests {
             assert_eq!(distance(a, b), edits, "{a} {b}");
             assert_eq!(distance(b, a), edits, "{b} {a}");
         }
+    }
+
+    #[test]
+    fn of_many_names_the_nearest_are_listed() {
+        assert_eq!(some("x", []), "none");
+        assert_eq!(some("x", ["b", "a"]), "b, a");
+        let names: Vec<String> = (0..2_000).map(|number| format!("hook-{number:04}")).collect();
+        let listed = some("hook-17423", names.iter().map(String::as_str));
+        assert!(listed.contains("hook-1742,") && listed.ends_with(" and 1996 others"), "{listed}");
+        assert!(listed.len() < 80, "{listed}");
     }
 
     #[test]
