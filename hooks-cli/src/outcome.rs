@@ -69,15 +69,16 @@ fn reasons(counts: &Counts) -> String {
     given.map(|reason| format!("{} {reason}", counts.dropped_for(*reason))).collect::<Vec<_>>().join(", ")
 }
 
-/// Everything that keeps the run from having delivered all, one line each.
-pub(crate) fn shortfalls(tally: &Tally, hooks: &[HookStatus]) -> Vec<String> {
+/// Everything that keeps the run from having delivered all, one line each. `from`: the line of the first event that
+/// the bus has not accepted.
+pub(crate) fn shortfalls(tally: &Tally, from: Option<u64>, hooks: &[HookStatus]) -> Vec<String> {
     let mut lines = Vec::new();
     if tally.malformed > 0 {
         lines.push(format!("{} not taken: see above", count(tally.malformed, "malformed line")));
     }
     if tally.waiting > 0 {
-        lines
-            .push(format!("{} read and not delivered to every hook: there was no room", count(tally.waiting, "event")));
+        let from = from.map_or_else(String::new, |line| format!(": go on from line {line}"));
+        lines.push(format!("{} read and not delivered to every hook{from}", count(tally.waiting, "event")));
     }
     lines.extend(hooks.iter().filter_map(shortfall));
     lines

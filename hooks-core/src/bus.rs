@@ -1,5 +1,7 @@
 //! Where events come from: one log, one cursor per hook.
 
+mod error;
+
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use crate::health::BusHealth;
 use crate::human::Bytes;
 use crate::id::HookId;
 use crate::ledger::{Ledger, Outcome};
+
+pub use error::BusError;
 
 /// Most deliveries between the oldest that is not settled and the newest that was read. Readers stop there.
 pub const WINDOW: usize = 65_536;
@@ -51,7 +55,8 @@ pub trait Bus: Send + Sync {
     /// Accepts events, in this order. Returns when they are accepted.
     ///
     /// # Errors
-    /// All or nothing, where the bus's documentation says no more: after an error no event was accepted.
+    /// All or nothing, where the bus's documentation says no more: after an error no event was accepted. Where it
+    /// does, [`BusError::Partly`] says which were.
     ///
     /// # Cancel safety
     /// A dropped call may have published all of the events or none.
@@ -376,25 +381,4 @@ pub fn refuse_reserved(events: &[Envelope]) -> Result<(), BusError> {
         Some(event) => Err(BusError::Reserved(event.event_type().chars().take(64).collect())),
         None => Ok(()),
     }
-}
-
-/// Why a bus did not do what was asked.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum BusError {
-    /// The bus accepts nothing any more.
-    #[error("the bus is closed")]
-    Closed,
-    /// There is no room, and the bus is set to refuse rather than wait.
-    #[error("the bus is full: {0}")]
-    Full(String),
-    /// The events are longer than the bus takes. Publishing them again won't help; fewer at once may.
-    #[error("too large: {0}")]
-    TooLarge(String),
-    /// The bus can't be reached or can't do its work now.
-    #[error("the bus is unavailable: {0}")]
-    Unavailable(String),
-    /// The type of an event is the dispatcher's own.
-    #[error("an event of type `{0}` can't be published: types that begin with `hooks.` are the dispatcher's own")]
-    Reserved(String),
 }

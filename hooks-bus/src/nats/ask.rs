@@ -52,9 +52,9 @@ impl NatsBus {
     /// Where a hook stands, if the bus knows it.
     pub fn place(&self, hook: &HookId) -> Option<HookPlace> {
         let table = self.inner.table.lock();
-        let (record, _) = table.entry(&subject::of_hook(hook.as_str()))?;
+        let record = table.record(&subject::of_hook(hook.as_str()))?;
         let lives = |owner: &String| table.roster.lives(owner, Instant::now());
-        Some(HookPlace { owner: record.owner.filter(lives), position: record.position })
+        Some(HookPlace { owner: record.owner.clone().filter(lives), position: record.position })
     }
 
     /// Asks another instance, which answers if it runs [`answer`](Self::answer), and waits as long as it lives.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::UpdateErrorKind;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep};
 
@@ -12,6 +11,7 @@ use super::connect::chain;
 use super::hook::Hook;
 use super::keeper::AT_ONCE;
 use super::record::{HookRecord, Key, encode_hooks};
+use super::refusal::is_conflict;
 
 /// How long the worker of a hook that should be another instance's may go on with what is in flight.
 const GRACE: Duration = Duration::from_secs(15);
@@ -58,7 +58,11 @@ pub(super) async fn run(bus: Arc<Inner>) {
                 Move::Restore => bus.restore(&hook).await,
             }
         };
+        let takes = moves.iter().any(|(_, what)| *what == Move::Take);
         stream::iter(moves).for_each_concurrent(AT_ONCE, make).await;
+        if takes {
+            bus.taken_over.notify_one();
+        }
         bus.bury(Instant::now()).await;
     }
 }
@@ -73,8 +77,8 @@ impl Inner {
         if hashes.is_empty() && told.is_none() {
             return;
         }
-        // Whoever took this instance for dead for long may have removed what it told.
-        if told.as_ref() == Some(&hashes) && self.table.lock().roster.knows_hooks_of(&self.me) {
+        // Whoever took this instance for dead for long may have removed what it told, or somebody purged it.
+        if told.as_ref() == Some(&hashes) && self.table.lock().roster.knows_my_hooks() {
             return;
         }
         match self.kept.bucket.put(Key::Hooks(&self.me).to_string(), encode_hooks(&hashes)).await {
@@ -121,8 +125,8 @@ impl Inner {
                 hook.own(revision, &record, Instant::now());
                 self.table.lock().set(&hook.token, record, revision);
             }
-            // Another was faster; who it was is about to be seen.
-            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
+            // Another was faster, or the entry is gone.
+            Err(error) if is_conflict(&error) => drop(self.see_again(hook).await),
             Err(error) => tracing::debug!(hook = %hook.id, error = chain(&error), "NATS"),
         }
     }
@@ -136,13 +140,14 @@ impl Inner {
         HookRecord { log: self.log_name.clone(), position: 0, beyond: Vec::new(), ..record }
     }
 
-    /// Somebody removed the entry of a hook that is in use: it goes on where it was.
+    /// Somebody removed the entry of a hook that is in use: it goes on where it was, as far as anybody here knows.
     async fn restore(&self, hook: &Hook) {
-        let position = hook.last_position().unwrap_or(self.tail().last);
-        tracing::warn!(hook = %hook.id, position, "the hook's entry was removed: made again");
-        let record = HookRecord { owner: None, log: self.log_name.clone(), position, beyond: Vec::new() };
-        if let Ok(revision) = self.kept.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
-            self.table.lock().set(&hook.token, record, revision);
+        let _turn = hook.writing.lock().await;
+        let kept = self.table.lock().vanished(&hook.token).filter(|record| record.log == self.log_name);
+        let (written, beyond) = kept.map_or((0, Vec::new()), |record| (record.position, record.beyond));
+        let (position, beyond) = hook.last_place().filter(|own| own.0 >= written).unwrap_or((written, beyond));
+        let record = HookRecord { owner: None, log: self.log_name.clone(), position, beyond };
+        if self.make_again(hook, record).await.is_some() {
             self.unbalanced.notify_one();
         }
     }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::{Context, context::ContextBuilder};
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerError};
 use hooks_core::BusError;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::config::NatsConfig;
-use super::files;
+use super::{files, refusal};
 
 /// How long the server may take to answer a request.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,15 +27,60 @@ const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 /// Most characters of a host's name in an instance's.
 const MAX_HOST: usize = 32;
 
+/// A connection, and what happens to it.
+pub(super) struct Connected {
+    pub(super) client: Client,
+    /// Counts connections.
+    pub(super) connections: watch::Receiver<u64>,
+    pub(super) denied: Denied,
+}
+
+/// What the server last said that the user may not do. It says so beside the requests, which wait in vain.
+#[derive(Debug, Clone)]
+pub(super) struct Denied(watch::Receiver<Option<(Instant, String)>>);
+
+/// So long, what was denied is why something does not work.
+const RECENT: Duration = Duration::from_secs(15);
+
+impl Denied {
+    /// What was denied a moment ago, with what is to be done.
+    pub(super) fn recently(&self, name: &str) -> Option<String> {
+        let said = self.0.borrow().clone().filter(|(at, _)| at.elapsed() < RECENT)?.1;
+        Some(format!(
+            "{said}: the NATS user needs to publish to `{name}.>`, `$JS.API.>`, `$JS.FC.>`, `$KV.{name}-hooks.>` and `_INBOX.>`, and to subscribe to `_INBOX.>` and `{name}.ask.*`"
+        ))
+    }
+
+    /// An error, with what was denied a moment ago.
+    pub(super) fn explain(&self, name: &str, error: BusError) -> BusError {
+        match (error, self.recently(name)) {
+            (BusError::Unavailable(text), Some(denied)) => BusError::Unavailable(format!("{text}: {denied}")),
+            (error, _) => error,
+        }
+    }
+
+    /// Waits until publishing below this subject is denied.
+    pub(super) async fn publishing_below(&mut self, subject: &str) {
+        let is_it = |said: &Option<(Instant, String)>| {
+            said.as_ref().is_some_and(|(at, said)| {
+                at.elapsed() < RECENT && said.to_lowercase().contains("publish") && said.contains(subject)
+            })
+        };
+        if self.0.wait_for(is_it).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
 /// Connects to one of the servers; the connection then renews itself.
-/// What is returned besides counts connections.
-pub(super) async fn connect(config: &NatsConfig) -> Result<(Client, watch::Receiver<u64>), BusError> {
+pub(super) async fn connect(config: &NatsConfig) -> Result<Connected, BusError> {
     let (counted, connections) = watch::channel(0);
-    let options = options(config, counted).await?;
+    let (deny, denied) = watch::channel(None);
+    let options = options(config, counted, deny).await?;
     let servers = config.servers.join(", ");
     let connected = options.connect(&config.servers[..]).await;
     let client = connected.map_err(|error| unavailable(&format!("connect to {servers}"), &error))?;
-    Ok((client, connections))
+    Ok(Connected { client, connections, denied: Denied(denied) })
 }
 
 /// A name for this instance that no other has or had, and that says where it runs: `HOST-PID-RANDOM`.
@@ -75,7 +121,14 @@ pub(super) fn unavailable(what: &str, error: &dyn std::error::Error) -> BusError
     BusError::Unavailable(format!("{what}: {}", chain(error)))
 }
 
+/// An error with its causes, and with what is to be done where the server's word has a meaning.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let advice = refusal::said(error).map_or("", |refused| refusal::class(refused).1);
+    let text = causes(error);
+    if advice.is_empty() { text } else { format!("{text}: {advice}") }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
@@ -88,7 +141,11 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn options(config: &NatsConfig, connections: watch::Sender<u64>) -> Result<ConnectOptions, BusError> {
+async fn options(
+    config: &NatsConfig,
+    connections: watch::Sender<u64>,
+    denied: watch::Sender<Option<(Instant, String)>>,
+) -> Result<ConnectOptions, BusError> {
     let mut options = ConnectOptions::new()
         .name("hooks")
         .connection_timeout(REQUEST_TIMEOUT)
@@ -96,8 +153,12 @@ async fn options(config: &NatsConfig, connections: watch::Sender<u64>) -> Result
         .ping_interval(config.lease.0.min(Duration::from_secs(10)))
         .reconnect_delay_callback(reconnect_delay)
         .event_callback(move |event| {
-            if let Event::Connected = event {
-                connections.send_modify(|count| *count += 1);
+            match &event {
+                Event::Connected => connections.send_modify(|count| *count += 1),
+                Event::ServerError(ServerError::Other(said)) if said.to_lowercase().contains("permissions") => {
+                    denied.send_replace(Some((Instant::now(), said.clone())));
+                }
+                _ => {}
             }
             log(&event);
             std::future::ready(())

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::cursor::Cursor;
 use super::lease::Lease;
-use super::record::{HookRecord, hook_hash};
+use super::record::{HookRecord, Range, hook_hash};
 use super::step::{FeedState, Reading, Step, Write};
 use super::subject;
 use note::Heeding;
@@ -65,6 +65,8 @@ struct State {
     heeding: Heeding,
     /// Nothing is delivered until what was noted is heeded.
     held: bool,
+    /// Whether this instance owned it at any time, so that the cursor says something.
+    was_owned: bool,
     written: u64,
     written_at: Instant,
     settled_since: bool,
@@ -96,6 +98,7 @@ impl Hook {
             removed: false,
             heeding: Heeding::Done,
             held: false,
+            was_owned: false,
             written: 0,
             written_at: Instant::now(),
             settled_since: false,
@@ -148,6 +151,7 @@ impl Hook {
     pub(super) fn own(&self, revision: u64, record: &HookRecord, now: Instant) {
         let mut state = self.state.lock();
         state.own = Some(revision);
+        state.was_owned = true;
         state.verified = true;
         state.leaving = Leaving::No;
         state.next = Some(Cursor::new(record.position, &record.beyond));
@@ -299,10 +303,23 @@ impl Hook {
         }
     }
 
-    /// How far the hook was when it was last owned here.
-    pub(super) fn last_position(&self) -> Option<u64> {
+    /// How far the hook was when it was last owned here, in the log that there is now.
+    pub(super) fn last_place(&self) -> Option<(u64, Vec<Range>)> {
         let state = self.state.lock();
-        (state.written > 0).then_some(state.written)
+        let cursor = state.next.as_ref().unwrap_or(&state.cursor);
+        state.was_owned.then(|| (cursor.position(), cursor.beyond(MAX_RANGES)))
+    }
+
+    /// The entry is gone: it is made again when it is next written, which is soon.
+    pub(super) fn write_soon(&self) {
+        self.state.lock().settled_since = true;
+    }
+
+    /// The bucket is another one: whether the hook is this instance's shows when its entry is made there.
+    pub(super) fn begin_anew(&self) {
+        let mut state = self.state.lock();
+        state.own = state.own.map(|_| 0);
+        state.verified = false;
     }
 
     /// The hook was given away.

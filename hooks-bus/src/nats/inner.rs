@@ -2,14 +2,31 @@
 
 use async_nats::jetstream::kv::CreateErrorKind;
 use async_nats::jetstream::stream::RawMessageErrorKind;
-use hooks_core::{BusError, HookId, Lag, StartAt};
+use hooks_core::{BusError, Envelope, HookId, Lag, StartAt};
 use tokio::time::Instant;
 
-use super::connect::unavailable;
+use super::connect::{connected, unavailable};
 use super::hook::Hook;
+use super::limits::{Admitted, NoRoom};
 use super::record::{HookRecord, Key};
 use super::step::Place;
-use super::{Inner, Tail, stream, subject};
+use super::{Inner, stream, subject};
+
+/// The stream, seen lately.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tail {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
+impl Tail {
+    /// Bytes of an event.
+    pub(super) fn average(&self) -> u64 {
+        self.bytes / self.messages.max(1)
+    }
+}
 
 impl Inner {
     pub(super) fn tail(&self) -> Tail {
@@ -24,6 +41,8 @@ impl Inner {
                 format!("the stream `{}` was deleted and made again: restart to go on with it", self.config.name);
             return Err(BusError::Unavailable(text));
         }
+        self.examine_events(&info);
+        self.limits.see(self.client.server_info().max_payload, &info);
         let state = info.state;
         let tail = Tail {
             first: state.first_sequence,
@@ -33,6 +52,28 @@ impl Inner {
         };
         self.tail.send_replace(tail);
         Ok(tail)
+    }
+
+    /// Lets events through to the stream, all or none, as far as that is known.
+    pub(super) async fn admit(&self, events: &[Envelope]) -> Result<Admitted<'_>, BusError> {
+        connected(&self.client)?;
+        let look = match self.limits.admit(events) {
+            Ok(admitted) => return Ok(admitted),
+            Err(NoRoom::Never(error)) => return Err(error),
+            Err(NoRoom::LookAgain(error)) => error,
+        };
+        self.look_at_tail().await?;
+        self.limits.admit(events).map_err(|_| look)
+    }
+
+    /// What keeps the bus from doing its work.
+    pub(super) fn trouble(&self) -> Option<String> {
+        if connected(&self.client).is_err() {
+            return Some(format!("not connected to NATS at {}; trying to", self.config.servers.join(", ")));
+        }
+        let trouble = self.health.trouble()?;
+        let denied = self.denied.recently(&self.config.name);
+        Some(denied.map_or(trouble.clone(), |denied| format!("{trouble}: {denied}")))
     }
 
     /// Whether the stream has nothing for a hook behind this place, up to this end. Asks the leader of the
@@ -52,7 +93,7 @@ impl Inner {
 
     /// What lies between the position that was written last of a hook and the end of the stream.
     pub(super) fn written_lag(&self, hook: &HookId) -> Option<Lag> {
-        let (record, _) = self.table.lock().entry(&subject::of_hook(hook.as_str()))?;
+        let record = self.table.lock().record(&subject::of_hook(hook.as_str())).cloned()?;
         let tail = self.tail();
         let from = if record.log == self.log_name { record.position } else { 0 };
         let events = tail.last.saturating_sub(from.max(tail.first.saturating_sub(1)));
@@ -89,7 +130,7 @@ impl Inner {
         match self.kept.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
             Ok(revision) => self.table.lock().set(&hook.token, record, revision),
             // Somebody knew it after all.
-            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => drop(self.see_again(hook).await),
             Err(error) => return Err(unavailable(&format!("keep the position of the hook `{}`", hook.id), &error)),
         }
         Ok(())

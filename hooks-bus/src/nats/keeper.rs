@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::{Operation, UpdateErrorKind};
+use async_nats::jetstream::kv::Operation;
 use futures_util::{StreamExt as _, stream};
 use hooks_core::BusError;
 use tokio::task::JoinSet;
@@ -11,8 +11,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::Inner;
 use super::connect::{chain, unavailable};
+use super::examine::Examined;
+use super::health::Part;
 use super::hook::Hook;
 use super::record::{HookRecord, Key};
+use super::refusal::is_conflict;
 use super::step::{Place, Write};
 use super::table::{Change, Seen};
 
@@ -24,9 +27,6 @@ const WRITE_EVERY: Duration = Duration::from_millis(700);
 
 /// How often the stream's end is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// How often dead letters are counted, in looks at the stream's end.
-const COUNT_EVERY: u32 = 15;
 
 /// Hooks that are looked after at each look, in turn, besides those with new consumers.
 const AT_ONE_LOOK: usize = 64;
@@ -67,12 +67,16 @@ async fn give_signs(bus: Arc<Inner>) {
                 if lapsed || !lapses {
                     bus.lease.renew(sent);
                 }
+                bus.health.works(Part::Signs);
                 continue;
             }
             Ok(Err(error)) => error,
             Err(_) => BusError::Unavailable("no answer".to_owned()),
         };
         tracing::warn!(%error, "NATS does not take a sign of life");
+        if !bus.lease.holds(Instant::now()) {
+            bus.health.fails(Part::Signs, format!("nothing is delivered, because no sign of life is taken: {error}"));
+        }
     }
 }
 
@@ -116,32 +120,25 @@ async fn write(bus: Arc<Inner>) {
     }
 }
 
-/// Looks at the stream's end, and moves idle hooks there.
+/// Looks at the stream's end, moves idle hooks there, and looks after what else is kept on the server.
 async fn look(bus: Arc<Inner>) {
     let mut times = interval(LOOK_EVERY);
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut looks = 0_u32;
-    let mut failing = false;
+    let (mut looks, mut examined) = (0_u32, Examined::default());
     loop {
-        times.tick().await;
-        looks = looks.wrapping_add(1);
+        tokio::select! {
+            _ = times.tick() => {}
+            // Letters that others kept are this instance's to show now.
+            () = bus.taken_over.notified() => looks = 0,
+        }
         // What was the end a while ago is no news to any server.
         let end = bus.tail().last;
         match bus.look_at_tail().await {
-            Ok(_) => failing = false,
-            Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, "NATS");
-                }
-                continue;
-            }
+            Ok(_) => bus.look_after_waiting_hooks(end, looks as usize).await,
+            Err(error) => bus.health.fails(Part::Events, error.to_string()),
         }
-        bus.look_after_waiting_hooks(end, looks as usize).await;
-        if looks.is_multiple_of(COUNT_EVERY)
-            && let Err(error) = bus.letters.refresh(&bus.kept.letters, &bus.config.name).await
-        {
-            tracing::debug!(%error, "NATS");
-        }
+        bus.examine(&mut examined, looks).await;
+        looks = looks.wrapping_add(1);
     }
 }
 
@@ -243,9 +240,12 @@ impl Inner {
                 self.table.lock().set(&hook.token, record, revision);
                 Some(revision)
             }
-            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
-                self.see_again(hook, &key).await;
-                None
+            Err(error) if is_conflict(&error) => {
+                if self.see_again(hook).await {
+                    self.make_again(hook, record).await
+                } else {
+                    None
+                }
             }
             Err(error) => {
                 tracing::debug!(hook = %hook.id, error = chain(&error), "NATS: the position can't be written now");
@@ -254,18 +254,43 @@ impl Inner {
         }
     }
 
-    /// Looks whose a hook is: an answer may have been lost, or the hook.
-    async fn see_again(&self, hook: &Hook, key: &str) {
-        match self.kept.bucket.entry(key).await {
+    /// Looks whose a hook is: an answer may have been lost, the hook, or its entry. Returns whether the entry is gone.
+    pub(super) async fn see_again(&self, hook: &Hook) -> bool {
+        let key = Key::Hook(&hook.token).to_string();
+        match self.kept.bucket.entry(&key).await {
             Ok(Some(entry)) => {
                 let value = (entry.operation == Operation::Put).then_some(&*entry.value);
                 let written = entry.created.unix_timestamp_nanos();
-                let seen = Seen { key, value, revision: entry.revision, written };
+                let seen = Seen { key: &key, value, revision: entry.revision, written };
                 let change = self.table.lock().see(seen, Instant::now());
                 self.apply(change);
+                false
             }
-            Ok(None) => hook.lose(u64::MAX),
-            Err(error) => tracing::debug!(hook = %hook.id, error = chain(&error), "NATS"),
+            Ok(None) => {
+                self.table.lock().gone(&hook.token, false);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS");
+                false
+            }
+        }
+    }
+
+    /// Makes an entry that is gone. Whoever does so first has the hook.
+    pub(super) async fn make_again(&self, hook: &Hook, record: HookRecord) -> Option<u64> {
+        let position = record.position;
+        match self.kept.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
+            Ok(revision) => {
+                tracing::error!(hook = %hook.id, position, "the hook's entry in NATS was removed: made again, nothing is skipped");
+                self.vanished();
+                self.table.lock().set(&hook.token, record, revision);
+                Some(revision)
+            }
+            Err(error) => {
+                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS: the entry can't be made again now");
+                None
+            }
         }
     }
 }

@@ -133,7 +133,8 @@ impl DeadLetters for NatsLetters {
         let mut sent = Vec::new();
         for letter in &letters {
             let subject = format!("{}{}.{}", self.subjects(), self.bus.log_name, letter.position.0);
-            sent.push(self.bus.api.send_publish(subject, encode(letter)).await.map_err(|error| explain(&error))?);
+            let message = encode(letter, self.bus.client.server_info().max_payload);
+            sent.push(self.bus.api.send_publish(subject, message).await.map_err(|error| explain(&error))?);
         }
         for ack in sent {
             ack.await.map_err(|error| explain(&error))?;
@@ -178,15 +179,23 @@ impl DeadLetters for NatsLetters {
         Ok(removed)
     }
 
-    /// As far as is known: what other instances keep and remove shows within half a minute.
+    /// As far as is known: what other instances keep and remove shows within seconds.
     fn count(&self) -> u64 {
         self.bus.letters.of(&self.token)
     }
+
+    async fn recount(&self) -> Result<u64, BusError> {
+        self.ask_count().await
+    }
 }
 
-fn encode(letter: &DeadLetter) -> PublishMessage {
+/// What a header takes beside its text.
+const AROUND: usize = 64;
+
+/// A letter that is no longer than the server takes, if its event is not: what the receiver answered is cut for that.
+fn encode(letter: &DeadLetter, longest: usize) -> PublishMessage {
     let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let about = About {
+    let mut about = About {
         position: letter.position.0,
         reason: letter.reason,
         detail: letter.detail.clone(),
@@ -194,10 +203,23 @@ fn encode(letter: &DeadLetter) -> PublishMessage {
         first_attempt: since(letter.first_attempt),
         last_attempt: since(letter.last_attempt),
     };
+    let room = longest.saturating_sub(letter.envelope.len() + AROUND);
+    let mut keep = letter.detail.len();
+    while json(&about).len() > room && keep > 0 {
+        keep = (0..keep * 3 / 4).rev().find(|at| letter.detail.is_char_boundary(*at)).unwrap_or(0);
+        about.detail = format!("{}{CUT}", &letter.detail[..keep]);
+    }
     let mut headers = HeaderMap::new();
-    // JSON escapes what a header can't hold.
-    headers.insert(HEADER, serde_json::to_string(&about).unwrap_or_default());
+    headers.insert(HEADER, json(&about));
     PublishMessage::build().headers(headers).payload(Bytes::copy_from_slice(letter.envelope.json().as_bytes()))
+}
+
+/// Says that something is missing.
+const CUT: &str = "…";
+
+/// JSON escapes what a header can't hold.
+fn json(about: &About) -> String {
+    serde_json::to_string(about).unwrap_or_default()
 }
 
 fn decode(message: &async_nats::Message) -> Result<DeadLetter, String> {

@@ -16,18 +16,23 @@ mod balance;
 mod config;
 mod connect;
 mod cursor;
+mod examine;
 mod feed;
 mod files;
+mod health;
 mod hook;
 mod inner;
 mod keeper;
 mod lease;
 mod letters;
+mod limits;
 mod noted;
 mod notes;
 mod publish;
 mod reader;
 mod record;
+mod refusal;
+mod settings;
 mod share;
 mod step;
 mod stream;
@@ -44,7 +49,8 @@ use async_nats::jetstream::Context;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream as streams};
 use hooks_core::{
-    Bus, BusError, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription, refuse_reserved,
+    Bus, BusError, BusHealth, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription,
+    refuse_reserved,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -55,10 +61,13 @@ use uuid::Uuid;
 pub use ask::{AskError, HookPlace};
 pub use config::{NatsConfig, NatsTls};
 
-use connect::unavailable;
+use connect::{Connected, Denied, unavailable};
+use health::Health;
 use hook::Hook;
+use inner::Tail;
 use lease::Lease;
 use letters::{Counts, NatsLetters};
+use limits::Limits;
 use notes::Unheeded;
 use publish::Publisher;
 use reader::NatsReader;
@@ -68,6 +77,9 @@ use table::Table;
 
 /// How long the last writes may take when the process ends.
 const FINISH: Duration = Duration::from_secs(5);
+
+/// How long the end of the stream may take when the bus is closed.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// How long it may take until this instance hears itself.
 const HEAR_ITSELF: Duration = Duration::from_secs(15);
@@ -82,7 +94,9 @@ const OPENING: usize = 32;
 /// comes from replicas on separate power. Events that were published before, by `source` and `id`, are
 /// acknowledged and not taken again (within the stream's duplicate window). After an error some of a
 /// call's events may have been published; publishing all of them again is safe. While the stream can't
-/// be reached, publishing fails at once and nothing is queued.
+/// be reached, publishing fails at once and nothing is queued. What can be known before anything is sent (too long
+/// an event, no room in the stream, no connection) refuses all of a call's events; later,
+/// [`BusError::Partly`] says which were accepted.
 ///
 /// **Instances.** All that are made with the same [`name`](NatsConfig::name) share the hooks that they
 /// have in common: each hook is owned by one of them, its events are read there and wait there. An
@@ -113,6 +127,8 @@ struct Inner {
     /// For requests.
     api: Context,
     publisher: Publisher,
+    denied: Denied,
+    limits: Limits,
     kept: Kept,
     log: Uuid,
     /// The stream's name in entries.
@@ -128,28 +144,15 @@ struct Inner {
     born: Notify,
     tail: watch::Sender<Tail>,
     letters: Counts,
+    health: Health,
+    /// Hooks were taken over.
+    taken_over: Notify,
     unheeded: Unheeded,
     accepted: AtomicU64,
     duplicates: AtomicU64,
     opening: Semaphore,
     /// The end of the stream when the bus was closed.
     closing: watch::Sender<Option<u64>>,
-}
-
-/// The stream, seen lately.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tail {
-    first: u64,
-    last: u64,
-    messages: u64,
-    bytes: u64,
-}
-
-impl Tail {
-    /// Bytes of an event.
-    fn average(&self) -> u64 {
-        self.bytes / self.messages.max(1)
-    }
 }
 
 impl NatsBus {
@@ -161,14 +164,21 @@ impl NatsBus {
         if let Some(problem) = config.validate().first() {
             return Err(BusError::Unavailable(format!("{}: {}", problem.path, problem.message)));
         }
-        let (client, connections) = connect::connect(&config).await?;
+        let Connected { client, connections, denied } = connect::connect(&config).await?;
         let api = connect::api(&client);
-        let kept = stream::open(&api, &config).await?;
+        let kept = stream::open(&api, &config).await.map_err(|error| denied.explain(&config.name, error))?;
         let log = stream::log_id(kept.events.cached_info());
         let me = connect::instance();
         let lease = Arc::new(Lease::new(config.lease.0));
         let inner = Arc::new(Inner {
-            publisher: Publisher::new(connect::publisher(&client), config.name.clone(), connections.clone()),
+            publisher: Publisher::new(
+                connect::publisher(&client),
+                config.name.clone(),
+                connections.clone(),
+                denied.clone(),
+            ),
+            denied,
+            limits: Limits::new(&config.name),
             table: Mutex::new(Table::new(me.clone(), config.lease.0)),
             log_name: log.simple().to_string()[..8].to_owned(),
             config,
@@ -184,6 +194,8 @@ impl NatsBus {
             born: Notify::new(),
             tail: watch::Sender::new(Tail::default()),
             letters: Counts::default(),
+            health: Health::default(),
+            taken_over: Notify::new(),
             unheeded: Unheeded::default(),
             accepted: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
@@ -194,7 +206,8 @@ impl NatsBus {
         inner.letters.refresh(&inner.kept.letters, &inner.config.name).await?;
         let tasks = Arc::new(Mutex::new(keeper::start(&inner)));
         timeout(HEAR_ITSELF, inner.hears_itself()).await.map_err(|_| {
-            BusError::Unavailable(format!("the key-value bucket `{}-hooks` does not answer", inner.config.name))
+            let why = inner.trouble().map_or_else(String::new, |why| format!(": {why}"));
+            BusError::Unavailable(format!("the key-value bucket `{}-hooks` does not answer{why}", inner.config.name))
         })?;
         Ok(Self { inner, tasks })
     }
@@ -224,10 +237,11 @@ impl Bus for NatsBus {
         if self.inner.closing.borrow().is_some() {
             return Err(BusError::Closed);
         }
+        let _admitted = self.inner.admit(events).await?;
         let (acknowledged, result) = self.inner.publisher.publish(events).await;
         self.inner.accepted.fetch_add(acknowledged.events, Ordering::Relaxed);
         self.inner.duplicates.fetch_add(acknowledged.duplicates, Ordering::Relaxed);
-        result
+        result.map_err(|error| acknowledged.part(events.len(), error))
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
@@ -257,14 +271,24 @@ impl Bus for NatsBus {
 
     async fn close(&self) {
         if self.inner.closing.borrow().is_none() {
-            let last = self.inner.look_at_tail().await.unwrap_or_else(|_| self.inner.tail()).last;
-            self.inner.closing.send_replace(Some(last));
+            let inner = &self.inner;
+            let asked = async {
+                connect::connected(&inner.client)?;
+                inner.look_at_tail().await
+            };
+            // Whoever ends does not wait long for a server that hangs.
+            let tail = timeout(CLOSE, asked).await.ok().and_then(Result::ok).unwrap_or_else(|| inner.tail());
+            inner.closing.send_replace(Some(tail.last));
         }
     }
 
     async fn finish(&self) {
         self.tasks.lock().abort_all();
         let inner = &self.inner;
+        if connect::connected(&inner.client).is_err() {
+            tracing::warn!("NATS can't be reached: the last second of settled events will come again");
+            return;
+        }
         let hooks: Vec<_> = inner.hooks.lock().values().cloned().collect();
         let leave = async {
             streams::iter(hooks)
@@ -289,7 +313,11 @@ impl Bus for NatsBus {
     fn lag(&self, hook: &HookId) -> Option<Lag> {
         let here = self.inner.hooks.lock().get(hook).cloned();
         match here {
-            Some(here) => here.lag(self.inner.tail().last, self.inner.tail().average()),
+            Some(here) => here.lag(self.inner.tail().last, self.inner.tail().average()).or_else(|| {
+                // Nobody knows more, where nobody owns it.
+                let unowned = !self.inner.is_elsewhere(&here);
+                unowned.then(|| self.inner.written_lag(hook)).flatten()
+            }),
             None => self.inner.written_lag(hook),
         }
     }
@@ -315,6 +343,10 @@ impl Bus for NatsBus {
             "instances": self.instances(),
             "hooks": self.known_hooks().iter().filter_map(|hook| self.written(hook)).collect::<Vec<_>>(),
         })
+    }
+
+    fn health(&self) -> BusHealth {
+        self.inner.trouble().map_or(BusHealth::Well, BusHealth::Unavailable)
     }
 
     async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {

@@ -43,6 +43,17 @@ impl Noted {
         self.notes.remove(token).is_some_and(|(text, _)| text.is_some())
     }
 
+    /// The hooks about which something is noted, what, and its revision.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str, u64)> {
+        self.notes.iter().filter_map(|(token, (text, revision))| Some((token.as_str(), text.as_deref()?, *revision)))
+    }
+
+    /// Revisions begin anew; what was noted holds on.
+    pub(super) fn begin_anew(&mut self) {
+        self.notes.values_mut().for_each(|(_, revision)| *revision = 0);
+        self.up_to = 0;
+    }
+
     /// Every note up to this revision of the bucket was seen.
     pub(super) fn is_up_to(&mut self, revision: u64) {
         self.up_to = self.up_to.max(revision);

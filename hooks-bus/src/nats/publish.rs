@@ -4,18 +4,19 @@ use std::collections::VecDeque;
 
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::{self, Context, ErrorCode};
 use bytes::Bytes;
 use hooks_core::{BusError, Envelope};
 use ring::digest::{Context as Digest, SHA256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::connect::{ACK_TIMEOUT, MAX_ACK_INFLIGHT, chain, connected};
-use super::subject;
+use super::connect::{ACK_TIMEOUT, Denied, MAX_ACK_INFLIGHT, chain, connected};
+use super::{refusal, subject};
 
 /// Publishes events and counts what the stream says of them.
 #[derive(Debug)]
@@ -26,27 +27,52 @@ pub(super) struct Publisher {
     inflight: Arc<Semaphore>,
     /// Counts connections: acknowledgements don't outlive theirs.
     connections: watch::Receiver<u64>,
+    denied: Denied,
 }
 
 /// What the stream acknowledged.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Acknowledged {
     pub(super) events: u64,
     /// How many of them it had already.
     pub(super) duplicates: u64,
+    /// Which of the call's events they are.
+    which: Vec<Range<usize>>,
+}
+
+impl Acknowledged {
+    /// Numbers rise.
+    fn enter(&mut self, number: usize, duplicate: bool) {
+        self.events += 1;
+        self.duplicates += u64::from(duplicate);
+        match self.which.last_mut() {
+            Some(last) if last.end == number => last.end += 1,
+            _ => self.which.push(number..number + 1),
+        }
+    }
+
+    /// The error of a call, which says what was accepted all the same.
+    pub(super) fn part(self, events: usize, error: BusError) -> BusError {
+        match self.which.is_empty() {
+            true => error,
+            false => BusError::Partly { accepted: self.which, events, error: Box::new(error) },
+        }
+    }
 }
 
 impl Publisher {
-    pub(super) fn new(context: Context, name: String, connections: watch::Receiver<u64>) -> Self {
-        Self { context, name, inflight: Arc::new(Semaphore::new(MAX_ACK_INFLIGHT)), connections }
+    pub(super) fn new(context: Context, name: String, connections: watch::Receiver<u64>, denied: Denied) -> Self {
+        Self { context, name, inflight: Arc::new(Semaphore::new(MAX_ACK_INFLIGHT)), connections, denied }
     }
 
-    /// Publishes all events, up to the first that can't be sent, and waits for every acknowledgement.
+    /// Publishes events, up to the first that fails, and waits for every acknowledgement.
     pub(super) async fn publish(&self, events: &[Envelope]) -> (Acknowledged, Result<(), BusError>) {
-        let mut flight = Flight::new(self.connections.clone());
-        for event in events {
-            if let Err(error) = self.send(event, &mut flight).await {
+        let mut flight = Flight::new(self);
+        for (number, event) in events.iter().enumerate() {
+            if let Err(error) = self.send(number, event, &mut flight).await {
                 flight.result = flight.result.and(Err(error));
+            }
+            if flight.result.is_err() {
                 break;
             }
         }
@@ -54,7 +80,7 @@ impl Publisher {
         (flight.acknowledged, flight.result)
     }
 
-    async fn send(&self, event: &Envelope, flight: &mut Flight) -> Result<(), BusError> {
+    async fn send(&self, number: usize, event: &Envelope, flight: &mut Flight<'_>) -> Result<(), BusError> {
         connected(&self.context.client())?;
         // Whoever waits for room gives back its own first, so publishers can't wait for each other.
         let permit = loop {
@@ -68,29 +94,39 @@ impl Publisher {
         headers.insert(NATS_MESSAGE_ID, message_id(event));
         let message = PublishMessage::build().headers(headers).payload(Bytes::copy_from_slice(event.json().as_bytes()));
         let subject = subject::of_type(&self.name, event.event_type());
-        let sent = self.context.send_publish(subject, message).await.map_err(|error| refusal(event, &error))?;
-        flight.sent.push_back((sent, permit));
+        let sent = self.context.send_publish(subject, message).await.map_err(|error| not_sent(event, &error))?;
+        flight.sent.push_back((number, sent, permit));
         Ok(())
     }
 }
 
 /// What one call has sent and not heard of.
-struct Flight {
-    sent: VecDeque<(PublishAckFuture, OwnedSemaphorePermit)>,
+struct Flight<'a> {
+    name: &'a str,
+    sent: VecDeque<(usize, PublishAckFuture, OwnedSemaphorePermit)>,
     acknowledged: Acknowledged,
     result: Result<(), BusError>,
     connections: watch::Receiver<u64>,
+    denied: Denied,
 }
 
-impl Flight {
-    fn new(mut connections: watch::Receiver<u64>) -> Self {
+impl<'a> Flight<'a> {
+    fn new(publisher: &'a Publisher) -> Self {
+        let mut connections = publisher.connections.clone();
         connections.mark_unchanged();
-        Self { sent: VecDeque::new(), acknowledged: Acknowledged::default(), result: Ok(()), connections }
+        Self {
+            name: &publisher.name,
+            sent: VecDeque::new(),
+            acknowledged: Acknowledged::default(),
+            result: Ok(()),
+            connections,
+            denied: publisher.denied.clone(),
+        }
     }
 
     /// Waits for the oldest acknowledgement; false if there is none to wait for.
     async fn land(&mut self) -> bool {
-        let Some((ack, _permit)) = self.sent.pop_front() else { return false };
+        let Some((number, ack, _permit)) = self.sent.pop_front() else { return false };
         let ack = tokio::select! {
             biased;
             ack = ack.into_future() => ack.map_err(|error| explain(&error)),
@@ -98,20 +134,20 @@ impl Flight {
                 self.connections.mark_changed();
                 Err(BusError::Unavailable("NATS: the connection was lost before the event was acknowledged".to_owned()))
             }
+            () = self.denied.publishing_below(self.name) => {
+                Err(BusError::Unavailable("NATS does not let the user publish".to_owned()))
+            }
         };
         match ack {
-            Ok(ack) => {
-                self.acknowledged.events += 1;
-                self.acknowledged.duplicates += u64::from(ack.duplicate);
-            }
-            Err(error) if self.result.is_ok() => self.result = Err(error),
+            Ok(ack) => self.acknowledged.enter(number, ack.duplicate),
+            Err(error) if self.result.is_ok() => self.result = Err(self.denied.explain(self.name, error)),
             Err(_) => {}
         }
         true
     }
 }
 
-fn refusal(event: &Envelope, error: &PublishError) -> BusError {
+fn not_sent(event: &Envelope, error: &PublishError) -> BusError {
     match error.kind() {
         PublishErrorKind::MaxPayloadExceeded => {
             BusError::TooLarge(format!("{} of {}: {}", event.id(), event.source(), chain(error)))
@@ -122,12 +158,8 @@ fn refusal(event: &Envelope, error: &PublishError) -> BusError {
 
 /// Why an event was not acknowledged.
 pub(super) fn explain(error: &PublishError) -> BusError {
-    let source = std::error::Error::source(error);
-    if let Some(refused) = source.and_then(|source| source.downcast_ref::<jetstream::Error>()) {
-        if refused.error_code() == ErrorCode::STREAM_STORE_FAILED {
-            return BusError::Full(format!("NATS: {refused}"));
-        }
-        return BusError::Unavailable(format!("NATS: {refused}"));
+    if let Some(refused) = refusal::said(error) {
+        return refusal::explain(refused);
     }
     let text = match error.kind() {
         PublishErrorKind::StreamNotFound => {

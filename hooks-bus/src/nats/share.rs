@@ -24,6 +24,8 @@ pub(super) struct Roster {
     hooks: HashMap<String, Hooks>,
     /// When an instance last said that it has other hooks than before.
     changed: Option<Instant>,
+    /// What this instance said of its hooks is gone.
+    untold: bool,
 }
 
 /// An instance's last sign of life.
@@ -48,7 +50,7 @@ impl Heard {
 
 impl Roster {
     pub(super) fn new(me: String, lease: Duration) -> Self {
-        Self { me, lease, heard: BTreeMap::new(), hooks: HashMap::new(), changed: None }
+        Self { me, lease, heard: BTreeMap::new(), hooks: HashMap::new(), changed: None, untold: false }
     }
 
     /// An instance gave a sign of life, which the server wrote at this time of its own.
@@ -86,6 +88,7 @@ impl Roster {
     }
 
     pub(super) fn has(&mut self, instance: &str, hooks: Vec<u32>, now: Instant) {
+        self.untold &= instance != self.me;
         self.hooks.insert(instance.to_owned(), hooks.into());
         self.changed = Some(now);
     }
@@ -95,9 +98,20 @@ impl Roster {
         self.hooks.remove(instance);
     }
 
-    /// Whether it is known which hooks an instance has.
-    pub(super) fn knows_hooks_of(&self, instance: &str) -> bool {
-        self.hooks.contains_key(instance)
+    /// Whether everybody can know which hooks this instance has.
+    pub(super) fn knows_my_hooks(&self) -> bool {
+        !self.untold && self.hooks.contains_key(&self.me)
+    }
+
+    /// Nobody can read any more which hooks this instance has.
+    pub(super) fn tell_again(&mut self) {
+        self.untold = true;
+    }
+
+    /// Revisions begin anew; who lives goes on to live.
+    pub(super) fn begin_anew(&mut self) {
+        self.heard.values_mut().for_each(|heard| heard.revision = 0);
+        self.untold = true;
     }
 
     /// Whether nobody has got or lost hooks lately: whoever starts does so one by one.

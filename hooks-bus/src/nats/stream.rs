@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, Stream};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, Stream};
 use async_nats::jetstream::{Context, ErrorCode, kv};
 use hooks_core::BusError;
 use uuid::Uuid;
 
 use super::config::NatsConfig;
 use super::connect::{chain, unavailable};
-use super::subject;
+use super::{refusal, settings, subject};
 
 /// What the stream keeps where nothing else is set.
 const DEFAULT_MAX_BYTES: i64 = 10 << 30;
@@ -32,24 +32,58 @@ const MAX_CONSUMERS: i32 = 100_000;
 
 /// Finds or makes everything.
 pub(super) async fn open(context: &Context, config: &NatsConfig) -> Result<Kept, BusError> {
-    let events = find_or_create(context, config.create, events(config)).await?;
-    let wrong = wrong_settings(&events.cached_info().config, config);
-    if !wrong.is_empty() {
-        let text = format!(
-            "the stream `{}` is not as it should be: {}; change the stream or the settings",
-            config.name,
-            wrong.join(", ")
-        );
-        return Err(BusError::Unavailable(text));
-    }
-    let letters = find_or_create(context, config.create, letters(config)).await?;
-    let subjects = &letters.cached_info().config.subjects;
-    if *subjects != [format!("{}.dead.>", config.name)] {
-        let text =
-            format!("the stream `{}-dead` has the subjects {subjects:?}, not {}.dead.>", config.name, config.name);
-        return Err(BusError::Unavailable(text));
-    }
-    Ok(Kept { events, letters, bucket: bucket(context, config).await? })
+    let stream = find_or_create(context, config.create, events(config)).await?;
+    check(&events_name(config), wrong_events(&stream.cached_info().config, config))?;
+    let letters = open_letters(context, config).await?;
+    Ok(Kept { events: stream, letters, bucket: open_bucket(context, config).await? })
+}
+
+pub(super) async fn open_letters(context: &Context, config: &NatsConfig) -> Result<Stream, BusError> {
+    let stream = find_or_create(context, config.create, letters(config)).await?;
+    check(&letters_name(config), wrong_letters(&stream.cached_info().config, config))?;
+    Ok(stream)
+}
+
+/// The bucket is made as its stream: making it as a bucket asks what servers before 2.10 don't answer.
+pub(super) async fn open_bucket(context: &Context, config: &NatsConfig) -> Result<kv::Store, BusError> {
+    let stream = find_or_create(context, config.create, bucket(config)).await?;
+    check(&bucket_name(config), wrong_bucket(&stream.cached_info().config, config))?;
+    let name = format!("{}-hooks", config.name);
+    let opened = context.get_key_value(&name).await;
+    opened.map_err(|error| unavailable(&format!("open the key-value bucket `{name}`"), &error))
+}
+
+/// What it is called where it is kept.
+pub(super) fn events_name(config: &NatsConfig) -> String {
+    format!("the stream `{}`", config.name)
+}
+
+pub(super) fn letters_name(config: &NatsConfig) -> String {
+    format!("the stream `{}-dead`", config.name)
+}
+
+pub(super) fn bucket_name(config: &NatsConfig) -> String {
+    format!("the key-value bucket `{0}-hooks` (stream `KV_{0}-hooks`)", config.name)
+}
+
+/// One error for everything that is wrong with it.
+fn check(what: &str, wrong: Vec<String>) -> Result<(), BusError> {
+    let wrong = as_one(what, &wrong);
+    wrong.map_or(Ok(()), |text| Err(BusError::Unavailable(text)))
+}
+
+/// What is wrong with it, as one text.
+pub(super) fn as_one(what: &str, wrong: &[String]) -> Option<String> {
+    let text = || format!("{what} is not as it should be: {}; change it or the settings", wrong.join(", "));
+    (!wrong.is_empty()).then(text)
+}
+
+pub(super) fn wrong_letters(found: &Config, config: &NatsConfig) -> Vec<String> {
+    settings::of_letters(found, &format!("{}.dead.>", config.name))
+}
+
+pub(super) fn wrong_bucket(found: &Config, config: &NatsConfig) -> Vec<String> {
+    settings::of_bucket(found, &format!("$KV.{}-hooks.>", config.name))
 }
 
 /// Names the stream: one that was deleted and made again is another.
@@ -107,56 +141,45 @@ async fn find_or_create(context: &Context, create: bool, wanted: Config) -> Resu
             let text = format!("there is no stream `{name}`: nobody that may create it (`create`) was here yet");
             return Err(BusError::Unavailable(text));
         }
+        GetStreamErrorKind::JetStream(error) => {
+            return Err(BusError::Unavailable(format!("look for the stream `{name}`: {}", refusal::text(&error))));
+        }
+        // Nobody listens where JetStream would.
+        _ if chain(&missing).contains("resource does not exist") => {
+            return Err(BusError::Unavailable(format!("look for the stream `{name}`: {}", refusal::NO_JETSTREAM)));
+        }
         _ => return Err(unavailable(&format!("look for the stream `{name}`"), &missing)),
     }
-    match context.create_stream(wanted).await {
+    let made = context.create_stream(wanted).await;
+    match made.map_err(|error| (refused(error.kind()), error)) {
         Ok(stream) => Ok(stream),
         // Another instance was faster, with other settings maybe: they are checked.
-        Err(error) if code(error.kind()) == Some(ErrorCode::STREAM_NAME_EXIST) => context
+        Err((Some(refused), _)) if refused.error_code() == ErrorCode::STREAM_NAME_EXIST => context
             .get_stream(&name)
             .await
             .map_err(|error| unavailable(&format!("look for the stream `{name}`"), &error)),
-        Err(error) => {
-            let advice = match code(error.kind()) {
-                Some(ErrorCode::STORAGE_RESOURCES_EXCEEDED) => {
-                    ": the server reserves `max_bytes`; set less, or give it more room"
-                }
-                _ => "",
-            };
-            Err(BusError::Unavailable(format!("create the stream `{name}`: {}{advice}", chain(&error))))
+        Err((Some(refused), _)) if refused.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED => {
+            let advice = "the server reserves `max_bytes`; set less, or give it more room";
+            Err(BusError::Unavailable(format!("create the stream `{name}`: {refused}: {advice}")))
         }
+        Err((Some(refused), _)) => {
+            Err(BusError::Unavailable(format!("create the stream `{name}`: {}", refusal::text(&refused))))
+        }
+        Err((None, error)) => Err(unavailable(&format!("create the stream `{name}`"), &error)),
     }
 }
 
-fn code(kind: CreateStreamErrorKind) -> Option<ErrorCode> {
+fn refused(kind: CreateStreamErrorKind) -> Option<async_nats::jetstream::Error> {
     match kind {
-        CreateStreamErrorKind::JetStream(error) => Some(error.error_code()),
+        CreateStreamErrorKind::JetStream(error) => Some(error),
         _ => None,
     }
 }
 
 /// What of an existing stream contradicts the settings, or what a bus needs.
-fn wrong_settings(found: &Config, config: &NatsConfig) -> Vec<String> {
-    let mut wrong = Vec::new();
+pub(super) fn wrong_events(found: &Config, config: &NatsConfig) -> Vec<String> {
     let wanted = events(config);
-    if found.subjects != wanted.subjects {
-        wrong.push(format!("its subjects are {:?}, not {:?}", found.subjects, wanted.subjects));
-    }
-    if found.retention != RetentionPolicy::Limits {
-        wrong.push(format!(
-            "its retention is {:?}, which deletes what one hook has read; it must be Limits",
-            found.retention
-        ));
-    }
-    if found.max_messages_per_subject > 0 {
-        wrong.push(format!(
-            "it keeps only {} event(s) of each type (max_msgs_per_subject)",
-            found.max_messages_per_subject
-        ));
-    }
-    if found.no_ack {
-        wrong.push("it acknowledges nothing (no_ack)".to_owned());
-    }
+    let mut wrong = settings::of_events(found, &subject::of_all(&config.name));
     if config.replicas.is_some_and(|replicas| replicas != found.num_replicas) {
         wrong.push(format!("replicas is {}, set is {}", found.num_replicas, wanted.num_replicas));
     }
@@ -172,12 +195,10 @@ fn wrong_settings(found: &Config, config: &NatsConfig) -> Vec<String> {
     wrong
 }
 
-/// The bucket is made as its stream: making it as a bucket asks what servers before 2.10 don't answer.
-async fn bucket(context: &Context, config: &NatsConfig) -> Result<kv::Store, BusError> {
-    let name = format!("{}-hooks", config.name);
-    let stream = Config {
-        name: format!("KV_{name}"),
-        subjects: vec![format!("$KV.{name}.>")],
+fn bucket(config: &NatsConfig) -> Config {
+    Config {
+        name: format!("KV_{}-hooks", config.name),
+        subjects: vec![format!("$KV.{}-hooks.>", config.name)],
         description: Some("owners and positions of hooks".to_owned()),
         discard: DiscardPolicy::New,
         num_replicas: config.replicas.unwrap_or(1),
@@ -188,10 +209,5 @@ async fn bucket(context: &Context, config: &NatsConfig) -> Result<kv::Store, Bus
         deny_delete: true,
         allow_direct: true,
         ..Config::default()
-    };
-    find_or_create(context, config.create, stream).await?;
-    context
-        .get_key_value(&name)
-        .await
-        .map_err(|error| unavailable(&format!("open the key-value bucket `{name}`"), &error))
+    }
 }

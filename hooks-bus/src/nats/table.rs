@@ -1,6 +1,6 @@
 //! What this instance has seen in the bucket: entries of hooks, notes, and who lives.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ pub(super) struct Table {
     me: String,
     pub(super) roster: Roster,
     entries: HashMap<String, (HookRecord, u64)>,
+    /// Entries that are gone, as they were: hooks that are in use go on there. And whether somebody removed them as
+    /// entries are removed, so that the hook is forgotten where it is not in use.
+    vanished: HashMap<String, (HookRecord, bool)>,
     pub(super) notes: Noted,
     /// The last division, and what it was made of.
     shared: (Vec<(String, Hooks)>, Arc<BTreeSet<u32>>),
@@ -47,7 +50,14 @@ pub(super) enum Change {
 impl Table {
     pub(super) fn new(me: String, lease: Duration) -> Self {
         let roster = Roster::new(me.clone(), lease);
-        Self { me, roster, entries: HashMap::new(), notes: Noted::default(), shared: (Vec::new(), Arc::default()) }
+        Self {
+            me,
+            roster,
+            entries: HashMap::new(),
+            vanished: HashMap::new(),
+            notes: Noted::default(),
+            shared: (Vec::new(), Arc::default()),
+        }
     }
 
     pub(super) fn see(&mut self, seen: Seen<'_>, now: Instant) -> Change {
@@ -82,7 +92,7 @@ impl Table {
 
     fn see_hook(&mut self, token: &str, value: Option<&[u8]>, revision: u64) -> Change {
         let Some(value) = value else {
-            self.entries.remove(token);
+            self.gone(token, true);
             return Change::Hook { token: token.to_owned(), revision, mine: false };
         };
         let Ok(record) = serde_json::from_slice::<HookRecord>(value) else {
@@ -94,7 +104,47 @@ impl Table {
         Change::Hook { token: token.to_owned(), revision, mine }
     }
 
+    /// The entry of a hook is not there any more, because it was removed or for no known reason.
+    pub(super) fn gone(&mut self, token: &str, removed: bool) {
+        if let Some((record, _)) = self.entries.remove(token) {
+            self.vanished.insert(token.to_owned(), (record, removed));
+        }
+    }
+
+    /// What the entry of a hook was that is gone.
+    pub(super) fn vanished(&self, token: &str) -> Option<HookRecord> {
+        self.vanished.get(token).map(|(record, _)| record.clone())
+    }
+
+    /// The bucket has these keys, as of this revision. Returns what was seen of hooks and is gone: their entries,
+    /// and what was noted about them.
+    pub(super) fn vanish(&mut self, keys: &HashSet<String>, up_to: u64) -> (HashSet<String>, Vec<(String, String)>) {
+        let is_gone = |key: Key<'_>, revision: u64| revision <= up_to && !keys.contains(&key.to_string());
+        let hooks = self.entries.iter().filter(|(token, (_, revision))| is_gone(Key::Hook(token), *revision));
+        let hooks: HashSet<String> = hooks.map(|(token, _)| token.clone()).collect();
+        hooks.iter().for_each(|token| self.gone(token, false));
+        let notes = self.notes.all().filter(|(token, _, revision)| is_gone(Key::Note(token), *revision));
+        let notes = notes.map(|(token, text, _)| (token.to_owned(), text.to_owned())).collect();
+        if !keys.contains(&Key::Hooks(&self.me).to_string()) {
+            self.roster.tell_again();
+        }
+        (hooks, notes)
+    }
+
+    /// Whether an entry was written before this revision.
+    pub(super) fn is_older_than(&self, revision: u64) -> bool {
+        self.entries.values().any(|(_, written)| *written < revision)
+    }
+
+    /// The bucket is another one, whose revisions begin anew.
+    pub(super) fn begin_anew(&mut self) {
+        self.entries.values_mut().for_each(|(_, revision)| *revision = 0);
+        self.notes.begin_anew();
+        self.roster.begin_anew();
+    }
+
     pub(super) fn set(&mut self, token: &str, record: HookRecord, revision: u64) {
+        self.vanished.remove(token);
         match self.entries.get_mut(token) {
             Some(entry) if entry.1 < revision => *entry = (record, revision),
             Some(_) => {}
@@ -106,13 +156,21 @@ impl Table {
         self.entries.get(token).cloned()
     }
 
+    /// What is known of a hook, also when its entry vanished.
+    pub(super) fn record(&self, token: &str) -> Option<&HookRecord> {
+        let vanished = || self.vanished.get(token).filter(|(_, removed)| !removed).map(|(record, _)| record);
+        self.entries.get(token).map(|(record, _)| record).or_else(vanished)
+    }
+
     pub(super) fn hooks(&self) -> Vec<String> {
-        self.entries.keys().cloned().collect()
+        let vanished = self.vanished.iter().filter(|(_, (_, removed))| !removed).map(|(token, _)| token);
+        self.entries.keys().chain(vanished).cloned().collect()
     }
 
     pub(super) fn forget(&mut self, token: &str) -> bool {
         let noted = self.notes.forget(token);
-        self.entries.remove(token).is_some() || noted
+        let vanished = self.vanished.remove(token).is_some_and(|(_, removed)| !removed);
+        self.entries.remove(token).is_some() || vanished || noted
     }
 
     /// The instances that live and have hooks.

@@ -1,7 +1,9 @@
 //! `hooks pipe`.
 
 mod gathered;
+mod publishing;
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Fuse, FusedFuture as _};
-use hooks_core::{BoxError, Bus, BusError, Dispatcher, Envelope, Hook, HookStatus, Overflow};
+use hooks_core::{BoxError, Bus, Dispatcher, Envelope, Hook, HookStatus, Overflow};
 use tokio::sync::{mpsc, watch};
 
 use super::{chain, runtime};
@@ -136,7 +138,7 @@ async fn pipe(
     console: &Console,
 ) -> Result<Exit, BoxError> {
     let (stop, stopped) = watch::channel(None);
-    let run = Run { bus, dispatcher, console, tally: Mutex::default() };
+    let run = Run { bus, dispatcher, console, tally: Mutex::default(), unaccepted: Mutex::default() };
     let input = stdin::events(io::stdin(), Intake::new(events.source, events.max_bytes.get()))?;
     let mut failed = None;
     let work = async {
@@ -185,10 +187,9 @@ struct Run<'a> {
     dispatcher: Dispatcher,
     console: &'a Console,
     tally: Mutex<Tally>,
+    /// The lines of the events that were read and that the bus has not accepted, in order.
+    unaccepted: Mutex<VecDeque<u64>>,
 }
-
-/// How often a full log is asked again: nothing tells when a segment of it goes.
-const ROOM: Duration = Duration::from_millis(100);
 
 /// How often progress is shown.
 const TICK: Duration = Duration::from_millis(100);
@@ -246,37 +247,8 @@ impl Run<'_> {
             tally.malformed += taken.malformed.len() as u64 + taken.more;
             tally.waiting += taken.events.len() as u64;
         });
+        self.lines().extend(taken.lines);
         taken.events
-    }
-
-    async fn publish(&self, events: Vec<Envelope>) -> Result<(), BusError> {
-        self.publish_when_there_is_room(&events).await?;
-        self.tally(|tally| {
-            tally.waiting -= events.len() as u64;
-            tally.events += events.len() as u64;
-        });
-        Ok(())
-    }
-
-    /// A log that refuses for lack of room makes the pipe wait, as a full queue does. What is too large for it
-    /// goes in parts.
-    async fn publish_when_there_is_room(&self, mut events: &[Envelope]) -> Result<(), BusError> {
-        let (mut said, mut part) = (false, events.len());
-        while !events.is_empty() {
-            part = part.min(events.len());
-            match self.bus.publish(&events[..part]).await {
-                Ok(()) => events = &events[part..],
-                Err(BusError::TooLarge(_)) if part > 1 => part /= 2,
-                Err(BusError::Full(why)) => {
-                    if !std::mem::replace(&mut said, true) {
-                        self.console.say(format_args!("reading waits for room: {why}"));
-                    }
-                    tokio::time::sleep(ROOM).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     fn tally<T>(&self, with: impl FnOnce(&mut Tally) -> T) -> T {
@@ -339,7 +311,7 @@ impl Run<'_> {
             End::TimedOut(timeout) => missing.push(format!("timed out after {timeout:?}{}", waited_for(&hooks))),
         }
         missing.extend(failed.map(|error| chain(&*error)));
-        missing.extend(shortfalls(&tally, &hooks));
+        missing.extend(shortfalls(&tally, self.lines().front().copied(), &hooks));
         say(table(&hooks).trim_end().to_owned());
         let Tally { lines, events, malformed, .. } = tally;
         let (lines, events) = (count(lines, "line"), count(events, "event"));

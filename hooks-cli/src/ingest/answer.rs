@@ -1,5 +1,7 @@
 //! What a client is told.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -52,10 +54,15 @@ pub(super) enum Refusal {
     /// What is wrong with the `Host` header.
     Host(&'static str),
     /// There is no room now.
-    Busy(&'static str),
+    Busy(String),
     /// The bus has no room and does not wait for any.
     Full(String),
     Unavailable(String),
+    /// These events, counted from 0, were accepted before that.
+    Partly {
+        accepted: Vec<Range<usize>>,
+        why: Box<Refusal>,
+    },
     Draining,
     Internal,
 }
@@ -68,6 +75,12 @@ struct Body<'a> {
     /// Faults that are not listed.
     #[serde(skip_serializing_if = "is_zero")]
     more: u64,
+    /// How many events were accepted all the same,
+    #[serde(skip_serializing_if = "is_zero")]
+    accepted: u64,
+    /// and which: from and to, counted from 1 in the order of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accepted_events: Vec<[usize; 2]>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -86,6 +99,7 @@ impl Refusal {
             Self::Broken(_) | Self::Faults(..) | Self::NoEvent(_) | Self::Host(_) => StatusCode::BAD_REQUEST,
             Self::Busy(_) | Self::Unavailable(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Partly { why, .. } => why.status(),
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -100,14 +114,17 @@ impl Refusal {
                 "a body with a Content-Encoding, or a Transfer-Encoding but chunked, is not taken".to_owned()
             }
             Self::TooSlow => "the body took too long".to_owned(),
+            Self::Partly { why, .. } => why.error(),
             Self::Faults(..) => "nothing was published: not everything in the body is an event".to_owned(),
             Self::Draining => "the server is about to stop".to_owned(),
             Self::Internal => "publishing failed; it is not known whether the events were accepted".to_owned(),
             Self::Host(why) => format!("header `host` {why}"),
-            Self::Busy(why) => (*why).to_owned(),
-            Self::TooLarge(why) | Self::Broken(why) | Self::NoEvent(why) | Self::Full(why) | Self::Unavailable(why) => {
-                why.clone()
-            }
+            Self::TooLarge(why)
+            | Self::Broken(why)
+            | Self::NoEvent(why)
+            | Self::Full(why)
+            | Self::Unavailable(why)
+            | Self::Busy(why) => why.clone(),
         }
     }
 
@@ -127,7 +144,15 @@ impl Refusal {
             Self::Faults(faults, more) => (faults, *more),
             _ => (&[], 0),
         };
-        let mut answer = json(self.status(), &Body { error: &self.error(), faults, more });
+        let accepted: &[Range<usize>] = if let Self::Partly { accepted, .. } = self { accepted } else { &[] };
+        let body = Body {
+            error: &self.error(),
+            faults,
+            more,
+            accepted: accepted.iter().map(|range| range.len() as u64).sum(),
+            accepted_events: accepted.iter().map(|range| [range.start + 1, range.end]).collect(),
+        };
+        let mut answer = json(self.status(), &body);
         answer.headers_mut().extend(self.header());
         answer
     }

@@ -70,7 +70,7 @@ impl Taken {
     fn grow(&mut self, by: usize, room: &Arc<Semaphore>) -> Result<(), Refusal> {
         let by = u32::try_from(by).unwrap_or(u32::MAX);
         let more = room.clone().try_acquire_many_owned(by);
-        let more = more.map_err(|_| Refusal::Busy("too many bytes of other requests are in flight"))?;
+        let more = more.map_err(|_| Refusal::Busy("too many bytes of other requests are in flight".to_owned()))?;
         match &mut self.share {
             Some(share) => share.merge(more),
             none => *none = Some(more),

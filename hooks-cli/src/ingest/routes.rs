@@ -27,7 +27,7 @@ pub(super) fn wants_to_publish(parts: &Parts, state: &State) -> bool {
 
 /// What whoever wants to publish is told where there is no place for it.
 pub(super) fn crowded(state: &State) -> Response<Outgoing> {
-    let answer = Refusal::Busy("all of ingest.max_connections are busy with requests").answer();
+    let answer = Refusal::Busy("all of ingest.max_connections are busy with requests".to_owned()).answer();
     state.counters.count(answer.status().as_u16());
     answer.map(Outgoing::from)
 }
@@ -195,15 +195,26 @@ async fn publish(
     }
     match published {
         Ok(Ok(Ok(()))) => Ok(count),
-        Ok(Ok(Err(BusError::Closed))) => Err(Refusal::Draining),
-        Ok(Ok(Err(error @ BusError::Full(_)))) => Err(Refusal::Full(error.to_string())),
-        Ok(Ok(Err(error @ BusError::TooLarge(_)))) => Err(Refusal::TooLarge(error.to_string())),
-        Ok(Ok(Err(error))) => Err(Refusal::Unavailable(error.to_string())),
-        Ok(Err(_)) => Err(Refusal::Busy(
-            "the bus did not accept it in time: a hook that makes publishers wait is behind, or the disk is slow",
-        )),
+        Ok(Ok(Err(error))) => Err(refused(&error)),
+        Ok(Err(_)) => Err(Refusal::Busy(state.bus.health().trouble().map_or_else(
+            || "it was not accepted in time: what keeps events (a disk, NATS) is slow or hangs, or a hook that makes publishers wait is behind".to_owned(),
+            |trouble| format!("it was not accepted in time: {trouble}"),
+        ))),
         Err(_) => Err(Refusal::Internal),
     }
+}
+
+/// Why the bus did not accept everything.
+fn refused(error: &BusError) -> Refusal {
+    let (cause, accepted) = error.parts();
+    let text = error.to_string();
+    let refusal = match cause {
+        BusError::Closed => Refusal::Draining,
+        BusError::Full(_) => Refusal::Full(text),
+        BusError::TooLarge(_) => Refusal::TooLarge(text),
+        _ => Refusal::Unavailable(text),
+    };
+    if accepted.is_empty() { refusal } else { Refusal::Partly { accepted: accepted.to_vec(), why: Box::new(refusal) } }
 }
 
 #[cfg(test)]

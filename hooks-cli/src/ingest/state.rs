@@ -102,7 +102,9 @@ impl State {
     pub(super) fn published(&self, result: &Result<(), BusError>) {
         match result {
             Ok(()) if self.fullness.lock().accepted(Instant::now()) => tracing::info!("events are taken again"),
-            Err(error @ BusError::Full(_)) if self.fullness.lock().refused(Instant::now()) => {
+            Err(error)
+                if matches!(error.parts().0, BusError::Full(_)) && self.fullness.lock().refused(Instant::now()) =>
+            {
                 tracing::error!(%error, "events are refused (507) until there is room");
             }
             _ => {}

@@ -11,6 +11,7 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 
 use super::protocol::{Behind, HookReport, Letter, Request, Response, Switched, Which};
 use crate::commands::chain;
+use crate::config::some;
 
 /// Most bytes of events in one page of dead letters; one letter alone may be larger.
 const PAGE_BYTES: usize = 4 << 20;
@@ -192,8 +193,7 @@ impl Desk {
 
     fn unknown(&self, hook: &HookId) -> String {
         let Response::Status { hooks, .. } = self.status() else { return String::new() };
-        let known: Vec<_> = hooks.iter().map(|hook| hook.id.as_str()).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let known = some(hook.as_str(), hooks.iter().map(|hook| hook.id.as_str()));
         format!("there is no hook `{hook}`; known: {known}")
     }
 }

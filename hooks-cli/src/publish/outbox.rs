@@ -96,6 +96,10 @@ impl Outbox {
                 Step::Next(Vec::new())
             }
             Reply::Later { after, why } => Step::Wait { after, why },
+            Reply::Partly { accepted, rest } => {
+                let left = count - self.accept(count, &accepted);
+                if left == 0 { Step::Next(Vec::new()) } else { self.answered(left, *rest) }
+            }
             Reply::Never(why) => Step::Stop(why),
         }
     }
@@ -122,6 +126,19 @@ impl Outbox {
         rest.into_iter().rev().for_each(|event| self.queue.push_front(event));
         self.refused += refused.len() as u64;
         Step::Next(refused)
+    }
+
+    /// Takes out what was accepted of a request; returns how many that were.
+    fn accept(&mut self, count: usize, accepted: &[[usize; 2]]) -> usize {
+        let is_accepted = |at: usize| accepted.iter().any(|[from, to]| (*from..=*to).contains(&(at + 1)));
+        let request: Vec<_> = self.queue.drain(..count).enumerate().collect();
+        let prefix = request.iter().take_while(|(at, _)| is_accepted(*at)).last();
+        self.settled = prefix.map_or(self.settled, |(_, (line, _))| *line);
+        let rest: Vec<_> = request.into_iter().filter(|(at, _)| !is_accepted(*at)).collect();
+        let taken = count - rest.len();
+        rest.into_iter().rev().for_each(|(_, event)| self.queue.push_front(event));
+        self.accepted += taken as u64;
+        taken
     }
 
     fn settle(&mut self, count: usize) {
@@ -230,6 +247,18 @@ mod tests {
         assert_eq!(ids(&outbox.next().1), ["2", "4"]);
         outbox.answered(2, Reply::Faults(vec![fault(1), fault(2)]));
         assert_eq!((outbox.waiting(), outbox.refused(), outbox.settled()), (0, 4, 8));
+    }
+
+    #[test]
+    fn what_was_accepted_in_part_is_not_sent_again() {
+        let mut outbox = outbox(6, 6);
+        let rest = || Box::new(Reply::Later { after: None, why: "507".to_owned() });
+        let step = outbox.answered(6, Reply::Partly { accepted: vec![[1, 2], [4, 4]], rest: rest() });
+        assert!(matches!(step, Step::Wait { .. }));
+        assert_eq!(ids(&outbox.next().1), ["3", "5", "6"]);
+        assert_eq!((outbox.accepted(), outbox.settled()), (3, 4), "line 4 has event 2");
+        outbox.answered(3, Reply::Partly { accepted: vec![[1, 99]], rest: rest() });
+        assert_eq!((outbox.accepted(), outbox.settled(), outbox.waiting()), (6, 12, 0));
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(crate) enum Reply {
     TooLarge(String),
     /// Not now. Waits at least so long, if the server asked for it.
     Later { after: Option<Duration>, why: String },
+    /// These events, from and to, counted from 1, were accepted; the rest was answered so.
+    Partly { accepted: Vec<[usize; 2]>, rest: Box<Reply> },
     /// Never: repeating it changes nothing.
     Never(String),
 }
@@ -32,6 +34,7 @@ pub(crate) struct Fault {
 struct Body {
     error: String,
     faults: Vec<Fault>,
+    accepted_events: Vec<[usize; 2]>,
 }
 
 /// The longest pause that a server can ask for.
@@ -43,13 +46,15 @@ impl Reply {
         let body = serde_json::from_slice::<Body>(body).unwrap_or_default();
         let error = if body.error.is_empty() { String::new() } else { format!(": {}", body.error) };
         let why = format!("{status}{error}");
-        match status.as_u16() {
-            200..=299 => Self::Accepted,
+        let accepted = body.accepted_events;
+        let rest = match status.as_u16() {
+            200..=299 => return Self::Accepted,
             400 if !body.faults.is_empty() => Self::Faults(body.faults),
             413 => Self::TooLarge(why),
             408 | 425 | 429 | 500.. => Self::Later { after: retry_after.and_then(|value| pause(value, now)), why },
             _ => Self::Never(why),
-        }
+        };
+        if accepted.is_empty() { rest } else { Self::Partly { accepted, rest: Box::new(rest) } }
     }
 }
 
@@ -86,6 +91,13 @@ mod tests {
         for status in [408, 429, 500, 502, 503, 504, 507] {
             assert!(matches!(reply(status, None, ""), Reply::Later { after: None, .. }), "{status}");
         }
+    }
+
+    #[test]
+    fn what_was_accepted_in_part_is_known() {
+        let body = r#"{"error":"full","accepted":3,"accepted_events":[[1,2],[4,4]]}"#;
+        let rest = Box::new(Reply::Later { after: None, why: "507 Insufficient Storage: full".to_owned() });
+        assert_eq!(reply(507, None, body), Reply::Partly { accepted: vec![[1, 2], [4, 4]], rest });
     }
 
     #[test]

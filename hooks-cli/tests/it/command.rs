@@ -141,6 +141,12 @@ impl Running {
         self.child.id()
     }
 
+    /// Ends the input and waits for the end.
+    pub(crate) fn end(mut self) -> Ended {
+        self.input = None;
+        self.wait()
+    }
+
     /// Waits for the end without ending the input.
     pub(crate) fn wait(mut self) -> Ended {
         let mut out = String::new();

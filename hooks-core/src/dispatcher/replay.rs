@@ -107,22 +107,27 @@ type Letters = Vec<(LetterId, DeadLetter)>;
 struct Pages {
     store: Arc<dyn DeadLetters>,
     after: Option<LetterId>,
-    left: u64,
+    /// `None`: they are not counted yet.
+    left: Option<u64>,
 }
 
 impl Pages {
     fn new(store: Arc<dyn DeadLetters>) -> Self {
-        let left = store.count();
-        Self { store, after: None, left }
+        Self { store, after: None, left: None }
     }
 
     /// An empty one is the end.
     async fn next(&mut self) -> Result<Letters, BusError> {
-        if self.left == 0 {
+        let left = match self.left {
+            Some(left) => left,
+            None => self.store.recount().await?,
+        };
+        self.left = Some(left);
+        if left == 0 {
             return Ok(Letters::new());
         }
-        let page = self.store.list(self.after, PAGE.min(usize::try_from(self.left).unwrap_or(PAGE))).await?;
-        self.left = self.left.saturating_sub(page.len() as u64);
+        let page = self.store.list(self.after, PAGE.min(usize::try_from(left).unwrap_or(PAGE))).await?;
+        self.left = Some(left.saturating_sub(page.len() as u64));
         self.after = page.last().map(|(id, _)| *id);
         Ok(page)
     }

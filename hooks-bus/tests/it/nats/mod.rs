@@ -2,10 +2,12 @@
 
 mod chaos;
 mod instances;
+mod kept;
 mod limits;
 mod load;
 mod network;
 mod reading;
+mod refusals;
 mod secure;
 mod server;
 

@@ -10,6 +10,9 @@ use tempfile::TempDir;
 /// Says where a `nats-server` is. Without it, tests that need one are skipped.
 const VARIABLE: &str = "HOOKS_NATS_SERVER";
 
+/// Begins a config of a server without JetStream. Others say more of it with `jetstream { STORE, … }`.
+pub(crate) const NO_JETSTREAM: &str = "# none";
+
 /// The program, or `None`, said aloud.
 pub(crate) fn program() -> Option<PathBuf> {
     let program = std::env::var_os(VARIABLE).map(PathBuf::from);
@@ -67,10 +70,13 @@ impl Server {
     fn new(program: &Path, folder: TempDir, port: u16, name: &str, lines: &str) -> Self {
         let config = folder.path().join("nats.conf");
         let store = folder.path().join("store");
-        let text = format!(
-            "listen: \"127.0.0.1:{port}\"\nserver_name: {name}\njetstream {{ store_dir: \"{}\" }}\n{lines}\n",
-            store.display()
-        );
+        let store = format!("store_dir: \"{}\"", store.display());
+        let (jetstream, lines) = match lines.strip_prefix(NO_JETSTREAM) {
+            Some(lines) => (String::new(), lines.to_owned()),
+            None if lines.contains("STORE") => (String::new(), lines.replace("STORE", &store)),
+            None => (format!("jetstream {{ {store} }}"), lines.to_owned()),
+        };
+        let text = format!("listen: \"127.0.0.1:{port}\"\nserver_name: {name}\n{jetstream}\n{lines}\n");
         std::fs::write(&config, text).unwrap();
         let command = vec![
             program.display().to_string(),

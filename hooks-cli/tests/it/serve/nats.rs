@@ -1,6 +1,8 @@
 //! Several daemons in front of NATS, and what operators do with them.
 
 mod gone;
+mod kept;
+mod outages;
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -20,28 +22,46 @@ const VARIABLE: &str = "HOOKS_NATS_SERVER";
 struct Server {
     child: Child,
     port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
     fn start() -> Option<Self> {
-        let Some(program) = std::env::var_os(VARIABLE) else {
+        Self::with_config("jetstream { STORE }")
+    }
+
+    /// With these lines in its config file.
+    fn with_config(lines: &str) -> Option<Self> {
+        if std::env::var_os(VARIABLE).is_none() {
             eprintln!("skipped: needs a nats-server; `cargo xtask integration nats` brings one, or set {VARIABLE}");
             return None;
-        };
+        }
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(program)
-            .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"])
-            .arg(folder.path())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Self { child, port, _folder: folder };
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::yield_now();
-        }
-        Some(server)
+        let store = format!("store_dir: \"{}\"", folder.path().join("store").display());
+        let lines = lines.replace("STORE", &store);
+        std::fs::write(folder.path().join("nats.conf"), format!("listen: \"127.0.0.1:{port}\"\n{lines}\n")).unwrap();
+        Some(Self { child: run(port, &folder), port, folder })
+    }
+
+    /// Ends it at once.
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again.
+    fn again(&mut self) {
+        self.child = run(self.port, &self.folder);
+    }
+
+    /// A plain client does something.
+    fn by_client<T>(&self, does: impl AsyncFnOnce(async_nats::jetstream::Context) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = async_nats::connect(format!("127.0.0.1:{}", self.port)).await.unwrap();
+            does(async_nats::jetstream::new(client)).await
+        })
     }
 
     fn config(&self, hooks: &str) -> String {
@@ -58,9 +78,26 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
+}
+
+/// A server that takes connections. One whose port somebody else was given meanwhile is started again.
+fn run(port: u16, folder: &TempDir) -> Child {
+    let begin = std::time::Instant::now();
+    let start = || {
+        let mut command = Command::new(std::env::var_os(VARIABLE).unwrap());
+        command.arg("-c").arg(folder.path().join("nats.conf")).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let mut child = start();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if child.try_wait().unwrap().is_some() {
+            child = start();
+        }
+        assert!(begin.elapsed().as_secs() < 120, "the server does not listen");
+        std::thread::yield_now();
+    }
+    child
 }
 
 fn operate(place: &Place, command: &str) -> (Option<i32>, String) {

@@ -1,0 +1,194 @@
+//! Looks from time to time whether what is kept on the server is there and set as it should be, and makes again
+//! what somebody removed. Nothing tells of what was purged, deleted or set anew.
+
+use std::collections::HashSet;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::kv::CreateErrorKind;
+use async_nats::jetstream::stream::{Info, Stream};
+use futures_util::TryStreamExt as _;
+use hooks_core::BusError;
+use tokio::time::Instant;
+
+use super::connect::unavailable;
+use super::health::Part;
+use super::record::{HookRecord, Key, hook_hash};
+use super::{Inner, settings, stream, subject};
+
+/// How often every entry is looked for and every letter counted, in looks, where nothing hints at a change.
+const ALL_EVERY: u32 = 15;
+
+/// More letters than this are counted only so often.
+const MANY: u64 = 10_000;
+
+/// What was found last.
+#[derive(Debug, Default)]
+pub(super) struct Examined {
+    /// When the bucket was made.
+    bucket: Option<i128>,
+    /// Messages in the bucket.
+    entries: u64,
+    /// Messages in the stream of letters, and the last of them.
+    letters: (u64, u64),
+}
+
+impl Inner {
+    /// Looks at everything but the stream of events.
+    pub(super) async fn examine(&self, last: &mut Examined, looks: u32) {
+        let all = looks.is_multiple_of(ALL_EVERY);
+        if let Err(error) = self.examine_bucket(last, all).await {
+            self.health.fails(Part::Bucket, error.to_string());
+        }
+        if let Err(error) = self.examine_letters(last, all).await {
+            self.health.fails(Part::Letters, error.to_string());
+        }
+    }
+
+    async fn examine_bucket(&self, last: &mut Examined, all: bool) -> Result<(), BusError> {
+        let what = stream::bucket_name(&self.config);
+        let Some(info) = self.find(&format!("KV_{}-hooks", self.config.name), &what, Part::Bucket).await? else {
+            stream::open_bucket(&self.api, &self.config).await?;
+            return Ok(());
+        };
+        let wrong = stream::wrong_bucket(&info.config, &self.config);
+        match stream::as_one(&what, &wrong) {
+            Some(text) => self.health.fails(Part::Bucket, text),
+            None => self.health.works(Part::Bucket),
+        }
+        let made = info.created.unix_timestamp_nanos();
+        let is_another = last.bucket.replace(made).is_some_and(|before| before != made);
+        if is_another {
+            self.begin_bucket_anew();
+        }
+        let fewer = info.state.messages < std::mem::replace(&mut last.entries, info.state.messages);
+        let passed = self.table.lock().is_older_than(info.state.first_sequence);
+        if all || is_another || fewer || passed || self.health.is_failing(Part::Entries) {
+            self.look_for_entries().await?;
+        }
+        Ok(())
+    }
+
+    /// A stream's state. `None`: it is gone, and may be made again.
+    async fn find(&self, name: &str, what: &str, part: Part) -> Result<Option<Info>, BusError> {
+        let error = match self.api.get_stream(name).await {
+            Ok(found) => return Ok(Some(found.cached_info().clone())),
+            Err(error) => error,
+        };
+        match error.kind() {
+            GetStreamErrorKind::JetStream(refused) if refused.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                self.health.fails(part, format!("{what} was deleted"));
+                let none = || BusError::Unavailable(format!("{what} was deleted, and is not made again (`create`)"));
+                if self.config.create { Ok(None) } else { Err(none()) }
+            }
+            _ => Err(unavailable(&format!("look at {what}"), &error)),
+        }
+    }
+
+    /// The bucket was deleted and made again: nothing that was seen of it says anything about what comes.
+    fn begin_bucket_anew(&self) {
+        self.vanished();
+        self.table.lock().begin_anew();
+        self.hooks.lock().values().for_each(|hook| hook.begin_anew());
+        self.unbalanced.notify_one();
+    }
+
+    /// Looks for what was seen and is not there any more. Entries of hooks are made again by whoever may own them.
+    async fn look_for_entries(&self) -> Result<(), BusError> {
+        let bucket = &self.kept.bucket;
+        let failed = |error: &dyn std::error::Error| unavailable("look for the entries of hooks", error);
+        let listed = bucket.stream.info_with_subjects(format!("{}>", bucket.prefix)).await;
+        let mut listed = listed.map_err(|error| failed(&error))?;
+        let up_to = listed.info.state.last_sequence;
+        let mut keys = HashSet::new();
+        while let Some((subject, _)) = listed.try_next().await.map_err(|error| failed(&error))? {
+            keys.extend(subject.strip_prefix(&bucket.prefix).map(str::to_owned));
+        }
+        let (hooks, notes) = self.table.lock().vanish(&keys, up_to);
+        if hooks.is_empty() && notes.is_empty() {
+            self.health.works(Part::Entries);
+            return Ok(());
+        }
+        self.vanished();
+        // Whoever only looks makes nothing.
+        if self.hooks.lock().is_empty() {
+            return Ok(());
+        }
+        for (token, text) in notes {
+            self.note_again(&token, text).await?;
+        }
+        for token in hooks {
+            let here = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
+            match here {
+                Some(hook) => hook.write_soon(),
+                None => self.keep_for_later(&token).await?,
+            }
+        }
+        self.unbalanced.notify_one();
+        Ok(())
+    }
+
+    pub(super) fn vanished(&self) {
+        let name = &self.config.name;
+        let text = format!(
+            "entries of the key-value bucket `{name}-hooks` vanished: somebody purged or deleted them, or a limit did; they are made again, and hooks go on where they were"
+        );
+        self.health.fails(Part::Entries, text);
+    }
+
+    /// The entry of a hook that no instance has keeps its place.
+    async fn keep_for_later(&self, token: &str) -> Result<(), BusError> {
+        let hash = hook_hash(&subject::hook_of(token));
+        let (record, is_anybodys) = {
+            let table = self.table.lock();
+            (table.vanished(token), table.someone_has(hash, Instant::now()))
+        };
+        let Some(record) = record.filter(|_| !is_anybodys) else { return Ok(()) };
+        let record = HookRecord { owner: None, ..record };
+        match self.kept.bucket.create(Key::Hook(token).to_string(), record.encode()).await {
+            Ok(revision) => self.table.lock().set(token, record, revision),
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
+            Err(error) => return Err(unavailable("keep the position of a hook again", &error)),
+        }
+        Ok(())
+    }
+
+    /// What was noted about a hook holds on, unless somebody was faster.
+    async fn note_again(&self, token: &str, text: String) -> Result<(), BusError> {
+        let made = self.kept.bucket.create(Key::Note(token).to_string(), text.clone().into()).await;
+        match made {
+            Ok(revision) => drop(self.table.lock().notes.see(token, Some(text), revision)),
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
+            Err(error) => return Err(unavailable("note something about a hook again", &error)),
+        }
+        Ok(())
+    }
+
+    async fn examine_letters(&self, last: &mut Examined, all: bool) -> Result<(), BusError> {
+        let what = stream::letters_name(&self.config);
+        let Some(info) = self.find(&format!("{}-dead", self.config.name), &what, Part::Letters).await? else {
+            let made: Stream = stream::open_letters(&self.api, &self.config).await?;
+            return self.letters.refresh(&made, &self.config.name).await;
+        };
+        let wrong = stream::wrong_letters(&info.config, &self.config);
+        match stream::as_one(&what, &wrong) {
+            Some(text) => self.health.fails(Part::Letters, text),
+            None => self.health.works(Part::Letters),
+        }
+        let now = (info.state.messages, info.state.last_sequence);
+        if all || (now != last.letters && now.0 <= MANY) {
+            last.letters = now;
+            self.letters.refresh(&self.kept.letters, &self.config.name).await?;
+        }
+        Ok(())
+    }
+
+    /// What the settings of the stream of events do to promises.
+    pub(super) fn examine_events(&self, info: &Info) {
+        let wrong = settings::of_events(&info.config, &subject::of_all(&self.config.name));
+        match stream::as_one(&stream::events_name(&self.config), &wrong) {
+            Some(text) => self.health.fails(Part::Events, text),
+            None => self.health.works(Part::Events),
+        }
+    }
+}

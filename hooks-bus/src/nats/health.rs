@@ -1,0 +1,72 @@
+//! What keeps the bus from doing its work, as episodes: each is logged when it begins and when it ends.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+
+/// What the bus depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// The stream of events.
+    Events,
+    /// The stream of dead letters.
+    Letters,
+    /// The bucket as a whole.
+    Bucket,
+    /// What hooks and notes have in the bucket.
+    Entries,
+    /// Whether the bucket takes signs of life, without which no hook may be delivered to.
+    Signs,
+}
+
+/// What is wrong now.
+#[derive(Debug, Default)]
+pub(super) struct Health(Mutex<BTreeMap<Part, String>>);
+
+impl Health {
+    /// This is wrong with a part.
+    pub(super) fn fails(&self, part: Part, why: String) {
+        let mut parts = self.0.lock();
+        if parts.get(&part) != Some(&why) {
+            tracing::error!("NATS: {why}");
+            parts.insert(part, why);
+        }
+    }
+
+    /// Nothing is wrong with a part.
+    pub(super) fn works(&self, part: Part) {
+        if let Some(was) = self.0.lock().remove(&part) {
+            tracing::info!(was, "NATS: that is over");
+        }
+    }
+
+    pub(super) fn is_failing(&self, part: Part) -> bool {
+        self.0.lock().contains_key(&part)
+    }
+
+    /// Everything that is wrong.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let parts = self.0.lock();
+        let all: Vec<&str> = parts.values().map(String::as_str).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_stays_until_it_works() {
+        let health = Health::default();
+        assert_eq!(health.trouble(), None);
+        health.fails(Part::Signs, "b".into());
+        health.fails(Part::Events, "a".into());
+        health.fails(Part::Events, "c".into());
+        assert_eq!(health.trouble().as_deref(), Some("c; b"));
+        health.works(Part::Events);
+        health.works(Part::Letters);
+        assert!(health.is_failing(Part::Signs) && !health.is_failing(Part::Events));
+        assert_eq!(health.trouble().as_deref(), Some("b"));
+    }
+}

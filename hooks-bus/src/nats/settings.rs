@@ -1,0 +1,89 @@
+//! How streams and bucket have to be set for what the bus promises to hold. No I/O.
+//!
+//! What is not looked at changes no promise: placement, compression, copies to elsewhere (`republish`), what other
+//! streams bring in (`sources`), message TTLs (nobody here asks for one), and direct reads.
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
+
+/// What is wrong with the stream of events, apart from what the bus's own settings say.
+pub(super) fn of_events(found: &Config, subjects: &str) -> Vec<String> {
+    let mut wrong = of_any(found, subjects);
+    if found.max_messages_per_subject > 0 {
+        let few = found.max_messages_per_subject;
+        wrong.push(format!("it keeps only {few} event(s) of each type (max_msgs_per_subject)"));
+    }
+    wrong
+}
+
+/// What is wrong with the stream of dead letters: each is kept until somebody removes it.
+pub(super) fn of_letters(found: &Config, subjects: &str) -> Vec<String> {
+    let mut wrong = of_any(found, subjects);
+    lasts(found, &mut wrong);
+    if found.max_messages_per_subject != 1 {
+        wrong.push("max_msgs_per_subject is not 1, by which a letter replaces the one before".to_owned());
+    }
+    if found.deny_delete || found.deny_purge {
+        wrong.push("nothing can be removed from it (deny_delete, deny_purge)".to_owned());
+    }
+    wrong
+}
+
+/// What is wrong with the bucket of owners and positions: the last value of each key lasts.
+pub(super) fn of_bucket(found: &Config, subjects: &str) -> Vec<String> {
+    let mut wrong = of_any(found, subjects);
+    lasts(found, &mut wrong);
+    if found.max_messages_per_subject < 1 {
+        wrong.push("it keeps every value that a key ever had (history)".to_owned());
+    }
+    if !found.allow_rollup {
+        wrong.push("keys can't be removed (allow_rollup_hdrs is false)".to_owned());
+    }
+    wrong
+}
+
+/// What holds for all of them: what is acknowledged is there, under its subject, until the limits refuse more.
+fn of_any(found: &Config, subjects: &str) -> Vec<String> {
+    let limited = found.max_bytes > 0 || found.max_messages > 0;
+    let faults = [
+        (found.subjects != [subjects], format!("its subjects are {:?}, not [{subjects:?}]", found.subjects)),
+        (
+            found.retention != RetentionPolicy::Limits,
+            format!("its retention is {:?}, which deletes what was read once; it must be Limits", found.retention),
+        ),
+        (found.no_ack, "it acknowledges nothing (no_ack)".to_owned()),
+        (found.sealed, "it takes nothing any more (sealed)".to_owned()),
+        (found.mirror.is_some(), "it copies another stream and takes nothing itself (mirror)".to_owned()),
+        (
+            found.subject_transform.is_some(),
+            "it changes subjects, by which everything is found (subject_transform)".to_owned(),
+        ),
+        (found.allow_message_counter, "it takes nothing but numbers (allow_msg_counter)".to_owned()),
+        (
+            found.persist_mode == Some(PersistenceMode::Async),
+            "it acknowledges what it has not written yet (persist_mode async)".to_owned(),
+        ),
+        (
+            found.storage == StorageType::Memory && found.num_replicas < 2,
+            "it is in the memory of one server (storage)".to_owned(),
+        ),
+        (
+            limited && found.discard == DiscardPolicy::Old,
+            "when it is full, it deletes what is oldest instead of refusing more (discard is old, must be new)"
+                .to_owned(),
+        ),
+    ];
+    faults.into_iter().filter_map(|(wrong, text)| wrong.then_some(text)).collect()
+}
+
+/// What nobody removes stays, whatever its age, and the next value of a subject is always taken.
+fn lasts(found: &Config, wrong: &mut Vec<String>) {
+    if !found.max_age.is_zero() {
+        wrong.push(format!("it deletes what is older than {:?} (max_age)", found.max_age));
+    }
+    if found.max_message_size > 0 {
+        wrong.push(format!("it takes nothing longer than {} bytes (max_msg_size)", found.max_message_size));
+    }
+    if found.discard_new_per_subject {
+        wrong.push("it does not take a new value in place of the one before (discard_new_per_subject)".to_owned());
+    }
+}

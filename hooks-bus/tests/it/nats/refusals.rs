@@ -1,0 +1,229 @@
+//! What servers refuse, and what that means for whoever publishes.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::Config;
+use hooks_bus::{NatsBus, NatsConfig};
+use hooks_core::{
+    Bus, BusError, Bytes, DeadLetter, DeadLetterReason, Envelope, Filter, HookId, MAX_DETAIL, Position, Secret,
+};
+
+use super::server::NO_JETSTREAM;
+use super::{Server, bus, config, end, events, until};
+
+/// The stream's config is changed so.
+async fn edit(server: &Server, name: &str, change: impl FnOnce(&mut Config)) {
+    let client = server.client().await;
+    let mut config = client.get_stream(name).await.unwrap().cached_info().config.clone();
+    change(&mut config);
+    client.update_stream(&config).await.unwrap();
+}
+
+fn large(bytes: usize) -> Envelope {
+    crate::slice(0..1, bytes).remove(0)
+}
+
+fn shown(result: Result<(), BusError>) -> String {
+    result.map_or_else(|error| format!("{error:?}"), |()| "Ok".into())
+}
+
+#[tokio::test]
+async fn one_that_is_too_long_for_the_stream_refuses_its_call() {
+    let Some(server) = Server::start().await else { return };
+    let mut bus = bus(&server).await;
+    // What is said in advance, and by the server, is the same.
+    for round in 0..2 {
+        let mut call = events(0..11, "a");
+        call[5] = crate::slice(100..101, 2_000).remove(0);
+        edit(&server, "hooks", |config| config.max_message_size = 1_500).await;
+        if round == 1 {
+            drop(bus);
+            bus = super::bus(&server).await;
+        }
+        let said = shown(bus.publish(&call).await);
+        assert!(said.contains("TooLarge"), "{said}");
+        edit(&server, "hooks", |config| config.max_message_size = -1).await;
+    }
+    assert_eq!(bus.stats().accepted, 0, "known in advance, nothing is sent");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_as_a_whole() {
+    let Some(server) = Server::start().await else { return };
+    let bus = NatsBus::connect(NatsConfig { max_bytes: Some(Bytes(10_000)), ..config(&[&server]) }).await.unwrap();
+    let said = shown(bus.publish(&events(0..100, "a")).await);
+    assert!(said.contains("TooLarge"), "it never fits: {said}");
+    let mut accepted = 0;
+    let error = loop {
+        match bus.publish(&events(accepted..accepted + 7, "a")).await {
+            Ok(()) => accepted += 7,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, BusError::Full(_)), "{error:?}");
+    assert_eq!((bus.stats().accepted as usize, bus.details()["events"].as_u64()), (accepted, Some(accepted as u64)));
+    edit(&server, "hooks", |config| config.max_messages = accepted as i64 + 1).await;
+    edit(&server, "hooks", |config| config.max_bytes = 1 << 20).await;
+    // What was changed is seen at the next look; until then the server refuses.
+    let told = async {
+        loop {
+            let error = bus.publish(&events(900..902, "a")).await.unwrap_err();
+            assert!(matches!(error.parts().0, BusError::Full(_)), "{error}");
+            if error.to_string().contains("max_msgs") {
+                return;
+            }
+            super::server::pause().await;
+        }
+    };
+    super::soon("the limit", told).await;
+}
+
+/// Publishes until something is refused, and says what was.
+async fn fill(bus: &NatsBus) -> (BusError, usize, u64) {
+    let mut number = 0;
+    loop {
+        let mut call: Vec<Envelope> = crate::slice(number..number + 10, 20_000);
+        number += call.len();
+        if let Err(error) = bus.publish(&std::mem::take(&mut call)).await {
+            let known = error.parts().1.iter().map(std::ops::Range::len).sum();
+            return (error, known, bus.stats().accepted);
+        }
+    }
+}
+
+#[tokio::test]
+async fn storage_limits_of_server_and_account_are_a_lack_of_room() {
+    let account = "accounts { A { users: [ { user: me, password: \"open sesame\" } ], jetstream: { max_file: 1MB, max_mem: 1MB } } }";
+    for (lines, user) in [("jetstream { STORE, max_file_store: 1MB }", false), (account, true)] {
+        let Some(server) = Server::with_config(lines).await else { return };
+        let login = user.then(|| ("me".to_owned(), Secret::new("open sesame")));
+        let (user, password) = login.unzip();
+        // The limit of the stream is no limit, so that the other one is met.
+        let limits = NatsConfig { max_bytes: None, user, password, ..config(&[&server]) };
+        let made = async_nats::ConnectOptions::new();
+        let made = match (&limits.user, &limits.password) {
+            (Some(user), Some(_)) => made.user_and_password(user.clone(), "open sesame".into()),
+            _ => made,
+        };
+        let client = async_nats::jetstream::new(made.connect(server.url()).await.unwrap());
+        let stream = Config {
+            name: "hooks".into(),
+            subjects: vec!["hooks.events.>".into()],
+            max_bytes: -1,
+            num_replicas: 1,
+            ..Config::default()
+        };
+        client.create_stream(stream).await.unwrap();
+        let bus = NatsBus::connect(limits).await.unwrap();
+        let (error, known, accepted) = fill(&bus).await;
+        assert!(matches!(error.parts().0, BusError::Full(_)), "{lines}: {error:?}");
+        assert_eq!(accepted % 10, known as u64, "{error}");
+        assert!(error.to_string().contains("limits") || error.to_string().contains("more room"), "{error}");
+        if known > 0 {
+            assert!(error.to_string().contains(&format!("{known} of 10 events were accepted")), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_may_not_publish_hears_it_at_once() {
+    let may = r#"["$JS.API.>", "$JS.FC.>", "$KV.hooks-hooks.>", "_INBOX.>"]"#;
+    let permissions = format!(r#"{{ publish: {may}, subscribe: ["_INBOX.>", "hooks.ask.*"] }}"#);
+    let lines = format!("authorization {{ users: [ {{ user: me, password: \"x\", permissions: {permissions} }} ] }}");
+    let Some(server) = Server::with_config(&lines).await else { return };
+    let with = NatsConfig { user: Some("me".into()), password: Some(Secret::new("x")), ..config(&[&server]) };
+    let bus = NatsBus::connect(with).await.unwrap();
+    let call = events(0..3, "a");
+    let publishing = tokio::time::timeout(Duration::from_secs(8), bus.publish(&call));
+    let said = shown(publishing.await.expect("it waits for the server's patience"));
+    assert!(said.contains("needs to publish to `hooks.>`"), "{said}");
+}
+
+#[tokio::test]
+async fn what_keeps_the_bus_from_opening_says_what_to_do() {
+    let denied = r#"authorization { users: [ { user: me, password: "x", permissions: { publish: ["a"], subscribe: [">"] } } ] }"#;
+    for (lines, advice) in [
+        (NO_JETSTREAM.to_owned(), "start nats-server with `-js`"),
+        ("accounts { A { users: [ { user: me, password: x } ] } }".to_owned(), "JetStream"),
+        (denied.to_owned(), "needs to publish to `hooks.>`"),
+    ] {
+        let Some(server) = Server::with_config(&lines).await else { return };
+        let mut with = config(&[&server]);
+        if lines != NO_JETSTREAM {
+            (with.user, with.password) = (Some("me".into()), Some(Secret::new("x")));
+        }
+        let error = NatsBus::connect(with).await.unwrap_err().to_string();
+        assert!(error.contains(advice), "{error}");
+    }
+    let Some(server) = Server::start().await else { return };
+    let other = Config { name: "other".into(), subjects: vec!["hooks.>".into()], num_replicas: 1, ..Config::default() };
+    server.client().await.create_stream(other).await.unwrap();
+    let error = NatsBus::connect(config(&[&server])).await.unwrap_err().to_string();
+    assert!(error.contains("another stream has these subjects"), "{error}");
+}
+
+#[tokio::test]
+async fn the_longest_event_has_room_for_its_dead_letter() {
+    let Some(server) = Server::start().await else { return };
+    let bus = bus(&server).await;
+    let mut hook = end(&bus, "hook", Filter::all()).await;
+    let mut length = (1 << 20) - 200;
+    while bus.publish(&[large(length)]).await.is_err() {
+        length -= 100;
+    }
+    assert!(length > (1 << 20) - 4_096, "{length}");
+    let read = hook.take(1).await;
+    let letter = |position: u64, detail: String| DeadLetter {
+        position: Position(position),
+        envelope: read[0].envelope.clone(),
+        reason: DeadLetterReason::Refused,
+        detail,
+        attempts: u32::MAX,
+        first_attempt: std::time::SystemTime::now(),
+        last_attempt: std::time::SystemTime::now(),
+    };
+    let letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
+    // Whatever the receiver answered: each of these characters takes six in JSON, or several bytes.
+    for (position, detail) in
+        ["\u{1}".repeat(MAX_DETAIL), "ö".repeat(MAX_DETAIL / 2), String::new()].into_iter().enumerate()
+    {
+        letters.keep(vec![letter(position as u64, detail)]).await.unwrap();
+    }
+    let kept = letters.list(None, 10).await.unwrap();
+    assert_eq!(kept.len(), 3);
+    assert!(kept.iter().all(|(_, letter)| letter.envelope.json() == read[0].envelope.json()));
+    assert!(kept[0].1.detail.starts_with('\u{1}') && kept[0].1.detail.ends_with('…'));
+}
+
+#[tokio::test]
+async fn what_others_keep_counts_when_it_is_asked_for() {
+    let Some(server) = Server::start().await else { return };
+    let [one, other] = [bus(&server).await, bus(&server).await];
+    let id = HookId::new("hook").unwrap();
+    let letters = |bus: &NatsBus| bus.dead_letters(&id).unwrap();
+    let letter = DeadLetter {
+        position: Position(1),
+        envelope: large(10),
+        reason: DeadLetterReason::Refused,
+        detail: String::new(),
+        attempts: 1,
+        first_attempt: std::time::SystemTime::now(),
+        last_attempt: std::time::SystemTime::now(),
+    };
+    letters(&one).keep(vec![letter]).await.unwrap();
+    assert_eq!(letters(&other).recount().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_bus_ends_at_once_when_nats_is_down() {
+    let Some(mut server) = Server::start().await else { return };
+    let bus = bus(&server).await;
+    let _hook = end(&bus, "hook", Filter::all()).await;
+    until("an owner", || bus.owned().len() == 1).await;
+    server.kill();
+    until("trouble", || bus.health().trouble().is_some_and(|said| said.contains("not connected"))).await;
+    let begin = std::time::Instant::now();
+    bus.close().await;
+    bus.finish().await;
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+}
