@@ -95,6 +95,15 @@ pub(crate) fn folder(config: &BusConfig) -> Option<&Path> {
     }
 }
 
+/// The file of its credentials, if it has one: read once, when it is opened.
+pub(crate) fn credentials(config: &BusConfig) -> Option<&Path> {
+    match config {
+        BusConfig::Memory(_) | BusConfig::Durable(_) => None,
+        #[cfg(feature = "nats")]
+        BusConfig::Nats(nats) => nats.credentials_file.as_deref(),
+    }
+}
+
 /// Whether there is anything to look at yet. Opening what is not there would make it.
 pub(crate) fn exists(config: &BusConfig) -> bool {
     folder(config).is_none_or(DurableBus::exists)

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,11 +37,18 @@ pub(crate) fn secrets(path: &Path) -> io::Result<String> {
 /// What a file or folder holds, without saying what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Print {
-    Holds(String),
+    Holds(Arc<str>),
     /// It is not there, can't be read, or is no file that can be read again and again.
     Nothing,
     /// It gave no answer.
     Silent,
+}
+
+impl Print {
+    /// Whether it is something else now. What gave no answer says nothing, so it counts as unchanged.
+    pub(crate) fn differs(&self, now: &Self) -> bool {
+        self != now && ![self, now].contains(&&Self::Silent)
+    }
 }
 
 /// Looks at files, at each once.
@@ -67,7 +75,8 @@ impl Prints {
         self.known.iter().filter(|(_, print)| **print == Print::Silent).map(|(path, _)| path.as_path())
     }
 
-    fn look(&mut self, path: &Path) -> Print {
+    /// What this holds now.
+    pub(crate) fn look(&mut self, path: &Path) -> Print {
         if let Some(known) = self.known.get(path) {
             return known.clone();
         }
@@ -75,7 +84,7 @@ impl Prints {
         // Where the time is used up, one that hangs like the others costs nothing more.
         let found = if self.left.is_zero() { None } else { within(self.left, move || contents(&owned)) };
         let print = match found {
-            Some(Ok(content)) => Print::Holds(hooks_core::fingerprint(&content)),
+            Some(Ok(content)) => Print::Holds(hooks_core::fingerprint(&content).into()),
             Some(Err(_)) => Print::Nothing,
             None => {
                 self.left = self.left.saturating_sub(begun.elapsed());

@@ -109,8 +109,13 @@ pub trait SinkConfig: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync +
         Vec::new()
     }
 
-    /// Files that [`build`](Self::build) reads. See [`SinkFactory::files`].
+    /// Files that the settings name and [`build`](Self::build) reads. See [`SinkFactory::files`].
     fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Files that [`build`](Self::build) reads and no setting names. See [`SinkFactory::system_files`].
+    fn system_files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 }
@@ -154,6 +159,10 @@ impl<C: SinkConfig> SinkFactory for C {
 
     fn files(&self) -> Vec<PathBuf> {
         SinkConfig::files(self)
+    }
+
+    fn system_files(&self) -> Vec<PathBuf> {
+        SinkConfig::system_files(self)
     }
 }
 

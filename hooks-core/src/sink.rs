@@ -264,9 +264,15 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
         Vec::new()
     }
 
-    /// Files, or folders of them, that [`build`](Self::build) reads. Whoever reloads a config file replaces hooks
+    /// Files that the settings name and [`build`](Self::build) reads. Whoever reloads a config file replaces hooks
     /// of which one has changed, although their settings have not.
     fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Files, or folders of them, that [`build`](Self::build) reads and no setting names: the system's certificate
+    /// authorities. As for [`files`](Self::files), but what they hold is no setting.
+    fn system_files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 }

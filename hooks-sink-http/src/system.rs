@@ -1,9 +1,15 @@
 //! The system's certificate authorities: where they are, and what tells that they changed.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
-/// The files and folders of them.
-pub(crate) fn paths() -> Vec<PathBuf> {
+/// The files and folders of them, as they were found first: looking for them at each of many hooks takes long.
+pub(crate) fn known() -> Vec<PathBuf> {
+    static KNOWN: LazyLock<Vec<PathBuf>> = LazyLock::new(paths);
+    KNOWN.clone()
+}
+
+fn paths() -> Vec<PathBuf> {
     // Where the platform has a service for that, it is asked for each certificate.
     if cfg!(any(target_vendor = "apple", target_os = "windows", target_os = "android")) {
         return Vec::new();

@@ -41,7 +41,7 @@ pub(crate) use nearest::{nearest, some};
 pub(crate) use shape::{Shape, summary};
 pub(crate) use sink::kinds;
 
-use crate::files::{self, Prints};
+use crate::files::{self, Print, Prints};
 use bus::Kind;
 use problem::{Findings, Lines};
 use read::Section;
@@ -106,13 +106,21 @@ pub fn load(path: &Path, without_bus: WithoutBus) -> Result<Config, Problems> {
 fn look_at_files(hooks: &mut [HookConfig]) -> Vec<PathBuf> {
     let mut prints = Prints::default();
     for HookConfig { hook, written, .. } in hooks {
-        let files = hook.sink.files();
-        if !files.is_empty() {
-            written.with_files(prints.of(&files));
-            hook.files = written.files();
-        }
+        let (named, system) = (prints.of(&hook.sink.files()), prints.of(&hook.sink.system_files()));
+        hook.files = all(&named);
+        written.with_files(named.into_iter().chain(system).collect());
     }
     prints.silent().map(Path::to_owned).collect()
+}
+
+/// What all of them hold, if there are some and all could be looked at.
+fn all(files: &[Print]) -> Option<Box<str>> {
+    let holds = files.iter().map(|print| match print {
+        Print::Holds(print) => Some(&**print),
+        Print::Nothing | Print::Silent => None,
+    });
+    let all: Vec<_> = holds.collect::<Option<_>>()?;
+    (!all.is_empty()).then(|| all.join(" ").into())
 }
 
 impl Config {

@@ -12,36 +12,25 @@ use crate::files::Print;
 pub struct Written {
     settings: Json,
     /// What each file holds that the sink reads.
-    files: Vec<Print>,
+    files: Box<[Print]>,
 }
 
 impl Written {
     pub(super) fn new(settings: Json) -> Self {
-        Self { settings, files: Vec::new() }
+        Self { settings, files: Box::default() }
     }
 
     /// Takes into account what the files hold that the sink reads.
-    pub(super) fn with_files(&mut self, files: Vec<Print>) {
+    pub(super) fn with_files(&mut self, files: Box<[Print]>) {
         self.files = files;
-    }
-
-    /// What they hold, if all of them could be looked at.
-    pub(super) fn files(&self) -> Option<Box<str>> {
-        let prints = self.files.iter().map(|print| match print {
-            Print::Holds(print) => Some(print.as_str()),
-            Print::Nothing | Print::Silent => None,
-        });
-        prints.collect::<Option<Vec<_>>>().map(|prints| prints.join(" ").into())
     }
 }
 
 impl PartialEq for Written {
-    /// A file that gave no answer says nothing, so it counts as unchanged.
     fn eq(&self, other: &Self) -> bool {
-        let same = |(one, other): (&Print, &Print)| one == other || [one, other].contains(&&Print::Silent);
         self.settings == other.settings
             && self.files.len() == other.files.len()
-            && self.files.iter().zip(&other.files).all(same)
+            && !self.files.iter().zip(&other.files).any(|(one, other)| one.differs(other))
     }
 }
 

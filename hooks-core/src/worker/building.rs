@@ -39,7 +39,8 @@ impl Default for Builders {
 impl Builders {
     /// Builds a sink, within the time of an attempt if it reads files.
     pub(crate) async fn build(&self, hook: &Hook, context: SinkContext) -> Built {
-        let files = hook.sink.files();
+        let mut files = hook.sink.files();
+        files.extend(hook.sink.system_files());
         if files.is_empty() {
             return build(&*hook.sink, &context);
         }

@@ -228,8 +228,11 @@ impl SinkConfig for HttpConfig {
         files.extend(basic.iter().map(|basic| &basic.password_file));
         files.extend(hmac.iter().map(|hmac| &hmac.secret_file));
         files.extend(tls.iter().flat_map(|tls| [&tls.ca_file, &tls.cert_file, &tls.key_file]));
-        let system = if self.trusts_the_system() { system::paths() } else { Vec::new() };
-        files.into_iter().flatten().cloned().chain(system).collect()
+        files.into_iter().flatten().cloned().collect()
+    }
+
+    fn system_files(&self) -> Vec<PathBuf> {
+        if self.trusts_the_system() { system::known() } else { Vec::new() }
     }
 
     fn secrets(&self) -> Vec<Secret> {

@@ -108,6 +108,17 @@ fn what_is_wrong_with_a_file_names_it() {
     assert_eq!(error, format!("bearer_file {}: expected a token, without `Bearer` before it", token.path().display()));
 }
 
+/// Looked at on reload, but no part of the settings: that they change makes no other receiver.
+#[test]
+fn the_authorities_of_the_system_are_read_where_they_are_asked_for() {
+    let mut config = HttpConfig::new("https://h/");
+    assert!(!SinkConfig::system_files(&config).is_empty() && SinkConfig::files(&config).is_empty());
+    config.tls = Some(Box::new(Tls { dangerously_accept_any_certificate: true, ..Tls::default() }));
+    for without in [config, HttpConfig::new("http://h/")] {
+        assert!(SinkConfig::system_files(&without).is_empty());
+    }
+}
+
 /// In a file or in the settings, whatever it is a secret of.
 #[test]
 fn a_byte_order_mark_is_named_wherever_it_stands() {

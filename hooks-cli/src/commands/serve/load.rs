@@ -4,13 +4,17 @@ use std::path::Path;
 
 use hooks_core::Overflow;
 
+use crate::bus;
 use crate::config::{self, BusConfig, Config, Problem, Problems, WithoutBus};
+use crate::files::{Print, Prints};
 use crate::ingest::Tokens;
 
 /// A config that can be served, and the tokens that it names.
 pub(super) struct Loaded {
     pub(super) config: Config,
     pub(super) tokens: Option<Tokens>,
+    /// What the bus's credentials were when they were read.
+    pub(super) credentials: Option<Print>,
 }
 
 /// Reads the config file and the token file.
@@ -29,7 +33,8 @@ pub(super) fn load(file: &Path) -> Result<Loaded, Problems> {
             None
         }
     });
-    if list.is_empty() { Ok(Loaded { config, tokens }) } else { Err(Problems { file: config.file, list }) }
+    let credentials = bus::credentials(&config.bus).map(|path| Prints::default().look(path));
+    if list.is_empty() { Ok(Loaded { config, tokens, credentials }) } else { Err(Problems { file: config.file, list }) }
 }
 
 fn about_ingest(name: &str, why: &str) -> Problem {

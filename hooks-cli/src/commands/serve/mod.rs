@@ -18,6 +18,7 @@ use crate::config::{BusConfig, Config, IngestSettings, Problems};
 use crate::console::Console;
 use crate::descriptors::Room;
 use crate::exit::Exit;
+use crate::files::Print;
 use crate::ingest::{self, Counters, Settings, State};
 use crate::metrics::Sources;
 use crate::operator::{self, Desk, Listening};
@@ -143,6 +144,7 @@ struct Daemon {
     file: PathBuf,
     grace: Duration,
     bus: BusConfig,
+    credentials: Option<Print>,
     ingest: IngestSettings,
     running: Running,
     dispatcher: Arc<Dispatcher>,
@@ -154,7 +156,7 @@ struct Daemon {
 
 impl Daemon {
     async fn start(loaded: Loaded, file: PathBuf, grace: Duration) -> Result<Self, BoxError> {
-        let Loaded { config, tokens } = loaded;
+        let Loaded { config, tokens, credentials } = loaded;
         let room = room(&config);
         let Opened { bus, way } = bus::open(&config.bus).await?;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
@@ -174,7 +176,7 @@ impl Daemon {
         let operators = operator::listen(way, desk);
         let notifier = Arc::new(Notifier::from_environment());
         let (bus, ingest, state) = (config.bus, config.ingest, Arc::new(state));
-        Ok(Self { file, grace, bus, ingest, running, dispatcher, state, reloads, notifier, operators })
+        Ok(Self { file, grace, bus, credentials, ingest, running, dispatcher, state, reloads, notifier, operators })
     }
 
     /// Reads the config file again, and the files that it names. Cancel safe.
@@ -204,11 +206,16 @@ impl Daemon {
         }
     }
 
-    async fn apply(&mut self, Loaded { config, tokens }: Loaded) -> Result<(), String> {
+    async fn apply(&mut self, Loaded { config, tokens, credentials }: Loaded) -> Result<(), String> {
         let mut fixed = self.ingest.needs_restart(&config.ingest);
         fixed.extend((self.bus != config.bus).then_some("bus"));
         if !fixed.is_empty() {
             return Err(format!("nothing was changed: a new value takes a restart: {}", fixed.join(", ")));
+        }
+        if let (Some(used), Some(now)) = (&self.credentials, &credentials)
+            && used.differs(now)
+        {
+            tracing::warn!("what bus.credentials_file holds has changed: it is used after a restart");
         }
         room(&config);
         self.state.set(Settings::new(config.ingest.clone(), tokens, &config.events));

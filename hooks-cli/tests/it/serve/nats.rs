@@ -231,3 +231,27 @@ fn what_nats_keeps_is_shown_without_a_daemon() {
     assert_eq!(operate(&place, "forget a"), (Some(0), "hook `a` is forgotten\n".into()));
     assert!(status(&place).iter().all(|hook| hook["id"] != "a"));
 }
+
+#[test]
+fn other_credentials_in_their_file_take_a_restart_and_that_is_said() {
+    let Some(server) = Server::start() else { return };
+    let seed = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
+    let credentials = |token: &str| {
+        format!(
+            "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+        )
+    };
+    let place = Place::new("");
+    let receiver = Receiver::start(|_| 200);
+    let config = server.config(&http_hook("a", &receiver.url("/")));
+    let config = config.replace("[ingest]", "credentials_file = 'user.creds'\n[ingest]");
+    std::fs::write(place.path("hooks.toml"), &config).unwrap();
+    std::fs::write(place.path("user.creds"), credentials("one")).unwrap();
+    let mut daemon = Daemon::again(place);
+    std::fs::write(daemon.place.path("user.creds"), credentials("two")).unwrap();
+    daemon.running.signal("HUP");
+    daemon.running.wait_for("bus.credentials_file holds has changed: it is used after a restart");
+    daemon.running.wait_for("applied hooks=1");
+    assert_eq!(daemon.stop().code, Some(0));
+}
