@@ -1,6 +1,8 @@
 //! `hooks dead-letters`: what hooks gave up, to look at, deliver once more, or drop.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
+use std::time::Duration;
 
 use hooks_core::{BoxError, HookId, LetterId};
 
@@ -12,6 +14,7 @@ use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::{Letter, Operator, Request, Response, Which};
 use crate::outcome::{self, count};
+use crate::signals::Stops;
 
 pub(crate) fn run(command: &DeadLetterCommand) -> Exit {
     match command {
@@ -145,7 +148,8 @@ fn dry_run(args: &PickArgs) -> Exit {
 fn replay(args: &PickArgs) -> Exit {
     converse(&args.place, Purpose::Change, async |operator| {
         let request = Request::Replay { hook: args.hook.clone(), which: args.which() };
-        let Response::Replayed { delivered, refused, untried, error, missing } = operator.ask(request).await? else {
+        let Response::Replayed { delivered, refused, untried, error, missing } = to_its_end(operator, request).await?
+        else {
             return Err("an answer to another question".into());
         };
         print(&format!("{delivered} delivered, {refused} refused again, {untried} not tried\n"));
@@ -155,6 +159,23 @@ fn replay(args: &PickArgs) -> Exit {
         let found = all_found(Some(&args.hook), &missing);
         Ok(if error.is_some() { Exit::Failed } else { found })
     })
+}
+
+/// A signal cuts a replay off where this process delivers, and it says how far it came. A daemon goes on.
+async fn to_its_end(operator: &mut Operator, request: Request) -> Result<Response, BoxError> {
+    let mut stops = Stops::new()?;
+    let dispatcher = operator.dispatcher();
+    let mut asked = pin!(operator.ask(request));
+    let signal = tokio::select! {
+        biased;
+        response = &mut asked => return response,
+        signal = stops.next() => signal,
+    };
+    let Some(dispatcher) = dispatcher else {
+        return Err(format!("{signal}: a daemon that delivers them goes on, and logs how far it comes; `hooks dead-letters list` shows what is left").into());
+    };
+    dispatcher.shutdown(Some(Duration::ZERO)).await;
+    asked.await
 }
 
 fn drop_letters(args: &PickArgs) -> Exit {

@@ -64,6 +64,14 @@ impl Local {
         }
     }
 
+    /// What delivers.
+    pub(super) fn dispatcher(&self) -> Option<Arc<Dispatcher>> {
+        match self {
+            Self::Open(open) => Some(open.dispatcher.clone()),
+            Self::Nothing(_) => None,
+        }
+    }
+
     /// Why nothing is known of any hook.
     pub(super) fn knows_nothing(&self) -> Option<String> {
         match self {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_bus::OpenError;
-use hooks_core::{BoxError, Hook};
+use hooks_core::{BoxError, Dispatcher, Hook};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -138,6 +138,14 @@ impl Operator {
             #[cfg(feature = "nats")]
             Self::Cluster(_) => "no daemon runs: this is what NATS has".to_owned(),
         })
+    }
+
+    /// What delivers, where that is this process: shut down, it lets a replay end and say how far it came.
+    pub(crate) fn dispatcher(&self) -> Option<Arc<Dispatcher>> {
+        match self {
+            Self::Folder(local) => local.dispatcher(),
+            _ => None,
+        }
     }
 
     /// Why nothing is known of any hook, if that is so.

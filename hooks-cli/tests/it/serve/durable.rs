@@ -1,9 +1,8 @@
 //! The durable bus in the daemon, and what operators do with it.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::json;
 
@@ -144,45 +143,6 @@ fn dead_letters_are_listed_shown_replayed_and_dropped() {
     assert_eq!(code, Some(2), "{out}");
     let (code, out) = operate(place, &["dead-letters", "drop", "a", "--all"]);
     assert_eq!((code, out.as_str()), (Some(0), "1 dead letter dropped\n"));
-}
-
-/// Whoever asked hears how far it was.
-#[test]
-fn a_replay_that_the_end_of_the_daemon_cuts_off_says_how_far_it_came() {
-    let (healed, (release, hangs)) = (Arc::new(AtomicBool::new(false)), sync_channel(1));
-    let (is_healed, hangs) = (healed.clone(), Mutex::new(hangs));
-    let receiver = Receiver::start(move |seen| {
-        let has = |id: u32| seen.body.contains(&format!("\"id\":\"{id}\""));
-        match is_healed.load(Ordering::Relaxed) {
-            false => {
-                if has(2) || has(3) {
-                    422
-                } else {
-                    200
-                }
-            }
-            // It hangs until the test ends.
-            true if has(3) => hangs.lock().unwrap().recv().map_or(200, |()| 200),
-            true => 200,
-        }
-    });
-    let config = http_hook("a", &receiver.url("/")) + "batch.max_events = 1\n";
-    let daemon = Daemon::with(&config, &["--grace", "1s"]);
-    let lines: String = (1..5).map(|number| event(number) + "\n").collect();
-    assert_eq!(daemon.post(LINES, lines).status, 202);
-    while daemon.metric("hooks_dead_letters{hook=\"a\"}") != Some(2.0) {}
-    healed.store(true, Ordering::Relaxed);
-    let before = receiver.seen().len();
-    let replay = daemon.place.start_with(&["dead-letters", "replay", "-c", "hooks.toml", "a"]);
-    (0..before + 2).for_each(|_| receiver.wait());
-    daemon.running.signal("TERM");
-    let ended = replay.wait();
-    assert_eq!((ended.code, ended.out.as_str()), (Some(1), "1 delivered, 0 refused again, 1 not tried\n"));
-    assert!(ended.err.contains("changed or stopped meanwhile: replay again"), "{}", ended.err);
-    drop(release);
-    let place = daemon.kill();
-    let (_, out) = operate(&place, &["dead-letters", "list", "--json"]);
-    assert!(out.lines().count() == 1 && out.contains("\"event_id\":\"3\""), "{out}");
 }
 
 #[test]

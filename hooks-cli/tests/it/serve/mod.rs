@@ -5,6 +5,7 @@ mod crowd;
 mod durable;
 mod files;
 mod hostile;
+mod letters;
 mod lifecycle;
 mod load;
 mod log;
