@@ -6,17 +6,21 @@ use std::time::{Instant, SystemTime};
 use super::lane::now;
 use super::line::{GivenUp, Settlement};
 use super::link::Link;
-use crate::bus::{BusError, Delivery};
+use crate::bus::{BusError, Delivery, Position};
 use crate::dead_letter::{DeadLetter, DeadLetterReason, MAX_DETAIL};
 use crate::ledger::{DropReason, Outcome};
 
 /// What was given up and is to be kept as dead letters, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Settling(VecDeque<Settlement>);
+pub(super) struct Settling {
+    waiting: VecDeque<Settlement>,
+    /// Events of the first that are kept and settled.
+    done: usize,
+}
 
 impl Settling {
     pub(super) fn is_done(&self) -> bool {
-        self.0.is_empty()
+        self.waiting.is_empty()
     }
 
     /// Settles what needs no waiting. Without a place for dead letters, what was given up is dropped.
@@ -24,26 +28,38 @@ impl Settling {
         for settlement in settled {
             match &settlement.given_up {
                 None => link.settler.settle(&settlement.batch.positions(), Outcome::Delivered),
-                Some(_) if link.dead_letters.is_some() => self.0.push_back(settlement),
+                Some(_) if link.dead_letters.is_some() => self.waiting.push_back(settlement),
                 Some(given_up) => drop_events(link, &settlement, given_up),
             }
         }
     }
 
-    /// Keeps what was given up, then settles it.
+    /// Keeps what was given up, then settles it. What there is no room for as a whole is kept in parts: there may
+    /// never be room for as many as were given up together.
     ///
     /// # Cancel safety
     /// What was kept and not settled is kept once more, which replaces it.
     pub(super) async fn keep(&mut self, link: &Link) -> Result<(), BusError> {
         let Some(store) = &link.dead_letters else { return Ok(()) };
-        while let Some(settlement) = self.0.front() {
-            store.keep(letters(settlement)).await?;
-            if let Some(GivenUp { why, detail, .. }) = &settlement.given_up {
-                let events = settlement.batch.len();
-                tracing::warn!(hook = %link.hook.id, events, %why, reason = &**detail, "events became dead letters");
-                link.settler.settle(&settlement.batch.positions(), Outcome::DeadLettered(*why));
+        while let Some(settlement) = self.waiting.front() {
+            let letters = letters(settlement).split_off(self.done);
+            let mut events = letters.len();
+            while let Err(error) = store.keep(letters[..events].to_vec()).await {
+                match error {
+                    BusError::Full(_) if events > 1 => events /= 2,
+                    error => return Err(error),
+                }
             }
-            self.0.pop_front();
+            if let Some(GivenUp { why, detail, .. }) = &settlement.given_up {
+                tracing::warn!(hook = %link.hook.id, events, %why, reason = &**detail, "events became dead letters");
+                let positions: Vec<Position> = letters[..events].iter().map(|letter| letter.position).collect();
+                link.settler.settle(&positions, Outcome::DeadLettered(*why));
+            }
+            self.done += events;
+            if events == letters.len() {
+                self.waiting.pop_front();
+                self.done = 0;
+            }
         }
         link.go_on();
         Ok(())
@@ -51,7 +67,7 @@ impl Settling {
 
     /// The line is given up unsettled.
     pub(super) fn into_deliveries(self) -> impl Iterator<Item = Delivery> {
-        self.0.into_iter().flat_map(|settlement| settlement.batch.into_deliveries())
+        self.waiting.into_iter().flat_map(|settlement| settlement.batch.into_deliveries()).skip(self.done)
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hooks_core::{
-    Bus, DeadLetterReason, Dispatcher, EndpointState, FailureClass, Hook, LetterId, ReplayError, RetryPolicy,
+    Bus, DeadLetterReason, DeadLetters, Dispatcher, EndpointState, FailureClass, Hook, LetterId, ReplayError,
+    RetryPolicy,
 };
 
 use crate::keeping::Keeping;
@@ -54,6 +55,25 @@ async fn what_runs_out_of_retries_is_kept() {
     bus.has(3).await;
     assert_eq!(bus.ids(), ids(0..3));
     assert!(bus.kept().iter().all(|letter| letter.reason == DeadLetterReason::Expired && letter.attempts > 1));
+}
+
+/// There may never be room for as many as a batch has.
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_together_is_kept_in_parts_where_it_has_to_be() {
+    let (bus, dispatcher, receiver) = world(3).await;
+    receiver.fails(FailureClass::Retry, 1_000);
+    let retry = RetryPolicy { max_elapsed: Some("10s".parse().unwrap()), ..Default::default() };
+    dispatcher.add(hook(&receiver).batch(batch(8, "1s")).retry(retry)).await.unwrap();
+    bus.publish(&events(0..8)).await.unwrap();
+    bus.has(3).await;
+    bus.was_full(6).await;
+    assert_eq!((bus.ids(), counts(&dispatcher).dead_lettered), (ids(0..3), 3));
+    // What was kept and dropped does not come again.
+    bus.letters.remove(&[0, 1, 2].map(|number| bus.kept()[number].position.0).map(LetterId)).await.unwrap();
+    bus.has(3).await;
+    assert_eq!((bus.ids(), counts(&dispatcher).dead_lettered), (ids(3..6), 6));
+    dispatcher.shutdown(Some(Duration::ZERO)).await;
+    assert_eq!((counts(&dispatcher).dead_lettered, counts(&dispatcher).in_hand), (6, 2));
 }
 
 #[tokio::test(start_paused = true)]
