@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use super::explained::Explained;
 use super::outgoing::Outgoing;
 use super::patient::Patient;
 use super::places::Seat;
@@ -22,7 +23,7 @@ use super::routes;
 use super::state::{Phase, State};
 
 /// Most headers of a request.
-const MAX_HEADERS: usize = 100;
+pub(super) const MAX_HEADERS: usize = 100;
 
 /// Answers requests until the client goes, takes too long, has to leave for others, or everything ends.
 pub(super) async fn serve(stream: TcpStream, state: &Arc<State>, seat: Seat) {
@@ -34,8 +35,8 @@ pub(super) async fn serve(stream: TcpStream, state: &Arc<State>, seat: Seat) {
     builder.max_buf_size(ingest.max_head.get()).max_headers(MAX_HEADERS).half_close(true);
     let seat = Arc::new(seat);
     let service = service_fn(|request| answer(request, state.clone(), seat.clone()));
-    let stream = TokioIo::new(Patient::new(stream, ingest.body_timeout.0));
-    let mut connection = pin!(builder.serve_connection(stream, service));
+    let stream = Explained::new(Patient::new(stream, ingest.body_timeout.0), ingest.max_head.get());
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut phase = state.phase();
     // What goes wrong on a connection is the client's doing, who knows it.
     tokio::select! {

@@ -14,6 +14,7 @@ mod binary;
 mod body;
 mod connection;
 mod decode;
+mod explained;
 mod format;
 mod fullness;
 mod media_type;

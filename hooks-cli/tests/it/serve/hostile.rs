@@ -61,6 +61,10 @@ fn a_head_that_is_too_large_is_refused() {
     let many = daemon.exchange(format!("GET /healthz HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(200)));
     let line = daemon.exchange(format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "y".repeat(20_000)));
     assert_eq!((one.status, many.status), (431, 431));
+    for answer in [one, many] {
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert_eq!(error, "the head of the request has more than 8192 bytes (ingest.max_head) or 100 headers");
+    }
     assert!([414, 431].contains(&line.status), "{}", line.status);
     is_well(&daemon);
 }
@@ -131,4 +135,31 @@ fn many_at_once_cost_bounded_memory_and_disturb_nobody() {
     is_well(&daemon);
     let grown = peak(&daemon) - before;
     assert!(grown < 40, "{grown} MiB more");
+}
+
+/// What can't be read is answered by another hand, which has to say as much as the rest.
+#[test]
+fn what_is_no_request_is_told_so() {
+    let daemon = daemon();
+    for request in [
+        "nonsense\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nhost: a\r\nno header\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nhost: a\r\nx : y\r\n\r\n",
+        "GET /healthz HTTP/9.9\r\nhost: a\r\n\r\n",
+        "POST /v1/events HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n",
+        // Behind one that is fine.
+        "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\nnonsense\r\n\r\n",
+    ] {
+        let mut client = daemon.connect();
+        client.send(request);
+        let mut answer = client.answer();
+        if answer.status == 200 {
+            answer = client.answer();
+        }
+        assert_eq!((answer.status, answer.header("content-type")), (400, Some("application/json")), "{request}");
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.starts_with("this is no HTTP/1.1 request: "), "{request}: {error}");
+        assert_eq!(client.try_answer(), None, "and it is the last: {request}");
+    }
+    is_well(&daemon);
 }
