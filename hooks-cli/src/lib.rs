@@ -15,6 +15,7 @@
 #![cfg_attr(not(test), deny(unused_crate_dependencies, clippy::print_stderr, clippy::print_stdout))]
 
 mod args;
+mod aside;
 mod bus;
 mod commands;
 pub mod config;
@@ -51,9 +52,6 @@ use clap::Parser as _;
 use hooks_sink_file as _;
 #[cfg(feature = "http")]
 use hooks_sink_http as _;
-// Of the demo, which needs both.
-#[cfg(all(feature = "http", not(feature = "file")))]
-use tempfile as _;
 
 use args::{Cli, Command};
 use console::{Console, complain};

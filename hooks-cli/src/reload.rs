@@ -2,11 +2,13 @@
 //! changed that their sink reads.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use futures_util::stream::{self, StreamExt as _};
 use hooks_core::{DispatchError, Dispatcher, Hook, HookId};
+
+use parking_lot::Mutex;
 
 use crate::config::{HookConfig, Written};
 
@@ -119,7 +121,7 @@ impl Running {
 /// What came of reading the config file.
 #[derive(Debug, Default)]
 pub(crate) struct Reloads {
-    failed: AtomicBool,
+    failure: Mutex<Option<String>>,
     /// Milliseconds since 1970.
     applied_at: AtomicU64,
 }
@@ -128,16 +130,16 @@ impl Reloads {
     pub(crate) fn succeed(&self) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.applied_at.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.failed.store(false, Ordering::Relaxed);
+        *self.failure.lock() = None;
     }
 
-    pub(crate) fn fail(&self) {
-        self.failed.store(true, Ordering::Relaxed);
+    pub(crate) fn fail(&self, why: &str) {
+        *self.failure.lock() = Some(why.to_owned());
     }
 
-    /// Whether the last one was applied.
-    pub(crate) fn successful(&self) -> bool {
-        !self.failed.load(Ordering::Relaxed)
+    /// Why the last one was not applied, or not as a whole.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failure.lock().clone()
     }
 
     /// Seconds since 1970.

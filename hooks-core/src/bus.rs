@@ -105,12 +105,14 @@ pub trait Bus: Send + Sync {
         BusHealth::Well
     }
 
-    /// What else operators may want to know: an object of plain values, lists of texts, and lists of objects.
+    /// What else there is to say about the bus and its log, for operators: an object whose members are
+    /// plain values, lists of texts, and lists of objects.
     fn details(&self) -> serde_json::Value {
         serde_json::Value::Null
     }
 
-    /// Keeps a text about a hook across restarts: that it is disabled. `None` removes it. A bus may keep nothing.
+    /// Keeps a text about a hook across restarts, in place of the one before; `None` removes it. The
+    /// dispatcher notes here that a hook is disabled. A bus that keeps nothing does nothing.
     ///
     /// # Errors
     /// When it can't be kept.
@@ -123,8 +125,9 @@ pub trait Bus: Send + Sync {
         None
     }
 
-    /// Waits until another process noted something about a hook that is subscribed here; never, on a bus of one.
-    /// To call again says that it was heeded. For [`Dispatcher::heed_notes`](crate::Dispatcher::heed_notes) alone.
+    /// Waits until another process noted something about a hook that is subscribed here, and says about which.
+    /// To call again says that the last one was heeded; until then the bus may hold it. For one caller, which
+    /// is [`Dispatcher::heed_notes`](crate::Dispatcher::heed_notes). Waits for ever on a bus of one process.
     ///
     /// # Cancel safety
     /// A call that is dropped has taken nothing.

@@ -29,12 +29,9 @@ pub(super) fn converse(
             return Exit::Config;
         }
     };
-    let ended = holds_log(place).and_then(|()| Ok(runtime()?)).and_then(|runtime| {
-        let ended = runtime.block_on(with_operator(bus, hooks, purpose, talk));
-        // A thread may still wait for a file that gives no answer.
-        runtime.shutdown_background();
-        ended
-    });
+    let ended = holds_log(place)
+        .and_then(|()| Ok(runtime()?))
+        .and_then(|runtime| runtime.block_on(with_operator(bus, hooks, purpose, talk)));
     ended.unwrap_or_else(|error| {
         complain(chain(&*error));
         Exit::Failed
@@ -79,7 +76,7 @@ async fn with_operator(
 
 pub(crate) fn status(args: &StatusArgs) -> Exit {
     converse(&args.place, Purpose::Look, async |operator| {
-        let Response::Status { hooks, running, trouble } = operator.ask(Request::Status).await? else {
+        let Response::Status { hooks, running, trouble, reload } = operator.ask(Request::Status).await? else {
             return Err("an answer to another question".into());
         };
         if args.json {
@@ -89,6 +86,9 @@ pub(crate) fn status(args: &StatusArgs) -> Exit {
         }
         if !running {
             complain(operator.source());
+        }
+        if let Some(reload) = &reload {
+            complain(format_args!("the daemon runs with what it had before the last reload: {reload}"));
         }
         if let Some(trouble) = &trouble {
             complain(format_args!("nothing goes on: {trouble}"));

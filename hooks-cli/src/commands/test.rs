@@ -33,10 +33,7 @@ pub(crate) fn run(args: &TestArgs) -> Exit {
             return Exit::Failed;
         }
     };
-    let exit = runtime.block_on(test(hooks.swap_remove(at)));
-    // A thread may still wait for a file that gives no answer.
-    runtime.shutdown_background();
-    exit
+    runtime.block_on(test(hooks.swap_remove(at)))
 }
 
 async fn test(hook: Hook) -> Exit {

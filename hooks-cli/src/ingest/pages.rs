@@ -9,8 +9,9 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{Mutex as AsyncMutex, oneshot};
+use tokio::sync::Mutex as AsyncMutex;
 
+use crate::aside::aside;
 use crate::metrics::Format;
 
 /// Renders the page, in pieces.
@@ -85,16 +86,13 @@ impl Pages {
         }
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let render = self.render.clone();
-        let (sender, rendered) = oneshot::channel();
-        // The thread has the lock: whoever asks and goes away does not make it render twice at once.
+        // The work has the lock: whoever asks and goes away does not make it render twice at once.
         let work = move || {
             let page = Arc::new(Page::new(render(format)));
             *last = Last { number, format, page: Arc::downgrade(&page) };
-            drop(last);
-            let _ = sender.send(page);
+            page
         };
-        std::thread::Builder::new().name("metrics".to_owned()).spawn(work)?;
-        let page = rendered.await.map_err(io::Error::other)?;
+        let page = aside("metrics", work).await?;
         self.enter(&page);
         Ok(page)
     }

@@ -68,7 +68,7 @@ impl Sources {
             page.gauge("hooks_log_max_bytes", "The most bytes that the log may take.").sample(&[], bytes);
         }
         page.gauge("hooks_config_last_reload_successful", "Whether the last reload of the config file was applied.")
-            .sample(&[], self.reloads.successful());
+            .sample(&[], self.reloads.failure().is_none());
         page.gauge(
             "hooks_config_last_reload_success_timestamp_seconds",
             "When a config file was last applied, in seconds since 1970.",

@@ -164,6 +164,7 @@ impl Cluster {
         };
         let answers = self.all(&Request::Status, PATIENCE).await;
         let (running, trouble) = (answers.anybody(), trouble.or_else(|| answers.trouble()));
+        let reload = answers.reload();
         let mut known = Reports::new(answers);
         let hooks = kept.into_iter().map(|kept| {
             let place = self.bus.place(&kept.id);
@@ -172,7 +173,7 @@ impl Cluster {
                 known.of(HookReport { lag: None, ..kept }, place.as_ref().and_then(|place| place.owner.as_deref()));
             HookReport { position: place.map(|place| place.position), lag: report.lag.or(lag), ..report }
         });
-        Response::Status { hooks: hooks.collect(), running, trouble }
+        Response::Status { hooks: hooks.collect(), running, trouble, reload }
     }
 }
 

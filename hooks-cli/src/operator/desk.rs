@@ -10,8 +10,10 @@ use hooks_core::{
 use tokio::sync::{RwLock, RwLockReadGuard};
 
 use super::protocol::{Behind, HookReport, Letter, Request, Response, Switched, Which};
+use crate::aside::aside;
 use crate::commands::chain;
 use crate::config::some;
+use crate::reload::Reloads;
 
 /// Most bytes of events in one page of dead letters; one letter alone may be larger.
 const PAGE_BYTES: usize = 4 << 20;
@@ -20,20 +22,27 @@ const PAGE_BYTES: usize = 4 << 20;
 const PAGE: usize = 256;
 
 /// Answers operators.
+#[derive(Clone)]
 pub(crate) struct Desk {
     bus: Arc<dyn Bus>,
     dispatcher: Arc<Dispatcher>,
-    /// Whether this is a daemon, whose dispatcher has the hooks of the config file.
-    running: bool,
+    /// Of a daemon, whose dispatcher has the hooks of the config file.
+    daemon: Option<Arc<Reloads>>,
     /// Held by every conversation in which something was asked that is not answered yet.
-    asked: RwLock<()>,
+    asked: Arc<RwLock<()>>,
 }
 
 type Answer = Result<Response, String>;
 
+/// Why a daemon does not run a hook that the bus knows.
+fn absence(reloads: &Reloads) -> &'static str {
+    // It may stand in the file that could not be applied.
+    if reloads.failure().is_some() { "not running" } else { "not in the config" }
+}
+
 impl Desk {
-    pub(crate) fn new(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>, running: bool) -> Self {
-        Self { bus, dispatcher, running, asked: RwLock::default() }
+    pub(crate) fn new(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>, daemon: Option<Arc<Reloads>>) -> Self {
+        Self { bus, dispatcher, daemon, asked: Arc::default() }
     }
 
     /// To be held from a question to its answer.
@@ -49,7 +58,10 @@ impl Desk {
     /// Does what is asked and says what came of it.
     pub(crate) async fn answer(&self, request: Request) -> Response {
         let answer = match request {
-            Request::Status => Ok(self.status()),
+            Request::Status => {
+                let desk = self.clone();
+                aside("status", move || desk.status()).await.map_err(|error| error.to_string())
+            }
             Request::Log => Ok(Response::Log { details: self.bus.details() }),
             Request::Enable { hook } => self.set_enabled(&hook, true).await,
             Request::Disable { hook } => self.set_enabled(&hook, false).await,
@@ -62,19 +74,19 @@ impl Desk {
     }
 
     /// Never returns.
-    #[cfg(feature = "nats")]
     pub(super) async fn heed_notes(&self) {
         self.dispatcher.heed_notes().await;
     }
 
     fn status(&self) -> Response {
         let mut hooks: Vec<HookReport> = self.dispatcher.status().into_iter().map(HookReport::from).collect();
-        let running: Vec<HookId> = hooks.iter().map(|hook| hook.id.clone()).collect();
+        let running: BTreeSet<HookId> = hooks.iter().map(|hook| hook.id.clone()).collect();
         let stopped = self.bus.known_hooks().into_iter().filter(|hook| !running.contains(hook));
         hooks.extend(stopped.map(|hook| self.stopped(hook)));
         hooks.sort_by(|a, b| a.id.cmp(&b.id));
         let trouble = self.bus.health().trouble().map(str::to_owned);
-        Response::Status { hooks, running: self.running, trouble }
+        let reload = self.daemon.as_ref().and_then(|reloads| reloads.failure());
+        Response::Status { hooks, running: self.daemon.is_some(), trouble, reload }
     }
 
     /// A hook that the bus knows and that does not run here.
@@ -82,7 +94,7 @@ impl Desk {
         let disabled: Option<Disabled> = self.bus.noted(&id).and_then(|note| serde_json::from_str(&note).ok());
         let report = HookReport::stopped(id);
         HookReport {
-            state: if self.running { "not in the config".to_owned() } else { report.state.clone() },
+            state: self.daemon.as_ref().map_or_else(|| report.state.clone(), |reloads| absence(reloads).to_owned()),
             last_error: disabled.as_ref().and_then(|disabled| disabled.reason.clone()),
             disabled: disabled.map(Switched::from),
             lag: self.bus.lag(&report.id).map(Behind::from),

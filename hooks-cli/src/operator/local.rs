@@ -57,7 +57,7 @@ impl Local {
             Self::Nothing(nothing) => match request {
                 Request::Status => {
                     let hooks = nothing.hooks.iter().cloned().map(HookReport::stopped).collect();
-                    Response::Status { hooks, running: false, trouble: None }
+                    Response::Status { hooks, running: false, trouble: None, reload: None }
                 }
                 _ => Response::Failed { error: nothing.to_string() },
             },
@@ -97,7 +97,7 @@ impl fmt::Display for Nothing {
 impl Open {
     pub(super) fn new(bus: Arc<dyn Bus>, hooks: Vec<Hook>) -> Self {
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
-        let desk = Desk::new(bus.clone(), dispatcher.clone(), false);
+        let desk = Desk::new(bus.clone(), dispatcher.clone(), None);
         let hooks = hooks.into_iter().map(|hook| (hook.id.clone(), hook)).collect();
         Self { bus, dispatcher, desk, hooks }
     }

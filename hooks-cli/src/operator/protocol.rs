@@ -48,6 +48,9 @@ pub(crate) enum Response {
         /// What is wrong with the bus.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trouble: Option<String>,
+        /// Why the config file was not applied when it was last read again, so that what runs is older.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reload: Option<String>,
     },
     /// What the bus says of itself.
     Log {

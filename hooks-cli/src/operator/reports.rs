@@ -44,6 +44,14 @@ impl Answers {
         })
     }
 
+    /// Why a daemon runs with an older config, as the first that says so.
+    pub(super) fn reload(&self) -> Option<String> {
+        self.given.iter().find_map(|(daemon, response)| match response {
+            Response::Status { reload: Some(why), .. } => Some(format!("{daemon}: {why}")),
+            _ => None,
+        })
+    }
+
     /// Whether any daemon is there.
     pub(super) fn anybody(&self) -> bool {
         !self.given.is_empty() || !self.silent.is_empty()
@@ -134,7 +142,9 @@ mod tests {
         let mut answers = Answers::default();
         for (daemon, state, sink) in given {
             let hooks = vec![report(state, *sink)];
-            answers.given.push(((*daemon).to_owned(), Response::Status { hooks, running: true, trouble: None }));
+            answers
+                .given
+                .push(((*daemon).to_owned(), Response::Status { hooks, running: true, trouble: None, reload: None }));
         }
         silent.iter().for_each(|daemon| answers.enter(daemon, Heard::Silence(format!("{daemon} is silent"))));
         let told = Reports::new(answers).of(report("stopped", false), owner);
@@ -163,7 +173,8 @@ mod tests {
         let mut silent = Answers::default();
         silent.enter("x", Heard::Silence("silent".to_owned()));
         assert_eq!(told(silent, Some("x")), DISABLED);
-        let other = Response::Status { hooks: vec![report("healthy", true)], running: true, trouble: None };
+        let other =
+            Response::Status { hooks: vec![report("healthy", true)], running: true, trouble: None, reload: None };
         let other = Answers { given: vec![("x".to_owned(), other)], ..Answers::default() };
         assert_eq!(told(other, Some("gone")), DISABLED);
     }

@@ -31,7 +31,7 @@ const CONNECTIONS: usize = 8;
 /// The longest request. One that names many dead letters is the longest there is.
 const MAX_REQUEST: u64 = 1 << 20;
 
-/// How long an operator may keep a connection without asking anything.
+/// How long an operator may keep a connection without asking anything, or without reading the answer.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// How long accepting pauses when it fails.
@@ -148,8 +148,10 @@ async fn converse(stream: UnixStream, desk: &Desk) {
         };
         let Ok(mut text) = serde_json::to_string(&response) else { return };
         text.push('\n');
-        if write.write_all(text.as_bytes()).await.is_err() {
-            return;
+        // Whoever reads nothing does not keep others from asking.
+        match timeout(IDLE, write.write_all(text.as_bytes())).await {
+            Ok(Ok(())) => {}
+            _ => return,
         }
     }
 }

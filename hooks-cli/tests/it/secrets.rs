@@ -80,22 +80,3 @@ fn not_when_the_config_is_wrong() {
         }
     }
 }
-
-/// Whatever reads it, it is not taken for a part of the secret.
-#[test]
-fn a_byte_order_mark_in_a_file_is_named() {
-    let config = "ingest = { listen = '127.0.0.1:0', token_file = 'marked' }\n\
-                  [[hooks]]\nid = 'a'\nsink = { kind = 'file', path = '${CONFIG_DIR}/a' }\n";
-    let place = Place::new(config);
-    std::fs::write(place.path("marked"), "\u{feff}hunter22pass\n").unwrap();
-    for (args, setting) in [
-        (&["serve", "-c", "hooks.toml"][..], "ingest: token_file: "),
-        (&["check", "-c", "hooks.toml", "--for", "serve"], "ingest: token_file: "),
-        (&["publish", "--to", "http://127.0.0.1:9", "--token-file", "marked"], "--token-file marked: "),
-        (&["listen", "--port", "0", "--secret-file", "marked"], "--secret-file marked: "),
-    ] {
-        let ended = place.run(args);
-        assert!(ended.err.contains(setting) && ended.err.contains("byte order mark"), "{args:?}: {}", ended.err);
-        assert!(ended.code.is_some_and(|code| code > 0) && !ended.err.contains("hunter"), "{args:?}: {ended:?}");
-    }
-}

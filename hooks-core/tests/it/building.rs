@@ -65,20 +65,3 @@ async fn a_file_that_gives_no_answer_holds_its_own_hook_alone() {
     hung.has(4).await;
     world.finish().await;
 }
-
-#[tokio::test]
-async fn a_hook_whose_file_gives_no_answer_can_be_changed_and_stopped() {
-    let (world, receiver) = (World::new(), Receiver::default());
-    let (_silent, disk) = mpsc::sync_channel(0);
-    let reads = Arc::<AtomicUsize>::default();
-    let sink = Hung { receiver: receiver.clone(), disk: disk.into(), reads: reads.clone() };
-    // Nothing but the change ends the attempt.
-    world.add(Hook::new("a", sink).unwrap().batch(batch(4, "0s"))).await;
-    world.publish(&events(0..4)).await;
-    while reads.load(Ordering::Relaxed) == 0 {
-        tokio::task::yield_now().await;
-    }
-    world.dispatcher.replace(Hook::new("a", receiver.clone()).unwrap().batch(batch(4, "0s"))).await.unwrap();
-    receiver.has(4).await;
-    world.finish().await;
-}

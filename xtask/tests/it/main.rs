@@ -3,4 +3,3 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod outside;
-mod tls;

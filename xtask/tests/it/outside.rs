@@ -8,18 +8,18 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 /// The top folder of the workspace.
-pub(crate) fn root() -> PathBuf {
+fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// Where cargo builds.
-pub(crate) fn target() -> &'static Path {
+fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
 }
 
 /// Cargo in a crate outside the workspace, with the versions that the workspace has; what both need is
 /// built once.
-pub(crate) fn cargo(folder: &Path) -> Command {
+fn cargo(folder: &Path) -> Command {
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(folder).env("CARGO_TARGET_DIR", target());
@@ -28,7 +28,7 @@ pub(crate) fn cargo(folder: &Path) -> Command {
 }
 
 #[track_caller]
-pub(crate) fn output(command: &mut Command) -> String {
+fn output(command: &mut Command) -> String {
     let output = command.output().unwrap();
     checked(&output, &format!("{command:?}"));
     String::from_utf8(output.stdout).unwrap()
@@ -49,7 +49,7 @@ fn dependencies(folder: &Path) -> Vec<String> {
     needed.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect()
 }
 
-pub(crate) fn write(path: &Path, text: &str) {
+fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
 }
@@ -81,7 +81,7 @@ hooks-sink-shout-out = {{ path = "../sink" }}
 }
 
 /// Runs a program with this on its standard input.
-pub(crate) fn feed(program: &Path, arguments: &[&str], folder: &Path, input: Vec<u8>) -> Output {
+fn feed(program: &Path, arguments: &[&str], folder: &Path, input: Vec<u8>) -> Output {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

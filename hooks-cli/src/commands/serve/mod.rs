@@ -172,7 +172,7 @@ impl Daemon {
         let settings = Settings::new(config.ingest.clone(), tokens, &config.events);
         let state = State::new(bus.clone(), settings, counters, Arc::new(move |format| sources.page(format)), room);
         reloads.succeed();
-        let desk = Desk::new(bus, dispatcher.clone(), true);
+        let desk = Desk::new(bus, dispatcher.clone(), Some(reloads.clone()));
         let operators = operator::listen(way, desk);
         let notifier = Arc::new(Notifier::from_environment());
         let (bus, ingest, state) = (config.bus, config.ingest, Arc::new(state));
@@ -199,7 +199,7 @@ impl Daemon {
                 self.notifier.ready("serving");
             }
             Err(why) => {
-                self.reloads.fail();
+                self.reloads.fail(&why);
                 tracing::error!("{why}");
                 self.notifier.ready("serving; the last reload failed, see the log");
             }

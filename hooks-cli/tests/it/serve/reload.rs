@@ -70,11 +70,17 @@ fn a_config_with_errors_changes_nothing() {
     daemon.running.wait_for("hooks.toml: 1 error");
     assert_eq!(daemon.metric("hooks_config_last_reload_successful"), Some(0.0));
     assert_eq!(daemon.metric("hooks_config_last_reload_success_timestamp_seconds"), Some(applied_at));
+    // The hook of the file that runs nowhere is not there, and why stands below.
+    let status = daemon.place.run(&["status", "--dir", "hooks-data"]);
+    assert!(status.code == Some(0) && status.out.contains("a     healthy"), "{status:?}");
+    let why = "the daemon runs with what it had before the last reload: nothing was changed:\n";
+    assert!(status.err.starts_with(why) && status.err.contains("did you mean `types`?"), "{}", status.err);
     assert_eq!(daemon.post(JSON, event(1)).status, 202);
     // The next one is right.
     daemon.reload(&file_hook("a"));
     daemon.running.wait_for("applied hooks=1");
     assert_eq!(daemon.metric("hooks_config_last_reload_successful"), Some(1.0));
+    assert_eq!(daemon.place.run(&["status", "--dir", "hooks-data"]).err, "");
     let path = daemon.place.path("a");
     daemon.running.signal("TERM");
     assert_eq!(daemon.running.wait().code, Some(0));
