@@ -102,12 +102,15 @@ pub enum FailureClass {
     TooLarge,
     /// The receiver wants nothing any more: the hook is disabled and its events stay pending.
     Gone,
+    /// The receiver says that it did nothing with the request (HTTP/2 has words for that): sent again at once, which
+    /// counts as no failure unless it happens several times in a row.
+    Unprocessed,
 }
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 6] =
-        [Self::Retry, Self::Throttle, Self::Endpoint, Self::Rejected, Self::TooLarge, Self::Gone];
+    pub const ALL: [Self; 7] =
+        [Self::Retry, Self::Throttle, Self::Endpoint, Self::Rejected, Self::TooLarge, Self::Gone, Self::Unprocessed];
 
     /// Whether the receiver refuses what is in the batch, rather than that it can't be delivered to.
     pub const fn is_refusal(self) -> bool {
@@ -123,6 +126,7 @@ impl FailureClass {
             Self::Rejected => "rejected",
             Self::TooLarge => "too_large",
             Self::Gone => "gone",
+            Self::Unprocessed => "unprocessed",
         }
     }
 }

@@ -157,7 +157,7 @@ impl Hook {
             }
         }
         self.retry.problems(&mut problems);
-        problems.extend(self.sink.problems(&self.batch));
+        problems.extend(self.sink.problems(&self.batch, &self.retry));
         if self.rate_limit.is_some_and(|limit| limit.requests.is_none() && limit.events.is_none()) {
             problems.push(("rate_limit", "limits nothing: set `requests`, `events` or both".to_owned()));
         }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::BoxError;
 use crate::batcher::{BatchLimits, Batcher, SizeBatcher};
+use crate::hook::RetryPolicy;
 use crate::secret::Secret;
 use crate::sink::{Sink, SinkContext, SinkFactory};
 
@@ -94,8 +95,8 @@ pub trait SinkConfig: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync +
         true
     }
 
-    /// How these limits of a batch contradict the settings. See [`SinkFactory::problems`].
-    fn problems(&self, _batch: &BatchLimits) -> Vec<(&'static str, String)> {
+    /// How these settings of the hook contradict the sink's. See [`SinkFactory::problems`].
+    fn problems(&self, _batch: &BatchLimits, _retry: &RetryPolicy) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 
@@ -141,8 +142,8 @@ impl<C: SinkConfig> SinkFactory for C {
         SinkConfig::takes_tests(self)
     }
 
-    fn problems(&self, batch: &BatchLimits) -> Vec<(&'static str, String)> {
-        SinkConfig::problems(self, batch)
+    fn problems(&self, batch: &BatchLimits, retry: &RetryPolicy) -> Vec<(&'static str, String)> {
+        SinkConfig::problems(self, batch, retry)
     }
 
     fn validate(&self) -> Vec<ConfigProblem> {

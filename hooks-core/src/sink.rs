@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use crate::BoxError;
 use crate::batch::Batch;
 use crate::batcher::{BatchLimits, Batcher, SizeBatcher};
 use crate::delivery::{Delivered, DeliveryError};
+use crate::hook::RetryPolicy;
 use crate::id::HookId;
 use crate::plugin::ConfigProblem;
 use crate::secret::Secret;
@@ -100,6 +102,8 @@ pub struct SinkContext {
     pub lane: usize,
     /// Whether the sink is for one test delivery.
     pub test: bool,
+    /// How long an attempt may take, all in all.
+    pub attempt_timeout: Duration,
     /// For a test delivery: where to tell what happens.
     pub notes: Option<Notes>,
     shared: Arc<Shared>,
@@ -136,7 +140,8 @@ impl Notes {
 impl SinkContext {
     /// For the first lane of a hook.
     pub fn new(hook: HookId, shared: Arc<Shared>) -> Self {
-        Self { hook, lane: 0, test: false, notes: None, shared }
+        let attempt_timeout = RetryPolicy::default().attempt_timeout.0;
+        Self { hook, lane: 0, test: false, attempt_timeout, notes: None, shared }
     }
 
     /// Something heavy that sinks with the same key share: a client, a file's writer. Made by the first
@@ -241,9 +246,9 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
         true
     }
 
-    /// How these limits of a batch contradict the sink's settings, if they do: each with the path of the
-    /// setting, for example `batch.max_events`.
-    fn problems(&self, _batch: &BatchLimits) -> Vec<(&'static str, String)> {
+    /// How these settings of the hook contradict the sink's, if they do: each with the path of the setting, for
+    /// example `batch.max_events`.
+    fn problems(&self, _batch: &BatchLimits, _retry: &RetryPolicy) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 

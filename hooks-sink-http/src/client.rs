@@ -18,6 +18,7 @@ use url::Url;
 use crate::config::{HttpVersion, Tls};
 use crate::connect::{Connector, Settings, Through};
 use crate::guard::Guard;
+use crate::lookups::Lookups;
 use crate::resolve::{Lookup, Resolver, system};
 use crate::tls::{self, Files};
 use crate::trace::Trace;
@@ -32,6 +33,9 @@ const MAX_HEAD: u32 = 400 << 10;
 /// How often the system asks whether an idle peer is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// How long connecting may take by default, if that is at most half of an attempt.
+const CONNECT: Duration = Duration::from_secs(5);
+
 /// Posts, over connections that it keeps.
 pub(crate) type Client = legacy::Client<Connector, Full<Bytes>>;
 
@@ -43,8 +47,8 @@ pub(crate) struct ClientSettings {
     pub(crate) is_secure: bool,
     pub(crate) tls: Tls,
     pub(crate) http_version: HttpVersion,
-    /// With name resolution and TLS.
-    pub(crate) connect_timeout: Duration,
+    /// With name resolution and TLS, if it is set.
+    pub(crate) connect_timeout: Option<Duration>,
     pub(crate) idle_timeout: Duration,
     pub(crate) max_idle_per_host: usize,
     /// Judges the addresses that names resolve to.
@@ -62,19 +66,26 @@ pub(crate) struct Proxy {
 }
 
 impl ClientSettings {
+    /// Without a limit for connecting of their own, an attempt has as long again for what follows it.
+    pub(crate) fn within(mut self, attempt_timeout: Duration) -> Self {
+        self.connect_timeout.get_or_insert(CONNECT.min(attempt_timeout / 2));
+        self
+    }
+
     /// The client of these settings: the one that another hook uses, or a new one.
     ///
     /// Files are read each time, and their content tells clients apart: what is trusted is what they say
     /// now.
     pub(crate) fn client(&self, context: &SinkContext) -> Result<Arc<Client>, BoxError> {
         let files = if self.is_secure { Files::read(&self.tls)? } else { Files::default() };
-        context.shared(&self.key(context, &files), || self.build(&files, system(), None))
+        let lookups = context.shared::<_, BoxError>("look-ups of names", || Ok(Lookups::default()))?;
+        context.shared(&self.key(context, &files), || self.build(&files, system(lookups), None))
     }
 
     /// A client for one traced attempt, which finds no connection that is there already.
     pub(crate) fn traced(&self, trace: Arc<Trace>) -> Result<Arc<Client>, BoxError> {
         let files = if self.is_secure { Files::read(&self.tls)? } else { Files::default() };
-        self.build(&files, system(), Some(trace)).map(Arc::new)
+        self.build(&files, system(Arc::default()), Some(trace)).map(Arc::new)
     }
 
     fn key(&self, context: &SinkContext, files: &Files) -> String {
@@ -111,11 +122,13 @@ impl ClientSettings {
         tcp.set_keepalive_retries(Some(3));
         #[cfg(target_os = "linux")]
         tcp.set_tcp_user_timeout(Some(2 * KEEP_ALIVE));
-        // All addresses of a name share it, so that one that is dead leaves time for the next.
-        tcp.set_connect_timeout(Some(self.connect_timeout));
+        // All addresses of a name share this, so that one that is dead leaves time for the next. The rest is for the
+        // name before and TLS behind it.
+        let timeout = self.connect_timeout.unwrap_or(CONNECT);
+        tcp.set_connect_timeout(Some(timeout.mul_f64(0.75)));
         let proxy = self.proxy.as_ref().map(|proxy| proxy.through(tls.clone())).transpose()?;
         let tls = tls.map(Arc::new);
-        Ok(self.bare(Connector::new(Settings { tcp, tls, proxy, timeout: self.connect_timeout, trace })))
+        Ok(self.bare(Connector::new(Settings { tcp, tls, proxy, timeout, trace })))
     }
 
     /// A client of these connections. It follows no redirect and decodes nothing: what it returns is what the

@@ -50,11 +50,7 @@ fn of_certificate(problem: &Certificate) -> Fault {
         Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
             (names(problem), "the certificate is for other names: use one of them in `url`")
         }
-        Certificate::InvalidPurpose | Certificate::InvalidPurposeContext { .. } => (
-            "the certificate is not meant for servers (extended key usage)".to_owned(),
-            "the receiver shows a certificate that is not for servers: it needs one whose extended key usage has \
-             serverAuth",
-        ),
+        Certificate::InvalidPurpose | Certificate::InvalidPurposeContext { .. } => purpose(),
         Certificate::Revoked => (
             "the certificate was revoked by its authority".to_owned(),
             "the receiver needs a new certificate: this one was revoked",
@@ -69,6 +65,13 @@ fn of_certificate(problem: &Certificate) -> Fault {
     fault(what, advice)
 }
 
+fn purpose() -> (String, &'static str) {
+    (
+        "the certificate is not meant for servers (extended key usage)".to_owned(),
+        "the receiver shows a certificate that is not for servers: it needs one whose extended key usage has serverAuth",
+    )
+}
+
 /// By how the error calls itself for programmers: the only way in which it tells what it is.
 fn of_text(text: &str) -> (String, &'static str) {
     if text.contains("CaUsedAsEndEntity") {
@@ -77,6 +80,9 @@ fn of_text(text: &str) -> (String, &'static str) {
             "the receiver shows an authority's own certificate, perhaps one that it signed itself: it needs one that \
              is no authority's, and `tls.ca_file` names the authority",
         );
+    }
+    if text.contains("Eku") {
+        return purpose();
     }
     if text.contains("Signature") || text.contains("PublicKey") || text.contains("Algorithm") {
         return (

@@ -71,6 +71,7 @@ mod fuzz;
 mod guard;
 mod heard;
 mod keys;
+mod lookups;
 mod mask;
 mod outcome;
 mod ready;

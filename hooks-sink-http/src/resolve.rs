@@ -11,16 +11,15 @@ use hyper_util::client::legacy::connect::dns::Name;
 use tower_service::Service;
 
 use crate::guard::Guard;
+use crate::lookups::Lookups;
 use crate::trace::{Phase, Trace};
 
 /// Asks somebody for the addresses of a name.
 pub(crate) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
 /// The system's resolver: `/etc/hosts`, DNS and what else it is set up with.
-pub(crate) fn system() -> Lookup {
-    Arc::new(|name| {
-        Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect()) })
-    })
+pub(crate) fn system(lookups: Arc<Lookups>) -> Lookup {
+    Arc::new(move |name| Box::pin(lookups.clone().find(name)))
 }
 
 /// Finds the addresses to connect to. What it returns is connected to without a further look-up, so each
@@ -181,12 +180,39 @@ mod tests {
     #[tokio::test]
     async fn localhost_is_resolved_and_refused() {
         let (port, connections) = listen("127.0.0.1").await;
-        let client = client(system(), &[]);
+        let client = client(system(Arc::default()), &[]);
         for name in ["localhost", "LOCALHOST", "localhost."] {
             let error = post(&client, name, port).await.unwrap_err();
             // Not every system's resolver knows the name with a dot behind it.
             assert!(find::<crate::guard::Refused>(&error).is_some() || name.ends_with('.'), "{name}: {error:?}");
         }
         assert_eq!(connections.load(Ordering::SeqCst), 0);
+    }
+
+    /// Takes connections until its queue is full, and then gives no answer to those that come.
+    async fn dead(port: u16) -> (tokio::net::TcpListener, Vec<tokio::net::TcpStream>) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 2], port));
+        socket.bind(address).unwrap();
+        let (listener, mut waiting) = (socket.listen(1).unwrap(), Vec::new());
+        while let Ok(Ok(stream)) =
+            tokio::time::timeout(std::time::Duration::from_millis(200), tokio::net::TcpStream::connect(address)).await
+        {
+            waiting.push(stream);
+        }
+        (listener, waiting)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_gives_no_answer_leaves_time_for_the_next() {
+        let (port, connections) = listen("127.0.0.1").await;
+        let _dead = dead(port).await;
+        let config = HttpConfig::new("http://rebinding.example/");
+        let attempt = std::time::Duration::from_secs(2);
+        let settings = Ready::new(&config).unwrap().client.within(attempt);
+        let client = settings.build(&Files::default(), answering(&[&["127.0.0.2", "127.0.0.1"]]), None).unwrap();
+        let answered = tokio::time::timeout(attempt, post(&client, "rebinding.example", port)).await;
+        assert_eq!(answered.expect("within an attempt").unwrap(), 200);
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
     }
 }

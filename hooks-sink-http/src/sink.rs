@@ -47,9 +47,10 @@ pub struct HttpSink {
 impl HttpSink {
     pub(crate) fn new(ready: Ready, context: &SinkContext) -> Result<Self, BoxError> {
         let report = context.notes.clone().map(Report::new);
+        let settings = ready.client.clone().within(context.attempt_timeout);
         let client = match &report {
-            Some(report) => ready.client.traced(report.trace())?,
-            None => ready.client.client(context)?,
+            Some(report) => settings.traced(report.trace())?,
+            None => settings.client(context)?,
         };
         let place = format!("requests to {} {}", ready.url.origin().ascii_serialization(), ready.max_per_host);
         let slots = context.shared::<_, BoxError>(&place, || Ok(Semaphore::new(ready.max_per_host)))?;
@@ -194,7 +195,7 @@ mod tests {
         let first = build(HttpConfig::new("http://one/"));
         let second = build(HttpConfig::new("http://two/").header("a", "b"));
         let mut slower = HttpConfig::new("http://one/");
-        slower.connect_timeout.0 *= 2;
+        slower.connect_timeout = Some("7s".parse().unwrap());
         assert!(Arc::ptr_eq(&first.client, &second.client));
         assert!(!Arc::ptr_eq(&first.client, &build(slower).client));
         assert!(!Arc::ptr_eq(&first.slots, &second.slots), "another host");

@@ -17,6 +17,7 @@ pub(crate) fn failed(request: &str, error: &legacy::Error) -> DeliveryError {
     let unconnected = find::<Unconnected>(error);
     let (class, how) = match unconnected {
         _ if find::<Refused>(error).is_some() => (FailureClass::Endpoint, "not allowed".to_owned()),
+        _ if is_unprocessed(error) => (FailureClass::Unprocessed, "not processed".to_owned()),
         Some(unconnected) => (FailureClass::Retry, unconnected.to_string()),
         None if error.is_connect() => (FailureClass::Retry, "can't connect".to_owned()),
         None => (FailureClass::Retry, "no whole answer".to_owned()),
@@ -26,6 +27,16 @@ pub(crate) fn failed(request: &str, error: &legacy::Error) -> DeliveryError {
         Some(below) => failed.because(cause(below)),
         None => failed,
     }
+}
+
+/// Whether the receiver says that it did nothing with the request, so that it is safe to send it again at once
+/// (RFC 9113, section 8.7): it refused the stream, or it closes the connection in good order and the stream came later.
+fn is_unprocessed(error: &legacy::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|error| {
+        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        let left_out = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+        error.is_remote() && (refused || left_out)
+    })
 }
 
 /// What is known of an answer that could not be read, if its status is.

@@ -137,3 +137,24 @@ fn usage_errors_end_with_2_and_help_with_0() {
         assert!(ended.out.contains("Examples:\n"), "{args:?}: {}", ended.out);
     }
 }
+
+#[test]
+fn connecting_takes_less_than_an_attempt() {
+    let place = |limit: &str| {
+        let sink = format!("{{ kind = 'http', url = 'https://example.com' {limit} }}");
+        Place::new(&format!("[[hooks]]\nid = 'orders'\nretry.attempt_timeout = '5s'\nsink = {sink}"))
+    };
+    for limit in ["", ", connect_timeout = '4s'"] {
+        let ended = place(limit).run(&["check", "-c", "hooks.toml"]);
+        assert_eq!(ended.code, Some(0), "{limit}: {}", ended.err);
+    }
+    for limit in [", connect_timeout = '5s'", ", connect_timeout = '1m'"] {
+        let ended = place(limit).run(&["check", "-c", "hooks.toml"]);
+        assert_eq!(ended.code, Some(78), "{limit}");
+        assert!(
+            ended.err.contains("hooks.toml:3:25: hook `orders`: retry.attempt_timeout: 5s is over"),
+            "{}",
+            ended.err
+        );
+    }
+}

@@ -51,6 +51,9 @@ impl fmt::Display for EndpointState {
 /// After so many attempts that were accepted a larger batch is tried again than the receiver took: at first, and at most.
 const PATIENCE: (u64, u64) = (8, 4096);
 
+/// So many requests in a row that a receiver did nothing with are no failure.
+const MAX_UNPROCESSED: u8 = 3;
+
 /// How often a batch is tried again because refused events may have been named where its answer can't be read.
 const MAX_DOUBTS: u8 = 3;
 
@@ -76,6 +79,8 @@ pub(crate) struct Endpoint {
     blocked: bool,
     /// The receiver has named refused events.
     names_refused: bool,
+    /// Requests in a row that the receiver did nothing with.
+    unprocessed: u8,
     /// Refused events that all lanes together have set aside.
     pub(crate) suspects: usize,
 }
@@ -97,6 +102,7 @@ impl Endpoint {
             last_error: None,
             blocked: false,
             names_refused: false,
+            unprocessed: 0,
             suspects: 0,
         }
     }
@@ -142,6 +148,12 @@ impl Endpoint {
         let odd = &mut self.stats.get_or_insert_default().odd_answers;
         *odd += 1;
         *odd == 1
+    }
+
+    /// Whether a request that the receiver did nothing with is sent again at once: not for ever.
+    pub(crate) fn sends_again(&mut self) -> bool {
+        self.unprocessed = self.unprocessed.saturating_add(1);
+        self.unprocessed <= MAX_UNPROCESSED
     }
 
     /// Whether a batch with this answer is tried again after it was tried so often for that reason.
@@ -267,6 +279,7 @@ impl Endpoint {
 
     fn answered(&mut self, state: EndpointState) {
         self.failures = 0;
+        self.unprocessed = 0;
         self.failed_at = None;
         self.not_before = None;
         if self.state != EndpointState::Disabled {

@@ -177,7 +177,11 @@ impl Line {
                     self.pieces.push_front(piece);
                     Vec::new()
                 }
-                FailureClass::Retry | FailureClass::Throttle | FailureClass::Endpoint => {
+                FailureClass::Unprocessed if endpoint.sends_again() => {
+                    self.pieces.push_front(Piece { times: piece.times.without_last(), ..piece });
+                    Vec::new()
+                }
+                FailureClass::Retry | FailureClass::Throttle | FailureClass::Endpoint | FailureClass::Unprocessed => {
                     endpoint.fail(started, now, &error, jitter);
                     self.failed(piece, &error, now)
                 }
@@ -363,6 +367,11 @@ impl Times {
         if let Some(since) = self.excused_since.take() {
             self.excused += now.saturating_duration_since(since);
         }
+    }
+
+    /// The last attempt was none.
+    fn without_last(self) -> Self {
+        Self { attempts: self.attempts.saturating_sub(1), ..self }
     }
 
     fn give_up(&self, batch: Batch, why: DeadLetterReason, detail: Reason, now: Instant) -> Settlement {

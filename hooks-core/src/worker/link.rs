@@ -129,6 +129,7 @@ impl Link {
     async fn build(&self, lane: usize, test: Option<Notes>) -> Result<Box<dyn Sink>, DeliveryError> {
         let mut context = SinkContext::new(self.hook.id.clone(), self.shared.clone());
         (context.lane, context.test, context.notes) = (lane, test.is_some(), test);
+        context.attempt_timeout = self.hook.retry.attempt_timeout.0;
         self.shared.builders.build(&self.hook, context).await
     }
 

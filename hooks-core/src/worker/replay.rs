@@ -118,7 +118,10 @@ async fn attempt(link: &Link, sink: &mut Option<Box<dyn Sink>>, batch: &Batch) -
     }
     let started = now();
     link.endpoint.state.lock().pace.spend(started, batch.len());
-    let result = link.attempt(sink, 0, batch).await;
+    let mut result = link.attempt(sink, 0, batch).await;
+    while is_unprocessed(&result) && link.endpoint.state.lock().sends_again() {
+        result = link.attempt(sink, 0, batch).await;
+    }
     let ended = now();
     let mut endpoint = link.endpoint.state.lock();
     let before = endpoint.state();
@@ -139,6 +142,10 @@ async fn attempt(link: &Link, sink: &mut Option<Box<dyn Sink>>, batch: &Batch) -
     link.log_change(before, &endpoint);
     drop(endpoint);
     result
+}
+
+fn is_unprocessed(result: &Result<Delivered, DeliveryError>) -> bool {
+    result.as_ref().is_err_and(|error| error.class == FailureClass::Unprocessed)
 }
 
 impl Replayed {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hooks_core::{EndpointState, Hook, Unread};
+use hooks_core::{EndpointState, FailureClass, Hook, Unread};
 use tokio::time::Instant;
 
 use crate::receiver::{Answer, Receiver, World, batch, events, ids};
@@ -77,4 +77,22 @@ async fn an_answer_that_does_not_end_counts_when_the_attempt_does() {
     assert_eq!(began.elapsed(), Duration::from_secs(15), "the attempt's time");
     let status = world.status("a");
     assert_eq!((status.counts.delivered, status.state), (4, EndpointState::Healthy));
+}
+
+/// What the receiver did nothing with goes out again at once; only if that goes on is it a failure.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_not_processed_is_sent_again_at_once() {
+    let unprocessed = |times| std::iter::repeat_n(Answer::Fail(FailureClass::Unprocessed), times);
+    let (world, receiver) = world(unprocessed(3)).await;
+    let began = Instant::now();
+    assert_eq!(tried(&world, &receiver, 0..3).await, 4);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(world.status("a").state, EndpointState::Healthy);
+    receiver.answers(unprocessed(6));
+    let before = receiver.attempts().len();
+    world.publish(&events(4..5)).await;
+    receiver.was_tried(before + 5).await;
+    assert_eq!(world.status("a").state, EndpointState::BackingOff, "the fourth in a row is a failure");
+    receiver.has(2).await;
+    assert_eq!(world.finish().await[0].counts.delivered, 5);
 }

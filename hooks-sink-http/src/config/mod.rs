@@ -6,9 +6,8 @@ mod secrets;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use hooks_core::{BatchLimits, BoxError, Bytes, ConfigProblem, Secret, SinkConfig, SinkContext, Span};
+use hooks_core::{BatchLimits, BoxError, Bytes, ConfigProblem, RetryPolicy, Secret, SinkConfig, SinkContext, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use url::Host;
@@ -74,10 +73,10 @@ pub struct HttpConfig {
     /// start is treated like that without this.
     #[serde(default)]
     pub partial_answers: bool,
-    /// How long connecting may take, with name resolution and TLS. The attempt as a whole is limited by
-    /// the hook's `retry.attempt_timeout`.
-    #[serde(default = "default_connect_timeout")]
-    pub connect_timeout: Span,
+    /// How long connecting may take, with name resolution and TLS; all addresses of a name share it. Less than the
+    /// hook's `retry.attempt_timeout`, which limits the attempt as a whole. By default 5s, or half of that if it is
+    /// less.
+    pub connect_timeout: Option<Span>,
     /// `"1.1"`, `"2"`, or `"auto"`: HTTP/2 where the receiver offers it. With HTTP/1.1 hooks share idle
     /// connections; with the others each hook has its own, so that none holds up another on it.
     #[serde(default)]
@@ -118,7 +117,7 @@ impl HttpConfig {
             traceparent: true,
             max_response_bytes: default_max_response_bytes(),
             partial_answers: false,
-            connect_timeout: default_connect_timeout(),
+            connect_timeout: None,
             http_version: HttpVersion::default(),
             tls: None,
             proxy: None,
@@ -190,8 +189,16 @@ impl SinkConfig for HttpConfig {
         }
     }
 
-    fn problems(&self, batch: &BatchLimits) -> Vec<(&'static str, String)> {
+    fn problems(&self, batch: &BatchLimits, retry: &RetryPolicy) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
+        if let Some(connecting) = self.connect_timeout.filter(|connecting| *connecting >= retry.attempt_timeout) {
+            let message = format!(
+                "{} is over before the sink's connect_timeout of {connecting} is: an address that gives no answer leaves \
+                 no time for the next. Raise this, or lower that (to half of it or less)",
+                retry.attempt_timeout
+            );
+            problems.push(("retry.attempt_timeout", message));
+        }
         if self.mode == Mode::Single && batch.max_events != NonZeroUsize::MIN {
             let message =
                 format!("{} events at a time contradict the sink's mode = \"single\": set 1", batch.max_events);
@@ -260,8 +267,4 @@ fn yes() -> bool {
 
 fn default_max_response_bytes() -> Bytes {
     Bytes(64 << 10)
-}
-
-fn default_connect_timeout() -> Span {
-    Span(Duration::from_secs(5))
 }

@@ -12,7 +12,7 @@ use crate::guard::Guard;
 
 /// `url` is where to, if that is known.
 pub(super) fn settings(config: &HttpConfig, url: Option<&Url>, problems: &mut Problems) -> ClientSettings {
-    if config.connect_timeout.0 == Duration::ZERO {
+    if config.connect_timeout.is_some_and(|limit| limit.0.is_zero()) {
         problems.add("connect_timeout", "must be longer than 0s");
     }
     let is_secure = url.is_none_or(|url| url.scheme() == "https");
@@ -28,7 +28,7 @@ pub(super) fn settings(config: &HttpConfig, url: Option<&Url>, problems: &mut Pr
         is_secure,
         tls: config.tls.as_deref().map(|tls| secured(tls, is_secure, problems)).unwrap_or_default(),
         http_version: config.http_version,
-        connect_timeout: config.connect_timeout.0,
+        connect_timeout: config.connect_timeout.map(|limit| limit.0),
         idle_timeout: connections.idle_timeout.0,
         max_idle_per_host: connections.max_idle_per_host,
         guard: guard(config, url, problems),

@@ -88,6 +88,8 @@ impl Destination for Endpoint {
             FailureClass::Rejected => 422,
             FailureClass::TooLarge => 413,
             FailureClass::Gone => 410,
+            // No status says so.
+            FailureClass::Unprocessed => return false,
         };
         true
     }

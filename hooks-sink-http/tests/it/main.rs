@@ -6,6 +6,7 @@ mod answers;
 mod conformance;
 mod connections;
 mod fuzz;
+mod http2;
 mod misbehaving;
 mod notes;
 mod odd;

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_bus::MemoryBus;
-use hooks_core::{Dispatcher, Hook, HookId, RetryPolicy, Secret, Span, TestError};
-use hooks_sink_http::{HttpConfig, Tls};
+use hooks_core::{Dispatcher, Hook, HookId, RetryPolicy, Secret, Sink, Span, TestError};
+use hooks_sink_http::{Endpoint, HttpConfig, Tls};
 use http::Response;
+use rcgen::ExtendedKeyUsagePurpose;
+use tokio::io::AsyncWriteExt;
 
-use crate::SECRET;
 use crate::raw::once;
 use crate::receiver::{Receiver, answer};
+use crate::{SECRET, batch, sink};
 
 /// Delivers a test event, and returns what was told of it, and whether it arrived.
 async fn told(config: HttpConfig) -> (Vec<(String, String)>, bool) {
@@ -136,7 +138,66 @@ async fn certificates() {
     let picky = authority.issue(&["localhost"], |_| {}).receiver(Some(&clients), &[&rustls::version::TLS12], &[]).await;
     let notes = told_by(&picky, authority.path()).await;
     assert!(note(&notes, "advice").contains("`tls.cert_file`"), "{notes:?}");
+    let of_client = authority
+        .issue(&["localhost"], |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]);
+    let notes = told_by(&of_client.plain().await, authority.path()).await;
+    assert!(note(&notes, "advice").contains("serverAuth"), "{notes:?}");
     let own = Identity::self_signed("localhost").plain().await;
     let notes = told_by(&own, None).await;
     assert!(note(&notes, "advice").contains("`tls.ca_file`"), "{notes:?}");
+}
+
+/// What a proxy does is told as the proxy's, in the error and in the advice.
+#[tokio::test]
+async fn proxies() {
+    for (answer, error, advice) in [
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "answered 407", "write them into `proxy`"),
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", "answered 403", "its rules for CONNECT"),
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "answered 502", "the proxy can't reach the receiver"),
+        ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "answered nothing that is HTTP", "no HTTP proxy"),
+    ] {
+        let (address, task) = once(async move |mut stream| {
+            crate::raw::read_head(&mut stream).await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        })
+        .await;
+        let mut config = HttpConfig::new("https://receiver.example/");
+        config.proxy = Some(Endpoint::new(format!("http://me:open-sesame@{address}")));
+        let failed = sink(&config).deliver(&batch(&["1"])).await.unwrap_err().chain();
+        assert!(failed.contains(&format!("the proxy http://{address}/ {error}")), "{failed}");
+        assert!(!failed.contains("sesame"), "{failed}");
+        task.await.unwrap();
+        let (address, task) = once(async move |mut stream| {
+            crate::raw::read_head(&mut stream).await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        })
+        .await;
+        config.proxy = Some(Endpoint::new(format!("http://{address}")));
+        let (notes, _) = told(config).await;
+        assert!(note(&notes, "advice").contains(advice), "{answer}: {notes:?}");
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_dead_proxy_is_named() {
+    for url in ["https://receiver.example/", "http://receiver.example/"] {
+        let mut config = HttpConfig::new(url);
+        config.proxy = Some(Endpoint::new("http://127.0.0.1:9"));
+        let failed = sink(&config).deliver(&batch(&["1"])).await.unwrap_err().chain();
+        assert!(failed.contains("can't connect to the proxy http://127.0.0.1:9/: "), "{failed}");
+        let (notes, _) = told(config.clone()).await;
+        assert!(note(&notes, "advice").contains("host and port of `proxy`"), "{notes:?}");
+        config.proxy = Some(Endpoint::new("http://nowhere.invalid:3128"));
+        let (notes, _) = told(config).await;
+        assert!(note(&notes, "advice").contains("check the host of `proxy`"), "{notes:?}");
+    }
+    // Where the proxy sees the request, it answers that.
+    let receiver = Receiver::start(|_| answer(407, "")).await;
+    let mut config = HttpConfig::new("http://receiver.example/");
+    config.proxy = Some(Endpoint::new(receiver.url("")));
+    let failed = sink(&config).deliver(&batch(&["1"])).await.unwrap_err().chain();
+    assert!(failed.contains("407 Proxy Authentication Required (a proxy's answer, not the receiver's)"), "{failed}");
+    let (notes, _) = told(config).await;
+    assert!(note(&notes, "advice").contains("write them into `proxy`"), "{notes:?}");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hooks_core::{Batch, Envelope, FailureClass, Secret, Sink, SinkConfig};
+use hooks_core::{Batch, Envelope, FailureClass, RetryPolicy, Secret, Sink, SinkConfig};
 use hooks_sink_http::verify::{Signed, Verifier, plain_hmac};
 use hooks_sink_http::{Basic, Compression, Encoding, Hmac, HttpConfig, Mode, Tls};
 
@@ -229,10 +229,10 @@ async fn single_events_travel_alone() {
     config.mode = Mode::Single;
     let mut limits = config.batch_limits();
     assert_eq!((limits.max_events.get(), limits.max_age.0.is_zero()), (1, true));
-    assert!(SinkConfig::problems(&config, &limits).is_empty());
+    assert!(SinkConfig::problems(&config, &limits, &RetryPolicy::default()).is_empty());
     limits.max_events = limits.max_events.saturating_add(1);
     limits.max_age = hooks_core::Span(std::time::Duration::from_secs(1));
-    let problems = SinkConfig::problems(&config, &limits);
+    let problems = SinkConfig::problems(&config, &limits, &RetryPolicy::default());
     let paths: Vec<_> = problems.iter().map(|(path, _)| *path).collect();
     assert_eq!(paths, ["batch.max_events", "batch.max_age"], "{problems:?}");
     let hook = hooks_core::Hook::new("h", config.clone()).unwrap().batch(limits);

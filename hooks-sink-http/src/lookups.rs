@@ -1,0 +1,129 @@
+//! Look-ups of names by the system, which block a thread each for as long as nobody answers.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+/// Most look-ups at a time of names that were found the last time, of names that are new, and of names whose last
+/// look-up took longer than anybody waited. Together less than half of the threads that tokio has for work that
+/// blocks, so files and other names get theirs however many names hang.
+const PLACES: [usize; 3] = [64, 128, 32];
+
+/// Names of which it is known how their last look-up went; when there are more, all are new again.
+const KNOWN: usize = 10_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Found,
+    New,
+    Late,
+}
+
+/// Asks one name.
+type Ask = fn(&str) -> io::Result<Vec<IpAddr>>;
+
+/// What the look-ups of one dispatcher share.
+pub(crate) struct Lookups {
+    ask: Ask,
+    places: [Arc<Semaphore>; 3],
+    known: Mutex<HashMap<String, Last>>,
+}
+
+impl Default for Lookups {
+    fn default() -> Self {
+        Self::by(|name| Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
+    }
+}
+
+impl Lookups {
+    fn by(ask: Ask) -> Self {
+        Self { ask, places: PLACES.map(|places| Arc::new(Semaphore::new(places))), known: Mutex::default() }
+    }
+
+    /// The addresses of a name.
+    pub(crate) async fn find(self: Arc<Self>, name: String) -> io::Result<Vec<IpAddr>> {
+        let places = self.places[self.last(&name) as usize].clone();
+        // No semaphore is ever closed.
+        let place = places.acquire_owned().await.ok();
+        let mut waits = Waits { lookups: &self, name: &name, last: Last::Late };
+        let (ask, asked) = (self.ask, name.clone());
+        let looking = tokio::task::spawn_blocking(move || {
+            let found = ask(&asked);
+            // Only now: whoever waits may be gone long before.
+            drop(place);
+            found
+        });
+        let found = looking.await.map_err(io::Error::other)?;
+        waits.last = if found.is_ok() { Last::Found } else { Last::New };
+        found
+    }
+
+    fn last(&self, name: &str) -> Last {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or(Last::New)
+    }
+
+    fn note(&self, name: &str, last: Last) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN {
+            known.clear();
+        }
+        known.insert(name.to_owned(), last);
+    }
+}
+
+/// Somebody waits for a look-up. Dropped before it ended, it was late.
+struct Waits<'a> {
+    lookups: &'a Lookups,
+    name: &'a str,
+    last: Last,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.lookups.note(self.name, self.last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Condvar, LazyLock};
+    use std::time::Duration;
+
+    /// Opens when the test has seen enough.
+    static GATE: LazyLock<(Mutex<bool>, Condvar)> = LazyLock::new(Default::default);
+
+    /// Of 700 names none is answered; others are at once.
+    fn ask(name: &str) -> io::Result<Vec<IpAddr>> {
+        if name.starts_with("dead") {
+            let open = GATE.0.lock().unwrap();
+            drop(GATE.1.wait_while(open, |open| !*open).unwrap());
+        }
+        Ok(vec![[127, 0, 0, 1].into()])
+    }
+
+    /// They stood still until now: all threads for work that blocks waited for names.
+    #[tokio::test(start_paused = true)]
+    async fn names_that_hang_stop_neither_other_names_nor_other_work() {
+        let lookups = Arc::new(Lookups::by(ask));
+        assert_eq!(lookups.clone().find("good".to_owned()).await.unwrap().len(), 1);
+        // Each is given up after a while, as a connect timeout does, and asked again.
+        for _ in 0..8 {
+            let dead = (0..700).map(|number| {
+                let looking = lookups.clone().find(format!("dead-{number}"));
+                async { assert!(tokio::time::timeout(Duration::from_secs(5), looking).await.is_err()) }
+            });
+            // All of them wait, and then their time is over.
+            let late = tokio::time::advance(Duration::from_secs(6));
+            futures_util::future::join(futures_util::future::join_all(dead), late).await;
+        }
+        assert_eq!(lookups.places[Last::New as usize].available_permits(), 0, "as many as may hang do");
+        assert_eq!(lookups.clone().find("good".to_owned()).await.unwrap().len(), 1);
+        assert_eq!(tokio::task::spawn_blocking(|| 7).await.unwrap(), 7, "as a file is written");
+        *GATE.0.lock().unwrap() = true;
+        GATE.1.notify_all();
+    }
+}

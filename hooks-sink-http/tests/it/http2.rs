@@ -1,0 +1,68 @@
+//! What HTTP/2 says of requests that were not processed.
+
+use hooks_core::{FailureClass, Sink};
+use hooks_sink_http::{HttpConfig, HttpVersion};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::raw::once;
+use crate::{batch, sink};
+
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+/// Reads frames until the request on a stream has begun; its stream.
+async fn request(stream: &mut TcpStream) -> u32 {
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        stream.read_exact(&mut vec![0; length]).await.unwrap();
+        if head[3] == 1 {
+            return u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        }
+    }
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// What becomes of a request that is answered with a frame.
+async fn answered(answer: impl Fn(u32) -> Vec<u8> + Send + 'static) -> Option<FailureClass> {
+    let (address, task) = once(async move |mut stream| {
+        stream.read_exact(&mut [0; 24]).await.unwrap();
+        stream.write_all(SETTINGS).await.unwrap();
+        let id = request(&mut stream).await;
+        stream.write_all(&answer(id)).await.unwrap();
+        let _ = stream.shutdown().await;
+        // Until the client has gone: with something left to read a reset could overtake the answer.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    let config = HttpConfig { http_version: HttpVersion::Http2, ..HttpConfig::new(format!("http://{address}/")) };
+    let mut sink = sink(&config);
+    let class = sink.deliver(&batch(&["1"])).await.err().map(|error| error.class);
+    drop(sink);
+    task.await.unwrap();
+    class
+}
+
+#[tokio::test]
+async fn what_was_not_processed_is_told_from_what_failed() {
+    const RESET: u8 = 3;
+    const GO_AWAY: u8 = 7;
+    let reset = |reason: u8| answered(move |id| frame(RESET, 0, id, &[0, 0, 0, reason]));
+    let go_away = |last: u8, reason: u8| answered(move |_| frame(GO_AWAY, 0, 0, &[0, 0, 0, last, 0, 0, 0, reason]));
+    let (no_error, internal, refused, calm) = (0, 2, 7, 11);
+    assert_eq!(reset(refused).await, Some(FailureClass::Unprocessed));
+    assert_eq!(go_away(0, no_error).await, Some(FailureClass::Unprocessed));
+    // It may have been processed, or the receiver asks for less.
+    assert_eq!(reset(internal).await, Some(FailureClass::Retry));
+    assert_eq!(reset(calm).await, Some(FailureClass::Retry));
+    assert_eq!(go_away(1, no_error).await, Some(FailureClass::Retry));
+    assert_eq!(go_away(0, calm).await, Some(FailureClass::Retry));
+    // `:status: 200`, and a stream that is reset behind it: the status counts.
+    let answer = |id| [frame(1, 4, id, &[0x88]), frame(RESET, 0, id, &[0, 0, 0, 7])].concat();
+    assert_eq!(answered(answer).await, None);
+}
