@@ -128,6 +128,7 @@ fn a_hook_that_its_receiver_disabled_is_tried_again_with_other_secrets() {
         daemon.reload(&(config("first!") + &file_hook("other")));
         daemon.running.wait_for("applied hooks=3");
         assert_eq!(receiver.seen().len(), 2);
+        receiver.forget();
         replace(&token, "second");
         let config = config("second");
         if stopped {
@@ -145,6 +146,9 @@ fn a_hook_that_its_receiver_disabled_is_tried_again_with_other_secrets() {
         }
         let ended = daemon.stop();
         assert_eq!(ended.code, Some(0), "{}", ended.err);
+        for path in ["/inline", "/file"] {
+            assert_eq!(receiver.events(path), [event(1)], "{path}");
+        }
         receiver.forget();
     }
 }
