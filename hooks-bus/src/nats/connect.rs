@@ -121,6 +121,14 @@ pub(super) fn unavailable(what: &str, error: &dyn std::error::Error) -> BusError
     BusError::Unavailable(format!("{what}: {}", chain(error)))
 }
 
+/// What an error says, where it is known that it is about the bus.
+pub(super) fn plain(error: BusError) -> String {
+    match error {
+        BusError::Unavailable(text) => text,
+        error => error.to_string(),
+    }
+}
+
 /// An error with its causes, and with what is to be done where the server's word has a meaning.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let advice = refusal::said(error).map_or("", |refused| refusal::class(refused).1);

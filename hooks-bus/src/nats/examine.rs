@@ -11,7 +11,7 @@ use futures_util::TryStreamExt as _;
 use hooks_core::BusError;
 use tokio::time::Instant;
 
-use super::connect::unavailable;
+use super::connect::{plain, unavailable};
 use super::health::Part;
 use super::record::{HookRecord, Key, hook_hash};
 use super::{Inner, settings, stream, subject};
@@ -38,10 +38,10 @@ impl Inner {
     pub(super) async fn examine(&self, last: &mut Examined, looks: u32) {
         let all = looks.is_multiple_of(ALL_EVERY);
         if let Err(error) = self.examine_bucket(last, all).await {
-            self.health.fails(Part::Bucket, error.to_string());
+            self.health.fails(Part::Bucket, plain(error));
         }
         if let Err(error) = self.examine_letters(last, all).await {
-            self.health.fails(Part::Letters, error.to_string());
+            self.health.fails(Part::Letters, plain(error));
         }
     }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::Operation;
+use async_nats::jetstream::kv::{CreateErrorKind, Operation};
 use futures_util::{StreamExt as _, stream};
 use hooks_core::BusError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::Inner;
-use super::connect::{chain, unavailable};
+use super::connect::{chain, plain, unavailable};
 use super::examine::Examined;
 use super::health::Part;
 use super::hook::Hook;
@@ -75,7 +75,10 @@ async fn give_signs(bus: Arc<Inner>) {
         };
         tracing::warn!(%error, "NATS does not take a sign of life");
         if !bus.lease.holds(Instant::now()) {
-            bus.health.fails(Part::Signs, format!("nothing is delivered, because no sign of life is taken: {error}"));
+            bus.health.fails(
+                Part::Signs,
+                format!("nothing is delivered, because no sign of life is taken: {}", plain(error)),
+            );
         }
     }
 }
@@ -135,7 +138,7 @@ async fn look(bus: Arc<Inner>) {
         let end = bus.tail().last;
         match bus.look_at_tail().await {
             Ok(_) => bus.look_after_waiting_hooks(end, looks as usize).await,
-            Err(error) => bus.health.fails(Part::Events, error.to_string()),
+            Err(error) => bus.health.fails(Part::Events, plain(error)),
         }
         bus.examine(&mut examined, looks).await;
         looks = looks.wrapping_add(1);
@@ -286,6 +289,11 @@ impl Inner {
                 self.vanished();
                 self.table.lock().set(&hook.token, record, revision);
                 Some(revision)
+            }
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {
+                // Somebody was faster, or it was there all the time.
+                self.see_again(hook).await;
+                None
             }
             Err(error) => {
                 tracing::debug!(hook = %hook.id, error = chain(&error), "NATS: the entry can't be made again now");
