@@ -141,7 +141,8 @@ impl Lane {
                 break Exit::Disabled;
             }
             if self.replay_is_due() {
-                if let Some(exit) = self.replay(orders).await {
+                // Apart: it is rare, and would make every idle hook larger.
+                if let Some(exit) = Box::pin(self.replay(orders)).await {
                     break exit;
                 }
                 continue;
