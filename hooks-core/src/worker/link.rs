@@ -94,7 +94,7 @@ impl Link {
     ) -> Result<Delivered, DeliveryError> {
         let ready = match sink {
             Some(sink) => sink,
-            None => sink.insert(self.build(lane, None).await?),
+            None => sink.insert(Box::pin(self.build(lane, None)).await?),
         };
         self.batches.lock().count(batch);
         let limit = self.hook.retry.attempt_timeout.0;
