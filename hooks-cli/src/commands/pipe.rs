@@ -305,13 +305,14 @@ impl Run<'_> {
             None => {}
         }
         let mut missing = Vec::new();
+        let from = self.lines().front().copied();
         match end {
             End::Drained => {}
             End::Interrupted => missing.push("stopped at once by a second signal".to_owned()),
-            End::TimedOut(timeout) => missing.push(format!("timed out after {timeout:?}{}", waited_for(&hooks))),
+            End::TimedOut(timeout) => missing.push(format!("timed out after {timeout:?}{}", waited_for(&hooks, from))),
         }
         missing.extend(failed.map(|error| chain(&*error)));
-        missing.extend(shortfalls(&tally, self.lines().front().copied(), &hooks));
+        missing.extend(shortfalls(&tally, from, &hooks));
         say(table(&hooks).trim_end().to_owned());
         let Tally { lines, events, malformed, .. } = tally;
         let (lines, events) = (count(lines, "line"), count(events, "event"));
@@ -323,11 +324,14 @@ impl Run<'_> {
     }
 }
 
-fn waited_for(hooks: &[HookStatus]) -> String {
+/// `from`: the first line that the bus has not accepted.
+fn waited_for(hooks: &[HookStatus], from: Option<u64>) -> String {
     let waited: Vec<_> =
         hooks.iter().filter(|hook| hook.counts.in_hand > 0).map(|hook| format!("`{}`", hook.id)).collect();
     match waited.as_slice() {
-        [] => ", waiting for more input".to_owned(),
+        [] => from.map_or(", waiting for more input".to_owned(), |line| {
+            format!(", waiting for the bus to accept what was read, from line {line} on")
+        }),
         [one] => format!(", waiting for hook {one}"),
         many => format!(", waiting for hooks {}", many.join(", ")),
     }
@@ -355,5 +359,16 @@ impl Signals {
         console.say(format_args!("{name}: reading no more, delivering what was read; once more to stop at once"));
         stop.send_replace(Some(Stop::Signal(name)));
         self.stop(console).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_waited_for_is_what_has_not_happened() {
+        assert_eq!(waited_for(&[], None), ", waiting for more input");
+        assert_eq!(waited_for(&[], Some(7)), ", waiting for the bus to accept what was read, from line 7 on");
     }
 }
