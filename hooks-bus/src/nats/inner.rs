@@ -37,6 +37,8 @@ impl Inner {
     pub(super) async fn look_at_tail(&self) -> Result<Tail, BusError> {
         let info = self.kept.events.get_info().await.map_err(|error| unavailable("look at the stream", &error))?;
         if stream::log_id(&info) != self.log {
+            // Whoever began after that reads the new one, and takes the hooks.
+            self.lease.give_up();
             let text =
                 format!("the stream `{}` was deleted and made again: restart to go on with it", self.config.name);
             return Err(BusError::Unavailable(text));

@@ -48,12 +48,15 @@ pub(super) fn start(bus: &Arc<Inner>) -> JoinSet<()> {
     tasks
 }
 
-/// Gives signs of life, which prolong the lease.
+/// Gives signs of life, which prolong the lease, until it is given up.
 async fn give_signs(bus: Arc<Inner>) {
     let mut times = interval(bus.lease.interval());
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         times.tick().await;
+        if bus.lease.is_given_up() {
+            return;
+        }
         let sent = Instant::now();
         let lapsed = !bus.lease.holds(sent);
         let error = match timeout(bus.config.lease.0 / 2, bus.give_sign(lapsed)).await {

@@ -1,5 +1,6 @@
 //! How long this instance may believe that its hooks are its own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,11 +12,12 @@ use tokio::time::Instant;
 pub(super) struct Lease {
     length: Duration,
     until: Mutex<Option<Instant>>,
+    given_up: AtomicBool,
 }
 
 impl Lease {
     pub(super) fn new(length: Duration) -> Self {
-        Self { length, until: Mutex::new(None) }
+        Self { length, until: Mutex::new(None), given_up: AtomicBool::new(false) }
     }
 
     pub(super) fn holds(&self, now: Instant) -> bool {
@@ -26,6 +28,15 @@ impl Lease {
     pub(super) fn renew(&self, sent: Instant) {
         let mut until = self.until.lock();
         *until = (*until).max(Some(sent + self.length));
+    }
+
+    /// It runs out and is not renewed: this instance can't deliver any more, and others may.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// Waits until it has run out.

@@ -44,6 +44,27 @@ fn a_purged_bucket_shows_and_skips_nothing() {
 }
 
 #[test]
+fn whoever_reads_a_stream_that_is_gone_leaves_its_hooks_to_others() {
+    let Some(server) = Server::start() else { return };
+    let receiver = Receiver::start(|_| 200);
+    let config = server.config(&http_hook("a", &receiver.url("/a")));
+    let old = Daemon::start(&config);
+    until(&old.place, |hooks| hooks[0]["owner"].is_string());
+    server.by_client(async |client| client.delete_stream("hooks").await.map(drop).unwrap());
+    let new = Daemon::start(&config);
+    assert_eq!(new.post(JSON, event(1)).status, 202);
+    let begin = std::time::Instant::now();
+    while receiver.events("/a").is_empty() {
+        assert!(begin.elapsed().as_secs() < 60, "the one that can't deliver keeps the hook");
+        std::thread::yield_now();
+    }
+    ready(&old, 503);
+    ready(&new, 200);
+    assert_eq!(old.post(JSON, event(2)).status, 202);
+    until(&new.place, |hooks| hooks[0]["position"] == 2 && hooks[0]["counts"]["delivered"] == 2);
+}
+
+#[test]
 fn a_bucket_that_is_not_made_again_shows_until_it_is() {
     let Some(server) = Server::start() else { return };
     let receiver = Receiver::start(|_| 200);
