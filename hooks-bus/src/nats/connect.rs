@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::{Context, context::ContextBuilder};
-use async_nats::{Client, ConnectOptions, Event, ServerError};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use hooks_core::BusError;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -59,11 +59,12 @@ impl Denied {
         }
     }
 
-    /// Waits until publishing below this subject is denied.
-    pub(super) async fn publishing_below(&mut self, subject: &str) {
+    /// Waits until it is said, not before `since`, that this subject may not be published to. What was denied
+    /// earlier, or about anything else (a dead letter, an entry), says nothing about an event that is on its way.
+    pub(super) async fn publishing_to(&mut self, subject: impl Fn() -> String, since: Instant) {
         let is_it = |said: &Option<(Instant, String)>| {
             said.as_ref().is_some_and(|(at, said)| {
-                at.elapsed() < RECENT && said.to_lowercase().contains("publish") && said.contains(subject)
+                *at >= since && said.to_lowercase().contains("publish") && said.contains(&format!("\"{}\"", subject()))
             })
         };
         if self.0.wait_for(is_it).await.is_err() {
@@ -79,8 +80,28 @@ pub(super) async fn connect(config: &NatsConfig) -> Result<Connected, BusError> 
     let options = options(config, counted, deny).await?;
     let servers = config.servers.join(", ");
     let connected = options.connect(&config.servers[..]).await;
-    let client = connected.map_err(|error| unavailable(&format!("connect to {servers}"), &error))?;
+    let client = connected.map_err(|error| {
+        let advice = advice(&error).map(|advice| format!(": {advice}")).unwrap_or_default();
+        BusError::Unavailable(format!("connect to {servers}: {}{advice}", chain(&error)))
+    })?;
     Ok(Connected { client, connections, denied: Denied(denied) })
+}
+
+/// What is to be done where no connection is made.
+fn advice(error: &ConnectError) -> Option<&'static str> {
+    match error.kind() {
+        ConnectErrorKind::AuthorizationViolation => Some(
+            "the server does not take this user: check `bus.user` with `password`, `token`, `nkey` or `credentials_file`, one of which it asks for",
+        ),
+        ConnectErrorKind::Authentication => {
+            Some("`bus.nkey` is no seed (`SU…`) of a user, or no signature comes of it")
+        }
+        ConnectErrorKind::TimedOut => Some("nothing answers there as a NATS server does, or it hangs"),
+        _ if causes(error).contains("InvalidContentType") => {
+            Some("the server does not speak TLS there: leave out `bus.tls`, or set up TLS on the server")
+        }
+        _ => None,
+    }
 }
 
 /// A name for this instance that no other has or had, and that says where it runs: `HOST-PID-RANDOM`.
@@ -219,5 +240,28 @@ fn log(event: &Event) {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Draining | Event::Closed => tracing::debug!(%event, "NATS"),
         _ => tracing::warn!(%event, "NATS"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_denial_is_about_its_subject_and_what_was_sent_before_it() {
+        let (deny, denied) = watch::channel(None);
+        let mut denied = Denied(denied);
+        let at = Instant::now();
+        let said = |subject: &str| format!("Permissions Violation for Publish to \"{subject}\"");
+        let mut stops = async |since: Instant| {
+            let wait = denied.publishing_to(|| "hooks.events.a".to_owned(), since);
+            tokio::time::timeout(Duration::from_millis(1), wait).await.is_ok()
+        };
+        for other in ["hooks.dead.a.b.1", "$KV.hooks-hooks.alive.me", "hooks.events.a.b", "hooks.events"] {
+            deny.send_replace(Some((at, said(other))));
+            assert!(!stops(at).await, "{other}");
+        }
+        deny.send_replace(Some((at, said("hooks.events.a"))));
+        assert!(stops(at).await && !stops(at + Duration::from_millis(1)).await, "it may have been allowed since");
     }
 }

@@ -137,7 +137,8 @@ impl DeadLetters for NatsLetters {
             sent.push(self.bus.api.send_publish(subject, message).await.map_err(|error| explain(&error))?);
         }
         for ack in sent {
-            ack.await.map_err(|error| explain(&error))?;
+            // Whoever may not do it hears so beside the request, which waits in vain.
+            ack.await.map_err(|error| self.bus.denied.explain(&self.bus.config.name, explain(&error)))?;
         }
         self.bus.letters.change(&self.token, |count| count + new);
         Ok(())

@@ -11,11 +11,12 @@ use bytes::Bytes;
 use hooks_core::{BusError, Envelope};
 use ring::digest::{Context as Digest, SHA256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::connect::{ACK_TIMEOUT, Denied, MAX_ACK_INFLIGHT, chain, connected};
+use super::connect::{Denied, MAX_ACK_INFLIGHT, chain, connected};
 use super::{refusal, subject};
 
 /// Publishes events and counts what the stream says of them.
@@ -67,7 +68,7 @@ impl Publisher {
 
     /// Publishes events, up to the first that fails, and waits for every acknowledgement.
     pub(super) async fn publish(&self, events: &[Envelope]) -> (Acknowledged, Result<(), BusError>) {
-        let mut flight = Flight::new(self);
+        let mut flight = Flight::new(self, events);
         for (number, event) in events.iter().enumerate() {
             if let Err(error) = self.send(number, event, &mut flight).await {
                 flight.result = flight.result.and(Err(error));
@@ -103,6 +104,8 @@ impl Publisher {
 /// What one call has sent and not heard of.
 struct Flight<'a> {
     name: &'a str,
+    events: &'a [Envelope],
+    begun: Instant,
     sent: VecDeque<(usize, PublishAckFuture, OwnedSemaphorePermit)>,
     acknowledged: Acknowledged,
     result: Result<(), BusError>,
@@ -111,11 +114,13 @@ struct Flight<'a> {
 }
 
 impl<'a> Flight<'a> {
-    fn new(publisher: &'a Publisher) -> Self {
+    fn new(publisher: &'a Publisher, events: &'a [Envelope]) -> Self {
         let mut connections = publisher.connections.clone();
         connections.mark_unchanged();
         Self {
             name: &publisher.name,
+            events,
+            begun: Instant::now(),
             sent: VecDeque::new(),
             acknowledged: Acknowledged::default(),
             result: Ok(()),
@@ -127,6 +132,7 @@ impl<'a> Flight<'a> {
     /// Waits for the oldest acknowledgement; false if there is none to wait for.
     async fn land(&mut self) -> bool {
         let Some((number, ack, _permit)) = self.sent.pop_front() else { return false };
+        let subject = || subject::of_type(self.name, self.events[number].event_type());
         let ack = tokio::select! {
             biased;
             ack = ack.into_future() => ack.map_err(|error| explain(&error)),
@@ -134,7 +140,7 @@ impl<'a> Flight<'a> {
                 self.connections.mark_changed();
                 Err(BusError::Unavailable("NATS: the connection was lost before the event was acknowledged".to_owned()))
             }
-            () = self.denied.publishing_below(self.name) => {
+            () = self.denied.publishing_to(subject, self.begun) => {
                 Err(BusError::Unavailable("NATS does not let the user publish".to_owned()))
             }
         };
@@ -165,7 +171,7 @@ pub(super) fn explain(error: &PublishError) -> BusError {
         PublishErrorKind::StreamNotFound => {
             "the stream does not answer: it was deleted, or has no leader at the moment".to_owned()
         }
-        PublishErrorKind::TimedOut => format!("not acknowledged within {} s", ACK_TIMEOUT.as_secs()),
+        PublishErrorKind::TimedOut => "not acknowledged in time".to_owned(),
         _ => chain(error),
     };
     BusError::Unavailable(format!("NATS: {text}"))

@@ -23,6 +23,18 @@ fn large(bytes: usize) -> Envelope {
     crate::slice(0..1, bytes).remove(0)
 }
 
+fn letter(position: u64) -> DeadLetter {
+    DeadLetter {
+        position: Position(position),
+        envelope: large(10),
+        reason: DeadLetterReason::Refused,
+        detail: String::new(),
+        attempts: 1,
+        first_attempt: std::time::SystemTime::now(),
+        last_attempt: std::time::SystemTime::now(),
+    }
+}
+
 fn shown(result: Result<(), BusError>) -> String {
     result.map_or_else(|error| format!("{error:?}"), |()| "Ok".into())
 }
@@ -140,6 +152,24 @@ async fn whoever_may_not_publish_hears_it_at_once() {
 }
 
 #[tokio::test]
+async fn what_else_is_denied_keeps_no_event_out() {
+    let may = r#"["hooks.events.a", "$JS.API.>", "$JS.FC.>", "$KV.hooks-hooks.>", "_INBOX.>"]"#;
+    let permissions = format!(r#"{{ publish: {may}, subscribe: ["_INBOX.>", "hooks.ask.*"] }}"#);
+    let lines = format!("authorization {{ users: [ {{ user: me, password: \"x\", permissions: {permissions} }} ] }}");
+    let Some(server) = Server::with_config(&lines).await else { return };
+    let with = NatsConfig { user: Some("me".into()), password: Some(Secret::new("x")), ..config(&[&server]) };
+    let bus = NatsBus::connect(with).await.unwrap();
+    // Of another type, and a dead letter.
+    let said = shown(bus.publish(&events(0..1, "b")).await);
+    assert!(said.contains("does not let the user publish") && said.contains("hooks.events.b"), "{said}");
+    bus.publish(&events(1..2, "a")).await.unwrap();
+    let letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
+    let said = shown(letters.keep(vec![letter(1)]).await);
+    assert!(said.contains("hooks.dead.") && said.contains("needs to publish to `hooks.>`"), "{said}");
+    bus.publish(&events(2..3, "a")).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_keeps_the_bus_from_opening_says_what_to_do() {
     let denied = r#"authorization { users: [ { user: me, password: "x", permissions: { publish: ["a"], subscribe: [">"] } } ] }"#;
     for (lines, advice) in [
@@ -201,16 +231,7 @@ async fn what_others_keep_counts_when_it_is_asked_for() {
     let [one, other] = [bus(&server).await, bus(&server).await];
     let id = HookId::new("hook").unwrap();
     let letters = |bus: &NatsBus| bus.dead_letters(&id).unwrap();
-    let letter = DeadLetter {
-        position: Position(1),
-        envelope: large(10),
-        reason: DeadLetterReason::Refused,
-        detail: String::new(),
-        attempts: 1,
-        first_attempt: std::time::SystemTime::now(),
-        last_attempt: std::time::SystemTime::now(),
-    };
-    letters(&one).keep(vec![letter]).await.unwrap();
+    letters(&one).keep(vec![letter(1)]).await.unwrap();
     assert_eq!(letters(&other).recount().await.unwrap(), 1);
 }
 
