@@ -66,7 +66,25 @@ impl Inner {
         if all || is_another || fewer || passed || self.health.is_failing(Part::Entries) {
             self.look_for_entries().await?;
         }
+        match self.unreadable() {
+            Some(text) => self.health.fails(Part::Records, text),
+            None => self.health.works(Part::Records),
+        }
         Ok(())
+    }
+
+    /// Hooks that somebody has, and whose entries say nothing.
+    fn unreadable(&self) -> Option<String> {
+        let (table, now, bucket) = (self.table.lock(), Instant::now(), format!("{}-hooks", self.config.name));
+        let in_use = table.unreadable().filter(|token| table.someone_has(hook_hash(&subject::hook_of(token)), now));
+        let keys: Vec<_> = in_use.map(|token| format!("`{}`", Key::Hook(token))).collect();
+        let text = || {
+            format!(
+                "nobody can read {} in the key-value bucket `{bucket}`, so the position there is not kept: somebody overwrote it, or a newer version wrote it; remove it (`nats kv del {bucket} KEY`), and the hook goes on where it was",
+                keys.join(", ")
+            )
+        };
+        (!keys.is_empty()).then(text)
     }
 
     /// A stream's state. `None`: it is gone, and may be made again.

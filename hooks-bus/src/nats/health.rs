@@ -15,6 +15,8 @@ pub(super) enum Part {
     Bucket,
     /// What hooks and notes have in the bucket.
     Entries,
+    /// What the entries of hooks say.
+    Records,
     /// Whether the bucket takes signs of life, without which no hook may be delivered to.
     Signs,
 }

@@ -19,6 +19,8 @@ pub(super) struct Table {
     /// Entries that are gone, as they were: hooks that are in use go on there. And whether somebody removed them as
     /// entries are removed, so that the hook is forgotten where it is not in use.
     vanished: HashMap<String, (HookRecord, bool)>,
+    /// Hooks whose entries are there and can't be read: they are left alone, for they may be a newer version's.
+    unreadable: BTreeSet<String>,
     pub(super) notes: Noted,
     /// The last division, and what it was made of.
     shared: (Vec<(String, Hooks)>, Arc<BTreeSet<u32>>),
@@ -55,6 +57,7 @@ impl Table {
             roster,
             entries: HashMap::new(),
             vanished: HashMap::new(),
+            unreadable: BTreeSet::new(),
             notes: Noted::default(),
             shared: (Vec::new(), Arc::default()),
         }
@@ -91,12 +94,16 @@ impl Table {
     }
 
     fn see_hook(&mut self, token: &str, value: Option<&[u8]>, revision: u64) -> Change {
+        let was_unreadable = self.unreadable.remove(token);
         let Some(value) = value else {
             self.gone(token, true);
             return Change::Hook { token: token.to_owned(), revision, mine: false };
         };
         let Ok(record) = serde_json::from_slice::<HookRecord>(value) else {
-            tracing::error!(hook = token, "what is kept about the hook can't be read: passed over");
+            self.unreadable.insert(token.to_owned());
+            if !was_unreadable {
+                tracing::error!(hook = token, "what is kept about the hook can't be read: passed over");
+            }
             return Change::None;
         };
         let mine = record.owner.as_deref() == Some(&self.me);
@@ -111,6 +118,11 @@ impl Table {
         }
     }
 
+    /// The hooks whose entries can't be read.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = &str> {
+        self.unreadable.iter().map(String::as_str)
+    }
+
     /// What the entry of a hook was that is gone.
     pub(super) fn vanished(&self, token: &str) -> Option<HookRecord> {
         self.vanished.get(token).map(|(record, _)| record.clone())
@@ -123,6 +135,7 @@ impl Table {
         let hooks = self.entries.iter().filter(|(token, (_, revision))| is_gone(Key::Hook(token), *revision));
         let hooks: HashSet<String> = hooks.map(|(token, _)| token.clone()).collect();
         hooks.iter().for_each(|token| self.gone(token, false));
+        self.unreadable.retain(|token| keys.contains(&Key::Hook(token).to_string()));
         let notes = self.notes.all().filter(|(token, _, revision)| is_gone(Key::Note(token), *revision));
         let notes = notes.map(|(token, text, _)| (token.to_owned(), text.to_owned())).collect();
         if !keys.contains(&Key::Hooks(&self.me).to_string()) {
@@ -139,6 +152,7 @@ impl Table {
     /// The bucket is another one, whose revisions begin anew.
     pub(super) fn begin_anew(&mut self) {
         self.entries.values_mut().for_each(|(_, revision)| *revision = 0);
+        self.unreadable.clear();
         self.notes.begin_anew();
         self.roster.begin_anew();
     }
@@ -241,5 +255,8 @@ mod tests {
         assert_eq!(table.see(seen("hook.a", None, 7), now), hook(false, 7));
         assert_eq!(table.see(seen("hook.a", Some(b"garbage"), 8), now), Change::None);
         assert!(table.hooks().is_empty());
+        assert_eq!(table.unreadable().collect::<Vec<_>>(), ["a"]);
+        table.see(seen("hook.a", None, 9), now);
+        assert_eq!(table.unreadable().count(), 0, "whoever removes it makes room for another");
     }
 }

@@ -44,6 +44,28 @@ fn a_purged_bucket_shows_and_skips_nothing() {
 }
 
 #[test]
+fn an_entry_that_nobody_can_read_shows_until_it_is_removed() {
+    let Some(server) = Server::start() else { return };
+    let receiver = Receiver::start(|_| 200);
+    let daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
+    assert_eq!(daemon.post(LINES, lines(0..20)).status, 202);
+    until(&daemon.place, |hooks| hooks[0]["position"] == 20);
+    server.by_client(async |client| {
+        client.get_key_value("hooks-hooks").await.unwrap().put("hook.a", "junk".into()).await.unwrap()
+    });
+    ready(&daemon, 503);
+    let (code, out) = operate(&daemon.place, "status");
+    assert!(code == Some(1) && out.contains("nobody can read `hook.a` in the key-value bucket `hooks-hooks`"), "{out}");
+    server.by_client(async |client| {
+        client.get_key_value("hooks-hooks").await.unwrap().delete("hook.a").await.unwrap();
+    });
+    ready(&daemon, 200);
+    assert_eq!(daemon.post(LINES, lines(20..30)).status, 202);
+    until(&daemon.place, |hooks| hooks[0]["position"] == 30 && hooks[0]["counts"]["delivered"] == 30);
+    assert_eq!(receiver.events("/a").len(), 30);
+}
+
+#[test]
 fn whoever_reads_a_stream_that_is_gone_leaves_its_hooks_to_others() {
     let Some(server) = Server::start() else { return };
     let receiver = Receiver::start(|_| 200);
