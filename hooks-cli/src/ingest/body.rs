@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::answer::Refusal;
 
-/// How long what a client goes on sending is read after it was refused, so that it gets to see why.
+/// How long what a client goes on sending is read once its answer is known, so that it gets to see it.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Room that is made for what is still to come, in bytes, at most: a client may promise more than it sends.
@@ -83,25 +83,27 @@ fn too_large(max: usize) -> Refusal {
     Refusal::TooLarge(format!("the body has more than {max} bytes"))
 }
 
-/// Reads what a refused client still sends, for a while and up to `max` bytes, and keeps nothing: a
-/// connection that is closed before is reset, and the client might not see the answer.
-pub(super) async fn discard<B: Body + Unpin>(body: &mut B, headers: &HeaderMap, max: usize) {
-    if headers.contains_key(EXPECT) {
-        // It waits to be asked for its body.
-        return;
+/// Reads what a client still sends that has its answer, for a while and up to `max` bytes, and keeps nothing: a
+/// connection that is closed before is reset, and the client might not see the answer. False when something is left.
+pub(super) async fn discard<B: Body + Unpin>(body: &mut B, headers: &HeaderMap, max: usize) -> bool {
+    if body.is_end_stream() || headers.contains_key(EXPECT) {
+        // Or it waits to be asked for its body.
+        return body.is_end_stream();
     }
     let read = async {
         let mut rest = max;
-        while let Some(Ok(frame)) = body.frame().await {
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
             let length = frame.into_data().map_or(0, |data| data.remaining());
             rest = rest.saturating_sub(length);
             if rest == 0 {
-                break;
+                return body.is_end_stream();
             }
         }
+        true
     };
     // If it takes longer, the connection is closed.
-    let _ = timeout(LINGER, read).await;
+    timeout(LINGER, read).await.unwrap_or(false)
 }
 
 #[cfg(test)]

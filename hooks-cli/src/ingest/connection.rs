@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use super::body;
 use super::explained::Explained;
 use super::outgoing::Outgoing;
 use super::patient::Patient;
@@ -61,16 +62,28 @@ async fn answer(
     seat: Arc<Seat>,
 ) -> Result<Response<Outgoing>, Infallible> {
     seat.set_busy(true);
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let is_welcome =
         !routes::wants_to_publish(&parts, &state) || seat.settle(state.settings().ingest.publish_timeout.0).await;
     let mut answer = match is_welcome {
-        true => routes::answer(Request::from_parts(parts, body), &state).await,
+        true => routes::answer(&parts, &mut body, &state).await,
         false => routes::crowded(&state),
     };
-    if !state.is_accepting() || !seat.may_stay() {
+    let is_read = is_read(&parts.headers, &mut body, answer.status(), &state).await;
+    if !is_read || !state.is_accepting() || !seat.may_stay() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     seat.set_busy(false);
     Ok(answer)
+}
+
+/// Whether nothing of a body is left, so that another request can follow. What an answer did not need is read first.
+async fn is_read(headers: &HeaderMap, body: &mut Incoming, status: StatusCode, state: &State) -> bool {
+    match status {
+        StatusCode::ACCEPTED => true,
+        // There was time enough.
+        StatusCode::REQUEST_TIMEOUT => false,
+        _ if !state.is_accepting() => false,
+        _ => body::discard(body, headers, state.settings().ingest.max_body.get()).await,
+    }
 }

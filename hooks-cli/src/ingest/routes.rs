@@ -7,7 +7,7 @@ use std::task::Poll;
 use hooks_core::{BusError, Envelope};
 use http::header::{ACCEPT, CONTENT_ENCODING, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use http_body::Body;
 
 use super::answer::{self, Answer, Refusal};
@@ -32,25 +32,22 @@ pub(super) fn crowded(state: &State) -> Response<Outgoing> {
     answer.map(Outgoing::from)
 }
 
-/// Answers a request.
-pub(super) async fn answer<B>(request: Request<B>, state: &Arc<State>) -> Response<Outgoing>
+/// Answers a request. Of its body, no more is read than the answer takes.
+pub(super) async fn answer<B>(parts: &Parts, body: &mut B, state: &Arc<State>) -> Response<Outgoing>
 where
     B: Body + Unpin,
     B::Error: std::fmt::Display,
 {
-    let (parts, body) = request.into_parts();
-    if let Err(refusal) = host(parts.version, &parts.headers) {
-        return refusal.answer().map(Outgoing::from);
-    }
-    let answer = match parts.uri.path() {
-        EVENTS => events(&parts, body, state).await,
-        "/healthz" => page(&parts, || answer::text(StatusCode::OK, "ok\n")),
-        "/readyz" => page(&parts, || match state.why_not_ready() {
+    let answer = match (parts.uri.path(), host(parts.version, &parts.headers)) {
+        (EVENTS, _) => events(parts, body, state).await,
+        (_, Err(refusal)) => refusal.answer(),
+        ("/healthz", _) => page(parts, || answer::text(StatusCode::OK, "ok\n")),
+        ("/readyz", _) => page(parts, || match state.why_not_ready() {
             Some(why) => answer::text(StatusCode::SERVICE_UNAVAILABLE, why),
             None => answer::text(StatusCode::OK, "ready\n"),
         }),
-        "/metrics" if is_page(&parts) => return metrics(&parts, state).await,
-        "/metrics" => Refusal::Method("GET, HEAD").answer(),
+        ("/metrics", _) if is_page(parts) => return metrics(parts, state).await,
+        ("/metrics", _) => Refusal::Method("GET, HEAD").answer(),
         _ => Refusal::NotFound.answer(),
     };
     answer.map(Outgoing::from)
@@ -92,21 +89,15 @@ async fn metrics(parts: &Parts, state: &State) -> Response<Outgoing> {
     }
 }
 
-async fn events<B>(parts: &Parts, mut body: B, state: &Arc<State>) -> Answer
+async fn events<B>(parts: &Parts, body: &mut B, state: &Arc<State>) -> Answer
 where
     B: Body + Unpin,
     B::Error: std::fmt::Display,
 {
     let settings = state.settings();
-    let result = take(parts, &mut body, state, &settings).await;
-    let answer = match result {
+    let answer = match take(parts, body, state, &settings).await {
         Ok(count) => answer::accepted(count),
-        Err(refusal) => {
-            if !matches!(refusal, Refusal::TooSlow | Refusal::Broken(_) | Refusal::Draining) {
-                body::discard(&mut body, &parts.headers, settings.ingest.max_body.get()).await;
-            }
-            refusal.answer()
-        }
+        Err(refusal) => refusal.answer(),
     };
     state.counters.count(answer.status().as_u16());
     answer
@@ -147,6 +138,7 @@ impl From<Refused> for Refusal {
 
 /// Everything that can be said before the body is read.
 fn look(parts: &Parts, settings: &Settings) -> Result<Kind, Refusal> {
+    host(parts.version, &parts.headers)?;
     if parts.method != Method::POST {
         return Err(Refusal::Method("POST"));
     }

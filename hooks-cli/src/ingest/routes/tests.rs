@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hooks_core::{Bus, BusError, BusHealth, Envelope, HookId, Reader, Settler, Subscription, async_trait};
+use http::Request;
 use http_body_util::Full;
 use serde_json::Value;
 use uuid::Uuid;
@@ -61,11 +62,16 @@ fn whole(body: &Outgoing) -> &Bytes {
     bytes
 }
 
+async fn answered(request: Request<Full<Bytes>>, state: &Arc<State>) -> Response<Outgoing> {
+    let (parts, mut body) = request.into_parts();
+    answer(&parts, &mut body, state).await
+}
+
 async fn post(state: &Arc<State>) -> Response<Outgoing> {
     let body = Full::new(Bytes::from_static(br#"{"type":"a"}"#));
     let request =
         Request::post("/v1/events").header("host", "a").header("content-type", "application/json").body(body).unwrap();
-    answer(request, state).await
+    answered(request, state).await
 }
 
 async fn refused(error: BusError) -> (u16, bool, String) {
@@ -87,7 +93,7 @@ async fn what_the_bus_says_decides_the_answer() {
 
 async fn ready(state: &Arc<State>) -> (u16, Bytes) {
     let request = Request::get("/readyz").header("host", "a").body(Full::new(Bytes::new())).unwrap();
-    let answer = answer(request, state).await;
+    let answer = answered(request, state).await;
     (answer.status().as_u16(), whole(answer.body()).clone())
 }
 

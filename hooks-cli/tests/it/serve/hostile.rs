@@ -163,3 +163,52 @@ fn what_is_no_request_is_told_so() {
     }
     is_well(&daemon);
 }
+
+/// A connection that is closed while its client still sends is reset, and takes the answer with it.
+#[test]
+fn an_answer_is_seen_by_whoever_sends_more_than_it_takes() {
+    let daemon = Daemon::start(&format!(
+        "ingest = {{ listen = '127.0.0.1:0', max_connections = 1, publish_timeout = '1ms' }}\n{}",
+        file_hook("a")
+    ));
+    let body = "x".repeat(7_000_000);
+    let answered = |line: &str, host: &str| {
+        let mut client = daemon.connect();
+        let length = body.len();
+        client.send(format!(
+            "{line} HTTP/1.1\r\n{host}content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        ));
+        client.send(&body);
+        client.answer().status
+    };
+    let host = "host: a\r\n";
+    for (line, host, status) in [
+        ("POST /v1/event", host, 404),
+        ("POST /healthz", host, 405),
+        ("GET /healthz", host, 200),
+        ("POST /metrics", host, 405),
+        ("GET /metrics", host, 200),
+        ("POST /v1/events", "", 400),
+    ] {
+        assert_eq!(answered(line, host), status, "{line}");
+    }
+    assert_eq!(daemon.metric("hooks_ingest_requests_total{status=\"400\"}"), Some(1.0), "it counts like any other");
+    // All are busy.
+    let mut busy = daemon.connect();
+    busy.send(format!("{HEAD}content-length: 5\r\n\r\n{{"));
+    assert_eq!(daemon.get("/healthz").status, 200);
+    assert_eq!(answered("POST /v1/events", host), 503);
+}
+
+#[test]
+fn a_refusal_says_when_no_other_request_can_follow() {
+    let daemon = daemon();
+    for (body, connection) in
+        [("content-length: 9\r\nexpect: 100-continue", Some("close")), ("content-length: 0", None)]
+    {
+        let mut client = daemon.connect();
+        client.send(format!("POST /v1/events HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\n{body}\r\n\r\n"));
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.header("connection")), (415, connection), "{body}");
+    }
+}
