@@ -48,7 +48,9 @@ impl Reply {
         let why = format!("{status}{error}");
         let accepted = body.accepted_events;
         let rest = match status.as_u16() {
-            200..=299 => return Self::Accepted,
+            202 => return Self::Accepted,
+            // Whoever says so may have thrown the events away.
+            200..=299 => Self::Never(format!("{why}: `hooks serve` answers 202: is this one?")),
             400 if !body.faults.is_empty() => Self::Faults(body.faults),
             413 => Self::TooLarge(why),
             408 | 425 | 429 | 500.. => Self::Later { after: retry_after.and_then(|value| pause(value, now)), why },
@@ -83,6 +85,10 @@ mod tests {
         assert_eq!(reply(202, None, r#"{"accepted":3}"#), Reply::Accepted);
         let faults = r#"{"error":"x","faults":[{"line":2,"column":1,"reason":"no `type`"}]}"#;
         assert_eq!(reply(400, None, faults), Reply::Faults(vec![Fault { line: 2, reason: "no `type`".to_owned() }]));
+        for status in [200, 201, 204] {
+            let reply = reply(status, None, "<html>");
+            assert!(matches!(&reply, Reply::Never(why) if why.ends_with("answers 202: is this one?")), "{reply:?}");
+        }
         for status in [400, 301, 401, 403, 404, 405, 415] {
             let reply = reply(status, Some("1"), r#"{"error":"because"}"#);
             assert!(matches!(&reply, Reply::Never(why) if why.ends_with(": because")), "{reply:?}");
