@@ -1,7 +1,9 @@
 //! Reading events from stdin on a thread of its own.
 
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use tokio::sync::mpsc;
 
 use crate::ndjson::{BLOCK, Intake, Taken};
@@ -26,7 +28,7 @@ pub(crate) const AHEAD: usize = 2;
 /// # Errors
 /// When there can be no more threads.
 pub(crate) fn events(
-    input: impl Read + Send + 'static,
+    input: impl Read + AsFd + Send + 'static,
     intake: Intake,
 ) -> io::Result<mpsc::Receiver<io::Result<Taken>>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
@@ -34,11 +36,16 @@ pub(crate) fn events(
     Ok(receiver)
 }
 
-fn read(mut input: impl Read, mut intake: Intake, sender: &mpsc::Sender<io::Result<Taken>>) {
+fn read(mut input: impl Read + AsFd, mut intake: Intake, sender: &mpsc::Sender<io::Result<Taken>>) {
     let mut buffer = vec![0; CHUNK];
     loop {
         let read = match input.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // Whoever shares it may have made it one where reading waits for nothing.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => match readable(&input) {
+                Ok(()) => continue,
+                Err(error) => Err(error),
+            },
             read => read,
         };
         match read {
@@ -54,5 +61,13 @@ fn read(mut input: impl Read, mut intake: Intake, sender: &mpsc::Sender<io::Resu
         if sender.blocking_send(read.map(|_| intake.take())).is_err() || last {
             return;
         }
+    }
+}
+
+/// Waits until there is something to read.
+fn readable(input: &impl AsFd) -> io::Result<()> {
+    match poll(&mut [PollFd::new(input, PollFlags::IN)], None) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }

@@ -1,5 +1,7 @@
 //! How runs end: receivers that refuse, fail or go away, timeouts and signals.
 
+use std::io::Write as _;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::command::{Place, event, events};
@@ -129,13 +131,31 @@ fn a_timeout_while_nothing_comes_says_so() {
     let receiver = Receiver::start(|_| 200);
     let place = place(&receiver, "");
     let mut command = place.hooks(&["pipe", "-c", "hooks.toml", "--timeout", "50ms"]);
-    let mut child = command.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let input = child.stdin.take();
     let output = child.wait_with_output().unwrap();
     drop(input);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("timed out after 50ms, waiting for more input\n"), "{said}");
+}
+
+/// A parent that reads it without waiting can leave it so.
+#[test]
+fn input_where_reading_waits_for_nothing_is_waited_for() {
+    let receiver = Receiver::start(|_| 200);
+    let place = place(&receiver, "batch.max_age = '0s'");
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&reader, true).unwrap();
+    let child = place.hooks(&["pipe", "-c", "hooks.toml"]).stdin(reader).stderr(Stdio::piped()).spawn().unwrap();
+    writer.write_all(format!("{}\n", event(1)).as_bytes()).unwrap();
+    // Once it is delivered, there is nothing to read.
+    receiver.wait();
+    writer.write_all(format!("{}\n", event(2)).as_bytes()).unwrap();
+    drop(writer);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(receiver.events("/").len(), 2);
 }
 
 #[test]
