@@ -130,8 +130,7 @@ impl Inner {
         if let Some(note) = note.get() {
             endpoint.state.lock().disable(note.reason);
         }
-        let letters = Arc::default();
-        self.start(Start { hook, enabled, endpoint, ledger, settler, note, letters }, Parked::new(reader));
+        self.start(Start { hook, enabled, endpoint, ledger, settler, note }, Parked::new(reader));
         Ok(())
     }
 
@@ -152,8 +151,8 @@ impl Inner {
             parked = parked.put_back(&*self.bus, subscription).await;
         }
         let endpoint = slot.endpoint.successor(&hook, enabled);
-        let (ledger, settler, letters) = (slot.ledger.clone(), slot.settler.clone(), slot.letters.clone());
-        self.start(Start { hook, enabled, endpoint, ledger, settler, note, letters }, parked);
+        let (ledger, settler) = (slot.ledger.clone(), slot.settler.clone());
+        self.start(Start { hook, enabled, endpoint, ledger, settler, note }, parked);
         Ok(())
     }
 

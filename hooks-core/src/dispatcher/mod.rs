@@ -76,6 +76,8 @@ struct Inner {
     /// Short, never across an await.
     slots: SyncMutex<Slots>,
     turns: Turns,
+    /// Whoever replays or drops some of a hook's dead letters has them for itself.
+    letters: Turns,
     batches: Arc<SyncMutex<BatchStats>>,
     notices: Notices,
     last: AtomicBool,
@@ -108,6 +110,7 @@ impl Dispatcher {
             shared: Arc::default(),
             slots: SyncMutex::default(),
             turns: Turns::default(),
+            letters: Turns::default(),
             disabled: watch::Sender::new(0),
         }))
     }
@@ -192,7 +195,7 @@ impl Inner {
 
     /// Starts a worker. Nothing here waits, so a change that came this far is complete.
     fn start(&self, start: Start, parked: Parked) {
-        let Start { hook, enabled, endpoint, ledger, settler, note, letters } = start;
+        let Start { hook, enabled, endpoint, ledger, settler, note } = start;
         let (hook, endpoint) = (Arc::new(hook), Arc::new(endpoint));
         let (orders, replays) = (Orders::default(), Arc::<Replays>::default());
         self.introduce(&hook);
@@ -221,7 +224,7 @@ impl Inner {
         };
         let dead_letters = self.bus.dead_letters(&hook.id);
         let work = Mutex::new(work);
-        let slot = Slot { hook, ledger, endpoint, settler, replays, dead_letters, letters, note, orders, work };
+        let slot = Slot { hook, ledger, endpoint, settler, replays, dead_letters, note, orders, work };
         let before = self.slots.lock().insert(slot);
         before.iter().for_each(|before| self.notices.hook_goes(&before.hook));
     }

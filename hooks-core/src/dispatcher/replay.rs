@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::sync::oneshot;
 
 use super::slot::Slot;
-use super::turns::whole;
+use super::turns::{Turn, whole};
 use super::{Dispatcher, ReplayError, ReplayReport};
 use crate::bus::{BusError, Delivery};
 use crate::dead_letter::{DeadLetter, DeadLetters, LetterId};
@@ -39,7 +39,7 @@ impl Dispatcher {
         let (mut pages, mut report) = (Pages::new(store.clone()), ReplayReport::default());
         loop {
             // Only for this page: whoever waits does not wait for all.
-            let turn = slot.letters.clone().lock_owned().await;
+            let turn = self.0.letters.take(id).await;
             let page = match pages.next().await {
                 Ok(page) => page,
                 Err(error) if report.has_begun() => {
@@ -75,12 +75,7 @@ impl Dispatcher {
         let failed = |error: BusError| ReplayError::Store { hook: id.clone(), error };
         let (mut pages, mut dropped) = (Pages::new(store.clone()), 0);
         loop {
-            // Of a hook that is not here nothing is on its way.
-            let letters = self.0.slot(id).ok().map(|slot| slot.letters.clone());
-            let turn = match letters {
-                Some(letters) => Some(letters.lock_owned().await),
-                None => None,
-            };
+            let turn = self.0.letters.take(id).await;
             let page = pages.next().await.map_err(failed)?;
             if page.is_empty() {
                 return Ok(dropped);
@@ -139,7 +134,7 @@ async fn one_page(
     store: Arc<dyn DeadLetters>,
     picked: Letters,
     mut report: ReplayReport,
-    _turn: OwnedMutexGuard<()>,
+    _turn: Turn,
 ) -> ReplayReport {
     for batch in batches(picked, &slot) {
         if report.untried > 0 {

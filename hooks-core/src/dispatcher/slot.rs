@@ -22,7 +22,6 @@ pub(super) struct Slot {
     pub(super) settler: Settler,
     pub(super) replays: Arc<Replays>,
     pub(super) dead_letters: Option<Arc<dyn DeadLetters>>,
-    pub(super) letters: Letters,
     pub(super) note: Note,
     pub(super) orders: Orders,
     pub(super) work: Mutex<Work>,
@@ -37,11 +36,7 @@ pub(super) struct Start {
     pub(super) ledger: Arc<Ledger>,
     pub(super) settler: Settler,
     pub(super) note: Note,
-    pub(super) letters: Letters,
 }
-
-/// Whose turn it is with the hook's dead letters: whoever replays or drops some has them for itself.
-pub(super) type Letters = Arc<Mutex<()>>;
 
 /// What is to be done when a worker has ended.
 pub(super) struct End {

@@ -9,18 +9,18 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
 use crate::id::HookId;
 
-/// Changes of one hook take turns; those of different hooks don't wait for one another.
+/// Whoever wants the same of one hook takes turns; nobody waits for those of other hooks.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    /// Hooks that are being changed, or about to be.
+    /// Hooks whose turn somebody has, or waits for.
     hooks: Arc<SyncMutex<Places>>,
-    /// Held by every change that has its turn.
+    /// Held by everybody who has a turn.
     changing: Arc<RwLock<()>>,
 }
 
 type Places = HashMap<HookId, Arc<Mutex<()>>>;
 
-/// The right to change a hook, until it is dropped.
+/// The right to a hook, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     // In the order in which they have to go.
@@ -38,7 +38,7 @@ struct Place {
 }
 
 impl Turns {
-    /// Waits until nobody else changes this hook.
+    /// Waits until nobody else has this hook.
     ///
     /// # Cancel safety
     /// A dropped call has left the line.
@@ -49,7 +49,7 @@ impl Turns {
         Turn { _guard: guard, _place: place, _changing: self.changing.clone().read_owned().await }
     }
 
-    /// Waits until every change that has its turn has ended.
+    /// Waits until everybody who has a turn is done.
     pub(super) async fn ended(&self) {
         drop(self.changing.write().await);
     }
