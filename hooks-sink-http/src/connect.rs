@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use crate::heard::{self, Ear, Heard, Line, Stream};
+use crate::heard::{self, Heard, Line, Stream};
 use crate::resolve::Resolver;
 use crate::trace::{Phase, Trace};
 
@@ -128,7 +128,7 @@ impl Settings {
         }
         self.begin(Phase::FirstByte);
         let is_proxied = self.proxy.is_some() && !is_secure;
-        let heard = Heard { stream, line: Line::new(address), is_proxied, is_h2, ear: Ear::default() };
+        let heard = Heard { stream, line: Line::new(address), is_proxied, is_h2, ear: None };
         Ok(TokioIo::new(heard))
     }
 

@@ -43,14 +43,15 @@ pub(crate) struct Heard {
     pub(crate) line: Line,
     pub(crate) is_proxied: bool,
     pub(crate) is_h2: bool,
-    pub(crate) ear: Ear,
+    /// None before the first request: what comes then, and what comes over HTTP/2, is no answer that it could hear.
+    pub(crate) ear: Option<Ear>,
 }
 
 impl Heard {
     /// A request over HTTP/1 begins with its method, at the beginning of a write.
     fn sent(&mut self, bytes: &[u8]) {
         if bytes.starts_with(b"POST ") {
-            self.ear = Ear::default();
+            self.ear = Some(Ear::default());
             self.line.status.store(0, Ordering::Relaxed);
         }
     }
@@ -67,7 +68,8 @@ impl AsyncRead for Heard {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if let Some(status) = self.ear.hear(&buf.filled()[before..]) {
+        let heard = self.ear.as_mut().and_then(|ear| ear.hear(&buf.filled()[before..]));
+        if let Some(status) = heard {
             self.line.status.store(status, Ordering::Relaxed);
         }
         polled

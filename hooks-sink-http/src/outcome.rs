@@ -57,6 +57,8 @@ pub(crate) enum End {
     /// The attempt's time was over before.
     #[default]
     Late,
+    /// The attempt's time was over when nothing but the status could be read.
+    Begun,
 }
 
 /// What an answer means, and what to do about it if it is odd.
@@ -135,7 +137,7 @@ fn oddity(reading: &Reading<'_>, end: &End, body: &Body<'_>) -> Option<(String, 
             "the 2xx counts. See what the receiver, or a proxy before it, sends as headers: a wrong `content-length` or \
              `transfer-encoding`, or very many of them",
         ),
-        (_, End::Late) => (
+        (_, End::Late | End::Begun) => (
             "the answer did not end within the attempt's time".to_owned(),
             "the 2xx counts, but each attempt takes its whole time: have the receiver end its answers",
         ),

@@ -58,9 +58,14 @@ impl Report {
     }
 
     pub(crate) fn received(&self, received: &Received) {
-        if matches!(received.end, End::Unread(_)) {
+        let more = match received.end {
+            End::Unread(_) => Some("something that can't be read"),
+            End::Begun => Some("headers that did not end"),
+            _ => None,
+        };
+        if let Some(more) = more {
             self.trace.end("");
-            self.note("answer", format!("{}, and then something that can't be read", received.status));
+            self.note("answer", format!("{}, and then {more}", received.status));
         }
         self.trace.end(format_args!(" ({} bytes)", received.body.len()));
         self.total();

@@ -9,6 +9,7 @@ use hooks_core::{Batch, BoxError, Delivered, DeliveryError, Sink, SinkContext};
 use http::Response;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use tokio::sync::Semaphore;
 
 use crate::client::Client;
@@ -38,6 +39,8 @@ pub struct HttpSink {
     mask: Mask,
     max_response_bytes: usize,
     partial_answers: bool,
+    /// What the request goes out on, until the head of its answer has been read.
+    asking: Option<CaptureConnection>,
     /// The answer that is being read.
     received: Option<Received>,
     /// For a test delivery: tells what happens.
@@ -62,6 +65,7 @@ impl HttpSink {
             mask: mask(&ready),
             max_response_bytes: ready.max_response_bytes,
             partial_answers: ready.partial_answers,
+            asking: None,
             received: None,
             requests: Requests::new(ready),
             report,
@@ -77,9 +81,12 @@ impl HttpSink {
     async fn attempt(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
         let not_made =
             |error| DeliveryError::retry(format!("{}: the body can't be compressed", self.name)).because(error);
-        let request = self.requests.make(batch, SystemTime::now(), fastrand::u64(1..)).map_err(not_made)?;
+        let mut request = self.requests.make(batch, SystemTime::now(), fastrand::u64(1..)).map_err(not_made)?;
         self.tell(|report| report.request(&request, &self.name, &self.mask));
-        let response = match self.client.request(request).await {
+        self.asking = Some(capture_connection(&mut request));
+        let answered = self.client.request(request).await;
+        self.asking = None;
+        let response = match answered {
             Ok(response) => response,
             Err(error) => {
                 let Some(received) = transport::unread(&error) else {
@@ -159,7 +166,7 @@ impl Sink for HttpSink {
             let error = format!("{}: mode = \"single\" sends one event at a time, not {}", self.name, batch.len());
             return Err(DeliveryError::rejected(error));
         }
-        self.received = None;
+        (self.asking, self.received) = (None, None);
         // A test goes out at once. No semaphore is ever closed.
         let slots = self.slots.clone();
         let _slot = if self.report.is_some() { None } else { slots.acquire().await.ok() };
@@ -167,7 +174,8 @@ impl Sink for HttpSink {
     }
 
     fn cut_short(&mut self, batch: &Batch) -> Option<Result<Delivered, DeliveryError>> {
-        let received = self.received.take()?;
+        let begun = self.asking.take().and_then(|asking| transport::begun(&asking));
+        let received = self.received.take().or(begun)?;
         Some(self.judge(batch, &received))
     }
 }

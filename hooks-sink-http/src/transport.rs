@@ -3,8 +3,9 @@
 use std::error::Error;
 
 use hooks_core::{DeliveryError, FailureClass};
-use http::Extensions;
+use http::{Extensions, StatusCode};
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::{CaptureConnection, Connected};
 
 use crate::connect::Unconnected;
 use crate::faults;
@@ -41,10 +42,20 @@ fn is_unprocessed(error: &legacy::Error) -> bool {
 
 /// What is known of an answer that could not be read, if its status is.
 pub(crate) fn unread(error: &legacy::Error) -> Option<Received> {
-    let mut known = Extensions::new();
-    error.connect_info()?.get_extras(&mut known);
-    let status = known.get::<Line>()?.take_status()?;
+    let status = status(error.connect_info()?)?;
     Some(Received { status, end: End::Unread(cause(error)), ..Received::default() })
+}
+
+/// What is known of an answer whose head has not ended, if its status is.
+pub(crate) fn begun(asking: &CaptureConnection) -> Option<Received> {
+    let status = status(asking.connection_metadata().as_ref()?)?;
+    Some(Received { status, end: End::Begun, ..Received::default() })
+}
+
+fn status(connected: &Connected) -> Option<StatusCode> {
+    let mut known = Extensions::new();
+    connected.get_extras(&mut known);
+    known.get::<Line>()?.take_status()
 }
 
 /// What went wrong at the bottom. The layers above it repeat where it happened.

@@ -5,7 +5,7 @@ use hooks_sink_http::{HttpConfig, HttpVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::raw::once;
+use crate::raw::{once, read_head};
 use crate::{batch, sink};
 
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -65,4 +65,24 @@ async fn what_was_not_processed_is_told_from_what_failed() {
     // `:status: 200`, and a stream that is reset behind it: the status counts.
     let answer = |id| [frame(1, 4, id, &[0x88]), frame(RESET, 0, id, &[0, 0, 0, 7])].concat();
     assert_eq!(answered(answer).await, None);
+}
+
+/// What a server that speaks only HTTP/1 says to the preface is about that, and not about the events.
+#[tokio::test]
+async fn a_refusal_of_http2_is_not_one_of_the_events() {
+    for status in ["400 Bad Request", "410 Gone", "200 OK"] {
+        let (address, task) = once(async move |mut stream| {
+            read_head(&mut stream).await;
+            stream.write_all(format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+            let _ = stream.shutdown().await;
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        })
+        .await;
+        let config = HttpConfig { http_version: HttpVersion::Http2, ..HttpConfig::new(format!("http://{address}/")) };
+        let mut sink = sink(&config);
+        let error = sink.deliver(&batch(&["1"])).await.unwrap_err();
+        assert_eq!(error.class, FailureClass::Retry, "{status}: {}", error.chain());
+        drop(sink);
+        task.await.unwrap();
+    }
 }

@@ -71,6 +71,8 @@ const ODD: &[(&str, bool, &str)] = &[
     ("HTTP/1.1 200 OK\r\ncontent-encoding: none\r\ncontent-length: 2\r\n\r\nok", true, "the answer is encoded"),
     ("HTTP/1.1 200 OK\r\n\r\n{\"endless\":", true, "the answer did not end"),
     ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}", true, "can't be read"),
+    ("HTTP/1.1 200 OK\r\nx-endless: ", true, "the answer did not end"),
+    ("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n", true, "the answer did not end"),
 ];
 
 #[test]
