@@ -87,6 +87,11 @@ fn make(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The names of all files in a folder.
+pub(crate) fn names(path: &Path) -> io::Result<Vec<String>> {
+    std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
 impl Disk for Folder {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(self.writes).open(self.path.join(name))?;
@@ -100,8 +105,7 @@ impl Disk for Folder {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let names = std::fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-        names.collect()
+        names(&self.path)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

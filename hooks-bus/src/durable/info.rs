@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::DurableBus;
 use super::disk::Disk;
 use super::error::OpenError;
-use super::folder::Folder;
-use super::format::segment_name;
+use super::folder::{self, Folder};
+use super::format::{segment_first, segment_name};
 use super::inner::Inner;
 use super::letter_table;
 use super::log::{Log, Part};
@@ -83,9 +83,10 @@ pub struct Verified {
 }
 
 impl DurableBus {
-    /// Whether a folder holds a log.
+    /// Whether a folder holds a log, be it one that can't be used.
     pub fn exists(dir: &Path) -> bool {
-        dir.join(open::FORMAT).exists()
+        let is_segment = |name: &String| segment_first(name).is_some();
+        dir.join(open::FORMAT).exists() || folder::names(dir).is_ok_and(|names| names.iter().any(is_segment))
     }
 
     /// Looks at a folder that no process has open, without changing the log.

@@ -80,8 +80,11 @@ fn open(
     before: &mut Option<u64>,
     damage: &mut Vec<String>,
 ) -> Result<(Segment, bool), OpenError> {
-    let failed = |source| OpenError::io(dir, "open a segment of", source);
     let name = segment_name(first);
+    let failed = |source: io::Error| {
+        let source = io::Error::new(source.kind(), format!("`{name}`: {source}"));
+        OpenError::io(dir, "open a segment of", source)
+    };
     let file = disk.open(&name).map_err(failed)?;
     let bytes = file.len().map_err(failed)?;
     let mut start = vec![0; HEADER_BYTES];
@@ -93,6 +96,12 @@ fn open(
         }
         Some(header) if header.log != log => {
             return Err(OpenError::unusable(dir, format!("`{name}` belongs to another log")));
+        }
+        // Taken for what its name says, it would move the end of the log to where nothing ever was.
+        Some(header) if header.first != first => {
+            let own = segment_name(header.first);
+            let what = format!("it is the file `{own}` under another name: rename it, or remove it if it is a copy");
+            return Err(failed(io::Error::other(what)));
         }
         Some(header) => {
             if before.is_some() && header.previous != *before {

@@ -241,6 +241,42 @@ fn another_logs_segment_is_not_taken_for_ones_own() {
     assert!(error.contains("belongs to another log"), "{error}");
 }
 
+/// What is said behind the error's own text.
+fn source(error: &dyn std::error::Error) -> String {
+    error.source().map(ToString::to_string).unwrap_or_default()
+}
+
+#[test]
+fn a_segment_under_another_name_is_not_taken_for_what_the_name_says() {
+    let (folder, config) = written();
+    let second = segments(folder.path())[1].clone();
+    let own = second.file_name().unwrap().to_str().unwrap();
+    // Also one where the log has no room for what follows.
+    for far in ["00000000000001000000.log", "18446744073709551615.log"] {
+        let copy = folder.path().join(far);
+        std::fs::copy(&second, &copy).unwrap();
+        let expected =
+            format!("`{far}`: it is the file `{own}` under another name: rename it, or remove it if it is a copy");
+        let errors = [
+            source(&DurableBus::inspect(folder.path()).unwrap_err()),
+            source(&DurableBus::verify(folder.path()).unwrap_err()),
+            source(&DurableBus::open(&config).unwrap_err()),
+        ];
+        assert!(errors.iter().all(|error| error.contains(&expected)), "{errors:?}");
+        std::fs::remove_file(copy).unwrap();
+    }
+    assert_eq!(read(&config).0, (0..EVENTS).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_segment_that_cannot_be_opened_is_named() {
+    let (folder, config) = written();
+    let name = "00000000000000000003.log";
+    std::fs::create_dir(folder.path().join(name)).unwrap();
+    let error = DurableBus::open(&config).unwrap_err();
+    assert!(source(&error).starts_with(&format!("`{name}`: ")), "{error}: {}", source(&error));
+}
+
 #[test]
 fn a_damaged_database_is_named() {
     let (folder, config) = written();
