@@ -39,13 +39,20 @@ pub(crate) struct Away {
     pub(crate) behind: Behind,
     /// The database says that it is at the end, which it no longer is when the end moves on.
     pub(crate) kept_at_end: bool,
+    /// How many positions it was not done with when they were given up. Nobody has said so: they were in hand when
+    /// the process ended, or it was away.
+    pub(crate) lost: u64,
 }
 
 impl Away {
     fn new(row: &Row, known: &Known) -> Self {
         match row {
-            Row::AtEnd => Self { behind: Behind::at(known.end), kept_at_end: true },
-            Row::Behind(behind) => Self { behind: behind.clone().raised(known.floor), kept_at_end: false },
+            Row::AtEnd => Self { behind: Behind::at(known.end), kept_at_end: true, lost: 0 },
+            Row::Behind(behind) => Self {
+                lost: behind.left_before(known.floor),
+                behind: behind.clone().raised(known.floor),
+                kept_at_end: false,
+            },
         }
     }
 }
@@ -246,6 +253,11 @@ impl Inner {
         let mut hooks = self.hooks.lock();
         let away = self.away.lock().remove(&subscription.hook);
         let (is_new, kept_at_end) = (away.is_none(), away.as_ref().is_some_and(|away| away.kept_at_end));
+        if let Some((hook, events)) =
+            away.as_ref().filter(|away| away.lost > 0).map(|away| (&subscription.hook, away.lost))
+        {
+            tracing::warn!(%hook, events, "the oldest events of the log were given up before this hook was done with them: it loses at most so many");
+        }
         let from = match (away, subscription.from) {
             (Some(away), _) => away.behind,
             (None, StartAt::Earliest) => Behind::at(self.earliest(&subscription.hook, *handed_out)),
@@ -302,7 +314,7 @@ impl Inner {
             Row::AtEnd => Behind::at(*handed_out),
             Row::Behind(behind) => behind,
         };
-        self.away.lock().insert(hook.clone(), Away { behind, kept_at_end: false });
+        self.away.lock().insert(hook.clone(), Away { behind, kept_at_end: false, lost: 0 });
         self.bell.mark(&subscriber);
         self.bell.ring();
     }

@@ -24,6 +24,12 @@ impl Behind {
         Self { prefix, done: Vec::new() }
     }
 
+    /// How many positions before `floor` it is not done with.
+    pub(crate) fn left_before(&self, floor: u64) -> u64 {
+        let done: u64 = self.done.iter().map(|(from, to)| *to.min(&floor) - *from.min(&floor)).sum();
+        floor.saturating_sub(self.prefix).saturating_sub(done)
+    }
+
     /// The same, but done with everything before `floor`.
     pub(crate) fn raised(mut self, floor: u64) -> Self {
         self.prefix = self.prefix.max(floor);
@@ -93,6 +99,12 @@ mod tests {
     #[test]
     fn the_end_is_nothing() {
         assert_eq!(Row::decode(&Row::AtEnd.encode()), Some(Row::AtEnd));
+    }
+
+    #[test]
+    fn what_is_left_is_not_done() {
+        let behind = Behind { prefix: 3, done: vec![(5, 8), (10, 12)] };
+        assert_eq!([2, 3, 5, 7, 9, 11, 20].map(|floor| behind.left_before(floor)), [0, 0, 2, 2, 3, 4, 12]);
     }
 
     #[test]
