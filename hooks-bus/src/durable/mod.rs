@@ -122,6 +122,18 @@ struct Handle {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// Why nothing more is accepted.
+const ENDED: &str = "a thread of the log has ended: restart to recover";
+
+impl Handle {
+    /// A thread that ended before it was told to, whatever ended it.
+    fn trouble(&self) -> Option<String> {
+        let has_ended = || self.threads.lock().iter().any(JoinHandle::is_finished);
+        let is_open = !self.inner.is_closed() && self.publisher.lock().is_some();
+        (is_open && has_ended()).then(|| ENDED.to_owned())
+    }
+}
+
 impl DurableBus {
     /// Opens the folder, or sets it up. Blocks while it looks at the last segment.
     ///
@@ -227,9 +239,10 @@ impl Bus for DurableBus {
             return Ok(());
         }
         let (answer, answered) = oneshot::channel();
-        publisher.send(Request { events: events.to_vec(), answer }).await.map_err(|_| BusError::Closed)?;
+        let sent = publisher.send(Request { events: events.to_vec(), answer }).await;
+        sent.map_err(|_| self.0.trouble().map_or(BusError::Closed, BusError::Unavailable))?;
         drop(publisher);
-        answered.await.unwrap_or_else(|_| Err(BusError::Unavailable("the writer of the log has ended".to_owned())))
+        answered.await.unwrap_or_else(|_| Err(BusError::Unavailable(ENDED.to_owned())))
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
@@ -279,8 +292,8 @@ impl Bus for DurableBus {
 
     fn health(&self) -> BusHealth {
         let inner = &self.0.inner;
-        if *self.0.written.borrow() && !inner.is_closed() && self.0.publisher.lock().is_some() {
-            return BusHealth::Broken("the writer of the log has ended: restart to recover".to_owned());
+        if let Some(trouble) = self.0.trouble() {
+            return BusHealth::Broken(trouble);
         }
         inner.store.trouble().map_or_else(|| inner.health.get(), BusHealth::Broken)
     }

@@ -1,11 +1,14 @@
 //! The disk refuses something once. Nothing that was accepted is lost, and nothing fails without saying so.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use hooks_core::{Bus, BusError, BusHealth, Filter};
 
 use super::sim::{Call, Fault, SimDisk};
-use super::{End, block_on, gone, number, open, slice};
+use super::{DurableBus, End, Hold, TUNING, Tuning, block_on, config, gone, number, open, slice};
 
 /// Publishes while one operation fails; returns what was accepted, the errors, and how the bus is then.
 async fn publish(disk: &SimDisk) -> (Vec<usize>, Vec<BusError>, BusHealth) {
@@ -122,4 +125,31 @@ fn a_bus_that_can_begin_no_file_says_so_and_is_well_again_by_itself() {
     disk.fail(Fault { at: 0, times: 0, calls: &[], kind: ErrorKind::Other });
     block_on(bus.publish(&slice([0]))).unwrap();
     assert_eq!(bus.health(), BusHealth::Well);
+}
+
+/// Whether whoever asks what time it is ends by that.
+static ENDS: AtomicBool = AtomicBool::new(false);
+
+fn clock() -> u64 {
+    assert!(!ENDS.load(Ordering::SeqCst), "no clock");
+    1_000_000
+}
+
+#[test]
+fn a_thread_that_ends_before_its_time_breaks_the_bus() {
+    let tuning = Tuning { clock, steady: clock, ..TUNING };
+    let bus = DurableBus::on(Arc::new(SimDisk::default()), &config(), tuning, Hold::UntilPublished).unwrap();
+    block_on(async {
+        bus.publish(&slice([1])).await.unwrap();
+        assert!(!bus.health().is_broken());
+        ENDS.store(true, Ordering::SeqCst);
+        let is_told = |error: &BusError| matches!(error, BusError::Unavailable(text) if text.contains("restart"));
+        assert!(bus.publish(&slice([2])).await.is_err_and(|error| is_told(&error)));
+        while !bus.0.threads.lock().iter().any(JoinHandle::is_finished) {
+            std::thread::yield_now();
+        }
+        assert!(bus.health().is_broken());
+        let error = bus.publish(&slice([3])).await.unwrap_err();
+        assert!(is_told(&error), "{error}");
+    });
 }
