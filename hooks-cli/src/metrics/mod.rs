@@ -31,7 +31,7 @@ impl Sources {
         let mut page = Exposition::new(format);
         self.process(&mut page);
         let mut hooks = self.dispatcher.status();
-        hooks.retain(|hook| hook.counts.taken > 0 || hook.attempts > 0);
+        hooks.retain(has_series);
         events(&mut page, &hooks);
         deliveries(&mut page, &hooks);
         let batches = self.dispatcher.batch_stats();
@@ -75,6 +75,12 @@ impl Sources {
         )
         .sample(&[], self.reloads.applied_at());
     }
+}
+
+/// Whether there is anything to say of a hook: also what is left of a process before this one.
+fn has_series(hook: &HookStatus) -> bool {
+    let waits = || hook.lag.is_some_and(|lag| lag.events > 0) || hook.dead_letters.is_some_and(|letters| letters > 0);
+    hook.counts.taken > 0 || hook.attempts > 0 || hook.disabled.is_some() || waits()
 }
 
 fn events(page: &mut Exposition, hooks: &[HookStatus]) {

@@ -256,6 +256,30 @@ fn looking_makes_no_folder() {
 }
 
 #[test]
+fn a_log_that_cannot_be_used_is_no_log_that_nobody_made() {
+    let daemon = Daemon::start(&file_hook("a"));
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    let place = daemon.kill();
+    std::fs::remove_file(place.path("hooks-data/format")).unwrap();
+    for args in [&["status"][..], &["log", "info"], &["log", "verify"], &["dead-letters", "list"]] {
+        let (code, out) = operate(&place, args);
+        assert!(code == Some(1) && out.contains("can't be used: `format` is missing"), "{args:?}: {out}");
+    }
+}
+
+#[test]
+fn what_is_left_of_an_earlier_process_shows_in_metrics() {
+    let place = Daemon::start(&file_hook("a")).kill();
+    assert_eq!(operate(&place, &["disable", "a"]).0, Some(0));
+    let daemon = Daemon::again(place);
+    let state = "hooks_endpoint_state{hook=\"a\",state=\"disabled\"}";
+    assert_eq!(daemon.metric(state), Some(1.0));
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    let daemon = Daemon::again(daemon.kill());
+    assert_eq!(daemon.metric("hooks_pending_events{hook=\"a\"}"), Some(1.0));
+}
+
+#[test]
 fn a_hook_that_no_daemon_has_run_yet_is_there_all_the_same() {
     let place = Daemon::start(&file_hook("a")).kill();
     std::fs::write(place.path("hooks.toml"), [file_hook("a"), file_hook("b")].concat()).unwrap();
@@ -295,6 +319,22 @@ fn what_drop_oldest_takes_from_a_batch_on_its_way_is_counted_at_the_end() {
     }
     assert!(!healed.events("/").contains(&event(0)));
     drop(daemon);
+}
+
+#[test]
+fn what_drop_oldest_takes_from_a_batch_on_its_way_is_named_after_a_kill() {
+    let receiver = Receiver::start(|_| 500);
+    let bus = "bus = { kind = 'durable', segment_size = '4KiB', max_bytes = '8KiB', on_full = 'drop_oldest' }\n";
+    let daemon = Daemon::start(&[bus, &http_hook("a", &receiver.url("/")), "batch.max_age = '0s'\n"].concat());
+    assert_eq!(daemon.post(JSON, event(0)).status, 202);
+    receiver.wait();
+    for number in 1..200 {
+        assert_eq!(daemon.post(JSON, event(number)).status, 202);
+    }
+    let daemon = Daemon::again(daemon.kill());
+    daemon.running.signal("KILL");
+    let ended = daemon.running.wait();
+    assert!(ended.err.contains("were given up before this hook was done with them"), "{}", ended.err);
 }
 
 #[test]
