@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hooks_bus::{DurableBus, DurableConfig, MemoryBus, OpenError};
 use hooks_core::{BoxError, Bus};
+use tokio::time::Instant;
 
 use crate::config::BusConfig;
 
@@ -32,9 +33,7 @@ pub(crate) enum Way {
 pub(crate) async fn open(config: &BusConfig) -> Result<Opened, BoxError> {
     let (bus, way): (Arc<dyn Bus>, _) = match config {
         BusConfig::Memory(memory) => (Arc::new(MemoryBus::new(memory)), Way::None),
-        BusConfig::Durable(durable) => {
-            (Arc::new(open_folder(durable, DurableBus::open).await?), Way::Folder(durable.dir.clone()))
-        }
+        BusConfig::Durable(durable) => (Arc::new(open_folder(durable).await?), Way::Folder(durable.dir.clone())),
         #[cfg(feature = "nats")]
         BusConfig::Nats(nats) => {
             let bus = hooks_bus::NatsBus::connect((**nats).clone()).await?;
@@ -44,11 +43,32 @@ pub(crate) async fn open(config: &BusConfig) -> Result<Opened, BoxError> {
     Ok(Opened { bus, way })
 }
 
-/// How long a folder may be in use by somebody who is about to leave it: a daemon that ends, an operator's look.
+/// How long a folder may be in use by somebody who is about to leave it: a daemon that ends, an operator's look. A daemon that
+/// starts has it before it can be asked.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How often it is tried meanwhile: nothing tells when the lock goes.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Waits for a folder that is in use.
+pub(crate) struct Patience(Instant);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Patience {
+    /// Waits a while, and returns whether it is worth trying again.
+    pub(crate) async fn waits(&mut self) -> bool {
+        let is_left = self.0.elapsed() < PATIENCE;
+        if is_left {
+            tokio::time::sleep(PAUSE).await;
+        }
+        is_left
+    }
+}
 
 /// What an operator without a daemon is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,28 +78,23 @@ pub(crate) enum Purpose {
     Change,
 }
 
-/// Opens the bus while no daemon runs, and gives up nothing that it keeps.
+/// Opens the bus while no daemon runs, and gives up nothing that it keeps. Waits for nobody who has it.
 ///
 /// # Errors
 /// As for [`open`].
 pub(crate) async fn open_for(purpose: Purpose, config: &BusConfig) -> Result<Arc<dyn Bus>, BoxError> {
     Ok(match (config, purpose) {
-        (BusConfig::Durable(durable), Purpose::Look) => Arc::new(open_folder(durable, DurableBus::look).await?),
-        (BusConfig::Durable(durable), Purpose::Change) => {
-            Arc::new(open_folder(durable, DurableBus::open_to_operate).await?)
-        }
+        (BusConfig::Durable(durable), Purpose::Look) => Arc::new(DurableBus::look(durable)?),
+        (BusConfig::Durable(durable), Purpose::Change) => Arc::new(DurableBus::open_to_operate(durable)?),
         _ => open(config).await?.bus,
     })
 }
 
-async fn open_folder(
-    config: &DurableConfig,
-    open: fn(&DurableConfig) -> Result<DurableBus, OpenError>,
-) -> Result<DurableBus, OpenError> {
-    let begin = Instant::now();
+async fn open_folder(config: &DurableConfig) -> Result<DurableBus, OpenError> {
+    let mut patience = Patience::default();
     loop {
-        match open(config) {
-            Err(OpenError::InUse { .. }) if begin.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+        match DurableBus::open(config) {
+            Err(OpenError::InUse { .. }) if patience.waits().await => {}
             opened => return opened,
         }
     }

@@ -37,12 +37,14 @@ pub(crate) struct Open {
 }
 
 impl Local {
-    pub(super) async fn open(config: &BusConfig, hooks: Vec<Hook>, purpose: Purpose) -> Result<Self, BoxError> {
+    /// Takes the hooks when it can open the bus.
+    pub(super) async fn open(config: &BusConfig, hooks: &mut Vec<Hook>, purpose: Purpose) -> Result<Self, BoxError> {
         if let Some(folder) = bus::folder(config).filter(|_| !bus::exists(config)) {
-            let hooks = hooks.into_iter().map(|hook| hook.id).collect();
+            let hooks = hooks.drain(..).map(|hook| hook.id).collect();
             return Ok(Self::Nothing(Nothing { folder: folder.to_owned(), hooks }));
         }
-        Ok(Self::Open(Box::new(Open::new(bus::open_for(purpose, config).await?, hooks))))
+        let bus = bus::open_for(purpose, config).await?;
+        Ok(Self::Open(Box::new(Open::new(bus, std::mem::take(hooks)))))
     }
 
     pub(super) async fn ask(&mut self, request: Request) -> Response {

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 pub(crate) use desk::Desk;
 pub(crate) use protocol::{HookReport, Letter, Request, Response, Which, timestamp};
 
-use crate::bus::{self, Purpose, Way};
+use crate::bus::{self, Patience, Purpose, Way};
 use crate::config::BusConfig;
 use local::Local;
 use socket::{Connection, Listener, SOCKET};
@@ -65,12 +65,16 @@ pub(crate) fn obstacle(bus: &BusConfig) -> Option<String> {
     bus::folder(bus).and_then(socket::obstacle)
 }
 
+fn is_in_use(error: &BoxError) -> bool {
+    matches!(error.downcast_ref(), Some(OpenError::InUse { .. }))
+}
+
 /// Nobody answered at the folder's socket, and yet somebody has the folder.
 fn unanswered(error: BoxError) -> BoxError {
     match error.downcast_ref() {
         Some(OpenError::InUse { dir }) => {
             let socket = dir.join(SOCKET);
-            format!("{error}; it answers no operators at `{}`: if it is a daemon, its log says why", socket.display())
+            format!("{error}; it answers no operators at `{}`: a daemon that is about to start or to end is worth asking again, of another its log says why", socket.display())
                 .into()
         }
         _ => error,
@@ -100,18 +104,25 @@ impl Operator {
     ///
     /// # Errors
     /// When neither is possible.
-    pub(crate) async fn find(bus: &BusConfig, hooks: Vec<Hook>, purpose: Purpose) -> Result<Self, BoxError> {
+    pub(crate) async fn find(bus: &BusConfig, mut hooks: Vec<Hook>, purpose: Purpose) -> Result<Self, BoxError> {
         #[cfg(feature = "nats")]
         if let BusConfig::Nats(config) = bus {
             return Ok(Self::Cluster(Box::new(cluster::Cluster::open(config, hooks).await?)));
         }
-        if let Some(folder) = bus::folder(bus)
-            && let Some(connection) = Connection::open(folder).await?
-        {
-            return Ok(Self::Daemon(Box::new(connection)));
+        let mut patience = Patience::default();
+        loop {
+            if let Some(folder) = bus::folder(bus)
+                && let Some(connection) = Connection::open(folder).await?
+            {
+                return Ok(Self::Daemon(Box::new(connection)));
+            }
+            match Local::open(bus, &mut hooks, purpose).await {
+                Ok(local) => return Ok(Self::Folder(Box::new(local))),
+                // Whoever has it may leave it, or be a daemon that is about to answer.
+                Err(error) if is_in_use(&error) && patience.waits().await => {}
+                Err(error) => return Err(unanswered(error)),
+            }
         }
-        let local = Local::open(bus, hooks, purpose).await;
-        Ok(Self::Folder(Box::new(local.map_err(unanswered)?)))
     }
 
     /// Asks, and waits for the answer.
@@ -163,6 +174,47 @@ impl Operator {
             Self::Folder(local) => local.close().await,
             #[cfg(feature = "nats")]
             Self::Cluster(cluster) => cluster.close().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hooks_bus::{DurableBus, DurableConfig};
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_starts_is_asked_once_it_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = DurableConfig::new(folder.path());
+        let _daemon = DurableBus::open(&config).unwrap();
+        let config = BusConfig::Durable(config);
+        let starts = async {
+            sleep(Duration::from_millis(1)).await;
+            Listener::bind(folder.path()).unwrap()
+        };
+        let (found, _listener) = tokio::join!(Operator::find(&config, Vec::new(), Purpose::Look), starts);
+        assert!(matches!(found.unwrap(), Operator::Daemon(_)));
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_goes_away_is_named_whatever_it_has_answered_by_then() {
+        let folder = tempfile::tempdir().unwrap();
+        for answer in ["", "{\"status\""] {
+            let listener = tokio::net::UnixListener::bind(folder.path().join(SOCKET)).unwrap();
+            let goes = async {
+                // What was asked stays unread: whoever asked hears of a reset.
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            };
+            let mut connection = Connection::open(folder.path()).await.unwrap().unwrap();
+            let ((), asked) = tokio::join!(goes, connection.ask(&Request::Status));
+            let error = asked.unwrap_err().to_string();
+            assert!(error.starts_with("the daemon went away before it answered"), "{error}");
+            std::fs::remove_file(folder.path().join(SOCKET)).unwrap();
         }
     }
 }

@@ -180,12 +180,17 @@ impl Connection {
     pub(super) async fn ask(&mut self, request: &Request) -> Result<Response, BoxError> {
         let mut text = serde_json::to_string(request)?;
         text.push('\n');
+        match self.exchange(&text).await {
+            Ok(line) if line.ends_with('\n') => Ok(serde_json::from_str(&line)?),
+            // However its end shows here: nothing came, half an answer, or an error.
+            _ => Err("the daemon went away before it answered: `hooks status` and `hooks dead-letters list` show what was done".into()),
+        }
+    }
+
+    async fn exchange(&mut self, text: &str) -> std::io::Result<String> {
         self.0.get_mut().write_all(text.as_bytes()).await?;
         let mut line = String::new();
         self.0.read_line(&mut line).await?;
-        if line.is_empty() {
-            return Err("the daemon went away before it answered: `hooks status` and `hooks dead-letters list` show what was done".into());
-        }
-        Ok(serde_json::from_str(&line)?)
+        Ok(line)
     }
 }
