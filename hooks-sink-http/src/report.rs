@@ -88,6 +88,16 @@ impl Report {
         }
     }
 
+    /// The attempt's time is over, and no answer began.
+    pub(crate) fn late(&self) {
+        self.total();
+        self.note(
+            "advice",
+            "no answer comes in time: check host and port of `url`, and have the receiver answer before it works on what \
+             it got, or raise `retry.attempt_timeout`",
+        );
+    }
+
     fn total(&self) {
         let took = self.began.get().map(Instant::elapsed).unwrap_or_default();
         self.note("total", format!("{took:.1?}"));
@@ -123,10 +133,20 @@ fn of_status(received: &Received) -> Option<String> {
         }
         404 => "the host answers, but has nothing at this path: check the path of `url`",
         405 => "this path takes no POST: check the path of `url`",
+        410 => "the receiver says that nothing is there any more, and that disables the hook: check the path of `url`",
         413 => "the receiver takes less at a time: lower `batch.max_bytes`",
         415 => {
             "the receiver does not take this content type: see whether `mode = \"single\"`, or another `compression`, suits it"
         }
+        429 => "the receiver takes less at a time: see `rate_limit`",
+        400 | 422 => {
+            "the receiver does not take this event, whose type is that of a test: its log says why, and see whether \
+             `mode = \"single\"` suits it"
+        }
+        502 | 504 => {
+            "a proxy before the receiver does not reach it: see the proxy's log, and whether the receiver runs"
+        }
+        500.. => "the receiver failed: its own log says why",
         _ => return None,
     };
     Some(advice.to_owned())
@@ -136,7 +156,7 @@ fn of_error(error: &legacy::Error) -> Option<String> {
     if find::<Refused>(error).is_some() {
         return Some("the name leads to an address that the guard does not let through: is that meant?".to_owned());
     }
-    let unconnected = find::<Unconnected>(error)?;
+    let Some(unconnected) = find::<Unconnected>(error) else { return Some(unanswered(error).to_owned()) };
     let setting = if unconnected.proxy.is_some() { "proxy" } else { "url" };
     if find::<Unresolved>(error).is_some() {
         return Some(format!("the name has no address: check the host of `{setting}`"));
@@ -166,6 +186,19 @@ fn of_error(error: &legacy::Error) -> Option<String> {
             .to_owned(),
     };
     Some(advice)
+}
+
+/// For what was connected to and ended without an answer.
+fn unanswered(error: &legacy::Error) -> &'static str {
+    if find::<h2::Error>(error).is_some() {
+        return "does the receiver speak HTTP/2? If not, set `http_version` to \"auto\" or \"1.1\". If so, its log, or that \
+                of a proxy before it, says why it ended the request";
+    }
+    if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
+        return "what answers is no HTTP/1: check scheme and port of `url`, and `http_version`";
+    }
+    "the connection ended before an answer came: check scheme (does the receiver want https://?) and port of `url`, and \
+     see the log of the receiver, or of a proxy before it"
 }
 
 fn of_tunnel(status: Option<u16>) -> &'static str {

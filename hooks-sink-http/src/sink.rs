@@ -174,8 +174,13 @@ impl Sink for HttpSink {
     }
 
     fn cut_short(&mut self, batch: &Batch) -> Option<Result<Delivered, DeliveryError>> {
-        let begun = self.asking.take().and_then(|asking| transport::begun(&asking));
-        let received = self.received.take().or(begun)?;
+        let asking = self.asking.take();
+        let begun = || asking.as_ref().and_then(transport::begun);
+        let Some(received) = self.received.take().or_else(begun) else {
+            asking.iter().for_each(transport::give_up);
+            self.tell(Report::late);
+            return None;
+        };
         Some(self.judge(batch, &received))
     }
 }

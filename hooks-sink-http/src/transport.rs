@@ -52,6 +52,12 @@ pub(crate) fn begun(asking: &CaptureConnection) -> Option<Received> {
     Some(Received { status, end: End::Begun, ..Received::default() })
 }
 
+/// No answer came in time: what is asked next goes out on another connection. Over HTTP/2 this one may say that it is
+/// there and answer nothing any more.
+pub(crate) fn give_up(asking: &CaptureConnection) {
+    asking.connection_metadata().iter().for_each(Connected::poison);
+}
+
 fn status(connected: &Connected) -> Option<StatusCode> {
     let mut known = Extensions::new();
     connected.get_extras(&mut known);

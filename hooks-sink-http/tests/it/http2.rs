@@ -1,9 +1,13 @@
 //! What HTTP/2 says of requests that were not processed.
 
+use std::time::Duration;
+
 use hooks_core::{FailureClass, Sink};
 use hooks_sink_http::{HttpConfig, HttpVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::raw::{once, read_head};
 use crate::{batch, sink};
@@ -65,6 +69,44 @@ async fn what_was_not_processed_is_told_from_what_failed() {
     // `:status: 200`, and a stream that is reset behind it: the status counts.
     let answer = |id| [frame(1, 4, id, &[0x88]), frame(RESET, 0, id, &[0, 0, 0, 7])].concat();
     assert_eq!(answered(answer).await, None);
+}
+
+/// A connection that is there and answers nothing, as before a backend that hangs, holds no hook for ever.
+#[tokio::test]
+async fn a_request_without_an_answer_is_the_last_on_its_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let arrived = Notify::new();
+    let receiver = async {
+        let mut held = Vec::new();
+        for answers in [false, true] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut [0; 24]).await.unwrap();
+            stream.write_all(SETTINGS).await.unwrap();
+            let id = request(&mut stream).await;
+            arrived.notify_one();
+            if answers {
+                stream.write_all(&frame(1, 5, id, &[0x88])).await.unwrap();
+            }
+            held.push(stream);
+        }
+        std::future::pending::<()>().await;
+    };
+    let config = HttpConfig { http_version: HttpVersion::Http2, ..HttpConfig::new(url) };
+    let mut sink = sink(&config);
+    let deliver = async {
+        let one = batch(&["1"]);
+        tokio::select! {
+            result = sink.deliver(&one) => panic!("{result:?}"),
+            () = arrived.notified() => {}
+        }
+        assert!(sink.cut_short(&one).is_none());
+        timeout(Duration::from_secs(60), sink.deliver(&one)).await.unwrap().unwrap();
+    };
+    tokio::select! {
+        () = receiver => {}
+        () = deliver => {}
+    }
 }
 
 /// What a server that speaks only HTTP/1 says to the preface is about that, and not about the events.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use hooks_bus::MemoryBus;
 use hooks_core::{Dispatcher, Hook, HookId, RetryPolicy, Secret, Sink, Span, TestError};
-use hooks_sink_http::{Endpoint, HttpConfig, Tls};
+use hooks_sink_http::{Endpoint, HttpConfig, HttpVersion, Tls};
 use http::Response;
 use rcgen::ExtendedKeyUsagePurpose;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::raw::once;
+use crate::raw::{once, read_head};
 use crate::receiver::{Receiver, answer};
 use crate::{SECRET, batch, sink};
 
@@ -67,9 +67,19 @@ async fn request_answer_and_phases() {
 
 #[tokio::test]
 async fn advice_for_answers() {
-    for (status, part) in
-        [(401, "`bearer`"), (403, "rights"), (404, "path"), (302, "set `url`"), (415, "single"), (413, "max_bytes")]
-    {
+    for (status, part) in [
+        (401, "`bearer`"),
+        (403, "rights"),
+        (404, "path"),
+        (302, "set `url`"),
+        (415, "single"),
+        (413, "max_bytes"),
+        (410, "disables"),
+        (429, "`rate_limit`"),
+        (422, "test"),
+        (503, "log"),
+        (502, "proxy"),
+    ] {
         let receiver = Receiver::start(move |_| {
             let location = "https://elsewhere.example/hooks?token=sesame";
             Response::builder().status(status).header("location", location).body(String::new()).unwrap()
@@ -105,11 +115,33 @@ async fn advice_where_there_is_no_answer() {
 }
 
 #[tokio::test]
+async fn advice_where_what_answers_is_something_else() {
+    for (version, says, part) in [
+        (HttpVersion::Http1, "\x15\x03\x01\x00\x02\x02\x0a and more of it", "`url`"),
+        (HttpVersion::Http1, "", "https://"),
+        (HttpVersion::Http2, "HTTP/1.1 400 Bad Request\r\n\r\n", "`http_version`"),
+    ] {
+        let (address, task) = once(async move |mut stream| {
+            read_head(&mut stream).await;
+            stream.write_all(says.as_bytes()).await.unwrap();
+            let _ = stream.shutdown().await;
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        })
+        .await;
+        let (notes, _) =
+            told(HttpConfig { http_version: version, ..HttpConfig::new(format!("http://{address}/")) }).await;
+        assert!(note(&notes, "advice").contains(part), "{says}: {notes:?}");
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn what_never_ends_is_told_too() {
     let (address, task) = once(async |_held| std::future::pending::<()>().await).await;
     let (notes, arrived) = told_within(Duration::from_millis(500), HttpConfig::new(format!("http://{address}/"))).await;
     assert!(!arrived);
     assert_eq!(note(&notes, "first byte"), "begun, and not finished");
+    assert!(note(&notes, "advice").contains("`retry.attempt_timeout`"), "{notes:?}");
     task.abort();
 }
 
