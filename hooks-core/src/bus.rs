@@ -380,7 +380,7 @@ impl fmt::Debug for Settler {
 /// # Errors
 /// [`BusError::Reserved`], for the first such event.
 pub fn refuse_reserved(events: &[Envelope]) -> Result<(), BusError> {
-    match events.iter().find(|event| event.is_reserved() && !event.is_own()) {
+    match events.iter().find(|event| event.is_forged()) {
         Some(event) => Err(BusError::Reserved(event.event_type().chars().take(64).collect())),
         None => Ok(()),
     }

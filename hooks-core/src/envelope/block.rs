@@ -18,6 +18,8 @@ pub(super) struct Block {
     pub(super) text: String,
     /// Whether something else than events stands in `text`.
     has_decoded: bool,
+    /// Whether a type among them is the dispatcher's own: publishing asks once for each event.
+    pub(super) has_reserved: bool,
     /// A dispatcher made the events.
     pub(super) own: bool,
     pub(super) entries: Vec<Entry>,
@@ -63,11 +65,13 @@ impl Block {
             name: Span::new(base, &extension.name),
             value: Span::new(base, &extension.value),
         }));
+        let event_type = self.plain(base, &found.event_type);
+        self.has_reserved |= super::is_reserved(&self.text[event_type.range()]);
         let entry = Entry {
             span: Span::new(base, &(0..text.len())),
             id: self.plain(base, &found.id),
             source: self.plain(base, &found.source),
-            event_type: self.plain(base, &found.event_type),
+            event_type,
             subject: found.subject.as_ref().map(|value| self.plain(base, value)),
             partition_key: found.partition_key.as_ref().map(|value| self.plain(base, value)),
             data: found.data.as_ref().map(|span| Span::new(base, span)),

@@ -133,9 +133,9 @@ impl Envelope {
         is_reserved(self.event_type())
     }
 
-    /// Whether a dispatcher made it.
-    pub(crate) fn is_own(&self) -> bool {
-        self.block.own
+    /// Whether its type is the dispatcher's own although no dispatcher made it.
+    pub(crate) fn is_forged(&self) -> bool {
+        self.block.has_reserved && !self.block.own && self.is_reserved()
     }
 
     /// Bytes of memory of the block that this envelope shares with others.
