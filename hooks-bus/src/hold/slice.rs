@@ -135,14 +135,17 @@ impl Run {
         self.position(self.range.end.saturating_sub(1))
     }
 
+    #[inline]
     pub(crate) fn position(&self, at: u32) -> Position {
         Position(self.slice.first.0 + self.index(at) as u64)
     }
 
+    #[inline]
     pub(crate) fn envelope(&self, at: u32) -> &Envelope {
         &self.slice.events[self.index(at)]
     }
 
+    #[inline]
     fn index(&self, at: u32) -> usize {
         match &self.picks {
             Picks::All(_) => at as usize,
@@ -151,6 +154,7 @@ impl Run {
     }
 
     /// Where the event at this position is. `hint` is looked at first.
+    #[inline]
     pub(crate) fn find(&self, position: Position, hint: u32) -> Option<u32> {
         if self.range.contains(&hint) && self.position(hint) == position {
             return Some(hint);
