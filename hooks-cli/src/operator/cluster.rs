@@ -129,15 +129,10 @@ impl Cluster {
 
     /// The owner delivers.
     async fn replay(&mut self, hook: &HookId, request: &Request) -> Response {
-        let place = self.bus.place(hook);
-        if let Some(owner) = place.as_ref().and_then(|place| place.owner.as_deref()) {
-            match self.one(owner, request).await {
-                Heard::Answer(response) => return response,
-                Heard::Silence(why) => return failed(why),
-                Heard::Gone => {}
-            }
+        if let Some(response) = self.owner(hook, request).await {
+            return response;
         }
-        if place.is_some() && self.all(&Request::Status, PATIENCE).await.anybody() {
+        if self.bus.place(hook).is_some() && self.all(&Request::Status, PATIENCE).await.anybody() {
             return failed(format!(
                 "no daemon has the hook `{hook}` now: one takes it within a few seconds if it is in its config; try again"
             ));
@@ -147,15 +142,20 @@ impl Cluster {
 
     /// The owner knows what it has on its way. Where there is none, nothing is.
     async fn drop(&mut self, hook: &HookId, request: &Request) -> Response {
-        let place = self.bus.place(hook);
-        if let Some(owner) = place.as_ref().and_then(|place| place.owner.as_deref()) {
-            match self.one(owner, request).await {
-                Heard::Answer(response) => return response,
-                Heard::Silence(why) => return failed(why),
-                Heard::Gone => {}
-            }
+        match self.owner(hook, request).await {
+            Some(response) => response,
+            None => self.local.ask(request.clone()).await,
         }
-        self.local.ask(request.clone()).await
+    }
+
+    /// What the owner of a hook answers, if there is one.
+    async fn owner(&mut self, hook: &HookId, request: &Request) -> Option<Response> {
+        let owner = self.bus.place(hook)?.owner?;
+        match self.one(&owner, request).await {
+            Heard::Answer(response) => Some(response),
+            Heard::Silence(why) => Some(failed(why)),
+            Heard::Gone => None,
+        }
     }
 
     async fn status(&mut self) -> Response {

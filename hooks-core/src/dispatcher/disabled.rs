@@ -105,12 +105,12 @@ fn noted(bus: &dyn Bus, hook: &HookId) -> Option<Disabled> {
 
 /// What was not looked at, then or now, counts as unchanged.
 fn is_outdated(note: &Disabled, bus: &dyn Bus, hook: &Hook) -> bool {
+    if note.by != DisabledBy::Receiver {
+        return false;
+    }
     let now = Prints::of(bus, hook);
     let differs = |before: &Option<String>, now: Option<&str>| matches!((before, now), (Some(before), Some(now)) if before != now);
-    note.by == DisabledBy::Receiver
-        && (note.sink != now.sink
-            || differs(&note.secrets, Some(&now.secrets))
-            || differs(&note.files, now.files.as_deref()))
+    note.sink != now.sink || differs(&note.secrets, Some(&now.secrets)) || differs(&note.files, now.files.as_deref())
 }
 
 async fn keep(bus: &dyn Bus, hook: &HookId, text: Option<String>) {
