@@ -36,14 +36,9 @@
 //! crash: its `id` and `source` are what to tell repeats by.
 //!
 //! # What their answers mean
-//! | answer | meaning |
-//! |---|---|
-//! | 2xx | delivered, but for the events named by `{"batchItemFailures": [{"itemIdentifier": "<event id>"}]}` |
-//! | 410 | the hook is disabled |
-//! | 400, 413, 415, 422 | the batch is split until the refused events stand alone |
-//! | 1xx, 3xx, 401, 403, 404, 405, 501, 505, other 4xx | the endpoint is wrong: repeated, never split, never dropped |
-//! | 429, 502, 504, or 408, 425, 5xx with Retry-After | repeated after the wait that was asked for |
-//! | 408, 425, 5xx, no answer | repeated with backoff |
+//! The table of all statuses is in the repository's `docs/http.md`, and tested. A 2xx is delivered, but for the events
+//! named by `{"batchItemFailures": [{"itemIdentifier": "<event id>"}]}`; 410 disables the hook; a status that blames the
+//! batch (400, 413, 415, 422) splits it; one that blames the endpoint holds it; the rest is repeated.
 //!
 //! The status decides: a 2xx whose body breaks off, does not end, is too long or can't be read counts, and is reported
 //! as [odd](hooks_core::Odd). Only where refused events may have been named in it (the receiver did so before, or

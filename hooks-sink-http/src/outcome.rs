@@ -82,7 +82,7 @@ pub(crate) fn judge(asked: &Asked<'_>, received: &Received) -> Judged {
     Judged { result: Err(failed.retry_after(wait).answer(answer)), advice: None }
 }
 
-/// What a status means, in the order of precedence that ARCHITECTURE.md has; `None` for success.
+/// What a status means, as docs/http.md has it; `None` for success.
 fn classify(status: StatusCode, has_retry_after: bool) -> Option<FailureClass> {
     match status.as_u16() {
         200..=299 => None,

@@ -5,6 +5,7 @@ mod command;
 mod config;
 mod demo;
 mod docs;
+mod documents;
 mod endings;
 mod examples;
 mod job;
@@ -12,7 +13,7 @@ mod listen;
 mod malformed;
 mod options;
 mod publish;
-mod readme;
+
 mod receiver;
 mod secrets;
 mod serve;

@@ -1,4 +1,4 @@
-//! Every option of a webhook is in the example and in the README, with its default.
+//! Every option of a webhook is in the example and in the reference, with its default.
 
 use std::collections::BTreeMap;
 
@@ -65,9 +65,9 @@ fn the_example_uses_each() {
 }
 
 #[test]
-fn the_readme_has_each_with_its_default() {
-    let readme = std::fs::read_to_string(examples().join("../README.md")).unwrap();
-    let section = readme.split("### Options of a webhook").nth(1).unwrap().split("\n#").next().unwrap();
+fn the_reference_has_each_with_its_default() {
+    let reference = std::fs::read_to_string(examples().join("../docs/configuration.md")).unwrap();
+    let section = reference.split("## Options of a webhook").nth(1).unwrap().split("\n#").next().unwrap();
     let rows = section.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `")?.splitn(3, " | ");
         Some((cells.next()?.trim_end_matches('`').to_owned(), cells.next()?.to_owned()))

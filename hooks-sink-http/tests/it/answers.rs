@@ -18,9 +18,11 @@ async fn every_final_status() {
     let next = status.clone();
     let receiver = Receiver::start(move |_| answer(next.load(Ordering::SeqCst), "")).await;
     let mut sink = sink(&HttpConfig::new(receiver.url("/")));
+    let document = include_str!("../../../docs/http.md");
     for code in 200..=599 {
         status.store(code, Ordering::SeqCst);
         let class = sink.deliver(&batch(&["1"])).await.err().map(|error| error.class);
+        assert!(documented(document, code).contains(&class), "docs/http.md says otherwise of {code}");
         let expected = match code {
             200..=299 => None,
             410 => Some(Gone),
@@ -33,6 +35,29 @@ async fn every_final_status() {
         assert_eq!(class, expected, "{code}");
     }
     assert_eq!(receiver.seen().len(), 400, "each was tried once");
+}
+
+/// What the table of the documentation says that a status means: by the row that names it, else by the row of its
+/// class, else by that of the others.
+fn documented(document: &str, code: u16) -> &'static [Option<FailureClass>] {
+    use FailureClass::*;
+    let table = document.split("| answer | meaning |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows: Vec<(Vec<&str>, &str)> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "))
+        .map(|(answers, meaning)| (answers.split(", ").collect(), meaning))
+        .collect();
+    let named = [code.to_string(), format!("{}xx", code / 100), format!("other {}xx", code / 100)];
+    let row = named.iter().find_map(|name| rows.iter().find(|(answers, _)| answers.contains(&name.as_str())));
+    match row.unwrap().1 {
+        meaning if meaning.starts_with("delivered") => &[None],
+        meaning if meaning.starts_with("rejected") => &[Some(Rejected), Some(TooLarge)],
+        meaning if meaning.starts_with("the endpoint is wrong") => &[Some(Endpoint)],
+        meaning if meaning.starts_with("tried again with backoff") => &[Some(Retry)],
+        meaning if meaning.starts_with("tried again after") => &[Some(Throttle)],
+        meaning if meaning.starts_with("the hook is disabled") => &[Some(Gone)],
+        other => panic!("no test knows what this means: {other}"),
+    }
 }
 
 #[tokio::test]

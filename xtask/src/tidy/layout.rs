@@ -6,13 +6,14 @@ use std::path::{Component, PathBuf};
 use super::Problem;
 
 /// Everything that is visible there. Tool settings live in dotfiles.
-const TOP: [&str; 13] = [
+const TOP: [&str; 14] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE",
     "README.md",
+    "docs",
     "examples",
     "hooks-bus",
     "hooks-cli",

@@ -3,8 +3,10 @@
 
 mod dependencies;
 mod layout;
+mod links;
 mod sources;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 
@@ -39,13 +41,18 @@ fn problems() -> Result<Vec<Problem>, String> {
     let files = workspace::files()?;
     let mut problems = layout::check(&files);
     problems.extend(dependencies::check(&dependencies::metadata()?)?);
+    let mut documents = BTreeMap::new();
     for file in &files {
         let bytes =
             fs::read(workspace::root().join(file)).map_err(|error| format!("read {}: {error}", file.display()))?;
         // What is no text has no lines to look at.
         if let Ok(text) = String::from_utf8(bytes) {
             problems.extend(sources::check(&file.to_string_lossy().replace('\\', "/"), &text));
+            if file.extension().is_some_and(|extension| extension == "md") {
+                documents.insert(file.clone(), text);
+            }
         }
     }
+    problems.extend(links::check(&documents, &files));
     Ok(problems)
 }

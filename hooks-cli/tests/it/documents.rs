@@ -1,5 +1,5 @@
-//! Every command and config of the README does what it says, and what it shows is what is printed. Its Rust
-//! is compiled with the documentation. A block that nothing here runs is an error.
+//! Every command and config of the README and of `docs/` does what it says, and what they show is what is printed. The
+//! README's Rust is compiled with the documentation. A block that nothing here runs is an error.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,25 +9,37 @@ use crate::docs::commands;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
+/// A text of the repository, by its path there.
 fn read(name: &str) -> String {
     std::fs::read_to_string(Path::new(ROOT).join(name)).unwrap()
 }
 
-/// The README's code blocks, each with its language.
-fn blocks() -> Vec<(String, String)> {
-    let readme = read("README.md");
-    let fences = readme.split("```").skip(1).step_by(2);
+/// Those of the folder `docs`, by their paths.
+fn reference() -> Vec<String> {
+    let files = std::fs::read_dir(Path::new(ROOT).join("docs")).unwrap().map(|file| file.unwrap().file_name());
+    let mut names: Vec<String> = files.map(|name| format!("docs/{}", name.to_str().unwrap())).collect();
+    names.sort();
+    names.retain(|name| name.ends_with(".md"));
+    names
+}
+
+/// A document's code blocks, each with its language.
+fn blocks(document: &str) -> Vec<(String, String)> {
+    let text = read(document);
+    let fences = text.split("```").skip(1).step_by(2);
     fences.map(|block| block.split_once('\n').unwrap()).map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
 }
 
-fn blocks_of(language: &str) -> impl Iterator<Item = String> {
-    blocks().into_iter().filter(move |(name, _)| name == language).map(|(_, text)| text)
+fn blocks_of(document: &str, language: &str) -> impl Iterator<Item = String> {
+    blocks(document).into_iter().filter(move |(name, _)| name == language).map(|(_, text)| text)
 }
 
-/// The README's reader: with a folder, and with commands that run in the background.
+/// Somebody who tries what a document says: in a folder, with commands that run in the background.
 struct Reader {
     place: Place,
-    /// What to say instead of an address that the README names.
+    /// The first config of the document, else the README's.
+    config: String,
+    /// What to say instead of an address that the document names.
     addresses: Vec<(&'static str, String)>,
     background: Vec<Running>,
     /// Everything that was printed.
@@ -35,14 +47,18 @@ struct Reader {
 }
 
 impl Reader {
-    /// In a folder with the examples, and the config that the README says to write.
-    fn new() -> Self {
+    /// In a folder with the examples, and the config that the document says to write.
+    fn new(document: &str) -> Self {
         let place = Place::new("");
         std::fs::create_dir(place.path("examples")).unwrap();
         for file in std::fs::read_dir(examples()).unwrap().map(|file| file.unwrap().path()) {
             std::fs::copy(&file, place.path("examples").join(file.file_name().unwrap())).unwrap();
         }
-        Self { place, addresses: Vec::new(), background: Vec::new(), printed: String::new() }
+        let mut configs = blocks_of(document, "toml").chain(blocks_of("README.md", "toml"));
+        let config = configs.find(|block| block.contains("[[hooks]]")).unwrap();
+        let reader = Self { place, config, addresses: Vec::new(), background: Vec::new(), printed: String::new() };
+        reader.write_config();
+        reader
     }
 
     /// Runs a line of shell.
@@ -64,7 +80,7 @@ impl Reader {
             }
             ["curl", ..] => self.shell(&line.replace("curl ", "curl --fail --silent --show-error ")),
             ["hooks" | "echo", ..] => self.shell(line),
-            _ => panic!("no test runs this line of the README: {line}"),
+            _ => panic!("no test runs this line of a document: {line}"),
         }
     }
 
@@ -81,7 +97,6 @@ impl Reader {
 
     /// Starts a command, which says where it listens.
     fn start(&mut self, arguments: &[&str], says: &str, address: &'static str) {
-        self.write_config();
         let mut running = self.place.start_with(arguments);
         let line = running.wait_for(says);
         let real = line.split(['=', ' ', '/']).find(|word| word.starts_with("127.0.0.1:")).unwrap();
@@ -96,8 +111,7 @@ impl Reader {
     }
 
     fn write_config(&self) {
-        let config = blocks_of("toml").find(|block| block.contains("[[hooks]]")).unwrap();
-        let config = format!("ingest.listen = '127.0.0.1:0'\n{}", self.here(&config));
+        let config = format!("ingest.listen = '127.0.0.1:0'\n{}", self.here(&self.config));
         std::fs::write(self.place.path("hooks.toml"), config).unwrap();
     }
 
@@ -125,26 +139,41 @@ fn is_printed(line: &str, printed: &str) -> bool {
 }
 
 #[test]
-fn every_command_works_and_prints_what_is_shown() {
-    let mut reader = Reader::new();
-    for block in blocks_of("sh") {
-        block.lines().for_each(|line| reader.run(line));
-    }
-    let (printed, place) = reader.end();
-    for line in blocks_of("text").flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()) {
-        assert!(is_printed(&line, &printed), "the README shows `{line}`, which was not printed:\n{printed}");
-    }
-    check_metrics(&printed);
+fn every_command_of_the_readme_works_and_prints_what_is_shown() {
+    let (printed, place) = follow("README.md");
     // Two by hand, one of them published, and the examples; those that are no invoices went to one hook only.
     let invoices = 2;
     assert_eq!(place.read("audit.jsonl").lines().count(), 329 + invoices);
     assert_eq!(printed.matches("    invoice.paid  ").count(), invoices);
 }
 
+#[test]
+fn every_command_of_the_reference_works_and_prints_what_is_shown() {
+    for document in reference() {
+        let (printed, _) = follow(&document);
+        if document == "docs/operations.md" {
+            check_metrics(&printed);
+        }
+    }
+}
+
+/// Does what a document says, and compares what it shows.
+fn follow(document: &str) -> (String, Place) {
+    let mut reader = Reader::new(document);
+    for block in blocks_of(document, "sh") {
+        block.lines().for_each(|line| reader.run(line));
+    }
+    let (printed, place) = reader.end();
+    for line in blocks_of(document, "text").flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()) {
+        assert!(is_printed(&line, &printed), "{document} shows `{line}`, which was not printed:\n{printed}");
+    }
+    (printed, place)
+}
+
 /// The table of metrics has each that a daemon on disk shows, and no other.
 fn check_metrics(printed: &str) {
-    let readme = read("README.md");
-    let table = readme.split("| metric | tells |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let operations = read("docs/operations.md");
+    let table = operations.split("| metric | tells |").nth(1).unwrap().split("\n\n").next().unwrap();
     let shown: Vec<_> = printed.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
     assert!(shown.len() > 10, "{printed}");
     for name in &shown {
@@ -157,27 +186,39 @@ fn check_metrics(printed: &str) {
 
 #[test]
 fn every_block_is_run_by_a_test() {
-    let blocks = blocks();
-    for (language, text) in &blocks {
-        match language.as_str() {
-            // By the test above.
-            "sh" | "text" => {}
-            // By the documentation's tests, which compile it.
-            "rust" | "rust,no_run" => {}
-            "toml" => {
-                let ended = Place::new(text).run(&["check", "-c", "hooks.toml"]);
-                assert_eq!(ended.code, Some(0), "{text}\n{}", ended.err);
+    let mut documents = reference();
+    assert!(documents.len() >= 6, "{documents:?}");
+    documents.push("README.md".to_owned());
+    for document in documents {
+        for (language, text) in blocks(&document) {
+            match language.as_str() {
+                // By the tests above.
+                "sh" | "text" => {}
+                // By the documentation's tests, which compile it.
+                "rust" | "rust,no_run" if document == "README.md" => {}
+                "toml" => {
+                    let ended = Place::new(&text).run(&["check", "-c", "hooks.toml"]);
+                    assert_eq!(ended.code, Some(0), "{document}: {text}\n{}", ended.err);
+                }
+                other => panic!("{document}: no test runs blocks of `{other}`:\n{text}"),
             }
-            other => panic!("no test runs blocks of `{other}`:\n{text}"),
         }
     }
-    assert!(blocks.len() >= 8);
+}
+
+#[test]
+fn the_readme_is_short_and_names_every_document() {
+    let readme = read("README.md");
+    assert!(readme.lines().count() <= 180, "{} lines", readme.lines().count());
+    for document in reference() {
+        assert!(readme.contains(&format!("]({document})")), "the README has no link to {document}");
+    }
 }
 
 #[test]
 fn the_table_has_every_command() {
-    let readme = read("README.md");
-    let table = readme.split("| command | does |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let guide = read("docs/guide.md");
+    let table = guide.split("| command | does |").nth(1).unwrap().split("\n\n").next().unwrap();
     for command in commands() {
         let named = [format!("`hooks {command} "), format!("`hooks {command}`"), format!(", `{command}`")];
         assert!(named.iter().any(|named| table.contains(named)), "the table has no `{command}`");
@@ -192,8 +233,8 @@ fn the_table_has_every_command() {
 #[test]
 fn the_reference_is_complete() {
     let schema: serde_json::Value = serde_json::from_str(&Place::new("").run(&["check", "--schema"]).out).unwrap();
-    let readme = read("README.md");
-    let tables = readme.split("| setting |").skip(1).filter_map(|table| table.split("\n\n").next());
+    let documents = read("docs/configuration.md") + &read("docs/nats.md");
+    let tables = documents.split("| setting |").skip(1).filter_map(|table| table.split("\n\n").next());
     let reference: String = tables.collect();
     let hook = &schema["properties"]["hooks"]["items"]["properties"];
     let mut settings: Vec<&String> = hook.as_object().unwrap().keys().collect();
@@ -216,8 +257,8 @@ fn the_reference_is_complete() {
 /// The table of a file's options has each. (That of a webhook's is compared with its defaults in `options`.)
 #[test]
 fn the_options_of_a_file_are_complete() {
-    let readme = read("README.md");
-    let section = readme.split("### Options of a file").nth(1).unwrap().split("\n#").next().unwrap();
+    let reference = read("docs/configuration.md");
+    let section = reference.split("## Options of a file").nth(1).unwrap().split("\n#").next().unwrap();
     let printed = Place::new("").run(&["sinks", "file"]).out;
     let options = printed.lines().filter_map(|line| Some(line.strip_prefix("  ")?.split_once("  (")?.0));
     let options: Vec<_> = options.collect();

@@ -1,0 +1,95 @@
+//! Links between the documents lead somewhere.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use super::Problem;
+
+/// The documents by path, each with its text.
+pub(super) fn check(documents: &BTreeMap<PathBuf, String>, files: &[PathBuf]) -> Vec<Problem> {
+    let all = documents.iter().flat_map(|(path, text)| links(text).map(move |(line, link)| (path, line, link)));
+    all.filter(|(path, _, link)| !leads_somewhere(path, link, documents, files))
+        .map(|(path, line, link)| Problem {
+            place: format!("{}:{line}", path.display()),
+            what: format!("the link `{link}` leads nowhere"),
+            advice: "name a file from the document's own folder on, and a heading as GitHub spells it in links",
+        })
+        .collect()
+}
+
+/// The links of a text, each with its line, less those to other sites and those in code.
+fn links(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    prose(text).flat_map(|(number, line)| {
+        let targets = line.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+        targets.map(move |(target, _)| (number, target)).filter(|(_, target)| !target.contains("://"))
+    })
+}
+
+/// The lines outside blocks of code, counted from 1.
+fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut code = false;
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    lines.filter(move |(_, line)| {
+        let fence = line.starts_with("```");
+        code ^= fence;
+        !code && !fence
+    })
+}
+
+fn leads_somewhere(from: &Path, link: &str, documents: &BTreeMap<PathBuf, String>, files: &[PathBuf]) -> bool {
+    let (path, heading) = link.split_once('#').map_or((link, None), |(path, heading)| (path, Some(heading)));
+    let target = match path {
+        "" => from.to_owned(),
+        _ => normal(&from.parent().unwrap_or(Path::new("")).join(path)),
+    };
+    let exists = files.iter().any(|file| file.starts_with(&target));
+    let has = |heading| documents.get(&target).is_some_and(|text| headings(text).any(|known| known == heading));
+    exists && heading.is_none_or(has)
+}
+
+/// Without `..`, which nothing here needs more than once.
+fn normal(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut path, component| {
+        match component {
+            Component::ParentDir => drop(path.pop()),
+            Component::CurDir => {}
+            other => path.push(other),
+        }
+        path
+    })
+}
+
+/// How links spell the headings: small letters, hyphens for spaces, no punctuation.
+fn headings(text: &str) -> impl Iterator<Item = String> {
+    let titles =
+        prose(text).filter_map(|(_, line)| line.strip_prefix('#').map(|rest| rest.trim_start_matches('#').trim()));
+    titles.map(|title| {
+        let kept = title.chars().filter(|char| char.is_alphanumeric() || matches!(char, ' ' | '-' | '_'));
+        kept.flat_map(char::to_lowercase).map(|char| if char == ' ' { '-' } else { char }).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_names_a_file_or_folder_and_a_heading() {
+        let texts = [
+            (
+                "README.md",
+                "# A\n[1](docs/a.md) [2](docs/a.md#two-words) [3](docs) [4](#a) [5](https://b.c/d)\n```\n[x](y)\n```",
+            ),
+            ("docs/a.md", "# It's `two`\n## Two words\n[1](../README.md#a)\n[2](b.md) [3](../README.md#b)"),
+        ];
+        let documents = texts.map(|(path, text)| (PathBuf::from(path), text.to_owned()));
+        let files: Vec<PathBuf> = documents.iter().map(|(path, _)| path.clone()).collect();
+        let problems = check(&documents.into(), &files);
+        let found: Vec<String> = problems.iter().map(|problem| format!("{} {}", problem.place, problem.what)).collect();
+        assert_eq!(
+            found,
+            ["docs/a.md:4 the link `b.md` leads nowhere", "docs/a.md:4 the link `../README.md#b` leads nowhere"]
+        );
+        assert_eq!(headings("# It's `two` words").collect::<Vec<_>>(), ["its-two-words"]);
+    }
+}
