@@ -1,16 +1,10 @@
-//! `cargo xtask test` and `cargo xtask ci`: one check after the other, up to the first that fails.
+//! `cargo xtask test`, all that needs the toolchain alone, and `cargo xtask ci`, the rest: one check after the other, up to
+//! the first that fails.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::{Done, crash, instructions, integration, tidy, workspace};
-
-/// What to do about a part of the toolchain that is not installed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Missing {
-    Skip,
-    Fail,
-}
 
 /// A call of cargo.
 struct Step {
@@ -39,8 +33,8 @@ const STEPS: &[Step] = &[
     },
 ];
 
-/// Runs all checks.
-pub(crate) fn run(missing: Missing) -> Done {
+/// Runs the checks that need no more than the toolchain. A component that is not installed is skipped, and said.
+pub(crate) fn test() -> Done {
     let begin = Instant::now();
     let mut skipped = Vec::new();
     announce("tidy");
@@ -49,35 +43,29 @@ pub(crate) fn run(missing: Missing) -> Done {
         announce(step.name);
         match step.component {
             Some(component) if !is_installed(step.arguments[0]) => {
-                let advice = format!("{component} is not installed: `rustup component add {component}`");
-                if missing == Missing::Fail {
-                    return Err(advice);
-                }
-                eprintln!("skipped: {advice}");
+                eprintln!("skipped: {component} is not installed: `rustup component add {component}`");
                 skipped.push(step.name);
             }
             _ => step.run()?,
         }
     }
-    announce("instructions");
-    match missing {
-        Missing::Skip if !instructions::can_count() => {
-            eprintln!("skipped: valgrind is not installed: `apt-get install valgrind`");
-            skipped.push("instructions");
-        }
-        _ => instructions::run(&[])?,
-    }
-    announce("crashes");
-    crash::run(&[])?;
-    announce("integrations");
-    match missing {
-        Missing::Fail => integration::run(&[])?,
-        Missing::Skip => skipped.extend(integration::run_possible()?),
-    }
     announce(&format!("all is well after {} s", begin.elapsed().as_secs()));
     if !skipped.is_empty() {
         eprintln!("but not checked: {}", skipped.join(", "));
     }
+    Ok(())
+}
+
+/// Runs those that take longer or need other programs, which are installed.
+pub(crate) fn ci() -> Done {
+    let begin = Instant::now();
+    announce("instructions");
+    instructions::run(&[])?;
+    announce("crashes");
+    crash::run(&[])?;
+    announce("integrations");
+    integration::run(&[])?;
+    announce(&format!("all is well after {} s", begin.elapsed().as_secs()));
     Ok(())
 }
 

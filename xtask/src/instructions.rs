@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use crate::packages::{self, Package};
 use crate::{Done, workspace};
 
 const NAMES: [&str; 5] = ["envelope", "filter", "route", "body", "sign"];
@@ -16,12 +17,8 @@ const WHOLE: [&str; 2] = ["append", "read"];
 /// So much more than the baseline is a failure, in percent.
 const TOLERANCE: u64 = 5;
 
-/// Whether there is a valgrind to count with.
-pub(crate) fn can_count() -> bool {
-    let mut probe = Command::new("valgrind");
-    probe.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-    probe.status().is_ok_and(|status| status.success())
-}
+/// What counts.
+const VALGRIND: Package = Package { program: "valgrind", package: "valgrind" };
 
 /// Counts and compares; with `--update`, writes what was counted as the new baseline.
 pub(crate) fn run(arguments: &[&str]) -> Done {
@@ -30,6 +27,7 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
         ["--update"] => true,
         _ => return Err("usage: cargo xtask instructions [--update]".to_owned()),
     };
+    packages::provide(&[VALGRIND])?;
     let program =
         workspace::built("instructions", &["bench", "--package", "hooks-cli", "--bench", "instructions", "--no-run"])?;
     let parts = NAMES.iter().map(|name| Ok((*name, count(&program, name, &MARKED)?)));

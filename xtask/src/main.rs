@@ -6,6 +6,7 @@ mod crash;
 mod instructions;
 mod integration;
 mod new_sink;
+mod packages;
 mod soak;
 mod tidy;
 mod workspace;
@@ -17,8 +18,8 @@ Checks and chores of the workspace.
 
 Usage: cargo xtask COMMAND
 
-  test                     everything that can be tested on this machine; what is not installed is skipped
-  ci                       the same, and whatever is not installed is an error
+  test                     everything that needs the toolchain alone: tidy, format, lints, tests, documentation
+  ci                       the rest: instructions, crash, integration
   tidy                     the rules of the workspace that no compiler knows
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them
@@ -28,7 +29,8 @@ Usage: cargo xtask COMMAND
   crash [--rounds N] [--seed S]
                            kills a program that publishes to a durable bus and delivers, N times (200), and checks
                            that nothing accepted is lost, that order holds, and that little comes twice
-  instructions [--update]  instructions of the functions that every event goes through, against their baseline
+  instructions [--update]  instructions of the functions that every event goes through, against their baseline;
+                           valgrind, which counts them, is installed by apt-get
   backlog [EVENTS]         a receiver that is down until millions of events wait for it on the durable bus; then it
                            catches up (10 million where not said; takes about 5 GB of disk)
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
@@ -41,8 +43,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
-        ["test"] => check::run(check::Missing::Skip),
-        ["ci"] => check::run(check::Missing::Fail),
+        ["test"] => check::test(),
+        ["ci"] => check::ci(),
         ["tidy"] => tidy::run(),
         ["integration", ref names @ ..] => integration::run(names),
         ["bench", ref rest @ ..] => bench::run(rest),

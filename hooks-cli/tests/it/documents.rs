@@ -67,7 +67,7 @@ impl Reader {
         match words.as_slice() {
             ["cargo", "xtask", "test"] => {
                 let ci = read(".ci/run");
-                assert!(ci.lines().any(|command| command == format!("exec {line}")), "what CI runs, too");
+                assert!(ci.lines().any(|command| command == line), "what CI runs, too");
             }
             ["cargo", "run", "--release", "--", "demo"] => self.shell("hooks demo --seconds 1"),
             ["hooks", "listen", arguments @ .., "&"] => {

@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::packages::{self, Package};
 use super::server::{Server, event};
 use super::{Bench, Integration, write};
+use crate::packages::{self, Package};
 use crate::{Done, workspace};
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "logrotate",
     shows: "logrotate rotates the target of a file hook under load, and every event is there once, in order",
-    takes_long: false,
     needs: &[LOGROTATE],
     run,
 };

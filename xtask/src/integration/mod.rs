@@ -8,7 +8,6 @@
 
 mod logrotate;
 mod nats;
-mod packages;
 mod prometheus;
 mod rsyslog;
 mod server;
@@ -19,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::packages::{self, Package};
 use crate::{Done, workspace};
-use packages::Package;
 
 /// Every integration, in the order in which they run.
 const ALL: &[Integration] = &[
@@ -37,8 +36,6 @@ pub(crate) struct Integration {
     name: &'static str,
     /// What it shows, for people.
     shows: &'static str,
-    /// Takes minutes: not part of `cargo xtask test`.
-    takes_long: bool,
     /// What has to be installed.
     needs: &'static [Package],
     run: fn(&Bench) -> Done,
@@ -65,25 +62,6 @@ pub(crate) fn run(names: &[&str]) -> Done {
         packages::provide(integration.needs).map_err(|why| format!("{}: {why}", integration.name))?;
     }
     run_all(&chosen)
-}
-
-/// Runs those whose programs are here or can be installed, and returns the names of the others.
-pub(crate) fn run_possible() -> Result<Vec<&'static str>, String> {
-    let (mut chosen, mut skipped) = (Vec::new(), Vec::new());
-    for integration in ALL {
-        if integration.takes_long {
-            eprintln!("skipped: {0}, which takes minutes: `cargo xtask integration {0}`", integration.name);
-            skipped.push(integration.name);
-        } else if packages::can_provide(integration.needs) {
-            packages::provide(integration.needs).map_err(|why| format!("{}: {why}", integration.name))?;
-            chosen.push(integration);
-        } else {
-            eprintln!("skipped: {}: {}", integration.name, packages::advice(integration.needs));
-            skipped.push(integration.name);
-        }
-    }
-    run_all(&chosen)?;
-    Ok(skipped)
 }
 
 /// The names, for the help text.

@@ -4,14 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::packages::Package;
 use super::{Bench, Integration};
+use crate::packages::Package;
 use crate::{Done, workspace};
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "nats",
     shows: "the NATS bus on nats-server 2.9 and the newest, alone and as a cluster; instances and servers are killed (HOOKS_NATS_ROUNDS, HOOKS_NATS_HOOKS)",
-    takes_long: true,
     needs: &[
         Package { program: "dpkg", package: "dpkg" },
         Package { program: "python3", package: "python3" },

@@ -5,15 +5,14 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::packages::Package;
 use super::server::{Running, Server, event, get, wait_until};
 use super::{Bench, Integration, packages, write};
 use crate::Done;
+use crate::packages::Package;
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "prometheus",
     shows: "promtool finds nothing wrong with /metrics, and a Prometheus that scrapes it knows what was delivered",
-    takes_long: false,
     needs: &[
         Package { program: "promtool", package: "prometheus" },
         Package { program: "prometheus", package: "prometheus" },

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use super::logrotate::{HOOKS, LOGROTATE, events, publish, rotate};
-use super::packages::{self, Package};
 use super::server::{Running, Server, event, wait_until};
 use super::{Bench, Integration, write};
 use crate::Done;
+use crate::packages::{self, Package};
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "rsyslog",
     shows: "rsyslog ships the target of a file hook while logrotate rotates it, and every event arrives once",
-    takes_long: false,
     needs: &[Package { program: "rsyslogd", package: "rsyslog" }, LOGROTATE],
     run,
 };

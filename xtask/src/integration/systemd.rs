@@ -2,14 +2,13 @@
 
 use std::process::Command;
 
-use super::packages::{self, Package};
 use super::{Bench, Integration, read, write};
 use crate::Done;
+use crate::packages::{self, Package};
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "systemd",
     shows: "systemd-analyze finds nothing wrong with examples/hooks.service",
-    takes_long: false,
     needs: &[Package { program: "systemd-analyze", package: "systemd" }],
     run,
 };

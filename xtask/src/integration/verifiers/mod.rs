@@ -5,15 +5,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use super::packages::{self, Package};
 use super::server::Running;
 use super::{Bench, Integration, read, write};
+use crate::packages::{self, Package};
 use crate::{Done, workspace};
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "verifiers",
     shows: "standardwebhooks (npm, PyPI) verifies requests, and cloudevents (npm) parses them",
-    takes_long: false,
     needs: &[
         Package { program: "node", package: "nodejs" },
         Package { program: "npm", package: "npm" },

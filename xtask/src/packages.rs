@@ -1,4 +1,4 @@
-//! Installing what an integration needs, by its package name.
+//! Installs programs that a check needs, by their package names.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -7,13 +7,13 @@ use crate::{Done, workspace};
 
 /// A program and the Debian package that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Package {
-    pub(super) program: &'static str,
-    pub(super) package: &'static str,
+pub(crate) struct Package {
+    pub(crate) program: &'static str,
+    pub(crate) package: &'static str,
 }
 
 /// Installs what is missing, and says so.
-pub(super) fn provide(needs: &[Package]) -> Done {
+pub(crate) fn provide(needs: &[Package]) -> Done {
     let missing = missing(needs);
     if missing.is_empty() {
         return Ok(());
@@ -33,18 +33,13 @@ pub(super) fn provide(needs: &[Package]) -> Done {
     }
 }
 
-/// Whether everything is here or can be installed.
-pub(super) fn can_provide(needs: &[Package]) -> bool {
-    missing(needs).is_empty() || can_install()
-}
-
 /// What somebody has to do who may install.
-pub(super) fn advice(needs: &[Package]) -> String {
+fn advice(needs: &[Package]) -> String {
     format!("not installed: `apt-get install {}`", missing(needs).join(" "))
 }
 
 /// Where a program is. Daemons are found, too, where the path has no folder for them.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
@@ -83,7 +78,7 @@ mod tests {
     #[test]
     fn only_what_is_missing_is_named() {
         assert_eq!(missing(&[SHELL]), [""; 0]);
-        assert!(can_provide(&[SHELL]));
+        assert_eq!(provide(&[SHELL]), Ok(()));
         assert_eq!(missing(&[SHELL, NOTHING, NOTHING]), ["no-such-package"]);
         assert_eq!(advice(&[SHELL, NOTHING]), "not installed: `apt-get install no-such-package`");
     }
