@@ -29,7 +29,7 @@ use crate::id::HookId;
 use crate::notices::{Notices, Outbox};
 use crate::sink::Shared;
 use crate::stats::BatchStats;
-use crate::worker::{Link, Mode, Orders, Parked, Replays, SharedEndpoint, Worker};
+use crate::worker::{HookContext, Mode, Parked, Replays, SharedEndpoint, StopSignal, Worker};
 use changes::subscription;
 use slot::{End, Slot, Start, Work};
 use turns::Turns;
@@ -174,12 +174,18 @@ impl Inner {
     fn order(&self, mode: Mode) {
         let mut slots = self.slots.lock();
         slots.mode = slots.mode.max(mode);
-        slots.by_id.values().for_each(|slot| slot.orders.give(mode));
+        slots.by_id.values().for_each(|slot| slot.stop.give(mode));
     }
 
-    fn link(&self, hook: Arc<Hook>, endpoint: Arc<SharedEndpoint>, settler: Settler, replays: Arc<Replays>) -> Link {
+    fn context(
+        &self,
+        hook: Arc<Hook>,
+        endpoint: Arc<SharedEndpoint>,
+        settler: Settler,
+        replays: Arc<Replays>,
+    ) -> HookContext {
         let durable = settler.flush_first();
-        Link {
+        HookContext {
             dead_letters: self.bus.dead_letters(&hook.id),
             hook,
             endpoint,
@@ -197,12 +203,12 @@ impl Inner {
     fn start(&self, start: Start, parked: Parked) {
         let Start { hook, enabled, endpoint, ledger, settler, note } = start;
         let (hook, endpoint) = (Arc::new(hook), Arc::new(endpoint));
-        let (orders, replays) = (Orders::default(), Arc::<Replays>::default());
+        let (stop, replays) = (StopSignal::default(), Arc::<Replays>::default());
         self.introduce(&hook);
         let work = if enabled {
-            let link = self.link(hook.clone(), endpoint.clone(), settler.clone(), replays.clone());
+            let context = self.context(hook.clone(), endpoint.clone(), settler.clone(), replays.clone());
             let (bus, subscription) = (self.bus.clone(), subscription(&hook, &ledger));
-            let worker = Worker { bus, subscription, link, orders: orders.clone() };
+            let worker = Worker { bus, subscription, context, stop: stop.clone() };
             // Boxed, because a future that is awaited is kept twice, and idle hooks are many.
             let run = Box::pin(Box::new(worker).run(parked));
             let end = End {
@@ -224,7 +230,7 @@ impl Inner {
         };
         let dead_letters = self.bus.dead_letters(&hook.id);
         let work = Mutex::new(work);
-        let slot = Slot { hook, ledger, endpoint, settler, replays, dead_letters, note, orders, work };
+        let slot = Slot { hook, ledger, endpoint, settler, replays, dead_letters, note, stop, work };
         let before = self.slots.lock().insert(slot);
         before.iter().for_each(|before| self.notices.hook_goes(&before.hook));
     }
@@ -242,7 +248,7 @@ impl Inner {
 impl Slots {
     /// Returns the one before, whose place it takes.
     fn insert(&mut self, slot: Slot) -> Option<Arc<Slot>> {
-        slot.orders.give(self.mode);
+        slot.stop.give(self.mode);
         self.by_id.insert(slot.hook.id.clone(), Arc::new(slot))
     }
 }

@@ -12,7 +12,7 @@ use crate::dead_letter::DeadLetters;
 use crate::hook::Hook;
 use crate::ledger::Ledger;
 use crate::stats::AttemptStats;
-use crate::worker::{EndpointState, Mode, Orders, Parked, Replays, SharedEndpoint};
+use crate::worker::{EndpointState, Mode, Parked, Replays, SharedEndpoint, StopSignal};
 
 /// What the dispatcher has of a hook.
 pub(super) struct Slot {
@@ -23,7 +23,7 @@ pub(super) struct Slot {
     pub(super) replays: Arc<Replays>,
     pub(super) dead_letters: Option<Arc<dyn DeadLetters>>,
     pub(super) note: Note,
-    pub(super) orders: Orders,
+    pub(super) stop: StopSignal,
     pub(super) work: Mutex<Work>,
 }
 
@@ -86,7 +86,7 @@ impl Slot {
     }
 
     pub(super) async fn stop(&self) {
-        self.orders.give(Mode::Park);
+        self.stop.give(Mode::Park);
         self.ended().await;
     }
 

@@ -19,11 +19,11 @@ impl Dispatcher {
         if !slot.hook.sink.takes_tests() {
             return Err(TestError::TestUnsupported { hook: id.clone(), sink: slot.hook.sink.kind().to_owned() });
         }
-        let link = self.0.link(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone(), Arc::default());
-        let batch = link.test_batch(test_event(id)?);
+        let context = self.0.context(slot.hook.clone(), slot.endpoint.clone(), slot.settler.clone(), Arc::default());
+        let batch = context.test_batch(test_event(id)?);
         let started = tokio::time::Instant::now();
         let notes = Notes::default();
-        let result = worker::attempt_test(&link, &batch, notes.clone()).await;
+        let result = worker::attempt_test(&context, &batch, notes.clone()).await;
         let (took, notes) = (started.elapsed(), notes.list());
         match result {
             Ok(mut delivered) => {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::pace::Pace;
+use super::rate_limiter::RateLimiter;
 use crate::delivery::{Delivered, DeliveryError, FailureClass, Unread};
 use crate::hook::RetryPolicy;
 use crate::stats::AttemptStats;
@@ -58,7 +58,7 @@ const MAX_UNPROCESSED: u8 = 3;
 const MAX_DOUBTS: u8 = 3;
 
 #[derive(Debug)]
-pub(crate) struct Endpoint {
+pub(crate) struct EndpointHealth {
     policy: RetryPolicy,
     state: EndpointState,
     failures: u32,
@@ -68,7 +68,7 @@ pub(crate) struct Endpoint {
     /// Not there before the first attempt: idle hooks are small.
     stats: Option<Box<AttemptStats>>,
     /// How fast attempts may follow one another.
-    pub(crate) pace: Pace,
+    pub(crate) rate_limiter: RateLimiter,
     /// The largest batch worth trying, in bytes.
     max_bytes: usize,
     /// How much had been accepted when that changed, and how much more raises it.
@@ -85,7 +85,7 @@ pub(crate) struct Endpoint {
     pub(crate) suspects: usize,
 }
 
-impl Endpoint {
+impl EndpointHealth {
     pub(crate) fn new(policy: RetryPolicy, enabled: bool) -> Self {
         Self {
             policy,
@@ -95,7 +95,7 @@ impl Endpoint {
             not_before: None,
             accepted: 0,
             stats: None,
-            pace: Pace::default(),
+            rate_limiter: RateLimiter::default(),
             max_bytes: usize::MAX,
             accepted_then: 0,
             patience: PATIENCE.0,
@@ -110,7 +110,7 @@ impl Endpoint {
     /// Takes over what was counted under other settings.
     pub(crate) fn continue_from(&mut self, before: &Self) {
         self.stats.clone_from(&before.stats);
-        self.pace.continue_from(&before.pace);
+        self.rate_limiter.continue_from(&before.rate_limiter);
         self.names_refused = before.names_refused;
         // Why it was disabled does not matter to one that is enabled.
         if before.state != EndpointState::Disabled || self.state == EndpointState::Disabled {
@@ -321,7 +321,7 @@ mod tests {
     fn retry_after_only_lengthens_and_is_clamped() {
         let now = Instant::now();
         let wait = |class, retry_after| {
-            let mut endpoint = Endpoint::new(RetryPolicy::default(), true);
+            let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
             endpoint.fail(now, now, &error(class, retry_after), 1.0);
             (endpoint.not_before().unwrap() - now).as_secs()
         };
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn lanes_that_fail_together_count_once() {
         let now = Instant::now();
-        let mut endpoint = Endpoint::new(RetryPolicy::default(), true);
+        let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
         for after in 1..=8 {
             endpoint.fail(now, now + Duration::from_millis(after), &error(FailureClass::Retry, None), 1.0);
         }
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn an_answer_ends_backing_off() {
         let now = Instant::now();
-        let mut endpoint = Endpoint::new(RetryPolicy::default(), true);
+        let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
         endpoint.fail(now, now, &error(FailureClass::Retry, None), 1.0);
         assert_eq!(endpoint.state(), EndpointState::BackingOff);
         endpoint.accept();
@@ -362,10 +362,10 @@ mod tests {
 
     #[test]
     fn one_that_is_enabled_again_forgets_why_it_was_disabled() {
-        let mut disabled = Endpoint::new(RetryPolicy::default(), true);
+        let mut disabled = EndpointHealth::new(RetryPolicy::default(), true);
         disabled.disable(Some("410 Gone".to_owned()));
         let next = |enabled| {
-            let mut next = Endpoint::new(RetryPolicy::default(), enabled);
+            let mut next = EndpointHealth::new(RetryPolicy::default(), enabled);
             next.continue_from(&disabled);
             next.last_error().map(str::to_owned)
         };
@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn of_lanes_that_fail_together_the_longest_wait_counts() {
         let now = Instant::now();
-        let mut endpoint = Endpoint::new(RetryPolicy::default(), true);
+        let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
         endpoint.fail(now, now, &error(FailureClass::Retry, None), 1.0);
         let at = now + Duration::from_millis(1);
         endpoint.fail(now - Duration::from_millis(1), at, &error(FailureClass::Throttle, Some(60)), 1.0);
@@ -389,7 +389,7 @@ mod tests {
     fn hurrying_ends_our_own_waits_only() {
         let now = Instant::now();
         let hurried = |class, retry_after| {
-            let mut endpoint = Endpoint::new(RetryPolicy::default(), true);
+            let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
             endpoint.fail(now, now, &error(class, retry_after), 1.0);
             endpoint.hurry();
             endpoint.not_before()

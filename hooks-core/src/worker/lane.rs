@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, sleep_until, timeout};
 
-use super::endpoint::{Endpoint, EndpointState};
-use super::line::{Line, Next};
-use super::link::{Link, guarded};
-use super::orders::{Mode, Orders};
+use super::endpoint::{EndpointHealth, EndpointState};
+use super::hook_context::{HookContext, guarded};
 use super::replay::{Replay, Replayed, replay};
+use super::retry_queue::{Next, RetryQueue};
 use super::settling::Settling;
+use super::stop_signal::{Mode, StopSignal};
 use crate::batch::Batch;
 use crate::batcher::Batcher;
 use crate::bus::{BusError, Delivery, Position, Read, Reader};
@@ -82,11 +82,11 @@ impl Carry {
 }
 
 pub(crate) struct Lane {
-    link: Link,
+    context: HookContext,
     number: usize,
     /// The hook has no other lanes, so when this one rests the hook does.
     alone: bool,
-    line: Line,
+    queue: RetryQueue,
     settling: Settling,
     batcher: Box<dyn Batcher>,
     sink: Option<Box<dyn Sink>>,
@@ -103,16 +103,16 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(link: Link, number: usize) -> Self {
-        let max_elapsed = link.hook.retry.max_elapsed.map(|span| span.0);
-        let max_elapsed = max_elapsed.or((!link.settler.flush_first()).then_some(MEMORY_MAX_ELAPSED));
-        let batcher = link.hook.sink.batcher(link.hook.batch, link.hook.metadata.most_added());
-        let line = Line::new(max_elapsed);
+    pub(crate) fn new(context: HookContext, number: usize) -> Self {
+        let max_elapsed = context.hook.retry.max_elapsed.map(|span| span.0);
+        let max_elapsed = max_elapsed.or((!context.settler.flush_first()).then_some(MEMORY_MAX_ELAPSED));
+        let batcher = context.hook.sink.batcher(context.hook.batch, context.hook.metadata.most_added());
+        let queue = RetryQueue::new(max_elapsed);
         Self {
-            alone: link.hook.lanes.get() == 1,
-            link,
+            alone: context.hook.lanes.get() == 1,
+            context,
             number,
-            line,
+            queue,
             settling: Settling::default(),
             batcher,
             sink: None,
@@ -131,42 +131,42 @@ impl Lane {
     }
 
     /// Works until there is a reason to stop.
-    pub(crate) async fn run(&mut self, reader: &mut dyn Reader, orders: &Orders) -> Exit {
+    pub(crate) async fn run(&mut self, reader: &mut dyn Reader, stop: &StopSignal) -> Exit {
         let exit = loop {
-            if let Some(exit) = self.obey(orders.mode(), reader) {
+            if let Some(exit) = self.obey(stop.mode(), reader) {
                 break exit;
             }
             // Another lane may have heard so.
-            if self.link.is_disabled() {
+            if self.context.is_disabled() {
                 break Exit::Disabled;
             }
             if self.replay_is_due() {
                 // Apart: it is rare, and would make every idle hook larger.
-                if let Some(exit) = Box::pin(self.replay(orders)).await {
+                if let Some(exit) = Box::pin(self.replay(stop)).await {
                     break exit;
                 }
                 continue;
             }
             let step = match self.plan() {
-                _ if !self.settling.is_done() => self.give_up(orders).await,
-                Next::Attempt if !self.link.settler.holds() => Some(Exit::Lost),
-                Next::Attempt => self.attempt(orders).await,
+                _ if !self.settling.is_done() => self.give_up(stop).await,
+                Next::Attempt if !self.context.settler.holds() => Some(Exit::Lost),
+                Next::Attempt => self.attempt(stop).await,
                 Next::Wait(until) => {
                     tokio::select! {
-                        () = self.link.wait(until, orders.beyond(self.mode)) => {}
-                        () = self.link.replays.arrived(), if self.number == 0 => self.replayed = false,
+                        () = self.context.wait(until, stop.beyond(self.mode)) => {}
+                        () = self.context.replays.arrived(), if self.number == 0 => self.replayed = false,
                     }
                     None
                 }
                 // But for suspects, which may be taken another time.
                 Next::Take(_) if self.dry => Some(Exit::Dry),
-                Next::Take(until) => self.gather(until, reader, orders).await,
+                Next::Take(until) => self.gather(until, reader, stop).await,
             };
             if let Some(exit) = step {
                 break exit;
             }
         };
-        self.close(orders).await;
+        self.close(stop).await;
         exit
     }
 
@@ -176,7 +176,7 @@ impl Lane {
         while let Some(batch) = self.batcher.drain() {
             loose.extend(batch);
         }
-        let mut frozen = self.line.into_deliveries(&mut self.link.endpoint.state.lock());
+        let mut frozen = self.queue.into_deliveries(&mut self.context.endpoint.state.lock());
         frozen.extend(self.settling.into_deliveries());
         Carry { frozen, loose }
     }
@@ -185,8 +185,8 @@ impl Lane {
         let before = std::mem::replace(&mut self.mode, mode);
         if mode == Mode::Drain && before != Mode::Drain {
             reader.close();
-            self.link.endpoint.state.lock().hurry();
-            self.link.endpoint.changed.notify_waiters();
+            self.context.endpoint.state.lock().hurry();
+            self.context.endpoint.changed.notify_waiters();
         }
         (mode == Mode::Park).then_some(Exit::Parked)
     }
@@ -195,39 +195,39 @@ impl Lane {
     fn plan(&mut self) -> Next {
         let now = now();
         let (settled, next) = {
-            let mut endpoint = self.link.endpoint.state.lock();
+            let mut endpoint = self.context.endpoint.state.lock();
             let before = endpoint.state();
-            let mut settled = self.line.review(now, &mut endpoint);
-            if self.line.wants_batch() {
+            let mut settled = self.queue.review(now, &mut endpoint);
+            if self.queue.wants_batch() {
                 let due = self.batcher.ready(now);
                 match if self.dry || self.flush { due.or_else(|| self.batcher.drain()) } else { due } {
-                    Some(deliveries) => self.line.offer(self.link.freeze(deliveries)),
-                    None if self.dry && self.link.last => {
-                        settled.extend(self.line.refuse_suspects(now, &mut endpoint));
+                    Some(deliveries) => self.queue.offer(self.context.freeze(deliveries)),
+                    None if self.dry && self.context.last => {
+                        settled.extend(self.queue.refuse_suspects(now, &mut endpoint));
                     }
                     None => self.flush = false,
                 }
             }
-            let was_stuck = self.line.is_stuck();
-            let next = self.line.next(now, &mut endpoint, fastrand::f64());
-            self.link.log_change(before, &endpoint);
-            if self.line.is_stuck() && !was_stuck {
-                self.link.log_stuck(&endpoint);
+            let was_stuck = self.queue.is_stuck();
+            let next = self.queue.next(now, &mut endpoint, fastrand::f64());
+            self.context.log_change(before, &endpoint);
+            if self.queue.is_stuck() && !was_stuck {
+                self.context.log_stuck(&endpoint);
             }
             (settled, self.paced(next, now, &mut endpoint))
         };
-        self.settling.settle(&self.link, settled);
+        self.settling.settle(&self.context, settled);
         next
     }
 
     /// An attempt only as fast as the hook's limit allows.
-    fn paced(&self, next: Next, now: Instant, endpoint: &mut Endpoint) -> Next {
+    fn paced(&self, next: Next, now: Instant, endpoint: &mut EndpointHealth) -> Next {
         let (Next::Attempt, true) = (next, self.settling.is_done()) else { return next };
-        let events = self.line.head().map_or(0, Batch::len);
-        if let Some(until) = endpoint.pace.not_before(now, events) {
+        let events = self.queue.head().map_or(0, Batch::len);
+        if let Some(until) = endpoint.rate_limiter.not_before(now, events) {
             return Next::Wait(until);
         }
-        endpoint.pace.spend(now, events);
+        endpoint.rate_limiter.spend(now, events);
         next
     }
 
@@ -238,24 +238,24 @@ impl Lane {
     }
 
     fn has_replays(&self) -> bool {
-        self.number == 0 && !self.link.replays.is_empty()
+        self.number == 0 && !self.context.replays.is_empty()
     }
 
     /// Until when the receiver wants nothing.
     fn asked_to_wait(&self) -> Option<Instant> {
-        let endpoint = self.link.endpoint.state.lock();
+        let endpoint = self.context.endpoint.state.lock();
         let throttled = endpoint.state() == EndpointState::Throttled;
         endpoint.not_before().filter(|until| throttled && *until > now())
     }
 
-    async fn replay(&mut self, orders: &Orders) -> Option<Exit> {
+    async fn replay(&mut self, stop: &StopSignal) -> Option<Exit> {
         self.replayed = true;
-        let Replay { deliveries, done } = self.link.replays.take()?;
+        let Replay { deliveries, done } = self.context.replays.take()?;
         let mut replayed = Replayed::default();
         let parked = tokio::select! {
             biased;
-            () = replay(&self.link, &mut self.sink, deliveries, &mut replayed) => None,
-            () = orders.beyond(Mode::Drain) => Some(Exit::Parked),
+            () = replay(&self.context, &mut self.sink, deliveries, &mut replayed) => None,
+            () = stop.beyond(Mode::Drain) => Some(Exit::Parked),
         };
         if parked.is_some() {
             replayed.is_cut_off();
@@ -266,74 +266,74 @@ impl Lane {
         parked
     }
 
-    async fn attempt(&mut self, orders: &Orders) -> Option<Exit> {
+    async fn attempt(&mut self, stop: &StopSignal) -> Option<Exit> {
         self.replayed = false;
         let started = now();
-        let batch = self.line.begin(started)?;
+        let batch = self.queue.begin(started)?;
         let result = tokio::select! {
             biased;
-            result = self.link.attempt(&mut self.sink, self.number, batch) => result,
-            () = orders.beyond(Mode::Drain) => return Some(Exit::Parked),
+            result = self.context.attempt(&mut self.sink, self.number, batch) => result,
+            () = stop.beyond(Mode::Drain) => return Some(Exit::Parked),
         };
         let (settled, state) = {
             let ended = now();
-            let mut endpoint = self.link.endpoint.state.lock();
+            let mut endpoint = self.context.endpoint.state.lock();
             let before = endpoint.state();
-            self.link.learn(&result, &mut endpoint);
-            let result = self.line.believe(result, &endpoint);
+            self.context.learn(&result, &mut endpoint);
+            let result = self.queue.believe(result, &endpoint);
             let outcome = result.as_ref().err().map(|error| error.class);
             endpoint.count(outcome, ended.saturating_duration_since(started));
-            let settled = self.line.resolve(started, ended, result, &mut endpoint, fastrand::f64());
-            self.link.log_change(before, &endpoint);
+            let settled = self.queue.resolve(started, ended, result, &mut endpoint, fastrand::f64());
+            self.context.log_change(before, &endpoint);
             (settled, endpoint.state())
         };
-        self.settling.settle(&self.link, settled);
-        self.link.endpoint.changed.notify_waiters();
+        self.settling.settle(&self.context, settled);
+        self.context.endpoint.changed.notify_waiters();
         (state == EndpointState::Disabled).then_some(Exit::Disabled)
     }
 
     /// Keeps as dead letters what was given up. While there is no room for them the hook is held.
-    async fn give_up(&mut self, orders: &Orders) -> Option<Exit> {
+    async fn give_up(&mut self, stop: &StopSignal) -> Option<Exit> {
         let kept = tokio::select! {
             biased;
-            kept = self.settling.keep(&self.link) => kept,
-            () = orders.beyond(Mode::Drain) => return Some(Exit::Parked),
+            kept = self.settling.keep(&self.context) => kept,
+            () = stop.beyond(Mode::Drain) => return Some(Exit::Parked),
         };
         let Err(error) = kept else { return None };
-        self.link.hold(&error);
+        self.context.hold(&error);
         // Nobody makes room for a process that is about to end.
         if self.mode == Mode::Drain {
             return Some(Exit::Dry);
         }
-        let _ = timeout(BUS_PAUSE, orders.beyond(self.mode)).await;
+        let _ = timeout(BUS_PAUSE, stop.beyond(self.mode)).await;
         None
     }
 
     /// Takes more events, until a batch is ready or it is time for something else.
-    async fn gather(&mut self, until: Option<Instant>, reader: &mut dyn Reader, orders: &Orders) -> Option<Exit> {
+    async fn gather(&mut self, until: Option<Instant>, reader: &mut dyn Reader, stop: &StopSignal) -> Option<Exit> {
         let replays = self.has_replays();
         if std::mem::take(&mut self.replayed) && replays {
             return None;
         }
-        let idle = self.line.is_empty() && self.batcher.deadline().is_none() && self.read.is_empty() && !replays;
+        let idle = self.queue.is_empty() && self.batcher.deadline().is_none() && self.read.is_empty() && !replays;
         let linger = (idle && self.alone).then(|| *self.idle_since.get_or_insert_with(now) + LINGER);
         let throttled = if replays { self.asked_to_wait() } else { None };
         let wake = [until, self.batcher.deadline(), linger, throttled].into_iter().flatten().min();
         let wanted = self.batcher.wanted().max(1);
         let found = tokio::select! {
             biased;
-            () = orders.beyond(self.mode) => return None,
+            () = stop.beyond(self.mode) => return None,
             found = reader.next(wanted, &mut self.read) => found,
-            () = self.link.endpoint.changed.notified(), if !idle => return None,
-            () = self.link.replays.arrived(), if self.number == 0 => return None,
+            () = self.context.endpoint.changed.notified(), if !idle => return None,
+            () = self.context.replays.arrived(), if self.number == 0 => return None,
             () = sleep_until(wake.unwrap_or_else(now).into()), if wake.is_some() => {
                 return linger.filter(|linger| *linger <= now()).map(|_| Exit::Idle);
             }
         };
-        self.took(found, orders).await
+        self.took(found, stop).await
     }
 
-    async fn took(&mut self, found: Result<Read, BusError>, orders: &Orders) -> Option<Exit> {
+    async fn took(&mut self, found: Result<Read, BusError>, stop: &StopSignal) -> Option<Exit> {
         match found {
             Ok(Read::Events(_)) => {
                 self.idle_since = None;
@@ -343,19 +343,19 @@ impl Lane {
             Ok(Read::Dry) => self.dry = true,
             Ok(Read::Lost) => return Some(Exit::Lost),
             Err(error) => {
-                tracing::warn!(hook = %self.link.hook.id, %error, "events can't be read now");
-                let _ = timeout(BUS_PAUSE, orders.beyond(self.mode)).await;
+                tracing::warn!(hook = %self.context.hook.id, %error, "events can't be read now");
+                let _ = timeout(BUS_PAUSE, stop.beyond(self.mode)).await;
             }
         }
         None
     }
 
-    async fn close(&mut self, orders: &Orders) {
+    async fn close(&mut self, stop: &StopSignal) {
         let Some(mut sink) = self.sink.take() else { return };
-        let hook = &self.link.hook;
+        let hook = &self.context.hook;
         // Whoever parks a worker waits for it.
         let parked = async {
-            orders.beyond(Mode::Drain).await;
+            stop.beyond(Mode::Drain).await;
             sleep(PARKED_CLOSE).await;
         };
         let error = tokio::select! {

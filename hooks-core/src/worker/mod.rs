@@ -1,25 +1,25 @@
 //! The worker: takes a hook's events from the bus and sees each through to its end.
 //!
-//! State machines without a clock ([`endpoint`], [`mod@line`]) inside two thin drivers: [`lane`] delivers in
-//! order through a [`link`] that makes each attempt, [`runner`] feeds the lanes and sleeps when there is nothing to do.
+//! State machines without a clock ([`endpoint`], [`retry_queue`]) inside two thin drivers: [`lane`] delivers in
+//! order through a [`hook_context`] that makes each attempt, [`runner`] feeds the lanes and sleeps when there is nothing to do.
 
 mod building;
 mod endpoint;
+mod hook_context;
 mod lane;
-mod line;
-mod link;
-mod orders;
-mod pace;
 mod panic;
 mod queue;
+mod rate_limiter;
 mod replay;
+mod retry_queue;
 mod runner;
 mod settling;
+mod stop_signal;
 
 pub(crate) use building::Builders;
 pub use endpoint::EndpointState;
-pub(crate) use link::{Link, SharedEndpoint, attempt_test};
-pub(crate) use orders::{Mode, Orders};
+pub(crate) use hook_context::{HookContext, SharedEndpoint, attempt_test};
 pub(crate) use panic::text as panic_text;
 pub(crate) use replay::{Replay, Replayed, Replays};
 pub(crate) use runner::{Parked, Worker};
+pub(crate) use stop_signal::{Mode, StopSignal};

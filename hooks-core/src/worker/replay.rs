@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep_until;
 
+use super::hook_context::HookContext;
 use super::lane::now;
-use super::link::Link;
 use crate::batch::Batch;
 use crate::bus::{Delivery, Position};
 use crate::delivery::{Delivered, DeliveryError, FailureClass};
@@ -81,14 +81,14 @@ impl Replays {
 /// # Cancel safety
 /// What is known by then is entered. A dropped attempt may have delivered some that stay among the dead letters.
 pub(super) async fn replay(
-    link: &Link,
+    context: &HookContext,
     sink: &mut Option<Box<dyn Sink>>,
     deliveries: Vec<Delivery>,
     replayed: &mut Replayed,
 ) {
-    let mut rest = vec![link.freeze(deliveries)];
+    let mut rest = vec![context.freeze(deliveries)];
     while let Some(batch) = rest.pop() {
-        match attempt(link, sink, &batch).await {
+        match attempt(context, sink, &batch).await {
             Ok(delivered) => replayed.answered(&batch, delivered),
             Err(error) if !error.class.is_refusal() => {
                 replayed.error = Some(error.report());
@@ -110,22 +110,26 @@ pub(super) async fn replay(
 }
 
 /// One attempt at the hook's pace, which tells how it stands with the endpoint.
-async fn attempt(link: &Link, sink: &mut Option<Box<dyn Sink>>, batch: &Batch) -> Result<Delivered, DeliveryError> {
+async fn attempt(
+    context: &HookContext,
+    sink: &mut Option<Box<dyn Sink>>,
+    batch: &Batch,
+) -> Result<Delivered, DeliveryError> {
     loop {
-        let not_before = link.endpoint.state.lock().pace.not_before(now(), batch.len());
+        let not_before = context.endpoint.state.lock().rate_limiter.not_before(now(), batch.len());
         let Some(until) = not_before else { break };
         sleep_until(until.into()).await;
     }
     let started = now();
-    link.endpoint.state.lock().pace.spend(started, batch.len());
-    let mut result = link.attempt(sink, 0, batch).await;
-    while is_unprocessed(&result) && link.endpoint.state.lock().sends_again() {
-        result = link.attempt(sink, 0, batch).await;
+    context.endpoint.state.lock().rate_limiter.spend(started, batch.len());
+    let mut result = context.attempt(sink, 0, batch).await;
+    while is_unprocessed(&result) && context.endpoint.state.lock().sends_again() {
+        result = context.attempt(sink, 0, batch).await;
     }
     let ended = now();
-    let mut endpoint = link.endpoint.state.lock();
+    let mut endpoint = context.endpoint.state.lock();
     let before = endpoint.state();
-    link.learn(&result, &mut endpoint);
+    context.learn(&result, &mut endpoint);
     let result = match result {
         // The letters stay; whoever asked for the replay sees why, and may ask again.
         Ok(delivered) if endpoint.doubts(&delivered, 0) => Err(delivered.doubted()),
@@ -139,7 +143,7 @@ async fn attempt(link: &Link, sink: &mut Option<Box<dyn Sink>>, batch: &Batch) -
         Err(error) if error.class == FailureClass::Gone => endpoint.disable(Some(error.report())),
         Err(error) => endpoint.fail(started, ended, error, fastrand::f64()),
     }
-    link.log_change(before, &endpoint);
+    context.log_change(before, &endpoint);
     drop(endpoint);
     result
 }

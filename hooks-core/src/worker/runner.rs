@@ -10,11 +10,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::timeout;
 
 use super::endpoint::EndpointState;
+use super::hook_context::HookContext;
 use super::lane::{BUS_PAUSE, Carry, Exit, LINGER, Lane};
-use super::link::Link;
-use super::orders::{Mode, Orders};
 use super::panic;
 use super::queue::{Queue, QueueReader};
+use super::stop_signal::{Mode, StopSignal};
 use crate::bus::{Bus, Delivery, Read, Reader, Subscription};
 use crate::fnv;
 
@@ -51,8 +51,8 @@ const SLICE: usize = 256;
 pub(crate) struct Worker {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) subscription: Subscription,
-    pub(crate) link: Link,
-    pub(crate) orders: Orders,
+    pub(crate) context: HookContext,
+    pub(crate) stop: StopSignal,
 }
 
 impl Worker {
@@ -63,7 +63,7 @@ impl Worker {
     pub(crate) async fn run(self: Box<Self>, parked: Parked) -> Option<Parked> {
         let mut next = parked;
         loop {
-            match AssertUnwindSafe(work(&self.link, next, &self.orders)).catch_unwind().await {
+            match AssertUnwindSafe(work(&self.context, next, &self.stop)).catch_unwind().await {
                 Ok(parked) => return Some(Box::pin(self.ended(parked)).await),
                 Err(panic) => next = Box::pin(self.panicked(panic::text(&*panic))).await?,
             }
@@ -71,7 +71,7 @@ impl Worker {
     }
 
     async fn ended(&self, parked: Parked) -> Parked {
-        if self.link.endpoint.state.lock().state() == EndpointState::Disabled {
+        if self.context.endpoint.state.lock().state() == EndpointState::Disabled {
             return parked.put_back(&*self.bus, self.subscription.clone()).await;
         }
         parked
@@ -79,10 +79,10 @@ impl Worker {
 
     /// Begins anew, after a rest.
     async fn panicked(&self, panic: String) -> Option<Parked> {
-        let hook = &self.link.hook.id;
+        let hook = &self.context.hook.id;
         tracing::error!(%hook, panic, "the worker panicked and is started again");
-        self.link.endpoint.state.lock().suspects = 0;
-        let _ = timeout(RESTART_PAUSE, self.orders.beyond(Mode::Drain)).await;
+        self.context.endpoint.state.lock().suspects = 0;
+        let _ = timeout(RESTART_PAUSE, self.stop.beyond(Mode::Drain)).await;
         match self.bus.subscribe(self.subscription.clone()).await {
             Ok((reader, _)) => Some(Parked::new(reader)),
             Err(error) => {
@@ -93,21 +93,21 @@ impl Worker {
     }
 }
 
-async fn work(link: &Link, parked: Parked, orders: &Orders) -> Parked {
+async fn work(context: &HookContext, parked: Parked, stop: &StopSignal) -> Parked {
     let Parked { mut reader, mut carry } = parked;
     loop {
         if carry.is_empty() {
-            match sleep(link, &mut *reader, orders).await {
+            match sleep(context, &mut *reader, stop).await {
                 Ok(first) => carry.loose = first,
                 Err(()) => return Parked { reader, carry },
             }
         }
         // Boxed, so that a sleeping hook is small.
-        let exit = Box::pin(deliver(link, &mut *reader, &mut carry, orders)).await;
+        let exit = Box::pin(deliver(context, &mut *reader, &mut carry, stop)).await;
         match exit {
             Exit::Idle => {}
             Exit::Lost => {
-                link.settler.hand_over(carry.len());
+                context.settler.hand_over(carry.len());
                 carry = Carry::default();
             }
             Exit::Dry | Exit::Parked | Exit::Disabled => return Parked { reader, carry },
@@ -116,86 +116,86 @@ async fn work(link: &Link, parked: Parked, orders: &Orders) -> Parked {
 }
 
 /// Waits for the first events: as many as a batch has, so that the first batch is not a lone one. `Err`: there will be none, or the hook is parked.
-async fn sleep(link: &Link, reader: &mut dyn Reader, orders: &Orders) -> Result<Vec<Delivery>, ()> {
+async fn sleep(context: &HookContext, reader: &mut dyn Reader, stop: &StopSignal) -> Result<Vec<Delivery>, ()> {
     let mut first = Vec::new();
     loop {
-        let mode = orders.mode();
+        let mode = stop.mode();
         match mode {
             Mode::Run => {}
             Mode::Drain => reader.close(),
             Mode::Park => return Err(()),
         }
-        if !link.replays.is_empty() {
+        if !context.replays.is_empty() {
             return Ok(first);
         }
         let found = tokio::select! {
             biased;
-            () = orders.beyond(mode) => continue,
-            found = reader.next(link.hook.batch.max_events.get(), &mut first) => found,
+            () = stop.beyond(mode) => continue,
+            found = reader.next(context.hook.batch.max_events.get(), &mut first) => found,
             // The lane looks for it; nothing is in hand.
-            () = link.replays.arrived() => return Ok(first),
+            () = context.replays.arrived() => return Ok(first),
         };
         match found {
             Ok(Read::Events(_)) => return Ok(first),
             Ok(Read::Flush) => {}
             Ok(Read::Lost) if mode == Mode::Run => {
-                Box::pin(pause(orders, mode)).await;
+                Box::pin(pause(stop, mode)).await;
             }
             Ok(Read::Dry | Read::Lost) => return Err(()),
             Err(error) => {
                 tracing::warn!(%error, "events can't be read now");
-                Box::pin(pause(orders, mode)).await;
+                Box::pin(pause(stop, mode)).await;
             }
         }
     }
 }
 
 /// After the bus failed.
-async fn pause(orders: &Orders, mode: Mode) {
-    let _ = timeout(BUS_PAUSE, orders.beyond(mode)).await;
+async fn pause(stop: &StopSignal, mode: Mode) {
+    let _ = timeout(BUS_PAUSE, stop.beyond(mode)).await;
 }
 
 /// Delivers until there is a reason to stop; what is then in hand is in `carry`.
-async fn deliver(link: &Link, reader: &mut dyn Reader, carry: &mut Carry, orders: &Orders) -> Exit {
+async fn deliver(context: &HookContext, reader: &mut dyn Reader, carry: &mut Carry, stop: &StopSignal) -> Exit {
     let seeds = std::mem::take(carry).into_deliveries();
-    if link.hook.lanes.get() > 1 {
-        return in_lanes(link, reader, seeds, carry, orders).await;
+    if context.hook.lanes.get() > 1 {
+        return in_lanes(context, reader, seeds, carry, stop).await;
     }
-    let mut lane = Lane::new(link.clone(), 0);
+    let mut lane = Lane::new(context.clone(), 0);
     seeds.into_iter().for_each(|delivery| lane.seed(delivery));
-    let exit = lane.run(reader, orders).await;
+    let exit = lane.run(reader, stop).await;
     *carry = lane.into_carry();
     exit
 }
 
 /// One reader feeds several lanes; events that share a key share a lane.
 async fn in_lanes(
-    link: &Link,
+    context: &HookContext,
     reader: &mut dyn Reader,
     seeds: Vec<Delivery>,
     carry: &mut Carry,
-    orders: &Orders,
+    stop: &StopSignal,
 ) -> Exit {
-    let count = link.hook.lanes.get();
-    let mut lanes: Vec<_> = (0..count).map(|number| Lane::new(link.clone(), number)).collect();
+    let count = context.hook.lanes.get();
+    let mut lanes: Vec<_> = (0..count).map(|number| Lane::new(context.clone(), number)).collect();
     seeds.into_iter().for_each(|delivery| lanes[lane_of(&delivery, count)].seed(delivery));
-    let queues: Vec<_> = (0..count).map(|_| Queue::new(&link.hook.batch)).collect();
-    let lane_orders = Orders::default();
+    let queues: Vec<_> = (0..count).map(|_| Queue::new(&context.hook.batch)).collect();
+    let lane_stop = StopSignal::default();
     let mut running: FuturesUnordered<_> = lanes
         .into_iter()
         .zip(&queues)
         .map(async |(mut lane, queue)| {
-            let exit = lane.run(&mut QueueReader(queue.clone()), &lane_orders).await;
+            let exit = lane.run(&mut QueueReader(queue.clone()), &lane_stop).await;
             (exit, lane)
         })
         .collect();
-    let mut feeder = Feeder { link, queues: &queues, lanes: &lane_orders, read: VecDeque::new(), dry: false };
+    let mut feeder = Feeder { context, queues: &queues, lanes: &lane_stop, read: VecDeque::new(), dry: false };
     let mut feeding = true;
     let mut exit = Exit::Dry;
     while !running.is_empty() {
         let ended = tokio::select! {
             biased;
-            ended = feeder.run(reader, orders), if feeding => {
+            ended = feeder.run(reader, stop), if feeding => {
                 feeding = false;
                 ended
             }
@@ -209,7 +209,7 @@ async fn in_lanes(
         }
         if matches!(ended, Exit::Parked | Exit::Disabled | Exit::Lost) {
             feeding = false;
-            lane_orders.give(Mode::Park);
+            lane_stop.give(Mode::Park);
         }
     }
     carry.loose.extend(feeder.read);
@@ -219,17 +219,17 @@ async fn in_lanes(
 
 /// Hands events from the bus to the lanes. Every step can be cancelled and taken up again.
 struct Feeder<'a> {
-    link: &'a Link,
+    context: &'a HookContext,
     queues: &'a [Arc<Queue>],
-    lanes: &'a Orders,
+    lanes: &'a StopSignal,
     read: VecDeque<Delivery>,
     dry: bool,
 }
 
 impl Feeder<'_> {
-    async fn run(&mut self, reader: &mut dyn Reader, orders: &Orders) -> Exit {
+    async fn run(&mut self, reader: &mut dyn Reader, stop: &StopSignal) -> Exit {
         loop {
-            let mode = orders.mode();
+            let mode = stop.mode();
             match mode {
                 Mode::Run => {}
                 Mode::Park => return Exit::Parked,
@@ -240,7 +240,7 @@ impl Feeder<'_> {
             }
             let step = tokio::select! {
                 biased;
-                () = orders.beyond(mode) => None,
+                () = stop.beyond(mode) => None,
                 step = self.step(reader) => step,
             };
             if let Some(exit) = step {
@@ -266,10 +266,10 @@ impl Feeder<'_> {
             Ok(Ok(Read::Dry)) => self.end(),
             Ok(Ok(Read::Lost)) => return Some(Exit::Lost),
             Ok(Err(error)) => {
-                tracing::warn!(hook = %self.link.hook.id, %error, "events can't be read now");
+                tracing::warn!(hook = %self.context.hook.id, %error, "events can't be read now");
                 tokio::time::sleep(BUS_PAUSE).await;
             }
-            Err(_) if self.link.settler.in_hand() == 0 => {
+            Err(_) if self.context.settler.in_hand() == 0 => {
                 self.end();
                 return Some(Exit::Idle);
             }

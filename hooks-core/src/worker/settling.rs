@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Instant, SystemTime};
 
+use super::hook_context::HookContext;
 use super::lane::now;
-use super::line::{GivenUp, Settlement};
-use super::link::Link;
+use super::retry_queue::{GivenUp, Settlement};
 use crate::bus::{BusError, Delivery, Position};
 use crate::dead_letter::{DeadLetter, DeadLetterReason, MAX_DETAIL};
 use crate::ledger::{DropReason, Outcome};
@@ -24,12 +24,12 @@ impl Settling {
     }
 
     /// Settles what needs no waiting. Without a place for dead letters, what was given up is dropped.
-    pub(super) fn settle(&mut self, link: &Link, settled: Vec<Settlement>) {
+    pub(super) fn settle(&mut self, context: &HookContext, settled: Vec<Settlement>) {
         for settlement in settled {
             match &settlement.given_up {
-                None => link.settler.settle(&settlement.batch.positions(), Outcome::Delivered),
-                Some(_) if link.dead_letters.is_some() => self.waiting.push_back(settlement),
-                Some(given_up) => drop_events(link, &settlement, given_up),
+                None => context.settler.settle(&settlement.batch.positions(), Outcome::Delivered),
+                Some(_) if context.dead_letters.is_some() => self.waiting.push_back(settlement),
+                Some(given_up) => drop_events(context, &settlement, given_up),
             }
         }
     }
@@ -39,8 +39,8 @@ impl Settling {
     ///
     /// # Cancel safety
     /// What was kept and not settled is kept once more, which replaces it.
-    pub(super) async fn keep(&mut self, link: &Link) -> Result<(), BusError> {
-        let Some(store) = &link.dead_letters else { return Ok(()) };
+    pub(super) async fn keep(&mut self, context: &HookContext) -> Result<(), BusError> {
+        let Some(store) = &context.dead_letters else { return Ok(()) };
         while let Some(settlement) = self.waiting.front() {
             let letters = letters(settlement).split_off(self.done);
             let mut events = letters.len();
@@ -51,9 +51,9 @@ impl Settling {
                 }
             }
             if let Some(GivenUp { why, detail, .. }) = &settlement.given_up {
-                tracing::warn!(hook = %link.hook.id, events, %why, reason = &**detail, "events became dead letters");
+                tracing::warn!(hook = %context.hook.id, events, %why, reason = &**detail, "events became dead letters");
                 let positions: Vec<Position> = letters[..events].iter().map(|letter| letter.position).collect();
-                link.settler.settle(&positions, Outcome::DeadLettered(*why));
+                context.settler.settle(&positions, Outcome::DeadLettered(*why));
             }
             self.done += events;
             if events == letters.len() {
@@ -61,25 +61,25 @@ impl Settling {
                 self.done = 0;
             }
         }
-        link.go_on();
+        context.go_on();
         Ok(())
     }
 
-    /// The line is given up unsettled.
+    /// The queue is given up unsettled.
     pub(super) fn into_deliveries(self) -> impl Iterator<Item = Delivery> {
         self.waiting.into_iter().flat_map(|settlement| settlement.batch.into_deliveries()).skip(self.done)
     }
 }
 
-fn drop_events(link: &Link, settlement: &Settlement, given_up: &GivenUp) {
+fn drop_events(context: &HookContext, settlement: &Settlement, given_up: &GivenUp) {
     let why = match given_up.why {
         DeadLetterReason::Refused => DropReason::Refused,
         DeadLetterReason::Expired => DropReason::Expired,
     };
     for event in settlement.batch.events() {
-        tracing::error!(hook = %link.hook.id, id = event.id(), source = event.source(), %why, reason = &*given_up.detail, "event dropped");
+        tracing::error!(hook = %context.hook.id, id = event.id(), source = event.source(), %why, reason = &*given_up.detail, "event dropped");
     }
-    link.settler.settle(&settlement.batch.positions(), Outcome::Dropped(why));
+    context.settler.settle(&settlement.batch.positions(), Outcome::Dropped(why));
 }
 
 fn letters(settlement: &Settlement) -> Vec<DeadLetter> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-/// Orders only ever become more urgent.
+/// What is told only ever becomes more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum Mode {
     #[default]
@@ -19,7 +19,7 @@ pub(crate) enum Mode {
 /// Passes a [`Mode`] to all parts of a worker. A `tokio::sync::watch` would do, at ten times the memory,
 /// which counts with a hundred thousand hooks.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Orders(Arc<Shared>);
+pub(crate) struct StopSignal(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -27,8 +27,8 @@ struct Shared {
     changed: Notify,
 }
 
-impl Orders {
-    /// Gives an order. A less urgent one than the last has no effect.
+impl StopSignal {
+    /// Tells all of them. What is less urgent than what was told last has no effect.
     pub(crate) fn give(&self, mode: Mode) {
         self.0.mode.fetch_max(mode as u8, Ordering::AcqRel);
         self.0.changed.notify_waiters();
@@ -42,7 +42,7 @@ impl Orders {
         }
     }
 
-    /// Waits until the orders are more urgent than `seen`. Cancel safe.
+    /// Waits until something more urgent than `seen` is told. Cancel safe.
     pub(crate) async fn beyond(&self, seen: Mode) {
         loop {
             let changed = self.0.changed.notified();

@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout};
 use uuid::Uuid;
 
-use super::endpoint::{Endpoint, EndpointState};
-use super::pace::Pace;
+use super::endpoint::{EndpointHealth, EndpointState};
 use super::panic;
+use super::rate_limiter::RateLimiter;
 use super::replay::Replays;
 use crate::batch::{Batch, BatchId};
 use crate::bus::{BusError, Delivery, Settler};
@@ -26,7 +26,7 @@ use crate::stats::BatchStats;
 
 /// What all parts of a hook's worker share.
 #[derive(Clone)]
-pub(crate) struct Link {
+pub(crate) struct HookContext {
     pub(crate) hook: Arc<Hook>,
     pub(crate) endpoint: Arc<SharedEndpoint>,
     pub(crate) settler: Settler,
@@ -42,14 +42,14 @@ pub(crate) struct Link {
 
 /// The endpoint, and a bell that rings when another lane's attempt changed it.
 pub(crate) struct SharedEndpoint {
-    pub(crate) state: Mutex<Endpoint>,
+    pub(crate) state: Mutex<EndpointHealth>,
     pub(super) changed: Notify,
 }
 
 impl SharedEndpoint {
     pub(crate) fn new(hook: &Hook, enabled: bool) -> Self {
-        let mut endpoint = Endpoint::new(hook.retry, enabled);
-        endpoint.pace = Pace::new(hook.rate_limit);
+        let mut endpoint = EndpointHealth::new(hook.retry, enabled);
+        endpoint.rate_limiter = RateLimiter::new(hook.rate_limit);
         Self { state: Mutex::new(endpoint), changed: Notify::new() }
     }
 
@@ -61,7 +61,7 @@ impl SharedEndpoint {
     }
 }
 
-impl Link {
+impl HookContext {
     pub(super) fn is_disabled(&self) -> bool {
         self.endpoint.state.lock().state() == EndpointState::Disabled
     }
@@ -76,12 +76,12 @@ impl Link {
         Batch::new(id, deliveries, self.hook.metadata.clone())
     }
 
-    /// Until the time has come, another lane's attempt changed something, or there are orders.
-    pub(super) async fn wait(&self, until: Instant, orders: impl Future<Output = ()>) {
+    /// Until the time has come, another lane's attempt changed something, or it is told to stop.
+    pub(super) async fn wait(&self, until: Instant, stop: impl Future<Output = ()>) {
         tokio::select! {
             () = sleep_until(until.into()) => {}
             () = self.endpoint.changed.notified() => {}
-            () = orders => {}
+            () = stop => {}
         }
     }
 
@@ -117,7 +117,7 @@ impl Link {
     }
 
     /// Learns of the receiver from its answer. The first that is odd is logged.
-    pub(super) fn learn(&self, result: &Result<Delivered, DeliveryError>, endpoint: &mut Endpoint) {
+    pub(super) fn learn(&self, result: &Result<Delivered, DeliveryError>, endpoint: &mut EndpointHealth) {
         let Ok(delivered) = result else { return };
         if endpoint.learn(delivered) {
             let odd = delivered.odd.as_ref().map_or("", |odd| &odd.what);
@@ -153,7 +153,7 @@ impl Link {
         self.log_change(before, &endpoint);
     }
 
-    pub(super) fn log_stuck(&self, endpoint: &Endpoint) {
+    pub(super) fn log_stuck(&self, endpoint: &EndpointHealth) {
         let (hook, error) = (&self.hook.id, endpoint.last_error().unwrap_or_default());
         tracing::warn!(
             %hook,
@@ -164,7 +164,7 @@ impl Link {
         );
     }
 
-    pub(super) fn log_change(&self, before: EndpointState, endpoint: &Endpoint) {
+    pub(super) fn log_change(&self, before: EndpointState, endpoint: &EndpointHealth) {
         let (hook, state) = (&self.hook.id, endpoint.state());
         let error = endpoint.last_error().unwrap_or_default();
         if state == before {
@@ -180,9 +180,13 @@ impl Link {
 }
 
 /// Delivers one batch through a sink of its own.
-pub(crate) async fn attempt_test(link: &Link, batch: &Batch, notes: Notes) -> Result<Delivered, DeliveryError> {
-    let mut sink = link.build(0, Some(notes)).await?;
-    let limit = link.hook.retry.attempt_timeout.0;
+pub(crate) async fn attempt_test(
+    context: &HookContext,
+    batch: &Batch,
+    notes: Notes,
+) -> Result<Delivered, DeliveryError> {
+    let mut sink = context.build(0, Some(notes)).await?;
+    let limit = context.hook.retry.attempt_timeout.0;
     let both = async {
         let delivered = sink.deliver(batch).await?;
         sink.close().await?;

@@ -1,15 +1,15 @@
-//! The head of a lane's line: the batch that is being delivered, the pieces it was split into, and the
+//! A lane's queue: the batch that is being delivered, the pieces it was split into, and the
 //! events that were refused while nothing else was accepted. Has no clock and no randomness.
 //!
 //! A rejected piece is split, left half first, until the refused events stand alone. A refused event is
 //! a *suspect* until the endpoint accepts another event: it may be the endpoint that refuses everything.
 //! While there is doubt, events are tried alone; with [`MAX_SUSPECTS`] of them, or nothing else left to
-//! try, the line holds and later tries the suspects again, in order.
+//! try, the queue holds and later tries the suspects again, in order.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::endpoint::{Endpoint, backoff, later};
+use super::endpoint::{EndpointHealth, backoff, later};
 use crate::batch::Batch;
 use crate::bus::Delivery;
 use crate::dead_letter::DeadLetterReason;
@@ -48,7 +48,7 @@ pub(crate) struct GivenUp {
 }
 
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct RetryQueue {
     /// What is to be tried, oldest first: pieces of one batch, and suspects that are tried again.
     pieces: VecDeque<Piece>,
     suspects: Vec<Piece>,
@@ -88,7 +88,7 @@ struct Refusal {
     since: Instant,
 }
 
-impl Line {
+impl RetryQueue {
     pub(crate) fn new(max_elapsed: Option<Duration>) -> Self {
         Self { pieces: VecDeque::new(), suspects: Vec::new(), doubt: false, hold_until: None, holds: 0, max_elapsed }
     }
@@ -103,7 +103,7 @@ impl Line {
         self.holds > 0
     }
 
-    /// Whether the line holds no event at all.
+    /// Whether it holds no event at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty() && self.suspects.is_empty()
     }
@@ -114,7 +114,7 @@ impl Line {
     }
 
     /// What to do now. `jitter` is between 0 and 1.
-    pub(crate) fn next(&mut self, now: Instant, endpoint: &mut Endpoint, jitter: f64) -> Next {
+    pub(crate) fn next(&mut self, now: Instant, endpoint: &mut EndpointHealth, jitter: f64) -> Next {
         if let Some(until) = self.hold(now, endpoint, jitter) {
             let full = endpoint.suspects >= MAX_SUSPECTS;
             return if full { Next::Wait(until) } else { Next::Take(Some(until)) };
@@ -146,7 +146,7 @@ impl Line {
     pub(crate) fn believe(
         &mut self,
         result: Result<Delivered, DeliveryError>,
-        endpoint: &Endpoint,
+        endpoint: &EndpointHealth,
     ) -> Result<Delivered, DeliveryError> {
         let delivered = result?;
         match self.pieces.front_mut() {
@@ -164,7 +164,7 @@ impl Line {
         started: Instant,
         now: Instant,
         result: Result<Delivered, DeliveryError>,
-        endpoint: &mut Endpoint,
+        endpoint: &mut EndpointHealth,
         jitter: f64,
     ) -> Vec<Settlement> {
         let Some(piece) = self.pieces.pop_front() else { return Vec::new() };
@@ -191,7 +191,7 @@ impl Line {
 
     /// Settles the suspects whose case is decided: the endpoint accepted another event, or the doubt
     /// has lasted too long.
-    pub(crate) fn review(&mut self, now: Instant, endpoint: &mut Endpoint) -> Vec<Settlement> {
+    pub(crate) fn review(&mut self, now: Instant, endpoint: &mut EndpointHealth) -> Vec<Settlement> {
         if self.refusals().any(|refusal| refusal.accepted < endpoint.accepted()) {
             return self.refuse_suspects(now, endpoint);
         }
@@ -209,14 +209,14 @@ impl Line {
     }
 
     /// Nothing else is left to do: what is suspect counts as refused.
-    pub(crate) fn refuse_suspects(&mut self, now: Instant, endpoint: &mut Endpoint) -> Vec<Settlement> {
+    pub(crate) fn refuse_suspects(&mut self, now: Instant, endpoint: &mut EndpointHealth) -> Vec<Settlement> {
         self.end_doubt();
         let suspects = self.take_suspects(endpoint);
         suspects.into_iter().map(|piece| piece.refused(now)).collect()
     }
 
-    /// All events, oldest first: the line is given up unsettled.
-    pub(crate) fn into_deliveries(mut self, endpoint: &mut Endpoint) -> Vec<Delivery> {
+    /// All events, oldest first: the queue is given up unsettled.
+    pub(crate) fn into_deliveries(mut self, endpoint: &mut EndpointHealth) -> Vec<Delivery> {
         let suspects = self.take_suspects(endpoint);
         let pieces = suspects.into_iter().chain(self.pieces);
         let mut deliveries: Vec<Delivery> = pieces.flat_map(|piece| piece.batch.into_deliveries()).collect();
@@ -224,8 +224,8 @@ impl Line {
         deliveries
     }
 
-    /// Until when the line is held, if it is. When that time has come the suspects go back to the head.
-    fn hold(&mut self, now: Instant, endpoint: &mut Endpoint, jitter: f64) -> Option<Instant> {
+    /// Until when the queue is held, if it is. When that time has come the suspects go back to the head.
+    fn hold(&mut self, now: Instant, endpoint: &mut EndpointHealth, jitter: f64) -> Option<Instant> {
         let stuck = !self.suspects.is_empty() && (self.pieces.is_empty() || endpoint.suspects >= MAX_SUSPECTS);
         if !stuck {
             return None;
@@ -273,7 +273,7 @@ impl Line {
         piece: Piece,
         delivered: Delivered,
         now: Instant,
-        endpoint: &mut Endpoint,
+        endpoint: &mut EndpointHealth,
     ) -> Vec<Settlement> {
         if delivered.refused.len() == piece.batch.len() {
             let reason = delivered.refused.into_iter().next().map(|(_, reason)| reason).unwrap_or_default();
@@ -295,7 +295,7 @@ impl Line {
         mut piece: Piece,
         error: &DeliveryError,
         now: Instant,
-        endpoint: &mut Endpoint,
+        endpoint: &mut EndpointHealth,
     ) -> Vec<Settlement> {
         endpoint.refuse(&error.report());
         if error.class == FailureClass::TooLarge {
@@ -334,7 +334,7 @@ impl Line {
         self.suspects.iter().filter_map(|piece| piece.refusal.as_ref())
     }
 
-    fn take_suspects(&mut self, endpoint: &mut Endpoint) -> Vec<Piece> {
+    fn take_suspects(&mut self, endpoint: &mut EndpointHealth) -> Vec<Piece> {
         endpoint.suspects -= self.suspects.len();
         std::mem::take(&mut self.suspects)
     }

@@ -9,7 +9,7 @@ use crate::hook::RateLimit;
 use crate::human::Rate;
 
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     requests: Option<Limit>,
     events: Option<Limit>,
 }
@@ -22,7 +22,7 @@ struct Limit {
     paid_at: Option<Instant>,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(crate) fn new(limit: Option<RateLimit>) -> Self {
         let Some(RateLimit { requests, events, burst }) = limit else { return Self::default() };
         let limit = |rate: Rate| Limit {
@@ -81,39 +81,39 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pace(requests: Option<&str>, events: Option<&str>, burst: Option<u32>) -> Pace {
+    fn rate_limiter(requests: Option<&str>, events: Option<&str>, burst: Option<u32>) -> RateLimiter {
         let rate = |text: &str| text.parse::<Rate>().unwrap();
         let burst = burst.and_then(std::num::NonZeroU32::new);
-        Pace::new(Some(RateLimit { requests: requests.map(rate), events: events.map(rate), burst }))
+        RateLimiter::new(Some(RateLimit { requests: requests.map(rate), events: events.map(rate), burst }))
     }
 
     #[test]
     fn without_a_limit_nothing_waits() {
         let now = Instant::now();
-        let mut pace = Pace::new(None);
-        pace.spend(now, 1_000_000);
-        assert_eq!(pace.not_before(now, 1_000_000), None);
+        let mut rate_limiter = RateLimiter::new(None);
+        rate_limiter.spend(now, 1_000_000);
+        assert_eq!(rate_limiter.not_before(now, 1_000_000), None);
     }
 
     #[test]
     fn a_burst_then_the_steady_rate() {
         let start = Instant::now();
-        let mut pace = pace(Some("10/s"), None, Some(3));
+        let mut rate_limiter = rate_limiter(Some("10/s"), None, Some(3));
         for _ in 0..3 {
-            assert_eq!(pace.not_before(start, 1), None);
-            pace.spend(start, 1);
+            assert_eq!(rate_limiter.not_before(start, 1), None);
+            rate_limiter.spend(start, 1);
         }
-        assert_eq!(pace.not_before(start, 1), Some(start + Duration::from_millis(100)));
+        assert_eq!(rate_limiter.not_before(start, 1), Some(start + Duration::from_millis(100)));
     }
 
     #[test]
     fn a_batch_beyond_the_burst_waits_until_all_is_paid() {
         let start = Instant::now();
-        let mut pace = pace(None, Some("100/s"), Some(10));
-        assert_eq!(pace.not_before(start, 50), None);
-        pace.spend(start, 50);
-        assert_eq!(pace.not_before(start, 50), Some(start + Duration::from_millis(500)));
-        assert_eq!(pace.not_before(start, 1), Some(start + Duration::from_millis(410)));
+        let mut rate_limiter = rate_limiter(None, Some("100/s"), Some(10));
+        assert_eq!(rate_limiter.not_before(start, 50), None);
+        rate_limiter.spend(start, 50);
+        assert_eq!(rate_limiter.not_before(start, 50), Some(start + Duration::from_millis(500)));
+        assert_eq!(rate_limiter.not_before(start, 1), Some(start + Duration::from_millis(410)));
     }
 
     proptest! {
@@ -124,16 +124,16 @@ mod tests {
             burst in 1u32..20,
             steps in prop::collection::vec((0u64..200, 1usize..30), 1..60),
         ) {
-            let mut pace = pace(None, Some("100/s"), Some(burst));
+            let mut rate_limiter = rate_limiter(None, Some("100/s"), Some(burst));
             let mut now = Instant::now();
             let mut spent: Vec<(Instant, usize)> = Vec::new();
             for (wait, events) in steps {
                 now += Duration::from_millis(wait);
-                if let Some(at) = pace.not_before(now, events) {
+                if let Some(at) = rate_limiter.not_before(now, events) {
                     now = at;
                 }
-                prop_assert_eq!(pace.not_before(now, events), None);
-                pace.spend(now, events);
+                prop_assert_eq!(rate_limiter.not_before(now, events), None);
+                rate_limiter.spend(now, events);
                 spent.push((now, events));
             }
             for (index, (begin, _)) in spent.iter().enumerate() {
