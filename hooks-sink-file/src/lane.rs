@@ -47,13 +47,15 @@ pub(crate) struct Lane {
     unreported: Option<(BatchId, Held)>,
     /// The writer's count of losses when the first line was written that is not yet flushed.
     unflushed: Option<u64>,
+    /// The device of the file.
+    device: Option<u64>,
     /// Lines that were not yet flushed may not have reached a file that the path no longer leads to.
     lost: Option<DeliveryError>,
 }
 
 impl Lane {
     pub(crate) fn new(config: FileConfig, context: SinkContext, repairs: Arc<RepairCounts>) -> Self {
-        Self { config, context, repairs, writer: None, unreported: None, unflushed: None, lost: None }
+        Self { config, context, repairs, writer: None, unreported: None, unflushed: None, device: None, lost: None }
     }
 
     pub(crate) fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
@@ -64,6 +66,7 @@ impl Lane {
         let want = self.config.want();
         let appended = writer.append(&lines, held.unwrap_or_default(), want);
         self.unreported = Some((batch.id().clone(), appended.held));
+        self.device = appended.device;
         self.count(appended.repair, &writer);
         appended.result?;
         if want.sync {
@@ -72,9 +75,11 @@ impl Lane {
         Ok(Delivered::all().answer(answer(batch.len(), lines.len(), &writer)))
     }
 
-    /// The worker knows that the last batch arrived: the same lines again are lines again.
-    pub(crate) fn reported(&mut self) {
+    /// The worker knows that the last batch arrived: the same lines again are lines again. Returns the device that
+    /// they are on.
+    pub(crate) fn reported(&mut self) -> Option<u64> {
         self.unreported = None;
+        self.device
     }
 
     pub(crate) fn flush(&mut self) -> Result<(), DeliveryError> {

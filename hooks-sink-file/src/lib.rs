@@ -48,6 +48,7 @@
 
 mod again;
 mod config;
+mod disk;
 mod fault;
 mod held;
 mod lane;

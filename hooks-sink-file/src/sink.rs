@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use hooks_core::{Batch, Delivered, DeliveryError, Sink, SinkContext, async_trait};
+use hooks_core::{Batch, Delivered, DeliveryError, Sink, SinkContext, Span, async_trait};
 use parking_lot::Mutex;
 
 use crate::config::FileConfig;
+use crate::disk::Disk;
 use crate::lane::{Lane, RepairCounts, Repairs};
 
 /// Appends events to a file. Built from a [`FileConfig`].
@@ -18,14 +19,17 @@ use crate::lane::{Lane, RepairCounts, Repairs};
 /// a second time.
 ///
 /// # Blocking
-/// Disk calls run on tokio's blocking threads, one at a time per path: a disk that hangs holds one
-/// thread, however many hooks and attempts wait for it.
+/// Disk calls run on tokio's blocking threads, one at a time per path, and at most 32 at a time per disk
+/// or mount: one that hangs holds so many threads, however many hooks and attempts wait for it, and
+/// hooks whose files lie elsewhere go on.
 pub struct FileSink {
     /// Whose turn it is to work on the path. The call that works holds it, not the future that waits.
     turn: Arc<tokio::sync::Mutex<()>>,
     lane: Arc<Mutex<Lane>>,
     repairs: Arc<RepairCounts>,
     config: FileConfig,
+    context: SinkContext,
+    disk: Disk,
 }
 
 impl FileSink {
@@ -33,8 +37,9 @@ impl FileSink {
         let make = || Ok::<_, Infallible>(tokio::sync::Mutex::new(()));
         let Ok(turn) = context.shared(&format!("hooks-sink-file:{:?}", config.path()), make);
         let repairs = Arc::<RepairCounts>::default();
-        let lane = Lane::new(config.clone(), context, repairs.clone());
-        Self { turn, lane: Arc::new(Mutex::new(lane)), repairs, config }
+        let lane = Lane::new(config.clone(), context.clone(), repairs.clone());
+        let disk = Disk::before_looking(&config.path(), &context);
+        Self { turn, lane: Arc::new(Mutex::new(lane)), repairs, config, context, disk }
     }
 
     /// What this sink did about torn lines since it was built.
@@ -48,10 +53,11 @@ impl FileSink {
         F: FnOnce(&mut Lane) -> Result<T, DeliveryError> + Send + 'static,
     {
         let turn = self.turn.clone().lock_owned().await;
+        let place = self.disk.place().await;
         let lane = self.lane.clone();
         let task = tokio::task::spawn_blocking(move || {
             let result = work(&mut lane.lock());
-            drop(turn);
+            drop((turn, place));
             result
         });
         let doing = || format!("work on `{}`", self.config.path().display());
@@ -70,8 +76,17 @@ impl Sink for FileSink {
     async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
         let batch = batch.clone();
         let delivered = self.run(move |lane| lane.deliver(&batch)).await?;
-        self.lane.lock().reported();
+        let device = self.lane.lock().reported();
+        if let Some(device) = device.filter(|device| !self.disk.is(*device)) {
+            self.disk = Disk::of(device, &self.context);
+        }
         Ok(delivered)
+    }
+
+    fn cut_short(&mut self, _batch: &Batch) -> Option<Result<Delivered, DeliveryError>> {
+        let (path, limit) = (self.config.path(), Span(self.context.attempt_timeout));
+        let what = format!("no result within the attempt timeout of {limit}: the disk of `{}` hangs", path.display());
+        Some(Err(DeliveryError::retry(what)))
     }
 
     async fn flush(&mut self) -> Result<(), DeliveryError> {

@@ -48,6 +48,7 @@ struct State {
 
 struct Open {
     file: Arc<File>,
+    device: u64,
     folder: OwnedFd,
     entry: Entry,
 }
@@ -77,6 +78,8 @@ pub(crate) struct Appended {
     pub(crate) repair: Option<Repair>,
     /// For [`Writer::sync`].
     pub(crate) losses: u64,
+    /// The device that the file is on.
+    pub(crate) device: Option<u64>,
 }
 
 impl Writer {
@@ -104,7 +107,8 @@ impl Writer {
             };
             self.append_rest(&mut state, &file, lines, &mut held, want, &mut repair)
         });
-        Appended { result, held, repair, losses: state.losses }
+        let device = state.open.as_ref().map(|open| open.device);
+        Appended { result, held, repair, losses: state.losses, device }
     }
 
     /// Appends what the file does not hold already.
@@ -228,8 +232,9 @@ impl Writer {
         if state.open.is_none() {
             let folder = path::open_folder(self.path.parent().unwrap_or(Path::new("/")))?;
             let file = Arc::new(open::open(&folder, &self.path, want.mode)?);
+            let device = file.metadata().map_err(|error| failure(self.doing("look at"), error))?.dev();
             state.opens += 1;
-            state.open = Some(Open { file, folder, entry: Entry::NotAsked });
+            state.open = Some(Open { file, device, folder, entry: Entry::NotAsked });
         }
         let Some(open) = &mut state.open else { unreachable!("opened above") };
         if want.sync && matches!(open.entry, Entry::NotAsked) {

@@ -10,6 +10,7 @@ use hooks_core::{BusError, Envelope, HookId, Position, Settle, Span, StartAt, Su
 use parking_lot::{Mutex, RwLock};
 
 use super::age::{self, Ahead};
+use super::blocking::Places;
 use super::config::DurableConfig;
 use super::cursor::{Cursor, Stretch};
 use super::disk::Disk;
@@ -67,6 +68,7 @@ pub(crate) struct Inner {
     pub(crate) memory: Arc<Room>,
     pub(crate) ring: Mutex<Ring>,
     pieces: Pieces,
+    pub(crate) places: Places,
     /// Every event before this position was handed to the hooks it concerns. Held while that is done.
     pub(crate) handed_out: Mutex<u64>,
     pub(crate) index: RwLock<Index<Arc<Subscriber>>>,
@@ -119,6 +121,7 @@ impl Inner {
             memory: Room::new(limit),
             ring: Mutex::default(),
             pieces: Pieces::default(),
+            places: Places::default(),
             handed_out: Mutex::new(found.end),
             index: RwLock::new(Index::new()),
             hooks: Mutex::default(),

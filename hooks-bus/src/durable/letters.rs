@@ -59,7 +59,6 @@ impl DurableLetters {
         work: impl FnOnce(&Inner, &HookId) -> Result<T, BusError> + Send + 'static,
     ) -> Result<T, BusError> {
         let (inner, hook) = (self.inner.clone(), self.hook.clone());
-        let done = tokio::task::spawn_blocking(move || work(&inner, &hook)).await;
-        done.unwrap_or_else(|error| Err(BusError::Unavailable(format!("dead letters of `{}`: {error}", self.hook))))
+        inner.blocking(move |inner| work(inner, &hook)).await
     }
 }

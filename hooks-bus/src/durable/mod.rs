@@ -25,6 +25,7 @@
 mod age;
 mod append;
 mod backend;
+mod blocking;
 mod config;
 mod cursor;
 mod disk;
@@ -202,17 +203,7 @@ impl DurableBus {
     /// # Errors
     /// When it can't be written.
     pub async fn sync_positions(&self) -> Result<(), BusError> {
-        self.blocking(|inner| inner.keep().and_then(|()| inner.reclaim())).await
-    }
-
-    /// Does what blocks without holding up the caller's thread.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Inner) -> Result<T, BusError> + Send + 'static,
-    ) -> Result<T, BusError> {
-        let inner = self.0.inner.clone();
-        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
-        done.unwrap_or_else(|error| Err(BusError::Unavailable(error.to_string())))
+        self.0.inner.blocking(|inner| inner.keep().and_then(|()| inner.reclaim())).await
     }
 
     /// Bytes of memory that events take now, blocks counted once and whole.
@@ -304,7 +295,7 @@ impl Bus for DurableBus {
 
     async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
         let hook = hook.clone();
-        self.blocking(move |inner| inner.note(&hook, text)).await
+        self.0.inner.blocking(move |inner| inner.note(&hook, text)).await
     }
 
     fn noted(&self, hook: &HookId) -> Option<String> {
@@ -317,7 +308,7 @@ impl Bus for DurableBus {
 
     async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
         let hook = hook.clone();
-        self.blocking(move |inner| inner.forget(&hook)).await
+        self.0.inner.blocking(move |inner| inner.forget(&hook)).await
     }
 
     fn stats(&self) -> BusStats {

@@ -2,22 +2,27 @@
 
 use std::io;
 use std::path::Path;
+use std::thread;
 
 use hooks_core::BusError;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::connect::REQUEST_TIMEOUT;
 
-/// What a file holds, read on a thread that may block.
+/// What a file holds, read on a thread of its own, which is left behind if there is no answer.
 ///
 /// # Errors
 /// With the setting and the path: when it is no regular file, can't be read or gives no answer.
 pub(super) async fn read(setting: &str, path: &Path) -> Result<Vec<u8>, BusError> {
     let owned = path.to_owned();
-    let reading = tokio::task::spawn_blocking(move || read_regular(&owned));
-    let read = match timeout(REQUEST_TIMEOUT, reading).await {
-        Ok(ended) => ended.unwrap_or_else(|error| Err(io::Error::other(error))),
-        Err(_) => Err(io::Error::other("no answer: is it on a disk that hangs?")),
+    let (sender, read) = oneshot::channel();
+    let work = move || sender.send(read_regular(&owned));
+    let spawned = thread::Builder::new().name("files".to_owned()).spawn(work);
+    let read = match (spawned, timeout(REQUEST_TIMEOUT, read).await) {
+        (Err(error), _) => Err(error),
+        (_, Ok(ended)) => ended.unwrap_or_else(|error| Err(io::Error::other(error))),
+        (_, Err(_)) => Err(io::Error::other("no answer: is it on a disk that hangs?")),
     };
     read.map_err(|error| BusError::Unavailable(format!("{setting} {}: {error}", path.display())))
 }

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{chain, runtime};
 use crate::args::PipeArgs;
+use crate::aside::aside;
 use crate::bus;
 use crate::config::{self, Config, EventSettings, Problem, Problems, WithoutBus};
 use crate::console::Console;
@@ -118,7 +119,7 @@ struct Prepared {
 
 /// Everything up to reading. What is wrong with the config comes as the inner error.
 async fn prepare(file: PathBuf, console: &Console) -> Result<Result<Prepared, Problems>, BoxError> {
-    let config = match tokio::task::spawn_blocking(move || load(&file)).await? {
+    let config = match aside("config", move || load(&file)).await? {
         Ok(config) => config,
         Err(problems) => return Ok(Err(problems)),
     };

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use futures_util::future::{join, join_all};
 use hooks_core::{Bus, BusError, BusHealth, Filter};
+use tokio::runtime::Builder;
 
+use super::super::blocking::{CALLS, READS};
 use super::sim::{Call, Fault, SimDisk};
-use super::{DurableBus, End, Hold, TUNING, Tuning, block_on, config, gone, number, open, slice};
+use super::{DurableBus, End, Hold, TUNING, Tuning, block_on, config, gone, hook, number, open, slice};
 
 /// Publishes while one operation fails; returns what was accepted, the errors, and how the bus is then.
 async fn publish(disk: &SimDisk) -> (Vec<usize>, Vec<BusError>, BusHealth) {
@@ -125,6 +128,43 @@ fn a_bus_that_can_begin_no_file_says_so_and_is_well_again_by_itself() {
     disk.fail(Fault { at: 0, times: 0, calls: &[], kind: ErrorKind::Other });
     block_on(bus.publish(&slice([0]))).unwrap();
     assert_eq!(bus.health(), BusHealth::Well);
+}
+
+/// They took all threads for work that blocks until now: names, other files and the config waited for this disk.
+#[test]
+fn a_disk_that_hangs_leaves_threads_to_others() {
+    const HOOKS: usize = 64;
+    let runtime = Builder::new_current_thread().max_blocking_threads(READS + CALLS + 1).enable_all().build().unwrap();
+    let disk = SimDisk::default();
+    runtime.block_on(async {
+        let bus = open(&disk).unwrap();
+        let hooks: Vec<String> = (0..HOOKS).map(|number| format!("hook-{number}")).collect();
+        for id in &hooks {
+            End::new(&bus, id, Filter::all()).await;
+        }
+        bus.publish(&slice([1])).await.unwrap();
+        gone(bus);
+        // What was published is no longer in memory.
+        let bus = open(&disk).unwrap();
+        let mut ends = Vec::new();
+        for id in &hooks {
+            ends.push(End::new(&bus, id, Filter::all()).await);
+        }
+        let letters: Vec<_> = hooks.iter().filter_map(|id| bus.dead_letters(&hook(id))).collect();
+        let hung = disk.hang();
+        tokio::select! {
+            biased;
+            _ = join(
+                join_all(letters.iter().map(|letters| letters.list(None, 1))),
+                join_all(ends.iter_mut().map(|end| end.read(1))),
+            ) => panic!("the disk does not hang"),
+            seven = tokio::task::spawn_blocking(|| 7) => assert_eq!(seven.unwrap(), 7),
+        }
+        drop(hung);
+        for end in &mut ends {
+            assert_eq!(end.read(1).await.len(), 1);
+        }
+    });
 }
 
 /// Whether whoever asks what time it is ends by that.

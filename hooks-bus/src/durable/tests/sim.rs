@@ -117,6 +117,11 @@ impl SimDisk {
         (has_begun, go_on)
     }
 
+    /// Nothing gets an answer until this is dropped.
+    pub(super) fn hang(&self) -> impl Drop + use<'_> {
+        self.0.lock()
+    }
+
     pub(super) fn is_cut(&self) -> bool {
         let state = self.0.lock();
         state.cut_at.is_some_and(|cut| state.operations >= cut)

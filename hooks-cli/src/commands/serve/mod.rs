@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use hooks_core::{BoxError, Dispatcher};
 use tokio::net::TcpListener;
-use tokio::task::JoinError;
 
 use super::{chain, wide_runtime};
 use crate::args::ServeArgs;
+use crate::aside::aside;
 use crate::bus::{self, Opened};
 use crate::config::{BusConfig, Config, IngestSettings, Problems};
 use crate::console::Console;
@@ -115,9 +115,9 @@ async fn start(file: PathBuf, grace: Duration) -> Result<Result<(Daemon, TcpList
 }
 
 /// Reads the config, off the threads that serve, and logs what may not be meant.
-async fn read(file: &Path) -> Result<Result<Loaded, Problems>, JoinError> {
+async fn read(file: &Path) -> std::io::Result<Result<Loaded, Problems>> {
     let file = file.to_owned();
-    let loaded = tokio::task::spawn_blocking(move || load(&file)).await?;
+    let loaded = aside("config", move || load(&file)).await?;
     if let Ok(loaded) = &loaded {
         loaded.config.warnings().for_each(|warning| tracing::warn!("{warning}"));
     }

@@ -69,6 +69,66 @@ fn a_reload_that_gets_no_answer_stops_neither_deliveries_nor_signals() {
     }
 }
 
+/// A file system that gives no answer, as one of a server that is gone: nobody reads what the kernel asks for.
+struct Hung {
+    at: tempfile::TempDir,
+    _unread: File,
+}
+
+impl Hung {
+    /// `None` where the tests may not mount, which is said.
+    fn mount() -> Option<Self> {
+        let at = tempfile::tempdir().unwrap();
+        let unread = File::options().read(true).write(true).open("/dev/fuse").ok();
+        let mounted = unread.filter(|unread| {
+            let mut mount = Command::new("mount");
+            mount.args(["-i", "-t", "fuse", "-o", "fd=0,rootmode=40000,user_id=0,group_id=0", "hung"]).arg(at.path());
+            mount.stdin(unread.try_clone().unwrap()).output().is_ok_and(|output| output.status.success())
+        });
+        if mounted.is_none() {
+            eprintln!("SKIPPED: mounting a file system is not permitted here");
+        }
+        Some(Self { _unread: mounted?, at })
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.at.path()).status();
+    }
+}
+
+/// They stood still until now: all threads for work that blocks hung in that disk.
+#[test]
+fn a_disk_that_hangs_stops_neither_files_elsewhere_nor_names() {
+    const HUNG: usize = 600;
+    let Some(hung) = Hung::mount() else { return };
+    let receiver = Receiver::start(|_| 200);
+    let url = receiver.url("/named").replace("127.0.0.1", "localhost");
+    let hooks = (0..HUNG).map(|number| {
+        let sink = format!("sink = {{ kind = 'file', path = '{}/{number}' }}", hung.at.path().display());
+        format!("[[hooks]]\nid = 'hung-{number}'\nretry = {{ initial = '1h', max = '1h', attempt_timeout = '1s' }}\n{sink}\n")
+    });
+    let webhook = format!("[[hooks]]\nid = 'named'\nbatch.max_age = '0s'\nsink = {{ kind = 'http', url = '{url}' }}\n");
+    let config = hooks.collect::<String>() + &file_hook("well") + &webhook;
+    let mut daemon = Daemon::with(&config, &["--grace", "1s"]);
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    for _ in 0..HUNG {
+        let line = daemon.running.wait_for("delivery fails");
+        assert!(line.contains("hook=hung-") && line.contains("hangs"), "{line}");
+    }
+    assert_eq!(daemon.post(JSON, event(2)).status, 202);
+    for _ in 0..2 {
+        receiver.wait();
+    }
+    let Daemon { place, running, .. } = daemon;
+    running.signal("TERM");
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(receiver.events("/named"), [event(1), event(2)]);
+    assert_eq!(place.read("well"), event(1) + "\n" + &event(2) + "\n");
+}
+
 #[test]
 fn a_config_may_come_through_a_pipe() {
     let place = Place::new("");
