@@ -22,7 +22,8 @@ pub enum DropReason {
     Expired,
     /// The log no longer has the event: its own limits, or somebody, removed it before it was read.
     Gone,
-    /// What the log holds is no event.
+    /// The log is damaged there, or what it holds is no event: each position counts that the hook passes, whether the
+    /// event matched or not, which nobody can know.
     Unreadable,
 }
 

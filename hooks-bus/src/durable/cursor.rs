@@ -35,7 +35,7 @@ pub(crate) struct Cursor {
     /// Of that.
     unsettled: Amount,
     way: Way,
-    /// Settled before a restart: rising, apart, none before where reading goes on.
+    /// Settled before a restart, or damaged: rising, apart.
     done: VecDeque<(u64, u64)>,
 }
 
@@ -61,7 +61,7 @@ impl Cursor {
     /// The hook has seen everything before this position: it is told what comes from here on.
     pub(crate) fn follow(&mut self) {
         self.way = Way::Follow(VecDeque::new());
-        self.done.clear();
+        self.trim();
     }
 
     /// Events concern the hook, of one call.
@@ -150,6 +150,16 @@ impl Cursor {
         }
     }
 
+    /// These can't be read: it is done with them. Returns how many of them it was not done with before.
+    pub(crate) fn miss(&mut self, (from, to): (u64, u64)) -> usize {
+        let from = from.max(self.scans_from().unwrap_or(u64::MAX));
+        let left = left_between(self.done.iter().copied(), from, to);
+        if left > 0 {
+            self.done = union(self.done.iter().copied().chain([(from, to)]).collect()).into();
+        }
+        left as usize
+    }
+
     /// What is in hand from before this position can't be read again, and nobody will settle it. Returns how
     /// many events these are.
     pub(crate) fn lose_before(&mut self, begin: u64) -> usize {
@@ -157,13 +167,13 @@ impl Cursor {
         self.settle(&gone)
     }
 
-    /// Whether it was settled before a restart.
+    /// Whether it was settled before a restart, or can't be read.
     pub(crate) fn is_done(&self, position: u64) -> bool {
         let after = self.done.partition_point(|(from, _)| *from <= position);
         after.checked_sub(1).is_some_and(|at| position < self.done[at].1)
     }
 
-    /// Ranges that were settled before a restart.
+    /// Ranges that were settled before a restart, or can't be read.
     pub(crate) fn done(&self) -> Vec<(u64, u64)> {
         self.done.iter().copied().collect()
     }
@@ -216,10 +226,10 @@ impl Cursor {
         }
         done.extend(open.zip(self.in_hand.last()).map(|(from, last)| (from, last.0 + 1)));
         done.extend(self.done.iter().filter(|(_, to)| *to > prefix));
-        Row::Behind(Behind { prefix, done: union(done) })
+        Row::Behind(Behind { prefix, done: union(done) }.raised(prefix))
     }
 
-    /// Forgets what was settled before a restart and is now behind.
+    /// Forgets what of it is now behind.
     fn trim(&mut self) {
         let prefix = self.prefix().unwrap_or(u64::MAX);
         while self.done.front().is_some_and(|(_, to)| *to <= prefix) {
@@ -238,6 +248,12 @@ impl Cursor {
         }
         (again, lost)
     }
+}
+
+/// How many positions between two others are in none of these ranges, which are apart.
+pub(crate) fn left_between(done: impl Iterator<Item = (u64, u64)>, from: u64, to: u64) -> u64 {
+    let within = done.map(|(begin, end)| end.clamp(from, to.max(from)) - begin.clamp(from, to.max(from)));
+    to.saturating_sub(from) - within.sum::<u64>()
 }
 
 /// The same positions in as few ranges as possible.
@@ -310,6 +326,21 @@ mod tests {
         assert_eq!(cursor.skip(10), (9, None));
         assert_eq!(cursor.scans_from(), Some(10), "the rest is found again");
         assert_eq!(cursor.row(), Row::Behind(Behind::at(0)), "still in hand");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_missed_once() {
+        let mut cursor = Cursor::new(Behind { prefix: 2, done: vec![(5, 7)] });
+        assert_eq!(cursor.miss((0, 3)), 1);
+        cursor.take(run(3));
+        assert_eq!(cursor.miss((4, 8)), 2);
+        assert_eq!(cursor.miss((4, 8)), 0);
+        cursor.pass(10);
+        cursor.follow();
+        assert_eq!(cursor.row(), Row::Behind(Behind { prefix: 3, done: vec![(4, 8)] }));
+        assert_eq!((cursor.rewind(0), cursor.scans_from()), ((1, 0), Some(3)));
+        cursor.take(run(3));
+        assert_eq!(cursor.miss((4, 8)), 0);
     }
 
     proptest! {

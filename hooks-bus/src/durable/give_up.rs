@@ -10,7 +10,7 @@ use super::config::OnFull;
 use super::inner::Inner;
 use super::log::Part;
 use super::row::Behind;
-use super::scan::decode;
+use super::scan::{decode, gaps};
 use super::segment::PIECE;
 use super::subscriber::{Loss, Subscriber};
 
@@ -146,21 +146,27 @@ impl Inner {
     /// Reads the segment once for all of them.
     fn count(&self, part: &Part, losers: &[(Arc<Subscriber>, Loss)], reason: DropReason) -> io::Result<()> {
         let Some(from) = losers.iter().map(|(_, loss)| loss.from).min() else { return Ok(()) };
-        let mut counts = vec![0; losers.len()];
+        // What was read, and what can't be.
+        let mut counts = vec![(0, 0); losers.len()];
         let mut place = part.segment.seek(from.max(part.segment.first), part.end)?;
+        let mut seen = from;
         while place.position < part.end {
             let piece = part.segment.read(place, part.end, PIECE)?;
-            for (position, envelope) in decode(&piece, &self.dir, &self.memory).iter().flat_map(|slice| slice.events())
-            {
-                for ((_, loss), count) in losers.iter().zip(&mut counts) {
-                    *count += usize::from(loss.includes(position, envelope));
-                }
+            let slices = decode(&piece, &self.dir, &self.memory);
+            let ranges = slices.iter().map(|slice| (slice.first(), slice.until()));
+            let missed = gaps(ranges, seen, piece.next.position.min(part.end));
+            for ((_, loss), (read, unread)) in losers.iter().zip(&mut counts) {
+                let events = slices.iter().flat_map(|slice| slice.events());
+                *read += events.filter(|(position, envelope)| loss.includes(*position, envelope)).count();
+                *unread += missed.iter().map(|range| loss.left_of(*range)).sum::<u64>() as usize;
             }
-            place = piece.next;
+            (place, seen) = (piece.next, piece.next.position);
         }
-        for ((subscriber, _), count) in losers.iter().zip(counts) {
-            subscriber.lost(count, reason);
-            log_loss(&subscriber.hook, count, reason);
+        for ((subscriber, _), (read, unread)) in losers.iter().zip(counts) {
+            for (count, reason) in [(read, reason), (unread, DropReason::Unreadable)] {
+                subscriber.lost(count, reason);
+                log_loss(&subscriber.hook, count, reason);
+            }
         }
         Ok(())
     }

@@ -205,7 +205,7 @@ impl Inner {
         if ring.first()? > from {
             return None;
         }
-        let mut catch = Catch { runs: VecDeque::new(), until: from, scan, piece: None };
+        let mut catch = Catch { runs: VecDeque::new(), missed: VecDeque::new(), until: from, scan, piece: None };
         for slice in ring.from(from)? {
             let most = from + max as u64;
             let mut run = Run::between(slice, from, end.min(most));

@@ -58,8 +58,9 @@ pub(crate) struct Fetched {
 impl Fetched {
     /// What of it concerns a hook.
     pub(crate) fn caught(self, filter: &Filter, scan: u64) -> (Catch, Option<Tape>) {
-        let slices = self.piece.iter().flat_map(|piece| &piece.slices);
-        let wanted = slices.map(|slice| {
+        let slices = || self.piece.iter().flat_map(|piece| &piece.slices);
+        let missed = gaps(slices().map(|slice| (slice.first(), slice.until())), self.from, self.until);
+        let wanted = slices().map(|slice| {
             let mut run = Run::between(slice, self.from, u64::MAX);
             run.retain(|_, _, envelope| filter.matches(envelope));
             run
@@ -67,8 +68,19 @@ impl Fetched {
         let runs: VecDeque<Run> = wanted.filter(|run| !run.is_empty()).collect();
         // The piece stays for whoever reads it next, as long as this hook has some of it.
         let piece = self.piece.filter(|_| !runs.is_empty()).map(|piece| piece as BlockGuard);
-        (Catch { runs, until: self.until, scan, piece }, self.next)
+        (Catch { runs, missed, until: self.until, scan, piece }, self.next)
     }
+}
+
+/// Positions between two others that are in none of these ranges, which rise.
+pub(crate) fn gaps(ranges: impl Iterator<Item = (u64, u64)>, from: u64, until: u64) -> VecDeque<(u64, u64)> {
+    let mut next = from;
+    let before = ranges.chain([(until, until)]).map(|(from, to)| {
+        let gap = (next, from.min(until));
+        next = to.max(next);
+        gap
+    });
+    before.filter(|(from, to)| from < to).collect()
 }
 
 impl Pieces {
@@ -97,6 +109,10 @@ pub(crate) fn fetch(log: &Log, dir: &Path, room: &Arc<Room>, pieces: &Pieces, wa
     let Some(mut tape) = tape else {
         return Ok(Fetched { from: want.from, piece: None, until: want.until, next: None });
     };
+    // The search for it went over damage, unless that was given up just now.
+    if want.from >= log.begin() {
+        report(log, dir, &[Hole(want.from, tape.place.position.min(want.until))]);
+    }
     tape.part.end = tape.part.end.min(want.until);
     let key = (tape.place.position, tape.part.end, want.size);
     let piece = match pieces.find(key) {

@@ -11,7 +11,7 @@ use hooks_core::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::cursor::{Cursor, Stretch};
+use super::cursor::{Cursor, Stretch, left_between};
 use super::ring::Ring;
 use super::row::Row;
 use crate::hold::room::Amount;
@@ -57,6 +57,8 @@ pub(crate) enum Look {
 #[derive(Debug)]
 pub(crate) struct Catch {
     pub(crate) runs: VecDeque<Run>,
+    /// Positions whose events can't be read, whether they match or not.
+    pub(crate) missed: VecDeque<(u64, u64)>,
     /// Everything before this position was looked at.
     pub(crate) until: u64,
     /// The scan it belongs to.
@@ -77,6 +79,11 @@ impl Loss {
     pub(crate) fn includes(&self, position: u64, envelope: &Envelope) -> bool {
         let is_done = || self.done.iter().any(|(from, to)| (*from..*to).contains(&position));
         position >= self.from && self.filter.matches(envelope) && !is_done()
+    }
+
+    /// How many of these positions, whose events can't be read, it was not done with.
+    pub(crate) fn left_of(&self, (from, to): (u64, u64)) -> u64 {
+        left_between(self.done.iter().copied(), from.max(self.from), to)
     }
 }
 
@@ -354,13 +361,25 @@ impl State {
             run.retain(|_, Position(position), _| position >= from && !self.cursor.is_done(position));
             if !run.is_empty() {
                 left -= run.len();
+                self.miss(&mut catch.missed, run.first().0);
                 self.take(run, into);
             }
         }
         if catch.runs.is_empty() {
+            self.miss(&mut catch.missed, catch.until);
             self.cursor.pass(catch.until);
             *slot = None;
         }
+    }
+
+    /// Counts what can't be read before this position. It is done with: who reads here again does not count it again.
+    fn miss(&mut self, missed: &mut VecDeque<(u64, u64)>, until: u64) {
+        let mut events = 0;
+        while let Some(range) = missed.pop_front_if(|(from, _)| *from < until) {
+            events += self.cursor.miss(range);
+        }
+        self.ledger.take(events);
+        self.ledger.give_up(events, DropReason::Unreadable);
     }
 
     fn take(&mut self, run: Run, into: &mut Vec<Delivery>) {

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use hooks_bus::{DurableBus, DurableConfig, OpenError};
-use hooks_core::{Bus, Filter};
+use hooks_bus::{DurableBus, DurableConfig, OnFull, OpenError};
+use hooks_core::{Bus, DropReason, Filter};
 use proptest::prelude::*;
 
 use super::{config, end, open, publish, read_all};
@@ -95,6 +95,9 @@ fn read(config: &DurableConfig) -> (Vec<usize>, Vec<String>) {
         }
         let numbers = numbers(&read);
         assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+        let counts = a.ledger.counts();
+        assert_eq!(counts.dropped_for(DropReason::Unreadable), (EVENTS - numbers.len()) as u64, "each is missed once");
+        assert!(counts.balances());
         // It goes on, and what comes is read behind what was there.
         bus.publish(&slice(1000..1001, 1)).await.unwrap();
         a.settle(&read);
@@ -215,6 +218,29 @@ proptest! {
         let expected: Vec<usize> = (0..EVENTS).filter(|number| !damaged.contains(number)).collect();
         prop_assert_eq!(read, expected);
     }
+}
+
+/// The hook never came to read where the damage is.
+#[test]
+fn what_was_damaged_when_it_was_given_up_is_counted_as_that() {
+    let (folder, mut config) = written();
+    let first = segments(folder.path())[0].clone();
+    let record = records(&std::fs::read(&first).unwrap())[2].clone();
+    change(&first, |bytes| bytes[record.1.start + 50] ^= 1);
+    (config.on_full, config.max_bytes) = (OnFull::DropOldest, hooks_core::Bytes(64 << 10));
+    run(async {
+        let bus = open(&config);
+        let mut a = end(&bus, "a", Filter::all()).await;
+        let mut published = EVENTS;
+        while first.exists() {
+            publish(&bus, published..published + 10).await;
+            published += 10;
+        }
+        let read = read_all(&mut a).await;
+        let counts = a.ledger.counts();
+        let [lost, missed] = [DropReason::Overflow, DropReason::Unreadable].map(|reason| counts.dropped_for(reason));
+        assert_eq!((missed, lost as usize), (1, published - read.len() - 1));
+    });
 }
 
 #[test]

@@ -163,6 +163,7 @@ fn damage_is_said_when_all_files_are_gone_and_shows_in_a_metric() {
     let daemon = Daemon::again(place);
     assert!(daemon.metric("hooks_log_damaged").is_some());
     while daemon.metric("hooks_log_damaged") != Some(1.0) {}
+    while daemon.metric("hooks_events_dropped_total{hook=\"all\",reason=\"unreadable\"}") != Some(1.0) {}
     let place = daemon.kill();
     for entry in std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.extension().is_some_and(|extension| extension == "log") {
