@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -63,7 +64,11 @@ pub(crate) enum Step {
     /// The proxy did not let through; what it answered.
     Tunnel(Option<u16>),
     /// It took longer than this.
-    Late(Duration),
+    Late {
+        limit: Duration,
+        /// The connection was there: what did not end is the TLS handshake.
+        secures: bool,
+    },
 }
 
 fn at(step: Step, proxy: Option<&str>) -> String {
@@ -76,9 +81,10 @@ fn at(step: Step, proxy: Option<&str>) -> String {
             let answer = status.map_or("nothing that is HTTP".to_owned(), |status| status.to_string());
             format!("can't connect: the proxy {} answered {answer}", proxy.unwrap_or_default())
         }
-        (Step::Late(limit), None) => format!("can't connect within the connect timeout of {}", Span(limit)),
-        (Step::Late(limit), Some(proxy)) => {
-            format!("can't connect through the proxy {proxy} within the connect timeout of {}", Span(limit))
+        (Step::Late { limit, secures }, proxy) => {
+            let with = if secures { " with TLS" } else { "" };
+            let through = proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
+            format!("can't connect{with}{through} within the connect timeout of {}", Span(limit))
         }
     }
 }
@@ -101,15 +107,19 @@ impl Service<Uri> for Connector {
     fn call(&mut self, to: Uri) -> Self::Future {
         let settings = self.0.clone();
         Box::pin(async move {
-            let limit = settings.timeout;
-            let connected = tokio::time::timeout(limit, settings.connect(&to)).await;
-            connected.unwrap_or_else(|_| Err(settings.failed(Step::Late(limit), true, None)))
+            let (limit, secures) = (settings.timeout, AtomicBool::new(false));
+            let connected = tokio::time::timeout(limit, settings.connect(&to, &secures)).await;
+            connected.unwrap_or_else(|_| {
+                let secures = secures.load(Ordering::Relaxed);
+                Err(settings.failed(Step::Late { limit, secures }, true, None))
+            })
         })
     }
 }
 
 impl Settings {
-    async fn connect(&self, to: &Uri) -> Result<TokioIo<Heard>, Unconnected> {
+    /// `secures`: the handshake with the receiver has begun.
+    async fn connect(&self, to: &Uri, secures: &AtomicBool) -> Result<TokioIo<Heard>, Unconnected> {
         let first = self.proxy.as_ref().map_or(to, |proxy| &proxy.uri);
         let (mut stream, address) = self.reach(first).await?;
         let is_secure = to.scheme_str() == Some("https");
@@ -124,6 +134,7 @@ impl Settings {
         let mut is_h2 = false;
         if is_secure {
             self.begin(Phase::Tls);
+            secures.store(true, Ordering::Relaxed);
             (stream, is_h2) = self.secure(stream, to, &self.tls, false).await?;
         }
         self.begin(Phase::FirstByte);
@@ -192,19 +203,49 @@ impl Settings {
 /// Longest head of a proxy's answer.
 const MAX_HEAD: usize = 16 << 10;
 
-/// Reads until a head has ended. The other side says nothing more before it is spoken to.
+/// Reads until the head of a final answer has ended. The other side says nothing more before it is spoken to.
 async fn read_head(stream: &mut Box<dyn Stream>) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(1024);
-    while !head.windows(2).any(|pair| pair == b"\n\n") && !head.windows(4).any(|four| four == b"\r\n\r\n") {
-        if head.len() > MAX_HEAD || stream.read_buf(&mut head).await? == 0 {
-            break;
+    while head.len() <= MAX_HEAD {
+        match end_of(&head) {
+            Some(end) if heard::is_interim(&head[..end]) => drop(head.drain(..end)),
+            Some(_) => break,
+            None if stream.read_buf(&mut head).await? == 0 => break,
+            None => {}
         }
     }
     Ok(head)
 }
 
+/// Where the first head in this ends, if it does.
+fn end_of(head: &[u8]) -> Option<usize> {
+    (1..=head.len()).find(|end| head[..*end].ends_with(b"\n\n") || head[..*end].ends_with(b"\r\n\r\n"))
+}
+
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Connector")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The status of what is read of an answer that comes in these two pieces.
+    async fn status(first: &'static str, second: &'static str) -> Option<u16> {
+        let pieces = first.as_bytes().chain(second.as_bytes());
+        let mut stream: Box<dyn Stream> = Box::new(tokio::io::join(pieces, tokio::io::sink()));
+        heard::status(&read_head(&mut stream).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_proxy_may_say_that_it_works_on_it_before_it_answers() {
+        let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\na: b\n\nHTTP/1.1 200 OK\r\na: b\r\n\r\n";
+        for at in 0..answer.len() {
+            assert_eq!(status(&answer[..at], &answer[at..]).await, Some(200), "{at}");
+        }
+        assert_eq!(status("HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 407 No\r\n\r\n").await, Some(407));
+        assert_eq!(status("HTTP/1.1 100 Continue\r\n\r\n", "").await, None);
     }
 }

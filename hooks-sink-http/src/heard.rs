@@ -107,6 +107,9 @@ impl AsyncWrite for Heard {
 /// `HTTP/1.1 200 `: as much of a status line as says something.
 const LENGTH: usize = 13;
 
+/// Length of `HTTP/2`.
+const WITHOUT_MINOR: usize = 6;
+
 /// Listens to bytes until it has heard a final status, or something that is no answer.
 #[derive(Debug, Default)]
 pub(crate) struct Ear {
@@ -143,6 +146,11 @@ impl Ear {
             // Empty lines before an answer are passed over.
             Hears::Line if self.at == 0 && matches!(byte, b'\r' | b'\n') => {}
             Hears::Line => {
+                // HTTP/2 is called that without a minor version, by whoever writes its status line all the same.
+                if self.at == WITHOUT_MINOR && byte == b' ' {
+                    self.line[self.at..][..2].copy_from_slice(b".0");
+                    self.at += 2;
+                }
                 self.line[self.at] = byte;
                 self.at += 1;
                 if self.at == LENGTH {
@@ -192,6 +200,12 @@ pub(crate) fn status(head: &[u8]) -> Option<u16> {
     Ear::default().hear(head)
 }
 
+/// Whether this head, which has ended, is of an interim answer: another one comes.
+pub(crate) fn is_interim(head: &[u8]) -> bool {
+    let mut ear = Ear::default();
+    ear.hear(head).is_none() && matches!(ear.hears, Hears::Line)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +215,11 @@ mod tests {
         for (text, heard) in [
             ("HTTP/1.1 200 OK\r\n", Some(200)),
             ("HTTP/1.0 503 \n", Some(503)),
+            ("HTTP/2 200 OK\r\n", Some(200)),
+            ("HTTP/2 200\n\nok", Some(200)),
+            ("HTTP/2 103 \r\n\r\nHTTP/3 410 \r\n", Some(410)),
+            ("HTTP/2.0 503 \r\n", Some(503)),
+            ("HTTP/20 200 OK\r\n", None),
             ("HTTP/1.1 410\r\n", Some(410)),
             ("HTTP/1.1 410\nx", Some(410)),
             ("\r\n\r\nHTTP/1.1 204 \u{e9}\u{1}\r\nnonsense", Some(204)),

@@ -163,7 +163,12 @@ fn of_error(error: &legacy::Error) -> Option<String> {
     }
     let is_late = find::<std::io::Error>(error).is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
     let advice = match unconnected.step {
-        Step::Late(_) => {
+        Step::Late { secures: true, .. } => {
+            "the connection is there, but the other side does not go on with the TLS handshake: does it speak TLS at this \
+             port (https:// or http://), or is it, or a proxy or firewall on the way, too busy? See also `connect_timeout`"
+                .to_owned()
+        }
+        Step::Late { .. } => {
             format!(
                 "nothing answers in time: check host and port of `{setting}`, firewalls on the way, and `connect_timeout`"
             )

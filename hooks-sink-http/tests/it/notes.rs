@@ -146,6 +146,21 @@ async fn what_never_ends_is_told_too() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_never_ends_is_told_as_that() {
+    let (address, task) = once(async |_held| std::future::pending::<()>().await).await;
+    let mut config = HttpConfig::new(format!("https://{address}/"));
+    config.connect_timeout = Some(Span(Duration::from_millis(500)));
+    let (notes, arrived) = told(config.clone()).await;
+    assert!(!arrived && note(&notes, "advice").contains("does it speak TLS at this port"), "{notes:?}");
+    task.abort();
+    let (address, task) = once(async |_held| std::future::pending::<()>().await).await;
+    config.url = Endpoint::new(format!("https://{address}/"));
+    let failed = sink(&config).deliver(&batch(&["1"])).await.unwrap_err().chain();
+    assert!(failed.contains("can't connect with TLS within the connect timeout of 500ms"), "{failed}");
+    task.abort();
+}
+
+#[tokio::test]
 async fn certificates() {
     use crate::tls::{Authority, Identity};
     let authority = Authority::new("one");

@@ -145,6 +145,19 @@ async fn a_head_that_cannot_be_read_counts_by_its_status_line() {
     }
 }
 
+/// Of a version that is not spoken here.
+#[tokio::test]
+async fn a_status_line_of_another_version_counts() {
+    for version in ["HTTP/2", "HTTP/2.0", "HTTP/3", "HTTP/9.9"] {
+        let text = |status: &str| -> &'static [u8] { format!("{version} {status}\r\n\r\n").leak().as_bytes() };
+        for outcome in [plain(text("200 OK")).await, secured(text("200")).await] {
+            let delivered = outcome.unwrap_or_else(|error| panic!("{version}: {}", error.chain()));
+            assert!(delivered.odd.is_some(), "{version}");
+        }
+        assert_eq!(plain(text("410 Gone")).await.unwrap_err().class, FailureClass::Gone, "{version}");
+    }
+}
+
 /// A status that was heard before says nothing of the next request.
 #[tokio::test]
 async fn a_status_counts_for_one_request() {
