@@ -72,10 +72,13 @@ impl Places {
         Seat { places: self.clone(), number, guest, _permit: permit }
     }
 
-    /// In the lobby: of whoever does nothing for the longest time, or else of whoever came first.
+    /// In the lobby: of whoever does nothing for the longest time, where most do nothing. Else of whoever came first:
+    /// beside a crowd that waits for places, those who do nothing are those who have just come, and probes among them.
     fn clear_a_seat(&self) {
         let mut guests = self.guests.lock();
-        let number = longest_idle(&guests.lobby).or_else(|| guests.lobby.keys().next().copied());
+        let most_are_idle = 2 * idle(&guests.lobby).count() > self.lobby;
+        let longest = most_are_idle.then(|| longest_idle(&guests.lobby)).flatten();
+        let number = longest.or_else(|| guests.lobby.keys().next().copied());
         if let Some(guest) = number.and_then(|number| guests.lobby.remove(&number)) {
             guest.leaves.send_replace(true);
         }
@@ -99,11 +102,14 @@ impl Places {
     }
 }
 
-/// Of those who were not asked to leave yet.
+/// Who does nothing, and since when: of those who were not asked to leave yet.
+fn idle(guests: &BTreeMap<u64, Arc<Guest>>) -> impl Iterator<Item = (u64, u64)> {
+    let since = |(number, guest): (&u64, &Arc<Guest>)| (guest.idle_since.load(Ordering::Relaxed), *number);
+    guests.iter().filter(|(_, guest)| !*guest.leaves.borrow()).map(since).filter(|(since, _)| *since != BUSY)
+}
+
 fn longest_idle(guests: &BTreeMap<u64, Arc<Guest>>) -> Option<u64> {
-    let since = |guest: &Guest| guest.idle_since.load(Ordering::Relaxed);
-    let idle = guests.iter().filter(|(_, guest)| since(guest) != BUSY && !*guest.leaves.borrow());
-    idle.min_by_key(|(_, guest)| since(guest)).map(|(number, _)| *number)
+    idle(guests).min().map(|(_, number)| number)
 }
 
 /// The place of a connection, or its seat in the lobby.
@@ -198,5 +204,50 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.guests.lock().waiting -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Somebody comes, and the one of these who has to go for that goes.
+    async fn comes(places: &Arc<Places>, seats: &mut Vec<Seat>) -> Option<u64> {
+        let goes = async {
+            let leaving = futures_util::future::select_all(seats.iter().map(|seat| Box::pin(seat.dismissed())));
+            let (_, at, _) = leaving.await;
+            seats.remove(at).number
+        };
+        let (came, gone) = tokio::join!(places.enter(), timeout(Duration::from_secs(1), goes));
+        seats.push(came);
+        gone.ok()
+    }
+
+    /// One place, which is taken, and eight seats of whom so many do nothing, the last to come.
+    async fn crowd(idle: usize) -> (Arc<Places>, Vec<Seat>) {
+        let places = Arc::new(Places::new(1, 8));
+        let mut seats = Vec::new();
+        for number in 0..9 {
+            seats.push(places.enter().await);
+            seats[number].set_busy(number < 9 - idle);
+        }
+        (places, seats)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_just_came_stays_beside_a_crowd_that_waits() {
+        let (places, mut seats) = crowd(0).await;
+        // None of them has said yet what it wants.
+        for gone in 1..=4 {
+            assert_eq!(comes(&places, &mut seats).await, Some(gone), "who waits for the longest time");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_that_does_nothing_goes_before_whoever_waits() {
+        let (places, mut seats) = crowd(6).await;
+        for gone in 3..=6 {
+            assert_eq!(comes(&places, &mut seats).await, Some(gone), "who is idle for the longest time");
+        }
     }
 }
