@@ -46,7 +46,7 @@ pub(super) enum Refusal {
     /// More bytes or events than this.
     TooLarge(String),
     TooSlow,
-    /// The client's body broke off.
+    /// The client's body broke off, or is not what HTTP makes of one.
     Broken(String),
     Faults(Vec<Fault>, u64),
     /// What is said here makes no event.

@@ -102,6 +102,9 @@ fn data(json: &mut Vec<u8>, media: Option<&MediaType>, body: &[u8]) -> Result<()
     }
     let is_utf8 = media.is_none_or(MediaType::is_utf8);
     if is_utf8 && media.is_none_or(MediaType::is_json) {
+        if body.starts_with(b"\xEF\xBB\xBF") {
+            return Err(format!("the body {}", EnvelopeError::ByteOrderMark));
+        }
         // Nothing but one value: anything else could add attributes.
         let raw: &RawValue = serde_json::from_slice(body).map_err(|error| match media {
             Some(_) => format!("the body is not JSON: {error}"),

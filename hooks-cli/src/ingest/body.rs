@@ -1,5 +1,6 @@
 //! Reading request bodies: so many bytes, in so much time, and never too many for all together.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::answer::Refusal;
+use crate::commands::chain;
 
 /// How long what a client goes on sending is read once its answer is known, so that it gets to see it.
 const LINGER: Duration = Duration::from_secs(2);
@@ -30,7 +32,7 @@ pub(super) struct Taken {
 pub(super) async fn read<B>(body: &mut B, max: usize, limit: Duration, room: &Arc<Semaphore>) -> Result<Taken, Refusal>
 where
     B: Body + Unpin,
-    B::Error: std::fmt::Display,
+    B::Error: Error + 'static,
 {
     if body.size_hint().lower() > max as u64 {
         return Err(too_large(max));
@@ -41,11 +43,11 @@ where
 async fn collect<B>(body: &mut B, max: usize, room: &Arc<Semaphore>) -> Result<Taken, Refusal>
 where
     B: Body + Unpin,
-    B::Error: std::fmt::Display,
+    B::Error: Error + 'static,
 {
     let mut taken = Taken { bytes: Vec::new(), share: None };
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Refusal::Broken(format!("the body broke off: {error}")))?;
+        let frame = frame.map_err(|error| Refusal::Broken(format!("the body can't be read: {}", chain(&error))))?;
         // Trailers mean nothing here.
         let Ok(mut data) = frame.into_data() else { continue };
         let length = data.remaining();

@@ -1,5 +1,6 @@
 //! What is where, and what a request has to be.
 
+use std::error::Error;
 use std::future::{Future as _, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
@@ -36,7 +37,7 @@ pub(super) fn crowded(state: &State) -> Response<Outgoing> {
 pub(super) async fn answer<B>(parts: &Parts, body: &mut B, state: &Arc<State>) -> Response<Outgoing>
 where
     B: Body + Unpin,
-    B::Error: std::fmt::Display,
+    B::Error: Error + 'static,
 {
     let answer = match (parts.uri.path(), host(parts.version, &parts.headers)) {
         (EVENTS, _) => events(parts, body, state).await,
@@ -92,7 +93,7 @@ async fn metrics(parts: &Parts, state: &State) -> Response<Outgoing> {
 async fn events<B>(parts: &Parts, body: &mut B, state: &Arc<State>) -> Answer
 where
     B: Body + Unpin,
-    B::Error: std::fmt::Display,
+    B::Error: Error + 'static,
 {
     let settings = state.settings();
     let answer = match take(parts, body, state, &settings).await {
@@ -107,7 +108,7 @@ where
 async fn take<B>(parts: &Parts, body: &mut B, state: &Arc<State>, settings: &Settings) -> Result<usize, Refusal>
 where
     B: Body + Unpin,
-    B::Error: std::fmt::Display,
+    B::Error: Error + 'static,
 {
     let kind = look(parts, settings)?;
     let ingest = &settings.ingest;
@@ -188,12 +189,18 @@ async fn publish(
     match published {
         Ok(Ok(Ok(()))) => Ok(count),
         Ok(Ok(Err(error))) => Err(refused(&error)),
-        Ok(Err(_)) => Err(Refusal::Busy(state.bus.health().trouble().map_or_else(
-            || "it was not accepted in time: what keeps events (a disk, NATS) is slow or hangs, or a hook that makes publishers wait is behind".to_owned(),
-            |trouble| format!("it was not accepted in time: {trouble}"),
-        ))),
+        Ok(Err(_)) => Err(late(state.bus.health().trouble())),
         Err(_) => Err(Refusal::Internal),
     }
+}
+
+/// The bus gave no answer in time: as its contract says, all may have been accepted or nothing.
+fn late(trouble: Option<&str>) -> Refusal {
+    let why = trouble
+        .unwrap_or("what keeps events (a disk, NATS) is slow or hangs, or a hook that makes publishers wait is behind");
+    Refusal::Busy(format!(
+        "it was not accepted in time, and may be all the same: send it again with the same ids; {why}"
+    ))
 }
 
 /// Why the bus did not accept everything.

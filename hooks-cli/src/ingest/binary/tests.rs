@@ -74,6 +74,16 @@ fn extensions_may_begin_with_data() {
 }
 
 #[test]
+fn a_byte_order_mark_before_json_is_named() {
+    for given in [&[("ce-type", "a"), ("content-type", "application/json")][..], &[("ce-type", "a")]] {
+        assert_eq!(
+            refused(given, "\u{feff}{}".as_bytes()),
+            "the body begins with a byte order mark: save the text as UTF-8 without one"
+        );
+    }
+}
+
+#[test]
 fn a_body_can_not_add_attributes() {
     let error = json(&[("content-type", "application/json")], br#"1,"type":"b""#).unwrap_err();
     assert!(error.starts_with("the body is not JSON: "), "{error}");

@@ -131,6 +131,8 @@ async fn a_bus_that_makes_it_wait_too_long_is_given_up() {
     let started = tokio::time::Instant::now();
     let answer = post(&state).await;
     assert_eq!((answer.status().as_u16(), started.elapsed()), (503, Duration::from_secs(5)));
+    let text = String::from_utf8(whole(answer.body()).to_vec()).unwrap();
+    assert!(text.contains("and may be all the same: send it again with the same ids; "), "{text}");
     assert_eq!(state.room.available_permits(), 64 << 20, "and what it held is given back");
     assert_eq!(state.counters.answers().into_iter().collect::<Vec<_>>(), [(503, 1)]);
 }

@@ -91,6 +91,27 @@ fn lengths_that_are_wrong_publish_nothing() {
 }
 
 #[test]
+fn what_is_wrong_with_a_body_is_said() {
+    let daemon = daemon();
+    let why = |rest: &str| {
+        let mut client = daemon.connect();
+        client.send(format!("{HEAD}{rest}"));
+        client.end_sending();
+        let answer = client.answer();
+        assert_eq!(answer.status, 400, "{rest}");
+        answer.json()["error"].as_str().unwrap().to_owned()
+    };
+    for (rest, cause) in [
+        ("transfer-encoding: chunked\r\n\r\nzz\r\n", "chunk size"),
+        ("transfer-encoding: chunked\r\n\r\n5\r\n{", "before"),
+        ("content-length: 5\r\n\r\n{", "end of file before message length reached"),
+    ] {
+        let error = why(rest);
+        assert!(error.starts_with("the body can't be read: ") && error.contains(cause), "{rest}: {error}");
+    }
+}
+
+#[test]
 fn a_client_that_ends_its_side_still_gets_its_answer() {
     let daemon = daemon();
     let mut client = daemon.connect();
