@@ -1,5 +1,6 @@
 //! Reading events from stdin on a thread of its own.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 
@@ -16,6 +17,14 @@ const CHUNK: usize = 2 * BLOCK - (8 << 10);
 /// What came of so many reads may wait to be used. Beyond them, reading waits. Whoever takes all of it at once
 /// wakes the thread once.
 pub(crate) const AHEAD: usize = 2;
+
+/// Stdin as a file. What std has for it takes an error for the end: a file that was opened to be written, say.
+///
+/// # Errors
+/// When there can be no more descriptors.
+pub(crate) fn open() -> io::Result<File> {
+    io::stdin().as_fd().try_clone_to_owned().map(File::from)
+}
 
 /// Reads lines until the end, and gives what came of each read, so that what is there is used at once.
 ///

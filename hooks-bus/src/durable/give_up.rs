@@ -64,7 +64,7 @@ impl Inner {
     fn never_fits(&self, bytes: u64) -> BusError {
         let (need, max) = (Bytes(bytes), self.config.max_bytes);
         BusError::TooLarge(format!(
-            "together these events need {need} of log, more than half of `bus.max_bytes` ({max}): publish fewer at once, or raise it"
+            "together these events need {need} of log, more than half of `bus.max_bytes` ({max}): publish fewer at once or shorter ones, or raise it"
         ))
     }
 

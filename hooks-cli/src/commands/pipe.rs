@@ -140,7 +140,7 @@ async fn pipe(
 ) -> Result<Exit, BoxError> {
     let (stop, stopped) = watch::channel(None);
     let run = Run { bus, dispatcher, console, tally: Mutex::default(), unaccepted: Mutex::default() };
-    let input = stdin::events(io::stdin(), Intake::new(events.source, events.max_bytes.get()))?;
+    let input = stdin::events(stdin::open()?, Intake::new(events.source, events.max_bytes.get()))?;
     let mut failed = None;
     let work = async {
         failed = run.feed(input, stopped).await.err();

@@ -53,7 +53,7 @@ async fn publish(args: &PublishArgs, client: Client, console: &Console) -> Resul
     let mut stops = Stops::with_hang_up()?;
     let started = Instant::now();
     let mut run = Run::new(args, client, console, started);
-    let mut input = stdin::events(io::stdin(), Intake::new(args.source.as_str(), args.max_event.get()))?;
+    let mut input = stdin::events(stdin::open()?, Intake::new(args.source.as_str(), args.max_event.get()))?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let timeout = args.timeout.map_or(Duration::MAX, |timeout| timeout.0);
     let is_shown = console.start_progress("accepted");

@@ -106,14 +106,47 @@ fn empty_lines_and_crlf_are_fine() {
     assert_eq!(place.pipe("\n\n").code, Some(0));
 }
 
+/// A folder, and a file that is open to be written.
 #[test]
 fn input_that_cannot_be_read_is_no_success() {
     let place = place();
-    let mut command = place.hooks(&["pipe", "-c", "hooks.toml"]);
-    let output = command.stdin(std::fs::File::open(place.path(".")).unwrap()).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("not everything was delivered: stdin can't be read: "), "{said}");
-    assert_eq!(output.status.code(), Some(1));
+    let written = std::fs::File::create(place.path("written")).unwrap();
+    for input in [std::fs::File::open(place.path(".")).unwrap(), written] {
+        for (args, said) in [
+            (&["pipe", "-c", "hooks.toml"][..], "not everything was delivered: stdin can't be read: "),
+            (&["publish", "--to", "http://127.0.0.1:9"], "not everything was sent: stdin can't be read: "),
+        ] {
+            let output = place.hooks(args).stdin(input.try_clone().unwrap()).output().unwrap();
+            let err = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.code() == Some(1) && err.contains(said), "{args:?}: {err}");
+        }
+    }
+}
+
+/// It is larger than a log of this size takes: it alone is left out.
+#[test]
+fn an_event_that_the_bus_never_takes_is_named_and_the_rest_is_delivered() {
+    let place = Place::new(
+        "bus = { kind = 'durable', segment_size = '4KiB', max_bytes = '8KiB' }\n\
+         [[hooks]]\nid = 'a'\nsink = { kind = 'file', path = '${CONFIG_DIR}/a' }",
+    );
+    let large = event(1).replace("test.counted", &"x".repeat(5_000));
+    let ended =
+        place.pipe([&event(1), &large, "", &event(2), &large, &event(3)].map(|line| format!("{line}\n")).concat());
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert_eq!(place.read("a"), events(3));
+    let named: Vec<_> = ended.err.lines().filter(|line| line.starts_with("line ")).collect();
+    assert!(
+        named.len() == 2 && named[0].starts_with("line 2: too large: ") && named[1].starts_with("line 5: "),
+        "{}",
+        ended.err
+    );
+    assert!(ended.err.contains("6 lines read: 3 events, 2 malformed, in "), "{}", ended.err);
+    assert!(
+        ended.err.ends_with("not everything was delivered: 2 malformed lines not taken: see above\n"),
+        "{}",
+        ended.err
+    );
 }
 
 /// What no line of can be an event is said once, with what to do.

@@ -14,7 +14,7 @@ const ROOM: Duration = Duration::from_millis(100);
 
 impl Run<'_> {
     /// A bus that has no room, or can't be reached, makes the pipe wait, as a full queue does. What is too large for
-    /// it goes in parts.
+    /// it goes in parts, and an event that is too large alone is left out.
     pub(super) async fn publish(&self, mut events: Vec<Envelope>) -> Result<(), BusError> {
         let (mut said, mut part) = (None, events.len());
         while !events.is_empty() {
@@ -27,6 +27,11 @@ impl Run<'_> {
             self.accepted(&mut events, accepted);
             match cause {
                 BusError::TooLarge(_) if part > 1 => part /= 2,
+                BusError::TooLarge(_) => {
+                    events.remove(0);
+                    self.refused(cause);
+                    part = events.len();
+                }
                 BusError::Full(why) => self.wait(&mut said, "reading waits for room", why).await,
                 BusError::Unavailable(why) if !self.bus.health().is_broken() => {
                     self.wait(&mut said, "reading waits", why).await;
@@ -43,6 +48,16 @@ impl Run<'_> {
             self.console.say(format_args!("{what}: {why}"));
         }
         tokio::time::sleep(ROOM).await;
+    }
+
+    /// The bus never takes the event that was to be the next: it counts as its line would if it was malformed.
+    fn refused(&self, why: &BusError) {
+        let line = self.lines().pop_front().unwrap_or_default();
+        self.console.say(format_args!("line {line}: {why}"));
+        self.tally(|tally| {
+            tally.waiting -= 1;
+            tally.malformed += 1;
+        });
     }
 
     /// Takes out those that were accepted, of events that are the next to be.
