@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::files;
 use crate::ndjson::{self, Intake, Malformed, Taken};
 use crate::outcome::count;
-use crate::publish::{Backoff, Client, Outbox, Pace, Step};
+use crate::publish::{Backoff, Client, Outbox, Pace, Reply, Step};
 use crate::signals::Stops;
 use crate::stdin;
 
@@ -87,6 +87,8 @@ struct Run<'a> {
     said: usize,
     /// Why the last request failed, as long as it does.
     failing: Option<String>,
+    /// Events of the last request that was sent, as long as it has no answer: they are the next to be sent again.
+    unanswered: u64,
 }
 
 type Input = mpsc::Receiver<io::Result<Taken>>;
@@ -105,6 +107,7 @@ impl<'a> Run<'a> {
             malformed: 0,
             said: 0,
             failing: None,
+            unanswered: 0,
         }
     }
 
@@ -142,7 +145,14 @@ impl<'a> Run<'a> {
         let due = self.pace.as_ref().map_or_else(Instant::now, Pace::due);
         wait(due, stopped).await?;
         let (events, body) = self.outbox.next();
+        // Also when this is given up before there is an answer.
+        let before = std::mem::replace(&mut self.unanswered, events as u64);
         let reply = self.client.post(body).await;
+        match reply {
+            Reply::None { sent: true, .. } => {}
+            Reply::None { sent: false, .. } => self.unanswered = before,
+            _ => self.unanswered = 0,
+        }
         if let Some(pace) = &mut self.pace {
             pace.sent(Instant::now(), events);
         }
@@ -195,7 +205,13 @@ impl<'a> Run<'a> {
         let (accepted, malformed) = (outbox.accepted(), self.malformed - outbox.refused());
         let lines = count(self.lines, "line");
         let mut parts = vec![format!("{} accepted", count(accepted, "event")), format!("{malformed} malformed")];
-        for (number, what) in [(outbox.refused(), "refused by the server"), (outbox.waiting(), "not sent")] {
+        let not_sent = outbox.waiting() - self.unanswered;
+        let rest = [
+            (outbox.refused(), "refused by the server"),
+            (self.unanswered, "without an answer"),
+            (not_sent, "not sent"),
+        ];
+        for (number, what) in rest {
             if number > 0 {
                 parts.push(format!("{number} {what}"));
             }
@@ -206,9 +222,11 @@ impl<'a> Run<'a> {
                 Some(failing) => format!("{why}, waiting: {failing}"),
                 None => why.clone(),
             };
+            // What had no answer may have been accepted.
+            let was = if self.unanswered > 0 { "is known to be" } else { "was" };
             let settled = match outbox.settled() {
-                0 => "nothing was accepted".to_owned(),
-                line => format!("line {line} is the last that was accepted"),
+                0 => format!("nothing {was} accepted"),
+                line => format!("line {line} is the last that {was} accepted"),
             };
             self.console.say(format_args!("not everything was sent: {why}; {settled}"));
         }

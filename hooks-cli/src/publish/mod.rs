@@ -18,3 +18,4 @@ mod reply;
 pub(crate) use client::{Client, endpoint};
 pub(crate) use outbox::{Outbox, Step};
 pub(crate) use pace::{Backoff, Pace};
+pub(crate) use reply::Reply;

@@ -13,14 +13,22 @@ use crate::ndjson::Malformed;
 pub(crate) struct Outbox {
     /// Each with the line it stands on.
     queue: VecDeque<(u64, Envelope)>,
-    /// Most of one request. Falls when the server takes less.
+    /// Most of one request. Falls when the server takes less, and rises again by and by: it may have been for one
+    /// large event.
     max_events: usize,
+    /// As much as it may rise to.
+    most_events: usize,
     max_bytes: usize,
+    /// Requests that were accepted since it fell or rose.
+    fitting: u32,
     /// The last line whose event is accepted or refused, as all before it are.
     settled: u64,
     accepted: u64,
     refused: u64,
 }
+
+/// After so many requests that fit, twice as many events are tried.
+const RISE: u32 = 32;
 
 /// What to do after an answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +44,16 @@ pub(crate) enum Step {
 impl Outbox {
     /// Requests of at most so many events, and so many bytes unless one event alone is longer.
     pub(crate) fn new(max_events: usize, max_bytes: usize) -> Self {
-        Self { queue: VecDeque::new(), max_events, max_bytes, settled: 0, accepted: 0, refused: 0 }
+        Self {
+            queue: VecDeque::new(),
+            max_events,
+            most_events: max_events,
+            max_bytes,
+            fitting: 0,
+            settled: 0,
+            accepted: 0,
+            refused: 0,
+        }
     }
 
     /// These are to be sent, too. Each stands on a line.
@@ -87,20 +104,30 @@ impl Outbox {
             Reply::Accepted => {
                 self.accepted += count as u64;
                 self.settle(count);
+                self.rise();
                 Step::Next(Vec::new())
             }
             Reply::Faults(faults) => self.refuse(count, faults),
             Reply::TooLarge(why) if count <= 1 => self.refuse(count, vec![Fault { line: 1, reason: why }]),
             Reply::TooLarge(_) => {
-                self.max_events = count / 2;
+                (self.max_events, self.fitting) = (count / 2, 0);
                 Step::Next(Vec::new())
             }
+            Reply::None { why, .. } => Step::Wait { after: None, why },
             Reply::Later { after, why } => Step::Wait { after, why },
             Reply::Partly { accepted, rest } => {
                 let left = count - self.accept(count, &accepted);
                 if left == 0 { Step::Next(Vec::new()) } else { self.answered(left, *rest) }
             }
             Reply::Never(why) => Step::Stop(why),
+        }
+    }
+
+    fn rise(&mut self) {
+        self.fitting += 1;
+        if self.fitting == RISE {
+            self.max_events = self.max_events.saturating_mul(2).min(self.most_events);
+            self.fitting = 0;
         }
     }
 
@@ -214,6 +241,19 @@ mod tests {
         assert_eq!(accepted, [numbers(1..=6), numbers(8..=20)].concat());
         assert_eq!((outbox.accepted(), outbox.refused()), (19, 1));
         assert!(largest <= 3);
+    }
+
+    #[test]
+    fn one_event_that_is_too_large_does_not_keep_requests_small_for_ever() {
+        let mut outbox = outbox(64, 20_000);
+        let mut sizes = Vec::new();
+        let accepted = send(&mut outbox, |ids| {
+            sizes.push(ids.len());
+            if ids.contains(&"100".to_owned()) { Reply::TooLarge("413".to_owned()) } else { Reply::Accepted }
+        });
+        assert_eq!(accepted, [numbers(1..=99), numbers(101..=20_000)].concat());
+        assert!(sizes.contains(&1) && sizes.len() < 600, "{}", sizes.len());
+        assert!(sizes.iter().rev().skip(1).take(100).all(|size| *size == 64), "{sizes:?}");
     }
 
     #[test]

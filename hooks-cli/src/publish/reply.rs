@@ -13,6 +13,8 @@ pub(crate) enum Reply {
     Faults(Vec<Fault>),
     /// More than the server takes at a time.
     TooLarge(String),
+    /// There was none: whether the events were accepted is not known, if they were sent.
+    None { sent: bool, why: String },
     /// Not now. Waits at least so long, if the server asked for it.
     Later { after: Option<Duration>, why: String },
     /// These events, from and to, counted from 1, were accepted; the rest was answered so.
@@ -37,6 +39,9 @@ struct Body {
     accepted_events: Vec<[usize; 2]>,
 }
 
+/// Most characters of what a server says that are shown.
+const SHOWN: usize = 500;
+
 /// The longest pause that a server can ask for.
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -44,20 +49,31 @@ impl Reply {
     /// From a status (RFC 9110), the value of Retry-After, and the body.
     pub(crate) fn new(status: http::StatusCode, retry_after: Option<&str>, body: &[u8], now: SystemTime) -> Self {
         let body = serde_json::from_slice::<Body>(body).unwrap_or_default();
-        let error = if body.error.is_empty() { String::new() } else { format!(": {}", body.error) };
+        let error = if body.error.is_empty() { String::new() } else { format!(": {}", shown(&body.error)) };
         let why = format!("{status}{error}");
         let accepted = body.accepted_events;
         let rest = match status.as_u16() {
             202 => return Self::Accepted,
             // Whoever says so may have thrown the events away.
             200..=299 => Self::Never(format!("{why}: `hooks serve` answers 202: is this one?")),
-            400 if !body.faults.is_empty() => Self::Faults(body.faults),
+            400 if !body.faults.is_empty() => Self::Faults(body.faults.into_iter().map(Fault::shown).collect()),
             413 => Self::TooLarge(why),
             408 | 425 | 429 | 500.. => Self::Later { after: retry_after.and_then(|value| pause(value, now)), why },
             _ => Self::Never(why),
         };
         if accepted.is_empty() { rest } else { Self::Partly { accepted, rest: Box::new(rest) } }
     }
+}
+
+impl Fault {
+    fn shown(self) -> Self {
+        Self { reason: shown(&self.reason), ..self }
+    }
+}
+
+/// As one line, and a short one, whatever the server says.
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
 
 /// Seconds, or a date (RFC 9110, 10.2.3). Anything else is as if it was not there.
@@ -97,6 +113,15 @@ mod tests {
         for status in [408, 429, 500, 502, 503, 504, 507] {
             assert!(matches!(reply(status, None, ""), Reply::Later { after: None, .. }), "{status}");
         }
+    }
+
+    #[test]
+    fn what_a_server_says_is_shown_as_one_short_line() {
+        let body =
+            format!(r#"{{"error":"\u001b[31m\nno {}","faults":[{{"line":1,"reason":"a\rb"}}]}}"#, "x".repeat(9_000));
+        let Reply::Never(why) = reply(401, None, &body) else { panic!("401 ends it") };
+        assert!(why.starts_with("401 Unauthorized:  [31m no xxx") && why.len() < 600, "{why}");
+        assert_eq!(reply(400, None, &body), Reply::Faults(vec![Fault { line: 1, reason: "a b".to_owned() }]));
     }
 
     #[test]

@@ -151,6 +151,22 @@ fn a_server_that_is_not_there_is_waited_for() {
     assert!(ended.err.contains("timed out after 500ms") && ended.err.contains("nothing was accepted"), "{}", ended.err);
 }
 
+/// The server may have accepted what it never answered.
+#[test]
+fn what_has_no_answer_is_not_said_to_be_refused() {
+    let receiver = Receiver::closed();
+    let place = Place::new("");
+    let mut running = place.start_with(&["publish", "--to", &receiver.url("")]);
+    running.write(&events(3));
+    receiver.wait();
+    running.signal("TERM");
+    running.signal("INT");
+    let ended = running.wait();
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert!(ended.err.contains(": 0 events accepted, 0 malformed, 3 without an answer, in "), "{}", ended.err);
+    assert!(ended.err.ends_with("; nothing is known to be accepted\n"), "{}", ended.err);
+}
+
 #[test]
 fn a_signal_ends_it_after_what_was_accepted() {
     let receiver = Receiver::start(|_| 202);
