@@ -126,7 +126,7 @@ pub trait Bus: Send + Sync {
     }
 
     /// Waits until another process noted something about a hook that is subscribed here, and says about which.
-    /// To call again says that the last one was heeded; until then the bus may hold it. For one caller, which
+    /// The bus may hold that hook until it is told that the note [is heeded](Self::note_heeded). For one caller, which
     /// is [`Dispatcher::heed_notes`](crate::Dispatcher::heed_notes). Waits for ever on a bus of one process.
     ///
     /// # Cancel safety
@@ -134,6 +134,9 @@ pub trait Bus: Send + Sync {
     async fn note_changed(&self) -> HookId {
         std::future::pending().await
     }
+
+    /// What [`note_changed`](Self::note_changed) last said of this hook holds here now.
+    fn note_heeded(&self, _hook: &HookId) {}
 
     /// Hooks that the bus keeps a position for, subscribed now or not, by name.
     fn known_hooks(&self) -> Vec<HookId> {

@@ -361,6 +361,10 @@ impl Bus for NatsBus {
         self.inner.unheeded.next().await
     }
 
+    fn note_heeded(&self, hook: &HookId) {
+        self.inner.unheeded.heeded(hook);
+    }
+
     fn known_hooks(&self) -> Vec<HookId> {
         let tokens = self.inner.table.lock().hooks();
         let mut known: Vec<_> = tokens.iter().filter_map(|token| HookId::new(subject::hook_of(token)).ok()).collect();

@@ -1,6 +1,6 @@
 //! What is noted about hooks: kept in the bucket, seen by every instance, heeded by its dispatcher.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use async_nats::jetstream::stream::RawMessageErrorKind;
@@ -25,8 +25,8 @@ pub(super) struct Unheeded {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Arc<Hook>>,
-    /// The one that is being heeded.
-    given: Option<Arc<Hook>>,
+    /// Those that are being heeded.
+    given: HashMap<HookId, Arc<Hook>>,
     /// Somebody heeds notes, so it is right to hold hooks until that is done.
     heeds: bool,
 }
@@ -41,22 +41,24 @@ impl Unheeded {
         }
     }
 
-    /// The next; the one before was heeded.
     pub(super) async fn next(&self) -> HookId {
         loop {
             {
                 let mut queue = self.queue.lock();
                 queue.heeds = true;
-                if let Some(hook) = queue.given.take() {
-                    hook.note_heeded();
-                }
                 if let Some(hook) = queue.waiting.pop_front() {
                     hook.note_given();
-                    queue.given = Some(hook.clone());
+                    queue.given.insert(hook.id.clone(), hook.clone());
                     return hook.id.clone();
                 }
             }
             self.arrived.notified().await;
+        }
+    }
+
+    pub(super) fn heeded(&self, hook: &HookId) {
+        if let Some(hook) = self.queue.lock().given.remove(hook) {
+            hook.note_heeded();
         }
     }
 }

@@ -102,11 +102,12 @@ impl Dispatcher {
     {
         self.0.is_open()?;
         let turn = self.0.turns.take(id).await;
+        let changing = self.0.changing.clone().read_owned().await;
         self.0.is_open()?;
         let change = change(self.0.clone());
         whole(async move {
             let changed = change.await;
-            drop(turn);
+            drop((turn, changing));
             changed
         })
         .await

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex as SyncMutex;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, RwLock, watch};
 
 pub use disabled::{Disabled, DisabledBy};
 pub use error::{DispatchError, ReplayError, TestError};
@@ -76,6 +76,8 @@ struct Inner {
     /// Short, never across an await.
     slots: SyncMutex<Slots>,
     turns: Turns,
+    /// Held while a hook is changed.
+    changing: Arc<RwLock<()>>,
     /// Whoever replays or drops some of a hook's dead letters has them for itself.
     letters: Turns,
     batches: Arc<SyncMutex<BatchStats>>,
@@ -110,6 +112,7 @@ impl Dispatcher {
             shared: Arc::default(),
             slots: SyncMutex::default(),
             turns: Turns::default(),
+            changing: Arc::default(),
             letters: Turns::default(),
             disabled: watch::Sender::new(0),
         }))

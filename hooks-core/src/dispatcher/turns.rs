@@ -5,7 +5,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use parking_lot::Mutex as SyncMutex;
-use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::id::HookId;
 
@@ -14,8 +14,6 @@ use crate::id::HookId;
 pub(super) struct Turns {
     /// Hooks whose turn somebody has, or waits for.
     hooks: Arc<SyncMutex<Places>>,
-    /// Held by everybody who has a turn.
-    changing: Arc<RwLock<()>>,
 }
 
 type Places = HashMap<HookId, Arc<Mutex<()>>>;
@@ -26,7 +24,6 @@ pub(super) struct Turn {
     // In the order in which they have to go.
     _guard: OwnedMutexGuard<()>,
     _place: Place,
-    _changing: OwnedRwLockReadGuard<()>,
 }
 
 /// A place in the line for a hook.
@@ -46,12 +43,7 @@ impl Turns {
         let mutex = self.hooks.lock().entry(hook.clone()).or_default().clone();
         let place = Place { hooks: self.hooks.clone(), hook: hook.clone(), mutex };
         let guard = place.mutex.clone().lock_owned().await;
-        Turn { _guard: guard, _place: place, _changing: self.changing.clone().read_owned().await }
-    }
-
-    /// Waits until everybody who has a turn is done.
-    pub(super) async fn ended(&self) {
-        drop(self.changing.write().await);
+        Turn { _guard: guard, _place: place }
     }
 }
 

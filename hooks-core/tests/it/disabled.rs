@@ -41,6 +41,10 @@ impl Sink for Through {
     async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
         self.0.deliver(batch).await
     }
+
+    async fn close(&mut self) -> Result<(), DeliveryError> {
+        self.0.close().await
+    }
 }
 
 fn hook(at: &'static str, receiver: &Receiver) -> Hook {
@@ -181,13 +185,21 @@ async fn a_receiver_that_was_left_and_is_used_again_starts_afresh() {
     assert_eq!((state(&dispatcher), bus.noted(&id("a"))), ((EndpointState::Healthy, None), None));
 }
 
-/// A dispatcher that heeds notes, with a hook for which two events come.
-async fn heeding(note: &str) -> (Keeping, Arc<Dispatcher>, Receiver) {
+const OPERATOR: &str = r#"{"by":"operator","reason":null,"since":1,"sink":1}"#;
+
+/// A dispatcher that heeds notes, with a hook.
+async fn heeding_none() -> (Keeping, Arc<Dispatcher>, Receiver) {
     let (bus, receiver) = (Keeping::new(0), Receiver::default());
     let dispatcher = Arc::new(Dispatcher::new(Arc::new(bus.clone())));
     dispatcher.add(hook("x", &receiver)).await.unwrap();
     let heeds = dispatcher.clone();
     tokio::spawn(async move { heeds.heed_notes().await });
+    (bus, dispatcher, receiver)
+}
+
+/// The same, of which something is noted elsewhere, and for which two events come.
+async fn heeding(note: &str) -> (Keeping, Arc<Dispatcher>, Receiver) {
+    let (bus, dispatcher, receiver) = heeding_none().await;
     bus.note_elsewhere(Some(note.to_owned())).await;
     bus.publish(&events(0..2)).await.unwrap();
     (bus, dispatcher, receiver)
@@ -207,6 +219,28 @@ async fn what_another_process_notes_holds_here() {
     assert_eq!(state(&dispatcher), OFF);
     dispatcher.set_enabled(&id("a"), true).await.unwrap();
     assert_eq!((state(&dispatcher), bus.noted(&id("a"))), ((EndpointState::Healthy, None), None));
+}
+
+/// Disabling one whose attempt is on its way takes as long as that.
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_is_slow_to_change_delays_no_note_about_another() {
+    let (bus, dispatcher, receiver) = heeding_none().await;
+    bus.publish(&events(0..1)).await.unwrap();
+    receiver.has(1).await;
+    receiver.hangs_at_close();
+    dispatcher.add(Hook::new("b", Receiver::default()).unwrap()).await.unwrap();
+    let note = OPERATOR.to_owned();
+    let began = tokio::time::Instant::now();
+    bus.note_about("a", Some(note.clone())).await;
+    // Noted again while it is heeded.
+    tokio::task::yield_now().await;
+    bus.note_about("a", Some(note.clone())).await;
+    bus.note_about("b", Some(note)).await;
+    bus.heeded().await;
+    let off = |hook: &str| dispatcher.hook_status(&id(hook)).unwrap().state == EndpointState::Disabled;
+    assert!(off("b") && began.elapsed().is_zero(), "after {:?}", began.elapsed());
+    bus.heeded().await;
+    assert!(off("a") && !began.elapsed().is_zero());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! A memory bus that keeps dead letters in memory, up to a bound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -18,8 +18,10 @@ pub(crate) struct Keeping {
     pub(crate) bus: MemoryBus,
     pub(crate) letters: Arc<Letters>,
     notes: Arc<Mutex<BTreeMap<HookId, String>>>,
-    /// What another process noted about the hook `a` rings the first; whoever waits for that rings the second.
-    elsewhere: Arc<(Notify, Notify)>,
+    /// Hooks about which another process noted something that is not heeded yet.
+    elsewhere: Arc<Mutex<VecDeque<HookId>>>,
+    /// That one came, and that one was heeded.
+    heeding: Arc<(Notify, Notify)>,
     /// Closing and finishing never end.
     pub(crate) hangs_at_the_end: Arc<AtomicBool>,
 }
@@ -46,6 +48,7 @@ impl Keeping {
             letters: Arc::new(letters),
             notes: Arc::default(),
             elsewhere: Arc::default(),
+            heeding: Arc::default(),
             hangs_at_the_end: Arc::default(),
         }
     }
@@ -70,11 +73,20 @@ impl Keeping {
 
     /// Another process notes something about the hook `a`. Returns when that was heeded.
     pub(crate) async fn note_elsewhere(&self, text: Option<String>) {
-        self.elsewhere.1.notified().await;
-        self.note(&id("a"), text).await.unwrap();
-        self.elsewhere.0.notify_one();
-        self.elsewhere.1.notified().await;
-        self.elsewhere.1.notify_one();
+        self.note_about("a", text).await;
+        self.heeded().await;
+    }
+
+    /// Another process notes something about a hook.
+    pub(crate) async fn note_about(&self, hook: &str, text: Option<String>) {
+        self.note(&id(hook), text).await.unwrap();
+        self.elsewhere.lock().push_back(id(hook));
+        self.heeding.0.notify_one();
+    }
+
+    /// Waits until one more note is heeded.
+    pub(crate) async fn heeded(&self) {
+        self.heeding.1.notified().await;
     }
 
     async fn until(&self, reached: impl Fn(&Letters) -> bool) {
@@ -168,9 +180,16 @@ impl Bus for Keeping {
     }
 
     async fn note_changed(&self) -> HookId {
-        self.elsewhere.1.notify_one();
-        self.elsewhere.0.notified().await;
-        id("a")
+        loop {
+            if let Some(hook) = self.elsewhere.lock().pop_front() {
+                return hook;
+            }
+            self.heeding.0.notified().await;
+        }
+    }
+
+    fn note_heeded(&self, _: &HookId) {
+        self.heeding.1.notify_one();
     }
 
     fn dead_letters(&self, _: &HookId) -> Option<Arc<dyn DeadLetters>> {
