@@ -88,7 +88,7 @@ pub(super) async fn replay(
 ) {
     let mut rest = vec![context.freeze(deliveries)];
     while let Some(batch) = rest.pop() {
-        match attempt(context, sink, &batch).await {
+        match believed(context, sink, &batch).await {
             Ok(delivered) => replayed.answered(&batch, delivered),
             Err(error) if !error.class.is_refusal() => {
                 replayed.error = Some(error.report());
@@ -109,11 +109,29 @@ pub(super) async fn replay(
     }
 }
 
+/// As with live events: what may name refused events where it can't be read is asked for again, a few times, and
+/// counts as delivered then. Otherwise letters would go out with each replay and never leave.
+async fn believed(
+    context: &HookContext,
+    sink: &mut Option<Box<dyn Sink>>,
+    batch: &Batch,
+) -> Result<Delivered, DeliveryError> {
+    let mut doubts = 0;
+    loop {
+        let before = doubts;
+        let result = attempt(context, sink, batch, &mut doubts).await;
+        if doubts == before {
+            return result;
+        }
+    }
+}
+
 /// One attempt at the hook's pace, which tells how it stands with the endpoint.
 async fn attempt(
     context: &HookContext,
     sink: &mut Option<Box<dyn Sink>>,
     batch: &Batch,
+    doubts: &mut u8,
 ) -> Result<Delivered, DeliveryError> {
     loop {
         let not_before = context.endpoint.state.lock().rate_limiter.not_before(now(), batch.len());
@@ -131,8 +149,10 @@ async fn attempt(
     let before = endpoint.state();
     context.learn(&result, &mut endpoint);
     let result = match result {
-        // The letters stay; whoever asked for the replay sees why, and may ask again.
-        Ok(delivered) if endpoint.doubts(&delivered, 0) => Err(delivered.doubted()),
+        Ok(delivered) if endpoint.doubts(&delivered, *doubts) => {
+            *doubts += 1;
+            Err(delivered.doubted())
+        }
         other => other,
     };
     endpoint.count(result.as_ref().err().map(|error| error.class), ended.saturating_duration_since(started));

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use hooks_core::{
     Bus, DeadLetterReason, DeadLetters, Dispatcher, EndpointState, FailureClass, Hook, LetterId, ReplayError,
-    RetryPolicy,
+    RetryPolicy, Unread,
 };
 
 use crate::keeping::Keeping;
-use crate::receiver::{Receiver, batch, events, id, ids};
+use crate::receiver::{Answer, Receiver, batch, events, id, ids};
 
 fn hook(receiver: &Receiver) -> Hook {
     Hook::new("a", receiver.clone()).unwrap().batch(batch(4, "0s"))
@@ -159,6 +159,18 @@ async fn what_is_refused_again_stays() {
     assert_eq!((report.delivered, report.refused, report.untried), (1, 1, 0));
     assert!(report.error.unwrap().contains("poisoned"));
     assert_eq!(bus.ids(), ids(7..8));
+}
+
+/// Its letters went out with each replay and never left.
+#[tokio::test(start_paused = true)]
+async fn a_receiver_whose_answers_are_always_odd_gets_its_letters_all_the_same() {
+    let (bus, dispatcher, receiver) = with_two_dead().await;
+    receiver.refuses_nothing();
+    let before = receiver.attempts().len();
+    receiver.answers(std::iter::repeat_n(Answer::Odd(Unread::Refusals), 4));
+    let report = dispatcher.replay(&id("a"), |_, _| true).await.unwrap();
+    assert_eq!((report.delivered, report.untried, report.error), (2, 0, None));
+    assert_eq!((receiver.attempts().len() - before, bus.ids().len()), (4, 0));
 }
 
 #[tokio::test(start_paused = true)]
