@@ -194,7 +194,7 @@ fn open(
     let names = disk.list().map_err(|source| OpenError::io(dir, "list the files in", source))?;
     let has_store = names.iter().any(|name| name == store::FILE);
     let (store, known) = open::store(&disk, dir)?;
-    let mut found: Found = scan(&*disk, dir, known.log, known.floor)?;
+    let mut found: Found = scan(&*disk, dir, &known)?;
     if !has_store {
         found.damage.push(format!("`{}`, which knows how far the hooks are, is missing", store::FILE));
     }

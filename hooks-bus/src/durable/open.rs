@@ -27,7 +27,7 @@ pub(crate) struct Opened {
 /// Opens a folder, or sets one up that holds nothing yet.
 pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Opened, OpenError> {
     let (store, known) = store(disk, dir)?;
-    let found = scan(&**disk, dir, known.log, known.floor)?;
+    let found = scan(&**disk, dir, &known)?;
     check_end(dir, &known, &found)?;
     for first in leftovers(&**disk, known.floor).map_err(|source| OpenError::io(dir, "list the files in", source))? {
         // Not needed, only in the way: they are tried again next time.
@@ -73,6 +73,9 @@ fn prepare(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
             let store = create(disk, dir)?;
             mark(&**disk).map_err(failed("set up"))?;
             Ok(store)
+        }
+        Some(0) => {
+            Err(OpenError::unusable(dir, format!("`{FORMAT}` says version 0, which there never was: it is damaged")))
         }
         Some(found) if found > VERSION => Err(OpenError::Newer { dir: dir.to_owned(), found, known: VERSION }),
         Some(_) if has_store => Store::open(disk.clone(), dir),

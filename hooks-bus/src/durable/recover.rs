@@ -10,6 +10,7 @@ use super::disk::Disk;
 use super::error::OpenError;
 use super::format::{HEADER_BYTES, Header, VERSION, segment_first, segment_name};
 use super::segment::{CLOSE, Hole, PIECE, Place, Segment};
+use super::store::Known;
 
 /// What the files of the log hold.
 #[derive(Debug)]
@@ -32,8 +33,9 @@ struct Tail {
     used: Option<u64>,
 }
 
-/// Lists the segments from `floor` on, and finds the end of the last one from its whole records.
-pub(crate) fn scan(disk: &dyn Disk, dir: &Path, log: Uuid, floor: u64) -> Result<Found, OpenError> {
+/// Lists the segments from the known floor on, and finds the end of the last one from its whole records.
+pub(crate) fn scan(disk: &dyn Disk, dir: &Path, known: &Known) -> Result<Found, OpenError> {
+    let (log, floor) = (known.log, known.floor);
     let failed = |what| move |source| OpenError::io(dir, what, source);
     let mut firsts: Vec<u64> =
         disk.list().map_err(failed("list the files in"))?.iter().filter_map(|name| segment_first(name)).collect();
@@ -48,6 +50,7 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, log: Uuid, floor: u64) -> Result
         headless.extend((!has_header).then_some(first));
         segments.push(Arc::new(segment));
     }
+    check_strays(dir, &segments, &headless, known)?;
     if let Some(begin) = segments.first().map(|segment| segment.first).filter(|first| *first > floor) {
         damage.push(format!("the segment with positions {floor} to {} is missing", begin - 1));
     }
@@ -62,6 +65,31 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, log: Uuid, floor: u64) -> Result
         damage.push(format!("the header of `{name}` is damaged; its events are read all the same"));
     }
     Ok(Found { segments, end, damage, used })
+}
+
+/// A file that holds nothing says by its name alone where it begins. Where it can't begin, it is none of the log: taken
+/// for one it would end the file before it, or move the end of the log to where nothing ever was.
+fn check_strays(dir: &Path, segments: &[Arc<Segment>], headless: &[u64], known: &Known) -> Result<(), OpenError> {
+    let failed = |source| OpenError::io(dir, "read a segment of", source);
+    for (at, segment) in segments.iter().enumerate().filter(|(_, segment)| headless.contains(&segment.first)) {
+        let first = segment.first;
+        if tail(segment, &mut Vec::new()).map_err(failed)?.end != first {
+            continue;
+        }
+        let end = match at.checked_sub(1).map(|before| &segments[before]) {
+            Some(before) => tail(before, &mut Vec::new()).map_err(failed)?.end,
+            None => known.floor,
+        };
+        let is_last = at + 1 == segments.len();
+        if end > first || is_last && first > end.max(known.end) {
+            let name = segment_name(first);
+            let what = format!(
+                "it holds no event, and the events before it end at {end}: it is no file of this log, remove it"
+            );
+            return Err(OpenError::io(dir, "open a segment of", io::Error::other(format!("`{name}`: {what}"))));
+        }
+    }
+    Ok(())
 }
 
 /// The names of segments that nobody needs any more.

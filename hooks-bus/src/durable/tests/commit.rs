@@ -11,6 +11,7 @@ use crate::durable::append::{Appender, slice_bytes};
 use crate::durable::disk::Disk;
 use crate::durable::log::Log;
 use crate::durable::recover::scan;
+use crate::durable::store::Known;
 
 /// Appends several slices, as many as go into several segments, as one commit.
 fn commit(disk: &SimDisk) -> std::io::Result<u64> {
@@ -30,7 +31,8 @@ fn commit(disk: &SimDisk) -> std::io::Result<u64> {
 
 /// The end of the log, and whether all before it is there.
 fn end(disk: &SimDisk) -> (u64, bool) {
-    let found = scan(disk, Path::new("/simulated"), Uuid::nil(), 0).unwrap();
+    let known = Known { log: Uuid::nil(), end: 0, floor: 0, hooks: Vec::new() };
+    let found = scan(disk, Path::new("/simulated"), &known).unwrap();
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let log = Log::new(disk, found.segments, found.end);
     let is_whole = log.parts().iter().all(|part| {

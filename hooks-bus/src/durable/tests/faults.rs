@@ -40,22 +40,32 @@ async fn read_again(disk: &SimDisk) -> Vec<usize> {
     read
 }
 
+/// Publishes as often as publishing takes operations, each time with a fault at another of them. Whatever it does, what
+/// was accepted survives a power cut.
+fn at_each_operation(fault: impl Fn(usize) -> Fault, mut check: impl FnMut(usize, &[usize], &[BusError], &BusHealth)) {
+    let set_up = || {
+        let disk = SimDisk::default();
+        gone(open(&disk).unwrap());
+        disk
+    };
+    let disk = set_up();
+    let begin = disk.operations();
+    assert_eq!(block_on(publish(&disk)).0.len(), 40, "undisturbed");
+    for at in begin..disk.operations() {
+        let disk = set_up();
+        disk.fail(fault(at));
+        let (accepted, errors, health) = block_on(publish(&disk));
+        check(at, &accepted, &errors, &health);
+        let again = block_on(read_again(&disk.after_power_cut(|| false)));
+        assert!(again.starts_with(&accepted), "operation {at}: {accepted:?} were accepted, {again:?} are there");
+    }
+}
+
 #[test]
 fn after_a_failed_write_or_sync_nothing_more_is_accepted_until_a_restart() {
-    let disk = SimDisk::default();
-    let undisturbed = block_on(publish(&disk));
-    assert_eq!(undisturbed.0.len(), 40);
-    let set_up = {
-        let disk = SimDisk::default();
-        gone(open(&disk).unwrap());
-        disk.operations()
-    };
     let mut failures = 0;
-    for at in set_up..disk.operations() {
-        let disk = SimDisk::default();
-        gone(open(&disk).unwrap());
-        disk.fail(Fault { at, times: 1, calls: &[Call::Write, Call::Sync], kind: ErrorKind::Other });
-        let (accepted, errors, health) = block_on(publish(&disk));
+    let fault = |at| Fault { at, times: 1, calls: &[Call::Write, Call::Sync], kind: ErrorKind::Other };
+    at_each_operation(fault, |at, accepted, errors, health| {
         failures += usize::from(!errors.is_empty());
         assert_eq!(health.is_broken(), !errors.is_empty(), "operation {at}: {errors:?}, {health:?}");
         if !errors.is_empty() {
@@ -63,31 +73,24 @@ fn after_a_failed_write_or_sync_nothing_more_is_accepted_until_a_restart() {
             assert!(accepted.iter().copied().eq(0..accepted.len()), "{accepted:?}");
             assert!(matches!(&errors[0], BusError::Unavailable(text) if text.contains("restart")), "{errors:?}");
         }
-        let again = block_on(read_again(&disk.after_power_cut(|| false)));
-        assert!(again.starts_with(&accepted), "operation {at}: {accepted:?} were accepted, {again:?} are there");
-    }
+    });
     assert!(failures > 10, "{failures} failures");
 }
 
 #[test]
 fn when_there_is_no_room_for_a_segment_publishing_is_refused_and_then_goes_on() {
-    let disk = SimDisk::default();
-    block_on(publish(&disk));
     let mut refused = 0;
-    for at in 0..disk.operations() {
-        let disk = SimDisk::default();
-        gone(open(&disk).unwrap());
-        disk.fail(Fault::once(disk.operations() + at, ErrorKind::StorageFull));
-        let (accepted, errors, _) = block_on(publish(&disk));
-        // What finds no room is refused with an error that says so; later calls find room.
-        if let [BusError::Full(text)] = errors.as_slice() {
-            refused += 1;
-            assert!(text.contains("no room on the disk"), "{text}");
-            assert_eq!(accepted.len(), 39);
-        }
-        let again = block_on(read_again(&disk.after_power_cut(|| false)));
-        assert!(again.starts_with(&accepted), "{accepted:?} were accepted, {again:?} are there");
-    }
+    at_each_operation(
+        |at| Fault::once(at, ErrorKind::StorageFull),
+        |_, accepted, errors, _| {
+            // What finds no room is refused with an error that says so; later calls find room.
+            if let [BusError::Full(text)] = errors {
+                refused += 1;
+                assert!(text.contains("no room on the disk"), "{text}");
+                assert_eq!(accepted.len(), 39);
+            }
+        },
+    );
     assert!(refused >= 3, "{refused} refused");
 }
 
@@ -97,24 +100,17 @@ const CHANGES_NOTHING: &[Call] = &[Call::Open, Call::List, Call::Create, Call::R
 
 #[test]
 fn what_changed_nothing_when_it_failed_is_tried_again() {
-    let disk = SimDisk::default();
-    block_on(publish(&disk));
     let mut refused = 0;
-    for at in 0..disk.operations() {
-        let disk = SimDisk::default();
-        gone(open(&disk).unwrap());
-        disk.fail(Fault { at: disk.operations() + at, times: 3, calls: CHANGES_NOTHING, kind: ErrorKind::Other });
-        let (accepted, errors, health) = block_on(publish(&disk));
+    let fault = |at| Fault { at, times: 3, calls: CHANGES_NOTHING, kind: ErrorKind::Other };
+    at_each_operation(fault, |at, accepted, errors, health| {
         refused += errors.len();
         assert!(accepted.is_empty() || accepted.len() + errors.len() == 40);
         assert!(errors.len() <= 3, "operation {at}: {errors:?}");
-        assert_eq!(health, BusHealth::Well, "operation {at}: {errors:?}");
+        assert_eq!(*health, BusHealth::Well, "operation {at}: {errors:?}");
         for error in errors {
-            assert!(matches!(&error, BusError::Unavailable(text) if !text.contains("restart")), "{error}");
+            assert!(matches!(error, BusError::Unavailable(text) if !text.contains("restart")), "{error}");
         }
-        let again = block_on(read_again(&disk.after_power_cut(|| false)));
-        assert!(again.starts_with(&accepted), "operation {at}: {accepted:?} were accepted, {again:?} are there");
-    }
+    });
     assert!(refused > 10, "{refused} refused");
 }
 

@@ -295,6 +295,38 @@ fn a_segment_under_another_name_is_not_taken_for_what_the_name_says() {
 }
 
 #[test]
+fn a_file_that_holds_nothing_is_not_taken_for_what_its_name_says() {
+    let (folder, config) = written();
+    let second: u64 = segments(folder.path())[1].file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    // Behind the end of the log, where it has no room for what follows, and within a file.
+    for (stray, end) in [(1_000_000, EVENTS as u64), (u64::MAX, EVENTS as u64), (1, second)] {
+        let name = format!("{stray:020}.log");
+        for content in [&b""[..], &[0; 4096], &[7; 4096]] {
+            std::fs::write(folder.path().join(&name), content).unwrap();
+            let expected = format!("`{name}`: it holds no event, and the events before it end at {end}");
+            let errors = [
+                source(&DurableBus::inspect(folder.path()).unwrap_err()),
+                source(&DurableBus::verify(folder.path()).unwrap_err()),
+                source(&DurableBus::open(&config).unwrap_err()),
+            ];
+            assert!(errors.iter().all(|error| error.starts_with(&expected)), "{errors:?}");
+        }
+        std::fs::remove_file(folder.path().join(&name)).unwrap();
+    }
+    // What a crash leaves of one that was begun.
+    std::fs::write(folder.path().join(format!("{EVENTS:020}.log")), [0; 4096]).unwrap();
+    assert_eq!(read(&config).0, (0..EVENTS).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_version_that_never_was_is_refused() {
+    let (folder, config) = written();
+    std::fs::write(folder.path().join("format"), "hooks log, format 0\n").unwrap();
+    let error = DurableBus::open(&config).unwrap_err().to_string();
+    assert!(error.contains("`format` says version 0, which there never was"), "{error}");
+}
+
+#[test]
 fn a_segment_that_cannot_be_opened_is_named() {
     let (folder, config) = written();
     let name = "00000000000000000003.log";
