@@ -101,7 +101,10 @@ impl Outbox {
     /// The request with the first `count` events was answered so.
     pub(crate) fn answered(&mut self, count: usize, reply: Reply) -> Step {
         match reply {
-            Reply::Accepted => {
+            Reply::Accepted(Some(accepted)) if accepted != count as u64 => Step::Stop(format!(
+                "202 Accepted, but it says that it accepted {accepted} of {count} events: is this `hooks serve`, and is nothing on the way that changes requests?"
+            )),
+            Reply::Accepted(_) => {
                 self.accepted += count as u64;
                 self.settle(count);
                 self.rise();
@@ -203,7 +206,7 @@ mod tests {
             let ids = ids(&body);
             assert_eq!(ids.len(), count);
             let reply = answer(&ids);
-            if reply == Reply::Accepted {
+            if reply == Reply::Accepted(None) {
                 accepted.extend(ids);
             }
             assert!(!matches!(outbox.answered(count, reply), Step::Stop(_)));
@@ -221,7 +224,7 @@ mod tests {
         let mut answers = [true, false, false, true, true, false].into_iter();
         let later = Reply::Later { after: None, why: String::new() };
         let accepted =
-            send(&mut outbox, |_| if answers.next().unwrap_or(true) { Reply::Accepted } else { later.clone() });
+            send(&mut outbox, |_| if answers.next().unwrap_or(true) { Reply::Accepted(None) } else { later.clone() });
         assert_eq!(accepted, numbers(1..=8));
         assert_eq!((outbox.accepted(), outbox.settled(), outbox.waiting()), (8, 16, 0));
     }
@@ -236,7 +239,7 @@ mod tests {
                 return too_large();
             }
             largest = largest.max(ids.len());
-            Reply::Accepted
+            Reply::Accepted(None)
         });
         assert_eq!(accepted, [numbers(1..=6), numbers(8..=20)].concat());
         assert_eq!((outbox.accepted(), outbox.refused()), (19, 1));
@@ -249,7 +252,7 @@ mod tests {
         let mut sizes = Vec::new();
         let accepted = send(&mut outbox, |ids| {
             sizes.push(ids.len());
-            if ids.contains(&"100".to_owned()) { Reply::TooLarge("413".to_owned()) } else { Reply::Accepted }
+            if ids.contains(&"100".to_owned()) { Reply::TooLarge("413".to_owned()) } else { Reply::Accepted(None) }
         });
         assert_eq!(accepted, [numbers(1..=99), numbers(101..=20_000)].concat());
         assert!(sizes.contains(&1) && sizes.len() < 600, "{}", sizes.len());
@@ -272,7 +275,7 @@ mod tests {
         while !outbox.is_empty() {
             let (count, _) = outbox.next();
             counts.push(count);
-            outbox.answered(count, Reply::Accepted);
+            outbox.answered(count, Reply::Accepted(None));
         }
         assert_eq!(counts.iter().sum::<usize>(), 4);
         assert!(counts.contains(&1) && counts[0] <= 2, "{counts:?}");
@@ -287,6 +290,16 @@ mod tests {
         assert_eq!(ids(&outbox.next().1), ["2", "4"]);
         outbox.answered(2, Reply::Faults(vec![fault(1), fault(2)]));
         assert_eq!((outbox.waiting(), outbox.refused(), outbox.settled()), (0, 4, 8));
+    }
+
+    #[test]
+    fn whoever_accepts_another_number_is_not_believed() {
+        let mut outbox = outbox(10, 6);
+        let step = outbox.answered(6, Reply::Accepted(Some(5)));
+        assert!(matches!(step, Step::Stop(why) if why.contains("accepted 5 of 6 events")));
+        assert_eq!((outbox.accepted(), outbox.settled()), (0, 0));
+        outbox.answered(6, Reply::Accepted(Some(6)));
+        assert_eq!((outbox.accepted(), outbox.settled()), (6, 12));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use serde::Deserialize;
 /// An answer, or that there was none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// Every event is accepted.
-    Accepted,
+    /// Every event is accepted: so many, where that is said.
+    Accepted(Option<u64>),
     /// These are no events, and nothing was accepted.
     Faults(Vec<Fault>),
     /// More than the server takes at a time.
@@ -36,6 +36,7 @@ pub(crate) struct Fault {
 struct Body {
     error: String,
     faults: Vec<Fault>,
+    accepted: Option<u64>,
     accepted_events: Vec<[usize; 2]>,
 }
 
@@ -51,9 +52,9 @@ impl Reply {
         let body = serde_json::from_slice::<Body>(body).unwrap_or_default();
         let error = if body.error.is_empty() { String::new() } else { format!(": {}", shown(&body.error)) };
         let why = format!("{status}{error}");
-        let accepted = body.accepted_events;
+        let (count, accepted) = (body.accepted, body.accepted_events);
         let rest = match status.as_u16() {
-            202 => return Self::Accepted,
+            202 => return Self::Accepted(count),
             // Whoever says so may have thrown the events away.
             200..=299 => Self::Never(format!("{why}: `hooks serve` answers 202: is this one?")),
             400 if !body.faults.is_empty() => Self::Faults(body.faults.into_iter().map(Fault::shown).collect()),
@@ -98,7 +99,8 @@ mod tests {
 
     #[test]
     fn every_status_has_a_meaning() {
-        assert_eq!(reply(202, None, r#"{"accepted":3}"#), Reply::Accepted);
+        assert_eq!(reply(202, None, r#"{"accepted":3}"#), Reply::Accepted(Some(3)));
+        assert_eq!(reply(202, None, ""), Reply::Accepted(None));
         let faults = r#"{"error":"x","faults":[{"line":2,"column":1,"reason":"no `type`"}]}"#;
         assert_eq!(reply(400, None, faults), Reply::Faults(vec![Fault { line: 2, reason: "no `type`".to_owned() }]));
         for status in [200, 201, 204] {
