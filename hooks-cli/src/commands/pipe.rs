@@ -113,6 +113,8 @@ async fn start(args: &PipeArgs, console: &Console) -> Result<Exit, BoxError> {
 /// Where events go, and what of the config is about reading them.
 struct Prepared {
     bus: Arc<dyn Bus>,
+    /// Whether the bus outlives this process.
+    keeps: bool,
     dispatcher: Dispatcher,
     events: EventSettings,
 }
@@ -124,22 +126,22 @@ async fn prepare(file: PathBuf, console: &Console) -> Result<Result<Prepared, Pr
         Err(problems) => return Ok(Err(problems)),
     };
     config.warnings().for_each(|warning| console.say(warning));
-    let bus = bus::open(&config.bus).await?.bus;
+    let (bus, keeps) = (bus::open(&config.bus).await?.bus, bus::outlives(&config.bus));
     let dispatcher = Dispatcher::new(bus.clone()).with_an_end();
     subscribe(&dispatcher, config.hooks.into_iter().map(|hook| hook.hook), console).await?;
     bus.all_subscribed();
-    Ok(Ok(Prepared { bus, dispatcher, events: config.events }))
+    Ok(Ok(Prepared { bus, keeps, dispatcher, events: config.events }))
 }
 
 async fn pipe(
-    Prepared { bus, dispatcher, events }: Prepared,
+    Prepared { bus, keeps, dispatcher, events }: Prepared,
     mut signals: Signals,
     timeout: Option<Duration>,
     started: Instant,
     console: &Console,
 ) -> Result<Exit, BoxError> {
     let (stop, stopped) = watch::channel(None);
-    let run = Run { bus, dispatcher, console, tally: Mutex::default(), unaccepted: Mutex::default() };
+    let run = Run { bus, keeps, dispatcher, console, tally: Mutex::default(), unaccepted: Mutex::default() };
     let input = stdin::events(stdin::open()?, Intake::new(events.source, events.max_bytes.get()))?;
     let mut failed = None;
     let work = async {
@@ -185,6 +187,7 @@ async fn expired(timeout: Option<Duration>) -> Duration {
 
 struct Run<'a> {
     bus: Arc<dyn Bus>,
+    keeps: bool,
     dispatcher: Dispatcher,
     console: &'a Console,
     tally: Mutex<Tally>,
@@ -313,7 +316,7 @@ impl Run<'_> {
             End::TimedOut(timeout) => missing.push(format!("timed out after {timeout:?}{}", waited_for(&hooks, from))),
         }
         missing.extend(failed.map(|error| chain(&*error)));
-        missing.extend(shortfalls(&tally, from, &hooks));
+        missing.extend(shortfalls(&tally, from, self.keeps, &hooks));
         say(table(&hooks).trim_end().to_owned());
         let Tally { lines, events, malformed, .. } = tally;
         let (lines, events) = (count(lines, "line"), count(events, "event"));
