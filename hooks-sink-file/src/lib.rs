@@ -11,6 +11,8 @@
 //!   only its rest is written; lines that come again before it, and stand there, are not written twice.
 //!   What can't be continued is ended with a newline, logged and counted ([`FileSink::repairs`]): the line
 //!   of another hook or lane that writes to the same file, or one that a rotation parted from its batch.
+//!   A file that is renamed after a crash and before the next start keeps the line that the crash tore: nothing
+//!   leads back to its old name, and the line comes whole, as the first of the new file.
 //! - **Rotate by rename** (logrotate without `copytruncate`) or remove the file: the path is looked
 //!   at before every write, and opened again when it leads elsewhere. No signal is needed. A file
 //!   that is truncated in place goes on from its new end.

@@ -49,6 +49,12 @@ impl NatsBus {
         self.inner.table.lock().living(Instant::now())
     }
 
+    /// Instances that have hooks and whose last sign of life is older than the lease: they ended, are cut off, or read
+    /// a stream that is gone, and leave their hooks to others.
+    pub fn lapsed_instances(&self) -> Vec<String> {
+        self.inner.table.lock().lapsed(Instant::now())
+    }
+
     /// Where a hook stands, if the bus knows it.
     pub fn place(&self, hook: &HookId) -> Option<HookPlace> {
         let table = self.inner.table.lock();
@@ -114,7 +120,7 @@ impl NatsBus {
                     let Some(reply) = question.reply else { return };
                     // Whoever comes back finds what was asked while it hung. Those who asked took it for gone, and
                     // others may have done something else since.
-                    if !self.inner.lease.holds(Instant::now()) {
+                    if !self.inner.lease.holds(Instant::now()) && !self.inner.lease.is_given_up() {
                         return;
                     }
                     self.reply(reply, answer(question.payload.to_vec()).await).await;

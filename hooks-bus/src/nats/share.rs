@@ -53,6 +53,11 @@ impl Roster {
         Self { me, lease, heard: BTreeMap::new(), hooks: HashMap::new(), changed: None, untold: false }
     }
 
+    /// Instances that said that they have hooks, whether they live or not.
+    pub(super) fn with_hooks(&self) -> impl Iterator<Item = &str> {
+        self.hooks.iter().filter(|(_, hooks)| !hooks.is_empty()).map(|(instance, _)| instance.as_str())
+    }
+
     /// An instance gave a sign of life, which the server wrote at this time of its own.
     pub(super) fn alive(&mut self, instance: &str, revision: u64, written: i128, now: Instant) {
         let known = self.heard.get(instance);

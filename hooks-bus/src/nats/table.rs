@@ -193,6 +193,11 @@ impl Table {
         living.map(|(instance, _)| instance).collect()
     }
 
+    /// The instances that have hooks and don't live.
+    pub(super) fn lapsed(&self, now: Instant) -> Vec<String> {
+        self.roster.with_hooks().filter(|instance| !self.roster.lives(instance, now)).map(str::to_owned).collect()
+    }
+
     pub(super) fn is_deaf(&self, now: Instant) -> bool {
         self.roster.is_deaf(now)
     }

@@ -77,7 +77,10 @@ impl Cluster {
     }
 
     async fn all(&self, request: &Request, patience: Duration) -> Answers {
-        let daemons = self.bus.instances();
+        self.each_of(self.bus.instances(), request, patience).await
+    }
+
+    async fn each_of(&self, daemons: Vec<String>, request: &Request, patience: Duration) -> Answers {
         let asked = join_all(daemons.iter().map(async |daemon| {
             let heard = timeout(patience, self.one(daemon, request)).await;
             heard.unwrap_or_else(|_| Heard::Silence(format!("the instance {daemon} does not answer")))
@@ -162,7 +165,9 @@ impl Cluster {
         let Response::Status { hooks: kept, trouble, .. } = self.local.ask(Request::Status).await else {
             return failed("an answer to another question".to_owned());
         };
-        let answers = self.all(&Request::Status, PATIENCE).await;
+        // Also those that can't deliver any more, and say why.
+        let daemons = [self.bus.instances(), self.bus.lapsed_instances()].concat();
+        let answers = self.each_of(daemons, &Request::Status, PATIENCE).await;
         let (running, trouble) = (answers.anybody(), trouble.or_else(|| answers.trouble()));
         let reload = answers.reload();
         let mut known = Reports::new(answers);

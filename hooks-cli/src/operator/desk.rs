@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, DeadLetter, DeadLetters, Disabled, DispatchError, Dispatcher, EndpointState, HookId, HookStatus, LetterId,
-    ReplayError, ReplayReport,
+    Bus, DeadLetter, DeadLetters, Disabled, DispatchError, Dispatcher, HookId, LetterId, ReplayError, ReplayReport,
 };
 use tokio::sync::{RwLock, RwLockReadGuard};
 
@@ -105,8 +104,7 @@ impl Desk {
 
     async fn set_enabled(&self, hook: &HookId, enabled: bool) -> Answer {
         let status = self.dispatcher.hook_status(hook);
-        let by_config = |status: &HookStatus| status.state == EndpointState::Disabled && status.disabled.is_none();
-        if enabled && status.as_ref().is_some_and(by_config) {
+        if enabled && status.as_ref().is_some_and(|status| !status.enabled) {
             return Err(format!("hook `{hook}` has `enabled = false` in the config file: change it there and reload"));
         }
         let runs = status.is_some();
@@ -122,6 +120,9 @@ impl Desk {
                 Ok(Response::Done { changed: true })
             }
             Err(DispatchError::UnknownHook(_)) => Err(self.absent(hook, "disabling it")),
+            Err(DispatchError::ShutDown) => Err(format!(
+                "the daemon is stopping, and hook `{hook}` was not changed: do it again once the daemon has ended, or runs again"
+            )),
             Err(error) => Err(chain(&error)),
         }
     }

@@ -20,6 +20,8 @@ pub struct HookStatus {
     pub sink: String,
     /// Its books. After a shutdown, `in_hand` is what was left behind.
     pub counts: Counts,
+    /// Whether its settings enable it. What else [disables](Self::disabled) it is not among them.
+    pub enabled: bool,
     /// How it stands with its receiver.
     pub state: EndpointState,
     /// Attempts so far, failed ones too.

@@ -105,6 +105,7 @@ impl Slot {
             id: self.hook.id.clone(),
             sink: self.hook.sink.kind().to_owned(),
             counts: self.ledger.counts(),
+            enabled: self.hook.enabled,
             state: endpoint.state(),
             attempts: endpoint.stats().map_or(0, AttemptStats::total),
             stats: endpoint.stats().cloned().map(Box::new),

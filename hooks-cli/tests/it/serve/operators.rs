@@ -3,8 +3,9 @@
 use serde_json::Value as Json;
 
 use super::durable::{operate, refusing};
-use super::{Daemon, JSON, file_hook};
+use super::{Daemon, JSON, file_hook, http_hook};
 use crate::command::{Place, event};
+use crate::receiver::Receiver;
 
 #[test]
 fn ids_of_letters_that_are_not_there_are_named() {
@@ -72,6 +73,23 @@ fn a_hook_that_does_not_exist_is_answered_with_those_that_do() {
 
     let ended = place.run(&["dead-letters", "replay", "--dir", "hooks-data", "a"]);
     assert_eq!(ended.err, "hook `a` does not run here: a replay takes the config file it is in\n");
+}
+
+#[test]
+fn a_daemon_that_stops_says_so_and_what_to_do() {
+    let receiver = Receiver::closed();
+    let mut daemon = Daemon::start(&http_hook("a", &receiver.url("/")));
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    receiver.wait();
+    daemon.running.signal("TERM");
+    daemon.running.wait_for("taking no more events");
+    let why =
+        "the daemon is stopping, and hook `a` was not changed: do it again once the daemon has ended, or runs again";
+    for request in [["disable", "a"], ["enable", "a"]] {
+        assert_eq!(operate(&daemon.place, &request), (Some(1), format!("{why}\n")));
+    }
+    receiver.open();
+    assert_eq!(daemon.running.wait().code, Some(0));
 }
 
 #[test]

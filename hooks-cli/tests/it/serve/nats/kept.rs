@@ -86,6 +86,31 @@ fn whoever_reads_a_stream_that_is_gone_leaves_its_hooks_to_others() {
     until(&new.place, |hooks| hooks[0]["position"] == 2 && hooks[0]["counts"]["delivered"] == 2);
 }
 
+/// It has no hooks any more, and so nobody saw that it runs.
+#[test]
+fn a_daemon_whose_stream_is_gone_is_seen_and_says_so() {
+    let Some(server) = Server::start() else { return };
+    let daemon = Daemon::start(&server.config(&http_hook("a", "http://127.0.0.1:1/")));
+    until(&daemon.place, |hooks| hooks[0]["owner"].is_string());
+    server.by_client(async |client| {
+        let config = client.get_stream("hooks").await.unwrap().cached_info().config.clone();
+        client.delete_stream("hooks").await.unwrap();
+        client.create_stream(config).await.map(drop).unwrap();
+    });
+    ready(&daemon, 503);
+    let begin = std::time::Instant::now();
+    // As long as others may believe that it delivers.
+    let ended = loop {
+        let ended = daemon.place.run(&["status", "--json", "-c", "hooks.toml"]);
+        if serde_json::from_str::<Json>(&ended.out).unwrap()["owner"].is_null() {
+            break ended;
+        }
+        assert!(begin.elapsed().as_secs() < 60, "{ended:?}");
+    };
+    let said = "was deleted and made again: restart to go on with it";
+    assert!(ended.code == Some(1) && ended.err.contains(said) && !ended.err.contains("no daemon"), "{ended:?}");
+}
+
 #[test]
 fn a_bucket_that_is_not_made_again_shows_until_it_is() {
     let Some(server) = Server::start() else { return };
