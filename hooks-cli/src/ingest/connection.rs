@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::header::CONNECTION;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -63,9 +64,7 @@ async fn answer(
 ) -> Result<Response<Outgoing>, Infallible> {
     seat.set_busy(true);
     let (parts, mut body) = request.into_parts();
-    let is_welcome =
-        !routes::wants_to_publish(&parts, &state) || seat.settle(state.settings().ingest.publish_timeout.0).await;
-    let mut answer = match is_welcome {
+    let mut answer = match is_welcome(&parts, &state, &seat).await {
         true => routes::answer(&parts, &mut body, &state).await,
         false => routes::crowded(&state),
     };
@@ -75,6 +74,20 @@ async fn answer(
     }
     seat.set_busy(false);
     Ok(answer)
+}
+
+/// Whether there is a place for what is asked, or none is needed.
+async fn is_welcome(parts: &Parts, state: &State, seat: &Seat) -> bool {
+    if !routes::wants_to_publish(parts, state) {
+        return true;
+    }
+    let mut phase = state.phase();
+    tokio::select! {
+        biased;
+        // No place is needed to hear that everything ends.
+        _ = phase.wait_for(|phase| *phase != Phase::Accepting) => true,
+        placed = seat.settle(state.settings().ingest.publish_timeout.0) => placed,
+    }
 }
 
 /// Whether nothing of a body is left, so that another request can follow. What an answer did not need is read first.

@@ -3,8 +3,9 @@
 
 use std::process::Command;
 
-use super::{Answer, Client, Daemon, JSON, file_hook};
+use super::{Answer, Client, Daemon, JSON, file_hook, http_hook};
 use crate::command::{Place, Running, event};
+use crate::receiver::Receiver;
 
 /// Two connections, and nobody leaves because time is up.
 fn daemon() -> Daemon {
@@ -101,6 +102,34 @@ fn whoever_publishes_waits_while_all_are_busy() {
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
     assert!(answer.body.contains("all of ingest.max_connections are busy"), "{}", answer.body);
     drop(busy);
+}
+
+#[test]
+fn whoever_waits_for_a_place_hears_that_the_daemon_stops() {
+    let receiver = Receiver::closed();
+    // Publishing the second event takes as long as the receiver does.
+    let daemon = Daemon::with(
+        &format!(
+            "bus = {{ kind = 'memory' }}\ningest = {{ listen = '127.0.0.1:0', max_connections = 1, max_events = 1, \
+             publish_timeout = '1h' }}\n{}batch = {{ max_events = 1, max_age = '0s' }}\n\
+             queue = {{ max_events = 1, overflow = 'block' }}\n",
+            http_hook("a", &receiver.url("/"))
+        ),
+        &["--grace", "1h"],
+    );
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    let mut publishing = daemon.connect();
+    publishing.send(request(2));
+    says_how_it_is(&daemon);
+    let mut waiting = daemon.connect();
+    waiting.send(request(3));
+    says_how_it_is(&daemon);
+    daemon.running.signal("TERM");
+    let answer = waiting.answer();
+    assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
+    assert!(answer.body.contains("the server is about to stop"), "{}", answer.body);
+    receiver.open();
+    assert_eq!(publishing.answer().status, 202);
 }
 
 /// `hooks serve` that may have so many files open.
