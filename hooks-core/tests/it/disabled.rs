@@ -1,5 +1,6 @@
 //! A disabled hook stays disabled until somebody enables it or, where its receiver did it, its sink changes.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use hooks_core::{
@@ -183,6 +184,29 @@ async fn a_receiver_that_was_left_and_is_used_again_starts_afresh() {
     receiver.has(2).await;
     dispatcher.replace(hook("x", &receiver)).await.unwrap();
     assert_eq!((state(&dispatcher), bus.noted(&id("a"))), ((EndpointState::Healthy, None), None));
+}
+
+/// What else disables a hook is gone by then, and it does not deliver yet.
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_is_being_enabled_is_enabled_by_its_settings() {
+    let (_, dispatcher, receiver) = heeding_none().await;
+    dispatcher.set_enabled(&id("a"), false).await.unwrap();
+    let mut between = 0;
+    let name = id("a");
+    let mut enabling = pin!(dispatcher.set_enabled(&name, true));
+    loop {
+        let status = dispatcher.hook_status(&id("a")).unwrap();
+        assert!(status.enabled);
+        between += usize::from(status.state == EndpointState::Disabled && status.disabled.is_none());
+        tokio::select! {
+            biased;
+            done = &mut enabling => break done.unwrap(),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    assert!(between > 0, "it was enabled at once");
+    dispatcher.replace(Hook { enabled: false, ..hook("x", &receiver) }).await.unwrap();
+    assert!(!dispatcher.hook_status(&id("a")).unwrap().enabled);
 }
 
 const OPERATOR: &str = r#"{"by":"operator","reason":null,"since":1,"sink":1}"#;
