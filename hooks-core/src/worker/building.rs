@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -18,9 +18,14 @@ use crate::sink::{Sink, SinkContext, SinkFactory};
 /// Most threads that build sinks, of those that everything else that blocks has to share.
 const MOST: usize = 64;
 
+/// Most of these for the files of one folder: a disk that hangs leaves the others to sinks whose files lie elsewhere.
+const OF_ONE_FOLDER: usize = 16;
+
 /// Where the sinks of one dispatcher are built.
 pub(crate) struct Builders {
     places: Arc<Semaphore>,
+    /// Of the folders whose files are being read.
+    folders: Mutex<HashMap<PathBuf, Weak<Semaphore>>>,
     /// What is still being built although nobody waits for it any more.
     late: Mutex<HashMap<Build, Weak<()>>>,
 }
@@ -32,7 +37,7 @@ type Built = Result<Box<dyn Sink>, DeliveryError>;
 
 impl Default for Builders {
     fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(MOST)), late: Mutex::default() }
+        Self { places: Arc::new(Semaphore::new(MOST)), folders: Mutex::default(), late: Mutex::default() }
     }
 }
 
@@ -52,10 +57,10 @@ impl Builders {
         let limit = hook.retry.attempt_timeout;
         let alive = Arc::new(());
         let watched = Arc::downgrade(&alive);
-        let (sink, places) = (hook.sink.clone(), self.places.clone());
+        let (sink, folder, places) = (hook.sink.clone(), self.folder(&files), self.places.clone());
         let work = async move {
             // No semaphore is ever closed.
-            let place = places.acquire_owned().await.ok();
+            let place = [folder.acquire_owned().await.ok(), places.acquire_owned().await.ok()];
             let work = move || {
                 let built = build(&*sink, &context);
                 drop((place, alive));
@@ -67,13 +72,26 @@ impl Builders {
             Ok(Ok(built)) => built,
             Ok(Err(error)) => failed(error.to_string()),
             Err(_) if watched.strong_count() == 0 => {
-                failed(format!("not begun within {limit}: {MOST} other sinks wait for their files"))
+                failed(format!("not begun within {limit}: as many other sinks as may wait for their files already"))
             }
             Err(_) => {
                 self.note_late(this, watched);
                 failed(format!("not done within {limit}: no answer from {}", one_of(&files)))
             }
         }
+    }
+
+    /// Who may read files of the folder of the first of these.
+    fn folder(&self, files: &[PathBuf]) -> Arc<Semaphore> {
+        let folder = files.first().and_then(|file| file.parent()).unwrap_or(Path::new("")).to_owned();
+        let mut folders = self.folders.lock();
+        if let Some(places) = folders.get(&folder).and_then(Weak::upgrade) {
+            return places;
+        }
+        folders.retain(|_, places| places.strong_count() > 0);
+        let places = Arc::new(Semaphore::new(OF_ONE_FOLDER));
+        folders.insert(folder, Arc::downgrade(&places));
+        places
     }
 
     fn is_late(&self, build: Build) -> bool {

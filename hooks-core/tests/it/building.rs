@@ -14,6 +14,7 @@ use crate::receiver::{Receiver, World, batch, events, id};
 #[derive(Debug)]
 struct Hung {
     receiver: Receiver,
+    file: &'static str,
     disk: Mutex<mpsc::Receiver<()>>,
     reads: Arc<AtomicUsize>,
 }
@@ -30,7 +31,7 @@ impl SinkFactory for Hung {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        vec!["/mnt/token".into()]
+        vec![self.file.into()]
     }
 }
 
@@ -50,7 +51,7 @@ async fn a_file_that_gives_no_answer_holds_its_own_hook_alone() {
     let (world, hung, well) = (World::new(), Receiver::default(), Receiver::default());
     let (silent, disk) = mpsc::sync_channel(0);
     let reads = Arc::<AtomicUsize>::default();
-    let sink = Hung { receiver: hung.clone(), disk: disk.into(), reads: reads.clone() };
+    let sink = Hung { receiver: hung.clone(), file: "/mnt/token", disk: disk.into(), reads: reads.clone() };
     world.add(quick(Hook::new("hung", sink).unwrap())).await;
     world.add(Hook::new("well", well.clone()).unwrap().batch(batch(4, "0s"))).await;
     world.publish(&events(0..4)).await;
@@ -63,5 +64,36 @@ async fn a_file_that_gives_no_answer_holds_its_own_hook_alone() {
     assert_eq!(error.chain(), "build the hung sink: it still waits for its file /mnt/token");
     drop(silent);
     hung.has(4).await;
+    world.finish().await;
+}
+
+/// They took all places that there are until now.
+#[tokio::test]
+async fn files_of_a_disk_that_hangs_leave_room_for_those_elsewhere() {
+    const HUNG: usize = 100;
+    let (world, hung, well) = (World::new(), Receiver::default(), Receiver::default());
+    let sink = |receiver: &Receiver, file| {
+        let (silent, disk) = mpsc::sync_channel(0);
+        (silent, Hung { receiver: receiver.clone(), file, disk: disk.into(), reads: Arc::default() })
+    };
+    let mut silent = Vec::new();
+    for number in 0..HUNG {
+        let (never, sink) = sink(&hung, "/mnt/token");
+        silent.push(never);
+        world.add(quick(Hook::new(&format!("hung-{number}"), sink).unwrap())).await;
+    }
+    world.publish(&events(0..1)).await;
+    for number in 0..HUNG {
+        while world.status(&format!("hung-{number}")).attempts == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let (_, sink) = sink(&well, "/etc/hooks/token");
+    world.add(Hook::new("well", sink).unwrap().batch(batch(4, "0s"))).await;
+    world.publish(&events(1..2)).await;
+    let arrived = tokio::time::timeout(Duration::from_secs(60), well.has(1)).await;
+    silent.clear();
+    arrived.unwrap();
+    hung.has(2 * HUNG).await;
     world.finish().await;
 }
