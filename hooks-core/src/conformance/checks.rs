@@ -3,7 +3,8 @@
 use futures_util::future::BoxFuture;
 
 use super::events;
-use super::probe::{Checked, Probe, Stop, batch_with, describe, drop_after, lines};
+use super::probe::{Probe, batch_with, describe, drop_after, lines};
+use super::run::{Checked, POLLS, Stop};
 use crate::batch::Batch;
 use crate::delivery::FailureClass;
 use crate::envelope::{Envelope, Metadata};
@@ -31,9 +32,6 @@ pub(super) const ALL: &[Check] = checks![
     test_delivery,
     secrets,
 ];
-
-/// After how many polls `cancellation` drops a future.
-const POLLS: [usize; 12] = [0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32];
 
 async fn delivers(probe: &Probe<'_>) -> Checked {
     let mut sink = probe.sink()?;

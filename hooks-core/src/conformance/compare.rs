@@ -4,23 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::envelope::Envelope;
 
-/// The same events, bytes and order, each once.
-pub(super) fn exactly(sent: &[String], received: &[String]) -> Result<(), String> {
+/// Whoever received them has the same events, bytes and order, each once.
+pub(super) fn exactly(who: &str, sent: &[String], received: &[String]) -> Result<(), String> {
     for (index, (sent, received)) in sent.iter().zip(received).enumerate() {
         if sent != received {
-            return Err(mismatch(index, sent, received));
+            return Err(mismatch(who, index, sent, received));
         }
     }
     if let Some(missing) = sent.get(received.len()) {
-        return Err(format!(
-            "the destination has {} of {} events: {} is missing",
-            received.len(),
-            sent.len(),
-            name(missing)
-        ));
+        return Err(format!("{who} has {} of {} events: {} is missing", received.len(), sent.len(), name(missing)));
     }
     match received.get(sent.len()) {
-        Some(extra) => Err(format!("the destination has {} in addition to what was sent", name(extra))),
+        Some(extra) => Err(format!("{who} has {} in addition to what was sent", name(extra))),
         None => Ok(()),
     }
 }
@@ -49,21 +44,21 @@ pub(super) fn at_least_once(sent: &[String], received: &[String]) -> Result<(), 
 pub(super) fn in_order(sent: &[String], received: &[String]) -> Result<(), String> {
     let wanted: BTreeSet<&String> = sent.iter().collect();
     let received: Vec<String> = received.iter().filter(|line| wanted.contains(line)).cloned().collect();
-    exactly(sent, &received)
+    exactly("the destination", sent, &received)
 }
 
-fn mismatch(index: usize, sent: &str, received: &str) -> String {
+fn mismatch(who: &str, index: usize, sent: &str, received: &str) -> String {
     let (sent_name, received_name) = (name(sent), name(received));
     if sent_name != received_name {
-        return format!("event {} at the destination is {received_name} instead of {sent_name}", index + 1);
+        return format!("event {} at {who} is {received_name} instead of {sent_name}", index + 1);
     }
+    format!("{sent_name} differs from what was sent, {}", difference(sent, received))
+}
+
+/// Where and how two texts begin to differ.
+pub(super) fn difference(sent: &str, received: &str) -> String {
     let at = sent.bytes().zip(received.bytes()).take_while(|(sent, received)| sent == received).count();
-    format!(
-        "{sent_name} differs from what was sent, from byte {} on: `{}` instead of `{}`",
-        at + 1,
-        excerpt(received, at),
-        excerpt(sent, at)
-    )
+    format!("from byte {} on: `{}` instead of `{}`", at + 1, excerpt(received, at), excerpt(sent, at))
 }
 
 /// An event's id, or the beginning of what is none.
@@ -101,15 +96,16 @@ mod tests {
 
     #[test]
     fn exactly_says_what_is_wrong() {
-        let check = |sent: &str, received: &str| exactly(&lines(sent), &lines(received)).err().unwrap_or_default();
+        let check =
+            |sent: &str, received: &str| exactly("the hook", &lines(sent), &lines(received)).err().unwrap_or_default();
         assert_eq!(check("a b", "a b"), "");
-        assert_eq!(check("a b", "a"), "the destination has 1 of 2 events: event `b` is missing");
-        assert_eq!(check("a", "a b"), "the destination has event `b` in addition to what was sent");
-        assert_eq!(check("a b", "b a"), "event 1 at the destination is event `b` instead of event `a`");
-        assert_eq!(check("a b", "a !torn"), "event 2 at the destination is `torn` instead of event `b`");
+        assert_eq!(check("a b", "a"), "the hook has 1 of 2 events: event `b` is missing");
+        assert_eq!(check("a", "a b"), "the hook has event `b` in addition to what was sent");
+        assert_eq!(check("a b", "b a"), "event 1 at the hook is event `b` instead of event `a`");
+        assert_eq!(check("a b", "a !torn"), "event 2 at the hook is `torn` instead of event `b`");
         let spaced = vec![lines("a")[0].replace("\"s\"", " \"s\"")];
         assert_eq!(
-            exactly(&lines("a"), &spaced).unwrap_err(),
+            exactly("the hook", &lines("a"), &spaced).unwrap_err(),
             "event `a` differs from what was sent, from byte 40 on: \
              ` \"s\",\"type\":\"t\",\"time\":\"2026-11-23T10:00…` instead of \
              `\"s\",\"type\":\"t\",\"time\":\"2026-11-23T10:00:…`"

@@ -7,6 +7,13 @@ pub(super) fn events(name: &str, count: usize) -> Result<Vec<Envelope>, Envelope
     built((0..count).map(|index| event(&format!("{name}-{index}"), &format!("{{\"n\":{index}}}"))))
 }
 
+/// One event of this type, with this subject.
+pub(super) fn typed(id: &str, event_type: &str, subject: &str) -> Result<Vec<Envelope>, EnvelopeError> {
+    built([format!(
+        r#"{{"specversion":"1.0","id":"{id}","source":"/conformance","type":"{event_type}","subject":"{subject}","time":"2026-11-23T10:00:00Z"}}"#
+    )])
+}
+
 /// 64 events of 16 KiB: more than a socket's buffer takes at once.
 pub(super) fn bulky(name: &str) -> Result<Vec<Envelope>, EnvelopeError> {
     let data = format!("\"{}\"", "b".repeat(16 << 10));

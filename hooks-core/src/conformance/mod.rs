@@ -1,4 +1,4 @@
-//! Checks that a sink keeps its contract, for the authors of sinks.
+//! Checks that a sink keeps its contract, for the authors of sinks. For those of buses there is [`bus`].
 //!
 //! ```text
 //!  your test ──▶ check(make) ──▶ for each check: a fresh Destination
@@ -63,25 +63,24 @@
 //! # });
 //! ```
 
+pub mod bus;
 mod checks;
 mod compare;
 mod events;
 mod probe;
 mod report;
+mod run;
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
 
 pub use report::{Report, Verdict};
 
 use crate::delivery::FailureClass;
 use crate::sink::SinkFactory;
-use crate::worker::panic_text;
-use probe::{Probe, Stop};
+use probe::Probe;
 
 /// A call that takes longer than this is taken for one that never ends.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -128,19 +127,11 @@ pub trait Destination: Send + Sync {
 /// Wants a tokio runtime with its timer on, and not paused unless everything happens in memory: a call
 /// that hangs is given up after a minute.
 pub async fn check<D: Destination>(make: impl AsyncFn() -> D) -> Report {
-    let mut report = Report::default();
+    let mut report = Report::of("sink");
     for (name, check) in checks::ALL {
         let destination = make().await;
         let probe = Probe::new(&destination);
-        let run = AssertUnwindSafe(check(&probe)).catch_unwind();
-        let verdict = match tokio::time::timeout(PATIENCE, run).await {
-            Ok(Ok(Ok(()))) => Verdict::Passed,
-            Ok(Ok(Err(Stop::Failed(why)))) => Verdict::Failed(why),
-            Ok(Ok(Err(Stop::Skipped(why)))) => Verdict::Skipped(why),
-            Ok(Err(panic)) => Verdict::Failed(format!("{}: the sink panicked: {}", probe.step(), panic_text(&*panic))),
-            Err(_) => Verdict::Failed(format!("{}: does not return", probe.step())),
-        };
-        report.add(name, verdict);
+        report.add(name, run::judge("sink", PATIENCE, &probe.steps, check(&probe)).await);
     }
     report
 }

@@ -6,60 +6,33 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use parking_lot::Mutex;
-
+use super::run::{Checked, Steps, Stop};
 use super::{Destination, compare};
 use crate::batch::Batch;
 use crate::delivery::{Delivered, DeliveryError, FailureClass};
-use crate::envelope::{Envelope, EnvelopeError, Metadata};
-use crate::id::{HookId, InvalidHookId};
+use crate::envelope::{Envelope, Metadata};
+use crate::id::HookId;
 use crate::sink::{Shared, Sink, SinkContext, SinkFactory};
-
-/// Why a check ended early.
-pub(super) enum Stop {
-    Failed(String),
-    Skipped(String),
-}
-
-impl From<EnvelopeError> for Stop {
-    fn from(error: EnvelopeError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<InvalidHookId> for Stop {
-    fn from(error: InvalidHookId) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-pub(super) type Checked<T = ()> = Result<T, Stop>;
 
 /// One check's view of a destination.
 pub(super) struct Probe<'a> {
     pub(super) destination: &'a dyn Destination,
     pub(super) factory: Arc<dyn SinkFactory>,
     shared: Arc<Shared>,
-    step: Mutex<String>,
+    pub(super) steps: Steps,
 }
 
 impl<'a> Probe<'a> {
     pub(super) fn new(destination: &'a dyn Destination) -> Self {
-        Self { destination, factory: destination.factory(), shared: Arc::default(), step: Mutex::default() }
-    }
-
-    /// What is being done now, for messages.
-    pub(super) fn step(&self) -> String {
-        self.step.lock().clone()
+        Self { destination, factory: destination.factory(), shared: Arc::default(), steps: Steps::default() }
     }
 
     pub(super) fn doing(&self, step: impl Into<String>) {
-        *self.step.lock() = step.into();
+        self.steps.doing(step);
     }
 
-    /// The failure of this step.
     pub(super) fn failed(&self, why: impl fmt::Display) -> Stop {
-        Stop::Failed(format!("{}: {why}", self.step()))
+        self.steps.failed(why)
     }
 
     /// A sink for the first lane of the hook `conformance`.
@@ -134,7 +107,7 @@ impl<'a> Probe<'a> {
 
     /// The destination has these events, in this order, each once, and nothing else.
     pub(super) async fn has_exactly(&self, sent: &[String]) -> Checked {
-        compare::exactly(sent, &self.destination.received().await).map_err(|why| self.failed(why))
+        compare::exactly("the destination", sent, &self.destination.received().await).map_err(|why| self.failed(why))
     }
 
     /// The destination has these events at least once, first arrivals in this order, and nothing else.

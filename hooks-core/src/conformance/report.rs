@@ -3,27 +3,35 @@ use std::fmt;
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The sink does what is asked.
+    /// It does what is asked.
     Passed,
     /// There was nothing to try, for this reason.
     Skipped(String),
-    /// The sink does not do what is asked: what was done, and how it came out.
+    /// It does not do what is asked: what was done, and how it came out.
     Failed(String),
 }
 
 /// What all checks found. Printed, it is one line for each check.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[must_use = "call `assert_passed`, or look at what failed"]
-pub struct Report(Vec<(&'static str, Verdict)>);
+pub struct Report {
+    /// What was under test.
+    what: &'static str,
+    verdicts: Vec<(&'static str, Verdict)>,
+}
 
 impl Report {
+    pub(super) fn of(what: &'static str) -> Self {
+        Self { what, verdicts: Vec::new() }
+    }
+
     pub(super) fn add(&mut self, name: &'static str, verdict: Verdict) {
-        self.0.push((name, verdict));
+        self.verdicts.push((name, verdict));
     }
 
     /// Each check by name, with its verdict.
     pub fn verdicts(&self) -> impl Iterator<Item = (&'static str, &Verdict)> {
-        self.0.iter().map(|(name, verdict)| (*name, verdict))
+        self.verdicts.iter().map(|(name, verdict)| (*name, verdict))
     }
 
     /// The verdict of one check.
@@ -47,7 +55,7 @@ impl Report {
     /// When a check failed, with the whole report.
     #[track_caller]
     pub fn assert_passed(&self) {
-        assert!(self.failed().is_empty(), "the sink does not conform:\n{self}");
+        assert!(self.failed().is_empty(), "the {} does not conform:\n{self}", self.what);
     }
 
     fn named(&self, wanted: impl Fn(&Verdict) -> bool) -> Vec<&'static str> {

@@ -1,6 +1,7 @@
 //! A right sink passes every check of the kit, and each way to be wrong fails the check that is there
 //! to find it.
 
+mod bus;
 mod memory;
 
 use hooks_core::conformance::{self, Report, Verdict};

@@ -1,0 +1,83 @@
+//! The list of checks: to which buses each applies.
+
+use futures_util::future::BoxFuture;
+
+use super::probe::Probe;
+use super::{Traits, dead_letters, keeping, limits, processes, publishing, reading};
+use crate::conformance::run::Checked;
+
+/// A check.
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    to: Applies,
+    pub(super) run: for<'a> fn(&'a Probe<'a>) -> BoxFuture<'a, Checked>,
+}
+
+/// The buses that a check is for.
+#[derive(Clone, Copy)]
+enum Applies {
+    /// Every bus.
+    Every,
+    /// Those that outlive their process.
+    Lasting,
+    /// Those that outlive their process and that one process has.
+    Single,
+    /// Those that processes share.
+    Shared,
+}
+
+impl Check {
+    /// Why the check is not for a bus of these traits.
+    pub(super) fn does_not_apply(&self, traits: Traits) -> Option<&'static str> {
+        match self.to {
+            Applies::Lasting | Applies::Single if !traits.outlives_process => {
+                Some("the bus does not outlive its process (`outlives_process`)")
+            }
+            Applies::Single if traits.shared => Some("processes share the bus (`shared`)"),
+            Applies::Shared if !traits.shared => Some("processes do not share the bus (`shared`)"),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! checks {
+    ($($module:ident::$name:ident: $to:ident),* $(,)?) => {
+        &[$(Check { name: stringify!($name), to: Applies::$to, run: |probe| Box::pin($module::$name(probe)) }),*]
+    };
+}
+
+/// All of them.
+pub(super) const ALL: &[Check] = checks![
+    publishing::order: Every,
+    publishing::verbatim: Every,
+    publishing::publishers: Every,
+    publishing::all_or_nothing: Every,
+    publishing::cancelled_publish: Every,
+    publishing::counting: Every,
+    reading::filters: Every,
+    reading::filter_change: Every,
+    reading::beginning: Every,
+    reading::redelivery: Every,
+    reading::settling: Every,
+    reading::cancelled_next: Every,
+    limits::window: Every,
+    limits::queue_limits: Every,
+    limits::isolation: Every,
+    limits::disabled: Every,
+    reading::closed_reader: Every,
+    publishing::closing: Every,
+    keeping::lag: Every,
+    keeping::unsubscribing: Every,
+    keeping::forgetting: Every,
+    keeping::overrides: Every,
+    dead_letters::dead_letters: Every,
+    dead_letters::dead_letter_limit: Every,
+    processes::claims: Every,
+    processes::restart: Lasting,
+    processes::crash: Lasting,
+    processes::one_at_a_time: Single,
+    processes::takeover: Shared,
+    processes::takeover_after_crash: Shared,
+    processes::sharing: Shared,
+    processes::shared_overrides: Shared,
+];

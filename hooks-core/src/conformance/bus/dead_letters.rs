@@ -1,0 +1,132 @@
+//! Dead letters are kept with all that is known about them, up to a limit, until somebody removes them.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::probe::Probe;
+use crate::bus::{Bus, BusError, Position};
+use crate::conformance::compare::difference;
+use crate::conformance::events;
+use crate::conformance::run::{Checked, Stop};
+use crate::dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
+use crate::id::HookId;
+
+/// A letter of a position, as the worker makes them.
+fn letter(position: u64, detail: &str) -> Checked<DeadLetter> {
+    let time = |seconds: u64| -> SystemTime { UNIX_EPOCH + Duration::from_millis(1_700_000_000_123 + seconds * 1_000) };
+    Ok(DeadLetter {
+        position: Position(position),
+        envelope: events::events(&format!("letter-{position}"), 1)?.remove(0),
+        reason: if position.is_multiple_of(2) { DeadLetterReason::Refused } else { DeadLetterReason::Expired },
+        detail: detail.to_owned(),
+        attempts: 3,
+        first_attempt: time(0),
+        last_attempt: time(60 + position),
+    })
+}
+
+/// Everything that is known of a letter.
+fn told(letter: &DeadLetter) -> String {
+    let DeadLetter { position, envelope, reason, detail, attempts, first_attempt, last_attempt } = letter;
+    format!("{} {reason} {detail:?} {attempts} {first_attempt:?} {last_attempt:?} {}", position.0, envelope.json())
+}
+
+fn letters_of(bus: &dyn Bus, hook: &str) -> Checked<Arc<dyn DeadLetters>> {
+    let letters = bus.dead_letters(&HookId::new(hook)?);
+    letters.ok_or_else(|| Stop::Skipped("the bus keeps no dead letters".to_owned()))
+}
+
+async fn keep(probe: &Probe<'_>, letters: &dyn DeadLetters, all: Vec<DeadLetter>) -> Checked {
+    letters.keep(all).await.map_err(|error| probe.failed(format!("`keep` fails: {error}")))
+}
+
+async fn list(
+    probe: &Probe<'_>,
+    letters: &dyn DeadLetters,
+    after: Option<LetterId>,
+    max: usize,
+) -> Checked<Vec<(LetterId, DeadLetter)>> {
+    letters.list(after, max).await.map_err(|error| probe.failed(format!("`list` fails: {error}")))
+}
+
+/// These letters are listed, oldest first, by rising ids, and counted. Returns their ids.
+async fn are(probe: &Probe<'_>, letters: &dyn DeadLetters, expected: &[DeadLetter]) -> Checked<Vec<LetterId>> {
+    let listed = list(probe, letters, None, 100).await?;
+    for (index, ((_, there), wanted)) in listed.iter().zip(expected).enumerate() {
+        let (there, wanted) = (told(there), told(wanted));
+        let differs = || format!("letter {index} of the list is another, {}", difference(&wanted, &there));
+        probe.expect(there == wanted, differs())?;
+    }
+    let (there, wanted) = (listed.len(), expected.len());
+    probe.expect(there == wanted, format!("{there} letters are listed instead of {wanted}"))?;
+    let ids: Vec<LetterId> = listed.into_iter().map(|(id, _)| id).collect();
+    probe.expect(ids.is_sorted_by(|a, b| a < b), format!("their ids do not rise: {ids:?}"))?;
+    // What is known without asking may be older; once it was asked, it is not.
+    let asked = letters.recount().await.map_err(|error| probe.failed(error))?;
+    let counts = (asked, letters.count());
+    let count = ids.len() as u64;
+    probe.expect(counts == (count, count), format!("{counts:?} are counted instead of {count}"))?;
+    Ok(ids)
+}
+
+pub(super) async fn dead_letters(probe: &Probe<'_>) -> Checked {
+    let mut bus = probe.open().await?;
+    let (mut mine, others) = (letters_of(&*bus, "a.b")?, letters_of(&*bus, "a")?);
+    let longest = "é".repeat(MAX_DETAIL / 2);
+    let first = [letter(1, "400: \"é\"\r\n")?, letter(2, "")?, letter(3, &longest)?];
+    probe.doing("keep three letters of one hook and one of another");
+    keep(probe, &*mine, first.to_vec()).await?;
+    keep(probe, &*others, vec![letter(1, "another's")?]).await?;
+    are(probe, &*mine, &first).await?;
+    probe.doing("keep another letter of the second's position");
+    keep(probe, &*mine, vec![letter(2, "again")?]).await?;
+    let [one, _, three] = first;
+    let all = [one, three, letter(2, "again")?];
+    let ids = are(probe, &*mine, &all).await?;
+    probe.doing("list one letter behind the first");
+    let second = list(probe, &*mine, Some(ids[0]), 1).await?;
+    let found: Vec<LetterId> = second.iter().map(|(id, _)| *id).collect();
+    probe.expect(found == ids[1..2], format!("listed are {found:?} instead of {:?}", &ids[1..2]))?;
+    if probe.traits.outlives_process {
+        probe.doing("open the bus again and list");
+        drop((mine, others));
+        probe.end(bus).await;
+        bus = probe.open().await?;
+        mine = letters_of(&*bus, "a.b")?;
+        are(probe, &*mine, &all).await?;
+    }
+    probe.doing("remove a letter twice in one call, one that there is not and another hook's");
+    let others = letters_of(&*bus, "a")?;
+    let other = list(probe, &*others, None, 1).await?[0].0;
+    let not_mine = if ids.contains(&other) { LetterId(u64::MAX) } else { other };
+    let removed = mine.remove(&[ids[0], ids[0], LetterId(u64::MAX - 1), not_mine]).await;
+    let removed = removed.map_err(|error| probe.failed(format!("`remove` fails: {error}")))?;
+    probe.expect(removed == 1, format!("{removed} are said to be removed"))?;
+    are(probe, &*mine, &all[1..]).await?;
+    are(probe, &*others, &[letter(1, "another's")?]).await?;
+    probe.doing("forget the hook");
+    let forgotten = bus.forget(&HookId::new("a.b")?).await.map_err(|error| probe.failed(error))?;
+    probe.expect(forgotten, "`forget` says that there was nothing")?;
+    are(probe, &*mine, &[]).await?;
+    are(probe, &*others, &[letter(1, "another's")?]).await.map(drop)
+}
+
+pub(super) async fn dead_letter_limit(probe: &Probe<'_>) -> Checked {
+    let Some(most) = probe.store.max_dead_letters() else {
+        return Err(Stop::Skipped("the store names no limit (`max_dead_letters` is `None`)".to_owned()));
+    };
+    let bus = probe.open().await?;
+    let letters = letters_of(&*bus, "a")?;
+    let all = (0..most as u64 + 1).map(|at| letter(at, "")).collect::<Checked<Vec<_>>>()?;
+    let (fits, rest) = all.split_at(most - 1);
+    probe.doing(format!("keep {} of at most {most} letters", fits.len()));
+    keep(probe, &*letters, fits.to_vec()).await?;
+    probe.doing("keep two more in one call, of which one has room");
+    let full = letters.keep(rest.to_vec()).await;
+    probe.expect(matches!(full, Err(BusError::Full(_))), format!("`keep` says {full:?} instead of Full"))?;
+    let ids = are(probe, &*letters, fits).await?;
+    probe.doing("remove one and keep the two");
+    letters.remove(&ids[..1]).await.map_err(|error| probe.failed(error))?;
+    keep(probe, &*letters, rest.to_vec()).await?;
+    are(probe, &*letters, &all[1..]).await.map(drop)
+}

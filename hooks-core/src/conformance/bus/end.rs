@@ -1,0 +1,145 @@
+//! One hook's end of a bus, read as the worker reads it.
+
+use std::sync::Arc;
+
+use super::probe::Probe;
+use crate::bus::{BusError, Delivery, Position, Read, Reader, Settler};
+use crate::conformance::run::Checked;
+use crate::envelope::Envelope;
+use crate::id::HookId;
+use crate::ledger::{Ledger, Outcome};
+
+/// How often `next` may fail in succession: calling again is right, after a pause.
+const ATTEMPTS: usize = 100;
+
+/// How often `next` may say in succession that somebody waits.
+const MOST_FLUSHES: usize = 1_000;
+
+/// How many events are asked for at a time.
+const AT_ONCE: usize = 1_000;
+
+/// One hook's end of a bus.
+pub(super) struct End<'a> {
+    probe: &'a Probe<'a>,
+    pub(super) hook: HookId,
+    pub(super) reader: Box<dyn Reader>,
+    pub(super) settler: Settler,
+    pub(super) ledger: Arc<Ledger>,
+    /// What was read last.
+    last: Option<Position>,
+}
+
+impl<'a> End<'a> {
+    pub(super) fn new(
+        probe: &'a Probe<'a>,
+        hook: HookId,
+        reader: Box<dyn Reader>,
+        settler: Settler,
+        ledger: Arc<Ledger>,
+    ) -> Self {
+        Self { probe, hook, reader, settler, ledger, last: None }
+    }
+
+    /// What `next` says, once it says something.
+    pub(super) async fn next(&mut self, max: usize, into: &mut Vec<Delivery>) -> Checked<Read> {
+        let before = into.len();
+        let mut last: Option<BusError> = None;
+        for _ in 0..ATTEMPTS {
+            match self.reader.next(max, into).await {
+                Ok(read) => return self.checked(read, max, &into[before..]),
+                Err(error) => last = Some(error),
+            }
+            self.probe.pause().await;
+        }
+        Err(self.probe.failed(format!("`next` of the hook `{}` fails: {last:?}", self.hook)))
+    }
+
+    fn checked(&mut self, read: Read, max: usize, new: &[Delivery]) -> Checked<Read> {
+        let fits = match read {
+            Read::Events(count) => count == new.len() && (1..=max).contains(&count),
+            Read::Flush | Read::Dry | Read::Lost => new.is_empty(),
+        };
+        self.probe.expect(fits, format!("`next` says {read:?} and appends {} of at most {max} events", new.len()))?;
+        for Delivery { position, envelope } in new {
+            let last = self.last.unwrap_or(Position(0));
+            let falls = || format!("event `{}` at {} is read after {}", envelope.id(), position.0, last.0);
+            self.probe.expect(self.last.is_none_or(|last| last < *position), falls())?;
+            self.last = Some(*position);
+        }
+        Ok(read)
+    }
+
+    /// Reads as many as `max` wants beside what was read, until it wants no more; then `true`. `false`: it is dry.
+    async fn read_until(
+        &mut self,
+        read: &mut Vec<Delivery>,
+        max: impl Fn(&[Delivery]) -> Option<usize>,
+    ) -> Checked<bool> {
+        let mut flushes = 0;
+        while let Some(max) = max(read) {
+            flushes += 1;
+            match self.next(max, read).await? {
+                Read::Events(_) => flushes = 0,
+                Read::Flush if flushes <= MOST_FLUSHES => {}
+                Read::Flush => return Err(self.probe.failed("`next` says Flush again and again")),
+                Read::Dry => return Ok(false),
+                Read::Lost => return Err(self.probe.failed(format!("the hook `{}` is lost", self.hook))),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits for so many events.
+    pub(super) async fn take(&mut self, count: usize) -> Checked<Vec<Delivery>> {
+        let mut read = Vec::new();
+        let left = |read: &[Delivery]| Some(count - read.len()).filter(|left| *left > 0);
+        if self.read_until(&mut read, left).await? {
+            return Ok(read);
+        }
+        Err(self.probe.failed(format!("the hook `{}` is dry after {} of {count} events", self.hook, read.len())))
+    }
+
+    /// Waits for this event, which was published last, and returns it with all that came before.
+    pub(super) async fn until(&mut self, event: &Envelope) -> Checked<Vec<Delivery>> {
+        let mut read = Vec::new();
+        let is_it = |delivery: &Delivery| delivery.envelope.id() == event.id();
+        let more = |read: &[Delivery]| if read.iter().rev().take(AT_ONCE).any(is_it) { None } else { Some(AT_ONCE) };
+        if self.read_until(&mut read, more).await? {
+            return Ok(read);
+        }
+        let (hook, id) = (&self.hook, event.id());
+        Err(self.probe.failed(format!("the hook `{hook}` is dry after {} events, without `{id}`", read.len())))
+    }
+
+    /// All that comes until the end is reached.
+    pub(super) async fn drain(&mut self) -> Checked<Vec<Delivery>> {
+        let mut read = Vec::new();
+        self.read_until(&mut read, |_| Some(AT_ONCE)).await?;
+        match self.next(1, &mut read).await? {
+            Read::Dry => Ok(read),
+            other => Err(self.probe.failed(format!("`next` says Dry and then {other:?}"))),
+        }
+    }
+
+    /// Is done with these, as if they were delivered. The books balance afterwards.
+    pub(super) fn settle<'d>(&self, deliveries: impl IntoIterator<Item = &'d Delivery>) -> Checked {
+        let positions: Vec<Position> = deliveries.into_iter().map(|delivery| delivery.position).collect();
+        self.settler.settle(&positions, Outcome::Delivered);
+        self.balances()
+    }
+
+    pub(super) fn balances(&self) -> Checked {
+        let counts = self.ledger.counts();
+        self.probe.expect(counts.balances(), format!("the books of the hook `{}` do not balance: {counts}", self.hook))
+    }
+
+    /// The hook is done with everything, and so many events were delivered.
+    pub(super) fn is_done(&self, delivered: usize) -> Checked {
+        let counts = self.ledger.counts();
+        let done = counts.balances() && counts.in_hand == 0 && counts.delivered == delivered as u64;
+        self.probe.expect(
+            done,
+            format!("the hook `{}` is done with {delivered} events, and its books say: {counts}", self.hook),
+        )
+    }
+}

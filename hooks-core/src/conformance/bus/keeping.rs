@@ -1,0 +1,140 @@
+//! What a bus knows of hooks: how far behind they are, what stays of them, what is noted about them.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::probe::Probe;
+use crate::bus::{Bus, Lag, Read, Subscription};
+use crate::conformance::events::typed;
+use crate::conformance::run::{Checked, Stop};
+use crate::envelope::Envelope;
+use crate::filter::Filter;
+use crate::id::HookId;
+
+pub(super) async fn lag(probe: &Probe<'_>) -> Checked {
+    let bus = probe.open().await?;
+    probe.doing("ask for the lag of a hook that nobody knows");
+    probe.expect(bus.lag(&HookId::new("unknown")?).is_none(), "there is one")?;
+    let filter = Arc::new(Filter::types(["conformance.a"]));
+    let mut hook = probe.subscribe(&*bus, Subscription { filter, ..probe.wish("a")? }).await?;
+    let id = hook.hook.clone();
+    let (mut wanted, mut others): (Vec<Envelope>, Vec<Envelope>) = Default::default();
+    for at in 0..4 {
+        wanted.extend(typed(&format!("wanted-{at}"), "conformance.a", "s")?);
+        others.extend(typed(&format!("other-{at}"), "conformance.b", "s")?);
+    }
+    probe.publish(&*bus, &wanted[..3]).await?;
+    let read = hook.take(3).await?;
+    for settled in 0..3 {
+        probe.doing(format!("ask for the lag with three events in hand, {settled} of them settled"));
+        let left = &wanted[settled..3];
+        let lag = known_lag(probe, &*bus, &id)?;
+        is_between(probe, &lag, left.len(), left.len())?;
+        let bytes = left.iter().map(|event| event.len() as u64).sum::<u64>();
+        probe.expect(lag.bytes == bytes, format!("it says {} bytes instead of {bytes}", lag.bytes))?;
+        let oldest = lag.oldest.is_some_and(|oldest| oldest <= SystemTime::now());
+        probe.expect(oldest, format!("it says that the oldest was accepted at {:?}", lag.oldest))?;
+        hook.settle(&read[settled..=settled])?;
+    }
+    probe.until("the lag is 0", || bus.lag(&id).is_some_and(|lag| lag.events == 0 && lag.exact)).await;
+    probe.publish(&*bus, &[&wanted[3..], &others].concat()).await?;
+    probe.until("the lag shows what was published", || bus.lag(&id).is_some_and(|lag| lag.events > 0)).await;
+    probe.doing("ask for the lag when one event that the hook wants and four others were not read");
+    is_between(probe, &known_lag(probe, &*bus, &id)?, 1, 5)
+}
+
+fn known_lag(probe: &Probe<'_>, bus: &dyn Bus, hook: &HookId) -> Checked<Lag> {
+    bus.lag(hook).ok_or_else(|| probe.failed("there is none"))
+}
+
+/// Exactly so many events, or, where it is the most that it can be, up to so many.
+fn is_between(probe: &Probe<'_>, lag: &Lag, events: usize, most: usize) -> Checked {
+    let most = if lag.exact { events } else { most };
+    let fits = (events as u64..=most as u64).contains(&lag.events);
+    probe.expect(fits, format!("it says {} events, exact: {}, instead of {events}", lag.events, lag.exact))
+}
+
+pub(super) async fn unsubscribing(probe: &Probe<'_>) -> Checked {
+    let mut bus = probe.open().await?;
+    let mut other = probe.hook(&*bus, "other").await?;
+    let mut hook = probe.hook(&*bus, "a").await?;
+    let mut sent = probe.send(&*bus, "before", 4).await?;
+    let read = hook.take(3).await?;
+    hook.settle(&read[..2])?;
+    probe.doing("remove a hook that has read three of four events and settled two");
+    bus.unsubscribe(&hook.hook).await.map_err(|error| probe.failed(error))?;
+    let said = hook.next(1, &mut Vec::new()).await?;
+    probe.expect(said == Read::Dry, format!("`next` says {said:?} instead of Dry"))?;
+    let counts = hook.ledger.counts();
+    probe.expect(counts.in_hand == 0 && counts.balances(), format!("its books say: {counts}"))?;
+    probe.doing("remove a hook that nobody knows");
+    bus.unsubscribe(&HookId::new("unknown")?).await.map_err(|error| probe.failed(error))?;
+    sent.extend(probe.send(&*bus, "meanwhile", 2).await?);
+    probe.doing("read for another hook when one was removed");
+    let read = other.take(6).await?;
+    probe.same(&sent, &read)?;
+    other.settle(&read)?;
+    if probe.traits.outlives_process {
+        drop((hook, other));
+        probe.end(bus).await;
+        bus = probe.open().await?;
+    }
+    probe.doing("subscribe the hook again");
+    let mut again = probe.hook(&*bus, "a").await?;
+    sent.push(probe.mark(&*bus).await?);
+    let kept = if probe.traits.outlives_process { &sent[2..] } else { &sent[6..] };
+    probe.same(kept, &again.until(&sent[6]).await?)
+}
+
+pub(super) async fn forgetting(probe: &Probe<'_>) -> Checked {
+    let bus = probe.open().await?;
+    let mut hook = probe.hook(&*bus, "a").await?;
+    let id = hook.hook.clone();
+    probe.send(&*bus, "before", 3).await?;
+    let read = hook.take(2).await?;
+    hook.settle(&read[..1])?;
+    bus.note(&id, Some("noted".to_owned())).await.map_err(|error| probe.failed(error))?;
+    let lasting = probe.traits.outlives_process;
+    if lasting {
+        probe.doing("forget a hook that is subscribed");
+        probe.expect(bus.forget(&id).await.is_err(), "`forget` does not fail")?;
+        probe.expect(bus.known_hooks() == [id.clone()], format!("known are {:?}", bus.known_hooks()))?;
+    }
+    probe.doing("remove the hook and forget it");
+    bus.unsubscribe(&id).await.map_err(|error| probe.failed(error))?;
+    for known in [lasting, false] {
+        let forgotten = bus.forget(&id).await.map_err(|error| probe.failed(error))?;
+        probe.expect(forgotten == known, format!("`forget` says {forgotten} instead of {known}"))?;
+    }
+    let left = (bus.known_hooks(), bus.noted(&id), bus.lag(&id));
+    probe.expect(left == (Vec::new(), None, None), format!("still known are {left:?}"))?;
+    probe.doing("subscribe a hook that was forgotten");
+    let mut hook = probe.hook(&*bus, "a").await?;
+    let marker = probe.mark(&*bus).await?;
+    probe.same([&marker], &hook.until(&marker).await?)
+}
+
+pub(super) async fn overrides(probe: &Probe<'_>) -> Checked {
+    let mut bus = probe.open().await?;
+    let (id, other) = (HookId::new("a")?, HookId::new("a.b")?);
+    let text = "{\"é\":\"\\n\"}";
+    for noted in [Some("first"), Some(text), None] {
+        let noted = noted.map(str::to_owned);
+        probe.doing(format!("note {noted:?} about a hook"));
+        bus.note(&id, noted.clone()).await.map_err(|error| probe.failed(error))?;
+        if noted.is_some() && bus.noted(&id).is_none() && !probe.traits.outlives_process {
+            return Err(Stop::Skipped("the bus keeps nothing about hooks".to_owned()));
+        }
+        let there = (bus.noted(&id), bus.noted(&other));
+        probe.expect(there == (noted.clone(), None), format!("noted about it and another are {there:?}"))?;
+        if !probe.traits.outlives_process {
+            continue;
+        }
+        probe.doing(format!("open the bus again when {noted:?} was noted"));
+        probe.end(bus).await;
+        bus = probe.open().await?;
+        let there = bus.noted(&id);
+        probe.expect(there == noted, format!("noted is {there:?}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! Checks that a bus keeps its contract, for the authors of buses.
+//!
+//! ```text
+//!  your test ──▶ check(make) ──▶ for each check: a fresh Store
+//!                                   │  open() ──▶ your bus ◀── publish, read, settle
+//!                                   │  end it, or crash()
+//!                                   └─ open() ──▶ your bus again: what is still there?
+//! ```
+//!
+//! Implement [`Store`]: where the bus keeps what it has, and how it is opened there. Then call [`check`] from a
+//! test. Each check gets a store of its own and plays the dispatcher's part.
+//! [`Store::traits`] says what the bus promises beyond [`Bus`], and so which checks apply.
+//!
+//! | check | what it finds |
+//! |---|---|
+//! | `order` | events swapped, lost or repeated, positions that do not rise, hooks that see another order |
+//! | `verbatim` | events that are not passed on byte for byte |
+//! | `publishers` | calls of `publish` at the same time that disturb each other |
+//! | `all_or_nothing` | events of a call that was refused |
+//! | `cancelled_publish` | parts of a call of `publish` that was dropped |
+//! | `counting` | accepted events or duplicates that are not counted |
+//! | `filters` | events that a hook does not want, or that it wants and does not get |
+//! | `filter_change` | a new filter that holds too late or too early |
+//! | `beginning` | a new hook that begins elsewhere, or a known one that begins anew |
+//! | `redelivery` | unsettled events that whoever subscribes next does not get first, or settled ones that it gets |
+//! | `settling` | settled events that are miscounted, or others that are taken for settled |
+//! | `cancelled_next` | events that are lost or repeated when the future of `next` is dropped |
+//! | `window` | more unsettled events than [`WINDOW`](crate::WINDOW) |
+//! | `queue_limits` | events that are dropped uncounted, or publishers that wait for ever |
+//! | `isolation` | a hook that delays or settles what is another's |
+//! | `disabled` | a disabled hook that makes publishers wait |
+//! | `closed_reader` | a closed reader that ends too early, too late or not at all |
+//! | `closing` | a closed bus that still accepts, or loses what it accepted |
+//! | `lag` | a lag that is wrong and said to be exact |
+//! | `unsubscribing` | what a hook that was removed leaves behind |
+//! | `forgetting` | what is still known of a hook that was forgotten |
+//! | `overrides` | what was noted about a hook and is lost or another's |
+//! | `dead_letters` | dead letters that are lost, changed or another's |
+//! | `dead_letter_limit` | more dead letters than a hook may have, or only some of a call's |
+//! | `claims` | a bus that is not what [`Store::traits`] says |
+//! | `restart` | what an orderly end of the process loses or repeats |
+//! | `crash` | what the end of the process at any moment loses |
+//! | `one_at_a_time` | two processes that have the log of one at the same time |
+//! | `takeover` | what another process does not get, or gets twice, when one ends |
+//! | `takeover_after_crash` | the same when one crashes |
+//! | `sharing` | events that two processes deliver, or none |
+//! | `shared_overrides` | what another process notes about a hook and this one does not hear |
+//!
+//! The memory bus, as its author would test it:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use hooks_bus::MemoryBus;
+//! use hooks_core::conformance::bus::{self, Store, Traits};
+//! use hooks_core::{async_trait, BoxError, Bus};
+//!
+//! struct Memory;
+//!
+//! #[async_trait]
+//! impl Store for Memory {
+//!     fn traits(&self) -> Traits { Traits::default().atomic() }
+//!     async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> { Ok(Arc::new(MemoryBus::default())) }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+//! bus::check(async || Memory).await.assert_passed();
+//! // One alone, while it is being worked on:
+//! bus::check_only(&["redelivery"], async || Memory).await.assert_passed();
+//! # });
+//! ```
+
+mod checks;
+mod dead_letters;
+mod end;
+mod keeping;
+mod limits;
+mod probe;
+mod processes;
+mod publishing;
+mod reading;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::report::{Report, Verdict};
+use super::run::judge;
+use crate::BoxError;
+use crate::bus::Bus;
+use checks::{ALL, Check};
+use probe::Probe;
+
+/// A check that takes longer than this is taken for one that never ends.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Where the bus under test keeps its log and all else, with the means to open it there.
+///
+/// One method is required. With the others the kit can try more: what a store can't do is skipped, and
+/// [`Report::skipped`] names it.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// What the bus promises beyond the contract of [`Bus`].
+    fn traits(&self) -> Traits {
+        Traits::default()
+    }
+
+    /// Opens the bus: for the first time, when nothing is there, or when the bus before has ended. Of a bus that is
+    /// [shared](Traits::shared), also while others are open, as a further process would.
+    ///
+    /// # Errors
+    /// When it can't be opened: the check fails.
+    async fn open(&self) -> Result<Arc<dyn Bus>, BoxError>;
+
+    /// Ends a bus as the end of its process at this moment would, with what that leaves behind. Readers and settlers
+    /// are gone. Nobody closed the bus.
+    async fn crash(&self, bus: Arc<dyn Bus>) {
+        drop(bus);
+    }
+
+    /// The most dead letters that a hook may have here: a few, so that the limit is soon reached, and at least four.
+    /// `None`: not tried.
+    fn max_dead_letters(&self) -> Option<usize> {
+        None
+    }
+
+    /// The length of an event that the bus refuses as too large. `None`: it takes whatever there is.
+    fn too_large(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// What a bus promises beyond the contract of [`Bus`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traits {
+    /// The log, positions and what is noted about hooks outlive the process.
+    pub outlives_process: bool,
+    /// Several processes have the log at the same time, and each hook has one of them as its owner.
+    pub shared: bool,
+    /// What was published before a hook came, or before its filter matched, can be read as long as the log has it.
+    pub keeps_events: bool,
+    /// `publish` accepts all events of a call or none, also when it fails or is dropped.
+    pub atomic: bool,
+}
+
+impl Traits {
+    /// With [`outlives_process`](Self::outlives_process).
+    #[must_use]
+    pub fn outlives_process(mut self) -> Self {
+        self.outlives_process = true;
+        self
+    }
+
+    /// With [`shared`](Self::shared).
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
+    /// With [`keeps_events`](Self::keeps_events).
+    #[must_use]
+    pub fn keeps_events(mut self) -> Self {
+        self.keeps_events = true;
+        self
+    }
+
+    /// With [`atomic`](Self::atomic).
+    #[must_use]
+    pub fn atomic(mut self) -> Self {
+        self.atomic = true;
+        self
+    }
+}
+
+/// The names of all checks.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|check| check.name)
+}
+
+/// Runs all checks, each on a store that `make` has just made.
+///
+/// Wants a tokio runtime with its timer on, and not paused unless everything happens in memory: a check that hangs
+/// is given up after some minutes.
+pub async fn check<S: Store>(make: impl AsyncFn() -> S) -> Report {
+    run(ALL, make).await
+}
+
+/// Runs the checks of these names only.
+///
+/// # Panics
+/// When there is no check of a name.
+pub async fn check_only<S: Store>(only: &[&str], make: impl AsyncFn() -> S) -> Report {
+    for wanted in only {
+        assert!(names().any(|name| name == *wanted), "no check of a bus is called {wanted:?}");
+    }
+    run(ALL.iter().filter(|check| only.contains(&check.name)), make).await
+}
+
+async fn run<S: Store>(checks: impl IntoIterator<Item = &Check>, make: impl AsyncFn() -> S) -> Report {
+    let mut report = Report::of("bus");
+    for check in checks {
+        let store = make().await;
+        let probe = Probe::new(&store);
+        let verdict = match check.does_not_apply(probe.traits) {
+            Some(why) => Verdict::Skipped(why.to_owned()),
+            None => judge("bus", PATIENCE, &probe.steps, (check.run)(&probe)).await,
+        };
+        report.add(check.name, verdict);
+    }
+    report
+}

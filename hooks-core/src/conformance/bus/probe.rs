@@ -1,0 +1,152 @@
+//! What every check needs: a bus, hooks on it, and events.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::poll_immediate;
+
+use super::end::End;
+use super::{Store, Traits};
+use crate::bus::{Bus, Delivery, Overflow, QueueLimits, StartAt, Subscription};
+use crate::conformance::run::{Checked, Steps, Stop};
+use crate::conformance::{compare, events};
+use crate::envelope::Envelope;
+use crate::filter::Filter;
+use crate::human::Bytes;
+use crate::id::HookId;
+use crate::ledger::Ledger;
+
+/// Between two looks at what another process changes, which wakes nobody here, and before what failed is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Between two polls of a future that will be dropped.
+const BETWEEN_POLLS: Duration = Duration::from_millis(1);
+
+/// One check's view of a store.
+pub(super) struct Probe<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) traits: Traits,
+    pub(super) steps: Steps,
+    markers: AtomicUsize,
+}
+
+impl<'a> Probe<'a> {
+    pub(super) fn new(store: &'a dyn Store) -> Self {
+        Self { store, traits: store.traits(), steps: Steps::default(), markers: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn doing(&self, step: impl Into<String>) {
+        self.steps.doing(step);
+    }
+
+    pub(super) fn failed(&self, why: impl fmt::Display) -> Stop {
+        self.steps.failed(why)
+    }
+
+    /// Fails the step unless this holds.
+    pub(super) fn expect(&self, holds: bool, otherwise: impl fmt::Display) -> Checked {
+        if holds { Ok(()) } else { Err(self.failed(otherwise)) }
+    }
+
+    pub(super) async fn open(&self) -> Checked<Arc<dyn Bus>> {
+        self.store.open().await.map_err(|error| self.failed(format!("the bus does not open: {error}")))
+    }
+
+    /// Ends a bus as an orderly process does. Readers and settlers are to be gone, or it is not the last end.
+    pub(super) async fn end(&self, bus: Arc<dyn Bus>) {
+        bus.close().await;
+        bus.finish().await;
+    }
+
+    /// A hook that wants everything from now on, and has room for it.
+    pub(super) fn wish(&self, hook: &str) -> Checked<Subscription> {
+        Ok(Subscription {
+            hook: HookId::new(hook)?,
+            filter: Arc::new(Filter::all()),
+            queue: QueueLimits::default(),
+            ledger: Arc::new(Ledger::default()),
+            from: StartAt::End,
+        })
+    }
+
+    /// The same with so little room.
+    pub(super) fn limited(&self, hook: &str, max_events: usize, overflow: Overflow) -> Checked<Subscription> {
+        let max_events = NonZeroUsize::new(max_events).unwrap_or(NonZeroUsize::MIN);
+        let queue = QueueLimits { max_events, max_bytes: Bytes(1 << 30), overflow };
+        Ok(Subscription { queue, ..self.wish(hook)? })
+    }
+
+    pub(super) async fn subscribe(&'a self, bus: &dyn Bus, subscription: Subscription) -> Checked<End<'a>> {
+        let (hook, ledger) = (subscription.hook.clone(), subscription.ledger.clone());
+        match bus.subscribe(subscription).await {
+            Ok((reader, settler)) => Ok(End::new(self, hook, reader, settler, ledger)),
+            Err(error) => Err(self.failed(format!("`subscribe` of the hook `{hook}` fails: {error}"))),
+        }
+    }
+
+    /// The end of a hook that wants everything from now on.
+    pub(super) async fn hook(&'a self, bus: &dyn Bus, hook: &str) -> Checked<End<'a>> {
+        self.subscribe(bus, self.wish(hook)?).await
+    }
+
+    pub(super) async fn publish(&self, bus: &dyn Bus, events: &[Envelope]) -> Checked {
+        bus.publish(events).await.map_err(|error| self.failed(format!("`publish` fails: {error}")))
+    }
+
+    /// Publishes so many events in one call, with the ids `<name>-0`, `<name>-1` …
+    pub(super) async fn send(&self, bus: &dyn Bus, name: &str, count: usize) -> Checked<Vec<Envelope>> {
+        let events = events::events(name, count)?;
+        self.publish(bus, &events).await?;
+        Ok(events)
+    }
+
+    /// Publishes an event that comes after all that a hook could still get.
+    pub(super) async fn mark(&self, bus: &dyn Bus) -> Checked<Envelope> {
+        let event = self.marker()?;
+        self.publish(bus, std::slice::from_ref(&event)).await?;
+        Ok(event)
+    }
+
+    /// An event that is like no other, of a type and with a subject.
+    pub(super) fn marker(&self) -> Checked<Envelope> {
+        let id = format!("marker-{}", self.markers.fetch_add(1, Ordering::Relaxed));
+        Ok(events::typed(&id, "conformance.a", "marker")?.remove(0))
+    }
+
+    /// These were read, in this order, each once, and nothing else.
+    pub(super) fn same<'e>(&self, sent: impl IntoIterator<Item = &'e Envelope>, read: &[Delivery]) -> Checked {
+        let sent: Vec<String> = sent.into_iter().map(|event| event.json().to_owned()).collect();
+        let read: Vec<String> = read.iter().map(|delivery| delivery.envelope.json().to_owned()).collect();
+        compare::exactly("the hook", &sent, &read).map_err(|why| self.failed(why))
+    }
+
+    /// Waits until something is so that another task or process makes so.
+    pub(super) async fn until(&self, step: &str, mut holds: impl FnMut() -> bool) {
+        self.doing(format!("wait until {step}"));
+        while !holds() {
+            self.pause().await;
+        }
+    }
+
+    pub(super) async fn pause(&self) {
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Polls a future this often at most, whether it is woken or not, then drops it. What it gave by then.
+pub(super) async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        let output = poll_immediate(future.as_mut()).await;
+        if output.is_some() {
+            return output;
+        }
+        // What it waits for may come.
+        tokio::time::sleep(BETWEEN_POLLS).await;
+    }
+    None
+}

@@ -1,0 +1,121 @@
+//! The ways in which the model can be wrong.
+
+/// What is wrong with a bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    None,
+    /// Nothing, and one process has the log.
+    Single,
+    /// Reads events in the wrong order.
+    Reverses,
+    /// Says that one event more was read.
+    MiscountsRead,
+    /// Parses and prints the events.
+    Rebuilds,
+    /// Takes the place for events before it has it.
+    Races,
+    /// Takes the events before one that is refused.
+    TakesBeforeRefusing,
+    /// The same, and says so, although it claims to take all or none.
+    SaysPartly,
+    /// Takes one event after the other, with waits in between.
+    Piecemeal,
+    /// Counts calls instead of events.
+    CountsCalls,
+    /// Says that it knows duplicates, and takes them.
+    CountsNoDuplicates,
+    /// Looks at types only.
+    TypesOnly,
+    /// Goes on with the filter that it had.
+    KeepsFilter,
+    /// Begins with what is published next, whatever was asked.
+    AlwaysAtTheEnd,
+    /// Begins a known hook where a new one would begin.
+    BeginsAnew,
+    /// Goes on behind what was read, settled or not.
+    SkipsUnsettled,
+    /// Forgets what was settled out of order when another reader comes.
+    RedeliversSettled,
+    /// Lets the reader before go on.
+    TwoReaders,
+    /// Takes every position for settled just now.
+    SettlesAnything,
+    /// Takes everything up to a position for settled.
+    SettlesUpTo,
+    /// Takes events and then waits.
+    TakesThenWaits,
+    /// Reads on and on.
+    NoWindow,
+    /// Drops events of a hook that holds few, and does not say so.
+    DropsUncounted,
+    /// Never asks for what is in hand.
+    NeverFlushes,
+    /// Settles for all hooks what one settles.
+    SettlesForAll,
+    /// Makes publishers wait for every hook.
+    WaitsForTheSlow,
+    /// Makes publishers wait for a hook that does not want their events.
+    WaitsForUnwanted,
+    /// Makes publishers wait for disabled hooks.
+    IgnoresDisabled,
+    /// A closed reader waits on.
+    NeverDry,
+    /// A closed reader reads nothing more.
+    DryAtOnce,
+    /// Takes events when it is closed.
+    AcceptsWhenClosed,
+    /// Gives up what was not read when it is closed.
+    LosesAtClose,
+    /// Does not count what is in hand.
+    LagOfUnread,
+    /// Counts what the hook does not want, and calls that exact.
+    LagOfAll,
+    /// Takes what a removed hook had in hand for settled.
+    UnsubscribeSettles,
+    /// Leaves in the books what a removed hook had in hand.
+    LeavesItInHand,
+    /// Forgets a hook that is subscribed.
+    ForgetsInUse,
+    /// Remembers what was noted about a hook that was forgotten.
+    ForgetKeepsOverride,
+    /// Keeps what is noted only as long as the process lives.
+    OverridesInMemory,
+    /// Says of every hook what was noted about one.
+    OverridesOfAll,
+    /// Keeps a letter beside the one of the same position.
+    LettersTwice,
+    /// Keeps the letters of all hooks together.
+    LettersOfAll,
+    /// Cuts what is known about a letter.
+    CutsLetters,
+    /// Says that it removed what there never was.
+    MiscountsRemoved,
+    /// Keeps as many of the letters of a call as there is room for.
+    KeepsSome,
+    /// Says that sinks need not flush.
+    NeedsNoFlush,
+    /// Forgets at a restart what was settled out of order.
+    ForgetsOutOfOrder,
+    /// Names the log anew at a restart.
+    NewLogId,
+    /// Loses at a crash what was not settled.
+    LosesAtCrash,
+    /// Lets several processes have what is for one.
+    OpensTwice,
+    /// Whoever takes over begins at the end.
+    TakesOverAtTheEnd,
+    /// Says that a hook is still its own that is another's.
+    HoldsForEver,
+    /// Does not notice that a process has crashed.
+    OwnerForEver,
+    /// Delivers in every process.
+    OwnedByAll,
+    /// Tells no other process what was noted.
+    TellsNobody,
+}
+
+impl Fault {
+    pub(super) fn is_of_a_single_process(self) -> bool {
+        matches!(self, Self::Single | Self::OpensTwice)
+    }
+}

@@ -1,0 +1,331 @@
+//! A bus in memory that outlives its processes and is shared by them, and that can be wrong in many ways.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hooks_core::conformance::bus::{Store, Traits};
+use hooks_core::{
+    BoxError, Bus, BusError, BusStats, DeadLetters, Envelope, Filter, HookId, Lag, Ledger, QueueLimits, Reader,
+    Settler, StartAt, Subscription, async_trait, refuse_reserved,
+};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::fault::Fault;
+use super::letters::{Letters, LettersOf};
+use super::reader::{Hook, ModelReader};
+
+/// The length of an event that is too large.
+pub(super) const TOO_LARGE: usize = 100_000;
+
+/// Where the buses of all processes keep what they have.
+#[derive(Clone)]
+pub(super) struct Model {
+    pub(super) fault: Fault,
+    pub(super) traits: Traits,
+    world: Arc<World>,
+}
+
+#[derive(Default)]
+pub(super) struct World {
+    pub(super) state: Mutex<State>,
+    pub(super) changed: Notify,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    log_id: Uuid,
+    pub(super) log: Vec<Envelope>,
+    pub(super) places: BTreeMap<HookId, Place>,
+    overrides: BTreeMap<HookId, String>,
+    pub(super) letters: BTreeMap<HookId, Letters>,
+    /// Those that are alive.
+    pub(super) processes: BTreeMap<u64, Process>,
+    opened: u64,
+}
+
+/// How far a hook is.
+#[derive(Default)]
+pub(super) struct Place {
+    pub(super) from: u64,
+    /// Settled beyond that.
+    pub(super) settled: BTreeSet<u64>,
+    pub(super) owner: Option<u64>,
+}
+
+/// What a process knows.
+#[derive(Default)]
+pub(super) struct Process {
+    pub(super) hooks: BTreeMap<HookId, Live>,
+    pub(super) closed: Option<u64>,
+    pub(super) accepted: u64,
+    /// Hooks about which others noted something.
+    words: Vec<HookId>,
+}
+
+/// A hook that is subscribed.
+pub(super) struct Live {
+    pub(super) filter: Arc<Filter>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) queue: QueueLimits,
+    pub(super) enabled: bool,
+    pub(super) reader: u64,
+    pub(super) next: u64,
+    /// What was read from the oldest unsettled on.
+    pub(super) read: BTreeSet<u64>,
+    pub(super) unsettled: BTreeSet<u64>,
+    /// A publisher waits.
+    pub(super) wanted: bool,
+}
+
+impl Model {
+    pub(super) fn new(fault: Fault) -> Self {
+        let traits = Traits::default().outlives_process().keeps_events().atomic();
+        let traits = if fault.is_of_a_single_process() { traits } else { traits.shared() };
+        let world = Arc::new(World::default());
+        world.state.lock().log_id = Uuid::now_v7();
+        Self { fault, traits, world }
+    }
+}
+
+#[async_trait]
+impl Store for Model {
+    fn traits(&self) -> Traits {
+        self.traits
+    }
+
+    async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> {
+        let mut state = self.world.state.lock();
+        if !self.traits.shared && !state.processes.is_empty() && self.fault != Fault::OpensTwice {
+            return Err("another process has the log".into());
+        }
+        match self.fault {
+            Fault::NewLogId => state.log_id = Uuid::now_v7(),
+            Fault::OverridesInMemory => state.overrides.clear(),
+            Fault::ForgetsOutOfOrder => state.places.values_mut().for_each(|place| place.settled.clear()),
+            _ => {}
+        }
+        state.opened += 1;
+        let number = state.opened;
+        state.processes.insert(number, Process::default());
+        Ok(Arc::new(ModelBus { fault: self.fault, number, world: self.world.clone() }))
+    }
+
+    async fn crash(&self, bus: Arc<dyn Bus>) {
+        let mut state = self.world.state.lock();
+        let end = state.log.len() as u64;
+        let number = state.processes.keys().next().copied().unwrap_or_default();
+        match self.fault {
+            Fault::LosesAtCrash => state.places.values_mut().for_each(|place| place.from = end),
+            // The end of the process is never noticed.
+            Fault::OwnerForEver => drop(state.processes.remove(&number)),
+            _ => {}
+        }
+        drop(state);
+        drop(bus);
+    }
+
+    fn max_dead_letters(&self) -> Option<usize> {
+        Some(super::letters::MOST)
+    }
+
+    fn too_large(&self) -> Option<usize> {
+        Some(TOO_LARGE)
+    }
+}
+
+/// The bus of one process.
+pub(super) struct ModelBus {
+    pub(super) fault: Fault,
+    pub(super) number: u64,
+    pub(super) world: Arc<World>,
+}
+
+impl Drop for ModelBus {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl ModelBus {
+    pub(super) fn is(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.world.state.lock()
+    }
+
+    /// The process has no hooks any more.
+    fn leave(&self) {
+        let mut state = self.lock();
+        let end = state.log.len() as u64;
+        if state.processes.remove(&self.number).is_some() {
+            for place in state.places.values_mut().filter(|place| place.owner == Some(self.number)) {
+                place.owner = None;
+                if self.is(Fault::TakesOverAtTheEnd) {
+                    place.from = end;
+                }
+            }
+        }
+        drop(state);
+        self.world.changed.notify_waiters();
+    }
+}
+
+#[async_trait]
+impl Bus for ModelBus {
+    fn log_id(&self) -> Uuid {
+        self.lock().log_id
+    }
+
+    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
+        if let Some(result) = self.publish_wrongly(events).await {
+            return result;
+        }
+        refuse_reserved(events)?;
+        if let Some(event) = events.iter().find(|event| event.len() >= TOO_LARGE) {
+            return Err(BusError::TooLarge(event.id().to_owned()));
+        }
+        self.room_for(events).await;
+        self.append(events)
+    }
+
+    async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
+        let Subscription { hook, filter, queue, ledger, from } = subscription;
+        let mut state = self.lock();
+        let end = state.log.len() as u64;
+        let begin = if from == StartAt::Earliest && !self.is(Fault::AlwaysAtTheEnd) { 0 } else { end };
+        let place = state.places.entry(hook.clone()).or_insert(Place { from: begin, ..Place::default() });
+        if self.is(Fault::BeginsAnew) && from == StartAt::Earliest {
+            place.from = 0;
+        }
+        if self.is(Fault::RedeliversSettled) {
+            place.settled.clear();
+        }
+        let next = place.from;
+        let process = state.processes.get_mut(&self.number).ok_or(BusError::Closed)?;
+        let before = process.hooks.remove(&hook);
+        let (reader, read_to) = before.as_ref().map_or((0, 0), |before| (before.reader, before.next));
+        if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.ledger, &ledger)) {
+            ledger.hand_over(before.unsettled.len());
+        }
+        let next = if self.is(Fault::SkipsUnsettled) { next.max(read_to) } else { next };
+        let reader = reader + 1;
+        let (read, unsettled) = Default::default();
+        let live =
+            Live { filter, ledger: ledger.clone(), queue, enabled: true, reader, next, read, unsettled, wanted: false };
+        process.hooks.insert(hook.clone(), live);
+        drop(state);
+        self.world.changed.notify_waiters();
+        let hook = Hook { fault: self.fault, process: self.number, id: hook, world: self.world.clone() };
+        let settler = Settler::new(Arc::new(hook.clone()), ledger, !self.is(Fault::NeedsNoFlush));
+        Ok((Box::new(ModelReader { hook, number: reader, closed: None }), settler))
+    }
+
+    async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
+        let mut state = self.lock();
+        let end = state.log.len() as u64;
+        let live = state.processes.get_mut(&self.number).and_then(|process| process.hooks.remove(hook));
+        if let Some(live) = live.filter(|_| !self.is(Fault::LeavesItInHand)) {
+            live.ledger.hand_over(live.unsettled.len());
+        }
+        if let Some(place) = state.places.get_mut(hook).filter(|place| place.owner == Some(self.number)) {
+            place.owner = None;
+            if self.is(Fault::UnsubscribeSettles) {
+                place.from = end;
+            }
+        }
+        drop(state);
+        self.world.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn close(&self) {
+        let mut state = self.lock();
+        let end = state.log.len() as u64;
+        if let Some(process) = state.processes.get_mut(&self.number) {
+            process.closed.get_or_insert(end);
+            if self.is(Fault::LosesAtClose) {
+                process.hooks.values_mut().for_each(|live| live.next = end);
+            }
+        }
+        drop(state);
+        self.world.changed.notify_waiters();
+    }
+
+    async fn finish(&self) {
+        self.leave();
+    }
+
+    fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
+        let hook = if self.is(Fault::LettersOfAll) { HookId::new("all").unwrap() } else { hook.clone() };
+        Some(Arc::new(LettersOf { fault: self.fault, hook, world: self.world.clone() }))
+    }
+
+    fn lag(&self, hook: &HookId) -> Option<Lag> {
+        let state = self.lock();
+        let live = state.processes.get(&self.number)?.hooks.get(hook)?;
+        let in_hand = live.unsettled.iter().filter(|_| !self.is(Fault::LagOfUnread)).map(|at| &state.log[*at as usize]);
+        let all = state.log.iter().skip(live.next as usize).filter(|_| self.is(Fault::LagOfAll));
+        let unread = live.unread(&state.log).filter(|_| !self.is(Fault::LagOfAll)).map(|(_, event)| event);
+        let events: Vec<&Envelope> = in_hand.chain(all).chain(unread).collect();
+        let bytes = events.iter().map(|event| event.len() as u64).sum();
+        Some(Lag { events: events.len() as u64, bytes, oldest: Some(std::time::UNIX_EPOCH), exact: true })
+    }
+
+    fn stats(&self) -> BusStats {
+        let accepted = self.lock().processes.get(&self.number).map_or(0, |process| process.accepted);
+        let stats = BusStats::accepted(accepted);
+        if self.is(Fault::CountsNoDuplicates) { stats.duplicates(0) } else { stats }
+    }
+
+    async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
+        let mut state = self.lock();
+        match text {
+            Some(text) => state.overrides.insert(hook.clone(), text),
+            None => state.overrides.remove(hook),
+        };
+        let others = state.processes.iter_mut().filter(|(number, _)| **number != self.number);
+        for (_, process) in others.filter(|_| !self.is(Fault::TellsNobody)) {
+            process.words.extend(process.hooks.contains_key(hook).then(|| hook.clone()));
+        }
+        drop(state);
+        self.world.changed.notify_waiters();
+        Ok(())
+    }
+
+    fn noted(&self, hook: &HookId) -> Option<String> {
+        let state = self.lock();
+        let any = || state.overrides.values().next().filter(|_| self.is(Fault::OverridesOfAll));
+        state.overrides.get(hook).or_else(any).cloned()
+    }
+
+    async fn note_changed(&self) -> HookId {
+        loop {
+            let changed = self.world.changed.notified();
+            if let Some(word) = self.lock().processes.get_mut(&self.number).and_then(|process| process.words.pop()) {
+                return word;
+            }
+            changed.await;
+        }
+    }
+
+    fn known_hooks(&self) -> Vec<HookId> {
+        self.lock().places.keys().cloned().collect()
+    }
+
+    async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
+        let mut state = self.lock();
+        let in_use = state.processes.values().any(|process| process.hooks.contains_key(hook));
+        if in_use && !self.is(Fault::ForgetsInUse) {
+            return Err(BusError::Unavailable(format!("the hook `{hook}` is in use")));
+        }
+        if !self.is(Fault::ForgetKeepsOverride) {
+            state.overrides.remove(hook);
+        }
+        let letters = state.letters.remove(hook).is_some_and(|letters| !letters.is_empty());
+        Ok(state.places.remove(hook).is_some() || letters)
+    }
+}
