@@ -68,25 +68,6 @@ async fn what_was_published_is_read_by_hooks_that_follow_and_hooks_that_lag() {
 }
 
 #[tokio::test]
-async fn after_a_restart_what_was_not_settled_comes_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config(folder.path());
-    {
-        let bus = open(&config);
-        let mut a = end(&bus, "a", Filter::all()).await;
-        publish(&bus, 0..100).await;
-        let read = a.read(60).await;
-        a.settle(&read[..40]);
-        a.settle(&read[50..55]);
-    }
-    let bus = open(&config);
-    publish(&bus, 100..110).await;
-    let mut a = end(&bus, "a", Filter::all()).await;
-    let expected: Vec<usize> = (40..110).filter(|number| !(50..55).contains(number)).collect();
-    assert_eq!(read_all(&mut a).await, expected);
-}
-
-#[tokio::test]
 async fn segments_go_when_every_hook_has_passed_them() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&config(folder.path()));

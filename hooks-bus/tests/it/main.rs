@@ -1,6 +1,7 @@
 //! Black-box tests of the buses, through the traits that the dispatcher uses.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod conformance;
 #[cfg(feature = "durable")]
 mod durable;
 mod memory;

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use futures_util::FutureExt as _;
 use hooks_bus::{MemoryBus, MemoryConfig};
 use hooks_core::{Bus, Bytes, DropReason, Filter, Overflow, QueueLimits};
@@ -104,36 +102,6 @@ async fn events_that_are_all_on_their_way_out_turn_new_ones_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_that_makes_publishers_wait_delays_only_its_own_events() {
-    let bus = bus(1 << 30);
-    let mut full = End::new(&bus, "full", Filter::types(["test.0"]), queue(1, 1 << 20, Overflow::Block)).await;
-    let mut free = End::new(&bus, "free", Filter::types(["test.1"]), queue(100, 1 << 20, Overflow::Block)).await;
-    bus.publish(&slice(0..1, 1)).await.unwrap();
-    let stuck = slice(3..4, 1);
-    let mut waiting = Box::pin(bus.publish(&stuck));
-    assert!((&mut waiting).now_or_never().is_none());
-    bus.publish(&slice(1..2, 1)).await.unwrap();
-    assert_eq!(free.read(10).await.len(), 1);
-    let read = full.read(1).await;
-    full.settle(&read);
-    waiting.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_publisher_that_gives_up_has_published_nothing() {
-    let bus = bus(1 << 30);
-    let mut end = End::new(&bus, "a", Filter::all(), queue(4, 1 << 20, Overflow::Block)).await;
-    bus.publish(&slice(0..3, 1)).await.unwrap();
-    let gives_up = tokio::time::timeout(Duration::from_secs(1), bus.publish(&slice(3..6, 1))).await;
-    assert!(gives_up.is_err());
-    let read = end.read(10).await;
-    assert_eq!(numbers(&read), [0, 1, 2]);
-    end.settle(&read);
-    bus.publish(&slice(6..10, 1)).await.unwrap();
-    assert_eq!(numbers(&end.read(10).await), [6, 7, 8, 9]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn removing_a_hook_frees_what_it_held_and_whoever_waited() {
     let bus = bus(1 << 30);
     let end = End::new(&bus, "a", Filter::all(), queue(2, 1 << 20, Overflow::Block)).await;
@@ -146,18 +114,4 @@ async fn removing_a_hook_frees_what_it_held_and_whoever_waited() {
     drop(more);
     let counts = end.ledger.counts();
     assert_eq!((counts.dropped_for(DropReason::Removed), counts.in_hand, bus.memory_used()), (2, 0, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_subscribes_again_reads_again_what_was_not_settled() {
-    let bus = bus(1 << 30);
-    let mut first = End::new(&bus, "a", Filter::all(), QueueLimits::default()).await;
-    bus.publish(&slice(0..6, 1)).await.unwrap();
-    let read = first.read(4).await;
-    first.settle(&read[1..2]);
-    let subscription = crate::subscription("a", Filter::all(), QueueLimits::default(), &first.ledger);
-    let (reader, settler) = bus.subscribe(subscription).await.unwrap();
-    let mut second = End { reader, settler, ledger: first.ledger.clone() };
-    assert_eq!(numbers(&second.read(10).await), [0, 2, 3, 4, 5]);
-    assert!(matches!(first.reader.next(1, &mut Vec::new()).await, Ok(hooks_core::Read::Lost)));
 }

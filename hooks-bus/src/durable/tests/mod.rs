@@ -3,6 +3,7 @@
 mod age;
 mod closing;
 mod commit;
+mod conformance;
 mod faults;
 mod lag;
 mod newcomer;

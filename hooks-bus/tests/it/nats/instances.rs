@@ -61,26 +61,6 @@ async fn a_hook_can_be_forgotten_as_soon_as_it_is_removed() {
 }
 
 #[tokio::test]
-async fn who_is_cut_off_loses_its_hooks_and_the_next_goes_on() {
-    let Some(server) = Server::start().await else { return };
-    let (first, second) = (bus(&server).await, bus(&server).await);
-    let mut before = end(&first, "hook", Filter::all()).await;
-    until("an owner", || first.owned().len() == 1).await;
-    first.publish(&events(0..20, "a")).await.unwrap();
-    let read = before.take(10).await;
-    before.done(&read[..5]);
-    // The first gives no more signs, as if it were stopped; what it settled is written.
-    first.finish().await;
-    let mut after = end(&second, "hook", Filter::all()).await;
-    let again = after.take(15).await;
-    assert_eq!(numbers(&again), (5..20).collect::<Vec<_>>());
-    before.lost(5).await;
-    let counts = before.ledger.counts();
-    assert!(counts.balances() && counts.taken >= 10, "{counts}");
-    assert_eq!((counts.delivered, counts.taken - counts.handed_over), (5, 5));
-}
-
-#[tokio::test]
 async fn a_write_by_another_takes_the_hook_away() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;

@@ -9,7 +9,7 @@ mod network;
 mod reading;
 mod refusals;
 mod secure;
-mod server;
+pub(crate) mod server;
 
 use std::future::Future;
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     .await;
 }
 
-fn config(servers: &[&Server]) -> NatsConfig {
+pub(crate) fn config(servers: &[&Server]) -> NatsConfig {
     NatsConfig {
         servers: servers.iter().map(|server| server.url()).collect(),
         max_bytes: Some(hooks_core::Bytes(64 << 20)),

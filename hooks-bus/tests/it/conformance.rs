@@ -1,0 +1,125 @@
+//! The conformance kit for buses: each of them keeps the contract.
+
+use std::sync::Arc;
+
+use hooks_bus::MemoryBus;
+use hooks_core::conformance::bus::{self, Store, Traits};
+use hooks_core::{BoxError, Bus, async_trait};
+
+/// Checks that are for buses that outlive their process, or that processes share.
+const SHARED: [&str; 4] = ["takeover", "takeover_after_crash", "sharing", "shared_overrides"];
+
+struct Memory;
+
+#[async_trait]
+impl Store for Memory {
+    fn traits(&self) -> Traits {
+        Traits::default().atomic()
+    }
+
+    async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> {
+        Ok(Arc::new(MemoryBus::default()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory() {
+    let report = bus::check(async || Memory).await;
+    report.assert_passed();
+    let keeps_nothing = ["overrides", "dead_letters", "dead_letter_limit", "restart", "crash", "one_at_a_time"];
+    assert_eq!(report.skipped(), [&keeps_nothing[..], &SHARED].concat(), "{report}");
+}
+
+#[cfg(feature = "durable")]
+mod durable {
+    use hooks_bus::{DurableBus, DurableConfig};
+    use hooks_core::Bytes;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    struct Durable(TempDir);
+
+    impl Durable {
+        fn config(&self) -> DurableConfig {
+            let mut config = DurableConfig::new(self.0.path());
+            config.segment_size = Bytes(256 << 10);
+            config.max_bytes = Bytes(256 << 20);
+            config.dead_letters.max_events = 4;
+            config.dead_letters.max_bytes = Bytes(256 << 10);
+            config
+        }
+    }
+
+    #[async_trait]
+    impl Store for Durable {
+        fn traits(&self) -> Traits {
+            Traits::default().outlives_process().keeps_events().atomic()
+        }
+
+        async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> {
+            Ok(Arc::new(DurableBus::open(&self.config())?))
+        }
+
+        fn max_dead_letters(&self) -> Option<usize> {
+            Some(4)
+        }
+
+        fn too_large(&self) -> Option<usize> {
+            Some(self.config().largest_event() + 1)
+        }
+    }
+
+    #[tokio::test]
+    async fn conforms() {
+        let report = bus::check(async || Durable(tempfile::tempdir().unwrap())).await;
+        report.assert_passed();
+        assert_eq!(report.skipped(), SHARED, "{report}");
+    }
+}
+
+#[cfg(feature = "nats")]
+mod nats {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use hooks_bus::{NatsBus, NatsConfig};
+
+    use super::*;
+    use crate::nats::{config, server::Server};
+
+    /// Names of its own on a server.
+    struct Nats(NatsConfig);
+
+    #[async_trait]
+    impl Store for Nats {
+        fn traits(&self) -> Traits {
+            Traits::default().outlives_process().shared().keeps_events()
+        }
+
+        async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> {
+            Ok(Arc::new(NatsBus::connect(self.0.clone()).await?))
+        }
+
+        fn max_dead_letters(&self) -> Option<usize> {
+            Some(4)
+        }
+
+        fn too_large(&self) -> Option<usize> {
+            // The server takes messages of 1 MiB, headers included.
+            Some(1 << 20)
+        }
+    }
+
+    #[tokio::test]
+    async fn conforms() {
+        let Some(server) = Server::start().await else { return };
+        let stores = AtomicUsize::new(0);
+        let make = async || {
+            let name = format!("bus-{}", stores.fetch_add(1, Ordering::Relaxed));
+            Nats(NatsConfig { name, max_dead_letters: 4, ..config(&[&server]) })
+        };
+        let report = bus::check(make).await;
+        report.assert_passed();
+        assert_eq!(report.skipped(), ["one_at_a_time"], "{report}");
+    }
+}
