@@ -63,7 +63,10 @@ pub(crate) struct EndpointHealth {
     state: EndpointState,
     failures: u32,
     failed_at: Option<Instant>,
+    /// No attempt before this, unless another one is answered meanwhile.
     not_before: Option<Instant>,
+    /// The receiver asked to be left alone until then.
+    asked_until: Option<Instant>,
     accepted: u64,
     /// Not there before the first attempt: idle hooks are small.
     stats: Option<Box<AttemptStats>>,
@@ -93,6 +96,7 @@ impl EndpointHealth {
             failures: 0,
             failed_at: None,
             not_before: None,
+            asked_until: None,
             accepted: 0,
             stats: None,
             rate_limiter: RateLimiter::default(),
@@ -178,24 +182,33 @@ impl EndpointHealth {
 
     /// No attempt before this.
     pub(crate) fn not_before(&self) -> Option<Instant> {
-        self.not_before
+        self.not_before.max(self.asked_until)
     }
 
-    pub(crate) fn accept(&mut self) {
+    /// Until when the receiver wants nothing, also nothing that somebody waits for.
+    pub(crate) fn asked_to_wait(&self, now: Instant) -> Option<Instant> {
+        let throttled = self.not_before.filter(|_| self.state == EndpointState::Throttled);
+        self.asked_until.max(throttled).filter(|until| *until > now)
+    }
+
+    pub(crate) fn accept(&mut self, now: Instant) {
         self.accepted += 1;
         if self.max_bytes < usize::MAX && self.accepted - self.accepted_then >= self.patience {
             self.max_bytes = self.max_bytes.saturating_mul(2);
             self.accepted_then = self.accepted;
         }
-        self.last_error = None;
-        self.answered(EndpointState::Healthy);
+        if !self.is_left_alone(now) {
+            self.last_error = None;
+        }
+        self.answered(EndpointState::Healthy, now);
     }
 
     /// The receiver answered, but refused what was sent.
-    pub(crate) fn refuse(&mut self, error: &str) {
+    pub(crate) fn refuse(&mut self, error: &str, now: Instant) {
         self.last_error = Some(error.to_owned());
         // Only what it accepts makes it healthy.
-        self.answered(if self.state == EndpointState::Throttled { EndpointState::BackingOff } else { self.state });
+        let state = if self.state == EndpointState::Throttled { EndpointState::BackingOff } else { self.state };
+        self.answered(state, now);
     }
 
     /// Only refused events are left to try, and nothing was accepted since: one may be a bad event, of several the
@@ -256,6 +269,9 @@ impl EndpointHealth {
         let asked = error.retry_after.unwrap_or_default().min(self.policy.max_retry_after.0);
         let wait = backoff(&self.policy, self.failures, jitter).max(asked);
         let until = later(now, wait);
+        if !asked.is_zero() {
+            self.asked_until = self.asked_until.max(Some(later(now, asked)));
+        }
         if news || self.not_before.is_none_or(|known| known < until) {
             self.not_before = Some(until);
         }
@@ -263,7 +279,7 @@ impl EndpointHealth {
             _ if self.state == EndpointState::Disabled => EndpointState::Disabled,
             FailureClass::Endpoint => EndpointState::Held,
             FailureClass::Throttle => EndpointState::Throttled,
-            _ if error.retry_after.is_some() => EndpointState::Throttled,
+            _ if error.retry_after.is_some() || self.is_left_alone(now) => EndpointState::Throttled,
             _ => EndpointState::BackingOff,
         };
         self.last_error = Some(error.report());
@@ -277,13 +293,18 @@ impl EndpointHealth {
         self.failures = 0;
     }
 
-    fn answered(&mut self, state: EndpointState) {
+    fn is_left_alone(&self, now: Instant) -> bool {
+        self.asked_until.is_some_and(|until| until > now)
+    }
+
+    /// An answer ends a wait of our own. One that the receiver asked another lane for goes on.
+    fn answered(&mut self, state: EndpointState, now: Instant) {
         self.failures = 0;
         self.unprocessed = 0;
         self.failed_at = None;
         self.not_before = None;
         if self.state != EndpointState::Disabled {
-            self.state = state;
+            self.state = if self.is_left_alone(now) { EndpointState::Throttled } else { state };
         }
     }
 }
@@ -353,7 +374,7 @@ mod tests {
         let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
         endpoint.fail(now, now, &error(FailureClass::Retry, None), 1.0);
         assert_eq!(endpoint.state(), EndpointState::BackingOff);
-        endpoint.accept();
+        endpoint.accept(now);
         assert_eq!(
             (endpoint.state(), endpoint.not_before(), endpoint.last_error()),
             (EndpointState::Healthy, None, None)
@@ -383,6 +404,34 @@ mod tests {
         assert_eq!(endpoint.not_before(), Some(at + Duration::from_secs(60)));
         endpoint.fail(now - Duration::from_millis(1), at, &error(FailureClass::Retry, None), 1.0);
         assert_eq!(endpoint.not_before(), Some(at + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn what_the_receiver_asked_one_lane_for_outlasts_the_answers_to_others() {
+        let now = Instant::now();
+        let asked = || {
+            let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+            endpoint.fail(now, now, &error(FailureClass::Throttle, Some(60)), 1.0);
+            endpoint
+        };
+        let until = now + Duration::from_secs(60);
+        let meanwhile: [fn(&mut EndpointHealth, Instant); 3] = [
+            |endpoint, at| endpoint.accept(at),
+            |endpoint, at| endpoint.refuse("400", at),
+            |endpoint, at| endpoint.fail(at - Duration::from_secs(2), at, &error(FailureClass::Retry, None), 1.0),
+        ];
+        for answer in meanwhile {
+            let mut endpoint = asked();
+            answer(&mut endpoint, now + Duration::from_secs(1));
+            assert_eq!((endpoint.state(), endpoint.not_before()), (EndpointState::Throttled, Some(until)));
+            assert_eq!(endpoint.asked_to_wait(now + Duration::from_secs(1)), Some(until));
+            assert!(endpoint.last_error().is_some());
+            endpoint.hurry();
+            assert_eq!(endpoint.not_before(), Some(until));
+            assert_eq!(endpoint.asked_to_wait(until), None);
+            endpoint.accept(until);
+            assert_eq!((endpoint.state(), endpoint.last_error()), (EndpointState::Healthy, None));
+        }
     }
 
     #[test]

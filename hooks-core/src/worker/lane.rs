@@ -243,9 +243,7 @@ impl Lane {
 
     /// Until when the receiver wants nothing.
     fn asked_to_wait(&self) -> Option<Instant> {
-        let endpoint = self.context.endpoint.state.lock();
-        let throttled = endpoint.state() == EndpointState::Throttled;
-        endpoint.not_before().filter(|until| throttled && *until > now())
+        self.context.endpoint.state.lock().asked_to_wait(now())
     }
 
     async fn replay(&mut self, stop: &StopSignal) -> Option<Exit> {
@@ -280,7 +278,7 @@ impl Lane {
             let mut endpoint = self.context.endpoint.state.lock();
             let before = endpoint.state();
             self.context.learn(&result, &mut endpoint);
-            let result = self.queue.believe(result, &endpoint);
+            let result = self.queue.believe(ended, result, &endpoint);
             let outcome = result.as_ref().err().map(|error| error.class);
             endpoint.count(outcome, ended.saturating_duration_since(started));
             let settled = self.queue.resolve(started, ended, result, &mut endpoint, fastrand::f64());

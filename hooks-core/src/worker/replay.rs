@@ -157,7 +157,7 @@ async fn attempt(
     };
     endpoint.count(result.as_ref().err().map(|error| error.class), ended.saturating_duration_since(started));
     match &result {
-        Ok(delivered) if delivered.refused.len() < batch.len() => endpoint.accept(),
+        Ok(delivered) if delivered.refused.len() < batch.len() => endpoint.accept(ended),
         Ok(_) => {}
         Err(error) if error.class.is_refusal() => {}
         Err(error) if error.class == FailureClass::Gone => endpoint.disable(Some(error.report())),

@@ -142,15 +142,16 @@ impl RetryQueue {
     }
 
     /// An answer to the head counts by what it says. But where refused events may have been named in a part of it
-    /// that can't be read, that is a failure for a while.
+    /// that can't be read, that is a failure for a while, and at the most until the batch's time is over.
     pub(crate) fn believe(
         &mut self,
+        now: Instant,
         result: Result<Delivered, DeliveryError>,
         endpoint: &EndpointHealth,
     ) -> Result<Delivered, DeliveryError> {
         let delivered = result?;
         match self.pieces.front_mut() {
-            Some(piece) if endpoint.doubts(&delivered, piece.doubts) => {
+            Some(piece) if endpoint.doubts(&delivered, piece.doubts) && !piece.times.is_over(self.max_elapsed, now) => {
                 piece.doubts += 1;
                 Err(delivered.doubted())
             }
@@ -279,7 +280,7 @@ impl RetryQueue {
             let reason = delivered.refused.into_iter().next().map(|(_, reason)| reason).unwrap_or_default();
             return self.rejected(piece, &DeliveryError::rejected(reason), now, endpoint);
         }
-        endpoint.accept();
+        endpoint.accept(now);
         let mut settled = self.refuse_suspects(now, endpoint);
         let times = piece.times;
         let (arrived, refused) = piece.batch.without(&delivered.refused);
@@ -297,7 +298,7 @@ impl RetryQueue {
         now: Instant,
         endpoint: &mut EndpointHealth,
     ) -> Vec<Settlement> {
-        endpoint.refuse(&error.report());
+        endpoint.refuse(&error.report(), now);
         if error.class == FailureClass::TooLarge {
             match piece.batch.len() {
                 1 => endpoint.event_too_large(),
@@ -322,7 +323,7 @@ impl RetryQueue {
     fn failed(&mut self, mut piece: Piece, error: &DeliveryError, now: Instant) -> Vec<Settlement> {
         if error.class == FailureClass::Endpoint {
             piece.times.excused_since = Some(now);
-        } else if self.max_elapsed.is_some_and(|limit| piece.times.elapsed(now) >= limit) {
+        } else if piece.times.is_over(self.max_elapsed, now) {
             let Piece { batch, times, .. } = piece;
             return vec![times.give_up(batch, DeadLetterReason::Expired, error.report().into(), now)];
         }
@@ -379,9 +380,10 @@ impl Times {
         Settlement { batch, given_up: Some(GivenUp { why, detail, attempts: self.attempts, tried }) }
     }
 
-    fn elapsed(&self, now: Instant) -> Duration {
+    fn is_over(&self, limit: Option<Duration>, now: Instant) -> bool {
         let first = self.first_attempt.unwrap_or(now);
-        now.saturating_duration_since(first).saturating_sub(self.excused)
+        let elapsed = now.saturating_duration_since(first).saturating_sub(self.excused);
+        limit.is_some_and(|limit| elapsed >= limit)
     }
 }
 

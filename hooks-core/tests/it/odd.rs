@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hooks_core::{EndpointState, FailureClass, Hook, Unread};
+use hooks_core::{EndpointState, FailureClass, Hook, RetryPolicy, Span, Unread};
 use tokio::time::Instant;
 
 use crate::receiver::{Answer, Receiver, World, batch, events, ids};
@@ -55,6 +55,18 @@ async fn a_receiver_that_has_named_refused_events_may_hide_some() {
     assert_eq!(tried(&world, &receiver, 3..6).await, 4);
     let counts = world.finish().await[0].counts;
     assert_eq!((counts.delivered, counts.dropped()), (6, 1));
+}
+
+/// The receiver said "delivered" each time: whatever is in doubt, the batch is not given up.
+#[tokio::test(start_paused = true)]
+async fn a_doubt_ends_with_the_time_of_the_batch() {
+    let (world, receiver) = (World::new(), Receiver::default());
+    receiver.answers(std::iter::repeat_n(Answer::Odd(Unread::Refusals), 2));
+    let retry = RetryPolicy { max_elapsed: Some(Span(Duration::from_nanos(1))), ..RetryPolicy::default() };
+    world.add(Hook::new("a", receiver.clone()).unwrap().batch(batch(3, "0s")).retry(retry)).await;
+    assert_eq!(tried(&world, &receiver, 0..3).await, 2);
+    let counts = world.finish().await[0].counts;
+    assert_eq!((counts.delivered, counts.dropped()), (4, 0));
 }
 
 /// What a better answer says counts, and a batch of its own is counted for itself.
