@@ -11,9 +11,12 @@ use crate::envelope::{Envelope, Metadata};
 use crate::id::HookId;
 
 /// Names a frozen batch: the same over all its attempts. A UUID, and behind it `_0` or `_1` for each
-/// time it was split.
+/// time it was split; a name that would be longer than [`LONGEST`] is another UUID instead.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BatchId(String);
+
+/// Receivers keep names in columns and heads of some size, and a batch may be taken apart event by event.
+const LONGEST: usize = 64;
 
 impl BatchId {
     /// A hash (UUIDv5) of log, hook and positions.
@@ -28,7 +31,12 @@ impl BatchId {
     }
 
     fn half(&self, half: u8) -> Self {
-        Self(format!("{}_{half}", self.0))
+        let name = format!("{}_{half}", self.0);
+        if name.len() <= LONGEST {
+            Self(name)
+        } else {
+            Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string())
+        }
     }
 
     /// The name; holds no `.`.
@@ -189,6 +197,21 @@ mod tests {
                 assert_eq!(batch.text().collect::<String>(), lines);
             }
         }
+    }
+
+    #[test]
+    fn the_pieces_of_a_batch_have_short_names_of_their_own() {
+        let hook = HookId::new("a").unwrap();
+        let deliveries: Vec<_> = (0..2_000).map(delivery).collect();
+        let id = BatchId::new(Uuid::nil(), &hook, &deliveries);
+        let mut rest = Batch::new(id, deliveries, Arc::default());
+        let mut names = std::collections::HashSet::new();
+        while rest.len() > 1 {
+            let (left, right) = rest.split_at(1);
+            assert!(names.insert(left.id().to_string()) && names.insert(right.id().to_string()));
+            rest = right;
+        }
+        assert!(names.iter().all(|name| name.len() <= 64 && !name.contains('.')));
     }
 
     #[test]
