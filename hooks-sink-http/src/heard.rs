@@ -6,11 +6,36 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
+
+/// Most interim answers (`100 Continue`, `103 Early Hints`) before the final one. Nobody sends as many, and who sends
+/// them without end sends no answer.
+const MAX_INTERIMS: u16 = 1_000;
+
+/// The receiver sends interim answers and no final one.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {MAX_INTERIMS} interim answers (1xx) and no final one")]
+struct Interims;
+
+/// So many bytes are as much work as one operation of tokio's, of which a task does a limited number before others have
+/// their turn. Without that one that is sent small frames or heads without end reads megabytes of them in a turn.
+const WORK: usize = 1024;
+
+/// Takes what was read from what the task may do in this turn.
+fn pay(cx: &mut Context<'_>, bytes: usize) {
+    for _ in 0..bytes / WORK {
+        match coop::poll_proceed(cx) {
+            Poll::Ready(paid) => paid.made_progress(),
+            // The next read waits.
+            Poll::Pending => return,
+        }
+    }
+}
 
 /// Anything that bytes go through.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -67,12 +92,19 @@ impl Connection for Heard {
 impl AsyncRead for Heard {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let heard = self.ear.as_mut().and_then(|ear| ear.hear(&buf.filled()[before..]));
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = &buf.filled()[before..];
+        pay(cx, read.len());
+        let Some(ear) = &mut self.ear else { return Poll::Ready(Ok(())) };
+        let heard = ear.hear(read);
+        if heard.is_none() && ear.interims > MAX_INTERIMS {
+            buf.set_filled(before);
+            return Poll::Ready(Err(io::Error::other(Interims)));
+        }
         if let Some(status) = heard {
             self.line.status.store(status, Ordering::Relaxed);
         }
-        polled
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -116,6 +148,8 @@ pub(crate) struct Ear {
     line: [u8; LENGTH],
     at: usize,
     hears: Hears,
+    /// How many interim answers began.
+    interims: u16,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -156,6 +190,9 @@ impl Ear {
                 if self.at == LENGTH {
                     self.hears = judge(&self.line);
                     self.at = 0;
+                    if let Hears::Interim { .. } = self.hears {
+                        self.interims = self.interims.saturating_add(1);
+                    }
                     if let (Hears::Final(status), b'\n') = (self.hears, byte) {
                         self.hears = Hears::Nothing;
                         return Some(status);
@@ -209,6 +246,7 @@ pub(crate) fn is_interim(head: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::AsyncReadExt as _;
 
     #[test]
     fn what_is_heard() {
@@ -242,5 +280,42 @@ mod tests {
             let bytes: Vec<_> = text.as_bytes().chunks(1).filter_map(|byte| ear.hear(byte)).collect();
             assert_eq!(bytes, Vec::from_iter(heard), "{text:?}, byte by byte");
         }
+    }
+
+    fn listening(stream: impl Stream + 'static) -> Heard {
+        let line = Line::new(([127, 0, 0, 1], 80).into());
+        Heard { stream: Box::new(stream), line, is_proxied: false, is_h2: false, ear: Some(Ear::default()) }
+    }
+
+    #[tokio::test]
+    async fn interim_answers_without_end_are_a_fault() {
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+        let heard = async |interims: usize, last: &str| {
+            let text = interim.repeat(interims) + last;
+            let mut heard = listening(tokio::io::join(std::io::Cursor::new(text), tokio::io::sink()));
+            let read = heard.read_to_end(&mut Vec::new()).await;
+            (read.map_err(|error| error.to_string()).err(), heard.line.take_status())
+        };
+        assert_eq!(heard(1_000, "HTTP/1.1 200 OK\r\n").await, (None, Some(StatusCode::OK)));
+        let fault = "more than 1000 interim answers (1xx) and no final one";
+        assert_eq!(heard(100_000, "HTTP/1.1 200 OK\r\n").await, (Some(fault.to_owned()), None));
+    }
+
+    /// Whoever sends without a pause gets no more done in a turn than is fair to others.
+    #[tokio::test]
+    async fn others_have_their_turn_while_much_is_read() {
+        let read = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let so_far = read.clone();
+        let reading = tokio::spawn(async move {
+            let mut heard = listening(tokio::io::join(tokio::io::repeat(b'x'), tokio::io::sink()));
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                so_far.fetch_add(heard.read(&mut buffer).await.unwrap(), Ordering::Relaxed);
+            }
+        });
+        tokio::task::yield_now().await;
+        reading.abort();
+        let read = read.load(Ordering::Relaxed);
+        assert!((1..=256 << 10).contains(&read), "{read} bytes in a turn");
     }
 }

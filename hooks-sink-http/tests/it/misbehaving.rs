@@ -108,6 +108,26 @@ async fn interim_answers_are_passed_over() {
     answered_with(answer).await.unwrap();
 }
 
+/// A flood that never ends, from a thread of its own: it would keep the reader busy for ever.
+#[tokio::test]
+async fn interim_answers_without_end_are_no_answer() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let flood = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let (mut stream, _) = listener.accept().unwrap();
+        // The request.
+        assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+        let interims = "HTTP/1.1 100 Continue\r\n\r\n".repeat(10_000);
+        while stream.write_all(interims.as_bytes()).is_ok() {}
+    });
+    let mut sink = sink(&HttpConfig::new(url));
+    let error = sink.deliver(&batch(&["1"])).await.unwrap_err();
+    assert_eq!(error.class, FailureClass::Retry);
+    assert!(error.chain().contains("interim answers (1xx) and no final one"), "{}", error.chain());
+    flood.join().unwrap();
+}
+
 #[tokio::test]
 async fn an_answer_before_the_body_was_read_counts() {
     let (address, task) = once(async move |mut stream| {
