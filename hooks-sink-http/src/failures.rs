@@ -13,6 +13,8 @@ pub(crate) enum Reading<'a> {
     None,
     /// These events were refused: index in the batch, in order and each once, and the JSON of the entry.
     Refused(Vec<(usize, &'a str)>),
+    /// An identifier stands for events of several sources. In smaller batches it may not.
+    Ambiguous,
     /// The body goes on and may still say that events were refused.
     Unfinished,
     /// It says that events were refused, but not which, or not in a way that can be read. These can be.
@@ -71,7 +73,7 @@ fn refused<'a>(failures: &'a str, batch: &Batch) -> Reading<'a> {
         return Reading::None;
     }
     let index = index(batch);
-    let (mut refused, mut unclear) = (BTreeMap::new(), None);
+    let (mut refused, mut unclear, mut ambiguous) = (BTreeMap::new(), None, false);
     for item in items {
         let Ok(Item { id }) = serde_json::from_str(item.get()) else {
             unclear.get_or_insert("an entry has no itemIdentifier");
@@ -79,9 +81,7 @@ fn refused<'a>(failures: &'a str, batch: &Batch) -> Reading<'a> {
         };
         match index.get(&*id) {
             None => drop(unclear.get_or_insert("an identifier is not in the batch")),
-            Some(Place { sources: 2.., .. }) => {
-                unclear.get_or_insert("an identifier stands for events of several sources in the batch");
-            }
+            Some(Place { sources: 2.., .. }) => ambiguous = true,
             Some(Place { at, .. }) => at.iter().for_each(|at| {
                 refused.entry(*at).or_insert(item.get());
             }),
@@ -89,6 +89,7 @@ fn refused<'a>(failures: &'a str, batch: &Batch) -> Reading<'a> {
     }
     let items = refused.into_iter().collect();
     match unclear {
+        _ if ambiguous => Reading::Ambiguous,
         Some(why) => Reading::Unclear { why, items },
         None => Reading::Refused(items),
     }
@@ -125,6 +126,7 @@ mod tests {
             Reading::None => Ok(Vec::new()),
             Reading::Refused(refused) => Ok(refused.into_iter().map(|(index, _)| index).collect()),
             Reading::Unclear { why, .. } => Err(why),
+            Reading::Ambiguous => Err("ambiguous"),
             Reading::Unfinished => panic!("the body is whole"),
         }
     }

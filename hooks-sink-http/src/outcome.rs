@@ -102,15 +102,21 @@ fn success(asked: &Asked<'_>, body: &Body<'_>, end: &End, answer: Answer) -> Jud
     let whole = matches!(end, End::Whole) && body.is_whole();
     let reading =
         if body.is_readable() { failures::read(body.text(), whole, asked.batch) } else { Reading::Unfinished };
+    if let Reading::Ambiguous = reading {
+        // Split, each identifier comes to stand for one event.
+        let why = ", but its batchItemFailures name an id that events of several sources have: sent in smaller batches";
+        let split = DeliveryError::rejected(doing(asked, &answer, why)).answer(answer);
+        return Judged { result: Err(split), advice: None };
+    }
     let oddity = oddity(&reading, end, body);
     let unread = match &reading {
         Reading::None | Reading::Refused(_) => Unread::Nothing,
         Reading::Unfinished if asked.partial_answers => Unread::Refusals,
         Reading::Unfinished => Unread::RefusalsIfBefore,
-        Reading::Unclear { .. } => Unread::Refusals,
+        Reading::Unclear { .. } | Reading::Ambiguous => Unread::Refusals,
     };
     let items = match reading {
-        Reading::None | Reading::Unfinished => Vec::new(),
+        Reading::None | Reading::Unfinished | Reading::Ambiguous => Vec::new(),
         Reading::Refused(items) | Reading::Unclear { items, .. } => items,
     };
     let reason = |item: &str| format!("{}: {}", answer.summary, asked.mask.excerpt(item.as_bytes(), DETAIL));
@@ -171,6 +177,7 @@ fn doing(asked: &Asked<'_>, answer: &Answer, more: &str) -> String {
 fn advice(status: StatusCode) -> &'static str {
     match status {
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => " (a proxy's answer, not the receiver's)",
+        StatusCode::NOT_MODIFIED => "",
         _ if status.is_redirection() => " (redirects are not followed)",
         _ => "",
     }

@@ -39,6 +39,8 @@ pub struct HttpSink {
     mask: Mask,
     max_response_bytes: usize,
     partial_answers: bool,
+    /// Whether the attempt waits for one of the slots.
+    waits: bool,
     /// What the request goes out on, until the head of its answer has been read.
     asking: Option<CaptureConnection>,
     /// The answer that is being read.
@@ -65,6 +67,7 @@ impl HttpSink {
             mask: mask(&ready),
             max_response_bytes: ready.max_response_bytes,
             partial_answers: ready.partial_answers,
+            waits: false,
             asking: None,
             received: None,
             requests: Requests::new(ready),
@@ -169,11 +172,18 @@ impl Sink for HttpSink {
         (self.asking, self.received) = (None, None);
         // A test goes out at once. No semaphore is ever closed.
         let slots = self.slots.clone();
+        self.waits = true;
         let _slot = if self.report.is_some() { None } else { slots.acquire().await.ok() };
+        self.waits = false;
         self.attempt(batch).await
     }
 
     fn cut_short(&mut self, batch: &Batch) -> Option<Result<Delivered, DeliveryError>> {
+        if self.waits {
+            let why = "nothing was sent: as many requests as `connections.max_per_host` allows were on their way to the \
+                       host all the time, of this hook or others";
+            return Some(Err(DeliveryError::retry(format!("{}: {why}", self.name))));
+        }
         let asking = self.asking.take();
         let begun = || asking.as_ref().and_then(transport::begun);
         let Some(received) = self.received.take().or_else(begun) else {

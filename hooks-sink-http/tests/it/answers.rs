@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use hooks_core::{Batch, Envelope, FailureClass, Sink, Unread};
+use hooks_bus::MemoryBus;
+use hooks_core::{BatchLimits, Bus as _, Dispatcher, Envelope, FailureClass, Hook, Sink, Unread};
 use hooks_sink_http::HttpConfig;
 use http::Response;
 
@@ -73,6 +74,9 @@ async fn a_redirect_is_not_followed() {
         assert!(error.to_string().ends_with("(redirects are not followed)"), "{error}");
         assert_eq!(receiver.only().uri.path(), "/old", "the second address saw no request");
     }
+    let unchanged = Receiver::start(|_| answer(304, "")).await;
+    let error = sink(&HttpConfig::new(unchanged.url("/"))).deliver(&batch(&["1"])).await.unwrap_err();
+    assert!(error.to_string().ends_with("304 Not Modified"), "{error}");
 }
 
 #[tokio::test]
@@ -100,16 +104,34 @@ async fn a_receiver_names_the_events_that_it_refuses() {
 }
 
 #[tokio::test]
-async fn an_identifier_of_no_event_or_of_two_is_unclear() {
-    let from = |source: &str| {
-        let json = format!(r#"{{"id":"x","source":"{source}","type":"t"}}"#);
+async fn an_identifier_of_no_event_is_unclear() {
+    let receiver = Receiver::start(|_| answer(200, r#"{"batchItemFailures":[{"itemIdentifier":"x"}]}"#)).await;
+    let delivered = sink(&HttpConfig::new(receiver.url("/"))).deliver(&batch(&["1", "2"])).await.unwrap();
+    assert_eq!(delivered.odd.unwrap().unread, Unread::Refusals);
+}
+
+/// Ids are unique within their source only, and those of two that count meet in every batch.
+#[tokio::test]
+async fn of_events_with_the_same_id_the_refused_one_is_found() {
+    let receiver = Receiver::start(|seen| {
+        let events: Vec<serde_json::Value> = serde_json::from_slice(&seen.body).unwrap();
+        let refused = events.iter().any(|event| event["source"] == "/a" && event["id"] == "2");
+        answer(200, if refused { r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"# } else { "{}" })
+    })
+    .await;
+    let event = |(source, id)| {
+        let json = format!(r#"{{"id":"{id}","source":"{source}","type":"t"}}"#);
         Envelope::from_json(json.as_bytes()).unwrap()
     };
-    for batch in [batch(&["1", "2"]), Batch::for_test(vec![from("/a"), from("/b")])] {
-        let receiver = Receiver::start(|_| answer(200, r#"{"batchItemFailures":[{"itemIdentifier":"x"}]}"#)).await;
-        let delivered = sink(&HttpConfig::new(receiver.url("/"))).deliver(&batch).await.unwrap();
-        assert_eq!(delivered.odd.unwrap().unread, Unread::Refusals);
-    }
+    let events = [("/a", 1), ("/b", 1), ("/a", 2), ("/b", 2), ("/a", 3), ("/b", 3)].map(event);
+    let bus = Arc::new(MemoryBus::default());
+    let dispatcher = Dispatcher::new(bus.clone());
+    let batch = BatchLimits { max_events: 6.try_into().unwrap(), ..BatchLimits::immediate() };
+    dispatcher.add(Hook::new("h", HttpConfig::new(receiver.url("/"))).unwrap().batch(batch)).await.unwrap();
+    bus.publish(&events).await.unwrap();
+    let counts = dispatcher.shutdown(None).await.hooks[0].counts;
+    assert_eq!((counts.delivered, counts.dropped()), (5, 1));
+    assert_eq!(receiver.seen().len(), 3, "all, and then each half");
 }
 
 /// Somebody published it twice: what is refused is refused each time, and the others have arrived.

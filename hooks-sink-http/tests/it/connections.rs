@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use hooks_core::{FailureClass, Sink, SinkConfig, Span};
 use hooks_sink_http::{Connections, Endpoint, HttpConfig, HttpVersion, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -137,6 +138,27 @@ async fn at_most_so_many_at_a_time_per_host() {
         results = deliveries.join_all() => assert!(results.iter().all(Result::is_ok), "{results:?}"),
         _ = listener.accept() => panic!("more than {LIMIT} connections"),
     }
+}
+
+/// Its receiver has nothing to do with that: the error names the limit.
+#[tokio::test]
+async fn an_attempt_that_waited_for_its_turn_alone_says_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = HttpConfig::new(format!("http://{}/", listener.local_addr().unwrap()));
+    let max_per_host = 1.try_into().unwrap();
+    config.connections = Some(Box::new(Connections { max_per_host, ..Connections::default() }));
+    let shared = Arc::default();
+    let (mut busy, mut waits) = (config.build(&context(&shared)).unwrap(), config.build(&context(&shared)).unwrap());
+    let (on_its_way, batch) = (batch(&["1"]), batch(&["2"]));
+    let mut first = busy.deliver(&on_its_way);
+    assert!((&mut first).now_or_never().is_none());
+    assert!(waits.deliver(&batch).now_or_never().is_none());
+    let error = waits.cut_short(&batch).unwrap().unwrap_err();
+    assert!(error.to_string().contains("nothing was sent") && error.to_string().contains("max_per_host"), "{error}");
+    // With its turn it is another matter.
+    drop(first);
+    assert!(waits.deliver(&batch).now_or_never().is_none());
+    assert!(waits.cut_short(&batch).is_none());
 }
 
 #[tokio::test]
