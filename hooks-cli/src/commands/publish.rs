@@ -87,8 +87,8 @@ struct Run<'a> {
     said: usize,
     /// Why the last request failed, as long as it does.
     failing: Option<String>,
-    /// Events of the last request that was sent, as long as it has no answer: they are the next to be sent again.
-    unanswered: u64,
+    /// How many of the next events were sent before, and may have been accepted.
+    open: u64,
 }
 
 type Input = mpsc::Receiver<io::Result<Taken>>;
@@ -107,7 +107,7 @@ impl<'a> Run<'a> {
             malformed: 0,
             said: 0,
             failing: None,
-            unanswered: 0,
+            open: 0,
         }
     }
 
@@ -146,18 +146,17 @@ impl<'a> Run<'a> {
         wait(due, stopped).await?;
         let (events, body) = self.outbox.next();
         // Also when this is given up before there is an answer.
-        let before = std::mem::replace(&mut self.unanswered, events as u64);
+        let before = std::mem::replace(&mut self.open, events as u64);
         let reply = self.client.post(body).await;
-        match reply {
-            Reply::None { sent: true, .. } => {}
-            Reply::None { sent: false, .. } => self.unanswered = before,
-            _ => self.unanswered = 0,
+        if !matches!(reply, Reply::Later { is_open: true, .. }) {
+            self.open = before;
         }
         if let Some(pace) = &mut self.pace {
             pace.sent(Instant::now(), events);
         }
         match self.outbox.answered(events, reply) {
             Step::Next(refused) => {
+                self.open = 0;
                 self.report(&refused);
                 self.backoff.succeeded();
                 if self.failing.take().is_some() {
@@ -173,7 +172,10 @@ impl<'a> Run<'a> {
                 let pause = self.backoff.wait(fastrand::f64(), after);
                 wait(Instant::now() + pause, stopped).await
             }
-            Step::Stop(why) => Err(why),
+            Step::Stop(why) => {
+                self.failing = None;
+                Err(why)
+            }
         }
     }
 
@@ -205,11 +207,11 @@ impl<'a> Run<'a> {
         let (accepted, malformed) = (outbox.accepted(), self.malformed - outbox.refused());
         let lines = count(self.lines, "line");
         let mut parts = vec![format!("{} accepted", count(accepted, "event")), format!("{malformed} malformed")];
-        let not_sent = outbox.waiting() - self.unanswered;
+        let open = self.open.min(outbox.waiting());
         let rest = [
             (outbox.refused(), "refused by the server"),
-            (self.unanswered, "without an answer"),
-            (not_sent, "not sent"),
+            (open, "perhaps accepted"),
+            (outbox.waiting() - open, "not sent"),
         ];
         for (number, what) in rest {
             if number > 0 {
@@ -222,8 +224,7 @@ impl<'a> Run<'a> {
                 Some(failing) => format!("{why}, waiting: {failing}"),
                 None => why.clone(),
             };
-            // What had no answer may have been accepted.
-            let was = if self.unanswered > 0 { "is known to be" } else { "was" };
+            let was = if open > 0 { "is known to be" } else { "was" };
             let settled = match outbox.settled() {
                 0 => format!("nothing {was} accepted"),
                 line => format!("line {line} is the last that {was} accepted"),

@@ -77,7 +77,10 @@ impl Client {
     pub(crate) async fn post(&self, body: String) -> Reply {
         match self.exchange(body).await {
             Ok(reply) => reply,
-            Err(error) => Reply::None { sent: !error.is_connect(), why: format!("no answer: {}", why(error)) },
+            Err(error) => {
+                let is_open = !error.is_connect();
+                Reply::Later { after: None, why: format!("no answer: {}", why(error)), is_open }
+            }
         }
     }
 

@@ -116,8 +116,7 @@ impl Outbox {
                 (self.max_events, self.fitting) = (count / 2, 0);
                 Step::Next(Vec::new())
             }
-            Reply::None { why, .. } => Step::Wait { after: None, why },
-            Reply::Later { after, why } => Step::Wait { after, why },
+            Reply::Later { after, why, .. } => Step::Wait { after, why },
             Reply::Partly { accepted, rest } => {
                 let left = count - self.accept(count, &accepted);
                 if left == 0 { Step::Next(Vec::new()) } else { self.answered(left, *rest) }
@@ -222,7 +221,7 @@ mod tests {
     fn everything_goes_in_order_through_every_wait() {
         let mut outbox = outbox(3, 8);
         let mut answers = [true, false, false, true, true, false].into_iter();
-        let later = Reply::Later { after: None, why: String::new() };
+        let later = Reply::Later { after: None, why: String::new(), is_open: false };
         let accepted =
             send(&mut outbox, |_| if answers.next().unwrap_or(true) { Reply::Accepted(None) } else { later.clone() });
         assert_eq!(accepted, numbers(1..=8));
@@ -305,7 +304,7 @@ mod tests {
     #[test]
     fn what_was_accepted_in_part_is_not_sent_again() {
         let mut outbox = outbox(6, 6);
-        let rest = || Box::new(Reply::Later { after: None, why: "507".to_owned() });
+        let rest = || Box::new(Reply::Later { after: None, why: "507".to_owned(), is_open: false });
         let step = outbox.answered(6, Reply::Partly { accepted: vec![[1, 2], [4, 4]], rest: rest() });
         assert!(matches!(step, Step::Wait { .. }));
         assert_eq!(ids(&outbox.next().1), ["3", "5", "6"]);

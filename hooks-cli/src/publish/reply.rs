@@ -13,10 +13,9 @@ pub(crate) enum Reply {
     Faults(Vec<Fault>),
     /// More than the server takes at a time.
     TooLarge(String),
-    /// There was none: whether the events were accepted is not known, if they were sent.
-    None { sent: bool, why: String },
-    /// Not now. Waits at least so long, if the server asked for it.
-    Later { after: Option<Duration>, why: String },
+    /// Not now, or there was none. Waits at least so long, if the server asked for it. Where it is open, the events may
+    /// have been accepted all the same.
+    Later { after: Option<Duration>, why: String, is_open: bool },
     /// These events, from and to, counted from 1, were accepted; the rest was answered so.
     Partly { accepted: Vec<[usize; 2]>, rest: Box<Reply> },
     /// Never: repeating it changes nothing.
@@ -59,7 +58,10 @@ impl Reply {
             200..=299 => Self::Never(format!("{why}: `hooks serve` answers 202: is this one?")),
             400 if !body.faults.is_empty() => Self::Faults(body.faults.into_iter().map(Fault::shown).collect()),
             413 => Self::TooLarge(why),
-            408 | 425 | 429 | 500.. => Self::Later { after: retry_after.and_then(|value| pause(value, now)), why },
+            408 | 425 | 429 | 500.. => {
+                let after = retry_after.and_then(|value| pause(value, now));
+                Self::Later { after, why, is_open: status.is_server_error() && status.as_u16() != 507 }
+            }
             _ => Self::Never(why),
         };
         if accepted.is_empty() { rest } else { Self::Partly { accepted, rest: Box::new(rest) } }
@@ -112,8 +114,11 @@ mod tests {
             assert!(matches!(&reply, Reply::Never(why) if why.ends_with(": because")), "{reply:?}");
         }
         assert_eq!(reply(413, None, "<html>"), Reply::TooLarge("413 Payload Too Large".to_owned()));
-        for status in [408, 429, 500, 502, 503, 504, 507] {
-            assert!(matches!(reply(status, None, ""), Reply::Later { after: None, .. }), "{status}");
+        for (status, open) in
+            [(408, false), (429, false), (507, false), (500, true), (502, true), (503, true), (504, true)]
+        {
+            let reply = reply(status, None, "");
+            assert!(matches!(reply, Reply::Later { after: None, is_open, .. } if is_open == open), "{status}");
         }
     }
 
@@ -129,7 +134,8 @@ mod tests {
     #[test]
     fn what_was_accepted_in_part_is_known() {
         let body = r#"{"error":"full","accepted":3,"accepted_events":[[1,2],[4,4]]}"#;
-        let rest = Box::new(Reply::Later { after: None, why: "507 Insufficient Storage: full".to_owned() });
+        let rest =
+            Box::new(Reply::Later { after: None, why: "507 Insufficient Storage: full".to_owned(), is_open: false });
         assert_eq!(reply(507, None, body), Reply::Partly { accepted: vec![[1, 2], [4, 4]], rest });
     }
 

@@ -151,9 +151,9 @@ fn a_server_that_is_not_there_is_waited_for() {
     assert!(ended.err.contains("timed out after 500ms") && ended.err.contains("nothing was accepted"), "{}", ended.err);
 }
 
-/// The server may have accepted what it never answered.
+/// The server may have accepted what it never answered, or could not say anything about.
 #[test]
-fn what_has_no_answer_is_not_said_to_be_refused() {
+fn what_may_have_been_accepted_is_not_said_to_be_refused() {
     let receiver = Receiver::closed();
     let place = Place::new("");
     let mut running = place.start_with(&["publish", "--to", &receiver.url("")]);
@@ -163,8 +163,19 @@ fn what_has_no_answer_is_not_said_to_be_refused() {
     running.signal("INT");
     let ended = running.wait();
     assert_eq!(ended.code, Some(1), "{}", ended.err);
-    assert!(ended.err.contains(": 0 events accepted, 0 malformed, 3 without an answer, in "), "{}", ended.err);
+    assert!(ended.err.contains(": 0 events accepted, 0 malformed, 3 perhaps accepted, in "), "{}", ended.err);
     assert!(ended.err.ends_with("; nothing is known to be accepted\n"), "{}", ended.err);
+
+    // Also when the last of several answers is clear.
+    let requests = AtomicUsize::new(0);
+    let receiver = Receiver::start(move |_| [202, 503, 404][requests.fetch_add(1, Ordering::Relaxed)]);
+    let ended = publish(&place, &receiver.url(""), &["--batch", "2"], &events(5));
+    assert!(
+        ended.err.contains(": 2 events accepted, 0 malformed, 2 perhaps accepted, 1 not sent, in "),
+        "{}",
+        ended.err
+    );
+    assert!(ended.err.ends_with("404 Not Found; line 2 is the last that is known to be accepted\n"), "{}", ended.err);
 }
 
 #[test]
