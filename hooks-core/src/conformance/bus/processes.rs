@@ -119,7 +119,8 @@ pub(super) async fn takeover(probe: &Probe<'_>) -> Checked {
     sent.push(probe.mark(&*next).await?);
     let read = after.until(&sent[20]).await?;
     has_unsettled(probe, &sent, &settled, &read)?;
-    probe.expect(after.settler.holds(), "the settler of the one that has the hook says that it has not")?;
+    probe.until("the settler of the one that has the hook says so", || after.settler.holds()).await;
+    probe.doing("ask whether a hook is still one's own");
     probe.expect(!before.settler.holds(), "the settler of the one that had the hook says that it has it still")?;
     after.settle(&read)?;
     probe.doing("read on with the one that had the hook");
