@@ -19,7 +19,7 @@ use crate::mask::Mask;
 use crate::outcome::{End, Received};
 use crate::resolve::Unresolved;
 use crate::trace::{Phase, Trace};
-use crate::transport::find;
+use crate::transport::{find, is_malformed};
 
 /// Most bytes of a header's value that are shown.
 const SHOWN: usize = 200;
@@ -195,6 +195,11 @@ fn of_error(error: &legacy::Error) -> Option<String> {
 
 /// For what was connected to and ended without an answer.
 fn unanswered(error: &legacy::Error) -> &'static str {
+    if is_malformed(error) {
+        return "the answer is no legal HTTP/2: a header of HTTP/1 (`connection`, `keep-alive`, `transfer-encoding`), a wrong \
+                `content-length`, or too long a head. Have the receiver, or a proxy before it, put that right, or set \
+                `http_version` to \"1.1\", where its status counts all the same";
+    }
     if find::<h2::Error>(error).is_some() {
         return "does the receiver speak HTTP/2? If not, set `http_version` to \"auto\" or \"1.1\". If so, its log, or that \
                 of a proxy before it, says why it ended the request";

@@ -18,6 +18,7 @@ pub(crate) fn failed(request: &str, error: &legacy::Error) -> DeliveryError {
     let unconnected = find::<Unconnected>(error);
     let (class, how) = match unconnected {
         _ if find::<Refused>(error).is_some() => (FailureClass::Endpoint, "not allowed".to_owned()),
+        _ if is_malformed(error) => (FailureClass::Retry, "a malformed answer, which over HTTP/2 is none".to_owned()),
         _ if is_unprocessed(error) => (FailureClass::Unprocessed, "not processed".to_owned()),
         Some(unconnected) => (FailureClass::Retry, unconnected.to_string()),
         None if error.is_connect() => (FailureClass::Retry, "can't connect".to_owned()),
@@ -38,6 +39,11 @@ fn is_unprocessed(error: &legacy::Error) -> bool {
         let left_out = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
         error.is_remote() && (refused || left_out)
     })
+}
+
+/// Whether an answer came over HTTP/2 that must not be accepted (RFC 9113, section 8.1.1), whatever its status.
+pub(crate) fn is_malformed(error: &legacy::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|error| error.is_reset() && error.is_library())
 }
 
 /// What is known of an answer that could not be read, if its status is.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_core::{FailureClass, Sink};
+use hooks_core::{Delivered, DeliveryError, FailureClass, Sink};
 use hooks_sink_http::{HttpConfig, HttpVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,6 +34,10 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// What becomes of a request that is answered with a frame.
 async fn answered(answer: impl Fn(u32) -> Vec<u8> + Send + 'static) -> Option<FailureClass> {
+    outcome(answer).await.err().map(|error| error.class)
+}
+
+async fn outcome(answer: impl Fn(u32) -> Vec<u8> + Send + 'static) -> Result<Delivered, DeliveryError> {
     let (address, task) = once(async move |mut stream| {
         stream.read_exact(&mut [0; 24]).await.unwrap();
         stream.write_all(SETTINGS).await.unwrap();
@@ -46,10 +50,22 @@ async fn answered(answer: impl Fn(u32) -> Vec<u8> + Send + 'static) -> Option<Fa
     .await;
     let config = HttpConfig { http_version: HttpVersion::Http2, ..HttpConfig::new(format!("http://{address}/")) };
     let mut sink = sink(&config);
-    let class = sink.deliver(&batch(&["1"])).await.err().map(|error| error.class);
+    let outcome = sink.deliver(&batch(&["1"])).await;
     drop(sink);
     task.await.unwrap();
-    class
+    outcome
+}
+
+/// RFC 9113 forbids to accept it, so it comes again for ever: whoever looks has to see why.
+#[tokio::test]
+async fn a_malformed_answer_is_named() {
+    let connection = b"\x88\x00\x0aconnection\x05close";
+    let no_content_but_a_length = b"\x88\x0f\x0d\x015";
+    for head in [&connection[..], no_content_but_a_length] {
+        let error = outcome(move |id| frame(1, 5, id, head)).await.unwrap_err();
+        assert_eq!(error.class, FailureClass::Retry);
+        assert!(error.to_string().contains("a malformed answer"), "{}", error.chain());
+    }
 }
 
 #[tokio::test]
