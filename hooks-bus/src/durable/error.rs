@@ -92,6 +92,9 @@ fn advice(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => ": this user may not write there; change its owner or mode, or `bus.dir`",
         io::ErrorKind::ReadOnlyFilesystem => ": the file system is read-only; set `bus.dir` to one that can be written",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": there is no room left on the disk",
+        io::ErrorKind::FileTooLarge => {
+            ": this process may not write files of that size; raise its limit (LimitFSIZE of the service, ulimit -f)"
+        }
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             ": a file is in the way; set `bus.dir` to a folder"
         }

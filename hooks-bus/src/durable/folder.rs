@@ -1,13 +1,13 @@
 //! A folder of the file system.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
+use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, Dir, FallocateFlags, Mode, OFlags, fallocate, openat, unlinkat};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::disk::{Disk, DiskFile};
 use super::error::OpenError;
@@ -15,11 +15,10 @@ use super::error::OpenError;
 /// Locked for as long as a process has the folder.
 pub(crate) const LOCK: &str = "lock";
 
-/// A folder that belongs to this process, for as long as this lives.
+/// A folder that belongs to this process, for as long as this lives. It stays the same one whatever becomes of its
+/// name: somebody may rename it, and make another one in its place.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    path: PathBuf,
-    /// For syncing names.
     handle: File,
     /// `None` in a folder without one, which no process ever had.
     lock: Option<File>,
@@ -36,41 +35,61 @@ impl Folder {
         };
         make(path).map_err(failed("make the folder"))?;
         let handle = File::open(path).map_err(failed("open the folder"))?;
-        let lock_path = path.join(LOCK);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let lock = options.open(&lock_path).map_err(failed("open `lock` in it"))?;
-        locked(path, lock.try_lock())?;
-        Ok(Self { path: path.to_owned(), handle, lock: Some(lock), writes: true })
+        let lock = open_in(&handle, LOCK, OFlags::RDWR | OFlags::CREATE).map_err(failed("open `lock` in it"))?;
+        Self { handle, lock: Some(lock), writes: true }.locked(path, File::try_lock)
     }
 
     /// A folder that is there, to read from it. Others may look at the same time.
     pub(crate) fn look(path: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::io(path, "open the folder", source);
         let handle = File::open(path).map_err(failed)?;
-        let lock = match File::open(path.join(LOCK)) {
+        let lock = match open_in(&handle, LOCK, OFlags::RDONLY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             opened => Some(opened.map_err(failed)?),
         };
-        if let Some(lock) = &lock {
-            locked(path, lock.try_lock_shared())?;
+        Self { handle, lock, writes: false }.locked(path, File::try_lock_shared)
+    }
+
+    /// Locks the folder and the file: one that is removed and made anew is another file, and not every file system
+    /// locks folders.
+    fn locked(self, path: &Path, lock: fn(&File) -> Result<(), TryLockError>) -> Result<Self, OpenError> {
+        if let Err(TryLockError::WouldBlock) = lock(&self.handle) {
+            return Err(OpenError::InUse { dir: path.to_owned() });
         }
-        Ok(Self { path: path.to_owned(), handle, lock, writes: false })
+        match self.lock.as_ref().map_or(Ok(()), lock) {
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(OpenError::io(path, "lock", source)),
+            Ok(()) => Ok(self),
+        }
     }
 }
 
-/// A child that was just forked has the file as well for a moment: closing it here would not be enough.
+/// A child that was just forked has the files as well for a moment: closing them here would not be enough.
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = self.lock.as_ref().map(File::unlock);
+        let _ = self.handle.unlock();
     }
 }
 
-fn locked(path: &Path, tried: Result<(), TryLockError>) -> Result<(), OpenError> {
-    tried.map_err(|error| match error {
-        TryLockError::WouldBlock => OpenError::InUse { dir: path.to_owned() },
-        TryLockError::Error(source) => OpenError::io(path, "lock", source),
-    })
+/// Opens a file of a folder. What is none is not waited for: nobody may ever write to a FIFO.
+fn open_in(folder: &File, name: &str, flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened = retry_on_intr(|| openat(folder, name, flags, Mode::RUSR | Mode::WUSR));
+    let file = File::from(opened.map_err(explained)?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    Ok(file)
+}
+
+fn explained(errno: Errno) -> io::Error {
+    match errno {
+        Errno::MFILE => io::Error::other(format!(
+            "{errno}; each file of the log stays open: allow this process more (LimitNOFILE of the service, ulimit -n), or raise `bus.segment_size`"
+        )),
+        errno => errno.into(),
+    }
 }
 
 /// Makes the folder, and its name and those of the folders above that had to be made survive.
@@ -94,22 +113,22 @@ pub(crate) fn names(path: &Path) -> io::Result<Vec<String>> {
 
 impl Disk for Folder {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(self.writes).open(self.path.join(name))?;
-        Ok(Arc::new(PlainFile(file)))
+        let flags = if self.writes { OFlags::RDWR } else { OFlags::RDONLY };
+        Ok(Arc::new(PlainFile(open_in(&self.handle, name, flags)?)))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(0o600);
-        Ok(Arc::new(PlainFile(options.open(self.path.join(name))?)))
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        Ok(Arc::new(PlainFile(open_in(&self.handle, name, flags)?)))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        names(&self.path)
+        let names = Dir::read_from(&self.handle)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.filter(|name| !matches!(name.as_deref(), Ok("." | ".."))).collect()
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        std::fs::remove_file(self.path.join(name))
+        Ok(unlinkat(&self.handle, name, AtFlags::empty())?)
     }
 
     fn sync_names(&self) -> io::Result<()> {

@@ -33,6 +33,59 @@ fn one_bus_at_a_time_has_a_folder() {
 }
 
 #[test]
+fn a_lock_that_somebody_removes_lets_nobody_else_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let bus = open(&config(folder.path()));
+    std::fs::remove_file(folder.path().join("lock")).unwrap();
+    assert!(error(folder.path()).contains("is in use by another process"));
+    std::fs::remove_file(folder.path().join("lock")).unwrap();
+    assert!(matches!(DurableBus::inspect(folder.path()), Err(OpenError::InUse { .. })));
+    drop(bus);
+    open(&config(folder.path()));
+}
+
+#[tokio::test]
+async fn a_folder_that_gets_another_name_is_still_the_same() {
+    let place = tempfile::tempdir().unwrap();
+    let (dir, renamed) = (place.path().join("data"), place.path().join("renamed"));
+    let bus = open(&config(&dir));
+    let all = end(&bus, "all", Filter::all()).await;
+    publish(&bus, 0..60).await;
+    std::fs::rename(&dir, &renamed).unwrap();
+    publish(&bus, 60..200).await;
+    // Somebody else's, with files of the same names to be.
+    let other = open(&config(&dir));
+    let others = end(&other, "all", Filter::all()).await;
+    publish(&other, 0..300).await;
+    publish(&bus, 200..300).await;
+    drop((all, bus, others, other));
+    let bus = open(&config(&renamed));
+    let mut all = end(&bus, "all", Filter::all()).await;
+    assert_eq!(read_all(&mut all).await, (0..300).collect::<Vec<_>>());
+    assert_eq!(DurableBus::verify(&dir).unwrap().events, 300);
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    for name in ["format", "lock", "meta.redb", "00000000000000000000.log"] {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(&config(folder.path())));
+        let path = folder.path().join(name);
+        let _ = std::fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for opened in [
+            DurableBus::open(&config(folder.path())).err(),
+            DurableBus::inspect(folder.path()).err(),
+            DurableBus::verify(folder.path()).err(),
+        ] {
+            let error: BoxError = opened.unwrap().into();
+            let source = error.source().map(ToString::to_string).unwrap_or_default();
+            assert!(source.contains("no regular file"), "{name}: {error}: {source}");
+        }
+    }
+}
+
+#[test]
 fn a_folder_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(&config(folder.path())));
