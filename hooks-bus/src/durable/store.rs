@@ -53,7 +53,7 @@ impl Store {
     /// Opens the database, or makes one in a folder that has none.
     pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, OpenError> {
         let health = Arc::<Health>::default();
-        let open = open(&*disk, &health).map_err(|error| match error {
+        let open = open(&*disk, &health, Check::All).map_err(|error| match error {
             redb::Error::Io(source) => OpenError::io(dir, "open `meta.redb` in", source),
             error => OpenError::unusable(
                 dir,
@@ -159,7 +159,7 @@ impl Store {
         }
         let database = match slot.take() {
             Some(database) => database,
-            None => open(&*self.disk, &self.health).map_err(|error| self.failed(&error))?,
+            None => open(&*self.disk, &self.health, Check::AsNeeded).map_err(|error| self.failed(&error))?,
         };
         look(slot.insert(database)).map_err(|error| self.failed(&error))
     }
@@ -187,11 +187,22 @@ impl Store {
     }
 }
 
-fn open(disk: &dyn Disk, health: &Arc<Health>) -> Result<Database, redb::Error> {
+/// What of the file is checked when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Check {
+    /// All of it: a bit that has flipped would be a position, and pass over events.
+    All,
+    /// It is as this process has left it: all of it after a write that failed, else nothing.
+    AsNeeded,
+}
+
+fn open(disk: &dyn Disk, health: &Arc<Health>, check: Check) -> Result<Database, redb::Error> {
     let file = match disk.open(FILE) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(FILE)?,
         opened => opened?,
     };
     let backend = Backend { file, health: health.clone() };
-    Ok(redb::Builder::new().set_cache_size(CACHE).create_with_backend(backend)?)
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(check == Check::All);
+    Ok(builder.create_with_backend(backend)?)
 }
