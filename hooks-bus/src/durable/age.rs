@@ -1,8 +1,8 @@
 //! How old events are, however the clock is set meanwhile.
 //!
 //! Files of the log say when they were begun by the clock of that moment. While the process runs, a second clock that
-//! nobody can set tells when that one jumps; what is known of the files is then moved along, so that they stay as old
-//! as they are.
+//! nobody can set tells when that one jumps; what is known of the files is then moved along and kept, so that they stay
+//! as old as they are.
 
 use std::path::Path;
 use std::time::Duration;
@@ -47,20 +47,30 @@ impl Inner {
         let clock = (self.tuning.clock)();
         if let Some(jump) = self.ahead.jumped(clock, (self.tuning.steady)()) {
             self.log.move_along(jump, clock);
+            self.keep_begun();
             let by = Span(Duration::from_secs(jump.unsigned_abs()));
             let way = if jump > 0 { "forward" } else { "back" };
             tracing::warn!(dir = %self.dir.display(), %by, "the clock was set {way}: events are taken to be as old as before");
         }
         clock
     }
+
+    /// The headers don't say it any more.
+    pub(crate) fn keep_begun(&self) {
+        if let Err(error) = self.store.set_begun(&self.log.begun()) {
+            tracing::error!(dir = %self.dir.display(), %error, "how old events are can't be kept: after a restart they are as old as the clock was wrong");
+        }
+    }
 }
 
-/// Files that were begun later than it is now: they count as new, since nothing else is known of them.
-pub(crate) fn check_future(log: &Log, dir: &Path, now: u64) {
+/// Files that were begun later than it is now: they count as new, since nothing else is known of them. Returns whether
+/// there are any.
+pub(crate) fn check_future(log: &Log, dir: &Path, now: u64) -> bool {
     let ahead = log.parts().iter().filter_map(|part| part.segment.begun()).max().unwrap_or(0).saturating_sub(now);
     if ahead > 0 {
         log.move_along(0, now);
         let by = Span(Duration::from_secs(ahead));
         tracing::warn!(dir = %dir.display(), %by, "the clock was set back while no process had the log: its newest events count as new");
     }
+    ahead > 0
 }

@@ -111,9 +111,9 @@ impl Inner {
         if !found.damage.is_empty() {
             log.set_damaged();
         }
-        age::check_future(&log, &config.dir, (tuning.clock)());
+        let is_ahead = age::check_future(&log, &config.dir, (tuning.clock)());
         let limit = Amount { events: usize::MAX, bytes: config.max_memory.get() };
-        Ok(Self {
+        let inner = Self {
             dir: config.dir.clone(),
             config: config.clone(),
             log,
@@ -138,7 +138,11 @@ impl Inner {
             ahead: Ahead::new((tuning.clock)(), (tuning.steady)()),
             holding: Holding::new(hold),
             damage: found.damage,
-        })
+        };
+        if is_ahead {
+            inner.keep_begun();
+        }
+        Ok(inner)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
+use super::begun::Begun;
 use super::disk::Disk;
 use super::format::segment_name;
 use super::segment::{Place, RawPiece, Segment};
@@ -93,6 +94,12 @@ impl Log {
                 segment.set_begun(begun.saturating_add_signed(by).clamp(1, now.max(1)));
             }
         }
+    }
+
+    /// When its segments were begun, where that is known.
+    pub(crate) fn begun(&self) -> Begun {
+        let segments = self.segments.read();
+        segments.values().filter_map(|segment| Some((segment.first, (segment.stamp, segment.begun()?)))).collect()
     }
 
     /// Somewhere in it events can't be read.

@@ -25,6 +25,7 @@
 mod age;
 mod append;
 mod backend;
+mod begun;
 mod blocking;
 mod config;
 mod cursor;

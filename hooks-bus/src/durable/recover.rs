@@ -50,6 +50,11 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, known: &Known) -> Result<Found, 
         headless.extend((!has_header).then_some(first));
         segments.push(Arc::new(segment));
     }
+    for segment in &segments {
+        if let Some((_, begun)) = known.begun.get(&segment.first).filter(|(stamp, _)| *stamp == segment.stamp) {
+            segment.set_begun(*begun);
+        }
+    }
     check_strays(dir, &segments, &headless, known)?;
     if let Some(begin) = segments.first().map(|segment| segment.first).filter(|first| *first > floor) {
         damage.push(format!("the segment with positions {floor} to {} is missing", begin - 1));

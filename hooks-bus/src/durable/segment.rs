@@ -17,6 +17,8 @@ pub(crate) const PIECE: usize = 256 << 10;
 pub(crate) struct Segment {
     /// The position of its first event.
     pub(crate) first: u64,
+    /// What its header says about when it was begun. 0 where it can't be read.
+    pub(crate) stamp: u64,
     /// When it was begun, in seconds since 1970. 0 where that is not known.
     begun: AtomicU64,
     pub(crate) file: Arc<dyn DiskFile>,
@@ -72,9 +74,9 @@ impl RawPiece {
 }
 
 impl Segment {
-    pub(crate) fn new(first: u64, begun: u64, file: Arc<dyn DiskFile>, bytes: u64) -> Self {
-        let [begun, bytes, used] = [begun, bytes, bytes].map(AtomicU64::new);
-        Self { first, begun, file, bytes, used, marks: Mutex::default() }
+    pub(crate) fn new(first: u64, stamp: u64, file: Arc<dyn DiskFile>, bytes: u64) -> Self {
+        let [begun, bytes, used] = [stamp, bytes, bytes].map(AtomicU64::new);
+        Self { first, stamp, begun, file, bytes, used, marks: Mutex::default() }
     }
 
     /// When it was begun, in seconds since 1970, where that is known.

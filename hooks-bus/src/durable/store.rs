@@ -11,6 +11,7 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition,
 use uuid::Uuid;
 
 use super::backend::{Backend, Health, is_no_room};
+use super::begun::{self, Begun};
 use super::disk::Disk;
 use super::error::OpenError;
 use super::row::Row;
@@ -37,6 +38,14 @@ pub(crate) struct Known {
     pub(crate) end: u64,
     pub(crate) floor: u64,
     pub(crate) hooks: Vec<(HookId, Row)>,
+    pub(crate) begun: Begun,
+}
+
+impl Known {
+    /// Of a log that was just made.
+    pub(crate) fn new(log: Uuid) -> Self {
+        Self { log, end: 0, floor: 0, hooks: Vec::new(), begun: Begun::new() }
+    }
 }
 
 /// The database. All calls block.
@@ -81,7 +90,8 @@ impl Store {
                 Err(error) => return Err(error.into()),
             };
             let Some(log) = log else { return Ok(None) };
-            let mut known = Known { log, end: 0, floor: 0, hooks: Vec::new() };
+            let mut known = Known::new(log);
+            known.begun = begun::read(&read)?;
             match read.open_table(NUMBERS) {
                 Ok(table) => {
                     known.end = table.get(END)?.map_or(0, |number| number.value());
@@ -125,6 +135,11 @@ impl Store {
             change.open_table(NUMBERS)?.insert(FLOOR, floor)?;
             Ok(())
         })
+    }
+
+    /// When files of the log were begun.
+    pub(crate) fn set_begun(&self, begun: &Begun) -> Result<(), BusError> {
+        self.write(|change| begun::keep(change, begun))
     }
 
     /// The hook was never there.

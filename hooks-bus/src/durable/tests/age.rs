@@ -186,6 +186,37 @@ fn events_are_as_old_as_they_are_however_the_clock_is_set() {
 }
 
 #[test]
+fn a_restart_forgets_nothing_of_how_the_clock_was_set() {
+    static CLOCKS: Clocks = Clocks(AtomicU64::new(10 * DAY), AtomicU64::new(500));
+    let tuning =
+        Tuning { clock: || CLOCKS.0.load(Ordering::Relaxed), steady: || CLOCKS.1.load(Ordering::Relaxed), ..TUNING };
+    for jump in [DAY.cast_signed(), -DAY.cast_signed()] {
+        let disk = SimDisk::default();
+        let bus = aging(&disk, tuning);
+        let slow = block_on(End::new(&bus, "slow", Filter::all()));
+        block_on(async {
+            for number in 0..20 {
+                bus.publish(&slice([number])).await.unwrap();
+            }
+        });
+        CLOCKS.0.fetch_add(jump.cast_unsigned(), Ordering::Relaxed);
+        assert_eq!(expired(&bus), 0);
+        drop(slow);
+        gone(bus);
+        CLOCKS.pass(50);
+        let bus = aging(&disk, tuning);
+        let slow = block_on(End::new(&bus, "slow", Filter::all()));
+        assert_eq!(expired(&bus), 0, "after {jump} seconds and a restart");
+        drop(slow);
+        gone(bus);
+        CLOCKS.pass(60);
+        let bus = aging(&disk, tuning);
+        let _slow = block_on(End::new(&bus, "slow", Filter::all()));
+        assert!(expired(&bus) > 0, "after {jump} seconds, a restart and their time");
+    }
+}
+
+#[test]
 fn what_was_begun_in_the_future_counts_as_new() {
     static NOW: AtomicU64 = AtomicU64::new(1_000_000 - DAY);
     let disk = SimDisk::default();

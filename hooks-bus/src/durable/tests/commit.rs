@@ -31,8 +31,7 @@ fn commit(disk: &SimDisk) -> std::io::Result<u64> {
 
 /// The end of the log, and whether all before it is there.
 fn end(disk: &SimDisk) -> (u64, bool) {
-    let known = Known { log: Uuid::nil(), end: 0, floor: 0, hooks: Vec::new() };
-    let found = scan(disk, Path::new("/simulated"), &known).unwrap();
+    let found = scan(disk, Path::new("/simulated"), &Known::new(Uuid::nil())).unwrap();
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let log = Log::new(disk, found.segments, found.end);
     let is_whole = log.parts().iter().all(|part| {

@@ -23,7 +23,8 @@ static NOW: AtomicU64 = AtomicU64::new(BEGIN);
 
 fn opened(disk: &SimDisk, segment_size: u64) -> DurableBus {
     let config = DurableConfig { segment_size: Bytes(segment_size), ..config() };
-    let tuning = Tuning { clock: || NOW.load(Ordering::Relaxed), ..TUNING };
+    let now = || NOW.load(Ordering::Relaxed);
+    let tuning = Tuning { clock: now, steady: now, ..TUNING };
     DurableBus::on(Arc::new(disk.clone()), &config, tuning, Hold::UntilPublished).unwrap()
 }
 

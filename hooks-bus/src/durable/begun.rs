@@ -1,0 +1,35 @@
+//! When files of the log were begun, where their headers say otherwise: the clock has been set since.
+
+use std::collections::HashMap;
+
+use redb::{ReadTransaction, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
+
+const BEGUN: TableDefinition<'_, u64, (u64, u64)> = TableDefinition::new("begun");
+
+/// By the first position of a file: when it was begun as its header has it, and as it is now known, in seconds since
+/// 1970. The header tells whether it is still the same file.
+pub(crate) type Begun = HashMap<u64, (u64, u64)>;
+
+pub(crate) fn read(read: &ReadTransaction) -> Result<Begun, redb::Error> {
+    let table = match read.open_table(BEGUN) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Begun::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut begun = Begun::new();
+    for entry in table.iter()? {
+        let (first, both) = entry?;
+        begun.insert(first.value(), both.value());
+    }
+    Ok(begun)
+}
+
+/// Keeps these, and no others.
+pub(crate) fn keep(change: &WriteTransaction, begun: &Begun) -> Result<(), redb::Error> {
+    change.delete_table(BEGUN)?;
+    let mut table = change.open_table(BEGUN)?;
+    for (first, both) in begun {
+        table.insert(first, both)?;
+    }
+    Ok(())
+}
