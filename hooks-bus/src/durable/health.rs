@@ -1,9 +1,14 @@
 //! What keeps the log from doing its work, if anything.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use hooks_core::BusHealth;
+use hooks_core::{BusHealth, Span};
 use parking_lot::Mutex;
+
+/// A disk that is slow takes less. In seconds.
+const HANGS: u64 = 10;
 
 /// What is wrong now.
 #[derive(Debug, Default)]
@@ -14,6 +19,10 @@ pub(crate) struct Health {
     pub(crate) beginning: Trouble,
     /// Why positions could not be kept when that was last tried.
     pub(crate) keeping: Trouble,
+    /// Why a file that nobody needs could not be removed when that was last tried. Nothing but the disk suffers.
+    pub(crate) removing: Trouble,
+    /// Since when the log is being written, by a clock that nobody can set. 0 while it is not.
+    writing: AtomicU64,
 }
 
 impl Health {
@@ -28,15 +37,32 @@ impl Health {
 
     /// Whether something is wrong that may pass.
     pub(crate) fn may_pass(&self) -> bool {
-        self.beginning.is_there() || self.keeping.is_there()
+        [&self.beginning, &self.keeping, &self.removing].into_iter().any(Trouble::is_there)
     }
 
-    pub(crate) fn get(&self) -> BusHealth {
+    /// The log is being written from now on, in seconds.
+    pub(crate) fn writes(&self, now: u64) {
+        self.writing.store(now.max(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_written(&self) {
+        self.writing.store(0, Ordering::Relaxed);
+    }
+
+    /// What a disk that neither writes nor fails keeps from being accepted.
+    fn hangs(&self, now: u64) -> Option<String> {
+        let since = self.writing.load(Ordering::Relaxed);
+        let waited = Some(now.saturating_sub(since)).filter(|waited| since > 0 && *waited >= HANGS)?;
+        let waited = Span(Duration::from_secs(waited));
+        Some(format!("the disk has not answered for {waited}: nothing is accepted until it does"))
+    }
+
+    pub(crate) fn get(&self, now: u64) -> BusHealth {
         if let Some(why) = self.broken() {
             return BusHealth::Broken(why.to_owned());
         }
         let passing = [&self.beginning, &self.keeping].into_iter().find_map(|trouble| trouble.0.lock().clone());
-        passing.map_or(BusHealth::Well, BusHealth::Unavailable)
+        passing.or_else(|| self.hangs(now)).map_or(BusHealth::Well, BusHealth::Unavailable)
     }
 }
 

@@ -143,18 +143,10 @@ pub(crate) fn run(inner: &Inner) {
         let again = inner.health.may_pass().then_some(AGAIN);
         let last = inner.bell.wait(again.or(aging), inner.tuning.gather);
         // Whoever publishes may wait until it is well again.
-        if inner.health.beginning.is_there() && inner.log.try_list().is_ok() {
+        if inner.health.beginning.is_there() && inner.log.try_begin().is_ok() {
             inner.health.beginning.ends();
         }
-        let kept = inner.keep().and_then(|()| inner.reclaim()).and_then(|()| inner.expire());
-        match kept {
-            Ok(()) => inner.health.keeping.ends(),
-            // Said once; it is tried again with the next change.
-            Err(error) if inner.health.keeping.begins(error.to_string()) => {
-                tracing::error!(dir = %inner.dir.display(), %error, "positions can't be kept: after a restart events would be delivered again");
-            }
-            Err(_) => {}
-        }
+        inner.keep_and_clear();
         if last {
             return;
         }
@@ -162,6 +154,25 @@ pub(crate) fn run(inner: &Inner) {
 }
 
 impl Inner {
+    /// Keeps how far hooks are, and removes what nobody needs. What fails is said once, and tried again.
+    pub(crate) fn keep_and_clear(&self) {
+        let dir = self.dir.display();
+        if let Err(error) = self.keep() {
+            if self.health.keeping.begins(error.to_string()) {
+                tracing::error!(%dir, %error, "positions can't be kept: after a restart events would be delivered again");
+            }
+            return;
+        }
+        self.health.keeping.ends();
+        match self.reclaim().and_then(|()| self.expire()) {
+            Ok(()) => self.health.removing.ends(),
+            Err(error) if self.health.removing.begins(error.to_string()) => {
+                tracing::error!(%dir, %error, "files of the log that nobody needs stay, and take disk until this is mended");
+            }
+            Err(_) => {}
+        }
+    }
+
     /// Keeps what has changed. Returns when it would survive. Blocks.
     pub(crate) fn keep(&self) -> Result<(), BusError> {
         let mut kept = self.kept.lock();

@@ -12,6 +12,9 @@ use super::disk::Disk;
 use super::format::segment_name;
 use super::segment::{Place, RawPiece, Segment};
 
+/// A file that is there for a moment.
+const PROBE: &str = "probe";
+
 /// The log, for reading and for giving up its oldest segments.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -139,9 +142,13 @@ impl Log {
         Ok(())
     }
 
-    /// Whether the folder can be looked into now. Blocks.
-    pub(crate) fn try_list(&self) -> io::Result<()> {
-        self.disk.list().map(drop)
+    /// Whether another file can be begun now. Blocks.
+    pub(crate) fn try_begin(&self) -> io::Result<()> {
+        // One that a crash has left.
+        let _ = self.disk.remove(PROBE);
+        let begun = self.disk.create(PROBE).and_then(|file| file.set_len(1));
+        let _ = self.disk.remove(PROBE);
+        begun
     }
 
     fn part(&self, segment: &Arc<Segment>, next: Option<&Arc<Segment>>) -> Part {

@@ -11,6 +11,7 @@
 //! The folder holds
 //! - `<position>.log`: the segments, see `format.rs` for their bytes;
 //! - `meta.redb`: the log's id, how far every hook is, the end of the log as it was then, and the dead letters;
+//! - `probe`: for a moment, while no segment could be begun;
 //! - `format`: what the folder is;
 //! - `lock`: locked while a process has the folder.
 //!
@@ -287,7 +288,7 @@ impl Bus for DurableBus {
         if let Some(trouble) = self.0.trouble() {
             return BusHealth::Broken(trouble);
         }
-        inner.store.trouble().map_or_else(|| inner.health.get(), BusHealth::Broken)
+        inner.store.trouble().map_or_else(|| inner.health.get((inner.tuning.steady)()), BusHealth::Broken)
     }
 
     fn details(&self) -> hooks_core::serde_json::Value {

@@ -51,7 +51,9 @@ impl Writer {
                 let more = events < MAX_EVENTS && bytes < MAX_BYTES;
                 next = if more { requests.try_recv().ok() } else { None };
             }
+            self.inner.health.writes((self.inner.tuning.steady)());
             self.commit(batch);
+            self.inner.health.has_written();
         }
         if self.broken().is_none() {
             self.appender.seal();

@@ -2,8 +2,9 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use hooks_core::{Bus, BusError, BusHealth, Filter};
@@ -11,7 +12,7 @@ use tokio::runtime::Builder;
 
 use super::super::blocking::{CALLS, READS};
 use super::sim::{Call, Fault, SimDisk};
-use super::{DurableBus, End, Hold, TUNING, Tuning, block_on, config, gone, hook, number, open, slice};
+use super::{Disk as _, DurableBus, End, Hold, TUNING, Tuning, block_on, config, gone, hook, number, open, slice};
 
 /// Publishes while one operation fails; returns what was accepted, the errors, and how the bus is then.
 async fn publish(disk: &SimDisk) -> (Vec<usize>, Vec<BusError>, BusHealth) {
@@ -161,6 +162,70 @@ fn a_disk_that_hangs_leaves_threads_to_others() {
             assert_eq!(end.read(1).await.len(), 1);
         }
     });
+}
+
+#[test]
+fn a_bus_that_can_begin_no_file_is_not_well_because_the_folder_can_be_listed() {
+    let disk = SimDisk::default();
+    let tuning = Tuning { gather: Duration::ZERO, ..TUNING };
+    let bus = DurableBus::on(Arc::new(disk.clone()), &config(), tuning, Hold::UntilPublished).unwrap();
+    disk.fail(Fault { at: 0, times: usize::MAX, calls: &[Call::Create], kind: ErrorKind::PermissionDenied });
+    block_on(bus.publish(&slice([0]))).unwrap_err();
+    let before = disk.operations();
+    while disk.operations() < before + 4 {
+        std::thread::yield_now();
+    }
+    assert!(matches!(bus.health(), BusHealth::Unavailable(_)), "{:?}", bus.health());
+    disk.fail(Fault { at: 0, times: 0, calls: &[], kind: ErrorKind::Other });
+    while bus.health() != BusHealth::Well {
+        std::thread::yield_now();
+    }
+    gone(bus);
+    let names = disk.list().unwrap();
+    assert!(!names.iter().any(|name| name == "probe"), "{names:?}");
+}
+
+#[test]
+fn a_file_that_can_t_be_removed_takes_disk_and_nothing_else() {
+    let disk = SimDisk::default();
+    let bus = open(&disk).unwrap();
+    bus.all_subscribed();
+    let mut all = block_on(End::new(&bus, "all", Filter::all()));
+    disk.fail(Fault { at: 0, times: usize::MAX, calls: &[Call::Remove], kind: ErrorKind::PermissionDenied });
+    for next in 0..40 {
+        block_on(bus.publish(&slice([next]))).unwrap();
+    }
+    let read = block_on(all.read(usize::MAX));
+    all.settle(&read);
+    bus.0.inner.keep_and_clear();
+    assert_eq!((bus.health(), bus.info().segments[0].first), (BusHealth::Well, 0));
+    assert!(bus.0.inner.health.may_pass(), "it is tried again");
+    disk.fail(Fault { at: 0, times: 0, calls: &[], kind: ErrorKind::Other });
+    bus.0.inner.keep_and_clear();
+    assert_eq!(bus.info().segments.len(), 1);
+    assert!(!bus.0.inner.health.may_pass());
+}
+
+#[test]
+fn a_disk_that_hangs_is_named_until_it_answers() {
+    static SECONDS: AtomicU64 = AtomicU64::new(100);
+    let tuning = Tuning { steady: || SECONDS.load(Ordering::SeqCst), ..TUNING };
+    let disk = SimDisk::default();
+    let bus = DurableBus::on(Arc::new(disk.clone()), &config(), tuning, Hold::UntilPublished).unwrap();
+    let hung = disk.hang();
+    let publisher = bus.clone();
+    let publishing = std::thread::spawn(move || block_on(publisher.publish(&slice([0]))));
+    while bus.health() == BusHealth::Well {
+        SECONDS.fetch_add(1, Ordering::SeqCst);
+        std::thread::yield_now();
+    }
+    let health = bus.health();
+    assert!(matches!(&health, BusHealth::Unavailable(why) if why.contains("has not answered for 1")), "{health:?}");
+    drop(hung);
+    publishing.join().unwrap().unwrap();
+    while bus.health() != BusHealth::Well {
+        std::thread::yield_now();
+    }
 }
 
 /// Whether whoever asks what time it is ends by that.
