@@ -187,8 +187,9 @@ fn open(
     disk: impl FnOnce() -> Result<Arc<dyn Disk>, OpenError>,
 ) -> Result<(Arc<dyn Disk>, Opened), OpenError> {
     if !DurableBus::exists(dir) {
-        let error = std::io::Error::new(std::io::ErrorKind::NotFound, "it has no file `format`");
-        return Err(OpenError::io(dir, "find a log in", error));
+        let none = || std::io::Error::new(std::io::ErrorKind::NotFound, "it has no file `format`");
+        // One that this user may not look into has one, perhaps.
+        return Err(OpenError::io(dir, "find a log in", folder::names(dir).err().unwrap_or_else(none)));
     }
     let disk = disk()?;
     let names = disk.list().map_err(|source| OpenError::io(dir, "list the files in", source))?;

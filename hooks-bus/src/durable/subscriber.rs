@@ -158,7 +158,7 @@ impl Subscriber {
         drop(state);
         if lost > 0 {
             tracing::warn!(
-                hook = self.hook.as_str(),
+                hook = %self.hook,
                 events = lost,
                 "these were on their way when the log gave them up: they are lost"
             );

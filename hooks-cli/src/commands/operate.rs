@@ -44,7 +44,7 @@ fn holds_log(place: &PlaceArgs) -> Result<(), BoxError> {
     if DurableBus::exists(dir) {
         return Ok(());
     }
-    let why = std::fs::metadata(dir).map_or_else(|error| error.to_string(), |_| "it has no file `format`".to_owned());
+    let why = std::fs::read_dir(dir).map_or_else(|error| error.to_string(), |_| "it has no file `format`".to_owned());
     Err(format!("`{}` holds no log ({why}): --dir takes the `bus.dir` of a durable bus", dir.display()).into())
 }
 

@@ -181,6 +181,7 @@ impl Operator {
 #[cfg(test)]
 mod tests {
     use hooks_bus::{DurableBus, DurableConfig};
+    use hooks_core::HookId;
     use tokio::io::AsyncWriteExt as _;
     use tokio::time::sleep;
 
@@ -198,6 +199,17 @@ mod tests {
         };
         let (found, _listener) = tokio::join!(Operator::find(&config, Vec::new(), Purpose::Look), starts);
         assert!(matches!(found.unwrap(), Operator::Daemon(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_hangs_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let _listener = tokio::net::UnixListener::bind(folder.path().join(SOCKET)).unwrap();
+        for request in [Request::Status, Request::Log, Request::Enable { hook: HookId::new("a").unwrap() }] {
+            let mut connection = Connection::open(folder.path()).await.unwrap().unwrap();
+            let error = connection.ask(&request).await.unwrap_err().to_string();
+            assert!(error.contains("does not answer for 15s"), "{error}");
+        }
     }
 
     #[tokio::test]

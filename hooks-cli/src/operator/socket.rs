@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::BoxError;
+use hooks_core::{BoxError, Span};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -33,6 +33,9 @@ const MAX_REQUEST: u64 = 1 << 20;
 
 /// How long an operator may keep a connection without asking anything, or without reading the answer.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// How long a daemon may take for what asks no receiver.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long accepting pauses when it fails.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -180,7 +183,15 @@ impl Connection {
     pub(super) async fn ask(&mut self, request: &Request) -> Result<Response, BoxError> {
         let mut text = serde_json::to_string(request)?;
         text.push('\n');
-        match self.exchange(&text).await {
+        let exchange = self.exchange(&text);
+        let answer = match request {
+            Request::Replay { .. } => exchange.await,
+            _ => timeout(PATIENCE, exchange).await.map_err(|_| {
+                let waited = Span(PATIENCE);
+                format!("the daemon has the folder and does not answer for {waited}: it hangs, or somebody stopped it; what was asked may still be done")
+            })?,
+        };
+        match answer {
             Ok(line) if line.ends_with('\n') => Ok(serde_json::from_str(&line)?),
             // However its end shows here: nothing came, half an answer, or an error.
             _ => Err("the daemon went away before it answered: `hooks status` and `hooks dead-letters list` show what was done".into()),
