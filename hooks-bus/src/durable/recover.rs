@@ -44,6 +44,8 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, known: &Known) -> Result<Found, 
     let kept = firsts.partition_point(|first| *first <= floor).saturating_sub(1);
     let mut damage = Vec::new();
     let (mut segments, mut headless) = (Vec::new(), Vec::new());
+    let given_up = kept.checked_sub(1).map(|last| open(disk, dir, log, firsts[last], &mut None, &mut Vec::new()));
+    let given_up = given_up.transpose()?.map(|(segment, _)| segment);
     let mut before = None;
     for first in firsts.split_off(kept) {
         let (segment, has_header) = open(disk, dir, log, first, &mut before, &mut damage)?;
@@ -55,7 +57,7 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, known: &Known) -> Result<Found, 
             segment.set_begun(*begun);
         }
     }
-    check_strays(dir, &segments, &headless, known)?;
+    check_strays(dir, given_up.as_ref(), &segments, &headless, known)?;
     if let Some(begin) = segments.first().map(|segment| segment.first).filter(|first| *first > floor) {
         damage.push(format!("the segment with positions {floor} to {} is missing", begin - 1));
     }
@@ -74,14 +76,21 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, known: &Known) -> Result<Found, 
 
 /// A file that holds nothing says by its name alone where it begins. Where it can't begin, it is none of the log: taken
 /// for one it would end the file before it, or move the end of the log to where nothing ever was.
-fn check_strays(dir: &Path, segments: &[Arc<Segment>], headless: &[u64], known: &Known) -> Result<(), OpenError> {
+/// The last file that seems to be given up is before the first one: it is only if that is one of the log.
+fn check_strays(
+    dir: &Path,
+    given_up: Option<&Segment>,
+    segments: &[Arc<Segment>],
+    headless: &[u64],
+    known: &Known,
+) -> Result<(), OpenError> {
     let failed = |source| OpenError::io(dir, "read a segment of", source);
     for (at, segment) in segments.iter().enumerate().filter(|(_, segment)| headless.contains(&segment.first)) {
         let first = segment.first;
         if tail(segment, &mut Vec::new()).map_err(failed)?.end != first {
             continue;
         }
-        let end = match at.checked_sub(1).map(|before| &segments[before]) {
+        let end = match at.checked_sub(1).map_or(given_up, |before| Some(&segments[before])) {
             Some(before) => tail(before, &mut Vec::new()).map_err(failed)?.end,
             None => known.floor,
         };

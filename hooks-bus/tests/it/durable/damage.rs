@@ -159,6 +159,25 @@ fn a_bit_that_flips_in_the_database_is_found_or_does_not_matter() {
 }
 
 #[test]
+fn a_file_that_holds_nothing_where_all_hooks_are_takes_no_other_away() {
+    let (folder, config) = written();
+    run(async {
+        let bus = open(&config);
+        let mut a = end(&bus, "a", Filter::all()).await;
+        bus.all_subscribed();
+        let read = a.read(25).await;
+        a.settle(&read);
+        bus.sync_positions().await.unwrap();
+    });
+    std::fs::write(folder.path().join(format!("{:020}.log", 25)), "").unwrap();
+    let before = segments(folder.path());
+    let error = DurableBus::open(&config).unwrap_err();
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(why.contains("it is no file of this log, remove it"), "{error}: {why}");
+    assert_eq!(segments(folder.path()), before);
+}
+
+#[test]
 fn a_missing_segment_is_found_and_said_at_once() {
     for missing in [0, 1, 2] {
         let (folder, config) = written();
