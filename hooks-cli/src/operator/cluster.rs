@@ -165,8 +165,9 @@ impl Cluster {
         let Response::Status { hooks: kept, trouble, .. } = self.local.ask(Request::Status).await else {
             return failed("an answer to another question".to_owned());
         };
-        // Also those that can't deliver any more, and say why.
-        let daemons = [self.bus.instances(), self.bus.lapsed_instances()].concat();
+        // Where nobody delivers, those may be there that can't any more, and say why.
+        let daemons = Some(self.bus.instances()).filter(|living| !living.is_empty());
+        let daemons = daemons.unwrap_or_else(|| self.bus.lapsed_instances());
         let answers = self.each_of(daemons, &Request::Status, PATIENCE).await;
         let (running, trouble) = (answers.anybody(), trouble.or_else(|| answers.trouble()));
         let reload = answers.reload();
