@@ -43,17 +43,19 @@ impl Settling {
         let Some(store) = &context.dead_letters else { return Ok(()) };
         while let Some(settlement) = self.waiting.front() {
             let letters = letters(settlement).split_off(self.done);
-            let mut events = letters.len();
+            let (mut events, mut too_long) = (letters.len(), None);
             while let Err(error) = store.keep(letters[..events].to_vec()).await {
                 match error {
-                    BusError::Full(_) if events > 1 => events /= 2,
+                    BusError::Full(_) | BusError::TooLarge(_) if events > 1 => events /= 2,
+                    BusError::TooLarge(why) => {
+                        too_long = Some(why);
+                        break;
+                    }
                     error => return Err(error),
                 }
             }
-            if let Some(GivenUp { why, detail, .. }) = &settlement.given_up {
-                tracing::warn!(hook = %context.hook.id, events, %why, reason = &**detail, "events became dead letters");
-                let positions: Vec<Position> = letters[..events].iter().map(|letter| letter.position).collect();
-                context.settler.settle(&positions, Outcome::DeadLettered(*why));
+            if let Some(given_up) = &settlement.given_up {
+                gave_up(context, &letters[..events], given_up, too_long);
             }
             self.done += events;
             if events == letters.len() {
@@ -71,11 +73,32 @@ impl Settling {
     }
 }
 
-fn drop_events(context: &HookContext, settlement: &Settlement, given_up: &GivenUp) {
-    let why = match given_up.why {
+/// Settles what is kept as dead letters; or one event that is too long for any, and would hold everything behind it.
+fn gave_up(context: &HookContext, letters: &[DeadLetter], given_up: &GivenUp, too_long: Option<String>) {
+    let (hook, why, reason) = (&context.hook.id, given_up.why, &*given_up.detail);
+    let outcome = match too_long {
+        None => {
+            tracing::warn!(%hook, events = letters.len(), %why, reason, "events became dead letters");
+            Outcome::DeadLettered(why)
+        }
+        Some(too_long) => {
+            tracing::error!(%hook, too_long, %why, reason, "event dropped: no dead letter can hold it");
+            Outcome::Dropped(drop_reason(why))
+        }
+    };
+    let positions: Vec<Position> = letters.iter().map(|letter| letter.position).collect();
+    context.settler.settle(&positions, outcome);
+}
+
+fn drop_reason(why: DeadLetterReason) -> DropReason {
+    match why {
         DeadLetterReason::Refused => DropReason::Refused,
         DeadLetterReason::Expired => DropReason::Expired,
-    };
+    }
+}
+
+fn drop_events(context: &HookContext, settlement: &Settlement, given_up: &GivenUp) {
+    let why = drop_reason(given_up.why);
     for event in settlement.batch.events() {
         tracing::error!(hook = %context.hook.id, id = event.id(), source = event.source(), %why, reason = &*given_up.detail, "event dropped");
     }

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hooks_core::{
-    Bus, DeadLetterReason, DeadLetters, Dispatcher, EndpointState, FailureClass, Hook, LetterId, ReplayError,
-    RetryPolicy, Unread,
+    Bus, DeadLetterReason, DeadLetters, Dispatcher, DropReason, EndpointState, FailureClass, Hook, LetterId,
+    ReplayError, RetryPolicy, Unread,
 };
 
 use crate::keeping::Keeping;
@@ -74,6 +74,21 @@ async fn what_is_given_up_together_is_kept_in_parts_where_it_has_to_be() {
     assert_eq!((bus.ids(), counts(&dispatcher).dead_lettered), (ids(3..6), 6));
     dispatcher.shutdown(Some(Duration::ZERO)).await;
     assert_eq!((counts(&dispatcher).dead_lettered, counts(&dispatcher).in_hand), (6, 2));
+}
+
+/// It can never be kept, and the others must not wait for it.
+#[tokio::test(start_paused = true)]
+async fn what_is_too_long_for_a_letter_is_dropped_alone() {
+    let (bus, dispatcher, receiver) = world(100).await;
+    bus.letters.too_long.lock().push("2");
+    receiver.fails(FailureClass::Retry, 1_000);
+    let retry = RetryPolicy { max_elapsed: Some("10s".parse().unwrap()), ..Default::default() };
+    dispatcher.add(hook(&receiver).batch(batch(8, "1s")).retry(retry)).await.unwrap();
+    bus.publish(&events(0..8)).await.unwrap();
+    bus.has(7).await;
+    dispatcher.shutdown(Some(Duration::ZERO)).await;
+    let counts = counts(&dispatcher);
+    assert_eq!((counts.dead_lettered, counts.dropped_for(DropReason::Expired), counts.in_hand), (7, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]

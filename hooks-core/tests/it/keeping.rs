@@ -30,6 +30,8 @@ pub(crate) struct Keeping {
 pub(crate) struct Letters {
     kept: Mutex<BTreeMap<LetterId, DeadLetter>>,
     pub(crate) room: AtomicUsize,
+    /// Ids of events that are too long for a letter.
+    pub(crate) too_long: Mutex<Vec<&'static str>>,
     /// How often there was no room.
     refusals: AtomicUsize,
     changed: Notify,
@@ -40,6 +42,7 @@ impl Keeping {
         let letters = Letters {
             kept: Mutex::default(),
             room: room.into(),
+            too_long: Mutex::default(),
             refusals: AtomicUsize::default(),
             changed: Notify::new(),
         };
@@ -98,6 +101,9 @@ impl Keeping {
 impl DeadLetters for Letters {
     async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
         tokio::task::yield_now().await;
+        if letters.iter().any(|letter| self.too_long.lock().contains(&letter.envelope.id())) {
+            return Err(BusError::TooLarge("a letter".into()));
+        }
         let mut kept = self.kept.lock();
         let full = kept.len() + letters.len() > self.room.load(Ordering::Relaxed);
         if full {
