@@ -58,9 +58,9 @@ impl NatsBus {
     /// Where a hook stands, if the bus knows it.
     pub fn place(&self, hook: &HookId) -> Option<HookPlace> {
         let table = self.inner.table.lock();
-        let record = table.record(&subject::of_hook(hook.as_str()))?;
-        let lives = |owner: &String| table.roster.lives(owner, Instant::now());
-        Some(HookPlace { owner: record.owner.clone().filter(lives), position: record.position })
+        let token = subject::of_hook(hook.as_str());
+        let owner = table.owner(&token, Instant::now()).map(str::to_owned);
+        Some(HookPlace { owner, position: table.record(&token)?.position })
     }
 
     /// Asks another instance, which answers if it runs [`answer`](Self::answer), and waits as long as it lives.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use hooks_core::BusError;
 use tokio::time::{Instant, sleep};
 
 use super::Inner;
@@ -15,6 +16,10 @@ use super::refusal::is_conflict;
 
 /// How long the worker of a hook that should be another instance's may go on with what is in flight.
 const GRACE: Duration = Duration::from_secs(15);
+
+/// How long an instance that never saw the entry of a hook leaves making it again to others. They look for every
+/// entry each half minute at the latest.
+const KNOWN_LATER: Duration = Duration::from_secs(45);
 
 /// What is to be done with a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,8 +108,12 @@ impl Inner {
                 hook.leave(others, now);
                 return (others && hook.has_left(now, GRACE)).then_some(Move::GiveAway);
             }
+            // Where an entry names this instance, which does not know of it, an answer was lost: others wait for it to
+            // give the hook away, so it takes it first.
+            let wanted = wanted || table.names_me(&hook.token);
             match table.entry(&hook.token) {
-                None if wanted => Some(Move::Restore),
+                // Whoever knows how far it was, and whoever should own it.
+                None if wanted || table.is_left_behind(&hook.token, now) => Some(Move::Restore),
                 Some(_) if wanted && !table.is_owned_by_another(&hook.token, now) => Some(Move::Take),
                 _ => None,
             }
@@ -116,6 +125,10 @@ impl Inner {
     /// revision of the entry that was seen makes sure that it is the last, and fences off its owner.
     async fn take(&self, hook: &Hook) {
         let _turn = hook.writing.lock().await;
+        if let Err(error) = self.look_behind(hook).await {
+            tracing::debug!(hook = %hook.id, %error, "NATS: not taken over now");
+            return;
+        }
         let seen = self.table.lock().entry(&hook.token);
         let Some((record, revision)) = seen.filter(|_| !hook.is_owned()) else { return };
         let record = self.in_this_log(hook, HookRecord { owner: Some(self.me.clone()), ..record });
@@ -131,6 +144,16 @@ impl Inner {
         }
     }
 
+    /// A position beyond the end of the stream, as it was last seen, makes it be looked at: it may have gone back.
+    async fn look_behind(&self, hook: &Hook) -> Result<(), BusError> {
+        let beyond = self
+            .table
+            .lock()
+            .entry(&hook.token)
+            .is_some_and(|(record, _)| record.log == self.log_name && record.position > self.tail().last);
+        if beyond { self.look_at_tail().await.map(drop) } else { Ok(()) }
+    }
+
     /// Positions in a stream that was deleted say nothing about the one that was made after it.
     fn in_this_log(&self, hook: &Hook, record: HookRecord) -> HookRecord {
         if record.log == self.log_name {
@@ -144,12 +167,22 @@ impl Inner {
     async fn restore(&self, hook: &Hook) {
         let _turn = hook.writing.lock().await;
         let kept = self.table.lock().vanished(&hook.token).filter(|record| record.log == self.log_name);
+        let known = hook.last_place();
+        if kept.is_none() && known.is_none() && self.is_known_elsewhere(hook) {
+            return;
+        }
         let (written, beyond) = kept.map_or((0, Vec::new()), |record| (record.position, record.beyond));
-        let (position, beyond) = hook.last_place().filter(|own| own.0 >= written).unwrap_or((written, beyond));
+        let (position, beyond) = known.filter(|own| own.0 >= written).unwrap_or((written, beyond));
         let record = HookRecord { owner: None, log: self.log_name.clone(), position, beyond };
         if self.make_again(hook, record).await.is_some() {
             self.unbalanced.notify_one();
         }
+    }
+
+    /// Whether another instance has the hook, which makes its entry again at the next look.
+    fn is_known_elsewhere(&self, hook: &Hook) -> bool {
+        let now = Instant::now();
+        hook.missing_for(now) < KNOWN_LATER && self.table.lock().another_has(hook.hash, now)
     }
 
     /// Removes what instances left that are dead for long.

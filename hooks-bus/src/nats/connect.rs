@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::{Context, context::ContextBuilder};
-use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerError};
+use async_nats::{
+    Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ReconnectToServer, ServerAddr, ServerError,
+};
 use hooks_core::BusError;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -32,7 +34,22 @@ pub(super) struct Connected {
     pub(super) client: Client,
     /// Counts connections.
     pub(super) connections: watch::Receiver<u64>,
+    pub(super) deny: Deny,
     pub(super) denied: Denied,
+}
+
+/// Where a connection leaves what the server says that the user may not do.
+#[derive(Debug, Clone)]
+pub(super) struct Deny(watch::Sender<Option<(Instant, String)>>);
+
+impl Deny {
+    fn heed(&self, event: &Event) {
+        if let Event::ServerError(ServerError::Other(said)) = event
+            && said.to_lowercase().contains("permissions")
+        {
+            self.0.send_replace(Some((Instant::now(), said.clone())));
+        }
+    }
 }
 
 /// What the server last said that the user may not do. It says so beside the requests, which wait in vain.
@@ -77,14 +94,51 @@ impl Denied {
 pub(super) async fn connect(config: &NatsConfig) -> Result<Connected, BusError> {
     let (counted, connections) = watch::channel(0);
     let (deny, denied) = watch::channel(None);
-    let options = options(config, counted, deny).await?;
-    let servers = config.servers.join(", ");
-    let connected = options.connect(&config.servers[..]).await;
-    let client = connected.map_err(|error| {
+    let deny = Deny(deny);
+    let heed = {
+        let deny = deny.clone();
+        move |event: &Event| {
+            if let Event::Connected = event {
+                counted.send_modify(|count| *count += 1);
+            }
+            deny.heed(event);
+            log(event);
+        }
+    };
+    let client = dial(options(config, heed).await?, config).await?;
+    Ok(Connected { client, connections, deny, denied: Denied(denied) })
+}
+
+/// Where nothing listens.
+const NOWHERE: &str = "nats://127.0.0.1:0";
+
+/// Connects to one of the servers, once: the client ends with the connection, and with it what was to be sent through it.
+/// One that renews its connection loses what it has written and sends what came after that, which is then out of order.
+pub(super) async fn connect_once(config: &NatsConfig, deny: &Deny) -> Result<Client, BusError> {
+    let deny = deny.clone();
+    let failed = |error: &dyn std::error::Error| unavailable("connect for publishing", error);
+    let nowhere: ServerAddr = NOWHERE.parse().map_err(|error| failed(&error))?;
+    let there = nowhere.clone();
+    let options = options(config, move |event| deny.heed(event))
+        .await?
+        .max_reconnects(config.servers.len())
+        .ignore_discovered_servers()
+        .reconnect_to_server_callback(move |servers, _| {
+            let found = servers.into_iter().find(|server| server.addr == there);
+            let target = found.map(|server| ReconnectToServer { addr: server.addr, delay: Some(Duration::ZERO) });
+            std::future::ready(target)
+        });
+    let client = dial(options, config).await?;
+    // Nobody can tell a client not to connect again, but where to.
+    client.set_server_pool(nowhere).await.map_err(|error| failed(&error))?;
+    Ok(client)
+}
+
+async fn dial(options: ConnectOptions, config: &NatsConfig) -> Result<Client, BusError> {
+    options.connect(&config.servers[..]).await.map_err(|error| {
         let advice = advice(&error).map(|advice| format!(": {advice}")).unwrap_or_default();
-        BusError::Unavailable(format!("connect to {servers}: {}{advice}", chain(&error)))
-    })?;
-    Ok(Connected { client, connections, denied: Denied(denied) })
+        BusError::Unavailable(format!("connect to {}: {}{advice}", config.servers.join(", "), chain(&error)))
+    })
 }
 
 /// What is to be done where no connection is made.
@@ -170,10 +224,10 @@ fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Whatever happens to a connection is given to `heed`.
 async fn options(
     config: &NatsConfig,
-    connections: watch::Sender<u64>,
-    denied: watch::Sender<Option<(Instant, String)>>,
+    heed: impl Fn(&Event) + Send + Sync + 'static,
 ) -> Result<ConnectOptions, BusError> {
     let mut options = ConnectOptions::new()
         .name("hooks")
@@ -182,14 +236,7 @@ async fn options(
         .ping_interval(config.lease.0.min(Duration::from_secs(10)))
         .reconnect_delay_callback(reconnect_delay)
         .event_callback(move |event| {
-            match &event {
-                Event::Connected => connections.send_modify(|count| *count += 1),
-                Event::ServerError(ServerError::Other(said)) if said.to_lowercase().contains("permissions") => {
-                    denied.send_replace(Some((Instant::now(), said.clone())));
-                }
-                _ => {}
-            }
-            log(&event);
+            heed(&event);
             std::future::ready(())
         });
     if let (Some(user), Some(password)) = (&config.user, &config.password) {

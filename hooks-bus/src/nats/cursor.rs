@@ -123,6 +123,13 @@ impl Cursor {
         ranges
     }
 
+    /// Where it goes on in a stream that went back to here.
+    pub(super) fn back_at(&self, kept: u64) -> Self {
+        let beyond = self.beyond(usize::MAX).into_iter().filter(|range| range.0 <= kept);
+        let beyond: Vec<Range> = beyond.map(|range| Range(range.0, range.1.min(kept))).collect();
+        Self::new(self.position().min(kept), &beyond)
+    }
+
     /// What is in hand is given up and read again. Returns how many events that were.
     pub(super) fn rewind(&mut self) -> usize {
         let given_up = self.unsettled;

@@ -29,6 +29,8 @@ pub(super) struct Examined {
     bucket: Option<i128>,
     /// Messages in the bucket.
     entries: u64,
+    /// At how many looks the bucket ended before what was seen of it.
+    behind: u32,
     /// Messages in the stream of letters, and the last of them.
     letters: (u64, u64),
 }
@@ -47,6 +49,7 @@ impl Inner {
 
     async fn examine_bucket(&self, last: &mut Examined, all: bool) -> Result<(), BusError> {
         let what = stream::bucket_name(&self.config);
+        let known = self.table.lock().notes.up_to();
         let Some(info) = self.find(&format!("KV_{}-hooks", self.config.name), &what, Part::Bucket).await? else {
             stream::open_bucket(&self.api, &self.config).await?;
             return Ok(());
@@ -58,7 +61,18 @@ impl Inner {
         }
         let made = info.created.unix_timestamp_nanos();
         let is_another = last.bucket.replace(made).is_some_and(|before| before != made);
+        last.behind = if info.state.last_sequence < known { last.behind + 1 } else { 0 };
+        // A leader that was elected a moment ago may have to catch up.
+        let went_back = last.behind > if info.config.num_replicas > 1 { 2 } else { 0 };
+        if went_back {
+            tracing::error!(
+                "{what} went back: its server lost what it had not synced, or an older copy was restored; what is known here is written again"
+            );
+        }
         if is_another {
+            self.vanished();
+        }
+        if is_another || went_back {
             self.begin_bucket_anew();
         }
         let fewer = info.state.messages < std::mem::replace(&mut last.entries, info.state.messages);
@@ -103,9 +117,8 @@ impl Inner {
         }
     }
 
-    /// The bucket was deleted and made again: nothing that was seen of it says anything about what comes.
+    /// The bucket was deleted and made again, or went back: nothing that was seen of it says anything about what comes.
     fn begin_bucket_anew(&self) {
-        self.vanished();
         self.table.lock().begin_anew();
         self.hooks.lock().values().for_each(|hook| hook.begin_anew());
         self.unbalanced.notify_one();

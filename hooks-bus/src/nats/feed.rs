@@ -98,7 +98,7 @@ impl Feed {
         };
         let config = pull::Config {
             description: Some("hooks".to_owned()),
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after.saturating_add(1) },
             ack_policy: AckPolicy::None,
             max_deliver: 1,
             num_replicas: 1,

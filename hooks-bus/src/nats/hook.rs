@@ -70,6 +70,7 @@ struct State {
     written: u64,
     written_at: Instant,
     settled_since: bool,
+    missing: Option<Instant>,
     feed: Option<FeedState>,
 }
 
@@ -102,6 +103,7 @@ impl Hook {
             written: 0,
             written_at: Instant::now(),
             settled_since: false,
+            missing: None,
             feed: None,
         };
         let id = subscription.hook.clone();
@@ -158,6 +160,7 @@ impl Hook {
         state.written = record.position;
         state.written_at = now;
         state.settled_since = false;
+        state.missing = None;
         self.changed.notify_one();
     }
 
@@ -308,6 +311,28 @@ impl Hook {
         let state = self.state.lock();
         let cursor = state.next.as_ref().unwrap_or(&state.cursor);
         state.was_owned.then(|| (cursor.position(), cursor.beyond(MAX_RANGES)))
+    }
+
+    /// The stream went back to here: what was read beyond is not there any more.
+    pub(super) fn go_back(&self, kept: u64) {
+        let mut state = self.state.lock();
+        let cursor = state.next.as_ref().unwrap_or(&state.cursor);
+        if cursor.read_to() <= kept {
+            return;
+        }
+        let back = cursor.back_at(kept);
+        if state.own.is_some() {
+            state.next = Some(back);
+            state.settled_since = true;
+            self.changed.notify_one();
+        } else {
+            state.was_owned = false;
+        }
+    }
+
+    /// How long the entry has been missing, of which nobody here knows anything.
+    pub(super) fn missing_for(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(*self.state.lock().missing.get_or_insert(now))
     }
 
     /// The entry is gone: it is made again when it is next written, which is soon.

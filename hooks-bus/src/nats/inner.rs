@@ -1,7 +1,9 @@
 //! What all parts of the bus ask: the stream, the server, the table.
 
+use std::time::Duration;
+
 use async_nats::jetstream::kv::CreateErrorKind;
-use async_nats::jetstream::stream::RawMessageErrorKind;
+use async_nats::jetstream::stream::Info;
 use hooks_core::{BusError, Envelope, HookId, Lag, StartAt};
 use tokio::time::Instant;
 
@@ -11,6 +13,9 @@ use super::limits::{Admitted, NoRoom};
 use super::record::{HookRecord, Key};
 use super::step::Place;
 use super::{Inner, stream, subject};
+
+/// How long other instances may take to say what they have in a new bucket, in nanoseconds.
+const TELL: i128 = 5_000_000_000;
 
 /// The stream, seen lately.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,6 +40,7 @@ impl Inner {
 
     /// Asks the stream.
     pub(super) async fn look_at_tail(&self) -> Result<Tail, BusError> {
+        let known = self.furthest();
         let info = self.kept.events.get_info().await.map_err(|error| unavailable("look at the stream", &error))?;
         if stream::log_id(&info) != self.log {
             // Whoever began after that reads the new one, and takes the hooks.
@@ -45,13 +51,14 @@ impl Inner {
         }
         self.examine_events(&info);
         self.limits.see(self.client.server_info().max_payload, &info);
-        let state = info.state;
+        let (state, copies) = (info.state, info.config.num_replicas);
         let tail = Tail {
             first: state.first_sequence,
             last: state.last_sequence,
             messages: state.messages,
             bytes: state.bytes,
         };
+        self.compare(known, tail, state.last_timestamp.unix_timestamp_nanos(), copies).await?;
         self.tail.send_replace(tail);
         Ok(tail)
     }
@@ -81,16 +88,8 @@ impl Inner {
     /// Whether the stream has nothing for a hook behind this place, up to this end. Asks the leader of the
     /// stream, because consumers may live on a server that is behind.
     pub(super) async fn has_nothing(&self, place: &Place, end: u64) -> Result<bool, BusError> {
-        for subject in &place.subjects {
-            match self.kept.events.raw_message_builder().sequence(place.after + 1).next_by_subject(subject).send().await
-            {
-                Ok(next) if next.sequence <= end => return Ok(false),
-                Ok(_) => {}
-                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
-                Err(error) => return Err(unavailable("read the stream", &error)),
-            }
-        }
-        Ok(true)
+        let next = self.fetch(place.after.saturating_add(1), &place.subjects).await?;
+        Ok(next.is_none_or(|next| next.seq > end))
     }
 
     /// What lies between the position that was written last of a hook and the end of the stream.
@@ -112,15 +111,39 @@ impl Inner {
         !hook.is_owned() && self.table.lock().is_owned_by_another(&hook.token, Instant::now())
     }
 
-    pub(super) async fn hears_itself(&self) {
+    /// Waits until this instance hears itself, and heard what others have to say.
+    pub(super) async fn hears(&self) {
         while self.table.lock().is_deaf(Instant::now()) {
             self.born.notified().await;
+        }
+        self.let_others_tell().await;
+    }
+
+    /// Others that live say within this time that they have hooks, which then are no new ones, also where the bucket
+    /// was deleted a moment ago and made again by whoever starts now.
+    async fn let_others_tell(&self) {
+        let made = |info: &Info| info.created.unix_timestamp_nanos();
+        let (bucket, events) = (made(self.kept.bucket.stream.cached_info()), made(self.kept.events.cached_info()));
+        let Some(now) = self.table.lock().roster.time() else { return };
+        // At the first start of all, both are made.
+        let left = bucket + TELL - now;
+        if bucket - events > TELL && left > 0 {
+            tokio::time::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
         }
     }
 
     /// A hook that nobody knew begins where it wants to.
     pub(super) async fn ensure_entry(&self, hook: &Hook, from: StartAt) -> Result<(), BusError> {
-        if self.table.lock().entry(&hook.token).is_some() {
+        let in_use = {
+            let table = self.table.lock();
+            if table.entry(&hook.token).is_some() {
+                return Ok(());
+            }
+            table.another_has(hook.hash, Instant::now())
+        };
+        if in_use {
+            // It is no new hook: its entry is to come, or vanished, and whoever has the hook knows how far it is.
+            self.see_again(hook).await;
             return Ok(());
         }
         let tail = self.look_at_tail().await?;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Inner;
 use super::connect::unavailable;
-use super::publish::explain;
+use super::publish::{explain, not_sent};
 use super::subject;
 
 /// The header with everything about a letter but its event.
@@ -134,11 +134,16 @@ impl DeadLetters for NatsLetters {
         for letter in &letters {
             let subject = format!("{}{}.{}", self.subjects(), self.bus.log_name, letter.position.0);
             let message = encode(letter, self.bus.client.server_info().max_payload);
-            sent.push(self.bus.api.send_publish(subject, message).await.map_err(|error| explain(&error))?);
+            let one = self.bus.api.send_publish(subject, message).await;
+            sent.push(one.map_err(|error| not_sent(&letter.envelope, &error))?);
         }
         for ack in sent {
             // Whoever may not do it hears so beside the request, which waits in vain.
-            ack.await.map_err(|error| self.bus.denied.explain(&self.bus.config.name, explain(&error)))?;
+            ack.await.map_err(|error| match self.bus.denied.explain(&self.bus.config.name, explain(&error)) {
+                // By a limit of the stream, which should have none.
+                BusError::TooLarge(text) => BusError::Full(text),
+                error => error,
+            })?;
         }
         self.bus.letters.change(&self.token, |count| count + new);
         Ok(())

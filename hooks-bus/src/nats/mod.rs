@@ -12,12 +12,14 @@
 //! said once per instance, not per hook, so an idle hook writes nothing.
 
 mod ask;
+mod back;
 mod balance;
 mod config;
 mod connect;
 mod cursor;
 mod examine;
 mod feed;
+mod fetch;
 mod files;
 mod health;
 mod hook;
@@ -61,6 +63,7 @@ use uuid::Uuid;
 pub use ask::{AskError, HookPlace};
 pub use config::{NatsConfig, NatsTls};
 
+use back::Back;
 use connect::{Connected, Denied, unavailable};
 use health::Health;
 use hook::Hook;
@@ -143,6 +146,7 @@ struct Inner {
     /// An instance began to live.
     born: Notify,
     tail: watch::Sender<Tail>,
+    back: Back,
     letters: Counts,
     health: Health,
     /// Hooks were taken over.
@@ -164,23 +168,19 @@ impl NatsBus {
         if let Some(problem) = config.validate().first() {
             return Err(BusError::Unavailable(format!("{}: {}", problem.path, problem.message)));
         }
-        let Connected { client, connections, denied } = connect::connect(&config).await?;
+        let Connected { client, connections, deny, denied } = connect::connect(&config).await?;
         let api = connect::api(&client);
         let kept = stream::open(&api, &config).await.map_err(|error| denied.explain(&config.name, error))?;
         let log = stream::log_id(kept.events.cached_info());
+        let log_name = log.simple().to_string()[..8].to_owned();
         let me = connect::instance();
         let lease = Arc::new(Lease::new(config.lease.0));
         let inner = Arc::new(Inner {
-            publisher: Publisher::new(
-                connect::publisher(&client),
-                config.name.clone(),
-                connections.clone(),
-                denied.clone(),
-            ),
+            publisher: Publisher::new(config.clone(), deny, denied.clone()),
             denied,
             limits: Limits::new(&config.name),
-            table: Mutex::new(Table::new(me.clone(), config.lease.0)),
-            log_name: log.simple().to_string()[..8].to_owned(),
+            table: Mutex::new(Table::new(me.clone(), log_name.clone(), config.lease.0)),
+            log_name,
             config,
             client,
             connections,
@@ -193,6 +193,7 @@ impl NatsBus {
             unbalanced: Notify::new(),
             born: Notify::new(),
             tail: watch::Sender::new(Tail::default()),
+            back: Back::default(),
             letters: Counts::default(),
             health: Health::default(),
             taken_over: Notify::new(),
@@ -205,7 +206,7 @@ impl NatsBus {
         inner.look_at_tail().await?;
         inner.letters.refresh(&inner.kept.letters, &inner.config.name).await?;
         let tasks = Arc::new(Mutex::new(keeper::start(&inner)));
-        timeout(HEAR_ITSELF, inner.hears_itself()).await.map_err(|_| {
+        timeout(HEAR_ITSELF, inner.hears()).await.map_err(|_| {
             let why = inner.trouble().map_or_else(String::new, |why| format!(": {why}"));
             BusError::Unavailable(format!("the key-value bucket `{}-hooks` does not answer{why}", inner.config.name))
         })?;
@@ -276,9 +277,9 @@ impl Bus for NatsBus {
                 connect::connected(&inner.client)?;
                 inner.look_at_tail().await
             };
-            // Whoever ends does not wait long for a server that hangs.
+            // Whoever ends does not wait long for a server that hangs. What was published here is known without it.
             let tail = timeout(CLOSE, asked).await.ok().and_then(Result::ok).unwrap_or_else(|| inner.tail());
-            inner.closing.send_replace(Some(tail.last));
+            inner.closing.send_replace(Some(tail.last.max(inner.publisher.last())));
         }
     }
 

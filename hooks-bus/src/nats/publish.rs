@@ -1,34 +1,53 @@
 //! Publishing: many events on their way, each acknowledged by the stream.
 
 use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::publish::PublishAck;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use hooks_core::{BusError, Envelope};
 use ring::digest::{Context as Digest, SHA256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use std::ops::Range;
-use std::sync::Arc;
-
-use super::connect::{Denied, MAX_ACK_INFLIGHT, chain, connected};
+use super::config::NatsConfig;
+use super::connect::{self, Denied, Deny, MAX_ACK_INFLIGHT, chain, connected};
 use super::{refusal, subject};
 
+/// Most events of one call that the stream has not acknowledged: so many may come before one that was not accepted,
+/// when the stream's leader changes meanwhile.
+const AHEAD: usize = 512;
+
+/// After so many events a call looks whether one before was refused.
+const LOOK_EVERY: usize = 16;
+
 /// Publishes events and counts what the stream says of them.
+///
+/// What is published again after an error has to follow what was accepted before, so a call stops at the first event
+/// that is refused, sends nothing through another connection than it began with, and where something was refused
+/// lately sends one event first.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    context: Context,
-    name: String,
+    config: NatsConfig,
+    deny: Deny,
+    denied: Denied,
+    /// The connection, which is made when it is first needed and where the one before was lost.
+    line: Mutex<Option<Arc<Context>>>,
     /// One for each event that the stream has not acknowledged.
     inflight: Arc<Semaphore>,
-    /// Counts connections: acknowledgements don't outlive theirs.
-    connections: watch::Receiver<u64>,
-    denied: Denied,
+    /// The last call failed.
+    doubtful: AtomicBool,
+    /// The end of the stream, as far as acknowledgements say.
+    last: AtomicU64,
 }
 
 /// What the stream acknowledged.
@@ -62,27 +81,63 @@ impl Acknowledged {
 }
 
 impl Publisher {
-    pub(super) fn new(context: Context, name: String, connections: watch::Receiver<u64>, denied: Denied) -> Self {
-        Self { context, name, inflight: Arc::new(Semaphore::new(MAX_ACK_INFLIGHT)), connections, denied }
+    pub(super) fn new(config: NatsConfig, deny: Deny, denied: Denied) -> Self {
+        let inflight = Arc::new(Semaphore::new(MAX_ACK_INFLIGHT));
+        let (line, doubtful, last) = (Mutex::default(), AtomicBool::new(false), AtomicU64::new(0));
+        Self { config, deny, denied, line, inflight, doubtful, last }
+    }
+
+    /// The stream reached at least to here.
+    pub(super) fn last(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
+    }
+
+    /// The stream went back to here.
+    pub(super) fn go_back(&self, last: u64) {
+        self.last.store(last, Ordering::Relaxed);
+    }
+
+    async fn line(&self) -> Result<Arc<Context>, BusError> {
+        let mut line = self.line.lock().await;
+        if let Some(open) = line.as_ref().filter(|open| connected(&open.client()).is_ok()) {
+            return Ok(open.clone());
+        }
+        let open = Arc::new(connect::publisher(&connect::connect_once(&self.config, &self.deny).await?));
+        Ok(line.insert(open).clone())
     }
 
     /// Publishes events, up to the first that fails, and waits for every acknowledgement.
     pub(super) async fn publish(&self, events: &[Envelope]) -> (Acknowledged, Result<(), BusError>) {
-        let mut flight = Flight::new(self, events);
+        let line = match self.line().await {
+            Ok(line) => line,
+            Err(error) => return (Acknowledged::default(), Err(error)),
+        };
+        let doubtful = self.doubtful.load(Ordering::Relaxed);
+        let mut flight = Flight::new(self, &line, events);
         for (number, event) in events.iter().enumerate() {
+            if number % LOOK_EVERY == 0 {
+                flight.look();
+            }
             if let Err(error) = self.send(number, event, &mut flight).await {
                 flight.result = flight.result.and(Err(error));
+            }
+            if number == 0 && doubtful {
+                flight.land().await;
             }
             if flight.result.is_err() {
                 break;
             }
         }
         while flight.land().await {}
+        self.doubtful.store(flight.result.is_err(), Ordering::Relaxed);
+        self.last.fetch_max(flight.last, Ordering::Relaxed);
         (flight.acknowledged, flight.result)
     }
 
     async fn send(&self, number: usize, event: &Envelope, flight: &mut Flight<'_>) -> Result<(), BusError> {
-        connected(&self.context.client())?;
+        while flight.sent.len() >= AHEAD {
+            flight.land().await;
+        }
         // Whoever waits for room gives back its own first, so publishers can't wait for each other.
         let permit = loop {
             match self.inflight.clone().try_acquire_owned() {
@@ -91,41 +146,60 @@ impl Publisher {
                 Err(_) => break self.inflight.clone().acquire_owned().await.map_err(|_| BusError::Closed)?,
             }
         };
+        // One of those that were waited for may have been refused.
+        if flight.result.is_err() {
+            return Ok(());
+        }
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_ID, message_id(event));
         let message = PublishMessage::build().headers(headers).payload(Bytes::copy_from_slice(event.json().as_bytes()));
-        let subject = subject::of_type(&self.name, event.event_type());
-        let sent = self.context.send_publish(subject, message).await.map_err(|error| not_sent(event, &error))?;
-        flight.sent.push_back((number, sent, permit));
+        let subject = subject::of_type(&self.config.name, event.event_type());
+        let sent = flight.line.send_publish(subject, message).await.map_err(|error| not_sent(event, &error))?;
+        flight.sent.push_back((number, sent.into_future(), permit));
         Ok(())
     }
 }
 
+/// An acknowledgement that is waited for.
+type Ack = BoxFuture<'static, Result<PublishAck, PublishError>>;
+
 /// What one call has sent and not heard of.
 struct Flight<'a> {
     name: &'a str,
+    line: &'a Context,
     events: &'a [Envelope],
     begun: Instant,
-    sent: VecDeque<(usize, PublishAckFuture, OwnedSemaphorePermit)>,
+    sent: VecDeque<(usize, Ack, OwnedSemaphorePermit)>,
     acknowledged: Acknowledged,
     result: Result<(), BusError>,
-    connections: watch::Receiver<u64>,
+    /// The highest position that was acknowledged.
+    last: u64,
     denied: Denied,
 }
 
 impl<'a> Flight<'a> {
-    fn new(publisher: &'a Publisher, events: &'a [Envelope]) -> Self {
-        let mut connections = publisher.connections.clone();
-        connections.mark_unchanged();
+    fn new(publisher: &'a Publisher, line: &'a Context, events: &'a [Envelope]) -> Self {
         Self {
-            name: &publisher.name,
+            name: &publisher.config.name,
+            line,
             events,
             begun: Instant::now(),
             sent: VecDeque::new(),
             acknowledged: Acknowledged::default(),
             result: Ok(()),
-            connections,
+            last: 0,
             denied: publisher.denied.clone(),
+        }
+    }
+
+    /// Takes in what was acknowledged or refused by now.
+    fn look(&mut self) {
+        while let Some((number, ack, _)) = self.sent.front_mut()
+            && let Some(ack) = ack.now_or_never()
+        {
+            let number = *number;
+            self.sent.pop_front();
+            self.take(number, ack.map_err(|error| explain(&error)));
         }
     }
 
@@ -135,25 +209,29 @@ impl<'a> Flight<'a> {
         let subject = || subject::of_type(self.name, self.events[number].event_type());
         let ack = tokio::select! {
             biased;
-            ack = ack.into_future() => ack.map_err(|error| explain(&error)),
-            Ok(()) = self.connections.changed() => {
-                self.connections.mark_changed();
-                Err(BusError::Unavailable("NATS: the connection was lost before the event was acknowledged".to_owned()))
-            }
+            ack = ack => ack.map_err(|error| explain(&error)),
             () = self.denied.publishing_to(subject, self.begun) => {
                 Err(BusError::Unavailable("NATS does not let the user publish".to_owned()))
             }
         };
+        self.take(number, ack);
+        true
+    }
+
+    fn take(&mut self, number: usize, ack: Result<PublishAck, BusError>) {
         match ack {
-            Ok(ack) => self.acknowledged.enter(number, ack.duplicate),
+            Ok(ack) => {
+                self.last = self.last.max(ack.sequence);
+                self.acknowledged.enter(number, ack.duplicate);
+            }
             Err(error) if self.result.is_ok() => self.result = Err(self.denied.explain(self.name, error)),
             Err(_) => {}
         }
-        true
     }
 }
 
-fn not_sent(event: &Envelope, error: &PublishError) -> BusError {
+/// Why an event was not even sent.
+pub(super) fn not_sent(event: &Envelope, error: &PublishError) -> BusError {
     match error.kind() {
         PublishErrorKind::MaxPayloadExceeded => {
             BusError::TooLarge(format!("{} of {}: {}", event.id(), event.source(), chain(error)))
@@ -172,6 +250,7 @@ pub(super) fn explain(error: &PublishError) -> BusError {
             "the stream does not answer: it was deleted, or has no leader at the moment".to_owned()
         }
         PublishErrorKind::TimedOut => "not acknowledged in time".to_owned(),
+        PublishErrorKind::BrokenPipe => "the connection was lost before the event was acknowledged".to_owned(),
         _ => chain(error),
     };
     BusError::Unavailable(format!("NATS: {text}"))

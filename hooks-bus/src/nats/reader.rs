@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Inner;
 use super::feed::{Ended, Feed, Raw};
+use super::fetch::Fetched;
 use super::hook::Hook;
 use super::step::{FeedState, Reading, Step};
 use super::subject::{self, ServerFilter};
@@ -39,7 +40,12 @@ pub(super) struct NatsReader {
     /// Where it stops, when it is closed.
     end: Option<u64>,
     feed: Source,
+    /// Where the connection was lost before anything came, and how often one after the other.
+    breaks: (u64, u32),
 }
+
+/// So often, the event at that place may be the reason.
+const SUSPICIOUS: u32 = 2;
 
 /// Where events come from.
 enum Source {
@@ -64,7 +70,7 @@ struct Place {
 
 impl NatsReader {
     pub(super) fn new(bus: Arc<Inner>, hook: Arc<Hook>, number: u64) -> Self {
-        Self { bus, hook, number, closed: false, end: None, feed: Source::Closed }
+        Self { bus, hook, number, closed: false, end: None, feed: Source::Closed, breaks: (0, 0) }
     }
 
     /// Makes sure that there is a feed of this version; a new one brings what comes behind `after`.
@@ -108,6 +114,9 @@ impl NatsReader {
         version: u64,
     ) -> Result<Option<Read>, BusError> {
         let hook = self.hook.clone();
+        if self.breaks.0 == after && self.breaks.1 >= SUSPICIOUS {
+            return self.read_one(into, after, version).await;
+        }
         let feed = self.opened(after, version).await?;
         let first = match feed.next_now() {
             Ok(Some(raw)) => Ok(raw),
@@ -119,9 +128,14 @@ impl NatsReader {
         };
         // From here on nothing waits, so nothing that was taken can be lost.
         let (raws, ended) = gather(feed, first, max);
-        let taken = self.take_in(raws, version, into);
+        let came = !raws.is_empty();
+        let Source::Open { place, .. } = &self.feed else { return Ok(None) };
+        let taken = self.take_in(raws, version, place.server.all, into);
         if let Some(why) = &ended {
             tracing::debug!(hook = %self.hook.id, %why, "reading begins anew");
+            if let (Ended::Reconnected, false) = (why, came) {
+                self.breaks = (after, if self.breaks.0 == after { self.breaks.1 + 1 } else { 1 });
+            }
         }
         if ended.is_some() || taken.is_none() {
             self.feed = Source::Closed;
@@ -129,22 +143,38 @@ impl NatsReader {
         Ok(taken.filter(|count| *count > 0).map(Read::Events))
     }
 
+    /// Reads the next event by request: one that somebody published with headers that no client can read ends the
+    /// connection of each that reads it, again and again.
+    async fn read_one(&mut self, into: &mut Vec<Delivery>, after: u64, version: u64) -> Result<Option<Read>, BusError> {
+        self.feed = Source::Closed;
+        let server = subject::filter(&self.bus.config.name, &self.hook.filter(), self.bus.several_filters());
+        let found = self.bus.fetch(after.saturating_add(1), &server.subjects).await?;
+        self.breaks = (0, 0);
+        let Some(Fetched { seq, json, accepted, .. }) = found else { return Ok(None) };
+        tracing::warn!(hook = %self.hook.id, position = seq, "the connection was lost twice before this event: it is read by a request, without its headers");
+        let pending = self.bus.tail().last.saturating_sub(seq);
+        let taken = self.take_in(vec![Raw { seq, json, accepted, pending }], version, server.all, into);
+        Ok(taken.filter(|count| *count > 0).map(Read::Events))
+    }
+
     /// Takes in what came; returns how many deliveries it made. `None`: the hook was lost meanwhile.
-    fn take_in(&self, raws: Vec<Raw>, version: u64, into: &mut Vec<Delivery>) -> Option<usize> {
-        let Source::Open { place, .. } = &self.feed else { return None };
+    fn take_in(&self, raws: Vec<Raw>, version: u64, all: bool, into: &mut Vec<Delivery>) -> Option<usize> {
         let tail = self.bus.tail();
         let mut events = decode(&raws).into_iter();
         self.hook.read((self.number, version), |reading| {
             let before = into.len();
             for raw in &raws {
                 let event = events.next().unwrap_or(Err(None));
-                let missing = missing(reading, raw, place.server.all, tail.first);
+                let missing = missing(reading, raw, all, tail.first);
                 gone(reading, &self.hook, missing.0, missing.1);
                 reading.feed.pending = raw.pending;
                 into.extend(enter(reading, raw, event, &self.hook));
             }
             if let Some(last) = raws.last() {
                 reading.feed.end = tail.last.max(last.seq + last.pending);
+            }
+            if let Some(last) = raws.last() {
+                self.bus.back.read(last.seq, last.accepted);
             }
             *reading.in_worker |= into.len() > before;
             into.len() - before
@@ -270,6 +300,10 @@ async fn open_once(
     after: u64,
 ) -> Result<Feed, BusError> {
     let tail = bus.look_at_tail().await?;
+    if tail.last < after {
+        let text = format!("the stream ends at {}, and {after} was read: its leader may have to catch up", tail.last);
+        return Err(BusError::Unavailable(text));
+    }
     let after = after.max(tail.first.saturating_sub(1));
     hook.read(reader, |reading| {
         let read_to = reading.cursor.read_to();

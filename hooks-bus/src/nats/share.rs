@@ -133,6 +133,16 @@ impl Roster {
         self.heard.get(instance).is_some_and(|heard| heard.silence(now) < self.lease)
     }
 
+    /// What the server's clock said when it took this instance's last sign of life, in nanoseconds.
+    pub(super) fn time(&self) -> Option<i128> {
+        self.heard.get(&self.me).map(|heard| heard.written)
+    }
+
+    /// Whether an instance has said, a while ago, that it has other hooks than the one of this hash.
+    pub(super) fn lacks(&self, instance: &str, hash: u32, now: Instant) -> bool {
+        self.is_calm(now) && self.hooks.get(instance).is_some_and(|hooks| hooks.binary_search(&hash).is_err())
+    }
+
     /// Those that live, and their hooks.
     pub(super) fn living(&self, now: Instant) -> Vec<(String, Hooks)> {
         let living = self.heard.keys().filter(|instance| self.lives(instance, now));

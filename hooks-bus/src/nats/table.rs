@@ -6,16 +6,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::back::Furthest;
 use super::noted::Noted;
-use super::record::{HookRecord, Key, decode_hooks};
+use super::record::{HookRecord, Key, decode_hooks, hook_hash};
 use super::share::{Hooks, Roster, share};
+use super::subject::hook_of;
 
 /// The bucket, as far as it was seen.
 #[derive(Debug)]
 pub(super) struct Table {
     me: String,
+    /// The stream's name in entries.
+    log: String,
     pub(super) roster: Roster,
     entries: HashMap<String, (HookRecord, u64)>,
+    /// When what was seen of them was written, by the server's clock, in nanoseconds.
+    written: HashMap<String, i128>,
+    furthest: Furthest,
     /// Entries that are gone, as they were: hooks that are in use go on there. And whether somebody removed them as
     /// entries are removed, so that the hook is forgotten where it is not in use.
     vanished: HashMap<String, (HookRecord, bool)>,
@@ -50,12 +57,15 @@ pub(super) enum Change {
 }
 
 impl Table {
-    pub(super) fn new(me: String, lease: Duration) -> Self {
+    pub(super) fn new(me: String, log: String, lease: Duration) -> Self {
         let roster = Roster::new(me.clone(), lease);
         Self {
             me,
+            log,
             roster,
             entries: HashMap::new(),
+            written: HashMap::new(),
+            furthest: Furthest::default(),
             vanished: HashMap::new(),
             unreadable: BTreeSet::new(),
             notes: Noted::default(),
@@ -84,7 +94,7 @@ impl Table {
                 let news = self.notes.see(token, text, revision);
                 if news { Change::Note { token: token.to_owned() } } else { Change::None }
             }
-            (Some(Key::Hook(token)), value) => self.see_hook(token, value, revision),
+            (Some(Key::Hook(token)), value) => self.see_hook(token, value, revision, written),
             (Some(Key::Hooks(instance)), None) => {
                 self.roster.forget_hooks(instance);
                 Change::Unbalanced
@@ -93,7 +103,7 @@ impl Table {
         }
     }
 
-    fn see_hook(&mut self, token: &str, value: Option<&[u8]>, revision: u64) -> Change {
+    fn see_hook(&mut self, token: &str, value: Option<&[u8]>, revision: u64, written: i128) -> Change {
         let was_unreadable = self.unreadable.remove(token);
         let Some(value) = value else {
             self.gone(token, true);
@@ -107,6 +117,12 @@ impl Table {
             return Change::None;
         };
         let mine = record.owner.as_deref() == Some(&self.me);
+        if self.entries.get(token).is_none_or(|(_, known)| *known < revision) {
+            self.written.insert(token.to_owned(), written);
+            if record.log == self.log {
+                self.furthest.see(record.position, written);
+            }
+        }
         self.set(token, record, revision);
         Change::Hook { token: token.to_owned(), revision, mine }
     }
@@ -116,6 +132,28 @@ impl Table {
         if let Some((record, _)) = self.entries.remove(token) {
             self.vanished.insert(token.to_owned(), (record, removed));
         }
+    }
+
+    /// How far the stream reached, as entries say.
+    pub(super) fn furthest(&self) -> Furthest {
+        self.furthest
+    }
+
+    /// The stream went back to here, and what came next was accepted then: positions beyond that were written before say
+    /// nothing any more.
+    pub(super) fn go_back(&mut self, kept: u64, next: Option<i128>) {
+        let is_old = |token: &String| {
+            let written = self.written.get(token);
+            written.is_none_or(|written| next.is_none_or(|next| *written < next))
+        };
+        let entries = self.entries.iter_mut().map(|(token, (record, _))| (token, record));
+        let vanished = self.vanished.iter_mut().map(|(token, (record, _))| (token, record));
+        for (token, record) in entries.chain(vanished) {
+            if record.position > kept && record.log == self.log && is_old(token) {
+                (record.position, record.beyond) = (kept, Vec::new());
+            }
+        }
+        self.furthest = Furthest::default();
     }
 
     /// The hooks whose entries can't be read.
@@ -213,9 +251,26 @@ impl Table {
         living.iter().any(|(instance, hooks)| *instance != self.me && hooks.binary_search(&hash).is_ok())
     }
 
+    /// Whether the entry of a hook says that it is this instance's.
+    pub(super) fn names_me(&self, token: &str) -> bool {
+        self.entries.get(token).is_some_and(|(record, _)| record.owner.as_deref() == Some(&self.me))
+    }
+
+    /// The owner of a hook, if it lives and has the hook still: one that could not write that it let go of it says so
+    /// by what it has.
+    pub(super) fn owner(&self, token: &str, now: Instant) -> Option<&str> {
+        let owner = self.record(token)?.owner.as_deref()?;
+        let hash = hook_hash(&hook_of(token));
+        (self.roster.lives(owner, now) && !self.roster.lacks(owner, hash, now)).then_some(owner)
+    }
+
+    /// Whether the entry of a hook is gone, which was seen here, and its owner, too.
+    pub(super) fn is_left_behind(&self, token: &str, now: Instant) -> bool {
+        self.vanished.contains_key(token) && self.owner(token, now).is_none_or(|owner| owner == self.me)
+    }
+
     pub(super) fn is_owned_by_another(&self, token: &str, now: Instant) -> bool {
-        let owner = self.entries.get(token).and_then(|(record, _)| record.owner.as_deref());
-        owner.is_some_and(|owner| owner != self.me && self.roster.lives(owner, now))
+        self.entries.contains_key(token) && self.owner(token, now).is_some_and(|owner| owner != self.me)
     }
 
     /// The hooks that this instance should own.
@@ -243,7 +298,7 @@ mod tests {
     #[test]
     fn what_is_seen() {
         let now = Instant::now();
-        let mut table = Table::new("me".into(), Duration::from_secs(5));
+        let mut table = Table::new("me".into(), "l".into(), Duration::from_secs(5));
         assert_eq!(table.see(seen("alive.me", Some(b""), 1), now), Change::Unbalanced);
         assert_eq!(table.see(seen("alive.me", Some(b""), 2), now), Change::None);
         table.see(seen("alive.other", Some(b""), 3), now);

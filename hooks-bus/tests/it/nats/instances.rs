@@ -24,24 +24,63 @@ async fn hooks_are_shared_evenly() {
     }
     let owned = || buses.each_ref().map(|bus| bus.owned().len());
     until("two shares", || owned() == [15, 15, 0]).await;
-    // Their workers wait for events, and let go of what they are asked to.
     let third = ends(&buses[2], 30).await;
-    let workers: Vec<_> = all
-        .into_iter()
-        .flatten()
-        .chain(third)
-        .map(|mut end| {
-            tokio::spawn(async move {
-                loop {
-                    let _ = end.reader.next(1, &mut Vec::new()).await;
-                }
-            })
-        })
-        .collect();
+    let _workers = work(all.into_iter().flatten().chain(third).collect());
     until("three shares", || owned() == [10, 10, 10]).await;
     buses[1].finish().await;
     until("two shares again", || owned() == [15, 0, 15]).await;
-    workers.iter().for_each(|worker| worker.abort());
+}
+
+/// Workers that wait for events, and let go of what they are asked to.
+fn work(ends: Vec<End>) -> tokio::task::JoinSet<()> {
+    let mut workers = tokio::task::JoinSet::new();
+    for mut end in ends {
+        workers.spawn(async move {
+            loop {
+                let _ = end.reader.next(1, &mut Vec::new()).await;
+            }
+        });
+    }
+    workers
+}
+
+/// The answer to a takeover was lost: the entry names one who does not know of it, and should not have the hook.
+#[tokio::test]
+async fn an_owner_that_does_not_know_that_it_is_one_gives_the_hook_on() {
+    let Some(server) = Server::start().await else { return };
+    let buses = [bus(&server).await, bus(&server).await];
+    let mut workers = Vec::new();
+    for bus in &buses {
+        workers.push(work(ends(bus, 8).await));
+    }
+    let owned = || buses.each_ref().map(|bus| bus.owned().len());
+    until("two shares", || owned() == [4, 4]).await;
+    let bucket = server.client().await.get_key_value("hooks-hooks").await.unwrap();
+    for hook in buses[1].owned() {
+        let key = format!("hook.{hook}");
+        let entry = bucket.get(&key).await.unwrap().unwrap();
+        let taken = String::from_utf8(entry.to_vec()).unwrap().replace(buses[1].instance(), buses[0].instance());
+        bucket.put(&key, taken.into()).await.unwrap();
+    }
+    until("the loss", || owned()[1] < 4).await;
+    until("two shares again", || owned() == [4, 4]).await;
+}
+
+/// It could not write that it let go of the hook.
+#[tokio::test]
+async fn an_owner_that_has_the_hook_no_more_keeps_nobody_from_it() {
+    let Some(server) = Server::start().await else { return };
+    let (first, second) = (bus(&server).await, bus(&server).await);
+    let _others = (end(&first, "other", Filter::all()).await, end(&second, "other", Filter::all()).await);
+    let _here = end(&second, "hook", Filter::all()).await;
+    let id = HookId::new("hook").unwrap();
+    until("an owner", || second.owned().contains(&id)).await;
+    let bucket = server.client().await.get_key_value("hooks-hooks").await.unwrap();
+    let entry = bucket.get("hook.hook").await.unwrap().unwrap();
+    let kept = String::from_utf8(entry.to_vec()).unwrap().replace(second.instance(), first.instance());
+    bucket.put("hook.hook", kept.into()).await.unwrap();
+    until("the loss", || !second.owned().contains(&id)).await;
+    until("the owner again", || second.owned().contains(&id)).await;
 }
 
 /// As whoever embeds it does: forgetting right after removing.

@@ -190,6 +190,40 @@ async fn one_entry_that_vanishes_is_made_again() {
     assert_eq!(hook.ledger.counts().dropped_for(DropReason::Gone), 0);
 }
 
+/// Whoever starts before somebody who knows has made an entry again does not take the hook for a new one.
+#[tokio::test]
+async fn a_newcomer_skips_nothing_of_what_vanished() {
+    let Some(server) = Server::start().await else { return };
+    let client = server.client().await;
+    for (round, delete) in [false, true].into_iter().enumerate() {
+        let name = format!("hook-{round}");
+        let first = bus(&server).await;
+        let before = end(&first, &name, Filter::all()).await;
+        until("an owner", || first.owned().len() == 1).await;
+        let numbers = round * 20..round * 20 + 20;
+        first.publish(&events(numbers.clone(), &name)).await.unwrap();
+        if delete {
+            client.delete_stream(BUCKET).await.unwrap();
+        } else {
+            client
+                .get_stream(BUCKET)
+                .await
+                .unwrap()
+                .purge()
+                .filter(format!("$KV.hooks-hooks.hook.{name}"))
+                .await
+                .unwrap();
+        }
+        let second = bus(&server).await;
+        let mut hook = end(&second, &name, Filter::types([name.as_str()])).await;
+        until("the entry", || second.place(&HookId::new(name.as_str()).unwrap()).is_some()).await;
+        first.finish().await;
+        drop((before, first));
+        assert_eq!(read_to(&mut hook, numbers.end - 1).await, numbers.collect::<Vec<_>>());
+        second.finish().await;
+    }
+}
+
 #[tokio::test]
 async fn a_deleted_bucket_is_made_again_and_each_hook_has_one_owner() {
     let Some(server) = Server::start().await else { return };

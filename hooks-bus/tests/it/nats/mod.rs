@@ -1,6 +1,8 @@
 //! The NATS bus against real servers.
 
+mod back;
 mod chaos;
+mod foreign;
 mod instances;
 mod kept;
 mod limits;

@@ -176,6 +176,68 @@ async fn a_cut_connection_comes_back() {
     }
 }
 
+/// What was written to a connection that is lost is gone; what was to be written next must not follow on another one.
+#[tokio::test]
+async fn what_is_published_again_after_a_cut_is_in_order() {
+    let Some(server) = Server::start().await else { return };
+    let proxy = Proxy::new(&server).await;
+    let cut = NatsBus::connect(proxy.config(&server)).await.unwrap();
+    let direct = bus(&server).await;
+    let mut hook = end(&direct, "hook", Filter::all()).await;
+    let stream = server.client().await.get_stream("hooks").await.unwrap();
+    const CALL: usize = 1_500;
+    for round in 0..4 {
+        let all = events(round * CALL..round * CALL + CALL, "a");
+        proxy.mode.send_replace(Mode::Crawl(4_000));
+        let begun = tokio::spawn({
+            let (cut, all) = (cut.clone(), all.clone());
+            async move { cut.publish(&all).await }
+        });
+        soon("some of them", async {
+            while (stream.get_info().await.unwrap().state.messages as usize) < round * CALL + 50 {
+                pause().await;
+            }
+        })
+        .await;
+        proxy.mode.send_replace(Mode::Cut);
+        soon("the refusal", begun).await.unwrap().unwrap_err();
+        proxy.mode.send_replace(Mode::Flow);
+        soon("publishing again", async {
+            while cut.publish(&all).await.is_err() {
+                pause().await;
+            }
+        })
+        .await;
+    }
+    let read = read_to(&mut hook, 4 * CALL - 1).await;
+    assert_eq!(read, (0..4 * CALL).collect::<Vec<_>>());
+}
+
+/// Publishing says how far the stream reaches, so that who ends while it is away waits for what it published.
+#[tokio::test]
+async fn what_was_accepted_is_read_to_the_end_although_the_server_is_away() {
+    let Some(mut server) = Server::start().await else { return };
+    let bus = bus(&server).await;
+    let mut hook = end(&bus, "hook", Filter::all()).await;
+    bus.publish(&events(0..20, "a")).await.unwrap();
+    server.kill();
+    bus.close().await;
+    server.run();
+    let mut read = Vec::new();
+    soon("the end", async {
+        loop {
+            match hook.reader.next(100, &mut read).await {
+                Ok(Read::Dry) => break,
+                Ok(Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_hand as usize),
+                Ok(_) => hook.done(&read),
+                Err(_) => pause().await,
+            }
+        }
+    })
+    .await;
+    assert_eq!(numbers(&read).last(), Some(&19));
+}
+
 #[tokio::test]
 async fn a_slow_connection_brings_everything() {
     let Some(server) = Server::start().await else { return };

@@ -107,6 +107,26 @@ impl Server {
         }
     }
 
+    /// Keeps a copy of its store; it is killed for that, and started again.
+    pub(crate) async fn keep_store(&mut self) -> TempDir {
+        self.kill();
+        let kept = tempfile::tempdir().unwrap();
+        copy(&self.folder.path().join("store"), &kept.path().join("store"));
+        self.run();
+        self.ready().await;
+        kept
+    }
+
+    /// Comes back, after a crash, with this copy of its store, or of a part of it.
+    pub(crate) async fn restore(&mut self, kept: &TempDir, part: &str) {
+        self.kill();
+        let (from, to) = (kept.path().join("store").join(part), self.folder.path().join("store").join(part));
+        std::fs::remove_dir_all(&to).unwrap();
+        copy(&from, &to);
+        self.run();
+        self.ready().await;
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
@@ -148,6 +168,19 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 

@@ -1,0 +1,82 @@
+//! What other programs publish into the stream.
+
+use hooks_core::{Bus, BusError, DeadLetter, DeadLetterReason, Filter, HookId, Read};
+use tokio::io::AsyncWriteExt as _;
+
+use super::{Server, bus, end, events, soon, until};
+use crate::numbers;
+
+/// Headers that no client can read, but the server takes.
+const HEADERS: [&[u8]; 4] = [
+    b"NATS/1.0\r\nX: \xff\xfe\r\n\r\n",
+    b"NATS/1.0\r\nno colon\r\n\r\n",
+    b"NATS/1.1\r\nX: y\r\n\r\n",
+    b"\xff\xfe\r\n\r\n",
+];
+
+#[tokio::test]
+async fn what_others_publish_with_odd_headers_holds_nothing_up() {
+    let Some(server) = Server::start().await else { return };
+    let bus = bus(&server).await;
+    let mut hooks = [end(&bus, "all", Filter::all()).await, end(&bus, "some", Filter::types(["a"])).await];
+    until("owners", || bus.owned().len() == 2).await;
+    let mut plain = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    let mut sent = br#"CONNECT {"verbose":false,"headers":true}"#.to_vec();
+    for (number, headers) in HEADERS.iter().enumerate() {
+        let event = events(number..number + 1, "a").remove(0);
+        let all = headers.len() + event.len();
+        sent.extend(format!("\r\nHPUB hooks.events.a {} {all}\r\n", headers.len()).as_bytes());
+        sent.extend([headers, event.json().as_bytes()].concat());
+    }
+    sent.extend(b"\r\n");
+    plain.write_all(&sent).await.unwrap();
+    let stream = server.client().await.get_stream("hooks").await.unwrap();
+    soon("the odd ones", async {
+        while stream.get_info().await.unwrap().state.messages < HEADERS.len() as u64 {
+            super::server::pause().await;
+        }
+    })
+    .await;
+    soon("publishing", async {
+        while bus.publish(&events(4..8, "a")).await.is_err() {
+            super::server::pause().await;
+        }
+    })
+    .await;
+    for hook in &mut hooks {
+        let mut first = Vec::new();
+        soon("events", async {
+            while first.last() != Some(&7) {
+                let mut read = Vec::new();
+                match hook.reader.next(100, &mut read).await {
+                    Ok(Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_hand as usize),
+                    Ok(_) => hook.done(&read),
+                    Err(_) => super::server::pause().await,
+                }
+                first.extend(numbers(&read));
+            }
+        })
+        .await;
+        first.dedup();
+        assert_eq!(first, (0..8).collect::<Vec<_>>());
+    }
+}
+
+/// It could not become a dead letter, so whoever is asked to keep it says so.
+#[tokio::test]
+async fn a_letter_that_is_too_long_is_no_reason_to_wait() {
+    let Some(server) = Server::start().await else { return };
+    let bus = bus(&server).await;
+    let letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
+    let letter = DeadLetter {
+        position: hooks_core::Position(1),
+        envelope: crate::slice(0..1, (1 << 20) - 150).remove(0),
+        reason: DeadLetterReason::Refused,
+        detail: "no".into(),
+        attempts: 1,
+        first_attempt: std::time::SystemTime::now(),
+        last_attempt: std::time::SystemTime::now(),
+    };
+    let error = letters.keep(vec![letter]).await.unwrap_err();
+    assert!(matches!(error, BusError::TooLarge(_)), "{error}");
+}
