@@ -327,6 +327,12 @@ pub trait Settle: Send + Sync {
     fn holds(&self) -> bool {
         true
     }
+
+    /// Whether dead letters of the hook, which no reader gives, are this instance's to send again. If so,
+    /// [`holds`](Self::holds) answers for them from here on.
+    fn admit(&self) -> bool {
+        self.holds()
+    }
 }
 
 /// Settles a hook's events: tells the bus and enters it in the ledger. Cheap to clone, usable from any lane.
@@ -353,6 +359,10 @@ impl Settler {
     /// Whether what was read is still this instance's to deliver.
     pub(crate) fn holds(&self) -> bool {
         self.bus.holds()
+    }
+
+    pub(crate) fn admit(&self) -> bool {
+        self.bus.admit()
     }
 
     /// Another instance owns these events now.

@@ -125,6 +125,16 @@ pub trait DeadLetters: Send + Sync {
     /// A dropped call may have kept the letters or not; calling again is right.
     async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError>;
 
+    /// Keeps each of these in place of the letter with this id, which is of the same event: it was sent again, and
+    /// refused once more. Where there is none any more, none is kept. They may get other ids by it. If a store does
+    /// not say how, they are [kept](Self::keep) as any others.
+    ///
+    /// # Errors
+    /// When they can't be kept now. Some may then have been replaced; none is lost.
+    async fn replace(&self, letters: Vec<(LetterId, DeadLetter)>) -> Result<(), BusError> {
+        self.keep(letters.into_iter().map(|(_, letter)| letter).collect()).await
+    }
+
     /// Up to `max` letters, oldest first, that come after this one.
     ///
     /// # Errors

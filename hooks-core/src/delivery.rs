@@ -112,11 +112,6 @@ impl FailureClass {
     pub const ALL: [Self; 7] =
         [Self::Retry, Self::Throttle, Self::Endpoint, Self::Rejected, Self::TooLarge, Self::Gone, Self::Unprocessed];
 
-    /// Whether the receiver refuses what is in the batch, rather than that it can't be delivered to.
-    pub const fn is_refusal(self) -> bool {
-        matches!(self, Self::Rejected | Self::TooLarge)
-    }
-
     /// The name in metrics, logs and reports.
     pub const fn name(self) -> &'static str {
         match self {

@@ -71,6 +71,28 @@ pub(crate) fn keep(
     Ok(Kept::All(totals))
 }
 
+/// Writes these anew, each under the number that it has; what is gone stays gone. Their events are there already, so
+/// there is room.
+pub(crate) fn replace(
+    change: &WriteTransaction,
+    hook: &HookId,
+    letters: &[(LetterId, DeadLetter)],
+) -> Result<Totals, redb::Error> {
+    let hook = hook.as_str();
+    let mut table = change.open_table(LETTERS)?;
+    let mut all = change.open_table(TOTALS)?;
+    let mut totals = all.get(hook)?.map(|totals| Totals::from(totals.value())).unwrap_or_default();
+    for (id, letter) in letters {
+        let Some(before) = table.get((hook, id.0))?.map(|before| before.value().len()) else { continue };
+        let bytes = encode(letter);
+        totals.subtract(before);
+        totals.add(bytes.len());
+        table.insert((hook, id.0), bytes.as_slice())?;
+    }
+    all.insert(hook, (totals.events, totals.bytes, totals.next))?;
+    Ok(totals)
+}
+
 /// Forgets these, and returns how many of them there were.
 pub(crate) fn remove(
     change: &WriteTransaction,

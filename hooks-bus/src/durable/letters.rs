@@ -32,6 +32,15 @@ impl DeadLetters for DurableLetters {
         .await
     }
 
+    async fn replace(&self, letters: Vec<(LetterId, DeadLetter)>) -> Result<(), BusError> {
+        self.blocking(move |inner, hook| {
+            let totals = inner.store.write(|change| letter_table::replace(change, hook, &letters))?;
+            inner.letters.lock().insert(hook.clone(), totals);
+            Ok(())
+        })
+        .await
+    }
+
     async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError> {
         self.blocking(move |inner, hook| inner.store.read(|database| letter_table::list(database, hook, after, max)))
             .await

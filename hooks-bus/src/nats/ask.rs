@@ -63,6 +63,14 @@ impl NatsBus {
         Some(HookPlace { owner, position: table.record(&token)?.position })
     }
 
+    /// Waits until this instance owns a hook, if it is subscribed to here. That takes as long as another may have it.
+    pub async fn owns(&self, hook: &HookId) {
+        let hook = self.inner.hooks.lock().get(hook).cloned();
+        if let Some(hook) = hook {
+            hook.is_taken().await;
+        }
+    }
+
     /// Asks another instance, which answers if it runs [`answer`](Self::answer), and waits as long as it lives.
     ///
     /// # Errors

@@ -2,11 +2,12 @@
 
 mod note;
 mod place;
+mod settle;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{DropReason, Filter, HookId, Ledger, Position, Settle, Subscription};
+use hooks_core::{DropReason, Filter, HookId, Ledger, Subscription};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -37,6 +38,8 @@ pub(super) struct Hook {
     state: Mutex<State>,
     /// Wakes the reader.
     pub(super) changed: Notify,
+    /// Wakes those who wait until it is this instance's.
+    taken: Notify,
     /// Held while the hook's entry is written, so that writes follow one another.
     pub(super) writing: tokio::sync::Mutex<()>,
     lease: Arc<Lease>,
@@ -113,6 +116,7 @@ impl Hook {
             id,
             state: Mutex::new(state),
             changed: Notify::new(),
+            taken: Notify::new(),
             writing: tokio::sync::Mutex::new(()),
             lease,
         }
@@ -162,6 +166,18 @@ impl Hook {
         state.settled_since = false;
         state.missing = None;
         self.changed.notify_one();
+        self.taken.notify_waiters();
+    }
+
+    /// Waits until this instance owns the hook.
+    pub(super) async fn is_taken(&self) {
+        loop {
+            let taken = self.taken.notified();
+            if self.is_owned() {
+                return;
+            }
+            taken.await;
+        }
     }
 
     pub(super) fn is_owned(&self) -> bool {
@@ -234,11 +250,7 @@ impl Hook {
             }
             return Step::Wait;
         }
-        if let Some(next) = state.next.take() {
-            state.cursor = next;
-            state.feed = None;
-            state.version += 1;
-        }
+        state.begin();
         if state.cursor.window() >= window {
             return if std::mem::replace(&mut state.flushed, true) { Step::Wait } else { Step::Flush };
         }
@@ -367,24 +379,16 @@ impl Drop for Waiting<'_> {
 }
 
 impl State {
+    /// Where the hook is to be read from, if it became this instance's since.
+    fn begin(&mut self) {
+        if let Some(next) = self.next.take() {
+            self.cursor = next;
+            self.feed = None;
+            self.version += 1;
+        }
+    }
+
     fn is_usable(&self) -> bool {
         self.own.is_some() && self.verified && self.leaving == Leaving::No && !self.removed && !self.held
-    }
-}
-
-impl Settle for Hook {
-    fn settle(&self, positions: &[Position]) -> usize {
-        let mut state = self.state.lock();
-        let settled = state.cursor.settle(positions.iter().map(|position| position.0));
-        state.settled_since |= settled > 0;
-        if std::mem::take(&mut state.flushed) {
-            self.changed.notify_one();
-        }
-        settled
-    }
-
-    fn holds(&self) -> bool {
-        let state = self.state.lock();
-        state.is_usable() && state.next.is_none() && state.in_worker && self.lease.holds(Instant::now())
     }
 }

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{DeleteMessageErrorKind, Stream};
+use async_nats::{HeaderMap, Subject};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -107,14 +108,31 @@ impl NatsLetters {
         Ok(purged)
     }
 
+    /// The subject of a letter of this hook that is there.
+    async fn subject(&self, id: LetterId) -> Option<Subject> {
+        let found = self.bus.kept.letters.get_raw_message(id.0).await.ok()?;
+        found.subject.starts_with(&self.subjects()).then_some(found.subject)
+    }
+
+    async fn replace_one(&self, id: LetterId, letter: &DeadLetter) -> Result<(), BusError> {
+        // Its own, which names the log that its position is of.
+        let Some(subject) = self.subject(id).await else { return Ok(()) };
+        let message = encode(letter, self.bus.client.server_info().max_payload).expected_last_subject_sequence(id.0);
+        let sent = self.bus.api.send_publish(subject, message).await.map_err(|error| explain(&error))?;
+        match sent.await {
+            Ok(_) => Ok(()),
+            // Somebody removed or replaced it.
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(()),
+            Err(error) => Err(self.bus.denied.explain(&self.bus.config.name, explain(&error))),
+        }
+    }
+
     async fn remove_one(&self, id: LetterId) -> Result<bool, BusError> {
         let failed = |error: &dyn std::error::Error| unavailable("remove a dead letter", error);
-        let stream = &self.bus.kept.letters;
-        let Ok(found) = stream.get_raw_message(id.0).await else { return Ok(false) };
-        if !found.subject.starts_with(&self.subjects()) {
+        if self.subject(id).await.is_none() {
             return Ok(false);
         }
-        match stream.delete_message(id.0).await {
+        match self.bus.kept.letters.delete_message(id.0).await {
             Ok(removed) => Ok(removed),
             // Somebody else was faster.
             Err(error) if matches!(error.kind(), DeleteMessageErrorKind::JetStream(_)) => Ok(false),
@@ -147,6 +165,11 @@ impl DeadLetters for NatsLetters {
         }
         self.bus.letters.change(&self.token, |count| count + new);
         Ok(())
+    }
+
+    async fn replace(&self, letters: Vec<(LetterId, DeadLetter)>) -> Result<(), BusError> {
+        let replacements: Vec<_> = letters.iter().map(|(id, letter)| self.replace_one(*id, letter)).collect();
+        stream::iter(replacements).buffered(AT_ONCE).try_collect().await
     }
 
     async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError> {

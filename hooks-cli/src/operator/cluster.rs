@@ -39,13 +39,14 @@ async fn answer(bus: NatsBus, desk: &Desk) {
 pub(crate) struct Cluster {
     bus: NatsBus,
     local: Open,
+    lease: Duration,
 }
 
 impl Cluster {
     pub(super) async fn open(config: &NatsConfig, hooks: Vec<Hook>) -> Result<Self, BoxError> {
         // Whoever looks makes nothing.
         let bus = NatsBus::connect(NatsConfig { create: false, ..config.clone() }).await?;
-        Ok(Self { local: Open::new(Arc::new(bus.clone()), hooks), bus })
+        Ok(Self { local: Open::new(Arc::new(bus.clone()), hooks), bus, lease: config.lease.0 })
     }
 
     pub(super) async fn ask(&mut self, request: Request) -> Response {
@@ -140,6 +141,11 @@ impl Cluster {
                 "no daemon has the hook `{hook}` now: one takes it within a few seconds if it is in its config; try again"
             ));
         }
+        if let Err(error) = self.local.run(hook, true).await {
+            return failed(error);
+        }
+        // A daemon that ended without a word has it for a lease. Whether that is over is asked before each attempt.
+        let _ = timeout(self.lease + PATIENCE, self.bus.owns(hook)).await;
         self.local.ask(request.clone()).await
     }
 

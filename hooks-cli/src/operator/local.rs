@@ -124,6 +124,13 @@ impl Open {
         reports.sort_by(|a, b| a.id.cmp(&b.id));
     }
 
+    /// Runs a hook of the config file, if it is in it. One that is about to be disabled must not deliver.
+    pub(super) async fn run(&mut self, hook: &HookId, enabled: bool) -> Result<(), String> {
+        let Some(hook) = self.hooks.remove(hook) else { return Ok(()) };
+        let enabled = enabled && hook.enabled;
+        self.dispatcher.add(Hook { enabled, ..hook }).await.map_err(|error| chain(&error))
+    }
+
     pub(super) async fn ask(&mut self, request: Request) -> Response {
         if let Request::Forget { hook } = &request
             && self.hooks.contains_key(hook)
@@ -131,16 +138,14 @@ impl Open {
             let error = format!("hook `{hook}` is in the config file: take it out first, and forget it then");
             return Response::Failed { error };
         }
-        // A replay delivers, so its hook has to run. A hook that is about to be disabled must not.
-        let needed = match &request {
-            Request::Replay { hook, .. } => self.hooks.remove(hook),
-            Request::Disable { hook } => self.hooks.remove(hook).map(|hook| Hook { enabled: false, ..hook }),
-            _ => None,
+        let ran = match &request {
+            // It delivers.
+            Request::Replay { hook, .. } => self.run(hook, true).await,
+            Request::Disable { hook } => self.run(hook, false).await,
+            _ => Ok(()),
         };
-        if let Some(hook) = needed
-            && let Err(error) = self.dispatcher.add(hook).await
-        {
-            return Response::Failed { error: chain(&error) };
+        if let Err(error) = ran {
+            return Response::Failed { error };
         }
         self.desk.answer(request).await
     }

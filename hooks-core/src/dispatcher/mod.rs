@@ -29,7 +29,7 @@ use crate::id::HookId;
 use crate::notices::{Notices, Outbox};
 use crate::sink::Shared;
 use crate::stats::BatchStats;
-use crate::worker::{HookContext, Mode, Parked, Replays, SharedEndpoint, StopSignal, Worker};
+use crate::worker::{HookContext, Mode, Parked, Resends, SharedEndpoint, StopSignal, Worker};
 use changes::subscription;
 use slot::{End, Slot, Start, Work};
 use turns::Turns;
@@ -185,7 +185,7 @@ impl Inner {
         hook: Arc<Hook>,
         endpoint: Arc<SharedEndpoint>,
         settler: Settler,
-        replays: Arc<Replays>,
+        resends: Arc<Resends>,
     ) -> HookContext {
         let durable = settler.flush_first();
         HookContext {
@@ -193,7 +193,7 @@ impl Inner {
             hook,
             endpoint,
             settler,
-            replays,
+            resends,
             shared: self.shared.clone(),
             batches: self.batches.clone(),
             notices: self.notices.clone(),
@@ -206,10 +206,10 @@ impl Inner {
     fn start(&self, start: Start, parked: Parked) {
         let Start { hook, enabled, endpoint, ledger, settler, note } = start;
         let (hook, endpoint) = (Arc::new(hook), Arc::new(endpoint));
-        let (stop, replays) = (StopSignal::default(), Arc::<Replays>::default());
+        let (stop, resends) = (StopSignal::default(), Arc::<Resends>::default());
         self.introduce(&hook);
         let work = if enabled {
-            let context = self.context(hook.clone(), endpoint.clone(), settler.clone(), replays.clone());
+            let context = self.context(hook.clone(), endpoint.clone(), settler.clone(), resends.clone());
             let (bus, subscription) = (self.bus.clone(), subscription(&hook, &ledger));
             let worker = Worker { bus, subscription, context, stop: stop.clone() };
             // Boxed, because a future that is awaited is kept twice, and idle hooks are many.
@@ -218,7 +218,7 @@ impl Inner {
                 bus: self.bus.clone(),
                 hook: hook.clone(),
                 endpoint: endpoint.clone(),
-                replays: replays.clone(),
+                resends: resends.clone(),
                 note: note.clone(),
                 disabled: self.disabled.clone(),
             };
@@ -228,12 +228,12 @@ impl Inner {
                 parked
             }))
         } else {
-            replays.close();
+            resends.close();
             Work::Parked(Some(parked))
         };
         let dead_letters = self.bus.dead_letters(&hook.id);
         let work = Mutex::new(work);
-        let slot = Slot { hook, ledger, endpoint, settler, replays, dead_letters, note, stop, work };
+        let slot = Slot { hook, ledger, endpoint, settler, resends, dead_letters, note, stop, work };
         let before = self.slots.lock().insert(slot);
         before.iter().for_each(|before| self.notices.hook_goes(&before.hook));
     }

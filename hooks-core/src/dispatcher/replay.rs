@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 
 use super::slot::Slot;
 use super::turns::{Turn, whole};
@@ -10,14 +10,15 @@ use super::{Dispatcher, ReplayError, ReplayReport};
 use crate::bus::{BusError, Delivery};
 use crate::dead_letter::{DeadLetter, DeadLetters, LetterId};
 use crate::id::HookId;
-use crate::worker::{EndpointState, Replay, Replayed};
+use crate::worker::{CUT_OFF, Ending, EndpointState, Resend, Settlement, letters};
 
 impl Dispatcher {
     /// Delivers those of a hook's dead letters once more that `select` picks, oldest first, and forgets
-    /// what was delivered. They travel through the hook's own worker, in batches between the live ones,
-    /// with its rate limit; their order among the live events is not promised. Letters that come while
-    /// this runs are left alone. Whoever else replays or drops letters of the hook at the same time finds those that
-    /// are left: each is delivered once.
+    /// what was delivered; what is refused once more stays, with the new reason. They travel through the hook's own
+    /// worker, in batches that take turns with the live ones, with its rate limit; their order among the live events
+    /// is not promised. Where instances share hooks, the one that has the hook replays; at another, or when it goes to
+    /// another meanwhile, the replay ends and says so. Letters that come while this runs are left alone. Whoever else
+    /// replays or drops letters of the hook at the same time finds those that are left: each is delivered once.
     ///
     /// # Errors
     /// When there is no such hook, it is disabled, or its bus keeps no dead letters or can't read them. What ends a
@@ -117,18 +118,16 @@ impl Pages {
             Some(left) => left,
             None => self.store.recount().await?,
         };
-        self.left = Some(left);
-        if left == 0 {
-            return Ok(Letters::new());
-        }
-        let page = self.store.list(self.after, PAGE.min(usize::try_from(left).unwrap_or(PAGE))).await?;
+        let most = PAGE.min(usize::try_from(left).unwrap_or(PAGE));
+        let page = if most == 0 { Letters::new() } else { self.store.list(self.after, most).await? };
         self.left = Some(left.saturating_sub(page.len() as u64));
         self.after = page.last().map(|(id, _)| *id);
         Ok(page)
     }
 }
 
-/// Delivers what was picked of a page, unless the replay was stopped before.
+/// Delivers what was picked of a page, unless the replay was stopped before. What comes of each shows among the dead
+/// letters as soon as it is known, so a crash repeats little.
 async fn one_page(
     slot: Arc<Slot>,
     store: Arc<dyn DeadLetters>,
@@ -136,59 +135,85 @@ async fn one_page(
     mut report: ReplayReport,
     _turn: Turn,
 ) -> ReplayReport {
-    for batch in batches(picked, &slot) {
-        if report.untried > 0 {
-            report.untried += batch.len();
-        } else {
-            one_batch(&slot, &*store, batch, &mut report).await;
+    let mut page = Page { store, left: picked };
+    if report.untried == 0 && !page.left.is_empty() {
+        let (asker, mut settled) = mpsc::channel(PAGE);
+        let delivery = |DeadLetter { position, envelope, .. }: &DeadLetter| Delivery {
+            position: *position,
+            envelope: envelope.clone(),
+        };
+        let deliveries = page.left.iter().map(|(_, letter)| delivery(letter)).collect();
+        slot.resends.push(Resend { deliveries, asker });
+        let (mut some, mut why) = (Vec::new(), None);
+        while settled.recv_many(&mut some, PAGE).await > 0 {
+            why = page.enter(some.drain(..), &mut report).await.or(why);
+        }
+        if !page.left.is_empty() {
+            report.error = Some(why.unwrap_or_else(|| CUT_OFF.to_owned()));
         }
     }
+    report.untried += page.left.len();
     report
 }
 
-/// Cuts letters into batches within the hook's limits.
-fn batches(letters: Letters, slot: &Slot) -> Vec<Letters> {
-    let limits = slot.hook.batch;
-    let mut batches: Vec<Letters> = Vec::new();
-    let mut bytes = 0;
-    for letter in letters {
-        let length = letter.1.envelope.len() + 1;
-        let fits =
-            |batch: &&mut Letters| batch.len() < limits.max_events.get() && bytes + length <= limits.max_bytes.get();
-        match batches.last_mut().filter(fits) {
-            Some(batch) => {
-                bytes += length;
-                batch.push(letter);
-            }
-            None => {
-                bytes = length;
-                batches.push(vec![letter]);
-            }
-        }
-    }
-    batches
+/// Letters that are sent again, as far as it is not known what came of them.
+struct Page {
+    store: Arc<dyn DeadLetters>,
+    left: Letters,
 }
 
-async fn one_batch(slot: &Slot, store: &dyn DeadLetters, letters: Letters, report: &mut ReplayReport) {
-    let delivery = |(_, letter): &(LetterId, DeadLetter)| Delivery {
-        position: letter.position,
-        envelope: letter.envelope.clone(),
-    };
-    let (done, ended) = oneshot::channel();
-    slot.replays.push(Replay { deliveries: letters.iter().map(delivery).collect(), done });
-    // Its turn did not come before the worker ended.
-    let Replayed { delivered, refused, error, stopped } = ended.await.unwrap_or_else(|_| Replayed::cut_off());
-    let gone: Vec<LetterId> =
-        letters.iter().filter(|(_, letter)| delivered.contains(&letter.position)).map(|(id, _)| *id).collect();
-    report.delivered += delivered.len();
-    report.refused += refused.len();
-    report.untried += if stopped { letters.len() - delivered.len() - refused.len() } else { 0 };
-    report.error = error.or(report.error.take());
-    if let Err(error) = store.remove(&gone).await {
-        let letters = gone.len();
-        report.error =
-            Some(format!("{letters} of those delivered can't be removed, so the next replay repeats them: {error}"));
+impl Page {
+    /// Those delivered are dead letters no more, those refused say why now. Returns why nothing more is tried.
+    async fn enter(&mut self, settled: impl Iterator<Item = Settlement>, report: &mut ReplayReport) -> Option<String> {
+        let (mut gone, mut refused, mut stopped) = (Vec::new(), Vec::new(), None);
+        for settlement in settled {
+            match &settlement.ending {
+                Ending::Delivered => {}
+                Ending::GivenUp(given_up) => report.error = Some(given_up.detail.clone().into_owned()),
+                Ending::Stopped(why) => {
+                    stopped = Some(why.clone());
+                    continue;
+                }
+            }
+            let mut now = letters(&settlement).into_iter();
+            for (id, before) in settlement.batch.into_deliveries().iter().filter_map(|sent| self.take(sent)) {
+                match now.next() {
+                    Some(now) => refused.push((id, once_more(before, now))),
+                    None => gone.push(id),
+                }
+            }
+        }
+        report.delivered += gone.len();
+        report.refused += refused.len();
+        if !gone.is_empty()
+            && let Err(error) = self.store.remove(&gone).await
+        {
+            let letters = gone.len();
+            report.error = Some(format!(
+                "{letters} of those delivered can't be removed, so the next replay repeats them: {error}"
+            ));
+        }
+        if !refused.is_empty()
+            && let Err(error) = self.store.replace(refused).await
+        {
+            tracing::warn!(%error, "dead letters that were refused once more keep the reason they had");
+        }
+        stopped
     }
+
+    /// The letter of this event. Of two logs there may be two at one position.
+    fn take(&mut self, sent: &Delivery) -> Option<(LetterId, DeadLetter)> {
+        let is_it =
+            |letter: &DeadLetter| letter.position == sent.position && letter.envelope.json() == sent.envelope.json();
+        let at = self.left.iter().position(|(_, letter)| is_it(letter))?;
+        Some(self.left.remove(at))
+    }
+}
+
+/// The attempts of a replay count as further ones.
+fn once_more(before: DeadLetter, now: DeadLetter) -> DeadLetter {
+    let attempts = before.attempts.saturating_add(now.attempts);
+    DeadLetter { attempts, first_attempt: before.first_attempt, ..now }
 }
 
 impl ReplayReport {

@@ -105,10 +105,10 @@ impl Report {
 pub struct ReplayReport {
     /// Delivered, and no dead letters any more.
     pub delivered: usize,
-    /// Refused once more; they stay.
+    /// Refused once more; they stay, with the new reason.
     pub refused: usize,
-    /// Not tried to the end: the receiver can't be delivered to now, or the hook was changed or stopped meanwhile.
-    /// They stay.
+    /// Not tried to the end: the receiver can't be delivered to now, or the hook was changed, stopped or taken by
+    /// another instance meanwhile. They stay.
     pub untried: usize,
     /// When not everything arrived: what the receiver said last, or what cut the replay off.
     pub error: Option<String>,

@@ -12,7 +12,7 @@ use crate::dead_letter::DeadLetters;
 use crate::hook::Hook;
 use crate::ledger::Ledger;
 use crate::stats::AttemptStats;
-use crate::worker::{EndpointState, Mode, Parked, Replays, SharedEndpoint, StopSignal};
+use crate::worker::{EndpointState, Mode, Parked, Resends, SharedEndpoint, StopSignal};
 
 /// What the dispatcher has of a hook.
 pub(super) struct Slot {
@@ -20,7 +20,7 @@ pub(super) struct Slot {
     pub(super) ledger: Arc<Ledger>,
     pub(super) endpoint: Arc<SharedEndpoint>,
     pub(super) settler: Settler,
-    pub(super) replays: Arc<Replays>,
+    pub(super) resends: Arc<Resends>,
     pub(super) dead_letters: Option<Arc<dyn DeadLetters>>,
     pub(super) note: Note,
     pub(super) stop: StopSignal,
@@ -43,14 +43,14 @@ pub(super) struct End {
     pub(super) bus: Arc<dyn Bus>,
     pub(super) hook: Arc<Hook>,
     pub(super) endpoint: Arc<SharedEndpoint>,
-    pub(super) replays: Arc<Replays>,
+    pub(super) resends: Arc<Resends>,
     pub(super) note: Note,
     pub(super) disabled: watch::Sender<u64>,
 }
 
 impl End {
     pub(super) async fn ended(self) {
-        self.replays.close();
+        self.resends.close();
         let said = {
             let endpoint = self.endpoint.state.lock();
             (endpoint.state() == EndpointState::Disabled).then(|| endpoint.last_error().map(str::to_owned))

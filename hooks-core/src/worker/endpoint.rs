@@ -57,7 +57,7 @@ const MAX_UNPROCESSED: u8 = 3;
 /// How often a batch is tried again because refused events may have been named where its answer can't be read.
 const MAX_DOUBTS: u8 = 3;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct EndpointHealth {
     policy: RetryPolicy,
     state: EndpointState,
@@ -90,25 +90,8 @@ pub(crate) struct EndpointHealth {
 
 impl EndpointHealth {
     pub(crate) fn new(policy: RetryPolicy, enabled: bool) -> Self {
-        Self {
-            policy,
-            state: if enabled { EndpointState::Healthy } else { EndpointState::Disabled },
-            failures: 0,
-            failed_at: None,
-            not_before: None,
-            asked_until: None,
-            accepted: 0,
-            stats: None,
-            rate_limiter: RateLimiter::default(),
-            max_bytes: usize::MAX,
-            accepted_then: 0,
-            patience: PATIENCE.0,
-            last_error: None,
-            blocked: false,
-            names_refused: false,
-            unprocessed: 0,
-            suspects: 0,
-        }
+        let state = if enabled { EndpointState::Healthy } else { EndpointState::Disabled };
+        Self { policy, state, max_bytes: usize::MAX, patience: PATIENCE.0, ..Self::default() }
     }
 
     /// Takes over what was counted under other settings.

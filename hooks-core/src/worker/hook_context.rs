@@ -2,19 +2,20 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::endpoint::{EndpointHealth, EndpointState};
 use super::panic;
 use super::rate_limiter::RateLimiter;
-use super::replay::Replays;
+use super::resends::Resends;
 use crate::batch::{Batch, BatchId};
+use crate::batcher::Batcher;
 use crate::bus::{BusError, Delivery, Settler};
 use crate::dead_letter::DeadLetters;
 use crate::delivery::{Delivered, DeliveryError};
@@ -31,7 +32,7 @@ pub(crate) struct HookContext {
     pub(crate) endpoint: Arc<SharedEndpoint>,
     pub(crate) settler: Settler,
     pub(crate) dead_letters: Option<Arc<dyn DeadLetters>>,
-    pub(crate) replays: Arc<Replays>,
+    pub(crate) resends: Arc<Resends>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) batches: Arc<Mutex<BatchStats>>,
     pub(crate) notices: Notices,
@@ -71,18 +72,13 @@ impl HookContext {
         Batch::for_test(vec![event]).with_metadata(self.hook.metadata.clone())
     }
 
+    pub(super) fn batcher(&self) -> Box<dyn Batcher> {
+        self.hook.sink.batcher(self.hook.batch, self.hook.metadata.most_added())
+    }
+
     pub(super) fn freeze(&self, deliveries: Vec<Delivery>) -> Batch {
         let id = BatchId::new(self.log, &self.hook.id, &deliveries);
         Batch::new(id, deliveries, self.hook.metadata.clone())
-    }
-
-    /// Until the time has come, another lane's attempt changed something, or it is told to stop.
-    pub(super) async fn wait(&self, until: Instant, stop: impl Future<Output = ()>) {
-        tokio::select! {
-            () = sleep_until(until.into()) => {}
-            () = self.endpoint.changed.notified() => {}
-            () = stop => {}
-        }
     }
 
     /// One attempt, with its time limit. The sink is built when there is none.
@@ -133,24 +129,22 @@ impl HookContext {
         self.shared.builders.build(&self.hook, context).await
     }
 
-    /// The hook's dead letters can't be kept.
-    pub(super) fn hold(&self, error: &BusError) {
+    /// Changes what is known of the endpoint. If it stands otherwise then, that is told.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut EndpointHealth) -> T) -> T {
         let mut endpoint = self.endpoint.state.lock();
         let before = endpoint.state();
+        let changed = change(&mut endpoint);
+        self.log_change(before, &endpoint);
+        changed
+    }
+
+    /// The hook's dead letters can't be kept.
+    pub(super) fn hold(&self, error: &BusError) {
         let why = match error {
             BusError::Full(why) => why.clone(),
             other => other.to_string(),
         };
-        endpoint.block(format!("dead letters can't be kept: {why}"));
-        self.log_change(before, &endpoint);
-    }
-
-    /// The hook's dead letters can be kept again.
-    pub(super) fn go_on(&self) {
-        let mut endpoint = self.endpoint.state.lock();
-        let before = endpoint.state();
-        endpoint.unblock();
-        self.log_change(before, &endpoint);
+        self.change(|endpoint| endpoint.block(format!("dead letters can't be kept: {why}")));
     }
 
     pub(super) fn log_stuck(&self, endpoint: &EndpointHealth) {
@@ -164,7 +158,7 @@ impl HookContext {
         );
     }
 
-    pub(super) fn log_change(&self, before: EndpointState, endpoint: &EndpointHealth) {
+    fn log_change(&self, before: EndpointState, endpoint: &EndpointHealth) {
         let (hook, state) = (&self.hook.id, endpoint.state());
         let error = endpoint.last_error().unwrap_or_default();
         if state == before {

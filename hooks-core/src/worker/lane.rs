@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, sleep_until, timeout};
 
-use super::endpoint::{EndpointHealth, EndpointState};
+use super::endpoint::EndpointState;
 use super::hook_context::{HookContext, guarded};
-use super::replay::{Replay, Replayed, replay};
+use super::piece::{Settlement, Source};
+use super::resends::{CUT_OFF, ELSEWHERE, Resend};
 use super::retry_queue::{Next, RetryQueue};
 use super::settling::Settling;
 use super::stop_signal::{Mode, StopSignal};
 use crate::batch::Batch;
 use crate::batcher::Batcher;
-use crate::bus::{BusError, Delivery, Position, Read, Reader};
+use crate::bus::{Delivery, Position, Read, Reader};
 use crate::filter::Filter;
 use crate::sink::Sink;
 
@@ -97,8 +98,6 @@ pub(crate) struct Lane {
     flush: bool,
     /// The last order that was obeyed.
     mode: Mode,
-    /// A replay went last, so it is a live batch's turn.
-    replayed: bool,
     idle_since: Option<Instant>,
 }
 
@@ -106,7 +105,7 @@ impl Lane {
     pub(crate) fn new(context: HookContext, number: usize) -> Self {
         let max_elapsed = context.hook.retry.max_elapsed.map(|span| span.0);
         let max_elapsed = max_elapsed.or((!context.settler.flush_first()).then_some(MEMORY_MAX_ELAPSED));
-        let batcher = context.hook.sink.batcher(context.hook.batch, context.hook.metadata.most_added());
+        let batcher = context.batcher();
         let queue = RetryQueue::new(max_elapsed);
         Self {
             alone: context.hook.lanes.get() == 1,
@@ -120,7 +119,6 @@ impl Lane {
             dry: false,
             flush: false,
             mode: Mode::Run,
-            replayed: false,
             idle_since: None,
         }
     }
@@ -140,21 +138,17 @@ impl Lane {
             if self.context.is_disabled() {
                 break Exit::Disabled;
             }
-            if self.replay_is_due() {
-                // Apart: it is rare, and would make every idle hook larger.
-                if let Some(exit) = Box::pin(self.replay(stop)).await {
-                    break exit;
-                }
-                continue;
-            }
+            self.look_for_resends();
             let step = match self.plan() {
-                _ if !self.settling.is_done() => self.give_up(stop).await,
+                _ if self.settling.is_due(now()) => self.give_up(stop).await,
                 Next::Attempt if !self.context.settler.holds() => Some(Exit::Lost),
                 Next::Attempt => self.attempt(stop).await,
                 Next::Wait(until) => {
                     tokio::select! {
-                        () = self.context.wait(until, stop.beyond(self.mode)) => {}
-                        () = self.context.replays.arrived(), if self.number == 0 => self.replayed = false,
+                        () = sleep_until(until.into()) => {}
+                        () = self.context.endpoint.changed.notified() => {}
+                        () = stop.beyond(self.mode) => {}
+                        () = self.context.resends.arrived(), if self.number == 0 => {}
                     }
                     None
                 }
@@ -166,6 +160,7 @@ impl Lane {
                 break exit;
             }
         };
+        self.cut_off(if exit == Exit::Lost { ELSEWHERE } else { CUT_OFF });
         self.close(stop).await;
         exit
     }
@@ -185,6 +180,8 @@ impl Lane {
         let before = std::mem::replace(&mut self.mode, mode);
         if mode == Mode::Drain && before != Mode::Drain {
             reader.close();
+            self.context.resends.close();
+            self.settling.retry_at = None;
             self.context.endpoint.state.lock().hurry();
             self.context.endpoint.changed.notify_waiters();
         }
@@ -194,103 +191,87 @@ impl Lane {
     /// Settles what is decided, moves a batch to the head when there is room, and says what to do.
     fn plan(&mut self) -> Next {
         let now = now();
-        let (settled, next) = {
-            let mut endpoint = self.context.endpoint.state.lock();
-            let before = endpoint.state();
-            let mut settled = self.queue.review(now, &mut endpoint);
+        let (settled, next) = self.context.change(|endpoint| {
+            let mut settled = self.queue.review(now, endpoint);
             if self.queue.wants_batch() {
                 let due = self.batcher.ready(now);
                 match if self.dry || self.flush { due.or_else(|| self.batcher.drain()) } else { due } {
-                    Some(deliveries) => self.queue.offer(self.context.freeze(deliveries)),
-                    None if self.dry && self.context.last => {
-                        settled.extend(self.queue.refuse_suspects(now, &mut endpoint));
-                    }
+                    Some(deliveries) => self.queue.offer(self.context.freeze(deliveries), Source::Live),
+                    None if self.dry && self.context.last => settled.extend(self.queue.refuse_suspects(now, endpoint)),
                     None => self.flush = false,
                 }
             }
             let was_stuck = self.queue.is_stuck();
-            let next = self.queue.next(now, &mut endpoint, fastrand::f64());
-            self.context.log_change(before, &endpoint);
+            let next = self.queue.next(now, self.settling.retry_at, endpoint, fastrand::f64());
             if self.queue.is_stuck() && !was_stuck {
-                self.context.log_stuck(&endpoint);
+                self.context.log_stuck(endpoint);
             }
-            (settled, self.paced(next, now, &mut endpoint))
-        };
+            // An attempt only as fast as the hook's limit allows.
+            let events = self.queue.head().map_or(0, Batch::len);
+            match endpoint.rate_limiter.not_before(now, events) {
+                Some(until) if next == Next::Attempt => (settled, Next::Wait(until)),
+                _ => (settled, next),
+            }
+        });
+        self.settle(settled);
+        next
+    }
+
+    fn settle(&mut self, settled: Vec<Settlement>) {
         self.settling.settle(&self.context, settled);
-        next
-    }
-
-    /// An attempt only as fast as the hook's limit allows.
-    fn paced(&self, next: Next, now: Instant, endpoint: &mut EndpointHealth) -> Next {
-        let (Next::Attempt, true) = (next, self.settling.is_done()) else { return next };
-        let events = self.queue.head().map_or(0, Batch::len);
-        if let Some(until) = endpoint.rate_limiter.not_before(now, events) {
-            return Next::Wait(until);
+        if !self.queue.has_resent() {
+            self.settling.asker = None;
         }
-        endpoint.rate_limiter.spend(now, events);
-        next
     }
 
-    /// The first lane delivers dead letters once more, one batch between two live attempts. Somebody waits for
-    /// that, so a wait of our own does not hold it up; one that the receiver asked for does.
-    fn replay_is_due(&self) -> bool {
-        self.has_replays() && !self.replayed && self.asked_to_wait().is_none()
-    }
-
-    fn has_replays(&self) -> bool {
-        self.number == 0 && !self.context.replays.is_empty()
-    }
-
-    /// Until when the receiver wants nothing.
-    fn asked_to_wait(&self) -> Option<Instant> {
-        self.context.endpoint.state.lock().asked_to_wait(now())
-    }
-
-    async fn replay(&mut self, stop: &StopSignal) -> Option<Exit> {
-        self.replayed = true;
-        let Replay { deliveries, done } = self.context.replays.take()?;
-        let mut replayed = Replayed::default();
-        let parked = tokio::select! {
-            biased;
-            () = replay(&self.context, &mut self.sink, deliveries, &mut replayed) => None,
-            () = stop.beyond(Mode::Drain) => Some(Exit::Parked),
-        };
-        if parked.is_some() {
-            replayed.is_cut_off();
+    /// The first lane takes up what is to be sent again, in batches as the sink wants them, unless the end is near.
+    fn look_for_resends(&mut self) {
+        if self.dry || self.mode != Mode::Run {
+            return self.cut_off(CUT_OFF);
         }
-        self.idle_since = None;
-        // Whoever asked may have left.
-        let _ = done.send(replayed);
-        parked
+        if self.number > 0 || self.queue.has_resent() {
+            return;
+        }
+        let Some(Resend { mut deliveries, asker }) = self.context.resends.take() else { return };
+        let mut batcher = self.context.batcher();
+        batcher.extend(now(), &mut deliveries);
+        while let Some(batch) = batcher.drain() {
+            self.queue.offer(self.context.freeze(batch), Source::Resent);
+        }
+        self.settling.asker = Some(asker);
+        if !self.context.settler.admit() {
+            self.cut_off(ELSEWHERE);
+        }
+    }
+
+    /// Whoever asked hears how far it came.
+    fn cut_off(&mut self, why: &str) {
+        let stopped = self.queue.stop_resent(why);
+        self.settle(stopped);
     }
 
     async fn attempt(&mut self, stop: &StopSignal) -> Option<Exit> {
-        self.replayed = false;
         let started = now();
         let batch = self.queue.begin(started)?;
+        self.context.endpoint.state.lock().rate_limiter.spend(started, batch.len());
+        self.idle_since = None;
         let result = tokio::select! {
             biased;
             result = self.context.attempt(&mut self.sink, self.number, batch) => result,
             () = stop.beyond(Mode::Drain) => return Some(Exit::Parked),
         };
-        let (settled, state) = {
-            let ended = now();
-            let mut endpoint = self.context.endpoint.state.lock();
-            let before = endpoint.state();
-            self.context.learn(&result, &mut endpoint);
-            let result = self.queue.believe(ended, result, &endpoint);
-            let outcome = result.as_ref().err().map(|error| error.class);
-            endpoint.count(outcome, ended.saturating_duration_since(started));
-            let settled = self.queue.resolve(started, ended, result, &mut endpoint, fastrand::f64());
-            self.context.log_change(before, &endpoint);
+        let (settled, state) = self.context.change(|endpoint| {
+            self.context.learn(&result, endpoint);
+            let settled = self.queue.resolve(started, now(), result, endpoint, fastrand::f64());
             (settled, endpoint.state())
-        };
-        self.settling.settle(&self.context, settled);
+        });
+        self.settle(settled);
         self.context.endpoint.changed.notify_waiters();
         (state == EndpointState::Disabled).then_some(Exit::Disabled)
     }
 
-    /// Keeps as dead letters what was given up. While there is no room for them the hook is held.
+    /// Keeps as dead letters what was given up. While there is no room for them the hook is held, but for what is sent
+    /// again: that can make room.
     async fn give_up(&mut self, stop: &StopSignal) -> Option<Exit> {
         let kept = tokio::select! {
             biased;
@@ -303,40 +284,28 @@ impl Lane {
         if self.mode == Mode::Drain {
             return Some(Exit::Dry);
         }
-        let _ = timeout(BUS_PAUSE, stop.beyond(self.mode)).await;
+        self.settling.retry_at = Some(now() + BUS_PAUSE);
         None
     }
 
     /// Takes more events, until a batch is ready or it is time for something else.
     async fn gather(&mut self, until: Option<Instant>, reader: &mut dyn Reader, stop: &StopSignal) -> Option<Exit> {
-        let replays = self.has_replays();
-        if std::mem::take(&mut self.replayed) && replays {
-            return None;
-        }
-        let idle = self.queue.is_empty() && self.batcher.deadline().is_none() && self.read.is_empty() && !replays;
+        let idle = self.queue.is_empty() && self.batcher.deadline().is_none() && self.read.is_empty();
         let linger = (idle && self.alone).then(|| *self.idle_since.get_or_insert_with(now) + LINGER);
-        let throttled = if replays { self.asked_to_wait() } else { None };
-        let wake = [until, self.batcher.deadline(), linger, throttled].into_iter().flatten().min();
+        let wake = [until, self.batcher.deadline(), linger].into_iter().flatten().min();
         let wanted = self.batcher.wanted().max(1);
         let found = tokio::select! {
             biased;
             () = stop.beyond(self.mode) => return None,
             found = reader.next(wanted, &mut self.read) => found,
             () = self.context.endpoint.changed.notified(), if !idle => return None,
-            () = self.context.replays.arrived(), if self.number == 0 => return None,
+            () = self.context.resends.arrived(), if self.number == 0 => return None,
             () = sleep_until(wake.unwrap_or_else(now).into()), if wake.is_some() => {
                 return linger.filter(|linger| *linger <= now()).map(|_| Exit::Idle);
             }
         };
-        self.took(found, stop).await
-    }
-
-    async fn took(&mut self, found: Result<Read, BusError>, stop: &StopSignal) -> Option<Exit> {
         match found {
-            Ok(Read::Events(_)) => {
-                self.idle_since = None;
-                self.batcher.extend(now(), &mut self.read);
-            }
+            Ok(Read::Events(_)) => self.batcher.extend(now(), &mut self.read),
             Ok(Read::Flush) => self.flush = true,
             Ok(Read::Dry) => self.dry = true,
             Ok(Read::Lost) => return Some(Exit::Lost),

@@ -1,19 +1,24 @@
-//! A lane's queue: the batch that is being delivered, the pieces it was split into, and the
-//! events that were refused while nothing else was accepted. Has no clock and no randomness.
+//! A lane's queue: the batch that is being delivered, the pieces it was split into, and the events that were refused
+//! while nothing else was accepted; beside them what is to be sent again. Has no clock and no randomness.
 //!
 //! A rejected piece is split, left half first, until the refused events stand alone. A refused event is
 //! a *suspect* until the endpoint accepts another event: it may be the endpoint that refuses everything.
 //! While there is doubt, events are tried alone; with [`MAX_SUSPECTS`] of them, or nothing else left to
 //! try, the queue holds and later tries the suspects again, in order.
+//!
+//! What is sent again takes turns with the live pieces, one attempt each, where both can be tried. It is tried, split
+//! and counted as they are, but somebody waits for it, and the bus or the dead letters still have it: it does not
+//! wait while we back off from the endpoint, a failure ends it, and a refused event of it is no suspect.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::endpoint::{EndpointHealth, backoff, later};
+use super::piece::{Ending, Piece, Refusal, Settlement, Source};
 use crate::batch::Batch;
 use crate::bus::Delivery;
 use crate::dead_letter::DeadLetterReason;
-use crate::delivery::{Delivered, DeliveryError, FailureClass, Reason};
+use crate::delivery::{Delivered, DeliveryError, FailureClass};
 
 /// Refused events that a hook sets aside before it is held.
 pub(crate) const MAX_SUSPECTS: usize = 16;
@@ -29,73 +34,40 @@ pub(crate) enum Next {
     Take(Option<Instant>),
 }
 
-/// Events that are done with.
-#[derive(Debug)]
-pub(crate) struct Settlement {
-    pub(crate) batch: Batch,
-    /// Not set: delivered.
-    pub(crate) given_up: Option<GivenUp>,
-}
-
-/// Why events were given up, and after what.
-#[derive(Debug)]
-pub(crate) struct GivenUp {
-    pub(crate) why: DeadLetterReason,
-    pub(crate) detail: Reason,
-    pub(crate) attempts: u32,
-    /// When the first and the last attempt began.
-    pub(crate) tried: (Instant, Instant),
-}
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RetryQueue {
     /// What is to be tried, oldest first: pieces of one batch, and suspects that are tried again.
-    pieces: VecDeque<Piece>,
+    live: VecDeque<Piece>,
+    /// What is to be sent again.
+    resent: VecDeque<Piece>,
+    /// Whose piece is the head.
+    head: Source,
+    /// Whose piece was tried last, and whether live events were looked for since.
+    tried: Source,
+    looked: bool,
     suspects: Vec<Piece>,
-    /// Events were refused and none accepted since.
+    /// Events were refused and none accepted since: live ones, and any.
     doubt: bool,
+    resent_doubt: bool,
     /// When the suspects are tried again.
     hold_until: Option<Instant>,
     holds: u32,
     max_elapsed: Option<Duration>,
 }
 
-#[derive(Debug)]
-struct Piece {
-    batch: Batch,
-    times: Times,
-    refusal: Option<Refusal>,
-    /// How often it was tried again because its answer could not be read.
-    doubts: u8,
-}
-
-/// How long a piece has been tried.
-#[derive(Debug, Clone, Copy, Default)]
-struct Times {
-    attempts: u32,
-    first_attempt: Option<Instant>,
-    last_attempt: Option<Instant>,
-    /// Time with an endpoint fault, which does not count.
-    excused: Duration,
-    excused_since: Option<Instant>,
-}
-
-#[derive(Debug, Clone)]
-struct Refusal {
-    reason: Reason,
-    /// What the endpoint had accepted when the event was first refused, and when that was.
-    accepted: u64,
-    since: Instant,
-}
-
 impl RetryQueue {
     pub(crate) fn new(max_elapsed: Option<Duration>) -> Self {
-        Self { pieces: VecDeque::new(), suspects: Vec::new(), doubt: false, hold_until: None, holds: 0, max_elapsed }
+        Self { max_elapsed, ..Self::default() }
     }
 
-    /// Whether there is nothing to try; then a batch may be [offered](Self::offer).
+    /// Whether no live event is left to try; then a batch may be [offered](Self::offer).
     pub(crate) fn wants_batch(&self) -> bool {
-        self.pieces.is_empty()
+        self.live.is_empty()
+    }
+
+    /// Whether there is something to send again.
+    pub(crate) fn has_resent(&self) -> bool {
+        !self.resent.is_empty()
     }
 
     /// Whether only refused events are left to try, and the receiver accepts nothing else.
@@ -105,58 +77,37 @@ impl RetryQueue {
 
     /// Whether it holds no event at all.
     pub(crate) fn is_empty(&self) -> bool {
-        self.pieces.is_empty() && self.suspects.is_empty()
+        self.live.is_empty() && self.resent.is_empty() && self.suspects.is_empty()
     }
 
     /// Takes a batch to deliver.
-    pub(crate) fn offer(&mut self, batch: Batch) {
-        self.pieces.push_back(Piece { batch, times: Times::default(), refusal: None, doubts: 0 });
+    pub(crate) fn offer(&mut self, batch: Batch, source: Source) {
+        self.pieces(source).push_back(Piece::new(batch, source));
     }
 
-    /// What to do now. `jitter` is between 0 and 1.
-    pub(crate) fn next(&mut self, now: Instant, endpoint: &mut EndpointHealth, jitter: f64) -> Next {
-        if let Some(until) = self.hold(now, endpoint, jitter) {
-            let full = endpoint.suspects >= MAX_SUSPECTS;
-            return if full { Next::Wait(until) } else { Next::Take(Some(until)) };
-        }
-        if self.pieces.is_empty() {
-            return Next::Take(None);
-        }
-        if let Some(until) = endpoint.not_before().filter(|until| *until > now) {
-            return Next::Wait(until);
-        }
-        self.narrow(endpoint.max_bytes());
-        Next::Attempt
+    /// What to do now. `jitter` is between 0 and 1. With `held` no live event is tried before that.
+    pub(crate) fn next(
+        &mut self,
+        now: Instant,
+        held: Option<Instant>,
+        endpoint: &mut EndpointHealth,
+        jitter: f64,
+    ) -> Next {
+        let live = held.map_or_else(|| self.next_live(now, endpoint, jitter), Next::Wait);
+        self.take_turns(live, now, endpoint)
     }
 
     /// The batch at the head.
-    pub(crate) fn head(&self) -> Option<&Batch> {
-        self.pieces.front().map(|piece| &piece.batch)
+    pub(crate) fn head(&mut self) -> Option<&Batch> {
+        self.pieces(self.head).front().map(|piece| &piece.batch)
     }
 
     /// The batch at the head, whose attempt begins now.
     pub(crate) fn begin(&mut self, now: Instant) -> Option<&Batch> {
-        let piece = self.pieces.front_mut()?;
+        (self.tried, self.looked) = (self.head, false);
+        let piece = self.pieces(self.head).front_mut()?;
         piece.times.begin(now);
         Some(&piece.batch)
-    }
-
-    /// An answer to the head counts by what it says. But where refused events may have been named in a part of it
-    /// that can't be read, that is a failure for a while, and at the most until the batch's time is over.
-    pub(crate) fn believe(
-        &mut self,
-        now: Instant,
-        result: Result<Delivered, DeliveryError>,
-        endpoint: &EndpointHealth,
-    ) -> Result<Delivered, DeliveryError> {
-        let delivered = result?;
-        match self.pieces.front_mut() {
-            Some(piece) if endpoint.doubts(&delivered, piece.doubts) && !piece.times.is_over(self.max_elapsed, now) => {
-                piece.doubts += 1;
-                Err(delivered.doubted())
-            }
-            _ => Ok(delivered),
-        }
     }
 
     /// What came of the attempt on the head that began at `started`.
@@ -168,25 +119,36 @@ impl RetryQueue {
         endpoint: &mut EndpointHealth,
         jitter: f64,
     ) -> Vec<Settlement> {
-        let Some(piece) = self.pieces.pop_front() else { return Vec::new() };
-        match check(result, piece.batch.len()) {
-            Ok(delivered) => self.accepted(piece, delivered, now, endpoint),
-            Err(error) => match error.class {
-                FailureClass::Rejected | FailureClass::TooLarge => self.rejected(piece, &error, now, endpoint),
-                FailureClass::Gone => {
-                    endpoint.disable(Some(error.report()));
-                    self.pieces.push_front(piece);
-                    Vec::new()
+        let Some(mut piece) = self.pieces(self.head).pop_front() else { return Vec::new() };
+        let doubts = piece.doubts;
+        let result = piece.believe(result, self.max_elapsed, now, endpoint);
+        let is_doubted = piece.doubts > doubts;
+        endpoint.count(result.as_ref().err().map(|error| error.class), now.saturating_duration_since(started));
+        let error = match check(result, piece.batch.len()) {
+            Ok(delivered) => return self.accepted(piece, delivered, now, endpoint),
+            Err(error) => error,
+        };
+        match error.class {
+            FailureClass::Rejected | FailureClass::TooLarge => self.rejected(piece, &error, now, endpoint),
+            FailureClass::Gone => {
+                endpoint.disable(Some(error.report()));
+                self.put_back(piece);
+                self.stop_resent(&error.report())
+            }
+            FailureClass::Unprocessed if endpoint.sends_again() => {
+                self.put_back(Piece { times: piece.times.without_last(), ..piece });
+                Vec::new()
+            }
+            FailureClass::Retry | FailureClass::Throttle | FailureClass::Endpoint | FailureClass::Unprocessed => {
+                endpoint.fail(started, now, &error, jitter);
+                match self.head {
+                    Source::Live => self.failed(piece, &error, now),
+                    Source::Resent => {
+                        self.put_back(piece);
+                        if is_doubted { Vec::new() } else { self.stop_resent(&error.report()) }
+                    }
                 }
-                FailureClass::Unprocessed if endpoint.sends_again() => {
-                    self.pieces.push_front(Piece { times: piece.times.without_last(), ..piece });
-                    Vec::new()
-                }
-                FailureClass::Retry | FailureClass::Throttle | FailureClass::Endpoint | FailureClass::Unprocessed => {
-                    endpoint.fail(started, now, &error, jitter);
-                    self.failed(piece, &error, now)
-                }
-            },
+            }
         }
     }
 
@@ -203,7 +165,7 @@ impl RetryQueue {
         let (overdue, suspects): (Vec<_>, Vec<_>) = self.take_suspects(endpoint).into_iter().partition(overdue);
         self.suspects = suspects;
         endpoint.suspects += self.suspects.len();
-        if self.suspects.is_empty() && self.pieces.iter().all(|piece| piece.refusal.is_none()) {
+        if self.suspects.is_empty() && self.live.iter().all(|piece| piece.refusal.is_none()) {
             self.end_doubt();
         }
         overdue.into_iter().map(|piece| piece.refused(now)).collect()
@@ -216,18 +178,61 @@ impl RetryQueue {
         suspects.into_iter().map(|piece| piece.refused(now)).collect()
     }
 
-    /// All events, oldest first: the queue is given up unsettled.
+    /// What was to be sent again is not tried any more.
+    pub(crate) fn stop_resent(&mut self, why: &str) -> Vec<Settlement> {
+        let stopped = self.resent.pop_front().map(|piece| piece.ended(Ending::Stopped(why.to_owned())));
+        self.resent.clear();
+        stopped.into_iter().collect()
+    }
+
+    /// All live events, oldest first: the queue is given up unsettled.
     pub(crate) fn into_deliveries(mut self, endpoint: &mut EndpointHealth) -> Vec<Delivery> {
         let suspects = self.take_suspects(endpoint);
-        let pieces = suspects.into_iter().chain(self.pieces);
+        let pieces = suspects.into_iter().chain(self.live);
         let mut deliveries: Vec<Delivery> = pieces.flat_map(|piece| piece.batch.into_deliveries()).collect();
         deliveries.sort_by_key(|delivery| delivery.position);
         deliveries
     }
 
+    fn next_live(&mut self, now: Instant, endpoint: &mut EndpointHealth, jitter: f64) -> Next {
+        if let Some(until) = self.hold(now, endpoint, jitter) {
+            let full = endpoint.suspects >= MAX_SUSPECTS;
+            return if full { Next::Wait(until) } else { Next::Take(Some(until)) };
+        }
+        if self.live.is_empty() {
+            return Next::Take(None);
+        }
+        endpoint.not_before().filter(|until| *until > now).map_or(Next::Attempt, Next::Wait)
+    }
+
+    /// Between two attempts of what is sent again a live one is made if one can be; before that it is looked for.
+    fn take_turns(&mut self, live: Next, now: Instant, endpoint: &EndpointHealth) -> Next {
+        let live_turn = self.tried == Source::Resent;
+        let resent = self.resent.front().map(|piece| match piece.doubts {
+            0 => endpoint.asked_to_wait(now),
+            _ => endpoint.not_before().filter(|until| *until > now),
+        });
+        self.head = match (live, resent) {
+            (Next::Attempt, Some(None)) if !live_turn => Source::Resent,
+            (Next::Attempt, _) => Source::Live,
+            (Next::Take(_), Some(None)) if live_turn && !self.looked => {
+                self.looked = true;
+                return Next::Take(Some(now));
+            }
+            (_, Some(None)) => Source::Resent,
+            (Next::Wait(until), Some(Some(asked))) => return Next::Wait(until.min(asked)),
+            (Next::Take(until), Some(Some(asked))) => {
+                return Next::Take(Some(until.map_or(asked, |until| until.min(asked))));
+            }
+            (waits, None) => return waits,
+        };
+        self.narrow(endpoint.max_bytes());
+        Next::Attempt
+    }
+
     /// Until when the queue is held, if it is. When that time has come the suspects go back to the head.
     fn hold(&mut self, now: Instant, endpoint: &mut EndpointHealth, jitter: f64) -> Option<Instant> {
-        let stuck = !self.suspects.is_empty() && (self.pieces.is_empty() || endpoint.suspects >= MAX_SUSPECTS);
+        let stuck = !self.suspects.is_empty() && (self.live.is_empty() || endpoint.suspects >= MAX_SUSPECTS);
         if !stuck {
             return None;
         }
@@ -244,18 +249,19 @@ impl RetryQueue {
         }
         self.hold_until = None;
         for piece in self.take_suspects(endpoint).into_iter().rev() {
-            self.pieces.push_front(piece);
+            self.live.push_front(piece);
         }
         None
     }
 
     /// Makes the head small enough: one event while there is doubt, and no larger than the receiver takes.
     fn narrow(&mut self, max_bytes: usize) {
-        let Some(piece) = self.pieces.front() else { return };
-        let events = piece.batch.len();
-        let mut at = if self.doubt { 1 } else { events };
-        if piece.batch.max_bytes() > max_bytes {
-            at = at.min(piece.batch.fitting(max_bytes));
+        let doubt = self.doubt || self.resent_doubt && self.head == Source::Resent;
+        let Some(batch) = self.head() else { return };
+        let events = batch.len();
+        let mut at = if doubt { 1 } else { events };
+        if batch.max_bytes() > max_bytes {
+            at = at.min(batch.fitting(max_bytes));
         }
         if at < events {
             self.split_head(at);
@@ -263,10 +269,10 @@ impl RetryQueue {
     }
 
     fn split_head(&mut self, at: usize) {
-        let Some(piece) = self.pieces.pop_front() else { return };
+        let Some(piece) = self.pieces(self.head).pop_front() else { return };
         let (left, right) = piece.split_at(at);
-        self.pieces.push_front(right);
-        self.pieces.push_front(left);
+        self.put_back(right);
+        self.put_back(left);
     }
 
     fn accepted(
@@ -281,12 +287,14 @@ impl RetryQueue {
             return self.rejected(piece, &DeliveryError::rejected(reason), now, endpoint);
         }
         endpoint.accept(now);
+        self.resent_doubt = false;
         let mut settled = self.refuse_suspects(now, endpoint);
-        let times = piece.times;
-        let (arrived, refused) = piece.batch.without(&delivered.refused);
-        settled.push(Settlement { batch: arrived, given_up: None });
-        let refused = refused.into_iter().zip(delivered.refused);
-        let refused = refused.map(|(batch, (_, why))| times.give_up(batch, DeadLetterReason::Refused, why, now));
+        let Piece { batch, source, times, .. } = piece;
+        let (batch, refused) = batch.without(&delivered.refused);
+        settled.push(Settlement { batch, source, ending: Ending::Delivered });
+        let refused = refused.into_iter().zip(delivered.refused).map(|(batch, (_, why))| {
+            Piece { times, ..Piece::new(batch, source) }.give_up(DeadLetterReason::Refused, why, now)
+        });
         settled.extend(refused);
         settled
     }
@@ -307,9 +315,13 @@ impl RetryQueue {
         }
         if piece.batch.len() > 1 {
             let half = piece.batch.len() / 2;
-            self.pieces.push_front(piece);
+            self.put_back(piece);
             self.split_head(half);
             return Vec::new();
+        }
+        if piece.source == Source::Resent {
+            self.resent_doubt = true;
+            return vec![piece.give_up(DeadLetterReason::Refused, error.report().into(), now)];
         }
         let accepted = endpoint.accepted();
         piece.refusal.get_or_insert_with(|| Refusal { reason: error.report().into(), accepted, since: now });
@@ -322,13 +334,24 @@ impl RetryQueue {
 
     fn failed(&mut self, mut piece: Piece, error: &DeliveryError, now: Instant) -> Vec<Settlement> {
         if error.class == FailureClass::Endpoint {
-            piece.times.excused_since = Some(now);
+            piece.times.excuse(now);
         } else if piece.times.is_over(self.max_elapsed, now) {
-            let Piece { batch, times, .. } = piece;
-            return vec![times.give_up(batch, DeadLetterReason::Expired, error.report().into(), now)];
+            return vec![piece.give_up(DeadLetterReason::Expired, error.report().into(), now)];
         }
-        self.pieces.push_front(piece);
+        self.put_back(piece);
         Vec::new()
+    }
+
+    /// Back to the front of where it came from.
+    fn put_back(&mut self, piece: Piece) {
+        self.pieces(piece.source).push_front(piece);
+    }
+
+    fn pieces(&mut self, source: Source) -> &mut VecDeque<Piece> {
+        match source {
+            Source::Live => &mut self.live,
+            Source::Resent => &mut self.resent,
+        }
     }
 
     fn refusals(&self) -> impl Iterator<Item = &Refusal> {
@@ -347,46 +370,6 @@ impl RetryQueue {
     }
 }
 
-impl Piece {
-    fn refused(self, now: Instant) -> Settlement {
-        let detail = self.refusal.map_or_else(Reason::default, |refusal| refusal.reason);
-        self.times.give_up(self.batch, DeadLetterReason::Refused, detail, now)
-    }
-
-    fn split_at(self, at: usize) -> (Self, Self) {
-        let (left, right) = self.batch.split_at(at);
-        let half = |batch| Self { batch, times: self.times, refusal: self.refusal.clone(), doubts: self.doubts };
-        (half(left), half(right))
-    }
-}
-
-impl Times {
-    fn begin(&mut self, now: Instant) {
-        self.attempts = self.attempts.saturating_add(1);
-        self.first_attempt.get_or_insert(now);
-        self.last_attempt = Some(now);
-        if let Some(since) = self.excused_since.take() {
-            self.excused += now.saturating_duration_since(since);
-        }
-    }
-
-    /// The last attempt was none.
-    fn without_last(self) -> Self {
-        Self { attempts: self.attempts.saturating_sub(1), ..self }
-    }
-
-    fn give_up(&self, batch: Batch, why: DeadLetterReason, detail: Reason, now: Instant) -> Settlement {
-        let tried = (self.first_attempt.unwrap_or(now), self.last_attempt.unwrap_or(now));
-        Settlement { batch, given_up: Some(GivenUp { why, detail, attempts: self.attempts, tried }) }
-    }
-
-    fn is_over(&self, limit: Option<Duration>, now: Instant) -> bool {
-        let first = self.first_attempt.unwrap_or(now);
-        let elapsed = now.saturating_duration_since(first).saturating_sub(self.excused);
-        limit.is_some_and(|limit| elapsed >= limit)
-    }
-}
-
 /// A sink that names events which are not in the batch, or one twice, has said nothing useful.
 fn check(result: Result<Delivered, DeliveryError>, events: usize) -> Result<Delivered, DeliveryError> {
     let mut delivered = result?;
@@ -398,3 +381,6 @@ fn check(result: Result<Delivered, DeliveryError>, events: usize) -> Result<Deli
     }
     Ok(delivered)
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,7 +125,7 @@ async fn sleep(context: &HookContext, reader: &mut dyn Reader, stop: &StopSignal
             Mode::Drain => reader.close(),
             Mode::Park => return Err(()),
         }
-        if !context.replays.is_empty() {
+        if !context.resends.is_empty() {
             return Ok(first);
         }
         let found = tokio::select! {
@@ -133,7 +133,7 @@ async fn sleep(context: &HookContext, reader: &mut dyn Reader, stop: &StopSignal
             () = stop.beyond(mode) => continue,
             found = reader.next(context.hook.batch.max_events.get(), &mut first) => found,
             // The lane looks for it; nothing is in hand.
-            () = context.replays.arrived() => return Ok(first),
+            () = context.resends.arrived() => return Ok(first),
         };
         match found {
             Ok(Read::Events(_)) => return Ok(first),
@@ -269,7 +269,7 @@ impl Feeder<'_> {
                 tracing::warn!(hook = %self.context.hook.id, %error, "events can't be read now");
                 tokio::time::sleep(BUS_PAUSE).await;
             }
-            Err(_) if self.context.settler.in_hand() == 0 => {
+            Err(_) if self.context.settler.in_hand() == 0 && self.context.resends.is_done() => {
                 self.end();
                 return Some(Exit::Idle);
             }

@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::time::{Instant, SystemTime};
 
+use tokio::sync::mpsc;
+
+use super::endpoint::EndpointHealth;
 use super::hook_context::HookContext;
 use super::lane::now;
-use super::retry_queue::{GivenUp, Settlement};
+use super::piece::{Ending, GivenUp, Settlement, Source};
 use crate::bus::{BusError, Delivery, Position};
 use crate::dead_letter::{DeadLetter, DeadLetterReason, MAX_DETAIL};
 use crate::ledger::{DropReason, Outcome};
@@ -16,6 +19,10 @@ pub(super) struct Settling {
     waiting: VecDeque<Settlement>,
     /// Events of the first that are kept and settled.
     done: usize,
+    /// They could not be kept: when that is tried again.
+    pub(super) retry_at: Option<Instant>,
+    /// Who wants to know what comes of what is sent again.
+    pub(super) asker: Option<mpsc::Sender<Settlement>>,
 }
 
 impl Settling {
@@ -23,13 +30,23 @@ impl Settling {
         self.waiting.is_empty()
     }
 
+    /// Whether it is time to keep what was given up.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        !self.is_done() && self.retry_at.is_none_or(|at| at <= now)
+    }
+
     /// Settles what needs no waiting. Without a place for dead letters, what was given up is dropped.
     pub(super) fn settle(&mut self, context: &HookContext, settled: Vec<Settlement>) {
         for settlement in settled {
-            match &settlement.given_up {
-                None => context.settler.settle(&settlement.batch.positions(), Outcome::Delivered),
-                Some(_) if context.dead_letters.is_some() => self.waiting.push_back(settlement),
-                Some(given_up) => drop_events(context, &settlement, given_up),
+            match &settlement.ending {
+                // There is room, unless who asked has left.
+                _ if settlement.source == Source::Resent => {
+                    let _ = self.asker.as_ref().map(|asker| asker.try_send(settlement));
+                }
+                Ending::Delivered => context.settler.settle(&settlement.batch.positions(), Outcome::Delivered),
+                Ending::GivenUp(_) if context.dead_letters.is_some() => self.waiting.push_back(settlement),
+                Ending::GivenUp(given_up) => drop_events(context, &settlement, given_up),
+                Ending::Stopped(_) => {}
             }
         }
     }
@@ -54,7 +71,7 @@ impl Settling {
                     error => return Err(error),
                 }
             }
-            if let Some(given_up) = &settlement.given_up {
+            if let Ending::GivenUp(given_up) = &settlement.ending {
                 gave_up(context, &letters[..events], given_up, too_long);
             }
             self.done += events;
@@ -63,7 +80,8 @@ impl Settling {
                 self.done = 0;
             }
         }
-        context.go_on();
+        self.retry_at = None;
+        context.change(EndpointHealth::unblock);
         Ok(())
     }
 
@@ -105,8 +123,9 @@ fn drop_events(context: &HookContext, settlement: &Settlement, given_up: &GivenU
     context.settler.settle(&settlement.batch.positions(), Outcome::Dropped(why));
 }
 
-fn letters(settlement: &Settlement) -> Vec<DeadLetter> {
-    let Some(given_up) = &settlement.given_up else { return Vec::new() };
+/// What was given up, as dead letters.
+pub(crate) fn letters(settlement: &Settlement) -> Vec<DeadLetter> {
+    let Ending::GivenUp(given_up) = &settlement.ending else { return Vec::new() };
     let (first, last) = given_up.tried;
     let letter = |delivery: Delivery| DeadLetter {
         position: delivery.position,

@@ -12,7 +12,7 @@ use hooks_core::{
 use crate::keeping::Keeping;
 use crate::receiver::{Answer, Receiver, batch, events, id, ids};
 
-fn hook(receiver: &Receiver) -> Hook {
+pub(crate) fn hook(receiver: &Receiver) -> Hook {
     Hook::new("a", receiver.clone()).unwrap().batch(batch(4, "0s"))
 }
 
@@ -141,7 +141,7 @@ async fn a_held_hook_can_be_changed_and_keeps_what_it_could_not_keep() {
 }
 
 /// With dead letters `2` and `7`, and everything else delivered.
-async fn with_two_dead() -> (Keeping, Dispatcher, Receiver) {
+pub(crate) async fn with_two_dead() -> (Keeping, Dispatcher, Receiver) {
     let (bus, dispatcher, receiver) = world(100).await;
     receiver.refuses(["2", "7"]);
     dispatcher.add(hook(&receiver)).await.unwrap();

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hooks_bus::MemoryBus;
 use hooks_core::{
-    Bus, BusError, DeadLetter, DeadLetters, Envelope, HookId, Lag, LetterId, Reader, Settler, Subscription, async_trait,
+    Bus, BusError, DeadLetter, DeadLetters, Envelope, HookId, Lag, Ledger, LetterId, Outcome, Position, Reader, Settle,
+    Settler, Subscription, async_trait,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -24,6 +25,8 @@ pub(crate) struct Keeping {
     heeding: Arc<(Notify, Notify)>,
     /// Closing and finishing never end.
     pub(crate) hangs_at_the_end: Arc<AtomicBool>,
+    /// Whether another instance has the hooks, on a bus that is shared.
+    lost: Option<Arc<AtomicBool>>,
 }
 
 /// The letters of all hooks; the tests have one hook that has any.
@@ -53,7 +56,18 @@ impl Keeping {
             elsewhere: Arc::default(),
             heeding: Arc::default(),
             hangs_at_the_end: Arc::default(),
+            lost: None,
         }
+    }
+
+    /// As on a bus that instances share. Its books are those of what is settled.
+    pub(crate) fn shared(self) -> Self {
+        Self { lost: Some(Arc::default()), ..self }
+    }
+
+    /// Another instance takes the hooks, or gives them back.
+    pub(crate) fn is_lost(&self, lost: bool) {
+        self.lost.iter().for_each(|is_lost| is_lost.store(lost, Ordering::Relaxed));
     }
 
     /// Ids of the events that are kept, oldest first.
@@ -116,6 +130,14 @@ impl DeadLetters for Letters {
         if full { Err(BusError::Full("no room for dead letters".into())) } else { Ok(()) }
     }
 
+    async fn replace(&self, letters: Vec<(LetterId, DeadLetter)>) -> Result<(), BusError> {
+        let mut kept = self.kept.lock();
+        for (id, letter) in letters {
+            kept.entry(id).and_modify(|kept| *kept = letter);
+        }
+        Ok(())
+    }
+
     async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError> {
         let kept = self.kept.lock();
         let later = kept.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
@@ -146,7 +168,11 @@ impl Bus for Keeping {
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
         // As on a bus that does something for it, here and below.
         tokio::task::yield_now().await;
-        self.bus.subscribe(subscription).await
+        let Some(lost) = self.lost.clone() else { return self.bus.subscribe(subscription).await };
+        let (ledger, taken) = (subscription.ledger.clone(), Arc::<Ledger>::default());
+        let (reader, settler) = self.bus.subscribe(Subscription { ledger: taken.clone(), ..subscription }).await?;
+        let fence = Fence { settler, taken, ledger: ledger.clone(), lost };
+        Ok((reader, Settler::new(Arc::new(fence), ledger, false)))
     }
 
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
@@ -200,5 +226,28 @@ impl Bus for Keeping {
 
     fn dead_letters(&self, _: &HookId) -> Option<Arc<dyn DeadLetters>> {
         Some(self.letters.clone())
+    }
+}
+
+/// Knows whether the hook is another instance's.
+struct Fence {
+    settler: Settler,
+    /// What the bus gave.
+    taken: Arc<Ledger>,
+    ledger: Arc<Ledger>,
+    lost: Arc<AtomicBool>,
+}
+
+impl Settle for Fence {
+    fn settle(&self, positions: &[Position]) -> usize {
+        let before = self.taken.counts().in_hand;
+        self.settler.settle(positions, Outcome::Delivered);
+        let settled = (before - self.taken.counts().in_hand) as usize;
+        self.ledger.take(settled);
+        settled
+    }
+
+    fn holds(&self) -> bool {
+        !self.lost.load(Ordering::Relaxed)
     }
 }

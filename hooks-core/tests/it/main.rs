@@ -19,5 +19,6 @@ mod odd;
 mod pace;
 mod panics;
 mod receiver;
+mod replays;
 mod storm;
 mod takeover;

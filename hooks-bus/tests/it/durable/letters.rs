@@ -43,6 +43,26 @@ async fn they_are_bounded_in_number_and_bytes() {
     assert_eq!(letters.count(), 2);
 }
 
+/// As when it was replayed and refused once more.
+#[tokio::test]
+async fn a_letter_that_is_replaced_keeps_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.dead_letters.max_events = 2;
+    let bus = open(&config);
+    let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    letters.keep(vec![letter(1, "no"), letter(2, "no")]).await.unwrap();
+    letters.replace(vec![(LetterId(0), letter(1, "not this time, either"))]).await.unwrap();
+    let told = |kept: Vec<(LetterId, DeadLetter)>| -> Vec<(u64, String)> {
+        kept.into_iter().map(|(id, letter)| (id.0, letter.detail)).collect()
+    };
+    let kept = letters.list(None, 10).await.unwrap();
+    assert_eq!(told(kept), [(0, "not this time, either".to_owned()), (1, "no".to_owned())]);
+    assert_eq!(letters.remove(&[LetterId(0)]).await.unwrap(), 1);
+    letters.replace(vec![(LetterId(0), letter(1, "too late"))]).await.unwrap();
+    assert_eq!((told(letters.list(None, 10).await.unwrap()), letters.count()), (vec![(1, "no".to_owned())], 1));
+}
+
 /// With the longest reason there is.
 #[tokio::test]
 async fn what_was_accepted_can_become_a_dead_letter() {

@@ -10,6 +10,7 @@ mod load;
 mod network;
 mod reading;
 mod refusals;
+mod replays;
 mod secure;
 pub(crate) mod server;
 

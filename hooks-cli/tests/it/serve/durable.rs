@@ -139,6 +139,9 @@ fn dead_letters_are_listed_shown_replayed_and_dropped() {
     let (code, out) = operate(place, &["dead-letters", "replay", "a", "--id", &id]);
     assert_eq!(code, Some(1));
     assert!(out.starts_with("0 delivered, 1 refused again, 0 not tried\n"), "{out}");
+    let (_, out) = operate(place, &["dead-letters", "show", "a", "--id", &id]);
+    let again: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(again["attempts"].as_u64(), shown["attempts"].as_u64().map(|attempts| attempts + 1), "{out}");
     let (code, out) = operate(place, &["dead-letters", "drop", "a"]);
     assert_eq!(code, Some(2), "{out}");
     let (code, out) = operate(place, &["dead-letters", "drop", "a", "--all"]);

@@ -67,6 +67,20 @@ fn the_end_of_the_daemon_cuts_a_replay_off() {
     only_the_third_is_left(&daemon.kill());
 }
 
+/// What arrived is no dead letter any more, whatever becomes of the rest.
+#[test]
+fn a_crash_in_the_middle_of_a_replay_leaves_what_did_not_arrive() {
+    let Hanging { daemon, receiver, release } = Hanging::start();
+    let replay = Hanging::replay(&daemon.place, &receiver);
+    while daemon.metric("hooks_dead_letters{hook=\"a\"}") != Some(1.0) {}
+    let place = daemon.kill();
+    assert_eq!(replay.wait().code, Some(1));
+    drop(release);
+    only_the_third_is_left(&place);
+    let (code, out) = operate(&place, &["dead-letters", "replay", "a"]);
+    assert_eq!((code, out.as_str()), (Some(0), "1 delivered, 0 refused again, 0 not tried\n"));
+}
+
 #[test]
 fn a_signal_cuts_a_replay_off_where_no_daemon_runs() {
     let Hanging { daemon, receiver, release } = Hanging::start();

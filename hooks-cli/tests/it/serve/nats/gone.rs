@@ -58,7 +58,7 @@ fn a_daemon_that_was_killed_is_gone_at_once() {
 #[test]
 fn when_all_were_killed_operators_work_on_what_nats_keeps() {
     let Some(server) = Server::start() else { return };
-    let (receiver, answer) = receiver_that_refuses();
+    let (receiver, _) = receiver_that_refuses();
     let daemon = Daemon::start(&server.with_lease(LONG, &http_hook("a", &receiver.url("/a"))));
     let lines: String = (1..4).map(|number| event(number) + "\n").collect();
     assert_eq!(daemon.post(LINES, lines).status, 202);
@@ -73,6 +73,18 @@ fn when_all_were_killed_operators_work_on_what_nats_keeps() {
     let (code, out) = operate(&place, "disable nope");
     assert!(code == Some(1) && out.contains("there is no hook `nope`; known: a"), "{out}");
     assert_eq!(operate(&place, "enable a"), (Some(0), "hook `a` is enabled\n".into()));
+}
+
+/// It may be cut off rather than dead, and deliver for a lease.
+#[test]
+fn a_replay_in_place_of_a_daemon_that_was_killed_waits_for_the_end_of_its_lease() {
+    let Some(server) = Server::start() else { return };
+    let (receiver, answer) = receiver_that_refuses();
+    let daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
+    let lines: String = (1..4).map(|number| event(number) + "\n").collect();
+    assert_eq!(daemon.post(LINES, lines).status, 202);
+    until(&daemon.place, |hooks| hooks[0]["dead_letters"] == 1 && hooks[0]["lag"]["events"] == 0);
+    let place = daemon.kill();
     answer.store(200, Ordering::Relaxed);
     assert_eq!(
         operate(&place, "dead-letters replay a --all"),

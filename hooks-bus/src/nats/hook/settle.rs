@@ -1,0 +1,34 @@
+//! What the worker asks and says of a hook: whether it may deliver, and what it is done with.
+
+use hooks_core::{Position, Settle};
+use tokio::time::Instant;
+
+use super::Hook;
+
+impl Settle for Hook {
+    fn settle(&self, positions: &[Position]) -> usize {
+        let mut state = self.state.lock();
+        let settled = state.cursor.settle(positions.iter().map(|position| position.0));
+        state.settled_since |= settled > 0;
+        if std::mem::take(&mut state.flushed) {
+            self.changed.notify_one();
+        }
+        settled
+    }
+
+    fn holds(&self) -> bool {
+        let state = self.state.lock();
+        state.is_usable() && state.next.is_none() && state.in_worker && self.lease.holds(Instant::now())
+    }
+
+    fn admit(&self) -> bool {
+        let mut state = self.state.lock();
+        let lost = state.in_worker && state.next.is_some();
+        if lost || !state.is_usable() || !self.lease.holds(Instant::now()) {
+            return false;
+        }
+        state.begin();
+        state.in_worker = true;
+        true
+    }
+}

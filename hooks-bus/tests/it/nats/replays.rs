@@ -1,0 +1,131 @@
+//! Dead letters that are replayed while instances share the hooks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use hooks_bus::NatsBus;
+use hooks_core::{
+    Batch, BatchLimits, BoxError, Bus, DeadLetter, DeadLetterReason, Delivered, DeliveryError, Dispatcher, Hook,
+    HookId, Position, Sink, SinkContext, SinkFactory, async_trait,
+};
+use tokio::sync::{Notify, Semaphore};
+
+use super::{Server, bus, config, events, soon, until};
+
+/// Refuses every event, until it takes one each time it may.
+#[derive(Debug, Clone)]
+struct Receiver(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    refuses: AtomicBool,
+    tried: Notify,
+    may: Semaphore,
+}
+
+impl Receiver {
+    fn new() -> Self {
+        Self(Arc::new(State { refuses: AtomicBool::new(true), tried: Notify::new(), may: Semaphore::new(0) }))
+    }
+}
+
+impl SinkFactory for Receiver {
+    fn kind(&self) -> &str {
+        "test"
+    }
+
+    fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Sink for Receiver {
+    async fn deliver(&mut self, _: &Batch) -> Result<Delivered, DeliveryError> {
+        if self.0.refuses.load(Ordering::Relaxed) {
+            return Err(DeliveryError::rejected("no"));
+        }
+        self.0.tried.notify_one();
+        self.0.may.acquire().await.unwrap().forget();
+        Ok(Delivered::all())
+    }
+}
+
+/// The hook is another's between two attempts, and then this instance's again: who had it may have replayed, too.
+#[tokio::test]
+async fn a_replay_ends_where_another_instance_takes_the_hook() {
+    let Some(server) = Server::start().await else { return };
+    let (bus, receiver) = (Arc::new(bus(&server).await), Receiver::new());
+    let (id, dispatcher) = (HookId::new("hook").unwrap(), Dispatcher::new(bus.clone()));
+    let alone = BatchLimits { max_events: 1.try_into().unwrap(), ..BatchLimits::immediate() };
+    let retry = hooks_core::RetryPolicy { reject_hold: "100ms".parse().unwrap(), ..Default::default() };
+    dispatcher.add(Hook::new("hook", receiver.clone()).unwrap().batch(alone).retry(retry)).await.unwrap();
+    until("an owner", || bus.owned().len() == 1).await;
+    bus.publish(&events(0..3, "a")).await.unwrap();
+    let left = || dispatcher.hook_status(&id).unwrap().dead_letters;
+    until("dead letters", || left() == Some(3)).await;
+    receiver.0.refuses.store(false, Ordering::Relaxed);
+    let replay = dispatcher.replay(&id, |_, _| true);
+    let taken = async {
+        soon("the first attempt", receiver.0.tried.notified()).await;
+        let bucket = server.client().await.get_key_value("hooks-hooks").await.unwrap();
+        let entry = async || String::from_utf8(bucket.get("hook.hook").await.unwrap().unwrap().to_vec()).unwrap();
+        let mine = entry().await;
+        bucket.put("hook.hook", mine.replace(bus.instance(), "thief").into()).await.unwrap();
+        // Nobody ever heard of the thief, so the hook is taken back.
+        soon("taking it back", async {
+            while entry().await.contains("thief") {
+                super::server::pause().await;
+            }
+        })
+        .await;
+        // Live events come again from where the entry says.
+        receiver.0.may.add_permits(30);
+    };
+    let (report, ()) = tokio::join!(replay, taken);
+    let report = report.unwrap();
+    assert_eq!((report.delivered, report.refused, report.untried), (1, 0, 2), "{report:?}");
+    assert!(report.error.unwrap().contains("another instance has the hook now"));
+    soon("the rest", async {
+        while left() != Some(0) {
+            dispatcher.replay(&id, |_, _| true).await.unwrap();
+            super::server::pause().await;
+        }
+    })
+    .await;
+}
+
+fn letter(at: usize) -> DeadLetter {
+    DeadLetter {
+        position: Position(at as u64),
+        envelope: events(at..at + 1, "a").remove(0),
+        reason: DeadLetterReason::Refused,
+        detail: "no".to_owned(),
+        attempts: 3,
+        first_attempt: SystemTime::UNIX_EPOCH,
+        last_attempt: SystemTime::now(),
+    }
+}
+
+/// There is no room for one more, and who removed one does not find it again.
+#[tokio::test]
+async fn a_letter_that_is_replaced_is_not_doubled() {
+    let Some(server) = Server::start().await else { return };
+    let mut config = config(&[&server]);
+    config.max_dead_letters = 2;
+    let bus = NatsBus::connect(config).await.unwrap();
+    let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    letters.keep(vec![letter(1), letter(2)]).await.unwrap();
+    let listed = letters.list(None, 9).await.unwrap();
+    let again: Vec<_> =
+        listed.iter().map(|(id, kept)| (*id, DeadLetter { detail: "again".to_owned(), ..kept.clone() })).collect();
+    letters.replace(again[1..].to_vec()).await.unwrap();
+    let details: Vec<String> =
+        letters.list(None, 9).await.unwrap().into_iter().map(|(_, letter)| letter.detail).collect();
+    assert_eq!(details, [listed[0].1.detail.as_str(), "again"]);
+    assert_eq!((letters.count(), letters.recount().await.unwrap()), (2, 2));
+    assert_eq!(letters.remove(&[listed[0].0]).await.unwrap(), 1);
+    letters.replace(again).await.unwrap();
+    assert_eq!(letters.recount().await.unwrap(), 1, "what is gone stays gone");
+}

@@ -1,0 +1,147 @@
+//! What a retry queue holds: a batch, or a part of one, with what came of it so far. Has no clock.
+
+use std::time::{Duration, Instant};
+
+use super::endpoint::EndpointHealth;
+use crate::batch::Batch;
+use crate::dead_letter::DeadLetterReason;
+use crate::delivery::{Delivered, DeliveryError, Reason};
+
+/// Where events come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Source {
+    /// The bus gave them, in order. They are settled.
+    #[default]
+    Live,
+    /// Somebody wants them sent again, beside the live ones. Who asked is told what came of them.
+    Resent,
+}
+
+/// Events that are done with.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) batch: Batch,
+    pub(crate) source: Source,
+    pub(crate) ending: Ending,
+}
+
+/// How events ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    Delivered,
+    GivenUp(GivenUp),
+    /// Nothing more is tried of what was to be sent again, and why.
+    Stopped(String),
+}
+
+/// Why events were given up, and after what.
+#[derive(Debug)]
+pub(crate) struct GivenUp {
+    pub(crate) why: DeadLetterReason,
+    pub(crate) detail: Reason,
+    pub(crate) attempts: u32,
+    /// When the first and the last attempt began.
+    pub(crate) tried: (Instant, Instant),
+}
+
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) batch: Batch,
+    pub(super) source: Source,
+    pub(super) times: Times,
+    pub(super) refusal: Option<Refusal>,
+    /// How often it was tried again because its answer could not be read.
+    pub(super) doubts: u8,
+}
+
+/// How long a piece has been tried.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Times {
+    attempts: u32,
+    first_attempt: Option<Instant>,
+    last_attempt: Option<Instant>,
+    /// Time with an endpoint fault, which does not count.
+    excused: Duration,
+    excused_since: Option<Instant>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) reason: Reason,
+    /// What the endpoint had accepted when the event was first refused, and when that was.
+    pub(super) accepted: u64,
+    pub(super) since: Instant,
+}
+
+impl Piece {
+    pub(super) fn new(batch: Batch, source: Source) -> Self {
+        Self { batch, source, times: Times::default(), refusal: None, doubts: 0 }
+    }
+
+    /// An answer counts by what it says. But where refused events may have been named in a part of it that can't be
+    /// read, that is a failure for a while, and at the most until the batch's time is over.
+    pub(super) fn believe(
+        &mut self,
+        result: Result<Delivered, DeliveryError>,
+        limit: Option<Duration>,
+        now: Instant,
+        endpoint: &EndpointHealth,
+    ) -> Result<Delivered, DeliveryError> {
+        let delivered = result?;
+        if endpoint.doubts(&delivered, self.doubts) && !self.times.is_over(limit, now) {
+            self.doubts += 1;
+            return Err(delivered.doubted());
+        }
+        Ok(delivered)
+    }
+
+    pub(super) fn ended(self, ending: Ending) -> Settlement {
+        Settlement { batch: self.batch, source: self.source, ending }
+    }
+
+    pub(super) fn give_up(self, why: DeadLetterReason, detail: Reason, now: Instant) -> Settlement {
+        let Times { attempts, first_attempt, last_attempt, .. } = self.times;
+        let tried = (first_attempt.unwrap_or(now), last_attempt.unwrap_or(now));
+        self.ended(Ending::GivenUp(GivenUp { why, detail, attempts, tried }))
+    }
+
+    /// It was refused, and the case is decided.
+    pub(super) fn refused(mut self, now: Instant) -> Settlement {
+        let detail = self.refusal.take().map_or_else(Reason::default, |refusal| refusal.reason);
+        self.give_up(DeadLetterReason::Refused, detail, now)
+    }
+
+    pub(super) fn split_at(self, at: usize) -> (Self, Self) {
+        let (left, right) = self.batch.split_at(at);
+        let Self { source, times, doubts, .. } = self;
+        let half = |batch| Self { batch, source, times, refusal: self.refusal.clone(), doubts };
+        (half(left), half(right))
+    }
+}
+
+impl Times {
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.first_attempt.get_or_insert(now);
+        self.last_attempt = Some(now);
+        if let Some(since) = self.excused_since.take() {
+            self.excused += now.saturating_duration_since(since);
+        }
+    }
+
+    /// The last attempt was none.
+    pub(super) fn without_last(self) -> Self {
+        Self { attempts: self.attempts.saturating_sub(1), ..self }
+    }
+
+    /// From now on the time does not count, until the next attempt.
+    pub(super) fn excuse(&mut self, now: Instant) {
+        self.excused_since = Some(now);
+    }
+
+    pub(super) fn is_over(&self, limit: Option<Duration>, now: Instant) -> bool {
+        let first = self.first_attempt.unwrap_or(now);
+        let elapsed = now.saturating_duration_since(first).saturating_sub(self.excused);
+        limit.is_some_and(|limit| elapsed >= limit)
+    }
+}
