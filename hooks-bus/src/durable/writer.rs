@@ -156,13 +156,18 @@ impl Writer {
             }
         }
         // A hook that came while this was written has got these events, too: it must be known before anybody hears
-        // that they are accepted. Should that fail, the next call finds out.
-        if self.inner.bell.has_new() {
-            let _ = self.inner.keep();
-        }
+        // that they are accepted.
+        let unknown = if self.inner.bell.has_new() { self.inner.keep().err() } else { None };
+        let unknown = unknown.map(|error| {
+            let text = format!(
+                "{error}; the events are in the log, but a new hook would begin behind them: publish them again"
+            );
+            BusError::Unavailable(text)
+        });
         for (answer, is_safe) in answers {
-            let result = match self.broken() {
-                Some(broken) if !is_safe => Err(broken),
+            let result = match (self.broken(), &unknown) {
+                (Some(broken), _) if !is_safe => Err(broken),
+                (_, Some(unknown)) => Err(unknown.clone()),
                 _ => Ok(()),
             };
             // Whoever asked may have gone.

@@ -1,9 +1,12 @@
 //! A hook that just came is known only when its row is safe.
 
-use hooks_core::Filter;
+use std::io::ErrorKind;
+use std::sync::Arc;
 
-use super::sim::SimDisk;
-use super::{End, block_on, gone, open};
+use hooks_core::{Bus, BusError, Filter};
+
+use super::sim::{Call, Fault, SimDisk};
+use super::{End, block_on, gone, open, slice};
 
 /// Until then nothing may be accepted for it: a crash would forget the hook, and it would begin behind that.
 #[test]
@@ -21,4 +24,21 @@ fn a_new_hook_is_known_only_when_its_row_is_safe() {
     assert!(is_new_meanwhile);
     assert!(!bus.0.inner.bell.has_new());
     gone(bus);
+}
+
+/// They are in the log, but after a crash the hook would begin behind them.
+#[test]
+fn events_of_a_hook_that_could_not_be_made_known_are_not_accepted() {
+    let disk = SimDisk::default();
+    let bus = Arc::new(open(&disk).unwrap());
+    block_on(bus.publish(&slice([1]))).unwrap();
+    let (has_begun, go_on) = disk.pause_next_sync();
+    let publisher = bus.clone();
+    let publishing = std::thread::spawn(move || block_on(publisher.publish(&slice([2]))));
+    has_begun.recv().unwrap();
+    let _new = block_on(End::new(&bus, "new", Filter::all()));
+    disk.fail(Fault { at: 0, times: usize::MAX, calls: &[Call::Write], kind: ErrorKind::StorageFull });
+    go_on.send(()).unwrap();
+    let answer = publishing.join().unwrap();
+    assert!(matches!(&answer, Err(BusError::Unavailable(why)) if why.contains("publish them again")), "{answer:?}");
 }
