@@ -11,7 +11,7 @@ use crate::envelope::{Envelope, Metadata};
 use crate::id::HookId;
 
 /// Names a frozen batch: the same over all its attempts. A UUID, and behind it `_0` or `_1` for each
-/// time it was split; a name that would be longer than [`LONGEST`] is another UUID instead.
+/// time it was split; a name that would be longer than 64 bytes is another UUID instead.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BatchId(String);
 
