@@ -86,7 +86,7 @@ async fn publish(bus: DurableBus, first: u64, publisher: u64) -> Result<(), BoxE
             );
             slice.push_json(event.as_bytes())?;
         }
-        bus.publish(&slice.finish()).await?;
+        bus.publish(slice.finish()).await?;
         let acks: String = numbers.iter().map(|number| format!("ack {number}\n")).collect();
         std::io::stdout().write_all(acks.as_bytes())?;
     }

@@ -12,8 +12,7 @@ use std::time::Instant;
 
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{
-    BoxError, Bus, Bytes, Envelope, Filter, HookId, Ledger, Outcome, Position, Read, SliceBuilder, StartAt,
-    Subscription,
+    BoxError, Bus, Bytes, Filter, HookId, Ledger, Outcome, Position, Read, Slice, SliceBuilder, StartAt, Subscription,
 };
 
 /// Hooks that lag.
@@ -55,10 +54,10 @@ async fn crowd(config: &DurableConfig, events: usize, hooks: usize) -> Result<()
     }
     println!("{hooks} idle hooks take {} bytes each", (resident_bytes() - before) / hooks as u64);
     let slice = slice(1000)?;
-    bus.publish(&slice).await?;
+    bus.publish(slice.clone()).await?;
     let meter = Meter::start();
     for _ in 0..events / slice.len() {
-        bus.publish(&slice).await?;
+        bus.publish(slice.clone()).await?;
     }
     bus.sync_positions().await?;
     meter.report(&format!("append, 1000 per commit, {hooks} idle hooks"), events);
@@ -89,7 +88,7 @@ async fn append(config: &DurableConfig, events: usize, per_commit: usize, hooks:
     }
     let meter = Meter::start();
     for _ in 0..events / per_commit {
-        bus.publish(&slice).await?;
+        bus.publish(slice.clone()).await?;
     }
     for hook in running {
         hook.await??;
@@ -137,7 +136,7 @@ fn subscription(hook: &str, filter: Filter) -> Result<Subscription, BoxError> {
 }
 
 /// Events of about 350 bytes.
-fn slice(events: usize) -> Result<Vec<Envelope>, BoxError> {
+fn slice(events: usize) -> Result<Slice, BoxError> {
     let mut slice = SliceBuilder::new("/bench");
     for number in 0..events {
         let data = format!(r#"{{"number":{number},"text":"{}"}}"#, "x".repeat(160));

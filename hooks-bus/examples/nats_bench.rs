@@ -15,7 +15,7 @@ use async_nats::jetstream::{self, stream};
 use futures_util::StreamExt as _;
 use hooks_bus::{NatsBus, NatsConfig};
 use hooks_core::{
-    Batch, BoxError, Bus as _, Delivered, DeliveryError, Dispatcher, Envelope, Hook, Sink, SinkContext, SinkFactory,
+    Batch, BoxError, Bus as _, Delivered, DeliveryError, Dispatcher, Hook, Sink, SinkContext, SinkFactory, Slice,
     SliceBuilder, StartAt, async_trait,
 };
 
@@ -46,10 +46,10 @@ async fn main() -> Result<(), BoxError> {
     publish_plainly(&context, count).await?;
     meter.row("plain client, publish", count, own_cpu());
     let bus = Arc::new(NatsBus::connect(NatsConfig { servers: vec![server.clone()], ..NatsConfig::default() }).await?);
-    let slices: Vec<Vec<Envelope>> = (0..count / SLICE).map(|at| slice(at * SLICE)).collect();
+    let slices: Vec<Slice> = (0..count / SLICE).map(|at| slice(at * SLICE)).collect();
     meter = Meter::start(own_cpu());
     for slice in &slices {
-        bus.publish(slice).await?;
+        bus.publish(slice.clone()).await?;
     }
     meter.row("NatsBus, publish, one caller, slices of 500", count, own_cpu());
     drop(slices);
@@ -72,7 +72,7 @@ fn event(number: usize) -> String {
     )
 }
 
-fn slice(first: usize) -> Vec<Envelope> {
+fn slice(first: usize) -> Slice {
     let mut slice = SliceBuilder::new("/bench");
     for number in first..first + SLICE {
         let _ = slice.push_json(event(number).as_bytes());
@@ -140,11 +140,11 @@ async fn share(server: &str, program: &str, instances: usize, count: usize) -> R
     // Until the hooks are shared.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let base = 100_000_000 * (1 + instances);
-    let slices: Vec<Vec<Envelope>> = (0..count.div_ceil(SLICE)).map(|at| slice(base + at * SLICE)).collect();
+    let slices: Vec<Slice> = (0..count.div_ceil(SLICE)).map(|at| slice(base + at * SLICE)).collect();
     let total = |running: &[Child]| running.iter().map(|child| cpu(&child.id().to_string())).sum::<f64>();
     let mut meter = Meter::start(total(&running));
     for slice in &slices {
-        bus.publish(slice).await?;
+        bus.publish(slice.clone()).await?;
     }
     let bucket = jetstream::new(async_nats::connect(server).await?).get_key_value("hooks-hooks").await?;
     let end = bus.stats().accepted;

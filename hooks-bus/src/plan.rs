@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hooks_core::Envelope;
+use hooks_core::{Envelope, Slice};
 
+use crate::hold::published::{size_of_all, size_of_one};
 use crate::hold::room::Amount;
-use crate::hold::slice::size_of_one;
 use crate::index::{Index, Route, Slot};
 
 /// Which events of a slice somebody receives.
@@ -19,6 +19,13 @@ pub(crate) enum Picks {
 }
 
 impl Picks {
+    pub(crate) fn len(&self) -> u32 {
+        match self {
+            Self::All(events) => *events,
+            Self::Some(picks) => picks.len() as u32,
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
         let (all, some) = match self {
             Self::All(events) => (*events, &[][..]),
@@ -60,7 +67,8 @@ pub(crate) struct Plan<S> {
 }
 
 impl<S> Plan<S> {
-    pub(crate) fn new(index: &Index<Arc<S>>, events: &[Envelope]) -> Self {
+    pub(crate) fn new(index: &Index<Arc<S>>, slice: &Slice) -> Self {
+        let events: &[Envelope] = slice;
         let mut wanted = Wanted { list: Vec::new(), by_slot: HashMap::new() };
         for (route, members) in by_route(index, events) {
             let members: Arc<[u32]> = members.into();
@@ -78,7 +86,7 @@ impl<S> Plan<S> {
                 wanted.extend(slot, &subscriber, [at]);
             }
         }
-        Self { targets: wanted.finish(events), version: index.version() }
+        Self { targets: wanted.finish(slice), version: index.version() }
     }
 
     /// Whether the same events go to the same subscribers.
@@ -159,9 +167,8 @@ impl<S> Wanted<S> {
         }
     }
 
-    fn finish(self, events: &[Envelope]) -> Vec<Target<S>> {
-        let all = Picks::All(events.len() as u32);
-        let all_size = all.size(events);
+    fn finish(self, events: &Slice) -> Vec<Target<S>> {
+        let (all, all_size) = (Picks::All(events.len() as u32), size_of_all(events));
         let target = |want: Want<S>| {
             let (slot, subscriber) = (want.slot, want.subscriber.clone());
             // Each event comes once.

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hooks_bus::MemoryBus;
-use hooks_core::{BoxError, Bus, Dispatcher, Envelope, Hook, Overflow, QueueLimits, SliceBuilder};
+use hooks_core::{BoxError, Bus, Dispatcher, Envelope, Hook, Overflow, QueueLimits, Slice, SliceBuilder};
 use hooks_sink_http::HttpConfig;
 use hyper::body::{Body as _, Bytes, Frame, Incoming};
 use hyper::service::service_fn;
@@ -31,7 +31,7 @@ fn main() -> Result<(), BoxError> {
     let bodies: Vec<Bytes> = events.chunks(100).map(body).collect();
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
-        let (delivered, ours) = runtime()?.block_on(dispatched(address, &events))?;
+        let (delivered, ours) = runtime()?.block_on(dispatched(address, events.clone()))?;
         let bare = runtime()?.block_on(posted(address, &bodies))?;
         ratios.push(ours.as_secs_f64() / bare.as_secs_f64());
         println!(
@@ -47,7 +47,7 @@ fn main() -> Result<(), BoxError> {
 }
 
 /// One publish call with all events; returns when all are delivered.
-async fn dispatched(address: SocketAddr, events: &[Envelope]) -> Result<(usize, Duration), BoxError> {
+async fn dispatched(address: SocketAddr, events: Slice) -> Result<(usize, Duration), BoxError> {
     let bus = Arc::new(MemoryBus::default());
     let dispatcher = Dispatcher::new(bus.clone());
     let queue = QueueLimits { overflow: Overflow::Block, ..QueueLimits::default() };
@@ -77,7 +77,7 @@ async fn posted(address: SocketAddr, bodies: &[Bytes]) -> Result<Duration, BoxEr
     Ok(began.elapsed())
 }
 
-fn events() -> Result<Vec<Envelope>, BoxError> {
+fn events() -> Result<Slice, BoxError> {
     let mut slice = SliceBuilder::new("/burst");
     for number in 0..EVENTS {
         let data = "x".repeat(180);

@@ -1,10 +1,10 @@
-//! Events as lines of JSON: from chunks of bytes to envelopes. Does no I/O.
+//! Events as lines of JSON: from chunks of bytes to slices. Does no I/O.
 
 mod lines;
 
 use std::sync::Arc;
 
-use hooks_core::{Envelope, EnvelopeError, SliceBuilder};
+use hooks_core::{Envelope, EnvelopeError, Slice, SliceBuilder};
 use memchr::memchr;
 
 use crate::foreign;
@@ -30,7 +30,7 @@ pub(crate) const SAID: usize = 100;
 /// intake.push(b"pe\":\"b\"}");
 /// intake.finish();
 /// let taken = intake.take();
-/// assert_eq!(taken.events.iter().map(|event| event.event_type()).collect::<Vec<_>>(), ["a", "b"]);
+/// assert_eq!(taken.events().map(|event| event.event_type()).collect::<Vec<_>>(), ["a", "b"]);
 /// assert_eq!((taken.lines, taken.malformed[0].line), (vec![1, 3], 2));
 /// ```
 #[derive(Debug)]
@@ -44,8 +44,8 @@ pub struct Intake {
 /// What came out of the chunks since the last time.
 #[derive(Debug)]
 pub struct Taken {
-    /// In the order of the lines.
-    pub events: Vec<Envelope>,
+    /// Events in the order of the lines; none is empty.
+    pub slices: Vec<Slice>,
     /// The line of each event, counted from 1, blank lines too.
     pub lines: Vec<u64>,
     /// In the order of the lines.
@@ -54,6 +54,13 @@ pub struct Taken {
     pub more: u64,
     /// Lines that have ended so far, also those of earlier calls.
     pub read: u64,
+}
+
+impl Taken {
+    /// All events.
+    pub fn events(&self) -> impl Iterator<Item = &Envelope> {
+        self.slices.iter().flat_map(|slice| slice.iter())
+    }
 }
 
 /// A line that is no event.
@@ -68,10 +75,10 @@ pub struct Malformed {
 impl Intake {
     /// `source` is filled in where an event names none; longer events than `max_bytes` are refused.
     pub fn new(source: impl Into<Arc<str>>, max_bytes: usize) -> Self {
-        let slice = SliceBuilder::new(source).max_event_bytes(max_bytes);
+        let slice = SliceBuilder::new(source).max_event_bytes(max_bytes).refuse_reserved();
         let taker = Taker {
             slice,
-            events: Vec::new(),
+            slices: Vec::new(),
             expected: 0,
             lines: Vec::new(),
             refused: Vec::new(),
@@ -113,8 +120,8 @@ impl Intake {
 #[derive(Debug)]
 struct Taker {
     slice: SliceBuilder,
-    /// Of blocks that are full.
-    events: Vec<Envelope>,
+    /// Those that are full.
+    slices: Vec<Slice>,
     /// Bytes that are about to come.
     expected: usize,
     /// The line of each event.
@@ -174,7 +181,7 @@ impl Taker {
     /// Makes room for a line of this length: in another block when this one is full.
     fn make_room(&mut self, length: usize) {
         if self.slice.bytes() + length > BLOCK {
-            self.events.append(&mut self.slice.finish());
+            self.end_slice();
         }
         if self.slice.is_empty() {
             self.slice.reserve(self.expected.min(BLOCK));
@@ -182,24 +189,19 @@ impl Taker {
         self.expected = self.expected.saturating_sub(length);
     }
 
+    fn end_slice(&mut self) {
+        if !self.slice.is_empty() {
+            self.slices.push(self.slice.finish());
+        }
+    }
+
     fn take(&mut self, read: u64) -> Taken {
         let usual = Vec::with_capacity(self.lines.len());
-        let mut lines = std::mem::replace(&mut self.lines, usual);
-        let mut events = std::mem::take(&mut self.events);
-        events.append(&mut self.slice.finish());
-        if events.iter().any(Envelope::is_reserved) {
-            let (refused, taken): (Vec<_>, Vec<_>) =
-                events.into_iter().zip(lines).partition(|(event, _)| event.is_reserved());
-            let others = std::mem::take(&mut self.refused);
-            for (event, line) in refused {
-                self.refuse(line, false, || reserved(&event));
-            }
-            self.refused.extend(others);
-            self.refused.sort_by_key(|refused| refused.malformed.line);
-            (events, lines) = taken.into_iter().unzip();
-        }
+        let lines = std::mem::replace(&mut self.lines, usual);
+        self.end_slice();
+        let slices = std::mem::take(&mut self.slices);
         let malformed = self.malformed();
-        Taken { events, lines, malformed, more: std::mem::take(&mut self.more), read }
+        Taken { slices, lines, malformed, more: std::mem::take(&mut self.more), read }
     }
 
     /// The first of what was refused, and at the last that is said, that it is the last.
@@ -220,11 +222,6 @@ impl Taker {
     }
 }
 
-pub(crate) fn reserved(event: &Envelope) -> String {
-    let name: String = event.event_type().chars().take(64).collect();
-    format!("type `{name}`: types that begin with `hooks.` are the dispatcher's own")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,7 +231,7 @@ mod tests {
         let mut intake = Intake::new("s", max_bytes);
         let (mut events, mut malformed) = (Vec::new(), Vec::new());
         let mut take = |taken: Taken| {
-            events.extend(taken.events.iter().map(|event| event.event_type().to_owned()));
+            events.extend(taken.events().map(|event| event.event_type().to_owned()));
             malformed.extend(taken.malformed.into_iter().map(|malformed| (malformed.line, malformed.reason)));
         };
         for chunk in chunks {
@@ -276,7 +273,7 @@ mod tests {
         }
         intake.push(b"\n{\"type\":\"a\"}\n");
         let taken = intake.take();
-        assert_eq!(taken.events.len(), 1);
+        assert_eq!(taken.events().count(), 1);
         assert!(taken.malformed[0].reason.starts_with("1000000 bytes long"), "{:?}", taken.malformed);
     }
 
@@ -301,7 +298,7 @@ mod tests {
             for chunk in text.chunks(length) {
                 intake.push(chunk);
                 let taken = intake.take();
-                events += taken.events.len();
+                events += taken.events().count();
                 said.extend(taken.malformed);
                 more += taken.more;
             }

@@ -206,7 +206,7 @@ mod tests {
         let mut changes = running.changes(of_type("a"));
         changes.added.iter_mut().for_each(|(hook, _)| hook.sink = Arc::new(Hanging));
         running.apply(changes, &dispatcher).await.unwrap();
-        bus.publish(&[Envelope::from_json(br#"{"type":"a"}"#).unwrap()]).await.unwrap();
+        bus.publish(Envelope::from_json(br#"{"type":"a"}"#).unwrap().into()).await.unwrap();
         while dispatcher.status().iter().any(|hook| hook.counts.delivered == 0) {
             // tidy-allow(test-sleep): the time is paused
             tokio::time::sleep(Duration::from_millis(10)).await;

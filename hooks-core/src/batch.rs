@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::bus::{Delivery, Position};
-use crate::envelope::{Envelope, Metadata};
+use crate::envelope::{Envelope, Metadata, Slice};
 use crate::id::HookId;
 
 /// Names a frozen batch: the same over all its attempts. A UUID, and behind it `_0` or `_1` for each
@@ -55,20 +55,51 @@ impl fmt::Display for BatchId {
 #[derive(Debug, Clone)]
 pub struct Batch {
     id: BatchId,
-    deliveries: Arc<Vec<Delivery>>,
+    parts: Arc<Vec<Part>>,
     metadata: Arc<Metadata>,
+}
+
+/// Events of a slice, at this position and those behind it.
+#[derive(Debug)]
+struct Part {
+    first: Position,
+    slice: Slice,
+}
+
+impl Part {
+    fn positions(&self) -> impl Iterator<Item = Position> {
+        (self.first.0..).take(self.slice.len()).map(Position)
+    }
+
+    fn deliveries(&self) -> impl Iterator<Item = Delivery> {
+        self.positions().zip(0..).map(|(position, index)| Delivery::new(position, &self.slice, index))
+    }
 }
 
 impl Batch {
     pub(crate) fn new(id: BatchId, deliveries: Vec<Delivery>, metadata: Arc<Metadata>) -> Self {
-        Self { id, deliveries: Arc::new(deliveries), metadata }
+        let mut parts: Vec<Part> = Vec::new();
+        for Delivery { position, slice } in deliveries {
+            let goes_on =
+                |last: &mut Part| last.first.0 + last.slice.len() as u64 == position.0 && last.slice.join(&slice);
+            if !parts.last_mut().is_some_and(goes_on) {
+                parts.push(Part { first: position, slice });
+            }
+        }
+        Self { id, parts: Arc::new(parts), metadata }
     }
 
     /// A batch for trying out a sink, outside any log.
-    pub fn for_test(events: Vec<Envelope>) -> Self {
-        let deliveries =
-            events.into_iter().zip(0..).map(|(envelope, at)| Delivery { position: Position(at), envelope }).collect();
-        Self::new(BatchId(Uuid::now_v7().to_string()), deliveries, Arc::default())
+    pub fn for_test<S: Into<Slice>>(slices: impl IntoIterator<Item = S>) -> Self {
+        let mut end = 0;
+        let part = |slice: S| {
+            let slice: Slice = slice.into();
+            let first = Position(end);
+            end += slice.len() as u64;
+            Part { first, slice }
+        };
+        let parts = slices.into_iter().map(part).collect();
+        Self { id: BatchId(Uuid::now_v7().to_string()), parts: Arc::new(parts), metadata: Arc::default() }
     }
 
     /// The same batch with other metadata.
@@ -84,17 +115,17 @@ impl Batch {
     /// Number of events, at least one.
     #[allow(clippy::len_without_is_empty, reason = "a batch is never empty")]
     pub fn len(&self) -> usize {
-        self.deliveries.len()
+        self.parts.iter().map(|part| part.slice.len()).sum()
     }
 
     /// The events, oldest first.
-    pub fn events(&self) -> impl ExactSizeIterator<Item = &Envelope> {
-        self.deliveries.iter().map(|delivery| &delivery.envelope)
+    pub fn events(&self) -> impl Iterator<Item = &Envelope> {
+        self.parts.iter().flat_map(|part| &part.slice)
     }
 
     /// The JSON of each event as it is to be delivered: one line each, the hook's metadata applied.
-    pub fn lines(&self) -> impl ExactSizeIterator<Item = Cow<'_, str>> {
-        self.deliveries.iter().map(|delivery| self.metadata.apply(&delivery.envelope))
+    pub fn lines(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.events().map(|event| self.metadata.apply(event))
     }
 
     /// All [`lines`](Self::lines), a line feed behind each, in few pieces: events that were published
@@ -107,62 +138,59 @@ impl Batch {
     /// for id in ["1", "2"] {
     ///     slice.push_json(format!(r#"{{"type":"a","id":"{id}"}}"#).as_bytes())?;
     /// }
-    /// let batch = Batch::for_test(slice.finish());
+    /// let batch = Batch::for_test([slice.finish()]);
     /// assert_eq!(batch.text().count(), 1);
     /// let lines: String = batch.lines().map(|line| format!("{line}\n")).collect();
     /// assert_eq!(batch.text().collect::<String>(), lines);
     /// # Ok::<(), hooks_core::EnvelopeError>(())
     /// ```
     pub fn text(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        let as_they_are = self.metadata.is_empty();
-        let runs = self.deliveries.chunk_by(move |a, b| as_they_are && a.envelope.is_before(&b.envelope));
-        runs.map(move |run| {
-            let (first, last) = (&run[0].envelope, &run[run.len() - 1].envelope);
-            if as_they_are {
-                Cow::Borrowed(first.lines_to(last))
-            } else {
-                Cow::Owned(self.metadata.apply(first).into_owned() + "\n")
-            }
-        })
+        let (as_they_are, changed) = match self.metadata.is_empty() {
+            true => (&self.parts[..], None),
+            false => (&[][..], Some(self.lines().map(|line| Cow::Owned(line.into_owned() + "\n")))),
+        };
+        as_they_are.iter().flat_map(|part| part.slice.text()).map(Cow::Borrowed).chain(changed.into_iter().flatten())
     }
 
     /// Upper bound for the length of all [`lines`](Self::lines) with one byte behind each.
     pub fn max_bytes(&self) -> usize {
-        let events: usize = self.deliveries.iter().map(|delivery| delivery.envelope.len() + 1).sum();
-        events + self.deliveries.len() * self.metadata.most_added()
+        let events: usize = self.parts.iter().map(|part| part.slice.bytes()).sum();
+        events + self.len() * (1 + self.metadata.most_added())
     }
 
     /// How many events from the front stay within `max_bytes`; at least one.
     pub(crate) fn fitting(&self, max_bytes: usize) -> usize {
         let added = self.metadata.most_added();
         let mut bytes = 1;
-        let fits = |delivery: &&Delivery| {
-            bytes += delivery.envelope.len() + added + 1;
+        let fits = |event: &&Envelope| {
+            bytes += event.len() + added + 1;
             bytes <= max_bytes
         };
-        self.deliveries.iter().take_while(fits).count().max(1)
+        self.events().take_while(fits).count().max(1)
     }
 
     /// The events but for these, and each of these alone. `refused` is sorted by index.
-    pub(crate) fn without<T>(mut self, refused: &[(usize, T)]) -> (Self, Vec<Self>) {
-        let alone = |delivery| Self::new(self.id.clone(), vec![delivery], self.metadata.clone());
-        let deliveries = Arc::make_mut(&mut self.deliveries);
-        let mut taken: Vec<Self> = refused.iter().rev().map(|(index, _)| alone(deliveries.remove(*index))).collect();
-        taken.reverse();
-        (self, taken)
+    pub(crate) fn without<T>(self, refused: &[(usize, T)]) -> (Self, Vec<Self>) {
+        if refused.is_empty() {
+            return (self, Vec::new());
+        }
+        let part = |deliveries| Self::new(self.id.clone(), deliveries, self.metadata.clone());
+        let mut deliveries = self.deliveries();
+        let taken: Vec<Delivery> = refused.iter().rev().map(|(index, _)| deliveries.remove(*index)).collect();
+        (part(deliveries), taken.into_iter().rev().map(|delivery| part(vec![delivery])).collect())
     }
 
     pub(crate) fn positions(&self) -> Vec<Position> {
-        self.deliveries.iter().map(|delivery| delivery.position).collect()
+        self.parts.iter().flat_map(Part::positions).collect()
     }
 
-    pub(crate) fn into_deliveries(self) -> Vec<Delivery> {
-        Arc::unwrap_or_clone(self.deliveries)
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
+        self.parts.iter().flat_map(Part::deliveries).collect()
     }
 
     /// Two batches with ids derived from this one: the first `at` events, and the others.
     pub(crate) fn split_at(self, at: usize) -> (Self, Self) {
-        let mut left = Arc::unwrap_or_clone(self.deliveries);
+        let mut left = self.deliveries();
         let right = left.split_off(at);
         let half = |half, deliveries| Self::new(self.id.half(half), deliveries, self.metadata.clone());
         (half(0, left), half(1, right))
@@ -174,8 +202,8 @@ mod tests {
     use super::*;
 
     fn delivery(position: u64) -> Delivery {
-        let envelope = Envelope::from_json(br#"{"type":"a"}"#).unwrap();
-        Delivery { position: Position(position), envelope }
+        let event = Envelope::from_json(br#"{"type":"a"}"#).unwrap();
+        Delivery::new(Position(position), &event.into(), 0)
     }
 
     #[test]
@@ -186,7 +214,7 @@ mod tests {
             slice.finish()
         };
         let escaped = slice(&["1", r"\u0041", r"\u0042", "2", "3"]);
-        let events = [slice(&["4", "5", "6"]), escaped, slice(&["7"])].concat();
+        let events = [slice(&["4", "5", "6"]).to_vec(), escaped.to_vec(), slice(&["7"]).to_vec()].concat();
         for left_out in 0..events.len() {
             let mut events = events.clone();
             events.remove(left_out);

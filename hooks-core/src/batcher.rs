@@ -102,7 +102,7 @@ impl SizeBatcher {
     }
 
     fn size(&self, delivery: &Delivery) -> usize {
-        delivery.envelope.len() + self.overhead + 1
+        delivery.envelope().len() + self.overhead + 1
     }
 
     fn sum(&self, deliveries: &[Delivery]) -> usize {
@@ -215,7 +215,7 @@ mod tests {
             r#"{{"specversion":"1.0","id":"1","source":"s","type":"t","time":"2026-11-23T10:00:00Z","data":"{}"}}"#,
             "x".repeat(length)
         );
-        Delivery { position: Position(position), envelope: Envelope::from_json(json.as_bytes()).unwrap() }
+        Delivery::new(Position(position), &Envelope::from_json(json.as_bytes()).unwrap().into(), 0)
     }
 
     fn limits(max_events: usize, max_bytes: u64, max_age: u64) -> BatchLimits {
@@ -253,7 +253,7 @@ mod tests {
                 }
                 prop_assert!(came.is_empty());
                 while let Some(batch) = batcher.ready(now) {
-                    let bytes = 1 + batch.iter().map(|delivery| delivery.envelope.len() + 1).sum::<usize>();
+                    let bytes = 1 + batch.iter().map(|delivery| delivery.envelope().len() + 1).sum::<usize>();
                     prop_assert!(batch.len() <= max_events && (batch.len() == 1 || bytes as u64 <= max_bytes));
                     let waiting = pushed.len() - out.len() - batch.len();
                     let full = batch.len() == max_events || waiting > 0 || bytes as u64 >= max_bytes;

@@ -1,5 +1,6 @@
 //! Where events come from: one log, one cursor per hook.
 
+mod delivery;
 mod error;
 
 use std::fmt;
@@ -13,30 +14,18 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::dead_letter::DeadLetters;
-use crate::envelope::Envelope;
+use crate::envelope::{Slice, shown_type};
 use crate::filter::Filter;
 use crate::health::BusHealth;
 use crate::human::Bytes;
 use crate::id::HookId;
 use crate::ledger::{Ledger, Outcome};
 
+pub use delivery::{Delivery, Position};
 pub use error::BusError;
 
 /// Most deliveries between the oldest that is not settled and the newest that was read. Readers stop there.
 pub const WINDOW: usize = 65_536;
-
-/// A place in a bus's log. Positions rise in the order in which events were accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position(pub u64);
-
-/// An event on its way to one hook.
-#[derive(Debug, Clone)]
-pub struct Delivery {
-    /// Where it stands in the log.
-    pub position: Position,
-    /// The event.
-    pub envelope: Envelope,
-}
 
 /// A log of events that hooks read, each at its own pace.
 ///
@@ -52,7 +41,7 @@ pub trait Bus: Send + Sync {
     /// Names this log. Batch ids are made from it, so a log that outlives the process keeps its name.
     fn log_id(&self) -> Uuid;
 
-    /// Accepts events, in this order. Returns when they are accepted.
+    /// Accepts events, in their order. Returns when they are accepted.
     ///
     /// # Errors
     /// All or nothing, where the bus's documentation says no more: after an error no event was accepted. Where it
@@ -60,7 +49,7 @@ pub trait Bus: Send + Sync {
     ///
     /// # Cancel safety
     /// A dropped call may have published all of the events or none.
-    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError>;
+    async fn publish(&self, slice: Slice) -> Result<(), BusError>;
 
     /// Registers a hook, or takes over the hook of this id: what was not settled comes again first.
     ///
@@ -392,9 +381,6 @@ impl fmt::Debug for Settler {
 ///
 /// # Errors
 /// [`BusError::Reserved`], for the first such event.
-pub fn refuse_reserved(events: &[Envelope]) -> Result<(), BusError> {
-    match events.iter().find(|event| event.is_forged()) {
-        Some(event) => Err(BusError::Reserved(event.event_type().chars().take(64).collect())),
-        None => Ok(()),
-    }
+pub fn refuse_reserved(slice: &Slice) -> Result<(), BusError> {
+    slice.forged().map_or(Ok(()), |event| Err(BusError::Reserved(shown_type(event.event_type()))))
 }

@@ -43,7 +43,7 @@ pub use dispatcher::{
 };
 pub use envelope::{
     ArrayElement, ArrayElements, BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError,
-    PushedElement, SliceBuilder,
+    PushedElement, Slice, SliceBuilder,
 };
 pub use event::{EncodeError, Event, encode};
 pub use filter::{Filter, Pattern};

@@ -96,7 +96,7 @@ impl Outbox {
     pub(crate) async fn publish(mut self, bus: Arc<dyn Bus>) {
         while let Some(notice) = self.0.recv().await {
             let published = match Envelope::of_dispatcher(&notice) {
-                Ok(event) => bus.publish(&[event]).await,
+                Ok(event) => bus.publish(event.into()).await,
                 Err(error) => Err(BusError::Unavailable(error.to_string())),
             };
             match published {

@@ -37,7 +37,7 @@ async fn measure() -> Result<(), Box<dyn Error>> {
     let each = resident()?.saturating_sub(before) / HOOKS;
     println!("{HOOKS} idle webhooks in {:.1?}: {each} bytes each, of at most {MOST}", began.elapsed());
 
-    bus.publish(&[Envelope::from_json(br#"{"type":"customer.77.paid"}"#)?]).await?;
+    bus.publish(Envelope::from_json(br#"{"type":"customer.77.paid"}"#)?.into()).await?;
     let report = dispatcher.shutdown(Some(std::time::Duration::ZERO)).await;
     let taken: Vec<_> = report.hooks.iter().filter(|hook| hook.counts.taken > 0).map(|hook| hook.id.as_str()).collect();
     if taken != ["customer-77"] {

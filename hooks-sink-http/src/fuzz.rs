@@ -57,5 +57,5 @@ pub(crate) fn batch(ids: &[&str]) -> Batch {
         );
         Envelope::from_json(json.as_bytes()).expect("a legal event")
     };
-    Batch::for_test(ids.iter().enumerate().map(event).collect())
+    Batch::for_test(ids.iter().enumerate().map(event))
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use hooks_core::{BusError, Envelope};
+use hooks_core::{BusError, Envelope, Slice};
 use uuid::Uuid;
 
 use super::backend::is_no_room;
@@ -177,8 +177,8 @@ impl Appender {
 }
 
 /// What a slice takes in a segment.
-pub(crate) fn slice_bytes(events: &[Envelope]) -> usize {
-    events.iter().map(|event| RECORD_BYTES + event.len()).sum()
+pub(crate) fn slice_bytes(slice: &Slice) -> usize {
+    slice.len() * RECORD_BYTES + slice.bytes()
 }
 
 fn refused(error: io::Error) -> AppendError {

@@ -12,8 +12,8 @@ use hooks_core::Position;
 
 use super::row::{Behind, Row};
 use crate::hold::in_hand::InHand;
+use crate::hold::published::Run;
 use crate::hold::room::Amount;
-use crate::hold::slice::Run;
 
 /// Most stretches of events that are noted for a hook that follows. With more it scans. Small, as there may be a
 /// hundred thousand hooks whose receivers are all down.
@@ -272,7 +272,7 @@ fn union(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hold::slice::Slice;
+    use crate::hold::published::Published;
     use hooks_core::Envelope;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
@@ -282,8 +282,8 @@ mod tests {
 
     fn run(position: u64) -> Run {
         let event = Envelope::from_json(EVENT).unwrap();
-        let slice = Slice::new(position, vec![event], SystemTime::UNIX_EPOCH, Arc::new(()));
-        Run::between(&slice, position, position + 1)
+        let published = Published::new(position, event.into(), SystemTime::UNIX_EPOCH, Arc::new(()));
+        Run::between(&published, position, position + 1)
     }
 
     fn one(position: u64) -> Stretch {

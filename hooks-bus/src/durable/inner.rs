@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use hooks_core::{BusError, Envelope, HookId, Position, Settle, Span, StartAt, Subscription};
+use hooks_core::{BusError, HookId, Position, Settle, Slice, Span, StartAt, Subscription};
 use parking_lot::{Mutex, RwLock};
 
 use super::age::{self, Ahead};
@@ -20,14 +20,14 @@ use super::keeper::{Bell, Kept, Tuning};
 use super::letter_table::{self, Totals};
 use super::log::Log;
 use super::open::Opened;
-use super::ring::Ring;
+use super::ring::{Ring, held};
 use super::row::{Behind, Row};
 use super::scan::{Fetched, Pieces, Want, fetch, time};
 use super::segment::PIECE;
 use super::store::{Known, Store};
 use super::subscriber::{Catch, Subscriber};
+use crate::hold::published::Run;
 use crate::hold::room::{Amount, Room};
-use crate::hold::slice::Run;
 use crate::index::{Index, Slot};
 use crate::plan::{Picks, Plan};
 
@@ -150,14 +150,13 @@ impl Inner {
     }
 
     /// Puts events that are safe into memory and tells the hooks that they concern.
-    pub(crate) fn hand_out(&self, first: u64, accepted: u64, events: Vec<Envelope>) {
+    pub(crate) fn hand_out(&self, first: u64, accepted: u64, slice: Slice) {
         let mut handed_out = self.handed_out.lock();
-        let plan = Plan::new(&self.index.read(), &events);
-        self.accepted.fetch_add(events.len() as u64, Ordering::Relaxed);
-        *handed_out = first + events.len() as u64;
-        let sizes: Vec<usize> = events.iter().map(Envelope::len).collect();
+        let plan = Plan::new(&self.index.read(), &slice);
+        self.accepted.fetch_add(slice.len() as u64, Ordering::Relaxed);
+        *handed_out = first + slice.len() as u64;
         // Whoever is told finds them in memory.
-        self.ring.lock().push(first, time(accepted), events, &self.memory);
+        self.ring.lock().push(held(first, time(accepted), slice.clone(), &self.memory), &self.memory);
         for target in &plan.targets {
             let stretch = |from: u32, to: u32, bytes| {
                 let position = |at: u32| first + u64::from(at);
@@ -166,7 +165,7 @@ impl Inner {
             let changed = match &target.picks {
                 Picks::All(all) => target.subscriber.note([stretch(0, *all, target.size.bytes)]),
                 Picks::Some(picks) => {
-                    target.subscriber.note(picks.iter().map(|at| stretch(*at, at + 1, sizes[*at as usize])))
+                    target.subscriber.note(picks.iter().map(|at| stretch(*at, at + 1, slice[*at as usize].len())))
                 }
             };
             if changed {

@@ -227,7 +227,7 @@ fn decode(bytes: &[u8]) -> Option<DeadLetter> {
 fn envelope(json: &[u8]) -> Option<Envelope> {
     let mut slice = SliceBuilder::new("hooks").max_event_bytes(usize::MAX);
     slice.push_json(json).ok()?;
-    slice.finish().pop()
+    slice.finish().first().cloned()
 }
 
 fn millis(time: SystemTime) -> u64 {

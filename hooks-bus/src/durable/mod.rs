@@ -68,8 +68,7 @@ use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
 use hooks_core::{
-    Bus, BusError, BusHealth, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription,
-    refuse_reserved,
+    Bus, BusError, BusHealth, BusStats, DeadLetters, HookId, Lag, Reader, Settler, Slice, Subscription, refuse_reserved,
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -110,7 +109,7 @@ const WAITING: usize = 1024;
 /// # let dir = folder.path().join("data");
 ///
 /// let bus = DurableBus::open(&DurableConfig::new(&dir))?;
-/// bus.publish(&[Envelope::from_json(br#"{"type":"invoice.paid"}"#)?]).await?;
+/// bus.publish(Envelope::from_json(br#"{"type":"invoice.paid"}"#)?.into()).await?;
 /// # Ok::<(), hooks_core::BoxError>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
@@ -225,14 +224,14 @@ impl Bus for DurableBus {
         self.0.log
     }
 
-    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
-        refuse_reserved(events)?;
+    async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+        refuse_reserved(&slice)?;
         let publisher = self.0.publisher.lock().clone().ok_or(BusError::Closed)?;
-        if events.is_empty() {
+        if slice.is_empty() {
             return Ok(());
         }
         let (answer, answered) = oneshot::channel();
-        let sent = publisher.send(Request { events: events.to_vec(), answer }).await;
+        let sent = publisher.send(Request { slice, answer }).await;
         sent.map_err(|_| self.0.trouble().map_or(BusError::Closed, BusError::Unavailable))?;
         drop(publisher);
         answered.await.unwrap_or_else(|_| Err(BusError::Unavailable(ENDED.to_owned())))

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hooks_core::{BlockGuard, Envelope};
+use hooks_core::Slice;
 
+use crate::hold::published::{Published, Run};
 use crate::hold::room::{Amount, Room};
-use crate::hold::slice::{Run, Slice};
 
 /// So many bytes stay without anybody looking who has read them: looking at every hook costs something.
 const UNWATCHED: usize = 4 << 20;
@@ -15,8 +15,7 @@ const UNWATCHED: usize = 4 << 20;
 /// The newest events without a gap: those that a hook has not read yet, as many as there is memory for.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
-    /// What was published, each in one block of memory.
-    slices: VecDeque<Arc<Slice>>,
+    slices: VecDeque<Arc<Published>>,
     /// Of their events.
     bytes: usize,
     /// With so many it is worth looking what every hook has read.
@@ -25,11 +24,9 @@ pub(crate) struct Ring {
 
 impl Ring {
     /// Adds what was published last. The oldest events make room.
-    pub(crate) fn push(&mut self, first: u64, accepted: SystemTime, events: Vec<Envelope>, room: &Arc<Room>) {
-        for slice in slices(first, accepted, events, room) {
-            self.bytes += slice.bytes();
-            self.slices.push_back(slice);
-        }
+    pub(crate) fn push(&mut self, slice: Arc<Published>, room: &Arc<Room>) {
+        self.bytes += slice.bytes();
+        self.slices.push_back(slice);
         self.shrink(room);
     }
 
@@ -60,7 +57,7 @@ impl Ring {
     }
 
     /// What holds the event of this position, and what comes behind it.
-    pub(crate) fn from(&self, position: u64) -> Option<impl Iterator<Item = &Arc<Slice>>> {
+    pub(crate) fn from(&self, position: u64) -> Option<impl Iterator<Item = &Arc<Published>>> {
         let at = self.slices.partition_point(|slice| slice.first() <= position).checked_sub(1)?;
         Some(self.slices.range(at..))
     }
@@ -77,25 +74,9 @@ impl Ring {
     }
 }
 
-/// Events of positions that follow one another, by block of memory.
-pub(crate) fn slices(
-    mut first: u64,
-    accepted: SystemTime,
-    mut events: Vec<Envelope>,
-    room: &Arc<Room>,
-) -> Vec<Arc<Slice>> {
-    let mut slices = Vec::with_capacity(1);
-    while let Some(event) = events.first() {
-        let memory = guard(event, room);
-        let count = events.iter().take_while(|other| other.shares_block(event)).count();
-        let rest = events.split_off(count);
-        slices.push(Slice::new(first, std::mem::replace(&mut events, rest), accepted, memory));
-        first += count as u64;
-    }
-    slices
-}
-
-/// The claim on the memory of an event's block, for as long as anybody holds any of it.
-fn guard(event: &Envelope, room: &Arc<Room>) -> BlockGuard {
-    event.guard_block(|| Arc::new(room.take(Amount::bytes(event.block_bytes()))))
+/// A slice of the log, with the claim on its memory for as long as anybody holds any of it.
+pub(crate) fn held(first: u64, accepted: SystemTime, slice: Slice, room: &Arc<Room>) -> Arc<Published> {
+    let claim = || slice.guard_with(Arc::new(room.take(Amount::bytes(slice.memory()))));
+    let memory = slice.guard().unwrap_or_else(claim);
+    Published::new(first, slice, accepted, memory)
 }

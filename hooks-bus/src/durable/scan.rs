@@ -11,11 +11,11 @@ use parking_lot::Mutex;
 
 use super::format::Record;
 use super::log::{Log, Tape};
-use super::ring::slices;
+use super::ring::held;
 use super::segment::{Hole, Place, RawPiece};
 use super::subscriber::Catch;
+use crate::hold::published::{Published, Run};
 use crate::hold::room::Room;
-use crate::hold::slice::{Run, Slice};
 
 /// What a reader wants.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Want {
 /// Events of the log, in one block of memory. Hooks that read the same piece at the same time share it.
 #[derive(Debug)]
 struct Piece {
-    slices: Vec<Arc<Slice>>,
+    slices: Vec<Arc<Published>>,
     /// Where the next one begins.
     next: Place,
 }
@@ -135,7 +135,7 @@ fn read(log: &Log, tape: &Tape, dir: &Path, room: &Arc<Room>, size: usize) -> io
 }
 
 /// The events of a piece, in one block of memory.
-pub(crate) fn decode(piece: &RawPiece, dir: &Path, room: &Arc<Room>) -> Vec<Arc<Slice>> {
+pub(crate) fn decode(piece: &RawPiece, dir: &Path, room: &Arc<Room>) -> Vec<Arc<Published>> {
     let mut slice = SliceBuilder::new("").max_event_bytes(usize::MAX);
     let mut records = Vec::new();
     for (record, event) in piece.records() {
@@ -148,11 +148,11 @@ pub(crate) fn decode(piece: &RawPiece, dir: &Path, room: &Arc<Room>) -> Vec<Arc<
             }
         }
     }
-    let mut events = slice.finish().into_iter();
+    let mut rest = slice.finish();
     let together = |a: &Record, b: &Record| a.position + 1 == b.position && a.accepted == b.accepted;
-    let slices = records.chunk_by(together).flat_map(|records| {
-        let events = events.by_ref().take(records.len()).collect();
-        slices(records[0].position, time(records[0].accepted.into()), events, room)
+    let slices = records.chunk_by(together).map(|records| {
+        let Record { position, accepted, .. } = records[0];
+        held(position, time(accepted.into()), rest.split_to(records.len()), room)
     });
     slices.collect()
 }

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use super::cursor::{Cursor, Stretch, left_between};
 use super::ring::Ring;
 use super::row::Row;
+use crate::hold::published::Run;
 use crate::hold::room::Amount;
-use crate::hold::slice::Run;
 
 /// One hook.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hooks_core::{BusError, Bytes, Envelope};
+use hooks_core::{BusError, Bytes, Slice};
 use tokio::sync::{mpsc, oneshot};
 
 use super::append::{AppendError, Appender, slice_bytes};
@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 1 << 20;
 /// What one call publishes.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) events: Vec<Envelope>,
+    pub(crate) slice: Slice,
     pub(crate) answer: oneshot::Sender<Result<(), BusError>>,
 }
 
@@ -45,8 +45,8 @@ impl Writer {
             let mut batch = Vec::new();
             let mut next = Some(first);
             while let Some(request) = next {
-                events += request.events.len();
-                bytes += slice_bytes(&request.events);
+                events += request.slice.len();
+                bytes += slice_bytes(&request.slice);
                 batch.push(request);
                 let more = events < MAX_EVENTS && bytes < MAX_BYTES;
                 next = if more { requests.try_recv().ok() } else { None };
@@ -96,21 +96,21 @@ impl Writer {
         if let Some(broken) = self.broken() {
             return Err(broken);
         }
-        let bytes = slice_bytes(&request.events);
-        self.check_lengths(&request.events, bytes)?;
+        let bytes = slice_bytes(&request.slice);
+        self.check_lengths(&request.slice, bytes)?;
         if let Some(size) = self.appender.grows_by(bytes, self.is_old(now)) {
             // Whoever publishes has subscribed all hooks before.
             self.inner.holding.release();
             self.inner.make_room(size)?;
             self.begin(size)?;
         }
-        self.appender.append(&request.events, now).map_err(|error| self.breaks(&error))
+        self.appender.append(&request.slice, now).map_err(|error| self.breaks(&error))
     }
 
     /// Every event has to fit among the dead letters.
-    fn check_lengths(&self, events: &[Envelope], together: usize) -> Result<(), BusError> {
+    fn check_lengths(&self, slice: &Slice, together: usize) -> Result<(), BusError> {
         let largest = self.inner.config.largest_event();
-        let too_long = || events.iter().find(|event| event.len() > largest);
+        let too_long = || slice.iter().find(|event| event.len() > largest);
         let Some(event) = (together > largest).then(too_long).flatten() else { return Ok(()) };
         let (len, max) = (Bytes(event.len() as u64), self.inner.config.dead_letters.max_bytes);
         Err(BusError::TooLarge(format!(
@@ -148,11 +148,11 @@ impl Writer {
     fn finish(&mut self, written: Vec<Written>, now: u64) {
         let end = self.inner.log.end();
         let mut answers = Vec::with_capacity(written.len());
-        for Written { request: Request { events, answer }, first } in written {
-            let is_safe = first + events.len() as u64 <= end;
+        for Written { request: Request { slice, answer }, first } in written {
+            let is_safe = first + slice.len() as u64 <= end;
             answers.push((answer, is_safe));
             if is_safe {
-                self.inner.hand_out(first, now, events);
+                self.inner.hand_out(first, now, slice);
             }
         }
         // A hook that came while this was written has got these events, too: it must be known before anybody hears

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use hooks_core::Position;
 
+use super::published::{Run, size_of_one};
 use super::room::Amount;
-use super::slice::{Run, size_of_one};
 
 /// Events in rising positions, and which of them are settled already behind others that are not.
 #[derive(Debug, Default)]
@@ -173,20 +173,21 @@ fn settle(run: &mut Run, holes: &mut Vec<u32>, index: u32) -> bool {
 #[cfg(feature = "durable")]
 #[cfg(test)]
 mod tests {
-    use super::super::slice::Slice;
+    use super::super::published::Published;
     use super::*;
     use crate::plan::Picks;
     use hooks_core::SliceBuilder;
     use proptest::prelude::*;
     use std::sync::{Arc, Weak};
+    use std::time::SystemTime;
 
-    /// A call of one block, and what tells whether its memory is still claimed.
-    fn call(first: u64, events: usize) -> (Vec<Arc<Slice>>, Weak<()>) {
+    /// A slice, and what tells whether its memory is still claimed.
+    fn call(first: u64, events: usize) -> (Arc<Published>, Weak<()>) {
         let mut slice = SliceBuilder::new("/test");
         (0..events).for_each(|_| slice.push_json(br#"{"type":"a"}"#).unwrap());
         let claim = Arc::new(());
         let weak = Arc::downgrade(&claim);
-        (Slice::of_call(first, &slice.finish(), vec![claim]), weak)
+        (Published::new(first, slice.finish(), SystemTime::UNIX_EPOCH, claim), weak)
     }
 
     proptest! {
@@ -201,17 +202,17 @@ mod tests {
             let (mut model, mut claims): (Vec<(Position, bool)>, Vec<_>) = Default::default();
             let (mut next, mut cuts) = (0, cuts.into_iter().cycle());
             for picked in calls {
-                let (slices, claim) = call(next, picked.len());
+                let (published, claim) = call(next, picked.len());
                 let picks: Vec<u32> = (0..).zip(&picked).filter(|(_, is)| **is).map(|(at, _)| at).collect();
                 model.extend(picks.iter().map(|at| (Position(next + u64::from(*at)), false)));
                 claims.push((next..next + picked.len() as u64, claim));
                 next += picked.len() as u64;
                 let all = picks.len() == picked.len();
                 let picks = if all { Picks::All(picks.len() as u32) } else { Picks::Some(picks.into()) };
-                for mut run in Run::of_call(&slices, &picks) {
-                    while !run.is_empty() {
-                        in_hand.push(run.split(cuts.next().unwrap()));
-                    }
+                let mut run = Run::new(&published, picks);
+                drop(published);
+                while !run.is_empty() {
+                    in_hand.push(run.split(cuts.next().unwrap()));
                 }
             }
             for settle in settles {

@@ -62,17 +62,6 @@ impl Claim {
     }
 }
 
-impl Claim {
-    /// Cuts a part off that is given back by itself, if there is as much.
-    pub(crate) fn split(&mut self, part: Amount) -> Option<Self> {
-        if part.events > self.amount.events || part.bytes > self.amount.bytes {
-            return None;
-        }
-        self.amount.sub(part);
-        Some(Self { room: self.room.clone(), amount: part })
-    }
-}
-
 impl Drop for Claim {
     fn drop(&mut self) {
         if self.amount != Amount::default() {

@@ -6,10 +6,12 @@ mod subscriber;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use hooks_core::{
-    BlockGuard, Bus, BusError, BusStats, Bytes, Envelope, HookId, Lag, Reader, Settler, Subscription, refuse_reserved,
+    BlockGuard, Bus, BusError, BusStats, Bytes, Envelope, HookId, Lag, Reader, Settler, Slice, Subscription,
+    refuse_reserved,
 };
 use parking_lot::{Mutex, RwLock};
 use schemars::JsonSchema;
@@ -17,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::hold::published::{Published, Run};
 use crate::hold::room::{Amount, Claim, Room};
-use crate::hold::slice::{Run, Slice, blocks};
 use crate::index::{Index, Slot};
 use crate::plan::{Plan, Target};
 use subscriber::{MemoryReader, Subscriber};
@@ -95,22 +97,23 @@ impl Bus for MemoryBus {
         self.0.log
     }
 
-    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
-        refuse_reserved(events)?;
-        let mut rest = events;
+    async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+        refuse_reserved(&slice)?;
+        if slice.is_empty() {
+            return if self.0.is_closed() { Err(BusError::Closed) } else { Ok(()) };
+        }
+        let mut rest = slice;
         let mut ahead = rest.len();
         while !rest.is_empty() {
-            let next = &rest[..ahead.min(rest.len())];
-            let plan = Plan::new(&self.0.index.read(), next);
-            let count = piece(&plan, next);
+            let next = rest.part(0..ahead.min(rest.len()));
+            let plan = Plan::new(&self.0.index.read(), &next);
+            let count = piece(&plan, &next);
             let plan = if count == next.len() { Some(plan) } else { None };
-            let (now, later) = rest.split_at(count);
-            self.0.publish(now, plan).await?;
-            rest = later;
+            self.0.publish(rest.split_to(count), plan).await?;
             // Looking at all that is left for each piece would take time squared.
             ahead = count.saturating_mul(2);
         }
-        if self.0.is_closed() && events.is_empty() { Err(BusError::Closed) } else { Ok(()) }
+        Ok(())
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
@@ -180,14 +183,14 @@ impl Inner {
     }
 
     /// Publishes a slice as a whole, once there is room for it everywhere.
-    async fn publish(&self, events: &[Envelope], plan: Option<Plan<Subscriber>>) -> Result<(), BusError> {
+    async fn publish(&self, slice: Slice, plan: Option<Plan<Subscriber>>) -> Result<(), BusError> {
         let mut closing = self.closing.subscribe();
         let mut ready = plan;
         loop {
-            let plan = ready.take().unwrap_or_else(|| Plan::new(&self.index.read(), events));
+            let plan = ready.take().unwrap_or_else(|| Plan::new(&self.index.read(), &slice));
             let claims = tokio::select! {
                 biased;
-                claims = self.claim(&plan, events) => claims,
+                claims = self.claim(&plan, &slice) => claims,
                 _ = closing.wait_for(|closing| *closing) => return Err(BusError::Closed),
             };
             let mut next = self.next.lock();
@@ -197,11 +200,11 @@ impl Inner {
             // Somebody subscribed, left or changed a filter meanwhile: unless the targets are the same,
             // start again with those that there are now. Nobody does until the events are handed out.
             let index = self.index.read();
-            if index.version() != plan.version && !Plan::new(&index, events).has_targets_of(&plan) {
+            if index.version() != plan.version && !Plan::new(&index, &slice).has_targets_of(&plan) {
                 continue;
             }
             match claims {
-                Some((claims, memory)) => hand_out(&mut next, events, plan, claims, memory),
+                Some((claims, memory)) => hand_out(&mut next, slice, plan, claims, memory),
                 None => plan.targets.iter().for_each(|target| target.subscriber.turn_away(target.size.events)),
             }
             return Ok(());
@@ -210,35 +213,27 @@ impl Inner {
 
     /// Room at every hook that makes publishers wait, always in the order of slots, then memory. `None`
     /// when there is no memory and none of the hooks waits for any.
-    async fn claim(
-        &self,
-        plan: &Plan<Subscriber>,
-        events: &[Envelope],
-    ) -> Option<(Vec<Option<Claim>>, Vec<BlockGuard>)> {
+    async fn claim(&self, plan: &Plan<Subscriber>, slice: &Slice) -> Option<(Vec<Option<Claim>>, Option<BlockGuard>)> {
         let mut claims = Vec::with_capacity(plan.targets.len());
         for target in &plan.targets {
             claims.push(if target.subscriber.blocks() { Some(claim_room(target).await) } else { None });
         }
         let must_wait = claims.iter().any(Option::is_some);
-        let memory = if plan.targets.is_empty() { Vec::new() } else { self.claim_memory(events, must_wait).await? };
+        let memory = if plan.targets.is_empty() { None } else { Some(self.claim_memory(slice, must_wait).await?) };
         Some((claims, memory))
     }
 
-    /// The claim on the memory of each block. `None` when there is none to be had without waiting.
-    async fn claim_memory(&self, events: &[Envelope], must_wait: bool) -> Option<Vec<BlockGuard>> {
-        let new = blocks(events).filter(|block| !block[0].has_guard()).map(|block| block[0].block_bytes());
-        let need = Amount::bytes(new.sum());
-        let mut claim = match self.memory.try_claim(need) {
+    /// The claim on the slice's memory. `None` when there is none to be had without waiting.
+    async fn claim_memory(&self, slice: &Slice, must_wait: bool) -> Option<BlockGuard> {
+        if let Some(claimed) = slice.guard() {
+            return Some(claimed);
+        }
+        let need = Amount::bytes(slice.memory());
+        let claim = match self.memory.try_claim(need) {
             Some(claim) => claim,
-            None if need.bytes == 0 => self.memory.take(need),
             None => self.claim_slowly(need, must_wait).await?,
         };
-        let guard = |block: &[Envelope]| {
-            let bytes = Amount::bytes(block[0].block_bytes());
-            // A block that another call held when this one looked may have been let go since.
-            block[0].guard_block(|| Arc::new(claim.split(bytes).unwrap_or_else(|| self.memory.take(bytes))))
-        };
-        Some(blocks(events).map(guard).collect())
+        Some(slice.guard_with(Arc::new(claim)))
     }
 
     async fn claim_slowly(&self, need: Amount, must_wait: bool) -> Option<Claim> {
@@ -318,16 +313,18 @@ async fn at_once<F: Future>(future: F) -> Option<F::Output> {
 /// Gives each target its events. The order of publishing is fixed here, under the lock of `next`.
 fn hand_out(
     next: &mut u64,
-    events: &[Envelope],
+    slice: Slice,
     plan: Plan<Subscriber>,
     claims: Vec<Option<Claim>>,
-    memory: Vec<BlockGuard>,
+    memory: Option<BlockGuard>,
 ) {
     let first = *next;
-    *next += events.len() as u64;
-    let slices = Slice::of_call(first, events, memory);
+    *next += slice.len() as u64;
+    // Without it there are no targets.
+    let Some(memory) = memory else { return };
+    let published = Published::new(first, slice, SystemTime::now(), memory);
     for (target, claim) in plan.targets.into_iter().zip(claims) {
-        target.subscriber.push(Run::of_call(&slices, &target.picks), claim, target.size);
+        target.subscriber.push(Run::new(&published, target.picks), claim, target.size);
     }
 }
 

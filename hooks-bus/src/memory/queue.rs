@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use hooks_core::Filter;
 
+use crate::hold::published::Run;
 use crate::hold::room::Amount;
-use crate::hold::slice::Run;
 
 /// Runs of events, oldest first; none is empty.
 #[derive(Debug, Default)]

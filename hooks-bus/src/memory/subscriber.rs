@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::queue::Queue;
 use crate::hold::in_hand::InHand;
+use crate::hold::published::Run;
 use crate::hold::room::{Amount, Claim, Room};
-use crate::hold::slice::Run;
 
 /// Dropped events are logged at most this often per hook.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -99,13 +99,13 @@ impl Subscriber {
     }
 
     /// Appends events. With a claim the room is there; without, the oldest events make room.
-    pub(crate) fn push(&self, runs: impl Iterator<Item = Run>, claim: Option<Claim>, size: Amount) {
+    pub(crate) fn push(&self, run: Run, claim: Option<Claim>, size: Amount) {
         let mut state = self.state.lock();
         if state.removed {
             return;
         }
         state.ledger.take(size.events);
-        runs.for_each(|run| state.queue.push(run));
+        state.queue.push(run);
         claim.unwrap_or_else(|| self.room.take(size)).keep();
         let dropped = if state.blocks() { Vec::new() } else { state.overflowing(&self.room) };
         let report = state.gave_up(dropped.len());

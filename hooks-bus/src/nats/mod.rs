@@ -51,8 +51,7 @@ use async_nats::jetstream::Context;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream as streams};
 use hooks_core::{
-    Bus, BusError, BusHealth, BusStats, DeadLetters, Envelope, HookId, Lag, Reader, Settler, Subscription,
-    refuse_reserved,
+    Bus, BusError, BusHealth, BusStats, DeadLetters, HookId, Lag, Reader, Settler, Slice, Subscription, refuse_reserved,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -233,16 +232,16 @@ impl Bus for NatsBus {
         self.inner.log
     }
 
-    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
-        refuse_reserved(events)?;
+    async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+        refuse_reserved(&slice)?;
         if self.inner.closing.borrow().is_some() {
             return Err(BusError::Closed);
         }
-        let _admitted = self.inner.admit(events).await?;
-        let (acknowledged, result) = self.inner.publisher.publish(events).await;
+        let _admitted = self.inner.admit(&slice).await?;
+        let (acknowledged, result) = self.inner.publisher.publish(&slice).await;
         self.inner.accepted.fetch_add(acknowledged.events, Ordering::Relaxed);
         self.inner.duplicates.fetch_add(acknowledged.duplicates, Ordering::Relaxed);
-        result.map_err(|error| acknowledged.part(events.len(), error))
+        result.map_err(|error| acknowledged.part(slice.len(), error))
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hooks_core::{
-    BusError, Delivery, DropReason, Envelope, EnvelopeError, Position, Read, Reader, SliceBuilder, Subscription, WINDOW,
+    BusError, Delivery, DropReason, EnvelopeError, Position, Read, Reader, Slice, SliceBuilder, Subscription, WINDOW,
 };
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -160,11 +160,11 @@ impl NatsReader {
     /// Takes in what came; returns how many deliveries it made. `None`: the hook was lost meanwhile.
     fn take_in(&self, raws: Vec<Raw>, version: u64, all: bool, into: &mut Vec<Delivery>) -> Option<usize> {
         let tail = self.bus.tail();
-        let mut events = decode(&raws).into_iter();
+        let (slice, events) = decode(&raws);
         self.hook.read((self.number, version), |reading| {
             let before = into.len();
-            for raw in &raws {
-                let event = events.next().unwrap_or(Err(None));
+            for (raw, event) in raws.iter().zip(events) {
+                let event = event.map(|index| Delivery::new(Position(raw.seq), &slice, index));
                 let missing = missing(reading, raw, all, tail.first);
                 gone(reading, &self.hook, missing.0, missing.1);
                 reading.feed.pending = raw.pending;
@@ -344,23 +344,22 @@ fn give_up(reading: &Reading<'_>, events: u64, reason: DropReason) {
 fn enter(
     reading: &mut Reading<'_>,
     raw: &Raw,
-    event: Result<Envelope, Option<EnvelopeError>>,
+    event: Result<Delivery, EnvelopeError>,
     hook: &Hook,
 ) -> Option<Delivery> {
     if raw.seq <= reading.cursor.read_to() {
         return None;
     }
     match event {
-        Ok(envelope) if !reading.filter.matches(&envelope) => reading.cursor.pass(raw.seq),
-        Ok(envelope) => {
-            if reading.cursor.read(raw.seq, envelope.len(), raw.accepted) {
+        Ok(delivery) if !reading.filter.matches(delivery.envelope()) => reading.cursor.pass(raw.seq),
+        Ok(delivery) => {
+            if reading.cursor.read(raw.seq, delivery.envelope().len(), raw.accepted) {
                 reading.ledger.take(1);
-                return Some(Delivery { position: Position(raw.seq), envelope });
+                return Some(delivery);
             }
         }
         Err(error) => {
-            let error = error.map(|error| error.to_string());
-            tracing::error!(hook = %hook.id, position = raw.seq, error, "the stream holds what is no event: dropped");
+            tracing::error!(hook = %hook.id, position = raw.seq, %error, "the stream holds what is no event: dropped");
             give_up(reading, 1, DropReason::Unreadable);
             reading.cursor.pass(raw.seq);
         }
@@ -368,12 +367,11 @@ fn enter(
     None
 }
 
-/// The events, in one block of memory where they are events.
-fn decode(raws: &[Raw]) -> Vec<Result<Envelope, Option<EnvelopeError>>> {
+/// The events as a slice, and for each message which it is.
+fn decode(raws: &[Raw]) -> (Slice, Vec<Result<usize, EnvelopeError>>) {
     let mut builder = SliceBuilder::new("hooks").max_event_bytes(usize::MAX);
-    let read: Vec<_> = raws.iter().map(|raw| builder.push_json(&raw.json)).collect();
-    let mut envelopes = builder.finish().into_iter();
-    read.into_iter().map(|read| read.map_err(Some).and_then(|()| envelopes.next().ok_or(None))).collect()
+    let which = raws.iter().map(|raw| builder.push_json(&raw.json).map(|()| builder.len() - 1)).collect();
+    (builder.finish(), which)
 }
 
 /// What is here already, behind the first.

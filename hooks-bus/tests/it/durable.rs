@@ -40,7 +40,7 @@ async fn earliest(bus: &DurableBus, hook: &str) -> End {
 
 async fn publish(bus: &DurableBus, range: std::ops::Range<usize>) {
     for number in range {
-        bus.publish(&slice(number..number + 1, 100)).await.unwrap();
+        bus.publish(slice(number..number + 1, 100)).await.unwrap();
     }
 }
 

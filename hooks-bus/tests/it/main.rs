@@ -12,8 +12,8 @@ mod nats;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, Bytes, Delivery, Envelope, Filter, HookId, Ledger, Overflow, QueueLimits, Read, Reader, Settler, SliceBuilder,
-    StartAt, Subscription,
+    Bus, Bytes, Delivery, Envelope, Filter, HookId, Ledger, Overflow, QueueLimits, Read, Reader, Settler, Slice,
+    SliceBuilder, StartAt, Subscription,
 };
 
 /// One hook's end of a bus.
@@ -69,11 +69,18 @@ fn queue(max_events: usize, max_bytes: u64, overflow: Overflow) -> QueueLimits {
 }
 
 fn numbers(deliveries: &[Delivery]) -> Vec<usize> {
-    deliveries.iter().map(|delivery| delivery.envelope.id().parse().unwrap()).collect()
+    deliveries.iter().map(|delivery| delivery.envelope().id().parse().unwrap()).collect()
+}
+
+/// Events that were made apart, to be published together.
+fn together(events: &[Envelope]) -> Slice {
+    let mut slice = SliceBuilder::new("/test");
+    events.iter().for_each(|event| slice.push_envelope(event).unwrap());
+    slice.finish()
 }
 
 /// Events named by their numbers, in one block, each with this much data.
-fn slice(range: std::ops::Range<usize>, data: usize) -> Vec<Envelope> {
+fn slice(range: std::ops::Range<usize>, data: usize) -> Slice {
     let mut slice = SliceBuilder::new("/test");
     for number in range {
         let json = format!(

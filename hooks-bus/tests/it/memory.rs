@@ -16,8 +16,8 @@ async fn an_event_is_held_once_however_many_hooks_wait_for_it() {
         ends.push(End::new(&bus, &format!("h{hook}"), Filter::all(), QueueLimits::default()).await);
     }
     let events = slice(0..10, 10_000);
-    let held = events[0].block_bytes();
-    bus.publish(&events).await.unwrap();
+    let held = events.memory();
+    bus.publish(events.clone()).await.unwrap();
     drop(events);
     assert_eq!(bus.memory_used(), held);
     for end in &mut ends {
@@ -31,7 +31,7 @@ async fn an_event_is_held_once_however_many_hooks_wait_for_it() {
 async fn what_nobody_wants_is_not_held() {
     let bus = bus(1 << 20);
     let _end = End::new(&bus, "a", Filter::types(["other"]), QueueLimits::default()).await;
-    bus.publish(&slice(0..10, 100)).await.unwrap();
+    bus.publish(slice(0..10, 100)).await.unwrap();
     assert_eq!(bus.memory_used(), 0);
 }
 
@@ -39,14 +39,14 @@ async fn what_nobody_wants_is_not_held() {
 async fn the_bound_in_bytes_holds_too() {
     let bus = bus(1 << 30);
     let mut end = End::new(&bus, "a", Filter::all(), queue(1_000, 10_000, Overflow::DropOldest)).await;
-    bus.publish(&slice(0..100, 900)).await.unwrap();
+    bus.publish(slice(0..100, 900)).await.unwrap();
     let read = end.read(1_000).await;
-    assert!(read.iter().map(|delivery| delivery.envelope.len()).sum::<usize>() <= 10_000);
+    assert!(read.iter().map(|delivery| delivery.envelope().len()).sum::<usize>() <= 10_000);
     assert_eq!(numbers(&read), (100 - read.len()..100).collect::<Vec<_>>());
     assert_eq!(end.ledger.counts().dropped_for(DropReason::Overflow), 100 - read.len() as u64);
     end.settle(&read);
     // One event alone may be larger.
-    bus.publish(&slice(200..201, 50_000)).await.unwrap();
+    bus.publish(slice(200..201, 50_000)).await.unwrap();
     assert_eq!(end.read(10).await.len(), 1);
 }
 
@@ -57,7 +57,7 @@ async fn at_the_memory_limit_the_hook_that_holds_most_gives_way() {
     let mut modest =
         End::new(&bus, "modest", Filter::types(["test.0"]), queue(10_000, 1 << 30, Overflow::DropOldest)).await;
     for number in 0..300 {
-        bus.publish(&slice(number..number + 1, 800)).await.unwrap();
+        bus.publish(slice(number..number + 1, 800)).await.unwrap();
         assert!(bus.memory_used() <= 100_000, "{} bytes", bus.memory_used());
         if number % 3 == 0 {
             let read = modest.read(1).await;
@@ -76,9 +76,9 @@ async fn at_the_memory_limit_the_hook_that_holds_most_gives_way() {
 async fn at_the_memory_limit_a_blocking_hook_makes_publishers_wait() {
     let bus = bus(20_000);
     let mut end = End::new(&bus, "a", Filter::all(), queue(10_000, 1 << 30, Overflow::Block)).await;
-    bus.publish(&slice(0..10, 900)).await.unwrap();
+    bus.publish(slice(0..10, 900)).await.unwrap();
     let more = slice(10..20, 900);
-    let mut waiting = Box::pin(bus.publish(&more));
+    let mut waiting = Box::pin(bus.publish(more));
     assert!((&mut waiting).now_or_never().is_none());
     let read = end.read(10).await;
     end.settle(&read);
@@ -92,9 +92,9 @@ async fn at_the_memory_limit_a_blocking_hook_makes_publishers_wait() {
 async fn events_that_are_all_on_their_way_out_turn_new_ones_away() {
     let bus = bus(10_000);
     let mut end = End::new(&bus, "a", Filter::all(), queue(10_000, 1 << 30, Overflow::DropOldest)).await;
-    bus.publish(&slice(0..8, 900)).await.unwrap();
+    bus.publish(slice(0..8, 900)).await.unwrap();
     let read = end.read(8).await;
-    bus.publish(&slice(8..16, 900)).await.unwrap();
+    bus.publish(slice(8..16, 900)).await.unwrap();
     assert_eq!(end.ledger.counts().dropped(), 8, "never out of the frozen batch, never above the limit");
     assert!(bus.memory_used() <= 10_000);
     end.settle(&read);
@@ -105,13 +105,12 @@ async fn events_that_are_all_on_their_way_out_turn_new_ones_away() {
 async fn removing_a_hook_frees_what_it_held_and_whoever_waited() {
     let bus = bus(1 << 30);
     let end = End::new(&bus, "a", Filter::all(), queue(2, 1 << 20, Overflow::Block)).await;
-    bus.publish(&slice(0..2, 1)).await.unwrap();
+    bus.publish(slice(0..2, 1)).await.unwrap();
     let more = slice(2..4, 1);
-    let mut waiting = Box::pin(bus.publish(&more));
+    let mut waiting = Box::pin(bus.publish(more));
     assert!((&mut waiting).now_or_never().is_none());
     bus.unsubscribe(&hooks_core::HookId::new("a").unwrap()).await.unwrap();
     waiting.await.unwrap();
-    drop(more);
     let counts = end.ledger.counts();
     assert_eq!((counts.dropped_for(DropReason::Removed), counts.in_hand, bus.memory_used()), (2, 0, 0));
 }

@@ -29,7 +29,7 @@ fn filter(which: usize) -> Filter {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (1usize..8, 1usize..4).prop_map(|(events, blocks)| Step::Publish(events, blocks)),
+        (1usize..8, 1usize..4).prop_map(|(events, parts)| Step::Publish(events, parts)),
         (1usize..6).prop_map(Step::Read),
         prop::collection::vec(any::<prop::sample::Index>(), 1..4).prop_map(Step::Settle),
         Just(Step::TakeOver),
@@ -49,11 +49,12 @@ proptest! {
             let mut wanted = FILTERS[0];
             for step in steps {
                 match step {
-                    Step::Publish(count, blocks) => {
-                        let events: Vec<_> =
-                            (0..blocks).flat_map(|block| slice(published + block * count..published + (block + 1) * count, 1)).collect();
-                        bus.publish(&events).await.unwrap();
-                        let range = published..published + count * blocks;
+                    Step::Publish(count, parts) => {
+                        let range = published..published + count * parts;
+                        let mut rest = slice(range.clone(), 1);
+                        while !rest.is_empty() {
+                            bus.publish(rest.split_to(count)).await.unwrap();
+                        }
                         published = range.end;
                         queued.extend(range.filter(|number| wanted.contains(&(number % 3))));
                         while queued.len() + in_hand.len() > limit && queued.pop_front().is_some() {

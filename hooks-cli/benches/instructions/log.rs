@@ -44,7 +44,7 @@ fn publish(folder: &TempDir, slices: usize) -> Result<(), BoxError> {
     let events = slice()?;
     runtime()?.block_on(async {
         for _ in 0..slices {
-            bus.publish(&events).await?;
+            bus.publish(events.clone()).await?;
         }
         Ok(())
     })

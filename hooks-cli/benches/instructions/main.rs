@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use hooks_bus::MemoryBus;
-use hooks_core::{Batch, BoxError, Bus, Envelope, Filter, HookId, Ledger, QueueLimits, SliceBuilder, Subscription};
+use hooks_core::{Batch, BoxError, Bus, Filter, HookId, Ledger, QueueLimits, Slice, SliceBuilder, Subscription};
 use hooks_sink_http::{HttpConfig, measured_request};
 use tokio::runtime::Runtime;
 
@@ -65,7 +65,7 @@ fn lines() -> Vec<String> {
     (0..EVENTS).map(line).collect()
 }
 
-fn slice() -> Result<Vec<Envelope>, BoxError> {
+fn slice() -> Result<Slice, BoxError> {
     let mut slice = SliceBuilder::new("/bench");
     lines().iter().try_for_each(|line| slice.push_json(line.as_bytes()))?;
     Ok(slice.finish())
@@ -112,7 +112,7 @@ fn route() -> Result<(), BoxError> {
             let mut read = Vec::new();
             let found = counted(|| {
                 at_once(async {
-                    bus.publish(&events).await?;
+                    bus.publish(events.clone()).await?;
                     reader.next(EVENTS, &mut read).await
                 })
             })
@@ -147,7 +147,7 @@ fn sign() -> Result<(), BoxError> {
 }
 
 fn request(config: HttpConfig) -> Result<(), BoxError> {
-    let batch = Batch::for_test(slice()?);
+    let batch = Batch::for_test([slice()?]);
     let mut make = measured_request(&config)?;
     let bytes: usize = counted(|| (0..ROUNDS).map(|_| make(&batch)).sum());
     if bytes < ROUNDS * EVENTS { Err("an empty body".into()) } else { Ok(()) }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hooks_bus::MemoryBus;
 use hooks_core::{
     Batch, BatchLimits, BoxError, Bus, Delivered, DeliveryError, Dispatcher, Envelope, Filter, Hook, Overflow,
-    QueueLimits, Sink, SinkContext, SinkFactory, SliceBuilder, Span, async_trait,
+    QueueLimits, Sink, SinkContext, SinkFactory, Slice, SliceBuilder, Span, async_trait,
 };
 use hooks_sink_http::HttpConfig;
 use tokio::runtime::Runtime;
@@ -45,7 +45,7 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// Slices of [`BATCH`] events.
-fn slices(file: &str) -> Result<Vec<Vec<Envelope>>, BoxError> {
+fn slices(file: &str) -> Result<Vec<Slice>, BoxError> {
     let text = std::fs::read(file)?;
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let slice = |lines: &[&[u8]]| {
@@ -68,7 +68,7 @@ pub(crate) fn fanout(hooks: &str, file: &str) -> Result<Vec<f64>, BoxError> {
         }
         let clock = Clock::start();
         for slice in &slices {
-            bus.publish(slice).await?;
+            bus.publish(slice.clone()).await?;
             tokio::task::yield_now().await;
         }
         let report = dispatcher.shutdown(None).await;
@@ -98,7 +98,7 @@ pub(crate) fn idle(hooks: &str, file: &str) -> Result<Vec<f64>, BoxError> {
         let clock = Clock::start();
         for _ in 0..PUBLISHED_AGAIN {
             for slice in &slices {
-                bus.publish(slice).await?;
+                bus.publish(slice.clone()).await?;
             }
         }
         let mut figures = clock.stop();
@@ -168,7 +168,7 @@ async fn publish_each(url: &str, count: usize, began: Instant) -> Result<(), Box
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     for number in 0..count {
         ticks.tick().await;
-        bus.publish(&[Envelope::from_json(event(number, began).as_bytes())?]).await?;
+        bus.publish(Envelope::from_json(event(number, began).as_bytes())?.into()).await?;
     }
     dispatcher.shutdown(None).await;
     Ok(())

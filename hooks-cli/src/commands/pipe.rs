@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Fuse, FusedFuture as _};
-use hooks_core::{BoxError, Bus, Dispatcher, Envelope, Hook, HookStatus, Overflow};
+use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookStatus, Overflow, Slice};
 use tokio::sync::{mpsc, watch};
 
 use super::{chain, runtime};
@@ -213,8 +213,8 @@ impl Run<'_> {
         let mut publishing = pin!(Fuse::terminated());
         loop {
             if publishing.is_terminated() {
-                if !gathered.events.is_empty() {
-                    publishing.set(self.publish(std::mem::take(&mut gathered).events).fuse());
+                if let Some(slice) = gathered.next()? {
+                    publishing.set(self.publish(slice).fuse());
                 } else if !reading {
                     return failed;
                 }
@@ -242,17 +242,17 @@ impl Run<'_> {
     }
 
     /// Says what is wrong with what was read; the events are left.
-    fn look(&self, taken: Taken) -> Vec<Envelope> {
+    fn look(&self, taken: Taken) -> Vec<Slice> {
         for malformed in &taken.malformed {
             self.console.say(format_args!("line {}: {}", malformed.line, malformed.reason));
         }
         self.tally(|tally| {
             tally.lines = taken.read;
             tally.malformed += taken.malformed.len() as u64 + taken.more;
-            tally.waiting += taken.events.len() as u64;
+            tally.waiting += taken.lines.len() as u64;
         });
         self.lines().extend(taken.lines);
-        taken.events
+        taken.slices
     }
 
     fn tally<T>(&self, with: impl FnOnce(&mut Tally) -> T) -> T {

@@ -125,12 +125,12 @@ impl<'a> Run<'a> {
                 taken = input.recv() => taken,
             };
             let Some(taken) = taken else { return Ok(()) };
-            let Taken { events, lines, malformed, more, read } =
-                taken.map_err(|error| format!("stdin can't be read: {error}"))?;
-            self.lines = read;
-            self.report(&malformed);
-            self.malformed += more;
-            self.outbox.push(lines.into_iter().zip(events));
+            let taken = taken.map_err(|error| format!("stdin can't be read: {error}"))?;
+            self.lines = taken.read;
+            self.report(&taken.malformed);
+            self.malformed += taken.more;
+            self.outbox.push(taken.lines.iter().copied().zip(taken.events().cloned()));
+            drop(taken);
             while !self.outbox.is_empty() {
                 self.step(&mut stopped).await?;
                 if is_shown {

@@ -35,9 +35,6 @@ const HOOKS: [(&str, &str); 4] = [
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-/// How many events are published together.
-const SLICE: usize = 4;
-
 /// The publisher stops here until so many outages have begun, so that there is something to receive
 /// during each, however slow the machine is.
 const GATES: [(usize, usize); 2] = [(120, 1), (270, 2)];
@@ -143,7 +140,7 @@ impl Demo {
 
     /// Publishes everything, a few events at a time.
     async fn publish(&self) -> Result<(), BoxError> {
-        let slices = self.sample.events.chunks(SLICE);
+        let slices = &self.sample.slices;
         let mut ticks = tokio::time::interval(self.pace.part(0.9) / slices.len() as u32);
         let mut begun = self.begun.clone();
         for slice in slices {
@@ -154,7 +151,7 @@ impl Demo {
                     begun.wait_for(|begun| *begun >= outages).await?;
                 }
             }
-            self.bus.publish(slice).await?;
+            self.bus.publish(slice.clone()).await?;
             self.published.send_modify(|published| *published += slice.len());
         }
         self.journal.say(format!("all {} events are published; what waits is delivered", self.sample.len()));

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use hooks_core::{BoxError, Envelope};
-
-use crate::ndjson::Intake;
+use hooks_core::{BoxError, EnvelopeError, Slice, SliceBuilder};
 
 /// Real GitHub events.
 pub(super) const TEXT: &str = include_str!("../../../examples/github-events.ndjson");
@@ -12,22 +10,29 @@ pub(super) const TEXT: &str = include_str!("../../../examples/github-events.ndjs
 /// Which of them one receiver refuses, counted from 0: one that stands alone, and two neighbours.
 pub(super) const POISONED: [usize; 3] = [77, 181, 182];
 
+/// How many events are published together.
+const SLICE: usize = 4;
+
 /// The events as they are published, and where each stands by its id.
 #[derive(Debug)]
 pub(super) struct Sample {
-    pub(super) events: Vec<Envelope>,
+    pub(super) slices: Vec<Slice>,
     places: HashMap<String, usize>,
 }
 
 impl Sample {
     pub(super) fn new() -> Result<Self, BoxError> {
-        let mut intake = Intake::new("hooks", TEXT.len());
-        intake.push(TEXT.as_bytes());
-        intake.finish();
-        let events = intake.take().events;
-        let places = events.iter().enumerate().map(|(place, event)| (event.id().to_owned(), place)).collect();
-        let sample = Self { events, places };
-        if sample.places.len() == sample.events.len() && sample.len() > POISONED[2] {
+        let lines: Vec<&str> = TEXT.lines().collect();
+        let mut builder = SliceBuilder::new("hooks");
+        let slice = |lines: &[&str]| {
+            lines.iter().try_for_each(|line| builder.push_json(line.as_bytes()))?;
+            Ok::<_, EnvelopeError>(builder.finish())
+        };
+        let slices = lines.chunks(SLICE).map(slice).collect::<Result<Vec<Slice>, _>>()?;
+        let events = slices.iter().flat_map(|slice| slice.iter());
+        let places = events.enumerate().map(|(place, event)| (event.id().to_owned(), place)).collect();
+        let sample = Self { slices, places };
+        if sample.len() == lines.len() && sample.len() > POISONED[2] {
             Ok(sample)
         } else {
             Err("the sample events are not what they should be".into())
@@ -35,7 +40,7 @@ impl Sample {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.events.len()
+        self.places.len()
     }
 
     pub(super) fn place(&self, id: &str) -> Option<usize> {

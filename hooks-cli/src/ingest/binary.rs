@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hooks_core::{Envelope, EnvelopeError, SliceBuilder};
+use hooks_core::{EnvelopeError, Slice};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::RawValue;
@@ -37,20 +37,16 @@ fn shown(name: &str) -> &str {
 ///
 /// # Errors
 /// When there is none; headers at fault are named.
-pub(super) fn decode(headers: &HeaderMap, body: &[u8], limits: &Limits) -> Result<Vec<Envelope>, String> {
+pub(super) fn decode(headers: &HeaderMap, body: &[u8], limits: &Limits) -> Result<Slice, String> {
     // An event is longer than its data.
     let (bytes, limit) = (body.trim_ascii().len(), limits.max_event_bytes);
     if bytes > limit {
         return Err(EnvelopeError::TooLarge { bytes, limit }.to_string());
     }
     let json = to_json(headers, body)?;
-    let mut slice = SliceBuilder::new(limits.source.clone()).max_event_bytes(limits.max_event_bytes);
+    let mut slice = limits.slice();
     slice.push_json(&json).map_err(|error| by_header(&error))?;
-    let events = slice.finish();
-    match events.iter().find(|event| event.is_reserved()) {
-        Some(event) => Err(format!("header `ce-type`: {}", crate::ndjson::reserved(event))),
-        None => Ok(events),
-    }
+    Ok(slice.finish())
 }
 
 /// What is wrong with the event, said of what it was made from.
@@ -65,6 +61,7 @@ fn by_header(error: &EnvelopeError) -> String {
             format!("header `content-type` must be {expected}")
         }
         EnvelopeError::Illegal { name, expected } => format!("header `ce-{name}` must be {expected}"),
+        EnvelopeError::Reserved(_) => format!("header `ce-type`: {error}"),
         EnvelopeError::TooDeep { column } => format!("the body: {}", without_place(error, *column)),
         other => other.to_string(),
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hooks_core::{ArrayElements, Envelope, EnvelopeError, PushedElement, SliceBuilder};
+use hooks_core::{ArrayElements, EnvelopeError, PushedElement, Slice, SliceBuilder};
 use serde::Serialize;
 
 use super::format::{BATCH, Format};
@@ -21,6 +21,13 @@ pub(super) struct Limits {
     pub(super) source: Arc<str>,
     pub(super) max_event_bytes: usize,
     pub(super) max_events: usize,
+}
+
+impl Limits {
+    /// What takes a request's events.
+    pub(super) fn slice(&self) -> SliceBuilder {
+        SliceBuilder::new(self.source.clone()).max_event_bytes(self.max_event_bytes).refuse_reserved()
+    }
 }
 
 /// Why a body was not taken.
@@ -48,7 +55,7 @@ pub(super) struct Fault {
 }
 
 /// Checks a body as a whole. Other tasks get their turn meanwhile.
-pub(super) async fn decode(body: &[u8], format: Format, limits: &Limits) -> Result<Vec<Envelope>, Refused> {
+pub(super) async fn decode(body: &[u8], format: Format, limits: &Limits) -> Result<Slice, Refused> {
     if let Some(what) = foreign::seems(body) {
         return Err(Refused::Foreign(what));
     }
@@ -68,8 +75,6 @@ struct Collector<'a> {
     format: Format,
     limits: &'a Limits,
     slice: SliceBuilder,
-    /// Index and offset of each event taken.
-    places: Vec<(Option<usize>, usize)>,
     faults: Vec<Unplaced>,
     more: u64,
     /// Up to where the body was read when others last had their turn.
@@ -85,9 +90,9 @@ struct Unplaced {
 
 impl<'a> Collector<'a> {
     fn new(body: &'a [u8], format: Format, limits: &'a Limits) -> Self {
-        let mut slice = SliceBuilder::new(limits.source.clone()).max_event_bytes(limits.max_event_bytes);
+        let mut slice = limits.slice();
         slice.reserve(body.len());
-        Self { body, format, limits, slice, places: Vec::new(), faults: Vec::new(), more: 0, rested: 0 }
+        Self { body, format, limits, slice, faults: Vec::new(), more: 0, rested: 0 }
     }
 
     async fn array(&mut self) -> Result<(), Refused> {
@@ -104,9 +109,8 @@ impl<'a> Collector<'a> {
                     break;
                 }
             };
-            match result {
-                Ok(()) => self.places.push((Some(index), element.offset)),
-                Err(error) => self.fault(Some(index), element.offset, &error),
+            if let Err(error) = result {
+                self.fault(Some(index), element.offset, &error);
             }
             self.rest(element.offset + element.json.len()).await;
         }
@@ -115,7 +119,7 @@ impl<'a> Collector<'a> {
 
     /// What is no event counts too: a body of nothing else costs no more than one of events.
     fn is_full(&self) -> bool {
-        self.places.len() + self.faults.len() + self.more as usize == self.limits.max_events
+        self.slice.len() + self.faults.len() + self.more as usize == self.limits.max_events
     }
 
     /// What follows as many events as a request may have.
@@ -156,9 +160,8 @@ impl<'a> Collector<'a> {
         }
         // Spaces around an event are no part of it.
         let offset = offset + json.len() - json.trim_ascii_start().len();
-        match self.slice.push_json(json.trim_ascii()) {
-            Ok(()) => self.places.push((None, offset)),
-            Err(error) => self.fault(None, offset, &error),
+        if let Err(error) = self.slice.push_json(json.trim_ascii()) {
+            self.fault(None, offset, &error);
         }
         Ok(())
     }
@@ -181,15 +184,9 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn finish(mut self) -> Result<Vec<Envelope>, Refused> {
-        let events = self.slice.finish();
-        for (event, (index, offset)) in events.iter().zip(std::mem::take(&mut self.places)) {
-            if event.is_reserved() {
-                self.note(index, || (offset, crate::ndjson::reserved(event)));
-            }
-        }
+    fn finish(mut self) -> Result<Slice, Refused> {
         if self.faults.is_empty() {
-            Ok(events)
+            Ok(self.slice.finish())
         } else {
             Err(Refused::Faults(placed(self.faults, self.body), self.more))
         }

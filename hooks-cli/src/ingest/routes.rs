@@ -5,7 +5,7 @@ use std::future::{Future as _, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
 
-use hooks_core::{BusError, Envelope};
+use hooks_core::{BusError, Slice};
 use http::header::{ACCEPT, CONTENT_ENCODING, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
@@ -118,13 +118,13 @@ where
         _ = phase.wait_for(|phase| *phase != Phase::Accepting) => return Err(Refusal::Draining),
         taken = body::read(body, ingest.max_body.get(), ingest.body_timeout.0, &state.room) => taken?,
     };
-    let events = match kind {
+    let slice = match kind {
         Kind::Structured(format) => decode(&taken.bytes, format, &settings.limits).await.map_err(Refusal::from)?,
         Kind::Binary => binary::decode(&parts.headers, &taken.bytes, &settings.limits).map_err(Refusal::NoEvent)?,
     };
     let Taken { bytes, share } = taken;
     drop(bytes);
-    publish(events, share, state, settings).await
+    publish(slice, share, state, settings).await
 }
 
 impl From<Refused> for Refusal {
@@ -163,19 +163,19 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 
 /// Publishes, on a task of its own where that takes time: a client that goes away does not stop it halfway.
 async fn publish(
-    events: Vec<Envelope>,
+    slice: Slice,
     share: impl Send + 'static,
     state: &Arc<State>,
     settings: &Settings,
 ) -> Result<usize, Refusal> {
-    let count = events.len();
+    let count = slice.len();
     if count == 0 {
         return Ok(0);
     }
     let right = state.may_publish().ok_or(Refusal::Draining)?;
     let (bus, limit) = (state.bus.clone(), settings.ingest.publish_timeout.0);
     let mut publishing = Box::pin(async move {
-        let published = tokio::time::timeout(limit, bus.publish(&events)).await;
+        let published = tokio::time::timeout(limit, bus.publish(slice)).await;
         drop((right, share));
         published
     });

@@ -22,7 +22,7 @@ async fn main() -> Result<(), BoxError> {
     let mut slice = SliceBuilder::new("/example");
     slice.push_json(br#"{"type":"invoice.paid","data":{"number":7}}"#)?;
     slice.push_json(br#"{"type":"invoice.sent","data":{"number":8}}"#)?;
-    sink.deliver(&Batch::for_test(slice.finish())).await?;
+    sink.deliver(&Batch::for_test([slice.finish()])).await?;
     sink.close().await?;
     Ok(())
 }

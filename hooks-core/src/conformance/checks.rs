@@ -1,9 +1,11 @@
 //! The checks, one function each, by the names that reports have.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 
 use super::events;
-use super::probe::{Probe, batch_with, describe, drop_after, lines};
+use super::probe::{Probe, describe, drop_after, lines};
 use super::run::{Checked, POLLS, Stop};
 use crate::batch::Batch;
 use crate::delivery::FailureClass;
@@ -38,7 +40,7 @@ async fn delivers(probe: &Probe<'_>) -> Checked {
     let mut sent = Vec::new();
     // Many times: a sink that hands over to a task is right now and then.
     for round in 0..20 {
-        let batch = Batch::for_test(events::events(&format!("delivers-{round}"), 2)?);
+        let batch = Batch::for_test([events::events(&format!("delivers-{round}"), 2)?]);
         probe.doing("deliver a batch, then look before `flush` and `close`");
         probe.deliver(&mut *sink, &batch).await?;
         sent.extend(lines(&batch));
@@ -51,7 +53,7 @@ async fn order(probe: &Probe<'_>) -> Checked {
     let mut sink = probe.sink()?;
     let mut sent = Vec::new();
     for (round, size) in [1, 7, 100, 2, 50].into_iter().enumerate() {
-        let batch = Batch::for_test(events::events(&format!("order-{round}"), size)?);
+        let batch = Batch::for_test([events::events(&format!("order-{round}"), size)?]);
         probe.doing(format!("deliver batch {} of 5", round + 1));
         probe.deliver(&mut *sink, &batch).await?;
         sent.extend(lines(&batch));
@@ -63,7 +65,7 @@ async fn order(probe: &Probe<'_>) -> Checked {
 
 async fn verbatim(probe: &Probe<'_>) -> Checked {
     let mut sink = probe.sink()?;
-    let batch = Batch::for_test(events::peculiar()?);
+    let batch = Batch::for_test([events::peculiar()?]);
     probe.doing("deliver events in peculiar JSON");
     probe.deliver(&mut *sink, &batch).await?;
     probe.has_exactly(&lines(&batch)).await
@@ -73,9 +75,8 @@ async fn metadata(probe: &Probe<'_>) -> Checked {
     let mut sink = probe.sink()?;
     let metadata =
         Metadata::new([("conformance", "yes".into()), ("other", 7.into())]).map_err(|error| probe.failed(error))?;
-    let mut sample = events::events("metadata", 3)?;
-    sample.extend(events::peculiar()?);
-    let batch = batch_with(sample, metadata);
+    let sample = [events::events("metadata", 3)?, events::peculiar()?];
+    let batch = Batch::for_test(sample).with_metadata(Arc::new(metadata));
     probe.doing("deliver a batch of a hook that has metadata (`Batch::lines` applies it)");
     probe.deliver(&mut *sink, &batch).await?;
     probe.has_exactly(&lines(&batch)).await
@@ -83,11 +84,11 @@ async fn metadata(probe: &Probe<'_>) -> Checked {
 
 async fn large_event(probe: &Probe<'_>) -> Checked {
     let mut sink = probe.sink()?;
-    let small = Batch::for_test(events::sized("64-KiB", 64 << 10)?);
+    let small = Batch::for_test([events::sized("64-KiB", 64 << 10)?]);
     probe.doing("deliver an event of 64 KiB, which CloudEvents asks everybody to take");
     probe.deliver(&mut *sink, &small).await?;
     probe.has_exactly(&lines(&small)).await?;
-    let large = Batch::for_test(events::largest("1-MiB")?);
+    let large = Batch::for_test([events::largest("1-MiB")?]);
     let sent = [lines(&small), lines(&large)].concat();
     probe.doing("deliver an event of 1 MiB");
     if probe.deliver_split(&mut *sink, large).await?.is_empty() {
@@ -99,7 +100,7 @@ async fn large_event(probe: &Probe<'_>) -> Checked {
 
 async fn large_batch(probe: &Probe<'_>) -> Checked {
     let mut sink = probe.sink()?;
-    let batch = Batch::for_test(events::events("large", 4_096)?);
+    let batch = Batch::for_test([events::events("large", 4_096)?]);
     let sent = lines(&batch);
     probe.doing("deliver a batch of 4,096 events, split where the sink says that it is too large");
     match probe.deliver_split(&mut *sink, batch).await?.first() {
@@ -117,7 +118,7 @@ async fn refused_events(probe: &Probe<'_>) -> Checked {
         }
     }
     let mut sink = probe.sink()?;
-    let batch = Batch::for_test(sample);
+    let batch = Batch::for_test([sample]);
     let is_good = |event: &&Envelope| !bad.contains(&event.id());
     let good: Vec<String> = batch.events().filter(is_good).map(|event| event.json().to_owned()).collect();
     probe.doing("deliver a batch of which the destination refuses events 2 and 6, split where it is rejected");
@@ -132,7 +133,7 @@ async fn error_classes(probe: &Probe<'_>) -> Checked {
     let mut sink = probe.sink()?;
     let mut sent = Vec::new();
     for class in FailureClass::ALL {
-        let batch = Batch::for_test(events::events(&format!("{class:?}"), 3)?);
+        let batch = Batch::for_test([events::events(&format!("{class:?}"), 3)?]);
         if !probe.destination.fail(class).await {
             continue;
         }
@@ -162,7 +163,7 @@ async fn cancellation(probe: &Probe<'_>) -> Checked {
             let name = format!("{size}-{polls}");
             let first = if size == "small" { events::events(&name, 3)? } else { events::bulky(&name)? };
             let next = events::events(&format!("{name}-next"), 2)?;
-            let (first, next) = (Batch::for_test(first), Batch::for_test(next));
+            let (first, next) = (Batch::for_test([first]), Batch::for_test([next]));
             let mut sink = probe.sink()?;
             probe.doing(format!("deliver a {size} batch and drop the future after {polls} polls"));
             let done = drop_after(polls, sink.deliver(&first)).await;
@@ -192,7 +193,7 @@ async fn flush_and_close(probe: &Probe<'_>) -> Checked {
     for round in 0..2 {
         let mut sink = probe.sink()?;
         for part in 0..2 {
-            let batch = Batch::for_test(events::events(&format!("flush-{round}-{part}"), 3)?);
+            let batch = Batch::for_test([events::events(&format!("flush-{round}-{part}"), 3)?]);
             probe.doing("deliver, then `flush` twice");
             probe.deliver(&mut *sink, &batch).await?;
             sent.extend(lines(&batch));
@@ -221,7 +222,7 @@ async fn lanes(probe: &Probe<'_>) -> Checked {
         probe.doing("deliver through two lanes and another hook at the same time");
         let mut batches = Vec::new();
         for lane in 0..sinks.len() {
-            batches.push(Batch::for_test(events::events(&format!("lane-{lane}-{round}"), 20)?));
+            batches.push(Batch::for_test([events::events(&format!("lane-{lane}-{round}"), 20)?]));
         }
         let deliveries = sinks.iter_mut().zip(&batches).map(|(sink, batch)| probe.deliver(&mut **sink, batch));
         futures_util::future::try_join_all(deliveries).await?;
@@ -232,7 +233,7 @@ async fn lanes(probe: &Probe<'_>) -> Checked {
     for mut other in sinks.drain(1..) {
         probe.close(&mut *other).await?;
     }
-    let last = Batch::for_test(events::events("lane-0-last", 2)?);
+    let last = Batch::for_test([events::events("lane-0-last", 2)?]);
     probe.deliver(&mut *sinks[0], &last).await?;
     sent[0].extend(lines(&last));
     has_all_lanes(probe, &sent).await
@@ -259,7 +260,7 @@ async fn test_delivery(probe: &Probe<'_>) -> Checked {
     let mut context = probe.context("conformance")?;
     context.test = true;
     let mut sink = probe.sink_for(context)?;
-    let batch = Batch::for_test(events::events("test", 1)?);
+    let batch = Batch::for_test([events::events("test", 1)?]);
     probe.doing("deliver through a sink that was built for a test");
     probe.deliver(&mut *sink, &batch).await?;
     probe.has_exactly(&lines(&batch)).await?;
@@ -277,7 +278,7 @@ async fn secrets(probe: &Probe<'_>) -> Checked {
         return Err(probe.failed("a secret shows"));
     }
     let mut sink = probe.sink()?;
-    let batch = Batch::for_test(events::events("secrets", 1)?);
+    let batch = Batch::for_test([events::events("secrets", 1)?]);
     for class in FailureClass::ALL {
         if !probe.destination.fail(class).await {
             continue;

@@ -1,39 +1,47 @@
 //! The events that the checks send.
 
-use crate::envelope::{DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, SliceBuilder};
+use crate::envelope::{DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Slice, SliceBuilder};
 
 /// `count` small events with the ids `<name>-0`, `<name>-1` …
-pub(super) fn events(name: &str, count: usize) -> Result<Vec<Envelope>, EnvelopeError> {
+pub(super) fn events(name: &str, count: usize) -> Result<Slice, EnvelopeError> {
     built((0..count).map(|index| event(&format!("{name}-{index}"), &format!("{{\"n\":{index}}}"))))
 }
 
 /// One event of this type, with this subject.
-pub(super) fn typed(id: &str, event_type: &str, subject: &str) -> Result<Vec<Envelope>, EnvelopeError> {
-    built([format!(
+pub(super) fn typed(id: &str, event_type: &str, subject: &str) -> Result<Envelope, EnvelopeError> {
+    let json = format!(
         r#"{{"specversion":"1.0","id":"{id}","source":"/conformance","type":"{event_type}","subject":"{subject}","time":"2026-11-23T10:00:00Z"}}"#
-    )])
+    );
+    Envelope::from_json(json.as_bytes())
+}
+
+/// Events that were made apart, to be published together.
+pub(super) fn together(events: &[Envelope]) -> Result<Slice, EnvelopeError> {
+    let mut slice = SliceBuilder::new("/conformance");
+    events.iter().try_for_each(|event| slice.push_envelope(event))?;
+    Ok(slice.finish())
 }
 
 /// 64 events of 16 KiB: more than a socket's buffer takes at once.
-pub(super) fn bulky(name: &str) -> Result<Vec<Envelope>, EnvelopeError> {
+pub(super) fn bulky(name: &str) -> Result<Slice, EnvelopeError> {
     let data = format!("\"{}\"", "b".repeat(16 << 10));
     built((0..64).map(|index| event(&format!("{name}-{index}"), &data)))
 }
 
 /// One event whose JSON is exactly this long.
-pub(super) fn sized(id: &str, bytes: usize) -> Result<Vec<Envelope>, EnvelopeError> {
+pub(super) fn sized(id: &str, bytes: usize) -> Result<Slice, EnvelopeError> {
     let rest = event(id, "\"\"").len();
     built([event(id, &format!("\"{}\"", "x".repeat(bytes.saturating_sub(rest))))])
 }
 
 /// The longest event that is taken by default.
-pub(super) fn largest(id: &str) -> Result<Vec<Envelope>, EnvelopeError> {
+pub(super) fn largest(id: &str) -> Result<Slice, EnvelopeError> {
     sized(id, DEFAULT_MAX_EVENT_BYTES)
 }
 
 /// Events that do not come out the same when they are parsed and printed again, or when text is taken
 /// for something else.
-pub(super) fn peculiar() -> Result<Vec<Envelope>, EnvelopeError> {
+pub(super) fn peculiar() -> Result<Slice, EnvelopeError> {
     let data = [
         r#"{"z":1,"a":2,"z":3}"#,
         r#"{ "spaced" : [ 1 , 2 ] }"#,
@@ -58,7 +66,7 @@ fn event(id: &str, data: &str) -> String {
     )
 }
 
-fn built(texts: impl IntoIterator<Item = String>) -> Result<Vec<Envelope>, EnvelopeError> {
+fn built(texts: impl IntoIterator<Item = String>) -> Result<Slice, EnvelopeError> {
     let mut slice = SliceBuilder::new("/conformance");
     texts.into_iter().try_for_each(|text| slice.push_json(text.as_bytes()))?;
     Ok(slice.finish())

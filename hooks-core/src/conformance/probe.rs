@@ -10,7 +10,6 @@ use super::run::{Checked, Steps, Stop};
 use super::{Destination, compare};
 use crate::batch::Batch;
 use crate::delivery::{Delivered, DeliveryError, FailureClass};
-use crate::envelope::{Envelope, Metadata};
 use crate::id::HookId;
 use crate::sink::{Shared, Sink, SinkContext, SinkFactory};
 
@@ -114,13 +113,6 @@ impl<'a> Probe<'a> {
     pub(super) async fn has_at_least_once(&self, sent: &[String]) -> Checked {
         compare::at_least_once(sent, &self.destination.received().await).map_err(|why| self.failed(why))
     }
-}
-
-/// A batch as the worker would make it, with this metadata.
-pub(super) fn batch_with(events: Vec<Envelope>, metadata: Metadata) -> Batch {
-    let plain = Batch::for_test(events);
-    let id = plain.id().clone();
-    Batch::new(id, plain.into_deliveries(), Arc::new(metadata))
 }
 
 pub(super) fn lines(batch: &Batch) -> Vec<String> {

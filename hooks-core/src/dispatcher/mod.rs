@@ -62,7 +62,7 @@ use turns::Turns;
 /// let dispatcher = Dispatcher::new(bus.clone());
 /// dispatcher.add(Hook::new("print", Stdout)?.filter(Filter::types(["invoice.*"]))).await?;
 ///
-/// bus.publish(&[Envelope::from_json(br#"{"type":"invoice.paid","data":{"number":7}}"#)?]).await?;
+/// bus.publish(Envelope::from_json(br#"{"type":"invoice.paid","data":{"number":7}}"#)?.into()).await?;
 ///
 /// let report = dispatcher.shutdown(None).await;
 /// assert_eq!(report.hooks[0].counts.delivered, 1);

@@ -138,10 +138,7 @@ async fn one_page(
     let mut page = Page { store, left: picked };
     if report.untried == 0 && !page.left.is_empty() {
         let (asker, mut settled) = mpsc::channel(PAGE);
-        let delivery = |DeadLetter { position, envelope, .. }: &DeadLetter| Delivery {
-            position: *position,
-            envelope: envelope.clone(),
-        };
+        let delivery = |letter: &DeadLetter| Delivery::new(letter.position, &letter.envelope.clone().into(), 0);
         let deliveries = page.left.iter().map(|(_, letter)| delivery(letter)).collect();
         slot.resends.push(Resend { deliveries, asker });
         let (mut some, mut why) = (Vec::new(), None);
@@ -176,7 +173,7 @@ impl Page {
                 }
             }
             let mut now = letters(&settlement).into_iter();
-            for (id, before) in settlement.batch.into_deliveries().iter().filter_map(|sent| self.take(sent)) {
+            for (id, before) in settlement.batch.deliveries().iter().filter_map(|sent| self.take(sent)) {
                 match now.next() {
                     Some(now) => refused.push((id, once_more(before, now))),
                     None => gone.push(id),
@@ -204,7 +201,7 @@ impl Page {
     /// The letter of this event. Of two logs there may be two at one position.
     fn take(&mut self, sent: &Delivery) -> Option<(LetterId, DeadLetter)> {
         let is_it =
-            |letter: &DeadLetter| letter.position == sent.position && letter.envelope.json() == sent.envelope.json();
+            |letter: &DeadLetter| letter.position == sent.position && letter.envelope.json() == sent.envelope().json();
         let at = self.left.iter().position(|(_, letter)| is_it(letter))?;
         Some(self.left.remove(at))
     }

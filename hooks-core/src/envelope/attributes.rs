@@ -106,6 +106,17 @@ impl Attributes {
         self.fillable.iter().all(|presence| *presence == Presence::There)
     }
 
+    /// # Errors
+    /// When the type is the dispatcher's own.
+    pub(super) fn refuse_reserved(&self, text: &str) -> Result<(), EnvelopeError> {
+        let event_type = self.event_type.resolve(text);
+        if super::is_reserved(event_type) {
+            Err(EnvelopeError::Reserved(super::shown_type(event_type)))
+        } else {
+            Ok(())
+        }
+    }
+
     /// The event with what is missing filled in: in place of a null, else at the front.
     pub(super) fn fill(&self, text: &str, source: &str) -> String {
         let value = |index| match index {

@@ -1,4 +1,4 @@
-//! The memory that events published together share.
+//! The text that events published together share.
 
 use std::any::Any;
 use std::fmt;
@@ -17,41 +17,34 @@ pub(super) struct Block {
     /// escapes.
     pub(super) text: String,
     /// Whether something else than events stands in `text`.
-    has_decoded: bool,
-    /// Whether a type among them is the dispatcher's own: publishing asks once for each event.
+    pub(super) has_decoded: bool,
+    /// Whether a type among them is the dispatcher's own.
     pub(super) has_reserved: bool,
     /// A dispatcher made the events.
     pub(super) own: bool,
-    pub(super) entries: Vec<Entry>,
     pub(super) extensions: Vec<Extension>,
     pub(super) guard: Mutex<Option<Weak<dyn Any + Send + Sync>>>,
 }
 
 impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Block")
-            .field("events", &self.entries.len())
-            .field("bytes", &self.text.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Block").field("bytes", &self.text.len()).finish_non_exhaustive()
     }
 }
 
 impl Block {
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>()
-            + self.text.capacity()
-            + self.entries.capacity() * size_of::<Entry>()
-            + self.extensions.capacity() * size_of::<Extension>()
+        size_of::<Self>() + self.text.capacity() + self.extensions.capacity() * size_of::<Extension>()
     }
 
     /// Gives back what is not used, where it is worth it.
     pub(super) fn shrink(&mut self) {
         shrink(self.text.len(), self.text.capacity(), |to| self.text.shrink_to(to));
-        shrink(self.entries.len(), self.entries.capacity(), |to| self.entries.shrink_to(to));
         shrink(self.extensions.len(), self.extensions.capacity(), |to| self.extensions.shrink_to(to));
     }
 
-    pub(super) fn append(&mut self, text: &str, found: &Attributes) {
+    /// Takes an event whose members were found.
+    pub(super) fn append(&mut self, text: &str, found: &Attributes) -> Entry {
         let base = self.text.len();
         self.text.reserve(text.len() + 1);
         if found.line_breaks {
@@ -67,7 +60,7 @@ impl Block {
         }));
         let event_type = self.plain(base, &found.event_type);
         self.has_reserved |= super::is_reserved(&self.text[event_type.range()]);
-        let entry = Entry {
+        Entry {
             span: Span::new(base, &(0..text.len())),
             id: self.plain(base, &found.id),
             source: self.plain(base, &found.source),
@@ -76,14 +69,31 @@ impl Block {
             partition_key: found.partition_key.as_ref().map(|value| self.plain(base, value)),
             data: found.data.as_ref().map(|span| Span::new(base, span)),
             extensions: Span::new(0, &(first_extension..self.extensions.len())),
-        };
-        self.entries.push(entry);
+        }
     }
 
-    /// Whether an event stands right behind the one before it.
-    pub(super) fn is_behind(&self, index: u32) -> bool {
-        let span = |index: u32| self.entries[index as usize].span.range();
-        !self.has_decoded || span(index - 1).end + 1 == span(index).start
+    /// Takes an event of another block.
+    pub(super) fn copy(&mut self, other: &Self, entry: &Entry) -> Entry {
+        let (from, to) = (entry.span.start, entry.end());
+        let base = self.text.len() as u32;
+        self.text.push_str(&other.text[from as usize..to as usize]);
+        self.has_decoded |= to > entry.span.end() + 1;
+        self.has_reserved |= other.has_reserved;
+        let moved = |span: Span| Span { start: span.start - from + base, len: span.len };
+        let first_extension = self.extensions.len();
+        let extensions = &other.extensions[entry.extensions.range()];
+        self.extensions
+            .extend(extensions.iter().map(|known| Extension { name: moved(known.name), value: moved(known.value) }));
+        Entry {
+            span: moved(entry.span),
+            id: moved(entry.id),
+            source: moved(entry.source),
+            event_type: moved(entry.event_type),
+            subject: entry.subject.map(moved),
+            partition_key: entry.partition_key.map(moved),
+            data: entry.data.map(moved),
+            extensions: Span::new(0, &(first_extension..self.extensions.len())),
+        }
     }
 
     /// Where an attribute's plain text stands: in the event, or behind it when it holds escapes.
@@ -107,7 +117,8 @@ fn shrink(len: usize, capacity: usize, to: impl FnOnce(usize)) {
     }
 }
 
-#[derive(Debug)]
+/// Where in a block an event and its attributes stand.
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) span: Span,
     pub(super) id: Span,
@@ -117,6 +128,14 @@ pub(super) struct Entry {
     pub(super) partition_key: Option<Span>,
     pub(super) data: Option<Span>,
     pub(super) extensions: Span,
+}
+
+impl Entry {
+    /// Behind its line feed, and behind its attributes that stand in plain form behind that.
+    fn end(&self) -> u32 {
+        let attributes = [Some(self.id), Some(self.source), Some(self.event_type), self.subject, self.partition_key];
+        attributes.into_iter().flatten().fold(self.span.end() + 1, |end, span| end.max(span.end()))
+    }
 }
 
 #[derive(Debug)]
@@ -134,6 +153,10 @@ pub(super) struct Span {
 impl Span {
     fn new(base: usize, range: &Range<usize>) -> Self {
         Self { start: (base + range.start) as u32, len: range.len() as u32 }
+    }
+
+    pub(super) fn end(self) -> u32 {
+        self.start + self.len
     }
 
     pub(super) fn range(self) -> Range<usize> {

@@ -72,6 +72,9 @@ pub enum EnvelopeError {
     /// `data` and `data_base64` are both present.
     #[error("both `data` and `data_base64` are present: an event has one of them")]
     DataTwice,
+    /// The type is the dispatcher's own, and the builder [refuses](crate::SliceBuilder::refuse_reserved) those.
+    #[error("type `{0}`: types that begin with `hooks.` are the dispatcher's own")]
+    Reserved(String),
     /// The slice holds more than 2 GiB.
     #[error("the slice that this event should join holds more than 2 GiB: publish smaller slices")]
     SliceFull,

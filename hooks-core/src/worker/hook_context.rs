@@ -69,7 +69,7 @@ impl HookContext {
 
     /// One event outside any log, as the hook would deliver it.
     pub(crate) fn test_batch(&self, event: Envelope) -> Batch {
-        Batch::for_test(vec![event]).with_metadata(self.hook.metadata.clone())
+        Batch::for_test([event]).with_metadata(self.hook.metadata.clone())
     }
 
     pub(super) fn batcher(&self) -> Box<dyn Batcher> {

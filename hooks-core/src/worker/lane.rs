@@ -69,7 +69,7 @@ impl Carry {
 
     /// Gives up what was not frozen and no longer matches; returns where it stood.
     pub(crate) fn refilter(&mut self, filter: &Filter) -> Vec<Position> {
-        let gone = self.loose.extract_if(.., |delivery| !filter.matches(&delivery.envelope));
+        let gone = self.loose.extract_if(.., |delivery| !filter.matches(delivery.envelope()));
         gone.map(|delivery| delivery.position).collect()
     }
 

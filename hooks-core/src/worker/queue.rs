@@ -51,7 +51,7 @@ impl Queue {
     /// Appends.
     pub(crate) fn put(&self, delivery: Delivery) {
         let mut state = self.state.lock();
-        state.bytes += delivery.envelope.len();
+        state.bytes += delivery.envelope().len();
         state.deliveries.push_back(delivery);
         self.readable.notify_one();
     }
@@ -86,7 +86,7 @@ impl Queue {
         if count > 0 {
             let first = into.len();
             into.extend(state.deliveries.drain(..count));
-            state.bytes -= into[first..].iter().map(|delivery| delivery.envelope.len()).sum::<usize>();
+            state.bytes -= into[first..].iter().map(|delivery| delivery.envelope().len()).sum::<usize>();
             self.writable.notify_one();
             return Some(Read::Events(count));
         }

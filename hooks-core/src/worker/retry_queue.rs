@@ -189,7 +189,7 @@ impl RetryQueue {
     pub(crate) fn into_deliveries(mut self, endpoint: &mut EndpointHealth) -> Vec<Delivery> {
         let suspects = self.take_suspects(endpoint);
         let pieces = suspects.into_iter().chain(self.live);
-        let mut deliveries: Vec<Delivery> = pieces.flat_map(|piece| piece.batch.into_deliveries()).collect();
+        let mut deliveries: Vec<Delivery> = pieces.flat_map(|piece| piece.batch.deliveries()).collect();
         deliveries.sort_by_key(|delivery| delivery.position);
         deliveries
     }

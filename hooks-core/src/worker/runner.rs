@@ -286,7 +286,7 @@ impl Feeder<'_> {
 
 /// The lane of an event: a hash (FNV-1a) of its `partitionkey`, else its `subject`.
 fn lane_of(delivery: &Delivery, lanes: usize) -> usize {
-    let key = delivery.envelope.partition_key().or(delivery.envelope.subject()).unwrap_or_default();
+    let key = delivery.envelope().partition_key().or(delivery.envelope().subject()).unwrap_or_default();
     let hash = fnv::hash(key.bytes());
     (hash % lanes as u64) as usize
 }

@@ -11,6 +11,7 @@ use super::lane::now;
 use super::piece::{Ending, GivenUp, Settlement, Source};
 use crate::bus::{BusError, Delivery, Position};
 use crate::dead_letter::{DeadLetter, DeadLetterReason, MAX_DETAIL};
+use crate::envelope::Envelope;
 use crate::ledger::{DropReason, Outcome};
 
 /// What was given up and is to be kept as dead letters, oldest first.
@@ -87,7 +88,7 @@ impl Settling {
 
     /// The queue is given up unsettled.
     pub(super) fn into_deliveries(self) -> impl Iterator<Item = Delivery> {
-        self.waiting.into_iter().flat_map(|settlement| settlement.batch.into_deliveries()).skip(self.done)
+        self.waiting.into_iter().flat_map(|settlement| settlement.batch.deliveries()).skip(self.done)
     }
 }
 
@@ -127,16 +128,16 @@ fn drop_events(context: &HookContext, settlement: &Settlement, given_up: &GivenU
 pub(crate) fn letters(settlement: &Settlement) -> Vec<DeadLetter> {
     let Ending::GivenUp(given_up) = &settlement.ending else { return Vec::new() };
     let (first, last) = given_up.tried;
-    let letter = |delivery: Delivery| DeadLetter {
-        position: delivery.position,
-        envelope: delivery.envelope,
+    let letter = |(position, event): (Position, &Envelope)| DeadLetter {
+        position,
+        envelope: event.clone(),
         reason: given_up.why,
         detail: cut(&given_up.detail).to_owned(),
         attempts: given_up.attempts,
         first_attempt: wall_clock(first),
         last_attempt: wall_clock(last),
     };
-    settlement.batch.clone().into_deliveries().into_iter().map(letter).collect()
+    settlement.batch.positions().into_iter().zip(settlement.batch.events()).map(letter).collect()
 }
 
 fn cut(detail: &str) -> &str {

@@ -24,7 +24,7 @@ async fn running() -> (Keeping, Dispatcher, Receiver) {
     let (bus, receiver) = (Keeping::new(9), Receiver::default());
     let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
     dispatcher.add(hook("a", &receiver)).await.unwrap();
-    bus.publish(&[event("first")]).await.unwrap();
+    bus.publish(event("first").into()).await.unwrap();
     receiver.has(1).await;
     (bus, dispatcher, receiver)
 }
@@ -47,7 +47,7 @@ async fn a_dropped_call_that_disables_a_hook_disables_it() {
     let status = dispatcher.hook_status(&id("a")).unwrap();
     assert_eq!(status.state, EndpointState::Disabled);
     assert_eq!(status.disabled.unwrap().by, DisabledBy::Operator);
-    bus.publish(&events(0..2)).await.unwrap();
+    bus.publish(events(0..2)).await.unwrap();
     dropped(dispatcher.set_enabled(&id("a"), true)).await;
     assert_eq!(receiver.arrived().len(), 3);
     assert_eq!(bus.noted(&id("a")), None);
@@ -59,7 +59,7 @@ async fn a_dropped_call_that_adds_replaces_or_removes_a_hook_does_so() {
     let (next, other) = (Receiver::default(), Receiver::default());
     dropped(dispatcher.replace(hook("a", &next))).await;
     dropped(dispatcher.add(hook("b", &other))).await;
-    bus.publish(&events(0..2)).await.unwrap();
+    bus.publish(events(0..2)).await.unwrap();
     next.has(2).await;
     other.has(2).await;
     dropped(dispatcher.remove(&id("a"))).await;
@@ -71,7 +71,7 @@ async fn a_dropped_call_that_adds_replaces_or_removes_a_hook_does_so() {
 async fn a_dropped_shutdown_ends_after_its_grace() {
     let (bus, dispatcher, receiver) = running().await;
     receiver.hang();
-    bus.publish(&events(0..2)).await.unwrap();
+    bus.publish(events(0..2)).await.unwrap();
     receiver.was_tried(2).await;
     dropped(dispatcher.shutdown(Some(Duration::from_secs(5)))).await;
     receiver.go_on();
@@ -117,7 +117,7 @@ async fn the_grace_is_the_whole() {
         bus.hangs_at_the_end.store(true, Ordering::Relaxed);
         if hangs {
             receiver.hang();
-            bus.publish(&events(0..2)).await.unwrap();
+            bus.publish(events(0..2)).await.unwrap();
             receiver.was_tried(2).await;
         }
         let (began, grace) = (Instant::now(), Duration::from_secs(grace));

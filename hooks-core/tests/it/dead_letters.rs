@@ -32,7 +32,7 @@ async fn a_refused_event_is_kept_with_the_reason() {
     let (bus, dispatcher, receiver) = world(100).await;
     receiver.refuses(["5"]);
     dispatcher.add(hook(&receiver)).await.unwrap();
-    bus.publish(&events(0..12)).await.unwrap();
+    bus.publish(events(0..12)).await.unwrap();
     bus.has(1).await;
     receiver.has(11).await;
     let report = dispatcher.shutdown(None).await;
@@ -51,7 +51,7 @@ async fn what_runs_out_of_retries_is_kept() {
     receiver.fails(FailureClass::Retry, 1_000);
     let retry = RetryPolicy { max_elapsed: Some("10s".parse().unwrap()), ..Default::default() };
     dispatcher.add(hook(&receiver).retry(retry)).await.unwrap();
-    bus.publish(&events(0..3)).await.unwrap();
+    bus.publish(events(0..3)).await.unwrap();
     bus.has(3).await;
     assert_eq!(bus.ids(), ids(0..3));
     assert!(bus.kept().iter().all(|letter| letter.reason == DeadLetterReason::Expired && letter.attempts > 1));
@@ -64,7 +64,7 @@ async fn what_is_given_up_together_is_kept_in_parts_where_it_has_to_be() {
     receiver.fails(FailureClass::Retry, 1_000);
     let retry = RetryPolicy { max_elapsed: Some("10s".parse().unwrap()), ..Default::default() };
     dispatcher.add(hook(&receiver).batch(batch(8, "1s")).retry(retry)).await.unwrap();
-    bus.publish(&events(0..8)).await.unwrap();
+    bus.publish(events(0..8)).await.unwrap();
     bus.has(3).await;
     bus.was_full(6).await;
     assert_eq!((bus.ids(), counts(&dispatcher).dead_lettered), (ids(0..3), 3));
@@ -84,7 +84,7 @@ async fn what_is_too_long_for_a_letter_is_dropped_alone() {
     receiver.fails(FailureClass::Retry, 1_000);
     let retry = RetryPolicy { max_elapsed: Some("10s".parse().unwrap()), ..Default::default() };
     dispatcher.add(hook(&receiver).batch(batch(8, "1s")).retry(retry)).await.unwrap();
-    bus.publish(&events(0..8)).await.unwrap();
+    bus.publish(events(0..8)).await.unwrap();
     bus.has(7).await;
     dispatcher.shutdown(Some(Duration::ZERO)).await;
     let counts = counts(&dispatcher);
@@ -96,7 +96,7 @@ async fn a_full_store_holds_the_hook_and_loses_nothing() {
     let (bus, dispatcher, receiver) = world(1).await;
     receiver.refuses(["0", "2"]);
     dispatcher.add(hook(&receiver).batch(batch(1, "0s"))).await.unwrap();
-    bus.publish(&events(0..6)).await.unwrap();
+    bus.publish(events(0..6)).await.unwrap();
     bus.was_full(3).await;
     let status = dispatcher.status().remove(0);
     assert_eq!(status.state, EndpointState::Held);
@@ -118,7 +118,7 @@ async fn shutting_down_with_a_full_store_leaves_the_event_behind() {
     let (bus, dispatcher, receiver) = world(0).await;
     receiver.refuses(["0"]);
     dispatcher.add(hook(&receiver)).await.unwrap();
-    bus.publish(&events(0..3)).await.unwrap();
+    bus.publish(events(0..3)).await.unwrap();
     bus.was_full(1).await;
     let report = dispatcher.shutdown(None).await;
     assert_eq!((report.hooks[0].counts.delivered, report.hooks[0].counts.in_hand), (1, 2));
@@ -130,7 +130,7 @@ async fn a_held_hook_can_be_changed_and_keeps_what_it_could_not_keep() {
     let (bus, dispatcher, receiver) = world(0).await;
     receiver.refuses(["1"]);
     dispatcher.add(hook(&receiver)).await.unwrap();
-    bus.publish(&events(0..4)).await.unwrap();
+    bus.publish(events(0..4)).await.unwrap();
     bus.was_full(1).await;
     receiver.refuses_nothing();
     dispatcher.replace(hook(&receiver)).await.unwrap();
@@ -145,7 +145,7 @@ pub(crate) async fn with_two_dead() -> (Keeping, Dispatcher, Receiver) {
     let (bus, dispatcher, receiver) = world(100).await;
     receiver.refuses(["2", "7"]);
     dispatcher.add(hook(&receiver)).await.unwrap();
-    bus.publish(&events(0..10)).await.unwrap();
+    bus.publish(events(0..10)).await.unwrap();
     bus.has(2).await;
     receiver.has(8).await;
     (bus, dispatcher, receiver)
@@ -161,7 +161,7 @@ async fn a_replay_delivers_and_forgets() {
     assert_eq!((report.delivered, report.refused, report.untried, report.error), (1, 0, 0, None));
     assert_eq!((bus.ids(), receiver.arrived().last().unwrap().as_str()), (ids(2..3), "7"));
     assert_eq!(counts(&dispatcher).delivered, 8, "replays are no deliveries of the ledger");
-    bus.publish(&events(10..12)).await.unwrap();
+    bus.publish(events(10..12)).await.unwrap();
     receiver.has(11).await;
 }
 
@@ -291,7 +291,7 @@ async fn a_replay_that_is_cut_off_says_how_far_it_came() {
     let retry = RetryPolicy { reject_hold: "1s".parse().unwrap(), ..Default::default() };
     let hook = || hook(&receiver).batch(batch(2, "0s")).retry(retry);
     dispatcher.add(hook()).await.unwrap();
-    bus.publish(&events(0..6)).await.unwrap();
+    bus.publish(events(0..6)).await.unwrap();
     bus.has(6).await;
     receiver.refuses_nothing();
     receiver.hangs_with(["2"]);
@@ -326,7 +326,7 @@ async fn a_replay_goes_on_while_live_events_wait_for_their_receiver() {
     let (bus, dispatcher, receiver) = with_two_dead().await;
     receiver.refuses_nothing();
     receiver.fails(FailureClass::Retry, 1);
-    bus.publish(&events(10..12)).await.unwrap();
+    bus.publish(events(10..12)).await.unwrap();
     receiver.was_tried(receiver.attempts().len() + 1).await;
     assert_eq!(dispatcher.replay(&id("a"), |_, _| true).await.unwrap().delivered, 2);
     receiver.has(12).await;
@@ -337,7 +337,7 @@ async fn live_events_go_on_during_a_replay() {
     let (bus, dispatcher, receiver) = with_two_dead().await;
     receiver.refuses_nothing();
     receiver.hang();
-    bus.publish(&events(10..30)).await.unwrap();
+    bus.publish(events(10..30)).await.unwrap();
     receiver.was_tried(receiver.attempts().len() + 1).await;
     let replay = async { dispatcher.replay(&id("a"), |_, _| true).await.unwrap() };
     let go_on = async { receiver.go_on() };

@@ -75,7 +75,7 @@ async fn gone_with(files: Option<&str>) -> (Keeping, Dispatcher, Receiver) {
     let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
     receiver.fails(FailureClass::Gone, 1);
     dispatcher.add(reading(&receiver, files)).await.unwrap();
-    bus.publish(&events(0..2)).await.unwrap();
+    bus.publish(events(0..2)).await.unwrap();
     assert_eq!(dispatcher.disabled().await, id("a"));
     assert_eq!(state(&dispatcher), GONE);
     assert_eq!(dispatcher.status()[0].disabled.clone().unwrap().reason.unwrap(), "scripted");
@@ -171,7 +171,7 @@ async fn what_an_operator_disabled_stays_so_whatever_the_sink() {
     drop(dispatcher);
     let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
     dispatcher.add(hook("z", &receiver)).await.unwrap();
-    bus.publish(&events(0..2)).await.unwrap();
+    bus.publish(events(0..2)).await.unwrap();
     assert_eq!((state(&dispatcher), receiver.attempts().len()), (OFF, 0));
     dispatcher.set_enabled(&id("a"), true).await.unwrap();
     receiver.has(2).await;
@@ -225,7 +225,7 @@ async fn heeding_none() -> (Keeping, Arc<Dispatcher>, Receiver) {
 async fn heeding(note: &str) -> (Keeping, Arc<Dispatcher>, Receiver) {
     let (bus, dispatcher, receiver) = heeding_none().await;
     bus.note_elsewhere(Some(note.to_owned())).await;
-    bus.publish(&events(0..2)).await.unwrap();
+    bus.publish(events(0..2)).await.unwrap();
     (bus, dispatcher, receiver)
 }
 
@@ -249,7 +249,7 @@ async fn what_another_process_notes_holds_here() {
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_is_slow_to_change_delays_no_note_about_another() {
     let (bus, dispatcher, receiver) = heeding_none().await;
-    bus.publish(&events(0..1)).await.unwrap();
+    bus.publish(events(0..1)).await.unwrap();
     receiver.has(1).await;
     receiver.hangs_at_close();
     dispatcher.add(Hook::new("b", Receiver::default()).unwrap()).await.unwrap();
@@ -273,7 +273,7 @@ async fn what_a_receiver_said_elsewhere_to_another_sink_is_left_alone() {
     dispatcher.replace(hook("y", &receiver)).await.unwrap();
     receiver.has(2).await;
     receiver.fails(FailureClass::Gone, 1);
-    theirs.publish(&events(2..3)).await.unwrap();
+    theirs.publish(events(2..3)).await.unwrap();
     dispatcher.disabled().await;
     let note = theirs.noted(&id("a")).unwrap();
     let (bus, dispatcher, receiver) = heeding(&note).await;

@@ -154,7 +154,7 @@ async fn names_are_unique_and_settings_are_checked() {
     assert!(matches!(world.dispatcher.remove(&id("b")).await, Err(DispatchError::UnknownHook(_))));
     world.finish().await;
     assert!(matches!(world.dispatcher.add(hook()).await, Err(DispatchError::ShutDown)));
-    assert!(world.bus.publish(&events(0..1)).await.is_err());
+    assert!(world.bus.publish(events(0..1)).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,7 +223,7 @@ async fn a_hook_replaced_while_a_publisher_waits_lets_it_wait_for_the_age_of_a_b
     world.add(hook()).await;
     world.publish(&events(0..3)).await;
     let bus = world.bus.clone();
-    let waiting = tokio::spawn(async move { bus.publish(&events(3..9)).await });
+    let waiting = tokio::spawn(async move { bus.publish(events(3..9)).await });
     receiver.was_tried(1).await;
     world.dispatcher.replace(hook()).await.unwrap();
     receiver.go_on();
@@ -252,7 +252,7 @@ async fn a_dropped_dispatcher_delivers_nothing_any_more() {
     let (World { bus, dispatcher }, receiver) = (World::new(), Receiver::default());
     dispatcher.add(Hook::new("a", receiver.clone()).unwrap().batch(batch(1, "0s"))).await.unwrap();
     drop(dispatcher);
-    bus.publish(&events(0..1)).await.unwrap();
+    bus.publish(events(0..1)).await.unwrap();
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(receiver.attempts().len(), 0);
 }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hooks_core::{
-    Batch, BoxError, Bus, BusError, Delivered, Delivery, DeliveryError, Dispatcher, Envelope, Hook, HookId, Ledger,
-    Position, Read, Reader, Settle, Settler, Sink, SinkContext, SinkFactory, Subscription, async_trait,
+    Batch, BoxError, Bus, BusError, Delivered, Delivery, DeliveryError, Dispatcher, Hook, HookId, Ledger, Position,
+    Read, Reader, Settle, Settler, Sink, SinkContext, SinkFactory, Slice, Subscription, async_trait,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -37,12 +37,9 @@ impl Bus for Log {
         uuid::Uuid::nil()
     }
 
-    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
-        let number = |(position, envelope): (u64, &Envelope)| Delivery {
-            position: Position(position),
-            envelope: envelope.clone(),
-        };
-        self.queue.lock().extend((0..).zip(events).map(number));
+    async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+        let number = |at: usize| Delivery::new(Position(at as u64), &slice, at);
+        self.queue.lock().extend((0..slice.len()).map(number));
         self.readable.notify_one();
         Ok(())
     }
@@ -120,7 +117,7 @@ async fn nothing_is_settled_before_the_sink_has_flushed_it() {
     let log = Log { queue: Arc::default(), readable: Arc::default(), ledger: Arc::default(), journal: journal.clone() };
     let dispatcher = Dispatcher::new(Arc::new(log.clone()));
     dispatcher.add(Hook::new("a", Buffered(journal.clone())).unwrap().batch(batch(3, "0s"))).await.unwrap();
-    log.publish(&events(0..3)).await.unwrap();
+    log.publish(events(0..3)).await.unwrap();
     while !journal.lock().contains(&"settle") {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }

@@ -5,7 +5,7 @@ mod properties;
 
 use std::collections::HashSet;
 
-use hooks_core::{EncodeError, Envelope, Event, Metadata, RawValue, SliceBuilder};
+use hooks_core::{EncodeError, Envelope, EnvelopeError, Event, Metadata, RawValue, SliceBuilder};
 use serde_json::{Value, json};
 
 /// A complete event with these members at its end.
@@ -22,6 +22,16 @@ fn taken(text: impl AsRef<[u8]>) -> Envelope {
 #[track_caller]
 fn refused(text: impl AsRef<[u8]>) -> String {
     Envelope::from_json(text.as_ref()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_builder_that_refuses_reserved_types_takes_all_others() {
+    let mut slice = SliceBuilder::new("/s").refuse_reserved();
+    for own in [r#"{"type":"hooks.x"}"#, r#"{"type":"\u0068ooks.x"}"#] {
+        assert_eq!(slice.push_json(own.as_bytes()), Err(EnvelopeError::Reserved("hooks.x".to_owned())));
+    }
+    slice.push_json(br#"{"type":"hooksx"}"#).unwrap();
+    assert_eq!(slice.len(), 1);
 }
 
 #[test]

@@ -216,7 +216,7 @@ async fn a_publisher_that_waits_is_told_when_the_bus_closes() {
     receiver.was_tried(1).await;
     let waiting = {
         let bus = world.bus.clone();
-        tokio::spawn(async move { bus.publish(&events(2..4)).await })
+        tokio::spawn(async move { bus.publish(events(2..4)).await })
     };
     tokio::task::yield_now().await;
     world.bus.close().await;

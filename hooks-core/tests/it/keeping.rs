@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hooks_bus::MemoryBus;
 use hooks_core::{
-    Bus, BusError, DeadLetter, DeadLetters, Envelope, HookId, Lag, Ledger, LetterId, Outcome, Position, Reader, Settle,
-    Settler, Subscription, async_trait,
+    Bus, BusError, DeadLetter, DeadLetters, HookId, Lag, Ledger, LetterId, Outcome, Position, Reader, Settle, Settler,
+    Slice, Subscription, async_trait,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -161,8 +161,8 @@ impl Bus for Keeping {
         uuid::Uuid::from_u128(7)
     }
 
-    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
-        self.bus.publish(events).await
+    async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+        self.bus.publish(slice).await
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {

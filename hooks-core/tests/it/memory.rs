@@ -75,7 +75,7 @@ async fn a_disabled_hook_keeps_the_memory_that_publishers_wait_for() {
     let bus = world.bus.clone();
     let publishing = tokio::spawn(async move {
         for number in 0..500 {
-            bus.publish(&[event(&number.to_string())]).await.unwrap();
+            bus.publish(event(&number.to_string()).into()).await.unwrap();
         }
     });
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hooks_bus::MemoryBus;
 use hooks_core::{
     Batch, BatchLimits, Batcher, BoxError, Bus, Delivered, DeliveryError, Dispatcher, Envelope, FailureClass, Hook,
-    HookId, HookStatus, Odd, Sink, SinkContext, SinkFactory, SizeBatcher, Unread, async_trait,
+    HookId, HookStatus, Odd, Sink, SinkContext, SinkFactory, SizeBatcher, Slice, SliceBuilder, Unread, async_trait,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
@@ -279,7 +279,7 @@ impl World {
     }
 
     pub(crate) async fn publish(&self, events: &[Envelope]) {
-        self.bus.publish(events).await.unwrap();
+        self.bus.publish(slice(events)).await.unwrap();
     }
 
     pub(crate) fn status(&self, hook: &str) -> HookStatus {
@@ -325,8 +325,15 @@ pub(crate) fn typed(id: &str, event_type: &str, subject: Option<&str>) -> Envelo
 }
 
 /// Events named by their numbers.
-pub(crate) fn events(range: std::ops::Range<usize>) -> Vec<Envelope> {
-    range.map(|number| event(&number.to_string())).collect()
+pub(crate) fn events(range: std::ops::Range<usize>) -> Slice {
+    slice(&range.map(|number| event(&number.to_string())).collect::<Vec<_>>())
+}
+
+/// Events that were made apart, to be published together.
+pub(crate) fn slice(events: &[Envelope]) -> Slice {
+    let mut slice = SliceBuilder::new("/test");
+    events.iter().for_each(|event| slice.push_envelope(event).unwrap());
+    slice.finish()
 }
 
 pub(crate) fn ids(range: std::ops::Range<usize>) -> Vec<String> {

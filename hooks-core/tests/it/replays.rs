@@ -22,7 +22,7 @@ async fn with_dead(count: usize, max_events: usize) -> World {
     receiver.refuses(all.iter().map(String::as_str));
     let retry = RetryPolicy { reject_hold: "1s".parse().unwrap(), ..Default::default() };
     dispatcher.add(hook(&receiver).batch(batch(max_events, "0s")).retry(retry)).await.unwrap();
-    bus.publish(&events(0..count)).await.unwrap();
+    bus.publish(events(0..count)).await.unwrap();
     bus.has(count).await;
     receiver.refuses_nothing();
     (bus, dispatcher, receiver)
@@ -78,7 +78,7 @@ async fn that_a_replay_is_too_large_is_learned_for_live_batches() {
     let before = receiver.attempts().len();
     assert_eq!(came(&replay(&world).await), (4, 0, 0));
     assert_eq!(tried(receiver, before), [ids(0..4), ids(0..2), ids(2..4)]);
-    bus.publish(&events(10..14)).await.unwrap();
+    bus.publish(events(10..14)).await.unwrap();
     receiver.has(8).await;
     assert!(tried(receiver, before + 3).iter().all(|events| events.len() <= 2), "{:?}", tried(receiver, before));
 }
@@ -88,7 +88,7 @@ async fn what_live_batches_taught_holds_for_a_replay() {
     let world = with_dead(4, 4).await;
     let (bus, _, receiver) = &world;
     receiver.fails(FailureClass::TooLarge, 1);
-    bus.publish(&events(10..14)).await.unwrap();
+    bus.publish(events(10..14)).await.unwrap();
     receiver.has(4).await;
     let before = receiver.attempts().len();
     assert_eq!(came(&replay(&world).await), (4, 0, 0));
@@ -105,7 +105,7 @@ async fn live_batches_go_between_the_parts_of_a_replay() {
     let before = receiver.attempts().len();
     let go_on = async {
         receiver.was_tried(before + 1).await;
-        bus.publish(&events(10..26)).await.unwrap();
+        bus.publish(events(10..26)).await.unwrap();
         receiver.go_on();
     };
     let (report, ()) = tokio::join!(replay(&world), go_on);
@@ -206,7 +206,7 @@ async fn a_hook_that_is_held_because_its_dead_letters_are_full_replays() {
     let (bus, dispatcher, receiver) = &world;
     bus.letters.room.store(2, std::sync::atomic::Ordering::Relaxed);
     receiver.refuses(["10"]);
-    bus.publish(&events(10..12)).await.unwrap();
+    bus.publish(events(10..12)).await.unwrap();
     bus.was_full(1).await;
     assert_eq!(dispatcher.status()[0].state, EndpointState::Held);
     receiver.refuses_nothing();
@@ -233,7 +233,7 @@ async fn a_replay_does_not_wait_while_its_hook_backs_off() {
     let world = with_dead(2, 4).await;
     let (bus, _, receiver) = &world;
     receiver.fails(FailureClass::Retry, 8);
-    bus.publish(&events(10..11)).await.unwrap();
+    bus.publish(events(10..11)).await.unwrap();
     receiver.was_tried(receiver.attempts().len() + 8).await;
     let began = Instant::now();
     assert_eq!((came(&replay(&world).await), began.elapsed()), ((2, 0, 0), Duration::ZERO));

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use hooks_bus::{MemoryBus, MemoryConfig};
 use hooks_core::{
-    Batch, BatchLimits, BoxError, Bus, Bytes, Delivered, DeliveryError, Dispatcher, Envelope, FailureClass, Filter,
-    Hook, Overflow, QueueLimits, RetryPolicy, Sink, SinkContext, SinkFactory, SliceBuilder, async_trait,
+    Batch, BatchLimits, BoxError, Bus, Bytes, Delivered, DeliveryError, Dispatcher, FailureClass, Filter, Hook,
+    Overflow, QueueLimits, RetryPolicy, Sink, SinkContext, SinkFactory, Slice, SliceBuilder, async_trait,
 };
 use parking_lot::Mutex;
 
@@ -118,8 +118,8 @@ fn hook(name: &str, sink: &Moody, lanes: usize, queue: QueueLimits) -> Hook {
         .lanes(NonZeroUsize::new(lanes).unwrap())
 }
 
-/// Event `number` of a publisher; every key belongs to one publisher.
-fn slice(publisher: usize, from: usize, count: usize, shared: bool) -> Vec<Envelope> {
+/// Events of a publisher, alone in their block or not; every key belongs to one publisher.
+fn slice(publisher: usize, from: usize, count: usize, alone: bool) -> Slice {
     let json = |number: usize| {
         format!(
             r#"{{"specversion":"1.0","id":"{publisher}-{number}","source":"/test","type":"t.{}","subject":"{publisher}/{}","time":"2026-11-23T10:00:00Z","data":"{}"}}"#,
@@ -128,12 +128,10 @@ fn slice(publisher: usize, from: usize, count: usize, shared: bool) -> Vec<Envel
             "x".repeat(number % 300),
         )
     };
-    if !shared {
-        return (from..from + count).map(|number| Envelope::from_json(json(number).as_bytes()).unwrap()).collect();
-    }
     let mut slice = SliceBuilder::new("/test");
-    (from..from + count).for_each(|number| slice.push_json(json(number).as_bytes()).unwrap());
-    slice.finish()
+    let others = if alone { 0 } else { 3 };
+    (from..from + count + others).for_each(|number| slice.push_json(json(number).as_bytes()).unwrap());
+    slice.finish().part(0..count)
 }
 
 /// Publishes for so many rounds or until the bus closes; says how many events were accepted.
@@ -146,9 +144,9 @@ async fn publisher(bus: MemoryBus, number: usize, rounds: usize) -> usize {
         if dice.roll(10) == 0 {
             // Cancelled at once or soon; published as a whole, or not at all: its own events, not checked.
             let other = slice(number + 100, published, 3, true);
-            let _ = tokio::time::timeout(Duration::from_micros(dice.roll(500)), bus.publish(&other)).await;
+            let _ = tokio::time::timeout(Duration::from_micros(dice.roll(500)), bus.publish(other)).await;
         }
-        if bus.publish(&events).await.is_err() {
+        if bus.publish(events).await.is_err() {
             break;
         }
         published += count;

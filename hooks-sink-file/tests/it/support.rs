@@ -19,7 +19,7 @@ pub(crate) fn event(n: usize, padding: usize) -> Envelope {
 }
 
 pub(crate) fn padded(ids: Range<usize>, padding: usize) -> Batch {
-    Batch::for_test(ids.map(|n| event(n, padding)).collect())
+    Batch::for_test(ids.map(|n| event(n, padding)))
 }
 
 pub(crate) fn batch(ids: Range<usize>) -> Batch {

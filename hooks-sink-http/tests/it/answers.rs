@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use hooks_bus::MemoryBus;
-use hooks_core::{BatchLimits, Bus as _, Dispatcher, Envelope, FailureClass, Hook, Sink, Unread};
+use hooks_core::{BatchLimits, Bus as _, Dispatcher, FailureClass, Hook, Sink, SliceBuilder, Unread};
 use hooks_sink_http::HttpConfig;
 use http::Response;
 
@@ -119,16 +119,15 @@ async fn of_events_with_the_same_id_the_refused_one_is_found() {
         answer(200, if refused { r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"# } else { "{}" })
     })
     .await;
-    let event = |(source, id)| {
-        let json = format!(r#"{{"id":"{id}","source":"{source}","type":"t"}}"#);
-        Envelope::from_json(json.as_bytes()).unwrap()
-    };
-    let events = [("/a", 1), ("/b", 1), ("/a", 2), ("/b", 2), ("/a", 3), ("/b", 3)].map(event);
+    let mut slice = SliceBuilder::new("/test");
+    for (source, id) in [("/a", 1), ("/b", 1), ("/a", 2), ("/b", 2), ("/a", 3), ("/b", 3)] {
+        slice.push_json(format!(r#"{{"id":"{id}","source":"{source}","type":"t"}}"#).as_bytes()).unwrap();
+    }
     let bus = Arc::new(MemoryBus::default());
     let dispatcher = Dispatcher::new(bus.clone());
     let batch = BatchLimits { max_events: 6.try_into().unwrap(), ..BatchLimits::immediate() };
     dispatcher.add(Hook::new("h", HttpConfig::new(receiver.url("/"))).unwrap().batch(batch)).await.unwrap();
-    bus.publish(&events).await.unwrap();
+    bus.publish(slice.finish()).await.unwrap();
     let counts = dispatcher.shutdown(None).await.hooks[0].counts;
     assert_eq!((counts.delivered, counts.dropped()), (5, 1));
     assert_eq!(receiver.seen().len(), 3, "all, and then each half");

@@ -46,5 +46,5 @@ fn sized_batch(ids: &[&str], length: usize) -> Batch {
         );
         Envelope::from_json(json.as_bytes()).unwrap()
     };
-    Batch::for_test(ids.iter().map(event).collect())
+    Batch::for_test(ids.iter().map(event))
 }

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hooks_core::{Batch, Envelope, RawValue, Sink, SliceBuilder};
+use hooks_core::{Batch, Envelope, RawValue, Sink, Slice, SliceBuilder};
 use hooks_sink_http::{Hmac, HttpConfig};
 use http::Method;
 use standardwebhooks::Webhook;
@@ -13,7 +13,7 @@ use crate::{SECRET, batch, sink};
 const OTHER_SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// Real GitHub payloads as the examples have them.
-fn real_events() -> Vec<Envelope> {
+fn real_events() -> Slice {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/github-events.ndjson");
     let mut slice = SliceBuilder::new("/test");
     for line in std::fs::read_to_string(file).unwrap().lines() {
@@ -27,7 +27,7 @@ async fn the_body_is_the_events_byte_for_byte() {
     let receiver = Receiver::ok().await;
     let events = real_events();
     assert_eq!(events.len(), 329);
-    let batch = Batch::for_test(events.clone());
+    let batch = Batch::for_test([events.clone()]);
     sink(&HttpConfig::new(receiver.url("/in?a=b"))).deliver(&batch).await.unwrap();
 
     let seen = receiver.only();

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_bus::MemoryBus;
-use hooks_core::{BatchLimits, Bus, Dispatcher, EndpointState, Envelope, Hook, HookStatus, RetryPolicy, Span};
+use hooks_core::{
+    BatchLimits, Bus, Dispatcher, EndpointState, Envelope, Hook, HookStatus, RetryPolicy, SliceBuilder, Span,
+};
 use hooks_sink_http::HttpConfig;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -175,8 +177,9 @@ async fn run(does: Does) -> (HookStatus, BTreeSet<String>) {
     dispatcher.add(hook("bad", format!("http://{}/", bad.address)).retry(retry())).await.unwrap();
     dispatcher.add(hook("good", good.url("/"))).await.unwrap();
     let length = if matches!(does, Does::ReadNothing) { 100_000 } else { 10 };
-    let events: Vec<Envelope> = (0..EVENTS).map(|number| event(number, length)).collect();
-    bus.publish(&events).await.unwrap();
+    let mut slice = SliceBuilder::new("/test");
+    (0..EVENTS).for_each(|number| slice.push_envelope(&event(number, length)).unwrap());
+    bus.publish(slice.finish()).await.unwrap();
 
     let mut treated = bad.bad.clone();
     treated.wait_for(|treated| *treated > 0).await.unwrap();

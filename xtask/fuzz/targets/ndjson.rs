@@ -13,7 +13,7 @@ fn read<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> (Vec<String>, Vec<Malform
     let (mut types, mut malformed) = (Vec::new(), Vec::new());
     let mut take = |intake: &mut Intake| {
         let taken = intake.take();
-        types.extend(taken.events.iter().map(|event| event.event_type().to_owned()));
+        types.extend(taken.events().map(|event| event.event_type().to_owned()));
         malformed.extend(taken.malformed);
     };
     for chunk in chunks {

@@ -22,7 +22,7 @@ fn what_is_older_than_max_age_is_given_up_a_segment_at_a_time() {
     block_on(async {
         let mut slow = End::new(&bus, "slow", Filter::types(["test.0"])).await;
         for round in 0..20 {
-            bus.publish(&slice(round * 3..round * 3 + 3)).await.unwrap();
+            bus.publish(slice(round * 3..round * 3 + 3)).await.unwrap();
             CLOCK.fetch_add(10, Ordering::Relaxed);
             bus.0.inner.expire().unwrap();
         }
@@ -41,7 +41,7 @@ async fn old_log(disk: &SimDisk) {
     let mut quick = End::new(&bus, "quick", Filter::all()).await;
     let slow = End::new(&bus, "slow", Filter::all()).await;
     for round in 0..20 {
-        bus.publish(&slice(round * 3..round * 3 + 3)).await.unwrap();
+        bus.publish(slice(round * 3..round * 3 + 3)).await.unwrap();
     }
     let read = quick.read(usize::MAX).await;
     quick.settle(&read);
@@ -164,7 +164,7 @@ fn events_are_as_old_as_they_are_however_the_clock_is_set() {
             let bus = aging(&SimDisk::default(), tuning);
             let publish = async |numbers| {
                 for number in numbers {
-                    bus.publish(&slice([number])).await.unwrap();
+                    bus.publish(slice([number])).await.unwrap();
                 }
             };
             publish(0..20).await;
@@ -196,7 +196,7 @@ fn a_restart_forgets_nothing_of_how_the_clock_was_set() {
         let slow = block_on(End::new(&bus, "slow", Filter::all()));
         block_on(async {
             for number in 0..20 {
-                bus.publish(&slice([number])).await.unwrap();
+                bus.publish(slice([number])).await.unwrap();
             }
         });
         CLOCKS.0.fetch_add(jump.cast_unsigned(), Ordering::Relaxed);

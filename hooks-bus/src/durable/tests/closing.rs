@@ -91,7 +91,7 @@ fn nothing_is_written_once_another_process_may_have_the_folder() {
     let bus = DurableBus::on(Arc::new(disk), &config(), TUNING, Hold::UntilPublished).unwrap();
     block_on(async {
         let mut end = End::new(&bus, "a", Filter::default()).await;
-        bus.publish(&slice(0..10)).await.unwrap();
+        bus.publish(slice(0..10)).await.unwrap();
         end.read(usize::MAX).await;
     });
     drop(bus);

@@ -21,7 +21,7 @@ async fn publish(disk: &SimDisk) -> (Vec<usize>, Vec<BusError>, BusHealth) {
     let mut all = End::new(&bus, "all", Filter::all()).await;
     let (mut accepted, mut errors) = (Vec::new(), Vec::new());
     for next in 0..40 {
-        match bus.publish(&slice([next])).await {
+        match bus.publish(slice([next])).await {
             Ok(()) => accepted.push(next),
             Err(error) => errors.push(error),
         }
@@ -120,10 +120,10 @@ fn a_bus_that_can_begin_no_file_says_so_and_is_well_again_by_itself() {
     let disk = SimDisk::default();
     let bus = open(&disk).unwrap();
     disk.fail(Fault { at: 0, times: usize::MAX, calls: &[Call::Create], kind: ErrorKind::Other });
-    block_on(bus.publish(&slice([0]))).unwrap_err();
+    block_on(bus.publish(slice([0]))).unwrap_err();
     assert!(matches!(bus.health(), BusHealth::Unavailable(why) if why.contains("can't be begun now")));
     disk.fail(Fault { at: 0, times: 0, calls: &[], kind: ErrorKind::Other });
-    block_on(bus.publish(&slice([0]))).unwrap();
+    block_on(bus.publish(slice([0]))).unwrap();
     assert_eq!(bus.health(), BusHealth::Well);
 }
 
@@ -139,7 +139,7 @@ fn a_disk_that_hangs_leaves_threads_to_others() {
         for id in &hooks {
             End::new(&bus, id, Filter::all()).await;
         }
-        bus.publish(&slice([1])).await.unwrap();
+        bus.publish(slice([1])).await.unwrap();
         gone(bus);
         // What was published is no longer in memory.
         let bus = open(&disk).unwrap();
@@ -170,7 +170,7 @@ fn a_bus_that_can_begin_no_file_is_not_well_because_the_folder_can_be_listed() {
     let tuning = Tuning { gather: Duration::ZERO, ..TUNING };
     let bus = DurableBus::on(Arc::new(disk.clone()), &config(), tuning, Hold::UntilPublished).unwrap();
     disk.fail(Fault { at: 0, times: usize::MAX, calls: &[Call::Create], kind: ErrorKind::PermissionDenied });
-    block_on(bus.publish(&slice([0]))).unwrap_err();
+    block_on(bus.publish(slice([0]))).unwrap_err();
     let before = disk.operations();
     while disk.operations() < before + 4 {
         std::thread::yield_now();
@@ -193,7 +193,7 @@ fn a_file_that_can_t_be_removed_takes_disk_and_nothing_else() {
     let mut all = block_on(End::new(&bus, "all", Filter::all()));
     disk.fail(Fault { at: 0, times: usize::MAX, calls: &[Call::Remove], kind: ErrorKind::PermissionDenied });
     for next in 0..40 {
-        block_on(bus.publish(&slice([next]))).unwrap();
+        block_on(bus.publish(slice([next]))).unwrap();
     }
     let read = block_on(all.read(usize::MAX));
     all.settle(&read);
@@ -214,7 +214,7 @@ fn a_disk_that_hangs_is_named_until_it_answers() {
     let bus = DurableBus::on(Arc::new(disk.clone()), &config(), tuning, Hold::UntilPublished).unwrap();
     let hung = disk.hang();
     let publisher = bus.clone();
-    let publishing = std::thread::spawn(move || block_on(publisher.publish(&slice([0]))));
+    let publishing = std::thread::spawn(move || block_on(publisher.publish(slice([0]))));
     while bus.health() == BusHealth::Well {
         SECONDS.fetch_add(1, Ordering::SeqCst);
         std::thread::yield_now();
@@ -241,16 +241,16 @@ fn a_thread_that_ends_before_its_time_breaks_the_bus() {
     let tuning = Tuning { clock, steady: clock, ..TUNING };
     let bus = DurableBus::on(Arc::new(SimDisk::default()), &config(), tuning, Hold::UntilPublished).unwrap();
     block_on(async {
-        bus.publish(&slice([1])).await.unwrap();
+        bus.publish(slice([1])).await.unwrap();
         assert!(!bus.health().is_broken());
         ENDS.store(true, Ordering::SeqCst);
         let is_told = |error: &BusError| matches!(error, BusError::Unavailable(text) if text.contains("restart"));
-        assert!(bus.publish(&slice([2])).await.is_err_and(|error| is_told(&error)));
+        assert!(bus.publish(slice([2])).await.is_err_and(|error| is_told(&error)));
         while !bus.0.threads.lock().iter().any(JoinHandle::is_finished) {
             std::thread::yield_now();
         }
         assert!(bus.health().is_broken());
-        let error = bus.publish(&slice([3])).await.unwrap_err();
+        let error = bus.publish(slice([3])).await.unwrap_err();
         assert!(is_told(&error), "{error}");
     });
 }

@@ -56,7 +56,7 @@ fn a_hook_that_scans_is_at_most_as_far_behind_as_is_said() {
         block_on(async {
             let mut third = End::new(&bus, "third", Filter::types(["test.0"])).await;
             for call in 0..CALLS {
-                bus.publish(&slice(call * 3..call * 3 + 3)).await.unwrap();
+                bus.publish(slice(call * 3..call * 3 + 3)).await.unwrap();
                 NOW.fetch_add(BETWEEN, Ordering::Relaxed);
             }
             let mut done = 0;

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hooks_core::{
-    Bus, Bytes, Delivery, Envelope, Filter, HookId, Ledger, QueueLimits, Read, Reader, Settler, SliceBuilder, StartAt,
+    Bus, Bytes, Delivery, Filter, HookId, Ledger, QueueLimits, Read, Reader, Settler, Slice, SliceBuilder, StartAt,
     Subscription,
 };
 
@@ -56,7 +56,7 @@ fn hook(id: &str) -> HookId {
     HookId::new(id).unwrap()
 }
 
-fn slice(numbers: impl IntoIterator<Item = usize>) -> Vec<Envelope> {
+fn slice(numbers: impl IntoIterator<Item = usize>) -> Slice {
     let mut slice = SliceBuilder::new("/test");
     for number in numbers {
         let padding = "x".repeat(number * 37 % 300);
@@ -109,7 +109,7 @@ impl End {
 }
 
 fn number(delivery: &Delivery) -> usize {
-    delivery.envelope.id().parse().unwrap()
+    delivery.envelope().id().parse().unwrap()
 }
 
 /// Runs to the end on a runtime of its own.

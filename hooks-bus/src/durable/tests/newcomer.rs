@@ -31,10 +31,10 @@ fn a_new_hook_is_known_only_when_its_row_is_safe() {
 fn events_of_a_hook_that_could_not_be_made_known_are_not_accepted() {
     let disk = SimDisk::default();
     let bus = Arc::new(open(&disk).unwrap());
-    block_on(bus.publish(&slice([1]))).unwrap();
+    block_on(bus.publish(slice([1]))).unwrap();
     let (has_begun, go_on) = disk.pause_next_sync();
     let publisher = bus.clone();
-    let publishing = std::thread::spawn(move || block_on(publisher.publish(&slice([2]))));
+    let publishing = std::thread::spawn(move || block_on(publisher.publish(slice([2]))));
     has_begun.recv().unwrap();
     let _new = block_on(End::new(&bus, "new", Filter::all()));
     disk.fail(Fault { at: 0, times: usize::MAX, calls: &[Call::Write], kind: ErrorKind::StorageFull });

@@ -87,7 +87,7 @@ fn to_look_at_what_a_crash_left_changes_nothing_and_sees_the_same() {
         let bus = open(&disk).unwrap();
         let mut all = End::new(&bus, "all", Filter::all()).await;
         for first in (0..60).step_by(3) {
-            bus.publish(&slice(first..first + 3)).await.unwrap();
+            bus.publish(slice(first..first + 3)).await.unwrap();
         }
         let read = all.read(40).await;
         all.settle(&read);
@@ -101,7 +101,7 @@ fn to_look_at_what_a_crash_left_changes_nothing_and_sees_the_same() {
         let seen = looks.info();
         assert_eq!((seen.hooks[0].position, seen.end), (40, 60));
         looks.forget(&super::hook("all")).await.unwrap();
-        looks.publish(&slice([60])).await.unwrap();
+        looks.publish(slice([60])).await.unwrap();
         gone(looks);
         assert_eq!((crashed.operations(), crashed.syncs()), (0, 0));
 

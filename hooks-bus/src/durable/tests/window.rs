@@ -12,7 +12,7 @@ fn a_window_full_of_settled_events_behind_one_that_is_not_survives_a_crash() {
         let bus = open(&disk).unwrap();
         let mut all = End::new(&bus, "all", Filter::all()).await;
         for first in (0..WINDOW + 600).step_by(600) {
-            bus.publish(&slice(first..first + 600)).await.unwrap();
+            bus.publish(slice(first..first + 600)).await.unwrap();
         }
         let mut read: Vec<Delivery> = Vec::new();
         while read.len() < WINDOW {

@@ -91,7 +91,7 @@ pub(super) async fn run(plan: Plan, disk: &SimDisk) -> Promised {
             let size = (round * 3 + life) % 5 + 1;
             let numbers: BTreeSet<usize> = (next..next + size).collect();
             next += size;
-            if bus.publish(&slice(numbers.iter().copied())).await.is_err() {
+            if bus.publish(slice(numbers.iter().copied())).await.is_err() {
                 promised.perhaps.push(numbers);
                 break;
             }
@@ -134,7 +134,7 @@ async fn work(bus: &DurableBus, ends: &mut [(&'static str, bool, End)], round: u
 fn letter(delivery: &Delivery) -> DeadLetter {
     DeadLetter {
         position: Position(delivery.position.0),
-        envelope: delivery.envelope.clone(),
+        envelope: delivery.envelope().clone(),
         reason: DeadLetterReason::Refused,
         detail: "400 Bad Request".to_owned(),
         attempts: 2,
@@ -156,7 +156,7 @@ pub(super) async fn check(plan: Plan, disk: &SimDisk, promised: &Promised) -> Re
     checked = checked.and(check_letters(plan, &bus, promised).await);
     // It goes on as if nothing had been.
     let mut end = End::new(&bus, "after", Filter::all()).await;
-    if let Err(error) = bus.publish(&slice([1_000_000])).await {
+    if let Err(error) = bus.publish(slice([1_000_000])).await {
         checked = checked.and(Err(format!("does not go on: {error}")));
     }
     let numbers: Vec<usize> = end.read(usize::MAX).await.iter().map(number).collect();
@@ -179,8 +179,8 @@ fn check_hook(
     let settled = promised.hooks.get(id).cloned().unwrap_or_default();
     for delivery in read {
         let number = number(delivery);
-        if delivery.envelope.json() != slice([number])[0].json() {
-            return Err(format!("{id}: {number} was changed: {}", delivery.envelope.json()));
+        if delivery.envelope().json() != slice([number])[0].json() {
+            return Err(format!("{id}: {number} was changed: {}", delivery.envelope().json()));
         }
     }
     if !numbers.is_sorted_by(|a, b| a < b) {

@@ -82,7 +82,7 @@ async fn a_receiver_that_is_down_costs_no_memory_and_catches_up_afterwards() {
         dispatcher.add(hook("down", &down).lanes(4.try_into().unwrap())).await.unwrap();
         let begin = Instant::now();
         for first in (0..events).step_by(500) {
-            bus.publish(&slice(first..first + 500, 200)).await.unwrap();
+            bus.publish(slice(first..first + 500, 200)).await.unwrap();
             assert!(bus.memory_used() <= MEMORY, "{} bytes", bus.memory_used());
         }
         assert_eq!(up.has(events).await, (0..events).collect::<Vec<_>>());

@@ -90,8 +90,8 @@ fn read(config: &DurableConfig) -> (Vec<usize>, Vec<String>) {
         let mut a = end(&bus, "a", Filter::all()).await;
         let read = a.read(usize::MAX).await;
         for delivery in &read {
-            let number: usize = delivery.envelope.id().parse().unwrap();
-            assert_eq!(delivery.envelope.json(), slice(number..number + 1, 100)[0].json());
+            let number: usize = delivery.envelope().id().parse().unwrap();
+            assert_eq!(delivery.envelope().json(), slice(number..number + 1, 100)[0].json());
         }
         let numbers = numbers(&read);
         assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
@@ -99,7 +99,7 @@ fn read(config: &DurableConfig) -> (Vec<usize>, Vec<String>) {
         assert_eq!(counts.dropped_for(DropReason::Unreadable), (EVENTS - numbers.len()) as u64, "each is missed once");
         assert!(counts.balances());
         // It goes on, and what comes is read behind what was there.
-        bus.publish(&slice(1000..1001, 1)).await.unwrap();
+        bus.publish(slice(1000..1001, 1)).await.unwrap();
         a.settle(&read);
         assert_eq!(read_all(&mut a).await, [1000]);
         (numbers, bus.damage().to_vec())

@@ -21,7 +21,7 @@ async fn write(config: &DurableConfig) {
     let _some = end(&bus, "some", Filter::types(["test.2"])).await;
     let _none = end(&bus, "none", Filter::types(["other"])).await;
     for first in (0..60).step_by(3) {
-        bus.publish(&slice(first..first + 3, first)).await.unwrap();
+        bus.publish(slice(first..first + 3, first)).await.unwrap();
     }
     let read = all.read(30).await;
     all.settle(&read[..20]);
@@ -53,11 +53,11 @@ async fn check(dir: &Path) {
     let read = some.read(100).await;
     assert_eq!(crate::numbers(&read), (2..60).step_by(3).collect::<Vec<_>>());
     let expected = slice(57..60, 57);
-    assert_eq!(read.last().unwrap().envelope.json(), expected[2].json());
+    assert_eq!(read.last().unwrap().envelope().json(), expected[2].json());
     let letters = bus.dead_letters(&HookId::new("all").unwrap()).unwrap().list(None, 9).await.unwrap();
     assert_eq!((letters.len(), letters[0].1.detail.as_str()), (1, "400 Bad Request: no"));
     // And it goes on.
-    bus.publish(&slice(60..61, 1)).await.unwrap();
+    bus.publish(slice(60..61, 1)).await.unwrap();
     assert_eq!(read_all(&mut all).await, [60]);
     let mut late = End::starting(&bus, "late", Filter::all(), QueueLimits::default(), StartAt::Earliest).await;
     assert_eq!(read_all(&mut late).await, (0..61).collect::<Vec<_>>());

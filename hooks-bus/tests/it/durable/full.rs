@@ -16,7 +16,7 @@ pub(super) fn small(dir: &std::path::Path, on_full: OnFull) -> DurableConfig {
 /// Publishes until it is refused; returns the number that was refused and why.
 async fn fill(bus: &hooks_bus::DurableBus, first: usize) -> (usize, String) {
     for number in first..first + 1000 {
-        match bus.publish(&slice(number..number + 1, 200)).await {
+        match bus.publish(slice(number..number + 1, 200)).await {
             Ok(()) => {}
             Err(BusError::Full(text)) => return (number, text),
             Err(error) => panic!("{error}"),
@@ -62,7 +62,7 @@ async fn disabled_hooks_and_hooks_that_are_away_give_way_first() {
     let _away = end(&bus, "away", Filter::all()).await;
     bus.unsubscribe(&HookId::new("away").unwrap()).await.unwrap();
     for number in 0..600 {
-        bus.publish(&slice(number..number + 1, 200)).await.unwrap();
+        bus.publish(slice(number..number + 1, 200)).await.unwrap();
     }
     let counts = disabled.ledger.counts();
     let dropped = counts.dropped_for(DropReason::Overflow);
@@ -85,7 +85,7 @@ async fn dropping_the_oldest_counts_what_each_hook_loses() {
     let done_with = all.read(10).await;
     all.settle(&done_with[3..]);
     for number in 30..900 {
-        bus.publish(&slice(number..number + 1, 200)).await.unwrap();
+        bus.publish(slice(number..number + 1, 200)).await.unwrap();
         assert!(on_disk(folder.path()) <= 40 << 10);
         assert_eq!(read_all(&mut done).await.last(), Some(&number));
     }
@@ -111,16 +111,16 @@ async fn more_than_the_log_can_ever_hold_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&small(folder.path(), OnFull::Refuse));
     let mut a = end(&bus, "a", Filter::all()).await;
-    let refused = bus.publish(&slice(0..100, 500)).await;
+    let refused = bus.publish(slice(0..100, 500)).await;
     assert!(matches!(&refused, Err(BusError::TooLarge(text)) if text.contains("publish fewer at once")), "{refused:?}");
-    let refused = bus.publish(&slice(0..1, 21_000)).await;
+    let refused = bus.publish(slice(0..1, 21_000)).await;
     assert!(matches!(&refused, Err(BusError::TooLarge(_))), "half of it is left for the next one: {refused:?}");
     // One that is larger than a segment gets a segment of its size.
-    bus.publish(&slice(0..1, 20_000)).await.unwrap();
+    bus.publish(slice(0..1, 20_000)).await.unwrap();
     publish(&bus, 1..3).await;
     assert_eq!(read_all(&mut a).await, [0, 1, 2]);
     for number in 3..9 {
-        bus.publish(&slice(number..number + 1, 20_000)).await.unwrap();
+        bus.publish(slice(number..number + 1, 20_000)).await.unwrap();
         assert_eq!(read_all(&mut a).await, [number]);
     }
 }
@@ -133,7 +133,7 @@ async fn what_was_in_hand_and_is_given_up_is_counted_when_it_can_t_be_read_again
     publish(&bus, 0..5).await;
     assert_eq!(a.read(5).await.len(), 5);
     for number in 5..600 {
-        bus.publish(&slice(number..number + 1, 200)).await.unwrap();
+        bus.publish(slice(number..number + 1, 200)).await.unwrap();
     }
     // Its worker has died; the next one takes over.
     let again = crate::subscription("a", Filter::all(), Default::default(), &a.ledger);

@@ -12,7 +12,7 @@ use crate::slice;
 pub(super) fn letter(position: usize, detail: &str) -> DeadLetter {
     DeadLetter {
         position: Position(position as u64),
-        envelope: slice(position..position + 1, 50).remove(0),
+        envelope: slice(position..position + 1, 50)[0].clone(),
         reason: DeadLetterReason::Refused,
         detail: detail.to_owned(),
         attempts: 3,
@@ -80,8 +80,8 @@ async fn what_was_accepted_can_become_a_dead_letter() {
         Envelope::from_json(json(&"x".repeat(bytes - json("").len())).as_bytes()).unwrap()
     };
     let largest = config.largest_event();
-    bus.publish(&[event(largest), event(largest)]).await.unwrap();
-    let refused = bus.publish(&[event(largest), event(largest + 1)]).await.unwrap_err();
+    bus.publish(crate::together(&[event(largest), event(largest)])).await.unwrap();
+    let refused = bus.publish(crate::together(&[event(largest), event(largest + 1)])).await.unwrap_err();
     assert!(matches!(&refused, BusError::TooLarge(text) if text.contains("`bus.dead_letters.max_bytes`")), "{refused}");
     let longest = DeadLetter { envelope: event(largest), ..letter(1, &"x".repeat(MAX_DETAIL)) };
     letters.keep(vec![longest]).await.unwrap();

@@ -51,7 +51,7 @@ fn on(small: &Path) -> DurableConfig {
 /// Publishes until there is no room; returns the number that was refused.
 async fn fill(bus: &DurableBus, first: usize) -> usize {
     for number in first..first + 100_000 {
-        match bus.publish(&slice(number..number + 1, 500)).await {
+        match bus.publish(slice(number..number + 1, 500)).await {
             Ok(()) => {}
             Err(BusError::Full(text)) => {
                 assert!(text.contains("no room on the disk"), "{text}");
@@ -112,7 +112,7 @@ async fn a_full_disk_under_the_dead_letters_refuses_them_and_goes_on_when_there_
         letters.keep(vec![letter(kept + 1, &"x".repeat(1000))]).await.unwrap();
         // Publishing never stopped being possible.
         let mut a = end(&bus, "a", Filter::all()).await;
-        bus.publish(&slice(0..1, 1)).await.unwrap();
+        bus.publish(slice(0..1, 1)).await.unwrap();
         assert_eq!(numbers(&a.read(1).await), [0]);
     }
     let bus = DurableBus::open(&config).unwrap();

@@ -13,7 +13,7 @@ const EVENTS: &str = "jetstream/$G/streams/hooks";
 async fn publish(bus: &NatsBus, range: std::ops::Range<usize>) {
     let all = events(range, "a");
     soon("publishing", async {
-        while bus.publish(&all).await.is_err() {
+        while bus.publish(all.clone()).await.is_err() {
             pause().await;
         }
     })

@@ -23,7 +23,7 @@ async fn what_others_publish_with_odd_headers_holds_nothing_up() {
     let mut plain = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
     let mut sent = br#"CONNECT {"verbose":false,"headers":true}"#.to_vec();
     for (number, headers) in HEADERS.iter().enumerate() {
-        let event = events(number..number + 1, "a").remove(0);
+        let event = events(number..number + 1, "a")[0].clone();
         let all = headers.len() + event.len();
         sent.extend(format!("\r\nHPUB hooks.events.a {} {all}\r\n", headers.len()).as_bytes());
         sent.extend([headers, event.json().as_bytes()].concat());
@@ -38,7 +38,7 @@ async fn what_others_publish_with_odd_headers_holds_nothing_up() {
     })
     .await;
     soon("publishing", async {
-        while bus.publish(&events(4..8, "a")).await.is_err() {
+        while bus.publish(events(4..8, "a")).await.is_err() {
             super::server::pause().await;
         }
     })
@@ -70,7 +70,7 @@ async fn a_letter_that_is_too_long_is_no_reason_to_wait() {
     let letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
     let letter = DeadLetter {
         position: hooks_core::Position(1),
-        envelope: crate::slice(0..1, (1 << 20) - 150).remove(0),
+        envelope: crate::slice(0..1, (1 << 20) - 150)[0].clone(),
         reason: DeadLetterReason::Refused,
         detail: "no".into(),
         attempts: 1,

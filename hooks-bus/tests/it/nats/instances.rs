@@ -104,7 +104,7 @@ async fn a_write_by_another_takes_the_hook_away() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
     let mut hook = end(&bus, "hook", Filter::all()).await;
-    bus.publish(&events(0..20, "a")).await.unwrap();
+    bus.publish(events(0..20, "a")).await.unwrap();
     let read = hook.take(10).await;
     let bucket = server.client().await.get_key_value("hooks-hooks").await.unwrap();
     let entry = bucket.get("hook.hook").await.unwrap().unwrap();
@@ -147,7 +147,7 @@ async fn what_another_notes_holds_the_hook_until_it_is_heeded() {
     other.note(&id, Some("x".to_owned())).await.unwrap();
     assert_eq!(soon("word of a note", owner.note_changed()).await, id);
     assert_eq!(owner.noted(&id).as_deref(), Some("x"));
-    other.publish(&events(0..1, "a")).await.unwrap();
+    other.publish(events(0..1, "a")).await.unwrap();
     let heeded = owner.clone();
     owner.note_heeded(&id);
     let next = tokio::spawn(async move { heeded.note_changed().await });

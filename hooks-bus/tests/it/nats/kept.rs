@@ -144,7 +144,7 @@ async fn a_purged_bucket_skips_nothing() {
     let stream = server.client().await.get_stream(BUCKET).await.unwrap();
     stream.purge().await.unwrap();
     until("trouble", || trouble(&bus).contains("vanished")).await;
-    bus.publish(&events(0..20, "a")).await.unwrap();
+    bus.publish(events(0..20, "a")).await.unwrap();
     for hook in &mut hooks {
         assert_eq!(read_to(hook, 19).await, (0..20).collect::<Vec<_>>());
         assert_eq!(hook.ledger.counts().dropped_for(DropReason::Gone), 0);
@@ -162,7 +162,7 @@ async fn a_purged_bucket_skips_nothing() {
     drop((hooks, bus));
     let later = super::bus(&server).await;
     assert_eq!(later.noted(&idle).as_deref(), Some("noted"));
-    later.publish(&events(20..30, "a")).await.unwrap();
+    later.publish(events(20..30, "a")).await.unwrap();
     let mut hook = end(&later, "busy", Filter::types(["a"])).await;
     let read = read_to(&mut hook, 29).await;
     assert!(read.ends_with(&(20..30).collect::<Vec<_>>()), "{read:?}");
@@ -178,7 +178,7 @@ async fn one_entry_that_vanishes_is_made_again() {
         until("an owner", || bus.owned().len() == 1).await;
         stream.purge().filter("$KV.hooks-hooks.hook.hook").await.unwrap();
         let range = round * 20..round * 20 + 20;
-        bus.publish(&events(range.clone(), "a")).await.unwrap();
+        bus.publish(events(range.clone(), "a")).await.unwrap();
         assert_eq!(read_to(&mut hook, range.end - 1).await, range.collect::<Vec<_>>());
     }
     let there = async {
@@ -201,7 +201,7 @@ async fn a_newcomer_skips_nothing_of_what_vanished() {
         let before = end(&first, &name, Filter::all()).await;
         until("an owner", || first.owned().len() == 1).await;
         let numbers = round * 20..round * 20 + 20;
-        first.publish(&events(numbers.clone(), &name)).await.unwrap();
+        first.publish(events(numbers.clone(), &name)).await.unwrap();
         if delete {
             client.delete_stream(BUCKET).await.unwrap();
         } else {
@@ -239,7 +239,7 @@ async fn a_deleted_bucket_is_made_again_and_each_hook_has_one_owner() {
     until("owners", || one.owned().len() == 1 && other.owned().len() == 1).await;
     server.client().await.delete_stream(BUCKET).await.unwrap();
     until("trouble", || !trouble(&one).is_empty() || !trouble(&other).is_empty()).await;
-    one.publish(&events(0..30, "a")).await.unwrap();
+    one.publish(events(0..30, "a")).await.unwrap();
     let mut read: Vec<Vec<usize>> = Vec::new();
     let [a1, b1, a2, b2] = &mut ends[..] else { panic!() };
     for (first, second) in [(a1, a2), (b1, b2)] {

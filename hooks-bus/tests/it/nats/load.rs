@@ -72,7 +72,7 @@ impl Publisher {
 
 async fn publish(bus: &NatsBus, number: usize, event_type: &str) {
     let event = events(number..number + 1, event_type);
-    while bus.publish(&event).await.is_err() {
+    while bus.publish(event.clone()).await.is_err() {
         pause().await;
     }
 }

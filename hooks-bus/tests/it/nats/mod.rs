@@ -18,7 +18,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use hooks_bus::{NatsBus, NatsConfig};
-use hooks_core::{Bus, Delivery, Envelope, Filter, Outcome, Read, SliceBuilder, StartAt, Subscription};
+use hooks_core::{Bus, Delivery, Filter, Outcome, Read, Slice, SliceBuilder, StartAt, Subscription};
 
 use crate::End;
 use server::Server;
@@ -53,7 +53,7 @@ async fn bus(server: &Server) -> NatsBus {
 }
 
 /// Numbered events of one type.
-fn events(range: std::ops::Range<usize>, event_type: &str) -> Vec<Envelope> {
+fn events(range: std::ops::Range<usize>, event_type: &str) -> Slice {
     let mut slice = SliceBuilder::new("/test");
     for number in range {
         slice.push_json(format!(r#"{{"specversion":"1.0","id":"{number}","source":"/test","type":"{event_type}","time":"2026-11-23T10:00:00Z","data":{{"n":{number}}}}}"#).as_bytes()).unwrap();

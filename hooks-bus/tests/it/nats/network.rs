@@ -109,7 +109,7 @@ async fn a_stalled_owner_loses_its_hook_and_delivers_nothing_afterwards() {
     let other = bus(&server).await;
     let mut before = end(&stalled, "hook", Filter::all()).await;
     until("an owner", || stalled.owned().len() == 1).await;
-    other.publish(&events(0..20, "a")).await.unwrap();
+    other.publish(events(0..20, "a")).await.unwrap();
     let read = before.take(20).await;
     before.done(&read[..5]);
     proxy.mode.send_replace(Mode::Stall);
@@ -121,7 +121,7 @@ async fn a_stalled_owner_loses_its_hook_and_delivers_nothing_afterwards() {
     assert!(again == (5..20).collect::<Vec<_>>() || again == (0..20).collect::<Vec<_>>(), "{again:?}");
     proxy.mode.send_replace(Mode::Flow);
     // It hears what happened, and has nothing to read: its share is the other's, or empty.
-    other.publish(&events(20..30, "a")).await.unwrap();
+    other.publish(events(20..30, "a")).await.unwrap();
     let mut late = Vec::new();
     let mut seen = Vec::new();
     soon("the rest", async {
@@ -157,16 +157,16 @@ async fn a_cut_connection_comes_back() {
     let cut = NatsBus::connect(proxy.config(&server)).await.unwrap();
     let direct = bus(&server).await;
     let mut hook = end(&cut, "hook", Filter::all()).await;
-    direct.publish(&events(0..10, "a")).await.unwrap();
+    direct.publish(events(0..10, "a")).await.unwrap();
     assert_eq!(read_to(&mut hook, 9).await, (0..10).collect::<Vec<_>>());
     for round in 1..4 {
         proxy.mode.send_replace(Mode::Cut);
         until("word of the cut", || {
-            let refused = futures_util::FutureExt::now_or_never(cut.publish(&events(0..1, "a")));
+            let refused = futures_util::FutureExt::now_or_never(cut.publish(events(0..1, "a")));
             matches!(refused, Some(Err(BusError::Unavailable(_))))
         })
         .await;
-        direct.publish(&events(round * 10..round * 10 + 10, "a")).await.unwrap();
+        direct.publish(events(round * 10..round * 10 + 10, "a")).await.unwrap();
         proxy.mode.send_replace(Mode::Flow);
         let read = read_to(&mut hook, round * 10 + 9).await;
         assert_eq!(read.last(), Some(&(round * 10 + 9)));
@@ -191,7 +191,7 @@ async fn what_is_published_again_after_a_cut_is_in_order() {
         proxy.mode.send_replace(Mode::Crawl(4_000));
         let begun = tokio::spawn({
             let (cut, all) = (cut.clone(), all.clone());
-            async move { cut.publish(&all).await }
+            async move { cut.publish(all.clone()).await }
         });
         soon("some of them", async {
             while (stream.get_info().await.unwrap().state.messages as usize) < round * CALL + 50 {
@@ -203,7 +203,7 @@ async fn what_is_published_again_after_a_cut_is_in_order() {
         soon("the refusal", begun).await.unwrap().unwrap_err();
         proxy.mode.send_replace(Mode::Flow);
         soon("publishing again", async {
-            while cut.publish(&all).await.is_err() {
+            while cut.publish(all.clone()).await.is_err() {
                 pause().await;
             }
         })
@@ -219,7 +219,7 @@ async fn what_was_accepted_is_read_to_the_end_although_the_server_is_away() {
     let Some(mut server) = Server::start().await else { return };
     let bus = bus(&server).await;
     let mut hook = end(&bus, "hook", Filter::all()).await;
-    bus.publish(&events(0..20, "a")).await.unwrap();
+    bus.publish(events(0..20, "a")).await.unwrap();
     server.kill();
     bus.close().await;
     server.run();
@@ -247,13 +247,13 @@ async fn a_slow_connection_brings_everything() {
     let mut hook = end(&slow, "hook", Filter::all()).await;
     until("an owner", || slow.owned().len() == 1).await;
     proxy.mode.send_replace(Mode::Crawl(2_000));
-    direct.publish(&events(0..1_000, "a")).await.unwrap();
+    direct.publish(events(0..1_000, "a")).await.unwrap();
     let read = read_to(&mut hook, 999).await;
     let mut known = std::collections::BTreeSet::new();
     let first: Vec<usize> = read.into_iter().filter(|number| known.insert(*number)).collect();
     assert_eq!(first, (0..1_000).collect::<Vec<_>>());
     // More than a lease passes meanwhile; signs of life get through.
-    tokio::time::timeout(Duration::from_secs(60), slow.publish(&events(1_000..1_010, "a"))).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), slow.publish(events(1_000..1_010, "a"))).await.unwrap().unwrap();
     assert_eq!(read_to(&mut hook, 1_009).await.last(), Some(&1_009));
 }
 
@@ -267,7 +267,7 @@ async fn who_comes_back_knows_what_was_noted_before_it_delivers() {
     let id = HookId::new("hook").unwrap();
     let bucket = server.client().await.get_stream("KV_hooks-hooks").await.unwrap();
     for round in 0..3 {
-        direct.publish(&events(round * 10..round * 10 + 10, "a")).await.unwrap();
+        direct.publish(events(round * 10..round * 10 + 10, "a")).await.unwrap();
         let read = hook.take(10).await;
         proxy.mode.send_replace(Mode::Stall);
         // Its lease runs out, and what tells it of notes is gone when it comes back.

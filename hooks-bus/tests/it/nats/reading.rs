@@ -9,7 +9,7 @@ async fn details_name_the_stream_and_the_owners_of_hooks() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
     let mut all = end(&bus, "all", Filter::all()).await;
-    bus.publish(&events(0..20, "a.x")).await.unwrap();
+    bus.publish(events(0..20, "a.x")).await.unwrap();
     let read = all.take(20).await;
     all.done(&read);
     let details = bus.details();
@@ -22,7 +22,7 @@ async fn an_idle_hook_moves_along() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
     let mut idle = end(&bus, "idle", Filter::types(["z"])).await;
-    bus.publish(&events(0..30_000, "a")).await.unwrap();
+    bus.publish(events(0..30_000, "a")).await.unwrap();
     let id = HookId::new("idle").unwrap();
     let reading = async {
         let mut none = Vec::new();
@@ -48,7 +48,7 @@ async fn what_is_no_event_is_counted() {
     let bus = bus(&server).await;
     let mut hook = end(&bus, "hook", Filter::all()).await;
     server.client().await.publish("hooks.events.junk", "junk".into()).await.unwrap().await.unwrap();
-    bus.publish(&events(0..1, "a")).await.unwrap();
+    bus.publish(events(0..1, "a")).await.unwrap();
     let read = hook.take(1).await;
     hook.done(&read);
     assert_eq!(hook.ledger.counts().dropped_for(DropReason::Unreadable), 1);

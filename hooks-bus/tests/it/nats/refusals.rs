@@ -20,7 +20,7 @@ async fn edit(server: &Server, name: &str, change: impl FnOnce(&mut Config)) {
 }
 
 fn large(bytes: usize) -> Envelope {
-    crate::slice(0..1, bytes).remove(0)
+    crate::slice(0..1, bytes)[0].clone()
 }
 
 fn letter(position: u64) -> DeadLetter {
@@ -45,14 +45,14 @@ async fn one_that_is_too_long_for_the_stream_refuses_its_call() {
     let mut bus = bus(&server).await;
     // What is said in advance, and by the server, is the same.
     for round in 0..2 {
-        let mut call = events(0..11, "a");
-        call[5] = crate::slice(100..101, 2_000).remove(0);
+        let mut call = events(0..11, "a").to_vec();
+        call[5] = crate::slice(100..101, 2_000)[0].clone();
         edit(&server, "hooks", |config| config.max_message_size = 1_500).await;
         if round == 1 {
             drop(bus);
             bus = super::bus(&server).await;
         }
-        let said = shown(bus.publish(&call).await);
+        let said = shown(bus.publish(crate::together(&call)).await);
         assert!(said.contains("TooLarge"), "{said}");
         edit(&server, "hooks", |config| config.max_message_size = -1).await;
     }
@@ -63,11 +63,11 @@ async fn one_that_is_too_long_for_the_stream_refuses_its_call() {
 async fn what_does_not_fit_is_refused_as_a_whole() {
     let Some(server) = Server::start().await else { return };
     let bus = NatsBus::connect(NatsConfig { max_bytes: Some(Bytes(10_000)), ..config(&[&server]) }).await.unwrap();
-    let said = shown(bus.publish(&events(0..100, "a")).await);
+    let said = shown(bus.publish(events(0..100, "a")).await);
     assert!(said.contains("TooLarge"), "it never fits: {said}");
     let mut accepted = 0;
     let error = loop {
-        match bus.publish(&events(accepted..accepted + 7, "a")).await {
+        match bus.publish(events(accepted..accepted + 7, "a")).await {
             Ok(()) => accepted += 7,
             Err(error) => break error,
         }
@@ -79,7 +79,7 @@ async fn what_does_not_fit_is_refused_as_a_whole() {
     // What was changed is seen at the next look; until then the server refuses.
     let told = async {
         loop {
-            let error = bus.publish(&events(900..902, "a")).await.unwrap_err();
+            let error = bus.publish(events(900..902, "a")).await.unwrap_err();
             assert!(matches!(error.parts().0, BusError::Full(_)), "{error}");
             if error.to_string().contains("max_msgs") {
                 return;
@@ -94,9 +94,9 @@ async fn what_does_not_fit_is_refused_as_a_whole() {
 async fn fill(bus: &NatsBus) -> (BusError, usize, u64) {
     let mut number = 0;
     loop {
-        let mut call: Vec<Envelope> = crate::slice(number..number + 10, 20_000);
+        let call = crate::slice(number..number + 10, 20_000);
         number += call.len();
-        if let Err(error) = bus.publish(&std::mem::take(&mut call)).await {
+        if let Err(error) = bus.publish(call).await {
             let known = error.parts().1.iter().map(std::ops::Range::len).sum();
             return (error, known, bus.stats().accepted);
         }
@@ -146,7 +146,7 @@ async fn whoever_may_not_publish_hears_it_at_once() {
     let with = NatsConfig { user: Some("me".into()), password: Some(Secret::new("x")), ..config(&[&server]) };
     let bus = NatsBus::connect(with).await.unwrap();
     let call = events(0..3, "a");
-    let publishing = tokio::time::timeout(Duration::from_secs(8), bus.publish(&call));
+    let publishing = tokio::time::timeout(Duration::from_secs(8), bus.publish(call));
     let said = shown(publishing.await.expect("it waits for the server's patience"));
     assert!(said.contains("needs to publish to `hooks.>`"), "{said}");
 }
@@ -160,13 +160,13 @@ async fn what_else_is_denied_keeps_no_event_out() {
     let with = NatsConfig { user: Some("me".into()), password: Some(Secret::new("x")), ..config(&[&server]) };
     let bus = NatsBus::connect(with).await.unwrap();
     // Of another type, and a dead letter.
-    let said = shown(bus.publish(&events(0..1, "b")).await);
+    let said = shown(bus.publish(events(0..1, "b")).await);
     assert!(said.contains("does not let the user publish") && said.contains("hooks.events.b"), "{said}");
-    bus.publish(&events(1..2, "a")).await.unwrap();
+    bus.publish(events(1..2, "a")).await.unwrap();
     let letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
     let said = shown(letters.keep(vec![letter(1)]).await);
     assert!(said.contains("hooks.dead.") && said.contains("needs to publish to `hooks.>`"), "{said}");
-    bus.publish(&events(2..3, "a")).await.unwrap();
+    bus.publish(events(2..3, "a")).await.unwrap();
 }
 
 #[tokio::test]
@@ -198,14 +198,14 @@ async fn the_longest_event_has_room_for_its_dead_letter() {
     let bus = bus(&server).await;
     let mut hook = end(&bus, "hook", Filter::all()).await;
     let mut length = (1 << 20) - 200;
-    while bus.publish(&[large(length)]).await.is_err() {
+    while bus.publish(large(length).into()).await.is_err() {
         length -= 100;
     }
     assert!(length > (1 << 20) - 4_096, "{length}");
     let read = hook.take(1).await;
     let letter = |position: u64, detail: String| DeadLetter {
         position: Position(position),
-        envelope: read[0].envelope.clone(),
+        envelope: read[0].envelope().clone(),
         reason: DeadLetterReason::Refused,
         detail,
         attempts: u32::MAX,
@@ -221,7 +221,7 @@ async fn the_longest_event_has_room_for_its_dead_letter() {
     }
     let kept = letters.list(None, 10).await.unwrap();
     assert_eq!(kept.len(), 3);
-    assert!(kept.iter().all(|(_, letter)| letter.envelope.json() == read[0].envelope.json()));
+    assert!(kept.iter().all(|(_, letter)| letter.envelope.json() == read[0].envelope().json()));
     assert!(kept[0].1.detail.starts_with('\u{1}') && kept[0].1.detail.ends_with('…'));
 }
 

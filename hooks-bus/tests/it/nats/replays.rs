@@ -62,7 +62,7 @@ async fn a_replay_ends_where_another_instance_takes_the_hook() {
     let retry = hooks_core::RetryPolicy { reject_hold: "100ms".parse().unwrap(), ..Default::default() };
     dispatcher.add(Hook::new("hook", receiver.clone()).unwrap().batch(alone).retry(retry)).await.unwrap();
     until("an owner", || bus.owned().len() == 1).await;
-    bus.publish(&events(0..3, "a")).await.unwrap();
+    bus.publish(events(0..3, "a")).await.unwrap();
     let left = || dispatcher.hook_status(&id).unwrap().dead_letters;
     until("dead letters", || left() == Some(3)).await;
     receiver.0.refuses.store(false, Ordering::Relaxed);
@@ -99,7 +99,7 @@ async fn a_replay_ends_where_another_instance_takes_the_hook() {
 fn letter(at: usize) -> DeadLetter {
     DeadLetter {
         position: Position(at as u64),
-        envelope: events(at..at + 1, "a").remove(0),
+        envelope: events(at..at + 1, "a")[0].clone(),
         reason: DeadLetterReason::Refused,
         detail: "no".to_owned(),
         attempts: 3,

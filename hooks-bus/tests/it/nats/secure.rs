@@ -18,7 +18,7 @@ fn id(hook: &str) -> HookId {
 
 async fn works(config: NatsConfig) -> Result<(), String> {
     let bus = NatsBus::connect(config).await.map_err(|error| error.to_string())?;
-    bus.publish(&events(0..1, "a")).await.map_err(|error| error.to_string())
+    bus.publish(events(0..1, "a")).await.map_err(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_user_may_do_no_more_than_it_takes() {
         || NatsConfig { user: Some("me".into()), password: Some(Secret::new("open sesame")), ..config(&[&server]) };
     let [bus, operator] = [NatsBus::connect(with()).await.unwrap(), NatsBus::connect(with()).await.unwrap()];
     let mut hook = end(&bus, "a", Filter::all()).await;
-    bus.publish(&events(0..10, "a")).await.unwrap();
+    bus.publish(events(0..10, "a")).await.unwrap();
     let read = hook.take(10).await;
     hook.done(&read);
     until("an owner", || operator.place(&id("a")).and_then(|place| place.owner).is_some()).await;

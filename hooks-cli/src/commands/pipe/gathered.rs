@@ -1,6 +1,10 @@
 //! Events on their way from the input to the bus.
 
-use hooks_core::Envelope;
+use std::collections::VecDeque;
+
+use hooks_core::{EnvelopeError, Slice, SliceBuilder};
+
+use crate::ndjson::BLOCK;
 
 /// Reading goes on this far, in bytes, while the bus is busy.
 const GATHER: usize = 512 << 10;
@@ -8,22 +12,43 @@ const GATHER: usize = 512 << 10;
 /// What was read and not published yet.
 #[derive(Default)]
 pub(super) struct Gathered {
-    pub(super) events: Vec<Envelope>,
+    slices: VecDeque<Slice>,
     bytes: usize,
 }
 
 impl Gathered {
-    pub(super) fn add(&mut self, events: Vec<Envelope>) {
-        self.bytes += events.iter().map(Envelope::len).sum::<usize>();
-        if self.events.is_empty() {
-            self.events = events;
-        } else {
-            self.events.extend(events);
-        }
+    pub(super) fn add(&mut self, slices: Vec<Slice>) {
+        self.bytes += slices.iter().map(Slice::bytes).sum::<usize>();
+        self.slices.extend(slices);
     }
 
     /// Whether reading goes on.
     pub(super) fn has_room(&self) -> bool {
         self.bytes < GATHER
     }
+
+    /// What is to be published next. What was read in small parts goes together.
+    ///
+    /// # Errors
+    /// Never: a slice that holds too much was none.
+    pub(super) fn next(&mut self) -> Result<Option<Slice>, EnvelopeError> {
+        let Some(first) = self.slices.pop_front() else { return Ok(None) };
+        let mut together = first.bytes();
+        let mut fits = |slice: &mut Slice| {
+            together += slice.bytes();
+            together <= BLOCK
+        };
+        let others: Vec<Slice> = std::iter::from_fn(|| self.slices.pop_front_if(&mut fits)).collect();
+        let slice = if others.is_empty() { first } else { joined(&[&[first], &*others].concat())? };
+        self.bytes -= slice.bytes();
+        Ok(Some(slice))
+    }
+}
+
+/// A copy of all.
+fn joined(slices: &[Slice]) -> Result<Slice, EnvelopeError> {
+    let mut all = SliceBuilder::new("");
+    all.reserve(slices.iter().map(|slice| slice.bytes() + slice.len()).sum());
+    slices.iter().flat_map(|slice| slice.iter()).try_for_each(|event| all.push_envelope(event))?;
+    Ok(all.finish())
 }

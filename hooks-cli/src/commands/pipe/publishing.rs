@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hooks_core::{BusError, Envelope};
+use hooks_core::{BusError, Slice};
 
 use super::Run;
 
@@ -15,22 +15,23 @@ const ROOM: Duration = Duration::from_millis(100);
 impl Run<'_> {
     /// A bus that has no room, or can't be reached, makes the pipe wait, as a full queue does. What is too large for
     /// it goes in parts, and an event that is too large alone is left out.
-    pub(super) async fn publish(&self, mut events: Vec<Envelope>) -> Result<(), BusError> {
-        let (mut said, mut part) = (None, events.len());
-        while !events.is_empty() {
-            part = part.min(events.len());
-            let Err(error) = self.bus.publish(&events[..part]).await else {
-                self.accepted(&mut events, std::slice::from_ref(&(0..part)));
+    pub(super) async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+        let (mut said, mut most) = (None, slice.len());
+        let mut rest = VecDeque::from([slice]);
+        while let Some(next) = rest.front() {
+            let part = next.part(0..most.min(next.len()));
+            let events = part.len();
+            let Err(error) = self.bus.publish(part).await else {
+                self.accepted(&mut rest, std::slice::from_ref(&(0..events)));
                 continue;
             };
             let (cause, accepted) = error.parts();
-            self.accepted(&mut events, accepted);
+            self.accepted(&mut rest, accepted);
             match cause {
-                BusError::TooLarge(_) if part > 1 => part /= 2,
+                BusError::TooLarge(_) if events > 1 => most = events / 2,
                 BusError::TooLarge(_) => {
-                    events.remove(0);
-                    self.refused(cause);
-                    part = events.len();
+                    self.refused(&mut rest, cause);
+                    most = usize::MAX;
                 }
                 BusError::Full(why) => self.wait(&mut said, "reading waits for room", why).await,
                 BusError::Unavailable(why) if !self.bus.health().is_broken() => {
@@ -51,8 +52,9 @@ impl Run<'_> {
     }
 
     /// The bus never takes the event that was to be the next: it counts as its line would if it was malformed.
-    fn refused(&self, why: &BusError) {
-        let line = self.lines().pop_front().unwrap_or_default();
+    fn refused(&self, rest: &mut VecDeque<Slice>, why: &BusError) {
+        let line = self.lines().front().copied().unwrap_or_default();
+        self.take_out(rest, std::slice::from_ref(&(0..1)));
         self.console.say(format_args!("line {line}: {why}"));
         self.tally(|tally| {
             tally.waiting -= 1;
@@ -60,18 +62,30 @@ impl Run<'_> {
         });
     }
 
-    /// Takes out those that were accepted, of events that are the next to be.
-    fn accepted(&self, events: &mut Vec<Envelope>, accepted: &[Range<usize>]) {
-        let mut lines = self.lines();
-        for range in accepted.iter().rev() {
-            events.drain(range.clone());
-            lines.drain(range.clone());
-        }
+    fn accepted(&self, rest: &mut VecDeque<Slice>, accepted: &[Range<usize>]) {
+        self.take_out(rest, accepted);
         let count = accepted.iter().map(|range| range.len() as u64).sum::<u64>();
         self.tally(|tally| {
             tally.waiting -= count;
             tally.events += count;
         });
+    }
+
+    /// These events of the first slice, which are the next to be accepted, are done with.
+    fn take_out(&self, rest: &mut VecDeque<Slice>, events: &[Range<usize>]) {
+        let Some(slice) = rest.pop_front() else { return };
+        let (mut lines, mut end) = (self.lines(), slice.len());
+        let mut put_back = |range: Range<usize>| {
+            if !range.is_empty() {
+                rest.push_front(slice.part(range));
+            }
+        };
+        for range in events.iter().rev() {
+            put_back(range.end..end);
+            lines.drain(range.clone());
+            end = range.start;
+        }
+        put_back(0..end);
     }
 
     pub(super) fn lines(&self) -> MutexGuard<'_, VecDeque<u64>> {

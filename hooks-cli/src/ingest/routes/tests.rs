@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hooks_core::{Bus, BusError, BusHealth, Envelope, HookId, Reader, Settler, Subscription, async_trait};
+use hooks_core::{Bus, BusError, BusHealth, HookId, Reader, Settler, Slice, Subscription, async_trait};
 use http::Request;
 use http_body_util::Full;
 use serde_json::Value;
@@ -25,7 +25,7 @@ impl Bus for Stub {
         Uuid::nil()
     }
 
-    async fn publish(&self, _: &[Envelope]) -> Result<(), BusError> {
+    async fn publish(&self, _: Slice) -> Result<(), BusError> {
         match &self.0 {
             Some(error) => Err(error.clone()),
             None => pending().await,

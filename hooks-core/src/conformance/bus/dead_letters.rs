@@ -16,7 +16,7 @@ fn letter(position: u64, detail: &str) -> Checked<DeadLetter> {
     let time = |seconds: u64| -> SystemTime { UNIX_EPOCH + Duration::from_millis(1_700_000_000_123 + seconds * 1_000) };
     Ok(DeadLetter {
         position: Position(position),
-        envelope: events::events(&format!("letter-{position}"), 1)?.remove(0),
+        envelope: events::events(&format!("letter-{position}"), 1)?[0].clone(),
         reason: if position.is_multiple_of(2) { DeadLetterReason::Refused } else { DeadLetterReason::Expired },
         detail: detail.to_owned(),
         attempts: 3,

@@ -60,7 +60,7 @@ impl<'a> End<'a> {
             Read::Flush | Read::Dry | Read::Lost => new.is_empty(),
         };
         self.probe.expect(fits, format!("`next` says {read:?} and appends {} of at most {max} events", new.len()))?;
-        for Delivery { position, envelope } in new {
+        for (position, envelope) in new.iter().map(|delivery| (&delivery.position, delivery.envelope())) {
             let last = self.last.unwrap_or(Position(0));
             let falls = || format!("event `{}` at {} is read after {}", envelope.id(), position.0, last.0);
             self.probe.expect(self.last.is_none_or(|last| last < *position), falls())?;
@@ -102,7 +102,7 @@ impl<'a> End<'a> {
     /// Waits for this event, which was published last, and returns it with all that came before.
     pub(super) async fn until(&mut self, event: &Envelope) -> Checked<Vec<Delivery>> {
         let mut read = Vec::new();
-        let is_it = |delivery: &Delivery| delivery.envelope.id() == event.id();
+        let is_it = |delivery: &Delivery| delivery.envelope().id() == event.id();
         let more = |read: &[Delivery]| if read.iter().rev().take(AT_ONCE).any(is_it) { None } else { Some(AT_ONCE) };
         if self.read_until(&mut read, more).await? {
             return Ok(read);

@@ -20,8 +20,8 @@ pub(super) async fn lag(probe: &Probe<'_>) -> Checked {
     let id = hook.hook.clone();
     let (mut wanted, mut others): (Vec<Envelope>, Vec<Envelope>) = Default::default();
     for at in 0..4 {
-        wanted.extend(typed(&format!("wanted-{at}"), "conformance.a", "s")?);
-        others.extend(typed(&format!("other-{at}"), "conformance.b", "s")?);
+        wanted.push(typed(&format!("wanted-{at}"), "conformance.a", "s")?);
+        others.push(typed(&format!("other-{at}"), "conformance.b", "s")?);
     }
     probe.publish(&*bus, &wanted[..3]).await?;
     let read = hook.take(3).await?;

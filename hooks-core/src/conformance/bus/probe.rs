@@ -94,12 +94,12 @@ impl<'a> Probe<'a> {
     }
 
     pub(super) async fn publish(&self, bus: &dyn Bus, events: &[Envelope]) -> Checked {
-        bus.publish(events).await.map_err(|error| self.failed(format!("`publish` fails: {error}")))
+        bus.publish(events::together(events)?).await.map_err(|error| self.failed(format!("`publish` fails: {error}")))
     }
 
     /// Publishes so many events in one call, with the ids `<name>-0`, `<name>-1` …
     pub(super) async fn send(&self, bus: &dyn Bus, name: &str, count: usize) -> Checked<Vec<Envelope>> {
-        let events = events::events(name, count)?;
+        let events = events::events(name, count)?.to_vec();
         self.publish(bus, &events).await?;
         Ok(events)
     }
@@ -114,13 +114,13 @@ impl<'a> Probe<'a> {
     /// An event that is like no other, of a type and with a subject.
     pub(super) fn marker(&self) -> Checked<Envelope> {
         let id = format!("marker-{}", self.markers.fetch_add(1, Ordering::Relaxed));
-        Ok(events::typed(&id, "conformance.a", "marker")?.remove(0))
+        Ok(events::typed(&id, "conformance.a", "marker")?)
     }
 
     /// These were read, in this order, each once, and nothing else.
     pub(super) fn same<'e>(&self, sent: impl IntoIterator<Item = &'e Envelope>, read: &[Delivery]) -> Checked {
         let sent: Vec<String> = sent.into_iter().map(|event| event.json().to_owned()).collect();
-        let read: Vec<String> = read.iter().map(|delivery| delivery.envelope.json().to_owned()).collect();
+        let read: Vec<String> = read.iter().map(|delivery| delivery.envelope().json().to_owned()).collect();
         compare::exactly("the hook", &sent, &read).map_err(|why| self.failed(why))
     }
 

@@ -45,7 +45,7 @@ async fn some_settled<'p>(probe: &'p Probe<'_>, bus: &dyn Bus) -> Checked<(Vec<E
 
 /// What of these was not settled.
 fn unsettled<'e>(sent: &'e [Envelope], settled: &[Delivery]) -> Vec<&'e Envelope> {
-    let is_settled = |event: &Envelope| settled.iter().any(|settled| settled.envelope.id() == event.id());
+    let is_settled = |event: &Envelope| settled.iter().any(|settled| settled.envelope().id() == event.id());
     sent.iter().filter(|event| !is_settled(event)).collect()
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn restart(probe: &Probe<'_>) -> Checked {
     let by_other = other.until(&sent[20]).await?;
     probe.same(&sent, &by_other)?;
     let is_same = |settled: &Delivery| {
-        by_other.iter().any(|read| read.position == settled.position && read.envelope.id() == settled.envelope.id())
+        by_other.iter().any(|read| read.position == settled.position && read.envelope().id() == settled.envelope().id())
     };
     probe.expect(settled.iter().all(is_same), "events stand elsewhere")?;
     hook.settle(&read)?;
@@ -94,7 +94,7 @@ pub(super) async fn crash(probe: &Probe<'_>) -> Checked {
 
 /// What was not settled came, in order, each once; what was settled may have come again.
 fn has_unsettled(probe: &Probe<'_>, sent: &[Envelope], settled: &[Delivery], read: &[Delivery]) -> Checked {
-    let again: HashSet<&str> = read.iter().map(|delivery| delivery.envelope.id()).collect();
+    let again: HashSet<&str> = read.iter().map(|delivery| delivery.envelope().id()).collect();
     let unsettled: HashSet<&str> = unsettled(sent, settled).into_iter().map(Envelope::id).collect();
     let expected = sent.iter().filter(|event| unsettled.contains(event.id()) || again.contains(event.id()));
     probe.same(expected, read)
@@ -170,7 +170,7 @@ pub(super) async fn sharing(probe: &Probe<'_>) -> Checked {
 async fn read_both(ends: &mut [End<'_>; 2], last: &Envelope) -> Checked<(Vec<(usize, Delivery)>, bool)> {
     let mut all: Vec<(usize, Delivery)> = Vec::new();
     let mut moved = false;
-    while all.last().is_none_or(|(_, read)| read.envelope.id() != last.id()) {
+    while all.last().is_none_or(|(_, read)| read.envelope().id() != last.id()) {
         let (mut by_one, mut by_two) = (Vec::new(), Vec::new());
         let [one, two] = &mut *ends;
         let said = {

@@ -68,15 +68,15 @@ pub(super) async fn publishers(probe: &Probe<'_>) -> Checked {
     let read = first.until(&marker).await?;
     probe.expect(read.len() == 8 * CALLS * 3 + 1, format!("{} events come instead of 241", read.len()))?;
     for sent in &sent {
-        let is_own = |delivery: &&Delivery| sent.iter().any(|event| event.id() == delivery.envelope.id());
+        let is_own = |delivery: &&Delivery| sent.iter().any(|event| event.id() == delivery.envelope().id());
         probe.same(sent, &read.iter().filter(is_own).cloned().collect::<Vec<_>>())?;
     }
-    let calls = read.chunks_exact(3).map(|call| call.iter().map(|event| call_of(event.envelope.id())));
+    let calls = read.chunks_exact(3).map(|call| call.iter().map(|event| call_of(event.envelope().id())));
     let together = calls.map(|mut call| call.next().is_some_and(|first| call.all(|other| other == first)));
     probe.expect(!probe.traits.atomic || together.min() == Some(true), "events of one call do not stand together")?;
     probe.doing("read the same for another hook");
     let again = second.until(&marker).await?;
-    probe.same(read.iter().map(|delivery| &delivery.envelope), &again)
+    probe.same(read.iter().map(|delivery| delivery.envelope()), &again)
 }
 
 /// The call that an event was published in, by its id.
@@ -94,7 +94,7 @@ pub(super) async fn all_or_nothing(probe: &Probe<'_>) -> Checked {
     probe
         .expect(matches!(error, BusError::Reserved(_)), format!("`publish` fails as if for another reason: {error}"))?;
     let Some(length) = probe.store.too_large() else { return Ok(()) };
-    let middle = events::sized("large", length)?;
+    let middle = events::sized("large", length)?[0].clone();
     let error = refused(probe, &*bus, &mut hook, "that is too large", middle).await?;
     probe.expect(matches!(error, BusError::TooLarge(_)), format!("`publish` fails as if for another reason: {error}"))
 }
@@ -105,12 +105,13 @@ async fn refused(
     bus: &dyn Bus,
     hook: &mut End<'_>,
     what: &str,
-    middle: Vec<Envelope>,
+    middle: Envelope,
 ) -> Checked<BusError> {
-    let name = middle[0].id().to_owned();
-    let events = [events::events(&format!("before-{name}"), 2)?, middle, events::events(&name, 2)?].concat();
+    let name = middle.id().to_owned();
+    let before = events::events(&format!("before-{name}"), 2)?;
+    let events = [&*before, &[middle], &*events::events(&name, 2)?].concat();
     probe.doing(format!("publish five events, the third of which is one {what}"));
-    let error = match bus.publish(&events).await {
+    let error = match bus.publish(events::together(&events)?).await {
         Ok(()) => return Err(probe.failed("`publish` says Ok")),
         Err(error) => error,
     };
@@ -132,14 +133,14 @@ pub(super) async fn cancelled_publish(probe: &Probe<'_>) -> Checked {
         let first = probe.send(&*bus, &format!("first-{polls}"), 3).await?;
         let dropped = events::events(&format!("dropped-{polls}"), 3)?;
         probe.doing(format!("drop the future of `publish` after {polls} polls, read and publish another"));
-        let done = drop_after(polls, bus.publish(&dropped)).await.is_some_and(|result| result.is_ok());
+        let done = drop_after(polls, bus.publish(dropped.clone())).await.is_some_and(|result| result.is_ok());
         let mut read = hook.take(3).await?;
         hook.settle(&read)?;
         let marker = probe.mark(&*bus).await?;
         let rest = hook.until(&marker).await?;
         hook.settle(&rest)?;
         read.extend(rest);
-        let is_there = |event: &&Envelope| read.iter().any(|delivery| delivery.envelope.id() == event.id());
+        let is_there = |event: &&Envelope| read.iter().any(|delivery| delivery.envelope().id() == event.id());
         let there = if done { 3 } else { dropped.iter().filter(is_there).count() };
         let whole = there == 0 || there == 3 || !probe.traits.atomic;
         probe.expect(whole, format!("{there} of the 3 events of the call that was dropped come"))?;
@@ -161,7 +162,7 @@ pub(super) async fn counting(probe: &Probe<'_>) -> Checked {
     };
     accepted(5)?;
     probe.doing("publish an event that is refused");
-    let refused = bus.publish(&events::typed("refused", "hooks.endpoint.held", "a")?).await;
+    let refused = bus.publish(events::typed("refused", "hooks.endpoint.held", "a")?.into()).await;
     probe.expect(refused.is_err(), "`publish` says Ok")?;
     accepted(5)?;
     probe.doing("publish the same 5 events again");
@@ -190,7 +191,7 @@ pub(super) async fn closing(probe: &Probe<'_>) -> Checked {
     bus.close().await;
     probe.doing("publish when the bus is closed");
     for events in [&sent[..1], &[]] {
-        let closed = matches!(bus.publish(events).await, Err(BusError::Closed));
+        let closed = matches!(bus.publish(events::together(events)?).await, Err(BusError::Closed));
         probe.expect(closed, format!("`publish` of {} events does not say that the bus is closed", events.len()))?;
     }
     probe.doing("read what was accepted before the bus was closed");

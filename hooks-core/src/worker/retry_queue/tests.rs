@@ -9,7 +9,7 @@ use super::*;
 use crate::batch::BatchId;
 use crate::bus::Position;
 use crate::delivery::{Odd, Unread};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Slice};
 use crate::hook::RetryPolicy;
 use crate::id::HookId;
 
@@ -17,8 +17,8 @@ use crate::id::HookId;
 const AGAIN: u64 = 1_000;
 
 fn batch(positions: impl IntoIterator<Item = u64>) -> Batch {
-    let envelope = Envelope::from_json(br#"{"type":"a","id":"1","source":"s"}"#).unwrap();
-    let delivery = |position| Delivery { position: Position(position), envelope: envelope.clone() };
+    let slice: Slice = Envelope::from_json(br#"{"type":"a","id":"1","source":"s"}"#).unwrap().into();
+    let delivery = |position| Delivery::new(Position(position), &slice, 0);
     let deliveries: Vec<Delivery> = positions.into_iter().map(delivery).collect();
     Batch::new(BatchId::new(Uuid::nil(), &HookId::new("a").unwrap(), &deliveries), deliveries, Arc::default())
 }

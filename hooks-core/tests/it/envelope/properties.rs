@@ -1,7 +1,7 @@
 //! What holds for every text, against serde_json as an independent parser. The fuzz target of the same
 //! name (`xtask/fuzz`) looks for more of the same by hand.
 
-use hooks_core::{Envelope, Metadata};
+use hooks_core::{Envelope, Metadata, SliceBuilder};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -135,6 +135,31 @@ proptest! {
         prop_assert!(added.iter().all(|name| ["specversion", "id", "source", "time"].contains(&name.as_str())), "{:?}", added);
         if added.is_empty() {
             prop_assert_eq!(event.json(), text.replace(['\n', '\r'], " "));
+        }
+    }
+
+    /// Parts and copies of a slice have the same events.
+    #[test]
+    fn parts_and_copies_are_the_same(events in prop::collection::vec((event(), any::<u8>()), 1..6), env: bool) {
+        let mut slice = SliceBuilder::new("/s");
+        for (mut members, style) in events {
+            members.extend(env.then(|| ("env".to_owned(), json!(7))));
+            slice.push_json(written(&members, style).as_bytes()).unwrap();
+        }
+        let slice = slice.finish();
+        let metadata = Metadata::new([("env", "prod".into())]).unwrap();
+        for (from, to) in (0..=slice.len()).flat_map(|to| (0..=to).map(move |from| (from, to))) {
+            let part = slice.part(from..to);
+            prop_assert_eq!(part.bytes(), slice[from..to].iter().map(Envelope::len).sum::<usize>());
+            let mut copies = SliceBuilder::new("/s");
+            part.iter().rev().for_each(|event| copies.push_envelope(event).unwrap());
+            let copies = copies.finish();
+            prop_assert_eq!(copies.bytes(), part.bytes());
+            for (copy, event) in copies.iter().rev().zip(&part) {
+                prop_assert_eq!(copy.json(), event.json());
+                prop_assert_eq!(metadata.apply(copy), metadata.apply(event));
+                holds_for_taken(copy);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hooks_core::conformance::bus::{Store, Traits};
 use hooks_core::{
     BoxError, Bus, BusError, BusStats, DeadLetters, Envelope, Filter, HookId, Lag, Ledger, QueueLimits, Reader,
-    Settler, StartAt, Subscription, async_trait, refuse_reserved,
+    Settler, Slice, StartAt, Subscription, async_trait, refuse_reserved,
 };
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -180,16 +180,16 @@ impl Bus for ModelBus {
         self.lock().log_id
     }
 
-    async fn publish(&self, events: &[Envelope]) -> Result<(), BusError> {
-        if let Some(result) = self.publish_wrongly(events).await {
+    async fn publish(&self, events: Slice) -> Result<(), BusError> {
+        if let Some(result) = self.publish_wrongly(&events).await {
             return result;
         }
-        refuse_reserved(events)?;
+        refuse_reserved(&events)?;
         if let Some(event) = events.iter().find(|event| event.len() >= TOO_LARGE) {
             return Err(BusError::TooLarge(event.id().to_owned()));
         }
-        self.room_for(events).await;
-        self.append(events)
+        self.room_for(&events).await;
+        self.append(&events)
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {

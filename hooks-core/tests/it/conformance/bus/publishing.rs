@@ -1,6 +1,6 @@
 //! Publishing on the model.
 
-use hooks_core::{BusError, Envelope, Overflow, refuse_reserved, serde_json};
+use hooks_core::{BusError, Envelope, Overflow, Slice, refuse_reserved, serde_json};
 
 use super::fault::Fault;
 use super::model::{Live, ModelBus, State, TOO_LARGE};
@@ -53,7 +53,7 @@ impl ModelBus {
         Ok(())
     }
 
-    pub(super) async fn publish_wrongly(&self, events: &[Envelope]) -> Option<Result<(), BusError>> {
+    pub(super) async fn publish_wrongly(&self, events: &Slice) -> Option<Result<(), BusError>> {
         match self.fault {
             Fault::TakesBeforeRefusing | Fault::SaysPartly => {
                 let bad = events.iter().position(|event| event.is_reserved() || event.len() >= TOO_LARGE)?;

@@ -84,7 +84,7 @@ impl Hook {
         let unread = (0..).zip(log).skip(live.next as usize);
         let new = unread.filter(|(at, event)| wants(event) && !place.settled.contains(at)).take(max.min(room));
         let mut new: Vec<_> =
-            new.map(|(at, envelope)| Delivery { position: Position(at), envelope: envelope.clone() }).collect();
+            new.map(|(at, envelope)| Delivery::new(Position(at), &envelope.clone().into(), 0)).collect();
         let last = new.last()?.position.0;
         let count = new.len();
         live.ledger.take(count);

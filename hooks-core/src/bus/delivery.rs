@@ -1,0 +1,33 @@
+//! An event on its way, and where it stands.
+
+use crate::envelope::{Envelope, Slice};
+
+/// A place in a bus's log. Positions rise in the order in which events were accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+/// An event on its way to one hook: a slice, and which of its events it is.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Where it stands in the log.
+    pub position: Position,
+    /// Of this event alone.
+    pub(crate) slice: Slice,
+}
+
+impl Delivery {
+    /// The event of this index.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[inline]
+    pub fn new(position: Position, slice: &Slice, index: usize) -> Self {
+        Self { position, slice: slice.part(index..index + 1) }
+    }
+
+    /// The event.
+    #[inline]
+    pub fn envelope(&self) -> &Envelope {
+        &self.slice[0]
+    }
+}
