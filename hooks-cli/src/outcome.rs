@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hooks_core::{Counts, DropReason, EndpointState, HookStatus};
+use hooks_core::{Counts, DisabledBy, DropReason, EndpointState, HookStatus};
 
 /// What was read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,7 +90,8 @@ fn shortfall(hook: &HookStatus) -> Option<String> {
     let counts = &hook.counts;
     let mut parts = Vec::new();
     if hook.state == EndpointState::Disabled {
-        parts.push("disabled by its receiver".to_owned());
+        let by_operator = hook.disabled.as_ref().is_some_and(|disabled| disabled.by == DisabledBy::Operator);
+        parts.push(format!("disabled by {}", if by_operator { "an operator" } else { "its receiver" }));
     }
     if counts.dropped() > 0 {
         parts.push(format!("{} dropped ({})", count(counts.dropped(), "event"), reasons(counts)));

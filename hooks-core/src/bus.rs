@@ -20,6 +20,7 @@ use crate::health::BusHealth;
 use crate::human::Bytes;
 use crate::id::HookId;
 use crate::ledger::{Ledger, Outcome};
+use crate::overrides::Override;
 
 pub use delivery::{Delivery, Position};
 pub use error::BusError;
@@ -100,40 +101,39 @@ pub trait Bus: Send + Sync {
         serde_json::Value::Null
     }
 
-    /// Keeps a text about a hook across restarts, in place of the one before; `None` removes it. The
-    /// dispatcher notes here that a hook is disabled. A bus that keeps nothing does nothing.
+    /// Keeps what overrides a hook's settings, across restarts. A bus that keeps nothing does nothing.
     ///
     /// # Errors
     /// When it can't be kept.
-    async fn note(&self, _hook: &HookId, _text: Option<String>) -> Result<(), BusError> {
+    async fn set_override(&self, _hook: &HookId, _to: Option<Override>) -> Result<(), BusError> {
         Ok(())
     }
 
-    /// The text that was kept about a hook.
-    fn noted(&self, _hook: &HookId) -> Option<String> {
+    /// What overrides a hook's settings.
+    fn overrides(&self, _hook: &HookId) -> Option<Override> {
         None
     }
 
-    /// Waits until another process noted something about a hook that is subscribed here, and says about which.
-    /// The bus may hold that hook until it is told that the note [is heeded](Self::note_heeded). For one caller, which
-    /// is [`Dispatcher::heed_notes`](crate::Dispatcher::heed_notes). Waits for ever on a bus of one process.
+    /// Waits until another process set or removed the override of a hook that is subscribed here, and names the hook.
+    /// The bus may hold it until this process [has followed](Self::override_followed). For one caller, the
+    /// [`Dispatcher`](crate::Dispatcher). Waits for ever on a bus of one process.
     ///
     /// # Cancel safety
     /// A call that is dropped has taken nothing.
-    async fn note_changed(&self) -> HookId {
+    async fn follow_overrides(&self) -> HookId {
         std::future::pending().await
     }
 
-    /// What [`note_changed`](Self::note_changed) last said of this hook holds here now.
-    fn note_heeded(&self, _hook: &HookId) {}
+    /// What [`follow_overrides`](Self::follow_overrides) last said of this hook holds here now.
+    fn override_followed(&self, _hook: &HookId) {}
 
     /// Hooks that the bus keeps a position for, subscribed now or not, by name.
     fn known_hooks(&self) -> Vec<HookId> {
         Vec::new()
     }
 
-    /// Gives up everything that is kept for a hook that is not subscribed: its position, what is noted
-    /// about it and its dead letters. Returns whether there was anything.
+    /// Gives up everything that is kept for a hook that is not subscribed: its position, its
+    /// override and its dead letters. Returns whether there was anything.
     ///
     /// # Errors
     /// When the hook is subscribed, or it can't be done now.

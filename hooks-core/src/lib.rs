@@ -23,6 +23,7 @@ mod human;
 mod id;
 mod ledger;
 mod notices;
+mod overrides;
 mod plugin;
 mod secret;
 mod sink;
@@ -38,8 +39,7 @@ pub use bus::{
 pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
 pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};
 pub use dispatcher::{
-    Disabled, DisabledBy, DispatchError, Dispatcher, HookStatus, LeftBehind, ReplayError, ReplayReport, Report,
-    TestError, TestReport,
+    DispatchError, Dispatcher, HookStatus, LeftBehind, ReplayError, ReplayReport, Report, TestError, TestReport,
 };
 pub use envelope::{
     ArrayElement, ArrayElements, BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError,
@@ -52,6 +52,7 @@ pub use hook::{Hook, MAX_LANES, RateLimit, RetryPolicy};
 pub use human::{Bytes, Rate, Span};
 pub use id::{HookId, InvalidHookId};
 pub use ledger::{Counts, DropReason, Ledger, Outcome};
+pub use overrides::{DisabledBy, Override};
 pub use plugin::{ConfigProblem, SinkConfig, SinkPlugin};
 pub use secret::{Secret, fingerprint, plain_text, without_mark};
 pub use sink::{Notes, Shared, Sink, SinkContext, SinkFactory};

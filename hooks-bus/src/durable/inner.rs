@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use hooks_core::{BusError, HookId, Position, Settle, Slice, Span, StartAt, Subscription};
+use hooks_core::{BusError, HookId, Override, Position, Settle, Slice, Span, StartAt, Subscription};
 use parking_lot::{Mutex, RwLock};
 
 use super::age::{self, Ahead};
@@ -77,8 +77,8 @@ pub(crate) struct Inner {
     pub(crate) away: Mutex<BTreeMap<HookId, Away>>,
     /// Dead letters of each hook.
     pub(crate) letters: Mutex<HashMap<HookId, Totals>>,
-    /// What is noted about hooks.
-    pub(crate) notes: Mutex<HashMap<HookId, String>>,
+    /// What holds for hooks in place of their settings.
+    pub(crate) overrides: Mutex<HashMap<HookId, Override>>,
     pub(crate) bell: Bell,
     pub(crate) tuning: Tuning,
     pub(crate) kept: Mutex<Kept>,
@@ -103,7 +103,7 @@ impl Inner {
     ) -> Result<Self, BusError> {
         let Opened { store, known, found } = opened;
         let letters = store.read(letter_table::totals)?.into_iter().collect();
-        let notes = store.read(super::notes::read)?.into_iter().collect();
+        let overrides = store.read(super::overrides::read)?.into_iter().collect();
         let away: BTreeMap<HookId, Away> =
             known.hooks.iter().map(|(hook, row)| (hook.clone(), Away::new(row, &known))).collect();
         let behind = away.iter().map(|(hook, away)| (hook.clone(), away.behind.prefix)).collect();
@@ -127,7 +127,7 @@ impl Inner {
             hooks: Mutex::default(),
             away: Mutex::new(away),
             letters: Mutex::new(letters),
-            notes: Mutex::new(notes),
+            overrides: Mutex::new(overrides),
             bell: Bell::default(),
             tuning,
             kept: Mutex::new(Kept { end: known.end, behind }),
@@ -335,7 +335,7 @@ impl Inner {
         self.store.forget(hook)?;
         self.away.lock().remove(hook);
         self.letters.lock().remove(hook);
-        self.notes.lock().remove(hook);
+        self.overrides.lock().remove(hook);
         kept.behind.remove(hook);
         Ok(known)
     }

@@ -44,9 +44,9 @@ mod lag;
 mod letter_table;
 mod letters;
 mod log;
-mod notes;
 mod open;
 mod overlay;
+mod overrides;
 mod reader;
 mod recover;
 mod ring;
@@ -68,7 +68,8 @@ use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
 use hooks_core::{
-    Bus, BusError, BusHealth, BusStats, DeadLetters, HookId, Lag, Reader, Settler, Slice, Subscription, refuse_reserved,
+    Bus, BusError, BusHealth, BusStats, DeadLetters, HookId, Lag, Override, Reader, Settler, Slice, Subscription,
+    refuse_reserved,
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -294,13 +295,13 @@ impl Bus for DurableBus {
         hooks_core::serde_json::to_value(self.info()).unwrap_or_default()
     }
 
-    async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
+    async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
         let hook = hook.clone();
-        self.0.inner.blocking(move |inner| inner.note(&hook, text)).await
+        self.0.inner.blocking(move |inner| inner.set_override(&hook, to)).await
     }
 
-    fn noted(&self, hook: &HookId) -> Option<String> {
-        self.0.inner.notes.lock().get(hook).cloned()
+    fn overrides(&self, hook: &HookId) -> Option<Override> {
+        self.0.inner.overrides.lock().get(hook).cloned()
     }
 
     fn known_hooks(&self) -> Vec<HookId> {

@@ -146,7 +146,7 @@ impl Store {
     pub(crate) fn forget(&self, hook: &HookId) -> Result<(), BusError> {
         self.write(|change| {
             change.open_table(HOOKS)?.remove(hook.as_str())?;
-            super::notes::forget(change, hook)?;
+            super::overrides::forget(change, hook)?;
             super::letter_table::forget(change, hook)
         })
     }

@@ -35,7 +35,7 @@ pub struct HookPlace {
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// NATS has no connection to it, or its last sign of life is older than the lease: it ended, or is cut off.
-    /// Should it come back, it reads what was noted about its hooks before it goes on with them.
+    /// Should it come back, it reads the overrides of its hooks before it goes on with them.
     #[error("the instance {0} is gone, or cut off from NATS")]
     Gone(String),
     /// It may be there.

@@ -8,13 +8,13 @@ use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::kv::CreateErrorKind;
 use async_nats::jetstream::stream::{Info, Stream};
 use futures_util::TryStreamExt as _;
-use hooks_core::BusError;
+use hooks_core::{BusError, Override};
 use tokio::time::Instant;
 
 use super::connect::{plain, unavailable};
 use super::health::Part;
 use super::record::{HookRecord, Key, hook_hash};
-use super::{Inner, settings, stream, subject};
+use super::{Inner, overrides, settings, stream, subject};
 
 /// How often every entry is looked for and every letter counted, in looks, where nothing hints at a change.
 const ALL_EVERY: u32 = 15;
@@ -49,7 +49,7 @@ impl Inner {
 
     async fn examine_bucket(&self, last: &mut Examined, all: bool) -> Result<(), BusError> {
         let what = stream::bucket_name(&self.config);
-        let known = self.table.lock().notes.up_to();
+        let known = self.table.lock().overrides.up_to();
         let Some(info) = self.find(&format!("KV_{}-hooks", self.config.name), &what, Part::Bucket).await? else {
             stream::open_bucket(&self.api, &self.config).await?;
             return Ok(());
@@ -135,8 +135,8 @@ impl Inner {
         while let Some((subject, _)) = listed.try_next().await.map_err(|error| failed(&error))? {
             keys.extend(subject.strip_prefix(&bucket.prefix).map(str::to_owned));
         }
-        let (hooks, notes) = self.table.lock().vanish(&keys, up_to);
-        if hooks.is_empty() && notes.is_empty() {
+        let (hooks, overrides) = self.table.lock().vanish(&keys, up_to);
+        if hooks.is_empty() && overrides.is_empty() {
             self.health.works(Part::Entries);
             return Ok(());
         }
@@ -145,8 +145,8 @@ impl Inner {
         if self.hooks.lock().is_empty() {
             return Ok(());
         }
-        for (token, text) in notes {
-            self.note_again(&token, text).await?;
+        for (token, kept) in overrides {
+            self.override_again(&token, kept).await?;
         }
         for token in hooks {
             let here = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
@@ -184,13 +184,13 @@ impl Inner {
         Ok(())
     }
 
-    /// What was noted about a hook holds on, unless somebody was faster.
-    async fn note_again(&self, token: &str, text: String) -> Result<(), BusError> {
-        let made = self.kept.bucket.create(Key::Note(token).to_string(), text.clone().into()).await;
+    /// The override of a hook holds on, unless somebody was faster.
+    async fn override_again(&self, token: &str, kept: Override) -> Result<(), BusError> {
+        let made = self.kept.bucket.create(Key::Override(token).to_string(), overrides::encode(&kept)).await;
         match made {
-            Ok(revision) => drop(self.table.lock().notes.see(token, Some(text), revision)),
+            Ok(revision) => drop(self.table.lock().overrides.see(token, Some(kept), revision)),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
-            Err(error) => return Err(unavailable("note something about a hook again", &error)),
+            Err(error) => return Err(unavailable("keep again whether a hook is disabled", &error)),
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ pub(super) enum Part {
     Letters,
     /// The bucket as a whole.
     Bucket,
-    /// What hooks and notes have in the bucket.
+    /// What hooks and overrides have in the bucket.
     Entries,
     /// What the entries of hooks say.
     Records,

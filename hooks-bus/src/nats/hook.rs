@@ -1,6 +1,6 @@
 //! What an instance knows of one hook: whether it owns it, and how far it is. No I/O; time is a parameter.
 
-mod note;
+mod follow;
 mod place;
 mod settle;
 
@@ -17,7 +17,7 @@ use super::lease::Lease;
 use super::record::{HookRecord, Range, hook_hash};
 use super::step::{FeedState, Reading, Step, Write};
 use super::subject;
-use note::Heeding;
+use follow::Following;
 
 /// Most ranges of what is settled beyond a position that are written. What is more comes again when
 /// another instance takes over.
@@ -65,8 +65,8 @@ struct State {
     in_worker: bool,
     flushed: bool,
     removed: bool,
-    heeding: Heeding,
-    /// Nothing is delivered until what was noted is heeded.
+    following: Following,
+    /// Nothing is delivered until the override is followed.
     held: bool,
     /// Whether this instance owned it at any time, so that the cursor says something.
     was_owned: bool,
@@ -100,7 +100,7 @@ impl Hook {
             in_worker: false,
             flushed: false,
             removed: false,
-            heeding: Heeding::Done,
+            following: Following::Done,
             held: false,
             was_owned: false,
             written: 0,

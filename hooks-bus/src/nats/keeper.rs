@@ -66,7 +66,7 @@ async fn give_signs(bus: Arc<Inner>) {
                     // Others may have taken the hooks meanwhile: the next write tells.
                     bus.hooks.lock().values().for_each(|hook| hook.doubt());
                 }
-                // One that lapses only now is renewed with the next sign, when notes are read.
+                // One that lapses only now is renewed with the next sign, when overrides are read.
                 if lapsed || !lapses {
                     bus.lease.renew(sent);
                 }
@@ -97,7 +97,7 @@ async fn watch(bus: Arc<Inner>) {
                     let value = (entry.operation == Operation::Put).then_some(&*entry.value);
                     let change = {
                         let mut table = bus.table.lock();
-                        table.notes.is_up_to(entry.revision);
+                        table.overrides.is_up_to(entry.revision);
                         let written = entry.created.unix_timestamp_nanos();
                         let seen = Seen { key: &entry.key, value, revision: entry.revision, written };
                         table.see(seen, Instant::now())
@@ -149,17 +149,17 @@ async fn look(bus: Arc<Inner>) {
 }
 
 impl Inner {
-    /// After a silence (`lapsed`), what was noted meanwhile is read, too, before this instance goes on with its hooks.
+    /// After a silence (`lapsed`), what was overridden meanwhile is read, too, before this instance goes on with its hooks.
     async fn give_sign(&self, lapsed: bool) -> Result<(), BusError> {
         let put = async {
             let put = self.kept.bucket.put(Key::Alive(&self.me).to_string(), "".into()).await;
             put.map_err(|error| unavailable("write to the bucket", &error))
         };
-        let notes = async {
+        let overrides = async {
             let reads = lapsed && !self.hooks.lock().is_empty();
-            if reads { self.catch_up_on_notes().await } else { Ok(()) }
+            if reads { self.catch_up_on_overrides().await } else { Ok(()) }
         };
-        tokio::try_join!(put, notes).map(drop)
+        tokio::try_join!(put, overrides).map(drop)
     }
 
     pub(super) fn apply(&self, change: Change) {
@@ -169,7 +169,7 @@ impl Inner {
                 self.unbalanced.notify_one();
                 self.born.notify_one();
             }
-            Change::Note { token } => self.note_seen(&token),
+            Change::Override { token } => self.override_seen(&token),
             Change::Hook { token, revision, mine } => {
                 let hook = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
                 let Some(hook) = hook else { return };

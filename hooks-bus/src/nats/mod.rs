@@ -21,6 +21,7 @@ mod examine;
 mod feed;
 mod fetch;
 mod files;
+mod follow;
 mod health;
 mod hook;
 mod inner;
@@ -28,8 +29,7 @@ mod keeper;
 mod lease;
 mod letters;
 mod limits;
-mod noted;
-mod notes;
+mod overrides;
 mod publish;
 mod reader;
 mod record;
@@ -51,7 +51,8 @@ use async_nats::jetstream::Context;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream as streams};
 use hooks_core::{
-    Bus, BusError, BusHealth, BusStats, DeadLetters, HookId, Lag, Reader, Settler, Slice, Subscription, refuse_reserved,
+    Bus, BusError, BusHealth, BusStats, DeadLetters, HookId, Lag, Override, Reader, Settler, Slice, Subscription,
+    refuse_reserved,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -64,13 +65,13 @@ pub use config::{NatsConfig, NatsTls};
 
 use back::Back;
 use connect::{Connected, Denied, unavailable};
+use follow::Unfollowed;
 use health::Health;
 use hook::Hook;
 use inner::Tail;
 use lease::Lease;
 use letters::{Counts, NatsLetters};
 use limits::Limits;
-use notes::Unheeded;
 use publish::Publisher;
 use reader::NatsReader;
 use record::Key;
@@ -107,8 +108,8 @@ const OPENING: usize = 32;
 /// the position that was written last. What comes again is what was settled since: in the last second, or
 /// in a lease and a second where the bucket could not be written; and what was on its way, at most a batch per lane.
 ///
-/// **Notes.** What is noted about a hook through one instance, that it is disabled, holds for all where their
-/// dispatchers [heed it](hooks_core::Dispatcher::heed_notes). One that was cut off reads it before it goes on.
+/// **Overrides.** A hook that is disabled through one instance is so in all, as their dispatchers follow. An instance
+/// that was cut off reads it before it goes on.
 ///
 /// **What fencing can't stop.** An instance that has lost a hook, or can't prove that it has not, begins
 /// no further attempt; but a request that is on the wire at that moment may arrive at its receiver later
@@ -150,7 +151,7 @@ struct Inner {
     health: Health,
     /// Hooks were taken over.
     taken_over: Notify,
-    unheeded: Unheeded,
+    unfollowed: Unfollowed,
     accepted: AtomicU64,
     duplicates: AtomicU64,
     opening: Semaphore,
@@ -196,7 +197,7 @@ impl NatsBus {
             letters: Counts::default(),
             health: Health::default(),
             taken_over: Notify::new(),
-            unheeded: Unheeded::default(),
+            unfollowed: Unfollowed::default(),
             accepted: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             opening: Semaphore::new(OPENING),
@@ -349,20 +350,20 @@ impl Bus for NatsBus {
         self.inner.trouble().map_or(BusHealth::Well, BusHealth::Unavailable)
     }
 
-    async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
-        self.inner.note(hook, text).await
+    async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
+        self.inner.set_override(hook, to).await
     }
 
-    fn noted(&self, hook: &HookId) -> Option<String> {
-        self.inner.noted(hook)
+    fn overrides(&self, hook: &HookId) -> Option<Override> {
+        self.inner.overrides(hook)
     }
 
-    async fn note_changed(&self) -> HookId {
-        self.inner.unheeded.next().await
+    async fn follow_overrides(&self) -> HookId {
+        self.inner.unfollowed.next().await
     }
 
-    fn note_heeded(&self, hook: &HookId) {
-        self.inner.unheeded.heeded(hook);
+    fn override_followed(&self, hook: &HookId) {
+        self.inner.unfollowed.followed(hook);
     }
 
     fn known_hooks(&self) -> Vec<HookId> {
@@ -381,7 +382,7 @@ impl Bus for NatsBus {
         }
         let letters = NatsLetters::new(self.inner.clone(), hook).purge().await?;
         let known = self.inner.table.lock().forget(&token);
-        for key in [Key::Hook(&token), Key::Note(&token)] {
+        for key in [Key::Hook(&token), Key::Override(&token)] {
             let purged = self.inner.kept.bucket.purge(key.to_string()).await;
             purged.map_err(|error| unavailable("forget a hook", &error))?;
         }

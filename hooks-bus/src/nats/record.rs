@@ -5,7 +5,7 @@
 //! | `hook.HOOK` | [`HookRecord`]: owner and position, updated by revision only | its owner, or who takes it over |
 //! | `alive.INSTANCE` | anything: that it was written says that the instance lives | the instance, three times per lease |
 //! | `hooks.INSTANCE` | hashes of the hooks that the instance has, four bytes each | the instance |
-//! | `note.HOOK` | what is noted about a hook | whoever notes it |
+//! | `note.HOOK` | its [override](hooks_core::Override) as JSON | whoever sets it |
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -40,7 +40,7 @@ pub(super) enum Key<'a> {
     Hook(&'a str),
     Alive(&'a str),
     Hooks(&'a str),
-    Note(&'a str),
+    Override(&'a str),
 }
 
 impl<'a> Key<'a> {
@@ -50,7 +50,7 @@ impl<'a> Key<'a> {
             "hook" => Some(Self::Hook(name)),
             "alive" => Some(Self::Alive(name)),
             "hooks" => Some(Self::Hooks(name)),
-            "note" => Some(Self::Note(name)),
+            "note" => Some(Self::Override(name)),
             _ => None,
         }
     }
@@ -62,7 +62,7 @@ impl std::fmt::Display for Key<'_> {
             Self::Hook(name) => write!(f, "hook.{name}"),
             Self::Alive(name) => write!(f, "alive.{name}"),
             Self::Hooks(name) => write!(f, "hooks.{name}"),
-            Self::Note(name) => write!(f, "note.{name}"),
+            Self::Override(name) => write!(f, "note.{name}"),
         }
     }
 }
@@ -103,7 +103,7 @@ mod tests {
             r#"{"owner":"a","log":"l","position":7,"beyond":[[9,11]]}"#
         );
         assert_eq!(decode_hooks(&encode_hooks(&[1, u32::MAX])), Some(vec![1, u32::MAX]));
-        for key in [Key::Hook("a=b"), Key::Alive("x"), Key::Hooks("x"), Key::Note("a")] {
+        for key in [Key::Hook("a=b"), Key::Alive("x"), Key::Hooks("x"), Key::Override("a")] {
             assert_eq!(Key::parse(&key.to_string()), Some(key));
         }
     }

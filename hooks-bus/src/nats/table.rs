@@ -1,13 +1,14 @@
-//! What this instance has seen in the bucket: entries of hooks, notes, and who lives.
+//! What this instance has seen in the bucket: entries of hooks, overrides, and who lives.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hooks_core::Override;
 use tokio::time::Instant;
 
 use super::back::Furthest;
-use super::noted::Noted;
+use super::overrides::{self, Overrides};
 use super::record::{HookRecord, Key, decode_hooks, hook_hash};
 use super::share::{Hooks, Roster, share};
 use super::subject::hook_of;
@@ -28,7 +29,7 @@ pub(super) struct Table {
     vanished: HashMap<String, (HookRecord, bool)>,
     /// Hooks whose entries are there and can't be read: they are left alone, for they may be a newer version's.
     unreadable: BTreeSet<String>,
-    pub(super) notes: Noted,
+    pub(super) overrides: Overrides,
     /// The last division, and what it was made of.
     shared: (Vec<(String, Hooks)>, Arc<BTreeSet<u32>>),
 }
@@ -52,8 +53,8 @@ pub(super) enum Change {
     Unbalanced,
     /// A hook's entry: its revision, and whether it is this instance's.
     Hook { token: String, revision: u64, mine: bool },
-    /// Something else is noted about a hook.
-    Note { token: String },
+    /// A hook has another override.
+    Override { token: String },
 }
 
 impl Table {
@@ -68,7 +69,7 @@ impl Table {
             furthest: Furthest::default(),
             vanished: HashMap::new(),
             unreadable: BTreeSet::new(),
-            notes: Noted::default(),
+            overrides: Overrides::default(),
             shared: (Vec::new(), Arc::default()),
         }
     }
@@ -89,10 +90,10 @@ impl Table {
                 self.roster.has(instance, decode_hooks(value).unwrap_or_default(), now);
                 Change::Unbalanced
             }
-            (Some(Key::Note(token)), value) => {
-                let text = value.map(|value| String::from_utf8_lossy(value).into_owned());
-                let news = self.notes.see(token, text, revision);
-                if news { Change::Note { token: token.to_owned() } } else { Change::None }
+            (Some(Key::Override(token)), value) => {
+                let to = value.and_then(|value| overrides::decode(token, value));
+                let news = self.overrides.see(token, to, revision);
+                if news { Change::Override { token: token.to_owned() } } else { Change::None }
             }
             (Some(Key::Hook(token)), value) => self.see_hook(token, value, revision, written),
             (Some(Key::Hooks(instance)), None) => {
@@ -167,19 +168,19 @@ impl Table {
     }
 
     /// The bucket has these keys, as of this revision. Returns what was seen of hooks and is gone: their entries,
-    /// and what was noted about them.
-    pub(super) fn vanish(&mut self, keys: &HashSet<String>, up_to: u64) -> (HashSet<String>, Vec<(String, String)>) {
+    /// and their overrides.
+    pub(super) fn vanish(&mut self, keys: &HashSet<String>, up_to: u64) -> (HashSet<String>, Vec<(String, Override)>) {
         let is_gone = |key: Key<'_>, revision: u64| revision <= up_to && !keys.contains(&key.to_string());
         let hooks = self.entries.iter().filter(|(token, (_, revision))| is_gone(Key::Hook(token), *revision));
         let hooks: HashSet<String> = hooks.map(|(token, _)| token.clone()).collect();
         hooks.iter().for_each(|token| self.gone(token, false));
         self.unreadable.retain(|token| keys.contains(&Key::Hook(token).to_string()));
-        let notes = self.notes.all().filter(|(token, _, revision)| is_gone(Key::Note(token), *revision));
-        let notes = notes.map(|(token, text, _)| (token.to_owned(), text.to_owned())).collect();
+        let overrides = self.overrides.all().filter(|(token, _, revision)| is_gone(Key::Override(token), *revision));
+        let overrides = overrides.map(|(token, kept, _)| (token.to_owned(), kept.clone())).collect();
         if !keys.contains(&Key::Hooks(&self.me).to_string()) {
             self.roster.tell_again();
         }
-        (hooks, notes)
+        (hooks, overrides)
     }
 
     /// Whether an entry was written before this revision.
@@ -191,7 +192,7 @@ impl Table {
     pub(super) fn begin_anew(&mut self) {
         self.entries.values_mut().for_each(|(_, revision)| *revision = 0);
         self.unreadable.clear();
-        self.notes.begin_anew();
+        self.overrides.begin_anew();
         self.roster.begin_anew();
     }
 
@@ -220,9 +221,9 @@ impl Table {
     }
 
     pub(super) fn forget(&mut self, token: &str) -> bool {
-        let noted = self.notes.forget(token);
+        let overridden = self.overrides.forget(token);
         let vanished = self.vanished.remove(token).is_some_and(|(_, removed)| !removed);
-        self.entries.remove(token).is_some() || vanished || noted
+        self.entries.remove(token).is_some() || vanished || overridden
     }
 
     /// The instances that live and have hooks.

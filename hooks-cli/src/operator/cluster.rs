@@ -17,12 +17,8 @@ use crate::commands::chain;
 /// How long a daemon may take to answer what takes no time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Answers what operators ask this daemon, and heeds what they note elsewhere, until the future is dropped.
+/// Answers what operators ask this daemon, until the future is dropped.
 pub(super) async fn serve(bus: NatsBus, desk: Arc<Desk>) {
-    tokio::join!(answer(bus, &desk), desk.heed_notes());
-}
-
-async fn answer(bus: NatsBus, desk: &Desk) {
     let answer = async |question: Vec<u8>| {
         let response = match serde_json::from_slice(&question) {
             Ok(request) => desk.answer(request).await,
@@ -122,7 +118,7 @@ impl Cluster {
     /// What is to be said when some daemons did not answer.
     fn not_all(&self, hook: &HookId, disables: bool, who: &str) -> String {
         let done = if disables { "disabled" } else { "enabled" };
-        if self.bus.place(hook).is_some() && self.bus.noted(hook).is_some() == disables {
+        if self.bus.place(hook).is_some() && self.bus.overrides(hook).is_some() == disables {
             format!(
                 "hook `{hook}` is {done} in NATS, but {who}: there it holds when the instance has read it in NATS, which is at once, or, if it hangs or is cut off, before it goes on with its hooks"
             )

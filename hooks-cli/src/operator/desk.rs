@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, DeadLetter, DeadLetters, Disabled, DispatchError, Dispatcher, HookId, LetterId, ReplayError, ReplayReport,
+    Bus, DeadLetter, DeadLetters, DispatchError, Dispatcher, HookId, LetterId, ReplayError, ReplayReport,
 };
 use tokio::sync::{RwLock, RwLockReadGuard};
 
@@ -72,11 +72,6 @@ impl Desk {
         answer.unwrap_or_else(|error| Response::Failed { error })
     }
 
-    /// Never returns.
-    pub(super) async fn heed_notes(&self) {
-        self.dispatcher.heed_notes().await;
-    }
-
     fn status(&self) -> Response {
         let mut hooks: Vec<HookReport> = self.dispatcher.status().into_iter().map(HookReport::from).collect();
         let running: BTreeSet<HookId> = hooks.iter().map(|hook| hook.id.clone()).collect();
@@ -90,7 +85,7 @@ impl Desk {
 
     /// A hook that the bus knows and that does not run here.
     fn stopped(&self, id: HookId) -> HookReport {
-        let disabled: Option<Disabled> = self.bus.noted(&id).and_then(|note| serde_json::from_str(&note).ok());
+        let disabled = self.bus.overrides(&id);
         let report = HookReport::stopped(id);
         HookReport {
             state: self.daemon.as_ref().map_or_else(|| report.state.clone(), |reloads| absence(reloads).to_owned()),
@@ -108,10 +103,10 @@ impl Desk {
             return Err(format!("hook `{hook}` has `enabled = false` in the config file: change it there and reload"));
         }
         let runs = status.is_some();
-        // Without a worker there is only the note to remove.
+        // Without a worker there is only the override to remove.
         if enabled && !runs && self.bus.known_hooks().contains(hook) {
-            let changed = self.bus.noted(hook).is_some();
-            self.bus.note(hook, None).await.map_err(|error| error.to_string())?;
+            let changed = self.bus.overrides(hook).is_some();
+            self.bus.set_override(hook, None).await.map_err(|error| error.to_string())?;
             return Ok(Response::Done { changed });
         }
         match self.dispatcher.set_enabled(hook, enabled).await {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hooks_core::{
-    DeadLetter, DeadLetterReason, Disabled, DisabledBy, HookId, HookStatus, Lag, LetterId, Pattern, RawValue,
+    DeadLetter, DeadLetterReason, DisabledBy, HookId, HookStatus, Lag, LetterId, Override, Pattern, RawValue,
 };
 use serde::{Deserialize, Serialize};
 
@@ -207,8 +207,8 @@ pub(crate) struct Switched {
     pub(crate) since: String,
 }
 
-impl From<Disabled> for Switched {
-    fn from(disabled: Disabled) -> Self {
+impl From<Override> for Switched {
+    fn from(disabled: Override) -> Self {
         let since = timestamp(UNIX_EPOCH + Duration::from_secs(disabled.since));
         Self { by: disabled.by, reason: disabled.reason, since }
     }

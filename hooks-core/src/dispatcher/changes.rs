@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use super::disabled::{DisabledBy, Note};
+use tokio::sync::OwnedRwLockReadGuard;
+
+use super::overrides::SharedOverride;
 use super::report::HookStatus;
 use super::slot::{Start, Work};
-use super::turns::whole;
+use super::turns::{Turn, whole};
 use super::{DispatchError, Dispatcher, Inner};
 use crate::bus::{BusError, Subscription};
 use crate::hook::Hook;
 use crate::id::HookId;
 use crate::ledger::{DropReason, Ledger, Outcome};
+use crate::overrides::DisabledBy;
 use crate::worker::{Parked, SharedEndpoint};
 
 impl Dispatcher {
@@ -44,7 +47,7 @@ impl Dispatcher {
     }
 
     /// Enables or disables a hook. A disabled hook keeps its events and delivers none; it stays disabled
-    /// when it is replaced, and on a bus that notes it also when the process starts again. Enabling one
+    /// when it is replaced, and on a bus that keeps that also when the process starts again. Enabling one
     /// that its receiver disabled tries again.
     ///
     /// # Errors
@@ -101,13 +104,12 @@ impl Dispatcher {
         F: Future<Output = Result<T, DispatchError>> + Send + 'static,
     {
         self.0.is_open()?;
-        let turn = self.0.turns.take(id).await;
-        let changing = self.0.changing.clone().read_owned().await;
+        let turn = self.0.turn(id).await;
         self.0.is_open()?;
         let change = change(self.0.clone());
         whole(async move {
             let changed = change.await;
-            drop((turn, changing));
+            drop(turn);
             changed
         })
         .await
@@ -116,22 +118,28 @@ impl Dispatcher {
 
 /// The turn is the caller's.
 impl Inner {
-    async fn add(&self, hook: Hook) -> Result<(), DispatchError> {
+    /// Waits until nobody else changes the hook. No shutdown comes to its end before the change does.
+    pub(super) async fn turn(&self, id: &HookId) -> (Turn, OwnedRwLockReadGuard<()>) {
+        (self.turns.take(id).await, self.changing.clone().read_owned().await)
+    }
+
+    async fn add(self: &Arc<Self>, hook: Hook) -> Result<(), DispatchError> {
         validate(&hook)?;
         if self.slot(&hook.id).is_ok() {
             return Err(DispatchError::Duplicate(hook.id));
         }
+        self.follow();
         let ledger = Arc::new(Ledger::default());
         let subscription = subscription(&hook, &ledger);
         let (mut reader, settler) = self.bus.subscribe(subscription).await.map_err(refused(&hook.id))?;
-        let note = Note::read(&*self.bus, &hook).await;
-        let enabled = hook.enabled && note.get().is_none();
+        let overridden = SharedOverride::read(&*self.bus, &hook).await;
+        let enabled = hook.enabled && overridden.get().is_none();
         reader.set_enabled(enabled);
         let endpoint = SharedEndpoint::new(&hook, enabled);
-        if let Some(note) = note.get() {
-            endpoint.state.lock().disable(note.reason);
+        if let Some(disabled) = overridden.get() {
+            endpoint.state.lock().disable(disabled.reason);
         }
-        self.start(Start { hook, enabled, endpoint, ledger, settler, note }, Parked::new(reader));
+        self.start(Start { hook, enabled, endpoint, ledger, settler, overridden }, Parked::new(reader));
         Ok(())
     }
 
@@ -143,9 +151,9 @@ impl Inner {
         let filtered = parked.carry.refilter(&subscription.filter);
         slot.settler.settle(&filtered, Outcome::Dropped(DropReason::Filtered));
         parked.reader.reconfigure(subscription.clone());
-        let note = slot.note.clone();
-        note.review(&*self.bus, &hook).await;
-        let enabled = hook.enabled && note.get().is_none();
+        let overridden = slot.overridden.clone();
+        overridden.review(&*self.bus, &hook).await;
+        let enabled = hook.enabled && overridden.get().is_none();
         if enabled {
             parked.reader.set_enabled(true);
         } else {
@@ -153,7 +161,7 @@ impl Inner {
         }
         let endpoint = slot.endpoint.successor(&hook, enabled);
         let (ledger, settler) = (slot.ledger.clone(), slot.settler.clone());
-        self.start(Start { hook, enabled, endpoint, ledger, settler, note }, parked);
+        self.start(Start { hook, enabled, endpoint, ledger, settler, overridden }, parked);
         Ok(())
     }
 
@@ -161,13 +169,13 @@ impl Inner {
         let slot = self.slot(id)?;
         if enabled {
             let is_enabled = slot.is_enabled();
-            slot.note.enable(&*self.bus, id).await;
+            slot.overridden.enable(&*self.bus, id).await;
             if is_enabled {
                 return Ok(());
             }
             return self.change(Hook { enabled, ..(*slot.hook).clone() }).await;
         }
-        slot.note.disable(&*self.bus, &slot.hook, DisabledBy::Operator, None).await;
+        slot.overridden.disable(&*self.bus, &slot.hook, DisabledBy::Operator, None).await;
         self.change((*slot.hook).clone()).await
     }
 

@@ -1,9 +1,9 @@
 //! Joins a bus and hooks: one worker per hook.
 
 mod changes;
-mod disabled;
 mod error;
-mod heed;
+mod follow;
+mod overrides;
 mod replay;
 mod report;
 mod shutdown;
@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, RwLock, watch};
+use tokio::task::JoinHandle;
 
-pub use disabled::{Disabled, DisabledBy};
 pub use error::{DispatchError, ReplayError, TestError};
 pub use report::{HookStatus, LeftBehind, ReplayReport, Report, TestReport};
 
@@ -40,6 +40,9 @@ use turns::Turns;
 /// drops a call, as web frameworks do with handlers, does not cut it in half. Dropping the dispatcher without
 /// [`shutdown`](Self::shutdown) stops all workers; what they had in hand is not settled, and the hooks stay
 /// subscribed: a bus that is used on keeps events for them, within their limits.
+///
+/// Where processes share a bus, a hook that is disabled or enabled in one is so in all: each dispatcher follows the
+/// others by itself. Only one dispatcher at a time may use a bus.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -87,6 +90,8 @@ struct Inner {
     outbox: SyncMutex<Option<Outbox>>,
     /// Counts workers that ended because their receiver wants nothing any more.
     disabled: watch::Sender<u64>,
+    /// Follows what other processes set for hooks.
+    following: SyncMutex<Option<JoinHandle<()>>>,
 }
 
 /// The hooks that are here.
@@ -115,6 +120,7 @@ impl Dispatcher {
             changing: Arc::default(),
             letters: Turns::default(),
             disabled: watch::Sender::new(0),
+            following: SyncMutex::default(),
         }))
     }
 
@@ -204,7 +210,7 @@ impl Inner {
 
     /// Starts a worker. Nothing here waits, so a change that came this far is complete.
     fn start(&self, start: Start, parked: Parked) {
-        let Start { hook, enabled, endpoint, ledger, settler, note } = start;
+        let Start { hook, enabled, endpoint, ledger, settler, overridden } = start;
         let (hook, endpoint) = (Arc::new(hook), Arc::new(endpoint));
         let (stop, resends) = (StopSignal::default(), Arc::<Resends>::default());
         self.introduce(&hook);
@@ -219,7 +225,7 @@ impl Inner {
                 hook: hook.clone(),
                 endpoint: endpoint.clone(),
                 resends: resends.clone(),
-                note: note.clone(),
+                overridden: overridden.clone(),
                 disabled: self.disabled.clone(),
             };
             Work::Running(tokio::spawn(async move {
@@ -233,7 +239,7 @@ impl Inner {
         };
         let dead_letters = self.bus.dead_letters(&hook.id);
         let work = Mutex::new(work);
-        let slot = Slot { hook, ledger, endpoint, settler, resends, dead_letters, note, stop, work };
+        let slot = Slot { hook, ledger, endpoint, settler, resends, dead_letters, overridden, stop, work };
         let before = self.slots.lock().insert(slot);
         before.iter().for_each(|before| self.notices.hook_goes(&before.hook));
     }
@@ -260,6 +266,7 @@ impl Drop for Dispatcher {
     fn drop(&mut self) {
         self.0.slots.lock().shut_down = true;
         self.0.order(Mode::Park);
+        self.0.following.lock().iter().for_each(JoinHandle::abort);
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::disabled::Disabled;
 use crate::bus::Lag;
 use crate::delivery::{Answer, Reason};
 use crate::id::HookId;
 use crate::ledger::Counts;
+use crate::overrides::Override;
 use crate::stats::AttemptStats;
 use crate::worker::EndpointState;
 
@@ -33,7 +33,7 @@ pub struct HookStatus {
     /// Dead letters that are kept, where the bus keeps any.
     pub dead_letters: Option<u64>,
     /// Who disabled it, where its settings don't.
-    pub disabled: Option<Disabled>,
+    pub disabled: Option<Override>,
     /// Why the last attempt failed, if it did.
     pub last_error: Option<String>,
 }

@@ -39,6 +39,7 @@ impl Inner {
     async fn shut_down(self: Arc<Self>, grace: Option<Duration>) -> Report {
         let limits = grace.and_then(Limits::of);
         within(limits.as_ref().map(|limits| limits.drain), self.drain()).await;
+        self.stop_following().await;
         self.order(Mode::Park);
         within(limits.as_ref().map(|limits| limits.ended), self.ended()).await;
         let inner = self.clone();

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
-use super::disabled::{DisabledBy, Note};
+use super::overrides::SharedOverride;
 use super::report::HookStatus;
 use crate::bus::{Bus, Lag, Settler};
 use crate::dead_letter::DeadLetters;
 use crate::hook::Hook;
 use crate::ledger::Ledger;
+use crate::overrides::DisabledBy;
 use crate::stats::AttemptStats;
 use crate::worker::{EndpointState, Mode, Parked, Resends, SharedEndpoint, StopSignal};
 
@@ -22,7 +23,7 @@ pub(super) struct Slot {
     pub(super) settler: Settler,
     pub(super) resends: Arc<Resends>,
     pub(super) dead_letters: Option<Arc<dyn DeadLetters>>,
-    pub(super) note: Note,
+    pub(super) overridden: SharedOverride,
     pub(super) stop: StopSignal,
     pub(super) work: Mutex<Work>,
 }
@@ -30,12 +31,12 @@ pub(super) struct Slot {
 /// What a worker starts from, beside what its predecessor had in hand.
 pub(super) struct Start {
     pub(super) hook: Hook,
-    /// Whether it delivers: its settings and the note say so.
+    /// Whether it delivers: its settings and its override say so.
     pub(super) enabled: bool,
     pub(super) endpoint: SharedEndpoint,
     pub(super) ledger: Arc<Ledger>,
     pub(super) settler: Settler,
-    pub(super) note: Note,
+    pub(super) overridden: SharedOverride,
 }
 
 /// What is to be done when a worker has ended.
@@ -44,7 +45,7 @@ pub(super) struct End {
     pub(super) hook: Arc<Hook>,
     pub(super) endpoint: Arc<SharedEndpoint>,
     pub(super) resends: Arc<Resends>,
-    pub(super) note: Note,
+    pub(super) overridden: SharedOverride,
     pub(super) disabled: watch::Sender<u64>,
 }
 
@@ -56,7 +57,7 @@ impl End {
             (endpoint.state() == EndpointState::Disabled).then(|| endpoint.last_error().map(str::to_owned))
         };
         if let Some(reason) = said {
-            self.note.disable(&*self.bus, &self.hook, DisabledBy::Receiver, reason).await;
+            self.overridden.disable(&*self.bus, &self.hook, DisabledBy::Receiver, reason).await;
             // Whoever waits looks at all hooks: not at each end of one, or many take time squared.
             self.disabled.send_modify(|ends| *ends += 1);
         }
@@ -73,7 +74,7 @@ impl Slot {
     /// Neither its settings, nor anybody, nor its receiver have disabled it.
     pub(super) fn is_enabled(&self) -> bool {
         let is_disabled = || self.endpoint.state.lock().state() == EndpointState::Disabled;
-        self.hook.enabled && self.note.get().is_none() && !is_disabled()
+        self.hook.enabled && self.overridden.get().is_none() && !is_disabled()
     }
 
     /// Waits until the worker has ended.
@@ -92,7 +93,7 @@ impl Slot {
 
     /// Whether its receiver disabled it.
     pub(super) fn is_gone(&self) -> bool {
-        self.hook.enabled && self.state() == EndpointState::Disabled && !self.note.is_by(DisabledBy::Operator)
+        self.hook.enabled && self.state() == EndpointState::Disabled && !self.overridden.is_by(DisabledBy::Operator)
     }
 
     pub(super) fn state(&self) -> EndpointState {
@@ -111,7 +112,7 @@ impl Slot {
             stats: endpoint.stats().cloned().map(Box::new),
             lag,
             dead_letters: self.dead_letters.as_ref().map(|letters| letters.count()),
-            disabled: self.note.get(),
+            disabled: self.overridden.get(),
             last_error: endpoint.last_error().map(str::to_owned),
         }
     }

@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use hooks_core::{
-    Batch, BoxError, Bus, Delivered, DeliveryError, DisabledBy, Dispatcher, EndpointState, FailureClass, Hook, Secret,
-    Sink, SinkContext, SinkFactory, async_trait,
+    Batch, BoxError, Bus, Delivered, DeliveryError, DisabledBy, Dispatcher, EndpointState, FailureClass, Hook,
+    Override, Secret, Sink, SinkContext, SinkFactory, async_trait,
 };
 
 use crate::keeping::Keeping;
@@ -101,8 +101,8 @@ async fn a_change_of_the_sink_tries_again() {
 #[tokio::test(start_paused = true)]
 async fn a_change_of_a_secret_or_of_what_a_file_holds_tries_again() {
     let (bus, dispatcher, receiver) = gone().await;
-    let note = bus.noted(&id("a")).unwrap();
-    assert!(!note.contains("sesame"), "{note}");
+    let kept = serde_json::to_string(&bus.overrides(&id("a"))).unwrap();
+    assert!(!kept.contains("sesame"), "{kept}");
     dispatcher.replace(signed("x", &receiver, "another")).await.unwrap();
     receiver.has(2).await;
     assert_eq!(state(&dispatcher), (EndpointState::Healthy, None));
@@ -120,17 +120,26 @@ fn reading(receiver: &Receiver, files: Option<&str>) -> Hook {
     Hook { files: files.map(Into::into), ..hook("x", receiver) }
 }
 
-/// Of a version that knew nothing of secrets.
+/// As versions have kept it, the first of which knew nothing of secrets.
 #[tokio::test(start_paused = true)]
-async fn a_note_that_says_nothing_of_secrets_holds() {
-    let (bus, dispatcher, receiver) = gone().await;
+async fn what_an_earlier_version_kept_holds() {
+    let (bus, dispatcher, receiver) = gone_with(Some("old")).await;
     drop(dispatcher);
-    let note = bus.noted(&id("a")).unwrap();
-    let old = note.split_once(",\"secrets\"").unwrap().0.to_owned() + "}";
-    bus.note(&id("a"), Some(old)).await.unwrap();
-    let dispatcher = Dispatcher::new(Arc::new(bus));
-    dispatcher.add(hook("x", &receiver)).await.unwrap();
-    assert_eq!((state(&dispatcher), receiver.attempts().len()), (GONE, 1));
+    let now = serde_json::to_value(bus.overrides(&id("a")).unwrap()).unwrap();
+    let [sink, secrets, files] = ["sink", "secrets", "files"].map(|field| &now[field]);
+    let first = format!(r#"{{"by":"receiver","reason":"scripted","since":1,"sink":{sink}}}"#);
+    let secrets = first.replace('}', &format!(r#","secrets":{secrets}}}"#));
+    let files = secrets.replace('}', &format!(r#","files":{files}}}"#));
+    for kept in [&first, &secrets, &files] {
+        let read: Override = serde_json::from_str(kept).unwrap();
+        assert_eq!(&serde_json::to_string(&read).unwrap(), kept);
+        bus.set_override(&id("a"), Some(read)).await.unwrap();
+        let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
+        dispatcher.add(reading(&receiver, Some("old"))).await.unwrap();
+        assert_eq!((state(&dispatcher), receiver.attempts().len()), (GONE, 1), "{kept}");
+    }
+    let operator: Override = serde_json::from_str(r#"{"by":"operator","reason":null,"since":1,"sink":1}"#).unwrap();
+    assert_eq!((operator.by, operator.since), (DisabledBy::Operator, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +147,7 @@ async fn enabling_tries_again() {
     let (bus, dispatcher, receiver) = gone().await;
     dispatcher.set_enabled(&id("a"), true).await.unwrap();
     receiver.has(2).await;
-    assert_eq!((state(&dispatcher), bus.noted(&id("a"))), ((EndpointState::Healthy, None), None));
+    assert_eq!((state(&dispatcher), bus.overrides(&id("a"))), ((EndpointState::Healthy, None), None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,13 +192,13 @@ async fn a_receiver_that_was_left_and_is_used_again_starts_afresh() {
     dispatcher.replace(hook("y", &receiver)).await.unwrap();
     receiver.has(2).await;
     dispatcher.replace(hook("x", &receiver)).await.unwrap();
-    assert_eq!((state(&dispatcher), bus.noted(&id("a"))), ((EndpointState::Healthy, None), None));
+    assert_eq!((state(&dispatcher), bus.overrides(&id("a"))), ((EndpointState::Healthy, None), None));
 }
 
 /// What else disables a hook is gone by then, and it does not deliver yet.
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_is_being_enabled_is_enabled_by_its_settings() {
-    let (_, dispatcher, receiver) = heeding_none().await;
+    let (_, dispatcher, receiver) = following_none().await;
     dispatcher.set_enabled(&id("a"), false).await.unwrap();
     let mut between = 0;
     let name = id("a");
@@ -209,61 +218,60 @@ async fn a_hook_that_is_being_enabled_is_enabled_by_its_settings() {
     assert!(!dispatcher.hook_status(&id("a")).unwrap().enabled);
 }
 
-const OPERATOR: &str = r#"{"by":"operator","reason":null,"since":1,"sink":1}"#;
+fn operator() -> Override {
+    Override::disabled(DisabledBy::Operator, None, std::time::SystemTime::now())
+}
 
-/// A dispatcher that heeds notes, with a hook.
-async fn heeding_none() -> (Keeping, Arc<Dispatcher>, Receiver) {
+/// A dispatcher with a hook.
+async fn following_none() -> (Keeping, Dispatcher, Receiver) {
     let (bus, receiver) = (Keeping::new(0), Receiver::default());
-    let dispatcher = Arc::new(Dispatcher::new(Arc::new(bus.clone())));
+    let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
     dispatcher.add(hook("x", &receiver)).await.unwrap();
-    let heeds = dispatcher.clone();
-    tokio::spawn(async move { heeds.heed_notes().await });
     (bus, dispatcher, receiver)
 }
 
-/// The same, of which something is noted elsewhere, and for which two events come.
-async fn heeding(note: &str) -> (Keeping, Arc<Dispatcher>, Receiver) {
-    let (bus, dispatcher, receiver) = heeding_none().await;
-    bus.note_elsewhere(Some(note.to_owned())).await;
+/// The same, whose override another process sets, and for which two events come.
+async fn following(to: Override) -> (Keeping, Dispatcher, Receiver) {
+    let (bus, dispatcher, receiver) = following_none().await;
+    bus.override_elsewhere(Some(to)).await;
     bus.publish(events(0..2)).await.unwrap();
     (bus, dispatcher, receiver)
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_process_notes_holds_here() {
-    let note = gone().await.0.noted(&id("a")).unwrap();
-    let (bus, dispatcher, receiver) = heeding(&note).await;
+async fn what_another_process_sets_holds_here() {
+    let gone = gone().await.0.overrides(&id("a")).unwrap();
+    let (bus, dispatcher, receiver) = following(gone).await;
     assert_eq!((state(&dispatcher), receiver.attempts().len()), (GONE, 0));
     assert_eq!(dispatcher.status()[0].last_error.as_deref(), Some("scripted"));
     // Enabled elsewhere, and disabled by somebody else.
-    bus.note_elsewhere(None).await;
+    bus.override_elsewhere(None).await;
     receiver.has(2).await;
     assert_eq!(state(&dispatcher), (EndpointState::Healthy, None));
-    bus.note_elsewhere(Some(note.replace("receiver", "operator"))).await;
+    bus.override_elsewhere(Some(operator())).await;
     assert_eq!(state(&dispatcher), OFF);
     dispatcher.set_enabled(&id("a"), true).await.unwrap();
-    assert_eq!((state(&dispatcher), bus.noted(&id("a"))), ((EndpointState::Healthy, None), None));
+    assert_eq!((state(&dispatcher), bus.overrides(&id("a"))), ((EndpointState::Healthy, None), None));
 }
 
 /// Disabling one whose attempt is on its way takes as long as that.
 #[tokio::test(start_paused = true)]
-async fn a_hook_that_is_slow_to_change_delays_no_note_about_another() {
-    let (bus, dispatcher, receiver) = heeding_none().await;
+async fn a_hook_that_is_slow_to_change_delays_no_override_of_another() {
+    let (bus, dispatcher, receiver) = following_none().await;
     bus.publish(events(0..1)).await.unwrap();
     receiver.has(1).await;
     receiver.hangs_at_close();
     dispatcher.add(Hook::new("b", Receiver::default()).unwrap()).await.unwrap();
-    let note = OPERATOR.to_owned();
     let began = tokio::time::Instant::now();
-    bus.note_about("a", Some(note.clone())).await;
-    // Noted again while it is heeded.
+    bus.override_other("a", Some(operator())).await;
+    // Set again while it is followed.
     tokio::task::yield_now().await;
-    bus.note_about("a", Some(note.clone())).await;
-    bus.note_about("b", Some(note)).await;
-    bus.heeded().await;
+    bus.override_other("a", Some(operator())).await;
+    bus.override_other("b", Some(operator())).await;
+    bus.followed().await;
     let off = |hook: &str| dispatcher.hook_status(&id(hook)).unwrap().state == EndpointState::Disabled;
     assert!(off("b") && began.elapsed().is_zero(), "after {:?}", began.elapsed());
-    bus.heeded().await;
+    bus.followed().await;
     assert!(off("a") && !began.elapsed().is_zero());
 }
 
@@ -275,8 +283,34 @@ async fn what_a_receiver_said_elsewhere_to_another_sink_is_left_alone() {
     receiver.fails(FailureClass::Gone, 1);
     theirs.publish(events(2..3)).await.unwrap();
     dispatcher.disabled().await;
-    let note = theirs.noted(&id("a")).unwrap();
-    let (bus, dispatcher, receiver) = heeding(&note).await;
+    let other = theirs.overrides(&id("a")).unwrap();
+    let (bus, dispatcher, receiver) = following(other.clone()).await;
     receiver.has(2).await;
-    assert_eq!((state(&dispatcher), bus.noted(&id("a"))), ((EndpointState::Healthy, None), Some(note)));
+    assert_eq!((state(&dispatcher), bus.overrides(&id("a"))), ((EndpointState::Healthy, None), Some(other)));
+}
+
+/// A run that reads all of its input at once spends its time there.
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_is_disabled_elsewhere_while_a_shutdown_delivers_is_left_behind() {
+    let (bus, dispatcher, receiver) = following_none().await;
+    receiver.fails(FailureClass::Retry, 1000);
+    bus.publish(events(0..2)).await.unwrap();
+    let disabled = async {
+        receiver.was_tried(2).await;
+        bus.override_other("a", Some(operator())).await;
+    };
+    let (report, ()) = tokio::join!(dispatcher.shutdown(None), disabled);
+    assert_eq!((state(&dispatcher), report.hooks[0].left_behind().events), (OFF, 2));
+    drop(dispatcher);
+    assert_eq!(Arc::strong_count(&bus.letters), 1, "something still has the bus");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dispatcher_that_is_dropped_follows_nobody() {
+    let (bus, dispatcher, _) = following_none().await;
+    drop(dispatcher);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(Arc::strong_count(&bus.letters), 1, "something still has the bus");
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hooks_bus::MemoryBus;
 use hooks_core::{
-    Bus, BusError, DeadLetter, DeadLetters, HookId, Lag, Ledger, LetterId, Outcome, Position, Reader, Settle, Settler,
-    Slice, Subscription, async_trait,
+    Bus, BusError, DeadLetter, DeadLetters, HookId, Lag, Ledger, LetterId, Outcome, Override, Position, Reader, Settle,
+    Settler, Slice, Subscription, async_trait,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -18,11 +18,11 @@ use crate::receiver::{before_it_is_late, id};
 pub(crate) struct Keeping {
     pub(crate) bus: MemoryBus,
     pub(crate) letters: Arc<Letters>,
-    notes: Arc<Mutex<BTreeMap<HookId, String>>>,
-    /// Hooks about which another process noted something that is not heeded yet.
+    overrides: Arc<Mutex<BTreeMap<HookId, Override>>>,
+    /// Hooks whose override another process has set, which is not followed yet.
     elsewhere: Arc<Mutex<VecDeque<HookId>>>,
-    /// That one came, and that one was heeded.
-    heeding: Arc<(Notify, Notify)>,
+    /// That one came, and that one was followed.
+    following: Arc<(Notify, Notify)>,
     /// Closing and finishing never end.
     pub(crate) hangs_at_the_end: Arc<AtomicBool>,
     /// Whether another instance has the hooks, on a bus that is shared.
@@ -52,9 +52,9 @@ impl Keeping {
         Self {
             bus: MemoryBus::default(),
             letters: Arc::new(letters),
-            notes: Arc::default(),
+            overrides: Arc::default(),
             elsewhere: Arc::default(),
-            heeding: Arc::default(),
+            following: Arc::default(),
             hangs_at_the_end: Arc::default(),
             lost: None,
         }
@@ -88,22 +88,22 @@ impl Keeping {
         self.until(|store| store.refusals.load(Ordering::Relaxed) >= times).await;
     }
 
-    /// Another process notes something about the hook `a`. Returns when that was heeded.
-    pub(crate) async fn note_elsewhere(&self, text: Option<String>) {
-        self.note_about("a", text).await;
-        self.heeded().await;
+    /// Another process sets the override of the hook `a`. Returns when that was followed.
+    pub(crate) async fn override_elsewhere(&self, to: Option<Override>) {
+        self.override_other("a", to).await;
+        self.followed().await;
     }
 
-    /// Another process notes something about a hook.
-    pub(crate) async fn note_about(&self, hook: &str, text: Option<String>) {
-        self.note(&id(hook), text).await.unwrap();
+    /// Another process sets the override of a hook.
+    pub(crate) async fn override_other(&self, hook: &str, to: Option<Override>) {
+        self.set_override(&id(hook), to).await.unwrap();
         self.elsewhere.lock().push_back(id(hook));
-        self.heeding.0.notify_one();
+        self.following.0.notify_one();
     }
 
-    /// Waits until one more note is heeded.
-    pub(crate) async fn heeded(&self) {
-        self.heeding.1.notified().await;
+    /// Waits until one more override is followed.
+    pub(crate) async fn followed(&self) {
+        self.following.1.notified().await;
     }
 
     async fn until(&self, reached: impl Fn(&Letters) -> bool) {
@@ -197,31 +197,31 @@ impl Bus for Keeping {
         self.bus.lag(hook)
     }
 
-    async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
+    async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
         tokio::task::yield_now().await;
-        let mut notes = self.notes.lock();
-        match text {
-            Some(text) => notes.insert(hook.clone(), text),
-            None => notes.remove(hook),
+        let mut overrides = self.overrides.lock();
+        match to {
+            Some(to) => overrides.insert(hook.clone(), to),
+            None => overrides.remove(hook),
         };
         Ok(())
     }
 
-    fn noted(&self, hook: &HookId) -> Option<String> {
-        self.notes.lock().get(hook).cloned()
+    fn overrides(&self, hook: &HookId) -> Option<Override> {
+        self.overrides.lock().get(hook).cloned()
     }
 
-    async fn note_changed(&self) -> HookId {
+    async fn follow_overrides(&self) -> HookId {
         loop {
             if let Some(hook) = self.elsewhere.lock().pop_front() {
                 return hook;
             }
-            self.heeding.0.notified().await;
+            self.following.0.notified().await;
         }
     }
 
-    fn note_heeded(&self, _: &HookId) {
-        self.heeding.1.notify_one();
+    fn override_followed(&self, _: &HookId) {
+        self.following.1.notify_one();
     }
 
     fn dead_letters(&self, _: &HookId) -> Option<Arc<dyn DeadLetters>> {

@@ -5,13 +5,17 @@
 use std::path::{Path, PathBuf};
 
 use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{Bus, Filter, HookId, QueueLimits, StartAt};
+use hooks_core::{Bus, DisabledBy, Filter, HookId, QueueLimits, StartAt};
 
 use super::{config, end, letters::letter, open, read_all};
 use crate::{End, slice};
 
 fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1")
+    fixtures("v1")
+}
+
+fn fixtures(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 /// 60 events in slices of three; `all` is done with 0 to 19 and with 25 to 29, `some` with nothing, `none` wants none.
@@ -68,6 +72,24 @@ async fn version_1_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     copy(&fixture(), folder.path());
     check(folder.path()).await;
+}
+
+/// Written by a daemon of the version before overrides had a type: `gone` was disabled by its receiver, `off` by an
+/// operator, and `on`, too, until it was enabled.
+#[tokio::test]
+async fn overrides_that_were_kept_as_texts_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&fixtures("overrides"), folder.path());
+    let bus = open(&config(folder.path()));
+    let [gone, off, on] = ["gone", "off", "on"].map(|hook| bus.overrides(&HookId::new(hook).unwrap()));
+    assert!(on.is_none(), "{on:?}");
+    let said = gone.and_then(|gone| Some((gone.by, gone.reason?, gone.since))).unwrap();
+    assert_eq!(said, (DisabledBy::Receiver, "POST http://127.0.0.1:18999/gone: 410 Gone".to_owned(), 1_795_861_109));
+    let off = off.unwrap();
+    assert_eq!((off.by, off.reason.as_deref(), off.since), (DisabledBy::Operator, None, 1_795_861_110));
+    // What is kept now is kept as it was then.
+    let kept = r#"{"by":"operator","reason":null,"since":1795861110,"sink":18276142967184165830,"secrets":"4efd2873-9eae-5d8e-986f-de947624bc18"}"#;
+    assert_eq!(serde_json::to_string(&off).unwrap(), kept);
 }
 
 #[tokio::test]

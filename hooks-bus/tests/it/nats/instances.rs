@@ -1,9 +1,9 @@
 //! Several instances share hooks, come and go.
 
 use hooks_bus::NatsBus;
-use hooks_core::{Bus, Filter, HookId};
+use hooks_core::{Bus, DisabledBy, Filter, HookId};
 
-use super::{Server, bus, end, events, soon, until};
+use super::{Server, bus, disabled, end, events, soon, until};
 use crate::{End, numbers};
 
 async fn ends(bus: &NatsBus, count: usize) -> Vec<End> {
@@ -139,24 +139,43 @@ async fn hooks_in_use_are_not_forgotten() {
 }
 
 #[tokio::test]
-async fn what_another_notes_holds_the_hook_until_it_is_heeded() {
+async fn what_another_overrides_holds_the_hook_until_it_is_followed() {
     let Some(server) = Server::start().await else { return };
     let (owner, other) = (bus(&server).await, bus(&server).await);
     let mut hook = end(&owner, "hook", Filter::all()).await;
     let id = HookId::new("hook").unwrap();
-    other.note(&id, Some("x".to_owned())).await.unwrap();
-    assert_eq!(soon("word of a note", owner.note_changed()).await, id);
-    assert_eq!(owner.noted(&id).as_deref(), Some("x"));
+    other.set_override(&id, Some(disabled("x"))).await.unwrap();
+    assert_eq!(soon("word of an override", owner.follow_overrides()).await, id);
+    assert_eq!(owner.overrides(&id), Some(disabled("x")));
     other.publish(events(0..1, "a")).await.unwrap();
-    let heeded = owner.clone();
-    owner.note_heeded(&id);
-    let next = tokio::spawn(async move { heeded.note_changed().await });
+    let follower = owner.clone();
+    owner.override_followed(&id);
+    let next = tokio::spawn(async move { follower.follow_overrides().await });
     assert_eq!(numbers(&hook.take(1).await), [0]);
-    other.note(&id, None).await.unwrap();
+    other.set_override(&id, None).await.unwrap();
     assert_eq!(soon("word of the removal", next).await.unwrap(), id);
-    assert_eq!(owner.noted(&id), None);
-    // As long as nobody has heeded this, nothing is delivered.
+    assert_eq!(owner.overrides(&id), None);
+    // As long as nobody has followed, nothing is delivered.
     hook.lost(1).await;
-    owner.note_heeded(&id);
+    owner.override_followed(&id);
     assert_eq!(numbers(&hook.take(1).await), [0]);
+}
+
+/// What a newer one keeps is told and passed over.
+#[tokio::test]
+async fn what_an_earlier_version_kept_in_the_bucket_is_read() {
+    let Some(server) = Server::start().await else { return };
+    drop(bus(&server).await);
+    let bucket = server.client().await.get_key_value("hooks-hooks").await.unwrap();
+    let kept = r#"{"by":"operator","reason":null,"since":1795861110,"sink":18276142967184165830,"secrets":"4efd2873-9eae-5d8e-986f-de947624bc18"}"#;
+    bucket.put("note.old", kept.into()).await.unwrap();
+    bucket.put("note.new", r#"{"by":"the_weather"}"#.into()).await.unwrap();
+    let bus = bus(&server).await;
+    let id = HookId::new("old").unwrap();
+    until("the override", || bus.overrides(&id).is_some()).await;
+    let read = bus.overrides(&id).unwrap();
+    assert_eq!((read.by, read.reason.as_deref(), read.since), (DisabledBy::Operator, None, 1_795_861_110));
+    assert_eq!(bus.overrides(&HookId::new("new").unwrap()), None);
+    bus.set_override(&id, Some(read)).await.unwrap();
+    assert_eq!(bucket.get("note.old").await.unwrap().unwrap(), kept);
 }

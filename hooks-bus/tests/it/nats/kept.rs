@@ -7,7 +7,7 @@ use futures_util::TryStreamExt as _;
 use hooks_bus::NatsBus;
 use hooks_core::{Bus, DropReason, Filter, HookId, Read, StartAt};
 
-use super::{End, Server, bus, config, end, end_from, events, soon, until};
+use super::{End, Server, bus, config, disabled, end, end_from, events, soon, until};
 use crate::numbers;
 
 const EVENTS: &str = "hooks";
@@ -138,7 +138,7 @@ async fn a_purged_bucket_skips_nothing() {
     let mut hooks = [end(&bus, "idle", Filter::all()).await, end(&bus, "busy", Filter::types(["a"])).await];
     // Of a hook that no instance has any more.
     drop(end(&bus, "gone", Filter::all()).await);
-    bus.note(&idle, Some("noted".into())).await.unwrap();
+    bus.set_override(&idle, Some(disabled("noted"))).await.unwrap();
     until("owners", || bus.owned().len() == 3).await;
     bus.unsubscribe(&HookId::new("gone").unwrap()).await.unwrap();
     let stream = server.client().await.get_stream(BUCKET).await.unwrap();
@@ -161,7 +161,7 @@ async fn a_purged_bucket_skips_nothing() {
     // Whoever comes later finds everything.
     drop((hooks, bus));
     let later = super::bus(&server).await;
-    assert_eq!(later.noted(&idle).as_deref(), Some("noted"));
+    assert_eq!(later.overrides(&idle), Some(disabled("noted")));
     later.publish(events(20..30, "a")).await.unwrap();
     let mut hook = end(&later, "busy", Filter::types(["a"])).await;
     let read = read_to(&mut hook, 29).await;
@@ -235,7 +235,7 @@ async fn a_deleted_bucket_is_made_again_and_each_hook_has_one_owner() {
             ends.push(end_from(bus, hook, Filter::all(), StartAt::Earliest).await);
         }
     }
-    one.note(&id, Some("noted".into())).await.unwrap();
+    one.set_override(&id, Some(disabled("noted"))).await.unwrap();
     until("owners", || one.owned().len() == 1 && other.owned().len() == 1).await;
     server.client().await.delete_stream(BUCKET).await.unwrap();
     until("trouble", || !trouble(&one).is_empty() || !trouble(&other).is_empty()).await;
@@ -252,7 +252,7 @@ async fn a_deleted_bucket_is_made_again_and_each_hook_has_one_owner() {
     assert!(read.iter().all(|read| *read == (0..30).collect::<Vec<_>>()), "{read:?}");
     until("the end of it", || trouble(&one).is_empty() && trouble(&other).is_empty()).await;
     until("owners", || one.owned().len() + other.owned().len() == 2).await;
-    assert_eq!((one.noted(&id).as_deref(), other.noted(&id).as_deref()), (Some("noted"), Some("noted")));
+    assert_eq!([one.overrides(&id), other.overrides(&id)], [Some(disabled("noted")), Some(disabled("noted"))]);
 }
 
 #[tokio::test]

@@ -15,10 +15,12 @@ mod secure;
 pub(crate) mod server;
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hooks_bus::{NatsBus, NatsConfig};
-use hooks_core::{Bus, Delivery, Filter, Outcome, Read, Slice, SliceBuilder, StartAt, Subscription};
+use hooks_core::{
+    Bus, Delivery, DisabledBy, Filter, Outcome, Override, Read, Slice, SliceBuilder, StartAt, Subscription,
+};
 
 use crate::End;
 use server::Server;
@@ -50,6 +52,11 @@ pub(crate) fn config(servers: &[&Server]) -> NatsConfig {
 
 async fn bus(server: &Server) -> NatsBus {
     soon("connecting", NatsBus::connect(config(&[server]))).await.unwrap()
+}
+
+/// That a receiver said this.
+fn disabled(said: &str) -> Override {
+    Override::disabled(DisabledBy::Receiver, Some(said.to_owned()), SystemTime::UNIX_EPOCH)
 }
 
 /// Numbered events of one type.

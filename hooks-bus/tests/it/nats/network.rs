@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::server::pause;
-use super::{End, Server, bus, config, end, events, soon, until};
+use super::{End, Server, bus, config, disabled, end, events, soon, until};
 use crate::numbers;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,7 +258,7 @@ async fn a_slow_connection_brings_everything() {
 }
 
 #[tokio::test]
-async fn who_comes_back_knows_what_was_noted_before_it_delivers() {
+async fn who_comes_back_knows_what_was_overridden_before_it_delivers() {
     let Some(server) = Server::start().await else { return };
     let proxy = Proxy::new(&server).await;
     let cut = NatsBus::connect(proxy.config(&server)).await.unwrap();
@@ -270,15 +270,15 @@ async fn who_comes_back_knows_what_was_noted_before_it_delivers() {
         direct.publish(events(round * 10..round * 10 + 10, "a")).await.unwrap();
         let read = hook.take(10).await;
         proxy.mode.send_replace(Mode::Stall);
-        // Its lease runs out, and what tells it of notes is gone when it comes back.
+        // Its lease runs out, and what tells it of overrides is gone when it comes back.
         hook.lost(read.len()).await;
         for name in bucket.consumer_names().try_collect::<Vec<_>>().await.unwrap() {
             bucket.delete_consumer(&name).await.unwrap();
         }
-        direct.note(&id, Some(format!("in round {round}"))).await.unwrap();
+        direct.set_override(&id, Some(disabled(&format!("in round {round}")))).await.unwrap();
         proxy.mode.send_replace(Mode::Flow);
         let again = hook.take(10).await;
         hook.done(&again);
-        assert_eq!(cut.noted(&id), Some(format!("in round {round}")));
+        assert_eq!(cut.overrides(&id), Some(disabled(&format!("in round {round}"))));
     }
 }

@@ -92,8 +92,8 @@ async fn a_user_may_do_no_more_than_it_takes() {
     }
     let error = soon("no answer", operator.ask("nobody", question())).await.unwrap_err();
     assert!(error.to_string().contains("the instance nobody is gone"), "{error}");
-    bus.note(&id("a"), Some("noted".into())).await.unwrap();
-    until("a note", || operator.noted(&id("a")).is_some()).await;
+    bus.set_override(&id("a"), Some(super::disabled("noted"))).await.unwrap();
+    until("an override", || operator.overrides(&id("a")).is_some()).await;
     bus.finish().await;
     assert!(!server.said().contains("Violation"), "{}", server.said());
 }

@@ -3,6 +3,7 @@
 mod gone;
 mod kept;
 mod outages;
+mod pipe;
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};

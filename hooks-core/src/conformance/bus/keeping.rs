@@ -1,7 +1,7 @@
-//! What a bus knows of hooks: how far behind they are, what stays of them, what is noted about them.
+//! What a bus knows of hooks: how far behind they are, what stays of them, what overrides their settings.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::probe::Probe;
 use crate::bus::{Bus, Lag, Read, Subscription};
@@ -10,6 +10,7 @@ use crate::conformance::run::{Checked, Stop};
 use crate::envelope::Envelope;
 use crate::filter::Filter;
 use crate::id::HookId;
+use crate::overrides::{DisabledBy, Override};
 
 pub(super) async fn lag(probe: &Probe<'_>) -> Checked {
     let bus = probe.open().await?;
@@ -93,7 +94,7 @@ pub(super) async fn forgetting(probe: &Probe<'_>) -> Checked {
     probe.send(&*bus, "before", 3).await?;
     let read = hook.take(2).await?;
     hook.settle(&read[..1])?;
-    bus.note(&id, Some("noted".to_owned())).await.map_err(|error| probe.failed(error))?;
+    bus.set_override(&id, Some(refused("gone"))).await.map_err(|error| probe.failed(error))?;
     let lasting = probe.traits.outlives_process;
     if lasting {
         probe.doing("forget a hook that is subscribed");
@@ -106,7 +107,7 @@ pub(super) async fn forgetting(probe: &Probe<'_>) -> Checked {
         let forgotten = bus.forget(&id).await.map_err(|error| probe.failed(error))?;
         probe.expect(forgotten == known, format!("`forget` says {forgotten} instead of {known}"))?;
     }
-    let left = (bus.known_hooks(), bus.noted(&id), bus.lag(&id));
+    let left = (bus.known_hooks(), bus.overrides(&id), bus.lag(&id));
     probe.expect(left == (Vec::new(), None, None), format!("still known are {left:?}"))?;
     probe.doing("subscribe a hook that was forgotten");
     let mut hook = probe.hook(&*bus, "a").await?;
@@ -117,24 +118,29 @@ pub(super) async fn forgetting(probe: &Probe<'_>) -> Checked {
 pub(super) async fn overrides(probe: &Probe<'_>) -> Checked {
     let mut bus = probe.open().await?;
     let (id, other) = (HookId::new("a")?, HookId::new("a.b")?);
-    let text = "{\"é\":\"\\n\"}";
-    for noted in [Some("first"), Some(text), None] {
-        let noted = noted.map(str::to_owned);
-        probe.doing(format!("note {noted:?} about a hook"));
-        bus.note(&id, noted.clone()).await.map_err(|error| probe.failed(error))?;
-        if noted.is_some() && bus.noted(&id).is_none() && !probe.traits.outlives_process {
+    for to in [Some(refused("first")), Some(refused("{\"é\":\"\\n\"}")), None] {
+        probe.doing(format!("set the override of a hook to {to:?}"));
+        bus.set_override(&id, to.clone()).await.map_err(|error| probe.failed(error))?;
+        if to.is_some() && bus.overrides(&id).is_none() && !probe.traits.outlives_process {
             return Err(Stop::Skipped("the bus keeps nothing about hooks".to_owned()));
         }
-        let there = (bus.noted(&id), bus.noted(&other));
-        probe.expect(there == (noted.clone(), None), format!("noted about it and another are {there:?}"))?;
+        let there = (bus.overrides(&id), bus.overrides(&other));
+        probe.expect(there == (to.clone(), None), format!("its own and another hook's are {there:?}"))?;
         if !probe.traits.outlives_process {
             continue;
         }
-        probe.doing(format!("open the bus again when {noted:?} was noted"));
+        probe.doing(format!("open the bus again when the override was {to:?}"));
         probe.end(bus).await;
         bus = probe.open().await?;
-        let there = bus.noted(&id);
-        probe.expect(there == noted, format!("noted is {there:?}"))?;
+        let there = bus.overrides(&id);
+        probe.expect(there == to, format!("the override is {there:?}"))?;
     }
     Ok(())
+}
+
+/// Disabled by its receiver, which said this.
+pub(super) fn refused(said: &str) -> Override {
+    let since = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let files = Some(said.to_owned());
+    Override { sink: u64::MAX, files, ..Override::disabled(DisabledBy::Receiver, Some(said.to_owned()), since) }
 }

@@ -34,7 +34,7 @@
 //! | `lag` | a lag that is wrong and said to be exact |
 //! | `unsubscribing` | what a hook that was removed leaves behind |
 //! | `forgetting` | what is still known of a hook that was forgotten |
-//! | `overrides` | what was noted about a hook and is lost or another's |
+//! | `overrides` | the override of a hook that is lost, changed or another's |
 //! | `dead_letters` | dead letters that are lost, changed or another's |
 //! | `dead_letter_limit` | more dead letters than a hook may have, or only some of a call's |
 //! | `claims` | a bus that is not what [`Store::traits`] says |
@@ -44,7 +44,7 @@
 //! | `takeover` | what another process does not get, or gets twice, when one ends |
 //! | `takeover_after_crash` | the same when one crashes |
 //! | `sharing` | events that two processes deliver, or none |
-//! | `shared_overrides` | what another process notes about a hook and this one does not hear |
+//! | `shared_overrides` | an override that another process sets and this one does not hear of |
 //!
 //! The memory bus, as its author would test it:
 //!
@@ -134,7 +134,7 @@ pub trait Store: Send + Sync {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traits {
-    /// The log, positions and what is noted about hooks outlive the process.
+    /// The log, positions and overrides of hooks outlive the process.
     pub outlives_process: bool,
     /// Several processes have the log at the same time, and each hook has one of them as its owner.
     pub shared: bool,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::future::{Either, select};
 
 use super::end::End;
+use super::keeping::refused;
 use super::probe::Probe;
 use crate::bus::{Bus, Delivery, Read, StartAt, Subscription};
 use crate::conformance::run::Checked;
@@ -194,13 +195,14 @@ async fn read_both(ends: &mut [End<'_>; 2], last: &Envelope) -> Checked<(Vec<(us
 pub(super) async fn shared_overrides(probe: &Probe<'_>) -> Checked {
     let (here, elsewhere): (Arc<dyn Bus>, Arc<dyn Bus>) = (probe.open().await?, probe.open().await?);
     let hook = probe.hook(&*here, "a").await?;
-    for text in [Some("disabled".to_owned()), None] {
-        probe.doing(format!("note {text:?} about a hook through one process and wait for word of it in another"));
-        elsewhere.note(&hook.hook, text.clone()).await.map_err(|error| probe.failed(error))?;
-        let changed = here.note_changed().await;
+    for to in [Some(refused("gone")), None] {
+        probe.doing(format!("set the override of a hook to {to:?} in one process and wait for word of it in another"));
+        elsewhere.set_override(&hook.hook, to.clone()).await.map_err(|error| probe.failed(error))?;
+        let changed = here.follow_overrides().await;
         probe.expect(changed == hook.hook, format!("it is said to be about `{changed}`"))?;
-        let noted = here.noted(&hook.hook);
-        probe.expect(noted == text, format!("noted is {noted:?}"))?;
+        let there = here.overrides(&hook.hook);
+        here.override_followed(&hook.hook);
+        probe.expect(there == to, format!("the override is {there:?}"))?;
     }
     Ok(())
 }

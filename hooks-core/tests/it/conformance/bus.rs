@@ -97,9 +97,17 @@ const FAULTS: &[(Fault, &str, &str)] = &[
         "its books say: taken 3 = delivered 2 + dropped 0 + dead-lettered 0 + in hand 1",
     ),
     (Fault::ForgetsInUse, "forgetting", "`forget` does not fail"),
-    (Fault::ForgetKeepsOverride, "forgetting", "still known are ([], Some(\"noted\"), None)"),
-    (Fault::OverridesInMemory, "overrides", "noted is None"),
-    (Fault::OverridesOfAll, "overrides", "noted about it and another are (Some(\"first\"), Some(\"first\"))"),
+    (
+        Fault::ForgetKeepsOverride,
+        "forgetting",
+        "still known are ([], Some(Override { by: Receiver, reason: Some(\"gone\"), since: 1700000000, sink: 18446744073709551615, secrets: None, files: Some(\"gone\") }), None)",
+    ),
+    (Fault::OverridesInMemory, "overrides", "the override is None"),
+    (
+        Fault::OverridesOfAll,
+        "overrides",
+        "its own and another hook's are (Some(Override { by: Receiver, reason: Some(\"first\"), since: 1700000000, sink: 18446744073709551615, secrets: None, files: Some(\"first\") }), Some(Override { by: Receiver, reason: Some(\"first\"), since: 1700000000, sink: 18446744073709551615, secrets: None, files: Some(\"first\") }))",
+    ),
     (
         Fault::LettersTwice,
         "dead_letters",

@@ -76,11 +76,11 @@ pub(super) enum Fault {
     LeavesItInHand,
     /// Forgets a hook that is subscribed.
     ForgetsInUse,
-    /// Remembers what was noted about a hook that was forgotten.
+    /// Keeps the override of a hook that was forgotten.
     ForgetKeepsOverride,
-    /// Keeps what is noted only as long as the process lives.
+    /// Keeps overrides only as long as the process lives.
     OverridesInMemory,
-    /// Says of every hook what was noted about one.
+    /// Says that every hook has the override of one.
     OverridesOfAll,
     /// Keeps a letter beside the one of the same position.
     LettersTwice,
@@ -110,7 +110,7 @@ pub(super) enum Fault {
     OwnerForEver,
     /// Delivers in every process.
     OwnedByAll,
-    /// Tells no other process what was noted.
+    /// Tells no other process of overrides.
     TellsNobody,
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use hooks_core::conformance::bus::{Store, Traits};
 use hooks_core::{
-    BoxError, Bus, BusError, BusStats, DeadLetters, Envelope, Filter, HookId, Lag, Ledger, QueueLimits, Reader,
-    Settler, Slice, StartAt, Subscription, async_trait, refuse_reserved,
+    BoxError, Bus, BusError, BusStats, DeadLetters, Envelope, Filter, HookId, Lag, Ledger, Override, QueueLimits,
+    Reader, Settler, Slice, StartAt, Subscription, async_trait, refuse_reserved,
 };
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -38,7 +38,7 @@ pub(super) struct State {
     log_id: Uuid,
     pub(super) log: Vec<Envelope>,
     pub(super) places: BTreeMap<HookId, Place>,
-    overrides: BTreeMap<HookId, String>,
+    overrides: BTreeMap<HookId, Override>,
     pub(super) letters: BTreeMap<HookId, Letters>,
     /// Those that are alive.
     pub(super) processes: BTreeMap<u64, Process>,
@@ -60,7 +60,7 @@ pub(super) struct Process {
     pub(super) hooks: BTreeMap<HookId, Live>,
     pub(super) closed: Option<u64>,
     pub(super) accepted: u64,
-    /// Hooks about which others noted something.
+    /// Hooks whose override others have set.
     words: Vec<HookId>,
 }
 
@@ -281,10 +281,10 @@ impl Bus for ModelBus {
         if self.is(Fault::CountsNoDuplicates) { stats.duplicates(0) } else { stats }
     }
 
-    async fn note(&self, hook: &HookId, text: Option<String>) -> Result<(), BusError> {
+    async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
         let mut state = self.lock();
-        match text {
-            Some(text) => state.overrides.insert(hook.clone(), text),
+        match to {
+            Some(to) => state.overrides.insert(hook.clone(), to),
             None => state.overrides.remove(hook),
         };
         let others = state.processes.iter_mut().filter(|(number, _)| **number != self.number);
@@ -296,13 +296,13 @@ impl Bus for ModelBus {
         Ok(())
     }
 
-    fn noted(&self, hook: &HookId) -> Option<String> {
+    fn overrides(&self, hook: &HookId) -> Option<Override> {
         let state = self.lock();
         let any = || state.overrides.values().next().filter(|_| self.is(Fault::OverridesOfAll));
         state.overrides.get(hook).or_else(any).cloned()
     }
 
-    async fn note_changed(&self) -> HookId {
+    async fn follow_overrides(&self) -> HookId {
         loop {
             let changed = self.world.changed.notified();
             if let Some(word) = self.lock().processes.get_mut(&self.number).and_then(|process| process.words.pop()) {

@@ -1,0 +1,119 @@
+//! Overrides of hooks: kept in the bucket, seen by every instance, followed by its dispatcher.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use async_nats::jetstream::stream::RawMessageErrorKind;
+use hooks_core::{BusError, HookId, Override};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::connect::unavailable;
+use super::hook::Hook;
+use super::record::Key;
+use super::table::Seen;
+use super::{Inner, overrides, subject};
+
+/// Hooks whose override another process has set, and that nobody has followed here. Each is there at most once.
+#[derive(Debug, Default)]
+pub(super) struct Unfollowed {
+    queue: Mutex<Queue>,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Arc<Hook>>,
+    /// Those that are being followed.
+    given: HashMap<HookId, Arc<Hook>>,
+    /// Somebody follows, so it is right to hold hooks until that is done.
+    follows: bool,
+}
+
+impl Unfollowed {
+    /// The override of this hook is another one.
+    fn push(&self, hook: Arc<Hook>) {
+        let mut queue = self.queue.lock();
+        if hook.override_arrived(queue.follows) {
+            queue.waiting.push_back(hook);
+            self.arrived.notify_one();
+        }
+    }
+
+    pub(super) async fn next(&self) -> HookId {
+        loop {
+            {
+                let mut queue = self.queue.lock();
+                queue.follows = true;
+                if let Some(hook) = queue.waiting.pop_front() {
+                    hook.override_given();
+                    queue.given.insert(hook.id.clone(), hook.clone());
+                    return hook.id.clone();
+                }
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    pub(super) fn followed(&self, hook: &HookId) {
+        if let Some(hook) = self.queue.lock().given.remove(hook) {
+            hook.override_followed();
+        }
+    }
+}
+
+impl Inner {
+    pub(super) async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
+        let token = subject::of_hook(hook.as_str());
+        let key = Key::Override(&token).to_string();
+        let failed = |error: &dyn std::error::Error| unavailable("keep whether a hook is disabled", error);
+        match to {
+            Some(to) => {
+                let put = self.kept.bucket.put(key, overrides::encode(&to)).await;
+                let revision = put.map_err(|error| failed(&error))?;
+                self.table.lock().overrides.see(&token, Some(to), revision);
+            }
+            None => {
+                let before = self.table.lock().overrides.revision(&token);
+                self.kept.bucket.purge(key).await.map_err(|error| failed(&error))?;
+                self.table.lock().overrides.remove(&token, before);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn overrides(&self, hook: &HookId) -> Option<Override> {
+        self.table.lock().overrides.get(&subject::of_hook(hook.as_str()))
+    }
+
+    pub(super) fn override_seen(&self, token: &str) {
+        let hook = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
+        hook.into_iter().for_each(|hook| self.unfollowed.push(hook));
+    }
+
+    /// Reads the overrides that were set while nothing was heard. The watch may begin anew later than this instance may
+    /// go on; asks the leader, because other servers may be behind.
+    pub(super) async fn catch_up_on_overrides(&self) -> Result<(), BusError> {
+        let bucket = &self.kept.bucket;
+        loop {
+            let from = self.table.lock().overrides.up_to() + 1;
+            let next = bucket.stream.raw_message_builder().sequence(from);
+            let entry = match next.next_by_subject(format!("{}{}", bucket.prefix, Key::Override(">"))).send().await {
+                Ok(entry) => entry,
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(()),
+                Err(error) => return Err(unavailable("read which hooks are disabled", &error)),
+            };
+            let removed = entry.headers.get("KV-Operation").is_some();
+            let key = entry.subject.strip_prefix(&bucket.prefix).unwrap_or_default();
+            let change = {
+                let mut table = self.table.lock();
+                table.overrides.is_up_to(entry.sequence);
+                let value = (!removed).then_some(&*entry.payload);
+                let written = entry.time.unix_timestamp_nanos();
+                table.see(Seen { key, value, revision: entry.sequence, written }, Instant::now())
+            };
+            self.apply(change);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The overrides of hooks that were seen. What is older changes nothing. No I/O.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use hooks_core::{Override, serde_json};
+
+/// Overrides by hook.
+#[derive(Debug, Default)]
+pub(super) struct Overrides {
+    /// Each, if there is one, and its revision.
+    by_token: HashMap<String, (Option<Override>, u64)>,
+    up_to: u64,
+}
+
+impl Overrides {
+    /// One was set (`None`: removed); returns whether that is news.
+    pub(super) fn see(&mut self, token: &str, to: Option<Override>, revision: u64) -> bool {
+        if self.revision(token).is_some_and(|known| known >= revision) {
+            return false;
+        }
+        let news = self.get(token) != to;
+        self.by_token.insert(token.to_owned(), (to, revision));
+        news
+    }
+
+    pub(super) fn get(&self, token: &str) -> Option<Override> {
+        self.by_token.get(token)?.0.clone()
+    }
+
+    pub(super) fn revision(&self, token: &str) -> Option<u64> {
+        self.by_token.get(token).map(|(_, revision)| *revision)
+    }
+
+    /// One was removed, when this was its revision.
+    pub(super) fn remove(&mut self, token: &str, revision: Option<u64>) {
+        if let Some(known) = self.by_token.get_mut(token)
+            && Some(known.1) == revision
+        {
+            known.0 = None;
+        }
+    }
+
+    /// Nothing is known of the hook any more; returns whether there was one.
+    pub(super) fn forget(&mut self, token: &str) -> bool {
+        self.by_token.remove(token).is_some_and(|(known, _)| known.is_some())
+    }
+
+    /// The hooks that have one, which, and its revision.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Override, u64)> {
+        self.by_token.iter().filter_map(|(token, (known, revision))| Some((token.as_str(), known.as_ref()?, *revision)))
+    }
+
+    /// Revisions begin anew; what was set holds on.
+    pub(super) fn begin_anew(&mut self) {
+        self.by_token.values_mut().for_each(|(_, revision)| *revision = 0);
+        self.up_to = 0;
+    }
+
+    /// Every override up to this revision of the bucket was seen.
+    pub(super) fn is_up_to(&mut self, revision: u64) {
+        self.up_to = self.up_to.max(revision);
+    }
+
+    pub(super) fn up_to(&self) -> u64 {
+        self.up_to
+    }
+}
+
+/// As it is kept.
+pub(super) fn encode(kept: &Override) -> Bytes {
+    serde_json::to_vec(kept).unwrap_or_default().into()
+}
+
+/// What is kept; what nobody here understands is passed over.
+pub(super) fn decode(token: &str, kept: &[u8]) -> Option<Override> {
+    let read = serde_json::from_slice(kept);
+    read.inspect_err(|error| tracing::error!(hook = token, %error, "whether the hook is disabled is kept in words that nobody here understands: passed over")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use hooks_core::DisabledBy;
+
+    use super::*;
+
+    #[test]
+    fn what_is_older_changes_nothing() {
+        let mut overrides = Overrides::default();
+        let text =
+            |text: &str| Some(Override::disabled(DisabledBy::Receiver, Some(text.to_owned()), SystemTime::UNIX_EPOCH));
+        assert!(
+            overrides.see("a", text("x"), 5)
+                && !overrides.see("a", text("x"), 6)
+                && !overrides.see("a", text("old"), 4)
+        );
+        assert_eq!(overrides.get("a"), text("x"));
+        // Somebody set another before the removal was answered.
+        let before = overrides.revision("a");
+        assert!(overrides.see("a", text("y"), 7));
+        overrides.remove("a", before);
+        assert_eq!(overrides.get("a"), text("y"));
+        overrides.remove("a", Some(7));
+        assert!(overrides.get("a").is_none() && !overrides.see("a", None, 8) && !overrides.forget("a"));
+        overrides.is_up_to(9);
+        overrides.is_up_to(3);
+        assert_eq!(overrides.up_to(), 9);
+    }
+}

@@ -1,0 +1,91 @@
+//! What another process sets for a hook on a bus that they share holds here, too.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use super::turns::whole;
+use super::{DispatchError, Inner};
+use crate::hook::Hook;
+use crate::id::HookId;
+
+impl Inner {
+    /// Follows the overrides of other processes in a task, from the first hook on.
+    pub(super) fn follow(self: &Arc<Self>) {
+        self.following.lock().get_or_insert_with(|| tokio::spawn(self.clone().follow_all()));
+    }
+
+    pub(super) async fn stop_following(&self) {
+        let task = self.following.lock().take();
+        if let Some(task) = task {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+
+    /// A hook that is slow to change delays no other. Never returns.
+    async fn follow_all(self: Arc<Self>) {
+        let mut changes = FuturesUnordered::new();
+        // Hooks that are being changed, each once, and whether their override was set once more since.
+        let mut changing = HashMap::<HookId, bool>::new();
+        loop {
+            tokio::select! {
+                hook = self.bus.follow_overrides() => match changing.get_mut(&hook) {
+                    Some(more) => *more = true,
+                    None => {
+                        changing.insert(hook.clone(), false);
+                        changes.push(self.follow_one(hook));
+                    }
+                },
+                Some(hook) = changes.next() => {
+                    if changing.insert(hook.clone(), false) == Some(true) {
+                        changes.push(self.follow_one(hook));
+                    } else {
+                        changing.remove(&hook);
+                        self.bus.override_followed(&hook);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Also while a shutdown delivers what was accepted: that may take long, and a hook that the bus holds meanwhile
+    /// would keep it from its end.
+    async fn follow_one(self: &Arc<Self>, hook: HookId) -> HookId {
+        let turn = self.turn(&hook).await;
+        let (inner, id) = (self.clone(), hook.clone());
+        let followed = whole(async move {
+            let followed = inner.take_override(&id).await;
+            drop(turn);
+            followed
+        });
+        match followed.await {
+            Ok(()) | Err(DispatchError::UnknownHook(_)) => {}
+            Err(error) => {
+                tracing::error!(%hook, %error, "another process enabled or disabled the hook, and that could not be done here");
+            }
+        }
+        hook
+    }
+
+    async fn take_override(&self, id: &HookId) -> Result<(), DispatchError> {
+        let slot = self.slot(id)?;
+        if !slot.overridden.follow(&*self.bus, &slot.hook) {
+            return Ok(());
+        }
+        let current = slot.overridden.get();
+        match &current {
+            Some(disabled) => {
+                tracing::warn!(hook = %id, by = ?disabled.by, "disabled in another process: nothing is delivered until it is enabled");
+            }
+            None => tracing::info!(hook = %id, "enabled in another process"),
+        }
+        self.change(Hook::clone(&slot.hook)).await?;
+        if let Some(disabled) = current {
+            self.slot(id)?.endpoint.state.lock().disable(disabled.reason);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Hooks that are disabled, and by whom. It outlives the process on a bus that keeps overrides.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use crate::bus::Bus;
+use crate::fnv;
+use crate::hook::Hook;
+use crate::id::HookId;
+use crate::overrides::{DisabledBy, Override};
+
+/// The override of one hook, shared by its slot and its worker.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SharedOverride(Arc<Mutex<Option<Override>>>);
+
+impl SharedOverride {
+    /// What the bus keeps, unless it no longer holds for this hook.
+    pub(super) async fn read(bus: &dyn Bus, hook: &Hook) -> Self {
+        let shared = Self(Arc::new(Mutex::new(bus.overrides(&hook.id))));
+        shared.review(bus, hook).await;
+        shared
+    }
+
+    /// A receiver that said no is another one when the sink's settings are.
+    pub(super) async fn review(&self, bus: &dyn Bus, hook: &Hook) {
+        let gone = self.0.lock().take_if(|current| is_outdated(current, bus, hook)).is_some();
+        if gone {
+            keep(bus, &hook.id, None).await;
+        }
+    }
+
+    /// Takes over what another process has set; returns whether the hook has to be enabled or disabled for it.
+    /// A receiver that said no to other settings said nothing about these.
+    pub(super) fn follow(&self, bus: &dyn Bus, hook: &Hook) -> bool {
+        let kept = bus.overrides(&hook.id).filter(|kept| !is_outdated(kept, bus, hook));
+        let mut current = self.0.lock();
+        let changes = current.is_some() != kept.is_some();
+        *current = kept;
+        changes
+    }
+
+    pub(super) fn get(&self) -> Option<Override> {
+        self.0.lock().clone()
+    }
+
+    pub(super) fn is_by(&self, by: DisabledBy) -> bool {
+        self.0.lock().as_ref().is_some_and(|current| current.by == by)
+    }
+
+    /// Disables the hook, here and on the bus.
+    pub(super) async fn disable(&self, bus: &dyn Bus, hook: &Hook, by: DisabledBy, reason: Option<String>) {
+        let Prints { sink, secrets, files } = Prints::of(bus, hook);
+        let disabled =
+            Override { sink, secrets: Some(secrets), files, ..Override::disabled(by, reason, SystemTime::now()) };
+        *self.0.lock() = Some(disabled.clone());
+        keep(bus, &hook.id, Some(disabled)).await;
+    }
+
+    /// Removes the override.
+    pub(super) async fn enable(&self, bus: &dyn Bus, hook: &HookId) {
+        if self.0.lock().take().is_some() || bus.overrides(hook).is_some() {
+            keep(bus, hook, None).await;
+        }
+    }
+}
+
+/// What was not looked at, then or now, counts as unchanged.
+fn is_outdated(kept: &Override, bus: &dyn Bus, hook: &Hook) -> bool {
+    if kept.by != DisabledBy::Receiver {
+        return false;
+    }
+    let now = Prints::of(bus, hook);
+    let differs = |before: &Option<String>, now: Option<&str>| matches!((before, now), (Some(before), Some(now)) if before != now);
+    kept.sink != now.sink || differs(&kept.secrets, Some(&now.secrets)) || differs(&kept.files, now.files.as_deref())
+}
+
+async fn keep(bus: &dyn Bus, hook: &HookId, to: Option<Override>) {
+    if let Err(error) = bus.set_override(hook, to).await {
+        tracing::error!(%hook, %error, "the bus can't keep that the hook is enabled or disabled: it holds until the process ends");
+    }
+}
+
+/// Tells settings of a sink apart. Nothing can be read back from it.
+struct Prints {
+    /// Of the settings as they are shown.
+    sink: u64,
+    secrets: String,
+    files: Option<String>,
+}
+
+impl Prints {
+    fn of(bus: &dyn Bus, hook: &Hook) -> Self {
+        let sink = &hook.sink;
+        let mut secrets = Vec::new();
+        for secret in sink.secrets() {
+            // With lengths, so that no secret goes on in the next one.
+            secrets.extend_from_slice(&(secret.expose().len() as u64).to_le_bytes());
+            secrets.extend_from_slice(secret.expose().as_bytes());
+        }
+        // With the log's name in it, the same secret looks different elsewhere.
+        let print = |content: &[u8]| Uuid::new_v5(&bus.log_id(), content).to_string();
+        Self {
+            sink: fnv::hash(format!("{} {sink:?}", sink.kind()).into_bytes()),
+            secrets: print(&secrets),
+            files: hook.files.as_deref().map(|files| print(files.as_bytes())),
+        }
+    }
+}
