@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::attributes::{self, Attributes};
 
 /// The text of many events and where in it everything stands. Offsets are 32 bits wide:
-/// [`MAX_SLICE_BYTES`](super::MAX_SLICE_BYTES) keeps them true.
+/// `MAX_SLICE_BYTES` of the builder keeps them true.
 #[derive(Default)]
 pub(super) struct Block {
     /// Events one after the other, each with a line feed; behind it, the plain form of attributes that hold
