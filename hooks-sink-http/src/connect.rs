@@ -18,8 +18,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use crate::heard::{self, Heard, Line, Stream};
+use crate::heard::{self, Heard};
+use crate::line::Line;
 use crate::resolve::Resolver;
+use crate::stream::Stream;
 use crate::trace::{Phase, Trace};
 
 /// Makes the connections of one client.
@@ -139,8 +141,7 @@ impl Settings {
         }
         self.begin(Phase::FirstByte);
         let is_proxied = self.proxy.is_some() && !is_secure;
-        let heard = Heard { stream, line: Line::new(address), is_proxied, is_h2, ear: None };
-        Ok(TokioIo::new(heard))
+        Ok(TokioIo::new(Heard::new(stream, Line::new(address), is_proxied, is_h2)))
     }
 
     async fn reach(&self, to: &Uri) -> Result<(Box<dyn Stream>, SocketAddr), Unconnected> {

@@ -26,7 +26,7 @@ pub fn fuzz_outcome(status: u16, headers: &[(&[u8], &[u8])], body: &[u8], whole:
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     let (mask, max_bytes) = (Mask::default(), 64 << 10);
     let asked = Asked { request: "POST", batch: &batch, mask: &mask, now, partial_answers: false, max_bytes };
-    match judge(&asked, &Received { status, headers, body: body.to_vec(), end }).result {
+    match judge(&asked, &Received { status, headers, body: body.to_vec(), end, is_reused: false }).result {
         Ok(delivered) => {
             assert!(status.is_success(), "{status} was taken for a success");
             assert!(delivered.refused.is_sorted_by(|a, b| a.0 < b.0), "an event was refused twice");

@@ -2,16 +2,15 @@
 //! line at its beginning says what became of the request.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::{Context, Poll, ready};
 
-use http::StatusCode;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
+
+use crate::line::Line;
+use crate::stream::{Stream, Waiting, is_goodbye};
 
 /// Most interim answers (`100 Continue`, `103 Early Hints`) before the final one. Nobody sends as many, and who sends
 /// them without end sends no answer.
@@ -37,30 +36,10 @@ fn pay(cx: &mut Context<'_>, bytes: usize) {
     }
 }
 
-/// Anything that bytes go through.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-
-/// What is known of a connection.
-#[derive(Debug, Clone)]
-pub(crate) struct Line {
-    /// Who is at the other end; with a proxy, that.
-    pub(crate) address: SocketAddr,
-    /// The last final status; 0: none since the last request.
-    status: Arc<AtomicU16>,
-}
-
-impl Line {
-    pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, status: Arc::default() }
-    }
-
-    /// The status that the answer to the last request began with, once.
-    pub(crate) fn take_status(&self) -> Option<StatusCode> {
-        StatusCode::from_u16(self.status.swap(0, Ordering::Relaxed)).ok()
-    }
-}
+/// Nothing of the request was written: the connection was kept, and what comes next on it may be no answer to it.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection that was kept can't be used again")]
+pub(crate) struct Unsent;
 
 /// A connection that is listened to.
 pub(crate) struct Heard {
@@ -69,15 +48,45 @@ pub(crate) struct Heard {
     pub(crate) is_proxied: bool,
     pub(crate) is_h2: bool,
     /// None before the first request: what comes then, and what comes over HTTP/2, is no answer that it could hear.
-    pub(crate) ear: Option<Ear>,
+    ear: Option<Ear>,
+    /// Whether the last read gave something. When hyper lets go of the connection without reading on, it had bytes that
+    /// it did not want: with an answer that was whole, unasked ones.
+    has_more: bool,
 }
 
 impl Heard {
-    /// A request over HTTP/1 begins with its method, at the beginning of a write.
-    fn sent(&mut self, bytes: &[u8]) {
-        if bytes.starts_with(b"POST ") {
+    pub(crate) fn new(stream: Box<dyn Stream>, line: Line, is_proxied: bool, is_h2: bool) -> Self {
+        Self { stream, line, is_proxied, is_h2, ear: None, has_more: false }
+    }
+
+    /// A request over HTTP/1 begins with its method, at the beginning of a write, when the answer before has begun.
+    fn sends(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.is_h2 |= bytes.starts_with(b"PRI ");
+        let begins = !self.is_h2 && bytes.starts_with(b"POST ") && !self.ear.as_ref().is_some_and(Ear::listens);
+        if begins {
+            if self.line.was_used() && !self.is_fit() {
+                return Err(io::Error::other(Unsent));
+            }
             self.ear = Some(Ear::default());
-            self.line.status.store(0, Ordering::Relaxed);
+            self.line.asks();
+        }
+        Ok(())
+    }
+
+    /// Whether what comes next on a connection that was kept can only be an answer to what is asked next.
+    fn is_fit(&self) -> bool {
+        let waiting = self.stream.waiting();
+        if waiting == Waiting::Answer {
+            self.line.exceeded();
+        }
+        waiting == Waiting::Nothing && self.line.is_trusted()
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        if self.has_more && !self.is_h2 {
+            self.line.exceeded();
         }
     }
 }
@@ -92,9 +101,12 @@ impl Connection for Heard {
 impl AsyncRead for Heard {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
+        self.has_more = false;
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let read = &buf.filled()[before..];
         pay(cx, read.len());
+        let ends = read.is_empty() || self.line.is_idle() && is_goodbye(read);
+        self.has_more = !ends;
         let Some(ear) = &mut self.ear else { return Poll::Ready(Ok(())) };
         let heard = ear.hear(read);
         if heard.is_none() && ear.interims > MAX_INTERIMS {
@@ -102,7 +114,7 @@ impl AsyncRead for Heard {
             return Poll::Ready(Err(io::Error::other(Interims)));
         }
         if let Some(status) = heard {
-            self.line.status.store(status, Ordering::Relaxed);
+            self.line.hears(status);
         }
         Poll::Ready(Ok(()))
     }
@@ -110,7 +122,7 @@ impl AsyncRead for Heard {
 
 impl AsyncWrite for Heard {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.sent(buf);
+        self.sends(buf)?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -119,7 +131,7 @@ impl AsyncWrite for Heard {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.sent(bufs.first().map_or(&[], |first| first));
+        self.sends(bufs.first().map_or(&[], |first| first))?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -172,6 +184,11 @@ impl Ear {
             return None;
         }
         bytes.iter().find_map(|byte| self.hear_byte(*byte))
+    }
+
+    /// Whether it has heard neither yet.
+    fn listens(&self) -> bool {
+        !matches!(self.hears, Hears::Nothing)
     }
 
     fn hear_byte(&mut self, byte: u8) -> Option<u16> {
@@ -246,6 +263,9 @@ pub(crate) fn is_interim(head: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::StatusCode;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
     use tokio::io::AsyncReadExt as _;
 
     #[test]
@@ -284,7 +304,9 @@ mod tests {
 
     fn listening(stream: impl Stream + 'static) -> Heard {
         let line = Line::new(([127, 0, 0, 1], 80).into());
-        Heard { stream: Box::new(stream), line, is_proxied: false, is_h2: false, ear: Some(Ear::default()) }
+        let mut heard = Heard::new(Box::new(stream), line, false, false);
+        heard.ear = Some(Ear::default());
+        heard
     }
 
     #[tokio::test]

@@ -46,7 +46,9 @@
 //!
 //! # Invariants
 //! - The sink tries once. It follows no redirect and repeats nothing; only when the receiver closed a kept
-//!   connection before anything of the request was written, another connection is taken.
+//!   connection, or sent something over it, before anything of the request was written, another connection is taken.
+//! - Once a receiver has sent an answer that nobody asked for, no answer of its origin counts that came over a connection
+//!   with more than one request.
 //! - With the guard on, every address that is connected to was judged.
 //! - Nothing of an answer beyond `max_response_bytes` is read or kept.
 //! - No secret is in any `Debug` output or error, even when the receiver echoes it.
@@ -66,6 +68,7 @@ mod fuzz;
 mod guard;
 mod heard;
 mod keys;
+mod line;
 mod lookups;
 mod mask;
 mod outcome;
@@ -76,6 +79,7 @@ mod resolve;
 mod retry_after;
 mod sign;
 mod sink;
+mod stream;
 mod system;
 mod tls;
 mod trace;

@@ -41,6 +41,8 @@ pub(crate) struct Received {
     pub(crate) body: Vec<u8>,
     /// Where the body ended.
     pub(crate) end: End,
+    /// Whether another request had been sent over the connection before.
+    pub(crate) is_reused: bool,
 }
 
 /// How a body ended.
@@ -191,7 +193,7 @@ mod tests {
     fn received(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Received {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         let status = StatusCode::from_u16(status).unwrap();
-        Received { status, headers, body: body.as_bytes().to_vec(), end: End::Whole }
+        Received { status, headers, body: body.as_bytes().to_vec(), end: End::Whole, is_reused: false }
     }
 
     fn judged(received: Received) -> Result<Delivered, DeliveryError> {

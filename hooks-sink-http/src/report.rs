@@ -14,7 +14,7 @@ use crate::connect::{Step, Unconnected};
 use crate::endpoint::printable;
 use crate::faults;
 use crate::guard::Refused;
-use crate::heard::Line;
+use crate::line::Line;
 use crate::mask::Mask;
 use crate::outcome::{End, Received};
 use crate::resolve::Unresolved;

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use hooks_core::{Batch, BoxError, Delivered, DeliveryError, Sink, SinkContext};
-use http::Response;
+use hooks_core::{Batch, BoxError, Delivered, DeliveryError, Odd, Sink, SinkContext, Unread};
+use http::header::CONNECTION;
+use http::{HeaderValue, Response, StatusCode, Version, response};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use tokio::sync::Semaphore;
 
 use crate::client::Client;
 use crate::config::Mode;
 use crate::endpoint::printable;
-use crate::heard::Line;
+use crate::line::{Line, Trust};
 use crate::mask::Mask;
 use crate::outcome::{Asked, End, Judged, Received, judge};
 use crate::ready::Ready;
@@ -32,6 +34,10 @@ pub struct HttpSink {
     client: Arc<Client>,
     /// As many permits as there may be requests in flight to the host.
     slots: Arc<Semaphore>,
+    /// Whether connections to its origin take more than one request.
+    trust: Arc<Trust>,
+    /// Whether it has been said that they don't.
+    told: bool,
     /// For errors: method and address, without secrets.
     name: Box<str>,
     requests: Requests,
@@ -57,11 +63,14 @@ impl HttpSink {
             Some(report) => settings.traced(report.trace())?,
             None => settings.client(context)?,
         };
-        let place = format!("requests to {} {}", ready.url.origin().ascii_serialization(), ready.max_per_host);
+        let origin = ready.url.origin().ascii_serialization();
+        let place = format!("requests to {origin} {}", ready.max_per_host);
         let slots = context.shared::<_, BoxError>(&place, || Ok(Semaphore::new(ready.max_per_host)))?;
         Ok(Self {
             client,
             slots,
+            trust: context.shared::<_, BoxError>(&format!("trust in {origin}"), || Ok(Trust::default()))?,
+            told: false,
             name: format!("POST {}", printable(&ready.url)).into(),
             mode: ready.mode,
             mask: mask(&ready),
@@ -82,13 +91,13 @@ impl HttpSink {
     }
 
     async fn attempt(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
-        let not_made =
-            |error| DeliveryError::retry(format!("{}: the body can't be compressed", self.name)).because(error);
-        let mut request = self.requests.make(batch, SystemTime::now(), fastrand::u64(1..)).map_err(not_made)?;
-        self.tell(|report| report.request(&request, &self.name, &self.mask));
-        self.asking = Some(capture_connection(&mut request));
-        let answered = self.client.request(request).await;
-        self.asking = None;
+        let answered = loop {
+            let answered = self.ask(batch).await?;
+            // Each time with one connection less that had been kept.
+            if !answered.as_ref().is_err_and(transport::is_unsent) {
+                break answered;
+            }
+        };
         let response = match answered {
             Ok(response) => response,
             Err(error) => {
@@ -99,20 +108,36 @@ impl HttpSink {
                 return self.judge(batch, &received);
             }
         };
-        let line = response.extensions().get::<Line>();
-        // The next answer on this connection is another.
-        line.map(Line::take_status);
         self.tell(|report| report.answer(&response, &self.mask));
         let received = self.receive(response).await;
         self.judge(batch, &received)
     }
 
+    async fn ask(&mut self, batch: &Batch) -> Result<Result<Response<Incoming>, legacy::Error>, DeliveryError> {
+        let not_made =
+            |error| DeliveryError::retry(format!("{}: the body can't be compressed", self.name)).because(error);
+        let mut request = self.requests.make(batch, SystemTime::now(), fastrand::u64(1..)).map_err(not_made)?;
+        if self.trust.is_lost() {
+            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.tell(|report| report.request(&request, &self.name, &self.mask));
+        self.asking = Some(capture_connection(&mut request));
+        let answered = self.client.request(request).await;
+        self.asking = None;
+        Ok(answered)
+    }
+
     /// Reads an answer up to the limit. What is beyond stays unread, and the connection is closed.
     async fn receive(&mut self, response: Response<Incoming>) -> Received {
-        let (head, mut incoming) = response.into_parts();
+        let (mut head, mut incoming) = response.into_parts();
+        // Not a clone of it: that would know of a later request.
+        let line = head.extensions.remove::<Line>();
+        // The next answer on this connection is another.
+        line.as_ref().map(Line::take_status);
+        let (keeps, is_reused) = (keeps(&head), line.as_ref().is_some_and(Line::is_reused));
         let (status, headers) = (head.status, head.headers);
         // From here on the attempt has a result, also when its time is over before the body ends.
-        let received = self.received.insert(Received { status, headers, body: Vec::new(), end: End::Late });
+        let received = self.received.insert(Received { status, headers, body: Vec::new(), end: End::Late, is_reused });
         let end = loop {
             match incoming.frame().await.transpose() {
                 Ok(None) => break End::Whole,
@@ -130,11 +155,19 @@ impl HttpSink {
         };
         let received = Received { end, ..std::mem::take(received) };
         self.received = None;
+        if let (End::Whole, Some(line), true) = (&received.end, line, keeps) {
+            line.answered(&self.trust);
+        }
         received
     }
 
-    fn judge(&self, batch: &Batch, received: &Received) -> Result<Delivered, DeliveryError> {
+    fn judge(&mut self, batch: &Batch, received: &Received) -> Result<Delivered, DeliveryError> {
         self.tell(|report| report.received(received));
+        if received.is_reused && self.trust.is_lost() {
+            let doubt =
+                "may answer an earlier request: the receiver, or a proxy before it, sends more than it is asked for";
+            return Err(DeliveryError::retry(format!("{}: {} {doubt}", self.name, received.status.as_u16())));
+        }
         let asked = Asked {
             request: &self.name,
             batch,
@@ -143,8 +176,12 @@ impl HttpSink {
             partial_answers: self.partial_answers,
             max_bytes: self.max_response_bytes,
         };
-        let Judged { result, advice } = judge(&asked, received);
+        let Judged { mut result, advice } = judge(&asked, received);
         self.tell(|report| report.advise(advice));
+        if let (Ok(Delivered { odd: odd @ None, .. }), true, false) = (&mut result, self.trust.is_lost(), self.told) {
+            self.told = true;
+            *odd = Some(Odd { what: format!("{}: {UNASKED}", self.name).into(), unread: Unread::Nothing });
+        }
         result
     }
 
@@ -152,6 +189,25 @@ impl HttpSink {
         if let Some(report) = &self.report {
             what(report);
         }
+    }
+}
+
+/// What a hook says of a receiver that is not trusted.
+const UNASKED: &str = "more comes from there than the answer to a request (a second answer, a body beyond `content-length` \
+                       or with a 204), which could be taken for the next answer: each request to this host and port goes \
+                       over a connection of its own. Have the receiver, or a proxy before it, put that right, and restart";
+
+/// Whether an answer with this head leaves the connection open, for another request.
+fn keeps(head: &response::Parts) -> bool {
+    let says = |what: &str| {
+        let mut options =
+            head.headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+        options.any(|option| option.trim_ascii().eq_ignore_ascii_case(what.as_bytes()))
+    };
+    match head.version {
+        Version::HTTP_11 => head.status != StatusCode::SWITCHING_PROTOCOLS && !says("close"),
+        Version::HTTP_10 => says("keep-alive"),
+        _ => false,
     }
 }
 

@@ -3,14 +3,15 @@
 use std::error::Error;
 
 use hooks_core::{DeliveryError, FailureClass};
-use http::{Extensions, StatusCode};
+use http::Extensions;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, Connected};
 
 use crate::connect::Unconnected;
 use crate::faults;
 use crate::guard::Refused;
-use crate::heard::Line;
+use crate::heard::Unsent;
+use crate::line::Line;
 use crate::outcome::{End, Received};
 
 /// No answer came: connecting failed, or the connection broke before the answer began.
@@ -48,14 +49,12 @@ pub(crate) fn is_malformed(error: &legacy::Error) -> bool {
 
 /// What is known of an answer that could not be read, if its status is.
 pub(crate) fn unread(error: &legacy::Error) -> Option<Received> {
-    let status = status(error.connect_info()?)?;
-    Some(Received { status, end: End::Unread(cause(error)), ..Received::default() })
+    received(error.connect_info()?, End::Unread(cause(error)))
 }
 
 /// What is known of an answer whose head has not ended, if its status is.
 pub(crate) fn begun(asking: &CaptureConnection) -> Option<Received> {
-    let status = status(asking.connection_metadata().as_ref()?)?;
-    Some(Received { status, end: End::Begun, ..Received::default() })
+    received(asking.connection_metadata().as_ref()?, End::Begun)
 }
 
 /// No answer came in time: what is asked next goes out on another connection. Over HTTP/2 this one may say that it is
@@ -64,10 +63,17 @@ pub(crate) fn give_up(asking: &CaptureConnection) {
     asking.connection_metadata().iter().for_each(Connected::poison);
 }
 
-fn status(connected: &Connected) -> Option<StatusCode> {
+/// Whether nothing was sent, because the connection that was kept is not fit for another request.
+pub(crate) fn is_unsent(error: &legacy::Error) -> bool {
+    find::<Unsent>(error).is_some()
+}
+
+fn received(connected: &Connected, end: End) -> Option<Received> {
     let mut known = Extensions::new();
     connected.get_extras(&mut known);
-    known.get::<Line>()?.take_status()
+    let line: &Line = known.get()?;
+    let status = line.take_status()?;
+    Some(Received { status, end, is_reused: line.is_reused(), ..Received::default() })
 }
 
 /// What went wrong at the bottom. The layers above it repeat where it happened.

@@ -16,6 +16,7 @@ mod receiver;
 mod requests;
 mod secrets;
 mod tls;
+mod unasked;
 mod unharmed;
 
 use std::sync::Arc;

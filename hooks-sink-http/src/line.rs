@@ -1,0 +1,158 @@
+//! What is known of a connection, and whether its receiver answers what it is asked and nothing more.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use http::StatusCode;
+
+/// Whether a receiver sends one answer for each request. One that sent an answer that nobody asked for gets one request
+/// on each connection: on one that is used again, the next such answer would be taken for that to the next request.
+/// Hooks of one origin share this, as they share connections.
+#[derive(Debug, Default)]
+pub(crate) struct Trust {
+    lost: AtomicBool,
+}
+
+impl Trust {
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+}
+
+/// What is known of a connection. A clone also knows which request was the last one when it was made: one is made for
+/// each answer before the connection takes another request.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// Who is at the other end; with a proxy, that.
+    pub(crate) address: SocketAddr,
+    /// From 1; 0: none over HTTP/1.
+    request: u32,
+    known: Arc<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The last final status; 0: none since the last request.
+    status: AtomicU16,
+    /// How many requests began.
+    requests: AtomicU32,
+    /// The last one whose answer was read to its end and left the connection open.
+    answered: AtomicU32,
+    /// The one after which bytes came that were more than the answer, if that was whole.
+    exceeded: AtomicU32,
+    trust: OnceLock<Arc<Trust>>,
+}
+
+impl Line {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address, request: 0, known: Arc::default() }
+    }
+
+    /// A request begins.
+    pub(crate) fn asks(&self) {
+        self.known.status.store(0, Ordering::Relaxed);
+        self.known.requests.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn hears(&self, status: u16) {
+        self.known.status.store(status, Ordering::Relaxed);
+    }
+
+    /// The status that the answer to the last request began with, once.
+    pub(crate) fn take_status(&self) -> Option<StatusCode> {
+        StatusCode::from_u16(self.known.status.swap(0, Ordering::Relaxed)).ok()
+    }
+
+    /// Whether the request was not the first one.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.request > 1
+    }
+
+    /// Whether a request began before.
+    pub(crate) fn was_used(&self) -> bool {
+        self.requests() > 0
+    }
+
+    /// Whether the last request has been answered, and nothing is expected.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.was_used() && self.known.answered.load(Ordering::SeqCst) == self.requests()
+    }
+
+    pub(crate) fn is_trusted(&self) -> bool {
+        !self.known.trust.get().is_some_and(|trust| trust.is_lost())
+    }
+
+    /// The answer to the request was read to its end, and should leave the connection open.
+    pub(crate) fn answered(&self, trust: &Arc<Trust>) {
+        self.known.trust.get_or_init(|| trust.clone());
+        self.known.answered.store(self.request, Ordering::SeqCst);
+        self.weigh();
+    }
+
+    /// Bytes came after the last request that nobody took. They are unasked if its answer was whole, which may be said
+    /// before or after this.
+    pub(crate) fn exceeded(&self) {
+        self.known.exceeded.store(self.requests(), Ordering::SeqCst);
+        self.weigh();
+    }
+
+    fn weigh(&self) {
+        let exceeded = self.known.exceeded.load(Ordering::SeqCst);
+        if exceeded != 0 && exceeded == self.known.answered.load(Ordering::SeqCst) {
+            self.known.trust.get().iter().for_each(|trust| trust.lost.store(true, Ordering::SeqCst));
+        }
+    }
+
+    fn requests(&self) -> u32 {
+        self.known.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl Clone for Line {
+    fn clone(&self) -> Self {
+        Self { address: self.address, request: self.requests(), known: self.known.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether trust is lost when this happens on a connection.
+    fn lost(happens: impl FnOnce(&Line, &Arc<Trust>)) -> bool {
+        let (line, trust) = (Line::new(([127, 0, 0, 1], 80).into()), Arc::default());
+        happens(&line, &trust);
+        assert_eq!(line.is_trusted(), !trust.is_lost());
+        trust.is_lost()
+    }
+
+    #[test]
+    fn bytes_are_unasked_after_the_answer_to_the_same_request() {
+        let ask = |line: &Line| {
+            line.asks();
+            line.clone()
+        };
+        assert!(lost(|line, trust| {
+            ask(line).answered(trust);
+            line.exceeded();
+        }));
+        assert!(lost(|line, trust| {
+            let first = ask(line);
+            line.exceeded();
+            first.answered(trust);
+        }));
+        assert!(!lost(|line, _| {
+            ask(line);
+            line.exceeded();
+        }));
+        // The connection took the next request before the answer to the first was said to be whole.
+        assert!(!lost(|line, trust| {
+            let first = ask(line);
+            ask(line);
+            first.answered(trust);
+            assert!(!line.is_idle());
+            line.exceeded();
+        }));
+    }
+}

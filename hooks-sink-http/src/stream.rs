@@ -1,0 +1,63 @@
+//! What bytes go through, and a look at what has come that nobody has read.
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use crate::heard;
+
+/// Anything that bytes go through.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// What waits to be read. The system is asked: the runtime learns of it when it next looks, which is late while it
+    /// is busy.
+    fn waiting(&self) -> Waiting;
+}
+
+/// What waits to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    Nothing,
+    /// An end, or what may mean nothing.
+    Something,
+    /// What would be taken for an answer.
+    Answer,
+}
+
+/// Long enough for the status line of a server that says goodbye.
+const BEGINNING: usize = 64;
+
+impl Stream for TcpStream {
+    fn waiting(&self) -> Waiting {
+        let mut bytes = [0; BEGINNING];
+        match recv(self, &mut bytes, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Err(Errno::WOULDBLOCK | Errno::INTR) => Waiting::Nothing,
+            Ok((1.., read)) if !is_goodbye(&bytes[..read]) => Waiting::Answer,
+            _ => Waiting::Something,
+        }
+    }
+}
+
+impl Stream for TlsStream<Box<dyn Stream>> {
+    fn waiting(&self) -> Waiting {
+        match self.get_ref().0.waiting() {
+            Waiting::Nothing => Waiting::Nothing,
+            // Encrypted, it may be an alert or a session ticket.
+            Waiting::Something | Waiting::Answer => Waiting::Something,
+        }
+    }
+}
+
+#[cfg(test)]
+impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Stream for tokio::io::Join<R, W> {
+    fn waiting(&self) -> Waiting {
+        Waiting::Nothing
+    }
+}
+
+/// Whether these bytes on an idle connection say that it is over: some servers and load balancers send `408` before they
+/// close one. Nothing is taken for delivered because of it.
+pub(crate) fn is_goodbye(bytes: &[u8]) -> bool {
+    heard::status(bytes) == Some(408)
+}
