@@ -145,11 +145,11 @@ impl Batch {
     /// # Ok::<(), hooks_core::EnvelopeError>(())
     /// ```
     pub fn text(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        let (as_they_are, changed) = match self.metadata.is_empty() {
-            true => (&self.parts[..], None),
-            false => (&[][..], Some(self.lines().map(|line| Cow::Owned(line.into_owned() + "\n")))),
-        };
-        as_they_are.iter().flat_map(|part| part.slice.text()).map(Cow::Borrowed).chain(changed.into_iter().flatten())
+        // One of the two is there.
+        let plain = self.metadata.is_empty();
+        let as_they_are = plain.then(|| self.parts.iter().flat_map(|part| part.slice.text()).map(Cow::Borrowed));
+        let changed = (!plain).then(|| self.lines().map(|line| Cow::Owned(line.into_owned() + "\n")));
+        as_they_are.into_iter().flatten().chain(changed.into_iter().flatten())
     }
 
     /// Upper bound for the length of all [`lines`](Self::lines) with one byte behind each.
@@ -175,9 +175,11 @@ impl Batch {
             return (self, Vec::new());
         }
         let part = |deliveries| Self::new(self.id.clone(), deliveries, self.metadata.clone());
-        let mut deliveries = self.deliveries();
-        let taken: Vec<Delivery> = refused.iter().rev().map(|(index, _)| deliveries.remove(*index)).collect();
-        (part(deliveries), taken.into_iter().rev().map(|delivery| part(vec![delivery])).collect())
+        let (mut deliveries, mut indices) = (self.deliveries(), 0..);
+        let mut refused = refused.iter().map(|(index, _)| *index).peekable();
+        let is_refused = |_: &mut Delivery| indices.next().and_then(|index| refused.next_if_eq(&index)).is_some();
+        let taken = deliveries.extract_if(.., is_refused).map(|delivery| part(vec![delivery])).collect();
+        (part(deliveries), taken)
     }
 
     pub(crate) fn positions(&self) -> Vec<Position> {

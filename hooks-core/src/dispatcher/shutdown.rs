@@ -63,9 +63,8 @@ impl Inner {
     /// Waits until every worker has ended, also those that a change is about to start.
     async fn ended(&self) {
         drop(self.changing.write().await);
-        let slots: Vec<_> = self.slots.lock().by_id.values().cloned().collect();
         // The workers run by themselves, so waiting for one after the other loses no time.
-        for slot in slots {
+        for slot in self.all() {
             slot.ended().await;
         }
     }

@@ -73,8 +73,7 @@ pub(super) enum Work {
 impl Slot {
     /// Neither its settings, nor anybody, nor its receiver have disabled it.
     pub(super) fn is_enabled(&self) -> bool {
-        let is_disabled = || self.endpoint.state.lock().state() == EndpointState::Disabled;
-        self.hook.enabled && self.overridden.get().is_none() && !is_disabled()
+        self.hook.enabled && self.overridden.get().is_none() && self.state() != EndpointState::Disabled
     }
 
     /// Waits until the worker has ended.

@@ -9,7 +9,6 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::timeout;
 
-use super::endpoint::EndpointState;
 use super::hook_context::HookContext;
 use super::lane::{BUS_PAUSE, Carry, Exit, LINGER, Lane};
 use super::panic;
@@ -71,7 +70,7 @@ impl Worker {
     }
 
     async fn ended(&self, parked: Parked) -> Parked {
-        if self.context.endpoint.state.lock().state() == EndpointState::Disabled {
+        if self.context.is_disabled() {
             return parked.put_back(&*self.bus, self.subscription.clone()).await;
         }
         parked

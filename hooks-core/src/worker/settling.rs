@@ -27,13 +27,9 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    pub(super) fn is_done(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Whether it is time to keep what was given up.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        !self.is_done() && self.retry_at.is_none_or(|at| at <= now)
+        !self.waiting.is_empty() && self.retry_at.is_none_or(|at| at <= now)
     }
 
     /// Settles what needs no waiting. Without a place for dead letters, what was given up is dropped.
