@@ -136,9 +136,6 @@ impl Inner {
         let enabled = hook.enabled && overridden.get().is_none();
         reader.set_enabled(enabled);
         let endpoint = SharedEndpoint::new(&hook, enabled);
-        if let Some(disabled) = overridden.get() {
-            endpoint.state.lock().disable(disabled.reason);
-        }
         self.start(Start { hook, enabled, endpoint, ledger, settler, overridden }, Parked::new(reader));
         Ok(())
     }

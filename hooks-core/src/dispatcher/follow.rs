@@ -75,17 +75,12 @@ impl Inner {
         if !slot.overridden.follow(&*self.bus, &slot.hook) {
             return Ok(());
         }
-        let current = slot.overridden.get();
-        match &current {
+        match slot.overridden.get() {
             Some(disabled) => {
                 tracing::warn!(hook = %id, by = ?disabled.by, "disabled in another process: nothing is delivered until it is enabled");
             }
             None => tracing::info!(hook = %id, "enabled in another process"),
         }
-        self.change(Hook::clone(&slot.hook)).await?;
-        if let Some(disabled) = current {
-            self.slot(id)?.endpoint.state.lock().disable(disabled.reason);
-        }
-        Ok(())
+        self.change(Hook::clone(&slot.hook)).await
     }
 }

@@ -211,6 +211,9 @@ impl Inner {
     /// Starts a worker. Nothing here waits, so a change that came this far is complete.
     fn start(&self, start: Start, parked: Parked) {
         let Start { hook, enabled, endpoint, ledger, settler, overridden } = start;
+        if let Some(disabled) = overridden.get() {
+            endpoint.state.lock().disable(disabled.reason);
+        }
         let (hook, endpoint) = (Arc::new(hook), Arc::new(endpoint));
         let (stop, resends) = (StopSignal::default(), Arc::<Resends>::default());
         self.introduce(&hook);
