@@ -54,8 +54,10 @@ async fn are(probe: &Probe<'_>, letters: &dyn DeadLetters, expected: &[DeadLette
     let listed = list(probe, letters, None, 100).await?;
     for (index, ((_, there), wanted)) in listed.iter().zip(expected).enumerate() {
         let (there, wanted) = (told(there), told(wanted));
-        let differs = || format!("letter {index} of the list is another, {}", difference(&wanted, &there));
-        probe.expect(there == wanted, differs())?;
+        if there != wanted {
+            let differs = difference(&wanted, &there);
+            return Err(probe.failed(format!("letter {index} of the list is another, {differs}")));
+        }
     }
     let (there, wanted) = (listed.len(), expected.len());
     probe.expect(there == wanted, format!("{there} letters are listed instead of {wanted}"))?;

@@ -60,11 +60,12 @@ impl<'a> End<'a> {
             Read::Flush | Read::Dry | Read::Lost => new.is_empty(),
         };
         self.probe.expect(fits, format!("`next` says {read:?} and appends {} of at most {max} events", new.len()))?;
-        for (position, envelope) in new.iter().map(|delivery| (&delivery.position, delivery.envelope())) {
-            let last = self.last.unwrap_or(Position(0));
-            let falls = || format!("event `{}` at {} is read after {}", envelope.id(), position.0, last.0);
-            self.probe.expect(self.last.is_none_or(|last| last < *position), falls())?;
-            self.last = Some(*position);
+        for (position, envelope) in new.iter().map(|delivery| (delivery.position, delivery.envelope())) {
+            if let Some(last) = self.last.filter(|last| *last >= position) {
+                let (id, at) = (envelope.id(), position.0);
+                return Err(self.probe.failed(format!("event `{id}` at {at} is read after {}", last.0)));
+            }
+            self.last = Some(position);
         }
         Ok(read)
     }

@@ -1,7 +1,6 @@
 //! What is there when the process ends and another begins, or when several have the log.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 
@@ -193,7 +192,7 @@ async fn read_both(ends: &mut [End<'_>; 2], last: &Envelope) -> Checked<(Vec<(us
 }
 
 pub(super) async fn shared_overrides(probe: &Probe<'_>) -> Checked {
-    let (here, elsewhere): (Arc<dyn Bus>, Arc<dyn Bus>) = (probe.open().await?, probe.open().await?);
+    let (here, elsewhere) = (probe.open().await?, probe.open().await?);
     let hook = probe.hook(&*here, "a").await?;
     for to in [Some(refused("gone")), None] {
         probe.doing(format!("set the override of a hook to {to:?} in one process and wait for word of it in another"));
