@@ -1,0 +1,122 @@
+use super::*;
+
+fn error(class: FailureClass, retry_after: Option<u64>) -> DeliveryError {
+    DeliveryError::new(class, "test").retry_after(retry_after.map(Duration::from_secs))
+}
+
+#[test]
+fn waits_double_up_to_the_limit() {
+    let policy = RetryPolicy::default();
+    let waits: Vec<u64> = (1..=12).map(|failures| backoff(&policy, failures, 1.0).as_secs()).collect();
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+    assert_eq!(backoff(&policy, u32::MAX, 1.0).as_secs(), 300);
+    assert_eq!(backoff(&policy, 3, 0.0), Duration::ZERO);
+}
+
+#[test]
+fn retry_after_only_lengthens_and_is_clamped() {
+    let now = Instant::now();
+    let wait = |class, retry_after| {
+        let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+        endpoint.fail(now, now, &error(class, retry_after), 1.0);
+        (endpoint.not_before().unwrap() - now).as_secs()
+    };
+    assert_eq!(wait(FailureClass::Retry, Some(0)), 1);
+    assert_eq!(wait(FailureClass::Throttle, Some(120)), 120);
+    assert_eq!(wait(FailureClass::Endpoint, Some(1_000_000)), 3_600);
+}
+
+#[test]
+fn lanes_that_fail_together_count_once() {
+    let now = Instant::now();
+    let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+    for after in 1..=8 {
+        endpoint.fail(now, now + Duration::from_millis(after), &error(FailureClass::Retry, None), 1.0);
+    }
+    assert_eq!(endpoint.failures, 1);
+    endpoint.fail(now + Duration::from_secs(2), now + Duration::from_secs(3), &error(FailureClass::Retry, None), 1.0);
+    assert_eq!(endpoint.failures, 2);
+}
+
+#[test]
+fn an_answer_ends_backing_off() {
+    let now = Instant::now();
+    let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+    endpoint.fail(now, now, &error(FailureClass::Retry, None), 1.0);
+    assert_eq!(endpoint.state(), EndpointState::BackingOff);
+    endpoint.accept(now);
+    assert_eq!((endpoint.state(), endpoint.not_before(), endpoint.last_error()), (EndpointState::Healthy, None, None));
+}
+
+#[test]
+fn one_that_is_enabled_again_forgets_why_it_was_disabled() {
+    let mut disabled = EndpointHealth::new(RetryPolicy::default(), true);
+    disabled.disable(Some("410 Gone".to_owned()));
+    let next = |enabled| {
+        let mut next = EndpointHealth::new(RetryPolicy::default(), enabled);
+        next.continue_from(&disabled);
+        next.last_error().map(str::to_owned)
+    };
+    assert_eq!(next(true), None);
+    assert_eq!(next(false).as_deref(), Some("410 Gone"), "other settings, still disabled");
+}
+
+#[test]
+fn of_lanes_that_fail_together_the_longest_wait_counts() {
+    let now = Instant::now();
+    let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+    endpoint.fail(now, now, &error(FailureClass::Retry, None), 1.0);
+    let at = now + Duration::from_millis(1);
+    endpoint.fail(now - Duration::from_millis(1), at, &error(FailureClass::Throttle, Some(60)), 1.0);
+    assert_eq!(endpoint.not_before(), Some(at + Duration::from_secs(60)));
+    endpoint.fail(now - Duration::from_millis(1), at, &error(FailureClass::Retry, None), 1.0);
+    assert_eq!(endpoint.not_before(), Some(at + Duration::from_secs(60)));
+}
+
+#[test]
+fn what_the_receiver_asked_one_lane_for_outlasts_the_answers_to_others() {
+    let now = Instant::now();
+    let asked = || {
+        let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+        endpoint.fail(now, now, &error(FailureClass::Throttle, Some(60)), 1.0);
+        endpoint
+    };
+    let until = now + Duration::from_secs(60);
+    let meanwhile: [fn(&mut EndpointHealth, Instant); 3] = [
+        |endpoint, at| endpoint.accept(at),
+        |endpoint, at| endpoint.refuse("400", at),
+        |endpoint, at| endpoint.fail(at - Duration::from_secs(2), at, &error(FailureClass::Retry, None), 1.0),
+    ];
+    for answer in meanwhile {
+        let mut endpoint = asked();
+        answer(&mut endpoint, now + Duration::from_secs(1));
+        assert_eq!((endpoint.state(), endpoint.not_before()), (EndpointState::Throttled, Some(until)));
+        assert_eq!(endpoint.asked_to_wait(now + Duration::from_secs(1)), Some(until));
+        assert!(endpoint.last_error().is_some());
+        endpoint.hurry();
+        assert_eq!(endpoint.not_before(), Some(until));
+        assert_eq!(endpoint.asked_to_wait(until), None);
+        endpoint.accept(until);
+        assert_eq!((endpoint.state(), endpoint.last_error()), (EndpointState::Healthy, None));
+    }
+}
+
+#[test]
+fn hurrying_ends_our_own_waits_only() {
+    let now = Instant::now();
+    let hurried = |class, retry_after| {
+        let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+        endpoint.fail(now, now, &error(class, retry_after), 1.0);
+        endpoint.hurry();
+        endpoint.not_before()
+    };
+    assert_eq!(hurried(FailureClass::Retry, None), None);
+    assert_eq!(hurried(FailureClass::Endpoint, None), None);
+    assert_eq!(hurried(FailureClass::Throttle, Some(30)), Some(now + Duration::from_secs(30)));
+}
+
+#[test]
+fn a_wait_too_long_for_the_clock_is_a_very_long_one() {
+    let now = Instant::now();
+    assert!(later(now, Duration::MAX) > now + Duration::from_secs(3_000_000_000));
+}
