@@ -97,7 +97,10 @@ fn gave_up(context: &HookContext, letters: &[DeadLetter], given_up: &GivenUp, to
             Outcome::DeadLettered(why)
         }
         Some(too_long) => {
-            tracing::error!(%hook, too_long, %why, reason, "event dropped: no dead letter can hold it");
+            for DeadLetter { envelope, .. } in letters {
+                let (id, source) = (envelope.id(), envelope.source());
+                tracing::error!(%hook, id, source, too_long, %why, reason, "event dropped: no dead letter can hold it");
+            }
             Outcome::Dropped(drop_reason(why))
         }
     };
