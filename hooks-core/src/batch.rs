@@ -208,13 +208,48 @@ mod tests {
         Delivery::new(Position(position), &event.into(), 0)
     }
 
+    fn slice(ids: &[&str]) -> Slice {
+        let mut slice = crate::SliceBuilder::new("/s");
+        ids.iter().for_each(|id| slice.push_json(format!(r#"{{"type":"a","id":"{id}"}}"#).as_bytes()).unwrap());
+        slice.finish()
+    }
+
+    /// Positions may go on where a slice does not, and a slice where positions do not.
+    #[test]
+    fn a_batch_has_the_events_it_was_made_of_whole_and_taken_apart() {
+        let slice = slice(&["0", "1", "2", "3", "4"]);
+        let of = |events: &[(usize, u64)]| -> Vec<(String, u64)> {
+            events.iter().map(|(index, position)| (index.to_string(), *position)).collect()
+        };
+        let held = |batch: &Batch| -> Vec<(String, u64)> {
+            assert_eq!(batch.len(), batch.events().count());
+            let ids = batch.events().map(|event| event.id().to_owned());
+            ids.zip(batch.positions().iter().map(|position| position.0)).collect()
+        };
+        for events in
+            [[(0, 7), (1, 8), (3, 9), (4, 10)], [(0, 7), (1, 8), (2, 10), (3, 11)], [(1, 7), (0, 8), (1, 9), (2, 10)]]
+        {
+            let delivery = |(index, position): &(usize, u64)| Delivery::new(Position(*position), &slice, *index);
+            let id = BatchId::new(Uuid::nil(), &HookId::new("a").unwrap(), &[]);
+            let batch = Batch::new(id, events.iter().map(delivery).collect(), Arc::default());
+            assert_eq!(held(&batch), of(&events));
+            for mask in 0..1 << events.len() {
+                let (refused, others): (Vec<usize>, Vec<usize>) = (0..events.len()).partition(|at| mask >> at & 1 == 1);
+                let named: Vec<(usize, ())> = refused.iter().map(|at| (*at, ())).collect();
+                let (left, taken) = batch.clone().without(&named);
+                assert_eq!(held(&left), of(&others.iter().map(|at| events[*at]).collect::<Vec<_>>()));
+                let alone: Vec<_> = refused.iter().map(|at| of(&[events[*at]])).collect();
+                assert_eq!(taken.iter().map(held).collect::<Vec<_>>(), alone);
+            }
+            for at in 0..=events.len() {
+                let (left, right) = batch.clone().split_at(at);
+                assert_eq!((held(&left), held(&right)), (of(&events[..at]), of(&events[at..])));
+            }
+        }
+    }
+
     #[test]
     fn the_text_is_the_lines_whatever_stands_between_them_in_memory() {
-        let slice = |ids: &[&str]| {
-            let mut slice = crate::SliceBuilder::new("/s");
-            ids.iter().for_each(|id| slice.push_json(format!(r#"{{"type":"a","id":"{id}"}}"#).as_bytes()).unwrap());
-            slice.finish()
-        };
         let escaped = slice(&["1", r"\u0041", r"\u0042", "2", "3"]);
         let events = [slice(&["4", "5", "6"]).to_vec(), escaped.to_vec(), slice(&["7"]).to_vec()].concat();
         for left_out in 0..events.len() {
