@@ -95,3 +95,26 @@ fn fits(root: &Json, schema: &Json, value: &Json, path: &str) -> Result<(), Stri
         _ => Ok(()),
     }
 }
+
+/// A program of this crate's examples. Cargo builds them when it runs all tests, not when it runs these alone.
+fn example(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.ancestors().nth(2).unwrap().join("examples").join(name);
+    if !program.exists() {
+        let mut cargo = std::process::Command::new(env!("CARGO"));
+        cargo.args(["build", "--locked", "--package", env!("CARGO_PKG_NAME"), "--example", name]);
+        assert!(cargo.status().unwrap().success(), "{cargo:?}");
+    }
+    program
+}
+
+/// Other people's sinks take the cryptography that the process has for its default, or panic where there is none.
+#[test]
+fn a_sink_with_an_http_client_of_its_own_finds_cryptography() {
+    let place = Place::new("[[hooks]]\nid = \"a\"\nsink = { kind = \"other_tls\" }\n");
+    let mut command = std::process::Command::new(example("other_tls"));
+    command.args(["pipe", "-c", "hooks.toml", "--timeout", "10s"]).current_dir(place.path("."));
+    let ended = run(command, b"{\"type\":\"a\",\"id\":\"1\"}\n");
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.out.contains(r#""id":"1""#), "{}", ended.out);
+}

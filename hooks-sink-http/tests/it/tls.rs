@@ -143,6 +143,15 @@ async fn an_authority_of_the_config_is_trusted() {
     assert_eq!(receiver.only().uri, "/in");
 }
 
+/// What the process has for its default is for the program to choose, not for a library that it links.
+#[tokio::test]
+async fn nothing_is_installed_for_the_process() {
+    let authority = Authority::new("one");
+    let receiver = authority.receiver(&["localhost"]).await;
+    sink(&config(&receiver, authority.path())).deliver(&batch(&["1"])).await.unwrap();
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+}
+
 #[tokio::test]
 async fn an_unknown_authority_is_not_trusted() {
     let (authority, other) = (Authority::new("one"), Authority::new("two"));
