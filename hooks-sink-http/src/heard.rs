@@ -21,8 +21,8 @@ const MAX_INTERIMS: u16 = 1_000;
 #[error("more than {MAX_INTERIMS} interim answers (1xx) and no final one")]
 struct Interims;
 
-/// So many bytes are as much work as one operation of tokio's, of which a task does a limited number before others have
-/// their turn. Without that one that is sent small frames or heads without end reads megabytes of them in a turn.
+/// So many bytes count as one operation of tokio's, of which a task does a limited number before others have their turn.
+/// Without this a task that is sent small frames or heads without end reads megabytes of them in one turn.
 const WORK: usize = 1024;
 
 /// Takes what was read from what the task may do in this turn.
@@ -43,10 +43,10 @@ pub(crate) struct Unsent;
 
 /// A connection that is listened to.
 pub(crate) struct Heard {
-    pub(crate) stream: Box<dyn Stream>,
-    pub(crate) line: Line,
-    pub(crate) is_proxied: bool,
-    pub(crate) is_h2: bool,
+    stream: Box<dyn Stream>,
+    line: Line,
+    is_proxied: bool,
+    is_h2: bool,
     /// None before the first request: what comes then, and what comes over HTTP/2, is no answer that it could hear.
     ear: Option<Ear>,
     /// Whether the last read gave something. When hyper lets go of the connection without reading on, it had bytes that
@@ -108,13 +108,13 @@ impl AsyncRead for Heard {
         let ends = read.is_empty() || self.line.is_idle() && is_goodbye(read);
         self.has_more = !ends;
         let Some(ear) = &mut self.ear else { return Poll::Ready(Ok(())) };
-        let heard = ear.hear(read);
-        if heard.is_none() && ear.interims > MAX_INTERIMS {
-            buf.set_filled(before);
-            return Poll::Ready(Err(io::Error::other(Interims)));
-        }
-        if let Some(status) = heard {
-            self.line.hears(status);
+        match ear.hear(read) {
+            Some(status) => self.line.hears(status),
+            None if ear.interims > MAX_INTERIMS => {
+                buf.set_filled(before);
+                return Poll::Ready(Err(io::Error::other(Interims)));
+            }
+            None => {}
         }
         Poll::Ready(Ok(()))
     }
@@ -156,7 +156,7 @@ const WITHOUT_MINOR: usize = 6;
 
 /// Listens to bytes until it has heard a final status, or something that is no answer.
 #[derive(Debug, Default)]
-pub(crate) struct Ear {
+struct Ear {
     line: [u8; LENGTH],
     at: usize,
     hears: Hears,
