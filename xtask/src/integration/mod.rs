@@ -61,7 +61,14 @@ pub(crate) fn run(names: &[&str]) -> Done {
     for integration in &chosen {
         packages::provide(integration.needs).map_err(|why| format!("{}: {why}", integration.name))?;
     }
-    run_all(&chosen)
+    let hooks = workspace::built("hooks", &["build", "--package", "hooks-cli", "--bin", "hooks"])?;
+    for integration in chosen {
+        eprintln!("── {}: {}", integration.name, integration.shows);
+        let folder = tempfile::tempdir().map_err(|error| format!("make a folder: {error}"))?;
+        let bench = Bench { hooks: hooks.clone(), folder };
+        (integration.run)(&bench).map_err(|why| format!("{}: {why}", integration.name))?;
+    }
+    Ok(())
 }
 
 /// The names, for the help text.
@@ -78,20 +85,6 @@ fn chosen(names: &[&str]) -> Result<Vec<&'static Integration>, String> {
         found.ok_or_else(|| format!("there is no integration `{name}`; there are {}", self::names()))
     };
     names.iter().map(find).collect()
-}
-
-fn run_all(chosen: &[&Integration]) -> Done {
-    if chosen.is_empty() {
-        return Ok(());
-    }
-    let hooks = workspace::built("hooks", &["build", "--package", "hooks-cli", "--bin", "hooks"])?;
-    for integration in chosen {
-        eprintln!("── {}: {}", integration.name, integration.shows);
-        let folder = tempfile::tempdir().map_err(|error| format!("make a folder: {error}"))?;
-        let bench = Bench { hooks: hooks.clone(), folder };
-        (integration.run)(&bench).map_err(|why| format!("{}: {why}", integration.name))?;
-    }
-    Ok(())
 }
 
 /// Reads a file of the repository.

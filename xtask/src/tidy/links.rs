@@ -17,7 +17,7 @@ pub(super) fn check(documents: &BTreeMap<PathBuf, String>, files: &[PathBuf]) ->
         .collect()
 }
 
-/// The links of a text, each with its line, less those to other sites and those in code.
+/// The links of a text, each with its line, but for those to other sites and those in code.
 fn links(text: &str) -> impl Iterator<Item = (usize, &str)> {
     prose(text).flat_map(|(number, line)| {
         let targets = line.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
@@ -47,7 +47,7 @@ fn leads_somewhere(from: &Path, link: &str, documents: &BTreeMap<PathBuf, String
     exists && heading.is_none_or(has)
 }
 
-/// Without `..`, which nothing here needs more than once.
+/// The same path without `.` and `..`.
 fn normal(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut path, component| {
         match component {
