@@ -193,9 +193,9 @@ impl HttpSink {
 }
 
 /// What a hook says of a receiver that is not trusted.
-const UNASKED: &str = "more comes from there than the answer to a request (a second answer, a body beyond `content-length` \
-                       or with a 204), which could be taken for the next answer: each request to this host and port goes \
-                       over a connection of its own. Have the receiver, or a proxy before it, put that right, and restart";
+const UNASKED: &str = "the receiver, or a proxy before it, sends more than the answer to a request (a second answer, a body \
+                       beyond `content-length` or with a 204). That could be taken for the next answer, so each request to \
+                       this host and port has a connection of its own from now on. Correct it there, and restart";
 
 /// Whether an answer with this head leaves the connection open, for another request.
 fn keeps(head: &response::Parts) -> bool {

@@ -19,7 +19,9 @@ pub(crate) fn failed(request: &str, error: &legacy::Error) -> DeliveryError {
     let unconnected = find::<Unconnected>(error);
     let (class, how) = match unconnected {
         _ if find::<Refused>(error).is_some() => (FailureClass::Endpoint, "not allowed".to_owned()),
-        _ if is_malformed(error) => (FailureClass::Retry, "a malformed answer, which over HTTP/2 is none".to_owned()),
+        _ if is_malformed(error) => {
+            (FailureClass::Retry, "a malformed answer, which HTTP/2 forbids to accept".to_owned())
+        }
         _ if is_unprocessed(error) => (FailureClass::Unprocessed, "not processed".to_owned()),
         Some(unconnected) => (FailureClass::Retry, unconnected.to_string()),
         None if error.is_connect() => (FailureClass::Retry, "can't connect".to_owned()),

@@ -74,7 +74,7 @@ fn unanswered(error: BoxError) -> BoxError {
     match error.downcast_ref() {
         Some(OpenError::InUse { dir }) => {
             let socket = dir.join(SOCKET);
-            format!("{error}; it answers no operators at `{}`: a daemon that is about to start or to end is worth asking again, of another its log says why", socket.display())
+            format!("{error}; it answers no operators at `{}`: ask again if a daemon is about to start or to end, else its log says why", socket.display())
                 .into()
         }
         _ => error,

@@ -102,7 +102,7 @@ impl Outbox {
     pub(crate) fn answered(&mut self, count: usize, reply: Reply) -> Step {
         match reply {
             Reply::Accepted(Some(accepted)) if accepted != count as u64 => Step::Stop(format!(
-                "202 Accepted, but it says that it accepted {accepted} of {count} events: is this `hooks serve`, and is nothing on the way that changes requests?"
+                "202 Accepted, but the server says that it accepted {accepted} of {count} events: is it `hooks serve`, and does something on the way change requests?"
             )),
             Reply::Accepted(_) => {
                 self.accepted += count as u64;
