@@ -217,8 +217,9 @@ impl Inner {
         let (hook, endpoint) = (Arc::new(hook), Arc::new(endpoint));
         let (stop, resends) = (StopSignal::default(), Arc::<Resends>::default());
         self.introduce(&hook);
+        let context = self.context(hook.clone(), endpoint.clone(), settler.clone(), resends.clone());
+        let dead_letters = context.dead_letters.clone();
         let work = if enabled {
-            let context = self.context(hook.clone(), endpoint.clone(), settler.clone(), resends.clone());
             let (bus, subscription) = (self.bus.clone(), subscription(&hook, &ledger));
             let worker = Worker { bus, subscription, context, stop: stop.clone() };
             // Boxed, because a future that is awaited is kept twice, and idle hooks are many.
@@ -240,7 +241,6 @@ impl Inner {
             resends.close();
             Work::Parked(Some(parked))
         };
-        let dead_letters = self.bus.dead_letters(&hook.id);
         let work = Mutex::new(work);
         let slot = Slot { hook, ledger, endpoint, settler, resends, dead_letters, overridden, stop, work };
         let before = self.slots.lock().insert(slot);

@@ -85,8 +85,6 @@ impl Carry {
 pub(crate) struct Lane {
     context: HookContext,
     number: usize,
-    /// The hook has no other lanes, so when this one rests the hook does.
-    alone: bool,
     queue: RetryQueue,
     settling: Settling,
     batcher: Box<dyn Batcher>,
@@ -108,7 +106,6 @@ impl Lane {
         let batcher = context.batcher();
         let queue = RetryQueue::new(max_elapsed);
         Self {
-            alone: context.hook.lanes.get() == 1,
             context,
             number,
             queue,
@@ -291,7 +288,9 @@ impl Lane {
     /// Takes more events, until a batch is ready or it is time for something else.
     async fn gather(&mut self, until: Option<Instant>, reader: &mut dyn Reader, stop: &StopSignal) -> Option<Exit> {
         let idle = self.queue.is_empty() && self.batcher.deadline().is_none() && self.read.is_empty();
-        let linger = (idle && self.alone).then(|| *self.idle_since.get_or_insert_with(now) + LINGER);
+        // Without other lanes the hook rests when this one does.
+        let rests = idle && self.context.hook.lanes.get() == 1;
+        let linger = rests.then(|| *self.idle_since.get_or_insert_with(now) + LINGER);
         let wake = [until, self.batcher.deadline(), linger].into_iter().flatten().min();
         let wanted = self.batcher.wanted().max(1);
         let found = tokio::select! {
