@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use hooks_core::BusError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use super::inner::Inner;
 
@@ -28,11 +29,23 @@ impl Default for Places {
 }
 
 impl Places {
-    /// Waits until one more piece may be read. Held while it is.
-    pub(crate) async fn to_read(&self) -> Option<OwnedSemaphorePermit> {
-        // No semaphore is ever closed.
-        self.reads.clone().acquire_owned().await.ok()
+    /// Waits until one more piece may be read, and begins to.
+    pub(crate) async fn begin_to_read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        begin(&self.reads, work).await
     }
+}
+
+async fn begin<T: Send + 'static>(places: &Arc<Semaphore>, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    // No semaphore is ever closed.
+    let place = places.clone().acquire_owned().await.ok();
+    tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(place);
+        done
+    })
 }
 
 impl Inner {
@@ -41,13 +54,8 @@ impl Inner {
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, BusError> + Send + 'static,
     ) -> Result<T, BusError> {
-        let place = self.places.calls.clone().acquire_owned().await.ok();
         let inner = self.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work(&inner);
-            drop(place);
-            done
-        });
+        let done = begin(&self.places.calls, move || work(&inner)).await;
         done.await.unwrap_or_else(|error| Err(BusError::Unavailable(error.to_string())))
     }
 }

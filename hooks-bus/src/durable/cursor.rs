@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use hooks_core::Position;
 
-use super::row::{Behind, Row};
+use super::row::{Behind, Row, left_between};
 use crate::hold::in_hand::InHand;
 use crate::hold::published::Run;
 use crate::hold::room::Amount;
@@ -153,7 +153,7 @@ impl Cursor {
     /// These can't be read: it is done with them. Returns how many of them it was not done with before.
     pub(crate) fn miss(&mut self, (from, to): (u64, u64)) -> usize {
         let from = from.max(self.scans_from().unwrap_or(u64::MAX));
-        let left = left_between(self.done.iter().copied(), from, to);
+        let left = left_between(&self.done, from, to);
         if left > 0 {
             self.done = union(self.done.iter().copied().chain([(from, to)]).collect()).into();
         }
@@ -248,12 +248,6 @@ impl Cursor {
         }
         (again, lost)
     }
-}
-
-/// How many positions between two others are in none of these ranges, which are apart.
-pub(crate) fn left_between(done: impl Iterator<Item = (u64, u64)>, from: u64, to: u64) -> u64 {
-    let within = done.map(|(begin, end)| end.clamp(from, to.max(from)) - begin.clamp(from, to.max(from)));
-    to.saturating_sub(from) - within.sum::<u64>()
 }
 
 /// The same positions in as few ranges as possible.

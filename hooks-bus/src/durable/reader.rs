@@ -50,13 +50,8 @@ impl DurableReader {
                 };
                 let tape = self.tape.take().filter(|tape| tape.place.position == from);
                 let want = Want { from, tape, size, until: self.inner.handed_out() };
-                let place = self.inner.places.to_read().await;
                 let inner = self.inner.clone();
-                let fetching = tokio::task::spawn_blocking(move || {
-                    let fetched = inner.fetch(want);
-                    drop(place);
-                    fetched
-                });
+                let fetching = self.inner.places.begin_to_read(move || inner.fetch(want)).await;
                 self.fetched(fetching).await?
             }
         };

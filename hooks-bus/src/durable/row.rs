@@ -26,8 +26,7 @@ impl Behind {
 
     /// How many positions before `floor` it is not done with.
     pub(crate) fn left_before(&self, floor: u64) -> u64 {
-        let done: u64 = self.done.iter().map(|(from, to)| *to.min(&floor) - *from.min(&floor)).sum();
-        floor.saturating_sub(self.prefix).saturating_sub(done)
+        left_between(&self.done, self.prefix, floor)
     }
 
     /// The same, but done with everything before `floor`.
@@ -42,6 +41,13 @@ impl Behind {
         }
         self
     }
+}
+
+/// How many positions between two others are in none of these ranges, which are apart.
+pub(crate) fn left_between<'a>(done: impl IntoIterator<Item = &'a (u64, u64)>, from: u64, to: u64) -> u64 {
+    let within = |position: u64| position.clamp(from, to.max(from));
+    let done: u64 = done.into_iter().map(|(begin, end)| within(*end) - within(*begin)).sum();
+    to.saturating_sub(from) - done
 }
 
 impl Row {

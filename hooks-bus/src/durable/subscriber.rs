@@ -11,9 +11,9 @@ use hooks_core::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::cursor::{Cursor, Stretch, left_between};
+use super::cursor::{Cursor, Stretch};
 use super::ring::Ring;
-use super::row::Row;
+use super::row::{Row, left_between};
 use crate::hold::published::Run;
 use crate::hold::room::Amount;
 
@@ -83,7 +83,7 @@ impl Loss {
 
     /// How many of these positions, whose events can't be read, it was not done with.
     pub(crate) fn left_of(&self, (from, to): (u64, u64)) -> u64 {
-        left_between(self.done.iter().copied(), from.max(self.from), to)
+        left_between(&self.done, from.max(self.from), to)
     }
 }
 
