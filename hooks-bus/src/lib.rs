@@ -14,6 +14,8 @@ mod index;
 mod memory;
 #[cfg(feature = "nats")]
 mod nats;
+#[cfg(any(feature = "durable", feature = "nats"))]
+mod overrides;
 mod plan;
 
 #[cfg(feature = "durable")]

@@ -1,9 +1,10 @@
 //! What holds for hooks in place of their settings: JSON each.
 
-use hooks_core::{BusError, HookId, Override, serde_json};
+use hooks_core::{BusError, HookId, Override};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 
 use super::inner::Inner;
+use crate::overrides::{decode, encode};
 
 /// Under the name that it was given first.
 const OVERRIDES: TableDefinition<'_, &str, &str> = TableDefinition::new("notes");
@@ -18,13 +19,10 @@ pub(crate) fn read(database: &Database) -> Result<Vec<(HookId, Override)>, redb:
     let mut overrides = Vec::new();
     for entry in table.iter()? {
         let (hook, text) = entry?;
-        match (HookId::new(hook.value()), serde_json::from_str(text.value())) {
-            (Ok(hook), Ok(kept)) => overrides.push((hook, kept)),
-            (_, kept) => tracing::error!(
-                hook = hook.value(),
-                error = kept.err().map(|error| error.to_string()),
-                "whether the hook is disabled is kept in words that nobody here understands: passed over"
-            ),
+        if let Ok(id) = HookId::new(hook.value())
+            && let Some(kept) = decode(hook.value(), text.value().as_bytes())
+        {
+            overrides.push((id, kept));
         }
     }
     Ok(overrides)
@@ -39,7 +37,7 @@ pub(crate) fn forget(change: &WriteTransaction, hook: &HookId) -> Result<(), red
 impl Inner {
     /// Keeps an override, or removes it. Returns when the change would survive. Blocks.
     pub(crate) fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
-        let text = to.as_ref().map(|to| serde_json::to_string(to).unwrap_or_default());
+        let text = to.as_ref().map(encode);
         self.store.write(|change| match &text {
             Some(text) => {
                 change.open_table(OVERRIDES)?.insert(hook.as_str(), text.as_str())?;

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use super::connect::{plain, unavailable};
 use super::health::Part;
 use super::record::{HookRecord, Key, hook_hash};
-use super::{Inner, overrides, settings, stream, subject};
+use super::{Inner, settings, stream, subject};
+use crate::overrides::encode;
 
 /// How often every entry is looked for and every letter counted, in looks, where nothing hints at a change.
 const ALL_EVERY: u32 = 15;
@@ -186,7 +187,7 @@ impl Inner {
 
     /// The override of a hook holds on, unless somebody was faster.
     async fn override_again(&self, token: &str, kept: Override) -> Result<(), BusError> {
-        let made = self.kept.bucket.create(Key::Override(token).to_string(), overrides::encode(&kept)).await;
+        let made = self.kept.bucket.create(Key::Override(token).to_string(), encode(&kept).into()).await;
         match made {
             Ok(revision) => drop(self.table.lock().overrides.see(token, Some(kept), revision)),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}

@@ -13,7 +13,8 @@ use super::connect::unavailable;
 use super::hook::Hook;
 use super::record::Key;
 use super::table::Seen;
-use super::{Inner, overrides, subject};
+use super::{Inner, subject};
+use crate::overrides::encode;
 
 /// Hooks whose override another process has set, and that nobody has followed here. Each is there at most once.
 #[derive(Debug, Default)]
@@ -70,7 +71,7 @@ impl Inner {
         let failed = |error: &dyn std::error::Error| unavailable("keep whether a hook is disabled", error);
         match to {
             Some(to) => {
-                let put = self.kept.bucket.put(key, overrides::encode(&to)).await;
+                let put = self.kept.bucket.put(key, encode(&to).into()).await;
                 let revision = put.map_err(|error| failed(&error))?;
                 self.table.lock().overrides.see(&token, Some(to), revision);
             }

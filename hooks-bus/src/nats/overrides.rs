@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-use hooks_core::{Override, serde_json};
+use hooks_core::Override;
 
 /// Overrides by hook.
 #[derive(Debug, Default)]
@@ -65,17 +64,6 @@ impl Overrides {
     pub(super) fn up_to(&self) -> u64 {
         self.up_to
     }
-}
-
-/// As it is kept.
-pub(super) fn encode(kept: &Override) -> Bytes {
-    serde_json::to_vec(kept).unwrap_or_default().into()
-}
-
-/// What is kept; what nobody here understands is passed over.
-pub(super) fn decode(token: &str, kept: &[u8]) -> Option<Override> {
-    let read = serde_json::from_slice(kept);
-    read.inspect_err(|error| tracing::error!(hook = token, %error, "whether the hook is disabled is kept in words that nobody here understands: passed over")).ok()
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use hooks_core::Override;
 use tokio::time::Instant;
 
 use super::back::Furthest;
-use super::overrides::{self, Overrides};
+use super::overrides::Overrides;
 use super::record::{HookRecord, Key, decode_hooks, hook_hash};
 use super::share::{Hooks, Roster, share};
 use super::subject::hook_of;
+use crate::overrides::decode;
 
 /// The bucket, as far as it was seen.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ impl Table {
                 Change::Unbalanced
             }
             (Some(Key::Override(token)), value) => {
-                let to = value.and_then(|value| overrides::decode(token, value));
+                let to = value.and_then(|value| decode(token, value));
                 let news = self.overrides.see(token, to, revision);
                 if news { Change::Override { token: token.to_owned() } } else { Change::None }
             }
@@ -140,8 +141,8 @@ impl Table {
         self.furthest
     }
 
-    /// The stream went back to here, and what came next was accepted then: positions beyond that were written before say
-    /// nothing any more.
+    /// The stream went back to here, and what came next was accepted then: positions beyond that were written before
+    /// say nothing any more.
     pub(super) fn go_back(&mut self, kept: u64, next: Option<i128>) {
         let is_old = |token: &String| {
             let written = self.written.get(token);
