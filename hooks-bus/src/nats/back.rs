@@ -34,9 +34,14 @@ pub(super) struct Back {
 impl Back {
     /// An event was read.
     pub(super) fn read(&self, seq: u64, accepted: SystemTime) {
-        let time = accepted.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.seen.lock().see(seq, i128::try_from(time.as_nanos()).unwrap_or(i128::MAX));
+        self.seen.lock().see(seq, nanos(accepted));
     }
+}
+
+/// Since 1970.
+fn nanos(time: SystemTime) -> i128 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i128::try_from(since.as_nanos()).unwrap_or(i128::MAX)
 }
 
 impl Furthest {
@@ -100,8 +105,10 @@ impl Inner {
             let middle = old + (new - old) / 2;
             match self.fetch(middle, &all).await?.filter(|message| message.seq < new) {
                 None => new = middle,
-                Some(message) if message.time <= then => old = message.seq,
-                Some(message) => (new, next) = (middle, Some(message.time)),
+                Some(message) => match nanos(message.accepted) {
+                    time if time <= then => old = message.seq,
+                    time => (new, next) = (middle, Some(time)),
+                },
             }
         }
         Ok((new - 1, next))

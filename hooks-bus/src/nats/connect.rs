@@ -43,7 +43,7 @@ pub(super) struct Connected {
 pub(super) struct Deny(watch::Sender<Option<(Instant, String)>>);
 
 impl Deny {
-    fn heed(&self, event: &Event) {
+    fn on_event(&self, event: &Event) {
         if let Event::ServerError(ServerError::Other(said)) = event
             && said.to_lowercase().contains("permissions")
         {
@@ -95,31 +95,32 @@ pub(super) async fn connect(config: &NatsConfig) -> Result<Connected, BusError> 
     let (counted, connections) = watch::channel(0);
     let (deny, denied) = watch::channel(None);
     let deny = Deny(deny);
-    let heed = {
+    let on_event = {
         let deny = deny.clone();
         move |event: &Event| {
             if let Event::Connected = event {
                 counted.send_modify(|count| *count += 1);
             }
-            deny.heed(event);
+            deny.on_event(event);
             log(event);
         }
     };
-    let client = dial(options(config, heed).await?, config).await?;
+    let client = dial(options(config, on_event).await?, config).await?;
     Ok(Connected { client, connections, deny, denied: Denied(denied) })
 }
 
 /// Where nothing listens.
 const NOWHERE: &str = "nats://127.0.0.1:0";
 
-/// Connects to one of the servers, once: the client ends with the connection, and with it what was to be sent through it.
+/// Connects to one of the servers, once: the client ends with the connection, and with it what was to be sent through
+/// it.
 /// One that renews its connection loses what it has written and sends what came after that, which is then out of order.
 pub(super) async fn connect_once(config: &NatsConfig, deny: &Deny) -> Result<Client, BusError> {
     let deny = deny.clone();
     let failed = |error: &dyn std::error::Error| unavailable("connect for publishing", error);
     let nowhere: ServerAddr = NOWHERE.parse().map_err(|error| failed(&error))?;
     let there = nowhere.clone();
-    let options = options(config, move |event| deny.heed(event))
+    let options = options(config, move |event| deny.on_event(event))
         .await?
         .max_reconnects(config.servers.len())
         .ignore_discovered_servers()
@@ -224,10 +225,10 @@ fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Whatever happens to a connection is given to `heed`.
+/// `on_event` is told what happens to a connection.
 async fn options(
     config: &NatsConfig,
-    heed: impl Fn(&Event) + Send + Sync + 'static,
+    on_event: impl Fn(&Event) + Send + Sync + 'static,
 ) -> Result<ConnectOptions, BusError> {
     let mut options = ConnectOptions::new()
         .name("hooks")
@@ -236,7 +237,7 @@ async fn options(
         .ping_interval(config.lease.0.min(Duration::from_secs(10)))
         .reconnect_delay_callback(reconnect_delay)
         .event_callback(move |event| {
-            heed(&event);
+            on_event(&event);
             std::future::ready(())
         });
     if let (Some(user), Some(password)) = (&config.user, &config.password) {

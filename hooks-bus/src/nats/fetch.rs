@@ -21,8 +21,6 @@ pub(super) struct Fetched {
     pub(super) seq: u64,
     pub(super) json: Bytes,
     pub(super) accepted: SystemTime,
-    /// The same, in nanoseconds.
-    pub(super) time: i128,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +48,7 @@ impl Inner {
             let json = BASE64_STANDARD.decode(&message.payload);
             let json = json.map_err(|error| BusError::Unavailable(format!("read the stream: {}", chain(&error))))?;
             let (seq, accepted) = (message.sequence, message.time.into());
-            Ok(Fetched { seq, json: json.into(), accepted, time: message.time.unix_timestamp_nanos() })
+            Ok(Fetched { seq, json: json.into(), accepted })
         };
         first.map(decoded).transpose()
     }

@@ -149,7 +149,8 @@ async fn look(bus: Arc<Inner>) {
 }
 
 impl Inner {
-    /// After a silence (`lapsed`), what was overridden meanwhile is read, too, before this instance goes on with its hooks.
+    /// After a silence (`lapsed`), reads also the overrides that were set meanwhile, before this instance goes on with
+    /// its hooks.
     async fn give_sign(&self, lapsed: bool) -> Result<(), BusError> {
         let put = async {
             let put = self.kept.bucket.put(Key::Alive(&self.me).to_string(), "".into()).await;

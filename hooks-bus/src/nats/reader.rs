@@ -150,7 +150,7 @@ impl NatsReader {
         let server = subject::filter(&self.bus.config.name, &self.hook.filter(), self.bus.several_filters());
         let found = self.bus.fetch(after.saturating_add(1), &server.subjects).await?;
         self.breaks = (0, 0);
-        let Some(Fetched { seq, json, accepted, .. }) = found else { return Ok(None) };
+        let Some(Fetched { seq, json, accepted }) = found else { return Ok(None) };
         tracing::warn!(hook = %self.hook.id, position = seq, "the connection was lost twice before this event: it is read by a request, without its headers");
         let pending = self.bus.tail().last.saturating_sub(seq);
         let taken = self.take_in(vec![Raw { seq, json, accepted, pending }], version, server.all, into);
@@ -172,8 +172,6 @@ impl NatsReader {
             }
             if let Some(last) = raws.last() {
                 reading.feed.end = tail.last.max(last.seq + last.pending);
-            }
-            if let Some(last) = raws.last() {
                 self.bus.back.read(last.seq, last.accepted);
             }
             *reading.in_worker |= into.len() > before;
