@@ -58,7 +58,7 @@ impl Inner {
     /// The headers don't say it any more.
     pub(crate) fn keep_begun(&self) {
         if let Err(error) = self.store.set_begun(&self.log.begun()) {
-            tracing::error!(dir = %self.dir.display(), %error, "how old events are can't be kept: after a restart they are as old as the clock was wrong");
+            tracing::error!(dir = %self.dir.display(), %error, "can't keep how old events are: after a restart they count as too old or too new, by as much as the clock was set");
         }
     }
 }

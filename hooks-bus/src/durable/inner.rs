@@ -259,10 +259,8 @@ impl Inner {
         let mut hooks = self.hooks.lock();
         let away = self.away.lock().remove(&subscription.hook);
         let (is_new, kept_at_end) = (away.is_none(), away.as_ref().is_some_and(|away| away.kept_at_end));
-        if let Some((hook, events)) =
-            away.as_ref().filter(|away| away.lost > 0).map(|away| (&subscription.hook, away.lost))
-        {
-            tracing::warn!(%hook, events, "the oldest events of the log were given up before this hook was done with them: it loses at most so many");
+        if let Some(Away { lost: events @ 1.., .. }) = &away {
+            tracing::warn!(hook = %subscription.hook, events, "this hook loses events, at most so many: the log gave up its oldest before the hook was done with them");
         }
         let from = match (away, subscription.from) {
             (Some(away), _) => away.behind,

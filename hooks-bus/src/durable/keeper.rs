@@ -167,7 +167,7 @@ impl Inner {
         match self.reclaim().and_then(|()| self.expire()) {
             Ok(()) => self.health.removing.ends(),
             Err(error) if self.health.removing.begins(error.to_string()) => {
-                tracing::error!(%dir, %error, "files of the log that nobody needs stay, and take disk until this is mended");
+                tracing::error!(%dir, %error, "can't remove files of the log that no hook needs: they take disk until this is mended");
             }
             Err(_) => {}
         }
