@@ -1,6 +1,8 @@
 //! Black-box tests of the buses, through the traits that the dispatcher uses.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[cfg(any(feature = "durable", feature = "nats"))]
+mod clones;
 mod conformance;
 #[cfg(feature = "durable")]
 mod durable;

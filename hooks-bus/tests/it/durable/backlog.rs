@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use hooks_bus::DurableBus;
 use hooks_core::{
-    Batch, BoxError, Bus, Bytes, Delivered, DeliveryError, Dispatcher, Filter, Hook, HookId, RetryPolicy, Sink,
-    SinkContext, SinkFactory, Span, async_trait,
+    Batch, Bus, Bytes, Delivered, DeliveryError, Dispatcher, Filter, Hook, HookId, RetryPolicy, Sink, Span, async_trait,
 };
 use tokio::sync::watch;
 
 use super::{config, slice};
+use crate::clones::Clones;
 
 /// What a receiver has; it may be down.
 #[derive(Debug, Clone)]
@@ -27,16 +27,6 @@ impl Receiver {
 
     async fn has(&self, events: usize) -> Vec<usize> {
         self.got.subscribe().wait_for(|got| got.len() >= events).await.unwrap().clone()
-    }
-}
-
-impl SinkFactory for Receiver {
-    fn kind(&self) -> &str {
-        "receiver"
-    }
-
-    fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
-        Ok(Box::new(self.clone()))
     }
 }
 
@@ -58,7 +48,7 @@ fn hook(id: &str, receiver: &Receiver) -> Hook {
         max: Span(Duration::from_millis(5)),
         ..RetryPolicy::default()
     };
-    Hook::new(id, receiver.clone()).unwrap().filter(Filter::all()).retry(retry)
+    Hook::new(id, Clones(receiver.clone())).unwrap().filter(Filter::all()).retry(retry)
 }
 
 fn say(what: &str, events: usize, took: Duration) {

@@ -172,7 +172,7 @@ fn a_file_that_holds_nothing_where_all_hooks_are_takes_no_other_away() {
     std::fs::write(folder.path().join(format!("{:020}.log", 25)), "").unwrap();
     let before = segments(folder.path());
     let error = DurableBus::open(&config).unwrap_err();
-    let why = std::error::Error::source(&error).unwrap().to_string();
+    let why = source(&error);
     assert!(why.contains("it is no file of this log, remove it"), "{error}: {why}");
     assert_eq!(segments(folder.path()), before);
 }

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hooks_core::{
-    Batch, BoxError, Bus, Delivered, DeliveryError, Dispatcher, FailureClass, Hook, HookId, Sink, SinkContext,
-    SinkFactory, async_trait,
-};
+use hooks_core::{Batch, Bus, Delivered, DeliveryError, Dispatcher, FailureClass, Hook, HookId, Sink, async_trait};
 use tokio::sync::watch;
 
 use super::{config, open, publish};
+use crate::clones::Clones;
 
 /// Takes events, or wants none any more. Counts the attempts.
 #[derive(Debug, Clone)]
@@ -21,16 +19,6 @@ struct Receiver {
 impl Receiver {
     fn new(gone: bool) -> Self {
         Self { gone: Arc::new(gone.into()), attempts: watch::Sender::new(0) }
-    }
-}
-
-impl SinkFactory for Receiver {
-    fn kind(&self) -> &str {
-        "test"
-    }
-
-    fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
-        Ok(Box::new(self.clone()))
     }
 }
 
@@ -46,7 +34,7 @@ impl Sink for Receiver {
 }
 
 fn hook(receiver: &Receiver) -> Hook {
-    Hook::new("a", receiver.clone()).unwrap()
+    Hook::new("a", Clones(receiver.clone())).unwrap()
 }
 
 fn id() -> HookId {

@@ -1,43 +1,20 @@
 //! The server comes back with less than it had: it lost what it had not synced, or an older copy was restored.
 
 use hooks_bus::NatsBus;
-use hooks_core::{Bus, Filter, Read};
+use hooks_core::{Bus, Filter};
 
-use super::server::pause;
-use super::{End, Server, bus, end, events, soon, until};
-use crate::numbers;
+use super::{End, Server, bus, each_once, end, events, until};
 
 /// Where a server keeps the stream of events.
 const EVENTS: &str = "jetstream/$G/streams/hooks";
 
 async fn publish(bus: &NatsBus, range: std::ops::Range<usize>) {
-    let all = events(range, "a");
-    soon("publishing", async {
-        while bus.publish(all.clone()).await.is_err() {
-            pause().await;
-        }
-    })
-    .await;
+    super::publish(bus, events(range, "a")).await;
 }
 
-/// Reads and settles until the last number, through losses and outages; returns what came, each once.
+/// Reads no further than to the last number; returns what came, each once.
 async fn read_to(hook: &mut End, last: usize) -> Vec<usize> {
-    let mut all = Vec::new();
-    soon("events", async {
-        while all.last() != Some(&last) {
-            let mut read = Vec::new();
-            match hook.reader.next(1, &mut read).await {
-                Ok(Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_hand as usize),
-                Ok(_) => hook.done(&read),
-                Err(_) => pause().await,
-            }
-            all.extend(numbers(&read));
-        }
-    })
-    .await;
-    let mut known = std::collections::BTreeSet::new();
-    all.retain(|number| known.insert(*number));
-    all
+    each_once(hook.read_to(last, 1).await)
 }
 
 async fn written(bus: &NatsBus, position: u64) {

@@ -1,10 +1,9 @@
 //! What other programs publish into the stream.
 
-use hooks_core::{Bus, BusError, DeadLetter, DeadLetterReason, Filter, HookId, Read};
+use hooks_core::{Bus, BusError, Filter, HookId};
 use tokio::io::AsyncWriteExt as _;
 
-use super::{Server, bus, end, events, soon, until};
-use crate::numbers;
+use super::{Server, bus, end, events, letter, publish, soon, until};
 
 /// Headers that no client can read, but the server takes.
 const HEADERS: [&[u8]; 4] = [
@@ -37,26 +36,9 @@ async fn what_others_publish_with_odd_headers_holds_nothing_up() {
         }
     })
     .await;
-    soon("publishing", async {
-        while bus.publish(events(4..8, "a")).await.is_err() {
-            super::server::pause().await;
-        }
-    })
-    .await;
+    publish(&bus, events(4..8, "a")).await;
     for hook in &mut hooks {
-        let mut first = Vec::new();
-        soon("events", async {
-            while first.last() != Some(&7) {
-                let mut read = Vec::new();
-                match hook.reader.next(100, &mut read).await {
-                    Ok(Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_hand as usize),
-                    Ok(_) => hook.done(&read),
-                    Err(_) => super::server::pause().await,
-                }
-                first.extend(numbers(&read));
-            }
-        })
-        .await;
+        let mut first = hook.read_to(7, 100).await;
         first.dedup();
         assert_eq!(first, (0..8).collect::<Vec<_>>());
     }
@@ -68,15 +50,7 @@ async fn a_letter_that_is_too_long_is_no_reason_to_wait() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
     let letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
-    let letter = DeadLetter {
-        position: hooks_core::Position(1),
-        envelope: crate::slice(0..1, (1 << 20) - 150)[0].clone(),
-        reason: DeadLetterReason::Refused,
-        detail: "no".into(),
-        attempts: 1,
-        first_attempt: std::time::SystemTime::now(),
-        last_attempt: std::time::SystemTime::now(),
-    };
-    let error = letters.keep(vec![letter]).await.unwrap_err();
+    let long = crate::slice(0..1, (1 << 20) - 150)[0].clone();
+    let error = letters.keep(vec![letter(1, long)]).await.unwrap_err();
     assert!(matches!(error, BusError::TooLarge(_)), "{error}");
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use futures_util::TryStreamExt as _;
 use hooks_bus::NatsBus;
-use hooks_core::{Bus, DropReason, Filter, HookId, Read, StartAt};
+use hooks_core::{Bus, DropReason, Filter, HookId, StartAt};
 
-use super::{End, Server, bus, config, disabled, end, end_from, events, soon, until};
-use crate::numbers;
+use super::{End, Server, bus, config, disabled, each_once, end, end_from, events, soon, until};
 
 const EVENTS: &str = "hooks";
 const LETTERS: &str = "hooks-dead";
@@ -110,24 +109,9 @@ async fn a_setting_that_is_changed_meanwhile_shows() {
     }
 }
 
-/// Reads until the last number, through losses; returns numbers in the order in which they first came.
+/// What came until the last number, each once.
 async fn read_to(hook: &mut End, last: usize) -> Vec<usize> {
-    let mut first = Vec::new();
-    soon("events", async {
-        while first.last() != Some(&last) {
-            let mut read = Vec::new();
-            match hook.reader.next(100, &mut read).await {
-                Ok(Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_hand as usize),
-                Ok(_) => hook.done(&read),
-                Err(_) => super::server::pause().await,
-            }
-            first.extend(numbers(&read));
-        }
-    })
-    .await;
-    let mut seen = std::collections::BTreeSet::new();
-    first.retain(|number| seen.insert(*number));
-    first
+    each_once(hook.read_to(last, 100).await)
 }
 
 #[tokio::test]
@@ -138,7 +122,7 @@ async fn a_purged_bucket_skips_nothing() {
     let mut hooks = [end(&bus, "idle", Filter::all()).await, end(&bus, "busy", Filter::types(["a"])).await];
     // Of a hook that no instance has any more.
     drop(end(&bus, "gone", Filter::all()).await);
-    bus.set_override(&idle, Some(disabled("noted"))).await.unwrap();
+    bus.set_override(&idle, Some(disabled("410"))).await.unwrap();
     until("owners", || bus.owned().len() == 3).await;
     bus.unsubscribe(&HookId::new("gone").unwrap()).await.unwrap();
     let stream = server.client().await.get_stream(BUCKET).await.unwrap();
@@ -161,7 +145,7 @@ async fn a_purged_bucket_skips_nothing() {
     // Whoever comes later finds everything.
     drop((hooks, bus));
     let later = super::bus(&server).await;
-    assert_eq!(later.overrides(&idle), Some(disabled("noted")));
+    assert_eq!(later.overrides(&idle), Some(disabled("410")));
     later.publish(events(20..30, "a")).await.unwrap();
     let mut hook = end(&later, "busy", Filter::types(["a"])).await;
     let read = read_to(&mut hook, 29).await;
@@ -235,7 +219,7 @@ async fn a_deleted_bucket_is_made_again_and_each_hook_has_one_owner() {
             ends.push(end_from(bus, hook, Filter::all(), StartAt::Earliest).await);
         }
     }
-    one.set_override(&id, Some(disabled("noted"))).await.unwrap();
+    one.set_override(&id, Some(disabled("410"))).await.unwrap();
     until("owners", || one.owned().len() == 1 && other.owned().len() == 1).await;
     server.client().await.delete_stream(BUCKET).await.unwrap();
     until("trouble", || !trouble(&one).is_empty() || !trouble(&other).is_empty()).await;
@@ -252,7 +236,7 @@ async fn a_deleted_bucket_is_made_again_and_each_hook_has_one_owner() {
     assert!(read.iter().all(|read| *read == (0..30).collect::<Vec<_>>()), "{read:?}");
     until("the end of it", || trouble(&one).is_empty() && trouble(&other).is_empty()).await;
     until("owners", || one.owned().len() + other.owned().len() == 2).await;
-    assert_eq!([one.overrides(&id), other.overrides(&id)], [Some(disabled("noted")), Some(disabled("noted"))]);
+    assert_eq!([one.overrides(&id), other.overrides(&id)], [Some(disabled("410")), Some(disabled("410"))]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use hooks_bus::NatsBus;
 use hooks_core::{Bus, BusError, Bytes, DropReason, Filter, Span};
 
-use super::{Server, bus, config, end, events, until};
+use super::{Server, bus, config, end, events, publish, until};
 use crate::numbers;
 
 #[tokio::test]
@@ -111,12 +111,7 @@ async fn an_outage_refuses_at_once_and_ends() {
     assert!(matches!(&error, Some(BusError::Unavailable(text)) if text.contains("not connected")), "{error:?}");
     server.run();
     server.ready().await;
-    let published = async {
-        while bus.publish(events(5..10, "a")).await.is_err() {
-            super::server::pause().await;
-        }
-    };
-    super::soon("the end of the outage", published).await;
+    publish(&bus, events(5..10, "a")).await;
     // The lease may have run out meanwhile; then what was in hand comes again.
     let mut read = Vec::new();
     super::soon("events", async {

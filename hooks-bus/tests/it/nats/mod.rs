@@ -14,12 +14,14 @@ mod replays;
 mod secure;
 pub(crate) mod server;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
 use hooks_bus::{NatsBus, NatsConfig};
 use hooks_core::{
-    Bus, Delivery, DisabledBy, Filter, Outcome, Override, Read, Slice, SliceBuilder, StartAt, Subscription,
+    Bus, BusError, DeadLetter, DeadLetterReason, Delivery, DisabledBy, Envelope, Filter, Outcome, Override, Position,
+    Read, Slice, SliceBuilder, StartAt, Subscription,
 };
 
 use crate::End;
@@ -52,6 +54,35 @@ pub(crate) fn config(servers: &[&Server]) -> NatsConfig {
 
 async fn bus(server: &Server) -> NatsBus {
     soon("connecting", NatsBus::connect(config(&[server]))).await.unwrap()
+}
+
+/// Publishes until that is accepted.
+async fn publish(bus: &NatsBus, slice: Slice) {
+    soon("publishing", async {
+        while bus.publish(slice.clone()).await.is_err() {
+            server::pause().await;
+        }
+    })
+    .await;
+}
+
+/// The numbers in the order in which they first came.
+fn each_once(mut numbers: Vec<usize>) -> Vec<usize> {
+    let mut known = BTreeSet::new();
+    numbers.retain(|number| known.insert(*number));
+    numbers
+}
+
+fn letter(position: u64, envelope: Envelope) -> DeadLetter {
+    DeadLetter {
+        position: Position(position),
+        envelope,
+        reason: DeadLetterReason::Refused,
+        detail: "no".to_owned(),
+        attempts: 1,
+        first_attempt: SystemTime::now(),
+        last_attempt: SystemTime::now(),
+    }
 }
 
 /// That a receiver said this.
@@ -97,6 +128,26 @@ impl End {
         })
         .await;
         read
+    }
+
+    /// Reads and settles until the last number came, so many at a time, through losses and outages: what is lost is read
+    /// again.
+    async fn read_to(&mut self, last: usize, max: usize) -> Vec<usize> {
+        let mut all = Vec::new();
+        soon("events", async {
+            while all.last() != Some(&last) {
+                let mut read = Vec::new();
+                match self.reader.next(max, &mut read).await {
+                    Ok(Read::Lost) => self.ledger.hand_over(self.ledger.counts().in_hand as usize),
+                    Ok(_) => self.done(&read),
+                    Err(BusError::Unavailable(_)) => server::pause().await,
+                    Err(error) => panic!("{error}"),
+                }
+                all.extend(crate::numbers(&read));
+            }
+        })
+        .await;
+        all
     }
 
     /// Waits for the hook to be lost, and drops what was in hand.

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::server::pause;
-use super::{End, Server, bus, config, disabled, end, events, soon, until};
+use super::{Server, bus, config, disabled, each_once, end, events, publish, soon, until};
 use crate::numbers;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,25 +82,6 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch:
     }
 }
 
-/// Reads on until the number was read, through whatever happens; what is lost is read again.
-async fn read_to(hook: &mut End, number: usize) -> Vec<usize> {
-    let mut all = Vec::new();
-    soon("events", async {
-        while all.last() != Some(&number) {
-            let mut read = Vec::new();
-            match hook.reader.next(100, &mut read).await {
-                Ok(Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_hand as usize),
-                Ok(_) => hook.done(&read),
-                Err(BusError::Unavailable(_)) => pause().await,
-                Err(error) => panic!("{error}"),
-            }
-            all.extend(numbers(&read));
-        }
-    })
-    .await;
-    all
-}
-
 #[tokio::test]
 async fn a_stalled_owner_loses_its_hook_and_delivers_nothing_afterwards() {
     let Some(server) = Server::start().await else { return };
@@ -117,7 +98,7 @@ async fn a_stalled_owner_loses_its_hook_and_delivers_nothing_afterwards() {
     // It knows by its own clock, before anybody else takes the hook.
     before.lost(15).await;
     assert!(other.owned().is_empty());
-    let again = read_to(&mut after, 19).await;
+    let again = after.read_to(19, 100).await;
     assert!(again == (5..20).collect::<Vec<_>>() || again == (0..20).collect::<Vec<_>>(), "{again:?}");
     proxy.mode.send_replace(Mode::Flow);
     // It hears what happened, and has nothing to read: its share is the other's, or empty.
@@ -158,7 +139,7 @@ async fn a_cut_connection_comes_back() {
     let direct = bus(&server).await;
     let mut hook = end(&cut, "hook", Filter::all()).await;
     direct.publish(events(0..10, "a")).await.unwrap();
-    assert_eq!(read_to(&mut hook, 9).await, (0..10).collect::<Vec<_>>());
+    assert_eq!(hook.read_to(9, 100).await, (0..10).collect::<Vec<_>>());
     for round in 1..4 {
         proxy.mode.send_replace(Mode::Cut);
         until("word of the cut", || {
@@ -168,7 +149,7 @@ async fn a_cut_connection_comes_back() {
         .await;
         direct.publish(events(round * 10..round * 10 + 10, "a")).await.unwrap();
         proxy.mode.send_replace(Mode::Flow);
-        let read = read_to(&mut hook, round * 10 + 9).await;
+        let read = hook.read_to(round * 10 + 9, 100).await;
         assert_eq!(read.last(), Some(&(round * 10 + 9)));
         let mut first = read.clone();
         first.retain(|number| *number >= round * 10);
@@ -202,14 +183,9 @@ async fn what_is_published_again_after_a_cut_is_in_order() {
         proxy.mode.send_replace(Mode::Cut);
         soon("the refusal", begun).await.unwrap().unwrap_err();
         proxy.mode.send_replace(Mode::Flow);
-        soon("publishing again", async {
-            while cut.publish(all.clone()).await.is_err() {
-                pause().await;
-            }
-        })
-        .await;
+        publish(&cut, all).await;
     }
-    let read = read_to(&mut hook, 4 * CALL - 1).await;
+    let read = hook.read_to(4 * CALL - 1, 100).await;
     assert_eq!(read, (0..4 * CALL).collect::<Vec<_>>());
 }
 
@@ -248,13 +224,11 @@ async fn a_slow_connection_brings_everything() {
     until("an owner", || slow.owned().len() == 1).await;
     proxy.mode.send_replace(Mode::Crawl(2_000));
     direct.publish(events(0..1_000, "a")).await.unwrap();
-    let read = read_to(&mut hook, 999).await;
-    let mut known = std::collections::BTreeSet::new();
-    let first: Vec<usize> = read.into_iter().filter(|number| known.insert(*number)).collect();
-    assert_eq!(first, (0..1_000).collect::<Vec<_>>());
+    let read = hook.read_to(999, 100).await;
+    assert_eq!(each_once(read), (0..1_000).collect::<Vec<_>>());
     // More than a lease passes meanwhile; signs of life get through.
     tokio::time::timeout(Duration::from_secs(60), slow.publish(events(1_000..1_010, "a"))).await.unwrap().unwrap();
-    assert_eq!(read_to(&mut hook, 1_009).await.last(), Some(&1_009));
+    assert_eq!(hook.read_to(1_009, 100).await.last(), Some(&1_009));
 }
 
 #[tokio::test]

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::Config;
 use hooks_bus::{NatsBus, NatsConfig};
-use hooks_core::{
-    Bus, BusError, Bytes, DeadLetter, DeadLetterReason, Envelope, Filter, HookId, MAX_DETAIL, Position, Secret,
-};
+use hooks_core::{Bus, BusError, Bytes, DeadLetter, Envelope, Filter, HookId, MAX_DETAIL, Secret};
 
 use super::server::NO_JETSTREAM;
-use super::{Server, bus, config, end, events, until};
+use super::{Server, bus, config, end, events, letter, until};
 
 /// The stream's config is changed so.
 async fn edit(server: &Server, name: &str, change: impl FnOnce(&mut Config)) {
@@ -21,18 +19,6 @@ async fn edit(server: &Server, name: &str, change: impl FnOnce(&mut Config)) {
 
 fn large(bytes: usize) -> Envelope {
     crate::slice(0..1, bytes)[0].clone()
-}
-
-fn letter(position: u64) -> DeadLetter {
-    DeadLetter {
-        position: Position(position),
-        envelope: large(10),
-        reason: DeadLetterReason::Refused,
-        detail: String::new(),
-        attempts: 1,
-        first_attempt: std::time::SystemTime::now(),
-        last_attempt: std::time::SystemTime::now(),
-    }
 }
 
 fn shown(result: Result<(), BusError>) -> String {
@@ -164,7 +150,7 @@ async fn what_else_is_denied_keeps_no_event_out() {
     assert!(said.contains("does not let the user publish") && said.contains("hooks.events.b"), "{said}");
     bus.publish(events(1..2, "a")).await.unwrap();
     let letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
-    let said = shown(letters.keep(vec![letter(1)]).await);
+    let said = shown(letters.keep(vec![letter(1, large(10))]).await);
     assert!(said.contains("hooks.dead.") && said.contains("needs to publish to `hooks.>`"), "{said}");
     bus.publish(events(2..3, "a")).await.unwrap();
 }
@@ -204,13 +190,9 @@ async fn the_longest_event_has_room_for_its_dead_letter() {
     assert!(length > (1 << 20) - 4_096, "{length}");
     let read = hook.take(1).await;
     let letter = |position: u64, detail: String| DeadLetter {
-        position: Position(position),
-        envelope: read[0].envelope().clone(),
-        reason: DeadLetterReason::Refused,
         detail,
         attempts: u32::MAX,
-        first_attempt: std::time::SystemTime::now(),
-        last_attempt: std::time::SystemTime::now(),
+        ..super::letter(position, read[0].envelope().clone())
     };
     let letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
     // Whatever the receiver answered: each of these characters takes six in JSON, or several bytes.
@@ -231,7 +213,7 @@ async fn what_others_keep_counts_when_it_is_asked_for() {
     let [one, other] = [bus(&server).await, bus(&server).await];
     let id = HookId::new("hook").unwrap();
     let letters = |bus: &NatsBus| bus.dead_letters(&id).unwrap();
-    letters(&one).keep(vec![letter(1)]).await.unwrap();
+    letters(&one).keep(vec![letter(1, large(10))]).await.unwrap();
     assert_eq!(letters(&other).recount().await.unwrap(), 1);
 }
 

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use hooks_bus::NatsBus;
 use hooks_core::{
-    Batch, BatchLimits, BoxError, Bus, DeadLetter, DeadLetterReason, Delivered, DeliveryError, Dispatcher, Hook,
-    HookId, Position, Sink, SinkContext, SinkFactory, async_trait,
+    Batch, BatchLimits, Bus, DeadLetter, Delivered, DeliveryError, Dispatcher, Hook, HookId, Sink, async_trait,
 };
 use tokio::sync::{Notify, Semaphore};
 
-use super::{Server, bus, config, events, soon, until};
+use super::{Server, bus, config, events, letter, soon, until};
+use crate::clones::Clones;
 
 /// Refuses every event, until it takes one each time it may.
 #[derive(Debug, Clone)]
@@ -27,16 +26,6 @@ struct State {
 impl Receiver {
     fn new() -> Self {
         Self(Arc::new(State { refuses: AtomicBool::new(true), tried: Notify::new(), may: Semaphore::new(0) }))
-    }
-}
-
-impl SinkFactory for Receiver {
-    fn kind(&self) -> &str {
-        "test"
-    }
-
-    fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
-        Ok(Box::new(self.clone()))
     }
 }
 
@@ -60,7 +49,7 @@ async fn a_replay_ends_where_another_instance_takes_the_hook() {
     let (id, dispatcher) = (HookId::new("hook").unwrap(), Dispatcher::new(bus.clone()));
     let alone = BatchLimits { max_events: 1.try_into().unwrap(), ..BatchLimits::immediate() };
     let retry = hooks_core::RetryPolicy { reject_hold: "100ms".parse().unwrap(), ..Default::default() };
-    dispatcher.add(Hook::new("hook", receiver.clone()).unwrap().batch(alone).retry(retry)).await.unwrap();
+    dispatcher.add(Hook::new("hook", Clones(receiver.clone())).unwrap().batch(alone).retry(retry)).await.unwrap();
     until("an owner", || bus.owned().len() == 1).await;
     bus.publish(events(0..3, "a")).await.unwrap();
     let left = || dispatcher.hook_status(&id).unwrap().dead_letters;
@@ -96,18 +85,6 @@ async fn a_replay_ends_where_another_instance_takes_the_hook() {
     .await;
 }
 
-fn letter(at: usize) -> DeadLetter {
-    DeadLetter {
-        position: Position(at as u64),
-        envelope: events(at..at + 1, "a")[0].clone(),
-        reason: DeadLetterReason::Refused,
-        detail: "no".to_owned(),
-        attempts: 3,
-        first_attempt: SystemTime::UNIX_EPOCH,
-        last_attempt: SystemTime::now(),
-    }
-}
-
 /// There is no room for one more, and who removed one does not find it again.
 #[tokio::test]
 async fn a_letter_that_is_replaced_is_not_doubled() {
@@ -116,7 +93,8 @@ async fn a_letter_that_is_replaced_is_not_doubled() {
     config.max_dead_letters = 2;
     let bus = NatsBus::connect(config).await.unwrap();
     let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
-    letters.keep(vec![letter(1), letter(2)]).await.unwrap();
+    let event = || events(1..2, "a")[0].clone();
+    letters.keep(vec![letter(1, event()), letter(2, event())]).await.unwrap();
     let listed = letters.list(None, 9).await.unwrap();
     let again: Vec<_> =
         listed.iter().map(|(id, kept)| (*id, DeadLetter { detail: "again".to_owned(), ..kept.clone() })).collect();

@@ -92,7 +92,7 @@ async fn a_user_may_do_no_more_than_it_takes() {
     }
     let error = soon("no answer", operator.ask("nobody", question())).await.unwrap_err();
     assert!(error.to_string().contains("the instance nobody is gone"), "{error}");
-    bus.set_override(&id("a"), Some(super::disabled("noted"))).await.unwrap();
+    bus.set_override(&id("a"), Some(super::disabled("410"))).await.unwrap();
     until("an override", || operator.overrides(&id("a")).is_some()).await;
     bus.finish().await;
     assert!(!server.said().contains("Violation"), "{}", server.said());
