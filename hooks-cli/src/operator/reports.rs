@@ -166,9 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_noted_holds_whoever_is_silent() {
-        let note = r#"{"by":"operator","since":"2026-11-27T10:00:00Z"}"#;
-        let kept = || HookReport { disabled: serde_json::from_str(note).unwrap(), ..report("stopped", false) };
+    fn what_the_bus_keeps_holds_whoever_is_silent() {
+        let kept = r#"{"by":"operator","since":"2026-11-27T10:00:00Z"}"#;
+        let kept = || HookReport { disabled: serde_json::from_str(kept).unwrap(), ..report("stopped", false) };
         let told = |answers, owner| Reports::new(answers).of(kept(), owner).state;
         let mut silent = Answers::default();
         silent.enter("x", Heard::Silence("silent".to_owned()));

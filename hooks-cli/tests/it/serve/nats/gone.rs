@@ -137,7 +137,7 @@ fn a_daemon_that_hangs_is_named() {
 }
 
 #[test]
-fn a_daemon_that_comes_back_reads_first_what_was_noted() {
+fn a_daemon_that_comes_back_reads_first_which_hooks_are_disabled() {
     let Some(server) = Server::start() else { return };
     let receiver = Receiver::start(|_| 200);
     let daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
