@@ -17,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{
-    Batch, BoxError, Bus, Bytes, Delivered, DeliveryError, Dispatcher, Filter, Hook, Sink, SinkContext, SinkFactory,
+    Batch, BoxError, Bus, ByteSize, Delivered, DeliveryError, Dispatcher, Filter, Hook, Sink, SinkContext, SinkFactory,
     SliceBuilder, StartAt, async_trait,
 };
 
@@ -37,8 +37,8 @@ async fn main() -> Result<(), BoxError> {
 
 async fn start(folder: &Path) -> Result<(DurableBus, Dispatcher), BoxError> {
     let config = DurableConfig {
-        segment_size: Bytes(64 << 10),
-        max_bytes: Bytes(1 << 30),
+        segment_size: ByteSize(64 << 10),
+        max_bytes: ByteSize(1 << 30),
         ..DurableConfig::new(folder.join("data"))
     };
     let bus = DurableBus::open(&config)?;
@@ -97,7 +97,7 @@ async fn drain(folder: &Path) -> Result<(), BoxError> {
     let (bus, dispatcher) = start(folder).await?;
     let report = dispatcher.shutdown(None).await;
     for hook in &report.hooks {
-        if !hook.counts.balances() || hook.counts.in_hand > 0 {
+        if !hook.counts.balances() || hook.counts.in_flight > 0 {
             return Err(format!("hook {}: {}", hook.id, hook.counts).into());
         }
         let letters = bus.dead_letters(&hook.id).ok_or("no dead letters")?;

@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{
-    BoxError, Bus, Bytes, Filter, HookId, Ledger, Outcome, Position, Read, Slice, SliceBuilder, StartAt, Subscription,
+    BoxError, Bus, ByteSize, Filter, HookId, Ledger, Outcome, Position, Read, Slice, SliceBuilder, StartAt,
+    Subscription,
 };
 
 /// Hooks that lag.
@@ -28,7 +29,7 @@ async fn main() -> Result<(), BoxError> {
     for per_commit in [100, 1000] {
         for hooks in [0, 1, 10] {
             let dir = Path::new(&folder).join("durable-bench");
-            let config = DurableConfig { max_bytes: Bytes(1 << 40), ..DurableConfig::new(&dir) };
+            let config = DurableConfig { max_bytes: ByteSize(1 << 40), ..DurableConfig::new(&dir) };
             append(&config, events, per_commit, hooks).await?;
             if hooks == 0 {
                 read(&config, events, Filter::all(), READ).await?;

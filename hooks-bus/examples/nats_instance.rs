@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hooks_bus::{NatsBus, NatsConfig};
 use hooks_core::{
-    Batch, BoxError, Delivered, DeliveryError, Dispatcher, Filter, Hook, Sink, SinkContext, SinkFactory, Span,
+    Batch, BoxError, Delivered, DeliveryError, Dispatcher, Filter, Hook, HumanDuration, Sink, SinkContext, SinkFactory,
     async_trait,
 };
 
@@ -27,7 +27,7 @@ async fn main() -> Result<(), BoxError> {
     let config = NatsConfig {
         servers: servers.split(',').map(str::to_owned).collect(),
         create: false,
-        lease: Span(Duration::from_millis(lease.parse()?)),
+        lease: HumanDuration(Duration::from_millis(lease.parse()?)),
         ..NatsConfig::default()
     };
     let log = match log.as_str() {

@@ -12,7 +12,7 @@ pub(crate) mod publish;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hooks_core::Span;
+use hooks_core::HumanDuration;
 
 use operate::{DeadLetterCommand, HookArgs, LogCommand, StatusArgs};
 
@@ -200,7 +200,7 @@ pub(crate) struct PipeArgs {
     pub(crate) config: PathBuf,
     /// Give up after this long, for example 90s or 10m, with exit code 1
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
-    pub(crate) timeout: Option<Span>,
+    pub(crate) timeout: Option<HumanDuration>,
 }
 
 #[derive(Debug, Args)]
@@ -210,7 +210,7 @@ pub(crate) struct ServeArgs {
     pub(crate) config: PathBuf,
     /// How long stopping may take, for example 30s or 2m
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span)]
-    pub(crate) grace: Span,
+    pub(crate) grace: HumanDuration,
 }
 
 #[derive(Debug, Args)]
@@ -252,11 +252,11 @@ pub(crate) struct SinksArgs {
     pub(crate) kind: Option<String>,
 }
 
-fn span(text: &str) -> Result<Span, String> {
+fn span(text: &str) -> Result<HumanDuration, String> {
     text.parse()
 }
 
-fn timeout(text: &str) -> Result<Span, String> {
+fn timeout(text: &str) -> Result<HumanDuration, String> {
     let span = self::span(text)?;
     if span.0.is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(span) }
 }

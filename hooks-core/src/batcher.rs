@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bus::Delivery;
-use crate::human::{Bytes, Span};
+use crate::human::{ByteSize, HumanDuration};
 
 /// When a batch leaves: whichever is reached first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,9 +17,9 @@ pub struct BatchLimits {
     /// Most events.
     pub max_events: NonZeroUsize,
     /// Most bytes, counting each event and one byte between events. One event alone may be larger.
-    pub max_bytes: Bytes,
+    pub max_bytes: ByteSize,
     /// How long the first event waits for others. `"0s"`: what is there right now leaves at once.
-    pub max_age: Span,
+    pub max_age: HumanDuration,
 }
 
 impl Default for BatchLimits {
@@ -27,8 +27,8 @@ impl Default for BatchLimits {
     fn default() -> Self {
         Self {
             max_events: NonZeroUsize::MIN.saturating_add(99),
-            max_bytes: Bytes(1 << 20),
-            max_age: Span(Duration::from_secs(1)),
+            max_bytes: ByteSize(1 << 20),
+            max_age: HumanDuration(Duration::from_secs(1)),
         }
     }
 }
@@ -36,7 +36,11 @@ impl Default for BatchLimits {
 impl BatchLimits {
     /// Nothing waits: whatever is queued right now leaves together, up to 4,096 events or 1 MiB.
     pub fn immediate() -> Self {
-        Self { max_events: NonZeroUsize::MIN.saturating_add(4_095), max_age: Span(Duration::ZERO), ..Self::default() }
+        Self {
+            max_events: NonZeroUsize::MIN.saturating_add(4_095),
+            max_age: HumanDuration(Duration::ZERO),
+            ..Self::default()
+        }
     }
 }
 
@@ -221,8 +225,8 @@ mod tests {
     fn limits(max_events: usize, max_bytes: u64, max_age: u64) -> BatchLimits {
         BatchLimits {
             max_events: NonZeroUsize::new(max_events).unwrap(),
-            max_bytes: Bytes(max_bytes),
-            max_age: Span(Duration::from_millis(max_age)),
+            max_bytes: ByteSize(max_bytes),
+            max_age: HumanDuration(Duration::from_millis(max_age)),
         }
     }
 

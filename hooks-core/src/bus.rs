@@ -17,7 +17,7 @@ use crate::dead_letter::DeadLetters;
 use crate::envelope::{Slice, shown_type};
 use crate::filter::Filter;
 use crate::health::BusHealth;
-use crate::human::Bytes;
+use crate::human::ByteSize;
 use crate::id::HookId;
 use crate::ledger::Ledger;
 use crate::overrides::Override;
@@ -244,7 +244,7 @@ pub struct QueueLimits {
     /// Most events.
     pub max_events: NonZeroUsize,
     /// Most bytes of JSON. One event alone may be larger.
-    pub max_bytes: Bytes,
+    pub max_bytes: ByteSize,
     /// What happens when one more event comes.
     pub overflow: Overflow,
 }
@@ -253,7 +253,7 @@ impl Default for QueueLimits {
     fn default() -> Self {
         Self {
             max_events: NonZeroUsize::MIN.saturating_add(9_999),
-            max_bytes: Bytes(64 << 20),
+            max_bytes: ByteSize(64 << 20),
             overflow: Overflow::DropOldest,
         }
     }

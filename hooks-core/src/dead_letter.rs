@@ -64,9 +64,9 @@ impl fmt::Display for DeadLetterReason {
 /// Names a dead letter among those of its hook. Later ones have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LetterId(pub u64);
+pub struct DeadLetterId(pub u64);
 
-impl fmt::Display for LetterId {
+impl fmt::Display for DeadLetterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -80,11 +80,11 @@ impl fmt::Display for LetterId {
 /// ```
 /// use std::collections::BTreeMap;
 /// use std::sync::Mutex;
-/// use hooks_core::{async_trait, BusError, DeadLetter, DeadLetters, LetterId};
+/// use hooks_core::{async_trait, BusError, DeadLetter, DeadLetters, DeadLetterId};
 ///
 /// /// For tests: survives nothing.
 /// #[derive(Default)]
-/// struct InMemory(Mutex<BTreeMap<LetterId, DeadLetter>>);
+/// struct InMemory(Mutex<BTreeMap<DeadLetterId, DeadLetter>>);
 ///
 /// #[async_trait]
 /// impl DeadLetters for InMemory {
@@ -94,17 +94,17 @@ impl fmt::Display for LetterId {
 ///             return Err(BusError::Full("1,000 dead letters".into()));
 ///         }
 ///         // The position as the number: keeping the same event again replaces it.
-///         kept.extend(letters.into_iter().map(|letter| (LetterId(letter.position.0), letter)));
+///         kept.extend(letters.into_iter().map(|letter| (DeadLetterId(letter.position.0), letter)));
 ///         Ok(())
 ///     }
 ///
-///     async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError> {
+///     async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError> {
 ///         let kept = self.0.lock().unwrap();
 ///         let later = kept.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
 ///         Ok(later.take(max).map(|(id, letter)| (*id, letter.clone())).collect())
 ///     }
 ///
-///     async fn remove(&self, ids: &[LetterId]) -> Result<usize, BusError> {
+///     async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError> {
 ///         let mut kept = self.0.lock().unwrap();
 ///         Ok(ids.iter().filter(|id| kept.remove(id).is_some()).count())
 ///     }
@@ -131,7 +131,7 @@ pub trait DeadLetters: Send + Sync {
     ///
     /// # Errors
     /// When they can't be kept now. Some may then have been replaced; none is lost.
-    async fn replace(&self, letters: Vec<(LetterId, DeadLetter)>) -> Result<(), BusError> {
+    async fn replace(&self, letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
         self.keep(letters.into_iter().map(|(_, letter)| letter).collect()).await
     }
 
@@ -139,13 +139,13 @@ pub trait DeadLetters: Send + Sync {
     ///
     /// # Errors
     /// When they can't be read now.
-    async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError>;
+    async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError>;
 
     /// Forgets letters. Returns how many of these there were.
     ///
     /// # Errors
     /// When they can't be removed now; none is then removed.
-    async fn remove(&self, ids: &[LetterId]) -> Result<usize, BusError>;
+    async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError>;
 
     /// How many there are, as far as is known without asking.
     fn count(&self) -> u64;

@@ -11,7 +11,7 @@ use crate::batcher::BatchLimits;
 use crate::bus::{QueueLimits, StartAt};
 use crate::envelope::Metadata;
 use crate::filter::Filter;
-use crate::human::{Bytes, Rate, Span};
+use crate::human::{ByteSize, HumanDuration, Rate};
 use crate::id::{HookId, InvalidHookId};
 use crate::sink::SinkFactory;
 
@@ -148,7 +148,7 @@ impl Hook {
         if self.queue.max_bytes.0 < bytes {
             problems.push((
                 "queue.max_bytes",
-                format!("a queue of {} never fills a batch of {} on each of {lanes} lane(s): raise it to at least {}, or lower batch.max_bytes", self.queue.max_bytes, self.batch.max_bytes, Bytes(bytes)),
+                format!("a queue of {} never fills a batch of {} on each of {lanes} lane(s): raise it to at least {}, or lower batch.max_bytes", self.queue.max_bytes, self.batch.max_bytes, ByteSize(bytes)),
             ));
         }
         for (path, bytes) in [("batch.max_bytes", self.batch.max_bytes), ("queue.max_bytes", self.queue.max_bytes)] {
@@ -186,31 +186,31 @@ pub struct RateLimit {
 #[serde(default, deny_unknown_fields)]
 pub struct RetryPolicy {
     /// The longest wait before the second attempt.
-    pub initial: Span,
+    pub initial: HumanDuration,
     /// The longest wait before any attempt.
-    pub max: Span,
+    pub max: HumanDuration,
     /// How long one attempt may take, all in all.
-    pub attempt_timeout: Span,
+    pub attempt_timeout: HumanDuration,
     /// A batch that was not delivered this long after its first attempt is given up. Not set: the
     /// bus's own default, 3 days on the memory bus, never elsewhere. Time with an endpoint fault
     /// (a wrong address, failed authentication) does not count.
-    pub max_elapsed: Option<Span>,
+    pub max_elapsed: Option<HumanDuration>,
     /// While the receiver accepts nothing at all, refused events are kept this long before they are
     /// given up.
-    pub reject_hold: Span,
+    pub reject_hold: HumanDuration,
     /// The longest wait that a receiver can ask for with Retry-After.
-    pub max_retry_after: Span,
+    pub max_retry_after: HumanDuration,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            initial: Span(Duration::from_secs(1)),
-            max: Span(Duration::from_secs(300)),
-            attempt_timeout: Span(Duration::from_secs(15)),
+            initial: HumanDuration(Duration::from_secs(1)),
+            max: HumanDuration(Duration::from_secs(300)),
+            attempt_timeout: HumanDuration(Duration::from_secs(15)),
             max_elapsed: None,
-            reject_hold: Span(Duration::from_secs(15 * 60)),
-            max_retry_after: Span(Duration::from_secs(3600)),
+            reject_hold: HumanDuration(Duration::from_secs(15 * 60)),
+            max_retry_after: HumanDuration(Duration::from_secs(3600)),
         }
     }
 }

@@ -11,9 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A [`Duration`] that is written with units: `"250ms"`, `"15s"`, `"1h30m"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Span(pub Duration);
+pub struct HumanDuration(pub Duration);
 
-impl FromStr for Span {
+impl FromStr for HumanDuration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -29,7 +29,7 @@ fn with_days(text: &str) -> Option<jiff::SignedDuration> {
     span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::SignedDuration::try_from(self.0) {
             Ok(signed) => write!(f, "{signed:#}"),
@@ -40,16 +40,16 @@ impl fmt::Display for Span {
 
 /// A number of bytes: `"64KiB"`, `"10MB"`, or a plain number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Bytes(pub u64);
+pub struct ByteSize(pub u64);
 
-impl Bytes {
+impl ByteSize {
     /// As a length in memory.
     pub fn get(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
 
-impl FromStr for Bytes {
+impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -59,7 +59,7 @@ impl FromStr for Bytes {
     }
 }
 
-impl fmt::Display for Bytes {
+impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
         match units.into_iter().find(|(_, size)| self.0 > 0 && self.0.is_multiple_of(*size)) {
@@ -181,9 +181,9 @@ macro_rules! written_as_text {
     };
 }
 
-written_as_text!(Span, ["250ms", "15s", "1h30m", "30d"], false);
+written_as_text!(HumanDuration, ["250ms", "15s", "1h30m", "30d"], false);
 written_as_text!(Rate, ["10/s", "600/m"], false);
-written_as_text!(Bytes, ["64KiB", "10MB"], true);
+written_as_text!(ByteSize, ["64KiB", "10MB"], true);
 
 #[cfg(test)]
 mod tests {
@@ -191,8 +191,9 @@ mod tests {
 
     #[test]
     fn durations() {
-        let read =
-            |text: &str| serde_json::from_str::<Span>(text).map(|span| span.0).map_err(|error| error.to_string());
+        let read = |text: &str| {
+            serde_json::from_str::<HumanDuration>(text).map(|span| span.0).map_err(|error| error.to_string())
+        };
         assert_eq!(read("\"1s\""), Ok(Duration::from_secs(1)));
         assert_eq!(read("\"1h30m\""), Ok(Duration::from_secs(5_400)));
         assert_eq!(read("\"250ms\""), Ok(Duration::from_millis(250)));
@@ -207,7 +208,7 @@ mod tests {
     #[test]
     fn sizes() {
         let read =
-            |text: &str| serde_json::from_str::<Bytes>(text).map(|bytes| bytes.0).map_err(|error| error.to_string());
+            |text: &str| serde_json::from_str::<ByteSize>(text).map(|bytes| bytes.0).map_err(|error| error.to_string());
         assert_eq!(read("\"1MiB\""), Ok(1 << 20));
         assert_eq!(read("\"1MB\""), Ok(1_000_000));
         assert_eq!(read("4096"), Ok(4096));
@@ -231,11 +232,11 @@ mod tests {
     #[test]
     fn what_is_printed_is_read_again() {
         for text in ["1s", "1m 30s", "250ms"] {
-            let span: Span = text.parse().unwrap();
-            assert_eq!(span.to_string().parse::<Span>().unwrap(), span);
+            let span: HumanDuration = text.parse().unwrap();
+            assert_eq!(span.to_string().parse::<HumanDuration>().unwrap(), span);
         }
         for (text, bytes) in [("64KiB", 65_536), ("1MiB", 1 << 20), ("1000", 1_000), ("3GiB", 3 << 30), ("0", 0)] {
-            assert_eq!((Bytes(bytes).to_string().as_str(), text.parse()), (text, Ok(Bytes(bytes))));
+            assert_eq!((ByteSize(bytes).to_string().as_str(), text.parse()), (text, Ok(ByteSize(bytes))));
         }
     }
 }

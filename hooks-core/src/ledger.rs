@@ -82,7 +82,7 @@ pub struct Counts {
     /// Kept as dead letters.
     pub dead_lettered: u64,
     /// Taken and not settled.
-    pub in_hand: u64,
+    pub in_flight: u64,
     /// Given back to the bus unsettled, for whoever reads next: a hook that was disabled or removed, or, where
     /// instances share hooks, another of them.
     pub handed_over: u64,
@@ -108,7 +108,7 @@ impl Counts {
 
     /// Taken = delivered + dropped + dead-lettered + in hand + handed over.
     pub fn balances(&self) -> bool {
-        self.taken == self.delivered + self.dropped() + self.dead_lettered + self.in_hand + self.handed_over
+        self.taken == self.delivered + self.dropped() + self.dead_lettered + self.in_flight + self.handed_over
     }
 }
 
@@ -117,7 +117,7 @@ impl Ledger {
     pub fn take(&self, events: usize) {
         let mut counts = self.0.lock();
         counts.taken += events as u64;
-        counts.in_hand += events as u64;
+        counts.in_flight += events as u64;
     }
 
     /// For a bus: events it held for the hook were dropped before anyone read them.
@@ -128,14 +128,14 @@ impl Ledger {
     /// For a bus: these events were given back unsettled. Whoever reads them next takes them again.
     pub fn hand_over(&self, events: usize) {
         let mut counts = self.0.lock();
-        counts.in_hand -= events as u64;
+        counts.in_flight -= events as u64;
         counts.handed_over += events as u64;
     }
 
     /// `claimed` events have this outcome, and `released` of them were in hand until now.
     pub(crate) fn settle(&self, claimed: usize, released: usize, outcome: Outcome) {
         let mut counts = self.0.lock();
-        counts.in_hand -= released as u64;
+        counts.in_flight -= released as u64;
         match outcome {
             Outcome::Delivered => counts.delivered += claimed as u64,
             Outcome::Dropped(reason) => counts.dropped[reason as usize] += claimed as u64,
@@ -161,7 +161,7 @@ impl fmt::Display for Counts {
             write!(f, "{open}{reason} {}", self.dropped_for(*reason))?;
         }
         let close = if self.dropped() > 0 { ")" } else { "" };
-        write!(f, "{close} + dead-lettered {} + in hand {}", self.dead_lettered, self.in_hand)?;
+        write!(f, "{close} + dead-lettered {} + in hand {}", self.dead_lettered, self.in_flight)?;
         if self.handed_over > 0 { write!(f, " + handed over {}", self.handed_over) } else { Ok(()) }
     }
 }

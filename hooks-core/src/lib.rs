@@ -36,7 +36,7 @@ pub use bus::{
     Bus, BusError, BusStats, Delivery, Lag, Overflow, Position, QueueLimits, Read, Reader, Settle, Settler, StartAt,
     Subscription, WINDOW, refuse_reserved,
 };
-pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
+pub use dead_letter::{DeadLetter, DeadLetterId, DeadLetterReason, DeadLetters, MAX_DETAIL};
 pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};
 pub use dispatcher::{
     DispatchError, Dispatcher, HookStatus, LeftBehind, ReplayError, ReplayReport, Report, TestError, TestReport,
@@ -49,7 +49,7 @@ pub use event::{EncodeError, Event, encode};
 pub use filter::{Filter, Pattern};
 pub use health::BusHealth;
 pub use hook::{Hook, MAX_LANES, RateLimit, RetryPolicy};
-pub use human::{Bytes, Rate, Span};
+pub use human::{ByteSize, HumanDuration, Rate};
 pub use id::{HookId, InvalidHookId};
 pub use ledger::{Counts, DropReason, Ledger, Outcome};
 pub use overrides::{DisabledBy, Override};

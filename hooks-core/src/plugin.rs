@@ -16,7 +16,7 @@ use crate::sink::{Sink, SinkContext, SinkFactory};
 /// A sink's settings as a config file has them.
 ///
 /// Deriving `Deserialize` and `JsonSchema` is most of the work; [`validate`](Self::validate) says what
-/// the types can't. Use [`Span`](crate::Span), [`Bytes`](crate::Bytes) and [`Secret`]
+/// the types can't. Use [`HumanDuration`](crate::HumanDuration), [`ByteSize`](crate::ByteSize) and [`Secret`]
 /// for durations, sizes and secrets. A crate that depends on `hooks-core` alone finds the derive
 /// macros' crates re-exported here.
 ///

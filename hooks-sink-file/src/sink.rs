@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use hooks_core::{Batch, Delivered, DeliveryError, Sink, SinkContext, Span, async_trait};
+use hooks_core::{Batch, Delivered, DeliveryError, HumanDuration, Sink, SinkContext, async_trait};
 use parking_lot::Mutex;
 
 use crate::config::FileConfig;
@@ -84,7 +84,7 @@ impl Sink for FileSink {
     }
 
     fn cut_short(&mut self, _batch: &Batch) -> Option<Result<Delivered, DeliveryError>> {
-        let (path, limit) = (self.config.path(), Span(self.context.attempt_timeout));
+        let (path, limit) = (self.config.path(), HumanDuration(self.context.attempt_timeout));
         let what = format!("no result within the attempt timeout of {limit}: the disk of `{}` hangs", path.display());
         Some(Err(DeliveryError::retry(what)))
     }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use hooks_core::{BoxError, Span};
+use hooks_core::{BoxError, HumanDuration};
 use http::{HeaderValue, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
@@ -86,7 +86,7 @@ fn at(step: Step, proxy: Option<&str>) -> String {
         (Step::Late { limit, secures }, proxy) => {
             let with = if secures { " with TLS" } else { "" };
             let through = proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
-            format!("can't connect{with}{through} within the connect timeout of {}", Span(limit))
+            format!("can't connect{with}{through} within the connect timeout of {}", HumanDuration(limit))
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hooks_core::Span;
+use hooks_core::HumanDuration;
 use parking_lot::Mutex;
 
 use super::inner::Inner;
@@ -48,7 +48,7 @@ impl Inner {
         if let Some(jump) = self.ahead.jumped(clock, (self.tuning.steady)()) {
             self.log.move_along(jump, clock);
             self.keep_begun();
-            let by = Span(Duration::from_secs(jump.unsigned_abs()));
+            let by = HumanDuration(Duration::from_secs(jump.unsigned_abs()));
             let way = if jump > 0 { "forward" } else { "back" };
             tracing::warn!(dir = %self.dir.display(), %by, "the clock was set {way}: events are taken to be as old as before");
         }
@@ -69,7 +69,7 @@ pub(crate) fn check_future(log: &Log, dir: &Path, now: u64) -> bool {
     let ahead = log.parts().iter().filter_map(|part| part.segment.begun()).max().unwrap_or(0).saturating_sub(now);
     if ahead > 0 {
         log.move_along(0, now);
-        let by = Span(Duration::from_secs(ahead));
+        let by = HumanDuration(Duration::from_secs(ahead));
         tracing::warn!(dir = %dir.display(), %by, "the clock was set back while no process had the log: its newest events count as new");
     }
     ahead > 0

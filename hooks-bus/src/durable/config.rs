@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hooks_core::{Bytes, Span};
+use hooks_core::{ByteSize, HumanDuration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,14 +18,14 @@ pub struct DurableConfig {
     /// Size of the files that the log is made of. Each takes its room on the disk when it is begun, and
     /// goes when every hook is done with all of it. At least 4KiB.
     #[serde(default = "segment_size")]
-    pub segment_size: Bytes,
+    pub segment_size: ByteSize,
     /// Most bytes of log on the disk. At least two segments. What is published at once may take half of it.
     #[serde(default = "max_bytes")]
-    pub max_bytes: Bytes,
+    pub max_bytes: ByteSize,
     /// Events older than this are given up, delivered or not; a whole segment at a time, once a newer one
     /// was begun. Not set: never.
     #[serde(default)]
-    pub max_age: Option<Span>,
+    pub max_age: Option<HumanDuration>,
     /// What happens at `max_bytes`. Disabled hooks give way first.
     #[serde(default)]
     pub on_full: OnFull,
@@ -35,7 +35,7 @@ pub struct DurableConfig {
     /// Most bytes of events in the memory of the process, for all hooks together. Hooks that fall
     /// further behind read from the disk.
     #[serde(default = "max_memory")]
-    pub max_memory: Bytes,
+    pub max_memory: ByteSize,
 }
 
 /// What happens when the log is full.
@@ -57,25 +57,25 @@ pub struct LetterLimits {
     /// Most events.
     pub max_events: u64,
     /// Most bytes, reasons included.
-    pub max_bytes: Bytes,
+    pub max_bytes: ByteSize,
 }
 
 impl Default for LetterLimits {
     fn default() -> Self {
-        Self { max_events: 10_000, max_bytes: Bytes(64 << 20) }
+        Self { max_events: 10_000, max_bytes: ByteSize(64 << 20) }
     }
 }
 
-fn segment_size() -> Bytes {
-    Bytes(64 << 20)
+fn segment_size() -> ByteSize {
+    ByteSize(64 << 20)
 }
 
-fn max_bytes() -> Bytes {
-    Bytes(10 << 30)
+fn max_bytes() -> ByteSize {
+    ByteSize(10 << 30)
 }
 
-fn max_memory() -> Bytes {
-    Bytes(256 << 20)
+fn max_memory() -> ByteSize {
+    ByteSize(256 << 20)
 }
 
 impl DurableConfig {
@@ -105,7 +105,7 @@ impl DurableConfig {
             problems.push(("segment_size", format!("{} is more than 4GiB", self.segment_size)));
         }
         if self.max_bytes.0 < self.segment_size.0.saturating_mul(2) {
-            let need = Bytes(self.segment_size.0.saturating_mul(2));
+            let need = ByteSize(self.segment_size.0.saturating_mul(2));
             problems.push((
                 "max_bytes",
                 format!("{} holds no two segments: raise it to at least {need}, or lower segment_size", self.max_bytes),
@@ -118,7 +118,7 @@ impl DurableConfig {
             problems.push(("dead_letters.max_events", "must be at least 1".to_owned()));
         }
         if self.largest_event() == 0 {
-            let (max, need) = (self.dead_letters.max_bytes, Bytes(BESIDE as u64));
+            let (max, need) = (self.dead_letters.max_bytes, ByteSize(BESIDE as u64));
             problems.push(("dead_letters.max_bytes", format!("{max} holds no event beside its reason, up to {need}")));
         }
         problems

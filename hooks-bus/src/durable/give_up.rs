@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hooks_core::{BusError, Bytes, DropReason, HookId};
+use hooks_core::{BusError, ByteSize, DropReason, HookId};
 
 use super::config::OnFull;
 use super::inner::Inner;
@@ -62,7 +62,7 @@ impl Inner {
 
     /// A segment may take half of the log, so that there is always room for the next one beside it.
     fn never_fits(&self, bytes: u64) -> BusError {
-        let (need, max) = (Bytes(bytes), self.config.max_bytes);
+        let (need, max) = (ByteSize(bytes), self.config.max_bytes);
         BusError::TooLarge(format!(
             "together these events need {need} of log, more than half of `bus.max_bytes` ({max}): publish fewer at once or shorter ones, or raise it"
         ))

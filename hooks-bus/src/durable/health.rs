@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hooks_core::{BusHealth, Span};
+use hooks_core::{BusHealth, HumanDuration};
 use parking_lot::Mutex;
 
 /// A disk that is slow takes less. In seconds.
@@ -53,7 +53,7 @@ impl Health {
     fn hangs(&self, now: u64) -> Option<String> {
         let since = self.writing.load(Ordering::Relaxed);
         let waited = Some(now.saturating_sub(since)).filter(|waited| since > 0 && *waited >= HANGS)?;
-        let waited = Span(Duration::from_secs(waited));
+        let waited = HumanDuration(Duration::from_secs(waited));
         Some(format!("the disk has not answered for {waited}: nothing is accepted until it does"))
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use hooks_core::{BusError, HookId, Override, Position, Settle, Slice, Span, StartAt, Subscription};
+use hooks_core::{BusError, HookId, HumanDuration, Override, Position, Settle, Slice, StartAt, Subscription};
 use parking_lot::{Mutex, RwLock};
 
 use super::age::{self, Ahead};
@@ -286,7 +286,7 @@ impl Inner {
     fn earliest(&self, hook: &HookId, end: u64) -> u64 {
         let begin = self.log.begin();
         let begun = self.log.locate(begin).and_then(|part| part.segment.begun());
-        let age = begun.map(|begun| Span(Duration::from_secs((self.tuning.clock)().saturating_sub(begun))));
+        let age = begun.map(|begun| HumanDuration(Duration::from_secs((self.tuning.clock)().saturating_sub(begun))));
         let age = age.map_or_else(|| "unknown".to_owned(), |age| age.to_string());
         let events = end.saturating_sub(begin);
         match begin {

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hooks_core::{DeadLetter, DeadLetterReason, Envelope, HookId, LetterId, MAX_DETAIL, Position, SliceBuilder};
+use hooks_core::{DeadLetter, DeadLetterId, DeadLetterReason, Envelope, HookId, MAX_DETAIL, Position, SliceBuilder};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 
 use super::config::LetterLimits;
@@ -76,7 +76,7 @@ pub(crate) fn keep(
 pub(crate) fn replace(
     change: &WriteTransaction,
     hook: &HookId,
-    letters: &[(LetterId, DeadLetter)],
+    letters: &[(DeadLetterId, DeadLetter)],
 ) -> Result<Totals, redb::Error> {
     let hook = hook.as_str();
     let mut table = change.open_table(LETTERS)?;
@@ -97,7 +97,7 @@ pub(crate) fn replace(
 pub(crate) fn remove(
     change: &WriteTransaction,
     hook: &HookId,
-    ids: &[LetterId],
+    ids: &[DeadLetterId],
 ) -> Result<(usize, Totals), redb::Error> {
     let hook = hook.as_str();
     let mut table = change.open_table(LETTERS)?;
@@ -122,9 +122,9 @@ pub(crate) fn remove(
 pub(crate) fn list(
     database: &Database,
     hook: &HookId,
-    after: Option<LetterId>,
+    after: Option<DeadLetterId>,
     max: usize,
-) -> Result<Vec<(LetterId, DeadLetter)>, redb::Error> {
+) -> Result<Vec<(DeadLetterId, DeadLetter)>, redb::Error> {
     let read = database.begin_read()?;
     let table = match read.open_table(LETTERS) {
         Ok(table) => table,
@@ -138,7 +138,7 @@ pub(crate) fn list(
         let id = key.value().1;
         let letter = decode(value.value())
             .ok_or_else(|| redb::Error::Corrupted(format!("dead letter {id} of hook `{hook}` can't be read")))?;
-        found.push((LetterId(id), letter));
+        found.push((DeadLetterId(id), letter));
     }
     Ok(found)
 }

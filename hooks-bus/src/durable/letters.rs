@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hooks_core::{BusError, DeadLetter, DeadLetters, HookId, LetterId};
+use hooks_core::{BusError, DeadLetter, DeadLetterId, DeadLetters, HookId};
 
 use super::inner::Inner;
 use super::letter_table::{self, Kept};
@@ -32,7 +32,7 @@ impl DeadLetters for DurableLetters {
         .await
     }
 
-    async fn replace(&self, letters: Vec<(LetterId, DeadLetter)>) -> Result<(), BusError> {
+    async fn replace(&self, letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
         self.blocking(move |inner, hook| {
             let totals = inner.store.write(|change| letter_table::replace(change, hook, &letters))?;
             inner.letters.lock().insert(hook.clone(), totals);
@@ -41,12 +41,12 @@ impl DeadLetters for DurableLetters {
         .await
     }
 
-    async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError> {
+    async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError> {
         self.blocking(move |inner, hook| inner.store.read(|database| letter_table::list(database, hook, after, max)))
             .await
     }
 
-    async fn remove(&self, ids: &[LetterId]) -> Result<usize, BusError> {
+    async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError> {
         let ids = ids.to_vec();
         self.blocking(move |inner, hook| {
             let (removed, totals) = inner.store.write(|change| letter_table::remove(change, hook, &ids))?;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hooks_core::{BusError, Bytes, Slice};
+use hooks_core::{BusError, ByteSize, Slice};
 use tokio::sync::{mpsc, oneshot};
 
 use super::append::{AppendError, Appender, slice_bytes};
@@ -112,7 +112,7 @@ impl Writer {
         let largest = self.inner.config.largest_event();
         let too_long = || slice.iter().find(|event| event.len() > largest);
         let Some(event) = (together > largest).then(too_long).flatten() else { return Ok(()) };
-        let (len, max) = (Bytes(event.len() as u64), self.inner.config.dead_letters.max_bytes);
+        let (len, max) = (ByteSize(event.len() as u64), self.inner.config.dead_letters.max_bytes);
         Err(BusError::TooLarge(format!(
             "an event of {len} could not become a dead letter with its reason: raise `bus.dead_letters.max_bytes` ({max})"
         )))

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use hooks_core::{
-    BlockGuard, Bus, BusError, BusStats, Bytes, Envelope, HookId, Lag, Reader, Settler, Slice, Subscription,
+    BlockGuard, Bus, BusError, BusStats, ByteSize, Envelope, HookId, Lag, Reader, Settler, Slice, Subscription,
     refuse_reserved,
 };
 use parking_lot::{Mutex, RwLock};
@@ -31,12 +31,12 @@ use subscriber::{MemoryReader, Subscriber};
 pub struct MemoryConfig {
     /// Most bytes of events that this process holds, for all hooks together. At the limit the hook that
     /// holds most gives way by its own overflow policy.
-    pub max_memory: Bytes,
+    pub max_memory: ByteSize,
 }
 
 impl Default for MemoryConfig {
     fn default() -> Self {
-        Self { max_memory: Bytes(256 << 20) }
+        Self { max_memory: ByteSize(256 << 20) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hooks_core::{Bytes, ConfigProblem, Secret, Span};
+use hooks_core::{ByteSize, ConfigProblem, HumanDuration, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -34,13 +34,13 @@ pub struct NatsConfig {
     /// Copies of everything in a cluster, 1 to 5. Not set: 1 when created.
     pub replicas: Option<usize>,
     /// Bytes of events that the stream keeps; more are refused. Not set: 10 GiB when created.
-    pub max_bytes: Option<Bytes>,
+    pub max_bytes: Option<ByteSize>,
     /// Events older than this are dropped, delivered or not. Not set: never when created.
-    pub max_age: Option<Span>,
+    pub max_age: Option<HumanDuration>,
     /// How long the stream remembers the ids of events, to drop what is published twice. Not set: 2m when created.
-    pub duplicate_window: Option<Span>,
+    pub duplicate_window: Option<HumanDuration>,
     /// An instance that was not heard of for this long has lost its hooks to the others.
-    pub lease: Span,
+    pub lease: HumanDuration,
     /// Most dead letters of each hook. At the limit the hook is held.
     pub max_dead_letters: u64,
 }
@@ -73,7 +73,7 @@ impl Default for NatsConfig {
             max_bytes: None,
             max_age: None,
             duplicate_window: None,
-            lease: Span(Duration::from_secs(5)),
+            lease: HumanDuration(Duration::from_secs(5)),
             max_dead_letters: 10_000,
         }
     }
@@ -122,7 +122,7 @@ impl NatsConfig {
         if self.replicas.is_some_and(|replicas| !(1..=5).contains(&replicas)) {
             wrong("replicas", "JetStream keeps 1 to 5 copies".to_owned());
         }
-        if self.max_bytes == Some(Bytes(0)) {
+        if self.max_bytes == Some(ByteSize(0)) {
             wrong("max_bytes", "0 bytes hold no event: set at least 1".to_owned());
         }
         if self.max_age.is_some_and(|age| age.0 < Duration::from_secs(1)) {

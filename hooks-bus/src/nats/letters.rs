@@ -13,7 +13,7 @@ use async_nats::{HeaderMap, Subject};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use hooks_core::{BusError, DeadLetter, DeadLetterReason, DeadLetters, Envelope, HookId, LetterId, Position};
+use hooks_core::{BusError, DeadLetter, DeadLetterId, DeadLetterReason, DeadLetters, Envelope, HookId, Position};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -109,12 +109,12 @@ impl NatsLetters {
     }
 
     /// The subject of a letter of this hook that is there.
-    async fn subject(&self, id: LetterId) -> Option<Subject> {
+    async fn subject(&self, id: DeadLetterId) -> Option<Subject> {
         let found = self.bus.kept.letters.get_raw_message(id.0).await.ok()?;
         found.subject.starts_with(&self.subjects()).then_some(found.subject)
     }
 
-    async fn replace_one(&self, id: LetterId, letter: &DeadLetter) -> Result<(), BusError> {
+    async fn replace_one(&self, id: DeadLetterId, letter: &DeadLetter) -> Result<(), BusError> {
         // Its own, which names the log that its position is of.
         let Some(subject) = self.subject(id).await else { return Ok(()) };
         let message = encode(letter, self.bus.client.server_info().max_payload).expected_last_subject_sequence(id.0);
@@ -127,7 +127,7 @@ impl NatsLetters {
         }
     }
 
-    async fn remove_one(&self, id: LetterId) -> Result<bool, BusError> {
+    async fn remove_one(&self, id: DeadLetterId) -> Result<bool, BusError> {
         let failed = |error: &dyn std::error::Error| unavailable("remove a dead letter", error);
         if self.subject(id).await.is_none() {
             return Ok(false);
@@ -167,12 +167,12 @@ impl DeadLetters for NatsLetters {
         Ok(())
     }
 
-    async fn replace(&self, letters: Vec<(LetterId, DeadLetter)>) -> Result<(), BusError> {
+    async fn replace(&self, letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
         let replacements: Vec<_> = letters.iter().map(|(id, letter)| self.replace_one(*id, letter)).collect();
         stream::iter(replacements).buffered(AT_ONCE).try_collect().await
     }
 
-    async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError> {
+    async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError> {
         let failed = |error: &dyn std::error::Error| unavailable("read dead letters", error);
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after.map_or(1, |after| after.0 + 1) },
@@ -190,7 +190,7 @@ impl DeadLetters for NatsLetters {
             let message = message.map_err(|error| failed(&*error))?;
             let id = message.info().map_err(|error| failed(&*error))?.stream_sequence;
             match decode(&message) {
-                Ok(letter) => found.push((LetterId(id), letter)),
+                Ok(letter) => found.push((DeadLetterId(id), letter)),
                 Err(error) => tracing::error!(id, error, "what is kept here is no dead letter: passed over"),
             }
         }
@@ -200,7 +200,7 @@ impl DeadLetters for NatsLetters {
     }
 
     /// On an error, some may have been removed.
-    async fn remove(&self, ids: &[LetterId]) -> Result<usize, BusError> {
+    async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError> {
         let removals: Vec<_> = ids.iter().map(|id| self.remove_one(*id)).collect();
         let removed: Vec<bool> = stream::iter(removals).buffered(AT_ONCE).try_collect().await?;
         let removed = removed.into_iter().filter(|removed| *removed).count();

@@ -2,7 +2,7 @@
 //! refused before anything of it is sent. No I/O.
 
 use async_nats::jetstream::stream::Info;
-use hooks_core::{BusError, Bytes, Envelope};
+use hooks_core::{BusError, ByteSize, Envelope};
 use parking_lot::Mutex;
 
 use super::subject;
@@ -140,7 +140,7 @@ impl State {
         let all = size.plus(taken);
         let Size { bytes, messages } = self.most;
         if bytes > 0 && all.bytes > bytes {
-            let (size, most) = (size.bytes, Bytes(bytes));
+            let (size, most) = (size.bytes, ByteSize(bytes));
             return Some(format!("NATS: {size} more bytes don't fit in the stream's max_bytes, {most}"));
         }
         (messages > 0 && all.messages > messages)

@@ -33,7 +33,7 @@ async fn memory() {
 #[cfg(feature = "durable")]
 mod durable {
     use hooks_bus::{DurableBus, DurableConfig};
-    use hooks_core::Bytes;
+    use hooks_core::ByteSize;
     use tempfile::TempDir;
 
     use super::*;
@@ -43,10 +43,10 @@ mod durable {
     impl Durable {
         fn config(&self) -> DurableConfig {
             let mut config = DurableConfig::new(self.0.path());
-            config.segment_size = Bytes(256 << 10);
-            config.max_bytes = Bytes(256 << 20);
+            config.segment_size = ByteSize(256 << 10);
+            config.max_bytes = ByteSize(256 << 20);
             config.dead_letters.max_events = 4;
-            config.dead_letters.max_bytes = Bytes(256 << 10);
+            config.dead_letters.max_bytes = ByteSize(256 << 10);
             config
         }
     }
@@ -84,7 +84,7 @@ mod nats {
     use std::time::Duration;
 
     use hooks_bus::{NatsBus, NatsConfig};
-    use hooks_core::Span;
+    use hooks_core::HumanDuration;
 
     use super::*;
     use crate::nats::{config, server::Server};
@@ -120,7 +120,7 @@ mod nats {
         let make = async || {
             let name = format!("bus-{}", stores.fetch_add(1, Ordering::Relaxed));
             // However busy the machine is, nobody who lives is taken for dead.
-            let lease = Span(Duration::from_secs(10));
+            let lease = HumanDuration(Duration::from_secs(10));
             Nats(NatsConfig { name, lease, max_dead_letters: 4, ..config(&[&server]) })
         };
         let report = bus::check(make).await;

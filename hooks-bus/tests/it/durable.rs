@@ -14,15 +14,15 @@ mod warnings;
 use std::path::Path;
 
 use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{Bus, Bytes, Delivery, Filter, QueueLimits, StartAt};
+use hooks_core::{Bus, ByteSize, Delivery, Filter, QueueLimits, StartAt};
 
 use crate::{End, numbers, slice};
 
 /// Small segments, so that there are many.
 fn config(dir: &Path) -> DurableConfig {
     let mut config = DurableConfig::new(dir);
-    config.segment_size = Bytes(8 << 10);
-    config.max_bytes = Bytes(1 << 20);
+    config.segment_size = ByteSize(8 << 10);
+    config.max_bytes = ByteSize(1 << 20);
     config
 }
 
@@ -91,8 +91,8 @@ async fn segments_go_when_every_hook_has_passed_them() {
 async fn restarts_leave_no_large_files_behind() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.segment_size = Bytes(1 << 20);
-    config.max_bytes = Bytes(4 << 20);
+    config.segment_size = ByteSize(1 << 20);
+    config.max_bytes = ByteSize(4 << 20);
     for restart in 0..10 {
         let bus = open(&config);
         let _holds = end(&bus, "holds", Filter::all()).await;

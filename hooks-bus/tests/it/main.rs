@@ -14,7 +14,7 @@ mod nats;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, Bytes, Delivery, Envelope, Filter, HookId, Ledger, Overflow, QueueLimits, Read, Reader, Settler, Slice,
+    Bus, ByteSize, Delivery, Envelope, Filter, HookId, Ledger, Overflow, QueueLimits, Read, Reader, Settler, Slice,
     SliceBuilder, StartAt, Subscription,
 };
 
@@ -67,7 +67,7 @@ fn subscription(hook: &str, filter: Filter, queue: QueueLimits, ledger: &Arc<Led
 }
 
 fn queue(max_events: usize, max_bytes: u64, overflow: Overflow) -> QueueLimits {
-    QueueLimits { max_events: max_events.try_into().unwrap(), max_bytes: Bytes(max_bytes), overflow }
+    QueueLimits { max_events: max_events.try_into().unwrap(), max_bytes: ByteSize(max_bytes), overflow }
 }
 
 fn numbers(deliveries: &[Delivery]) -> Vec<usize> {

@@ -1,11 +1,11 @@
 use futures_util::FutureExt as _;
 use hooks_bus::{MemoryBus, MemoryConfig};
-use hooks_core::{Bus, Bytes, DropReason, Filter, Overflow, QueueLimits};
+use hooks_core::{Bus, ByteSize, DropReason, Filter, Overflow, QueueLimits};
 
 use crate::{End, numbers, queue, slice};
 
 fn bus(max_memory: u64) -> MemoryBus {
-    MemoryBus::new(&MemoryConfig { max_memory: Bytes(max_memory) })
+    MemoryBus::new(&MemoryConfig { max_memory: ByteSize(max_memory) })
 }
 
 #[tokio::test]
@@ -112,5 +112,5 @@ async fn removing_a_hook_frees_what_it_held_and_whoever_waited() {
     bus.unsubscribe(&hooks_core::HookId::new("a").unwrap()).await.unwrap();
     waiting.await.unwrap();
     let counts = end.ledger.counts();
-    assert_eq!((counts.dropped_for(DropReason::Removed), counts.in_hand, bus.memory_used()), (2, 0, 0));
+    assert_eq!((counts.dropped_for(DropReason::Removed), counts.in_flight, bus.memory_used()), (2, 0, 0));
 }

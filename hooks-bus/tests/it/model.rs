@@ -99,7 +99,7 @@ proptest! {
                 assert!(counts.balances(), "{counts}");
                 assert_eq!(counts.dropped_for(DropReason::Filtered), filtered);
                 assert_eq!((counts.dropped_for(DropReason::Overflow), counts.delivered), (dropped, delivered));
-                assert_eq!(counts.in_hand, (queued.len() + in_hand.len()) as u64);
+                assert_eq!(counts.in_flight, (queued.len() + in_hand.len()) as u64);
             }
         });
     }

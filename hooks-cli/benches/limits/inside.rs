@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use hooks_bus::MemoryBus;
 use hooks_core::{
-    Batch, BatchLimits, BoxError, Bus, Delivered, DeliveryError, Dispatcher, Envelope, Filter, Hook, Overflow,
-    QueueLimits, Sink, SinkContext, SinkFactory, Slice, SliceBuilder, Span, async_trait,
+    Batch, BatchLimits, BoxError, Bus, Delivered, DeliveryError, Dispatcher, Envelope, Filter, Hook, HumanDuration,
+    Overflow, QueueLimits, Sink, SinkContext, SinkFactory, Slice, SliceBuilder, async_trait,
 };
 use hooks_sink_http::HttpConfig;
 use tokio::runtime::Runtime;
@@ -163,7 +163,7 @@ async fn post_each(url: &str, count: usize, began: Instant) -> Result<(), BoxErr
 async fn publish_each(url: &str, count: usize, began: Instant) -> Result<(), BoxError> {
     let bus = Arc::new(MemoryBus::default());
     let dispatcher = Dispatcher::new(bus.clone());
-    let batch = BatchLimits { max_age: Span(Duration::ZERO), ..BatchLimits::default() };
+    let batch = BatchLimits { max_age: HumanDuration(Duration::ZERO), ..BatchLimits::default() };
     dispatcher.add(Hook::new("bench", HttpConfig::new(url))?.batch(batch)).await?;
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     for number in 0..count {

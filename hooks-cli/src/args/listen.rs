@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use hooks_core::{Bytes, Span};
+use hooks_core::{ByteSize, HumanDuration};
 
 use crate::listen::Mischief;
 
@@ -34,10 +34,10 @@ pub(crate) struct ListenArgs {
     pub(crate) fail_rate: Option<f64>,
     /// Wait this long before each answer, for example 250ms
     #[arg(long, value_name = "DURATION", default_value = "0s")]
-    pub(crate) delay: Span,
+    pub(crate) delay: HumanDuration,
     /// Ask for a pause with every answer that is no success, in whole seconds
     #[arg(long, value_name = "DURATION")]
-    pub(crate) retry_after: Option<Span>,
+    pub(crate) retry_after: Option<HumanDuration>,
     /// Refuse batches with an event of such a type with 400, for example `com.github.*`
     #[arg(long, value_name = "GLOB")]
     pub(crate) reject_type: Vec<String>,
@@ -46,7 +46,7 @@ pub(crate) struct ListenArgs {
     pub(crate) item_failures: bool,
     /// Refuse larger bodies with 413
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
-    pub(crate) max_body: Bytes,
+    pub(crate) max_body: ByteSize,
     /// Misbehave on purpose
     #[arg(long, value_name = "KIND", value_enum)]
     pub(crate) misbehave: Option<Mischief>,

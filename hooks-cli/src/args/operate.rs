@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use hooks_core::{DeadLetterReason, HookId, LetterId};
+use hooks_core::{DeadLetterId, DeadLetterReason, HookId};
 
 use crate::operator::Which;
 
@@ -158,7 +158,7 @@ struct WhichArgs {
 
 impl WhichArgs {
     fn which(&self) -> Which {
-        let ids = self.ids.iter().copied().map(LetterId).collect();
+        let ids = self.ids.iter().copied().map(DeadLetterId).collect();
         Which { ids, types: self.types.clone(), reason: self.reason }
     }
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use hooks_core::{Bytes, Span};
+use hooks_core::{ByteSize, HumanDuration};
 use reqwest::Url;
 
 use crate::publish::endpoint;
@@ -28,10 +28,10 @@ pub(crate) struct PublishArgs {
     pub(crate) source: String,
     /// The longest event that is taken
     #[arg(long, value_name = "SIZE", default_value = "1MiB")]
-    pub(crate) max_event: Bytes,
+    pub(crate) max_event: ByteSize,
     /// Give up after this long, for example 90s or 10m, with exit code 1
     #[arg(long, value_name = "DURATION", value_parser = super::timeout)]
-    pub(crate) timeout: Option<Span>,
+    pub(crate) timeout: Option<HumanDuration>,
 }
 
 pub(crate) const ABOUT: &str = "Reads events from stdin, one CloudEvents JSON object a line, and sends them to a \

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use hooks_core::{BoxError, HookId, LetterId};
+use hooks_core::{BoxError, DeadLetterId, HookId};
 
 use super::operate::converse;
 use super::print;
@@ -195,7 +195,7 @@ fn drop_letters(args: &PickArgs) -> Exit {
 }
 
 /// Names letters that were asked for by id and that nobody has, or that the other conditions leave out.
-fn all_found(hook: Option<&HookId>, missing: &BTreeSet<LetterId>) -> Exit {
+fn all_found(hook: Option<&HookId>, missing: &BTreeSet<DeadLetterId>) -> Exit {
     if missing.is_empty() {
         return Exit::Done;
     }

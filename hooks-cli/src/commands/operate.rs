@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{BoxError, Bytes, Hook, HookId};
+use hooks_core::{BoxError, ByteSize, Hook, HookId};
 
 use super::{chain, print, runtime, warn};
 use crate::args::operate::{HookArgs, PlaceArgs, StatusArgs};
@@ -144,7 +144,7 @@ fn row(hook: &HookReport) -> Vec<String> {
         state(hook),
         hook.counts.as_ref().map_or_else(unknown, |counts| counts.delivered.to_string()),
         lag.map_or_else(unknown, |lag| format!("{most}{}", lag.events)),
-        lag.map_or_else(unknown, |lag| format!("{most}{}", Bytes(lag.bytes))),
+        lag.map_or_else(unknown, |lag| format!("{most}{}", ByteSize(lag.bytes))),
         lag.and_then(|lag| lag.oldest.as_ref()).map_or_else(unknown, |oldest| format!("{earliest}{oldest}")),
         hook.dead_letters.to_string(),
     ]

@@ -331,7 +331,7 @@ impl Run<'_> {
 /// `from`: the first line that the bus has not accepted.
 fn waited_for(hooks: &[HookStatus], from: Option<u64>) -> String {
     let waited: Vec<_> =
-        hooks.iter().filter(|hook| hook.counts.in_hand > 0).map(|hook| format!("`{}`", hook.id)).collect();
+        hooks.iter().filter(|hook| hook.counts.in_flight > 0).map(|hook| format!("`{}`", hook.id)).collect();
     match waited.as_slice() {
         [] => from.map_or(", waiting for more input".to_owned(), |line| {
             format!(", waiting for the bus to accept what was read, from line {line} on")

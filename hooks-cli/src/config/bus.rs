@@ -5,7 +5,7 @@ use std::path::Path;
 #[cfg(feature = "nats")]
 use hooks_bus::NatsConfig;
 use hooks_bus::{DurableConfig, MemoryConfig};
-use hooks_core::Bytes;
+use hooks_core::ByteSize;
 use schemars::SchemaGenerator;
 use serde_json::{Value as Json, json};
 
@@ -31,7 +31,7 @@ pub enum BusConfig {
 
 impl BusConfig {
     /// Most bytes of events that the process holds, where the bus bounds them together.
-    pub fn max_memory(&self) -> Option<Bytes> {
+    pub fn max_memory(&self) -> Option<ByteSize> {
         match self {
             Self::Memory(memory) => Some(memory.max_memory),
             Self::Durable(durable) => Some(durable.max_memory),
@@ -174,7 +174,7 @@ fn nats(entry: Entry, source: &Source<'_>, findings: &mut Findings) -> Option<Bu
     Some(BusConfig::Nats(Box::new(settings)))
 }
 
-fn no_memory(max_memory: Bytes, places: &Node, findings: &mut Findings) {
+fn no_memory(max_memory: ByteSize, places: &Node, findings: &mut Findings) {
     if max_memory.0 == 0 {
         findings.add(super::place_of(places, "max_memory"), "bus: max_memory: 0 bytes hold no event: set at least 1");
     }

@@ -6,7 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hooks_core::{
-    BatchLimits, BoxError, Bytes, Filter, Hook, HookId, Metadata, Pattern, QueueLimits, Sink, SinkContext, SinkFactory,
+    BatchLimits, BoxError, ByteSize, Filter, Hook, HookId, Metadata, Pattern, QueueLimits, Sink, SinkContext,
+    SinkFactory,
 };
 use serde_json::{Value as Json, json};
 
@@ -121,7 +122,7 @@ fn read(
     let mut hook = hook;
     // Without a queue nothing contradicts it.
     if kind.is_some_and(Kind::outlives) || (kind.is_none() && setting(node, "queue").is_none()) {
-        hook.queue = QueueLimits { max_events: NonZeroUsize::MAX, max_bytes: Bytes(u64::MAX), ..hook.queue };
+        hook.queue = QueueLimits { max_events: NonZeroUsize::MAX, max_bytes: ByteSize(u64::MAX), ..hook.queue };
     }
     let contradicts = contradictions(label, node, &hook, known, whole, findings);
     let overflow = setting(node, "queue.overflow").map(|entry| entry.1);

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hooks_core::{Bytes, Span};
+use hooks_core::{ByteSize, HumanDuration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -26,36 +26,36 @@ pub struct IngestSettings {
     /// beyond loopback.
     pub token_file: Option<PathBuf>,
     /// The longest request body.
-    pub max_body: Bytes,
+    pub max_body: ByteSize,
     /// Most events in one request.
     pub max_events: NonZeroUsize,
     /// Most bytes of bodies of all requests that are being read or published. Changing it takes a restart.
-    pub max_in_flight: Bytes,
+    pub max_in_flight: ByteSize,
     /// Most connections. Beyond them, health and metrics are still answered; whoever publishes gets the place of an
     /// idle one, or waits for `publish_timeout`. Changing it takes a restart.
     pub max_connections: NonZeroUsize,
     /// The longest request head: the line and all headers.
-    pub max_head: Bytes,
+    pub max_head: ByteSize,
     /// A connection that has not sent a whole request head this long after it was opened, or after its
     /// last answer, is closed.
-    pub head_timeout: Span,
+    pub head_timeout: HumanDuration,
     /// How long a client may take for a request body, and how long it may leave an answer unread.
-    pub body_timeout: Span,
+    pub body_timeout: HumanDuration,
     /// How long a request waits for room before it is answered with 503.
-    pub publish_timeout: Span,
+    pub publish_timeout: HumanDuration,
 }
 
 impl Default for IngestSettings {
     fn default() -> Self {
-        let seconds = |seconds| Span(Duration::from_secs(seconds));
+        let seconds = |seconds| HumanDuration(Duration::from_secs(seconds));
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             token_file: None,
-            max_body: Bytes(8 << 20),
+            max_body: ByteSize(8 << 20),
             max_events: NonZeroUsize::MIN.saturating_add(9_999),
-            max_in_flight: Bytes(64 << 20),
+            max_in_flight: ByteSize(64 << 20),
             max_connections: NonZeroUsize::MIN.saturating_add(1_023),
-            max_head: Bytes(16 << 10),
+            max_head: ByteSize(16 << 10),
             head_timeout: seconds(30),
             body_timeout: seconds(30),
             publish_timeout: seconds(5),
@@ -64,10 +64,10 @@ impl Default for IngestSettings {
 }
 
 /// What a request head may at least be and at most.
-const HEADS: (Bytes, Bytes) = (Bytes(8 << 10), Bytes(1 << 20));
+const HEADS: (ByteSize, ByteSize) = (ByteSize(8 << 10), ByteSize(1 << 20));
 
 /// Longest `max_body` and `max_in_flight`: what one request becomes stays below what a slice can hold.
-const LARGEST: Bytes = Bytes(1 << 30);
+const LARGEST: ByteSize = ByteSize(1 << 30);
 
 /// What filled-in attributes add to an event, at most, beside its source.
 const FILLED_IN: u64 = 160;

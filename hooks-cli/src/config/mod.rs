@@ -26,7 +26,7 @@ mod written;
 
 use std::path::{Component, Path, PathBuf};
 
-use hooks_core::{Bytes, Hook};
+use hooks_core::{ByteSize, Hook};
 use toml::de::DeTable;
 
 pub use bus::{BusConfig, WithoutBus};
@@ -260,7 +260,7 @@ fn check_events(events: &EventSettings, places: &Node, bus: Option<&BusConfig>, 
     } else if let Some(BusConfig::Durable(durable)) = bus
         && durable.largest_event() < events.max_bytes.get()
     {
-        let (max, largest) = (durable.dead_letters.max_bytes, Bytes(durable.largest_event() as u64));
+        let (max, largest) = (durable.dead_letters.max_bytes, ByteSize(durable.largest_event() as u64));
         size(format!(
             "an event of {} could not become a dead letter: bus.dead_letters.max_bytes, {max}, holds one of {largest} with its reason",
             events.max_bytes

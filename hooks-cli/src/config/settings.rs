@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use hooks_core::{BatchLimits, Bytes, DEFAULT_MAX_EVENT_BYTES, QueueLimits, RateLimit, RetryPolicy, StartAt};
+use hooks_core::{BatchLimits, ByteSize, DEFAULT_MAX_EVENT_BYTES, QueueLimits, RateLimit, RetryPolicy, StartAt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -14,17 +14,17 @@ pub struct EventSettings {
     /// The `source` of events that name none: a URI reference.
     pub source: String,
     /// The longest event that is taken, in bytes of JSON.
-    pub max_bytes: Bytes,
+    pub max_bytes: ByteSize,
 }
 
 impl Default for EventSettings {
     fn default() -> Self {
-        Self { source: "hooks".to_owned(), max_bytes: Bytes(DEFAULT_MAX_EVENT_BYTES as u64) }
+        Self { source: "hooks".to_owned(), max_bytes: ByteSize(DEFAULT_MAX_EVENT_BYTES as u64) }
     }
 }
 
 /// Largest `events.max_bytes`: what the core takes, whose offsets are 32 bits wide.
-pub(super) const LARGEST_EVENT: Bytes = Bytes(1 << 29);
+pub(super) const LARGEST_EVENT: ByteSize = ByteSize(1 << 29);
 
 /// What a hook has beside its id and its sink.
 #[derive(Deserialize, JsonSchema, Default)]

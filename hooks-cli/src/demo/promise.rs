@@ -47,12 +47,12 @@ pub(crate) struct Ledger {
     pub(crate) refused: u64,
     /// For any other reason.
     pub(crate) dropped: u64,
-    pub(crate) in_hand: u64,
+    pub(crate) in_flight: u64,
 }
 
 impl Ledger {
     pub(crate) fn balances(&self) -> bool {
-        self.taken == self.delivered + self.refused + self.dropped + self.in_hand
+        self.taken == self.delivered + self.refused + self.dropped + self.in_flight
     }
 }
 
@@ -144,7 +144,7 @@ impl Facts {
     }
 
     fn balances(&self) -> Promise {
-        let is_closed = self.hooks.iter().all(|hook| hook.ledger.balances() && hook.ledger.in_hand == 0);
+        let is_closed = self.hooks.iter().all(|hook| hook.ledger.balances() && hook.ledger.in_flight == 0);
         Promise {
             is_kept: is_closed && self.unbalanced == 0 && self.looks > 0,
             name: "The ledger balances",
@@ -191,7 +191,7 @@ pub(super) mod tests {
             books.requests = 5;
             let due = 10 - refused.len() as u64;
             let refused = refused.len() as u64;
-            let ledger = Ledger { hook: name.to_owned(), taken: 10, delivered: due, refused, dropped: 0, in_hand: 0 };
+            let ledger = Ledger { hook: name.to_owned(), taken: 10, delivered: due, refused, dropped: 0, in_flight: 0 };
             HookFacts { ledger, due, books }
         };
         let mut hooks = vec![hook("steady", &[]), hook("flaky", &[]), hook("picky", &[4]), hook("file", &[])];

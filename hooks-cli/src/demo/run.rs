@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_bus::{MemoryBus, MemoryConfig};
-use hooks_core::{BatchLimits, BoxError, Bus as _, Dispatcher, DropReason, Hook, HookStatus, RetryPolicy, Span};
+use hooks_core::{
+    BatchLimits, BoxError, Bus as _, Dispatcher, DropReason, Hook, HookStatus, HumanDuration, RetryPolicy,
+};
 use hooks_sink_file::FileConfig;
 use hooks_sink_http::HttpConfig;
 use hooks_sink_http::verify::Verifier;
@@ -162,7 +164,7 @@ impl Demo {
         let hooks = self.dispatcher.status();
         looks.count += 1;
         looks.unbalanced += u64::from(hooks.iter().any(|hook| !hook.counts.balances()));
-        looks.peak_events = hooks.iter().map(|hook| hook.counts.in_hand).fold(looks.peak_events, u64::max);
+        looks.peak_events = hooks.iter().map(|hook| hook.counts.in_flight).fold(looks.peak_events, u64::max);
         looks.peak_bytes = looks.peak_bytes.max(self.bus.memory_used() as u64);
         View {
             elapsed: self.journal.elapsed(),
@@ -245,10 +247,10 @@ fn receivers(
 /// As in a config file, but for the times: they are short enough to watch.
 fn settings(hook: Hook, pace: Pace) -> Hook {
     let max_events = NonZeroUsize::MIN.saturating_add(19);
-    let batch = BatchLimits { max_events, max_age: Span(pace.part(0.015)), ..hook.batch };
-    let (initial, max) = (Span(pace.part(0.08)), Span(pace.part(0.1)));
+    let batch = BatchLimits { max_events, max_age: HumanDuration(pace.part(0.015)), ..hook.batch };
+    let (initial, max) = (HumanDuration(pace.part(0.08)), HumanDuration(pace.part(0.1)));
     // Nothing here hangs; a machine that is busy must not make it look so.
-    let attempt_timeout = Span(Duration::from_secs(60));
+    let attempt_timeout = HumanDuration(Duration::from_secs(60));
     hook.batch(batch).retry(RetryPolicy { initial, max, attempt_timeout, ..RetryPolicy::default() })
 }
 
@@ -261,7 +263,7 @@ fn ledger(hook: &HookStatus) -> Ledger {
         delivered: counts.delivered,
         refused: refused + counts.dead_lettered,
         dropped: counts.dropped() - refused,
-        in_hand: counts.in_hand,
+        in_flight: counts.in_flight,
     }
 }
 

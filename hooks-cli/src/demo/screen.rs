@@ -82,21 +82,25 @@ impl Look {
     }
 
     fn hook(self, hook: &HookView, events: u64) -> [String; 2] {
-        let Ledger { delivered, refused, dropped, in_hand, .. } = &hook.ledger;
+        let Ledger { delivered, refused, dropped, in_flight, .. } = &hook.ledger;
         let state = if hook.is_well { GOOD } else { BAD };
         let first = self.apart(&[name(hook), (FAINT, hook.about.to_owned())], &[(state, hook.state.clone())]);
         let lost = refused + dropped;
         let mut parts = vec![(PLAIN, " ".repeat(8))];
         parts.extend(self.bar(
-            &[(GOOD, *delivered, '=', '\u{2588}'), (BAD, lost, 'x', '\u{2588}'), (WAITING, *in_hand, '.', '\u{2592}')],
+            &[
+                (GOOD, *delivered, '=', '\u{2588}'),
+                (BAD, lost, 'x', '\u{2588}'),
+                (WAITING, *in_flight, '.', '\u{2592}'),
+            ],
             events,
         ));
         parts.push((GOOD, format!("{delivered:6} delivered")));
         if lost > 0 {
             parts.push((BAD, format!("{lost:4} refused")));
         }
-        if *in_hand > 0 {
-            parts.push((WAITING, format!("{in_hand:4} waiting")));
+        if *in_flight > 0 {
+            parts.push((WAITING, format!("{in_flight:4} waiting")));
         }
         [first, self.line(&parts)]
     }
@@ -145,10 +149,10 @@ impl Look {
     fn ledger(self, facts: &Facts) -> Vec<String> {
         let head = ["hook", "taken", "= delivered", "+ refused", "+ dropped", "+ in hand"].map(str::to_owned);
         let rows = facts.hooks.iter().map(|hook| {
-            let Ledger { hook: name, taken, delivered, refused, dropped, in_hand } = &hook.ledger;
-            let [taken, delivered, refused, dropped, in_hand] =
-                [taken, delivered, refused, dropped, in_hand].map(|n| group(*n));
-            [name.clone(), taken, delivered, refused, dropped, in_hand]
+            let Ledger { hook: name, taken, delivered, refused, dropped, in_flight } = &hook.ledger;
+            let [taken, delivered, refused, dropped, in_flight] =
+                [taken, delivered, refused, dropped, in_flight].map(|n| group(*n));
+            [name.clone(), taken, delivered, refused, dropped, in_flight]
         });
         let styles = std::iter::once(BOLD).chain(std::iter::repeat(PLAIN));
         let rows = std::iter::once(head).chain(rows).zip(styles);
@@ -204,13 +208,13 @@ mod tests {
     const LOOK: Look = Look { width: 80, height: 24, has_color: false, has_unicode: false };
 
     fn view() -> View {
-        let ledger = |name: &str, delivered, refused, in_hand| Ledger {
+        let ledger = |name: &str, delivered, refused, in_flight| Ledger {
             hook: name.to_owned(),
             taken: 200,
             delivered,
             refused,
             dropped: 0,
-            in_hand,
+            in_flight,
         };
         let hook = |ledger, state: &str| HookView {
             ledger,

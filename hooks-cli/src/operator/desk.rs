@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, DeadLetter, DeadLetters, DispatchError, Dispatcher, HookId, LetterId, ReplayError, ReplayReport,
+    Bus, DeadLetter, DeadLetterId, DeadLetters, DispatchError, Dispatcher, HookId, ReplayError, ReplayReport,
 };
 use tokio::sync::{RwLock, RwLockReadGuard};
 
@@ -134,7 +134,7 @@ impl Desk {
         if changed { Ok(Response::Done { changed }) } else { Err(self.unknown(hook)) }
     }
 
-    async fn letters(&self, hook: &HookId, after: Option<LetterId>) -> Answer {
+    async fn letters(&self, hook: &HookId, after: Option<DeadLetterId>) -> Answer {
         let page = self.store(hook)?.list(after, PAGE).await.map_err(|error| error.to_string())?;
         let mut bytes = 0;
         let mut letters = Vec::new();
@@ -150,7 +150,7 @@ impl Desk {
 
     async fn replay(&self, hook: &HookId, which: &Which) -> Answer {
         let mut found = BTreeSet::new();
-        let select = |id: LetterId, letter: &DeadLetter| {
+        let select = |id: DeadLetterId, letter: &DeadLetter| {
             let fits = which.matches(id, letter.envelope.event_type(), letter.reason);
             fits && found.insert(id)
         };
@@ -174,7 +174,7 @@ impl Desk {
     async fn drop(&self, hook: &HookId, which: &Which) -> Answer {
         self.store(hook)?;
         let mut found = BTreeSet::new();
-        let select = |id: LetterId, letter: &DeadLetter| {
+        let select = |id: DeadLetterId, letter: &DeadLetter| {
             let fits = which.matches(id, letter.envelope.event_type(), letter.reason);
             fits && found.insert(id)
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hooks_core::{
-    DeadLetter, DeadLetterReason, DisabledBy, HookId, HookStatus, Lag, LetterId, Override, Pattern, RawValue,
+    DeadLetter, DeadLetterId, DeadLetterReason, DisabledBy, HookId, HookStatus, Lag, Override, Pattern, RawValue,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,7 @@ pub(crate) enum Request {
     /// A page of dead letters.
     Letters {
         hook: HookId,
-        after: Option<LetterId>,
+        after: Option<DeadLetterId>,
     },
     Replay {
         hook: HookId,
@@ -70,12 +70,12 @@ pub(crate) enum Response {
         error: Option<String>,
         /// Letters that were named and are not there.
         #[serde(default)]
-        missing: BTreeSet<LetterId>,
+        missing: BTreeSet<DeadLetterId>,
     },
     Dropped {
         letters: usize,
         #[serde(default)]
-        missing: BTreeSet<LetterId>,
+        missing: BTreeSet<DeadLetterId>,
     },
     Failed {
         error: String,
@@ -86,14 +86,14 @@ pub(crate) enum Response {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Which {
     /// One of these; empty: any.
-    pub(crate) ids: BTreeSet<LetterId>,
+    pub(crate) ids: BTreeSet<DeadLetterId>,
     /// The event's type matches one of these globs; empty: any.
     pub(crate) types: Vec<String>,
     pub(crate) reason: Option<DeadLetterReason>,
 }
 
 impl Which {
-    pub(crate) fn matches(&self, id: LetterId, event_type: &str, reason: DeadLetterReason) -> bool {
+    pub(crate) fn matches(&self, id: DeadLetterId, event_type: &str, reason: DeadLetterReason) -> bool {
         let fits = |types: &[String]| types.iter().any(|glob| Pattern::new(glob.as_str()).matches(event_type));
         (self.ids.is_empty() || self.ids.contains(&id))
             && (self.types.is_empty() || fits(&self.types))
@@ -101,7 +101,7 @@ impl Which {
     }
 
     /// The ids that none of these letters has.
-    pub(crate) fn missing(&self, found: &BTreeSet<LetterId>) -> BTreeSet<LetterId> {
+    pub(crate) fn missing(&self, found: &BTreeSet<DeadLetterId>) -> BTreeSet<DeadLetterId> {
         self.ids.difference(found).copied().collect()
     }
 }
@@ -110,7 +110,7 @@ impl Which {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Letter {
     pub(crate) hook: HookId,
-    pub(crate) id: LetterId,
+    pub(crate) id: DeadLetterId,
     pub(crate) reason: DeadLetterReason,
     /// What failed, and what the receiver answered.
     pub(crate) detail: String,
@@ -130,7 +130,7 @@ pub(crate) struct Letter {
 }
 
 impl Letter {
-    pub(crate) fn new(hook: &HookId, id: LetterId, letter: &DeadLetter) -> Result<Self, serde_json::Error> {
+    pub(crate) fn new(hook: &HookId, id: DeadLetterId, letter: &DeadLetter) -> Result<Self, serde_json::Error> {
         Ok(Self {
             hook: hook.clone(),
             id,
@@ -260,7 +260,7 @@ impl From<HookStatus> for HookReport {
                 delivered: counts.delivered,
                 dropped: counts.dropped(),
                 dead_lettered: counts.dead_lettered,
-                in_hand: counts.in_hand,
+                in_hand: counts.in_flight,
                 handed_over: counts.handed_over,
                 attempts: status.attempts,
             }),

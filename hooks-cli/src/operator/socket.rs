@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{BoxError, Span};
+use hooks_core::{BoxError, HumanDuration};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -187,7 +187,7 @@ impl Connection {
         let answer = match request {
             Request::Replay { .. } => exchange.await,
             _ => timeout(PATIENCE, exchange).await.map_err(|_| {
-                let waited = Span(PATIENCE);
+                let waited = HumanDuration(PATIENCE);
                 format!("the daemon has the folder and does not answer for {waited}: it hangs, or somebody stopped it; what was asked may still be done")
             })?,
         };

@@ -60,8 +60,8 @@ impl Settler {
     }
 
     /// Events that the hook took and has not settled.
-    pub(crate) fn in_hand(&self) -> u64 {
-        self.ledger.counts().in_hand
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.ledger.counts().in_flight
     }
 
     /// Whether the sink has to flush before anything is settled.

@@ -8,7 +8,7 @@ use super::slot::Slot;
 use super::turns::{Turn, whole};
 use super::{Dispatcher, ReplayError, ReplayReport};
 use crate::bus::{BusError, Delivery};
-use crate::dead_letter::{DeadLetter, DeadLetters, LetterId};
+use crate::dead_letter::{DeadLetter, DeadLetterId, DeadLetters};
 use crate::id::HookId;
 use crate::worker::{CUT_OFF, Ending, EndpointState, Resend, Settlement, letters};
 
@@ -30,7 +30,7 @@ impl Dispatcher {
     pub async fn replay(
         &self,
         id: &HookId,
-        mut select: impl FnMut(LetterId, &DeadLetter) -> bool + Send,
+        mut select: impl FnMut(DeadLetterId, &DeadLetter) -> bool + Send,
     ) -> Result<ReplayReport, ReplayError> {
         let slot = self.0.slot(id).map_err(|_| ReplayError::UnknownHook(id.clone()))?;
         let store = slot.dead_letters.clone().ok_or_else(|| ReplayError::Unsupported(id.clone()))?;
@@ -70,7 +70,7 @@ impl Dispatcher {
     pub async fn drop_dead_letters(
         &self,
         id: &HookId,
-        mut select: impl FnMut(LetterId, &DeadLetter) -> bool + Send,
+        mut select: impl FnMut(DeadLetterId, &DeadLetter) -> bool + Send,
     ) -> Result<usize, ReplayError> {
         let store = self.0.bus.dead_letters(id).ok_or_else(|| ReplayError::Unsupported(id.clone()))?;
         let failed = |error: BusError| ReplayError::Store { hook: id.clone(), error };
@@ -81,7 +81,7 @@ impl Dispatcher {
             if page.is_empty() {
                 return Ok(dropped);
             }
-            let picked: Vec<LetterId> =
+            let picked: Vec<DeadLetterId> =
                 page.iter().filter(|(id, letter)| select(*id, letter)).map(|(id, _)| *id).collect();
             let store = store.clone();
             let removed = whole(async move {
@@ -97,12 +97,12 @@ impl Dispatcher {
 /// How many letters are read at a time.
 const PAGE: usize = 256;
 
-type Letters = Vec<(LetterId, DeadLetter)>;
+type Letters = Vec<(DeadLetterId, DeadLetter)>;
 
 /// The letters that there were at the beginning, as far as they still are.
 struct Pages {
     store: Arc<dyn DeadLetters>,
-    after: Option<LetterId>,
+    after: Option<DeadLetterId>,
     /// `None`: they are not counted yet.
     left: Option<u64>,
 }
@@ -199,7 +199,7 @@ impl Page {
     }
 
     /// The letter of this event. Of two logs there may be two at one position.
-    fn take(&mut self, sent: &Delivery) -> Option<(LetterId, DeadLetter)> {
+    fn take(&mut self, sent: &Delivery) -> Option<(DeadLetterId, DeadLetter)> {
         let is_it =
             |letter: &DeadLetter| letter.position == sent.position && letter.envelope.json() == sent.envelope().json();
         let at = self.left.iter().position(|(_, letter)| is_it(letter))?;

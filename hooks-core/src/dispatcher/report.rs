@@ -18,7 +18,7 @@ pub struct HookStatus {
     pub id: HookId,
     /// The kind of its sink.
     pub sink: String,
-    /// Its books. After a shutdown, `in_hand` is what was left behind.
+    /// Its books. After a shutdown, `in_flight` is what was left behind.
     pub counts: Counts,
     /// Whether its settings enable it. What else [disables](Self::disabled) it is not among them.
     pub enabled: bool,
@@ -51,10 +51,10 @@ impl HookStatus {
     /// What the hook is not done with, read or not. After a shutdown that is what was left behind; a bus that
     /// outlives the process keeps it.
     pub fn left_behind(&self) -> LeftBehind {
-        let in_hand = self.counts.in_hand;
+        let in_flight = self.counts.in_flight;
         match self.lag {
-            Some(lag) if lag.events > in_hand => LeftBehind { events: lag.events, exact: lag.exact },
-            _ => LeftBehind { events: in_hand, exact: true },
+            Some(lag) if lag.events > in_flight => LeftBehind { events: lag.events, exact: lag.exact },
+            _ => LeftBehind { events: in_flight, exact: true },
         }
     }
 

@@ -210,5 +210,5 @@ async fn limited<T>(
 }
 
 fn too_long(limit: Duration) -> DeliveryError {
-    DeliveryError::retry(format!("no result within the attempt timeout of {}", crate::Span(limit)))
+    DeliveryError::retry(format!("no result within the attempt timeout of {}", crate::HumanDuration(limit)))
 }

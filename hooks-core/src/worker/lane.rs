@@ -327,7 +327,7 @@ impl Lane {
         let error = tokio::select! {
             biased;
             closed = guarded(hook.retry.attempt_timeout.0, sink.close()) => closed.err().map(|error| error.chain()),
-            () = parked => Some(format!("it takes longer than {}", crate::Span(PARKED_CLOSE))),
+            () = parked => Some(format!("it takes longer than {}", crate::HumanDuration(PARKED_CLOSE))),
         };
         if let Some(error) = error {
             tracing::warn!(hook = %hook.id, error, "the sink did not close cleanly");

@@ -268,7 +268,7 @@ impl Feeder<'_> {
                 tracing::warn!(hook = %self.context.hook.id, %error, "events can't be read now");
                 tokio::time::sleep(BUS_PAUSE).await;
             }
-            Err(_) if self.context.settler.in_hand() == 0 && self.context.resends.is_done() => {
+            Err(_) if self.context.settler.in_flight() == 0 && self.context.resends.is_done() => {
                 self.end();
                 return Some(Exit::Idle);
             }

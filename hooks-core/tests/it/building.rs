@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use hooks_core::{BoxError, Hook, RetryPolicy, Sink, SinkContext, SinkFactory, Span, TestError};
+use hooks_core::{BoxError, Hook, HumanDuration, RetryPolicy, Sink, SinkContext, SinkFactory, TestError};
 use parking_lot::Mutex;
 
 use crate::receiver::{Receiver, World, batch, events, id};
@@ -36,7 +36,7 @@ impl SinkFactory for Hung {
 }
 
 fn quick(hook: Hook) -> Hook {
-    let soon = Span(Duration::from_millis(10));
+    let soon = HumanDuration(Duration::from_millis(10));
     hook.batch(batch(4, "0s")).retry(RetryPolicy {
         initial: soon,
         max: soon,

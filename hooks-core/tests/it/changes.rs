@@ -76,7 +76,7 @@ async fn a_dropped_shutdown_ends_after_its_grace() {
     dropped(dispatcher.shutdown(Some(Duration::from_secs(5)))).await;
     receiver.go_on();
     let report = dispatcher.shutdown(None).await;
-    assert_eq!((receiver.arrived().len(), report.hooks[0].counts.in_hand), (1, 2));
+    assert_eq!((receiver.arrived().len(), report.hooks[0].counts.in_flight), (1, 2));
     assert!(!report.is_complete() && !report.is_drained());
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hooks_core::{
-    Bus, DeadLetterReason, DeadLetters, Dispatcher, DropReason, EndpointState, FailureClass, Hook, LetterId,
+    Bus, DeadLetterId, DeadLetterReason, DeadLetters, Dispatcher, DropReason, EndpointState, FailureClass, Hook,
     ReplayError, RetryPolicy, Unread,
 };
 
@@ -69,11 +69,11 @@ async fn what_is_given_up_together_is_kept_in_parts_where_it_has_to_be() {
     bus.was_full(6).await;
     assert_eq!((bus.ids(), counts(&dispatcher).dead_lettered), (ids(0..3), 3));
     // What was kept and dropped does not come again.
-    bus.letters.remove(&[0, 1, 2].map(|number| bus.kept()[number].position.0).map(LetterId)).await.unwrap();
+    bus.letters.remove(&[0, 1, 2].map(|number| bus.kept()[number].position.0).map(DeadLetterId)).await.unwrap();
     bus.has(3).await;
     assert_eq!((bus.ids(), counts(&dispatcher).dead_lettered), (ids(3..6), 6));
     dispatcher.shutdown(Some(Duration::ZERO)).await;
-    assert_eq!((counts(&dispatcher).dead_lettered, counts(&dispatcher).in_hand), (6, 2));
+    assert_eq!((counts(&dispatcher).dead_lettered, counts(&dispatcher).in_flight), (6, 2));
 }
 
 /// It can never be kept, and the others must not wait for it.
@@ -88,7 +88,7 @@ async fn what_is_too_long_for_a_letter_is_dropped_alone() {
     bus.has(7).await;
     dispatcher.shutdown(Some(Duration::ZERO)).await;
     let counts = counts(&dispatcher);
-    assert_eq!((counts.dead_lettered, counts.dropped_for(DropReason::Expired), counts.in_hand), (7, 1, 0));
+    assert_eq!((counts.dead_lettered, counts.dropped_for(DropReason::Expired), counts.in_flight), (7, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +110,7 @@ async fn a_full_store_holds_the_hook_and_loses_nothing() {
         (receiver.arrived(), bus.ids()),
         (["1", "3", "4", "5"].map(str::to_owned).to_vec(), vec!["0".into(), "2".into()])
     );
-    assert_eq!(counts(&dispatcher).in_hand, 0);
+    assert_eq!(counts(&dispatcher).in_flight, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,7 +121,7 @@ async fn shutting_down_with_a_full_store_leaves_the_event_behind() {
     bus.publish(events(0..3)).await.unwrap();
     bus.was_full(1).await;
     let report = dispatcher.shutdown(None).await;
-    assert_eq!((report.hooks[0].counts.delivered, report.hooks[0].counts.in_hand), (1, 2));
+    assert_eq!((report.hooks[0].counts.delivered, report.hooks[0].counts.in_flight), (1, 2));
     assert!(bus.ids().is_empty());
 }
 
@@ -366,7 +366,7 @@ async fn a_replay_that_cannot_be() {
     dispatcher.set_enabled(&id("a"), true).await.unwrap();
     receiver.hang();
     let hook_id = id("a");
-    let replay = dispatcher.replay(&hook_id, |id, _| id == LetterId(2));
+    let replay = dispatcher.replay(&hook_id, |id, _| id == DeadLetterId(2));
     let change = async {
         receiver.was_tried(receiver.attempts().len() + 1).await;
         dispatcher.replace(hook(&receiver)).await.unwrap();

@@ -74,7 +74,7 @@ async fn on_the_memory_bus_retries_end_after_three_days() {
     world.add(Hook::new("a", receiver.clone()).unwrap().batch(batch(5, "0s"))).await;
     world.publish(&events(0..5)).await;
     let began = Instant::now();
-    while world.status("a").counts.in_hand > 0 {
+    while world.status("a").counts.in_flight > 0 {
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
     assert!(began.elapsed() >= Duration::from_secs(3 * 24 * 3600));
@@ -91,7 +91,7 @@ async fn gone_disables_the_hook_and_keeps_its_events() {
     assert_eq!(world.dispatcher.disabled().await, id("a"));
     world.publish(&events(3..5)).await;
     other.has(5).await;
-    assert_eq!(world.status("a").counts.in_hand, 5);
+    assert_eq!(world.status("a").counts.in_flight, 5);
     assert_eq!(receiver.attempts().len(), 1);
     world.dispatcher.set_enabled(&id("a"), true).await.unwrap();
     world.finish().await;
@@ -105,7 +105,7 @@ async fn a_disabled_hook_neither_delivers_nor_blocks() {
     hook.enabled = false;
     world.add(hook).await;
     world.publish(&events(0..10)).await;
-    assert_eq!((world.status("a").counts.in_hand, world.status("a").counts.dropped()), (4, 6));
+    assert_eq!((world.status("a").counts.in_flight, world.status("a").counts.dropped()), (4, 6));
     world.dispatcher.set_enabled(&id("a"), true).await.unwrap();
     world.finish().await;
     assert_eq!(receiver.arrived(), ids(6..10));
@@ -178,7 +178,7 @@ async fn shutdown_gives_up_after_the_grace_and_says_what_is_left() {
     // A part of it is kept for the end.
     assert!((4.0..5.0).contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
     let counts = |hook: usize| {
-        (report.hooks[hook].id.as_str(), report.hooks[hook].counts.delivered, report.hooks[hook].counts.in_hand)
+        (report.hooks[hook].id.as_str(), report.hooks[hook].counts.delivered, report.hooks[hook].counts.in_flight)
     };
     assert_eq!((counts(0), counts(1)), (("fine", 250, 0), ("stuck", 0, 250)));
     assert!(!report.is_complete());

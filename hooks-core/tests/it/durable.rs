@@ -123,5 +123,5 @@ async fn nothing_is_settled_before_the_sink_has_flushed_it() {
     }
     assert_eq!(journal.lock().as_slice(), ["deliver", "flush", "deliver", "flush", "settle"]);
     let counts = dispatcher.status()[0].counts;
-    assert_eq!((counts.delivered, counts.in_hand, counts.balances()), (3, 0, true));
+    assert_eq!((counts.delivered, counts.in_flight, counts.balances()), (3, 0, true));
 }

@@ -103,7 +103,10 @@ async fn editing_or_deleting_a_hook_does_not_reach_the_running_one() {
     world.publish(&[typed("8", "even", None)]).await;
     new.was_tried(new.attempts().len() + 1).await;
     let counts = world.dispatcher.remove(&id("a")).await.unwrap().counts;
-    assert_eq!((counts.dropped_for(hooks_core::DropReason::Removed), counts.in_hand, counts.balances()), (1, 0, true));
+    assert_eq!(
+        (counts.dropped_for(hooks_core::DropReason::Removed), counts.in_flight, counts.balances()),
+        (1, 0, true)
+    );
     new.go_on();
     world.publish(&[typed("10", "even", None)]).await;
     world.finish().await;
@@ -158,7 +161,7 @@ async fn a_slow_hook_blocks_the_bus() {
     assert_eq!(began.elapsed(), Duration::ZERO);
     assert_eq!(fast.arrived(), ids(0..10_000));
     let counts = world.status("slow").counts;
-    assert_eq!((counts.in_hand, counts.dropped()), (1_000, 9_000));
+    assert_eq!((counts.in_flight, counts.dropped()), (1_000, 9_000));
     // Never out of the frozen batch: the first ten were on their way.
     slow.go_on();
     world.finish().await;

@@ -42,7 +42,7 @@ async fn a_lone_poisoned_event_waits_for_another_to_be_accepted() {
     world.add(hook(&receiver, 10)).await;
     world.publish(&events(0..1)).await;
     receiver.was_tried(2).await;
-    assert_eq!((refused(&world), world.status("a").counts.in_hand), (0, 1));
+    assert_eq!((refused(&world), world.status("a").counts.in_flight), (0, 1));
     let began = Instant::now();
     world.publish(&events(1..2)).await;
     receiver.has(1).await;
@@ -61,7 +61,7 @@ async fn an_endpoint_that_refuses_everything_is_held_and_loses_nothing_when_it_r
     assert_eq!(world.status("a").state, EndpointState::Held);
     tokio::time::sleep(Duration::from_secs(10 * 60)).await;
     let counts = world.status("a").counts;
-    assert_eq!((counts.in_hand, counts.dropped()), (100, 0));
+    assert_eq!((counts.in_flight, counts.dropped()), (100, 0));
     let tried: HashSet<String> = receiver.attempts().into_iter().flat_map(|attempt| attempt.events).collect();
     assert!(tried.len() <= 20, "{} events were tried against an endpoint that refuses all", tried.len());
     receiver.refuses_nothing();
@@ -140,12 +140,12 @@ async fn a_suspect_that_is_refused_again_after_an_acceptance_is_refused_at_once(
     world.add(hook(&receiver, 16)).await;
     world.publish(&events(0..16)).await;
     receiver.was_tried(20).await;
-    assert_eq!(world.status("a").counts.in_hand, 16);
+    assert_eq!(world.status("a").counts.in_flight, 16);
     receiver.refuses_nothing();
     receiver.refuses(["0", "15"]);
     receiver.has(14).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!((refused(&world), world.status("a").counts.in_hand), (2, 0));
+    assert_eq!((refused(&world), world.status("a").counts.in_flight), (2, 0));
 }
 
 proptest! {
@@ -203,7 +203,7 @@ async fn a_receiver_that_refuses_everything_is_held_until_it_accepts_something()
     alerts.has(2).await;
     assert_eq!(world.status("a").state, EndpointState::Held);
     // They are tried again in vain, and given up; nothing else was accepted.
-    while world.status("a").counts.in_hand > 0 {
+    while world.status("a").counts.in_flight > 0 {
         // tidy-allow(test-sleep): the time is paused
         tokio::time::sleep(Duration::from_secs(60)).await;
     }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hooks_bus::MemoryBus;
 use hooks_core::{
-    Bus, BusError, DeadLetter, DeadLetters, HookId, Lag, Ledger, LetterId, Outcome, Override, Position, Reader, Settle,
-    Settler, Slice, Subscription, async_trait,
+    Bus, BusError, DeadLetter, DeadLetterId, DeadLetters, HookId, Lag, Ledger, Outcome, Override, Position, Reader,
+    Settle, Settler, Slice, Subscription, async_trait,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -31,7 +31,7 @@ pub(crate) struct Keeping {
 
 /// The letters of all hooks; the tests have one hook that has any.
 pub(crate) struct Letters {
-    kept: Mutex<BTreeMap<LetterId, DeadLetter>>,
+    kept: Mutex<BTreeMap<DeadLetterId, DeadLetter>>,
     pub(crate) room: AtomicUsize,
     /// Ids of events that are too long for a letter.
     pub(crate) too_long: Mutex<Vec<&'static str>>,
@@ -123,14 +123,14 @@ impl DeadLetters for Letters {
         if full {
             self.refusals.fetch_add(1, Ordering::Relaxed);
         } else {
-            kept.extend(letters.into_iter().map(|letter| (LetterId(letter.position.0), letter)));
+            kept.extend(letters.into_iter().map(|letter| (DeadLetterId(letter.position.0), letter)));
         }
         drop(kept);
         self.changed.notify_waiters();
         if full { Err(BusError::Full("no room for dead letters".into())) } else { Ok(()) }
     }
 
-    async fn replace(&self, letters: Vec<(LetterId, DeadLetter)>) -> Result<(), BusError> {
+    async fn replace(&self, letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
         let mut kept = self.kept.lock();
         for (id, letter) in letters {
             kept.entry(id).and_modify(|kept| *kept = letter);
@@ -138,13 +138,13 @@ impl DeadLetters for Letters {
         Ok(())
     }
 
-    async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError> {
+    async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError> {
         let kept = self.kept.lock();
         let later = kept.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
         Ok(later.take(max).map(|(id, letter)| (*id, letter.clone())).collect())
     }
 
-    async fn remove(&self, ids: &[LetterId]) -> Result<usize, BusError> {
+    async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError> {
         let mut kept = self.kept.lock();
         Ok(ids.iter().filter(|id| kept.remove(id).is_some()).count())
     }
@@ -240,9 +240,9 @@ struct Fence {
 
 impl Settle for Fence {
     fn settle(&self, positions: &[Position]) -> usize {
-        let before = self.taken.counts().in_hand;
+        let before = self.taken.counts().in_flight;
         self.settler.settle(positions, Outcome::Delivered);
-        let settled = (before - self.taken.counts().in_hand) as usize;
+        let settled = (before - self.taken.counts().in_flight) as usize;
         self.ledger.take(settled);
         settled
     }

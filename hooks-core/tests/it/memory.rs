@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use hooks_bus::{MemoryBus, MemoryConfig};
-use hooks_core::{Bus, Bytes, FailureClass, Hook, Overflow};
+use hooks_core::{Bus, ByteSize, FailureClass, Hook, Overflow};
 use tokio::time::timeout;
 
 use crate::receiver::{Receiver, World, batch, event, events, ids, queue};
 
 #[tokio::test(start_paused = true)]
 async fn a_slice_larger_than_the_memory_waits_for_itself() {
-    let world = World::on(MemoryBus::new(&MemoryConfig { max_memory: Bytes(20_000) }));
+    let world = World::on(MemoryBus::new(&MemoryConfig { max_memory: ByteSize(20_000) }));
     let receiver = Receiver::default();
     world.add(Hook::new("a", receiver.clone()).unwrap().batch(batch(5, "0s")).queue(queue(10, Overflow::Block))).await;
     timeout(Duration::from_secs(3_600), world.publish(&events(0..1_000))).await.unwrap();
@@ -20,7 +20,7 @@ async fn a_slice_larger_than_the_memory_waits_for_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn publishers_whose_slices_fill_the_memory_wait_for_each_other() {
-    let world = World::on(MemoryBus::new(&MemoryConfig { max_memory: Bytes(20_000) }));
+    let world = World::on(MemoryBus::new(&MemoryConfig { max_memory: ByteSize(20_000) }));
     let receiver = Receiver::default();
     world.add(Hook::new("a", receiver.clone()).unwrap().batch(batch(5, "0s")).queue(queue(10, Overflow::Block))).await;
     let (one, two) = (events(0..40), events(40..80));
@@ -32,7 +32,7 @@ async fn publishers_whose_slices_fill_the_memory_wait_for_each_other() {
 
 #[tokio::test(start_paused = true)]
 async fn events_that_their_publisher_keeps_use_up_the_memory() {
-    let world = World::on(MemoryBus::new(&MemoryConfig { max_memory: Bytes(20_000) }));
+    let world = World::on(MemoryBus::new(&MemoryConfig { max_memory: ByteSize(20_000) }));
     let receiver = Receiver::default();
     world.add(Hook::new("a", receiver.clone()).unwrap().batch(batch(5, "0s")).queue(queue(10, Overflow::Block))).await;
     let all = events(0..1_000);
@@ -44,8 +44,8 @@ async fn events_that_their_publisher_keeps_use_up_the_memory() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_disabled_hook_had_in_hand_keeps_publishers_waiting() {
-    let world = World::on(MemoryBus::new(&MemoryConfig { max_memory: Bytes(20_000) }));
+async fn what_a_disabled_hook_had_in_flight_keeps_publishers_waiting() {
+    let world = World::on(MemoryBus::new(&MemoryConfig { max_memory: ByteSize(20_000) }));
     let (gone, fine) = (Receiver::default(), Receiver::default());
     gone.fails(FailureClass::Gone, 1);
     let hook = |name, receiver: &Receiver| {
@@ -63,7 +63,7 @@ async fn what_a_disabled_hook_had_in_hand_keeps_publishers_waiting() {
 
 #[tokio::test(start_paused = true)]
 async fn a_disabled_hook_keeps_the_memory_that_publishers_wait_for() {
-    let world = World::on(MemoryBus::new(&MemoryConfig { max_memory: Bytes(20_000) }));
+    let world = World::on(MemoryBus::new(&MemoryConfig { max_memory: ByteSize(20_000) }));
     let (gone, fine) = (Receiver::default(), Receiver::default());
     gone.hang();
     gone.fails(FailureClass::Gone, 1);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hooks_core::{EndpointState, FailureClass, Hook, RetryPolicy, Span, Unread};
+use hooks_core::{EndpointState, FailureClass, Hook, HumanDuration, RetryPolicy, Unread};
 use tokio::time::Instant;
 
 use crate::receiver::{Answer, Receiver, World, batch, events, ids};
@@ -62,7 +62,7 @@ async fn a_receiver_that_has_named_refused_events_may_hide_some() {
 async fn a_doubt_ends_with_the_time_of_the_batch() {
     let (world, receiver) = (World::new(), Receiver::default());
     receiver.answers(std::iter::repeat_n(Answer::Odd(Unread::Refusals), 2));
-    let retry = RetryPolicy { max_elapsed: Some(Span(Duration::from_nanos(1))), ..RetryPolicy::default() };
+    let retry = RetryPolicy { max_elapsed: Some(HumanDuration(Duration::from_nanos(1))), ..RetryPolicy::default() };
     world.add(Hook::new("a", receiver.clone()).unwrap().batch(batch(3, "0s")).retry(retry)).await;
     assert_eq!(tried(&world, &receiver, 0..3).await, 2);
     let counts = world.finish().await[0].counts;

@@ -301,7 +301,7 @@ impl World {
     pub(crate) async fn finish(&self) -> Vec<HookStatus> {
         let report = self.dispatcher.shutdown(None).await;
         for hook in &report.hooks {
-            assert!(hook.counts.balances() && hook.counts.in_hand == 0, "{}: {}", hook.id, hook.counts);
+            assert!(hook.counts.balances() && hook.counts.in_flight == 0, "{}: {}", hook.id, hook.counts);
         }
         report.hooks
     }

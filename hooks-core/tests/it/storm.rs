@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hooks_bus::{MemoryBus, MemoryConfig};
 use hooks_core::{
-    Batch, BatchLimits, BoxError, Bus, Bytes, Delivered, DeliveryError, Dispatcher, FailureClass, Filter, Hook,
+    Batch, BatchLimits, BoxError, Bus, ByteSize, Delivered, DeliveryError, Dispatcher, FailureClass, Filter, Hook,
     Overflow, QueueLimits, RetryPolicy, Sink, SinkContext, SinkFactory, Slice, SliceBuilder, async_trait,
 };
 use parking_lot::Mutex;
@@ -232,7 +232,7 @@ fn check_complete(arrived: &[String], published: &[usize]) {
 }
 
 async fn storm(rounds: usize, seed: u64) {
-    let bus = MemoryBus::new(&MemoryConfig { max_memory: Bytes(60_000) });
+    let bus = MemoryBus::new(&MemoryConfig { max_memory: ByteSize(60_000) });
     let dispatcher = Arc::new(Dispatcher::new(Arc::new(bus.clone())));
     let moody: Vec<Moody> = (0..5).map(|number| Moody::new(seed * 100 + number)).collect();
     dispatcher.add(hook("steady", &moody[0], 1, queue(40, Overflow::Block))).await.unwrap();
@@ -251,7 +251,7 @@ async fn storm(rounds: usize, seed: u64) {
     let report = dispatcher.shutdown(None).await;
     for hook in &report.hooks {
         assert!(hook.counts.balances(), "{}: {}", hook.id, hook.counts);
-        assert!(hook.counts.in_hand == 0 || hook.id.as_str() == "flaps", "{}: {}", hook.id, hook.counts);
+        assert!(hook.counts.in_flight == 0 || hook.id.as_str() == "flaps", "{}: {}", hook.id, hook.counts);
     }
     assert!(bus.memory_used() <= 60_000 + 45_000, "{}", bus.memory_used());
     for (number, keyed) in [(0, false), (1, true), (2, true), (3, false)] {

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use hooks_core::{BatchLimits, BoxError, Bytes, ConfigProblem, RetryPolicy, Secret, SinkConfig, SinkContext, Span};
+use hooks_core::{
+    BatchLimits, BoxError, ByteSize, ConfigProblem, HumanDuration, RetryPolicy, Secret, SinkConfig, SinkContext,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use url::Host;
@@ -67,7 +69,7 @@ pub struct HttpConfig {
     pub traceparent: bool,
     /// How much of an answer's body is read, at least 1KiB. In what is beyond no refused events are found.
     #[serde(default = "default_max_response_bytes")]
-    pub max_response_bytes: Bytes,
+    pub max_response_bytes: ByteSize,
     /// The receiver names refused events (`batchItemFailures`) in what it answers. A success that can't be read whole
     /// is then tried again, at most three times for a batch, before it counts. A receiver that has named some since the
     /// start is treated like that without this.
@@ -76,7 +78,7 @@ pub struct HttpConfig {
     /// How long connecting may take, with name resolution and TLS; all addresses of a name share it. Less than the
     /// hook's `retry.attempt_timeout`, which limits the attempt as a whole. By default 5s, or half of that if it is
     /// less.
-    pub connect_timeout: Option<Span>,
+    pub connect_timeout: Option<HumanDuration>,
     /// `"1.1"`, `"2"`, or `"auto"`: HTTP/2 where the receiver offers it. With HTTP/1.1 hooks share idle
     /// connections; with the others each hook has its own, so that none holds up another on it.
     #[serde(default)]
@@ -265,6 +267,6 @@ fn yes() -> bool {
     true
 }
 
-fn default_max_response_bytes() -> Bytes {
-    Bytes(64 << 10)
+fn default_max_response_bytes() -> ByteSize {
+    ByteSize(64 << 10)
 }

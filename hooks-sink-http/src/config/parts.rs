@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hooks_core::{Secret, Span};
+use hooks_core::{HumanDuration, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -120,7 +120,7 @@ pub struct Connections {
     pub max_idle_per_host: usize,
     /// How long an idle connection is kept. The default is just below the minute after which many servers
     /// and load balancers close them.
-    pub idle_timeout: Span,
+    pub idle_timeout: HumanDuration,
 }
 
 impl Default for Connections {
@@ -129,7 +129,7 @@ impl Default for Connections {
         Self {
             max_per_host: NonZeroUsize::MIN.saturating_add(255),
             max_idle_per_host: 32,
-            idle_timeout: Span(Duration::from_secs(55)),
+            idle_timeout: HumanDuration(Duration::from_secs(55)),
         }
     }
 }

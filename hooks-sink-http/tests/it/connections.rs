@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use hooks_core::{FailureClass, Sink, SinkConfig, Span};
+use hooks_core::{FailureClass, HumanDuration, Sink, SinkConfig};
 use hooks_sink_http::{Connections, Endpoint, HttpConfig, HttpVersion, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -166,7 +166,7 @@ async fn idle_connections_are_limited() {
     for (connections, reused) in [
         (Connections::default(), true),
         (Connections { max_idle_per_host: 0, ..Connections::default() }, false),
-        (Connections { idle_timeout: Span(Duration::from_nanos(1)), ..Connections::default() }, false),
+        (Connections { idle_timeout: HumanDuration(Duration::from_nanos(1)), ..Connections::default() }, false),
     ] {
         let receiver = Receiver::ok().await;
         let mut config = HttpConfig::new(receiver.url("/"));

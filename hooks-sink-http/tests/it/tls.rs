@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{DeliveryError, FailureClass, Sink, SinkConfig, Span};
+use hooks_core::{DeliveryError, FailureClass, HumanDuration, Sink, SinkConfig};
 use hooks_sink_http::{HttpConfig, HttpVersion, Tls, TlsVersion};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -316,7 +316,7 @@ async fn a_handshake_that_stalls_ends_with_the_connect_timeout() {
     let authority = Authority::new("one");
     let mut config = HttpConfig::new(format!("https://{address}/"));
     config.tls = Some(Box::new(Tls { ca_file: authority.path(), ..Tls::default() }));
-    config.connect_timeout = Some(Span(Duration::from_millis(10)));
+    config.connect_timeout = Some(HumanDuration(Duration::from_millis(10)));
     let error = refused(&config).await;
     assert!(error.chain().contains("within the connect timeout of 10ms"), "{}", error.chain());
     task.abort();

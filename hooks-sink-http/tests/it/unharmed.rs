@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hooks_bus::MemoryBus;
 use hooks_core::{
-    BatchLimits, Bus, Dispatcher, EndpointState, Envelope, Hook, HookStatus, RetryPolicy, SliceBuilder, Span,
+    BatchLimits, Bus, Dispatcher, EndpointState, Envelope, Hook, HookStatus, HumanDuration, RetryPolicy, SliceBuilder,
 };
 use hooks_sink_http::HttpConfig;
 use tokio::io::AsyncWriteExt;
@@ -147,9 +147,9 @@ async fn misbehave(mut stream: TcpStream, does: Does, events: Events) {
 
 fn retry() -> RetryPolicy {
     RetryPolicy {
-        initial: Span(Duration::from_millis(1)),
-        max: Span(Duration::from_millis(20)),
-        attempt_timeout: Span(Duration::from_millis(300)),
+        initial: HumanDuration(Duration::from_millis(1)),
+        max: HumanDuration(Duration::from_millis(20)),
+        attempt_timeout: HumanDuration(Duration::from_millis(300)),
         ..RetryPolicy::default()
     }
 }
@@ -204,7 +204,7 @@ async fn recovers(does: Does) {
     let (status, seen) = tokio::time::timeout(Duration::from_secs(60), run(does)).await.expect("it ends");
     let counts = status.counts;
     assert_eq!((counts.taken, counts.delivered), (EVENTS as u64, EVENTS as u64), "{does:?}: {counts:?}");
-    assert_eq!((counts.dropped(), counts.dead_lettered, counts.in_hand), (0, 0, 0), "{does:?}: {counts:?}");
+    assert_eq!((counts.dropped(), counts.dead_lettered, counts.in_flight), (0, 0, 0), "{does:?}: {counts:?}");
     assert_eq!(seen.len(), EVENTS, "{does:?}: what counts as delivered arrived");
     assert_eq!(status.state, EndpointState::Healthy, "{does:?}");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use hooks_core::{Bus, Bytes, Filter, Lag};
+use hooks_core::{Bus, ByteSize, Filter, Lag};
 
 use super::sim::SimDisk;
 use super::{End, TUNING, block_on, config, gone, hook, slice};
@@ -22,7 +22,7 @@ const BETWEEN: u64 = 45;
 static NOW: AtomicU64 = AtomicU64::new(BEGIN);
 
 fn opened(disk: &SimDisk, segment_size: u64) -> DurableBus {
-    let config = DurableConfig { segment_size: Bytes(segment_size), ..config() };
+    let config = DurableConfig { segment_size: ByteSize(segment_size), ..config() };
     let now = || NOW.load(Ordering::Relaxed);
     let tuning = Tuning { clock: now, steady: now, ..TUNING };
     DurableBus::on(Arc::new(disk.clone()), &config, tuning, Hold::UntilPublished).unwrap()

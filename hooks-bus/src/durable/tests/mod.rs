@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hooks_core::{
-    Bus, Bytes, Delivery, Filter, HookId, Ledger, QueueLimits, Read, Reader, Settler, Slice, SliceBuilder, StartAt,
+    Bus, ByteSize, Delivery, Filter, HookId, Ledger, QueueLimits, Read, Reader, Settler, Slice, SliceBuilder, StartAt,
     Subscription,
 };
 
@@ -42,8 +42,8 @@ fn clock() -> u64 {
 
 fn config() -> DurableConfig {
     let mut config = DurableConfig::new("/simulated");
-    config.segment_size = Bytes(4 << 10);
-    config.max_bytes = Bytes(1 << 30);
+    config.segment_size = ByteSize(4 << 10);
+    config.max_bytes = ByteSize(1 << 30);
     config
 }
 

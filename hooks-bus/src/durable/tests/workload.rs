@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use hooks_core::{Bus, Bytes, DeadLetter, DeadLetterReason, Delivery, Filter, Position};
+use hooks_core::{Bus, ByteSize, DeadLetter, DeadLetterReason, Delivery, Filter, Position};
 
 use super::sim::SimDisk;
 use super::{End, TUNING, config, gone, hook, number, slice};
@@ -36,7 +36,7 @@ pub(super) const STUCK: Plan =
 
 impl Plan {
     fn open(&self, disk: &SimDisk) -> Result<DurableBus, OpenError> {
-        let config = DurableConfig { max_bytes: Bytes(self.max_bytes), on_full: self.on_full, ..config() };
+        let config = DurableConfig { max_bytes: ByteSize(self.max_bytes), on_full: self.on_full, ..config() };
         DurableBus::on(Arc::new(disk.clone()), &config, TUNING, Hold::UntilPublished)
     }
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use hooks_bus::DurableBus;
 use hooks_core::{
-    Batch, Bus, Bytes, Delivered, DeliveryError, Dispatcher, Filter, Hook, HookId, RetryPolicy, Sink, Span, async_trait,
+    Batch, Bus, ByteSize, Delivered, DeliveryError, Dispatcher, Filter, Hook, HookId, HumanDuration, RetryPolicy, Sink,
+    async_trait,
 };
 use tokio::sync::watch;
 
@@ -44,8 +45,8 @@ impl Sink for Receiver {
 
 fn hook(id: &str, receiver: &Receiver) -> Hook {
     let retry = RetryPolicy {
-        initial: Span(Duration::from_millis(1)),
-        max: Span(Duration::from_millis(5)),
+        initial: HumanDuration(Duration::from_millis(1)),
+        max: HumanDuration(Duration::from_millis(5)),
         ..RetryPolicy::default()
     };
     Hook::new(id, Clones(receiver.clone())).unwrap().filter(Filter::all()).retry(retry)
@@ -61,9 +62,9 @@ async fn a_receiver_that_is_down_costs_no_memory_and_catches_up_afterwards() {
     const MEMORY: usize = 2 << 20;
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.segment_size = Bytes(1 << 20);
-    config.max_bytes = Bytes(16 << 30);
-    config.max_memory = Bytes(MEMORY as u64);
+    config.segment_size = ByteSize(1 << 20);
+    config.max_bytes = ByteSize(16 << 30);
+    config.max_memory = ByteSize(MEMORY as u64);
     let (up, down) = (Receiver::new(false), Receiver::new(true));
     {
         let bus = DurableBus::open(&config).unwrap();
@@ -96,7 +97,7 @@ async fn a_receiver_that_is_down_costs_no_memory_and_catches_up_afterwards() {
     say("delivered by the hook that was down", events, begin.elapsed());
     assert!(bus.memory_used() <= MEMORY, "{} bytes", bus.memory_used());
     let report = dispatcher.shutdown(None).await;
-    assert!(report.hooks.iter().all(|hook| hook.counts.balances() && hook.counts.in_hand == 0));
+    assert!(report.hooks.iter().all(|hook| hook.counts.balances() && hook.counts.in_flight == 0));
     bus.sync_positions().await.unwrap();
     assert_eq!(bus.info().segments.len(), 1, "what everybody has is gone");
     assert_eq!(up.got.borrow().len(), events, "nothing came twice");

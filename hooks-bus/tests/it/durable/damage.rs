@@ -16,7 +16,7 @@ const EVENTS: usize = 60;
 fn written() -> (tempfile::TempDir, DurableConfig) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.segment_size = hooks_core::Bytes(4 << 10);
+    config.segment_size = hooks_core::ByteSize(4 << 10);
     run(async {
         let bus = open(&config);
         let _a = end(&bus, "a", Filter::all()).await;
@@ -274,7 +274,7 @@ fn what_was_damaged_when_it_was_given_up_is_counted_as_that() {
     let first = segments(folder.path())[0].clone();
     let record = records(&std::fs::read(&first).unwrap())[2].clone();
     change(&first, |bytes| bytes[record.1.start + 50] ^= 1);
-    (config.on_full, config.max_bytes) = (OnFull::DropOldest, hooks_core::Bytes(64 << 10));
+    (config.on_full, config.max_bytes) = (OnFull::DropOldest, hooks_core::ByteSize(64 << 10));
     run(async {
         let bus = open(&config);
         let mut a = end(&bus, "a", Filter::all()).await;

@@ -57,7 +57,7 @@ async fn what_a_disabled_hook_left_is_left_behind_and_no_counter_goes_down() {
     let (dispatcher, receiver) = with_three_left(&bus).await;
     let status = dispatcher.status().remove(0);
     let counts = status.counts;
-    assert!(counts.balances() && counts.in_hand == 0, "{counts}");
+    assert!(counts.balances() && counts.in_flight == 0, "{counts}");
     assert!(counts.taken > 0 && counts.handed_over == counts.taken, "{counts}");
     assert_eq!((status.left_behind().events, status.came()), (3, 3));
     assert!(!status.is_complete() && !status.is_drained(), "it was said to be complete");
@@ -88,7 +88,7 @@ async fn a_removed_hook_says_what_is_kept_of_it_and_goes_on_there() {
     let (dispatcher, receiver) = with_three_left(&bus).await;
     let status = dispatcher.remove(&id()).await.unwrap();
     assert!(status.counts.balances(), "{}", status.counts);
-    assert_eq!((status.left_behind().events, status.counts.in_hand), (3, 0));
+    assert_eq!((status.left_behind().events, status.counts.in_flight), (3, 0));
     publish(&bus, 3..5).await;
     receiver.gone.store(false, Ordering::Relaxed);
     dispatcher.add(hook(&receiver)).await.unwrap();

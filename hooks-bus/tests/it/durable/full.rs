@@ -1,14 +1,14 @@
 //! The log is full, the disk is full, events are too old.
 
 use hooks_bus::{DurableConfig, OnFull};
-use hooks_core::{Bus, BusError, Bytes, DropReason, Filter, HookId};
+use hooks_core::{Bus, BusError, ByteSize, DropReason, Filter, HookId};
 
 use super::{config, end, open, publish, read_all};
 use crate::{End, numbers, slice};
 
 pub(super) fn small(dir: &std::path::Path, on_full: OnFull) -> DurableConfig {
     let mut config = config(dir);
-    config.max_bytes = Bytes(40 << 10);
+    config.max_bytes = ByteSize(40 << 10);
     config.on_full = on_full;
     config
 }
@@ -102,7 +102,7 @@ async fn check(end: &mut End, delivered: usize, all: Vec<usize>) {
     end.settle(&left);
     let counts = end.ledger.counts();
     let dropped = counts.dropped_for(DropReason::Overflow) as usize;
-    assert!(dropped > 50 && counts.balances() && counts.in_hand == 0, "{counts}");
+    assert!(dropped > 50 && counts.balances() && counts.in_flight == 0, "{counts}");
     assert_eq!(numbers(&left), all[delivered + dropped..]);
 }
 

@@ -1,6 +1,6 @@
 //! Hooks that lag, or have nothing to do.
 
-use hooks_core::{Bus, Bytes, Filter, HookId, Read};
+use hooks_core::{Bus, ByteSize, Filter, HookId, Read};
 
 use super::{config, end, open, publish, read_all};
 use crate::{numbers, slice};
@@ -28,8 +28,8 @@ async fn hooks_with_nothing_to_do_are_at_the_end_after_a_restart_too() {
 async fn memory_is_bounded_however_far_hooks_are_behind() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.max_memory = Bytes(64 << 10);
-    config.max_bytes = Bytes(64 << 20);
+    config.max_memory = ByteSize(64 << 10);
+    config.max_bytes = ByteSize(64 << 20);
     let bus = open(&config);
     let mut ends = Vec::new();
     for hook in 0..5 {

@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use hooks_core::{
-    Bus, BusError, Bytes, DeadLetter, DeadLetterReason, Envelope, HookId, LetterId, MAX_DETAIL, Position,
+    Bus, BusError, ByteSize, DeadLetter, DeadLetterId, DeadLetterReason, Envelope, HookId, MAX_DETAIL, Position,
 };
 
 use super::{config, open};
@@ -26,7 +26,7 @@ async fn they_are_bounded_in_number_and_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     config.dead_letters.max_events = 3;
-    config.dead_letters.max_bytes = Bytes(2000);
+    config.dead_letters.max_bytes = ByteSize(2000);
     let bus = open(&config);
     let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
     letters.keep(vec![letter(1, ""), letter(2, "")]).await.unwrap();
@@ -37,7 +37,7 @@ async fn they_are_bounded_in_number_and_bytes() {
     letters.keep(vec![letter(1, "again"), letter(3, "")]).await.unwrap();
     let large = letters.keep(vec![letter(1, &"x".repeat(1500))]).await;
     assert!(matches!(large, Err(BusError::Full(_))));
-    let ids: Vec<LetterId> = letters.list(None, 10).await.unwrap().into_iter().map(|(id, _)| id).collect();
+    let ids: Vec<DeadLetterId> = letters.list(None, 10).await.unwrap().into_iter().map(|(id, _)| id).collect();
     assert_eq!(letters.remove(&ids[..2]).await.unwrap(), 2);
     letters.keep(vec![letter(4, "")]).await.unwrap();
     assert_eq!(letters.count(), 2);
@@ -52,14 +52,14 @@ async fn a_letter_that_is_replaced_keeps_its_number() {
     let bus = open(&config);
     let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
     letters.keep(vec![letter(1, "no"), letter(2, "no")]).await.unwrap();
-    letters.replace(vec![(LetterId(0), letter(1, "not this time, either"))]).await.unwrap();
-    let told = |kept: Vec<(LetterId, DeadLetter)>| -> Vec<(u64, String)> {
+    letters.replace(vec![(DeadLetterId(0), letter(1, "not this time, either"))]).await.unwrap();
+    let told = |kept: Vec<(DeadLetterId, DeadLetter)>| -> Vec<(u64, String)> {
         kept.into_iter().map(|(id, letter)| (id.0, letter.detail)).collect()
     };
     let kept = letters.list(None, 10).await.unwrap();
     assert_eq!(told(kept), [(0, "not this time, either".to_owned()), (1, "no".to_owned())]);
-    assert_eq!(letters.remove(&[LetterId(0)]).await.unwrap(), 1);
-    letters.replace(vec![(LetterId(0), letter(1, "too late"))]).await.unwrap();
+    assert_eq!(letters.remove(&[DeadLetterId(0)]).await.unwrap(), 1);
+    letters.replace(vec![(DeadLetterId(0), letter(1, "too late"))]).await.unwrap();
     assert_eq!((told(letters.list(None, 10).await.unwrap()), letters.count()), (vec![(1, "no".to_owned())], 1));
 }
 
@@ -68,7 +68,7 @@ async fn a_letter_that_is_replaced_keeps_its_number() {
 async fn what_was_accepted_can_become_a_dead_letter() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.dead_letters.max_bytes = Bytes(4000);
+    config.dead_letters.max_bytes = ByteSize(4000);
     let bus = open(&config);
     let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
     let event = |bytes: usize| {

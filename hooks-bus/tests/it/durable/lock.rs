@@ -4,7 +4,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 
 use hooks_bus::{DurableBus, DurableConfig, OpenError};
-use hooks_core::{BoxError, Bus, Bytes};
+use hooks_core::{BoxError, Bus, ByteSize};
 
 use super::{config, end, open, publish, read_all};
 use hooks_core::Filter;
@@ -125,10 +125,10 @@ fn what_is_in_the_way_is_named() {
 fn settings_that_make_no_sense_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let mut small = config(folder.path());
-    small.segment_size = Bytes(100);
+    small.segment_size = ByteSize(100);
     assert_eq!(error_of(&small), "bus.segment_size: 100 is less than 4KiB");
     let mut full = config(folder.path());
-    full.max_bytes = Bytes(10 << 10);
+    full.max_bytes = ByteSize(10 << 10);
     assert_eq!(
         error_of(&full),
         "bus.max_bytes: 10KiB holds no two segments: raise it to at least 16KiB, or lower segment_size"

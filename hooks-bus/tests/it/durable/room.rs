@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{Bus, BusError, Bytes, Filter, HookId};
+use hooks_core::{Bus, BusError, ByteSize, Filter, HookId};
 
 use super::{config, end, letters::letter, numbers, read_all, slice};
 
@@ -43,8 +43,8 @@ impl Drop for Small {
 
 fn on(small: &Path) -> DurableConfig {
     let mut config = config(&small.join("data"));
-    config.segment_size = Bytes(32 << 10);
-    config.max_bytes = Bytes(1 << 30);
+    config.segment_size = ByteSize(32 << 10);
+    config.max_bytes = ByteSize(1 << 30);
     config
 }
 

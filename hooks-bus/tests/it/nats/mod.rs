@@ -46,8 +46,8 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 pub(crate) fn config(servers: &[&Server]) -> NatsConfig {
     NatsConfig {
         servers: servers.iter().map(|server| server.url()).collect(),
-        max_bytes: Some(hooks_core::Bytes(64 << 20)),
-        lease: hooks_core::Span(Duration::from_secs(2)),
+        max_bytes: Some(hooks_core::ByteSize(64 << 20)),
+        lease: hooks_core::HumanDuration(Duration::from_secs(2)),
         ..NatsConfig::default()
     }
 }
@@ -138,7 +138,7 @@ impl End {
             while all.last() != Some(&last) {
                 let mut read = Vec::new();
                 match self.reader.next(max, &mut read).await {
-                    Ok(Read::Lost) => self.ledger.hand_over(self.ledger.counts().in_hand as usize),
+                    Ok(Read::Lost) => self.ledger.hand_over(self.ledger.counts().in_flight as usize),
                     Ok(_) => self.done(&read),
                     Err(BusError::Unavailable(_)) => server::pause().await,
                     Err(error) => panic!("{error}"),

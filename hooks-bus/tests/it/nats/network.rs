@@ -118,7 +118,7 @@ async fn a_stalled_owner_loses_its_hook_and_delivers_nothing_afterwards() {
                     }
                 }
                 found = after.reader.next(100, &mut read) => match found {
-                    Ok(Read::Lost) => after.ledger.hand_over(after.ledger.counts().in_hand as usize),
+                    Ok(Read::Lost) => after.ledger.hand_over(after.ledger.counts().in_flight as usize),
                     _ => {
                         seen.extend(numbers(&read));
                         after.done(&read);
@@ -204,7 +204,7 @@ async fn what_was_accepted_is_read_to_the_end_although_the_server_is_away() {
         loop {
             match hook.reader.next(100, &mut read).await {
                 Ok(Read::Dry) => break,
-                Ok(Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_hand as usize),
+                Ok(Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_flight as usize),
                 Ok(_) => hook.done(&read),
                 Err(_) => pause().await,
             }

@@ -53,9 +53,9 @@ impl Daemon {
         for tick in 0_u64.. {
             ticks.tick().await;
             let hooks = self.dispatcher.status();
-            let left: u64 = hooks.iter().map(|hook| hook.counts.in_hand).sum();
+            let left: u64 = hooks.iter().map(|hook| hook.counts.in_flight).sum();
             if tick > 0 && tick.is_multiple_of(TICKS) {
-                hooks.iter().filter(|hook| hook.counts.in_hand > 0).for_each(waits_for);
+                hooks.iter().filter(|hook| hook.counts.in_flight > 0).for_each(waits_for);
             }
             self.notifier.extend(TICK + MARGIN);
             self.notifier.status(&format!("delivering what was accepted: {left} left"));
@@ -65,7 +65,7 @@ impl Daemon {
 
 fn waits_for(hook: &HookStatus) {
     let error = hook.last_error.as_deref().unwrap_or("none yet");
-    tracing::info!(hook = %hook.id, events = hook.counts.in_hand, error, "still delivering");
+    tracing::info!(hook = %hook.id, events = hook.counts.in_flight, error, "still delivering");
 }
 
 /// What became of everything: a table for people, a line per hook for programs.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_core::{BatchLimits, Bytes, Envelope, Overflow, Span};
+use hooks_core::{BatchLimits, ByteSize, Envelope, HumanDuration, Overflow};
 
 use super::{in_hook, read};
 use crate::config::problem::Findings;
@@ -49,7 +49,7 @@ fn everything_that_can_be_set() {
     .unwrap();
     assert_eq!(config.events.source, "/my/app");
     assert_eq!(config.events.max_bytes.0, 64 << 10);
-    assert_eq!(config.bus, BusConfig::Memory(MemoryConfig { max_memory: Bytes(32 << 20) }));
+    assert_eq!(config.bus, BusConfig::Memory(MemoryConfig { max_memory: ByteSize(32 << 20) }));
     let [first, second] = config.hooks.as_slice() else { panic!("two hooks") };
     assert_eq!(first.overflow, Some((23, 67)));
     assert_eq!(second.overflow, None);
@@ -61,7 +61,7 @@ fn everything_that_can_be_set() {
     assert_eq!(first.queue.max_events.get(), 50);
     assert_eq!(first.queue.overflow, Overflow::DropOldest);
     assert_eq!(first.retry.initial.0, Duration::from_secs(2));
-    assert_eq!(first.retry.max_elapsed, Some(Span(Duration::from_secs(3600))));
+    assert_eq!(first.retry.max_elapsed, Some(HumanDuration(Duration::from_secs(3600))));
     assert_eq!(first.retry.max.0, Duration::from_secs(300));
     // The hook's own, then the defaults, then what the sink wants.
     assert_eq!((first.batch.max_events.get(), first.batch.max_age.0), (7, Duration::from_secs(3)));
@@ -88,8 +88,8 @@ fn batch_limits_survive_being_overlaid() {
         BatchLimits::immediate(),
         BatchLimits {
             max_events: 1.try_into().unwrap(),
-            max_bytes: Bytes(1_000_001),
-            max_age: Span(Duration::new(86_461, 1)),
+            max_bytes: ByteSize(1_000_001),
+            max_age: HumanDuration(Duration::new(86_461, 1)),
         },
     ] {
         let mut node = empty();

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::env::VarError;
 
 use hooks_core::{
-    Batch, BatchLimits, BoxError, ConfigProblem, Delivered, DeliveryError, Secret, Sink, SinkConfig, SinkContext,
-    SinkPlugin, Span, async_trait, inventory,
+    Batch, BatchLimits, BoxError, ConfigProblem, Delivered, DeliveryError, HumanDuration, Secret, Sink, SinkConfig,
+    SinkContext, SinkPlugin, async_trait, inventory,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -30,7 +30,7 @@ struct StubConfig {
     #[serde(default)]
     labels: BTreeMap<String, u32>,
     #[serde(default)]
-    wait: Span,
+    wait: HumanDuration,
     tls: Option<Tls>,
 }
 

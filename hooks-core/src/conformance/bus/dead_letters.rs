@@ -8,7 +8,7 @@ use crate::bus::{Bus, BusError, Position};
 use crate::conformance::compare::difference;
 use crate::conformance::events;
 use crate::conformance::run::{Checked, Stop};
-use crate::dead_letter::{DeadLetter, DeadLetterReason, DeadLetters, LetterId, MAX_DETAIL};
+use crate::dead_letter::{DeadLetter, DeadLetterId, DeadLetterReason, DeadLetters, MAX_DETAIL};
 use crate::id::HookId;
 
 /// A letter of a position, as the worker makes them.
@@ -43,14 +43,14 @@ async fn keep(probe: &Probe<'_>, letters: &dyn DeadLetters, all: Vec<DeadLetter>
 async fn list(
     probe: &Probe<'_>,
     letters: &dyn DeadLetters,
-    after: Option<LetterId>,
+    after: Option<DeadLetterId>,
     max: usize,
-) -> Checked<Vec<(LetterId, DeadLetter)>> {
+) -> Checked<Vec<(DeadLetterId, DeadLetter)>> {
     letters.list(after, max).await.map_err(|error| probe.failed(format!("`list` fails: {error}")))
 }
 
 /// These letters are listed, oldest first, by rising ids, and counted. Returns their ids.
-async fn are(probe: &Probe<'_>, letters: &dyn DeadLetters, expected: &[DeadLetter]) -> Checked<Vec<LetterId>> {
+async fn are(probe: &Probe<'_>, letters: &dyn DeadLetters, expected: &[DeadLetter]) -> Checked<Vec<DeadLetterId>> {
     let listed = list(probe, letters, None, 100).await?;
     for (index, ((_, there), wanted)) in listed.iter().zip(expected).enumerate() {
         let (there, wanted) = (told(there), told(wanted));
@@ -61,7 +61,7 @@ async fn are(probe: &Probe<'_>, letters: &dyn DeadLetters, expected: &[DeadLette
     }
     let (there, wanted) = (listed.len(), expected.len());
     probe.expect(there == wanted, format!("{there} letters are listed instead of {wanted}"))?;
-    let ids: Vec<LetterId> = listed.into_iter().map(|(id, _)| id).collect();
+    let ids: Vec<DeadLetterId> = listed.into_iter().map(|(id, _)| id).collect();
     probe.expect(ids.is_sorted_by(|a, b| a < b), format!("their ids do not rise: {ids:?}"))?;
     // What is known without asking may be older; once it was asked, it is not.
     let asked = letters.recount().await.map_err(|error| probe.failed(error))?;
@@ -87,7 +87,7 @@ pub(super) async fn dead_letters(probe: &Probe<'_>) -> Checked {
     let ids = are(probe, &*mine, &all).await?;
     probe.doing("list one letter behind the first");
     let second = list(probe, &*mine, Some(ids[0]), 1).await?;
-    let found: Vec<LetterId> = second.iter().map(|(id, _)| *id).collect();
+    let found: Vec<DeadLetterId> = second.iter().map(|(id, _)| *id).collect();
     probe.expect(found == ids[1..2], format!("listed are {found:?} instead of {:?}", &ids[1..2]))?;
     if probe.traits.outlives_process {
         probe.doing("open the bus again and list");
@@ -100,8 +100,8 @@ pub(super) async fn dead_letters(probe: &Probe<'_>) -> Checked {
     probe.doing("remove a letter twice in one call, one that there is not and another hook's");
     let others = letters_of(&*bus, "a")?;
     let other = list(probe, &*others, None, 1).await?[0].0;
-    let not_mine = if ids.contains(&other) { LetterId(u64::MAX) } else { other };
-    let removed = mine.remove(&[ids[0], ids[0], LetterId(u64::MAX - 1), not_mine]).await;
+    let not_mine = if ids.contains(&other) { DeadLetterId(u64::MAX) } else { other };
+    let removed = mine.remove(&[ids[0], ids[0], DeadLetterId(u64::MAX - 1), not_mine]).await;
     let removed = removed.map_err(|error| probe.failed(format!("`remove` fails: {error}")))?;
     probe.expect(removed == 1, format!("{removed} are said to be removed"))?;
     are(probe, &*mine, &all[1..]).await?;

@@ -137,7 +137,7 @@ impl<'a> End<'a> {
     /// The hook is done with everything, and so many events were delivered.
     pub(super) fn is_done(&self, delivered: usize) -> Checked {
         let counts = self.ledger.counts();
-        let done = counts.balances() && counts.in_hand == 0 && counts.delivered == delivered as u64;
+        let done = counts.balances() && counts.in_flight == 0 && counts.delivered == delivered as u64;
         self.probe.expect(
             done,
             format!("the hook `{}` is done with {delivered} events, and its books say: {counts}", self.hook),

@@ -67,7 +67,7 @@ pub(super) async fn unsubscribing(probe: &Probe<'_>) -> Checked {
     let said = hook.next(1, &mut Vec::new()).await?;
     probe.expect(said == Read::Dry, format!("`next` says {said:?} instead of Dry"))?;
     let counts = hook.ledger.counts();
-    probe.expect(counts.in_hand == 0 && counts.balances(), format!("its books say: {counts}"))?;
+    probe.expect(counts.in_flight == 0 && counts.balances(), format!("its books say: {counts}"))?;
     probe.doing("remove a hook that nobody knows");
     bus.unsubscribe(&HookId::new("unknown")?).await.map_err(|error| probe.failed(error))?;
     sent.extend(probe.send(&*bus, "meanwhile", 2).await?);

@@ -16,7 +16,7 @@ use crate::conformance::run::{Checked, Steps, Stop};
 use crate::conformance::{compare, events};
 use crate::envelope::Envelope;
 use crate::filter::Filter;
-use crate::human::Bytes;
+use crate::human::ByteSize;
 use crate::id::HookId;
 use crate::ledger::Ledger;
 
@@ -76,7 +76,7 @@ impl<'a> Probe<'a> {
     /// The same with so little room.
     pub(super) fn limited(&self, hook: &str, max_events: usize, overflow: Overflow) -> Checked<Subscription> {
         let max_events = NonZeroUsize::new(max_events).unwrap_or(NonZeroUsize::MIN);
-        let queue = QueueLimits { max_events, max_bytes: Bytes(1 << 30), overflow };
+        let queue = QueueLimits { max_events, max_bytes: ByteSize(1 << 30), overflow };
         Ok(Subscription { queue, ..self.wish(hook)? })
     }
 

@@ -129,8 +129,8 @@ pub(super) async fn settling(probe: &Probe<'_>) -> Checked {
         probe.doing(format!("settle events {part:?} of ten"));
         hook.settle(part.iter().map(|at| &read[*at]))?;
         left -= part.len() as u64;
-        let in_hand = hook.ledger.counts().in_hand;
-        probe.expect(in_hand == left, format!("{in_hand} events are in hand instead of {left}"))?;
+        let in_flight = hook.ledger.counts().in_flight;
+        probe.expect(in_flight == left, format!("{in_flight} events are in hand instead of {left}"))?;
     }
     hook.is_done(10)?;
     let mut other = probe.hook(&*bus, "other").await?;
@@ -139,8 +139,8 @@ pub(super) async fn settling(probe: &Probe<'_>) -> Checked {
     other.settle(&read[..1])?;
     probe.doing("settle an event again and a position that was never read");
     other.settler.settle(&[read[0].position, Position(u64::MAX)], Outcome::Delivered);
-    let in_hand = other.ledger.counts().in_hand;
-    probe.expect(in_hand == 2, format!("{in_hand} events are in hand instead of 2"))
+    let in_flight = other.ledger.counts().in_flight;
+    probe.expect(in_flight == 2, format!("{in_flight} events are in hand instead of 2"))
 }
 
 pub(super) async fn cancelled_next(probe: &Probe<'_>) -> Checked {

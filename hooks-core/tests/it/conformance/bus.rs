@@ -92,7 +92,7 @@ const FAULTS: &[(Fault, &str, &str)] = &[
         "event 1 at the hook is event `meanwhile-0` instead of event `before-2`",
     ),
     (
-        Fault::LeavesItInHand,
+        Fault::LeavesItInFlight,
         "unsubscribing",
         "its books say: taken 3 = delivered 2 + dropped 0 + dead-lettered 0 + in hand 1",
     ),

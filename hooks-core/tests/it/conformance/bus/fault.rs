@@ -73,7 +73,7 @@ pub(super) enum Fault {
     /// Takes what a removed hook had in hand for settled.
     UnsubscribeSettles,
     /// Leaves in the books what a removed hook had in hand.
-    LeavesItInHand,
+    LeavesItInFlight,
     /// Forgets a hook that is subscribed.
     ForgetsInUse,
     /// Keeps the override of a hook that was forgotten.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hooks_core::{BusError, DeadLetter, DeadLetters, HookId, LetterId, async_trait};
+use hooks_core::{BusError, DeadLetter, DeadLetterId, DeadLetters, HookId, async_trait};
 
 use super::fault::Fault;
 use super::model::World;
@@ -11,7 +11,7 @@ use super::model::World;
 /// Most letters of a hook.
 pub(super) const MOST: usize = 4;
 
-pub(super) type Letters = BTreeMap<LetterId, DeadLetter>;
+pub(super) type Letters = BTreeMap<DeadLetterId, DeadLetter>;
 
 pub(super) struct LettersOf {
     pub(super) fault: Fault,
@@ -30,7 +30,7 @@ impl DeadLetters for LettersOf {
             return Err(BusError::Full(format!("{MOST} dead letters")));
         }
         for mut letter in letters.into_iter().take(room) {
-            let next = LetterId(kept.last_key_value().map_or(1, |(id, _)| id.0 + 1));
+            let next = DeadLetterId(kept.last_key_value().map_or(1, |(id, _)| id.0 + 1));
             if self.fault != Fault::LettersTwice {
                 kept.retain(|_, known| known.position != letter.position);
             }
@@ -42,14 +42,14 @@ impl DeadLetters for LettersOf {
         if full { Err(BusError::Full(format!("{MOST} dead letters"))) } else { Ok(()) }
     }
 
-    async fn list(&self, after: Option<LetterId>, max: usize) -> Result<Vec<(LetterId, DeadLetter)>, BusError> {
+    async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError> {
         let state = self.world.state.lock();
         let kept = state.letters.get(&self.hook).into_iter().flatten();
         let later = kept.filter(|(id, _)| after.is_none_or(|after| **id > after));
         Ok(later.take(max).map(|(id, letter)| (*id, letter.clone())).collect())
     }
 
-    async fn remove(&self, ids: &[LetterId]) -> Result<usize, BusError> {
+    async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError> {
         let mut state = self.world.state.lock();
         let kept = state.letters.entry(self.hook.clone()).or_default();
         let removed = ids.iter().filter(|id| kept.remove(id).is_some()).count();

@@ -228,7 +228,7 @@ impl Bus for ModelBus {
         let mut state = self.lock();
         let end = state.log.len() as u64;
         let live = state.processes.get_mut(&self.number).and_then(|process| process.hooks.remove(hook));
-        if let Some(live) = live.filter(|_| !self.is(Fault::LeavesItInHand)) {
+        if let Some(live) = live.filter(|_| !self.is(Fault::LeavesItInFlight)) {
             live.ledger.hand_over(live.unsettled.len());
         }
         if let Some(place) = state.places.get_mut(hook).filter(|place| place.owner == Some(self.number)) {
@@ -267,10 +267,11 @@ impl Bus for ModelBus {
     fn lag(&self, hook: &HookId) -> Option<Lag> {
         let state = self.lock();
         let live = state.processes.get(&self.number)?.hooks.get(hook)?;
-        let in_hand = live.unsettled.iter().filter(|_| !self.is(Fault::LagOfUnread)).map(|at| &state.log[*at as usize]);
+        let in_flight =
+            live.unsettled.iter().filter(|_| !self.is(Fault::LagOfUnread)).map(|at| &state.log[*at as usize]);
         let all = state.log.iter().skip(live.next as usize).filter(|_| self.is(Fault::LagOfAll));
         let unread = live.unread(&state.log).filter(|_| !self.is(Fault::LagOfAll)).map(|(_, event)| event);
-        let events: Vec<&Envelope> = in_hand.chain(all).chain(unread).collect();
+        let events: Vec<&Envelope> = in_flight.chain(all).chain(unread).collect();
         let bytes = events.iter().map(|event| event.len() as u64).sum();
         Some(Lag { events: events.len() as u64, bytes, oldest: Some(std::time::UNIX_EPOCH), exact: true })
     }
