@@ -1,15 +1,15 @@
 //! The buses that hooks read from.
 //!
 //! ```text
-//!  publish(slice) ──▶ index ──▶ per hook: queue ──▶ in hand ──▶ settled
+//!  publish(slice) ──▶ index ──▶ per hook: queue ──▶ in flight ──▶ settled
 //! ```
 //!
 //! [`MemoryBus`] keeps events in the process, [`DurableBus`] on disk (feature `durable`). With the feature
 //! `nats`, `NatsBus` keeps them in a NATS JetStream stream that several processes share.
 
+mod buffer;
 #[cfg(feature = "durable")]
 mod durable;
-mod hold;
 mod index;
 mod memory;
 #[cfg(feature = "nats")]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use hooks_core::{Envelope, Slice};
 
-use crate::hold::published::{size_of_all, size_of_one};
-use crate::hold::room::Amount;
+use crate::buffer::budget::Amount;
+use crate::buffer::published::{size_of_all, size_of_one};
 use crate::index::{Index, Route, Slot};
 
 /// Which events of a slice somebody receives.

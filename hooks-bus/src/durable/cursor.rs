@@ -11,9 +11,9 @@ use std::time::SystemTime;
 use hooks_core::Position;
 
 use super::row::{Behind, Row, left_between};
-use crate::hold::in_hand::InHand;
-use crate::hold::published::Run;
-use crate::hold::room::Amount;
+use crate::buffer::budget::Amount;
+use crate::buffer::in_flight::InFlight;
+use crate::buffer::published::Run;
 
 /// Most stretches of events that are noted for a hook that follows. With more it scans. Small, as there may be a
 /// hundred thousand hooks whose receivers are all down.
@@ -31,7 +31,7 @@ pub(crate) struct Stretch {
 #[derive(Debug)]
 pub(crate) struct Cursor {
     /// What was read and not settled.
-    in_hand: InHand,
+    in_flight: InFlight,
     /// Of that.
     unsettled: Amount,
     way: Way,
@@ -51,7 +51,7 @@ impl Cursor {
     /// A hook that was here when it was last seen.
     pub(crate) fn new(from: Behind) -> Self {
         Self {
-            in_hand: InHand::default(),
+            in_flight: InFlight::default(),
             unsettled: Amount::default(),
             way: Way::Scan(from.prefix),
             done: from.done.into(),
@@ -120,7 +120,7 @@ impl Cursor {
             Way::Scan(next) => *next = run.last().0 + 1,
         }
         self.unsettled.add(size);
-        self.in_hand.push(run);
+        self.in_flight.push(run);
     }
 
     /// A scan found nothing more before this position.
@@ -160,10 +160,10 @@ impl Cursor {
         left as usize
     }
 
-    /// What is in hand from before this position can't be read again, and nobody will settle it. Returns how
+    /// What is in flight from before this position can't be read again, and nobody will settle it. Returns how
     /// many events these are.
     pub(crate) fn lose_before(&mut self, begin: u64) -> usize {
-        let gone = self.in_hand.unsettled_before(Position(begin));
+        let gone = self.in_flight.unsettled_before(Position(begin));
         self.settle(&gone)
     }
 
@@ -180,7 +180,7 @@ impl Cursor {
 
     /// The hook is done with these. Returns how many of them were unsettled until now.
     pub(crate) fn settle(&mut self, positions: &[Position]) -> usize {
-        let (settled, done) = self.in_hand.settle(positions);
+        let (settled, done) = self.in_flight.settle(positions);
         drop(done);
         self.unsettled.sub(settled);
         self.trim();
@@ -192,14 +192,14 @@ impl Cursor {
         self.unsettled
     }
 
-    /// When the oldest event in hand was accepted.
+    /// When the oldest event in flight was accepted.
     pub(crate) fn oldest(&self) -> Option<SystemTime> {
-        self.in_hand.first().map(Run::accepted)
+        self.in_flight.first().map(Run::accepted)
     }
 
     /// Events from the oldest unsettled to the newest read.
     pub(crate) fn window(&self) -> usize {
-        self.in_hand.window()
+        self.in_flight.window()
     }
 
     /// The oldest position that is not done with. `None`: all are.
@@ -208,7 +208,7 @@ impl Cursor {
             Way::Follow(noted) => noted.front().map(|first| first.from),
             Way::Scan(next) => Some(*next),
         };
-        self.in_hand.first().map(|run| run.first().0).or(next)
+        self.in_flight.first().map(|run| run.first().0).or(next)
     }
 
     /// What has to be remembered across a restart.
@@ -216,7 +216,7 @@ impl Cursor {
         let Some(prefix) = self.prefix() else { return Row::AtEnd };
         let mut done = Vec::new();
         let mut open = None;
-        for (Position(position), settled) in self.in_hand.stretches() {
+        for (Position(position), settled) in self.in_flight.ranges() {
             // Between two events that were read lies nothing that concerns the hook.
             if settled {
                 open.get_or_insert(position);
@@ -224,7 +224,7 @@ impl Cursor {
                 done.push((from, position));
             }
         }
-        done.extend(open.zip(self.in_hand.last()).map(|(from, last)| (from, last.0 + 1)));
+        done.extend(open.zip(self.in_flight.last()).map(|(from, last)| (from, last.0 + 1)));
         done.extend(self.done.iter().filter(|(_, to)| *to > prefix));
         Row::Behind(Behind { prefix, done: union(done) }.raised(prefix))
     }
@@ -237,14 +237,14 @@ impl Cursor {
         }
     }
 
-    /// What was in hand is to be read again, but for what stands before `begin`, where the log begins. Returns how
+    /// What was in flight is to be read again, but for what stands before `begin`, where the log begins. Returns how
     /// many events are to be read again, and how many can't be.
     pub(crate) fn rewind(&mut self, begin: u64) -> (usize, usize) {
-        let lost = self.in_hand.unsettled_before(Position(begin)).len();
+        let lost = self.in_flight.unsettled_before(Position(begin)).len();
         let again = self.unsettled.events - lost;
         match self.row() {
             Row::Behind(behind) if self.unsettled.events > 0 => *self = Self::new(behind.raised(begin)),
-            _ => self.in_hand = InHand::default(),
+            _ => self.in_flight = InFlight::default(),
         }
         (again, lost)
     }
@@ -266,7 +266,7 @@ fn union(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hold::published::Published;
+    use crate::buffer::published::Published;
     use hooks_core::Envelope;
     use proptest::prelude::*;
     use std::collections::BTreeSet;

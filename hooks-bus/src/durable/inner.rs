@@ -26,12 +26,12 @@ use super::scan::{Fetched, Pieces, Want, fetch, time};
 use super::segment::PIECE;
 use super::store::{Known, Store};
 use super::subscriber::{Catch, Subscriber};
-use crate::hold::published::Run;
-use crate::hold::room::{Amount, Room};
+use crate::buffer::budget::{Amount, Budget};
+use crate::buffer::published::Run;
 use crate::index::{Index, Slot};
 use crate::plan::{Picks, Plan};
 
-/// What a hook that has nothing in hand may read however little memory there is.
+/// What a hook that has nothing in flight may read however little memory there is.
 const SMALL: usize = 16 << 10;
 
 /// A hook that is not subscribed.
@@ -40,7 +40,7 @@ pub(crate) struct Away {
     pub(crate) behind: Behind,
     /// The database says that it is at the end, which it no longer is when the end moves on.
     pub(crate) kept_at_end: bool,
-    /// How many positions it was not done with when they were given up. Nobody has said so: they were in hand when
+    /// How many positions it was not done with when they were given up. Nobody has said so: they were in flight when
     /// the process ended, or it was away.
     pub(crate) lost: u64,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Inner {
     pub(crate) config: DurableConfig,
     pub(crate) log: Arc<Log>,
     pub(crate) store: Store,
-    pub(crate) memory: Arc<Room>,
+    pub(crate) memory: Arc<Budget>,
     pub(crate) ring: Mutex<Ring>,
     pieces: Pieces,
     pub(crate) places: Places,
@@ -118,7 +118,7 @@ impl Inner {
             config: config.clone(),
             log,
             store,
-            memory: Room::new(limit),
+            memory: Budget::new(limit),
             ring: Mutex::default(),
             pieces: Pieces::default(),
             places: Places::default(),
@@ -229,7 +229,7 @@ impl Inner {
         fetch(&self.log, &self.dir, &self.memory, &self.pieces, want)
     }
 
-    /// How much of the log a hook may read now, in bytes. `None`: what it has in hand must leave first.
+    /// How much of the log a hook may read now, in bytes. `None`: what it has in flight must leave first.
     pub(crate) fn piece_size(&self, subscriber: &Subscriber) -> Option<usize> {
         let fits = || self.memory.used().bytes.saturating_add(PIECE) <= self.memory.limit().bytes;
         if !fits() {
@@ -243,7 +243,7 @@ impl Inner {
 
     /// Waits until there is memory for a piece of the log.
     pub(crate) async fn memory_freed(&self) {
-        drop(self.memory.claim(Amount::bytes(PIECE)).await);
+        drop(self.memory.reserve(Amount::bytes(PIECE)).await);
     }
 
     /// The subscriber of this hook.

@@ -8,7 +8,7 @@ use super::format::RECORD_BYTES;
 use super::inner::Inner;
 use super::scan::time;
 use super::subscriber::Pending;
-use crate::hold::room::Amount;
+use crate::buffer::budget::Amount;
 
 impl Inner {
     /// What a hook has not settled, subscribed or not.
@@ -31,8 +31,8 @@ impl Inner {
         let in_memory = |from| self.ring.lock().run(from, u64::MAX).map(|run| run.accepted());
         let oldest = || noted.first().and_then(|first| in_memory(first.from).or_else(|| self.accepted(first.from)));
         Lag {
-            events: events + pending.in_hand.events as u64,
-            bytes: (bytes + pending.in_hand.bytes) as u64,
+            events: events + pending.in_flight.events as u64,
+            bytes: (bytes + pending.in_flight.bytes) as u64,
             oldest: pending.oldest.or_else(oldest),
             exact: true,
         }
@@ -45,8 +45,8 @@ impl Inner {
         let bytes = self.bytes_from(from).saturating_sub(events * RECORD_BYTES as u64);
         let oldest = || if events > 0 { self.accepted(from) } else { None };
         Lag {
-            events: events + pending.in_hand.events as u64,
-            bytes: bytes + pending.in_hand.bytes as u64,
+            events: events + pending.in_flight.events as u64,
+            bytes: bytes + pending.in_flight.bytes as u64,
             oldest: pending.oldest.or_else(oldest),
             exact: events == 0,
         }
@@ -68,6 +68,6 @@ impl Inner {
 
 impl From<u64> for Pending {
     fn from(position: u64) -> Self {
-        Self { in_hand: Amount::default(), oldest: None, noted: Vec::new(), scans_from: Some(position) }
+        Self { in_flight: Amount::default(), oldest: None, noted: Vec::new(), scans_from: Some(position) }
     }
 }

@@ -33,7 +33,7 @@ impl DurableReader {
     }
 
     /// Looks through the log from a position on, and leaves what it finds in `catch`. `Some`: there is no memory
-    /// for more before what is in hand has left.
+    /// for more before what is in flight has left.
     async fn scan(&mut self, from: u64) -> Result<Option<Read>, BusError> {
         if self.inner.catches_up(&self.subscriber, from) {
             return Ok(None);

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use hooks_core::Slice;
 
-use crate::hold::published::{Published, Run};
-use crate::hold::room::{Amount, Room};
+use crate::buffer::budget::{Amount, Budget};
+use crate::buffer::published::{Published, Run};
 
 /// So many bytes stay without anybody looking who has read them: looking at every hook costs something.
 const UNWATCHED: usize = 4 << 20;
@@ -24,15 +24,15 @@ pub(crate) struct Ring {
 
 impl Ring {
     /// Adds what was published last. The oldest events make room.
-    pub(crate) fn push(&mut self, slice: Arc<Published>, room: &Arc<Room>) {
+    pub(crate) fn push(&mut self, slice: Arc<Published>, budget: &Arc<Budget>) {
         self.bytes += slice.bytes();
         self.slices.push_back(slice);
-        self.shrink(room);
+        self.shrink(budget);
     }
 
     /// Gives up the oldest events until there is no more in memory than allowed.
-    pub(crate) fn shrink(&mut self, room: &Arc<Room>) {
-        while room.is_over() && self.pop() {}
+    pub(crate) fn shrink(&mut self, budget: &Arc<Budget>) {
+        while budget.is_over() && self.pop() {}
     }
 
     /// The position from which on hooks may read here, if it is worth looking what they all have read.
@@ -63,8 +63,8 @@ impl Ring {
     }
 
     /// Gives up the oldest events until there is memory for this many bytes.
-    pub(crate) fn make_room(&mut self, bytes: usize, room: &Arc<Room>) {
-        while room.used().bytes.saturating_add(bytes) > room.limit().bytes && self.pop() {}
+    pub(crate) fn make_room(&mut self, bytes: usize, budget: &Arc<Budget>) {
+        while budget.used().bytes.saturating_add(bytes) > budget.limit().bytes && self.pop() {}
     }
 
     fn pop(&mut self) -> bool {
@@ -74,9 +74,9 @@ impl Ring {
     }
 }
 
-/// A slice of the log, with the claim on its memory for as long as anybody holds any of it.
-pub(crate) fn held(first: u64, accepted: SystemTime, slice: Slice, room: &Arc<Room>) -> Arc<Published> {
-    let claim = || slice.guard_with(Arc::new(room.take(Amount::bytes(slice.memory()))));
-    let memory = slice.guard().unwrap_or_else(claim);
+/// A slice of the log, with the reservation of its memory for as long as anybody holds any of it.
+pub(crate) fn held(first: u64, accepted: SystemTime, slice: Slice, budget: &Arc<Budget>) -> Arc<Published> {
+    let reservation = || slice.guard_with(Arc::new(budget.reserve_anyway(Amount::bytes(slice.memory()))));
+    let memory = slice.guard().unwrap_or_else(reservation);
     Published::new(first, slice, accepted, memory)
 }

@@ -14,8 +14,8 @@ use super::log::{Log, Tape};
 use super::ring::held;
 use super::segment::{Hole, Place, RawPiece};
 use super::subscriber::Catch;
-use crate::hold::published::{Published, Run};
-use crate::hold::room::Room;
+use crate::buffer::budget::Budget;
+use crate::buffer::published::{Published, Run};
 
 /// What a reader wants.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ struct Piece {
 /// A piece by where it begins, at which position it has to end, and how large it may be.
 type Key = (u64, u64, usize);
 
-/// The pieces that somebody has in hand, and a few that somebody had.
+/// The pieces that somebody uses, and a few that somebody had.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces(Mutex<VecDeque<(Key, Weak<Piece>)>>);
 
@@ -96,7 +96,13 @@ impl Pieces {
 }
 
 /// Reads a piece of the log. Blocks.
-pub(crate) fn fetch(log: &Log, dir: &Path, room: &Arc<Room>, pieces: &Pieces, want: Want) -> Result<Fetched, BusError> {
+pub(crate) fn fetch(
+    log: &Log,
+    dir: &Path,
+    budget: &Arc<Budget>,
+    pieces: &Pieces,
+    want: Want,
+) -> Result<Fetched, BusError> {
     let failed = |error| BusError::Unavailable(format!("reading the log in `{}`: {error}", dir.display()));
     let tape = match want.tape {
         // The segment may have been sealed, or given up, since.
@@ -118,7 +124,7 @@ pub(crate) fn fetch(log: &Log, dir: &Path, room: &Arc<Room>, pieces: &Pieces, wa
     let piece = match pieces.find(key) {
         Some(piece) => piece,
         None => {
-            let piece = Arc::new(read(log, &tape, dir, room, want.size).map_err(failed)?);
+            let piece = Arc::new(read(log, &tape, dir, budget, want.size).map_err(failed)?);
             pieces.add(key, &piece);
             piece
         }
@@ -128,14 +134,14 @@ pub(crate) fn fetch(log: &Log, dir: &Path, room: &Arc<Room>, pieces: &Pieces, wa
     Ok(Fetched { from: want.from, piece: Some(piece), until, next: Some(tape) })
 }
 
-fn read(log: &Log, tape: &Tape, dir: &Path, room: &Arc<Room>, size: usize) -> io::Result<Piece> {
+fn read(log: &Log, tape: &Tape, dir: &Path, budget: &Arc<Budget>, size: usize) -> io::Result<Piece> {
     let raw = tape.read(size)?;
     report(log, dir, &raw.holes);
-    Ok(Piece { slices: decode(&raw, dir, room), next: raw.next })
+    Ok(Piece { slices: decode(&raw, dir, budget), next: raw.next })
 }
 
 /// The events of a piece, in one block of memory.
-pub(crate) fn decode(piece: &RawPiece, dir: &Path, room: &Arc<Room>) -> Vec<Arc<Published>> {
+pub(crate) fn decode(piece: &RawPiece, dir: &Path, budget: &Arc<Budget>) -> Vec<Arc<Published>> {
     let mut slice = SliceBuilder::new("").max_event_bytes(usize::MAX);
     let mut records = Vec::new();
     for (record, event) in piece.records() {
@@ -152,7 +158,7 @@ pub(crate) fn decode(piece: &RawPiece, dir: &Path, room: &Arc<Room>) -> Vec<Arc<
     let together = |a: &Record, b: &Record| a.position + 1 == b.position && a.accepted == b.accepted;
     let slices = records.chunk_by(together).map(|records| {
         let Record { position, accepted, .. } = records[0];
-        held(position, time(accepted.into()), rest.split_to(records.len()), room)
+        held(position, time(accepted.into()), rest.split_to(records.len()), budget)
     });
     slices.collect()
 }

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use super::cursor::{Cursor, Stretch};
 use super::ring::Ring;
 use super::row::{Row, left_between};
-use crate::hold::published::Run;
-use crate::hold::room::Amount;
+use crate::buffer::budget::Amount;
+use crate::buffer::published::Run;
 
 /// One hook.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Subscriber {
         }
     }
 
-    /// A new reader takes over: what was in hand is to be read again. The log begins at `begin`: what was in hand
+    /// A new reader takes over: what was in flight is to be read again. The log begins at `begin`: what was in flight
     /// before that can't be read any more. Returns the reader's number.
     pub(crate) fn take_over(&self, subscription: &Subscription, begin: u64) -> u64 {
         let mut state = self.state.lock();
@@ -117,7 +117,7 @@ impl Subscriber {
             state.ledger.hand_over(again);
             state.ledger.give_up(lost, DropReason::Overflow);
         } else {
-            // Whoever had it in hand hands it over.
+            // Whoever had it in flight hands it over.
             state.ledger = subscription.ledger.clone();
         }
         state.reader += 1;
@@ -132,7 +132,7 @@ impl Subscriber {
         state.filter = filter;
         // What was noted was chosen by the old filter.
         state.cursor.scan();
-        // Whoever reads now has what is in hand.
+        // Whoever reads now has what is in flight.
         state.may_flush = true;
         self.scan.fetch_add(1, Ordering::AcqRel);
         self.readable.notify_one();
@@ -149,7 +149,7 @@ impl Subscriber {
         state.cursor.row()
     }
 
-    /// Nobody delivers what is in hand any more. What of it is gone from the log, which begins at `begin`, is
+    /// Nobody delivers what is in flight any more. What of it is gone from the log, which begins at `begin`, is
     /// counted.
     pub(crate) fn abandon(&self, begin: u64) {
         let mut state = self.state.lock();
@@ -249,7 +249,7 @@ impl Subscriber {
         }
     }
 
-    /// Asks whoever has events in hand to send them, once. False when there are none.
+    /// Asks whoever has events in flight to send them, once. False when there are none.
     pub(crate) fn asks_to_flush(&self) -> bool {
         let mut state = self.state.lock();
         let asks = state.may_flush && state.cursor.unsettled().events > 0;
@@ -311,11 +311,11 @@ impl Subscriber {
         state.ledger.give_up(events, reason);
     }
 
-    /// What is not settled: what is in hand, since when, what is noted, and where a scan goes on.
+    /// What is not settled: what is in flight, since when, what is noted, and where a scan goes on.
     pub(crate) fn pending(&self) -> Pending {
         let State { cursor, .. } = &*self.state.lock();
         Pending {
-            in_hand: cursor.unsettled(),
+            in_flight: cursor.unsettled(),
             oldest: cursor.oldest(),
             noted: cursor.noted().collect(),
             scans_from: cursor.scans_from(),
@@ -326,7 +326,7 @@ impl Subscriber {
 /// What a hook has not settled.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) in_hand: Amount,
+    pub(crate) in_flight: Amount,
     pub(crate) oldest: Option<SystemTime>,
     pub(crate) noted: Vec<Stretch>,
     pub(crate) scans_from: Option<u64>,

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::hold::published::{Published, Run};
-use crate::hold::room::{Amount, Claim, Room};
+use crate::buffer::budget::{Amount, Budget, Reservation};
+use crate::buffer::published::{Published, Run};
 use crate::index::{Index, Slot};
 use crate::plan::{Plan, Target};
 use subscriber::{MemoryReader, Subscriber};
@@ -55,7 +55,7 @@ pub struct MemoryBus(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     log: Uuid,
-    memory: Arc<Room>,
+    memory: Arc<Budget>,
     index: RwLock<Index<Arc<Subscriber>>>,
     hooks: Mutex<HashMap<HookId, (Slot, Arc<Subscriber>)>>,
     /// Position of the next event. Held while events are handed out, so that all hooks see one order.
@@ -76,7 +76,7 @@ impl MemoryBus {
         let limit = Amount { events: usize::MAX, bytes: config.max_memory.get() };
         Self(Arc::new(Inner {
             log: Uuid::now_v7(),
-            memory: Room::new(limit),
+            memory: Budget::new(limit),
             index: RwLock::new(Index::new()),
             hooks: Mutex::default(),
             next: Mutex::new(0),
@@ -188,9 +188,9 @@ impl Inner {
         let mut ready = plan;
         loop {
             let plan = ready.take().unwrap_or_else(|| Plan::new(&self.index.read(), &slice));
-            let claims = tokio::select! {
+            let reservations = tokio::select! {
                 biased;
-                claims = self.claim(&plan, &slice) => claims,
+                reservations = self.reserve(&plan, &slice) => reservations,
                 _ = closing.wait_for(|closing| *closing) => return Err(BusError::Closed),
             };
             let mut next = self.next.lock();
@@ -203,9 +203,9 @@ impl Inner {
             if index.version() != plan.version && !Plan::new(&index, &slice).has_targets_of(&plan) {
                 continue;
             }
-            match claims {
-                Some((claims, memory)) => hand_out(&mut next, slice, plan, claims, memory),
-                None => plan.targets.iter().for_each(|target| target.subscriber.turn_away(target.size.events)),
+            match reservations {
+                Some((reservations, memory)) => hand_out(&mut next, slice, plan, reservations, memory),
+                None => plan.targets.iter().for_each(|target| target.subscriber.drop_incoming(target.size.events)),
             }
             return Ok(());
         }
@@ -213,72 +213,76 @@ impl Inner {
 
     /// Room at every hook that makes publishers wait, always in the order of slots, then memory. `None`
     /// when there is no memory and none of the hooks waits for any.
-    async fn claim(&self, plan: &Plan<Subscriber>, slice: &Slice) -> Option<(Vec<Option<Claim>>, Option<BlockGuard>)> {
-        let mut claims = Vec::with_capacity(plan.targets.len());
+    async fn reserve(
+        &self,
+        plan: &Plan<Subscriber>,
+        slice: &Slice,
+    ) -> Option<(Vec<Option<Reservation>>, Option<BlockGuard>)> {
+        let mut reservations = Vec::with_capacity(plan.targets.len());
         for target in &plan.targets {
-            claims.push(if target.subscriber.blocks() { Some(claim_room(target).await) } else { None });
+            reservations.push(if target.subscriber.blocks() { Some(reserve_queue(target).await) } else { None });
         }
-        let must_wait = claims.iter().any(Option::is_some);
-        let memory = if plan.targets.is_empty() { None } else { Some(self.claim_memory(slice, must_wait).await?) };
-        Some((claims, memory))
+        let must_wait = reservations.iter().any(Option::is_some);
+        let memory = if plan.targets.is_empty() { None } else { Some(self.reserve_memory(slice, must_wait).await?) };
+        Some((reservations, memory))
     }
 
-    /// The claim on the slice's memory. `None` when there is none to be had without waiting.
-    async fn claim_memory(&self, slice: &Slice, must_wait: bool) -> Option<BlockGuard> {
+    /// The reservation of the slice's memory. `None` when there is none to be had without waiting.
+    async fn reserve_memory(&self, slice: &Slice, must_wait: bool) -> Option<BlockGuard> {
         if let Some(claimed) = slice.guard() {
             return Some(claimed);
         }
         let need = Amount::bytes(slice.memory());
-        let claim = match self.memory.try_claim(need) {
-            Some(claim) => claim,
-            None => self.claim_slowly(need, must_wait).await?,
+        let reservation = match self.memory.try_reserve(need) {
+            Some(reservation) => reservation,
+            None => self.wait_for_memory(need, must_wait).await?,
         };
-        Some(slice.guard_with(Arc::new(claim)))
+        Some(slice.guard_with(Arc::new(reservation)))
     }
 
-    async fn claim_slowly(&self, need: Amount, must_wait: bool) -> Option<Claim> {
-        let claim = self.memory.claim(need);
-        tokio::pin!(claim);
+    async fn wait_for_memory(&self, need: Amount, must_wait: bool) -> Option<Reservation> {
+        let reservation = self.memory.reserve(need);
+        tokio::pin!(reservation);
         // From here on it waits, so that whoever gives way sees it.
-        if let Some(claim) = at_once(&mut claim).await {
-            return Some(claim);
+        if let Some(reservation) = at_once(&mut reservation).await {
+            return Some(reservation);
         }
-        if matches!(self.relieve(), Relief::None) && !must_wait {
-            return at_once(claim).await;
+        if matches!(self.evict(), Eviction::None) && !must_wait {
+            return at_once(reservation).await;
         }
         // Whoever waits for its batch to fill sends it now.
-        self.index.read().values().for_each(|subscriber| subscriber.press());
-        Some(claim.await)
+        self.index.read().values().for_each(|subscriber| subscriber.request_flush());
+        Some(reservation.await)
     }
 
     /// A hook may give way that would not before.
-    fn give_way(&self) {
-        if self.memory.is_wanted() {
-            self.relieve();
+    fn evict_for_waiters(&self) {
+        if self.memory.has_waiters() {
+            self.evict();
         }
     }
 
     /// Makes disabled hooks, then those that hold most, drop their oldest events until nobody waits for memory.
-    fn relieve(&self) -> Relief {
+    fn evict(&self) -> Eviction {
         let holders: Vec<Arc<Subscriber>> = self.index.read().values().cloned().collect();
         // Disabled hooks give way first.
-        let rank = |at: usize| (!holders[at].is_enabled(), holders[at].room.used().bytes, at);
+        let rank = |at: usize| (!holders[at].is_enabled(), holders[at].budget.used().bytes, at);
         let mut by_size: BinaryHeap<(bool, usize, usize)> =
             (0..holders.len()).map(rank).filter(|(_, bytes, _)| *bytes > 0).collect();
-        while self.memory.is_wanted() {
-            let Some((_, _, at)) = by_size.pop() else { return Relief::None };
+        while self.memory.has_waiters() {
+            let Some((_, _, at)) = by_size.pop() else { return Eviction::None };
             if holders[at].blocks() {
-                return Relief::Blocked;
+                return Eviction::Blocked;
             }
             if holders[at].drop_oldest() {
                 by_size.push(rank(at));
             }
         }
-        Relief::Done
+        Eviction::Done
     }
 }
 
-enum Relief {
+enum Eviction {
     /// Nobody waits now.
     Done,
     /// The hook that holds most makes publishers wait.
@@ -287,18 +291,18 @@ enum Relief {
     None,
 }
 
-async fn claim_room(target: &Target<Subscriber>) -> Claim {
-    let room = &target.subscriber.room;
-    if let Some(claim) = room.try_claim(target.size) {
-        return claim;
+async fn reserve_queue(target: &Target<Subscriber>) -> Reservation {
+    let budget = &target.subscriber.budget;
+    if let Some(reservation) = budget.try_reserve(target.size) {
+        return reservation;
     }
-    let claim = room.claim(target.size);
-    tokio::pin!(claim);
-    if let Some(claim) = at_once(&mut claim).await {
-        return claim;
+    let reservation = budget.reserve(target.size);
+    tokio::pin!(reservation);
+    if let Some(reservation) = at_once(&mut reservation).await {
+        return reservation;
     }
-    target.subscriber.press();
-    claim.await
+    target.subscriber.request_flush();
+    reservation.await
 }
 
 /// What a future gives without waiting.
@@ -315,7 +319,7 @@ fn hand_out(
     next: &mut u64,
     slice: Slice,
     plan: Plan<Subscriber>,
-    claims: Vec<Option<Claim>>,
+    reservations: Vec<Option<Reservation>>,
     memory: Option<BlockGuard>,
 ) {
     let first = *next;
@@ -323,15 +327,15 @@ fn hand_out(
     // Without it there are no targets.
     let Some(memory) = memory else { return };
     let published = Published::new(first, slice, SystemTime::now(), memory);
-    for (target, claim) in plan.targets.into_iter().zip(claims) {
-        target.subscriber.push(Run::new(&published, target.picks), claim, target.size);
+    for (target, reservation) in plan.targets.into_iter().zip(reservations) {
+        target.subscriber.push(Run::new(&published, target.picks), reservation, target.size);
     }
 }
 
 /// How many events go together: as many as the smallest blocking target can hold at once.
 fn piece(plan: &Plan<Subscriber>, events: &[Envelope]) -> usize {
     let limits =
-        plan.targets.iter().filter(|target| target.subscriber.blocks()).map(|target| target.subscriber.room.limit());
+        plan.targets.iter().filter(|target| target.subscriber.blocks()).map(|target| target.subscriber.budget.limit());
     let Some(limit) = limits.reduce(|a, b| Amount { events: a.events.min(b.events), bytes: a.bytes.min(b.bytes) })
     else {
         return events.len();

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use hooks_core::Filter;
 
-use crate::hold::published::Run;
-use crate::hold::room::Amount;
+use crate::buffer::budget::Amount;
+use crate::buffer::published::Run;
 
 /// Runs of events, oldest first; none is empty.
 #[derive(Debug, Default)]

@@ -13,9 +13,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::queue::Queue;
-use crate::hold::in_hand::InHand;
-use crate::hold::published::Run;
-use crate::hold::room::{Amount, Claim, Room};
+use crate::buffer::budget::{Amount, Budget, Reservation};
+use crate::buffer::in_flight::InFlight;
+use crate::buffer::published::Run;
 
 /// Dropped events are logged at most this often per hook.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -26,14 +26,14 @@ pub(crate) struct Subscriber {
     hook: HookId,
     state: Mutex<State>,
     readable: Notify,
-    /// What is queued and in hand, against the hook's limits.
-    pub(crate) room: Arc<Room>,
+    /// What is queued and in flight, against the hook's limits.
+    pub(crate) budget: Arc<Budget>,
 }
 
 #[derive(Debug)]
 struct State {
     queue: Queue,
-    in_hand: InHand,
+    in_flight: InFlight,
     ledger: Arc<Ledger>,
     overflow: Overflow,
     enabled: bool,
@@ -55,7 +55,7 @@ impl Subscriber {
     pub(crate) fn new(subscription: &Subscription) -> Self {
         let state = State {
             queue: Queue::default(),
-            in_hand: InHand::default(),
+            in_flight: InFlight::default(),
             ledger: subscription.ledger.clone(),
             overflow: subscription.queue.overflow,
             enabled: true,
@@ -68,18 +68,18 @@ impl Subscriber {
             hook: subscription.hook.clone(),
             state: Mutex::new(state),
             readable: Notify::new(),
-            room: Room::new(amount(&subscription.queue)),
+            budget: Budget::new(amount(&subscription.queue)),
         }
     }
 
-    /// A new reader takes over: what was in hand is to be read again. Returns the reader's number.
+    /// A new reader takes over: what was in flight is to be read again. Returns the reader's number.
     pub(crate) fn take_over(&self, ledger: &Arc<Ledger>) -> u64 {
         let mut state = self.state.lock();
         let queued = state.queue.len();
-        let State { queue, in_hand, .. } = &mut *state;
-        in_hand.take_all().rev().for_each(|run| queue.push_front(run));
+        let State { queue, in_flight, .. } = &mut *state;
+        in_flight.take_all().rev().for_each(|run| queue.push_front(run));
         if !Arc::ptr_eq(&state.ledger, ledger) {
-            // What was in hand is handed over by whoever had it there.
+            // What was in flight is handed over by whoever had it there.
             state.ledger.hand_over(queued);
             ledger.take(state.queue.len());
             state.ledger = ledger.clone();
@@ -98,17 +98,17 @@ impl Subscriber {
         self.state.lock().enabled
     }
 
-    /// Appends events. With a claim the room is there; without, the oldest events make room.
-    pub(crate) fn push(&self, run: Run, claim: Option<Claim>, size: Amount) {
+    /// Appends events. With a reservation the room is there; without, the oldest events make room.
+    pub(crate) fn push(&self, run: Run, reservation: Option<Reservation>, size: Amount) {
         let mut state = self.state.lock();
         if state.removed {
             return;
         }
         state.ledger.take(size.events);
         state.queue.push(run);
-        claim.unwrap_or_else(|| self.room.take(size)).keep();
-        let dropped = if state.blocks() { Vec::new() } else { state.overflowing(&self.room) };
-        let report = state.gave_up(dropped.len());
+        reservation.unwrap_or_else(|| self.budget.reserve_anyway(size)).commit();
+        let dropped = if state.blocks() { Vec::new() } else { state.drop_overflow(&self.budget) };
+        let report = state.count_dropped(dropped.len());
         drop(state);
         self.log(report);
         self.readable.notify_one();
@@ -116,36 +116,36 @@ impl Subscriber {
 
     pub(crate) fn lag(&self) -> Lag {
         let state = self.state.lock();
-        let oldest = state.in_hand.first().or(state.queue.first()).map(Run::accepted);
-        let used = self.room.used();
-        // Room that a publisher claimed and has not filled yet counts; it is about to be.
+        let oldest = state.in_flight.first().or(state.queue.first()).map(Run::accepted);
+        let used = self.budget.used();
+        // Room that a publisher reserved and has not filled yet counts; it is about to be.
         let (events, bytes) = (used.events as u64, used.bytes as u64);
         Lag { events, bytes, oldest, exact: true }
     }
 
     /// Counts events as taken and dropped that there is no memory for.
-    pub(crate) fn turn_away(&self, events: usize) {
+    pub(crate) fn drop_incoming(&self, events: usize) {
         let mut state = self.state.lock();
         state.ledger.take(events);
         state.ledger.give_up(events, DropReason::Overflow);
-        let report = state.drops.note(events);
+        let report = state.drops.add(events);
         drop(state);
         self.log(report);
     }
 
-    /// Drops the oldest event that is not in hand. False when there is none.
+    /// Drops the oldest event that is not in flight. False when there is none.
     pub(crate) fn drop_oldest(&self) -> bool {
         let mut state = self.state.lock();
         let Some(dropped) = state.queue.pop(1) else { return false };
-        self.room.release(dropped.size());
-        let report = state.gave_up(1);
+        self.budget.release(dropped.size());
+        let report = state.count_dropped(1);
         drop(state);
         self.log(report);
         true
     }
 
-    /// A publisher waits: wakes a reader that has events in hand, which then says so.
-    pub(crate) fn press(&self) {
+    /// A publisher waits: wakes a reader that has events in flight, which then says so.
+    pub(crate) fn request_flush(&self) {
         if self.state.lock().may_flush {
             self.readable.notify_one();
         }
@@ -160,28 +160,28 @@ impl Subscriber {
     pub(crate) fn remove(&self) {
         let mut state = self.state.lock();
         state.removed = true;
-        let mut removed: Vec<Run> = state.in_hand.take_all().collect();
+        let mut removed: Vec<Run> = state.in_flight.take_all().collect();
         removed.extend(state.queue.take_all());
         let mut size = Amount::default();
         removed.iter().for_each(|run| size.add(run.size()));
-        self.room.release(size);
+        self.budget.release(size);
         state.ledger.give_up(size.events, DropReason::Removed);
         drop(state);
-        self.room.set_open(true);
+        self.budget.set_open(true);
         self.readable.notify_one();
     }
 
     pub(crate) fn reconfigure(&self, subscription: &Subscription) {
         let mut state = self.state.lock();
         state.overflow = subscription.queue.overflow;
-        self.room.set_limit(amount(&subscription.queue));
+        self.budget.set_limit(amount(&subscription.queue));
         let gone = state.queue.filter(&subscription.filter);
-        self.room.release(gone);
+        self.budget.release(gone);
         state.ledger.give_up(gone.events, DropReason::Filtered);
-        let dropped = if state.blocks() { Vec::new() } else { state.overflowing(&self.room) };
-        let report = state.gave_up(dropped.len());
-        self.room.set_open(!state.blocks());
-        // Whoever reads now has what is in hand, and knows of no publisher that waits.
+        let dropped = if state.blocks() { Vec::new() } else { state.drop_overflow(&self.budget) };
+        let report = state.count_dropped(dropped.len());
+        self.budget.set_open(!state.blocks());
+        // Whoever reads now has what is in flight, and knows of no publisher that waits.
         state.may_flush = true;
         drop(state);
         self.log(report);
@@ -190,16 +190,16 @@ impl Subscriber {
     pub(crate) fn set_enabled(&self, enabled: bool) {
         let mut state = self.state.lock();
         state.enabled = enabled;
-        self.room.set_open(!state.blocks());
+        self.budget.set_open(!state.blocks());
     }
 
-    /// What is there for this reader, if anything. `pressed`: publishers wait for memory.
-    fn read(&self, reader: u64, max: usize, into: &mut Vec<Delivery>, dry: bool, pressed: bool) -> Option<Read> {
+    /// What is there for this reader, if anything. `flush`: publishers wait for memory.
+    fn read(&self, reader: u64, max: usize, into: &mut Vec<Delivery>, dry: bool, flush: bool) -> Option<Read> {
         let mut state = self.state.lock();
         if state.reader != reader {
             return Some(Read::Lost);
         }
-        let count = max.min(state.queue.len()).min(WINDOW.saturating_sub(state.in_hand.window()));
+        let count = max.min(state.queue.len()).min(WINDOW.saturating_sub(state.in_flight.window()));
         if count > 0 {
             into.reserve(count);
             let mut left = count;
@@ -208,13 +208,13 @@ impl Subscriber {
             {
                 left -= run.len();
                 into.extend(run.deliveries());
-                state.in_hand.push(run);
+                state.in_flight.push(run);
             }
             state.may_flush = true;
             return Some(Read::Events(count));
         }
-        let stopped = state.in_hand.window() >= WINDOW;
-        if state.may_flush && !state.in_hand.is_empty() && (stopped || pressed || self.room.is_wanted()) {
+        let stopped = state.in_flight.window() >= WINDOW;
+        if state.may_flush && !state.in_flight.is_empty() && (stopped || flush || self.budget.has_waiters()) {
             state.may_flush = false;
             return Some(Read::Flush);
         }
@@ -235,25 +235,25 @@ impl State {
 
     /// Takes the oldest events out of the queue until the rest is within the limits. One event alone
     /// may be larger than the limit.
-    fn overflowing(&mut self, room: &Arc<Room>) -> Vec<Run> {
+    fn drop_overflow(&mut self, budget: &Arc<Budget>) -> Vec<Run> {
         let mut dropped = Vec::new();
-        while room.is_over() && room.used().events > 1 {
+        while budget.is_over() && budget.used().events > 1 {
             let Some(run) = self.queue.pop(1) else { break };
-            room.release(run.size());
+            budget.release(run.size());
             dropped.push(run);
         }
         dropped
     }
 
-    fn gave_up(&mut self, events: usize) -> Option<u64> {
+    fn count_dropped(&mut self, events: usize) -> Option<u64> {
         self.ledger.give_up(events, DropReason::Overflow);
-        self.drops.note(events)
+        self.drops.add(events)
     }
 }
 
 impl Drops {
     /// How many drops are to be logged now, if any.
-    fn note(&mut self, events: usize) -> Option<u64> {
+    fn add(&mut self, events: usize) -> Option<u64> {
         self.unlogged += events as u64;
         let now = Instant::now();
         let due = self.logged.is_none_or(|logged| now >= logged + LOG_EVERY);
@@ -267,9 +267,9 @@ impl Drops {
 impl Settle for Subscriber {
     fn settle(&self, positions: &[Position]) -> usize {
         let mut state = self.state.lock();
-        let was_full = state.in_hand.window() >= WINDOW;
-        let (released, done) = state.in_hand.settle(positions);
-        self.room.release(released);
+        let was_full = state.in_flight.window() >= WINDOW;
+        let (released, done) = state.in_flight.settle(positions);
+        self.budget.release(released);
         drop(state);
         drop(done);
         if was_full {
@@ -296,8 +296,8 @@ impl Reader for MemoryReader {
     async fn next(&mut self, max: usize, into: &mut Vec<Delivery>) -> Result<Read, BusError> {
         loop {
             let dry = self.closed || self.bus.is_closed();
-            let pressed = self.bus.memory.is_wanted();
-            if let Some(read) = self.subscriber.read(self.number, max.max(1), into, dry, pressed) {
+            let flush = self.bus.memory.has_waiters();
+            if let Some(read) = self.subscriber.read(self.number, max.max(1), into, dry, flush) {
                 return Ok(read);
             }
             self.subscriber.readable.notified().await;
@@ -311,11 +311,11 @@ impl Reader for MemoryReader {
     fn reconfigure(&mut self, subscription: Subscription) {
         self.bus.reroute(&subscription);
         self.subscriber.reconfigure(&subscription);
-        self.bus.give_way();
+        self.bus.evict_for_waiters();
     }
 
     fn set_enabled(&mut self, enabled: bool) {
         self.subscriber.set_enabled(enabled);
-        self.bus.give_way();
+        self.bus.evict_for_waiters();
     }
 }

@@ -44,7 +44,7 @@ proptest! {
         runtime.block_on(async {
             let bus = MemoryBus::default();
             let mut end = End::new(&bus, "a", filter(0), queue(limit, 1 << 20, Overflow::DropOldest)).await;
-            let (mut queued, mut in_hand): (VecDeque<usize>, Vec<Delivery>) = Default::default();
+            let (mut queued, mut in_flight): (VecDeque<usize>, Vec<Delivery>) = Default::default();
             let (mut published, mut dropped, mut delivered, mut filtered) = (0, 0, 0, 0);
             let mut wanted = FILTERS[0];
             for step in steps {
@@ -57,7 +57,7 @@ proptest! {
                         }
                         published = range.end;
                         queued.extend(range.filter(|number| wanted.contains(&(number % 3))));
-                        while queued.len() + in_hand.len() > limit && queued.pop_front().is_some() {
+                        while queued.len() + in_flight.len() > limit && queued.pop_front().is_some() {
                             dropped += 1;
                         }
                     }
@@ -65,12 +65,12 @@ proptest! {
                         let read = end.read(max).await;
                         let expected: Vec<usize> = queued.drain(..max.min(queued.len())).collect();
                         assert_eq!(numbers(&read), expected);
-                        in_hand.extend(read);
+                        in_flight.extend(read);
                     }
                     Step::Settle(picks) => {
                         for pick in picks {
-                            if !in_hand.is_empty() {
-                                let one = in_hand.remove(pick.index(in_hand.len()));
+                            if !in_flight.is_empty() {
+                                let one = in_flight.remove(pick.index(in_flight.len()));
                                 end.settle(&[one]);
                                 delivered += 1;
                             }
@@ -84,7 +84,7 @@ proptest! {
                         let before = queued.len();
                         queued.retain(|number| wanted.contains(&(number % 3)));
                         filtered += (before - queued.len()) as u64;
-                        in_hand.drain(..).map(|delivery| numbers(&[delivery])[0]).rev().for_each(|number| queued.push_front(number));
+                        in_flight.drain(..).map(|delivery| numbers(&[delivery])[0]).rev().for_each(|number| queued.push_front(number));
                         (end.reader, end.settler) = bus.subscribe(subscription).await.unwrap();
                     }
                     Step::Filter(which) => {
@@ -99,7 +99,7 @@ proptest! {
                 assert!(counts.balances(), "{counts}");
                 assert_eq!(counts.dropped_for(DropReason::Filtered), filtered);
                 assert_eq!((counts.dropped_for(DropReason::Overflow), counts.delivered), (dropped, delivered));
-                assert_eq!(counts.in_flight, (queued.len() + in_hand.len()) as u64);
+                assert_eq!(counts.in_flight, (queued.len() + in_flight.len()) as u64);
             }
         });
     }

@@ -81,7 +81,7 @@ async fn dropping_the_oldest_counts_what_each_hook_loses() {
     let mut done = end(&bus, "done", Filter::all()).await;
     publish(&bus, 0..30).await;
     // In hand when its segment goes: it can still be delivered.
-    let in_hand = some.read(1).await;
+    let in_flight = some.read(1).await;
     let done_with = all.read(10).await;
     all.settle(&done_with[3..]);
     for number in 30..900 {
@@ -89,7 +89,7 @@ async fn dropping_the_oldest_counts_what_each_hook_loses() {
         assert!(on_disk(folder.path()) <= 40 << 10);
         assert_eq!(read_all(&mut done).await.last(), Some(&number));
     }
-    some.settle(&in_hand);
+    some.settle(&in_flight);
     check(&mut some, 1, (0..900).filter(|number| number % 3 == 1).collect()).await;
     all.settle(&done_with[..3]);
     check(&mut all, 10, (0..900).collect()).await;

@@ -31,7 +31,7 @@ impl Amount {
 
 /// How much room there is, who has it and who waits for it.
 #[derive(Debug)]
-pub(crate) struct Room(Mutex<State>);
+pub(crate) struct Budget(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -45,68 +45,68 @@ struct State {
 #[derive(Debug)]
 struct Waiter {
     need: Amount,
-    granted: oneshot::Sender<Claim>,
+    granted: oneshot::Sender<Reservation>,
 }
 
-/// Room that somebody has. Dropping it gives the room back; [`keep`](Claim::keep) keeps it until it is
-/// [released](Room::release).
+/// Room that somebody has. Dropping it gives the room back; [`commit`](Reservation::commit) keeps it until it is
+/// [released](Budget::release).
 #[derive(Debug)]
-pub(crate) struct Claim {
-    room: Arc<Room>,
+pub(crate) struct Reservation {
+    budget: Arc<Budget>,
     amount: Amount,
 }
 
-impl Claim {
-    pub(crate) fn keep(mut self) {
+impl Reservation {
+    pub(crate) fn commit(mut self) {
         self.amount = Amount::default();
     }
 }
 
-impl Drop for Claim {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if self.amount != Amount::default() {
-            self.room.release(self.amount);
+            self.budget.release(self.amount);
         }
     }
 }
 
-impl Room {
+impl Budget {
     pub(crate) fn new(limit: Amount) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State { limit, used: Amount::default(), waiting: VecDeque::new(), open: false })))
     }
 
     /// Room, if there is some now and nobody else waits for it.
-    pub(crate) fn try_claim(self: &Arc<Self>, need: Amount) -> Option<Claim> {
+    pub(crate) fn try_reserve(self: &Arc<Self>, need: Amount) -> Option<Reservation> {
         let mut state = self.0.lock();
         if !state.waiting.is_empty() || !state.fits(need) {
             return None;
         }
         state.used.add(need);
         drop(state);
-        Some(Claim { room: self.clone(), amount: need })
+        Some(Reservation { budget: self.clone(), amount: need })
     }
 
-    /// Waits for room, behind whoever came first. Cancel safe: a dropped call claims nothing.
-    pub(crate) async fn claim(self: &Arc<Self>, need: Amount) -> Claim {
+    /// Waits for room, behind whoever came first. Cancel safe: a dropped call reserves nothing.
+    pub(crate) async fn reserve(self: &Arc<Self>, need: Amount) -> Reservation {
         // Dropped after the receiver: whoever waits behind a call that was dropped moves up.
-        let _moves_up = MovesUp(self);
-        let claim = {
-            let (granted, claim) = oneshot::channel();
+        let _grant = GrantOnDrop(self);
+        let reservation = {
+            let (granted, reservation) = oneshot::channel();
             self.0.lock().waiting.push_back(Waiter { need, granted });
-            claim
+            reservation
         };
         self.grant();
-        match claim.await {
-            Ok(claim) => claim,
-            // Cannot happen: the waiting list outlives its waiters. Claiming too much is safe.
-            Err(_) => self.take(need),
+        match reservation.await {
+            Ok(reservation) => reservation,
+            // Cannot happen: the waiting list outlives its waiters. Reserving too much is safe.
+            Err(_) => self.reserve_anyway(need),
         }
     }
 
     /// Takes room whether there is any or not.
-    pub(crate) fn take(self: &Arc<Self>, need: Amount) -> Claim {
+    pub(crate) fn reserve_anyway(self: &Arc<Self>, need: Amount) -> Reservation {
         self.0.lock().used.add(need);
-        Claim { room: self.clone(), amount: need }
+        Reservation { budget: self.clone(), amount: need }
     }
 
     /// Gives room back.
@@ -127,7 +127,7 @@ impl Room {
     }
 
     /// Whether somebody waits for room.
-    pub(crate) fn is_wanted(&self) -> bool {
+    pub(crate) fn has_waiters(&self) -> bool {
         !self.0.lock().waiting.is_empty()
     }
 
@@ -159,18 +159,18 @@ impl Room {
                 state.used.add(need);
                 state.waiting.pop_front()
             };
-            // Whoever no longer waits drops the claim, which gives the room to the next.
+            // Whoever no longer waits drops the reservation, which gives the room to the next.
             if let Some(Waiter { need, granted }) = waiter {
-                let _ = granted.send(Claim { room: self.clone(), amount: need });
+                let _ = granted.send(Reservation { budget: self.clone(), amount: need });
             }
         }
     }
 }
 
 /// Looks at who waits when it is dropped.
-struct MovesUp<'a>(&'a Arc<Room>);
+struct GrantOnDrop<'a>(&'a Arc<Budget>);
 
-impl Drop for MovesUp<'_> {
+impl Drop for GrantOnDrop<'_> {
     fn drop(&mut self) {
         self.0.grant();
     }
@@ -197,13 +197,13 @@ mod tests {
 
     #[tokio::test]
     async fn first_come_first_served_and_nobody_overtakes() {
-        let room = Room::new(amount(10, 1000));
-        let all = room.try_claim(amount(10, 10)).unwrap();
-        let mut large = Box::pin(room.claim(amount(8, 8)));
+        let budget = Budget::new(amount(10, 1000));
+        let all = budget.try_reserve(amount(10, 10)).unwrap();
+        let mut large = Box::pin(budget.reserve(amount(8, 8)));
         assert!((&mut large).now_or_never().is_none());
-        let mut small = Box::pin(room.claim(amount(3, 1)));
+        let mut small = Box::pin(budget.reserve(amount(3, 1)));
         assert!((&mut small).now_or_never().is_none());
-        assert!(room.try_claim(amount(1, 1)).is_none());
+        assert!(budget.try_reserve(amount(1, 1)).is_none());
         drop(all);
         let large = (&mut large).now_or_never().unwrap();
         assert!((&mut small).now_or_never().is_none());
@@ -213,63 +213,63 @@ mod tests {
 
     #[tokio::test]
     async fn who_gives_up_waiting_takes_nothing() {
-        let room = Room::new(amount(1, 1));
-        let one = room.try_claim(amount(1, 1)).unwrap();
-        let mut gone = Box::pin(room.claim(amount(1, 1)));
+        let budget = Budget::new(amount(1, 1));
+        let one = budget.try_reserve(amount(1, 1)).unwrap();
+        let mut gone = Box::pin(budget.reserve(amount(1, 1)));
         assert!((&mut gone).now_or_never().is_none());
         drop(gone);
-        let mut next = Box::pin(room.claim(amount(1, 1)));
+        let mut next = Box::pin(budget.reserve(amount(1, 1)));
         assert!((&mut next).now_or_never().is_none());
         drop(one);
         assert!((&mut next).now_or_never().is_some());
-        assert_eq!(room.used(), amount(0, 0));
+        assert_eq!(budget.used(), amount(0, 0));
     }
 
     #[tokio::test]
     async fn nobody_waits_for_what_somebody_needed_who_gave_up() {
-        let room = Room::new(amount(10, 1000));
-        let _half = room.try_claim(amount(5, 5)).unwrap();
-        let mut gone = Box::pin(room.claim(amount(10, 10)));
+        let budget = Budget::new(amount(10, 1000));
+        let _half = budget.try_reserve(amount(5, 5)).unwrap();
+        let mut gone = Box::pin(budget.reserve(amount(10, 10)));
         assert!((&mut gone).now_or_never().is_none());
-        let mut next = Box::pin(room.claim(amount(5, 5)));
+        let mut next = Box::pin(budget.reserve(amount(5, 5)));
         assert!((&mut next).now_or_never().is_none());
         drop(gone);
         assert!((&mut next).now_or_never().is_some());
-        assert!(!room.is_wanted());
+        assert!(!budget.has_waiters());
     }
 
     #[test]
     fn what_is_larger_than_the_limit_fits_alone() {
-        let room = Room::new(amount(10, 100));
-        let large = room.try_claim(amount(1, 500)).unwrap();
-        assert!(room.try_claim(amount(1, 1)).is_none());
+        let budget = Budget::new(amount(10, 100));
+        let large = budget.try_reserve(amount(1, 500)).unwrap();
+        assert!(budget.try_reserve(amount(1, 1)).is_none());
         drop(large);
-        assert!(room.try_claim(amount(1, 1)).is_some());
+        assert!(budget.try_reserve(amount(1, 1)).is_some());
     }
 
     proptest! {
-        /// Claims come and go in any order: the limit holds and nothing leaks.
+        /// Reservations come and go in any order: the limit holds and nothing leaks.
         #[test]
         fn never_above_the_limit(needs in prop::collection::vec((1usize..5, 0usize..50, any::<bool>()), 1..60)) {
-            let room = Room::new(amount(10, 100));
-            let mut held: Vec<Claim> = Vec::new();
+            let budget = Budget::new(amount(10, 100));
+            let mut held: Vec<Reservation> = Vec::new();
             let mut waiting = Vec::new();
             for (events, bytes, back) in needs {
-                let mut claim = Box::pin({ let room = room.clone(); async move { room.claim(amount(events, bytes)).await } });
-                match (&mut claim).now_or_never() {
-                    Some(claim) => held.push(claim),
-                    None => waiting.push(claim),
+                let mut reservation = Box::pin({ let budget = budget.clone(); async move { budget.reserve(amount(events, bytes)).await } });
+                match (&mut reservation).now_or_never() {
+                    Some(reservation) => held.push(reservation),
+                    None => waiting.push(reservation),
                 }
                 if back && !held.is_empty() {
                     held.remove(0);
                 }
-                waiting.retain_mut(|claim| claim.now_or_never().map(|claim| held.push(claim)).is_none());
-                let used = room.used();
+                waiting.retain_mut(|reservation| reservation.now_or_never().map(|reservation| held.push(reservation)).is_none());
+                let used = budget.used();
                 prop_assert!(used.events <= 10 && used.bytes <= 100);
-                prop_assert_eq!(used.events, held.iter().map(|claim| claim.amount.events).sum::<usize>());
+                prop_assert_eq!(used.events, held.iter().map(|reservation| reservation.amount.events).sum::<usize>());
             }
             drop((held, waiting));
-            prop_assert_eq!(room.used(), amount(0, 0));
+            prop_assert_eq!(budget.used(), amount(0, 0));
         }
     }
 }

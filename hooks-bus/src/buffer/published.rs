@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use hooks_core::{BlockGuard, Delivery, Envelope, Position, Slice};
 
-use super::room::Amount;
+use super::budget::Amount;
 use crate::plan::Picks;
 
 /// A slice that has its place in the log. Each hook that takes any of it holds it and which of its events they are,
@@ -16,7 +16,7 @@ pub(crate) struct Published {
     first: Position,
     slice: Slice,
     accepted: SystemTime,
-    /// The claim on the slice's memory: as long as a hook holds any of it.
+    /// The reservation of the slice's memory: as long as a hook holds any of it.
     _memory: BlockGuard,
 }
 

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use hooks_core::Position;
 
+use super::budget::Amount;
 use super::published::{Run, size_of_one};
-use super::room::Amount;
 
 /// Events in rising positions, and which of them are settled already behind others that are not.
 #[derive(Debug, Default)]
-pub(crate) struct InHand {
+pub(crate) struct InFlight {
     parts: VecDeque<Part>,
     /// Events from the first that is not settled to the last that was read.
     window: usize,
@@ -20,7 +20,7 @@ struct Part {
     /// From the first event that is not settled. `None`: all are.
     run: Option<Run>,
     /// What is settled behind the first of the run. Rising.
-    holes: Vec<u32>,
+    acked: Vec<u32>,
     /// Of all that is counted.
     first: Position,
     last: Position,
@@ -28,7 +28,7 @@ struct Part {
     counted: usize,
 }
 
-impl InHand {
+impl InFlight {
     pub(crate) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
@@ -51,7 +51,7 @@ impl InHand {
         {
             (part.counted, part.last) = (part.counted + counted, last);
         } else {
-            self.parts.push_back(Part { run: Some(run), holes: Vec::new(), first, last, counted });
+            self.parts.push_back(Part { run: Some(run), acked: Vec::new(), first, last, counted });
         }
     }
 
@@ -65,7 +65,7 @@ impl InHand {
             let Some(run) = &mut part.run else { continue };
             let Some(index) = run.find(*position, hint.max(run.start())) else { continue };
             hint = index + 1;
-            if settle(run, &mut part.holes, index) {
+            if settle(run, &mut part.acked, index) {
                 settled.add(size_of_one(run.envelope(index)));
             }
             if run.is_empty() {
@@ -104,10 +104,10 @@ impl InHand {
     /// All that is not settled, oldest first.
     pub(crate) fn take_all(&mut self) -> impl DoubleEndedIterator<Item = Run> {
         self.window = 0;
-        let unsettled = |Part { run, holes, .. }: Part| {
+        let unsettled = |Part { run, acked, .. }: Part| {
             let mut run = run?;
-            if !holes.is_empty() {
-                run.retain(|at, _, _| holes.binary_search(&at).is_err());
+            if !acked.is_empty() {
+                run.retain(|at, _, _| acked.binary_search(&at).is_err());
             }
             Some(run)
         };
@@ -116,15 +116,15 @@ impl InHand {
 }
 
 #[cfg(feature = "durable")]
-impl InHand {
-    /// The last position that was read, if anything is in hand.
+impl InFlight {
+    /// The last position that was read, if anything is in flight.
     pub(crate) fn last(&self) -> Option<Position> {
         self.parts.back().map(|part| part.last)
     }
 
     /// Whether events are settled, rising: the first position of each stretch of them that are or are not.
-    pub(crate) fn stretches(&self) -> impl Iterator<Item = (Position, bool)> {
-        self.parts.iter().flat_map(Part::stretches)
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (Position, bool)> {
+        self.parts.iter().flat_map(Part::ranges)
     }
 
     /// All that is not settled before this position.
@@ -136,36 +136,36 @@ impl InHand {
 
 #[cfg(feature = "durable")]
 impl Part {
-    fn stretches(&self) -> impl Iterator<Item = (Position, bool)> {
+    fn ranges(&self) -> impl Iterator<Item = (Position, bool)> {
         let run = self.run.as_ref();
         let settled = run.is_none_or(|run| run.first() > self.first).then_some((self.first, true));
         let first = run.map(|run| (run.first(), false));
-        let holes = run.into_iter().flat_map(|run| {
-            self.holes.chunk_by(|a, b| a + 1 == *b).flat_map(|hole| {
-                let (from, to) = (hole[0], hole[hole.len() - 1] + 1);
+        let acked = run.into_iter().flat_map(|run| {
+            self.acked.chunk_by(|a, b| a + 1 == *b).flat_map(|range| {
+                let (from, to) = (range[0], range[range.len() - 1] + 1);
                 let goes_on = run.holds(to).then(|| (run.position(to), false));
                 [(run.position(from), true)].into_iter().chain(goes_on)
             })
         });
-        settled.into_iter().chain(first).chain(holes)
+        settled.into_iter().chain(first).chain(acked)
     }
 
     fn unsettled(&self) -> impl Iterator<Item = Position> {
-        let holes = &self.holes;
-        let unsettled = |at: &u32| holes.binary_search(at).is_err();
+        let acked = &self.acked;
+        let unsettled = |at: &u32| acked.binary_search(at).is_err();
         self.run.iter().flat_map(move |run| run.numbers().filter(unsettled).map(|at| run.position(at)))
     }
 }
 
 /// Settles one event of a run. False when it is settled already.
-fn settle(run: &mut Run, holes: &mut Vec<u32>, index: u32) -> bool {
+fn settle(run: &mut Run, acked: &mut Vec<u32>, index: u32) -> bool {
     if index > run.start() {
-        let place = holes.binary_search(&index);
-        return place.map_err(|place| holes.insert(place, index)).is_err();
+        let place = acked.binary_search(&index);
+        return place.map_err(|place| acked.insert(place, index)).is_err();
     }
     let next = run.start() + 1;
-    let behind = (next..).zip(holes.iter()).take_while(|(at, hole)| at == *hole).count();
-    holes.drain(..behind);
+    let behind = (next..).zip(acked.iter()).take_while(|(at, hole)| at == *hole).count();
+    acked.drain(..behind);
     run.skip(1 + behind as u32);
     true
 }
@@ -181,13 +181,13 @@ mod tests {
     use std::sync::{Arc, Weak};
     use std::time::SystemTime;
 
-    /// A slice, and what tells whether its memory is still claimed.
+    /// A slice, and what tells whether its memory is still reserved.
     fn call(first: u64, events: usize) -> (Arc<Published>, Weak<()>) {
         let mut slice = SliceBuilder::new("/test");
         (0..events).for_each(|_| slice.push_json(br#"{"type":"a"}"#).unwrap());
-        let claim = Arc::new(());
-        let weak = Arc::downgrade(&claim);
-        (Published::new(first, slice.finish(), SystemTime::UNIX_EPOCH, claim), weak)
+        let reservation = Arc::new(());
+        let weak = Arc::downgrade(&reservation);
+        (Published::new(first, slice.finish(), SystemTime::UNIX_EPOCH, reservation), weak)
     }
 
     proptest! {
@@ -198,21 +198,21 @@ mod tests {
             cuts in prop::collection::vec(1usize..5, 1..8),
             settles in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 1..8), 0..12),
         ) {
-            let mut in_hand = InHand::default();
-            let (mut model, mut claims): (Vec<(Position, bool)>, Vec<_>) = Default::default();
+            let mut in_flight = InFlight::default();
+            let (mut model, mut reservations): (Vec<(Position, bool)>, Vec<_>) = Default::default();
             let (mut next, mut cuts) = (0, cuts.into_iter().cycle());
             for picked in calls {
-                let (published, claim) = call(next, picked.len());
+                let (published, reservation) = call(next, picked.len());
                 let picks: Vec<u32> = (0..).zip(&picked).filter(|(_, is)| **is).map(|(at, _)| at).collect();
                 model.extend(picks.iter().map(|at| (Position(next + u64::from(*at)), false)));
-                claims.push((next..next + picked.len() as u64, claim));
+                reservations.push((next..next + picked.len() as u64, reservation));
                 next += picked.len() as u64;
                 let all = picks.len() == picked.len();
                 let picks = if all { Picks::All(picks.len() as u32) } else { Picks::Some(picks.into()) };
                 let mut run = Run::new(&published, picks);
                 drop(published);
                 while !run.is_empty() {
-                    in_hand.push(run.split(cuts.next().unwrap()));
+                    in_flight.push(run.split(cuts.next().unwrap()));
                 }
             }
             for settle in settles {
@@ -224,32 +224,32 @@ mod tests {
                         fresh += 1;
                     }
                 }
-                let (settled, done) = in_hand.settle(&positions);
+                let (settled, done) = in_flight.settle(&positions);
                 drop(done);
                 prop_assert_eq!(settled.events, fresh);
                 let first = model.iter().position(|(_, settled)| !settled).unwrap_or(model.len());
-                prop_assert_eq!(in_hand.window(), model.len() - first);
-                prop_assert_eq!(in_hand.is_empty(), first == model.len());
-                for (range, claim) in &claims {
+                prop_assert_eq!(in_flight.window(), model.len() - first);
+                prop_assert_eq!(in_flight.is_empty(), first == model.len());
+                for (range, reservation) in &reservations {
                     let unsettled = model.iter().any(|(at, settled)| range.contains(&at.0) && !settled);
-                    prop_assert_eq!(claim.strong_count() > 0, unsettled, "claimed for as long as something of it is held");
+                    prop_assert_eq!(reservation.strong_count() > 0, unsettled, "claimed for as long as something of it is held");
                 }
             }
             let unsettled: Vec<Position> = model.iter().filter(|(_, settled)| !settled).map(|(at, _)| *at).collect();
             for end in 0..next {
                 let before: Vec<Position> = unsettled.iter().copied().filter(|at| at.0 < end).collect();
-                prop_assert_eq!(in_hand.unsettled_before(Position(end)), before);
+                prop_assert_eq!(in_flight.unsettled_before(Position(end)), before);
             }
-            let stretches: Vec<(Position, bool)> = in_hand.stretches().collect();
-            prop_assert!(stretches.is_sorted_by_key(|(at, _)| *at));
+            let ranges: Vec<(Position, bool)> = in_flight.ranges().collect();
+            prop_assert!(ranges.is_sorted_by_key(|(at, _)| *at));
             for (at, settled) in model.iter().skip_while(|(_, settled)| *settled) {
-                let (_, is) = stretches[stretches.partition_point(|(from, _)| from <= at) - 1];
+                let (_, is) = ranges[ranges.partition_point(|(from, _)| from <= at) - 1];
                 prop_assert_eq!(is, *settled);
             }
-            prop_assert_eq!(stretches.first().map(|(from, _)| *from), unsettled.first().copied());
-            let left: Vec<Position> = in_hand.take_all().flat_map(|run| run.deliveries().map(|one| one.position).collect::<Vec<_>>()).collect();
+            prop_assert_eq!(ranges.first().map(|(from, _)| *from), unsettled.first().copied());
+            let left: Vec<Position> = in_flight.take_all().flat_map(|run| run.deliveries().map(|one| one.position).collect::<Vec<_>>()).collect();
             prop_assert_eq!(left, unsettled);
-            prop_assert_eq!(in_hand.window(), 0);
+            prop_assert_eq!(in_flight.window(), 0);
         }
     }
 }
