@@ -12,7 +12,7 @@ use hooks_core::{Envelope, Filter, Pattern};
 use parking_lot::Mutex;
 
 /// Most entries (subscribers of a type, and eight bytes of its name) that are remembered.
-const MAX_REMEMBERED: usize = 1 << 18;
+const MAX_CACHED: usize = 1 << 18;
 
 /// Names a subscriber in the index.
 pub(crate) type Slot = usize;
@@ -24,7 +24,7 @@ pub(crate) struct Index<T> {
     free: Vec<Slot>,
     by_type: PatternMap,
     by_subject: PatternMap,
-    remembered: Mutex<Remembered<T>>,
+    cache: Mutex<RouteCache<T>>,
     version: u64,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Route<T> {
 }
 
 #[derive(Debug)]
-struct Remembered<T> {
+struct RouteCache<T> {
     routes: HashMap<Box<str>, Arc<Route<T>>>,
     weight: usize,
 }
@@ -58,7 +58,7 @@ impl<T: Clone> Index<T> {
             free: Vec::new(),
             by_type: PatternMap::default(),
             by_subject: PatternMap::default(),
-            remembered: Mutex::new(Remembered { routes: HashMap::new(), weight: 0 }),
+            cache: Mutex::new(RouteCache { routes: HashMap::new(), weight: 0 }),
             version: 0,
         }
     }
@@ -110,11 +110,11 @@ impl<T: Clone> Index<T> {
     /// Who receives every event of this type, or looks at the subject of each. Subscribers that are
     /// found by subject are not among them.
     pub(crate) fn route(&self, event_type: &str) -> Arc<Route<T>> {
-        if let Some(route) = self.remembered.lock().routes.get(event_type) {
+        if let Some(route) = self.cache.lock().routes.get(event_type) {
             return route.clone();
         }
         let route = Arc::new(self.find_route(event_type));
-        self.remembered.lock().insert(event_type, route.clone());
+        self.cache.lock().insert(event_type, route.clone());
         route
     }
 
@@ -154,20 +154,20 @@ impl<T: Clone> Index<T> {
 
     fn changed(&mut self) {
         self.version += 1;
-        let remembered = self.remembered.get_mut();
-        remembered.routes.clear();
-        remembered.weight = 0;
+        let cache = self.cache.get_mut();
+        cache.routes.clear();
+        cache.weight = 0;
     }
 }
 
-impl<T> Remembered<T> {
+impl<T> RouteCache<T> {
     fn insert(&mut self, event_type: &str, route: Arc<Route<T>>) {
         let weight = 8 + event_type.len() / 8 + route.all.len() + route.some.len();
-        if self.weight + weight > MAX_REMEMBERED {
+        if self.weight + weight > MAX_CACHED {
             self.routes.clear();
             self.weight = 0;
         }
-        if weight <= MAX_REMEMBERED {
+        if weight <= MAX_CACHED {
             self.weight += weight;
             self.routes.insert(event_type.into(), route);
         }
@@ -334,12 +334,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_route_cache_is_bounded() {
         let mut index = Index::new();
         index.insert(Arc::new(Filter::all()), 0);
         for number in 0..100_000 {
             index.route(&format!("type-{number}"));
         }
-        assert!(index.remembered.lock().weight <= MAX_REMEMBERED);
+        assert!(index.cache.lock().weight <= MAX_CACHED);
     }
 }

@@ -16,7 +16,7 @@ mod memory;
 mod nats;
 #[cfg(any(feature = "durable", feature = "nats"))]
 mod overrides;
-mod plan;
+mod routing;
 
 #[cfg(feature = "durable")]
 pub use durable::{

@@ -175,7 +175,7 @@ fn settle(run: &mut Run, acked: &mut Vec<u32>, index: u32) -> bool {
 mod tests {
     use super::super::published::Published;
     use super::*;
-    use crate::plan::Picks;
+    use crate::routing::Picks;
     use hooks_core::SliceBuilder;
     use proptest::prelude::*;
     use std::sync::{Arc, Weak};

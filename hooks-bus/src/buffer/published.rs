@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use hooks_core::{BlockGuard, Delivery, Envelope, Position, Slice};
 
 use super::budget::Amount;
-use crate::plan::Picks;
+use crate::routing::Picks;
 
 /// A slice that has its place in the log. Each hook that takes any of it holds it and which of its events they are,
 /// so a delivery costs a hook no count of references and no memory of its own.

@@ -29,7 +29,7 @@ use super::subscriber::{Catch, Subscriber};
 use crate::buffer::budget::{Amount, Budget};
 use crate::buffer::published::Run;
 use crate::index::{Index, Slot};
-use crate::plan::{Picks, Plan};
+use crate::routing::{Picks, Routing};
 
 /// What a hook that has nothing in flight may read however little memory there is.
 const SMALL: usize = 16 << 10;
@@ -152,24 +152,24 @@ impl Inner {
     /// Puts events that are safe into memory and tells the hooks that they concern.
     pub(crate) fn hand_out(&self, first: u64, accepted: u64, slice: Slice) {
         let mut handed_out = self.handed_out.lock();
-        let plan = Plan::new(&self.index.read(), &slice);
+        let routing = Routing::new(&self.index.read(), &slice);
         self.accepted.fetch_add(slice.len() as u64, Ordering::Relaxed);
         *handed_out = first + slice.len() as u64;
         // Whoever is told finds them in memory.
         self.ring.lock().push(held(first, time(accepted), slice.clone(), &self.memory), &self.memory);
-        for target in &plan.targets {
+        for recipient in &routing.recipients {
             let stretch = |from: u32, to: u32, bytes| {
                 let position = |at: u32| first + u64::from(at);
                 Stretch { from: position(from), to: position(to), bytes }
             };
-            let changed = match &target.picks {
-                Picks::All(all) => target.subscriber.note([stretch(0, *all, target.size.bytes)]),
+            let changed = match &recipient.picks {
+                Picks::All(all) => recipient.subscriber.note([stretch(0, *all, recipient.size.bytes)]),
                 Picks::Some(picks) => {
-                    target.subscriber.note(picks.iter().map(|at| stretch(*at, at + 1, slice[*at as usize].len())))
+                    recipient.subscriber.note(picks.iter().map(|at| stretch(*at, at + 1, slice[*at as usize].len())))
                 }
             };
             if changed {
-                self.bell.mark(&target.subscriber);
+                self.bell.mark(&recipient.subscriber);
             }
         }
         self.bell.ring();

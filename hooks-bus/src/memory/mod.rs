@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::buffer::budget::{Amount, Budget, Reservation};
 use crate::buffer::published::{Published, Run};
 use crate::index::{Index, Slot};
-use crate::plan::{Plan, Target};
+use crate::routing::{Recipient, Routing};
 use subscriber::{MemoryReader, Subscriber};
 
 /// Settings of the memory bus.
@@ -106,10 +106,10 @@ impl Bus for MemoryBus {
         let mut ahead = rest.len();
         while !rest.is_empty() {
             let next = rest.part(0..ahead.min(rest.len()));
-            let plan = Plan::new(&self.0.index.read(), &next);
-            let count = piece(&plan, &next);
-            let plan = if count == next.len() { Some(plan) } else { None };
-            self.0.publish(rest.split_to(count), plan).await?;
+            let routing = Routing::new(&self.0.index.read(), &next);
+            let count = piece(&routing, &next);
+            let routing = if count == next.len() { Some(routing) } else { None };
+            self.0.publish(rest.split_to(count), routing).await?;
             // Looking at all that is left for each piece would take time squared.
             ahead = count.saturating_mul(2);
         }
@@ -183,29 +183,32 @@ impl Inner {
     }
 
     /// Publishes a slice as a whole, once there is room for it everywhere.
-    async fn publish(&self, slice: Slice, plan: Option<Plan<Subscriber>>) -> Result<(), BusError> {
+    async fn publish(&self, slice: Slice, routing: Option<Routing<Subscriber>>) -> Result<(), BusError> {
         let mut closing = self.closing.subscribe();
-        let mut ready = plan;
+        let mut ready = routing;
         loop {
-            let plan = ready.take().unwrap_or_else(|| Plan::new(&self.index.read(), &slice));
+            let routing = ready.take().unwrap_or_else(|| Routing::new(&self.index.read(), &slice));
             let reservations = tokio::select! {
                 biased;
-                reservations = self.reserve(&plan, &slice) => reservations,
+                reservations = self.reserve(&routing, &slice) => reservations,
                 _ = closing.wait_for(|closing| *closing) => return Err(BusError::Closed),
             };
             let mut next = self.next.lock();
             if self.is_closed() {
                 return Err(BusError::Closed);
             }
-            // Somebody subscribed, left or changed a filter meanwhile: unless the targets are the same,
+            // Somebody subscribed, left or changed a filter meanwhile: unless the recipients are the same,
             // start again with those that there are now. Nobody does until the events are handed out.
             let index = self.index.read();
-            if index.version() != plan.version && !Plan::new(&index, &slice).has_targets_of(&plan) {
+            if index.version() != routing.version && !Routing::new(&index, &slice).has_recipients_of(&routing) {
                 continue;
             }
             match reservations {
-                Some((reservations, memory)) => hand_out(&mut next, slice, plan, reservations, memory),
-                None => plan.targets.iter().for_each(|target| target.subscriber.drop_incoming(target.size.events)),
+                Some((reservations, memory)) => hand_out(&mut next, slice, routing, reservations, memory),
+                None => routing
+                    .recipients
+                    .iter()
+                    .for_each(|recipient| recipient.subscriber.drop_incoming(recipient.size.events)),
             }
             return Ok(());
         }
@@ -215,15 +218,16 @@ impl Inner {
     /// when there is no memory and none of the hooks waits for any.
     async fn reserve(
         &self,
-        plan: &Plan<Subscriber>,
+        routing: &Routing<Subscriber>,
         slice: &Slice,
     ) -> Option<(Vec<Option<Reservation>>, Option<BlockGuard>)> {
-        let mut reservations = Vec::with_capacity(plan.targets.len());
-        for target in &plan.targets {
-            reservations.push(if target.subscriber.blocks() { Some(reserve_queue(target).await) } else { None });
+        let mut reservations = Vec::with_capacity(routing.recipients.len());
+        for recipient in &routing.recipients {
+            reservations.push(if recipient.subscriber.blocks() { Some(reserve_queue(recipient).await) } else { None });
         }
         let must_wait = reservations.iter().any(Option::is_some);
-        let memory = if plan.targets.is_empty() { None } else { Some(self.reserve_memory(slice, must_wait).await?) };
+        let memory =
+            if routing.recipients.is_empty() { None } else { Some(self.reserve_memory(slice, must_wait).await?) };
         Some((reservations, memory))
     }
 
@@ -291,17 +295,17 @@ enum Eviction {
     None,
 }
 
-async fn reserve_queue(target: &Target<Subscriber>) -> Reservation {
-    let budget = &target.subscriber.budget;
-    if let Some(reservation) = budget.try_reserve(target.size) {
+async fn reserve_queue(recipient: &Recipient<Subscriber>) -> Reservation {
+    let budget = &recipient.subscriber.budget;
+    if let Some(reservation) = budget.try_reserve(recipient.size) {
         return reservation;
     }
-    let reservation = budget.reserve(target.size);
+    let reservation = budget.reserve(recipient.size);
     tokio::pin!(reservation);
     if let Some(reservation) = at_once(&mut reservation).await {
         return reservation;
     }
-    target.subscriber.request_flush();
+    recipient.subscriber.request_flush();
     reservation.await
 }
 
@@ -314,28 +318,31 @@ async fn at_once<F: Future>(future: F) -> Option<F::Output> {
     }
 }
 
-/// Gives each target its events. The order of publishing is fixed here, under the lock of `next`.
+/// Gives each recipient its events. The order of publishing is fixed here, under the lock of `next`.
 fn hand_out(
     next: &mut u64,
     slice: Slice,
-    plan: Plan<Subscriber>,
+    routing: Routing<Subscriber>,
     reservations: Vec<Option<Reservation>>,
     memory: Option<BlockGuard>,
 ) {
     let first = *next;
     *next += slice.len() as u64;
-    // Without it there are no targets.
+    // Without it there are no recipients.
     let Some(memory) = memory else { return };
     let published = Published::new(first, slice, SystemTime::now(), memory);
-    for (target, reservation) in plan.targets.into_iter().zip(reservations) {
-        target.subscriber.push(Run::new(&published, target.picks), reservation, target.size);
+    for (recipient, reservation) in routing.recipients.into_iter().zip(reservations) {
+        recipient.subscriber.push(Run::new(&published, recipient.picks), reservation, recipient.size);
     }
 }
 
-/// How many events go together: as many as the smallest blocking target can hold at once.
-fn piece(plan: &Plan<Subscriber>, events: &[Envelope]) -> usize {
-    let limits =
-        plan.targets.iter().filter(|target| target.subscriber.blocks()).map(|target| target.subscriber.budget.limit());
+/// How many events go together: as many as the smallest blocking recipient can hold at once.
+fn piece(routing: &Routing<Subscriber>, events: &[Envelope]) -> usize {
+    let limits = routing
+        .recipients
+        .iter()
+        .filter(|recipient| recipient.subscriber.blocks())
+        .map(|recipient| recipient.subscriber.budget.limit());
     let Some(limit) = limits.reduce(|a, b| Amount { events: a.events.min(b.events), bytes: a.bytes.min(b.bytes) })
     else {
         return events.len();

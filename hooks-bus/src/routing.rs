@@ -52,47 +52,48 @@ impl Picks {
 
 /// One subscriber and the events of the slice that it receives.
 #[derive(Debug)]
-pub(crate) struct Target<S> {
+pub(crate) struct Recipient<S> {
     pub(crate) slot: Slot,
     pub(crate) subscriber: Arc<S>,
     pub(crate) picks: Picks,
     pub(crate) size: Amount,
 }
 
-/// All targets of a slice, by slot, and the version of the index they were found in.
+/// All recipients of a slice, by slot, and the version of the index they were found in.
 #[derive(Debug)]
-pub(crate) struct Plan<S> {
-    pub(crate) targets: Vec<Target<S>>,
+pub(crate) struct Routing<S> {
+    pub(crate) recipients: Vec<Recipient<S>>,
     pub(crate) version: u64,
 }
 
-impl<S> Plan<S> {
+impl<S> Routing<S> {
     pub(crate) fn new(index: &Index<Arc<S>>, slice: &Slice) -> Self {
         let events: &[Envelope] = slice;
-        let mut wanted = Wanted { list: Vec::new(), by_slot: HashMap::new() };
+        let mut selections = Selections { list: Vec::new(), by_slot: HashMap::new() };
         for (route, members) in by_route(index, events) {
             let members: Arc<[u32]> = members.into();
             for (slot, subscriber) in &route.all {
-                wanted.add(*slot, subscriber, &members);
+                selections.add(*slot, subscriber, &members);
             }
             for (slot, subscriber, filter) in &route.some {
                 let matching = |at: &u32| filter.matches_subject(events[*at as usize].subject());
-                wanted.extend(*slot, subscriber, members.iter().copied().filter(matching));
+                selections.extend(*slot, subscriber, members.iter().copied().filter(matching));
             }
         }
         let by_subject = if index.has_subjects() { events } else { &[] };
         for (at, event) in (0..).zip(by_subject) {
             for (slot, subscriber) in index.by_subject(event) {
-                wanted.extend(slot, &subscriber, [at]);
+                selections.extend(slot, &subscriber, [at]);
             }
         }
-        Self { targets: wanted.finish(slice), version: index.version() }
+        Self { recipients: selections.finish(slice), version: index.version() }
     }
 
     /// Whether the same events go to the same subscribers.
-    pub(crate) fn has_targets_of(&self, other: &Self) -> bool {
-        let same = |(a, b): (&Target<S>, &Target<S>)| Arc::ptr_eq(&a.subscriber, &b.subscriber) && a.picks == b.picks;
-        self.targets.len() == other.targets.len() && self.targets.iter().zip(&other.targets).all(same)
+    pub(crate) fn has_recipients_of(&self, other: &Self) -> bool {
+        let same =
+            |(a, b): (&Recipient<S>, &Recipient<S>)| Arc::ptr_eq(&a.subscriber, &b.subscriber) && a.picks == b.picks;
+        self.recipients.len() == other.recipients.len() && self.recipients.iter().zip(&other.recipients).all(same)
     }
 }
 
@@ -127,12 +128,12 @@ fn by_route<S>(index: &Index<Arc<S>>, events: &[Envelope]) -> Vec<Group<S>> {
 }
 
 /// Who wants what, as far as it is known.
-struct Wanted<S> {
-    list: Vec<Want<S>>,
+struct Selections<S> {
+    list: Vec<Selection<S>>,
     by_slot: HashMap<Slot, usize>,
 }
 
-struct Want<S> {
+struct Selection<S> {
     slot: Slot,
     subscriber: Arc<S>,
     /// What all hooks of a route want is shared by them,
@@ -141,22 +142,22 @@ struct Want<S> {
     own: Vec<u32>,
 }
 
-impl<S> Wanted<S> {
-    fn at(&mut self, slot: Slot, subscriber: &Arc<S>) -> &mut Want<S> {
+impl<S> Selections<S> {
+    fn at(&mut self, slot: Slot, subscriber: &Arc<S>) -> &mut Selection<S> {
         let list = &mut self.list;
         let at = *self.by_slot.entry(slot).or_insert_with(|| {
-            list.push(Want { slot, subscriber: subscriber.clone(), shared: None, own: Vec::new() });
+            list.push(Selection { slot, subscriber: subscriber.clone(), shared: None, own: Vec::new() });
             list.len() - 1
         });
         &mut self.list[at]
     }
 
     fn add(&mut self, slot: Slot, subscriber: &Arc<S>, members: &Arc<[u32]>) {
-        let want = self.at(slot, subscriber);
-        if want.shared.is_none() && want.own.is_empty() {
-            want.shared = Some(members.clone());
+        let selection = self.at(slot, subscriber);
+        if selection.shared.is_none() && selection.own.is_empty() {
+            selection.shared = Some(members.clone());
         } else {
-            want.own().extend_from_slice(members);
+            selection.own().extend_from_slice(members);
         }
     }
 
@@ -167,24 +168,24 @@ impl<S> Wanted<S> {
         }
     }
 
-    fn finish(self, events: &Slice) -> Vec<Target<S>> {
+    fn finish(self, events: &Slice) -> Vec<Recipient<S>> {
         let (all, all_size) = (Picks::All(events.len() as u32), size_of_all(events));
-        let target = |want: Want<S>| {
-            let (slot, subscriber) = (want.slot, want.subscriber.clone());
+        let recipient = |selection: Selection<S>| {
+            let (slot, subscriber) = (selection.slot, selection.subscriber.clone());
             // Each event comes once.
-            if want.len() == events.len() {
-                return Target { slot, subscriber, picks: all.clone(), size: all_size };
+            if selection.len() == events.len() {
+                return Recipient { slot, subscriber, picks: all.clone(), size: all_size };
             }
-            let picks = want.picks();
-            Target { slot, subscriber, size: picks.size(events), picks }
+            let picks = selection.picks();
+            Recipient { slot, subscriber, size: picks.size(events), picks }
         };
-        let mut targets: Vec<_> = self.list.into_iter().map(target).collect();
-        targets.sort_unstable_by_key(|target| target.slot);
-        targets
+        let mut recipients: Vec<_> = self.list.into_iter().map(recipient).collect();
+        recipients.sort_unstable_by_key(|recipient| recipient.slot);
+        recipients
     }
 }
 
-impl<S> Want<S> {
+impl<S> Selection<S> {
     fn own(&mut self) -> &mut Vec<u32> {
         if let Some(shared) = self.shared.take() {
             self.own.extend_from_slice(&shared);
