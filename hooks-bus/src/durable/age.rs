@@ -47,7 +47,7 @@ impl Inner {
         let clock = (self.tuning.clock)();
         if let Some(jump) = self.ahead.jumped(clock, (self.tuning.steady)()) {
             self.log.move_along(jump, clock);
-            self.keep_begun();
+            self.save_begun();
             let by = HumanDuration(Duration::from_secs(jump.unsigned_abs()));
             let way = if jump > 0 { "forward" } else { "back" };
             tracing::warn!(dir = %self.dir.display(), %by, "the clock was set {way}: events are taken to be as old as before");
@@ -56,7 +56,7 @@ impl Inner {
     }
 
     /// The headers don't say it any more.
-    pub(crate) fn keep_begun(&self) {
+    pub(crate) fn save_begun(&self) {
         if let Err(error) = self.store.set_begun(&self.log.begun()) {
             tracing::error!(dir = %self.dir.display(), %error, "can't keep how old events are: after a restart they count as too old or too new, by as much as the clock was set");
         }

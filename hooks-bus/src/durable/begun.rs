@@ -25,7 +25,7 @@ pub(crate) fn read(read: &ReadTransaction) -> Result<Begun, redb::Error> {
 }
 
 /// Keeps these, and no others.
-pub(crate) fn keep(change: &WriteTransaction, begun: &Begun) -> Result<(), redb::Error> {
+pub(crate) fn write(change: &WriteTransaction, begun: &Begun) -> Result<(), redb::Error> {
     change.delete_table(BEGUN)?;
     let mut table = change.open_table(BEGUN)?;
     for (first, both) in begun {

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use hooks_core::Position;
 
-use super::row::{Behind, Row, left_between};
+use super::checkpoint::{Behind, Checkpoint, unacked_between};
 use crate::buffer::budget::Amount;
 use crate::buffer::in_flight::InFlight;
 use crate::buffer::published::Run;
@@ -34,13 +34,13 @@ pub(crate) struct Cursor {
     in_flight: InFlight,
     /// Of that.
     unsettled: Amount,
-    way: Way,
+    mode: Mode,
     /// Settled before a restart, or damaged: rising, apart.
-    done: VecDeque<(u64, u64)>,
+    acked_ranges: VecDeque<(u64, u64)>,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Mode {
     /// These wait to be read.
     Follow(VecDeque<Stretch>),
     /// Reading goes on here.
@@ -53,20 +53,20 @@ impl Cursor {
         Self {
             in_flight: InFlight::default(),
             unsettled: Amount::default(),
-            way: Way::Scan(from.prefix),
-            done: from.done.into(),
+            mode: Mode::Scan(from.committed),
+            acked_ranges: from.acked_ranges.into(),
         }
     }
 
     /// The hook has seen everything before this position: it is told what comes from here on.
     pub(crate) fn follow(&mut self) {
-        self.way = Way::Follow(VecDeque::new());
+        self.mode = Mode::Follow(VecDeque::new());
         self.trim();
     }
 
     /// Events concern the hook, of one call.
     pub(crate) fn note(&mut self, stretch: Stretch) {
-        let Way::Follow(noted) = &mut self.way else { return };
+        let Mode::Follow(noted) = &mut self.mode else { return };
         let full = noted.len() >= MAX_NOTED;
         match noted.back_mut() {
             Some(last) if last.to == stretch.from => {
@@ -80,23 +80,23 @@ impl Cursor {
     /// Reads on from the oldest event that was noted, rather than from memory.
     pub(crate) fn scan(&mut self) {
         if let Some(first) = self.next_noted() {
-            self.way = Way::Scan(first.from);
+            self.mode = Mode::Scan(first.from);
         }
     }
 
     /// Where a hook that scans goes on. `None` for one that follows.
     pub(crate) fn scans_from(&self) -> Option<u64> {
-        match self.way {
-            Way::Follow(_) => None,
-            Way::Scan(next) => Some(next),
+        match self.mode {
+            Mode::Follow(_) => None,
+            Mode::Scan(next) => Some(next),
         }
     }
 
     /// What was noted and not read, oldest first.
     pub(crate) fn noted(&self) -> impl Iterator<Item = Stretch> {
-        let noted = match &self.way {
-            Way::Follow(noted) => Some(noted.iter().copied()),
-            Way::Scan(_) => None,
+        let noted = match &self.mode {
+            Mode::Follow(noted) => Some(noted.iter().copied()),
+            Mode::Scan(_) => None,
         };
         noted.into_iter().flatten()
     }
@@ -109,15 +109,15 @@ impl Cursor {
     /// The hook takes events: the next ones noted, or what a scan found.
     pub(crate) fn take(&mut self, run: Run) {
         let size = run.size();
-        match &mut self.way {
-            Way::Follow(noted) => {
+        match &mut self.mode {
+            Mode::Follow(noted) => {
                 if let Some(first) = noted.front_mut() {
                     first.from += run.len() as u64;
                     first.bytes -= size.bytes;
                     noted.pop_front_if(|first| first.from >= first.to);
                 }
             }
-            Way::Scan(next) => *next = run.last().0 + 1,
+            Mode::Scan(next) => *next = run.last().0 + 1,
         }
         self.unsettled.add(size);
         self.in_flight.push(run);
@@ -125,7 +125,7 @@ impl Cursor {
 
     /// A scan found nothing more before this position.
     pub(crate) fn pass(&mut self, position: u64) {
-        if let Way::Scan(next) = &mut self.way {
+        if let Mode::Scan(next) = &mut self.mode {
             *next = position.max(*next);
         }
         self.trim();
@@ -134,28 +134,28 @@ impl Cursor {
     /// Gives up what was not read before this position. Returns how many noted events went, and, for a hook that
     /// scans, where it was.
     pub(crate) fn skip(&mut self, to: u64) -> (usize, Option<u64>) {
-        match &mut self.way {
-            Way::Follow(noted) => {
+        match &mut self.mode {
+            Mode::Follow(noted) => {
                 let before = noted.partition_point(|stretch| stretch.from < to);
                 let gone: Vec<Stretch> = noted.drain(..before).collect();
                 if gone.last().is_some_and(|last| last.to > to) {
                     // How many bytes the rest has is not known here: it is found again.
-                    self.way = Way::Scan(to);
+                    self.mode = Mode::Scan(to);
                 }
                 let events: u64 = gone.iter().map(|stretch| stretch.to.min(to) - stretch.from).sum();
                 (events as usize, None)
             }
-            Way::Scan(next) if *next < to => (0, Some(std::mem::replace(next, to))),
-            Way::Scan(_) => (0, None),
+            Mode::Scan(next) if *next < to => (0, Some(std::mem::replace(next, to))),
+            Mode::Scan(_) => (0, None),
         }
     }
 
     /// These can't be read: it is done with them. Returns how many of them it was not done with before.
     pub(crate) fn miss(&mut self, (from, to): (u64, u64)) -> usize {
         let from = from.max(self.scans_from().unwrap_or(u64::MAX));
-        let left = left_between(&self.done, from, to);
+        let left = unacked_between(&self.acked_ranges, from, to);
         if left > 0 {
-            self.done = union(self.done.iter().copied().chain([(from, to)]).collect()).into();
+            self.acked_ranges = union(self.acked_ranges.iter().copied().chain([(from, to)]).collect()).into();
         }
         left as usize
     }
@@ -168,20 +168,20 @@ impl Cursor {
     }
 
     /// Whether it was settled before a restart, or can't be read.
-    pub(crate) fn is_done(&self, position: u64) -> bool {
-        let after = self.done.partition_point(|(from, _)| *from <= position);
-        after.checked_sub(1).is_some_and(|at| position < self.done[at].1)
+    pub(crate) fn is_acked(&self, position: u64) -> bool {
+        let after = self.acked_ranges.partition_point(|(from, _)| *from <= position);
+        after.checked_sub(1).is_some_and(|at| position < self.acked_ranges[at].1)
     }
 
     /// Ranges that were settled before a restart, or can't be read.
-    pub(crate) fn done(&self) -> Vec<(u64, u64)> {
-        self.done.iter().copied().collect()
+    pub(crate) fn acked_ranges(&self) -> Vec<(u64, u64)> {
+        self.acked_ranges.iter().copied().collect()
     }
 
     /// The hook is done with these. Returns how many of them were unsettled until now.
     pub(crate) fn settle(&mut self, positions: &[Position]) -> usize {
-        let (settled, done) = self.in_flight.settle(positions);
-        drop(done);
+        let (settled, finished) = self.in_flight.settle(positions);
+        drop(finished);
         self.unsettled.sub(settled);
         self.trim();
         settled.events
@@ -203,37 +203,37 @@ impl Cursor {
     }
 
     /// The oldest position that is not done with. `None`: all are.
-    pub(crate) fn prefix(&self) -> Option<u64> {
-        let next = match &self.way {
-            Way::Follow(noted) => noted.front().map(|first| first.from),
-            Way::Scan(next) => Some(*next),
+    pub(crate) fn committed(&self) -> Option<u64> {
+        let next = match &self.mode {
+            Mode::Follow(noted) => noted.front().map(|first| first.from),
+            Mode::Scan(next) => Some(*next),
         };
         self.in_flight.first().map(|run| run.first().0).or(next)
     }
 
     /// What has to be remembered across a restart.
-    pub(crate) fn row(&self) -> Row {
-        let Some(prefix) = self.prefix() else { return Row::AtEnd };
-        let mut done = Vec::new();
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        let Some(committed) = self.committed() else { return Checkpoint::AtEnd };
+        let mut acked_ranges = Vec::new();
         let mut open = None;
         for (Position(position), settled) in self.in_flight.ranges() {
             // Between two events that were read lies nothing that concerns the hook.
             if settled {
                 open.get_or_insert(position);
             } else if let Some(from) = open.take() {
-                done.push((from, position));
+                acked_ranges.push((from, position));
             }
         }
-        done.extend(open.zip(self.in_flight.last()).map(|(from, last)| (from, last.0 + 1)));
-        done.extend(self.done.iter().filter(|(_, to)| *to > prefix));
-        Row::Behind(Behind { prefix, done: union(done) }.raised(prefix))
+        acked_ranges.extend(open.zip(self.in_flight.last()).map(|(from, last)| (from, last.0 + 1)));
+        acked_ranges.extend(self.acked_ranges.iter().filter(|(_, to)| *to > committed));
+        Checkpoint::Behind(Behind { committed, acked_ranges: union(acked_ranges) }.raised(committed))
     }
 
     /// Forgets what of it is now behind.
     fn trim(&mut self) {
-        let prefix = self.prefix().unwrap_or(u64::MAX);
-        while self.done.front().is_some_and(|(_, to)| *to <= prefix) {
-            self.done.pop_front();
+        let committed = self.committed().unwrap_or(u64::MAX);
+        while self.acked_ranges.front().is_some_and(|(_, to)| *to <= committed) {
+            self.acked_ranges.pop_front();
         }
     }
 
@@ -242,8 +242,8 @@ impl Cursor {
     pub(crate) fn rewind(&mut self, begin: u64) -> (usize, usize) {
         let lost = self.in_flight.unsettled_before(Position(begin)).len();
         let again = self.unsettled.events - lost;
-        match self.row() {
-            Row::Behind(behind) if self.unsettled.events > 0 => *self = Self::new(behind.raised(begin)),
+        match self.checkpoint() {
+            Checkpoint::Behind(behind) if self.unsettled.events > 0 => *self = Self::new(behind.raised(begin)),
             _ => self.in_flight = InFlight::default(),
         }
         (again, lost)
@@ -287,15 +287,15 @@ mod tests {
     #[test]
     fn a_hook_with_nothing_to_do_is_at_the_end() {
         let mut cursor = Cursor::new(Behind::at(7));
-        assert_eq!(cursor.row(), Row::Behind(Behind::at(7)));
+        assert_eq!(cursor.checkpoint(), Checkpoint::Behind(Behind::at(7)));
         cursor.follow();
-        assert_eq!(cursor.row(), Row::AtEnd);
+        assert_eq!(cursor.checkpoint(), Checkpoint::AtEnd);
         cursor.note(one(9));
-        assert_eq!(cursor.row(), Row::Behind(Behind::at(9)));
+        assert_eq!(cursor.checkpoint(), Checkpoint::Behind(Behind::at(9)));
         cursor.take(run(9));
-        assert_eq!(cursor.row(), Row::Behind(Behind::at(9)));
+        assert_eq!(cursor.checkpoint(), Checkpoint::Behind(Behind::at(9)));
         assert_eq!(cursor.settle(&[Position(9), Position(9), Position(1)]), 1);
-        assert_eq!(cursor.row(), Row::AtEnd);
+        assert_eq!(cursor.checkpoint(), Checkpoint::AtEnd);
     }
 
     #[test]
@@ -319,19 +319,19 @@ mod tests {
         assert_eq!(left, [Stretch { from: 1, to: 10_000, bytes: 9_999 * size }]);
         assert_eq!(cursor.skip(10), (9, None));
         assert_eq!(cursor.scans_from(), Some(10), "the rest is found again");
-        assert_eq!(cursor.row(), Row::Behind(Behind::at(0)), "still in hand");
+        assert_eq!(cursor.checkpoint(), Checkpoint::Behind(Behind::at(0)), "still in flight");
     }
 
     #[test]
     fn what_cannot_be_read_is_missed_once() {
-        let mut cursor = Cursor::new(Behind { prefix: 2, done: vec![(5, 7)] });
+        let mut cursor = Cursor::new(Behind { committed: 2, acked_ranges: vec![(5, 7)] });
         assert_eq!(cursor.miss((0, 3)), 1);
         cursor.take(run(3));
         assert_eq!(cursor.miss((4, 8)), 2);
         assert_eq!(cursor.miss((4, 8)), 0);
         cursor.pass(10);
         cursor.follow();
-        assert_eq!(cursor.row(), Row::Behind(Behind { prefix: 3, done: vec![(4, 8)] }));
+        assert_eq!(cursor.checkpoint(), Checkpoint::Behind(Behind { committed: 3, acked_ranges: vec![(4, 8)] }));
         assert_eq!((cursor.rewind(0), cursor.scans_from()), ((1, 0), Some(3)));
         cursor.take(run(3));
         assert_eq!(cursor.miss((4, 8)), 0);
@@ -351,7 +351,7 @@ mod tests {
             let mut expected: BTreeSet<u64> = positions.iter().copied().collect();
             for settled in [settled, again] {
                 let taken: Vec<u64> = positions.iter().copied().take(read.max(1))
-                    .filter(|position| cursor.scans_from().is_some_and(|from| *position >= from) && !cursor.is_done(*position))
+                    .filter(|position| cursor.scans_from().is_some_and(|from| *position >= from) && !cursor.is_acked(*position))
                     .collect();
                 for position in &taken {
                     cursor.take(run(*position));
@@ -361,10 +361,10 @@ mod tests {
                     expected.remove(&position);
                     cursor.settle(&[Position(position)]);
                 }
-                let Row::Behind(behind) = cursor.row() else { panic!("it scans") };
+                let Checkpoint::Behind(behind) = cursor.checkpoint() else { panic!("it scans") };
                 cursor = Cursor::new(behind);
                 let left: BTreeSet<u64> = positions.iter().copied()
-                    .filter(|position| cursor.scans_from().is_some_and(|from| *position >= from) && !cursor.is_done(*position))
+                    .filter(|position| cursor.scans_from().is_some_and(|from| *position >= from) && !cursor.is_acked(*position))
                     .collect();
                 prop_assert_eq!(&left, &expected);
             }

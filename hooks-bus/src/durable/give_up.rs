@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 
 use hooks_core::{BusError, ByteSize, DropReason, HookId};
 
+use super::checkpoint::Behind;
 use super::config::OnFull;
 use super::inner::Inner;
 use super::log::Part;
-use super::row::Behind;
 use super::scan::{decode, gaps};
 use super::segment::PIECE;
 use super::subscriber::{Loss, Subscriber};
@@ -24,7 +24,7 @@ impl Inner {
         let fits = || self.log.size().saturating_add(bytes) <= max;
         while !fits() {
             // Hooks may have gone on since positions were last kept.
-            self.keep()?;
+            self.checkpoint()?;
             self.reclaim()?;
             if fits() {
                 break;
@@ -47,16 +47,18 @@ impl Inner {
     fn holder(&self, end: u64) -> Option<(HookId, u64)> {
         let hooks = self.hooks.lock();
         let enabled = hooks.values().map(|(_, hook)| hook).filter(|hook| hook.is_enabled());
-        let behind = enabled.filter_map(|hook| Some((hook.prefix()?, hook.hook.clone())));
+        let behind = enabled.filter_map(|hook| Some((hook.committed()?, hook.hook.clone())));
         let (position, hook) = behind.min()?;
         (position < end).then_some((hook, position))
     }
 
     /// A hook that gives way to others, if it needs events before this position.
     fn gives_way(&self, end: u64) -> Option<HookId> {
-        let disabled = |hook: &Subscriber| !hook.is_enabled() && hook.prefix().is_some_and(|prefix| prefix < end);
+        let disabled =
+            |hook: &Subscriber| !hook.is_enabled() && hook.committed().is_some_and(|committed| committed < end);
         let here = self.hooks.lock().values().find(|(_, hook)| disabled(hook)).map(|(_, hook)| hook.hook.clone());
-        let away = || self.away.lock().iter().find(|(_, away)| away.behind.prefix < end).map(|(hook, _)| hook.clone());
+        let away =
+            || self.away.lock().iter().find(|(_, away)| away.behind.committed < end).map(|(hook, _)| hook.clone());
         here.or_else(away)
     }
 
@@ -93,7 +95,7 @@ impl Inner {
             return;
         }
         // What no hook needs is only waiting to be removed. Whoever has to do it hears of errors.
-        let _ = self.keep().and_then(|()| self.reclaim());
+        let _ = self.checkpoint().and_then(|()| self.reclaim());
         let Some(oldest) = self.log.locate(0) else { return };
         if after() < 8 * tenth {
             return;
@@ -115,29 +117,29 @@ impl Inner {
         let subscribers: Vec<Arc<Subscriber>> = self.hooks.lock().values().map(|(_, hook)| hook.clone()).collect();
         let mut losers: Vec<(Arc<Subscriber>, Loss)> = Vec::new();
         for subscriber in subscribers {
-            if subscriber.prefix().is_none_or(|prefix| prefix >= part.end) {
+            if subscriber.committed().is_none_or(|committed| committed >= part.end) {
                 continue;
             }
             let (noted, loss) = subscriber.skip(part.end, reason);
             log_loss(&subscriber.hook, noted, reason);
             losers.extend(loss.map(|loss| (subscriber.clone(), loss)));
-            self.bell.mark(&subscriber);
+            self.dirty.insert(&subscriber);
         }
         self.skip_away(part, reason);
         if let Err(error) = self.count(part, &losers, reason) {
             tracing::error!(dir = %self.dir.display(), %error, "not all events that were given up could be counted");
         }
-        self.keep()?;
-        let mut kept = self.kept.lock();
+        self.checkpoint()?;
+        let mut saved = self.saved.lock();
         self.store.set_floor(part.end)?;
-        kept.behind.values_mut().for_each(|prefix| *prefix = part.end.max(*prefix));
+        saved.behind.values_mut().for_each(|committed| *committed = part.end.max(*committed));
         self.log.remove(&part.segment).map_err(|error| self.unavailable("remove a segment", &error))
     }
 
     /// Hooks that are not subscribed have no filter: what they lose is not known.
     fn skip_away(&self, part: &Part, reason: DropReason) {
-        for (hook, away) in self.away.lock().iter_mut().filter(|(_, away)| away.behind.prefix < part.end) {
-            let events = part.end - away.behind.prefix;
+        for (hook, away) in self.away.lock().iter_mut().filter(|(_, away)| away.behind.committed < part.end) {
+            let events = part.end - away.behind.committed;
             tracing::warn!(%hook, events, %reason, "a hook that is not subscribed loses what it wanted of these events");
             away.behind = std::mem::replace(&mut away.behind, Behind::at(0)).raised(part.end);
         }

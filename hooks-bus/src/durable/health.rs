@@ -18,7 +18,7 @@ pub(crate) struct Health {
     /// Why no file of the log could be begun when that was last tried. Nothing has changed by that.
     pub(crate) beginning: Trouble,
     /// Why positions could not be kept when that was last tried.
-    pub(crate) keeping: Trouble,
+    pub(crate) checkpointing: Trouble,
     /// Why a file that nobody needs could not be removed when that was last tried. Nothing but the disk suffers.
     pub(crate) removing: Trouble,
     /// Since when the log is being written, by a clock that nobody can set. 0 while it is not.
@@ -37,7 +37,7 @@ impl Health {
 
     /// Whether something is wrong that may pass.
     pub(crate) fn may_pass(&self) -> bool {
-        [&self.beginning, &self.keeping, &self.removing].into_iter().any(Trouble::is_there)
+        [&self.beginning, &self.checkpointing, &self.removing].into_iter().any(Trouble::is_there)
     }
 
     /// The log is being written from now on, in seconds.
@@ -61,7 +61,7 @@ impl Health {
         if let Some(why) = self.broken() {
             return BusHealth::Broken(why.to_owned());
         }
-        let passing = [&self.beginning, &self.keeping].into_iter().find_map(|trouble| trouble.0.lock().clone());
+        let passing = [&self.beginning, &self.checkpointing].into_iter().find_map(|trouble| trouble.0.lock().clone());
         passing.or_else(|| self.hangs(now)).map_or(BusHealth::Well, BusHealth::Unavailable)
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::DurableBus;
+use super::checkpoint::Checkpoint;
 use super::disk::Disk;
 use super::error::OpenError;
 use super::folder::{self, Folder};
@@ -19,7 +20,6 @@ use super::log::{Log, Part};
 use super::open::{self, Opened};
 use super::overlay::Overlay;
 use super::recover::{Found, scan};
-use super::row::Row;
 use super::segment::{Hole, PIECE};
 use super::store;
 
@@ -100,10 +100,10 @@ impl DurableBus {
         let letters: HashMap<HookId, u64> = letters.into_iter().map(|(hook, totals)| (hook, totals.events)).collect();
         let end = found.end.max(known.end);
         let log = Log::new(disk, found.segments, end);
-        let hook = |(hook, row): (HookId, Row)| {
-            let position = match row {
-                Row::AtEnd => known.end,
-                Row::Behind(behind) => behind.raised(known.floor).prefix,
+        let hook = |(hook, checkpoint): (HookId, Checkpoint)| {
+            let position = match checkpoint {
+                Checkpoint::AtEnd => known.end,
+                Checkpoint::Behind(behind) => behind.raised(known.floor).committed,
             };
             let dead_letters = letters.get(&hook).copied().unwrap_or_default();
             HookInfo { hook: hook.to_string(), position, to_end: end.saturating_sub(position), dead_letters }
@@ -159,8 +159,8 @@ impl DurableBus {
 pub(super) fn of(inner: &Inner, log: Uuid) -> LogInfo {
     let end = inner.handed_out();
     let hook = |hook: HookId| {
-        let subscribed = inner.hooks.lock().get(&hook).map(|(_, subscriber)| subscriber.prefix());
-        let away = || inner.away.lock().get(&hook).map(|away| away.behind.prefix);
+        let subscribed = inner.hooks.lock().get(&hook).map(|(_, subscriber)| subscriber.committed());
+        let away = || inner.away.lock().get(&hook).map(|away| away.behind.committed);
         let position = subscribed.unwrap_or_else(away).unwrap_or(end);
         let dead_letters = inner.letters.lock().get(&hook).map_or(0, |totals| totals.events);
         HookInfo { hook: hook.to_string(), position, to_end: end.saturating_sub(position), dead_letters }

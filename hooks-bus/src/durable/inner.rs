@@ -11,17 +11,17 @@ use parking_lot::{Mutex, RwLock};
 
 use super::age::{self, Ahead};
 use super::blocking::Places;
+use super::checkpoint::{Behind, Checkpoint};
+use super::checkpointer::{Checkpoints, DirtySet, Tuning};
 use super::config::DurableConfig;
 use super::cursor::{Cursor, Stretch};
 use super::disk::Disk;
 use super::health::Health;
 use super::hold::{Hold, Holding};
-use super::keeper::{Bell, Kept, Tuning};
 use super::letter_table::{self, Totals};
 use super::log::Log;
 use super::open::Opened;
 use super::ring::{Ring, held};
-use super::row::{Behind, Row};
 use super::scan::{Fetched, Pieces, Want, fetch, time};
 use super::segment::PIECE;
 use super::store::{Known, Store};
@@ -39,20 +39,20 @@ const SMALL: usize = 16 << 10;
 pub(crate) struct Away {
     pub(crate) behind: Behind,
     /// The database says that it is at the end, which it no longer is when the end moves on.
-    pub(crate) kept_at_end: bool,
+    pub(crate) saved_at_end: bool,
     /// How many positions it was not done with when they were given up. Nobody has said so: they were in flight when
     /// the process ended, or it was away.
     pub(crate) lost: u64,
 }
 
 impl Away {
-    fn new(row: &Row, known: &Known) -> Self {
-        match row {
-            Row::AtEnd => Self { behind: Behind::at(known.end), kept_at_end: true, lost: 0 },
-            Row::Behind(behind) => Self {
-                lost: behind.left_before(known.floor),
+    fn new(checkpoint: &Checkpoint, known: &Known) -> Self {
+        match checkpoint {
+            Checkpoint::AtEnd => Self { behind: Behind::at(known.end), saved_at_end: true, lost: 0 },
+            Checkpoint::Behind(behind) => Self {
+                lost: behind.unacked_before(known.floor),
                 behind: behind.clone().raised(known.floor),
-                kept_at_end: false,
+                saved_at_end: false,
             },
         }
     }
@@ -79,9 +79,9 @@ pub(crate) struct Inner {
     pub(crate) letters: Mutex<HashMap<HookId, Totals>>,
     /// What holds for hooks in place of their settings.
     pub(crate) overrides: Mutex<HashMap<HookId, Override>>,
-    pub(crate) bell: Bell,
+    pub(crate) dirty: DirtySet,
     pub(crate) tuning: Tuning,
-    pub(crate) kept: Mutex<Kept>,
+    pub(crate) saved: Mutex<Checkpoints>,
     pub(crate) closed: AtomicBool,
     /// It was said that the log is nearly full.
     pub(crate) nearly_full: AtomicBool,
@@ -105,8 +105,8 @@ impl Inner {
         let letters = store.read(letter_table::totals)?.into_iter().collect();
         let overrides = store.read(super::overrides::read)?.into_iter().collect();
         let away: BTreeMap<HookId, Away> =
-            known.hooks.iter().map(|(hook, row)| (hook.clone(), Away::new(row, &known))).collect();
-        let behind = away.iter().map(|(hook, away)| (hook.clone(), away.behind.prefix)).collect();
+            known.hooks.iter().map(|(hook, checkpoint)| (hook.clone(), Away::new(checkpoint, &known))).collect();
+        let behind = away.iter().map(|(hook, away)| (hook.clone(), away.behind.committed)).collect();
         let log = Arc::new(Log::new(disk.clone(), found.segments, found.end));
         if !found.damage.is_empty() {
             log.set_damaged();
@@ -128,9 +128,9 @@ impl Inner {
             away: Mutex::new(away),
             letters: Mutex::new(letters),
             overrides: Mutex::new(overrides),
-            bell: Bell::default(),
+            dirty: DirtySet::default(),
             tuning,
-            kept: Mutex::new(Kept { end: known.end, behind }),
+            saved: Mutex::new(Checkpoints { end: known.end, behind }),
             closed: AtomicBool::new(false),
             nearly_full: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
@@ -140,7 +140,7 @@ impl Inner {
             damage: found.damage,
         };
         if is_ahead {
-            inner.keep_begun();
+            inner.save_begun();
         }
         Ok(inner)
     }
@@ -169,10 +169,10 @@ impl Inner {
                 }
             };
             if changed {
-                self.bell.mark(&recipient.subscriber);
+                self.dirty.insert(&recipient.subscriber);
             }
         }
-        self.bell.ring();
+        self.dirty.wake();
         self.give_up_read();
     }
 
@@ -194,7 +194,7 @@ impl Inner {
         let handed_out = self.handed_out.lock();
         let follows = from >= *handed_out && subscriber.follow_from(from);
         if follows {
-            self.bell.mark(subscriber);
+            self.dirty.insert(subscriber);
         }
         follows
     }
@@ -258,7 +258,7 @@ impl Inner {
         let handed_out = self.handed_out.lock();
         let mut hooks = self.hooks.lock();
         let away = self.away.lock().remove(&subscription.hook);
-        let (is_new, kept_at_end) = (away.is_none(), away.as_ref().is_some_and(|away| away.kept_at_end));
+        let (is_new, saved_at_end) = (away.is_none(), away.as_ref().is_some_and(|away| away.saved_at_end));
         if let Some(Away { lost: events @ 1.., .. }) = &away {
             tracing::warn!(hook = %subscription.hook, events, "this hook loses events, at most so many: the log gave up its oldest before the hook was done with them");
         }
@@ -267,17 +267,17 @@ impl Inner {
             (None, StartAt::Earliest) => Behind::at(self.earliest(&subscription.hook, *handed_out)),
             (None, StartAt::End) => Behind::at(*handed_out),
         };
-        let at_end = from.prefix >= *handed_out;
+        let at_end = from.committed >= *handed_out;
         let mut cursor = Cursor::new(from);
         if at_end {
             cursor.follow();
         }
-        let subscriber = Arc::new(Subscriber::new(subscription, cursor, kept_at_end));
+        let subscriber = Arc::new(Subscriber::new(subscription, cursor, saved_at_end));
         let slot = self.index.write().insert(subscription.filter.clone(), subscriber.clone());
         hooks.insert(subscription.hook.clone(), (slot, subscriber.clone()));
-        self.bell.mark(&subscriber);
+        self.dirty.insert(&subscriber);
         if is_new {
-            self.bell.announce();
+            self.dirty.add_hook();
         }
         subscriber
     }
@@ -315,17 +315,17 @@ impl Inner {
         self.index.write().remove(slot);
         let behind = match subscriber.remove(self.log.begin()) {
             // From now on it falls behind.
-            Row::AtEnd => Behind::at(*handed_out),
-            Row::Behind(behind) => behind,
+            Checkpoint::AtEnd => Behind::at(*handed_out),
+            Checkpoint::Behind(behind) => behind,
         };
-        self.away.lock().insert(hook.clone(), Away { behind, kept_at_end: false, lost: 0 });
-        self.bell.mark(&subscriber);
-        self.bell.ring();
+        self.away.lock().insert(hook.clone(), Away { behind, saved_at_end: false, lost: 0 });
+        self.dirty.insert(&subscriber);
+        self.dirty.wake();
     }
 
     /// Forgets a hook that is away. Blocks.
     pub(crate) fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
-        let mut kept = self.kept.lock();
+        let mut saved = self.saved.lock();
         if self.hooks.lock().contains_key(hook) {
             return Err(BusError::Unavailable(format!("hook `{hook}` is in use: remove it first")));
         }
@@ -334,7 +334,7 @@ impl Inner {
         self.away.lock().remove(hook);
         self.letters.lock().remove(hook);
         self.overrides.lock().remove(hook);
-        kept.behind.remove(hook);
+        saved.behind.remove(hook);
         Ok(known)
     }
 
@@ -358,8 +358,8 @@ impl Settle for HookSettle {
     fn settle(&self, positions: &[Position]) -> usize {
         let released = self.subscriber.settle(positions);
         if released > 0 {
-            self.inner.bell.mark(&self.subscriber);
-            self.inner.bell.ring();
+            self.inner.dirty.insert(&self.subscriber);
+            self.inner.dirty.wake();
         }
         released
     }

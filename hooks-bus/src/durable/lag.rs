@@ -16,7 +16,7 @@ impl Inner {
         let subscriber = self.hooks.lock().get(hook).map(|(_, subscriber)| subscriber.clone());
         let pending = match subscriber {
             Some(subscriber) => subscriber.pending(),
-            None => Pending::from(self.away.lock().get(hook)?.behind.prefix),
+            None => Pending::from(self.away.lock().get(hook)?.behind.committed),
         };
         Some(match pending.scans_from {
             Some(from) => self.lag_of_scan(&pending, from),

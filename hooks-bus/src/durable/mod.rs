@@ -5,7 +5,7 @@
 //!                 │                                              (memory)
 //!                 ▼
 //!   folder:  00…0.log  00…4711.log  …       read in pieces ──▶ hooks that lag
-//!            meta.redb  ◀── keeper: positions, a few times a second ◀── settle
+//!            meta.redb  ◀── checkpointer: positions, a few times a second ◀── settle
 //! ```
 //!
 //! The folder holds
@@ -28,6 +28,8 @@ mod append;
 mod backend;
 mod begun;
 mod blocking;
+mod checkpoint;
+mod checkpointer;
 mod config;
 mod cursor;
 mod disk;
@@ -39,7 +41,6 @@ mod health;
 mod hold;
 mod info;
 mod inner;
-mod keeper;
 mod lag;
 mod letter_table;
 mod letters;
@@ -50,7 +51,6 @@ mod overrides;
 mod reader;
 mod recover;
 mod ring;
-mod row;
 mod scan;
 mod segment;
 mod store;
@@ -80,11 +80,11 @@ pub use error::OpenError;
 pub use info::{HookInfo, LogInfo, SegmentInfo, Verified};
 
 use append::Appender;
+use checkpointer::Tuning;
 use disk::Disk;
 use folder::Folder;
 use hold::Hold;
 use inner::{HookSettle, Inner};
-use keeper::Tuning;
 use letters::DurableLetters;
 use overlay::Overlay;
 use reader::DurableReader;
@@ -189,8 +189,8 @@ impl DurableBus {
             writer.run(requests);
             ended.send_replace(true);
         })?;
-        let keeper = inner.clone();
-        let keeping = spawn(&config.dir, "hooks-positions", move || keeper::run(&keeper))?;
+        let checkpointer = inner.clone();
+        let keeping = spawn(&config.dir, "hooks-positions", move || checkpointer::run(&checkpointer))?;
         let threads = Mutex::new(vec![writing, keeping]);
         Ok(Self(Arc::new(Handle { inner, log, publisher: Mutex::new(Some(publisher)), written, threads })))
     }
@@ -205,7 +205,7 @@ impl DurableBus {
     /// # Errors
     /// When it can't be written.
     pub async fn sync_positions(&self) -> Result<(), BusError> {
-        self.0.inner.blocking(|inner| inner.keep().and_then(|()| inner.reclaim())).await
+        self.0.inner.blocking(|inner| inner.checkpoint().and_then(|()| inner.reclaim())).await
     }
 
     /// Bytes of memory that events take now, blocks counted once and whole.
@@ -258,7 +258,7 @@ impl Bus for DurableBus {
 
     fn all_subscribed(&self) {
         self.0.inner.holding.release();
-        self.0.inner.bell.ring();
+        self.0.inner.dirty.wake();
     }
 
     async fn close(&self) {
@@ -267,7 +267,7 @@ impl Bus for DurableBus {
         let _ = self.0.written.clone().wait_for(|written| *written).await;
         self.0.inner.closed.store(true, Ordering::Release);
         self.0.inner.index.read().values().for_each(|subscriber| subscriber.readable.notify_one());
-        self.0.inner.bell.ring();
+        self.0.inner.dirty.wake();
     }
 
     async fn finish(&self) {
@@ -334,9 +334,9 @@ impl Drop for Handle {
         let mut threads = std::mem::take(self.threads.get_mut()).into_iter();
         // The writer first: it hands out what it writes.
         let writer = threads.next().map(JoinHandle::join);
-        self.inner.bell.stop();
-        let keeper = threads.next().map(JoinHandle::join);
-        if writer.into_iter().chain(keeper).any(|ended| ended.is_err()) {
+        self.inner.dirty.stop();
+        let checkpointer = threads.next().map(JoinHandle::join);
+        if writer.into_iter().chain(checkpointer).any(|ended| ended.is_err()) {
             tracing::error!(dir = %self.inner.dir.display(), "a thread of the log has panicked");
         }
     }

@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::backend::{Backend, Health, is_no_room};
 use super::begun::{self, Begun};
+use super::checkpoint::Checkpoint;
 use super::disk::Disk;
 use super::error::OpenError;
-use super::row::Row;
 
 /// The database's file.
 pub(crate) const FILE: &str = "meta.redb";
@@ -37,7 +37,7 @@ pub(crate) struct Known {
     pub(crate) log: Uuid,
     pub(crate) end: u64,
     pub(crate) floor: u64,
-    pub(crate) hooks: Vec<(HookId, Row)>,
+    pub(crate) hooks: Vec<(HookId, Checkpoint)>,
     pub(crate) begun: Begun,
 }
 
@@ -103,11 +103,13 @@ impl Store {
             match read.open_table(HOOKS) {
                 Ok(table) => {
                     for entry in table.iter()? {
-                        let (hook, row) = entry?;
-                        let (Ok(hook), Some(row)) = (HookId::new(hook.value()), Row::decode(row.value())) else {
+                        let (hook, checkpoint) = entry?;
+                        let (Ok(hook), Some(checkpoint)) =
+                            (HookId::new(hook.value()), Checkpoint::decode(checkpoint.value()))
+                        else {
                             return Err(redb::Error::Corrupted(format!("the position of `{}`", hook.value())));
                         };
-                        known.hooks.push((hook, row));
+                        known.hooks.push((hook, checkpoint));
                     }
                 }
                 Err(TableError::TableDoesNotExist(_)) => {}
@@ -118,12 +120,12 @@ impl Store {
     }
 
     /// Keeps how far these hooks are; the others that were at the end are at this end now.
-    pub(crate) fn advance(&self, end: u64, rows: &[(HookId, Row)]) -> Result<(), BusError> {
+    pub(crate) fn advance(&self, end: u64, checkpoints: &[(HookId, Checkpoint)]) -> Result<(), BusError> {
         self.write(|change| {
             change.open_table(NUMBERS)?.insert(END, end)?;
             let mut hooks = change.open_table(HOOKS)?;
-            for (hook, row) in rows {
-                hooks.insert(hook.as_str(), row.encode().as_slice())?;
+            for (hook, checkpoint) in checkpoints {
+                hooks.insert(hook.as_str(), checkpoint.encode().as_slice())?;
             }
             Ok(())
         })
@@ -139,7 +141,7 @@ impl Store {
 
     /// When files of the log were begun.
     pub(crate) fn set_begun(&self, begun: &Begun) -> Result<(), BusError> {
-        self.write(|change| begun::keep(change, begun))
+        self.write(|change| begun::write(change, begun))
     }
 
     /// The hook was never there.

@@ -11,9 +11,9 @@ use hooks_core::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::checkpoint::{Checkpoint, unacked_between};
 use super::cursor::{Cursor, Stretch};
 use super::ring::Ring;
-use super::row::{Row, left_between};
 use crate::buffer::budget::Amount;
 use crate::buffer::published::Run;
 
@@ -23,10 +23,10 @@ pub(crate) struct Subscriber {
     pub(crate) hook: HookId,
     state: Mutex<State>,
     pub(crate) readable: Notify,
-    /// Its row has changed since it was last kept.
+    /// Its checkpoint has changed since it was last kept.
     pub(crate) dirty: AtomicBool,
     /// The database says that it is at the end.
-    pub(crate) kept_at_end: AtomicBool,
+    pub(crate) saved_at_end: AtomicBool,
     enabled: AtomicBool,
     removed: AtomicBool,
     /// Changes when another reader takes over, or the filter changes: what was found before is of no use.
@@ -72,23 +72,23 @@ pub(crate) struct Catch {
 pub(crate) struct Loss {
     pub(crate) from: u64,
     pub(crate) filter: Arc<Filter>,
-    pub(crate) done: Vec<(u64, u64)>,
+    pub(crate) acked_ranges: Vec<(u64, u64)>,
 }
 
 impl Loss {
     pub(crate) fn includes(&self, position: u64, envelope: &Envelope) -> bool {
-        let is_done = || self.done.iter().any(|(from, to)| (*from..*to).contains(&position));
-        position >= self.from && self.filter.matches(envelope) && !is_done()
+        let is_acked = || self.acked_ranges.iter().any(|(from, to)| (*from..*to).contains(&position));
+        position >= self.from && self.filter.matches(envelope) && !is_acked()
     }
 
     /// How many of these positions, whose events can't be read, it was not done with.
     pub(crate) fn left_of(&self, (from, to): (u64, u64)) -> u64 {
-        left_between(&self.done, from.max(self.from), to)
+        unacked_between(&self.acked_ranges, from.max(self.from), to)
     }
 }
 
 impl Subscriber {
-    pub(crate) fn new(subscription: &Subscription, cursor: Cursor, kept_at_end: bool) -> Self {
+    pub(crate) fn new(subscription: &Subscription, cursor: Cursor, saved_at_end: bool) -> Self {
         let state = State {
             cursor,
             filter: subscription.filter.clone(),
@@ -101,7 +101,7 @@ impl Subscriber {
             state: Mutex::new(state),
             readable: Notify::new(),
             dirty: AtomicBool::new(false),
-            kept_at_end: AtomicBool::new(kept_at_end),
+            saved_at_end: AtomicBool::new(saved_at_end),
             enabled: AtomicBool::new(true),
             removed: AtomicBool::new(false),
             scan: AtomicU64::new(0),
@@ -139,14 +139,14 @@ impl Subscriber {
     }
 
     /// The hook is no longer here. Returns what has to be remembered of it.
-    pub(crate) fn remove(&self, begin: u64) -> Row {
+    pub(crate) fn remove(&self, begin: u64) -> Checkpoint {
         let mut state = self.state.lock();
         self.removed.store(true, Ordering::Release);
         let (again, lost) = state.cursor.rewind(begin);
         state.ledger.hand_over(again);
         state.ledger.give_up(lost, DropReason::Overflow);
         self.readable.notify_one();
-        state.cursor.row()
+        state.cursor.checkpoint()
     }
 
     /// Nobody delivers what is in flight any more. What of it is gone from the log, which begins at `begin`, is
@@ -186,10 +186,10 @@ impl Subscriber {
         self.state.lock().filter.clone()
     }
 
-    /// These events concern the hook. Returns whether its row changed by that.
+    /// These events concern the hook. Returns whether its checkpoint changed by that.
     pub(crate) fn note(&self, stretches: impl IntoIterator<Item = Stretch>) -> bool {
         let mut state = self.state.lock();
-        let was_at_end = state.cursor.prefix().is_none();
+        let was_at_end = state.cursor.committed().is_none();
         stretches.into_iter().for_each(|stretch| state.cursor.note(stretch));
         drop(state);
         self.readable.notify_one();
@@ -279,8 +279,8 @@ impl Subscriber {
     }
 
     /// The oldest position that the hook is not done with.
-    pub(crate) fn prefix(&self) -> Option<u64> {
-        self.state.lock().cursor.prefix()
+    pub(crate) fn committed(&self) -> Option<u64> {
+        self.state.lock().cursor.committed()
     }
 
     /// Where the hook reads on. `None`: it has read everything.
@@ -289,8 +289,8 @@ impl Subscriber {
         state.cursor.scans_from().or_else(|| state.cursor.next_noted().map(|first| first.from))
     }
 
-    pub(crate) fn row(&self) -> Row {
-        self.state.lock().cursor.row()
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        self.state.lock().cursor.checkpoint()
     }
 
     /// Gives up what was not read before this position; what was noted is counted here.
@@ -299,7 +299,8 @@ impl Subscriber {
         let (noted, from) = state.cursor.skip(to);
         state.ledger.take(noted);
         state.ledger.give_up(noted, reason);
-        let loss = from.map(|from| Loss { from, filter: state.filter.clone(), done: state.cursor.done() });
+        let loss =
+            from.map(|from| Loss { from, filter: state.filter.clone(), acked_ranges: state.cursor.acked_ranges() });
         state.cursor.pass(to);
         (noted, loss)
     }
@@ -358,7 +359,7 @@ impl State {
             catch.runs.pop_front_if(|first| first.is_empty());
             let from = self.cursor.scans_from().unwrap_or_default();
             // What was given up, or settled before a restart.
-            run.retain(|_, Position(position), _| position >= from && !self.cursor.is_done(position));
+            run.retain(|_, Position(position), _| position >= from && !self.cursor.is_acked(position));
             if !run.is_empty() {
                 left -= run.len();
                 self.miss(&mut catch.missed, run.first().0);

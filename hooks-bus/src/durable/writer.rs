@@ -89,7 +89,7 @@ impl Writer {
             return Err(broken);
         }
         // After a crash, a hook that the database does not know would begin at the end, behind these events.
-        if self.inner.bell.has_new() { self.inner.keep() } else { Ok(()) }
+        if self.inner.dirty.has_unsaved_hooks() { self.inner.checkpoint() } else { Ok(()) }
     }
 
     fn append(&mut self, request: &Request, now: u64) -> Result<(), BusError> {
@@ -130,7 +130,7 @@ impl Writer {
             Err(AppendError::NotBegun(error)) => {
                 if matches!(error, BusError::Unavailable(_)) && trouble.begins(error.to_string()) {
                     tracing::error!(dir = %self.inner.dir.display(), %error, "events are refused until it can");
-                    self.inner.bell.ring();
+                    self.inner.dirty.wake();
                 }
                 Err(error)
             }
@@ -157,7 +157,7 @@ impl Writer {
         }
         // A hook that came while this was written has got these events, too: it must be known before anybody hears
         // that they are accepted.
-        let unknown = if self.inner.bell.has_new() { self.inner.keep().err() } else { None };
+        let unknown = if self.inner.dirty.has_unsaved_hooks() { self.inner.checkpoint().err() } else { None };
         let unknown = unknown.map(|error| {
             let text = format!(
                 "{error}; the events are in the log, but a new hook would begin behind them: publish them again"

@@ -6,7 +6,7 @@ mod commit;
 mod conformance;
 mod faults;
 mod lag;
-mod newcomer;
+mod new_hook;
 mod overlay;
 mod power;
 mod sim;
@@ -22,11 +22,11 @@ use hooks_core::{
     Subscription,
 };
 
+use super::checkpointer::Tuning;
 use super::config::DurableConfig;
 use super::disk::Disk;
 use super::error::OpenError;
 use super::hold::Hold;
-use super::keeper::Tuning;
 use super::{DurableBus, Handle};
 use sim::SimDisk;
 

@@ -10,15 +10,15 @@ use parking_lot::{Condvar, Mutex};
 // tidy-allow(bus-io): a clock, no file
 use rustix::time::{ClockId, clock_gettime};
 
+use super::checkpoint::Checkpoint;
 use super::inner::Inner;
-use super::row::Row;
 use super::subscriber::Subscriber;
 
 /// How often segments are looked at that may have become too old.
-const AGING: Duration = Duration::from_secs(1);
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How soon what could not be done is tried again though nothing has changed.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What tests set otherwise.
 #[derive(Debug, Clone, Copy)]
@@ -50,103 +50,103 @@ fn steady() -> u64 {
     u64::try_from(clock_gettime(CLOCK).tv_sec).unwrap_or(0)
 }
 
-/// What has to be kept, and a bell to wake whoever keeps it.
+/// What has to be kept, and a signal to the checkpointer.
 #[derive(Debug, Default)]
-pub(crate) struct Bell {
+pub(crate) struct DirtySet {
     state: Mutex<State>,
-    rung: Condvar,
+    woken: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    dirty: Vec<Arc<Subscriber>>,
-    rung: bool,
+    subscribers: Vec<Arc<Subscriber>>,
+    woken: bool,
     stopped: bool,
     /// Hooks that came so far, and how many of them the database knows.
-    announced: u64,
-    known: u64,
+    hooks_added: u64,
+    hooks_saved: u64,
 }
 
-impl Bell {
-    /// This hook's row has changed.
-    pub(crate) fn mark(&self, subscriber: &Arc<Subscriber>) {
+impl DirtySet {
+    /// This hook's checkpoint has changed.
+    pub(crate) fn insert(&self, subscriber: &Arc<Subscriber>) {
         if !subscriber.dirty.swap(true, Ordering::AcqRel) {
-            self.state.lock().dirty.push(subscriber.clone());
+            self.state.lock().subscribers.push(subscriber.clone());
         }
     }
 
     /// Something has changed.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn wake(&self) {
         let mut state = self.state.lock();
-        if !std::mem::replace(&mut state.rung, true) {
-            self.rung.notify_all();
+        if !std::mem::replace(&mut state.woken, true) {
+            self.woken.notify_all();
         }
     }
 
     /// There is a hook that the database does not know: nothing may be accepted for it before it does.
-    pub(crate) fn announce(&self) {
-        self.state.lock().announced += 1;
+    pub(crate) fn add_hook(&self) {
+        self.state.lock().hooks_added += 1;
     }
 
-    pub(crate) fn has_new(&self) -> bool {
+    pub(crate) fn has_unsaved_hooks(&self) -> bool {
         let state = self.state.lock();
-        state.announced > state.known
+        state.hooks_added > state.hooks_saved
     }
 
-    /// The last time: what is there is kept, and the keeper ends.
+    /// The last time: what is there is kept, and the checkpointer ends.
     pub(crate) fn stop(&self) {
         let mut state = self.state.lock();
         state.stopped = true;
-        self.rung.notify_all();
+        self.woken.notify_all();
     }
 
     fn take(&self) -> Vec<Arc<Subscriber>> {
-        std::mem::take(&mut self.state.lock().dirty)
+        std::mem::take(&mut self.state.lock().subscribers)
     }
 
     /// Waits for a change and gathers what else changes. True when it is the last time.
     fn wait(&self, limit: Option<Duration>, gather: Duration) -> bool {
         let mut state = self.state.lock();
-        while !state.rung && !state.stopped {
+        while !state.woken && !state.stopped {
             match limit {
-                Some(limit) if self.rung.wait_for(&mut state, limit).timed_out() => return state.stopped,
+                Some(limit) if self.woken.wait_for(&mut state, limit).timed_out() => return state.stopped,
                 Some(_) => {}
-                None => self.rung.wait(&mut state),
+                None => self.woken.wait(&mut state),
             }
         }
-        state.rung = false;
+        state.woken = false;
         let until = Instant::now() + gather;
-        while !state.stopped && !self.rung.wait_until(&mut state, until).timed_out() {}
+        while !state.stopped && !self.woken.wait_until(&mut state, until).timed_out() {}
         state.stopped
     }
 }
 
 /// What the database holds.
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct Checkpoints {
     pub(crate) end: u64,
     /// Hooks that are not at the end.
     pub(crate) behind: HashMap<HookId, u64>,
 }
 
-impl Kept {
+impl Checkpoints {
     /// Every hook is done with everything before this.
     pub(crate) fn floor(&self) -> u64 {
         self.behind.values().copied().min().unwrap_or(u64::MAX).min(self.end)
     }
 }
 
-/// Runs until the bell is stopped.
+/// Runs until it is stopped.
 pub(crate) fn run(inner: &Inner) {
-    let aging = inner.config.max_age.map(|_| AGING);
+    let expiry = inner.config.max_age.map(|_| EXPIRY_INTERVAL);
     loop {
-        let again = inner.health.may_pass().then_some(AGAIN);
-        let last = inner.bell.wait(again.or(aging), inner.tuning.gather);
+        let retry = inner.health.may_pass().then_some(RETRY_INTERVAL);
+        let last = inner.dirty.wait(retry.or(expiry), inner.tuning.gather);
         // Whoever publishes may wait until it is well again.
         if inner.health.beginning.is_there() && inner.log.try_begin().is_ok() {
             inner.health.beginning.ends();
         }
-        inner.keep_and_clear();
+        inner.checkpoint_and_clean();
         if last {
             return;
         }
@@ -155,15 +155,15 @@ pub(crate) fn run(inner: &Inner) {
 
 impl Inner {
     /// Keeps how far hooks are, and removes what nobody needs. What fails is said once, and tried again.
-    pub(crate) fn keep_and_clear(&self) {
+    pub(crate) fn checkpoint_and_clean(&self) {
         let dir = self.dir.display();
-        if let Err(error) = self.keep() {
-            if self.health.keeping.begins(error.to_string()) {
+        if let Err(error) = self.checkpoint() {
+            if self.health.checkpointing.begins(error.to_string()) {
                 tracing::error!(%dir, %error, "positions can't be kept: after a restart events would be delivered again");
             }
             return;
         }
-        self.health.keeping.ends();
+        self.health.checkpointing.ends();
         match self.reclaim().and_then(|()| self.expire()) {
             Ok(()) => self.health.removing.ends(),
             Err(error) if self.health.removing.begins(error.to_string()) => {
@@ -174,75 +174,76 @@ impl Inner {
     }
 
     /// Keeps what has changed. Returns when it would survive. Blocks.
-    pub(crate) fn keep(&self) -> Result<(), BusError> {
-        let mut kept = self.kept.lock();
-        // Rows and end belong to one moment: no event may lie between them.
+    pub(crate) fn checkpoint(&self) -> Result<(), BusError> {
+        let mut saved = self.saved.lock();
+        // Checkpoints and end belong to one moment: no event may lie between them.
         let handed_out = self.handed_out.lock();
         let end = *handed_out;
-        let announced = self.bell.state.lock().announced;
-        let dirty = self.bell.take();
-        let rows: Vec<(HookId, Row, bool)> = dirty.iter().filter_map(|hook| self.row(hook)).collect();
-        let pinned = if end > kept.end { self.pin() } else { Vec::new() };
+        let hooks_added = self.dirty.state.lock().hooks_added;
+        let dirty = self.dirty.take();
+        let checkpoints: Vec<(HookId, Checkpoint, bool)> =
+            dirty.iter().filter_map(|hook| self.checkpoint_of(hook)).collect();
+        let pinned = if end > saved.end { self.pin() } else { Vec::new() };
         drop(handed_out);
-        if end == kept.end && rows.is_empty() {
+        if end == saved.end && checkpoints.is_empty() {
             return Ok(());
         }
-        let changed: Vec<(HookId, Row)> = rows
+        let changed: Vec<(HookId, Checkpoint)> = checkpoints
             .iter()
-            .filter(|(_, row, kept_at_end)| !(*row == Row::AtEnd && *kept_at_end))
-            .map(|(hook, row, _)| (hook.clone(), row.clone()))
+            .filter(|(_, checkpoint, saved_at_end)| !(*checkpoint == Checkpoint::AtEnd && *saved_at_end))
+            .map(|(hook, checkpoint, _)| (hook.clone(), checkpoint.clone()))
             .chain(pinned)
             .collect();
         if let Err(error) = self.store.advance(end, &changed) {
             self.put_back(&dirty);
             return Err(error);
         }
-        self.note_kept(&changed);
+        self.mark_saved(&changed);
         // Not before the commit: until then a crash would forget them.
-        self.bell.state.lock().known = announced;
-        kept.end = end;
-        for (hook, row, _) in rows {
-            match row {
-                Row::AtEnd => drop(kept.behind.remove(&hook)),
-                Row::Behind(behind) => drop(kept.behind.insert(hook, behind.prefix)),
+        self.dirty.state.lock().hooks_saved = hooks_added;
+        saved.end = end;
+        for (hook, checkpoint, _) in checkpoints {
+            match checkpoint {
+                Checkpoint::AtEnd => drop(saved.behind.remove(&hook)),
+                Checkpoint::Behind(behind) => drop(saved.behind.insert(hook, behind.committed)),
             }
         }
         Ok(())
     }
 
-    fn row(&self, subscriber: &Arc<Subscriber>) -> Option<(HookId, Row, bool)> {
+    fn checkpoint_of(&self, subscriber: &Arc<Subscriber>) -> Option<(HookId, Checkpoint, bool)> {
         subscriber.dirty.store(false, Ordering::Release);
         let hook = subscriber.hook.clone();
         if subscriber.is_removed() {
             // It may be forgotten, or be subscribed again.
             let behind = self.away.lock().get(&hook)?.behind.clone();
-            return Some((hook, Row::Behind(behind), false));
+            return Some((hook, Checkpoint::Behind(behind), false));
         }
-        Some((hook, subscriber.row(), subscriber.kept_at_end.load(Ordering::Acquire)))
+        Some((hook, subscriber.checkpoint(), subscriber.saved_at_end.load(Ordering::Acquire)))
     }
 
     /// Hooks that are away and were at the end fall behind when the end moves on.
-    fn pin(&self) -> Vec<(HookId, Row)> {
+    fn pin(&self) -> Vec<(HookId, Checkpoint)> {
         let away = self.away.lock();
-        let at_end = away.iter().filter(|(_, away)| away.kept_at_end);
-        at_end.map(|(hook, away)| (hook.clone(), Row::Behind(away.behind.clone()))).collect()
+        let at_end = away.iter().filter(|(_, away)| away.saved_at_end);
+        at_end.map(|(hook, away)| (hook.clone(), Checkpoint::Behind(away.behind.clone()))).collect()
     }
 
-    fn note_kept(&self, changed: &[(HookId, Row)]) {
-        for (hook, row) in changed {
-            let at_end = *row == Row::AtEnd;
-            // It may have come or gone since its row was made.
+    fn mark_saved(&self, changed: &[(HookId, Checkpoint)]) {
+        for (hook, checkpoint) in changed {
+            let at_end = *checkpoint == Checkpoint::AtEnd;
+            // It may have come or gone since its checkpoint was made.
             if let Some((_, subscriber)) = self.hooks.lock().get(hook) {
-                subscriber.kept_at_end.store(at_end, Ordering::Release);
+                subscriber.saved_at_end.store(at_end, Ordering::Release);
             }
             if let Some(away) = self.away.lock().get_mut(hook) {
-                away.kept_at_end = at_end;
+                away.saved_at_end = at_end;
             }
         }
     }
 
     fn put_back(&self, dirty: &[Arc<Subscriber>]) {
-        dirty.iter().for_each(|subscriber| self.bell.mark(subscriber));
+        dirty.iter().for_each(|subscriber| self.dirty.insert(subscriber));
     }
 
     /// Removes the segments that every hook is done with.
@@ -250,8 +251,8 @@ impl Inner {
         if !self.holding.is_released() {
             return Ok(());
         }
-        let kept = self.kept.lock();
-        let floor = kept.floor();
+        let saved = self.saved.lock();
+        let floor = saved.floor();
         if self.log.oldest().is_none_or(|part| part.end > floor) {
             return Ok(());
         }
