@@ -20,7 +20,7 @@ mod routing;
 
 #[cfg(feature = "durable")]
 pub use durable::{
-    DurableBus, DurableConfig, HookInfo, LetterLimits, LogInfo, OnFull, OpenError, SegmentInfo, Verified,
+    DeadLetterLimits, DurableBus, DurableConfig, HookInfo, LogInfo, OnFull, OpenError, SegmentInfo, Verified,
 };
 
 pub use memory::{MemoryBus, MemoryConfig};

@@ -6,8 +6,8 @@ use hooks_core::{ByteSize, HumanDuration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::dead_letter_table::MAX_OVERHEAD;
 use super::error::OpenError;
-use super::letter_table::BESIDE;
 
 /// Settings of the durable bus.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +31,7 @@ pub struct DurableConfig {
     pub on_full: OnFull,
     /// Bounds of the dead letters of each hook.
     #[serde(default)]
-    pub dead_letters: LetterLimits,
+    pub dead_letters: DeadLetterLimits,
     /// Most bytes of events in the memory of the process, for all hooks together. Hooks that fall
     /// further behind read from the disk.
     #[serde(default = "max_memory")]
@@ -53,14 +53,14 @@ pub enum OnFull {
 /// or dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct LetterLimits {
+pub struct DeadLetterLimits {
     /// Most events.
     pub max_events: u64,
     /// Most bytes, reasons included.
     pub max_bytes: ByteSize,
 }
 
-impl Default for LetterLimits {
+impl Default for DeadLetterLimits {
     fn default() -> Self {
         Self { max_events: 10_000, max_bytes: ByteSize(64 << 20) }
     }
@@ -87,7 +87,7 @@ impl DurableConfig {
             max_bytes: max_bytes(),
             max_age: None,
             on_full: OnFull::default(),
-            dead_letters: LetterLimits::default(),
+            dead_letters: DeadLetterLimits::default(),
             max_memory: max_memory(),
         }
     }
@@ -118,7 +118,7 @@ impl DurableConfig {
             problems.push(("dead_letters.max_events", "must be at least 1".to_owned()));
         }
         if self.largest_event() == 0 {
-            let (max, need) = (self.dead_letters.max_bytes, ByteSize(BESIDE as u64));
+            let (max, need) = (self.dead_letters.max_bytes, ByteSize(MAX_OVERHEAD as u64));
             problems.push(("dead_letters.max_bytes", format!("{max} holds no event beside its reason, up to {need}")));
         }
         problems
@@ -127,7 +127,7 @@ impl DurableConfig {
     /// The longest event, in bytes, that a hook could keep among its dead letters. Longer ones are not accepted: a
     /// hook whose receiver refuses one could not go on.
     pub fn largest_event(&self) -> usize {
-        self.dead_letters.max_bytes.get().saturating_sub(BESIDE)
+        self.dead_letters.max_bytes.get().saturating_sub(MAX_OVERHEAD)
     }
 
     pub(crate) fn check(&self) -> Result<(), OpenError> {

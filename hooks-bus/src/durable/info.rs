@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use super::DurableBus;
 use super::checkpoint::Checkpoint;
+use super::dead_letter_table;
 use super::disk::Disk;
 use super::error::OpenError;
 use super::folder::{self, Folder};
 use super::format::{segment_first, segment_name};
 use super::inner::Inner;
-use super::letter_table;
 use super::log::{Log, Part};
 use super::open::{self, Opened};
 use super::overlay::Overlay;
@@ -96,8 +96,9 @@ impl DurableBus {
     pub fn inspect(dir: &Path) -> Result<LogInfo, OpenError> {
         let (disk, opened) = look(dir)?;
         let Opened { store, known, found } = opened;
-        let letters = store.read(letter_table::totals).map_err(|error| unusable(dir, &error))?;
-        let letters: HashMap<HookId, u64> = letters.into_iter().map(|(hook, totals)| (hook, totals.events)).collect();
+        let dead_letters = store.read(dead_letter_table::totals).map_err(|error| unusable(dir, &error))?;
+        let dead_letters: HashMap<HookId, u64> =
+            dead_letters.into_iter().map(|(hook, totals)| (hook, totals.events)).collect();
         let end = found.end.max(known.end);
         let log = Log::new(disk, found.segments, end);
         let hook = |(hook, checkpoint): (HookId, Checkpoint)| {
@@ -105,7 +106,7 @@ impl DurableBus {
                 Checkpoint::AtEnd => known.end,
                 Checkpoint::Behind(behind) => behind.raised(known.floor).committed,
             };
-            let dead_letters = letters.get(&hook).copied().unwrap_or_default();
+            let dead_letters = dead_letters.get(&hook).copied().unwrap_or_default();
             HookInfo { hook: hook.to_string(), position, to_end: end.saturating_sub(position), dead_letters }
         };
         Ok(LogInfo {
@@ -162,7 +163,7 @@ pub(super) fn of(inner: &Inner, log: Uuid) -> LogInfo {
         let subscribed = inner.hooks.lock().get(&hook).map(|(_, subscriber)| subscriber.committed());
         let away = || inner.away.lock().get(&hook).map(|away| away.behind.committed);
         let position = subscribed.unwrap_or_else(away).unwrap_or(end);
-        let dead_letters = inner.letters.lock().get(&hook).map_or(0, |totals| totals.events);
+        let dead_letters = inner.dead_letters.lock().get(&hook).map_or(0, |totals| totals.events);
         HookInfo { hook: hook.to_string(), position, to_end: end.saturating_sub(position), dead_letters }
     };
     LogInfo {

@@ -15,10 +15,10 @@ use super::checkpoint::{Behind, Checkpoint};
 use super::checkpointer::{Checkpoints, DirtySet, Tuning};
 use super::config::DurableConfig;
 use super::cursor::{Cursor, Stretch};
+use super::dead_letter_table::{self, Totals};
 use super::disk::Disk;
 use super::health::Health;
 use super::hold::{Hold, Holding};
-use super::letter_table::{self, Totals};
 use super::log::Log;
 use super::open::Opened;
 use super::ring::{Ring, held};
@@ -76,7 +76,7 @@ pub(crate) struct Inner {
     /// Hooks that were here once and are not subscribed now.
     pub(crate) away: Mutex<BTreeMap<HookId, Away>>,
     /// Dead letters of each hook.
-    pub(crate) letters: Mutex<HashMap<HookId, Totals>>,
+    pub(crate) dead_letters: Mutex<HashMap<HookId, Totals>>,
     /// What holds for hooks in place of their settings.
     pub(crate) overrides: Mutex<HashMap<HookId, Override>>,
     pub(crate) dirty: DirtySet,
@@ -102,7 +102,7 @@ impl Inner {
         hold: Hold,
     ) -> Result<Self, BusError> {
         let Opened { store, known, found } = opened;
-        let letters = store.read(letter_table::totals)?.into_iter().collect();
+        let dead_letters = store.read(dead_letter_table::totals)?.into_iter().collect();
         let overrides = store.read(super::overrides::read)?.into_iter().collect();
         let away: BTreeMap<HookId, Away> =
             known.hooks.iter().map(|(hook, checkpoint)| (hook.clone(), Away::new(checkpoint, &known))).collect();
@@ -126,7 +126,7 @@ impl Inner {
             index: RwLock::new(Index::new()),
             hooks: Mutex::default(),
             away: Mutex::new(away),
-            letters: Mutex::new(letters),
+            dead_letters: Mutex::new(dead_letters),
             overrides: Mutex::new(overrides),
             dirty: DirtySet::default(),
             tuning,
@@ -332,7 +332,7 @@ impl Inner {
         let known = self.known_hooks().contains(hook);
         self.store.forget(hook)?;
         self.away.lock().remove(hook);
-        self.letters.lock().remove(hook);
+        self.dead_letters.lock().remove(hook);
         self.overrides.lock().remove(hook);
         saved.behind.remove(hook);
         Ok(known)
@@ -342,7 +342,7 @@ impl Inner {
     pub(crate) fn known_hooks(&self) -> Vec<HookId> {
         let mut known: BTreeSet<HookId> = self.hooks.lock().keys().cloned().collect();
         known.extend(self.away.lock().keys().cloned());
-        known.extend(self.letters.lock().keys().cloned());
+        known.extend(self.dead_letters.lock().keys().cloned());
         known.into_iter().collect()
     }
 }

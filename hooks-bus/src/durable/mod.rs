@@ -32,6 +32,8 @@ mod checkpoint;
 mod checkpointer;
 mod config;
 mod cursor;
+mod dead_letter_table;
+mod dead_letters;
 mod disk;
 mod error;
 mod folder;
@@ -42,8 +44,6 @@ mod hold;
 mod info;
 mod inner;
 mod lag;
-mod letter_table;
-mod letters;
 mod log;
 mod open;
 mod overlay;
@@ -75,17 +75,17 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-pub use config::{DurableConfig, LetterLimits, OnFull};
+pub use config::{DeadLetterLimits, DurableConfig, OnFull};
 pub use error::OpenError;
 pub use info::{HookInfo, LogInfo, SegmentInfo, Verified};
 
 use append::Appender;
 use checkpointer::Tuning;
+use dead_letters::DurableDeadLetters;
 use disk::Disk;
 use folder::Folder;
 use hold::Hold;
 use inner::{HookSettle, Inner};
-use letters::DurableLetters;
 use overlay::Overlay;
 use reader::DurableReader;
 use writer::{Request, Writer};
@@ -276,7 +276,7 @@ impl Bus for DurableBus {
     }
 
     fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
-        Some(Arc::new(DurableLetters { inner: self.0.inner.clone(), hook: hook.clone() }))
+        Some(Arc::new(DurableDeadLetters { inner: self.0.inner.clone(), hook: hook.clone() }))
     }
 
     fn lag(&self, hook: &HookId) -> Option<Lag> {

@@ -149,7 +149,7 @@ impl Store {
         self.write(|change| {
             change.open_table(HOOKS)?.remove(hook.as_str())?;
             super::overrides::forget(change, hook)?;
-            super::letter_table::forget(change, hook)
+            super::dead_letter_table::forget(change, hook)
         })
     }
 

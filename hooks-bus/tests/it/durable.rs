@@ -2,11 +2,11 @@
 
 mod backlog;
 mod damage;
+mod dead_letters;
 mod dispatcher;
 mod fixture;
 mod full;
 mod hooks;
-mod letters;
 mod lock;
 mod room;
 mod warnings;

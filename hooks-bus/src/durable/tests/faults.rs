@@ -147,12 +147,12 @@ fn a_disk_that_hangs_leaves_threads_to_others() {
         for id in &hooks {
             ends.push(End::new(&bus, id, Filter::all()).await);
         }
-        let letters: Vec<_> = hooks.iter().filter_map(|id| bus.dead_letters(&hook(id))).collect();
+        let dead_letters: Vec<_> = hooks.iter().filter_map(|id| bus.dead_letters(&hook(id))).collect();
         let hung = disk.hang();
         tokio::select! {
             biased;
             _ = join(
-                join_all(letters.iter().map(|letters| letters.list(None, 1))),
+                join_all(dead_letters.iter().map(|dead_letters| dead_letters.list(None, 1))),
                 join_all(ends.iter_mut().map(|end| end.read(1))),
             ) => panic!("the disk does not hang"),
             seven = tokio::task::spawn_blocking(|| 7) => assert_eq!(seven.unwrap(), 7),

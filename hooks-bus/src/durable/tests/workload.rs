@@ -50,7 +50,7 @@ pub(super) struct Promised {
     perhaps: Vec<BTreeSet<usize>>,
     hooks: BTreeMap<&'static str, Settled>,
     /// Positions of dead letters.
-    letters: BTreeSet<u64>,
+    dead_letters: BTreeSet<u64>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -113,15 +113,16 @@ async fn work(bus: &DurableBus, ends: &mut [(&'static str, bool, End)], round: u
     for (id, _, end) in ends.iter_mut().filter(|(_, reads, _)| *reads) {
         let read = end.read(4).await;
         let settled: Vec<&Delivery> = read.iter().rev().skip(round % 2).collect();
-        let letters = settled.iter().take(usize::from(round == 2)).map(|delivery| letter(delivery)).collect::<Vec<_>>();
-        let positions: Vec<u64> = letters.iter().map(|letter| letter.position.0).collect();
+        let dead_letters =
+            settled.iter().take(usize::from(round == 2)).map(|delivery| letter(delivery)).collect::<Vec<_>>();
+        let positions: Vec<u64> = dead_letters.iter().map(|letter| letter.position.0).collect();
         if let Some(store) = bus.dead_letters(&hook(id))
-            && !letters.is_empty()
+            && !dead_letters.is_empty()
         {
-            if store.keep(letters).await.is_err() {
+            if store.keep(dead_letters).await.is_err() {
                 continue;
             }
-            promised.letters.extend(positions);
+            promised.dead_letters.extend(positions);
         }
         promised.hooks.entry(id).or_default().all.extend(settled.iter().map(|delivery| number(delivery)));
         end.settle(settled);
@@ -153,7 +154,7 @@ pub(super) async fn check(plan: Plan, disk: &SimDisk, promised: &Promised) -> Re
         let may_drop = plan.on_full == OnFull::DropOldest;
         checked = checked.and(check_hook(id, *event_type, &read, promised, may_drop));
     }
-    checked = checked.and(check_letters(plan, &bus, promised).await);
+    checked = checked.and(check_dead_letters(plan, &bus, promised).await);
     // It goes on as if nothing had been.
     let mut end = End::new(&bus, "after", Filter::all()).await;
     if let Err(error) = bus.publish(slice([1_000_000])).await {
@@ -213,17 +214,17 @@ fn check_hook(
     }
 }
 
-async fn check_letters(plan: Plan, bus: &DurableBus, promised: &Promised) -> Result<(), String> {
+async fn check_dead_letters(plan: Plan, bus: &DurableBus, promised: &Promised) -> Result<(), String> {
     let mut there = BTreeSet::new();
     for (id, ..) in plan.hooks {
         let store = bus.dead_letters(&hook(id)).ok_or("no dead letters")?;
-        let letters = store.list(None, 100).await.map_err(|error| error.to_string())?;
-        if letters.len() as u64 != store.count() {
-            return Err(format!("{id}: {} dead letters, but {} are counted", letters.len(), store.count()));
+        let dead_letters = store.list(None, 100).await.map_err(|error| error.to_string())?;
+        if dead_letters.len() as u64 != store.count() {
+            return Err(format!("{id}: {} dead letters, but {} are counted", dead_letters.len(), store.count()));
         }
-        there.extend(letters.iter().map(|(_, letter)| letter.position.0));
+        there.extend(dead_letters.iter().map(|(_, letter)| letter.position.0));
     }
-    match promised.letters.iter().find(|position| !there.contains(position)) {
+    match promised.dead_letters.iter().find(|position| !there.contains(position)) {
         Some(lost) => Err(format!("the dead letter of position {lost} is lost")),
         None => Ok(()),
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{Bus, DisabledBy, Filter, HookId, QueueLimits, StartAt};
 
-use super::{config, end, letters::letter, open, read_all};
+use super::{config, dead_letters::letter, end, open, read_all};
 use crate::{End, slice};
 
 fn fixture() -> PathBuf {
@@ -30,8 +30,8 @@ async fn write(config: &DurableConfig) {
     let read = all.read(30).await;
     all.settle(&read[..20]);
     all.settle(&read[25..]);
-    let letters = bus.dead_letters(&HookId::new("all").unwrap()).unwrap();
-    letters.keep(vec![letter(4, "400 Bad Request: no")]).await.unwrap();
+    let dead_letters = bus.dead_letters(&HookId::new("all").unwrap()).unwrap();
+    dead_letters.keep(vec![letter(4, "400 Bad Request: no")]).await.unwrap();
 }
 
 /// A copy, since opening a folder changes it.
@@ -58,8 +58,8 @@ async fn check(dir: &Path) {
     assert_eq!(crate::numbers(&read), (2..60).step_by(3).collect::<Vec<_>>());
     let expected = slice(57..60, 57);
     assert_eq!(read.last().unwrap().envelope().json(), expected[2].json());
-    let letters = bus.dead_letters(&HookId::new("all").unwrap()).unwrap().list(None, 9).await.unwrap();
-    assert_eq!((letters.len(), letters[0].1.detail.as_str()), (1, "400 Bad Request: no"));
+    let dead_letters = bus.dead_letters(&HookId::new("all").unwrap()).unwrap().list(None, 9).await.unwrap();
+    assert_eq!((dead_letters.len(), dead_letters[0].1.detail.as_str()), (1, "400 Bad Request: no"));
     // And it goes on.
     bus.publish(slice(60..61, 1)).await.unwrap();
     assert_eq!(read_all(&mut all).await, [60]);

@@ -6,7 +6,7 @@ use std::process::Command;
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{Bus, BusError, ByteSize, Filter, HookId};
 
-use super::{config, end, letters::letter, numbers, read_all, slice};
+use super::{config, dead_letters::letter, end, numbers, read_all, slice};
 
 /// A file system of its own, as long as this lives.
 struct Small(PathBuf, #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir);
@@ -96,28 +96,28 @@ async fn a_full_disk_under_the_dead_letters_refuses_them_and_goes_on_when_there_
     let mut kept = 0;
     {
         let bus = DurableBus::open(&config).unwrap();
-        let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
-        letters.keep(vec![letter(0, "")]).await.unwrap();
+        let dead_letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+        dead_letters.keep(vec![letter(0, "")]).await.unwrap();
         let filler = small.fill();
         let full = loop {
-            match letters.keep(vec![letter(kept + 1, &"x".repeat(1000))]).await {
+            match dead_letters.keep(vec![letter(kept + 1, &"x".repeat(1000))]).await {
                 Ok(()) => kept += 1,
                 Err(error) => break error,
             }
             assert!(kept < 10_000, "never full");
         };
         assert!(matches!(&full, BusError::Full(text) if text.contains("no room on the disk")), "{full}");
-        assert_eq!(letters.list(None, 20_000).await.unwrap().len(), kept + 1, "what was kept is there");
+        assert_eq!(dead_letters.list(None, 20_000).await.unwrap().len(), kept + 1, "what was kept is there");
         std::fs::remove_file(filler).unwrap();
-        letters.keep(vec![letter(kept + 1, &"x".repeat(1000))]).await.unwrap();
+        dead_letters.keep(vec![letter(kept + 1, &"x".repeat(1000))]).await.unwrap();
         // Publishing never stopped being possible.
         let mut a = end(&bus, "a", Filter::all()).await;
         bus.publish(slice(0..1, 1)).await.unwrap();
         assert_eq!(numbers(&a.read(1).await), [0]);
     }
     let bus = DurableBus::open(&config).unwrap();
-    let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
-    assert_eq!(letters.count(), kept as u64 + 2);
+    let dead_letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    assert_eq!(dead_letters.count(), kept as u64 + 2);
 }
 
 #[test]

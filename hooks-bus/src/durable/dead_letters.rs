@@ -5,25 +5,25 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hooks_core::{BusError, DeadLetter, DeadLetterId, DeadLetters, HookId};
 
+use super::dead_letter_table::{self, Inserted};
 use super::inner::Inner;
-use super::letter_table::{self, Kept};
 
-pub(crate) struct DurableLetters {
+pub(crate) struct DurableDeadLetters {
     pub(crate) inner: Arc<Inner>,
     pub(crate) hook: HookId,
 }
 
 #[async_trait]
-impl DeadLetters for DurableLetters {
-    async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
+impl DeadLetters for DurableDeadLetters {
+    async fn keep(&self, dead_letters: Vec<DeadLetter>) -> Result<(), BusError> {
         let limits = self.inner.config.dead_letters;
         self.blocking(move |inner, hook| {
-            match inner.store.write(|change| letter_table::keep(change, hook, &letters, limits))? {
-                Kept::All(totals) => {
-                    inner.letters.lock().insert(hook.clone(), totals);
+            match inner.store.write(|change| dead_letter_table::insert(change, hook, &dead_letters, limits))? {
+                Inserted::All(totals) => {
+                    inner.dead_letters.lock().insert(hook.clone(), totals);
                     Ok(())
                 }
-                Kept::Full(there) => Err(BusError::Full(format!(
+                Inserted::Full(there) => Err(BusError::Full(format!(
                     "hook `{hook}` has {} dead letters of {} bytes, and may have {} of {}: replay or drop some, or raise `bus.dead_letters`",
                     there.events, there.bytes, limits.max_events, limits.max_bytes
                 ))),
@@ -32,36 +32,38 @@ impl DeadLetters for DurableLetters {
         .await
     }
 
-    async fn replace(&self, letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
+    async fn replace(&self, dead_letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
         self.blocking(move |inner, hook| {
-            let totals = inner.store.write(|change| letter_table::replace(change, hook, &letters))?;
-            inner.letters.lock().insert(hook.clone(), totals);
+            let totals = inner.store.write(|change| dead_letter_table::replace(change, hook, &dead_letters))?;
+            inner.dead_letters.lock().insert(hook.clone(), totals);
             Ok(())
         })
         .await
     }
 
     async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError> {
-        self.blocking(move |inner, hook| inner.store.read(|database| letter_table::list(database, hook, after, max)))
-            .await
+        self.blocking(move |inner, hook| {
+            inner.store.read(|database| dead_letter_table::list(database, hook, after, max))
+        })
+        .await
     }
 
     async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError> {
         let ids = ids.to_vec();
         self.blocking(move |inner, hook| {
-            let (removed, totals) = inner.store.write(|change| letter_table::remove(change, hook, &ids))?;
-            inner.letters.lock().insert(hook.clone(), totals);
+            let (removed, totals) = inner.store.write(|change| dead_letter_table::remove(change, hook, &ids))?;
+            inner.dead_letters.lock().insert(hook.clone(), totals);
             Ok(removed)
         })
         .await
     }
 
     fn count(&self) -> u64 {
-        self.inner.letters.lock().get(&self.hook).map_or(0, |totals| totals.events)
+        self.inner.dead_letters.lock().get(&self.hook).map_or(0, |totals| totals.events)
     }
 }
 
-impl DurableLetters {
+impl DurableDeadLetters {
     /// The database blocks; whoever waits for it does not.
     async fn blocking<T: Send + 'static>(
         &self,

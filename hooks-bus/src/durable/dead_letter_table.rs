@@ -1,6 +1,6 @@
 //! Dead letters in the database.
 //!
-//! `letters` has the letters by hook and number, `letter_at` the number of the letter of a position,
+//! `letters` has the dead letters by hook and number, `letter_at` the number of the dead letter of a position,
 //! and `letter_totals` how many a hook has, how many bytes they take, and the next number.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,19 +8,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hooks_core::{DeadLetter, DeadLetterId, DeadLetterReason, Envelope, HookId, MAX_DETAIL, Position, SliceBuilder};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 
-use super::config::LetterLimits;
+use super::config::DeadLetterLimits;
 
-const LETTERS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("letters");
+const DEAD_LETTERS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("letters");
 const AT: TableDefinition<'_, (&str, u64), u64> = TableDefinition::new("letter_at");
 const TOTALS: TableDefinition<'_, &str, (u64, u64, u64)> = TableDefinition::new("letter_totals");
 
 /// What stands before the detail and the event.
-const FIXED: usize = 34;
+const FIXED_BYTES: usize = 34;
 
-/// The most that a letter takes beside its event.
-pub(crate) const BESIDE: usize = FIXED + MAX_DETAIL;
+/// The most that a dead letter takes beside its event.
+pub(crate) const MAX_OVERHEAD: usize = FIXED_BYTES + MAX_DETAIL;
 
-/// How many letters a hook has, and what they take.
+/// How many dead letters a hook has, and what they take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) events: u64,
@@ -28,28 +28,29 @@ pub(crate) struct Totals {
     next: u64,
 }
 
-/// What came of keeping letters.
-pub(crate) enum Kept {
+/// What came of keeping dead letters.
+pub(crate) enum Inserted {
     All(Totals),
     /// There is no room, and this is what there is.
     Full(Totals),
 }
 
 /// Keeps all of these or none.
-pub(crate) fn keep(
+pub(crate) fn insert(
     change: &WriteTransaction,
     hook: &HookId,
-    letters: &[DeadLetter],
-    limits: LetterLimits,
-) -> Result<Kept, redb::Error> {
+    dead_letters: &[DeadLetter],
+    limits: DeadLetterLimits,
+) -> Result<Inserted, redb::Error> {
     let hook = hook.as_str();
-    let mut table = change.open_table(LETTERS)?;
+    let mut table = change.open_table(DEAD_LETTERS)?;
     let mut at = change.open_table(AT)?;
     let mut all = change.open_table(TOTALS)?;
     let before = all.get(hook)?.map(|totals| Totals::from(totals.value())).unwrap_or_default();
     let mut totals = before;
-    let letters: Vec<(u64, Vec<u8>)> = letters.iter().map(|letter| (letter.position.0, encode(letter))).collect();
-    for (position, bytes) in &letters {
+    let dead_letters: Vec<(u64, Vec<u8>)> =
+        dead_letters.iter().map(|letter| (letter.position.0, encode(letter))).collect();
+    for (position, bytes) in &dead_letters {
         totals.add(bytes.len());
         if let Some(old) = at.get((hook, *position))?
             && let Some(old) = table.get((hook, old.value()))?
@@ -58,9 +59,9 @@ pub(crate) fn keep(
         }
     }
     if totals.events > limits.max_events || totals.bytes > limits.max_bytes.0 {
-        return Ok(Kept::Full(before));
+        return Ok(Inserted::Full(before));
     }
-    for (position, bytes) in &letters {
+    for (position, bytes) in &dead_letters {
         if let Some(old) = at.insert((hook, *position), totals.next)? {
             table.remove((hook, old.value()))?;
         }
@@ -68,7 +69,7 @@ pub(crate) fn keep(
         totals.next += 1;
     }
     all.insert(hook, (totals.events, totals.bytes, totals.next))?;
-    Ok(Kept::All(totals))
+    Ok(Inserted::All(totals))
 }
 
 /// Writes these anew, each under the number that it has; what is gone stays gone. Their events are there already, so
@@ -76,13 +77,13 @@ pub(crate) fn keep(
 pub(crate) fn replace(
     change: &WriteTransaction,
     hook: &HookId,
-    letters: &[(DeadLetterId, DeadLetter)],
+    dead_letters: &[(DeadLetterId, DeadLetter)],
 ) -> Result<Totals, redb::Error> {
     let hook = hook.as_str();
-    let mut table = change.open_table(LETTERS)?;
+    let mut table = change.open_table(DEAD_LETTERS)?;
     let mut all = change.open_table(TOTALS)?;
     let mut totals = all.get(hook)?.map(|totals| Totals::from(totals.value())).unwrap_or_default();
-    for (id, letter) in letters {
+    for (id, letter) in dead_letters {
         let Some(before) = table.get((hook, id.0))?.map(|before| before.value().len()) else { continue };
         let bytes = encode(letter);
         totals.subtract(before);
@@ -100,7 +101,7 @@ pub(crate) fn remove(
     ids: &[DeadLetterId],
 ) -> Result<(usize, Totals), redb::Error> {
     let hook = hook.as_str();
-    let mut table = change.open_table(LETTERS)?;
+    let mut table = change.open_table(DEAD_LETTERS)?;
     let mut at = change.open_table(AT)?;
     let mut all = change.open_table(TOTALS)?;
     let mut totals = all.get(hook)?.map(|totals| Totals::from(totals.value())).unwrap_or_default();
@@ -118,7 +119,7 @@ pub(crate) fn remove(
     Ok((removed, totals))
 }
 
-/// Up to `max` letters behind this one.
+/// Up to `max` dead letters behind this one.
 pub(crate) fn list(
     database: &Database,
     hook: &HookId,
@@ -126,7 +127,7 @@ pub(crate) fn list(
     max: usize,
 ) -> Result<Vec<(DeadLetterId, DeadLetter)>, redb::Error> {
     let read = database.begin_read()?;
-    let table = match read.open_table(LETTERS) {
+    let table = match read.open_table(DEAD_LETTERS) {
         Ok(table) => table,
         Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
@@ -143,7 +144,7 @@ pub(crate) fn list(
     Ok(found)
 }
 
-/// How many letters each hook has.
+/// How many dead letters each hook has.
 pub(crate) fn totals(database: &Database) -> Result<Vec<(HookId, Totals)>, redb::Error> {
     let read = database.begin_read()?;
     let table = match read.open_table(TOTALS) {
@@ -161,10 +162,10 @@ pub(crate) fn totals(database: &Database) -> Result<Vec<(HookId, Totals)>, redb:
     Ok(found)
 }
 
-/// Forgets all letters of a hook.
+/// Forgets all dead letters of a hook.
 pub(crate) fn forget(change: &WriteTransaction, hook: &HookId) -> Result<(), redb::Error> {
     let range = || (hook.as_str(), 0)..=(hook.as_str(), u64::MAX);
-    change.open_table(LETTERS)?.retain_in(range(), |_, _| false)?;
+    change.open_table(DEAD_LETTERS)?.retain_in(range(), |_, _| false)?;
     change.open_table(AT)?.retain_in(range(), |_, _| false)?;
     change.open_table(TOTALS)?.remove(hook.as_str())?;
     Ok(())
@@ -193,7 +194,7 @@ impl From<(u64, u64, u64)> for Totals {
 fn encode(letter: &DeadLetter) -> Vec<u8> {
     let reason = DeadLetterReason::ALL.iter().position(|reason| *reason == letter.reason).unwrap_or_default();
     let json = letter.envelope.json();
-    let mut bytes = Vec::with_capacity(FIXED + letter.detail.len() + json.len());
+    let mut bytes = Vec::with_capacity(FIXED_BYTES + letter.detail.len() + json.len());
     bytes.extend_from_slice(&letter.position.0.to_le_bytes());
     bytes.extend_from_slice(&[reason as u8, 0]);
     bytes.extend_from_slice(&letter.attempts.to_le_bytes());

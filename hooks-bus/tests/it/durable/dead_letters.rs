@@ -28,19 +28,19 @@ async fn they_are_bounded_in_number_and_bytes() {
     config.dead_letters.max_events = 3;
     config.dead_letters.max_bytes = ByteSize(2000);
     let bus = open(&config);
-    let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
-    letters.keep(vec![letter(1, ""), letter(2, "")]).await.unwrap();
-    let full = letters.keep(vec![letter(3, ""), letter(4, "")]).await.unwrap_err();
+    let dead_letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    dead_letters.keep(vec![letter(1, ""), letter(2, "")]).await.unwrap();
+    let full = dead_letters.keep(vec![letter(3, ""), letter(4, "")]).await.unwrap_err();
     assert!(matches!(&full, BusError::Full(text) if text.contains("hook `a` has 2 dead letters")), "{full}");
-    assert_eq!(letters.list(None, 10).await.unwrap().len(), 2, "all or none");
+    assert_eq!(dead_letters.list(None, 10).await.unwrap().len(), 2, "all or none");
     // What is there already takes no room.
-    letters.keep(vec![letter(1, "again"), letter(3, "")]).await.unwrap();
-    let large = letters.keep(vec![letter(1, &"x".repeat(1500))]).await;
+    dead_letters.keep(vec![letter(1, "again"), letter(3, "")]).await.unwrap();
+    let large = dead_letters.keep(vec![letter(1, &"x".repeat(1500))]).await;
     assert!(matches!(large, Err(BusError::Full(_))));
-    let ids: Vec<DeadLetterId> = letters.list(None, 10).await.unwrap().into_iter().map(|(id, _)| id).collect();
-    assert_eq!(letters.remove(&ids[..2]).await.unwrap(), 2);
-    letters.keep(vec![letter(4, "")]).await.unwrap();
-    assert_eq!(letters.count(), 2);
+    let ids: Vec<DeadLetterId> = dead_letters.list(None, 10).await.unwrap().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(dead_letters.remove(&ids[..2]).await.unwrap(), 2);
+    dead_letters.keep(vec![letter(4, "")]).await.unwrap();
+    assert_eq!(dead_letters.count(), 2);
 }
 
 /// As when it was replayed and refused once more.
@@ -50,17 +50,20 @@ async fn a_letter_that_is_replaced_keeps_its_number() {
     let mut config = config(folder.path());
     config.dead_letters.max_events = 2;
     let bus = open(&config);
-    let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
-    letters.keep(vec![letter(1, "no"), letter(2, "no")]).await.unwrap();
-    letters.replace(vec![(DeadLetterId(0), letter(1, "not this time, either"))]).await.unwrap();
+    let dead_letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    dead_letters.keep(vec![letter(1, "no"), letter(2, "no")]).await.unwrap();
+    dead_letters.replace(vec![(DeadLetterId(0), letter(1, "not this time, either"))]).await.unwrap();
     let told = |kept: Vec<(DeadLetterId, DeadLetter)>| -> Vec<(u64, String)> {
         kept.into_iter().map(|(id, letter)| (id.0, letter.detail)).collect()
     };
-    let kept = letters.list(None, 10).await.unwrap();
+    let kept = dead_letters.list(None, 10).await.unwrap();
     assert_eq!(told(kept), [(0, "not this time, either".to_owned()), (1, "no".to_owned())]);
-    assert_eq!(letters.remove(&[DeadLetterId(0)]).await.unwrap(), 1);
-    letters.replace(vec![(DeadLetterId(0), letter(1, "too late"))]).await.unwrap();
-    assert_eq!((told(letters.list(None, 10).await.unwrap()), letters.count()), (vec![(1, "no".to_owned())], 1));
+    assert_eq!(dead_letters.remove(&[DeadLetterId(0)]).await.unwrap(), 1);
+    dead_letters.replace(vec![(DeadLetterId(0), letter(1, "too late"))]).await.unwrap();
+    assert_eq!(
+        (told(dead_letters.list(None, 10).await.unwrap()), dead_letters.count()),
+        (vec![(1, "no".to_owned())], 1)
+    );
 }
 
 /// With the longest reason there is.
@@ -70,7 +73,7 @@ async fn what_was_accepted_can_become_a_dead_letter() {
     let mut config = config(folder.path());
     config.dead_letters.max_bytes = ByteSize(4000);
     let bus = open(&config);
-    let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    let dead_letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
     let event = |bytes: usize| {
         let json = |data: &str| {
             format!(
@@ -84,5 +87,5 @@ async fn what_was_accepted_can_become_a_dead_letter() {
     let refused = bus.publish(crate::together(&[event(largest), event(largest + 1)])).await.unwrap_err();
     assert!(matches!(&refused, BusError::TooLarge(text) if text.contains("`bus.dead_letters.max_bytes`")), "{refused}");
     let longest = DeadLetter { envelope: event(largest), ..letter(1, &"x".repeat(MAX_DETAIL)) };
-    letters.keep(vec![longest]).await.unwrap();
+    dead_letters.keep(vec![longest]).await.unwrap();
 }
