@@ -269,7 +269,7 @@ impl Inner {
             if sealed.is_none_or(|sealed| sealed.saturating_add(max_age.0.as_secs()) >= now) {
                 break;
             }
-            self.give_up(&part, DropReason::Expired)?;
+            self.evict(&part, DropReason::Expired)?;
         }
         Ok(())
     }

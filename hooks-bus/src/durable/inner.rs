@@ -173,11 +173,11 @@ impl Inner {
             }
         }
         self.dirty.wake();
-        self.give_up_read();
+        self.evict_read();
     }
 
     /// What every hook that reads from memory has read need not stay there.
-    fn give_up_read(&self) {
+    fn evict_read(&self) {
         let Some(first) = self.ring.lock().watched() else { return };
         let index = self.index.read();
         // Who is further behind reads from the disk.
@@ -233,7 +233,7 @@ impl Inner {
     pub(crate) fn piece_size(&self, subscriber: &Subscriber) -> Option<usize> {
         let fits = || self.memory.used().bytes.saturating_add(PIECE) <= self.memory.limit().bytes;
         if !fits() {
-            self.ring.lock().make_room(PIECE, &self.memory);
+            self.ring.lock().free_memory(PIECE, &self.memory);
         }
         if fits() {
             return Some(PIECE);

@@ -63,7 +63,7 @@ impl Ring {
     }
 
     /// Gives up the oldest events until there is memory for this many bytes.
-    pub(crate) fn make_room(&mut self, bytes: usize, budget: &Arc<Budget>) {
+    pub(crate) fn free_memory(&mut self, bytes: usize, budget: &Arc<Budget>) {
         while budget.used().bytes.saturating_add(bytes) > budget.limit().bytes && self.pop() {}
     }
 

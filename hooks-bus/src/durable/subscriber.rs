@@ -69,20 +69,20 @@ pub(crate) struct Catch {
 
 /// What a hook loses when a segment is given up, still to be counted: the matching events of this range.
 #[derive(Debug)]
-pub(crate) struct Loss {
+pub(crate) struct EvictedRange {
     pub(crate) from: u64,
     pub(crate) filter: Arc<Filter>,
     pub(crate) acked_ranges: Vec<(u64, u64)>,
 }
 
-impl Loss {
+impl EvictedRange {
     pub(crate) fn includes(&self, position: u64, envelope: &Envelope) -> bool {
         let is_acked = || self.acked_ranges.iter().any(|(from, to)| (*from..*to).contains(&position));
         position >= self.from && self.filter.matches(envelope) && !is_acked()
     }
 
     /// How many of these positions, whose events can't be read, it was not done with.
-    pub(crate) fn left_of(&self, (from, to): (u64, u64)) -> u64 {
+    pub(crate) fn unacked_in(&self, (from, to): (u64, u64)) -> u64 {
         unacked_between(&self.acked_ranges, from.max(self.from), to)
     }
 }
@@ -294,19 +294,22 @@ impl Subscriber {
     }
 
     /// Gives up what was not read before this position; what was noted is counted here.
-    pub(crate) fn skip(&self, to: u64, reason: DropReason) -> (usize, Option<Loss>) {
+    pub(crate) fn skip(&self, to: u64, reason: DropReason) -> (usize, Option<EvictedRange>) {
         let mut state = self.state.lock();
         let (noted, from) = state.cursor.skip(to);
         state.ledger.take(noted);
         state.ledger.give_up(noted, reason);
-        let loss =
-            from.map(|from| Loss { from, filter: state.filter.clone(), acked_ranges: state.cursor.acked_ranges() });
+        let evicted = from.map(|from| EvictedRange {
+            from,
+            filter: state.filter.clone(),
+            acked_ranges: state.cursor.acked_ranges(),
+        });
         state.cursor.pass(to);
-        (noted, loss)
+        (noted, evicted)
     }
 
     /// This many events were given up before they were read.
-    pub(crate) fn lost(&self, events: usize, reason: DropReason) {
+    pub(crate) fn count_lost(&self, events: usize, reason: DropReason) {
         let state = self.state.lock();
         state.ledger.take(events);
         state.ledger.give_up(events, reason);

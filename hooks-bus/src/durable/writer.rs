@@ -101,7 +101,7 @@ impl Writer {
         if let Some(size) = self.appender.grows_by(bytes, self.is_old(now)) {
             // Whoever publishes has subscribed all hooks before.
             self.inner.holding.release();
-            self.inner.make_room(size)?;
+            self.inner.free_space(size)?;
             self.begin(size)?;
         }
         self.appender.append(&request.slice, now).map_err(|error| self.breaks(&error))

@@ -12,11 +12,11 @@ use super::inner::Inner;
 use super::log::Part;
 use super::scan::{decode, gaps};
 use super::segment::PIECE;
-use super::subscriber::{Loss, Subscriber};
+use super::subscriber::{EvictedRange, Subscriber};
 
 impl Inner {
     /// Makes room for this many bytes of log, or says who is in the way. Blocks.
-    pub(crate) fn make_room(&self, bytes: u64) -> Result<(), BusError> {
+    pub(crate) fn free_space(&self, bytes: u64) -> Result<(), BusError> {
         let max = self.config.max_bytes.0;
         if bytes > max / 2 {
             return Err(self.never_fits(bytes));
@@ -34,17 +34,17 @@ impl Inner {
             }
             // The newest is one from before `max_bytes` was lowered: what is begun since leaves room for another.
             let Some(oldest) = self.log.locate(0) else { break };
-            if let (OnFull::Refuse, Some((hook, position))) = (self.config.on_full, self.holder(oldest.end)) {
+            if let (OnFull::Refuse, Some((hook, position))) = (self.config.on_full, self.blocking_hook(oldest.end)) {
                 return Err(self.full(&hook, position));
             }
-            self.give_up(&oldest, DropReason::Overflow)?;
+            self.evict(&oldest, DropReason::Overflow)?;
         }
         self.warn(bytes);
         Ok(())
     }
 
     /// The enabled hook that is furthest behind, if it needs events before this position.
-    fn holder(&self, end: u64) -> Option<(HookId, u64)> {
+    fn blocking_hook(&self, end: u64) -> Option<(HookId, u64)> {
         let hooks = self.hooks.lock();
         let enabled = hooks.values().map(|(_, hook)| hook).filter(|hook| hook.is_enabled());
         let behind = enabled.filter_map(|hook| Some((hook.committed()?, hook.hook.clone())));
@@ -53,7 +53,7 @@ impl Inner {
     }
 
     /// A hook that gives way to others, if it needs events before this position.
-    fn gives_way(&self, end: u64) -> Option<HookId> {
+    fn evictable(&self, end: u64) -> Option<HookId> {
         let disabled =
             |hook: &Subscriber| !hook.is_enabled() && hook.committed().is_some_and(|committed| committed < end);
         let here = self.hooks.lock().values().find(|(_, hook)| disabled(hook)).map(|(_, hook)| hook.hook.clone());
@@ -100,7 +100,7 @@ impl Inner {
         if after() < 8 * tenth {
             return;
         }
-        let (hook, what) = match (self.holder(oldest.end), self.gives_way(oldest.end)) {
+        let (hook, what) = match (self.blocking_hook(oldest.end), self.evictable(oldest.end)) {
             (Some((hook, _)), _) => (hook, "this hook holds its oldest events"),
             (None, Some(hook)) => {
                 (hook, "this hook, disabled or not in the config, is about to lose its oldest events")
@@ -113,20 +113,20 @@ impl Inner {
     }
 
     /// Gives a segment up. Whatever hooks lose by it is counted before it goes. Blocks.
-    pub(crate) fn give_up(&self, part: &Part, reason: DropReason) -> Result<(), BusError> {
+    pub(crate) fn evict(&self, part: &Part, reason: DropReason) -> Result<(), BusError> {
         let subscribers: Vec<Arc<Subscriber>> = self.hooks.lock().values().map(|(_, hook)| hook.clone()).collect();
-        let mut losers: Vec<(Arc<Subscriber>, Loss)> = Vec::new();
+        let mut evicted: Vec<(Arc<Subscriber>, EvictedRange)> = Vec::new();
         for subscriber in subscribers {
             if subscriber.committed().is_none_or(|committed| committed >= part.end) {
                 continue;
             }
-            let (noted, loss) = subscriber.skip(part.end, reason);
-            log_loss(&subscriber.hook, noted, reason);
-            losers.extend(loss.map(|loss| (subscriber.clone(), loss)));
+            let (noted, range) = subscriber.skip(part.end, reason);
+            log_dropped(&subscriber.hook, noted, reason);
+            evicted.extend(range.map(|range| (subscriber.clone(), range)));
             self.dirty.insert(&subscriber);
         }
-        self.skip_away(part, reason);
-        if let Err(error) = self.count(part, &losers, reason) {
+        self.evict_away(part, reason);
+        if let Err(error) = self.count(part, &evicted, reason) {
             tracing::error!(dir = %self.dir.display(), %error, "not all events that were given up could be counted");
         }
         self.checkpoint()?;
@@ -137,7 +137,7 @@ impl Inner {
     }
 
     /// Hooks that are not subscribed have no filter: what they lose is not known.
-    fn skip_away(&self, part: &Part, reason: DropReason) {
+    fn evict_away(&self, part: &Part, reason: DropReason) {
         for (hook, away) in self.away.lock().iter_mut().filter(|(_, away)| away.behind.committed < part.end) {
             let events = part.end - away.behind.committed;
             tracing::warn!(%hook, events, %reason, "a hook that is not subscribed loses what it wanted of these events");
@@ -146,28 +146,28 @@ impl Inner {
     }
 
     /// Reads the segment once for all of them.
-    fn count(&self, part: &Part, losers: &[(Arc<Subscriber>, Loss)], reason: DropReason) -> io::Result<()> {
-        let Some(from) = losers.iter().map(|(_, loss)| loss.from).min() else { return Ok(()) };
+    fn count(&self, part: &Part, evicted: &[(Arc<Subscriber>, EvictedRange)], reason: DropReason) -> io::Result<()> {
+        let Some(from) = evicted.iter().map(|(_, range)| range.from).min() else { return Ok(()) };
         // What was read, and what can't be.
-        let mut counts = vec![(0, 0); losers.len()];
+        let mut counts = vec![(0, 0); evicted.len()];
         let mut place = part.segment.seek(from.max(part.segment.first), part.end)?;
         let mut seen = from;
         while place.position < part.end {
             let piece = part.segment.read(place, part.end, PIECE)?;
             let slices = decode(&piece, &self.dir, &self.memory);
-            let ranges = slices.iter().map(|slice| (slice.first(), slice.until()));
-            let missed = gaps(ranges, seen, piece.next.position.min(part.end));
-            for ((_, loss), (read, unread)) in losers.iter().zip(&mut counts) {
+            let present = slices.iter().map(|slice| (slice.first(), slice.until()));
+            let missed = gaps(present, seen, piece.next.position.min(part.end));
+            for ((_, range), (read, unread)) in evicted.iter().zip(&mut counts) {
                 let events = slices.iter().flat_map(|slice| slice.events());
-                *read += events.filter(|(position, envelope)| loss.includes(*position, envelope)).count();
-                *unread += missed.iter().map(|range| loss.left_of(*range)).sum::<u64>() as usize;
+                *read += events.filter(|(position, envelope)| range.includes(*position, envelope)).count();
+                *unread += missed.iter().map(|lost| range.unacked_in(*lost)).sum::<u64>() as usize;
             }
             (place, seen) = (piece.next, piece.next.position);
         }
-        for ((subscriber, _), (read, unread)) in losers.iter().zip(counts) {
+        for ((subscriber, _), (read, unread)) in evicted.iter().zip(counts) {
             for (count, reason) in [(read, reason), (unread, DropReason::Unreadable)] {
-                subscriber.lost(count, reason);
-                log_loss(&subscriber.hook, count, reason);
+                subscriber.count_lost(count, reason);
+                log_dropped(&subscriber.hook, count, reason);
             }
         }
         Ok(())
@@ -178,7 +178,7 @@ impl Inner {
     }
 }
 
-fn log_loss(hook: &HookId, events: usize, reason: DropReason) {
+fn log_dropped(hook: &HookId, events: usize, reason: DropReason) {
     if events > 0 {
         tracing::warn!(%hook, events, %reason, "the oldest events of the log are given up before they were delivered");
     }
