@@ -10,10 +10,10 @@ use super::backend::is_no_room;
 use super::disk::{Disk, DiskFile};
 use super::format::{HEADER_BYTES, Header, RECORD_BYTES, Record, VERSION, segment_name};
 use super::log::Log;
-use super::segment::{CLOSE, Place, Segment};
+use super::segment::{MARK_SPACING, Place, Segment};
 
 /// A larger slice is written in several pieces of about this size.
-const WRITE: usize = 1 << 20;
+const WRITE_BYTES: usize = 1 << 20;
 
 /// Why something could not be appended.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Appender {
             self.mark(accepted);
             record.encode(event.json().as_bytes(), &mut self.buffer);
             self.next += 1;
-            if self.buffer.len() >= WRITE {
+            if self.buffer.len() >= WRITE_BYTES {
                 self.write()?;
             }
         }
@@ -158,8 +158,8 @@ impl Appender {
         let Some(current) = &mut self.current else { return };
         let offset = current.offset + self.buffer.len() as u64;
         if offset >= current.next_mark.0 || accepted != current.next_mark.1 {
-            current.segment.mark(Place { position: self.next, offset }, accepted, CLOSE);
-            current.next_mark = (offset + CLOSE as u64, accepted);
+            current.segment.mark(Place { position: self.next, offset }, accepted, MARK_SPACING);
+            current.next_mark = (offset + MARK_SPACING as u64, accepted);
         }
     }
 

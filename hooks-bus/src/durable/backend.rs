@@ -27,14 +27,14 @@ impl Health {
     }
 
     /// Enters what came of something that changes nothing when it fails.
-    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+    fn record<T>(&self, result: io::Result<T>) -> io::Result<T> {
         if result.is_err() {
             self.0.fetch_max(FAILED, Ordering::AcqRel);
         }
         result
     }
 
-    fn breaks(&self) {
+    fn set_broken(&self) {
         self.0.store(BROKEN, Ordering::Release);
     }
 }
@@ -57,31 +57,31 @@ impl fmt::Debug for Backend {
 
 impl redb::StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
-        self.health.note(self.file.len())
+        self.health.record(self.file.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        match self.health.note(self.file.read_at(out, offset))? {
+        match self.health.record(self.file.read_at(out, offset))? {
             read if read == out.len() => Ok(()),
-            _ => self.health.note(Err(io::ErrorKind::UnexpectedEof.into())),
+            _ => self.health.record(Err(io::ErrorKind::UnexpectedEof.into())),
         }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.health.note(self.file.set_len(len))
+        self.health.record(self.file.set_len(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
         // Whatever the reason, what was to be synced may be gone: never try again.
-        self.file.sync().inspect_err(|_| self.health.breaks())
+        self.file.sync().inspect_err(|_| self.health.set_broken())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let written = self.file.write_at(data, offset);
         match &written {
             // Nothing that counts was written over: the database writes beside what it holds.
-            Err(error) if is_no_room(error) => self.health.note(written),
-            Err(_) => written.inspect_err(|_| self.health.breaks()),
+            Err(error) if is_no_room(error) => self.health.record(written),
+            Err(_) => written.inspect_err(|_| self.health.set_broken()),
             Ok(()) => written,
         }
     }

@@ -177,14 +177,14 @@ impl Inner {
     pub(crate) fn checkpoint(&self) -> Result<(), BusError> {
         let mut saved = self.saved.lock();
         // Checkpoints and end belong to one moment: no event may lie between them.
-        let handed_out = self.handed_out.lock();
-        let end = *handed_out;
+        let dispatched = self.dispatched.lock();
+        let end = *dispatched;
         let hooks_added = self.dirty.state.lock().hooks_added;
         let dirty = self.dirty.take();
         let checkpoints: Vec<(HookId, Checkpoint, bool)> =
             dirty.iter().filter_map(|hook| self.checkpoint_of(hook)).collect();
         let pinned = if end > saved.end { self.pin() } else { Vec::new() };
-        drop(handed_out);
+        drop(dispatched);
         if end == saved.end && checkpoints.is_empty() {
             return Ok(());
         }

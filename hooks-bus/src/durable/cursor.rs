@@ -1,8 +1,8 @@
 //! How far one hook is. Has no I/O.
 //!
-//! A hook either *follows*: it has seen everything that was handed out, and what concerns it is noted
+//! A hook either *follows*: it has seen everything that was dispatched, and what concerns it is queued
 //! as it comes. Or it *scans*: it lags, and looks through the log from a position on. Hooks that have
-//! nothing to do follow, with nothing noted: then the end of the log is their position, and it costs
+//! nothing to do follow, with nothing queued: then the end of the log is their position, and it costs
 //! nothing to let them be there.
 
 use std::collections::VecDeque;
@@ -15,13 +15,13 @@ use crate::buffer::budget::Amount;
 use crate::buffer::in_flight::InFlight;
 use crate::buffer::published::Run;
 
-/// Most stretches of events that are noted for a hook that follows. With more it scans. Small, as there may be a
+/// Most ranges of events that are queued for a hook that follows. With more it scans. Small, as there may be a
 /// hundred thousand hooks whose receivers are all down.
-const MAX_NOTED: usize = 64;
+const MAX_QUEUED: usize = 64;
 
 /// Events that all concern a hook: those of the positions from `from` up to `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stretch {
+pub(crate) struct PositionRange {
     pub(crate) from: u64,
     pub(crate) to: u64,
     pub(crate) bytes: usize,
@@ -42,7 +42,7 @@ pub(crate) struct Cursor {
 #[derive(Debug)]
 enum Mode {
     /// These wait to be read.
-    Follow(VecDeque<Stretch>),
+    Follow(VecDeque<PositionRange>),
     /// Reading goes on here.
     Scan(u64),
 }
@@ -65,21 +65,21 @@ impl Cursor {
     }
 
     /// Events concern the hook, of one call.
-    pub(crate) fn note(&mut self, stretch: Stretch) {
-        let Mode::Follow(noted) = &mut self.mode else { return };
-        let full = noted.len() >= MAX_NOTED;
-        match noted.back_mut() {
-            Some(last) if last.to == stretch.from => {
-                (last.to, last.bytes) = (stretch.to, last.bytes + stretch.bytes);
+    pub(crate) fn enqueue(&mut self, range: PositionRange) {
+        let Mode::Follow(queued) = &mut self.mode else { return };
+        let full = queued.len() >= MAX_QUEUED;
+        match queued.back_mut() {
+            Some(last) if last.to == range.from => {
+                (last.to, last.bytes) = (range.to, last.bytes + range.bytes);
             }
             _ if full => self.scan(),
-            _ => noted.push_back(stretch),
+            _ => queued.push_back(range),
         }
     }
 
-    /// Reads on from the oldest event that was noted, rather than from memory.
+    /// Reads on from the oldest event that was queued, rather than from memory.
     pub(crate) fn scan(&mut self) {
-        if let Some(first) = self.next_noted() {
+        if let Some(first) = self.next_queued() {
             self.mode = Mode::Scan(first.from);
         }
     }
@@ -92,29 +92,29 @@ impl Cursor {
         }
     }
 
-    /// What was noted and not read, oldest first.
-    pub(crate) fn noted(&self) -> impl Iterator<Item = Stretch> {
-        let noted = match &self.mode {
-            Mode::Follow(noted) => Some(noted.iter().copied()),
+    /// What was queued and not read, oldest first.
+    pub(crate) fn queued(&self) -> impl Iterator<Item = PositionRange> {
+        let queued = match &self.mode {
+            Mode::Follow(queued) => Some(queued.iter().copied()),
             Mode::Scan(_) => None,
         };
-        noted.into_iter().flatten()
+        queued.into_iter().flatten()
     }
 
     /// The oldest of it.
-    pub(crate) fn next_noted(&self) -> Option<Stretch> {
-        self.noted().next()
+    pub(crate) fn next_queued(&self) -> Option<PositionRange> {
+        self.queued().next()
     }
 
-    /// The hook takes events: the next ones noted, or what a scan found.
+    /// The hook takes events: the next ones queued, or what a scan found.
     pub(crate) fn take(&mut self, run: Run) {
         let size = run.size();
         match &mut self.mode {
-            Mode::Follow(noted) => {
-                if let Some(first) = noted.front_mut() {
+            Mode::Follow(queued) => {
+                if let Some(first) = queued.front_mut() {
                     first.from += run.len() as u64;
                     first.bytes -= size.bytes;
-                    noted.pop_front_if(|first| first.from >= first.to);
+                    queued.pop_front_if(|first| first.from >= first.to);
                 }
             }
             Mode::Scan(next) => *next = run.last().0 + 1,
@@ -135,14 +135,14 @@ impl Cursor {
     /// scans, where it was.
     pub(crate) fn skip(&mut self, to: u64) -> (usize, Option<u64>) {
         match &mut self.mode {
-            Mode::Follow(noted) => {
-                let before = noted.partition_point(|stretch| stretch.from < to);
-                let gone: Vec<Stretch> = noted.drain(..before).collect();
+            Mode::Follow(queued) => {
+                let before = queued.partition_point(|range| range.from < to);
+                let gone: Vec<PositionRange> = queued.drain(..before).collect();
                 if gone.last().is_some_and(|last| last.to > to) {
                     // How many bytes the rest has is not known here: it is found again.
                     self.mode = Mode::Scan(to);
                 }
-                let events: u64 = gone.iter().map(|stretch| stretch.to.min(to) - stretch.from).sum();
+                let events: u64 = gone.iter().map(|range| range.to.min(to) - range.from).sum();
                 (events as usize, None)
             }
             Mode::Scan(next) if *next < to => (0, Some(std::mem::replace(next, to))),
@@ -151,7 +151,7 @@ impl Cursor {
     }
 
     /// These can't be read: it is done with them. Returns how many of them it was not done with before.
-    pub(crate) fn miss(&mut self, (from, to): (u64, u64)) -> usize {
+    pub(crate) fn mark_unreadable(&mut self, (from, to): (u64, u64)) -> usize {
         let from = from.max(self.scans_from().unwrap_or(u64::MAX));
         let left = unacked_between(&self.acked_ranges, from, to);
         if left > 0 {
@@ -205,7 +205,7 @@ impl Cursor {
     /// The oldest position that is not done with. `None`: all are.
     pub(crate) fn committed(&self) -> Option<u64> {
         let next = match &self.mode {
-            Mode::Follow(noted) => noted.front().map(|first| first.from),
+            Mode::Follow(queued) => queued.front().map(|first| first.from),
             Mode::Scan(next) => Some(*next),
         };
         self.in_flight.first().map(|run| run.first().0).or(next)
@@ -280,8 +280,8 @@ mod tests {
         Run::between(&published, position, position + 1)
     }
 
-    fn one(position: u64) -> Stretch {
-        Stretch { from: position, to: position + 1, bytes: run(position).size().bytes }
+    fn one(position: u64) -> PositionRange {
+        PositionRange { from: position, to: position + 1, bytes: run(position).size().bytes }
     }
 
     #[test]
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(cursor.checkpoint(), Checkpoint::Behind(Behind::at(7)));
         cursor.follow();
         assert_eq!(cursor.checkpoint(), Checkpoint::AtEnd);
-        cursor.note(one(9));
+        cursor.enqueue(one(9));
         assert_eq!(cursor.checkpoint(), Checkpoint::Behind(Behind::at(9)));
         cursor.take(run(9));
         assert_eq!(cursor.checkpoint(), Checkpoint::Behind(Behind::at(9)));
@@ -299,24 +299,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_noted_is_bounded() {
+    fn the_queue_is_bounded() {
         let mut cursor = Cursor::new(Behind::at(0));
         cursor.follow();
         for position in 0..10_000 {
-            cursor.note(one(position * 2));
+            cursor.enqueue(one(position * 2));
         }
         assert_eq!(cursor.scans_from(), Some(0));
     }
 
     #[test]
-    fn what_stands_next_to_each_other_is_noted_as_one() {
+    fn neighbours_are_queued_as_one_range() {
         let mut cursor = Cursor::new(Behind::at(0));
         cursor.follow();
-        (0..10_000).for_each(|position| cursor.note(one(position)));
+        (0..10_000).for_each(|position| cursor.enqueue(one(position)));
         let size = run(0).size().bytes;
         cursor.take(run(0));
-        let left: Vec<Stretch> = cursor.noted().collect();
-        assert_eq!(left, [Stretch { from: 1, to: 10_000, bytes: 9_999 * size }]);
+        let left: Vec<PositionRange> = cursor.queued().collect();
+        assert_eq!(left, [PositionRange { from: 1, to: 10_000, bytes: 9_999 * size }]);
         assert_eq!(cursor.skip(10), (9, None));
         assert_eq!(cursor.scans_from(), Some(10), "the rest is found again");
         assert_eq!(cursor.checkpoint(), Checkpoint::Behind(Behind::at(0)), "still in flight");
@@ -325,16 +325,16 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_missed_once() {
         let mut cursor = Cursor::new(Behind { committed: 2, acked_ranges: vec![(5, 7)] });
-        assert_eq!(cursor.miss((0, 3)), 1);
+        assert_eq!(cursor.mark_unreadable((0, 3)), 1);
         cursor.take(run(3));
-        assert_eq!(cursor.miss((4, 8)), 2);
-        assert_eq!(cursor.miss((4, 8)), 0);
+        assert_eq!(cursor.mark_unreadable((4, 8)), 2);
+        assert_eq!(cursor.mark_unreadable((4, 8)), 0);
         cursor.pass(10);
         cursor.follow();
         assert_eq!(cursor.checkpoint(), Checkpoint::Behind(Behind { committed: 3, acked_ranges: vec![(4, 8)] }));
         assert_eq!((cursor.rewind(0), cursor.scans_from()), ((1, 0), Some(3)));
         cursor.take(run(3));
-        assert_eq!(cursor.miss((4, 8)), 0);
+        assert_eq!(cursor.mark_unreadable((4, 8)), 0);
     }
 
     proptest! {

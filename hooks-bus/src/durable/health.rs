@@ -8,7 +8,7 @@ use hooks_core::{BusHealth, HumanDuration};
 use parking_lot::Mutex;
 
 /// A disk that is slow takes less. In seconds.
-const HANGS: u64 = 10;
+const HANG_SECONDS: u64 = 10;
 
 /// What is wrong now.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(crate) struct Health {
 
 impl Health {
     /// For good. The first reason is the one that counts.
-    pub(crate) fn breaks(&self, why: String) {
+    pub(crate) fn set_broken(&self, why: String) {
         let _ = self.broken.set(why);
     }
 
@@ -41,18 +41,18 @@ impl Health {
     }
 
     /// The log is being written from now on, in seconds.
-    pub(crate) fn writes(&self, now: u64) {
+    pub(crate) fn begin_write(&self, now: u64) {
         self.writing.store(now.max(1), Ordering::Relaxed);
     }
 
-    pub(crate) fn has_written(&self) {
+    pub(crate) fn end_write(&self) {
         self.writing.store(0, Ordering::Relaxed);
     }
 
     /// What a disk that neither writes nor fails keeps from being accepted.
     fn hangs(&self, now: u64) -> Option<String> {
         let since = self.writing.load(Ordering::Relaxed);
-        let waited = Some(now.saturating_sub(since)).filter(|waited| since > 0 && *waited >= HANGS)?;
+        let waited = Some(now.saturating_sub(since)).filter(|waited| since > 0 && *waited >= HANG_SECONDS)?;
         let waited = HumanDuration(Duration::from_secs(waited));
         Some(format!("the disk has not answered for {waited}: nothing is accepted until it does"))
     }

@@ -20,7 +20,7 @@ use super::log::{Log, Part};
 use super::open::{self, Opened};
 use super::overlay::Overlay;
 use super::recover::{Found, scan};
-use super::segment::{Hole, PIECE};
+use super::segment::{Gap, PIECE};
 use super::store;
 
 /// What a folder holds.
@@ -158,7 +158,7 @@ impl DurableBus {
 }
 
 pub(super) fn of(inner: &Inner, log: Uuid) -> LogInfo {
-    let end = inner.handed_out();
+    let end = inner.dispatched();
     let hook = |hook: HookId| {
         let subscribed = inner.hooks.lock().get(&hook).map(|(_, subscriber)| subscriber.committed());
         let away = || inner.away.lock().get(&hook).map(|away| away.behind.committed);
@@ -212,7 +212,7 @@ fn read_all(dir: &Path, part: &Part, verified: &mut Verified) -> Result<(), Open
     while place.position < part.end {
         let piece = part.segment.read(place, part.end, PIECE).map_err(|source| OpenError::io(dir, "read", source))?;
         verified.events += piece.records().count() as u64;
-        for Hole(from, to) in piece.holes.iter().filter(|hole| hole.0 < hole.1) {
+        for Gap(from, to) in piece.gaps.iter().filter(|gap| gap.0 < gap.1) {
             verified.lost += to - from;
             let (last, at) = (to - 1, place.offset);
             verified

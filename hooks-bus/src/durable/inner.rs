@@ -14,25 +14,25 @@ use super::blocking::Places;
 use super::checkpoint::{Behind, Checkpoint};
 use super::checkpointer::{Checkpoints, DirtySet, Tuning};
 use super::config::DurableConfig;
-use super::cursor::{Cursor, Stretch};
+use super::cursor::{Cursor, PositionRange};
 use super::dead_letter_table::{self, Totals};
 use super::disk::Disk;
 use super::health::Health;
 use super::hold::{Hold, Holding};
 use super::log::Log;
 use super::open::Opened;
-use super::ring::{Ring, held};
-use super::scan::{Fetched, Pieces, Want, fetch, time};
+use super::scan::{FetchRequest, Fetched, Pieces, fetch, time};
 use super::segment::PIECE;
 use super::store::{Known, Store};
-use super::subscriber::{Catch, Subscriber};
+use super::subscriber::{ScanResult, Subscriber};
+use super::tail_cache::{TailCache, held};
 use crate::buffer::budget::{Amount, Budget};
 use crate::buffer::published::Run;
 use crate::index::{Index, Slot};
 use crate::routing::{Picks, Routing};
 
 /// What a hook that has nothing in flight may read however little memory there is.
-const SMALL: usize = 16 << 10;
+const MIN_PIECE: usize = 16 << 10;
 
 /// A hook that is not subscribed.
 #[derive(Debug, Clone)]
@@ -66,11 +66,11 @@ pub(crate) struct Inner {
     pub(crate) log: Arc<Log>,
     pub(crate) store: Store,
     pub(crate) memory: Arc<Budget>,
-    pub(crate) ring: Mutex<Ring>,
+    pub(crate) tail: Mutex<TailCache>,
     pieces: Pieces,
     pub(crate) places: Places,
     /// Every event before this position was handed to the hooks it concerns. Held while that is done.
-    pub(crate) handed_out: Mutex<u64>,
+    pub(crate) dispatched: Mutex<u64>,
     pub(crate) index: RwLock<Index<Arc<Subscriber>>>,
     pub(crate) hooks: Mutex<HashMap<HookId, (Slot, Arc<Subscriber>)>>,
     /// Hooks that were here once and are not subscribed now.
@@ -119,10 +119,10 @@ impl Inner {
             log,
             store,
             memory: Budget::new(limit),
-            ring: Mutex::default(),
+            tail: Mutex::default(),
             pieces: Pieces::default(),
             places: Places::default(),
-            handed_out: Mutex::new(found.end),
+            dispatched: Mutex::new(found.end),
             index: RwLock::new(Index::new()),
             hooks: Mutex::default(),
             away: Mutex::new(away),
@@ -150,22 +150,22 @@ impl Inner {
     }
 
     /// Puts events that are safe into memory and tells the hooks that they concern.
-    pub(crate) fn hand_out(&self, first: u64, accepted: u64, slice: Slice) {
-        let mut handed_out = self.handed_out.lock();
+    pub(crate) fn dispatch(&self, first: u64, accepted: u64, slice: Slice) {
+        let mut dispatched = self.dispatched.lock();
         let routing = Routing::new(&self.index.read(), &slice);
         self.accepted.fetch_add(slice.len() as u64, Ordering::Relaxed);
-        *handed_out = first + slice.len() as u64;
+        *dispatched = first + slice.len() as u64;
         // Whoever is told finds them in memory.
-        self.ring.lock().push(held(first, time(accepted), slice.clone(), &self.memory), &self.memory);
+        self.tail.lock().push(held(first, time(accepted), slice.clone(), &self.memory), &self.memory);
         for recipient in &routing.recipients {
-            let stretch = |from: u32, to: u32, bytes| {
+            let range = |from: u32, to: u32, bytes| {
                 let position = |at: u32| first + u64::from(at);
-                Stretch { from: position(from), to: position(to), bytes }
+                PositionRange { from: position(from), to: position(to), bytes }
             };
             let changed = match &recipient.picks {
-                Picks::All(all) => recipient.subscriber.note([stretch(0, *all, recipient.size.bytes)]),
+                Picks::All(all) => recipient.subscriber.enqueue([range(0, *all, recipient.size.bytes)]),
                 Picks::Some(picks) => {
-                    recipient.subscriber.note(picks.iter().map(|at| stretch(*at, at + 1, slice[*at as usize].len())))
+                    recipient.subscriber.enqueue(picks.iter().map(|at| range(*at, at + 1, slice[*at as usize].len())))
                 }
             };
             if changed {
@@ -178,21 +178,21 @@ impl Inner {
 
     /// What every hook that reads from memory has read need not stay there.
     fn evict_read(&self) {
-        let Some(first) = self.ring.lock().watched() else { return };
+        let Some(first) = self.tail.lock().watched() else { return };
         let index = self.index.read();
         // Who is further behind reads from the disk.
         let unread = index.values().filter_map(|subscriber| subscriber.unread()).filter(|at| *at >= first).min();
-        self.ring.lock().was_read(unread.unwrap_or(u64::MAX));
+        self.tail.lock().was_read(unread.unwrap_or(u64::MAX));
     }
 
-    pub(crate) fn handed_out(&self) -> u64 {
-        *self.handed_out.lock()
+    pub(crate) fn dispatched(&self) -> u64 {
+        *self.dispatched.lock()
     }
 
     /// A hook that scans and stands at the end follows from now on.
     pub(crate) fn catches_up(&self, subscriber: &Arc<Subscriber>, from: u64) -> bool {
-        let handed_out = self.handed_out.lock();
-        let follows = from >= *handed_out && subscriber.follow_from(from);
+        let dispatched = self.dispatched.lock();
+        let follows = from >= *dispatched && subscriber.follow_from(from);
         if follows {
             self.dirty.insert(subscriber);
         }
@@ -200,45 +200,46 @@ impl Inner {
     }
 
     /// Scans events that are in memory. `None` when they are not.
-    pub(crate) fn scan_memory(&self, subscriber: &Subscriber, from: u64, max: usize) -> Option<Catch> {
+    pub(crate) fn scan_memory(&self, subscriber: &Subscriber, from: u64, max: usize) -> Option<ScanResult> {
         let scan = subscriber.scan();
         let filter = subscriber.filter();
-        let end = self.handed_out();
-        let ring = self.ring.lock();
-        if ring.first()? > from {
+        let end = self.dispatched();
+        let tail = self.tail.lock();
+        if tail.first()? > from {
             return None;
         }
-        let mut catch = Catch { runs: VecDeque::new(), missed: VecDeque::new(), until: from, scan, piece: None };
-        for slice in ring.from(from)? {
+        let mut found =
+            ScanResult { runs: VecDeque::new(), unreadable: VecDeque::new(), until: from, scan, piece: None };
+        for slice in tail.from(from)? {
             let most = from + max as u64;
             let mut run = Run::between(slice, from, end.min(most));
             if run.is_empty() {
                 break;
             }
-            catch.until = run.last().0 + 1;
+            found.until = run.last().0 + 1;
             run.retain(|_, _, envelope| filter.matches(envelope));
             if !run.is_empty() {
-                catch.runs.push_back(run);
+                found.runs.push_back(run);
             }
         }
-        (catch.until > from).then_some(catch)
+        (found.until > from).then_some(found)
     }
 
     /// Reads a piece of the log. Blocks.
-    pub(crate) fn fetch(&self, want: Want) -> Result<Fetched, BusError> {
-        fetch(&self.log, &self.dir, &self.memory, &self.pieces, want)
+    pub(crate) fn fetch(&self, request: FetchRequest) -> Result<Fetched, BusError> {
+        fetch(&self.log, &self.dir, &self.memory, &self.pieces, request)
     }
 
     /// How much of the log a hook may read now, in bytes. `None`: what it has in flight must leave first.
     pub(crate) fn piece_size(&self, subscriber: &Subscriber) -> Option<usize> {
         let fits = || self.memory.used().bytes.saturating_add(PIECE) <= self.memory.limit().bytes;
         if !fits() {
-            self.ring.lock().free_memory(PIECE, &self.memory);
+            self.tail.lock().free_memory(PIECE, &self.memory);
         }
         if fits() {
             return Some(PIECE);
         }
-        (subscriber.unsettled().events == 0).then_some(SMALL)
+        (subscriber.unsettled().events == 0).then_some(MIN_PIECE)
     }
 
     /// Waits until there is memory for a piece of the log.
@@ -254,8 +255,8 @@ impl Inner {
             subscriber.refilter(subscription.filter.clone());
             return subscriber;
         }
-        // Nothing is handed out meanwhile.
-        let handed_out = self.handed_out.lock();
+        // Nothing is dispatched meanwhile.
+        let dispatched = self.dispatched.lock();
         let mut hooks = self.hooks.lock();
         let away = self.away.lock().remove(&subscription.hook);
         let (is_new, saved_at_end) = (away.is_none(), away.as_ref().is_some_and(|away| away.saved_at_end));
@@ -264,10 +265,10 @@ impl Inner {
         }
         let from = match (away, subscription.from) {
             (Some(away), _) => away.behind,
-            (None, StartAt::Earliest) => Behind::at(self.earliest(&subscription.hook, *handed_out)),
-            (None, StartAt::End) => Behind::at(*handed_out),
+            (None, StartAt::Earliest) => Behind::at(self.earliest(&subscription.hook, *dispatched)),
+            (None, StartAt::End) => Behind::at(*dispatched),
         };
-        let at_end = from.committed >= *handed_out;
+        let at_end = from.committed >= *dispatched;
         let mut cursor = Cursor::new(from);
         if at_end {
             cursor.follow();
@@ -300,7 +301,7 @@ impl Inner {
 
     /// Routes events to a hook by another filter.
     pub(crate) fn reroute(&self, subscription: &Subscription) {
-        let _handed_out = self.handed_out.lock();
+        let _dispatched = self.dispatched.lock();
         if let Some((slot, subscriber)) = self.hooks.lock().get_mut(&subscription.hook) {
             let mut index = self.index.write();
             index.remove(*slot);
@@ -310,12 +311,12 @@ impl Inner {
 
     /// The hook is not subscribed any more; how far it is stays known.
     pub(crate) fn unsubscribe(&self, hook: &HookId) {
-        let handed_out = self.handed_out.lock();
+        let dispatched = self.dispatched.lock();
         let Some((slot, subscriber)) = self.hooks.lock().remove(hook) else { return };
         self.index.write().remove(slot);
         let behind = match subscriber.remove(self.log.begin()) {
             // From now on it falls behind.
-            Checkpoint::AtEnd => Behind::at(*handed_out),
+            Checkpoint::AtEnd => Behind::at(*dispatched),
             Checkpoint::Behind(behind) => behind,
         };
         self.away.lock().insert(hook.clone(), Away { behind, saved_at_end: false, lost: 0 });

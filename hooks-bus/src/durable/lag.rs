@@ -20,16 +20,16 @@ impl Inner {
         };
         Some(match pending.scans_from {
             Some(from) => self.lag_of_scan(&pending, from),
-            None => self.lag_of_noted(&pending),
+            None => self.lag_of_queue(&pending),
         })
     }
 
-    fn lag_of_noted(&self, pending: &Pending) -> Lag {
-        let noted = &pending.noted;
-        let events: u64 = noted.iter().map(|stretch| stretch.to - stretch.from).sum();
-        let bytes: usize = noted.iter().map(|stretch| stretch.bytes).sum();
-        let in_memory = |from| self.ring.lock().run(from, u64::MAX).map(|run| run.accepted());
-        let oldest = || noted.first().and_then(|first| in_memory(first.from).or_else(|| self.accepted(first.from)));
+    fn lag_of_queue(&self, pending: &Pending) -> Lag {
+        let queued = &pending.queued;
+        let events: u64 = queued.iter().map(|range| range.to - range.from).sum();
+        let bytes: usize = queued.iter().map(|range| range.bytes).sum();
+        let in_memory = |from| self.tail.lock().run(from, u64::MAX).map(|run| run.accepted());
+        let oldest = || queued.first().and_then(|first| in_memory(first.from).or_else(|| self.accepted(first.from)));
         Lag {
             events: events + pending.in_flight.events as u64,
             bytes: (bytes + pending.in_flight.bytes) as u64,
@@ -41,7 +41,7 @@ impl Inner {
     /// Everything up to the end: how much of it concerns the hook is not known before it is read. So this is the
     /// most it can be, since the earliest that it can be.
     fn lag_of_scan(&self, pending: &Pending, from: u64) -> Lag {
-        let events = self.handed_out().saturating_sub(from);
+        let events = self.dispatched().saturating_sub(from);
         let bytes = self.bytes_from(from).saturating_sub(events * RECORD_BYTES as u64);
         let oldest = || if events > 0 { self.accepted(from) } else { None };
         Lag {
@@ -60,7 +60,7 @@ impl Inner {
 
     /// How many bytes of log there are from this position on, at most.
     fn bytes_from(&self, from: u64) -> u64 {
-        let end = self.handed_out();
+        let end = self.dispatched();
         let behind = self.log.parts().into_iter().filter(|part| part.end > from && part.segment.first < end);
         behind.map(|part| part.segment.used().saturating_sub(part.segment.nearest(from).offset)).sum()
     }
@@ -68,6 +68,6 @@ impl Inner {
 
 impl From<u64> for Pending {
     fn from(position: u64) -> Self {
-        Self { in_flight: Amount::default(), oldest: None, noted: Vec::new(), scans_from: Some(position) }
+        Self { in_flight: Amount::default(), oldest: None, queued: Vec::new(), scans_from: Some(position) }
     }
 }

@@ -158,12 +158,12 @@ impl Log {
 
 /// A place in the log, and the way on from there.
 #[derive(Debug, Clone)]
-pub(crate) struct Tape {
+pub(crate) struct SegmentCursor {
     pub(crate) part: Part,
     pub(crate) place: Place,
 }
 
-impl Tape {
+impl SegmentCursor {
     /// At this position, or at the first event behind it. Blocks.
     pub(crate) fn at(log: &Log, position: u64) -> io::Result<Option<Self>> {
         let Some(part) = log.locate(position) else { return Ok(None) };
@@ -172,7 +172,7 @@ impl Tape {
     }
 
     /// Reads on, up to the end of the segment. Blocks. Positions that are missing from where this stands on
-    /// are among the holes.
+    /// are among the gaps.
     pub(crate) fn read(&self, want: usize) -> io::Result<RawPiece> {
         self.part.segment.read(self.place, self.part.end, want)
     }

@@ -1,7 +1,7 @@
 //! Events on disk: one log that all hooks share, and how far each of them is.
 //!
 //! ```text
-//!  publish ──▶ writer: one write, one sync for all who wait ──▶ hand out ──▶ hooks that follow
+//!  publish ──▶ writer: one write, one sync for all who wait ──▶ dispatch ──▶ hooks that follow
 //!                 │                                              (memory)
 //!                 ▼
 //!   folder:  00…0.log  00…4711.log  …       read in pieces ──▶ hooks that lag
@@ -50,11 +50,11 @@ mod overrides;
 mod reader;
 mod recover;
 mod retention;
-mod ring;
 mod scan;
 mod segment;
 mod store;
 mod subscriber;
+mod tail_cache;
 mod writer;
 
 #[cfg(test)]
@@ -91,7 +91,7 @@ use reader::DurableReader;
 use writer::{Request, Writer};
 
 /// Calls of `publish` that may wait for the next commit. More wait to be among them.
-const WAITING: usize = 1024;
+const MAX_WAITING: usize = 1024;
 
 /// The bus that keeps events on disk.
 ///
@@ -182,7 +182,7 @@ impl DurableBus {
             OpenError::io(&config.dir, "read the dead letters in", std::io::Error::other(error.to_string()))
         })?);
         let appender = Appender::new(disk, inner.log.clone(), log, config.segment_size.0);
-        let (publisher, requests) = mpsc::channel(WAITING);
+        let (publisher, requests) = mpsc::channel(MAX_WAITING);
         let (ended, written) = watch::channel(false);
         let writer = Writer::new(inner.clone(), appender);
         let writing = spawn(&config.dir, "hooks-log", move || {
@@ -332,7 +332,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.publisher.get_mut().take();
         let mut threads = std::mem::take(self.threads.get_mut()).into_iter();
-        // The writer first: it hands out what it writes.
+        // The writer first: it dispatches what it writes.
         let writer = threads.next().map(JoinHandle::join);
         self.inner.dirty.stop();
         let checkpointer = threads.next().map(JoinHandle::join);

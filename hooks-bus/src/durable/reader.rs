@@ -7,12 +7,12 @@ use hooks_core::{BusError, Delivery, Read, Reader, Subscription};
 use tokio::task::JoinHandle;
 
 use super::inner::Inner;
-use super::log::Tape;
-use super::scan::{Fetched, Want};
-use super::subscriber::{Catch, Look, Subscriber};
+use super::log::SegmentCursor;
+use super::scan::{FetchRequest, Fetched};
+use super::subscriber::{Poll, ScanResult, Subscriber};
 
 /// Most events that are looked at in memory at a time.
-const SLICE: usize = 1024;
+const MAX_SCANNED: usize = 1024;
 
 /// A hook's way through the durable bus. While it lags it has one piece of the log in memory.
 pub(crate) struct DurableReader {
@@ -20,26 +20,26 @@ pub(crate) struct DurableReader {
     pub(crate) subscriber: Arc<Subscriber>,
     pub(crate) number: u64,
     pub(crate) closed: bool,
-    catch: Option<Catch>,
+    found: Option<ScanResult>,
     /// Where the next piece stands.
-    tape: Option<Tape>,
+    segment_cursor: Option<SegmentCursor>,
     /// The piece that is being read. It goes on when the call that wanted it is dropped.
     fetching: Option<JoinHandle<Result<Fetched, BusError>>>,
 }
 
 impl DurableReader {
     pub(crate) fn new(inner: Arc<Inner>, subscriber: Arc<Subscriber>, number: u64) -> Self {
-        Self { inner, subscriber, number, closed: false, catch: None, tape: None, fetching: None }
+        Self { inner, subscriber, number, closed: false, found: None, segment_cursor: None, fetching: None }
     }
 
-    /// Looks through the log from a position on, and leaves what it finds in `catch`. `Some`: there is no memory
+    /// Looks through the log from a position on, and leaves what it finds in `found`. `Some`: there is no memory
     /// for more before what is in flight has left.
     async fn scan(&mut self, from: u64) -> Result<Option<Read>, BusError> {
         if self.inner.catches_up(&self.subscriber, from) {
             return Ok(None);
         }
-        if let Some(catch) = self.inner.scan_memory(&self.subscriber, from, SLICE) {
-            self.catch = Some(catch);
+        if let Some(found) = self.inner.scan_memory(&self.subscriber, from, MAX_SCANNED) {
+            self.found = Some(found);
             return Ok(None);
         }
         let fetched = match self.fetching.take() {
@@ -48,19 +48,20 @@ impl DurableReader {
                 let Some(size) = self.inner.piece_size(&self.subscriber) else {
                     return Ok(self.wait_for_memory().await);
                 };
-                let tape = self.tape.take().filter(|tape| tape.place.position == from);
-                let want = Want { from, tape, size, until: self.inner.handed_out() };
+                let segment_cursor =
+                    self.segment_cursor.take().filter(|segment_cursor| segment_cursor.place.position == from);
+                let request = FetchRequest { from, segment_cursor, size, until: self.inner.dispatched() };
                 let inner = self.inner.clone();
-                let fetching = self.inner.places.begin_to_read(move || inner.fetch(want)).await;
+                let fetching = self.inner.places.begin_to_read(move || inner.fetch(request)).await;
                 self.fetched(fetching).await?
             }
         };
         if fetched.from == from {
-            // In this order: a filter that changes meanwhile makes the catch useless.
+            // In this order: a filter that changes meanwhile makes the result useless.
             let scan = self.subscriber.scan();
-            let (catch, next) = fetched.caught(&self.subscriber.filter(), scan);
-            self.catch = Some(catch);
-            self.tape = next;
+            let (found, next) = fetched.scan_result(&self.subscriber.filter(), scan);
+            self.found = Some(found);
+            self.segment_cursor = next;
         }
         Ok(None)
     }
@@ -89,16 +90,16 @@ impl DurableReader {
 impl Reader for DurableReader {
     async fn next(&mut self, max: usize, into: &mut Vec<Delivery>) -> Result<Read, BusError> {
         loop {
-            let Self { inner, subscriber, catch, .. } = self;
-            match subscriber.look(self.number, max.max(1), into, catch, &inner.ring) {
-                Look::Found(read) => return Ok(read),
-                Look::Scan(from) => {
+            let Self { inner, subscriber, found, .. } = self;
+            match subscriber.poll(self.number, max.max(1), into, found, &inner.tail) {
+                Poll::Ready(read) => return Ok(read),
+                Poll::Scan(from) => {
                     if let Some(read) = self.scan(from).await? {
                         return Ok(read);
                     }
                 }
-                Look::Nothing if self.is_dry() => return Ok(Read::Dry),
-                Look::Nothing => self.subscriber.readable.notified().await,
+                Poll::Pending if self.is_dry() => return Ok(Read::Dry),
+                Poll::Pending => self.subscriber.readable.notified().await,
             }
         }
     }

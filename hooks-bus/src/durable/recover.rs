@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::disk::Disk;
 use super::error::OpenError;
 use super::format::{HEADER_BYTES, Header, VERSION, segment_first, segment_name};
-use super::segment::{CLOSE, Hole, PIECE, Place, Segment};
+use super::segment::{Gap, MARK_SPACING, PIECE, Place, Segment};
 use super::store::Known;
 
 /// What the files of the log hold.
@@ -167,13 +167,13 @@ fn tail(segment: &Segment, damage: &mut Vec<String>) -> io::Result<Tail> {
     let mut end = place.position;
     let mut used = place.offset;
     let mut slice_is_whole = false;
-    let mut holes: Vec<Hole> = Vec::new();
+    let mut gaps: Vec<Gap> = Vec::new();
     let len = segment.file.len()?;
     while place.offset < len {
         let piece = segment.read(place, u64::MAX, PIECE)?;
         let mut offset = place.offset;
         for (record, _) in piece.records() {
-            segment.mark(Place { position: record.position, offset }, record.accepted, CLOSE);
+            segment.mark(Place { position: record.position, offset }, record.accepted, MARK_SPACING);
             offset += record.size() as u64;
             slice_is_whole = record.is_first || slice_is_whole;
             if record.is_last && slice_is_whole {
@@ -181,16 +181,16 @@ fn tail(segment: &Segment, damage: &mut Vec<String>) -> io::Result<Tail> {
             }
             slice_is_whole &= !record.is_last;
         }
-        if piece.holes.is_empty() {
+        if piece.gaps.is_empty() {
             used = piece.next.offset;
         } else {
             slice_is_whole = false;
-            holes.extend(&piece.holes);
+            gaps.extend(&piece.gaps);
         }
         place = stepped(place, piece.next, len);
     }
     // Behind the last whole slice is only what was never accepted.
-    for Hole(from, to) in holes.into_iter().filter(|hole| hole.0 < end) {
+    for Gap(from, to) in gaps.into_iter().filter(|gap| gap.0 < end) {
         damage.push(format!("positions {from} to {} are damaged, or were being written at a crash", to.min(end) - 1));
     }
     let used = is_zero(segment, used, len)?.then_some(used);

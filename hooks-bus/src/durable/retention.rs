@@ -10,7 +10,7 @@ use super::checkpoint::Behind;
 use super::config::OnFull;
 use super::inner::Inner;
 use super::log::Part;
-use super::scan::{decode, gaps};
+use super::scan::{decode, uncovered};
 use super::segment::PIECE;
 use super::subscriber::{EvictedRange, Subscriber};
 
@@ -77,7 +77,7 @@ impl Inner {
 
     fn full(&self, hook: &HookId, position: u64) -> BusError {
         let (max, dir) = (self.config.max_bytes, self.dir.display());
-        let behind = self.handed_out().saturating_sub(position);
+        let behind = self.dispatched().saturating_sub(position);
         BusError::Full(format!(
             "the log in `{dir}` has reached `bus.max_bytes` ({max}) and hook `{hook}` holds its oldest events, {behind} from the end: \
              wait until it has caught up, disable or forget it, or raise `bus.max_bytes`"
@@ -120,8 +120,8 @@ impl Inner {
             if subscriber.committed().is_none_or(|committed| committed >= part.end) {
                 continue;
             }
-            let (noted, range) = subscriber.skip(part.end, reason);
-            log_dropped(&subscriber.hook, noted, reason);
+            let (queued, range) = subscriber.skip(part.end, reason);
+            log_dropped(&subscriber.hook, queued, reason);
             evicted.extend(range.map(|range| (subscriber.clone(), range)));
             self.dirty.insert(&subscriber);
         }
@@ -156,11 +156,11 @@ impl Inner {
             let piece = part.segment.read(place, part.end, PIECE)?;
             let slices = decode(&piece, &self.dir, &self.memory);
             let present = slices.iter().map(|slice| (slice.first(), slice.until()));
-            let missed = gaps(present, seen, piece.next.position.min(part.end));
+            let unreadable = uncovered(present, seen, piece.next.position.min(part.end));
             for ((_, range), (read, unread)) in evicted.iter().zip(&mut counts) {
                 let events = slices.iter().flat_map(|slice| slice.events());
                 *read += events.filter(|(position, envelope)| range.includes(*position, envelope)).count();
-                *unread += missed.iter().map(|lost| range.unacked_in(*lost)).sum::<u64>() as usize;
+                *unread += unreadable.iter().map(|lost| range.unacked_in(*lost)).sum::<u64>() as usize;
             }
             (place, seen) = (piece.next, piece.next.position);
         }

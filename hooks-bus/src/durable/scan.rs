@@ -10,19 +10,19 @@ use hooks_core::{BlockGuard, BusError, Filter, SliceBuilder};
 use parking_lot::Mutex;
 
 use super::format::Record;
-use super::log::{Log, Tape};
-use super::ring::held;
-use super::segment::{Hole, Place, RawPiece};
-use super::subscriber::Catch;
+use super::log::{Log, SegmentCursor};
+use super::segment::{Gap, Place, RawPiece};
+use super::subscriber::ScanResult;
+use super::tail_cache::held;
 use crate::buffer::budget::Budget;
 use crate::buffer::published::{Published, Run};
 
 /// What a reader wants.
 #[derive(Debug)]
-pub(crate) struct Want {
+pub(crate) struct FetchRequest {
     pub(crate) from: u64,
     /// Where that stands, if it is known.
-    pub(crate) tape: Option<Tape>,
+    pub(crate) segment_cursor: Option<SegmentCursor>,
     /// About how many bytes.
     pub(crate) size: usize,
     /// Nothing from this position on.
@@ -52,14 +52,14 @@ pub(crate) struct Fetched {
     /// Everything before this position was looked at.
     until: u64,
     /// Where that stands.
-    next: Option<Tape>,
+    next: Option<SegmentCursor>,
 }
 
 impl Fetched {
     /// What of it concerns a hook.
-    pub(crate) fn caught(self, filter: &Filter, scan: u64) -> (Catch, Option<Tape>) {
+    pub(crate) fn scan_result(self, filter: &Filter, scan: u64) -> (ScanResult, Option<SegmentCursor>) {
         let slices = || self.piece.iter().flat_map(|piece| &piece.slices);
-        let missed = gaps(slices().map(|slice| (slice.first(), slice.until())), self.from, self.until);
+        let unreadable = uncovered(slices().map(|slice| (slice.first(), slice.until())), self.from, self.until);
         let wanted = slices().map(|slice| {
             let mut run = Run::between(slice, self.from, u64::MAX);
             run.retain(|_, _, envelope| filter.matches(envelope));
@@ -68,12 +68,12 @@ impl Fetched {
         let runs: VecDeque<Run> = wanted.filter(|run| !run.is_empty()).collect();
         // The piece stays for whoever reads it next, as long as this hook has some of it.
         let piece = self.piece.filter(|_| !runs.is_empty()).map(|piece| piece as BlockGuard);
-        (Catch { runs, missed, until: self.until, scan, piece }, self.next)
+        (ScanResult { runs, unreadable, until: self.until, scan, piece }, self.next)
     }
 }
 
 /// Positions between two others that are in none of these ranges, which rise.
-pub(crate) fn gaps(ranges: impl Iterator<Item = (u64, u64)>, from: u64, until: u64) -> VecDeque<(u64, u64)> {
+pub(crate) fn uncovered(ranges: impl Iterator<Item = (u64, u64)>, from: u64, until: u64) -> VecDeque<(u64, u64)> {
     let mut next = from;
     let before = ranges.chain([(until, until)]).map(|(from, to)| {
         let gap = (next, from.min(until));
@@ -101,42 +101,42 @@ pub(crate) fn fetch(
     dir: &Path,
     budget: &Arc<Budget>,
     pieces: &Pieces,
-    want: Want,
+    request: FetchRequest,
 ) -> Result<Fetched, BusError> {
     let failed = |error| BusError::Unavailable(format!("reading the log in `{}`: {error}", dir.display()));
-    let tape = match want.tape {
+    let segment_cursor = match request.segment_cursor {
         // The segment may have been sealed, or given up, since.
-        Some(Tape { part, place }) => match log.locate(want.from) {
-            Some(now) if now.segment.first == part.segment.first => Some(Tape { part: now, place }),
-            _ => Tape::at(log, want.from).map_err(failed)?,
+        Some(SegmentCursor { part, place }) => match log.locate(request.from) {
+            Some(now) if now.segment.first == part.segment.first => Some(SegmentCursor { part: now, place }),
+            _ => SegmentCursor::at(log, request.from).map_err(failed)?,
         },
-        None => Tape::at(log, want.from).map_err(failed)?,
+        None => SegmentCursor::at(log, request.from).map_err(failed)?,
     };
-    let Some(mut tape) = tape else {
-        return Ok(Fetched { from: want.from, piece: None, until: want.until, next: None });
+    let Some(mut segment_cursor) = segment_cursor else {
+        return Ok(Fetched { from: request.from, piece: None, until: request.until, next: None });
     };
     // The search for it went over damage, unless that was given up just now.
-    if want.from >= log.begin() {
-        report(log, dir, &[Hole(want.from, tape.place.position.min(want.until))]);
+    if request.from >= log.begin() {
+        report(log, dir, &[Gap(request.from, segment_cursor.place.position.min(request.until))]);
     }
-    tape.part.end = tape.part.end.min(want.until);
-    let key = (tape.place.position, tape.part.end, want.size);
+    segment_cursor.part.end = segment_cursor.part.end.min(request.until);
+    let key = (segment_cursor.place.position, segment_cursor.part.end, request.size);
     let piece = match pieces.find(key) {
         Some(piece) => piece,
         None => {
-            let piece = Arc::new(read(log, &tape, dir, budget, want.size).map_err(failed)?);
+            let piece = Arc::new(read(log, &segment_cursor, dir, budget, request.size).map_err(failed)?);
             pieces.add(key, &piece);
             piece
         }
     };
-    let until = piece.next.position.max(want.from);
-    tape.place = piece.next;
-    Ok(Fetched { from: want.from, piece: Some(piece), until, next: Some(tape) })
+    let until = piece.next.position.max(request.from);
+    segment_cursor.place = piece.next;
+    Ok(Fetched { from: request.from, piece: Some(piece), until, next: Some(segment_cursor) })
 }
 
-fn read(log: &Log, tape: &Tape, dir: &Path, budget: &Arc<Budget>, size: usize) -> io::Result<Piece> {
-    let raw = tape.read(size)?;
-    report(log, dir, &raw.holes);
+fn read(log: &Log, segment_cursor: &SegmentCursor, dir: &Path, budget: &Arc<Budget>, size: usize) -> io::Result<Piece> {
+    let raw = segment_cursor.read(size)?;
+    report(log, dir, &raw.gaps);
     Ok(Piece { slices: decode(&raw, dir, budget), next: raw.next })
 }
 
@@ -168,8 +168,8 @@ pub(crate) fn time(seconds: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH)
 }
 
-fn report(log: &Log, dir: &Path, holes: &[Hole]) {
-    for Hole(from, to) in holes.iter().filter(|hole| hole.0 < hole.1) {
+fn report(log: &Log, dir: &Path, gaps: &[Gap]) {
+    for Gap(from, to) in gaps.iter().filter(|gap| gap.0 < gap.1) {
         log.set_damaged();
         let (last, events) = (to - 1, to - from);
         tracing::error!(dir = %dir.display(), first = from, last, events, "the log is damaged: events are lost");

@@ -39,11 +39,11 @@ struct Mark {
 
 /// So close together are records marked in the newest segment, in bytes: many hooks are a few events behind its end.
 /// In others they are a piece apart.
-pub(crate) const CLOSE: usize = 16 << 10;
+pub(crate) const MARK_SPACING: usize = 16 << 10;
 
 /// A record is marked that came so many seconds after the last one marked, or in an old segment so large a part of
 /// its age. That way even a segment that takes months to fill has a few thousand marks.
-const STEP: (u32, u32) = (60, 1000);
+const MARK_AGE: (u32, u32) = (60, 1000);
 
 /// Where a record stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub(crate) struct Place {
 
 /// Positions, from the first to before the second, whose events can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Hole(pub(crate) u64, pub(crate) u64);
+pub(crate) struct Gap(pub(crate) u64, pub(crate) u64);
 
 /// Some of a segment's records, as they stand on the disk. All are intact.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(crate) struct RawPiece {
     records: Vec<(Record, usize)>,
     /// Where the next piece begins.
     pub(crate) next: Place,
-    pub(crate) holes: Vec<Hole>,
+    pub(crate) gaps: Vec<Gap>,
 }
 
 impl RawPiece {
@@ -148,7 +148,7 @@ impl Segment {
     /// Whether one mark says all that another one would.
     fn is_near(&self, last: &Mark, mark: &Mark, within: usize) -> bool {
         let begun = self.begun().and_then(|begun| u32::try_from(begun).ok()).unwrap_or(0);
-        let step = STEP.0.max(mark.accepted.saturating_sub(begun) / STEP.1);
+        let step = MARK_AGE.0.max(mark.accepted.saturating_sub(begun) / MARK_AGE.1);
         let is_close = last.place.offset + within as u64 > mark.place.offset;
         mark.place.offset <= last.place.offset || is_close && mark.accepted < last.accepted.saturating_add(step)
     }
@@ -172,7 +172,7 @@ impl Segment {
     /// Reads whole records from this place on: about `want` bytes, and at least one record, but none
     /// from position `end` on.
     pub(crate) fn read(&self, from: Place, end: u64, want: usize) -> io::Result<RawPiece> {
-        let mut piece = RawPiece { buffer: vec![0; want], records: Vec::new(), next: from, holes: Vec::new() };
+        let mut piece = RawPiece { buffer: vec![0; want], records: Vec::new(), next: from, gaps: Vec::new() };
         let read = self.file.read_at(&mut piece.buffer, from.offset)?;
         piece.buffer.truncate(read);
         let mut at = 0;
@@ -196,7 +196,7 @@ impl Segment {
                     // What was read so far comes first.
                     if piece.records.is_empty() {
                         let found = self.find(piece.next, end)?;
-                        piece.holes.push(Hole(piece.next.position, found.position));
+                        piece.gaps.push(Gap(piece.next.position, found.position));
                         piece.next = found;
                     }
                     break;

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::checkpoint::{Checkpoint, unacked_between};
-use super::cursor::{Cursor, Stretch};
-use super::ring::Ring;
+use super::cursor::{Cursor, PositionRange};
+use super::tail_cache::TailCache;
 use crate::buffer::budget::Amount;
 use crate::buffer::published::Run;
 
@@ -45,20 +45,20 @@ struct State {
 }
 
 /// What a reader finds when it looks.
-pub(crate) enum Look {
-    Found(Read),
+pub(crate) enum Poll {
+    Ready(Read),
     /// Nothing now.
-    Nothing,
+    Pending,
     /// The log has to be read from here on.
     Scan(u64),
 }
 
 /// What a scan found: events that match, and where it ended.
 #[derive(Debug)]
-pub(crate) struct Catch {
+pub(crate) struct ScanResult {
     pub(crate) runs: VecDeque<Run>,
     /// Positions whose events can't be read, whether they match or not.
-    pub(crate) missed: VecDeque<(u64, u64)>,
+    pub(crate) unreadable: VecDeque<(u64, u64)>,
     /// Everything before this position was looked at.
     pub(crate) until: u64,
     /// The scan it belongs to.
@@ -130,7 +130,7 @@ impl Subscriber {
     pub(crate) fn refilter(&self, filter: Arc<Filter>) {
         let mut state = self.state.lock();
         state.filter = filter;
-        // What was noted was chosen by the old filter.
+        // What was queued was chosen by the old filter.
         state.cursor.scan();
         // Whoever reads now has what is in flight.
         state.may_flush = true;
@@ -187,10 +187,10 @@ impl Subscriber {
     }
 
     /// These events concern the hook. Returns whether its checkpoint changed by that.
-    pub(crate) fn note(&self, stretches: impl IntoIterator<Item = Stretch>) -> bool {
+    pub(crate) fn enqueue(&self, ranges: impl IntoIterator<Item = PositionRange>) -> bool {
         let mut state = self.state.lock();
         let was_at_end = state.cursor.committed().is_none();
-        stretches.into_iter().for_each(|stretch| state.cursor.note(stretch));
+        ranges.into_iter().for_each(|range| state.cursor.enqueue(range));
         drop(state);
         self.readable.notify_one();
         was_at_end
@@ -207,45 +207,45 @@ impl Subscriber {
         is_there
     }
 
-    /// Takes what is there: what was noted and is in memory, or what a scan found.
-    pub(crate) fn look(
+    /// Takes what is there: what was queued and is in memory, or what a scan found.
+    pub(crate) fn poll(
         &self,
         reader: u64,
         max: usize,
         into: &mut Vec<Delivery>,
-        catch: &mut Option<Catch>,
-        ring: &Mutex<Ring>,
-    ) -> Look {
+        found: &mut Option<ScanResult>,
+        tail: &Mutex<TailCache>,
+    ) -> Poll {
         let mut state = self.state.lock();
         if state.reader != reader {
-            return Look::Found(Read::Lost);
+            return Poll::Ready(Read::Lost);
         }
         if self.is_removed() {
-            return Look::Found(Read::Dry);
+            return Poll::Ready(Read::Dry);
         }
         let count = max.min(WINDOW.saturating_sub(state.cursor.window()));
         if count == 0 {
             let asks = state.may_flush && state.cursor.unsettled().events > 0;
             state.may_flush &= !asks;
-            return if asks { Look::Found(Read::Flush) } else { Look::Nothing };
+            return if asks { Poll::Ready(Read::Flush) } else { Poll::Pending };
         }
-        if catch.as_ref().is_some_and(|catch| catch.scan != self.scan()) {
-            *catch = None;
+        if found.as_ref().is_some_and(|found| found.scan != self.scan()) {
+            *found = None;
         }
         let before = into.len();
         match state.cursor.scans_from() {
-            None => state.take_noted(count, into, ring),
-            Some(_) => state.take_found(count, into, catch),
+            None => state.take_queued(count, into, tail),
+            Some(_) => state.take_found(count, into, found),
         }
         let taken = into.len() - before;
         if taken > 0 {
             state.ledger.take(taken);
             state.may_flush = true;
-            return Look::Found(Read::Events(taken));
+            return Poll::Ready(Read::Events(taken));
         }
         match state.cursor.scans_from() {
-            Some(from) if catch.is_none() => Look::Scan(from),
-            _ => Look::Nothing,
+            Some(from) if found.is_none() => Poll::Scan(from),
+            _ => Poll::Pending,
         }
     }
 
@@ -261,10 +261,10 @@ impl Subscriber {
         self.state.lock().cursor.unsettled()
     }
 
-    /// Whether everything is read, by whoever has this catch.
+    /// Whether everything is read, by whoever has this result.
     pub(crate) fn has_read_all(&self) -> bool {
         let state = self.state.lock();
-        state.cursor.scans_from().is_none() && state.cursor.next_noted().is_none()
+        state.cursor.scans_from().is_none() && state.cursor.next_queued().is_none()
     }
 
     pub(crate) fn settle(&self, positions: &[Position]) -> usize {
@@ -286,26 +286,26 @@ impl Subscriber {
     /// Where the hook reads on. `None`: it has read everything.
     pub(crate) fn unread(&self) -> Option<u64> {
         let state = self.state.lock();
-        state.cursor.scans_from().or_else(|| state.cursor.next_noted().map(|first| first.from))
+        state.cursor.scans_from().or_else(|| state.cursor.next_queued().map(|first| first.from))
     }
 
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         self.state.lock().cursor.checkpoint()
     }
 
-    /// Gives up what was not read before this position; what was noted is counted here.
+    /// Gives up what was not read before this position; what was queued is counted here.
     pub(crate) fn skip(&self, to: u64, reason: DropReason) -> (usize, Option<EvictedRange>) {
         let mut state = self.state.lock();
-        let (noted, from) = state.cursor.skip(to);
-        state.ledger.take(noted);
-        state.ledger.give_up(noted, reason);
+        let (queued, from) = state.cursor.skip(to);
+        state.ledger.take(queued);
+        state.ledger.give_up(queued, reason);
         let evicted = from.map(|from| EvictedRange {
             from,
             filter: state.filter.clone(),
             acked_ranges: state.cursor.acked_ranges(),
         });
         state.cursor.pass(to);
-        (noted, evicted)
+        (queued, evicted)
     }
 
     /// This many events were given up before they were read.
@@ -315,13 +315,13 @@ impl Subscriber {
         state.ledger.give_up(events, reason);
     }
 
-    /// What is not settled: what is in flight, since when, what is noted, and where a scan goes on.
+    /// What is not settled: what is in flight, since when, what is queued, and where a scan goes on.
     pub(crate) fn pending(&self) -> Pending {
         let State { cursor, .. } = &*self.state.lock();
         Pending {
             in_flight: cursor.unsettled(),
             oldest: cursor.oldest(),
-            noted: cursor.noted().collect(),
+            queued: cursor.queued().collect(),
             scans_from: cursor.scans_from(),
         }
     }
@@ -332,18 +332,18 @@ impl Subscriber {
 pub(crate) struct Pending {
     pub(crate) in_flight: Amount,
     pub(crate) oldest: Option<SystemTime>,
-    pub(crate) noted: Vec<Stretch>,
+    pub(crate) queued: Vec<PositionRange>,
     pub(crate) scans_from: Option<u64>,
 }
 
 impl State {
-    fn take_noted(&mut self, count: usize, into: &mut Vec<Delivery>, ring: &Mutex<Ring>) {
-        let ring = ring.lock();
+    fn take_queued(&mut self, count: usize, into: &mut Vec<Delivery>, tail: &Mutex<TailCache>) {
+        let tail = tail.lock();
         let mut left = count;
         while left > 0
-            && let Some(Stretch { from, to, .. }) = self.cursor.next_noted()
+            && let Some(PositionRange { from, to, .. }) = self.cursor.next_queued()
         {
-            let Some(run) = ring.run(from, to.min(from + left as u64)) else {
+            let Some(run) = tail.run(from, to.min(from + left as u64)) else {
                 // No longer in memory.
                 return self.cursor.scan();
             };
@@ -352,35 +352,35 @@ impl State {
         }
     }
 
-    fn take_found(&mut self, count: usize, into: &mut Vec<Delivery>, slot: &mut Option<Catch>) {
-        let Some(catch) = slot else { return };
+    fn take_found(&mut self, count: usize, into: &mut Vec<Delivery>, slot: &mut Option<ScanResult>) {
+        let Some(found) = slot else { return };
         let mut left = count;
         while left > 0
-            && let Some(first) = catch.runs.front_mut()
+            && let Some(first) = found.runs.front_mut()
         {
             let mut run = first.split(left);
-            catch.runs.pop_front_if(|first| first.is_empty());
+            found.runs.pop_front_if(|first| first.is_empty());
             let from = self.cursor.scans_from().unwrap_or_default();
             // What was given up, or settled before a restart.
             run.retain(|_, Position(position), _| position >= from && !self.cursor.is_acked(position));
             if !run.is_empty() {
                 left -= run.len();
-                self.miss(&mut catch.missed, run.first().0);
+                self.skip_unreadable(&mut found.unreadable, run.first().0);
                 self.take(run, into);
             }
         }
-        if catch.runs.is_empty() {
-            self.miss(&mut catch.missed, catch.until);
-            self.cursor.pass(catch.until);
+        if found.runs.is_empty() {
+            self.skip_unreadable(&mut found.unreadable, found.until);
+            self.cursor.pass(found.until);
             *slot = None;
         }
     }
 
     /// Counts what can't be read before this position. It is done with: who reads here again does not count it again.
-    fn miss(&mut self, missed: &mut VecDeque<(u64, u64)>, until: u64) {
+    fn skip_unreadable(&mut self, unreadable: &mut VecDeque<(u64, u64)>, until: u64) {
         let mut events = 0;
-        while let Some(range) = missed.pop_front_if(|(from, _)| *from < until) {
-            events += self.cursor.miss(range);
+        while let Some(range) = unreadable.pop_front_if(|(from, _)| *from < until) {
+            events += self.cursor.mark_unreadable(range);
         }
         self.ledger.take(events);
         self.ledger.give_up(events, DropReason::Unreadable);

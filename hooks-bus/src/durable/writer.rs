@@ -51,9 +51,9 @@ impl Writer {
                 let more = events < MAX_EVENTS && bytes < MAX_BYTES;
                 next = if more { requests.try_recv().ok() } else { None };
             }
-            self.inner.health.writes((self.inner.tuning.steady)());
+            self.inner.health.begin_write((self.inner.tuning.steady)());
             self.commit(batch);
-            self.inner.health.has_written();
+            self.inner.health.end_write();
         }
         if self.broken().is_none() {
             self.appender.seal();
@@ -144,7 +144,7 @@ impl Writer {
         self.inner.config.max_age.zip(age).is_some_and(|(max, age)| age > max.0.as_secs() / 4)
     }
 
-    /// Hands out what is safe, and answers.
+    /// Dispatches what is safe, and answers.
     fn finish(&mut self, written: Vec<Written>, now: u64) {
         let end = self.inner.log.end();
         let mut answers = Vec::with_capacity(written.len());
@@ -152,7 +152,7 @@ impl Writer {
             let is_safe = first + slice.len() as u64 <= end;
             answers.push((answer, is_safe));
             if is_safe {
-                self.inner.hand_out(first, now, slice);
+                self.inner.dispatch(first, now, slice);
             }
         }
         // A hook that came while this was written has got these events, too: it must be known before anybody hears
@@ -185,7 +185,7 @@ impl Writer {
         let text =
             format!("the log in `{dir}` can't be written: {error}; nothing more is accepted, restart to recover");
         tracing::error!("{text}");
-        self.inner.health.breaks(text.clone());
+        self.inner.health.set_broken(text.clone());
         BusError::Unavailable(text)
     }
 }

@@ -204,7 +204,7 @@ impl Inner {
                 continue;
             }
             match reservations {
-                Some((reservations, memory)) => hand_out(&mut next, slice, routing, reservations, memory),
+                Some((reservations, memory)) => dispatch(&mut next, slice, routing, reservations, memory),
                 None => routing
                     .recipients
                     .iter()
@@ -319,7 +319,7 @@ async fn at_once<F: Future>(future: F) -> Option<F::Output> {
 }
 
 /// Gives each recipient its events. The order of publishing is fixed here, under the lock of `next`.
-fn hand_out(
+fn dispatch(
     next: &mut u64,
     slice: Slice,
     routing: Routing<Subscriber>,

@@ -38,7 +38,7 @@ fn end(disk: &SimDisk) -> (u64, bool) {
         let mut place = part.segment.begin();
         while place.position < part.end {
             let piece = part.segment.read(place, part.end, 1 << 16).unwrap();
-            if !piece.holes.is_empty() {
+            if !piece.gaps.is_empty() {
                 return false;
             }
             place = piece.next;

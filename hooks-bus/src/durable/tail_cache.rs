@@ -14,7 +14,7 @@ const UNWATCHED: usize = 4 << 20;
 
 /// The newest events without a gap: those that a hook has not read yet, as many as there is memory for.
 #[derive(Debug, Default)]
-pub(crate) struct Ring {
+pub(crate) struct TailCache {
     slices: VecDeque<Arc<Published>>,
     /// Of their events.
     bytes: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Ring {
     watched_from: usize,
 }
 
-impl Ring {
+impl TailCache {
     /// Adds what was published last. The oldest events make room.
     pub(crate) fn push(&mut self, slice: Arc<Published>, budget: &Arc<Budget>) {
         self.bytes += slice.bytes();
