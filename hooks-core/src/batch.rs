@@ -16,7 +16,7 @@ use crate::id::HookId;
 pub struct BatchId(String);
 
 /// Receivers keep names in columns and heads of some size, and a batch may be taken apart event by event.
-const LONGEST: usize = 64;
+const MAX_LENGTH: usize = 64;
 
 impl BatchId {
     /// A hash (UUIDv5) of log, hook and positions.
@@ -32,7 +32,7 @@ impl BatchId {
 
     fn half(&self, half: u8) -> Self {
         let name = format!("{}_{half}", self.0);
-        if name.len() <= LONGEST {
+        if name.len() <= MAX_LENGTH {
             Self(name)
         } else {
             Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string())
@@ -80,9 +80,9 @@ impl Batch {
     pub(crate) fn new(id: BatchId, deliveries: Vec<Delivery>, metadata: Arc<Metadata>) -> Self {
         let mut parts: Vec<Part> = Vec::new();
         for Delivery { position, slice } in deliveries {
-            let goes_on =
+            let continues =
                 |last: &mut Part| last.first.0 + last.slice.len() as u64 == position.0 && last.slice.join(&slice);
-            if !parts.last_mut().is_some_and(goes_on) {
+            if !parts.last_mut().is_some_and(continues) {
                 parts.push(Part { first: position, slice });
             }
         }

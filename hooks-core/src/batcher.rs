@@ -93,7 +93,7 @@ pub struct SizeBatcher {
     overhead: usize,
     held: VecDeque<Delivery>,
     /// When the events of `held` came: the number of the first one that came then, and the time.
-    came: VecDeque<(usize, Instant)>,
+    arrivals: VecDeque<(usize, Instant)>,
     /// Events that have left, so the number of the first one in `held`.
     left: usize,
     bytes: usize,
@@ -102,7 +102,7 @@ pub struct SizeBatcher {
 impl SizeBatcher {
     /// `overhead` is what is added to each event on its way out, in bytes.
     pub fn new(limits: BatchLimits, overhead: usize) -> Self {
-        Self { limits, overhead, held: VecDeque::new(), came: VecDeque::new(), left: 0, bytes: 0 }
+        Self { limits, overhead, held: VecDeque::new(), arrivals: VecDeque::new(), left: 0, bytes: 0 }
     }
 
     fn size(&self, delivery: &Delivery) -> usize {
@@ -114,9 +114,9 @@ impl SizeBatcher {
     }
 
     /// For events that come now.
-    fn note_time(&mut self, now: Instant) {
-        if self.came.back().is_none_or(|(_, came)| *came != now) {
-            self.came.push_back((self.left + self.held.len(), now));
+    fn record_time(&mut self, now: Instant) {
+        if self.arrivals.back().is_none_or(|(_, came)| *came != now) {
+            self.arrivals.push_back((self.left + self.held.len(), now));
         }
     }
 
@@ -155,11 +155,11 @@ impl SizeBatcher {
     }
 
     fn forget_times(&mut self) {
-        while self.came.get(1).is_some_and(|(first, _)| *first <= self.left) {
-            self.came.pop_front();
+        while self.arrivals.get(1).is_some_and(|(first, _)| *first <= self.left) {
+            self.arrivals.pop_front();
         }
         if self.held.is_empty() {
-            self.came.clear();
+            self.arrivals.clear();
         }
     }
 }
@@ -167,7 +167,7 @@ impl SizeBatcher {
 impl Batcher for SizeBatcher {
     fn push(&mut self, now: Instant, delivery: Delivery) {
         self.bytes += self.size(&delivery);
-        self.note_time(now);
+        self.record_time(now);
         self.held.push_back(delivery);
     }
 
@@ -176,7 +176,7 @@ impl Batcher for SizeBatcher {
             return;
         }
         self.bytes += self.sum(deliveries);
-        self.note_time(now);
+        self.record_time(now);
         if self.held.is_empty() {
             self.held = std::mem::take(deliveries).into();
         } else {
@@ -191,7 +191,7 @@ impl Batcher for SizeBatcher {
 
     fn deadline(&self) -> Option<Instant> {
         // An age too long for the clock never comes.
-        self.came.front().and_then(|(_, came)| came.checked_add(self.limits.max_age.0))
+        self.arrivals.front().and_then(|(_, came)| came.checked_add(self.limits.max_age.0))
     }
 
     fn drain(&mut self) -> Option<Vec<Delivery>> {

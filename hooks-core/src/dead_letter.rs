@@ -74,7 +74,7 @@ impl fmt::Display for DeadLetterId {
 
 /// The dead letters of one hook. Made by a [`Bus`](crate::Bus) that can keep some.
 ///
-/// The contract: when [`keep`](Self::keep) has returned `Ok`, the letters survive a crash. Only then
+/// The contract: when [`keep`](Self::keep) has returned `Ok`, the dead letters survive a crash. Only then
 /// does the worker settle their events, so an event is in the log or among the dead letters at any time.
 ///
 /// ```
@@ -88,20 +88,20 @@ impl fmt::Display for DeadLetterId {
 ///
 /// #[async_trait]
 /// impl DeadLetters for InMemory {
-///     async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
+///     async fn keep(&self, dead_letters: Vec<DeadLetter>) -> Result<(), BusError> {
 ///         let mut kept = self.0.lock().unwrap();
-///         if kept.len() + letters.len() > 1_000 {
+///         if kept.len() + dead_letters.len() > 1_000 {
 ///             return Err(BusError::Full("1,000 dead letters".into()));
 ///         }
 ///         // The position as the number: keeping the same event again replaces it.
-///         kept.extend(letters.into_iter().map(|letter| (DeadLetterId(letter.position.0), letter)));
+///         kept.extend(dead_letters.into_iter().map(|one| (DeadLetterId(one.position.0), one)));
 ///         Ok(())
 ///     }
 ///
 ///     async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError> {
 ///         let kept = self.0.lock().unwrap();
 ///         let later = kept.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
-///         Ok(later.take(max).map(|(id, letter)| (*id, letter.clone())).collect())
+///         Ok(later.take(max).map(|(id, one)| (*id, one.clone())).collect())
 ///     }
 ///
 ///     async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError> {
@@ -114,7 +114,7 @@ impl fmt::Display for DeadLetterId {
 /// ```
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
-    /// Keeps letters, all or none, and returns when they would survive a crash. A letter of a position
+    /// Keeps dead letters, all or none, and returns when they would survive a crash. A dead letter of a position
     /// that is kept already replaces it.
     ///
     /// # Errors
@@ -122,26 +122,26 @@ pub trait DeadLetters: Send + Sync {
     /// the hook and tries again.
     ///
     /// # Cancel safety
-    /// A dropped call may have kept the letters or not; calling again is right.
-    async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError>;
+    /// A dropped call may have kept the dead_letters or not; calling again is right.
+    async fn keep(&self, dead_letters: Vec<DeadLetter>) -> Result<(), BusError>;
 
-    /// Keeps each of these in place of the letter with this id, which is of the same event: it was sent again, and
+    /// Keeps each of these in place of the dead letter with this id, which is of the same event: it was sent again, and
     /// refused once more. Where there is none any more, none is kept. They may get other ids by it. If a store does
     /// not say how, they are [kept](Self::keep) as any others.
     ///
     /// # Errors
     /// When they can't be kept now. Some may then have been replaced; none is lost.
-    async fn replace(&self, letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
-        self.keep(letters.into_iter().map(|(_, letter)| letter).collect()).await
+    async fn replace(&self, dead_letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
+        self.keep(dead_letters.into_iter().map(|(_, dead_letter)| dead_letter).collect()).await
     }
 
-    /// Up to `max` letters, oldest first, that come after this one.
+    /// Up to `max` dead letters, oldest first, that come after this one.
     ///
     /// # Errors
     /// When they can't be read now.
     async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError>;
 
-    /// Forgets letters. Returns how many of these there were.
+    /// Forgets dead letters. Returns how many of these there were.
     ///
     /// # Errors
     /// When they can't be removed now; none is then removed.
@@ -150,7 +150,7 @@ pub trait DeadLetters: Send + Sync {
     /// How many there are, as far as is known without asking.
     fn count(&self) -> u64;
 
-    /// How many there are, asked anew where other processes keep and remove letters, too.
+    /// How many there are, asked anew where other processes keep and remove dead letters, too.
     ///
     /// # Errors
     /// When they can't be counted now.

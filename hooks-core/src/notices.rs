@@ -61,14 +61,14 @@ impl Notices {
     }
 
     /// A hook came; says whether it wants to hear. While none does, nothing is published.
-    pub(crate) fn hook_comes(&self, hook: &Hook) -> bool {
+    pub(crate) fn hook_added(&self, hook: &Hook) -> bool {
         let wants = listens(hook);
         self.listeners.fetch_add(usize::from(wants), Ordering::Relaxed);
         wants
     }
 
     /// A hook went.
-    pub(crate) fn hook_goes(&self, hook: &Hook) {
+    pub(crate) fn hook_removed(&self, hook: &Hook) {
         self.listeners.fetch_sub(usize::from(listens(hook)), Ordering::Relaxed);
     }
 

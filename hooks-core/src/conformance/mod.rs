@@ -83,7 +83,7 @@ use crate::sink::SinkFactory;
 use probe::Probe;
 
 /// A call that takes longer than this is taken for one that never ends.
-const PATIENCE: Duration = Duration::from_secs(60);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the sink under test delivers to, with a way to look at what arrived there.
 ///
@@ -131,7 +131,7 @@ pub async fn check<D: Destination>(make: impl AsyncFn() -> D) -> Report {
     for (name, check) in checks::ALL {
         let destination = make().await;
         let probe = Probe::new(&destination);
-        report.add(name, run::judge("sink", PATIENCE, &probe.steps, check(&probe)).await);
+        report.add(name, run::run_check("sink", CHECK_TIMEOUT, &probe.steps, check(&probe)).await);
     }
     report
 }

@@ -53,13 +53,13 @@ impl Steps {
 }
 
 /// Runs a check of `what` is under test to its end, or until it takes too long.
-pub(super) async fn judge(
+pub(super) async fn run_check(
     what: &str,
-    patience: Duration,
+    limit: Duration,
     steps: &Steps,
     check: impl Future<Output = Checked>,
 ) -> Verdict {
-    match tokio::time::timeout(patience, AssertUnwindSafe(check).catch_unwind()).await {
+    match tokio::time::timeout(limit, AssertUnwindSafe(check).catch_unwind()).await {
         Ok(Ok(Ok(()))) => Verdict::Passed,
         Ok(Ok(Err(Stop::Failed(why)))) => Verdict::Failed(why),
         Ok(Ok(Err(Stop::Skipped(why)))) => Verdict::Skipped(why),

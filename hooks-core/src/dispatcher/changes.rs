@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedRwLockReadGuard;
 
+use super::hook_locks::{HookLockGuard, uncancelled};
 use super::overrides::SharedOverride;
 use super::report::HookStatus;
-use super::slot::{Start, Work};
-use super::turns::{Turn, whole};
+use super::slot::{Work, WorkerStart};
 use super::{DispatchError, Dispatcher, Inner};
 use crate::bus::{BusError, Subscription};
 use crate::hook::Hook;
@@ -29,7 +29,7 @@ impl Dispatcher {
     /// nothing. Once begun it happens whole, also when the call is dropped. So it is with every change.
     pub async fn add(&self, hook: Hook) -> Result<(), DispatchError> {
         let id = hook.id.clone();
-        self.in_turn(&id, |inner| async move { inner.add(hook).await }).await
+        self.locked(&id, |inner| async move { inner.add(hook).await }).await
     }
 
     /// Changes a hook that is there. Its position and what it has in hand stay. The attempt in flight
@@ -43,7 +43,7 @@ impl Dispatcher {
     /// As for [`add`](Self::add).
     pub async fn replace(&self, hook: Hook) -> Result<(), DispatchError> {
         let id = hook.id.clone();
-        self.in_turn(&id, |inner| async move { inner.change(hook).await }).await
+        self.locked(&id, |inner| async move { inner.change(hook).await }).await
     }
 
     /// Enables or disables a hook. A disabled hook keeps its events and delivers none; it stays disabled
@@ -57,7 +57,7 @@ impl Dispatcher {
     /// As for [`add`](Self::add).
     pub async fn set_enabled(&self, id: &HookId, enabled: bool) -> Result<(), DispatchError> {
         let hook = id.clone();
-        self.in_turn(id, |inner| async move { inner.set_enabled(&hook, enabled).await }).await
+        self.locked(id, |inner| async move { inner.set_enabled(&hook, enabled).await }).await
     }
 
     /// Removes a hook, and returns what is known of it at the end.
@@ -76,7 +76,7 @@ impl Dispatcher {
     /// As for [`add`](Self::add).
     pub async fn remove(&self, id: &HookId) -> Result<HookStatus, DispatchError> {
         let hook = id.clone();
-        self.in_turn(id, |inner| async move { inner.remove(&hook).await }).await
+        self.locked(id, |inner| async move { inner.remove(&hook).await }).await
     }
 
     /// Removes a hook, if it is here, and gives up everything that the bus keeps for it: its position, its dead
@@ -91,11 +91,11 @@ impl Dispatcher {
     /// As for [`add`](Self::add).
     pub async fn forget(&self, id: &HookId) -> Result<bool, DispatchError> {
         let hook = id.clone();
-        self.in_turn(id, |inner| async move { inner.forget(&hook).await }).await
+        self.locked(id, |inner| async move { inner.forget(&hook).await }).await
     }
 
-    /// Waits for the hook's turn, then makes the change, whatever becomes of this call.
-    pub(super) async fn in_turn<T: Send + 'static, F>(
+    /// Waits for the hook's lock, then makes the change, whatever becomes of this call.
+    pub(super) async fn locked<T: Send + 'static, F>(
         &self,
         id: &HookId,
         change: impl FnOnce(Arc<Inner>) -> F,
@@ -104,12 +104,12 @@ impl Dispatcher {
         F: Future<Output = Result<T, DispatchError>> + Send + 'static,
     {
         self.0.is_open()?;
-        let turn = self.0.turn(id).await;
+        let lock = self.0.lock_hook(id).await;
         self.0.is_open()?;
         let change = change(self.0.clone());
-        whole(async move {
+        uncancelled(async move {
             let changed = change.await;
-            drop(turn);
+            drop(lock);
             changed
         })
         .await
@@ -119,8 +119,8 @@ impl Dispatcher {
 /// The turn is the caller's.
 impl Inner {
     /// Waits until nobody else changes the hook. No shutdown comes to its end before the change does.
-    pub(super) async fn turn(&self, id: &HookId) -> (Turn, OwnedRwLockReadGuard<()>) {
-        (self.turns.take(id).await, self.changing.clone().read_owned().await)
+    pub(super) async fn lock_hook(&self, id: &HookId) -> (HookLockGuard, OwnedRwLockReadGuard<()>) {
+        (self.hook_locks.lock(id).await, self.changing.clone().read_owned().await)
     }
 
     async fn add(self: &Arc<Self>, hook: Hook) -> Result<(), DispatchError> {
@@ -136,7 +136,7 @@ impl Inner {
         let enabled = hook.enabled && overridden.get().is_none();
         reader.set_enabled(enabled);
         let endpoint = SharedEndpoint::new(&hook, enabled);
-        self.start(Start { hook, enabled, endpoint, ledger, settler, overridden }, Parked::new(reader));
+        self.start(WorkerStart { hook, enabled, endpoint, ledger, settler, overridden }, Parked::new(reader));
         Ok(())
     }
 
@@ -149,7 +149,7 @@ impl Inner {
         slot.settler.settle(&filtered, Outcome::Dropped(DropReason::Filtered));
         parked.reader.reconfigure(subscription.clone());
         let overridden = slot.overridden.clone();
-        overridden.review(&*self.bus, &hook).await;
+        overridden.drop_outdated(&*self.bus, &hook).await;
         let enabled = hook.enabled && overridden.get().is_none();
         if enabled {
             parked.reader.set_enabled(true);
@@ -158,7 +158,7 @@ impl Inner {
         }
         let endpoint = slot.endpoint.successor(&hook, enabled);
         let (ledger, settler) = (slot.ledger.clone(), slot.settler.clone());
-        self.start(Start { hook, enabled, endpoint, ledger, settler, overridden }, parked);
+        self.start(WorkerStart { hook, enabled, endpoint, ledger, settler, overridden }, parked);
         Ok(())
     }
 
@@ -184,7 +184,7 @@ impl Inner {
             return Err(refused(id)(error));
         }
         self.slots.lock().by_id.remove(id);
-        self.notices.hook_goes(&slot.hook);
+        self.notices.hook_removed(&slot.hook);
         Ok(slot.status(self.bus.lag(id)))
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
-use super::turns::whole;
+use super::hook_locks::uncancelled;
 use super::{DispatchError, Inner};
 use crate::hook::Hook;
 use crate::id::HookId;
@@ -54,11 +54,11 @@ impl Inner {
     /// Also while a shutdown delivers what was accepted: that may take long, and a hook that the bus holds meanwhile
     /// would keep it from its end.
     async fn follow_one(self: &Arc<Self>, hook: HookId) -> HookId {
-        let turn = self.turn(&hook).await;
+        let lock = self.lock_hook(&hook).await;
         let (inner, id) = (self.clone(), hook.clone());
-        let followed = whole(async move {
-            let followed = inner.take_override(&id).await;
-            drop(turn);
+        let followed = uncancelled(async move {
+            let followed = inner.apply_override(&id).await;
+            drop(lock);
             followed
         });
         match followed.await {
@@ -70,7 +70,7 @@ impl Inner {
         hook
     }
 
-    async fn take_override(&self, id: &HookId) -> Result<(), DispatchError> {
+    async fn apply_override(&self, id: &HookId) -> Result<(), DispatchError> {
         let slot = self.slot(id)?;
         if !slot.overridden.follow(&*self.bus, &slot.hook) {
             return Ok(());

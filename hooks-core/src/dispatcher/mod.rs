@@ -3,13 +3,13 @@
 mod changes;
 mod error;
 mod follow;
+mod hook_locks;
 mod overrides;
 mod replay;
 mod report;
 mod shutdown;
 mod slot;
-mod trial;
-mod turns;
+mod test_delivery;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,10 +29,10 @@ use crate::id::HookId;
 use crate::notices::{Notices, Outbox};
 use crate::sink::Shared;
 use crate::stats::BatchStats;
-use crate::worker::{HookContext, Mode, Parked, Resends, SharedEndpoint, StopSignal, Worker};
+use crate::worker::{HookContext, Mode, Parked, ResendQueue, SharedEndpoint, StopSignal, Worker};
 use changes::subscription;
-use slot::{End, Slot, Start, Work};
-use turns::Turns;
+use hook_locks::HookLocks;
+use slot::{Slot, Work, WorkerEnd, WorkerStart};
 
 /// Delivers the events of a bus to hooks, until it is shut down.
 ///
@@ -78,11 +78,11 @@ struct Inner {
     shared: Arc<Shared>,
     /// Short, never across an await.
     slots: SyncMutex<Slots>,
-    turns: Turns,
+    hook_locks: HookLocks,
     /// Held while a hook is changed.
     changing: Arc<RwLock<()>>,
     /// Whoever replays or drops some of a hook's dead letters has them for itself.
-    letters: Turns,
+    dead_letter_locks: HookLocks,
     batches: Arc<SyncMutex<BatchStats>>,
     notices: Notices,
     last: AtomicBool,
@@ -116,9 +116,9 @@ impl Dispatcher {
             outbox: SyncMutex::new(Some(outbox)),
             shared: Arc::default(),
             slots: SyncMutex::default(),
-            turns: Turns::default(),
+            hook_locks: HookLocks::default(),
             changing: Arc::default(),
-            letters: Turns::default(),
+            dead_letter_locks: HookLocks::default(),
             disabled: watch::Sender::new(0),
             following: SyncMutex::default(),
         }))
@@ -153,7 +153,7 @@ impl Dispatcher {
     pub async fn disabled(&self) -> HookId {
         let mut changes = self.0.disabled.subscribe();
         loop {
-            if let Some(slot) = self.0.all().iter().find(|slot| slot.is_gone()) {
+            if let Some(slot) = self.0.all().iter().find(|slot| slot.is_disabled_by_receiver()) {
                 return slot.hook.id.clone();
             }
             // The sender lives as long as self.
@@ -180,10 +180,10 @@ impl Inner {
     }
 
     /// Tells all workers, those of hooks that are being changed, too.
-    fn order(&self, mode: Mode) {
+    fn send_to_all(&self, mode: Mode) {
         let mut slots = self.slots.lock();
         slots.mode = slots.mode.max(mode);
-        slots.by_id.values().for_each(|slot| slot.stop.give(mode));
+        slots.by_id.values().for_each(|slot| slot.stop.send(mode));
     }
 
     fn context(
@@ -191,7 +191,7 @@ impl Inner {
         hook: Arc<Hook>,
         endpoint: Arc<SharedEndpoint>,
         settler: Settler,
-        resends: Arc<Resends>,
+        resends: Arc<ResendQueue>,
     ) -> HookContext {
         let durable = settler.flush_first();
         HookContext {
@@ -209,14 +209,14 @@ impl Inner {
     }
 
     /// Starts a worker. Nothing here waits, so a change that came this far is complete.
-    fn start(&self, start: Start, parked: Parked) {
-        let Start { hook, enabled, endpoint, ledger, settler, overridden } = start;
+    fn start(&self, start: WorkerStart, parked: Parked) {
+        let WorkerStart { hook, enabled, endpoint, ledger, settler, overridden } = start;
         if let Some(disabled) = overridden.get() {
             endpoint.state.lock().disable(disabled.reason);
         }
         let (hook, endpoint) = (Arc::new(hook), Arc::new(endpoint));
-        let (stop, resends) = (StopSignal::default(), Arc::<Resends>::default());
-        self.introduce(&hook);
+        let (stop, resends) = (StopSignal::default(), Arc::<ResendQueue>::default());
+        self.start_notices(&hook);
         let context = self.context(hook.clone(), endpoint.clone(), settler.clone(), resends.clone());
         let dead_letters = context.dead_letters.clone();
         let work = if enabled {
@@ -224,7 +224,7 @@ impl Inner {
             let worker = Worker { bus, subscription, context, stop: stop.clone() };
             // Boxed, because a future that is awaited is kept twice, and idle hooks are many.
             let run = Box::pin(Box::new(worker).run(parked));
-            let end = End {
+            let end = WorkerEnd {
                 bus: self.bus.clone(),
                 hook: hook.clone(),
                 endpoint: endpoint.clone(),
@@ -244,12 +244,12 @@ impl Inner {
         let work = Mutex::new(work);
         let slot = Slot { hook, ledger, endpoint, settler, resends, dead_letters, overridden, stop, work };
         let before = self.slots.lock().insert(slot);
-        before.iter().for_each(|before| self.notices.hook_goes(&before.hook));
+        before.iter().for_each(|before| self.notices.hook_removed(&before.hook));
     }
 
     /// A hook may want to hear of the others.
-    fn introduce(&self, hook: &Hook) {
-        if self.notices.hook_comes(hook)
+    fn start_notices(&self, hook: &Hook) {
+        if self.notices.hook_added(hook)
             && let Some(outbox) = self.outbox.lock().take()
         {
             tokio::spawn(outbox.publish(self.bus.clone()));
@@ -260,7 +260,7 @@ impl Inner {
 impl Slots {
     /// Returns the one before, whose place it takes.
     fn insert(&mut self, slot: Slot) -> Option<Arc<Slot>> {
-        slot.stop.give(self.mode);
+        slot.stop.send(self.mode);
         self.by_id.insert(slot.hook.id.clone(), Arc::new(slot))
     }
 }
@@ -268,7 +268,7 @@ impl Slots {
 impl Drop for Dispatcher {
     fn drop(&mut self) {
         self.0.slots.lock().shut_down = true;
-        self.0.order(Mode::Park);
+        self.0.send_to_all(Mode::Park);
         self.0.following.lock().iter().for_each(JoinHandle::abort);
     }
 }

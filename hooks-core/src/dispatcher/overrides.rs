@@ -20,15 +20,15 @@ impl SharedOverride {
     /// What the bus keeps, unless it no longer holds for this hook.
     pub(super) async fn read(bus: &dyn Bus, hook: &Hook) -> Self {
         let shared = Self(Arc::new(Mutex::new(bus.overrides(&hook.id))));
-        shared.review(bus, hook).await;
+        shared.drop_outdated(bus, hook).await;
         shared
     }
 
     /// A receiver that said no is another one when the sink's settings are.
-    pub(super) async fn review(&self, bus: &dyn Bus, hook: &Hook) {
+    pub(super) async fn drop_outdated(&self, bus: &dyn Bus, hook: &Hook) {
         let gone = self.0.lock().take_if(|current| is_outdated(current, bus, hook)).is_some();
         if gone {
-            keep(bus, &hook.id, None).await;
+            store(bus, &hook.id, None).await;
         }
     }
 
@@ -52,17 +52,17 @@ impl SharedOverride {
 
     /// Disables the hook, here and on the bus.
     pub(super) async fn disable(&self, bus: &dyn Bus, hook: &Hook, by: DisabledBy, reason: Option<String>) {
-        let Prints { sink, secrets, files } = Prints::of(bus, hook);
+        let Fingerprints { sink, secrets, files } = Fingerprints::of(bus, hook);
         let disabled =
             Override { sink, secrets: Some(secrets), files, ..Override::disabled(by, reason, SystemTime::now()) };
         *self.0.lock() = Some(disabled.clone());
-        keep(bus, &hook.id, Some(disabled)).await;
+        store(bus, &hook.id, Some(disabled)).await;
     }
 
     /// Removes the override.
     pub(super) async fn enable(&self, bus: &dyn Bus, hook: &HookId) {
         if self.0.lock().take().is_some() || bus.overrides(hook).is_some() {
-            keep(bus, hook, None).await;
+            store(bus, hook, None).await;
         }
     }
 }
@@ -72,26 +72,26 @@ fn is_outdated(kept: &Override, bus: &dyn Bus, hook: &Hook) -> bool {
     if kept.by != DisabledBy::Receiver {
         return false;
     }
-    let now = Prints::of(bus, hook);
+    let now = Fingerprints::of(bus, hook);
     let differs = |before: &Option<String>, now: Option<&str>| matches!((before, now), (Some(before), Some(now)) if before != now);
     kept.sink != now.sink || differs(&kept.secrets, Some(&now.secrets)) || differs(&kept.files, now.files.as_deref())
 }
 
-async fn keep(bus: &dyn Bus, hook: &HookId, to: Option<Override>) {
+async fn store(bus: &dyn Bus, hook: &HookId, to: Option<Override>) {
     if let Err(error) = bus.set_override(hook, to).await {
         tracing::error!(%hook, %error, "the bus can't keep that the hook is enabled or disabled: it holds until the process ends");
     }
 }
 
 /// Tells settings of a sink apart. Nothing can be read back from it.
-struct Prints {
+struct Fingerprints {
     /// Of the settings as they are shown.
     sink: u64,
     secrets: String,
     files: Option<String>,
 }
 
-impl Prints {
+impl Fingerprints {
     fn of(bus: &dyn Bus, hook: &Hook) -> Self {
         let sink = &hook.sink;
         let mut secrets = Vec::new();
@@ -101,11 +101,11 @@ impl Prints {
             secrets.extend_from_slice(secret.expose().as_bytes());
         }
         // With the log's name in it, the same secret looks different elsewhere.
-        let print = |content: &[u8]| Uuid::new_v5(&bus.log_id(), content).to_string();
+        let fingerprint = |content: &[u8]| Uuid::new_v5(&bus.log_id(), content).to_string();
         Self {
             sink: fnv::hash(format!("{} {sink:?}", sink.kind()).into_bytes()),
-            secrets: print(&secrets),
-            files: hook.files.as_deref().map(|files| print(files.as_bytes())),
+            secrets: fingerprint(&secrets),
+            files: hook.files.as_deref().map(|files| fingerprint(files.as_bytes())),
         }
     }
 }

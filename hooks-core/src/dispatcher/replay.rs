@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::hook_locks::{HookLockGuard, uncancelled};
 use super::slot::Slot;
-use super::turns::{Turn, whole};
 use super::{Dispatcher, ReplayError, ReplayReport};
 use crate::bus::{BusError, Delivery};
 use crate::dead_letter::{DeadLetter, DeadLetterId, DeadLetters};
 use crate::id::HookId;
-use crate::worker::{CUT_OFF, Ending, EndpointState, Resend, Settlement, letters};
+use crate::worker::{CUT_OFF, Ending, EndpointState, Resend, Settlement, dead_letters};
 
 impl Dispatcher {
     /// Delivers those of a hook's dead letters once more that `select` picks, oldest first, and forgets
     /// what was delivered; what is refused once more stays, with the new reason. They travel through the hook's own
     /// worker, in batches that take turns with the live ones, with its rate limit; their order among the live events
     /// is not promised. Where instances share hooks, the one that has the hook replays; at another, or when it goes to
-    /// another meanwhile, the replay ends and says so. Letters that come while this runs are left alone. Whoever else
-    /// replays or drops letters of the hook at the same time finds those that are left: each is delivered once.
+    /// another, the replay ends and says so. Dead letters that come while this runs are left alone. Several replays and
+    /// drops of one hook may run at the same time: each dead letter is delivered once.
     ///
     /// # Errors
     /// When there is no such hook, it is disabled, or its bus keeps no dead letters or can't read them. What ends a
@@ -26,7 +26,7 @@ impl Dispatcher {
     /// the report says how far it came, and why not further.
     ///
     /// # Cancel safety
-    /// A dropped call begins nothing more. What is on its way, at most 256 letters, comes to its end.
+    /// A dropped call begins nothing more. What is on its way, at most 256 dead letters, comes to its end.
     pub async fn replay(
         &self,
         id: &HookId,
@@ -40,7 +40,7 @@ impl Dispatcher {
         let (mut pages, mut report) = (Pages::new(store.clone()), ReplayReport::default());
         loop {
             // Only for this page: whoever waits does not wait for all.
-            let turn = self.0.letters.take(id).await;
+            let lock = self.0.dead_letter_locks.lock(id).await;
             let page = match pages.next().await {
                 Ok(page) => page,
                 Err(error) if report.has_begun() => {
@@ -52,13 +52,13 @@ impl Dispatcher {
             if page.is_empty() {
                 return Ok(report);
             }
-            let picked = page.into_iter().filter(|(id, letter)| select(*id, letter)).collect();
+            let picked = page.into_iter().filter(|(id, dead_letter)| select(*id, dead_letter)).collect();
             let (slot, store) = (slot.clone(), store.clone());
-            report = whole(one_page(slot, store, picked, report, turn)).await;
+            report = uncancelled(one_page(slot, store, picked, report, lock)).await;
         }
     }
 
-    /// Drops those of a hook's dead letters that `select` picks, of the letters that there are now, and says how many
+    /// Drops the dead letters of a hook that `select` picks, of those that there are now, and returns how many
     /// these were. What a [replay](Self::replay) has on its way is left to it. The hook need not be here.
     ///
     /// # Errors
@@ -76,17 +76,17 @@ impl Dispatcher {
         let failed = |error: BusError| ReplayError::Store { hook: id.clone(), error };
         let (mut pages, mut dropped) = (Pages::new(store.clone()), 0);
         loop {
-            let turn = self.0.letters.take(id).await;
+            let lock = self.0.dead_letter_locks.lock(id).await;
             let page = pages.next().await.map_err(failed)?;
             if page.is_empty() {
                 return Ok(dropped);
             }
             let picked: Vec<DeadLetterId> =
-                page.iter().filter(|(id, letter)| select(*id, letter)).map(|(id, _)| *id).collect();
+                page.iter().filter(|(id, dead_letter)| select(*id, dead_letter)).map(|(id, _)| *id).collect();
             let store = store.clone();
-            let removed = whole(async move {
+            let removed = uncancelled(async move {
                 let removed = store.remove(&picked).await;
-                drop(turn);
+                drop(lock);
                 removed
             });
             dropped += removed.await.map_err(failed)?;
@@ -94,12 +94,12 @@ impl Dispatcher {
     }
 }
 
-/// How many letters are read at a time.
+/// How many dead letters are read at a time.
 const PAGE: usize = 256;
 
-type Letters = Vec<(DeadLetterId, DeadLetter)>;
+type Listed = Vec<(DeadLetterId, DeadLetter)>;
 
-/// The letters that there were at the beginning, as far as they still are.
+/// The dead letters that there were at the beginning, as far as they still are.
 struct Pages {
     store: Arc<dyn DeadLetters>,
     after: Option<DeadLetterId>,
@@ -113,13 +113,13 @@ impl Pages {
     }
 
     /// An empty one is the end.
-    async fn next(&mut self) -> Result<Letters, BusError> {
+    async fn next(&mut self) -> Result<Listed, BusError> {
         let left = match self.left {
             Some(left) => left,
             None => self.store.recount().await?,
         };
         let most = PAGE.min(usize::try_from(left).unwrap_or(PAGE));
-        let page = if most == 0 { Letters::new() } else { self.store.list(self.after, most).await? };
+        let page = if most == 0 { Listed::new() } else { self.store.list(self.after, most).await? };
         self.left = Some(left.saturating_sub(page.len() as u64));
         self.after = page.last().map(|(id, _)| *id);
         Ok(page)
@@ -131,16 +131,17 @@ impl Pages {
 async fn one_page(
     slot: Arc<Slot>,
     store: Arc<dyn DeadLetters>,
-    picked: Letters,
+    picked: Listed,
     mut report: ReplayReport,
-    _turn: Turn,
+    _lock: HookLockGuard,
 ) -> ReplayReport {
     let mut page = Page { store, left: picked };
     if report.untried == 0 && !page.left.is_empty() {
-        let (asker, mut settled) = mpsc::channel(PAGE);
-        let delivery = |letter: &DeadLetter| Delivery::new(letter.position, &letter.envelope.clone().into(), 0);
-        let deliveries = page.left.iter().map(|(_, letter)| delivery(letter)).collect();
-        slot.resends.push(Resend { deliveries, asker });
+        let (reply_to, mut settled) = mpsc::channel(PAGE);
+        let delivery =
+            |dead_letter: &DeadLetter| Delivery::new(dead_letter.position, &dead_letter.envelope.clone().into(), 0);
+        let deliveries = page.left.iter().map(|(_, dead_letter)| delivery(dead_letter)).collect();
+        slot.resends.push(Resend { deliveries, reply_to });
         let (mut some, mut why) = (Vec::new(), None);
         while settled.recv_many(&mut some, PAGE).await > 0 {
             why = page.enter(some.drain(..), &mut report).await.or(why);
@@ -153,10 +154,10 @@ async fn one_page(
     report
 }
 
-/// Letters that are sent again, as far as it is not known what came of them.
+/// Dead letters that are sent again, as far as it is not known what came of them.
 struct Page {
     store: Arc<dyn DeadLetters>,
-    left: Letters,
+    left: Listed,
 }
 
 impl Page {
@@ -172,7 +173,7 @@ impl Page {
                     continue;
                 }
             }
-            let mut now = letters(&settlement).into_iter();
+            let mut now = dead_letters(&settlement).into_iter();
             for (id, before) in settlement.batch.deliveries().iter().filter_map(|sent| self.take(sent)) {
                 match now.next() {
                     Some(now) => refused.push((id, once_more(before, now))),
@@ -185,9 +186,9 @@ impl Page {
         if !gone.is_empty()
             && let Err(error) = self.store.remove(&gone).await
         {
-            let letters = gone.len();
+            let dead_letters = gone.len();
             report.error = Some(format!(
-                "{letters} of those delivered can't be removed, so the next replay repeats them: {error}"
+                "{dead_letters} of those delivered can't be removed, so the next replay repeats them: {error}"
             ));
         }
         if !refused.is_empty()
@@ -198,11 +199,12 @@ impl Page {
         stopped
     }
 
-    /// The letter of this event. Of two logs there may be two at one position.
+    /// The dead letter of this event. Of two logs there may be two at one position.
     fn take(&mut self, sent: &Delivery) -> Option<(DeadLetterId, DeadLetter)> {
-        let is_it =
-            |letter: &DeadLetter| letter.position == sent.position && letter.envelope.json() == sent.envelope().json();
-        let at = self.left.iter().position(|(_, letter)| is_it(letter))?;
+        let is_it = |dead_letter: &DeadLetter| {
+            dead_letter.position == sent.position && dead_letter.envelope.json() == sent.envelope().json()
+        };
+        let at = self.left.iter().position(|(_, dead_letter)| is_it(dead_letter))?;
         Some(self.left.remove(at))
     }
 }

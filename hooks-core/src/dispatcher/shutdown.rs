@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::turns::whole;
+use super::hook_locks::uncancelled;
 use super::{Dispatcher, Inner, Report};
 use crate::worker::Mode;
 
 /// What comes after the deliveries (sinks close, the bus makes last what was settled last) has this part of the grace
 /// left,
-const PART_FOR_THE_END: u32 = 10;
+const CLOSING_PART: u32 = 10;
 
 /// and never more than this; that much, too, where there is no grace at all.
-const END: Duration = Duration::from_secs(1);
+const MAX_CLOSING: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
     /// Closes the bus, delivers everything that was accepted, for as long as `grace` allows (`None`: as
@@ -31,7 +31,7 @@ impl Dispatcher {
     pub async fn shutdown(&self, grace: Option<Duration>) -> Report {
         // What comes later is refused.
         self.0.slots.lock().shut_down = true;
-        whole(self.0.clone().shut_down(grace)).await
+        uncancelled(self.0.clone().shut_down(grace)).await
     }
 }
 
@@ -40,11 +40,11 @@ impl Inner {
         let limits = grace.and_then(Limits::of);
         within(limits.as_ref().map(|limits| limits.drain), self.drain()).await;
         self.stop_following().await;
-        self.order(Mode::Park);
+        self.send_to_all(Mode::Park);
         within(limits.as_ref().map(|limits| limits.ended), self.ended()).await;
         let inner = self.clone();
         // It goes on, should there be no time for it: half a finish is none.
-        let finished = whole(async move {
+        let finished = uncancelled(async move {
             inner.bus.close().await;
             inner.bus.finish().await;
         });
@@ -55,8 +55,8 @@ impl Inner {
     /// Delivers what was accepted.
     async fn drain(self: &Arc<Self>) {
         let inner = self.clone();
-        whole(async move { inner.bus.close().await }).await;
-        self.order(Mode::Drain);
+        uncancelled(async move { inner.bus.close().await }).await;
+        self.send_to_all(Mode::Drain);
         self.ended().await;
     }
 
@@ -81,7 +81,7 @@ impl Limits {
     /// `None`: longer than the clock can tell.
     fn of(grace: Duration) -> Option<Self> {
         let now = Instant::now();
-        let end = if grace.is_zero() { END } else { (grace / PART_FOR_THE_END).min(END) };
+        let end = if grace.is_zero() { MAX_CLOSING } else { (grace / CLOSING_PART).min(MAX_CLOSING) };
         let drain = now.checked_add(grace.saturating_sub(end))?;
         Some(Self { drain, ended: drain.checked_add(end / 2)?, finish: drain.checked_add(end)? })
     }

@@ -13,7 +13,7 @@ use crate::hook::Hook;
 use crate::ledger::Ledger;
 use crate::overrides::DisabledBy;
 use crate::stats::AttemptStats;
-use crate::worker::{EndpointState, Mode, Parked, Resends, SharedEndpoint, StopSignal};
+use crate::worker::{EndpointState, Mode, Parked, ResendQueue, SharedEndpoint, StopSignal};
 
 /// What the dispatcher has of a hook.
 pub(super) struct Slot {
@@ -21,7 +21,7 @@ pub(super) struct Slot {
     pub(super) ledger: Arc<Ledger>,
     pub(super) endpoint: Arc<SharedEndpoint>,
     pub(super) settler: Settler,
-    pub(super) resends: Arc<Resends>,
+    pub(super) resends: Arc<ResendQueue>,
     pub(super) dead_letters: Option<Arc<dyn DeadLetters>>,
     pub(super) overridden: SharedOverride,
     pub(super) stop: StopSignal,
@@ -29,7 +29,7 @@ pub(super) struct Slot {
 }
 
 /// What a worker starts from, beside what its predecessor had in hand.
-pub(super) struct Start {
+pub(super) struct WorkerStart {
     pub(super) hook: Hook,
     /// Whether it delivers: its settings and its override say so.
     pub(super) enabled: bool,
@@ -40,16 +40,16 @@ pub(super) struct Start {
 }
 
 /// What is to be done when a worker has ended.
-pub(super) struct End {
+pub(super) struct WorkerEnd {
     pub(super) bus: Arc<dyn Bus>,
     pub(super) hook: Arc<Hook>,
     pub(super) endpoint: Arc<SharedEndpoint>,
-    pub(super) resends: Arc<Resends>,
+    pub(super) resends: Arc<ResendQueue>,
     pub(super) overridden: SharedOverride,
     pub(super) disabled: watch::Sender<u64>,
 }
 
-impl End {
+impl WorkerEnd {
     pub(super) async fn ended(self) {
         self.resends.close();
         let said = {
@@ -86,12 +86,12 @@ impl Slot {
     }
 
     pub(super) async fn stop(&self) {
-        self.stop.give(Mode::Park);
+        self.stop.send(Mode::Park);
         self.ended().await;
     }
 
     /// Whether its receiver disabled it.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(super) fn is_disabled_by_receiver(&self) -> bool {
         self.hook.enabled && self.state() == EndpointState::Disabled && !self.overridden.is_by(DisabledBy::Operator)
     }
 
@@ -110,7 +110,7 @@ impl Slot {
             attempts: endpoint.stats().map_or(0, AttemptStats::total),
             stats: endpoint.stats().cloned().map(Box::new),
             lag,
-            dead_letters: self.dead_letters.as_ref().map(|letters| letters.count()),
+            dead_letters: self.dead_letters.as_ref().map(|dead_letters| dead_letters.count()),
             disabled: self.overridden.get(),
             last_error: endpoint.last_error().map(str::to_owned),
         }

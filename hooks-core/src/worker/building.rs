@@ -16,10 +16,10 @@ use crate::hook::Hook;
 use crate::sink::{Sink, SinkContext, SinkFactory};
 
 /// Most threads that build sinks, of those that everything else that blocks has to share.
-const MOST: usize = 64;
+const MAX_BUILDS: usize = 64;
 
 /// Most of these for the files of one folder: a disk that hangs leaves the others to sinks whose files lie elsewhere.
-const OF_ONE_FOLDER: usize = 16;
+const MAX_BUILDS_OF_FOLDER: usize = 16;
 
 /// Where the sinks of one dispatcher are built.
 pub(crate) struct Builders {
@@ -37,7 +37,7 @@ type Built = Result<Box<dyn Sink>, DeliveryError>;
 
 impl Default for Builders {
     fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(MOST)), folders: Mutex::default(), late: Mutex::default() }
+        Self { places: Arc::new(Semaphore::new(MAX_BUILDS)), folders: Mutex::default(), late: Mutex::default() }
     }
 }
 
@@ -50,7 +50,7 @@ impl Builders {
             return build(&*hook.sink, &context);
         }
         let this = (Arc::as_ptr(&hook.sink).addr(), context.lane);
-        let failed = |why: String| Err(DeliveryError::endpoint(doing(&*hook.sink)).because(why));
+        let failed = |why: String| Err(DeliveryError::endpoint(task(&*hook.sink)).because(why));
         if self.is_late(this) {
             return failed(format!("it still waits for {}", one_of(&files)));
         }
@@ -75,7 +75,7 @@ impl Builders {
                 failed(format!("not begun within {limit}: as many other sinks as may wait for their files already"))
             }
             Err(_) => {
-                self.note_late(this, watched);
+                self.mark_late(this, watched);
                 failed(format!("not done within {limit}: no answer from {}", one_of(&files)))
             }
         }
@@ -89,7 +89,7 @@ impl Builders {
             return places;
         }
         folders.retain(|_, places| places.strong_count() > 0);
-        let places = Arc::new(Semaphore::new(OF_ONE_FOLDER));
+        let places = Arc::new(Semaphore::new(MAX_BUILDS_OF_FOLDER));
         folders.insert(folder, Arc::downgrade(&places));
         places
     }
@@ -98,19 +98,19 @@ impl Builders {
         self.late.lock().get(&build).is_some_and(|alive| alive.strong_count() > 0)
     }
 
-    fn note_late(&self, build: Build, alive: Weak<()>) {
+    fn mark_late(&self, build: Build, alive: Weak<()>) {
         let mut late = self.late.lock();
         late.retain(|_, alive| alive.strong_count() > 0);
         late.insert(build, alive);
     }
 }
 
-fn doing(sink: &dyn SinkFactory) -> String {
+fn task(sink: &dyn SinkFactory) -> String {
     format!("build the {} sink", sink.kind())
 }
 
 fn build(sink: &dyn SinkFactory, context: &SinkContext) -> Built {
-    let failed = || DeliveryError::endpoint(doing(sink));
+    let failed = || DeliveryError::endpoint(task(sink));
     match catch_unwind(AssertUnwindSafe(|| sink.build(context))) {
         Ok(built) => built.map_err(|error| failed().because(error)),
         Err(panic) => Err(failed().because(format!("it panicked: {}", panic::text(&*panic)))),

@@ -49,7 +49,7 @@ impl fmt::Display for EndpointState {
 }
 
 /// After so many attempts that were accepted a larger batch is tried again than the receiver took: at first, and at most.
-const PATIENCE: (u64, u64) = (8, 4096);
+const ACCEPTED_BEFORE_LARGER: (u64, u64) = (8, 4096);
 
 /// So many requests in a row that a receiver did nothing with are no failure.
 const MAX_UNPROCESSED: u8 = 3;
@@ -75,8 +75,8 @@ pub(crate) struct EndpointHealth {
     /// The largest batch worth trying, in bytes.
     max_bytes: usize,
     /// How much had been accepted when that changed, and how much more raises it.
-    accepted_then: u64,
-    patience: u64,
+    accepted_at_change: u64,
+    larger_after: u64,
     last_error: Option<String>,
     /// Held because what was given up can't be kept.
     blocked: bool,
@@ -91,7 +91,7 @@ pub(crate) struct EndpointHealth {
 impl EndpointHealth {
     pub(crate) fn new(policy: RetryPolicy, enabled: bool) -> Self {
         let state = if enabled { EndpointState::Healthy } else { EndpointState::Disabled };
-        Self { policy, state, max_bytes: usize::MAX, patience: PATIENCE.0, ..Self::default() }
+        Self { policy, state, max_bytes: usize::MAX, larger_after: ACCEPTED_BEFORE_LARGER.0, ..Self::default() }
     }
 
     /// Takes over what was counted under other settings.
@@ -176,11 +176,11 @@ impl EndpointHealth {
 
     pub(crate) fn accept(&mut self, now: Instant) {
         self.accepted += 1;
-        if self.max_bytes < usize::MAX && self.accepted - self.accepted_then >= self.patience {
+        if self.max_bytes < usize::MAX && self.accepted - self.accepted_at_change >= self.larger_after {
             self.max_bytes = self.max_bytes.saturating_mul(2);
-            self.accepted_then = self.accepted;
+            self.accepted_at_change = self.accepted;
         }
-        if !self.is_left_alone(now) {
+        if !self.is_asked_to_wait(now) {
             self.last_error = None;
         }
         self.answered(EndpointState::Healthy, now);
@@ -231,14 +231,14 @@ impl EndpointHealth {
     /// after a longer one: the receiver's own may be another now.
     pub(crate) fn too_large(&mut self, bytes: usize) {
         self.max_bytes = self.max_bytes.min(bytes / 2).max(1);
-        self.accepted_then = self.accepted;
-        self.patience = self.patience.saturating_mul(2).min(PATIENCE.1);
+        self.accepted_at_change = self.accepted;
+        self.larger_after = self.larger_after.saturating_mul(2).min(ACCEPTED_BEFORE_LARGER.1);
     }
 
     /// One event alone was too large: it was the event, so nothing is known about batches of others.
     pub(crate) fn event_too_large(&mut self) {
         self.max_bytes = usize::MAX;
-        self.patience = PATIENCE.0;
+        self.larger_after = ACCEPTED_BEFORE_LARGER.0;
     }
 
     /// An attempt that began at `started` failed. Lanes fail together in an outage: an attempt that
@@ -262,21 +262,21 @@ impl EndpointHealth {
             _ if self.state == EndpointState::Disabled => EndpointState::Disabled,
             FailureClass::Endpoint => EndpointState::Held,
             FailureClass::Throttle => EndpointState::Throttled,
-            _ if error.retry_after.is_some() || self.is_left_alone(now) => EndpointState::Throttled,
+            _ if error.retry_after.is_some() || self.is_asked_to_wait(now) => EndpointState::Throttled,
             _ => EndpointState::BackingOff,
         };
         self.last_error = Some(error.report());
     }
 
     /// The process wants to end: waits that are our own are over, those that the receiver asked for go on.
-    pub(crate) fn hurry(&mut self) {
+    pub(crate) fn end_backoff(&mut self) {
         if self.state != EndpointState::Throttled {
             self.not_before = None;
         }
         self.failures = 0;
     }
 
-    fn is_left_alone(&self, now: Instant) -> bool {
+    fn is_asked_to_wait(&self, now: Instant) -> bool {
         self.asked_until.is_some_and(|until| until > now)
     }
 
@@ -287,7 +287,7 @@ impl EndpointHealth {
         self.failed_at = None;
         self.not_before = None;
         if self.state != EndpointState::Disabled {
-            self.state = if self.is_left_alone(now) { EndpointState::Throttled } else { state };
+            self.state = if self.is_asked_to_wait(now) { EndpointState::Throttled } else { state };
         }
     }
 }

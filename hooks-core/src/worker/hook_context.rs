@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::endpoint::{EndpointHealth, EndpointState};
 use super::panic;
 use super::rate_limiter::RateLimiter;
-use super::resends::Resends;
+use super::resends::ResendQueue;
 use crate::batch::{Batch, BatchId};
 use crate::batcher::Batcher;
 use crate::bus::{BusError, Delivery, Settler};
@@ -32,7 +32,7 @@ pub(crate) struct HookContext {
     pub(crate) endpoint: Arc<SharedEndpoint>,
     pub(crate) settler: Settler,
     pub(crate) dead_letters: Option<Arc<dyn DeadLetters>>,
-    pub(crate) resends: Arc<Resends>,
+    pub(crate) resends: Arc<ResendQueue>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) batches: Arc<Mutex<BatchStats>>,
     pub(crate) notices: Notices,

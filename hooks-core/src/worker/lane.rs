@@ -18,7 +18,7 @@ use crate::filter::Filter;
 use crate::sink::Sink;
 
 /// How long a hook without events keeps its sink.
-pub(crate) const LINGER: Duration = Duration::from_secs(60);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a sink may take to close when its worker was told to end at once.
 const PARKED_CLOSE: Duration = Duration::from_secs(1);
@@ -128,7 +128,7 @@ impl Lane {
     /// Works until there is a reason to stop.
     pub(crate) async fn run(&mut self, reader: &mut dyn Reader, stop: &StopSignal) -> Exit {
         let exit = loop {
-            if let Some(exit) = self.obey(stop.mode(), reader) {
+            if let Some(exit) = self.apply_mode(stop.mode(), reader) {
                 break exit;
             }
             // Another lane may have heard so.
@@ -144,7 +144,7 @@ impl Lane {
                     tokio::select! {
                         () = sleep_until(until.into()) => {}
                         () = self.context.endpoint.changed.notified() => {}
-                        () = stop.beyond(self.mode) => {}
+                        () = stop.raised_above(self.mode) => {}
                         () = self.context.resends.arrived(), if self.number == 0 => {}
                     }
                     None
@@ -157,7 +157,7 @@ impl Lane {
                 break exit;
             }
         };
-        self.cut_off(if exit == Exit::Lost { ELSEWHERE } else { CUT_OFF });
+        self.stop_resends(if exit == Exit::Lost { ELSEWHERE } else { CUT_OFF });
         self.close(stop).await;
         exit
     }
@@ -173,13 +173,13 @@ impl Lane {
         Carry { frozen, loose }
     }
 
-    fn obey(&mut self, mode: Mode, reader: &mut dyn Reader) -> Option<Exit> {
+    fn apply_mode(&mut self, mode: Mode, reader: &mut dyn Reader) -> Option<Exit> {
         let before = std::mem::replace(&mut self.mode, mode);
         if mode == Mode::Drain && before != Mode::Drain {
             reader.close();
             self.context.resends.close();
             self.settling.retry_at = None;
-            self.context.endpoint.state.lock().hurry();
+            self.context.endpoint.state.lock().end_backoff();
             self.context.endpoint.changed.notify_waiters();
         }
         (mode == Mode::Park).then_some(Exit::Parked)
@@ -193,7 +193,7 @@ impl Lane {
             if self.queue.wants_batch() {
                 let due = self.batcher.ready(now);
                 match if self.dry || self.flush { due.or_else(|| self.batcher.drain()) } else { due } {
-                    Some(deliveries) => self.queue.offer(self.context.freeze(deliveries), Source::Live),
+                    Some(deliveries) => self.queue.push(self.context.freeze(deliveries), Source::Live),
                     None if self.dry && self.context.last => settled.extend(self.queue.refuse_suspects(now, endpoint)),
                     None => self.flush = false,
                 }
@@ -217,32 +217,32 @@ impl Lane {
     fn settle(&mut self, settled: Vec<Settlement>) {
         self.settling.settle(&self.context, settled);
         if !self.queue.has_resent() {
-            self.settling.asker = None;
+            self.settling.reply_to = None;
         }
     }
 
     /// The first lane takes up what is to be sent again, in batches as the sink wants them, unless the end is near.
     fn look_for_resends(&mut self) {
         if self.dry || self.mode != Mode::Run {
-            return self.cut_off(CUT_OFF);
+            return self.stop_resends(CUT_OFF);
         }
         if self.number > 0 || self.queue.has_resent() {
             return;
         }
-        let Some(Resend { mut deliveries, asker }) = self.context.resends.take() else { return };
+        let Some(Resend { mut deliveries, reply_to }) = self.context.resends.take() else { return };
         let mut batcher = self.context.batcher();
         batcher.extend(now(), &mut deliveries);
         while let Some(batch) = batcher.drain() {
-            self.queue.offer(self.context.freeze(batch), Source::Resent);
+            self.queue.push(self.context.freeze(batch), Source::Resent);
         }
-        self.settling.asker = Some(asker);
+        self.settling.reply_to = Some(reply_to);
         if !self.context.settler.admit() {
-            self.cut_off(ELSEWHERE);
+            self.stop_resends(ELSEWHERE);
         }
     }
 
     /// Whoever asked hears how far it came.
-    fn cut_off(&mut self, why: &str) {
+    fn stop_resends(&mut self, why: &str) {
         let stopped = self.queue.stop_resent(why);
         self.settle(stopped);
     }
@@ -255,7 +255,7 @@ impl Lane {
         let result = tokio::select! {
             biased;
             result = self.context.attempt(&mut self.sink, self.number, batch) => result,
-            () = stop.beyond(Mode::Drain) => return Some(Exit::Parked),
+            () = stop.raised_above(Mode::Drain) => return Some(Exit::Parked),
         };
         let (settled, state) = self.context.change(|endpoint| {
             self.context.learn(&result, endpoint);
@@ -273,7 +273,7 @@ impl Lane {
         let kept = tokio::select! {
             biased;
             kept = self.settling.keep(&self.context) => kept,
-            () = stop.beyond(Mode::Drain) => return Some(Exit::Parked),
+            () = stop.raised_above(Mode::Drain) => return Some(Exit::Parked),
         };
         let Err(error) = kept else { return None };
         self.context.hold(&error);
@@ -290,17 +290,17 @@ impl Lane {
         let idle = self.queue.is_empty() && self.batcher.deadline().is_none() && self.read.is_empty();
         // Without other lanes the hook rests when this one does.
         let rests = idle && self.context.hook.lanes.get() == 1;
-        let linger = rests.then(|| *self.idle_since.get_or_insert_with(now) + LINGER);
-        let wake = [until, self.batcher.deadline(), linger].into_iter().flatten().min();
+        let idle_end = rests.then(|| *self.idle_since.get_or_insert_with(now) + IDLE_TIMEOUT);
+        let wake = [until, self.batcher.deadline(), idle_end].into_iter().flatten().min();
         let wanted = self.batcher.wanted().max(1);
         let found = tokio::select! {
             biased;
-            () = stop.beyond(self.mode) => return None,
+            () = stop.raised_above(self.mode) => return None,
             found = reader.next(wanted, &mut self.read) => found,
             () = self.context.endpoint.changed.notified(), if !idle => return None,
             () = self.context.resends.arrived(), if self.number == 0 => return None,
             () = sleep_until(wake.unwrap_or_else(now).into()), if wake.is_some() => {
-                return linger.filter(|linger| *linger <= now()).map(|_| Exit::Idle);
+                return idle_end.filter(|idle_end| *idle_end <= now()).map(|_| Exit::Idle);
             }
         };
         match found {
@@ -310,7 +310,7 @@ impl Lane {
             Ok(Read::Lost) => return Some(Exit::Lost),
             Err(error) => {
                 tracing::warn!(hook = %self.context.hook.id, %error, "events can't be read now");
-                let _ = timeout(BUS_PAUSE, stop.beyond(self.mode)).await;
+                let _ = timeout(BUS_PAUSE, stop.raised_above(self.mode)).await;
             }
         }
         None
@@ -321,7 +321,7 @@ impl Lane {
         let hook = &self.context.hook;
         // Whoever parks a worker waits for it.
         let parked = async {
-            stop.beyond(Mode::Drain).await;
+            stop.raised_above(Mode::Drain).await;
             sleep(PARKED_CLOSE).await;
         };
         let error = tokio::select! {

@@ -41,7 +41,7 @@ pub(crate) struct GivenUp {
     pub(crate) detail: Reason,
     pub(crate) attempts: u32,
     /// When the first and the last attempt began.
-    pub(crate) tried: (Instant, Instant),
+    pub(crate) attempted: (Instant, Instant),
 }
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Piece {
 
     /// An answer counts by what it says. But where refused events may have been named in a part of it that can't be
     /// read, that is a failure for a while, and at the most until the batch's time is over.
-    pub(super) fn believe(
+    pub(super) fn check_answer(
         &mut self,
         result: Result<Delivered, DeliveryError>,
         limit: Option<Duration>,
@@ -101,8 +101,8 @@ impl Piece {
 
     pub(super) fn give_up(self, why: DeadLetterReason, detail: Reason, now: Instant) -> Settlement {
         let Times { attempts, first_attempt, last_attempt, .. } = self.times;
-        let tried = (first_attempt.unwrap_or(now), last_attempt.unwrap_or(now));
-        self.ended(Ending::GivenUp(GivenUp { why, detail, attempts, tried }))
+        let attempted = (first_attempt.unwrap_or(now), last_attempt.unwrap_or(now));
+        self.ended(Ending::GivenUp(GivenUp { why, detail, attempts, attempted }))
     }
 
     /// It was refused, and the case is decided.

@@ -21,12 +21,12 @@ pub(super) const ELSEWHERE: &str =
 pub(crate) struct Resend {
     pub(crate) deliveries: Vec<Delivery>,
     /// Has room for one settlement of each. It is closed when nothing more is tried.
-    pub(crate) asker: mpsc::Sender<Settlement>,
+    pub(crate) reply_to: mpsc::Sender<Settlement>,
 }
 
 /// What waits for a hook's first lane. Whoever asks waits for the end, so there is no more of it than callers.
 #[derive(Debug, Default)]
-pub(crate) struct Resends {
+pub(crate) struct ResendQueue {
     state: Mutex<State>,
     arrived: Notify,
 }
@@ -40,8 +40,8 @@ struct State {
     is_closed: bool,
 }
 
-impl Resends {
-    /// When the worker has ended, or ends before its turn comes, the asker is dropped.
+impl ResendQueue {
+    /// When the worker has ended, or ends before its turn comes, `reply_to` is dropped.
     pub(crate) fn push(&self, resend: Resend) {
         let mut state = self.state.lock();
         if !state.is_closed {
@@ -63,13 +63,13 @@ impl Resends {
     /// Whether nothing waits and nothing is on its way.
     pub(super) fn is_done(&self) -> bool {
         let state = self.state.lock();
-        state.waiting.is_empty() && state.taken.as_ref().is_none_or(|asker| asker.strong_count() == 0)
+        state.waiting.is_empty() && state.taken.as_ref().is_none_or(|reply_to| reply_to.strong_count() == 0)
     }
 
     pub(super) fn take(&self) -> Option<Resend> {
         let mut state = self.state.lock();
         let resend = state.waiting.pop_front()?;
-        state.taken = Some(resend.asker.downgrade());
+        state.taken = Some(resend.reply_to.downgrade());
         Some(resend)
     }
 

@@ -43,8 +43,8 @@ pub(crate) struct RetryQueue {
     /// Whose piece is the head.
     head: Source,
     /// Whose piece was tried last, and whether live events were looked for since.
-    tried: Source,
-    looked: bool,
+    last_source: Source,
+    live_checked: bool,
     suspects: Vec<Piece>,
     /// Events were refused and none accepted since: live ones, and any.
     doubt: bool,
@@ -60,7 +60,7 @@ impl RetryQueue {
         Self { max_elapsed, ..Self::default() }
     }
 
-    /// Whether no live event is left to try; then a batch may be [offered](Self::offer).
+    /// Whether no live event is left to try; then a batch may be [pushed](Self::push).
     pub(crate) fn wants_batch(&self) -> bool {
         self.live.is_empty()
     }
@@ -81,7 +81,7 @@ impl RetryQueue {
     }
 
     /// Takes a batch to deliver.
-    pub(crate) fn offer(&mut self, batch: Batch, source: Source) {
+    pub(crate) fn push(&mut self, batch: Batch, source: Source) {
         self.pieces(source).push_back(Piece::new(batch, source));
     }
 
@@ -104,7 +104,7 @@ impl RetryQueue {
 
     /// The batch at the head, whose attempt begins now.
     pub(crate) fn begin(&mut self, now: Instant) -> Option<&Batch> {
-        (self.tried, self.looked) = (self.head, false);
+        (self.last_source, self.live_checked) = (self.head, false);
         let piece = self.pieces(self.head).front_mut()?;
         piece.times.begin(now);
         Some(&piece.batch)
@@ -121,7 +121,7 @@ impl RetryQueue {
     ) -> Vec<Settlement> {
         let Some(mut piece) = self.pieces(self.head).pop_front() else { return Vec::new() };
         let doubts = piece.doubts;
-        let result = piece.believe(result, self.max_elapsed, now, endpoint);
+        let result = piece.check_answer(result, self.max_elapsed, now, endpoint);
         let is_doubted = piece.doubts > doubts;
         endpoint.count(result.as_ref().err().map(|error| error.class), now.saturating_duration_since(started));
         let error = match check(result, piece.batch.len()) {
@@ -207,7 +207,7 @@ impl RetryQueue {
 
     /// Between two attempts of what is sent again a live one is made if one can be; before that it is looked for.
     fn take_turns(&mut self, live: Next, now: Instant, endpoint: &EndpointHealth) -> Next {
-        let live_turn = self.tried == Source::Resent;
+        let live_turn = self.last_source == Source::Resent;
         let resent = self.resent.front().map(|piece| match piece.doubts {
             0 => endpoint.asked_to_wait(now),
             _ => endpoint.not_before().filter(|until| *until > now),
@@ -215,8 +215,8 @@ impl RetryQueue {
         self.head = match (live, resent) {
             (Next::Attempt, Some(None)) if !live_turn => Source::Resent,
             (Next::Attempt, _) => Source::Live,
-            (Next::Take(_), Some(None)) if live_turn && !self.looked => {
-                self.looked = true;
+            (Next::Take(_), Some(None)) if live_turn && !self.live_checked => {
+                self.live_checked = true;
                 return Next::Take(Some(now));
             }
             (_, Some(None)) => Source::Resent,
@@ -226,7 +226,7 @@ impl RetryQueue {
             }
             (waits, None) => return waits,
         };
-        self.narrow(endpoint.max_bytes());
+        self.shrink_head(endpoint.max_bytes());
         Next::Attempt
     }
 
@@ -255,7 +255,7 @@ impl RetryQueue {
     }
 
     /// Makes the head small enough: one event while there is doubt, and no larger than the receiver takes.
-    fn narrow(&mut self, max_bytes: usize) {
+    fn shrink_head(&mut self, max_bytes: usize) {
         let doubt = self.doubt || self.resent_doubt && self.head == Source::Resent;
         let Some(batch) = self.head() else { return };
         let events = batch.len();

@@ -10,7 +10,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::timeout;
 
 use super::hook_context::HookContext;
-use super::lane::{BUS_PAUSE, Carry, Exit, LINGER, Lane};
+use super::lane::{BUS_PAUSE, Carry, Exit, IDLE_TIMEOUT, Lane};
 use super::panic;
 use super::queue::{Queue, QueueReader};
 use super::stop_signal::{Mode, StopSignal};
@@ -41,7 +41,7 @@ impl Parked {
 }
 
 /// How long a worker that panicked rests before it is started again.
-const RESTART_PAUSE: Duration = Duration::from_secs(1);
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many events the feeder of several lanes takes at once.
 const SLICE: usize = 256;
@@ -81,7 +81,7 @@ impl Worker {
         let hook = &self.context.hook.id;
         tracing::error!(%hook, panic, "the worker panicked and is started again");
         self.context.endpoint.state.lock().suspects = 0;
-        let _ = timeout(RESTART_PAUSE, self.stop.beyond(Mode::Drain)).await;
+        let _ = timeout(PANIC_PAUSE, self.stop.raised_above(Mode::Drain)).await;
         match self.bus.subscribe(self.subscription.clone()).await {
             Ok((reader, _)) => Some(Parked::new(reader)),
             Err(error) => {
@@ -129,7 +129,7 @@ async fn sleep(context: &HookContext, reader: &mut dyn Reader, stop: &StopSignal
         }
         let found = tokio::select! {
             biased;
-            () = stop.beyond(mode) => continue,
+            () = stop.raised_above(mode) => continue,
             found = reader.next(context.hook.batch.max_events.get(), &mut first) => found,
             // The lane looks for it; nothing is in hand.
             () = context.resends.arrived() => return Ok(first),
@@ -151,7 +151,7 @@ async fn sleep(context: &HookContext, reader: &mut dyn Reader, stop: &StopSignal
 
 /// After the bus failed.
 async fn pause(stop: &StopSignal, mode: Mode) {
-    let _ = timeout(BUS_PAUSE, stop.beyond(mode)).await;
+    let _ = timeout(BUS_PAUSE, stop.raised_above(mode)).await;
 }
 
 /// Delivers until there is a reason to stop; what is then in hand is in `carry`.
@@ -208,7 +208,7 @@ async fn in_lanes(
         }
         if matches!(ended, Exit::Parked | Exit::Disabled | Exit::Lost) {
             feeding = false;
-            lane_stop.give(Mode::Park);
+            lane_stop.send(Mode::Park);
         }
     }
     carry.loose.extend(feeder.read);
@@ -234,12 +234,12 @@ impl Feeder<'_> {
                 Mode::Park => return Exit::Parked,
                 Mode::Drain => {
                     reader.close();
-                    self.lanes.give(Mode::Drain);
+                    self.lanes.send(Mode::Drain);
                 }
             }
             let step = tokio::select! {
                 biased;
-                () = stop.beyond(mode) => None,
+                () = stop.raised_above(mode) => None,
                 step = self.step(reader) => step,
             };
             if let Some(exit) = step {
@@ -259,7 +259,7 @@ impl Feeder<'_> {
             return std::future::pending().await;
         }
         let mut read = Vec::new();
-        match timeout(LINGER, reader.next(SLICE, &mut read)).await {
+        match timeout(IDLE_TIMEOUT, reader.next(SLICE, &mut read)).await {
             Ok(Ok(Read::Events(_))) => self.read.extend(read),
             Ok(Ok(Read::Flush)) => self.queues.iter().for_each(|queue| queue.flush()),
             Ok(Ok(Read::Dry)) => self.end(),

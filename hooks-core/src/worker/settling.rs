@@ -23,7 +23,7 @@ pub(super) struct Settling {
     /// They could not be kept: when that is tried again.
     pub(super) retry_at: Option<Instant>,
     /// Who wants to know what comes of what is sent again.
-    pub(super) asker: Option<mpsc::Sender<Settlement>>,
+    pub(super) reply_to: Option<mpsc::Sender<Settlement>>,
 }
 
 impl Settling {
@@ -38,7 +38,7 @@ impl Settling {
             match &settlement.ending {
                 // There is room, unless who asked has left.
                 _ if settlement.source == Source::Resent => {
-                    let _ = self.asker.as_ref().map(|asker| asker.try_send(settlement));
+                    let _ = self.reply_to.as_ref().map(|reply_to| reply_to.try_send(settlement));
                 }
                 Ending::Delivered => context.settler.settle(&settlement.batch.positions(), Outcome::Delivered),
                 Ending::GivenUp(_) if context.dead_letters.is_some() => self.waiting.push_back(settlement),
@@ -56,9 +56,9 @@ impl Settling {
     pub(super) async fn keep(&mut self, context: &HookContext) -> Result<(), BusError> {
         let Some(store) = &context.dead_letters else { return Ok(()) };
         while let Some(settlement) = self.waiting.front() {
-            let letters = letters(settlement).split_off(self.done);
-            let (mut events, mut too_long) = (letters.len(), None);
-            while let Err(error) = store.keep(letters[..events].to_vec()).await {
+            let dead_letters = dead_letters(settlement).split_off(self.done);
+            let (mut events, mut too_long) = (dead_letters.len(), None);
+            while let Err(error) = store.keep(dead_letters[..events].to_vec()).await {
                 match error {
                     BusError::Full(_) | BusError::TooLarge(_) if events > 1 => events /= 2,
                     BusError::TooLarge(why) => {
@@ -69,10 +69,10 @@ impl Settling {
                 }
             }
             if let Ending::GivenUp(given_up) = &settlement.ending {
-                gave_up(context, &letters[..events], given_up, too_long);
+                gave_up(context, &dead_letters[..events], given_up, too_long);
             }
             self.done += events;
-            if events == letters.len() {
+            if events == dead_letters.len() {
                 self.waiting.pop_front();
                 self.done = 0;
             }
@@ -89,22 +89,22 @@ impl Settling {
 }
 
 /// Settles what is kept as dead letters; or one event that is too long for any, and would hold everything behind it.
-fn gave_up(context: &HookContext, letters: &[DeadLetter], given_up: &GivenUp, too_long: Option<String>) {
+fn gave_up(context: &HookContext, dead_letters: &[DeadLetter], given_up: &GivenUp, too_long: Option<String>) {
     let (hook, why, reason) = (&context.hook.id, given_up.why, &*given_up.detail);
     let outcome = match too_long {
         None => {
-            tracing::warn!(%hook, events = letters.len(), %why, reason, "events became dead letters");
+            tracing::warn!(%hook, events = dead_letters.len(), %why, reason, "events became dead letters");
             Outcome::DeadLettered(why)
         }
         Some(too_long) => {
-            for DeadLetter { envelope, .. } in letters {
+            for DeadLetter { envelope, .. } in dead_letters {
                 let (id, source) = (envelope.id(), envelope.source());
                 tracing::error!(%hook, id, source, too_long, %why, reason, "event dropped: no dead letter can hold it");
             }
             Outcome::Dropped(drop_reason(why))
         }
     };
-    let positions: Vec<Position> = letters.iter().map(|letter| letter.position).collect();
+    let positions: Vec<Position> = dead_letters.iter().map(|dead_letter| dead_letter.position).collect();
     context.settler.settle(&positions, outcome);
 }
 
@@ -124,10 +124,10 @@ fn drop_events(context: &HookContext, settlement: &Settlement, given_up: &GivenU
 }
 
 /// What was given up, as dead letters.
-pub(crate) fn letters(settlement: &Settlement) -> Vec<DeadLetter> {
+pub(crate) fn dead_letters(settlement: &Settlement) -> Vec<DeadLetter> {
     let Ending::GivenUp(given_up) = &settlement.ending else { return Vec::new() };
-    let (first, last) = given_up.tried;
-    let letter = |(position, event): (Position, &Envelope)| DeadLetter {
+    let (first, last) = given_up.attempted;
+    let dead_letter = |(position, event): (Position, &Envelope)| DeadLetter {
         position,
         envelope: event.clone(),
         reason: given_up.why,
@@ -136,7 +136,7 @@ pub(crate) fn letters(settlement: &Settlement) -> Vec<DeadLetter> {
         first_attempt: wall_clock(first),
         last_attempt: wall_clock(last),
     };
-    settlement.batch.positions().into_iter().zip(settlement.batch.events()).map(letter).collect()
+    settlement.batch.positions().into_iter().zip(settlement.batch.events()).map(dead_letter).collect()
 }
 
 fn cut(detail: &str) -> &str {

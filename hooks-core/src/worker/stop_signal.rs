@@ -29,7 +29,7 @@ struct Shared {
 
 impl StopSignal {
     /// Tells all of them. What is less urgent than what was told last has no effect.
-    pub(crate) fn give(&self, mode: Mode) {
+    pub(crate) fn send(&self, mode: Mode) {
         self.0.mode.fetch_max(mode as u8, Ordering::AcqRel);
         self.0.changed.notify_waiters();
     }
@@ -43,7 +43,7 @@ impl StopSignal {
     }
 
     /// Waits until something more urgent than `seen` is told. Cancel safe.
-    pub(crate) async fn beyond(&self, seen: Mode) {
+    pub(crate) async fn raised_above(&self, seen: Mode) {
         loop {
             let changed = self.0.changed.notified();
             if self.mode() > seen {

@@ -40,9 +40,15 @@ async fn a_refused_event_is_kept_with_the_reason() {
     let counts = report.hooks[0].counts;
     assert_eq!((counts.delivered, counts.dead_lettered, counts.dropped()), (11, 1, 0));
     assert_eq!(counts.dead_lettered_for(DeadLetterReason::Refused), 1);
-    let letter = bus.kept().remove(0);
-    assert_eq!((letter.envelope.id(), letter.reason, letter.attempts), ("5", DeadLetterReason::Refused, 3));
-    assert!(letter.detail.contains("poisoned") && letter.first_attempt <= letter.last_attempt, "{letter:?}");
+    let dead_letter = bus.kept().remove(0);
+    assert_eq!(
+        (dead_letter.envelope.id(), dead_letter.reason, dead_letter.attempts),
+        ("5", DeadLetterReason::Refused, 3)
+    );
+    assert!(
+        dead_letter.detail.contains("poisoned") && dead_letter.first_attempt <= dead_letter.last_attempt,
+        "{dead_letter:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,7 +60,11 @@ async fn what_runs_out_of_retries_is_kept() {
     bus.publish(events(0..3)).await.unwrap();
     bus.has(3).await;
     assert_eq!(bus.ids(), ids(0..3));
-    assert!(bus.kept().iter().all(|letter| letter.reason == DeadLetterReason::Expired && letter.attempts > 1));
+    assert!(
+        bus.kept()
+            .iter()
+            .all(|dead_letter| dead_letter.reason == DeadLetterReason::Expired && dead_letter.attempts > 1)
+    );
 }
 
 /// There may never be room for as many as a batch has.
@@ -69,7 +79,7 @@ async fn what_is_given_up_together_is_kept_in_parts_where_it_has_to_be() {
     bus.was_full(6).await;
     assert_eq!((bus.ids(), counts(&dispatcher).dead_lettered), (ids(0..3), 3));
     // What was kept and dropped does not come again.
-    bus.letters.remove(&[0, 1, 2].map(|number| bus.kept()[number].position.0).map(DeadLetterId)).await.unwrap();
+    bus.dead_letters.remove(&[0, 1, 2].map(|number| bus.kept()[number].position.0).map(DeadLetterId)).await.unwrap();
     bus.has(3).await;
     assert_eq!((bus.ids(), counts(&dispatcher).dead_lettered), (ids(3..6), 6));
     dispatcher.shutdown(Some(Duration::ZERO)).await;
@@ -78,9 +88,9 @@ async fn what_is_given_up_together_is_kept_in_parts_where_it_has_to_be() {
 
 /// It can never be kept, and the others must not wait for it.
 #[tokio::test(start_paused = true)]
-async fn what_is_too_long_for_a_letter_is_dropped_alone() {
+async fn what_is_too_long_for_a_dead_letter_is_dropped_alone() {
     let (bus, dispatcher, receiver) = world(100).await;
-    bus.letters.too_long.lock().push("2");
+    bus.dead_letters.too_long.lock().push("2");
     receiver.fails(FailureClass::Retry, 1_000);
     let retry = RetryPolicy { max_elapsed: Some("10s".parse().unwrap()), ..Default::default() };
     dispatcher.add(hook(&receiver).batch(batch(8, "1s")).retry(retry)).await.unwrap();
@@ -102,7 +112,7 @@ async fn a_full_store_holds_the_hook_and_loses_nothing() {
     assert_eq!(status.state, EndpointState::Held);
     assert!(status.last_error.unwrap().contains("no room for dead letters"));
     assert_eq!((status.counts.dead_lettered, bus.ids()), (1, ids(0..1)));
-    bus.letters.room.store(2, Ordering::Relaxed);
+    bus.dead_letters.room.store(2, Ordering::Relaxed);
     receiver.has(4).await;
     bus.has(2).await;
     dispatcher.shutdown(None).await;
@@ -157,7 +167,7 @@ async fn a_replay_delivers_and_forgets() {
     // Long after, when the worker sleeps.
     tokio::time::sleep(Duration::from_secs(600)).await;
     receiver.refuses_nothing();
-    let report = dispatcher.replay(&id("a"), |_, letter| letter.envelope.id() == "7").await.unwrap();
+    let report = dispatcher.replay(&id("a"), |_, dead_letter| dead_letter.envelope.id() == "7").await.unwrap();
     assert_eq!((report.delivered, report.refused, report.untried, report.error), (1, 0, 0, None));
     assert_eq!((bus.ids(), receiver.arrived().last().unwrap().as_str()), (ids(2..3), "7"));
     assert_eq!(counts(&dispatcher).delivered, 8, "replays are no deliveries of the ledger");
@@ -176,9 +186,9 @@ async fn what_is_refused_again_stays() {
     assert_eq!(bus.ids(), ids(7..8));
 }
 
-/// Its letters went out with each replay and never left.
+/// Its dead letters went out with each replay and never left.
 #[tokio::test(start_paused = true)]
-async fn a_receiver_whose_answers_are_always_odd_gets_its_letters_all_the_same() {
+async fn a_receiver_whose_answers_are_always_odd_gets_its_dead_letters_all_the_same() {
     let (bus, dispatcher, receiver) = with_two_dead().await;
     receiver.refuses_nothing();
     let before = receiver.attempts().len();

@@ -302,7 +302,7 @@ async fn a_hook_that_is_disabled_elsewhere_while_a_shutdown_delivers_is_left_beh
     let (report, ()) = tokio::join!(dispatcher.shutdown(None), disabled);
     assert_eq!((state(&dispatcher), report.hooks[0].left_behind().events), (OFF, 2));
     drop(dispatcher);
-    assert_eq!(Arc::strong_count(&bus.letters), 1, "something still has the bus");
+    assert_eq!(Arc::strong_count(&bus.dead_letters), 1, "something still has the bus");
 }
 
 #[tokio::test(start_paused = true)]
@@ -312,5 +312,5 @@ async fn a_dispatcher_that_is_dropped_follows_nobody() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(Arc::strong_count(&bus.letters), 1, "something still has the bus");
+    assert_eq!(Arc::strong_count(&bus.dead_letters), 1, "something still has the bus");
 }

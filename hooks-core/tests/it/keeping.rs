@@ -17,7 +17,7 @@ use crate::receiver::{before_it_is_late, id};
 #[derive(Clone)]
 pub(crate) struct Keeping {
     pub(crate) bus: MemoryBus,
-    pub(crate) letters: Arc<Letters>,
+    pub(crate) dead_letters: Arc<DeadLetterStore>,
     overrides: Arc<Mutex<BTreeMap<HookId, Override>>>,
     /// Hooks whose override another process has set, which is not followed yet.
     elsewhere: Arc<Mutex<VecDeque<HookId>>>,
@@ -29,11 +29,11 @@ pub(crate) struct Keeping {
     lost: Option<Arc<AtomicBool>>,
 }
 
-/// The letters of all hooks; the tests have one hook that has any.
-pub(crate) struct Letters {
+/// The dead letters of all hooks; the tests have one hook that has any.
+pub(crate) struct DeadLetterStore {
     kept: Mutex<BTreeMap<DeadLetterId, DeadLetter>>,
     pub(crate) room: AtomicUsize,
-    /// Ids of events that are too long for a letter.
+    /// Ids of events that are too long for a dead letter.
     pub(crate) too_long: Mutex<Vec<&'static str>>,
     /// How often there was no room.
     refusals: AtomicUsize,
@@ -42,7 +42,7 @@ pub(crate) struct Letters {
 
 impl Keeping {
     pub(crate) fn new(room: usize) -> Self {
-        let letters = Letters {
+        let dead_letters = DeadLetterStore {
             kept: Mutex::default(),
             room: room.into(),
             too_long: Mutex::default(),
@@ -51,7 +51,7 @@ impl Keeping {
         };
         Self {
             bus: MemoryBus::default(),
-            letters: Arc::new(letters),
+            dead_letters: Arc::new(dead_letters),
             overrides: Arc::default(),
             elsewhere: Arc::default(),
             following: Arc::default(),
@@ -72,15 +72,15 @@ impl Keeping {
 
     /// Ids of the events that are kept, oldest first.
     pub(crate) fn ids(&self) -> Vec<String> {
-        self.letters.kept.lock().values().map(|letter| letter.envelope.id().to_owned()).collect()
+        self.dead_letters.kept.lock().values().map(|dead_letter| dead_letter.envelope.id().to_owned()).collect()
     }
 
     pub(crate) fn kept(&self) -> Vec<DeadLetter> {
-        self.letters.kept.lock().values().cloned().collect()
+        self.dead_letters.kept.lock().values().cloned().collect()
     }
 
-    pub(crate) async fn has(&self, letters: usize) {
-        self.until(|store| store.kept.lock().len() >= letters).await;
+    pub(crate) async fn has(&self, dead_letters: usize) {
+        self.until(|store| store.kept.lock().len() >= dead_letters).await;
     }
 
     /// Waits until the store said this often that it is full.
@@ -106,34 +106,36 @@ impl Keeping {
         self.following.1.notified().await;
     }
 
-    async fn until(&self, reached: impl Fn(&Letters) -> bool) {
-        before_it_is_late(&self.letters.changed, || reached(&self.letters)).await;
+    async fn until(&self, reached: impl Fn(&DeadLetterStore) -> bool) {
+        before_it_is_late(&self.dead_letters.changed, || reached(&self.dead_letters)).await;
     }
 }
 
 #[async_trait]
-impl DeadLetters for Letters {
-    async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
+impl DeadLetters for DeadLetterStore {
+    async fn keep(&self, dead_letters: Vec<DeadLetter>) -> Result<(), BusError> {
         tokio::task::yield_now().await;
-        if letters.iter().any(|letter| self.too_long.lock().contains(&letter.envelope.id())) {
-            return Err(BusError::TooLarge("a letter".into()));
+        if dead_letters.iter().any(|dead_letter| self.too_long.lock().contains(&dead_letter.envelope.id())) {
+            return Err(BusError::TooLarge("a dead letter".into()));
         }
         let mut kept = self.kept.lock();
-        let full = kept.len() + letters.len() > self.room.load(Ordering::Relaxed);
+        let full = kept.len() + dead_letters.len() > self.room.load(Ordering::Relaxed);
         if full {
             self.refusals.fetch_add(1, Ordering::Relaxed);
         } else {
-            kept.extend(letters.into_iter().map(|letter| (DeadLetterId(letter.position.0), letter)));
+            kept.extend(
+                dead_letters.into_iter().map(|dead_letter| (DeadLetterId(dead_letter.position.0), dead_letter)),
+            );
         }
         drop(kept);
         self.changed.notify_waiters();
         if full { Err(BusError::Full("no room for dead letters".into())) } else { Ok(()) }
     }
 
-    async fn replace(&self, letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
+    async fn replace(&self, dead_letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
         let mut kept = self.kept.lock();
-        for (id, letter) in letters {
-            kept.entry(id).and_modify(|kept| *kept = letter);
+        for (id, dead_letter) in dead_letters {
+            kept.entry(id).and_modify(|kept| *kept = dead_letter);
         }
         Ok(())
     }
@@ -141,7 +143,7 @@ impl DeadLetters for Letters {
     async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError> {
         let kept = self.kept.lock();
         let later = kept.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
-        Ok(later.take(max).map(|(id, letter)| (*id, letter.clone())).collect())
+        Ok(later.take(max).map(|(id, dead_letter)| (*id, dead_letter.clone())).collect())
     }
 
     async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError> {
@@ -225,7 +227,7 @@ impl Bus for Keeping {
     }
 
     fn dead_letters(&self, _: &HookId) -> Option<Arc<dyn DeadLetters>> {
-        Some(self.letters.clone())
+        Some(self.dead_letters.clone())
     }
 }
 

@@ -115,7 +115,7 @@ async fn live_batches_go_between_the_parts_of_a_replay() {
     assert_eq!(is_live[..8], [false, true, false, true, false, true, false, true], "{:?}", tried(receiver, before));
 }
 
-/// The letters are kept, so nobody waits for them.
+/// The dead letters are kept, so nobody waits for them.
 #[tokio::test(start_paused = true)]
 async fn the_end_does_not_wait_for_a_replay_that_waits() {
     let world = with_dead(3, 1).await;
@@ -133,20 +133,20 @@ async fn the_end_does_not_wait_for_a_replay_that_waits() {
     assert!(ended.is_drained());
 }
 
-fn said(letter: &DeadLetter) -> (String, &str, u32) {
-    (letter.envelope.id().to_owned(), &letter.detail, letter.attempts)
+fn said(dead_letter: &DeadLetter) -> (String, &str, u32) {
+    (dead_letter.envelope.id().to_owned(), &dead_letter.detail, dead_letter.attempts)
 }
 
 /// It takes the place of the one before, also where there is no room for one more.
 #[tokio::test(start_paused = true)]
-async fn a_letter_that_is_refused_again_says_why_now() {
+async fn a_dead_letter_that_is_refused_again_says_why_now() {
     let world = with_two_dead().await;
     let (bus, dispatcher, receiver) = &world;
     let before = bus.kept();
     assert!(before[1].detail.contains("poisoned"), "{before:?}");
     receiver.refuses_nothing();
     receiver.answers([Answer::Names(1)]);
-    bus.letters.room.store(2, std::sync::atomic::Ordering::Relaxed);
+    bus.dead_letters.room.store(2, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(came(&replay(&world).await), (1, 1, 0));
     let kept = bus.kept();
     assert_eq!(kept.iter().map(said).collect::<Vec<_>>(), [("7".to_owned(), "named", before[1].attempts + 1)]);
@@ -160,7 +160,7 @@ async fn a_letter_that_is_refused_again_says_why_now() {
 async fn the_batches_of_a_replay_are_made_as_live_ones() {
     let world = with_dead(2, 4).await;
     let (bus, dispatcher, receiver) = &world;
-    let bytes: usize = bus.kept().iter().map(|letter| letter.envelope.len() + 1).sum();
+    let bytes: usize = bus.kept().iter().map(|dead_letter| dead_letter.envelope.len() + 1).sum();
     let mut limits = batch(4, "0s");
     limits.max_bytes = hooks_core::ByteSize(bytes as u64 + 10);
     let hook = hook(receiver).batch(limits).metadata(Metadata::new([("zone", "north-west".into())]).unwrap());
@@ -204,7 +204,7 @@ async fn a_hook_that_is_disabled_ends_its_replay() {
 async fn a_hook_that_is_held_because_its_dead_letters_are_full_replays() {
     let world = with_two_dead().await;
     let (bus, dispatcher, receiver) = &world;
-    bus.letters.room.store(2, std::sync::atomic::Ordering::Relaxed);
+    bus.dead_letters.room.store(2, std::sync::atomic::Ordering::Relaxed);
     receiver.refuses(["10"]);
     bus.publish(events(10..12)).await.unwrap();
     bus.was_full(1).await;

@@ -11,8 +11,8 @@ use crate::conformance::run::{Checked, Stop};
 use crate::dead_letter::{DeadLetter, DeadLetterId, DeadLetterReason, DeadLetters, MAX_DETAIL};
 use crate::id::HookId;
 
-/// A letter of a position, as the worker makes them.
-fn letter(position: u64, detail: &str) -> Checked<DeadLetter> {
+/// A dead letter of a position, as the worker makes them.
+fn dead_letter(position: u64, detail: &str) -> Checked<DeadLetter> {
     let time = |seconds: u64| -> SystemTime { UNIX_EPOCH + Duration::from_millis(1_700_000_000_123 + seconds * 1_000) };
     Ok(DeadLetter {
         position: Position(position),
@@ -25,47 +25,51 @@ fn letter(position: u64, detail: &str) -> Checked<DeadLetter> {
     })
 }
 
-/// Everything that is known of a letter.
-fn told(letter: &DeadLetter) -> String {
-    let DeadLetter { position, envelope, reason, detail, attempts, first_attempt, last_attempt } = letter;
+/// Everything that is known of a dead letter.
+fn described(dead_letter: &DeadLetter) -> String {
+    let DeadLetter { position, envelope, reason, detail, attempts, first_attempt, last_attempt } = dead_letter;
     format!("{} {reason} {detail:?} {attempts} {first_attempt:?} {last_attempt:?} {}", position.0, envelope.json())
 }
 
-fn letters_of(bus: &dyn Bus, hook: &str) -> Checked<Arc<dyn DeadLetters>> {
-    let letters = bus.dead_letters(&HookId::new(hook)?);
-    letters.ok_or_else(|| Stop::Skipped("the bus keeps no dead letters".to_owned()))
+fn dead_letters_of(bus: &dyn Bus, hook: &str) -> Checked<Arc<dyn DeadLetters>> {
+    let dead_letters = bus.dead_letters(&HookId::new(hook)?);
+    dead_letters.ok_or_else(|| Stop::Skipped("the bus keeps no dead letters".to_owned()))
 }
 
-async fn keep(probe: &Probe<'_>, letters: &dyn DeadLetters, all: Vec<DeadLetter>) -> Checked {
-    letters.keep(all).await.map_err(|error| probe.failed(format!("`keep` fails: {error}")))
+async fn keep(probe: &Probe<'_>, dead_letters: &dyn DeadLetters, all: Vec<DeadLetter>) -> Checked {
+    dead_letters.keep(all).await.map_err(|error| probe.failed(format!("`keep` fails: {error}")))
 }
 
 async fn list(
     probe: &Probe<'_>,
-    letters: &dyn DeadLetters,
+    dead_letters: &dyn DeadLetters,
     after: Option<DeadLetterId>,
     max: usize,
 ) -> Checked<Vec<(DeadLetterId, DeadLetter)>> {
-    letters.list(after, max).await.map_err(|error| probe.failed(format!("`list` fails: {error}")))
+    dead_letters.list(after, max).await.map_err(|error| probe.failed(format!("`list` fails: {error}")))
 }
 
-/// These letters are listed, oldest first, by rising ids, and counted. Returns their ids.
-async fn are(probe: &Probe<'_>, letters: &dyn DeadLetters, expected: &[DeadLetter]) -> Checked<Vec<DeadLetterId>> {
-    let listed = list(probe, letters, None, 100).await?;
+/// These dead letters are listed, oldest first, by rising ids, and counted. Returns their ids.
+async fn expect_listed(
+    probe: &Probe<'_>,
+    dead_letters: &dyn DeadLetters,
+    expected: &[DeadLetter],
+) -> Checked<Vec<DeadLetterId>> {
+    let listed = list(probe, dead_letters, None, 100).await?;
     for (index, ((_, there), wanted)) in listed.iter().zip(expected).enumerate() {
-        let (there, wanted) = (told(there), told(wanted));
+        let (there, wanted) = (described(there), described(wanted));
         if there != wanted {
             let differs = difference(&wanted, &there);
-            return Err(probe.failed(format!("letter {index} of the list is another, {differs}")));
+            return Err(probe.failed(format!("dead letter {index} of the list is another, {differs}")));
         }
     }
     let (there, wanted) = (listed.len(), expected.len());
-    probe.expect(there == wanted, format!("{there} letters are listed instead of {wanted}"))?;
+    probe.expect(there == wanted, format!("{there} dead letters are listed instead of {wanted}"))?;
     let ids: Vec<DeadLetterId> = listed.into_iter().map(|(id, _)| id).collect();
     probe.expect(ids.is_sorted_by(|a, b| a < b), format!("their ids do not rise: {ids:?}"))?;
     // What is known without asking may be older; once it was asked, it is not.
-    let asked = letters.recount().await.map_err(|error| probe.failed(error))?;
-    let counts = (asked, letters.count());
+    let asked = dead_letters.recount().await.map_err(|error| probe.failed(error))?;
+    let counts = (asked, dead_letters.count());
     let count = ids.len() as u64;
     probe.expect(counts == (count, count), format!("{counts:?} are counted instead of {count}"))?;
     Ok(ids)
@@ -73,19 +77,19 @@ async fn are(probe: &Probe<'_>, letters: &dyn DeadLetters, expected: &[DeadLette
 
 pub(super) async fn dead_letters(probe: &Probe<'_>) -> Checked {
     let mut bus = probe.open().await?;
-    let (mut mine, others) = (letters_of(&*bus, "a.b")?, letters_of(&*bus, "a")?);
+    let (mut mine, others) = (dead_letters_of(&*bus, "a.b")?, dead_letters_of(&*bus, "a")?);
     let longest = "é".repeat(MAX_DETAIL / 2);
-    let first = [letter(1, "400: \"é\"\r\n")?, letter(2, "")?, letter(3, &longest)?];
-    probe.doing("keep three letters of one hook and one of another");
+    let first = [dead_letter(1, "400: \"é\"\r\n")?, dead_letter(2, "")?, dead_letter(3, &longest)?];
+    probe.doing("keep three dead letters of one hook and one of another");
     keep(probe, &*mine, first.to_vec()).await?;
-    keep(probe, &*others, vec![letter(1, "another's")?]).await?;
-    are(probe, &*mine, &first).await?;
-    probe.doing("keep another letter of the second's position");
-    keep(probe, &*mine, vec![letter(2, "again")?]).await?;
+    keep(probe, &*others, vec![dead_letter(1, "another's")?]).await?;
+    expect_listed(probe, &*mine, &first).await?;
+    probe.doing("keep another dead letter of the second's position");
+    keep(probe, &*mine, vec![dead_letter(2, "again")?]).await?;
     let [one, _, three] = first;
-    let all = [one, three, letter(2, "again")?];
-    let ids = are(probe, &*mine, &all).await?;
-    probe.doing("list one letter behind the first");
+    let all = [one, three, dead_letter(2, "again")?];
+    let ids = expect_listed(probe, &*mine, &all).await?;
+    probe.doing("list one dead letter behind the first");
     let second = list(probe, &*mine, Some(ids[0]), 1).await?;
     let found: Vec<DeadLetterId> = second.iter().map(|(id, _)| *id).collect();
     probe.expect(found == ids[1..2], format!("listed are {found:?} instead of {:?}", &ids[1..2]))?;
@@ -94,23 +98,23 @@ pub(super) async fn dead_letters(probe: &Probe<'_>) -> Checked {
         drop((mine, others));
         probe.end(bus).await;
         bus = probe.open().await?;
-        mine = letters_of(&*bus, "a.b")?;
-        are(probe, &*mine, &all).await?;
+        mine = dead_letters_of(&*bus, "a.b")?;
+        expect_listed(probe, &*mine, &all).await?;
     }
-    probe.doing("remove a letter twice in one call, one that there is not and another hook's");
-    let others = letters_of(&*bus, "a")?;
+    probe.doing("remove a dead letter twice in one call, one that there is not and another hook's");
+    let others = dead_letters_of(&*bus, "a")?;
     let other = list(probe, &*others, None, 1).await?[0].0;
     let not_mine = if ids.contains(&other) { DeadLetterId(u64::MAX) } else { other };
     let removed = mine.remove(&[ids[0], ids[0], DeadLetterId(u64::MAX - 1), not_mine]).await;
     let removed = removed.map_err(|error| probe.failed(format!("`remove` fails: {error}")))?;
     probe.expect(removed == 1, format!("{removed} are said to be removed"))?;
-    are(probe, &*mine, &all[1..]).await?;
-    are(probe, &*others, &[letter(1, "another's")?]).await?;
+    expect_listed(probe, &*mine, &all[1..]).await?;
+    expect_listed(probe, &*others, &[dead_letter(1, "another's")?]).await?;
     probe.doing("forget the hook");
     let forgotten = bus.forget(&HookId::new("a.b")?).await.map_err(|error| probe.failed(error))?;
     probe.expect(forgotten, "`forget` says that there was nothing")?;
-    are(probe, &*mine, &[]).await?;
-    are(probe, &*others, &[letter(1, "another's")?]).await.map(drop)
+    expect_listed(probe, &*mine, &[]).await?;
+    expect_listed(probe, &*others, &[dead_letter(1, "another's")?]).await.map(drop)
 }
 
 pub(super) async fn dead_letter_limit(probe: &Probe<'_>) -> Checked {
@@ -118,17 +122,17 @@ pub(super) async fn dead_letter_limit(probe: &Probe<'_>) -> Checked {
         return Err(Stop::Skipped("the store names no limit (`max_dead_letters` is `None`)".to_owned()));
     };
     let bus = probe.open().await?;
-    let letters = letters_of(&*bus, "a")?;
-    let all = (0..most as u64 + 1).map(|at| letter(at, "")).collect::<Checked<Vec<_>>>()?;
+    let dead_letters = dead_letters_of(&*bus, "a")?;
+    let all = (0..most as u64 + 1).map(|at| dead_letter(at, "")).collect::<Checked<Vec<_>>>()?;
     let (fits, rest) = all.split_at(most - 1);
-    probe.doing(format!("keep {} of at most {most} letters", fits.len()));
-    keep(probe, &*letters, fits.to_vec()).await?;
+    probe.doing(format!("keep {} of at most {most} dead letters", fits.len()));
+    keep(probe, &*dead_letters, fits.to_vec()).await?;
     probe.doing("keep two more in one call, of which one has room");
-    let full = letters.keep(rest.to_vec()).await;
+    let full = dead_letters.keep(rest.to_vec()).await;
     probe.expect(matches!(full, Err(BusError::Full(_))), format!("`keep` says {full:?} instead of Full"))?;
-    let ids = are(probe, &*letters, fits).await?;
+    let ids = expect_listed(probe, &*dead_letters, fits).await?;
     probe.doing("remove one and keep the two");
-    letters.remove(&ids[..1]).await.map_err(|error| probe.failed(error))?;
-    keep(probe, &*letters, rest.to_vec()).await?;
-    are(probe, &*letters, &all[1..]).await.map(drop)
+    dead_letters.remove(&ids[..1]).await.map_err(|error| probe.failed(error))?;
+    keep(probe, &*dead_letters, rest.to_vec()).await?;
+    expect_listed(probe, &*dead_letters, &all[1..]).await.map(drop)
 }

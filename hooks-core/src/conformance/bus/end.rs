@@ -16,7 +16,7 @@ const ATTEMPTS: usize = 100;
 const MOST_FLUSHES: usize = 1_000;
 
 /// How many events are asked for at a time.
-const AT_ONCE: usize = 1_000;
+const READ_SIZE: usize = 1_000;
 
 /// One hook's end of a bus.
 pub(super) struct End<'a> {
@@ -104,7 +104,8 @@ impl<'a> End<'a> {
     pub(super) async fn until(&mut self, event: &Envelope) -> Checked<Vec<Delivery>> {
         let mut read = Vec::new();
         let is_it = |delivery: &Delivery| delivery.envelope().id() == event.id();
-        let more = |read: &[Delivery]| if read.iter().rev().take(AT_ONCE).any(is_it) { None } else { Some(AT_ONCE) };
+        let more =
+            |read: &[Delivery]| if read.iter().rev().take(READ_SIZE).any(is_it) { None } else { Some(READ_SIZE) };
         if self.read_until(&mut read, more).await? {
             return Ok(read);
         }
@@ -115,7 +116,7 @@ impl<'a> End<'a> {
     /// All that comes until the end is reached.
     pub(super) async fn drain(&mut self) -> Checked<Vec<Delivery>> {
         let mut read = Vec::new();
-        self.read_until(&mut read, |_| Some(AT_ONCE)).await?;
+        self.read_until(&mut read, |_| Some(READ_SIZE)).await?;
         match self.next(1, &mut read).await? {
             Read::Dry => Ok(read),
             other => Err(self.probe.failed(format!("`next` says Dry and then {other:?}"))),

@@ -17,7 +17,7 @@ pub(super) async fn lag(probe: &Probe<'_>) -> Checked {
     probe.doing("ask for the lag of a hook that nobody knows");
     probe.expect(bus.lag(&HookId::new("unknown")?).is_none(), "there is one")?;
     let filter = Arc::new(Filter::types(["conformance.a"]));
-    let mut hook = probe.subscribe(&*bus, Subscription { filter, ..probe.wish("a")? }).await?;
+    let mut hook = probe.subscribe(&*bus, Subscription { filter, ..probe.subscription("a")? }).await?;
     let id = hook.hook.clone();
     let (mut wanted, mut others): (Vec<Envelope>, Vec<Envelope>) = Default::default();
     for at in 0..4 {

@@ -13,20 +13,20 @@ use crate::filter::Filter;
 use crate::ledger::DropReason;
 
 /// Events that are published beyond the window.
-const BEYOND: usize = 600;
+const OVER_WINDOW: usize = 600;
 
 pub(super) async fn window(probe: &Probe<'_>) -> Checked {
     let bus = probe.open().await?;
     let filter = Arc::new(Filter::types(["conformance.event"]));
-    let wish = Subscription { filter, ..probe.limited("full", 2 * WINDOW, Overflow::Block)? };
-    let mut full = probe.subscribe(&*bus, wish).await?;
+    let subscription = Subscription { filter, ..probe.limited("full", 2 * WINDOW, Overflow::Block)? };
+    let mut full = probe.subscribe(&*bus, subscription).await?;
     // Who reads this one knows that the other could have read on.
     let filter = Arc::new(Filter::types(["conformance.a"]));
-    let mut other = probe.subscribe(&*bus, Subscription { filter, ..probe.wish("other")? }).await?;
-    probe.doing(format!("publish {} events", WINDOW + BEYOND));
+    let mut other = probe.subscribe(&*bus, Subscription { filter, ..probe.subscription("other")? }).await?;
+    probe.doing(format!("publish {} events", WINDOW + OVER_WINDOW));
     let mut sent = Vec::new();
-    while sent.len() < WINDOW + BEYOND {
-        let left = (WINDOW + BEYOND - sent.len()).min(5_000);
+    while sent.len() < WINDOW + OVER_WINDOW {
+        let left = (WINDOW + OVER_WINDOW - sent.len()).min(5_000);
         sent.extend(probe.send(&*bus, &format!("window-{}", sent.len()), left).await?);
     }
     probe.doing("read as many as there may be in hand");
@@ -38,10 +38,10 @@ pub(super) async fn window(probe: &Probe<'_>) -> Checked {
     reads_nothing(probe, &*bus, &mut full, &mut other).await?;
     full.settle(&read[..1])?;
     probe.doing("read on when the oldest of them is settled");
-    let rest = full.take(BEYOND).await?;
+    let rest = full.take(OVER_WINDOW).await?;
     full.settle(&rest)?;
     probe.same(&sent, &[read, rest].concat())?;
-    full.is_done(WINDOW + BEYOND)
+    full.is_done(WINDOW + OVER_WINDOW)
 }
 
 /// The hook reads nothing while another reads what is published now.
@@ -136,8 +136,8 @@ pub(super) async fn isolation(probe: &Probe<'_>) -> Checked {
 /// A full hook that makes publishers wait does so with events that it wants.
 async fn makes_only_its_own_wait(probe: &Probe<'_>, bus: &dyn Bus, quick: &mut End<'_>) -> Checked {
     let filter = Arc::new(Filter::types(["conformance.a"]));
-    let wish = Subscription { filter, ..probe.limited("full", 1, Overflow::Block)? };
-    let mut full = probe.subscribe(bus, wish).await?;
+    let subscription = Subscription { filter, ..probe.limited("full", 1, Overflow::Block)? };
+    let mut full = probe.subscribe(bus, subscription).await?;
     let first = probe.mark(bus).await?;
     probe.doing("publish an event that a full hook does not want while it makes another publisher wait");
     let waits = Box::pin(probe.mark(bus));

@@ -85,14 +85,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::report::{Report, Verdict};
-use super::run::judge;
+use super::run::run_check;
 use crate::BoxError;
 use crate::bus::Bus;
 use checks::{ALL, Check};
 use probe::Probe;
 
 /// A check that takes longer than this is taken for one that never ends.
-const PATIENCE: Duration = Duration::from_secs(300);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Where the bus under test keeps its log and all else, with the means to open it there.
 ///
@@ -205,7 +205,7 @@ async fn run<S: Store>(checks: impl IntoIterator<Item = &Check>, make: impl Asyn
         let probe = Probe::new(&store);
         let verdict = match check.does_not_apply(probe.traits) {
             Some(why) => Verdict::Skipped(why.to_owned()),
-            None => judge("bus", PATIENCE, &probe.steps, (check.run)(&probe)).await,
+            None => run_check("bus", CHECK_TIMEOUT, &probe.steps, (check.run)(&probe)).await,
         };
         report.add(check.name, verdict);
     }

@@ -63,7 +63,7 @@ impl<'a> Probe<'a> {
     }
 
     /// A hook that wants everything from now on, and has room for it.
-    pub(super) fn wish(&self, hook: &str) -> Checked<Subscription> {
+    pub(super) fn subscription(&self, hook: &str) -> Checked<Subscription> {
         Ok(Subscription {
             hook: HookId::new(hook)?,
             filter: Arc::new(Filter::all()),
@@ -77,7 +77,7 @@ impl<'a> Probe<'a> {
     pub(super) fn limited(&self, hook: &str, max_events: usize, overflow: Overflow) -> Checked<Subscription> {
         let max_events = NonZeroUsize::new(max_events).unwrap_or(NonZeroUsize::MIN);
         let queue = QueueLimits { max_events, max_bytes: ByteSize(1 << 30), overflow };
-        Ok(Subscription { queue, ..self.wish(hook)? })
+        Ok(Subscription { queue, ..self.subscription(hook)? })
     }
 
     pub(super) async fn subscribe(&'a self, bus: &dyn Bus, subscription: Subscription) -> Checked<End<'a>> {
@@ -90,7 +90,7 @@ impl<'a> Probe<'a> {
 
     /// The end of a hook that wants everything from now on.
     pub(super) async fn hook(&'a self, bus: &dyn Bus, hook: &str) -> Checked<End<'a>> {
-        self.subscribe(bus, self.wish(hook)?).await
+        self.subscribe(bus, self.subscription(hook)?).await
     }
 
     pub(super) async fn publish(&self, bus: &dyn Bus, events: &[Envelope]) -> Checked {

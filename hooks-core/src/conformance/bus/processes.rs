@@ -28,7 +28,8 @@ pub(super) async fn claims(probe: &Probe<'_>) -> Checked {
     probe.end(bus).await;
     let again = probe.open().await?;
     probe.expect(again.log_id() != log, "it is said to be the same log")?;
-    let mut hook = probe.subscribe(&*again, Subscription { from: StartAt::Earliest, ..probe.wish("a")? }).await?;
+    let mut hook =
+        probe.subscribe(&*again, Subscription { from: StartAt::Earliest, ..probe.subscription("a")? }).await?;
     let marker = probe.mark(&*again).await?;
     probe.same([&marker], &hook.until(&marker).await?)
 }

@@ -181,9 +181,9 @@ pub(super) async fn closing(probe: &Probe<'_>) -> Checked {
     let bus = probe.open().await?;
     let mut all = probe.hook(&*bus, "all").await?;
     let filter = Arc::new(Filter::types(["conformance.other"]));
-    let mut none = probe.subscribe(&*bus, Subscription { filter, ..probe.wish("none")? }).await?;
+    let mut none = probe.subscribe(&*bus, Subscription { filter, ..probe.subscription("none")? }).await?;
     let filter = Arc::new(Filter::all().subjects(["nobody"]));
-    let mut picky = probe.subscribe(&*bus, Subscription { filter, ..probe.wish("picky")? }).await?;
+    let mut picky = probe.subscribe(&*bus, Subscription { filter, ..probe.subscription("picky")? }).await?;
     let sent = probe.send(&*bus, "closing", 20).await?;
     let first = all.take(5).await?;
     probe.doing("close the bus, twice");

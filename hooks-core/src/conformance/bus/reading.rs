@@ -22,8 +22,8 @@ pub(super) async fn filters(probe: &Probe<'_>) -> Checked {
     let mut ends = Vec::new();
     for (hook, filter) in filters {
         let filter = Arc::new(filter);
-        let wish = Subscription { filter: filter.clone(), ..probe.wish(hook)? };
-        ends.push((filter, probe.subscribe(&*bus, wish).await?));
+        let subscription = Subscription { filter: filter.clone(), ..probe.subscription(hook)? };
+        ends.push((filter, probe.subscribe(&*bus, subscription).await?));
     }
     let mut sent: Vec<Envelope> = Vec::new();
     for event_type in ["conformance.a", "conformance.b", "conformance.b.c", "conformance.b.c.d", "other.a"] {
@@ -47,7 +47,7 @@ pub(super) async fn filter_change(probe: &Probe<'_>) -> Checked {
     let bus = probe.open().await?;
     let _all = probe.hook(&*bus, "all").await?;
     let filter = Arc::new(Filter::types(["conformance.b"]));
-    let before = Subscription { filter, ..probe.wish("changes")? };
+    let before = Subscription { filter, ..probe.subscription("changes")? };
     let mut hook = probe.subscribe(&*bus, before.clone()).await?;
     let mut sent: Vec<Vec<Envelope>> = Vec::new();
     for part in ["conformance.b", "conformance.a"].map(|kind| (0..6).map(move |at| (format!("{kind}-{at}"), kind))) {
@@ -77,7 +77,8 @@ pub(super) async fn beginning(probe: &Probe<'_>) -> Checked {
     let sent = probe.send(&*bus, "before", 3).await?;
     probe.doing("begin at the end and at the earliest event, then publish");
     let mut late = probe.hook(&*bus, "late").await?;
-    let from_the_earliest = |hook: &str| Checked::Ok(Subscription { from: StartAt::Earliest, ..probe.wish(hook)? });
+    let from_the_earliest =
+        |hook: &str| Checked::Ok(Subscription { from: StartAt::Earliest, ..probe.subscription(hook)? });
     let mut early = probe.subscribe(&*bus, from_the_earliest("early")?).await?;
     let after = probe.send(&*bus, "after", 2).await?;
     let marker = probe.mark(&*bus).await?;
@@ -95,13 +96,13 @@ pub(super) async fn beginning(probe: &Probe<'_>) -> Checked {
 
 pub(super) async fn redelivery(probe: &Probe<'_>) -> Checked {
     let bus = probe.open().await?;
-    let wish = probe.wish("a")?;
-    let mut first = probe.subscribe(&*bus, wish.clone()).await?;
+    let subscription = probe.subscription("a")?;
+    let mut first = probe.subscribe(&*bus, subscription.clone()).await?;
     let sent = probe.send(&*bus, "redelivery", 10).await?;
     let read = first.take(6).await?;
     first.settle([&read[3], &read[1]])?;
     probe.doing("subscribe the hook again when it has read six events and settled the second and the fourth");
-    let mut second = probe.subscribe(&*bus, wish).await?;
+    let mut second = probe.subscribe(&*bus, subscription).await?;
     let marker = probe.mark(&*bus).await?;
     let again = second.until(&marker).await?;
     let unsettled = [0, 2, 4, 5, 6, 7, 8, 9].map(|at| &sent[at]);
@@ -178,7 +179,7 @@ pub(super) async fn closed_reader(probe: &Probe<'_>) -> Checked {
     sent.push(probe.mark(&*bus).await?);
     probe.same(&sent, &other.until(&sent[5]).await?)?;
     let ledger = closed.ledger.clone();
-    let mut again = probe.subscribe(&*bus, Subscription { ledger, ..probe.wish("closed")? }).await?;
+    let mut again = probe.subscribe(&*bus, Subscription { ledger, ..probe.subscription("closed")? }).await?;
     let read = again.until(&sent[5]).await?;
     probe.same(&sent[3..], &read)?;
     again.settle(&read)?;

@@ -93,7 +93,7 @@ fn what_the_receiver_asked_one_lane_for_outlasts_the_answers_to_others() {
         assert_eq!((endpoint.state(), endpoint.not_before()), (EndpointState::Throttled, Some(until)));
         assert_eq!(endpoint.asked_to_wait(now + Duration::from_secs(1)), Some(until));
         assert!(endpoint.last_error().is_some());
-        endpoint.hurry();
+        endpoint.end_backoff();
         assert_eq!(endpoint.not_before(), Some(until));
         assert_eq!(endpoint.asked_to_wait(until), None);
         endpoint.accept(until);
@@ -102,12 +102,12 @@ fn what_the_receiver_asked_one_lane_for_outlasts_the_answers_to_others() {
 }
 
 #[test]
-fn hurrying_ends_our_own_waits_only() {
+fn the_end_of_backoff_ends_our_own_waits_only() {
     let now = Instant::now();
     let hurried = |class, retry_after| {
         let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
         endpoint.fail(now, now, &error(class, retry_after), 1.0);
-        endpoint.hurry();
+        endpoint.end_backoff();
         endpoint.not_before()
     };
     assert_eq!(hurried(FailureClass::Retry, None), None);

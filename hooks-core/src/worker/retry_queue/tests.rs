@@ -50,8 +50,8 @@ impl World {
     /// With batches that begin here and have so many events.
     fn new(live: &[(u64, u64)], again: &[(u64, u64)]) -> Self {
         let mut queue = RetryQueue::new(None);
-        live.iter().for_each(|(first, events)| queue.offer(batch(*first..first + events), Source::Live));
-        again.iter().for_each(|(first, events)| queue.offer(batch(*first..first + events), Source::Resent));
+        live.iter().for_each(|(first, events)| queue.push(batch(*first..first + events), Source::Live));
+        again.iter().for_each(|(first, events)| queue.push(batch(*first..first + events), Source::Resent));
         Self { queue, endpoint: EndpointHealth::new(RetryPolicy::default(), true), now: Instant::now() }
     }
 
@@ -124,10 +124,10 @@ fn a_failure_ends_what_is_sent_again_and_nothing_else() {
 fn what_is_sent_again_waits_where_the_receiver_asked_for_it_and_not_where_we_back_off() {
     let mut world = World::new(&[(0, 1)], &[]);
     world.attempt(failed(FailureClass::Retry));
-    world.queue.offer(batch([AGAIN]), Source::Resent);
+    world.queue.push(batch([AGAIN]), Source::Resent);
     assert_eq!(world.attempt(Ok(Delivered::all())).0, [AGAIN]);
     world.attempt(failed(FailureClass::Throttle));
-    world.queue.offer(batch([AGAIN]), Source::Resent);
+    world.queue.push(batch([AGAIN]), Source::Resent);
     assert_eq!(world.next(), Next::Wait(world.endpoint.not_before().unwrap()));
 }
 
@@ -149,7 +149,7 @@ fn an_answer_that_may_hide_refused_events_is_asked_for_again_after_a_while() {
 fn one_that_wants_nothing_any_more_hears_nothing_more() {
     let mut world = World::new(&[(0, 1)], &[(AGAIN, 1)]);
     world.attempt(Ok(Delivered::all()));
-    world.queue.offer(batch([AGAIN]), Source::Resent);
+    world.queue.push(batch([AGAIN]), Source::Resent);
     let (tried, settled) = world.attempt(failed(FailureClass::Gone));
     assert_eq!((tried, world.endpoint.state()), (vec![0], EndpointState::Disabled));
     assert!(matches!(&settled[..], [Settlement { ending: Ending::Stopped(_), .. }]));
@@ -247,9 +247,9 @@ fn run(live: u64, again: u64, size: u64, model: &mut Model) {
         if world.queue.wants_batch()
             && let Some((first, events)) = coming.pop_front()
         {
-            world.queue.offer(batch(first..first + events), Source::Live);
+            world.queue.push(batch(first..first + events), Source::Live);
         }
-        let before = world.queue.tried;
+        let before = world.queue.last_source;
         match world.next() {
             Next::Attempt => {
                 check_turn(&mut world, before, !coming.is_empty());

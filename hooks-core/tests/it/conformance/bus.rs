@@ -1,7 +1,7 @@
 //! A right bus passes every check of the kit, and each way to be wrong fails the check that is there to find it.
 
+mod dead_letters;
 mod fault;
-mod letters;
 mod model;
 mod publishing;
 mod reader;
@@ -109,22 +109,22 @@ const FAULTS: &[(Fault, &str, &str)] = &[
         "its own and another hook's are (Some(Override { by: Receiver, reason: Some(\"first\"), since: 1700000000, sink: 18446744073709551615, secrets: None, files: Some(\"first\") }), Some(Override { by: Receiver, reason: Some(\"first\"), since: 1700000000, sink: 18446744073709551615, secrets: None, files: Some(\"first\") }))",
     ),
     (
-        Fault::LettersTwice,
+        Fault::DeadLettersTwice,
         "dead_letters",
-        "letter 1 of the list is another, from byte 1 on: `2 refused \"\" 3 SystemTime { tv_sec: 1700…` instead of `3 expired \"ééééééééééééééééééééééééééééé…`",
+        "dead letter 1 of the list is another, from byte 1 on: `2 refused \"\" 3 SystemTime { tv_sec: 1700…` instead of `3 expired \"ééééééééééééééééééééééééééééé…`",
     ),
     (
-        Fault::LettersOfAll,
+        Fault::DeadLettersOfAll,
         "dead_letters",
-        "letter 0 of the list is another, from byte 1 on: `2 refused \"\" 3 SystemTime { tv_sec: 1700…` instead of `1 expired \"400: \\\"é\\\"\\r\\n\" 3 SystemTime …`",
+        "dead letter 0 of the list is another, from byte 1 on: `2 refused \"\" 3 SystemTime { tv_sec: 1700…` instead of `1 expired \"400: \\\"é\\\"\\r\\n\" 3 SystemTime …`",
     ),
     (
-        Fault::CutsLetters,
+        Fault::CutsDeadLetters,
         "dead_letters",
-        "letter 2 of the list is another, from byte 212 on: `\" 3 SystemTime { tv_sec: 1700000000, tv_…` instead of `éééééééééééééééééééééééééééééééééééééééé…`",
+        "dead letter 2 of the list is another, from byte 212 on: `\" 3 SystemTime { tv_sec: 1700000000, tv_…` instead of `éééééééééééééééééééééééééééééééééééééééé…`",
     ),
     (Fault::MiscountsRemoved, "dead_letters", "4 are said to be removed"),
-    (Fault::KeepsSome, "dead_letter_limit", "4 letters are listed instead of 3"),
+    (Fault::KeepsSome, "dead_letter_limit", "4 dead letters are listed instead of 3"),
     (Fault::NeedsNoFlush, "claims", "the settler says false, and `outlives_process` is true"),
     (Fault::ForgetsOutOfOrder, "restart", "event 3 at the hook is event `settled-5` instead of event `settled-7`"),
     (Fault::NewLogId, "restart", "it is said to be another log"),

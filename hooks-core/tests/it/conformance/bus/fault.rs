@@ -82,15 +82,15 @@ pub(super) enum Fault {
     OverridesInMemory,
     /// Says that every hook has the override of one.
     OverridesOfAll,
-    /// Keeps a letter beside the one of the same position.
-    LettersTwice,
-    /// Keeps the letters of all hooks together.
-    LettersOfAll,
-    /// Cuts what is known about a letter.
-    CutsLetters,
+    /// Keeps a dead letter beside the one of the same position.
+    DeadLettersTwice,
+    /// Keeps the dead letters of all hooks together.
+    DeadLettersOfAll,
+    /// Cuts what is known about a dead letter.
+    CutsDeadLetters,
     /// Says that it removed what there never was.
     MiscountsRemoved,
-    /// Keeps as many of the letters of a call as there is room for.
+    /// Keeps as many of the dead letters of a call as there is room for.
     KeepsSome,
     /// Says that sinks need not flush.
     NeedsNoFlush,

@@ -12,8 +12,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::dead_letters::{DeadLetterMap, DeadLettersOf};
 use super::fault::Fault;
-use super::letters::{Letters, LettersOf};
 use super::reader::{Hook, ModelReader};
 
 /// The length of an event that is too large.
@@ -39,7 +39,7 @@ pub(super) struct State {
     pub(super) log: Vec<Envelope>,
     pub(super) places: BTreeMap<HookId, Place>,
     overrides: BTreeMap<HookId, Override>,
-    pub(super) letters: BTreeMap<HookId, Letters>,
+    pub(super) dead_letters: BTreeMap<HookId, DeadLetterMap>,
     /// Those that are alive.
     pub(super) processes: BTreeMap<u64, Process>,
     opened: u64,
@@ -127,7 +127,7 @@ impl Store for Model {
     }
 
     fn max_dead_letters(&self) -> Option<usize> {
-        Some(super::letters::MOST)
+        Some(super::dead_letters::MOST)
     }
 
     fn too_large(&self) -> Option<usize> {
@@ -260,8 +260,8 @@ impl Bus for ModelBus {
     }
 
     fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
-        let hook = if self.is(Fault::LettersOfAll) { HookId::new("all").unwrap() } else { hook.clone() };
-        Some(Arc::new(LettersOf { fault: self.fault, hook, world: self.world.clone() }))
+        let hook = if self.is(Fault::DeadLettersOfAll) { HookId::new("all").unwrap() } else { hook.clone() };
+        Some(Arc::new(DeadLettersOf { fault: self.fault, hook, world: self.world.clone() }))
     }
 
     fn lag(&self, hook: &HookId) -> Option<Lag> {
@@ -326,7 +326,7 @@ impl Bus for ModelBus {
         if !self.is(Fault::ForgetKeepsOverride) {
             state.overrides.remove(hook);
         }
-        let letters = state.letters.remove(hook).is_some_and(|letters| !letters.is_empty());
-        Ok(state.places.remove(hook).is_some() || letters)
+        let dead_letters = state.dead_letters.remove(hook).is_some_and(|dead_letters| !dead_letters.is_empty());
+        Ok(state.places.remove(hook).is_some() || dead_letters)
     }
 }

@@ -11,43 +11,43 @@ use crate::id::HookId;
 
 /// Whoever wants the same of one hook takes turns; nobody waits for those of other hooks.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct HookLocks {
     /// Hooks whose turn somebody has, or waits for.
-    hooks: Arc<SyncMutex<Places>>,
+    hooks: Arc<SyncMutex<Mutexes>>,
 }
 
-type Places = HashMap<HookId, Arc<Mutex<()>>>;
+type Mutexes = HashMap<HookId, Arc<Mutex<()>>>;
 
 /// The right to a hook, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct HookLockGuard {
     // In the order in which they have to go.
     _guard: OwnedMutexGuard<()>,
-    _place: Place,
+    _entry: Entry,
 }
 
-/// A place in the line for a hook.
+/// An entry in the line for a hook.
 #[derive(Debug)]
-struct Place {
-    hooks: Arc<SyncMutex<Places>>,
+struct Entry {
+    hooks: Arc<SyncMutex<Mutexes>>,
     hook: HookId,
     mutex: Arc<Mutex<()>>,
 }
 
-impl Turns {
+impl HookLocks {
     /// Waits until nobody else has this hook.
     ///
     /// # Cancel safety
     /// A dropped call has left the line.
-    pub(super) async fn take(&self, hook: &HookId) -> Turn {
+    pub(super) async fn lock(&self, hook: &HookId) -> HookLockGuard {
         let mutex = self.hooks.lock().entry(hook.clone()).or_default().clone();
-        let place = Place { hooks: self.hooks.clone(), hook: hook.clone(), mutex };
-        let guard = place.mutex.clone().lock_owned().await;
-        Turn { _guard: guard, _place: place }
+        let entry = Entry { hooks: self.hooks.clone(), hook: hook.clone(), mutex };
+        let guard = entry.mutex.clone().lock_owned().await;
+        HookLockGuard { _guard: guard, _entry: entry }
     }
 }
 
-impl Drop for Place {
+impl Drop for Entry {
     fn drop(&mut self) {
         let mut hooks = self.hooks.lock();
         // Besides this one, the map has it.
@@ -58,7 +58,7 @@ impl Drop for Place {
 }
 
 /// Does something in a task of its own: whoever drops the call does not cut it in half.
-pub(super) async fn whole<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+pub(super) async fn uncancelled<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     match tokio::spawn(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {

@@ -8,55 +8,55 @@ use hooks_core::{BusError, DeadLetter, DeadLetterId, DeadLetters, HookId, async_
 use super::fault::Fault;
 use super::model::World;
 
-/// Most letters of a hook.
+/// Most dead letters of a hook.
 pub(super) const MOST: usize = 4;
 
-pub(super) type Letters = BTreeMap<DeadLetterId, DeadLetter>;
+pub(super) type DeadLetterMap = BTreeMap<DeadLetterId, DeadLetter>;
 
-pub(super) struct LettersOf {
+pub(super) struct DeadLettersOf {
     pub(super) fault: Fault,
     pub(super) hook: HookId,
     pub(super) world: Arc<World>,
 }
 
 #[async_trait]
-impl DeadLetters for LettersOf {
-    async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
+impl DeadLetters for DeadLettersOf {
+    async fn keep(&self, dead_letters: Vec<DeadLetter>) -> Result<(), BusError> {
         let mut state = self.world.state.lock();
-        let kept = state.letters.entry(self.hook.clone()).or_default();
+        let kept = state.dead_letters.entry(self.hook.clone()).or_default();
         let room = MOST.saturating_sub(kept.len());
-        let full = letters.len() > room;
+        let full = dead_letters.len() > room;
         if full && self.fault != Fault::KeepsSome {
             return Err(BusError::Full(format!("{MOST} dead letters")));
         }
-        for mut letter in letters.into_iter().take(room) {
+        for mut dead_letter in dead_letters.into_iter().take(room) {
             let next = DeadLetterId(kept.last_key_value().map_or(1, |(id, _)| id.0 + 1));
-            if self.fault != Fault::LettersTwice {
-                kept.retain(|_, known| known.position != letter.position);
+            if self.fault != Fault::DeadLettersTwice {
+                kept.retain(|_, known| known.position != dead_letter.position);
             }
-            if self.fault == Fault::CutsLetters {
-                letter.detail = letter.detail.chars().take(100).collect();
+            if self.fault == Fault::CutsDeadLetters {
+                dead_letter.detail = dead_letter.detail.chars().take(100).collect();
             }
-            kept.insert(next, letter);
+            kept.insert(next, dead_letter);
         }
         if full { Err(BusError::Full(format!("{MOST} dead letters"))) } else { Ok(()) }
     }
 
     async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError> {
         let state = self.world.state.lock();
-        let kept = state.letters.get(&self.hook).into_iter().flatten();
+        let kept = state.dead_letters.get(&self.hook).into_iter().flatten();
         let later = kept.filter(|(id, _)| after.is_none_or(|after| **id > after));
-        Ok(later.take(max).map(|(id, letter)| (*id, letter.clone())).collect())
+        Ok(later.take(max).map(|(id, dead_letter)| (*id, dead_letter.clone())).collect())
     }
 
     async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError> {
         let mut state = self.world.state.lock();
-        let kept = state.letters.entry(self.hook.clone()).or_default();
+        let kept = state.dead_letters.entry(self.hook.clone()).or_default();
         let removed = ids.iter().filter(|id| kept.remove(id).is_some()).count();
         Ok(if self.fault == Fault::MiscountsRemoved { ids.len() } else { removed })
     }
 
     fn count(&self) -> u64 {
-        self.world.state.lock().letters.get(&self.hook).map_or(0, |letters| letters.len() as u64)
+        self.world.state.lock().dead_letters.get(&self.hook).map_or(0, |dead_letters| dead_letters.len() as u64)
     }
 }
