@@ -152,9 +152,9 @@ impl NatsBus {
     }
 
     /// What is written of a hook, for operators.
-    pub(super) fn written(&self, hook: &HookId) -> Option<serde_json::Value> {
+    pub(super) fn hook_details(&self, hook: &HookId) -> Option<serde_json::Value> {
         let place = self.place(hook)?;
-        let behind = self.inner.written_lag(hook)?.events;
+        let behind = self.inner.committed_lag(hook)?.events;
         let letters = NatsLetters::new(self.inner.clone(), hook).count();
         Some(serde_json::json!({
             "hook": hook,

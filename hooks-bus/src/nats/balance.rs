@@ -8,9 +8,9 @@ use hooks_core::BusError;
 use tokio::time::{Instant, sleep};
 
 use super::Inner;
+use super::checkpointer::MAX_WRITES;
 use super::connect::chain;
 use super::hook::Hook;
-use super::keeper::AT_ONCE;
 use super::record::{HookRecord, Key, encode_hooks};
 use super::refusal::is_conflict;
 
@@ -64,7 +64,7 @@ pub(super) async fn run(bus: Arc<Inner>) {
             }
         };
         let takes = moves.iter().any(|(_, what)| *what == Move::Take);
-        stream::iter(moves).for_each_concurrent(AT_ONCE, make).await;
+        stream::iter(moves).for_each_concurrent(MAX_WRITES, make).await;
         if takes {
             bus.taken_over.notify_one();
         }
@@ -124,7 +124,7 @@ impl Inner {
     /// Makes this instance the owner of a hook that nobody owns, or whose owner is dead. Writing by the
     /// revision of the entry that was seen makes sure that it is the last, and fences off its owner.
     async fn take(&self, hook: &Hook) {
-        let _turn = hook.writing.lock().await;
+        let _turn = hook.write_lock.lock().await;
         if let Err(error) = self.look_behind(hook).await {
             tracing::debug!(hook = %hook.id, %error, "NATS: not taken over now");
             return;
@@ -146,12 +146,12 @@ impl Inner {
 
     /// A position beyond the end of the stream, as it was last seen, makes it be looked at: it may have gone back.
     async fn look_behind(&self, hook: &Hook) -> Result<(), BusError> {
-        let beyond = self
+        let past_end = self
             .table
             .lock()
             .entry(&hook.token)
             .is_some_and(|(record, _)| record.log == self.log_name && record.position > self.tail().last);
-        if beyond { self.look_at_tail().await.map(drop) } else { Ok(()) }
+        if past_end { self.look_at_tail().await.map(drop) } else { Ok(()) }
     }
 
     /// Positions in a stream that was deleted say nothing about the one that was made after it.
@@ -160,20 +160,20 @@ impl Inner {
             return record;
         }
         tracing::warn!(hook = %hook.id, "the stream was deleted and made again: the hook begins at its beginning");
-        HookRecord { log: self.log_name.clone(), position: 0, beyond: Vec::new(), ..record }
+        HookRecord { log: self.log_name.clone(), position: 0, acked_ranges: Vec::new(), ..record }
     }
 
     /// Somebody removed the entry of a hook that is in use: it goes on where it was, as far as anybody here knows.
     async fn restore(&self, hook: &Hook) {
-        let _turn = hook.writing.lock().await;
+        let _turn = hook.write_lock.lock().await;
         let kept = self.table.lock().vanished(&hook.token).filter(|record| record.log == self.log_name);
-        let known = hook.last_place();
+        let known = hook.last_position();
         if kept.is_none() && known.is_none() && self.is_known_elsewhere(hook) {
             return;
         }
-        let (written, beyond) = kept.map_or((0, Vec::new()), |record| (record.position, record.beyond));
-        let (position, beyond) = known.filter(|own| own.0 >= written).unwrap_or((written, beyond));
-        let record = HookRecord { owner: None, log: self.log_name.clone(), position, beyond };
+        let (committed, acked_ranges) = kept.map_or((0, Vec::new()), |record| (record.position, record.acked_ranges));
+        let (position, acked_ranges) = known.filter(|own| own.0 >= committed).unwrap_or((committed, acked_ranges));
+        let record = HookRecord { owner: None, log: self.log_name.clone(), position, acked_ranges };
         if self.make_again(hook, record).await.is_some() {
             self.unbalanced.notify_one();
         }

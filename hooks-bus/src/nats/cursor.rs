@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
-use super::record::Range;
+use super::record::PositionRange;
 
 /// What was read and is not behind the position.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +25,13 @@ pub(super) struct Cursor {
     unsettled: usize,
     bytes: usize,
     /// Settled by whoever had the cursor before, and not read again yet. Rising.
-    skip: VecDeque<Range>,
+    skip: VecDeque<PositionRange>,
 }
 
 impl Cursor {
     /// Goes on where another left off.
-    pub(super) fn new(position: u64, beyond: &[Range]) -> Self {
-        Self { read_to: position, skip: beyond.iter().copied().collect(), ..Self::default() }
+    pub(super) fn new(position: u64, acked_ranges: &[PositionRange]) -> Self {
+        Self { read_to: position, skip: acked_ranges.iter().copied().collect(), ..Self::default() }
     }
 
     /// Everything up to here is done with.
@@ -105,8 +105,8 @@ impl Cursor {
 
     /// What is settled beyond the position, oldest first, at most so many ranges. Between the ends of a
     /// range lies nothing unsettled.
-    pub(super) fn beyond(&self, max: usize) -> Vec<Range> {
-        let mut ranges: Vec<Range> = Vec::new();
+    pub(super) fn acked_ranges(&self, max: usize) -> Vec<PositionRange> {
+        let mut ranges: Vec<PositionRange> = Vec::new();
         let mut joins = false;
         for held in &self.held {
             let full = ranges.len() == max;
@@ -114,26 +114,28 @@ impl Cursor {
                 _ if !held.settled => {}
                 Some(last) if joins => last.1 = held.seq,
                 _ if full => return ranges,
-                _ => ranges.push(Range(held.seq, held.seq)),
+                _ => ranges.push(PositionRange(held.seq, held.seq)),
             }
             joins = held.settled;
         }
         let unread = self.skip.iter().filter(|range| range.1 > self.read_to);
-        ranges.extend(unread.map(|range| Range(range.0.max(self.read_to + 1), range.1)).take(max - ranges.len()));
+        ranges
+            .extend(unread.map(|range| PositionRange(range.0.max(self.read_to + 1), range.1)).take(max - ranges.len()));
         ranges
     }
 
     /// Where it goes on in a stream that went back to here.
     pub(super) fn back_at(&self, kept: u64) -> Self {
-        let beyond = self.beyond(usize::MAX).into_iter().filter(|range| range.0 <= kept);
-        let beyond: Vec<Range> = beyond.map(|range| Range(range.0, range.1.min(kept))).collect();
-        Self::new(self.position().min(kept), &beyond)
+        let acked_ranges = self.acked_ranges(usize::MAX).into_iter().filter(|range| range.0 <= kept);
+        let acked_ranges: Vec<PositionRange> =
+            acked_ranges.map(|range| PositionRange(range.0, range.1.min(kept))).collect();
+        Self::new(self.position().min(kept), &acked_ranges)
     }
 
     /// What is in hand is given up and read again. Returns how many events that were.
     pub(super) fn rewind(&mut self) -> usize {
         let given_up = self.unsettled;
-        *self = Self::new(self.position(), &self.beyond(usize::MAX));
+        *self = Self::new(self.position(), &self.acked_ranges(usize::MAX));
         given_up
     }
 }
@@ -155,9 +157,9 @@ mod tests {
             assert!(read(&mut cursor, seq));
         }
         assert_eq!(cursor.settle([13, 17].into_iter()), 2);
-        assert_eq!((cursor.position(), cursor.beyond(9)), (10, vec![Range(13, 17)]));
+        assert_eq!((cursor.position(), cursor.acked_ranges(9)), (10, vec![PositionRange(13, 17)]));
         assert_eq!(cursor.settle([11, 11, 12].into_iter()), 1);
-        assert_eq!((cursor.position(), cursor.beyond(9)), (18, vec![]));
+        assert_eq!((cursor.position(), cursor.acked_ranges(9)), (18, vec![]));
         assert_eq!(cursor.in_hand(), (1, 1));
         cursor.pass(30);
         assert_eq!(cursor.settle([19].into_iter()), 1);
@@ -215,8 +217,8 @@ mod tests {
                     }
                     Step::Settle(_) => {}
                     Step::TakeOver(ranges) => {
-                        precise &= cursor.beyond(usize::MAX).len() <= ranges;
-                        cursor = Cursor::new(cursor.position(), &cursor.beyond(ranges));
+                        precise &= cursor.acked_ranges(usize::MAX).len() <= ranges;
+                        cursor = Cursor::new(cursor.position(), &cursor.acked_ranges(ranges));
                         in_hand.clear();
                     }
                     Step::Rewind => {

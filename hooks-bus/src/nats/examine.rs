@@ -152,7 +152,7 @@ impl Inner {
         for token in hooks {
             let here = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
             match here {
-                Some(hook) => hook.write_soon(),
+                Some(hook) => hook.checkpoint_soon(),
                 None => self.keep_for_later(&token).await?,
             }
         }

@@ -14,19 +14,19 @@ use tokio::time::Instant;
 
 use super::cursor::Cursor;
 use super::lease::Lease;
-use super::record::{HookRecord, Range, hook_hash};
-use super::step::{FeedState, Reading, Step, Write};
+use super::record::{HookRecord, PositionRange, hook_hash};
+use super::step::{CheckpointWrite, FeedState, Reading, Step};
 use super::subject;
 use follow::Following;
 
 /// Most ranges of what is settled beyond a position that are written. What is more comes again when
 /// another instance takes over.
-const MAX_RANGES: usize = 1_024;
+const MAX_ACKED_RANGES: usize = 1_024;
 
 /// A position that moved over events that did not concern the hook is written when it moved this far,
-const FAR: u64 = 10_000;
+const IDLE_CHECKPOINT_EVENTS: u64 = 10_000;
 /// or after this time.
-const LATE: Duration = Duration::from_secs(30);
+const IDLE_CHECKPOINT_AFTER: Duration = Duration::from_secs(30);
 
 /// One hook of this instance.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) struct Hook {
     /// Wakes those who wait until it is this instance's.
     taken: Notify,
     /// Held while the hook's entry is written, so that writes follow one another.
-    pub(super) writing: tokio::sync::Mutex<()>,
+    pub(super) write_lock: tokio::sync::Mutex<()>,
     lease: Arc<Lease>,
 }
 
@@ -70,9 +70,9 @@ struct State {
     held: bool,
     /// Whether this instance owned it at any time, so that the cursor says something.
     was_owned: bool,
-    written: u64,
-    written_at: Instant,
-    settled_since: bool,
+    committed: u64,
+    committed_at: Instant,
+    dirty: bool,
     missing: Option<Instant>,
     feed: Option<FeedState>,
 }
@@ -103,9 +103,9 @@ impl Hook {
             following: Following::Done,
             held: false,
             was_owned: false,
-            written: 0,
-            written_at: Instant::now(),
-            settled_since: false,
+            committed: 0,
+            committed_at: Instant::now(),
+            dirty: false,
             missing: None,
             feed: None,
         };
@@ -117,7 +117,7 @@ impl Hook {
             state: Mutex::new(state),
             changed: Notify::new(),
             taken: Notify::new(),
-            writing: tokio::sync::Mutex::new(()),
+            write_lock: tokio::sync::Mutex::new(()),
             lease,
         }
     }
@@ -160,10 +160,10 @@ impl Hook {
         state.was_owned = true;
         state.verified = true;
         state.leaving = Leaving::No;
-        state.next = Some(Cursor::new(record.position, &record.beyond));
-        state.written = record.position;
-        state.written_at = now;
-        state.settled_since = false;
+        state.next = Some(Cursor::new(record.position, &record.acked_ranges));
+        state.committed = record.position;
+        state.committed_at = now;
+        state.dirty = false;
         state.missing = None;
         self.changed.notify_one();
         self.taken.notify_waiters();
@@ -288,30 +288,31 @@ impl Hook {
     }
 
     /// What is to be written now, if anything; `all`: in any case. What is settled from now on is not in it.
-    pub(super) fn to_write(&self, now: Instant, all: bool) -> Option<Write> {
+    pub(super) fn checkpoint_due(&self, now: Instant, all: bool) -> Option<CheckpointWrite> {
         let mut state = self.state.lock();
         let revision = state.own?;
         let cursor = state.next.as_ref().unwrap_or(&state.cursor);
         let position = cursor.position();
-        let moved = position.saturating_sub(state.written);
-        let late = moved > 0 && now.saturating_duration_since(state.written_at) >= LATE;
-        let due = state.settled_since || !state.verified || moved >= FAR || late || all;
-        let write = due.then(|| Write { revision, position, beyond: cursor.beyond(MAX_RANGES) });
-        state.settled_since &= !due;
+        let moved = position.saturating_sub(state.committed);
+        let late = moved > 0 && now.saturating_duration_since(state.committed_at) >= IDLE_CHECKPOINT_AFTER;
+        let due = state.dirty || !state.verified || moved >= IDLE_CHECKPOINT_EVENTS || late || all;
+        let write =
+            due.then(|| CheckpointWrite { revision, position, acked_ranges: cursor.acked_ranges(MAX_ACKED_RANGES) });
+        state.dirty &= !due;
         write
     }
 
     /// A write succeeded, so the hook was this instance's all the time. Or it did not.
-    pub(super) fn wrote(&self, revision: Option<u64>, position: u64, now: Instant) {
+    pub(super) fn checkpoint_written(&self, revision: Option<u64>, position: u64, now: Instant) {
         let mut state = self.state.lock();
         let Some(revision) = revision else {
-            state.settled_since = true;
+            state.dirty = true;
             return;
         };
         if state.own.is_some() {
             state.own = Some(revision);
-            state.written = position;
-            state.written_at = now;
+            state.committed = position;
+            state.committed_at = now;
             if !std::mem::replace(&mut state.verified, true) {
                 self.changed.notify_one();
             }
@@ -319,10 +320,10 @@ impl Hook {
     }
 
     /// How far the hook was when it was last owned here, in the log that there is now.
-    pub(super) fn last_place(&self) -> Option<(u64, Vec<Range>)> {
+    pub(super) fn last_position(&self) -> Option<(u64, Vec<PositionRange>)> {
         let state = self.state.lock();
         let cursor = state.next.as_ref().unwrap_or(&state.cursor);
-        state.was_owned.then(|| (cursor.position(), cursor.beyond(MAX_RANGES)))
+        state.was_owned.then(|| (cursor.position(), cursor.acked_ranges(MAX_ACKED_RANGES)))
     }
 
     /// The stream went back to here: what was read beyond is not there any more.
@@ -335,7 +336,7 @@ impl Hook {
         let back = cursor.back_at(kept);
         if state.own.is_some() {
             state.next = Some(back);
-            state.settled_since = true;
+            state.dirty = true;
             self.changed.notify_one();
         } else {
             state.was_owned = false;
@@ -348,8 +349,8 @@ impl Hook {
     }
 
     /// The entry is gone: it is made again when it is next written, which is soon.
-    pub(super) fn write_soon(&self) {
-        self.state.lock().settled_since = true;
+    pub(super) fn checkpoint_soon(&self) {
+        self.state.lock().dirty = true;
     }
 
     /// The bucket is another one: whether the hook is this instance's shows when its entry is made there.

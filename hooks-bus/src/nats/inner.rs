@@ -93,7 +93,7 @@ impl Inner {
     }
 
     /// What lies between the position that was written last of a hook and the end of the stream.
-    pub(super) fn written_lag(&self, hook: &HookId) -> Option<Lag> {
+    pub(super) fn committed_lag(&self, hook: &HookId) -> Option<Lag> {
         let record = self.table.lock().record(&subject::of_hook(hook.as_str())).cloned()?;
         let tail = self.tail();
         let from = if record.log == self.log_name { record.position } else { 0 };
@@ -151,7 +151,7 @@ impl Inner {
             StartAt::End => tail.last,
             StartAt::Earliest => tail.first.saturating_sub(1),
         };
-        let record = HookRecord { owner: None, log: self.log_name.clone(), position, beyond: Vec::new() };
+        let record = HookRecord { owner: None, log: self.log_name.clone(), position, acked_ranges: Vec::new() };
         match self.kept.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
             Ok(revision) => self.table.lock().set(&hook.token, record, revision),
             // Somebody knew it after all.

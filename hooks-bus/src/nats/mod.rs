@@ -7,13 +7,14 @@
 //!                                 alive.I, hooks.I: who lives, and has which hooks
 //! ```
 //!
-//! A hook's owner and position are one entry, updated by its revision only. Whoever takes the hook over
-//! writes the entry, so the next write of the owner before fails: it has lost the hook. Being alive is
-//! said once per instance, not per hook, so an idle hook writes nothing.
+//! A hook's owner and position are one entry, updated by its revision only. An instance that acquires the hook writes
+//! it, so the former owner's next write fails: the hook is lost. Heartbeats are per instance: an idle hook writes nothing.
 
 mod ask;
 mod back;
+mod background;
 mod balance;
+mod checkpointer;
 mod config;
 mod connect;
 mod cursor;
@@ -25,7 +26,6 @@ mod follow;
 mod health;
 mod hook;
 mod inner;
-mod keeper;
 mod lease;
 mod letters;
 mod limits;
@@ -205,7 +205,7 @@ impl NatsBus {
         });
         inner.look_at_tail().await?;
         inner.letters.refresh(&inner.kept.letters, &inner.config.name).await?;
-        let tasks = Arc::new(Mutex::new(keeper::start(&inner)));
+        let tasks = Arc::new(Mutex::new(background::start(&inner)));
         timeout(HEAR_ITSELF, inner.hears()).await.map_err(|_| {
             let why = inner.trouble().map_or_else(String::new, |why| format!(": {why}"));
             BusError::Unavailable(format!("the key-value bucket `{}-hooks` does not answer{why}", inner.config.name))
@@ -293,7 +293,7 @@ impl Bus for NatsBus {
         let hooks: Vec<_> = inner.hooks.lock().values().cloned().collect();
         let leave = async {
             streams::iter(hooks)
-                .for_each_concurrent(keeper::AT_ONCE, |hook| async move { inner.give_away(&hook).await })
+                .for_each_concurrent(checkpointer::MAX_WRITES, |hook| async move { inner.give_away(&hook).await })
                 .await;
             // Others would find out by themselves, later.
             let _ = inner.kept.bucket.purge(Key::Alive(&inner.me).to_string()).await;
@@ -317,9 +317,9 @@ impl Bus for NatsBus {
             Some(here) => here.lag(self.inner.tail().last, self.inner.tail().average()).or_else(|| {
                 // Nobody knows more, where nobody owns it.
                 let unowned = !self.inner.is_elsewhere(&here);
-                unowned.then(|| self.inner.written_lag(hook)).flatten()
+                unowned.then(|| self.inner.committed_lag(hook)).flatten()
             }),
-            None => self.inner.written_lag(hook),
+            None => self.inner.committed_lag(hook),
         }
     }
 
@@ -342,7 +342,7 @@ impl Bus for NatsBus {
             "first_position": tail.first,
             "last_position": tail.last,
             "instances": self.instances(),
-            "hooks": self.known_hooks().iter().filter_map(|hook| self.written(hook)).collect::<Vec<_>>(),
+            "hooks": self.known_hooks().iter().filter_map(|hook| self.hook_details(hook)).collect::<Vec<_>>(),
         })
     }
 

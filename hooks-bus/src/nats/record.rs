@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// Positions from the first to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Range(pub(super) u64, pub(super) u64);
+pub(super) struct PositionRange(pub(super) u64, pub(super) u64);
 
 /// Who owns a hook and how far it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +24,8 @@ pub(super) struct HookRecord {
     pub(super) log: String,
     pub(super) position: u64,
     /// Settled beyond the position.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) beyond: Vec<Range>,
+    #[serde(rename = "beyond", default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) acked_ranges: Vec<PositionRange>,
 }
 
 impl HookRecord {
@@ -96,7 +96,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let record = HookRecord { owner: Some("a".into()), log: "l".into(), position: 7, beyond: vec![Range(9, 11)] };
+        let record = HookRecord {
+            owner: Some("a".into()),
+            log: "l".into(),
+            position: 7,
+            acked_ranges: vec![PositionRange(9, 11)],
+        };
         assert_eq!(serde_json::from_slice::<HookRecord>(&record.encode()).unwrap(), record);
         assert_eq!(
             std::str::from_utf8(&record.encode()).unwrap(),

@@ -6,7 +6,7 @@ use hooks_core::{Filter, Ledger};
 use tokio::time::Instant;
 
 use super::cursor::Cursor;
-use super::record::Range;
+use super::record::PositionRange;
 
 /// How long a consumer is watched closely after it was made.
 const FRESH: Duration = Duration::from_secs(60);
@@ -28,10 +28,10 @@ pub(super) enum Step {
 
 /// What is to be written of a hook.
 #[derive(Debug)]
-pub(super) struct Write {
+pub(super) struct CheckpointWrite {
     pub(super) revision: u64,
     pub(super) position: u64,
-    pub(super) beyond: Vec<Range>,
+    pub(super) acked_ranges: Vec<PositionRange>,
 }
 
 /// How far the server is with what it sends to a hook.

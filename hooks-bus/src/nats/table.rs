@@ -152,7 +152,7 @@ impl Table {
         let vanished = self.vanished.iter_mut().map(|(token, (record, _))| (token, record));
         for (token, record) in entries.chain(vanished) {
             if record.position > kept && record.log == self.log && is_old(token) {
-                (record.position, record.beyond) = (kept, Vec::new());
+                (record.position, record.acked_ranges) = (kept, Vec::new());
             }
         }
         self.furthest = Furthest::default();
@@ -306,7 +306,7 @@ mod tests {
         table.see(seen("alive.other", Some(b""), 3), now);
         table.see(seen("hooks.other", Some(&encode_hooks(&[7])), 4), now);
         assert!(table.someone_has(7, now) && !table.someone_has(8, now));
-        let mut record = HookRecord { owner: Some("other".into()), log: "l".into(), position: 1, beyond: vec![] };
+        let mut record = HookRecord { owner: Some("other".into()), log: "l".into(), position: 1, acked_ranges: vec![] };
         let hook = |mine, revision| Change::Hook { token: "a".into(), revision, mine };
         assert_eq!(table.see(seen("hook.a", Some(&record.encode()), 5), now), hook(false, 5));
         assert!(table.is_owned_by_another("a", now));

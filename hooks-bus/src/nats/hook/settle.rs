@@ -9,7 +9,7 @@ impl Settle for Hook {
     fn settle(&self, positions: &[Position]) -> usize {
         let mut state = self.state.lock();
         let settled = state.cursor.settle(positions.iter().map(|position| position.0));
-        state.settled_since |= settled > 0;
+        state.dirty |= settled > 0;
         if std::mem::take(&mut state.flushed) {
             self.changed.notify_one();
         }

@@ -3,27 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::{CreateErrorKind, Operation};
+use async_nats::jetstream::kv::Operation;
 use futures_util::{StreamExt as _, stream};
 use hooks_core::BusError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::Inner;
+use super::checkpointer::MAX_WRITES;
 use super::connect::{chain, plain, unavailable};
 use super::examine::Examined;
 use super::health::Part;
 use super::hook::Hook;
-use super::record::{HookRecord, Key};
-use super::refusal::is_conflict;
-use super::step::{Place, Write};
+use super::record::Key;
+use super::step::Place;
 use super::table::{Change, Seen};
 
-/// Writes that are on their way at a time.
-pub(super) const AT_ONCE: usize = 128;
-
 /// How often positions are written, so that they are there within a second.
-const WRITE_EVERY: Duration = Duration::from_millis(700);
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(700);
 
 /// How often the stream's end is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -42,7 +39,7 @@ pub(super) fn start(bus: &Arc<Inner>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(give_signs(bus.clone()));
     tasks.spawn(watch(bus.clone()));
-    tasks.spawn(write(bus.clone()));
+    tasks.spawn(checkpoint_hooks(bus.clone()));
     tasks.spawn(look(bus.clone()));
     tasks.spawn(super::balance::run(bus.clone()));
     tasks
@@ -115,14 +112,14 @@ async fn watch(bus: Arc<Inner>) {
 }
 
 /// Writes the positions that moved.
-async fn write(bus: Arc<Inner>) {
-    let mut times = interval(WRITE_EVERY);
+async fn checkpoint_hooks(bus: Arc<Inner>) {
+    let mut times = interval(CHECKPOINT_EVERY);
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         times.tick().await;
         let hooks: Vec<_> = bus.hooks.lock().values().filter(|hook| hook.is_owned()).cloned().collect();
         let bus = &bus;
-        stream::iter(hooks).for_each_concurrent(AT_ONCE, |hook| async move { bus.write_position(&hook).await }).await;
+        stream::iter(hooks).for_each_concurrent(MAX_WRITES, |hook| async move { bus.checkpoint(&hook).await }).await;
     }
 }
 
@@ -200,7 +197,7 @@ impl Inner {
         });
         let looked_at: Vec<(Arc<Hook>, Place)> = looked_at.collect();
         let look = |(hook, place): (Arc<Hook>, Place)| async move { self.look_after(&hook, &place, end).await };
-        stream::iter(looked_at).for_each_concurrent(AT_ONCE, look).await;
+        stream::iter(looked_at).for_each_concurrent(MAX_WRITES, look).await;
     }
 
     async fn look_after(&self, hook: &Hook, place: &Place, end: u64) {
@@ -211,98 +208,6 @@ impl Inner {
                 hook.read_anew(place);
             }
             Err(error) => tracing::debug!(hook = %hook.id, %error, "NATS"),
-        }
-    }
-
-    /// Writes a hook's position if it moved.
-    async fn write_position(&self, hook: &Hook) {
-        let _turn = hook.writing.lock().await;
-        let Some(write) = hook.to_write(Instant::now(), false) else { return };
-        let revision = self.write(hook, &write, true).await;
-        hook.wrote(revision, write.position, Instant::now());
-    }
-
-    /// Writes a hook's position and gives up owning it.
-    pub(super) async fn give_away(&self, hook: &Hook) {
-        let _turn = hook.writing.lock().await;
-        let Some(write) = hook.to_write(Instant::now(), true) else { return };
-        match self.write(hook, &write, false).await {
-            Some(_) => hook.gave_away(),
-            None => hook.wrote(None, write.position, Instant::now()),
-        }
-    }
-
-    /// Writes an entry by its revision; returns the new one. A write that fails because another instance
-    /// wrote meanwhile loses the hook.
-    async fn write(&self, hook: &Hook, write: &Write, keep: bool) -> Option<u64> {
-        let record = HookRecord {
-            owner: keep.then(|| self.me.clone()),
-            log: self.log_name.clone(),
-            position: write.position,
-            beyond: write.beyond.clone(),
-        };
-        let key = Key::Hook(&hook.token).to_string();
-        match self.kept.bucket.update(&key, record.encode(), write.revision).await {
-            Ok(revision) => {
-                self.table.lock().set(&hook.token, record, revision);
-                Some(revision)
-            }
-            Err(error) if is_conflict(&error) => {
-                if self.see_again(hook).await {
-                    self.make_again(hook, record).await
-                } else {
-                    None
-                }
-            }
-            Err(error) => {
-                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS: the position can't be written now");
-                None
-            }
-        }
-    }
-
-    /// Looks whose a hook is: an answer may have been lost, the hook, or its entry. Returns whether the entry is gone.
-    pub(super) async fn see_again(&self, hook: &Hook) -> bool {
-        let key = Key::Hook(&hook.token).to_string();
-        match self.kept.bucket.entry(&key).await {
-            Ok(Some(entry)) => {
-                let value = (entry.operation == Operation::Put).then_some(&*entry.value);
-                let written = entry.created.unix_timestamp_nanos();
-                let seen = Seen { key: &key, value, revision: entry.revision, written };
-                let change = self.table.lock().see(seen, Instant::now());
-                self.apply(change);
-                false
-            }
-            Ok(None) => {
-                self.table.lock().gone(&hook.token, false);
-                true
-            }
-            Err(error) => {
-                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS");
-                false
-            }
-        }
-    }
-
-    /// Makes an entry that is gone. Whoever does so first has the hook.
-    pub(super) async fn make_again(&self, hook: &Hook, record: HookRecord) -> Option<u64> {
-        let position = record.position;
-        match self.kept.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
-            Ok(revision) => {
-                tracing::error!(hook = %hook.id, position, "the hook's entry in NATS was removed: made again, nothing is skipped");
-                self.vanished();
-                self.table.lock().set(&hook.token, record, revision);
-                Some(revision)
-            }
-            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {
-                // Somebody was faster, or it was there all the time.
-                self.see_again(hook).await;
-                None
-            }
-            Err(error) => {
-                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS: the entry can't be made again now");
-                None
-            }
         }
     }
 }

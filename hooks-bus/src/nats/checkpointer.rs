@@ -1,0 +1,109 @@
+//! Writes the positions of owned hooks, and their entries again where these are gone.
+
+use async_nats::jetstream::kv::{CreateErrorKind, Operation};
+use tokio::time::Instant;
+
+use super::Inner;
+use super::connect::chain;
+use super::hook::Hook;
+use super::record::{HookRecord, Key};
+use super::refusal::is_conflict;
+use super::step::CheckpointWrite;
+use super::table::Seen;
+
+/// Writes that are on their way at a time.
+pub(super) const MAX_WRITES: usize = 128;
+
+impl Inner {
+    /// Writes a hook's position if it moved.
+    pub(super) async fn checkpoint(&self, hook: &Hook) {
+        let _turn = hook.write_lock.lock().await;
+        let Some(write) = hook.checkpoint_due(Instant::now(), false) else { return };
+        let revision = self.write_checkpoint(hook, &write, true).await;
+        hook.checkpoint_written(revision, write.position, Instant::now());
+    }
+
+    /// Writes a hook's position and gives up owning it.
+    pub(super) async fn give_away(&self, hook: &Hook) {
+        let _turn = hook.write_lock.lock().await;
+        let Some(write) = hook.checkpoint_due(Instant::now(), true) else { return };
+        match self.write_checkpoint(hook, &write, false).await {
+            Some(_) => hook.gave_away(),
+            None => hook.checkpoint_written(None, write.position, Instant::now()),
+        }
+    }
+
+    /// Writes an entry by its revision; returns the new one. A write that fails because another instance
+    /// wrote meanwhile loses the hook.
+    async fn write_checkpoint(&self, hook: &Hook, write: &CheckpointWrite, keep: bool) -> Option<u64> {
+        let record = HookRecord {
+            owner: keep.then(|| self.me.clone()),
+            log: self.log_name.clone(),
+            position: write.position,
+            acked_ranges: write.acked_ranges.clone(),
+        };
+        let key = Key::Hook(&hook.token).to_string();
+        match self.kept.bucket.update(&key, record.encode(), write.revision).await {
+            Ok(revision) => {
+                self.table.lock().set(&hook.token, record, revision);
+                Some(revision)
+            }
+            Err(error) if is_conflict(&error) => {
+                if self.see_again(hook).await {
+                    self.make_again(hook, record).await
+                } else {
+                    None
+                }
+            }
+            Err(error) => {
+                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS: the position can't be written now");
+                None
+            }
+        }
+    }
+
+    /// Looks whose a hook is: an answer may have been lost, the hook, or its entry. Returns whether the entry is gone.
+    pub(super) async fn see_again(&self, hook: &Hook) -> bool {
+        let key = Key::Hook(&hook.token).to_string();
+        match self.kept.bucket.entry(&key).await {
+            Ok(Some(entry)) => {
+                let value = (entry.operation == Operation::Put).then_some(&*entry.value);
+                let written = entry.created.unix_timestamp_nanos();
+                let seen = Seen { key: &key, value, revision: entry.revision, written };
+                let change = self.table.lock().see(seen, Instant::now());
+                self.apply(change);
+                false
+            }
+            Ok(None) => {
+                self.table.lock().gone(&hook.token, false);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS");
+                false
+            }
+        }
+    }
+
+    /// Makes an entry that is gone. Whoever does so first has the hook.
+    pub(super) async fn make_again(&self, hook: &Hook, record: HookRecord) -> Option<u64> {
+        let position = record.position;
+        match self.kept.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
+            Ok(revision) => {
+                tracing::error!(hook = %hook.id, position, "the hook's entry in NATS was removed: made again, nothing is skipped");
+                self.vanished();
+                self.table.lock().set(&hook.token, record, revision);
+                Some(revision)
+            }
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {
+                // Somebody was faster, or it was there all the time.
+                self.see_again(hook).await;
+                None
+            }
+            Err(error) => {
+                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS: the entry can't be made again now");
+                None
+            }
+        }
+    }
+}
