@@ -34,7 +34,7 @@ pub struct HookPlace {
 /// Why an instance did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// NATS has no connection to it, or its last sign of life is older than the lease: it ended, or is cut off.
+    /// NATS has no connection to it, or its last heartbeat is older than the lease: it ended, or is cut off.
     /// Should it come back, it reads the overrides of its hooks before it goes on with them.
     #[error("the instance {0} is gone, or cut off from NATS")]
     Gone(String),
@@ -46,28 +46,28 @@ pub enum AskError {
 impl NatsBus {
     /// The instances that live and have hooks, this one among them if it has any.
     pub fn instances(&self) -> Vec<String> {
-        self.inner.table.lock().living(Instant::now())
+        self.inner.registry.lock().living(Instant::now())
     }
 
-    /// Instances that have hooks and whose last sign of life is older than the lease: they ended, are cut off, or read
+    /// Instances that have hooks and whose last heartbeat is older than the lease: they ended, are cut off, or read
     /// a stream that is gone, and leave their hooks to others.
     pub fn lapsed_instances(&self) -> Vec<String> {
-        self.inner.table.lock().lapsed(Instant::now())
+        self.inner.registry.lock().lapsed(Instant::now())
     }
 
     /// Where a hook stands, if the bus knows it.
     pub fn place(&self, hook: &HookId) -> Option<HookPlace> {
-        let table = self.inner.table.lock();
+        let registry = self.inner.registry.lock();
         let token = subject::of_hook(hook.as_str());
-        let owner = table.owner(&token, Instant::now()).map(str::to_owned);
-        Some(HookPlace { owner, position: table.record(&token)?.position })
+        let owner = registry.owner(&token, Instant::now()).map(str::to_owned);
+        Some(HookPlace { owner, position: registry.record(&token)?.position })
     }
 
     /// Waits until this instance owns a hook, if it is subscribed to here. That takes as long as another may have it.
     pub async fn owns(&self, hook: &HookId) {
         let hook = self.inner.hooks.lock().get(hook).cloned();
         if let Some(hook) = hook {
-            hook.is_taken().await;
+            hook.until_owned().await;
         }
     }
 
@@ -102,7 +102,7 @@ impl NatsBus {
                 },
                 // What was on its way is lost.
                 _ = connections.changed() => return Err(lost()),
-                () = sleep(LOOK_EVERY) => if !self.instances().iter().any(|lives| lives == instance) {
+                () = sleep(LOOK_EVERY) => if !self.instances().iter().any(|alive| alive == instance) {
                     return Err(gone());
                 },
             }

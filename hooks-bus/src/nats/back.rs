@@ -56,7 +56,7 @@ impl Inner {
     /// What was seen here, or by whoever wrote the entries of hooks.
     pub(super) fn furthest(&self) -> Furthest {
         let mut furthest = *self.back.seen.lock();
-        let Furthest { last, time } = self.table.lock().furthest();
+        let Furthest { last, time } = self.registry.lock().furthest();
         furthest.see(last, time);
         furthest
     }
@@ -86,7 +86,7 @@ impl Inner {
             self.config.name
         );
         let read_here = self.back.seen.lock().last > tail.last;
-        self.table.lock().go_back(kept, next);
+        self.registry.lock().go_back(kept, next);
         if read_here {
             self.hooks.lock().values().for_each(|hook| hook.go_back(kept));
         }

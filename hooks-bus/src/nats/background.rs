@@ -1,4 +1,4 @@
-//! What runs in the background: signs of life, what others write, positions, the stream's end.
+//! What runs in the background: heartbeats, what others write, positions, the stream's end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use super::examine::Examined;
 use super::health::Part;
 use super::hook::Hook;
 use super::record::Key;
+use super::registry::{Change, Seen};
 use super::step::Place;
-use super::table::{Change, Seen};
 
 /// How often positions are written, so that they are there within a second.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(700);
@@ -37,16 +37,16 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Starts everything. It ends with the set.
 pub(super) fn start(bus: &Arc<Inner>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(give_signs(bus.clone()));
+    tasks.spawn(send_heartbeats(bus.clone()));
     tasks.spawn(watch(bus.clone()));
     tasks.spawn(checkpoint_hooks(bus.clone()));
     tasks.spawn(look(bus.clone()));
-    tasks.spawn(super::balance::run(bus.clone()));
+    tasks.spawn(super::rebalance::run(bus.clone()));
     tasks
 }
 
-/// Gives signs of life, which prolong the lease, until it is given up.
-async fn give_signs(bus: Arc<Inner>) {
+/// Gives heartbeats, which prolong the lease, until it is given up.
+async fn send_heartbeats(bus: Arc<Inner>) {
     let mut times = interval(bus.lease.interval());
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -56,34 +56,34 @@ async fn give_signs(bus: Arc<Inner>) {
         }
         let sent = Instant::now();
         let lapsed = !bus.lease.holds(sent);
-        let error = match timeout(bus.config.lease.0 / 2, bus.give_sign(lapsed)).await {
+        let error = match timeout(bus.config.lease.0 / 2, bus.send_heartbeat(lapsed)).await {
             Ok(Ok(())) => {
                 let lapses = !bus.lease.holds(Instant::now());
                 if lapses {
                     // Others may have taken the hooks meanwhile: the next write tells.
-                    bus.hooks.lock().values().for_each(|hook| hook.doubt());
+                    bus.hooks.lock().values().for_each(|hook| hook.unverify());
                 }
                 // One that lapses only now is renewed with the next sign, when overrides are read.
                 if lapsed || !lapses {
                     bus.lease.renew(sent);
                 }
-                bus.health.works(Part::Signs);
+                bus.health.works(Part::Heartbeats);
                 continue;
             }
             Ok(Err(error)) => error,
             Err(_) => BusError::Unavailable("no answer".to_owned()),
         };
-        tracing::warn!(%error, "NATS does not take a sign of life");
+        tracing::warn!(%error, "NATS does not take a heartbeat");
         if !bus.lease.holds(Instant::now()) {
             bus.health.fails(
-                Part::Signs,
-                format!("nothing is delivered, because no sign of life is taken: {}", plain(error)),
+                Part::Heartbeats,
+                format!("nothing is delivered, because no heartbeat is taken: {}", plain(error)),
             );
         }
     }
 }
 
-/// Sees what is written. This instance's own signs of life are among it, so silence means that the watch
+/// Sees what is written. This instance's own heartbeats are among it, so silence means that the watch
 /// does not work any more, whatever the client thinks of it.
 async fn watch(bus: Arc<Inner>) {
     loop {
@@ -93,11 +93,11 @@ async fn watch(bus: Arc<Inner>) {
                     let Ok(entry) = entry else { break };
                     let value = (entry.operation == Operation::Put).then_some(&*entry.value);
                     let change = {
-                        let mut table = bus.table.lock();
-                        table.overrides.is_up_to(entry.revision);
+                        let mut registry = bus.registry.lock();
+                        registry.overrides.is_up_to(entry.revision);
                         let written = entry.created.unix_timestamp_nanos();
                         let seen = Seen { key: &entry.key, value, revision: entry.revision, written };
-                        table.see(seen, Instant::now())
+                        registry.see(seen, Instant::now())
                     };
                     bus.apply(change);
                 }
@@ -132,7 +132,7 @@ async fn look(bus: Arc<Inner>) {
         tokio::select! {
             _ = times.tick() => {}
             // Letters that others kept are this instance's to show now.
-            () = bus.taken_over.notified() => looks = 0,
+            () = bus.acquired.notified() => looks = 0,
         }
         // What was the end a while ago is no news to any server.
         let end = bus.tail().last;
@@ -148,7 +148,7 @@ async fn look(bus: Arc<Inner>) {
 impl Inner {
     /// After a silence (`lapsed`), reads also the overrides that were set meanwhile, before this instance goes on with
     /// its hooks.
-    async fn give_sign(&self, lapsed: bool) -> Result<(), BusError> {
+    async fn send_heartbeat(&self, lapsed: bool) -> Result<(), BusError> {
         let put = async {
             let put = self.kept.bucket.put(Key::Alive(&self.me).to_string(), "".into()).await;
             put.map_err(|error| unavailable("write to the bucket", &error))
@@ -163,9 +163,9 @@ impl Inner {
     pub(super) fn apply(&self, change: Change) {
         match change {
             Change::None => {}
-            Change::Unbalanced => {
-                self.unbalanced.notify_one();
-                self.born.notify_one();
+            Change::Rebalance => {
+                self.rebalance_needed.notify_one();
+                self.member_joined.notify_one();
             }
             Change::Override { token } => self.override_seen(&token),
             Change::Hook { token, revision, mine } => {
@@ -175,7 +175,7 @@ impl Inner {
                     hook.confirm(revision);
                 } else {
                     hook.lose(revision);
-                    self.unbalanced.notify_one();
+                    self.rebalance_needed.notify_one();
                 }
             }
         }

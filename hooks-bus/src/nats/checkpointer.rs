@@ -8,8 +8,8 @@ use super::connect::chain;
 use super::hook::Hook;
 use super::record::{HookRecord, Key};
 use super::refusal::is_conflict;
+use super::registry::Seen;
 use super::step::CheckpointWrite;
-use super::table::Seen;
 
 /// Writes that are on their way at a time.
 pub(super) const MAX_WRITES: usize = 128;
@@ -24,11 +24,11 @@ impl Inner {
     }
 
     /// Writes a hook's position and gives up owning it.
-    pub(super) async fn give_away(&self, hook: &Hook) {
+    pub(super) async fn release(&self, hook: &Hook) {
         let _turn = hook.write_lock.lock().await;
         let Some(write) = hook.checkpoint_due(Instant::now(), true) else { return };
         match self.write_checkpoint(hook, &write, false).await {
-            Some(_) => hook.gave_away(),
+            Some(_) => hook.released(),
             None => hook.checkpoint_written(None, write.position, Instant::now()),
         }
     }
@@ -45,7 +45,7 @@ impl Inner {
         let key = Key::Hook(&hook.token).to_string();
         match self.kept.bucket.update(&key, record.encode(), write.revision).await {
             Ok(revision) => {
-                self.table.lock().set(&hook.token, record, revision);
+                self.registry.lock().set(&hook.token, record, revision);
                 Some(revision)
             }
             Err(error) if is_conflict(&error) => {
@@ -70,12 +70,12 @@ impl Inner {
                 let value = (entry.operation == Operation::Put).then_some(&*entry.value);
                 let written = entry.created.unix_timestamp_nanos();
                 let seen = Seen { key: &key, value, revision: entry.revision, written };
-                let change = self.table.lock().see(seen, Instant::now());
+                let change = self.registry.lock().see(seen, Instant::now());
                 self.apply(change);
                 false
             }
             Ok(None) => {
-                self.table.lock().gone(&hook.token, false);
+                self.registry.lock().gone(&hook.token, false);
                 true
             }
             Err(error) => {
@@ -92,7 +92,7 @@ impl Inner {
             Ok(revision) => {
                 tracing::error!(hook = %hook.id, position, "the hook's entry in NATS was removed: made again, nothing is skipped");
                 self.vanished();
-                self.table.lock().set(&hook.token, record, revision);
+                self.registry.lock().set(&hook.token, record, revision);
                 Some(revision)
             }
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {

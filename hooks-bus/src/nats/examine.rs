@@ -50,7 +50,7 @@ impl Inner {
 
     async fn examine_bucket(&self, last: &mut Examined, all: bool) -> Result<(), BusError> {
         let what = stream::bucket_name(&self.config);
-        let known = self.table.lock().overrides.up_to();
+        let known = self.registry.lock().overrides.up_to();
         let Some(info) = self.find(&format!("KV_{}-hooks", self.config.name), &what, Part::Bucket).await? else {
             stream::open_bucket(&self.api, &self.config).await?;
             return Ok(());
@@ -74,10 +74,10 @@ impl Inner {
             self.vanished();
         }
         if is_another || went_back {
-            self.begin_bucket_anew();
+            self.bucket_replaced();
         }
         let fewer = info.state.messages < std::mem::replace(&mut last.entries, info.state.messages);
-        let passed = self.table.lock().is_older_than(info.state.first_sequence);
+        let passed = self.registry.lock().is_older_than(info.state.first_sequence);
         if all || is_another || fewer || passed || self.health.is_failing(Part::Entries) {
             self.look_for_entries().await?;
         }
@@ -90,8 +90,9 @@ impl Inner {
 
     /// Hooks that somebody has, and whose entries say nothing.
     fn unreadable(&self) -> Option<String> {
-        let (table, now, bucket) = (self.table.lock(), Instant::now(), format!("{}-hooks", self.config.name));
-        let in_use = table.unreadable().filter(|token| table.someone_has(hook_hash(&subject::hook_of(token)), now));
+        let (registry, now, bucket) = (self.registry.lock(), Instant::now(), format!("{}-hooks", self.config.name));
+        let in_use =
+            registry.unreadable().filter(|token| registry.any_member_has(hook_hash(&subject::hook_of(token)), now));
         let keys: Vec<_> = in_use.map(|token| format!("`{}`", Key::Hook(token))).collect();
         let text = || {
             format!(
@@ -119,10 +120,10 @@ impl Inner {
     }
 
     /// The bucket was deleted and made again, or went back: nothing that was seen of it says anything about what comes.
-    fn begin_bucket_anew(&self) {
-        self.table.lock().begin_anew();
-        self.hooks.lock().values().for_each(|hook| hook.begin_anew());
-        self.unbalanced.notify_one();
+    fn bucket_replaced(&self) {
+        self.registry.lock().reset_revisions();
+        self.hooks.lock().values().for_each(|hook| hook.reset_revisions());
+        self.rebalance_needed.notify_one();
     }
 
     /// Looks for what was seen and is not there any more. Entries of hooks are made again by whoever may own them.
@@ -136,7 +137,7 @@ impl Inner {
         while let Some((subject, _)) = listed.try_next().await.map_err(|error| failed(&error))? {
             keys.extend(subject.strip_prefix(&bucket.prefix).map(str::to_owned));
         }
-        let (hooks, overrides) = self.table.lock().vanish(&keys, up_to);
+        let (hooks, overrides) = self.registry.lock().vanish(&keys, up_to);
         if hooks.is_empty() && overrides.is_empty() {
             self.health.works(Part::Entries);
             return Ok(());
@@ -156,7 +157,7 @@ impl Inner {
                 None => self.keep_for_later(&token).await?,
             }
         }
-        self.unbalanced.notify_one();
+        self.rebalance_needed.notify_one();
         Ok(())
     }
 
@@ -172,13 +173,13 @@ impl Inner {
     async fn keep_for_later(&self, token: &str) -> Result<(), BusError> {
         let hash = hook_hash(&subject::hook_of(token));
         let (record, is_anybodys) = {
-            let table = self.table.lock();
-            (table.vanished(token), table.someone_has(hash, Instant::now()))
+            let registry = self.registry.lock();
+            (registry.vanished(token), registry.any_member_has(hash, Instant::now()))
         };
         let Some(record) = record.filter(|_| !is_anybodys) else { return Ok(()) };
         let record = HookRecord { owner: None, ..record };
         match self.kept.bucket.create(Key::Hook(token).to_string(), record.encode()).await {
-            Ok(revision) => self.table.lock().set(token, record, revision),
+            Ok(revision) => self.registry.lock().set(token, record, revision),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
             Err(error) => return Err(unavailable("keep the position of a hook again", &error)),
         }
@@ -189,7 +190,7 @@ impl Inner {
     async fn override_again(&self, token: &str, kept: Override) -> Result<(), BusError> {
         let made = self.kept.bucket.create(Key::Override(token).to_string(), encode(&kept).into()).await;
         match made {
-            Ok(revision) => drop(self.table.lock().overrides.see(token, Some(kept), revision)),
+            Ok(revision) => drop(self.registry.lock().overrides.see(token, Some(kept), revision)),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
             Err(error) => return Err(unavailable("keep again whether a hook is disabled", &error)),
         }

@@ -31,7 +31,7 @@ const PULL_BYTES: usize = 256 << 10;
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 
 /// The server says so often that an open request is known.
-const HEARTBEAT: Duration = Duration::from_secs(2);
+const IDLE_HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// A consumer that nobody asks is forgotten by the server after this time.
 const FORGOTTEN: Duration = Duration::from_secs(60);
@@ -147,7 +147,7 @@ impl Feed {
             if self.open.is_none() {
                 self.ask().await?;
             }
-            let silence = self.heard + HEARTBEAT * 2;
+            let silence = self.heard + IDLE_HEARTBEAT * 2;
             let message = tokio::select! {
                 biased;
                 message = self.messages.next() => message.ok_or(Ended::Closed)?,
@@ -175,7 +175,7 @@ impl Feed {
     async fn ask(&mut self) -> Result<(), Ended> {
         let (batch, bytes) = if self.large { (1, None) } else { (PULL_EVENTS, Some(PULL_BYTES)) };
         let bytes = bytes.map_or(String::new(), |bytes| format!(r#","max_bytes":{bytes}"#));
-        let (expires, beat) = (PULL_EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
+        let (expires, beat) = (PULL_EXPIRES.as_nanos(), IDLE_HEARTBEAT.as_nanos());
         let body = format!(r#"{{"batch":{batch},"expires":{expires},"idle_heartbeat":{beat}{bytes}}}"#);
         let sent = self.client.publish_with_reply(self.request.clone(), self.inbox.clone(), body.into()).await;
         sent.map_err(|_| Ended::Closed)?;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::connect::unavailable;
 use super::hook::Hook;
 use super::record::Key;
-use super::table::Seen;
+use super::registry::Seen;
 use super::{Inner, subject};
 use crate::overrides::encode;
 
@@ -73,19 +73,19 @@ impl Inner {
             Some(to) => {
                 let put = self.kept.bucket.put(key, encode(&to).into()).await;
                 let revision = put.map_err(|error| failed(&error))?;
-                self.table.lock().overrides.see(&token, Some(to), revision);
+                self.registry.lock().overrides.see(&token, Some(to), revision);
             }
             None => {
-                let before = self.table.lock().overrides.revision(&token);
+                let before = self.registry.lock().overrides.revision(&token);
                 self.kept.bucket.purge(key).await.map_err(|error| failed(&error))?;
-                self.table.lock().overrides.remove(&token, before);
+                self.registry.lock().overrides.remove(&token, before);
             }
         }
         Ok(())
     }
 
     pub(super) fn overrides(&self, hook: &HookId) -> Option<Override> {
-        self.table.lock().overrides.get(&subject::of_hook(hook.as_str()))
+        self.registry.lock().overrides.get(&subject::of_hook(hook.as_str()))
     }
 
     pub(super) fn override_seen(&self, token: &str) {
@@ -98,7 +98,7 @@ impl Inner {
     pub(super) async fn catch_up_on_overrides(&self) -> Result<(), BusError> {
         let bucket = &self.kept.bucket;
         loop {
-            let from = self.table.lock().overrides.up_to() + 1;
+            let from = self.registry.lock().overrides.up_to() + 1;
             let next = bucket.stream.raw_message_builder().sequence(from);
             let entry = match next.next_by_subject(format!("{}{}", bucket.prefix, Key::Override(">"))).send().await {
                 Ok(entry) => entry,
@@ -108,11 +108,11 @@ impl Inner {
             let removed = entry.headers.get("KV-Operation").is_some();
             let key = entry.subject.strip_prefix(&bucket.prefix).unwrap_or_default();
             let change = {
-                let mut table = self.table.lock();
-                table.overrides.is_up_to(entry.sequence);
+                let mut registry = self.registry.lock();
+                registry.overrides.is_up_to(entry.sequence);
                 let value = (!removed).then_some(&*entry.payload);
                 let written = entry.time.unix_timestamp_nanos();
-                table.see(Seen { key, value, revision: entry.sequence, written }, Instant::now())
+                registry.see(Seen { key, value, revision: entry.sequence, written }, Instant::now())
             };
             self.apply(change);
         }

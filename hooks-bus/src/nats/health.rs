@@ -17,8 +17,8 @@ pub(super) enum Part {
     Entries,
     /// What the entries of hooks say.
     Records,
-    /// Whether the bucket takes signs of life, without which no hook may be delivered to.
-    Signs,
+    /// Whether the bucket takes heartbeats, without which no hook may be delivered to.
+    Heartbeats,
 }
 
 /// What is wrong now.
@@ -62,13 +62,13 @@ mod tests {
     fn what_is_wrong_stays_until_it_works() {
         let health = Health::default();
         assert_eq!(health.trouble(), None);
-        health.fails(Part::Signs, "b".into());
+        health.fails(Part::Heartbeats, "b".into());
         health.fails(Part::Events, "a".into());
         health.fails(Part::Events, "c".into());
         assert_eq!(health.trouble().as_deref(), Some("c; b"));
         health.works(Part::Events);
         health.works(Part::Letters);
-        assert!(health.is_failing(Part::Signs) && !health.is_failing(Part::Events));
+        assert!(health.is_failing(Part::Heartbeats) && !health.is_failing(Part::Events));
         assert_eq!(health.trouble().as_deref(), Some("b"));
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Hook {
     /// Wakes the reader.
     pub(super) changed: Notify,
     /// Wakes those who wait until it is this instance's.
-    taken: Notify,
+    acquired: Notify,
     /// Held while the hook's entry is written, so that writes follow one another.
     pub(super) write_lock: tokio::sync::Mutex<()>,
     lease: Arc<Lease>,
@@ -54,7 +54,7 @@ struct State {
     /// Changes when what was read so far says nothing about what is to be read next.
     version: u64,
     /// The revision of the hook's entry, if this instance owns it.
-    own: Option<u64>,
+    owned_revision: Option<u64>,
     /// Whether the entry is known to be this instance's since the lease last ran out.
     verified: bool,
     leaving: Leaving,
@@ -92,7 +92,7 @@ impl Hook {
             ledger: subscription.ledger.clone(),
             reader: 0,
             version: 0,
-            own: None,
+            owned_revision: None,
             verified: false,
             leaving: Leaving::No,
             next: None,
@@ -116,14 +116,14 @@ impl Hook {
             id,
             state: Mutex::new(state),
             changed: Notify::new(),
-            taken: Notify::new(),
+            acquired: Notify::new(),
             write_lock: tokio::sync::Mutex::new(()),
             lease,
         }
     }
 
     /// A new reader begins; what was in hand is read again. Returns the reader's number.
-    pub(super) fn take_over(&self, subscription: &Subscription) -> u64 {
+    pub(super) fn attach_reader(&self, subscription: &Subscription) -> u64 {
         let mut state = self.state.lock();
         let given_up = state.cursor.rewind();
         if Arc::ptr_eq(&state.ledger, &subscription.ledger) {
@@ -154,9 +154,9 @@ impl Hook {
     }
 
     /// This instance owns the hook from here on.
-    pub(super) fn own(&self, revision: u64, record: &HookRecord, now: Instant) {
+    pub(super) fn acquired(&self, revision: u64, record: &HookRecord, now: Instant) {
         let mut state = self.state.lock();
-        state.own = Some(revision);
+        state.owned_revision = Some(revision);
         state.was_owned = true;
         state.verified = true;
         state.leaving = Leaving::No;
@@ -166,29 +166,29 @@ impl Hook {
         state.dirty = false;
         state.missing = None;
         self.changed.notify_one();
-        self.taken.notify_waiters();
+        self.acquired.notify_waiters();
     }
 
     /// Waits until this instance owns the hook.
-    pub(super) async fn is_taken(&self) {
+    pub(super) async fn until_owned(&self) {
         loop {
-            let taken = self.taken.notified();
+            let acquired = self.acquired.notified();
             if self.is_owned() {
                 return;
             }
-            taken.await;
+            acquired.await;
         }
     }
 
     pub(super) fn is_owned(&self) -> bool {
-        self.state.lock().own.is_some()
+        self.state.lock().owned_revision.is_some()
     }
 
     /// Another instance has the hook, as an entry of this revision says, or the entry is gone.
     pub(super) fn lose(&self, revision: u64) {
         let mut state = self.state.lock();
-        if state.own.is_some_and(|own| own < revision) {
-            state.own = None;
+        if state.owned_revision.is_some_and(|own| own < revision) {
+            state.owned_revision = None;
             state.next = None;
             state.leaving = Leaving::No;
             self.changed.notify_one();
@@ -198,13 +198,13 @@ impl Hook {
     /// The entry of this revision says that the hook is this instance's still.
     pub(super) fn confirm(&self, revision: u64) {
         let mut state = self.state.lock();
-        if let Some(own) = &mut state.own {
+        if let Some(own) = &mut state.owned_revision {
             *own = revision.max(*own);
         }
     }
 
     /// The lease ran out: whether the hook is still this instance's shows when its entry is next written.
-    pub(super) fn doubt(&self) {
+    pub(super) fn unverify(&self) {
         self.state.lock().verified = false;
     }
 
@@ -290,7 +290,7 @@ impl Hook {
     /// What is to be written now, if anything; `all`: in any case. What is settled from now on is not in it.
     pub(super) fn checkpoint_due(&self, now: Instant, all: bool) -> Option<CheckpointWrite> {
         let mut state = self.state.lock();
-        let revision = state.own?;
+        let revision = state.owned_revision?;
         let cursor = state.next.as_ref().unwrap_or(&state.cursor);
         let position = cursor.position();
         let moved = position.saturating_sub(state.committed);
@@ -309,8 +309,8 @@ impl Hook {
             state.dirty = true;
             return;
         };
-        if state.own.is_some() {
-            state.own = Some(revision);
+        if state.owned_revision.is_some() {
+            state.owned_revision = Some(revision);
             state.committed = position;
             state.committed_at = now;
             if !std::mem::replace(&mut state.verified, true) {
@@ -334,7 +334,7 @@ impl Hook {
             return;
         }
         let back = cursor.back_at(kept);
-        if state.own.is_some() {
+        if state.owned_revision.is_some() {
             state.next = Some(back);
             state.dirty = true;
             self.changed.notify_one();
@@ -354,16 +354,16 @@ impl Hook {
     }
 
     /// The bucket is another one: whether the hook is this instance's shows when its entry is made there.
-    pub(super) fn begin_anew(&self) {
+    pub(super) fn reset_revisions(&self) {
         let mut state = self.state.lock();
-        state.own = state.own.map(|_| 0);
+        state.owned_revision = state.owned_revision.map(|_| 0);
         state.verified = false;
     }
 
     /// The hook was given away.
-    pub(super) fn gave_away(&self) {
+    pub(super) fn released(&self) {
         let mut state = self.state.lock();
-        state.own = None;
+        state.owned_revision = None;
         state.next = None;
         state.leaving = Leaving::No;
         self.changed.notify_one();
@@ -390,6 +390,6 @@ impl State {
     }
 
     fn is_usable(&self) -> bool {
-        self.own.is_some() && self.verified && self.leaving == Leaving::No && !self.removed && !self.held
+        self.owned_revision.is_some() && self.verified && self.leaving == Leaving::No && !self.removed && !self.held
     }
 }

@@ -15,7 +15,7 @@ use super::step::Place;
 use super::{Inner, stream, subject};
 
 /// How long other instances may take to say what they have in a new bucket, in nanoseconds.
-const TELL: i128 = 5_000_000_000;
+const ANNOUNCE_NANOS: i128 = 5_000_000_000;
 
 /// The stream, seen lately.
 #[derive(Debug, Clone, Copy, Default)]
@@ -94,7 +94,7 @@ impl Inner {
 
     /// What lies between the position that was written last of a hook and the end of the stream.
     pub(super) fn committed_lag(&self, hook: &HookId) -> Option<Lag> {
-        let record = self.table.lock().record(&subject::of_hook(hook.as_str())).cloned()?;
+        let record = self.registry.lock().record(&subject::of_hook(hook.as_str())).cloned()?;
         let tail = self.tail();
         let from = if record.log == self.log_name { record.position } else { 0 };
         let events = tail.last.saturating_sub(from.max(tail.first.saturating_sub(1)));
@@ -107,27 +107,27 @@ impl Inner {
     }
 
     /// Whether another instance that lives owns the hook.
-    pub(super) fn is_elsewhere(&self, hook: &Hook) -> bool {
-        !hook.is_owned() && self.table.lock().is_owned_by_another(&hook.token, Instant::now())
+    pub(super) fn is_owned_elsewhere(&self, hook: &Hook) -> bool {
+        !hook.is_owned() && self.registry.lock().is_owned_by_another(&hook.token, Instant::now())
     }
 
     /// Waits until this instance hears itself, and heard what others have to say.
-    pub(super) async fn hears(&self) {
-        while self.table.lock().is_deaf(Instant::now()) {
-            self.born.notified().await;
+    pub(super) async fn wait_for_watch(&self) {
+        while self.registry.lock().is_watch_stale(Instant::now()) {
+            self.member_joined.notified().await;
         }
-        self.let_others_tell().await;
+        self.wait_for_announcements().await;
     }
 
     /// Others that live say within this time that they have hooks, which then are no new ones, also where the bucket
     /// was deleted a moment ago and made again by whoever starts now.
-    async fn let_others_tell(&self) {
+    async fn wait_for_announcements(&self) {
         let made = |info: &Info| info.created.unix_timestamp_nanos();
         let (bucket, events) = (made(self.kept.bucket.stream.cached_info()), made(self.kept.events.cached_info()));
-        let Some(now) = self.table.lock().roster.time() else { return };
+        let Some(now) = self.registry.lock().members.time() else { return };
         // At the first start of all, both are made.
-        let left = bucket + TELL - now;
-        if bucket - events > TELL && left > 0 {
+        let left = bucket + ANNOUNCE_NANOS - now;
+        if bucket - events > ANNOUNCE_NANOS && left > 0 {
             tokio::time::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
         }
     }
@@ -135,11 +135,11 @@ impl Inner {
     /// A hook that nobody knew begins where it wants to.
     pub(super) async fn ensure_entry(&self, hook: &Hook, from: StartAt) -> Result<(), BusError> {
         let in_use = {
-            let table = self.table.lock();
-            if table.entry(&hook.token).is_some() {
+            let registry = self.registry.lock();
+            if registry.entry(&hook.token).is_some() {
                 return Ok(());
             }
-            table.another_has(hook.hash, Instant::now())
+            registry.another_member_has(hook.hash, Instant::now())
         };
         if in_use {
             // It is no new hook: its entry is to come, or vanished, and whoever has the hook knows how far it is.
@@ -153,7 +153,7 @@ impl Inner {
         };
         let record = HookRecord { owner: None, log: self.log_name.clone(), position, acked_ranges: Vec::new() };
         match self.kept.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
-            Ok(revision) => self.table.lock().set(&hook.token, record, revision),
+            Ok(revision) => self.registry.lock().set(&hook.token, record, revision),
             // Somebody knew it after all.
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => drop(self.see_again(hook).await),
             Err(error) => return Err(unavailable(&format!("keep the position of the hook `{}`", hook.id), &error)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Runs from when a sign of life was sent, so it ends before others, who count from when they heard it,
+/// Runs from when a heartbeat was sent, so it ends before others, who count from when they heard it,
 /// take this instance for dead. Uses a clock that goes on while the process is stopped.
 #[derive(Debug)]
 pub(super) struct Lease {
@@ -24,7 +24,7 @@ impl Lease {
         self.until.lock().is_some_and(|until| now < until)
     }
 
-    /// The bucket has a sign of life that was sent then.
+    /// The bucket has a heartbeat that was sent then.
     pub(super) fn renew(&self, sent: Instant) {
         let mut until = self.until.lock();
         *until = (*until).max(Some(sent + self.length));
@@ -50,7 +50,7 @@ impl Lease {
         }
     }
 
-    /// How often a sign of life is given.
+    /// How often a heartbeat is given.
     pub(super) fn interval(&self) -> Duration {
         self.length / 4
     }

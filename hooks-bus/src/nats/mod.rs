@@ -11,9 +11,9 @@
 //! it, so the former owner's next write fails: the hook is lost. Heartbeats are per instance: an idle hook writes nothing.
 
 mod ask;
+mod assignment;
 mod back;
 mod background;
-mod balance;
 mod checkpointer;
 mod config;
 mod connect;
@@ -32,14 +32,14 @@ mod limits;
 mod overrides;
 mod publish;
 mod reader;
+mod rebalance;
 mod record;
 mod refusal;
+mod registry;
 mod settings;
-mod share;
 mod step;
 mod stream;
 mod subject;
-mod table;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -75,8 +75,8 @@ use limits::Limits;
 use publish::Publisher;
 use reader::NatsReader;
 use record::Key;
+use registry::Registry;
 use stream::Kept;
-use table::Table;
 
 /// How long the last writes may take when the process ends.
 const FINISH: Duration = Duration::from_secs(5);
@@ -85,7 +85,7 @@ const FINISH: Duration = Duration::from_secs(5);
 const CLOSE: Duration = Duration::from_secs(1);
 
 /// How long it may take until this instance hears itself.
-const HEAR_ITSELF: Duration = Duration::from_secs(15);
+const WATCH_START_LIMIT: Duration = Duration::from_secs(15);
 
 /// Consumers that are being made at a time.
 const OPENING: usize = 32;
@@ -104,7 +104,7 @@ const OPENING: usize = 32;
 /// **Instances.** All that are made with the same [`name`](NatsConfig::name) share the hooks that they
 /// have in common: each hook is owned by one of them, its events are read there and wait there. An
 /// instance that comes or goes moves as few hooks as possible; one that is killed, hangs or is cut off
-/// loses its hooks [`lease`](NatsConfig::lease) after its last sign of life. Who takes over goes on at
+/// loses its hooks [`lease`](NatsConfig::lease) after its last heartbeat. Who takes over goes on at
 /// the position that was written last. What comes again is what was settled since: in the last second, or
 /// in a lease and a second where the bucket could not be written; and what was on its way, at most a batch per lane.
 ///
@@ -139,18 +139,18 @@ struct Inner {
     /// This instance.
     me: String,
     lease: Arc<Lease>,
-    table: Mutex<Table>,
+    registry: Mutex<Registry>,
     hooks: Mutex<HashMap<HookId, Arc<Hook>>>,
     /// Something changed that may make hooks change hands.
-    unbalanced: Notify,
+    rebalance_needed: Notify,
     /// An instance began to live.
-    born: Notify,
+    member_joined: Notify,
     tail: watch::Sender<Tail>,
     back: Back,
     letters: Counts,
     health: Health,
     /// Hooks were taken over.
-    taken_over: Notify,
+    acquired: Notify,
     unfollowed: Unfollowed,
     accepted: AtomicU64,
     duplicates: AtomicU64,
@@ -179,7 +179,7 @@ impl NatsBus {
             publisher: Publisher::new(config.clone(), deny, denied.clone()),
             denied,
             limits: Limits::new(&config.name),
-            table: Mutex::new(Table::new(me.clone(), log_name.clone(), config.lease.0)),
+            registry: Mutex::new(Registry::new(me.clone(), log_name.clone(), config.lease.0)),
             log_name,
             config,
             client,
@@ -190,13 +190,13 @@ impl NatsBus {
             me,
             lease,
             hooks: Mutex::default(),
-            unbalanced: Notify::new(),
-            born: Notify::new(),
+            rebalance_needed: Notify::new(),
+            member_joined: Notify::new(),
             tail: watch::Sender::new(Tail::default()),
             back: Back::default(),
             letters: Counts::default(),
             health: Health::default(),
-            taken_over: Notify::new(),
+            acquired: Notify::new(),
             unfollowed: Unfollowed::default(),
             accepted: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
@@ -206,7 +206,7 @@ impl NatsBus {
         inner.look_at_tail().await?;
         inner.letters.refresh(&inner.kept.letters, &inner.config.name).await?;
         let tasks = Arc::new(Mutex::new(background::start(&inner)));
-        timeout(HEAR_ITSELF, inner.hears()).await.map_err(|_| {
+        timeout(WATCH_START_LIMIT, inner.wait_for_watch()).await.map_err(|_| {
             let why = inner.trouble().map_or_else(String::new, |why| format!(": {why}"));
             BusError::Unavailable(format!("the key-value bucket `{}-hooks` does not answer{why}", inner.config.name))
         })?;
@@ -256,8 +256,8 @@ impl Bus for NatsBus {
                 inner.hooks.lock().entry(hook.id.clone()).or_insert(hook).clone()
             }
         };
-        let number = hook.take_over(&subscription);
-        inner.unbalanced.notify_one();
+        let number = hook.attach_reader(&subscription);
+        inner.rebalance_needed.notify_one();
         let reader = NatsReader::new(inner.clone(), hook.clone(), number);
         Ok((Box::new(reader), Settler::new(hook, subscription.ledger, true)))
     }
@@ -265,8 +265,8 @@ impl Bus for NatsBus {
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
         let Some(hook) = self.inner.hooks.lock().remove(hook) else { return Ok(()) };
         hook.remove();
-        self.inner.unbalanced.notify_one();
-        self.inner.give_away(&hook).await;
+        self.inner.rebalance_needed.notify_one();
+        self.inner.release(&hook).await;
         Ok(())
     }
 
@@ -293,7 +293,7 @@ impl Bus for NatsBus {
         let hooks: Vec<_> = inner.hooks.lock().values().cloned().collect();
         let leave = async {
             streams::iter(hooks)
-                .for_each_concurrent(checkpointer::MAX_WRITES, |hook| async move { inner.give_away(&hook).await })
+                .for_each_concurrent(checkpointer::MAX_WRITES, |hook| async move { inner.release(&hook).await })
                 .await;
             // Others would find out by themselves, later.
             let _ = inner.kept.bucket.purge(Key::Alive(&inner.me).to_string()).await;
@@ -316,7 +316,7 @@ impl Bus for NatsBus {
         match here {
             Some(here) => here.lag(self.inner.tail().last, self.inner.tail().average()).or_else(|| {
                 // Nobody knows more, where nobody owns it.
-                let unowned = !self.inner.is_elsewhere(&here);
+                let unowned = !self.inner.is_owned_elsewhere(&here);
                 unowned.then(|| self.inner.committed_lag(hook)).flatten()
             }),
             None => self.inner.committed_lag(hook),
@@ -367,7 +367,7 @@ impl Bus for NatsBus {
     }
 
     fn known_hooks(&self) -> Vec<HookId> {
-        let tokens = self.inner.table.lock().hooks();
+        let tokens = self.inner.registry.lock().hooks();
         let mut known: Vec<_> = tokens.iter().filter_map(|token| HookId::new(subject::hook_of(token)).ok()).collect();
         known.sort();
         known
@@ -376,12 +376,12 @@ impl Bus for NatsBus {
     async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
         let token = subject::of_hook(hook.as_str());
         let in_use = self.inner.hooks.lock().contains_key(hook)
-            || self.inner.table.lock().another_has(record::hook_hash(hook.as_str()), Instant::now());
+            || self.inner.registry.lock().another_member_has(record::hook_hash(hook.as_str()), Instant::now());
         if in_use {
             return Err(BusError::Unavailable(format!("an instance has the hook `{hook}`: remove it there first")));
         }
         let letters = NatsLetters::new(self.inner.clone(), hook).purge().await?;
-        let known = self.inner.table.lock().forget(&token);
+        let known = self.inner.registry.lock().forget(&token);
         for key in [Key::Hook(&token), Key::Override(&token)] {
             let purged = self.inner.kept.bucket.purge(key.to_string()).await;
             purged.map_err(|error| unavailable("forget a hook", &error))?;

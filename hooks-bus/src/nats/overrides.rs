@@ -51,7 +51,7 @@ impl Overrides {
     }
 
     /// Revisions begin anew; what was set holds on.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn reset_revisions(&mut self) {
         self.by_token.values_mut().for_each(|(_, revision)| *revision = 0);
         self.up_to = 0;
     }

@@ -219,7 +219,7 @@ impl Reader for NatsReader {
                 }
                 Step::Dry => return Ok(Read::Dry),
                 Step::Flush => return Ok(Read::Flush),
-                Step::Wait if end.is_some() && bus.is_elsewhere(&hook) => return Ok(Read::Dry),
+                Step::Wait if end.is_some() && bus.is_owned_elsewhere(&hook) => return Ok(Read::Dry),
                 Step::Wait => {
                     self.feed = Source::Closed;
                     tokio::select! {

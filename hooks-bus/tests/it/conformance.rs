@@ -112,7 +112,7 @@ mod nats {
         }
     }
 
-    /// On more than one thread: what the kit computes keeps no bus from giving signs of life.
+    /// On more than one thread: what the kit computes keeps no bus from sending heartbeats.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn conforms() {
         let Some(server) = Server::start().await else { return };

@@ -50,7 +50,7 @@ impl Hook {
     /// `average`: bytes of an event.
     pub(in crate::nats) fn lag(&self, end: u64, average: u64) -> Option<Lag> {
         let state = self.state.lock();
-        state.own?;
+        state.owned_revision?;
         let (events, bytes) = state.cursor.in_hand();
         let (waiting, exact) = match (&state.feed, &state.next) {
             (Some(feed), None) => {

@@ -15,36 +15,36 @@ use super::record::{HookRecord, Key, encode_hooks};
 use super::refusal::is_conflict;
 
 /// How long the worker of a hook that should be another instance's may go on with what is in flight.
-const GRACE: Duration = Duration::from_secs(15);
+const DRAIN_GRACE: Duration = Duration::from_secs(15);
 
 /// How long an instance that never saw the entry of a hook leaves making it again to others. They look for every
 /// entry each half minute at the latest.
-const KNOWN_LATER: Duration = Duration::from_secs(45);
+const RESTORE_AFTER: Duration = Duration::from_secs(45);
 
 /// What is to be done with a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Move {
-    Take,
-    GiveAway,
+    Acquire,
+    Release,
     /// Its entry was removed.
     Restore,
 }
 
 /// Looks whenever something changed, and from time to time because silence changes things, too.
 pub(super) async fn run(bus: Arc<Inner>) {
-    let mut told: Option<Vec<u32>> = None;
-    let (mut begun, mut deaf) = (false, false);
+    let mut announced: Option<Vec<u32>> = None;
+    let (mut begun, mut stale) = (false, false);
     let pause = (bus.config.lease.0 / 10).max(Duration::from_millis(100));
     loop {
         tokio::select! {
-            () = bus.unbalanced.notified() => {}
+            () = bus.rebalance_needed.notified() => {}
             () = sleep(pause) => {}
         }
-        bus.tell_hooks(&mut told).await;
-        let is_deaf = bus.table.lock().is_deaf(Instant::now());
-        begun |= !is_deaf;
-        if begun && is_deaf != std::mem::replace(&mut deaf, is_deaf) {
-            let text = if is_deaf {
+        bus.announce_hooks(&mut announced).await;
+        let is_watch_stale = bus.registry.lock().is_watch_stale(Instant::now());
+        begun |= !is_watch_stale;
+        if begun && is_watch_stale != std::mem::replace(&mut stale, is_watch_stale) {
+            let text = if is_watch_stale {
                 "nothing is heard from NATS: no hooks are taken or given away"
             } else {
                 "NATS is heard again"
@@ -58,36 +58,36 @@ pub(super) async fn run(bus: Arc<Inner>) {
         let bus = &bus;
         let make = |(hook, what): (Arc<Hook>, Move)| async move {
             match what {
-                Move::Take => bus.take(&hook).await,
-                Move::GiveAway => bus.give_away(&hook).await,
+                Move::Acquire => bus.acquire(&hook).await,
+                Move::Release => bus.release(&hook).await,
                 Move::Restore => bus.restore(&hook).await,
             }
         };
-        let takes = moves.iter().any(|(_, what)| *what == Move::Take);
+        let acquires = moves.iter().any(|(_, what)| *what == Move::Acquire);
         stream::iter(moves).for_each_concurrent(MAX_WRITES, make).await;
-        if takes {
-            bus.taken_over.notify_one();
+        if acquires {
+            bus.acquired.notify_one();
         }
-        bus.bury(Instant::now()).await;
+        bus.remove_dead_members(Instant::now()).await;
     }
 }
 
 impl Inner {
     /// Tells the others which hooks this instance has.
-    async fn tell_hooks(&self, told: &mut Option<Vec<u32>>) {
+    async fn announce_hooks(&self, announced: &mut Option<Vec<u32>>) {
         let mut hashes: Vec<u32> = self.hooks.lock().values().map(|hook| hook.hash).collect();
         hashes.sort_unstable();
         hashes.dedup();
         // Whoever only looks disturbs nobody.
-        if hashes.is_empty() && told.is_none() {
+        if hashes.is_empty() && announced.is_none() {
             return;
         }
         // Whoever took this instance for dead for long may have removed what it told, or somebody purged it.
-        if told.as_ref() == Some(&hashes) && self.table.lock().roster.knows_my_hooks() {
+        if announced.as_ref() == Some(&hashes) && self.registry.lock().members.are_my_hooks_known() {
             return;
         }
         match self.kept.bucket.put(Key::Hooks(&self.me).to_string(), encode_hooks(&hashes)).await {
-            Ok(_) => *told = Some(hashes),
+            Ok(_) => *announced = Some(hashes),
             Err(error) => tracing::debug!(error = chain(&error), "NATS"),
         }
     }
@@ -95,26 +95,26 @@ impl Inner {
     /// What is to be done, as far as can be seen. Whoever hears nothing does nothing.
     fn moves(&self, now: Instant) -> Vec<(Arc<Hook>, Move)> {
         let hooks: Vec<_> = self.hooks.lock().values().cloned().collect();
-        let mut table = self.table.lock();
-        if table.is_deaf(now) || !self.lease.holds(now) {
+        let mut registry = self.registry.lock();
+        if registry.is_watch_stale(now) || !self.lease.holds(now) {
             return Vec::new();
         }
-        let mine = table.share(now);
-        let calm = table.roster.is_calm(now);
+        let mine = registry.assigned_hooks(now);
+        let stable = registry.members.is_stable(now);
         let what = |hook: &Hook| {
             let wanted = mine.contains(&hook.hash);
             if hook.is_owned() {
-                let others = !wanted && calm && table.someone_has(hook.hash, now);
+                let others = !wanted && stable && registry.any_member_has(hook.hash, now);
                 hook.leave(others, now);
-                return (others && hook.has_left(now, GRACE)).then_some(Move::GiveAway);
+                return (others && hook.has_left(now, DRAIN_GRACE)).then_some(Move::Release);
             }
             // Where an entry names this instance, which does not know of it, an answer was lost: others wait for it to
             // give the hook away, so it takes it first.
-            let wanted = wanted || table.names_me(&hook.token);
-            match table.entry(&hook.token) {
+            let wanted = wanted || registry.names_me(&hook.token);
+            match registry.entry(&hook.token) {
                 // Whoever knows how far it was, and whoever should own it.
-                None if wanted || table.is_left_behind(&hook.token, now) => Some(Move::Restore),
-                Some(_) if wanted && !table.is_owned_by_another(&hook.token, now) => Some(Move::Take),
+                None if wanted || registry.is_orphaned(&hook.token, now) => Some(Move::Restore),
+                Some(_) if wanted && !registry.is_owned_by_another(&hook.token, now) => Some(Move::Acquire),
                 _ => None,
             }
         };
@@ -123,20 +123,20 @@ impl Inner {
 
     /// Makes this instance the owner of a hook that nobody owns, or whose owner is dead. Writing by the
     /// revision of the entry that was seen makes sure that it is the last, and fences off its owner.
-    async fn take(&self, hook: &Hook) {
+    async fn acquire(&self, hook: &Hook) {
         let _turn = hook.write_lock.lock().await;
         if let Err(error) = self.look_behind(hook).await {
             tracing::debug!(hook = %hook.id, %error, "NATS: not taken over now");
             return;
         }
-        let seen = self.table.lock().entry(&hook.token);
+        let seen = self.registry.lock().entry(&hook.token);
         let Some((record, revision)) = seen.filter(|_| !hook.is_owned()) else { return };
         let record = self.in_this_log(hook, HookRecord { owner: Some(self.me.clone()), ..record });
         match self.kept.bucket.update(Key::Hook(&hook.token).to_string(), record.encode(), revision).await {
             Ok(revision) => {
                 tracing::debug!(hook = %hook.id, position = record.position, "taken over");
-                hook.own(revision, &record, Instant::now());
-                self.table.lock().set(&hook.token, record, revision);
+                hook.acquired(revision, &record, Instant::now());
+                self.registry.lock().set(&hook.token, record, revision);
             }
             // Another was faster, or the entry is gone.
             Err(error) if is_conflict(&error) => drop(self.see_again(hook).await),
@@ -147,7 +147,7 @@ impl Inner {
     /// A position beyond the end of the stream, as it was last seen, makes it be looked at: it may have gone back.
     async fn look_behind(&self, hook: &Hook) -> Result<(), BusError> {
         let past_end = self
-            .table
+            .registry
             .lock()
             .entry(&hook.token)
             .is_some_and(|(record, _)| record.log == self.log_name && record.position > self.tail().last);
@@ -166,7 +166,7 @@ impl Inner {
     /// Somebody removed the entry of a hook that is in use: it goes on where it was, as far as anybody here knows.
     async fn restore(&self, hook: &Hook) {
         let _turn = hook.write_lock.lock().await;
-        let kept = self.table.lock().vanished(&hook.token).filter(|record| record.log == self.log_name);
+        let kept = self.registry.lock().vanished(&hook.token).filter(|record| record.log == self.log_name);
         let known = hook.last_position();
         if kept.is_none() && known.is_none() && self.is_known_elsewhere(hook) {
             return;
@@ -175,27 +175,27 @@ impl Inner {
         let (position, acked_ranges) = known.filter(|own| own.0 >= committed).unwrap_or((committed, acked_ranges));
         let record = HookRecord { owner: None, log: self.log_name.clone(), position, acked_ranges };
         if self.make_again(hook, record).await.is_some() {
-            self.unbalanced.notify_one();
+            self.rebalance_needed.notify_one();
         }
     }
 
     /// Whether another instance has the hook, which makes its entry again at the next look.
     fn is_known_elsewhere(&self, hook: &Hook) -> bool {
         let now = Instant::now();
-        hook.missing_for(now) < KNOWN_LATER && self.table.lock().another_has(hook.hash, now)
+        hook.missing_for(now) < RESTORE_AFTER && self.registry.lock().another_member_has(hook.hash, now)
     }
 
     /// Removes what instances left that are dead for long.
-    async fn bury(&self, now: Instant) {
+    async fn remove_dead_members(&self, now: Instant) {
         let dead = {
-            let table = self.table.lock();
-            if table.is_deaf(now) { Vec::new() } else { table.roster.long_dead(now) }
+            let registry = self.registry.lock();
+            if registry.is_watch_stale(now) { Vec::new() } else { registry.members.long_dead(now) }
         };
         for instance in dead {
             for key in [Key::Alive(&instance), Key::Hooks(&instance)] {
                 let _ = self.kept.bucket.purge(key.to_string()).await;
             }
-            self.table.lock().roster.gone(&instance);
+            self.registry.lock().members.remove(&instance);
         }
     }
 }

@@ -10,47 +10,47 @@ use tokio::time::Instant;
 use super::record::fnv;
 
 /// How long nobody may have got or lost hooks before hooks that have an owner get another.
-const CALM: Duration = Duration::from_secs(1);
+const STABLE_AFTER: Duration = Duration::from_secs(1);
 
 /// The hooks that an instance has, as sorted hashes.
 pub(super) type Hooks = Arc<[u32]>;
 
 /// Who lives, as far as this instance has heard.
 #[derive(Debug)]
-pub(super) struct Roster {
+pub(super) struct Members {
     me: String,
     lease: Duration,
-    heard: BTreeMap<String, Heard>,
+    heartbeats: BTreeMap<String, Heartbeat>,
     hooks: HashMap<String, Hooks>,
     /// When an instance last said that it has other hooks than before.
     changed: Option<Instant>,
     /// What this instance said of its hooks is gone.
-    untold: bool,
+    hooks_vanished: bool,
 }
 
-/// An instance's last sign of life.
+/// An instance's last heartbeat.
 #[derive(Debug, Clone, Copy)]
-struct Heard {
+struct Heartbeat {
     at: Instant,
-    /// Of its entry: what is seen twice is no sign of life.
+    /// Of its entry: what is seen twice is no heartbeat.
     revision: u64,
     /// When it was written, by the server's clock, in nanoseconds.
     written: i128,
     /// How old it was when it was heard.
     age: Duration,
     /// Whether that is not known yet, because nothing was heard of this instance before.
-    ageless: bool,
+    age_unknown: bool,
 }
 
-impl Heard {
+impl Heartbeat {
     fn silence(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.at) + self.age
     }
 }
 
-impl Roster {
+impl Members {
     pub(super) fn new(me: String, lease: Duration) -> Self {
-        Self { me, lease, heard: BTreeMap::new(), hooks: HashMap::new(), changed: None, untold: false }
+        Self { me, lease, heartbeats: BTreeMap::new(), hooks: HashMap::new(), changed: None, hooks_vanished: false }
     }
 
     /// Instances that said that they have hooks, whether they live or not.
@@ -58,42 +58,42 @@ impl Roster {
         self.hooks.iter().filter(|(_, hooks)| !hooks.is_empty()).map(|(instance, _)| instance.as_str())
     }
 
-    /// An instance gave a sign of life, which the server wrote at this time of its own.
-    pub(super) fn alive(&mut self, instance: &str, revision: u64, written: i128, now: Instant) {
-        let known = self.heard.get(instance);
-        if known.is_some_and(|heard| heard.revision >= revision) {
+    /// An instance gave a heartbeat, which the server wrote at this time of its own.
+    pub(super) fn heartbeat(&mut self, instance: &str, revision: u64, written: i128, now: Instant) {
+        let known = self.heartbeats.get(instance);
+        if known.is_some_and(|heartbeat| heartbeat.revision >= revision) {
             return;
         }
-        let ageless = known.is_none() && instance != self.me;
+        let age_unknown = known.is_none() && instance != self.me;
         if instance == self.me {
             // This instance was cut off: what it did not hear says nothing about the others.
-            if self.is_deaf(now) {
-                self.heard.values_mut().for_each(|heard| heard.at = now);
+            if self.is_watch_stale(now) {
+                self.heartbeats.values_mut().for_each(|heartbeat| heartbeat.at = now);
             }
-            self.tell_ages(written);
+            self.resolve_ages(written);
         }
-        let heard = Heard { at: now, revision, written, age: Duration::ZERO, ageless };
-        self.heard.insert(instance.to_owned(), heard);
+        let heartbeat = Heartbeat { at: now, revision, written, age: Duration::ZERO, age_unknown };
+        self.heartbeats.insert(instance.to_owned(), heartbeat);
     }
 
     /// The server's clock says this now. The first that is heard of an instance may be old: it may be dead for
     /// long. Later signs are as old as they are heard late, and servers' clocks, which may differ, don't count.
-    fn tell_ages(&mut self, time: i128) {
-        for heard in self.heard.values_mut().filter(|heard| heard.ageless) {
-            heard.ageless = false;
-            let age = u64::try_from(time.saturating_sub(heard.written).max(0));
-            heard.age = Duration::from_nanos(age.unwrap_or(u64::MAX));
+    fn resolve_ages(&mut self, time: i128) {
+        for heartbeat in self.heartbeats.values_mut().filter(|heartbeat| heartbeat.age_unknown) {
+            heartbeat.age_unknown = false;
+            let age = u64::try_from(time.saturating_sub(heartbeat.written).max(0));
+            heartbeat.age = Duration::from_nanos(age.unwrap_or(u64::MAX));
         }
     }
 
     /// An instance left, or was forgotten.
-    pub(super) fn gone(&mut self, instance: &str) {
-        self.heard.remove(instance);
+    pub(super) fn remove(&mut self, instance: &str) {
+        self.heartbeats.remove(instance);
         self.hooks.remove(instance);
     }
 
-    pub(super) fn has(&mut self, instance: &str, hooks: Vec<u32>, now: Instant) {
-        self.untold &= instance != self.me;
+    pub(super) fn set_hooks(&mut self, instance: &str, hooks: Vec<u32>, now: Instant) {
+        self.hooks_vanished &= instance != self.me;
         self.hooks.insert(instance.to_owned(), hooks.into());
         self.changed = Some(now);
     }
@@ -104,55 +104,55 @@ impl Roster {
     }
 
     /// Whether everybody can know which hooks this instance has.
-    pub(super) fn knows_my_hooks(&self) -> bool {
-        !self.untold && self.hooks.contains_key(&self.me)
+    pub(super) fn are_my_hooks_known(&self) -> bool {
+        !self.hooks_vanished && self.hooks.contains_key(&self.me)
     }
 
     /// Nobody can read any more which hooks this instance has.
-    pub(super) fn tell_again(&mut self) {
-        self.untold = true;
+    pub(super) fn my_hooks_vanished(&mut self) {
+        self.hooks_vanished = true;
     }
 
     /// Revisions begin anew; who lives goes on to live.
-    pub(super) fn begin_anew(&mut self) {
-        self.heard.values_mut().for_each(|heard| heard.revision = 0);
-        self.untold = true;
+    pub(super) fn reset_revisions(&mut self) {
+        self.heartbeats.values_mut().for_each(|heartbeat| heartbeat.revision = 0);
+        self.hooks_vanished = true;
     }
 
     /// Whether nobody has got or lost hooks lately: whoever starts does so one by one.
-    pub(super) fn is_calm(&self, now: Instant) -> bool {
-        self.changed.is_none_or(|changed| now.saturating_duration_since(changed) >= CALM)
+    pub(super) fn is_stable(&self, now: Instant) -> bool {
+        self.changed.is_none_or(|changed| now.saturating_duration_since(changed) >= STABLE_AFTER)
     }
 
     /// Whether this instance does not even hear itself.
-    pub(super) fn is_deaf(&self, now: Instant) -> bool {
-        self.heard.get(&self.me).is_none_or(|heard| heard.silence(now) >= self.lease)
+    pub(super) fn is_watch_stale(&self, now: Instant) -> bool {
+        self.heartbeats.get(&self.me).is_none_or(|heartbeat| heartbeat.silence(now) >= self.lease)
     }
 
-    pub(super) fn lives(&self, instance: &str, now: Instant) -> bool {
-        self.heard.get(instance).is_some_and(|heard| heard.silence(now) < self.lease)
+    pub(super) fn is_alive(&self, instance: &str, now: Instant) -> bool {
+        self.heartbeats.get(instance).is_some_and(|heartbeat| heartbeat.silence(now) < self.lease)
     }
 
-    /// What the server's clock said when it took this instance's last sign of life, in nanoseconds.
+    /// What the server's clock said when it took this instance's last heartbeat, in nanoseconds.
     pub(super) fn time(&self) -> Option<i128> {
-        self.heard.get(&self.me).map(|heard| heard.written)
+        self.heartbeats.get(&self.me).map(|heartbeat| heartbeat.written)
     }
 
     /// Whether an instance has said, a while ago, that it has other hooks than the one of this hash.
     pub(super) fn lacks(&self, instance: &str, hash: u32, now: Instant) -> bool {
-        self.is_calm(now) && self.hooks.get(instance).is_some_and(|hooks| hooks.binary_search(&hash).is_err())
+        self.is_stable(now) && self.hooks.get(instance).is_some_and(|hooks| hooks.binary_search(&hash).is_err())
     }
 
     /// Those that live, and their hooks.
     pub(super) fn living(&self, now: Instant) -> Vec<(String, Hooks)> {
-        let living = self.heard.keys().filter(|instance| self.lives(instance, now));
+        let living = self.heartbeats.keys().filter(|instance| self.is_alive(instance, now));
         living.filter_map(|instance| Some((instance.clone(), self.hooks.get(instance)?.clone()))).collect()
     }
 
     /// Those that have been silent for so many leases that what they left can be removed.
     pub(super) fn long_dead(&self, now: Instant) -> Vec<String> {
-        let silent = |heard: &Heard| heard.silence(now) > self.lease * 10;
-        let dead = self.heard.iter().filter(|(instance, heard)| **instance != self.me && silent(heard));
+        let silent = |heartbeat: &Heartbeat| heartbeat.silence(now) > self.lease * 10;
+        let dead = self.heartbeats.iter().filter(|(instance, heartbeat)| **instance != self.me && silent(heartbeat));
         dead.map(|(instance, _)| instance.clone()).collect()
     }
 }
@@ -162,7 +162,7 @@ impl Roster {
 /// Each hook goes to the instance that has it and scores best for it (rendezvous hashing), unless that
 /// one has its share already: then to the next best. So shares differ by one hook at most where all
 /// have the same hooks, and few hooks move when an instance comes or goes.
-pub(super) fn share(me: &str, living: &[(String, Hooks)]) -> BTreeSet<u32> {
+pub(super) fn assign(me: &str, living: &[(String, Hooks)]) -> BTreeSet<u32> {
     let all: BTreeSet<u32> = living.iter().flat_map(|(_, hooks)| hooks.iter().copied()).collect();
     let having = living.iter().filter(|(_, hooks)| !hooks.is_empty()).count();
     let fair = all.len().div_ceil(having.max(1));
@@ -209,15 +209,15 @@ mod tests {
             let sets = if same { vec![sets[0].clone(); sets.len()] } else { sets };
             let living: Vec<(String, Hooks)> =
                 sets.iter().enumerate().map(|(at, set)| (format!("i{at}"), set.iter().copied().collect())).collect();
-            let shares: Vec<_> = living.iter().map(|(me, _)| share(me, &living)).collect();
+            let assignments: Vec<_> = living.iter().map(|(me, _)| assign(me, &living)).collect();
             let all: BTreeSet<u32> = sets.iter().flatten().copied().collect();
-            prop_assert_eq!(shares.iter().map(BTreeSet::len).sum::<usize>(), all.len());
-            prop_assert_eq!(shares.iter().flatten().copied().collect::<BTreeSet<_>>(), all);
-            for (share, set) in shares.iter().zip(&sets) {
-                prop_assert!(share.is_subset(set));
+            prop_assert_eq!(assignments.iter().map(BTreeSet::len).sum::<usize>(), all.len());
+            prop_assert_eq!(assignments.iter().flatten().copied().collect::<BTreeSet<_>>(), all);
+            for (assigned, set) in assignments.iter().zip(&sets) {
+                prop_assert!(assigned.is_subset(set));
             }
             if same {
-                prop_assert!(shares.iter().all(|share| share.len() <= sets[0].len().div_ceil(sets.len())));
+                prop_assert!(assignments.iter().all(|assigned| assigned.len() <= sets[0].len().div_ceil(sets.len())));
             }
         }
     }
@@ -226,8 +226,8 @@ mod tests {
     fn few_hooks_move() {
         let hooks: Vec<u32> = (0..999).collect();
         let owners = |living: &[(String, Hooks)]| -> HashMap<u32, String> {
-            let shares = living.iter().map(|(me, _)| (me.clone(), share(me, living)));
-            shares.flat_map(|(me, hooks)| hooks.into_iter().map(move |hook| (hook, me.clone()))).collect()
+            let assignments = living.iter().map(|(me, _)| (me.clone(), assign(me, living)));
+            assignments.flat_map(|(me, hooks)| hooks.into_iter().map(move |hook| (hook, me.clone()))).collect()
         };
         let (three, two) = (owners(&instances(3, &hooks)), owners(&instances(2, &hooks)));
         let moved = hooks.iter().filter(|hook| three[hook] != two[hook]).count();
@@ -239,21 +239,21 @@ mod tests {
         let lease = Duration::from_secs(5);
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut roster = Roster::new("me".into(), lease);
-        roster.alive("me", 1, 0, at(0));
-        roster.alive("other", 2, 0, at(0));
-        roster.has("me", vec![1], at(0));
-        roster.has("other", vec![1], at(0));
-        roster.alive("me", 3, 0, at(4));
+        let mut members = Members::new("me".into(), lease);
+        members.heartbeat("me", 1, 0, at(0));
+        members.heartbeat("other", 2, 0, at(0));
+        members.set_hooks("me", vec![1], at(0));
+        members.set_hooks("other", vec![1], at(0));
+        members.heartbeat("me", 3, 0, at(4));
         // The same once more, because the watch began anew.
-        roster.alive("other", 2, 0, at(4));
-        assert!(roster.lives("other", at(4)) && !roster.lives("other", at(5)));
-        assert_eq!(roster.living(at(5)).len(), 1);
+        members.heartbeat("other", 2, 0, at(4));
+        assert!(members.is_alive("other", at(4)) && !members.is_alive("other", at(5)));
+        assert_eq!(members.living(at(5)).len(), 1);
         // Nothing at all was heard for long: the others get their time again.
-        assert!(roster.is_deaf(at(20)));
-        roster.alive("me", 4, 0, at(20));
-        assert!(roster.lives("other", at(24)) && !roster.lives("other", at(25)));
-        assert_eq!(roster.long_dead(at(200)), ["other"]);
+        assert!(members.is_watch_stale(at(20)));
+        members.heartbeat("me", 4, 0, at(20));
+        assert!(members.is_alive("other", at(24)) && !members.is_alive("other", at(25)));
+        assert_eq!(members.long_dead(at(200)), ["other"]);
     }
 
     #[test]
@@ -261,18 +261,20 @@ mod tests {
         let (lease, start) = (Duration::from_secs(5), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         let second = |seconds: i128| seconds * 1_000_000_000;
-        let mut roster = Roster::new("me".into(), lease);
-        roster.alive("dead", 1, second(0), at(0));
-        roster.alive("silent", 2, second(997), at(0));
-        roster.alive("ahead", 3, second(2_000), at(0));
-        roster.alive("me", 4, second(1_000), at(0));
-        assert!(!roster.lives("dead", at(0)) && roster.lives("silent", at(1)) && !roster.lives("silent", at(2)));
-        assert!(roster.lives("ahead", at(4)) && !roster.lives("ahead", at(5)), "clocks of servers differ");
-        assert_eq!(roster.long_dead(at(1)), ["dead"]);
+        let mut members = Members::new("me".into(), lease);
+        members.heartbeat("dead", 1, second(0), at(0));
+        members.heartbeat("silent", 2, second(997), at(0));
+        members.heartbeat("ahead", 3, second(2_000), at(0));
+        members.heartbeat("me", 4, second(1_000), at(0));
+        assert!(
+            !members.is_alive("dead", at(0)) && members.is_alive("silent", at(1)) && !members.is_alive("silent", at(2))
+        );
+        assert!(members.is_alive("ahead", at(4)) && !members.is_alive("ahead", at(5)), "clocks of servers differ");
+        assert_eq!(members.long_dead(at(1)), ["dead"]);
         // Whoever was heard gives signs now, whatever another server's clock says.
-        roster.alive("dead", 5, second(1), at(1));
-        roster.alive("new", 6, second(1_001), at(1));
-        roster.alive("me", 7, second(1_001), at(1));
-        assert!(roster.lives("dead", at(5)) && roster.lives("new", at(5)) && !roster.lives("new", at(6)));
+        members.heartbeat("dead", 5, second(1), at(1));
+        members.heartbeat("new", 6, second(1_001), at(1));
+        members.heartbeat("me", 7, second(1_001), at(1));
+        assert!(members.is_alive("dead", at(5)) && members.is_alive("new", at(5)) && !members.is_alive("new", at(6)));
     }
 }

@@ -7,20 +7,20 @@ use std::time::Duration;
 use hooks_core::Override;
 use tokio::time::Instant;
 
+use super::assignment::{Hooks, Members, assign};
 use super::back::Furthest;
 use super::overrides::Overrides;
 use super::record::{HookRecord, Key, decode_hooks, hook_hash};
-use super::share::{Hooks, Roster, share};
 use super::subject::hook_of;
 use crate::overrides::decode;
 
 /// The bucket, as far as it was seen.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct Registry {
     me: String,
     /// The stream's name in entries.
     log: String,
-    pub(super) roster: Roster,
+    pub(super) members: Members,
     entries: HashMap<String, (HookRecord, u64)>,
     /// When what was seen of them was written, by the server's clock, in nanoseconds.
     written: HashMap<String, i128>,
@@ -32,7 +32,7 @@ pub(super) struct Table {
     unreadable: BTreeSet<String>,
     pub(super) overrides: Overrides,
     /// The last division, and what it was made of.
-    shared: (Vec<(String, Hooks)>, Arc<BTreeSet<u32>>),
+    assigned: (Vec<(String, Hooks)>, Arc<BTreeSet<u32>>),
 }
 
 /// Something that was written (`None`: removed) under a key.
@@ -51,27 +51,27 @@ pub(super) enum Change {
     /// Nothing that anybody waits for.
     None,
     /// Hooks may have to change hands.
-    Unbalanced,
+    Rebalance,
     /// A hook's entry: its revision, and whether it is this instance's.
     Hook { token: String, revision: u64, mine: bool },
     /// A hook has another override.
     Override { token: String },
 }
 
-impl Table {
+impl Registry {
     pub(super) fn new(me: String, log: String, lease: Duration) -> Self {
-        let roster = Roster::new(me.clone(), lease);
+        let members = Members::new(me.clone(), lease);
         Self {
             me,
             log,
-            roster,
+            members,
             entries: HashMap::new(),
             written: HashMap::new(),
             furthest: Furthest::default(),
             vanished: HashMap::new(),
             unreadable: BTreeSet::new(),
             overrides: Overrides::default(),
-            shared: (Vec::new(), Arc::default()),
+            assigned: (Vec::new(), Arc::default()),
         }
     }
 
@@ -79,17 +79,17 @@ impl Table {
         let Seen { key, value, revision, written } = seen;
         match (Key::parse(key), value) {
             (Some(Key::Alive(instance)), Some(_)) => {
-                let known = self.roster.lives(instance, now);
-                self.roster.alive(instance, revision, written, now);
-                if known { Change::None } else { Change::Unbalanced }
+                let known = self.members.is_alive(instance, now);
+                self.members.heartbeat(instance, revision, written, now);
+                if known { Change::None } else { Change::Rebalance }
             }
             (Some(Key::Alive(instance)), None) => {
-                self.roster.gone(instance);
-                Change::Unbalanced
+                self.members.remove(instance);
+                Change::Rebalance
             }
             (Some(Key::Hooks(instance)), Some(value)) => {
-                self.roster.has(instance, decode_hooks(value).unwrap_or_default(), now);
-                Change::Unbalanced
+                self.members.set_hooks(instance, decode_hooks(value).unwrap_or_default(), now);
+                Change::Rebalance
             }
             (Some(Key::Override(token)), value) => {
                 let to = value.and_then(|value| decode(token, value));
@@ -98,8 +98,8 @@ impl Table {
             }
             (Some(Key::Hook(token)), value) => self.see_hook(token, value, revision, written),
             (Some(Key::Hooks(instance)), None) => {
-                self.roster.forget_hooks(instance);
-                Change::Unbalanced
+                self.members.forget_hooks(instance);
+                Change::Rebalance
             }
             (None, _) => Change::None,
         }
@@ -179,7 +179,7 @@ impl Table {
         let overrides = self.overrides.all().filter(|(token, _, revision)| is_gone(Key::Override(token), *revision));
         let overrides = overrides.map(|(token, kept, _)| (token.to_owned(), kept.clone())).collect();
         if !keys.contains(&Key::Hooks(&self.me).to_string()) {
-            self.roster.tell_again();
+            self.members.my_hooks_vanished();
         }
         (hooks, overrides)
     }
@@ -190,11 +190,11 @@ impl Table {
     }
 
     /// The bucket is another one, whose revisions begin anew.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn reset_revisions(&mut self) {
         self.entries.values_mut().for_each(|(_, revision)| *revision = 0);
         self.unreadable.clear();
-        self.overrides.begin_anew();
-        self.roster.begin_anew();
+        self.overrides.reset_revisions();
+        self.members.reset_revisions();
     }
 
     pub(super) fn set(&mut self, token: &str, record: HookRecord, revision: u64) {
@@ -229,27 +229,27 @@ impl Table {
 
     /// The instances that live and have hooks.
     pub(super) fn living(&self, now: Instant) -> Vec<String> {
-        let living = self.roster.living(now).into_iter().filter(|(_, hooks)| !hooks.is_empty());
+        let living = self.members.living(now).into_iter().filter(|(_, hooks)| !hooks.is_empty());
         living.map(|(instance, _)| instance).collect()
     }
 
     /// The instances that have hooks and don't live.
     pub(super) fn lapsed(&self, now: Instant) -> Vec<String> {
-        self.roster.with_hooks().filter(|instance| !self.roster.lives(instance, now)).map(str::to_owned).collect()
+        self.members.with_hooks().filter(|instance| !self.members.is_alive(instance, now)).map(str::to_owned).collect()
     }
 
-    pub(super) fn is_deaf(&self, now: Instant) -> bool {
-        self.roster.is_deaf(now)
+    pub(super) fn is_watch_stale(&self, now: Instant) -> bool {
+        self.members.is_watch_stale(now)
     }
 
     /// Whether an instance that lives, this one or another, has the hook of this hash.
-    pub(super) fn someone_has(&self, hash: u32, now: Instant) -> bool {
-        self.roster.living(now).iter().any(|(_, hooks)| hooks.binary_search(&hash).is_ok())
+    pub(super) fn any_member_has(&self, hash: u32, now: Instant) -> bool {
+        self.members.living(now).iter().any(|(_, hooks)| hooks.binary_search(&hash).is_ok())
     }
 
     /// Whether another instance that lives has it.
-    pub(super) fn another_has(&self, hash: u32, now: Instant) -> bool {
-        let living = self.roster.living(now);
+    pub(super) fn another_member_has(&self, hash: u32, now: Instant) -> bool {
+        let living = self.members.living(now);
         living.iter().any(|(instance, hooks)| *instance != self.me && hooks.binary_search(&hash).is_ok())
     }
 
@@ -263,11 +263,11 @@ impl Table {
     pub(super) fn owner(&self, token: &str, now: Instant) -> Option<&str> {
         let owner = self.record(token)?.owner.as_deref()?;
         let hash = hook_hash(&hook_of(token));
-        (self.roster.lives(owner, now) && !self.roster.lacks(owner, hash, now)).then_some(owner)
+        (self.members.is_alive(owner, now) && !self.members.lacks(owner, hash, now)).then_some(owner)
     }
 
     /// Whether the entry of a hook is gone, which was seen here, and its owner, too.
-    pub(super) fn is_left_behind(&self, token: &str, now: Instant) -> bool {
+    pub(super) fn is_orphaned(&self, token: &str, now: Instant) -> bool {
         self.vanished.contains_key(token) && self.owner(token, now).is_none_or(|owner| owner == self.me)
     }
 
@@ -276,15 +276,15 @@ impl Table {
     }
 
     /// The hooks that this instance should own.
-    pub(super) fn share(&mut self, now: Instant) -> Arc<BTreeSet<u32>> {
-        let living = self.roster.living(now);
+    pub(super) fn assigned_hooks(&mut self, now: Instant) -> Arc<BTreeSet<u32>> {
+        let living = self.members.living(now);
         let same = |(a, b): (&(String, Hooks), &(String, Hooks))| a.0 == b.0 && Arc::ptr_eq(&a.1, &b.1);
-        if living.len() != self.shared.0.len() || !living.iter().zip(&self.shared.0).all(same) {
-            let mine = Arc::new(share(&self.me, &living));
+        if living.len() != self.assigned.0.len() || !living.iter().zip(&self.assigned.0).all(same) {
+            let mine = Arc::new(assign(&self.me, &living));
             tracing::info!(instances = living.len(), hooks = mine.len(), "hooks are shared anew");
-            self.shared = (living, mine);
+            self.assigned = (living, mine);
         }
-        self.shared.1.clone()
+        self.assigned.1.clone()
     }
 }
 
@@ -300,25 +300,25 @@ mod tests {
     #[test]
     fn what_is_seen() {
         let now = Instant::now();
-        let mut table = Table::new("me".into(), "l".into(), Duration::from_secs(5));
-        assert_eq!(table.see(seen("alive.me", Some(b""), 1), now), Change::Unbalanced);
-        assert_eq!(table.see(seen("alive.me", Some(b""), 2), now), Change::None);
-        table.see(seen("alive.other", Some(b""), 3), now);
-        table.see(seen("hooks.other", Some(&encode_hooks(&[7])), 4), now);
-        assert!(table.someone_has(7, now) && !table.someone_has(8, now));
+        let mut registry = Registry::new("me".into(), "l".into(), Duration::from_secs(5));
+        assert_eq!(registry.see(seen("alive.me", Some(b""), 1), now), Change::Rebalance);
+        assert_eq!(registry.see(seen("alive.me", Some(b""), 2), now), Change::None);
+        registry.see(seen("alive.other", Some(b""), 3), now);
+        registry.see(seen("hooks.other", Some(&encode_hooks(&[7])), 4), now);
+        assert!(registry.any_member_has(7, now) && !registry.any_member_has(8, now));
         let mut record = HookRecord { owner: Some("other".into()), log: "l".into(), position: 1, acked_ranges: vec![] };
         let hook = |mine, revision| Change::Hook { token: "a".into(), revision, mine };
-        assert_eq!(table.see(seen("hook.a", Some(&record.encode()), 5), now), hook(false, 5));
-        assert!(table.is_owned_by_another("a", now));
+        assert_eq!(registry.see(seen("hook.a", Some(&record.encode()), 5), now), hook(false, 5));
+        assert!(registry.is_owned_by_another("a", now));
         record.owner = Some("me".into());
-        assert_eq!(table.see(seen("hook.a", Some(&record.encode()), 6), now), hook(true, 6));
-        table.set("a", HookRecord { position: 0, ..record.clone() }, 4);
-        assert_eq!(table.entry("a"), Some((record, 6)), "what is older changes nothing");
-        assert_eq!(table.see(seen("hook.a", None, 7), now), hook(false, 7));
-        assert_eq!(table.see(seen("hook.a", Some(b"garbage"), 8), now), Change::None);
-        assert!(table.hooks().is_empty());
-        assert_eq!(table.unreadable().collect::<Vec<_>>(), ["a"]);
-        table.see(seen("hook.a", None, 9), now);
-        assert_eq!(table.unreadable().count(), 0, "whoever removes it makes room for another");
+        assert_eq!(registry.see(seen("hook.a", Some(&record.encode()), 6), now), hook(true, 6));
+        registry.set("a", HookRecord { position: 0, ..record.clone() }, 4);
+        assert_eq!(registry.entry("a"), Some((record, 6)), "what is older changes nothing");
+        assert_eq!(registry.see(seen("hook.a", None, 7), now), hook(false, 7));
+        assert_eq!(registry.see(seen("hook.a", Some(b"garbage"), 8), now), Change::None);
+        assert!(registry.hooks().is_empty());
+        assert_eq!(registry.unreadable().collect::<Vec<_>>(), ["a"]);
+        registry.see(seen("hook.a", None, 9), now);
+        assert_eq!(registry.unreadable().count(), 0, "whoever removes it makes room for another");
     }
 }
