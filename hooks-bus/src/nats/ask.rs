@@ -10,7 +10,7 @@ use hooks_core::{BusError, DeadLetters as _, HookId};
 use tokio::time::{Instant, sleep};
 
 use super::connect::unavailable;
-use super::letters::NatsLetters;
+use super::dead_letters::NatsDeadLetters;
 use super::{NatsBus, subject};
 
 /// Questions that an instance answers at a time.
@@ -155,13 +155,13 @@ impl NatsBus {
     pub(super) fn hook_details(&self, hook: &HookId) -> Option<serde_json::Value> {
         let place = self.place(hook)?;
         let behind = self.inner.committed_lag(hook)?.events;
-        let letters = NatsLetters::new(self.inner.clone(), hook).count();
+        let dead_letters = NatsDeadLetters::new(self.inner.clone(), hook).count();
         Some(serde_json::json!({
             "hook": hook,
             "owner": place.owner.as_deref().unwrap_or("none"),
             "position": place.position,
             "behind": behind,
-            "dead_letters": letters,
+            "dead_letters": dead_letters,
         }))
     }
 

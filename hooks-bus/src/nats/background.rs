@@ -87,7 +87,7 @@ async fn send_heartbeats(bus: Arc<Inner>) {
 /// does not work any more, whatever the client thinks of it.
 async fn watch(bus: Arc<Inner>) {
     loop {
-        match timeout(PATIENCE, bus.kept.bucket.watch_with_history(">")).await {
+        match timeout(PATIENCE, bus.storage.bucket.watch_with_history(">")).await {
             Ok(Ok(mut entries)) => {
                 while let Ok(Some(entry)) = timeout(bus.config.lease.0, entries.next()).await {
                     let Ok(entry) = entry else { break };
@@ -131,7 +131,7 @@ async fn look(bus: Arc<Inner>) {
     loop {
         tokio::select! {
             _ = times.tick() => {}
-            // Letters that others kept are this instance's to show now.
+            // Dead letters that others kept are this instance's to show now.
             () = bus.acquired.notified() => looks = 0,
         }
         // What was the end a while ago is no news to any server.
@@ -150,7 +150,7 @@ impl Inner {
     /// its hooks.
     async fn send_heartbeat(&self, lapsed: bool) -> Result<(), BusError> {
         let put = async {
-            let put = self.kept.bucket.put(Key::Alive(&self.me).to_string(), "".into()).await;
+            let put = self.storage.bucket.put(Key::Alive(&self.me).to_string(), "".into()).await;
             put.map_err(|error| unavailable("write to the bucket", &error))
         };
         let overrides = async {

@@ -43,7 +43,7 @@ impl Inner {
             acked_ranges: write.acked_ranges.clone(),
         };
         let key = Key::Hook(&hook.token).to_string();
-        match self.kept.bucket.update(&key, record.encode(), write.revision).await {
+        match self.storage.bucket.update(&key, record.encode(), write.revision).await {
             Ok(revision) => {
                 self.registry.lock().set(&hook.token, record, revision);
                 Some(revision)
@@ -65,7 +65,7 @@ impl Inner {
     /// Looks whose a hook is: an answer may have been lost, the hook, or its entry. Returns whether the entry is gone.
     pub(super) async fn see_again(&self, hook: &Hook) -> bool {
         let key = Key::Hook(&hook.token).to_string();
-        match self.kept.bucket.entry(&key).await {
+        match self.storage.bucket.entry(&key).await {
             Ok(Some(entry)) => {
                 let value = (entry.operation == Operation::Put).then_some(&*entry.value);
                 let written = entry.created.unix_timestamp_nanos();
@@ -88,7 +88,7 @@ impl Inner {
     /// Makes an entry that is gone. Whoever does so first has the hook.
     pub(super) async fn make_again(&self, hook: &Hook, record: HookRecord) -> Option<u64> {
         let position = record.position;
-        match self.kept.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
+        match self.storage.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
             Ok(revision) => {
                 tracing::error!(hook = %hook.id, position, "the hook's entry in NATS was removed: made again, nothing is skipped");
                 self.vanished();

@@ -125,7 +125,7 @@ impl Cursor {
     }
 
     /// Where it goes on in a stream that went back to here.
-    pub(super) fn back_at(&self, kept: u64) -> Self {
+    pub(super) fn rolled_back_to(&self, kept: u64) -> Self {
         let acked_ranges = self.acked_ranges(usize::MAX).into_iter().filter(|range| range.0 <= kept);
         let acked_ranges: Vec<PositionRange> =
             acked_ranges.map(|range| PositionRange(range.0, range.1.min(kept))).collect();

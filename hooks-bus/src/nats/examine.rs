@@ -17,10 +17,10 @@ use super::record::{HookRecord, Key, hook_hash};
 use super::{Inner, settings, stream, subject};
 use crate::overrides::encode;
 
-/// How often every entry is looked for and every letter counted, in looks, where nothing hints at a change.
+/// How often every entry is looked for and every dead letter counted, in looks, where nothing hints at a change.
 const ALL_EVERY: u32 = 15;
 
-/// More letters than this are counted only so often.
+/// More dead letters than this are counted only so often.
 const MANY: u64 = 10_000;
 
 /// What was found last.
@@ -32,8 +32,8 @@ pub(super) struct Examined {
     entries: u64,
     /// At how many looks the bucket ended before what was seen of it.
     behind: u32,
-    /// Messages in the stream of letters, and the last of them.
-    letters: (u64, u64),
+    /// Messages in the stream of dead letters, and the last of them.
+    dead_letters: (u64, u64),
 }
 
 impl Inner {
@@ -43,8 +43,8 @@ impl Inner {
         if let Err(error) = self.examine_bucket(last, all).await {
             self.health.fails(Part::Bucket, plain(error));
         }
-        if let Err(error) = self.examine_letters(last, all).await {
-            self.health.fails(Part::Letters, plain(error));
+        if let Err(error) = self.examine_dead_letters(last, all).await {
+            self.health.fails(Part::DeadLetters, plain(error));
         }
     }
 
@@ -128,7 +128,7 @@ impl Inner {
 
     /// Looks for what was seen and is not there any more. Entries of hooks are made again by whoever may own them.
     async fn look_for_entries(&self) -> Result<(), BusError> {
-        let bucket = &self.kept.bucket;
+        let bucket = &self.storage.bucket;
         let failed = |error: &dyn std::error::Error| unavailable("look for the entries of hooks", error);
         let listed = bucket.stream.info_with_subjects(format!("{}>", bucket.prefix)).await;
         let mut listed = listed.map_err(|error| failed(&error))?;
@@ -178,7 +178,7 @@ impl Inner {
         };
         let Some(record) = record.filter(|_| !is_anybodys) else { return Ok(()) };
         let record = HookRecord { owner: None, ..record };
-        match self.kept.bucket.create(Key::Hook(token).to_string(), record.encode()).await {
+        match self.storage.bucket.create(Key::Hook(token).to_string(), record.encode()).await {
             Ok(revision) => self.registry.lock().set(token, record, revision),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
             Err(error) => return Err(unavailable("keep the position of a hook again", &error)),
@@ -188,7 +188,7 @@ impl Inner {
 
     /// The override of a hook holds on, unless somebody was faster.
     async fn override_again(&self, token: &str, kept: Override) -> Result<(), BusError> {
-        let made = self.kept.bucket.create(Key::Override(token).to_string(), encode(&kept).into()).await;
+        let made = self.storage.bucket.create(Key::Override(token).to_string(), encode(&kept).into()).await;
         match made {
             Ok(revision) => drop(self.registry.lock().overrides.see(token, Some(kept), revision)),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
@@ -197,21 +197,21 @@ impl Inner {
         Ok(())
     }
 
-    async fn examine_letters(&self, last: &mut Examined, all: bool) -> Result<(), BusError> {
-        let what = stream::letters_name(&self.config);
-        let Some(info) = self.find(&format!("{}-dead", self.config.name), &what, Part::Letters).await? else {
-            let made: Stream = stream::open_letters(&self.api, &self.config).await?;
-            return self.letters.refresh(&made, &self.config.name).await;
+    async fn examine_dead_letters(&self, last: &mut Examined, all: bool) -> Result<(), BusError> {
+        let what = stream::dead_letters_name(&self.config);
+        let Some(info) = self.find(&format!("{}-dead", self.config.name), &what, Part::DeadLetters).await? else {
+            let made: Stream = stream::open_dead_letters(&self.api, &self.config).await?;
+            return self.dead_letter_counts.refresh(&made, &self.config.name).await;
         };
-        let wrong = stream::wrong_letters(&info.config, &self.config);
+        let wrong = stream::wrong_dead_letters(&info.config, &self.config);
         match stream::as_one(&what, &wrong) {
-            Some(text) => self.health.fails(Part::Letters, text),
-            None => self.health.works(Part::Letters),
+            Some(text) => self.health.fails(Part::DeadLetters, text),
+            None => self.health.works(Part::DeadLetters),
         }
         let now = (info.state.messages, info.state.last_sequence);
-        if all || (now != last.letters && now.0 <= MANY) {
-            last.letters = now;
-            self.letters.refresh(&self.kept.letters, &self.config.name).await?;
+        if all || (now != last.dead_letters && now.0 <= MANY) {
+            last.dead_letters = now;
+            self.dead_letter_counts.refresh(&self.storage.dead_letters, &self.config.name).await?;
         }
         Ok(())
     }

@@ -87,7 +87,7 @@ pub(super) struct Feed {
 impl Feed {
     /// Reads behind this sequence number.
     pub(super) async fn open(bus: &Inner, filter: ServerFilter, after: u64) -> Result<Self, BusError> {
-        let (context, stream, mut connections) = (bus.api.clone(), &bus.kept.events, bus.connections.clone());
+        let (context, stream, mut connections) = (bus.api.clone(), &bus.storage.events, bus.connections.clone());
         connections.mark_unchanged();
         let failed = |error: &dyn std::error::Error| unavailable("read the stream", error);
         let client = context.client();

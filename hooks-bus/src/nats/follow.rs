@@ -71,13 +71,13 @@ impl Inner {
         let failed = |error: &dyn std::error::Error| unavailable("keep whether a hook is disabled", error);
         match to {
             Some(to) => {
-                let put = self.kept.bucket.put(key, encode(&to).into()).await;
+                let put = self.storage.bucket.put(key, encode(&to).into()).await;
                 let revision = put.map_err(|error| failed(&error))?;
                 self.registry.lock().overrides.see(&token, Some(to), revision);
             }
             None => {
                 let before = self.registry.lock().overrides.revision(&token);
-                self.kept.bucket.purge(key).await.map_err(|error| failed(&error))?;
+                self.storage.bucket.purge(key).await.map_err(|error| failed(&error))?;
                 self.registry.lock().overrides.remove(&token, before);
             }
         }
@@ -96,7 +96,7 @@ impl Inner {
     /// Reads the overrides that were set while nothing was heard. The watch may begin anew later than this instance may
     /// go on; asks the leader, because other servers may be behind.
     pub(super) async fn catch_up_on_overrides(&self) -> Result<(), BusError> {
-        let bucket = &self.kept.bucket;
+        let bucket = &self.storage.bucket;
         loop {
             let from = self.registry.lock().overrides.up_to() + 1;
             let next = bucket.stream.raw_message_builder().sequence(from);

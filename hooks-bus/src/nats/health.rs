@@ -10,7 +10,7 @@ pub(super) enum Part {
     /// The stream of events.
     Events,
     /// The stream of dead letters.
-    Letters,
+    DeadLetters,
     /// The bucket as a whole.
     Bucket,
     /// What hooks and overrides have in the bucket.
@@ -67,7 +67,7 @@ mod tests {
         health.fails(Part::Events, "c".into());
         assert_eq!(health.trouble().as_deref(), Some("c; b"));
         health.works(Part::Events);
-        health.works(Part::Letters);
+        health.works(Part::DeadLetters);
         assert!(health.is_failing(Part::Heartbeats) && !health.is_failing(Part::Events));
         assert_eq!(health.trouble().as_deref(), Some("b"));
     }

@@ -327,13 +327,13 @@ impl Hook {
     }
 
     /// The stream went back to here: what was read beyond is not there any more.
-    pub(super) fn go_back(&self, kept: u64) {
+    pub(super) fn roll_back(&self, kept: u64) {
         let mut state = self.state.lock();
         let cursor = state.next.as_ref().unwrap_or(&state.cursor);
         if cursor.read_to() <= kept {
             return;
         }
-        let back = cursor.back_at(kept);
+        let back = cursor.rolled_back_to(kept);
         if state.owned_revision.is_some() {
             state.next = Some(back);
             state.dirty = true;

@@ -40,8 +40,8 @@ impl Inner {
 
     /// Asks the stream.
     pub(super) async fn look_at_tail(&self) -> Result<Tail, BusError> {
-        let known = self.furthest();
-        let info = self.kept.events.get_info().await.map_err(|error| unavailable("look at the stream", &error))?;
+        let known = self.high_water();
+        let info = self.storage.events.get_info().await.map_err(|error| unavailable("look at the stream", &error))?;
         if stream::log_id(&info) != self.log {
             // Whoever began after that reads the new one, and takes the hooks.
             self.lease.give_up();
@@ -58,7 +58,7 @@ impl Inner {
             messages: state.messages,
             bytes: state.bytes,
         };
-        self.compare(known, tail, state.last_timestamp.unix_timestamp_nanos(), copies).await?;
+        self.check_for_rollback(known, tail, state.last_timestamp.unix_timestamp_nanos(), copies).await?;
         self.tail.send_replace(tail);
         Ok(tail)
     }
@@ -123,7 +123,8 @@ impl Inner {
     /// was deleted a moment ago and made again by whoever starts now.
     async fn wait_for_announcements(&self) {
         let made = |info: &Info| info.created.unix_timestamp_nanos();
-        let (bucket, events) = (made(self.kept.bucket.stream.cached_info()), made(self.kept.events.cached_info()));
+        let (bucket, events) =
+            (made(self.storage.bucket.stream.cached_info()), made(self.storage.events.cached_info()));
         let Some(now) = self.registry.lock().members.time() else { return };
         // At the first start of all, both are made.
         let left = bucket + ANNOUNCE_NANOS - now;
@@ -152,7 +153,7 @@ impl Inner {
             StartAt::Earliest => tail.first.saturating_sub(1),
         };
         let record = HookRecord { owner: None, log: self.log_name.clone(), position, acked_ranges: Vec::new() };
-        match self.kept.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
+        match self.storage.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
             Ok(revision) => self.registry.lock().set(&hook.token, record, revision),
             // Somebody knew it after all.
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => drop(self.see_again(hook).await),

@@ -12,7 +12,7 @@ const HEADER: usize = 64;
 
 /// What the header of a dead letter may add to its event, which is kept free at publishing: an event that is
 /// accepted can be kept when it is refused.
-pub(super) const LETTER: usize = 2_048;
+pub(super) const DEAD_LETTER_HEADER: usize = 2_048;
 
 /// What the stream's store adds to a message, beside its subject.
 const STORED: usize = 34;
@@ -125,7 +125,7 @@ impl State {
     fn longest(&self) -> (usize, &'static str, usize) {
         let server = match self.max_payload {
             0 => (usize::MAX, "", 0),
-            most => (most.saturating_sub(LETTER), "the server's max_payload", most),
+            most => (most.saturating_sub(DEAD_LETTER_HEADER), "the server's max_payload", most),
         };
         match self.max_message {
             most @ 1.. if most.saturating_sub(HEADER) < server.0 => {

@@ -12,12 +12,12 @@
 
 mod ask;
 mod assignment;
-mod back;
 mod background;
 mod checkpointer;
 mod config;
 mod connect;
 mod cursor;
+mod dead_letters;
 mod examine;
 mod feed;
 mod fetch;
@@ -27,7 +27,6 @@ mod health;
 mod hook;
 mod inner;
 mod lease;
-mod letters;
 mod limits;
 mod overrides;
 mod publish;
@@ -36,6 +35,7 @@ mod rebalance;
 mod record;
 mod refusal;
 mod registry;
+mod rollback;
 mod settings;
 mod step;
 mod stream;
@@ -63,20 +63,20 @@ use uuid::Uuid;
 pub use ask::{AskError, HookPlace};
 pub use config::{NatsConfig, NatsTls};
 
-use back::Back;
 use connect::{Connected, Denied, unavailable};
+use dead_letters::{DeadLetterCounts, NatsDeadLetters};
 use follow::Unfollowed;
 use health::Health;
 use hook::Hook;
 use inner::Tail;
 use lease::Lease;
-use letters::{Counts, NatsLetters};
 use limits::Limits;
 use publish::Publisher;
 use reader::NatsReader;
 use record::Key;
 use registry::Registry;
-use stream::Kept;
+use rollback::Rollback;
+use stream::Storage;
 
 /// How long the last writes may take when the process ends.
 const FINISH: Duration = Duration::from_secs(5);
@@ -132,7 +132,7 @@ struct Inner {
     publisher: Publisher,
     denied: Denied,
     limits: Limits,
-    kept: Kept,
+    storage: Storage,
     log: Uuid,
     /// The stream's name in entries.
     log_name: String,
@@ -146,8 +146,8 @@ struct Inner {
     /// An instance began to live.
     member_joined: Notify,
     tail: watch::Sender<Tail>,
-    back: Back,
-    letters: Counts,
+    rollback: Rollback,
+    dead_letter_counts: DeadLetterCounts,
     health: Health,
     /// Hooks were taken over.
     acquired: Notify,
@@ -170,8 +170,8 @@ impl NatsBus {
         }
         let Connected { client, connections, deny, denied } = connect::connect(&config).await?;
         let api = connect::api(&client);
-        let kept = stream::open(&api, &config).await.map_err(|error| denied.explain(&config.name, error))?;
-        let log = stream::log_id(kept.events.cached_info());
+        let storage = stream::open(&api, &config).await.map_err(|error| denied.explain(&config.name, error))?;
+        let log = stream::log_id(storage.events.cached_info());
         let log_name = log.simple().to_string()[..8].to_owned();
         let me = connect::instance();
         let lease = Arc::new(Lease::new(config.lease.0));
@@ -185,7 +185,7 @@ impl NatsBus {
             client,
             connections,
             api,
-            kept,
+            storage,
             log,
             me,
             lease,
@@ -193,8 +193,8 @@ impl NatsBus {
             rebalance_needed: Notify::new(),
             member_joined: Notify::new(),
             tail: watch::Sender::new(Tail::default()),
-            back: Back::default(),
-            letters: Counts::default(),
+            rollback: Rollback::default(),
+            dead_letter_counts: DeadLetterCounts::default(),
             health: Health::default(),
             acquired: Notify::new(),
             unfollowed: Unfollowed::default(),
@@ -204,7 +204,7 @@ impl NatsBus {
             closing: watch::Sender::new(None),
         });
         inner.look_at_tail().await?;
-        inner.letters.refresh(&inner.kept.letters, &inner.config.name).await?;
+        inner.dead_letter_counts.refresh(&inner.storage.dead_letters, &inner.config.name).await?;
         let tasks = Arc::new(Mutex::new(background::start(&inner)));
         timeout(WATCH_START_LIMIT, inner.wait_for_watch()).await.map_err(|_| {
             let why = inner.trouble().map_or_else(String::new, |why| format!(": {why}"));
@@ -296,8 +296,8 @@ impl Bus for NatsBus {
                 .for_each_concurrent(checkpointer::MAX_WRITES, |hook| async move { inner.release(&hook).await })
                 .await;
             // Others would find out by themselves, later.
-            let _ = inner.kept.bucket.purge(Key::Alive(&inner.me).to_string()).await;
-            let _ = inner.kept.bucket.purge(Key::Hooks(&inner.me).to_string()).await;
+            let _ = inner.storage.bucket.purge(Key::Alive(&inner.me).to_string()).await;
+            let _ = inner.storage.bucket.purge(Key::Hooks(&inner.me).to_string()).await;
             let _ = inner.client.flush().await;
         };
         if timeout(FINISH, leave).await.is_err() {
@@ -306,7 +306,7 @@ impl Bus for NatsBus {
     }
 
     fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
-        Some(Arc::new(NatsLetters::new(self.inner.clone(), hook)))
+        Some(Arc::new(NatsDeadLetters::new(self.inner.clone(), hook)))
     }
 
     /// Of a hook that this instance has: if it owns it; otherwise its owner knows. Of any other: by what was
@@ -380,13 +380,13 @@ impl Bus for NatsBus {
         if in_use {
             return Err(BusError::Unavailable(format!("an instance has the hook `{hook}`: remove it there first")));
         }
-        let letters = NatsLetters::new(self.inner.clone(), hook).purge().await?;
+        let dead_letters = NatsDeadLetters::new(self.inner.clone(), hook).purge().await?;
         let known = self.inner.registry.lock().forget(&token);
         for key in [Key::Hook(&token), Key::Override(&token)] {
-            let purged = self.inner.kept.bucket.purge(key.to_string()).await;
+            let purged = self.inner.storage.bucket.purge(key.to_string()).await;
             purged.map_err(|error| unavailable("forget a hook", &error))?;
         }
-        Ok(known || letters > 0)
+        Ok(known || dead_letters > 0)
     }
 }
 

@@ -93,7 +93,7 @@ impl Publisher {
     }
 
     /// The stream went back to here.
-    pub(super) fn go_back(&self, last: u64) {
+    pub(super) fn roll_back(&self, last: u64) {
         self.last.store(last, Ordering::Relaxed);
     }
 

@@ -172,7 +172,7 @@ impl NatsReader {
             }
             if let Some(last) = raws.last() {
                 reading.feed.end = tail.last.max(last.seq + last.pending);
-                self.bus.back.read(last.seq, last.accepted);
+                self.bus.rollback.event_read(last.seq, last.accepted);
             }
             *reading.in_worker |= into.len() > before;
             into.len() - before

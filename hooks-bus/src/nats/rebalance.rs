@@ -86,7 +86,7 @@ impl Inner {
         if announced.as_ref() == Some(&hashes) && self.registry.lock().members.are_my_hooks_known() {
             return;
         }
-        match self.kept.bucket.put(Key::Hooks(&self.me).to_string(), encode_hooks(&hashes)).await {
+        match self.storage.bucket.put(Key::Hooks(&self.me).to_string(), encode_hooks(&hashes)).await {
             Ok(_) => *announced = Some(hashes),
             Err(error) => tracing::debug!(error = chain(&error), "NATS"),
         }
@@ -132,7 +132,7 @@ impl Inner {
         let seen = self.registry.lock().entry(&hook.token);
         let Some((record, revision)) = seen.filter(|_| !hook.is_owned()) else { return };
         let record = self.in_this_log(hook, HookRecord { owner: Some(self.me.clone()), ..record });
-        match self.kept.bucket.update(Key::Hook(&hook.token).to_string(), record.encode(), revision).await {
+        match self.storage.bucket.update(Key::Hook(&hook.token).to_string(), record.encode(), revision).await {
             Ok(revision) => {
                 tracing::debug!(hook = %hook.id, position = record.position, "taken over");
                 hook.acquired(revision, &record, Instant::now());
@@ -193,7 +193,7 @@ impl Inner {
         };
         for instance in dead {
             for key in [Key::Alive(&instance), Key::Hooks(&instance)] {
-                let _ = self.kept.bucket.purge(key.to_string()).await;
+                let _ = self.storage.bucket.purge(key.to_string()).await;
             }
             self.registry.lock().members.remove(&instance);
         }

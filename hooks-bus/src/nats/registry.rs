@@ -8,9 +8,9 @@ use hooks_core::Override;
 use tokio::time::Instant;
 
 use super::assignment::{Hooks, Members, assign};
-use super::back::Furthest;
 use super::overrides::Overrides;
 use super::record::{HookRecord, Key, decode_hooks, hook_hash};
+use super::rollback::HighWater;
 use super::subject::hook_of;
 use crate::overrides::decode;
 
@@ -24,7 +24,7 @@ pub(super) struct Registry {
     entries: HashMap<String, (HookRecord, u64)>,
     /// When what was seen of them was written, by the server's clock, in nanoseconds.
     written: HashMap<String, i128>,
-    furthest: Furthest,
+    high_water: HighWater,
     /// Entries that are gone, as they were: hooks that are in use go on there. And whether somebody removed them as
     /// entries are removed, so that the hook is forgotten where it is not in use.
     vanished: HashMap<String, (HookRecord, bool)>,
@@ -67,7 +67,7 @@ impl Registry {
             members,
             entries: HashMap::new(),
             written: HashMap::new(),
-            furthest: Furthest::default(),
+            high_water: HighWater::default(),
             vanished: HashMap::new(),
             unreadable: BTreeSet::new(),
             overrides: Overrides::default(),
@@ -122,7 +122,7 @@ impl Registry {
         if self.entries.get(token).is_none_or(|(_, known)| *known < revision) {
             self.written.insert(token.to_owned(), written);
             if record.log == self.log {
-                self.furthest.see(record.position, written);
+                self.high_water.see(record.position, written);
             }
         }
         self.set(token, record, revision);
@@ -137,13 +137,13 @@ impl Registry {
     }
 
     /// How far the stream reached, as entries say.
-    pub(super) fn furthest(&self) -> Furthest {
-        self.furthest
+    pub(super) fn high_water(&self) -> HighWater {
+        self.high_water
     }
 
     /// The stream went back to here, and what came next was accepted then: positions beyond that were written before
     /// say nothing any more.
-    pub(super) fn go_back(&mut self, kept: u64, next: Option<i128>) {
+    pub(super) fn roll_back(&mut self, kept: u64, next: Option<i128>) {
         let is_old = |token: &String| {
             let written = self.written.get(token);
             written.is_none_or(|written| next.is_none_or(|next| *written < next))
@@ -155,7 +155,7 @@ impl Registry {
                 (record.position, record.acked_ranges) = (kept, Vec::new());
             }
         }
-        self.furthest = Furthest::default();
+        self.high_water = HighWater::default();
     }
 
     /// The hooks whose entries can't be read.

@@ -16,7 +16,7 @@ pub(super) fn of_events(found: &Config, subjects: &str) -> Vec<String> {
 }
 
 /// What is wrong with the stream of dead letters: each is kept until somebody removes it.
-pub(super) fn of_letters(found: &Config, subjects: &str) -> Vec<String> {
+pub(super) fn of_dead_letters(found: &Config, subjects: &str) -> Vec<String> {
     let mut wrong = of_any(found, subjects);
     lasts(found, &mut wrong);
     if found.max_messages_per_subject != 1 {

@@ -20,9 +20,9 @@ const DEFAULT_DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// What is kept on the server.
 #[derive(Debug, Clone)]
-pub(super) struct Kept {
+pub(super) struct Storage {
     pub(super) events: Stream,
-    pub(super) letters: Stream,
+    pub(super) dead_letters: Stream,
     pub(super) bucket: kv::Store,
 }
 
@@ -31,16 +31,16 @@ pub(super) struct Kept {
 const MAX_CONSUMERS: i32 = 100_000;
 
 /// Finds or makes everything.
-pub(super) async fn open(context: &Context, config: &NatsConfig) -> Result<Kept, BusError> {
+pub(super) async fn open(context: &Context, config: &NatsConfig) -> Result<Storage, BusError> {
     let stream = find_or_create(context, config.create, events(config)).await?;
     check(&events_name(config), wrong_events(&stream.cached_info().config, config))?;
-    let letters = open_letters(context, config).await?;
-    Ok(Kept { events: stream, letters, bucket: open_bucket(context, config).await? })
+    let dead_letters = open_dead_letters(context, config).await?;
+    Ok(Storage { events: stream, dead_letters, bucket: open_bucket(context, config).await? })
 }
 
-pub(super) async fn open_letters(context: &Context, config: &NatsConfig) -> Result<Stream, BusError> {
-    let stream = find_or_create(context, config.create, letters(config)).await?;
-    check(&letters_name(config), wrong_letters(&stream.cached_info().config, config))?;
+pub(super) async fn open_dead_letters(context: &Context, config: &NatsConfig) -> Result<Stream, BusError> {
+    let stream = find_or_create(context, config.create, dead_letters(config)).await?;
+    check(&dead_letters_name(config), wrong_dead_letters(&stream.cached_info().config, config))?;
     Ok(stream)
 }
 
@@ -58,7 +58,7 @@ pub(super) fn events_name(config: &NatsConfig) -> String {
     format!("the stream `{}`", config.name)
 }
 
-pub(super) fn letters_name(config: &NatsConfig) -> String {
+pub(super) fn dead_letters_name(config: &NatsConfig) -> String {
     format!("the stream `{}-dead`", config.name)
 }
 
@@ -78,8 +78,8 @@ pub(super) fn as_one(what: &str, wrong: &[String]) -> Option<String> {
     (!wrong.is_empty()).then(text)
 }
 
-pub(super) fn wrong_letters(found: &Config, config: &NatsConfig) -> Vec<String> {
-    settings::of_letters(found, &format!("{}.dead.>", config.name))
+pub(super) fn wrong_dead_letters(found: &Config, config: &NatsConfig) -> Vec<String> {
+    settings::of_dead_letters(found, &format!("{}.dead.>", config.name))
 }
 
 pub(super) fn wrong_bucket(found: &Config, config: &NatsConfig) -> Vec<String> {
@@ -114,7 +114,7 @@ fn events(config: &NatsConfig) -> Config {
     }
 }
 
-fn letters(config: &NatsConfig) -> Config {
+fn dead_letters(config: &NatsConfig) -> Config {
     Config {
         name: format!("{}-dead", config.name),
         subjects: vec![format!("{}.dead.>", config.name)],
@@ -122,7 +122,7 @@ fn letters(config: &NatsConfig) -> Config {
         num_replicas: config.replicas.unwrap_or(1),
         max_messages: -1,
         max_bytes: -1,
-        // A letter of the same position replaces the one before.
+        // A dead letter of the same position replaces the one before.
         max_messages_per_subject: 1,
         allow_direct: true,
         ..Config::default()

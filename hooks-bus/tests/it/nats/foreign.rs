@@ -3,7 +3,7 @@
 use hooks_core::{Bus, BusError, Filter, HookId};
 use tokio::io::AsyncWriteExt as _;
 
-use super::{Server, bus, end, events, letter, publish, soon, until};
+use super::{Server, bus, dead_letter, end, events, publish, soon, until};
 
 /// Headers that no client can read, but the server takes.
 const HEADERS: [&[u8]; 4] = [
@@ -46,11 +46,11 @@ async fn what_others_publish_with_odd_headers_holds_nothing_up() {
 
 /// It could not become a dead letter, so whoever is asked to keep it says so.
 #[tokio::test]
-async fn a_letter_that_is_too_long_is_no_reason_to_wait() {
+async fn a_dead_letter_that_is_too_long_is_no_reason_to_wait() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
+    let dead_letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
     let long = crate::slice(0..1, (1 << 20) - 150)[0].clone();
-    let error = letters.keep(vec![letter(1, long)]).await.unwrap_err();
+    let error = dead_letters.keep(vec![dead_letter(1, long)]).await.unwrap_err();
     assert!(matches!(error, BusError::TooLarge(_)), "{error}");
 }

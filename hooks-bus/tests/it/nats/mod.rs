@@ -1,18 +1,18 @@
 //! The NATS bus against real servers.
 
-mod back;
 mod chaos;
 mod foreign;
 mod instances;
-mod kept;
 mod limits;
 mod load;
 mod network;
 mod reading;
 mod refusals;
 mod replays;
+mod rollback;
 mod secure;
 pub(crate) mod server;
+mod storage;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -73,7 +73,7 @@ fn each_once(mut numbers: Vec<usize>) -> Vec<usize> {
     numbers
 }
 
-fn letter(position: u64, envelope: Envelope) -> DeadLetter {
+fn dead_letter(position: u64, envelope: Envelope) -> DeadLetter {
     DeadLetter {
         position: Position(position),
         envelope,

@@ -7,7 +7,7 @@ use hooks_bus::{NatsBus, NatsConfig};
 use hooks_core::{Bus, BusError, ByteSize, DeadLetter, Envelope, Filter, HookId, MAX_DETAIL, Secret};
 
 use super::server::NO_JETSTREAM;
-use super::{Server, bus, config, end, events, letter, until};
+use super::{Server, bus, config, dead_letter, end, events, until};
 
 /// The stream's config is changed so.
 async fn edit(server: &Server, name: &str, change: impl FnOnce(&mut Config)) {
@@ -149,8 +149,8 @@ async fn what_else_is_denied_keeps_no_event_out() {
     let said = shown(bus.publish(events(0..1, "b")).await);
     assert!(said.contains("does not let the user publish") && said.contains("hooks.events.b"), "{said}");
     bus.publish(events(1..2, "a")).await.unwrap();
-    let letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
-    let said = shown(letters.keep(vec![letter(1, large(10))]).await);
+    let dead_letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
+    let said = shown(dead_letters.keep(vec![dead_letter(1, large(10))]).await);
     assert!(said.contains("hooks.dead.") && said.contains("needs to publish to `hooks.>`"), "{said}");
     bus.publish(events(2..3, "a")).await.unwrap();
 }
@@ -189,21 +189,21 @@ async fn the_longest_event_has_room_for_its_dead_letter() {
     }
     assert!(length > (1 << 20) - 4_096, "{length}");
     let read = hook.take(1).await;
-    let letter = |position: u64, detail: String| DeadLetter {
+    let dead_letter = |position: u64, detail: String| DeadLetter {
         detail,
         attempts: u32::MAX,
-        ..super::letter(position, read[0].envelope().clone())
+        ..super::dead_letter(position, read[0].envelope().clone())
     };
-    let letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
+    let dead_letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
     // Whatever the receiver answered: each of these characters takes six in JSON, or several bytes.
     for (position, detail) in
         ["\u{1}".repeat(MAX_DETAIL), "ö".repeat(MAX_DETAIL / 2), String::new()].into_iter().enumerate()
     {
-        letters.keep(vec![letter(position as u64, detail)]).await.unwrap();
+        dead_letters.keep(vec![dead_letter(position as u64, detail)]).await.unwrap();
     }
-    let kept = letters.list(None, 10).await.unwrap();
+    let kept = dead_letters.list(None, 10).await.unwrap();
     assert_eq!(kept.len(), 3);
-    assert!(kept.iter().all(|(_, letter)| letter.envelope.json() == read[0].envelope().json()));
+    assert!(kept.iter().all(|(_, dead_letter)| dead_letter.envelope.json() == read[0].envelope().json()));
     assert!(kept[0].1.detail.starts_with('\u{1}') && kept[0].1.detail.ends_with('…'));
 }
 
@@ -212,9 +212,9 @@ async fn what_others_keep_counts_when_it_is_asked_for() {
     let Some(server) = Server::start().await else { return };
     let [one, other] = [bus(&server).await, bus(&server).await];
     let id = HookId::new("hook").unwrap();
-    let letters = |bus: &NatsBus| bus.dead_letters(&id).unwrap();
-    letters(&one).keep(vec![letter(1, large(10))]).await.unwrap();
-    assert_eq!(letters(&other).recount().await.unwrap(), 1);
+    let dead_letters = |bus: &NatsBus| bus.dead_letters(&id).unwrap();
+    dead_letters(&one).keep(vec![dead_letter(1, large(10))]).await.unwrap();
+    assert_eq!(dead_letters(&other).recount().await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use hooks_core::{
 };
 use tokio::sync::{Notify, Semaphore};
 
-use super::{Server, bus, config, events, letter, soon, until};
+use super::{Server, bus, config, dead_letter, events, soon, until};
 use crate::clones::Clones;
 
 /// Refuses every event, until it takes one each time it may.
@@ -87,23 +87,23 @@ async fn a_replay_ends_where_another_instance_takes_the_hook() {
 
 /// There is no room for one more, and who removed one does not find it again.
 #[tokio::test]
-async fn a_letter_that_is_replaced_is_not_doubled() {
+async fn a_dead_letter_that_is_replaced_is_not_doubled() {
     let Some(server) = Server::start().await else { return };
     let mut config = config(&[&server]);
     config.max_dead_letters = 2;
     let bus = NatsBus::connect(config).await.unwrap();
-    let letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    let dead_letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
     let event = || events(1..2, "a")[0].clone();
-    letters.keep(vec![letter(1, event()), letter(2, event())]).await.unwrap();
-    let listed = letters.list(None, 9).await.unwrap();
+    dead_letters.keep(vec![dead_letter(1, event()), dead_letter(2, event())]).await.unwrap();
+    let listed = dead_letters.list(None, 9).await.unwrap();
     let again: Vec<_> =
         listed.iter().map(|(id, kept)| (*id, DeadLetter { detail: "again".to_owned(), ..kept.clone() })).collect();
-    letters.replace(again[1..].to_vec()).await.unwrap();
+    dead_letters.replace(again[1..].to_vec()).await.unwrap();
     let details: Vec<String> =
-        letters.list(None, 9).await.unwrap().into_iter().map(|(_, letter)| letter.detail).collect();
+        dead_letters.list(None, 9).await.unwrap().into_iter().map(|(_, dead_letter)| dead_letter.detail).collect();
     assert_eq!(details, [listed[0].1.detail.as_str(), "again"]);
-    assert_eq!((letters.count(), letters.recount().await.unwrap()), (2, 2));
-    assert_eq!(letters.remove(&[listed[0].0]).await.unwrap(), 1);
-    letters.replace(again).await.unwrap();
-    assert_eq!(letters.recount().await.unwrap(), 1, "what is gone stays gone");
+    assert_eq!((dead_letters.count(), dead_letters.recount().await.unwrap()), (2, 2));
+    assert_eq!(dead_letters.remove(&[listed[0].0]).await.unwrap(), 1);
+    dead_letters.replace(again).await.unwrap();
+    assert_eq!(dead_letters.recount().await.unwrap(), 1, "what is gone stays gone");
 }

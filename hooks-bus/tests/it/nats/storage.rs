@@ -10,7 +10,7 @@ use hooks_core::{Bus, DropReason, Filter, HookId, StartAt};
 use super::{End, Server, bus, config, disabled, each_once, end, end_from, events, soon, until};
 
 const EVENTS: &str = "hooks";
-const LETTERS: &str = "hooks-dead";
+const DEAD_LETTERS: &str = "hooks-dead";
 const BUCKET: &str = "KV_hooks-hooks";
 
 fn trouble(bus: &NatsBus) -> String {
@@ -30,14 +30,14 @@ const EVENT_FAULTS: &[Fault] = &[
 ];
 
 /// Of whatever is kept beside the events.
-const KEPT_FAULTS: &[Fault] = &[
+const LASTING_FAULTS: &[Fault] = &[
     (|config| config.max_age = Duration::from_secs(3600), "max_age"),
     (|config| config.max_message_size = 1000, "max_msg_size"),
     (|config| (config.max_bytes, config.discard) = (1000, DiscardPolicy::Old), "discard is old"),
     (|config| (config.max_messages, config.discard) = (3, DiscardPolicy::Old), "discard is old"),
 ];
 
-const LETTER_FAULTS: &[Fault] = &[
+const DEAD_LETTER_FAULTS: &[Fault] = &[
     (|config| config.max_messages_per_subject = -1, "max_msgs_per_subject"),
     (|config| config.deny_delete = true, "deny_delete"),
     (|config| config.deny_purge = true, "deny_purge"),
@@ -72,8 +72,8 @@ async fn every_setting_that_a_promise_needs_is_checked() {
     );
     let of_each = [
         (EVENTS, [EVENT_FAULTS, &[]]),
-        (LETTERS, [LETTER_FAULTS, KEPT_FAULTS]),
-        (BUCKET, [BUCKET_FAULTS, KEPT_FAULTS]),
+        (DEAD_LETTERS, [DEAD_LETTER_FAULTS, LASTING_FAULTS]),
+        (BUCKET, [BUCKET_FAULTS, LASTING_FAULTS]),
     ];
     for (name, faults) in of_each {
         let good = client.get_stream(name).await.unwrap().cached_info().config.clone();
@@ -99,7 +99,7 @@ async fn a_setting_that_is_changed_meanwhile_shows() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
     let client = server.client().await;
-    for name in [LETTERS, BUCKET] {
+    for name in [DEAD_LETTERS, BUCKET] {
         let good = client.get_stream(name).await.unwrap().cached_info().config.clone();
         let bad = Config { max_age: Duration::from_secs(3600), ..good.clone() };
         client.update_stream(&bad).await.unwrap();
@@ -244,9 +244,9 @@ async fn deleted_streams_show() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
     let client = server.client().await;
-    client.delete_stream(LETTERS).await.unwrap();
+    client.delete_stream(DEAD_LETTERS).await.unwrap();
     let made = async {
-        while client.get_stream(LETTERS).await.is_err() {
+        while client.get_stream(DEAD_LETTERS).await.is_err() {
             super::server::pause().await;
         }
     };

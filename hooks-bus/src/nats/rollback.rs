@@ -11,29 +11,29 @@ use super::inner::Tail;
 use super::{Inner, subject};
 
 /// How long a leader that was elected a moment ago may take to know what is in its stream.
-const CATCH_UP: Duration = Duration::from_secs(5);
+const LEADER_CATCH_UP: Duration = Duration::from_secs(5);
 
 /// The furthest that was seen of the stream, and a time, by the server's clock and in nanoseconds, at which that was
 /// there already.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Furthest {
+pub(super) struct HighWater {
     pub(super) last: u64,
     pub(super) time: i128,
 }
 
 /// What is known of the stream's end.
 #[derive(Debug, Default)]
-pub(super) struct Back {
-    seen: Mutex<Furthest>,
+pub(super) struct Rollback {
+    seen: Mutex<HighWater>,
     /// Since when the stream ends before what was seen.
-    behind: Mutex<Option<Instant>>,
+    behind_since: Mutex<Option<Instant>>,
     /// Held while hooks go back.
-    turn: tokio::sync::Mutex<()>,
+    rolling_back: tokio::sync::Mutex<()>,
 }
 
-impl Back {
+impl Rollback {
     /// An event was read.
-    pub(super) fn read(&self, seq: u64, accepted: SystemTime) {
+    pub(super) fn event_read(&self, seq: u64, accepted: SystemTime) {
         self.seen.lock().see(seq, nanos(accepted));
     }
 }
@@ -44,7 +44,7 @@ fn nanos(time: SystemTime) -> i128 {
     i128::try_from(since.as_nanos()).unwrap_or(i128::MAX)
 }
 
-impl Furthest {
+impl HighWater {
     pub(super) fn see(&mut self, last: u64, time: i128) {
         if last > self.last {
             *self = Self { last, time };
@@ -54,50 +54,56 @@ impl Furthest {
 
 impl Inner {
     /// What was seen here, or by whoever wrote the entries of hooks.
-    pub(super) fn furthest(&self) -> Furthest {
-        let mut furthest = *self.back.seen.lock();
-        let Furthest { last, time } = self.registry.lock().furthest();
-        furthest.see(last, time);
-        furthest
+    pub(super) fn high_water(&self) -> HighWater {
+        let mut high_water = *self.rollback.seen.lock();
+        let HighWater { last, time } = self.registry.lock().high_water();
+        high_water.see(last, time);
+        high_water
     }
 
     /// The stream was looked at after `known` was seen.
-    pub(super) async fn compare(&self, known: Furthest, tail: Tail, time: i128, copies: usize) -> Result<(), BusError> {
+    pub(super) async fn check_for_rollback(
+        &self,
+        known: HighWater,
+        tail: Tail,
+        time: i128,
+        copies: usize,
+    ) -> Result<(), BusError> {
         if tail.last >= known.last {
-            *self.back.behind.lock() = None;
-            self.back.seen.lock().see(tail.last, time);
+            *self.rollback.behind_since.lock() = None;
+            self.rollback.seen.lock().see(tail.last, time);
             return Ok(());
         }
-        let since = *self.back.behind.lock().get_or_insert_with(Instant::now);
-        if copies > 1 && since.elapsed() < CATCH_UP {
+        let since = *self.rollback.behind_since.lock().get_or_insert_with(Instant::now);
+        if copies > 1 && since.elapsed() < LEADER_CATCH_UP {
             return Ok(());
         }
-        let _turn = self.back.turn.lock().await;
+        let _turn = self.rollback.rolling_back.lock().await;
         // Whoever had the turn before may have done it.
-        if self.furthest().last > tail.last { self.go_back(known, tail, time).await } else { Ok(()) }
+        if self.high_water().last > tail.last { self.roll_back(known, tail, time).await } else { Ok(()) }
     }
 
-    async fn go_back(&self, known: Furthest, tail: Tail, time: i128) -> Result<(), BusError> {
-        let (kept, next) = self.kept_until(known.time, tail).await?;
+    async fn roll_back(&self, known: HighWater, tail: Tail, time: i128) -> Result<(), BusError> {
+        let (kept, next) = self.last_accepted_by(known.time, tail).await?;
         tracing::error!(
             known = known.last,
             last = tail.last,
             "the stream `{}` went back: its server lost what it had not synced, or an older copy was restored; hooks go on behind {kept}",
             self.config.name
         );
-        let read_here = self.back.seen.lock().last > tail.last;
-        self.registry.lock().go_back(kept, next);
+        let read_here = self.rollback.seen.lock().last > tail.last;
+        self.registry.lock().roll_back(kept, next);
         if read_here {
-            self.hooks.lock().values().for_each(|hook| hook.go_back(kept));
+            self.hooks.lock().values().for_each(|hook| hook.roll_back(kept));
         }
-        self.publisher.go_back(tail.last);
-        *self.back.seen.lock() = Furthest { last: tail.last, time };
-        *self.back.behind.lock() = None;
+        self.publisher.roll_back(tail.last);
+        *self.rollback.seen.lock() = HighWater { last: tail.last, time };
+        *self.rollback.behind_since.lock() = None;
         Ok(())
     }
 
     /// The last position that was accepted until then, and when the one after it was, if there is one.
-    async fn kept_until(&self, then: i128, tail: Tail) -> Result<(u64, Option<i128>), BusError> {
+    async fn last_accepted_by(&self, then: i128, tail: Tail) -> Result<(u64, Option<i128>), BusError> {
         let all = [subject::of_all(&self.config.name)];
         let (mut old, mut new) = (tail.first.saturating_sub(1), tail.last + 1);
         let mut next = None;

@@ -1,5 +1,5 @@
 //! Dead letters, in a stream of their own: one subject each, `NAME.dead.HOOK.LOG.POSITION`, so that a
-//! letter of the same position replaces the one before. The event is the message, the rest a header.
+//! dead letter of the same position replaces the one before. The event is the message, the rest a header.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use super::connect::unavailable;
 use super::publish::{explain, not_sent};
 use super::subject;
 
-/// The header with everything about a letter but its event.
+/// The header with everything about a dead letter but its event.
 const HEADER: &str = "Hooks-Letter";
 
 /// Requests that are open at a time.
-const AT_ONCE: usize = 32;
+const MAX_REQUESTS: usize = 32;
 
-/// How many letters each hook has, as far as is known without asking.
+/// How many dead letters each hook has, as far as is known without asking.
 #[derive(Debug, Default)]
-pub(super) struct Counts(Mutex<HashMap<String, u64>>);
+pub(super) struct DeadLetterCounts(Mutex<HashMap<String, u64>>);
 
-impl Counts {
+impl DeadLetterCounts {
     fn of(&self, token: &str) -> u64 {
         self.0.lock().get(token).copied().unwrap_or(0)
     }
@@ -64,13 +64,13 @@ async fn listed(stream: &Stream, filter: String) -> Result<async_nats::jetstream
 }
 
 /// One hook's dead letters.
-pub(super) struct NatsLetters {
+pub(super) struct NatsDeadLetters {
     bus: Arc<Inner>,
     token: String,
 }
 
 #[derive(Serialize, Deserialize)]
-struct About {
+struct DeadLetterHeader {
     position: u64,
     reason: DeadLetterReason,
     detail: String,
@@ -79,7 +79,7 @@ struct About {
     last_attempt: Duration,
 }
 
-impl NatsLetters {
+impl NatsDeadLetters {
     pub(super) fn new(bus: Arc<Inner>, hook: &HookId) -> Self {
         Self { bus, token: subject::of_hook(hook.as_str()) }
     }
@@ -88,36 +88,37 @@ impl NatsLetters {
         format!("{}.dead.{}.", self.bus.config.name, self.token)
     }
 
-    async fn ask_count(&self) -> Result<u64, BusError> {
-        let mut subjects = listed(&self.bus.kept.letters, format!("{}>", self.subjects())).await?;
+    async fn fetch_count(&self) -> Result<u64, BusError> {
+        let mut subjects = listed(&self.bus.storage.dead_letters, format!("{}>", self.subjects())).await?;
         let mut count = 0;
         while let Some(subject) =
             subjects.try_next().await.map_err(|error| unavailable("count dead letters", &error))?
         {
             count += subject.1 as u64;
         }
-        self.bus.letters.change(&self.token, |_| count);
+        self.bus.dead_letter_counts.change(&self.token, |_| count);
         Ok(count)
     }
 
     /// Forgets all of them.
     pub(super) async fn purge(&self) -> Result<u64, BusError> {
-        let purged = self.bus.kept.letters.purge().filter(format!("{}>", self.subjects())).await;
+        let purged = self.bus.storage.dead_letters.purge().filter(format!("{}>", self.subjects())).await;
         let purged = purged.map_err(|error| unavailable("remove dead letters", &error))?.purged;
-        self.bus.letters.change(&self.token, |_| 0);
+        self.bus.dead_letter_counts.change(&self.token, |_| 0);
         Ok(purged)
     }
 
-    /// The subject of a letter of this hook that is there.
+    /// The subject of a dead letter of this hook that is there.
     async fn subject(&self, id: DeadLetterId) -> Option<Subject> {
-        let found = self.bus.kept.letters.get_raw_message(id.0).await.ok()?;
+        let found = self.bus.storage.dead_letters.get_raw_message(id.0).await.ok()?;
         found.subject.starts_with(&self.subjects()).then_some(found.subject)
     }
 
-    async fn replace_one(&self, id: DeadLetterId, letter: &DeadLetter) -> Result<(), BusError> {
+    async fn replace_one(&self, id: DeadLetterId, dead_letter: &DeadLetter) -> Result<(), BusError> {
         // Its own, which names the log that its position is of.
         let Some(subject) = self.subject(id).await else { return Ok(()) };
-        let message = encode(letter, self.bus.client.server_info().max_payload).expected_last_subject_sequence(id.0);
+        let message =
+            encode(dead_letter, self.bus.client.server_info().max_payload).expected_last_subject_sequence(id.0);
         let sent = self.bus.api.send_publish(subject, message).await.map_err(|error| explain(&error))?;
         match sent.await {
             Ok(_) => Ok(()),
@@ -132,7 +133,7 @@ impl NatsLetters {
         if self.subject(id).await.is_none() {
             return Ok(false);
         }
-        match self.bus.kept.letters.delete_message(id.0).await {
+        match self.bus.storage.dead_letters.delete_message(id.0).await {
             Ok(removed) => Ok(removed),
             // Somebody else was faster.
             Err(error) if matches!(error.kind(), DeleteMessageErrorKind::JetStream(_)) => Ok(false),
@@ -142,18 +143,18 @@ impl NatsLetters {
 }
 
 #[async_trait]
-impl DeadLetters for NatsLetters {
-    async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), BusError> {
-        let (max, new) = (self.bus.config.max_dead_letters, letters.len() as u64);
-        if self.count() + new > max && self.ask_count().await? + new > max {
+impl DeadLetters for NatsDeadLetters {
+    async fn keep(&self, dead_letters: Vec<DeadLetter>) -> Result<(), BusError> {
+        let (max, new) = (self.bus.config.max_dead_letters, dead_letters.len() as u64);
+        if self.count() + new > max && self.fetch_count().await? + new > max {
             return Err(BusError::Full(format!("{max} dead letters (max_dead_letters)")));
         }
         let mut sent = Vec::new();
-        for letter in &letters {
-            let subject = format!("{}{}.{}", self.subjects(), self.bus.log_name, letter.position.0);
-            let message = encode(letter, self.bus.client.server_info().max_payload);
+        for dead_letter in &dead_letters {
+            let subject = format!("{}{}.{}", self.subjects(), self.bus.log_name, dead_letter.position.0);
+            let message = encode(dead_letter, self.bus.client.server_info().max_payload);
             let one = self.bus.api.send_publish(subject, message).await;
-            sent.push(one.map_err(|error| not_sent(&letter.envelope, &error))?);
+            sent.push(one.map_err(|error| not_sent(&dead_letter.envelope, &error))?);
         }
         for ack in sent {
             // Whoever may not do it hears so beside the request, which waits in vain.
@@ -163,13 +164,14 @@ impl DeadLetters for NatsLetters {
                 error => error,
             })?;
         }
-        self.bus.letters.change(&self.token, |count| count + new);
+        self.bus.dead_letter_counts.change(&self.token, |count| count + new);
         Ok(())
     }
 
-    async fn replace(&self, letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
-        let replacements: Vec<_> = letters.iter().map(|(id, letter)| self.replace_one(*id, letter)).collect();
-        stream::iter(replacements).buffered(AT_ONCE).try_collect().await
+    async fn replace(&self, dead_letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
+        let replacements: Vec<_> =
+            dead_letters.iter().map(|(id, dead_letter)| self.replace_one(*id, dead_letter)).collect();
+        stream::iter(replacements).buffered(MAX_REQUESTS).try_collect().await
     }
 
     async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError> {
@@ -182,7 +184,7 @@ impl DeadLetters for NatsLetters {
             filter_subject: format!("{}>", self.subjects()),
             ..pull::Config::default()
         };
-        let stream = &self.bus.kept.letters;
+        let stream = &self.bus.storage.dead_letters;
         let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
         let mut found = Vec::new();
         let mut messages = consumer.fetch().max_messages(max).messages().await.map_err(|error| failed(&error))?;
@@ -190,7 +192,7 @@ impl DeadLetters for NatsLetters {
             let message = message.map_err(|error| failed(&*error))?;
             let id = message.info().map_err(|error| failed(&*error))?.stream_sequence;
             match decode(&message) {
-                Ok(letter) => found.push((DeadLetterId(id), letter)),
+                Ok(dead_letter) => found.push((DeadLetterId(id), dead_letter)),
                 Err(error) => tracing::error!(id, error, "what is kept here is no dead letter: passed over"),
             }
         }
@@ -202,58 +204,58 @@ impl DeadLetters for NatsLetters {
     /// On an error, some may have been removed.
     async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError> {
         let removals: Vec<_> = ids.iter().map(|id| self.remove_one(*id)).collect();
-        let removed: Vec<bool> = stream::iter(removals).buffered(AT_ONCE).try_collect().await?;
+        let removed: Vec<bool> = stream::iter(removals).buffered(MAX_REQUESTS).try_collect().await?;
         let removed = removed.into_iter().filter(|removed| *removed).count();
-        self.bus.letters.change(&self.token, |count| count.saturating_sub(removed as u64));
+        self.bus.dead_letter_counts.change(&self.token, |count| count.saturating_sub(removed as u64));
         Ok(removed)
     }
 
     /// As far as is known: what other instances keep and remove shows within seconds.
     fn count(&self) -> u64 {
-        self.bus.letters.of(&self.token)
+        self.bus.dead_letter_counts.of(&self.token)
     }
 
     async fn recount(&self) -> Result<u64, BusError> {
-        self.ask_count().await
+        self.fetch_count().await
     }
 }
 
 /// What a header takes beside its text.
-const AROUND: usize = 64;
+const HEADER_OVERHEAD: usize = 64;
 
-/// A letter that is no longer than the server takes, if its event is not: what the receiver answered is cut for that.
-fn encode(letter: &DeadLetter, longest: usize) -> PublishMessage {
+/// A dead letter that is no longer than the server takes, if its event is not: what the receiver answered is cut for that.
+fn encode(dead_letter: &DeadLetter, longest: usize) -> PublishMessage {
     let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let mut about = About {
-        position: letter.position.0,
-        reason: letter.reason,
-        detail: letter.detail.clone(),
-        attempts: letter.attempts,
-        first_attempt: since(letter.first_attempt),
-        last_attempt: since(letter.last_attempt),
+    let mut about = DeadLetterHeader {
+        position: dead_letter.position.0,
+        reason: dead_letter.reason,
+        detail: dead_letter.detail.clone(),
+        attempts: dead_letter.attempts,
+        first_attempt: since(dead_letter.first_attempt),
+        last_attempt: since(dead_letter.last_attempt),
     };
-    let room = longest.saturating_sub(letter.envelope.len() + AROUND);
-    let mut keep = letter.detail.len();
+    let room = longest.saturating_sub(dead_letter.envelope.len() + HEADER_OVERHEAD);
+    let mut keep = dead_letter.detail.len();
     while json(&about).len() > room && keep > 0 {
-        keep = (0..keep * 3 / 4).rev().find(|at| letter.detail.is_char_boundary(*at)).unwrap_or(0);
-        about.detail = format!("{}{CUT}", &letter.detail[..keep]);
+        keep = (0..keep * 3 / 4).rev().find(|at| dead_letter.detail.is_char_boundary(*at)).unwrap_or(0);
+        about.detail = format!("{}{ELLIPSIS}", &dead_letter.detail[..keep]);
     }
     let mut headers = HeaderMap::new();
     headers.insert(HEADER, json(&about));
-    PublishMessage::build().headers(headers).payload(Bytes::copy_from_slice(letter.envelope.json().as_bytes()))
+    PublishMessage::build().headers(headers).payload(Bytes::copy_from_slice(dead_letter.envelope.json().as_bytes()))
 }
 
 /// Says that something is missing.
-const CUT: &str = "…";
+const ELLIPSIS: &str = "…";
 
 /// JSON escapes what a header can't hold.
-fn json(about: &About) -> String {
+fn json(about: &DeadLetterHeader) -> String {
     serde_json::to_string(about).unwrap_or_default()
 }
 
 fn decode(message: &async_nats::Message) -> Result<DeadLetter, String> {
     let about = message.headers.as_ref().and_then(|headers| headers.get(HEADER)).ok_or("it has no header")?;
-    let about: About = serde_json::from_str(about.as_str()).map_err(|error| error.to_string())?;
+    let about: DeadLetterHeader = serde_json::from_str(about.as_str()).map_err(|error| error.to_string())?;
     Ok(DeadLetter {
         position: Position(about.position),
         envelope: Envelope::from_json(&message.payload).map_err(|error| error.to_string())?,
