@@ -14,13 +14,13 @@ use super::dead_letters::NatsDeadLetters;
 use super::{NatsBus, subject};
 
 /// Questions that an instance answers at a time.
-const AT_ONCE: usize = 8;
+const MAX_QUESTIONS: usize = 8;
 
 /// Longest part of an answer, in bytes, where the server allows it.
-const PART: usize = 256 << 10;
+const MAX_PART_BYTES: usize = 256 << 10;
 
 /// How often whoever waits for an answer looks whether the other still lives.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LIVENESS_EVERY: Duration = Duration::from_secs(1);
 
 /// Where a hook stands, by its entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl NatsBus {
         connections.mark_unchanged();
         let inbox = client.new_inbox();
         let mut parts = client.subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
-        let sent = client.publish_with_reply(self.desk_of(instance), inbox, question.into()).await;
+        let sent = client.publish_with_reply(self.ask_subject(instance), inbox, question.into()).await;
         sent.map_err(|error| failed(&error))?;
         let mut answer = Vec::new();
         loop {
@@ -102,7 +102,7 @@ impl NatsBus {
                 },
                 // What was on its way is lost.
                 _ = connections.changed() => return Err(lost()),
-                () = sleep(LOOK_EVERY) => if !self.instances().iter().any(|alive| alive == instance) {
+                () = sleep(LIVENESS_EVERY) => if !self.instances().iter().any(|alive| alive == instance) {
                     return Err(gone());
                 },
             }
@@ -119,10 +119,10 @@ impl NatsBus {
         A: Future<Output = Vec<u8>>,
     {
         let client = &self.inner.client;
-        let questions = client.subscribe(self.desk_of(&self.inner.me)).await;
+        let questions = client.subscribe(self.ask_subject(&self.inner.me)).await;
         let questions = questions.map_err(|error| unavailable("listen to operators", &error))?;
         questions
-            .for_each_concurrent(AT_ONCE, |question| {
+            .for_each_concurrent(MAX_QUESTIONS, |question| {
                 let answer = &answer;
                 async move {
                     let Some(reply) = question.reply else { return };
@@ -140,7 +140,7 @@ impl NatsBus {
 
     async fn reply(&self, to: Subject, answer: Vec<u8>) {
         let client = &self.inner.client;
-        let longest = PART.min(client.server_info().max_payload).max(1);
+        let longest = MAX_PART_BYTES.min(client.server_info().max_payload).max(1);
         let answer = Bytes::from(answer);
         let parts = (0..answer.len()).step_by(longest).map(|at| answer.slice(at..answer.len().min(at + longest)));
         for part in parts.chain([Bytes::new()]) {
@@ -165,7 +165,7 @@ impl NatsBus {
         }))
     }
 
-    fn desk_of(&self, instance: &str) -> String {
+    fn ask_subject(&self, instance: &str) -> String {
         format!("{}.ask.{instance}", self.inner.config.name)
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::Inner;
 use super::checkpointer::MAX_WRITES;
-use super::connect::{chain, plain, unavailable};
+use super::connect::{chain, message, unavailable};
 use super::examine::Examined;
 use super::health::Part;
 use super::hook::Hook;
@@ -23,16 +23,16 @@ use super::step::Place;
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(700);
 
 /// How often the stream's end is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const TAIL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Hooks that are looked after at each look, in turn, besides those with new consumers.
-const AT_ONE_LOOK: usize = 64;
+const HOOKS_PER_CHECK: usize = 64;
 
 /// How long beginning the watch may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const WATCH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pause before something that failed is tried again.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Starts everything. It ends with the set.
 pub(super) fn start(bus: &Arc<Inner>) -> JoinSet<()> {
@@ -40,7 +40,7 @@ pub(super) fn start(bus: &Arc<Inner>) -> JoinSet<()> {
     tasks.spawn(send_heartbeats(bus.clone()));
     tasks.spawn(watch(bus.clone()));
     tasks.spawn(checkpoint_hooks(bus.clone()));
-    tasks.spawn(look(bus.clone()));
+    tasks.spawn(monitor(bus.clone()));
     tasks.spawn(super::rebalance::run(bus.clone()));
     tasks
 }
@@ -77,7 +77,7 @@ async fn send_heartbeats(bus: Arc<Inner>) {
         if !bus.lease.holds(Instant::now()) {
             bus.health.fails(
                 Part::Heartbeats,
-                format!("nothing is delivered, because no heartbeat is taken: {}", plain(error)),
+                format!("nothing is delivered, because no heartbeat is taken: {}", message(error)),
             );
         }
     }
@@ -87,14 +87,14 @@ async fn send_heartbeats(bus: Arc<Inner>) {
 /// does not work any more, whatever the client thinks of it.
 async fn watch(bus: Arc<Inner>) {
     loop {
-        match timeout(PATIENCE, bus.storage.bucket.watch_with_history(">")).await {
+        match timeout(WATCH_TIMEOUT, bus.storage.bucket.watch_with_history(">")).await {
             Ok(Ok(mut entries)) => {
                 while let Ok(Some(entry)) = timeout(bus.config.lease.0, entries.next()).await {
                     let Ok(entry) = entry else { break };
                     let value = (entry.operation == Operation::Put).then_some(&*entry.value);
                     let change = {
                         let mut registry = bus.registry.lock();
-                        registry.overrides.is_up_to(entry.revision);
+                        registry.overrides.seen_up_to(entry.revision);
                         let written = entry.created.unix_timestamp_nanos();
                         let seen = Seen { key: &entry.key, value, revision: entry.revision, written };
                         registry.see(seen, Instant::now())
@@ -107,7 +107,7 @@ async fn watch(bus: Arc<Inner>) {
             // Like a hook's consumer, it may have been given to a server that is dead.
             Err(_) => tracing::warn!("NATS: entries can't be watched: no answer"),
         }
-        sleep(PAUSE).await;
+        sleep(RETRY_PAUSE).await;
     }
 }
 
@@ -124,24 +124,24 @@ async fn checkpoint_hooks(bus: Arc<Inner>) {
 }
 
 /// Looks at the stream's end, moves idle hooks there, and looks after what else is kept on the server.
-async fn look(bus: Arc<Inner>) {
-    let mut times = interval(LOOK_EVERY);
+async fn monitor(bus: Arc<Inner>) {
+    let mut times = interval(TAIL_INTERVAL);
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut looks, mut examined) = (0_u32, Examined::default());
+    let (mut checks, mut examined) = (0_u32, Examined::default());
     loop {
         tokio::select! {
             _ = times.tick() => {}
             // Dead letters that others kept are this instance's to show now.
-            () = bus.acquired.notified() => looks = 0,
+            () = bus.acquired.notified() => checks = 0,
         }
         // What was the end a while ago is no news to any server.
         let end = bus.tail().last;
-        match bus.look_at_tail().await {
-            Ok(_) => bus.look_after_waiting_hooks(end, looks as usize).await,
-            Err(error) => bus.health.fails(Part::Events, plain(error)),
+        match bus.refresh_tail().await {
+            Ok(_) => bus.check_waiting_hooks(end, checks as usize).await,
+            Err(error) => bus.health.fails(Part::Events, message(error)),
         }
-        bus.examine(&mut examined, looks).await;
-        looks = looks.wrapping_add(1);
+        bus.examine(&mut examined, checks).await;
+        checks = checks.wrapping_add(1);
     }
 }
 
@@ -185,27 +185,28 @@ impl Inner {
     /// there, so that it does not seem to lag; where it has something, its consumer brings nothing, and reading
     /// begins anew. That happens to consumers that are made while servers die and come back: their server is
     /// behind the others, or has not told them of new events. So new ones are looked after each time.
-    async fn look_after_waiting_hooks(&self, end: u64, turn: usize) {
+    async fn check_waiting_hooks(&self, end: u64, turn: usize) {
         let mut hooks: Vec<_> = self.hooks.lock().values().filter(|hook| hook.is_owned()).cloned().collect();
         hooks.sort_by(|a, b| a.token.cmp(&b.token));
-        let begin = if hooks.is_empty() { 0 } else { turn * AT_ONE_LOOK % hooks.len() };
+        let begin = if hooks.is_empty() { 0 } else { turn * HOOKS_PER_CHECK % hooks.len() };
         hooks.rotate_left(begin);
         let now = Instant::now();
-        let looked_at = hooks.iter().enumerate().filter_map(|(at, hook)| {
+        let checked = hooks.iter().enumerate().filter_map(|(at, hook)| {
             let place = hook.waiting_place().filter(|place| place.after < end)?;
-            (at < AT_ONE_LOOK || place.is_fresh(now)).then(|| (hook.clone(), place))
+            (at < HOOKS_PER_CHECK || place.is_fresh(now)).then(|| (hook.clone(), place))
         });
-        let looked_at: Vec<(Arc<Hook>, Place)> = looked_at.collect();
-        let look = |(hook, place): (Arc<Hook>, Place)| async move { self.look_after(&hook, &place, end).await };
-        stream::iter(looked_at).for_each_concurrent(MAX_WRITES, look).await;
+        let checked: Vec<(Arc<Hook>, Place)> = checked.collect();
+        let check =
+            |(hook, place): (Arc<Hook>, Place)| async move { self.check_waiting_hook(&hook, &place, end).await };
+        stream::iter(checked).for_each_concurrent(MAX_WRITES, check).await;
     }
 
-    async fn look_after(&self, hook: &Hook, place: &Place, end: u64) {
+    async fn check_waiting_hook(&self, hook: &Hook, place: &Place, end: u64) {
         match self.has_nothing(place, end).await {
             Ok(true) => hook.pass(place, end),
             Ok(false) => {
                 tracing::debug!(hook = %hook.id, after = place.after, end, "the consumer brings nothing: reading begins anew");
-                hook.read_anew(place);
+                hook.reopen(place);
             }
             Err(error) => tracing::debug!(hook = %hook.id, %error, "NATS"),
         }

@@ -49,8 +49,8 @@ impl Inner {
                 Some(revision)
             }
             Err(error) if is_conflict(&error) => {
-                if self.see_again(hook).await {
-                    self.make_again(hook, record).await
+                if self.reload_entry(hook).await {
+                    self.recreate_entry(hook, record).await
                 } else {
                     None
                 }
@@ -63,7 +63,7 @@ impl Inner {
     }
 
     /// Looks whose a hook is: an answer may have been lost, the hook, or its entry. Returns whether the entry is gone.
-    pub(super) async fn see_again(&self, hook: &Hook) -> bool {
+    pub(super) async fn reload_entry(&self, hook: &Hook) -> bool {
         let key = Key::Hook(&hook.token).to_string();
         match self.storage.bucket.entry(&key).await {
             Ok(Some(entry)) => {
@@ -75,7 +75,7 @@ impl Inner {
                 false
             }
             Ok(None) => {
-                self.registry.lock().gone(&hook.token, false);
+                self.registry.lock().remove_entry(&hook.token, false);
                 true
             }
             Err(error) => {
@@ -86,18 +86,18 @@ impl Inner {
     }
 
     /// Makes an entry that is gone. Whoever does so first has the hook.
-    pub(super) async fn make_again(&self, hook: &Hook, record: HookRecord) -> Option<u64> {
+    pub(super) async fn recreate_entry(&self, hook: &Hook, record: HookRecord) -> Option<u64> {
         let position = record.position;
         match self.storage.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
             Ok(revision) => {
                 tracing::error!(hook = %hook.id, position, "the hook's entry in NATS was removed: made again, nothing is skipped");
-                self.vanished();
+                self.report_vanished();
                 self.registry.lock().set(&hook.token, record, revision);
                 Some(revision)
             }
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {
                 // Somebody was faster, or it was there all the time.
-                self.see_again(hook).await;
+                self.reload_entry(hook).await;
                 None
             }
             Err(error) => {

@@ -198,7 +198,7 @@ pub(super) fn unavailable(what: &str, error: &dyn std::error::Error) -> BusError
 }
 
 /// What an error says, where it is known that it is about the bus.
-pub(super) fn plain(error: BusError) -> String {
+pub(super) fn message(error: BusError) -> String {
     match error {
         BusError::Unavailable(text) => text,
         error => error.to_string(),

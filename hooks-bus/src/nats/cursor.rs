@@ -8,7 +8,7 @@ use super::record::PositionRange;
 
 /// What was read and is not behind the position.
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct WindowEntry {
     seq: u64,
     bytes: usize,
     accepted: SystemTime,
@@ -21,7 +21,7 @@ pub(super) struct Cursor {
     /// Everything up to here was read or does not concern the hook.
     read_to: u64,
     /// Rising; the first is unsettled.
-    held: VecDeque<Held>,
+    window: VecDeque<WindowEntry>,
     unsettled: usize,
     bytes: usize,
     /// Settled by whoever had the cursor before, and not read again yet. Rising.
@@ -36,7 +36,7 @@ impl Cursor {
 
     /// Everything up to here is done with.
     pub(super) fn position(&self) -> u64 {
-        self.held.front().map_or(self.read_to, |first| first.seq - 1)
+        self.window.front().map_or(self.read_to, |first| first.seq - 1)
     }
 
     /// Everything up to here was read.
@@ -46,17 +46,17 @@ impl Cursor {
 
     /// Deliveries between the oldest unsettled and the newest read.
     pub(super) fn window(&self) -> usize {
-        self.held.len()
+        self.window.len()
     }
 
     /// Events in hand and their bytes.
-    pub(super) fn in_hand(&self) -> (usize, usize) {
+    pub(super) fn in_flight(&self) -> (usize, usize) {
         (self.unsettled, self.bytes)
     }
 
     /// When the oldest event in hand was accepted.
     pub(super) fn oldest(&self) -> Option<SystemTime> {
-        self.held.front().map(|first| first.accepted)
+        self.window.front().map(|first| first.accepted)
     }
 
     /// An event of the hook was read. False: it is settled already, or was read before.
@@ -69,10 +69,10 @@ impl Cursor {
             self.skip.pop_front();
         }
         let settled = self.skip.front().is_some_and(|range| range.0 <= seq);
-        if settled && self.held.is_empty() {
+        if settled && self.window.is_empty() {
             return false;
         }
-        self.held.push_back(Held { seq, bytes, accepted, settled });
+        self.window.push_back(WindowEntry { seq, bytes, accepted, settled });
         if !settled {
             self.unsettled += 1;
             self.bytes += bytes;
@@ -89,16 +89,16 @@ impl Cursor {
     pub(super) fn settle(&mut self, seqs: impl Iterator<Item = u64>) -> usize {
         let mut count = 0;
         for seq in seqs {
-            let Ok(at) = self.held.binary_search_by_key(&seq, |held| held.seq) else { continue };
-            if let Some(held) = self.held.get_mut(at).filter(|held| !held.settled) {
-                held.settled = true;
-                self.bytes -= held.bytes;
+            let Ok(at) = self.window.binary_search_by_key(&seq, |entry| entry.seq) else { continue };
+            if let Some(entry) = self.window.get_mut(at).filter(|entry| !entry.settled) {
+                entry.settled = true;
+                self.bytes -= entry.bytes;
                 count += 1;
             }
         }
         self.unsettled -= count;
-        while self.held.front().is_some_and(|first| first.settled) {
-            self.held.pop_front();
+        while self.window.front().is_some_and(|first| first.settled) {
+            self.window.pop_front();
         }
         count
     }
@@ -108,15 +108,15 @@ impl Cursor {
     pub(super) fn acked_ranges(&self, max: usize) -> Vec<PositionRange> {
         let mut ranges: Vec<PositionRange> = Vec::new();
         let mut joins = false;
-        for held in &self.held {
+        for entry in &self.window {
             let full = ranges.len() == max;
             match ranges.last_mut() {
-                _ if !held.settled => {}
-                Some(last) if joins => last.1 = held.seq,
+                _ if !entry.settled => {}
+                Some(last) if joins => last.1 = entry.seq,
                 _ if full => return ranges,
-                _ => ranges.push(PositionRange(held.seq, held.seq)),
+                _ => ranges.push(PositionRange(entry.seq, entry.seq)),
             }
-            joins = held.settled;
+            joins = entry.settled;
         }
         let unread = self.skip.iter().filter(|range| range.1 > self.read_to);
         ranges
@@ -134,9 +134,9 @@ impl Cursor {
 
     /// What is in hand is given up and read again. Returns how many events that were.
     pub(super) fn rewind(&mut self) -> usize {
-        let given_up = self.unsettled;
+        let in_flight = self.unsettled;
         *self = Self::new(self.position(), &self.acked_ranges(usize::MAX));
-        given_up
+        in_flight
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!((cursor.position(), cursor.acked_ranges(9)), (10, vec![PositionRange(13, 17)]));
         assert_eq!(cursor.settle([11, 11, 12].into_iter()), 1);
         assert_eq!((cursor.position(), cursor.acked_ranges(9)), (18, vec![]));
-        assert_eq!(cursor.in_hand(), (1, 1));
+        assert_eq!(cursor.in_flight(), (1, 1));
         cursor.pass(30);
         assert_eq!(cursor.settle([19].into_iter()), 1);
         assert_eq!(cursor.position(), 30);
@@ -190,7 +190,7 @@ mod tests {
         #[test]
         fn nothing_is_lost_and_little_repeated(steps in steps()) {
             let mut cursor = Cursor::default();
-            let (mut settled, mut in_hand) = (BTreeSet::new(), Vec::new());
+            let (mut settled, mut in_flight) = (BTreeSet::new(), Vec::new());
             // The stream: which of its events concern the hook.
             let mut concerns: Vec<bool> = vec![false];
             let mut precise = true;
@@ -205,13 +205,13 @@ mod tests {
                             cursor.pass(seq);
                         } else if read(&mut cursor, seq) {
                             prop_assert!(!precise || !settled.contains(&seq));
-                            in_hand.push(seq);
+                            in_flight.push(seq);
                         } else {
                             prop_assert!(settled.contains(&seq), "{} was skipped", seq);
                         }
                     }
-                    Step::Settle(pick) if !in_hand.is_empty() => {
-                        let seq = in_hand.remove(pick.index(in_hand.len()));
+                    Step::Settle(pick) if !in_flight.is_empty() => {
+                        let seq = in_flight.remove(pick.index(in_flight.len()));
                         prop_assert_eq!(cursor.settle([seq].into_iter()), 1);
                         settled.insert(seq);
                     }
@@ -219,14 +219,14 @@ mod tests {
                     Step::TakeOver(ranges) => {
                         precise &= cursor.acked_ranges(usize::MAX).len() <= ranges;
                         cursor = Cursor::new(cursor.position(), &cursor.acked_ranges(ranges));
-                        in_hand.clear();
+                        in_flight.clear();
                     }
                     Step::Rewind => {
-                        prop_assert_eq!(cursor.rewind(), in_hand.len());
-                        in_hand.clear();
+                        prop_assert_eq!(cursor.rewind(), in_flight.len());
+                        in_flight.clear();
                     }
                 }
-                prop_assert_eq!(cursor.in_hand().0, in_hand.len());
+                prop_assert_eq!(cursor.in_flight().0, in_flight.len());
                 for seq in 1..=cursor.position() {
                     prop_assert!(!concerns.get(seq as usize).is_some_and(|yes| *yes) || settled.contains(&seq));
                 }

@@ -11,17 +11,17 @@ use futures_util::TryStreamExt as _;
 use hooks_core::{BusError, Override};
 use tokio::time::Instant;
 
-use super::connect::{plain, unavailable};
+use super::connect::{message, unavailable};
 use super::health::Part;
 use super::record::{HookRecord, Key, hook_hash};
 use super::{Inner, settings, stream, subject};
 use crate::overrides::encode;
 
 /// How often every entry is looked for and every dead letter counted, in looks, where nothing hints at a change.
-const ALL_EVERY: u32 = 15;
+const FULL_CHECK_EVERY: u32 = 15;
 
 /// More dead letters than this are counted only so often.
-const MANY: u64 = 10_000;
+const MANY_DEAD_LETTERS: u64 = 10_000;
 
 /// What was found last.
 #[derive(Debug, Default)]
@@ -38,13 +38,13 @@ pub(super) struct Examined {
 
 impl Inner {
     /// Looks at everything but the stream of events.
-    pub(super) async fn examine(&self, last: &mut Examined, looks: u32) {
-        let all = looks.is_multiple_of(ALL_EVERY);
+    pub(super) async fn examine(&self, last: &mut Examined, checks: u32) {
+        let all = checks.is_multiple_of(FULL_CHECK_EVERY);
         if let Err(error) = self.examine_bucket(last, all).await {
-            self.health.fails(Part::Bucket, plain(error));
+            self.health.fails(Part::Bucket, message(error));
         }
         if let Err(error) = self.examine_dead_letters(last, all).await {
-            self.health.fails(Part::DeadLetters, plain(error));
+            self.health.fails(Part::DeadLetters, message(error));
         }
     }
 
@@ -71,7 +71,7 @@ impl Inner {
             );
         }
         if is_another {
-            self.vanished();
+            self.report_vanished();
         }
         if is_another || went_back {
             self.bucket_replaced();
@@ -137,31 +137,31 @@ impl Inner {
         while let Some((subject, _)) = listed.try_next().await.map_err(|error| failed(&error))? {
             keys.extend(subject.strip_prefix(&bucket.prefix).map(str::to_owned));
         }
-        let (hooks, overrides) = self.registry.lock().vanish(&keys, up_to);
+        let (hooks, overrides) = self.registry.lock().remove_missing(&keys, up_to);
         if hooks.is_empty() && overrides.is_empty() {
             self.health.works(Part::Entries);
             return Ok(());
         }
-        self.vanished();
+        self.report_vanished();
         // Whoever only looks makes nothing.
         if self.hooks.lock().is_empty() {
             return Ok(());
         }
         for (token, kept) in overrides {
-            self.override_again(&token, kept).await?;
+            self.recreate_override(&token, kept).await?;
         }
         for token in hooks {
             let here = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
             match here {
                 Some(hook) => hook.checkpoint_soon(),
-                None => self.keep_for_later(&token).await?,
+                None => self.recreate_unused_entry(&token).await?,
             }
         }
         self.rebalance_needed.notify_one();
         Ok(())
     }
 
-    pub(super) fn vanished(&self) {
+    pub(super) fn report_vanished(&self) {
         let name = &self.config.name;
         let text = format!(
             "entries of the key-value bucket `{name}-hooks` vanished: somebody purged or deleted them, or a limit did; they are made again, and hooks go on where they were"
@@ -170,13 +170,13 @@ impl Inner {
     }
 
     /// The entry of a hook that no instance has keeps its place.
-    async fn keep_for_later(&self, token: &str) -> Result<(), BusError> {
+    async fn recreate_unused_entry(&self, token: &str) -> Result<(), BusError> {
         let hash = hook_hash(&subject::hook_of(token));
-        let (record, is_anybodys) = {
+        let (record, in_use) = {
             let registry = self.registry.lock();
             (registry.vanished(token), registry.any_member_has(hash, Instant::now()))
         };
-        let Some(record) = record.filter(|_| !is_anybodys) else { return Ok(()) };
+        let Some(record) = record.filter(|_| !in_use) else { return Ok(()) };
         let record = HookRecord { owner: None, ..record };
         match self.storage.bucket.create(Key::Hook(token).to_string(), record.encode()).await {
             Ok(revision) => self.registry.lock().set(token, record, revision),
@@ -187,7 +187,7 @@ impl Inner {
     }
 
     /// The override of a hook holds on, unless somebody was faster.
-    async fn override_again(&self, token: &str, kept: Override) -> Result<(), BusError> {
+    async fn recreate_override(&self, token: &str, kept: Override) -> Result<(), BusError> {
         let made = self.storage.bucket.create(Key::Override(token).to_string(), encode(&kept).into()).await;
         match made {
             Ok(revision) => drop(self.registry.lock().overrides.see(token, Some(kept), revision)),
@@ -209,7 +209,7 @@ impl Inner {
             None => self.health.works(Part::DeadLetters),
         }
         let now = (info.state.messages, info.state.last_sequence);
-        if all || (now != last.dead_letters && now.0 <= MANY) {
+        if all || (now != last.dead_letters && now.0 <= MANY_DEAD_LETTERS) {
             last.dead_letters = now;
             self.dead_letter_counts.refresh(&self.storage.dead_letters, &self.config.name).await?;
         }

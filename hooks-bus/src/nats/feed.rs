@@ -34,11 +34,11 @@ const PULL_EXPIRES: Duration = Duration::from_secs(30);
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// A consumer that nobody asks is forgotten by the server after this time.
-const FORGOTTEN: Duration = Duration::from_secs(60);
+const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
 
 /// An event as it came.
 #[derive(Debug)]
-pub(super) struct Raw {
+pub(super) struct RawEvent {
     pub(super) seq: u64,
     pub(super) json: Bytes,
     pub(super) accepted: SystemTime,
@@ -103,7 +103,7 @@ impl Feed {
             max_deliver: 1,
             num_replicas: 1,
             memory_storage: true,
-            inactive_threshold: FORGOTTEN,
+            inactive_threshold: INACTIVE_THRESHOLD,
             filter_subject,
             filter_subjects,
             ..pull::Config::default()
@@ -142,7 +142,7 @@ impl Feed {
     ///
     /// # Cancel safety
     /// A dropped call has taken nothing.
-    pub(super) async fn next(&mut self) -> Result<Raw, Ended> {
+    pub(super) async fn next(&mut self) -> Result<RawEvent, Ended> {
         loop {
             if self.open.is_none() {
                 self.ask().await?;
@@ -161,7 +161,7 @@ impl Feed {
     }
 
     /// The next event, if it is here.
-    pub(super) fn next_now(&mut self) -> Result<Option<Raw>, Ended> {
+    pub(super) fn next_now(&mut self) -> Result<Option<RawEvent>, Ended> {
         while self.open.is_some() {
             let Some(message) = self.messages.next().now_or_never() else { return Ok(None) };
             if let Some(raw) = self.take(message.ok_or(Ended::Closed)?)? {
@@ -185,7 +185,7 @@ impl Feed {
         Ok(())
     }
 
-    fn take(&mut self, message: async_nats::Message) -> Result<Option<Raw>, Ended> {
+    fn take(&mut self, message: async_nats::Message) -> Result<Option<RawEvent>, Ended> {
         self.heard = Instant::now();
         match message.status {
             None => self.event(message).map(Some),
@@ -206,7 +206,7 @@ impl Feed {
         }
     }
 
-    fn event(&mut self, message: async_nats::Message) -> Result<Raw, Ended> {
+    fn event(&mut self, message: async_nats::Message) -> Result<RawEvent, Ended> {
         let message = Message { message, context: self.context.clone() };
         let info = message.info().map_err(|error| Ended::Server(error.to_string()))?;
         if info.consumer_sequence != self.received + 1 {
@@ -214,7 +214,7 @@ impl Feed {
         }
         self.received += 1;
         self.got += 1;
-        let raw = Raw {
+        let raw = RawEvent {
             seq: info.stream_sequence,
             accepted: info.published.into(),
             pending: info.pending,

@@ -27,7 +27,7 @@ pub(super) struct Unfollowed {
 struct Queue {
     waiting: VecDeque<Arc<Hook>>,
     /// Those that are being followed.
-    given: HashMap<HookId, Arc<Hook>>,
+    in_progress: HashMap<HookId, Arc<Hook>>,
     /// Somebody follows, so it is right to hold hooks until that is done.
     follows: bool,
 }
@@ -48,8 +48,8 @@ impl Unfollowed {
                 let mut queue = self.queue.lock();
                 queue.follows = true;
                 if let Some(hook) = queue.waiting.pop_front() {
-                    hook.override_given();
-                    queue.given.insert(hook.id.clone(), hook.clone());
+                    hook.override_started();
+                    queue.in_progress.insert(hook.id.clone(), hook.clone());
                     return hook.id.clone();
                 }
             }
@@ -58,7 +58,7 @@ impl Unfollowed {
     }
 
     pub(super) fn followed(&self, hook: &HookId) {
-        if let Some(hook) = self.queue.lock().given.remove(hook) {
+        if let Some(hook) = self.queue.lock().in_progress.remove(hook) {
             hook.override_followed();
         }
     }
@@ -109,7 +109,7 @@ impl Inner {
             let key = entry.subject.strip_prefix(&bucket.prefix).unwrap_or_default();
             let change = {
                 let mut registry = self.registry.lock();
-                registry.overrides.is_up_to(entry.sequence);
+                registry.overrides.seen_up_to(entry.sequence);
                 let value = (!removed).then_some(&*entry.payload);
                 let written = entry.time.unix_timestamp_nanos();
                 registry.see(Seen { key, value, revision: entry.sequence, written }, Instant::now())

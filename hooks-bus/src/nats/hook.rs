@@ -67,7 +67,7 @@ struct State {
     removed: bool,
     following: Following,
     /// Nothing is delivered until the override is followed.
-    held: bool,
+    paused: bool,
     /// Whether this instance owned it at any time, so that the cursor says something.
     was_owned: bool,
     committed: u64,
@@ -101,7 +101,7 @@ impl Hook {
             flushed: false,
             removed: false,
             following: Following::Done,
-            held: false,
+            paused: false,
             was_owned: false,
             committed: 0,
             committed_at: Instant::now(),
@@ -125,9 +125,9 @@ impl Hook {
     /// A new reader begins; what was in hand is read again. Returns the reader's number.
     pub(super) fn attach_reader(&self, subscription: &Subscription) -> u64 {
         let mut state = self.state.lock();
-        let given_up = state.cursor.rewind();
+        let in_flight = state.cursor.rewind();
         if Arc::ptr_eq(&state.ledger, &subscription.ledger) {
-            state.ledger.hand_over(given_up);
+            state.ledger.hand_over(in_flight);
         }
         state.reader += 1;
         state.in_worker = false;
@@ -148,8 +148,8 @@ impl Hook {
     pub(super) fn remove(&self) {
         let mut state = self.state.lock();
         state.removed = true;
-        let given_up = state.cursor.rewind();
-        state.ledger.give_up(given_up, DropReason::Removed);
+        let in_flight = state.cursor.rewind();
+        state.ledger.give_up(in_flight, DropReason::Removed);
         self.changed.notify_one();
     }
 
@@ -250,7 +250,7 @@ impl Hook {
             }
             return Step::Wait;
         }
-        state.begin();
+        state.adopt_next_cursor();
         if state.cursor.window() >= window {
             return if std::mem::replace(&mut state.flushed, true) { Step::Wait } else { Step::Flush };
         }
@@ -381,7 +381,7 @@ impl Drop for Waiting<'_> {
 
 impl State {
     /// Where the hook is to be read from, if it became this instance's since.
-    fn begin(&mut self) {
+    fn adopt_next_cursor(&mut self) {
         if let Some(next) = self.next.take() {
             self.cursor = next;
             self.feed = None;
@@ -390,6 +390,6 @@ impl State {
     }
 
     fn is_usable(&self) -> bool {
-        self.owned_revision.is_some() && self.verified && self.leaving == Leaving::No && !self.removed && !self.held
+        self.owned_revision.is_some() && self.verified && self.leaving == Leaving::No && !self.removed && !self.paused
     }
 }

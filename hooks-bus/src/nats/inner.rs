@@ -39,7 +39,7 @@ impl Inner {
     }
 
     /// Asks the stream.
-    pub(super) async fn look_at_tail(&self) -> Result<Tail, BusError> {
+    pub(super) async fn refresh_tail(&self) -> Result<Tail, BusError> {
         let known = self.high_water();
         let info = self.storage.events.get_info().await.map_err(|error| unavailable("look at the stream", &error))?;
         if stream::log_id(&info) != self.log {
@@ -71,7 +71,7 @@ impl Inner {
             Err(NoRoom::Never(error)) => return Err(error),
             Err(NoRoom::LookAgain(error)) => error,
         };
-        self.look_at_tail().await?;
+        self.refresh_tail().await?;
         self.limits.admit(events).map_err(|_| look)
     }
 
@@ -144,10 +144,10 @@ impl Inner {
         };
         if in_use {
             // It is no new hook: its entry is to come, or vanished, and whoever has the hook knows how far it is.
-            self.see_again(hook).await;
+            self.reload_entry(hook).await;
             return Ok(());
         }
-        let tail = self.look_at_tail().await?;
+        let tail = self.refresh_tail().await?;
         let position = match from {
             StartAt::End => tail.last,
             StartAt::Earliest => tail.first.saturating_sub(1),
@@ -156,7 +156,7 @@ impl Inner {
         match self.storage.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
             Ok(revision) => self.registry.lock().set(&hook.token, record, revision),
             // Somebody knew it after all.
-            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => drop(self.see_again(hook).await),
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => drop(self.reload_entry(hook).await),
             Err(error) => return Err(unavailable(&format!("keep the position of the hook `{}`", hook.id), &error)),
         }
         Ok(())

@@ -100,11 +100,11 @@ impl Limits {
             }
             size.bytes += (event.len() + HEADER + STORED + self.prefix + event.event_type().len()) as u64;
         }
-        if let Some(error) = state.lacks(size, Size::default()) {
+        if let Some(error) = state.excess(size, Size::default()) {
             return Err(NoRoom::Never(BusError::TooLarge(error)));
         }
         let taken = state.stored.plus(state.since).plus(state.inflight);
-        if let Some(error) = state.lacks(size, taken) {
+        if let Some(error) = state.excess(size, taken) {
             return Err(NoRoom::LookAgain(BusError::Full(error)));
         }
         state.inflight = state.inflight.plus(size);
@@ -136,7 +136,7 @@ impl State {
     }
 
     /// Why so much does not fit beside what is there.
-    fn lacks(&self, size: Size, taken: Size) -> Option<String> {
+    fn excess(&self, size: Size, taken: Size) -> Option<String> {
         let all = size.plus(taken);
         let Size { bytes, messages } = self.most;
         if bytes > 0 && all.bytes > bytes {

@@ -79,16 +79,16 @@ use rollback::Rollback;
 use stream::Storage;
 
 /// How long the last writes may take when the process ends.
-const FINISH: Duration = Duration::from_secs(5);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the end of the stream may take when the bus is closed.
-const CLOSE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long it may take until this instance hears itself.
 const WATCH_START_LIMIT: Duration = Duration::from_secs(15);
 
 /// Consumers that are being made at a time.
-const OPENING: usize = 32;
+const MAX_OPENING: usize = 32;
 
 /// The bus that keeps events in a NATS JetStream stream.
 ///
@@ -200,10 +200,10 @@ impl NatsBus {
             unfollowed: Unfollowed::default(),
             accepted: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
-            opening: Semaphore::new(OPENING),
+            opening: Semaphore::new(MAX_OPENING),
             closing: watch::Sender::new(None),
         });
-        inner.look_at_tail().await?;
+        inner.refresh_tail().await?;
         inner.dead_letter_counts.refresh(&inner.storage.dead_letters, &inner.config.name).await?;
         let tasks = Arc::new(Mutex::new(background::start(&inner)));
         timeout(WATCH_START_LIMIT, inner.wait_for_watch()).await.map_err(|_| {
@@ -242,7 +242,7 @@ impl Bus for NatsBus {
         let (acknowledged, result) = self.inner.publisher.publish(&slice).await;
         self.inner.accepted.fetch_add(acknowledged.events, Ordering::Relaxed);
         self.inner.duplicates.fetch_add(acknowledged.duplicates, Ordering::Relaxed);
-        result.map_err(|error| acknowledged.part(slice.len(), error))
+        result.map_err(|error| acknowledged.into_error(slice.len(), error))
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
@@ -275,10 +275,10 @@ impl Bus for NatsBus {
             let inner = &self.inner;
             let asked = async {
                 connect::connected(&inner.client)?;
-                inner.look_at_tail().await
+                inner.refresh_tail().await
             };
             // Whoever ends does not wait long for a server that hangs. What was published here is known without it.
-            let tail = timeout(CLOSE, asked).await.ok().and_then(Result::ok).unwrap_or_else(|| inner.tail());
+            let tail = timeout(CLOSE_TIMEOUT, asked).await.ok().and_then(Result::ok).unwrap_or_else(|| inner.tail());
             inner.closing.send_replace(Some(tail.last.max(inner.publisher.last())));
         }
     }
@@ -300,7 +300,7 @@ impl Bus for NatsBus {
             let _ = inner.storage.bucket.purge(Key::Hooks(&inner.me).to_string()).await;
             let _ = inner.client.flush().await;
         };
-        if timeout(FINISH, leave).await.is_err() {
+        if timeout(FINISH_TIMEOUT, leave).await.is_err() {
             tracing::warn!("NATS does not answer: the last second of settled events will come again");
         }
     }

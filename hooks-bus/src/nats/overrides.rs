@@ -57,7 +57,7 @@ impl Overrides {
     }
 
     /// Every override up to this revision of the bucket was seen.
-    pub(super) fn is_up_to(&mut self, revision: u64) {
+    pub(super) fn seen_up_to(&mut self, revision: u64) {
         self.up_to = self.up_to.max(revision);
     }
 
@@ -92,8 +92,8 @@ mod tests {
         assert_eq!(overrides.get("a"), text("y"));
         overrides.remove("a", Some(7));
         assert!(overrides.get("a").is_none() && !overrides.see("a", None, 8) && !overrides.forget("a"));
-        overrides.is_up_to(9);
-        overrides.is_up_to(3);
+        overrides.seen_up_to(9);
+        overrides.seen_up_to(3);
         assert_eq!(overrides.up_to(), 9);
     }
 }

@@ -25,10 +25,10 @@ use super::{refusal, subject};
 
 /// Most events of one call that the stream has not acknowledged: so many may come before one that was not accepted,
 /// when the stream's leader changes meanwhile.
-const AHEAD: usize = 512;
+const MAX_UNACKED: usize = 512;
 
 /// After so many events a call looks whether one before was refused.
-const LOOK_EVERY: usize = 16;
+const POLL_EVERY: usize = 16;
 
 /// Publishes events and counts what the stream says of them.
 ///
@@ -41,11 +41,11 @@ pub(super) struct Publisher {
     deny: Deny,
     denied: Denied,
     /// The connection, which is made when it is first needed and where the one before was lost.
-    line: Mutex<Option<Arc<Context>>>,
+    connection: Mutex<Option<Arc<Context>>>,
     /// One for each event that the stream has not acknowledged.
     inflight: Arc<Semaphore>,
     /// The last call failed.
-    doubtful: AtomicBool,
+    last_failed: AtomicBool,
     /// The end of the stream, as far as acknowledgements say.
     last: AtomicU64,
 }
@@ -62,7 +62,7 @@ pub(super) struct Acknowledged {
 
 impl Acknowledged {
     /// Numbers rise.
-    fn enter(&mut self, number: usize, duplicate: bool) {
+    fn add(&mut self, number: usize, duplicate: bool) {
         self.events += 1;
         self.duplicates += u64::from(duplicate);
         match self.which.last_mut() {
@@ -72,7 +72,7 @@ impl Acknowledged {
     }
 
     /// The error of a call, which says what was accepted all the same.
-    pub(super) fn part(self, events: usize, error: BusError) -> BusError {
+    pub(super) fn into_error(self, events: usize, error: BusError) -> BusError {
         match self.which.is_empty() {
             true => error,
             false => BusError::Partly { accepted: self.which, events, error: Box::new(error) },
@@ -83,8 +83,8 @@ impl Acknowledged {
 impl Publisher {
     pub(super) fn new(config: NatsConfig, deny: Deny, denied: Denied) -> Self {
         let inflight = Arc::new(Semaphore::new(MAX_ACK_INFLIGHT));
-        let (line, doubtful, last) = (Mutex::default(), AtomicBool::new(false), AtomicU64::new(0));
-        Self { config, deny, denied, line, inflight, doubtful, last }
+        let (connection, last_failed, last) = (Mutex::default(), AtomicBool::new(false), AtomicU64::new(0));
+        Self { config, deny, denied, connection, inflight, last_failed, last }
     }
 
     /// The stream reached at least to here.
@@ -97,65 +97,65 @@ impl Publisher {
         self.last.store(last, Ordering::Relaxed);
     }
 
-    async fn line(&self) -> Result<Arc<Context>, BusError> {
-        let mut line = self.line.lock().await;
-        if let Some(open) = line.as_ref().filter(|open| connected(&open.client()).is_ok()) {
+    async fn connection(&self) -> Result<Arc<Context>, BusError> {
+        let mut connection = self.connection.lock().await;
+        if let Some(open) = connection.as_ref().filter(|open| connected(&open.client()).is_ok()) {
             return Ok(open.clone());
         }
         let open = Arc::new(connect::publisher(&connect::connect_once(&self.config, &self.deny).await?));
-        Ok(line.insert(open).clone())
+        Ok(connection.insert(open).clone())
     }
 
     /// Publishes events, up to the first that fails, and waits for every acknowledgement.
     pub(super) async fn publish(&self, events: &[Envelope]) -> (Acknowledged, Result<(), BusError>) {
-        let line = match self.line().await {
-            Ok(line) => line,
+        let connection = match self.connection().await {
+            Ok(connection) => connection,
             Err(error) => return (Acknowledged::default(), Err(error)),
         };
-        let doubtful = self.doubtful.load(Ordering::Relaxed);
-        let mut flight = Flight::new(self, &line, events);
+        let last_failed = self.last_failed.load(Ordering::Relaxed);
+        let mut call = Call::new(self, &connection, events);
         for (number, event) in events.iter().enumerate() {
-            if number % LOOK_EVERY == 0 {
-                flight.look();
+            if number % POLL_EVERY == 0 {
+                call.poll_acks();
             }
-            if let Err(error) = self.send(number, event, &mut flight).await {
-                flight.result = flight.result.and(Err(error));
+            if let Err(error) = self.send(number, event, &mut call).await {
+                call.result = call.result.and(Err(error));
             }
-            if number == 0 && doubtful {
-                flight.land().await;
+            if number == 0 && last_failed {
+                call.await_ack().await;
             }
-            if flight.result.is_err() {
+            if call.result.is_err() {
                 break;
             }
         }
-        while flight.land().await {}
-        self.doubtful.store(flight.result.is_err(), Ordering::Relaxed);
-        self.last.fetch_max(flight.last, Ordering::Relaxed);
-        (flight.acknowledged, flight.result)
+        while call.await_ack().await {}
+        self.last_failed.store(call.result.is_err(), Ordering::Relaxed);
+        self.last.fetch_max(call.last, Ordering::Relaxed);
+        (call.acknowledged, call.result)
     }
 
-    async fn send(&self, number: usize, event: &Envelope, flight: &mut Flight<'_>) -> Result<(), BusError> {
-        while flight.sent.len() >= AHEAD {
-            flight.land().await;
+    async fn send(&self, number: usize, event: &Envelope, call: &mut Call<'_>) -> Result<(), BusError> {
+        while call.sent.len() >= MAX_UNACKED {
+            call.await_ack().await;
         }
         // Whoever waits for room gives back its own first, so publishers can't wait for each other.
         let permit = loop {
             match self.inflight.clone().try_acquire_owned() {
                 Ok(permit) => break permit,
-                Err(_) if flight.land().await => {}
+                Err(_) if call.await_ack().await => {}
                 Err(_) => break self.inflight.clone().acquire_owned().await.map_err(|_| BusError::Closed)?,
             }
         };
         // One of those that were waited for may have been refused.
-        if flight.result.is_err() {
+        if call.result.is_err() {
             return Ok(());
         }
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_ID, message_id(event));
         let message = PublishMessage::build().headers(headers).payload(Bytes::copy_from_slice(event.json().as_bytes()));
         let subject = subject::of_type(&self.config.name, event.event_type());
-        let sent = flight.line.send_publish(subject, message).await.map_err(|error| not_sent(event, &error))?;
-        flight.sent.push_back((number, sent.into_future(), permit));
+        let sent = call.connection.send_publish(subject, message).await.map_err(|error| not_sent(event, &error))?;
+        call.sent.push_back((number, sent.into_future(), permit));
         Ok(())
     }
 }
@@ -164,9 +164,9 @@ impl Publisher {
 type Ack = BoxFuture<'static, Result<PublishAck, PublishError>>;
 
 /// What one call has sent and not heard of.
-struct Flight<'a> {
+struct Call<'a> {
     name: &'a str,
-    line: &'a Context,
+    connection: &'a Context,
     events: &'a [Envelope],
     begun: Instant,
     sent: VecDeque<(usize, Ack, OwnedSemaphorePermit)>,
@@ -177,11 +177,11 @@ struct Flight<'a> {
     denied: Denied,
 }
 
-impl<'a> Flight<'a> {
-    fn new(publisher: &'a Publisher, line: &'a Context, events: &'a [Envelope]) -> Self {
+impl<'a> Call<'a> {
+    fn new(publisher: &'a Publisher, connection: &'a Context, events: &'a [Envelope]) -> Self {
         Self {
             name: &publisher.config.name,
-            line,
+            connection,
             events,
             begun: Instant::now(),
             sent: VecDeque::new(),
@@ -193,18 +193,18 @@ impl<'a> Flight<'a> {
     }
 
     /// Takes in what was acknowledged or refused by now.
-    fn look(&mut self) {
+    fn poll_acks(&mut self) {
         while let Some((number, ack, _)) = self.sent.front_mut()
             && let Some(ack) = ack.now_or_never()
         {
             let number = *number;
             self.sent.pop_front();
-            self.take(number, ack.map_err(|error| explain(&error)));
+            self.record_ack(number, ack.map_err(|error| explain(&error)));
         }
     }
 
     /// Waits for the oldest acknowledgement; false if there is none to wait for.
-    async fn land(&mut self) -> bool {
+    async fn await_ack(&mut self) -> bool {
         let Some((number, ack, _permit)) = self.sent.pop_front() else { return false };
         let subject = || subject::of_type(self.name, self.events[number].event_type());
         let ack = tokio::select! {
@@ -214,15 +214,15 @@ impl<'a> Flight<'a> {
                 Err(BusError::Unavailable("NATS does not let the user publish".to_owned()))
             }
         };
-        self.take(number, ack);
+        self.record_ack(number, ack);
         true
     }
 
-    fn take(&mut self, number: usize, ack: Result<PublishAck, BusError>) {
+    fn record_ack(&mut self, number: usize, ack: Result<PublishAck, BusError>) {
         match ack {
             Ok(ack) => {
                 self.last = self.last.max(ack.sequence);
-                self.acknowledged.enter(number, ack.duplicate);
+                self.acknowledged.add(number, ack.duplicate);
             }
             Err(error) if self.result.is_ok() => self.result = Err(self.denied.explain(self.name, error)),
             Err(_) => {}

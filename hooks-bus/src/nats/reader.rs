@@ -13,23 +13,23 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::Inner;
-use super::feed::{Ended, Feed, Raw};
+use super::feed::{Ended, Feed, RawEvent};
 use super::fetch::Fetched;
 use super::hook::Hook;
 use super::step::{FeedState, Reading, Step};
 use super::subject::{self, ServerFilter};
 
 /// How often a reader that is closed looks whether it is through.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const END_CHECK_EVERY: Duration = Duration::from_millis(100);
 
 /// Most attempts to make a consumer at a time, for one hook.
-const ATTEMPTS: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 
 /// How long one is waited for until there is another. It takes milliseconds, unless all are busy.
-const PATIENCE: Duration = Duration::from_secs(1);
+const NEXT_ATTEMPT_AFTER: Duration = Duration::from_secs(1);
 
 /// How long an attempt without an answer keeps others waiting.
-const TURN: Duration = Duration::from_millis(250);
+const PERMIT_LIMIT: Duration = Duration::from_millis(250);
 
 /// A hook's way through the stream.
 pub(super) struct NatsReader {
@@ -41,64 +41,64 @@ pub(super) struct NatsReader {
     end: Option<u64>,
     feed: Source,
     /// Where the connection was lost before anything came, and how often one after the other.
-    breaks: (u64, u32),
+    disconnects: (u64, u32),
 }
 
 /// So often, the event at that place may be the reason.
-const SUSPICIOUS: u32 = 2;
+const DISCONNECTS_BEFORE_FETCH: u32 = 2;
 
 /// Where events come from.
 enum Source {
     Closed,
     /// Being opened, by a task of its own: it holds a turn that others wait for, while nobody may ask here.
     Opening {
-        place: Place,
+        key: FeedKey,
         feed: JoinHandle<Result<Feed, BusError>>,
     },
     Open {
-        place: Place,
+        key: FeedKey,
         feed: Box<Feed>,
     },
 }
 
 /// What a feed was opened for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+struct FeedKey {
     version: u64,
     server: ServerFilter,
 }
 
 impl NatsReader {
     pub(super) fn new(bus: Arc<Inner>, hook: Arc<Hook>, number: u64) -> Self {
-        Self { bus, hook, number, closed: false, end: None, feed: Source::Closed, breaks: (0, 0) }
+        Self { bus, hook, number, closed: false, end: None, feed: Source::Closed, disconnects: (0, 0) }
     }
 
     /// Makes sure that there is a feed of this version; a new one brings what comes behind `after`.
     async fn opened(&mut self, after: u64, version: u64) -> Result<&mut Feed, BusError> {
         let fits = match &self.feed {
             Source::Closed => false,
-            Source::Opening { place, .. } | Source::Open { place, .. } => place.version == version,
+            Source::Opening { key, .. } | Source::Open { key, .. } => key.version == version,
         };
         if !fits {
             let server = subject::filter(&self.bus.config.name, &self.hook.filter(), self.bus.several_filters());
-            let place = Place { version, server };
-            let feed = open(self.bus.clone(), self.hook.clone(), (self.number, version), place.server.clone(), after);
-            self.feed = Source::Opening { place, feed: tokio::spawn(feed) };
+            let key = FeedKey { version, server };
+            let feed = open(self.bus.clone(), self.hook.clone(), (self.number, version), key.server.clone(), after);
+            self.feed = Source::Opening { key, feed: tokio::spawn(feed) };
         }
-        if let Source::Opening { place, feed } = &mut self.feed {
+        if let Source::Opening { key, feed } = &mut self.feed {
             let opened = feed.await;
-            let place = place.clone();
+            let key = key.clone();
             self.feed = Source::Closed;
             let feed = opened.unwrap_or(Err(BusError::Closed))?;
             let end = self.bus.tail().last;
             self.hook.read((self.number, version), |reading| {
                 let end = end.max(reading.cursor.read_to() + feed.pending);
-                let (pending, subjects) = (feed.pending, place.server.subjects.clone());
-                let (exact, all) = (place.server.exact, place.server.all);
+                let (pending, subjects) = (feed.pending, key.server.subjects.clone());
+                let (exact, all) = (key.server.exact, key.server.all);
                 let opened = Some(Instant::now());
                 *reading.feed = FeedState { subjects, pending, exact, all, end, waiting: false, opened };
             });
-            self.feed = Source::Open { place, feed: Box::new(feed) };
+            self.feed = Source::Open { key, feed: Box::new(feed) };
         }
         match &mut self.feed {
             Source::Open { feed, .. } => Ok(feed),
@@ -114,8 +114,8 @@ impl NatsReader {
         version: u64,
     ) -> Result<Option<Read>, BusError> {
         let hook = self.hook.clone();
-        if self.breaks.0 == after && self.breaks.1 >= SUSPICIOUS {
-            return self.read_one(into, after, version).await;
+        if self.disconnects.0 == after && self.disconnects.1 >= DISCONNECTS_BEFORE_FETCH {
+            return self.fetch_one(into, after, version).await;
         }
         let feed = self.opened(after, version).await?;
         let first = match feed.next_now() {
@@ -129,12 +129,12 @@ impl NatsReader {
         // From here on nothing waits, so nothing that was taken can be lost.
         let (raws, ended) = gather(feed, first, max);
         let came = !raws.is_empty();
-        let Source::Open { place, .. } = &self.feed else { return Ok(None) };
-        let taken = self.take_in(raws, version, place.server.all, into);
+        let Source::Open { key, .. } = &self.feed else { return Ok(None) };
+        let taken = self.take_in(raws, version, key.server.all, into);
         if let Some(why) = &ended {
             tracing::debug!(hook = %self.hook.id, %why, "reading begins anew");
             if let (Ended::Reconnected, false) = (why, came) {
-                self.breaks = (after, if self.breaks.0 == after { self.breaks.1 + 1 } else { 1 });
+                self.disconnects = (after, if self.disconnects.0 == after { self.disconnects.1 + 1 } else { 1 });
             }
         }
         if ended.is_some() || taken.is_none() {
@@ -145,20 +145,25 @@ impl NatsReader {
 
     /// Reads the next event by request: one that somebody published with headers that no client can read ends the
     /// connection of each that reads it, again and again.
-    async fn read_one(&mut self, into: &mut Vec<Delivery>, after: u64, version: u64) -> Result<Option<Read>, BusError> {
+    async fn fetch_one(
+        &mut self,
+        into: &mut Vec<Delivery>,
+        after: u64,
+        version: u64,
+    ) -> Result<Option<Read>, BusError> {
         self.feed = Source::Closed;
         let server = subject::filter(&self.bus.config.name, &self.hook.filter(), self.bus.several_filters());
         let found = self.bus.fetch(after.saturating_add(1), &server.subjects).await?;
-        self.breaks = (0, 0);
+        self.disconnects = (0, 0);
         let Some(Fetched { seq, json, accepted }) = found else { return Ok(None) };
         tracing::warn!(hook = %self.hook.id, position = seq, "the connection was lost twice before this event: it is read by a request, without its headers");
         let pending = self.bus.tail().last.saturating_sub(seq);
-        let taken = self.take_in(vec![Raw { seq, json, accepted, pending }], version, server.all, into);
+        let taken = self.take_in(vec![RawEvent { seq, json, accepted, pending }], version, server.all, into);
         Ok(taken.filter(|count| *count > 0).map(Read::Events))
     }
 
     /// Takes in what came; returns how many deliveries it made. `None`: the hook was lost meanwhile.
-    fn take_in(&self, raws: Vec<Raw>, version: u64, all: bool, into: &mut Vec<Delivery>) -> Option<usize> {
+    fn take_in(&self, raws: Vec<RawEvent>, version: u64, all: bool, into: &mut Vec<Delivery>) -> Option<usize> {
         let tail = self.bus.tail();
         let (slice, events) = decode(&raws);
         self.hook.read((self.number, version), |reading| {
@@ -166,9 +171,9 @@ impl NatsReader {
             for (raw, event) in raws.iter().zip(events) {
                 let event = event.map(|index| Delivery::new(Position(raw.seq), &slice, index));
                 let missing = missing(reading, raw, all, tail.first);
-                gone(reading, &self.hook, missing.0, missing.1);
+                count_gone(reading, &self.hook, missing.0, missing.1);
                 reading.feed.pending = raw.pending;
-                into.extend(enter(reading, raw, event, &self.hook));
+                into.extend(take_event(reading, raw, event, &self.hook));
             }
             if let Some(last) = raws.last() {
                 reading.feed.end = tail.last.max(last.seq + last.pending);
@@ -185,7 +190,7 @@ impl NatsReader {
             return Ok(Some(end));
         }
         if self.closed && self.end.is_none() {
-            self.end = Some(self.bus.look_at_tail().await?.last);
+            self.end = Some(self.bus.refresh_tail().await?.last);
         }
         Ok(self.end)
     }
@@ -225,7 +230,7 @@ impl Reader for NatsReader {
                     tokio::select! {
                     () = hook.changed.notified() => {}
                     _ = closing.changed() => {}
-                    () = tokio::time::sleep(LOOK_AGAIN), if end.is_some() => {}
+                    () = tokio::time::sleep(END_CHECK_EVERY), if end.is_some() => {}
                     }
                 }
                 Step::Read { after, version } => {
@@ -242,7 +247,7 @@ impl Reader for NatsReader {
                         },
                         _ = closing.changed() => {}
                         () = bus.lease.ends() => {}
-                        () = tokio::time::sleep(LOOK_AGAIN), if end.is_some() => {}
+                        () = tokio::time::sleep(END_CHECK_EVERY), if end.is_some() => {}
                     }
                 }
             }
@@ -272,15 +277,15 @@ async fn open(
     after: u64,
 ) -> Result<Feed, BusError> {
     let mut attempts = FuturesUnordered::new();
-    for _ in 0..ATTEMPTS {
+    for _ in 0..MAX_ATTEMPTS {
         // Not all hooks at once.
-        let turn = bus.opening.acquire().await.map_err(|_| BusError::Closed)?;
+        let permit = bus.opening.acquire().await.map_err(|_| BusError::Closed)?;
         attempts.push(open_once(&bus, &hook, reader, &server, after));
-        if let Ok(Some(opened)) = timeout(TURN, attempts.next()).await {
+        if let Ok(Some(opened)) = timeout(PERMIT_LIMIT, attempts.next()).await {
             return opened;
         }
-        drop(turn);
-        if let Ok(Some(opened)) = timeout(PATIENCE - TURN, attempts.next()).await {
+        drop(permit);
+        if let Ok(Some(opened)) = timeout(NEXT_ATTEMPT_AFTER - PERMIT_LIMIT, attempts.next()).await {
             return opened;
         }
         tracing::debug!(hook = %hook.id, "no consumer yet: asked once more");
@@ -297,7 +302,7 @@ async fn open_once(
     server: &ServerFilter,
     after: u64,
 ) -> Result<Feed, BusError> {
-    let tail = bus.look_at_tail().await?;
+    let tail = bus.refresh_tail().await?;
     if tail.last < after {
         let text = format!("the stream ends at {}, and {after} was read: its leader may have to catch up", tail.last);
         return Err(BusError::Unavailable(text));
@@ -305,14 +310,14 @@ async fn open_once(
     let after = after.max(tail.first.saturating_sub(1));
     hook.read(reader, |reading| {
         let read_to = reading.cursor.read_to();
-        gone(reading, hook, after.saturating_sub(read_to), after);
+        count_gone(reading, hook, after.saturating_sub(read_to), after);
     });
     Feed::open(bus, server.clone(), after).await
 }
 
 /// What should have come before this event and did not, and up to where. Where the server filters, at
 /// most as much is missing as was waiting when the event before was sent.
-fn missing(reading: &Reading<'_>, raw: &Raw, all: bool, first: u64) -> (u64, u64) {
+fn missing(reading: &Reading<'_>, raw: &RawEvent, all: bool, first: u64) -> (u64, u64) {
     let read_to = reading.cursor.read_to();
     if all {
         return (raw.seq.saturating_sub(read_to + 1), raw.seq.saturating_sub(1));
@@ -324,24 +329,24 @@ fn missing(reading: &Reading<'_>, raw: &Raw, all: bool, first: u64) -> (u64, u64
 }
 
 /// Events up to here are not in the stream any more.
-fn gone(reading: &mut Reading<'_>, hook: &Hook, events: u64, up_to: u64) {
+fn count_gone(reading: &mut Reading<'_>, hook: &Hook, events: u64, up_to: u64) {
     if events > 0 {
-        give_up(reading, events, DropReason::Gone);
+        drop_events(reading, events, DropReason::Gone);
         tracing::error!(hook = %hook.id, events, up_to, "the stream no longer has events that the hook had not read: its limits, or somebody, removed them");
     }
     reading.cursor.pass(up_to);
 }
 
-fn give_up(reading: &Reading<'_>, events: u64, reason: DropReason) {
+fn drop_events(reading: &Reading<'_>, events: u64, reason: DropReason) {
     let events = usize::try_from(events).unwrap_or(usize::MAX);
     reading.ledger.take(events);
     reading.ledger.give_up(events, reason);
 }
 
 /// Enters one event in the hook's books; returns it if it is to be delivered.
-fn enter(
+fn take_event(
     reading: &mut Reading<'_>,
-    raw: &Raw,
+    raw: &RawEvent,
     event: Result<Delivery, EnvelopeError>,
     hook: &Hook,
 ) -> Option<Delivery> {
@@ -358,7 +363,7 @@ fn enter(
         }
         Err(error) => {
             tracing::error!(hook = %hook.id, position = raw.seq, %error, "the stream holds what is no event: dropped");
-            give_up(reading, 1, DropReason::Unreadable);
+            drop_events(reading, 1, DropReason::Unreadable);
             reading.cursor.pass(raw.seq);
         }
     }
@@ -366,14 +371,14 @@ fn enter(
 }
 
 /// The events as a slice, and for each message which it is.
-fn decode(raws: &[Raw]) -> (Slice, Vec<Result<usize, EnvelopeError>>) {
+fn decode(raws: &[RawEvent]) -> (Slice, Vec<Result<usize, EnvelopeError>>) {
     let mut builder = SliceBuilder::new("hooks").max_event_bytes(usize::MAX);
     let which = raws.iter().map(|raw| builder.push_json(&raw.json).map(|()| builder.len() - 1)).collect();
     (builder.finish(), which)
 }
 
 /// What is here already, behind the first.
-fn gather(feed: &mut Feed, first: Result<Raw, Ended>, max: usize) -> (Vec<Raw>, Option<Ended>) {
+fn gather(feed: &mut Feed, first: Result<RawEvent, Ended>, max: usize) -> (Vec<RawEvent>, Option<Ended>) {
     let mut raws = Vec::new();
     let mut next = first.map(Some);
     loop {

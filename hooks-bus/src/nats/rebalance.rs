@@ -125,7 +125,7 @@ impl Inner {
     /// revision of the entry that was seen makes sure that it is the last, and fences off its owner.
     async fn acquire(&self, hook: &Hook) {
         let _turn = hook.write_lock.lock().await;
-        if let Err(error) = self.look_behind(hook).await {
+        if let Err(error) = self.check_position(hook).await {
             tracing::debug!(hook = %hook.id, %error, "NATS: not taken over now");
             return;
         }
@@ -139,19 +139,19 @@ impl Inner {
                 self.registry.lock().set(&hook.token, record, revision);
             }
             // Another was faster, or the entry is gone.
-            Err(error) if is_conflict(&error) => drop(self.see_again(hook).await),
+            Err(error) if is_conflict(&error) => drop(self.reload_entry(hook).await),
             Err(error) => tracing::debug!(hook = %hook.id, error = chain(&error), "NATS"),
         }
     }
 
     /// A position beyond the end of the stream, as it was last seen, makes it be looked at: it may have gone back.
-    async fn look_behind(&self, hook: &Hook) -> Result<(), BusError> {
+    async fn check_position(&self, hook: &Hook) -> Result<(), BusError> {
         let past_end = self
             .registry
             .lock()
             .entry(&hook.token)
             .is_some_and(|(record, _)| record.log == self.log_name && record.position > self.tail().last);
-        if past_end { self.look_at_tail().await.map(drop) } else { Ok(()) }
+        if past_end { self.refresh_tail().await.map(drop) } else { Ok(()) }
     }
 
     /// Positions in a stream that was deleted say nothing about the one that was made after it.
@@ -174,7 +174,7 @@ impl Inner {
         let (committed, acked_ranges) = kept.map_or((0, Vec::new()), |record| (record.position, record.acked_ranges));
         let (position, acked_ranges) = known.filter(|own| own.0 >= committed).unwrap_or((committed, acked_ranges));
         let record = HookRecord { owner: None, log: self.log_name.clone(), position, acked_ranges };
-        if self.make_again(hook, record).await.is_some() {
+        if self.recreate_entry(hook, record).await.is_some() {
             self.rebalance_needed.notify_one();
         }
     }

@@ -108,7 +108,7 @@ impl Registry {
     fn see_hook(&mut self, token: &str, value: Option<&[u8]>, revision: u64, written: i128) -> Change {
         let was_unreadable = self.unreadable.remove(token);
         let Some(value) = value else {
-            self.gone(token, true);
+            self.remove_entry(token, true);
             return Change::Hook { token: token.to_owned(), revision, mine: false };
         };
         let Ok(record) = serde_json::from_slice::<HookRecord>(value) else {
@@ -130,7 +130,7 @@ impl Registry {
     }
 
     /// The entry of a hook is not there any more, because it was removed or for no known reason.
-    pub(super) fn gone(&mut self, token: &str, removed: bool) {
+    pub(super) fn remove_entry(&mut self, token: &str, removed: bool) {
         if let Some((record, _)) = self.entries.remove(token) {
             self.vanished.insert(token.to_owned(), (record, removed));
         }
@@ -170,11 +170,15 @@ impl Registry {
 
     /// The bucket has these keys, as of this revision. Returns what was seen of hooks and is gone: their entries,
     /// and their overrides.
-    pub(super) fn vanish(&mut self, keys: &HashSet<String>, up_to: u64) -> (HashSet<String>, Vec<(String, Override)>) {
+    pub(super) fn remove_missing(
+        &mut self,
+        keys: &HashSet<String>,
+        up_to: u64,
+    ) -> (HashSet<String>, Vec<(String, Override)>) {
         let is_gone = |key: Key<'_>, revision: u64| revision <= up_to && !keys.contains(&key.to_string());
         let hooks = self.entries.iter().filter(|(token, (_, revision))| is_gone(Key::Hook(token), *revision));
         let hooks: HashSet<String> = hooks.map(|(token, _)| token.clone()).collect();
-        hooks.iter().for_each(|token| self.gone(token, false));
+        hooks.iter().for_each(|token| self.remove_entry(token, false));
         self.unreadable.retain(|token| keys.contains(&Key::Hook(token).to_string()));
         let overrides = self.overrides.all().filter(|(token, _, revision)| is_gone(Key::Override(token), *revision));
         let overrides = overrides.map(|(token, kept, _)| (token.to_owned(), kept.clone())).collect();

@@ -7,33 +7,33 @@ use super::Hook;
 pub(super) enum Following {
     #[default]
     Done,
-    Waits,
+    Waiting,
     /// It is being followed.
-    Given,
+    InProgress,
 }
 
 impl Hook {
-    /// The override is another one; with `hold`, nothing is delivered until that is followed. Returns whether somebody
+    /// The override is another one; with `pause`, nothing is delivered until that is followed. Returns whether somebody
     /// has to be told.
-    pub(in crate::nats) fn override_arrived(&self, hold: bool) -> bool {
+    pub(in crate::nats) fn override_arrived(&self, pause: bool) -> bool {
         let mut state = self.state.lock();
-        state.held |= hold;
-        if hold {
+        state.paused |= pause;
+        if pause {
             self.changed.notify_one();
         }
-        std::mem::replace(&mut state.following, Following::Waits) != Following::Waits
+        std::mem::replace(&mut state.following, Following::Waiting) != Following::Waiting
     }
 
-    pub(in crate::nats) fn override_given(&self) {
-        self.state.lock().following = Following::Given;
+    pub(in crate::nats) fn override_started(&self) {
+        self.state.lock().following = Following::InProgress;
     }
 
     pub(in crate::nats) fn override_followed(&self) {
         let mut state = self.state.lock();
         // Unless another was set meanwhile.
-        if state.following == Following::Given {
+        if state.following == Following::InProgress {
             state.following = Following::Done;
-            state.held = false;
+            state.paused = false;
             self.changed.notify_one();
         }
     }

@@ -29,7 +29,7 @@ impl Hook {
     }
 
     /// Something for the hook lies behind this place, and its feed does not bring it.
-    pub(in crate::nats) fn read_anew(&self, place: &Place) {
+    pub(in crate::nats) fn reopen(&self, place: &Place) {
         let mut state = self.state.lock();
         if state.version == place.version && state.cursor.read_to() == place.after {
             state.version += 1;
@@ -51,7 +51,7 @@ impl Hook {
     pub(in crate::nats) fn lag(&self, end: u64, average: u64) -> Option<Lag> {
         let state = self.state.lock();
         state.owned_revision?;
-        let (events, bytes) = state.cursor.in_hand();
+        let (events, bytes) = state.cursor.in_flight();
         let (waiting, exact) = match (&state.feed, &state.next) {
             (Some(feed), None) => {
                 let known = feed.end.max(state.cursor.read_to());

@@ -27,7 +27,7 @@ impl Settle for Hook {
         if lost || !state.is_usable() || !self.lease.holds(Instant::now()) {
             return false;
         }
-        state.begin();
+        state.adopt_next_cursor();
         state.in_worker = true;
         true
     }

@@ -57,7 +57,7 @@ impl Publisher {
                 seen.look();
             }
         };
-        if tokio::time::timeout(super::PATIENCE * 2, arrived).await.is_err() {
+        if tokio::time::timeout(super::WAIT_LIMIT * 2, arrived).await.is_err() {
             let missing: Vec<_> = (0..hooks).filter(|hook| !seen.of(*hook).contains(&number)).take(20).collect();
             panic!("{} of {hooks} hooks have the probe; not {missing:?}", seen.have(number));
         }

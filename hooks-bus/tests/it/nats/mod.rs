@@ -28,10 +28,10 @@ use crate::End;
 use server::Server;
 
 /// Long enough for anything, however busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+    tokio::time::timeout(WAIT_LIMIT, future).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
 }
 
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {

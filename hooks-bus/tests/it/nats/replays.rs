@@ -19,13 +19,13 @@ struct Receiver(Arc<State>);
 #[derive(Debug)]
 struct State {
     refuses: AtomicBool,
-    tried: Notify,
+    attempted: Notify,
     may: Semaphore,
 }
 
 impl Receiver {
     fn new() -> Self {
-        Self(Arc::new(State { refuses: AtomicBool::new(true), tried: Notify::new(), may: Semaphore::new(0) }))
+        Self(Arc::new(State { refuses: AtomicBool::new(true), attempted: Notify::new(), may: Semaphore::new(0) }))
     }
 }
 
@@ -35,7 +35,7 @@ impl Sink for Receiver {
         if self.0.refuses.load(Ordering::Relaxed) {
             return Err(DeliveryError::rejected("no"));
         }
-        self.0.tried.notify_one();
+        self.0.attempted.notify_one();
         self.0.may.acquire().await.unwrap().forget();
         Ok(Delivered::all())
     }
@@ -57,7 +57,7 @@ async fn a_replay_ends_where_another_instance_takes_the_hook() {
     receiver.0.refuses.store(false, Ordering::Relaxed);
     let replay = dispatcher.replay(&id, |_, _| true);
     let taken = async {
-        soon("the first attempt", receiver.0.tried.notified()).await;
+        soon("the first attempt", receiver.0.attempted.notified()).await;
         let bucket = server.client().await.get_key_value("hooks-hooks").await.unwrap();
         let entry = async || String::from_utf8(bucket.get("hook.hook").await.unwrap().unwrap().to_vec()).unwrap();
         let mine = entry().await;

@@ -176,7 +176,7 @@ async fn one_entry_that_vanishes_is_made_again() {
 
 /// Whoever starts before somebody who knows has made an entry again does not take the hook for a new one.
 #[tokio::test]
-async fn a_newcomer_skips_nothing_of_what_vanished() {
+async fn a_new_instance_skips_nothing_of_what_vanished() {
     let Some(server) = Server::start().await else { return };
     let client = server.client().await;
     for (round, delete) in [false, true].into_iter().enumerate() {
