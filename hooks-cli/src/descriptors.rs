@@ -19,12 +19,12 @@ pub(crate) fn raise_limit() {
 
 /// How many connections are taken, so that hooks and the log find descriptors when they need some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Room {
+pub(crate) struct ConnectionLimits {
     pub(crate) connections: usize,
     pub(crate) lobby: usize,
 }
 
-impl Room {
+impl ConnectionLimits {
     /// For so many connections beside hooks that need so many descriptors; and what to tell whoever runs it, where
     /// all that does not fit.
     pub(crate) fn now(connections: usize, hooks: usize) -> (Self, Option<String>) {
@@ -38,7 +38,7 @@ impl Room {
         let (wanted, hooks) = (connections as u64, hooks as u64);
         let left = limit.saturating_sub(lobby + reserve + hooks).max(limit / 4).max(1);
         let given = wanted.min(left);
-        let room = Self { connections: usize::try_from(given).unwrap_or(connections), lobby: lobby.max(1) as usize };
+        let limits = Self { connections: usize::try_from(given).unwrap_or(connections), lobby: lobby.max(1) as usize };
         let needed = wanted.saturating_add(hooks + LOBBY + RESERVE);
         let warning = (needed > limit).then(|| {
             format!(
@@ -46,7 +46,7 @@ impl Room {
                 if hooks == 1 { "lane" } else { "lanes" }
             )
         });
-        (room, warning)
+        (limits, warning)
     }
 }
 
@@ -57,8 +57,8 @@ mod tests {
     #[test]
     fn hooks_and_the_log_come_first_and_nobody_is_locked_out() {
         let given = |limit, connections, hooks| {
-            let (room, warning) = Room::within(limit, connections, hooks);
-            (room.connections, room.lobby, warning.is_some())
+            let (limits, warning) = ConnectionLimits::within(limit, connections, hooks);
+            (limits.connections, limits.lobby, warning.is_some())
         };
         assert_eq!(given(Some(65_536), 1024, 10), (1024, 64, false));
         assert_eq!(given(None, 1_000_000, 10_000), (1_000_000, 64, false));

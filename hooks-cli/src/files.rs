@@ -36,7 +36,7 @@ pub(crate) fn secrets(path: &Path) -> io::Result<String> {
 
 /// What a file or folder holds, without saying what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Print {
+pub(crate) enum Fingerprint {
     Holds(Arc<str>),
     /// It is not there, can't be read, or is no file that can be read again and again.
     Nothing,
@@ -44,7 +44,7 @@ pub(crate) enum Print {
     Silent,
 }
 
-impl Print {
+impl Fingerprint {
     /// Whether it is something else now. What gave no answer says nothing, so it counts as unchanged.
     pub(crate) fn differs(&self, now: &Self) -> bool {
         self != now && ![self, now].contains(&&Self::Silent)
@@ -52,31 +52,31 @@ impl Print {
 }
 
 /// Looks at files, at each once.
-pub(crate) struct Prints {
-    known: BTreeMap<PathBuf, Print>,
+pub(crate) struct Fingerprints {
+    known: BTreeMap<PathBuf, Fingerprint>,
     /// For all of them together.
     left: Duration,
 }
 
-impl Default for Prints {
+impl Default for Fingerprints {
     fn default() -> Self {
         Self { known: BTreeMap::new(), left: LIMIT }
     }
 }
 
-impl Prints {
+impl Fingerprints {
     /// What these hold now.
-    pub(crate) fn of(&mut self, paths: &[PathBuf]) -> Vec<Print> {
+    pub(crate) fn of(&mut self, paths: &[PathBuf]) -> Vec<Fingerprint> {
         paths.iter().map(|path| self.look(path)).collect()
     }
 
     /// Those that gave no answer.
     pub(crate) fn silent(&self) -> impl Iterator<Item = &Path> {
-        self.known.iter().filter(|(_, print)| **print == Print::Silent).map(|(path, _)| path.as_path())
+        self.known.iter().filter(|(_, print)| **print == Fingerprint::Silent).map(|(path, _)| path.as_path())
     }
 
     /// What this holds now.
-    pub(crate) fn look(&mut self, path: &Path) -> Print {
+    pub(crate) fn look(&mut self, path: &Path) -> Fingerprint {
         if let Some(known) = self.known.get(path) {
             return known.clone();
         }
@@ -84,11 +84,11 @@ impl Prints {
         // Where the time is used up, one that hangs like the others costs nothing more.
         let found = if self.left.is_zero() { None } else { within(self.left, move || contents(&owned)) };
         let print = match found {
-            Some(Ok(content)) => Print::Holds(hooks_core::fingerprint(&content).into()),
-            Some(Err(_)) => Print::Nothing,
+            Some(Ok(content)) => Fingerprint::Holds(hooks_core::fingerprint(&content).into()),
+            Some(Err(_)) => Fingerprint::Nothing,
             None => {
                 self.left = self.left.saturating_sub(begun.elapsed());
-                Print::Silent
+                Fingerprint::Silent
             }
         };
         self.known.insert(path.to_owned(), print.clone());
@@ -145,8 +145,8 @@ fn silent(limit: Duration) -> io::Error {
 mod tests {
     use super::*;
 
-    fn print(path: &Path) -> Print {
-        Prints::default().of(&[path.to_owned()]).remove(0)
+    fn print(path: &Path) -> Fingerprint {
+        Fingerprints::default().of(&[path.to_owned()]).remove(0)
     }
 
     #[test]
@@ -161,7 +161,10 @@ mod tests {
         assert!(print(&file) != first && print(folder.path()) != all);
         std::fs::write(&file, "one").unwrap();
         assert!(print(&file) == first && print(folder.path()) == all);
-        assert_eq!((print(Path::new("/nonexistent")), print(Path::new("/dev/zero"))), (Print::Nothing, Print::Nothing));
+        assert_eq!(
+            (print(Path::new("/nonexistent")), print(Path::new("/dev/zero"))),
+            (Fingerprint::Nothing, Fingerprint::Nothing)
+        );
     }
 
     #[test]
@@ -170,9 +173,9 @@ mod tests {
         assert_eq!(within(Duration::from_millis(1), move || waits.recv()), None);
         drop(never);
         assert_eq!(within(LIMIT, || 7), Some(7));
-        let mut prints = Prints { left: Duration::ZERO, ..Prints::default() };
-        assert_eq!(prints.of(&["/a".into(), "/b".into()]), [Print::Silent, Print::Silent]);
-        assert_eq!(prints.silent().count(), 2);
+        let mut fingerprints = Fingerprints { left: Duration::ZERO, ..Fingerprints::default() };
+        assert_eq!(fingerprints.of(&["/a".into(), "/b".into()]), [Fingerprint::Silent, Fingerprint::Silent]);
+        assert_eq!(fingerprints.silent().count(), 2);
     }
 
     #[test]

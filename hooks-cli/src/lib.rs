@@ -15,7 +15,6 @@
 #![cfg_attr(not(test), deny(unused_crate_dependencies, clippy::print_stderr, clippy::print_stdout))]
 
 mod args;
-mod aside;
 mod bus;
 mod commands;
 pub mod config;
@@ -30,17 +29,18 @@ mod foreign;
 mod ingest;
 #[cfg(feature = "http")]
 mod listen;
+mod malloc;
 mod metrics;
 pub mod ndjson;
 mod operator;
 mod outcome;
+mod own_thread;
 #[cfg(feature = "http")]
 mod publish;
 mod reload;
 mod signals;
 mod stdin;
 mod systemd;
-mod warm;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -61,7 +61,7 @@ use exit::Exit;
 ///
 /// Every sink linked into the calling binary can be used in its config files.
 pub fn main() -> ExitCode {
-    warm::keep_freed_memory();
+    malloc::keep_freed_memory();
     install_cryptography();
     match Cli::try_parse() {
         Ok(cli) => run(&cli).into(),

@@ -11,7 +11,7 @@ use crate::foreign;
 use lines::{Line, Lines};
 
 /// Events share blocks of memory of about this size: larger ones are handed over less often, and hold more memory
-/// for one slow hook. Below what the allocator [keeps](crate::warm), they come back warm.
+/// for one slow hook. Below what the allocator [keeps](crate::malloc), they come back warm.
 pub(crate) const BLOCK: usize = 240 << 10;
 
 /// Malformed lines that are said one by one; the others are counted.

@@ -6,7 +6,7 @@ use hooks_core::{Counts, DisabledBy, DropReason, EndpointState, HookStatus};
 
 /// What was read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct InputStats {
     /// Lines that ended.
     pub(crate) lines: u64,
     /// Events that the bus accepted.
@@ -71,16 +71,16 @@ fn reasons(counts: &Counts) -> String {
 
 /// Everything that keeps the run from having delivered all, one line each. `from`: the line of the first event that
 /// the bus has not accepted. `keeps`: whether the bus keeps what it has accepted.
-pub(crate) fn shortfalls(tally: &Tally, from: Option<u64>, keeps: bool, hooks: &[HookStatus]) -> Vec<String> {
+pub(crate) fn shortfalls(stats: &InputStats, from: Option<u64>, keeps: bool, hooks: &[HookStatus]) -> Vec<String> {
     let mut lines = Vec::new();
-    if tally.malformed > 0 {
-        lines.push(format!("{} not taken: see above", count(tally.malformed, "malformed line")));
+    if stats.malformed > 0 {
+        lines.push(format!("{} not taken: see above", count(stats.malformed, "malformed line")));
     }
-    if tally.waiting > 0 {
+    if stats.waiting > 0 {
         let earlier = !keeps && hooks.iter().any(|hook| !hook.is_drained());
         let earlier = if earlier { ", or earlier for what hooks have left behind" } else { "" };
         let from = from.map_or_else(String::new, |line| format!(": go on from line {line}{earlier}"));
-        lines.push(format!("{} read and not delivered to every hook{from}", count(tally.waiting, "event")));
+        lines.push(format!("{} read and not delivered to every hook{from}", count(stats.waiting, "event")));
     }
     lines.extend(hooks.iter().filter_map(shortfall));
     lines

@@ -11,13 +11,13 @@ fn kind(number: Number) -> SignalKind {
 
 /// What ends a command: SIGINT and SIGTERM.
 #[derive(Debug)]
-pub(crate) struct Stops {
+pub(crate) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Option<Signal>,
 }
 
-impl Stops {
+impl StopSignals {
     /// From now on these signals no longer end the process.
     pub(crate) fn new() -> io::Result<Self> {
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -48,9 +48,9 @@ impl Stops {
 
 /// SIGHUP.
 #[derive(Debug)]
-pub(crate) struct HangUps(Signal);
+pub(crate) struct HangUpSignals(Signal);
 
-impl HangUps {
+impl HangUpSignals {
     /// From now on the signal no longer ends the process.
     pub(crate) fn new() -> io::Result<Self> {
         signal(SignalKind::hangup()).map(Self)
@@ -65,9 +65,9 @@ impl HangUps {
 /// Signals that mean something to other programs and end those that don't know them: SIGUSR1 and SIGUSR2, which
 /// scripts that rotate logs send, say.
 #[derive(Debug)]
-pub(crate) struct Strangers(Signal, Signal);
+pub(crate) struct OtherSignals(Signal, Signal);
 
-impl Strangers {
+impl OtherSignals {
     /// From now on these signals no longer end the process.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self(signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?))

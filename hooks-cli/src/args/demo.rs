@@ -2,13 +2,13 @@
 
 use clap::Args;
 
-use crate::demo::Pace;
+use crate::demo::RunTime;
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// About how long it takes, in seconds
-    #[arg(long, value_name = "NUMBER", default_value = "12", value_parser = pace)]
-    pub(crate) seconds: Pace,
+    #[arg(long, value_name = "NUMBER", default_value = "12", value_parser = run_time)]
+    pub(crate) seconds: RunTime,
 }
 
 pub(crate) const ABOUT: &str = "Delivers 329 real GitHub events to four hooks, over loopback, with receivers of its \
@@ -23,10 +23,10 @@ pub(crate) const EXAMPLES: &str = "Examples:
   hooks demo --seconds 30     slower, to read along
   hooks demo | cat            lines instead of a screen";
 
-fn pace(text: &str) -> Result<Pace, String> {
+fn run_time(text: &str) -> Result<RunTime, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds, from 0.5 to 600".to_owned())?;
     if (0.5..=600.0).contains(&seconds) {
-        Ok(Pace(seconds))
+        Ok(RunTime(seconds))
     } else {
         Err("expected a number of seconds, from 0.5 to 600".to_owned())
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use hooks_core::{ByteSize, HumanDuration};
 
-use crate::listen::Mischief;
+use crate::listen::Fault;
 
 #[derive(Debug, Args)]
 pub(crate) struct ListenArgs {
@@ -49,7 +49,7 @@ pub(crate) struct ListenArgs {
     pub(crate) max_body: ByteSize,
     /// Misbehave on purpose
     #[arg(long, value_name = "KIND", value_enum)]
-    pub(crate) misbehave: Option<Mischief>,
+    pub(crate) misbehave: Option<Fault>,
     /// Make what is random the same in each run
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,

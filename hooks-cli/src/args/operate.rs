@@ -50,7 +50,7 @@ pub(crate) enum DeadLetterCommand {
   hooks dead-letters show -c hooks.toml billing --id 17
 
 Exit code 1 if one that `--id` names is not there.")]
-    Show(LettersArgs),
+    Show(DeadLettersArgs),
     /// Deliver dead letters once more; those that arrive are dead letters no longer
     ///
     /// They go through the hook's worker, between its live batches and outside their order. While no daemon
@@ -101,7 +101,7 @@ pub(crate) struct HookArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct LettersArgs {
+pub(crate) struct DeadLettersArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     /// Only those of this hook
@@ -114,7 +114,7 @@ pub(crate) struct LettersArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
-    pub(crate) letters: LettersArgs,
+    pub(crate) dead_letters: DeadLettersArgs,
     /// JSON in place of a table: an object a line, without the event (`show` has it)
     #[arg(long)]
     pub(crate) json: bool,
@@ -163,7 +163,7 @@ impl WhichArgs {
     }
 }
 
-impl LettersArgs {
+impl DeadLettersArgs {
     pub(crate) fn which(&self) -> Which {
         self.which.which()
     }

@@ -8,26 +8,26 @@ use hooks_core::{BoxError, DeadLetterId, HookId};
 
 use super::operate::converse;
 use super::print;
-use crate::args::operate::{DeadLetterCommand, LettersArgs, PickArgs};
+use crate::args::operate::{DeadLetterCommand, DeadLettersArgs, PickArgs};
 use crate::bus::Purpose;
 use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::{Letter, Operator, Request, Response, Which};
 use crate::outcome::{self, count};
-use crate::signals::Stops;
+use crate::signals::StopSignals;
 
 pub(crate) fn run(command: &DeadLetterCommand) -> Exit {
     match command {
-        DeadLetterCommand::List(args) if args.json => look(&args.letters, Json::Overview),
-        DeadLetterCommand::List(args) => list(&args.letters),
+        DeadLetterCommand::List(args) if args.json => look(&args.dead_letters, Json::Overview),
+        DeadLetterCommand::List(args) => list(&args.dead_letters),
         DeadLetterCommand::Show(args) => look(args, Json::Whole),
         DeadLetterCommand::Replay(args) if args.dry_run => dry_run(&args.pick),
         DeadLetterCommand::Replay(args) => replay(&args.pick),
-        DeadLetterCommand::Drop(args) => drop_letters(args),
+        DeadLetterCommand::Drop(args) => drop_dead_letters(args),
     }
 }
 
-fn list(args: &LettersArgs) -> Exit {
+fn list(args: &DeadLettersArgs) -> Exit {
     converse(&args.place, Purpose::Look, async |operator| {
         let mut rows =
             vec![["hook", "id", "last attempt", "reason", "type", "event", "source", "detail"].map(str::to_owned)];
@@ -49,7 +49,7 @@ enum Json {
     Whole,
 }
 
-fn look(args: &LettersArgs, json: Json) -> Exit {
+fn look(args: &DeadLettersArgs, json: Json) -> Exit {
     converse(&args.place, Purpose::Look, async |operator| {
         visit(operator, args, |letter| {
             let letter = if json == Json::Whole { letter } else { Letter { event: None, ..letter } };
@@ -63,12 +63,12 @@ fn look(args: &LettersArgs, json: Json) -> Exit {
 /// Shows the letters that fit, and says which of those that were named are not there.
 async fn visit(
     operator: &mut Operator,
-    args: &LettersArgs,
+    args: &DeadLettersArgs,
     mut show: impl FnMut(Letter) -> Result<(), BoxError>,
 ) -> Result<Exit, BoxError> {
     let hooks = match &args.hook {
         Some(hook) => vec![hook.clone()],
-        None => hooks_with_letters(operator).await?,
+        None => hooks_with_dead_letters(operator).await?,
     };
     let which = args.which();
     let mut found = BTreeSet::new();
@@ -82,7 +82,7 @@ async fn visit(
     Ok(all_found(args.hook.as_ref(), &which.missing(&found)))
 }
 
-async fn hooks_with_letters(operator: &mut Operator) -> Result<Vec<HookId>, BoxError> {
+async fn hooks_with_dead_letters(operator: &mut Operator) -> Result<Vec<HookId>, BoxError> {
     if let Some(why) = operator.knows_nothing() {
         return Err(why.into());
     }
@@ -163,7 +163,7 @@ fn replay(args: &PickArgs) -> Exit {
 
 /// A signal cuts a replay off where this process delivers, and it says how far it came. A daemon goes on.
 async fn to_its_end(operator: &mut Operator, request: Request) -> Result<Response, BoxError> {
-    let mut stops = Stops::new()?;
+    let mut stops = StopSignals::new()?;
     let dispatcher = operator.dispatcher();
     let mut asked = pin!(operator.ask(request));
     let signal = tokio::select! {
@@ -178,7 +178,7 @@ async fn to_its_end(operator: &mut Operator, request: Request) -> Result<Respons
     asked.await
 }
 
-fn drop_letters(args: &PickArgs) -> Exit {
+fn drop_dead_letters(args: &PickArgs) -> Exit {
     let which = args.which();
     if which.ids.is_empty() && which.types.is_empty() && which.reason.is_none() && !args.all {
         complain("which ones? --id, --type or --reason picks some, --all all of them");

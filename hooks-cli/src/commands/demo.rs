@@ -5,9 +5,9 @@ use hooks_core::BoxError;
 use super::{chain, print, runtime};
 use crate::args::demo::DemoArgs;
 use crate::console::complain;
-use crate::demo::{self, Live, Pace, View};
+use crate::demo::{self, Live, RunTime, View};
 use crate::exit::Exit;
-use crate::signals::Stops;
+use crate::signals::StopSignals;
 
 /// `has_logs`: they were asked for, and a screen that is drawn again and again would hide them.
 pub(crate) fn run(args: &DemoArgs, has_logs: bool) -> Exit {
@@ -22,8 +22,8 @@ pub(crate) fn run(args: &DemoArgs, has_logs: bool) -> Exit {
     })
 }
 
-async fn demonstrate(pace: Pace, is_live: bool) -> Result<Exit, BoxError> {
-    let mut stops = Stops::new()?;
+async fn demonstrate(run_time: RunTime, is_live: bool) -> Result<Exit, BoxError> {
+    let mut stops = StopSignals::new()?;
     let folder = tempfile::tempdir()?;
     let mut live = is_live.then(Live::default);
     let mut said = None;
@@ -32,7 +32,7 @@ async fn demonstrate(pace: Pace, is_live: bool) -> Result<Exit, BoxError> {
         None => say(view, &mut said),
     };
     let (facts, took) = tokio::select! {
-        ended = demo::run(pace, folder.path(), show) => ended?,
+        ended = demo::run(run_time, folder.path(), show) => ended?,
         name = stops.next() => return Err(format!("stopped by {name}").into()),
     };
     let mut report = demo::look().report(&facts, took);

@@ -15,10 +15,10 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::files;
 use crate::listen::{
-    Answer, Arrival, Broken, Head, Limits, Mischief, Receiver, Request, Rules, Server, Show, Signature, Tally, events,
-    has_color,
+    Answer, Arrival, ArrivalStats, Broken, Fault, Head, Limits, Receiver, Request, Rules, Server, Show, Signature,
+    events, has_color,
 };
-use crate::signals::Stops;
+use crate::signals::StopSignals;
 
 pub(crate) fn run(args: &ListenArgs, console: &Console) -> Exit {
     let listener = match Listener::new(args) {
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &ListenArgs, console: &Console) -> Exit {
     });
     match ended {
         Ok(()) => {
-            console.say(listener.state().tally.summary());
+            console.say(listener.state().stats.summary());
             Exit::Done
         }
         Err(error) => {
@@ -46,9 +46,9 @@ pub(crate) fn run(args: &ListenArgs, console: &Console) -> Exit {
 }
 
 async fn listen(args: &ListenArgs, listener: Arc<Listener>, console: &Console) -> Result<(), BoxError> {
-    let mut stops = Stops::new()?;
+    let mut stops = StopSignals::new()?;
     let wanted = SocketAddr::new(args.bind, args.port);
-    let server = Server::bind(wanted, listener.of_connections, listener.seed)
+    let server = Server::bind(wanted, listener.connection_fault, listener.seed)
         .map_err(|error| format!("can't listen at {wanted}: {error}; another one is chosen with --port and --bind"))?;
     console.say(format_args!("listening at http://{} (any path){}", server.address()?, listener.doing()));
     tokio::select! {
@@ -64,13 +64,13 @@ struct Listener {
     limits: Limits,
     trust: Trust,
     show: Show,
-    of_connections: Option<Mischief>,
+    connection_fault: Option<Fault>,
     seed: u64,
     state: Mutex<State>,
 }
 
 struct State {
-    tally: Tally,
+    stats: ArrivalStats,
     rng: Rng,
 }
 
@@ -91,9 +91,9 @@ impl Listener {
             limits,
             trust: Trust { standard, plain: args.hmac.clone() },
             show: Show { is_json: args.json, has_data: args.data, has_color: has_color() },
-            of_connections: args.misbehave.filter(|mischief| mischief.is_of_connections()),
+            connection_fault: args.misbehave.filter(|fault| fault.affects_connections()),
             seed,
-            state: Mutex::new(State { tally: Tally::default(), rng: Rng::with_seed(seed) }),
+            state: Mutex::new(State { stats: ArrivalStats::default(), rng: Rng::with_seed(seed) }),
         })
     }
 
@@ -104,17 +104,17 @@ impl Listener {
     /// What is unusual about this run.
     fn doing(&self) -> String {
         let Rules { status, failure, fail_rate, .. } = self.rules;
-        let mischief = self.rules.mischief.or(self.of_connections);
-        let doing = match mischief {
-            Some(mischief) if fail_rate > 0.0 && fail_rate < 1.0 => {
-                format!(", misbehaving ({}) at {fail_rate} of requests", mischief.name())
+        let fault = self.rules.fault.or(self.connection_fault);
+        let doing = match fault {
+            Some(fault) if fail_rate > 0.0 && fail_rate < 1.0 => {
+                format!(", misbehaving ({}) at {fail_rate} of requests", fault.name())
             }
-            Some(mischief) => format!(", misbehaving ({})", mischief.name()),
+            Some(fault) => format!(", misbehaving ({})", fault.name()),
             None if fail_rate > 0.0 => format!(", answering {failure} to {fail_rate} of requests"),
             None if status != 200 => format!(", answering {status}"),
             None => String::new(),
         };
-        let is_random = (fail_rate > 0.0 && fail_rate < 1.0) || mischief == Some(Mischief::Garbage);
+        let is_random = (fail_rate > 0.0 && fail_rate < 1.0) || fault == Some(Fault::Garbage);
         if is_random { format!("{doing}; again with --seed {}", self.seed) } else { doing }
     }
 
@@ -143,13 +143,13 @@ fn verifier(args: &ListenArgs) -> Result<Option<Verifier>, String> {
 
 fn rules(args: &ListenArgs) -> Result<Rules, String> {
     let is_failure = |status: u16| !(200..300).contains(&status);
-    let mischief = args.misbehave;
-    if let (Some(mischief), true) = (mischief, args.fail_rate.is_some())
-        && mischief.is_of_connections()
+    let fault = args.misbehave;
+    if let (Some(fault), true) = (fault, args.fail_rate.is_some())
+        && fault.affects_connections()
     {
-        return Err(format!("--misbehave {} happens to every connection: leave out --fail-rate", mischief.name()));
+        return Err(format!("--misbehave {} happens to every connection: leave out --fail-rate", fault.name()));
     }
-    let (status, failure) = match (args.status, args.fail_rate, mischief) {
+    let (status, failure) = match (args.status, args.fail_rate, fault) {
         (status, None, _) | (status, _, Some(_)) => (status.unwrap_or(200), 503),
         (None, Some(_), None) => (200, 503),
         (Some(failure), Some(_), None) if is_failure(failure) => (200, failure),
@@ -159,8 +159,8 @@ fn rules(args: &ListenArgs) -> Result<Rules, String> {
             ));
         }
     };
-    let mischief = mischief.filter(|mischief| !mischief.is_of_connections());
-    let always = if mischief.is_some() { 1.0 } else { 0.0 };
+    let fault = fault.filter(|fault| !fault.affects_connections());
+    let always = if fault.is_some() { 1.0 } else { 0.0 };
     Ok(Rules {
         status,
         failure,
@@ -169,7 +169,7 @@ fn rules(args: &ListenArgs) -> Result<Rules, String> {
         delay: args.delay.0,
         refused: args.reject_type.iter().map(|glob| Pattern::new(glob.as_str())).collect(),
         names_refused: args.item_failures,
-        mischief,
+        fault,
     })
 }
 
@@ -214,8 +214,8 @@ impl Receiver for Listener {
         if !self.rules.reads_slowly(chance) {
             return false;
         }
-        state.tally.unanswered += 1;
-        self.print(&Arrival { mischief: Some(Mischief::SlowRead), ..Arrival::now(&head.method, path(head)) });
+        state.stats.unanswered += 1;
+        self.print(&Arrival { injected: Some(Fault::SlowRead), ..Arrival::now(&head.method, path(head)) });
         true
     }
 
@@ -231,16 +231,16 @@ impl Receiver for Listener {
         }
         let path = path(&request.head);
         let accepted = found.iter().zip(&verdict.accepted);
-        let marks: Vec<_> = accepted.map(|(event, accepted)| state.tally.event(path, event, *accepted)).collect();
-        state.tally.untrusted += u64::from(!is_trusted);
-        match verdict.answer.mischief {
-            None => state.tally.answered(verdict.answer.status),
-            Some(_) => state.tally.unanswered += 1,
+        let marks: Vec<_> = accepted.map(|(event, accepted)| state.stats.event(path, event, *accepted)).collect();
+        state.stats.untrusted += u64::from(!is_trusted);
+        match verdict.answer.fault {
+            None => state.stats.answered(verdict.answer.status),
+            Some(_) => state.stats.unanswered += 1,
         }
         // Held until it is printed, so that requests are printed in the order they are counted.
         self.print(&Arrival {
             status: Some(verdict.answer.status),
-            mischief: verdict.answer.mischief,
+            injected: verdict.answer.fault,
             batch: request.head.header("webhook-id"),
             bytes: request.sent,
             signature,
@@ -256,14 +256,14 @@ impl Receiver for Listener {
         if matches!(broken, Broken::Closed) {
             return;
         }
-        self.state().tally.unanswered += 1;
+        self.state().stats.unanswered += 1;
         let fault = Some(chain(broken));
         self.print(&Arrival { status: broken.status(), fault, ..Arrival::now("-", "-") });
     }
 
     fn closed_idle(&self) {
-        self.state().tally.unanswered += 1;
-        self.print(&Arrival { mischief: Some(Mischief::CloseIdle), ..Arrival::now("-", "-") });
+        self.state().stats.unanswered += 1;
+        self.print(&Arrival { injected: Some(Fault::CloseIdle), ..Arrival::now("-", "-") });
     }
 }
 

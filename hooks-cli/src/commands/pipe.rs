@@ -18,14 +18,14 @@ use tokio::sync::{mpsc, watch};
 
 use super::{chain, runtime};
 use crate::args::PipeArgs;
-use crate::aside::aside;
 use crate::bus;
 use crate::config::{self, Config, EventSettings, Problem, Problems, WithoutBus};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::ndjson::{Intake, Taken};
-use crate::outcome::{Tally, count, shortfalls, table};
-use crate::signals::{Stops, Strangers};
+use crate::outcome::{InputStats, count, shortfalls, table};
+use crate::own_thread::on_own_thread;
+use crate::signals::{OtherSignals, StopSignals};
 use crate::stdin;
 use gathered::Gathered;
 
@@ -91,7 +91,7 @@ enum Stop {
 
 async fn start(args: &PipeArgs, console: &Console) -> Result<Exit, BoxError> {
     // Before anything that takes a while: until then they end the process.
-    let mut signals = Signals { stops: Stops::with_hang_up()?, strangers: Strangers::new()? };
+    let mut signals = Signals { stops: StopSignals::with_hang_up()?, others: OtherSignals::new()? };
     let started = Instant::now();
     let prepared = tokio::select! {
         biased;
@@ -121,7 +121,7 @@ struct Prepared {
 
 /// Everything up to reading. What is wrong with the config comes as the inner error.
 async fn prepare(file: PathBuf, console: &Console) -> Result<Result<Prepared, Problems>, BoxError> {
-    let config = match aside("config", move || load(&file)).await? {
+    let config = match on_own_thread("config", move || load(&file)).await? {
         Ok(config) => config,
         Err(problems) => return Ok(Err(problems)),
     };
@@ -141,7 +141,7 @@ async fn pipe(
     console: &Console,
 ) -> Result<Exit, BoxError> {
     let (stop, stopped) = watch::channel(None);
-    let run = Run { bus, keeps, dispatcher, console, tally: Mutex::default(), unaccepted: Mutex::default() };
+    let run = Run { bus, keeps, dispatcher, console, stats: Mutex::default(), unaccepted: Mutex::default() };
     let input = stdin::events(stdin::open()?, Intake::new(events.source, events.max_bytes.get()))?;
     let mut failed = None;
     let work = async {
@@ -190,7 +190,7 @@ struct Run<'a> {
     keeps: bool,
     dispatcher: Dispatcher,
     console: &'a Console,
-    tally: Mutex<Tally>,
+    stats: Mutex<InputStats>,
     /// The lines of the events that were read and that the bus has not accepted, in order.
     unaccepted: Mutex<VecDeque<u64>>,
 }
@@ -246,17 +246,17 @@ impl Run<'_> {
         for malformed in &taken.malformed {
             self.console.say(format_args!("line {}: {}", malformed.line, malformed.reason));
         }
-        self.tally(|tally| {
-            tally.lines = taken.read;
-            tally.malformed += taken.malformed.len() as u64 + taken.more;
-            tally.waiting += taken.lines.len() as u64;
+        self.stats(|stats| {
+            stats.lines = taken.read;
+            stats.malformed += taken.malformed.len() as u64 + taken.more;
+            stats.waiting += taken.lines.len() as u64;
         });
         self.lines().extend(taken.lines);
         taken.slices
     }
 
-    fn tally<T>(&self, with: impl FnOnce(&mut Tally) -> T) -> T {
-        with(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner))
+    fn stats<T>(&self, with: impl FnOnce(&mut InputStats) -> T) -> T {
+        with(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Stops reading when a receiver wants nothing any more. Never returns.
@@ -280,10 +280,10 @@ impl Run<'_> {
             ticks.tick().await;
             let hooks = self.dispatcher.status();
             let sum = |count: fn(&HookStatus) -> u64| hooks.iter().map(count).sum();
-            let tally = self.tally(|tally| *tally);
+            let stats = self.stats(|stats| *stats);
             let failing = hooks.iter().filter(|hook| hook.last_error.is_some()).count() as u64;
-            let mut message = format!("{} read", count(tally.lines, "line"));
-            for (number, what) in [(tally.malformed, "malformed line"), (failing, "failing hook")] {
+            let mut message = format!("{} read", count(stats.lines, "line"));
+            for (number, what) in [(stats.malformed, "malformed line"), (failing, "failing hook")] {
                 if number > 0 {
                     message.push_str(&format!(", {}", count(number, what)));
                 }
@@ -299,12 +299,12 @@ impl Run<'_> {
     /// Says what became of everything.
     fn conclude(&self, end: End, stop: Option<Stop>, failed: Option<BoxError>, took: Duration) -> Exit {
         let hooks = self.dispatcher.status();
-        let tally = self.tally(|tally| *tally);
+        let stats = self.stats(|stats| *stats);
         let say = |text: String| self.console.say(text);
         match &stop {
-            Some(Stop::Signal(name)) => say(format!("stopped by {name} after line {}", tally.lines)),
+            Some(Stop::Signal(name)) => say(format!("stopped by {name} after line {}", stats.lines)),
             Some(Stop::Disabled(hook)) => {
-                say(format!("stopped after line {}: hook `{hook}` was disabled by its receiver", tally.lines));
+                say(format!("stopped after line {}: hook `{hook}` was disabled by its receiver", stats.lines));
             }
             None => {}
         }
@@ -316,9 +316,9 @@ impl Run<'_> {
             End::TimedOut(timeout) => missing.push(format!("timed out after {timeout:?}{}", waited_for(&hooks, from))),
         }
         missing.extend(failed.map(|error| chain(&*error)));
-        missing.extend(shortfalls(&tally, from, self.keeps, &hooks));
+        missing.extend(shortfalls(&stats, from, self.keeps, &hooks));
         say(table(&hooks).trim_end().to_owned());
-        let Tally { lines, events, malformed, .. } = tally;
+        let InputStats { lines, events, malformed, .. } = stats;
         let (lines, events) = (count(lines, "line"), count(events, "event"));
         say(format!("{lines} read: {events}, {malformed} malformed, in {:.1}s", took.as_secs_f64()));
         for line in &missing {
@@ -342,8 +342,8 @@ fn waited_for(hooks: &[HookStatus], from: Option<u64>) -> String {
 }
 
 struct Signals {
-    stops: Stops,
-    strangers: Strangers,
+    stops: StopSignals,
+    others: OtherSignals,
 }
 
 impl Signals {
@@ -352,7 +352,7 @@ impl Signals {
         loop {
             tokio::select! {
                 name = self.stops.next() => return name,
-                name = self.strangers.next() => console.say(format_args!("{name} means nothing here")),
+                name = self.others.next() => console.say(format_args!("{name} means nothing here")),
             }
         }
     }

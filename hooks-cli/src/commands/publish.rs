@@ -14,8 +14,8 @@ use crate::exit::Exit;
 use crate::files;
 use crate::ndjson::{self, Intake, Malformed, Taken};
 use crate::outcome::count;
-use crate::publish::{Backoff, Client, Outbox, Pace, Reply, Step};
-use crate::signals::Stops;
+use crate::publish::{Backoff, Client, Outbox, RateLimiter, Reply, Step};
+use crate::signals::StopSignals;
 use crate::stdin;
 
 /// Most bytes of a request: well below what `hooks serve` takes unless told otherwise (8 MiB).
@@ -50,7 +50,7 @@ fn client(args: &PublishArgs) -> Result<Client, BoxError> {
 }
 
 async fn publish(args: &PublishArgs, client: Client, console: &Console) -> Result<Exit, BoxError> {
-    let mut stops = Stops::with_hang_up()?;
+    let mut stops = StopSignals::with_hang_up()?;
     let started = Instant::now();
     let mut run = Run::new(args, client, console, started);
     let mut input = stdin::events(stdin::open()?, Intake::new(args.source.as_str(), args.max_event.get()))?;
@@ -79,7 +79,7 @@ struct Run<'a> {
     client: Client,
     console: &'a Console,
     outbox: Outbox,
-    pace: Option<Pace>,
+    rate_limiter: Option<RateLimiter>,
     backoff: Backoff,
     lines: u64,
     malformed: u64,
@@ -96,12 +96,12 @@ type Input = mpsc::Receiver<io::Result<Taken>>;
 impl<'a> Run<'a> {
     fn new(args: &PublishArgs, client: Client, console: &'a Console, now: Instant) -> Self {
         let batch = args.batch.get();
-        let max_events = args.rate.map_or(batch, |rate| batch.min(Pace::max_events(rate)));
+        let max_events = args.rate.map_or(batch, |rate| batch.min(RateLimiter::max_events(rate)));
         Self {
             client,
             console,
             outbox: Outbox::new(max_events, MAX_BYTES),
-            pace: args.rate.map(|rate| Pace::new(rate, now)),
+            rate_limiter: args.rate.map(|rate| RateLimiter::new(rate, now)),
             backoff: Backoff::default(),
             lines: 0,
             malformed: 0,
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
 
     /// Sends one request, when it is time for it.
     async fn step(&mut self, stopped: &mut tokio::sync::watch::Receiver<bool>) -> Result<(), String> {
-        let due = self.pace.as_ref().map_or_else(Instant::now, Pace::due);
+        let due = self.rate_limiter.as_ref().map_or_else(Instant::now, RateLimiter::due);
         wait(due, stopped).await?;
         let (events, body) = self.outbox.next();
         // Also when this is given up before there is an answer.
@@ -151,8 +151,8 @@ impl<'a> Run<'a> {
         if !matches!(reply, Reply::Later { is_open: true, .. }) {
             self.open = before;
         }
-        if let Some(pace) = &mut self.pace {
-            pace.sent(Instant::now(), events);
+        if let Some(rate_limiter) = &mut self.rate_limiter {
+            rate_limiter.sent(Instant::now(), events);
         }
         match self.outbox.answered(events, reply) {
             Step::Next(refused) => {

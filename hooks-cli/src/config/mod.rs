@@ -41,7 +41,7 @@ pub(crate) use nearest::{nearest, some};
 pub(crate) use shape::{Shape, summary};
 pub(crate) use sink::kinds;
 
-use crate::files::{self, Print, Prints};
+use crate::files::{self, Fingerprint, Fingerprints};
 use bus::Kind;
 use problem::{Findings, Lines};
 use read::Section;
@@ -104,20 +104,20 @@ pub fn load(path: &Path, without_bus: WithoutBus) -> Result<Config, Problems> {
 
 /// Notes what the files hold that sinks read; returns those that give no answer.
 fn look_at_files(hooks: &mut [HookConfig]) -> Vec<PathBuf> {
-    let mut prints = Prints::default();
+    let mut fingerprints = Fingerprints::default();
     for HookConfig { hook, written, .. } in hooks {
-        let (named, system) = (prints.of(&hook.sink.files()), prints.of(&hook.sink.system_files()));
+        let (named, system) = (fingerprints.of(&hook.sink.files()), fingerprints.of(&hook.sink.system_files()));
         hook.files = all(&named);
         written.with_files(named.into_iter().chain(system).collect());
     }
-    prints.silent().map(Path::to_owned).collect()
+    fingerprints.silent().map(Path::to_owned).collect()
 }
 
 /// What all of them hold, if there are some and all could be looked at.
-fn all(files: &[Print]) -> Option<Box<str>> {
+fn all(files: &[Fingerprint]) -> Option<Box<str>> {
     let holds = files.iter().map(|print| match print {
-        Print::Holds(print) => Some(&**print),
-        Print::Nothing | Print::Silent => None,
+        Fingerprint::Holds(print) => Some(&**print),
+        Fingerprint::Nothing | Fingerprint::Silent => None,
     });
     let all: Vec<_> = holds.collect::<Option<_>>()?;
     (!all.is_empty()).then(|| all.join(" ").into())

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value as Json;
 
-use crate::files::Print;
+use crate::files::Fingerprint;
 
 /// All settings of a hook as they were written, with defaults and variables filled in. Two are equal
 /// when nothing changed. What is in it, secrets too, can't be read back.
@@ -12,7 +12,7 @@ use crate::files::Print;
 pub struct Written {
     settings: Json,
     /// What each file holds that the sink reads.
-    files: Box<[Print]>,
+    files: Box<[Fingerprint]>,
 }
 
 impl Written {
@@ -21,7 +21,7 @@ impl Written {
     }
 
     /// Takes into account what the files hold that the sink reads.
-    pub(super) fn with_files(&mut self, files: Box<[Print]>) {
+    pub(super) fn with_files(&mut self, files: Box<[Fingerprint]>) {
         self.files = files;
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Console {
 }
 
 /// How long somebody who reads what is said may take for the next line, before it counts as read by nobody.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Prints a line on stderr, for a command that does one thing and ends.
 pub(crate) fn complain(text: impl Display) {
@@ -41,8 +41,8 @@ impl Console {
     pub(crate) fn with_logs(level: &str, format: LogFormat, is_daemon: bool) -> Result<Self, String> {
         let filter = filter(level)?;
         let bar = Arc::<OnceLock<ProgressBar>>::default();
-        let patience = if is_daemon { Duration::ZERO } else { PATIENCE };
-        let spool = Spool::new(Below(bar.clone()), patience, lost).map_err(|error| error.to_string())?;
+        let timeout = if is_daemon { Duration::ZERO } else { WRITE_TIMEOUT };
+        let spool = Spool::new(Below(bar.clone()), timeout, lost).map_err(|error| error.to_string())?;
         let console = Self { bar, format, spool };
         let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(console.clone());
         // A program that set up logging before it called `main` keeps its own.
@@ -67,7 +67,7 @@ impl Console {
 
     /// The end of the process: what was said is written, if somebody reads it.
     pub(crate) fn close(&self) {
-        self.spool.flush(PATIENCE);
+        self.spool.flush(WRITE_TIMEOUT);
     }
 
     /// Shows progress from now on, if stderr is a terminal: what is `done` (delivered, say). True when it does.

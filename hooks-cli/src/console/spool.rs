@@ -18,7 +18,7 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     /// How long a line waits for room while nothing is written.
-    patience: Duration,
+    timeout: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -36,12 +36,12 @@ struct State {
 
 impl Spool {
     /// Lines go to `output`; `lost` hears how many could not, once there is room again. They wait for room as long
-    /// as one is written in each `patience`.
+    /// as one is written in each `timeout`.
     ///
     /// # Errors
     /// When there can be no more threads.
-    pub(super) fn new(output: impl Write + Send + 'static, patience: Duration, lost: fn(u64)) -> io::Result<Self> {
-        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), patience });
+    pub(super) fn new(output: impl Write + Send + 'static, timeout: Duration, lost: fn(u64)) -> io::Result<Self> {
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), timeout });
         let theirs = shared.clone();
         thread::Builder::new().name("log".to_owned()).spawn(move || theirs.write(output, lost))?;
         Ok(Self(shared))
@@ -51,11 +51,11 @@ impl Spool {
     pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.0.lock();
         while state.has_no_room_for(line) {
-            if self.0.patience.is_zero() || state.stalled {
+            if self.0.timeout.is_zero() || state.stalled {
                 state.lost += 1;
                 return;
             }
-            state = self.0.wait(state, self.0.patience);
+            state = self.0.wait(state, self.0.timeout);
         }
         state.bytes += line.len();
         state.lines.push_back(line.to_owned());
@@ -63,11 +63,11 @@ impl Spool {
     }
 
     /// Waits until everything is written, or nothing was for so long.
-    pub(super) fn flush(&self, patience: Duration) {
+    pub(super) fn flush(&self, timeout: Duration) {
         let mut state = self.0.lock();
         state.stalled = false;
         while (state.writing || !state.lines.is_empty()) && !state.stalled {
-            state = self.0.wait(state, patience);
+            state = self.0.wait(state, timeout);
         }
     }
 }
@@ -84,9 +84,9 @@ impl Shared {
     }
 
     /// Waits until something more is written. If that takes longer than this, it has stalled.
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, patience: Duration) -> MutexGuard<'a, State> {
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, timeout: Duration) -> MutexGuard<'a, State> {
         let written = state.written;
-        let waited = self.changed.wait_timeout_while(state, patience, |state| state.written == written);
+        let waited = self.changed.wait_timeout_while(state, timeout, |state| state.written == written);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.stalled |= state.written == written;
         state

@@ -5,21 +5,21 @@
 //!  events ─▶ bus ─▶ flaky  a webhook that answers 503 for a while, and later nothing at all
 //!              ├─▶ picky   a webhook that refuses poisoned events
 //!              └─▶ file    JSON lines
-//!  receivers keep Books ─▶ Facts ─▶ Promise: held or not, with what was seen
+//!  receivers keep ReceiverStats ─▶ Facts ─▶ Promise: held or not, with what was seen
 //! ```
 //!
 //! What is shown comes from what receivers saw and from the dispatcher's own ledgers. [`screen`] and
 //! [`promise`] are pure functions of it.
 
-mod books;
 mod journal;
 mod promise;
 mod receivers;
 mod run;
 mod sample;
 mod screen;
+mod stats;
 mod terminal;
 
-pub(crate) use run::{Pace, run};
+pub(crate) use run::{RunTime, run};
 pub(crate) use screen::View;
 pub(crate) use terminal::{Live, is_live, look};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::books::Books;
+use super::stats::ReceiverStats;
 
 /// What a run came to.
 #[derive(Debug, Clone)]
@@ -35,10 +35,10 @@ pub(crate) struct HookFacts {
     pub(crate) ledger: Ledger,
     /// Events that its receiver should have.
     pub(crate) due: u64,
-    pub(crate) books: Books,
+    pub(crate) stats: ReceiverStats,
 }
 
-/// The dispatcher's books of a hook.
+/// The dispatcher's stats of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ledger {
     pub(crate) hook: String,
@@ -84,9 +84,9 @@ impl Facts {
 
     fn nothing_is_lost(&self) -> Promise {
         let due = self.sum(|hook| hook.due);
-        let arrived = self.sum(|hook| hook.books.distinct());
+        let arrived = self.sum(|hook| hook.stats.distinct());
         let all = self.hooks.iter().all(|hook| {
-            hook.books.distinct() == hook.due && hook.books.unknown == 0 && hook.ledger.delivered == hook.due
+            hook.stats.distinct() == hook.due && hook.stats.unknown == 0 && hook.ledger.delivered == hook.due
         });
         let same = if self.file_is_same { "the file byte for byte" } else { "but the file differs" };
         Promise {
@@ -97,9 +97,9 @@ impl Facts {
     }
 
     fn order(&self) -> Promise {
-        let disorder = self.sum(|hook| hook.books.disorder);
-        let repeats = self.sum(|hook| hook.books.repeats());
-        let failed = self.sum(|hook| hook.books.failed + hook.books.rejected);
+        let disorder = self.sum(|hook| hook.stats.disorder);
+        let repeats = self.sum(|hook| hook.stats.repeats());
+        let failed = self.sum(|hook| hook.stats.failed + hook.stats.rejected);
         Promise {
             is_kept: disorder == 0 && repeats == 0 && failed > 0,
             name: "Order held",
@@ -108,7 +108,7 @@ impl Facts {
     }
 
     fn hooks_are_isolated(&self) -> Promise {
-        let failed = self.sum(|hook| hook.books.failed);
+        let failed = self.sum(|hook| hook.stats.failed);
         Promise {
             is_kept: failed > 0 && self.meanwhile > 0,
             name: "Hooks don't hurt each other",
@@ -117,9 +117,9 @@ impl Facts {
     }
 
     fn events_are_isolated(&self) -> Promise {
-        let picky = self.hooks.iter().filter(|hook| hook.books.rejected > 0);
+        let picky = self.hooks.iter().filter(|hook| hook.stats.rejected > 0);
         let (refused, alone, others) = picky.fold((0, 0, 0), |(refused, alone, others), hook| {
-            (refused + hook.ledger.refused, alone + hook.books.rejected_alone, others + hook.books.distinct())
+            (refused + hook.ledger.refused, alone + hook.stats.rejected_alone, others + hook.stats.distinct())
         });
         Promise {
             is_kept: refused == self.poisoned && alone >= refused && refused > 0 && others + refused == self.events,
@@ -156,8 +156,8 @@ impl Facts {
     }
 
     fn is_signed(&self) -> Promise {
-        let requests = self.sum(|hook| hook.books.requests);
-        let trusted = requests - self.sum(|hook| hook.books.untrusted);
+        let requests = self.sum(|hook| hook.stats.requests);
+        let trusted = requests - self.sum(|hook| hook.stats.untrusted);
         Promise {
             is_kept: trusted == requests && requests > 0,
             name: "Requests are signed",
@@ -186,17 +186,17 @@ pub(super) mod tests {
     /// A run of ten events in which all went well.
     pub(in super::super) fn good() -> Facts {
         let hook = |name: &str, refused: &[usize]| {
-            let mut books = Books::new(10);
-            (0..10).filter(|place| !refused.contains(place)).for_each(|place| books.accept(Some(place)));
-            books.requests = 5;
+            let mut stats = ReceiverStats::new(10);
+            (0..10).filter(|place| !refused.contains(place)).for_each(|place| stats.accept(Some(place)));
+            stats.requests = 5;
             let due = 10 - refused.len() as u64;
             let refused = refused.len() as u64;
             let ledger = Ledger { hook: name.to_owned(), taken: 10, delivered: due, refused, dropped: 0, in_flight: 0 };
-            HookFacts { ledger, due, books }
+            HookFacts { ledger, due, stats }
         };
         let mut hooks = vec![hook("steady", &[]), hook("flaky", &[]), hook("picky", &[4]), hook("file", &[])];
-        hooks[1].books.failed = 2;
-        (hooks[2].books.rejected, hooks[2].books.rejected_alone) = (3, 1);
+        hooks[1].stats.failed = 2;
+        (hooks[2].stats.rejected, hooks[2].stats.rejected_alone) = (3, 1);
         Facts {
             published: 10,
             events: 10,
@@ -236,17 +236,17 @@ pub(super) mod tests {
         assert_eq!(broken(|facts| facts.published = 9), ["Nothing was lost"]);
         assert_eq!(broken(|facts| facts.file_is_same = false), ["Nothing was lost"]);
         assert_eq!(broken(|facts| facts.hooks[0].due = 11), ["Nothing was lost"]);
-        assert_eq!(broken(|facts| facts.hooks[0].books.accept(None)), ["Nothing was lost"]);
-        assert_eq!(broken(|facts| facts.hooks[0].books.accept(Some(3))), ["Order held"]);
-        assert_eq!(broken(|facts| facts.hooks[0].books.disorder = 1), ["Order held"]);
+        assert_eq!(broken(|facts| facts.hooks[0].stats.accept(None)), ["Nothing was lost"]);
+        assert_eq!(broken(|facts| facts.hooks[0].stats.accept(Some(3))), ["Order held"]);
+        assert_eq!(broken(|facts| facts.hooks[0].stats.disorder = 1), ["Order held"]);
         assert_eq!(broken(|facts| facts.meanwhile = 0), ["Hooks don't hurt each other"]);
-        assert_eq!(broken(|facts| facts.hooks[2].books.rejected_alone = 0), ["Events don't either"]);
+        assert_eq!(broken(|facts| facts.hooks[2].stats.rejected_alone = 0), ["Events don't either"]);
         assert_eq!(broken(|facts| facts.poisoned = 2), ["Events don't either"]);
         assert_eq!(broken(|facts| facts.peak_events = 10_001), ["Memory is bounded"]);
         assert_eq!(broken(|facts| facts.peak_bytes = 257 << 20), ["Memory is bounded"]);
         assert_eq!(broken(|facts| facts.unbalanced = 1), ["The ledger balances"]);
         assert_eq!(broken(|facts| facts.hooks[3].ledger.taken = 11), ["The ledger balances"]);
-        assert_eq!(broken(|facts| facts.hooks[1].books.untrusted = 1), ["Requests are signed"]);
+        assert_eq!(broken(|facts| facts.hooks[1].stats.untrusted = 1), ["Requests are signed"]);
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 use hooks_sink_http::verify::{Signed, Verifier};
 use tokio::sync::watch;
 
-use super::books::Books;
 use super::journal::Journal;
 use super::sample::Sample;
-use crate::listen::{Answer, Mischief, Receiver, Request, events};
+use super::stats::ReceiverStats;
+use crate::listen::{Answer, Fault, Receiver, Request, events};
 
 /// A receiver that checks what arrives.
 pub(super) struct Checked {
@@ -20,7 +20,7 @@ pub(super) struct Checked {
     /// Places of events that it refuses.
     poisoned: &'static [usize],
     outages: Option<Outages>,
-    books: Mutex<Books>,
+    stats: Mutex<ReceiverStats>,
 }
 
 /// How one receiver fails: twice, each time for a number of attempts at least and until another receiver
@@ -48,16 +48,16 @@ pub(super) struct Outage {
 struct Script {
     after: u64,
     attempts: u64,
-    mischief: Option<Mischief>,
+    fault: Option<Fault>,
     says: &'static str,
 }
 
 const SCRIPT: [Script; 2] = [
-    Script { after: 80, attempts: 4, mischief: None, says: "flaky answers 503 from now on" },
+    Script { after: 80, attempts: 4, fault: None, says: "flaky answers 503 from now on" },
     Script {
         after: 240,
         attempts: 5,
-        mischief: Some(Mischief::HangUp),
+        fault: Some(Fault::HangUp),
         says: "flaky is down: it closes connections without an answer",
     },
 ];
@@ -74,12 +74,12 @@ impl Checked {
         poisoned: &'static [usize],
         outages: Option<Outages>,
     ) -> Self {
-        let books = Mutex::new(Books::new(sample.len()));
-        Self { name, sample: sample.clone(), journal: journal.clone(), verifier, poisoned, outages, books }
+        let stats = Mutex::new(ReceiverStats::new(sample.len()));
+        Self { name, sample: sample.clone(), journal: journal.clone(), verifier, poisoned, outages, stats }
     }
 
-    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn stats(&self) -> MutexGuard<'_, ReceiverStats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What its outages came to.
@@ -97,7 +97,7 @@ impl Checked {
 impl Outages {
     /// Whether this attempt fails, and how; `accepted` is what was accepted so far.
     fn fails(&self, accepted: u64, journal: &Journal) -> Option<&'static Script> {
-        let received: u64 = self.others.iter().map(|other| other.books().distinct()).sum();
+        let received: u64 = self.others.iter().map(|other| other.stats().distinct()).sum();
         let mut state = lock(&self.state);
         let script = SCRIPT.get(state.over)?;
         match state.now {
@@ -133,20 +133,20 @@ impl Receiver for Checked {
         let is_signed = self.is_signed(&request);
         let places: Vec<Option<usize>> =
             events(&request.body).0.iter().map(|event| self.sample.place(&event.id)).collect();
-        let accepted = self.books().distinct();
+        let accepted = self.stats().distinct();
         let failing = self.outages.as_ref().and_then(|outages| outages.fails(accepted, &self.journal));
-        let mut books = self.books();
-        books.requests += 1;
-        books.untrusted += u64::from(!is_signed);
+        let mut stats = self.stats();
+        stats.requests += 1;
+        stats.untrusted += u64::from(!is_signed);
         if let Some(script) = failing {
-            books.failed += 1;
-            return Answer { mischief: script.mischief, ..Answer::text(503, "failing on purpose") };
+            stats.failed += 1;
+            return Answer { fault: script.fault, ..Answer::text(503, "failing on purpose") };
         }
         let refused = places.iter().flatten().find(|place| self.poisoned.contains(place));
         if let Some(place) = refused {
-            books.rejected += 1;
+            stats.rejected += 1;
             if places.len() == 1 {
-                books.rejected_alone += 1;
+                stats.rejected_alone += 1;
                 self.journal.say(format!(
                     "{} refuses event {}, which is poisoned; it stands alone now",
                     self.name,
@@ -155,7 +155,7 @@ impl Receiver for Checked {
             }
             return Answer::text(400, &format!("event {} is poisoned", place + 1));
         }
-        places.into_iter().for_each(|place| books.accept(place));
+        places.into_iter().for_each(|place| stats.accept(place));
         Answer::status(200)
     }
 }

@@ -15,17 +15,17 @@ use hooks_sink_http::verify::Verifier;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::books::Books;
 use super::journal::Journal;
 use super::promise::{Facts, HookFacts, Ledger};
 use super::receivers::{Checked, Outages};
 use super::sample::{POISONED, Sample, TEXT};
 use super::screen::{HookView, View};
+use super::stats::ReceiverStats;
 use crate::listen::{Server, events};
 
 /// How fast it goes: about so many seconds in all.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace(pub(crate) f64);
+pub(crate) struct RunTime(pub(crate) f64);
 
 /// The hooks' names, and what they are about.
 const HOOKS: [(&str, &str); 4] = [
@@ -41,7 +41,7 @@ const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 /// during each, however slow the machine is.
 const GATES: [(usize, usize); 2] = [(120, 1), (270, 2)];
 
-impl Pace {
+impl RunTime {
     fn part(self, share: f64) -> Duration {
         Duration::from_secs_f64(self.0 * share)
     }
@@ -51,8 +51,12 @@ impl Pace {
 ///
 /// # Errors
 /// When it can't be started, or the bus refuses events.
-pub(crate) async fn run(pace: Pace, folder: &Path, mut show: impl FnMut(&View)) -> Result<(Facts, Duration), BoxError> {
-    let demo = Demo::start(pace, folder).await?;
+pub(crate) async fn run(
+    run_time: RunTime,
+    folder: &Path,
+    mut show: impl FnMut(&View),
+) -> Result<(Facts, Duration), BoxError> {
+    let demo = Demo::start(run_time, folder).await?;
     let mut looks = Looks::default();
     let mut work = Box::pin(async {
         demo.publish().await?;
@@ -60,7 +64,7 @@ pub(crate) async fn run(pace: Pace, folder: &Path, mut show: impl FnMut(&View)) 
         Ok::<(), BoxError>(())
     });
     // Far longer than it takes. When something never comes, the report says what.
-    let mut deadline = Box::pin(tokio::time::sleep(Duration::from_secs(60) + pace.part(10.0)));
+    let mut deadline = Box::pin(tokio::time::sleep(Duration::from_secs(60) + run_time.part(10.0)));
     let mut ticks = tokio::time::interval(TICK);
     loop {
         tokio::select! {
@@ -91,7 +95,7 @@ struct Looks {
 
 /// Everything that runs.
 struct Demo {
-    pace: Pace,
+    run_time: RunTime,
     sample: Arc<Sample>,
     journal: Arc<Journal>,
     bus: Arc<MemoryBus>,
@@ -107,7 +111,7 @@ struct Demo {
 }
 
 impl Demo {
-    async fn start(pace: Pace, folder: &Path) -> Result<Self, BoxError> {
+    async fn start(run_time: RunTime, folder: &Path) -> Result<Self, BoxError> {
         let sample = Arc::new(Sample::new()?);
         let journal = Arc::new(Journal::new());
         let (outages_begun, begun) = watch::channel(0);
@@ -120,13 +124,13 @@ impl Demo {
             let server = Server::bind(([127, 0, 0, 1], 0).into(), None, 0)?;
             let sink = HttpConfig::new(format!("http://{}/{name}", server.address()?)).secret(SECRET);
             servers.spawn(server.run(receiver.clone()));
-            dispatcher.add(settings(Hook::new(name, sink)?, pace)).await?;
+            dispatcher.add(settings(Hook::new(name, sink)?, run_time)).await?;
         }
         let file = folder.join("events.jsonl");
         dispatcher.add(Hook::new(HOOKS[3].0, FileConfig::new(&file))?).await?;
         let published = watch::Sender::new(0);
         Ok(Self {
-            pace,
+            run_time,
             sample,
             journal,
             bus,
@@ -143,7 +147,7 @@ impl Demo {
     /// Publishes everything, a few events at a time.
     async fn publish(&self) -> Result<(), BoxError> {
         let slices = &self.sample.slices;
-        let mut ticks = tokio::time::interval(self.pace.part(0.9) / slices.len() as u32);
+        let mut ticks = tokio::time::interval(self.run_time.part(0.9) / slices.len() as u32);
         let mut begun = self.begun.clone();
         for slice in slices {
             ticks.tick().await;
@@ -182,14 +186,14 @@ impl Demo {
 
     fn facts(&self, looks: &Looks) -> Facts {
         let text = std::fs::read_to_string(&self.file).unwrap_or_default();
-        let mut books: Vec<Books> = self.receivers.iter().map(|receiver| receiver.books().clone()).collect();
-        books.push(self.read_back(&text));
+        let mut stats: Vec<ReceiverStats> = self.receivers.iter().map(|receiver| receiver.stats().clone()).collect();
+        stats.push(self.read_back(&text));
         let hooks = self.dispatcher.status();
         let events = self.sample.len() as u64;
         let poisoned = POISONED.len() as u64;
-        let hooks = self.in_order(&hooks).zip(books).map(|(hook, books)| {
+        let hooks = self.in_order(&hooks).zip(stats).map(|(hook, stats)| {
             let due = if hook.id.as_str() == PICKY { events - poisoned } else { events };
-            HookFacts { ledger: ledger(hook), due, books }
+            HookFacts { ledger: ledger(hook), due, stats }
         });
         let outage = self.receivers[1].outage();
         Facts {
@@ -210,13 +214,13 @@ impl Demo {
     }
 
     /// What whoever reads the file gets.
-    fn read_back(&self, text: &str) -> Books {
-        let mut books = Books::new(self.sample.len());
+    fn read_back(&self, text: &str) -> ReceiverStats {
+        let mut stats = ReceiverStats::new(self.sample.len());
         for line in text.lines() {
             let place = events(line.as_bytes()).0.first().and_then(|event| self.sample.place(&event.id));
-            books.accept(place);
+            stats.accept(place);
         }
-        books
+        stats
     }
 }
 
@@ -245,10 +249,10 @@ fn receivers(
 }
 
 /// As in a config file, but for the times: they are short enough to watch.
-fn settings(hook: Hook, pace: Pace) -> Hook {
+fn settings(hook: Hook, run_time: RunTime) -> Hook {
     let max_events = NonZeroUsize::MIN.saturating_add(19);
-    let batch = BatchLimits { max_events, max_age: HumanDuration(pace.part(0.015)), ..hook.batch };
-    let (initial, max) = (HumanDuration(pace.part(0.08)), HumanDuration(pace.part(0.1)));
+    let batch = BatchLimits { max_events, max_age: HumanDuration(run_time.part(0.015)), ..hook.batch };
+    let (initial, max) = (HumanDuration(run_time.part(0.08)), HumanDuration(run_time.part(0.1)));
     // Nothing here hangs; a machine that is busy must not make it look so.
     let attempt_timeout = HumanDuration(Duration::from_secs(60));
     hook.batch(batch).retry(RetryPolicy { initial, max, attempt_timeout, ..RetryPolicy::default() })

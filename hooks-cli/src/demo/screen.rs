@@ -269,7 +269,7 @@ mod tests {
         // Nothing is cut, also of large numbers.
         let mut facts =
             Facts { meanwhile: 454, peak_events: 152, failing: Duration::from_secs(15), looks: 200, ..good() };
-        (facts.hooks[1].books.failed, facts.hooks[1].books.requests) = (20, 130);
+        (facts.hooks[1].stats.failed, facts.hooks[1].stats.requests) = (20, 130);
         let wide = Look { width: 500, ..LOOK };
         let lines = [wide.report(&facts, Duration::from_secs(12)), wide.moment(&view())[1..].to_vec()].concat();
         assert!(

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::aside::aside;
 use crate::metrics::Format;
+use crate::own_thread::on_own_thread;
 
 /// Renders the page, in pieces.
 pub(crate) type Render = dyn Fn(Format) -> Vec<Bytes> + Send + Sync;
@@ -92,7 +92,7 @@ impl Pages {
             *last = Last { number, format, page: Arc::downgrade(&page) };
             page
         };
-        let page = aside("metrics", work).await?;
+        let page = on_own_thread("metrics", work).await?;
         self.enter(&page);
         Ok(page)
     }

@@ -16,7 +16,7 @@ use super::fullness::Fullness;
 use super::pages::{Pages, Render};
 use super::places::Places;
 use crate::config::{EventSettings, IngestSettings};
-use crate::descriptors::Room;
+use crate::descriptors::ConnectionLimits;
 
 /// Where requests end up, and what bounds them.
 pub(crate) struct State {
@@ -83,7 +83,7 @@ impl State {
         settings: Settings,
         counters: Arc<Counters>,
         metrics: Arc<Render>,
-        Room { connections, lobby }: Room,
+        ConnectionLimits { connections, lobby }: ConnectionLimits,
     ) -> Self {
         Self {
             bus,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::mischief::Mischief;
+use super::fault::Fault;
 
 /// An answer, before it is written, well or badly.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,13 +15,13 @@ pub(crate) struct Answer {
     /// How long it is held back.
     pub(crate) after: Duration,
     /// How it is given badly.
-    pub(crate) mischief: Option<Mischief>,
+    pub(crate) fault: Option<Fault>,
 }
 
 impl Answer {
     /// With this status and nothing else.
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), after: Duration::ZERO, mischief: None }
+        Self { status, headers: Vec::new(), body: Vec::new(), after: Duration::ZERO, fault: None }
     }
 
     /// A status and a line of text that says why.

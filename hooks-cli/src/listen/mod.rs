@@ -1,7 +1,7 @@
 //! A receiver of webhooks: over plain sockets, so that it can break HTTP as well as speak it.
 //!
 //! ```text
-//!  socket ──▶ request (head, body, decoded) ──▶ Receiver: what to answer ──▶ answer, or mischief ──▶ socket
+//!  socket ──▶ request (head, body, decoded) ──▶ Receiver: what to answer ──▶ answer, or a fault ──▶ socket
 //! ```
 //!
 //! [`Server`] knows HTTP and nothing of events; a [`Receiver`] knows what arrives and what to answer.
@@ -10,18 +10,18 @@
 mod answer;
 mod body;
 mod events;
-mod mischief;
+mod fault;
 mod request;
 mod rules;
 mod server;
 mod show;
-mod tally;
+mod stats;
 
 pub(crate) use answer::Answer;
 pub(crate) use events::events;
-pub(crate) use mischief::Mischief;
+pub(crate) use fault::Fault;
 pub(crate) use request::{Broken, Head, Limits, Request};
 pub(crate) use rules::Rules;
 pub(crate) use server::{Receiver, Server};
 pub(crate) use show::{Arrival, Show, Signature, has_color};
-pub(crate) use tally::Tally;
+pub(crate) use stats::ArrivalStats;

@@ -6,7 +6,7 @@ use hooks_core::Pattern;
 
 use super::answer::Answer;
 use super::events::Event;
-use super::mischief::Mischief;
+use super::fault::Fault;
 
 /// What `hooks listen` was asked to do.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub(crate) struct Rules {
     pub(crate) status: u16,
     /// What a failing request is answered.
     pub(crate) failure: u16,
-    /// The share of requests that fail, or that mischief happens to.
+    /// The share of requests that fail, or that a fault happens to.
     pub(crate) fail_rate: f64,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) delay: Duration,
@@ -23,7 +23,7 @@ pub(crate) struct Rules {
     pub(crate) refused: Vec<Pattern>,
     /// Whether refused events are named in a 200, and the others taken.
     pub(crate) names_refused: bool,
-    pub(crate) mischief: Option<Mischief>,
+    pub(crate) fault: Option<Fault>,
 }
 
 /// An answer, and which of the events it accepts.
@@ -37,16 +37,15 @@ pub(crate) struct Verdict {
 impl Rules {
     /// Whether a request is read slowly and not answered. `chance` is in 0..1.
     pub(crate) fn reads_slowly(&self, chance: f64) -> bool {
-        self.mischief == Some(Mischief::SlowRead) && chance < self.fail_rate
+        self.fault == Some(Fault::SlowRead) && chance < self.fail_rate
     }
 
     /// What to answer a request with these events. `chance` is in 0..1.
     pub(crate) fn judge(&self, is_trusted: bool, events: &[Event], chance: f64) -> Verdict {
         let mut verdict = self.decide(is_trusted, events, chance);
         verdict.answer.after = self.delay;
-        verdict.answer.mischief =
-            self.mischief.filter(|mischief| *mischief != Mischief::SlowRead && chance < self.fail_rate);
-        if verdict.answer.mischief.is_some_and(|mischief| !mischief.answers()) {
+        verdict.answer.fault = self.fault.filter(|fault| *fault != Fault::SlowRead && chance < self.fail_rate);
+        if verdict.answer.fault.is_some_and(|fault| !fault.answers()) {
             verdict.accepted.fill(false);
         }
         if let (Some(wait), false) = (self.retry_after, verdict.answer.is_success()) {
@@ -62,7 +61,7 @@ impl Rules {
         if !is_trusted {
             return none(Answer::text(401, "the signature is missing or wrong"));
         }
-        if self.mischief.is_none() && chance < self.fail_rate {
+        if self.fault.is_none() && chance < self.fail_rate {
             return none(Answer::text(self.failure, "failing on purpose"));
         }
         let refuses = |event: &Event| self.refused.iter().any(|pattern| pattern.matches(&event.event_type));
@@ -95,7 +94,7 @@ mod tests {
             delay: Duration::ZERO,
             refused: Vec::new(),
             names_refused: false,
-            mischief: None,
+            fault: None,
         }
     }
 
@@ -138,16 +137,16 @@ mod tests {
 
     #[test]
     fn with_mischief_the_share_is_of_mischief() {
-        let rules = Rules { fail_rate: 0.5, mischief: Some(Mischief::Reset), ..rules() };
+        let rules = Rules { fail_rate: 0.5, fault: Some(Fault::Reset), ..rules() };
         let verdict = rules.judge(true, &two(), 0.4);
-        assert_eq!((verdict.answer.status, verdict.answer.mischief), (200, Some(Mischief::Reset)));
+        assert_eq!((verdict.answer.status, verdict.answer.fault), (200, Some(Fault::Reset)));
         assert_eq!(verdict.accepted, [true, true], "its status counts");
-        let mute = Rules { mischief: Some(Mischief::HangUp), ..rules.clone() };
+        let mute = Rules { fault: Some(Fault::HangUp), ..rules.clone() };
         assert_eq!(mute.judge(true, &two(), 0.4).accepted, [false, false]);
         let verdict = rules.judge(true, &two(), 0.5);
-        assert_eq!((verdict.answer.mischief, verdict.accepted), (None, vec![true, true]));
-        let slow = Rules { mischief: Some(Mischief::SlowRead), ..rules };
+        assert_eq!((verdict.answer.fault, verdict.accepted), (None, vec![true, true]));
+        let slow = Rules { fault: Some(Fault::SlowRead), ..rules };
         assert!(slow.reads_slowly(0.4) && !slow.reads_slowly(0.5));
-        assert_eq!(slow.judge(true, &[], 0.4).answer.mischief, None);
+        assert_eq!(slow.judge(true, &[], 0.4).answer.fault, None);
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::answer::Answer;
-use super::mischief::{Mischief, Then, read_slowly};
+use super::fault::{Fault, Then, read_slowly};
 use super::request::{Broken, Head, Limits, Request};
 
 /// Decides what happens to requests.
@@ -41,7 +41,7 @@ pub(crate) trait Receiver: Send + Sync + 'static {
 const MAX_CONNECTIONS: usize = 512;
 
 /// How long a request may take to arrive once it has begun.
-const PATIENCE: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a connection may do nothing: longer than clients keep one that they don't use.
 const IDLE: Duration = Duration::from_secs(120);
@@ -51,22 +51,22 @@ const IDLE: Duration = Duration::from_secs(120);
 pub(crate) struct Server {
     listener: TcpListener,
     /// What goes wrong with connections, and the seed of what is random.
-    of_connections: Option<Mischief>,
+    connection_fault: Option<Fault>,
     seed: u64,
 }
 
 impl Server {
-    /// Binds, with mischief that is about connections, if any.
+    /// Binds, with a fault that affects connections, if any.
     ///
     /// # Errors
     /// When the address can't be had.
-    pub(crate) fn bind(address: SocketAddr, of_connections: Option<Mischief>, seed: u64) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr, connection_fault: Option<Fault>, seed: u64) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         // The kernel takes connections for a listener that never does until this many wait.
-        let backlog = if of_connections == Some(Mischief::NeverAccept) { 1 } else { 1024 };
-        Ok(Self { listener: socket.listen(backlog)?, of_connections, seed })
+        let backlog = if connection_fault == Some(Fault::NeverAccept) { 1 } else { 1024 };
+        Ok(Self { listener: socket.listen(backlog)?, connection_fault, seed })
     }
 
     /// Where it listens.
@@ -79,7 +79,7 @@ impl Server {
 
     /// Serves until it is dropped. Connections end with it.
     pub(crate) async fn run(self, receiver: Arc<impl Receiver>) {
-        if self.of_connections == Some(Mischief::NeverAccept) {
+        if self.connection_fault == Some(Fault::NeverAccept) {
             return std::future::pending().await;
         }
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -100,7 +100,7 @@ impl Server {
                     let connection = Connection {
                         stream: BufReader::new(stream),
                         receiver: receiver.clone(),
-                        closes_idle: self.of_connections == Some(Mischief::CloseIdle),
+                        closes_idle: self.connection_fault == Some(Fault::CloseIdle),
                         rng: Rng::with_seed(seed),
                     };
                     connections.spawn(async move {
@@ -151,24 +151,25 @@ impl<R: Receiver> Connection<R> {
     /// Reads one request and answers it.
     async fn exchange(&mut self) -> Result<Then, Broken> {
         let limits = self.receiver.limits();
-        let late = |_| Broken::TooSlow(PATIENCE);
-        let head = tokio::time::timeout(PATIENCE, Head::read(&mut self.stream, limits)).await.map_err(late)??;
+        let late = |_| Broken::TooSlow(REQUEST_TIMEOUT);
+        let head =
+            tokio::time::timeout(REQUEST_TIMEOUT, Head::read(&mut self.stream, limits)).await.map_err(late)??;
         if self.receiver.reads_slowly(&head) {
             read_slowly(&mut self.stream).await;
             return Ok(Then::Drop);
         }
         let keeps_alive = head.keeps_alive();
         let body = head.read_body(&mut self.stream, limits);
-        let request = tokio::time::timeout(PATIENCE, body).await.map_err(late)??;
+        let request = tokio::time::timeout(REQUEST_TIMEOUT, body).await.map_err(late)??;
         let answer = self.receiver.receive(request);
         if !answer.after.is_zero() {
             tokio::time::sleep(answer.after).await;
         }
-        let written = match answer.mischief {
+        let written = match answer.fault {
             None => self.stream.write_all(&answer.bytes(keeps_alive)).await,
-            Some(mischief) => mischief.answer(&mut self.stream, &answer, &mut self.rng).await,
+            Some(fault) => fault.answer(&mut self.stream, &answer, &mut self.rng).await,
         };
-        match answer.mischief.map_or(Then::Next, Mischief::then) {
+        match answer.fault.map_or(Then::Next, Fault::then) {
             _ if written.is_err() => Ok(Then::Drop),
             Then::Next if !keeps_alive => Ok(Then::Close),
             then => Ok(then),

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::events::Event;
-use super::mischief::Mischief;
-use super::tally::Mark;
+use super::fault::Fault;
+use super::stats::Mark;
 
 /// How much is printed, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(crate) struct Arrival<'a> {
     /// What it was answered.
     pub(crate) status: Option<u16>,
     /// How it was answered badly.
-    pub(crate) mischief: Option<Mischief>,
+    pub(crate) injected: Option<Fault>,
     pub(crate) batch: Option<&'a str>,
     /// Of the body, as it was sent.
     pub(crate) bytes: usize,
@@ -65,7 +65,7 @@ impl<'a> Arrival<'a> {
             method,
             path,
             status: None,
-            mischief: None,
+            injected: None,
             batch: None,
             bytes: 0,
             signature: Signature::None,
@@ -103,12 +103,12 @@ impl Show {
     }
 
     fn text(self, arrival: &Arrival<'_>) -> String {
-        let outcome = match (arrival.mischief, arrival.status) {
-            (Some(mischief), _) => mischief.name(),
+        let outcome = match (arrival.injected, arrival.status) {
+            (Some(injected), _) => injected.name(),
             (None, Some(status)) => status.to_string(),
             (None, None) => "---".to_owned(),
         };
-        let is_good = arrival.mischief.is_none() && arrival.status.is_some_and(|status| (200..300).contains(&status));
+        let is_good = arrival.injected.is_none() && arrival.status.is_some_and(|status| (200..300).contains(&status));
         let outcome = self.paint(if is_good { GOOD } else { BAD }, &outcome);
         let clock = arrival.time.get(11..23).unwrap_or(&arrival.time);
         let mut text = format!("{clock}  {outcome}  {} {}", arrival.method, printable(arrival.path));
@@ -159,7 +159,7 @@ impl Show {
             method: arrival.method,
             path: arrival.path,
             status: arrival.status,
-            mischief: arrival.mischief.map(Mischief::name),
+            injected: arrival.injected.map(Fault::name),
             batch: arrival.batch,
             bytes: arrival.bytes,
             signature: arrival.signature.name(),
@@ -193,7 +193,8 @@ struct Line<'a> {
     method: &'a str,
     path: &'a str,
     status: Option<u16>,
-    mischief: Option<String>,
+    #[serde(rename = "mischief")]
+    injected: Option<String>,
     batch: Option<&'a str>,
     bytes: usize,
     signature: &'static str,
@@ -246,7 +247,7 @@ mod tests {
     use super::*;
     use crate::listen::events;
 
-    fn shown(show: Show, mischief: Option<Mischief>) -> String {
+    fn shown(show: Show, injected: Option<Fault>) -> String {
         let (events, _) = events(
             br#"[{"id":"1","source":"s","type":"a.b","subject":"x\u001b[31m","data":{"n":1.50}},{"id":"2","source":"s","type":"c"}]"#,
         );
@@ -255,7 +256,7 @@ mod tests {
             method: "POST",
             path: "/in",
             status: Some(200),
-            mischief,
+            injected,
             batch: Some("b1"),
             bytes: 120,
             signature: Signature::Good,
@@ -280,7 +281,7 @@ mod tests {
             shown(TEXT, None),
             "03:04:05.678  200  POST /in  batch b1  2 events  120 B  signature ok\n    a.b  x\\u{1b}[31m  1\n    c  2  REPEATED\n"
         );
-        let with_data = shown(Show { has_data: true, ..TEXT }, Some(Mischief::HangUp));
+        let with_data = shown(Show { has_data: true, ..TEXT }, Some(Fault::HangUp));
         assert!(with_data.starts_with("03:04:05.678  hang-up  POST"), "{with_data}");
         assert!(with_data.contains("  1\n        {\"n\":1.50}\n    c"), "{with_data}");
     }

@@ -9,9 +9,9 @@ use hooks_core::{
 use tokio::sync::{RwLock, RwLockReadGuard};
 
 use super::protocol::{Behind, HookReport, Letter, Request, Response, Switched, Which};
-use crate::aside::aside;
 use crate::commands::chain;
 use crate::config::some;
+use crate::own_thread::on_own_thread;
 use crate::reload::Reloads;
 
 /// Most bytes of events in one page of dead letters; one letter alone may be larger.
@@ -59,7 +59,7 @@ impl Desk {
         let answer = match request {
             Request::Status => {
                 let desk = self.clone();
-                aside("status", move || desk.status()).await.map_err(|error| error.to_string())
+                on_own_thread("status", move || desk.status()).await.map_err(|error| error.to_string())
             }
             Request::Log => Ok(Response::Log { details: self.bus.details() }),
             Request::Enable { hook } => self.set_enabled(&hook, true).await,

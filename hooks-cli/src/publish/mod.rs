@@ -12,10 +12,10 @@
 
 mod client;
 mod outbox;
-mod pace;
+mod rate_limiter;
 mod reply;
 
 pub(crate) use client::{Client, endpoint};
 pub(crate) use outbox::{Outbox, Step};
-pub(crate) use pace::{Backoff, Pace};
+pub(crate) use rate_limiter::{Backoff, RateLimiter};
 pub(crate) use reply::Reply;

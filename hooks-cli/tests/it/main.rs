@@ -18,5 +18,5 @@ mod receiver;
 mod secrets;
 mod serve;
 mod signals;
-mod trials;
+mod test_delivery;
 mod unread;

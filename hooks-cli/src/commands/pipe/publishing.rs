@@ -56,18 +56,18 @@ impl Run<'_> {
         let line = self.lines().front().copied().unwrap_or_default();
         self.take_out(rest, std::slice::from_ref(&(0..1)));
         self.console.say(format_args!("line {line}: {why}"));
-        self.tally(|tally| {
-            tally.waiting -= 1;
-            tally.malformed += 1;
+        self.stats(|stats| {
+            stats.waiting -= 1;
+            stats.malformed += 1;
         });
     }
 
     fn accepted(&self, rest: &mut VecDeque<Slice>, accepted: &[Range<usize>]) {
         self.take_out(rest, accepted);
         let count = accepted.iter().map(|range| range.len() as u64).sum::<u64>();
-        self.tally(|tally| {
-            tally.waiting -= count;
-            tally.events += count;
+        self.stats(|stats| {
+            stats.waiting -= count;
+            stats.events += count;
         });
     }
 

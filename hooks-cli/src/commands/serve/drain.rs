@@ -10,7 +10,7 @@ use crate::config::BusConfig;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::outcome::table;
-use crate::signals::Stops;
+use crate::signals::StopSignals;
 
 /// How often the service manager hears how far it is.
 const TICK: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 impl Daemon {
     /// Delivers what was accepted, for as long as the grace allows or until a second signal.
-    pub(super) async fn drain(self, signal: &str, stops: &mut Stops, console: &Console) -> Exit {
+    pub(super) async fn drain(self, signal: &str, stops: &mut StopSignals, console: &Console) -> Exit {
         let begun = Instant::now();
         tracing::info!(signal, grace = ?self.grace, "taking no more events, delivering what was accepted; a second signal stops at once");
         self.notifier.stopping("delivering what was accepted");

@@ -6,7 +6,7 @@ use hooks_core::Overflow;
 
 use crate::bus;
 use crate::config::{self, BusConfig, Config, Problem, Problems, WithoutBus};
-use crate::files::{Print, Prints};
+use crate::files::{Fingerprint, Fingerprints};
 use crate::ingest::Tokens;
 
 /// A config that can be served, and the tokens that it names.
@@ -14,7 +14,7 @@ pub(super) struct Loaded {
     pub(super) config: Config,
     pub(super) tokens: Option<Tokens>,
     /// What the bus's credentials were when they were read.
-    pub(super) credentials: Option<Print>,
+    pub(super) credentials: Option<Fingerprint>,
 }
 
 /// Reads the config file and the token file.
@@ -33,7 +33,7 @@ pub(super) fn load(file: &Path) -> Result<Loaded, Problems> {
             None
         }
     });
-    let credentials = bus::credentials(&config.bus).map(|path| Prints::default().look(path));
+    let credentials = bus::credentials(&config.bus).map(|path| Fingerprints::default().look(path));
     if list.is_empty() { Ok(Loaded { config, tokens, credentials }) } else { Err(Problems { file: config.file, list }) }
 }
 

@@ -12,18 +12,18 @@ use tokio::net::TcpListener;
 
 use super::{chain, wide_runtime};
 use crate::args::ServeArgs;
-use crate::aside::aside;
 use crate::bus::{self, Opened};
 use crate::config::{BusConfig, Config, IngestSettings, Problems};
 use crate::console::Console;
-use crate::descriptors::Room;
+use crate::descriptors::ConnectionLimits;
 use crate::exit::Exit;
-use crate::files::Print;
+use crate::files::Fingerprint;
 use crate::ingest::{self, Counters, Settings, State};
 use crate::metrics::Sources;
 use crate::operator::{self, Desk, Listening};
+use crate::own_thread::on_own_thread;
 use crate::reload::{Reloads, Running};
-use crate::signals::{HangUps, Stops, Strangers};
+use crate::signals::{HangUpSignals, OtherSignals, StopSignals};
 use crate::systemd::Notifier;
 use load::{Loaded, load};
 
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Exit {
 
 async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
     // Before anything that takes a while: until then they end the process.
-    let (mut stops, mut hang_ups, mut strangers) = (Stops::new()?, HangUps::new()?, Strangers::new()?);
+    let (mut stops, mut hang_ups, mut others) = (StopSignals::new()?, HangUpSignals::new()?, OtherSignals::new()?);
     // On a task of its own, so that a start that takes long, or hangs, still hears that it is to stop.
     let starting = tokio::spawn(start(args.config.clone(), args.grace.0));
     let started = tokio::select! {
@@ -93,7 +93,7 @@ async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
                     () = daemon.reload(loaded) => {}
                 }
             }
-            signal = strangers.next() => {
+            signal = others.next() => {
                 tracing::warn!(signal, "this signal means nothing here; SIGHUP reads the config file again");
             }
         }
@@ -117,7 +117,7 @@ async fn start(file: PathBuf, grace: Duration) -> Result<Result<(Daemon, TcpList
 /// Reads the config, off the threads that serve, and logs what may not be meant.
 async fn read(file: &Path) -> std::io::Result<Result<Loaded, Problems>> {
     let file = file.to_owned();
-    let loaded = aside("config", move || load(&file)).await?;
+    let loaded = on_own_thread("config", move || load(&file)).await?;
     if let Ok(loaded) = &loaded {
         loaded.config.warnings().for_each(|warning| tracing::warn!("{warning}"));
     }
@@ -130,9 +130,9 @@ async fn bind(ingest: &IngestSettings) -> Result<TcpListener, BoxError> {
 }
 
 /// How many connections there can be beside the hooks. Logs where it is not what the config says.
-fn room(config: &Config) -> Room {
+fn room(config: &Config) -> ConnectionLimits {
     let lanes = config.hooks.iter().map(|hook| hook.hook.lanes.get()).sum();
-    let (room, warning) = Room::now(config.ingest.max_connections.get(), lanes);
+    let (room, warning) = ConnectionLimits::now(config.ingest.max_connections.get(), lanes);
     if let Some(warning) = warning {
         tracing::warn!("{warning}");
     }
@@ -144,7 +144,7 @@ struct Daemon {
     file: PathBuf,
     grace: Duration,
     bus: BusConfig,
-    credentials: Option<Print>,
+    credentials: Option<Fingerprint>,
     ingest: IngestSettings,
     running: Running,
     dispatcher: Arc<Dispatcher>,

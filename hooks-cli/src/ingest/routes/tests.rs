@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::super::{Counters, Settings};
 use super::*;
 use crate::config::{EventSettings, IngestSettings};
-use crate::descriptors::Room;
+use crate::descriptors::ConnectionLimits;
 
 /// Answers every call like this; `None`: never. And how it is.
 struct Stub(Option<BusError>, BusHealth);
@@ -54,7 +54,13 @@ fn state(answer: Option<BusError>) -> Arc<State> {
 fn state_of(bus: Stub) -> Arc<State> {
     let settings = Settings::new(IngestSettings::default(), None, &EventSettings::default());
     let counters = Arc::new(Counters::default());
-    Arc::new(State::new(Arc::new(bus), settings, counters, Arc::new(|_| Vec::new()), Room { connections: 1, lobby: 1 }))
+    Arc::new(State::new(
+        Arc::new(bus),
+        settings,
+        counters,
+        Arc::new(|_| Vec::new()),
+        ConnectionLimits { connections: 1, lobby: 1 },
+    ))
 }
 
 fn whole(body: &Outgoing) -> &Bytes {

@@ -2,10 +2,10 @@
 
 mod answers;
 mod crowd;
+mod dead_letters;
 mod durable;
 mod files;
 mod hostile;
-mod letters;
 mod lifecycle;
 mod load;
 mod log;

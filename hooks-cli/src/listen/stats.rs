@@ -12,10 +12,10 @@ const KEYS: usize = 100_000;
 
 /// The books of a receiver. Bounded: about 60 MB when all of it is used.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct ArrivalStats {
     /// Requests by the status that they were answered.
     pub(crate) answers: BTreeMap<u16, u64>,
-    /// Requests that mischief happened to, or that were none.
+    /// Requests that a fault happened to, or that were none.
     pub(crate) unanswered: u64,
     /// Requests whose signature was missing or wrong.
     pub(crate) untrusted: u64,
@@ -40,7 +40,7 @@ pub(crate) enum Mark {
     OutOfOrder,
 }
 
-impl Tally {
+impl ArrivalStats {
     /// Counts an answered request.
     pub(crate) fn answered(&mut self, status: u16) {
         *self.answers.entry(status).or_default() += 1;
@@ -165,17 +165,17 @@ mod tests {
 
     #[test]
     fn repeats_are_what_was_accepted_twice() {
-        let mut tally = Tally::default();
-        assert_eq!(tally.event("/a", &event("1", ""), false), None);
-        assert_eq!(tally.event("/a", &event("1", ""), true), None);
-        assert_eq!(tally.event("/b", &event("1", ""), true), None, "another hook's");
-        assert_eq!(tally.event("/a", &event("1", ""), true), Some(Mark::Repeated));
-        assert_eq!((tally.arrived, tally.accepted, tally.distinct(), tally.repeats), (4, 3, 2, 1));
+        let mut stats = ArrivalStats::default();
+        assert_eq!(stats.event("/a", &event("1", ""), false), None);
+        assert_eq!(stats.event("/a", &event("1", ""), true), None);
+        assert_eq!(stats.event("/b", &event("1", ""), true), None, "another hook's");
+        assert_eq!(stats.event("/a", &event("1", ""), true), Some(Mark::Repeated));
+        assert_eq!((stats.arrived, stats.accepted, stats.distinct(), stats.repeats), (4, 3, 2, 1));
     }
 
     #[test]
     fn order_is_seen_by_sequence_or_time_within_a_subject() {
-        let mut tally = Tally::default();
+        let mut stats = ArrivalStats::default();
         for (id, more, mark) in [
             ("1", r#","subject":"a","time":"2026-01-01T00:00:02Z""#, None),
             ("2", r#","subject":"b","time":"2026-01-01T00:00:01Z""#, None),
@@ -187,38 +187,38 @@ mod tests {
             ("8", r#","subject":"a","partitionkey":"k","sequence":"1""#, None),
             ("9", "", None),
         ] {
-            assert_eq!(tally.event("/", &event(id, more), true), mark, "{id}");
+            assert_eq!(stats.event("/", &event(id, more), true), mark, "{id}");
         }
-        assert_eq!(tally.disorder, 2);
+        assert_eq!(stats.disorder, 2);
     }
 
     #[test]
     fn the_summary_says_what_came_of_requests_and_events() {
-        let mut tally = Tally { unanswered: 1, untrusted: 2, ..Tally::default() };
+        let mut stats = ArrivalStats { unanswered: 1, untrusted: 2, ..ArrivalStats::default() };
         for status in [200, 503, 200] {
-            tally.answered(status);
+            stats.answered(status);
         }
-        tally.event("/", &event("1", ""), true);
-        tally.event("/", &event("1", ""), true);
+        stats.event("/", &event("1", ""), true);
+        stats.event("/", &event("1", ""), true);
         assert_eq!(
-            tally.summary(),
+            stats.summary(),
             "4 requests: 2 answered 200, 1 answered 503, 1 not answered well; 2 without a right signature\n\
              2 events arrived, 2 accepted: 1 distinct, 1 repeated, 0 out of order"
         );
         assert_eq!(
-            Tally::default().summary(),
+            ArrivalStats::default().summary(),
             "0 requests\n0 events arrived, 0 accepted: 0 distinct, 0 repeated, 0 out of order"
         );
     }
 
     #[test]
     fn memory_is_bounded() {
-        let mut tally = Tally::default();
+        let mut stats = ArrivalStats::default();
         for number in 0..REMEMBERED + 10 {
-            tally.remember(number);
+            stats.remember(number);
         }
-        assert_eq!((tally.known.len(), tally.oldest.len()), (REMEMBERED, REMEMBERED));
-        assert!(!tally.remember(REMEMBERED));
-        assert!(tally.remember(0), "the first is forgotten");
+        assert_eq!((stats.known.len(), stats.oldest.len()), (REMEMBERED, REMEMBERED));
+        assert!(!stats.remember(REMEMBERED));
+        assert!(stats.remember(0), "the first is forgotten");
     }
 }

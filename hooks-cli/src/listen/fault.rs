@@ -12,7 +12,7 @@ use super::answer::Answer;
 
 /// One way to misbehave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Mischief {
+pub(crate) enum Fault {
     /// Never accept a connection
     NeverAccept,
     /// Close the connection without an answer
@@ -57,14 +57,14 @@ pub(super) enum Then {
 /// Between two bytes of what is slow.
 const SLOW: Duration = Duration::from_secs(1);
 
-impl Mischief {
+impl Fault {
     /// The name on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// Whether it is about connections and not about answers.
-    pub(crate) fn is_of_connections(self) -> bool {
+    pub(crate) fn affects_connections(self) -> bool {
         matches!(self, Self::NeverAccept | Self::CloseIdle)
     }
 

@@ -9,7 +9,10 @@ use tokio::sync::oneshot;
 ///
 /// # Errors
 /// When there can be no more threads.
-pub(crate) async fn aside<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+pub(crate) async fn on_own_thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
     let (sender, done) = oneshot::channel();
     thread::Builder::new().name(name.to_owned()).spawn(move || sender.send(work()))?;
     done.await.map_err(io::Error::other)

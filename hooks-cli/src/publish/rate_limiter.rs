@@ -6,13 +6,13 @@ use tokio::time::Instant;
 
 /// Spreads events evenly over time.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     /// Events a second.
     rate: f64,
     next: Instant,
 }
 
-impl Pace {
+impl RateLimiter {
     /// From now on.
     pub(crate) fn new(rate: f64, now: Instant) -> Self {
         Self { rate, next: now }
@@ -75,15 +75,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_pace_is_the_one_asked_for() {
         let start = Instant::now();
-        let mut pace = Pace::new(100.0, start);
+        let mut rate_limiter = RateLimiter::new(100.0, start);
         for _ in 0..20 {
-            tokio::time::sleep_until(pace.due()).await;
-            pace.sent(Instant::now(), Pace::max_events(100.0));
+            tokio::time::sleep_until(rate_limiter.due()).await;
+            rate_limiter.sent(Instant::now(), RateLimiter::max_events(100.0));
         }
-        assert_eq!((pace.due() - start).as_millis(), 2_000, "20 requests of 10 events");
+        assert_eq!((rate_limiter.due() - start).as_millis(), 2_000, "20 requests of 10 events");
         tokio::time::advance(Duration::from_secs(60)).await;
-        pace.sent(Instant::now(), 10);
-        assert!(pace.due() > Instant::now(), "a pause is not made up for by a burst");
-        assert_eq!([0.1, 9.0, 1e6].map(Pace::max_events), [1, 1, 100_000]);
+        rate_limiter.sent(Instant::now(), 10);
+        assert!(rate_limiter.due() > Instant::now(), "a pause is not made up for by a burst");
+        assert_eq!([0.1, 9.0, 1e6].map(RateLimiter::max_events), [1, 1, 100_000]);
     }
 }

@@ -1,8 +1,8 @@
 //! What a receiver saw, checked against what it should have seen.
 
-/// The books of one receiver. Each event has a place in the order that it was published in.
+/// The stats of one receiver. Each event has a place in the order that it was published in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Books {
+pub(crate) struct ReceiverStats {
     /// How often each event was accepted.
     seen: Vec<u32>,
     /// The place behind the last event that was accepted.
@@ -23,7 +23,7 @@ pub(crate) struct Books {
     pub(crate) rejected_alone: u64,
 }
 
-impl Books {
+impl ReceiverStats {
     /// For so many events.
     pub(crate) fn new(events: usize) -> Self {
         Self {
@@ -69,12 +69,12 @@ mod tests {
 
     #[test]
     fn loss_repeats_and_disorder_are_seen() {
-        let mut books = Books::new(5);
+        let mut stats = ReceiverStats::new(5);
         for place in [0, 1, 3, 2, 3] {
-            books.accept(Some(place));
+            stats.accept(Some(place));
         }
-        books.accept(Some(5));
-        books.accept(None);
-        assert_eq!((books.distinct(), books.repeats(), books.disorder, books.unknown), (4, 1, 1, 2));
+        stats.accept(Some(5));
+        stats.accept(None);
+        assert_eq!((stats.distinct(), stats.repeats(), stats.disorder, stats.unknown), (4, 1, 1, 2));
     }
 }
