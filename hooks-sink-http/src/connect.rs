@@ -18,8 +18,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use crate::heard::{self, Heard};
-use crate::line::Line;
+use crate::connection_state::ConnectionState;
+use crate::observed::{self, ObservedStream};
 use crate::resolve::Resolver;
 use crate::stream::Stream;
 use crate::trace::{Phase, Trace};
@@ -98,9 +98,9 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Heard>;
+    type Response = TokioIo<ObservedStream>;
     type Error = Unconnected;
-    type Future = BoxFuture<'static, Result<TokioIo<Heard>, Unconnected>>;
+    type Future = BoxFuture<'static, Result<TokioIo<ObservedStream>, Unconnected>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unconnected>> {
         Poll::Ready(Ok(()))
@@ -121,7 +121,7 @@ impl Service<Uri> for Connector {
 
 impl Settings {
     /// `secures`: the handshake with the receiver has begun.
-    async fn connect(&self, to: &Uri, secures: &AtomicBool) -> Result<TokioIo<Heard>, Unconnected> {
+    async fn connect(&self, to: &Uri, secures: &AtomicBool) -> Result<TokioIo<ObservedStream>, Unconnected> {
         let first = self.proxy.as_ref().map_or(to, |proxy| &proxy.uri);
         let (mut stream, address) = self.reach(first).await?;
         let is_secure = to.scheme_str() == Some("https");
@@ -141,7 +141,7 @@ impl Settings {
         }
         self.begin(Phase::FirstByte);
         let is_proxied = self.proxy.is_some() && !is_secure;
-        Ok(TokioIo::new(Heard::new(stream, Line::new(address), is_proxied, is_h2)))
+        Ok(TokioIo::new(ObservedStream::new(stream, ConnectionState::new(address), is_proxied, is_h2)))
     }
 
     async fn reach(&self, to: &Uri) -> Result<(Box<dyn Stream>, SocketAddr), Unconnected> {
@@ -185,7 +185,7 @@ impl Settings {
         stream.write_all(&request).await.map_err(|error| failed(error.into()))?;
         stream.flush().await.map_err(|error| failed(error.into()))?;
         let head = read_head(stream).await.map_err(|error| failed(error.into()))?;
-        match heard::status(&head) {
+        match observed::status(&head) {
             Some(200..300) => Ok(()),
             status => Err(self.failed(Step::Tunnel(status), true, None)),
         }
@@ -209,7 +209,7 @@ async fn read_head(stream: &mut Box<dyn Stream>) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(1024);
     while head.len() <= MAX_HEAD {
         match end_of(&head) {
-            Some(end) if heard::is_interim(&head[..end]) => drop(head.drain(..end)),
+            Some(end) if observed::is_interim(&head[..end]) => drop(head.drain(..end)),
             Some(_) => break,
             None if stream.read_buf(&mut head).await? == 0 => break,
             None => {}
@@ -237,7 +237,7 @@ mod tests {
     async fn status(first: &'static str, second: &'static str) -> Option<u16> {
         let pieces = first.as_bytes().chain(second.as_bytes());
         let mut stream: Box<dyn Stream> = Box::new(tokio::io::join(pieces, tokio::io::sink()));
-        heard::status(&read_head(&mut stream).await.unwrap())
+        observed::status(&read_head(&mut stream).await.unwrap())
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::HttpConfig;
 use crate::mask::Mask;
-use crate::outcome::{Asked, End, Received, judge};
+use crate::outcome::{AnswerContext, End, Received, judge};
 
 /// Judges an answer to a batch of the events `a`, `b`, `c` and `c`, and checks what holds for every
 /// answer. For cargo-fuzz and property tests; not part of the interface.
@@ -25,8 +25,8 @@ pub fn fuzz_outcome(status: u16, headers: &[(&[u8], &[u8])], body: &[u8], whole:
     let batch = batch(&["a", "b", "c", "c"]);
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     let (mask, max_bytes) = (Mask::default(), 64 << 10);
-    let asked = Asked { request: "POST", batch: &batch, mask: &mask, now, partial_answers: false, max_bytes };
-    match judge(&asked, &Received { status, headers, body: body.to_vec(), end, is_reused: false }).result {
+    let context = AnswerContext { request: "POST", batch: &batch, mask: &mask, now, partial_answers: false, max_bytes };
+    match judge(&context, &Received { status, headers, body: body.to_vec(), end, is_reused: false }).result {
         Ok(delivered) => {
             assert!(status.is_success(), "{status} was taken for a success");
             assert!(delivered.refused.is_sorted_by(|a, b| a.0 < b.0), "an event was refused twice");

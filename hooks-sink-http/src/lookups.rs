@@ -10,26 +10,26 @@ use tokio::sync::Semaphore;
 /// Most look-ups at a time of names that were found the last time, of names that are new, and of names whose last
 /// look-up took longer than anybody waited. Together less than half of the threads that tokio has for work that
 /// blocks, so files and other names get theirs however many names hang.
-const PLACES: [usize; 3] = [64, 128, 32];
+const SLOTS: [usize; 3] = [64, 128, 32];
 
 /// Names of which it is known how their last look-up went; when there are more, all are new again.
 const KNOWN: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Last {
+enum LastResult {
     Found,
     New,
     Late,
 }
 
 /// Asks one name.
-type Ask = fn(&str) -> io::Result<Vec<IpAddr>>;
+type LookupFunction = fn(&str) -> io::Result<Vec<IpAddr>>;
 
 /// What the look-ups of one dispatcher share.
 pub(crate) struct Lookups {
-    ask: Ask,
-    places: [Arc<Semaphore>; 3],
-    known: Mutex<HashMap<String, Last>>,
+    ask: LookupFunction,
+    slots: [Arc<Semaphore>; 3],
+    known: Mutex<HashMap<String, LastResult>>,
 }
 
 impl Default for Lookups {
@@ -39,33 +39,33 @@ impl Default for Lookups {
 }
 
 impl Lookups {
-    fn by(ask: Ask) -> Self {
-        Self { ask, places: PLACES.map(|places| Arc::new(Semaphore::new(places))), known: Mutex::default() }
+    fn by(ask: LookupFunction) -> Self {
+        Self { ask, slots: SLOTS.map(|slots| Arc::new(Semaphore::new(slots))), known: Mutex::default() }
     }
 
     /// The addresses of a name.
     pub(crate) async fn find(self: Arc<Self>, name: String) -> io::Result<Vec<IpAddr>> {
-        let places = self.places[self.last(&name) as usize].clone();
+        let slots = self.slots[self.last(&name) as usize].clone();
         // No semaphore is ever closed.
-        let place = places.acquire_owned().await.ok();
-        let mut waits = Waits { lookups: &self, name: &name, last: Last::Late };
+        let slot = slots.acquire_owned().await.ok();
+        let mut record = RecordOnDrop { lookups: &self, name: &name, last: LastResult::Late };
         let (ask, asked) = (self.ask, name.clone());
         let looking = tokio::task::spawn_blocking(move || {
             let found = ask(&asked);
             // Only now: whoever waits may be gone long before.
-            drop(place);
+            drop(slot);
             found
         });
         let found = looking.await.map_err(io::Error::other)?;
-        waits.last = if found.is_ok() { Last::Found } else { Last::New };
+        record.last = if found.is_ok() { LastResult::Found } else { LastResult::New };
         found
     }
 
-    fn last(&self, name: &str) -> Last {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or(Last::New)
+    fn last(&self, name: &str) -> LastResult {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or(LastResult::New)
     }
 
-    fn note(&self, name: &str, last: Last) {
+    fn note(&self, name: &str, last: LastResult) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN {
             known.clear();
@@ -75,13 +75,13 @@ impl Lookups {
 }
 
 /// Somebody waits for a look-up. Dropped before it ended, it was late.
-struct Waits<'a> {
+struct RecordOnDrop<'a> {
     lookups: &'a Lookups,
     name: &'a str,
-    last: Last,
+    last: LastResult,
 }
 
-impl Drop for Waits<'_> {
+impl Drop for RecordOnDrop<'_> {
     fn drop(&mut self) {
         self.lookups.note(self.name, self.last);
     }
@@ -120,7 +120,7 @@ mod tests {
             let late = tokio::time::advance(Duration::from_secs(6));
             futures_util::future::join(futures_util::future::join_all(dead), late).await;
         }
-        assert_eq!(lookups.places[Last::New as usize].available_permits(), 0, "as many as may hang do");
+        assert_eq!(lookups.slots[LastResult::New as usize].available_permits(), 0, "as many as may hang do");
         assert_eq!(lookups.clone().find("good".to_owned()).await.unwrap().len(), 1);
         assert_eq!(tokio::task::spawn_blocking(|| 7).await.unwrap(), 7, "as a file is written");
         *GATE.0.lock().unwrap() = true;

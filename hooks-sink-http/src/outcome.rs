@@ -15,7 +15,7 @@ use crate::retry_after;
 const DETAIL: usize = 1024;
 
 /// What was asked, as far as the answer's meaning depends on it.
-pub(crate) struct Asked<'a> {
+pub(crate) struct AnswerContext<'a> {
     /// For errors, for example `POST https://example.com/hooks`.
     pub(crate) request: &'a str,
     /// What was sent.
@@ -72,14 +72,14 @@ pub(crate) struct Judged {
 /// Judges an answer: by its status and headers. The body of most is for people; that of a 2xx may name refused
 /// events, if it came whole. If it did not, or can't be read, the batch has been delivered all the same, and
 /// [`Odd`] says whether that may be wrong.
-pub(crate) fn judge(asked: &Asked<'_>, received: &Received) -> Judged {
+pub(crate) fn judge(context: &AnswerContext<'_>, received: &Received) -> Judged {
     let wait = received.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let wait = wait.and_then(|value| retry_after::parse(value, asked.now));
-    let body = Body::of(received, asked.max_bytes);
-    let answer = answer(asked.mask, received.status, body.text());
+    let wait = wait.and_then(|value| retry_after::parse(value, context.now));
+    let body = Body::of(received, context.max_bytes);
+    let answer = answer(context.mask, received.status, body.text());
     let failed = match classify(received.status, wait.is_some()) {
-        None => return success(asked, &body, &received.end, answer),
-        Some(class) => DeliveryError::new(class, doing(asked, &answer, advice(received.status))),
+        None => return success(context, &body, &received.end, answer),
+        Some(class) => DeliveryError::new(class, doing(context, &answer, advice(received.status))),
     };
     Judged { result: Err(failed.retry_after(wait).answer(answer)), advice: None }
 }
@@ -100,20 +100,20 @@ fn classify(status: StatusCode, has_retry_after: bool) -> Option<FailureClass> {
     }
 }
 
-fn success(asked: &Asked<'_>, body: &Body<'_>, end: &End, answer: Answer) -> Judged {
+fn success(context: &AnswerContext<'_>, body: &Body<'_>, end: &End, answer: Answer) -> Judged {
     let whole = matches!(end, End::Whole) && body.is_whole();
     let reading =
-        if body.is_readable() { failures::read(body.text(), whole, asked.batch) } else { Reading::Unfinished };
+        if body.is_readable() { failures::read(body.text(), whole, context.batch) } else { Reading::Unfinished };
     if let Reading::Ambiguous = reading {
         // Split, each identifier comes to stand for one event.
         let why = ", but its batchItemFailures name an id that events of several sources have: sent in smaller batches";
-        let split = DeliveryError::rejected(doing(asked, &answer, why)).answer(answer);
+        let split = DeliveryError::rejected(doing(context, &answer, why)).answer(answer);
         return Judged { result: Err(split), advice: None };
     }
     let oddity = oddity(&reading, end, body);
     let unread = match &reading {
         Reading::None | Reading::Refused(_) => Unread::Nothing,
-        Reading::Unfinished if asked.partial_answers => Unread::Refusals,
+        Reading::Unfinished if context.partial_answers => Unread::Refusals,
         Reading::Unfinished => Unread::RefusalsIfBefore,
         Reading::Unclear { .. } | Reading::Ambiguous => Unread::Refusals,
     };
@@ -121,10 +121,10 @@ fn success(asked: &Asked<'_>, body: &Body<'_>, end: &End, answer: Answer) -> Jud
         Reading::None | Reading::Unfinished | Reading::Ambiguous => Vec::new(),
         Reading::Refused(items) | Reading::Unclear { items, .. } => items,
     };
-    let reason = |item: &str| format!("{}: {}", answer.summary, asked.mask.excerpt(item.as_bytes(), DETAIL));
+    let reason = |item: &str| format!("{}: {}", answer.summary, context.mask.excerpt(item.as_bytes(), DETAIL));
     let refused = items.into_iter().map(|(index, item)| (index, reason(item).into())).collect();
     let (what, advice) = oddity.unzip();
-    let odd = what.map(|what| Odd { what: doing(asked, &answer, &format!(", but {what}")).into(), unread });
+    let odd = what.map(|what| Odd { what: doing(context, &answer, &format!(", but {what}")).into(), unread });
     Judged { result: Ok(Delivered { refused, answer, odd }), advice }
 }
 
@@ -172,8 +172,8 @@ fn answer(mask: &Mask, status: StatusCode, body: &[u8]) -> Answer {
     Answer { summary, detail: mask.excerpt(body, DETAIL) }
 }
 
-fn doing(asked: &Asked<'_>, answer: &Answer, more: &str) -> String {
-    format!("{}: {}{more}", asked.request, answer.summary)
+fn doing(context: &AnswerContext<'_>, answer: &Answer, more: &str) -> String {
+    format!("{}: {}{more}", context.request, answer.summary)
 }
 
 fn advice(status: StatusCode) -> &'static str {
@@ -200,9 +200,15 @@ mod tests {
         let batch = crate::fuzz::batch(&["a", "b"]);
         let mask = Mask::default();
         let (now, max_bytes) = (SystemTime::UNIX_EPOCH, 64 << 10);
-        let asked =
-            Asked { request: "POST http://h/p", batch: &batch, mask: &mask, now, partial_answers: false, max_bytes };
-        judge(&asked, &received).result
+        let context = AnswerContext {
+            request: "POST http://h/p",
+            batch: &batch,
+            mask: &mask,
+            now,
+            partial_answers: false,
+            max_bytes,
+        };
+        judge(&context, &received).result
     }
 
     /// DESIGN, section 8, row by row.

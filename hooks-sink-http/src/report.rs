@@ -11,10 +11,10 @@ use hyper_util::client::legacy;
 use url::Url;
 
 use crate::connect::{Step, Unconnected};
+use crate::connection_state::ConnectionState;
 use crate::endpoint::printable;
 use crate::faults;
 use crate::guard::Refused;
-use crate::line::Line;
 use crate::mask::Mask;
 use crate::outcome::{End, Received};
 use crate::resolve::Unresolved;
@@ -50,8 +50,8 @@ impl Report {
 
     pub(crate) fn answer(&self, response: &Response<impl Body>, mask: &Mask) {
         self.trace.end("");
-        let line = response.extensions().get::<Line>();
-        let address = line.map_or_else(String::new, |line| format!(" from {}", line.address));
+        let connection = response.extensions().get::<ConnectionState>();
+        let address = connection.map_or_else(String::new, |connection| format!(" from {}", connection.address));
         self.note("answer", format!("{:?} {}{address}", response.version(), response.status()));
         self.headers(response.headers(), mask);
         self.trace.begin(Phase::Body);

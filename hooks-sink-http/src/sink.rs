@@ -16,10 +16,10 @@ use tokio::sync::Semaphore;
 
 use crate::client::Client;
 use crate::config::Mode;
+use crate::connection_state::{ConnectionState, Trust};
 use crate::endpoint::printable;
-use crate::line::{Line, Trust};
 use crate::mask::Mask;
-use crate::outcome::{Asked, End, Judged, Received, judge};
+use crate::outcome::{AnswerContext, End, Judged, Received, judge};
 use crate::ready::Ready;
 use crate::report::Report;
 use crate::request::Requests;
@@ -131,10 +131,10 @@ impl HttpSink {
     async fn receive(&mut self, response: Response<Incoming>) -> Received {
         let (mut head, mut incoming) = response.into_parts();
         // Not a clone of it: that would know of a later request.
-        let line = head.extensions.remove::<Line>();
+        let connection = head.extensions.remove::<ConnectionState>();
         // The next answer on this connection is another.
-        line.as_ref().map(Line::take_status);
-        let (keeps, is_reused) = (keeps(&head), line.as_ref().is_some_and(Line::is_reused));
+        connection.as_ref().map(ConnectionState::take_status);
+        let (keeps, is_reused) = (keeps(&head), connection.as_ref().is_some_and(ConnectionState::is_reused));
         let (status, headers) = (head.status, head.headers);
         // From here on the attempt has a result, also when its time is over before the body ends.
         let received = self.received.insert(Received { status, headers, body: Vec::new(), end: End::Late, is_reused });
@@ -155,8 +155,8 @@ impl HttpSink {
         };
         let received = Received { end, ..std::mem::take(received) };
         self.received = None;
-        if let (End::Whole, Some(line), true) = (&received.end, line, keeps) {
-            line.answered(&self.trust);
+        if let (End::Whole, Some(connection), true) = (&received.end, connection, keeps) {
+            connection.answered(&self.trust);
         }
         received
     }
@@ -168,7 +168,7 @@ impl HttpSink {
                 "may answer an earlier request: the receiver, or a proxy before it, sends more than it is asked for";
             return Err(DeliveryError::retry(format!("{}: {} {doubt}", self.name, received.status.as_u16())));
         }
-        let asked = Asked {
+        let context = AnswerContext {
             request: &self.name,
             batch,
             mask: &self.mask,
@@ -176,7 +176,7 @@ impl HttpSink {
             partial_answers: self.partial_answers,
             max_bytes: self.max_response_bytes,
         };
-        let Judged { mut result, advice } = judge(&asked, received);
+        let Judged { mut result, advice } = judge(&context, received);
         self.tell(|report| report.advise(advice));
         if let (Ok(Delivered { odd: odd @ None, .. }), true, false) = (&mut result, self.trust.is_lost(), self.told) {
             self.told = true;

@@ -6,18 +6,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::heard;
+use crate::observed;
 
 /// Anything that bytes go through.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
     /// What waits to be read. The system is asked: the runtime learns of it when it next looks, which is late while it
     /// is busy.
-    fn waiting(&self) -> Waiting;
+    fn peek(&self) -> Peeked;
 }
 
 /// What waits to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waiting {
+pub(crate) enum Peeked {
     Nothing,
     /// An end, or what may mean nothing.
     Something,
@@ -29,35 +29,35 @@ pub(crate) enum Waiting {
 const BEGINNING: usize = 64;
 
 impl Stream for TcpStream {
-    fn waiting(&self) -> Waiting {
+    fn peek(&self) -> Peeked {
         let mut bytes = [0; BEGINNING];
         match recv(self, &mut bytes, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
-            Err(Errno::WOULDBLOCK | Errno::INTR) => Waiting::Nothing,
-            Ok((1.., read)) if !is_goodbye(&bytes[..read]) => Waiting::Answer,
-            _ => Waiting::Something,
+            Err(Errno::WOULDBLOCK | Errno::INTR) => Peeked::Nothing,
+            Ok((1.., read)) if !is_goodbye(&bytes[..read]) => Peeked::Answer,
+            _ => Peeked::Something,
         }
     }
 }
 
 impl Stream for TlsStream<Box<dyn Stream>> {
-    fn waiting(&self) -> Waiting {
-        match self.get_ref().0.waiting() {
-            Waiting::Nothing => Waiting::Nothing,
+    fn peek(&self) -> Peeked {
+        match self.get_ref().0.peek() {
+            Peeked::Nothing => Peeked::Nothing,
             // Encrypted, it may be an alert or a session ticket.
-            Waiting::Something | Waiting::Answer => Waiting::Something,
+            Peeked::Something | Peeked::Answer => Peeked::Something,
         }
     }
 }
 
 #[cfg(test)]
 impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Stream for tokio::io::Join<R, W> {
-    fn waiting(&self) -> Waiting {
-        Waiting::Nothing
+    fn peek(&self) -> Peeked {
+        Peeked::Nothing
     }
 }
 
 /// Whether these bytes on an idle connection say that it is over: some servers and load balancers send `408` before they
 /// close one. Nothing is taken for delivered because of it.
 pub(crate) fn is_goodbye(bytes: &[u8]) -> bool {
-    heard::status(bytes) == Some(408)
+    observed::status(bytes) == Some(408)
 }

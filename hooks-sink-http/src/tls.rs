@@ -55,7 +55,7 @@ pub(crate) fn secured(tls: &Tls, files: &Files, version: HttpVersion) -> Result<
     };
     let config = ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions)?;
     let verifier: Arc<dyn ServerCertVerifier> = if tls.dangerously_accept_any_certificate {
-        Arc::new(Anybody(provider))
+        Arc::new(AcceptAnyCertificate(provider))
     } else {
         Arc::new(Verifier::new_with_extra_roots(authorities(tls, files)?, provider)?)
     };
@@ -131,9 +131,9 @@ fn certificates(setting: &str, path: &Path, pem: &[u8]) -> Result<Vec<Certificat
 /// Takes every certificate. Signatures of the handshake are still checked: the other side has the key of
 /// the certificate that it shows.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

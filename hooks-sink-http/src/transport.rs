@@ -8,10 +8,10 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, Connected};
 
 use crate::connect::Unconnected;
+use crate::connection_state::ConnectionState;
 use crate::faults;
 use crate::guard::Refused;
-use crate::heard::Unsent;
-use crate::line::Line;
+use crate::observed::Unsent;
 use crate::outcome::{End, Received};
 
 /// No answer came: connecting failed, or the connection broke before the answer began.
@@ -73,9 +73,9 @@ pub(crate) fn is_unsent(error: &legacy::Error) -> bool {
 fn received(connected: &Connected, end: End) -> Option<Received> {
     let mut known = Extensions::new();
     connected.get_extras(&mut known);
-    let line: &Line = known.get()?;
-    let status = line.take_status()?;
-    Some(Received { status, end, is_reused: line.is_reused(), ..Received::default() })
+    let connection: &ConnectionState = known.get()?;
+    let status = connection.take_status()?;
+    Some(Received { status, end, is_reused: connection.is_reused(), ..Received::default() })
 }
 
 /// What went wrong at the bottom. The layers above it repeat where it happened.

@@ -23,16 +23,16 @@ impl Trust {
 /// What is known of a connection. A clone also knows which request was the last one when it was made: one is made for
 /// each answer before the connection takes another request.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct ConnectionState {
     /// Who is at the other end; with a proxy, that.
     pub(crate) address: SocketAddr,
     /// From 1; 0: none over HTTP/1.
     request: u32,
-    known: Arc<Known>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct Shared {
     /// The last final status; 0: none since the last request.
     status: AtomicU16,
     /// How many requests began.
@@ -44,24 +44,24 @@ struct Known {
     trust: OnceLock<Arc<Trust>>,
 }
 
-impl Line {
+impl ConnectionState {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, request: 0, known: Arc::default() }
+        Self { address, request: 0, shared: Arc::default() }
     }
 
     /// A request begins.
-    pub(crate) fn asks(&self) {
-        self.known.status.store(0, Ordering::Relaxed);
-        self.known.requests.fetch_add(1, Ordering::SeqCst);
+    pub(crate) fn begin_request(&self) {
+        self.shared.status.store(0, Ordering::Relaxed);
+        self.shared.requests.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub(crate) fn hears(&self, status: u16) {
-        self.known.status.store(status, Ordering::Relaxed);
+    pub(crate) fn set_status(&self, status: u16) {
+        self.shared.status.store(status, Ordering::Relaxed);
     }
 
     /// The status that the answer to the last request began with, once.
     pub(crate) fn take_status(&self) -> Option<StatusCode> {
-        StatusCode::from_u16(self.known.status.swap(0, Ordering::Relaxed)).ok()
+        StatusCode::from_u16(self.shared.status.swap(0, Ordering::Relaxed)).ok()
     }
 
     /// Whether the request was not the first one.
@@ -76,42 +76,42 @@ impl Line {
 
     /// Whether the last request has been answered, and nothing is expected.
     pub(crate) fn is_idle(&self) -> bool {
-        self.was_used() && self.known.answered.load(Ordering::SeqCst) == self.requests()
+        self.was_used() && self.shared.answered.load(Ordering::SeqCst) == self.requests()
     }
 
     pub(crate) fn is_trusted(&self) -> bool {
-        !self.known.trust.get().is_some_and(|trust| trust.is_lost())
+        !self.shared.trust.get().is_some_and(|trust| trust.is_lost())
     }
 
     /// The answer to the request was read to its end, and should leave the connection open.
     pub(crate) fn answered(&self, trust: &Arc<Trust>) {
-        self.known.trust.get_or_init(|| trust.clone());
-        self.known.answered.store(self.request, Ordering::SeqCst);
-        self.weigh();
+        self.shared.trust.get_or_init(|| trust.clone());
+        self.shared.answered.store(self.request, Ordering::SeqCst);
+        self.update_trust();
     }
 
     /// Bytes came after the last request that nobody took. They are unasked if its answer was whole, which may be said
     /// before or after this.
-    pub(crate) fn exceeded(&self) {
-        self.known.exceeded.store(self.requests(), Ordering::SeqCst);
-        self.weigh();
+    pub(crate) fn record_excess(&self) {
+        self.shared.exceeded.store(self.requests(), Ordering::SeqCst);
+        self.update_trust();
     }
 
-    fn weigh(&self) {
-        let exceeded = self.known.exceeded.load(Ordering::SeqCst);
-        if exceeded != 0 && exceeded == self.known.answered.load(Ordering::SeqCst) {
-            self.known.trust.get().iter().for_each(|trust| trust.lost.store(true, Ordering::SeqCst));
+    fn update_trust(&self) {
+        let exceeded = self.shared.exceeded.load(Ordering::SeqCst);
+        if exceeded != 0 && exceeded == self.shared.answered.load(Ordering::SeqCst) {
+            self.shared.trust.get().iter().for_each(|trust| trust.lost.store(true, Ordering::SeqCst));
         }
     }
 
     fn requests(&self) -> u32 {
-        self.known.requests.load(Ordering::SeqCst)
+        self.shared.requests.load(Ordering::SeqCst)
     }
 }
 
-impl Clone for Line {
+impl Clone for ConnectionState {
     fn clone(&self) -> Self {
-        Self { address: self.address, request: self.requests(), known: self.known.clone() }
+        Self { address: self.address, request: self.requests(), shared: self.shared.clone() }
     }
 }
 
@@ -120,39 +120,39 @@ mod tests {
     use super::*;
 
     /// Whether trust is lost when this happens on a connection.
-    fn lost(happens: impl FnOnce(&Line, &Arc<Trust>)) -> bool {
-        let (line, trust) = (Line::new(([127, 0, 0, 1], 80).into()), Arc::default());
-        happens(&line, &trust);
-        assert_eq!(line.is_trusted(), !trust.is_lost());
+    fn lost(happens: impl FnOnce(&ConnectionState, &Arc<Trust>)) -> bool {
+        let (connection, trust) = (ConnectionState::new(([127, 0, 0, 1], 80).into()), Arc::default());
+        happens(&connection, &trust);
+        assert_eq!(connection.is_trusted(), !trust.is_lost());
         trust.is_lost()
     }
 
     #[test]
     fn bytes_are_unasked_after_the_answer_to_the_same_request() {
-        let ask = |line: &Line| {
-            line.asks();
-            line.clone()
+        let ask = |connection: &ConnectionState| {
+            connection.begin_request();
+            connection.clone()
         };
-        assert!(lost(|line, trust| {
-            ask(line).answered(trust);
-            line.exceeded();
+        assert!(lost(|connection, trust| {
+            ask(connection).answered(trust);
+            connection.record_excess();
         }));
-        assert!(lost(|line, trust| {
-            let first = ask(line);
-            line.exceeded();
+        assert!(lost(|connection, trust| {
+            let first = ask(connection);
+            connection.record_excess();
             first.answered(trust);
         }));
-        assert!(!lost(|line, _| {
-            ask(line);
-            line.exceeded();
+        assert!(!lost(|connection, _| {
+            ask(connection);
+            connection.record_excess();
         }));
         // The connection took the next request before the answer to the first was said to be whole.
-        assert!(!lost(|line, trust| {
-            let first = ask(line);
-            ask(line);
+        assert!(!lost(|connection, trust| {
+            let first = ask(connection);
+            ask(connection);
             first.answered(trust);
-            assert!(!line.is_idle());
-            line.exceeded();
+            assert!(!connection.is_idle());
+            connection.record_excess();
         }));
     }
 }

@@ -1,4 +1,4 @@
-//! Hears how an answer over HTTP/1 begins. The parser tells nothing of an answer that it can't read, but the status
+//! Reads how an answer over HTTP/1 begins. The parser tells nothing of an answer that it can't read, but the status
 //! line at its beginning says what became of the request.
 
 use std::io::{self, IoSlice};
@@ -9,8 +9,8 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 
-use crate::line::Line;
-use crate::stream::{Stream, Waiting, is_goodbye};
+use crate::connection_state::ConnectionState;
+use crate::stream::{Peeked, Stream, is_goodbye};
 
 /// Most interim answers (`100 Continue`, `103 Early Hints`) before the final one. Nobody sends as many, and who sends
 /// them without end sends no answer.
@@ -19,14 +19,14 @@ const MAX_INTERIMS: u16 = 1_000;
 /// The receiver sends interim answers and no final one.
 #[derive(Debug, thiserror::Error)]
 #[error("more than {MAX_INTERIMS} interim answers (1xx) and no final one")]
-struct Interims;
+struct TooManyInterims;
 
 /// So many bytes count as one operation of tokio's, of which a task does a limited number before others have their turn.
 /// Without this a task that is sent small frames or heads without end reads megabytes of them in one turn.
 const WORK: usize = 1024;
 
 /// Takes what was read from what the task may do in this turn.
-fn pay(cx: &mut Context<'_>, bytes: usize) {
+fn spend_budget(cx: &mut Context<'_>, bytes: usize) {
     for _ in 0..bytes / WORK {
         match coop::poll_proceed(cx) {
             Poll::Ready(paid) => paid.made_progress(),
@@ -42,77 +42,79 @@ fn pay(cx: &mut Context<'_>, bytes: usize) {
 pub(crate) struct Unsent;
 
 /// A connection that is listened to.
-pub(crate) struct Heard {
+pub(crate) struct ObservedStream {
     stream: Box<dyn Stream>,
-    line: Line,
+    state: ConnectionState,
     is_proxied: bool,
     is_h2: bool,
     /// None before the first request: what comes then, and what comes over HTTP/2, is no answer that it could hear.
-    ear: Option<Ear>,
+    scanner: Option<StatusScanner>,
     /// Whether the last read gave something. When hyper lets go of the connection without reading on, it had bytes that
     /// it did not want: with an answer that was whole, unasked ones.
     has_more: bool,
 }
 
-impl Heard {
-    pub(crate) fn new(stream: Box<dyn Stream>, line: Line, is_proxied: bool, is_h2: bool) -> Self {
-        Self { stream, line, is_proxied, is_h2, ear: None, has_more: false }
+impl ObservedStream {
+    pub(crate) fn new(stream: Box<dyn Stream>, state: ConnectionState, is_proxied: bool, is_h2: bool) -> Self {
+        Self { stream, state, is_proxied, is_h2, scanner: None, has_more: false }
     }
 
     /// A request over HTTP/1 begins with its method, at the beginning of a write, when the answer before has begun.
-    fn sends(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn on_write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.is_h2 |= bytes.starts_with(b"PRI ");
-        let begins = !self.is_h2 && bytes.starts_with(b"POST ") && !self.ear.as_ref().is_some_and(Ear::listens);
+        let begins = !self.is_h2
+            && bytes.starts_with(b"POST ")
+            && !self.scanner.as_ref().is_some_and(StatusScanner::is_scanning);
         if begins {
-            if self.line.was_used() && !self.is_fit() {
+            if self.state.was_used() && !self.is_fit() {
                 return Err(io::Error::other(Unsent));
             }
-            self.ear = Some(Ear::default());
-            self.line.asks();
+            self.scanner = Some(StatusScanner::default());
+            self.state.begin_request();
         }
         Ok(())
     }
 
     /// Whether what comes next on a connection that was kept can only be an answer to what is asked next.
     fn is_fit(&self) -> bool {
-        let waiting = self.stream.waiting();
-        if waiting == Waiting::Answer {
-            self.line.exceeded();
+        let waiting = self.stream.peek();
+        if waiting == Peeked::Answer {
+            self.state.record_excess();
         }
-        waiting == Waiting::Nothing && self.line.is_trusted()
+        waiting == Peeked::Nothing && self.state.is_trusted()
     }
 }
 
-impl Drop for Heard {
+impl Drop for ObservedStream {
     fn drop(&mut self) {
         if self.has_more && !self.is_h2 {
-            self.line.exceeded();
+            self.state.record_excess();
         }
     }
 }
 
-impl Connection for Heard {
+impl Connection for ObservedStream {
     fn connected(&self) -> Connected {
-        let connected = Connected::new().proxy(self.is_proxied).extra(self.line.clone());
+        let connected = Connected::new().proxy(self.is_proxied).extra(self.state.clone());
         if self.is_h2 { connected.negotiated_h2() } else { connected }
     }
 }
 
-impl AsyncRead for Heard {
+impl AsyncRead for ObservedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         self.has_more = false;
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let read = &buf.filled()[before..];
-        pay(cx, read.len());
-        let ends = read.is_empty() || self.line.is_idle() && is_goodbye(read);
+        spend_budget(cx, read.len());
+        let ends = read.is_empty() || self.state.is_idle() && is_goodbye(read);
         self.has_more = !ends;
-        let Some(ear) = &mut self.ear else { return Poll::Ready(Ok(())) };
-        match ear.hear(read) {
-            Some(status) => self.line.hears(status),
-            None if ear.interims > MAX_INTERIMS => {
+        let Some(scanner) = &mut self.scanner else { return Poll::Ready(Ok(())) };
+        match scanner.scan(read) {
+            Some(status) => self.state.set_status(status),
+            None if scanner.interims > MAX_INTERIMS => {
                 buf.set_filled(before);
-                return Poll::Ready(Err(io::Error::other(Interims)));
+                return Poll::Ready(Err(io::Error::other(TooManyInterims)));
             }
             None => {}
         }
@@ -120,9 +122,9 @@ impl AsyncRead for Heard {
     }
 }
 
-impl AsyncWrite for Heard {
+impl AsyncWrite for ObservedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.sends(buf)?;
+        self.on_write(buf)?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -131,7 +133,7 @@ impl AsyncWrite for Heard {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.sends(bufs.first().map_or(&[], |first| first))?;
+        self.on_write(bufs.first().map_or(&[], |first| first))?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -156,16 +158,16 @@ const WITHOUT_MINOR: usize = 6;
 
 /// Listens to bytes until it has heard a final status, or something that is no answer.
 #[derive(Debug, Default)]
-struct Ear {
+struct StatusScanner {
     line: [u8; LENGTH],
     at: usize,
-    hears: Hears,
+    state: ScanState,
     /// How many interim answers began.
     interims: u16,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-enum Hears {
+enum ScanState {
     /// The beginning of a status line.
     #[default]
     Line,
@@ -177,26 +179,26 @@ enum Hears {
     Nothing,
 }
 
-impl Ear {
+impl StatusScanner {
     /// The final status, when its line ends in these bytes.
-    fn hear(&mut self, bytes: &[u8]) -> Option<u16> {
-        if let Hears::Nothing = self.hears {
+    fn scan(&mut self, bytes: &[u8]) -> Option<u16> {
+        if let ScanState::Nothing = self.state {
             return None;
         }
-        bytes.iter().find_map(|byte| self.hear_byte(*byte))
+        bytes.iter().find_map(|byte| self.scan_byte(*byte))
     }
 
     /// Whether it has heard neither yet.
-    fn listens(&self) -> bool {
-        !matches!(self.hears, Hears::Nothing)
+    fn is_scanning(&self) -> bool {
+        !matches!(self.state, ScanState::Nothing)
     }
 
-    fn hear_byte(&mut self, byte: u8) -> Option<u16> {
-        match &mut self.hears {
-            Hears::Nothing => {}
+    fn scan_byte(&mut self, byte: u8) -> Option<u16> {
+        match &mut self.state {
+            ScanState::Nothing => {}
             // Empty lines before an answer are passed over.
-            Hears::Line if self.at == 0 && matches!(byte, b'\r' | b'\n') => {}
-            Hears::Line => {
+            ScanState::Line if self.at == 0 && matches!(byte, b'\r' | b'\n') => {}
+            ScanState::Line => {
                 // HTTP/2 is called that without a minor version, by whoever writes its status line all the same.
                 if self.at == WITHOUT_MINOR && byte == b' ' {
                     self.line[self.at..][..2].copy_from_slice(b".0");
@@ -205,25 +207,25 @@ impl Ear {
                 self.line[self.at] = byte;
                 self.at += 1;
                 if self.at == LENGTH {
-                    self.hears = judge(&self.line);
+                    self.state = judge(&self.line);
                     self.at = 0;
-                    if let Hears::Interim { .. } = self.hears {
+                    if let ScanState::Interim { .. } = self.state {
                         self.interims = self.interims.saturating_add(1);
                     }
-                    if let (Hears::Final(status), b'\n') = (self.hears, byte) {
-                        self.hears = Hears::Nothing;
+                    if let (ScanState::Final(status), b'\n') = (self.state, byte) {
+                        self.state = ScanState::Nothing;
                         return Some(status);
                     }
                 }
             }
-            Hears::Final(status) if byte == b'\n' => {
+            ScanState::Final(status) if byte == b'\n' => {
                 let status = *status;
-                self.hears = Hears::Nothing;
+                self.state = ScanState::Nothing;
                 return Some(status);
             }
-            Hears::Final(_) => {}
-            Hears::Interim { feeds } => match byte {
-                b'\n' if *feeds == 1 => self.hears = Hears::Line,
+            ScanState::Final(_) => {}
+            ScanState::Interim { feeds } => match byte {
+                b'\n' if *feeds == 1 => self.state = ScanState::Line,
                 b'\n' => *feeds = 1,
                 b'\r' => {}
                 _ => *feeds = 0,
@@ -234,30 +236,30 @@ impl Ear {
 }
 
 /// What follows the beginning of a status line.
-fn judge(line: &[u8; LENGTH]) -> Hears {
+fn judge(line: &[u8; LENGTH]) -> ScanState {
     let [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9', b' ', a, b, c, end] = line else {
-        return Hears::Nothing;
+        return ScanState::Nothing;
     };
     let digits = [a, b, c].map(|digit| u16::from(*digit) - u16::from(b'0').min(u16::from(*digit)));
     if ![a, b, c].iter().all(|digit| digit.is_ascii_digit()) || !matches!(end, b' ' | b'\r' | b'\n') {
-        return Hears::Nothing;
+        return ScanState::Nothing;
     }
     match digits[0] * 100 + digits[1] * 10 + digits[2] {
-        0..100 => Hears::Nothing,
-        100 | 102..200 => Hears::Interim { feeds: u8::from(*end == b'\n') },
-        status => Hears::Final(status),
+        0..100 => ScanState::Nothing,
+        100 | 102..200 => ScanState::Interim { feeds: u8::from(*end == b'\n') },
+        status => ScanState::Final(status),
     }
 }
 
 /// The status of an answer's head, if that begins with one.
 pub(crate) fn status(head: &[u8]) -> Option<u16> {
-    Ear::default().hear(head)
+    StatusScanner::default().scan(head)
 }
 
 /// Whether this head, which has ended, is of an interim answer: another one comes.
 pub(crate) fn is_interim(head: &[u8]) -> bool {
-    let mut ear = Ear::default();
-    ear.hear(head).is_none() && matches!(ear.hears, Hears::Line)
+    let mut scanner = StatusScanner::default();
+    scanner.scan(head).is_none() && matches!(scanner.state, ScanState::Line)
 }
 
 #[cfg(test)]
@@ -270,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_is_heard() {
-        for (text, heard) in [
+        for (text, observed) in [
             ("HTTP/1.1 200 OK\r\n", Some(200)),
             ("HTTP/1.0 503 \n", Some(503)),
             ("HTTP/2 200 OK\r\n", Some(200)),
@@ -295,32 +297,32 @@ mod tests {
             ("SSH-2.0-OpenSSH_9.2\r\nHTTP/1.1 200 OK\r\n", None),
             ("", None),
         ] {
-            assert_eq!(status(text.as_bytes()), heard, "{text:?}");
-            let mut ear = Ear::default();
-            let bytes: Vec<_> = text.as_bytes().chunks(1).filter_map(|byte| ear.hear(byte)).collect();
-            assert_eq!(bytes, Vec::from_iter(heard), "{text:?}, byte by byte");
+            assert_eq!(status(text.as_bytes()), observed, "{text:?}");
+            let mut scanner = StatusScanner::default();
+            let bytes: Vec<_> = text.as_bytes().chunks(1).filter_map(|byte| scanner.scan(byte)).collect();
+            assert_eq!(bytes, Vec::from_iter(observed), "{text:?}, byte by byte");
         }
     }
 
-    fn listening(stream: impl Stream + 'static) -> Heard {
-        let line = Line::new(([127, 0, 0, 1], 80).into());
-        let mut heard = Heard::new(Box::new(stream), line, false, false);
-        heard.ear = Some(Ear::default());
-        heard
+    fn listening(stream: impl Stream + 'static) -> ObservedStream {
+        let line = ConnectionState::new(([127, 0, 0, 1], 80).into());
+        let mut observed = ObservedStream::new(Box::new(stream), line, false, false);
+        observed.scanner = Some(StatusScanner::default());
+        observed
     }
 
     #[tokio::test]
     async fn interim_answers_without_end_are_a_fault() {
         let interim = "HTTP/1.1 100 Continue\r\n\r\n";
-        let heard = async |interims: usize, last: &str| {
+        let observed = async |interims: usize, last: &str| {
             let text = interim.repeat(interims) + last;
-            let mut heard = listening(tokio::io::join(std::io::Cursor::new(text), tokio::io::sink()));
-            let read = heard.read_to_end(&mut Vec::new()).await;
-            (read.map_err(|error| error.to_string()).err(), heard.line.take_status())
+            let mut observed = listening(tokio::io::join(std::io::Cursor::new(text), tokio::io::sink()));
+            let read = observed.read_to_end(&mut Vec::new()).await;
+            (read.map_err(|error| error.to_string()).err(), observed.state.take_status())
         };
-        assert_eq!(heard(1_000, "HTTP/1.1 200 OK\r\n").await, (None, Some(StatusCode::OK)));
+        assert_eq!(observed(1_000, "HTTP/1.1 200 OK\r\n").await, (None, Some(StatusCode::OK)));
         let fault = "more than 1000 interim answers (1xx) and no final one";
-        assert_eq!(heard(100_000, "HTTP/1.1 200 OK\r\n").await, (Some(fault.to_owned()), None));
+        assert_eq!(observed(100_000, "HTTP/1.1 200 OK\r\n").await, (Some(fault.to_owned()), None));
     }
 
     /// Whoever sends without a pause gets no more done in a turn than is fair to others.
@@ -329,10 +331,10 @@ mod tests {
         let read = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let so_far = read.clone();
         let reading = tokio::spawn(async move {
-            let mut heard = listening(tokio::io::join(tokio::io::repeat(b'x'), tokio::io::sink()));
+            let mut observed = listening(tokio::io::join(tokio::io::repeat(b'x'), tokio::io::sink()));
             let mut buffer = vec![0; 64 << 10];
             loop {
-                so_far.fetch_add(heard.read(&mut buffer).await.unwrap(), Ordering::Relaxed);
+                so_far.fetch_add(observed.read(&mut buffer).await.unwrap(), Ordering::Relaxed);
             }
         });
         tokio::task::yield_now().await;
