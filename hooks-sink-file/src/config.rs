@@ -110,8 +110,8 @@ impl FileConfig {
         self.create_dirs
     }
 
-    pub(crate) fn want(&self) -> Want {
-        Want { mode: self.mode, sync: self.sync }
+    pub(crate) fn write_options(&self) -> WriteOptions {
+        WriteOptions { mode: self.mode, sync: self.sync }
     }
 
     /// Whether this is the first time that this hook asks.
@@ -142,7 +142,7 @@ impl FileConfig {
 
 /// What is wanted of a file that hooks may share: the part of the settings that is each hook's own.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Want {
+pub(crate) struct WriteOptions {
     pub(crate) mode: Option<FileMode>,
     pub(crate) sync: bool,
 }

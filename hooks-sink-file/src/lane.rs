@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hooks_core::{Answer, Batch, BatchId, Delivered, DeliveryError, Envelope, SinkContext};
 
 use crate::config::FileConfig;
-use crate::held::Held;
 use crate::lines::Lines;
 use crate::path;
+use crate::progress::Progress;
 use crate::write::Repair;
 use crate::writer::Writer;
 
@@ -44,7 +44,7 @@ pub(crate) struct Lane {
     repairs: Arc<RepairCounts>,
     writer: Option<Arc<Writer>>,
     /// What the file holds of a batch that was not reported as delivered.
-    unreported: Option<(BatchId, Held)>,
+    unreported: Option<(BatchId, Progress)>,
     /// The writer's count of losses when the first line was written that is not yet flushed.
     unflushed: Option<u64>,
     /// The device of the file.
@@ -62,14 +62,14 @@ impl Lane {
         let lines = Lines::of(batch);
         self.question(batch);
         let writer = self.current_writer()?;
-        let held = self.unreported.take().filter(|(id, _)| id == batch.id()).map(|(_, held)| held);
-        let want = self.config.want();
-        let appended = writer.append(&lines, held.unwrap_or_default(), want);
-        self.unreported = Some((batch.id().clone(), appended.held));
+        let progress = self.unreported.take().filter(|(id, _)| id == batch.id()).map(|(_, progress)| progress);
+        let options = self.config.write_options();
+        let appended = writer.append(&lines, progress.unwrap_or_default(), options);
+        self.unreported = Some((batch.id().clone(), appended.progress));
         self.device = appended.device;
         self.count(appended.repair, &writer);
         appended.result?;
-        if want.sync {
+        if options.sync {
             self.unflushed.get_or_insert(appended.losses);
         }
         Ok(Delivered::all().answer(answer(batch.len(), lines.len(), &writer)))

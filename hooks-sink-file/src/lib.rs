@@ -48,15 +48,15 @@
 //!
 //! Unix only.
 
-mod again;
 mod config;
 mod disk;
 mod fault;
-mod held;
 mod lane;
 mod lines;
 mod open;
 mod path;
+mod progress;
+mod redelivery;
 mod sink;
 mod tail;
 mod write;

@@ -20,7 +20,7 @@ use crate::fault::failure;
 const TRIES: usize = 8;
 
 /// How long one attempt waits for another process's lock.
-const PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Opens `name` in `folder` to read its end and append to it; makes it when it is not there. `path` is
 /// for messages.
@@ -114,7 +114,7 @@ impl Lock {
             match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Self(file.clone())),
                 Err(Errno::INTR) => {}
-                Err(Errno::WOULDBLOCK) if since.elapsed() < PATIENCE => {
+                Err(Errno::WOULDBLOCK) if since.elapsed() < LOCK_TIMEOUT => {
                     // tidy-allow(thread-sleep): no event tells of a lock given back, but a wait without an end.
                     thread::sleep(pause);
                     pause = (pause * 2).min(Duration::from_millis(5));

@@ -16,7 +16,7 @@ pub(crate) enum Repair {
 }
 
 /// What a write did.
-pub(crate) struct Wrote {
+pub(crate) struct Written {
     /// Of everything.
     pub(crate) bytes: usize,
     /// Of the lines, not counting what the file had before.
@@ -26,7 +26,7 @@ pub(crate) struct Wrote {
 }
 
 /// Carries out a plan for what is behind the first `start` bytes.
-pub(crate) fn write(file: &File, plan: Plan, lines: &Lines<'_>, start: usize) -> Wrote {
+pub(crate) fn write(file: &File, plan: Plan, lines: &Lines<'_>, start: usize) -> Written {
     let head: &[u8] = if plan == Plan::EndFragment { b"\n" } else { b"" };
     let from = start + plan.present();
     let mut slices = lines.slices(from);
@@ -37,7 +37,7 @@ pub(crate) fn write(file: &File, plan: Plan, lines: &Lines<'_>, start: usize) ->
         Plan::Continue(_) if lines.bytes()[from..from + bytes].contains(&b'\n') => Some(Repair::Completed),
         _ => None,
     };
-    Wrote { bytes, of_text: bytes.saturating_sub(head.len()), repair, result }
+    Written { bytes, of_text: bytes.saturating_sub(head.len()), repair, result }
 }
 
 /// One write where the disk has room. Says how far it got.

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use hooks_core::DeliveryError;
 use parking_lot::Mutex;
 
-use crate::again::Again;
-use crate::config::Want;
+use crate::config::WriteOptions;
 use crate::fault::{failure, is_no_room};
-use crate::held::{Held, Opening};
 use crate::lines::Lines;
 use crate::open::{self, Lock};
 use crate::path;
+use crate::progress::{Opening, Progress};
+use crate::redelivery::Redelivery;
 use crate::tail::{self, Plan};
 use crate::write::{Repair, write};
 
@@ -43,7 +43,7 @@ struct State {
     /// Whether what the file seems to end with may not be on the disk and never get there.
     distrust_tail: bool,
     /// Which lines may come again that the file holds.
-    again: Again,
+    redelivery: Redelivery,
 }
 
 struct Open {
@@ -61,11 +61,11 @@ enum Entry {
 }
 
 /// What there is to do.
-enum End {
+enum Action {
     /// Nothing: the lines stand at this offset, before a torn line that what comes next may continue.
-    Holds(u64),
+    Skip(u64),
     /// To write. The file has this size.
-    Wants(u64, Plan),
+    Append(u64, Plan),
 }
 
 /// How an attempt to append ended.
@@ -73,7 +73,7 @@ pub(crate) struct Appended {
     /// `Ok`: the file holds every line.
     pub(crate) result: Result<(), DeliveryError>,
     /// What of the lines the file holds, for the next attempt with the same lines.
-    pub(crate) held: Held,
+    pub(crate) progress: Progress,
     /// What was done about a line that was torn before.
     pub(crate) repair: Option<Repair>,
     /// For [`Writer::sync`].
@@ -92,23 +92,23 @@ impl Writer {
     }
 
     /// Appends lines in one write. `held` is what attempts with the same lines left.
-    pub(crate) fn append(&self, lines: &Lines<'_>, mut held: Held, want: Want) -> Appended {
+    pub(crate) fn append(&self, lines: &Lines<'_>, mut progress: Progress, options: WriteOptions) -> Appended {
         let mut state = self.state.lock();
         let mut repair = None;
-        let result = self.lock_current(&mut state, want).and_then(|(file, _lock)| {
+        let result = self.lock_current(&mut state, options).and_then(|(file, _lock)| {
             let opening = state.opening();
-            held = match std::mem::take(&mut held).in_file(&file, opening, lines) {
-                Ok(held) => held,
+            progress = match std::mem::take(&mut progress).in_file(&file, opening, lines) {
+                Ok(progress) => progress,
                 Err((left, old)) => {
-                    held = left.checked(&old, lines);
-                    self.part(&mut state, &old, lines, &mut held, want, &mut repair)?;
-                    std::mem::take(&mut held).leave(lines, &file, opening)
+                    progress = left.checked(&old, lines);
+                    self.leave_renamed(&mut state, &old, lines, &mut progress, options, &mut repair)?;
+                    std::mem::take(&mut progress).leave(lines, &file, opening)
                 }
             };
-            self.append_rest(&mut state, &file, lines, &mut held, want, &mut repair)
+            self.append_rest(&mut state, &file, lines, &mut progress, options, &mut repair)
         });
         let device = state.open.as_ref().map(|open| open.device);
-        Appended { result, held, repair, losses: state.losses, device }
+        Appended { result, progress, repair, losses: state.losses, device }
     }
 
     /// Appends what the file does not hold already.
@@ -117,64 +117,64 @@ impl Writer {
         state: &mut State,
         file: &File,
         lines: &Lines<'_>,
-        held: &mut Held,
-        want: Want,
+        progress: &mut Progress,
+        options: WriteOptions,
         repair: &mut Option<Repair>,
     ) -> Result<(), DeliveryError> {
-        let start = held.whole_lines(lines);
+        let start = progress.whole_lines(lines);
         if start == lines.len() {
             return Ok(());
         }
         let looked = state.look(file, lines, start).map_err(|error| failure(self.doing("read the end of"), error))?;
         let (size, plan) = match looked {
-            End::Holds(offset) => {
-                state.dirty |= want.sync;
-                held.add(start, offset, lines.len() - start);
+            Action::Skip(offset) => {
+                state.dirty |= options.sync;
+                progress.add(start, offset, lines.len() - start);
                 return Ok(());
             }
-            End::Wants(size, plan) => (size, plan),
+            Action::Append(size, plan) => (size, plan),
         };
         let wrote = write(file, plan, lines, start);
-        state.dirty |= want.sync && wrote.bytes > 0;
+        state.dirty |= options.sync && wrote.bytes > 0;
         state.distrust_tail &= wrote.result.is_err();
         *repair = wrote.repair.or(*repair);
         if wrote.of_text > 0 {
             let ended = u64::from(plan == Plan::EndFragment);
-            held.add(start, size + ended - plan.present() as u64, plan.present() + wrote.of_text);
+            progress.add(start, size + ended - plan.present() as u64, plan.present() + wrote.of_text);
         }
         wrote.result.map_err(|error| failure(self.doing("append to"), error))
     }
 
     /// Leaves a file that was renamed while it held a part of the lines. What it holds is not written again; the line
     /// that it ends in the middle of is made whole there, as soon as there is room. What a removed file held is gone.
-    fn part(
+    fn leave_renamed(
         &self,
         state: &mut State,
         old: &Arc<File>,
         lines: &Lines<'_>,
-        held: &mut Held,
-        want: Want,
+        progress: &mut Progress,
+        options: WriteOptions,
         repair: &mut Option<Repair>,
     ) -> Result<(), DeliveryError> {
         let failed = |error| failure(self.doing("leave the file that was renamed at"), error);
         let found = old.metadata().map_err(failed)?;
         if found.nlink() == 0 {
-            *held = Held::default();
+            *progress = Progress::default();
             return Ok(());
         }
         let _lock = Lock::take(old, &self.path)?;
-        let (start, torn) = (held.whole_lines(lines), held.torn(lines, found.len()));
+        let (start, torn) = (progress.whole_lines(lines), progress.torn(lines, found.len()));
         let Some(line) = lines.bytes()[start..].split_inclusive(|byte| *byte == b'\n').next().filter(|_| torn > 0)
         else {
             return Ok(());
         };
         let line = Lines::new(vec![String::from_utf8_lossy(line)]);
         let wrote = write(old, Plan::Continue(torn), &line, 0);
-        held.add(start, found.len() - torn as u64, torn + wrote.of_text);
+        progress.add(start, found.len() - torn as u64, torn + wrote.of_text);
         *repair = wrote.repair;
-        if want.sync && wrote.bytes > 0 && (self.sync_data)(old).is_err() {
+        if options.sync && wrote.bytes > 0 && (self.sync_data)(old).is_err() {
             // Whatever it held is written again.
-            state.lost();
+            state.record_loss();
             return Err(DeliveryError::retry(format!("{}: it was renamed", self.doing("sync"))));
         }
         match wrote.result {
@@ -198,7 +198,7 @@ impl Writer {
             return Ok(());
         }
         self.sync_open(&mut state).map_err(|error| {
-            state.lost();
+            state.record_loss();
             failure(self.doing("sync"), error)
         })
     }
@@ -215,29 +215,29 @@ impl Writer {
     }
 
     /// The file that the path leads to now, locked.
-    fn lock_current(&self, state: &mut State, want: Want) -> Result<(Arc<File>, Lock), DeliveryError> {
+    fn lock_current(&self, state: &mut State, options: WriteOptions) -> Result<(Arc<File>, Lock), DeliveryError> {
         for _ in 0..REOPENS {
-            let file = self.opened(state, want)?;
+            let file = self.opened(state, options)?;
             let lock = Lock::take(&file, &self.path)?;
             if open::is_at(&file, &self.path)? {
                 return Ok((file, lock));
             }
             drop(lock);
-            self.let_go(state);
+            self.close_file(state);
         }
         Err(DeliveryError::retry(format!("{}: it is replaced again and again", self.doing("open"))))
     }
 
-    fn opened(&self, state: &mut State, want: Want) -> Result<Arc<File>, DeliveryError> {
+    fn opened(&self, state: &mut State, options: WriteOptions) -> Result<Arc<File>, DeliveryError> {
         if state.open.is_none() {
             let folder = path::open_folder(self.path.parent().unwrap_or(Path::new("/")))?;
-            let file = Arc::new(open::open(&folder, &self.path, want.mode)?);
+            let file = Arc::new(open::open(&folder, &self.path, options.mode)?);
             let device = file.metadata().map_err(|error| failure(self.doing("look at"), error))?.dev();
             state.opens += 1;
             state.open = Some(Open { file, device, folder, entry: Entry::NotAsked });
         }
         let Some(open) = &mut state.open else { unreachable!("opened above") };
-        if want.sync && matches!(open.entry, Entry::NotAsked) {
+        if options.sync && matches!(open.entry, Entry::NotAsked) {
             // Before anything is written: a folder that can't be synced would make every flush fail,
             // and every flush that fails makes the lines come again.
             let folder = path::readable(&open.folder)
@@ -248,16 +248,16 @@ impl Writer {
     }
 
     /// Leaves a file that was renamed or removed.
-    fn let_go(&self, state: &mut State) {
+    fn close_file(&self, state: &mut State) {
         tracing::info!(path = %self.path.display(), "the file was renamed or removed: opening the path again");
         if state.dirty
             && let Err(error) = self.sync_open(state)
         {
             tracing::warn!(path = %self.path.display(), %error, "the file that was renamed or removed can't be synced");
-            state.lost();
+            state.record_loss();
         }
         state.open = None;
-        state.again = Again::Over;
+        state.redelivery = Redelivery::Over;
     }
 
     fn doing(&self, what: &str) -> String {
@@ -272,23 +272,23 @@ impl State {
 
     /// What the file's end asks for. What may continue the torn line does so: taken for lines that stand before
     /// it, a line that was published twice could be left out.
-    fn look(&mut self, file: &File, lines: &Lines<'_>, start: usize) -> io::Result<End> {
+    fn look(&mut self, file: &File, lines: &Lines<'_>, start: usize) -> io::Result<Action> {
         let (size, plan) = look(file, lines, start, self.distrust_tail)?;
         if plan != Plan::EndFragment || self.distrust_tail {
-            self.again = Again::Over;
-            return Ok(End::Wants(size, plan));
+            self.redelivery = Redelivery::Over;
+            return Ok(Action::Append(size, plan));
         }
-        let there = self.again.find(file, size, &lines.bytes()[start..])?;
-        Ok(there.map_or(End::Wants(size, plan), End::Holds))
+        let there = self.redelivery.find(file, size, &lines.bytes()[start..])?;
+        Ok(there.map_or(Action::Append(size, plan), Action::Skip))
     }
 
     /// Lines may not have reached the disk: whoever waits for them hears of it at the next sync.
-    fn lost(&mut self) {
+    fn record_loss(&mut self) {
         self.losses += 1;
         self.dirty = false;
         self.distrust_tail = true;
         self.open = None;
-        self.again = Again::Over;
+        self.redelivery = Redelivery::Over;
     }
 }
 
@@ -313,7 +313,7 @@ fn look(file: &File, lines: &Lines<'_>, start: usize, distrust: bool) -> io::Res
 mod tests {
     use super::*;
 
-    const WANT: Want = Want { mode: None, sync: true };
+    const OPTIONS: WriteOptions = WriteOptions { mode: None, sync: true };
 
     /// A device that fails to keep what it took.
     fn broken(_: &File) -> io::Result<()> {
@@ -330,8 +330,8 @@ mod tests {
         Lines::new(vec![text.into()])
     }
 
-    fn append(writer: &Writer, text: &str, held: Held) -> Appended {
-        let appended = writer.append(&lines(text), held, WANT);
+    fn append(writer: &Writer, text: &str, progress: Progress) -> Appended {
+        let appended = writer.append(&lines(text), progress, OPTIONS);
         assert!(appended.result.is_ok());
         appended
     }
@@ -339,13 +339,13 @@ mod tests {
     #[test]
     fn a_failed_sync_is_told_to_everybody_who_waits_for_one_and_the_next_is_not_believed() {
         let (_folder, mut writer) = writer();
-        let first = append(&writer, "a\n", Held::default());
-        let second = append(&writer, "b\n", Held::default());
+        let first = append(&writer, "a\n", Progress::default());
+        let second = append(&writer, "b\n", Progress::default());
         writer.sync_data = broken;
         assert!(writer.sync(second.losses).is_err());
         writer.sync_data = File::sync_data;
         assert!(writer.sync(first.losses).is_err(), "the other hook's lines are lost as well");
-        let again = append(&writer, "a\n", first.held);
+        let again = append(&writer, "a\n", first.progress);
         assert!(writer.sync(again.losses).is_ok());
         assert_eq!(std::fs::read(&writer.path).unwrap(), b"a\nb\na\n", "written again, not taken for there");
     }
@@ -353,24 +353,24 @@ mod tests {
     #[test]
     fn after_a_failed_sync_a_torn_line_is_not_continued() {
         let (_folder, mut writer) = writer();
-        let first = append(&writer, "x\n", Held::default());
+        let first = append(&writer, "x\n", Progress::default());
         std::fs::write(&writer.path, "x\nab").unwrap();
         writer.sync_data = broken;
         assert!(writer.sync(first.losses).is_err());
         writer.sync_data = File::sync_data;
-        let again = append(&writer, "abc\n", Held::default());
+        let again = append(&writer, "abc\n", Progress::default());
         assert_eq!(again.repair, Some(Repair::Ended));
         std::fs::write(&writer.path, "x\nab").unwrap();
-        assert_eq!(append(&writer, "abc\n", Held::default()).repair, Some(Repair::Completed), "once");
+        assert_eq!(append(&writer, "abc\n", Progress::default()).repair, Some(Repair::Completed), "once");
     }
 
     #[test]
     fn a_renamed_file_is_synced_before_it_is_left_and_a_failure_is_told() {
         let (folder, mut writer) = writer();
-        let first = append(&writer, "a\n", Held::default());
+        let first = append(&writer, "a\n", Progress::default());
         std::fs::rename(&writer.path, folder.path().join("old")).unwrap();
         writer.sync_data = broken;
-        let second = append(&writer, "b\n", Held::default());
+        let second = append(&writer, "b\n", Progress::default());
         writer.sync_data = File::sync_data;
         assert!(writer.sync(first.losses).is_err());
         assert!(writer.sync(second.losses).is_ok());
@@ -379,13 +379,13 @@ mod tests {
     #[test]
     fn nothing_is_synced_that_nobody_asked_for_or_that_is_synced() {
         let (_folder, mut writer) = writer();
-        let first = append(&writer, "a\n", Held::default());
+        let first = append(&writer, "a\n", Progress::default());
         assert!(writer.sync(first.losses).is_ok());
         writer.sync_data = broken;
         assert!(writer.sync(first.losses).is_ok(), "already on the disk");
-        let unsynced = writer.append(&lines("b\n"), Held::default(), Want { sync: false, ..WANT });
+        let unsynced = writer.append(&lines("b\n"), Progress::default(), WriteOptions { sync: false, ..OPTIONS });
         assert!(writer.sync(unsynced.losses).is_ok());
-        let third = append(&writer, "c\n", Held::default());
+        let third = append(&writer, "c\n", Progress::default());
         assert!(writer.sync(third.losses).is_err());
     }
 }

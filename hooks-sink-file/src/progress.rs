@@ -10,7 +10,7 @@ use crate::tail;
 /// Where bytes of a batch stand that was not reported as delivered: its beginning, in order, in pieces
 /// when others wrote in between. Each piece begins with a line; all but the last end with one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Held {
+pub(crate) struct Progress {
     /// The file, and what the writer counted when it was opened.
     of: Option<(Arc<File>, Opening)>,
     /// So many bytes, whole lines, stand in files that were renamed since.
@@ -31,7 +31,7 @@ struct Piece {
     length: usize,
 }
 
-impl Held {
+impl Progress {
     /// What the file really holds, and still does: it may be truncated.
     pub(crate) fn checked(mut self, file: &File, lines: &Lines<'_>) -> Self {
         let mut at = self.before;
@@ -119,29 +119,29 @@ mod tests {
 
     #[test]
     fn a_line_that_is_continued_stays_one_piece() {
-        let mut held = Held::default();
-        held.add(0, 10, 4);
-        held.add(3, 13, 2);
-        assert_eq!(held.pieces, [Piece { offset: 10, length: 5 }]);
-        assert_eq!(held.whole_lines(&lines()), 3);
+        let mut progress = Progress::default();
+        progress.add(0, 10, 4);
+        progress.add(3, 13, 2);
+        assert_eq!(progress.pieces, [Piece { offset: 10, length: 5 }]);
+        assert_eq!(progress.whole_lines(&lines()), 3);
     }
 
     #[test]
     fn what_others_wrote_in_between_parts_the_pieces() {
         let file = file(b"aa\nb\nother\nbb\nc");
-        let mut held = Held::default();
-        held.add(0, 0, 4);
-        held.add(3, 11, 4);
-        assert_eq!(held.pieces, [Piece { offset: 0, length: 3 }, Piece { offset: 11, length: 4 }]);
-        assert_eq!(held.checked(&file, &lines()).whole_lines(&lines()), 6);
+        let mut progress = Progress::default();
+        progress.add(0, 0, 4);
+        progress.add(3, 11, 4);
+        assert_eq!(progress.pieces, [Piece { offset: 0, length: 3 }, Piece { offset: 11, length: 4 }]);
+        assert_eq!(progress.checked(&file, &lines()).whole_lines(&lines()), 6);
     }
 
     #[test]
     fn what_is_not_there_any_more_is_not_held() {
-        let mut held = Held::default();
-        held.add(0, 0, 3);
-        held.add(3, 5, 3);
-        let whole = |content: &[u8]| held.clone().checked(&file(content), &lines()).whole_lines(&lines());
+        let mut progress = Progress::default();
+        progress.add(0, 0, 3);
+        progress.add(3, 5, 3);
+        let whole = |content: &[u8]| progress.clone().checked(&file(content), &lines()).whole_lines(&lines());
         assert_eq!(whole(b"aa\nx\nbb\n"), 6);
         assert_eq!(whole(b"aa\nx\nbx\n"), 3, "changed");
         assert_eq!(whole(b"aa\nx\nb"), 3, "cut short");

@@ -12,11 +12,11 @@ use std::os::unix::fs::FileExt;
 
 /// How far before its end a file is searched, in bytes. Positions are kept several times a second: this is
 /// more than a disk takes meanwhile.
-const REACH: u64 = 256 << 20;
+const SEARCHED: u64 = 256 << 20;
 
 /// Where in the file what comes next is expected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Again {
+pub(crate) enum Redelivery {
     /// Nothing was appended since the file was opened first: lines may come again from anywhere.
     #[default]
     Anywhere,
@@ -26,7 +26,7 @@ pub(crate) enum Again {
     Over,
 }
 
-impl Again {
+impl Redelivery {
     /// Looks for `text`, lines each with its `\n`, in the first `size` bytes of a file. Goes on behind it.
     pub(crate) fn find(&mut self, file: &File, size: u64, text: &[u8]) -> io::Result<Option<u64>> {
         let found = match *self {
@@ -41,7 +41,7 @@ impl Again {
 
 /// The last place where the lines stand.
 fn search(file: &File, size: u64, text: &[u8]) -> io::Result<Option<u64>> {
-    let mut offset = size.saturating_sub(REACH);
+    let mut offset = size.saturating_sub(SEARCHED);
     let mut reader = BufReader::with_capacity(1 << 16, file);
     reader.seek(SeekFrom::Start(offset))?;
     if offset > 0 {
@@ -86,41 +86,41 @@ mod tests {
     #[test]
     fn batches_that_come_again_are_found_one_after_the_other() {
         let (file, size) = file("xa\na\nb\nc\nd\ne");
-        let mut again = Again::default();
-        assert_eq!(again.find(&file, size, b"a\nb\n").unwrap(), Some(3));
-        assert_eq!(again.find(&file, size, b"c\n").unwrap(), Some(7));
-        assert_eq!(again.find(&file, size, b"d\n").unwrap(), Some(9));
-        assert_eq!(again, Again::At(11));
+        let mut redelivery = Redelivery::default();
+        assert_eq!(redelivery.find(&file, size, b"a\nb\n").unwrap(), Some(3));
+        assert_eq!(redelivery.find(&file, size, b"c\n").unwrap(), Some(7));
+        assert_eq!(redelivery.find(&file, size, b"d\n").unwrap(), Some(9));
+        assert_eq!(redelivery, Redelivery::At(11));
     }
 
     #[test]
     fn of_equal_lines_those_that_lead_to_the_torn_one_are_taken() {
         let (file, size) = file("a\nb\na\nb\nc\nd");
-        let mut again = Again::default();
-        assert_eq!(again.find(&file, size, b"a\nb\n").unwrap(), Some(4));
-        assert_eq!(again.find(&file, size, b"c\n").unwrap(), Some(8));
+        let mut redelivery = Redelivery::default();
+        assert_eq!(redelivery.find(&file, size, b"a\nb\n").unwrap(), Some(4));
+        assert_eq!(redelivery.find(&file, size, b"c\n").unwrap(), Some(8));
     }
 
     #[test]
     fn a_line_alike_in_front_does_not_hide_the_place() {
         let (file, size) = file("a\nx\na\nb\nc");
-        assert_eq!(Again::default().find(&file, size, b"a\nb\n").unwrap(), Some(4));
+        assert_eq!(Redelivery::default().find(&file, size, b"a\nb\n").unwrap(), Some(4));
     }
 
     #[test]
     fn what_differs_is_new_and_so_is_all_that_follows() {
         let (file, size) = file("a\nb\nc\nd");
-        let mut again = Again::default();
-        again.find(&file, size, b"a\n").unwrap();
-        assert_eq!(again.find(&file, size, b"c\n").unwrap(), None, "not where it is expected");
-        assert_eq!(again.find(&file, size, b"b\n").unwrap(), None);
+        let mut redelivery = Redelivery::default();
+        redelivery.find(&file, size, b"a\n").unwrap();
+        assert_eq!(redelivery.find(&file, size, b"c\n").unwrap(), None, "not where it is expected");
+        assert_eq!(redelivery.find(&file, size, b"b\n").unwrap(), None);
     }
 
     #[test]
     fn only_whole_lines_within_the_file_count() {
         let (file, size) = file("ab\nc");
         for text in ["b\n", "a\n", "c\n", "ab\nc\n", "ab\nc\nd\n"] {
-            assert_eq!(Again::default().find(&file, size, text.as_bytes()).unwrap(), None, "{text:?}");
+            assert_eq!(Redelivery::default().find(&file, size, text.as_bytes()).unwrap(), None, "{text:?}");
         }
     }
 }
