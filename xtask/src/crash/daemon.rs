@@ -11,8 +11,8 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use super::books::{Books, Totals, Wanted};
-use super::{NUMBERS, PATIENCE, Random, clock};
+use super::record::{Record, Totals, Wanted};
+use super::{NUMBERS, Random, STEP_TIMEOUT, clock};
 
 /// Clients that publish at the same time. Events with the same remainder are one client's, in rising order.
 const CLIENTS: u64 = 4;
@@ -26,20 +26,20 @@ pub(super) fn chain(program: &Path, lives: u64, random: &mut Random) -> Result<T
     let receiver = Receiver::start()?;
     let place = Place { program: program.to_owned(), folder: folder.path().to_owned() };
     place.write_config(receiver.address)?;
-    let mut books = Books::default();
+    let mut record = Record::default();
     for life in 0..lives {
         let limit = Duration::from_micros(random.below(4) * random.below(60_000));
-        live(&place, &receiver, life * NUMBERS, limit, &mut books)?;
+        live(&place, &receiver, life * NUMBERS, limit, &mut record)?;
     }
     let mut last = Daemon::start(&place)?;
-    last.deliver(&books, &receiver)?;
+    last.deliver(&record, &receiver)?;
     std::fs::write(place.folder.join("web.out"), receiver.lines()).map_err(|error| format!("web.out: {error}"))?;
     place.number_file()?;
-    books.check(&place.folder, &HOOKS)
+    record.check(&place.folder, &HOOKS)
 }
 
 /// One life: clients publish until it is killed.
-fn live(place: &Place, receiver: &Receiver, first: u64, limit: Duration, books: &mut Books) -> Result<(), String> {
+fn live(place: &Place, receiver: &Receiver, first: u64, limit: Duration, record: &mut Record) -> Result<(), String> {
     let mut daemon = Daemon::start(place)?;
     let (accepted, heard) = sync_channel(1024);
     let clients: Vec<_> = (0..CLIENTS)
@@ -52,16 +52,16 @@ fn live(place: &Place, receiver: &Receiver, first: u64, limit: Duration, books: 
     let until = Instant::now() + limit;
     loop {
         match heard.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(numbers) => books.accept(numbers),
+            Ok(numbers) => record.accept(numbers),
             Err(RecvTimeoutError::Timeout) => break,
             Err(RecvTimeoutError::Disconnected) => return Err(format!("it ended by itself: {}", daemon.said())),
         }
     }
     daemon.kill()?;
     receiver.finish()?;
-    books.killed(clock());
+    record.killed(clock());
     // What it answered before it was killed counts.
-    heard.iter().for_each(|numbers| books.accept(numbers));
+    heard.iter().for_each(|numbers| record.accept(numbers));
     clients.into_iter().try_for_each(|client| client.join().map_err(|_| "a client has panicked".to_owned()))
 }
 
@@ -172,7 +172,7 @@ impl Receiver {
         last.write_all(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n").map_err(failed)?;
         read_message(&mut BufReader::new(last)).ok_or("the receiver does not answer")?;
         let count = self.open.count.lock().map_err(|_| "the receiver has panicked")?;
-        let waited = self.open.closed.wait_timeout_while(count, PATIENCE, |count| *count > 0);
+        let waited = self.open.closed.wait_timeout_while(count, STEP_TIMEOUT, |count| *count > 0);
         match waited {
             Ok((_, waited)) if !waited.timed_out() => Ok(()),
             _ => Err("connections stay open after a kill".to_owned()),
@@ -187,10 +187,10 @@ impl Receiver {
         text
     }
 
-    fn has(&self, books: &Books) -> bool {
+    fn has(&self, record: &Record) -> bool {
         let there: BTreeSet<u64> =
             self.arrived.lock().iter().flat_map(|list| list.iter().map(|(_, number)| *number)).collect();
-        books.accepted().is_subset(&there)
+        record.accepted().is_subset(&there)
     }
 }
 
@@ -225,7 +225,7 @@ impl Place {
         std::fs::write(self.folder.join("hooks.toml"), config).map_err(|error| format!("hooks.toml: {error}"))
     }
 
-    /// What stands in the file, as the books want it: whole lines, each an event.
+    /// What stands in the file, as the record want it: whole lines, each an event.
     fn number_file(&self) -> Result<(), String> {
         let written =
             std::fs::read_to_string(self.folder.join("file.jsonl")).map_err(|error| format!("file.jsonl: {error}"))?;
@@ -267,7 +267,7 @@ impl Daemon {
                 heard.lock().iter_mut().for_each(|said| **said += &(line.clone() + "\n"));
             }
         });
-        let address = listening.recv_timeout(PATIENCE);
+        let address = listening.recv_timeout(STEP_TIMEOUT);
         let mut daemon = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), said };
         match address {
             Ok(address) => daemon.address = address,
@@ -289,10 +289,10 @@ impl Daemon {
     }
 
     /// Waits until everything has arrived at the receiver, then stops it in order.
-    fn deliver(&mut self, books: &Books, receiver: &Receiver) -> Result<(), String> {
+    fn deliver(&mut self, record: &Record, receiver: &Receiver) -> Result<(), String> {
         let begin = Instant::now();
-        while !receiver.has(books) {
-            if begin.elapsed() > PATIENCE {
+        while !receiver.has(record) {
+            if begin.elapsed() > STEP_TIMEOUT {
                 return Err(format!("not everything arrived:\n{}", self.said()));
             }
             std::thread::yield_now();

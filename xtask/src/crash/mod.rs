@@ -4,14 +4,14 @@
 //! A kill takes the process and leaves the page cache: what a power cut takes is shown by the simulated disk in the
 //! tests of hooks-bus.
 
-mod books;
 mod daemon;
 mod program;
+mod record;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::{Done, workspace};
-use books::Totals;
+use record::Totals;
 
 /// Rounds of a run that is part of the checks.
 const ROUNDS: u64 = 200;
@@ -23,7 +23,7 @@ const LIVES: u64 = 10;
 const NUMBERS: u64 = 10_000_000;
 
 /// How long anything may take before it counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs what the arguments ask for: `--rounds N`, `--seed S`.
 pub(crate) fn run(arguments: &[&str]) -> Done {

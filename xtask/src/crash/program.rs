@@ -7,8 +7,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::books::{Books, Totals, Wanted};
-use super::{NUMBERS, PATIENCE, Random, clock};
+use super::record::{Record, Totals, Wanted};
+use super::{NUMBERS, Random, STEP_TIMEOUT, clock};
 use crate::workspace;
 
 /// The program's hooks, and the events that each receives or refuses.
@@ -18,19 +18,19 @@ const HOOKS: [(&str, Wanted); 4] =
 /// Several lives in one folder, each killed; then everything is delivered and checked.
 pub(super) fn chain(program: &Path, lives: u64, random: &mut Random) -> Result<Totals, String> {
     let folder = tempfile::tempdir().map_err(|error| format!("a folder for the files: {error}"))?;
-    let mut books = Books::default();
+    let mut record = Record::default();
     for life in 0..lives {
         // Sometimes at once, sometimes in the middle of a lot, and sometimes long after positions were kept.
         let is_long = random.below(5) == 0;
         let acks = if is_long { u64::MAX } else { random.below(4) * random.below(150) };
         let limit = Duration::from_micros(500 + random.below(if is_long { 600_000 } else { 120_000 }));
         let first = life * NUMBERS;
-        live(program, folder.path(), first, acks, limit, &mut books)?;
+        live(program, folder.path(), first, acks, limit, &mut record)?;
     }
     let mut drain = Command::new(program);
     let output = workspace::output(drain.arg("drain").arg(folder.path()))?;
-    books.drained(&output)?;
-    books.check(folder.path(), &HOOKS)
+    record.drained(&output)?;
+    record.check(folder.path(), &HOOKS)
 }
 
 /// One life: killed after this many acknowledgements or this time, whichever comes first.
@@ -40,7 +40,7 @@ fn live(
     first: u64,
     acks: u64,
     limit: Duration,
-    books: &mut Books,
+    record: &mut Record,
 ) -> Result<(), String> {
     let mut command = Command::new(program);
     command.arg("run").arg(folder).arg(first.to_string()).stdout(Stdio::piped());
@@ -52,7 +52,7 @@ fn live(
         let wait = until.saturating_duration_since(Instant::now());
         match lines.recv_timeout(wait) {
             Ok(line) => {
-                heard += u64::from(books.heard(&line));
+                heard += u64::from(record.heard(&line));
                 if heard > acks {
                     break false;
                 }
@@ -62,14 +62,14 @@ fn live(
         }
     };
     child.kill().map_err(|error| format!("can't kill it: {error}"))?;
-    books.killed(clock());
+    record.killed(clock());
     let status = child.wait().map_err(|error| format!("can't wait for it: {error}"))?;
     if ended || status.code().is_some() {
         return Err(format!("it ended by itself: {status}"));
     }
     // What it said before it was killed counts.
-    while let Ok(line) = lines.recv_timeout(PATIENCE) {
-        books.heard(&line);
+    while let Ok(line) = lines.recv_timeout(STEP_TIMEOUT) {
+        record.heard(&line);
     }
     HOOKS.iter().try_for_each(|(hook, _)| cut_torn_line(&folder.join(format!("{hook}.out"))))
 }

@@ -9,7 +9,7 @@ use super::{Bench, write};
 use crate::Done;
 
 /// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Pause between two looks at something that tells nobody when it is done.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -103,7 +103,7 @@ pub(super) fn get(address: SocketAddr, path: &str, head: &str) -> Result<String,
 fn exchange(address: SocketAddr, method: &str, path: &str, head: &str, body: &str) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("{method} http://{address}{path}: {error}");
     let mut stream = TcpStream::connect(address).map_err(failed)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+    stream.set_read_timeout(Some(STEP_TIMEOUT)).map_err(failed)?;
     let length = body.len();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{head}content-length: {length}\r\n\r\n{body}"
@@ -122,8 +122,8 @@ pub(super) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Result<Option<
         if let Some(found) = look()? {
             return Ok(found);
         }
-        if begin.elapsed() > PATIENCE {
-            return Err(format!("{what}: not so after {} s", PATIENCE.as_secs()));
+        if begin.elapsed() > STEP_TIMEOUT {
+            return Err(format!("{what}: not so after {} s", STEP_TIMEOUT.as_secs()));
         }
         // tidy-allow(thread-sleep): other people's programs tell nobody when they are done
         std::thread::sleep(PAUSE);

@@ -14,11 +14,11 @@ const REPEATS: Duration = Duration::from_secs(5);
 
 /// What is known of a folder.
 #[derive(Debug, Default)]
-pub(super) struct Books {
+pub(super) struct Record {
     accepted: BTreeSet<u64>,
     kills: Vec<Duration>,
     /// Numbers of the dead letters of each hook.
-    letters: HashMap<String, BTreeSet<u64>>,
+    dead_letters: HashMap<String, BTreeSet<u64>>,
 }
 
 /// Sums for people.
@@ -49,7 +49,7 @@ impl fmt::Display for Totals {
     }
 }
 
-impl Books {
+impl Record {
     /// A line that the program printed. Whether it acknowledges an event.
     pub(super) fn heard(&mut self, line: &str) -> bool {
         let number: Option<u64> = line.strip_prefix("ack ").and_then(|number| number.parse().ok());
@@ -75,7 +75,7 @@ impl Books {
         for line in output.lines() {
             if let Some((hook, number)) = line.strip_prefix("letter ").and_then(|rest| rest.split_once(' ')) {
                 let number = number.parse().map_err(|_| format!("`{line}`"))?;
-                self.letters.entry(hook.to_owned()).or_default().insert(number);
+                self.dead_letters.entry(hook.to_owned()).or_default().insert(number);
             }
         }
         if output.ends_with("done\n") { Ok(()) } else { Err("the rest was not delivered to its end".to_owned()) }
@@ -94,7 +94,7 @@ impl Books {
             totals.delivered += arrived.len() as u64;
             totals.repeated += repeated;
         }
-        totals.dead_letters = self.letters.values().map(|letters| letters.len() as u64).sum();
+        totals.dead_letters = self.dead_letters.values().map(|letters| letters.len() as u64).sum();
         Ok(totals)
     }
 
@@ -117,7 +117,7 @@ impl Books {
                 return Err(format!("{number} arrived behind {last}"));
             }
         }
-        let letters = self.letters.get(hook).cloned().unwrap_or_default();
+        let letters = self.dead_letters.get(hook).cloned().unwrap_or_default();
         if let Some(both) = letters.iter().find(|number| first.contains_key(number)) {
             return Err(format!("{both} was delivered and is a dead letter"));
         }
@@ -164,27 +164,27 @@ fn lines(text: &str) -> Result<Vec<Arrival>, String> {
 mod tests {
     use super::*;
 
-    fn books(accepted: &[u64], kills: &[u64]) -> Books {
+    fn record(accepted: &[u64], kills: &[u64]) -> Record {
         let kills = kills.iter().map(|at| Duration::from_millis(*at)).collect();
-        Books { accepted: accepted.iter().copied().collect(), kills, letters: HashMap::new() }
+        Record { accepted: accepted.iter().copied().collect(), kills, dead_letters: HashMap::new() }
     }
 
-    fn check(books: &Books, arrived: &[(u64, u64)]) -> Result<u64, String> {
+    fn check(record: &Record, arrived: &[(u64, u64)]) -> Result<u64, String> {
         let arrived: Vec<_> = arrived.iter().map(|(at, number)| (Some(Duration::from_millis(*at)), *number)).collect();
-        books.check_hook("all", |_| true, &arrived)
+        record.check_hook("all", |_| true, &arrived)
     }
 
     #[test]
     fn broken_promises_are_noticed() {
-        let two = books(&[4, 8], &[100]);
+        let two = record(&[4, 8], &[100]);
         assert_eq!(check(&two, &[(1, 4), (2, 8)]), Ok(0));
         assert_eq!(check(&two, &[(1, 4), (200, 4), (201, 8)]), Ok(1), "again after the kill");
         assert_eq!(check(&two, &[(1, 4)]), Err("8 was accepted and is lost".to_owned()));
         assert_eq!(check(&two, &[(1, 8), (2, 4)]), Err("4 arrived behind 8".to_owned()));
         assert!(check(&two, &[(1, 4), (2, 4), (3, 8)]).unwrap_err().starts_with("4 was delivered again"));
-        let late = books(&[4], &[60_000]);
+        let late = record(&[4], &[60_000]);
         assert!(check(&late, &[(1, 4), (60_001, 4)]).unwrap_err().starts_with("4 was delivered again"));
-        let mut refused = books(&[4], &[]);
+        let mut refused = record(&[4], &[]);
         refused.drained("letter all 4\ndone\n").unwrap();
         assert_eq!(check(&refused, &[]), Ok(0));
         assert_eq!(check(&refused, &[(1, 4)]), Err("4 was delivered and is a dead letter".to_owned()));
