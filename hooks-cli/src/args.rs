@@ -58,13 +58,13 @@ impl Cli {
         self.log.as_deref().unwrap_or(usual)
     }
 
-    /// Whether it runs for as long as it can, with nobody at the terminal.
+    /// True if it runs for as long as it can, with nobody at the terminal.
     pub(crate) fn is_daemon(&self) -> bool {
         matches!(self.command, Command::Serve(_))
     }
 }
 
-/// How logs are written.
+/// The format of logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// For people

@@ -10,13 +10,13 @@ use tokio::time::Instant;
 
 use crate::config::BusConfig;
 
-/// A bus, and the way by which operators reach whoever has it.
+/// A bus, and the way by which operators reach the process that has it.
 pub(crate) struct Opened {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) way: Way,
 }
 
-/// How operators reach a process.
+/// The way by which operators reach a process.
 pub(crate) enum Way {
     None,
     /// By a socket in this folder.
@@ -43,11 +43,12 @@ pub(crate) async fn open(config: &BusConfig) -> Result<Opened, BoxError> {
     Ok(Opened { bus, way })
 }
 
-/// How long a folder may be in use by somebody who is about to leave it: a daemon that ends, an operator's look. A daemon that
+/// The longest time that a folder may be in use by a process that is about to leave it: a daemon that ends, an
+/// operator's look. A daemon that
 /// starts has it before it can be asked.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How often it is tried meanwhile: nothing tells when the lock goes.
+/// The interval of tries in that time: nothing tells when the lock goes.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Waits for a folder that is in use.
@@ -70,7 +71,7 @@ impl Patience {
     }
 }
 
-/// What an operator without a daemon is about to do.
+/// The purpose for which an operator without a daemon opens a bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Nothing is changed by that.
@@ -119,12 +120,12 @@ pub(crate) fn credentials(config: &BusConfig) -> Option<&Path> {
     }
 }
 
-/// Whether there is anything to look at yet. Opening what is not there would make it.
+/// True if there is anything to look at yet. Opening what is not there would make it.
 pub(crate) fn exists(config: &BusConfig) -> bool {
     folder(config).is_none_or(DurableBus::exists)
 }
 
-/// Whether events and positions outlive the process.
+/// True if events and positions outlive the process.
 pub(crate) fn outlives(config: &BusConfig) -> bool {
     match config {
         BusConfig::Memory(_) => false,

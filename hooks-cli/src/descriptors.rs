@@ -1,4 +1,4 @@
-//! How many files and connections the process may have open at once, and what of that is for whom.
+//! The limit of open files of the process, and how it is shared out.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -17,7 +17,7 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// How many connections are taken, so that hooks and the log find descriptors when they need some.
+/// The number of connections that are taken, so that hooks and the log find descriptors when they need some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConnectionLimits {
     pub(crate) connections: usize,
@@ -25,7 +25,7 @@ pub(crate) struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// For so many connections beside hooks that need so many descriptors; and what to tell whoever runs it, where
+    /// For so many connections beside hooks that need so many descriptors; and a warning for the operator, where
     /// all that does not fit.
     pub(crate) fn now(connections: usize, hooks: usize) -> (Self, Option<String>) {
         Self::within(getrlimit(Resource::Nofile).current, connections, hooks)

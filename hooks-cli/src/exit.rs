@@ -1,4 +1,4 @@
-//! How the process ends.
+//! The exit codes of the process.
 
 use std::process::ExitCode;
 
@@ -30,7 +30,7 @@ impl Exit {
         }
     }
 
-    /// What it means, for people.
+    /// Its meaning, for people.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Done => "Everything was done.",

@@ -1,4 +1,4 @@
-//! What the values of HTTP fields have in common: lists, and strings in quotes (RFC 9110, §5.3 and §5.6).
+//! Parses values of HTTP fields: lists, and strings in quotes (RFC 9110, §5.3 and §5.6).
 
 use std::borrow::Cow;
 
@@ -10,12 +10,12 @@ pub(crate) fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item 
     headers.get_all(name).iter().flat_map(elements)
 }
 
-/// What is no text is an element that nobody knows.
+/// A value that is no text is an element that nobody knows.
 fn elements(value: &HeaderValue) -> impl Iterator<Item = &str> {
     split(value.to_str().unwrap_or("?"), ',').filter(|element| !element.is_empty())
 }
 
-/// What stands between separators that are not in quotes, without the spaces around it.
+/// The parts between separators that are not in quotes, without the spaces around them.
 pub(crate) fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     let ends = move |char| {
@@ -46,7 +46,7 @@ pub(crate) fn unquote(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     None
 }
 
-/// Whether it is a token: what names of fields and both parts of a media type are made of.
+/// True if it is a token: what names of fields and both parts of a media type are made of.
 pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }

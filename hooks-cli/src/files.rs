@@ -9,13 +9,13 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a file may take.
+/// The longest time that a file may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// More than any config file has.
 const LARGEST: u64 = 256 << 20;
 
-/// What a file holds. It may be a pipe.
+/// The content of a file. It may be a pipe.
 ///
 /// # Errors
 /// When it can't be read, or there is no answer for ten seconds.
@@ -34,7 +34,7 @@ pub(crate) fn secrets(path: &Path) -> io::Result<String> {
     Ok(text.to_owned())
 }
 
-/// What a file or folder holds, without saying what it is.
+/// The fingerprint of a file or folder: equal for equal content, which it does not reveal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fingerprint {
     Holds(Arc<str>),
@@ -45,7 +45,7 @@ pub(crate) enum Fingerprint {
 }
 
 impl Fingerprint {
-    /// Whether it is something else now. What gave no answer says nothing, so it counts as unchanged.
+    /// True if it is something else now. What gave no answer says nothing, so it counts as unchanged.
     pub(crate) fn differs(&self, now: &Self) -> bool {
         self != now && ![self, now].contains(&&Self::Silent)
     }
@@ -65,7 +65,7 @@ impl Default for Fingerprints {
 }
 
 impl Fingerprints {
-    /// What these hold now.
+    /// The fingerprints of these now.
     pub(crate) fn of(&mut self, paths: &[PathBuf]) -> Vec<Fingerprint> {
         paths.iter().map(|path| self.look(path)).collect()
     }
@@ -75,7 +75,7 @@ impl Fingerprints {
         self.known.iter().filter(|(_, print)| **print == Fingerprint::Silent).map(|(path, _)| path.as_path())
     }
 
-    /// What this holds now.
+    /// The fingerprint of this now.
     pub(crate) fn look(&mut self, path: &Path) -> Fingerprint {
         if let Some(known) = self.known.get(path) {
             return known.clone();

@@ -3,7 +3,7 @@
 /// As many bytes as it takes to tell.
 pub(crate) const ENOUGH: usize = 4;
 
-/// What a text seems to be that begins like this, and what to do; `None` where it may be UTF-8.
+/// The apparent format of input that begins like this, and what to do; `None` where it may be UTF-8.
 pub(crate) fn seems(beginning: &[u8]) -> Option<&'static str> {
     const UTF_16: &str = "UTF-16 text: events are UTF-8, which `iconv -f UTF-16 -t UTF-8` makes of it";
     const UTF_32: &str = "UTF-32 text: events are UTF-8, which `iconv -f UTF-32 -t UTF-8` makes of it";

@@ -1,4 +1,4 @@
-//! Memory that was freed is kept for what comes next.
+//! Settings of glibc's malloc.
 
 /// Blocks of this size and smaller come back from the allocator as they were freed, in bytes; it keeps up to
 /// twice as many free.

@@ -41,7 +41,7 @@ pub struct Intake {
     beginning: Vec<u8>,
 }
 
-/// What came out of the chunks since the last time.
+/// The events and faults of the chunks since the last time.
 #[derive(Debug)]
 pub struct Taken {
     /// Events in the order of the lines; none is empty.
@@ -68,7 +68,7 @@ impl Taken {
 pub struct Malformed {
     /// Counted from 1, blank lines too.
     pub line: u64,
-    /// What is wrong with it.
+    /// The fault of the line.
     pub reason: String,
 }
 
@@ -90,7 +90,7 @@ impl Intake {
         Self { lines: Lines::new(max_bytes), taker, beginning: Vec::new() }
     }
 
-    /// What the input seems to be, and what to do about it, where it is no text in UTF-8 and nothing in it can be an
+    /// The apparent format of the input, and what to do about it, where it is no UTF-8 and nothing in it can be an
     /// event.
     pub fn foreign(&self) -> Option<&'static str> {
         foreign::seems(&self.beginning)
@@ -111,7 +111,7 @@ impl Intake {
         self.lines.finish(&mut |number, line| taker.line(number, line));
     }
 
-    /// What came of whole lines since the last call.
+    /// The events and faults of whole lines since the last call.
     pub fn take(&mut self) -> Taken {
         self.taker.take(self.lines.ended)
     }

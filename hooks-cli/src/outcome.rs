@@ -1,10 +1,10 @@
-//! What became of everything: the ledger of a run, and whether that is all that was asked for.
+//! The outcome of a run: its ledger, and whether everything was delivered.
 
 use std::fmt::Write as _;
 
 use hooks_core::{Counts, DisabledBy, DropReason, EndpointState, HookStatus};
 
-/// What was read.
+/// The counts of the input.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct InputStats {
     /// Lines that ended.
@@ -17,7 +17,7 @@ pub(crate) struct InputStats {
     pub(crate) waiting: u64,
 }
 
-/// The books of all hooks as a table.
+/// The ledgers of all hooks as a table.
 pub(crate) fn table(hooks: &[HookStatus]) -> String {
     let head = ["hook", "taken", "delivered", "dropped", "dead-lettered", "left behind"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(hooks.iter().map(row)).collect();

@@ -1,11 +1,11 @@
-//! Work that takes a while, on a thread of its own: nobody who serves waits for it, and it waits for nobody else's.
+//! Runs work that takes a while on its own thread: no server task waits for it, and it waits for no other work.
 
 use std::io;
 use std::thread;
 
 use tokio::sync::oneshot;
 
-/// What came of the work. It goes on to its end, also when nobody waits for it any more.
+/// The result of the work. It goes on to its end, also when nobody waits for it any more.
 ///
 /// # Errors
 /// When there can be no more threads.

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Running(BTreeMap<HookId, Written>);
 
-/// What is to be done.
+/// The changes to be made.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     removed: Vec<HookId>,
@@ -42,7 +42,7 @@ impl Running {
         Ok(running)
     }
 
-    /// How these hooks differ from those that run.
+    /// The changes from the hooks that run to these.
     pub(crate) fn changes(&self, hooks: Vec<HookConfig>) -> Changes {
         let mut changes = Changes::default();
         let mut gone: BTreeMap<&HookId, &Written> = self.0.iter().collect();
@@ -112,13 +112,13 @@ impl Running {
         }
     }
 
-    /// How many hooks run.
+    /// The number of hooks that run.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 }
 
-/// What came of reading the config file.
+/// The results of reading the config file.
 #[derive(Debug, Default)]
 pub(crate) struct Reloads {
     failure: Mutex<Option<String>>,
@@ -137,7 +137,7 @@ impl Reloads {
         *self.failure.lock() = Some(why.to_owned());
     }
 
-    /// Why the last one was not applied, or not as a whole.
+    /// The reason why the last one was not applied, or not as a whole.
     pub(crate) fn failure(&self) -> Option<String> {
         self.failure.lock().clone()
     }

@@ -9,7 +9,7 @@ fn kind(number: Number) -> SignalKind {
     SignalKind::from_raw(number.as_raw())
 }
 
-/// What ends a command: SIGINT and SIGTERM.
+/// The signals that end a command: SIGINT and SIGTERM.
 #[derive(Debug)]
 pub(crate) struct StopSignals {
     interrupt: Signal,
@@ -88,11 +88,11 @@ impl OtherSignals {
 /// # Errors
 /// When no signal can be listened to.
 pub(crate) fn survive_file_limit() -> io::Result<()> {
-    // Nobody has to hear it: that there is a handler is enough.
+    // Nobody has to receive it: that there is a handler is enough.
     signal(kind(Number::XFSZ)).map(drop)
 }
 
-/// Whether whoever started this process wants it to ignore the signal.
+/// True if the parent process wants the signal to be ignored.
 fn is_ignored(number: Number) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! Reading events from stdin on a thread of its own.
+//! Reads events from stdin on a separate thread.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hooks_core::BusHealth;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Sends datagrams to whoever started this process, or nothing when nobody asked for it.
+/// Sends datagrams to the service manager, or nothing when it did not ask for them.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     target: Option<(UnixDatagram, SocketAddr)>,
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!((beats, &buffer[..10]), (5, b"WATCHDOG=1".as_slice()));
     }
 
-    /// What is passing is said; what is not ends the beats, so that the service manager starts the process anew.
+    /// Passing trouble is reported. Lasting trouble ends the beats: the service manager starts the process anew.
     #[tokio::test(start_paused = true)]
     async fn the_watchdog_hears_no_more_of_a_bus_that_only_a_new_start_helps() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What an operator sets.
+//! The settings of a file sink.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -47,7 +47,7 @@ pub struct FileConfig {
     #[serde(default)]
     mode: Option<FileMode>,
 
-    /// Whether the hook was already warned about a long line; as long as its settings live.
+    /// True once the hook was warned about a long line; as long as its settings live.
     #[serde(skip)]
     warned: Arc<AtomicBool>,
 }
@@ -76,14 +76,14 @@ impl FileConfig {
         self
     }
 
-    /// Whether missing folders are made.
+    /// Makes missing folders, if true.
     #[must_use]
     pub fn create_dirs(mut self, create_dirs: bool) -> Self {
         self.create_dirs = create_dirs;
         self
     }
 
-    /// Whether `flush` puts the lines on the disk.
+    /// Lets `flush` put the lines on the disk, if true.
     #[must_use]
     pub fn sync(mut self, sync: bool) -> Self {
         self.sync = sync;
@@ -114,7 +114,7 @@ impl FileConfig {
         WriteOptions { mode: self.mode, sync: self.sync }
     }
 
-    /// Whether this is the first time that this hook asks.
+    /// True if this is the first time that this hook asks.
     pub(crate) fn first_warning(&self) -> bool {
         !self.warned.swap(true, Ordering::Relaxed)
     }
@@ -140,7 +140,7 @@ impl FileConfig {
     }
 }
 
-/// What is wanted of a file that hooks may share: the part of the settings that is each hook's own.
+/// The options of a write: the part of the settings that is each hook's own, on a file that hooks may share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WriteOptions {
     pub(crate) mode: Option<FileMode>,

@@ -1,4 +1,4 @@
-//! How many calls may block at a time: a disk that gives no answer stops what writes to it, and nothing else.
+//! Limits how many calls block at a time: a disk that gives no answer stops what writes to it, and nothing else.
 
 use std::convert::Infallible;
 use std::fs;

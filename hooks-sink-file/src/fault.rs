@@ -1,4 +1,4 @@
-//! What a failed system call means for the batch.
+//! The meaning of a failed system call for the batch.
 
 use std::io;
 
@@ -11,7 +11,7 @@ pub(crate) fn failure(doing: impl Into<String>, error: impl Into<io::Error>) -> 
     DeliveryError::new(class(&error), doing).because(error)
 }
 
-/// Whether there would have been no error with more room on the disk.
+/// True if there would have been no error with more room on the disk.
 pub(crate) fn is_no_room(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

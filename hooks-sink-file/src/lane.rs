@@ -1,4 +1,4 @@
-//! What one sink does, in the blocking world: between the async shell and the shared writer.
+//! The blocking part of one sink: between the async shell and the shared writer.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::writer::Writer;
 /// Some shippers of log files drop lines that are longer.
 const LONG_LINE: usize = 100 * 1024;
 
-/// What a sink did about lines that a crash, a full disk or another writer left torn.
+/// The repairs of lines that a crash, a full disk or another writer left torn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Repairs {
     /// Torn lines whose rest was written: readers see one whole line.
@@ -43,7 +43,7 @@ pub(crate) struct Lane {
     context: SinkContext,
     repairs: Arc<RepairCounts>,
     writer: Option<Arc<Writer>>,
-    /// What the file holds of a batch that was not reported as delivered.
+    /// The part that the file holds of a batch not reported as delivered.
     unreported: Option<(BatchId, Progress)>,
     /// The writer's count of losses when the first line was written that is not yet flushed.
     unflushed: Option<u64>,

@@ -10,7 +10,7 @@ use hooks_core::Batch;
 /// few hundred bytes, and at most 1,024 go into one write.
 const MOST_PIECES: usize = 64;
 
-/// Lines, each with its `\n`. They are copied into one piece only for whoever has to look at them.
+/// Lines, each with its `\n`. They are copied into one piece only where they have to be looked at.
 pub(crate) struct Lines<'a> {
     pieces: Vec<Cow<'a, str>>,
     joined: OnceCell<Vec<u8>>,
@@ -45,7 +45,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// What is behind the first `start` bytes, to be written.
+    /// The bytes behind the first `start` ones, to be written.
     pub(crate) fn slices(&self, start: usize) -> Vec<IoSlice<'_>> {
         if let Some(joined) = self.joined.get() {
             return vec![IoSlice::new(&joined[start..])];

@@ -19,7 +19,7 @@ use crate::fault::failure;
 /// Times that a file may appear or vanish while it is being opened.
 const TRIES: usize = 8;
 
-/// How long one attempt waits for another process's lock.
+/// The longest wait of one attempt for another process's lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Opens `name` in `folder` to read its end and append to it; makes it when it is not there. `path` is
@@ -89,7 +89,7 @@ fn regular(found: FileType, path: &Path) -> Result<(), DeliveryError> {
     Err(DeliveryError::endpoint(format!("{}: it must be a regular file and is {what}", opening(path))))
 }
 
-/// Whether the path still leads to the open file: nobody renamed or removed it.
+/// True if the path still leads to the open file: nobody renamed or removed it.
 pub(crate) fn is_at(file: &File, path: &Path) -> Result<bool, DeliveryError> {
     let doing = || format!("look at `{}`", path.display());
     let open = file.metadata().map_err(|error| failure(doing(), error))?;
@@ -105,7 +105,7 @@ pub(crate) fn is_at(file: &File, path: &Path) -> Result<bool, DeliveryError> {
 pub(crate) struct Lock(Arc<File>);
 
 impl Lock {
-    /// Waits a second at most: whoever holds the lock may be stopped and never give it back.
+    /// Waits a second at most: the holder of the lock may be stopped and never give it back.
     pub(crate) fn take(file: &Arc<File>, path: &Path) -> Result<Self, DeliveryError> {
         let doing = || format!("lock `{}`", path.display());
         let since = Instant::now();

@@ -1,4 +1,4 @@
-//! Where the file lies: what may be written in the settings, and what is true on the disk.
+//! The file's path: as the settings name it, and as it is on the disk.
 //!
 //! Links above the file are followed, once, and what they lead to is judged. From there on nothing
 //! follows a link any more, so swapping a folder for a link in between leads nowhere.
@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use crate::config::FileConfig;
 use crate::fault::failure;
 
-/// What is wrong with the path of a file as it is written.
+/// The fault of a file's path as the settings name it.
 pub(crate) fn file_problem(path: &Path) -> Option<String> {
     let written = path.as_os_str().as_bytes();
     if path.is_absolute() && (written.ends_with(b"/") || written.ends_with(b"/.")) {
@@ -26,7 +26,7 @@ pub(crate) fn file_problem(path: &Path) -> Option<String> {
     folder_problem(path)
 }
 
-/// What is wrong with the path of a folder as it is written.
+/// The fault of a folder's path as the settings name it.
 pub(crate) fn folder_problem(path: &Path) -> Option<String> {
     if path.as_os_str().as_bytes().contains(&0) {
         return Some("a path can't hold a NUL character".to_owned());
@@ -44,7 +44,7 @@ pub(crate) fn folder_problem(path: &Path) -> Option<String> {
     None
 }
 
-/// Whether the path lies inside one of the folders, as they are written.
+/// True if the path lies inside one of the folders, as they are written.
 pub(crate) fn inside(path: &Path, roots: &[PathBuf]) -> bool {
     roots.iter().any(|root| path.starts_with(root))
 }
@@ -55,7 +55,7 @@ pub(crate) fn outside(path: &Path, roots: &[PathBuf]) -> String {
     format!("`{}` lies outside of allowed_roots: {}", path.display(), roots.join(", "))
 }
 
-/// Where the file lies once links above it are followed. Makes missing folders, if that is wanted.
+/// The file's path once links above it are followed. Makes missing folders, if that is wanted.
 pub(crate) fn resolve(config: &FileConfig) -> Result<PathBuf, DeliveryError> {
     let path = config.path();
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -87,9 +87,9 @@ pub(crate) fn resolve(config: &FileConfig) -> Result<PathBuf, DeliveryError> {
 
 /// A folder that may be there in part.
 struct Place {
-    /// What is there, without links.
+    /// The part of the path that exists, without links.
     existing: PathBuf,
-    /// What is below and missing.
+    /// The missing part below it.
     missing: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! What a file holds of lines that were written in part.
+//! The part of a batch's lines that a file holds already.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::lines::Lines;
 use crate::tail;
 
-/// Where bytes of a batch stand that was not reported as delivered: its beginning, in order, in pieces
+/// The bytes that a file holds of a batch not reported as delivered: its beginning, in order, in pieces
 /// when others wrote in between. Each piece begins with a line; all but the last end with one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Progress {
@@ -32,7 +32,7 @@ struct Piece {
 }
 
 impl Progress {
-    /// What the file really holds, and still does: it may be truncated.
+    /// The part that the file still holds: it may have been truncated.
     pub(crate) fn checked(mut self, file: &File, lines: &Lines<'_>) -> Self {
         let mut at = self.before;
         let there = self.pieces.iter().take_while(|piece| {
@@ -70,7 +70,7 @@ impl Progress {
         Self { of: Some((file.clone(), opening)), before: self.whole_lines(lines), pieces: Vec::new() }
     }
 
-    /// How many bytes at the beginning of `lines` are whole lines that a file holds.
+    /// The number of bytes at the beginning of `lines` that are whole lines in a file.
     pub(crate) fn whole_lines(&self, lines: &Lines<'_>) -> usize {
         match self.length() {
             0 => self.before,

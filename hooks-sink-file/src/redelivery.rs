@@ -1,4 +1,4 @@
-//! Which lines that come again after a crash the file holds already, before the line that the crash tore.
+//! Finds lines that come again after a crash in the file, before the line that the crash tore.
 //!
 //! After a kill a hook begins where its last kept position is, and that may be many batches back. The file
 //! then ends with all their lines and the beginning of one more, which can be continued only as long as
@@ -10,11 +10,11 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
-/// How far before its end a file is searched, in bytes. Positions are kept several times a second: this is
-/// more than a disk takes meanwhile.
+/// The part of a file before its end that is searched, in bytes. Positions are kept several times a second: this is
+/// more than a disk takes in between.
 const SEARCHED: u64 = 256 << 20;
 
-/// Where in the file what comes next is expected.
+/// The place in the file where the next lines are expected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Redelivery {
     /// Nothing was appended since the file was opened first: lines may come again from anywhere.
@@ -22,7 +22,7 @@ pub(crate) enum Redelivery {
     Anywhere,
     /// All that came so far stands in the file, up to this offset.
     At(u64),
-    /// What comes is new.
+    /// The next lines are new.
     Over,
 }
 

@@ -42,7 +42,7 @@ impl FileSink {
         Self { turn, lane: Arc::new(Mutex::new(lane)), repairs, config, context, disk }
     }
 
-    /// What this sink did about torn lines since it was built.
+    /// The repairs of torn lines since this sink was built.
     pub fn repairs(&self) -> Repairs {
         self.repairs.get()
     }

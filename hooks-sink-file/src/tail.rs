@@ -1,6 +1,6 @@
-//! What to write to a file that may end in the middle of a line. Pure: bytes in, a plan out.
+//! Plans the write to a file that may end in the middle of a line. Pure: bytes in, a plan out.
 
-/// How to append lines so that the file ends with all of them, each whole.
+/// A way to append lines so that the file ends with all of them, each whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plan {
     /// The file ends with a whole line, or is empty: write all.
@@ -12,7 +12,7 @@ pub(crate) enum Plan {
 }
 
 impl Plan {
-    /// How many of the bytes are there already.
+    /// The number of bytes that are there already.
     pub(crate) fn present(self) -> usize {
         match self {
             Self::Continue(present) => present,
@@ -50,12 +50,12 @@ pub(crate) fn plan(tail: &[u8], is_whole: bool, text: &[u8]) -> Plan {
     Plan::EndFragment
 }
 
-/// How many bytes of `text` are whole lines within its first `length`.
+/// The number of bytes of `text` that are whole lines within its first `length`.
 pub(crate) fn whole_lines(text: &[u8], length: usize) -> usize {
     text[..length].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
 }
 
-/// Whether the file ends with `lines`, and they begin where a line begins.
+/// True if the file ends with `lines`, and they begin where a line begins.
 fn ends_with_lines(tail: &[u8], is_whole: bool, lines: &[u8]) -> bool {
     tail.strip_suffix(lines).is_some_and(|before| match before.last() {
         Some(byte) => *byte == b'\n',

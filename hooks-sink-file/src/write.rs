@@ -6,7 +6,7 @@ use std::io::{self, IoSlice, Write};
 use crate::lines::Lines;
 use crate::tail::Plan;
 
-/// What was done about a torn line.
+/// The repair of a torn line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repair {
     /// The rest of it was written.
@@ -15,7 +15,7 @@ pub(crate) enum Repair {
     Ended,
 }
 
-/// What a write did.
+/// The result of a write.
 pub(crate) struct Written {
     /// Of everything.
     pub(crate) bytes: usize,

@@ -34,15 +34,15 @@ pub(crate) struct Writer {
 #[derive(Default)]
 struct State {
     open: Option<Open>,
-    /// How often a file was opened: names the open one.
+    /// The number of times that a file was opened: names the open one.
     opens: u64,
-    /// How often lines that were written may not have reached the disk.
+    /// The number of times that written lines may not have reached the disk.
     losses: u64,
-    /// Whether lines that somebody wants on the disk may not be there yet.
+    /// True if lines that somebody wants on the disk may not be there yet.
     dirty: bool,
-    /// Whether what the file seems to end with may not be on the disk and never get there.
+    /// True if what the file seems to end with may not be on the disk and never get there.
     distrust_tail: bool,
-    /// Which lines may come again that the file holds.
+    /// Finds redelivered lines that the file holds.
     redelivery: Redelivery,
 }
 
@@ -53,14 +53,14 @@ struct Open {
     entry: Entry,
 }
 
-/// Whether the file's entry in its folder is on the disk.
+/// The state of the file's entry in its folder.
 enum Entry {
     NotAsked,
     Unsynced(File),
     Synced,
 }
 
-/// What there is to do.
+/// The next step of an append.
 enum Action {
     /// Nothing: the lines stand at this offset, before a torn line that what comes next may continue.
     Skip(u64),
@@ -68,13 +68,13 @@ enum Action {
     Append(u64, Plan),
 }
 
-/// How an attempt to append ended.
+/// The result of an attempt to append.
 pub(crate) struct Appended {
     /// `Ok`: the file holds every line.
     pub(crate) result: Result<(), DeliveryError>,
-    /// What of the lines the file holds, for the next attempt with the same lines.
+    /// The part of the lines that the file holds, for the next attempt with the same lines.
     pub(crate) progress: Progress,
-    /// What was done about a line that was torn before.
+    /// The repair of a line that was torn before.
     pub(crate) repair: Option<Repair>,
     /// For [`Writer::sync`].
     pub(crate) losses: u64,
@@ -270,7 +270,7 @@ impl State {
         Opening { number: self.opens, losses: self.losses }
     }
 
-    /// What the file's end asks for. What may continue the torn line does so: taken for lines that stand before
+    /// The step that the file's end asks for. Lines that may continue the torn one do so: taken for lines before
     /// it, a line that was published twice could be left out.
     fn look(&mut self, file: &File, lines: &Lines<'_>, start: usize) -> io::Result<Action> {
         let (size, plan) = look(file, lines, start, self.distrust_tail)?;
@@ -282,7 +282,7 @@ impl State {
         Ok(there.map_or(Action::Append(size, plan), Action::Skip))
     }
 
-    /// Lines may not have reached the disk: whoever waits for them hears of it at the next sync.
+    /// Lines may not have reached the disk: the next sync tells those who wait for them.
     fn record_loss(&mut self) {
         self.losses += 1;
         self.dirty = false;

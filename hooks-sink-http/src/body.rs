@@ -8,7 +8,7 @@ use http::header::CONTENT_ENCODING;
 
 use crate::outcome::Received;
 
-/// What an answer says.
+/// The body of an answer.
 pub(crate) enum Body<'a> {
     /// As it came: nothing says that it is anything but text.
     Plain(&'a [u8]),
@@ -56,7 +56,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Whether unpacking came to the end.
+    /// True if unpacking came to the end.
     pub(crate) fn is_whole(&self) -> bool {
         !matches!(self, Self::Encoded { whole: false, .. })
     }

@@ -23,12 +23,12 @@ use serde::{Deserialize, Deserializer};
 pub struct Cidr(IpNet);
 
 impl Cidr {
-    /// Whether the address lies in it.
+    /// True if the address lies in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)
     }
 
-    /// Whether all of it lies in the other.
+    /// True if all of it lies in the other.
     pub(crate) fn is_within(&self, other: &Self) -> bool {
         other.0.contains(&self.0)
     }

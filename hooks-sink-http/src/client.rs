@@ -30,19 +30,19 @@ const ALIVE: Duration = Duration::from_secs(5);
 /// Longest head of an answer over HTTP/2, about as long as that of HTTP/1.1 may be.
 const MAX_HEAD: u32 = 400 << 10;
 
-/// How often the system asks whether an idle peer is still there.
+/// The interval at which the system asks whether an idle peer is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How long connecting may take by default, if that is at most half of an attempt.
+/// The default time limit for connecting, if that is at most half of an attempt.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// Posts, over connections that it keeps.
 pub(crate) type Client = legacy::Client<Connector, Full<Bytes>>;
 
-/// What makes one client different from another. Hooks for which it is the same share one.
+/// The settings of a client. Hooks with the same ones share one client.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientSettings {
-    /// Whether it connects with TLS. Without, nothing of the platform's certificates is loaded, and
+    /// True if it connects with TLS. Without, nothing of the platform's certificates is loaded, and
     /// nothing fails where there are none.
     pub(crate) is_secure: bool,
     pub(crate) tls: Tls,

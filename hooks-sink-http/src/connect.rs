@@ -1,4 +1,4 @@
-//! How connections are made: name, guard, proxy, TLS.
+//! Makes connections: name, guard, proxy, TLS.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -56,7 +56,7 @@ pub(crate) struct Unconnected {
     source: Option<BoxError>,
 }
 
-/// What of connecting failed.
+/// The step of connecting that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Name and TCP.
@@ -218,7 +218,7 @@ async fn read_head(stream: &mut Box<dyn Stream>) -> std::io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Where the first head in this ends, if it does.
+/// The end of the first head in these bytes, if they hold one.
 fn end_of(head: &[u8]) -> Option<usize> {
     (1..=head.len()).find(|end| head[..*end].ends_with(b"\n\n") || head[..*end].ends_with(b"\r\n\r\n"))
 }

@@ -1,4 +1,4 @@
-//! What is known of a connection, and whether its receiver answers what it is asked and nothing more.
+//! The state of a connection, and whether its receiver sends one answer for each request.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::StatusCode;
 
-/// Whether a receiver sends one answer for each request. One that sent an answer that nobody asked for gets one request
+/// Trust that a receiver sends one answer for each request. One that sent an unasked answer gets one request
 /// on each connection: on one that is used again, the next such answer would be taken for that to the next request.
 /// Hooks of one origin share this, as they share connections.
 #[derive(Debug, Default)]
@@ -20,11 +20,11 @@ impl Trust {
     }
 }
 
-/// What is known of a connection. A clone also knows which request was the last one when it was made: one is made for
+/// The state of a connection. A clone also knows which request was the last one when it was made: one is made for
 /// each answer before the connection takes another request.
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
-    /// Who is at the other end; with a proxy, that.
+    /// The address of the other end; with a proxy, the proxy's.
     pub(crate) address: SocketAddr,
     /// From 1; 0: none over HTTP/1.
     request: u32,
@@ -35,7 +35,7 @@ pub(crate) struct ConnectionState {
 struct Shared {
     /// The last final status; 0: none since the last request.
     status: AtomicU16,
-    /// How many requests began.
+    /// The number of requests that began.
     requests: AtomicU32,
     /// The last one whose answer was read to its end and left the connection open.
     answered: AtomicU32,
@@ -64,17 +64,17 @@ impl ConnectionState {
         StatusCode::from_u16(self.shared.status.swap(0, Ordering::Relaxed)).ok()
     }
 
-    /// Whether the request was not the first one.
+    /// True if the request was not the first one.
     pub(crate) fn is_reused(&self) -> bool {
         self.request > 1
     }
 
-    /// Whether a request began before.
+    /// True if a request began before.
     pub(crate) fn was_used(&self) -> bool {
         self.requests() > 0
     }
 
-    /// Whether the last request has been answered, and nothing is expected.
+    /// True if the last request has been answered, and nothing is expected.
     pub(crate) fn is_idle(&self) -> bool {
         self.was_used() && self.shared.answered.load(Ordering::SeqCst) == self.requests()
     }
@@ -119,7 +119,7 @@ impl Clone for ConnectionState {
 mod tests {
     use super::*;
 
-    /// Whether trust is lost when this happens on a connection.
+    /// True if trust is lost when this happens on a connection.
     fn lost(happens: impl FnOnce(&ConnectionState, &Arc<Trust>)) -> bool {
         let (connection, trust) = (ConnectionState::new(([127, 0, 0, 1], 80).into()), Arc::default());
         happens(&connection, &trust);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use hooks_core::{Batch, RawValue};
 use serde::Deserialize;
 
-/// What the body of a success says.
+/// The meaning of a success's body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reading<'a> {
     /// No event was refused.

@@ -2,7 +2,7 @@
 
 use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error, PeerIncompatible as Peer};
 
-/// What went wrong, and what to do.
+/// A fault of an attempt, and what to do about it.
 pub(crate) struct Fault {
     pub(crate) what: String,
     pub(crate) advice: &'static str,
@@ -95,7 +95,7 @@ fn of_text(text: &str) -> (String, &'static str) {
     ("the certificate can't be used".to_owned(), "the receiver's certificate can't be used: it needs another one")
 }
 
-/// Which name was looked for, and which there are.
+/// The name that was looked for, and those that there are.
 fn names(problem: &Certificate) -> String {
     let Certificate::NotValidForNameContext { expected, presented } = problem else {
         return "the certificate is for other names".to_owned();
@@ -120,7 +120,7 @@ fn of_peer(peer: &Peer) -> Fault {
     }
 }
 
-/// What the other side broke off for.
+/// The reason why the other side broke off.
 fn of_alert(alert: Alert) -> Fault {
     let (what, advice) = match alert {
         Alert::CertificateRequired

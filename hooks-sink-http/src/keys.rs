@@ -11,7 +11,7 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 /// Bytes of a shared secret.
 const SHARED: RangeInclusive<usize> = 24..=64;
 
-/// What a sender signs with.
+/// The key that a sender signs with.
 pub(crate) enum SigningKey {
     /// HMAC-SHA256.
     V1(hmac::Key),
@@ -19,7 +19,7 @@ pub(crate) enum SigningKey {
     V1a(Ed25519KeyPair),
 }
 
-/// What a receiver verifies with.
+/// The key that a receiver verifies with.
 pub(crate) enum VerifyingKey {
     V1(hmac::Key),
     V1a(UnparsedPublicKey<Vec<u8>>),
@@ -82,7 +82,7 @@ fn decode(encoded: &str, form: &str) -> Result<Vec<u8>, String> {
     STANDARD.decode(encoded).map_err(|_| format!("{}: expected {form}", why_not(encoded)))
 }
 
-/// What is wrong with it, told apart as far as can be told without showing any of it.
+/// The fault of a key, as precisely as can be told without showing any of it.
 fn why_not(encoded: &str) -> &'static str {
     let undone = |fits: bool, text: &str| fits && STANDARD_NO_PAD.decode(text).is_ok();
     let bare = encoded.trim_end_matches('=');

@@ -25,7 +25,7 @@ enum LastResult {
 /// Asks one name.
 type LookupFunction = fn(&str) -> io::Result<Vec<IpAddr>>;
 
-/// What the look-ups of one dispatcher share.
+/// The state that the look-ups of one dispatcher share.
 pub(crate) struct Lookups {
     ask: LookupFunction,
     slots: [Arc<Semaphore>; 3],
@@ -52,7 +52,7 @@ impl Lookups {
         let (ask, asked) = (self.ask, name.clone());
         let looking = tokio::task::spawn_blocking(move || {
             let found = ask(&asked);
-            // Only now: whoever waits may be gone long before.
+            // Only now: the caller may have given up long before.
             drop(slot);
             found
         });

@@ -8,7 +8,7 @@ use url::Url;
 /// Values shorter than this are no secrets, and masking them would garble ordinary answers.
 const SHORTEST: usize = 8;
 
-/// What was sent and must not be printed when a receiver echoes it.
+/// Secrets that were sent and must not be printed when a receiver echoes them.
 #[derive(Default)]
 pub(crate) struct Mask(Vec<Box<str>>);
 

@@ -49,7 +49,7 @@ pub(crate) struct ObservedStream {
     is_h2: bool,
     /// None before the first request: what comes then, and what comes over HTTP/2, is no answer that it could hear.
     scanner: Option<StatusScanner>,
-    /// Whether the last read gave something. When hyper lets go of the connection without reading on, it had bytes that
+    /// True if the last read gave something. When hyper lets go of the connection without reading on, it had bytes that
     /// it did not want: with an answer that was whole, unasked ones.
     has_more: bool,
 }
@@ -75,7 +75,7 @@ impl ObservedStream {
         Ok(())
     }
 
-    /// Whether what comes next on a connection that was kept can only be an answer to what is asked next.
+    /// True if what comes next on a connection that was kept can only be an answer to what is asked next.
     fn is_fit(&self) -> bool {
         let waiting = self.stream.peek();
         if waiting == Peeked::Answer {
@@ -162,7 +162,7 @@ struct StatusScanner {
     line: [u8; LENGTH],
     at: usize,
     state: ScanState,
-    /// How many interim answers began.
+    /// The number of interim answers that began.
     interims: u16,
 }
 
@@ -188,7 +188,7 @@ impl StatusScanner {
         bytes.iter().find_map(|byte| self.scan_byte(*byte))
     }
 
-    /// Whether it has heard neither yet.
+    /// True if it has heard neither yet.
     fn is_scanning(&self) -> bool {
         !matches!(self.state, ScanState::Nothing)
     }
@@ -199,7 +199,7 @@ impl StatusScanner {
             // Empty lines before an answer are passed over.
             ScanState::Line if self.at == 0 && matches!(byte, b'\r' | b'\n') => {}
             ScanState::Line => {
-                // HTTP/2 is called that without a minor version, by whoever writes its status line all the same.
+                // Servers that write a status line for HTTP/2 leave out the minor version.
                 if self.at == WITHOUT_MINOR && byte == b' ' {
                     self.line[self.at..][..2].copy_from_slice(b".0");
                     self.at += 2;
@@ -235,7 +235,7 @@ impl StatusScanner {
     }
 }
 
-/// What follows the beginning of a status line.
+/// The state that follows the beginning of a status line.
 fn judge(line: &[u8; LENGTH]) -> ScanState {
     let [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9', b' ', a, b, c, end] = line else {
         return ScanState::Nothing;
@@ -256,7 +256,7 @@ pub(crate) fn status(head: &[u8]) -> Option<u16> {
     StatusScanner::default().scan(head)
 }
 
-/// Whether this head, which has ended, is of an interim answer: another one comes.
+/// True if this head, which has ended, is of an interim answer: another one comes.
 pub(crate) fn is_interim(head: &[u8]) -> bool {
     let mut scanner = StatusScanner::default();
     scanner.scan(head).is_none() && matches!(scanner.state, ScanState::Line)

@@ -1,4 +1,4 @@
-//! What a receiver's answer means. No I/O and no clock: an answer goes in, a result comes out.
+//! The meaning of a receiver's answer. No I/O and no clock: an answer goes in, a result comes out.
 
 use std::time::SystemTime;
 
@@ -14,23 +14,23 @@ use crate::retry_after;
 /// Most bytes of an answer's body that are kept for people to read.
 const DETAIL: usize = 1024;
 
-/// What was asked, as far as the answer's meaning depends on it.
+/// The parts of the request that the answer's meaning depends on.
 pub(crate) struct AnswerContext<'a> {
     /// For errors, for example `POST https://example.com/hooks`.
     pub(crate) request: &'a str,
-    /// What was sent.
+    /// The batch that was sent.
     pub(crate) batch: &'a Batch,
-    /// What must not be printed.
+    /// The secrets that must not be printed.
     pub(crate) mask: &'a Mask,
-    /// What a date in `Retry-After` counts from.
+    /// The time that a date in `Retry-After` counts from.
     pub(crate) now: SystemTime,
-    /// Whether the receiver is known to name refused events.
+    /// True if the receiver is known to name refused events.
     pub(crate) partial_answers: bool,
     /// Most bytes of a body that are read, also of one that was compressed.
     pub(crate) max_bytes: usize,
 }
 
-/// What came back.
+/// An answer as it was received.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     /// The status.
@@ -39,13 +39,13 @@ pub(crate) struct Received {
     pub(crate) headers: HeaderMap,
     /// The body, up to the limit.
     pub(crate) body: Vec<u8>,
-    /// Where the body ended.
+    /// The end of the body.
     pub(crate) end: End,
-    /// Whether another request had been sent over the connection before.
+    /// True if another request had been sent over the connection before.
     pub(crate) is_reused: bool,
 }
 
-/// How a body ended.
+/// The end of a body.
 #[derive(Debug, Default)]
 pub(crate) enum End {
     /// All of it was read.
@@ -63,7 +63,7 @@ pub(crate) enum End {
     Begun,
 }
 
-/// What an answer means, and what to do about it if it is odd.
+/// The meaning of an answer, and advice if it is odd.
 pub(crate) struct Judged {
     pub(crate) result: Result<Delivered, DeliveryError>,
     pub(crate) advice: Option<&'static str>,
@@ -84,7 +84,7 @@ pub(crate) fn judge(context: &AnswerContext<'_>, received: &Received) -> Judged 
     Judged { result: Err(failed.retry_after(wait).answer(answer)), advice: None }
 }
 
-/// What a status means, as docs/http.md has it; `None` for success.
+/// The meaning of a status, as docs/http.md has it; `None` for success.
 fn classify(status: StatusCode, has_retry_after: bool) -> Option<FailureClass> {
     match status.as_u16() {
         200..=299 => None,
@@ -128,7 +128,7 @@ fn success(context: &AnswerContext<'_>, body: &Body<'_>, end: &End, answer: Answ
     Judged { result: Ok(Delivered { refused, answer, odd }), advice }
 }
 
-/// What is odd about a success, and what to do about it.
+/// The oddity of a success, with advice.
 fn oddity(reading: &Reading<'_>, end: &End, body: &Body<'_>) -> Option<(String, &'static str)> {
     let odd = match (reading, end) {
         (Reading::Unclear { why, .. }, _) => (
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(judged(received(400, &[], body)).unwrap_err().class, FailureClass::Rejected);
     }
 
-    /// What is odd about a success; `None`: nothing.
+    /// The oddity of a success; `None`: nothing is odd.
     fn odd(received: Received) -> Option<(String, Unread)> {
         let delivered = judged(received).expect("the status decides");
         delivered

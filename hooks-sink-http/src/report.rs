@@ -1,4 +1,4 @@
-//! What a test delivery shows: request, answer, phases, and advice for common faults.
+//! The report of a test delivery: request, answer, phases, and advice for common faults.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;

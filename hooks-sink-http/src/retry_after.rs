@@ -7,10 +7,10 @@ use jiff::fmt::strtime;
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan};
 
-/// How long the receiver asks to wait, counted from `now`. A date in the past is no wait at all.
+/// The wait that the receiver asks for, counted from `now`. A date in the past is no wait at all.
 /// `None` for what is none of the forms: it counts as not sent.
 ///
-/// Nothing is clamped here: that is for whoever waits.
+/// Nothing is clamped here: the caller does that.
 pub(crate) fn parse(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim_matches([' ', '\t']);
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -9,7 +9,7 @@ use ring::hmac;
 
 use crate::keys::SigningKey;
 
-/// Where Standard Webhooks puts its signatures.
+/// The header that Standard Webhooks puts signatures into.
 pub(crate) const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// The keys of one hook, ready to use.

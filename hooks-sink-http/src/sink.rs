@@ -34,9 +34,9 @@ pub struct HttpSink {
     client: Arc<Client>,
     /// As many permits as there may be requests in flight to the host.
     slots: Arc<Semaphore>,
-    /// Whether connections to its origin take more than one request.
+    /// True if connections to its origin take more than one request.
     trust: Arc<Trust>,
-    /// Whether it has been said that they don't.
+    /// True if it has been said that they don't.
     told: bool,
     /// For errors: method and address, without secrets.
     name: Box<str>,
@@ -45,9 +45,9 @@ pub struct HttpSink {
     mask: Mask,
     max_response_bytes: usize,
     partial_answers: bool,
-    /// Whether the attempt waits for one of the slots.
+    /// True if the attempt waits for one of the slots.
     waits: bool,
-    /// What the request goes out on, until the head of its answer has been read.
+    /// The connection that the request goes out on, until the head of its answer has been read.
     asking: Option<CaptureConnection>,
     /// The answer that is being read.
     received: Option<Received>,
@@ -192,12 +192,12 @@ impl HttpSink {
     }
 }
 
-/// What a hook says of a receiver that is not trusted.
+/// The warning about a receiver that is not trusted.
 const UNASKED: &str = "the receiver, or a proxy before it, sends more than the answer to a request (a second answer, a body \
                        beyond `content-length` or with a 204). That could be taken for the next answer, so each request to \
                        this host and port has a connection of its own from now on. Correct it there, and restart";
 
-/// Whether an answer with this head leaves the connection open, for another request.
+/// True if an answer with this head leaves the connection open, for another request.
 fn keeps(head: &response::Parts) -> bool {
     let says = |what: &str| {
         let mut options =
@@ -211,7 +211,7 @@ fn keeps(head: &response::Parts) -> bool {
     }
 }
 
-/// What is sent and must not be shown: headers of the settings, also that for the proxy, and the query.
+/// The secrets that are sent: headers of the settings, also that for the proxy, and the query.
 fn mask(ready: &Ready) -> Mask {
     let proxy = ready.client.proxy.as_ref().and_then(|proxy| proxy.authorization.as_ref());
     Mask::new(ready.headers.values().filter(|value| value.is_sensitive()).chain(proxy), &ready.url)

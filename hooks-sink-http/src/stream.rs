@@ -1,4 +1,4 @@
-//! What bytes go through, and a look at what has come that nobody has read.
+//! Byte streams, and a look at the bytes that have come and that nobody has read.
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
@@ -10,18 +10,18 @@ use crate::observed;
 
 /// Anything that bytes go through.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
-    /// What waits to be read. The system is asked: the runtime learns of it when it next looks, which is late while it
+    /// Looks at unread bytes. It asks the system: the runtime learns of them when it next looks, which is late while it
     /// is busy.
     fn peek(&self) -> Peeked;
 }
 
-/// What waits to be read.
+/// The result of looking at unread bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peeked {
     Nothing,
     /// An end, or what may mean nothing.
     Something,
-    /// What would be taken for an answer.
+    /// Bytes that would be taken for an answer.
     Answer,
 }
 
@@ -56,8 +56,8 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Stream for tokio
     }
 }
 
-/// Whether these bytes on an idle connection say that it is over: some servers and load balancers send `408` before they
-/// close one. Nothing is taken for delivered because of it.
+/// True if these bytes on an idle connection say that it is over: some servers and load balancers send `408` before
+/// they close one. Nothing is taken for delivered because of it.
 pub(crate) fn is_goodbye(bytes: &[u8]) -> bool {
     observed::status(bytes) == Some(408)
 }

@@ -1,4 +1,4 @@
-//! How connections are secured.
+//! The TLS settings of connections.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What happens during a test delivery, and how long each part of it takes.
+//! The phases of a test delivery, and how long each one takes.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};

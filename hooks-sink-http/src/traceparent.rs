@@ -7,7 +7,7 @@ use http::HeaderValue;
 use ring::digest;
 use serde::Deserialize;
 
-/// What an event says of the trace that it belongs to.
+/// The trace context of an event.
 #[derive(Debug, Default, Deserialize)]
 struct Traced<'a> {
     #[serde(borrow)]

@@ -34,7 +34,7 @@ pub(crate) fn failed(request: &str, error: &legacy::Error) -> DeliveryError {
     }
 }
 
-/// Whether the receiver says that it did nothing with the request, so that it is safe to send it again at once
+/// True if the receiver says that it did nothing with the request, so that it is safe to send it again at once
 /// (RFC 9113, section 8.7): it refused the stream, or it closes the connection in good order and the stream came later.
 fn is_unprocessed(error: &legacy::Error) -> bool {
     find::<h2::Error>(error).is_some_and(|error| {
@@ -44,17 +44,17 @@ fn is_unprocessed(error: &legacy::Error) -> bool {
     })
 }
 
-/// Whether an answer came over HTTP/2 that must not be accepted (RFC 9113, section 8.1.1), whatever its status.
+/// True if an answer came over HTTP/2 that must not be accepted (RFC 9113, section 8.1.1), whatever its status.
 pub(crate) fn is_malformed(error: &legacy::Error) -> bool {
     find::<h2::Error>(error).is_some_and(|error| error.is_reset() && error.is_library())
 }
 
-/// What is known of an answer that could not be read, if its status is.
+/// An answer that could not be read, if its status is known.
 pub(crate) fn unread(error: &legacy::Error) -> Option<Received> {
     received(error.connect_info()?, End::Unread(cause(error)))
 }
 
-/// What is known of an answer whose head has not ended, if its status is.
+/// An answer whose head has not ended, if its status is known.
 pub(crate) fn begun(asking: &CaptureConnection) -> Option<Received> {
     received(asking.connection_metadata().as_ref()?, End::Begun)
 }
@@ -65,7 +65,7 @@ pub(crate) fn give_up(asking: &CaptureConnection) {
     asking.connection_metadata().iter().for_each(Connected::poison);
 }
 
-/// Whether nothing was sent, because the connection that was kept is not fit for another request.
+/// True if nothing was sent, because the connection that was kept is not fit for another request.
 pub(crate) fn is_unsent(error: &legacy::Error) -> bool {
     find::<Unsent>(error).is_some()
 }
@@ -78,7 +78,7 @@ fn received(connected: &Connected, end: End) -> Option<Received> {
     Some(Received { status, end, is_reused: connection.is_reused(), ..Received::default() })
 }
 
-/// What went wrong at the bottom. The layers above it repeat where it happened.
+/// The root cause of an error. The layers above it repeat where it happened.
 pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
     if let Some(error) = find::<rustls::Error>(error) {
         return faults::of(error).what;

@@ -44,7 +44,7 @@ use crate::keys::VerifyingKey;
 use crate::request::{ID, TIMESTAMP};
 use crate::sign::{self, SIGNATURE};
 
-/// How far a timestamp may be from now, before or after, unless another tolerance is set.
+/// The default tolerance: how far a timestamp may be from now, before or after.
 pub const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 /// Verifies requests that are signed after Standard Webhooks.
@@ -53,7 +53,7 @@ pub struct Verifier {
     tolerance: Duration,
 }
 
-/// What signs a request, as its headers have it.
+/// The signature headers of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signed<'a> {
     /// `webhook-id`.
@@ -68,12 +68,12 @@ pub struct Signed<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("key {}: {message}", .index + 1)]
 pub struct InvalidKey {
-    /// Which of the keys, from 0.
+    /// The key's index, from 0.
     pub index: usize,
     message: String,
 }
 
-/// Why a request can't be trusted.
+/// The reason why a request can't be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// A header is not there, or is no text.

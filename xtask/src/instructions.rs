@@ -17,7 +17,7 @@ const WHOLE: [&str; 2] = ["append", "read"];
 /// So much more than the baseline is a failure, in percent.
 const TOLERANCE: u64 = 5;
 
-/// What counts.
+/// The program that counts.
 const VALGRIND: Package = Package { program: "valgrind", package: "valgrind" };
 
 /// Counts and compares; with `--update`, writes what was counted as the new baseline.
@@ -77,7 +77,7 @@ fn parse(text: &str) -> BTreeMap<&str, u64> {
         .collect()
 }
 
-/// What rose too far, or has no baseline. Everything is printed.
+/// The counts that rose too far, or have no baseline. Everything is printed.
 fn compare(baseline: &BTreeMap<&str, u64>, counted: &[(&str, u64)]) -> Vec<String> {
     let mut rises = Vec::new();
     for (name, count) in counted {

@@ -36,7 +36,7 @@ Usage: cargo xtask COMMAND
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
-/// What a command ends with: a text for people, when it did not do what was asked.
+/// The result of a command: an error text for people when it failed.
 type Done = Result<(), String>;
 
 fn main() -> ExitCode {

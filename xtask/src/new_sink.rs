@@ -30,7 +30,7 @@ fn write(path: &Path, text: &str) -> Done {
     written.map_err(|error| format!("write {}: {error}", path.display()))
 }
 
-/// What `kind` will be in a config file: lower-case letters, digits and `_`.
+/// The `kind` in a config file: lower-case letters, digits and `_`.
 struct Kind(String);
 
 impl Kind {

@@ -33,12 +33,12 @@ pub(crate) fn provide(needs: &[Package]) -> Done {
     }
 }
 
-/// What somebody has to do who may install.
+/// Names the command that installs what is missing.
 fn advice(needs: &[Package]) -> String {
     format!("not installed: `apt-get install {}`", missing(needs).join(" "))
 }
 
-/// Where a program is. Daemons are found, too, where the path has no folder for them.
+/// The path of a program. Daemons are found, too, where `PATH` has no folder for them.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
@@ -52,7 +52,7 @@ fn missing(needs: &[Package]) -> Vec<&'static str> {
     missing
 }
 
-/// As root, on Debian and its like.
+/// As root, on Debian and its derivatives.
 fn can_install() -> bool {
     let root = workspace::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     root && find("apt-get").is_some()

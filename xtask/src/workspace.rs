@@ -1,4 +1,4 @@
-//! Where things are, and how other programs are run.
+//! The workspace's paths, and running other programs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -31,7 +31,7 @@ pub(crate) fn built(name: &str, arguments: &[&str]) -> Result<PathBuf, String> {
     found.ok_or_else(|| format!("cargo built no `{name}`: `cargo {}`", arguments.join(" ")))
 }
 
-/// What a program prints.
+/// The output of a program.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("can't run {command:?}: {error}"))?;
     if !output.status.success() {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::{EVENTS, ROUNDS, runtime, slice};
 
-/// Publishes so many slices, each in a commit of its own.
+/// Publishes so many slices, each in its own commit.
 pub(crate) fn append(slices: usize) -> Result<(), BoxError> {
     let folder = folder()?;
     publish(&folder, slices)

@@ -127,7 +127,7 @@ fn route() -> Result<(), BoxError> {
     })
 }
 
-/// What a future gives without waiting.
+/// The output of a future that is ready at once.
 fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match std::pin::pin!(future).poll(&mut context) {

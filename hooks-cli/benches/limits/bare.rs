@@ -140,7 +140,7 @@ pub(crate) fn bodies(text: &[u8]) -> Vec<Bytes> {
     lines.chunks(BATCH).map(|lines| [b"[", &lines.join(&b","[..])[..], b"]"].concat().into()).collect()
 }
 
-/// Whether two files hold the same bytes.
+/// True if two files hold the same bytes.
 pub(crate) fn same(a: &Path, b: &Path) -> Result<bool, BoxError> {
     let (mut a, mut b) = (File::open(a)?, File::open(b)?);
     let (mut left, mut right) = (Vec::new(), Vec::new());

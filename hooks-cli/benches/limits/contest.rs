@@ -18,7 +18,7 @@ impl<'a> Contestant<'a> {
     }
 }
 
-/// What every run of every contestant cost.
+/// The costs of every run of every contestant.
 pub(crate) struct Results {
     costs: BTreeMap<&'static str, Vec<Cost>>,
     names: Vec<&'static str>,

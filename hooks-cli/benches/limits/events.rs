@@ -1,4 +1,4 @@
-//! What is delivered: lines of CloudEvents, always the same.
+//! The events that are delivered: lines of CloudEvents, always the same.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -27,7 +27,7 @@ impl Events {
         Ok(Self { bytes: fs::metadata(&file)?.len(), file, count })
     }
 
-    /// What a receiver of arrays has got when it has everything: the lines, a comma where each line end
+    /// The bytes that a receiver of arrays has got when it has everything: the lines, a comma where each line end
     /// was, and one bracket more in each array.
     pub(crate) fn body_bytes(&self, bodies: u64) -> u64 {
         self.bytes + bodies

@@ -1,4 +1,4 @@
-//! Whether cost grows linearly: one axis at a time, at most 4 GiB of events in all.
+//! Checks that cost grows linearly: one axis at a time, at most 4 GiB of events in all.
 
 use std::ffi::OsStr;
 

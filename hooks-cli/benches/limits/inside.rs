@@ -16,7 +16,7 @@ use crate::bare::BATCH;
 use crate::process::{Clock, memory};
 use crate::receiver::Receiver;
 
-/// How often the same events are published past idle hooks: once takes too short a time to be measured.
+/// The number of times that the same events are published past idle hooks: once takes too short a time to measure.
 pub(crate) const PUBLISHED_AGAIN: usize = 500;
 
 /// Takes everything and does nothing.
@@ -107,7 +107,7 @@ pub(crate) fn idle(hooks: &str, file: &str) -> Result<Vec<f64>, BoxError> {
     })
 }
 
-/// How long it takes from publish to the first byte at the receiver, at 1,000 events a second: median and
+/// The time from publish to the first byte at the receiver, at 1,000 events a second: median and
 /// 99th percentile, in milliseconds. `bare`: from a reqwest client that posts each event.
 pub(crate) fn latency(kind: &str, count: &str) -> Result<Vec<f64>, BoxError> {
     let (count, began) = (count.parse()?, Instant::now());

@@ -1,4 +1,4 @@
-//! What keeps events beyond the process or takes them over HTTP, beside the memory bus and `hooks pipe`.
+//! The durable bus and `hooks serve`, beside the memory bus and `hooks pipe`.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What delivering costs, beside what the machine could do at best and beside what others need, all
+//! The cost of delivering, beside what the machine could do at best and beside what others need, all
 //! measured in turn in one run. `cargo xtask bench` runs it.
 //!
 //! The figure of merit is the CPU time (user and system) of the process per million events: it holds on a
@@ -53,7 +53,7 @@ const PATHS: [Measured; 8] = [
     ("latency", scale::latency),
 ];
 
-/// What all of them use.
+/// The setup that all of them use.
 struct Setup {
     folder: PathBuf,
     events: Events,
@@ -61,7 +61,7 @@ struct Setup {
     peers: Option<Peers>,
 }
 
-/// What came of one of them.
+/// The result of one of them.
 struct Report {
     title: &'static str,
     text: String,
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What this program does in a process of its own, for another that measures.
+/// The work of this program in a separate process, for another that measures.
 fn play(role: &[&str]) -> Result<(), BoxError> {
     let figures = match *role {
         ["post", url, file] => bare::post(url, file),

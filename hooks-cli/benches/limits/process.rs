@@ -10,10 +10,10 @@ use hooks_core::BoxError;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use rustix::time::{ClockId, clock_gettime};
 
-/// How often a running process is looked at.
+/// The interval at which a running process is looked at.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What one run of a process cost.
+/// The cost of one run of a process.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cost {
     /// User and system time.
@@ -73,7 +73,7 @@ before = cpu()
 subprocess.run(sys.argv[1:], check=True)
 print(cpu() - before, used().ru_maxrss)";
 
-/// What `hooks` with these arguments costs, also where that is little. By Python, which has the call.
+/// The cost of `hooks` with these arguments, also where that is little. By Python, which has the call.
 pub(crate) fn precise(arguments: &[&OsStr], input: &Path) -> Result<Cost, BoxError> {
     let mut command = Command::new("python3");
     command.args(["-c", PRECISE, env!("CARGO_BIN_EXE_hooks")]).args(arguments).stdin(File::open(input)?);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use memchr::memmem;
 
-/// What arrived so far.
+/// The bytes that arrived so far.
 #[derive(Debug, Default)]
 pub(crate) struct Arrived {
     requests: AtomicU64,

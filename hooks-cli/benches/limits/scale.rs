@@ -1,4 +1,4 @@
-//! What should not matter: many hooks, and the time an event waits inside.
+//! The cost of many hooks, and the time that an event waits inside.
 
 use std::ffi::OsStr;
 

@@ -1,4 +1,4 @@
-//! What operators ask of a daemon or of its folder.
+//! Arguments of operators' commands.
 
 use std::path::PathBuf;
 
@@ -70,7 +70,7 @@ Exit code 1 if one that `--id` names is not there.")]
     Drop(PickArgs),
 }
 
-/// Which daemon, or which folder.
+/// The daemon or the folder that is asked.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct PlaceArgs {

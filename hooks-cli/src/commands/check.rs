@@ -54,7 +54,7 @@ fn summary(config: &Config) -> String {
     text
 }
 
-/// Which events, in words.
+/// The events of a filter, in words.
 fn wanted(filter: &Filter) -> String {
     let list = |patterns: &[Pattern]| patterns.iter().map(Pattern::as_str).collect::<Vec<_>>().join(", ");
     let parts = [

@@ -41,7 +41,7 @@ fn list(args: &DeadLettersArgs) -> Exit {
     })
 }
 
-/// How much of a letter a line of JSON has.
+/// The parts of a dead letter that a line of JSON has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Json {
     /// All but the event.

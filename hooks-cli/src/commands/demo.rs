@@ -49,7 +49,7 @@ async fn demonstrate(run_time: RunTime, is_live: bool) -> Result<Exit, BoxError>
     Ok(if is_kept { Exit::Done } else { Exit::Failed })
 }
 
-/// What happened since the last time, a line each; the first time, what it is about.
+/// Prints the journal since the last time, a line each; the first time, the introduction.
 fn say(view: &View, said: &mut Option<usize>) {
     let look = demo::look();
     let known = said.replace(view.journal.len()).unwrap_or_else(|| {

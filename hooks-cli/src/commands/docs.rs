@@ -46,7 +46,7 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// What stands below a command's help, in the sections that a reader of manual pages looks for.
+/// The text below a command's help, in the sections that a reader of manual pages looks for.
 fn sections(extra: &str) -> Roff {
     let paragraphs = || extra.split("\n\n").filter(|paragraph| !paragraph.is_empty());
     let mut roff = Roff::new();
@@ -74,7 +74,7 @@ fn sections(extra: &str) -> Roff {
     roff
 }
 
-/// What examples begin with in help.
+/// The heading of examples in help.
 const EXAMPLES: &str = "Examples:\n";
 
 /// As they are built for pages: `hooks help` has none.

@@ -74,7 +74,7 @@ struct State {
     rng: Rng,
 }
 
-/// What is asked of signatures.
+/// The check of signatures.
 struct Trust {
     standard: Option<Verifier>,
     plain: Option<Hmac>,
@@ -101,7 +101,7 @@ impl Listener {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is unusual about this run.
+    /// The unusual settings of this run, in words.
     fn doing(&self) -> String {
         let Rules { status, failure, fail_rate, .. } = self.rules;
         let fault = self.rules.fault.or(self.connection_fault);
@@ -174,7 +174,7 @@ fn rules(args: &ListenArgs) -> Result<Rules, String> {
 }
 
 impl Trust {
-    /// What is to be said of a request's signature, and whether that is good enough.
+    /// The check of a request's signature, and whether that is good enough.
     fn check(&self, request: &Request, now: SystemTime) -> (Signature, bool) {
         let header = |name| request.head.header(name);
         let mut checks = Vec::new();

@@ -1,4 +1,4 @@
-//! What each command does.
+//! The commands.
 
 pub(crate) mod check;
 pub(crate) mod dead_letters;
@@ -48,7 +48,7 @@ pub(crate) fn print_bytes(bytes: &[u8]) {
     }
 }
 
-/// What became of what was printed on stdout.
+/// The exit code after printing on stdout.
 pub(crate) fn printed(result: std::io::Result<()>) -> Exit {
     match result {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -65,7 +65,7 @@ pub(crate) fn runtime() -> std::io::Result<Runtime> {
     build(&mut Builder::new_current_thread())
 }
 
-/// A runtime for whoever serves many at once: one thread fewer than the machine has cores, at least one.
+/// A runtime for servers: one thread fewer than the machine has cores, at least one.
 ///
 /// # Errors
 /// When the environment asks for another number that makes no sense, or there can be no more threads.

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::operator::{HookReport, Operator, Request, Response};
 use crate::outcome;
 
-/// Runs a conversation with whoever answers there.
+/// Runs a conversation with the operator service there.
 pub(super) fn converse(
     place: &PlaceArgs,
     purpose: Purpose,
@@ -130,7 +130,7 @@ fn table(hooks: &[HookReport]) -> String {
     text
 }
 
-/// Where daemons share hooks.
+/// The columns for daemons that share hooks.
 fn place(hook: &HookReport) -> [String; 2] {
     let position = hook.position.map(|position| position.to_string());
     [hook.owner.clone(), position].map(|cell| cell.unwrap_or_else(unknown))

@@ -50,7 +50,7 @@ pub(super) fn load(file: &Path) -> Result<Config, Problems> {
     config::load(file, WithoutBus::Memory).and_then(ready)
 }
 
-/// What a pipe asks of a config beyond what makes sense in general: nothing is dropped for lack of room.
+/// Adapts a config to a pipe: nothing is dropped for lack of room.
 fn ready(mut config: Config) -> Result<Config, Problems> {
     let mut list = Vec::new();
     for hook in &mut config.hooks {
@@ -72,7 +72,7 @@ fn ready(mut config: Config) -> Result<Config, Problems> {
     if list.is_empty() { Ok(config) } else { Err(Problems { file: config.file, list }) }
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// Everything that was read is settled, or can't be.
@@ -82,7 +82,7 @@ enum End {
     Interrupted,
 }
 
-/// Why reading ends before the input does.
+/// The reason why reading ends before the input does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stop {
     Signal(&'static str),
@@ -110,10 +110,10 @@ async fn start(args: &PipeArgs, console: &Console) -> Result<Exit, BoxError> {
     }
 }
 
-/// Where events go, and what of the config is about reading them.
+/// The bus and the dispatcher that events go to, and the settings for reading them.
 struct Prepared {
     bus: Arc<dyn Bus>,
-    /// Whether the bus outlives this process.
+    /// True if the bus outlives this process.
     keeps: bool,
     dispatcher: Dispatcher,
     events: EventSettings,
@@ -195,7 +195,7 @@ struct Run<'a> {
     unaccepted: Mutex<VecDeque<u64>>,
 }
 
-/// How often progress is shown.
+/// The interval at which progress is shown.
 const TICK: Duration = Duration::from_millis(100);
 
 impl Run<'_> {

@@ -85,9 +85,9 @@ struct Run<'a> {
     malformed: u64,
     /// Lines of which was said what is wrong.
     said: usize,
-    /// Why the last request failed, as long as it does.
+    /// The error of the last request, as long as requests fail.
     failing: Option<String>,
-    /// How many of the next events were sent before, and may have been accepted.
+    /// The number of the next events that were sent before, and may have been accepted.
     open: u64,
 }
 

@@ -66,7 +66,7 @@ async fn test(hook: Hook) -> Exit {
     }
 }
 
-/// What the sink told of the attempt, as a table.
+/// The sink's notes on the attempt, as a table.
 fn told(notes: &[(String, String)]) -> String {
     let width = notes.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let lines = notes.iter().map(|(name, text)| format!("{name:width$}  {text}").trim_end().to_owned() + "\n");

@@ -41,7 +41,7 @@ impl BusConfig {
     }
 }
 
-/// What a config file without `[bus]` means.
+/// The meaning of a config file without `[bus]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WithoutBus {
     /// The memory bus: a pipe and a test delivery leave nothing behind.
@@ -52,7 +52,7 @@ pub enum WithoutBus {
     Either,
 }
 
-/// Which settings of hooks have an effect.
+/// The settings of hooks that have an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Memory,
@@ -74,7 +74,7 @@ impl Kind {
         Self::ALL.iter().map(|(name, _)| format!("{name:?}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether events outlive the process.
+    /// True if events outlive the process.
     pub(super) fn outlives(self) -> bool {
         self != Self::Memory
     }

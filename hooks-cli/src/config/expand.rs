@@ -5,9 +5,9 @@ use std::fmt;
 
 use super::tree::Variable;
 
-/// Where the values of variables come from.
+/// The source of the values of variables.
 pub struct Variables<'a> {
-    /// What `${CONFIG_DIR}` stands for: the absolute path of the folder that the config file is in.
+    /// The value of `${CONFIG_DIR}`: the absolute path of the folder that the config file is in.
     pub config_dir: Option<&'a str>,
     /// Looks up any other variable; [`std::env::var`] fits.
     pub lookup: &'a dyn Fn(&str) -> Result<String, VarError>,
@@ -19,7 +19,7 @@ impl fmt::Debug for Variables<'_> {
     }
 }
 
-/// What is wrong with a variable, and how it is written in the file.
+/// The fault of a variable, and how it is written in the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) written: String,
@@ -61,7 +61,7 @@ pub(super) fn expand(text: &str, variables: &Variables<'_>) -> Result<(String, V
     if faults.is_empty() { Ok((filled, used)) } else { Err(faults) }
 }
 
-/// Whether a `$` that stays stands before what looks like the name of a variable.
+/// True if a `$` that stays stands before what looks like the name of a variable.
 pub(super) fn has_bare_name(text: &str) -> bool {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once('$') {

@@ -24,7 +24,7 @@ use super::written::Written;
 /// A hook as the file has it.
 pub(super) struct ReadHook {
     pub(super) hook: Hook,
-    /// Where `queue.overflow` is set, if it is.
+    /// The place where `queue.overflow` is set, if it is.
     pub(super) overflow: Option<Range<usize>>,
     pub(super) written: Written,
 }
@@ -223,7 +223,7 @@ fn hook(mut hook: Hook, settings: HookSettings, metadata: Metadata) -> Hook {
     hook
 }
 
-/// What the hook itself says about its settings. True when it says anything.
+/// Reports the problems that the hook itself finds in its settings. True if there are any.
 fn contradictions(
     label: &str,
     node: &Node,
@@ -244,7 +244,7 @@ fn contradictions(
     any
 }
 
-/// Where a setting stands, if it is set.
+/// The place of a setting, if it is set.
 fn setting<'a>(node: &'a Node, path: &str) -> Option<(&'a Node, Range<usize>)> {
     let path: Vec<_> = path.split('.').map(|key| Step::Key(key.to_owned())).collect();
     let (found, whole) = node.find(&path);

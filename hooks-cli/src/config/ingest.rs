@@ -63,13 +63,13 @@ impl Default for IngestSettings {
     }
 }
 
-/// What a request head may at least be and at most.
+/// The limits of a request head, least and most.
 const HEADS: (ByteSize, ByteSize) = (ByteSize(8 << 10), ByteSize(1 << 20));
 
 /// Longest `max_body` and `max_in_flight`: what one request becomes stays below what a slice can hold.
 const LARGEST: ByteSize = ByteSize(1 << 30);
 
-/// What filled-in attributes add to an event, at most, beside its source.
+/// The most bytes that filled-in attributes add to an event, beside its source.
 const FILLED_IN: u64 = 160;
 
 impl IngestSettings {
@@ -79,13 +79,13 @@ impl IngestSettings {
         self.max_body.0.saturating_add(each.saturating_mul(self.max_events.get() as u64))
     }
 
-    /// Why a request would never fit into the bus's memory, if so.
+    /// The error when a request would never fit into the bus's memory.
     pub(crate) fn too_large_for(&self, bus: &BusConfig) -> Option<String> {
         let (max_memory, max_body) = (bus.max_memory()?, self.max_body);
         (max_memory < max_body).then(|| format!("a body of {max_body} never fits into bus.max_memory, {max_memory}"))
     }
 
-    /// What can't change while it runs, by its name in the config file.
+    /// The settings that can't change while it runs, by their names in the config file.
     pub(crate) fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let changed = [
             ("ingest.listen", self.listen != new.listen),

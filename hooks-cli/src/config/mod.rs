@@ -78,7 +78,7 @@ pub struct HookConfig {
     pub written: Written,
 }
 
-/// What can stand at the top of a config file.
+/// The names that can stand at the top of a config file.
 const SECTIONS: [&str; 5] = ["bus", "events", "ingest", "defaults", "hooks"];
 
 /// Reads and checks a config file.
@@ -113,7 +113,7 @@ fn look_at_files(hooks: &mut [HookConfig]) -> Vec<PathBuf> {
     fingerprints.silent().map(Path::to_owned).collect()
 }
 
-/// What all of them hold, if there are some and all could be looked at.
+/// The fingerprint of all of them, if there are some and all could be read.
 fn all(files: &[Fingerprint]) -> Option<Box<str>> {
     let holds = files.iter().map(|print| match print {
         Fingerprint::Holds(print) => Some(&**print),
@@ -124,7 +124,7 @@ fn all(files: &[Fingerprint]) -> Option<Box<str>> {
 }
 
 impl Config {
-    /// What is legal in it, but may not be what was meant.
+    /// Warnings: settings that are legal, but may not be what was meant.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
         // Not quoted: it may be a secret.
         let bare = self.bare.iter().map(|(line, column)| {
@@ -183,7 +183,7 @@ pub fn parse(text: &str, file: &str, without_bus: WithoutBus, variables: &Variab
     }
 }
 
-/// What a config is read from.
+/// The source of a config.
 struct Source<'a> {
     text: &'a str,
     file: &'a str,

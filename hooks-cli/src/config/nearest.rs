@@ -25,7 +25,7 @@ pub(crate) fn some<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>
     format!("{} and {others} others", all[..FEW / 2].join(", "))
 }
 
-/// How many characters have to be put in, taken out, changed or swapped with their neighbour.
+/// The number of characters to be put in, taken out, changed or swapped with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
     // A name longer than any that exists is no typing error, and the table below would be large.
     if a.len().max(b.len()) > 256 {

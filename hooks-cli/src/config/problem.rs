@@ -1,4 +1,4 @@
-//! What is wrong with a config file, and where.
+//! The problems of a config file, with their places.
 
 use std::fmt;
 use std::ops::Range;
@@ -18,7 +18,7 @@ pub struct Problems {
 pub struct Problem {
     /// Line and column, counted in characters from 1. `None`: the file as a whole.
     pub place: Option<(usize, usize)>,
-    /// What is wrong, and what to do.
+    /// The error, and what to do.
     pub message: String,
     /// The line, and a mark under the place.
     excerpt: Option<Excerpt>,

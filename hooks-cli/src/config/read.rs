@@ -10,7 +10,7 @@ use super::wording::{Redactor, Wording, word};
 
 /// A table on its way to a struct.
 pub(super) struct Section<'a> {
-    /// What error messages begin with, for example ``hook `orders`: ``.
+    /// The beginning of error messages, for example ``hook `orders`: ``.
     pub(super) label: &'a str,
     pub(super) node: &'a mut Node,
     pub(super) redactor: &'a Redactor,

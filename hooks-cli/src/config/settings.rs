@@ -1,4 +1,4 @@
-//! What can stand in a config file. The documentation here is what `check --schema` shows.
+//! The settings of a config file. `check --schema` shows the documentation here.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -26,7 +26,7 @@ impl Default for EventSettings {
 /// Largest `events.max_bytes`: what the core takes, whose offsets are 32 bits wide.
 pub(super) const LARGEST_EVENT: ByteSize = ByteSize(1 << 29);
 
-/// What a hook has beside its id and its sink.
+/// A hook's settings beside its id and its sink.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct HookSettings {

@@ -1,4 +1,4 @@
-//! What a sink's JSON Schema says about its table: which names there are, and which values are secret.
+//! The shape of a sink's table, from its JSON Schema: its names, and which values are secret.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ impl Shape {
         &self.definitions
     }
 
-    /// What a schema means: references are followed, and an optional value is that value.
+    /// A schema's meaning: references are followed, and an optional value is that value.
     pub(crate) fn resolve<'a>(&'a self, schema: &'a Json) -> &'a Json {
         let mut schema = schema;
         for _ in 0..LONGEST_CHAIN {
@@ -71,7 +71,7 @@ impl Shape {
         required.into_iter().flatten().filter_map(Json::as_str).collect()
     }
 
-    /// Whether a value of this schema is or holds a secret.
+    /// True if a value of this schema is or holds a secret.
     pub(crate) fn is_secret(&self, schema: &Json) -> bool {
         self.secret_within(schema, 0)
     }

@@ -26,7 +26,7 @@ pub(super) enum Value {
     Broken,
 }
 
-/// What a variable made of a string.
+/// The part of a string that a variable made.
 #[derive(Clone)]
 pub(super) struct Variable {
     /// As it is written in the file: `${NAME}`, or the whole string around it.
@@ -49,7 +49,7 @@ pub(super) enum Step {
     Index(usize),
 }
 
-/// Where a path leads.
+/// The node that a path leads to.
 pub(super) struct Found<'a> {
     /// The key of the last table entry on the way.
     pub(super) key: Option<Range<usize>>,
@@ -181,7 +181,7 @@ impl Node {
         matches!(self.value, Value::Broken)
     }
 
-    /// Whether anything in it is broken.
+    /// True if anything in it is broken.
     pub(super) fn has_broken(&self) -> bool {
         match &self.value {
             Value::Leaf(..) => false,
@@ -204,7 +204,7 @@ impl Node {
         }
     }
 
-    /// What kind of value it is, in words.
+    /// The kind of value, in words.
     pub(super) fn describe(&self) -> &'static str {
         match &self.value {
             Value::Leaf(Json::String(_), _) => "a string",
@@ -216,7 +216,7 @@ impl Node {
         }
     }
 
-    /// Where the path leads, or as far as it goes; and whether it goes to its end.
+    /// The node at the path's end, or as far as it goes; and whether it goes to its end.
     pub(super) fn find(&self, path: &[Step]) -> (Found<'_>, bool) {
         let mut found = Found { key: None, node: self };
         for step in path {

@@ -3,7 +3,7 @@
 use super::nearest::nearest;
 use super::tree::{Node, Variable};
 
-/// What an error text of serde is about.
+/// The kind of an error text of serde.
 pub(super) enum Wording {
     /// A name that nothing knows.
     UnknownField { field: String, message: String },

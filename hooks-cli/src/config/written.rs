@@ -1,4 +1,4 @@
-//! Whether a hook was written the same as another.
+//! Compares hooks as they are written.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::files::Fingerprint;
 #[derive(Clone)]
 pub struct Written {
     settings: Json,
-    /// What each file holds that the sink reads.
+    /// Fingerprints of the files that the sink reads.
     files: Box<[Fingerprint]>,
 }
 

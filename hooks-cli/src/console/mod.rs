@@ -1,4 +1,4 @@
-//! What people see on stderr: logs, messages, and on a terminal a progress bar that stays below them.
+//! The output on stderr: logs, messages, and on a terminal a progress bar that stays below them.
 
 mod spool;
 
@@ -23,7 +23,7 @@ pub(crate) struct Console {
     spool: Spool,
 }
 
-/// How long somebody who reads what is said may take for the next line, before it counts as read by nobody.
+/// The longest time that a reader may take for the next line, before output counts as read by nobody.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Prints a line on stderr, for a command that does one thing and ends.
@@ -55,7 +55,7 @@ impl Console {
         Ok(console)
     }
 
-    /// How logs are written.
+    /// The format of logs.
     pub(crate) fn format(&self) -> LogFormat {
         self.format
     }

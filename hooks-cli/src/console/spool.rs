@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Most lines that wait, and most bytes of them. Beyond either, new ones are counted and lost.
 const WAITING: (usize, usize) = (1024, 1 << 20);
 
-/// Writes lines on a thread of its own, so that whoever logs never waits for whoever does not read the log.
+/// Writes lines on its own thread, so that logging never waits for a reader of the log that has stopped.
 #[derive(Debug, Clone)]
 pub(super) struct Spool(Arc<Shared>);
 
@@ -17,7 +17,7 @@ pub(super) struct Spool(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    /// How long a line waits for room while nothing is written.
+    /// The longest time that a line waits for room while nothing is written.
     timeout: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What happened, with the time since the start.
+//! The journal of the run, with the time since the start.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

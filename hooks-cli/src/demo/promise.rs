@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::stats::ReceiverStats;
 
-/// What a run came to.
+/// The facts of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     /// Events that the bus accepted, and how many there were.
@@ -12,14 +12,14 @@ pub(crate) struct Facts {
     pub(crate) events: u64,
     /// One for each hook.
     pub(crate) hooks: Vec<HookFacts>,
-    /// How long the flaky receiver failed, and what the other webhooks received meanwhile.
+    /// The time that the flaky receiver failed, and the events that the other webhooks received in it.
     pub(crate) failing: Duration,
     pub(crate) meanwhile: u64,
-    /// How many events one receiver refused to take.
+    /// The number of events that one receiver refused.
     pub(crate) poisoned: u64,
-    /// Whether the file holds the same bytes as the sample.
+    /// True if the file holds the same bytes as the sample.
     pub(crate) file_is_same: bool,
-    /// How often the ledgers were read, and how often one did not balance.
+    /// The number of times that the ledgers were read, and that one did not balance.
     pub(crate) looks: u64,
     pub(crate) unbalanced: u64,
     /// The most that was held at any look, and what is allowed.
@@ -29,7 +29,7 @@ pub(crate) struct Facts {
     pub(crate) max_bytes: u64,
 }
 
-/// What a hook and its receiver came to.
+/// The facts of a hook and its receiver.
 #[derive(Debug, Clone)]
 pub(crate) struct HookFacts {
     pub(crate) ledger: Ledger,
@@ -38,7 +38,7 @@ pub(crate) struct HookFacts {
     pub(crate) stats: ReceiverStats,
 }
 
-/// The dispatcher's stats of a hook.
+/// The dispatcher's ledger of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ledger {
     pub(crate) hook: String,

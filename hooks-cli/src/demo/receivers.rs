@@ -23,23 +23,23 @@ pub(super) struct Checked {
     stats: Mutex<ReceiverStats>,
 }
 
-/// How one receiver fails: twice, each time for a number of attempts at least and until another receiver
-/// has got on meanwhile. That makes what is seen the same on slow machines and fast ones.
+/// The failures of one receiver: twice, each time for a number of attempts at least and until another receiver
+/// has got on. That makes the run the same on slow machines and fast ones.
 pub(super) struct Outages {
     pub(super) others: Vec<Arc<Checked>>,
     pub(super) state: Mutex<Outage>,
-    /// How many have begun. The publisher waits for it, so that there is something to receive meanwhile.
+    /// The number that have begun. The publisher waits for it, so that there is something to receive during each.
     pub(super) begun: watch::Sender<usize>,
 }
 
-/// Where it is in its outages.
+/// The progress of its outages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Outage {
-    /// How many are over.
+    /// The number that are over.
     over: usize,
     /// Since when one lasts, what the others had received by then, and how many attempts it has failed.
     now: Option<(Instant, u64, u64)>,
-    /// How long all of them lasted, and what the others received meanwhile.
+    /// The time that all of them lasted, and the events that the others received in it.
     pub(super) lasted: Duration,
     pub(super) meanwhile: u64,
 }
@@ -62,7 +62,7 @@ const SCRIPT: [Script; 2] = [
     },
 ];
 
-/// What the others receive at least before an outage ends.
+/// The least number of events that the others receive before an outage ends.
 const MEANWHILE: u64 = 40;
 
 impl Checked {
@@ -82,7 +82,7 @@ impl Checked {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What its outages came to.
+    /// The sums of its outages.
     pub(super) fn outage(&self) -> Outage {
         self.outages.as_ref().map(|outages| *lock(&outages.state)).unwrap_or_default()
     }
@@ -95,7 +95,7 @@ impl Checked {
 }
 
 impl Outages {
-    /// Whether this attempt fails, and how; `accepted` is what was accepted so far.
+    /// The failure of this attempt, if it fails; `accepted` is what was accepted so far.
     fn fails(&self, accepted: u64, journal: &Journal) -> Option<&'static Script> {
         let received: u64 = self.others.iter().map(|other| other.stats().distinct()).sum();
         let mut state = lock(&self.state);

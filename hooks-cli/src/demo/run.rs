@@ -23,7 +23,7 @@ use super::screen::{HookView, View};
 use super::stats::ReceiverStats;
 use crate::listen::{Server, events};
 
-/// How fast it goes: about so many seconds in all.
+/// The length of the run: about so many seconds in all.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RunTime(pub(crate) f64);
 
@@ -81,10 +81,10 @@ pub(crate) async fn run(
     Ok((demo.facts(&looks), took))
 }
 
-/// How often it is looked at.
+/// The interval of looks.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What was seen at all looks together.
+/// The sums of all looks.
 #[derive(Debug, Default)]
 struct Looks {
     count: u64,
@@ -213,7 +213,7 @@ impl Demo {
         }
     }
 
-    /// What whoever reads the file gets.
+    /// The events that a reader of the file gets.
     fn read_back(&self, text: &str) -> ReceiverStats {
         let mut stats = ReceiverStats::new(self.sample.len());
         for line in text.lines() {

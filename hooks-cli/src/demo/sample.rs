@@ -7,10 +7,10 @@ use hooks_core::{BoxError, EnvelopeError, Slice, SliceBuilder};
 /// Real GitHub events.
 pub(super) const TEXT: &str = include_str!("../../../examples/github-events.ndjson");
 
-/// Which of them one receiver refuses, counted from 0: one that stands alone, and two neighbours.
+/// The events that one receiver refuses, counted from 0: one that stands alone, and two neighbours.
 pub(super) const POISONED: [usize; 3] = [77, 181, 182];
 
-/// How many events are published together.
+/// The number of events that are published together.
 const SLICE: usize = 4;
 
 /// The events as they are published, and where each stands by its id.

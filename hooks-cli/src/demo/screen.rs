@@ -1,4 +1,4 @@
-//! What is on the screen: pure functions of what is known.
+//! The text on the screen: pure functions of the run's state.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::promise::{Facts, Ledger, group};
 
-/// What the terminal can show.
+/// The abilities of the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Look {
     pub(crate) width: usize,
@@ -22,7 +22,7 @@ pub(crate) struct View {
     pub(crate) published: u64,
     pub(crate) events: u64,
     pub(crate) hooks: Vec<HookView>,
-    /// What happened, oldest first.
+    /// The journal, oldest entry first.
     pub(crate) journal: Vec<(Duration, String)>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct View {
 pub(crate) struct HookView {
     pub(crate) ledger: Ledger,
     pub(crate) about: &'static str,
-    /// How it stands with its receiver.
+    /// The state of its receiver.
     pub(crate) state: String,
     pub(crate) is_well: bool,
 }
@@ -69,7 +69,7 @@ impl Look {
         lines
     }
 
-    /// What it is about, where there is no screen, as lines without their ends.
+    /// The introduction where there is no screen, as lines without their ends.
     pub(crate) fn intro(self, view: &View) -> Vec<String> {
         let hooks = view.hooks.iter().map(|hook| self.line(&[name(hook), (FAINT, hook.about.to_owned())]));
         std::iter::once(self.title(view)).chain(hooks).collect()

@@ -1,9 +1,9 @@
-//! What a receiver saw, checked against what it should have seen.
+//! The events that a receiver saw, checked against those that it should have seen.
 
-/// The stats of one receiver. Each event has a place in the order that it was published in.
+/// The counts of one receiver. Each event has a place in the order that it was published in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReceiverStats {
-    /// How often each event was accepted.
+    /// The number of times that each event was accepted.
     seen: Vec<u32>,
     /// The place behind the last event that was accepted.
     next: usize,
@@ -57,7 +57,7 @@ impl ReceiverStats {
         self.seen.iter().filter(|count| **count > 0).count() as u64
     }
 
-    /// How often events were accepted that had been accepted before.
+    /// The number of times that an event was accepted again.
     pub(crate) fn repeats(&self) -> u64 {
         self.seen.iter().map(|count| u64::from(count.saturating_sub(1))).sum()
     }

@@ -13,7 +13,7 @@ pub(crate) struct Live {
     drawn: usize,
 }
 
-/// What stdout can show. Without a terminal: lines of any length, no colours.
+/// The abilities of stdout. Without a terminal: lines of any length, no colours.
 pub(crate) fn look() -> Look {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
     let utf8 =
@@ -27,7 +27,7 @@ pub(crate) fn look() -> Look {
     }
 }
 
-/// Whether stdout is a terminal on which the cursor can be moved.
+/// True if stdout is a terminal on which the cursor can be moved.
 pub(crate) fn is_live() -> bool {
     io::stdout().is_terminal() && std::env::var("TERM").is_ok_and(|term| term != "dumb")
 }

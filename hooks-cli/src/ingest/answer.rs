@@ -1,4 +1,4 @@
-//! What a client is told.
+//! Answers to clients.
 
 use std::ops::Range;
 
@@ -34,7 +34,7 @@ pub(super) fn with<B>(status: StatusCode, media_type: HeaderValue, body: B) -> R
     answer
 }
 
-/// Why nothing of a request was published.
+/// The reason why nothing of a request was published.
 #[derive(Debug)]
 pub(super) enum Refusal {
     NotFound,
@@ -49,9 +49,9 @@ pub(super) enum Refusal {
     /// The client's body broke off, or is not what HTTP makes of one.
     Broken(String),
     Faults(Vec<Fault>, u64),
-    /// What is said here makes no event.
+    /// The request is no event, for this reason.
     NoEvent(String),
-    /// What is wrong with the `Host` header.
+    /// The fault of the `Host` header.
     Host(&'static str),
     /// There is no room now.
     Busy(String),
@@ -75,7 +75,7 @@ struct Body<'a> {
     /// Faults that are not listed.
     #[serde(skip_serializing_if = "is_zero")]
     more: u64,
-    /// How many events were accepted all the same,
+    /// The number of events that were accepted all the same,
     #[serde(skip_serializing_if = "is_zero")]
     accepted: u64,
     /// and which: from and to, counted from 1 in the order of the request.

@@ -1,4 +1,4 @@
-//! Who may publish: whoever knows a token.
+//! Authenticates publishers by tokens.
 
 use std::io;
 use std::path::Path;
@@ -36,9 +36,9 @@ impl Tokens {
         if tokens.is_empty() { Err("there is no token in it".to_owned()) } else { Ok(Self(tokens)) }
     }
 
-    /// Whether a request has one. Takes as long for a wrong token as for a right one of the same length.
+    /// True if a request has one. Takes as long for a wrong token as for a right one of the same length.
     pub(super) fn allow(&self, headers: &HeaderMap) -> bool {
-        // Of two, whoever stands in between may have looked at the other.
+        // Of two, a proxy in between may have looked at the other.
         let mut given = headers.get_all(AUTHORIZATION).iter();
         let (Some(given), None) = (given.next().and_then(bearer), given.next()) else { return false };
         let known = self.0.iter().map(|token| token.expose().as_bytes().ct_eq(given));

@@ -14,10 +14,10 @@ use crate::field::unquote;
 
 const PREFIX: &str = "ce-";
 
-/// How other bindings write it, and what reads like it.
+/// Other bindings' spelling of it, and what reads like it.
 const NEARLY: &str = "ce_";
 
-/// Whether a request says that it is in binary mode.
+/// True if a request says that it is in binary mode.
 pub(super) fn is_complete(headers: &HeaderMap) -> bool {
     headers.contains_key("ce-specversion")
 }
@@ -49,7 +49,7 @@ pub(super) fn decode(headers: &HeaderMap, body: &[u8], limits: &Limits) -> Resul
     Ok(slice.finish())
 }
 
-/// What is wrong with the event, said of what it was made from.
+/// The fault of the event, said of what it was made from.
 fn by_header(error: &EnvelopeError) -> String {
     match error {
         EnvelopeError::Missing(name) => format!("header `ce-{name}` is missing"),
@@ -70,7 +70,7 @@ fn by_header(error: &EnvelopeError) -> String {
 /// The event as JSON, still to be checked like any other.
 ///
 /// # Errors
-/// What can't be said in JSON.
+/// A value that can't be said in JSON.
 fn to_json(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, String> {
     let mut json = vec![b'{'];
     for (name, value) in headers {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::answer::Refusal;
 use crate::commands::chain;
 
-/// How long what a client goes on sending is read once its answer is known, so that it gets to see it.
+/// The longest time that a client's body is still read once its answer is known, so that it gets to see it.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Room that is made for what is still to come, in bytes, at most: a client may promise more than it sends.

@@ -76,7 +76,7 @@ async fn answer(
     Ok(answer)
 }
 
-/// Whether there is a place for what is asked, or none is needed.
+/// True if there is a place for what is asked, or none is needed.
 async fn is_welcome(parts: &Parts, state: &State, seat: &Seat) -> bool {
     if !routes::wants_to_publish(parts, state) {
         return true;
@@ -90,7 +90,7 @@ async fn is_welcome(parts: &Parts, state: &State, seat: &Seat) -> bool {
     }
 }
 
-/// Whether nothing of a body is left, so that another request can follow. What an answer did not need is read first.
+/// True if nothing of a body is left, so that another request can follow. What an answer did not need is read first.
 async fn is_read(headers: &HeaderMap, body: &mut Incoming, status: StatusCode, state: &State) -> bool {
     match status {
         StatusCode::ACCEPTED => true,

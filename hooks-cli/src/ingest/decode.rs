@@ -14,7 +14,7 @@ const SAID: usize = 20;
 /// So many bytes are read before other tasks have their turn.
 const STRETCH: usize = 64 << 10;
 
-/// What a request may be.
+/// The limits of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
     /// The `source` of events that name none.
@@ -24,13 +24,13 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// What takes a request's events.
+    /// A builder for a request's events.
     pub(super) fn slice(&self) -> SliceBuilder {
         SliceBuilder::new(self.source.clone()).max_event_bytes(self.max_event_bytes).refuse_reserved()
     }
 }
 
-/// Why a body was not taken.
+/// The reason why a body was not taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// These faults, and this many more.
@@ -44,7 +44,7 @@ pub(super) enum Refused {
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Fault {
-    /// Which element of an array, from 0.
+    /// The element of an array, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) index: Option<usize>,
     /// Line of the body, from 1.
@@ -54,7 +54,7 @@ pub(super) struct Fault {
     pub(super) reason: String,
 }
 
-/// Checks a body as a whole. Other tasks get their turn meanwhile.
+/// Checks a body as a whole. Other tasks get their turn in between.
 pub(super) async fn decode(body: &[u8], format: Format, limits: &Limits) -> Result<Slice, Refused> {
     if let Some(what) = foreign::seems(body) {
         return Err(Refused::Foreign(what));
@@ -117,12 +117,12 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// What is no event counts too: a body of nothing else costs no more than one of events.
+    /// Elements that are no events count too: a body of nothing else costs no more than one of events.
     fn is_full(&self) -> bool {
         self.slice.len() + self.faults.len() + self.more as usize == self.limits.max_events
     }
 
-    /// What follows as many events as a request may have.
+    /// The elements behind as many events as a request may have.
     fn one_more(&mut self, index: usize, element: Result<(), EnvelopeError>) -> Result<(), Refused> {
         match element {
             Ok(()) => Err(Refused::TooMany(self.limits.max_events)),
@@ -225,7 +225,7 @@ fn parts(error: &EnvelopeError, format: Format) -> (usize, String) {
     }
 }
 
-/// What is wrong, without the column.
+/// The fault, without the column.
 pub(super) fn without_place(error: &EnvelopeError, column: usize) -> String {
     error.to_string().replace(&format!(" at column {column}"), "")
 }

@@ -1,4 +1,4 @@
-//! What a request says its body is.
+//! The format of a request's body, as its headers say.
 
 use http::HeaderMap;
 
@@ -6,7 +6,7 @@ use super::answer::Refusal;
 use super::binary;
 use super::media_type::MediaType;
 
-/// What a request to publish is.
+/// The kind of a request to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The body has whole events.
@@ -15,7 +15,7 @@ pub(super) enum Kind {
     Binary,
 }
 
-/// How events stand in a body.
+/// The format of the events in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// One event.
@@ -35,7 +35,7 @@ pub(super) const ACCEPTED: &str =
 /// The media type of an array of events.
 pub(super) const BATCH: &str = "application/cloudevents-batch+json";
 
-/// What the media types of all of CloudEvents' formats begin with, those that are not known here, too.
+/// The prefix of the media types of all of CloudEvents' formats, those that are not known here, too.
 const OF_CLOUDEVENTS: &str = "application/cloudevents";
 
 impl Kind {
@@ -72,7 +72,7 @@ impl Format {
         })
     }
 
-    /// What `application/json` is.
+    /// The format of `application/json`.
     pub(super) fn resolve(self, body: &[u8]) -> Self {
         match (self, body.trim_ascii_start().first()) {
             (Self::Json, Some(b'[')) => Self::Batch,
@@ -86,7 +86,7 @@ impl Format {
 mod tests {
     use super::*;
 
-    /// What headers mean: a kind, or what they are answered.
+    /// The kind that headers mean, or the refusal.
     fn kind(headers: &[(&'static str, &'static str)]) -> Result<Kind, (u16, String)> {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         Kind::of(&headers).map_err(|refusal| (refusal.status().as_u16(), refusal.error()))

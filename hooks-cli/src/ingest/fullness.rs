@@ -1,4 +1,4 @@
-//! Whether events are refused for want of room, as one episode and not request by request: while a log is
+//! Tracks that events are refused for want of room, as one episode and not request by request: while a log is
 //! full, small requests may still find a place where larger ones don't.
 
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Fullness {
         self.refused.take_if(|refused| now.duration_since(*refused) >= QUIET).is_some()
     }
 
-    /// Whether events were refused just now. It does not take an accepted one to end: whoever stops sending
+    /// True if events were refused just now. It does not take an accepted one to end: whoever stops sending
     /// because of the answer has to learn when to go on.
     pub(super) fn is_recent(&self, now: Instant) -> bool {
         self.refused.is_some_and(|refused| now.duration_since(refused) < QUIET)

@@ -43,7 +43,7 @@ impl MediaType {
         Some(Self { essence, charset })
     }
 
-    /// Whether what is in this character set is UTF-8.
+    /// True if what is in this character set is UTF-8.
     pub(super) fn is_utf8(&self) -> bool {
         matches!(self.charset.as_deref(), None | Some("utf-8" | "utf8" | "us-ascii"))
     }
@@ -53,7 +53,7 @@ impl MediaType {
         self.essence.ends_with("/json") || self.essence.ends_with("+json")
     }
 
-    /// Whether it is text for people.
+    /// True if it is text for people.
     pub(super) fn is_text(&self) -> bool {
         self.essence.starts_with("text/")
     }

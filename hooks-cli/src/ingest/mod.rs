@@ -6,7 +6,7 @@
 //!                                             memory)     all faults
 //! ```
 //!
-//! A request is published as a whole or not at all, also when its client goes away meanwhile.
+//! A request is published as a whole or not at all, also when its client goes away.
 
 mod answer;
 mod auth;
@@ -37,10 +37,10 @@ pub(crate) use state::{Counters, Settings, State};
 
 use state::Phase;
 
-/// How long accepting pauses when it fails: the process has no file descriptors left, say.
+/// The pause of accepting when it fails: the process has no file descriptors left, say.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long connections may take to end once everything else has.
+/// The longest time that connections may take to end once everything else has.
 const PARTING: Duration = Duration::from_secs(1);
 
 /// Serves connections until [`State::cut`].

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::pages::Page;
 
-/// What is left to be written.
+/// The part that is left to be written.
 #[derive(Debug)]
 pub(super) enum Outgoing {
     Whole(Bytes),

@@ -1,5 +1,5 @@
 //! The page of metrics, which can be large and takes a while with many hooks: rendered on a thread of its own, one
-//! at a time, shared by all who asked meanwhile, and taken from whoever reads it too slowly.
+//! at a time, shared by all who asked, and taken from a client that reads it too slowly.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -50,9 +50,9 @@ impl fmt::Debug for Page {
 /// All pages.
 pub(super) struct Pages {
     render: Arc<Render>,
-    /// How often rendering began.
+    /// The number of times that rendering began.
     begun: AtomicU64,
-    /// Held by whoever renders.
+    /// Held by the task that renders.
     last: Arc<AsyncMutex<Last>>,
     /// Oldest first.
     read: Mutex<VecDeque<Weak<Page>>>,
@@ -86,7 +86,7 @@ impl Pages {
         }
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let render = self.render.clone();
-        // The work has the lock: whoever asks and goes away does not make it render twice at once.
+        // The work has the lock: a client that asks and goes away does not make it render twice at once.
         let work = move || {
             let page = Arc::new(Page::new(render(format)));
             *last = Last { number, format, page: Arc::downgrade(&page) };

@@ -1,4 +1,4 @@
-//! Who may be connected. There are so many places; whoever comes when all are taken waits in the lobby, where health
+//! Limits connections. There are so many places; who comes when all are taken waits in the lobby, where health
 //! and metrics are answered. The lobby is small: whoever does nothing there has to go for the next who comes. Whoever
 //! wants to publish gets the place of somebody who does nothing, or of the next who is done.
 
@@ -30,7 +30,7 @@ struct Guests {
     next: u64,
     placed: BTreeMap<u64, Arc<Guest>>,
     lobby: BTreeMap<u64, Arc<Guest>>,
-    /// How many of the lobby wait for a place.
+    /// The number in the lobby that wait for a place.
     waiting: usize,
 }
 
@@ -102,7 +102,7 @@ impl Places {
     }
 }
 
-/// Who does nothing, and since when: of those who were not asked to leave yet.
+/// A client that does nothing, and since when: of those who were not asked to leave yet.
 fn idle(guests: &BTreeMap<u64, Arc<Guest>>) -> impl Iterator<Item = (u64, u64)> {
     let since = |(number, guest): (&u64, &Arc<Guest>)| (guest.idle_since.load(Ordering::Relaxed), *number);
     guests.iter().filter(|(_, guest)| !*guest.leaves.borrow()).map(since).filter(|(since, _)| *since != BUSY)
@@ -137,7 +137,7 @@ impl Seat {
         let _ = self.guest.leaves.subscribe().wait_for(|leaves| *leaves).await;
     }
 
-    /// Whether the connection may go on after this answer: others wait for its place, or it has none.
+    /// True if the connection may go on after this answer: others wait for its place, or it has none.
     pub(super) fn may_stay(&self) -> bool {
         let guests = self.places.guests.lock();
         guests.waiting == 0 && guests.placed.contains_key(&self.number)

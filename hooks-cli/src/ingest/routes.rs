@@ -1,4 +1,4 @@
-//! What is where, and what a request has to be.
+//! The routes, and what a request has to be.
 
 use std::error::Error;
 use std::future::{Future as _, poll_fn};
@@ -21,12 +21,12 @@ use super::state::{Phase, Settings, State};
 use crate::field;
 use crate::metrics::Format;
 
-/// Whether this is somebody who may publish, so that it takes a place.
+/// True if this is somebody who may publish, so that it takes a place.
 pub(super) fn wants_to_publish(parts: &Parts, state: &State) -> bool {
     parts.uri.path() == EVENTS && look(parts, &state.settings()).is_ok()
 }
 
-/// What whoever wants to publish is told where there is no place for it.
+/// The answer to a publisher for whom there is no place.
 pub(super) fn crowded(state: &State) -> Response<Outgoing> {
     let answer = Refusal::Busy("all of ingest.max_connections are busy with requests".to_owned()).answer();
     state.counters.count(answer.status().as_u16());
@@ -56,7 +56,7 @@ where
 
 const EVENTS: &str = "/v1/events";
 
-/// Who is asked has to be clear (RFC 9112, §3.2): where it is not, another server in between may have understood
+/// The asked host has to be clear (RFC 9112, §3.2): where it is not, another server in between may have understood
 /// something else.
 fn host(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
     let mut hosts = headers.get_all(HOST).iter();
@@ -152,7 +152,7 @@ fn look(parts: &Parts, settings: &Settings) -> Result<Kind, Refusal> {
     Kind::of(&parts.headers)
 }
 
-/// Whether the body is not what it stands for, once its chunks are put together.
+/// True if the body is not what it stands for, once its chunks are put together.
 fn is_encoded(headers: &HeaderMap) -> bool {
     let mut codings = field::list(headers, CONTENT_ENCODING);
     let mut transfer = field::list(headers, TRANSFER_ENCODING);
@@ -203,7 +203,7 @@ fn late(trouble: Option<&str>) -> Refusal {
     ))
 }
 
-/// Why the bus did not accept everything.
+/// The reason why the bus did not accept everything.
 fn refused(error: &BusError) -> Refusal {
     let (cause, accepted) = error.parts();
     let text = error.to_string();

@@ -1,4 +1,4 @@
-//! What all connections share.
+//! The state that all connections share.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::places::Places;
 use crate::config::{EventSettings, IngestSettings};
 use crate::descriptors::ConnectionLimits;
 
-/// Where requests end up, and what bounds them.
+/// The bus that requests publish to, and the limits of requests.
 pub(crate) struct State {
     pub(super) bus: Arc<dyn Bus>,
     settings: RwLock<Arc<Settings>>,
@@ -26,19 +26,19 @@ pub(crate) struct State {
     pub(super) room: Arc<Semaphore>,
     pub(super) places: Arc<Places>,
     phase: watch::Sender<Phase>,
-    /// Held for reading by whoever publishes.
+    /// Held for reading by requests that publish.
     publishing: Arc<AsyncRwLock<()>>,
     pub(super) metrics: Pages,
     pub(super) counters: Arc<Counters>,
     fullness: Mutex<Fullness>,
 }
 
-/// What came of requests to publish.
+/// The counts of requests to publish.
 #[derive(Debug, Default)]
 pub(crate) struct Counters(Mutex<BTreeMap<u16, u64>>);
 
 impl Counters {
-    /// How many requests were answered with which status.
+    /// The number of requests by the status of their answer.
     pub(crate) fn answers(&self) -> BTreeMap<u16, u64> {
         self.0.lock().clone()
     }
@@ -48,7 +48,7 @@ impl Counters {
     }
 }
 
-/// What a reload can change.
+/// The settings that a reload can change.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(super) ingest: IngestSettings,
@@ -56,7 +56,7 @@ pub(crate) struct Settings {
     pub(super) limits: Limits,
 }
 
-/// How far the process is.
+/// The phase of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Accepting,
@@ -111,7 +111,7 @@ impl State {
         }
     }
 
-    /// Why events are not taken now, for whoever asks without a token: the rest is said to operators.
+    /// The reason why events are not taken now, for clients without a token: operators are told the rest.
     pub(super) fn why_not_ready(&self) -> Option<&'static str> {
         match self.bus.health() {
             _ if !self.is_accepting() => Some("draining\n"),
@@ -122,7 +122,7 @@ impl State {
         }
     }
 
-    /// How it stands with the bus.
+    /// The state of the bus.
     pub(crate) fn health(&self) -> BusHealth {
         self.bus.health()
     }
@@ -158,7 +158,7 @@ impl State {
     /// The right to publish. `None` once everything drains.
     pub(super) fn may_publish(&self) -> Option<OwnedRwLockReadGuard<()>> {
         let guard = self.publishing.clone().try_read_owned().ok()?;
-        // Looked at under the guard: whoever drains waits for it or is seen here.
+        // Looked at under the guard: a drain waits for it or is seen here.
         self.is_accepting().then_some(guard)
     }
 }

@@ -1,4 +1,4 @@
-//! What a request is answered.
+//! The answer to a request.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
-    /// How long it is held back.
+    /// The time that it is held back.
     pub(crate) after: Duration,
-    /// How it is given badly.
+    /// The fault with which it is given.
     pub(crate) fault: Option<Fault>,
 }
 

@@ -1,4 +1,4 @@
-//! How a request's body is framed and packed.
+//! The framing and encoding of a request's body.
 
 use std::io::Read;
 
@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufRead, AsyncReadExt as _};
 
 use super::request::{Broken, Head, read_line};
 
-/// Where a body ends.
+/// The end of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     Length(u64),
@@ -20,7 +20,7 @@ const MAX_LINE: usize = 4 << 10;
 const MAX_TRAILERS: usize = 64;
 
 impl Framing {
-    /// What the headers say (RFC 9112, 6.3). Two lengths that differ, or a length beside chunks, is how
+    /// The framing that the headers say (RFC 9112, 6.3). Two lengths that differ, or a length beside chunks, is how
     /// requests are smuggled, and no client does it by accident.
     pub(super) fn of(head: &Head) -> Result<Self, String> {
         let mut lengths = head.all("content-length").map(|text| number(text.trim(), 10));

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What a receiver sees of an event. Anything may be odd in it: it was written by somebody else.
+/// An event as a receiver sees it. Anything may be odd in it: somebody else wrote it.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     /// Name and value of each member as they came, in their order, also of those that stand twice.
@@ -56,7 +56,7 @@ fn last<'a>(members: &'a [(Box<RawValue>, Box<RawValue>)], name: &str) -> Option
     members.iter().rev().find(|(known, _)| is(known, name)).map(|(_, value)| &**value)
 }
 
-/// Whether a name is this one, which holds nothing that JSON escapes.
+/// True if a name is this one, which holds nothing that JSON escapes.
 fn is(raw: &RawValue, name: &str) -> bool {
     let quoted = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     quoted == Some(name) || raw.get().contains('\\') && text(raw).is_some_and(|text| text == name)

@@ -43,7 +43,7 @@ pub(crate) enum Fault {
     CloseIdle,
 }
 
-/// What becomes of a connection.
+/// The next step of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
     /// The next request can come.
@@ -63,12 +63,12 @@ impl Fault {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// Whether it is about connections and not about answers.
+    /// True if it is about connections and not about answers.
     pub(crate) fn affects_connections(self) -> bool {
         matches!(self, Self::NeverAccept | Self::CloseIdle)
     }
 
-    /// Whether the answer has a whole status line. Then its status counts, whatever comes behind it.
+    /// True if the answer has a whole status line. Then its status counts, whatever comes behind it.
     pub(crate) fn answers(self) -> bool {
         matches!(
             self,
@@ -128,7 +128,7 @@ impl Fault {
         }
     }
 
-    /// What becomes of the connection after such an answer.
+    /// The next step of the connection after such an answer.
     pub(super) fn then(self) -> Then {
         match self {
             Self::NeverAccept | Self::CloseIdle | Self::SlowRead | Self::Garbage => Then::Next,
@@ -173,7 +173,7 @@ async fn endless(stream: &mut BufReader<TcpStream>, head: &str, piece: &str) -> 
     }
 }
 
-/// How much one member of the bomb unpacks to, and how many members there are. Members of gzip that
+/// The unpacked size of one member of the bomb, and the number of members. Members of gzip that
 /// follow each other are one file (RFC 1952, 2.2).
 const MEMBER: usize = 1 << 20;
 const MEMBERS: usize = 10 << 10;

@@ -14,7 +14,7 @@ const MAX_HEADERS: usize = 128;
 /// Most encodings of a body, one over the other.
 const MAX_CODINGS: usize = 2;
 
-/// How large requests may be, in bytes.
+/// The size limits of requests, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// The request line and the headers.
@@ -46,11 +46,11 @@ pub(crate) struct Request {
     pub(crate) head: Head,
     /// Unpacked, where it was sent with a `content-encoding`.
     pub(crate) body: Vec<u8>,
-    /// How many bytes of body were sent.
+    /// The number of bytes of body that were sent.
     pub(crate) sent: usize,
 }
 
-/// Why there is no request.
+/// The reason why there is no request.
 #[derive(Debug, Error)]
 pub(crate) enum Broken {
     /// The client closed the connection between requests, as it may.
@@ -71,7 +71,7 @@ pub(crate) enum Broken {
 }
 
 impl Broken {
-    /// What to tell a client that is still there.
+    /// The status for a client that is still there.
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Closed | Self::Io(_) => None,
@@ -138,7 +138,7 @@ impl Head {
         self.all(name).flat_map(|value| split(value, ',')).filter(|element| !element.is_empty())
     }
 
-    /// Whether the client wants to send more on this connection.
+    /// True if the client wants to send more on this connection.
     pub(crate) fn keeps_alive(&self) -> bool {
         let asks = |option: &str| self.list("connection").any(|asked| asked.eq_ignore_ascii_case(option));
         if self.is_http_1_0 { asks("keep-alive") } else { !asks("close") }

@@ -1,4 +1,4 @@
-//! Which request gets which answer. Chance is a parameter.
+//! The rules by which requests are answered. Chance is a parameter.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::answer::Answer;
 use super::events::Event;
 use super::fault::Fault;
 
-/// What `hooks listen` was asked to do.
+/// The rules that `hooks listen` was given.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
-    /// What a request is answered when nothing speaks against it.
+    /// The status of a good request.
     pub(crate) status: u16,
-    /// What a failing request is answered.
+    /// The status of a failing request.
     pub(crate) failure: u16,
     /// The share of requests that fail, or that a fault happens to.
     pub(crate) fail_rate: f64,
@@ -21,7 +21,7 @@ pub(crate) struct Rules {
     pub(crate) delay: Duration,
     /// Types of events that are refused.
     pub(crate) refused: Vec<Pattern>,
-    /// Whether refused events are named in a 200, and the others taken.
+    /// True if refused events are named in a 200, and the others taken.
     pub(crate) names_refused: bool,
     pub(crate) fault: Option<Fault>,
 }
@@ -35,12 +35,12 @@ pub(crate) struct Verdict {
 }
 
 impl Rules {
-    /// Whether a request is read slowly and not answered. `chance` is in 0..1.
+    /// True if a request is read slowly and not answered. `chance` is in 0..1.
     pub(crate) fn reads_slowly(&self, chance: f64) -> bool {
         self.fault == Some(Fault::SlowRead) && chance < self.fail_rate
     }
 
-    /// What to answer a request with these events. `chance` is in 0..1.
+    /// The answer to a request with these events. `chance` is in 0..1.
     pub(crate) fn judge(&self, is_trusted: bool, events: &[Event], chance: f64) -> Verdict {
         let mut verdict = self.decide(is_trusted, events, chance);
         verdict.answer.after = self.delay;

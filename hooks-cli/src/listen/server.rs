@@ -17,12 +17,12 @@ use super::request::{Broken, Head, Limits, Request};
 
 /// Decides what happens to requests.
 pub(crate) trait Receiver: Send + Sync + 'static {
-    /// How large requests may be.
+    /// The size limits of requests.
     fn limits(&self) -> Limits {
         Limits::default()
     }
 
-    /// Whether a request, of which only the head has arrived, is read slowly and not answered.
+    /// True if a request, of which only the head has arrived, is read slowly and not answered.
     fn reads_slowly(&self, _: &Head) -> bool {
         false
     }
@@ -40,17 +40,17 @@ pub(crate) trait Receiver: Send + Sync + 'static {
 /// Most connections at a time. More wait to be accepted.
 const MAX_CONNECTIONS: usize = 512;
 
-/// How long a request may take to arrive once it has begun.
+/// The longest time that a request may take to arrive once it has begun.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a connection may do nothing: longer than clients keep one that they don't use.
+/// The longest time that a connection may do nothing: longer than clients keep one that they don't use.
 const IDLE: Duration = Duration::from_secs(120);
 
 /// A bound socket.
 #[derive(Debug)]
 pub(crate) struct Server {
     listener: TcpListener,
-    /// What goes wrong with connections, and the seed of what is random.
+    /// The fault of connections, and the seed of what is random.
     connection_fault: Option<Fault>,
     seed: u64,
 }
@@ -69,7 +69,7 @@ impl Server {
         Ok(Self { listener: socket.listen(backlog)?, connection_fault, seed })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     ///
     /// # Errors
     /// When the system does not say.

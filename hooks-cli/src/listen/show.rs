@@ -1,4 +1,4 @@
-//! What is printed of a request: text for people, or a line of JSON.
+//! Prints a request: text for people, or a line of JSON.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -11,20 +11,20 @@ use super::events::Event;
 use super::fault::Fault;
 use super::stats::Mark;
 
-/// How much is printed, and how.
+/// The amount and format of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Show {
     pub(crate) is_json: bool,
-    /// Whether events are printed with their data.
+    /// True if events are printed with their data.
     pub(crate) has_data: bool,
-    /// Whether the terminal shows colours.
+    /// True if the terminal shows colours.
     pub(crate) has_color: bool,
 }
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// Whether a request was signed as it should be.
+/// The check of a request's signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Signature {
     /// By one of the secrets.
@@ -43,9 +43,9 @@ pub(crate) struct Arrival<'a> {
     pub(crate) time: String,
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
-    /// What it was answered.
+    /// The status of the answer.
     pub(crate) status: Option<u16>,
-    /// How it was answered badly.
+    /// The fault that was injected.
     pub(crate) injected: Option<Fault>,
     pub(crate) batch: Option<&'a str>,
     /// Of the body, as it was sent.
@@ -53,7 +53,7 @@ pub(crate) struct Arrival<'a> {
     pub(crate) signature: Signature,
     pub(crate) events: &'a [Event],
     pub(crate) marks: &'a [Option<Mark>],
-    /// Why it has no events, or was no request.
+    /// The reason why it has no events, or was no request.
     pub(crate) fault: Option<String>,
 }
 
@@ -227,13 +227,13 @@ impl Entry<'_> {
     const DATA_AND_SHOWN: [&'static str; 6] = ["id", "source", "type", "subject", "data", "data_base64"];
 }
 
-/// Whether stdout is a terminal that shows colours, and nobody asked for none (`NO_COLOR`).
+/// True if stdout is a terminal that shows colours, and nobody asked for none (`NO_COLOR`).
 pub(crate) fn has_color() -> bool {
     let stdout = std::io::stdout();
     stdout.is_terminal() && anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never
 }
 
-/// What came from outside can't move the cursor or change colours.
+/// Text from outside can't move the cursor or change colours.
 fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for char in text.chars() {

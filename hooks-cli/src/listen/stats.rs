@@ -1,4 +1,4 @@
-//! What arrived, counted: events, repeats, and order.
+//! The counts of what arrived: events, repeats, and order.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -6,11 +6,11 @@ use std::hash::{BuildHasher as _, Hash, RandomState};
 use super::events::Event;
 use crate::outcome::count;
 
-/// How many events are remembered to tell repeats, and how many keys to tell order.
+/// The number of events that are remembered to tell repeats, and of keys to tell order.
 const REMEMBERED: usize = 1_000_000;
 const KEYS: usize = 100_000;
 
-/// The books of a receiver. Bounded: about 60 MB when all of it is used.
+/// The counts of a receiver. Bounded: about 60 MB when all of it is used.
 #[derive(Debug, Default)]
 pub(crate) struct ArrivalStats {
     /// Requests by the status that they were answered.
@@ -33,7 +33,7 @@ pub(crate) struct ArrivalStats {
     latest: HashMap<u64, String>,
 }
 
-/// What is special about an accepted event.
+/// The mark of an accepted event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
     Repeated,
@@ -48,7 +48,7 @@ impl ArrivalStats {
 
     /// Counts an event that arrived at a path and was accepted or not.
     ///
-    /// Each path has books of its own, as each hook has an order of its own. Events are the same when
+    /// Each path is counted for itself, as each hook has its own order. Events are the same when
     /// their `source` and `id` are. Order can be seen where events of the same `source` and
     /// `partitionkey`, else `subject`, have a `sequence`, else a `time`.
     pub(crate) fn event(&mut self, path: &str, event: &Event, is_accepted: bool) -> Option<Mark> {

@@ -1,4 +1,4 @@
-//! What `/metrics` shows.
+//! The page of `/metrics`.
 //!
 //! Hooks that never had anything to deliver have no series, so a page grows with what happens, not with
 //! what is configured.
@@ -77,7 +77,7 @@ impl Sources {
     }
 }
 
-/// Whether there is anything to say of a hook: also what is left of a process before this one.
+/// True if there is anything to say of a hook: also what is left of a process before this one.
 fn has_series(hook: &HookStatus) -> bool {
     let waits = || hook.lag.is_some_and(|lag| lag.events > 0) || hook.dead_letters.is_some_and(|letters| letters > 0);
     hook.counts.taken > 0 || hook.attempts > 0 || hook.disabled.is_some() || waits()

@@ -9,7 +9,7 @@ use hooks_core::Histogram;
 
 use crate::field::split;
 
-/// Which of the two.
+/// One of the two formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Format {
     /// Prometheus text 0.0.4.
@@ -20,7 +20,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// What a client accepts, by its `Accept` header. Without a preference: plain.
+    /// The format that a client accepts, by its `Accept` header. Without a preference: plain.
     pub(crate) fn accepted(accept: Option<&str>) -> Self {
         let quality = |wanted: fn(&str) -> bool| {
             let ranges = split(accept.unwrap_or_default(), ',').map(Range::parse);

@@ -14,7 +14,7 @@ use super::protocol::{HookReport, Request, Response};
 use super::reports::{Answers, Heard, Reports};
 use crate::commands::chain;
 
-/// How long a daemon may take to answer what takes no time.
+/// The longest time that a daemon may take to answer what takes no time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Answers what operators ask this daemon, until the future is dropped.
@@ -115,7 +115,7 @@ impl Cluster {
         }
     }
 
-    /// What is to be said when some daemons did not answer.
+    /// The note on daemons that did not answer.
     fn not_all(&self, hook: &HookId, disables: bool, who: &str) -> String {
         let done = if disables { "disabled" } else { "enabled" };
         if self.bus.place(hook).is_some() && self.bus.overrides(hook).is_some() == disables {
@@ -153,7 +153,7 @@ impl Cluster {
         }
     }
 
-    /// What the owner of a hook answers, if there is one.
+    /// The answer of a hook's owner, if there is one.
     async fn owner(&mut self, hook: &HookId, request: &Request) -> Option<Response> {
         let owner = self.bus.place(hook)?.owner?;
         match self.one(&owner, request).await {

@@ -33,7 +33,7 @@ pub(crate) struct Desk {
 
 type Answer = Result<Response, String>;
 
-/// Why a daemon does not run a hook that the bus knows.
+/// The reason why a daemon does not run a hook that the bus knows.
 fn absence(reloads: &Reloads) -> &'static str {
     // It may stand in the file that could not be applied.
     if reloads.failure().is_some() { "not running" } else { "not in the config" }
@@ -191,7 +191,7 @@ impl Desk {
         self.bus.dead_letters(hook).ok_or_else(|| "this bus keeps no dead letters".to_owned())
     }
 
-    /// Why a hook that does not run can't have this done.
+    /// The reason why this can't be done to a hook that does not run.
     fn absent(&self, hook: &HookId, what: &str) -> String {
         if !self.bus.known_hooks().contains(hook) {
             return self.unknown(hook);

@@ -66,7 +66,7 @@ impl Local {
         }
     }
 
-    /// What delivers.
+    /// The dispatcher that delivers.
     pub(super) fn dispatcher(&self) -> Option<Arc<Dispatcher>> {
         match self {
             Self::Open(open) => Some(open.dispatcher.clone()),
@@ -74,7 +74,7 @@ impl Local {
         }
     }
 
-    /// Why nothing is known of any hook.
+    /// The reason why nothing is known of any hook.
     pub(super) fn knows_nothing(&self) -> Option<String> {
         match self {
             Self::Open(_) => None,
@@ -104,13 +104,13 @@ impl Open {
         Self { bus, dispatcher, desk, hooks }
     }
 
-    /// Whether the hook is in the config file.
+    /// True if the hook is in the config file.
     #[cfg(feature = "nats")]
     pub(super) fn has(&self, hook: &HookId) -> bool {
         self.hooks.contains_key(hook)
     }
 
-    /// How long an attempt of a hook in the config file may take.
+    /// The attempt timeout of a hook in the config file.
     #[cfg(feature = "nats")]
     pub(super) fn attempt_timeout(&self, hook: &HookId) -> Option<Duration> {
         self.hooks.get(hook).map(|hook| hook.retry.attempt_timeout.0)

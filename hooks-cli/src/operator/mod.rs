@@ -1,4 +1,4 @@
-//! What operators ask of a bus and its hooks, of the daemon that runs or of what is kept itself.
+//! Operators' requests about a bus and its hooks, to the daemon that runs or to what is kept itself.
 //!
 //! ```text
 //!  hooks status ─▶ Request ─▶ the daemon's socket (DIR/operator.sock) ───┐
@@ -31,7 +31,7 @@ use crate::config::BusConfig;
 use local::Local;
 use socket::{Connection, Listener, SOCKET};
 
-/// How long the last answers may take, once the dispatcher is shut down.
+/// The longest time that the last answers may take, once the dispatcher is shut down.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Answers operators.
@@ -60,7 +60,7 @@ pub(crate) fn listen(way: Way, desk: Desk) -> Option<Listening> {
     Some(Listening { task, desk })
 }
 
-/// What operators who look at this bus's folder should know before a daemon runs.
+/// Notes for operators who look at this bus's folder before a daemon runs.
 pub(crate) fn obstacle(bus: &BusConfig) -> Option<String> {
     bus::folder(bus).and_then(socket::obstacle)
 }
@@ -142,7 +142,7 @@ impl Operator {
         }
     }
 
-    /// What a status says that no daemon answered for.
+    /// The status when no daemon answered.
     pub(crate) fn source(&self) -> String {
         self.knows_nothing().unwrap_or_else(|| match self {
             Self::Daemon(_) | Self::Folder(_) => "no daemon has the folder: this is what the log says".to_owned(),
@@ -159,7 +159,7 @@ impl Operator {
         }
     }
 
-    /// Why nothing is known of any hook, if that is so.
+    /// The reason why nothing is known of any hook, if that is so.
     pub(crate) fn knows_nothing(&self) -> Option<String> {
         match self {
             Self::Folder(local) => local.knows_nothing(),
@@ -218,7 +218,7 @@ mod tests {
         for answer in ["", "{\"status\""] {
             let listener = tokio::net::UnixListener::bind(folder.path().join(SOCKET)).unwrap();
             let goes = async {
-                // What was asked stays unread: whoever asked hears of a reset.
+                // The request stays unread: the operator sees a reset.
                 let (mut stream, _) = listener.accept().await.unwrap();
                 stream.write_all(answer.as_bytes()).await.unwrap();
             };

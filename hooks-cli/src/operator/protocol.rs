@@ -1,4 +1,4 @@
-//! What goes over the socket: one JSON object a line, each way.
+//! The protocol of the socket: one JSON object a line, each way.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use hooks_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What is asked.
+/// A request of an operator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
@@ -38,21 +38,21 @@ pub(crate) enum Request {
     },
 }
 
-/// What is answered.
+/// The answer to a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Response {
     Status {
         hooks: Vec<HookReport>,
         running: bool,
-        /// What is wrong with the bus.
+        /// The error of the bus.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trouble: Option<String>,
-        /// Why the config file was not applied when it was last read again, so that what runs is older.
+        /// The reason why the config file was not applied when it was last read again, so that what runs is older.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reload: Option<String>,
     },
-    /// What the bus says of itself.
+    /// The bus's own report.
     Log {
         details: serde_json::Value,
     },
@@ -82,7 +82,7 @@ pub(crate) enum Response {
     },
 }
 
-/// Which dead letters: those that fit everything that is set.
+/// A selection of dead letters: those that fit everything that is set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Which {
     /// One of these; empty: any.
@@ -112,14 +112,14 @@ pub(crate) struct Letter {
     pub(crate) hook: HookId,
     pub(crate) id: DeadLetterId,
     pub(crate) reason: DeadLetterReason,
-    /// What failed, and what the receiver answered.
+    /// The failure, with the receiver's answer.
     pub(crate) detail: String,
     pub(crate) attempts: u32,
     pub(crate) first_attempt: String,
     pub(crate) last_attempt: String,
     #[serde(rename = "type")]
     pub(crate) event_type: String,
-    /// What tells the event from others, together with its source.
+    /// The id of the event, unique together with its source.
     #[serde(default)]
     pub(crate) event_id: String,
     #[serde(default)]
@@ -152,7 +152,7 @@ pub(crate) fn timestamp(at: SystemTime) -> String {
     jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.0}"))
 }
 
-/// What is known of a hook. Counts are since the daemon started; without one there are none.
+/// The report of a hook. Counts are since the daemon started; without one there are none.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HookReport {
     pub(crate) id: HookId,
@@ -197,11 +197,11 @@ impl HookReport {
     }
 }
 
-/// Who disabled a hook, why and when.
+/// By whom a hook was disabled, why and when.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Switched {
     pub(crate) by: DisabledBy,
-    /// What the receiver said.
+    /// The receiver's answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     pub(crate) since: String,
@@ -214,7 +214,7 @@ impl From<Override> for Switched {
     }
 }
 
-/// The books of a hook.
+/// The ledger of a hook.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Counted {
     pub(crate) taken: u64,
@@ -222,18 +222,18 @@ pub(crate) struct Counted {
     pub(crate) dropped: u64,
     pub(crate) dead_lettered: u64,
     pub(crate) in_hand: u64,
-    /// Given back to the bus, and taken again by whoever reads next.
+    /// Given back to the bus, and taken again by the next reader.
     #[serde(default)]
     pub(crate) handed_over: u64,
     pub(crate) attempts: u64,
 }
 
-/// How far a hook is behind.
+/// The lag of a hook.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Behind {
     pub(crate) events: u64,
     pub(crate) bytes: u64,
-    /// When the oldest pending event was accepted.
+    /// The time at which the oldest pending event was accepted.
     pub(crate) oldest: Option<String>,
     /// False where events that the hook's filter will pass over are counted, too: it is behind at most so far, since
     /// then at the earliest.

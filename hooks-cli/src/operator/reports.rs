@@ -1,4 +1,4 @@
-//! What daemons that share hooks answered, put together. No I/O.
+//! The answers of daemons that share hooks, put together. No I/O.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,7 +6,7 @@ use hooks_core::HookId;
 
 use super::protocol::{HookReport, Response};
 
-/// What each daemon answered. Those that are gone are not here.
+/// Each daemon's answer. Those that are gone are not here.
 #[derive(Default)]
 pub(super) struct Answers {
     pub(super) given: Vec<(String, Response)>,
@@ -14,7 +14,7 @@ pub(super) struct Answers {
     silent: BTreeMap<String, String>,
 }
 
-/// What came of asking a daemon.
+/// The result of asking a daemon.
 pub(super) enum Heard {
     Answer(Response),
     /// It may be there. Why nothing was heard of it.
@@ -31,12 +31,12 @@ impl Answers {
         }
     }
 
-    /// Why nothing was heard of those that may be there.
+    /// The reason why some daemons that may be there did not answer.
     pub(super) fn silence(&self) -> Option<String> {
         silence(&self.silent)
     }
 
-    /// What is wrong with the bus, as the first daemon sees it that says so.
+    /// The error of the bus, as the first daemon reports it.
     pub(super) fn trouble(&self) -> Option<String> {
         self.given.iter().find_map(|(daemon, response)| match response {
             Response::Status { trouble: Some(why), .. } => Some(format!("{daemon}: {why}")),
@@ -44,7 +44,7 @@ impl Answers {
         })
     }
 
-    /// Why a daemon runs with an older config, as the first that says so.
+    /// The reason why a daemon runs with an older config, as the first one reports it.
     pub(super) fn reload(&self) -> Option<String> {
         self.given.iter().find_map(|(daemon, response)| match response {
             Response::Status { reload: Some(why), .. } => Some(format!("{daemon}: {why}")),
@@ -52,13 +52,13 @@ impl Answers {
         })
     }
 
-    /// Whether any daemon is there.
+    /// True if any daemon is there.
     pub(super) fn anybody(&self) -> bool {
         !self.given.is_empty() || !self.silent.is_empty()
     }
 }
 
-/// What daemons reported of hooks.
+/// The daemons' reports of hooks.
 pub(super) struct Reports {
     /// By hook and daemon.
     given: HashMap<HookId, HashMap<String, HookReport>>,
@@ -113,7 +113,7 @@ fn silence(silent: &BTreeMap<String, String>) -> Option<String> {
 
 const DISABLED: &str = "disabled";
 
-/// Whether the daemon that reports a hook has it in its config.
+/// True if the daemon that reports a hook has it in its config.
 fn runs(report: &HookReport) -> bool {
     report.sink.is_some()
 }

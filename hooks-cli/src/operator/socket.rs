@@ -31,13 +31,13 @@ const CONNECTIONS: usize = 8;
 /// The longest request. One that names many dead letters is the longest there is.
 const MAX_REQUEST: u64 = 1 << 20;
 
-/// How long an operator may keep a connection without asking anything, or without reading the answer.
+/// The longest time that an operator may keep a connection without asking anything, or without reading the answer.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// How long a daemon may take for what asks no receiver.
+/// The longest time that a daemon may take for what asks no receiver.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long accepting pauses when it fails.
+/// The pause of accepting when it fails.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The way to the socket of a folder: one that is short enough for the system, however long the folder's own is.
@@ -59,15 +59,15 @@ impl Reach {
     }
 }
 
-/// Where Linux shows the open files of the process that looks.
+/// The folder in which Linux shows the open files of the process that looks.
 const DESCRIPTORS: &str = "/proc/self/fd";
 
-/// Whether a socket can have this path.
+/// True if a socket can have this path.
 fn fits(path: &Path) -> bool {
     SocketAddr::from_pathname(path).is_ok()
 }
 
-/// Why operators would not reach a daemon with this folder, as far as that can be seen before.
+/// The reason why operators would not reach a daemon with this folder, as far as that can be seen before.
 pub(super) fn obstacle(folder: &Path) -> Option<String> {
     let path = folder.join(SOCKET);
     let shown = path.display();

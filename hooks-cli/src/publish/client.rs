@@ -15,7 +15,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::reply::Reply;
 use crate::commands::chain;
 
-/// Where events go when an address has no path.
+/// The path of addresses that have none.
 const PATH: &str = "/v1/events";
 
 /// A server waits a while for room before it says that there is none.

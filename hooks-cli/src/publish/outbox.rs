@@ -1,4 +1,4 @@
-//! What is sent next, and what becomes of it.
+//! The events that are sent next, and what is done after each answer.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(crate) struct Outbox {
 /// After so many requests that fit, twice as many events are tried.
 const RISE: u32 = 32;
 
-/// What to do after an answer.
+/// The next step after an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Go on; these events were refused, and the others of their request are still to be sent.
@@ -73,7 +73,7 @@ impl Outbox {
         self.refused
     }
 
-    /// How many are not sent.
+    /// The number of events that are not sent.
     pub(crate) fn waiting(&self) -> u64 {
         self.queue.len() as u64
     }

@@ -1,4 +1,4 @@
-//! When to send: not faster than asked for, and later after a failure.
+//! The times at which requests are sent: not faster than asked for, and later after a failure.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(30);
 
 impl Backoff {
-    /// How long to wait after one more failure. `chance` is in 0..1; the server may have asked for more.
+    /// The wait after one more failure. `chance` is in 0..1; the server may have asked for more.
     pub(crate) fn wait(&mut self, chance: f64, asked: Option<Duration>) -> Duration {
         let most = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures += 1;

@@ -1,4 +1,4 @@
-//! What an answer of `hooks serve` means.
+//! The meaning of an answer of `hooks serve`.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +22,7 @@ pub(crate) enum Reply {
     Never(String),
 }
 
-/// What is wrong with an event.
+/// The fault of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Fault {
     /// Line of the body, from 1.

@@ -13,7 +13,7 @@ pub(crate) struct Place {
     folder: TempDir,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,

@@ -127,7 +127,7 @@ impl Reader {
     }
 }
 
-/// Whether this line was printed, but for numbers.
+/// True if this line was printed, but for numbers.
 fn is_printed(line: &str, printed: &str) -> bool {
     let has_digit = |word: &str| word.contains(|char: char| char.is_ascii_digit());
     let alike = |(shown, printed): (&str, &str)| shown == printed || (has_digit(shown) && has_digit(printed));

@@ -102,7 +102,7 @@ async fn a_file_that_is_renamed_on_a_full_disk_ends_whole_and_nothing_is_repeate
     }
 }
 
-/// What was renamed and is gone holds nothing.
+/// A file that was renamed and is gone holds nothing.
 #[tokio::test]
 async fn a_file_that_is_removed_on_a_full_disk_is_written_anew() {
     let Some(disk) = Mounted::new(&["-t", "tmpfs", "-o", "size=256k", "tmpfs"]) else { return };

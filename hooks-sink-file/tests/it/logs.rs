@@ -1,4 +1,4 @@
-//! What operators are told in the log.
+//! Log lines for operators.
 
 use std::fmt::{Debug, Write};
 use std::fs;

@@ -78,7 +78,7 @@ fn hear(child: &mut Child, wanted: &str) -> BufReader<ChildStdout> {
     }
 }
 
-/// What came of the one batch of `writes_once`.
+/// The result of the one batch of `writes_once`.
 fn class(mut helper: Command) -> String {
     let output = helper.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -77,7 +77,7 @@ async fn the_other_hook_of_a_shared_file_ends_the_fragment_and_both_are_whole() 
     assert_eq!((first.repairs().ended, second.repairs().ended), (0, 1));
 }
 
-/// What a kill leaves: positions from some batches before the torn line were the last that were kept.
+/// After a kill, positions from some batches before the torn line were the last that were kept.
 #[tokio::test]
 async fn a_torn_line_is_continued_however_many_batches_come_again_before_it() {
     let folder = Folder::new();

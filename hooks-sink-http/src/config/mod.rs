@@ -1,4 +1,4 @@
-//! What an operator writes. Each field's documentation is printed by `hooks sinks`.
+//! The settings of a webhook. `hooks sinks` prints each field's documentation.
 
 mod parts;
 mod secrets;
@@ -138,7 +138,7 @@ impl HttpConfig {
         self
     }
 
-    /// Whether credentials go to another machine without TLS.
+    /// True if credentials go to another machine without TLS.
     fn shows_credentials(&self) -> bool {
         let Ok(parts) = self.url.parts() else { return false };
         let stays_here = match parts.url.host() {
@@ -152,7 +152,7 @@ impl HttpConfig {
         parts.url.scheme() == "http" && !stays_here && (in_header || has_some || parts.authorization.is_some())
     }
 
-    /// Whether the certificates of receivers are checked against the system's authorities.
+    /// True if the certificates of receivers are checked against the system's authorities.
     fn trusts_the_system(&self) -> bool {
         let is_secure = self.url.parts().is_ok_and(|parts| parts.url.scheme() == "https");
         is_secure && !self.tls.as_ref().is_some_and(|tls| tls.dangerously_accept_any_certificate)

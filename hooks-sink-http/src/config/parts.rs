@@ -90,7 +90,7 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// How connections are secured. Certificates are checked against the platform's own authorities. Files are
+/// Settings of TLS. Certificates are checked against the platform's own authorities. Files are
 /// read whenever a sink is built, so a new one takes effect without a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! Which addresses a webhook may be sent to. No I/O: an address goes in, a verdict comes out.
+//! The address guard: decides where a webhook may be sent. No I/O: an address goes in, a verdict comes out.
 //!
 //! Whoever may choose where webhooks go could otherwise reach what only this machine or its network may
 //! reach: databases, admin pages, the cloud's metadata service. A name is judged by the address that is
@@ -21,7 +21,7 @@ pub(crate) struct Guard {
     allowed: Vec<Cidr>,
 }
 
-/// Why a webhook may not go there.
+/// The refusal of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the address guard refuses {address} ({kind}): {}", advice(*.kind, *.address))]
 pub(crate) struct Refused {
@@ -29,7 +29,7 @@ pub(crate) struct Refused {
     kind: Kind,
 }
 
-/// What an address is when it is not one of the public internet.
+/// The kind of an address that is not one of the public internet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Networks of somebody's own.
@@ -50,7 +50,7 @@ impl Guard {
         Self { allowed }
     }
 
-    /// Whether a webhook may go to this address.
+    /// True if a webhook may go to this address.
     pub(crate) fn judge(&self, address: IpAddr) -> Result<(), Refused> {
         let address = embedded(address);
         let Some(kind) = kind(address) else { return Ok(()) };
@@ -58,7 +58,7 @@ impl Guard {
         if self.allowed.iter().any(|cidr| opens(&cidr)) { Ok(()) } else { Err(Refused { address, kind }) }
     }
 
-    /// Whether a webhook may go to this host, as far as can be told without asking anybody. `Url` has
+    /// True if a webhook may go to this host, as far as can be told without asking anybody. `Url` has
     /// read every spelling of an address by now.
     pub(crate) fn judge_host<S>(&self, host: &Host<S>) -> Result<(), Refused> {
         match host {
@@ -96,7 +96,7 @@ fn embedded(address: IpAddr) -> IpAddr {
     }
 }
 
-/// What the address is; `None`: one of the public internet.
+/// The kind of an address; `None`: one of the public internet.
 fn kind(address: IpAddr) -> Option<Kind> {
     if is_metadata(address) { Some(Kind::Metadata) } else { registry::kind(address) }
 }
@@ -167,7 +167,7 @@ mod tests {
         assert!(is_open(&guard, "::ffff:8.8.8.8") && is_open(&guard, "64:ff9b::808:808"));
     }
 
-    /// What `host` of a URL is refused as.
+    /// The kind that the `host` of a URL is refused as.
     fn refused(guard: &Guard, host: &str) -> Option<String> {
         let url = Url::parse(&format!("http://{host}/")).unwrap();
         guard.judge_host(&url.host().unwrap()).err().map(|refused| refused.to_string())

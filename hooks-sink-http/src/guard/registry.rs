@@ -1,4 +1,4 @@
-//! What is not of the public internet: IANA's special-purpose registries, whole.
+//! Addresses that are not of the public internet: IANA's special-purpose registries, whole.
 //!
 //! <https://www.iana.org/assignments/iana-ipv4-special-registry> and
 //! <https://www.iana.org/assignments/iana-ipv6-special-registry>, rows within others included, so that the list can
@@ -77,7 +77,7 @@ static RANGES: LazyLock<Vec<(Cidr, Kind)>> =
 /// The part of IPv6 that is given out at all.
 static GLOBAL_UNICAST: LazyLock<Option<Cidr>> = LazyLock::new(|| "2000::/3".parse().ok());
 
-/// What the address is; `None`: one of the public internet.
+/// The kind of an address; `None`: one of the public internet.
 pub(super) fn kind(address: IpAddr) -> Option<Kind> {
     let row = RANGES.iter().find(|(range, _)| range.contains(address));
     let is_given_out = || address.is_ipv4() || GLOBAL_UNICAST.is_some_and(|range| range.contains(address));

@@ -29,19 +29,19 @@ pub(crate) struct Ready {
     pub(crate) headers: HeaderMap,
     /// Makes those that are not.
     pub(crate) signer: Signer,
-    /// How a body is made.
+    /// The mode in which bodies are made.
     pub(crate) mode: Mode,
-    /// How it is compressed, if it is.
+    /// The compression, if any.
     pub(crate) encoding: Option<Encoding>,
-    /// Whether the batch's id is sent under the name of `idempotency-key`, too.
+    /// True if the batch's id is sent under the name of `idempotency-key`, too.
     pub(crate) idempotency_key: bool,
-    /// Whether a trace context is sent.
+    /// True if a trace context is sent.
     pub(crate) traceparent: bool,
     /// Most bytes of an answer's body.
     pub(crate) max_response_bytes: usize,
-    /// Whether the receiver is known to name refused events.
+    /// True if the receiver is known to name refused events.
     pub(crate) partial_answers: bool,
-    /// Which client.
+    /// The client's settings.
     pub(crate) client: ClientSettings,
     /// Most requests in flight to the host.
     pub(crate) max_per_host: usize,

@@ -1,4 +1,4 @@
-//! What is taken and what is refused.
+//! Settings that are taken, and settings that are refused.
 
 use crate::HttpConfig;
 use hooks_core::SinkPlugin;

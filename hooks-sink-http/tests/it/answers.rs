@@ -1,4 +1,4 @@
-//! What answers mean, through a real connection.
+//! The meaning of answers, through a real connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -38,7 +38,7 @@ async fn every_final_status() {
     assert_eq!(receiver.seen().len(), 400, "each was tried once");
 }
 
-/// What the table of the documentation says that a status means: by the row that names it, else by the row of its
+/// The meaning of a status in the documentation's table: by the row that names it, else by the row of its
 /// class, else by that of the others.
 fn documented(document: &str, code: u16) -> &'static [Option<FailureClass>] {
     use FailureClass::*;

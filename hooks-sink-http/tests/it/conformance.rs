@@ -10,7 +10,7 @@ use http::Response;
 use crate::SECRET;
 use crate::receiver::{Receiver, Seen, answer};
 
-/// How the receiver names the events that it refuses.
+/// The body that names the events that the receiver refuses.
 #[derive(Debug, Clone, Copy)]
 enum Refuses {
     /// 422 for the whole request.

@@ -1,4 +1,4 @@
-//! What HTTP/2 says of requests that were not processed.
+//! Requests that were not processed over HTTP/2.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// What becomes of a request that is answered with a frame.
+/// The result of a request that is answered with a frame.
 async fn answered(answer: impl Fn(u32) -> Vec<u8> + Send + 'static) -> Option<FailureClass> {
     outcome(answer).await.err().map(|error| error.class)
 }
@@ -56,7 +56,7 @@ async fn outcome(answer: impl Fn(u32) -> Vec<u8> + Send + 'static) -> Result<Del
     outcome
 }
 
-/// RFC 9113 forbids to accept it, so it comes again for ever: whoever looks has to see why.
+/// RFC 9113 forbids to accept it, so it comes again for ever: the operator has to see why.
 #[tokio::test]
 async fn a_malformed_answer_is_named() {
     let connection = b"\x88\x00\x0aconnection\x05close";
@@ -125,7 +125,7 @@ async fn a_request_without_an_answer_is_the_last_on_its_connection() {
     }
 }
 
-/// What a server that speaks only HTTP/1 says to the preface is about that, and not about the events.
+/// The answer of an HTTP/1 server to the preface is about that, and not about the events.
 #[tokio::test]
 async fn a_refusal_of_http2_is_not_one_of_the_events() {
     for status in ["400 Bad Request", "410 Gone", "200 OK"] {

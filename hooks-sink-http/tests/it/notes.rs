@@ -1,4 +1,4 @@
-//! What a test delivery tells.
+//! The notes of a test delivery.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,7 +194,7 @@ async fn certificates() {
     assert!(note(&notes, "advice").contains("`tls.ca_file`"), "{notes:?}");
 }
 
-/// What a proxy does is told as the proxy's, in the error and in the advice.
+/// The error and the advice name a proxy's faults as the proxy's.
 #[tokio::test]
 async fn proxies() {
     for (answer, error, advice) in [

@@ -60,7 +60,7 @@ async fn a_success_whose_body_ends_early_counts() {
     }
 }
 
-/// What many small servers and load balancers do.
+/// Many small servers and load balancers do this.
 #[tokio::test]
 async fn a_success_that_ends_with_its_connection_counts_also_without_close_notify() {
     let text = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok";
@@ -109,7 +109,7 @@ async fn heads_that_are_not_quite_right_are_read() {
     }
 }
 
-/// What can't be read has a status all the same.
+/// An answer that can't be read has a status all the same.
 #[tokio::test]
 async fn a_head_that_cannot_be_read_counts_by_its_status_line() {
     let many = (0..200).map(|number| format!("x-{number}: y\r\n")).collect::<String>();

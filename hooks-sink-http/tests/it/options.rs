@@ -15,7 +15,7 @@ const OTHER_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const PRIVATE: &str = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
 const PUBLIC: &str = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
 
-/// What arrives when one batch is delivered with these settings.
+/// The request that arrives when one batch is delivered with these settings.
 async fn sent(batch: &Batch, change: impl FnOnce(&mut HttpConfig)) -> Seen {
     let receiver = Receiver::ok().await;
     let mut config = HttpConfig::new(receiver.url("/in"));

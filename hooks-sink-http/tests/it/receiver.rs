@@ -46,7 +46,7 @@ impl Receiver {
         Self::listen(Some(acceptor), false, Arc::new(|_: &Seen| Response::default())).await
     }
 
-    /// Speaks HTTP/2 to whoever does so without asking.
+    /// Speaks HTTP/2 to clients that do so without asking.
     pub(crate) async fn start_h2() -> Self {
         Self::listen(None, true, Arc::new(|_: &Seen| Response::default())).await
     }

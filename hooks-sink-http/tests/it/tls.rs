@@ -79,7 +79,7 @@ impl Identity {
         Receiver::start_tls(self.acceptor(clients, versions, alpn)).await
     }
 
-    /// What shows this certificate to everybody.
+    /// A server that shows this certificate to everybody.
     pub(crate) fn plain_acceptor(&self) -> TlsAcceptor {
         self.acceptor(None, ALL, &[])
     }
@@ -143,7 +143,7 @@ async fn an_authority_of_the_config_is_trusted() {
     assert_eq!(receiver.only().uri, "/in");
 }
 
-/// What the process has for its default is for the program to choose, not for a library that it links.
+/// The program chooses the process's default, not a library that it links.
 #[tokio::test]
 async fn nothing_is_installed_for_the_process() {
     let authority = Authority::new("one");

@@ -170,7 +170,7 @@ async fn connections_that_were_kept_before_are_not_believed_and_not_used() {
     nothing_is_mistaken(&place, hook, second, false).await;
 }
 
-/// What the runtime has not noticed yet.
+/// Bytes that the runtime has not noticed yet.
 #[tokio::test]
 async fn what_waits_on_a_connection_is_seen_before_it_takes_a_request() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -21,7 +21,7 @@ use crate::receiver::{Receiver, Seen};
 
 const EVENTS: usize = 60;
 
-/// What a receiver does with a connection.
+/// The way in which a receiver treats a connection.
 #[derive(Debug, Clone, Copy)]
 enum Does {
     /// Leaves it in the kernel's queue.
@@ -49,7 +49,7 @@ struct Bad {
     address: SocketAddr,
     healed: watch::Sender<bool>,
     events: watch::Receiver<BTreeSet<String>>,
-    /// How many connections it treated badly.
+    /// The number of connections that it treated badly.
     bad: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }

@@ -17,7 +17,7 @@ use super::{NUMBERS, Random, STEP_TIMEOUT, clock};
 /// Clients that publish at the same time. Events with the same remainder are one client's, in rising order.
 const CLIENTS: u64 = 4;
 
-/// What the hooks receive.
+/// The events that the hooks receive.
 const HOOKS: [(&str, Wanted); 2] = [("web", |_| true), ("file", |_| true)];
 
 /// Several lives in one folder, each killed; then everything is delivered and checked.
@@ -136,7 +136,7 @@ struct Receiver {
     open: Arc<Open>,
 }
 
-/// How many connections are open.
+/// The number of open connections.
 #[derive(Default)]
 struct Open {
     count: Mutex<usize>,
@@ -208,7 +208,7 @@ fn receive(stream: TcpStream, arrived: &Mutex<Vec<(Duration, u64)>>) {
     }
 }
 
-/// Where a daemon runs.
+/// The program and the folder of a daemon.
 struct Place {
     program: PathBuf,
     folder: PathBuf,
@@ -225,7 +225,7 @@ impl Place {
         std::fs::write(self.folder.join("hooks.toml"), config).map_err(|error| format!("hooks.toml: {error}"))
     }
 
-    /// What stands in the file, as the record want it: whole lines, each an event.
+    /// The file's content, as the record wants it: whole lines, each an event.
     fn number_file(&self) -> Result<(), String> {
         let written =
             std::fs::read_to_string(self.folder.join("file.jsonl")).map_err(|error| format!("file.jsonl: {error}"))?;

@@ -22,7 +22,7 @@ const LIVES: u64 = 10;
 /// Numbers that one life has for its events.
 const NUMBERS: u64 = 10_000_000;
 
-/// How long anything may take before it counts as stuck.
+/// The longest time that a step may take before it counts as stuck.
 const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs what the arguments ask for: `--rounds N`, `--seed S`.

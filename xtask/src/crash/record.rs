@@ -1,4 +1,4 @@
-//! What was accepted and what arrived.
+//! The record of a run: accepted events, and whether they arrived.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -8,11 +8,11 @@ use std::time::Duration;
 /// Events that share this remainder were published by the same publisher, in rising order.
 const PUBLISHERS: u64 = 4;
 
-/// What was settled this long before a kill must not be delivered again. The promise is one second; on a
+/// Events settled this long before a kill must not be delivered again. The promise is one second; on a
 /// machine that is busy the clock runs on while nobody writes.
 const REPEATS: Duration = Duration::from_secs(5);
 
-/// What is known of a folder.
+/// The record of the events of a folder.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     accepted: BTreeSet<u64>,
@@ -70,7 +70,7 @@ impl Record {
         self.kills.push(at);
     }
 
-    /// What the last life, which was not killed, has printed.
+    /// Takes the output of the last life, which was not killed.
     pub(super) fn drained(&mut self, output: &str) -> Result<(), String> {
         for line in output.lines() {
             if let Some((hook, number)) = line.strip_prefix("letter ").and_then(|rest| rest.split_once(' ')) {
@@ -81,7 +81,7 @@ impl Record {
         if output.ends_with("done\n") { Ok(()) } else { Err("the rest was not delivered to its end".to_owned()) }
     }
 
-    /// Whether all promises were kept.
+    /// Checks that all promises were kept.
     pub(super) fn check(&self, folder: &Path, hooks: &[(&str, Wanted)]) -> Result<Totals, String> {
         let mut totals = Totals { accepted: self.accepted.len() as u64, ..Totals::default() };
         for &(hook, concerns) in hooks {
@@ -141,10 +141,10 @@ impl Record {
     }
 }
 
-/// Whether a hook gets the event with this number.
+/// True if a hook gets the event with this number.
 pub(super) type Wanted = fn(u64) -> bool;
 
-/// When an event arrived, where that is known, and its number.
+/// The time at which an event arrived, where that is known, and its number.
 type Arrival = (Option<Duration>, u64);
 
 /// Milliseconds (or `-`) and numbers. Every line must be whole.

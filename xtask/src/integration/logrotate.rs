@@ -85,7 +85,7 @@ pub(super) fn publish(server: &Server, requests: usize) -> Done {
     Ok(())
 }
 
-/// How many events so many requests have.
+/// The number of events of so many requests.
 pub(super) const fn events(requests: usize) -> usize {
     requests * EVENTS
 }

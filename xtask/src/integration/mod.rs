@@ -34,14 +34,14 @@ const ALL: &[Integration] = &[
 /// Something that is tried together with other people's programs.
 pub(crate) struct Integration {
     name: &'static str,
-    /// What it shows, for people.
+    /// Its purpose, for people.
     shows: &'static str,
-    /// What has to be installed.
+    /// The packages that have to be installed.
     needs: &'static [Package],
     run: fn(&Bench) -> Done,
 }
 
-/// What an integration works with.
+/// The tools of an integration.
 pub(crate) struct Bench {
     /// The `hooks` binary.
     hooks: PathBuf,

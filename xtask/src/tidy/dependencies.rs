@@ -1,4 +1,4 @@
-//! Which crate may depend on which.
+//! The allowed dependencies between crates.
 
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ const MAY_USE: [(&str, &[&str]); 6] = [
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// What cargo knows about the crates of the workspace.
+/// The crates of the workspace, as cargo knows them.
 pub(super) fn metadata() -> Result<Value, String> {
     let mut cargo = workspace::cargo();
     cargo.args(["metadata", "--format-version", "1", "--no-deps", "--locked"]);

@@ -1,4 +1,4 @@
-//! What stands at the top of the repository.
+//! The files at the top of the repository.
 
 use std::collections::BTreeSet;
 use std::path::{Component, PathBuf};

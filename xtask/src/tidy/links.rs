@@ -59,7 +59,7 @@ fn normal(path: &Path) -> PathBuf {
     })
 }
 
-/// How links spell the headings: small letters, hyphens for spaces, no punctuation.
+/// The spelling of headings in links: small letters, hyphens for spaces, no punctuation.
 fn headings(text: &str) -> impl Iterator<Item = String> {
     let titles =
         prose(text).filter_map(|(_, line)| line.strip_prefix('#').map(|rest| rest.trim_start_matches('#').trim()));

@@ -1,4 +1,4 @@
-//! What must not stand in which files.
+//! Rules on the text of source files.
 //!
 //! An exception says so on its line or the line before: `tidy-allow(name of the rule): reason`.
 
@@ -7,7 +7,7 @@ use super::Problem;
 /// Longest file of code, its unit tests not counted.
 const MAX_LINES: usize = 400;
 
-/// Where in a file a rule looks.
+/// The part of a file that a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// Code that is no test.

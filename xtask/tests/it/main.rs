@@ -1,4 +1,4 @@
-//! What other people do with the crates, from outside of the workspace.
+//! Uses of the crates from outside of the workspace.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -9,7 +9,7 @@ use crate::ndjson::BLOCK;
 /// Reading goes on this far, in bytes, while the bus is busy.
 const GATHER: usize = 512 << 10;
 
-/// What was read and not published yet.
+/// Events that were read and not published yet.
 #[derive(Default)]
 pub(super) struct Gathered {
     slices: VecDeque<Slice>,
@@ -22,12 +22,12 @@ impl Gathered {
         self.slices.extend(slices);
     }
 
-    /// Whether reading goes on.
+    /// True if reading goes on.
     pub(super) fn has_room(&self) -> bool {
         self.bytes < GATHER
     }
 
-    /// What is to be published next. What was read in small parts goes together.
+    /// The events to be published next. Those read in small parts go together.
     ///
     /// # Errors
     /// Never: a slice that holds too much was none.

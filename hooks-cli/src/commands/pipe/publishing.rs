@@ -9,7 +9,7 @@ use hooks_core::{BusError, Slice};
 
 use super::Run;
 
-/// How often a bus that refuses is asked again: nothing tells when it takes events.
+/// The interval at which a bus that refuses is asked again: nothing tells when it takes events.
 const ROOM: Duration = Duration::from_millis(100);
 
 impl Run<'_> {

@@ -12,13 +12,13 @@ use crate::exit::Exit;
 use crate::outcome::table;
 use crate::signals::StopSignals;
 
-/// How often the service manager hears how far it is.
+/// The interval at which the service manager is told how far the drain is.
 const TICK: Duration = Duration::from_secs(1);
 
 /// After so many ticks the log says for whom it waits, and again after as many.
 const TICKS: u64 = 5;
 
-/// What it is asked for each time, beside the rest of the grace.
+/// The extension of time that it is asked for each time, beside the rest of the grace.
 const MARGIN: Duration = Duration::from_secs(5);
 
 impl Daemon {
@@ -68,7 +68,7 @@ fn waits_for(hook: &HookStatus) {
     tracing::info!(hook = %hook.id, events = hook.counts.in_flight, error, "still delivering");
 }
 
-/// What became of everything: a table for people, a line per hook for programs.
+/// Reports the outcome: a table for people, a line per hook for programs.
 fn report(hooks: &[HookStatus], console: &Console) {
     match console.format() {
         LogFormat::Text => console.say(table(hooks).trim_end()),

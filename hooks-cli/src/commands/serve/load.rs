@@ -13,7 +13,7 @@ use crate::ingest::Tokens;
 pub(super) struct Loaded {
     pub(super) config: Config,
     pub(super) tokens: Option<Tokens>,
-    /// What the bus's credentials were when they were read.
+    /// The fingerprint of the bus's credentials when they were read.
     pub(super) credentials: Option<Fingerprint>,
 }
 

@@ -129,7 +129,7 @@ async fn bind(ingest: &IngestSettings) -> Result<TcpListener, BoxError> {
     listener.map_err(|error| format!("ingest.listen: can't listen at {}: {error}", ingest.listen).into())
 }
 
-/// How many connections there can be beside the hooks. Logs where it is not what the config says.
+/// The number of connections beside the hooks. Logs a warning where it is not what the config says.
 fn room(config: &Config) -> ConnectionLimits {
     let lanes = config.hooks.iter().map(|hook| hook.hook.lanes.get()).sum();
     let (room, warning) = ConnectionLimits::now(config.ingest.max_connections.get(), lanes);

@@ -12,7 +12,7 @@ fn json(given: Headers<'_>, body: &[u8]) -> Result<String, String> {
     to_json(&headers(given), body).map(|json| String::from_utf8(json).unwrap())
 }
 
-/// Why these headers and this body are no event.
+/// The reason why these headers and this body are no event.
 fn refused(given: Headers<'_>, body: &[u8]) -> String {
     let limits = Limits { source: "/test".into(), max_event_bytes: 1000, max_events: 1 };
     let given = [&[("ce-specversion", "1.0")], given].concat();

@@ -117,7 +117,7 @@ fn id(line: &str) -> Result<String, String> {
     event["id"].as_str().map(str::to_owned).ok_or_else(|| "an example has no id".to_owned())
 }
 
-/// What the libraries don't accept is refused: else this would show nothing.
+/// A receiver refuses what its library does not accept: else this would show nothing.
 fn refused(bench: &Bench) -> Done {
     let path = bench.path("wrong.toml");
     let config = std::fs::read_to_string(bench.path("hooks.toml")).map_err(|error| error.to_string())?;
