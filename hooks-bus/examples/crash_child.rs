@@ -1,5 +1,4 @@
-//! What `cargo xtask crash` kills: publishes numbered events through a durable bus and delivers them to files,
-//! until it is killed.
+//! Publishes numbered events through a durable bus and delivers them to files, until `cargo xtask crash` kills it.
 //!
 //! ```sh
 //! crash_child run FOLDER FIRST     # publishes from number FIRST on; prints `ack N` when N is accepted
@@ -71,7 +70,7 @@ async fn run(folder: &Path, first: u64) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Each publisher has numbers of its own, rising.
+/// Publishes rising numbers, different ones for each publisher.
 async fn publish(bus: DurableBus, first: u64, publisher: u64) -> Result<(), BoxError> {
     let mut next = first + publisher;
     for round in 0.. {

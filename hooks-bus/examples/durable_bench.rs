@@ -1,4 +1,4 @@
-//! What the durable bus costs, in CPU seconds per million events.
+//! The cost of the durable bus, in CPU seconds per million events.
 //!
 //! ```sh
 //! cargo run --release -p hooks-bus --example durable_bench -- FOLDER [EVENTS]
@@ -83,7 +83,7 @@ async fn append(config: &DurableConfig, events: usize, per_commit: usize, hooks:
     for number in 0..hooks {
         running.push(tokio::spawn(drain(bus.clone(), format!("hook-{number}"), Filter::all(), events)));
     }
-    // Whoever subscribes later would begin behind the first events.
+    // A later subscription would begin behind the first events.
     while bus.known_hooks().len() < hooks + 2 {
         tokio::task::yield_now().await;
     }

@@ -1,9 +1,8 @@
-//! Which subscribers an event concerns, without looking at those it does not.
+//! Finds the subscribers of an event without testing the others.
 //!
-//! Every subscriber is found through the literal beginnings of its patterns, by type or by subject,
-//! whichever is shared with fewer others when it subscribes. What a type leads to is remembered, so a
-//! type that was seen before costs one look-up. Types never seen before cost one look-up for each
-//! length that a literal beginning has.
+//! The index finds a subscriber through the literal beginnings of its patterns, by type or by subject,
+//! whichever fewer others share when it subscribes. It caches the route of each type, so a known type
+//! costs one look-up. A new type costs one look-up for each length of a literal beginning.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,10 +10,10 @@ use std::sync::Arc;
 use hooks_core::{Envelope, Filter, Pattern};
 use parking_lot::Mutex;
 
-/// Most entries (subscribers of a type, and eight bytes of its name) that are remembered.
+/// Most entries in the cache of routes: one for each subscriber of a type and for eight bytes of its name.
 const MAX_CACHED: usize = 1 << 18;
 
-/// Names a subscriber in the index.
+/// A subscriber's number in the index.
 pub(crate) type Slot = usize;
 
 /// An index of subscribers of type `T`.
@@ -32,16 +31,16 @@ pub(crate) struct Index<T> {
 struct Entry<T> {
     filter: Arc<Filter>,
     value: T,
-    /// Whether it is found by subject.
+    /// True if the subject leads to it, false if the type does.
     by_subject: bool,
 }
 
-/// The subscribers that a type leads to.
+/// The subscribers of a type.
 #[derive(Debug)]
 pub(crate) struct Route<T> {
-    /// They receive every event of the type.
+    /// Receive every event of the type.
     pub(crate) all: Vec<(Slot, T)>,
-    /// They look at the subject, too.
+    /// Filter by subject, too.
     pub(crate) some: Vec<(Slot, T, Arc<Filter>)>,
 }
 
@@ -107,8 +106,7 @@ impl<T: Clone> Index<T> {
         self.entries.iter().flatten().map(|entry| &entry.value)
     }
 
-    /// Who receives every event of this type, or looks at the subject of each. Subscribers that are
-    /// found by subject are not among them.
+    /// The subscribers of a type, without those that [`by_subject`](Self::by_subject) finds.
     pub(crate) fn route(&self, event_type: &str) -> Arc<Route<T>> {
         if let Some(route) = self.cache.lock().routes.get(event_type) {
             return route.clone();
@@ -118,12 +116,12 @@ impl<T: Clone> Index<T> {
         route
     }
 
-    /// Whether anybody is found by subject.
+    /// True if [`by_subject`](Self::by_subject) may find a subscriber.
     pub(crate) fn has_subjects(&self) -> bool {
         !self.by_subject.is_empty()
     }
 
-    /// Who receives this event and is found by its subject.
+    /// The subscribers of an event that its subject leads to.
     pub(crate) fn by_subject(&self, event: &Envelope) -> Vec<(Slot, T)> {
         let Some(subject) = event.subject().filter(|_| !self.by_subject.is_empty()) else { return Vec::new() };
         let matching = self.by_subject.find(subject).into_iter().filter_map(|slot| self.entry(slot));
@@ -174,7 +172,7 @@ impl<T> RouteCache<T> {
     }
 }
 
-/// What finds a filter by type. Without `types` it takes any.
+/// The patterns that lead to a filter by type: without `types`, any type does.
 fn type_patterns(filter: &Filter) -> Vec<Pattern> {
     if filter.types.is_empty() { vec![Pattern::new("*")] } else { filter.types.clone() }
 }
@@ -182,10 +180,10 @@ fn type_patterns(filter: &Filter) -> Vec<Pattern> {
 /// Patterns by their literal beginning.
 #[derive(Debug, Default)]
 struct PatternMap {
-    /// Literal patterns by their text: nothing is left to match.
+    /// Literal patterns, by their whole text.
     literal: HashMap<Box<str>, Vec<Slot>>,
     globs: HashMap<Box<str>, Vec<(Pattern, Slot)>>,
-    /// How many beginnings of globs have each length.
+    /// Number of glob beginnings of each length.
     lengths: BTreeMap<usize, usize>,
 }
 
@@ -194,7 +192,7 @@ impl PatternMap {
         self.literal.is_empty() && self.globs.is_empty()
     }
 
-    /// How many others would have to be looked at together with these patterns.
+    /// The most subscribers that share the bucket of one of these patterns.
     fn load(&self, patterns: &[Pattern]) -> usize {
         let load = |pattern: &Pattern| match pattern.is_literal() {
             true => self.literal.get(pattern.as_str()).map_or(0, Vec::len),
@@ -234,7 +232,7 @@ impl PatternMap {
         }
     }
 
-    /// Slots with a pattern that matches, each once, in order.
+    /// The slots with a matching pattern, each once, in order.
     fn find(&self, text: &str) -> Vec<Slot> {
         let mut found = self.literal.get(text).cloned().unwrap_or_default();
         for length in self.lengths.keys().take_while(|length| **length <= text.len()) {
@@ -248,7 +246,7 @@ impl PatternMap {
     }
 }
 
-/// Most buckets hold one: the first takes no room for others.
+/// Most buckets hold one value: the first allocates no room for others.
 fn push<V>(bucket: &mut Vec<V>, value: V) {
     if bucket.is_empty() {
         bucket.reserve_exact(1);
@@ -256,7 +254,7 @@ fn push<V>(bucket: &mut Vec<V>, value: V) {
     bucket.push(value);
 }
 
-/// Thins out a bucket; true when that removed it.
+/// Removes values from a bucket. True if that removed the bucket.
 fn prune<V>(buckets: &mut HashMap<Box<str>, Vec<V>>, key: &str, keep: impl FnMut(&V) -> bool) -> bool {
     let Some(bucket) = buckets.get_mut(key) else { return false };
     bucket.retain(keep);
@@ -296,7 +294,7 @@ mod tests {
     }
 
     proptest! {
-        /// The index finds exactly those that asking everybody finds, whoever comes and goes.
+        /// The index finds exactly the subscribers whose filters match, while subscribers come and go.
         #[test]
         fn finds_whom_asking_everybody_finds(
             steps in prop::collection::vec((filter(), any::<prop::sample::Index>(), any::<bool>()), 1..30),

@@ -6,8 +6,11 @@ pub(crate) fn encode(kept: &Override) -> String {
     serde_json::to_string(kept).unwrap_or_default()
 }
 
-/// What was kept of a hook. A newer version may have written it: it is left where it is then, and changes nothing.
+/// Reads a stored override. One that can't be read, perhaps by a newer version, stays stored and has no effect.
 pub(crate) fn decode(hook: &str, kept: &[u8]) -> Option<Override> {
     let read = serde_json::from_slice(kept);
-    read.inspect_err(|error| tracing::error!(hook, %error, "can't read whether the hook is disabled: passed over")).ok()
+    read.inspect_err(
+        |error| tracing::error!(hook, %error, "can't read the stored override: the hook runs as its config says"),
+    )
+    .ok()
 }

@@ -1,4 +1,4 @@
-//! Which subscriber receives which events of a slice.
+//! Routes a slice's events to the subscribers that match them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use crate::buffer::budget::Amount;
 use crate::buffer::published::{size_of_all, size_of_one};
 use crate::index::{Index, Route, Slot};
 
-/// Which events of a slice somebody receives.
+/// The events of a slice that one subscriber receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Picks {
-    /// All of so many.
+    /// All events, with their number.
     All(u32),
-    /// Rising indices; not all.
+    /// Some events, by rising index.
     Some(Arc<[u32]>),
 }
 
@@ -34,7 +34,7 @@ impl Picks {
         (0..all).chain(some.iter().copied())
     }
 
-    /// Whether both are the same, not only alike.
+    /// True if both are the same allocation, not only equal.
     pub(crate) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::All(a), Self::All(b)) => a == b,
@@ -50,7 +50,7 @@ impl Picks {
     }
 }
 
-/// One subscriber and the events of the slice that it receives.
+/// A subscriber, and the events of the slice that it receives.
 #[derive(Debug)]
 pub(crate) struct Recipient<S> {
     pub(crate) slot: Slot,
@@ -59,7 +59,7 @@ pub(crate) struct Recipient<S> {
     pub(crate) size: Amount,
 }
 
-/// All recipients of a slice, by slot, and the version of the index they were found in.
+/// The recipients of a slice, by slot, and the version of the index that named them.
 #[derive(Debug)]
 pub(crate) struct Routing<S> {
     pub(crate) recipients: Vec<Recipient<S>>,
@@ -89,7 +89,7 @@ impl<S> Routing<S> {
         Self { recipients: selections.finish(slice), version: index.version() }
     }
 
-    /// Whether the same events go to the same subscribers.
+    /// True if both send the same events to the same subscribers.
     pub(crate) fn has_recipients_of(&self, other: &Self) -> bool {
         let same =
             |(a, b): (&Recipient<S>, &Recipient<S>)| Arc::ptr_eq(&a.subscriber, &b.subscriber) && a.picks == b.picks;
@@ -97,13 +97,13 @@ impl<S> Routing<S> {
     }
 }
 
-/// A route and the events that take it.
+/// A route, and the events that take it.
 type Group<S> = (Arc<Route<Arc<S>>>, Vec<u32>);
 
-/// So many types are found faster by looking at each than by hashing.
+/// Up to this many types, comparing each is faster than hashing.
 const FEW: usize = 8;
 
-/// The events of the slice, grouped by what their type leads to.
+/// Groups the events by the route of their type.
 fn by_route<S>(index: &Index<Arc<S>>, events: &[Envelope]) -> Vec<Group<S>> {
     let mut groups: Vec<Group<S>> = Vec::new();
     let mut few: Vec<&str> = Vec::with_capacity(FEW);
@@ -127,18 +127,19 @@ fn by_route<S>(index: &Index<Arc<S>>, events: &[Envelope]) -> Vec<Group<S>> {
     groups
 }
 
-/// Who wants what, as far as it is known.
+/// The selections found so far.
 struct Selections<S> {
     list: Vec<Selection<S>>,
     by_slot: HashMap<Slot, usize>,
 }
 
+/// The events selected for one subscriber.
 struct Selection<S> {
     slot: Slot,
     subscriber: Arc<S>,
-    /// What all hooks of a route want is shared by them,
+    /// The events of a route, shared by its subscribers,
     shared: Option<Arc<[u32]>>,
-    /// unless they want something else, too. In any order.
+    /// or, with events of several routes, an own list in any order.
     own: Vec<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! A bound in events and bytes that publishers wait at, first come, first served.
+//! A bound on events and bytes. Publishers wait for their share, first come, first served.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Amount {
     }
 }
 
-/// How much room there is, who has it and who waits for it.
+/// A limit, the amount in use, and the waiting publishers.
 #[derive(Debug)]
 pub(crate) struct Budget(Mutex<State>);
 
@@ -38,7 +38,7 @@ struct State {
     limit: Amount,
     used: Amount,
     waiting: VecDeque<Waiter>,
-    /// Nobody waits any more: whoever asks gets room.
+    /// Every request is granted at once.
     open: bool,
 }
 
@@ -48,8 +48,8 @@ struct Waiter {
     granted: oneshot::Sender<Reservation>,
 }
 
-/// Room that somebody has. Dropping it gives the room back; [`commit`](Reservation::commit) keeps it until it is
-/// [released](Budget::release).
+/// A reserved part of a budget. Dropping it releases the part; after [`commit`](Reservation::commit) only
+/// [`release`](Budget::release) does.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: Arc<Budget>,
@@ -75,7 +75,7 @@ impl Budget {
         Arc::new(Self(Mutex::new(State { limit, used: Amount::default(), waiting: VecDeque::new(), open: false })))
     }
 
-    /// Room, if there is some now and nobody else waits for it.
+    /// Reserves an amount if it fits now and nobody waits.
     pub(crate) fn try_reserve(self: &Arc<Self>, need: Amount) -> Option<Reservation> {
         let mut state = self.0.lock();
         if !state.waiting.is_empty() || !state.fits(need) {
@@ -86,9 +86,9 @@ impl Budget {
         Some(Reservation { budget: self.clone(), amount: need })
     }
 
-    /// Waits for room, behind whoever came first. Cancel safe: a dropped call reserves nothing.
+    /// Waits for an amount, in order of arrival. Cancel safe: a dropped call reserves nothing.
     pub(crate) async fn reserve(self: &Arc<Self>, need: Amount) -> Reservation {
-        // Dropped after the receiver: whoever waits behind a call that was dropped moves up.
+        // Dropped after the receiver, so that the next waiter moves up when this call is dropped.
         let _grant = GrantOnDrop(self);
         let reservation = {
             let (granted, reservation) = oneshot::channel();
@@ -103,13 +103,13 @@ impl Budget {
         }
     }
 
-    /// Takes room whether there is any or not.
+    /// Reserves an amount even when that exceeds the limit.
     pub(crate) fn reserve_anyway(self: &Arc<Self>, need: Amount) -> Reservation {
         self.0.lock().used.add(need);
         Reservation { budget: self.clone(), amount: need }
     }
 
-    /// Gives room back.
+    /// Releases an amount.
     pub(crate) fn release(self: &Arc<Self>, amount: Amount) {
         self.0.lock().used.sub(amount);
         self.grant();
@@ -120,18 +120,18 @@ impl Budget {
         self.grant();
     }
 
-    /// Lets everybody through from now on, or no longer.
+    /// Grants every request at once, or no longer.
     pub(crate) fn set_open(self: &Arc<Self>, open: bool) {
         self.0.lock().open = open;
         self.grant();
     }
 
-    /// Whether somebody waits for room.
+    /// True while a publisher waits.
     pub(crate) fn has_waiters(&self) -> bool {
         !self.0.lock().waiting.is_empty()
     }
 
-    /// Whether more is taken than the limit allows.
+    /// True while more is in use than the limit.
     pub(crate) fn is_over(&self) -> bool {
         let state = self.0.lock();
         state.used.events > state.limit.events || state.used.bytes > state.limit.bytes
@@ -159,7 +159,7 @@ impl Budget {
                 state.used.add(need);
                 state.waiting.pop_front()
             };
-            // Whoever no longer waits drops the reservation, which gives the room to the next.
+            // A dropped call drops the reservation, which grants it to the next waiter.
             if let Some(Waiter { need, granted }) = waiter {
                 let _ = granted.send(Reservation { budget: self.clone(), amount: need });
             }
@@ -167,7 +167,7 @@ impl Budget {
     }
 }
 
-/// Looks at who waits when it is dropped.
+/// Grants to the next waiters when dropped.
 struct GrantOnDrop<'a>(&'a Arc<Budget>);
 
 impl Drop for GrantOnDrop<'_> {
@@ -177,7 +177,7 @@ impl Drop for GrantOnDrop<'_> {
 }
 
 impl State {
-    /// What alone is larger than the limit fits when nothing else is there.
+    /// An amount above the limit fits while nothing else is in use.
     fn fits(&self, need: Amount) -> bool {
         let within = self.used.events.saturating_add(need.events) <= self.limit.events
             && self.used.bytes.saturating_add(need.bytes) <= self.limit.bytes;

@@ -1,4 +1,4 @@
-//! What was read and not settled.
+//! Events of a hook that were read and not settled.
 
 use std::collections::VecDeque;
 
@@ -7,24 +7,24 @@ use hooks_core::Position;
 use super::budget::Amount;
 use super::published::{Run, size_of_one};
 
-/// Events in rising positions, and which of them are settled already behind others that are not.
+/// Read events in rising positions. Some are settled ahead of older unsettled ones.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     parts: VecDeque<Part>,
-    /// Events from the first that is not settled to the last that was read.
+    /// Number of events from the oldest unsettled to the newest read.
     window: usize,
 }
 
 #[derive(Debug)]
 struct Part {
-    /// From the first event that is not settled. `None`: all are.
+    /// Events from the oldest unsettled one on. `None`: all are settled.
     run: Option<Run>,
-    /// What is settled behind the first of the run. Rising.
+    /// Settled events behind the run's first, rising.
     acked: Vec<u32>,
-    /// Of all that is counted.
+    /// The first and last counted event.
     first: Position,
     last: Position,
-    /// How many events of the window it is.
+    /// Number of events in the window.
     counted: usize,
 }
 
@@ -37,12 +37,12 @@ impl InFlight {
         self.window
     }
 
-    /// The oldest events that are not settled.
+    /// The run with the oldest unsettled event.
     pub(crate) fn first(&self) -> Option<&Run> {
         self.parts.front().and_then(|part| part.run.as_ref())
     }
 
-    /// Takes what was read.
+    /// Adds events that were read.
     pub(crate) fn push(&mut self, run: Run) {
         let (counted, first, last) = (run.len(), run.first(), run.last());
         self.window += counted;
@@ -55,7 +55,7 @@ impl InFlight {
         }
     }
 
-    /// Settles what of `positions` is here and not settled. Returns its size, and what is done with as a whole.
+    /// Settles the unsettled events at `positions`. Returns their size, and the runs that are settled as a whole.
     pub(crate) fn settle(&mut self, positions: &[Position]) -> (Amount, Vec<Run>) {
         let (mut settled, mut done) = (Amount::default(), Vec::new());
         let (mut at, mut hint) = (0, 0);
@@ -76,8 +76,7 @@ impl InFlight {
         (settled, done)
     }
 
-    /// The first part that ends at or behind a position. Almost always the one of the position before, or
-    /// the next.
+    /// The first part that ends at or behind a position. Almost always the previous position's part or the next.
     fn part_of(&self, position: Position, before: usize) -> usize {
         let ends_before = |at: usize| self.parts.get(at).is_none_or(|part| part.last < position);
         let is_it = |at: &usize| !ends_before(*at) && (*at == 0 || ends_before(at - 1));
@@ -87,7 +86,7 @@ impl InFlight {
             .unwrap_or_else(|| self.parts.partition_point(|part| part.last < position))
     }
 
-    /// Leaves out what is settled before the first event that is not.
+    /// Removes events settled before the oldest unsettled one.
     fn trim(&mut self) {
         while let Some(front) = self.parts.front_mut() {
             let left = front.run.as_ref().map_or(0, Run::len);
@@ -101,7 +100,7 @@ impl InFlight {
         }
     }
 
-    /// All that is not settled, oldest first.
+    /// Removes and returns the unsettled events, oldest first.
     pub(crate) fn take_all(&mut self) -> impl DoubleEndedIterator<Item = Run> {
         self.window = 0;
         let unsettled = |Part { run, acked, .. }: Part| {
@@ -117,17 +116,17 @@ impl InFlight {
 
 #[cfg(feature = "durable")]
 impl InFlight {
-    /// The last position that was read, if anything is in flight.
+    /// The newest position in flight.
     pub(crate) fn last(&self) -> Option<Position> {
         self.parts.back().map(|part| part.last)
     }
 
-    /// Whether events are settled, rising: the first position of each stretch of them that are or are not.
+    /// Alternating ranges of settled and unsettled events: the first position of each, and true for settled ones.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = (Position, bool)> {
         self.parts.iter().flat_map(Part::ranges)
     }
 
-    /// All that is not settled before this position.
+    /// The unsettled positions before `end`.
     pub(crate) fn unsettled_before(&self, end: Position) -> Vec<Position> {
         let parts = self.parts.iter().take_while(|part| part.first < end);
         parts.flat_map(Part::unsettled).take_while(|position| *position < end).collect()
@@ -157,7 +156,7 @@ impl Part {
     }
 }
 
-/// Settles one event of a run. False when it is settled already.
+/// Settles one event of a run. False if it was settled before.
 fn settle(run: &mut Run, acked: &mut Vec<u32>, index: u32) -> bool {
     if index > run.start() {
         let place = acked.binary_search(&index);
@@ -181,7 +180,7 @@ mod tests {
     use std::sync::{Arc, Weak};
     use std::time::SystemTime;
 
-    /// A slice, and what tells whether its memory is still reserved.
+    /// A slice, and a handle that tells whether its memory is still reserved.
     fn call(first: u64, events: usize) -> (Arc<Published>, Weak<()>) {
         let mut slice = SliceBuilder::new("/test");
         (0..events).for_each(|_| slice.push_json(br#"{"type":"a"}"#).unwrap());

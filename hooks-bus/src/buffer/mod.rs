@@ -1,4 +1,4 @@
-//! What a bus holds of events for its hooks, and the bounds of it.
+//! Buffered events of hooks, and their bounds.
 
 pub(crate) mod budget;
 pub(crate) mod in_flight;

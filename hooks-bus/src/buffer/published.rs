@@ -1,4 +1,4 @@
-//! What was published together, shared by all hooks that take any of it.
+//! A published slice, shared by all hooks that receive events of it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,29 +9,29 @@ use hooks_core::{BlockGuard, Delivery, Envelope, Position, Slice};
 use super::budget::Amount;
 use crate::routing::Picks;
 
-/// A slice that has its place in the log. Each hook that takes any of it holds it and which of its events they are,
-/// so a delivery costs a hook no count of references and no memory of its own.
+/// A slice with its positions in the log. Hooks share it and keep only the numbers of their events, so that a delivery
+/// costs neither a reference count nor memory.
 #[derive(Debug)]
 pub(crate) struct Published {
     first: Position,
     slice: Slice,
     accepted: SystemTime,
-    /// The reservation of the slice's memory: as long as a hook holds any of it.
+    /// The reservation of the slice's memory, held while a hook has any event of it.
     _memory: BlockGuard,
 }
 
-/// What an event takes of a bound.
+/// The size of one event.
 pub(crate) fn size_of_one(envelope: &Envelope) -> Amount {
     Amount { events: 1, bytes: envelope.len() }
 }
 
-/// What all events of a slice take of a bound.
+/// The size of a slice.
 pub(crate) fn size_of_all(slice: &Slice) -> Amount {
     Amount { events: slice.len(), bytes: slice.bytes() }
 }
 
 impl Published {
-    /// At `first` and the positions behind it.
+    /// Gives the slice's events the positions from `first` on.
     pub(crate) fn new(first: u64, slice: Slice, accepted: SystemTime, memory: BlockGuard) -> Arc<Self> {
         Arc::new(Self { first: Position(first), slice, accepted, _memory: memory })
     }
@@ -53,23 +53,23 @@ impl Published {
         self.slice.bytes()
     }
 
-    /// Its events and where they are.
+    /// The events with their positions.
     pub(crate) fn events(&self) -> impl Iterator<Item = (u64, &Envelope)> {
         (self.first.0..).zip(&*self.slice)
     }
 }
 
-/// Events of a slice that one hook takes, in order: some that stand next to each other in its picks.
+/// Consecutive picks of one hook in a slice.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
     published: Arc<Published>,
     picks: Picks,
-    /// Of the picks; where these are all events, of the slice.
+    /// Numbers of picks, or of the slice's events where the hook takes all.
     range: Range<u32>,
 }
 
 impl Run {
-    /// What a hook takes of a slice.
+    /// All picks of a hook in a slice.
     pub(crate) fn new(published: &Arc<Published>, picks: Picks) -> Self {
         let range = 0..picks.len();
         Self { published: published.clone(), picks, range }
@@ -87,22 +87,22 @@ impl Run {
         self.published.accepted
     }
 
-    /// Where in the range's numbers it begins.
+    /// The number of the first event.
     pub(crate) fn start(&self) -> u32 {
         self.range.start
     }
 
-    /// Leaves out so many events from the front.
+    /// Removes events from the front.
     pub(crate) fn skip(&mut self, events: u32) {
         self.range.start += events;
     }
 
-    /// The position of the first event. A run that is kept is not empty.
+    /// The position of the first event. The run must not be empty.
     pub(crate) fn first(&self) -> Position {
         self.position(self.range.start)
     }
 
-    /// The position of the last event. A run that is kept is not empty.
+    /// The position of the last event. The run must not be empty.
     pub(crate) fn last(&self) -> Position {
         self.position(self.range.end.saturating_sub(1))
     }
@@ -125,7 +125,7 @@ impl Run {
         }
     }
 
-    /// Where the event at this position is. `hint` is looked at first.
+    /// The number of the event at a position. Tries `hint` first.
     #[inline]
     pub(crate) fn find(&self, position: Position, hint: u32) -> Option<u32> {
         if self.range.contains(&hint) && self.position(hint) == position {
@@ -139,7 +139,7 @@ impl Run {
         self.range.contains(&at).then_some(at)
     }
 
-    /// Takes so many events from the front.
+    /// Removes up to `count` events from the front and returns them.
     pub(crate) fn split(&mut self, count: usize) -> Self {
         let mid = self.range.start + count.min(self.len()) as u32;
         let front = Self { published: self.published.clone(), picks: self.picks.clone(), range: self.range.start..mid };
@@ -147,7 +147,7 @@ impl Run {
         front
     }
 
-    /// Takes the other one in, if it goes on where this one ends.
+    /// Appends the other run if it continues this one. Returns whether it did.
     pub(crate) fn join(&mut self, other: &Self) -> bool {
         let joins = Arc::ptr_eq(&self.published, &other.published)
             && self.picks.is(&other.picks)
@@ -158,11 +158,11 @@ impl Run {
         joins
     }
 
-    /// Leaves the events for which `keep` says so, and returns the size of the others.
+    /// Keeps the events for which `keep` is true. Returns the size of the removed ones.
     pub(crate) fn retain(&mut self, keep: impl Fn(u32, Position, &Envelope) -> bool) -> Amount {
         let number = |at: u32| self.index(at) as u32;
         let mut gone = Amount::default();
-        // Most often all stay, and nothing has to be written down.
+        // Usually all stay, and no list is needed.
         let mut kept: Option<Vec<u32>> = None;
         for at in self.range.clone() {
             if !keep(at, self.position(at), self.envelope(at)) {
@@ -185,7 +185,7 @@ impl Run {
         size
     }
 
-    /// All events, to be delivered.
+    /// A delivery for each event.
     pub(crate) fn deliveries(&self) -> impl Iterator<Item = Delivery> {
         self.range.clone().map(|at| Delivery::new(self.position(at), &self.published.slice, self.index(at)))
     }

@@ -1,8 +1,8 @@
-//! How old events are, however the clock is set meanwhile.
+//! The age of events, correct when the clock is set.
 //!
-//! Files of the log say when they were begun by the clock of that moment. While the process runs, a second clock that
-//! nobody can set tells when that one jumps; what is known of the files is then moved along and kept, so that they stay
-//! as old as they are.
+//! Files of the log have the time when they were begun, by the clock of that moment. While the process runs, a second
+//! clock that can't be set shows when the first one jumps. The bus then moves the files' times along and stores them,
+//! so that their age stays the same.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use super::inner::Inner;
 use super::log::Log;
 
-/// What both clocks differ by because they are not read at the same moment, in seconds.
+/// Seconds by which the clocks may differ because they are not read at the same moment.
 const TOLERANCE: u64 = 2;
 
-/// How far the clock is ahead of the one that can't be set, in seconds.
+/// Seconds by which the clock is ahead of the one that can't be set.
 #[derive(Debug)]
 pub(crate) struct Ahead(Mutex<i64>);
 
@@ -25,7 +25,7 @@ impl Ahead {
         Self(Mutex::new(difference(clock, steady)))
     }
 
-    /// By how much the clock was set since this was last called.
+    /// Seconds by which the clock was set since the last call.
     fn jumped(&self, clock: u64, steady: u64) -> Option<i64> {
         let mut ahead = self.0.lock();
         let jump = difference(clock, steady) - *ahead;
@@ -42,7 +42,7 @@ fn difference(clock: u64, steady: u64) -> i64 {
 }
 
 impl Inner {
-    /// What the clock shows, in seconds since 1970. By that, the files of the log are as old as they really are.
+    /// The time in seconds since 1970. Moves the times of files along if the clock was set.
     pub(crate) fn now(&self) -> u64 {
         let clock = (self.tuning.clock)();
         if let Some(jump) = self.ahead.jumped(clock, (self.tuning.steady)()) {
@@ -55,16 +55,15 @@ impl Inner {
         clock
     }
 
-    /// The headers don't say it any more.
+    /// Stores the times when files were begun, because they differ from the headers.
     pub(crate) fn save_begun(&self) {
         if let Err(error) = self.store.set_begun(&self.log.begun()) {
-            tracing::error!(dir = %self.dir.display(), %error, "can't keep how old events are: after a restart they count as too old or too new, by as much as the clock was set");
+            tracing::error!(dir = %self.dir.display(), %error, "can't store the age of events: after a restart they count as too old or too new, by as much as the clock was set");
         }
     }
 }
 
-/// Files that were begun later than it is now: they count as new, since nothing else is known of them. Returns whether
-/// there are any.
+/// Sets the time of files that were begun in the future to now. Returns whether there were any.
 pub(crate) fn check_future(log: &Log, dir: &Path, now: u64) -> bool {
     let ahead = log.parts().iter().filter_map(|part| part.segment.begun()).max().unwrap_or(0).saturating_sub(now);
     if ahead > 0 {

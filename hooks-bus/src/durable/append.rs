@@ -1,4 +1,4 @@
-//! Writes the log: what one commit has, in one piece, then one sync.
+//! Writes the log: the events of a commit in one piece, then one sync.
 
 use std::io;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use super::format::{HEADER_BYTES, Header, RECORD_BYTES, Record, VERSION, segment
 use super::log::Log;
 use super::segment::{MARK_SPACING, Place, Segment};
 
-/// A larger slice is written in several pieces of about this size.
+/// Size of the pieces in which a larger slice is written, about.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// Why something could not be appended.
+/// An error of appending.
 #[derive(Debug)]
 pub(crate) enum AppendError {
     /// No segment could be begun, and nothing has changed.
     NotBegun(BusError),
-    /// What the disk holds now is not known.
+    /// The contents of the disk are unknown.
     Failed(io::Error),
 }
 
-/// The one writer of a log.
+/// The only writer of a log.
 #[derive(Debug)]
 pub(crate) struct Appender {
     disk: Arc<dyn Disk>,
@@ -40,9 +40,9 @@ pub(crate) struct Appender {
 #[derive(Debug)]
 struct Current {
     segment: Arc<Segment>,
-    /// Where the next bytes go.
+    /// Offset of the next write.
     offset: u64,
-    /// The segment is told where a record stands from this offset on, or when it is another second.
+    /// The next record to mark: from this offset on, or in another second.
     next_mark: (u64, u32),
 }
 
@@ -52,12 +52,12 @@ impl Appender {
         Self { disk, log, id, segment_size, current: None, next, buffer: Vec::new() }
     }
 
-    /// The position that the next event gets.
+    /// The position of the next event.
     pub(crate) fn next(&self) -> u64 {
         self.next
     }
 
-    /// Whether a new segment has to be begun for a slice of this size, and how large it would be.
+    /// The size of the segment to begin for a slice of this size. `None`: it fits into the current one.
     pub(crate) fn grows_by(&self, slice: usize, is_old: bool) -> Option<u64> {
         let need = slice as u64;
         let fits = self.current.as_ref().is_some_and(|current| {
@@ -68,7 +68,7 @@ impl Appender {
         (!fits).then(|| self.segment_size.max(HEADER_BYTES as u64 + need))
     }
 
-    /// When the segment that is being written was begun, in seconds since 1970.
+    /// The time when the current segment was begun, in seconds since 1970.
     pub(crate) fn begun(&self) -> Option<u64> {
         self.current.as_ref()?.segment.begun()
     }
@@ -90,7 +90,7 @@ impl Appender {
         Ok(())
     }
 
-    /// Makes everything that was appended safe.
+    /// Makes all appended events safe.
     pub(crate) fn commit(&mut self) -> io::Result<()> {
         self.write()?;
         if let Some(current) = &self.current {
@@ -100,12 +100,12 @@ impl Appender {
         Ok(())
     }
 
-    /// Begins a segment, large enough for `size` bytes. What was appended before is made safe first: a restart
-    /// looks for the end of the log in the last segment only.
+    /// Begins a segment of `size` bytes. Makes appended events safe first, because a restart looks for the end of the
+    /// log only in the last segment.
     pub(crate) fn begin(&mut self, size: u64, now: u64) -> Result<(), AppendError> {
         self.commit().map_err(AppendError::Failed)?;
         let name = segment_name(self.next);
-        // One that holds nothing yet, from before a restart, is taken over.
+        // Reuses an empty segment from before a restart.
         let empty = self.log.last().filter(|last| last.first == self.next).map(|last| last.file.clone());
         let is_new = empty.is_none();
         let file = match empty {
@@ -127,7 +127,7 @@ impl Appender {
         Ok(())
     }
 
-    /// Makes the file, or takes one that could not be removed when it could not be given its size.
+    /// Makes the file, or opens one that a failed attempt left behind.
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         match self.disk.create(name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.disk.open(name),
@@ -135,8 +135,8 @@ impl Appender {
         }
     }
 
-    /// Gives the file its size and header, and makes its name survive. The first commit makes the header
-    /// survive; until then the name says enough.
+    /// Writes the file's size and header, and makes its name survive a crash. The first commit does so for the header;
+    /// until then the name is enough.
     fn fill(&self, file: &dyn DiskFile, size: u64, header: &Header) -> Result<(), AppendError> {
         file.set_len(0).and_then(|()| file.set_len(size)).map_err(refused)?;
         let written = file.write_at(&header.encode(), 0);
@@ -147,7 +147,7 @@ impl Appender {
         self.log.parts().iter().map(|part| part.segment.first).rfind(|first| *first < position)
     }
 
-    /// Nothing more goes into the segment that is being written.
+    /// Ends the current segment.
     pub(crate) fn seal(&mut self) {
         if let Some(Current { segment, offset, .. }) = self.current.take() {
             segment.seal(offset);
@@ -176,7 +176,7 @@ impl Appender {
     }
 }
 
-/// What a slice takes in a segment.
+/// Bytes of a slice in a segment.
 pub(crate) fn slice_bytes(slice: &Slice) -> usize {
     slice.len() * RECORD_BYTES + slice.bytes()
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::disk::DiskFile;
 
-/// What went wrong so far.
+/// Errors of the file so far.
 #[derive(Debug, Default)]
 pub(crate) struct Health(AtomicU8);
 
@@ -15,18 +15,18 @@ const FAILED: u8 = 1;
 const BROKEN: u8 = 2;
 
 impl Health {
-    /// A write or a sync failed: what the disk holds is not known until the process starts again.
+    /// True once a write or a sync failed: the contents of the disk are unknown until a restart.
     pub(crate) fn is_broken(&self) -> bool {
         self.0.load(Ordering::Acquire) == BROKEN
     }
 
-    /// Whether something failed that changed nothing. The database takes no more after it; what it holds on the
-    /// disk is whole, so opening the file again is enough. Said once.
+    /// True once after an operation failed that changed nothing. The database then takes no more changes, but its file
+    /// is whole: open it again.
     pub(crate) fn take_failed(&self) -> bool {
         self.0.compare_exchange(FAILED, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Enters what came of something that changes nothing when it fails.
+    /// Records the result of an operation that changes nothing when it fails.
     fn record<T>(&self, result: io::Result<T>) -> io::Result<T> {
         if result.is_err() {
             self.0.fetch_max(FAILED, Ordering::AcqRel);
@@ -39,7 +39,7 @@ impl Health {
     }
 }
 
-/// Whether there would have been no error with more room on the disk.
+/// True if more room on the disk would have prevented the error.
 pub(crate) fn is_no_room(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
@@ -72,14 +72,14 @@ impl redb::StorageBackend for Backend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        // Whatever the reason, what was to be synced may be gone: never try again.
+        // Whatever the reason, the data may be gone: never try again.
         self.file.sync().inspect_err(|_| self.health.set_broken())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let written = self.file.write_at(data, offset);
         match &written {
-            // Nothing that counts was written over: the database writes beside what it holds.
+            // The old data is whole: the database never writes over it.
             Err(error) if is_no_room(error) => self.health.record(written),
             Err(_) => written.inspect_err(|_| self.health.set_broken()),
             Ok(()) => written,

@@ -1,4 +1,4 @@
-//! When files of the log were begun, where their headers say otherwise: the clock has been set since.
+//! The times when files of the log were begun. They differ from the headers after the clock was set.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use redb::{ReadTransaction, ReadableTable as _, TableDefinition, TableError, Wri
 
 const BEGUN: TableDefinition<'_, u64, (u64, u64)> = TableDefinition::new("begun");
 
-/// By the first position of a file: when it was begun as its header has it, and as it is now known, in seconds since
-/// 1970. The header tells whether it is still the same file.
+/// For the first position of a file, the time when it was begun: by its header and as now known, in seconds since 1970.
+/// The header's time tells whether it is still the same file.
 pub(crate) type Begun = HashMap<u64, (u64, u64)>;
 
 pub(crate) fn read(read: &ReadTransaction) -> Result<Begun, redb::Error> {
@@ -24,7 +24,7 @@ pub(crate) fn read(read: &ReadTransaction) -> Result<Begun, redb::Error> {
     Ok(begun)
 }
 
-/// Keeps these, and no others.
+/// Replaces all stored times by these.
 pub(crate) fn write(change: &WriteTransaction, begun: &Begun) -> Result<(), redb::Error> {
     change.delete_table(BEGUN)?;
     let mut table = change.open_table(BEGUN)?;

@@ -1,5 +1,5 @@
-//! Work that blocks on the bus's disk, on threads that everything else that blocks has to share: only so much of it at
-//! a time, so that a disk that hangs stops neither names that are looked up nor files elsewhere.
+//! Limits the work that blocks on the bus's disk. All blocking work shares one pool of threads, and a hanging disk must
+//! stop neither name look-ups nor files elsewhere.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use tokio::task::JoinHandle;
 
 use super::inner::Inner;
 
-/// Most pieces of the log that are read at a time.
+/// Most pieces of the log read at a time.
 pub(crate) const READS: usize = 8;
 
-/// Most calls of the database at a time: it changes one thing after the other anyway.
+/// Most calls of the database at a time. It runs one after the other anyway.
 pub(crate) const CALLS: usize = 8;
 
-/// Who may block.
+/// The limits on blocking work.
 #[derive(Debug)]
 pub(crate) struct Places {
     reads: Arc<Semaphore>,
@@ -29,7 +29,7 @@ impl Default for Places {
 }
 
 impl Places {
-    /// Waits until one more piece may be read, and begins to.
+    /// Waits for a place, then begins to read.
     pub(crate) async fn begin_to_read<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -49,7 +49,7 @@ async fn begin<T: Send + 'static>(places: &Arc<Semaphore>, work: impl FnOnce() -
 }
 
 impl Inner {
-    /// Does what the database is needed for without holding up the caller's thread.
+    /// Runs work on the database without blocking the caller's thread.
     pub(crate) async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, BusError> + Send + 'static,

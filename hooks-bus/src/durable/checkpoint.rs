@@ -1,21 +1,21 @@
-//! How far a hook is, as it is kept.
+//! A hook's place in the log, as the database stores it.
 
-/// How far a hook is.
+/// A hook's place in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Checkpoint {
-    /// It is done with everything before the end of the log that is kept with it. Most hooks are, most of the
-    /// time; nothing is written for them as the log grows.
+    /// Every event before the stored end of the log is settled. Most hooks are here most of the time, and cost no
+    /// write as the log grows.
     AtEnd,
-    /// It is done with everything before a position, and with some beyond it.
+    /// Every event before a position is settled, and perhaps some behind it.
     Behind(Behind),
 }
 
-/// Where a hook is that has events to deliver.
+/// The place of a hook with unsettled events.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Behind {
-    /// It is done with everything before this position.
+    /// Every event before this position is settled.
     pub(crate) committed: u64,
-    /// And with these, from the first to before the second: rising, apart.
+    /// Settled ranges behind it, the second position excluded: rising, apart.
     pub(crate) acked_ranges: Vec<(u64, u64)>,
 }
 
@@ -24,12 +24,12 @@ impl Behind {
         Self { committed, acked_ranges: Vec::new() }
     }
 
-    /// How many positions before `floor` it is not done with.
+    /// Number of unsettled positions before `floor`.
     pub(crate) fn unacked_before(&self, floor: u64) -> u64 {
         unacked_between(&self.acked_ranges, self.committed, floor)
     }
 
-    /// The same, but done with everything before `floor`.
+    /// Settles every position before `floor`.
     pub(crate) fn raised(mut self, floor: u64) -> Self {
         self.committed = self.committed.max(floor);
         self.acked_ranges.retain(|(_, to)| *to > self.committed);
@@ -43,7 +43,7 @@ impl Behind {
     }
 }
 
-/// How many positions between two others are in none of these ranges, which are apart.
+/// Number of positions from `from` to before `to` outside of the `acked` ranges, which must be apart.
 pub(crate) fn unacked_between<'a>(acked: impl IntoIterator<Item = &'a (u64, u64)>, from: u64, to: u64) -> u64 {
     let within = |position: u64| position.clamp(from, to.max(from));
     let acked: u64 = acked.into_iter().map(|(begin, end)| within(*end) - within(*begin)).sum();
@@ -51,7 +51,7 @@ pub(crate) fn unacked_between<'a>(acked: impl IntoIterator<Item = &'a (u64, u64)
 }
 
 impl Checkpoint {
-    /// Nothing for `AtEnd`; else the numbers one after the other, eight bytes each.
+    /// Empty for `AtEnd`; else the numbers one after the other, eight bytes each.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let Self::Behind(behind) = self else { return Vec::new() };
         let acked = behind.acked_ranges.iter().flat_map(|(from, to)| [*from, *to]);
@@ -83,7 +83,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_comes_back(committed in any::<u32>(), steps in prop::collection::vec((0u64..5, 1u64..5), 0..20)) {
+        fn a_checkpoint_survives_encoding(committed in any::<u32>(), steps in prop::collection::vec((0u64..5, 1u64..5), 0..20)) {
             let mut behind = Behind::at(committed.into());
             let mut at = behind.committed;
             for (gap, len) in steps {
@@ -108,13 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_not_done() {
+    fn unacked_positions_are_counted() {
         let behind = Behind { committed: 3, acked_ranges: vec![(5, 8), (10, 12)] };
         assert_eq!([2, 3, 5, 7, 9, 11, 20].map(|floor| behind.unacked_before(floor)), [0, 0, 2, 2, 3, 4, 12]);
     }
 
     #[test]
-    fn raising_passes_what_is_done() {
+    fn raising_skips_acked_ranges() {
         let behind = Behind { committed: 3, acked_ranges: vec![(5, 8), (10, 12)] };
         assert_eq!(behind.clone().raised(4), Behind { committed: 4, acked_ranges: vec![(5, 8), (10, 12)] });
         assert_eq!(behind.clone().raised(6), Behind { committed: 8, acked_ranges: vec![(10, 12)] });

@@ -1,4 +1,4 @@
-//! Keeps how far the hooks are: everything that changed, in one commit, a few times a second.
+//! Writes checkpoints of hooks: all changes in one commit, a few times a second.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use super::checkpoint::Checkpoint;
 use super::inner::Inner;
 use super::subscriber::Subscriber;
 
-/// How often segments are looked at that may have become too old.
+/// Time between two searches for segments older than `max_age`.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How soon what could not be done is tried again though nothing has changed.
+/// Time to the next try after a failure, if nothing changes before.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What tests set otherwise.
+/// Settings that tests replace.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tuning {
-    /// How long changes are gathered before they are kept.
+    /// Time for gathering changes before a commit.
     pub(crate) gather: Duration,
-    /// In seconds since 1970.
+    /// The time of day, in seconds since 1970.
     pub(crate) clock: fn() -> u64,
-    /// A clock that nobody can set, in seconds since some moment.
+    /// A clock that can't be set, in seconds since some moment.
     pub(crate) steady: fn() -> u64,
 }
 
@@ -41,7 +41,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Goes on while the machine sleeps, where the system has such a clock.
+/// Seconds of a clock that can't be set. It runs while the machine sleeps, where the system has such a clock.
 fn steady() -> u64 {
     #[cfg(target_os = "linux")]
     const CLOCK: ClockId = ClockId::Boottime;
@@ -50,7 +50,7 @@ fn steady() -> u64 {
     u64::try_from(clock_gettime(CLOCK).tv_sec).unwrap_or(0)
 }
 
-/// What has to be kept, and a signal to the checkpointer.
+/// Hooks with unsaved changes, and the signal that wakes the checkpointer.
 #[derive(Debug, Default)]
 pub(crate) struct DirtySet {
     state: Mutex<State>,
@@ -62,20 +62,20 @@ struct State {
     subscribers: Vec<Arc<Subscriber>>,
     woken: bool,
     stopped: bool,
-    /// Hooks that came so far, and how many of them the database knows.
+    /// Number of new hooks so far, and of those the database has.
     hooks_added: u64,
     hooks_saved: u64,
 }
 
 impl DirtySet {
-    /// This hook's checkpoint has changed.
+    /// Adds a hook whose checkpoint has changed.
     pub(crate) fn insert(&self, subscriber: &Arc<Subscriber>) {
         if !subscriber.dirty.swap(true, Ordering::AcqRel) {
             self.state.lock().subscribers.push(subscriber.clone());
         }
     }
 
-    /// Something has changed.
+    /// Wakes the checkpointer after a change.
     pub(crate) fn wake(&self) {
         let mut state = self.state.lock();
         if !std::mem::replace(&mut state.woken, true) {
@@ -83,17 +83,18 @@ impl DirtySet {
         }
     }
 
-    /// There is a hook that the database does not know: nothing may be accepted for it before it does.
+    /// Counts a hook that is new to the database. The bus accepts no event for it before a commit.
     pub(crate) fn add_hook(&self) {
         self.state.lock().hooks_added += 1;
     }
 
+    /// True while the database lacks a new hook.
     pub(crate) fn has_unsaved_hooks(&self) -> bool {
         let state = self.state.lock();
         state.hooks_added > state.hooks_saved
     }
 
-    /// The last time: what is there is kept, and the checkpointer ends.
+    /// Tells the checkpointer to write all changes and end.
     pub(crate) fn stop(&self) {
         let mut state = self.state.lock();
         state.stopped = true;
@@ -104,7 +105,7 @@ impl DirtySet {
         std::mem::take(&mut self.state.lock().subscribers)
     }
 
-    /// Waits for a change and gathers what else changes. True when it is the last time.
+    /// Waits for a change, then gathers more. True after [`stop`](Self::stop).
     fn wait(&self, limit: Option<Duration>, gather: Duration) -> bool {
         let mut state = self.state.lock();
         while !state.woken && !state.stopped {
@@ -121,28 +122,28 @@ impl DirtySet {
     }
 }
 
-/// What the database holds.
+/// The places that the database holds.
 #[derive(Debug, Default)]
 pub(crate) struct Checkpoints {
     pub(crate) end: u64,
-    /// Hooks that are not at the end.
+    /// Committed positions of hooks that are not at the end.
     pub(crate) behind: HashMap<HookId, u64>,
 }
 
 impl Checkpoints {
-    /// Every hook is done with everything before this.
+    /// Every hook has settled every event before this position.
     pub(crate) fn floor(&self) -> u64 {
         self.behind.values().copied().min().unwrap_or(u64::MAX).min(self.end)
     }
 }
 
-/// Runs until it is stopped.
+/// Runs until [`DirtySet::stop`].
 pub(crate) fn run(inner: &Inner) {
     let expiry = inner.config.max_age.map(|_| EXPIRY_INTERVAL);
     loop {
         let retry = inner.health.may_pass().then_some(RETRY_INTERVAL);
         let last = inner.dirty.wait(retry.or(expiry), inner.tuning.gather);
-        // Whoever publishes may wait until it is well again.
+        // Publishers may be waiting for a file to be possible again.
         if inner.health.beginning.is_there() && inner.log.try_begin().is_ok() {
             inner.health.beginning.ends();
         }
@@ -154,12 +155,12 @@ pub(crate) fn run(inner: &Inner) {
 }
 
 impl Inner {
-    /// Keeps how far hooks are, and removes what nobody needs. What fails is said once, and tried again.
+    /// Writes checkpoints, then removes segments that no hook needs. Logs an error once, and tries again later.
     pub(crate) fn checkpoint_and_clean(&self) {
         let dir = self.dir.display();
         if let Err(error) = self.checkpoint() {
             if self.health.checkpointing.begins(error.to_string()) {
-                tracing::error!(%dir, %error, "positions can't be kept: after a restart events would be delivered again");
+                tracing::error!(%dir, %error, "can't write the positions of hooks: a restart would deliver events again");
             }
             return;
         }
@@ -167,16 +168,16 @@ impl Inner {
         match self.reclaim().and_then(|()| self.expire()) {
             Ok(()) => self.health.removing.ends(),
             Err(error) if self.health.removing.begins(error.to_string()) => {
-                tracing::error!(%dir, %error, "can't remove files of the log that no hook needs: they take disk until this is mended");
+                tracing::error!(%dir, %error, "can't remove files of the log that no hook needs: they take up disk space until it works");
             }
             Err(_) => {}
         }
     }
 
-    /// Keeps what has changed. Returns when it would survive. Blocks.
+    /// Writes changed checkpoints. Returns when they would survive a crash. Blocks.
     pub(crate) fn checkpoint(&self) -> Result<(), BusError> {
         let mut saved = self.saved.lock();
-        // Checkpoints and end belong to one moment: no event may lie between them.
+        // Checkpoints and end must be of one moment: no event may lie between them.
         let dispatched = self.dispatched.lock();
         let end = *dispatched;
         let hooks_added = self.dirty.state.lock().hooks_added;
@@ -199,7 +200,7 @@ impl Inner {
             return Err(error);
         }
         self.mark_saved(&changed);
-        // Not before the commit: until then a crash would forget them.
+        // Not before the commit: a crash would lose them.
         self.dirty.state.lock().hooks_saved = hooks_added;
         saved.end = end;
         for (hook, checkpoint, _) in checkpoints {
@@ -215,14 +216,14 @@ impl Inner {
         subscriber.dirty.store(false, Ordering::Release);
         let hook = subscriber.hook.clone();
         if subscriber.is_removed() {
-            // It may be forgotten, or be subscribed again.
+            // The hook may be forgotten, or subscribed again.
             let behind = self.away.lock().get(&hook)?.behind.clone();
             return Some((hook, Checkpoint::Behind(behind), false));
         }
         Some((hook, subscriber.checkpoint(), subscriber.saved_at_end.load(Ordering::Acquire)))
     }
 
-    /// Hooks that are away and were at the end fall behind when the end moves on.
+    /// Checkpoints of hooks that left at the end: as the end moves on, they fall behind.
     fn pin(&self) -> Vec<(HookId, Checkpoint)> {
         let away = self.away.lock();
         let at_end = away.iter().filter(|(_, away)| away.saved_at_end);
@@ -232,7 +233,7 @@ impl Inner {
     fn mark_saved(&self, changed: &[(HookId, Checkpoint)]) {
         for (hook, checkpoint) in changed {
             let at_end = *checkpoint == Checkpoint::AtEnd;
-            // It may have come or gone since its checkpoint was made.
+            // The hook may have come or gone since.
             if let Some((_, subscriber)) = self.hooks.lock().get(hook) {
                 subscriber.saved_at_end.store(at_end, Ordering::Release);
             }
@@ -246,7 +247,7 @@ impl Inner {
         dirty.iter().for_each(|subscriber| self.dirty.insert(subscriber));
     }
 
-    /// Removes the segments that every hook is done with.
+    /// Removes segments that every hook has settled.
     pub(crate) fn reclaim(&self) -> Result<(), BusError> {
         if !self.holding.is_released() {
             return Ok(());
@@ -260,7 +261,7 @@ impl Inner {
         self.log.remove_below(floor).map_err(|error| self.unavailable("remove a segment", &error))
     }
 
-    /// Gives up segments that are too old.
+    /// Evicts segments older than `max_age`.
     pub(crate) fn expire(&self) -> Result<(), BusError> {
         let Some(max_age) = self.config.max_age.filter(|_| self.holding.is_released()) else { return Ok(()) };
         let now = self.now();

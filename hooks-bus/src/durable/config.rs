@@ -1,4 +1,4 @@
-//! Settings.
+//! Settings of the durable bus.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub struct DurableConfig {
     /// was begun. Not set: never.
     #[serde(default)]
     pub max_age: Option<HumanDuration>,
-    /// What happens at `max_bytes`. Disabled hooks give way first.
+    /// The policy at `max_bytes`. Disabled hooks lose their events first.
     #[serde(default)]
     pub on_full: OnFull,
     /// Bounds of the dead letters of each hook.
@@ -38,14 +38,14 @@ pub struct DurableConfig {
     pub max_memory: ByteSize,
 }
 
-/// What happens when the log is full.
+/// The policy of a full log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFull {
     /// Publishing is refused until the slowest hook has caught up.
     #[default]
     Refuse,
-    /// The oldest segment is given up; what each hook loses by it is counted as dropped (`overflow`).
+    /// The oldest segment is removed. Events that a hook loses with it count as dropped (`overflow`).
     DropOldest,
 }
 
@@ -92,7 +92,7 @@ impl DurableConfig {
         }
     }
 
-    /// What makes the settings contradict each other, if anything: each with the path of the setting.
+    /// Settings that are out of range or contradict each other: the path of each, and the problem.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         if self.dir.as_os_str().is_empty() {
@@ -124,8 +124,8 @@ impl DurableConfig {
         problems
     }
 
-    /// The longest event, in bytes, that a hook could keep among its dead letters. Longer ones are not accepted: a
-    /// hook whose receiver refuses one could not go on.
+    /// Bytes of the longest event that fits among a hook's dead letters. The bus refuses longer ones, because a hook
+    /// whose receiver rejects one could not go on.
     pub fn largest_event(&self) -> usize {
         self.dead_letters.max_bytes.get().saturating_sub(MAX_OVERHEAD)
     }

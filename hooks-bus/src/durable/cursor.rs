@@ -1,9 +1,8 @@
-//! How far one hook is. Has no I/O.
+//! One hook's place in the log. Has no I/O.
 //!
-//! A hook either *follows*: it has seen everything that was dispatched, and what concerns it is queued
-//! as it comes. Or it *scans*: it lags, and looks through the log from a position on. Hooks that have
-//! nothing to do follow, with nothing queued: then the end of the log is their position, and it costs
-//! nothing to let them be there.
+//! A hook either *follows*: it has seen every dispatched event, and matching events are queued as they
+//! come. Or it *scans*: it lags, and reads the log from a position on. An idle hook follows with an empty
+//! queue: its position is the end of the log, and it costs nothing.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -15,11 +14,11 @@ use crate::buffer::budget::Amount;
 use crate::buffer::in_flight::InFlight;
 use crate::buffer::published::Run;
 
-/// Most ranges of events that are queued for a hook that follows. With more it scans. Small, as there may be a
-/// hundred thousand hooks whose receivers are all down.
+/// Most queued ranges of a hook that follows. With more it scans. Small, because the receivers of a hundred thousand
+/// hooks may be down at once.
 const MAX_QUEUED: usize = 64;
 
-/// Events that all concern a hook: those of the positions from `from` up to `to`.
+/// Consecutive events that match a hook: the positions from `from` to before `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PositionRange {
     pub(crate) from: u64,
@@ -27,28 +26,28 @@ pub(crate) struct PositionRange {
     pub(crate) bytes: usize,
 }
 
-/// How far a hook is.
+/// A hook's place in the log.
 #[derive(Debug)]
 pub(crate) struct Cursor {
-    /// What was read and not settled.
+    /// Events that were read and not settled.
     in_flight: InFlight,
-    /// Of that.
+    /// Their size, settled ones excluded.
     unsettled: Amount,
     mode: Mode,
-    /// Settled before a restart, or damaged: rising, apart.
+    /// Ranges settled before a restart, or unreadable: rising, apart.
     acked_ranges: VecDeque<(u64, u64)>,
 }
 
 #[derive(Debug)]
 enum Mode {
-    /// These wait to be read.
+    /// The hook follows, and these ranges are unread.
     Follow(VecDeque<PositionRange>),
-    /// Reading goes on here.
+    /// The hook scans, next from this position.
     Scan(u64),
 }
 
 impl Cursor {
-    /// A hook that was here when it was last seen.
+    /// Starts a scan at a stored place.
     pub(crate) fn new(from: Behind) -> Self {
         Self {
             in_flight: InFlight::default(),
@@ -58,13 +57,13 @@ impl Cursor {
         }
     }
 
-    /// The hook has seen everything before this position: it is told what comes from here on.
+    /// Switches to following, after a scan has reached the end.
     pub(crate) fn follow(&mut self) {
         self.mode = Mode::Follow(VecDeque::new());
         self.trim();
     }
 
-    /// Events concern the hook, of one call.
+    /// Queues matching events, if the hook follows.
     pub(crate) fn enqueue(&mut self, range: PositionRange) {
         let Mode::Follow(queued) = &mut self.mode else { return };
         let full = queued.len() >= MAX_QUEUED;
@@ -77,14 +76,14 @@ impl Cursor {
         }
     }
 
-    /// Reads on from the oldest event that was queued, rather than from memory.
+    /// Switches to scanning from the oldest queued event.
     pub(crate) fn scan(&mut self) {
         if let Some(first) = self.next_queued() {
             self.mode = Mode::Scan(first.from);
         }
     }
 
-    /// Where a hook that scans goes on. `None` for one that follows.
+    /// The next position of a scan. `None` for a hook that follows.
     pub(crate) fn scans_from(&self) -> Option<u64> {
         match self.mode {
             Mode::Follow(_) => None,
@@ -92,7 +91,7 @@ impl Cursor {
         }
     }
 
-    /// What was queued and not read, oldest first.
+    /// The unread ranges of a hook that follows, oldest first.
     pub(crate) fn queued(&self) -> impl Iterator<Item = PositionRange> {
         let queued = match &self.mode {
             Mode::Follow(queued) => Some(queued.iter().copied()),
@@ -101,12 +100,12 @@ impl Cursor {
         queued.into_iter().flatten()
     }
 
-    /// The oldest of it.
+    /// The oldest unread range.
     pub(crate) fn next_queued(&self) -> Option<PositionRange> {
         self.queued().next()
     }
 
-    /// The hook takes events: the next ones queued, or what a scan found.
+    /// Moves events in flight: the next queued ones, or those a scan found.
     pub(crate) fn take(&mut self, run: Run) {
         let size = run.size();
         match &mut self.mode {
@@ -123,7 +122,7 @@ impl Cursor {
         self.in_flight.push(run);
     }
 
-    /// A scan found nothing more before this position.
+    /// Moves a scan on to a position.
     pub(crate) fn pass(&mut self, position: u64) {
         if let Mode::Scan(next) = &mut self.mode {
             *next = position.max(*next);
@@ -131,15 +130,14 @@ impl Cursor {
         self.trim();
     }
 
-    /// Gives up what was not read before this position. Returns how many noted events went, and, for a hook that
-    /// scans, where it was.
+    /// Skips unread events before `to`. Returns the number of queued ones, and the position where a scan was.
     pub(crate) fn skip(&mut self, to: u64) -> (usize, Option<u64>) {
         match &mut self.mode {
             Mode::Follow(queued) => {
                 let before = queued.partition_point(|range| range.from < to);
                 let gone: Vec<PositionRange> = queued.drain(..before).collect();
                 if gone.last().is_some_and(|last| last.to > to) {
-                    // How many bytes the rest has is not known here: it is found again.
+                    // The size of the rest is unknown here: a scan finds it again.
                     self.mode = Mode::Scan(to);
                 }
                 let events: u64 = gone.iter().map(|range| range.to.min(to) - range.from).sum();
@@ -150,7 +148,7 @@ impl Cursor {
         }
     }
 
-    /// These can't be read: it is done with them. Returns how many of them it was not done with before.
+    /// Settles a range that can't be read. Returns the number of positions unsettled before.
     pub(crate) fn mark_unreadable(&mut self, (from, to): (u64, u64)) -> usize {
         let from = from.max(self.scans_from().unwrap_or(u64::MAX));
         let left = unacked_between(&self.acked_ranges, from, to);
@@ -160,25 +158,24 @@ impl Cursor {
         left as usize
     }
 
-    /// What is in flight from before this position can't be read again, and nobody will settle it. Returns how
-    /// many events these are.
+    /// Settles the events in flight before `begin`, which can't be read again. Returns their number.
     pub(crate) fn lose_before(&mut self, begin: u64) -> usize {
         let gone = self.in_flight.unsettled_before(Position(begin));
         self.settle(&gone)
     }
 
-    /// Whether it was settled before a restart, or can't be read.
+    /// True if a position was settled before a restart, or can't be read.
     pub(crate) fn is_acked(&self, position: u64) -> bool {
         let after = self.acked_ranges.partition_point(|(from, _)| *from <= position);
         after.checked_sub(1).is_some_and(|at| position < self.acked_ranges[at].1)
     }
 
-    /// Ranges that were settled before a restart, or can't be read.
+    /// The ranges settled before a restart, or unreadable.
     pub(crate) fn acked_ranges(&self) -> Vec<(u64, u64)> {
         self.acked_ranges.iter().copied().collect()
     }
 
-    /// The hook is done with these. Returns how many of them were unsettled until now.
+    /// Settles events in flight. Returns the number unsettled before.
     pub(crate) fn settle(&mut self, positions: &[Position]) -> usize {
         let (settled, finished) = self.in_flight.settle(positions);
         drop(finished);
@@ -187,22 +184,22 @@ impl Cursor {
         settled.events
     }
 
-    /// Events that were read and not settled.
+    /// The size of the events that were read and not settled.
     pub(crate) fn unsettled(&self) -> Amount {
         self.unsettled
     }
 
-    /// When the oldest event in flight was accepted.
+    /// The time when the oldest event in flight was accepted.
     pub(crate) fn oldest(&self) -> Option<SystemTime> {
         self.in_flight.first().map(Run::accepted)
     }
 
-    /// Events from the oldest unsettled to the newest read.
+    /// Number of events from the oldest unsettled to the newest read.
     pub(crate) fn window(&self) -> usize {
         self.in_flight.window()
     }
 
-    /// The oldest position that is not done with. `None`: all are.
+    /// The oldest unsettled position. `None`: all events are settled.
     pub(crate) fn committed(&self) -> Option<u64> {
         let next = match &self.mode {
             Mode::Follow(queued) => queued.front().map(|first| first.from),
@@ -211,13 +208,13 @@ impl Cursor {
         self.in_flight.first().map(|run| run.first().0).or(next)
     }
 
-    /// What has to be remembered across a restart.
+    /// The place to store for a restart.
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         let Some(committed) = self.committed() else { return Checkpoint::AtEnd };
         let mut acked_ranges = Vec::new();
         let mut open = None;
         for (Position(position), settled) in self.in_flight.ranges() {
-            // Between two events that were read lies nothing that concerns the hook.
+            // No event between two read ones matches the hook.
             if settled {
                 open.get_or_insert(position);
             } else if let Some(from) = open.take() {
@@ -229,7 +226,7 @@ impl Cursor {
         Checkpoint::Behind(Behind { committed, acked_ranges: union(acked_ranges) }.raised(committed))
     }
 
-    /// Forgets what of it is now behind.
+    /// Removes acked ranges before the committed position.
     fn trim(&mut self) {
         let committed = self.committed().unwrap_or(u64::MAX);
         while self.acked_ranges.front().is_some_and(|(_, to)| *to <= committed) {
@@ -237,8 +234,8 @@ impl Cursor {
         }
     }
 
-    /// What was in flight is to be read again, but for what stands before `begin`, where the log begins. Returns how
-    /// many events are to be read again, and how many can't be.
+    /// Goes back to the oldest unsettled event that the log, which begins at `begin`, still has. Returns the number of
+    /// events that will be read again, and of those that can't be.
     pub(crate) fn rewind(&mut self, begin: u64) -> (usize, usize) {
         let lost = self.in_flight.unsettled_before(Position(begin)).len();
         let again = self.unsettled.events - lost;
@@ -250,7 +247,7 @@ impl Cursor {
     }
 }
 
-/// The same positions in as few ranges as possible.
+/// Merges ranges into as few as possible.
 fn union(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
     ranges.sort_unstable();
     let mut apart: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
@@ -323,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_missed_once() {
+    fn unreadable_events_are_counted_once() {
         let mut cursor = Cursor::new(Behind { committed: 2, acked_ranges: vec![(5, 7)] });
         assert_eq!(cursor.mark_unreadable((0, 3)), 1);
         cursor.take(run(3));
@@ -338,7 +335,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is settled in whatever order: a restart reads all the rest, and nothing that was settled.
+        /// After any order of settling, a restart reads every unsettled event and no settled one.
         #[test]
         fn a_restart_goes_on_where_it_was(
             positions in prop::collection::btree_set(0u64..60, 1..40),

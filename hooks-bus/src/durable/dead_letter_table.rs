@@ -1,7 +1,7 @@
 //! Dead letters in the database.
 //!
 //! `letters` has the dead letters by hook and number, `letter_at` the number of the dead letter of a position,
-//! and `letter_totals` how many a hook has, how many bytes they take, and the next number.
+//! and `letter_totals` their number and bytes for each hook, and the next number.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,13 +14,13 @@ const DEAD_LETTERS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::n
 const AT: TableDefinition<'_, (&str, u64), u64> = TableDefinition::new("letter_at");
 const TOTALS: TableDefinition<'_, &str, (u64, u64, u64)> = TableDefinition::new("letter_totals");
 
-/// What stands before the detail and the event.
+/// Bytes of a dead letter before the detail and the event.
 const FIXED_BYTES: usize = 34;
 
-/// The most that a dead letter takes beside its event.
+/// Most bytes of a dead letter beside its event.
 pub(crate) const MAX_OVERHEAD: usize = FIXED_BYTES + MAX_DETAIL;
 
-/// How many dead letters a hook has, and what they take.
+/// Number and size of a hook's dead letters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) events: u64,
@@ -28,14 +28,14 @@ pub(crate) struct Totals {
     next: u64,
 }
 
-/// What came of keeping dead letters.
+/// The result of [`insert`], with the totals after it.
 pub(crate) enum Inserted {
     All(Totals),
-    /// There is no room, and this is what there is.
+    /// None was inserted: the hook is at its limits.
     Full(Totals),
 }
 
-/// Keeps all of these or none.
+/// Inserts all of these, or none.
 pub(crate) fn insert(
     change: &WriteTransaction,
     hook: &HookId,
@@ -72,8 +72,7 @@ pub(crate) fn insert(
     Ok(Inserted::All(totals))
 }
 
-/// Writes these anew, each under the number that it has; what is gone stays gone. Their events are there already, so
-/// there is room.
+/// Overwrites dead letters under their numbers, without a check of the limits. Removed ones stay removed.
 pub(crate) fn replace(
     change: &WriteTransaction,
     hook: &HookId,
@@ -94,7 +93,7 @@ pub(crate) fn replace(
     Ok(totals)
 }
 
-/// Forgets these, and returns how many of them there were.
+/// Removes dead letters. Returns the number removed, and the new totals.
 pub(crate) fn remove(
     change: &WriteTransaction,
     hook: &HookId,
@@ -119,7 +118,7 @@ pub(crate) fn remove(
     Ok((removed, totals))
 }
 
-/// Up to `max` dead letters behind this one.
+/// Up to `max` dead letters behind `after`.
 pub(crate) fn list(
     database: &Database,
     hook: &HookId,
@@ -144,7 +143,7 @@ pub(crate) fn list(
     Ok(found)
 }
 
-/// How many dead letters each hook has.
+/// The totals of each hook.
 pub(crate) fn totals(database: &Database) -> Result<Vec<(HookId, Totals)>, redb::Error> {
     let read = database.begin_read()?;
     let table = match read.open_table(TOTALS) {
@@ -162,7 +161,7 @@ pub(crate) fn totals(database: &Database) -> Result<Vec<(HookId, Totals)>, redb:
     Ok(found)
 }
 
-/// Forgets all dead letters of a hook.
+/// Removes all dead letters of a hook.
 pub(crate) fn forget(change: &WriteTransaction, hook: &HookId) -> Result<(), redb::Error> {
     let range = || (hook.as_str(), 0)..=(hook.as_str(), u64::MAX);
     change.open_table(DEAD_LETTERS)?.retain_in(range(), |_, _| false)?;

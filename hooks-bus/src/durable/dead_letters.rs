@@ -64,7 +64,7 @@ impl DeadLetters for DurableDeadLetters {
 }
 
 impl DurableDeadLetters {
-    /// The database blocks; whoever waits for it does not.
+    /// Runs work on the database without blocking the caller's thread.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner, &HookId) -> Result<T, BusError> + Send + 'static,

@@ -1,7 +1,6 @@
-//! What the durable bus asks of a disk: one flat folder of files.
+//! The disk of the durable bus: one flat folder of files.
 //!
-//! Everything it reads and writes goes through here, so that tests can put a disk underneath that loses
-//! whatever was not synced.
+//! Every read and write goes through here, so that tests can use a disk that loses unsynced data.
 
 use std::fmt::Debug;
 use std::io;
@@ -9,10 +8,10 @@ use std::sync::Arc;
 
 /// A folder.
 pub(crate) trait Disk: Debug + Send + Sync {
-    /// Opens a file that is there.
+    /// Opens an existing file.
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Makes a file that must not be there yet.
+    /// Makes a file. One of that name must not exist.
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
 
     /// The names of all files.
@@ -21,30 +20,30 @@ pub(crate) trait Disk: Debug + Send + Sync {
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes names survive: what was created and removed so far.
+    /// Makes all creations and removals so far survive a crash.
     fn sync_names(&self) -> io::Result<()>;
 }
 
 /// An open file.
 pub(crate) trait DiskFile: Debug + Send + Sync {
-    /// Fills the buffer from this place on, as far as the file goes; returns how far.
+    /// Fills the buffer from this offset on, as far as the file goes. Returns the number of bytes.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
 
-    /// Writes all of it.
+    /// Writes all of the data at this offset.
     fn write_at(&self, data: &[u8], at: u64) -> io::Result<()>;
 
-    /// Bytes.
+    /// Size in bytes.
     fn len(&self) -> io::Result<u64>;
 
-    /// Makes the file longer, with zeros, or shorter. What it grows by has its place on the disk when
-    /// this returns, so that writing there finds room.
+    /// Makes the file longer, with zeros, or shorter. Added bytes have space on the disk when this returns, so
+    /// that a later write does not run out of it.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
-    /// Makes contents and length survive.
+    /// Makes contents and length survive a crash.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// The whole file.
+/// Reads the file, up to `limit` bytes.
 pub(crate) fn read_all(file: &dyn DiskFile, limit: usize) -> io::Result<Vec<u8>> {
     let len = usize::try_from(file.len()?).unwrap_or(usize::MAX).min(limit);
     let mut text = vec![0; len];

@@ -1,13 +1,13 @@
-//! Why a folder could not be opened.
+//! The error of opening a folder.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a durable bus could not be opened. The text says which folder, and what to do.
+/// An error of opening a durable bus. The text names the folder, and says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another process has it.
+    /// Another process has the folder.
     #[error(
         "`{}` is in use by another process: one process has a log at a time; stop that one or give this one a folder of its own",
         dir.display()
@@ -16,7 +16,7 @@ pub enum OpenError {
         /// The folder.
         dir: PathBuf,
     },
-    /// It was written by a newer version.
+    /// A newer version wrote the folder.
     #[error(
         "`{}` has format version {found}, this program knows up to {known}: use the program that wrote it, or a newer one",
         dir.display()
@@ -26,7 +26,7 @@ pub enum OpenError {
         dir: PathBuf,
         /// Its format version.
         found: u32,
-        /// The newest version that is known here.
+        /// The newest version that this program knows.
         known: u32,
     },
     /// The operating system refused something.
@@ -34,14 +34,13 @@ pub enum OpenError {
     Io {
         /// The folder.
         dir: PathBuf,
-        /// What was being done.
+        /// The operation that failed.
         what: &'static str,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// Events that were safe on disk are no longer there. [`DurableBus::repair`](super::DurableBus::repair) accepts
-    /// the loss. Nothing was changed.
+    /// Safe events are gone. [`DurableBus::repair`](super::DurableBus::repair) accepts the loss. Nothing was changed.
     #[error(
         "`{}` is damaged: {what}. Nothing was changed. Bring the files back from a backup if there is one; otherwise repair the folder, which accepts the loss",
         dir.display()
@@ -49,10 +48,10 @@ pub enum OpenError {
     Damaged {
         /// The folder.
         dir: PathBuf,
-        /// What is wrong.
+        /// The damage.
         what: String,
     },
-    /// A file without which the rest means nothing is missing or can't be read. Nothing was changed.
+    /// An essential file is missing or can't be read. Nothing was changed.
     #[error(
         "`{}` can't be used: {what}. Nothing was changed. Bring the file back from a backup; without one, move the folder away and begin with an empty one, which gives up what was not delivered",
         dir.display()
@@ -60,15 +59,15 @@ pub enum OpenError {
     Unusable {
         /// The folder.
         dir: PathBuf,
-        /// What is wrong.
+        /// The damage.
         what: String,
     },
-    /// A setting makes no sense.
+    /// A setting is invalid.
     #[error("bus.{setting}: {problem}")]
     Setting {
-        /// Which setting.
+        /// The path of the setting.
         setting: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 }

@@ -12,22 +12,22 @@ use rustix::io::{Errno, retry_on_intr};
 use super::disk::{Disk, DiskFile};
 use super::error::OpenError;
 
-/// Locked for as long as a process has the folder.
+/// The file that a process locks while it has the folder.
 pub(crate) const LOCK: &str = "lock";
 
-/// A folder that belongs to this process, for as long as this lives. It stays the same one whatever becomes of its
-/// name: somebody may rename it, and make another one in its place.
+/// A folder that belongs to this process until this is dropped. It stays the same folder when somebody renames it and
+/// makes another one in its place.
 #[derive(Debug)]
 pub(crate) struct Folder {
     handle: File,
-    /// `None` in a folder without one, which no process ever had.
+    /// `None` in a folder without the file, which no process ever had.
     lock: Option<File>,
-    /// Whether files are opened for writing.
+    /// True if files are opened for writing.
     writes: bool,
 }
 
 impl Folder {
-    /// Makes the folder when it is not there (mode 0700), and locks it.
+    /// Makes the folder if it is missing (mode 0700), and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
         let failed = |what: &'static str| {
             let path = path.to_owned();
@@ -39,7 +39,7 @@ impl Folder {
         Self { handle, lock: Some(lock), writes: true }.locked(path, File::try_lock)
     }
 
-    /// A folder that is there, to read from it. Others may look at the same time.
+    /// Opens an existing folder to read from it. Several processes may do so at the same time.
     pub(crate) fn look(path: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::io(path, "open the folder", source);
         let handle = File::open(path).map_err(failed)?;
@@ -50,8 +50,7 @@ impl Folder {
         Self { handle, lock, writes: false }.locked(path, File::try_lock_shared)
     }
 
-    /// Locks the folder and the file: one that is removed and made anew is another file, and not every file system
-    /// locks folders.
+    /// Locks the folder and the file: somebody may replace the file, and not every file system locks folders.
     fn locked(self, path: &Path, lock: fn(&File) -> Result<(), TryLockError>) -> Result<Self, OpenError> {
         if let Err(TryLockError::WouldBlock) = lock(&self.handle) {
             return Err(OpenError::InUse { dir: path.to_owned() });
@@ -64,7 +63,7 @@ impl Folder {
     }
 }
 
-/// A child that was just forked has the files as well for a moment: closing them here would not be enough.
+/// Unlocks: a child that was just forked has the files as well for a moment, so that closing them is not enough.
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = self.lock.as_ref().map(File::unlock);
@@ -72,7 +71,7 @@ impl Drop for Folder {
     }
 }
 
-/// Opens a file of a folder. What is none is not waited for: nobody may ever write to a FIFO.
+/// Opens a regular file of a folder. Never waits, as opening a FIFO would.
 fn open_in(folder: &File, name: &str, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let opened = retry_on_intr(|| openat(folder, name, flags, Mode::RUSR | Mode::WUSR));
@@ -92,7 +91,7 @@ fn explained(errno: Errno) -> io::Error {
     }
 }
 
-/// Makes the folder, and its name and those of the folders above that had to be made survive.
+/// Makes the folder and missing parents, and makes their names survive a crash.
 fn make(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -168,12 +167,12 @@ impl DiskFile for PlainFile {
         }
         let grown = match fallocate(&self.0, FallocateFlags::empty(), old, len - old) {
             Ok(()) => return Ok(()),
-            // Not every file system can. Writing zeros finds out about room as well.
+            // The file system does not support it. Writing zeros reserves space, too.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.zero(old, len),
             Err(errno) => Err(errno.into()),
         };
         if grown.is_err() {
-            // Room that was found for a part is no use.
+            // A part of the space is no use.
             let _ = self.0.set_len(old);
         }
         grown

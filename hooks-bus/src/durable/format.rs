@@ -14,26 +14,25 @@
 //! 56  zeros
 //! ```
 //!
-//! Records stand one behind the other. Behind the last one there are zeros, up to the size that the
-//! segment was given when it was begun, or the file ends. A *slice* is what one call published; it lies
-//! in one segment, and what is left of one that was not wholly written is not taken.
+//! Records follow each other. Behind the last one the file ends, or has zeros up to its initial size. A
+//! *slice* is the events of one call of `publish`. It lies in one segment, and an incomplete slice is
+//! ignored.
 //!
-//! A segment is written by one process only: after a restart a new one is begun, so what a crash left
-//! behind the end of an old one can never be taken for events. The end of a segment is where the next
-//! one begins.
+//! One process writes a segment. After a restart the next process begins a new one, so that leftovers of
+//! a crash never become events. A segment ends where the next one begins.
 
 use uuid::Uuid;
 
-/// The version that this code writes.
+/// The version that this program writes.
 pub(crate) const VERSION: u32 = 1;
 
 /// Length of a segment's header.
 pub(crate) const HEADER_BYTES: usize = 64;
 
-/// What a record has before its event.
+/// Bytes of a record before its event.
 pub(crate) const RECORD_BYTES: usize = 20;
 
-/// Longest event: hooks-core takes none that is longer.
+/// Bytes of the longest event: hooks-core accepts no longer one.
 pub(crate) const MAX_EVENT: usize = 1 << 29;
 
 const MAGIC: &[u8; 8] = b"HOOKSLOG";
@@ -41,13 +40,13 @@ const FIRST: u32 = 1 << 31;
 const LAST: u32 = 1 << 30;
 const LENGTH: u32 = LAST - 1;
 
-/// What stands at the beginning of a segment.
+/// The beginning of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) version: u32,
     pub(crate) log: Uuid,
     pub(crate) first: u64,
-    /// In seconds since 1970.
+    /// Time when it was begun, in seconds since 1970.
     pub(crate) begun: u64,
     /// The first position of the segment before it.
     pub(crate) previous: Option<u64>,
@@ -67,7 +66,7 @@ impl Header {
         bytes
     }
 
-    /// `None` when it is not whole.
+    /// `None` if it is damaged.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..HEADER_BYTES)?;
         let whole = bytes.starts_with(MAGIC) && u32_at(bytes, 52) == crc32c::crc32c(&bytes[..52]);
@@ -81,7 +80,7 @@ impl Header {
     }
 }
 
-/// What stands before an event.
+/// The part of a record before its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) position: u64,
@@ -93,12 +92,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// The record's bytes, and the event's.
+    /// Bytes of the record with its event.
     pub(crate) fn size(&self) -> usize {
         RECORD_BYTES + self.len
     }
 
-    /// Appends the record with its event. `self.len` is the event's.
+    /// Appends the record with its event of `self.len` bytes.
     pub(crate) fn encode(&self, event: &[u8], into: &mut Vec<u8>) {
         let start = into.len();
         let mut length = self.len as u32;
@@ -113,7 +112,7 @@ impl Record {
         into[start..start + 4].copy_from_slice(&crc.to_le_bytes());
     }
 
-    /// What the first bytes say, whether they are intact or not. `None` when they can't be a record.
+    /// Decodes the first bytes without a check of the CRC. `None` if they can't be a record.
     pub(crate) fn peek(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..RECORD_BYTES)?;
         let length = u32_at(bytes, 4);
@@ -127,19 +126,19 @@ impl Record {
         })
     }
 
-    /// Whether the bytes, which begin with this record, hold all of it as it was written.
+    /// True if the bytes, which begin with this record, have all of it, with the right CRC.
     pub(crate) fn is_intact(&self, bytes: &[u8]) -> bool {
         let crc = bytes.get(..4).map(|bytes| u32_at(bytes, 0));
         bytes.get(4..self.size()).is_some_and(|rest| crc == Some(crc32c::crc32c(rest)))
     }
 }
 
-/// The name of the segment that begins with this position.
+/// The file name of the segment that begins with this position.
 pub(crate) fn segment_name(first: u64) -> String {
     format!("{first:020}.log")
 }
 
-/// The first position of the segment of this name, if it is one.
+/// The first position of the segment with this file name. `None`: it is no segment.
 pub(crate) fn segment_first(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".log")?;
     (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?

@@ -1,4 +1,4 @@
-//! What keeps the log from doing its work, if anything.
+//! The health of the log.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,26 +7,26 @@ use std::time::Duration;
 use hooks_core::{BusHealth, HumanDuration};
 use parking_lot::Mutex;
 
-/// A disk that is slow takes less. In seconds.
+/// Seconds without an answer after which the disk counts as hanging. A slow one takes less.
 const HANG_SECONDS: u64 = 10;
 
-/// What is wrong now.
+/// Current problems of the log.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    /// What the disk holds is not known since this happened: only a new start finds out.
+    /// The error that made the contents of the disk unknown. Only a restart can check them.
     broken: OnceLock<String>,
-    /// Why no file of the log could be begun when that was last tried. Nothing has changed by that.
+    /// The last error of beginning a file of the log. It changed nothing.
     pub(crate) beginning: Trouble,
-    /// Why positions could not be kept when that was last tried.
+    /// The last error of writing checkpoints.
     pub(crate) checkpointing: Trouble,
-    /// Why a file that nobody needs could not be removed when that was last tried. Nothing but the disk suffers.
+    /// The last error of removing a file that no hook needs. It only costs disk space.
     pub(crate) removing: Trouble,
-    /// Since when the log is being written, by a clock that nobody can set. 0 while it is not.
+    /// The time when the current write began, by the clock that can't be set. 0 without one.
     writing: AtomicU64,
 }
 
 impl Health {
-    /// For good. The first reason is the one that counts.
+    /// Marks the log as broken until a restart. The first reason stays.
     pub(crate) fn set_broken(&self, why: String) {
         let _ = self.broken.set(why);
     }
@@ -35,12 +35,12 @@ impl Health {
         self.broken.get().map(String::as_str)
     }
 
-    /// Whether something is wrong that may pass.
+    /// True while there is a problem that may pass.
     pub(crate) fn may_pass(&self) -> bool {
         [&self.beginning, &self.checkpointing, &self.removing].into_iter().any(Trouble::is_there)
     }
 
-    /// The log is being written from now on, in seconds.
+    /// Records the time, in seconds, when a write begins.
     pub(crate) fn begin_write(&self, now: u64) {
         self.writing.store(now.max(1), Ordering::Relaxed);
     }
@@ -49,7 +49,7 @@ impl Health {
         self.writing.store(0, Ordering::Relaxed);
     }
 
-    /// What a disk that neither writes nor fails keeps from being accepted.
+    /// The problem of a disk that neither writes nor fails.
     fn hangs(&self, now: u64) -> Option<String> {
         let since = self.writing.load(Ordering::Relaxed);
         let waited = Some(now.saturating_sub(since)).filter(|waited| since > 0 && *waited >= HANG_SECONDS)?;
@@ -66,12 +66,12 @@ impl Health {
     }
 }
 
-/// Something that may pass.
+/// A problem that may pass.
 #[derive(Debug, Default)]
 pub(crate) struct Trouble(Mutex<Option<String>>);
 
 impl Trouble {
-    /// Returns whether that is news.
+    /// Sets the error. Returns whether there was none before.
     pub(crate) fn begins(&self, why: String) -> bool {
         self.0.lock().replace(why).is_none()
     }

@@ -1,17 +1,17 @@
-//! When the bus may begin to give up what nobody needs, or nobody may have any more.
+//! Keeps the log from dropping anything before all hooks are subscribed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How long everything is kept, whatever its age and however full the log is.
+/// The time until which the log drops nothing, whatever its age and however full it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hold {
-    /// Until all hooks are here: that is said, or somebody publishes.
+    /// Until all hooks are subscribed: by `all_subscribed`, or by the first `publish`.
     UntilPublished,
-    /// For whoever looks, or operates on a log whose hooks don't run.
+    /// As long as it is open, because its hooks don't run.
     Always,
 }
 
-/// Whether everything is still kept.
+/// The hold, and whether it is over.
 #[derive(Debug)]
 pub(crate) struct Holding {
     hold: Hold,
@@ -23,7 +23,7 @@ impl Holding {
         Self { hold, released: AtomicBool::new(false) }
     }
 
-    /// All hooks are here.
+    /// Ends the hold, because all hooks are subscribed.
     pub(crate) fn release(&self) {
         self.released.store(self.hold == Hold::UntilPublished, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! What a folder holds, for people: while a bus has it open, and while none has.
+//! Descriptions of a folder for people, whether a bus has it open or not.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use super::recover::{Found, scan};
 use super::segment::{Gap, PIECE};
 use super::store;
 
-/// What a folder holds.
+/// A description of a folder's contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogInfo {
     /// The folder.
@@ -36,9 +36,9 @@ pub struct LogInfo {
     pub end: u64,
     /// Its files, oldest first.
     pub segments: Vec<SegmentInfo>,
-    /// The hooks it knows, by name.
+    /// Its hooks, by name.
     pub hooks: Vec<HookInfo>,
-    /// What is wrong with it, as far as can be seen without reading all of it.
+    /// Its damage, as far as visible without reading all of it.
     pub damage: Vec<String>,
 }
 
@@ -53,46 +53,46 @@ pub struct SegmentInfo {
     pub events: u64,
     /// Bytes on the disk.
     pub bytes: u64,
-    /// When it was begun, in seconds since 1970, where that is known.
+    /// The time when it was begun, in seconds since 1970, where known.
     pub begun: Option<u64>,
 }
 
-/// How far a hook is.
+/// A hook's place in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HookInfo {
     /// Its name.
     pub hook: String,
-    /// It is done with everything before this position.
+    /// Every event before this position is settled.
     pub position: u64,
-    /// Events from there to the end, whether they match its filter or not: as many or more than
-    /// [`Bus::lag`](hooks_core::Bus::lag) counts. 0 for a hook that has caught up.
+    /// Events from there to the end, whether they match its filter or not: as many as
+    /// [`Bus::lag`](hooks_core::Bus::lag) counts, or more. 0 for a hook that has caught up.
     pub to_end: u64,
-    /// Its dead letters.
+    /// Number of its dead letters.
     pub dead_letters: u64,
 }
 
-/// What reading all of a log has found.
+/// The result of reading all of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verified {
-    /// Events that are whole.
+    /// Number of intact events.
     pub events: u64,
-    /// Positions whose events are damaged or missing.
+    /// Number of positions whose events are damaged or missing.
     pub lost: u64,
-    /// What is wrong, each with its place.
+    /// The damage, with the place of each.
     pub damage: Vec<String>,
 }
 
 impl DurableBus {
-    /// Whether a folder holds a log, be it one that can't be used.
+    /// True if a folder has a log, even a damaged one.
     pub fn exists(dir: &Path) -> bool {
         let is_segment = |name: &String| segment_first(name).is_some();
         dir.join(open::FORMAT).exists() || folder::names(dir).is_ok_and(|names| names.iter().any(is_segment))
     }
 
-    /// Looks at a folder that no process has open, without changing the log.
+    /// Describes a folder that no process has open, without changing it.
     ///
     /// # Errors
-    /// As for [`open`](Self::open). A log whose end is gone is described all the same.
+    /// As for [`open`](Self::open), except that a log whose end is gone is described, too.
     pub fn inspect(dir: &Path) -> Result<LogInfo, OpenError> {
         let (disk, opened) = look(dir)?;
         let Opened { store, known, found } = opened;
@@ -120,7 +120,7 @@ impl DurableBus {
         })
     }
 
-    /// Reads every event of a folder that no process has open, and says what is damaged. Changes nothing.
+    /// Reads every event of a folder that no process has open, and finds damage. Changes nothing.
     ///
     /// # Errors
     /// As for [`inspect`](Self::inspect).
@@ -128,7 +128,7 @@ impl DurableBus {
         let (disk, Opened { known, found, .. }) = look(dir)?;
         let log = Log::new(disk, found.segments, found.end.max(known.end));
         let mut verified = Verified { events: 0, lost: 0, damage: found.damage };
-        // Files in front of the first one that is there.
+        // Files before the first one are missing.
         verified.lost += log.begin().saturating_sub(known.floor);
         for part in log.parts() {
             read_all(dir, &part, &mut verified)?;
@@ -137,9 +137,9 @@ impl DurableBus {
         Ok(verified)
     }
 
-    /// Makes a folder usable whose newest events are gone, by accepting the loss: the log goes on behind the last
-    /// position that was ever safe. Returns the positions that are lost, from the first to before the second;
-    /// `None` when there was nothing to repair.
+    /// Repairs a folder whose newest events are gone, by accepting the loss: the log goes on behind the last position
+    /// that was ever safe. Returns the lost positions, from the first to before the second; `None` if there was
+    /// nothing to repair.
     ///
     /// # Errors
     /// When another process has the folder, or it can't be written.
@@ -177,19 +177,19 @@ pub(super) fn of(inner: &Inner, log: Uuid) -> LogInfo {
     }
 }
 
-/// Looks at a folder, which stays as it is.
+/// Opens a folder without changing it.
 fn look(dir: &Path) -> Result<(Arc<dyn Disk>, Opened), OpenError> {
     open(dir, || Ok(Arc::new(Overlay::new(Arc::new(Folder::look(dir)?)))))
 }
 
-/// Opens a folder that must be one already.
+/// Opens a folder that must have a log.
 fn open(
     dir: &Path,
     disk: impl FnOnce() -> Result<Arc<dyn Disk>, OpenError>,
 ) -> Result<(Arc<dyn Disk>, Opened), OpenError> {
     if !DurableBus::exists(dir) {
         let none = || std::io::Error::new(std::io::ErrorKind::NotFound, "it has no file `format`");
-        // One that this user may not look into has one, perhaps.
+        // If this user may not list the folder, it may have one: report that error.
         return Err(OpenError::io(dir, "find a log in", folder::names(dir).err().unwrap_or_else(none)));
     }
     let disk = disk()?;

@@ -1,4 +1,4 @@
-//! What the parts of a durable bus share.
+//! The state that the parts of a durable bus share.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -31,17 +31,17 @@ use crate::buffer::published::Run;
 use crate::index::{Index, Slot};
 use crate::routing::{Picks, Routing};
 
-/// What a hook that has nothing in flight may read however little memory there is.
+/// Bytes that a hook with nothing in flight may read, however little memory there is.
 const MIN_PIECE: usize = 16 << 10;
 
 /// A hook that is not subscribed.
 #[derive(Debug, Clone)]
 pub(crate) struct Away {
     pub(crate) behind: Behind,
-    /// The database says that it is at the end, which it no longer is when the end moves on.
+    /// The database has it at the end, which becomes false when the end moves on.
     pub(crate) saved_at_end: bool,
-    /// How many positions it was not done with when they were given up. Nobody has said so: they were in flight when
-    /// the process ended, or it was away.
+    /// Number of unsettled positions that were evicted before the process started. Nobody has logged them: they were
+    /// in flight when the last process ended, or the hook was away.
     pub(crate) lost: u64,
 }
 
@@ -58,7 +58,7 @@ impl Away {
     }
 }
 
-/// What the parts of a durable bus share.
+/// The state that the parts of a durable bus share.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) dir: PathBuf,
@@ -69,27 +69,27 @@ pub(crate) struct Inner {
     pub(crate) tail: Mutex<TailCache>,
     pieces: Pieces,
     pub(crate) places: Places,
-    /// Every event before this position was handed to the hooks it concerns. Held while that is done.
+    /// Every event before this position is dispatched to its hooks. Locked during a dispatch.
     pub(crate) dispatched: Mutex<u64>,
     pub(crate) index: RwLock<Index<Arc<Subscriber>>>,
     pub(crate) hooks: Mutex<HashMap<HookId, (Slot, Arc<Subscriber>)>>,
-    /// Hooks that were here once and are not subscribed now.
+    /// Known hooks that are not subscribed.
     pub(crate) away: Mutex<BTreeMap<HookId, Away>>,
     /// Dead letters of each hook.
     pub(crate) dead_letters: Mutex<HashMap<HookId, Totals>>,
-    /// What holds for hooks in place of their settings.
+    /// Overrides of hooks.
     pub(crate) overrides: Mutex<HashMap<HookId, Override>>,
     pub(crate) dirty: DirtySet,
     pub(crate) tuning: Tuning,
     pub(crate) saved: Mutex<Checkpoints>,
     pub(crate) closed: AtomicBool,
-    /// It was said that the log is nearly full.
+    /// The warning that the log is nearly full was logged.
     pub(crate) nearly_full: AtomicBool,
     pub(crate) accepted: AtomicU64,
     pub(crate) health: Health,
     pub(crate) ahead: Ahead,
     pub(crate) holding: Holding,
-    /// What was wrong with the files when they were opened.
+    /// Damage found in the files when they were opened.
     pub(crate) damage: Vec<String>,
 }
 
@@ -149,13 +149,13 @@ impl Inner {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Puts events that are safe into memory and tells the hooks that they concern.
+    /// Caches events that are safe, and queues them for their hooks.
     pub(crate) fn dispatch(&self, first: u64, accepted: u64, slice: Slice) {
         let mut dispatched = self.dispatched.lock();
         let routing = Routing::new(&self.index.read(), &slice);
         self.accepted.fetch_add(slice.len() as u64, Ordering::Relaxed);
         *dispatched = first + slice.len() as u64;
-        // Whoever is told finds them in memory.
+        // Before the hooks are told: they find them in memory.
         self.tail.lock().push(held(first, time(accepted), slice.clone(), &self.memory), &self.memory);
         for recipient in &routing.recipients {
             let range = |from: u32, to: u32, bytes| {
@@ -176,11 +176,11 @@ impl Inner {
         self.evict_read();
     }
 
-    /// What every hook that reads from memory has read need not stay there.
+    /// Removes cached events that every hook reading from memory has read.
     fn evict_read(&self) {
         let Some(first) = self.tail.lock().watched() else { return };
         let index = self.index.read();
-        // Who is further behind reads from the disk.
+        // A hook further behind reads from the disk.
         let unread = index.values().filter_map(|subscriber| subscriber.unread()).filter(|at| *at >= first).min();
         self.tail.lock().was_read(unread.unwrap_or(u64::MAX));
     }
@@ -189,7 +189,7 @@ impl Inner {
         *self.dispatched.lock()
     }
 
-    /// A hook that scans and stands at the end follows from now on.
+    /// Makes a hook whose scan has reached the end follow. Returns whether it did.
     pub(crate) fn catches_up(&self, subscriber: &Arc<Subscriber>, from: u64) -> bool {
         let dispatched = self.dispatched.lock();
         let follows = from >= *dispatched && subscriber.follow_from(from);
@@ -199,7 +199,7 @@ impl Inner {
         follows
     }
 
-    /// Scans events that are in memory. `None` when they are not.
+    /// Scans events in memory. `None` if they are not there.
     pub(crate) fn scan_memory(&self, subscriber: &Subscriber, from: u64, max: usize) -> Option<ScanResult> {
         let scan = subscriber.scan();
         let filter = subscriber.filter();
@@ -230,7 +230,7 @@ impl Inner {
         fetch(&self.log, &self.dir, &self.memory, &self.pieces, request)
     }
 
-    /// How much of the log a hook may read now, in bytes. `None`: what it has in flight must leave first.
+    /// Bytes of log that a hook may read now. `None`: its events in flight must be settled first.
     pub(crate) fn piece_size(&self, subscriber: &Subscriber) -> Option<usize> {
         let fits = || self.memory.used().bytes.saturating_add(PIECE) <= self.memory.limit().bytes;
         if !fits() {
@@ -255,13 +255,13 @@ impl Inner {
             subscriber.refilter(subscription.filter.clone());
             return subscriber;
         }
-        // Nothing is dispatched meanwhile.
+        // The lock keeps events from being dispatched.
         let dispatched = self.dispatched.lock();
         let mut hooks = self.hooks.lock();
         let away = self.away.lock().remove(&subscription.hook);
         let (is_new, saved_at_end) = (away.is_none(), away.as_ref().is_some_and(|away| away.saved_at_end));
         if let Some(Away { lost: events @ 1.., .. }) = &away {
-            tracing::warn!(hook = %subscription.hook, events, "this hook loses events, at most so many: the log gave up its oldest before the hook was done with them");
+            tracing::warn!(hook = %subscription.hook, events, "the hook loses up to this many events: the log dropped them before the hook had settled them");
         }
         let from = match (away, subscription.from) {
             (Some(away), _) => away.behind,
@@ -283,7 +283,7 @@ impl Inner {
         subscriber
     }
 
-    /// Where a hook begins that wants all that there is, which may be less than there ever was.
+    /// The first position of a hook that begins with the oldest event. Logs how much of the past is gone.
     fn earliest(&self, hook: &HookId, end: u64) -> u64 {
         let begin = self.log.begin();
         let begun = self.log.locate(begin).and_then(|part| part.segment.begun());
@@ -299,7 +299,7 @@ impl Inner {
         begin
     }
 
-    /// Routes events to a hook by another filter.
+    /// Routes events to a hook by its new filter.
     pub(crate) fn reroute(&self, subscription: &Subscription) {
         let _dispatched = self.dispatched.lock();
         if let Some((slot, subscriber)) = self.hooks.lock().get_mut(&subscription.hook) {
@@ -309,13 +309,13 @@ impl Inner {
         }
     }
 
-    /// The hook is not subscribed any more; how far it is stays known.
+    /// Ends a hook's subscription, and keeps its place.
     pub(crate) fn unsubscribe(&self, hook: &HookId) {
         let dispatched = self.dispatched.lock();
         let Some((slot, subscriber)) = self.hooks.lock().remove(hook) else { return };
         self.index.write().remove(slot);
         let behind = match subscriber.remove(self.log.begin()) {
-            // From now on it falls behind.
+            // It falls behind from here.
             Checkpoint::AtEnd => Behind::at(*dispatched),
             Checkpoint::Behind(behind) => behind,
         };
@@ -324,7 +324,7 @@ impl Inner {
         self.dirty.wake();
     }
 
-    /// Forgets a hook that is away. Blocks.
+    /// Forgets a hook that is not subscribed. Blocks.
     pub(crate) fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
         let mut saved = self.saved.lock();
         if self.hooks.lock().contains_key(hook) {
@@ -339,7 +339,7 @@ impl Inner {
         Ok(known)
     }
 
-    /// Subscribed or not, by name.
+    /// All known hooks, subscribed or not, by name.
     pub(crate) fn known_hooks(&self) -> Vec<HookId> {
         let mut known: BTreeSet<HookId> = self.hooks.lock().keys().cloned().collect();
         known.extend(self.away.lock().keys().cloned());

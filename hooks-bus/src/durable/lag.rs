@@ -1,4 +1,4 @@
-//! How far a hook is behind.
+//! The lag of a hook.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use super::subscriber::Pending;
 use crate::buffer::budget::Amount;
 
 impl Inner {
-    /// What a hook has not settled, subscribed or not.
+    /// The lag of a hook, subscribed or not. `None`: the bus does not know it.
     pub(crate) fn lag(&self, hook: &HookId) -> Option<Lag> {
         let subscriber = self.hooks.lock().get(hook).map(|(_, subscriber)| subscriber.clone());
         let pending = match subscriber {
@@ -38,8 +38,8 @@ impl Inner {
         }
     }
 
-    /// Everything up to the end: how much of it concerns the hook is not known before it is read. So this is the
-    /// most it can be, since the earliest that it can be.
+    /// The lag of a hook that scans: all events up to the end, since nobody knows before reading which of them match. So
+    /// this is the largest and oldest lag possible.
     fn lag_of_scan(&self, pending: &Pending, from: u64) -> Lag {
         let events = self.dispatched().saturating_sub(from);
         let bytes = self.bytes_from(from).saturating_sub(events * RECORD_BYTES as u64);
@@ -52,13 +52,13 @@ impl Inner {
         }
     }
 
-    /// When the event of this position was accepted, at the earliest. A minute earlier as a rule, and as early as its
-    /// segment was begun where nothing was read of that since the log was opened.
+    /// The earliest time when this position's event may have been accepted: within a minute as a rule, or the time when
+    /// its segment was begun, if nothing of that was read since the log was opened.
     fn accepted(&self, position: u64) -> Option<SystemTime> {
         self.log.locate(position).and_then(|part| part.segment.accepted(position)).map(time)
     }
 
-    /// How many bytes of log there are from this position on, at most.
+    /// Most bytes of log from this position on.
     fn bytes_from(&self, from: u64) -> u64 {
         let end = self.dispatched();
         let behind = self.log.parts().into_iter().filter(|part| part.end > from && part.segment.first < end);

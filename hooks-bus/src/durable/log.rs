@@ -1,4 +1,4 @@
-//! The segments that there are, and how far they are safe.
+//! The segments of the log, and the end of the safe events.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,15 +12,15 @@ use super::disk::Disk;
 use super::format::segment_name;
 use super::segment::{Place, RawPiece, Segment};
 
-/// A file that is there for a moment.
+/// A file made to test whether one can be made, then removed.
 const PROBE: &str = "probe";
 
-/// The log, for reading and for giving up its oldest segments.
+/// The log, for reading it and removing its oldest segments.
 #[derive(Debug)]
 pub(crate) struct Log {
     disk: Arc<dyn Disk>,
     segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
-    /// Every event before this position is safe on disk.
+    /// Every event before this position is safe.
     end: AtomicU64,
     damaged: AtomicBool,
 }
@@ -38,7 +38,7 @@ impl Log {
         Self { disk, segments: RwLock::new(segments), end: AtomicU64::new(end), damaged: AtomicBool::new(false) }
     }
 
-    /// The position behind the last event that is safe.
+    /// The position behind the last safe event.
     pub(crate) fn end(&self) -> u64 {
         self.end.load(Ordering::Acquire)
     }
@@ -47,7 +47,7 @@ impl Log {
         self.end.store(end, Ordering::Release);
     }
 
-    /// The position of the oldest event there can be.
+    /// The position of the oldest event that the log can have.
     pub(crate) fn begin(&self) -> u64 {
         self.segments.read().keys().next().copied().unwrap_or_else(|| self.end())
     }
@@ -64,7 +64,7 @@ impl Log {
         segments.values().zip(nexts).map(|(segment, next)| self.part(segment, next)).collect()
     }
 
-    /// The segment that holds this position, or the next one behind it. `None` when there is none yet.
+    /// The segment with this position, or the oldest one behind it. `None` in a log without segments.
     pub(crate) fn locate(&self, position: u64) -> Option<Part> {
         let segments = self.segments.read();
         let here = segments.range(..=position).next_back().map(|(_, segment)| segment);
@@ -73,7 +73,7 @@ impl Log {
         Some(self.part(segment, next))
     }
 
-    /// The oldest segment, if another one comes after it.
+    /// The oldest segment, if another follows it.
     pub(crate) fn oldest(&self) -> Option<Part> {
         let segments = self.segments.read();
         let mut both = segments.values();
@@ -81,8 +81,8 @@ impl Log {
         Some(self.part(oldest, Some(next)))
     }
 
-    /// When a later segment was begun, in seconds since 1970: none of its events is younger. `None` where that is not
-    /// known. One that seems to have been begun earlier says nothing: the clock was set back.
+    /// The time when a later segment was begun, in seconds since 1970: no event of this one is younger. `None` where
+    /// unknown. Later segments with an earlier time don't count: the clock was set back.
     pub(crate) fn sealed(&self, segment: &Segment) -> Option<u64> {
         let begun = segment.begun().unwrap_or(0);
         let segments = self.segments.read();
@@ -90,7 +90,7 @@ impl Log {
         later.into_iter().find(|later| *later >= begun)
     }
 
-    /// The clock was set by this much, and shows `now`. No segment was begun later.
+    /// Moves the times of all segments by as much as the clock was set, at most to `now`.
     pub(crate) fn move_along(&self, by: i64, now: u64) {
         for segment in self.segments.read().values() {
             if let Some(begun) = segment.begun() {
@@ -99,13 +99,13 @@ impl Log {
         }
     }
 
-    /// When its segments were begun, where that is known.
+    /// The times when segments were begun, where known.
     pub(crate) fn begun(&self) -> Begun {
         let segments = self.segments.read();
         segments.values().filter_map(|segment| Some((segment.first, (segment.stamp, segment.begun()?)))).collect()
     }
 
-    /// Somewhere in it events can't be read.
+    /// True once events could not be read.
     pub(crate) fn is_damaged(&self) -> bool {
         self.damaged.load(Ordering::Relaxed)
     }
@@ -122,7 +122,7 @@ impl Log {
         self.segments.read().values().next_back().cloned()
     }
 
-    /// Removes the oldest segment, also when it is the only one. As for [`remove_below`](Self::remove_below).
+    /// Removes the oldest segment, even the only one. As for [`remove_below`](Self::remove_below).
     pub(crate) fn remove(&self, segment: &Segment) -> io::Result<()> {
         match self.disk.remove(&segment_name(segment.first)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -133,8 +133,8 @@ impl Log {
         }
     }
 
-    /// Removes the segments that end at or before this position, which must be kept as the floor already: should
-    /// a crash undo it, they are removed when the folder is opened.
+    /// Removes segments that end at or before this position, which the database must have as the floor: if a crash
+    /// undoes the removal, opening the folder repeats it.
     pub(crate) fn remove_below(&self, floor: u64) -> io::Result<()> {
         while let Some(part) = self.oldest().filter(|part| part.end <= floor) {
             self.remove(&part.segment)?;
@@ -142,9 +142,9 @@ impl Log {
         Ok(())
     }
 
-    /// Whether another file can be begun now. Blocks.
+    /// Tests whether another file can be begun. Blocks.
     pub(crate) fn try_begin(&self) -> io::Result<()> {
-        // One that a crash has left.
+        // A crash may have left one.
         let _ = self.disk.remove(PROBE);
         let begun = self.disk.create(PROBE).and_then(|file| file.set_len(1));
         let _ = self.disk.remove(PROBE);
@@ -156,7 +156,7 @@ impl Log {
     }
 }
 
-/// A place in the log, and the way on from there.
+/// A place in the log, for reading on from there.
 #[derive(Debug, Clone)]
 pub(crate) struct SegmentCursor {
     pub(crate) part: Part,
@@ -164,15 +164,14 @@ pub(crate) struct SegmentCursor {
 }
 
 impl SegmentCursor {
-    /// At this position, or at the first event behind it. Blocks.
+    /// A cursor at this position, or at the first event behind it. Blocks.
     pub(crate) fn at(log: &Log, position: u64) -> io::Result<Option<Self>> {
         let Some(part) = log.locate(position) else { return Ok(None) };
         let place = part.segment.seek(position.max(part.segment.first), part.end)?;
         Ok(Some(Self { part, place }))
     }
 
-    /// Reads on, up to the end of the segment. Blocks. Positions that are missing from where this stands on
-    /// are among the gaps.
+    /// Reads on, up to the end of the segment. Blocks. Missing positions from the cursor on are among the gaps.
     pub(crate) fn read(&self, want: usize) -> io::Result<RawPiece> {
         self.part.segment.read(self.place, self.part.end, want)
     }

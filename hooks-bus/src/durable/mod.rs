@@ -1,7 +1,7 @@
-//! Events on disk: one log that all hooks share, and how far each of them is.
+//! Events on disk: one log for all hooks, and the place of each hook in it.
 //!
 //! ```text
-//!  publish ──▶ writer: one write, one sync for all who wait ──▶ dispatch ──▶ hooks that follow
+//!  publish ──▶ writer: one write, one sync for all callers ──▶ dispatch ──▶ hooks that follow
 //!                 │                                              (memory)
 //!                 ▼
 //!   folder:  00…0.log  00…4711.log  …       read in pieces ──▶ hooks that lag
@@ -10,18 +10,18 @@
 //!
 //! The folder holds
 //! - `<position>.log`: the segments, see `format.rs` for their bytes;
-//! - `meta.redb`: the log's id, how far every hook is, the end of the log as it was then, and the dead letters;
-//! - `probe`: for a moment, while no segment could be begun;
-//! - `format`: what the folder is;
+//! - `meta.redb`: the log's id, the place of every hook, the end of the log at that moment, and the dead letters;
+//! - `probe`: at times, after a segment could not be begun;
+//! - `format`: the version of the files' format;
 //! - `lock`: locked while a process has the folder.
 //!
-//! **Safe** means synced: `publish` returns when its events would survive a power cut. A write or sync that
-//! fails is never tried again, since nobody knows what the disk holds then; the bus accepts nothing more and a
-//! restart finds out.
+//! **Safe** means synced: `publish` returns when its events would survive a power cut. The bus never tries a
+//! failed write or sync again, since the contents of the disk are unknown then: it accepts no more events until a
+//! restart has checked the disk.
 //!
-//! **After a crash** the end of the log is found from whole records, in the last segment. Nothing is written into
-//! an old segment ever again. When the log ends before the end that was kept with the positions, something
-//! that was safe is gone, and the folder is not opened unless it is [repaired](DurableBus::repair).
+//! **After a crash** the bus finds the end of the log from whole records in the last segment, and never writes
+//! into an old segment. If the log ends before the end stored with the positions, safe events are gone, and the
+//! folder opens only after a [repair](DurableBus::repair).
 
 mod age;
 mod append;
@@ -90,17 +90,17 @@ use overlay::Overlay;
 use reader::DurableReader;
 use writer::{Request, Writer};
 
-/// Calls of `publish` that may wait for the next commit. More wait to be among them.
+/// Most calls of `publish` that queue for the next commit. More calls wait for a place in the queue.
 const MAX_WAITING: usize = 1024;
 
 /// The bus that keeps events on disk.
 ///
 /// Accepted means safe: [`publish`](Bus::publish) returns when the events would survive a power cut, all of
-/// them or, after an error, none. Calls that are made at the same time share one sync.
+/// them or, after an error, none. Concurrent calls share one sync.
 ///
-/// Hooks are remembered by their id, subscribed or not, until they are [forgotten](Bus::forget).
-/// Subscribe all hooks before publishing: when the log is full, those that are not subscribed give way. Nothing
-/// of the log is given up before something is published or [`all_subscribed`](Bus::all_subscribed) is called.
+/// The bus knows hooks by their id, subscribed or not, until they are [forgotten](Bus::forget).
+/// Subscribe all hooks before publishing: a full log drops the events of unsubscribed hooks first. The log drops
+/// nothing before the first `publish` or call of [`all_subscribed`](Bus::all_subscribed).
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -120,16 +120,16 @@ struct Handle {
     inner: Arc<Inner>,
     log: Uuid,
     publisher: Mutex<Option<mpsc::Sender<Request>>>,
-    /// Turns true when the writer has ended.
+    /// True once the writer has ended.
     written: watch::Receiver<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Why nothing more is accepted.
+/// The error after a thread of the log has ended.
 const ENDED: &str = "a thread of the log has ended: restart to recover";
 
 impl Handle {
-    /// A thread that ended before it was told to, whatever ended it.
+    /// The error if a thread ended before it was told to.
     fn trouble(&self) -> Option<String> {
         let has_ended = || self.threads.lock().iter().any(JoinHandle::is_finished);
         let is_open = !self.inner.is_closed() && self.publisher.lock().is_some();
@@ -138,19 +138,18 @@ impl Handle {
 }
 
 impl DurableBus {
-    /// Opens the folder, or sets it up. Blocks while it looks at the last segment.
+    /// Opens the folder, or sets it up. Blocks while it reads the last segment.
     ///
     /// # Errors
-    /// When another process has the folder, it can't be used, a newer version wrote it, or something
-    /// that was safe is gone from it.
+    /// When another process has the folder, it can't be used, a newer version wrote it, or safe events
+    /// are gone from it.
     pub fn open(config: &DurableConfig) -> Result<Self, OpenError> {
         config.check()?;
         let folder: Arc<dyn Disk> = Arc::new(Folder::open(&config.dir)?);
         Self::on(folder, config, Tuning::default(), Hold::UntilPublished)
     }
 
-    /// Opens the folder for whoever does not run all of its hooks: gives up no event, whatever its age, and makes
-    /// no room.
+    /// Opens the folder without running all of its hooks: drops no event, whatever its age and however full the log.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -159,7 +158,7 @@ impl DurableBus {
         Self::on(folder, config, Tuning::default(), Hold::Always)
     }
 
-    /// Opens the folder to look at it: whatever is done stays in memory, and the folder is not changed.
+    /// Opens the folder without changing it: changes stay in memory.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -174,7 +173,7 @@ impl DurableBus {
             tracing::error!(dir = %config.dir.display(), "the log is damaged: {what}");
         }
         let log = opened.known.log;
-        // A crash left it as large as it was begun.
+        // A crash left it with its initial size.
         if let (Some(last), Some(used)) = (opened.found.segments.last(), opened.found.used) {
             last.trim(used);
         }
@@ -195,25 +194,25 @@ impl DurableBus {
         Ok(Self(Arc::new(Handle { inner, log, publisher: Mutex::new(Some(publisher)), written, threads })))
     }
 
-    /// What was found to be damaged when the folder was opened.
+    /// Damage found when the folder was opened.
     pub fn damage(&self) -> &[String] {
         &self.0.inner.damage
     }
 
-    /// Keeps how far the hooks are, now rather than within a second. Returns when it would survive a crash.
+    /// Writes the places of all hooks now rather than within a second. Returns when they would survive a crash.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// When the database can't be written.
     pub async fn sync_positions(&self) -> Result<(), BusError> {
         self.0.inner.blocking(|inner| inner.checkpoint().and_then(|()| inner.reclaim())).await
     }
 
-    /// Bytes of memory that events take now, blocks counted once and whole.
+    /// Bytes of memory in use for events, blocks counted once and whole.
     pub fn memory_used(&self) -> usize {
         self.0.inner.memory.used().bytes
     }
 
-    /// What the folder holds.
+    /// A description of the folder's contents.
     pub fn info(&self) -> LogInfo {
         info::of(&self.0.inner, self.0.log)
     }
@@ -327,7 +326,7 @@ impl fmt::Debug for DurableBus {
     }
 }
 
-/// What was published is written, and positions are kept, before this is over.
+/// Writes all published events and positions before it returns.
 impl Drop for Handle {
     fn drop(&mut self) {
         self.publisher.get_mut().take();

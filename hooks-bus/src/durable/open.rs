@@ -1,4 +1,4 @@
-//! Opens a folder: finds out what it is, what it holds, and makes what is missing.
+//! Opens a folder: reads its contents, or sets it up.
 
 use std::io;
 use std::path::Path;
@@ -13,10 +13,10 @@ use super::format::{VERSION, segment_first};
 use super::recover::{Found, leftovers, scan};
 use super::store::{self, Known, Store};
 
-/// The file that says what the folder is. Written last when a folder is set up.
+/// The file with the format version. Written last when a folder is set up.
 pub(crate) const FORMAT: &str = "format";
 
-/// What a folder holds.
+/// The contents of a folder.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) store: Store,
@@ -24,19 +24,19 @@ pub(crate) struct Opened {
     pub(crate) found: Found,
 }
 
-/// Opens a folder, or sets one up that holds nothing yet.
+/// Opens a folder, or sets up an empty one.
 pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Opened, OpenError> {
     let (store, known) = store(disk, dir)?;
     let found = scan(&**disk, dir, &known)?;
     check_end(dir, &known, &found)?;
     for first in leftovers(&**disk, known.floor).map_err(|source| OpenError::io(dir, "list the files in", source))? {
-        // Not needed, only in the way: they are tried again next time.
+        // They are only in the way: the next opening tries again.
         let _ = disk.remove(&super::format::segment_name(first));
     }
     Ok(Opened { store, known, found })
 }
 
-/// The database of a folder, and what it knows.
+/// The database of a folder, and its contents.
 pub(crate) fn store(disk: &Arc<dyn Disk>, dir: &Path) -> Result<(Store, Known), OpenError> {
     let store = prepare(disk, dir)?;
     let known = store.known().map_err(|error| unreadable(dir, &error))?;
@@ -44,7 +44,7 @@ pub(crate) fn store(disk: &Arc<dyn Disk>, dir: &Path) -> Result<(Store, Known), 
     Ok((store, known))
 }
 
-/// What was safe must still be there.
+/// Checks that all safe events are there.
 fn check_end(dir: &Path, known: &Known, found: &Found) -> Result<(), OpenError> {
     if found.end >= known.end {
         return Ok(());
@@ -52,12 +52,12 @@ fn check_end(dir: &Path, known: &Known, found: &Found) -> Result<(), OpenError> 
     Err(OpenError::damaged(dir, newest_gone(found.end, known.end)))
 }
 
-/// What is wrong with a log that ends too early.
+/// The damage of a log that ends too early.
 pub(crate) fn newest_gone(end: u64, known_end: u64) -> String {
     format!("the events at positions {end} to {}, the newest, were safe and are gone", known_end - 1)
 }
 
-/// The database of the folder, made if need be.
+/// Opens the database of the folder, or makes one.
 fn prepare(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
     let failed = |what| move |source| OpenError::io(dir, what, source);
     let names = disk.list().map_err(failed("list the files in"))?;
@@ -66,7 +66,7 @@ fn prepare(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
     match version(&**disk, dir)? {
         None if has_segments => Err(OpenError::unusable(dir, format!("`{FORMAT}` is missing or can't be read"))),
         None => {
-            // A crash while the folder was set up: nothing was ever accepted.
+            // A crash interrupted the setup: no event was ever accepted.
             if has_store {
                 disk.remove(store::FILE).map_err(failed("remove the unfinished database in"))?;
             }
@@ -82,7 +82,7 @@ fn prepare(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
         Some(_) if has_segments => {
             Err(OpenError::unusable(dir, format!("`{}`, which knows how far the hooks are, is missing", store::FILE)))
         }
-        // Nothing was ever accepted.
+        // No event was ever accepted.
         Some(_) => create(disk, dir),
     }
 }
@@ -93,7 +93,7 @@ fn create(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
     Ok(store)
 }
 
-/// Says what the folder is. The name of the database survives with this one's.
+/// Writes the format version. Its sync of names makes the database's name survive a crash, too.
 fn mark(disk: &dyn Disk) -> io::Result<()> {
     let file = match disk.open(FORMAT) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(FORMAT)?,
@@ -105,7 +105,7 @@ fn mark(disk: &dyn Disk) -> io::Result<()> {
     disk.sync_names()
 }
 
-/// The folder's format version. `None` when it has none.
+/// The folder's format version. `None` if it is missing or unreadable.
 pub(crate) fn version(disk: &dyn Disk, dir: &Path) -> Result<Option<u32>, OpenError> {
     let failed = |source| OpenError::io(dir, "read `format` in", source);
     let text = match disk.open(FORMAT) {

@@ -1,6 +1,6 @@
-//! A folder that is only looked at: what would be written to it stays in memory.
+//! A read-only view of a folder: writes stay in memory.
 //!
-//! To read the database after a crash is to repair it first. Whoever only looks repairs a copy of what would change.
+//! Reading the database after a crash repairs it first. Here only the changed pages in memory are repaired.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,14 +11,14 @@ use parking_lot::Mutex;
 
 use super::disk::{Disk, DiskFile};
 
-/// Changes are kept in pieces of this size.
+/// Bytes of a page.
 const PAGE: u64 = 4096;
 
-/// A disk, and what was changed since, which goes with this.
+/// A disk with changes in memory, which are lost when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Overlay {
     under: Arc<dyn Disk>,
-    /// Files that were opened or made, and `None` for those that were removed.
+    /// Opened and created files; `None` for removed ones.
     files: Mutex<BTreeMap<String, Option<Arc<Layered>>>>,
 }
 
@@ -31,9 +31,9 @@ struct Layered {
 #[derive(Debug)]
 struct Layer {
     len: u64,
-    /// The file underneath counts up to here.
+    /// The file underneath is valid up to this offset.
     kept: u64,
-    /// Pieces that were written to, by number.
+    /// Changed pages, by number.
     pages: BTreeMap<u64, Vec<u8>>,
 }
 
@@ -89,7 +89,7 @@ impl Layered {
         Ok(Arc::new(Self { under, state }))
     }
 
-    /// What stands underneath from this place on; zeros where nothing does.
+    /// Reads the file underneath from this offset on, with zeros behind its valid part.
     fn read_under(&self, buffer: &mut [u8], at: u64, kept: u64) -> io::Result<()> {
         let there = usize::try_from(kept.saturating_sub(at)).unwrap_or(usize::MAX).min(buffer.len());
         let read = match &self.under {

@@ -1,4 +1,4 @@
-//! What holds for hooks in place of their settings: JSON each.
+//! Overrides of hooks in the database, as JSON.
 
 use hooks_core::{BusError, HookId, Override};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
@@ -6,10 +6,10 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition,
 use super::inner::Inner;
 use crate::overrides::{decode, encode};
 
-/// Under the name that it was given first.
+/// The table keeps its original name.
 const OVERRIDES: TableDefinition<'_, &str, &str> = TableDefinition::new("notes");
 
-/// All of them.
+/// Reads all overrides.
 pub(crate) fn read(database: &Database) -> Result<Vec<(HookId, Override)>, redb::Error> {
     let table = match database.begin_read()?.open_table(OVERRIDES) {
         Ok(table) => table,
@@ -35,7 +35,7 @@ pub(crate) fn forget(change: &WriteTransaction, hook: &HookId) -> Result<(), red
 }
 
 impl Inner {
-    /// Keeps an override, or removes it. Returns when the change would survive. Blocks.
+    /// Stores an override, or removes it. Returns when the change would survive a crash. Blocks.
     pub(crate) fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
         let text = to.as_ref().map(encode);
         self.store.write(|change| match &text {

@@ -1,4 +1,4 @@
-//! A hook's way through the durable log.
+//! A hook's reader on the durable bus.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use super::log::SegmentCursor;
 use super::scan::{FetchRequest, Fetched};
 use super::subscriber::{Poll, ScanResult, Subscriber};
 
-/// Most events that are looked at in memory at a time.
+/// Most events scanned in memory at a time.
 const MAX_SCANNED: usize = 1024;
 
-/// A hook's way through the durable bus. While it lags it has one piece of the log in memory.
+/// A hook's reader. While the hook lags, it has one piece of the log in memory.
 pub(crate) struct DurableReader {
     pub(crate) inner: Arc<Inner>,
     pub(crate) subscriber: Arc<Subscriber>,
     pub(crate) number: u64,
     pub(crate) closed: bool,
     found: Option<ScanResult>,
-    /// Where the next piece stands.
+    /// The place of the next piece.
     segment_cursor: Option<SegmentCursor>,
-    /// The piece that is being read. It goes on when the call that wanted it is dropped.
+    /// The read in progress. It continues when the call is dropped.
     fetching: Option<JoinHandle<Result<Fetched, BusError>>>,
 }
 
@@ -32,8 +32,8 @@ impl DurableReader {
         Self { inner, subscriber, number, closed: false, found: None, segment_cursor: None, fetching: None }
     }
 
-    /// Looks through the log from a position on, and leaves what it finds in `found`. `Some`: there is no memory
-    /// for more before what is in flight has left.
+    /// Scans the log from a position on, and leaves the result in `found`. `Some`: there is no memory before the
+    /// events in flight are settled.
     async fn scan(&mut self, from: u64) -> Result<Option<Read>, BusError> {
         if self.inner.catches_up(&self.subscriber, from) {
             return Ok(None);
@@ -57,7 +57,7 @@ impl DurableReader {
             }
         };
         if fetched.from == from {
-            // In this order: a filter that changes meanwhile makes the result useless.
+            // In this order: a change of the filter in between makes the result useless.
             let scan = self.subscriber.scan();
             let (found, next) = fetched.scan_result(&self.subscriber.filter(), scan);
             self.found = Some(found);
@@ -66,7 +66,7 @@ impl DurableReader {
         Ok(None)
     }
 
-    /// Cancel safe: what is being read stays there.
+    /// Waits for a read in progress. Cancel safe: it stays in `fetching`.
     async fn fetched(&mut self, fetching: JoinHandle<Result<Fetched, BusError>>) -> Result<Fetched, BusError> {
         let fetching = self.fetching.insert(fetching);
         let fetched = fetching.await;
@@ -119,7 +119,7 @@ impl Reader for DurableReader {
 }
 
 impl DurableReader {
-    /// The reader or the bus is closed, and everything was read.
+    /// True if the reader or the bus is closed, and every event was read.
     fn is_dry(&self) -> bool {
         (self.closed || self.inner.is_closed()) && self.subscriber.has_read_all()
     }

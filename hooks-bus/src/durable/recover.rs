@@ -1,4 +1,4 @@
-//! Finds out what is there when a folder is opened. Changes nothing.
+//! Finds the segments, end and damage of a log when its folder is opened. Changes nothing.
 
 use std::io;
 use std::path::Path;
@@ -12,24 +12,24 @@ use super::format::{HEADER_BYTES, Header, VERSION, segment_first, segment_name};
 use super::segment::{Gap, MARK_SPACING, PIECE, Place, Segment};
 use super::store::Known;
 
-/// What the files of the log hold.
+/// The result of scanning the log's files.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) segments: Vec<Arc<Segment>>,
     /// The position behind the last event.
     pub(crate) end: u64,
-    /// What is wrong with them.
+    /// Their damage.
     pub(crate) damage: Vec<String>,
-    /// Where the last segment could end: behind this there are only zeros.
+    /// The offset in the last segment behind which there are only zeros, where known.
     pub(crate) used: Option<u64>,
 }
 
 /// The end of a segment.
 #[derive(Debug, Clone, Copy)]
 struct Tail {
-    /// The position behind the last slice that is wholly there.
+    /// The position behind the last whole slice.
     end: u64,
-    /// Behind this there are only zeros, as far as is known.
+    /// The offset behind which there are only zeros, where known.
     used: Option<u64>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, known: &Known) -> Result<Found, 
     let mut firsts: Vec<u64> =
         disk.list().map_err(failed("list the files in"))?.iter().filter_map(|name| segment_first(name)).collect();
     firsts.sort_unstable();
-    // Those that were given up, but whose removal a crash undid.
+    // A crash may have undone the removal of segments before it.
     let kept = firsts.partition_point(|first| *first <= floor).saturating_sub(1);
     let mut damage = Vec::new();
     let (mut segments, mut headless) = (Vec::new(), Vec::new());
@@ -65,7 +65,7 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, known: &Known) -> Result<Found, 
         Some(last) => tail(last, &mut damage).map_err(failed("read the last segment of"))?,
         None => Tail { end: floor, used: None },
     };
-    // A crash while a segment was begun leaves one that holds nothing, not even a header.
+    // A crash at the beginning of a segment leaves one without events or header.
     let empty = segments.last().map(|last| last.first).filter(|first| *first == end);
     for first in headless.into_iter().filter(|first| Some(*first) != empty) {
         let name = segment_name(first);
@@ -74,9 +74,9 @@ pub(crate) fn scan(disk: &dyn Disk, dir: &Path, known: &Known) -> Result<Found, 
     Ok(Found { segments, end, damage, used })
 }
 
-/// A file that holds nothing says by its name alone where it begins. Where it can't begin, it is none of the log: taken
-/// for one it would end the file before it, or move the end of the log to where nothing ever was.
-/// The last file that seems to be given up is before the first one: it is only if that is one of the log.
+/// Refuses empty files that can't belong to the log. Only the name of an empty file says where it begins: a wrong one
+/// would cut the file before it short, or move the end of the log too far. The file before the first one is the last
+/// of those to be removed, `given_up`.
 fn check_strays(
     dir: &Path,
     given_up: Option<&Segment>,
@@ -106,7 +106,7 @@ fn check_strays(
     Ok(())
 }
 
-/// The names of segments that nobody needs any more.
+/// The first positions of segments that no hook needs.
 pub(crate) fn leftovers(disk: &dyn Disk, floor: u64) -> io::Result<Vec<u64>> {
     let mut firsts: Vec<u64> = disk.list()?.iter().filter_map(|name| segment_first(name)).collect();
     firsts.sort_unstable();
@@ -139,7 +139,7 @@ fn open(
         Some(header) if header.log != log => {
             return Err(OpenError::unusable(dir, format!("`{name}` belongs to another log")));
         }
-        // Taken for what its name says, it would move the end of the log to where nothing ever was.
+        // By its name it would move the end of the log too far.
         Some(header) if header.first != first => {
             let own = segment_name(header.first);
             let what = format!("it is the file `{own}` under another name: rename it, or remove it if it is a copy");
@@ -189,7 +189,7 @@ fn tail(segment: &Segment, damage: &mut Vec<String>) -> io::Result<Tail> {
         }
         place = stepped(place, piece.next, len);
     }
-    // Behind the last whole slice is only what was never accepted.
+    // Events behind the last whole slice were never accepted.
     for Gap(from, to) in gaps.into_iter().filter(|gap| gap.0 < end) {
         damage.push(format!("positions {from} to {} are damaged, or were being written at a crash", to.min(end) - 1));
     }
@@ -197,7 +197,7 @@ fn tail(segment: &Segment, damage: &mut Vec<String>) -> io::Result<Tail> {
     Ok(Tail { end, used })
 }
 
-/// Whether there are only zeros from here on.
+/// True if there are only zeros from here on.
 fn is_zero(segment: &Segment, from: u64, len: u64) -> io::Result<bool> {
     let mut window = vec![0; PIECE];
     let mut offset = from;
@@ -211,7 +211,7 @@ fn is_zero(segment: &Segment, from: u64, len: u64) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Reading always goes on.
+/// The next place to read: always ahead, or the end of the file.
 fn stepped(from: Place, to: Place, len: u64) -> Place {
     if to.offset > from.offset { to } else { Place { offset: len, ..to } }
 }

@@ -1,4 +1,4 @@
-//! What happens when there is no room: the oldest segment goes, or publishing is refused.
+//! Frees space in a full log: evicts the oldest segment, or refuses to publish.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::segment::PIECE;
 use super::subscriber::{EvictedRange, Subscriber};
 
 impl Inner {
-    /// Makes room for this many bytes of log, or says who is in the way. Blocks.
+    /// Frees space for this many bytes of log. The error names the hook that needs the oldest events. Blocks.
     pub(crate) fn free_space(&self, bytes: u64) -> Result<(), BusError> {
         let max = self.config.max_bytes.0;
         if bytes > max / 2 {
@@ -23,7 +23,7 @@ impl Inner {
         }
         let fits = || self.log.size().saturating_add(bytes) <= max;
         while !fits() {
-            // Hooks may have gone on since positions were last kept.
+            // Hooks may have settled events since the last checkpoint.
             self.checkpoint()?;
             self.reclaim()?;
             if fits() {
@@ -32,7 +32,7 @@ impl Inner {
             if !self.holding.is_released() {
                 return Err(self.full_of_what_is_kept());
             }
-            // The newest is one from before `max_bytes` was lowered: what is begun since leaves room for another.
+            // Evicts even the only segment: it is from before `max_bytes` was lowered, since newer ones leave room.
             let Some(oldest) = self.log.locate(0) else { break };
             if let (OnFull::Refuse, Some((hook, position))) = (self.config.on_full, self.blocking_hook(oldest.end)) {
                 return Err(self.full(&hook, position));
@@ -43,7 +43,7 @@ impl Inner {
         Ok(())
     }
 
-    /// The enabled hook that is furthest behind, if it needs events before this position.
+    /// The enabled hook furthest behind, if it needs events before this position.
     fn blocking_hook(&self, end: u64) -> Option<(HookId, u64)> {
         let hooks = self.hooks.lock();
         let enabled = hooks.values().map(|(_, hook)| hook).filter(|hook| hook.is_enabled());
@@ -52,7 +52,7 @@ impl Inner {
         (position < end).then_some((hook, position))
     }
 
-    /// A hook that gives way to others, if it needs events before this position.
+    /// A disabled or unsubscribed hook that needs events before this position.
     fn evictable(&self, end: u64) -> Option<HookId> {
         let disabled =
             |hook: &Subscriber| !hook.is_enabled() && hook.committed().is_some_and(|committed| committed < end);
@@ -62,7 +62,7 @@ impl Inner {
         here.or_else(away)
     }
 
-    /// A segment may take half of the log, so that there is always room for the next one beside it.
+    /// The error for a slice above half of the log, the most that a segment may take: the next one must fit beside it.
     fn never_fits(&self, bytes: u64) -> BusError {
         let (need, max) = (ByteSize(bytes), self.config.max_bytes);
         BusError::TooLarge(format!(
@@ -84,7 +84,7 @@ impl Inner {
         ))
     }
 
-    /// Says when the log passes 80 % of what it may take, and not again before it was below 70 %.
+    /// Warns when the log passes 80 % of `max_bytes`, and again only after it was below 70 %.
     fn warn(&self, bytes: u64) {
         let tenth = self.config.max_bytes.0 / 10;
         let after = || self.log.size().saturating_add(bytes);
@@ -94,7 +94,7 @@ impl Inner {
         if after() < 8 * tenth || self.nearly_full.load(Ordering::Relaxed) {
             return;
         }
-        // What no hook needs is only waiting to be removed. Whoever has to do it hears of errors.
+        // Removes segments that no hook needs. The checkpointer reports errors.
         let _ = self.checkpoint().and_then(|()| self.reclaim());
         let Some(oldest) = self.log.locate(0) else { return };
         if after() < 8 * tenth {
@@ -112,7 +112,7 @@ impl Inner {
         tracing::warn!(%dir, %hook, bytes = after(), %max_bytes, "the log is nearly full: {what}");
     }
 
-    /// Gives a segment up. Whatever hooks lose by it is counted before it goes. Blocks.
+    /// Removes a segment, and counts the events that each hook loses before. Blocks.
     pub(crate) fn evict(&self, part: &Part, reason: DropReason) -> Result<(), BusError> {
         let subscribers: Vec<Arc<Subscriber>> = self.hooks.lock().values().map(|(_, hook)| hook.clone()).collect();
         let mut evicted: Vec<(Arc<Subscriber>, EvictedRange)> = Vec::new();
@@ -127,7 +127,7 @@ impl Inner {
         }
         self.evict_away(part, reason);
         if let Err(error) = self.count(part, &evicted, reason) {
-            tracing::error!(dir = %self.dir.display(), %error, "not all events that were given up could be counted");
+            tracing::error!(dir = %self.dir.display(), %error, "can't count all events that hooks lost with a dropped segment");
         }
         self.checkpoint()?;
         let mut saved = self.saved.lock();
@@ -136,19 +136,19 @@ impl Inner {
         self.log.remove(&part.segment).map_err(|error| self.unavailable("remove a segment", &error))
     }
 
-    /// Hooks that are not subscribed have no filter: what they lose is not known.
+    /// Moves unsubscribed hooks past a segment. They have no filter, so the number of events they lose is unknown.
     fn evict_away(&self, part: &Part, reason: DropReason) {
         for (hook, away) in self.away.lock().iter_mut().filter(|(_, away)| away.behind.committed < part.end) {
             let events = part.end - away.behind.committed;
-            tracing::warn!(%hook, events, %reason, "a hook that is not subscribed loses what it wanted of these events");
+            tracing::warn!(%hook, events, %reason, "a hook that is not subscribed loses those of these events that match it");
             away.behind = std::mem::replace(&mut away.behind, Behind::at(0)).raised(part.end);
         }
     }
 
-    /// Reads the segment once for all of them.
+    /// Reads the segment once, and counts the lost events of each hook.
     fn count(&self, part: &Part, evicted: &[(Arc<Subscriber>, EvictedRange)], reason: DropReason) -> io::Result<()> {
         let Some(from) = evicted.iter().map(|(_, range)| range.from).min() else { return Ok(()) };
-        // What was read, and what can't be.
+        // For each hook, lost events and unreadable positions.
         let mut counts = vec![(0, 0); evicted.len()];
         let mut place = part.segment.seek(from.max(part.segment.first), part.end)?;
         let mut seen = from;
@@ -180,6 +180,6 @@ impl Inner {
 
 fn log_dropped(hook: &HookId, events: usize, reason: DropReason) {
     if events > 0 {
-        tracing::warn!(%hook, events, %reason, "the oldest events of the log are given up before they were delivered");
+        tracing::warn!(%hook, events, %reason, "the log dropped events before the hook had settled them");
     }
 }

@@ -1,4 +1,4 @@
-//! Reads the log for hooks that lag, a piece at a time.
+//! Reads pieces of the log for hooks that lag.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,46 +17,46 @@ use super::tail_cache::held;
 use crate::buffer::budget::Budget;
 use crate::buffer::published::{Published, Run};
 
-/// What a reader wants.
+/// A request for a piece of the log.
 #[derive(Debug)]
 pub(crate) struct FetchRequest {
     pub(crate) from: u64,
-    /// Where that stands, if it is known.
+    /// The place of that position, if known.
     pub(crate) segment_cursor: Option<SegmentCursor>,
-    /// About how many bytes.
+    /// Bytes to read, about.
     pub(crate) size: usize,
-    /// Nothing from this position on.
+    /// The position to stop before.
     pub(crate) until: u64,
 }
 
-/// Events of the log, in one block of memory. Hooks that read the same piece at the same time share it.
+/// Events of the log in one block of memory. Hooks that read the same piece at the same time share it.
 #[derive(Debug)]
 struct Piece {
     slices: Vec<Arc<Published>>,
-    /// Where the next one begins.
+    /// The beginning of the next piece.
     next: Place,
 }
 
-/// A piece by where it begins, at which position it has to end, and how large it may be.
+/// A piece's first position, the position to stop before, and the size to read.
 type Key = (u64, u64, usize);
 
-/// The pieces that somebody uses, and a few that somebody had.
+/// The pieces in use, and a few that were.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces(Mutex<VecDeque<(Key, Weak<Piece>)>>);
 
-/// What was read for one hook.
+/// A piece of the log, read for one hook.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) from: u64,
     piece: Option<Arc<Piece>>,
-    /// Everything before this position was looked at.
+    /// The position to read next.
     until: u64,
-    /// Where that stands.
+    /// The place of that position.
     next: Option<SegmentCursor>,
 }
 
 impl Fetched {
-    /// What of it concerns a hook.
+    /// The events that match a hook.
     pub(crate) fn scan_result(self, filter: &Filter, scan: u64) -> (ScanResult, Option<SegmentCursor>) {
         let slices = || self.piece.iter().flat_map(|piece| &piece.slices);
         let unreadable = uncovered(slices().map(|slice| (slice.first(), slice.until())), self.from, self.until);
@@ -66,13 +66,13 @@ impl Fetched {
             run
         });
         let runs: VecDeque<Run> = wanted.filter(|run| !run.is_empty()).collect();
-        // The piece stays for whoever reads it next, as long as this hook has some of it.
+        // Keeps the piece for its next reader, as long as this hook has events of it.
         let piece = self.piece.filter(|_| !runs.is_empty()).map(|piece| piece as BlockGuard);
         (ScanResult { runs, unreadable, until: self.until, scan, piece }, self.next)
     }
 }
 
-/// Positions between two others that are in none of these ranges, which rise.
+/// The positions from `from` to before `until` outside of these rising ranges, as ranges.
 pub(crate) fn uncovered(ranges: impl Iterator<Item = (u64, u64)>, from: u64, until: u64) -> VecDeque<(u64, u64)> {
     let mut next = from;
     let before = ranges.chain([(until, until)]).map(|(from, to)| {
@@ -105,7 +105,7 @@ pub(crate) fn fetch(
 ) -> Result<Fetched, BusError> {
     let failed = |error| BusError::Unavailable(format!("reading the log in `{}`: {error}", dir.display()));
     let segment_cursor = match request.segment_cursor {
-        // The segment may have been sealed, or given up, since.
+        // The segment may have been sealed or removed since.
         Some(SegmentCursor { part, place }) => match log.locate(request.from) {
             Some(now) if now.segment.first == part.segment.first => Some(SegmentCursor { part: now, place }),
             _ => SegmentCursor::at(log, request.from).map_err(failed)?,
@@ -115,7 +115,7 @@ pub(crate) fn fetch(
     let Some(mut segment_cursor) = segment_cursor else {
         return Ok(Fetched { from: request.from, piece: None, until: request.until, next: None });
     };
-    // The search for it went over damage, unless that was given up just now.
+    // The search passed over damage, unless the log has just dropped those positions.
     if request.from >= log.begin() {
         report(log, dir, &[Gap(request.from, segment_cursor.place.position.min(request.until))]);
     }
@@ -150,7 +150,7 @@ pub(crate) fn decode(piece: &RawPiece, dir: &Path, budget: &Arc<Budget>) -> Vec<
             // It was an event when it was accepted.
             Err(error) => {
                 let position = record.position;
-                tracing::error!(dir = %dir.display(), position, %error, "the log holds what is no event; it is skipped");
+                tracing::error!(dir = %dir.display(), position, %error, "a record of the log is no event: it is skipped");
             }
         }
     }
@@ -163,7 +163,7 @@ pub(crate) fn decode(piece: &RawPiece, dir: &Path, budget: &Arc<Budget>) -> Vec<
     slices.collect()
 }
 
-/// Seconds since 1970. What no clock shows is taken for the beginning.
+/// The time of so many seconds since 1970. One out of range becomes 1970.
 pub(crate) fn time(seconds: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH)
 }

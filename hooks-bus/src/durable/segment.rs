@@ -1,4 +1,4 @@
-//! One file of the log, and reading it in pieces.
+//! One file of the log, read in pieces.
 
 use std::io;
 use std::sync::Arc;
@@ -9,59 +9,59 @@ use parking_lot::Mutex;
 use super::disk::DiskFile;
 use super::format::{HEADER_BYTES, RECORD_BYTES, Record};
 
-/// Bytes that are read at a time.
+/// Bytes read at a time.
 pub(crate) const PIECE: usize = 256 << 10;
 
-/// A file of the log. What it holds never changes, but for what is appended to the newest.
+/// A file of the log. Its contents never change, except that the newest one grows.
 #[derive(Debug)]
 pub(crate) struct Segment {
     /// The position of its first event.
     pub(crate) first: u64,
-    /// What its header says about when it was begun. 0 where it can't be read.
+    /// The time in its header when it was begun. 0 where the header can't be read.
     pub(crate) stamp: u64,
-    /// When it was begun, in seconds since 1970. 0 where that is not known.
+    /// The time when it was begun, in seconds since 1970. 0 where unknown.
     begun: AtomicU64,
     pub(crate) file: Arc<dyn DiskFile>,
-    /// What it takes on the disk.
+    /// Its size on the disk.
     bytes: AtomicU64,
-    /// Behind this there are no records.
+    /// The offset behind its last record.
     used: AtomicU64,
-    /// Where some records stand, rising.
+    /// The places of some records, rising.
     marks: Mutex<Vec<Mark>>,
 }
 
-/// Where a record stands, and when it was accepted, in seconds since 1970.
+/// A record's place and the time when it was accepted, in seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     place: Place,
     accepted: u32,
 }
 
-/// So close together are records marked in the newest segment, in bytes: many hooks are a few events behind its end.
-/// In others they are a piece apart.
+/// Bytes between two marks in the newest segment, because many hooks are a few events behind its end. In other
+/// segments marks are a piece apart.
 pub(crate) const MARK_SPACING: usize = 16 << 10;
 
-/// A record is marked that came so many seconds after the last one marked, or in an old segment so large a part of
-/// its age. That way even a segment that takes months to fill has a few thousand marks.
+/// Seconds between two marks, and the part of an old segment's age between them, whichever is longer: even a segment
+/// that takes months to fill has only a few thousand marks.
 const MARK_AGE: (u32, u32) = (60, 1000);
 
-/// Where a record stands.
+/// A record's place in a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) position: u64,
     pub(crate) offset: u64,
 }
 
-/// Positions, from the first to before the second, whose events can't be read.
+/// Unreadable positions, from the first to before the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gap(pub(crate) u64, pub(crate) u64);
 
-/// Some of a segment's records, as they stand on the disk. All are intact.
+/// Consecutive intact records of a segment, as they are on the disk.
 #[derive(Debug)]
 pub(crate) struct RawPiece {
     buffer: Vec<u8>,
     records: Vec<(Record, usize)>,
-    /// Where the next piece begins.
+    /// The beginning of the next piece.
     pub(crate) next: Place,
     pub(crate) gaps: Vec<Gap>,
 }
@@ -79,7 +79,7 @@ impl Segment {
         Self { first, stamp, begun, file, bytes, used, marks: Mutex::default() }
     }
 
-    /// When it was begun, in seconds since 1970, where that is known.
+    /// The time when it was begun, in seconds since 1970, where known.
     pub(crate) fn begun(&self) -> Option<u64> {
         Some(self.begun.load(Ordering::Relaxed)).filter(|begun| *begun > 0)
     }
@@ -88,7 +88,7 @@ impl Segment {
         self.begun.store(begun, Ordering::Relaxed);
     }
 
-    /// When its oldest record that can be read was accepted, for one without a header.
+    /// The time of its oldest readable record, for a segment without a header.
     pub(crate) fn begun_by_records(&self) -> io::Result<Option<u64>> {
         let mut piece = self.read(self.begin(), u64::MAX, PIECE)?;
         if piece.records.is_empty() && piece.next != self.begin() {
@@ -97,7 +97,7 @@ impl Segment {
         Ok(piece.records.first().map(|(record, _)| record.accepted.into()))
     }
 
-    /// Where the first record stands.
+    /// The place of the first record.
     pub(crate) fn begin(&self) -> Place {
         Place { position: self.first, offset: HEADER_BYTES as u64 }
     }
@@ -106,7 +106,7 @@ impl Segment {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Behind this there are no records.
+    /// The offset behind its last record.
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
@@ -115,7 +115,7 @@ impl Segment {
         self.used.store(used, Ordering::Relaxed);
     }
 
-    /// Nothing more is written into it.
+    /// Ends the segment at this offset.
     pub(crate) fn seal(&self, used: u64) {
         self.trim(used);
         let mut marks = self.marks.lock();
@@ -128,7 +128,7 @@ impl Segment {
         marks.shrink_to_fit();
     }
 
-    /// Gives back the room that it does not need. It does not matter whether this survives.
+    /// Frees the space behind this offset. A crash may undo that without harm.
     pub(crate) fn trim(&self, used: u64) {
         self.set_used(used);
         if used < self.size() && self.file.set_len(used).is_ok() {
@@ -136,7 +136,7 @@ impl Segment {
         }
     }
 
-    /// Remembers where a record stands, if none is known within so many bytes of it that is about as old.
+    /// Marks a record, unless one within this many bytes before it and about as old is marked.
     pub(crate) fn mark(&self, place: Place, accepted: u32, within: usize) {
         let mut marks = self.marks.lock();
         let mark = Mark { place, accepted };
@@ -145,7 +145,7 @@ impl Segment {
         }
     }
 
-    /// Whether one mark says all that another one would.
+    /// True if the last mark makes another one needless.
     fn is_near(&self, last: &Mark, mark: &Mark, within: usize) -> bool {
         let begun = self.begun().and_then(|begun| u32::try_from(begun).ok()).unwrap_or(0);
         let step = MARK_AGE.0.max(mark.accepted.saturating_sub(begun) / MARK_AGE.1);
@@ -153,12 +153,12 @@ impl Segment {
         mark.place.offset <= last.place.offset || is_close && mark.accepted < last.accepted.saturating_add(step)
     }
 
-    /// The last record known that stands at or before this position.
+    /// The last marked place at or before this position.
     pub(crate) fn nearest(&self, position: u64) -> Place {
         self.marked(position).map_or_else(|| self.begin(), |mark| mark.place)
     }
 
-    /// When the event of this position was accepted, at the earliest, in seconds since 1970.
+    /// The earliest time when this position's event may have been accepted, in seconds since 1970.
     pub(crate) fn accepted(&self, position: u64) -> Option<u64> {
         self.marked(position).map(|mark| mark.accepted.into()).or_else(|| self.begun())
     }
@@ -169,8 +169,7 @@ impl Segment {
         after.checked_sub(1).map(|at| marks[at])
     }
 
-    /// Reads whole records from this place on: about `want` bytes, and at least one record, but none
-    /// from position `end` on.
+    /// Reads whole records from this place to before position `end`: about `want` bytes, and at least one record.
     pub(crate) fn read(&self, from: Place, end: u64, want: usize) -> io::Result<RawPiece> {
         let mut piece = RawPiece { buffer: vec![0; want], records: Vec::new(), next: from, gaps: Vec::new() };
         let read = self.file.read_at(&mut piece.buffer, from.offset)?;
@@ -185,7 +184,7 @@ impl Segment {
                     at += record.size();
                     piece.next = Place { position: record.position + 1, offset: from.offset + at as u64 };
                 }
-                // It may go on behind what was read.
+                // The record may continue behind the buffer.
                 _ if at > 0 && here.len() < record.map_or(RECORD_BYTES, |record| record.size()) => break,
                 Some(record) if here.len() < record.size() && self.holds(piece.next.offset, &record)? => {
                     piece.buffer.resize(record.size(), 0);
@@ -193,7 +192,7 @@ impl Segment {
                     piece.buffer.truncate(read);
                 }
                 _ => {
-                    // What was read so far comes first.
+                    // Returns the records before the damage first.
                     if piece.records.is_empty() {
                         let found = self.find(piece.next, end)?;
                         piece.gaps.push(Gap(piece.next.position, found.position));
@@ -209,7 +208,7 @@ impl Segment {
         Ok(piece)
     }
 
-    /// Looks for a piece that begins with this position or before it, for reading from there.
+    /// Finds the place from which to read this position.
     pub(crate) fn seek(&self, position: u64, end: u64) -> io::Result<Place> {
         let mut place = self.nearest(position);
         while place.position < position {

@@ -1,5 +1,4 @@
-//! What is kept beside the events, in one small database: how far each hook is, and how far the log was
-//! safe at that moment.
+//! The database beside the events: the place of each hook, and the end of the log at that moment.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,19 +18,19 @@ use super::error::OpenError;
 /// The database's file.
 pub(crate) const FILE: &str = "meta.redb";
 
-/// Memory that the database may use to have pages at hand.
+/// Bytes of memory for the database's pages.
 const CACHE: usize = 8 << 20;
 
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 const ID: TableDefinition<'_, &str, u128> = TableDefinition::new("id");
 const HOOKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("hooks");
 const LOG: &str = "log";
-/// Every event before this position was safe on disk, and handed to its hooks, at the last commit.
+/// Every event before this position was safe and dispatched at the last commit.
 const END: &str = "end";
 /// Segments that end at or before this position may be gone.
 const FLOOR: &str = "floor";
 
-/// What the database knows when the folder is opened.
+/// The contents of the database when the folder is opened.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) log: Uuid,
@@ -42,7 +41,7 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Of a log that was just made.
+    /// The contents for a new log.
     pub(crate) fn new(log: Uuid) -> Self {
         Self { log, end: 0, floor: 0, hooks: Vec::new(), begun: Begun::new() }
     }
@@ -54,7 +53,7 @@ pub(crate) struct Store {
     open: Mutex<Option<Database>>,
     health: Arc<Health>,
     dir: PathBuf,
-    /// Dropped last: closing the database writes to the folder, which is somebody else's once this is gone.
+    /// Dropped last: closing the database writes to the folder, which another process may have once this is gone.
     disk: Arc<dyn Disk>,
 }
 
@@ -72,7 +71,7 @@ impl Store {
         Ok(Self { open: Mutex::new(Some(open)), health, dir: dir.to_owned(), disk })
     }
 
-    /// The first thing to be kept.
+    /// Stores the log's id, as the first entry.
     pub(crate) fn name_log(&self, log: Uuid) -> Result<(), BusError> {
         self.write(|change| {
             change.open_table(ID)?.insert(LOG, log.as_u128())?;
@@ -80,7 +79,7 @@ impl Store {
         })
     }
 
-    /// `None` in a database that was just made.
+    /// Reads the contents. `None` in a new database.
     pub(crate) fn known(&self) -> Result<Option<Known>, BusError> {
         self.read(|database| {
             let read = database.begin_read()?;
@@ -119,7 +118,7 @@ impl Store {
         })
     }
 
-    /// Keeps how far these hooks are; the others that were at the end are at this end now.
+    /// Stores checkpoints of hooks. All others at the end move on to this end.
     pub(crate) fn advance(&self, end: u64, checkpoints: &[(HookId, Checkpoint)]) -> Result<(), BusError> {
         self.write(|change| {
             change.open_table(NUMBERS)?.insert(END, end)?;
@@ -131,7 +130,7 @@ impl Store {
         })
     }
 
-    /// Segments that end at or before this may go.
+    /// Stores the floor: segments that end at or before it may be removed.
     pub(crate) fn set_floor(&self, floor: u64) -> Result<(), BusError> {
         self.write(|change| {
             change.open_table(NUMBERS)?.insert(FLOOR, floor)?;
@@ -139,12 +138,12 @@ impl Store {
         })
     }
 
-    /// When files of the log were begun.
+    /// Stores the times when files of the log were begun.
     pub(crate) fn set_begun(&self, begun: &Begun) -> Result<(), BusError> {
         self.write(|change| begun::write(change, begun))
     }
 
-    /// The hook was never there.
+    /// Removes all entries of a hook.
     pub(crate) fn forget(&self, hook: &HookId) -> Result<(), BusError> {
         self.write(|change| {
             change.open_table(HOOKS)?.remove(hook.as_str())?;
@@ -153,7 +152,7 @@ impl Store {
         })
     }
 
-    /// Changes something; when this returns, the change survives.
+    /// Runs a write transaction. When it returns, the change would survive a crash.
     pub(crate) fn write<T>(
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
@@ -181,7 +180,7 @@ impl Store {
         look(slot.insert(database)).map_err(|error| self.failed(&error))
     }
 
-    /// Why nothing can be kept any more until the process starts again, if that is so.
+    /// The error if the database takes no more changes until a restart.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.health.is_broken().then(|| self.broken(&"a write failed").to_string())
     }
@@ -204,12 +203,12 @@ impl Store {
     }
 }
 
-/// What of the file is checked when it is opened.
+/// The check of the file when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Check {
-    /// All of it: a bit that has flipped would be a position, and pass over events.
+    /// Checks all of it: a flipped bit in a position would skip events.
     All,
-    /// It is as this process has left it: all of it after a write that failed, else nothing.
+    /// Checks all of it after a failed write, else nothing: this process wrote it last.
     AsNeeded,
 }
 

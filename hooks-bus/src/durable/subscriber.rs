@@ -1,4 +1,4 @@
-//! One hook of the durable bus: its cursor, and who reads for it.
+//! One hook of the durable bus: its cursor and its current reader.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ pub(crate) struct Subscriber {
     pub(crate) hook: HookId,
     state: Mutex<State>,
     pub(crate) readable: Notify,
-    /// Its checkpoint has changed since it was last kept.
+    /// Its checkpoint has unsaved changes.
     pub(crate) dirty: AtomicBool,
-    /// The database says that it is at the end.
+    /// The database has it at the end.
     pub(crate) saved_at_end: AtomicBool,
     enabled: AtomicBool,
     removed: AtomicBool,
-    /// Changes when another reader takes over, or the filter changes: what was found before is of no use.
+    /// Number of the current scan. A new reader or filter starts another, and makes results of the last one useless.
     scan: AtomicU64,
 }
 
@@ -38,36 +38,36 @@ struct State {
     cursor: Cursor,
     filter: Arc<Filter>,
     ledger: Arc<Ledger>,
-    /// Changes when another reader takes over.
+    /// Number of the current reader.
     reader: u64,
-    /// Events were read since the last time that the reader was asked to flush.
+    /// Events were read since the last request to flush.
     may_flush: bool,
 }
 
-/// What a reader finds when it looks.
+/// The result of polling for events.
 pub(crate) enum Poll {
     Ready(Read),
-    /// Nothing now.
+    /// Nothing to read now.
     Pending,
-    /// The log has to be read from here on.
+    /// The log must be scanned from this position.
     Scan(u64),
 }
 
-/// What a scan found: events that match, and where it ended.
+/// The matching events of a scan, and its end.
 #[derive(Debug)]
 pub(crate) struct ScanResult {
     pub(crate) runs: VecDeque<Run>,
-    /// Positions whose events can't be read, whether they match or not.
+    /// Unreadable positions, whether their events match or not.
     pub(crate) unreadable: VecDeque<(u64, u64)>,
-    /// Everything before this position was looked at.
+    /// The position to scan next.
     pub(crate) until: u64,
-    /// The scan it belongs to.
+    /// Number of the scan.
     pub(crate) scan: u64,
     #[expect(dead_code, reason = "held, and let go with the events")]
     pub(crate) piece: Option<BlockGuard>,
 }
 
-/// What a hook loses when a segment is given up, still to be counted: the matching events of this range.
+/// The range that a hook loses with an evicted segment. Its matching events are still to be counted.
 #[derive(Debug)]
 pub(crate) struct EvictedRange {
     pub(crate) from: u64,
@@ -76,12 +76,13 @@ pub(crate) struct EvictedRange {
 }
 
 impl EvictedRange {
+    /// True if the hook loses this event.
     pub(crate) fn includes(&self, position: u64, envelope: &Envelope) -> bool {
         let is_acked = || self.acked_ranges.iter().any(|(from, to)| (*from..*to).contains(&position));
         position >= self.from && self.filter.matches(envelope) && !is_acked()
     }
 
-    /// How many of these positions, whose events can't be read, it was not done with.
+    /// Number of unsettled positions in an unreadable range.
     pub(crate) fn unacked_in(&self, (from, to): (u64, u64)) -> u64 {
         unacked_between(&self.acked_ranges, from.max(self.from), to)
     }
@@ -108,8 +109,8 @@ impl Subscriber {
         }
     }
 
-    /// A new reader takes over: what was in flight is to be read again. The log begins at `begin`: what was in flight
-    /// before that can't be read any more. Returns the reader's number.
+    /// Hands the hook to a new reader, which reads the events in flight again, except for those before `begin`, where
+    /// the log begins. Returns the reader's number.
     pub(crate) fn take_over(&self, subscription: &Subscription, begin: u64) -> u64 {
         let mut state = self.state.lock();
         let (again, lost) = state.cursor.rewind(begin);
@@ -117,7 +118,7 @@ impl Subscriber {
             state.ledger.hand_over(again);
             state.ledger.give_up(lost, DropReason::Overflow);
         } else {
-            // Whoever had it in flight hands it over.
+            // The previous worker hands over its own events in flight.
             state.ledger = subscription.ledger.clone();
         }
         state.reader += 1;
@@ -126,19 +127,19 @@ impl Subscriber {
         state.reader
     }
 
-    /// Another filter, for everything that was not read.
+    /// Sets another filter, for all unread events.
     pub(crate) fn refilter(&self, filter: Arc<Filter>) {
         let mut state = self.state.lock();
         state.filter = filter;
-        // What was queued was chosen by the old filter.
+        // The old filter chose the queued events.
         state.cursor.scan();
-        // Whoever reads now has what is in flight.
+        // The current reader has the events in flight.
         state.may_flush = true;
         self.scan.fetch_add(1, Ordering::AcqRel);
         self.readable.notify_one();
     }
 
-    /// The hook is no longer here. Returns what has to be remembered of it.
+    /// Ends the subscription. Returns the place to store.
     pub(crate) fn remove(&self, begin: u64) -> Checkpoint {
         let mut state = self.state.lock();
         self.removed.store(true, Ordering::Release);
@@ -149,8 +150,7 @@ impl Subscriber {
         state.cursor.checkpoint()
     }
 
-    /// Nobody delivers what is in flight any more. What of it is gone from the log, which begins at `begin`, is
-    /// counted.
+    /// Counts the events in flight that are gone from the log, which begins at `begin`, after the hook's last delivery.
     pub(crate) fn abandon(&self, begin: u64) {
         let mut state = self.state.lock();
         let lost = state.cursor.lose_before(begin);
@@ -160,7 +160,7 @@ impl Subscriber {
             tracing::warn!(
                 hook = %self.hook,
                 events = lost,
-                "these were on their way when the log gave them up: they are lost"
+                "events are lost: they were in flight, and the log has dropped them"
             );
         }
     }
@@ -177,7 +177,7 @@ impl Subscriber {
         self.removed.load(Ordering::Acquire)
     }
 
-    /// Which scan is the current one.
+    /// Number of the current scan.
     pub(crate) fn scan(&self) -> u64 {
         self.scan.load(Ordering::Acquire)
     }
@@ -186,7 +186,7 @@ impl Subscriber {
         self.state.lock().filter.clone()
     }
 
-    /// These events concern the hook. Returns whether its checkpoint changed by that.
+    /// Queues matching events. Returns whether that changed the hook's checkpoint.
     pub(crate) fn enqueue(&self, ranges: impl IntoIterator<Item = PositionRange>) -> bool {
         let mut state = self.state.lock();
         let was_at_end = state.cursor.committed().is_none();
@@ -196,8 +196,7 @@ impl Subscriber {
         was_at_end
     }
 
-    /// The hook has seen everything before the position where its scan stands, and is told what comes. False when
-    /// the scan does not stand there any more.
+    /// Switches the hook to following, if its scan is at this position. Returns whether it is.
     pub(crate) fn follow_from(&self, from: u64) -> bool {
         let mut state = self.state.lock();
         let is_there = state.cursor.scans_from() == Some(from);
@@ -207,7 +206,7 @@ impl Subscriber {
         is_there
     }
 
-    /// Takes what is there: what was queued and is in memory, or what a scan found.
+    /// Reads queued events in memory, or those that a scan found.
     pub(crate) fn poll(
         &self,
         reader: u64,
@@ -249,7 +248,7 @@ impl Subscriber {
         }
     }
 
-    /// Asks whoever has events in flight to send them, once. False when there are none.
+    /// Asks the reader to flush its events in flight, once. False if there are none.
     pub(crate) fn asks_to_flush(&self) -> bool {
         let mut state = self.state.lock();
         let asks = state.may_flush && state.cursor.unsettled().events > 0;
@@ -261,7 +260,7 @@ impl Subscriber {
         self.state.lock().cursor.unsettled()
     }
 
-    /// Whether everything is read, by whoever has this result.
+    /// True if the hook has read every event.
     pub(crate) fn has_read_all(&self) -> bool {
         let state = self.state.lock();
         state.cursor.scans_from().is_none() && state.cursor.next_queued().is_none()
@@ -278,12 +277,12 @@ impl Subscriber {
         released
     }
 
-    /// The oldest position that the hook is not done with.
+    /// The oldest unsettled position. `None`: all events are settled.
     pub(crate) fn committed(&self) -> Option<u64> {
         self.state.lock().cursor.committed()
     }
 
-    /// Where the hook reads on. `None`: it has read everything.
+    /// The oldest unread position. `None`: the hook has read every event.
     pub(crate) fn unread(&self) -> Option<u64> {
         let state = self.state.lock();
         state.cursor.scans_from().or_else(|| state.cursor.next_queued().map(|first| first.from))
@@ -293,7 +292,7 @@ impl Subscriber {
         self.state.lock().cursor.checkpoint()
     }
 
-    /// Gives up what was not read before this position; what was queued is counted here.
+    /// Drops unread events before this position. Counts queued ones here; the returned range is for the caller to count.
     pub(crate) fn skip(&self, to: u64, reason: DropReason) -> (usize, Option<EvictedRange>) {
         let mut state = self.state.lock();
         let (queued, from) = state.cursor.skip(to);
@@ -308,14 +307,14 @@ impl Subscriber {
         (queued, evicted)
     }
 
-    /// This many events were given up before they were read.
+    /// Counts events that were dropped unread.
     pub(crate) fn count_lost(&self, events: usize, reason: DropReason) {
         let state = self.state.lock();
         state.ledger.take(events);
         state.ledger.give_up(events, reason);
     }
 
-    /// What is not settled: what is in flight, since when, what is queued, and where a scan goes on.
+    /// The hook's unsettled events.
     pub(crate) fn pending(&self) -> Pending {
         let State { cursor, .. } = &*self.state.lock();
         Pending {
@@ -327,7 +326,7 @@ impl Subscriber {
     }
 }
 
-/// What a hook has not settled.
+/// A hook's unsettled events: in flight, queued, or still to be scanned.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) in_flight: Amount,
@@ -344,7 +343,7 @@ impl State {
             && let Some(PositionRange { from, to, .. }) = self.cursor.next_queued()
         {
             let Some(run) = tail.run(from, to.min(from + left as u64)) else {
-                // No longer in memory.
+                // The event is no longer in memory.
                 return self.cursor.scan();
             };
             left -= run.len();
@@ -361,7 +360,7 @@ impl State {
             let mut run = first.split(left);
             found.runs.pop_front_if(|first| first.is_empty());
             let from = self.cursor.scans_from().unwrap_or_default();
-            // What was given up, or settled before a restart.
+            // Without dropped events, and those settled before a restart.
             run.retain(|_, Position(position), _| position >= from && !self.cursor.is_acked(position));
             if !run.is_empty() {
                 left -= run.len();
@@ -376,7 +375,7 @@ impl State {
         }
     }
 
-    /// Counts what can't be read before this position. It is done with: who reads here again does not count it again.
+    /// Counts unreadable positions before `until` and settles them, so that another read does not count them again.
     fn skip_unreadable(&mut self, unreadable: &mut VecDeque<(u64, u64)>, until: u64) {
         let mut events = 0;
         while let Some(range) = unreadable.pop_front_if(|(from, _)| *from < until) {

@@ -1,5 +1,5 @@
-//! The thread that writes the log. Whoever publishes while it writes goes together with the next commit:
-//! there is no timer, the next commit starts when the last one has ended.
+//! The thread that writes the log. Calls that arrive during a commit share the next one. There is no timer:
+//! the next commit starts when the last one has ended.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use tokio::sync::{mpsc, oneshot};
 use super::append::{AppendError, Appender, slice_bytes};
 use super::inner::Inner;
 
-/// A commit takes no further call when it has this many events,
+/// A commit takes no further call once it has this many events,
 const MAX_EVENTS: usize = 1000;
 
 /// or this many bytes.
 const MAX_BYTES: usize = 1 << 20;
 
-/// What one call publishes.
+/// One call of `publish`.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) slice: Slice,
     pub(crate) answer: oneshot::Sender<Result<(), BusError>>,
 }
 
-/// A call whose events are in the log, but perhaps not safe yet.
+/// A call whose events are in the log, perhaps not yet safe.
 struct Written {
     request: Request,
     first: u64,
@@ -38,7 +38,7 @@ impl Writer {
         Self { inner, appender }
     }
 
-    /// Runs until nobody can publish any more.
+    /// Runs until every sender of requests is gone.
     pub(crate) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         while let Some(first) = requests.blocking_recv() {
             let (mut events, mut bytes) = (0, 0);
@@ -67,7 +67,7 @@ impl Writer {
         }
         let now = (self.inner.tuning.clock)();
         let mut written = Vec::with_capacity(batch.len());
-        // Whoever no longer waits for the answer takes it that nothing was accepted.
+        // A caller that no longer waits expects that nothing was accepted.
         for request in batch.into_iter().filter(|request| !request.answer.is_closed()) {
             let first = self.appender.next();
             match self.append(&request, now) {
@@ -83,12 +83,12 @@ impl Writer {
         self.finish(written, now);
     }
 
-    /// Whether anything can be accepted.
+    /// An error if no event can be accepted.
     fn ready(&self) -> Result<(), BusError> {
         if let Some(broken) = self.broken() {
             return Err(broken);
         }
-        // After a crash, a hook that the database does not know would begin at the end, behind these events.
+        // After a crash, a hook missing from the database would begin at the end, behind these events.
         if self.inner.dirty.has_unsaved_hooks() { self.inner.checkpoint() } else { Ok(()) }
     }
 
@@ -99,7 +99,7 @@ impl Writer {
         let bytes = slice_bytes(&request.slice);
         self.check_lengths(&request.slice, bytes)?;
         if let Some(size) = self.appender.grows_by(bytes, self.is_old(now)) {
-            // Whoever publishes has subscribed all hooks before.
+            // Callers subscribe all hooks before they publish.
             self.inner.holding.release();
             self.inner.free_space(size)?;
             self.begin(size)?;
@@ -107,7 +107,7 @@ impl Writer {
         self.appender.append(&request.slice, now).map_err(|error| self.breaks(&error))
     }
 
-    /// Every event has to fit among the dead letters.
+    /// Every event must fit among the dead letters.
     fn check_lengths(&self, slice: &Slice, together: usize) -> Result<(), BusError> {
         let largest = self.inner.config.largest_event();
         let too_long = || slice.iter().find(|event| event.len() > largest);
@@ -118,7 +118,7 @@ impl Writer {
         )))
     }
 
-    /// Begins a segment. One that can't be begun is tried again with the next call.
+    /// Begins a segment. After a failure the next call tries again.
     fn begin(&mut self, size: u64) -> Result<(), BusError> {
         let now = self.inner.now();
         let trouble = &self.inner.health.beginning;
@@ -129,7 +129,7 @@ impl Writer {
             }
             Err(AppendError::NotBegun(error)) => {
                 if matches!(error, BusError::Unavailable(_)) && trouble.begins(error.to_string()) {
-                    tracing::error!(dir = %self.inner.dir.display(), %error, "events are refused until it can");
+                    tracing::error!(dir = %self.inner.dir.display(), %error, "can't begin a file of the log: events are refused until it works");
                     self.inner.dirty.wake();
                 }
                 Err(error)
@@ -138,13 +138,13 @@ impl Writer {
         }
     }
 
-    /// Segments are kept or given up as a whole: with an age limit they must not be filled for ever.
+    /// True if the segment is too old for more events: age limits apply to whole segments, so that each must end.
     fn is_old(&self, now: u64) -> bool {
         let age = self.appender.begun().map(|begun| now.saturating_sub(begun));
         self.inner.config.max_age.zip(age).is_some_and(|(max, age)| age > max.0.as_secs() / 4)
     }
 
-    /// Dispatches what is safe, and answers.
+    /// Dispatches safe events, and answers the calls.
     fn finish(&mut self, written: Vec<Written>, now: u64) {
         let end = self.inner.log.end();
         let mut answers = Vec::with_capacity(written.len());
@@ -155,8 +155,8 @@ impl Writer {
                 self.inner.dispatch(first, now, slice);
             }
         }
-        // A hook that came while this was written has got these events, too: it must be known before anybody hears
-        // that they are accepted.
+        // A hook that subscribed during the write got these events, too: the database must have it before the calls
+        // return.
         let unknown = if self.inner.dirty.has_unsaved_hooks() { self.inner.checkpoint().err() } else { None };
         let unknown = unknown.map(|error| {
             let text = format!(
@@ -170,12 +170,12 @@ impl Writer {
                 (_, Some(unknown)) => Err(unknown.clone()),
                 _ => Ok(()),
             };
-            // Whoever asked may have gone.
+            // The caller may have gone.
             let _ = answer.send(result);
         }
     }
 
-    /// What the disk holds is not known since this happened. Only a restart finds out.
+    /// The error that made the contents of the disk unknown. Only a restart can check them.
     fn broken(&self) -> Option<BusError> {
         self.inner.health.broken().map(|why| BusError::Unavailable(why.to_owned()))
     }
@@ -190,7 +190,7 @@ impl Writer {
     }
 }
 
-/// Whoever asked may have gone.
+/// Answers a call. The caller may have gone.
 fn answer(request: Request, result: Result<(), BusError>) {
     let _ = request.answer.send(result);
 }

@@ -42,13 +42,13 @@ impl Default for MemoryConfig {
 
 /// The bus that keeps events in this process.
 ///
-/// Accepted means queued for every hook whose filter matches. What a hook may hold is bounded by its
-/// [`QueueLimits`](hooks_core::QueueLimits), and what all hold together by [`MemoryConfig::max_memory`];
-/// an event that many hooks wait for is held, and counted, once.
+/// Accepted means queued for every hook whose filter matches. [`QueueLimits`](hooks_core::QueueLimits) bound each
+/// hook's queue, and [`MemoryConfig::max_memory`] bounds all of them together. Hooks share an event, so it counts
+/// once.
 ///
-/// A slice with more events or bytes than a blocking hook may hold is accepted piece by piece: a call
-/// that is dropped, or that the bus is closed under, may then have published the first pieces. Any other
-/// slice is accepted as a whole or not at all.
+/// The bus accepts a slice with more events or bytes than a blocking hook may hold piece by piece: if the call is
+/// dropped or the bus closed, it may have published the first pieces. It accepts any other slice as a whole or not
+/// at all.
 #[derive(Debug, Clone)]
 pub struct MemoryBus(Arc<Inner>);
 
@@ -58,7 +58,7 @@ struct Inner {
     memory: Arc<Budget>,
     index: RwLock<Index<Arc<Subscriber>>>,
     hooks: Mutex<HashMap<HookId, (Slot, Arc<Subscriber>)>>,
-    /// Position of the next event. Held while events are handed out, so that all hooks see one order.
+    /// Position of the next event. Locked while events are dispatched, so that all hooks see one order.
     next: Mutex<u64>,
     closed: AtomicBool,
     closing: watch::Sender<bool>,
@@ -71,7 +71,7 @@ impl Default for MemoryBus {
 }
 
 impl MemoryBus {
-    /// An empty bus.
+    /// Makes an empty bus.
     pub fn new(config: &MemoryConfig) -> Self {
         let limit = Amount { events: usize::MAX, bytes: config.max_memory.get() };
         Self(Arc::new(Inner {
@@ -85,7 +85,7 @@ impl MemoryBus {
         }))
     }
 
-    /// Bytes of memory that events held for hooks take now, blocks counted once and whole.
+    /// Bytes of memory in use for queued and unsettled events, blocks counted once and whole.
     pub fn memory_used(&self) -> usize {
         self.0.memory.used().bytes
     }
@@ -110,7 +110,7 @@ impl Bus for MemoryBus {
             let count = piece(&routing, &next);
             let routing = if count == next.len() { Some(routing) } else { None };
             self.0.publish(rest.split_to(count), routing).await?;
-            // Looking at all that is left for each piece would take time squared.
+            // Routing the whole rest for each piece would take quadratic time.
             ahead = count.saturating_mul(2);
         }
         Ok(())
@@ -197,8 +197,8 @@ impl Inner {
             if self.is_closed() {
                 return Err(BusError::Closed);
             }
-            // Somebody subscribed, left or changed a filter meanwhile: unless the recipients are the same,
-            // start again with those that there are now. Nobody does until the events are handed out.
+            // If a subscription changed the recipients while this call waited, start again with the current
+            // ones. The lock on the index keeps them from changing until the events are dispatched.
             let index = self.index.read();
             if index.version() != routing.version && !Routing::new(&index, &slice).has_recipients_of(&routing) {
                 continue;
@@ -214,8 +214,8 @@ impl Inner {
         }
     }
 
-    /// Room at every hook that makes publishers wait, always in the order of slots, then memory. `None`
-    /// when there is no memory and none of the hooks waits for any.
+    /// Reserves room in the queue of every blocking hook, always in the order of slots, then memory. `None`
+    /// without memory and without a blocking hook.
     async fn reserve(
         &self,
         routing: &Routing<Subscriber>,
@@ -231,7 +231,7 @@ impl Inner {
         Some((reservations, memory))
     }
 
-    /// The reservation of the slice's memory. `None` when there is none to be had without waiting.
+    /// Reserves the slice's memory. `None` if that takes waiting and the call must not wait.
     async fn reserve_memory(&self, slice: &Slice, must_wait: bool) -> Option<BlockGuard> {
         if let Some(claimed) = slice.guard() {
             return Some(claimed);
@@ -247,29 +247,29 @@ impl Inner {
     async fn wait_for_memory(&self, need: Amount, must_wait: bool) -> Option<Reservation> {
         let reservation = self.memory.reserve(need);
         tokio::pin!(reservation);
-        // From here on it waits, so that whoever gives way sees it.
+        // It waits from here on, so that `evict` sees it.
         if let Some(reservation) = at_once(&mut reservation).await {
             return Some(reservation);
         }
         if matches!(self.evict(), Eviction::None) && !must_wait {
             return at_once(reservation).await;
         }
-        // Whoever waits for its batch to fill sends it now.
+        // Readers that wait for a batch to fill send it now.
         self.index.read().values().for_each(|subscriber| subscriber.request_flush());
         Some(reservation.await)
     }
 
-    /// A hook may give way that would not before.
+    /// Evicts events for waiting publishers, after a change to a hook's policy.
     fn evict_for_waiters(&self) {
         if self.memory.has_waiters() {
             self.evict();
         }
     }
 
-    /// Makes disabled hooks, then those that hold most, drop their oldest events until nobody waits for memory.
+    /// Drops the oldest events of disabled hooks, then of those that hold most, until no publisher waits for memory.
     fn evict(&self) -> Eviction {
         let holders: Vec<Arc<Subscriber>> = self.index.read().values().cloned().collect();
-        // Disabled hooks give way first.
+        // Disabled hooks come first.
         let rank = |at: usize| (!holders[at].is_enabled(), holders[at].budget.used().bytes, at);
         let mut by_size: BinaryHeap<(bool, usize, usize)> =
             (0..holders.len()).map(rank).filter(|(_, bytes, _)| *bytes > 0).collect();
@@ -287,11 +287,11 @@ impl Inner {
 }
 
 enum Eviction {
-    /// Nobody waits now.
+    /// No publisher waits.
     Done,
-    /// The hook that holds most makes publishers wait.
+    /// The hook that holds most is a blocking one.
     Blocked,
-    /// All that is left is on its way out.
+    /// Only events in flight are left.
     None,
 }
 
@@ -309,7 +309,7 @@ async fn reserve_queue(recipient: &Recipient<Subscriber>) -> Reservation {
     reservation.await
 }
 
-/// What a future gives without waiting.
+/// The output of a future that is ready.
 async fn at_once<F: Future>(future: F) -> Option<F::Output> {
     tokio::select! {
         biased;
@@ -318,7 +318,7 @@ async fn at_once<F: Future>(future: F) -> Option<F::Output> {
     }
 }
 
-/// Gives each recipient its events. The order of publishing is fixed here, under the lock of `next`.
+/// Queues the events for each recipient. The lock on `next` fixes the order of publishing.
 fn dispatch(
     next: &mut u64,
     slice: Slice,
@@ -328,7 +328,7 @@ fn dispatch(
 ) {
     let first = *next;
     *next += slice.len() as u64;
-    // Without it there are no recipients.
+    // No memory was reserved: there are no recipients.
     let Some(memory) = memory else { return };
     let published = Published::new(first, slice, SystemTime::now(), memory);
     for (recipient, reservation) in routing.recipients.into_iter().zip(reservations) {
@@ -336,7 +336,7 @@ fn dispatch(
     }
 }
 
-/// How many events go together: as many as the smallest blocking recipient can hold at once.
+/// The number of events to publish together: as many as the smallest blocking recipient can hold.
 fn piece(routing: &Routing<Subscriber>, events: &[Envelope]) -> usize {
     let limits = routing
         .recipients

@@ -1,4 +1,4 @@
-//! What waits for a hook to read it.
+//! A hook's unread events.
 
 use std::collections::VecDeque;
 
@@ -34,7 +34,7 @@ impl Queue {
         self.runs.push_front(run);
     }
 
-    /// At most so many events off the front, as far as they stand in one run.
+    /// Removes up to `most` events of the first run.
     pub(crate) fn pop(&mut self, most: usize) -> Option<Run> {
         let front = self.runs.front_mut()?;
         let run = if front.len() <= most { self.runs.pop_front()? } else { front.split(most) };
@@ -42,7 +42,7 @@ impl Queue {
         Some(run)
     }
 
-    /// Leaves what matches; returns the size of the rest.
+    /// Removes events that do not match. Returns their size.
     pub(crate) fn filter(&mut self, filter: &Filter) -> Amount {
         let mut gone = Amount::default();
         self.runs.retain_mut(|run| {

@@ -1,4 +1,4 @@
-//! What the memory bus holds for one hook.
+//! One hook's queue and its events in flight.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::buffer::budget::{Amount, Budget, Reservation};
 use crate::buffer::in_flight::InFlight;
 use crate::buffer::published::Run;
 
-/// Dropped events are logged at most this often per hook.
+/// Shortest time between two log lines about dropped events of a hook.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// One hook's queue.
@@ -26,7 +26,7 @@ pub(crate) struct Subscriber {
     hook: HookId,
     state: Mutex<State>,
     readable: Notify,
-    /// What is queued and in flight, against the hook's limits.
+    /// The hook's limits, and the size of its queued and unsettled events.
     pub(crate) budget: Arc<Budget>,
 }
 
@@ -38,9 +38,9 @@ struct State {
     overflow: Overflow,
     enabled: bool,
     removed: bool,
-    /// Changes when another reader takes over.
+    /// Number of the current reader.
     reader: u64,
-    /// Events were read since the last time that the reader was asked to flush.
+    /// Events were read since the last request to flush.
     may_flush: bool,
     drops: Drops,
 }
@@ -72,14 +72,14 @@ impl Subscriber {
         }
     }
 
-    /// A new reader takes over: what was in flight is to be read again. Returns the reader's number.
+    /// Hands the hook to a new reader, which reads the events in flight again. Returns the reader's number.
     pub(crate) fn take_over(&self, ledger: &Arc<Ledger>) -> u64 {
         let mut state = self.state.lock();
         let queued = state.queue.len();
         let State { queue, in_flight, .. } = &mut *state;
         in_flight.take_all().rev().for_each(|run| queue.push_front(run));
         if !Arc::ptr_eq(&state.ledger, ledger) {
-            // What was in flight is handed over by whoever had it there.
+            // The previous worker hands over its own events in flight.
             state.ledger.hand_over(queued);
             ledger.take(state.queue.len());
             state.ledger = ledger.clone();
@@ -89,7 +89,7 @@ impl Subscriber {
         state.reader
     }
 
-    /// Whether publishers wait for room rather than the oldest events being dropped.
+    /// True if publishers wait at the limit, false if the oldest events are dropped.
     pub(crate) fn blocks(&self) -> bool {
         self.state.lock().blocks()
     }
@@ -98,7 +98,7 @@ impl Subscriber {
         self.state.lock().enabled
     }
 
-    /// Appends events. With a reservation the room is there; without, the oldest events make room.
+    /// Appends events. Without a reservation, the oldest events are dropped at the limit.
     pub(crate) fn push(&self, run: Run, reservation: Option<Reservation>, size: Amount) {
         let mut state = self.state.lock();
         if state.removed {
@@ -118,12 +118,12 @@ impl Subscriber {
         let state = self.state.lock();
         let oldest = state.in_flight.first().or(state.queue.first()).map(Run::accepted);
         let used = self.budget.used();
-        // Room that a publisher reserved and has not filled yet counts; it is about to be.
+        // A publisher's reservation counts before it is filled.
         let (events, bytes) = (used.events as u64, used.bytes as u64);
         Lag { events, bytes, oldest, exact: true }
     }
 
-    /// Counts events as taken and dropped that there is no memory for.
+    /// Counts published events as taken and dropped, for want of memory.
     pub(crate) fn drop_incoming(&self, events: usize) {
         let mut state = self.state.lock();
         state.ledger.take(events);
@@ -133,7 +133,7 @@ impl Subscriber {
         self.log(report);
     }
 
-    /// Drops the oldest event that is not in flight. False when there is none.
+    /// Drops the oldest queued event. False if there is none.
     pub(crate) fn drop_oldest(&self) -> bool {
         let mut state = self.state.lock();
         let Some(dropped) = state.queue.pop(1) else { return false };
@@ -144,19 +144,19 @@ impl Subscriber {
         true
     }
 
-    /// A publisher waits: wakes a reader that has events in flight, which then says so.
+    /// Asks a reader with events in flight to flush, because a publisher waits.
     pub(crate) fn request_flush(&self) {
         if self.state.lock().may_flush {
             self.readable.notify_one();
         }
     }
 
-    /// Makes the reader look again.
+    /// Wakes the reader.
     pub(crate) fn wake(&self) {
         self.readable.notify_one();
     }
 
-    /// Nothing more is taken; what there is counts as removed.
+    /// Takes no more events, and drops all there are as removed.
     pub(crate) fn remove(&self) {
         let mut state = self.state.lock();
         state.removed = true;
@@ -181,7 +181,7 @@ impl Subscriber {
         let dropped = if state.blocks() { Vec::new() } else { state.drop_overflow(&self.budget) };
         let report = state.count_dropped(dropped.len());
         self.budget.set_open(!state.blocks());
-        // Whoever reads now has what is in flight, and knows of no publisher that waits.
+        // The current reader has the events in flight, and has not heard of waiting publishers.
         state.may_flush = true;
         drop(state);
         self.log(report);
@@ -193,7 +193,7 @@ impl Subscriber {
         self.budget.set_open(!state.blocks());
     }
 
-    /// What is there for this reader, if anything. `flush`: publishers wait for memory.
+    /// Reads for this reader, if there is anything. `flush`: publishers wait for memory.
     fn read(&self, reader: u64, max: usize, into: &mut Vec<Delivery>, dry: bool, flush: bool) -> Option<Read> {
         let mut state = self.state.lock();
         if state.reader != reader {
@@ -233,8 +233,7 @@ impl State {
         self.overflow == Overflow::Block && self.enabled
     }
 
-    /// Takes the oldest events out of the queue until the rest is within the limits. One event alone
-    /// may be larger than the limit.
+    /// Removes the oldest events until the rest is within the limits. A single event may exceed them.
     fn drop_overflow(&mut self, budget: &Arc<Budget>) -> Vec<Run> {
         let mut dropped = Vec::new();
         while budget.is_over() && budget.used().events > 1 {
@@ -252,7 +251,7 @@ impl State {
 }
 
 impl Drops {
-    /// How many drops are to be logged now, if any.
+    /// Adds dropped events. Returns the number to log, when a line is due.
     fn add(&mut self, events: usize) -> Option<u64> {
         self.unlogged += events as u64;
         let now = Instant::now();
@@ -283,7 +282,7 @@ fn amount(limits: &QueueLimits) -> Amount {
     Amount { events: limits.max_events.get(), bytes: limits.max_bytes.get() }
 }
 
-/// A hook's way through the memory bus.
+/// A hook's reader on the memory bus.
 pub(super) struct MemoryReader {
     pub(super) bus: Arc<super::Inner>,
     pub(super) subscriber: Arc<Subscriber>,

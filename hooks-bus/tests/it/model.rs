@@ -1,4 +1,4 @@
-//! The memory bus against a plain model: any steps, and after each the books balance.
+//! The memory bus against a plain model: the ledger balances after every step.
 
 use std::collections::VecDeque;
 
@@ -13,11 +13,11 @@ enum Step {
     /// Events of so many blocks of memory, published together.
     Publish(usize, usize),
     Read(usize),
-    /// Settle some of what is in hand, in any order.
+    /// Settle some events in flight, in any order.
     Settle(Vec<prop::sample::Index>),
-    /// A new reader takes over: what was in hand is read again, but for what only the old one settled.
+    /// A new reader takes over, and reads the events in flight again, except those the old one settled.
     TakeOver,
-    /// The hook wants other types from now on.
+    /// Change the hook's types.
     Filter(usize),
 }
 
@@ -80,7 +80,7 @@ proptest! {
                         let ledger = end.ledger.clone();
                         let which = FILTERS.iter().position(|known| *known == wanted).unwrap();
                         let subscription = crate::subscription("a", filter(which), queue(limit, 1 << 20, Overflow::DropOldest), &ledger);
-                        // Of what is in hand the worker decides, not the bus.
+                        // The worker decides on events in flight, not the bus.
                         let before = queued.len();
                         queued.retain(|number| wanted.contains(&(number % 3)));
                         filtered += (before - queued.len()) as u64;

@@ -1,4 +1,4 @@
-//! Events that are too old are given up, and counted.
+//! Events that are too old are dropped, and counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,7 +103,7 @@ fn aging(disk: &SimDisk, tuning: Tuning) -> DurableBus {
     DurableBus::on(Arc::new(disk.clone()), &config, tuning, Hold::UntilPublished).unwrap()
 }
 
-/// Gives up what is too old; the position of the oldest event that is left.
+/// Drops events that are too old. Returns the position of the oldest one left.
 fn expired(bus: &DurableBus) -> u64 {
     bus.all_subscribed();
     bus.0.inner.expire().unwrap();

@@ -1,4 +1,4 @@
-//! The folder is given up when nothing more is written to it.
+//! The bus unlocks the folder only after its last write.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::durable::DurableBus;
 use crate::durable::disk::{Disk, DiskFile};
 use crate::durable::hold::Hold;
 
-/// What became of a disk.
+/// Events of a disk.
 #[derive(Debug, Default)]
 struct Fate {
     /// Another process may have the folder now.

@@ -14,7 +14,7 @@ use super::super::blocking::{CALLS, READS};
 use super::sim::{Call, Fault, SimDisk};
 use super::{Disk as _, DurableBus, End, Hold, TUNING, Tuning, block_on, config, gone, hook, number, open, slice};
 
-/// Publishes while one operation fails; returns what was accepted, the errors, and how the bus is then.
+/// Publishes while one operation fails. Returns the accepted events, the errors, and the health of the bus.
 async fn publish(disk: &SimDisk) -> (Vec<usize>, Vec<BusError>, BusHealth) {
     // Opening may be what fails.
     let Ok(bus) = open(disk) else { return Default::default() };
@@ -41,8 +41,8 @@ async fn read_again(disk: &SimDisk) -> Vec<usize> {
     read
 }
 
-/// Publishes as often as publishing takes operations, each time with a fault at another of them. Whatever it does, what
-/// was accepted survives a power cut.
+/// Publishes once for each operation of a `publish`, each time with a fault at another one. Accepted events survive a
+/// power cut.
 fn at_each_operation(fault: impl Fn(usize) -> Fault, mut check: impl FnMut(usize, &[usize], &[BusError], &BusHealth)) {
     let set_up = || {
         let disk = SimDisk::default();
@@ -95,8 +95,8 @@ fn when_there_is_no_room_for_a_segment_publishing_is_refused_and_then_goes_on() 
     assert!(refused >= 3, "{refused} refused");
 }
 
-/// What opens, lists, makes, removes or allocates has changed nothing when it fails, whatever the reason: the process
-/// has too many files open for a moment, say.
+/// A failure to open, list, make, remove or allocate changes nothing, whatever the reason: for instance too many open
+/// files.
 const CHANGES_NOTHING: &[Call] = &[Call::Open, Call::List, Call::Create, Call::Remove, Call::SetLen];
 
 #[test]
@@ -228,7 +228,7 @@ fn a_disk_that_hangs_is_named_until_it_answers() {
     }
 }
 
-/// Whether whoever asks what time it is ends by that.
+/// True: a read of the clock panics.
 static ENDS: AtomicBool = AtomicBool::new(false);
 
 fn clock() -> u64 {

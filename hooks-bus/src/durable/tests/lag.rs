@@ -1,4 +1,4 @@
-//! What is said of a hook that reads the log from the disk is the most that it can be, and close.
+//! The lag of a hook that scans the log is an upper bound, and close.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use crate::durable::checkpointer::Tuning;
 use crate::durable::config::DurableConfig;
 use crate::durable::hold::Hold;
 
-/// What the clock says at first, in seconds since 1970.
+/// The first time of the clock, in seconds since 1970.
 const BEGIN: u64 = 1_000_000;
 
 /// Seconds from one call to the next.
@@ -30,7 +30,7 @@ fn opened(disk: &SimDisk, segment_size: u64) -> DurableBus {
 
 const CALLS: usize = 200;
 
-/// Of a hook that is done with the first event of so many calls of three: bytes may be said to be so many more.
+/// Checks the lag of a hook that settled the first event of `done` calls of three. Bytes may be up to `more` too many.
 fn check(lag: &Lag, done: usize, more: usize) {
     assert!(!lag.exact);
     let all = slice(0..CALLS * 3);
@@ -40,7 +40,7 @@ fn check(lag: &Lag, done: usize, more: usize) {
     assert!((bytes..=bytes + more).contains(&(lag.bytes as usize)), "{} of {bytes}", lag.bytes);
 }
 
-/// How much earlier than the first pending event was accepted it is said to be, in seconds.
+/// Seconds by which the lag's time may be earlier than that of the oldest pending event.
 fn early(lag: &Lag) -> u64 {
     let from = CALLS as u64 * 3 - lag.events;
     let accepted = UNIX_EPOCH + Duration::from_secs(BEGIN + from / 3 * BETWEEN);

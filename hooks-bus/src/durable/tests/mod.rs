@@ -30,7 +30,7 @@ use super::hold::Hold;
 use super::{DurableBus, Handle};
 use sim::SimDisk;
 
-/// Positions are kept when a test says so.
+/// Checkpoints are written only when a test says so.
 const TUNING: Tuning = Tuning { gather: Duration::from_secs(3600), clock, steady: clock };
 
 /// Stands still until a test sets it.
@@ -112,7 +112,7 @@ fn number(delivery: &Delivery) -> usize {
     delivery.envelope().id().parse().unwrap()
 }
 
-/// Runs to the end on a runtime of its own.
+/// Runs to the end on a new runtime.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }

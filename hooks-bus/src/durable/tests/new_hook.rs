@@ -18,10 +18,10 @@ fn a_new_hook_is_known_only_when_its_checkpoint_is_safe() {
     let inner = bus.0.inner.clone();
     let checkpointing = std::thread::spawn(move || inner.checkpoint());
     has_begun.recv().unwrap();
-    let is_new_meanwhile = bus.0.inner.dirty.has_unsaved_hooks();
+    let is_unsaved_before_the_sync = bus.0.inner.dirty.has_unsaved_hooks();
     go_on.send(()).unwrap();
     checkpointing.join().unwrap().unwrap();
-    assert!(is_new_meanwhile);
+    assert!(is_unsaved_before_the_sync);
     assert!(!bus.0.inner.dirty.has_unsaved_hooks());
     gone(bus);
 }

@@ -22,7 +22,7 @@ impl Bits {
     }
 }
 
-/// What may be left after a cut: nothing that was not synced, all of it, or some.
+/// Unsynced data that survives a cut: none, all, or some.
 fn images(disk: &SimDisk, seed: usize, some: usize) -> Vec<(String, SimDisk)> {
     let mut images = vec![
         ("nothing survives".to_owned(), disk.after_power_cut(|| false)),
@@ -36,7 +36,7 @@ fn images(disk: &SimDisk, seed: usize, some: usize) -> Vec<(String, SimDisk)> {
     images
 }
 
-/// How many operations the workload takes when nothing happens to it, and which calls it makes.
+/// The number of operations of an undisturbed workload, and its kinds of syncs.
 fn undisturbed(plan: Plan) -> (usize, usize, BTreeSet<Sync>) {
     let disk = SimDisk::default();
     let promised = block_on(workload::run(plan, &disk));

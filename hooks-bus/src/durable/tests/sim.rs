@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::durable::disk::{Disk, DiskFile};
 
-/// What survives a power cut is decided in pieces of this size, as on real disks.
+/// Bytes of a sector: each survives a power cut as a whole or not at all, as on real disks.
 const SECTOR: usize = 512;
 
 /// A kind of call that makes something survive.
@@ -38,9 +38,9 @@ pub(super) struct SimDisk(Arc<Mutex<State>>);
 struct State {
     /// Files by their number.
     files: BTreeMap<usize, SimFile>,
-    /// What the folder says now.
+    /// The names in the folder now.
     names: BTreeMap<String, usize>,
-    /// What it says after a power cut.
+    /// The names after a power cut.
     safe_names: BTreeMap<String, usize>,
     /// Names that changed since they were last synced.
     changes: Vec<(String, Option<usize>)>,
@@ -57,7 +57,7 @@ struct State {
     pause: Option<(SyncSender<()>, Receiver<()>)>,
 }
 
-/// What is asked of the disk.
+/// A kind of operation of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     Open,
@@ -144,8 +144,7 @@ impl SimDisk {
         self.0.lock().seen.clone()
     }
 
-    /// The disk after a power cut: what was synced, and of the rest whatever `survives` says, asked for each sector
-    /// and each name in turn.
+    /// The disk after a power cut: all synced data, and of the rest each sector and name for which `survives` is true.
     pub(super) fn after_power_cut(&self, mut survives: impl FnMut() -> bool) -> Self {
         let state = self.0.lock();
         let mut names = state.safe_names.clone();

@@ -1,4 +1,4 @@
-//! What was settled out of order is remembered across a restart, up to the window.
+//! Events settled out of order stay settled across a restart, up to the window.
 
 use hooks_core::{Bus, Delivery, Filter, Read, WINDOW};
 

@@ -1,4 +1,4 @@
-//! What is done to a bus until the power is cut, and what must be true when it is back.
+//! The workload of a bus until the power is cut, and the checks after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::durable::{DurableBus, OpenError};
 /// Hooks, which of three events each receives, and whether it reads any.
 type Hooks = &'static [(&'static str, Option<&'static str>, bool)];
 
-/// How a bus is used.
+/// A plan for using a bus.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
     hooks: Hooks,
@@ -41,7 +41,7 @@ impl Plan {
     }
 }
 
-/// What was promised.
+/// The promises of a bus so far.
 #[derive(Debug, Default)]
 pub(super) struct Promised {
     /// Numbers of events that were accepted.
@@ -62,7 +62,7 @@ struct Settled {
 }
 
 impl Promised {
-    /// What is settled does not come again.
+    /// Checkpoints are written: settled events must not come again.
     fn keep(&mut self) {
         self.hooks.values_mut().for_each(|settled| settled.kept.clone_from(&settled.all));
     }
@@ -144,7 +144,7 @@ fn letter(delivery: &Delivery) -> DeadLetter {
     }
 }
 
-/// Whether everything that was promised holds on this disk.
+/// Checks every promise on this disk.
 pub(super) async fn check(plan: Plan, disk: &SimDisk, promised: &Promised) -> Result<(), String> {
     let bus = plan.open(disk).map_err(|error| format!("does not open: {error}"))?;
     let mut checked = Ok(());

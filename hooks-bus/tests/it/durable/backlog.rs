@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::{config, slice};
 use crate::clones::Clones;
 
-/// What a receiver has; it may be down.
+/// The events of a receiver, which may be down.
 #[derive(Debug, Clone)]
 struct Receiver {
     down: Arc<AtomicBool>,

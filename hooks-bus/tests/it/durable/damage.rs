@@ -1,5 +1,5 @@
-//! Files that were cut short, changed or taken away: whatever is intact is delivered, nothing else is, and
-//! what is wrong is said.
+//! Files that were cut short, changed or removed: the bus delivers exactly the intact events, and reports
+//! the damage.
 
 use std::path::{Path, PathBuf};
 
@@ -61,7 +61,7 @@ fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// Where each record of a segment stands, found without the code under test.
+/// The offsets of a segment's records, found without the code under test.
 fn records(bytes: &[u8]) -> Vec<(usize, std::ops::Range<usize>)> {
     let mut found = Vec::new();
     let mut at = 64;
@@ -244,7 +244,7 @@ fn apply(damage: &Damage, bytes: &mut [u8]) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Anything at all done to any segment: what is intact is delivered, what is not is not, nothing panics.
+    /// Any change to any segment: the bus delivers exactly the intact events, and does not panic.
     #[test]
     fn damage_anywhere_loses_only_what_was_damaged(
         picks in prop::collection::vec((any::<prop::sample::Index>(), damage()), 1..4),
@@ -314,7 +314,7 @@ fn another_logs_segment_is_not_taken_for_ones_own() {
     assert!(error.contains("belongs to another log"), "{error}");
 }
 
-/// What is said behind the error's own text.
+/// The text of the error's cause.
 fn source(error: &dyn std::error::Error) -> String {
     error.source().map(ToString::to_string).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The bus with a dispatcher at work: what the books say of events that are read and stay.
+//! The bus with a dispatcher: the ledger of events that are read and stay in the log.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

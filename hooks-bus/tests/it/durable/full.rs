@@ -13,7 +13,7 @@ pub(super) fn small(dir: &std::path::Path, on_full: OnFull) -> DurableConfig {
     config
 }
 
-/// Publishes until it is refused; returns the number that was refused and why.
+/// Publishes until the bus refuses. Returns the refused number and the error.
 async fn fill(bus: &hooks_bus::DurableBus, first: usize) -> (usize, String) {
     for number in first..first + 1000 {
         match bus.publish(slice(number..number + 1, 200)).await {
@@ -80,7 +80,7 @@ async fn dropping_the_oldest_counts_what_each_hook_loses() {
     let mut some = end(&bus, "some", Filter::types(["test.1"])).await;
     let mut done = end(&bus, "done", Filter::all()).await;
     publish(&bus, 0..30).await;
-    // In hand when its segment goes: it can still be delivered.
+    // In flight when its segment is removed: it can still be delivered.
     let in_flight = some.read(1).await;
     let done_with = all.read(10).await;
     all.settle(&done_with[3..]);
@@ -96,7 +96,7 @@ async fn dropping_the_oldest_counts_what_each_hook_loses() {
     assert_eq!(done.ledger.counts().dropped(), 0);
 }
 
-/// What was delivered before, what was dropped and what is left are all there was.
+/// Delivered, dropped and remaining events add up to all published ones.
 async fn check(end: &mut End, delivered: usize, all: Vec<usize>) {
     let left = end.read(usize::MAX).await;
     end.settle(&left);

@@ -8,7 +8,7 @@ use hooks_core::{Bus, BusError, ByteSize, Filter, HookId};
 
 use super::{config, dead_letters::letter, end, numbers, read_all, slice};
 
-/// A file system of its own, as long as this lives.
+/// A small file system, mounted until this is dropped.
 struct Small(PathBuf, #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir);
 
 impl Small {
@@ -48,7 +48,7 @@ fn on(small: &Path) -> DurableConfig {
     config
 }
 
-/// Publishes until there is no room; returns the number that was refused.
+/// Publishes until there is no room. Returns the refused number.
 async fn fill(bus: &DurableBus, first: usize) -> usize {
     for number in first..first + 100_000 {
         match bus.publish(slice(number..number + 1, 500)).await {

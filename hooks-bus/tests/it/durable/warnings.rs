@@ -1,4 +1,4 @@
-//! What operators are told in the log when it gets full.
+//! Warnings to operators before the log is full.
 
 use std::io::Write;
 use std::path::Path;
@@ -31,7 +31,7 @@ fn listen() {
     ONCE.call_once(|| tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(|| Keep).init());
 }
 
-/// How often the log in this folder was said to be nearly full, and what was said.
+/// The warnings that the log in this folder is nearly full.
 fn nearly_full(dir: &Path) -> Vec<String> {
     let warnings = String::from_utf8(WARNINGS.lock().unwrap().clone()).unwrap();
     let here = |line: &&str| line.contains("the log is nearly full") && line.contains(&*dir.to_string_lossy());

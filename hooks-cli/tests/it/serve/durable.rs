@@ -337,7 +337,7 @@ fn what_drop_oldest_takes_from_a_batch_on_its_way_is_named_after_a_kill() {
     let daemon = Daemon::again(daemon.kill());
     daemon.running.signal("KILL");
     let ended = daemon.running.wait();
-    assert!(ended.err.contains("gave up its oldest before the hook was done with them"), "{}", ended.err);
+    assert!(ended.err.contains("the log dropped them before the hook had settled them"), "{}", ended.err);
 }
 
 #[test]
