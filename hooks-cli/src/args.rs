@@ -34,11 +34,11 @@ Exit codes: 0 done, 1 something was not delivered or could not be done, 2 usage,
 Logs and progress go to stderr, data to stdout."
 )]
 pub(crate) struct Cli {
-    /// What is logged on stderr: error, warn, info, debug, trace, or directives like `hooks_core=debug`;
+    /// Log level on stderr: error, warn, info, debug, trace, or directives like `hooks_core=debug`;
     /// without it, info for `serve`, off for `demo`, and warn for the others
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Logging")]
     pub(crate) log: Option<String>,
-    /// How it is logged
+    /// Log format
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", help_heading = "Logging")]
     pub(crate) log_format: LogFormat,
     #[command(subcommand)]
@@ -46,7 +46,7 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// What is logged.
+    /// The log level or directives.
     pub(crate) fn log(&self) -> &str {
         let usual = match self.command {
             Command::Serve(_) => "info",
@@ -109,7 +109,7 @@ The exit code is 0 only if every line was an event and every event was delivered
   hooks pipe -c hooks.toml --timeout 10m < events.ndjson"
     )]
     Pipe(PipeArgs),
-    /// Say everything that is wrong with a config file, each with its line and column
+    /// Report all problems of a config file, each with its line and column
     #[command(after_help = "Examples:
   hooks check -c hooks.toml
   hooks check --schema > hooks.schema.json    for editors: completion and checks while you type
@@ -208,7 +208,7 @@ pub(crate) struct ServeArgs {
     /// The config file
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// How long stopping may take, for example 30s or 2m
+    /// Time limit for stopping, for example 30s or 2m
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span)]
     pub(crate) grace: HumanDuration,
 }

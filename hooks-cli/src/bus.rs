@@ -19,9 +19,9 @@ pub(crate) struct Opened {
 /// The way by which operators reach a process.
 pub(crate) enum Way {
     None,
-    /// By a socket in this folder.
+    /// A socket in this folder.
     Folder(PathBuf),
-    /// By the servers that it is connected to.
+    /// The servers that it is connected to.
     #[cfg(feature = "nats")]
     Nats(hooks_bus::NatsBus),
 }
@@ -44,8 +44,7 @@ pub(crate) async fn open(config: &BusConfig) -> Result<Opened, BoxError> {
 }
 
 /// The longest time that a folder may be in use by a process that is about to leave it: a daemon that ends, an
-/// operator's look. A daemon that
-/// starts has it before it can be asked.
+/// operator's look. A daemon that starts has it before it can be asked.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The interval of tries in that time: nothing tells when the lock goes.
@@ -79,7 +78,7 @@ pub(crate) enum Purpose {
     Change,
 }
 
-/// Opens the bus while no daemon runs, and gives up nothing that it keeps. Waits for nobody who has it.
+/// Opens the bus while no daemon runs, and gives up nothing that it keeps. Does not wait for a process that has it.
 ///
 /// # Errors
 /// As for [`open`].

@@ -25,8 +25,8 @@ pub(crate) struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// For so many connections beside hooks that need so many descriptors; and a warning for the operator, where
-    /// all that does not fit.
+    /// The limits for so many connections beside hooks that need so many descriptors; and a warning for the operator
+    /// where all that does not fit.
     pub(crate) fn now(connections: usize, hooks: usize) -> (Self, Option<String>) {
         Self::within(getrlimit(Resource::Nofile).current, connections, hooks)
     }

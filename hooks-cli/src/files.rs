@@ -1,5 +1,5 @@
-//! Files that settings name, read where nothing else waits for them: a disk that hangs and a pipe that nobody
-//! writes to give no answer, ever.
+//! Reads files that settings name, where nothing else waits for them: a disk that hangs and a pipe without a writer
+//! never give an answer.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read as _};
@@ -125,7 +125,7 @@ fn read_all(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Works on a thread of its own, which is left behind if it takes too long.
+/// Works on its own thread, which is left behind if it takes too long.
 fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (done, result) = sync_channel(1);
     let spawned = thread::Builder::new().name("files".to_owned()).spawn(move || {

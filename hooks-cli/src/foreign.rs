@@ -1,6 +1,6 @@
 //! Input that holds no events whatever its lines are, told by how it begins.
 
-/// As many bytes as it takes to tell.
+/// The number of bytes that it takes to tell.
 pub(crate) const ENOUGH: usize = 4;
 
 /// The apparent format of input that begins like this, and what to do; `None` where it may be UTF-8.

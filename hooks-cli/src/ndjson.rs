@@ -48,9 +48,9 @@ pub struct Taken {
     pub slices: Vec<Slice>,
     /// The line of each event, counted from 1, blank lines too.
     pub lines: Vec<u64>,
-    /// In the order of the lines.
+    /// The malformed lines, in their order.
     pub malformed: Vec<Malformed>,
-    /// Further malformed lines, beyond those of which is said what is wrong.
+    /// The number of further malformed lines, whose faults are not said.
     pub more: u64,
     /// Lines that have ended so far, also those of earlier calls.
     pub read: u64,

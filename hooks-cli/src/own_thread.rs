@@ -5,7 +5,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-/// The result of the work. It goes on to its end, also when nobody waits for it any more.
+/// The result of the work. It goes on to its end, also when its caller has gone.
 ///
 /// # Errors
 /// When there can be no more threads.

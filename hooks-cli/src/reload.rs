@@ -72,7 +72,7 @@ impl Running {
             match done {
                 Ok(status) => {
                     let left = status.left_behind().events;
-                    tracing::info!(hook = %id, ledger = status.counts.to_string(), left, "removed");
+                    tracing::info!(hook = %id, ledger = status.counts.to_string(), left, "the hook was removed");
                     self.0.remove(&id);
                 }
                 Err(error) => errors.push(error),
@@ -105,7 +105,7 @@ impl Running {
     ) {
         match done {
             Ok(()) => {
-                tracing::info!(hook = %id, "{what}");
+                tracing::info!(hook = %id, "the hook was {what}");
                 self.0.insert(id, written);
             }
             Err(error) => errors.push(error),

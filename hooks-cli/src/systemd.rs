@@ -67,8 +67,8 @@ impl Notifier {
         self.send(&format!("EXTEND_TIMEOUT_USEC={}", by.as_micros()));
     }
 
-    /// Says again and again that this process lives, as long as its runtime does and a new start would not help
-    /// its bus; what is wrong with that is its status. Ends at once when nobody watches.
+    /// Tells the watchdog again and again that this process lives, as long as its runtime does and a new start would
+    /// not help its bus; the fault of the bus is its status. Ends at once when there is no watchdog.
     pub(crate) async fn keep_alive(&self, health: impl Fn() -> BusHealth) {
         let Some(watchdog) = self.watchdog else { return };
         let mut ticks = tokio::time::interval(watchdog / 2);
@@ -90,7 +90,7 @@ impl Notifier {
         if let Some((own, address)) = &self.target
             && let Err(error) = own.send_to_addr(message.as_bytes(), address)
         {
-            tracing::debug!(%error, "the service manager could not be told");
+            tracing::debug!(%error, "the service manager was not told the state of this process");
         }
     }
 }

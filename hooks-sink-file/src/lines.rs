@@ -31,7 +31,7 @@ impl<'a> Lines<'a> {
         lines
     }
 
-    /// Of all bytes.
+    /// The number of all bytes.
     pub(crate) fn len(&self) -> usize {
         self.length
     }

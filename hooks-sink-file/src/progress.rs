@@ -13,7 +13,7 @@ use crate::tail;
 pub(crate) struct Progress {
     /// The file, and what the writer counted when it was opened.
     of: Option<(Arc<File>, Opening)>,
-    /// So many bytes, whole lines, stand in files that were renamed since.
+    /// The number of bytes, whole lines, in files that were renamed since.
     before: usize,
     pieces: Vec<Piece>,
 }
@@ -78,7 +78,7 @@ impl Progress {
         }
     }
 
-    /// Of the line behind the whole ones, the bytes that the file ends with, if it ends with a part of it.
+    /// The number of bytes that the file ends with of the line behind the whole ones, if it ends with a part of it.
     pub(crate) fn torn(&self, lines: &Lines<'_>, size: u64) -> usize {
         let is_last = self.pieces.last().is_some_and(|last| last.offset + last.length as u64 == size);
         if is_last { self.before + self.length() - self.whole_lines(lines) } else { 0 }

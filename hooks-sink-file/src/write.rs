@@ -11,15 +11,15 @@ use crate::tail::Plan;
 pub(crate) enum Repair {
     /// The rest of it was written.
     Completed,
-    /// It was ended with a newline and stands as a line of its own.
+    /// It was ended with a newline and stands as a separate line.
     Ended,
 }
 
 /// The result of a write.
 pub(crate) struct Written {
-    /// Of everything.
+    /// The number of bytes that were written.
     pub(crate) bytes: usize,
-    /// Of the lines, not counting what the file had before.
+    /// The number of these that are of the lines, not counting what the file had before.
     pub(crate) of_text: usize,
     pub(crate) repair: Option<Repair>,
     pub(crate) result: io::Result<()>,

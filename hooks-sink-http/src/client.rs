@@ -47,7 +47,7 @@ pub(crate) struct ClientSettings {
     pub(crate) is_secure: bool,
     pub(crate) tls: Tls,
     pub(crate) http_version: HttpVersion,
-    /// With name resolution and TLS, if it is set.
+    /// The time limit of connecting, with name resolution and TLS, if it is set.
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) idle_timeout: Duration,
     pub(crate) max_idle_per_host: usize,

@@ -155,7 +155,7 @@ impl Settings {
         Ok((Box::new(stream), address))
     }
 
-    /// With TLS; whether HTTP/2 was agreed on.
+    /// Secures the stream with TLS, and tells whether HTTP/2 was agreed on.
     async fn secure(
         &self,
         stream: Box<dyn Stream>,

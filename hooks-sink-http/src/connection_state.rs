@@ -90,8 +90,8 @@ impl ConnectionState {
         self.update_trust();
     }
 
-    /// Bytes came after the last request that nobody took. They are unasked if its answer was whole, which may be said
-    /// before or after this.
+    /// Bytes came after the last request that no answer took. They are unasked if its answer was whole, which is
+    /// known before or after this.
     pub(crate) fn record_excess(&self) {
         self.shared.exceeded.store(self.requests(), Ordering::SeqCst);
         self.update_trust();

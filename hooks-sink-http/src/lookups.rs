@@ -1,4 +1,4 @@
-//! Look-ups of names by the system, which block a thread each for as long as nobody answers.
+//! Look-ups of names by the system, which block a thread each for as long as there is no answer.
 
 use std::collections::HashMap;
 use std::io;

@@ -21,7 +21,7 @@ const MAX_INTERIMS: u16 = 1_000;
 #[error("more than {MAX_INTERIMS} interim answers (1xx) and no final one")]
 struct TooManyInterims;
 
-/// So many bytes count as one operation of tokio's, of which a task does a limited number before others have their turn.
+/// The number of bytes that count as one of tokio's operations, of which a task does a limited number in one turn.
 /// Without this a task that is sent small frames or heads without end reads megabytes of them in one turn.
 const WORK: usize = 1024;
 

@@ -14,7 +14,7 @@ use crate::guard::Guard;
 use crate::lookups::Lookups;
 use crate::trace::{Phase, Trace};
 
-/// Asks somebody for the addresses of a name.
+/// Looks up the addresses of a name.
 pub(crate) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
 /// The system's resolver: `/etc/hosts`, DNS and what else it is set up with.

@@ -22,7 +22,7 @@ pub(crate) struct Files {
     authorities: Option<Vec<u8>>,
     certificate: Option<Vec<u8>>,
     key: Option<Vec<u8>>,
-    /// Of the system's authorities: what tells that they changed.
+    /// Stamps of the files of the system's authorities, which tell that these changed.
     system: Vec<system::Stamp>,
 }
 
@@ -104,7 +104,7 @@ fn authorities(tls: &Tls, files: &Files) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
-/// With the client's own certificate, if there is one.
+/// Adds the client's own certificate, if there is one.
 fn identified(
     config: ConfigBuilder<ClientConfig, WantsClientCert>,
     tls: &Tls,

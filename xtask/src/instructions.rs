@@ -14,7 +14,7 @@ const NAMES: [&str; 5] = ["envelope", "filter", "route", "body", "sign"];
 /// Work on several threads: counted as the whole run less one that only prepares.
 const WHOLE: [&str; 2] = ["append", "read"];
 
-/// So much more than the baseline is a failure, in percent.
+/// The rise over the baseline that is a failure, in percent.
 const TOLERANCE: u64 = 5;
 
 /// The program that counts.
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
     Err(format!("{}\n{advice}", rises.join("\n")))
 }
 
-/// Only what runs within the bench's `counted`.
+/// Counts only what runs within the bench's `counted`.
 const MARKED: [&str; 2] = ["--collect-atstart=no", "--toggle-collect=*instructions::counted*"];
 
 fn difference(program: &Path, name: &str) -> Result<u64, String> {

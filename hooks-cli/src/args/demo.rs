@@ -6,7 +6,7 @@ use crate::demo::RunTime;
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// About how long it takes, in seconds
+    /// About the length of the run, in seconds
     #[arg(long, value_name = "NUMBER", default_value = "12", value_parser = run_time)]
     pub(crate) seconds: RunTime,
 }

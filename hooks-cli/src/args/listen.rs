@@ -26,7 +26,7 @@ pub(crate) struct ListenArgs {
     /// Verify a plain HMAC of the body in this header, for example `X-Hub-Signature-256=my secret`
     #[arg(long, value_name = "HEADER=SECRET", value_parser = hmac)]
     pub(crate) hmac: Option<Hmac>,
-    /// What to answer; with --fail-rate: what failing requests are answered [default: 200; failing: 503]
+    /// Status of answers; with --fail-rate: of failing ones [default: 200; failing: 503]
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..=599))]
     pub(crate) status: Option<u16>,
     /// The share of requests that fail, from 0 to 1; with --misbehave: of those that it happens to

@@ -9,7 +9,7 @@ use crate::operator::Which;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
-    /// Its files, how far each hook is, and what is damaged as far as can be seen without reading all of it
+    /// Show its files, each hook's position, and the damage that is seen without reading all of it
     ///
     /// `to end` counts every event between a hook's position and the end of the log, whether its filter lets it
     /// pass or not; `behind` of `hooks status` counts those that it does, as far as they have been read.
@@ -19,7 +19,7 @@ pub(crate) enum LogCommand {
 
 Exit code 1 if anything is damaged.")]
     Info(StatusArgs),
-    /// Read every event and say what is damaged; changes nothing, and takes a folder that no daemon has
+    /// Read every event and report damage; changes nothing, and takes a folder that no daemon has
     #[command(after_help = "Examples:
   hooks log verify -c hooks.toml
 
@@ -39,12 +39,12 @@ pub(crate) struct RepairArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetterCommand {
-    /// A table of dead letters
+    /// List dead letters in a table
     #[command(after_help = "Examples:
   hooks dead-letters list -c hooks.toml
   hooks dead-letters list -c hooks.toml billing --reason expired --json")]
     List(ListArgs),
-    /// Whole dead letters, one JSON object a line
+    /// Print whole dead letters, one JSON object a line
     #[command(after_help = "Examples:
   hooks dead-letters show -c hooks.toml billing | jq .event
   hooks dead-letters show -c hooks.toml billing --id 17
@@ -54,7 +54,7 @@ Exit code 1 if one that `--id` names is not there.")]
     /// Deliver dead letters once more; those that arrive are dead letters no longer
     ///
     /// They go through the hook's worker, between its live batches and outside their order. While no daemon
-    /// runs, the hook is started for it, and delivers what else it can meanwhile.
+    /// runs, the hook is started for it, and delivers its other events, too.
     #[command(after_help = "Examples:
   hooks dead-letters replay -c hooks.toml billing --type 'invoice.*' --dry-run
   hooks dead-letters replay -c hooks.toml billing --id 17 --id 18

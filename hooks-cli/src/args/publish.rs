@@ -11,7 +11,7 @@ use crate::publish::endpoint;
 
 #[derive(Debug, Args)]
 pub(crate) struct PublishArgs {
-    /// Where `hooks serve` listens, for example http://127.0.0.1:8080; without a path, /v1/events
+    /// Address of `hooks serve`, for example http://127.0.0.1:8080; without a path, /v1/events
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub(crate) to: Url,
     /// A file that holds the server's token

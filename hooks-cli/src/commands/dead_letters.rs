@@ -194,7 +194,7 @@ fn drop_dead_letters(args: &PickArgs) -> Exit {
     })
 }
 
-/// Names letters that were asked for by id and that nobody has, or that the other conditions leave out.
+/// Names dead letters that were asked for by id and are not there, or that the other conditions leave out.
 fn all_found(hook: Option<&HookId>, missing: &BTreeSet<DeadLetterId>) -> Exit {
     if missing.is_empty() {
         return Exit::Done;

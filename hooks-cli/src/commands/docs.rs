@@ -64,7 +64,7 @@ fn sections(extra: &str) -> Roff {
         roff.control("PP", []).text([roman(code)]);
     }
     for examples in paragraphs().filter_map(|text| text.strip_prefix(EXAMPLES)) {
-        // As they are written, each in a line of its own.
+        // As they are written, each on its own line.
         roff.control("SH", ["EXAMPLES"]).control("EX", []);
         for line in examples.lines() {
             roff.text([roman(line.strip_prefix("  ").unwrap_or(line))]);
@@ -77,7 +77,7 @@ fn sections(extra: &str) -> Roff {
 /// The heading of examples in help.
 const EXAMPLES: &str = "Examples:\n";
 
-/// As they are built for pages: `hooks help` has none.
+/// The commands as they are built for pages: `hooks help` has none.
 fn built() -> Command {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();

@@ -150,7 +150,7 @@ fn row(hook: &HookReport) -> Vec<String> {
     ]
 }
 
-/// With who disabled it.
+/// The state of a hook, with who disabled it.
 fn state(hook: &HookReport) -> String {
     let Some(note) = &hook.disabled else { return hook.state.clone() };
     let disabled = format!("disabled by {:?}", note.by).to_lowercase();

@@ -78,7 +78,7 @@ enum End {
     /// Everything that was read is settled, or can't be.
     Drained,
     TimedOut(Duration),
-    /// By a second signal.
+    /// A second signal came.
     Interrupted,
 }
 

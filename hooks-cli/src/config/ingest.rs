@@ -13,7 +13,7 @@ use super::problem::Findings;
 use super::tree::{Entry, Node};
 use super::{BusConfig, place_of, section};
 
-/// Where and how `hooks serve` takes events over HTTP. Other commands don't use it.
+/// Settings with which `hooks serve` takes events over HTTP. Other commands don't use them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IngestSettings {
@@ -31,17 +31,17 @@ pub struct IngestSettings {
     pub max_events: NonZeroUsize,
     /// Most bytes of bodies of all requests that are being read or published. Changing it takes a restart.
     pub max_in_flight: ByteSize,
-    /// Most connections. Beyond them, health and metrics are still answered; whoever publishes gets the place of an
-    /// idle one, or waits for `publish_timeout`. Changing it takes a restart.
+    /// Most connections. Beyond them, health and metrics are still answered; a client that publishes gets the place
+    /// of an idle one, or waits for `publish_timeout`. Changing it takes a restart.
     pub max_connections: NonZeroUsize,
     /// The longest request head: the line and all headers.
     pub max_head: ByteSize,
     /// A connection that has not sent a whole request head this long after it was opened, or after its
     /// last answer, is closed.
     pub head_timeout: HumanDuration,
-    /// How long a client may take for a request body, and how long it may leave an answer unread.
+    /// The longest time that a client may take for a request body, or leave an answer unread.
     pub body_timeout: HumanDuration,
-    /// How long a request waits for room before it is answered with 503.
+    /// The longest time that a request waits for room before it is answered with 503.
     pub publish_timeout: HumanDuration,
 }
 

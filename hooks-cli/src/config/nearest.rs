@@ -8,7 +8,7 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     near.filter(|(distance, _)| *distance <= limit).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
-/// As many names as are listed whole.
+/// The most names that are listed whole.
 const FEW: usize = 8;
 
 /// The candidates as a list; of many those that are nearest to `name`, and how many others there are.

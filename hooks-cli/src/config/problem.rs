@@ -9,7 +9,7 @@ use std::ops::Range;
 pub struct Problems {
     /// The file, as it is to be shown.
     pub file: String,
-    /// At least one.
+    /// The problems, at least one.
     pub list: Vec<Problem>,
 }
 
@@ -27,7 +27,7 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Excerpt {
     line: String,
-    /// In front of the mark, and the mark, in characters.
+    /// The length in front of the mark, and of the mark, in characters.
     mark: (usize, usize),
 }
 
@@ -90,7 +90,7 @@ impl Findings {
         self.list.is_empty()
     }
 
-    /// In the order of the file.
+    /// The problems in the order of the file.
     pub(super) fn into_problems(mut self, file: &str, text: &str) -> Problems {
         self.list.sort_by(|a, b| (a.0.start, &a.1).cmp(&(b.0.start, &b.1)));
         self.list.dedup();

@@ -42,19 +42,19 @@ pub(super) struct HookSettings {
     /// Extension attributes that are set on every event delivered: strings, integers or booleans.
     #[schemars(schema_with = "metadata_schema")]
     pub(super) metadata: BTreeMap<String, serde_json::Value>,
-    /// When a batch leaves. Where not set, the sink's own defaults hold.
+    /// Limits of a batch. Where not set, the sink's own defaults hold.
     pub(super) batch: BatchLimits,
-    /// How failed attempts are repeated.
+    /// Retries of failed attempts.
     pub(super) retry: RetryPolicy,
-    /// How fast it is delivered to, over all lanes: `requests`, `events` or both. Not set: no limit.
+    /// Rate limit over all lanes: `requests`, `events` or both. Not set: no limit.
     pub(super) rate_limit: Option<RateLimit>,
-    /// What is held in memory. `hooks pipe` never drops: `overflow` is `"block"` there unless set.
+    /// Limits of what is held in memory. `hooks pipe` never drops: `overflow` is `"block"` there unless set.
     pub(super) queue: QueueLimits,
     /// Parallel workers. Events that share a `partitionkey`, else a `subject`, keep their order.
     pub(super) lanes: Option<NonZeroUsize>,
     /// A disabled hook delivers nothing. Where not set: true.
     pub(super) enabled: Option<bool>,
-    /// Where a new hook begins on a bus with a log: `"end"`, or `"earliest"` for everything it still has.
+    /// Start of a new hook on a bus with a log: `"end"`, or `"earliest"` for everything it still has.
     pub(super) from: Option<StartAt>,
 }
 

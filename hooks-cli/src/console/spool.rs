@@ -1,4 +1,4 @@
-//! Lines on their way to somebody who may not read them.
+//! Queues lines for a reader that may have stopped reading.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -24,12 +24,12 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     lines: VecDeque<Vec<u8>>,
-    /// Of the lines that wait.
+    /// The bytes of the lines that wait.
     bytes: usize,
     writing: bool,
-    /// Lines so far.
+    /// The number of lines written so far.
     written: u64,
-    /// Nothing was written for so long that nobody waits for it any more, until something is.
+    /// Nothing was written for so long that no line waits for room, until something is.
     stalled: bool,
     lost: u64,
 }

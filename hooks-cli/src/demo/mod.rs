@@ -8,7 +8,7 @@
 //!  receivers keep ReceiverStats ─▶ Facts ─▶ Promise: held or not, with what was seen
 //! ```
 //!
-//! What is shown comes from what receivers saw and from the dispatcher's own ledgers. [`screen`] and
+//! Everything on the screen comes from the receivers' counts and from the dispatcher's own ledgers. [`screen`] and
 //! [`promise`] are pure functions of it.
 
 mod journal;

@@ -101,7 +101,7 @@ struct Demo {
     bus: Arc<MemoryBus>,
     memory: MemoryConfig,
     dispatcher: Dispatcher,
-    /// Of the webhooks, in the order of their hooks.
+    /// The receivers of the webhooks, in the order of their hooks.
     receivers: Vec<Arc<Checked>>,
     begun: watch::Receiver<usize>,
     published: watch::Sender<usize>,

@@ -24,7 +24,7 @@ pub(crate) struct ReceiverStats {
 }
 
 impl ReceiverStats {
-    /// For so many events.
+    /// Counts of so many events.
     pub(crate) fn new(events: usize) -> Self {
         Self {
             seen: vec![0; events],

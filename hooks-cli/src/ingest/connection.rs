@@ -90,7 +90,7 @@ async fn is_welcome(parts: &Parts, state: &State, seat: &Seat) -> bool {
     }
 }
 
-/// True if nothing of a body is left, so that another request can follow. What an answer did not need is read first.
+/// True if a body was read to its end, so that another request can follow. What an answer did not need is read first.
 async fn is_read(headers: &HeaderMap, body: &mut Incoming, status: StatusCode, state: &State) -> bool {
     match status {
         StatusCode::ACCEPTED => true,

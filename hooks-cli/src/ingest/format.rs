@@ -39,7 +39,7 @@ pub(super) const BATCH: &str = "application/cloudevents-batch+json";
 const OF_CLOUDEVENTS: &str = "application/cloudevents";
 
 impl Kind {
-    /// By the head alone (CloudEvents 1.0, HTTP protocol binding, §3).
+    /// The kind by the head alone (CloudEvents 1.0, HTTP protocol binding, §3).
     ///
     /// # Errors
     /// When it is neither, or does not say which.

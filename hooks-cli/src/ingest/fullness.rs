@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So long after the last refusal, it is over.
+/// The time after the last refusal at which an episode is over.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// An episode begins with a refusal, and ends with what is accepted when nothing was refused for a while.
@@ -26,8 +26,8 @@ impl Fullness {
         self.refused.take_if(|refused| now.duration_since(*refused) >= QUIET).is_some()
     }
 
-    /// True if events were refused just now. It does not take an accepted one to end: whoever stops sending
-    /// because of the answer has to learn when to go on.
+    /// True if events were refused just now. It does not take an accepted one to end: a client that stops
+    /// sending because of the answer has to learn when to go on.
     pub(super) fn is_recent(&self, now: Instant) -> bool {
         self.refused.is_some_and(|refused| now.duration_since(refused) < QUIET)
     }

@@ -8,13 +8,13 @@ use crate::field::{is_token, split, unquote};
 /// A media type with the one parameter that matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MediaType {
-    /// In lower case, without parameters.
+    /// The type in lower case, without parameters.
     pub(super) essence: String,
     charset: Option<String>,
 }
 
 impl MediaType {
-    /// Of a request; `None` where it says nothing.
+    /// The media type of a request; `None` where it says nothing.
     ///
     /// # Errors
     /// When it says several, or something else.

@@ -1,4 +1,4 @@
-//! The page of metrics, which can be large and takes a while with many hooks: rendered on a thread of its own, one
+//! The page of metrics, which can be large and takes a while with many hooks: rendered on a separate thread, one
 //! at a time, shared by all who asked, and taken from a client that reads it too slowly.
 
 use std::collections::VecDeque;

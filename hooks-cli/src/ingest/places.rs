@@ -1,6 +1,6 @@
 //! Limits connections. There are so many places; who comes when all are taken waits in the lobby, where health
-//! and metrics are answered. The lobby is small: whoever does nothing there has to go for the next who comes. Whoever
-//! wants to publish gets the place of somebody who does nothing, or of the next who is done.
+//! and metrics are answered. The lobby is small: a client that does nothing there has to go for the next one. A client
+//! that wants to publish gets the place of one that does nothing, or of the next that is done.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
-/// All of them.
+/// All places, and the lobby.
 #[derive(Debug)]
 pub(super) struct Places {
     /// One for each place and each seat in the lobby.
@@ -19,12 +19,12 @@ pub(super) struct Places {
     size: usize,
     lobby: usize,
     guests: Mutex<Guests>,
-    /// Somebody left, so that somebody who waits may have a place.
+    /// Told when a client left, so that one that waits may have a place.
     left: Notify,
     begun: Instant,
 }
 
-/// By when they came.
+/// The clients, in the order in which they came.
 #[derive(Debug, Default)]
 struct Guests {
     next: u64,
@@ -50,7 +50,7 @@ impl Places {
         Self { free, size, lobby, guests: Mutex::default(), left: Notify::new(), begun: Instant::now() }
     }
 
-    /// Takes a connection in; where there is no room at all, somebody in the lobby leaves for it.
+    /// Takes a connection in; where there is no room at all, a client in the lobby leaves for it.
     pub(super) async fn enter(self: &Arc<Self>) -> Seat {
         let permit = match self.free.clone().try_acquire_owned() {
             Ok(permit) => Some(permit),
@@ -72,7 +72,7 @@ impl Places {
         Seat { places: self.clone(), number, guest, _permit: permit }
     }
 
-    /// In the lobby: of whoever does nothing for the longest time, where most do nothing. Else of whoever came first:
+    /// Clears a seat: that of the client idle for the longest time, where most do nothing; else the first one's:
     /// beside a crowd that waits for places, those who do nothing are those who have just come, and probes among them.
     fn clear_a_seat(&self) {
         let mut guests = self.guests.lock();

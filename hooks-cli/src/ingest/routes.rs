@@ -21,7 +21,7 @@ use super::state::{Phase, Settings, State};
 use crate::field;
 use crate::metrics::Format;
 
-/// True if this is somebody who may publish, so that it takes a place.
+/// True if the client may publish, so that it takes a place.
 pub(super) fn wants_to_publish(parts: &Parts, state: &State) -> bool {
     parts.uri.path() == EVENTS && look(parts, &state.settings()).is_ok()
 }
@@ -152,7 +152,7 @@ fn look(parts: &Parts, settings: &Settings) -> Result<Kind, Refusal> {
     Kind::of(&parts.headers)
 }
 
-/// True if the body is not what it stands for, once its chunks are put together.
+/// True if the body is compressed or otherwise encoded, once its chunks are put together.
 fn is_encoded(headers: &HeaderMap) -> bool {
     let mut codings = field::list(headers, CONTENT_ENCODING);
     let mut transfer = field::list(headers, TRANSFER_ENCODING);
@@ -161,7 +161,7 @@ fn is_encoded(headers: &HeaderMap) -> bool {
         || transfer.next().is_some()
 }
 
-/// Publishes, on a task of its own where that takes time: a client that goes away does not stop it halfway.
+/// Publishes, on a separate task where that takes time: a client that goes away does not stop it halfway.
 async fn publish(
     slice: Slice,
     share: impl Send + 'static,

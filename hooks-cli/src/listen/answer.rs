@@ -19,7 +19,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// With this status and nothing else.
+    /// An answer with this status and nothing else.
     pub(crate) fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new(), after: Duration::ZERO, fault: None }
     }
@@ -56,7 +56,7 @@ impl Answer {
         head
     }
 
-    /// As it is written when all goes well.
+    /// The bytes of the answer, as they are written when all goes well.
     pub(crate) fn bytes(&self, keeps_alive: bool) -> Vec<u8> {
         let mut head = self.head();
         // These statuses have no body, and so no length (RFC 9110, 8.6).

@@ -27,16 +27,17 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 /// The check of a request's signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Signature {
-    /// By one of the secrets.
+    /// Signed with one of the secrets.
     Good,
-    /// Signed, but not so, and why.
+    /// Signed wrongly, with the reason.
     Bad(String),
-    /// Not signed, or no secret was given to tell.
+    /// Not signed.
     None,
+    /// Signed, and there is no secret to check with.
     Unchecked,
 }
 
-/// A request and what came of it.
+/// A request with its outcome.
 #[derive(Debug)]
 pub(crate) struct Arrival<'a> {
     /// RFC 3339.
@@ -48,7 +49,7 @@ pub(crate) struct Arrival<'a> {
     /// The fault that was injected.
     pub(crate) injected: Option<Fault>,
     pub(crate) batch: Option<&'a str>,
-    /// Of the body, as it was sent.
+    /// The size of the body as it was sent.
     pub(crate) bytes: usize,
     pub(crate) signature: Signature,
     pub(crate) events: &'a [Event],

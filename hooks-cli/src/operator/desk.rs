@@ -25,7 +25,7 @@ const PAGE: usize = 256;
 pub(crate) struct Desk {
     bus: Arc<dyn Bus>,
     dispatcher: Arc<Dispatcher>,
-    /// Of a daemon, whose dispatcher has the hooks of the config file.
+    /// The reloads of a daemon, whose dispatcher has the hooks of the config file.
     daemon: Option<Arc<Reloads>>,
     /// Held by every conversation in which something was asked that is not answered yet.
     asked: Arc<RwLock<()>>,
@@ -111,7 +111,11 @@ impl Desk {
         }
         match self.dispatcher.set_enabled(hook, enabled).await {
             Ok(()) => {
-                tracing::info!(hook = hook.as_str(), "{} by an operator", if enabled { "enabled" } else { "disabled" });
+                tracing::info!(
+                    hook = hook.as_str(),
+                    "the hook was {} by an operator",
+                    if enabled { "enabled" } else { "disabled" }
+                );
                 Ok(Response::Done { changed: true })
             }
             Err(DispatchError::UnknownHook(_)) => Err(self.absent(hook, "disabling it")),
@@ -129,7 +133,7 @@ impl Desk {
         let behind = self.bus.lag(hook).unwrap_or_default().events;
         let changed = self.bus.forget(hook).await.map_err(|error| error.to_string())?;
         if changed {
-            tracing::info!(hook = hook.as_str(), behind, "forgotten by an operator");
+            tracing::info!(hook = hook.as_str(), behind, "the hook was forgotten by an operator");
         }
         if changed { Ok(Response::Done { changed }) } else { Err(self.unknown(hook)) }
     }
@@ -166,7 +170,7 @@ impl Desk {
             refused,
             left = untried,
             error = why,
-            "dead letters replayed by an operator"
+            "an operator replayed dead letters of the hook"
         );
         Ok(Response::Replayed { delivered, refused, untried, error, missing: which.missing(&found) })
     }
@@ -180,7 +184,7 @@ impl Desk {
         };
         let dropped = self.dispatcher.drop_dead_letters(hook, select).await;
         let letters = dropped.map_err(|error| chain(&error))?;
-        tracing::info!(hook = hook.as_str(), letters, "dead letters dropped by an operator");
+        tracing::info!(hook = hook.as_str(), letters, "an operator dropped dead letters of the hook");
         Ok(Response::Dropped { letters, missing: which.missing(&found) })
     }
 

@@ -32,7 +32,7 @@ pub(crate) struct Open {
     bus: Arc<dyn Bus>,
     dispatcher: Arc<Dispatcher>,
     desk: Desk,
-    /// Of the config file, not running yet.
+    /// The hooks of the config file that do not run yet.
     hooks: BTreeMap<HookId, Hook>,
 }
 

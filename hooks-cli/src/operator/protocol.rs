@@ -180,7 +180,7 @@ pub(crate) struct HookReport {
 }
 
 impl HookReport {
-    /// Of which nothing else is known.
+    /// The report of a hook of which nothing else is known.
     pub(super) fn stopped(id: HookId) -> Self {
         Self {
             id,

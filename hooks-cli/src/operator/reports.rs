@@ -60,7 +60,7 @@ impl Answers {
 
 /// The daemons' reports of hooks.
 pub(super) struct Reports {
-    /// By hook and daemon.
+    /// The reports by hook and daemon.
     given: HashMap<HookId, HashMap<String, HookReport>>,
     silent: BTreeMap<String, String>,
 }

@@ -11,12 +11,12 @@ use crate::ndjson::Malformed;
 /// Events that are not accepted yet, in order.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    /// Each with the line it stands on.
+    /// Events, each with the line that it stands on.
     queue: VecDeque<(u64, Envelope)>,
-    /// Most of one request. Falls when the server takes less, and rises again by and by: it may have been for one
+    /// Most events of a request. Falls when the server takes less, and rises again by and by: it may have been for one
     /// large event.
     max_events: usize,
-    /// As much as it may rise to.
+    /// The most that it may rise to.
     most_events: usize,
     max_bytes: usize,
     /// Requests that were accepted since it fell or rose.

@@ -13,7 +13,7 @@ pub(crate) struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// From now on.
+    /// Starts to count now.
     pub(crate) fn new(rate: f64, now: Instant) -> Self {
         Self { rate, next: now }
     }
@@ -23,12 +23,12 @@ impl RateLimiter {
         (rate / 10.0).max(1.0) as usize
     }
 
-    /// When the next request may go.
+    /// The time at which the next request may go.
     pub(crate) fn due(&self) -> Instant {
         self.next
     }
 
-    /// So many events were sent.
+    /// Counts events that were sent.
     pub(crate) fn sent(&mut self, now: Instant, events: usize) {
         // What was not used is not made up for.
         self.next = self.next.max(now) + Duration::from_secs_f64(events as f64 / self.rate);

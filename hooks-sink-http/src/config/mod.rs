@@ -28,7 +28,7 @@ use crate::system;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
-    /// Where to: `http://` or `https://`. Credentials in it (`https://user:password@host/`) are sent as
+    /// The address: `http://` or `https://`. Credentials in it (`https://user:password@host/`) are sent as
     /// basic authentication. Only scheme, host and path are ever printed.
     pub url: Endpoint,
     /// Headers sent with every request, for example `x-environment = "prod"`. Their values are
@@ -54,7 +54,7 @@ pub struct HttpConfig {
     /// Signs the body with a plain HMAC-SHA256 in a header of your choice, as GitHub does:
     /// `hmac = { header = "X-Hub-Signature-256", secret = "…" }`.
     pub hmac: Option<Box<Hmac>>,
-    /// `"batch"`: a JSON array of events. `"single"`: each event in a request of its own.
+    /// `"batch"`: a JSON array of events. `"single"`: each event in its own request.
     #[serde(default)]
     pub mode: Mode,
     /// `"gzip"` or `"zstd"` compresses bodies, `"none"` does not. Signatures are over the body before that.
@@ -63,11 +63,11 @@ pub struct HttpConfig {
     /// Sends the id of the batch, the same at every attempt, as `idempotency-key`, too.
     #[serde(default)]
     pub idempotency_key: bool,
-    /// Sends `traceparent` (W3C Trace Context): all attempts of a batch belong to one trace, each with a span
-    /// id of its own. A single event's own trace is continued.
+    /// Sends `traceparent` (W3C Trace Context): all attempts of a batch belong to one trace, each with its
+    /// own span id. A single event's own trace is continued.
     #[serde(default = "yes")]
     pub traceparent: bool,
-    /// How much of an answer's body is read, at least 1KiB. In what is beyond no refused events are found.
+    /// Most bytes of an answer's body that are read, at least 1KiB. Refused events are not found beyond them.
     #[serde(default = "default_max_response_bytes")]
     pub max_response_bytes: ByteSize,
     /// The receiver names refused events (`batchItemFailures`) in what it answers. A success that can't be read whole
@@ -75,7 +75,7 @@ pub struct HttpConfig {
     /// start is treated like that without this.
     #[serde(default)]
     pub partial_answers: bool,
-    /// How long connecting may take, with name resolution and TLS; all addresses of a name share it. Less than the
+    /// Time limit for connecting, with name resolution and TLS; all addresses of a name share it. Less than the
     /// hook's `retry.attempt_timeout`, which limits the attempt as a whole. By default 5s, or half of that if it is
     /// less.
     pub connect_timeout: Option<HumanDuration>,
@@ -83,7 +83,7 @@ pub struct HttpConfig {
     /// connections; with the others each hook has its own, so that none holds up another on it.
     #[serde(default)]
     pub http_version: HttpVersion,
-    /// How `https://` connections are secured.
+    /// TLS of `https://` connections.
     pub tls: Option<Box<Tls>>,
     /// A forward proxy for all requests: `"http://proxy:3128"`, with credentials if need be. Proxy variables
     /// of the environment are not read.
@@ -96,7 +96,7 @@ pub struct HttpConfig {
     /// addresses need an entry within their own range, a metadata service one of its very address.
     #[serde(default)]
     pub allow_cidrs: Vec<Cidr>,
-    /// How many connections there may be, and how long idle ones are kept.
+    /// The most connections, and the time that idle ones are kept.
     pub connections: Option<Box<Connections>>,
 }
 

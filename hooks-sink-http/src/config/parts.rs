@@ -39,7 +39,7 @@ pub struct Basic {
     pub password_file: Option<PathBuf>,
 }
 
-/// How a request is made of events.
+/// The way in which requests are made of events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -50,7 +50,7 @@ pub enum Mode {
     Single,
 }
 
-/// How a body is compressed. Signatures are over the body before compression.
+/// The compression of bodies. Signatures are over the body before compression.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
@@ -104,7 +104,7 @@ pub struct Tls {
     pub key_file: Option<PathBuf>,
     /// The oldest version to speak: `"1.2"` or `"1.3"`.
     pub min_version: TlsVersion,
-    /// Sends events, signatures and credentials to whoever answers, whatever certificate it shows. For
+    /// Sends events, signatures and credentials to any server, whatever certificate it shows. For
     /// trying things out only.
     pub dangerously_accept_any_certificate: bool,
 }
@@ -118,7 +118,7 @@ pub struct Connections {
     pub max_per_host: NonZeroUsize,
     /// Most idle connections to one host that are kept for the next request. 0 keeps none.
     pub max_idle_per_host: usize,
-    /// How long an idle connection is kept. The default is just below the minute after which many servers
+    /// The time that an idle connection is kept. The default is just below the minute after which many servers
     /// and load balancers close them.
     pub idle_timeout: HumanDuration,
 }

@@ -61,7 +61,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// With these hooks, listening anywhere.
+    /// Starts a daemon with these hooks, listening anywhere.
     pub(super) fn start(bench: &Bench, hooks: &str) -> Result<Self, String> {
         let file = bench.path("hooks.toml");
         write(&file, &format!("ingest.listen = '127.0.0.1:0'\n{hooks}"))?;

@@ -34,7 +34,7 @@ impl Daemon {
         };
         tokio::select! {
             biased;
-            signal = stops.next() => tracing::warn!(signal, "stopped at once"),
+            signal = stops.next() => tracing::warn!(signal, "the daemon stopped at once"),
             () = self.tell() => {}
             () = work => {}
         }
@@ -65,7 +65,7 @@ impl Daemon {
 
 fn waits_for(hook: &HookStatus) {
     let error = hook.last_error.as_deref().unwrap_or("none yet");
-    tracing::info!(hook = %hook.id, events = hook.counts.in_flight, error, "still delivering");
+    tracing::info!(hook = %hook.id, events = hook.counts.in_flight, error, "the hook is still delivering");
 }
 
 /// Reports the outcome: a table for people, a line per hook for programs.
@@ -96,12 +96,12 @@ fn conclude(hooks: &[HookStatus], bus: &BusConfig, took: Duration) -> Exit {
         let LeftBehind { events, exact } = hook.left_behind();
         let error = hook.last_error.as_deref().unwrap_or("there was no time");
         if lost {
-            tracing::error!(hook = %hook.id, events, exact, error, "left behind: they are lost");
+            tracing::error!(hook = %hook.id, events, exact, error, "events are left behind: they are lost");
             exit = Exit::Failed;
         } else {
-            tracing::info!(hook = %hook.id, events, exact, error, "left behind: the log keeps them");
+            tracing::info!(hook = %hook.id, events, exact, error, "events are left behind: the log keeps them");
         }
     }
-    tracing::info!(?took, "stopped");
+    tracing::info!(?took, "the daemon stopped");
     exit
 }

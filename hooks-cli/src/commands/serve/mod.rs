@@ -51,12 +51,12 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Exit {
 async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
     // Before anything that takes a while: until then they end the process.
     let (mut stops, mut hang_ups, mut others) = (StopSignals::new()?, HangUpSignals::new()?, OtherSignals::new()?);
-    // On a task of its own, so that a start that takes long, or hangs, still hears that it is to stop.
+    // On a separate task, so that a start that takes long, or hangs, still hears that it is to stop.
     let starting = tokio::spawn(start(args.config.clone(), args.grace.0));
     let started = tokio::select! {
         biased;
         signal = stops.next() => {
-            tracing::warn!(signal, "stopped before it was ready: nothing was accepted");
+            tracing::warn!(signal, "the daemon stopped before it was ready: nothing was accepted");
             return Ok(Exit::Done);
         }
         started = starting => started??,
@@ -215,7 +215,7 @@ impl Daemon {
         if let (Some(used), Some(now)) = (&self.credentials, &credentials)
             && used.differs(now)
         {
-            tracing::warn!("what bus.credentials_file holds has changed: it is used after a restart");
+            tracing::warn!("the content of bus.credentials_file has changed: it is used after a restart");
         }
         room(&config);
         self.state.set(Settings::new(config.ingest.clone(), tokens, &config.events));

@@ -252,7 +252,7 @@ fn other_credentials_in_their_file_take_a_restart_and_that_is_said() {
     let mut daemon = Daemon::again(place);
     std::fs::write(daemon.place.path("user.creds"), credentials("two")).unwrap();
     daemon.running.signal("HUP");
-    daemon.running.wait_for("bus.credentials_file holds has changed: it is used after a restart");
+    daemon.running.wait_for("bus.credentials_file has changed: it is used after a restart");
     daemon.running.wait_for("applied hooks=1");
     assert_eq!(daemon.stop().code, Some(0));
 }
