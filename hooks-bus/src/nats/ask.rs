@@ -1,5 +1,5 @@
-//! What operators ask instances, as plain messages: a question goes to `NAME.ask.INSTANCE`, the answer comes
-//! in as many parts as it takes, and an empty one ends it. Nothing of it is kept anywhere.
+//! Operators' questions to instances, as plain messages: a question goes to `NAME.ask.INSTANCE`, the answer comes
+//! in as many parts as it takes, and an empty part ends it. Neither is stored.
 
 use std::time::Duration;
 
@@ -19,26 +19,26 @@ const MAX_QUESTIONS: usize = 8;
 /// Longest part of an answer, in bytes, where the server allows it.
 const MAX_PART_BYTES: usize = 256 << 10;
 
-/// How often whoever waits for an answer looks whether the other still lives.
+/// The interval at which an asking instance checks that the other is alive.
 const LIVENESS_EVERY: Duration = Duration::from_secs(1);
 
-/// Where a hook stands, by its entry.
+/// A hook's owner and position, by its entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookPlace {
-    /// The instance that owns it, if one does that lives.
+    /// The living instance that owns it, if there is one.
     pub owner: Option<String>,
-    /// It is done with everything up to here, and was within the last second at most.
+    /// The hook has settled everything up to here. Settled within the last second, it may be further.
     pub position: u64,
 }
 
-/// Why an instance did not answer.
+/// The reason why an instance did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// NATS has no connection to it, or its last heartbeat is older than the lease: it ended, or is cut off.
     /// Should it come back, it reads the overrides of its hooks before it goes on with them.
     #[error("the instance {0} is gone, or cut off from NATS")]
     Gone(String),
-    /// It may be there.
+    /// The instance may be alive.
     #[error(transparent)]
     Silent(BusError),
 }
@@ -55,7 +55,7 @@ impl NatsBus {
         self.inner.registry.lock().lapsed(Instant::now())
     }
 
-    /// Where a hook stands, if the bus knows it.
+    /// A hook's owner and position, if the bus knows the hook.
     pub fn place(&self, hook: &HookId) -> Option<HookPlace> {
         let registry = self.inner.registry.lock();
         let token = subject::of_hook(hook.as_str());
@@ -63,7 +63,7 @@ impl NatsBus {
         Some(HookPlace { owner, position: registry.record(&token)?.position })
     }
 
-    /// Waits until this instance owns a hook, if it is subscribed to here. That takes as long as another may have it.
+    /// Waits until this instance owns a hook, if the hook is subscribed to here: as long as another instance owns it.
     pub async fn owns(&self, hook: &HookId) {
         let hook = self.inner.hooks.lock().get(hook).cloned();
         if let Some(hook) = hook {
@@ -74,7 +74,7 @@ impl NatsBus {
     /// Asks another instance, which answers if it runs [`answer`](Self::answer), and waits as long as it lives.
     ///
     /// # Errors
-    /// When it does not answer, because it is gone or for another reason.
+    /// When it is gone, or does not answer for another reason.
     pub async fn ask(&self, instance: &str, question: Vec<u8>) -> Result<Vec<u8>, AskError> {
         let client = &self.inner.client;
         let failed = |error: &dyn std::error::Error| {
@@ -100,7 +100,7 @@ impl NatsBus {
                     Some(part) => answer.extend_from_slice(&part.payload),
                     None => return Err(lost()),
                 },
-                // What was on its way is lost.
+                // The rest of the answer is lost.
                 _ = connections.changed() => return Err(lost()),
                 () = sleep(LIVENESS_EVERY) => if !self.instances().iter().any(|alive| alive == instance) {
                     return Err(gone());
@@ -109,8 +109,8 @@ impl NatsBus {
         }
     }
 
-    /// Answers what this instance is asked, until the future is dropped. An answer is not empty. Whoever asks an
-    /// instance that does not run this takes it for gone.
+    /// Answers questions to this instance until the future is dropped. An answer is not empty. An instance that does
+    /// not run this counts as gone.
     ///
     /// # Errors
     /// When the server does not let it listen.
@@ -126,8 +126,8 @@ impl NatsBus {
                 let answer = &answer;
                 async move {
                     let Some(reply) = question.reply else { return };
-                    // Whoever comes back finds what was asked while it hung. Those who asked took it for gone, and
-                    // others may have done something else since.
+                    // An instance that hung finds old questions. Those who asked took it for gone, and other instances
+                    // may have acted since.
                     if !self.inner.lease.holds(Instant::now()) && !self.inner.lease.is_given_up() {
                         return;
                     }
@@ -144,14 +144,14 @@ impl NatsBus {
         let answer = Bytes::from(answer);
         let parts = (0..answer.len()).step_by(longest).map(|at| answer.slice(at..answer.len().min(at + longest)));
         for part in parts.chain([Bytes::new()]) {
-            // Whoever asked finds out.
+            // The asking instance notices the lost connection.
             if client.publish(to.clone(), part).await.is_err() {
                 return;
             }
         }
     }
 
-    /// What is written of a hook, for operators.
+    /// A hook's entry, as operators see it.
     pub(super) fn hook_details(&self, hook: &HookId) -> Option<serde_json::Value> {
         let place = self.place(hook)?;
         let behind = self.inner.committed_lag(hook)?.events;

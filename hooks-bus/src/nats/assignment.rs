@@ -1,5 +1,5 @@
-//! Which instance should own which hook, and which instances live. No clock, no I/O: all instances that
-//! know the same come to the same answer.
+//! The assignment of hooks to instances, and the instances that are alive. No clock, no I/O: instances with the
+//! same knowledge compute the same assignment.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use tokio::time::Instant;
 
 use super::record::fnv;
 
-/// How long nobody may have got or lost hooks before hooks that have an owner get another.
+/// Owned hooks move only when no instance has added or removed hooks for this long.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
 
 /// The hooks that an instance has, as sorted hashes.
 pub(super) type Hooks = Arc<[u32]>;
 
-/// Who lives, as far as this instance has heard.
+/// The instances that share the hooks, as far as this instance has heard of them.
 #[derive(Debug)]
 pub(super) struct Members {
     me: String,
     lease: Duration,
     heartbeats: BTreeMap<String, Heartbeat>,
     hooks: HashMap<String, Hooks>,
-    /// When an instance last said that it has other hooks than before.
+    /// The time of the last change of an instance's hooks.
     changed: Option<Instant>,
-    /// What this instance said of its hooks is gone.
+    /// This instance's list of hooks is gone from the bucket.
     hooks_vanished: bool,
 }
 
@@ -32,13 +32,13 @@ pub(super) struct Members {
 #[derive(Debug, Clone, Copy)]
 struct Heartbeat {
     at: Instant,
-    /// Of its entry: what is seen twice is no heartbeat.
+    /// The revision of its entry: one that is seen twice is no heartbeat.
     revision: u64,
-    /// When it was written, by the server's clock, in nanoseconds.
+    /// The time of the write by the server's clock, in nanoseconds.
     written: i128,
-    /// How old it was when it was heard.
+    /// Its age when it was heard.
     age: Duration,
-    /// Whether that is not known yet, because nothing was heard of this instance before.
+    /// The age is not known yet, because this is the instance's first heartbeat here.
     age_unknown: bool,
 }
 
@@ -53,12 +53,12 @@ impl Members {
         Self { me, lease, heartbeats: BTreeMap::new(), hooks: HashMap::new(), changed: None, hooks_vanished: false }
     }
 
-    /// Instances that said that they have hooks, whether they live or not.
+    /// The instances that have hooks, alive or not.
     pub(super) fn with_hooks(&self) -> impl Iterator<Item = &str> {
         self.hooks.iter().filter(|(_, hooks)| !hooks.is_empty()).map(|(instance, _)| instance.as_str())
     }
 
-    /// An instance gave a heartbeat, which the server wrote at this time of its own.
+    /// Takes in an instance's heartbeat, `written` at this time by the server's clock.
     pub(super) fn heartbeat(&mut self, instance: &str, revision: u64, written: i128, now: Instant) {
         let known = self.heartbeats.get(instance);
         if known.is_some_and(|heartbeat| heartbeat.revision >= revision) {
@@ -66,7 +66,7 @@ impl Members {
         }
         let age_unknown = known.is_none() && instance != self.me;
         if instance == self.me {
-            // This instance was cut off: what it did not hear says nothing about the others.
+            // This instance was cut off: the silence says nothing about the others.
             if self.is_watch_stale(now) {
                 self.heartbeats.values_mut().for_each(|heartbeat| heartbeat.at = now);
             }
@@ -76,8 +76,8 @@ impl Members {
         self.heartbeats.insert(instance.to_owned(), heartbeat);
     }
 
-    /// The server's clock says this now. The first that is heard of an instance may be old: it may be dead for
-    /// long. Later signs are as old as they are heard late, and servers' clocks, which may differ, don't count.
+    /// Computes the age of first heartbeats from the server's time now: such an instance may be dead for long. Later
+    /// heartbeats age from when they are heard, so that the servers' clocks, which may differ, don't count.
     fn resolve_ages(&mut self, time: i128) {
         for heartbeat in self.heartbeats.values_mut().filter(|heartbeat| heartbeat.age_unknown) {
             heartbeat.age_unknown = false;
@@ -86,45 +86,46 @@ impl Members {
         }
     }
 
-    /// An instance left, or was forgotten.
+    /// Removes an instance that left, or is long dead.
     pub(super) fn remove(&mut self, instance: &str) {
         self.heartbeats.remove(instance);
         self.hooks.remove(instance);
     }
 
+    /// An instance announced the hooks that it has.
     pub(super) fn set_hooks(&mut self, instance: &str, hooks: Vec<u32>, now: Instant) {
         self.hooks_vanished &= instance != self.me;
         self.hooks.insert(instance.to_owned(), hooks.into());
         self.changed = Some(now);
     }
 
-    /// The hooks of an instance are not known any more.
+    /// Forgets which hooks an instance has.
     pub(super) fn forget_hooks(&mut self, instance: &str) {
         self.hooks.remove(instance);
     }
 
-    /// Whether everybody can know which hooks this instance has.
+    /// True if the bucket says which hooks this instance has.
     pub(super) fn are_my_hooks_known(&self) -> bool {
         !self.hooks_vanished && self.hooks.contains_key(&self.me)
     }
 
-    /// Nobody can read any more which hooks this instance has.
+    /// The bucket no longer says which hooks this instance has.
     pub(super) fn my_hooks_vanished(&mut self) {
         self.hooks_vanished = true;
     }
 
-    /// Revisions begin anew; who lives goes on to live.
+    /// Forgets revisions, because the bucket is another one; instances stay alive.
     pub(super) fn reset_revisions(&mut self) {
         self.heartbeats.values_mut().for_each(|heartbeat| heartbeat.revision = 0);
         self.hooks_vanished = true;
     }
 
-    /// Whether nobody has got or lost hooks lately: whoever starts does so one by one.
+    /// True if no instance has added or removed hooks lately: a starting instance adds them one by one.
     pub(super) fn is_stable(&self, now: Instant) -> bool {
         self.changed.is_none_or(|changed| now.saturating_duration_since(changed) >= STABLE_AFTER)
     }
 
-    /// Whether this instance does not even hear itself.
+    /// True if this instance does not even hear its own heartbeats.
     pub(super) fn is_watch_stale(&self, now: Instant) -> bool {
         self.heartbeats.get(&self.me).is_none_or(|heartbeat| heartbeat.silence(now) >= self.lease)
     }
@@ -133,23 +134,23 @@ impl Members {
         self.heartbeats.get(instance).is_some_and(|heartbeat| heartbeat.silence(now) < self.lease)
     }
 
-    /// What the server's clock said when it took this instance's last heartbeat, in nanoseconds.
+    /// The server's time when it took this instance's last heartbeat, in nanoseconds.
     pub(super) fn time(&self) -> Option<i128> {
         self.heartbeats.get(&self.me).map(|heartbeat| heartbeat.written)
     }
 
-    /// Whether an instance has said, a while ago, that it has other hooks than the one of this hash.
+    /// True if an instance's hooks, unchanged for a while, don't include the one of this hash.
     pub(super) fn lacks(&self, instance: &str, hash: u32, now: Instant) -> bool {
         self.is_stable(now) && self.hooks.get(instance).is_some_and(|hooks| hooks.binary_search(&hash).is_err())
     }
 
-    /// Those that live, and their hooks.
+    /// The living instances and their hooks.
     pub(super) fn living(&self, now: Instant) -> Vec<(String, Hooks)> {
         let living = self.heartbeats.keys().filter(|instance| self.is_alive(instance, now));
         living.filter_map(|instance| Some((instance.clone(), self.hooks.get(instance)?.clone()))).collect()
     }
 
-    /// Those that have been silent for so many leases that what they left can be removed.
+    /// The instances that were silent for so many leases that their entries can be removed.
     pub(super) fn long_dead(&self, now: Instant) -> Vec<String> {
         let silent = |heartbeat: &Heartbeat| heartbeat.silence(now) > self.lease * 10;
         let dead = self.heartbeats.iter().filter(|(instance, heartbeat)| **instance != self.me && silent(heartbeat));
@@ -160,7 +161,7 @@ impl Members {
 /// The hooks that `me` should own.
 ///
 /// Each hook goes to the instance that has it and scores best for it (rendezvous hashing), unless that
-/// one has its share already: then to the next best. So shares differ by one hook at most where all
+/// one has its fair share already: then to the next best. So loads differ by one hook at most where all
 /// have the same hooks, and few hooks move when an instance comes or goes.
 pub(super) fn assign(me: &str, living: &[(String, Hooks)]) -> BTreeSet<u32> {
     let all: BTreeSet<u32> = living.iter().flat_map(|(_, hooks)| hooks.iter().copied()).collect();
@@ -171,7 +172,7 @@ pub(super) fn assign(me: &str, living: &[(String, Hooks)]) -> BTreeSet<u32> {
     let mut mine = BTreeSet::new();
     for hook in all {
         let having = (0..living.len()).filter(|at| living[*at].1.binary_search(&hook).is_ok());
-        // Those with room first, then by score; where none has room, whoever has least.
+        // Those below their fair share first, then by score; where there is none, the one with the fewest.
         let rank = |at: &usize| {
             let over = loads[*at].saturating_sub(fair.saturating_sub(1));
             (over, std::cmp::Reverse(score(seeds[*at], hook)), *at)
@@ -203,7 +204,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every hook that somebody has is owned by exactly one who has it, evenly where all have all.
+        /// Every hook is owned by exactly one of the instances that have it, evenly where all have all.
         #[test]
         fn each_hook_has_one_owner(sets in prop::collection::vec(prop::collection::btree_set(0..40_u32, 0..30), 1..6), same: bool) {
             let sets = if same { vec![sets[0].clone(); sets.len()] } else { sets };
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_death_unless_it_is_deafness() {
+    fn silence_is_death_unless_the_watch_is_stale() {
         let lease = Duration::from_secs(5);
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -245,11 +246,11 @@ mod tests {
         members.set_hooks("me", vec![1], at(0));
         members.set_hooks("other", vec![1], at(0));
         members.heartbeat("me", 3, 0, at(4));
-        // The same once more, because the watch began anew.
+        // The same once more, because the watch was started again.
         members.heartbeat("other", 2, 0, at(4));
         assert!(members.is_alive("other", at(4)) && !members.is_alive("other", at(5)));
         assert_eq!(members.living(at(5)).len(), 1);
-        // Nothing at all was heard for long: the others get their time again.
+        // Nothing at all was heard for long: the others' leases begin again.
         assert!(members.is_watch_stale(at(20)));
         members.heartbeat("me", 4, 0, at(20));
         assert!(members.is_alive("other", at(24)) && !members.is_alive("other", at(25)));
@@ -271,7 +272,7 @@ mod tests {
         );
         assert!(members.is_alive("ahead", at(4)) && !members.is_alive("ahead", at(5)), "clocks of servers differ");
         assert_eq!(members.long_dead(at(1)), ["dead"]);
-        // Whoever was heard gives signs now, whatever another server's clock says.
+        // Later heartbeats count from when they are heard, whatever another server's clock says.
         members.heartbeat("dead", 5, second(1), at(1));
         members.heartbeat("new", 6, second(1_001), at(1));
         members.heartbeat("me", 7, second(1_001), at(1));

@@ -1,4 +1,4 @@
-//! What runs in the background: heartbeats, what others write, positions, the stream's end.
+//! The background tasks: heartbeats, the watch of the bucket, checkpoints, and checks of what is on the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,22 +19,22 @@ use super::record::Key;
 use super::registry::{Change, Seen};
 use super::step::Place;
 
-/// How often positions are written, so that they are there within a second.
+/// The interval of checkpoints, so that positions are written within a second.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(700);
 
-/// How often the stream's end is looked at.
+/// The interval at which the stream's end is read.
 const TAIL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Hooks that are looked after at each look, in turn, besides those with new consumers.
+/// Waiting hooks that one round checks, in turn, besides those with new consumers.
 const HOOKS_PER_CHECK: usize = 64;
 
-/// How long beginning the watch may take.
+/// The time limit for starting the watch.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The pause before something that failed is tried again.
+/// The pause before the watch is started again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// Starts everything. It ends with the set.
+/// Starts all tasks; they end when the set is dropped.
 pub(super) fn start(bus: &Arc<Inner>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(send_heartbeats(bus.clone()));
@@ -45,7 +45,7 @@ pub(super) fn start(bus: &Arc<Inner>) -> JoinSet<()> {
     tasks
 }
 
-/// Gives heartbeats, which prolong the lease, until it is given up.
+/// Sends heartbeats, which renew the lease, until the lease is given up.
 async fn send_heartbeats(bus: Arc<Inner>) {
     let mut times = interval(bus.lease.interval());
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -60,10 +60,10 @@ async fn send_heartbeats(bus: Arc<Inner>) {
             Ok(Ok(())) => {
                 let lapses = !bus.lease.holds(Instant::now());
                 if lapses {
-                    // Others may have taken the hooks meanwhile: the next write tells.
+                    // Others may own the hooks by now: the next write shows it.
                     bus.hooks.lock().values().for_each(|hook| hook.unverify());
                 }
-                // One that lapses only now is renewed with the next sign, when overrides are read.
+                // A lease that lapses only now is renewed with the next heartbeat, which reads overrides.
                 if lapsed || !lapses {
                     bus.lease.renew(sent);
                 }
@@ -73,7 +73,7 @@ async fn send_heartbeats(bus: Arc<Inner>) {
             Ok(Err(error)) => error,
             Err(_) => BusError::Unavailable("no answer".to_owned()),
         };
-        tracing::warn!(%error, "NATS does not take a heartbeat");
+        tracing::warn!(%error, "NATS did not take this instance's heartbeat: without one, the lease runs out");
         if !bus.lease.holds(Instant::now()) {
             bus.health.fails(
                 Part::Heartbeats,
@@ -83,8 +83,8 @@ async fn send_heartbeats(bus: Arc<Inner>) {
     }
 }
 
-/// Sees what is written. This instance's own heartbeats are among it, so silence means that the watch
-/// does not work any more, whatever the client thinks of it.
+/// Watches the bucket. It brings this instance's own heartbeats, too, so silence means that the watch
+/// is broken, whatever the client thinks of it.
 async fn watch(bus: Arc<Inner>) {
     loop {
         match timeout(WATCH_TIMEOUT, bus.storage.bucket.watch_with_history(">")).await {
@@ -101,17 +101,17 @@ async fn watch(bus: Arc<Inner>) {
                     };
                     bus.apply(change);
                 }
-                tracing::debug!("NATS: the watch of the entries begins anew");
+                tracing::debug!("the watch of the NATS bucket ended: it is started again");
             }
-            Ok(Err(error)) => tracing::warn!(error = chain(&error), "NATS: entries can't be watched"),
+            Ok(Err(error)) => tracing::warn!(error = chain(&error), "the NATS bucket can't be watched: trying again"),
             // Like a hook's consumer, it may have been given to a server that is dead.
-            Err(_) => tracing::warn!("NATS: entries can't be watched: no answer"),
+            Err(_) => tracing::warn!("the NATS bucket can't be watched, no answer: trying again"),
         }
         sleep(RETRY_PAUSE).await;
     }
 }
 
-/// Writes the positions that moved.
+/// Writes positions that moved, again and again.
 async fn checkpoint_hooks(bus: Arc<Inner>) {
     let mut times = interval(CHECKPOINT_EVERY);
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -123,7 +123,7 @@ async fn checkpoint_hooks(bus: Arc<Inner>) {
     }
 }
 
-/// Looks at the stream's end, moves idle hooks there, and looks after what else is kept on the server.
+/// Reads the stream's end, moves idle hooks there, and examines what else is on the server.
 async fn monitor(bus: Arc<Inner>) {
     let mut times = interval(TAIL_INTERVAL);
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -131,10 +131,10 @@ async fn monitor(bus: Arc<Inner>) {
     loop {
         tokio::select! {
             _ = times.tick() => {}
-            // Dead letters that others kept are this instance's to show now.
+            // Counts dead letters of acquired hooks, which other instances kept.
             () = bus.acquired.notified() => checks = 0,
         }
-        // What was the end a while ago is no news to any server.
+        // The end of the round before: by now every server knows it.
         let end = bus.tail().last;
         match bus.refresh_tail().await {
             Ok(_) => bus.check_waiting_hooks(end, checks as usize).await,
@@ -146,8 +146,8 @@ async fn monitor(bus: Arc<Inner>) {
 }
 
 impl Inner {
-    /// After a silence (`lapsed`), reads also the overrides that were set meanwhile, before this instance goes on with
-    /// its hooks.
+    /// Writes a heartbeat. After a silence (`lapsed`), also reads the overrides that were set during it, before this
+    /// instance goes on with its hooks.
     async fn send_heartbeat(&self, lapsed: bool) -> Result<(), BusError> {
         let put = async {
             let put = self.storage.bucket.put(Key::Alive(&self.me).to_string(), "".into()).await;
@@ -160,6 +160,7 @@ impl Inner {
         tokio::try_join!(put, overrides).map(drop)
     }
 
+    /// Tells hooks and tasks about a change of the bucket.
     pub(super) fn apply(&self, change: Change) {
         match change {
             Change::None => {}
@@ -181,10 +182,10 @@ impl Inner {
         }
     }
 
-    /// Looks after hooks that wait: where the stream has nothing for one up to this end, it goes on to
-    /// there, so that it does not seem to lag; where it has something, its consumer brings nothing, and reading
-    /// begins anew. That happens to consumers that are made while servers die and come back: their server is
-    /// behind the others, or has not told them of new events. So new ones are looked after each time.
+    /// Checks waiting hooks: where the stream has nothing for one up to this end, its position moves there, so that it
+    /// does not seem to lag; where it has something, the consumer fails to bring it, and a new one is opened. That
+    /// happens to consumers made while servers die and come back: their server is behind the others, or has not told
+    /// them of new events. So hooks with new consumers are checked each time.
     async fn check_waiting_hooks(&self, end: u64, turn: usize) {
         let mut hooks: Vec<_> = self.hooks.lock().values().filter(|hook| hook.is_owned()).cloned().collect();
         hooks.sort_by(|a, b| a.token.cmp(&b.token));
@@ -205,10 +206,10 @@ impl Inner {
         match self.has_nothing(place, end).await {
             Ok(true) => hook.pass(place, end),
             Ok(false) => {
-                tracing::debug!(hook = %hook.id, after = place.after, end, "the consumer brings nothing: reading begins anew");
+                tracing::debug!(hook = %hook.id, after = place.after, end, "the consumer does not bring events that are there: a new one is opened");
                 hook.reopen(place);
             }
-            Err(error) => tracing::debug!(hook = %hook.id, %error, "NATS"),
+            Err(error) => tracing::debug!(hook = %hook.id, %error, "can't check for events of the waiting hook now"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Writes the positions of owned hooks, and their entries again where these are gone.
+//! Writes positions of owned hooks to their entries, and recreates entries that are gone.
 
 use async_nats::jetstream::kv::{CreateErrorKind, Operation};
 use tokio::time::Instant;
@@ -11,7 +11,7 @@ use super::refusal::is_conflict;
 use super::registry::Seen;
 use super::step::CheckpointWrite;
 
-/// Writes that are on their way at a time.
+/// Most requests about hooks at a time.
 pub(super) const MAX_WRITES: usize = 128;
 
 impl Inner {
@@ -34,7 +34,7 @@ impl Inner {
     }
 
     /// Writes an entry by its revision; returns the new one. A write that fails because another instance
-    /// wrote meanwhile loses the hook.
+    /// wrote in between loses the hook.
     async fn write_checkpoint(&self, hook: &Hook, write: &CheckpointWrite, keep: bool) -> Option<u64> {
         let record = HookRecord {
             owner: keep.then(|| self.me.clone()),
@@ -56,13 +56,13 @@ impl Inner {
                 }
             }
             Err(error) => {
-                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS: the position can't be written now");
+                tracing::debug!(hook = %hook.id, error = chain(&error), "the hook's position can't be written to NATS now: tried again within a second");
                 None
             }
         }
     }
 
-    /// Looks whose a hook is: an answer may have been lost, the hook, or its entry. Returns whether the entry is gone.
+    /// Reads a hook's entry: an answer may have been lost, the hook, or its entry. Returns true if the entry is gone.
     pub(super) async fn reload_entry(&self, hook: &Hook) -> bool {
         let key = Key::Hook(&hook.token).to_string();
         match self.storage.bucket.entry(&key).await {
@@ -79,13 +79,13 @@ impl Inner {
                 true
             }
             Err(error) => {
-                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS");
+                tracing::debug!(hook = %hook.id, error = chain(&error), "the hook's entry in NATS can't be read now");
                 false
             }
         }
     }
 
-    /// Makes an entry that is gone. Whoever does so first has the hook.
+    /// Makes an entry that is gone. The instance that does so first owns the hook.
     pub(super) async fn recreate_entry(&self, hook: &Hook, record: HookRecord) -> Option<u64> {
         let position = record.position;
         match self.storage.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
@@ -96,12 +96,12 @@ impl Inner {
                 Some(revision)
             }
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {
-                // Somebody was faster, or it was there all the time.
+                // Another instance was faster, or the entry was there all the time.
                 self.reload_entry(hook).await;
                 None
             }
             Err(error) => {
-                tracing::debug!(hook = %hook.id, error = chain(&error), "NATS: the entry can't be made again now");
+                tracing::debug!(hook = %hook.id, error = chain(&error), "the hook's entry in NATS can't be made again now");
                 None
             }
         }

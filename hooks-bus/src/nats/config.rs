@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub struct NatsConfig {
     /// Addresses of servers of one cluster: `nats://host:4222`, `tls://host:4222`.
     pub servers: Vec<String>,
-    /// Names everything that is kept on the server: the stream `NAME` with the subjects `NAME.events.>`,
+    /// Names everything on the server: the stream `NAME` with the subjects `NAME.events.>`,
     /// the stream `NAME-dead` with the subjects `NAME.dead.>`, and the key-value bucket `NAME-hooks`.
     /// Instances with the same name share their hooks. Letters, digits, `-` and `_`.
     pub name: String,
@@ -29,7 +29,7 @@ pub struct NatsConfig {
     pub credentials_file: Option<PathBuf>,
     /// Encrypts the connection. Not set: as the address says.
     pub tls: Option<NatsTls>,
-    /// Whether streams and bucket are created where they don't exist. What exists is checked and never changed.
+    /// Creates streams and bucket where they don't exist. Existing ones are checked and never changed.
     pub create: bool,
     /// Copies of everything in a cluster, 1 to 5. Not set: 1 when created.
     pub replicas: Option<usize>,
@@ -37,15 +37,15 @@ pub struct NatsConfig {
     pub max_bytes: Option<ByteSize>,
     /// Events older than this are dropped, delivered or not. Not set: never when created.
     pub max_age: Option<HumanDuration>,
-    /// How long the stream remembers the ids of events, to drop what is published twice. Not set: 2m when created.
+    /// The time for which the stream remembers ids, to drop events that are published twice. Not set: 2m when created.
     pub duplicate_window: Option<HumanDuration>,
-    /// An instance that was not heard of for this long has lost its hooks to the others.
+    /// An instance that is silent for this long has lost its hooks to the others.
     pub lease: HumanDuration,
     /// Most dead letters of each hook. At the limit the hook is held.
     pub max_dead_letters: u64,
 }
 
-/// How the connection to NATS is encrypted.
+/// TLS of the connection to NATS.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NatsTls {
@@ -88,7 +88,7 @@ impl NatsConfig {
         }
     }
 
-    /// What is wrong, each with the path of the setting. Looks at no file and no server.
+    /// All problems, each with the path of the setting. Reads no file and asks no server.
     pub fn validate(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
         let mut wrong = |path: &str, text: String| problems.push(ConfigProblem::new(path.to_owned(), text));

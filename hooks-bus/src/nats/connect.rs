@@ -1,4 +1,4 @@
-//! Reaching the servers.
+//! Connections to the servers.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ use tokio::time::Instant;
 use super::config::NatsConfig;
 use super::{files, refusal};
 
-/// How long the server may take to answer a request.
+/// The time limit for a server's answer to a request.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the stream may take to acknowledge an event.
+/// The time limit for the stream's acknowledgement of an event.
 pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Most events on their way to the stream that it has not acknowledged.
+/// Most events in flight that the stream has not acknowledged.
 pub(super) const MAX_ACK_INFLIGHT: usize = 4096;
 
 /// The longest wait before the next server is tried.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
-/// Most characters of a host's name in an instance's.
+/// Most characters of the host's name in an instance's name.
 const MAX_HOST: usize = 32;
 
-/// A connection, and what happens to it.
+/// A connection and its events.
 pub(super) struct Connected {
     pub(super) client: Client,
     /// Counts connections.
@@ -38,7 +38,7 @@ pub(super) struct Connected {
     pub(super) denied: Denied,
 }
 
-/// Where a connection leaves what the server says that the user may not do.
+/// Takes what the server says that the user may not do.
 #[derive(Debug, Clone)]
 pub(super) struct Deny(watch::Sender<Option<(Instant, String)>>);
 
@@ -52,15 +52,15 @@ impl Deny {
     }
 }
 
-/// What the server last said that the user may not do. It says so beside the requests, which wait in vain.
+/// The server's last denial of a permission. It arrives apart from the request, which gets no answer.
 #[derive(Debug, Clone)]
 pub(super) struct Denied(watch::Receiver<Option<(Instant, String)>>);
 
-/// So long, what was denied is why something does not work.
+/// A denial explains failures for this long.
 const RECENT: Duration = Duration::from_secs(15);
 
 impl Denied {
-    /// What was denied a moment ago, with what is to be done.
+    /// The denial of a moment ago, and what to do about it.
     pub(super) fn recently(&self, name: &str) -> Option<String> {
         let said = self.0.borrow().clone().filter(|(at, _)| at.elapsed() < RECENT)?.1;
         Some(format!(
@@ -68,7 +68,7 @@ impl Denied {
         ))
     }
 
-    /// An error, with what was denied a moment ago.
+    /// The error, with the denial of a moment ago.
     pub(super) fn explain(&self, name: &str, error: BusError) -> BusError {
         match (error, self.recently(name)) {
             (BusError::Unavailable(text), Some(denied)) => BusError::Unavailable(format!("{text}: {denied}")),
@@ -76,8 +76,8 @@ impl Denied {
         }
     }
 
-    /// Waits until it is said, not before `since`, that this subject may not be published to. What was denied
-    /// earlier, or about anything else (a dead letter, an entry), says nothing about an event that is on its way.
+    /// Waits for a denial, not before `since`, of publishing to this subject. An earlier one, or one about anything
+    /// else (a dead letter, an entry), says nothing about an event in flight.
     pub(super) async fn publishing_to(&mut self, subject: impl Fn() -> String, since: Instant) {
         let is_it = |said: &Option<(Instant, String)>| {
             said.as_ref().is_some_and(|(at, said)| {
@@ -109,12 +109,11 @@ pub(super) async fn connect(config: &NatsConfig) -> Result<Connected, BusError> 
     Ok(Connected { client, connections, deny, denied: Denied(denied) })
 }
 
-/// Where nothing listens.
+/// An address where nothing listens.
 const NOWHERE: &str = "nats://127.0.0.1:0";
 
-/// Connects to one of the servers, once: the client ends with the connection, and with it what was to be sent through
-/// it.
-/// One that renews its connection loses what it has written and sends what came after that, which is then out of order.
+/// Connects to one of the servers, once: the client, and what it was to send, ends with the connection. A client that
+/// reconnects loses what it has written but sends what came after that, which is then out of order.
 pub(super) async fn connect_once(config: &NatsConfig, deny: &Deny) -> Result<Client, BusError> {
     let deny = deny.clone();
     let failed = |error: &dyn std::error::Error| unavailable("connect for publishing", error);
@@ -130,7 +129,7 @@ pub(super) async fn connect_once(config: &NatsConfig, deny: &Deny) -> Result<Cli
             std::future::ready(target)
         });
     let client = dial(options, config).await?;
-    // Nobody can tell a client not to connect again, but where to.
+    // A client can't be told not to reconnect, but where to.
     client.set_server_pool(nowhere).await.map_err(|error| failed(&error))?;
     Ok(client)
 }
@@ -142,7 +141,7 @@ async fn dial(options: ConnectOptions, config: &NatsConfig) -> Result<Client, Bu
     })
 }
 
-/// What is to be done where no connection is made.
+/// Advice for a connection that fails.
 fn advice(error: &ConnectError) -> Option<&'static str> {
     match error.kind() {
         ConnectErrorKind::AuthorizationViolation => Some(
@@ -169,7 +168,7 @@ pub(super) fn instance() -> String {
     format!("{host}-{}-{:08x}", std::process::id(), fastrand::u32(..))
 }
 
-/// For publishing: many events on their way, each acknowledged.
+/// For publishing: many events in flight, each acknowledged.
 pub(super) fn publisher(client: &Client) -> Context {
     ContextBuilder::new()
         .timeout(ACK_TIMEOUT)
@@ -179,12 +178,12 @@ pub(super) fn publisher(client: &Client) -> Context {
         .build(client.clone())
 }
 
-/// For everything else, so that it does not wait behind events.
+/// For all other requests, so that these don't wait behind events.
 pub(super) fn api(client: &Client) -> Context {
     ContextBuilder::new().timeout(REQUEST_TIMEOUT).backpressure_on_inflight(true).build(client.clone())
 }
 
-/// That the connection is there.
+/// Fails if there is no connection now.
 pub(super) fn connected(client: &Client) -> Result<(), BusError> {
     match client.connection_state() {
         State::Connected => Ok(()),
@@ -192,12 +191,12 @@ pub(super) fn connected(client: &Client) -> Result<(), BusError> {
     }
 }
 
-/// What was being done and why it failed, with all causes.
+/// An error that names the action and all causes of its failure.
 pub(super) fn unavailable(what: &str, error: &dyn std::error::Error) -> BusError {
     BusError::Unavailable(format!("{what}: {}", chain(error)))
 }
 
-/// What an error says, where it is known that it is about the bus.
+/// An error's text without the words that say it is about the bus.
 pub(super) fn message(error: BusError) -> String {
     match error {
         BusError::Unavailable(text) => text,
@@ -205,7 +204,7 @@ pub(super) fn message(error: BusError) -> String {
     }
 }
 
-/// An error with its causes, and with what is to be done where the server's word has a meaning.
+/// An error with its causes, and with advice where the server's error code has some.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let advice = refusal::said(error).map_or("", |refused| refusal::class(refused).1);
     let text = causes(error);
@@ -225,7 +224,7 @@ fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// `on_event` is told what happens to a connection.
+/// The options of a connection; `on_event` is told its events.
 async fn options(
     config: &NatsConfig,
     on_event: impl Fn(&Event) + Send + Sync + 'static,
@@ -253,12 +252,12 @@ async fn options(
         let failed = |why: &str| BusError::Unavailable(format!("credentials_file {}: {why}", path.display()));
         let content = files::read("credentials_file", path).await?;
         let text = hooks_core::plain_text(&content).map_err(failed)?;
-        // What is wrong in it is not repeated: it is a secret.
+        // The parser's error may quote the file, which is a secret.
         options = options.credentials(text).map_err(|_| failed("no NATS credentials"))?;
     }
     if let Some(tls) = &config.tls {
         options = options.require_tls(true);
-        // Read by each connection anew. What is wrong with them now is said now.
+        // Each connection reads them again; errors of now are reported now.
         for (setting, path) in [("tls.ca", &tls.ca), ("tls.cert", &tls.cert), ("tls.key", &tls.key)] {
             if let Some(path) = path {
                 let content = files::read(setting, path).await?;
@@ -286,8 +285,8 @@ fn reconnect_delay(attempts: usize) -> Duration {
 fn log(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
-        Event::Draining | Event::Closed => tracing::debug!(%event, "NATS"),
-        _ => tracing::warn!(%event, "NATS"),
+        Event::Draining | Event::Closed => tracing::debug!(%event, "a NATS connection ends"),
+        _ => tracing::warn!(%event, "the NATS connection has trouble"),
     }
 }
 

@@ -1,12 +1,12 @@
-//! One hook's way through the stream: what was read, what is settled, and what that makes the position.
-//! Has no clock and does no I/O.
+//! One hook's cursor in the stream: what is read, what is settled, and the position that follows from it.
+//! No clock, no I/O.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use super::record::PositionRange;
 
-/// What was read and is not behind the position.
+/// An event that was read and lies beyond the position.
 #[derive(Debug, Clone, Copy)]
 struct WindowEntry {
     seq: u64,
@@ -24,17 +24,17 @@ pub(super) struct Cursor {
     window: VecDeque<WindowEntry>,
     unsettled: usize,
     bytes: usize,
-    /// Settled by whoever had the cursor before, and not read again yet. Rising.
+    /// Settled by the owner before, and not read again yet. Rising.
     skip: VecDeque<PositionRange>,
 }
 
 impl Cursor {
-    /// Goes on where another left off.
+    /// A cursor that continues from another's position and acked ranges.
     pub(super) fn new(position: u64, acked_ranges: &[PositionRange]) -> Self {
         Self { read_to: position, skip: acked_ranges.iter().copied().collect(), ..Self::default() }
     }
 
-    /// Everything up to here is done with.
+    /// The position: everything up to it is settled.
     pub(super) fn position(&self) -> u64 {
         self.window.front().map_or(self.read_to, |first| first.seq - 1)
     }
@@ -44,22 +44,22 @@ impl Cursor {
         self.read_to
     }
 
-    /// Deliveries between the oldest unsettled and the newest read.
+    /// The number of deliveries from the oldest unsettled to the newest read.
     pub(super) fn window(&self) -> usize {
         self.window.len()
     }
 
-    /// Events in hand and their bytes.
+    /// The events in flight and their bytes.
     pub(super) fn in_flight(&self) -> (usize, usize) {
         (self.unsettled, self.bytes)
     }
 
-    /// When the oldest event in hand was accepted.
+    /// The time at which the oldest event in flight was accepted.
     pub(super) fn oldest(&self) -> Option<SystemTime> {
         self.window.front().map(|first| first.accepted)
     }
 
-    /// An event of the hook was read. False: it is settled already, or was read before.
+    /// Takes in an event of the hook. False: it is settled already, or was read before.
     pub(super) fn read(&mut self, seq: u64, bytes: usize, accepted: SystemTime) -> bool {
         if seq <= self.read_to {
             return false;
@@ -80,12 +80,12 @@ impl Cursor {
         !settled
     }
 
-    /// Nothing up to here concerns the hook, but for what was read.
+    /// Moves on to here: no event up to it, besides those read, concerns the hook.
     pub(super) fn pass(&mut self, seq: u64) {
         self.read_to = self.read_to.max(seq);
     }
 
-    /// These are done with. Returns how many of them were unsettled until now.
+    /// Settles these events. Returns how many of them were unsettled until now.
     pub(super) fn settle(&mut self, seqs: impl Iterator<Item = u64>) -> usize {
         let mut count = 0;
         for seq in seqs {
@@ -103,8 +103,8 @@ impl Cursor {
         count
     }
 
-    /// What is settled beyond the position, oldest first, at most so many ranges. Between the ends of a
-    /// range lies nothing unsettled.
+    /// The settled ranges beyond the position, oldest first, at most `max`. Between the ends of a range no event
+    /// is unsettled.
     pub(super) fn acked_ranges(&self, max: usize) -> Vec<PositionRange> {
         let mut ranges: Vec<PositionRange> = Vec::new();
         let mut joins = false;
@@ -124,7 +124,7 @@ impl Cursor {
         ranges
     }
 
-    /// Where it goes on in a stream that went back to here.
+    /// The cursor for a stream that was rolled back to here.
     pub(super) fn rolled_back_to(&self, kept: u64) -> Self {
         let acked_ranges = self.acked_ranges(usize::MAX).into_iter().filter(|range| range.0 <= kept);
         let acked_ranges: Vec<PositionRange> =
@@ -132,7 +132,7 @@ impl Cursor {
         Self::new(self.position().min(kept), &acked_ranges)
     }
 
-    /// What is in hand is given up and read again. Returns how many events that were.
+    /// Drops the events in flight, which are read again. Returns how many there were.
     pub(super) fn rewind(&mut self) -> usize {
         let in_flight = self.unsettled;
         *self = Self::new(self.position(), &self.acked_ranges(usize::MAX));
@@ -170,7 +170,7 @@ mod tests {
     enum Step {
         Read(bool),
         Settle(prop::sample::Index),
-        /// Another takes over from what was written, with this many ranges.
+        /// Another instance continues from the checkpoint, with this many ranges.
         TakeOver(usize),
         Rewind,
     }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens, what is not settled is read again, and with enough ranges nothing that is.
+        /// Unsettled events are always read again, and with enough ranges no settled ones.
         #[test]
         fn nothing_is_lost_and_little_repeated(steps in steps()) {
             let mut cursor = Cursor::default();

@@ -1,5 +1,5 @@
-//! Dead letters, in a stream of their own: one subject each, `NAME.dead.HOOK.LOG.POSITION`, so that a
-//! dead letter of the same position replaces the one before. The event is the message, the rest a header.
+//! Dead letters, in a separate stream: one subject each, `NAME.dead.HOOK.LOG.POSITION`, so that a dead letter
+//! replaces the one of the same position. The event is the message, the rest a header.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ const HEADER: &str = "Hooks-Letter";
 /// Requests that are open at a time.
 const MAX_REQUESTS: usize = 32;
 
-/// How many dead letters each hook has, as far as is known without asking.
+/// Each hook's number of dead letters, as last heard of the server.
 #[derive(Debug, Default)]
 pub(super) struct DeadLetterCounts(Mutex<HashMap<String, u64>>);
 
@@ -43,7 +43,7 @@ impl DeadLetterCounts {
         *count = change(*count);
     }
 
-    /// Asks the server about all hooks.
+    /// Asks the server for the counts of all hooks.
     pub(super) async fn refresh(&self, stream: &Stream, name: &str) -> Result<(), BusError> {
         let prefix = format!("{name}.dead.");
         let mut subjects = listed(stream, format!("{prefix}>")).await?;
@@ -100,7 +100,7 @@ impl NatsDeadLetters {
         Ok(count)
     }
 
-    /// Forgets all of them.
+    /// Removes all of them; returns how many there were.
     pub(super) async fn purge(&self) -> Result<u64, BusError> {
         let purged = self.bus.storage.dead_letters.purge().filter(format!("{}>", self.subjects())).await;
         let purged = purged.map_err(|error| unavailable("remove dead letters", &error))?.purged;
@@ -108,21 +108,21 @@ impl NatsDeadLetters {
         Ok(purged)
     }
 
-    /// The subject of a dead letter of this hook that is there.
+    /// The subject of a dead letter, if this hook has it.
     async fn subject(&self, id: DeadLetterId) -> Option<Subject> {
         let found = self.bus.storage.dead_letters.get_raw_message(id.0).await.ok()?;
         found.subject.starts_with(&self.subjects()).then_some(found.subject)
     }
 
     async fn replace_one(&self, id: DeadLetterId, dead_letter: &DeadLetter) -> Result<(), BusError> {
-        // Its own, which names the log that its position is of.
+        // The subject that it has: this names the log of its position.
         let Some(subject) = self.subject(id).await else { return Ok(()) };
         let message =
             encode(dead_letter, self.bus.client.server_info().max_payload).expected_last_subject_sequence(id.0);
         let sent = self.bus.api.send_publish(subject, message).await.map_err(|error| explain(&error))?;
         match sent.await {
             Ok(_) => Ok(()),
-            // Somebody removed or replaced it.
+            // It was removed or replaced in between.
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(()),
             Err(error) => Err(self.bus.denied.explain(&self.bus.config.name, explain(&error))),
         }
@@ -135,7 +135,7 @@ impl NatsDeadLetters {
         }
         match self.bus.storage.dead_letters.delete_message(id.0).await {
             Ok(removed) => Ok(removed),
-            // Somebody else was faster.
+            // Another request was faster.
             Err(error) if matches!(error.kind(), DeleteMessageErrorKind::JetStream(_)) => Ok(false),
             Err(error) => Err(failed(&error)),
         }
@@ -157,7 +157,7 @@ impl DeadLetters for NatsDeadLetters {
             sent.push(one.map_err(|error| not_sent(&dead_letter.envelope, &error))?);
         }
         for ack in sent {
-            // Whoever may not do it hears so beside the request, which waits in vain.
+            // A denial of permission arrives apart from the request, which gets no answer.
             ack.await.map_err(|error| match self.bus.denied.explain(&self.bus.config.name, explain(&error)) {
                 // By a limit of the stream, which should have none.
                 BusError::TooLarge(text) => BusError::Full(text),
@@ -193,10 +193,12 @@ impl DeadLetters for NatsDeadLetters {
             let id = message.info().map_err(|error| failed(&*error))?.stream_sequence;
             match decode(&message) {
                 Ok(dead_letter) => found.push((DeadLetterId(id), dead_letter)),
-                Err(error) => tracing::error!(id, error, "what is kept here is no dead letter: passed over"),
+                Err(error) => {
+                    tracing::error!(id, error, "a message in the stream of dead letters is none: it is skipped")
+                }
             }
         }
-        // It would be forgotten anyway.
+        // The server would remove it after a while anyway.
         let _ = stream.delete_consumer(&consumer.cached_info().name).await;
         Ok(found)
     }
@@ -210,7 +212,7 @@ impl DeadLetters for NatsDeadLetters {
         Ok(removed)
     }
 
-    /// As far as is known: what other instances keep and remove shows within seconds.
+    /// The last known count: changes by other instances show within seconds.
     fn count(&self) -> u64 {
         self.bus.dead_letter_counts.of(&self.token)
     }
@@ -220,10 +222,11 @@ impl DeadLetters for NatsDeadLetters {
     }
 }
 
-/// What a header takes beside its text.
+/// Bytes that a header takes beside its text.
 const HEADER_OVERHEAD: usize = 64;
 
-/// A dead letter that is no longer than the server takes, if its event is not: what the receiver answered is cut for that.
+/// The message of a dead letter. The receiver's answer is cut so that the message is as short as the server needs,
+/// if the event is.
 fn encode(dead_letter: &DeadLetter, longest: usize) -> PublishMessage {
     let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut about = DeadLetterHeader {
@@ -245,10 +248,10 @@ fn encode(dead_letter: &DeadLetter, longest: usize) -> PublishMessage {
     PublishMessage::build().headers(headers).payload(Bytes::copy_from_slice(dead_letter.envelope.json().as_bytes()))
 }
 
-/// Says that something is missing.
+/// Marks a text that was cut.
 const ELLIPSIS: &str = "…";
 
-/// JSON escapes what a header can't hold.
+/// As JSON, which escapes what a header can't hold.
 fn json(about: &DeadLetterHeader) -> String {
     serde_json::to_string(about).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Looks from time to time whether what is kept on the server is there and set as it should be, and makes again
-//! what somebody removed. Nothing tells of what was purged, deleted or set anew.
+//! Checks from time to time that streams and bucket are there and have the right settings, and recreates what was
+//! removed. The server does not announce purges, deletions and changed settings.
 
 use std::collections::HashSet;
 
@@ -17,27 +17,27 @@ use super::record::{HookRecord, Key, hook_hash};
 use super::{Inner, settings, stream, subject};
 use crate::overrides::encode;
 
-/// How often every entry is looked for and every dead letter counted, in looks, where nothing hints at a change.
+/// Every so many checks, all entries are listed and all dead letters counted, even if nothing hints at a change.
 const FULL_CHECK_EVERY: u32 = 15;
 
-/// More dead letters than this are counted only so often.
+/// More dead letters than this are counted at such full checks only.
 const MANY_DEAD_LETTERS: u64 = 10_000;
 
-/// What was found last.
+/// The results of the last check.
 #[derive(Debug, Default)]
 pub(super) struct Examined {
-    /// When the bucket was made.
+    /// The time at which the bucket was made.
     bucket: Option<i128>,
     /// Messages in the bucket.
     entries: u64,
-    /// At how many looks the bucket ended before what was seen of it.
+    /// The number of checks in a row at which the bucket ended before what was seen of it.
     behind: u32,
-    /// Messages in the stream of dead letters, and the last of them.
+    /// The number of messages in the stream of dead letters, and its last position.
     dead_letters: (u64, u64),
 }
 
 impl Inner {
-    /// Looks at everything but the stream of events.
+    /// Checks everything but the stream of events.
     pub(super) async fn examine(&self, last: &mut Examined, checks: u32) {
         let all = checks.is_multiple_of(FULL_CHECK_EVERY);
         if let Err(error) = self.examine_bucket(last, all).await {
@@ -67,7 +67,7 @@ impl Inner {
         let went_back = last.behind > if info.config.num_replicas > 1 { 2 } else { 0 };
         if went_back {
             tracing::error!(
-                "{what} went back: its server lost what it had not synced, or an older copy was restored; what is known here is written again"
+                "{what} was rolled back: its server lost what it had not synced, or an older copy was restored; this instance writes what it knows again"
             );
         }
         if is_another {
@@ -88,7 +88,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Hooks that somebody has, and whose entries say nothing.
+    /// A text that names hooks in use whose entries can't be read.
     fn unreadable(&self) -> Option<String> {
         let (registry, now, bucket) = (self.registry.lock(), Instant::now(), format!("{}-hooks", self.config.name));
         let in_use =
@@ -103,7 +103,7 @@ impl Inner {
         (!keys.is_empty()).then(text)
     }
 
-    /// A stream's state. `None`: it is gone, and may be made again.
+    /// A stream's state. `None`: it is gone, and may be recreated.
     async fn find(&self, name: &str, what: &str, part: Part) -> Result<Option<Info>, BusError> {
         let error = match self.api.get_stream(name).await {
             Ok(found) => return Ok(Some(found.cached_info().clone())),
@@ -119,14 +119,14 @@ impl Inner {
         }
     }
 
-    /// The bucket was deleted and made again, or went back: nothing that was seen of it says anything about what comes.
+    /// The bucket was deleted and made again, or rolled back: known revisions mean nothing any more.
     fn bucket_replaced(&self) {
         self.registry.lock().reset_revisions();
         self.hooks.lock().values().for_each(|hook| hook.reset_revisions());
         self.rebalance_needed.notify_one();
     }
 
-    /// Looks for what was seen and is not there any more. Entries of hooks are made again by whoever may own them.
+    /// Finds entries that have vanished. An instance that may own the hook recreates its entry.
     async fn look_for_entries(&self) -> Result<(), BusError> {
         let bucket = &self.storage.bucket;
         let failed = |error: &dyn std::error::Error| unavailable("look for the entries of hooks", error);
@@ -143,7 +143,7 @@ impl Inner {
             return Ok(());
         }
         self.report_vanished();
-        // Whoever only looks makes nothing.
+        // An instance without hooks, as of an operator's command, makes nothing.
         if self.hooks.lock().is_empty() {
             return Ok(());
         }
@@ -169,7 +169,7 @@ impl Inner {
         self.health.fails(Part::Entries, text);
     }
 
-    /// The entry of a hook that no instance has keeps its place.
+    /// Recreates the entry of a hook that no instance has, so that its position is kept.
     async fn recreate_unused_entry(&self, token: &str) -> Result<(), BusError> {
         let hash = hook_hash(&subject::hook_of(token));
         let (record, in_use) = {
@@ -186,7 +186,7 @@ impl Inner {
         Ok(())
     }
 
-    /// The override of a hook holds on, unless somebody was faster.
+    /// Recreates a hook's override, unless another instance was faster.
     async fn recreate_override(&self, token: &str, kept: Override) -> Result<(), BusError> {
         let made = self.storage.bucket.create(Key::Override(token).to_string(), encode(&kept).into()).await;
         match made {
@@ -216,7 +216,7 @@ impl Inner {
         Ok(())
     }
 
-    /// What the settings of the stream of events do to promises.
+    /// Checks the settings of the stream of events that promises depend on.
     pub(super) fn examine_events(&self, info: &Info) {
         let wrong = settings::of_events(&info.config, &subject::of_all(&self.config.name));
         match stream::as_one(&stream::events_name(&self.config), &wrong) {

@@ -1,8 +1,8 @@
-//! What the server sends for one hook: an ordered consumer, read by pull requests on demand.
+//! One hook's feed of events: an ordered consumer, read by pull requests on demand.
 //!
-//! A consumer of one's own that acknowledges nothing and keeps no state but its place. Its messages are
-//! numbered; a number that is missing, silence or a lost connection end it, and the reader opens another
-//! behind what it has. At most one request is open at a time, so what the client holds is bounded by it.
+//! Each reader has a consumer that acknowledges nothing and keeps no state but its place. Its messages are
+//! numbered; a missing number, silence or a lost connection ends it, and the reader opens another behind the last
+//! event it has. At most one request is open at a time, which bounds what the client holds.
 
 use std::time::{Duration, SystemTime};
 
@@ -27,13 +27,13 @@ const PULL_EVENTS: usize = 1_024;
 /// Most bytes of one request, unless a single event is longer.
 const PULL_BYTES: usize = 256 << 10;
 
-/// How long a request stays open when there is nothing to send.
+/// The time for which a request without events stays open.
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 
-/// The server says so often that an open request is known.
+/// The interval at which the server confirms an open request.
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// A consumer that nobody asks is forgotten by the server after this time.
+/// The server removes a consumer without requests after this time.
 const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
 
 /// An event as it came.
@@ -42,16 +42,16 @@ pub(super) struct RawEvent {
     pub(super) seq: u64,
     pub(super) json: Bytes,
     pub(super) accepted: SystemTime,
-    /// Messages that were there for the hook then.
+    /// The messages that were waiting for the hook then.
     pub(super) pending: u64,
 }
 
-/// Why a feed ended. Another one can be opened.
+/// The reason why a feed ended. Another one can be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Ended {
     #[error("the server has been silent")]
     Silent,
-    #[error("the connection was lost meanwhile")]
+    #[error("the connection was lost")]
     Reconnected,
     #[error("messages were lost on the way")]
     Gap,
@@ -76,11 +76,11 @@ pub(super) struct Feed {
     got: usize,
     received: u64,
     heard: Instant,
-    /// Counts connections: an open request does not outlive its own.
+    /// Counts connections: an open request ends with its connection.
     connections: watch::Receiver<u64>,
     /// The next event is longer than a request usually allows.
     large: bool,
-    /// For the hook when the consumer was made.
+    /// The messages that were waiting for the hook when the consumer was made.
     pub(super) pending: u64,
 }
 
@@ -160,7 +160,7 @@ impl Feed {
         }
     }
 
-    /// The next event, if it is here.
+    /// The next event, if it has arrived.
     pub(super) fn next_now(&mut self) -> Result<Option<RawEvent>, Ended> {
         while self.open.is_some() {
             let Some(message) = self.messages.next().now_or_never() else { return Ok(None) };
@@ -196,7 +196,7 @@ impl Feed {
             }
             Some(status) => {
                 let text = message.description.unwrap_or_default();
-                // That bytes ran out is said in different words by different versions.
+                // Versions of the server word the end of the bytes differently.
                 if text.contains("MaxBytes") || text.contains("Batch Completed") {
                     self.close_request(text.contains("MaxBytes") && self.got == 0);
                     return Ok(None);
@@ -238,7 +238,7 @@ impl Drop for Feed {
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (client, delete) = (self.client.clone(), self.delete.clone());
-        // Nobody waits for the answer.
+        // The answer does not matter.
         runtime.spawn(async move { client.publish(delete, Bytes::new()).await });
     }
 }

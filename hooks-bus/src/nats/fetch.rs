@@ -1,5 +1,5 @@
-//! One message of the stream by request, and without its headers: those that somebody else wrote may be such that the
-//! client takes its connection for broken.
+//! Reads one message of the stream by a request, without its headers: headers of another program's message may make
+//! the client take its connection for broken.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! Files that the settings name.
+//! Reads files that the settings name.
 
 use std::io;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::connect::REQUEST_TIMEOUT;
 
-/// What a file holds, read on a thread of its own, which is left behind if there is no answer.
+/// A file's content. A separate thread reads it, and is left behind if the disk does not answer.
 ///
 /// # Errors
 /// With the setting and the path: when it is no regular file, can't be read or gives no answer.

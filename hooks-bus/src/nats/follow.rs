@@ -16,7 +16,7 @@ use super::registry::Seen;
 use super::{Inner, subject};
 use crate::overrides::encode;
 
-/// Hooks whose override another process has set, and that nobody has followed here. Each is there at most once.
+/// Hooks whose override another process has set and this one does not follow yet. Each is there at most once.
 #[derive(Debug, Default)]
 pub(super) struct Unfollowed {
     queue: Mutex<Queue>,
@@ -26,14 +26,14 @@ pub(super) struct Unfollowed {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Arc<Hook>>,
-    /// Those that are being followed.
+    /// Hooks whose override is being followed.
     in_progress: HashMap<HookId, Arc<Hook>>,
-    /// Somebody follows, so it is right to hold hooks until that is done.
+    /// The dispatcher follows overrides, so hooks can be paused until it has.
     follows: bool,
 }
 
 impl Unfollowed {
-    /// The override of this hook is another one.
+    /// Adds a hook with a new override.
     fn push(&self, hook: Arc<Hook>) {
         let mut queue = self.queue.lock();
         if hook.override_arrived(queue.follows) {
@@ -93,8 +93,8 @@ impl Inner {
         hook.into_iter().for_each(|hook| self.unfollowed.push(hook));
     }
 
-    /// Reads the overrides that were set while nothing was heard. The watch may begin anew later than this instance may
-    /// go on; asks the leader, because other servers may be behind.
+    /// Reads the overrides that were set while this instance was cut off: the watch may restart only after it goes
+    /// on. Asks the leader, because other servers may be behind.
     pub(super) async fn catch_up_on_overrides(&self) -> Result<(), BusError> {
         let bucket = &self.storage.bucket;
         loop {

@@ -1,10 +1,10 @@
-//! What keeps the bus from doing its work, as episodes: each is logged when it begins and when it ends.
+//! Troubles of the bus: each is logged when it begins and when it ends.
 
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-/// What the bus depends on.
+/// A part that the bus depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     /// The stream of events.
@@ -13,20 +13,20 @@ pub(super) enum Part {
     DeadLetters,
     /// The bucket as a whole.
     Bucket,
-    /// What hooks and overrides have in the bucket.
+    /// The presence of entries and overrides in the bucket.
     Entries,
-    /// What the entries of hooks say.
+    /// The content of hooks' entries.
     Records,
-    /// Whether the bucket takes heartbeats, without which no hook may be delivered to.
+    /// Heartbeats to the bucket, without which nothing may be delivered.
     Heartbeats,
 }
 
-/// What is wrong now.
+/// The troubles of now, by part.
 #[derive(Debug, Default)]
 pub(super) struct Health(Mutex<BTreeMap<Part, String>>);
 
 impl Health {
-    /// This is wrong with a part.
+    /// A part has this trouble.
     pub(super) fn fails(&self, part: Part, why: String) {
         let mut parts = self.0.lock();
         if parts.get(&part) != Some(&why) {
@@ -35,10 +35,10 @@ impl Health {
         }
     }
 
-    /// Nothing is wrong with a part.
+    /// A part works.
     pub(super) fn works(&self, part: Part) {
         if let Some(was) = self.0.lock().remove(&part) {
-            tracing::info!(was, "NATS: that is over");
+            tracing::info!(was, "this trouble with NATS is over");
         }
     }
 
@@ -46,7 +46,7 @@ impl Health {
         self.0.lock().contains_key(&part)
     }
 
-    /// Everything that is wrong.
+    /// All troubles as one text.
     pub(super) fn trouble(&self) -> Option<String> {
         let parts = self.0.lock();
         let all: Vec<&str> = parts.values().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! What an instance knows of one hook: whether it owns it, and how far it is. No I/O; time is a parameter.
+//! One hook of an instance: its ownership and its cursor. No I/O; time is a parameter.
 
 mod follow;
 mod place;
@@ -19,11 +19,10 @@ use super::step::{CheckpointWrite, FeedState, Reading, Step};
 use super::subject;
 use follow::Following;
 
-/// Most ranges of what is settled beyond a position that are written. What is more comes again when
-/// another instance takes over.
+/// Most acked ranges in a checkpoint. Events of further ranges come again when another instance acquires the hook.
 const MAX_ACKED_RANGES: usize = 1_024;
 
-/// A position that moved over events that did not concern the hook is written when it moved this far,
+/// A position that moved only over events that don't concern the hook is written when it moved this far,
 const IDLE_CHECKPOINT_EVENTS: u64 = 10_000;
 /// or after this time.
 const IDLE_CHECKPOINT_AFTER: Duration = Duration::from_secs(30);
@@ -38,9 +37,9 @@ pub(super) struct Hook {
     state: Mutex<State>,
     /// Wakes the reader.
     pub(super) changed: Notify,
-    /// Wakes those who wait until it is this instance's.
+    /// Wakes those who wait until this instance owns the hook.
     acquired: Notify,
-    /// Held while the hook's entry is written, so that writes follow one another.
+    /// Held while the hook's entry is written: one write at a time.
     pub(super) write_lock: tokio::sync::Mutex<()>,
     lease: Arc<Lease>,
 }
@@ -51,11 +50,11 @@ struct State {
     ledger: Arc<Ledger>,
     /// Changes when another reader takes over.
     reader: u64,
-    /// Changes when what was read so far says nothing about what is to be read next.
+    /// Changes when an open feed no longer fits what is to be read.
     version: u64,
     /// The revision of the hook's entry, if this instance owns it.
     owned_revision: Option<u64>,
-    /// Whether the entry is known to be this instance's since the lease last ran out.
+    /// True if the entry was seen to be this instance's since the lease last ran out.
     verified: bool,
     leaving: Leaving,
     /// The owned cursor, until the reader takes it.
@@ -66,9 +65,9 @@ struct State {
     flushed: bool,
     removed: bool,
     following: Following,
-    /// Nothing is delivered until the override is followed.
+    /// Delivers nothing until the override is followed.
     paused: bool,
-    /// Whether this instance owned it at any time, so that the cursor says something.
+    /// True once this instance has owned the hook, so that the cursor means something.
     was_owned: bool,
     committed: u64,
     committed_at: Instant,
@@ -81,7 +80,7 @@ struct State {
 enum Leaving {
     No,
     Asked(Instant),
-    /// The worker has dropped everything.
+    /// The worker has dropped its events.
     Dropped,
 }
 
@@ -122,7 +121,7 @@ impl Hook {
         }
     }
 
-    /// A new reader begins; what was in hand is read again. Returns the reader's number.
+    /// Attaches a new reader; events in flight are read again. Returns the reader's number.
     pub(super) fn attach_reader(&self, subscription: &Subscription) -> u64 {
         let mut state = self.state.lock();
         let in_flight = state.cursor.rewind();
@@ -144,7 +143,7 @@ impl Hook {
         state.version += 1;
     }
 
-    /// The hook is no longer this instance's business.
+    /// Removes the hook from this instance.
     pub(super) fn remove(&self) {
         let mut state = self.state.lock();
         state.removed = true;
@@ -184,7 +183,7 @@ impl Hook {
         self.state.lock().owned_revision.is_some()
     }
 
-    /// Another instance has the hook, as an entry of this revision says, or the entry is gone.
+    /// Another instance owns the hook, by an entry of this revision, or the entry is gone.
     pub(super) fn lose(&self, revision: u64) {
         let mut state = self.state.lock();
         if state.owned_revision.is_some_and(|own| own < revision) {
@@ -195,7 +194,7 @@ impl Hook {
         }
     }
 
-    /// The entry of this revision says that the hook is this instance's still.
+    /// This instance still owns the hook, by an entry of this revision.
     pub(super) fn confirm(&self, revision: u64) {
         let mut state = self.state.lock();
         if let Some(own) = &mut state.owned_revision {
@@ -203,12 +202,12 @@ impl Hook {
         }
     }
 
-    /// The lease ran out: whether the hook is still this instance's shows when its entry is next written.
+    /// The lease ran out: the next write of the entry shows if this instance still owns the hook.
     pub(super) fn unverify(&self) {
         self.state.lock().verified = false;
     }
 
-    /// Asks the worker to drop the hook, or not to after all.
+    /// Asks the worker to drop the hook, or takes that back.
     pub(super) fn leave(&self, leave: bool, now: Instant) {
         let mut state = self.state.lock();
         match (leave, state.leaving) {
@@ -219,7 +218,7 @@ impl Hook {
         self.changed.notify_one();
     }
 
-    /// Whether the hook can be given away: its worker dropped it, or did not within the grace.
+    /// True if the hook can be released: its worker dropped it, or did not within the grace.
     pub(super) fn has_left(&self, now: Instant, grace: Duration) -> bool {
         match self.state.lock().leaving {
             Leaving::No => false,
@@ -228,7 +227,7 @@ impl Hook {
         }
     }
 
-    /// What this reader does next.
+    /// The reader's next step.
     pub(super) fn step(&self, reader: u64, now: Instant, window: usize) -> Step {
         let mut state = self.state.lock();
         if state.reader != reader {
@@ -239,7 +238,7 @@ impl Hook {
         }
         let usable = state.is_usable() && self.lease.holds(now);
         if (!usable || state.next.is_some()) && std::mem::take(&mut state.in_worker) {
-            // The worker enters in the ledger that it drops them.
+            // The worker enters the dropped events in the ledger.
             state.cursor.rewind();
             state.version += 1;
             return Step::Lost;
@@ -257,8 +256,7 @@ impl Hook {
         Step::Read { after: state.cursor.read_to(), version: state.version }
     }
 
-    /// Does something with the cursor and the ledger, if the hook is still this reader's to read, in the
-    /// version that it reads.
+    /// Runs `read` on cursor and ledger, if this reader still reads the hook, in this version.
     pub(super) fn read<T>(&self, (reader, version): (u64, u64), read: impl FnOnce(&mut Reading<'_>) -> T) -> Option<T> {
         let mut state = self.state.lock();
         let same = state.reader == reader && state.version == version;
@@ -271,7 +269,7 @@ impl Hook {
         Some(read(&mut Reading { cursor, ledger, in_worker, filter, feed }))
     }
 
-    /// The reader waits for more while the result lives.
+    /// Marks the reader as waiting for events until the result is dropped.
     pub(super) fn waits(&self) -> Waiting<'_> {
         self.set_waiting(true);
         Waiting(self)
@@ -287,7 +285,7 @@ impl Hook {
         self.state.lock().filter.clone()
     }
 
-    /// What is to be written now, if anything; `all`: in any case. What is settled from now on is not in it.
+    /// The checkpoint that is due now, if one is; `all`: in any case. Without what is settled from now on.
     pub(super) fn checkpoint_due(&self, now: Instant, all: bool) -> Option<CheckpointWrite> {
         let mut state = self.state.lock();
         let revision = state.owned_revision?;
@@ -302,7 +300,7 @@ impl Hook {
         write
     }
 
-    /// A write succeeded, so the hook was this instance's all the time. Or it did not.
+    /// A write succeeded, which proves that this instance owned the hook all the time, or failed (`None`).
     pub(super) fn checkpoint_written(&self, revision: Option<u64>, position: u64, now: Instant) {
         let mut state = self.state.lock();
         let Some(revision) = revision else {
@@ -319,14 +317,14 @@ impl Hook {
         }
     }
 
-    /// How far the hook was when it was last owned here, in the log that there is now.
+    /// Position and acked ranges of the hook when this instance last owned it, in the present log.
     pub(super) fn last_position(&self) -> Option<(u64, Vec<PositionRange>)> {
         let state = self.state.lock();
         let cursor = state.next.as_ref().unwrap_or(&state.cursor);
         state.was_owned.then(|| (cursor.position(), cursor.acked_ranges(MAX_ACKED_RANGES)))
     }
 
-    /// The stream went back to here: what was read beyond is not there any more.
+    /// The stream was rolled back to here: events read beyond are gone.
     pub(super) fn roll_back(&self, kept: u64) {
         let mut state = self.state.lock();
         let cursor = state.next.as_ref().unwrap_or(&state.cursor);
@@ -343,24 +341,24 @@ impl Hook {
         }
     }
 
-    /// How long the entry has been missing, of which nobody here knows anything.
+    /// The time for which an entry has been missing that this instance never saw.
     pub(super) fn missing_for(&self, now: Instant) -> Duration {
         now.saturating_duration_since(*self.state.lock().missing.get_or_insert(now))
     }
 
-    /// The entry is gone: it is made again when it is next written, which is soon.
+    /// The entry is gone: the next checkpoint, within a second, recreates it.
     pub(super) fn checkpoint_soon(&self) {
         self.state.lock().dirty = true;
     }
 
-    /// The bucket is another one: whether the hook is this instance's shows when its entry is made there.
+    /// The bucket is another one: recreating the entry there shows if this instance still owns the hook.
     pub(super) fn reset_revisions(&self) {
         let mut state = self.state.lock();
         state.owned_revision = state.owned_revision.map(|_| 0);
         state.verified = false;
     }
 
-    /// The hook was given away.
+    /// The hook was released.
     pub(super) fn released(&self) {
         let mut state = self.state.lock();
         state.owned_revision = None;
@@ -370,7 +368,7 @@ impl Hook {
     }
 }
 
-/// A reader that waits for more.
+/// Marks a reader as waiting for events.
 pub(super) struct Waiting<'a>(&'a Hook);
 
 impl Drop for Waiting<'_> {
@@ -380,7 +378,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl State {
-    /// Where the hook is to be read from, if it became this instance's since.
+    /// Starts at the acquired cursor, if the hook was acquired since.
     fn adopt_next_cursor(&mut self) {
         if let Some(next) = self.next.take() {
             self.cursor = next;

@@ -1,4 +1,4 @@
-//! What all parts of the bus ask: the stream, the server, the table.
+//! Functions that all parts of the bus use: stream, server, registry.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use super::record::{HookRecord, Key};
 use super::step::Place;
 use super::{Inner, stream, subject};
 
-/// How long other instances may take to say what they have in a new bucket, in nanoseconds.
+/// The time within which living instances announce their hooks in a new bucket, in nanoseconds.
 const ANNOUNCE_NANOS: i128 = 5_000_000_000;
 
-/// The stream, seen lately.
+/// The extent of the stream when it was last read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tail {
     pub(super) first: u64,
@@ -27,7 +27,7 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Bytes of an event.
+    /// The average bytes of an event.
     pub(super) fn average(&self) -> u64 {
         self.bytes / self.messages.max(1)
     }
@@ -38,12 +38,12 @@ impl Inner {
         *self.tail.borrow()
     }
 
-    /// Asks the stream.
+    /// Asks the server for the stream's extent.
     pub(super) async fn refresh_tail(&self) -> Result<Tail, BusError> {
         let known = self.high_water();
         let info = self.storage.events.get_info().await.map_err(|error| unavailable("look at the stream", &error))?;
         if stream::log_id(&info) != self.log {
-            // Whoever began after that reads the new one, and takes the hooks.
+            // Instances that began after that read the new one, and acquire the hooks.
             self.lease.give_up();
             let text =
                 format!("the stream `{}` was deleted and made again: restart to go on with it", self.config.name);
@@ -63,7 +63,7 @@ impl Inner {
         Ok(tail)
     }
 
-    /// Lets events through to the stream, all or none, as far as that is known.
+    /// Lets events through to the stream, all or none, by the known limits.
     pub(super) async fn admit(&self, events: &[Envelope]) -> Result<Admitted<'_>, BusError> {
         connected(&self.client)?;
         let look = match self.limits.admit(events) {
@@ -75,7 +75,7 @@ impl Inner {
         self.limits.admit(events).map_err(|_| look)
     }
 
-    /// What keeps the bus from doing its work.
+    /// The trouble that keeps the bus from working, if there is any.
     pub(super) fn trouble(&self) -> Option<String> {
         if connected(&self.client).is_err() {
             return Some(format!("not connected to NATS at {}; trying to", self.config.servers.join(", ")));
@@ -85,14 +85,14 @@ impl Inner {
         Some(denied.map_or(trouble.clone(), |denied| format!("{trouble}: {denied}")))
     }
 
-    /// Whether the stream has nothing for a hook behind this place, up to this end. Asks the leader of the
+    /// True if the stream has nothing for a hook behind this place, up to this end. Asks the leader of the
     /// stream, because consumers may live on a server that is behind.
     pub(super) async fn has_nothing(&self, place: &Place, end: u64) -> Result<bool, BusError> {
         let next = self.fetch(place.after.saturating_add(1), &place.subjects).await?;
         Ok(next.is_none_or(|next| next.seq > end))
     }
 
-    /// What lies between the position that was written last of a hook and the end of the stream.
+    /// The events between a hook's last checkpoint and the end of the stream.
     pub(super) fn committed_lag(&self, hook: &HookId) -> Option<Lag> {
         let record = self.registry.lock().record(&subject::of_hook(hook.as_str())).cloned()?;
         let tail = self.tail();
@@ -101,17 +101,17 @@ impl Inner {
         Some(Lag { events, bytes: events * tail.average(), oldest: None, exact: events == 0 })
     }
 
-    /// Whether the server takes several filters for one consumer.
+    /// True if the server takes several filters for one consumer.
     pub(super) fn several_filters(&self) -> bool {
         self.client.is_server_compatible(2, 10, 0)
     }
 
-    /// Whether another instance that lives owns the hook.
+    /// True if another living instance owns the hook.
     pub(super) fn is_owned_elsewhere(&self, hook: &Hook) -> bool {
         !hook.is_owned() && self.registry.lock().is_owned_by_another(&hook.token, Instant::now())
     }
 
-    /// Waits until this instance hears itself, and heard what others have to say.
+    /// Waits until this instance hears its own heartbeats and the other instances' announcements.
     pub(super) async fn wait_for_watch(&self) {
         while self.registry.lock().is_watch_stale(Instant::now()) {
             self.member_joined.notified().await;
@@ -119,8 +119,8 @@ impl Inner {
         self.wait_for_announcements().await;
     }
 
-    /// Others that live say within this time that they have hooks, which then are no new ones, also where the bucket
-    /// was deleted a moment ago and made again by whoever starts now.
+    /// Waits until living instances have announced their hooks, which are no new ones, even if the bucket was deleted
+    /// a moment ago and is made again by the instance that starts now.
     async fn wait_for_announcements(&self) {
         let made = |info: &Info| info.created.unix_timestamp_nanos();
         let (bucket, events) =
@@ -133,7 +133,7 @@ impl Inner {
         }
     }
 
-    /// A hook that nobody knew begins where it wants to.
+    /// Makes the entry of a new hook, which begins where its settings say.
     pub(super) async fn ensure_entry(&self, hook: &Hook, from: StartAt) -> Result<(), BusError> {
         let in_use = {
             let registry = self.registry.lock();
@@ -143,7 +143,7 @@ impl Inner {
             registry.another_member_has(hook.hash, Instant::now())
         };
         if in_use {
-            // It is no new hook: its entry is to come, or vanished, and whoever has the hook knows how far it is.
+            // It is no new hook: its entry is to come, or vanished, and another instance knows its position.
             self.reload_entry(hook).await;
             return Ok(());
         }
@@ -155,7 +155,7 @@ impl Inner {
         let record = HookRecord { owner: None, log: self.log_name.clone(), position, acked_ranges: Vec::new() };
         match self.storage.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
             Ok(revision) => self.registry.lock().set(&hook.token, record, revision),
-            // Somebody knew it after all.
+            // Another instance was faster.
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => drop(self.reload_entry(hook).await),
             Err(error) => return Err(unavailable(&format!("keep the position of the hook `{}`", hook.id), &error)),
         }

@@ -1,4 +1,4 @@
-//! How long this instance may believe that its hooks are its own.
+//! The lease: the time for which this instance may rely on owning its hooks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Runs from when a heartbeat was sent, so it ends before others, who count from when they heard it,
-/// take this instance for dead. Uses a clock that goes on while the process is stopped.
+/// Runs from when a heartbeat was sent, so it ends before other instances, which count from when they heard it,
+/// take this one for dead. Uses a clock that goes on while the process is stopped.
 #[derive(Debug)]
 pub(super) struct Lease {
     length: Duration,
@@ -24,13 +24,13 @@ impl Lease {
         self.until.lock().is_some_and(|until| now < until)
     }
 
-    /// The bucket has a heartbeat that was sent then.
+    /// The bucket took a heartbeat that was sent then.
     pub(super) fn renew(&self, sent: Instant) {
         let mut until = self.until.lock();
         *until = (*until).max(Some(sent + self.length));
     }
 
-    /// It runs out and is not renewed: this instance can't deliver any more, and others may.
+    /// Stops renewing it: this instance can't deliver any more, and others may.
     pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }
@@ -50,7 +50,7 @@ impl Lease {
         }
     }
 
-    /// How often a heartbeat is given.
+    /// The interval of heartbeats.
     pub(super) fn interval(&self) -> Duration {
         self.length / 4
     }

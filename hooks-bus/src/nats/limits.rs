@@ -1,5 +1,5 @@
-//! What the server and the stream take, as far as is known, so that a call that can't be accepted as a whole is
-//! refused before anything of it is sent. No I/O.
+//! The known limits of server and stream: a call that can't be accepted as a whole is refused before any of it is
+//! sent. No I/O.
 
 use async_nats::jetstream::stream::Info;
 use hooks_core::{BusError, ByteSize, Envelope};
@@ -7,17 +7,17 @@ use parking_lot::Mutex;
 
 use super::subject;
 
-/// What the header adds to an event that is published.
+/// Bytes that the header adds to a published event.
 const HEADER: usize = 64;
 
-/// What the header of a dead letter may add to its event, which is kept free at publishing: an event that is
-/// accepted can be kept when it is refused.
+/// Bytes that the header of a dead letter may add to its event. Publishing keeps them free, so that every accepted
+/// event can become a dead letter.
 pub(super) const DEAD_LETTER_HEADER: usize = 2_048;
 
-/// What the stream's store adds to a message, beside its subject.
+/// Bytes that the stream's store adds to a message, beside its subject.
 const STORED: usize = 34;
 
-/// What something takes.
+/// Bytes and messages.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
     bytes: u64,
@@ -34,15 +34,15 @@ impl Size {
     }
 }
 
-/// Why a call is not let through.
+/// The reason why a call is not let through.
 #[derive(Debug)]
 pub(super) enum NoRoom {
-    /// The stream may have changed since it was last looked at.
+    /// The stream may have changed since it was last read.
     LookAgain(BusError),
     Never(BusError),
 }
 
-/// What is known of limits, and of what is there.
+/// The known limits and contents of the stream.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
     /// Bytes of a subject before its type.
@@ -61,11 +61,11 @@ struct State {
     stored: Size,
     /// Acknowledged since that was seen.
     since: Size,
-    /// On its way.
+    /// In flight.
     inflight: Size,
 }
 
-/// What a call has on its way.
+/// The events of a call in flight.
 #[derive(Debug)]
 pub(super) struct Admitted<'a> {
     limits: &'a Limits,
@@ -73,12 +73,12 @@ pub(super) struct Admitted<'a> {
 }
 
 impl Limits {
-    /// Of the bus of this name.
+    /// The limits of the bus of this name, not known yet.
     pub(super) fn new(name: &str) -> Self {
         Self { prefix: subject::of_type(name, "").len(), state: Mutex::default() }
     }
 
-    /// The stream was looked at.
+    /// Takes in the stream's limits and contents.
     pub(super) fn see(&self, max_payload: usize, info: &Info) {
         let positive = |limit: i64| u64::try_from(limit).unwrap_or(0);
         let mut state = self.state.lock();
@@ -135,7 +135,7 @@ impl State {
         }
     }
 
-    /// Why so much does not fit beside what is there.
+    /// The error if so much does not fit beside what is taken.
     fn excess(&self, size: Size, taken: Size) -> Option<String> {
         let all = size.plus(taken);
         let Size { bytes, messages } = self.most;

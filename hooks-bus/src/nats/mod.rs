@@ -4,11 +4,11 @@
 //!  publish ──▶ stream NAME (NAME.events.<type>) ──▶ ordered consumer per hook, at its owner ──▶ worker
 //!                                                              │ settle
 //!              bucket NAME-hooks: hook.H = owner, position ◀───┘ updated by revision, at most once a second
-//!                                 alive.I, hooks.I: who lives, and has which hooks
+//!                                 alive.I, hooks.I: heartbeats and hooks of the instance I
 //! ```
 //!
 //! A hook's owner and position are one entry, updated by its revision only. An instance that acquires the hook writes
-//! it, so the former owner's next write fails: the hook is lost. Heartbeats are per instance: an idle hook writes nothing.
+//! it, so the former owner's next write fails: the hook is lost. An instance, not each hook, sends heartbeats.
 
 mod ask;
 mod assignment;
@@ -78,16 +78,16 @@ use registry::Registry;
 use rollback::Rollback;
 use stream::Storage;
 
-/// How long the last writes may take when the process ends.
+/// The time limit for the last writes when the process ends.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the end of the stream may take when the bus is closed.
+/// The time limit for reading the end of the stream when the bus is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long it may take until this instance hears itself.
+/// The time limit for hearing the first own heartbeat.
 const WATCH_START_LIMIT: Duration = Duration::from_secs(15);
 
-/// Consumers that are being made at a time.
+/// Most consumers that are being made at a time.
 const MAX_OPENING: usize = 32;
 
 /// The bus that keeps events in a NATS JetStream stream.
@@ -101,12 +101,12 @@ const MAX_OPENING: usize = 32;
 /// an event, no room in the stream, no connection) refuses all of a call's events; later,
 /// [`BusError::Partly`] says which were accepted.
 ///
-/// **Instances.** All that are made with the same [`name`](NatsConfig::name) share the hooks that they
-/// have in common: each hook is owned by one of them, its events are read there and wait there. An
+/// **Instances.** Buses with the same [`name`](NatsConfig::name) share the hooks that they have in
+/// common: one of them owns each hook, reads its events and holds them. An
 /// instance that comes or goes moves as few hooks as possible; one that is killed, hangs or is cut off
 /// loses its hooks [`lease`](NatsConfig::lease) after its last heartbeat. Who takes over goes on at
 /// the position that was written last. What comes again is what was settled since: in the last second, or
-/// in a lease and a second where the bucket could not be written; and what was on its way, at most a batch per lane.
+/// in a lease and a second where the bucket could not be written; and what was in flight, at most a batch per lane.
 ///
 /// **Overrides.** A hook that is disabled through one instance is so in all, as their dispatchers follow. An instance
 /// that was cut off reads it before it goes on.
@@ -118,7 +118,7 @@ const MAX_OPENING: usize = 32;
 #[derive(Clone)]
 pub struct NatsBus {
     inner: Arc<Inner>,
-    /// What runs as long as the bus does.
+    /// The background tasks.
     tasks: Arc<Mutex<JoinSet<()>>>,
 }
 
@@ -141,15 +141,15 @@ struct Inner {
     lease: Arc<Lease>,
     registry: Mutex<Registry>,
     hooks: Mutex<HashMap<HookId, Arc<Hook>>>,
-    /// Something changed that may make hooks change hands.
+    /// Wakes the task that acquires and releases hooks.
     rebalance_needed: Notify,
-    /// An instance began to live.
+    /// An instance may have joined.
     member_joined: Notify,
     tail: watch::Sender<Tail>,
     rollback: Rollback,
     dead_letter_counts: DeadLetterCounts,
     health: Health,
-    /// Hooks were taken over.
+    /// Hooks were acquired.
     acquired: Notify,
     unfollowed: Unfollowed,
     accepted: AtomicU64,
@@ -160,10 +160,10 @@ struct Inner {
 }
 
 impl NatsBus {
-    /// Connects, finds or creates what is kept on the server, and begins to take part.
+    /// Connects, finds or creates streams and bucket, and joins the other instances.
     ///
     /// # Errors
-    /// When the settings are not valid, no server can be reached, or what is there is not as it should be.
+    /// When the settings are not valid, no server can be reached, or a stream there has wrong settings.
     pub async fn connect(config: NatsConfig) -> Result<Self, BusError> {
         if let Some(problem) = config.validate().first() {
             return Err(BusError::Unavailable(format!("{}: {}", problem.path, problem.message)));
@@ -277,7 +277,7 @@ impl Bus for NatsBus {
                 connect::connected(&inner.client)?;
                 inner.refresh_tail().await
             };
-            // Whoever ends does not wait long for a server that hangs. What was published here is known without it.
+            // Closing does not wait long for a server that hangs. The end of what was published here is known.
             let tail = timeout(CLOSE_TIMEOUT, asked).await.ok().and_then(Result::ok).unwrap_or_else(|| inner.tail());
             inner.closing.send_replace(Some(tail.last.max(inner.publisher.last())));
         }
@@ -287,7 +287,7 @@ impl Bus for NatsBus {
         self.tasks.lock().abort_all();
         let inner = &self.inner;
         if connect::connected(&inner.client).is_err() {
-            tracing::warn!("NATS can't be reached: the last second of settled events will come again");
+            tracing::warn!("NATS can't be reached: events settled in the last second will be delivered again");
             return;
         }
         let hooks: Vec<_> = inner.hooks.lock().values().cloned().collect();
@@ -295,13 +295,13 @@ impl Bus for NatsBus {
             streams::iter(hooks)
                 .for_each_concurrent(checkpointer::MAX_WRITES, |hook| async move { inner.release(&hook).await })
                 .await;
-            // Others would find out by themselves, later.
+            // Without these, others notice after a lease.
             let _ = inner.storage.bucket.purge(Key::Alive(&inner.me).to_string()).await;
             let _ = inner.storage.bucket.purge(Key::Hooks(&inner.me).to_string()).await;
             let _ = inner.client.flush().await;
         };
         if timeout(FINISH_TIMEOUT, leave).await.is_err() {
-            tracing::warn!("NATS does not answer: the last second of settled events will come again");
+            tracing::warn!("NATS does not answer: events settled in the last second will be delivered again");
         }
     }
 
@@ -309,13 +309,13 @@ impl Bus for NatsBus {
         Some(Arc::new(NatsDeadLetters::new(self.inner.clone(), hook)))
     }
 
-    /// Of a hook that this instance has: if it owns it; otherwise its owner knows. Of any other: by what was
-    /// written of its position.
+    /// Exact for a hook that this instance owns; `None` if another owns one that this instance has. For any other
+    /// hook, by its last checkpoint.
     fn lag(&self, hook: &HookId) -> Option<Lag> {
         let here = self.inner.hooks.lock().get(hook).cloned();
         match here {
             Some(here) => here.lag(self.inner.tail().last, self.inner.tail().average()).or_else(|| {
-                // Nobody knows more, where nobody owns it.
+                // Without an owner, the checkpoint is all there is.
                 let unowned = !self.inner.is_owned_elsewhere(&here);
                 unowned.then(|| self.inner.committed_lag(hook)).flatten()
             }),

@@ -1,4 +1,4 @@
-//! The overrides of hooks that were seen. What is older changes nothing. No I/O.
+//! The known overrides of hooks. An older revision changes nothing. No I/O.
 
 use std::collections::HashMap;
 
@@ -7,13 +7,13 @@ use hooks_core::Override;
 /// Overrides by hook.
 #[derive(Debug, Default)]
 pub(super) struct Overrides {
-    /// Each, if there is one, and its revision.
+    /// The override, if there is one, and its revision.
     by_token: HashMap<String, (Option<Override>, u64)>,
     up_to: u64,
 }
 
 impl Overrides {
-    /// One was set (`None`: removed); returns whether that is news.
+    /// Takes in an override (`None`: removed); returns true if it is another one.
     pub(super) fn see(&mut self, token: &str, to: Option<Override>, revision: u64) -> bool {
         if self.revision(token).is_some_and(|known| known >= revision) {
             return false;
@@ -31,7 +31,7 @@ impl Overrides {
         self.by_token.get(token).map(|(_, revision)| *revision)
     }
 
-    /// One was removed, when this was its revision.
+    /// Removes an override that had this revision.
     pub(super) fn remove(&mut self, token: &str, revision: Option<u64>) {
         if let Some(known) = self.by_token.get_mut(token)
             && Some(known.1) == revision
@@ -40,17 +40,17 @@ impl Overrides {
         }
     }
 
-    /// Nothing is known of the hook any more; returns whether there was one.
+    /// Forgets the hook; returns true if it had an override.
     pub(super) fn forget(&mut self, token: &str) -> bool {
         self.by_token.remove(token).is_some_and(|(known, _)| known.is_some())
     }
 
-    /// The hooks that have one, which, and its revision.
+    /// The hooks with an override, the override and its revision.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Override, u64)> {
         self.by_token.iter().filter_map(|(token, (known, revision))| Some((token.as_str(), known.as_ref()?, *revision)))
     }
 
-    /// Revisions begin anew; what was set holds on.
+    /// Forgets revisions, because the bucket is another one; overrides stay.
     pub(super) fn reset_revisions(&mut self) {
         self.by_token.values_mut().for_each(|(_, revision)| *revision = 0);
         self.up_to = 0;
@@ -85,7 +85,7 @@ mod tests {
                 && !overrides.see("a", text("old"), 4)
         );
         assert_eq!(overrides.get("a"), text("x"));
-        // Somebody set another before the removal was answered.
+        // Another was set before the removal was answered.
         let before = overrides.revision("a");
         assert!(overrides.see("a", text("y"), 7));
         overrides.remove("a", before);

@@ -1,4 +1,4 @@
-//! Publishing: many events on their way, each acknowledged by the stream.
+//! Publishing: many events in flight, each acknowledged by the stream.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -23,40 +23,39 @@ use super::config::NatsConfig;
 use super::connect::{self, Denied, Deny, MAX_ACK_INFLIGHT, chain, connected};
 use super::{refusal, subject};
 
-/// Most events of one call that the stream has not acknowledged: so many may come before one that was not accepted,
-/// when the stream's leader changes meanwhile.
+/// Most unacknowledged events of one call. When the stream's leader changes, so many may be accepted after one that
+/// was not.
 const MAX_UNACKED: usize = 512;
 
-/// After so many events a call looks whether one before was refused.
+/// After so many events a call checks if one before was refused.
 const POLL_EVERY: usize = 16;
 
-/// Publishes events and counts what the stream says of them.
+/// Publishes events and counts acknowledgements.
 ///
-/// What is published again after an error has to follow what was accepted before, so a call stops at the first event
-/// that is refused, sends nothing through another connection than it began with, and where something was refused
-/// lately sends one event first.
+/// Events published again after an error must follow those accepted before, so a call stops at the first event that
+/// is refused, uses one connection only, and after a failed call sends one event first.
 #[derive(Debug)]
 pub(super) struct Publisher {
     config: NatsConfig,
     deny: Deny,
     denied: Denied,
-    /// The connection, which is made when it is first needed and where the one before was lost.
+    /// The connection, made when it is first needed and when the one before was lost.
     connection: Mutex<Option<Arc<Context>>>,
     /// One for each event that the stream has not acknowledged.
     inflight: Arc<Semaphore>,
     /// The last call failed.
     last_failed: AtomicBool,
-    /// The end of the stream, as far as acknowledgements say.
+    /// The highest acknowledged position.
     last: AtomicU64,
 }
 
-/// What the stream acknowledged.
+/// The acknowledged events of a call.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Acknowledged {
     pub(super) events: u64,
-    /// How many of them it had already.
+    /// The number of them that the stream had already.
     pub(super) duplicates: u64,
-    /// Which of the call's events they are.
+    /// Their numbers within the call.
     which: Vec<Range<usize>>,
 }
 
@@ -71,7 +70,7 @@ impl Acknowledged {
         }
     }
 
-    /// The error of a call, which says what was accepted all the same.
+    /// The error of a call, which also says which events were accepted.
     pub(super) fn into_error(self, events: usize, error: BusError) -> BusError {
         match self.which.is_empty() {
             true => error,
@@ -92,7 +91,7 @@ impl Publisher {
         self.last.load(Ordering::Relaxed)
     }
 
-    /// The stream went back to here.
+    /// The stream was rolled back to here.
     pub(super) fn roll_back(&self, last: u64) {
         self.last.store(last, Ordering::Relaxed);
     }
@@ -138,7 +137,7 @@ impl Publisher {
         while call.sent.len() >= MAX_UNACKED {
             call.await_ack().await;
         }
-        // Whoever waits for room gives back its own first, so publishers can't wait for each other.
+        // A call collects its own acknowledgements before it waits for a permit, so calls can't wait for each other.
         let permit = loop {
             match self.inflight.clone().try_acquire_owned() {
                 Ok(permit) => break permit,
@@ -146,7 +145,7 @@ impl Publisher {
                 Err(_) => break self.inflight.clone().acquire_owned().await.map_err(|_| BusError::Closed)?,
             }
         };
-        // One of those that were waited for may have been refused.
+        // One of the events awaited above may have been refused.
         if call.result.is_err() {
             return Ok(());
         }
@@ -163,7 +162,7 @@ impl Publisher {
 /// An acknowledgement that is waited for.
 type Ack = BoxFuture<'static, Result<PublishAck, PublishError>>;
 
-/// What one call has sent and not heard of.
+/// A call in progress and its unacknowledged events.
 struct Call<'a> {
     name: &'a str,
     connection: &'a Context,
@@ -192,7 +191,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Takes in what was acknowledged or refused by now.
+    /// Takes in the acknowledgements and refusals that have arrived.
     fn poll_acks(&mut self) {
         while let Some((number, ack, _)) = self.sent.front_mut()
             && let Some(ack) = ack.now_or_never()
@@ -230,7 +229,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Why an event was not even sent.
+/// The error of an event that was not even sent.
 pub(super) fn not_sent(event: &Envelope, error: &PublishError) -> BusError {
     match error.kind() {
         PublishErrorKind::MaxPayloadExceeded => {
@@ -240,7 +239,7 @@ pub(super) fn not_sent(event: &Envelope, error: &PublishError) -> BusError {
     }
 }
 
-/// Why an event was not acknowledged.
+/// The error of an event that was not acknowledged.
 pub(super) fn explain(error: &PublishError) -> BusError {
     if let Some(refused) = refusal::said(error) {
         return refusal::explain(refused);

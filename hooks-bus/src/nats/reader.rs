@@ -19,38 +19,38 @@ use super::hook::Hook;
 use super::step::{FeedState, Reading, Step};
 use super::subject::{self, ServerFilter};
 
-/// How often a reader that is closed looks whether it is through.
+/// The interval at which a closed reader checks if it has read everything.
 const END_CHECK_EVERY: Duration = Duration::from_millis(100);
 
 /// Most attempts to make a consumer at a time, for one hook.
 const MAX_ATTEMPTS: usize = 5;
 
-/// How long one is waited for until there is another. It takes milliseconds, unless all are busy.
+/// The time after which another attempt begins. One takes milliseconds, unless all servers are busy.
 const NEXT_ATTEMPT_AFTER: Duration = Duration::from_secs(1);
 
-/// How long an attempt without an answer keeps others waiting.
+/// The time for which an attempt without an answer keeps its permit, for which other hooks wait.
 const PERMIT_LIMIT: Duration = Duration::from_millis(250);
 
-/// A hook's way through the stream.
+/// Reads one hook's events.
 pub(super) struct NatsReader {
     bus: Arc<Inner>,
     hook: Arc<Hook>,
     number: u64,
     closed: bool,
-    /// Where it stops, when it is closed.
+    /// The position at which it stops, when it is closed.
     end: Option<u64>,
     feed: Source,
-    /// Where the connection was lost before anything came, and how often one after the other.
+    /// The position behind which the connection was lost before an event came, and how often in a row.
     disconnects: (u64, u32),
 }
 
-/// So often, the event at that place may be the reason.
+/// After so many, the next event may be the reason: it is fetched by a request.
 const DISCONNECTS_BEFORE_FETCH: u32 = 2;
 
-/// Where events come from.
+/// The state of the feed.
 enum Source {
     Closed,
-    /// Being opened, by a task of its own: it holds a turn that others wait for, while nobody may ask here.
+    /// Being opened, by a task: it holds a permit for which other hooks wait, even while nothing polls the reader.
     Opening {
         key: FeedKey,
         feed: JoinHandle<Result<Feed, BusError>>,
@@ -61,7 +61,7 @@ enum Source {
     },
 }
 
-/// What a feed was opened for.
+/// The version and filter for which a feed was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct FeedKey {
     version: u64,
@@ -73,7 +73,7 @@ impl NatsReader {
         Self { bus, hook, number, closed: false, end: None, feed: Source::Closed, disconnects: (0, 0) }
     }
 
-    /// Makes sure that there is a feed of this version; a new one brings what comes behind `after`.
+    /// The feed of this version; opens one if needed, which brings the events behind `after`.
     async fn opened(&mut self, after: u64, version: u64) -> Result<&mut Feed, BusError> {
         let fits = match &self.feed {
             Source::Closed => false,
@@ -126,13 +126,13 @@ impl NatsReader {
             }
             Err(ended) => Err(ended),
         };
-        // From here on nothing waits, so nothing that was taken can be lost.
+        // From here on nothing is awaited, so no event can be lost by cancelling.
         let (raws, ended) = gather(feed, first, max);
         let came = !raws.is_empty();
         let Source::Open { key, .. } = &self.feed else { return Ok(None) };
         let taken = self.take_in(raws, version, key.server.all, into);
         if let Some(why) = &ended {
-            tracing::debug!(hook = %self.hook.id, %why, "reading begins anew");
+            tracing::debug!(hook = %self.hook.id, %why, "the feed ended: another one is opened");
             if let (Ended::Reconnected, false) = (why, came) {
                 self.disconnects = (after, if self.disconnects.0 == after { self.disconnects.1 + 1 } else { 1 });
             }
@@ -143,8 +143,8 @@ impl NatsReader {
         Ok(taken.filter(|count| *count > 0).map(Read::Events))
     }
 
-    /// Reads the next event by request: one that somebody published with headers that no client can read ends the
-    /// connection of each that reads it, again and again.
+    /// Reads the next event by a request: one with headers that the client can't read ends the connection of each
+    /// reader, again and again.
     async fn fetch_one(
         &mut self,
         into: &mut Vec<Delivery>,
@@ -162,7 +162,7 @@ impl NatsReader {
         Ok(taken.filter(|count| *count > 0).map(Read::Events))
     }
 
-    /// Takes in what came; returns how many deliveries it made. `None`: the hook was lost meanwhile.
+    /// Takes in events; returns the number of deliveries. `None`: the hook was lost in between.
     fn take_in(&self, raws: Vec<RawEvent>, version: u64, all: bool, into: &mut Vec<Delivery>) -> Option<usize> {
         let tail = self.bus.tail();
         let (slice, events) = decode(&raws);
@@ -184,7 +184,7 @@ impl NatsReader {
         })
     }
 
-    /// Where a reader that is closed, or whose bus is, stops.
+    /// The position at which the reader stops, if it or its bus is closed.
     async fn end(&mut self) -> Result<Option<u64>, BusError> {
         if let Some(end) = *self.bus.closing.borrow() {
             return Ok(Some(end));
@@ -195,7 +195,7 @@ impl NatsReader {
         Ok(self.end)
     }
 
-    /// Whether everything up to this end was read.
+    /// True if everything up to this end was read.
     async fn is_through(&mut self, end: u64, after: u64, version: u64) -> Result<bool, BusError> {
         if after >= end {
             return Ok(true);
@@ -263,12 +263,12 @@ impl Reader for NatsReader {
     }
 
     fn set_enabled(&mut self, _enabled: bool) {
-        // The stream keeps a disabled hook's events, and they hold up nobody.
+        // The stream keeps a disabled hook's events, which delays no other hook.
     }
 }
 
-/// Opens a feed. The cluster gives a new consumer to any of its servers, also to one that died a while ago or has
-/// not quite come back, which does not answer. So whoever waits asks once more, and takes what comes first.
+/// Opens a feed. The cluster places a new consumer on any of its servers, even on one that died a while ago or has
+/// not quite come back, which does not answer. So further attempts begin, and the first that succeeds is used.
 async fn open(
     bus: Arc<Inner>,
     hook: Arc<Hook>,
@@ -288,13 +288,13 @@ async fn open(
         if let Ok(Some(opened)) = timeout(NEXT_ATTEMPT_AFTER - PERMIT_LIMIT, attempts.next()).await {
             return opened;
         }
-        tracing::debug!(hook = %hook.id, "no consumer yet: asked once more");
+        tracing::debug!(hook = %hook.id, "NATS has made no consumer yet: requesting another one");
     }
     let last = attempts.next().await;
     last.unwrap_or_else(|| Err(BusError::Unavailable("read the stream: no consumer could be made".to_owned())))
 }
 
-/// Opens a feed, and counts what the stream no longer has.
+/// Opens a feed, and counts the events that the stream no longer has.
 async fn open_once(
     bus: &Inner,
     hook: &Hook,
@@ -315,8 +315,8 @@ async fn open_once(
     Feed::open(bus, server.clone(), after).await
 }
 
-/// What should have come before this event and did not, and up to where. Where the server filters, at
-/// most as much is missing as was waiting when the event before was sent.
+/// The number of events that should have come before this one and did not, and the position up to which. Where the
+/// server filters, at most as many are missing as were waiting when the event before was sent.
 fn missing(reading: &Reading<'_>, raw: &RawEvent, all: bool, first: u64) -> (u64, u64) {
     let read_to = reading.cursor.read_to();
     if all {
@@ -328,11 +328,11 @@ fn missing(reading: &Reading<'_>, raw: &RawEvent, all: bool, first: u64) -> (u64
     (0, read_to)
 }
 
-/// Events up to here are not in the stream any more.
+/// Counts events that are gone from the stream, and moves on to `up_to`.
 fn count_gone(reading: &mut Reading<'_>, hook: &Hook, events: u64, up_to: u64) {
     if events > 0 {
         drop_events(reading, events, DropReason::Gone);
-        tracing::error!(hook = %hook.id, events, up_to, "the stream no longer has events that the hook had not read: its limits, or somebody, removed them");
+        tracing::error!(hook = %hook.id, events, up_to, "the stream no longer has events that the hook had not read: its limits, or a purge, removed them");
     }
     reading.cursor.pass(up_to);
 }
@@ -343,7 +343,7 @@ fn drop_events(reading: &Reading<'_>, events: u64, reason: DropReason) {
     reading.ledger.give_up(events, reason);
 }
 
-/// Enters one event in the hook's books; returns it if it is to be delivered.
+/// Enters one event in cursor and ledger; returns it if it is to be delivered.
 fn take_event(
     reading: &mut Reading<'_>,
     raw: &RawEvent,
@@ -362,7 +362,7 @@ fn take_event(
             }
         }
         Err(error) => {
-            tracing::error!(hook = %hook.id, position = raw.seq, %error, "the stream holds what is no event: dropped");
+            tracing::error!(hook = %hook.id, position = raw.seq, %error, "a message in the stream is no event: it is dropped");
             drop_events(reading, 1, DropReason::Unreadable);
             reading.cursor.pass(raw.seq);
         }
@@ -370,14 +370,14 @@ fn take_event(
     None
 }
 
-/// The events as a slice, and for each message which it is.
+/// The events as a slice, and each message's index in it.
 fn decode(raws: &[RawEvent]) -> (Slice, Vec<Result<usize, EnvelopeError>>) {
     let mut builder = SliceBuilder::new("hooks").max_event_bytes(usize::MAX);
     let which = raws.iter().map(|raw| builder.push_json(&raw.json).map(|()| builder.len() - 1)).collect();
     (builder.finish(), which)
 }
 
-/// What is here already, behind the first.
+/// The first event and those that have arrived behind it.
 fn gather(feed: &mut Feed, first: Result<RawEvent, Ended>, max: usize) -> (Vec<RawEvent>, Option<Ended>) {
     let mut raws = Vec::new();
     let mut next = first.map(Some);

@@ -1,4 +1,4 @@
-//! Takes the hooks that should be this instance's, and gives away those that should not.
+//! Acquires the hooks that this instance should own, and releases the others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use super::hook::Hook;
 use super::record::{HookRecord, Key, encode_hooks};
 use super::refusal::is_conflict;
 
-/// How long the worker of a hook that should be another instance's may go on with what is in flight.
+/// The time that a worker has to finish events in flight before its hook is released.
 const DRAIN_GRACE: Duration = Duration::from_secs(15);
 
-/// How long an instance that never saw the entry of a hook leaves making it again to others. They look for every
-/// entry each half minute at the latest.
+/// The time for which an instance that never saw a hook's entry leaves recreating it to others. They list all
+/// entries every half minute at the latest.
 const RESTORE_AFTER: Duration = Duration::from_secs(45);
 
-/// What is to be done with a hook.
+/// A change of a hook's owner or entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Move {
     Acquire,
@@ -30,7 +30,7 @@ enum Move {
     Restore,
 }
 
-/// Looks whenever something changed, and from time to time because silence changes things, too.
+/// Rebalances whenever something changed, and from time to time, because silence is a change, too.
 pub(super) async fn run(bus: Arc<Inner>) {
     let mut announced: Option<Vec<u32>> = None;
     let (mut begun, mut stale) = (false, false);
@@ -45,9 +45,9 @@ pub(super) async fn run(bus: Arc<Inner>) {
         begun |= !is_watch_stale;
         if begun && is_watch_stale != std::mem::replace(&mut stale, is_watch_stale) {
             let text = if is_watch_stale {
-                "nothing is heard from NATS: no hooks are taken or given away"
+                "the watch of the NATS bucket is silent: this instance acquires and releases no hooks"
             } else {
-                "NATS is heard again"
+                "the watch of the NATS bucket works again: this instance acquires and releases hooks"
             };
             tracing::warn!("{text}");
         }
@@ -73,26 +73,26 @@ pub(super) async fn run(bus: Arc<Inner>) {
 }
 
 impl Inner {
-    /// Tells the others which hooks this instance has.
+    /// Writes to the bucket which hooks this instance has.
     async fn announce_hooks(&self, announced: &mut Option<Vec<u32>>) {
         let mut hashes: Vec<u32> = self.hooks.lock().values().map(|hook| hook.hash).collect();
         hashes.sort_unstable();
         hashes.dedup();
-        // Whoever only looks disturbs nobody.
+        // An instance without hooks, as of an operator's command, announces nothing.
         if hashes.is_empty() && announced.is_none() {
             return;
         }
-        // Whoever took this instance for dead for long may have removed what it told, or somebody purged it.
+        // Another instance that took this one for long dead, or a purge, may have removed the announcement.
         if announced.as_ref() == Some(&hashes) && self.registry.lock().members.are_my_hooks_known() {
             return;
         }
         match self.storage.bucket.put(Key::Hooks(&self.me).to_string(), encode_hooks(&hashes)).await {
             Ok(_) => *announced = Some(hashes),
-            Err(error) => tracing::debug!(error = chain(&error), "NATS"),
+            Err(error) => tracing::debug!(error = chain(&error), "this instance's hooks can't be announced now"),
         }
     }
 
-    /// What is to be done, as far as can be seen. Whoever hears nothing does nothing.
+    /// The moves that are due, by the registry. None while the watch is stale or the lease has run out.
     fn moves(&self, now: Instant) -> Vec<(Arc<Hook>, Move)> {
         let hooks: Vec<_> = self.hooks.lock().values().cloned().collect();
         let mut registry = self.registry.lock();
@@ -108,11 +108,11 @@ impl Inner {
                 hook.leave(others, now);
                 return (others && hook.has_left(now, DRAIN_GRACE)).then_some(Move::Release);
             }
-            // Where an entry names this instance, which does not know of it, an answer was lost: others wait for it to
-            // give the hook away, so it takes it first.
+            // Where an entry names this instance, which does not own the hook, an answer was lost: others wait until it
+            // releases the hook, so it acquires it first.
             let wanted = wanted || registry.names_me(&hook.token);
             match registry.entry(&hook.token) {
-                // Whoever knows how far it was, and whoever should own it.
+                // An instance restores the entry if it knew the position, or should own the hook.
                 None if wanted || registry.is_orphaned(&hook.token, now) => Some(Move::Restore),
                 Some(_) if wanted && !registry.is_owned_by_another(&hook.token, now) => Some(Move::Acquire),
                 _ => None,
@@ -121,12 +121,12 @@ impl Inner {
         hooks.into_iter().filter_map(|hook| what(&hook).map(|what| (hook.clone(), what))).collect()
     }
 
-    /// Makes this instance the owner of a hook that nobody owns, or whose owner is dead. Writing by the
-    /// revision of the entry that was seen makes sure that it is the last, and fences off its owner.
+    /// Makes this instance the owner of a hook without a living owner. The write succeeds only on the revision that
+    /// was seen, so that entry was the latest, and it fences off the former owner.
     async fn acquire(&self, hook: &Hook) {
         let _turn = hook.write_lock.lock().await;
         if let Err(error) = self.check_position(hook).await {
-            tracing::debug!(hook = %hook.id, %error, "NATS: not taken over now");
+            tracing::debug!(hook = %hook.id, %error, "the hook can't be acquired now");
             return;
         }
         let seen = self.registry.lock().entry(&hook.token);
@@ -134,17 +134,17 @@ impl Inner {
         let record = self.in_this_log(hook, HookRecord { owner: Some(self.me.clone()), ..record });
         match self.storage.bucket.update(Key::Hook(&hook.token).to_string(), record.encode(), revision).await {
             Ok(revision) => {
-                tracing::debug!(hook = %hook.id, position = record.position, "taken over");
+                tracing::debug!(hook = %hook.id, position = record.position, "hook acquired");
                 hook.acquired(revision, &record, Instant::now());
                 self.registry.lock().set(&hook.token, record, revision);
             }
             // Another was faster, or the entry is gone.
             Err(error) if is_conflict(&error) => drop(self.reload_entry(hook).await),
-            Err(error) => tracing::debug!(hook = %hook.id, error = chain(&error), "NATS"),
+            Err(error) => tracing::debug!(hook = %hook.id, error = chain(&error), "the hook can't be acquired now"),
         }
     }
 
-    /// A position beyond the end of the stream, as it was last seen, makes it be looked at: it may have gone back.
+    /// Reads the end of the stream if the hook's position lies beyond it: the stream may have been rolled back.
     async fn check_position(&self, hook: &Hook) -> Result<(), BusError> {
         let past_end = self
             .registry
@@ -154,7 +154,7 @@ impl Inner {
         if past_end { self.refresh_tail().await.map(drop) } else { Ok(()) }
     }
 
-    /// Positions in a stream that was deleted say nothing about the one that was made after it.
+    /// The record for this stream: a position in a deleted one says nothing about the one made after it.
     fn in_this_log(&self, hook: &Hook, record: HookRecord) -> HookRecord {
         if record.log == self.log_name {
             return record;
@@ -163,7 +163,7 @@ impl Inner {
         HookRecord { log: self.log_name.clone(), position: 0, acked_ranges: Vec::new(), ..record }
     }
 
-    /// Somebody removed the entry of a hook that is in use: it goes on where it was, as far as anybody here knows.
+    /// Recreates the removed entry of a hook in use, at the furthest position that this instance knows.
     async fn restore(&self, hook: &Hook) {
         let _turn = hook.write_lock.lock().await;
         let kept = self.registry.lock().vanished(&hook.token).filter(|record| record.log == self.log_name);
@@ -179,13 +179,13 @@ impl Inner {
         }
     }
 
-    /// Whether another instance has the hook, which makes its entry again at the next look.
+    /// True if another instance has the hook, which recreates its entry at its next check.
     fn is_known_elsewhere(&self, hook: &Hook) -> bool {
         let now = Instant::now();
         hook.missing_for(now) < RESTORE_AFTER && self.registry.lock().another_member_has(hook.hash, now)
     }
 
-    /// Removes what instances left that are dead for long.
+    /// Removes the entries of long dead instances.
     async fn remove_dead_members(&self, now: Instant) {
         let dead = {
             let registry = self.registry.lock();

@@ -1,11 +1,11 @@
-//! What the key-value bucket holds.
+//! The entries of the key-value bucket.
 //!
 //! | key | value | written by |
 //! |---|---|---|
-//! | `hook.HOOK` | [`HookRecord`]: owner and position, updated by revision only | its owner, or who takes it over |
-//! | `alive.INSTANCE` | anything: that it was written says that the instance lives | the instance, three times per lease |
+//! | `hook.HOOK` | [`HookRecord`]: owner and position, updated by revision only | its owner, or the instance that acquires it |
+//! | `alive.INSTANCE` | anything: each write is a heartbeat | the instance, four times per lease |
 //! | `hooks.INSTANCE` | hashes of the hooks that the instance has, four bytes each | the instance |
-//! | `note.HOOK` | its [override](hooks_core::Override) as JSON | whoever sets it |
+//! | `note.HOOK` | its [override](hooks_core::Override) as JSON | the instance that sets it |
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PositionRange(pub(super) u64, pub(super) u64);
 
-/// Who owns a hook and how far it is.
+/// A hook's owner and position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HookRecord {
-    /// The instance, if any.
+    /// The owning instance, if there is one.
     pub(super) owner: Option<String>,
     /// The stream that the position belongs to.
     pub(super) log: String,

@@ -1,11 +1,11 @@
-//! What JetStream's error codes mean, for whoever publishes and for the bus itself. No I/O.
+//! The meaning of JetStream's error codes, for publishers and for the bus. No I/O.
 //!
 //! | class | answer of the daemon | codes |
 //! |---|---|---|
 //! | [`TooLarge`](Class::TooLarge) | 413 | longer than the stream or a server takes |
 //! | [`Full`](Class::Full) | 507 | limits of the stream, of the account, of the server's memory or disk |
-//! | [`Conflict`](Class::Conflict) | none: somebody else wrote the entry | wrong last sequence |
-//! | [`Setting`](Class::Setting) | 503, until somebody changes a setting | not enabled, sealed, of another kind |
+//! | [`Conflict`](Class::Conflict) | none: another instance wrote the entry | wrong last sequence |
+//! | [`Setting`](Class::Setting) | 503, until a setting is changed | not enabled, sealed, of another kind |
 //! | [`Passing`](Class::Passing) | 503, until the servers have sorted themselves out | everything else |
 
 use std::error::Error;
@@ -13,7 +13,7 @@ use std::error::Error;
 use async_nats::jetstream::{self, ErrorCode};
 use hooks_core::BusError;
 
-/// What a refusal means.
+/// The meaning of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     TooLarge,
@@ -23,10 +23,10 @@ pub(super) enum Class {
     Passing,
 }
 
-/// A code, what it means, and what is to be done.
+/// A code, its meaning, and what to do about it.
 type Row = (ErrorCode, Class, &'static str);
 
-/// Codes that mean more than that it did not work now.
+/// Codes that mean more than a passing failure.
 const TABLE: &[Row] = &[
     (
         ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM,
@@ -91,7 +91,7 @@ const ACCOUNT_FULL: &str = "raise the account's JetStream limits, or remove what
 pub(super) const NO_JETSTREAM: &str =
     "JetStream is not enabled there: start nats-server with `-js`, or with a `jetstream` section in its config";
 
-/// What a refusal means, and what is to be done.
+/// A refusal's meaning, and what to do about it.
 pub(super) fn class(error: &jetstream::Error) -> (Class, &'static str) {
     let code = error.error_code();
     if code == ErrorCode::STREAM_STORE_FAILED {
@@ -101,7 +101,7 @@ pub(super) fn class(error: &jetstream::Error) -> (Class, &'static str) {
     row.map_or((Class::Passing, ""), |(_, class, advice)| (*class, advice))
 }
 
-/// One code stands for everything that a stream's store says.
+/// The meaning of a store's error: one code stands for all of them, so the text decides.
 fn of_store(text: &str) -> Class {
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if says(&["message to large", "message too large"]) {
@@ -113,7 +113,7 @@ fn of_store(text: &str) -> Class {
     }
 }
 
-/// What the server said, where it is among the causes of an error.
+/// The server's refusal, if it is among the causes of an error.
 pub(super) fn said(error: &dyn Error) -> Option<&jetstream::Error> {
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -125,12 +125,12 @@ pub(super) fn said(error: &dyn Error) -> Option<&jetstream::Error> {
     None
 }
 
-/// Whether an entry has another revision than the one that was seen.
+/// True if a write failed because the entry has another revision than expected.
 pub(super) fn is_conflict(error: &dyn Error) -> bool {
     said(error).is_some_and(|refused| class(refused).0 == Class::Conflict)
 }
 
-/// What the server said, with what is to be done.
+/// The server's text, with what to do about it.
 pub(super) fn text(refused: &jetstream::Error) -> String {
     match class(refused).1 {
         "" => refused.to_string(),
@@ -174,7 +174,7 @@ mod tests {
             (10109, Class::Setting),
             (10065, Class::Setting),
             (10169, Class::Setting),
-            // No leader, a cluster that is not complete, too many requests, what nobody knows yet.
+            // No leader, a cluster that is not complete, too many requests, unknown codes.
             (10008, Class::Passing),
             (10009, Class::Passing),
             (10004, Class::Passing),

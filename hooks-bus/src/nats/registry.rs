@@ -1,4 +1,4 @@
-//! What this instance has seen in the bucket: entries of hooks, overrides, and who lives.
+//! The bucket as this instance has seen it: entries of hooks, overrides, and instances.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::rollback::HighWater;
 use super::subject::hook_of;
 use crate::overrides::decode;
 
-/// The bucket, as far as it was seen.
+/// The known entries of the bucket.
 #[derive(Debug)]
 pub(super) struct Registry {
     me: String,
@@ -22,37 +22,37 @@ pub(super) struct Registry {
     log: String,
     pub(super) members: Members,
     entries: HashMap<String, (HookRecord, u64)>,
-    /// When what was seen of them was written, by the server's clock, in nanoseconds.
+    /// The time at which each known entry was written, by the server's clock, in nanoseconds.
     written: HashMap<String, i128>,
     high_water: HighWater,
-    /// Entries that are gone, as they were: hooks that are in use go on there. And whether somebody removed them as
-    /// entries are removed, so that the hook is forgotten where it is not in use.
+    /// Entries that are gone, as they were: hooks in use go on there. The flag is true if the entry was removed by
+    /// request, so that a hook that is not in use is forgotten.
     vanished: HashMap<String, (HookRecord, bool)>,
-    /// Hooks whose entries are there and can't be read: they are left alone, for they may be a newer version's.
+    /// Hooks whose entries can't be read: these are left alone, for a newer version may have written them.
     unreadable: BTreeSet<String>,
     pub(super) overrides: Overrides,
-    /// The last division, and what it was made of.
+    /// The living instances at the last assignment, and the hooks that it gave to this one.
     assigned: (Vec<(String, Hooks)>, Arc<BTreeSet<u32>>),
 }
 
-/// Something that was written (`None`: removed) under a key.
+/// A key's value (`None`: removed) as read from the bucket.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) key: &'a str,
     pub(super) value: Option<&'a [u8]>,
     pub(super) revision: u64,
-    /// When, by the server's clock, in nanoseconds.
+    /// The time of the write by the server's clock, in nanoseconds.
     pub(super) written: i128,
 }
 
-/// What a change of the bucket means.
+/// The meaning of a change of the bucket.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Nothing that anybody waits for.
+    /// Nothing to do.
     None,
-    /// Hooks may have to change hands.
+    /// Hooks may have to move.
     Rebalance,
-    /// A hook's entry: its revision, and whether it is this instance's.
+    /// A hook's entry changed; `mine`: it names this instance as the owner.
     Hook { token: String, revision: u64, mine: bool },
     /// A hook has another override.
     Override { token: String },
@@ -75,6 +75,7 @@ impl Registry {
         }
     }
 
+    /// Takes in a value of the bucket.
     pub(super) fn see(&mut self, seen: Seen<'_>, now: Instant) -> Change {
         let Seen { key, value, revision, written } = seen;
         match (Key::parse(key), value) {
@@ -114,7 +115,7 @@ impl Registry {
         let Ok(record) = serde_json::from_slice::<HookRecord>(value) else {
             self.unreadable.insert(token.to_owned());
             if !was_unreadable {
-                tracing::error!(hook = token, "what is kept about the hook can't be read: passed over");
+                tracing::error!(hook = token, "the hook's entry in NATS can't be read: it is left alone");
             }
             return Change::None;
         };
@@ -129,20 +130,20 @@ impl Registry {
         Change::Hook { token: token.to_owned(), revision, mine }
     }
 
-    /// The entry of a hook is not there any more, because it was removed or for no known reason.
+    /// Removes the entry of a hook, which was removed by request (`removed`) or vanished for no known reason.
     pub(super) fn remove_entry(&mut self, token: &str, removed: bool) {
         if let Some((record, _)) = self.entries.remove(token) {
             self.vanished.insert(token.to_owned(), (record, removed));
         }
     }
 
-    /// How far the stream reached, as entries say.
+    /// The furthest position in the entries.
     pub(super) fn high_water(&self) -> HighWater {
         self.high_water
     }
 
-    /// The stream went back to here, and what came next was accepted then: positions beyond that were written before
-    /// say nothing any more.
+    /// The stream was rolled back to here, and the next event was accepted then: positions beyond, if written before
+    /// that, say nothing any more.
     pub(super) fn roll_back(&mut self, kept: u64, next: Option<i128>) {
         let is_old = |token: &String| {
             let written = self.written.get(token);
@@ -163,13 +164,13 @@ impl Registry {
         self.unreadable.iter().map(String::as_str)
     }
 
-    /// What the entry of a hook was that is gone.
+    /// The last known entry of a hook whose entry is gone.
     pub(super) fn vanished(&self, token: &str) -> Option<HookRecord> {
         self.vanished.get(token).map(|(record, _)| record.clone())
     }
 
-    /// The bucket has these keys, as of this revision. Returns what was seen of hooks and is gone: their entries,
-    /// and their overrides.
+    /// Removes entries of hooks that are not among these keys of the bucket, as of this revision. Returns the hooks whose
+    /// entries are gone, and the overrides that are.
     pub(super) fn remove_missing(
         &mut self,
         keys: &HashSet<String>,
@@ -188,12 +189,12 @@ impl Registry {
         (hooks, overrides)
     }
 
-    /// Whether an entry was written before this revision.
+    /// True if an entry was written before this revision.
     pub(super) fn is_older_than(&self, revision: u64) -> bool {
         self.entries.values().any(|(_, written)| *written < revision)
     }
 
-    /// The bucket is another one, whose revisions begin anew.
+    /// Forgets revisions, because the bucket is another one.
     pub(super) fn reset_revisions(&mut self) {
         self.entries.values_mut().for_each(|(_, revision)| *revision = 0);
         self.unreadable.clear();
@@ -214,7 +215,7 @@ impl Registry {
         self.entries.get(token).cloned()
     }
 
-    /// What is known of a hook, also when its entry vanished.
+    /// A hook's last known entry, even if it vanished.
     pub(super) fn record(&self, token: &str) -> Option<&HookRecord> {
         let vanished = || self.vanished.get(token).filter(|(_, removed)| !removed).map(|(record, _)| record);
         self.entries.get(token).map(|(record, _)| record).or_else(vanished)
@@ -246,31 +247,31 @@ impl Registry {
         self.members.is_watch_stale(now)
     }
 
-    /// Whether an instance that lives, this one or another, has the hook of this hash.
+    /// True if a living instance, this one or another, has the hook of this hash.
     pub(super) fn any_member_has(&self, hash: u32, now: Instant) -> bool {
         self.members.living(now).iter().any(|(_, hooks)| hooks.binary_search(&hash).is_ok())
     }
 
-    /// Whether another instance that lives has it.
+    /// True if another living instance has it.
     pub(super) fn another_member_has(&self, hash: u32, now: Instant) -> bool {
         let living = self.members.living(now);
         living.iter().any(|(instance, hooks)| *instance != self.me && hooks.binary_search(&hash).is_ok())
     }
 
-    /// Whether the entry of a hook says that it is this instance's.
+    /// True if a hook's entry names this instance as the owner.
     pub(super) fn names_me(&self, token: &str) -> bool {
         self.entries.get(token).is_some_and(|(record, _)| record.owner.as_deref() == Some(&self.me))
     }
 
-    /// The owner of a hook, if it lives and has the hook still: one that could not write that it let go of it says so
-    /// by what it has.
+    /// A hook's owner, if it lives and still has the hook: an owner that could not write its release shows it by the
+    /// hooks that it announces.
     pub(super) fn owner(&self, token: &str, now: Instant) -> Option<&str> {
         let owner = self.record(token)?.owner.as_deref()?;
         let hash = hook_hash(&hook_of(token));
         (self.members.is_alive(owner, now) && !self.members.lacks(owner, hash, now)).then_some(owner)
     }
 
-    /// Whether the entry of a hook is gone, which was seen here, and its owner, too.
+    /// True if the entry of a hook, which was seen here, is gone, and its owner, too.
     pub(super) fn is_orphaned(&self, token: &str, now: Instant) -> bool {
         self.vanished.contains_key(token) && self.owner(token, now).is_none_or(|owner| owner == self.me)
     }
@@ -285,7 +286,11 @@ impl Registry {
         let same = |(a, b): (&(String, Hooks), &(String, Hooks))| a.0 == b.0 && Arc::ptr_eq(&a.1, &b.1);
         if living.len() != self.assigned.0.len() || !living.iter().zip(&self.assigned.0).all(same) {
             let mine = Arc::new(assign(&self.me, &living));
-            tracing::info!(instances = living.len(), hooks = mine.len(), "hooks are shared anew");
+            tracing::info!(
+                instances = living.len(),
+                hooks = mine.len(),
+                "the instances have changed: hooks were assigned again"
+            );
             self.assigned = (living, mine);
         }
         self.assigned.1.clone()
@@ -302,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen() {
+    fn seen_entries_are_known() {
         let now = Instant::now();
         let mut registry = Registry::new("me".into(), "l".into(), Duration::from_secs(5));
         assert_eq!(registry.see(seen("alive.me", Some(b""), 1), now), Change::Rebalance);
@@ -323,6 +328,6 @@ mod tests {
         assert!(registry.hooks().is_empty());
         assert_eq!(registry.unreadable().collect::<Vec<_>>(), ["a"]);
         registry.see(seen("hook.a", None, 9), now);
-        assert_eq!(registry.unreadable().count(), 0, "whoever removes it makes room for another");
+        assert_eq!(registry.unreadable().count(), 0, "removing it makes room for another");
     }
 }

@@ -1,5 +1,5 @@
-//! Whether the stream ends before what was there, because its server lost what it had not synced, or an older copy of
-//! it was restored: what hooks have read beyond is gone, and other events come in its place.
+//! Rollbacks of the stream: its server lost what it had not synced, or an older copy was restored. Events that hooks
+//! have read beyond its new end are gone, and others come in their place.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,22 +10,22 @@ use tokio::time::Instant;
 use super::inner::Tail;
 use super::{Inner, subject};
 
-/// How long a leader that was elected a moment ago may take to know what is in its stream.
+/// The time that a newly elected leader has to learn what is in its stream.
 const LEADER_CATCH_UP: Duration = Duration::from_secs(5);
 
-/// The furthest that was seen of the stream, and a time, by the server's clock and in nanoseconds, at which that was
-/// there already.
+/// The furthest known position of the stream, and a time, by the server's clock and in nanoseconds, at which it
+/// existed already.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HighWater {
     pub(super) last: u64,
     pub(super) time: i128,
 }
 
-/// What is known of the stream's end.
+/// The known end of the stream.
 #[derive(Debug, Default)]
 pub(super) struct Rollback {
     seen: Mutex<HighWater>,
-    /// Since when the stream ends before what was seen.
+    /// The time since which the stream ends before what was seen.
     behind_since: Mutex<Option<Instant>>,
     /// Held while hooks go back.
     rolling_back: tokio::sync::Mutex<()>,
@@ -53,7 +53,7 @@ impl HighWater {
 }
 
 impl Inner {
-    /// What was seen here, or by whoever wrote the entries of hooks.
+    /// The furthest position seen here or written in the entries of hooks.
     pub(super) fn high_water(&self) -> HighWater {
         let mut high_water = *self.rollback.seen.lock();
         let HighWater { last, time } = self.registry.lock().high_water();
@@ -61,7 +61,7 @@ impl Inner {
         high_water
     }
 
-    /// The stream was looked at after `known` was seen.
+    /// Compares the stream's end, read after `known` was seen, with it.
     pub(super) async fn check_for_rollback(
         &self,
         known: HighWater,
@@ -79,7 +79,7 @@ impl Inner {
             return Ok(());
         }
         let _turn = self.rollback.rolling_back.lock().await;
-        // Whoever had the turn before may have done it.
+        // Another task may have done it before.
         if self.high_water().last > tail.last { self.roll_back(known, tail, time).await } else { Ok(()) }
     }
 
@@ -88,7 +88,7 @@ impl Inner {
         tracing::error!(
             known = known.last,
             last = tail.last,
-            "the stream `{}` went back: its server lost what it had not synced, or an older copy was restored; hooks go on behind {kept}",
+            "the stream `{}` was rolled back: its server lost what it had not synced, or an older copy was restored; hooks go on behind {kept}",
             self.config.name
         );
         let read_here = self.rollback.seen.lock().last > tail.last;
@@ -102,7 +102,7 @@ impl Inner {
         Ok(())
     }
 
-    /// The last position that was accepted until then, and when the one after it was, if there is one.
+    /// The last position that was accepted until then, and the time at which the one after it was, if there is one.
     async fn last_accepted_by(&self, then: i128, tail: Tail) -> Result<(u64, Option<i128>), BusError> {
         let all = [subject::of_all(&self.config.name)];
         let (mut old, mut new) = (tail.first.saturating_sub(1), tail.last + 1);

@@ -1,11 +1,11 @@
-//! How streams and bucket have to be set for what the bus promises to hold. No I/O.
+//! The settings of streams and bucket that the promises of the bus need. No I/O.
 //!
-//! What is not looked at changes no promise: placement, compression, copies to elsewhere (`republish`), what other
-//! streams bring in (`sources`), message TTLs (nobody here asks for one), and direct reads.
+//! Settings that are not checked change no promise: placement, compression, copies to elsewhere (`republish`), other
+//! streams' messages (`sources`), message TTLs (the bus asks for none), and direct reads.
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
 
-/// What is wrong with the stream of events, apart from what the bus's own settings say.
+/// The faults of the stream of events, apart from those against the configured settings.
 pub(super) fn of_events(found: &Config, subjects: &str) -> Vec<String> {
     let mut wrong = of_any(found, subjects);
     if found.max_messages_per_subject > 0 {
@@ -15,12 +15,12 @@ pub(super) fn of_events(found: &Config, subjects: &str) -> Vec<String> {
     wrong
 }
 
-/// What is wrong with the stream of dead letters: each is kept until somebody removes it.
+/// The faults of the stream of dead letters, each of which must stay until it is removed by request.
 pub(super) fn of_dead_letters(found: &Config, subjects: &str) -> Vec<String> {
     let mut wrong = of_any(found, subjects);
     lasts(found, &mut wrong);
     if found.max_messages_per_subject != 1 {
-        wrong.push("max_msgs_per_subject is not 1, by which a letter replaces the one before".to_owned());
+        wrong.push("max_msgs_per_subject is not 1, by which a dead letter replaces the one before".to_owned());
     }
     if found.deny_delete || found.deny_purge {
         wrong.push("nothing can be removed from it (deny_delete, deny_purge)".to_owned());
@@ -28,7 +28,7 @@ pub(super) fn of_dead_letters(found: &Config, subjects: &str) -> Vec<String> {
     wrong
 }
 
-/// What is wrong with the bucket of owners and positions: the last value of each key lasts.
+/// The faults of the bucket of owners and positions, which must keep the last value of each key.
 pub(super) fn of_bucket(found: &Config, subjects: &str) -> Vec<String> {
     let mut wrong = of_any(found, subjects);
     lasts(found, &mut wrong);
@@ -41,7 +41,8 @@ pub(super) fn of_bucket(found: &Config, subjects: &str) -> Vec<String> {
     wrong
 }
 
-/// What holds for all of them: what is acknowledged is there, under its subject, until the limits refuse more.
+/// The faults that all of them may have: an acknowledged message must stay, under its subject, and the limits must
+/// refuse more.
 fn of_any(found: &Config, subjects: &str) -> Vec<String> {
     let limited = found.max_bytes > 0 || found.max_messages > 0;
     let faults = [
@@ -75,7 +76,7 @@ fn of_any(found: &Config, subjects: &str) -> Vec<String> {
     faults.into_iter().filter_map(|(wrong, text)| wrong.then_some(text)).collect()
 }
 
-/// What nobody removes stays, whatever its age, and the next value of a subject is always taken.
+/// Adds faults by which messages would end without a request, or a subject would not take its next value.
 fn lasts(found: &Config, wrong: &mut Vec<String>) {
     if !found.max_age.is_zero() {
         wrong.push(format!("it deletes what is older than {:?} (max_age)", found.max_age));

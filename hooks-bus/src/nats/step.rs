@@ -1,4 +1,4 @@
-//! What is said between a hook, its reader and who writes its position.
+//! Values that a hook exchanges with its reader and the checkpointer.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ use tokio::time::Instant;
 use super::cursor::Cursor;
 use super::record::PositionRange;
 
-/// How long a consumer is watched closely after it was made.
+/// The time for which a new consumer is checked often.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// What a reader is to do.
+/// A reader's next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     /// Say that the hook is lost.
     Lost,
     /// There is nothing to do until something changes.
     Wait,
-    /// The worker does not settle: send what is in hand.
+    /// The worker does not settle: send the events in flight.
     Flush,
-    /// Nothing will come any more.
+    /// No more events will come.
     Dry,
-    /// Read on. A feed of another version begins anew, behind this.
+    /// Read on. A feed of another version is replaced by one that begins behind `after`.
     Read { after: u64, version: u64 },
 }
 
-/// What is to be written of a hook.
+/// A hook's checkpoint that is due, for the entry of this revision.
 #[derive(Debug)]
 pub(super) struct CheckpointWrite {
     pub(super) revision: u64,
@@ -34,43 +34,43 @@ pub(super) struct CheckpointWrite {
     pub(super) acked_ranges: Vec<PositionRange>,
 }
 
-/// How far the server is with what it sends to a hook.
+/// The progress of a hook's feed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FeedState {
-    /// What the server filters.
+    /// The subjects by which the server filters.
     pub(super) subjects: Vec<String>,
-    /// Messages that were there for the hook when the last one was sent.
+    /// The messages that were waiting for the hook when the last one was sent.
     pub(super) pending: u64,
-    /// Whether the server does all of the filtering.
+    /// True if the server does all of the filtering.
     pub(super) exact: bool,
-    /// Whether everything in the stream is for the hook.
+    /// True if everything in the stream is for the hook.
     pub(super) all: bool,
     /// The stream reached at least to here then.
     pub(super) end: u64,
-    /// The reader waits for more.
+    /// The reader waits for events.
     pub(super) waiting: bool,
-    /// When its consumer was made.
+    /// The time at which its consumer was made.
     pub(super) opened: Option<Instant>,
 }
 
-/// A place that a hook has read to, and what the server filters for it.
+/// The position that a hook has read to, and the subjects by which the server filters for it.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) version: u64,
     pub(super) after: u64,
     pub(super) subjects: Vec<String>,
-    /// When its consumer was made.
+    /// The time at which its consumer was made.
     pub(super) opened: Option<Instant>,
 }
 
 impl Place {
-    /// Whether its consumer is so new that it may not have begun to work.
+    /// True if its consumer is so new that it may not have begun to work.
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         self.opened.is_some_and(|opened| now.saturating_duration_since(opened) < FRESH)
     }
 }
 
-/// What a reader works on.
+/// The parts of a hook that its reader works on.
 pub(super) struct Reading<'a> {
     pub(super) cursor: &'a mut Cursor,
     pub(super) ledger: &'a Ledger,

@@ -12,13 +12,13 @@ use super::config::NatsConfig;
 use super::connect::{chain, unavailable};
 use super::{refusal, settings, subject};
 
-/// What the stream keeps where nothing else is set.
+/// The stream's limit if none is set.
 const DEFAULT_MAX_BYTES: i64 = 10 << 30;
 
-/// How long the stream remembers ids where nothing else is set.
+/// The time for which the stream remembers ids if none is set.
 const DEFAULT_DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
-/// What is kept on the server.
+/// Streams and bucket on the server.
 #[derive(Debug, Clone)]
 pub(super) struct Storage {
     pub(super) events: Stream,
@@ -30,7 +30,7 @@ pub(super) struct Storage {
 /// does not say how many (<https://github.com/nats-io/nats-server/pull/8337>).
 const MAX_CONSUMERS: i32 = 100_000;
 
-/// Finds or makes everything.
+/// Finds or creates streams and bucket.
 pub(super) async fn open(context: &Context, config: &NatsConfig) -> Result<Storage, BusError> {
     let stream = find_or_create(context, config.create, events(config)).await?;
     check(&events_name(config), wrong_events(&stream.cached_info().config, config))?;
@@ -53,7 +53,7 @@ pub(super) async fn open_bucket(context: &Context, config: &NatsConfig) -> Resul
     opened.map_err(|error| unavailable(&format!("open the key-value bucket `{name}`"), &error))
 }
 
-/// What it is called where it is kept.
+/// The stream of events, as messages name it.
 pub(super) fn events_name(config: &NatsConfig) -> String {
     format!("the stream `{}`", config.name)
 }
@@ -66,13 +66,13 @@ pub(super) fn bucket_name(config: &NatsConfig) -> String {
     format!("the key-value bucket `{0}-hooks` (stream `KV_{0}-hooks`)", config.name)
 }
 
-/// One error for everything that is wrong with it.
+/// One error for all faults of a stream.
 fn check(what: &str, wrong: Vec<String>) -> Result<(), BusError> {
     let wrong = as_one(what, &wrong);
     wrong.map_or(Ok(()), |text| Err(BusError::Unavailable(text)))
 }
 
-/// What is wrong with it, as one text.
+/// All faults of a stream as one text.
 pub(super) fn as_one(what: &str, wrong: &[String]) -> Option<String> {
     let text = || format!("{what} is not as it should be: {}; change it or the settings", wrong.join(", "));
     (!wrong.is_empty()).then(text)
@@ -103,7 +103,7 @@ fn events(config: &NatsConfig) -> Config {
         max_messages: -1,
         max_messages_per_subject: -1,
         max_age: config.max_age.map(|age| age.0).unwrap_or_default(),
-        // It can't be longer than the events are kept.
+        // The server refuses a window longer than max_age.
         duplicate_window: config.duplicate_window.map_or_else(
             || config.max_age.map_or(DEFAULT_DUPLICATE_WINDOW, |age| age.0.min(DEFAULT_DUPLICATE_WINDOW)),
             |window| window.0,
@@ -122,7 +122,7 @@ fn dead_letters(config: &NatsConfig) -> Config {
         num_replicas: config.replicas.unwrap_or(1),
         max_messages: -1,
         max_bytes: -1,
-        // A dead letter of the same position replaces the one before.
+        // A dead letter replaces the one of the same position.
         max_messages_per_subject: 1,
         allow_direct: true,
         ..Config::default()
@@ -138,13 +138,13 @@ async fn find_or_create(context: &Context, create: bool, wanted: Config) -> Resu
     match missing.kind() {
         GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND && create => {}
         GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-            let text = format!("there is no stream `{name}`: nobody that may create it (`create`) was here yet");
+            let text = format!("there is no stream `{name}`: no instance that may create it (`create`) was here yet");
             return Err(BusError::Unavailable(text));
         }
         GetStreamErrorKind::JetStream(error) => {
             return Err(BusError::Unavailable(format!("look for the stream `{name}`: {}", refusal::text(&error))));
         }
-        // Nobody listens where JetStream would.
+        // Nothing listens where JetStream would.
         _ if chain(&missing).contains("resource does not exist") => {
             return Err(BusError::Unavailable(format!("look for the stream `{name}`: {}", refusal::NO_JETSTREAM)));
         }
@@ -176,7 +176,7 @@ fn refused(kind: CreateStreamErrorKind) -> Option<async_nats::jetstream::Error> 
     }
 }
 
-/// What of an existing stream contradicts the settings, or what a bus needs.
+/// The settings of an existing stream that contradict the configured ones, or a promise of the bus.
 pub(super) fn wrong_events(found: &Config, config: &NatsConfig) -> Vec<String> {
     let wanted = events(config);
     let mut wrong = settings::of_events(found, &subject::of_all(&config.name));

@@ -1,15 +1,15 @@
-//! Subjects made from event types, and filters that the server understands.
+//! Subjects of event types, and filters for the server.
 //!
-//! The type `com.example.paid` is published on `NAME.events.com.example.paid`. A dot separates tokens;
-//! what a token can't hold is written as `%XX`, an empty token as `%`. A filter on the server lets
-//! through at least what the hook's own filter matches; the hook's own filter has the last word.
+//! The type `com.example.paid` is published on `NAME.events.com.example.paid`. A dot separates tokens; bytes that
+//! a token can't hold are written as `%XX`, an empty token as `%`. The server's filter lets through at least the
+//! events that the hook's filter matches, which has the last word.
 
 use std::fmt::Write as _;
 
 use hooks_core::{Filter, Pattern};
 
-/// Longest type that has a subject of its own, in bytes of the subject. What is longer is cut behind a
-/// whole token and ends in [`MORE`].
+/// The longest type that is written in full, in bytes of the subject. A longer one is cut behind a whole token and
+/// ends in [`MORE`].
 const MAX_TYPE: usize = 255;
 
 /// The last token of a type that was cut.
@@ -18,14 +18,14 @@ const MORE: &str = "%more";
 /// Most filters that one consumer is given.
 const MAX_FILTERS: usize = 32;
 
-/// What a server filters for a hook.
+/// The server's filter for a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServerFilter {
     /// Subjects, none of which covers another.
     pub(super) subjects: Vec<String>,
-    /// Whether what they let through is what the hook's filter matches, the dispatcher's own events aside.
+    /// True if they let through exactly what the hook's filter matches, the dispatcher's own events aside.
     pub(super) exact: bool,
-    /// Whether they let through everything.
+    /// True if they let through everything.
     pub(super) all: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn of_all(name: &str) -> String {
     format!("{name}.events.>")
 }
 
-/// What the server can do of a filter. `several`: it takes more than one subject.
+/// The part of a filter that the server can do. `several`: it takes more than one subject.
 pub(super) fn filter(name: &str, filter: &Filter, several: bool) -> ServerFilter {
     let all = of_all(name);
     let mut subjects: Vec<String> = filter.types.iter().map(|pattern| of_pattern(name, pattern)).collect();
@@ -69,7 +69,7 @@ pub(super) fn filter(name: &str, filter: &Filter, several: bool) -> ServerFilter
     ServerFilter { exact, all: subjects == [all], subjects }
 }
 
-/// Whether everything that the subject filter `one` lets through, `other` lets through, too.
+/// True if `other` lets through everything that the subject filter `one` does.
 fn covers(other: &str, one: &str) -> bool {
     other != one && other.strip_suffix('>').is_some_and(|prefix| one.starts_with(prefix))
 }
@@ -84,7 +84,7 @@ fn of_pattern(name: &str, pattern: &Pattern) -> String {
     if subject.ends_with(MORE) { of_all(name) } else { format!("{subject}.>") }
 }
 
-/// Whether the server does all of a pattern: no wildcard, or one at the end, alone in its place.
+/// True if the server does all of a pattern: no wildcard, or one as the whole last token.
 fn is_exact(pattern: &Pattern) -> bool {
     let text = pattern.as_str();
     let short = text.len() * 3 < MAX_TYPE;
@@ -157,7 +157,7 @@ mod tests {
         assert!(!filter("h", &Filter::all().subjects(["x"]), true).exact);
     }
 
-    /// What a subject filter means, by its documentation.
+    /// The meaning of a subject filter, by its documentation.
     fn lets_through(filter: &str, subject: &str) -> bool {
         match filter.strip_suffix(".>") {
             Some(prefix) => subject.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.') && rest.len() > 1),

@@ -1,8 +1,8 @@
-//! Whether the hook has another override that is not followed yet. Until it is, the hook may be held.
+//! A hook's new override, until it is followed. Until then the hook may be paused.
 
 use super::Hook;
 
-/// How far following is.
+/// The state of following a hook's override.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Following {
     #[default]
@@ -13,8 +13,8 @@ pub(super) enum Following {
 }
 
 impl Hook {
-    /// The override is another one; with `pause`, nothing is delivered until that is followed. Returns whether somebody
-    /// has to be told.
+    /// The hook has a new override; with `pause`, nothing is delivered until it is followed. Returns true if the hook
+    /// must be queued for that.
     pub(in crate::nats) fn override_arrived(&self, pause: bool) -> bool {
         let mut state = self.state.lock();
         state.paused |= pause;
@@ -30,7 +30,7 @@ impl Hook {
 
     pub(in crate::nats) fn override_followed(&self) {
         let mut state = self.state.lock();
-        // Unless another was set meanwhile.
+        // Unless another was set in between.
         if state.following == Following::InProgress {
             state.following = Following::Done;
             state.paused = false;

@@ -1,4 +1,4 @@
-//! Where a hook stands in the stream, for whoever looks after it from outside of its reader.
+//! A hook's place in the stream, for the tasks that check it from outside of its reader.
 
 use hooks_core::Lag;
 
@@ -6,12 +6,12 @@ use super::Hook;
 use crate::nats::step::{FeedState, Place};
 
 impl Hook {
-    /// Where the hook stands, if it has read everything that the server had for it.
+    /// The hook's place, if it has read everything that the server had for it.
     pub(in crate::nats) fn place(&self) -> Option<Place> {
         self.place_if(|feed| feed.pending == 0)
     }
 
-    /// Where the hook stands, if its reader waits for more.
+    /// The hook's place, if its reader waits for events.
     pub(in crate::nats) fn waiting_place(&self) -> Option<Place> {
         self.place_if(|feed| feed.waiting)
     }
@@ -28,7 +28,7 @@ impl Hook {
         })
     }
 
-    /// Something for the hook lies behind this place, and its feed does not bring it.
+    /// Reopens the feed: events for the hook lie behind this place, and the feed does not bring them.
     pub(in crate::nats) fn reopen(&self, place: &Place) {
         let mut state = self.state.lock();
         if state.version == place.version && state.cursor.read_to() == place.after {
@@ -37,7 +37,7 @@ impl Hook {
         }
     }
 
-    /// Nothing for the hook lies behind this place up to here.
+    /// Moves the hook to here: no event for it lies between this place and here.
     pub(in crate::nats) fn pass(&self, place: &Place, up_to: u64) {
         let mut state = self.state.lock();
         let same = state.version == place.version && state.cursor.read_to() == place.after;
@@ -46,8 +46,8 @@ impl Hook {
         }
     }
 
-    /// What the hook has not settled, where this instance owns it. `end`: the end of the stream;
-    /// `average`: bytes of an event.
+    /// The hook's unsettled events, if this instance owns it. `end`: the end of the stream; `average`: bytes of an
+    /// event.
     pub(in crate::nats) fn lag(&self, end: u64, average: u64) -> Option<Lag> {
         let state = self.state.lock();
         state.owned_revision?;

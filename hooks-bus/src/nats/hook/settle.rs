@@ -1,4 +1,4 @@
-//! What the worker asks and says of a hook: whether it may deliver, and what it is done with.
+//! The worker's calls on a hook: may it deliver, and which events are settled.
 
 use hooks_core::{Position, Settle};
 use tokio::time::Instant;

@@ -22,7 +22,7 @@ fn number(variable: &str, default: usize) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_whoever_is_killed() {
+async fn nothing_is_lost_when_instances_and_servers_are_killed() {
     let Some(program) = std::env::var_os("HOOKS_NATS_INSTANCE").map(PathBuf::from) else {
         eprintln!(
             "skipped: needs the example nats_instance; `cargo xtask integration nats` builds it, or set HOOKS_NATS_INSTANCE"
@@ -76,9 +76,9 @@ const SERVER: &str = "server killed";
 /// its way.
 const PER_REWIND: usize = SLICE * 40 / TYPES * (LEASE.as_secs() as usize + 1) + 2;
 
-/// What came more than once.
+/// Repeated deliveries.
 struct Repeats {
-    /// How often a hook went back.
+    /// The number of times that a hook went back.
     rewinds: usize,
     events: usize,
     /// Most events that a hook went back over.
@@ -254,7 +254,7 @@ impl Scene {
         let bucket = self.client().await.get_key_value("hooks-hooks").await.unwrap();
         let balanced = async {
             loop {
-                // Who asks a server that has only just come back hears nothing.
+                // A server that has only just come back does not answer.
                 let owners = tokio::time::timeout(LEASE, self.owners(&bucket)).await.ok().flatten().unwrap_or_default();
                 if owners.len() == INSTANCES && owners.values().all(|hooks| hooks.abs_diff(self.hooks / INSTANCES) <= 1)
                 {
@@ -266,7 +266,7 @@ impl Scene {
         soon("equal shares", balanced).await;
     }
 
-    /// How many hooks each instance owns.
+    /// Each instance's number of owned hooks.
     async fn owners(&self, bucket: &jetstream::kv::Store) -> Option<HashMap<String, usize>> {
         let mut owners = HashMap::new();
         let mut entries = bucket.watch_with_history("hook.*").await.ok()?;

@@ -1,4 +1,4 @@
-//! What other programs publish into the stream.
+//! Messages that other programs publish into the stream.
 
 use hooks_core::{Bus, BusError, Filter, HookId};
 use tokio::io::AsyncWriteExt as _;
@@ -44,7 +44,7 @@ async fn what_others_publish_with_odd_headers_holds_nothing_up() {
     }
 }
 
-/// It could not become a dead letter, so whoever is asked to keep it says so.
+/// It can never be kept, so the call fails at once.
 #[tokio::test]
 async fn a_dead_letter_that_is_too_long_is_no_reason_to_wait() {
     let Some(server) = Server::start().await else { return };

@@ -68,7 +68,7 @@ async fn an_owner_that_does_not_know_that_it_is_one_gives_the_hook_on() {
 
 /// It could not write that it let go of the hook.
 #[tokio::test]
-async fn an_owner_that_has_the_hook_no_more_keeps_nobody_from_it() {
+async fn an_owner_that_no_longer_has_the_hook_blocks_no_other() {
     let Some(server) = Server::start().await else { return };
     let (first, second) = (bus(&server).await, bus(&server).await);
     let _others = (end(&first, "other", Filter::all()).await, end(&second, "other", Filter::all()).await);
@@ -83,7 +83,7 @@ async fn an_owner_that_has_the_hook_no_more_keeps_nobody_from_it() {
     until("the owner again", || second.owned().contains(&id)).await;
 }
 
-/// As whoever embeds it does: forgetting right after removing.
+/// As an embedder does: forgetting right after removing.
 #[tokio::test]
 async fn a_hook_can_be_forgotten_as_soon_as_it_is_removed() {
     let Some(server) = Server::start().await else { return };
@@ -110,11 +110,11 @@ async fn a_write_by_another_takes_the_hook_away() {
     let entry = bucket.get("hook.hook").await.unwrap().unwrap();
     let stolen = String::from_utf8(entry.to_vec()).unwrap().replace(bus.instance(), "thief");
     bucket.put("hook.hook", stolen.into()).await.unwrap();
-    // What is settled from now on is not this instance's to write.
+    // This instance must not write what it settles from now on.
     hook.lost(10).await;
     hook.done(&[]);
     drop(read);
-    // Nobody ever heard of the thief, so the hook is taken back, where it was.
+    // The thief never sent a heartbeat, so the hook is taken back, where it was.
     assert_eq!(numbers(&hook.take(20).await), (0..20).collect::<Vec<_>>());
 }
 
@@ -155,13 +155,13 @@ async fn what_another_overrides_holds_the_hook_until_it_is_followed() {
     other.set_override(&id, None).await.unwrap();
     assert_eq!(soon("word of the removal", next).await.unwrap(), id);
     assert_eq!(owner.overrides(&id), None);
-    // As long as nobody has followed, nothing is delivered.
+    // Nothing is delivered until the override is followed.
     hook.lost(1).await;
     owner.override_followed(&id);
     assert_eq!(numbers(&hook.take(1).await), [0]);
 }
 
-/// What a newer one keeps is told and passed over.
+/// A newer version's override is logged and left alone.
 #[tokio::test]
 async fn what_an_earlier_version_kept_in_the_bucket_is_read() {
     let Some(server) = Server::start().await else { return };

@@ -1,4 +1,4 @@
-//! What servers refuse, lose and forget.
+//! Full streams, large events, purges, deleted consumers and outages.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn a_full_stream_refuses() {
         }
     };
     assert!(matches!(error, BusError::Full(_)), "{error}");
-    // What was taken is there.
+    // Accepted events are there.
     let accepted = bus.stats().accepted as usize;
     let mut hook = super::end_from(&bus, "hook", Filter::all(), hooks_core::StartAt::Earliest).await;
     assert!(accepted > 10);
@@ -72,7 +72,7 @@ async fn what_was_purged_is_counted() {
         hook.done(&read);
     }
     let stream = server.client().await.get_stream("hooks").await.unwrap();
-    // What a request brought already is not gone, so the readers begin anew.
+    // What a request brought already is not gone, so the readers open new feeds.
     bus.finish().await;
     drop(bus);
     stream.purge().sequence(31).await.unwrap();
@@ -112,7 +112,7 @@ async fn an_outage_refuses_at_once_and_ends() {
     server.run();
     server.ready().await;
     publish(&bus, events(5..10, "a")).await;
-    // The lease may have run out meanwhile; then what was in hand comes again.
+    // The lease may have run out; then events in flight come again.
     let mut read = Vec::new();
     super::soon("events", async {
         while read.len() < 5 || *numbers(&read).last().unwrap() < 9 {

@@ -77,11 +77,11 @@ async fn publish(bus: &NatsBus, number: usize, event_type: &str) {
     }
 }
 
-/// What the instances have delivered.
+/// The deliveries of all instances.
 pub(super) struct Seen {
     file: BufReader<std::fs::File>,
     by_hook: HashMap<usize, Vec<usize>>,
-    /// How many hooks have each event.
+    /// Each event's number of hooks that have it.
     having: HashMap<usize, HashSet<usize>>,
     pub(super) count: usize,
     rest: String,

@@ -85,7 +85,7 @@ fn dead_letter(position: u64, envelope: Envelope) -> DeadLetter {
     }
 }
 
-/// That a receiver said this.
+/// An override by a receiver that answered this.
 fn disabled(said: &str) -> Override {
     Override::disabled(DisabledBy::Receiver, Some(said.to_owned()), SystemTime::UNIX_EPOCH)
 }
@@ -150,7 +150,7 @@ impl End {
         all
     }
 
-    /// Waits for the hook to be lost, and drops what was in hand.
+    /// Waits for the hook to be lost, and drops what was in flight.
     async fn lost(&mut self, in_hand: usize) {
         // What was fetched before the loss was known may come first.
         let mut late = Vec::new();

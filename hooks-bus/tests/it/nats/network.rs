@@ -157,7 +157,7 @@ async fn a_cut_connection_comes_back() {
     }
 }
 
-/// What was written to a connection that is lost is gone; what was to be written next must not follow on another one.
+/// Events written to a lost connection are gone; later ones must not follow on another connection.
 #[tokio::test]
 async fn what_is_published_again_after_a_cut_is_in_order() {
     let Some(server) = Server::start().await else { return };
@@ -226,7 +226,7 @@ async fn a_slow_connection_brings_everything() {
     direct.publish(events(0..1_000, "a")).await.unwrap();
     let read = hook.read_to(999, 100).await;
     assert_eq!(each_once(read), (0..1_000).collect::<Vec<_>>());
-    // More than a lease passes meanwhile; signs of life get through.
+    // This takes longer than a lease; heartbeats get through.
     tokio::time::timeout(Duration::from_secs(60), slow.publish(events(1_000..1_010, "a"))).await.unwrap().unwrap();
     assert_eq!(hook.read_to(1_009, 100).await.last(), Some(&1_009));
 }

@@ -1,4 +1,4 @@
-//! One instance: what it says of its stream, and what it reads there that is nobody's.
+//! One instance: its details of the stream, idle hooks, and messages that are no events.
 
 use hooks_core::{Bus, DropReason, Filter, HookId};
 

@@ -1,4 +1,4 @@
-//! What servers refuse, and what that means for whoever publishes.
+//! Refusals of servers, and their meaning for publishers.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn shown(result: Result<(), BusError>) -> String {
 async fn one_that_is_too_long_for_the_stream_refuses_its_call() {
     let Some(server) = Server::start().await else { return };
     let mut bus = bus(&server).await;
-    // What is said in advance, and by the server, is the same.
+    // The refusal in advance and that of the server are the same.
     for round in 0..2 {
         let mut call = events(0..11, "a").to_vec();
         call[5] = crate::slice(100..101, 2_000)[0].clone();
@@ -62,7 +62,7 @@ async fn what_does_not_fit_is_refused_as_a_whole() {
     assert_eq!((bus.stats().accepted as usize, bus.details()["events"].as_u64()), (accepted, Some(accepted as u64)));
     edit(&server, "hooks", |config| config.max_messages = accepted as i64 + 1).await;
     edit(&server, "hooks", |config| config.max_bytes = 1 << 20).await;
-    // What was changed is seen at the next look; until then the server refuses.
+    // The next check sees the change; until then the server refuses.
     let told = async {
         loop {
             let error = bus.publish(events(900..902, "a")).await.unwrap_err();
@@ -124,7 +124,7 @@ async fn storage_limits_of_server_and_account_are_a_lack_of_room() {
 }
 
 #[tokio::test]
-async fn whoever_may_not_publish_hears_it_at_once() {
+async fn publishing_without_permission_fails_at_once() {
     let may = r#"["$JS.API.>", "$JS.FC.>", "$KV.hooks-hooks.>", "_INBOX.>"]"#;
     let permissions = format!(r#"{{ publish: {may}, subscribe: ["_INBOX.>", "hooks.ask.*"] }}"#);
     let lines = format!("authorization {{ users: [ {{ user: me, password: \"x\", permissions: {permissions} }} ] }}");

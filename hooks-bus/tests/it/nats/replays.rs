@@ -62,7 +62,7 @@ async fn a_replay_ends_where_another_instance_takes_the_hook() {
         let entry = async || String::from_utf8(bucket.get("hook.hook").await.unwrap().unwrap().to_vec()).unwrap();
         let mine = entry().await;
         bucket.put("hook.hook", mine.replace(bus.instance(), "thief").into()).await.unwrap();
-        // Nobody ever heard of the thief, so the hook is taken back.
+        // The thief never sent a heartbeat, so the hook is taken back.
         soon("taking it back", async {
             while entry().await.contains("thief") {
                 super::server::pause().await;

@@ -161,7 +161,7 @@ async fn credentials_file() {
     let error = works(with(credentials(folder.path(), "forged", &forged, &user))).await.unwrap_err();
     assert!(error.contains("authorization"), "{error}");
     assert!(!error.contains(&user.seed().unwrap()) && !error.contains(&forged), "{error}");
-    // What is no credentials file is not repeated.
+    // The content of a file without credentials is not quoted.
     std::fs::write(folder.path().join("junk"), "open sesame").unwrap();
     let error = works(with(folder.path().join("junk"))).await.unwrap_err();
     assert!(error.contains("junk: no NATS credentials") && !error.contains("sesame"), "{error}");

@@ -31,7 +31,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A server with JetStream of its own.
+    /// A single server with JetStream.
     pub(crate) async fn start() -> Option<Self> {
         Self::with_config("").await
     }
@@ -46,7 +46,7 @@ impl Server {
             if server.is_up().await {
                 return Some(server);
             }
-            // Somebody else was given the port meanwhile.
+            // Another process was given the port in between.
             assert!(server.said().contains("address already in use"), "{}", server.said());
         }
     }
@@ -93,7 +93,7 @@ impl Server {
     /// Starts it, or starts it again.
     pub(crate) fn run(&mut self) {
         let mut command = Command::new(&self.command[0]);
-        // What is wrong with a config goes nowhere else.
+        // Errors of a config go nowhere else.
         let errors = std::fs::File::create(self.folder.path().join("errors")).unwrap();
         command.args(&self.command[1..]).stdout(Stdio::null()).stderr(errors);
         self.child = Some(command.spawn().unwrap());
@@ -153,7 +153,7 @@ impl Server {
         up.unwrap_or_else(|_| panic!("it does not listen:\n{}", self.said()))
     }
 
-    /// What it logged.
+    /// The server's log.
     pub(crate) fn said(&self) -> String {
         let read = |name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         read("errors") + &read("log")
@@ -184,7 +184,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Between two looks at something that happens in another process, which tells nobody.
+/// The pause between two checks of another process, which sends no notice.
 pub(crate) async fn pause() {
     // tidy-allow(test-sleep): another process can't wake this one
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -1,4 +1,4 @@
-//! What is kept on the server is set otherwise, purged or deleted.
+//! Streams and bucket on the server get other settings, are purged or deleted.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const EVENT_FAULTS: &[Fault] = &[
     (|config| config.storage = StorageType::Memory, "storage"),
 ];
 
-/// Of whatever is kept beside the events.
+/// Faults of dead letters and bucket.
 const LASTING_FAULTS: &[Fault] = &[
     (|config| config.max_age = Duration::from_secs(3600), "max_age"),
     (|config| config.max_message_size = 1000, "max_msg_size"),
@@ -95,7 +95,7 @@ async fn every_setting_that_a_promise_needs_is_checked() {
 }
 
 #[tokio::test]
-async fn a_setting_that_is_changed_meanwhile_shows() {
+async fn a_setting_that_is_changed_later_shows() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
     let client = server.client().await;
@@ -109,7 +109,7 @@ async fn a_setting_that_is_changed_meanwhile_shows() {
     }
 }
 
-/// What came until the last number, each once.
+/// The numbers up to the last, each once.
 async fn read_to(hook: &mut End, last: usize) -> Vec<usize> {
     each_once(hook.read_to(last, 100).await)
 }
@@ -142,7 +142,7 @@ async fn a_purged_bucket_skips_nothing() {
     for key in ["hook.idle", "hook.busy", "hook.gone", "note.idle"] {
         assert!(keys().await.contains(&key.to_owned()), "{key}");
     }
-    // Whoever comes later finds everything.
+    // A later instance finds everything.
     drop((hooks, bus));
     let later = super::bus(&server).await;
     assert_eq!(later.overrides(&idle), Some(disabled("410")));
@@ -174,7 +174,7 @@ async fn one_entry_that_vanishes_is_made_again() {
     assert_eq!(hook.ledger.counts().dropped_for(DropReason::Gone), 0);
 }
 
-/// Whoever starts before somebody who knows has made an entry again does not take the hook for a new one.
+/// An instance that starts before another has recreated an entry does not take the hook for a new one.
 #[tokio::test]
 async fn a_new_instance_skips_nothing_of_what_vanished() {
     let Some(server) = Server::start().await else { return };
@@ -227,7 +227,7 @@ async fn a_deleted_bucket_is_made_again_and_each_hook_has_one_owner() {
     let mut read: Vec<Vec<usize>> = Vec::new();
     let [a1, b1, a2, b2] = &mut ends[..] else { panic!() };
     for (first, second) in [(a1, a2), (b1, b2)] {
-        // Whoever has it delivers.
+        // The owner delivers.
         tokio::select! {
             all = read_to(first, 29) => read.push(all),
             all = read_to(second, 29) => read.push(all),

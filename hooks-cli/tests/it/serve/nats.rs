@@ -207,7 +207,7 @@ fn what_nats_keeps_is_shown_without_a_daemon() {
     let receiver = Receiver::start(|seen| if seen.body.contains("\"id\":\"2\"") { 422 } else { 200 });
     let config = server.config(&[http_hook("a", &receiver.url("/a"))].concat());
     let (code, out) = operate(&Place::new(&config), "status");
-    assert!(code == Some(1) && out.contains("there is no stream `hooks`: nobody"), "{out}");
+    assert!(code == Some(1) && out.contains("there is no stream `hooks`: no instance"), "{out}");
     let daemon = Daemon::start(&config);
     let lines: String = (1..4).map(|number| event(number) + "\n").collect();
     assert_eq!(daemon.post(LINES, lines).status, 202);
