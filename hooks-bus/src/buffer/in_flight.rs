@@ -163,7 +163,7 @@ fn settle(run: &mut Run, acked: &mut Vec<u32>, index: u32) -> bool {
         return place.map_err(|place| acked.insert(place, index)).is_err();
     }
     let next = run.start() + 1;
-    let behind = (next..).zip(acked.iter()).take_while(|(at, hole)| at == *hole).count();
+    let behind = (next..).zip(acked.iter()).take_while(|(at, acked)| at == *acked).count();
     acked.drain(..behind);
     run.skip(1 + behind as u32);
     true

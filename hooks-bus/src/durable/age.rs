@@ -50,7 +50,7 @@ impl Inner {
             self.save_begun();
             let by = HumanDuration(Duration::from_secs(jump.unsigned_abs()));
             let way = if jump > 0 { "forward" } else { "back" };
-            tracing::warn!(dir = %self.dir.display(), %by, "the clock was set {way}: events are taken to be as old as before");
+            tracing::warn!(dir = %self.dir.display(), %by, "the clock was set {way}: the age of events stays the same");
         }
         clock
     }

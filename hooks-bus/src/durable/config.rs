@@ -22,7 +22,7 @@ pub struct DurableConfig {
     /// Most bytes of log on the disk. At least two segments. What is published at once may take half of it.
     #[serde(default = "max_bytes")]
     pub max_bytes: ByteSize,
-    /// Events older than this are given up, delivered or not; a whole segment at a time, once a newer one
+    /// Events older than this are dropped, delivered or not; a whole segment at a time, once a newer one
     /// was begun. Not set: never.
     #[serde(default)]
     pub max_age: Option<HumanDuration>,
@@ -96,7 +96,7 @@ impl DurableConfig {
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         if self.dir.as_os_str().is_empty() {
-            problems.push(("dir", "names no folder".to_owned()));
+            problems.push(("dir", "is empty: name a folder".to_owned()));
         }
         if self.segment_size.0 < 4096 {
             problems.push(("segment_size", format!("{} is less than 4KiB", self.segment_size)));
@@ -108,7 +108,10 @@ impl DurableConfig {
             let need = ByteSize(self.segment_size.0.saturating_mul(2));
             problems.push((
                 "max_bytes",
-                format!("{} holds no two segments: raise it to at least {need}, or lower segment_size", self.max_bytes),
+                format!(
+                    "{} is less than two segments: raise it to at least {need}, or lower segment_size",
+                    self.max_bytes
+                ),
             ));
         }
         if self.max_age.is_some_and(|age| age.0.as_secs() == 0) {
@@ -119,7 +122,10 @@ impl DurableConfig {
         }
         if self.largest_event() == 0 {
             let (max, need) = (self.dead_letters.max_bytes, ByteSize(MAX_OVERHEAD as u64));
-            problems.push(("dead_letters.max_bytes", format!("{max} holds no event beside its reason, up to {need}")));
+            problems.push((
+                "dead_letters.max_bytes",
+                format!("{max} leaves no room for an event beside its reason, up to {need}"),
+            ));
         }
         problems
     }

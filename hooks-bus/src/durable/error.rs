@@ -53,7 +53,7 @@ pub enum OpenError {
     },
     /// An essential file is missing or can't be read. Nothing was changed.
     #[error(
-        "`{}` can't be used: {what}. Nothing was changed. Bring the file back from a backup; without one, move the folder away and begin with an empty one, which gives up what was not delivered",
+        "`{}` can't be used: {what}. Nothing was changed. Bring the file back from a backup; without one, move the folder away and start with an empty one, which loses undelivered events",
         dir.display()
     )]
     Unusable {

@@ -54,7 +54,7 @@ impl Health {
         let since = self.writing.load(Ordering::Relaxed);
         let waited = Some(now.saturating_sub(since)).filter(|waited| since > 0 && *waited >= HANG_SECONDS)?;
         let waited = HumanDuration(Duration::from_secs(waited));
-        Some(format!("the disk has not answered for {waited}: nothing is accepted until it does"))
+        Some(format!("the disk has not answered for {waited}: no event is accepted until it does"))
     }
 
     pub(crate) fn get(&self, now: u64) -> BusHealth {

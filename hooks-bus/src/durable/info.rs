@@ -198,7 +198,7 @@ fn open(
     let (store, known) = open::store(&disk, dir)?;
     let mut found: Found = scan(&*disk, dir, &known)?;
     if !has_store {
-        found.damage.push(format!("`{}`, which knows how far the hooks are, is missing", store::FILE));
+        found.damage.push(format!("`{}`, the database of the hooks' positions, is missing", store::FILE));
     }
     if found.end < known.end {
         found.damage.push(open::newest_gone(found.end, known.end));

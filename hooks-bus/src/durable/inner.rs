@@ -291,9 +291,9 @@ impl Inner {
         let age = age.map_or_else(|| "unknown".to_owned(), |age| age.to_string());
         let events = end.saturating_sub(begin);
         match begin {
-            0 => tracing::info!(%hook, events, age, "begins with the first event that there ever was"),
+            0 => tracing::info!(%hook, events, age, "the hook begins with the first event"),
             _ => {
-                tracing::warn!(%hook, events, age, gone = begin, "begins with the oldest event that the log still has: those before it are gone")
+                tracing::warn!(%hook, events, age, gone = begin, "the hook begins with the oldest event of the log: older ones are gone")
             }
         }
         begin

@@ -75,13 +75,14 @@ fn prepare(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
             Ok(store)
         }
         Some(0) => {
-            Err(OpenError::unusable(dir, format!("`{FORMAT}` says version 0, which there never was: it is damaged")))
+            Err(OpenError::unusable(dir, format!("`{FORMAT}` says version 0, which never existed: it is damaged")))
         }
         Some(found) if found > VERSION => Err(OpenError::Newer { dir: dir.to_owned(), found, known: VERSION }),
         Some(_) if has_store => Store::open(disk.clone(), dir),
-        Some(_) if has_segments => {
-            Err(OpenError::unusable(dir, format!("`{}`, which knows how far the hooks are, is missing", store::FILE)))
-        }
+        Some(_) if has_segments => Err(OpenError::unusable(
+            dir,
+            format!("`{}`, the database of the hooks' positions, is missing", store::FILE),
+        )),
         // No event was ever accepted.
         Some(_) => create(disk, dir),
     }

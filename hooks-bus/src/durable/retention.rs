@@ -72,7 +72,9 @@ impl Inner {
 
     fn full_of_what_is_kept(&self) -> BusError {
         let (max, dir) = (self.config.max_bytes, self.dir.display());
-        BusError::Full(format!("the log in `{dir}` has reached `bus.max_bytes` ({max}), and only a daemon makes room"))
+        BusError::Full(format!(
+            "the log in `{dir}` has reached `bus.max_bytes` ({max}), and only a running daemon frees space"
+        ))
     }
 
     fn full(&self, hook: &HookId, position: u64) -> BusError {

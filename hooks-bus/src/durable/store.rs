@@ -65,7 +65,7 @@ impl Store {
             redb::Error::Io(source) => OpenError::io(dir, "open `meta.redb` in", source),
             error => OpenError::unusable(
                 dir,
-                format!("`{FILE}`, which knows how far the hooks are, can't be read ({error})"),
+                format!("`{FILE}`, the database of the hooks' positions, can't be read ({error})"),
             ),
         })?;
         Ok(Self { open: Mutex::new(Some(open)), health, dir: dir.to_owned(), disk })

@@ -183,7 +183,7 @@ impl Writer {
     fn breaks(&self, error: &dyn std::fmt::Display) -> BusError {
         let dir = self.inner.dir.display();
         let text =
-            format!("the log in `{dir}` can't be written: {error}; nothing more is accepted, restart to recover");
+            format!("the log in `{dir}` can't be written: {error}; no event is accepted any more, restart to recover");
         tracing::error!("{text}");
         self.inner.health.set_broken(text.clone());
         BusError::Unavailable(text)

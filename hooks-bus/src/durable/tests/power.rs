@@ -41,7 +41,7 @@ fn undisturbed(plan: Plan) -> (usize, usize, BTreeSet<Sync>) {
     let disk = SimDisk::default();
     let promised = block_on(workload::run(plan, &disk));
     block_on(workload::check(plan, &disk.after_kill(), &promised)).unwrap();
-    assert!(disk.open(&segment_name(0)).is_err(), "segments are given up on the way");
+    assert!(disk.open(&segment_name(0)).is_err(), "segments are removed on the way");
     (disk.operations(), disk.syncs(), disk.seen())
 }
 

@@ -370,7 +370,7 @@ fn a_version_that_never_was_is_refused() {
     let (folder, config) = written();
     std::fs::write(folder.path().join("format"), "hooks log, format 0\n").unwrap();
     let error = DurableBus::open(&config).unwrap_err().to_string();
-    assert!(error.contains("`format` says version 0, which there never was"), "{error}");
+    assert!(error.contains("`format` says version 0, which never existed"), "{error}");
 }
 
 #[test]

@@ -68,7 +68,7 @@ async fn the_lag_is_exact_for_hooks_that_follow() {
     let lag = bus.lag(&id).unwrap();
     assert_eq!((lag.events, lag.exact, lag.oldest.is_some()), (3, true, true));
     let read = a.read(1).await;
-    assert_eq!(bus.lag(&id).unwrap(), lag, "in hand is not settled");
+    assert_eq!(bus.lag(&id).unwrap(), lag, "in flight is not settled");
     a.settle(&read);
     let after = bus.lag(&id).unwrap();
     assert_eq!((after.events, after.bytes), (2, lag.bytes - read[0].envelope().len() as u64));

@@ -131,7 +131,7 @@ fn settings_that_make_no_sense_are_errors() {
     full.max_bytes = ByteSize(10 << 10);
     assert_eq!(
         error_of(&full),
-        "bus.max_bytes: 10KiB holds no two segments: raise it to at least 16KiB, or lower segment_size"
+        "bus.max_bytes: 10KiB is less than two segments: raise it to at least 16KiB, or lower segment_size"
     );
 }
 

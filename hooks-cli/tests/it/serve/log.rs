@@ -176,7 +176,7 @@ fn damage_is_said_when_all_files_are_gone_and_shows_in_a_metric() {
     std::fs::remove_file(data.join("meta.redb")).unwrap();
     let (code, out) = operate(&place, &["log", "verify"]);
     assert_eq!(code, Some(1), "{out}");
-    assert!(out.contains("`meta.redb`, which knows how far the hooks are, is missing"), "{out}");
+    assert!(out.contains("`meta.redb`, the database of the hooks' positions, is missing"), "{out}");
 }
 
 #[test]
@@ -189,13 +189,13 @@ fn a_hook_that_begins_with_the_oldest_events_says_which_those_are() {
     while daemon.metric("hooks_log_bytes") > Some(4096.0) {}
     let early = |id: &str| file_hook(id) + "from = 'earliest'\n";
     daemon.reload(&[bus, &file_hook("a"), &early("b")].concat());
-    let line = daemon.running.wait_for("begins with the oldest event that the log still has: those before it are gone");
+    let line = daemon.running.wait_for("the hook begins with the oldest event of the log: older ones are gone");
     assert!(line.contains("hook=b") && line.contains("events=1") && line.contains("gone=2"), "{line}");
 
     let mut daemon = Daemon::start(&[bus, &early("c")].concat());
     assert_eq!(daemon.post(JSON, large()).status, 202);
     daemon.reload(&[bus, &early("c"), &early("d")].concat());
-    let line = daemon.running.wait_for("begins with the first event that there ever was");
+    let line = daemon.running.wait_for("the hook begins with the first event");
     assert!(line.contains("hook="), "{line}");
 }
 
@@ -209,7 +209,11 @@ fn an_event_that_could_become_no_dead_letter_is_not_accepted() {
     assert!(ended.code == Some(78) && ended.err.contains(why), "{}", ended.err);
     let place = Place::new(&[&bus("1KiB"), &*file_hook("a")].concat());
     let ended = place.run(&["check", "-c", "hooks.toml"]);
-    assert!(ended.code == Some(78) && ended.err.contains("holds no event beside its reason"), "{}", ended.err);
+    assert!(
+        ended.code == Some(78) && ended.err.contains("leaves no room for an event beside its reason"),
+        "{}",
+        ended.err
+    );
 }
 
 #[test]
