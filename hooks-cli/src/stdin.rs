@@ -14,7 +14,7 @@ use crate::ndjson::{BLOCK, Intake, Taken};
 /// blocks of memory.
 const CHUNK: usize = 2 * BLOCK - (8 << 10);
 
-/// What came of so many reads may wait to be used. Beyond them, reading waits. Whoever takes all of it at once
+/// The results of so many reads may wait to be used. Beyond them, reading waits. A caller that takes all of it at once
 /// wakes the thread once.
 pub(crate) const AHEAD: usize = 2;
 

@@ -328,7 +328,7 @@ mod tests {
             prop_assert!(plain_hmac("secret", &signature, BODY).is_err());
         }
 
-        /// What is signed verifies, and with a bit of the body changed it does not.
+        /// A signed body verifies, and with a bit of it changed it does not.
         #[test]
         fn what_is_signed_verifies(
             body in prop::collection::vec(any::<u8>(), 1..200),

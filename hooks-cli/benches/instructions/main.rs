@@ -1,7 +1,7 @@
 //! The functions that every event goes through, each a number of times, for counting instructions under
 //! callgrind: `cargo xtask instructions` runs it and compares with `baseline.txt`.
 //!
-//! What is counted is what runs within `counted`; the rest is preparation. The durable bus works on threads of
+//! Only what runs within `counted` is counted; the rest is preparation. The durable bus works on threads of
 //! its own: there it is the whole run, less that of the same name with `-start`, which only prepares.
 
 mod log;

@@ -208,7 +208,7 @@ fn placed(mut faults: Vec<Unplaced>, body: &[u8]) -> Vec<Fault> {
     faults.into_iter().map(place).collect()
 }
 
-/// Where in the event's text it is, in bytes, and what it is, without a place: the answer has its own.
+/// The offset of the fault in the event's text, in bytes, and the fault without a place: the answer has its own.
 fn parts(error: &EnvelopeError, format: Format) -> (usize, String) {
     match error {
         EnvelopeError::Array if format == Format::Batch => {

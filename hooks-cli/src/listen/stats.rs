@@ -109,7 +109,7 @@ impl ArrivalStats {
         false
     }
 
-    /// The books in words, one fact a line.
+    /// The counts in words, one fact a line.
     pub(crate) fn summary(&self) -> String {
         let requests: u64 = self.answers.values().sum::<u64>() + self.unanswered;
         let mut answers: Vec<_> =

@@ -151,7 +151,7 @@ impl Operator {
         })
     }
 
-    /// What delivers, where that is this process: shut down, it lets a replay end and say how far it came.
+    /// The dispatcher, where this process delivers: shut down, it lets a replay end and say how far it came.
     pub(crate) fn dispatcher(&self) -> Option<Arc<Dispatcher>> {
         match self {
             Self::Folder(local) => local.dispatcher(),

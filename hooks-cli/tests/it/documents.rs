@@ -39,7 +39,7 @@ struct Reader {
     place: Place,
     /// The first config of the document, else the README's.
     config: String,
-    /// What to say instead of an address that the document names.
+    /// Replacements of addresses that the document names.
     addresses: Vec<(&'static str, String)>,
     background: Vec<Running>,
     /// Everything that was printed.

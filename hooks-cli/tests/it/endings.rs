@@ -1,4 +1,4 @@
-//! How runs end: receivers that refuse, fail or go away, timeouts and signals.
+//! The ends of runs: receivers that refuse, fail or go away, timeouts and signals.
 
 use std::io::Write as _;
 use std::process::Stdio;

@@ -156,7 +156,7 @@ fn a_disabled_hook_takes_no_part() {
     assert!(!place.path("off").exists());
 }
 
-/// What is read at once is more than such a log takes at once.
+/// One read takes more than such a log accepts at once.
 #[test]
 fn a_small_log_takes_what_is_read_in_parts() {
     let place = Place::new(

@@ -20,7 +20,7 @@ impl Listener {
         Self::start_with(args, settings, "")
     }
 
-    /// With an attempt timeout, which slow machines may exceed without any mischief.
+    /// With an attempt timeout, which slow machines may exceed without any fault.
     fn start_impatient(args: &[&str], settings: &str) -> Self {
         Self::start_with(args, settings, ", attempt_timeout = '400ms'")
     }
@@ -64,7 +64,7 @@ impl Listener {
         assert_eq!(pipe.wait().code, Some(1));
     }
 
-    /// What the listener printed on both sides.
+    /// The output of the listener on both sides.
     fn end(self) -> Ended {
         self.running.signal("INT");
         self.running.wait()
@@ -248,11 +248,11 @@ fn arrives_through_each<const N: usize>(kinds: [&str; N], start: fn(&[&str], &st
     });
 }
 
-/// What ends by a timeout only.
+/// Faults that end by a timeout only.
 const SLOW: [&str; 4] = ["stall", "slow-read", "drip", "interim"];
 
 #[test]
-fn mischief_loses_and_repeats_nothing() {
+fn faults_lose_and_repeat_nothing() {
     let kinds =
         ["hang-up", "reset", "endless-headers", "endless-body", "wrong-length", "truncated-chunks", "bomb", "garbage"];
     arrives_through_each(kinds, Listener::start);
@@ -260,7 +260,7 @@ fn mischief_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn mischief_that_never_ends_costs_nothing_but_time() {
+fn a_fault_that_never_ends_costs_nothing_but_time() {
     arrives_through_each(SLOW, Listener::start_impatient);
 }
 

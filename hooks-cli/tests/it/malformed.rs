@@ -149,7 +149,7 @@ fn an_event_that_the_bus_never_takes_is_named_and_the_rest_is_delivered() {
     );
 }
 
-/// What no line of can be an event is said once, with what to do.
+/// Input of which no line can be an event is reported once, with what to do.
 #[test]
 fn input_that_is_no_text_is_said_once() {
     let utf_16: Vec<u8> = events(1_000).encode_utf16().flat_map(u16::to_le_bytes).collect();

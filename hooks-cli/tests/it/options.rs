@@ -42,7 +42,7 @@ fn collect(root: &Json, table: &Json, prefix: &str, options: &mut BTreeMap<Strin
     }
 }
 
-/// What an option's schema refers to.
+/// The schema that an option's schema refers to.
 fn resolve<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
     if let Some(target) = schema["$ref"].as_str().and_then(|reference| root.pointer(&reference[1..])) {
         return resolve(root, target);

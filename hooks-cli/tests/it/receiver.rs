@@ -100,7 +100,7 @@ impl Receiver {
         self.seen.lock().unwrap().clone()
     }
 
-    /// What came so far is left out from now on.
+    /// Leaves out from now on the requests that came so far.
     pub(crate) fn forget(&self) {
         self.seen.lock().unwrap().clear();
         while self.arrivals.try_recv().is_ok() {}

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use crate::command::{Place, event, events};
 
-/// Where words are lost: a pipe whose reader has gone, a full disk, and a full pipe that nobody reads.
+/// Output that is lost: a pipe whose reader has gone, a full disk, and a full pipe that nobody reads.
 const NOWHERE: [&str; 3] = ["closed", "full disk", "full pipe"];
 
-/// What a pipe holds.
+/// The bytes that a pipe holds.
 const PIPE: usize = 64 << 10;
 
 /// One of these, and what has to be kept until the process has ended.
@@ -92,7 +92,7 @@ fn a_daemon_starts_reloads_and_ends_although_nobody_reads_what_it_says() {
     }
 }
 
-/// What each command says when something is wrong, and the code it ends with.
+/// The error of each command when something is wrong, and its exit code.
 #[test]
 fn complaints_that_can_not_be_written_change_no_exit_code() {
     let place = Place::new(&with_warning("a"));

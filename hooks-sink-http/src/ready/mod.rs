@@ -21,7 +21,7 @@ use crate::sign::{self, Signer};
 
 /// Settings that were checked, in the form in which they are used.
 pub(crate) struct Ready {
-    /// Where to, without credentials.
+    /// The address, without credentials.
     pub(crate) url: Url,
     /// The same, as it is sent.
     pub(crate) uri: Uri,

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::{in_hook, read};
 use crate::config::schema;
 
-/// What the schema lists is what the loader takes: each property, one by one.
+/// The loader takes exactly what the schema lists: each property, one by one.
 #[test]
 fn every_property_of_the_schema_is_accepted() {
     let schema = schema();

@@ -1,4 +1,4 @@
-//! What requests are answered with, and what comes of them.
+//! The answers to requests, and the events that come of them.
 
 use serde_json::json;
 

@@ -67,7 +67,7 @@ fn the_end_of_the_daemon_cuts_a_replay_off() {
     only_the_third_is_left(&daemon.kill());
 }
 
-/// What arrived is no dead letter any more, whatever becomes of the rest.
+/// An event that arrived is no dead letter any more, whatever becomes of the rest.
 #[test]
 fn a_crash_in_the_middle_of_a_replay_leaves_what_did_not_arrive() {
     let Hanging { daemon, receiver, release } = Hanging::start();

@@ -359,7 +359,7 @@ fn a_log_that_is_full_refuses_events_and_goes_on_when_there_is_room() {
     while !receiver.events("/").contains(&event(accepted)) {}
 }
 
-/// What needs a new file finds no room where something small still fits into the last one.
+/// An event that needs a new file finds no room where a small one still fits into the last one.
 #[test]
 fn a_log_that_is_full_says_so_once_whatever_still_fits() {
     let receiver = Receiver::closed();
@@ -387,7 +387,7 @@ fn on_the_memory_bus_there_is_nobody_to_ask() {
     assert!(out.contains("GET /metrics"), "{out}");
 }
 
-/// What the daemon says and what the README says to alert on agree.
+/// The metric that the documents say to alert on, and `hooks status`, agree.
 #[test]
 fn a_receiver_that_refuses_everything_is_held_from_the_second_event_on() {
     let receiver = Receiver::start(|_| 400);

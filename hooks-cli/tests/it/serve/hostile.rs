@@ -158,7 +158,7 @@ fn many_at_once_cost_bounded_memory_and_disturb_nobody() {
     assert!(grown < 40, "{grown} MiB more");
 }
 
-/// What can't be read is answered by another hand, which has to say as much as the rest.
+/// Requests that can't be read are answered by other code, which has to say as much as the rest.
 #[test]
 fn what_is_no_request_is_told_so() {
     let daemon = daemon();

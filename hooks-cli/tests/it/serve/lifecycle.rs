@@ -58,7 +58,7 @@ fn a_second_signal_stops_at_once() {
     assert!(ended.err.contains("stopped at once signal=\"SIGTERM\""), "{}", ended.err);
 }
 
-/// What a hook has not read is part of its row, too.
+/// The events that a hook has not read are part of its row, too.
 #[test]
 fn the_rows_of_the_final_table_add_up() {
     let daemon = Daemon::start(&file_hook("a"));

@@ -1,4 +1,4 @@
-//! What is logged: one line per change, for people or programs, and never a secret.
+//! The daemon's logs: one line per change, for people or programs, and never a secret.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

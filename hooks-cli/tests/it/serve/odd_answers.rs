@@ -107,7 +107,7 @@ fn a_long_answer_does_not_bring_the_batch_again() {
     assert_eq!(daemon.stop().code, Some(0));
 }
 
-/// Where refused events may be named in what can't be read, three more answers are looked at.
+/// If an answer that can't be read may name refused events, three more answers are looked at.
 #[test]
 fn a_receiver_that_names_refused_events_is_asked_three_times_more() {
     let receiver = Odd::start(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"batchItemFailures\":[", false);

@@ -1,4 +1,4 @@
-//! What operators are told when they ask for what is not there.
+//! The errors that operators get when they ask for what is not there.
 
 use serde_json::Value as Json;
 

@@ -12,7 +12,7 @@ use crate::receiver::Receiver;
 const SLICE: usize = 500;
 const CLIENTS: usize = 4;
 
-/// How many events, where `HOOKS_SOAK_EVENTS` does not say it.
+/// The number of events, where `HOOKS_SOAK_EVENTS` does not say it.
 const EVENTS: usize = 200_000;
 
 /// Of a usual size, with its client and number at a known place.

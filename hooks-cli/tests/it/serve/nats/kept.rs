@@ -1,4 +1,4 @@
-//! What NATS keeps is purged, deleted or full, and what the daemon says of that.
+//! Streams and buckets of NATS are purged, deleted or full, and the daemon says so.
 
 use std::sync::atomic::Ordering;
 
