@@ -1,4 +1,4 @@
-//! Events that travel together.
+//! Batches: events that are delivered together.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,12 +10,13 @@ use crate::bus::{Delivery, Position};
 use crate::envelope::{Envelope, Metadata, Slice};
 use crate::id::HookId;
 
-/// Names a frozen batch: the same over all its attempts. A UUID, and behind it `_0` or `_1` for each
+/// The name of a frozen batch, the same over all its attempts. A UUID, and behind it `_0` or `_1` for each
 /// time it was split; a name that would be longer than 64 bytes is another UUID instead.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BatchId(String);
 
-/// Receivers keep names in columns and heads of some size, and a batch may be taken apart event by event.
+/// Longest name in bytes: receivers keep names in columns and headers of some size, and a batch may be split down to
+/// single events.
 const MAX_LENGTH: usize = 64;
 
 impl BatchId {
@@ -51,7 +52,7 @@ impl fmt::Display for BatchId {
     }
 }
 
-/// Events that travel together, frozen: the same events, bytes and id at every attempt. Cloning costs little.
+/// Events that are delivered together, frozen: the same events, bytes and id at every attempt. Cloning costs little.
 #[derive(Debug, Clone)]
 pub struct Batch {
     id: BatchId,
@@ -107,7 +108,7 @@ impl Batch {
         Self { metadata, ..self }
     }
 
-    /// Its name, the same over all attempts.
+    /// The batch's name, the same over all attempts.
     pub fn id(&self) -> &BatchId {
         &self.id
     }
@@ -158,7 +159,7 @@ impl Batch {
         events + self.len() * (1 + self.metadata.most_added())
     }
 
-    /// How many events from the front stay within `max_bytes`; at least one.
+    /// Number of events from the front that stay within `max_bytes`; at least one.
     pub(crate) fn fitting(&self, max_bytes: usize) -> usize {
         let added = self.metadata.most_added();
         let mut bytes = 1;
@@ -169,7 +170,7 @@ impl Batch {
         self.events().take_while(fits).count().max(1)
     }
 
-    /// The events but for these, and each of these alone. `refused` is sorted by index.
+    /// A batch without the refused events, and a batch of each refused event alone. `refused` is sorted by index.
     pub(crate) fn without<T>(self, refused: &[(usize, T)]) -> (Self, Vec<Self>) {
         if refused.is_empty() {
             return (self, Vec::new());

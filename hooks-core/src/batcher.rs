@@ -1,4 +1,4 @@
-//! When events leave together.
+//! Cuts events into batches.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::bus::Delivery;
 use crate::human::{ByteSize, HumanDuration};
 
-/// When a batch leaves: whichever is reached first.
+/// Limits of a batch. It leaves when it reaches the first of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchLimits {
@@ -18,7 +18,7 @@ pub struct BatchLimits {
     pub max_events: NonZeroUsize,
     /// Most bytes, counting each event and one byte between events. One event alone may be larger.
     pub max_bytes: ByteSize,
-    /// How long the first event waits for others. `"0s"`: what is there right now leaves at once.
+    /// Longest wait of the first event for others. `"0s"`: the events that are queued right now leave at once.
     pub max_age: HumanDuration,
 }
 
@@ -34,7 +34,7 @@ impl Default for BatchLimits {
 }
 
 impl BatchLimits {
-    /// Nothing waits: whatever is queued right now leaves together, up to 4,096 events or 1 MiB.
+    /// Limits without a wait: all events that are queued right now leave together, up to 4,096 events or 1 MiB.
     pub fn immediate() -> Self {
         Self {
             max_events: NonZeroUsize::MIN.saturating_add(4_095),
@@ -44,9 +44,9 @@ impl BatchLimits {
     }
 }
 
-/// Decides which events travel together. Has no clock and no timer: time is a parameter.
+/// Cuts events into batches. Has no clock and no timer: time is a parameter.
 ///
-/// Whatever was pushed comes out exactly once, in the order it went in.
+/// Every event that was pushed comes out exactly once, in the order it went in.
 ///
 /// ```
 /// use std::time::Instant;
@@ -73,16 +73,16 @@ pub trait Batcher: Send {
         deliveries.drain(..).for_each(|delivery| self.push(now, delivery));
     }
 
-    /// The next batch, if one is due. Asked again until there is none.
+    /// Returns the next batch if one is due. Called again until there is none.
     fn ready(&mut self, now: Instant) -> Option<Vec<Delivery>>;
 
-    /// When to ask again although nothing was pushed.
+    /// The time when the next batch is due even if nothing more is pushed.
     fn deadline(&self) -> Option<Instant>;
 
-    /// The next batch, due or not. Asked again until there is none.
+    /// Returns the next batch, due or not. Called again until there is none.
     fn drain(&mut self) -> Option<Vec<Delivery>>;
 
-    /// How many more events the next batch has use for. More stay on the bus.
+    /// Number of further events that the next batch can use. The rest stays on the bus.
     fn wanted(&self) -> usize;
 }
 
@@ -92,15 +92,15 @@ pub struct SizeBatcher {
     limits: BatchLimits,
     overhead: usize,
     held: VecDeque<Delivery>,
-    /// When the events of `held` came: the number of the first one that came then, and the time.
+    /// Arrival times of the events in `held`: the number of the first event of a time, and the time.
     arrivals: VecDeque<(usize, Instant)>,
-    /// Events that have left, so the number of the first one in `held`.
+    /// Number of events that have left, so the number of the first event in `held`.
     left: usize,
     bytes: usize,
 }
 
 impl SizeBatcher {
-    /// `overhead` is what is added to each event on its way out, in bytes.
+    /// A batcher with these limits. `overhead` is the number of bytes that delivery adds to each event.
     pub fn new(limits: BatchLimits, overhead: usize) -> Self {
         Self { limits, overhead, held: VecDeque::new(), arrivals: VecDeque::new(), left: 0, bytes: 0 }
     }
@@ -113,14 +113,14 @@ impl SizeBatcher {
         deliveries.iter().map(|delivery| self.size(delivery)).sum()
     }
 
-    /// For events that come now.
+    /// Records that events arrive now.
     fn record_time(&mut self, now: Instant) {
         if self.arrivals.back().is_none_or(|(_, came)| *came != now) {
             self.arrivals.push_back((self.left + self.held.len(), now));
         }
     }
 
-    /// How many events from the front fit into one batch.
+    /// Number of events from the front that fit into one batch.
     fn fitting(&self) -> usize {
         let max_bytes = self.limits.max_bytes.get();
         if self.held.len() <= self.limits.max_events.get() && self.bytes < max_bytes {

@@ -1,4 +1,4 @@
-//! Where events come from: one log, one cursor per hook.
+//! The bus: one log of events, one cursor per hook.
 
 mod delivery;
 mod error;
@@ -26,83 +26,83 @@ pub use delivery::{Delivery, Position};
 pub use error::BusError;
 pub use settler::{Settle, Settler};
 
-/// Most deliveries between the oldest that is not settled and the newest that was read. Readers stop there.
+/// Maximum number of deliveries between the oldest unsettled and the newest read one. Readers stop there.
 pub const WINDOW: usize = 65_536;
 
 /// A log of events that hooks read, each at its own pace.
 ///
 /// The contract, which the dispatcher relies on:
 /// - When `publish` has returned `Ok`, every subscribed hook whose filter matches will read the event,
-///   unless its own limits make it drop it, which its ledger then says.
+///   unless the hook's limits make the bus drop it, which the hook's ledger counts.
 /// - Every hook reads in the order of positions, and all hooks see the same order.
-/// - What is not settled is delivered again: to whoever subscribes next under the same id.
+/// - Unsettled events are delivered again, to the next subscriber of the same id.
 /// - A slow hook delays neither `publish` nor other hooks, except where its limits ask for it.
 /// - `publish` begins with [`refuse_reserved`].
 #[async_trait]
 pub trait Bus: Send + Sync {
-    /// Names this log. Batch ids are made from it, so a log that outlives the process keeps its name.
+    /// The id of this log. Batch ids derive from it, so a log that outlives the process keeps its id.
     fn log_id(&self) -> Uuid;
 
     /// Accepts events, in their order. Returns when they are accepted.
     ///
     /// # Errors
-    /// All or nothing, where the bus's documentation says no more: after an error no event was accepted. Where it
-    /// does, [`BusError::Partly`] says which were.
+    /// After an error no event was accepted, unless the bus's documentation says otherwise. Then
+    /// [`BusError::Partly`] says which were accepted.
     ///
     /// # Cancel safety
     /// A dropped call may have published all of the events or none.
     async fn publish(&self, slice: Slice) -> Result<(), BusError>;
 
-    /// Registers a hook, or takes over the hook of this id: what was not settled comes again first.
+    /// Registers a hook, or takes over the hook of this id: its unsettled events come first.
     ///
     /// # Errors
-    /// When the bus is closed or can't be reached, or does not support what the subscription asks for.
+    /// When the bus is closed or can't be reached, or does not support the subscription.
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError>;
 
-    /// Forgets a hook. What it has in memory is counted as dropped (`removed`); a position on disk stays.
+    /// Removes a hook. Its events in memory count as dropped (`removed`); a position on disk stays.
     ///
     /// # Errors
     /// When the bus can't be reached.
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError>;
 
-    /// All hooks that there are were subscribed: from now on the bus may give up what it keeps for nobody, or for
-    /// longer than it should. A bus that keeps nothing does nothing.
+    /// Tells the bus that all hooks are subscribed: from now on it may remove what no hook needs or what is too old. A
+    /// bus that keeps nothing does nothing.
     fn all_subscribed(&self) {}
 
-    /// Refuses further events. What was accepted is still read; then readers run dry.
+    /// Refuses further events. Accepted events are still read; then readers run dry.
     async fn close(&self);
 
-    /// Called when the last reader is done, before the process ends: makes what was settled last, and
-    /// would be made to last within a second, last now. Takes no longer than a few seconds.
+    /// Makes the last settled positions durable, which otherwise takes up to a second. Called when the last reader is
+    /// done, before the process ends. Takes a few seconds at most.
     async fn finish(&self) {}
 
-    /// Where a hook's dead letters are kept. `None`: nowhere; what is given up is dropped, counted and logged.
+    /// The dead letters of a hook. `None`: the bus keeps none; given-up events are dropped, counted and logged.
     fn dead_letters(&self, _hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
         None
     }
 
-    /// What a hook that is known here has not settled.
+    /// The unsettled events of a hook that is known here.
     fn lag(&self, _hook: &HookId) -> Option<Lag> {
         None
     }
 
-    /// What the bus knows of itself.
+    /// The figures of the bus.
     fn stats(&self) -> BusStats {
         BusStats::default()
     }
 
-    /// Whether the bus can do its work. Must not block: probes and the service manager ask often.
+    /// The health of the bus. Must not block: probes and the service manager ask often.
     fn health(&self) -> BusHealth {
         BusHealth::Well
     }
 
-    /// What else there is to say about the bus and its log, for operators: an object whose members are
-    /// plain values, lists of texts, and lists of objects.
+    /// Further facts about the bus and its log, for operators: an object whose members are plain values, lists of
+    /// texts, and lists of objects.
     fn details(&self) -> serde_json::Value {
         serde_json::Value::Null
     }
 
-    /// Keeps what overrides a hook's settings, across restarts. A bus that keeps nothing does nothing.
+    /// Keeps or removes the override of a hook's settings, across restarts. A bus that keeps nothing does nothing.
     ///
     /// # Errors
     /// When it can't be kept.
@@ -110,7 +110,7 @@ pub trait Bus: Send + Sync {
         Ok(())
     }
 
-    /// What overrides a hook's settings.
+    /// The override of a hook's settings.
     fn overrides(&self, _hook: &HookId) -> Option<Override> {
         None
     }
@@ -125,84 +125,83 @@ pub trait Bus: Send + Sync {
         std::future::pending().await
     }
 
-    /// What [`follow_overrides`](Self::follow_overrides) last said of this hook holds here now.
+    /// Tells the bus that the hook's last override from [`follow_overrides`](Self::follow_overrides) holds here now.
     fn override_followed(&self, _hook: &HookId) {}
 
-    /// Hooks that the bus keeps a position for, subscribed now or not, by name.
+    /// The hooks that the bus keeps a position for, subscribed now or not, by name.
     fn known_hooks(&self) -> Vec<HookId> {
         Vec::new()
     }
 
-    /// Gives up everything that is kept for a hook that is not subscribed: its position, its
-    /// override and its dead letters. Returns whether there was anything.
+    /// Removes everything that is kept for a hook that is not subscribed: its position, its override and its dead
+    /// letters. Returns true if there was anything.
     ///
     /// # Errors
-    /// When the hook is subscribed, or it can't be done now.
+    /// When the hook is subscribed, or the bus can't do it now.
     async fn forget(&self, _hook: &HookId) -> Result<bool, BusError> {
         Ok(false)
     }
 }
 
-/// What a hook has not settled.
+/// The unsettled events of a hook.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lag {
-    /// Events.
+    /// Number of events.
     pub events: u64,
     /// Bytes of their JSON.
     pub bytes: u64,
-    /// When the oldest of them was accepted, or somewhat earlier.
+    /// The time when the oldest of them was accepted, or somewhat earlier.
     pub oldest: Option<SystemTime>,
-    /// Whether every event counted matches the hook's filter. Where it is false, all that lies between the hook's
-    /// position and the end of the log is counted, matching or not: `events` and `bytes` are the most that it can
-    /// be, and `oldest` is the earliest.
+    /// True if every counted event matches the hook's filter. Otherwise all events between the hook's position and the
+    /// end of the log are counted, matching or not: `events` and `bytes` are upper bounds, and `oldest` is a lower one.
     pub exact: bool,
 }
 
-/// What a bus knows of itself.
+/// The figures of a bus.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BusStats {
     /// Events accepted since the process started.
     pub accepted: u64,
-    /// How many of them the bus knew already, by `source` and `id`, and did not take twice. `None`: it takes
-    /// whatever comes.
+    /// Number of these that the bus knew already, by `source` and `id`, and did not take twice. `None`: it takes every
+    /// event.
     pub duplicates: Option<u64>,
-    /// Bytes of disk that the log takes, where there is one.
+    /// Bytes of disk that the log takes, if there is one.
     pub log_bytes: Option<u64>,
-    /// The most that the log may take, in bytes, where it has a limit.
+    /// Limit of the log in bytes, if it has one.
     pub log_max_bytes: Option<u64>,
-    /// Whether damage was found in the log since the process started, where there is one.
+    /// True if damage was found in the log since the process started. `None`: there is no log.
     pub log_is_damaged: Option<bool>,
 }
 
 impl BusStats {
-    /// With this many events accepted and no log.
+    /// Figures with this many accepted events and no log.
     pub fn accepted(events: u64) -> Self {
         Self { accepted: events, ..Self::default() }
     }
 
-    /// With this many that were known already.
+    /// Sets the number of events that were known already.
     #[must_use]
     pub fn duplicates(mut self, events: u64) -> Self {
         self.duplicates = Some(events);
         self
     }
 
-    /// With a log of this many bytes.
+    /// Sets the bytes of the log.
     #[must_use]
     pub fn log_bytes(mut self, bytes: u64) -> Self {
         self.log_bytes = Some(bytes);
         self
     }
 
-    /// With a log in which damage was found, or not.
+    /// Sets whether damage was found in the log.
     #[must_use]
     pub fn log_is_damaged(mut self, damaged: bool) -> Self {
         self.log_is_damaged = Some(damaged);
         self
     }
 
-    /// With a log of at most this many bytes.
+    /// Sets the limit of the log in bytes.
     #[must_use]
     pub fn log_max_bytes(mut self, bytes: u64) -> Self {
         self.log_max_bytes = Some(bytes);
@@ -210,34 +209,33 @@ impl BusStats {
     }
 }
 
-/// What a hook asks of a bus.
+/// A hook's request to a bus for events.
 #[derive(Debug, Clone)]
 pub struct Subscription {
-    /// Whose it is.
+    /// The hook.
     pub hook: HookId,
-    /// The events wanted.
+    /// The filter that the events have to match.
     pub filter: Arc<Filter>,
-    /// Bounds of what is held in memory for the hook, on buses that hold events in memory.
+    /// Limits of the hook's queue, on buses that hold events in memory.
     pub queue: QueueLimits,
-    /// Where the bus enters what the hook takes and what it has to drop.
+    /// The ledger in which the bus counts the events that the hook takes or has to drop.
     pub ledger: Arc<Ledger>,
-    /// Where a hook begins that the bus does not know yet.
+    /// The start of a hook that the bus does not know yet.
     pub from: StartAt,
 }
 
-/// Where in the log a new hook begins. A hook that the bus knows goes on at its position.
+/// The place in the log where a new hook begins. A hook that the bus knows goes on at its position.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StartAt {
-    /// With what is published from now on.
+    /// The end: events that are published from now on.
     #[default]
     End,
-    /// With the oldest event that the log still has. On a bus without a log there is none.
+    /// The oldest event that the log still has. On a bus without a log there is none.
     Earliest,
 }
 
-/// What is held for a hook in memory, and what happens when it is full. Counts what is queued and what
-/// is on its way.
+/// Limits of a hook's queue in memory, and the action when it is full. Queued events and those in flight count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueLimits {
@@ -245,7 +243,7 @@ pub struct QueueLimits {
     pub max_events: NonZeroUsize,
     /// Most bytes of JSON. One event alone may be larger.
     pub max_bytes: ByteSize,
-    /// What happens when one more event comes.
+    /// The action when one more event comes.
     pub overflow: Overflow,
 }
 
@@ -259,56 +257,56 @@ impl Default for QueueLimits {
     }
 }
 
-/// What happens when a full queue should take one more event.
+/// The action when a full queue should take one more event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
-    /// The oldest event that is not on its way is dropped, counted and logged.
+    /// Drop the oldest event that is not in flight; count and log it.
     DropOldest,
-    /// The publisher waits.
+    /// Make the publisher wait.
     Block,
 }
 
-/// One hook's way through the log.
+/// Reads the log for one hook.
 #[async_trait]
 pub trait Reader: Send {
-    /// Waits until there is something, takes what is there, up to `max` deliveries, and appends it to `into`.
+    /// Waits for events, takes up to `max` deliveries and appends them to `into`.
     /// Waits, too, while [`WINDOW`] deliveries lie between the oldest unsettled and the newest read.
     ///
     /// # Errors
-    /// When the log can't be read now. Calling again is right, after a pause.
+    /// When the log can't be read now. Call again after a pause.
     ///
     /// # Cancel safety
     /// A call that is dropped has taken nothing.
     async fn next(&mut self, max: usize, into: &mut Vec<Delivery>) -> Result<Read, BusError>;
 
-    /// From now on `next` takes what is there and then says [`Read::Dry`] instead of waiting.
+    /// Closes the reader: from now on `next` takes the events that are there, then returns [`Read::Dry`].
     fn close(&mut self);
 
-    /// Changes filter and limits for everything that has not been read yet.
+    /// Changes filter and limits for all unread events.
     fn reconfigure(&mut self, subscription: Subscription);
 
-    /// A disabled hook keeps its events but delays nobody: where its policy would make publishers
-    /// wait, it drops its oldest events instead, and gives way first where memory or disk is short.
+    /// Enables or disables the hook. A disabled hook keeps its events but delays no one: where its policy would make
+    /// publishers wait, the bus drops its oldest events, and evicts them first when memory or disk is short.
     fn set_enabled(&mut self, enabled: bool);
 }
 
-/// What [`Reader::next`] found.
+/// The result of [`Reader::next`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Read {
     /// This many deliveries were appended, at least one.
     Events(usize),
-    /// Nothing new, but a publisher waits for room: send what is in hand without waiting for more.
+    /// Nothing new, but a publisher waits for room: deliver the events in flight without waiting for more.
     Flush,
     /// The reader or its bus is closed and everything was read.
     Dry,
-    /// Another instance owns the hook now: drop what is in hand, settle nothing of it.
+    /// Another instance owns the hook now: drop the events in flight and settle none.
     Lost,
 }
 
-/// For buses: refuses events whose type (`hooks.…`) is the [dispatcher's own](crate::Filter), unless a dispatcher made
-/// them. What a hook hears of endpoints is true then.
+/// For buses: refuses events with a [reserved type](crate::Filter) (`hooks.…`), unless a dispatcher made them. So
+/// hooks can trust events about endpoints.
 ///
 /// # Errors
 /// [`BusError::Reserved`], for the first such event.

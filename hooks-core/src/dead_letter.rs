@@ -9,29 +9,29 @@ use serde::{Deserialize, Serialize};
 use crate::bus::{BusError, Position};
 use crate::envelope::Envelope;
 
-/// An event that a hook gave up, kept with the reason until somebody replays or drops it.
+/// An event that a hook gave up, kept with the reason until an operator replays or drops it.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
-    /// Where the event stands in the log.
+    /// The event's position in the log.
     pub position: Position,
     /// The event as it was accepted, without the hook's metadata.
     pub envelope: Envelope,
-    /// Why it was given up.
+    /// The reason why it was given up.
     pub reason: DeadLetterReason,
-    /// What failed and what the receiver answered, cut to [`MAX_DETAIL`] bytes.
+    /// The failure and the receiver's answer, cut to [`MAX_DETAIL`] bytes.
     pub detail: String,
     /// Attempts that had this event in their batch.
     pub attempts: u32,
-    /// When the first attempt began.
+    /// The time when the first attempt began.
     pub first_attempt: SystemTime,
-    /// When the last attempt began.
+    /// The time when the last attempt began.
     pub last_attempt: SystemTime,
 }
 
 /// Longest [`DeadLetter::detail`], in bytes.
 pub const MAX_DETAIL: usize = 1024;
 
-/// Why an event became a dead letter.
+/// The reason why an event became a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -61,7 +61,7 @@ impl fmt::Display for DeadLetterReason {
     }
 }
 
-/// Names a dead letter among those of its hook. Later ones have higher numbers.
+/// The number of a dead letter, unique for its hook. Later ones have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeadLetterId(pub u64);
@@ -72,7 +72,7 @@ impl fmt::Display for DeadLetterId {
     }
 }
 
-/// The dead letters of one hook. Made by a [`Bus`](crate::Bus) that can keep some.
+/// The dead letters of one hook. A [`Bus`](crate::Bus) that can keep some returns it.
 ///
 /// The contract: when [`keep`](Self::keep) has returned `Ok`, the dead letters survive a crash. Only then
 /// does the worker settle their events, so an event is in the log or among the dead letters at any time.
@@ -122,35 +122,34 @@ pub trait DeadLetters: Send + Sync {
     /// the hook and tries again.
     ///
     /// # Cancel safety
-    /// A dropped call may have kept the dead_letters or not; calling again is right.
+    /// A dropped call may have kept the dead letters or not; call it again.
     async fn keep(&self, dead_letters: Vec<DeadLetter>) -> Result<(), BusError>;
 
-    /// Keeps each of these in place of the dead letter with this id, which is of the same event: it was sent again, and
-    /// refused once more. Where there is none any more, none is kept. They may get other ids by it. If a store does
-    /// not say how, they are [kept](Self::keep) as any others.
+    /// Replaces the dead letters with these ids: each event was sent again and refused again. An id that is gone stays
+    /// gone. The new ones may get other ids. By default they are [kept](Self::keep) like any others.
     ///
     /// # Errors
-    /// When they can't be kept now. Some may then have been replaced; none is lost.
+    /// When they can't be kept now. Some may have been replaced; none is lost.
     async fn replace(&self, dead_letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
         self.keep(dead_letters.into_iter().map(|(_, dead_letter)| dead_letter).collect()).await
     }
 
-    /// Up to `max` dead letters, oldest first, that come after this one.
+    /// Lists up to `max` dead letters after this one, oldest first.
     ///
     /// # Errors
     /// When they can't be read now.
     async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError>;
 
-    /// Forgets dead letters. Returns how many of these there were.
+    /// Removes dead letters. Returns how many of these existed.
     ///
     /// # Errors
     /// When they can't be removed now; none is then removed.
     async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError>;
 
-    /// How many there are, as far as is known without asking.
+    /// Number of dead letters, as far as is known without I/O.
     fn count(&self) -> u64;
 
-    /// How many there are, asked anew where other processes keep and remove dead letters, too.
+    /// Counts the dead letters anew where other processes keep and remove some, too.
     ///
     /// # Errors
     /// When they can't be counted now.

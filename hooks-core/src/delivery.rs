@@ -1,18 +1,18 @@
-//! What came of an attempt to deliver.
+//! Results of attempts to deliver.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::BoxError;
 
-/// What arrived, and what the receiver said.
+/// The result of an attempt that delivered, with the receiver's answer.
 #[derive(Debug, Clone, Default)]
 pub struct Delivered {
     /// Events that the receiver refused for good: index in the batch and reason. All others arrived.
     pub refused: Vec<(usize, Reason)>,
     /// The receiver's answer, for people; shown by test deliveries.
     pub answer: Answer,
-    /// What was odd about the answer, although it says that the events arrived.
+    /// The oddity of an answer that says that the events arrived.
     pub odd: Option<Odd>,
 }
 
@@ -22,71 +22,71 @@ impl Delivered {
         Self::default()
     }
 
-    /// With the receiver's answer.
+    /// Sets the receiver's answer.
     #[must_use]
     pub fn answer(mut self, answer: Answer) -> Self {
         self.answer = answer;
         self
     }
 
-    /// What may have been refused and could not be read: the batch is tried again.
+    /// The failure of a batch that is tried again because the unreadable part of its answer may name refused events.
     pub(crate) fn doubted(self) -> DeliveryError {
         let what = self.odd.map_or(Reason::default(), |odd| odd.what);
         DeliveryError::retry(format!("{what}, and it may name refused events")).answer(self.answer)
     }
 }
 
-/// What was odd about an answer that says "delivered": logged once per hook, and counted.
+/// The oddity of an answer that says "delivered": logged once per hook, and counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Odd {
     /// A sentence, for example `POST https://example.com: 200 OK, but the answer broke off`.
     pub what: Reason,
-    /// Whether refused events may have been named where it can't be read.
+    /// The possible content of the unreadable part.
     pub unread: Unread,
 }
 
-/// What may stand in the part of an answer that can't be read.
+/// The possible content of the part of an answer that can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unread {
     /// Nothing that matters: the answer counts as it is.
     Nothing,
-    /// Refused events, if the receiver is one that names them: if it did so before, the batch is tried again, at most
-    /// three times, before the answer counts.
+    /// Refused events, if the receiver named some before: then the batch is tried again, at most three times, before
+    /// the answer counts.
     RefusalsIfBefore,
-    /// Perhaps refused events: the batch is tried again like that in any case.
+    /// Perhaps refused events: the batch is tried again in any case, at most three times.
     Refusals,
 }
 
-/// Why a receiver refused an event.
+/// The reason why a receiver refused an event.
 pub type Reason = Cow<'static, str>;
 
-/// What a receiver answered, cut to a length that is fit to print.
+/// A receiver's answer, cut to a length that is fit to print.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// One line, for example `200 OK`.
     pub summary: Cow<'static, str>,
-    /// The beginning of what else it said.
+    /// The beginning of the rest.
     pub detail: String,
 }
 
-/// An attempt that failed: its class, what was being done, and the cause.
+/// A failed attempt: its class, the action that failed, and the cause.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}")]
 pub struct DeliveryError {
-    /// Decides what happens next.
+    /// The class, which decides the next step.
     pub class: FailureClass,
-    /// What was being done and how it ended, for example `POST https://example.com: 503 Service Unavailable`.
+    /// The action and its result, for example `POST https://example.com: 503 Service Unavailable`.
     pub doing: String,
     /// The receiver asked for at least this wait. It only lengthens the wait.
     pub retry_after: Option<Duration>,
-    /// What the receiver answered, if it did.
+    /// The receiver's answer, if there was one.
     pub answer: Option<Answer>,
-    /// What went wrong below.
+    /// The cause.
     #[source]
     pub source: Option<BoxError>,
 }
 
-/// What a failed attempt means.
+/// The class of a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureClass {
     /// It may work later: repeated with backoff.
@@ -96,7 +96,7 @@ pub enum FailureClass {
     /// The endpoint itself is wrong (address, credentials, certificate): repeated with backoff for as
     /// long as it takes, never dropped, never split.
     Endpoint,
-    /// The receiver refuses what is in the batch: split until the refused events stand alone.
+    /// The receiver refuses events of the batch: split until the refused events stand alone.
     Rejected,
     /// The receiver refuses the batch for its size: split, and later batches stay smaller.
     TooLarge,
@@ -132,36 +132,36 @@ impl DeliveryError {
         Self { class, doing: doing.into(), retry_after: None, answer: None, source: None }
     }
 
-    /// It may work later.
+    /// A failure that may end later.
     pub fn retry(doing: impl Into<String>) -> Self {
         Self::new(FailureClass::Retry, doing)
     }
 
-    /// The endpoint itself is wrong.
+    /// A failure because the endpoint itself is wrong.
     pub fn endpoint(doing: impl Into<String>) -> Self {
         Self::new(FailureClass::Endpoint, doing)
     }
 
-    /// The receiver refuses what is in the batch.
+    /// A failure because the receiver refuses events of the batch.
     pub fn rejected(doing: impl Into<String>) -> Self {
         Self::new(FailureClass::Rejected, doing)
     }
 
-    /// With the cause.
+    /// Sets the cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// With the wait that the receiver asked for.
+    /// Sets the wait that the receiver asked for.
     #[must_use]
     pub fn retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
         self
     }
 
-    /// With the receiver's answer.
+    /// Sets the receiver's answer.
     #[must_use]
     pub fn answer(mut self, answer: Answer) -> Self {
         self.answer = Some(answer);
@@ -180,7 +180,7 @@ impl DeliveryError {
         text
     }
 
-    /// The error, its causes and the beginning of what the receiver said, on one line.
+    /// The error, its causes and the beginning of the receiver's answer, on one line.
     pub fn report(&self) -> String {
         let mut report = self.chain();
         let said = self.answer.as_ref().map_or("", |answer| answer.detail.trim());

@@ -27,33 +27,33 @@ use serde_json::value::RawValue;
 /// # Ok::<(), hooks_core::EnvelopeError>(())
 /// ```
 pub trait Event {
-    /// What happened, for example `invoice.paid`. Filters look at it. Types under `hooks.` are the
-    /// dispatcher's own.
+    /// The type of the event, for example `invoice.paid`. Filters match it. Types under `hooks.` are reserved for the
+    /// dispatcher.
     fn event_type(&self) -> &str;
 
     /// The payload, encoded.
     ///
     /// # Errors
-    /// Whatever keeps the payload from being JSON; [`encode`] makes the right error.
+    /// When the payload can't be encoded as JSON; [`encode`] makes the right error.
     fn data(&self) -> Result<Box<RawValue>, EncodeError>;
 
-    /// Unique together with the source. `None`: a new UUIDv7.
+    /// The id, unique together with the source. `None`: a new UUIDv7.
     fn id(&self) -> Option<&str> {
         None
     }
 
-    /// Where it happened, a URI reference. `None`: the publisher's source.
+    /// The source of the event, a URI reference. `None`: the publisher's source.
     fn source(&self) -> Option<&str> {
         None
     }
 
-    /// What it happened to, for example `invoice/7`. Filters look at it, and lanes keep the order of
-    /// events that share it.
+    /// The subject of the event, for example `invoice/7`. Filters match it, and lanes keep the order of events that
+    /// share it.
     fn subject(&self) -> Option<&str> {
         None
     }
 
-    /// When it happened. `None`: now.
+    /// The time of the event. `None`: now.
     fn time(&self) -> Option<SystemTime> {
         None
     }

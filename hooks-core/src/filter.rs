@@ -1,4 +1,4 @@
-//! Which events a hook receives.
+//! Filters: the events that a hook receives.
 
 use std::sync::Arc;
 
@@ -21,17 +21,17 @@ impl Pattern {
         &self.0
     }
 
-    /// The text before the first wildcard: whatever matches begins with it.
+    /// The text before the first wildcard: every match begins with it.
     pub fn literal_prefix(&self) -> &str {
         &self.0[..self.0.find(['*', '?']).unwrap_or(self.0.len())]
     }
 
-    /// Whether the pattern has no wildcard, so matches one text only.
+    /// Returns true if the pattern has no wildcard, so matches one text only.
     pub fn is_literal(&self) -> bool {
         !self.0.contains(['*', '?'])
     }
 
-    /// Whether the whole of `text` matches. Takes at most pattern length × text length steps.
+    /// Returns true if the whole of `text` matches. Takes at most pattern length × text length steps.
     pub fn matches(&self, text: &str) -> bool {
         glob(self.0.as_bytes(), text)
     }
@@ -77,7 +77,7 @@ impl<T: Into<Arc<str>>> From<T> for Pattern {
     }
 }
 
-/// Which events a hook receives: those whose type and subject match one of the patterns and none of
+/// Selects the events that a hook receives: those whose type and subject match one of the patterns and none of
 /// the exceptions. No pattern at all matches everything, but for the dispatcher's own events
 /// (`hooks.…`), which `types` has to name literally.
 ///
@@ -85,11 +85,11 @@ impl<T: Into<Arc<str>>> From<T> for Pattern {
 /// They say that a hook's endpoint changed its [state](crate::EndpointState): `hooks.endpoint.healthy`,
 /// `hooks.endpoint.backing_off`, `hooks.endpoint.throttled`, `hooks.endpoint.held` and `hooks.endpoint.disabled`.
 /// The `source` is `hooks`, the `subject` the hook's name, and `data` has four members: `hook`, `state`, `previous`
-/// (the state before), and `error` (what was said last, or null). Nobody else can publish such a type
+/// (the state before), and `error` (the last error, or null). Only a dispatcher can publish such a type
 /// ([`BusError::Reserved`](crate::BusError::Reserved)), and a hook that receives some causes none.
 ///
-/// They tell what happens and are no record of it: while too many endpoints change at once, or the bus takes
-/// nothing, some are lost, and the log says so. [`Dispatcher::status`](crate::Dispatcher::status) always knows.
+/// They are no complete record: while too many endpoints change at once, or the bus takes nothing, some are lost, and
+/// the log says so. [`Dispatcher::status`](crate::Dispatcher::status) always knows.
 ///
 /// ```
 /// use hooks_core::{Envelope, Filter};
@@ -144,7 +144,7 @@ impl Filter {
         self
     }
 
-    /// What matches nothing although it seems to: each with the path of the setting.
+    /// Patterns that match nothing although they seem to, each with the path of the setting.
     pub(crate) fn problems(&self) -> impl Iterator<Item = (&'static str, String)> {
         let own = |pattern: &&Pattern| is_reserved(pattern.literal_prefix());
         let unknown = |pattern: &&Pattern| notices::types().all(|known| known != pattern.as_str());
@@ -159,12 +159,12 @@ impl Filter {
         })
     }
 
-    /// Whether the hook receives this event.
+    /// Returns true if the hook receives this event.
     pub fn matches(&self, envelope: &Envelope) -> bool {
         self.matches_type(envelope.event_type()) && self.matches_subject(envelope.subject())
     }
 
-    /// Whether events of this type can match.
+    /// Returns true if events of this type can match.
     pub fn matches_type(&self, event_type: &str) -> bool {
         if is_reserved(event_type) {
             return self.types.iter().any(|pattern| pattern.is_literal() && pattern.as_str() == event_type);
@@ -172,7 +172,7 @@ impl Filter {
         (self.types.is_empty() || any(&self.types, event_type)) && !any(&self.types_except, event_type)
     }
 
-    /// Whether events with this subject can match.
+    /// Returns true if events with this subject can match.
     pub fn matches_subject(&self, subject: Option<&str>) -> bool {
         match subject {
             Some(subject) => {

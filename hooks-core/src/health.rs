@@ -1,20 +1,20 @@
-//! Whether a bus can do its work.
+//! The health of a bus.
 
-/// How it stands with a bus. Probes, operators, metrics and the service manager hear of it.
+/// The health of a bus, for probes, operators, metrics and the service manager.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BusHealth {
-    /// As far as is known it accepts events, and hooks go on.
+    /// The bus accepts events and hooks go on, as far as is known.
     #[default]
     Well,
-    /// It can't do its work now, for this reason, and goes on by itself once it can.
+    /// The bus can't work now, for this reason, and goes on without help once it can.
     Unavailable(String),
-    /// It can't do its work any more, for this reason: only a new start of the process helps.
+    /// The bus can't work any more, for this reason: only a restart of the process helps.
     Broken(String),
 }
 
 impl BusHealth {
-    /// What is wrong, and for whom that is enough, what to do.
+    /// The reason why the bus can't work.
     pub fn trouble(&self) -> Option<&str> {
         match self {
             Self::Well => None,
@@ -22,7 +22,7 @@ impl BusHealth {
         }
     }
 
-    /// Whether only a new start of the process helps.
+    /// Returns true if only a restart of the process helps.
     pub fn is_broken(&self) -> bool {
         matches!(self, Self::Broken(_))
     }

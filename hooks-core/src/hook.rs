@@ -15,35 +15,35 @@ use crate::human::{ByteSize, HumanDuration, Rate};
 use crate::id::{HookId, InvalidHookId};
 use crate::sink::SinkFactory;
 
-/// A named subscription: which events, how they travel, and where to.
+/// A named subscription: its events, their delivery, and their sink.
 ///
-/// Built with the defaults of its sink; the fields are there to change.
+/// Built with the defaults of its sink; set the fields to change them.
 #[derive(Debug, Clone)]
 pub struct Hook {
-    /// Its name. The position in the log belongs to it.
+    /// The hook's name. The position in the log belongs to the name.
     pub id: HookId,
     /// The events it receives.
     pub filter: Arc<Filter>,
-    /// Extension attributes set on what it delivers.
+    /// Extension attributes to set on delivered events.
     pub metadata: Arc<Metadata>,
-    /// When a batch leaves.
+    /// Limits of a batch.
     pub batch: BatchLimits,
-    /// How failed attempts are repeated.
+    /// The policy for repeating failed attempts.
     pub retry: RetryPolicy,
-    /// How fast it is delivered to, over all its lanes.
+    /// The rate limit over all its lanes.
     pub rate_limit: Option<RateLimit>,
-    /// What is held for it in memory.
+    /// Limits of its queue in memory.
     pub queue: QueueLimits,
     /// Parallel workers. Events that share a `partitionkey`, else a `subject`, keep their order.
     pub lanes: NonZeroUsize,
     /// A disabled hook keeps its events and delivers none.
     pub enabled: bool,
-    /// Where it begins on a bus that does not know it yet.
+    /// The start on a bus that does not know the hook yet.
     pub from: StartAt,
-    /// Where to.
+    /// The sink.
     pub sink: Arc<dyn SinkFactory>,
-    /// Tells what the files hold that the sink reads, where somebody looked: a receiver that wanted nothing any
-    /// more said so to what they held then. Reveals nothing of them.
+    /// A fingerprint of the files that the sink reads, if it was taken. A hook that its receiver disabled is enabled
+    /// again when it changes. Reveals nothing of the files.
     pub files: Option<Box<str>>,
 }
 
@@ -51,7 +51,7 @@ impl Hook {
     /// A hook that receives every event.
     ///
     /// # Errors
-    /// When the id is not legal.
+    /// When the id is illegal.
     pub fn new(id: &str, sink: impl SinkFactory + 'static) -> Result<Self, InvalidHookId> {
         Ok(Self::with_sink(HookId::new(id)?, Arc::new(sink)))
     }
@@ -109,7 +109,7 @@ impl Hook {
         self
     }
 
-    /// Sets extension attributes on what it delivers.
+    /// Sets extension attributes on delivered events.
     #[must_use]
     pub fn metadata(mut self, metadata: impl Into<Arc<Metadata>>) -> Self {
         self.metadata = metadata.into();
@@ -130,7 +130,7 @@ impl Hook {
         self
     }
 
-    /// What makes the settings contradict each other, if anything: each with the path of the setting.
+    /// Contradictions between the settings, each with the path of the setting.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems: Vec<_> = self.filter.problems().collect();
         let lanes = self.lanes.get();
@@ -165,10 +165,10 @@ impl Hook {
     }
 }
 
-/// Most lanes that a hook can have.
+/// Maximum number of lanes of a hook.
 pub const MAX_LANES: usize = 1024;
 
-/// How fast a hook is delivered to, over all its lanes. Attempts that fail count, too.
+/// Limits of the rate of a hook's deliveries, over all its lanes. Failed attempts count, too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimit {
@@ -176,12 +176,12 @@ pub struct RateLimit {
     pub requests: Option<Rate>,
     /// Events: `"1000/s"`. A batch of more than `burst` events waits until all before it is paid for.
     pub events: Option<Rate>,
-    /// How many may follow one another at once after a pause. Not set: what a second allows, at least one.
+    /// Number that may follow one another at once after a pause. Not set: as many as a second allows, at least one.
     pub burst: Option<NonZeroU32>,
 }
 
-/// How failed attempts are repeated. The wait before attempt n is a random part of
-/// `initial` × 2ⁿ, at most `max` (full jitter), or what the receiver asked for, if that is longer.
+/// The policy for repeating failed attempts. The wait before attempt n is a random part of
+/// `initial` × 2ⁿ, at most `max` (full jitter), or the wait that the receiver asked for, if that is longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryPolicy {
@@ -189,7 +189,7 @@ pub struct RetryPolicy {
     pub initial: HumanDuration,
     /// The longest wait before any attempt.
     pub max: HumanDuration,
-    /// How long one attempt may take, all in all.
+    /// Time limit of one attempt, all in all.
     pub attempt_timeout: HumanDuration,
     /// A batch that was not delivered this long after its first attempt is given up. Not set: the
     /// bus's own default, 3 days on the memory bus, never elsewhere. Time with an endpoint fault

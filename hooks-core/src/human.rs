@@ -23,7 +23,7 @@ impl FromStr for HumanDuration {
     }
 }
 
-/// Days and weeks, whose length is taken as what it is without a place on earth. Months and years have none.
+/// Reads days of 24 hours and weeks of 7 days, too. Months and years have no fixed length.
 fn with_days(text: &str) -> Option<jiff::SignedDuration> {
     let span: jiff::Span = text.parse().ok()?;
     span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()
@@ -43,7 +43,7 @@ impl fmt::Display for HumanDuration {
 pub struct ByteSize(pub u64);
 
 impl ByteSize {
-    /// As a length in memory.
+    /// The size as a length in memory.
     pub fn get(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
@@ -69,7 +69,7 @@ impl fmt::Display for ByteSize {
     }
 }
 
-/// How often something may happen: `"10/s"`, `"600/m"`, `"5000/h"`.
+/// A rate: `"10/s"`, `"600/m"`, `"5000/h"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
     count: NonZeroU32,
@@ -84,7 +84,7 @@ enum Unit {
 }
 
 impl Rate {
-    /// So many times a second.
+    /// A rate of `count` per second.
     pub const fn per_second(count: NonZeroU32) -> Self {
         Self { count, unit: Unit::Second }
     }
@@ -94,7 +94,7 @@ impl Rate {
         self.unit.duration() / self.count.get()
     }
 
-    /// How many a second allows, at least one.
+    /// The whole number that a second allows, at least one.
     pub fn in_a_second(self) -> NonZeroU32 {
         let count = u64::from(self.count.get()) / self.unit.duration().as_secs();
         u32::try_from(count).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)

@@ -9,7 +9,7 @@ pub struct HookId(Arc<str>);
 
 impl HookId {
     /// # Errors
-    /// When the text is empty, too long, or has other characters.
+    /// When the text is empty, too long, or has an illegal character.
     pub fn new(id: impl Into<Arc<str>>) -> Result<Self, InvalidHookId> {
         let id = id.into();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);

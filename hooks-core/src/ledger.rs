@@ -1,4 +1,4 @@
-//! What became of every event of a hook.
+//! Counts of a hook's events, by outcome.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use crate::dead_letter::DeadLetterReason;
 
-/// Why an event was given up without being delivered.
+/// The reason why an event was given up undelivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
@@ -20,10 +20,10 @@ pub enum DropReason {
     Refused,
     /// The batch ran out of retries (`max_elapsed`).
     Expired,
-    /// The log no longer has the event: its own limits, or somebody, removed it before it was read.
+    /// The log no longer has the event: its limits or an operator removed it before the hook read it.
     Gone,
-    /// The log is damaged there, or what it holds is no event: each position counts that the hook passes, whether the
-    /// event matched or not, which nobody can know.
+    /// The log is damaged there, or holds no event. Each position that the hook passes counts: no one can tell
+    /// whether its event matched.
     Unreadable,
 }
 
@@ -52,39 +52,39 @@ impl fmt::Display for DropReason {
     }
 }
 
-/// How a hook is done with an event for good.
+/// The final outcome of an event for a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The destination has it.
+    /// The destination has the event.
     Delivered,
-    /// It was given up.
+    /// The hook gave the event up.
     Dropped(DropReason),
-    /// Its receiver refused it; it is kept with the reason.
+    /// The event is kept as a dead letter, for this reason.
     DeadLettered(DeadLetterReason),
 }
 
-/// The books of one hook, since the process started.
+/// The counts of one hook since the process started.
 ///
-/// The bus enters what the hook takes, the settler what it is done with; both sides are counted on
-/// their own, so [`Counts::balances`] fails when something is lost or counted twice.
+/// The bus counts the events that the hook takes, the settler those that it is done with. The sides are independent,
+/// so [`Counts::balances`] fails when an event is lost or counted twice.
 #[derive(Debug, Default)]
 pub struct Ledger(Mutex<Counts>);
 
 /// One consistent reading of a [`Ledger`]. All figures count events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Matched and read; on the memory bus: matched when published. Only ever rises: what is read once more after it
-    /// was handed over counts once more.
+    /// Matched and read; on the memory bus: matched when published. Never falls: an event that is read again after it
+    /// was handed over counts again.
     pub taken: u64,
-    /// The destination has them.
+    /// Delivered to the destination.
     pub delivered: u64,
     /// Kept as dead letters.
     pub dead_lettered: u64,
     /// Taken and not settled.
     pub in_flight: u64,
-    /// Given back to the bus unsettled, for whoever reads next: a hook that was disabled or removed, or, where
-    /// instances share hooks, another of them.
+    /// Given back to the bus unsettled, for the next reader: because the hook was disabled or removed, or another
+    /// instance took it over.
     pub handed_over: u64,
     dropped: [u64; DropReason::ALL.len()],
     dead_lettered_for: [u64; DeadLetterReason::ALL.len()],
@@ -113,26 +113,26 @@ impl Counts {
 }
 
 impl Ledger {
-    /// For a bus: the hook took events.
+    /// For a bus: counts events that the hook took.
     pub fn take(&self, events: usize) {
         let mut counts = self.0.lock();
         counts.taken += events as u64;
         counts.in_flight += events as u64;
     }
 
-    /// For a bus: events it held for the hook were dropped before anyone read them.
+    /// For a bus: counts events that it dropped before the hook read them.
     pub fn give_up(&self, events: usize, reason: DropReason) {
         self.settle(events, events, Outcome::Dropped(reason));
     }
 
-    /// For a bus: these events were given back unsettled. Whoever reads them next takes them again.
+    /// For a bus: counts events that were given back unsettled. The next reader takes them again.
     pub fn hand_over(&self, events: usize) {
         let mut counts = self.0.lock();
         counts.in_flight -= events as u64;
         counts.handed_over += events as u64;
     }
 
-    /// `claimed` events have this outcome, and `released` of them were in hand until now.
+    /// Counts `claimed` events with this outcome, of which `released` were in flight until now.
     pub(crate) fn settle(&self, claimed: usize, released: usize, outcome: Outcome) {
         let mut counts = self.0.lock();
         counts.in_flight -= released as u64;

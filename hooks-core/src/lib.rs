@@ -61,8 +61,8 @@ pub use worker::EndpointState;
 
 pub use async_trait::async_trait;
 pub use serde_json::value::RawValue;
-// For crates that depend on this one alone: what the derive macros and the registry need.
+// The crates that the derive macros and the registry need, for crates that depend on this one alone.
 pub use {inventory, schemars, serde, serde_json};
 
-/// Any error, where its type matters to nobody.
+/// Any error, where its type does not matter.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

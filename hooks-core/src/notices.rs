@@ -1,8 +1,8 @@
-//! The dispatcher's own events: what happens to endpoints.
+//! The dispatcher's own events: state changes of endpoints.
 //!
 //! Types under `hooks.` reach only hooks whose `types` name them literally, never the hook they are
 //! about. A hook that receives such events causes none itself, so there are no echoes. Publishing them
-//! never makes a worker wait: they pass through a short queue, and what finds it full is dropped and logged.
+//! never makes a worker wait: they pass through a short queue; an event that finds it full is dropped and logged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,14 +17,14 @@ use crate::event::{EncodeError, Event};
 use crate::hook::Hook;
 use crate::worker::EndpointState;
 
-/// Most notices that wait to be published.
+/// Maximum number of notices that wait to be published.
 const QUEUE: usize = 256;
 
-/// Where workers say what happened to an endpoint.
+/// Takes state changes of endpoints from workers.
 #[derive(Debug, Clone)]
 pub(crate) struct Notices {
     queue: mpsc::Sender<EndpointChanged>,
-    /// Hooks that want to hear.
+    /// Number of hooks that receive such events.
     listeners: Arc<AtomicUsize>,
 }
 
@@ -50,7 +50,7 @@ impl Event for EndpointChanged {
     }
 }
 
-/// What waits to be published.
+/// The notices that wait to be published.
 #[derive(Debug)]
 pub(crate) struct Outbox(mpsc::Receiver<EndpointChanged>);
 
@@ -60,14 +60,14 @@ impl Notices {
         (Self { queue, listeners: Arc::default() }, Outbox(waiting))
     }
 
-    /// A hook came; says whether it wants to hear. While none does, nothing is published.
+    /// Adds a hook; returns true if it receives such events. While no hook does, nothing is published.
     pub(crate) fn hook_added(&self, hook: &Hook) -> bool {
         let wants = listens(hook);
         self.listeners.fetch_add(usize::from(wants), Ordering::Relaxed);
         wants
     }
 
-    /// A hook went.
+    /// Removes a hook.
     pub(crate) fn hook_removed(&self, hook: &Hook) {
         self.listeners.fetch_sub(usize::from(listens(hook)), Ordering::Relaxed);
     }
@@ -86,7 +86,7 @@ impl Notices {
             json!({ "hook": hook.id.as_str(), "state": state.name(), "previous": before.name(), "error": error });
         let notice = EndpointChanged { event_type: event_type(state), hook: hook.id.as_str().to_owned(), data };
         if self.queue.try_send(notice).is_err() {
-            tracing::warn!(hook = %hook.id, %state, "too many endpoints change at once: an event about one is dropped");
+            tracing::warn!(hook = %hook.id, %state, "an event about an endpoint is dropped: too many endpoints change at once");
         }
     }
 }
@@ -102,13 +102,15 @@ impl Outbox {
             match published {
                 Ok(()) => {}
                 Err(BusError::Closed) => return,
-                Err(error) => tracing::warn!(hook = notice.hook, %error, "an event about an endpoint is dropped"),
+                Err(error) => {
+                    tracing::warn!(hook = notice.hook, %error, "an event about an endpoint is dropped: it can't be published")
+                }
             }
         }
     }
 }
 
-/// Every type of these events.
+/// All types of these events.
 pub(crate) fn types() -> impl Iterator<Item = String> {
     EndpointState::ALL.into_iter().map(event_type)
 }
@@ -117,7 +119,7 @@ fn event_type(state: EndpointState) -> String {
     format!("hooks.endpoint.{state}")
 }
 
-/// Whether a hook wants events about endpoints.
+/// Returns true if a hook's filter names events about endpoints.
 fn listens(hook: &Hook) -> bool {
     hook.filter.types.iter().any(|pattern| pattern.is_literal() && crate::envelope::is_reserved(pattern.as_str()))
 }

@@ -1,4 +1,4 @@
-//! How sink crates make themselves known to a program that reads a config file.
+//! Plugins: sink crates register their sinks for programs that read a config file.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::sink::{Sink, SinkContext, SinkFactory};
 
 /// A sink's settings as a config file has them.
 ///
-/// Deriving `Deserialize` and `JsonSchema` is most of the work; [`validate`](Self::validate) says what
+/// Deriving `Deserialize` and `JsonSchema` is most of the work; [`validate`](Self::validate) checks what
 /// the types can't. Use [`HumanDuration`](crate::HumanDuration), [`ByteSize`](crate::ByteSize) and [`Secret`]
 /// for durations, sizes and secrets. A crate that depends on `hooks-core` alone finds the derive
 /// macros' crates re-exported here.
@@ -63,10 +63,10 @@ use crate::sink::{Sink, SinkContext, SinkFactory};
 /// # Ok::<(), Vec<hooks_core::ConfigProblem>>(())
 /// ```
 pub trait SinkConfig: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync + 'static {
-    /// What `kind` is in a config file.
+    /// The value of `kind` in a config file.
     const KIND: &'static str;
 
-    /// What it builds.
+    /// The sink that the settings build.
     type Sink: Sink + 'static;
 
     /// Builds a sink: once per lane, and once per test delivery. See [`SinkFactory::build`].
@@ -75,7 +75,7 @@ pub trait SinkConfig: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync +
     /// When it can't be built now.
     fn build(&self, context: &SinkContext) -> Result<Self::Sink, BoxError>;
 
-    /// Everything that is wrong with the settings although each is of the right type. Does no I/O.
+    /// All errors in the settings that their types don't catch. Does no I/O.
     fn validate(&self) -> Vec<ConfigProblem> {
         Vec::new()
     }
@@ -85,17 +85,17 @@ pub trait SinkConfig: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync +
         BatchLimits::default()
     }
 
-    /// What cuts the hook's events into batches.
+    /// The batcher for the hook's events.
     fn batcher(&self, limits: BatchLimits, overhead: usize) -> Box<dyn Batcher> {
         Box::new(SizeBatcher::new(limits, overhead))
     }
 
-    /// Whether one synthetic event may be sent through the real sink at any time.
+    /// Returns true if one synthetic event may be sent through the real sink at any time.
     fn takes_tests(&self) -> bool {
         true
     }
 
-    /// How these settings of the hook contradict the sink's. See [`SinkFactory::problems`].
+    /// Contradictions between these settings of the hook and the sink's. See [`SinkFactory::problems`].
     fn problems(&self, _batch: &BatchLimits, _retry: &RetryPolicy) -> Vec<(&'static str, String)> {
         Vec::new()
     }
@@ -105,7 +105,7 @@ pub trait SinkConfig: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync +
         Vec::new()
     }
 
-    /// What is legal, but may not be what was meant. Does no I/O.
+    /// Warnings about legal settings that may be mistakes. Does no I/O.
     fn warnings(&self) -> Vec<ConfigProblem> {
         Vec::new()
     }
@@ -167,18 +167,18 @@ impl<C: SinkConfig> SinkFactory for C {
     }
 }
 
-/// Something wrong with a setting.
+/// An error in a setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}{}{message}", if path.is_empty() { "" } else { ": " })]
 pub struct ConfigProblem {
-    /// Which setting, from the sink's table down: `tls.ca_file`, `headers[2]`; empty for the table itself.
+    /// The path of the setting from the sink's table down: `tls.ca_file`, `headers[2]`; empty for the table itself.
     pub path: String,
-    /// What is wrong, and what to do.
+    /// The error, and what to do.
     pub message: String,
 }
 
 impl ConfigProblem {
-    /// At this path.
+    /// A problem at this path.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: path.into(), message: message.into() }
     }
@@ -187,7 +187,7 @@ impl ConfigProblem {
 /// A kind of sink that is linked into the program. Plain static data, registered with
 /// `inventory::submit! { SinkPlugin::of::<MyConfig>() }`.
 ///
-/// A crate that nothing names is not linked and registers nothing: the binary has to say
+/// A crate that no code names is not linked and registers nothing: the binary needs
 /// `use my_sink as _;`.
 pub struct SinkPlugin {
     kind: &'static str,
@@ -217,7 +217,7 @@ impl SinkPlugin {
         inventory::iter::<Self>.into_iter().find(|plugin| plugin.kind == kind)
     }
 
-    /// What `kind` is in a config file.
+    /// The value of `kind` in a config file.
     pub fn kind(&self) -> &'static str {
         self.kind
     }
@@ -225,7 +225,7 @@ impl SinkPlugin {
     /// Reads a sink's table, without its `kind`.
     ///
     /// # Errors
-    /// What is wrong, with its path: the first value that does not fit its type, or everything that
+    /// The errors, each with its path: the first value that does not fit its type, or all that
     /// [`SinkConfig::validate`] finds.
     pub fn parse(&self, table: serde_json::Value) -> Result<Arc<dyn SinkFactory>, Vec<ConfigProblem>> {
         (self.parse)(table)

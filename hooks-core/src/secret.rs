@@ -31,7 +31,7 @@ impl Secret {
     }
 }
 
-/// Tells whether settings changed; takes a time that depends on the secrets, so is no way to check one.
+/// Compares settings. The time depends on the secrets, so this is no way to check one.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.expose() == other.expose()
@@ -73,7 +73,7 @@ impl JsonSchema for Secret {
 /// The text of a file that holds a secret.
 ///
 /// # Errors
-/// What is wrong with it, which quotes nothing of it.
+/// The reason why it is no text. It quotes nothing of the file.
 ///
 /// ```
 /// assert_eq!(hooks_core::plain_text(b"open sesame"), Ok("open sesame"));
@@ -83,7 +83,7 @@ pub fn plain_text(bytes: &[u8]) -> Result<&str, &'static str> {
     str::from_utf8(without_mark(bytes)?).map_err(|_| "it is no text (UTF-8)")
 }
 
-/// That no byte order mark comes first: it would silently become part of a secret, or hide a certificate.
+/// Refuses a byte order mark: it would silently become part of a secret, or hide a certificate.
 ///
 /// # Errors
 /// When there is one.
@@ -95,7 +95,7 @@ pub fn without_mark(bytes: &[u8]) -> Result<&[u8], &'static str> {
     }
 }
 
-/// Tells contents apart, and reveals nothing of them.
+/// A fingerprint that tells contents apart and reveals nothing of them.
 pub fn fingerprint(content: &[u8]) -> String {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, content).to_string()
 }

@@ -1,4 +1,4 @@
-//! Where events go.
+//! Sinks: the destinations of events.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -23,11 +23,11 @@ use crate::worker::Builders;
 /// Delivers batches somewhere.
 ///
 /// The worker calls one method at a time and does everything else: it retries, splits, waits, settles.
-/// A sink does none of that; it tries once and says what happened.
+/// A sink does none of that; it tries once and returns the result.
 ///
-/// # What `Ok` promises
+/// # The promise of `Ok`
 /// The destination has every event of the batch except those named refused. Not "queued", not "handed
-/// to a task". Whoever says `Ok` before the destination has the events loses them in a crash.
+/// to a task". A sink that returns `Ok` before the destination has the events loses them in a crash.
 ///
 /// ```
 /// use hooks_core::{async_trait, Batch, Delivered, DeliveryError, Sink};
@@ -46,7 +46,7 @@ use crate::worker::Builders;
 /// }
 /// ```
 ///
-/// The wrong way, because nothing is delivered yet when it says so:
+/// The wrong way, because nothing is delivered yet when it returns `Ok`:
 ///
 /// ```no_run
 /// # use hooks_core::{Batch, Delivered, DeliveryError};
@@ -70,21 +70,21 @@ pub trait Sink: Send {
     /// happens next.
     async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError>;
 
-    /// The attempt to deliver this batch took too long and its future was just dropped. What is known of it all the
-    /// same, if that is enough: a receiver that has answered "delivered" and does not end its answer has the events.
+    /// Returns the result of an attempt that took too long and whose future was just dropped, if the sink knows it: a
+    /// receiver that has answered "delivered" and does not end its answer has the events.
     fn cut_short(&mut self, _batch: &Batch) -> Option<Result<Delivered, DeliveryError>> {
         None
     }
 
-    /// Makes durable what `deliver` accepted. Called before positions that survive a crash are passed.
+    /// Makes durable what `deliver` accepted. Called before positions that survive a crash are settled.
     ///
     /// # Errors
-    /// What was delivered since the last flush may be lost; it is delivered again.
+    /// Events delivered since the last flush may be lost; they are delivered again.
     async fn flush(&mut self) -> Result<(), DeliveryError> {
         Ok(())
     }
 
-    /// The last call: everything was delivered or the hook goes away.
+    /// Closes the sink. The last call: everything was delivered or the hook goes away.
     ///
     /// # Errors
     /// As for `flush`.
@@ -93,25 +93,24 @@ pub trait Sink: Send {
     }
 }
 
-/// What a sink is built for, and what sinks share.
+/// The hook and lane that a sink is built for, and access to things that sinks share.
 #[derive(Debug, Clone)]
 pub struct SinkContext {
     /// The hook.
     pub hook: HookId,
-    /// Which of the hook's lanes, from 0.
+    /// The number of the hook's lane, from 0.
     pub lane: usize,
-    /// Whether the sink is for one test delivery.
+    /// True if the sink is for one test delivery.
     pub test: bool,
-    /// How long an attempt may take, all in all.
+    /// Time limit of an attempt, all in all.
     pub attempt_timeout: Duration,
-    /// For a test delivery: where to tell what happens.
+    /// For a test delivery: takes notes about its progress.
     pub notes: Option<Notes>,
     shared: Arc<Shared>,
 }
 
-/// What a sink tells of a test delivery while it goes on: what was sent, what came back, how long each part
-/// took, advice. Each note is a name and a text without secrets; they are shown in the order they came in,
-/// also when the attempt ends in a timeout.
+/// Notes of a sink about a test delivery while it runs: the request, the answer, the time of each part, advice. Each
+/// note is a name and a text without secrets. They are shown in their order, also when the attempt times out.
 #[derive(Debug, Clone, Default)]
 pub struct Notes(Arc<Mutex<Vec<(String, String)>>>);
 
@@ -138,14 +137,14 @@ impl Notes {
 }
 
 impl SinkContext {
-    /// For the first lane of a hook.
+    /// A context for the first lane of a hook.
     pub fn new(hook: HookId, shared: Arc<Shared>) -> Self {
         let attempt_timeout = RetryPolicy::default().attempt_timeout.0;
         Self { hook, lane: 0, test: false, attempt_timeout, notes: None, shared }
     }
 
-    /// Something heavy that sinks with the same key share: a client, a file's writer. Made by the first
-    /// that asks, gone when the last sink that holds it goes.
+    /// Returns something heavy that sinks with the same key share: a client, a file's writer. The first caller makes
+    /// it; it goes with the last sink that holds it.
     ///
     /// # Errors
     /// When `make` fails; the next call tries again.
@@ -154,14 +153,14 @@ impl SinkContext {
     }
 }
 
-/// What the sinks of one dispatcher share. See [`SinkContext::shared`].
+/// The things that the sinks of one dispatcher share. See [`SinkContext::shared`].
 #[derive(Default)]
 pub struct Shared {
     things: Mutex<HashMap<(TypeId, String), Arc<Place>>>,
     pub(crate) builders: Builders,
 }
 
-/// Locked by itself while its thing is made: that may take long, and others don't wait for it.
+/// Has its own lock while its thing is made: that may take long, and other keys don't wait for it.
 type Place = Mutex<Option<Weak<dyn Any + Send + Sync>>>;
 
 impl Shared {
@@ -187,7 +186,7 @@ impl Shared {
     }
 }
 
-/// Nobody waits for the place.
+/// Returns true if a sink holds the thing. Locks at once: no other task has the place.
 fn is_held(place: &Place) -> bool {
     place.lock().as_ref().is_some_and(|thing| thing.strong_count() > 0)
 }
@@ -199,7 +198,7 @@ impl fmt::Debug for Shared {
 }
 
 /// A sink's settings, ready to build sinks from. Every [`SinkConfig`](crate::SinkConfig) is one;
-/// a sink that no config file names can implement it by itself.
+/// a sink that no config file names can implement it directly.
 ///
 /// ```
 /// use hooks_core::{BoxError, Sink, SinkContext, SinkFactory};
@@ -223,8 +222,8 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
     fn kind(&self) -> &str;
 
     /// Builds a sink: once per lane, and once per test delivery. Does no slow work: connecting belongs
-    /// to the first `deliver`. What names [files](Self::files) is built on a thread that may block, and has
-    /// as long as an attempt; anything else is built where deliveries run, and must not block.
+    /// to the first `deliver`. A sink that names [files](Self::files) is built on a thread that may block, within the
+    /// time of an attempt; any other is built where deliveries run, and must not block.
     ///
     /// # Errors
     /// When it can't be built now. The hook is held and building tried again with backoff.
@@ -235,48 +234,48 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
         BatchLimits::default()
     }
 
-    /// What cuts the hook's events into batches. `overhead` is what the hook's metadata adds to each
-    /// event at most, in bytes.
+    /// The batcher for the hook's events. `overhead` is the maximum number of bytes that the hook's metadata adds to
+    /// each event.
     fn batcher(&self, limits: BatchLimits, overhead: usize) -> Box<dyn Batcher> {
         Box::new(SizeBatcher::new(limits, overhead))
     }
 
-    /// Whether one synthetic event may be sent through the real sink at any time.
+    /// Returns true if one synthetic event may be sent through the real sink at any time.
     fn takes_tests(&self) -> bool {
         true
     }
 
-    /// How these settings of the hook contradict the sink's, if they do: each with the path of the setting, for
+    /// Contradictions between these settings of the hook and the sink's, each with the path of the setting, for
     /// example `batch.max_events`.
     fn problems(&self, _batch: &BatchLimits, _retry: &RetryPolicy) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 
-    /// Everything that is wrong with the settings, each with its path from the sink's table down. Does no I/O.
-    /// Asked for when a hook is added or replaced: settings that were built in code have met no other check.
+    /// All errors in the settings, each with its path from the sink's table down. Does no I/O. Called when a hook is
+    /// added or replaced: settings that were built in code have met no other check.
     fn validate(&self) -> Vec<ConfigProblem> {
         Vec::new()
     }
 
-    /// What of the settings `Debug` hides, each always at the same place: what it shows and these tell whether
-    /// the settings changed since the receiver wanted nothing any more.
+    /// The secrets of the settings, which `Debug` hides, always in the same order. With the output of `Debug` they
+    /// tell whether the settings changed since the receiver disabled the hook.
     fn secrets(&self) -> Vec<Secret> {
         Vec::new()
     }
 
-    /// What is legal, but may not be what was meant: shown when a config file is loaded.
+    /// Warnings about legal settings that may be mistakes: shown when a config file is loaded.
     fn warnings(&self) -> Vec<ConfigProblem> {
         Vec::new()
     }
 
-    /// Files that the settings name and [`build`](Self::build) reads. Whoever reloads a config file replaces hooks
-    /// of which one has changed, although their settings have not.
+    /// Files that the settings name and [`build`](Self::build) reads. A reload of the config file replaces hooks whose
+    /// files have changed, although their settings have not.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 
     /// Files, or folders of them, that [`build`](Self::build) reads and no setting names: the system's certificate
-    /// authorities. As for [`files`](Self::files), but what they hold is no setting.
+    /// authorities. As for [`files`](Self::files), but their content is no setting.
     fn system_files(&self) -> Vec<PathBuf> {
         Vec::new()
     }

@@ -1,11 +1,11 @@
-//! What is counted of attempts, for metrics.
+//! Counts of attempts and batches, for metrics.
 
 use std::time::Duration;
 
 use crate::batch::Batch;
 use crate::delivery::FailureClass;
 
-/// How many observations were at most each of some bounds, and their sum.
+/// Counts of observations up to each of some bounds, and the sum of all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Histogram {
     bounds: &'static [f64],
@@ -15,12 +15,12 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Without any observation. `bounds` rise.
+    /// A histogram without observations. `bounds` have to rise.
     pub fn new(bounds: &'static [f64]) -> Self {
         Self { bounds, counts: vec![0; bounds.len() + 1].into(), sum: 0.0 }
     }
 
-    /// Enters one observation.
+    /// Adds one observation.
     pub fn observe(&mut self, value: f64) {
         let bucket = self.bounds.partition_point(|bound| *bound < value);
         self.counts[bucket] += 1;
@@ -57,7 +57,7 @@ pub struct AttemptStats {
     failed: [u64; FailureClass::ALL.len()],
     /// Answers that said "delivered" and were odd otherwise.
     pub odd_answers: u64,
-    /// Seconds that attempts took, whatever came of them.
+    /// Seconds that attempts took, of any outcome.
     pub durations: Histogram,
 }
 
@@ -68,12 +68,12 @@ impl Default for AttemptStats {
 }
 
 impl AttemptStats {
-    /// Attempts that ended like this; `None`: delivered.
+    /// Number of attempts with this outcome; `None`: delivered.
     pub fn ended(&self, outcome: Option<FailureClass>) -> u64 {
         outcome.map_or(self.delivered, |class| self.failed[class as usize])
     }
 
-    /// Attempts of any outcome.
+    /// Number of attempts of any outcome.
     pub fn total(&self) -> u64 {
         self.delivered + self.failed.iter().sum::<u64>()
     }

@@ -1,4 +1,4 @@
-//! An event on its way, and where it stands.
+//! An event in flight, and its position.
 
 use crate::envelope::{Envelope, Slice};
 
@@ -9,17 +9,17 @@ pub struct Position(pub u64);
 /// An event on its way to one hook: a slice, and which of its events it is.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Where it stands in the log.
+    /// The event's position in the log.
     pub position: Position,
-    /// Of this event alone.
+    /// A slice with this event alone.
     pub(crate) slice: Slice,
 }
 
 impl Delivery {
-    /// The event of this index.
+    /// A delivery of the event at this index.
     ///
     /// # Panics
-    /// When there is none.
+    /// When the slice has no such index.
     #[inline]
     pub fn new(position: Position, slice: &Slice, index: usize) -> Self {
         Self { position, slice: slice.part(index..index + 1) }

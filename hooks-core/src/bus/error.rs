@@ -1,8 +1,8 @@
-//! What a bus says when it can't.
+//! The errors of a bus.
 
 use std::ops::Range;
 
-/// Why a bus did not do what was asked.
+/// The error of a call to a bus.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum BusError {
@@ -21,20 +21,20 @@ pub enum BusError {
     /// The type of an event is the dispatcher's own.
     #[error("an event of type `{0}` can't be published: types that begin with `hooks.` are the dispatcher's own")]
     Reserved(String),
-    /// Some events of a call were accepted before the error. Only where the bus's documentation says so.
+    /// Some events of a call were accepted before the error. Only buses whose documentation says so return it.
     #[error("{error}; {} of {events} events were accepted before: {}", accepted.iter().map(Range::len).sum::<usize>(), numbers(accepted))]
     Partly {
-        /// Which, from 0, in order. Whether the others were is not always known.
+        /// Indices of the accepted events, from 0, in order. Some of the others may have been accepted, too.
         accepted: Vec<Range<usize>>,
-        /// How many events the call had.
+        /// Number of events in the call.
         events: usize,
-        /// Why the others were not.
+        /// The error that ended the call.
         error: Box<BusError>,
     },
 }
 
 impl BusError {
-    /// What went wrong, and which events of the call were accepted all the same: none, but for some buses.
+    /// The error that ended the call, and the indices of the events that were accepted before it.
     pub fn parts(&self) -> (&Self, &[Range<usize>]) {
         match self {
             Self::Partly { accepted, error, .. } => (error, accepted),
@@ -43,7 +43,7 @@ impl BusError {
     }
 }
 
-/// For people, who count from 1.
+/// The ranges as text, counted from 1.
 fn numbers(ranges: &[Range<usize>]) -> String {
     let one = |range: &Range<usize>| match range.len() {
         1 => format!("{}", range.end),

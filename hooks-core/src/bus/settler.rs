@@ -1,4 +1,4 @@
-//! How a bus learns that a hook is done with events.
+//! Settling: a hook tells its bus which events it is done with.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,19 +6,19 @@ use std::sync::Arc;
 use super::Position;
 use crate::ledger::{Ledger, Outcome};
 
-/// How a bus learns that a hook is done with events. Implemented by buses, called through [`Settler`].
+/// Takes the positions that a hook is done with. Implemented by buses, called through [`Settler`].
 pub trait Settle: Send + Sync {
-    /// The hook is done with these positions. Returns how many of them were unsettled until now.
+    /// Settles these positions. Returns how many of them were unsettled until now.
     fn settle(&self, positions: &[Position]) -> usize;
 
-    /// Whether the hook's events are still this instance's to deliver. Asked before each attempt; where
-    /// the answer is no, the worker drops what is in hand. Only on buses that instances share.
+    /// Returns true while this instance may deliver the hook's events. The worker asks before each attempt; on
+    /// `false` it drops the events in flight. Matters only on buses that instances share.
     fn holds(&self) -> bool {
         true
     }
 
-    /// Whether dead letters of the hook, which no reader gives, are this instance's to send again. If so,
-    /// [`holds`](Self::holds) answers for them from here on.
+    /// Returns true if this instance may send the hook's dead letters again, which come from no reader. From then
+    /// on [`holds`](Self::holds) answers for them.
     fn admit(&self) -> bool {
         self.holds()
     }
@@ -39,13 +39,13 @@ impl Settler {
         Self { bus, ledger, flush_first }
     }
 
-    /// The hook is done with these positions for good.
+    /// Settles these positions for good, with this outcome.
     pub fn settle(&self, positions: &[Position], outcome: Outcome) {
         let released = self.bus.settle(positions);
         self.ledger.settle(positions.len(), released, outcome);
     }
 
-    /// Whether what was read is still this instance's to deliver.
+    /// Returns true while this instance may deliver the events that it read.
     pub(crate) fn holds(&self) -> bool {
         self.bus.holds()
     }
@@ -54,17 +54,17 @@ impl Settler {
         self.bus.admit()
     }
 
-    /// Another instance owns these events now.
+    /// Counts events that another instance owns now.
     pub(crate) fn hand_over(&self, events: usize) {
         self.ledger.hand_over(events);
     }
 
-    /// Events that the hook took and has not settled.
+    /// Number of events that the hook took and has not settled.
     pub(crate) fn in_flight(&self) -> u64 {
         self.ledger.counts().in_flight
     }
 
-    /// Whether the sink has to flush before anything is settled.
+    /// Returns true if the sink has to flush before anything is settled.
     pub fn flush_first(&self) -> bool {
         self.flush_first
     }

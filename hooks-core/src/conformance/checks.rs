@@ -18,7 +18,7 @@ macro_rules! checks {
     ($($name:ident),* $(,)?) => { &[$((stringify!($name), |probe| Box::pin($name(probe)))),*] };
 }
 
-/// All of them.
+/// All checks.
 pub(super) const ALL: &[Check] = checks![
     delivers,
     order,
@@ -239,7 +239,7 @@ async fn lanes(probe: &Probe<'_>) -> Checked {
     has_all_lanes(probe, &sent).await
 }
 
-/// Each lane's events are there in the lane's order, and nothing besides.
+/// Checks that each lane's events arrived in the lane's order, and nothing else.
 async fn has_all_lanes(probe: &Probe<'_>, sent: &[Vec<String>]) -> Checked {
     let received = probe.destination.received().await;
     for lane in sent {

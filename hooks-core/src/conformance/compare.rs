@@ -1,10 +1,10 @@
-//! What was sent against what arrived.
+//! Compares sent events with received ones.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::envelope::Envelope;
 
-/// Whoever received them has the same events, bytes and order, each once.
+/// Checks that the receiver has the same events, bytes and order, each once.
 pub(super) fn exactly(who: &str, sent: &[String], received: &[String]) -> Result<(), String> {
     for (index, (sent, received)) in sent.iter().zip(received).enumerate() {
         if sent != received {
@@ -20,7 +20,7 @@ pub(super) fn exactly(who: &str, sent: &[String], received: &[String]) -> Result
     }
 }
 
-/// Every event at least once and nothing else, first arrivals in the order in which they were sent.
+/// Checks that every event arrived at least once and nothing else did, first arrivals in the order of sending.
 pub(super) fn at_least_once(sent: &[String], received: &[String]) -> Result<(), String> {
     // Not hashed: long lines differ early.
     let known: BTreeMap<&str, usize> = sent.iter().enumerate().map(|(index, line)| (line.as_str(), index)).collect();
@@ -40,7 +40,7 @@ pub(super) fn at_least_once(sent: &[String], received: &[String]) -> Result<(), 
     }
 }
 
-/// The order of these among others.
+/// Checks the order of these events among others.
 pub(super) fn in_order(sent: &[String], received: &[String]) -> Result<(), String> {
     let wanted: BTreeSet<&String> = sent.iter().collect();
     let received: Vec<String> = received.iter().filter(|line| wanted.contains(line)).cloned().collect();
@@ -55,13 +55,13 @@ fn mismatch(who: &str, index: usize, sent: &str, received: &str) -> String {
     format!("{sent_name} differs from what was sent, {}", difference(sent, received))
 }
 
-/// Where and how two texts begin to differ.
+/// The place of the first difference between two texts, and the difference.
 pub(super) fn difference(sent: &str, received: &str) -> String {
     let at = sent.bytes().zip(received.bytes()).take_while(|(sent, received)| sent == received).count();
     format!("from byte {} on: `{}` instead of `{}`", at + 1, excerpt(received, at), excerpt(sent, at))
 }
 
-/// An event's id, or the beginning of what is none.
+/// An event's id, or the beginning of a text that is no event.
 fn name(line: &str) -> String {
     match Envelope::from_json(line.as_bytes()) {
         Ok(event) => format!("event `{}`", event.id()),

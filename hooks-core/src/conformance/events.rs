@@ -15,14 +15,14 @@ pub(super) fn typed(id: &str, event_type: &str, subject: &str) -> Result<Envelop
     Envelope::from_json(json.as_bytes())
 }
 
-/// Events that were made apart, to be published together.
+/// Joins events that were made one by one into a slice.
 pub(super) fn together(events: &[Envelope]) -> Result<Slice, EnvelopeError> {
     let mut slice = SliceBuilder::new("/conformance");
     events.iter().try_for_each(|event| slice.push_envelope(event))?;
     Ok(slice.finish())
 }
 
-/// 64 events of 16 KiB: more than a socket's buffer takes at once.
+/// 64 events of 16 KiB: more than a socket's buffer holds.
 pub(super) fn bulky(name: &str) -> Result<Slice, EnvelopeError> {
     let data = format!("\"{}\"", "b".repeat(16 << 10));
     built((0..64).map(|index| event(&format!("{name}-{index}"), &data)))

@@ -6,11 +6,11 @@
 //!                                   └─ received() ◀──────────────────────┘   compared
 //! ```
 //!
-//! Implement [`Destination`]: where the sink delivers to, and a way to look at what arrived. Then call
-//! [`check`] from a test. Each check gets a destination of its own, plays the worker's part and compares
-//! what arrived with what the sink said.
+//! Implement [`Destination`]: the place the sink delivers to, and a way to read the received events. Then call
+//! [`check`] from a test. Each check gets a new destination, plays the worker's part and compares the received
+//! events with the sink's results.
 //!
-//! | check | what it finds |
+//! | check | finds |
 //! |---|---|
 //! | `delivers` | `Ok` although the destination does not have the events yet |
 //! | `order` | events swapped, lost or repeated, within a batch or between batches |
@@ -19,7 +19,7 @@
 //! | `large_event` | a 64 KiB or 1 MiB event that is cut or lost |
 //! | `large_batch` | a batch of 4,096 events that is cut or lost |
 //! | `refused_events` | a refused event that is hidden, or the wrong one named |
-//! | `error_classes` | a failure called by the wrong name, or a sink that is of no use after one |
+//! | `error_classes` | a failure of the wrong class, or a sink that does not work after one |
 //! | `cancellation` | events lost, torn or swapped when the future of `deliver` is dropped |
 //! | `flush_and_close` | `flush` or `close` that fail, lose or repeat |
 //! | `lanes` | sinks of the same settings that disturb each other |
@@ -82,25 +82,24 @@ use crate::delivery::FailureClass;
 use crate::sink::SinkFactory;
 use probe::Probe;
 
-/// A call that takes longer than this is taken for one that never ends.
+/// Time limit of a check: a call that takes longer counts as one that never ends.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where the sink under test delivers to, with a way to look at what arrived there.
+/// The destination of the sink under test, with a way to read the received events.
 ///
-/// Two methods are required. With the others the kit can try more: what a destination can't do is
-/// skipped, and [`Report::skipped`] names it.
+/// Two methods are required. With the others the kit can check more: checks that a destination can't support are
+/// skipped, and [`Report::skipped`] names them.
 #[async_trait]
 pub trait Destination: Send + Sync {
     /// The settings of a sink that delivers here. All sinks of one check are built from one factory.
     fn factory(&self) -> Arc<dyn SinkFactory>;
 
-    /// Everything that has arrived here so far, oldest first: the JSON of each event as it came, without
-    /// what stands between events (line ends, the brackets and commas of an array). What is no event,
-    /// such as a torn line, belongs in it, too.
+    /// Everything that has arrived here so far, oldest first: the JSON of each event as it came, without the
+    /// separators (line ends, the brackets and commas of an array). Fragments such as a torn line belong in it, too.
     async fn received(&self) -> Vec<String>;
 
-    /// From now on, refuse the event with this id for good and take the others, or refuse every batch
-    /// that it is in: whatever the real destination does. `false`: can't be done.
+    /// From now on, refuse the event with this id for good and take the others, or refuse every batch that it is in,
+    /// as the real destination does. `false`: can't be done.
     async fn refuse(&self, id: &str) -> bool {
         let _ = id;
         false
@@ -113,10 +112,10 @@ pub trait Destination: Send + Sync {
         false
     }
 
-    /// Ends what [`fail`](Self::fail) began.
+    /// Ends the failure that [`fail`](Self::fail) began.
     async fn heal(&self) {}
 
-    /// The secrets among the sink's settings, as they are sent or used: none of these texts may show up.
+    /// The secrets among the sink's settings, as they are sent or used: none of these texts may be printed.
     fn secrets(&self) -> Vec<String> {
         Vec::new()
     }
@@ -124,8 +123,8 @@ pub trait Destination: Send + Sync {
 
 /// Runs all checks, each against a destination that `make` has just made.
 ///
-/// Wants a tokio runtime with its timer on, and not paused unless everything happens in memory: a call
-/// that hangs is given up after a minute.
+/// Needs a tokio runtime with its timer on, and not paused unless everything happens in memory: a call that hangs is
+/// given up after a minute.
 pub async fn check<D: Destination>(make: impl AsyncFn() -> D) -> Report {
     let mut report = Report::of("sink");
     for (name, check) in checks::ALL {

@@ -1,4 +1,4 @@
-//! What every check needs: sinks to build, batches to deliver, and the worker's part.
+//! The tools of every check: sinks to build, batches to deliver, and the worker's part.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -57,8 +57,8 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// What the worker does with a batch: splits what is rejected until the refused events stand alone.
-    /// Returns their ids.
+    /// Delivers a batch as the worker does: splits rejected batches until the refused events stand alone. Returns the
+    /// ids of these.
     pub(super) async fn deliver_split(&self, sink: &mut dyn Sink, batch: Batch) -> Checked<Vec<String>> {
         let mut refused = Vec::new();
         let mut waiting = vec![batch];
@@ -104,12 +104,12 @@ impl<'a> Probe<'a> {
         sink.close().await.map_err(|error| self.failed(format!("`close` fails: {}", describe(&error))))
     }
 
-    /// The destination has these events, in this order, each once, and nothing else.
+    /// Checks that the destination has these events, in this order, each once, and nothing else.
     pub(super) async fn has_exactly(&self, sent: &[String]) -> Checked {
         compare::exactly("the destination", sent, &self.destination.received().await).map_err(|why| self.failed(why))
     }
 
-    /// The destination has these events at least once, first arrivals in this order, and nothing else.
+    /// Checks that the destination has these events at least once, first arrivals in this order, and nothing else.
     pub(super) async fn has_at_least_once(&self, sent: &[String]) -> Checked {
         compare::at_least_once(sent, &self.destination.received().await).map_err(|why| self.failed(why))
     }
@@ -123,7 +123,7 @@ pub(super) fn describe(error: &DeliveryError) -> String {
     format!("fails with {:?}: {}", error.class, error.chain())
 }
 
-/// Polls a future this often at most, then drops it. Whether it was done by then.
+/// Polls a future up to this number of times, then drops it. Returns true if it was done by then.
 pub(super) async fn drop_after<F: Future>(polls: usize, future: F) -> bool {
     let mut future = pin!(future);
     let mut left = polls;

@@ -1,21 +1,21 @@
 use std::fmt;
 
-/// What a check found.
+/// The verdict of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It does what is asked.
+    /// The subject passed.
     Passed,
-    /// There was nothing to try, for this reason.
+    /// There was nothing to check, for this reason.
     Skipped(String),
-    /// It does not do what is asked: what was done, and how it came out.
+    /// The subject failed: the step, and its result.
     Failed(String),
 }
 
-/// What all checks found. Printed, it is one line for each check.
+/// The verdicts of all checks. Printed, it is one line for each check.
 #[derive(Debug, Clone)]
 #[must_use = "call `assert_passed`, or look at what failed"]
 pub struct Report {
-    /// What was under test.
+    /// The subject under test.
     what: &'static str,
     verdicts: Vec<(&'static str, Verdict)>,
 }
@@ -44,12 +44,12 @@ impl Report {
         self.named(|verdict| matches!(verdict, Verdict::Failed(_)))
     }
 
-    /// The names of the checks that had nothing to try.
+    /// The names of the checks that had nothing to check.
     pub fn skipped(&self) -> Vec<&'static str> {
         self.named(|verdict| matches!(verdict, Verdict::Skipped(_)))
     }
 
-    /// For tests: goes on when no check failed.
+    /// For tests: returns if no check failed.
     ///
     /// # Panics
     /// When a check failed, with the whole report.

@@ -1,4 +1,4 @@
-//! What the kits share: the steps of a check, how it ends, and running it.
+//! The parts that the kits share: the steps of a check, its end, and running it.
 
 use std::fmt;
 use std::future::Future;
@@ -13,7 +13,7 @@ use crate::envelope::EnvelopeError;
 use crate::id::InvalidHookId;
 use crate::worker::panic_text;
 
-/// Why a check ended early.
+/// The reason why a check ended early.
 pub(super) enum Stop {
     Failed(String),
     Skipped(String),
@@ -33,7 +33,7 @@ impl From<InvalidHookId> for Stop {
 
 pub(super) type Checked<T = ()> = Result<T, Stop>;
 
-/// What a check is doing, for messages.
+/// The current step of a check, for messages.
 #[derive(Debug, Default)]
 pub(super) struct Steps(Mutex<String>);
 
@@ -52,7 +52,7 @@ impl Steps {
     }
 }
 
-/// Runs a check of `what` is under test to its end, or until it takes too long.
+/// Runs a check to its end or the time limit. `what` names the subject under test.
 pub(super) async fn run_check(
     what: &str,
     limit: Duration,
@@ -68,5 +68,5 @@ pub(super) async fn run_check(
     }
 }
 
-/// After how many polls checks drop a future.
+/// Numbers of polls after which checks drop a future.
 pub(super) const POLLS: [usize; 12] = [0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32];

@@ -1,4 +1,4 @@
-//! Hooks come, change and go. Each change is whole: once its turn has come it runs in a task of its own.
+//! Adds, changes and removes hooks. A change is never cut in half: once it has the hook's lock it runs in its own task.
 
 use std::sync::Arc;
 
@@ -17,27 +17,27 @@ use crate::overrides::DisabledBy;
 use crate::worker::{Parked, SharedEndpoint};
 
 impl Dispatcher {
-    /// Adds a hook: it receives what is published from now on, and on a bus that remembers it what it
-    /// has not settled. Needs a tokio runtime with time enabled.
+    /// Adds a hook: it receives events that are published from now on, and its unsettled events on a bus that keeps
+    /// them. Needs a tokio runtime with time enabled.
     ///
     /// # Errors
-    /// When there is one of this name, something is wrong with its settings or its sink's (all of it is said), or
-    /// the bus refuses.
+    /// When there is a hook of this name, its settings or its sink's are wrong (all errors are listed), or the bus
+    /// refuses.
     ///
     /// # Cancel safety
-    /// A change waits until others of the same hook have ended; a call that is dropped meanwhile has changed
-    /// nothing. Once begun it happens whole, also when the call is dropped. So it is with every change.
+    /// A change waits until others of the same hook have ended; a call that is dropped before has changed nothing. A
+    /// change that has begun is completed, also when the call is dropped. This holds for every change.
     pub async fn add(&self, hook: Hook) -> Result<(), DispatchError> {
         let id = hook.id.clone();
         self.locked(&id, |inner| async move { inner.add(hook).await }).await
     }
 
-    /// Changes a hook that is there. Its position and what it has in hand stay. The attempt in flight
+    /// Changes the settings of a hook. Its position and its events in flight stay. The running attempt
     /// ends; its events are delivered again under the new settings, and the new filter applies to every
     /// event that is not in a frozen batch. When this returns, the old settings are out of use.
     ///
     /// # Errors
-    /// When there is none of this name, or something is wrong with the settings; nothing has changed then.
+    /// When there is no hook of this name, or the settings are wrong; nothing has changed then.
     ///
     /// # Cancel safety
     /// As for [`add`](Self::add).
@@ -46,9 +46,9 @@ impl Dispatcher {
         self.locked(&id, |inner| async move { inner.change(hook).await }).await
     }
 
-    /// Enables or disables a hook. A disabled hook keeps its events and delivers none; it stays disabled
-    /// when it is replaced, and on a bus that keeps that also when the process starts again. Enabling one
-    /// that its receiver disabled tries again.
+    /// Enables or disables a hook. A disabled hook keeps its events and delivers none. It stays disabled when it is
+    /// replaced, and on a bus that keeps overrides also after a restart. Enabling a hook that its receiver disabled
+    /// tries again.
     ///
     /// # Errors
     /// As for [`replace`](Self::replace).
@@ -60,17 +60,16 @@ impl Dispatcher {
         self.locked(id, |inner| async move { inner.set_enabled(&hook, enabled).await }).await
     }
 
-    /// Removes a hook, and returns what is known of it at the end.
+    /// Removes a hook, and returns its last status.
     ///
-    /// Where the bus keeps events in memory alone, what the hook had not settled counts as dropped
-    /// ([`DropReason::Removed`]). A bus that outlives the process keeps all there is of the hook, its position,
-    /// its dead letters and that it is disabled, and the log behind its position with it: the status says how
-    /// much that is (`lag`, `dead_letters`), and what had been read counts as handed over. A hook that is
-    /// [added](Self::add) under the same name goes on there, with everything since. To give that up, call
-    /// [`forget`](Self::forget).
+    /// Where the bus keeps events in memory alone, the hook's unsettled events count as dropped
+    /// ([`DropReason::Removed`]). A bus that outlives the process keeps the hook's position, its dead letters and its
+    /// override, and all of the log behind the position: the status says how much that is (`lag`, `dead_letters`), and
+    /// events that were read count as handed over. A hook that is [added](Self::add) under the same name goes on at
+    /// that position. To remove all of it, call [`forget`](Self::forget).
     ///
     /// # Errors
-    /// When there is none of this name, or the bus can't be reached; the hook then stays as it was.
+    /// When there is no hook of this name, or the bus can't be reached; the hook then stays as it was.
     ///
     /// # Cancel safety
     /// As for [`add`](Self::add).
@@ -79,13 +78,13 @@ impl Dispatcher {
         self.locked(id, |inner| async move { inner.remove(&hook).await }).await
     }
 
-    /// Removes a hook, if it is here, and gives up everything that the bus keeps for it: its position, its dead
-    /// letters, and that it is disabled. One that is added under the same name later is a new hook. Returns
-    /// whether there was anything.
+    /// Removes a hook, if the dispatcher has it, and everything that the bus keeps for it: its position, its dead
+    /// letters and its override. A hook that is added under the same name later is new. Returns true if there was
+    /// anything.
     ///
     /// # Errors
-    /// When the bus can't be reached, or another process has the hook. The hook may have been removed by then;
-    /// calling again is right.
+    /// When the bus can't be reached, or another process has the hook. The hook may have been removed by then; call
+    /// again.
     ///
     /// # Cancel safety
     /// As for [`add`](Self::add).
@@ -94,7 +93,7 @@ impl Dispatcher {
         self.locked(id, |inner| async move { inner.forget(&hook).await }).await
     }
 
-    /// Waits for the hook's lock, then makes the change, whatever becomes of this call.
+    /// Waits for the hook's lock, then makes the change, even if this call is dropped.
     pub(super) async fn locked<T: Send + 'static, F>(
         &self,
         id: &HookId,
@@ -116,9 +115,9 @@ impl Dispatcher {
     }
 }
 
-/// The turn is the caller's.
+/// Callers hold the hook's lock.
 impl Inner {
-    /// Waits until nobody else changes the hook. No shutdown comes to its end before the change does.
+    /// Waits until no other change of the hook runs. No shutdown ends before the change does.
     pub(super) async fn lock_hook(&self, id: &HookId) -> (HookLockGuard, OwnedRwLockReadGuard<()>) {
         (self.hook_locks.lock(id).await, self.changing.clone().read_owned().await)
     }
@@ -197,7 +196,7 @@ impl Inner {
         Ok(self.bus.forget(id).await.map_err(refused(id))? || was_here)
     }
 
-    /// Stops a hook's worker and takes over what it had in hand.
+    /// Stops a hook's worker and takes over its events in flight.
     async fn park(&self, slot: &super::slot::Slot) -> Result<Parked, BusError> {
         slot.stop().await;
         let mut work = slot.work.lock().await;
@@ -206,7 +205,7 @@ impl Inner {
         {
             return Ok(parked);
         }
-        // The worker ended badly; the bus delivers again what it had in hand.
+        // The worker ended badly; the bus delivers its events in flight again.
         let (reader, _) = self.bus.subscribe(subscription(&slot.hook, &slot.ledger)).await?;
         Ok(Parked::new(reader))
     }

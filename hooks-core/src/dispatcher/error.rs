@@ -1,4 +1,4 @@
-//! Why a dispatcher did not do what was asked.
+//! The errors of a dispatcher.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::delivery::DeliveryError;
 use crate::envelope::EnvelopeError;
 use crate::id::HookId;
 
-/// Why a test delivery did not arrive.
+/// The reason why a test delivery did not arrive.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestError {
@@ -28,17 +28,17 @@ pub enum TestError {
     /// The attempt failed.
     #[error("the test delivery failed after {took:?}")]
     Failed {
-        /// Why.
+        /// The error of the attempt.
         #[source]
         error: DeliveryError,
-        /// How long it took.
+        /// Duration of the attempt.
         took: Duration,
-        /// What the sink tells of it: names and texts, for people.
+        /// The sink's notes: names and texts, for people.
         notes: Vec<(String, String)>,
     },
 }
 
-/// Why dead letters were not replayed or dropped.
+/// The reason why dead letters were not replayed or dropped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
@@ -56,13 +56,13 @@ pub enum ReplayError {
     Store {
         /// The hook.
         hook: HookId,
-        /// Why.
+        /// The error of the bus.
         #[source]
         error: BusError,
     },
 }
 
-/// Why a hook could not be added, replaced or removed.
+/// The reason why a hook could not be added, replaced or removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DispatchError {
@@ -72,12 +72,12 @@ pub enum DispatchError {
     /// There is no hook of this name.
     #[error("there is no hook `{0}`")]
     UnknownHook(HookId),
-    /// Something is wrong with the hook's settings or its sink's.
+    /// The hook's settings or its sink's are wrong.
     #[error("hook `{hook}`: {}", problems.join("; "))]
     Invalid {
         /// The hook.
         hook: HookId,
-        /// What is wrong, each with the path of the setting.
+        /// The errors, each with the path of the setting.
         problems: Vec<String>,
     },
     /// The dispatcher was shut down.
@@ -88,7 +88,7 @@ pub enum DispatchError {
     Bus {
         /// The hook.
         hook: HookId,
-        /// Why.
+        /// The error of the bus.
         #[source]
         error: BusError,
     },

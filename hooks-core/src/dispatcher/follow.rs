@@ -1,4 +1,4 @@
-//! What another process sets for a hook on a bus that they share holds here, too.
+//! Follows overrides that other processes set on a shared bus.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl Inner {
         }
     }
 
-    /// A hook that is slow to change delays no other. Never returns.
+    /// Follows the overrides of all hooks. A hook that is slow to change delays no other. Never returns.
     async fn follow_all(self: Arc<Self>) {
         let mut changes = FuturesUnordered::new();
         // Hooks that are being changed, each once, and whether their override was set once more since.
@@ -51,8 +51,8 @@ impl Inner {
         }
     }
 
-    /// Also while a shutdown delivers what was accepted: that may take long, and a hook that the bus holds meanwhile
-    /// would keep it from its end.
+    /// Follows the override of one hook. Also during a shutdown's drain: that may take long, and it could not end while
+    /// the bus holds the hook.
     async fn follow_one(self: &Arc<Self>, hook: HookId) -> HookId {
         let lock = self.lock_hook(&hook).await;
         let (inner, id) = (self.clone(), hook.clone());
@@ -64,7 +64,7 @@ impl Inner {
         match followed.await {
             Ok(()) | Err(DispatchError::UnknownHook(_)) => {}
             Err(error) => {
-                tracing::error!(%hook, %error, "another process enabled or disabled the hook, and that could not be done here");
+                tracing::error!(%hook, %error, "another process enabled or disabled the hook, but this one could not: it goes on as before");
             }
         }
         hook
@@ -77,9 +77,9 @@ impl Inner {
         }
         match slot.overridden.get() {
             Some(disabled) => {
-                tracing::warn!(hook = %id, by = ?disabled.by, "disabled in another process: nothing is delivered until it is enabled");
+                tracing::warn!(hook = %id, by = ?disabled.by, "another process disabled the hook: it delivers nothing until it is enabled");
             }
-            None => tracing::info!(hook = %id, "enabled in another process"),
+            None => tracing::info!(hook = %id, "another process enabled the hook: it delivers again"),
         }
         self.change(Hook::clone(&slot.hook)).await
     }

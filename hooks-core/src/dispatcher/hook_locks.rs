@@ -1,4 +1,4 @@
-//! Who may change a hook now, and how a change that has begun comes to its end.
+//! One lock for each hook, and work that a dropped call does not cancel.
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;
@@ -9,16 +9,16 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::id::HookId;
 
-/// Whoever wants the same of one hook takes turns; nobody waits for those of other hooks.
+/// One lock for each hook. Locks of different hooks don't wait for each other.
 #[derive(Debug, Default)]
 pub(super) struct HookLocks {
-    /// Hooks whose turn somebody has, or waits for.
+    /// Hooks whose lock is held or waited for.
     hooks: Arc<SyncMutex<Mutexes>>,
 }
 
 type Mutexes = HashMap<HookId, Arc<Mutex<()>>>;
 
-/// The right to a hook, until it is dropped.
+/// The lock of a hook, held until this is dropped.
 #[derive(Debug)]
 pub(super) struct HookLockGuard {
     // In the order in which they have to go.
@@ -26,7 +26,7 @@ pub(super) struct HookLockGuard {
     _entry: Entry,
 }
 
-/// An entry in the line for a hook.
+/// A holder or waiter of a hook's lock. The last one removes the mutex.
 #[derive(Debug)]
 struct Entry {
     hooks: Arc<SyncMutex<Mutexes>>,
@@ -35,10 +35,10 @@ struct Entry {
 }
 
 impl HookLocks {
-    /// Waits until nobody else has this hook.
+    /// Waits for the lock of this hook.
     ///
     /// # Cancel safety
-    /// A dropped call has left the line.
+    /// A dropped call has left the queue.
     pub(super) async fn lock(&self, hook: &HookId) -> HookLockGuard {
         let mutex = self.hooks.lock().entry(hook.clone()).or_default().clone();
         let entry = Entry { hooks: self.hooks.clone(), hook: hook.clone(), mutex };
@@ -57,13 +57,13 @@ impl Drop for Entry {
     }
 }
 
-/// Does something in a task of its own: whoever drops the call does not cut it in half.
+/// Runs work in a new task, so that dropping the call does not cancel it.
 pub(super) async fn uncancelled<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     match tokio::spawn(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),
-            // The runtime goes, and whoever waits here with it.
+            // The runtime goes, and this call with it.
             Err(_) => std::future::pending().await,
         },
     }

@@ -36,13 +36,13 @@ use slot::{Slot, Work, WorkerEnd, WorkerStart};
 
 /// Delivers the events of a bus to hooks, until it is shut down.
 ///
-/// Hooks can be added, replaced and removed at any time, and changes of one hook don't wait for another. Whoever
-/// drops a call, as web frameworks do with handlers, does not cut it in half. Dropping the dispatcher without
-/// [`shutdown`](Self::shutdown) stops all workers; what they had in hand is not settled, and the hooks stay
-/// subscribed: a bus that is used on keeps events for them, within their limits.
+/// Hooks can be added, replaced and removed at any time, and changes of one hook don't wait for another. A call that
+/// is dropped, as web frameworks do with handlers, is not cut in half. Dropping the dispatcher without
+/// [`shutdown`](Self::shutdown) stops all workers; their events in flight stay unsettled, and the hooks stay
+/// subscribed: a bus that is used further keeps events for them, within their limits.
 ///
-/// Where processes share a bus, a hook that is disabled or enabled in one is so in all: each dispatcher follows the
-/// others by itself. Only one dispatcher at a time may use a bus.
+/// Where processes share a bus, disabling or enabling a hook in one holds in all: each dispatcher follows the others.
+/// Only one dispatcher at a time may use a bus.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -81,31 +81,31 @@ struct Inner {
     hook_locks: HookLocks,
     /// Held while a hook is changed.
     changing: Arc<RwLock<()>>,
-    /// Whoever replays or drops some of a hook's dead letters has them for itself.
+    /// Held while some of a hook's dead letters are replayed or dropped.
     dead_letter_locks: HookLocks,
     batches: Arc<SyncMutex<BatchStats>>,
     notices: Notices,
     last: AtomicBool,
-    /// Until the first hook that wants to hear comes.
+    /// Taken when the first hook that receives such events is added.
     outbox: SyncMutex<Option<Outbox>>,
     /// Counts workers that ended because their receiver wants nothing any more.
     disabled: watch::Sender<u64>,
-    /// Follows what other processes set for hooks.
+    /// The task that follows overrides of other processes.
     following: SyncMutex<Option<JoinHandle<()>>>,
 }
 
-/// The hooks that are here.
+/// The hooks of this dispatcher.
 #[derive(Default)]
 struct Slots {
     by_id: BTreeMap<HookId, Arc<Slot>>,
-    /// What all workers were told, also those that are still to come.
+    /// The mode of all workers, also of future ones.
     mode: Mode,
-    /// Nothing is changed any more.
+    /// True once changes are refused.
     shut_down: bool,
 }
 
 impl Dispatcher {
-    /// Delivers the events of this bus.
+    /// A dispatcher that delivers the events of this bus.
     pub fn new(bus: Arc<dyn Bus>) -> Self {
         let (notices, outbox) = Notices::new();
         Self(Arc::new(Inner {
@@ -124,22 +124,22 @@ impl Dispatcher {
         }))
     }
 
-    /// For a run that has an end, after which nobody delivers what is left: once there is nothing else to do,
-    /// events that a receiver refuses together with everything else count as refused. Otherwise, on a bus that
-    /// outlives the process, a shutdown leaves them for the next run.
+    /// Makes this the last run: no later one delivers the rest. Once there is nothing else to do, events that a
+    /// receiver refuses together with everything else count as refused. Otherwise, on a bus that outlives the process,
+    /// a shutdown leaves them for the next run.
     #[must_use]
     pub fn with_an_end(self) -> Self {
         self.0.last.store(true, Ordering::Relaxed);
         self
     }
 
-    /// What is known of one hook, if it is here.
+    /// The status of one hook, if the dispatcher has it.
     pub fn hook_status(&self, id: &HookId) -> Option<HookStatus> {
         let slot = self.0.slot(id).ok()?;
         Some(slot.status(self.0.bus.lag(id)))
     }
 
-    /// What is known of every hook, by name.
+    /// The status of every hook, by name.
     pub fn status(&self) -> Vec<HookStatus> {
         self.0.status()
     }
@@ -149,7 +149,7 @@ impl Dispatcher {
         self.0.batches.lock().clone()
     }
 
-    /// Waits until a hook is disabled by its receiver, and says which. Hooks that already are count.
+    /// Waits until a receiver disables its hook, and names the hook. Hooks that already are count.
     pub async fn disabled(&self) -> HookId {
         let mut changes = self.0.disabled.subscribe();
         loop {
@@ -179,7 +179,7 @@ impl Inner {
         self.all().iter().map(|slot| slot.status(self.bus.lag(&slot.hook.id))).collect()
     }
 
-    /// Tells all workers, those of hooks that are being changed, too.
+    /// Sends the mode to all workers, also to those of hooks that are being changed.
     fn send_to_all(&self, mode: Mode) {
         let mut slots = self.slots.lock();
         slots.mode = slots.mode.max(mode);
@@ -247,7 +247,7 @@ impl Inner {
         before.iter().for_each(|before| self.notices.hook_removed(&before.hook));
     }
 
-    /// A hook may want to hear of the others.
+    /// Starts publishing events about endpoints when the first hook that receives them is added.
     fn start_notices(&self, hook: &Hook) {
         if self.notices.hook_added(hook)
             && let Some(outbox) = self.outbox.lock().take()
@@ -258,7 +258,7 @@ impl Inner {
 }
 
 impl Slots {
-    /// Returns the one before, whose place it takes.
+    /// Inserts a slot and returns the one that it replaces.
     fn insert(&mut self, slot: Slot) -> Option<Arc<Slot>> {
         slot.stop.send(self.mode);
         self.by_id.insert(slot.hook.id.clone(), Arc::new(slot))

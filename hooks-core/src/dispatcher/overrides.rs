@@ -1,4 +1,4 @@
-//! Hooks that are disabled, and by whom. It outlives the process on a bus that keeps overrides.
+//! Overrides that disable hooks. They outlive the process on a bus that keeps them.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,14 +17,14 @@ use crate::overrides::{DisabledBy, Override};
 pub(super) struct SharedOverride(Arc<Mutex<Option<Override>>>);
 
 impl SharedOverride {
-    /// What the bus keeps, unless it no longer holds for this hook.
+    /// The override that the bus keeps, unless it is outdated.
     pub(super) async fn read(bus: &dyn Bus, hook: &Hook) -> Self {
         let shared = Self(Arc::new(Mutex::new(bus.overrides(&hook.id))));
         shared.drop_outdated(bus, hook).await;
         shared
     }
 
-    /// A receiver that said no is another one when the sink's settings are.
+    /// Drops the override if it is outdated: with other settings the sink has another receiver.
     pub(super) async fn drop_outdated(&self, bus: &dyn Bus, hook: &Hook) {
         let gone = self.0.lock().take_if(|current| is_outdated(current, bus, hook)).is_some();
         if gone {
@@ -32,8 +32,8 @@ impl SharedOverride {
         }
     }
 
-    /// Takes over what another process has set; returns whether the hook has to be enabled or disabled for it.
-    /// A receiver that said no to other settings said nothing about these.
+    /// Takes over the override that another process has set, unless it is outdated. Returns true if the hook has to be
+    /// enabled or disabled for it.
     pub(super) fn follow(&self, bus: &dyn Bus, hook: &Hook) -> bool {
         let kept = bus.overrides(&hook.id).filter(|kept| !is_outdated(kept, bus, hook));
         let mut current = self.0.lock();
@@ -67,7 +67,8 @@ impl SharedOverride {
     }
 }
 
-/// What was not looked at, then or now, counts as unchanged.
+/// Returns true if the receiver disabled the hook and the sink's settings, secrets or files changed since. Those that
+/// were not recorded, then or now, count as unchanged.
 fn is_outdated(kept: &Override, bus: &dyn Bus, hook: &Hook) -> bool {
     if kept.by != DisabledBy::Receiver {
         return false;
@@ -79,13 +80,13 @@ fn is_outdated(kept: &Override, bus: &dyn Bus, hook: &Hook) -> bool {
 
 async fn store(bus: &dyn Bus, hook: &HookId, to: Option<Override>) {
     if let Err(error) = bus.set_override(hook, to).await {
-        tracing::error!(%hook, %error, "the bus can't keep that the hook is enabled or disabled: it holds until the process ends");
+        tracing::error!(%hook, %error, "the bus can't keep that the hook was enabled or disabled: that holds only until the process ends");
     }
 }
 
-/// Tells settings of a sink apart. Nothing can be read back from it.
+/// Fingerprints of a sink's settings. They reveal nothing of these.
 struct Fingerprints {
-    /// Of the settings as they are shown.
+    /// A hash of the settings as `Debug` shows them.
     sink: u64,
     secrets: String,
     files: Option<String>,

@@ -1,4 +1,4 @@
-//! Dead letters go to their receiver once more, or are dropped.
+//! Replays and drops dead letters.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use crate::id::HookId;
 use crate::worker::{CUT_OFF, Ending, EndpointState, Resend, Settlement, dead_letters};
 
 impl Dispatcher {
-    /// Delivers those of a hook's dead letters once more that `select` picks, oldest first, and forgets
-    /// what was delivered; what is refused once more stays, with the new reason. They travel through the hook's own
+    /// Delivers the dead letters of a hook that `select` picks again, oldest first, and removes those delivered; those
+    /// refused again stay, with the new reason. They travel through the hook's own
     /// worker, in batches that take turns with the live ones, with its rate limit; their order among the live events
     /// is not promised. Where instances share hooks, the one that has the hook replays; at another, or when it goes to
     /// another, the replay ends and says so. Dead letters that come while this runs are left alone. Several replays and
     /// drops of one hook may run at the same time: each dead letter is delivered once.
     ///
     /// # Errors
-    /// When there is no such hook, it is disabled, or its bus keeps no dead letters or can't read them. What ends a
-    /// replay that has begun is no error (a receiver that does not take them, a hook that is changed meanwhile):
-    /// the report says how far it came, and why not further.
+    /// When there is no such hook, it is disabled, or its bus keeps no dead letters or can't read them. A replay that
+    /// has begun and ends early (the receiver fails, the hook is changed) is no error: the report says how far it came,
+    /// and why not further.
     ///
     /// # Cancel safety
-    /// A dropped call begins nothing more. What is on its way, at most 256 dead letters, comes to its end.
+    /// A dropped call begins nothing more. Dead letters in flight, at most 256, are still delivered.
     pub async fn replay(
         &self,
         id: &HookId,
@@ -39,7 +39,7 @@ impl Dispatcher {
         }
         let (mut pages, mut report) = (Pages::new(store.clone()), ReplayReport::default());
         loop {
-            // Only for this page: whoever waits does not wait for all.
+            // Only for this page: other calls don't wait for all.
             let lock = self.0.dead_letter_locks.lock(id).await;
             let page = match pages.next().await {
                 Ok(page) => page,
@@ -59,7 +59,8 @@ impl Dispatcher {
     }
 
     /// Drops the dead letters of a hook that `select` picks, of those that there are now, and returns how many
-    /// these were. What a [replay](Self::replay) has on its way is left to it. The hook need not be here.
+    /// these were. Those that a [replay](Self::replay) has in flight are left to it. The
+    /// dispatcher need not have the hook.
     ///
     /// # Errors
     /// When the bus keeps no dead letters, or they can't be read or removed; those of earlier pages of 256 may be
@@ -94,12 +95,12 @@ impl Dispatcher {
     }
 }
 
-/// How many dead letters are read at a time.
+/// Number of dead letters that are read at a time.
 const PAGE: usize = 256;
 
 type Listed = Vec<(DeadLetterId, DeadLetter)>;
 
-/// The dead letters that there were at the beginning, as far as they still are.
+/// Reads the dead letters that there were at the beginning, as far as they still exist.
 struct Pages {
     store: Arc<dyn DeadLetters>,
     after: Option<DeadLetterId>,
@@ -112,7 +113,7 @@ impl Pages {
         Self { store, after: None, left: None }
     }
 
-    /// An empty one is the end.
+    /// The next page. An empty one is the end.
     async fn next(&mut self) -> Result<Listed, BusError> {
         let left = match self.left {
             Some(left) => left,
@@ -126,8 +127,8 @@ impl Pages {
     }
 }
 
-/// Delivers what was picked of a page, unless the replay was stopped before. What comes of each shows among the dead
-/// letters as soon as it is known, so a crash repeats little.
+/// Delivers the picked dead letters of a page, unless the replay was stopped before. Removes or replaces each as soon
+/// as its outcome is known, so a crash repeats little.
 async fn one_page(
     slot: Arc<Slot>,
     store: Arc<dyn DeadLetters>,
@@ -154,14 +155,15 @@ async fn one_page(
     report
 }
 
-/// Dead letters that are sent again, as far as it is not known what came of them.
+/// Dead letters that are sent again and whose outcome is not known yet.
 struct Page {
     store: Arc<dyn DeadLetters>,
     left: Listed,
 }
 
 impl Page {
-    /// Those delivered are dead letters no more, those refused say why now. Returns why nothing more is tried.
+    /// Removes those delivered, and replaces those refused, with the new reason. Returns why nothing more is tried, if
+    /// so.
     async fn enter(&mut self, settled: impl Iterator<Item = Settlement>, report: &mut ReplayReport) -> Option<String> {
         let (mut gone, mut refused, mut stopped) = (Vec::new(), Vec::new(), None);
         for settlement in settled {
@@ -194,7 +196,7 @@ impl Page {
         if !refused.is_empty()
             && let Err(error) = self.store.replace(refused).await
         {
-            tracing::warn!(%error, "dead letters that were refused once more keep the reason they had");
+            tracing::warn!(%error, "dead letters that were refused again keep their old reason: the new one can't be stored");
         }
         stopped
     }
@@ -209,7 +211,7 @@ impl Page {
     }
 }
 
-/// The attempts of a replay count as further ones.
+/// The dead letter after a replay: its attempts are added to those before.
 fn once_more(before: DeadLetter, now: DeadLetter) -> DeadLetter {
     let attempts = before.attempts.saturating_add(now.attempts);
     DeadLetter { attempts, first_attempt: before.first_attempt, ..now }

@@ -1,4 +1,4 @@
-//! What a dispatcher says of its hooks.
+//! The reports of a dispatcher about its hooks.
 
 use std::time::Duration;
 
@@ -10,46 +10,46 @@ use crate::overrides::Override;
 use crate::stats::AttemptStats;
 use crate::worker::EndpointState;
 
-/// What is known of a hook at one moment.
+/// The status of a hook at one moment.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HookStatus {
-    /// Its name.
+    /// The hook's name.
     pub id: HookId,
     /// The kind of its sink.
     pub sink: String,
-    /// Its books. After a shutdown, `in_flight` is what was left behind.
+    /// The counts of its events. After a shutdown, `in_flight` counts those left behind.
     pub counts: Counts,
-    /// Whether its settings enable it. What else [disables](Self::disabled) it is not among them.
+    /// True if its settings enable it. An [override](Self::disabled) may disable it all the same.
     pub enabled: bool,
-    /// How it stands with its receiver.
+    /// The state of its receiver.
     pub state: EndpointState,
     /// Attempts so far, failed ones too.
     pub attempts: u64,
-    /// Attempts by outcome, and how long they took. `None` before the first.
+    /// Attempts by outcome, and their durations. `None` before the first.
     pub stats: Option<Box<AttemptStats>>,
-    /// What it has not settled, where the bus can say so.
+    /// Its unsettled events, where the bus can tell.
     pub lag: Option<Lag>,
-    /// Dead letters that are kept, where the bus keeps any.
+    /// Number of its dead letters, where the bus keeps any.
     pub dead_letters: Option<u64>,
-    /// Who disabled it, where its settings don't.
+    /// The override that disables it, if there is one.
     pub disabled: Option<Override>,
-    /// Why the last attempt failed, if it did.
+    /// The error of the last attempt, if it failed.
     pub last_error: Option<String>,
 }
 
-/// What a hook is not done with.
+/// The events that a hook is not done with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LeftBehind {
-    /// Events that came to it, read or not.
+    /// Number of these events, read or not.
     pub events: u64,
-    /// Whether all of these match its filter. Where it is false, they are the most that it can be.
+    /// True if all of these match the hook's filter. Otherwise `events` is an upper bound.
     pub exact: bool,
 }
 
 impl HookStatus {
-    /// What the hook is not done with, read or not. After a shutdown that is what was left behind; a bus that
-    /// outlives the process keeps it.
+    /// The events that the hook is not done with, read or not. After a shutdown these were left behind; a bus that
+    /// outlives the process keeps them.
     pub fn left_behind(&self) -> LeftBehind {
         let in_flight = self.counts.in_flight;
         match self.lag {
@@ -58,19 +58,19 @@ impl HookStatus {
         }
     }
 
-    /// Events that came to the hook, read or not, each once: those delivered, dropped, dead-lettered and
-    /// [left behind](Self::left_behind). At most, where what is left behind is.
+    /// Number of events for the hook, read or not, each once: those delivered, dropped, dead-lettered and
+    /// [left behind](Self::left_behind). An upper bound where the last is one.
     pub fn came(&self) -> u64 {
         let Counts { delivered, dead_lettered, .. } = self.counts;
         delivered + self.counts.dropped() + dead_lettered + self.left_behind().events
     }
 
-    /// Whether nothing is left behind: each event was delivered, or given up with a reason that the books have.
+    /// Returns true if no event is left behind: each was delivered, or given up and counted with a reason.
     pub fn is_drained(&self) -> bool {
         self.left_behind().events == 0
     }
 
-    /// Whether everything arrived: nothing is left behind, nothing was dropped since the process started, and no
+    /// Returns true if everything arrived: no event is left behind, none was dropped since the process started, and no
     /// dead letter is kept. One that was replayed has arrived.
     pub fn is_complete(&self) -> bool {
         let dead_letters = self.dead_letters.unwrap_or(self.counts.dead_lettered);
@@ -78,7 +78,7 @@ impl HookStatus {
     }
 }
 
-/// What a shutdown delivered and what it left behind.
+/// The result of a shutdown: the last status of all hooks.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Report {
@@ -87,43 +87,43 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every event of every hook arrived. See [`HookStatus::is_complete`].
+    /// Returns true if every event of every hook arrived. See [`HookStatus::is_complete`].
     pub fn is_complete(&self) -> bool {
         self.hooks.iter().all(HookStatus::is_complete)
     }
 
-    /// Whether no hook left anything behind: what did not arrive was given up with a reason. See
+    /// Returns true if no hook left an event behind: those that did not arrive were given up with a reason. See
     /// [`HookStatus::is_drained`].
     pub fn is_drained(&self) -> bool {
         self.hooks.iter().all(HookStatus::is_drained)
     }
 }
 
-/// What came of a replay of dead letters, as far as it came.
+/// The result of a replay of dead letters, as far as it came.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct ReplayReport {
-    /// Delivered, and no dead letters any more.
+    /// Number of those delivered, which are removed.
     pub delivered: usize,
-    /// Refused once more; they stay, with the new reason.
+    /// Number of those refused again, which stay with the new reason.
     pub refused: usize,
-    /// Not tried to the end: the receiver can't be delivered to now, or the hook was changed, stopped or taken by
-    /// another instance meanwhile. They stay.
+    /// Number of those not tried to the end, which stay: the receiver fails now, or the hook was changed, stopped or
+    /// taken over by another instance.
     pub untried: usize,
-    /// When not everything arrived: what the receiver said last, or what cut the replay off.
+    /// When not all arrived: the receiver's last answer, or the reason why the replay ended.
     pub error: Option<String>,
 }
 
-/// What came of a test delivery.
+/// The result of a test delivery.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TestReport {
-    /// What the receiver answered.
+    /// The receiver's answer.
     pub answer: Answer,
-    /// Why the receiver refused the test event, if it did.
+    /// The reason why the receiver refused the test event, if it did.
     pub refused: Option<Reason>,
-    /// How long it took.
+    /// Duration of the attempt.
     pub took: Duration,
-    /// What the sink tells of it: names and texts, for people.
+    /// The sink's notes: names and texts, for people.
     pub notes: Vec<(String, String)>,
 }

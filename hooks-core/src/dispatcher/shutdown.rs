@@ -1,4 +1,4 @@
-//! The end: what was accepted is delivered, as far as there is time.
+//! Shutdown: delivers accepted events, as far as time allows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,27 +9,26 @@ use super::hook_locks::uncancelled;
 use super::{Dispatcher, Inner, Report};
 use crate::worker::Mode;
 
-/// What comes after the deliveries (sinks close, the bus makes last what was settled last) has this part of the grace
-/// left,
+/// The part of the grace that is kept for the end: sinks close, and the bus makes the last settled positions durable.
 const CLOSING_PART: u32 = 10;
 
-/// and never more than this; that much, too, where there is no grace at all.
+/// Upper limit of that part, and its length when the grace is zero.
 const MAX_CLOSING: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
-    /// Closes the bus, delivers everything that was accepted, for as long as `grace` allows (`None`: as
-    /// long as it takes), and says what was delivered and what was left behind. All hooks drain in
-    /// parallel; a hook disabled by its receiver leaves its events behind at once.
+    /// Closes the bus, delivers all accepted events for as long as `grace` allows (`None`: as long as it takes), and
+    /// reports the delivered events and those left behind. All hooks drain in parallel; a hook that its receiver
+    /// disabled leaves its events behind at once.
     ///
-    /// The grace is the whole: a tenth of it, at most a second, is kept for sinks to close and for the bus to
-    /// note how far the hooks are. What hangs then is left to itself. With a grace of zero nothing more is
-    /// tried, and ending takes a second at most.
+    /// The grace includes everything: a tenth of it, at most a second, is kept for sinks to close and for the bus to
+    /// keep the positions of hooks. Work that hangs after that is abandoned. With a grace of zero nothing more is
+    /// tried, and the shutdown takes a second at most.
     ///
     /// # Cancel safety
-    /// Once begun it goes on to its end, also when the call is dropped. Calling again waits for that, or with a
-    /// shorter grace makes it end sooner.
+    /// A shutdown that has begun goes on, also when the call is dropped. A second call waits for it, or with a shorter
+    /// grace makes it end sooner.
     pub async fn shutdown(&self, grace: Option<Duration>) -> Report {
-        // What comes later is refused.
+        // Later changes are refused.
         self.0.slots.lock().shut_down = true;
         uncancelled(self.0.clone().shut_down(grace)).await
     }
@@ -43,7 +42,7 @@ impl Inner {
         self.send_to_all(Mode::Park);
         within(limits.as_ref().map(|limits| limits.ended), self.ended()).await;
         let inner = self.clone();
-        // It goes on, should there be no time for it: half a finish is none.
+        // It goes on even when there is no time left: half a finish is none.
         let finished = uncancelled(async move {
             inner.bus.close().await;
             inner.bus.finish().await;
@@ -52,7 +51,7 @@ impl Inner {
         Report { hooks: self.status() }
     }
 
-    /// Delivers what was accepted.
+    /// Delivers accepted events.
     async fn drain(self: &Arc<Self>) {
         let inner = self.clone();
         uncancelled(async move { inner.bus.close().await }).await;
@@ -70,7 +69,7 @@ impl Inner {
     }
 }
 
-/// When each part of the end has to be over.
+/// Deadlines of the parts of a shutdown.
 struct Limits {
     drain: Instant,
     ended: Instant,
@@ -78,7 +77,7 @@ struct Limits {
 }
 
 impl Limits {
-    /// `None`: longer than the clock can tell.
+    /// The deadlines for this grace. `None`: longer than the clock can tell.
     fn of(grace: Duration) -> Option<Self> {
         let now = Instant::now();
         let end = if grace.is_zero() { MAX_CLOSING } else { (grace / CLOSING_PART).min(MAX_CLOSING) };
@@ -87,7 +86,7 @@ impl Limits {
     }
 }
 
-/// Whether there was time enough shows in the report.
+/// Runs work until the limit. The report shows whether the time was enough.
 async fn within(limit: Option<Instant>, work: impl Future<Output = ()>) {
     match limit {
         Some(limit) => drop(timeout_at(limit, work).await),

@@ -1,4 +1,4 @@
-//! One hook and its worker.
+//! A slot: one hook and its worker.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::overrides::DisabledBy;
 use crate::stats::AttemptStats;
 use crate::worker::{EndpointState, Mode, Parked, ResendQueue, SharedEndpoint, StopSignal};
 
-/// What the dispatcher has of a hook.
+/// The dispatcher's state of a hook.
 pub(super) struct Slot {
     pub(super) hook: Arc<Hook>,
     pub(super) ledger: Arc<Ledger>,
@@ -28,10 +28,10 @@ pub(super) struct Slot {
     pub(super) work: Mutex<Work>,
 }
 
-/// What a worker starts from, beside what its predecessor had in hand.
+/// The start of a worker, apart from the events in flight of its predecessor.
 pub(super) struct WorkerStart {
     pub(super) hook: Hook,
-    /// Whether it delivers: its settings and its override say so.
+    /// True if it delivers: neither its settings nor an override disable it.
     pub(super) enabled: bool,
     pub(super) endpoint: SharedEndpoint,
     pub(super) ledger: Arc<Ledger>,
@@ -39,7 +39,7 @@ pub(super) struct WorkerStart {
     pub(super) overridden: SharedOverride,
 }
 
-/// What is to be done when a worker has ended.
+/// The work that is left when a worker has ended.
 pub(super) struct WorkerEnd {
     pub(super) bus: Arc<dyn Bus>,
     pub(super) hook: Arc<Hook>,
@@ -58,7 +58,7 @@ impl WorkerEnd {
         };
         if let Some(reason) = said {
             self.overridden.disable(&*self.bus, &self.hook, DisabledBy::Receiver, reason).await;
-            // Whoever waits looks at all hooks: not at each end of one, or many take time squared.
+            // Wakes waiters for these ends alone: each looks at all hooks, so every end would take time squared.
             self.disabled.send_modify(|ends| *ends += 1);
         }
     }
@@ -71,7 +71,7 @@ pub(super) enum Work {
 }
 
 impl Slot {
-    /// Neither its settings, nor anybody, nor its receiver have disabled it.
+    /// Returns true if neither settings, nor an operator, nor the receiver disabled the hook.
     pub(super) fn is_enabled(&self) -> bool {
         self.hook.enabled && self.overridden.get().is_none() && self.state() != EndpointState::Disabled
     }
@@ -90,7 +90,7 @@ impl Slot {
         self.ended().await;
     }
 
-    /// Whether its receiver disabled it.
+    /// Returns true if the receiver disabled the hook.
     pub(super) fn is_disabled_by_receiver(&self) -> bool {
         self.hook.enabled && self.state() == EndpointState::Disabled && !self.overridden.is_by(DisabledBy::Operator)
     }

@@ -9,8 +9,8 @@ use crate::sink::Notes;
 use crate::worker;
 
 impl Dispatcher {
-    /// Delivers one synthetic event (type `hooks.test`) through a sink of its own at once, whatever is
-    /// queued, and returns what the receiver answered.
+    /// Delivers one synthetic event (type `hooks.test`) through a new sink at once, past all queued events, and returns
+    /// the receiver's answer.
     ///
     /// # Errors
     /// When there is no such hook, its sink takes no test events, or the receiver did not take it.

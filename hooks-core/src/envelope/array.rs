@@ -6,8 +6,8 @@ use super::{EnvelopeError, SliceBuilder};
 /// Cuts a JSON array into its elements without building or checking them: that is what
 /// [`SliceBuilder::push_json`] does with each. [`push_next`](Self::push_next) does both in one pass.
 ///
-/// Ends after the last element, or with the first error. What holds the elements together is checked, and
-/// that the brackets and quotes of each match; what else is not JSON may end where it seems to.
+/// Ends after the last element, or with the first error. Checks the brackets and commas of the array, and that the
+/// brackets and quotes of each element match; an element with another error may end at the wrong place.
 ///
 /// ```
 /// use hooks_core::{ArrayElements, SliceBuilder};
@@ -31,18 +31,18 @@ pub struct ArrayElements<'a> {
 /// One element of an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArrayElement<'a> {
-    /// Where it begins in the array's text, in bytes from 0.
+    /// Its beginning in the array's text, in bytes from 0.
     pub offset: usize,
     /// Its text, without the spaces around it.
     pub json: &'a [u8],
 }
 
-/// An element that was pushed, or why it is no event.
+/// An element that was pushed, or the reason why it is no event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedElement<'a> {
     /// The element.
     pub element: ArrayElement<'a>,
-    /// As [`SliceBuilder::push_json`] returns it.
+    /// The result, as [`SliceBuilder::push_json`] returns it.
     pub result: Result<(), EnvelopeError>,
 }
 
@@ -83,7 +83,7 @@ impl<'a> ArrayElements<'a> {
                 let element = ArrayElement { offset, json: &text[offset..offset + length] };
                 return Ok(PushedElement { element, result: Ok(()) });
             }
-            // What is wrong with it is said of the element alone.
+            // The error is that of the element alone.
             let element = elements.element()?;
             Ok(PushedElement { element, result: slice.push_json(element.json) })
         })
@@ -108,7 +108,7 @@ impl<'a> ArrayElements<'a> {
         next
     }
 
-    /// Moves to where the next element begins. False behind the last.
+    /// Moves to the beginning of the next element. Returns false behind the last.
     fn is_at_next(&mut self) -> Result<bool, EnvelopeError> {
         self.space();
         if self.state == State::Begin {
@@ -146,7 +146,7 @@ impl<'a> ArrayElements<'a> {
     /// Moves behind the element that begins here. False where its brackets or quotes don't match, or there
     /// are too many of them.
     fn pass(&mut self) -> bool {
-        // What is open, the innermost in the lowest bit: 1 for an object.
+        // The open containers, the innermost in the lowest bit: 1 for an object.
         let (mut open, mut depth) = (0u128, 0);
         while let Some(byte) = self.peek() {
             match byte {
@@ -176,7 +176,7 @@ impl<'a> ArrayElements<'a> {
         loop {
             let rest = &self.text[self.at..];
             let Some(next) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) else { return false };
-            // A backslash takes the next byte with it, whatever that is.
+            // A backslash takes the next byte with it.
             let escape = rest[next] == b'\\';
             self.at = (self.at + next + 1 + usize::from(escape)).min(self.text.len());
             if !escape {
@@ -185,7 +185,7 @@ impl<'a> ArrayElements<'a> {
         }
     }
 
-    /// What is wrong with an element that has no end: brackets alone don't tell.
+    /// The error of an element that has no end: brackets alone don't tell.
     fn broken(&self, offset: usize) -> EnvelopeError {
         let rest = &self.text[offset..];
         let text = match std::str::from_utf8(rest) {

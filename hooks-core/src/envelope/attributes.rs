@@ -1,4 +1,4 @@
-//! What CloudEvents 1.0 (JSON format) asks of an event's top-level members.
+//! The rules of CloudEvents 1.0 (JSON format) for an event's top-level members.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -15,13 +15,13 @@ use crate::event::Event;
 pub(super) const STANDARD: [&str; 10] =
     ["specversion", "id", "source", "time", "type", "subject", "datacontenttype", "dataschema", "data", "data_base64"];
 
-/// How many of [`STANDARD`], from the front, are filled in where they are missing.
+/// Number of attributes of [`STANDARD`], from the front, that are filled in where they are missing.
 const FILLABLE: usize = 4;
 
-/// So many names are compared each with each; more are sorted, so that many don't take time squared.
+/// Up to this many names are compared each with each; more are sorted, so that many don't take time squared.
 const FEW: usize = 8;
 
-/// Where the members of one event stand in its text.
+/// The places of one event's members in its text.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
     pub(super) id: Text,
@@ -65,7 +65,7 @@ enum Presence {
     There,
 }
 
-/// Reads and checks the members of one event, in place of what was found in another.
+/// Reads and checks the members of one event. Replaces those of the event before.
 pub(super) fn read(text: &str, found: &mut Attributes) -> Result<(), EnvelopeError> {
     found.clear();
     found.line_breaks = match scan_object(text, |member| found.member(text, member)) {
@@ -90,7 +90,7 @@ impl Attributes {
         *self = Self { extensions, ..Self::default() };
     }
 
-    /// What can be said once all members are there.
+    /// Makes the checks that need all members.
     fn check(&self, text: &str) -> Result<(), EnvelopeError> {
         if self.data.is_some() && self.has_base64 {
             return Err(EnvelopeError::DataTwice);
@@ -101,7 +101,7 @@ impl Attributes {
         self.refuse_duplicate_extensions(text)
     }
 
-    /// Whether nothing has to be filled in.
+    /// Returns true if no attribute has to be filled in.
     pub(super) fn is_complete(&self) -> bool {
         self.fillable.iter().all(|presence| *presence == Presence::There)
     }
@@ -117,7 +117,7 @@ impl Attributes {
         }
     }
 
-    /// The event with what is missing filled in: in place of a null, else at the front.
+    /// The event with its missing attributes filled in: in place of a null, else at the front.
     pub(super) fn fill(&self, text: &str, source: &str) -> String {
         let value = |index| match index {
             0 => json_string("1.0"),
@@ -221,7 +221,7 @@ impl Attributes {
     }
 }
 
-/// Where a name stands in [`STANDARD`]. A `match` looks at length and text once; a search would at each.
+/// The index of a name in [`STANDARD`]. A `match` looks at length and text once; a search would at each.
 fn standard(name: &str) -> Option<usize> {
     Some(match name {
         "specversion" => 0,
@@ -280,7 +280,7 @@ fn as_text(raw: &str, kind: Kind) -> Option<Text> {
     Some(Text::Decoded(text))
 }
 
-/// As much of a name as an error has room for.
+/// The beginning of a name, as much as an error has room for.
 fn shown(name: &str) -> String {
     name.chars().take(64).collect()
 }

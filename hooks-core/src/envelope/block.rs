@@ -1,4 +1,4 @@
-//! The text that events published together share.
+//! Blocks: the text that events published together share.
 
 use std::any::Any;
 use std::fmt;
@@ -9,18 +9,18 @@ use parking_lot::Mutex;
 
 use super::attributes::{self, Attributes};
 
-/// The text of many events and where in it everything stands. Offsets are 32 bits wide:
+/// The text of many events, and the places of their parts. Offsets are 32 bits wide:
 /// `MAX_SLICE_BYTES` of the builder keeps them true.
 #[derive(Default)]
 pub(super) struct Block {
     /// Events one after the other, each with a line feed; behind it, the plain form of attributes that hold
     /// escapes.
     pub(super) text: String,
-    /// Whether something else than events stands in `text`.
+    /// True if `text` holds more than events.
     pub(super) has_decoded: bool,
-    /// Whether a type among them is the dispatcher's own.
+    /// True if one of the types is reserved.
     pub(super) has_reserved: bool,
-    /// A dispatcher made the events.
+    /// True if a dispatcher made the events.
     pub(super) own: bool,
     pub(super) extensions: Vec<Extension>,
     pub(super) guard: Mutex<Option<Weak<dyn Any + Send + Sync>>>,
@@ -37,7 +37,7 @@ impl Block {
         size_of::<Self>() + self.text.capacity() + self.extensions.capacity() * size_of::<Extension>()
     }
 
-    /// Gives back what is not used, where it is worth it.
+    /// Frees unused memory, if it is worth it.
     pub(super) fn shrink(&mut self) {
         shrink(self.text.len(), self.text.capacity(), |to| self.text.shrink_to(to));
         shrink(self.extensions.len(), self.extensions.capacity(), |to| self.extensions.shrink_to(to));
@@ -96,7 +96,7 @@ impl Block {
         }
     }
 
-    /// Where an attribute's plain text stands: in the event, or behind it when it holds escapes.
+    /// The place of an attribute's plain text: in the event, or behind it when it holds escapes.
     fn plain(&mut self, base: usize, value: &attributes::Text) -> Span {
         match value {
             attributes::Text::Plain(span) => Span::new(base, span),
@@ -117,7 +117,7 @@ fn shrink(len: usize, capacity: usize, to: impl FnOnce(usize)) {
     }
 }
 
-/// Where in a block an event and its attributes stand.
+/// The places of an event and its attributes in a block.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) span: Span,

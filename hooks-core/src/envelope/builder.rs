@@ -1,4 +1,4 @@
-//! From texts and applications' events to slices.
+//! Builds slices from texts and applications' events.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub struct SliceBuilder {
 }
 
 impl SliceBuilder {
-    /// `source` is filled in where an event names none.
+    /// A builder that fills in `source` where an event names none.
     pub fn new(source: impl Into<Arc<str>>) -> Self {
         Self {
             block: Block::default(),
@@ -55,21 +55,21 @@ impl SliceBuilder {
         }
     }
 
-    /// Takes events of at most this many bytes of JSON; 1 MiB where not set. 512 MiB is the most.
+    /// Takes events of at most this many bytes of JSON; 1 MiB where not set. Values above 512 MiB count as 512 MiB.
     #[must_use]
     pub fn max_event_bytes(mut self, bytes: usize) -> Self {
         self.max_event_bytes = bytes;
         self
     }
 
-    /// Takes no events whose type is the dispatcher's own, as no bus does from anybody else.
+    /// Refuses events with a reserved type, as every bus does.
     #[must_use]
     pub fn refuse_reserved(mut self) -> Self {
         self.refuses_reserved = true;
         self
     }
 
-    /// Makes room for so many further bytes of JSON, for whoever knows about how many will come.
+    /// Reserves memory for this many further bytes of JSON.
     pub fn reserve(&mut self, bytes: usize) {
         self.block.text.reserve(bytes.min(MAX_SLICE_BYTES).next_multiple_of(PAGE));
     }
@@ -148,7 +148,7 @@ impl SliceBuilder {
         self.entries.len()
     }
 
-    /// Whether no event was taken yet.
+    /// Returns true if no event was taken yet.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -171,7 +171,7 @@ impl SliceBuilder {
         Ok(Envelope { block: self.take_block(), entry })
     }
 
-    /// A dispatcher makes the events.
+    /// Marks the events as made by a dispatcher.
     pub(super) fn of_dispatcher(mut self) -> Self {
         self.block.own = true;
         self

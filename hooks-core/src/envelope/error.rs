@@ -1,13 +1,13 @@
 use crate::envelope::scan::{Fault, FaultKind, MAX_DEPTH};
 
-/// Why an event was not taken. The text says what is wrong and where; columns count bytes from 1.
+/// The reason why an event was not taken. The text names the error and its place; columns count bytes from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnvelopeError {
     /// The text is not one JSON object.
     #[error("not a JSON object: expected {expected} at column {column}")]
     NotJson {
-        /// What should have stood there.
+        /// The token expected there.
         expected: &'static str,
         /// Byte position in the event, from 1.
         column: usize,
@@ -15,7 +15,7 @@ pub enum EnvelopeError {
     /// The text is not one JSON array.
     #[error("not a JSON array: expected {expected} at column {column}")]
     NotArray {
-        /// What should have stood there.
+        /// The token expected there.
         expected: &'static str,
         /// Byte position in the text, from 1.
         column: usize,
@@ -50,7 +50,7 @@ pub enum EnvelopeError {
         /// Longest event that is taken.
         limit: usize,
     },
-    /// A required attribute that nothing can be made up for is missing.
+    /// A required attribute that can't be filled in is missing.
     #[error("attribute `{0}` is missing")]
     Missing(&'static str),
     /// A top-level member stands twice.
@@ -66,13 +66,13 @@ pub enum EnvelopeError {
     Illegal {
         /// The attribute.
         name: String,
-        /// What it must be.
+        /// The type or form that it must have.
         expected: &'static str,
     },
     /// `data` and `data_base64` are both present.
     #[error("both `data` and `data_base64` are present: an event has one of them")]
     DataTwice,
-    /// The type is the dispatcher's own, and the builder [refuses](crate::SliceBuilder::refuse_reserved) those.
+    /// The type is reserved, and the builder [refuses](crate::SliceBuilder::refuse_reserved) those.
     #[error("type `{0}`: types that begin with `hooks.` are the dispatcher's own")]
     Reserved(String),
     /// The slice holds more than 2 GiB.

@@ -61,7 +61,7 @@ impl Metadata {
         Ok(metadata)
     }
 
-    /// Whether there is nothing to add.
+    /// Returns true if there is nothing to add.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -81,7 +81,7 @@ impl Metadata {
         Cow::Owned(edits.apply(envelope.json()))
     }
 
-    /// At most this many bytes are added to an event.
+    /// Maximum number of bytes that are added to an event.
     pub(crate) fn most_added(&self) -> usize {
         self.entries.iter().map(|(name, value)| name.len() + value.len() + 4).sum()
     }

@@ -23,7 +23,7 @@ pub use slice::{BlockGuard, Slice};
 use crate::event::Event;
 use block::{Block, Entry, Span};
 
-/// Longest event that is taken where nothing else is set: 1 MiB.
+/// Default limit of an event's length: 1 MiB.
 pub const DEFAULT_MAX_EVENT_BYTES: usize = 1 << 20;
 
 /// An event encoded once as CloudEvents 1.0 JSON, shared by reference from then on.
@@ -114,12 +114,12 @@ impl Envelope {
         self.entry.span.len as usize
     }
 
-    /// Whether the type is the dispatcher's own (`hooks.…`), which only hooks that name it literally receive.
+    /// Returns true if the type is reserved (`hooks.…`). Only hooks that name it literally receive it.
     pub fn is_reserved(&self) -> bool {
         is_reserved(self.event_type())
     }
 
-    /// Whether the next one of the slice stands right behind this one, only a line feed in between.
+    /// Returns true if the next one of the slice stands right behind this one, only a line feed in between.
     fn is_before(&self, next: &Self) -> bool {
         self.entry.span.end() + 1 == next.entry.span.start
     }

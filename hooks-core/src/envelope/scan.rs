@@ -14,7 +14,7 @@ use wide::u8x16;
 /// Deepest nesting of arrays and objects that is accepted, the event itself included.
 pub(crate) const MAX_DEPTH: u32 = 128;
 
-/// Where and why a text is not the JSON that was asked for.
+/// The place where a text is not the expected JSON, and the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault {
     /// Byte offset in the text.
@@ -28,7 +28,7 @@ pub(crate) enum FaultKind {
     TooDeep,
 }
 
-/// What a JSON value begins with, so what it is.
+/// The kind of a JSON value, known from its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `plain`: of the characters from space to `~` alone, without escapes.
@@ -52,7 +52,7 @@ pub(crate) struct Member {
 
 /// Walks `text`, which must hold exactly one JSON object, and gives `visit` each top-level member.
 ///
-/// Returns whether a raw line break stands between tokens.
+/// Returns true if a raw line break stands between tokens.
 #[inline]
 pub(crate) fn scan_object<E: From<Fault>>(text: &str, visit: impl FnMut(Member) -> Result<(), E>) -> Result<bool, E> {
     let mut scan = Scan { bytes: text.as_bytes(), at: 0, broken: false };
@@ -197,7 +197,7 @@ impl Scan<'_> {
     /// An array or object within the event. It is walked with a stack of one bit a level, so depth costs
     /// no memory.
     fn nested(&mut self) -> Result<(), Fault> {
-        // What is open, the innermost in the lowest bit: 1 for an object.
+        // The open containers, the innermost in the lowest bit: 1 for an object.
         let mut open: u128 = 0;
         let mut depth = 1;
         loop {
@@ -225,7 +225,7 @@ impl Scan<'_> {
                 }
                 _ => self.scalar(first)?,
             }
-            // A value has ended here: so may what it stands in.
+            // A value has ended here: so may its container.
             loop {
                 let in_object = open & 1 == 1;
                 match self.next() {
@@ -269,7 +269,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// A string, from quote to quote. Whether it is of the characters from space to `~` alone, without
+    /// Walks a string, from quote to quote. Returns true if it has only characters from space to `~`, without
     /// escapes.
     #[inline(always)]
     fn string(&mut self) -> Result<bool, Fault> {
@@ -294,7 +294,7 @@ impl Scan<'_> {
         }
     }
 
-    /// What ends a plain run of a string other than a quote.
+    /// Handles the byte that ends a plain run of a string, unless it is a quote.
     #[inline(never)]
     fn no_quote(&mut self) -> Result<(), Fault> {
         match self.peek() {
@@ -377,7 +377,7 @@ impl Scan<'_> {
     }
 }
 
-/// How many bytes are looked at together.
+/// Number of bytes that are looked at together.
 const BLOCK: usize = 16;
 
 /// A bit for each byte that ends a plain run of a string (a quote, a backslash or a control character),

@@ -1,4 +1,4 @@
-//! What is published together.
+//! Slices: events that are published together.
 
 use std::any::Any;
 use std::fmt;
@@ -65,7 +65,7 @@ impl Slice {
         front
     }
 
-    /// Takes the other one in, if it has the events behind these.
+    /// Joins the other slice to this one, if it has the events right behind. Returns whether it did.
     pub(crate) fn join(&mut self, next: &Self) -> bool {
         let joins = self.to == next.from && Arc::ptr_eq(&self.events, &next.events);
         if joins {
@@ -74,25 +74,25 @@ impl Slice {
         joins
     }
 
-    /// The JSON of all events, a line feed behind each, in as few pieces as they stand in.
+    /// The JSON of all events, a line feed behind each, in as few pieces as possible.
     pub(crate) fn text(&self) -> impl Iterator<Item = &str> {
         let together = self.first().is_some_and(|event| !event.block.has_decoded);
         self.chunk_by(move |a, b| together || a.is_before(b)).map(|piece| piece[0].lines_to(&piece[piece.len() - 1]))
     }
 
-    /// Bytes of memory that it keeps: those of the whole block.
+    /// Bytes of memory that the slice keeps: those of the whole block.
     pub fn memory(&self) -> usize {
         let block = self.events.first().map_or(0, |event| event.block.memory());
         size_of_val(&*self.events) + block
     }
 
-    /// For buses: what is tied to the block for as long as somebody holds that, a claim on the memory bound, say.
-    /// Parts of a slice, and what is published twice, stand in one block and have one guard.
+    /// For buses: the guard that is tied to the block for as long as a bus holds the guard, a reservation of memory,
+    /// say. All parts of a slice have one guard; so has a slice that is published twice.
     pub fn guard(&self) -> Option<BlockGuard> {
         self.first()?.block.guard.lock().as_ref().and_then(Weak::upgrade)
     }
 
-    /// For buses: ties this to the block, unless something else was tied to it since. Returns what is tied to it.
+    /// For buses: ties this guard to the block, unless another one is tied to it. Returns the guard of the block.
     pub fn guard_with(&self, guard: BlockGuard) -> BlockGuard {
         let Some(first) = self.first() else { return guard };
         let mut known = first.block.guard.lock();
@@ -108,7 +108,7 @@ impl Slice {
         Self { from: 0, to: events.len() as u32, events }
     }
 
-    /// The first event whose type is the dispatcher's own although no dispatcher made it.
+    /// The first event with a reserved type that no dispatcher made.
     pub(crate) fn forged(&self) -> Option<&Envelope> {
         let block = &self.first()?.block;
         if block.own || !block.has_reserved { None } else { self.iter().find(|event| event.is_reserved()) }

@@ -1,6 +1,6 @@
-//! Which texts are times.
+//! Checks times.
 
-/// RFC 3339 §5.6, leap seconds included.
+/// Returns true for a time of RFC 3339 §5.6, leap seconds included.
 pub(super) fn is_rfc3339(text: &str) -> bool {
     let Some((date_time, rest)) = text.as_bytes().split_first_chunk::<19>() else { return false };
     is_date_time(date_time) && is_fraction_and_zone(rest)
@@ -20,7 +20,7 @@ fn is_date_time(text: &[u8; 19]) -> bool {
         && second.is_some_and(|second| second <= 60)
 }
 
-/// What stands behind the seconds: `Z`, `.123Z`, `+01:00`.
+/// Checks the text behind the seconds: `Z`, `.123Z`, `+01:00`.
 fn is_fraction_and_zone(text: &[u8]) -> bool {
     let zone = match text {
         [b'.', fraction @ ..] => {
@@ -45,7 +45,7 @@ fn two_digits(tens: u8, ones: u8) -> Option<u32> {
     (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| u32::from(tens - b'0') * 10 + u32::from(ones - b'0'))
 }
 
-/// Days of a month; none, if there is no such month.
+/// Number of days of a month; 0 if there is no such month.
 fn days(year: u32, month: u32) -> u32 {
     match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,

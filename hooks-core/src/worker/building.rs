@@ -15,18 +15,18 @@ use crate::delivery::DeliveryError;
 use crate::hook::Hook;
 use crate::sink::{Sink, SinkContext, SinkFactory};
 
-/// Most threads that build sinks, of those that everything else that blocks has to share.
+/// Maximum number of threads that build sinks: all blocking work shares the threads.
 const MAX_BUILDS: usize = 64;
 
-/// Most of these for the files of one folder: a disk that hangs leaves the others to sinks whose files lie elsewhere.
+/// Maximum number of these for the files of one folder: a disk that hangs leaves threads to sinks with files elsewhere.
 const MAX_BUILDS_OF_FOLDER: usize = 16;
 
-/// Where the sinks of one dispatcher are built.
+/// Builds the sinks of one dispatcher.
 pub(crate) struct Builders {
     places: Arc<Semaphore>,
-    /// Of the folders whose files are being read.
+    /// Permits of the folders whose files are being read.
     folders: Mutex<HashMap<PathBuf, Weak<Semaphore>>>,
-    /// What is still being built although nobody waits for it any more.
+    /// Builds that still run although their hook gave up waiting.
     late: Mutex<HashMap<Build, Weak<()>>>,
 }
 
@@ -81,7 +81,7 @@ impl Builders {
         }
     }
 
-    /// Who may read files of the folder of the first of these.
+    /// The permits to read files of the folder of the first of these.
     fn folder(&self, files: &[PathBuf]) -> Arc<Semaphore> {
         let folder = files.first().and_then(|file| file.parent()).unwrap_or(Path::new("")).to_owned();
         let mut folders = self.folders.lock();

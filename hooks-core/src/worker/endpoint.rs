@@ -1,4 +1,4 @@
-//! What is known of a hook's receiver. Shared by the hook's lanes; has no clock.
+//! The health of a hook's receiver. Shared by the hook's lanes; has no clock.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use crate::delivery::{Delivered, DeliveryError, FailureClass, Unread};
 use crate::hook::RetryPolicy;
 use crate::stats::AttemptStats;
 
-/// How it stands with a hook's receiver.
+/// The state of a hook's receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum EndpointState {
-    /// What was sent last was accepted, in part at least.
+    /// The receiver accepted the last batch, at least in part.
     #[default]
     Healthy,
     /// Attempts fail, or an event is refused and nothing else was accepted since; the next attempt waits.
@@ -48,13 +48,13 @@ impl fmt::Display for EndpointState {
     }
 }
 
-/// After so many attempts that were accepted a larger batch is tried again than the receiver took: at first, and at most.
+/// Number of accepted attempts before a larger batch is tried than the receiver took: at first, and at most.
 const ACCEPTED_BEFORE_LARGER: (u64, u64) = (8, 4096);
 
-/// So many requests in a row that a receiver did nothing with are no failure.
+/// Maximum number of requests in a row that a receiver does nothing with before they count as a failure.
 const MAX_UNPROCESSED: u8 = 3;
 
-/// How often a batch is tried again because refused events may have been named where its answer can't be read.
+/// Maximum number of retries of a batch because an unreadable part of its answer may name refused events.
 const MAX_DOUBTS: u8 = 3;
 
 #[derive(Debug, Default)]
@@ -63,22 +63,22 @@ pub(crate) struct EndpointHealth {
     state: EndpointState,
     failures: u32,
     failed_at: Option<Instant>,
-    /// No attempt before this, unless another one is answered meanwhile.
+    /// Earliest time of the next attempt, unless another one is answered before.
     not_before: Option<Instant>,
-    /// The receiver asked to be left alone until then.
+    /// The end of the wait that the receiver asked for.
     asked_until: Option<Instant>,
     accepted: u64,
-    /// Not there before the first attempt: idle hooks are small.
+    /// `None` before the first attempt: idle hooks are small.
     stats: Option<Box<AttemptStats>>,
-    /// How fast attempts may follow one another.
+    /// The rate limit of attempts and events.
     pub(crate) rate_limiter: RateLimiter,
     /// The largest batch worth trying, in bytes.
     max_bytes: usize,
-    /// How much had been accepted when that changed, and how much more raises it.
+    /// `accepted` when `max_bytes` last changed. `larger_after`: the further accepted attempts that raise it.
     accepted_at_change: u64,
     larger_after: u64,
     last_error: Option<String>,
-    /// Held because what was given up can't be kept.
+    /// Held because dead letters can't be kept.
     blocked: bool,
     /// The receiver has named refused events.
     names_refused: bool,
@@ -94,7 +94,7 @@ impl EndpointHealth {
         Self { policy, state, max_bytes: usize::MAX, larger_after: ACCEPTED_BEFORE_LARGER.0, ..Self::default() }
     }
 
-    /// Takes over what was counted under other settings.
+    /// Takes over counts and knowledge of the same hook under other settings.
     pub(crate) fn continue_from(&mut self, before: &Self) {
         self.stats.clone_from(&before.stats);
         self.rate_limiter.continue_from(&before.rate_limiter);
@@ -121,12 +121,12 @@ impl EndpointHealth {
         self.stats.as_deref()
     }
 
-    /// An attempt that took so long ended like this; `None`: delivered.
+    /// Counts an attempt with this outcome and duration; `None`: delivered.
     pub(crate) fn count(&mut self, outcome: Option<FailureClass>, took: Duration) {
         self.stats.get_or_insert_default().count(outcome, took);
     }
 
-    /// Learns of a receiver from an answer; whether it is the first one that is odd.
+    /// Learns about the receiver from an answer; returns true if it is the first odd one.
     pub(crate) fn learn(&mut self, delivered: &Delivered) -> bool {
         self.names_refused |= !delivered.refused.is_empty();
         if delivered.odd.is_none() {
@@ -137,13 +137,13 @@ impl EndpointHealth {
         *odd == 1
     }
 
-    /// Whether a request that the receiver did nothing with is sent again at once: not for ever.
+    /// Counts a request that the receiver did nothing with; returns true if it is sent again at once.
     pub(crate) fn sends_again(&mut self) -> bool {
         self.unprocessed = self.unprocessed.saturating_add(1);
         self.unprocessed <= MAX_UNPROCESSED
     }
 
-    /// Whether a batch with this answer is tried again after it was tried so often for that reason.
+    /// Returns true if a batch with this answer is tried again, after `times` retries for the same reason.
     pub(crate) fn doubts(&self, delivered: &Delivered, times: u8) -> bool {
         times < MAX_DOUBTS
             && delivered.odd.as_ref().is_some_and(|odd| match odd.unread {
@@ -153,7 +153,7 @@ impl EndpointHealth {
             })
     }
 
-    /// How often the receiver accepted something. Only ever rises.
+    /// Number of attempts that the receiver accepted. Never falls.
     pub(crate) fn accepted(&self) -> u64 {
         self.accepted
     }
@@ -163,12 +163,12 @@ impl EndpointHealth {
         self.max_bytes
     }
 
-    /// No attempt before this.
+    /// Earliest time of the next attempt.
     pub(crate) fn not_before(&self) -> Option<Instant> {
         self.not_before.max(self.asked_until)
     }
 
-    /// Until when the receiver wants nothing, also nothing that somebody waits for.
+    /// The end of the wait that the receiver asked for, if it is not over. Holds for events that are sent again, too.
     pub(crate) fn asked_to_wait(&self, now: Instant) -> Option<Instant> {
         let throttled = self.not_before.filter(|_| self.state == EndpointState::Throttled);
         self.asked_until.max(throttled).filter(|until| *until > now)
@@ -186,16 +186,16 @@ impl EndpointHealth {
         self.answered(EndpointState::Healthy, now);
     }
 
-    /// The receiver answered, but refused what was sent.
+    /// Counts an answer that refused the batch.
     pub(crate) fn refuse(&mut self, error: &str, now: Instant) {
         self.last_error = Some(error.to_owned());
-        // Only what it accepts makes it healthy.
+        // Only an accepted attempt makes it healthy.
         let state = if self.state == EndpointState::Throttled { EndpointState::BackingOff } else { self.state };
         self.answered(state, now);
     }
 
-    /// Only refused events are left to try, and nothing was accepted since: one may be a bad event, of several the
-    /// receiver refuses everything.
+    /// Only refused events are left to try, and nothing was accepted since. One may be a bad event; if there are
+    /// several, the receiver refuses everything.
     pub(crate) fn hold(&mut self) {
         self.state = match self.state {
             EndpointState::Disabled => EndpointState::Disabled,
@@ -205,7 +205,7 @@ impl EndpointHealth {
         };
     }
 
-    /// What was given up can't be kept.
+    /// Holds the hook: dead letters can't be kept.
     pub(crate) fn block(&mut self, error: String) {
         self.blocked = true;
         if self.state != EndpointState::Disabled {
@@ -214,7 +214,7 @@ impl EndpointHealth {
         self.last_error = Some(error);
     }
 
-    /// It can be kept again.
+    /// Ends that hold: dead letters can be kept again.
     pub(crate) fn unblock(&mut self) {
         if std::mem::take(&mut self.blocked) && self.state == EndpointState::Held {
             self.state = EndpointState::Healthy;
@@ -268,7 +268,7 @@ impl EndpointHealth {
         self.last_error = Some(error.report());
     }
 
-    /// The process wants to end: waits that are our own are over, those that the receiver asked for go on.
+    /// Ends our own waits because the process ends. Waits that the receiver asked for go on.
     pub(crate) fn end_backoff(&mut self) {
         if self.state != EndpointState::Throttled {
             self.not_before = None;

@@ -1,4 +1,4 @@
-//! What all parts of a hook's worker share: its settings, its endpoint, and how one attempt is made.
+//! The context that all parts of a hook's worker share: settings, endpoint, and the making of an attempt.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::notices::Notices;
 use crate::sink::{Notes, Shared, Sink, SinkContext};
 use crate::stats::BatchStats;
 
-/// What all parts of a hook's worker share.
+/// The context that all parts of a hook's worker share.
 #[derive(Clone)]
 pub(crate) struct HookContext {
     pub(crate) hook: Arc<Hook>,
@@ -36,12 +36,12 @@ pub(crate) struct HookContext {
     pub(crate) shared: Arc<Shared>,
     pub(crate) batches: Arc<Mutex<BatchStats>>,
     pub(crate) notices: Notices,
-    /// Nobody delivers what is left at the end: what is suspect then counts as refused.
+    /// No later run delivers the rest: events that are suspect at the end count as refused.
     pub(crate) last: bool,
     pub(crate) log: Uuid,
 }
 
-/// The endpoint, and a bell that rings when another lane's attempt changed it.
+/// The endpoint's health, and a signal for the lanes when an attempt of another lane changed it.
 pub(crate) struct SharedEndpoint {
     pub(crate) state: Mutex<EndpointHealth>,
     pub(super) changed: Notify,
@@ -54,7 +54,7 @@ impl SharedEndpoint {
         Self { state: Mutex::new(endpoint), changed: Notify::new() }
     }
 
-    /// For the same hook with other settings.
+    /// The endpoint of the same hook with other settings.
     pub(crate) fn successor(&self, hook: &Hook, enabled: bool) -> Self {
         let next = Self::new(hook, enabled);
         next.state.lock().continue_from(&self.state.lock());
@@ -81,7 +81,7 @@ impl HookContext {
         Batch::new(id, deliveries, self.hook.metadata.clone())
     }
 
-    /// One attempt, with its time limit. The sink is built when there is none.
+    /// Makes one attempt within its time limit. Builds the sink when there is none.
     pub(super) async fn attempt(
         &self,
         sink: &mut Option<Box<dyn Sink>>,
@@ -112,13 +112,13 @@ impl HookContext {
         Ok(delivered)
     }
 
-    /// Learns of the receiver from its answer. The first that is odd is logged.
+    /// Learns about the receiver from its answer. Logs the first odd one.
     pub(super) fn learn(&self, result: &Result<Delivered, DeliveryError>, endpoint: &mut EndpointHealth) {
         let Ok(delivered) = result else { return };
         if endpoint.learn(delivered) {
             let odd = delivered.odd.as_ref().map_or("", |odd| &odd.what);
             let hook = &self.hook.id;
-            tracing::warn!(%hook, odd, "the receiver's answer is odd; its status counts (said once)");
+            tracing::warn!(%hook, odd, "the receiver's answer is odd: its status counts, and later ones are not logged");
         }
     }
 
@@ -129,7 +129,7 @@ impl HookContext {
         self.shared.builders.build(&self.hook, context).await
     }
 
-    /// Changes what is known of the endpoint. If it stands otherwise then, that is told.
+    /// Changes the endpoint's health. Logs and publishes a change of its state.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut EndpointHealth) -> T) -> T {
         let mut endpoint = self.endpoint.state.lock();
         let before = endpoint.state();
@@ -138,7 +138,7 @@ impl HookContext {
         changed
     }
 
-    /// The hook's dead letters can't be kept.
+    /// Holds the hook because its dead letters can't be kept.
     pub(super) fn hold(&self, error: &BusError) {
         let why = match error {
             BusError::Full(why) => why.clone(),
@@ -154,7 +154,7 @@ impl HookContext {
             events = endpoint.suspects,
             reject_hold = %endpoint.policy().reject_hold,
             error,
-            "refused, and nothing else was accepted since: tried again until then, or for `reject_hold`"
+            "events are refused and nothing else is accepted: they are tried again until something is, or for `reject_hold`"
         );
     }
 
@@ -166,14 +166,16 @@ impl HookContext {
         }
         self.notices.endpoint_changed(&self.hook, before, state, endpoint.last_error());
         match state {
-            EndpointState::Healthy => tracing::info!(%hook, "delivering again"),
-            EndpointState::Disabled => tracing::error!(%hook, error, "disabled: the receiver wants nothing any more"),
+            EndpointState::Healthy => tracing::info!(%hook, "delivery works again"),
+            EndpointState::Disabled => {
+                tracing::error!(%hook, error, "the hook is disabled: its receiver wants nothing any more")
+            }
             _ => tracing::warn!(%hook, %state, error, "delivery fails; events are kept and tried again"),
         }
     }
 }
 
-/// Delivers one batch through a sink of its own.
+/// Delivers one batch through a new sink.
 pub(crate) async fn attempt_test(
     context: &HookContext,
     batch: &Batch,
@@ -192,7 +194,7 @@ pub(crate) async fn attempt_test(
     }
 }
 
-/// Within a time limit, and with a panic of the sink as an error.
+/// Runs work of a sink within a time limit. A panic becomes an error.
 pub(super) async fn guarded<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, DeliveryError>>,
@@ -200,7 +202,7 @@ pub(super) async fn guarded<T>(
     limited(limit, work).await.unwrap_or_else(|| Err(too_long(limit)))
 }
 
-/// As [`guarded`]; `None` when the time is over.
+/// Like [`guarded`], but returns `None` when the time is over.
 async fn limited<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, DeliveryError>>,

@@ -17,24 +17,24 @@ use crate::bus::{Delivery, Position, Read, Reader};
 use crate::filter::Filter;
 use crate::sink::Sink;
 
-/// How long a hook without events keeps its sink.
+/// Time after which a hook without events closes its sink.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a sink may take to close when its worker was told to end at once.
+/// Time limit for closing a sink when its worker has to end at once.
 const PARKED_CLOSE: Duration = Duration::from_secs(1);
 
-/// How long reading pauses after the bus failed.
+/// Pause of reading after the bus failed.
 pub(crate) const BUS_PAUSE: Duration = Duration::from_secs(1);
 
-/// On the memory bus, whose events don't outlive the process, a batch is tried for this long.
+/// Time limit for a batch on the memory bus, whose events don't outlive the process.
 const MEMORY_MAX_ELAPSED: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// Why a lane stopped.
+/// The reason why a lane stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// No events for a while.
     Idle,
-    /// Everything there was is settled, or left for the next run, and no more will come.
+    /// All events are settled, or left for the next run, and no more will come.
     Dry,
     /// It was told to stop.
     Parked,
@@ -44,7 +44,7 @@ pub(crate) enum Exit {
     Lost,
 }
 
-/// What a stopped lane had in hand, unsettled.
+/// The events in flight of a stopped lane, unsettled.
 #[derive(Debug, Default)]
 pub(crate) struct Carry {
     /// Events of frozen batches.
@@ -67,7 +67,7 @@ impl Carry {
         self.len() == 0
     }
 
-    /// Gives up what was not frozen and no longer matches; returns where it stood.
+    /// Removes the events that are not frozen and no longer match; returns their positions.
     pub(crate) fn refilter(&mut self, filter: &Filter) -> Vec<Position> {
         let gone = self.loose.extract_if(.., |delivery| !filter.matches(delivery.envelope()));
         gone.map(|delivery| delivery.position).collect()
@@ -92,9 +92,9 @@ pub(crate) struct Lane {
     read: Vec<Delivery>,
     /// No more events will come.
     dry: bool,
-    /// A publisher waits for room: what is in hand leaves now.
+    /// A publisher waits for room: the events in flight leave now.
     flush: bool,
-    /// The last order that was obeyed.
+    /// The mode that was applied last.
     mode: Mode,
     idle_since: Option<Instant>,
 }
@@ -162,7 +162,7 @@ impl Lane {
         exit
     }
 
-    /// What is in hand, after the end.
+    /// The events in flight, after the end.
     pub(crate) fn into_carry(mut self) -> Carry {
         let mut loose = Vec::new();
         while let Some(batch) = self.batcher.drain() {
@@ -185,7 +185,7 @@ impl Lane {
         (mode == Mode::Park).then_some(Exit::Parked)
     }
 
-    /// Settles what is decided, moves a batch to the head when there is room, and says what to do.
+    /// Settles decided events, moves a batch to the head when there is room, and returns the next step.
     fn plan(&mut self) -> Next {
         let now = now();
         let (settled, next) = self.context.change(|endpoint| {
@@ -221,7 +221,7 @@ impl Lane {
         }
     }
 
-    /// The first lane takes up what is to be sent again, in batches as the sink wants them, unless the end is near.
+    /// Takes events to be sent again, in batches as the sink wants them, unless the end is near. First lane only.
     fn look_for_resends(&mut self) {
         if self.dry || self.mode != Mode::Run {
             return self.stop_resends(CUT_OFF);
@@ -241,7 +241,7 @@ impl Lane {
         }
     }
 
-    /// Whoever asked hears how far it came.
+    /// Stops sending again; the caller learns how far it came.
     fn stop_resends(&mut self, why: &str) {
         let stopped = self.queue.stop_resent(why);
         self.settle(stopped);
@@ -267,8 +267,8 @@ impl Lane {
         (state == EndpointState::Disabled).then_some(Exit::Disabled)
     }
 
-    /// Keeps as dead letters what was given up. While there is no room for them the hook is held, but for what is sent
-    /// again: that can make room.
+    /// Keeps given-up events as dead letters. While there is no room for them the hook is held, but for events that are
+    /// sent again: these can make room.
     async fn give_up(&mut self, stop: &StopSignal) -> Option<Exit> {
         let kept = tokio::select! {
             biased;
@@ -277,7 +277,7 @@ impl Lane {
         };
         let Err(error) = kept else { return None };
         self.context.hold(&error);
-        // Nobody makes room for a process that is about to end.
+        // No one makes room for a process that is about to end.
         if self.mode == Mode::Drain {
             return Some(Exit::Dry);
         }
@@ -285,7 +285,7 @@ impl Lane {
         None
     }
 
-    /// Takes more events, until a batch is ready or it is time for something else.
+    /// Reads more events, until a batch is ready or another step is due.
     async fn gather(&mut self, until: Option<Instant>, reader: &mut dyn Reader, stop: &StopSignal) -> Option<Exit> {
         let idle = self.queue.is_empty() && self.batcher.deadline().is_none() && self.read.is_empty();
         // Without other lanes the hook rests when this one does.
@@ -309,7 +309,7 @@ impl Lane {
             Ok(Read::Dry) => self.dry = true,
             Ok(Read::Lost) => return Some(Exit::Lost),
             Err(error) => {
-                tracing::warn!(hook = %self.context.hook.id, %error, "events can't be read now");
+                tracing::warn!(hook = %self.context.hook.id, %error, "events can't be read now: tried again in a second");
                 let _ = timeout(BUS_PAUSE, stop.raised_above(self.mode)).await;
             }
         }
@@ -319,7 +319,7 @@ impl Lane {
     async fn close(&mut self, stop: &StopSignal) {
         let Some(mut sink) = self.sink.take() else { return };
         let hook = &self.context.hook;
-        // Whoever parks a worker waits for it.
+        // The caller that parks a worker waits for it.
         let parked = async {
             stop.raised_above(Mode::Drain).await;
             sleep(PARKED_CLOSE).await;

@@ -1,7 +1,8 @@
-//! The worker: takes a hook's events from the bus and sees each through to its end.
+//! The worker: takes a hook's events from the bus and delivers each, until it is settled.
 //!
 //! State machines without a clock ([`endpoint`], [`retry_queue`]) inside two thin drivers: [`lane`] delivers in
-//! order through a [`hook_context`] that makes each attempt, [`runner`] feeds the lanes and sleeps when there is nothing to do.
+//! order through a [`hook_context`] that makes each attempt, [`runner`] feeds the lanes and sleeps when there is nothing
+//! to do.
 
 mod building;
 mod endpoint;

@@ -1,8 +1,8 @@
-//! What a panic said.
+//! The text of a panic.
 
 use std::any::Any;
 
-/// Most characters of it that are shown.
+/// Longest text that is shown, in characters.
 const MAX_CHARACTERS: usize = 500;
 
 /// The text of a panic, on one line.

@@ -1,4 +1,4 @@
-//! What a retry queue holds: a batch, or a part of one, with what came of it so far. Has no clock.
+//! The items of a retry queue: a batch or a part of one, with its history. Has no clock.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use crate::batch::Batch;
 use crate::dead_letter::DeadLetterReason;
 use crate::delivery::{Delivered, DeliveryError, Reason};
 
-/// Where events come from.
+/// The source of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Source {
-    /// The bus gave them, in order. They are settled.
+    /// The bus, in order. They are settled.
     #[default]
     Live,
-    /// Somebody wants them sent again, beside the live ones. Who asked is told what came of them.
+    /// A caller wants them sent again, beside the live ones, and is told their outcome.
     Resent,
 }
 
@@ -25,22 +25,22 @@ pub(crate) struct Settlement {
     pub(crate) ending: Ending,
 }
 
-/// How events ended.
+/// The outcome of events that are done with.
 #[derive(Debug)]
 pub(crate) enum Ending {
     Delivered,
     GivenUp(GivenUp),
-    /// Nothing more is tried of what was to be sent again, and why.
+    /// Events that were to be sent again are not tried any more, for this reason.
     Stopped(String),
 }
 
-/// Why events were given up, and after what.
+/// The reason why events were given up, and their attempts.
 #[derive(Debug)]
 pub(crate) struct GivenUp {
     pub(crate) why: DeadLetterReason,
     pub(crate) detail: Reason,
     pub(crate) attempts: u32,
-    /// When the first and the last attempt began.
+    /// The times when the first and the last attempt began.
     pub(crate) attempted: (Instant, Instant),
 }
 
@@ -50,11 +50,11 @@ pub(super) struct Piece {
     pub(super) source: Source,
     pub(super) times: Times,
     pub(super) refusal: Option<Refusal>,
-    /// How often it was tried again because its answer could not be read.
+    /// Number of retries because the answer could not be read.
     pub(super) doubts: u8,
 }
 
-/// How long a piece has been tried.
+/// The attempts of a piece, and their times.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Times {
     attempts: u32,
@@ -68,7 +68,7 @@ pub(super) struct Times {
 #[derive(Debug, Clone)]
 pub(super) struct Refusal {
     pub(super) reason: Reason,
-    /// What the endpoint had accepted when the event was first refused, and when that was.
+    /// The endpoint's count of accepted attempts when the event was first refused. `since`: that time.
     pub(super) accepted: u64,
     pub(super) since: Instant,
 }
@@ -78,8 +78,8 @@ impl Piece {
         Self { batch, source, times: Times::default(), refusal: None, doubts: 0 }
     }
 
-    /// An answer counts by what it says. But where refused events may have been named in a part of it that can't be
-    /// read, that is a failure for a while, and at the most until the batch's time is over.
+    /// Turns an answer whose unreadable part may name refused events into a failure: a few times, and no longer than
+    /// the batch's time. Any other answer counts as it is.
     pub(super) fn check_answer(
         &mut self,
         result: Result<Delivered, DeliveryError>,
@@ -105,7 +105,7 @@ impl Piece {
         self.ended(Ending::GivenUp(GivenUp { why, detail, attempts, attempted }))
     }
 
-    /// It was refused, and the case is decided.
+    /// Gives the piece up as refused: its case is decided.
     pub(super) fn refused(mut self, now: Instant) -> Settlement {
         let detail = self.refusal.take().map_or_else(Reason::default, |refusal| refusal.reason);
         self.give_up(DeadLetterReason::Refused, detail, now)
@@ -129,12 +129,12 @@ impl Times {
         }
     }
 
-    /// The last attempt was none.
+    /// The times without the last attempt, which does not count.
     pub(super) fn without_last(self) -> Self {
         Self { attempts: self.attempts.saturating_sub(1), ..self }
     }
 
-    /// From now on the time does not count, until the next attempt.
+    /// Stops counting the time until the next attempt.
     pub(super) fn excuse(&mut self, now: Instant) {
         self.excused_since = Some(now);
     }

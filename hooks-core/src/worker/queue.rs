@@ -1,4 +1,4 @@
-//! What one lane has been given and not yet read. Bounded in events and bytes.
+//! The queue from the feeder to one lane. Bounded in events and bytes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Queue {
         }
     }
 
-    /// Appends.
+    /// Appends a delivery.
     pub(crate) fn put(&self, delivery: Delivery) {
         let mut state = self.state.lock();
         state.bytes += delivery.envelope().len();
@@ -61,19 +61,19 @@ impl Queue {
         state.deliveries.len() < self.max_events && state.bytes < self.max_bytes
     }
 
-    /// A publisher waits for room: what is in hand should leave.
+    /// Tells the lane to deliver at once: a publisher waits for room.
     pub(crate) fn flush(&self) {
         self.state.lock().flush = true;
         self.readable.notify_one();
     }
 
-    /// Nothing more will be pushed.
+    /// Ends the queue: nothing more will be put in.
     pub(crate) fn end(&self) {
         self.state.lock().ended = true;
         self.readable.notify_one();
     }
 
-    /// What nobody read.
+    /// Takes the deliveries that the lane did not read.
     pub(crate) fn drain(&self) -> Vec<Delivery> {
         let mut state = self.state.lock();
         state.bytes = 0;
@@ -97,7 +97,7 @@ impl Queue {
     }
 }
 
-/// The lane's side.
+/// The lane's side of a queue.
 pub(crate) struct QueueReader(pub(crate) Arc<Queue>);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! How fast a hook may be delivered to. Has no clock.
+//! Limits the rate of a hook's attempts and events. Has no clock.
 //!
 //! Each limit is a generic cell rate algorithm (ITU-T I.371): one instant says when all that was spent
 //! would have been allowed at the steady rate. It may run ahead of the clock by the burst.
@@ -18,7 +18,7 @@ pub(crate) struct RateLimiter {
 struct Limit {
     interval: Duration,
     burst: u32,
-    /// When everything spent so far is allowed at the steady rate.
+    /// The time when everything spent so far is allowed at the steady rate.
     paid_at: Option<Instant>,
 }
 
@@ -33,7 +33,7 @@ impl RateLimiter {
         Self { requests: requests.map(limit), events: events.map(limit) }
     }
 
-    /// Takes over what was spent under other settings.
+    /// Takes over the spending under other settings.
     pub(crate) fn continue_from(&mut self, before: &Self) {
         for (now, before) in [(&mut self.requests, &before.requests), (&mut self.events, &before.events)] {
             if let (Some(now), Some(before)) = (now, before) {
@@ -42,14 +42,14 @@ impl RateLimiter {
         }
     }
 
-    /// When an attempt with this many events may begin; `None`: at once.
+    /// The time when an attempt with this many events may begin; `None`: at once.
     pub(crate) fn not_before(&self, now: Instant, events: usize) -> Option<Instant> {
         let requests = self.requests.as_ref().and_then(|limit| limit.not_before(1));
         let events = self.events.as_ref().and_then(|limit| limit.not_before(count(events)));
         requests.max(events).filter(|at| *at > now)
     }
 
-    /// An attempt with this many events begins.
+    /// Counts an attempt with this many events that begins now.
     pub(crate) fn spend(&mut self, now: Instant, events: usize) {
         if let Some(limit) = &mut self.requests {
             limit.spend(now, 1);

@@ -1,4 +1,4 @@
-//! What is to be sent again beside the live events, and waits for its turn: dead letters that are replayed.
+//! Events that wait to be sent again beside the live ones: dead letters that are replayed.
 
 use std::collections::VecDeque;
 
@@ -8,15 +8,15 @@ use tokio::sync::{Notify, mpsc};
 use super::piece::Settlement;
 use crate::bus::Delivery;
 
-/// The worker ended while something was on its way, or before anything was tried.
+/// The worker ended while events were in flight, or before any was tried.
 pub(crate) const CUT_OFF: &str =
-    "the hook was changed or stopped meanwhile: replay again, what was on its way may arrive twice";
+    "the hook was changed or stopped during the replay: replay again, events in flight may arrive twice";
 
-/// The fence: what was read by another instance is another instance's to deliver.
+/// The fence: only the instance that has the hook delivers.
 pub(super) const ELSEWHERE: &str =
-    "another instance has the hook now, or this one can't tell: replay again, what was on its way may arrive twice";
+    "another instance has the hook now, or this one can't tell: replay again, events in flight may arrive twice";
 
-/// Events to be sent again, and who wants to know what comes of them.
+/// Events to be sent again, and the channel for their outcomes.
 #[derive(Debug)]
 pub(crate) struct Resend {
     pub(crate) deliveries: Vec<Delivery>,
@@ -24,7 +24,7 @@ pub(crate) struct Resend {
     pub(crate) reply_to: mpsc::Sender<Settlement>,
 }
 
-/// What waits for a hook's first lane. Whoever asks waits for the end, so there is no more of it than callers.
+/// The events that wait for a hook's first lane. Each caller waits for the end of its own, so callers bound the queue.
 #[derive(Debug, Default)]
 pub(crate) struct ResendQueue {
     state: Mutex<State>,
@@ -34,14 +34,14 @@ pub(crate) struct ResendQueue {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Resend>,
-    /// Who asked for what was taken last.
+    /// The channel of the resend that was taken last.
     taken: Option<mpsc::WeakSender<Settlement>>,
     /// The worker has ended, or is about to.
     is_closed: bool,
 }
 
 impl ResendQueue {
-    /// When the worker has ended, or ends before its turn comes, `reply_to` is dropped.
+    /// Appends. `reply_to` is dropped if the worker has ended, or ends before it takes this.
     pub(crate) fn push(&self, resend: Resend) {
         let mut state = self.state.lock();
         if !state.is_closed {
@@ -50,7 +50,7 @@ impl ResendQueue {
         }
     }
 
-    /// Nothing more will be taken.
+    /// Closes the queue and drops the waiting events.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         (state.is_closed, state.waiting) = (true, VecDeque::new());
@@ -60,7 +60,7 @@ impl ResendQueue {
         self.state.lock().waiting.is_empty()
     }
 
-    /// Whether nothing waits and nothing is on its way.
+    /// Returns true if no event waits and none is in flight.
     pub(super) fn is_done(&self) -> bool {
         let state = self.state.lock();
         state.waiting.is_empty() && state.taken.as_ref().is_none_or(|reply_to| reply_to.strong_count() == 0)
@@ -73,7 +73,7 @@ impl ResendQueue {
         Some(resend)
     }
 
-    /// Waits until something has arrived. May return although it was taken since.
+    /// Waits until events have arrived. May return although they were taken since.
     pub(super) async fn arrived(&self) {
         self.arrived.notified().await;
     }

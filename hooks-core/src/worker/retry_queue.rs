@@ -1,14 +1,14 @@
 //! A lane's queue: the batch that is being delivered, the pieces it was split into, and the events that were refused
-//! while nothing else was accepted; beside them what is to be sent again. Has no clock and no randomness.
+//! while nothing else was accepted; beside them the events to be sent again. Has no clock and no randomness.
 //!
 //! A rejected piece is split, left half first, until the refused events stand alone. A refused event is
 //! a *suspect* until the endpoint accepts another event: it may be the endpoint that refuses everything.
 //! While there is doubt, events are tried alone; with [`MAX_SUSPECTS`] of them, or nothing else left to
 //! try, the queue holds and later tries the suspects again, in order.
 //!
-//! What is sent again takes turns with the live pieces, one attempt each, where both can be tried. It is tried, split
-//! and counted as they are, but somebody waits for it, and the bus or the dead letters still have it: it does not
-//! wait while we back off from the endpoint, a failure ends it, and a refused event of it is no suspect.
+//! Events that are sent again take turns with the live pieces, one attempt each, where both can be tried. They are
+//! tried, split and counted like live ones. But a caller waits for them, and the bus or the dead letters still have
+//! them: they do not wait while we back off from the endpoint, a failure ends them, and a refused one is no suspect.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -23,33 +23,33 @@ use crate::delivery::{Delivered, DeliveryError, FailureClass};
 /// Refused events that a hook sets aside before it is held.
 pub(crate) const MAX_SUSPECTS: usize = 16;
 
-/// What to do next.
+/// The next step of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Try the batch at the head.
     Attempt,
-    /// Nothing before this.
+    /// Try nothing before this time.
     Wait(Instant),
-    /// Nothing is left to try: take more events. Ask again when there are some, or at this time.
+    /// Take more events: nothing is left to try. Ask again when there are some, or at this time.
     Take(Option<Instant>),
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct RetryQueue {
-    /// What is to be tried, oldest first: pieces of one batch, and suspects that are tried again.
+    /// Live pieces to try, oldest first: pieces of one batch, and suspects that are tried again.
     live: VecDeque<Piece>,
-    /// What is to be sent again.
+    /// Pieces to send again.
     resent: VecDeque<Piece>,
-    /// Whose piece is the head.
+    /// The source of the head.
     head: Source,
-    /// Whose piece was tried last, and whether live events were looked for since.
+    /// The source of the last attempt. `live_checked`: live events were looked for since.
     last_source: Source,
     live_checked: bool,
     suspects: Vec<Piece>,
     /// Events were refused and none accepted since: live ones, and any.
     doubt: bool,
     resent_doubt: bool,
-    /// When the suspects are tried again.
+    /// The time when the suspects are tried again.
     hold_until: Option<Instant>,
     holds: u32,
     max_elapsed: Option<Duration>,
@@ -60,22 +60,22 @@ impl RetryQueue {
         Self { max_elapsed, ..Self::default() }
     }
 
-    /// Whether no live event is left to try; then a batch may be [pushed](Self::push).
+    /// Returns true if no live event is left to try; then a batch may be [pushed](Self::push).
     pub(crate) fn wants_batch(&self) -> bool {
         self.live.is_empty()
     }
 
-    /// Whether there is something to send again.
+    /// Returns true if there are events to send again.
     pub(crate) fn has_resent(&self) -> bool {
         !self.resent.is_empty()
     }
 
-    /// Whether only refused events are left to try, and the receiver accepts nothing else.
+    /// Returns true if only refused events are left to try and the receiver accepts nothing else.
     pub(crate) fn is_stuck(&self) -> bool {
         self.holds > 0
     }
 
-    /// Whether it holds no event at all.
+    /// Returns true if the queue holds no event.
     pub(crate) fn is_empty(&self) -> bool {
         self.live.is_empty() && self.resent.is_empty() && self.suspects.is_empty()
     }
@@ -85,7 +85,7 @@ impl RetryQueue {
         self.pieces(source).push_back(Piece::new(batch, source));
     }
 
-    /// What to do now. `jitter` is between 0 and 1. With `held` no live event is tried before that.
+    /// The next step. `jitter` is between 0 and 1. With `held` no live event is tried before that time.
     pub(crate) fn next(
         &mut self,
         now: Instant,
@@ -110,7 +110,7 @@ impl RetryQueue {
         Some(&piece.batch)
     }
 
-    /// What came of the attempt on the head that began at `started`.
+    /// Takes the result of the attempt on the head that began at `started`. Returns the events that are done with.
     pub(crate) fn resolve(
         &mut self,
         started: Instant,
@@ -152,8 +152,8 @@ impl RetryQueue {
         }
     }
 
-    /// Settles the suspects whose case is decided: the endpoint accepted another event, or the doubt
-    /// has lasted too long.
+    /// Settles the suspects whose case is decided: the endpoint accepted another event, or the doubt has lasted too
+    /// long.
     pub(crate) fn review(&mut self, now: Instant, endpoint: &mut EndpointHealth) -> Vec<Settlement> {
         if self.refusals().any(|refusal| refusal.accepted < endpoint.accepted()) {
             return self.refuse_suspects(now, endpoint);
@@ -171,21 +171,21 @@ impl RetryQueue {
         overdue.into_iter().map(|piece| piece.refused(now)).collect()
     }
 
-    /// Nothing else is left to do: what is suspect counts as refused.
+    /// Counts the suspects as refused: nothing else is left to do.
     pub(crate) fn refuse_suspects(&mut self, now: Instant, endpoint: &mut EndpointHealth) -> Vec<Settlement> {
         self.end_doubt();
         let suspects = self.take_suspects(endpoint);
         suspects.into_iter().map(|piece| piece.refused(now)).collect()
     }
 
-    /// What was to be sent again is not tried any more.
+    /// Gives up the events to be sent again.
     pub(crate) fn stop_resent(&mut self, why: &str) -> Vec<Settlement> {
         let stopped = self.resent.pop_front().map(|piece| piece.ended(Ending::Stopped(why.to_owned())));
         self.resent.clear();
         stopped.into_iter().collect()
     }
 
-    /// All live events, oldest first: the queue is given up unsettled.
+    /// Gives up the queue unsettled. Returns all live events, oldest first.
     pub(crate) fn into_deliveries(mut self, endpoint: &mut EndpointHealth) -> Vec<Delivery> {
         let suspects = self.take_suspects(endpoint);
         let pieces = suspects.into_iter().chain(self.live);
@@ -205,7 +205,7 @@ impl RetryQueue {
         endpoint.not_before().filter(|until| *until > now).map_or(Next::Attempt, Next::Wait)
     }
 
-    /// Between two attempts of what is sent again a live one is made if one can be; before that it is looked for.
+    /// Makes a live attempt between two of events that are sent again, if one can be made. Looks for live events first.
     fn take_turns(&mut self, live: Next, now: Instant, endpoint: &EndpointHealth) -> Next {
         let live_turn = self.last_source == Source::Resent;
         let resent = self.resent.front().map(|piece| match piece.doubts {
@@ -230,7 +230,7 @@ impl RetryQueue {
         Next::Attempt
     }
 
-    /// Until when the queue is held, if it is. When that time has come the suspects go back to the head.
+    /// The end of the queue's hold, if it is held. At that time the suspects go back to the head.
     fn hold(&mut self, now: Instant, endpoint: &mut EndpointHealth, jitter: f64) -> Option<Instant> {
         let stuck = !self.suspects.is_empty() && (self.live.is_empty() || endpoint.suspects >= MAX_SUSPECTS);
         if !stuck {
@@ -254,7 +254,7 @@ impl RetryQueue {
         None
     }
 
-    /// Makes the head small enough: one event while there is doubt, and no larger than the receiver takes.
+    /// Shrinks the head: to one event while there is doubt, and to the size that the receiver takes.
     fn shrink_head(&mut self, max_bytes: usize) {
         let doubt = self.doubt || self.resent_doubt && self.head == Source::Resent;
         let Some(batch) = self.head() else { return };
@@ -342,7 +342,7 @@ impl RetryQueue {
         Vec::new()
     }
 
-    /// Back to the front of where it came from.
+    /// Puts a piece back to the front of its source.
     fn put_back(&mut self, piece: Piece) {
         self.pieces(piece.source).push_front(piece);
     }
@@ -370,7 +370,7 @@ impl RetryQueue {
     }
 }
 
-/// A sink that names events which are not in the batch, or one twice, has said nothing useful.
+/// Turns the result of a sink that names events outside of the batch, or one twice, into a failure.
 fn check(result: Result<Delivered, DeliveryError>, events: usize) -> Result<Delivered, DeliveryError> {
     let mut delivered = result?;
     delivered.refused.sort_by_key(|(index, _)| *index);

@@ -28,7 +28,7 @@ impl Parked {
         Self { reader, carry: Carry::default() }
     }
 
-    /// For a disabled hook: what is in hand goes back to the bus, where it can give way.
+    /// Gives the events in flight of a disabled hook back to the bus, which can evict them.
     pub(crate) async fn put_back(mut self, bus: &dyn Bus, subscription: Subscription) -> Self {
         if !self.carry.is_empty()
             && let Ok((reader, _)) = bus.subscribe(subscription).await
@@ -40,10 +40,10 @@ impl Parked {
     }
 }
 
-/// How long a worker that panicked rests before it is started again.
+/// Pause before a worker that panicked is started again.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
-/// How many events the feeder of several lanes takes at once.
+/// Maximum number of events that the feeder of several lanes reads at once.
 const SLICE: usize = 256;
 
 /// Runs a hook.
@@ -55,8 +55,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Until it is parked, drained or disabled. Should the worker panic, it is started again and the bus
-    /// delivers what was not settled once more.
+    /// Runs until the hook is parked, drained or disabled. A worker that panics is started again, and the bus
+    /// delivers the unsettled events again.
     ///
     /// Boxed, because a future keeps what it was called with twice, and idle hooks are many.
     pub(crate) async fn run(self: Box<Self>, parked: Parked) -> Option<Parked> {
@@ -76,7 +76,7 @@ impl Worker {
         parked
     }
 
-    /// Begins anew, after a rest.
+    /// Subscribes again after a pause.
     async fn panicked(&self, panic: String) -> Option<Parked> {
         let hook = &self.context.hook.id;
         tracing::error!(%hook, panic, "the worker panicked and is started again");
@@ -85,7 +85,7 @@ impl Worker {
         match self.bus.subscribe(self.subscription.clone()).await {
             Ok((reader, _)) => Some(Parked::new(reader)),
             Err(error) => {
-                tracing::error!(%hook, %error, "the worker can't be started again");
+                tracing::error!(%hook, %error, "the worker can't be started again: the hook delivers nothing until it is changed");
                 None
             }
         }
@@ -114,7 +114,8 @@ async fn work(context: &HookContext, parked: Parked, stop: &StopSignal) -> Parke
     }
 }
 
-/// Waits for the first events: as many as a batch has, so that the first batch is not a lone one. `Err`: there will be none, or the hook is parked.
+/// Waits for the first events: as many as a batch has, so that the first batch is not a lone one. `Err`: none will
+/// come, or the hook is parked.
 async fn sleep(context: &HookContext, reader: &mut dyn Reader, stop: &StopSignal) -> Result<Vec<Delivery>, ()> {
     let mut first = Vec::new();
     loop {
@@ -142,19 +143,19 @@ async fn sleep(context: &HookContext, reader: &mut dyn Reader, stop: &StopSignal
             }
             Ok(Read::Dry | Read::Lost) => return Err(()),
             Err(error) => {
-                tracing::warn!(%error, "events can't be read now");
+                tracing::warn!(hook = %context.hook.id, %error, "events can't be read now: tried again in a second");
                 Box::pin(pause(stop, mode)).await;
             }
         }
     }
 }
 
-/// After the bus failed.
+/// Pauses after the bus failed.
 async fn pause(stop: &StopSignal, mode: Mode) {
     let _ = timeout(BUS_PAUSE, stop.raised_above(mode)).await;
 }
 
-/// Delivers until there is a reason to stop; what is then in hand is in `carry`.
+/// Delivers until there is a reason to stop. Leaves the events in flight in `carry`.
 async fn deliver(context: &HookContext, reader: &mut dyn Reader, carry: &mut Carry, stop: &StopSignal) -> Exit {
     let seeds = std::mem::take(carry).into_deliveries();
     if context.hook.lanes.get() > 1 {
@@ -167,7 +168,7 @@ async fn deliver(context: &HookContext, reader: &mut dyn Reader, carry: &mut Car
     exit
 }
 
-/// One reader feeds several lanes; events that share a key share a lane.
+/// Feeds several lanes from one reader; events that share a key share a lane.
 async fn in_lanes(
     context: &HookContext,
     reader: &mut dyn Reader,
@@ -265,7 +266,7 @@ impl Feeder<'_> {
             Ok(Ok(Read::Dry)) => self.end(),
             Ok(Ok(Read::Lost)) => return Some(Exit::Lost),
             Ok(Err(error)) => {
-                tracing::warn!(hook = %self.context.hook.id, %error, "events can't be read now");
+                tracing::warn!(hook = %self.context.hook.id, %error, "events can't be read now: tried again in a second");
                 tokio::time::sleep(BUS_PAUSE).await;
             }
             Err(_) if self.context.settler.in_flight() == 0 && self.context.resends.is_done() => {

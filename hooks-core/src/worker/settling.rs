@@ -1,4 +1,4 @@
-//! Settles what a lane is done with: at once what was delivered, and what was given up once it is kept.
+//! Settles a lane's events: delivered ones at once, given-up ones once they are kept as dead letters.
 
 use std::collections::VecDeque;
 use std::time::{Instant, SystemTime};
@@ -14,25 +14,25 @@ use crate::dead_letter::{DeadLetter, DeadLetterReason, MAX_DETAIL};
 use crate::envelope::Envelope;
 use crate::ledger::{DropReason, Outcome};
 
-/// What was given up and is to be kept as dead letters, oldest first.
+/// Given-up events that wait to be kept as dead letters, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Settling {
     waiting: VecDeque<Settlement>,
-    /// Events of the first that are kept and settled.
+    /// Number of events of the first settlement that are kept and settled.
     done: usize,
-    /// They could not be kept: when that is tried again.
+    /// The time to try again, after they could not be kept.
     pub(super) retry_at: Option<Instant>,
-    /// Who wants to know what comes of what is sent again.
+    /// The channel for the outcomes of events that are sent again.
     pub(super) reply_to: Option<mpsc::Sender<Settlement>>,
 }
 
 impl Settling {
-    /// Whether it is time to keep what was given up.
+    /// Returns true if it is time to keep the given-up events.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         !self.waiting.is_empty() && self.retry_at.is_none_or(|at| at <= now)
     }
 
-    /// Settles what needs no waiting. Without a place for dead letters, what was given up is dropped.
+    /// Settles the events that need no waiting. Without a store for dead letters, given-up events are dropped.
     pub(super) fn settle(&mut self, context: &HookContext, settled: Vec<Settlement>) {
         for settlement in settled {
             match &settlement.ending {
@@ -48,11 +48,11 @@ impl Settling {
         }
     }
 
-    /// Keeps what was given up, then settles it. What there is no room for as a whole is kept in parts: there may
-    /// never be room for as many as were given up together.
+    /// Keeps the given-up events, then settles them. If there is no room for all of them at once, it keeps them in
+    /// parts: there may never be room for all.
     ///
     /// # Cancel safety
-    /// What was kept and not settled is kept once more, which replaces it.
+    /// Dead letters that were kept and not settled are kept again, which replaces them.
     pub(super) async fn keep(&mut self, context: &HookContext) -> Result<(), BusError> {
         let Some(store) = &context.dead_letters else { return Ok(()) };
         while let Some(settlement) = self.waiting.front() {
@@ -82,13 +82,14 @@ impl Settling {
         Ok(())
     }
 
-    /// The queue is given up unsettled.
+    /// Gives up the queue unsettled. Returns its events.
     pub(super) fn into_deliveries(self) -> impl Iterator<Item = Delivery> {
         self.waiting.into_iter().flat_map(|settlement| settlement.batch.deliveries()).skip(self.done)
     }
 }
 
-/// Settles what is kept as dead letters; or one event that is too long for any, and would hold everything behind it.
+/// Settles events that are kept as dead letters; or drops one event that is too long for a dead letter and would
+/// block all behind it.
 fn gave_up(context: &HookContext, dead_letters: &[DeadLetter], given_up: &GivenUp, too_long: Option<String>) {
     let (hook, why, reason) = (&context.hook.id, given_up.why, &*given_up.detail);
     let outcome = match too_long {
@@ -99,7 +100,7 @@ fn gave_up(context: &HookContext, dead_letters: &[DeadLetter], given_up: &GivenU
         Some(too_long) => {
             for DeadLetter { envelope, .. } in dead_letters {
                 let (id, source) = (envelope.id(), envelope.source());
-                tracing::error!(%hook, id, source, too_long, %why, reason, "event dropped: no dead letter can hold it");
+                tracing::error!(%hook, id, source, too_long, %why, reason, "event dropped: it is too long for a dead letter");
             }
             Outcome::Dropped(drop_reason(why))
         }
@@ -118,12 +119,12 @@ fn drop_reason(why: DeadLetterReason) -> DropReason {
 fn drop_events(context: &HookContext, settlement: &Settlement, given_up: &GivenUp) {
     let why = drop_reason(given_up.why);
     for event in settlement.batch.events() {
-        tracing::error!(hook = %context.hook.id, id = event.id(), source = event.source(), %why, reason = &*given_up.detail, "event dropped");
+        tracing::error!(hook = %context.hook.id, id = event.id(), source = event.source(), %why, reason = &*given_up.detail, "event dropped: the bus keeps no dead letters");
     }
     context.settler.settle(&settlement.batch.positions(), Outcome::Dropped(why));
 }
 
-/// What was given up, as dead letters.
+/// The given-up events, as dead letters.
 pub(crate) fn dead_letters(settlement: &Settlement) -> Vec<DeadLetter> {
     let Ending::GivenUp(given_up) = &settlement.ending else { return Vec::new() };
     let (first, last) = given_up.attempted;

@@ -1,18 +1,18 @@
-//! What a hook's worker is told to do.
+//! The signal that tells a hook's worker to end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-/// What is told only ever becomes more urgent.
+/// The mode of a worker. It only becomes more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum Mode {
     #[default]
     Run,
     /// Deliver everything there is, then end.
     Drain,
-    /// End now; what is in hand stays unsettled.
+    /// End now; events in flight stay unsettled.
     Park,
 }
 
@@ -28,7 +28,7 @@ struct Shared {
 }
 
 impl StopSignal {
-    /// Tells all of them. What is less urgent than what was told last has no effect.
+    /// Sends the mode to all parts. A less urgent mode than the current one has no effect.
     pub(crate) fn send(&self, mode: Mode) {
         self.0.mode.fetch_max(mode as u8, Ordering::AcqRel);
         self.0.changed.notify_waiters();
@@ -42,7 +42,7 @@ impl StopSignal {
         }
     }
 
-    /// Waits until something more urgent than `seen` is told. Cancel safe.
+    /// Waits until the mode is more urgent than `seen`. Cancel safe.
     pub(crate) async fn raised_above(&self, seen: Mode) {
         loop {
             let changed = self.0.changed.notified();

@@ -195,7 +195,7 @@ async fn a_receiver_that_was_left_and_is_used_again_starts_afresh() {
     assert_eq!((state(&dispatcher), bus.overrides(&id("a"))), ((EndpointState::Healthy, None), None));
 }
 
-/// What else disables a hook is gone by then, and it does not deliver yet.
+/// No other override disables the hook by then, and it does not deliver yet.
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_is_being_enabled_is_enabled_by_its_settings() {
     let (_, dispatcher, receiver) = following_none().await;

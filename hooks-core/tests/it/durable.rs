@@ -1,4 +1,4 @@
-//! What the worker owes a bus whose positions outlive the process: the sink flushes before anything is settled.
+//! On a bus whose positions outlive the process, the sink flushes before anything is settled.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::receiver::{batch, events};
 
-/// What happened, in order.
+/// The steps that happened, in order.
 type Journal = Arc<Mutex<Vec<&'static str>>>;
 
 /// A log for one hook that says it outlives the process.

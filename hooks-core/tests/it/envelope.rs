@@ -1,4 +1,4 @@
-//! What becomes of the text of an event: good ones are kept as they are, bad ones get a clear error.
+//! The text of events: good ones are kept as they are, bad ones get a clear error.
 
 mod malformed;
 mod properties;
@@ -93,7 +93,7 @@ fn attributes_are_decoded() {
     assert!(event.json().contains(r#""type":"a\u002eb""#), "the event stays as it is");
 }
 
-/// What is the same key has the same text, whichever JSON type its publisher gave it.
+/// Equal keys have the same text, of any JSON type.
 #[test]
 fn a_partition_key_that_is_no_string_is_its_text() {
     for (value, key) in [

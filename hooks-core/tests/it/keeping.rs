@@ -25,7 +25,7 @@ pub(crate) struct Keeping {
     following: Arc<(Notify, Notify)>,
     /// Closing and finishing never end.
     pub(crate) hangs_at_the_end: Arc<AtomicBool>,
-    /// Whether another instance has the hooks, on a bus that is shared.
+    /// True if another instance has the hooks, on a bus that is shared.
     lost: Option<Arc<AtomicBool>>,
 }
 
@@ -60,7 +60,7 @@ impl Keeping {
         }
     }
 
-    /// As on a bus that instances share. Its books are those of what is settled.
+    /// As on a bus that instances share. Its ledger counts settled events.
     pub(crate) fn shared(self) -> Self {
         Self { lost: Some(Arc::default()), ..self }
     }
@@ -234,7 +234,7 @@ impl Bus for Keeping {
 /// Knows whether the hook is another instance's.
 struct Fence {
     settler: Settler,
-    /// What the bus gave.
+    /// The ledger of the wrapped bus.
     taken: Arc<Ledger>,
     ledger: Arc<Ledger>,
     lost: Arc<AtomicBool>,

@@ -91,7 +91,7 @@ async fn an_answer_that_does_not_end_counts_when_the_attempt_does() {
     assert_eq!((status.counts.delivered, status.state), (4, EndpointState::Healthy));
 }
 
-/// What the receiver did nothing with goes out again at once; only if that goes on is it a failure.
+/// A request that the receiver did nothing with goes out again at once; only if that goes on is it a failure.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_was_not_processed_is_sent_again_at_once() {
     let unprocessed = |times| std::iter::repeat_n(Answer::Fail(FailureClass::Unprocessed), times);

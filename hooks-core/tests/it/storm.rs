@@ -1,5 +1,5 @@
 //! Everything at once, on several threads and real time: many publishers, hooks that come, change and
-//! go, receivers that fail at random, little memory. The books balance and nothing hangs.
+//! go, receivers that fail at random, little memory. The ledgers balance and nothing hangs.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

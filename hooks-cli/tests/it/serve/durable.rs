@@ -77,7 +77,7 @@ fn a_stop_leaves_what_is_only_suspect_for_the_next_run() {
         std::thread::yield_now();
     }
     let Daemon { place, mut running, .. } = daemon;
-    running.wait_for("refused, and nothing else was accepted since");
+    running.wait_for("events are refused and nothing else is accepted");
     running.signal("TERM");
     let ended = running.wait();
     assert!(ended.err.contains("left behind: the log keeps them"), "{}", ended.err);
@@ -169,7 +169,7 @@ fn a_hook_that_its_receiver_disabled_stays_so_until_it_is_enabled() {
     let (receiver, answer) = changing(410);
     let mut daemon = Daemon::start(&http_hook("a", &receiver.url("/")));
     assert_eq!(daemon.post(JSON, event(1)).status, 202);
-    daemon.running.wait_for("disabled: the receiver wants nothing any more");
+    daemon.running.wait_for("the hook is disabled: its receiver wants nothing any more");
     while !operate(&daemon.place, &["status"]).1.contains("by receiver") {}
     let place = daemon.kill();
     answer.store(200, Ordering::Relaxed);

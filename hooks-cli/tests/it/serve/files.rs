@@ -182,8 +182,8 @@ fn a_hook_that_its_receiver_disabled_is_tried_again_with_other_secrets() {
         fs::write(&token, "first!").unwrap();
         let mut daemon = Daemon::start(&config("first!"));
         assert_eq!(daemon.post(JSON, event(1)).status, 202);
-        daemon.running.wait_for("disabled: the receiver wants nothing any more");
-        daemon.running.wait_for("disabled: the receiver wants nothing any more");
+        daemon.running.wait_for("the hook is disabled: its receiver wants nothing any more");
+        daemon.running.wait_for("the hook is disabled: its receiver wants nothing any more");
         // The same again changes nothing.
         daemon.reload(&(config("first!") + &file_hook("other")));
         daemon.running.wait_for("applied hooks=3");

@@ -46,11 +46,11 @@ fn a_failing_hook_is_one_line_and_its_recovery_another() {
         receiver.wait();
     }
     fails.store(false, Ordering::SeqCst);
-    daemon.running.wait_for("delivering again");
+    daemon.running.wait_for("delivery works again");
     let ended = daemon.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert_eq!(ended.err.matches("delivery fails").count(), 1, "{}", ended.err);
-    assert_eq!(ended.err.matches("delivering again").count(), 1, "{}", ended.err);
+    assert_eq!(ended.err.matches("delivery works again").count(), 1, "{}", ended.err);
 }
 
 #[test]

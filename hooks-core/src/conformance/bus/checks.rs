@@ -18,16 +18,16 @@ pub(super) struct Check {
 enum Applies {
     /// Every bus.
     Every,
-    /// Those that outlive their process.
+    /// Buses that outlive their process.
     Lasting,
-    /// Those that outlive their process and that one process has.
+    /// Buses that outlive their process and that one process has.
     Single,
-    /// Those that processes share.
+    /// Buses that processes share.
     Shared,
 }
 
 impl Check {
-    /// Why the check is not for a bus of these traits.
+    /// The reason why the check is not for a bus with these traits, if so.
     pub(super) fn does_not_apply(&self, traits: Traits) -> Option<&'static str> {
         match self.to {
             Applies::Lasting | Applies::Single if !traits.outlives_process => {
@@ -46,7 +46,7 @@ macro_rules! checks {
     };
 }
 
-/// All of them.
+/// All checks.
 pub(super) const ALL: &[Check] = checks![
     publishing::order: Every,
     publishing::verbatim: Every,

@@ -1,4 +1,4 @@
-//! Dead letters are kept with all that is known about them, up to a limit, until somebody removes them.
+//! Checks of dead letters: they are kept with all their fields, up to a limit, until they are removed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ use crate::conformance::run::{Checked, Stop};
 use crate::dead_letter::{DeadLetter, DeadLetterId, DeadLetterReason, DeadLetters, MAX_DETAIL};
 use crate::id::HookId;
 
-/// A dead letter of a position, as the worker makes them.
+/// A dead letter of a position, as the worker makes it.
 fn dead_letter(position: u64, detail: &str) -> Checked<DeadLetter> {
     let time = |seconds: u64| -> SystemTime { UNIX_EPOCH + Duration::from_millis(1_700_000_000_123 + seconds * 1_000) };
     Ok(DeadLetter {
@@ -25,7 +25,7 @@ fn dead_letter(position: u64, detail: &str) -> Checked<DeadLetter> {
     })
 }
 
-/// Everything that is known of a dead letter.
+/// All fields of a dead letter, as text.
 fn described(dead_letter: &DeadLetter) -> String {
     let DeadLetter { position, envelope, reason, detail, attempts, first_attempt, last_attempt } = dead_letter;
     format!("{} {reason} {detail:?} {attempts} {first_attempt:?} {last_attempt:?} {}", position.0, envelope.json())
@@ -49,7 +49,7 @@ async fn list(
     dead_letters.list(after, max).await.map_err(|error| probe.failed(format!("`list` fails: {error}")))
 }
 
-/// These dead letters are listed, oldest first, by rising ids, and counted. Returns their ids.
+/// Checks that these dead letters are listed, oldest first, with rising ids, and counted. Returns their ids.
 async fn expect_listed(
     probe: &Probe<'_>,
     dead_letters: &dyn DeadLetters,
@@ -67,7 +67,7 @@ async fn expect_listed(
     probe.expect(there == wanted, format!("{there} dead letters are listed instead of {wanted}"))?;
     let ids: Vec<DeadLetterId> = listed.into_iter().map(|(id, _)| id).collect();
     probe.expect(ids.is_sorted_by(|a, b| a < b), format!("their ids do not rise: {ids:?}"))?;
-    // What is known without asking may be older; once it was asked, it is not.
+    // `count` alone may be outdated; after `recount` it is not.
     let asked = dead_letters.recount().await.map_err(|error| probe.failed(error))?;
     let counts = (asked, dead_letters.count());
     let count = ids.len() as u64;

@@ -1,4 +1,4 @@
-//! One hook's end of a bus, read as the worker reads it.
+//! One hook's reader and settler, used as the worker uses them.
 
 use std::sync::Arc;
 
@@ -9,23 +9,23 @@ use crate::envelope::Envelope;
 use crate::id::HookId;
 use crate::ledger::{Ledger, Outcome};
 
-/// How often `next` may fail in succession: calling again is right, after a pause.
+/// Maximum number of failures of `next` in a row: the caller tries again after a pause.
 const ATTEMPTS: usize = 100;
 
-/// How often `next` may say in succession that somebody waits.
+/// Maximum number of times in a row that `next` may return `Flush`.
 const MOST_FLUSHES: usize = 1_000;
 
-/// How many events are asked for at a time.
+/// Number of events to read at a time.
 const READ_SIZE: usize = 1_000;
 
-/// One hook's end of a bus.
+/// One hook's reader and settler of a bus.
 pub(super) struct End<'a> {
     probe: &'a Probe<'a>,
     pub(super) hook: HookId,
     pub(super) reader: Box<dyn Reader>,
     pub(super) settler: Settler,
     pub(super) ledger: Arc<Ledger>,
-    /// What was read last.
+    /// The last delivery that was read.
     last: Option<Position>,
 }
 
@@ -40,7 +40,7 @@ impl<'a> End<'a> {
         Self { probe, hook, reader, settler, ledger, last: None }
     }
 
-    /// What `next` says, once it says something.
+    /// Returns the result of `next`; tries again when it fails.
     pub(super) async fn next(&mut self, max: usize, into: &mut Vec<Delivery>) -> Checked<Read> {
         let before = into.len();
         let mut last: Option<BusError> = None;
@@ -70,7 +70,8 @@ impl<'a> End<'a> {
         Ok(read)
     }
 
-    /// Reads as many as `max` wants beside what was read, until it wants no more; then `true`. `false`: it is dry.
+    /// Reads as many as `max` returns for the deliveries read so far, until it returns none; then `true`. `false`: the
+    /// reader is dry.
     async fn read_until(
         &mut self,
         read: &mut Vec<Delivery>,
@@ -90,7 +91,7 @@ impl<'a> End<'a> {
         Ok(true)
     }
 
-    /// Waits for so many events.
+    /// Reads this many events.
     pub(super) async fn take(&mut self, count: usize) -> Checked<Vec<Delivery>> {
         let mut read = Vec::new();
         let left = |read: &[Delivery]| Some(count - read.len()).filter(|left| *left > 0);
@@ -100,7 +101,7 @@ impl<'a> End<'a> {
         Err(self.probe.failed(format!("the hook `{}` is dry after {} of {count} events", self.hook, read.len())))
     }
 
-    /// Waits for this event, which was published last, and returns it with all that came before.
+    /// Reads up to this event, which was published last. Returns it with all before it.
     pub(super) async fn until(&mut self, event: &Envelope) -> Checked<Vec<Delivery>> {
         let mut read = Vec::new();
         let is_it = |delivery: &Delivery| delivery.envelope().id() == event.id();
@@ -113,7 +114,7 @@ impl<'a> End<'a> {
         Err(self.probe.failed(format!("the hook `{hook}` is dry after {} events, without `{id}`", read.len())))
     }
 
-    /// All that comes until the end is reached.
+    /// Reads to the end.
     pub(super) async fn drain(&mut self) -> Checked<Vec<Delivery>> {
         let mut read = Vec::new();
         self.read_until(&mut read, |_| Some(READ_SIZE)).await?;
@@ -123,7 +124,7 @@ impl<'a> End<'a> {
         }
     }
 
-    /// Is done with these, as if they were delivered. The books balance afterwards.
+    /// Settles these as delivered. The ledger has to balance afterwards.
     pub(super) fn settle<'d>(&self, deliveries: impl IntoIterator<Item = &'d Delivery>) -> Checked {
         let positions: Vec<Position> = deliveries.into_iter().map(|delivery| delivery.position).collect();
         self.settler.settle(&positions, Outcome::Delivered);
@@ -132,16 +133,17 @@ impl<'a> End<'a> {
 
     pub(super) fn balances(&self) -> Checked {
         let counts = self.ledger.counts();
-        self.probe.expect(counts.balances(), format!("the books of the hook `{}` do not balance: {counts}", self.hook))
+        self.probe
+            .expect(counts.balances(), format!("the ledger of the hook `{}` does not balance: {counts}", self.hook))
     }
 
-    /// The hook is done with everything, and so many events were delivered.
+    /// Checks that the hook is done with everything, and that this many events were delivered.
     pub(super) fn is_done(&self, delivered: usize) -> Checked {
         let counts = self.ledger.counts();
         let done = counts.balances() && counts.in_flight == 0 && counts.delivered == delivered as u64;
         self.probe.expect(
             done,
-            format!("the hook `{}` is done with {delivered} events, and its books say: {counts}", self.hook),
+            format!("the hook `{}` is done with {delivered} events, and its ledger says: {counts}", self.hook),
         )
     }
 }

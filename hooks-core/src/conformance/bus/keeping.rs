@@ -1,4 +1,4 @@
-//! What a bus knows of hooks: how far behind they are, what stays of them, what overrides their settings.
+//! Checks of a bus's knowledge of hooks: their lag, what is kept of them, and their overrides.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -48,7 +48,7 @@ fn known_lag(probe: &Probe<'_>, bus: &dyn Bus, hook: &HookId) -> Checked<Lag> {
     bus.lag(hook).ok_or_else(|| probe.failed("there is none"))
 }
 
-/// Exactly so many events, or, where it is the most that it can be, up to so many.
+/// Checks that the lag is exactly `events`, or from there to `most` where it is an upper bound.
 fn is_between(probe: &Probe<'_>, lag: &Lag, events: usize, most: usize) -> Checked {
     let most = if lag.exact { events } else { most };
     let fits = (events as u64..=most as u64).contains(&lag.events);
@@ -67,7 +67,7 @@ pub(super) async fn unsubscribing(probe: &Probe<'_>) -> Checked {
     let said = hook.next(1, &mut Vec::new()).await?;
     probe.expect(said == Read::Dry, format!("`next` says {said:?} instead of Dry"))?;
     let counts = hook.ledger.counts();
-    probe.expect(counts.in_flight == 0 && counts.balances(), format!("its books say: {counts}"))?;
+    probe.expect(counts.in_flight == 0 && counts.balances(), format!("its ledger says: {counts}"))?;
     probe.doing("remove a hook that nobody knows");
     bus.unsubscribe(&HookId::new("unknown")?).await.map_err(|error| probe.failed(error))?;
     sent.extend(probe.send(&*bus, "meanwhile", 2).await?);
@@ -138,7 +138,7 @@ pub(super) async fn overrides(probe: &Probe<'_>) -> Checked {
     Ok(())
 }
 
-/// Disabled by its receiver, which said this.
+/// An override of a hook that its receiver disabled for this reason.
 pub(super) fn refused(said: &str) -> Override {
     let since = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let files = Some(said.to_owned());

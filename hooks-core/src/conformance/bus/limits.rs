@@ -1,4 +1,4 @@
-//! What is held is bounded, and a hook that is slow, full or disabled harms no other.
+//! Checks of limits: memory is bounded, and a slow, full or disabled hook harms no other.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub(super) async fn window(probe: &Probe<'_>) -> Checked {
     full.is_done(WINDOW + OVER_WINDOW)
 }
 
-/// The hook reads nothing while another reads what is published now.
+/// Checks that the hook reads nothing while another reads newly published events.
 async fn reads_nothing(probe: &Probe<'_>, bus: &dyn Bus, full: &mut End<'_>, other: &mut End<'_>) -> Checked {
     let marker = probe.mark(bus).await?;
     let mut marked = Box::pin(other.until(&marker));
@@ -85,7 +85,7 @@ pub(super) async fn queue_limits(probe: &Probe<'_>) -> Checked {
     blocks.is_done(6)
 }
 
-/// Reads so many events and settles what is in hand when a publisher waits, and in the end.
+/// Reads this many events and settles them when a publisher waits, and at the end.
 async fn read_until_flush(hook: &mut End<'_>, count: usize) -> Checked<Vec<Delivery>> {
     let (mut read, mut settled) = (Vec::new(), 0);
     while read.len() < count {
@@ -94,13 +94,13 @@ async fn read_until_flush(hook: &mut End<'_>, count: usize) -> Checked<Vec<Deliv
         }
         hook.settle(&read[settled..])?;
         settled = read.len();
-        // A publisher goes on with what was settled.
+        // The settled events make room for a publisher.
         tokio::task::yield_now().await;
     }
     Ok(read)
 }
 
-/// The hook reads these but for the oldest, which its ledger says it dropped.
+/// Checks that the hook reads these but for the oldest, which its ledger counts as dropped.
 async fn reads_newest(probe: &Probe<'_>, hook: &mut End<'_>, sent: &[Envelope]) -> Checked {
     let read = hook.until(&sent[sent.len() - 1]).await?;
     let dropped = sent.len().saturating_sub(read.len());
@@ -133,7 +133,7 @@ pub(super) async fn isolation(probe: &Probe<'_>) -> Checked {
     makes_only_its_own_wait(probe, &*bus, &mut quick).await
 }
 
-/// A full hook that makes publishers wait does so with events that it wants.
+/// Checks that a full hook makes publishers wait only with events that it wants.
 async fn makes_only_its_own_wait(probe: &Probe<'_>, bus: &dyn Bus, quick: &mut End<'_>) -> Checked {
     let filter = Arc::new(Filter::types(["conformance.a"]));
     let subscription = Subscription { filter, ..probe.limited("full", 1, Overflow::Block)? };

@@ -4,14 +4,14 @@
 //!  your test ──▶ check(make) ──▶ for each check: a fresh Store
 //!                                   │  open() ──▶ your bus ◀── publish, read, settle
 //!                                   │  end it, or crash()
-//!                                   └─ open() ──▶ your bus again: what is still there?
+//!                                   └─ open() ──▶ your bus again, with all it kept
 //! ```
 //!
-//! Implement [`Store`]: where the bus keeps what it has, and how it is opened there. Then call [`check`] from a
-//! test. Each check gets a store of its own and plays the dispatcher's part.
-//! [`Store::traits`] says what the bus promises beyond [`Bus`], and so which checks apply.
+//! Implement [`Store`]: the place where the bus keeps its data, and a way to open it there. Then call [`check`] from a
+//! test. Each check gets a new store and plays the dispatcher's part.
+//! [`Store::traits`] names the promises of the bus beyond [`Bus`], and so the checks that apply.
 //!
-//! | check | what it finds |
+//! | check | finds |
 //! |---|---|
 //! | `order` | events swapped, lost or repeated, positions that do not rise, hooks that see another order |
 //! | `verbatim` | events that are not passed on byte for byte |
@@ -22,29 +22,29 @@
 //! | `filters` | events that a hook does not want, or that it wants and does not get |
 //! | `filter_change` | a new filter that holds too late or too early |
 //! | `beginning` | a new hook that begins elsewhere, or a known one that begins anew |
-//! | `redelivery` | unsettled events that whoever subscribes next does not get first, or settled ones that it gets |
+//! | `redelivery` | unsettled events that the next subscriber does not get first, or settled ones that it gets |
 //! | `settling` | settled events that are miscounted, or others that are taken for settled |
 //! | `cancelled_next` | events that are lost or repeated when the future of `next` is dropped |
 //! | `window` | more unsettled events than [`WINDOW`](crate::WINDOW) |
 //! | `queue_limits` | events that are dropped uncounted, or publishers that wait for ever |
-//! | `isolation` | a hook that delays or settles what is another's |
+//! | `isolation` | a hook that delays or settles another's events |
 //! | `disabled` | a disabled hook that makes publishers wait |
 //! | `closed_reader` | a closed reader that ends too early, too late or not at all |
 //! | `closing` | a closed bus that still accepts, or loses what it accepted |
 //! | `lag` | a lag that is wrong and said to be exact |
-//! | `unsubscribing` | what a hook that was removed leaves behind |
-//! | `forgetting` | what is still known of a hook that was forgotten |
+//! | `unsubscribing` | leftovers of a hook that was removed |
+//! | `forgetting` | leftovers of a hook that was forgotten |
 //! | `overrides` | the override of a hook that is lost, changed or another's |
 //! | `dead_letters` | dead letters that are lost, changed or another's |
 //! | `dead_letter_limit` | more dead letters than a hook may have, or only some of a call's |
-//! | `claims` | a bus that is not what [`Store::traits`] says |
-//! | `restart` | what an orderly end of the process loses or repeats |
-//! | `crash` | what the end of the process at any moment loses |
+//! | `claims` | a bus that does not keep the promises of [`Store::traits`] |
+//! | `restart` | events that an orderly end of the process loses or repeats |
+//! | `crash` | events that the end of the process at any moment loses |
 //! | `one_at_a_time` | two processes that have the log of one at the same time |
-//! | `takeover` | what another process does not get, or gets twice, when one ends |
+//! | `takeover` | events that another process does not get, or gets twice, when one ends |
 //! | `takeover_after_crash` | the same when one crashes |
 //! | `sharing` | events that two processes deliver, or none |
-//! | `shared_overrides` | an override that another process sets and this one does not hear of |
+//! | `shared_overrides` | an override that another process sets and this one does not notice |
 //!
 //! The memory bus, as its author would test it:
 //!
@@ -91,46 +91,46 @@ use crate::bus::Bus;
 use checks::{ALL, Check};
 use probe::Probe;
 
-/// A check that takes longer than this is taken for one that never ends.
+/// Time limit of a check: one that takes longer counts as one that never ends.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Where the bus under test keeps its log and all else, with the means to open it there.
+/// The store of the bus under test, with the means to open the bus there.
 ///
-/// One method is required. With the others the kit can try more: what a store can't do is skipped, and
-/// [`Report::skipped`] names it.
+/// One method is required. With the others the kit can check more: checks that a store can't support are skipped, and
+/// [`Report::skipped`] names them.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// What the bus promises beyond the contract of [`Bus`].
+    /// The promises of the bus beyond the contract of [`Bus`].
     fn traits(&self) -> Traits {
         Traits::default()
     }
 
-    /// Opens the bus: for the first time, when nothing is there, or when the bus before has ended. Of a bus that is
-    /// [shared](Traits::shared), also while others are open, as a further process would.
+    /// Opens the bus: for the first time, when nothing is there, or after the bus before has ended. A
+    /// [shared](Traits::shared) bus is also opened while others are open, as a further process would.
     ///
     /// # Errors
     /// When it can't be opened: the check fails.
     async fn open(&self) -> Result<Arc<dyn Bus>, BoxError>;
 
-    /// Ends a bus as the end of its process at this moment would, with what that leaves behind. Readers and settlers
-    /// are gone. Nobody closed the bus.
+    /// Ends a bus as a crash of its process at this moment would, leftovers included. Its readers and settlers are
+    /// gone; it was not closed.
     async fn crash(&self, bus: Arc<dyn Bus>) {
         drop(bus);
     }
 
-    /// The most dead letters that a hook may have here: a few, so that the limit is soon reached, and at least four.
-    /// `None`: not tried.
+    /// Maximum number of a hook's dead letters here: a few, so that the limit is soon reached, and at least four.
+    /// `None`: not checked.
     fn max_dead_letters(&self) -> Option<usize> {
         None
     }
 
-    /// The length of an event that the bus refuses as too large. `None`: it takes whatever there is.
+    /// The length of an event that the bus refuses as too large. `None`: it takes events of any length.
     fn too_large(&self) -> Option<usize> {
         None
     }
 }
 
-/// What a bus promises beyond the contract of [`Bus`].
+/// The promises of a bus beyond the contract of [`Bus`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traits {
@@ -138,7 +138,8 @@ pub struct Traits {
     pub outlives_process: bool,
     /// Several processes have the log at the same time, and each hook has one of them as its owner.
     pub shared: bool,
-    /// What was published before a hook came, or before its filter matched, can be read as long as the log has it.
+    /// Events that were published before a hook was added, or before its filter matched them, can be read while the log
+    /// has them.
     pub keeps_events: bool,
     /// `publish` accepts all events of a call or none, also when it fails or is dropped.
     pub atomic: bool,
@@ -181,8 +182,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// Runs all checks, each on a store that `make` has just made.
 ///
-/// Wants a tokio runtime with its timer on, and not paused unless everything happens in memory: a check that hangs
-/// is given up after some minutes.
+/// Needs a tokio runtime with its timer on, and not paused unless everything happens in memory: a check that hangs is
+/// given up after some minutes.
 pub async fn check<S: Store>(make: impl AsyncFn() -> S) -> Report {
     run(ALL, make).await
 }
@@ -190,7 +191,7 @@ pub async fn check<S: Store>(make: impl AsyncFn() -> S) -> Report {
 /// Runs the checks of these names only.
 ///
 /// # Panics
-/// When there is no check of a name.
+/// When no check has one of the names.
 pub async fn check_only<S: Store>(only: &[&str], make: impl AsyncFn() -> S) -> Report {
     for wanted in only {
         assert!(names().any(|name| name == *wanted), "no check of a bus is called {wanted:?}");

@@ -1,4 +1,4 @@
-//! What every check needs: a bus, hooks on it, and events.
+//! The tools of every check: a bus, hooks on it, and events.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -20,10 +20,10 @@ use crate::human::ByteSize;
 use crate::id::HookId;
 use crate::ledger::Ledger;
 
-/// Between two looks at what another process changes, which wakes nobody here, and before what failed is tried again.
+/// Pause between two looks at the state of another process, which wakes no task here, and before a retry.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Between two polls of a future that will be dropped.
+/// Pause between two polls of a future that will be dropped.
 const BETWEEN_POLLS: Duration = Duration::from_millis(1);
 
 /// One check's view of a store.
@@ -47,7 +47,7 @@ impl<'a> Probe<'a> {
         self.steps.failed(why)
     }
 
-    /// Fails the step unless this holds.
+    /// Fails the step unless `holds`.
     pub(super) fn expect(&self, holds: bool, otherwise: impl fmt::Display) -> Checked {
         if holds { Ok(()) } else { Err(self.failed(otherwise)) }
     }
@@ -56,13 +56,13 @@ impl<'a> Probe<'a> {
         self.store.open().await.map_err(|error| self.failed(format!("the bus does not open: {error}")))
     }
 
-    /// Ends a bus as an orderly process does. Readers and settlers are to be gone, or it is not the last end.
+    /// Ends a bus as an orderly process does. Its readers and settlers have to be gone.
     pub(super) async fn end(&self, bus: Arc<dyn Bus>) {
         bus.close().await;
         bus.finish().await;
     }
 
-    /// A hook that wants everything from now on, and has room for it.
+    /// A subscription to all events from now on, with room for them.
     pub(super) fn subscription(&self, hook: &str) -> Checked<Subscription> {
         Ok(Subscription {
             hook: HookId::new(hook)?,
@@ -73,7 +73,7 @@ impl<'a> Probe<'a> {
         })
     }
 
-    /// The same with so little room.
+    /// The same with room for this many events.
     pub(super) fn limited(&self, hook: &str, max_events: usize, overflow: Overflow) -> Checked<Subscription> {
         let max_events = NonZeroUsize::new(max_events).unwrap_or(NonZeroUsize::MIN);
         let queue = QueueLimits { max_events, max_bytes: ByteSize(1 << 30), overflow };
@@ -88,7 +88,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// The end of a hook that wants everything from now on.
+    /// Subscribes a hook to all events from now on.
     pub(super) async fn hook(&'a self, bus: &dyn Bus, hook: &str) -> Checked<End<'a>> {
         self.subscribe(bus, self.subscription(hook)?).await
     }
@@ -97,34 +97,34 @@ impl<'a> Probe<'a> {
         bus.publish(events::together(events)?).await.map_err(|error| self.failed(format!("`publish` fails: {error}")))
     }
 
-    /// Publishes so many events in one call, with the ids `<name>-0`, `<name>-1` …
+    /// Publishes this many events in one call, with the ids `<name>-0`, `<name>-1` …
     pub(super) async fn send(&self, bus: &dyn Bus, name: &str, count: usize) -> Checked<Vec<Envelope>> {
         let events = events::events(name, count)?.to_vec();
         self.publish(bus, &events).await?;
         Ok(events)
     }
 
-    /// Publishes an event that comes after all that a hook could still get.
+    /// Publishes an event that comes after all that a hook can still get.
     pub(super) async fn mark(&self, bus: &dyn Bus) -> Checked<Envelope> {
         let event = self.marker()?;
         self.publish(bus, std::slice::from_ref(&event)).await?;
         Ok(event)
     }
 
-    /// An event that is like no other, of a type and with a subject.
+    /// A unique event with a type and a subject.
     pub(super) fn marker(&self) -> Checked<Envelope> {
         let id = format!("marker-{}", self.markers.fetch_add(1, Ordering::Relaxed));
         Ok(events::typed(&id, "conformance.a", "marker")?)
     }
 
-    /// These were read, in this order, each once, and nothing else.
+    /// Checks that these were read, in this order, each once, and nothing else.
     pub(super) fn same<'e>(&self, sent: impl IntoIterator<Item = &'e Envelope>, read: &[Delivery]) -> Checked {
         let sent: Vec<String> = sent.into_iter().map(|event| event.json().to_owned()).collect();
         let read: Vec<String> = read.iter().map(|delivery| delivery.envelope().json().to_owned()).collect();
         compare::exactly("the hook", &sent, &read).map_err(|why| self.failed(why))
     }
 
-    /// Waits until something is so that another task or process makes so.
+    /// Waits until `holds` returns true, which another task or process brings about.
     pub(super) async fn until(&self, step: &str, mut holds: impl FnMut() -> bool) {
         self.doing(format!("wait until {step}"));
         while !holds() {
@@ -137,7 +137,7 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// Polls a future this often at most, whether it is woken or not, then drops it. What it gave by then.
+/// Polls a future up to this number of times, woken or not, then drops it. Returns its output, if it was ready.
 pub(super) async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..polls {
@@ -145,7 +145,7 @@ pub(super) async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::
         if output.is_some() {
             return output;
         }
-        // What it waits for may come.
+        // Gives other tasks time.
         tokio::time::sleep(BETWEEN_POLLS).await;
     }
     None

@@ -1,4 +1,4 @@
-//! What is there when the process ends and another begins, or when several have the log.
+//! Checks of several processes: one ends and another begins, or several have the log.
 
 use std::collections::HashSet;
 
@@ -34,7 +34,7 @@ pub(super) async fn claims(probe: &Probe<'_>) -> Checked {
     probe.same([&marker], &hook.until(&marker).await?)
 }
 
-/// A bus with 20 events, of which hook `a` has read 15 and settled some. Returns what was settled.
+/// Opens a bus with 20 events, of which hook `a` has read 15 and settled some. Returns the settled ones, too.
 async fn some_settled<'p>(probe: &'p Probe<'_>, bus: &dyn Bus) -> Checked<(Vec<Envelope>, Vec<Delivery>, End<'p>)> {
     let mut hook = probe.hook(bus, "a").await?;
     let sent = probe.send(bus, "settled", 20).await?;
@@ -44,7 +44,7 @@ async fn some_settled<'p>(probe: &'p Probe<'_>, bus: &dyn Bus) -> Checked<(Vec<E
     Ok((sent, settled, hook))
 }
 
-/// What of these was not settled.
+/// The events of these that were not settled.
 fn unsettled<'e>(sent: &'e [Envelope], settled: &[Delivery]) -> Vec<&'e Envelope> {
     let is_settled = |event: &Envelope| settled.iter().any(|settled| settled.envelope().id() == event.id());
     sent.iter().filter(|event| !is_settled(event)).collect()
@@ -93,7 +93,7 @@ pub(super) async fn crash(probe: &Probe<'_>) -> Checked {
     has_unsettled(probe, &sent, &settled, &read)
 }
 
-/// What was not settled came, in order, each once; what was settled may have come again.
+/// Checks that the unsettled events came, in order, each once. Settled ones may have come again.
 fn has_unsettled(probe: &Probe<'_>, sent: &[Envelope], settled: &[Delivery], read: &[Delivery]) -> Checked {
     let again: HashSet<&str> = read.iter().map(|delivery| delivery.envelope().id()).collect();
     let unsettled: HashSet<&str> = unsettled(sent, settled).into_iter().map(Envelope::id).collect();
@@ -127,7 +127,7 @@ pub(super) async fn takeover(probe: &Probe<'_>) -> Checked {
     probe.doing("read on with the one that had the hook");
     let mut late = Vec::new();
     while before.next(1, &mut late).await? != Read::Lost {
-        // What was fetched before the loss was known.
+        // The events that were fetched before the loss was known.
         probe.expect(late.len() < sent.len(), "it reads all, and is not Lost")?;
     }
     Ok(())
@@ -157,7 +157,7 @@ pub(super) async fn sharing(probe: &Probe<'_>) -> Checked {
     let by = |end: usize| read.iter().filter(move |(by, _)| *by == end).map(|(_, delivery)| delivery.clone());
     let (one, two): (Vec<_>, Vec<_>) = (by(0).collect(), by(1).collect());
     if moved {
-        // Whoever has it next may be given again what was settled last.
+        // The next owner may get the last settled events again.
         let all: Vec<Delivery> = read.into_iter().map(|(_, delivery)| delivery).collect();
         let mut seen = HashSet::new();
         let first = all.into_iter().filter(|delivery| seen.insert(delivery.position));
@@ -167,7 +167,8 @@ pub(super) async fn sharing(probe: &Probe<'_>) -> Checked {
     probe.same(&sent, &[one, two].concat())
 }
 
-/// Reads what two processes deliver of a hook, and who does, up to this event. And whether it changed hands.
+/// Reads the events of a hook in two processes, up to this event. Returns each with the index of
+/// its process, and true if the hook moved.
 async fn read_both(ends: &mut [End<'_>; 2], last: &Envelope) -> Checked<(Vec<(usize, Delivery)>, bool)> {
     let mut all: Vec<(usize, Delivery)> = Vec::new();
     let mut moved = false;

@@ -1,4 +1,4 @@
-//! What was published is accepted: in one order, as a whole, unchanged, and until the bus is closed.
+//! Checks of publishing: events are accepted in one order, as a whole, unchanged, and until the bus is closed.
 
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ pub(super) async fn all_or_nothing(probe: &Probe<'_>) -> Checked {
     probe.expect(matches!(error, BusError::TooLarge(_)), format!("`publish` fails as if for another reason: {error}"))
 }
 
-/// A call with an event that is refused leaves behind what its error says, which is nothing where calls are atomic.
+/// Checks that a call with a refused event leaves only the events that its error names: none where calls are atomic.
 async fn refused(
     probe: &Probe<'_>,
     bus: &dyn Bus,

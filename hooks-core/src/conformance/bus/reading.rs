@@ -1,4 +1,4 @@
-//! A hook reads what it wants, from where it is, until it is done with it.
+//! Checks of reading: a hook reads the events that match, from its position, until it has settled them.
 
 use std::sync::Arc;
 

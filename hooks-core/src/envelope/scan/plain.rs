@@ -1,4 +1,4 @@
-//! The scan, byte by byte: slow and plain. What the fast one is tested against, errors and their places
+//! The scan, byte by byte: slow and plain. The reference for tests of the fast one, errors and their places
 //! included.
 
 use std::ops::Range;
@@ -7,7 +7,7 @@ use super::{Fault, FaultKind, Kind, MAX_DEPTH, Member};
 
 /// Walks `text`, which must hold exactly one JSON object, and gives `visit` each top-level member.
 ///
-/// Returns whether a raw line break stands between tokens.
+/// Returns true if a raw line break stands between tokens.
 pub(crate) fn scan_object<E: From<Fault>>(
     text: &str,
     mut visit: impl FnMut(Member) -> Result<(), E>,

@@ -13,7 +13,7 @@ use crate::envelope::{Envelope, Slice};
 use crate::hook::RetryPolicy;
 use crate::id::HookId;
 
-/// What is sent again has positions from here on.
+/// First position of events that are sent again.
 const AGAIN: u64 = 1_000;
 
 fn batch(positions: impl IntoIterator<Item = u64>) -> Batch {
@@ -162,7 +162,7 @@ struct Model {
     poison: BTreeSet<u64>,
     /// Takes no more events at a time.
     most: usize,
-    /// Whether it names what it refuses.
+    /// True if it names refused events.
     names: bool,
     /// Answers before it says what it thinks.
     script: Vec<u8>,
@@ -212,7 +212,7 @@ impl Model {
     }
 }
 
-/// Whose attempts these were, and whether the other's turn was passed over.
+/// The source of these attempts, and true if the other source's turn was skipped.
 fn check_turn(world: &mut World, before: Source, live_left: bool) {
     let World { queue, endpoint, now, .. } = world;
     let backs_off = endpoint.not_before().is_some_and(|until| until > *now);

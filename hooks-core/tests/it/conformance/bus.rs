@@ -24,7 +24,7 @@ async fn a_right_bus_passes_every_check() {
     assert_eq!(report.skipped(), of_processes[1..], "{report}");
 }
 
-/// What is wrong, which check finds it, and what it says in the end.
+/// The fault, the check that finds it, and the end of its message.
 const FAULTS: &[(Fault, &str, &str)] = &[
     (Fault::Reverses, "order", "event `order-4-49` at 159 is read after 160"),
     (Fault::MiscountsRead, "order", "`next` says Events(162) and appends 161 of at most 1000 events"),
@@ -70,7 +70,7 @@ const FAULTS: &[(Fault, &str, &str)] = &[
     (
         Fault::SettlesUpTo,
         "settling",
-        "the books of the hook `a` do not balance: taken 10 = delivered 1 + dropped 0 + dead-lettered 0 + in hand 2",
+        "the ledger of the hook `a` does not balance: taken 10 = delivered 1 + dropped 0 + dead-lettered 0 + in hand 2",
     ),
     (Fault::TakesThenWaits, "cancelled_next", "does not return"),
     (Fault::NoWindow, "window", "`next` says Events(600)"),
@@ -94,7 +94,7 @@ const FAULTS: &[(Fault, &str, &str)] = &[
     (
         Fault::LeavesItInFlight,
         "unsubscribing",
-        "its books say: taken 3 = delivered 2 + dropped 0 + dead-lettered 0 + in hand 1",
+        "its ledger says: taken 3 = delivered 2 + dropped 0 + dead-lettered 0 + in hand 1",
     ),
     (Fault::ForgetsInUse, "forgetting", "`forget` does not fail"),
     (

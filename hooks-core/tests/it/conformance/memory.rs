@@ -9,7 +9,7 @@ use hooks_core::{
 };
 use parking_lot::Mutex;
 
-/// What is wrong with a sink.
+/// The fault of a sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     None,
@@ -197,7 +197,7 @@ impl MemorySink {
         self.memory.fault == fault
     }
 
-    /// What the destination says about a batch before it takes any of it.
+    /// The destination's answer to a batch before it takes any of it.
     fn knock(&mut self) -> Result<(), DeliveryError> {
         let state = self.memory.state.lock();
         if self.useless || (state.closed && self.memory.fault == Fault::ClosesAll) {
@@ -253,7 +253,7 @@ impl MemorySink {
         }
     }
 
-    /// What it says about the refused events.
+    /// Its result for the refused events.
     fn named(&self, refused: &[usize]) -> Vec<(usize, Reason)> {
         let wrong = usize::from(self.is(Fault::MiscountsRefused));
         let reason = if self.is(Fault::NoReason) { "" } else { "not wanted" };

@@ -1,4 +1,4 @@
-//! What holds for every text, against serde_json as an independent parser. The fuzz target of the same
+//! Properties of every text, against serde_json as an independent parser. The fuzz target of the same
 //! name (`xtask/fuzz`) looks for more of the same by hand.
 
 use hooks_core::{Envelope, Metadata, SliceBuilder};
@@ -77,7 +77,7 @@ fn parsed(text: &str) -> serde_json::Map<String, Value> {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// What holds for every event that is taken, by the word of an independent parser.
+/// Checks an event that was taken against an independent parser.
 fn holds_for_taken(event: &Envelope) {
     let json = event.json();
     assert!(!json.contains(['\n', '\r']), "more than one line: {json:?}");

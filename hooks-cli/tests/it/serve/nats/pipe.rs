@@ -27,7 +27,7 @@ fn a_hook_that_is_disabled_elsewhere_is_so_in_a_pipe_until_it_is_enabled() {
     pipe.write(&(event(1) + "\n"));
     arrived(&receiver, "/a", 1);
     assert_eq!(operate(&place, "disable a"), (Some(0), "hook `a` is disabled\n".into()));
-    let said = pipe.wait_for("disabled in another process");
+    let said = pipe.wait_for("another process disabled the hook");
     assert!(said.contains("hook=a") && said.contains("Operator"), "{said}");
     pipe.write(&(event(2) + "\n"));
     arrived(&receiver, "/b", 2);

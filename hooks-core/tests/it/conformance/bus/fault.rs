@@ -1,6 +1,6 @@
 //! The ways in which the model can be wrong.
 
-/// What is wrong with a bus.
+/// The fault of a bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     None,
@@ -72,7 +72,7 @@ pub(super) enum Fault {
     LagOfAll,
     /// Takes what a removed hook had in hand for settled.
     UnsubscribeSettles,
-    /// Leaves in the books what a removed hook had in hand.
+    /// Leaves the events in flight of a removed hook in its ledger.
     LeavesItInFlight,
     /// Forgets a hook that is subscribed.
     ForgetsInUse,
@@ -102,7 +102,7 @@ pub(super) enum Fault {
     LosesAtCrash,
     /// Lets several processes have what is for one.
     OpensTwice,
-    /// Whoever takes over begins at the end.
+    /// Makes the next owner begin at the end.
     TakesOverAtTheEnd,
     /// Says that a hook is still its own that is another's.
     HoldsForEver,

@@ -54,7 +54,7 @@ pub(super) struct Place {
     pub(super) owner: Option<u64>,
 }
 
-/// What a process knows.
+/// The state of a process.
 #[derive(Default)]
 pub(super) struct Process {
     pub(super) hooks: BTreeMap<HookId, Live>,
@@ -72,7 +72,7 @@ pub(super) struct Live {
     pub(super) enabled: bool,
     pub(super) reader: u64,
     pub(super) next: u64,
-    /// What was read from the oldest unsettled on.
+    /// The events read from the oldest unsettled on.
     pub(super) read: BTreeSet<u64>,
     pub(super) unsettled: BTreeSet<u64>,
     /// A publisher waits.

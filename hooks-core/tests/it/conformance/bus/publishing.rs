@@ -17,7 +17,7 @@ impl ModelBus {
         }
     }
 
-    /// Whether a hook is asked for the first time to settle what it has in hand. `None`: there is room.
+    /// True if a hook is asked for the first time to settle its events in flight. `None`: there is room.
     fn asks_for_room(&self, events: &[Envelope]) -> Option<bool> {
         let mut state = self.lock();
         let State { log, processes, .. } = &mut *state;
@@ -93,7 +93,7 @@ impl ModelBus {
 }
 
 impl Live {
-    /// What it has not read, with the positions.
+    /// Its unread events, with their positions.
     pub(super) fn unread<'l>(&'l self, log: &'l [Envelope]) -> impl Iterator<Item = (u64, &'l Envelope)> {
         (0..).zip(log).skip(self.next as usize).filter(|(_, event)| self.filter.matches(event))
     }
