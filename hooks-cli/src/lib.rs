@@ -23,18 +23,13 @@ mod console;
 mod demo;
 mod descriptors;
 mod exit;
-mod field;
 mod files;
-mod foreign;
-mod ingest;
 #[cfg(feature = "http")]
 mod listen;
 mod malloc;
-mod metrics;
 pub mod ndjson;
 mod operator;
 mod outcome;
-mod own_thread;
 #[cfg(feature = "http")]
 mod publish;
 mod reload;

@@ -4,10 +4,9 @@ mod lines;
 
 use std::sync::Arc;
 
-use hooks_core::{Envelope, EnvelopeError, Slice, SliceBuilder};
+use hooks_core::{Envelope, EnvelopeError, Slice, SliceBuilder, foreign};
 use memchr::memchr;
 
-use crate::foreign;
 use lines::{Line, Lines};
 
 /// Events share blocks of memory of about this size: larger ones are handed over less often, and hold more memory

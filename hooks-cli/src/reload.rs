@@ -2,13 +2,9 @@
 //! changed that their sink reads.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
 use futures_util::stream::{self, StreamExt as _};
 use hooks_core::{DispatchError, Dispatcher, Hook, HookId};
-
-use parking_lot::Mutex;
 
 use crate::config::{HookConfig, Written};
 
@@ -115,36 +111,6 @@ impl Running {
     /// The number of hooks that run.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
-    }
-}
-
-/// The results of reading the config file.
-#[derive(Debug, Default)]
-pub(crate) struct Reloads {
-    failure: Mutex<Option<String>>,
-    /// Milliseconds since 1970.
-    applied_at: AtomicU64,
-}
-
-impl Reloads {
-    pub(crate) fn succeed(&self) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.applied_at.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        *self.failure.lock() = None;
-    }
-
-    pub(crate) fn fail(&self, why: &str) {
-        *self.failure.lock() = Some(why.to_owned());
-    }
-
-    /// The reason why the last one was not applied, or not as a whole.
-    pub(crate) fn failure(&self) -> Option<String> {
-        self.failure.lock().clone()
-    }
-
-    /// Seconds since 1970.
-    pub(crate) fn applied_at(&self) -> f64 {
-        self.applied_at.load(Ordering::Relaxed) as f64 / 1000.0
     }
 }
 

@@ -170,14 +170,7 @@ impl DeliveryError {
 
     /// The error and its causes on one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        text
+        crate::chain(self)
     }
 
     /// The error, its causes and the beginning of the receiver's answer, on one line.

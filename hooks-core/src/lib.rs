@@ -14,9 +14,11 @@ mod dead_letter;
 mod delivery;
 mod dispatcher;
 mod envelope;
+mod error_chain;
 mod event;
 mod filter;
 mod fnv;
+pub mod foreign;
 mod health;
 mod hook;
 mod human;
@@ -45,6 +47,7 @@ pub use envelope::{
     ArrayElement, ArrayElements, BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError,
     PushedElement, Slice, SliceBuilder,
 };
+pub use error_chain::chain;
 pub use event::{EncodeError, Event, encode};
 pub use filter::{Filter, Pattern};
 pub use health::BusHealth;

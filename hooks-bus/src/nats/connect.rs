@@ -151,7 +151,7 @@ fn advice(error: &ConnectError) -> Option<&'static str> {
             Some("`bus.nkey` is no seed (`SU…`) of a user, or no signature comes of it")
         }
         ConnectErrorKind::TimedOut => Some("nothing answers there as a NATS server does, or it hangs"),
-        _ if causes(error).contains("InvalidContentType") => {
+        _ if hooks_core::chain(error).contains("InvalidContentType") => {
             Some("the server does not speak TLS there: leave out `bus.tls`, or set up TLS on the server")
         }
         _ => None,
@@ -207,21 +207,8 @@ pub(super) fn message(error: BusError) -> String {
 /// An error with its causes, and with advice where the server's error code has some.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let advice = refusal::said(error).map_or("", |refused| refusal::class(refused).1);
-    let text = causes(error);
+    let text = hooks_core::chain(error);
     if advice.is_empty() { text } else { format!("{text}: {advice}") }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let part = next.to_string();
-        if !text.contains(&part) {
-            text = format!("{text}: {part}");
-        }
-        cause = next.source();
-    }
-    text
 }
 
 /// The options of a connection; `on_event` is told its events.

@@ -1,8 +1,8 @@
 //! `hooks demo`.
 
-use hooks_core::BoxError;
+use hooks_core::{BoxError, chain};
 
-use super::{chain, print, runtime};
+use super::{print, runtime};
 use crate::args::demo::DemoArgs;
 use crate::console::complain;
 use crate::demo::{self, Live, RunTime, View};

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use fastrand::Rng;
-use hooks_core::{BoxError, Pattern};
+use hooks_core::{BoxError, Pattern, chain};
 use hooks_sink_http::verify::{Signed, Verifier, plain_hmac};
 
-use super::{chain, runtime};
+use super::runtime;
 use crate::args::listen::{Hmac, ListenArgs};
 use crate::console::Console;
 use crate::exit::Exit;

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use hooks_bus::DurableBus;
-use hooks_core::BoxError;
+use hooks_core::{BoxError, chain};
 use serde_json::{Map, Value as Json};
 
 use super::operate::{converse, find};
-use super::{chain, print};
+use super::print;
 use crate::args::operate::{LogCommand, PlaceArgs, StatusArgs};
 use crate::bus::{self, Purpose};
 use crate::console::complain;

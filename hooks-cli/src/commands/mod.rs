@@ -101,9 +101,3 @@ fn build(builder: &mut Builder) -> std::io::Result<Runtime> {
     drop(inside);
     Ok(runtime)
 }
-
-/// An error and its causes on one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}

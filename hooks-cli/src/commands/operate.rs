@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{BoxError, ByteSize, Hook, HookId};
+use hooks_core::{BoxError, ByteSize, Hook, HookId, chain};
 
-use super::{chain, print, runtime, warn};
+use super::{print, runtime, warn};
 use crate::args::operate::{HookArgs, PlaceArgs, StatusArgs};
 use crate::bus::{self, Purpose};
 use crate::config::{self, BusConfig, Problems, WithoutBus};

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Fuse, FusedFuture as _};
-use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookStatus, Overflow, Slice};
+use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookStatus, Overflow, Slice, chain};
+use hooks_server::on_own_thread;
 use tokio::sync::{mpsc, watch};
 
-use super::{chain, runtime};
+use super::runtime;
 use crate::args::PipeArgs;
 use crate::bus;
 use crate::config::{self, Config, EventSettings, Problem, Problems, WithoutBus};
@@ -24,7 +25,6 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::ndjson::{Intake, Taken};
 use crate::outcome::{InputStats, count, shortfalls, table};
-use crate::own_thread::on_own_thread;
 use crate::signals::{OtherSignals, StopSignals};
 use crate::stdin;
 use gathered::Gathered;

@@ -3,11 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use hooks_core::BoxError;
+use hooks_core::{BoxError, chain};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{chain, runtime};
+use super::runtime;
 use crate::args::publish::PublishArgs;
 use crate::console::Console;
 use crate::exit::Exit;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_bus::MemoryBus;
-use hooks_core::{Answer, Dispatcher, Hook, TestError, TestReport};
+use hooks_core::{Answer, Dispatcher, Hook, TestError, TestReport, chain};
 
-use super::{chain, print, runtime, warn};
+use super::{print, runtime, warn};
 use crate::args::TestArgs;
 use crate::config::{self, WithoutBus, nearest};
 use crate::console::complain;

@@ -27,11 +27,12 @@ mod written;
 use std::path::{Component, Path, PathBuf};
 
 use hooks_core::{ByteSize, Hook};
+use hooks_server::IngestSettings;
 use toml::de::DeTable;
 
 pub use bus::{BusConfig, WithoutBus};
 pub use expand::Variables;
-pub use ingest::IngestSettings;
+pub(crate) use ingest::too_large_for;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use settings::EventSettings;

@@ -1,11 +1,11 @@
 //! One JSON Schema of the whole file, the linked sinks included.
 
 use hooks_core::SinkPlugin;
+use hooks_server::IngestSettings;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value as Json, json};
 
-use super::ingest::IngestSettings;
 use super::settings::{EventSettings, HookSettings};
 use super::shape::{Shape, summary};
 

@@ -6,7 +6,7 @@ use thiserror::Error;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::body::{Framing, decode};
-use crate::field::split;
+use hooks_server::field::split;
 
 /// Most headers of a request.
 const MAX_HEADERS: usize = 128;

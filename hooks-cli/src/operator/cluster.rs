@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hooks_bus::{AskError, NatsBus, NatsConfig};
-use hooks_core::{BoxError, Bus as _, Hook, HookId};
+use hooks_core::{BoxError, Bus as _, Hook, HookId, chain};
 use tokio::time::timeout;
 
 use super::desk::Desk;
 use super::local::Open;
 use super::protocol::{HookReport, Request, Response};
 use super::reports::{Answers, Heard, Reports};
-use crate::commands::chain;
 
 /// The longest time that a daemon may take to answer what takes no time.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, DeadLetter, DeadLetterId, DeadLetters, DispatchError, Dispatcher, HookId, ReplayError, ReplayReport,
+    Bus, DeadLetter, DeadLetterId, DeadLetters, DispatchError, Dispatcher, HookId, ReplayError, ReplayReport, chain,
 };
+use hooks_server::{Reloads, on_own_thread};
 use tokio::sync::{RwLock, RwLockReadGuard};
 
 use super::protocol::{Behind, HookReport, Letter, Request, Response, Switched, Which};
-use crate::commands::chain;
 use crate::config::some;
-use crate::own_thread::on_own_thread;
-use crate::reload::Reloads;
 
 /// Most bytes of events in one page of dead letters; one letter alone may be larger.
 const PAGE_BYTES: usize = 4 << 20;

@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookId};
+use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookId, chain};
 
 use super::desk::Desk;
 use super::protocol::{HookReport, Request, Response};
 use crate::bus::{self, Purpose};
-use crate::commands::chain;
 use crate::config::BusConfig;
 
 /// This process, in place of a daemon.

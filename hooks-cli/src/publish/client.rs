@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hooks_core::BoxError;
+use hooks_core::{BoxError, chain};
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::Url;
@@ -13,7 +13,6 @@ use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::reply::Reply;
-use crate::commands::chain;
 
 /// The path of addresses that have none.
 const PATH: &str = "/v1/events";

@@ -6,13 +6,14 @@ use super::Problem;
 use crate::workspace;
 
 /// The crates of the workspace, and what of it each may depend on, tests apart.
-const MAY_USE: [(&str, &[&str]); 6] = [
+const MAY_USE: [(&str, &[&str]); 7] = [
     ("hooks-core", &[]),
     ("hooks-bus", &["hooks-core"]),
     ("hooks-sink-http", &["hooks-core"]),
     ("hooks-sink-file", &["hooks-core"]),
-    ("hooks-cli", &["hooks-core", "hooks-bus", "hooks-sink-http", "hooks-sink-file"]),
-    ("xtask", &["hooks-core", "hooks-bus", "hooks-sink-http", "hooks-sink-file", "hooks-cli"]),
+    ("hooks-server", &["hooks-core"]),
+    ("hooks-cli", &["hooks-core", "hooks-bus", "hooks-sink-http", "hooks-sink-file", "hooks-server"]),
+    ("xtask", &["hooks-core", "hooks-bus", "hooks-sink-http", "hooks-sink-file", "hooks-server", "hooks-cli"]),
 ];
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
@@ -84,6 +85,7 @@ mod tests {
         assert_eq!(ours("hooks-core", "hooks-bus"), ["hooks-core/Cargo.toml: depends on `hooks-bus`"]);
         assert_eq!(ours("hooks-bus", "hooks-sink-http"), ["hooks-bus/Cargo.toml: depends on `hooks-sink-http`"]);
         assert_eq!(ours("hooks-sink-file", "hooks-cli"), ["hooks-sink-file/Cargo.toml: depends on `hooks-cli`"]);
+        assert_eq!(ours("hooks-server", "hooks-bus"), ["hooks-server/Cargo.toml: depends on `hooks-bus`"]);
         assert_eq!(ours("hooks-cli", "xtask"), ["hooks-cli/Cargo.toml: depends on `xtask`"]);
         assert!(ours("hooks-cli", "hooks-sink-http").is_empty());
         assert!(ours("hooks-bus", "hooks-core").is_empty());

@@ -6,7 +6,7 @@ use std::path::{Component, PathBuf};
 use super::Problem;
 
 /// Everything that is visible there. Tool settings live in dotfiles.
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "Cargo.lock",
@@ -18,6 +18,7 @@ const TOP: [&str; 14] = [
     "hooks-bus",
     "hooks-cli",
     "hooks-core",
+    "hooks-server",
     "hooks-sink-file",
     "hooks-sink-http",
     "xtask",

@@ -29,7 +29,7 @@ impl Daemon {
         self.notifier.stopping("delivering what was accepted");
         let work = async {
             // What is being published gets half of the time, the hooks what is left.
-            self.state.drain(self.grace / 2).await;
+            self.server.drain(self.grace / 2).await;
             self.dispatcher.shutdown(Some(self.grace.saturating_sub(begun.elapsed()))).await;
         };
         tokio::select! {
@@ -38,7 +38,7 @@ impl Daemon {
             () = self.tell() => {}
             () = work => {}
         }
-        self.state.cut();
+        self.server.cut();
         if let Some(operators) = self.operators {
             operators.end().await;
         }

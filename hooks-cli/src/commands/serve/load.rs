@@ -1,13 +1,14 @@
 //! From the config file to what `serve` needs.
 
+use std::io;
 use std::path::Path;
 
 use hooks_core::Overflow;
+use hooks_server::Tokens;
 
 use crate::bus;
 use crate::config::{self, BusConfig, Config, Problem, Problems, WithoutBus};
-use crate::files::{Fingerprint, Fingerprints};
-use crate::ingest::Tokens;
+use crate::files::{self, Fingerprint, Fingerprints};
 
 /// A config that can be served, and the tokens that it names.
 pub(super) struct Loaded {
@@ -24,8 +25,8 @@ pub(super) struct Loaded {
 pub(super) fn load(file: &Path) -> Result<Loaded, Problems> {
     let config = config::load(file, WithoutBus::Durable)?;
     let mut list: Vec<Problem> = problems(&config).collect();
-    list.extend(config.ingest.too_large_for(&config.bus).map(|why| about_ingest("max_body", &why)));
-    let tokens = config.ingest.token_file.as_deref().map(|path| (path, Tokens::read(path)));
+    list.extend(config::too_large_for(&config.ingest, &config.bus).map(|why| about_ingest("max_body", &why)));
+    let tokens = config.ingest.token_file.as_deref().map(|path| (path, read_tokens(path)));
     let tokens = tokens.and_then(|(path, tokens)| match tokens {
         Ok(tokens) => Some(tokens),
         Err(error) => {
@@ -35,6 +36,11 @@ pub(super) fn load(file: &Path) -> Result<Loaded, Problems> {
     });
     let credentials = bus::credentials(&config.bus).map(|path| Fingerprints::default().look(path));
     if list.is_empty() { Ok(Loaded { config, tokens, credentials }) } else { Err(Problems { file: config.file, list }) }
+}
+
+/// Without quoting any of it in errors.
+fn read_tokens(path: &Path) -> io::Result<Tokens> {
+    Tokens::parse(&files::secrets(path)?).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
 }
 
 fn about_ingest(name: &str, why: &str) -> Problem {

@@ -7,22 +7,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{BoxError, Dispatcher};
+use hooks_core::{BoxError, Dispatcher, chain};
+use hooks_server::{IngestSettings, Reloads, Server, Settings, Tokens, on_own_thread};
 use tokio::net::TcpListener;
 
-use super::{chain, wide_runtime};
+use super::wide_runtime;
 use crate::args::ServeArgs;
 use crate::bus::{self, Opened};
-use crate::config::{BusConfig, Config, IngestSettings, Problems};
+use crate::config::{BusConfig, Config, EventSettings, Problems};
 use crate::console::Console;
 use crate::descriptors::ConnectionLimits;
 use crate::exit::Exit;
 use crate::files::Fingerprint;
-use crate::ingest::{self, Counters, Settings, State};
-use crate::metrics::Sources;
 use crate::operator::{self, Desk, Listening};
-use crate::own_thread::on_own_thread;
-use crate::reload::{Reloads, Running};
+use crate::reload::Running;
 use crate::signals::{HangUpSignals, OtherSignals, StopSignals};
 use crate::systemd::Notifier;
 use load::{Loaded, load};
@@ -69,9 +67,12 @@ async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
         }
     };
     let address = listener.local_addr()?;
-    let server = tokio::spawn(ingest::serve(listener, daemon.state.clone()));
-    let (notifier, state) = (daemon.notifier.clone(), daemon.state.clone());
-    tokio::spawn(async move { notifier.keep_alive(|| state.health()).await });
+    let (notifier, server) = (daemon.notifier.clone(), daemon.server.clone());
+    let serving = tokio::spawn({
+        let server = server.clone();
+        async move { server.serve(listener).await }
+    });
+    tokio::spawn(async move { notifier.keep_alive(|| server.health()).await });
     tracing::info!(%address, hooks = daemon.running.len(), "serving");
     daemon.notifier.ready(&format!("serving at {address}"));
     let signal = loop {
@@ -100,7 +101,7 @@ async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
     };
     let exit = daemon.drain(signal, &mut stops, console).await;
     // Answers that are due are still written.
-    server.await?;
+    serving.await?;
     Ok(exit)
 }
 
@@ -139,6 +140,15 @@ fn room(config: &Config) -> ConnectionLimits {
     room
 }
 
+fn settings(ingest: &IngestSettings, tokens: Option<Tokens>, events: &EventSettings) -> Settings {
+    Settings {
+        ingest: ingest.clone(),
+        tokens,
+        source: events.source.as_str().into(),
+        max_event_bytes: events.max_bytes.get(),
+    }
+}
+
 /// Everything that runs.
 struct Daemon {
     file: PathBuf,
@@ -148,7 +158,7 @@ struct Daemon {
     ingest: IngestSettings,
     running: Running,
     dispatcher: Arc<Dispatcher>,
-    state: Arc<State>,
+    server: Server,
     reloads: Arc<Reloads>,
     notifier: Arc<Notifier>,
     operators: Option<Listening>,
@@ -162,21 +172,18 @@ impl Daemon {
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let running = Running::start(config.hooks, &dispatcher).await?;
         bus.all_subscribed();
-        let (counters, reloads) = (Arc::new(Counters::default()), Arc::new(Reloads::default()));
-        let sources = Sources {
-            dispatcher: dispatcher.clone(),
-            bus: bus.clone(),
-            ingest: counters.clone(),
-            reloads: reloads.clone(),
-        };
-        let settings = Settings::new(config.ingest.clone(), tokens, &config.events);
-        let state = State::new(bus.clone(), settings, counters, Arc::new(move |format| sources.page(format)), room);
+        let reloads = Arc::new(Reloads::default());
+        let server = Server::builder(bus.clone(), dispatcher.clone())
+            .settings(settings(&config.ingest, tokens, &config.events))
+            .connections(room.connections, room.lobby)
+            .reloads(reloads.clone());
+        let server = server.build()?;
         reloads.succeed();
         let desk = Desk::new(bus, dispatcher.clone(), Some(reloads.clone()));
         let operators = operator::listen(way, desk);
         let notifier = Arc::new(Notifier::from_environment());
-        let (bus, ingest, state) = (config.bus, config.ingest, Arc::new(state));
-        Ok(Self { file, grace, bus, credentials, ingest, running, dispatcher, state, reloads, notifier, operators })
+        let (bus, ingest) = (config.bus, config.ingest);
+        Ok(Self { file, grace, bus, credentials, ingest, running, dispatcher, server, reloads, notifier, operators })
     }
 
     /// Reads the config file again, and the files that it names. Cancel safe.
@@ -207,8 +214,8 @@ impl Daemon {
     }
 
     async fn apply(&mut self, Loaded { config, tokens, credentials }: Loaded) -> Result<(), String> {
-        let mut fixed = self.ingest.needs_restart(&config.ingest);
-        fixed.extend((self.bus != config.bus).then_some("bus"));
+        let fixed = self.ingest.needs_restart(&config.ingest).into_iter().map(|name| format!("ingest.{name}"));
+        let fixed: Vec<_> = fixed.chain((self.bus != config.bus).then(|| "bus".to_owned())).collect();
         if !fixed.is_empty() {
             return Err(format!("nothing was changed: a new value takes a restart: {}", fixed.join(", ")));
         }
@@ -218,7 +225,8 @@ impl Daemon {
             tracing::warn!("the content of bus.credentials_file has changed: it is used after a restart");
         }
         room(&config);
-        self.state.set(Settings::new(config.ingest.clone(), tokens, &config.events));
+        let settings = settings(&config.ingest, tokens, &config.events);
+        self.server.set(settings).map_err(|error| format!("nothing was changed: {error}"))?;
         self.ingest = config.ingest;
         let changes = self.running.changes(config.hooks);
         self.running.apply(changes, &self.dispatcher).await.map_err(|errors| {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::too_large_for;
 use super::{messages, read};
 
 const HOOK: &str = "\n[[hooks]]\nid = 'a'\nsink = { kind = 'lenient' }";
@@ -60,7 +61,7 @@ fn a_token_opens_the_world_and_its_file_stands_beside_the_config_file() {
 #[test]
 fn without_it_a_small_memory_is_no_error() {
     let config = read(&format!("bus = {{ kind = 'memory', max_memory = '1MiB' }}{HOOK}")).unwrap();
-    assert!(config.ingest.too_large_for(&config.bus).is_some(), "serve says it");
+    assert!(too_large_for(&config.ingest, &config.bus).is_some(), "serve says it");
 }
 
 /// Everything a reload compares.

@@ -1,0 +1,176 @@
+//! Answers to clients.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+/// An answer whose body is complete.
+pub(super) type Answer = Response<Bytes>;
+
+/// Seconds after which a client that was turned away may come again.
+const AGAIN: HeaderValue = HeaderValue::from_static("1");
+
+/// Everything was accepted.
+pub(super) fn accepted(events: usize) -> Answer {
+    json(StatusCode::ACCEPTED, &serde_json::json!({ "accepted": events }))
+}
+
+/// A text for programs that look for a status, and people.
+pub(super) fn text(status: StatusCode, text: &'static str) -> Answer {
+    with(status, HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::from_static(text.as_bytes()))
+}
+
+/// A body of this media type.
+pub(super) fn with<B>(status: StatusCode, media_type: HeaderValue, body: B) -> Response<B> {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, media_type);
+    answer
+}
+
+/// The reason why nothing of a request was published.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    NotFound,
+    /// The methods that there are.
+    Method(&'static str),
+    Unauthorized,
+    /// The media types that are taken.
+    MediaType(&'static str),
+    Encoding,
+    /// More bytes or events than this.
+    TooLarge(String),
+    TooSlow,
+    /// The client's body broke off, or is not what HTTP makes of one.
+    Broken(String),
+    Faults(Vec<Fault>, u64),
+    /// The request is no event, for this reason.
+    NoEvent(String),
+    /// The fault of the `Host` header.
+    Host(&'static str),
+    /// There is no room now.
+    Busy(String),
+    /// The bus has no room and does not wait for any.
+    Full(String),
+    Unavailable(String),
+    /// These events, counted from 0, were accepted before that.
+    Partly {
+        accepted: Vec<Range<usize>>,
+        why: Box<Refusal>,
+    },
+    Draining,
+    Internal,
+}
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Fault {
+    /// The element of an array, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) index: Option<usize>,
+    /// Line of the body, from 1.
+    pub(super) line: usize,
+    /// Column of that line, in bytes from 1.
+    pub(super) column: usize,
+    pub(super) reason: String,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a str,
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    faults: &'a [Fault],
+    /// Faults that are not listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    more: u64,
+    /// The number of events that were accepted all the same,
+    #[serde(skip_serializing_if = "is_zero")]
+    accepted: u64,
+    /// and which: from and to, counted from 1 in the order of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accepted_events: Vec<[usize; 2]>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Refusal {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::MediaType(_) | Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken(_) | Self::Faults(..) | Self::NoEvent(_) | Self::Host(_) => StatusCode::BAD_REQUEST,
+            Self::Busy(_) | Self::Unavailable(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Partly { why, .. } => why.status(),
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    pub(super) fn error(&self) -> String {
+        match self {
+            Self::NotFound => "there is nothing here: events go to POST /v1/events".to_owned(),
+            Self::Method(methods) => format!("the method has to be {methods}"),
+            Self::Unauthorized => "a good token is missing: `Authorization: Bearer …`".to_owned(),
+            Self::MediaType(accepted) => format!("the Content-Type has to be one of {accepted}, in UTF-8"),
+            Self::Encoding => {
+                "a body with a Content-Encoding, or a Transfer-Encoding but chunked, is not taken".to_owned()
+            }
+            Self::TooSlow => "the body took too long".to_owned(),
+            Self::Partly { why, .. } => why.error(),
+            Self::Faults(..) => "nothing was published: not everything in the body is an event".to_owned(),
+            Self::Draining => "the server is about to stop".to_owned(),
+            Self::Internal => "publishing failed; it is not known whether the events were accepted".to_owned(),
+            Self::Host(why) => format!("header `host` {why}"),
+            Self::TooLarge(why)
+            | Self::Broken(why)
+            | Self::NoEvent(why)
+            | Self::Full(why)
+            | Self::Unavailable(why)
+            | Self::Busy(why) => why.clone(),
+        }
+    }
+
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Method(methods) => Some((ALLOW, HeaderValue::from_static(methods))),
+            Self::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            Self::MediaType(accepted) => Some((ACCEPT, HeaderValue::from_static(accepted))),
+            Self::Busy(_) | Self::Unavailable(_) | Self::Draining => Some((RETRY_AFTER, AGAIN)),
+            Self::TooSlow | Self::Broken(_) | Self::Host(_) => Some((CONNECTION, HeaderValue::from_static("close"))),
+            _ => None,
+        }
+    }
+
+    pub(super) fn answer(&self) -> Answer {
+        let (faults, more): (&[Fault], u64) = match self {
+            Self::Faults(faults, more) => (faults, *more),
+            _ => (&[], 0),
+        };
+        let accepted: &[Range<usize>] = if let Self::Partly { accepted, .. } = self { accepted } else { &[] };
+        let body = Body {
+            error: &self.error(),
+            faults,
+            more,
+            accepted: accepted.iter().map(|range| range.len() as u64).sum(),
+            accepted_events: accepted.iter().map(|range| [range.start + 1, range.end]).collect(),
+        };
+        let mut answer = json(self.status(), &body);
+        answer.headers_mut().extend(self.header());
+        answer
+    }
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+    // Texts and numbers only: this does not fail.
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    with(status, HeaderValue::from_static("application/json"), Bytes::from(body))
+}

@@ -1,0 +1,167 @@
+//! `POST /v1/events`: from a request to published events.
+
+mod binary;
+mod decode;
+mod format;
+mod media_type;
+
+use std::error::Error;
+use std::future::{Future as _, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+
+use hooks_core::{BusError, Slice};
+use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use http_body::Body;
+
+use super::answer::{self, Answer, Refusal};
+use super::body::{self, Taken};
+use super::host;
+use super::state::{Phase, State};
+use crate::{Settings, field};
+use decode::{Refused, decode};
+use format::Kind;
+
+/// Where events are posted to.
+pub(super) const PATH: &str = "/v1/events";
+
+/// True if the client may publish, so that it takes a place.
+pub(super) fn wants_to_publish(parts: &Parts, state: &State) -> bool {
+    parts.uri.path() == PATH && look(parts, &state.settings()).is_ok()
+}
+
+/// The answer to a publisher for whom there is no place.
+pub(super) fn crowded(state: &State) -> Answer {
+    let answer = Refusal::Busy("all of ingest.max_connections are busy with requests".to_owned()).answer();
+    state.requests.count(answer.status().as_u16());
+    answer
+}
+
+/// Answers a request to publish. Of its body, no more is read than the answer takes.
+pub(super) async fn answer_request<B>(parts: &Parts, body: &mut B, state: &Arc<State>) -> Answer
+where
+    B: Body + Unpin,
+    B::Error: Error + 'static,
+{
+    let settings = state.settings();
+    let answer = match take(parts, body, state, &settings).await {
+        Ok(count) => answer::accepted(count),
+        Err(refusal) => refusal.answer(),
+    };
+    state.requests.count(answer.status().as_u16());
+    answer
+}
+
+/// Everything from the first look at the head to the bus's answer.
+async fn take<B>(parts: &Parts, body: &mut B, state: &Arc<State>, settings: &Settings) -> Result<usize, Refusal>
+where
+    B: Body + Unpin,
+    B::Error: Error + 'static,
+{
+    let kind = look(parts, settings)?;
+    let ingest = &settings.ingest;
+    let mut phase = state.phase();
+    let taken = tokio::select! {
+        biased;
+        _ = phase.wait_for(|phase| *phase != Phase::Accepting) => return Err(Refusal::Draining),
+        taken = body::read(body, ingest.max_body.get(), ingest.body_timeout.0, &state.room) => taken?,
+    };
+    let slice = match kind {
+        Kind::Structured(format) => decode(&taken.bytes, format, settings).await.map_err(Refusal::from)?,
+        Kind::Binary => binary::decode(&parts.headers, &taken.bytes, settings).map_err(Refusal::NoEvent)?,
+    };
+    let Taken { bytes, share } = taken;
+    drop(bytes);
+    publish(slice, share, state, settings).await
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Faults(faults, more) => Self::Faults(faults, more),
+            Refused::TooMany(max) => Self::TooLarge(format!("more than {max} events in one request")),
+            Refused::Foreign(what) => Self::NoEvent(format!("the body seems to be {what}")),
+        }
+    }
+}
+
+/// Everything that can be said before the body is read.
+fn look(parts: &Parts, settings: &Settings) -> Result<Kind, Refusal> {
+    host::check(parts.version, &parts.headers)?;
+    if parts.method != Method::POST {
+        return Err(Refusal::Method("POST"));
+    }
+    if settings.tokens.as_ref().is_some_and(|tokens| !tokens.allow(&parts.headers)) {
+        return Err(Refusal::Unauthorized);
+    }
+    if is_encoded(&parts.headers) {
+        return Err(Refusal::Encoding);
+    }
+    Kind::of(&parts.headers)
+}
+
+/// True if the body is compressed or otherwise encoded, once its chunks are put together.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut codings = field::list(headers, CONTENT_ENCODING);
+    let mut transfer = field::list(headers, TRANSFER_ENCODING);
+    codings.any(|coding| !coding.eq_ignore_ascii_case("identity"))
+        || transfer.next().is_some_and(|coding| !coding.eq_ignore_ascii_case("chunked"))
+        || transfer.next().is_some()
+}
+
+/// Publishes, on a separate task where that takes time: a client that goes away does not stop it halfway.
+async fn publish(
+    slice: Slice,
+    share: impl Send + 'static,
+    state: &Arc<State>,
+    settings: &Settings,
+) -> Result<usize, Refusal> {
+    let count = slice.len();
+    if count == 0 {
+        return Ok(0);
+    }
+    let right = state.may_publish().ok_or(Refusal::Draining)?;
+    let (bus, limit) = (state.bus.clone(), settings.ingest.publish_timeout.0);
+    let mut publishing = Box::pin(async move {
+        let published = tokio::time::timeout(limit, bus.publish(slice)).await;
+        drop((right, share));
+        published
+    });
+    let published = match poll_fn(|context| Poll::Ready(publishing.as_mut().poll(context))).await {
+        Poll::Ready(published) => Ok(published),
+        Poll::Pending => tokio::spawn(publishing).await,
+    };
+    if let Ok(Ok(result)) = &published {
+        state.published(result);
+    }
+    match published {
+        Ok(Ok(Ok(()))) => Ok(count),
+        Ok(Ok(Err(error))) => Err(refused(&error)),
+        Ok(Err(_)) => Err(late(state.bus.health().trouble())),
+        Err(_) => Err(Refusal::Internal),
+    }
+}
+
+/// The bus gave no answer in time: as its contract says, all may have been accepted or nothing.
+fn late(trouble: Option<&str>) -> Refusal {
+    let why = trouble
+        .unwrap_or("what keeps events (a disk, NATS) is slow or hangs, or a hook that makes publishers wait is behind");
+    Refusal::Busy(format!(
+        "it was not accepted in time, and may be all the same: send it again with the same ids; {why}"
+    ))
+}
+
+/// The reason why the bus did not accept everything.
+fn refused(error: &BusError) -> Refusal {
+    let (cause, accepted) = error.parts();
+    let text = error.to_string();
+    let refusal = match cause {
+        BusError::Closed => Refusal::Draining,
+        BusError::Full(_) => Refusal::Full(text),
+        BusError::TooLarge(_) => Refusal::TooLarge(text),
+        _ => Refusal::Unavailable(text),
+    };
+    if accepted.is_empty() { refusal } else { Refusal::Partly { accepted: accepted.to_vec(), why: Box::new(refusal) } }
+}

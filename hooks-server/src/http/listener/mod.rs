@@ -1,0 +1,59 @@
+//! The listener: how many connections there are, and what each may take.
+
+mod connection;
+mod explained;
+mod patient;
+mod places;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+
+use super::state::{Phase, State};
+
+pub(crate) use places::Places;
+
+/// The pause of accepting when it fails: the process has no file descriptors left, say.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest time that connections may take to end once everything else has.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// Serves connections until [`State::cut`].
+pub(crate) async fn listen(listener: TcpListener, state: &Arc<State>, places: &Arc<Places>) {
+    let mut phase = state.phase();
+    tokio::select! {
+        () = accept(&listener, state, places) => {}
+        _ = phase.wait_for(|phase| *phase == Phase::Cut) => {}
+    }
+    // Those that are idle end at once, those with an answer to write a little later.
+    let _ = timeout(PARTING, places.empty()).await;
+}
+
+/// Never returns.
+async fn accept(listener: &TcpListener, state: &Arc<State>, places: &Arc<Places>) {
+    let mut is_failing = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                is_failing = false;
+                let (state, seat) = (state.clone(), places.enter().await);
+                tokio::spawn(async move { connection::serve(stream, &state, seat).await });
+            }
+            // The client went away before it was accepted.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
+            }
+            Err(error) => {
+                // What it has is needed elsewhere, in the log perhaps.
+                places.dismiss_idle();
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(%error, "connections can't be accepted for now");
+                }
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Requests over HTTP: events to publish, and the pages for health and metrics.
+//!
+//! ```text
+//! connection ─▶ head ─▶ who? what? how much? ─▶ body ─▶ every event checked ─▶ publish ─▶ 202
+//!  (bounded)   (time)    401 405 413 415       (time,       400 with        (time) 503 507
+//!                                             memory)     all faults
+//! ```
+//!
+//! A request is published as a whole or not at all, also when its client goes away.
+
+mod answer;
+mod body;
+mod events;
+mod fullness;
+mod host;
+mod listener;
+mod outgoing;
+mod routes;
+mod state;
+
+pub(crate) use listener::{Places, listen};
+pub(crate) use state::State;

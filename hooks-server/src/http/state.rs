@@ -1,0 +1,123 @@
+//! The state that all connections share.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hooks_core::{Bus, BusError, BusHealth};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock, Semaphore, watch};
+use tokio::time::{Instant, timeout};
+
+use super::fullness::Fullness;
+use crate::Settings;
+use crate::metrics::{Pages, Render, Requests};
+
+/// The bus that requests publish to, and the limits of requests.
+pub(crate) struct State {
+    pub(super) bus: Arc<dyn Bus>,
+    settings: RwLock<Arc<Settings>>,
+    /// Bytes of bodies that may still be read.
+    pub(super) room: Arc<Semaphore>,
+    phase: watch::Sender<Phase>,
+    /// Held for reading by requests that publish.
+    publishing: Arc<AsyncRwLock<()>>,
+    pub(super) metrics: Pages,
+    pub(super) requests: Arc<Requests>,
+    fullness: Mutex<Fullness>,
+}
+
+/// The phase of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Accepting,
+    /// Nothing more is published; connections are still answered.
+    Draining,
+    /// Connections end.
+    Cut,
+}
+
+impl State {
+    pub(crate) fn new(bus: Arc<dyn Bus>, settings: Settings, requests: Arc<Requests>, metrics: Arc<Render>) -> Self {
+        Self {
+            bus,
+            room: Arc::new(Semaphore::new(settings.ingest.max_in_flight.get().min(Semaphore::MAX_PERMITS))),
+            settings: RwLock::new(Arc::new(settings)),
+            phase: watch::Sender::new(Phase::Accepting),
+            publishing: Arc::default(),
+            metrics: Pages::new(metrics),
+            requests,
+            fullness: Mutex::default(),
+        }
+    }
+
+    /// Tells the log when the bus begins to refuse events for want of room, and when it takes them again.
+    pub(super) fn published(&self, result: &Result<(), BusError>) {
+        match result {
+            Ok(()) if self.fullness.lock().accepted(Instant::now()) => tracing::info!("events are taken again"),
+            Err(error)
+                if matches!(error.parts().0, BusError::Full(_)) && self.fullness.lock().refused(Instant::now()) =>
+            {
+                tracing::error!(%error, "events are refused (507) until there is room");
+            }
+            _ => {}
+        }
+    }
+
+    /// The reason why events are not taken now, for clients without a token: operators are told the rest.
+    pub(super) fn why_not_ready(&self) -> Option<&'static str> {
+        match self.bus.health() {
+            _ if !self.is_accepting() => Some("draining\n"),
+            BusHealth::Broken(_) => Some("broken\n"),
+            health if health.trouble().is_some() => Some("unavailable\n"),
+            // Events were just refused because there was no room to keep them.
+            _ => self.fullness.lock().is_recent(Instant::now()).then_some("full\n"),
+        }
+    }
+
+    /// The state of the bus.
+    pub(crate) fn health(&self) -> BusHealth {
+        self.bus.health()
+    }
+
+    /// Requests that begin from now on have these settings.
+    pub(crate) fn set(&self, settings: Settings) {
+        *self.settings.write() = Arc::new(settings);
+    }
+
+    /// Publishes nothing more: what is being published is waited for, at most so long.
+    pub(crate) async fn drain(&self, limit: Duration) {
+        self.phase.send_replace(Phase::Draining);
+        let _ = timeout(limit, self.publishing.write()).await;
+    }
+
+    /// Ends all connections.
+    pub(crate) fn cut(&self) {
+        self.phase.send_replace(Phase::Cut);
+    }
+
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        self.settings.read().clone()
+    }
+
+    pub(super) fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    pub(super) fn is_accepting(&self) -> bool {
+        *self.phase.borrow() == Phase::Accepting
+    }
+
+    /// The right to publish. `None` once everything drains.
+    pub(super) fn may_publish(&self) -> Option<OwnedRwLockReadGuard<()>> {
+        let guard = self.publishing.clone().try_read_owned().ok()?;
+        // Looked at under the guard: a drain waits for it or is seen here.
+        self.is_accepting().then_some(guard)
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("phase", &*self.phase.borrow()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! The server as its owner sees it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hooks_core::{Bus, BusHealth, Dispatcher};
+use tokio::net::TcpListener;
+
+use crate::http::{Places, State, listen};
+use crate::metrics::{Metrics, Requests};
+use crate::{InvalidSettings, Reloads, Settings};
+
+/// Connections beyond [`IngestSettings::max_connections`](crate::IngestSettings::max_connections) that are answered
+/// health and metrics, unless the builder says otherwise.
+const LOBBY: usize = 64;
+
+/// Takes events over HTTP for one bus, and answers health and metrics. Clones are the same server.
+#[derive(Clone)]
+pub struct Server {
+    state: Arc<State>,
+    places: Arc<Places>,
+}
+
+/// Makes a [`Server`].
+pub struct ServerBuilder {
+    bus: Arc<dyn Bus>,
+    dispatcher: Arc<Dispatcher>,
+    settings: Settings,
+    connections: Option<(usize, usize)>,
+    reloads: Option<Arc<Reloads>>,
+}
+
+impl ServerBuilder {
+    /// The settings to begin with.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The number of connections that [`Server::serve`] takes: so many publish, beyond them so many wait or are answered
+    /// health and metrics. For a process that may open fewer files than the settings ask for.
+    #[must_use]
+    pub fn connections(mut self, places: usize, lobby: usize) -> Self {
+        self.connections = Some((places, lobby));
+        self
+    }
+
+    /// Shows the outcome of reloads in the metrics.
+    #[must_use]
+    pub fn reloads(mut self, reloads: Arc<Reloads>) -> Self {
+        self.reloads = Some(reloads);
+        self
+    }
+
+    /// The server.
+    ///
+    /// # Errors
+    /// When a setting makes no sense.
+    pub fn build(self) -> Result<Server, InvalidSettings> {
+        self.settings.check()?;
+        let (places, lobby) = self.connections.unwrap_or((self.settings.ingest.max_connections.get(), LOBBY));
+        let requests = Arc::new(Requests::default());
+        let metrics = Metrics {
+            dispatcher: self.dispatcher,
+            bus: self.bus.clone(),
+            requests: Some(requests.clone()),
+            reloads: self.reloads,
+        };
+        let state = State::new(self.bus, self.settings, requests, Arc::new(move |format| metrics.page(format)));
+        Ok(Server { state: Arc::new(state), places: Arc::new(Places::new(places, lobby)) })
+    }
+}
+
+impl Server {
+    /// A server for this bus and the dispatcher of its hooks.
+    pub fn builder(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>) -> ServerBuilder {
+        ServerBuilder { bus, dispatcher, settings: Settings::default(), connections: None, reloads: None }
+    }
+
+    /// Serves connections until [`cut`](Self::cut): so many at once, each with limits of time and memory. It returns
+    /// once answers that are due are written.
+    pub async fn serve(&self, listener: TcpListener) {
+        listen(listener, &self.state, &self.places).await;
+    }
+
+    /// Requests that begin from now on have these settings. Those that
+    /// [need a restart](crate::IngestSettings::needs_restart) keep their first values.
+    ///
+    /// # Errors
+    /// When a setting makes no sense; nothing is changed then.
+    pub fn set(&self, settings: Settings) -> Result<(), InvalidSettings> {
+        settings.check()?;
+        self.state.set(settings);
+        Ok(())
+    }
+
+    /// The state of the bus.
+    pub fn health(&self) -> BusHealth {
+        self.state.health()
+    }
+
+    /// Publishes nothing more, and waits for what is being published, at most so long. Requests to publish are
+    /// answered 503 from now on.
+    pub async fn drain(&self, limit: Duration) {
+        self.state.drain(limit).await;
+    }
+
+    /// Ends all connections of [`serve`](Self::serve). Answers that are due are still written.
+    pub fn cut(&self) {
+        self.state.cut();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
