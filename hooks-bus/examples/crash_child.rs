@@ -99,7 +99,7 @@ async fn drain(folder: &Path) -> Result<(), BoxError> {
         if !hook.counts.balances() || hook.counts.in_flight > 0 {
             return Err(format!("hook {}: {}", hook.id, hook.counts).into());
         }
-        let dead_letters = bus.dead_letters(&hook.id).ok_or("no dead letters")?;
+        let dead_letters = bus.hooks().dead_letters(&hook.id).ok_or("no dead letters")?;
         for (_, letter) in dead_letters.list(None, usize::MAX).await? {
             println!("letter {} {}", hook.id, letter.envelope.id());
         }

@@ -84,7 +84,7 @@ async fn append(config: &DurableConfig, events: usize, per_commit: usize, hooks:
         running.push(tokio::spawn(drain(bus.clone(), format!("hook-{number}"), Filter::all(), events)));
     }
     // A later subscription would begin behind the first events.
-    while bus.known_hooks().len() < hooks + 2 {
+    while bus.hooks().known_hooks().len() < hooks + 2 {
         tokio::task::yield_now().await;
     }
     let meter = Meter::start();

@@ -147,7 +147,7 @@ async fn share(server: &str, program: &str, instances: usize, count: usize) -> R
         bus.publish(slice.clone()).await?;
     }
     let bucket = jetstream::new(async_nats::connect(server).await?).get_key_value("hooks-hooks").await?;
-    let end = bus.stats().accepted;
+    let end = bus.monitor().stats().accepted;
     let last =
         jetstream::new(async_nats::connect(server).await?).get_stream("hooks").await?.cached_info().state.last_sequence;
     for hook in 0..HOOKS {

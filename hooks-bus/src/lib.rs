@@ -25,4 +25,12 @@ pub use durable::{
 
 pub use memory::{MemoryBus, MemoryConfig};
 #[cfg(feature = "nats")]
-pub use nats::{AskError, HookPlace, NatsBus, NatsConfig, NatsTls};
+pub use nats::{NatsBus, NatsConfig, NatsTls};
+
+use hooks_core::{BusPlugin, inventory};
+
+inventory::submit! { BusPlugin::of::<MemoryConfig>() }
+#[cfg(feature = "durable")]
+inventory::submit! { BusPlugin::of::<DurableConfig>() }
+#[cfg(feature = "nats")]
+inventory::submit! { BusPlugin::of::<NatsConfig>() }

@@ -128,7 +128,12 @@ Exit code 1 if it is refused or can't be delivered, or there is no such hook.")]
     #[command(after_help = "Examples:
   hooks sinks
   hooks sinks http")]
-    Sinks(SinksArgs),
+    Sinks(PluginArgs),
+    /// List the buses linked into this binary, with their options
+    #[command(after_help = "Examples:
+  hooks buses
+  hooks buses durable")]
+    Buses(PluginArgs),
     /// Receive webhooks and print them; fail, refuse or misbehave on purpose
     #[cfg(feature = "http")]
     #[command(long_about = listen::ABOUT, after_help = listen::EXAMPLES)]
@@ -246,7 +251,7 @@ pub(crate) struct TestArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct SinksArgs {
+pub(crate) struct PluginArgs {
     /// Only this kind
     #[arg(value_name = "KIND")]
     pub(crate) kind: Option<String>,

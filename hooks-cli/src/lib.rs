@@ -95,7 +95,8 @@ fn command(cli: &Cli, console: &Console) -> Exit {
         Command::Pipe(args) => commands::pipe::run(args, console),
         Command::Check(args) => commands::check::run(args),
         Command::Test(args) => commands::test::run(args),
-        Command::Sinks(args) => commands::sinks::run(args),
+        Command::Sinks(args) => commands::plugins::sinks(args),
+        Command::Buses(args) => commands::plugins::buses(args),
         #[cfg(feature = "http")]
         Command::Listen(args) => commands::listen::run(args, console),
         #[cfg(feature = "http")]

@@ -19,7 +19,6 @@ mod event;
 mod filter;
 mod fnv;
 pub mod foreign;
-mod health;
 mod hook;
 mod human;
 mod id;
@@ -35,8 +34,9 @@ mod worker;
 pub use batch::{Batch, BatchId};
 pub use batcher::{BatchLimits, Batcher, SizeBatcher};
 pub use bus::{
-    Bus, BusError, BusStats, Delivery, Lag, Overflow, Position, QueueLimits, Read, Reader, Settle, Settler, StartAt,
-    Subscription, WINDOW, refuse_reserved,
+    Answering, AskError, Bus, BusError, BusHealth, BusMonitor, BusStats, BusTraits, Delivery, HookPlace, HookStore,
+    Instances, Lag, Overflow, Position, QueueLimits, Read, Reader, Settle, Settler, StartAt, Subscription, WINDOW,
+    refuse_reserved,
 };
 pub use dead_letter::{DeadLetter, DeadLetterId, DeadLetterReason, DeadLetters, MAX_DETAIL};
 pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};
@@ -50,13 +50,15 @@ pub use envelope::{
 pub use error_chain::chain;
 pub use event::{EncodeError, Event, encode};
 pub use filter::{Filter, Pattern};
-pub use health::BusHealth;
 pub use hook::{Hook, MAX_LANES, RateLimit, RetryPolicy};
 pub use human::{ByteSize, HumanDuration, Rate};
 pub use id::{HookId, InvalidHookId};
 pub use ledger::{Counts, DropReason, Ledger, Outcome};
 pub use overrides::{DisabledBy, Override};
-pub use plugin::{ConfigProblem, SinkConfig, SinkPlugin};
+pub use plugin::{
+    BusConfig, BusFactory, BusPlugin, ConfigProblem, ControlChannel, LogMaintenance, OpenBusError, OpenedBus, Plugin,
+    Purpose, SinkConfig, SinkPlugin,
+};
 pub use secret::{Secret, fingerprint, plain_text, without_mark};
 pub use sink::{Notes, Shared, Sink, SinkContext, SinkFactory};
 pub use stats::{AttemptStats, BatchStats, Histogram};

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::dead_letter_table::MAX_OVERHEAD;
 use super::error::OpenError;
 
-/// Settings of the durable bus.
+/// Keeps events on disk, in one log that all hooks share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DurableConfig {
-    /// The folder of the log. It is made when it is not there. One process has it at a time.
+    /// The folder of the log. It is made when it is not there. One process has it at a time. A relative path begins
+    /// at the folder of the config file.
+    #[serde(default = "dir")]
     pub dir: PathBuf,
     /// Size of the files that the log is made of. Each takes its room on the disk when it is begun, and
     /// goes when every hook is done with all of it. At least 4KiB.
@@ -64,6 +66,10 @@ impl Default for DeadLetterLimits {
     fn default() -> Self {
         Self { max_events: 10_000, max_bytes: ByteSize(64 << 20) }
     }
+}
+
+fn dir() -> PathBuf {
+    "hooks-data".into()
 }
 
 fn segment_size() -> ByteSize {

@@ -40,13 +40,16 @@ mod folder;
 mod format;
 mod health;
 mod hold;
+mod hook_store;
 mod info;
 mod inner;
 mod lag;
 mod log;
+mod monitor;
 mod open;
 mod overlay;
 mod overrides;
+mod plugin;
 mod reader;
 mod recover;
 mod retention;
@@ -68,7 +71,7 @@ use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
 use hooks_core::{
-    Bus, BusError, BusHealth, BusStats, DeadLetters, HookId, Lag, Override, Reader, Settler, Slice, Subscription,
+    Bus, BusConfig as _, BusError, BusMonitor, BusTraits, HookId, HookStore, Reader, Settler, Slice, Subscription,
     refuse_reserved,
 };
 use parking_lot::Mutex;
@@ -81,7 +84,6 @@ pub use info::{HookInfo, LogInfo, SegmentInfo, Verified};
 
 use append::Appender;
 use checkpointer::Tuning;
-use dead_letters::DurableDeadLetters;
 use disk::Disk;
 use folder::Folder;
 use hold::Hold;
@@ -98,7 +100,7 @@ const MAX_WAITING: usize = 1024;
 /// Accepted means safe: [`publish`](Bus::publish) returns when the events would survive a power cut, all of
 /// them or, after an error, none. Concurrent calls share one sync.
 ///
-/// The bus knows hooks by their id, subscribed or not, until they are [forgotten](Bus::forget).
+/// The bus knows hooks by their id, subscribed or not, until they are [forgotten](HookStore::forget).
 /// Subscribe all hooks before publishing: a full log drops the events of unsubscribed hooks first. The log drops
 /// nothing before the first `publish` or call of [`all_subscribed`](Bus::all_subscribed).
 ///
@@ -224,6 +226,10 @@ impl Bus for DurableBus {
         self.0.log
     }
 
+    fn traits(&self) -> BusTraits {
+        DurableConfig::TRAITS
+    }
+
     async fn publish(&self, slice: Slice) -> Result<(), BusError> {
         refuse_reserved(&slice)?;
         let publisher = self.0.publisher.lock().clone().ok_or(BusError::Closed)?;
@@ -247,7 +253,7 @@ impl Bus for DurableBus {
         let number = subscriber.take_over(&subscription, inner.log.begin());
         let reader = DurableReader::new(inner.clone(), subscriber.clone(), number);
         let settle = HookSettle { inner: inner.clone(), subscriber };
-        Ok((Box::new(reader), Settler::new(Arc::new(settle), ledger, true)))
+        Ok((Box::new(reader), Settler::new(Arc::new(settle), ledger)))
     }
 
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
@@ -274,49 +280,12 @@ impl Bus for DurableBus {
         self.0.inner.index.read().values().for_each(|subscriber| subscriber.abandon(begin));
     }
 
-    fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
-        Some(Arc::new(DurableDeadLetters { inner: self.0.inner.clone(), hook: hook.clone() }))
+    fn hooks(&self) -> &dyn HookStore {
+        self
     }
 
-    fn lag(&self, hook: &HookId) -> Option<Lag> {
-        self.0.inner.lag(hook)
-    }
-
-    fn health(&self) -> BusHealth {
-        let inner = &self.0.inner;
-        if let Some(trouble) = self.0.trouble() {
-            return BusHealth::Broken(trouble);
-        }
-        inner.store.trouble().map_or_else(|| inner.health.get((inner.tuning.steady)()), BusHealth::Broken)
-    }
-
-    fn details(&self) -> hooks_core::serde_json::Value {
-        hooks_core::serde_json::to_value(self.info()).unwrap_or_default()
-    }
-
-    async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
-        let hook = hook.clone();
-        self.0.inner.blocking(move |inner| inner.set_override(&hook, to)).await
-    }
-
-    fn overrides(&self, hook: &HookId) -> Option<Override> {
-        self.0.inner.overrides.lock().get(hook).cloned()
-    }
-
-    fn known_hooks(&self) -> Vec<HookId> {
-        self.0.inner.known_hooks()
-    }
-
-    async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
-        let hook = hook.clone();
-        self.0.inner.blocking(move |inner| inner.forget(&hook)).await
-    }
-
-    fn stats(&self) -> BusStats {
-        let inner = &self.0.inner;
-        let stats = BusStats::accepted(inner.accepted.load(Ordering::Relaxed));
-        let stats = stats.log_bytes(inner.log.size()).log_max_bytes(inner.config.max_bytes.0);
-        stats.log_is_damaged(inner.log.is_damaged())
+    fn monitor(&self) -> &dyn BusMonitor {
+        self
     }
 }
 

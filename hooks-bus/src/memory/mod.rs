@@ -10,8 +10,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use hooks_core::{
-    BlockGuard, Bus, BusError, BusStats, ByteSize, Envelope, HookId, Lag, Reader, Settler, Slice, Subscription,
-    refuse_reserved,
+    BlockGuard, Bus, BusConfig, BusError, BusMonitor, BusStats, BusTraits, ByteSize, ConfigProblem, Envelope, HookId,
+    Lag, OpenBusError, OpenedBus, Purpose, Reader, Settler, Slice, Subscription, refuse_reserved,
 };
 use parking_lot::{Mutex, RwLock};
 use schemars::JsonSchema;
@@ -25,7 +25,7 @@ use crate::index::{Index, Slot};
 use crate::routing::{Recipient, Routing};
 use subscriber::{MemoryReader, Subscriber};
 
-/// Settings of the memory bus.
+/// Keeps events in this process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemoryConfig {
@@ -38,6 +38,29 @@ impl Default for MemoryConfig {
     fn default() -> Self {
         Self { max_memory: ByteSize(256 << 20) }
     }
+}
+
+#[async_trait]
+impl BusConfig for MemoryConfig {
+    const KIND: &'static str = "memory";
+    const TRAITS: BusTraits = BusTraits::new().atomic();
+
+    async fn open(&self, _purpose: Purpose) -> Result<OpenedBus, OpenBusError> {
+        Ok(OpenedBus::new(Arc::new(MemoryBus::new(self))))
+    }
+
+    fn validate(&self) -> Vec<ConfigProblem> {
+        no_memory(self.max_memory).into_iter().collect()
+    }
+
+    fn max_memory(&self) -> Option<(&'static str, ByteSize)> {
+        Some(("max_memory", self.max_memory))
+    }
+}
+
+/// The problem of a process that may hold no event.
+pub(crate) fn no_memory(max_memory: ByteSize) -> Option<ConfigProblem> {
+    (max_memory.0 == 0).then(|| ConfigProblem::new("max_memory", "0 bytes hold no event: set at least 1"))
 }
 
 /// The bus that keeps events in this process.
@@ -97,6 +120,10 @@ impl Bus for MemoryBus {
         self.0.log
     }
 
+    fn traits(&self) -> BusTraits {
+        MemoryConfig::TRAITS
+    }
+
     async fn publish(&self, slice: Slice) -> Result<(), BusError> {
         refuse_reserved(&slice)?;
         if slice.is_empty() {
@@ -124,7 +151,7 @@ impl Bus for MemoryBus {
         let subscriber = self.0.subscriber(&subscription);
         let number = subscriber.take_over(&ledger);
         let reader = MemoryReader { bus: self.0.clone(), subscriber: subscriber.clone(), number, closed: false };
-        Ok((Box::new(reader), Settler::new(subscriber, ledger, false)))
+        Ok((Box::new(reader), Settler::new(subscriber, ledger)))
     }
 
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
@@ -144,6 +171,12 @@ impl Bus for MemoryBus {
         self.0.index.read().values().for_each(|subscriber| subscriber.wake());
     }
 
+    fn monitor(&self) -> &dyn BusMonitor {
+        self
+    }
+}
+
+impl BusMonitor for MemoryBus {
     fn lag(&self, hook: &HookId) -> Option<Lag> {
         let subscriber = self.0.hooks.lock().get(hook).map(|(_, subscriber)| subscriber.clone())?;
         Some(subscriber.lag())

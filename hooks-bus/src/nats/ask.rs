@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use async_nats::{StatusCode, Subject};
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use hooks_core::{BusError, DeadLetters as _, HookId};
+use hooks_core::{Answering, AskError, BusError, DeadLetters as _, HookId, HookPlace, Instances};
 use tokio::time::{Instant, sleep};
 
 use super::connect::unavailable;
@@ -22,60 +23,35 @@ const MAX_PART_BYTES: usize = 256 << 10;
 /// The interval at which an asking instance checks that the other is alive.
 const LIVENESS_EVERY: Duration = Duration::from_secs(1);
 
-/// A hook's owner and position, by its entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HookPlace {
-    /// The living instance that owns it, if there is one.
-    pub owner: Option<String>,
-    /// The hook has settled everything up to here. Settled within the last second, it may be further.
-    pub position: u64,
-}
-
-/// The reason why an instance did not answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// NATS has no connection to it, or its last heartbeat is older than the lease: it ended, or is cut off.
-    /// Should it come back, it reads the overrides of its hooks before it goes on with them.
-    #[error("the instance {0} is gone, or cut off from NATS")]
-    Gone(String),
-    /// The instance may be alive.
-    #[error(transparent)]
-    Silent(BusError),
-}
-
-impl NatsBus {
-    /// The instances that live and have hooks, this one among them if it has any.
-    pub fn instances(&self) -> Vec<String> {
+#[async_trait]
+impl Instances for NatsBus {
+    fn living(&self) -> Vec<String> {
         self.inner.registry.lock().living(Instant::now())
     }
 
-    /// Instances that have hooks and whose last heartbeat is older than the lease: they ended, are cut off, or read
-    /// a stream that is gone, and leave their hooks to others.
-    pub fn lapsed_instances(&self) -> Vec<String> {
+    fn lapsed(&self) -> Vec<String> {
         self.inner.registry.lock().lapsed(Instant::now())
     }
 
-    /// A hook's owner and position, if the bus knows the hook.
-    pub fn place(&self, hook: &HookId) -> Option<HookPlace> {
+    fn lease(&self) -> Duration {
+        self.inner.config.lease.0
+    }
+
+    fn place(&self, hook: &HookId) -> Option<HookPlace> {
         let registry = self.inner.registry.lock();
         let token = subject::of_hook(hook.as_str());
         let owner = registry.owner(&token, Instant::now()).map(str::to_owned);
         Some(HookPlace { owner, position: registry.record(&token)?.position })
     }
 
-    /// Waits until this instance owns a hook, if the hook is subscribed to here: as long as another instance owns it.
-    pub async fn owns(&self, hook: &HookId) {
+    async fn owned(&self, hook: &HookId) {
         let hook = self.inner.hooks.lock().get(hook).cloned();
         if let Some(hook) = hook {
             hook.until_owned().await;
         }
     }
 
-    /// Asks another instance, which answers if it runs [`answer`](Self::answer), and waits as long as it lives.
-    ///
-    /// # Errors
-    /// When it is gone, or does not answer for another reason.
-    pub async fn ask(&self, instance: &str, question: Vec<u8>) -> Result<Vec<u8>, AskError> {
+    async fn ask(&self, instance: &str, question: Vec<u8>) -> Result<Vec<u8>, AskError> {
         let client = &self.inner.client;
         let failed = |error: &dyn std::error::Error| {
             AskError::Silent(unavailable(&format!("ask the instance {instance}"), error))
@@ -102,28 +78,19 @@ impl NatsBus {
                 },
                 // The rest of the answer is lost.
                 _ = connections.changed() => return Err(lost()),
-                () = sleep(LIVENESS_EVERY) => if !self.instances().iter().any(|alive| alive == instance) {
+                () = sleep(LIVENESS_EVERY) => if !self.living().iter().any(|alive| alive == instance) {
                     return Err(gone());
                 },
             }
         }
     }
 
-    /// Answers questions to this instance until the future is dropped. An answer is not empty. An instance that does
-    /// not run this counts as gone.
-    ///
-    /// # Errors
-    /// When the server does not let it listen.
-    pub async fn answer<A>(&self, answer: impl Fn(Vec<u8>) -> A) -> Result<(), BusError>
-    where
-        A: Future<Output = Vec<u8>>,
-    {
+    async fn answer(&self, answer: &Answering) -> Result<(), BusError> {
         let client = &self.inner.client;
         let questions = client.subscribe(self.ask_subject(&self.inner.me)).await;
         let questions = questions.map_err(|error| unavailable("listen to operators", &error))?;
         questions
             .for_each_concurrent(MAX_QUESTIONS, |question| {
-                let answer = &answer;
                 async move {
                     let Some(reply) = question.reply else { return };
                     // An instance that hung finds old questions. Those who asked took it for gone, and other instances
@@ -137,7 +104,9 @@ impl NatsBus {
             .await;
         Ok(())
     }
+}
 
+impl NatsBus {
     async fn reply(&self, to: Subject, answer: Vec<u8>) {
         let client = &self.inner.client;
         let longest = MAX_PART_BYTES.min(client.server_info().max_payload).max(1);

@@ -1,13 +1,13 @@
 //! Settings of the NATS bus.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hooks_core::{ByteSize, ConfigProblem, HumanDuration, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Settings of the NATS bus.
+/// Keeps events in a NATS JetStream stream; several processes share the hooks.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NatsConfig {
@@ -80,16 +80,8 @@ impl Default for NatsConfig {
 }
 
 impl NatsConfig {
-    /// Relative paths of files begin in this folder.
-    pub fn begin_paths_at(&mut self, folder: &Path) {
-        let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.ca, &mut tls.cert, &mut tls.key]);
-        for path in tls.chain([&mut self.credentials_file]).flatten() {
-            *path = folder.join(&*path);
-        }
-    }
-
     /// All problems, each with the path of the setting. Reads no file and asks no server.
-    pub fn validate(&self) -> Vec<ConfigProblem> {
+    pub(super) fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
         let mut wrong = |path: &str, text: String| problems.push(ConfigProblem::new(path.to_owned(), text));
         if self.servers.is_empty() {
@@ -158,7 +150,7 @@ mod tests {
 
     fn problems(json: &str) -> Vec<String> {
         let config: NatsConfig = serde_json::from_str(json).unwrap();
-        config.validate().iter().map(|problem| problem.path.clone()).collect()
+        config.problems().iter().map(|problem| problem.path.clone()).collect()
     }
 
     #[test]

@@ -25,10 +25,13 @@ mod files;
 mod follow;
 mod health;
 mod hook;
+mod hook_store;
 mod inner;
 mod lease;
 mod limits;
+mod monitor;
 mod overrides;
+mod plugin;
 mod publish;
 mod reader;
 mod rebalance;
@@ -51,20 +54,19 @@ use async_nats::jetstream::Context;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream as streams};
 use hooks_core::{
-    Bus, BusError, BusHealth, BusStats, DeadLetters, HookId, Lag, Override, Reader, Settler, Slice, Subscription,
+    Bus, BusConfig as _, BusError, BusMonitor, BusTraits, HookId, HookStore, Reader, Settler, Slice, Subscription,
     refuse_reserved,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
-pub use ask::{AskError, HookPlace};
 pub use config::{NatsConfig, NatsTls};
 
-use connect::{Connected, Denied, unavailable};
-use dead_letters::{DeadLetterCounts, NatsDeadLetters};
+use connect::{Connected, Denied};
+use dead_letters::DeadLetterCounts;
 use follow::Unfollowed;
 use health::Health;
 use hook::Hook;
@@ -165,7 +167,7 @@ impl NatsBus {
     /// # Errors
     /// When the settings are not valid, no server can be reached, or a stream there has wrong settings.
     pub async fn connect(config: NatsConfig) -> Result<Self, BusError> {
-        if let Some(problem) = config.validate().first() {
+        if let Some(problem) = config.problems().first() {
             return Err(BusError::Unavailable(format!("{}: {}", problem.path, problem.message)));
         }
         let Connected { client, connections, deny, denied } = connect::connect(&config).await?;
@@ -233,6 +235,10 @@ impl Bus for NatsBus {
         self.inner.log
     }
 
+    fn traits(&self) -> BusTraits {
+        NatsConfig::TRAITS
+    }
+
     async fn publish(&self, slice: Slice) -> Result<(), BusError> {
         refuse_reserved(&slice)?;
         if self.inner.closing.borrow().is_some() {
@@ -259,7 +265,7 @@ impl Bus for NatsBus {
         let number = hook.attach_reader(&subscription);
         inner.rebalance_needed.notify_one();
         let reader = NatsReader::new(inner.clone(), hook.clone(), number);
-        Ok((Box::new(reader), Settler::new(hook, subscription.ledger, true)))
+        Ok((Box::new(reader), Settler::new(hook, subscription.ledger)))
     }
 
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
@@ -305,88 +311,12 @@ impl Bus for NatsBus {
         }
     }
 
-    fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
-        Some(Arc::new(NatsDeadLetters::new(self.inner.clone(), hook)))
+    fn hooks(&self) -> &dyn HookStore {
+        self
     }
 
-    /// Exact for a hook that this instance owns; `None` if another owns one that this instance has. For any other
-    /// hook, by its last checkpoint.
-    fn lag(&self, hook: &HookId) -> Option<Lag> {
-        let here = self.inner.hooks.lock().get(hook).cloned();
-        match here {
-            Some(here) => here.lag(self.inner.tail().last, self.inner.tail().average()).or_else(|| {
-                // Without an owner, the checkpoint is all there is.
-                let unowned = !self.inner.is_owned_elsewhere(&here);
-                unowned.then(|| self.inner.committed_lag(hook)).flatten()
-            }),
-            None => self.inner.committed_lag(hook),
-        }
-    }
-
-    fn stats(&self) -> BusStats {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let stats = BusStats::accepted(count(&self.inner.accepted)).duplicates(count(&self.inner.duplicates));
-        stats.log_bytes(self.inner.tail().bytes)
-    }
-
-    fn details(&self) -> serde_json::Value {
-        let (inner, tail) = (&self.inner, self.inner.tail());
-        let server = inner.client.server_info();
-        serde_json::json!({
-            "bus": "nats",
-            "server": format!("{} {} ({}:{})", server.server_name, server.version, server.host, server.port),
-            "connected": connect::connected(&inner.client).is_ok(),
-            "stream": inner.config.name,
-            "events": tail.messages,
-            "bytes": tail.bytes,
-            "first_position": tail.first,
-            "last_position": tail.last,
-            "instances": self.instances(),
-            "hooks": self.known_hooks().iter().filter_map(|hook| self.hook_details(hook)).collect::<Vec<_>>(),
-        })
-    }
-
-    fn health(&self) -> BusHealth {
-        self.inner.trouble().map_or(BusHealth::Well, BusHealth::Unavailable)
-    }
-
-    async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
-        self.inner.set_override(hook, to).await
-    }
-
-    fn overrides(&self, hook: &HookId) -> Option<Override> {
-        self.inner.overrides(hook)
-    }
-
-    async fn follow_overrides(&self) -> HookId {
-        self.inner.unfollowed.next().await
-    }
-
-    fn override_followed(&self, hook: &HookId) {
-        self.inner.unfollowed.followed(hook);
-    }
-
-    fn known_hooks(&self) -> Vec<HookId> {
-        let tokens = self.inner.registry.lock().hooks();
-        let mut known: Vec<_> = tokens.iter().filter_map(|token| HookId::new(subject::hook_of(token)).ok()).collect();
-        known.sort();
-        known
-    }
-
-    async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
-        let token = subject::of_hook(hook.as_str());
-        let in_use = self.inner.hooks.lock().contains_key(hook)
-            || self.inner.registry.lock().another_member_has(record::hook_hash(hook.as_str()), Instant::now());
-        if in_use {
-            return Err(BusError::Unavailable(format!("an instance has the hook `{hook}`: remove it there first")));
-        }
-        let dead_letters = NatsDeadLetters::new(self.inner.clone(), hook).purge().await?;
-        let known = self.inner.registry.lock().forget(&token);
-        for key in [Key::Hook(&token), Key::Override(&token)] {
-            let purged = self.inner.storage.bucket.purge(key.to_string()).await;
-            purged.map_err(|error| unavailable("forget a hook", &error))?;
-        }
-        Ok(known || dead_letters > 0)
+    fn monitor(&self) -> &dyn BusMonitor {
+        self
     }
 }
 

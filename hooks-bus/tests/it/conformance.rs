@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use hooks_bus::MemoryBus;
-use hooks_core::conformance::bus::{self, Store, Traits};
-use hooks_core::{BoxError, Bus, async_trait};
+use hooks_core::conformance::bus::{self, Store};
+use hooks_core::{BoxError, Bus, BusTraits, async_trait};
 
 /// Checks that are for buses that processes share.
 const SHARED: [&str; 4] = ["takeover", "takeover_after_crash", "sharing", "shared_overrides"];
@@ -13,8 +13,8 @@ struct Memory;
 
 #[async_trait]
 impl Store for Memory {
-    fn traits(&self) -> Traits {
-        Traits::default().atomic()
+    fn traits(&self) -> BusTraits {
+        BusTraits::new().atomic()
     }
 
     async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> {
@@ -53,8 +53,8 @@ mod durable {
 
     #[async_trait]
     impl Store for Durable {
-        fn traits(&self) -> Traits {
-            Traits::default().outlives_process().keeps_events().atomic()
+        fn traits(&self) -> BusTraits {
+            BusTraits::new().outlives_process().keeps_events().atomic()
         }
 
         async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> {
@@ -94,8 +94,8 @@ mod nats {
 
     #[async_trait]
     impl Store for Nats {
-        fn traits(&self) -> Traits {
-            Traits::default().outlives_process().shared().keeps_events()
+        fn traits(&self) -> BusTraits {
+            BusTraits::new().outlives_process().shared().keeps_events()
         }
 
         async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> {

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use hooks_core::{BoxError, DeadLetterId, HookId};
+use hooks_core::{BoxError, DeadLetterId, HookId, Purpose};
 
 use super::operate::converse;
 use super::print;
 use crate::args::operate::{DeadLetterCommand, DeadLettersArgs, PickArgs};
-use crate::bus::Purpose;
 use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::{Letter, Operator, Request, Response, Which};
@@ -146,7 +145,7 @@ fn dry_run(args: &PickArgs) -> Exit {
 }
 
 fn replay(args: &PickArgs) -> Exit {
-    converse(&args.place, Purpose::Change, async |operator| {
+    converse(&args.place, Purpose::Operate, async |operator| {
         let request = Request::Replay { hook: args.hook.clone(), which: args.which() };
         let Response::Replayed { delivered, refused, untried, error, missing } = to_its_end(operator, request).await?
         else {
@@ -184,7 +183,7 @@ fn drop_dead_letters(args: &PickArgs) -> Exit {
         complain("which ones? --id, --type or --reason picks some, --all all of them");
         return Exit::Usage;
     }
-    converse(&args.place, Purpose::Change, async |operator| {
+    converse(&args.place, Purpose::Operate, async |operator| {
         let request = Request::Drop { hook: args.hook.clone(), which };
         let Response::Dropped { letters, missing } = operator.ask(request).await? else {
             return Err("an answer to another question".into());

@@ -1,16 +1,13 @@
 //! `hooks log`: what the bus keeps, and whether it is whole.
 
-use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use hooks_bus::DurableBus;
-use hooks_core::{BoxError, chain};
+use hooks_core::{BoxError, LogMaintenance, Purpose, chain};
 use serde_json::{Map, Value as Json};
 
 use super::operate::{converse, find};
 use super::print;
 use crate::args::operate::{LogCommand, PlaceArgs, StatusArgs};
-use crate::bus::{self, Purpose};
 use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::{Request, Response, timestamp};
@@ -19,13 +16,10 @@ use crate::outcome;
 pub(crate) fn run(command: &LogCommand) -> Exit {
     match command {
         LogCommand::Info(args) => info(args),
-        LogCommand::Verify(args) => on_folder(&args.place, |folder| {
-            let verified = serde_json::to_value(DurableBus::verify(folder)?)?;
-            Ok(show(verified, args.json))
-        }),
-        LogCommand::Repair(args) => on_folder(&args.place, |folder| {
-            print(&match DurableBus::repair(folder)? {
-                Some((from, to)) => format!("repaired: the events at positions {from} to {} are lost\n", to - 1),
+        LogCommand::Verify(args) => maintain(&args.place, |log| Ok(show(log.verify()?, args.json))),
+        LogCommand::Repair(args) => maintain(&args.place, |log| {
+            print(&match log.repair()? {
+                Some(lost) => format!("repaired: {lost}\n"),
                 None => "there is nothing to repair\n".to_owned(),
             });
             Ok(Exit::Done)
@@ -42,7 +36,7 @@ fn info(args: &StatusArgs) -> Exit {
     })
 }
 
-fn on_folder(place: &PlaceArgs, work: impl FnOnce(&Path) -> Result<Exit, BoxError>) -> Exit {
+fn maintain(place: &PlaceArgs, work: impl FnOnce(&dyn LogMaintenance) -> Result<Exit, BoxError>) -> Exit {
     let (bus, _) = match find(place) {
         Ok(found) => found,
         Err(problems) => {
@@ -50,11 +44,11 @@ fn on_folder(place: &PlaceArgs, work: impl FnOnce(&Path) -> Result<Exit, BoxErro
             return Exit::Config;
         }
     };
-    let Some(folder) = bus::folder(&bus) else {
-        complain("this bus keeps no log in a folder");
+    let Some(log) = bus.maintenance() else {
+        complain(format_args!("the `{}` bus keeps no log in a folder", bus.kind()));
         return Exit::Failed;
     };
-    work(folder).unwrap_or_else(|error| {
+    work(log).unwrap_or_else(|error| {
         complain(chain(&*error));
         Exit::Failed
     })

@@ -10,10 +10,10 @@ pub(crate) mod listen;
 pub(crate) mod log;
 pub(crate) mod operate;
 pub(crate) mod pipe;
+pub(crate) mod plugins;
 #[cfg(feature = "http")]
 pub(crate) mod publish;
 pub(crate) mod serve;
-pub(crate) mod sinks;
 pub(crate) mod test;
 
 use std::io::Write as _;

@@ -2,13 +2,11 @@
 
 use std::fmt::Write as _;
 
-use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{BoxError, ByteSize, Hook, HookId, chain};
+use hooks_core::{BoxError, ByteSize, Hook, HookId, Purpose, chain};
 
 use super::{print, runtime, warn};
 use crate::args::operate::{HookArgs, PlaceArgs, StatusArgs};
-use crate::bus::{self, Purpose};
-use crate::config::{self, BusConfig, Problems, WithoutBus};
+use crate::config::{self, ConfiguredBus, Problem, Problems, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::{HookReport, Operator, Request, Response};
@@ -29,8 +27,8 @@ pub(super) fn converse(
             return Exit::Config;
         }
     };
-    let ended = holds_log(place)
-        .and_then(|()| Ok(runtime()?))
+    let ended = runtime()
+        .map_err(BoxError::from)
         .and_then(|runtime| runtime.block_on(with_operator(bus, hooks, purpose, talk)));
     ended.unwrap_or_else(|error| {
         complain(chain(&*error));
@@ -38,35 +36,28 @@ pub(super) fn converse(
     })
 }
 
-/// Without a config file nothing says what the folder will hold: one that holds no log is a wrong one.
-fn holds_log(place: &PlaceArgs) -> Result<(), BoxError> {
-    let Some(dir) = &place.dir else { return Ok(()) };
-    if DurableBus::exists(dir) {
-        return Ok(());
-    }
-    let why = std::fs::read_dir(dir).map_or_else(|error| error.to_string(), |_| "it has no file `format`".to_owned());
-    Err(format!("`{}` holds no log ({why}): --dir takes the `bus.dir` of a durable bus", dir.display()).into())
-}
-
 /// The bus, and the hooks of the config file where there is one.
-pub(super) fn find(place: &PlaceArgs) -> Result<(BusConfig, Vec<Hook>), Problems> {
+pub(super) fn find(place: &PlaceArgs) -> Result<(ConfiguredBus, Vec<Hook>), Problems> {
     let Some(file) = &place.config else {
         let dir = place.dir.clone().unwrap_or_default();
-        return Ok((BusConfig::Durable(DurableConfig::new(dir)), Vec::new()));
+        let bus = ConfiguredBus::on_disk(&dir);
+        let problem = |why| Problems { file: "--dir".to_owned(), list: vec![Problem::new(None, why)] };
+        return Ok((bus.map_err(problem)?, Vec::new()));
     };
-    let config = config::load(file, WithoutBus::Durable)?;
+    let config = config::load(file, WithoutBus::OnDisk)?;
     warn(&config);
     Ok((config.bus, config.hooks.into_iter().map(|hook| hook.hook).collect()))
 }
 
 async fn with_operator(
-    bus: BusConfig,
+    bus: ConfiguredBus,
     hooks: Vec<Hook>,
     purpose: Purpose,
     talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, BoxError>,
 ) -> Result<Exit, BoxError> {
-    if !bus::outlives(&bus) {
-        return Err("the memory bus keeps nothing outside of its process, so there is nothing to ask: a running `hooks serve` shows its hooks at GET /metrics".into());
+    if !bus.traits().outlives_process {
+        let kind = bus.kind();
+        return Err(format!("the `{kind}` bus keeps nothing outside of its process, so there is nothing to ask: a running `hooks serve` shows its hooks at GET /metrics").into());
     }
     let mut operator = Operator::find(&bus, hooks, purpose).await?;
     let result = talk(&mut operator).await;
@@ -107,7 +98,7 @@ pub(crate) fn forget(args: &HookArgs) -> Exit {
 }
 
 fn change(args: &HookArgs, done: &str, request: impl FnOnce(HookId) -> Request) -> Exit {
-    converse(&args.place, Purpose::Change, async |operator| {
+    converse(&args.place, Purpose::Operate, async |operator| {
         operator.ask(request(args.id.clone())).await?;
         print(&format!("hook `{}` is {done}\n", args.id));
         Ok(Exit::Done)

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
 /// # Errors
 /// Everything that is wrong with it.
 pub(super) fn load(file: &Path) -> Result<Config, Problems> {
-    config::load(file, WithoutBus::Memory).and_then(ready)
+    config::load(file, WithoutBus::InProcess).and_then(ready)
 }
 
 /// Adapts a config to a pipe: nothing is dropped for lack of room.
@@ -126,7 +126,8 @@ async fn prepare(file: PathBuf, console: &Console) -> Result<Result<Prepared, Pr
         Err(problems) => return Ok(Err(problems)),
     };
     config.warnings().for_each(|warning| console.say(warning));
-    let (bus, keeps) = (bus::open(&config.bus).await?.bus, bus::outlives(&config.bus));
+    let bus = bus::open(&config.bus).await?.bus;
+    let keeps = bus.traits().outlives_process;
     let dispatcher = Dispatcher::new(bus.clone()).with_an_end();
     subscribe(&dispatcher, config.hooks.into_iter().map(|hook| hook.hook), console).await?;
     bus.all_subscribed();

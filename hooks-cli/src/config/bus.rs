@@ -1,209 +1,141 @@
 //! `[bus]`: where events wait for hooks.
 
+use std::fmt;
+use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
-#[cfg(feature = "nats")]
-use hooks_bus::NatsConfig;
-use hooks_bus::{DurableConfig, MemoryConfig};
-use hooks_core::ByteSize;
-use schemars::SchemaGenerator;
-use serde_json::{Value as Json, json};
+use hooks_core::{BusFactory, BusPlugin};
+use serde_json::{Map, Value as Json, json};
 
-use super::nearest::nearest;
+use super::Source;
+use super::plugin::Place;
 use super::problem::Findings;
-#[cfg(feature = "nats")]
-use super::read::parse_path;
-use super::tree::{Entry, Node, Step, Value};
-use super::wording::Redactor;
-use super::{Source, section};
+use super::shape::Shapes;
+use super::tree::Entry;
+use super::written::Written;
 
-/// The bus, by its kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BusConfig {
-    /// Events stay in this process.
-    Memory(MemoryConfig),
-    /// Events are kept in a folder.
-    Durable(DurableConfig),
-    /// Events are kept in a NATS JetStream stream.
-    #[cfg(feature = "nats")]
-    Nats(Box<NatsConfig>),
+/// The bus of a config file.
+#[derive(Clone)]
+pub struct ConfiguredBus {
+    factory: Arc<dyn BusFactory>,
+    /// Tells whether another one was written the same.
+    written: Written,
+    /// Whether the command takes this one, whatever it is.
+    is_decided: bool,
 }
 
-impl BusConfig {
-    /// Most bytes of events that the process holds, where the bus bounds them together.
-    pub fn max_memory(&self) -> Option<ByteSize> {
-        match self {
-            Self::Memory(memory) => Some(memory.max_memory),
-            Self::Durable(durable) => Some(durable.max_memory),
-            #[cfg(feature = "nats")]
-            Self::Nats(_) => None,
-        }
-    }
-}
-
-/// The meaning of a config file without `[bus]`.
+/// The bus of a config file without `[bus]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WithoutBus {
-    /// The memory bus: a pipe and a test delivery leave nothing behind.
-    Memory,
-    /// The durable bus, in the folder `hooks-data` beside the file.
-    Durable,
+    /// One in the process: a pipe and a test delivery leave nothing behind.
+    InProcess,
+    /// One on disk, in the folder `hooks-data` beside the file.
+    OnDisk,
     /// Either: settings of both are legal.
     Either,
 }
 
-/// The settings of hooks that have an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Memory,
-    Durable,
-    #[cfg(feature = "nats")]
-    Nats,
-}
+/// The kind of bus in a process.
+const IN_PROCESS: &str = "memory";
 
-impl Kind {
-    const ALL: &'static [(&'static str, Self)] = &[
-        ("memory", Self::Memory),
-        ("durable", Self::Durable),
-        #[cfg(feature = "nats")]
-        ("nats", Self::Nats),
-    ];
+/// The kind of bus on disk.
+const ON_DISK: &str = "durable";
 
-    /// Their names, as they are written.
-    fn known() -> String {
-        Self::ALL.iter().map(|(name, _)| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+impl ConfiguredBus {
+    /// The bus on disk in this folder, as no config file says otherwise.
+    ///
+    /// # Errors
+    /// When it is not linked, or refuses the folder.
+    pub fn on_disk(dir: &Path) -> Result<Self, String> {
+        Self::of(ON_DISK, json!({ "dir": dir }))
     }
 
-    /// True if events outlive the process.
-    pub(super) fn outlives(self) -> bool {
-        self != Self::Memory
+    /// A bus of this kind.
+    fn of(kind: &str, settings: Json) -> Result<Self, String> {
+        let plugin = BusPlugin::find(kind);
+        let plugin = plugin.ok_or_else(|| format!("the bus `{kind}` is not linked into this binary"))?;
+        let factory = plugin.parse(settings.clone()).map_err(|problems| {
+            let problems: Vec<_> = problems.iter().map(|problem| format!("bus `{kind}`: {problem}")).collect();
+            problems.join("; ")
+        })?;
+        Ok(Self { factory, written: Written::new(json!([kind, settings])), is_decided: true })
     }
 
-    /// The setting of a hook that this bus has no use for, and why.
-    pub(super) fn misplaced(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Memory => ("from", "the memory bus keeps nothing to begin with; the durable bus does"),
-            Self::Durable => (
+    /// Whether hooks have queues in memory, whose limits can be set. `None`: that depends on the command.
+    pub(super) fn has_queues(&self) -> Option<bool> {
+        self.is_decided.then(|| !self.traits().keeps_events)
+    }
+
+    /// The setting of a hook that has no effect on this bus, and why.
+    pub(super) fn misplaced(&self) -> Option<(&'static str, String)> {
+        let kind = self.kind();
+        self.has_queues().map(|has_queues| match has_queues {
+            true => ("from", format!("has no effect on the `{kind}` bus, which keeps no events to begin with")),
+            false => (
                 "queue",
-                "belongs to the memory bus; here the log keeps what a hook has not received, see bus.max_bytes",
+                format!("has no effect on the `{kind}` bus, whose log keeps the events that a hook has not received"),
             ),
-            #[cfg(feature = "nats")]
-            Self::Nats => ("queue", "belongs to the memory bus; here the stream keeps what a hook has not received"),
+        })
+    }
+
+    fn begin_paths_at(&mut self, source: &Source<'_>) {
+        if let (Some(factory), Some(folder)) = (Arc::get_mut(&mut self.factory), source.config_dir) {
+            factory.begin_paths_at(Path::new(folder));
         }
     }
 }
 
-/// The folder of the durable bus where none is set.
-const FOLDER: &str = "hooks-data";
+impl Deref for ConfiguredBus {
+    type Target = dyn BusFactory;
 
-/// Reads the section. The kind is `None` where it is not known.
-pub(super) fn read(
-    entry: Option<Entry>,
-    source: &Source<'_>,
-    findings: &mut Findings,
-) -> Option<(BusConfig, Option<Kind>)> {
-    let Some(mut entry) = entry else { return Some(unset(source)) };
-    let Some(table) = entry.node.table_mut() else {
-        section::<MemoryConfig>("bus", Some(entry), findings);
-        return None;
-    };
-    let Some(kind) = table.remove("kind") else {
-        findings.add(entry.key.clone(), format!("bus: `kind` is missing: one of {}", Kind::known()));
-        return None;
-    };
-    if kind.node.is_broken() {
-        return None;
+    fn deref(&self) -> &Self::Target {
+        &*self.factory
     }
-    let name = kind.node.text().unwrap_or_default().to_owned();
-    match Kind::ALL.iter().find(|(known, _)| *known == name) {
-        Some((_, Kind::Memory)) => memory(entry, findings).map(|bus| (bus, Some(Kind::Memory))),
-        Some((_, Kind::Durable)) => durable(entry, source, findings).map(|bus| (bus, Some(Kind::Durable))),
-        #[cfg(feature = "nats")]
-        Some((_, Kind::Nats)) => nats(entry, source, findings).map(|bus| (bus, Some(Kind::Nats))),
-        None => {
-            let shown = Redactor::default().variables(&kind.node).redact(&name);
-            findings.add(kind.node.span, unknown(&name, &shown));
+}
+
+impl PartialEq for ConfiguredBus {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl fmt::Debug for ConfiguredBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.factory.fmt(f)
+    }
+}
+
+/// Reads the section.
+pub(super) fn read(entry: Option<Entry>, source: &Source<'_>, findings: &mut Findings) -> Option<ConfiguredBus> {
+    let Some(mut entry) = entry else { return unset(source, findings) };
+    let written = Written::new(entry.node.json());
+    let place = Place { label: "bus", example: "bus = { kind = \"durable\", dir = \"hooks-data\" }" };
+    let factory = place.read::<dyn BusFactory>(&mut entry, &mut Shapes::default(), findings)?;
+    let mut bus = ConfiguredBus { factory, written, is_decided: true };
+    bus.begin_paths_at(source);
+    Some(bus)
+}
+
+fn unset(source: &Source<'_>, findings: &mut Findings) -> Option<ConfiguredBus> {
+    let kind = if source.without_bus == WithoutBus::OnDisk { ON_DISK } else { IN_PROCESS };
+    match ConfiguredBus::of(kind, json!({})) {
+        Ok(mut bus) => {
+            bus.begin_paths_at(source);
+            bus.is_decided = source.without_bus != WithoutBus::Either;
+            Some(bus)
+        }
+        Err(why) => {
+            findings.add(0..0, format!("there is no `[bus]`, and {why}"));
             None
         }
     }
 }
 
-fn unset(source: &Source<'_>) -> (BusConfig, Option<Kind>) {
-    let memory = BusConfig::Memory(MemoryConfig::default());
-    match source.without_bus {
-        WithoutBus::Memory => (memory, Some(Kind::Memory)),
-        WithoutBus::Either => (memory, None),
-        WithoutBus::Durable => {
-            let folder = Path::new(source.config_dir.unwrap_or_default()).join(FOLDER);
-            (BusConfig::Durable(DurableConfig::new(folder)), Some(Kind::Durable))
-        }
-    }
-}
-
-fn memory(entry: Entry, findings: &mut Findings) -> Option<BusConfig> {
-    let (settings, places) = section::<MemoryConfig>("bus", Some(entry), findings)?;
-    no_memory(settings.max_memory, &places, findings);
-    Some(BusConfig::Memory(settings))
-}
-
-fn durable(mut entry: Entry, source: &Source<'_>, findings: &mut Findings) -> Option<BusConfig> {
-    let table = entry.node.table_mut()?;
-    if table.get("dir").is_none() {
-        let node = Node { span: entry.key.clone(), value: Value::Leaf(json!(FOLDER), Vec::new()) };
-        table.insert("dir".to_owned(), Entry { key: entry.key.clone(), node });
-    }
-    let (mut settings, places) = section::<DurableConfig>("bus", Some(entry), findings)?;
-    no_memory(settings.max_memory, &places, findings);
-    for (path, message) in settings.problems() {
-        let steps: Vec<_> = path.split('.').map(|key| Step::Key(key.to_owned())).collect();
-        findings.add(places.find(&steps).0.span(), format!("bus: {path}: {message}"));
-    }
-    settings.dir = Path::new(source.config_dir.unwrap_or_default()).join(&settings.dir);
-    Some(BusConfig::Durable(settings))
-}
-
-#[cfg(feature = "nats")]
-fn nats(entry: Entry, source: &Source<'_>, findings: &mut Findings) -> Option<BusConfig> {
-    let (mut settings, places) = section::<NatsConfig>("bus", Some(entry), findings)?;
-    for problem in settings.validate() {
-        let steps = parse_path(&places, &problem.path);
-        let place = if problem.path.is_empty() { "bus".to_owned() } else { format!("bus: {}", problem.path) };
-        findings.add(places.find(&steps).0.span(), format!("{place}: {}", problem.message));
-    }
-    settings.begin_paths_at(Path::new(source.config_dir.unwrap_or_default()));
-    Some(BusConfig::Nats(Box::new(settings)))
-}
-
-fn no_memory(max_memory: ByteSize, places: &Node, findings: &mut Findings) {
-    if max_memory.0 == 0 {
-        findings.add(super::place_of(places, "max_memory"), "bus: max_memory: 0 bytes hold no event: set at least 1");
-    }
-}
-
-fn unknown(name: &str, shown: &str) -> String {
-    match name {
-        #[cfg(not(feature = "nats"))]
-        "nats" => "bus: the `nats` bus is not built into this version".to_owned(),
-        "" => format!("bus: kind: expected one of {}", Kind::known()),
-        _ => match nearest(name, Kind::ALL.iter().map(|(name, _)| *name)) {
-            Some(near) => format!("bus: unknown kind `{shown}`, did you mean `{near}`?"),
-            None => format!("bus: unknown kind `{shown}`; known: {}", Kind::known()),
-        },
-    }
-}
-
 /// The JSON Schema of the section.
-pub(super) fn schema(generator: &mut SchemaGenerator) -> Json {
-    let memory = super::schema::with_kind(generator.subschema_for::<MemoryConfig>().to_value(), "memory");
-    let mut durable = super::schema::with_kind(generator.subschema_for::<DurableConfig>().to_value(), "durable");
-    durable["required"] = json!(["kind"]);
-    durable["properties"]["dir"]["default"] = json!(FOLDER);
-    let kinds = vec![
-        durable,
-        memory,
-        #[cfg(feature = "nats")]
-        super::schema::with_kind(generator.subschema_for::<NatsConfig>().to_value(), "nats"),
-    ];
+pub(super) fn schema(definitions: &mut Map<String, Json>) -> Json {
+    let kinds: Vec<_> =
+        BusPlugin::all().into_iter().map(|plugin| super::schema::of_plugin(plugin, "bus.", definitions)).collect();
     json!({
         "description": "Where events wait for hooks. Not set: for `serve` the durable bus in the folder `hooks-data` beside this file, else the memory of the process.",
         "oneOf": kinds,

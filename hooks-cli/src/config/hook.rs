@@ -11,15 +11,18 @@ use hooks_core::{
 };
 use serde_json::{Value as Json, json};
 
-use super::bus::Kind;
+use super::bus::ConfiguredBus;
+use super::plugin::{Place, kinds};
 use super::problem::Findings;
 use super::read::Section;
 use super::settings::{HookSettings, PATTERNS};
 use super::shape::Shapes;
-use super::sink;
 use super::tree::{Node, Step, Value};
 use super::wording::Redactor;
 use super::written::Written;
+
+/// A sink, as it is written.
+const SINK: &str = "sink = { kind = \"file\", path = \"/tmp/out.jsonl\" }";
 
 /// A hook as the file has it.
 pub(super) struct ReadHook {
@@ -33,7 +36,7 @@ pub(super) struct ReadHook {
 pub(super) fn read_all(
     list: &mut [Node],
     defaults: &Node,
-    kind: Option<Kind>,
+    bus: Option<&ConfiguredBus>,
     findings: &mut Findings,
 ) -> Vec<ReadHook> {
     let mut ids = BTreeMap::new();
@@ -49,7 +52,7 @@ pub(super) fn read_all(
         }
         let id = id(node, number, &mut ids, findings);
         let label = id.as_ref().map_or_else(|| format!("hook {number}: "), |id| format!("hook `{id}`: "));
-        hooks.extend(read(id, &label, node, defaults, kind, &mut shapes, findings));
+        hooks.extend(read(id, &label, node, defaults, bus, &mut shapes, findings));
     }
     hooks
 }
@@ -92,25 +95,28 @@ fn read(
     label: &str,
     node: &mut Node,
     defaults: &Node,
-    kind: Option<Kind>,
+    bus: Option<&ConfiguredBus>,
     shapes: &mut Shapes,
     findings: &mut Findings,
 ) -> Option<ReadHook> {
     let whole = node.span.clone();
     let whole_sink = node.table().and_then(|table| table.get("sink")).map(|entry| entry.node.json());
     let factory = match node.table_mut().and_then(|table| table.remove("sink")) {
-        Some(mut entry) => sink::read(label, &mut entry, shapes, findings),
+        Some(mut entry) => {
+            let place = Place { label: &format!("{label}sink"), example: SINK };
+            place.read::<dyn SinkFactory>(&mut entry, shapes, findings)
+        }
         None => {
             findings.add(
                 whole.clone(),
-                format!("{label}`sink` is missing; kinds linked into this binary: {}", sink::kinds()),
+                format!("{label}`sink` is missing; kinds linked into this binary: {}", kinds::<dyn SinkFactory>()),
             );
             None
         }
     };
     node.merge_under(defaults);
     let written = Written::new(json!([node.json(), whole_sink]));
-    let sound = patterns(label, node, findings) & !misplaced(label, node, kind, findings);
+    let sound = patterns(label, node, findings) & !misplaced(label, node, bus, findings);
     let base = factory.as_ref().map_or_else(BatchLimits::default, |factory| factory.batch_limits());
     let metadata = metadata(label, node, findings);
     let settings = settings(label, node, base, findings)?;
@@ -121,7 +127,8 @@ fn read(
     let hook = hook(Hook::with_sink(id, factory.unwrap_or_else(|| Arc::new(Unread))), settings, metadata);
     let mut hook = hook;
     // Without a queue nothing contradicts it.
-    if kind.is_some_and(Kind::outlives) || (kind.is_none() && setting(node, "queue").is_none()) {
+    let has_queue = bus.and_then(ConfiguredBus::has_queues).unwrap_or_else(|| setting(node, "queue").is_some());
+    if !has_queue {
         hook.queue = QueueLimits { max_events: NonZeroUsize::MAX, max_bytes: ByteSize(u64::MAX), ..hook.queue };
     }
     let contradicts = contradictions(label, node, &hook, known, whole, findings);
@@ -154,8 +161,8 @@ pub(super) fn settings(
 }
 
 /// A setting that the bus has no use for. True when there is one.
-fn misplaced(label: &str, node: &Node, kind: Option<Kind>, findings: &mut Findings) -> bool {
-    let Some((name, why)) = kind.map(Kind::misplaced) else { return false };
+fn misplaced(label: &str, node: &Node, bus: Option<&ConfiguredBus>, findings: &mut Findings) -> bool {
+    let Some((name, why)) = bus.and_then(ConfiguredBus::misplaced) else { return false };
     let Some((_, span)) = setting(node, name) else { return false };
     findings.add(span, format!("{label}{name}: {why}"));
     true

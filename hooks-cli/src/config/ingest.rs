@@ -6,19 +6,19 @@ use hooks_server::IngestSettings;
 
 use super::problem::Findings;
 use super::tree::Entry;
-use super::{BusConfig, place_of, section};
+use super::{ConfiguredBus, place_of, section};
 
 /// The error when a request would never fit into the bus's memory.
-pub(crate) fn too_large_for(settings: &IngestSettings, bus: &BusConfig) -> Option<String> {
-    let (max_memory, max_body) = (bus.max_memory()?, settings.max_body);
-    (max_memory < max_body).then(|| format!("a body of {max_body} never fits into bus.max_memory, {max_memory}"))
+pub(crate) fn too_large_for(settings: &IngestSettings, bus: &ConfiguredBus) -> Option<String> {
+    let ((setting, max), max_body) = (bus.max_memory()?, settings.max_body);
+    (max < max_body).then(|| format!("a body of {max_body} never fits into bus.{setting}, {max}"))
 }
 
 /// Reads and checks the section.
 pub(super) fn read(
     entry: Option<Entry>,
     config_dir: Option<&str>,
-    bus: Option<&BusConfig>,
+    bus: Option<&ConfiguredBus>,
     findings: &mut Findings,
 ) -> Option<IngestSettings> {
     // Whoever does not serve does not care whether what is not set fits.

@@ -12,12 +12,12 @@ mod expand;
 mod hook;
 mod ingest;
 mod nearest;
+mod plugin;
 mod problem;
 mod read;
 mod schema;
 mod settings;
 mod shape;
-mod sink;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -26,11 +26,11 @@ mod written;
 
 use std::path::{Component, Path, PathBuf};
 
-use hooks_core::{ByteSize, Hook};
+use hooks_core::Hook;
 use hooks_server::IngestSettings;
 use toml::de::DeTable;
 
-pub use bus::{BusConfig, WithoutBus};
+pub use bus::{ConfiguredBus, WithoutBus};
 pub use expand::Variables;
 pub(crate) use ingest::too_large_for;
 pub use problem::{Problem, Problems};
@@ -39,11 +39,10 @@ pub use settings::EventSettings;
 pub use written::Written;
 
 pub(crate) use nearest::{nearest, some};
+pub(crate) use plugin::kinds;
 pub(crate) use shape::{Shape, summary};
-pub(crate) use sink::kinds;
 
 use crate::files::{self, Fingerprint, Fingerprints};
-use bus::Kind;
 use problem::{Findings, Lines};
 use read::Section;
 use tree::{Entry, Node, Table, Value};
@@ -55,7 +54,7 @@ pub struct Config {
     /// The file, as it is to be shown.
     pub file: String,
     /// `[bus]`.
-    pub bus: BusConfig,
+    pub bus: ConfiguredBus,
     /// `[events]`.
     pub events: EventSettings,
     /// `[ingest]`, for `hooks serve`.
@@ -159,7 +158,7 @@ fn without_steps_up(folder: &Path) -> PathBuf {
 /// use hooks_cli::config::{Variables, WithoutBus, parse};
 ///
 /// let variables = Variables { config_dir: None, lookup: &|_| Err(std::env::VarError::NotPresent) };
-/// let problems = parse("[[hook]]\nid = 'a'\n", "hooks.toml", WithoutBus::Memory, &variables).expect_err("misspelt");
+/// let problems = parse("[[hook]]\nid = 'a'\n", "hooks.toml", WithoutBus::InProcess, &variables).expect_err("misspelt");
 /// assert!(problems.to_string().starts_with("hooks.toml:1:3: unknown field `hook`, did you mean `hooks`?"));
 /// ```
 pub fn parse(text: &str, file: &str, without_bus: WithoutBus, variables: &Variables<'_>) -> Result<Config, Problems> {
@@ -195,8 +194,6 @@ struct Source<'a> {
 fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Option<Config> {
     let unknown = refuse_unknown(table, findings);
     let bus = bus::read(table.remove("bus"), source, findings);
-    let kind = bus.as_ref().and_then(|(_, kind)| *kind);
-    let bus = bus.map(|(bus, _)| bus);
     let events = section::<EventSettings>("events", table.remove("events"), findings);
     if let Some((events, places)) = &events {
         check_events(events, places, bus.as_ref(), findings);
@@ -211,7 +208,7 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
     let hooks = match table.remove("hooks") {
         // A misspelt `hooks` is one error, not two.
         None if unknown => Vec::new(),
-        entry => hooks(entry, &defaults, kind, findings),
+        entry => hooks(entry, &defaults, bus.as_ref(), findings),
     };
     let lines = Lines::new(source.text);
     let hooks = hooks.into_iter().map(|read| HookConfig {
@@ -242,7 +239,7 @@ fn refuse_unknown(table: &Table, findings: &mut Findings) -> bool {
     any
 }
 
-fn check_events(events: &EventSettings, places: &Node, bus: Option<&BusConfig>, findings: &mut Findings) {
+fn check_events(events: &EventSettings, places: &Node, bus: Option<&ConfiguredBus>, findings: &mut Findings) {
     if events.source.is_empty() || events.source.chars().any(|char| char.is_whitespace() || char.is_control()) {
         let message = "events: source: expected a URI reference, for example \"/my/service\"";
         findings.add(place_of(places, "source"), message);
@@ -254,22 +251,23 @@ fn check_events(events: &EventSettings, places: &Node, bus: Option<&BusConfig>, 
         size("0 bytes hold no event: set at least 1".to_owned());
     } else if events.max_bytes > settings::LARGEST_EVENT {
         size(format!("{} is more than {}", events.max_bytes, settings::LARGEST_EVENT));
-    } else if let Some(max_memory) = bus.and_then(BusConfig::max_memory)
-        && max_memory < events.max_bytes
+    } else if let Some((setting, max)) = bus.and_then(|bus| bus.max_memory())
+        && max < events.max_bytes
     {
-        size(format!("an event of {} never fits into bus.max_memory, {max_memory}", events.max_bytes));
-    } else if let Some(BusConfig::Durable(durable)) = bus
-        && durable.largest_event() < events.max_bytes.get()
+        size(format!("an event of {} never fits into bus.{setting}, {max}", events.max_bytes));
+    } else if let Some((setting, max)) = bus.and_then(|bus| bus.max_event())
+        && max < events.max_bytes
     {
-        let (max, largest) = (durable.dead_letters.max_bytes, ByteSize(durable.largest_event() as u64));
-        size(format!(
-            "an event of {} could not become a dead letter: bus.dead_letters.max_bytes, {max}, holds one of {largest} with its reason",
-            events.max_bytes
-        ));
+        size(format!("an event of {} never fits: bus.{setting} allows for events of {max}", events.max_bytes));
     }
 }
 
-fn hooks(entry: Option<Entry>, defaults: &Node, kind: Option<Kind>, findings: &mut Findings) -> Vec<hook::ReadHook> {
+fn hooks(
+    entry: Option<Entry>,
+    defaults: &Node,
+    bus: Option<&ConfiguredBus>,
+    findings: &mut Findings,
+) -> Vec<hook::ReadHook> {
     let Some(mut entry) = entry else {
         findings.add(0..0, "there is no hook: add `[[hooks]]` with `id` and `sink`");
         return Vec::new();
@@ -279,7 +277,7 @@ fn hooks(entry: Option<Entry>, defaults: &Node, kind: Option<Kind>, findings: &m
             findings.add(entry.key, "there is no hook: add `[[hooks]]` with `id` and `sink`");
             Vec::new()
         }
-        Value::List(list) => hook::read_all(list, defaults, kind, findings),
+        Value::List(list) => hook::read_all(list, defaults, bus, findings),
         Value::Table(_) => {
             findings.add(entry.key, "hooks: expected a list, found a table: each hook begins with `[[hooks]]`");
             Vec::new()
@@ -308,8 +306,7 @@ fn section<T: serde::de::DeserializeOwned>(
         }
         return None;
     }
-    let elsewhere: &[&str] = if name == "bus" { &["kind"] } else { &[] };
-    let mut section = Section { label: &label, node: &mut node, redactor: &redactor, elsewhere };
+    let mut section = Section { label: &label, node: &mut node, redactor: &redactor, elsewhere: &[] };
     let read = section.read(findings, |json| json);
     read.map(|read| (read, node))
 }

@@ -1,6 +1,6 @@
 //! One JSON Schema of the whole file, the linked sinks included.
 
-use hooks_core::SinkPlugin;
+use hooks_core::{Plugin, SinkPlugin};
 use hooks_server::IngestSettings;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -16,10 +16,10 @@ pub fn schema() -> Json {
     let settings = subschema::<HookSettings>(&mut generator);
     let events = subschema::<EventSettings>(&mut generator);
     let ingest = subschema::<IngestSettings>(&mut generator);
-    let bus = super::bus::schema(&mut generator);
     let mut definitions = generator.take_definitions(true);
-    let sinks: Vec<_> = SinkPlugin::all().into_iter().map(|plugin| sink(plugin, &mut definitions)).collect();
-    let used = json!([sinks, definitions]).to_string();
+    let bus = super::bus::schema(&mut definitions);
+    let sinks: Vec<_> = SinkPlugin::all().into_iter().map(|plugin| of_plugin(plugin, "", &mut definitions)).collect();
+    let used = json!([sinks, bus, definitions]).to_string();
     definitions.retain(|name, _| used.contains(&format!("\"#/$defs/{name}\"")));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -60,11 +60,11 @@ fn hook(settings: Json, sinks: &[Json]) -> Json {
     schema
 }
 
-/// The schema of a sink's table with its `kind`. What it refers to goes into `definitions`, under names
-/// of its own.
-fn sink(plugin: &SinkPlugin, definitions: &mut Map<String, Json>) -> Json {
+/// The schema of a plugin's table with its `kind`. The definitions it refers to go into `definitions`, under names
+/// that begin with `prefix` and the kind.
+pub(super) fn of_plugin<F: ?Sized>(plugin: &Plugin<F>, prefix: &str, definitions: &mut Map<String, Json>) -> Json {
     let shape = Shape::of(plugin);
-    let prefix = format!("{}.", plugin.kind());
+    let prefix = format!("{prefix}{}.", plugin.kind());
     for (name, mut schema) in shape.definitions().clone() {
         rename(&mut schema, &prefix);
         definitions.insert(format!("{prefix}{name}"), schema);
@@ -94,7 +94,7 @@ fn rename(schema: &mut Json, prefix: &str) {
     }
 }
 
-pub(super) fn with_kind(schema: Json, kind: &str) -> Json {
+fn with_kind(schema: Json, kind: &str) -> Json {
     let own = json!({ "const": kind });
     if schema.get("type") != Some(&Json::from("object")) {
         return json!({ "allOf": [schema], "properties": { "kind": own }, "required": ["kind"] });

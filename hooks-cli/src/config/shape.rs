@@ -1,12 +1,12 @@
-//! The shape of a sink's table, from its JSON Schema: its names, and which values are secret.
+//! The shape of a plugin's table, from its JSON Schema: its names, and which values are secret.
 
 use std::collections::BTreeMap;
 
-use hooks_core::SinkPlugin;
+use hooks_core::Plugin;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value as Json};
 
-/// A sink's JSON Schema, with what it refers to.
+/// A plugin's JSON Schema, with what it refers to.
 pub(crate) struct Shape {
     schema: Json,
     definitions: Map<String, Json>,
@@ -17,7 +17,7 @@ pub(crate) struct Shape {
 pub(super) struct Shapes(BTreeMap<&'static str, Shape>);
 
 impl Shapes {
-    pub(super) fn of(&mut self, plugin: &'static SinkPlugin) -> &Shape {
+    pub(super) fn of<F: ?Sized>(&mut self, plugin: &'static Plugin<F>) -> &Shape {
         self.0.entry(plugin.kind()).or_insert_with(|| Shape::of(plugin))
     }
 }
@@ -26,7 +26,7 @@ impl Shapes {
 const LONGEST_CHAIN: usize = 16;
 
 impl Shape {
-    pub(crate) fn of(plugin: &SinkPlugin) -> Self {
+    pub(crate) fn of<F: ?Sized>(plugin: &Plugin<F>) -> Self {
         let mut generator = SchemaGenerator::default();
         let schema = plugin.schema(&mut generator).to_value();
         Self { schema, definitions: generator.take_definitions(true) }

@@ -1,11 +1,10 @@
-//! Asks the daemons that share hooks through NATS, on whichever machines they run, through NATS.
+//! Asks the daemons that share hooks, on whichever machines they run, over the bus that they share.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use hooks_bus::{AskError, NatsBus, NatsConfig};
-use hooks_core::{BoxError, Bus as _, Hook, HookId, chain};
+use futures_util::future::{FutureExt as _, join_all};
+use hooks_core::{AskError, HookId, Instances, chain};
 use tokio::time::timeout;
 
 use super::desk::Desk;
@@ -17,31 +16,32 @@ use super::reports::{Answers, Heard, Reports};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Answers what operators ask this daemon, until the future is dropped.
-pub(super) async fn serve(bus: NatsBus, desk: Arc<Desk>) {
-    let answer = async |question: Vec<u8>| {
-        let response = match serde_json::from_slice(&question) {
-            Ok(request) => desk.answer(request).await,
-            Err(error) => Response::Failed { error: format!("not understood: {error}") },
+pub(super) async fn serve(instances: Arc<dyn Instances>, desk: Arc<Desk>) {
+    let answer = move |question: Vec<u8>| {
+        let desk = desk.clone();
+        let answered = async move {
+            let response = match serde_json::from_slice(&question) {
+                Ok(request) => desk.answer(request).await,
+                Err(error) => Response::Failed { error: format!("not understood: {error}") },
+            };
+            serde_json::to_vec(&response).unwrap_or_default()
         };
-        serde_json::to_vec(&response).unwrap_or_default()
+        answered.boxed()
     };
-    if let Err(error) = bus.answer(answer).await {
+    if let Err(error) = instances.answer(&answer).await {
         tracing::warn!(error = chain(&error), "operators can't ask this daemon");
     }
 }
 
-/// Every daemon of the bus, and what NATS keeps.
+/// Every daemon of the bus, and what the bus keeps.
 pub(crate) struct Cluster {
-    bus: NatsBus,
+    instances: Arc<dyn Instances>,
     local: Open,
-    lease: Duration,
 }
 
 impl Cluster {
-    pub(super) async fn open(config: &NatsConfig, hooks: Vec<Hook>) -> Result<Self, BoxError> {
-        // Whoever looks makes nothing.
-        let bus = NatsBus::connect(NatsConfig { create: false, ..config.clone() }).await?;
-        Ok(Self { local: Open::new(Arc::new(bus.clone()), hooks), bus, lease: config.lease.0 })
+    pub(super) fn new(local: Open, instances: Arc<dyn Instances>) -> Self {
+        Self { instances, local }
     }
 
     pub(super) async fn ask(&mut self, request: Request) -> Response {
@@ -51,7 +51,7 @@ impl Cluster {
             Request::Disable { hook } => self.tell(hook, &request).await,
             Request::Replay { hook, .. } => self.replay(hook, &request).await,
             Request::Drop { hook, .. } => self.drop(hook, &request).await,
-            // What NATS keeps, this process can do as well.
+            // What the bus keeps, this process can do as well.
             _ => self.local.ask(request).await,
         }
     }
@@ -62,7 +62,7 @@ impl Cluster {
 
     async fn one(&self, daemon: &str, request: &Request) -> Heard {
         let question = serde_json::to_vec(request).unwrap_or_default();
-        match self.bus.ask(daemon, question).await {
+        match self.instances.ask(daemon, question).await {
             Ok(answer) => match serde_json::from_slice(&answer) {
                 Ok(response) => Heard::Answer(response),
                 Err(error) => Heard::Silence(format!("the instance {daemon} answers strangely: {error}")),
@@ -73,7 +73,7 @@ impl Cluster {
     }
 
     async fn all(&self, request: &Request, patience: Duration) -> Answers {
-        self.each_of(self.bus.instances(), request, patience).await
+        self.each_of(self.instances.living(), request, patience).await
     }
 
     async fn each_of(&self, daemons: Vec<String>, request: &Request, patience: Duration) -> Answers {
@@ -117,7 +117,7 @@ impl Cluster {
     /// The note on daemons that did not answer.
     fn not_all(&self, hook: &HookId, disables: bool, who: &str) -> String {
         let done = if disables { "disabled" } else { "enabled" };
-        if self.bus.place(hook).is_some() && self.bus.overrides(hook).is_some() == disables {
+        if self.instances.place(hook).is_some() && self.local.bus.hooks().overrides(hook).is_some() == disables {
             format!(
                 "hook `{hook}` is {done} in NATS, but {who}: there it holds when the instance has read it in NATS, which is at once, or, if it hangs or is cut off, before it goes on with its hooks"
             )
@@ -131,7 +131,7 @@ impl Cluster {
         if let Some(response) = self.owner(hook, request).await {
             return response;
         }
-        if self.bus.place(hook).is_some() && self.all(&Request::Status, PATIENCE).await.anybody() {
+        if self.instances.place(hook).is_some() && self.all(&Request::Status, PATIENCE).await.anybody() {
             return failed(format!(
                 "no daemon has the hook `{hook}` now: one takes it within a few seconds if it is in its config; try again"
             ));
@@ -140,7 +140,7 @@ impl Cluster {
             return failed(error);
         }
         // A daemon that ended without a word has it for a lease. Whether that is over is asked before each attempt.
-        let _ = timeout(self.lease + PATIENCE, self.bus.owns(hook)).await;
+        let _ = timeout(self.instances.lease() + PATIENCE, self.instances.owned(hook)).await;
         self.local.ask(request.clone()).await
     }
 
@@ -154,7 +154,7 @@ impl Cluster {
 
     /// The answer of a hook's owner, if there is one.
     async fn owner(&mut self, hook: &HookId, request: &Request) -> Option<Response> {
-        let owner = self.bus.place(hook)?.owner?;
+        let owner = self.instances.place(hook)?.owner?;
         match self.one(&owner, request).await {
             Heard::Answer(response) => Some(response),
             Heard::Silence(why) => Some(failed(why)),
@@ -167,14 +167,14 @@ impl Cluster {
             return failed("an answer to another question".to_owned());
         };
         // Where nobody delivers, those may be there that can't any more, and say why.
-        let daemons = Some(self.bus.instances()).filter(|living| !living.is_empty());
-        let daemons = daemons.unwrap_or_else(|| self.bus.lapsed_instances());
+        let daemons = Some(self.instances.living()).filter(|living| !living.is_empty());
+        let daemons = daemons.unwrap_or_else(|| self.instances.lapsed());
         let answers = self.each_of(daemons, &Request::Status, PATIENCE).await;
         let (running, trouble) = (answers.anybody(), trouble.or_else(|| answers.trouble()));
         let reload = answers.reload();
         let mut known = Reports::new(answers);
         let hooks = kept.into_iter().map(|kept| {
-            let place = self.bus.place(&kept.id);
+            let place = self.instances.place(&kept.id);
             let lag = kept.lag;
             let report =
                 known.of(HookReport { lag: None, ..kept }, place.as_ref().and_then(|place| place.owner.as_deref()));

@@ -59,7 +59,7 @@ impl Desk {
                 let desk = self.clone();
                 on_own_thread("status", move || desk.status()).await.map_err(|error| error.to_string())
             }
-            Request::Log => Ok(Response::Log { details: self.bus.details() }),
+            Request::Log => Ok(Response::Log { details: self.bus.monitor().details() }),
             Request::Enable { hook } => self.set_enabled(&hook, true).await,
             Request::Disable { hook } => self.set_enabled(&hook, false).await,
             Request::Forget { hook } => self.forget(&hook).await,
@@ -73,24 +73,24 @@ impl Desk {
     fn status(&self) -> Response {
         let mut hooks: Vec<HookReport> = self.dispatcher.status().into_iter().map(HookReport::from).collect();
         let running: BTreeSet<HookId> = hooks.iter().map(|hook| hook.id.clone()).collect();
-        let stopped = self.bus.known_hooks().into_iter().filter(|hook| !running.contains(hook));
+        let stopped = self.bus.hooks().known_hooks().into_iter().filter(|hook| !running.contains(hook));
         hooks.extend(stopped.map(|hook| self.stopped(hook)));
         hooks.sort_by(|a, b| a.id.cmp(&b.id));
-        let trouble = self.bus.health().trouble().map(str::to_owned);
+        let trouble = self.bus.monitor().health().trouble().map(str::to_owned);
         let reload = self.daemon.as_ref().and_then(|reloads| reloads.failure());
         Response::Status { hooks, running: self.daemon.is_some(), trouble, reload }
     }
 
     /// A hook that the bus knows and that does not run here.
     fn stopped(&self, id: HookId) -> HookReport {
-        let disabled = self.bus.overrides(&id);
+        let disabled = self.bus.hooks().overrides(&id);
         let report = HookReport::stopped(id);
         HookReport {
             state: self.daemon.as_ref().map_or_else(|| report.state.clone(), |reloads| absence(reloads).to_owned()),
             last_error: disabled.as_ref().and_then(|disabled| disabled.reason.clone()),
             disabled: disabled.map(Switched::from),
-            lag: self.bus.lag(&report.id).map(Behind::from),
-            dead_letters: self.bus.dead_letters(&report.id).map_or(0, |letters| letters.count()),
+            lag: self.bus.monitor().lag(&report.id).map(Behind::from),
+            dead_letters: self.bus.hooks().dead_letters(&report.id).map_or(0, |letters| letters.count()),
             ..report
         }
     }
@@ -102,9 +102,9 @@ impl Desk {
         }
         let runs = status.is_some();
         // Without a worker there is only the override to remove.
-        if enabled && !runs && self.bus.known_hooks().contains(hook) {
-            let changed = self.bus.overrides(hook).is_some();
-            self.bus.set_override(hook, None).await.map_err(|error| error.to_string())?;
+        if enabled && !runs && self.bus.hooks().known_hooks().contains(hook) {
+            let changed = self.bus.hooks().overrides(hook).is_some();
+            self.bus.hooks().set_override(hook, None).await.map_err(|error| error.to_string())?;
             return Ok(Response::Done { changed });
         }
         match self.dispatcher.set_enabled(hook, enabled).await {
@@ -128,8 +128,8 @@ impl Desk {
         if self.dispatcher.hook_status(hook).is_some() {
             return Err(format!("hook `{hook}` is in the config file and runs: take it out and reload first"));
         }
-        let behind = self.bus.lag(hook).unwrap_or_default().events;
-        let changed = self.bus.forget(hook).await.map_err(|error| error.to_string())?;
+        let behind = self.bus.monitor().lag(hook).unwrap_or_default().events;
+        let changed = self.bus.hooks().forget(hook).await.map_err(|error| error.to_string())?;
         if changed {
             tracing::info!(hook = hook.as_str(), behind, "the hook was forgotten by an operator");
         }
@@ -187,15 +187,15 @@ impl Desk {
     }
 
     fn store(&self, hook: &HookId) -> Result<Arc<dyn DeadLetters>, String> {
-        if self.dispatcher.hook_status(hook).is_none() && !self.bus.known_hooks().contains(hook) {
+        if self.dispatcher.hook_status(hook).is_none() && !self.bus.hooks().known_hooks().contains(hook) {
             return Err(self.unknown(hook));
         }
-        self.bus.dead_letters(hook).ok_or_else(|| "this bus keeps no dead letters".to_owned())
+        self.bus.hooks().dead_letters(hook).ok_or_else(|| "this bus keeps no dead letters".to_owned())
     }
 
     /// The reason why this can't be done to a hook that does not run.
     fn absent(&self, hook: &HookId, what: &str) -> String {
-        if !self.bus.known_hooks().contains(hook) {
+        if !self.bus.hooks().known_hooks().contains(hook) {
             return self.unknown(hook);
         }
         format!("hook `{hook}` does not run here: {what} takes the config file it is in")

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,6 @@ use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookId, chain};
 
 use super::desk::Desk;
 use super::protocol::{HookReport, Request, Response};
-use crate::bus::{self, Purpose};
-use crate::config::BusConfig;
 
 /// This process, in place of a daemon.
 pub(crate) enum Local {
@@ -20,15 +17,15 @@ pub(crate) enum Local {
     Nothing(Nothing),
 }
 
-/// A folder without a log, and the hooks of the config file.
+/// A bus that is not there yet, and the hooks of the config file.
 pub(crate) struct Nothing {
-    folder: PathBuf,
+    why: String,
     hooks: Vec<HookId>,
 }
 
 /// The bus, opened.
 pub(crate) struct Open {
-    bus: Arc<dyn Bus>,
+    pub(super) bus: Arc<dyn Bus>,
     dispatcher: Arc<Dispatcher>,
     desk: Desk,
     /// The hooks of the config file that do not run yet.
@@ -36,16 +33,6 @@ pub(crate) struct Open {
 }
 
 impl Local {
-    /// Takes the hooks when it can open the bus.
-    pub(super) async fn open(config: &BusConfig, hooks: &mut Vec<Hook>, purpose: Purpose) -> Result<Self, BoxError> {
-        if let Some(folder) = bus::folder(config).filter(|_| !bus::exists(config)) {
-            let hooks = hooks.drain(..).map(|hook| hook.id).collect();
-            return Ok(Self::Nothing(Nothing { folder: folder.to_owned(), hooks }));
-        }
-        let bus = bus::open_for(purpose, config).await?;
-        Ok(Self::Open(Box::new(Open::new(bus, std::mem::take(hooks)))))
-    }
-
     pub(super) async fn ask(&mut self, request: Request) -> Response {
         match self {
             Self::Open(open) => {
@@ -88,10 +75,23 @@ impl Local {
     }
 }
 
+impl Nothing {
+    /// For this reason.
+    ///
+    /// # Errors
+    /// Without a config file nothing says that there will be a bus: the folder is a wrong one.
+    pub(super) fn new(why: &str, hooks: Vec<Hook>) -> Result<Self, BoxError> {
+        if hooks.is_empty() {
+            return Err(format!("{why}: --dir takes the `bus.dir` of a durable bus").into());
+        }
+        let why = format!("{why}: no daemon has run with this config yet, or its `bus.dir` was another one");
+        Ok(Self { why, hooks: hooks.into_iter().map(|hook| hook.id).collect() })
+    }
+}
+
 impl fmt::Display for Nothing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let folder = self.folder.display();
-        write!(f, "`{folder}` holds no log: no daemon has run with this config yet, or its `bus.dir` was another one")
+        f.write_str(&self.why)
     }
 }
 
@@ -104,13 +104,11 @@ impl Open {
     }
 
     /// True if the hook is in the config file.
-    #[cfg(feature = "nats")]
     pub(super) fn has(&self, hook: &HookId) -> bool {
         self.hooks.contains_key(hook)
     }
 
     /// The attempt timeout of a hook in the config file.
-    #[cfg(feature = "nats")]
     pub(super) fn attempt_timeout(&self, hook: &HookId) -> Option<Duration> {
         self.hooks.get(hook).map(|hook| hook.retry.attempt_timeout.0)
     }

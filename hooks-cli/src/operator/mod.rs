@@ -2,33 +2,30 @@
 //!
 //! ```text
 //!  hooks status ─▶ Request ─▶ the daemon's socket (DIR/operator.sock) ───┐
-//!                     ├─ none runs: this process opens the folder ───────┴▶ Desk ─▶ Response
-//!                     └─ NATS: every daemon, by its server (cluster), and what is kept there
+//!                     ├─ none runs: this process opens the bus ──────────┴▶ Desk ─▶ Response
+//!                     └─ a shared bus: every daemon, over the bus (cluster), and what is kept there
 //! ```
 
-#[cfg(feature = "nats")]
 mod cluster;
 mod desk;
 mod local;
 mod protocol;
-#[cfg(feature = "nats")]
 mod reports;
 mod socket;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_bus::OpenError;
-use hooks_core::{BoxError, Dispatcher, Hook};
+use hooks_core::{BoxError, ControlChannel, Dispatcher, Hook, OpenBusError, Purpose};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub(crate) use desk::Desk;
 pub(crate) use protocol::{HookReport, Letter, Request, Response, Which, timestamp};
 
-use crate::bus::{self, Patience, Purpose, Way};
-use crate::config::BusConfig;
-use local::Local;
+use crate::bus::Handover;
+use crate::config::ConfiguredBus;
+use local::{Local, Nothing, Open};
 use socket::{Connection, Listener, SOCKET};
 
 /// The longest time that the last answers may take, once the dispatcher is shut down.
@@ -41,11 +38,10 @@ pub(crate) struct Listening {
 }
 
 /// Answers operators, until that is ended. Where that can't be, the log says why: events are delivered all the same.
-pub(crate) fn listen(way: Way, desk: Desk) -> Option<Listening> {
+pub(crate) fn listen(control: ControlChannel, desk: Desk) -> Option<Listening> {
     let desk = Arc::new(desk);
-    let task = match way {
-        Way::None => return None,
-        Way::Folder(folder) => match Listener::bind(&folder) {
+    let task = match control {
+        ControlChannel::Folder(folder) => match Listener::bind(&folder) {
             Ok(listener) => tokio::spawn(listener.serve(desk.clone())),
             Err(error) => {
                 tracing::error!(
@@ -54,31 +50,23 @@ pub(crate) fn listen(way: Way, desk: Desk) -> Option<Listening> {
                 return None;
             }
         },
-        #[cfg(feature = "nats")]
-        Way::Nats(bus) => tokio::spawn(cluster::serve(bus, desk.clone())),
+        ControlChannel::Instances(instances) => tokio::spawn(cluster::serve(instances, desk.clone())),
+        _ => return None,
     };
     Some(Listening { task, desk })
 }
 
 /// Notes for operators who look at this bus's folder before a daemon runs.
-pub(crate) fn obstacle(bus: &BusConfig) -> Option<String> {
-    bus::folder(bus).and_then(socket::obstacle)
+pub(crate) fn obstacle(bus: &ConfiguredBus) -> Option<String> {
+    bus.folder().and_then(socket::obstacle)
 }
 
-fn is_in_use(error: &BoxError) -> bool {
-    matches!(error.downcast_ref(), Some(OpenError::InUse { .. }))
-}
-
-/// Nobody answered at the folder's socket, and yet somebody has the folder.
-fn unanswered(error: BoxError) -> BoxError {
-    match error.downcast_ref() {
-        Some(OpenError::InUse { dir }) => {
-            let socket = dir.join(SOCKET);
-            format!("{error}; it answers no operators at `{}`: ask again if a daemon is about to start or to end, else its log says why", socket.display())
-                .into()
-        }
-        _ => error,
-    }
+/// Nobody answered at the folder's socket, and yet a process has the bus.
+fn unanswered(bus: &ConfiguredBus, error: BoxError) -> BoxError {
+    let Some(folder) = bus.folder() else { return error };
+    let socket = folder.join(SOCKET);
+    format!("{error}; it answers no operators at `{}`: ask again if a daemon is about to start or to end, else its log says why", socket.display())
+        .into()
 }
 
 impl Listening {
@@ -95,7 +83,6 @@ impl Listening {
 pub(crate) enum Operator {
     Daemon(Box<Connection>),
     Folder(Box<Local>),
-    #[cfg(feature = "nats")]
     Cluster(Box<cluster::Cluster>),
 }
 
@@ -104,24 +91,29 @@ impl Operator {
     ///
     /// # Errors
     /// When neither is possible.
-    pub(crate) async fn find(bus: &BusConfig, mut hooks: Vec<Hook>, purpose: Purpose) -> Result<Self, BoxError> {
-        #[cfg(feature = "nats")]
-        if let BusConfig::Nats(config) = bus {
-            return Ok(Self::Cluster(Box::new(cluster::Cluster::open(config, hooks).await?)));
-        }
-        let mut patience = Patience::default();
+    pub(crate) async fn find(bus: &ConfiguredBus, hooks: Vec<Hook>, purpose: Purpose) -> Result<Self, BoxError> {
+        let mut handover = Handover::default();
         loop {
-            if let Some(folder) = bus::folder(bus)
+            if let Some(folder) = bus.folder()
                 && let Some(connection) = Connection::open(folder).await?
             {
                 return Ok(Self::Daemon(Box::new(connection)));
             }
-            match Local::open(bus, &mut hooks, purpose).await {
-                Ok(local) => return Ok(Self::Folder(Box::new(local))),
-                // Whoever has it may leave it, or be a daemon that is about to answer.
-                Err(error) if is_in_use(&error) && patience.waits().await => {}
-                Err(error) => return Err(unanswered(error)),
-            }
+            let opened = match bus.open(purpose).await {
+                Ok(opened) => opened,
+                // The process that has it may leave it, or be a daemon that is about to answer.
+                Err(OpenBusError::InUse(_)) if handover.waits().await => continue,
+                Err(OpenBusError::InUse(error)) => return Err(unanswered(bus, error)),
+                Err(OpenBusError::Missing(why)) => {
+                    return Ok(Self::Folder(Box::new(Local::Nothing(Nothing::new(&why, hooks)?))));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let open = Open::new(opened.bus, hooks);
+            return Ok(match opened.control {
+                ControlChannel::Instances(instances) => Self::Cluster(Box::new(cluster::Cluster::new(open, instances))),
+                _ => Self::Folder(Box::new(Local::Open(Box::new(open)))),
+            });
         }
     }
 
@@ -133,7 +125,6 @@ impl Operator {
         let response = match self {
             Self::Daemon(connection) => connection.ask(&request).await?,
             Self::Folder(local) => local.ask(request).await,
-            #[cfg(feature = "nats")]
             Self::Cluster(cluster) => cluster.ask(request).await,
         };
         match response {
@@ -146,8 +137,7 @@ impl Operator {
     pub(crate) fn source(&self) -> String {
         self.knows_nothing().unwrap_or_else(|| match self {
             Self::Daemon(_) | Self::Folder(_) => "no daemon has the folder: this is what the log says".to_owned(),
-            #[cfg(feature = "nats")]
-            Self::Cluster(_) => "no daemon runs: this is what NATS has".to_owned(),
+            Self::Cluster(_) => "no daemon runs: this is what the bus has".to_owned(),
         })
     }
 
@@ -172,7 +162,6 @@ impl Operator {
         match self {
             Self::Daemon(_) => {}
             Self::Folder(local) => local.close().await,
-            #[cfg(feature = "nats")]
             Self::Cluster(cluster) => cluster.close().await,
         }
     }
@@ -192,7 +181,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = DurableConfig::new(folder.path());
         let _daemon = DurableBus::open(&config).unwrap();
-        let config = BusConfig::Durable(config);
+        let config = ConfiguredBus::on_disk(folder.path()).unwrap();
         let starts = async {
             sleep(Duration::from_millis(1)).await;
             Listener::bind(folder.path()).unwrap()

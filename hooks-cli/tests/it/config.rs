@@ -45,7 +45,7 @@ hooks.toml:10:24: hook `audit`: batch.max_events: 0 is no limit: set at least 1
         "{rest}"
     );
     let unknown = "hooks.toml:15:17: hook `audit`: sink: unknown kind `htp`, did you mean `http`? Linked into this binary: `file`, \
-                   `http`. A sink crate that nothing names is not linked: the binary has to say `use the_crate as _;`\n";
+                   `http`. A crate that nothing names is not linked: the binary has to say `use the_crate as _;`\n";
     assert!(rest.contains(unknown), "{rest}");
     assert!(ended.err.ends_with("\nhooks.toml: 7 errors\n"), "{}", ended.err);
 }
@@ -129,7 +129,7 @@ fn check_can_ask_what_a_command_asks() {
     assert_eq!(check(&["--for", "pipe"]).code, Some(0));
     let ended = check(&["--for", "serve"]);
     assert_eq!(ended.code, Some(78));
-    assert!(ended.err.contains("queue: belongs to the memory bus"), "{}", ended.err);
+    assert!(ended.err.contains("queue: has no effect on the `durable` bus"), "{}", ended.err);
 }
 
 #[test]

@@ -116,6 +116,29 @@ fn sinks_are_listed_with_their_options() {
 }
 
 #[test]
+fn buses_are_listed_with_their_options() {
+    let place = Place::new("");
+    let ended = place.run(&["buses"]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+    for expected in [
+        "durable: Keeps events on disk",
+        "memory: Keeps events in this process",
+        "nats: Keeps events in a NATS JetStream stream",
+        "  dir  (string, default \"hooks-data\")\n",
+        "  dead_letters.max_events  (integer, default 10000)\n",
+        "  password  (secret)\n",
+    ] {
+        assert!(ended.out.contains(expected), "{expected}\n{}", ended.out);
+    }
+    assert!(!place.run(&["buses", "memory"]).out.contains("segment_size"));
+    let unknown = place.run(&["buses", "file"]);
+    assert_eq!(
+        (unknown.code, unknown.err.as_str()),
+        (Some(2), "no bus of kind `file`; linked into this binary: `durable`, `memory`, `nats`\n")
+    );
+}
+
+#[test]
 fn usage_errors_end_with_2_and_help_with_0() {
     let place = Place::new("");
     for args in [

@@ -29,14 +29,12 @@ pub trait Settle: Send + Sync {
 pub struct Settler {
     bus: Arc<dyn Settle>,
     ledger: Arc<Ledger>,
-    flush_first: bool,
 }
 
 impl Settler {
-    /// For buses. With `flush_first`, positions survive the process, so the worker makes the sink
-    /// flush before it settles.
-    pub fn new(bus: Arc<dyn Settle>, ledger: Arc<Ledger>, flush_first: bool) -> Self {
-        Self { bus, ledger, flush_first }
+    /// For buses.
+    pub fn new(bus: Arc<dyn Settle>, ledger: Arc<Ledger>) -> Self {
+        Self { bus, ledger }
     }
 
     /// Settles these positions for good, with this outcome.
@@ -63,15 +61,10 @@ impl Settler {
     pub(crate) fn in_flight(&self) -> u64 {
         self.ledger.counts().in_flight
     }
-
-    /// Returns true if the sink has to flush before anything is settled.
-    pub fn flush_first(&self) -> bool {
-        self.flush_first
-    }
 }
 
 impl fmt::Debug for Settler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settler").field("flush_first", &self.flush_first).finish_non_exhaustive()
+        f.debug_struct("Settler").finish_non_exhaustive()
     }
 }

@@ -184,7 +184,7 @@ impl Inner {
         }
         self.slots.lock().by_id.remove(id);
         self.notices.hook_removed(&slot.hook);
-        Ok(slot.status(self.bus.lag(id)))
+        Ok(slot.status(self.bus.monitor().lag(id)))
     }
 
     async fn forget(&self, id: &HookId) -> Result<bool, DispatchError> {
@@ -193,7 +193,7 @@ impl Inner {
             Err(DispatchError::UnknownHook(_)) => false,
             Err(error) => return Err(error),
         };
-        Ok(self.bus.forget(id).await.map_err(refused(id))? || was_here)
+        Ok(self.bus.hooks().forget(id).await.map_err(refused(id))? || was_here)
     }
 
     /// Stops a hook's worker and takes over its events in flight.

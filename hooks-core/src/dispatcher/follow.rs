@@ -32,7 +32,7 @@ impl Inner {
         let mut changing = HashMap::<HookId, bool>::new();
         loop {
             tokio::select! {
-                hook = self.bus.follow_overrides() => match changing.get_mut(&hook) {
+                hook = self.bus.hooks().follow_overrides() => match changing.get_mut(&hook) {
                     Some(more) => *more = true,
                     None => {
                         changing.insert(hook.clone(), false);
@@ -44,7 +44,7 @@ impl Inner {
                         changes.push(self.follow_one(hook));
                     } else {
                         changing.remove(&hook);
-                        self.bus.override_followed(&hook);
+                        self.bus.hooks().override_followed(&hook);
                     }
                 }
             }

@@ -136,7 +136,7 @@ impl Dispatcher {
     /// The status of one hook, if the dispatcher has it.
     pub fn hook_status(&self, id: &HookId) -> Option<HookStatus> {
         let slot = self.0.slot(id).ok()?;
-        Some(slot.status(self.0.bus.lag(id)))
+        Some(slot.status(self.0.bus.monitor().lag(id)))
     }
 
     /// The status of every hook, by name.
@@ -176,7 +176,7 @@ impl Inner {
     }
 
     fn status(&self) -> Vec<HookStatus> {
-        self.all().iter().map(|slot| slot.status(self.bus.lag(&slot.hook.id))).collect()
+        self.all().iter().map(|slot| slot.status(self.bus.monitor().lag(&slot.hook.id))).collect()
     }
 
     /// Sends the mode to all workers, also to those of hooks that are being changed.
@@ -193,9 +193,9 @@ impl Inner {
         settler: Settler,
         resends: Arc<ResendQueue>,
     ) -> HookContext {
-        let durable = settler.flush_first();
+        let durable = self.bus.traits().outlives_process;
         HookContext {
-            dead_letters: self.bus.dead_letters(&hook.id),
+            dead_letters: self.bus.hooks().dead_letters(&hook.id),
             hook,
             endpoint,
             settler,
@@ -204,6 +204,7 @@ impl Inner {
             batches: self.batches.clone(),
             notices: self.notices.clone(),
             last: self.last.load(Ordering::Relaxed) || !durable,
+            durable,
             log: self.bus.log_id(),
         }
     }

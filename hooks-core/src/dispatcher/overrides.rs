@@ -19,7 +19,7 @@ pub(super) struct SharedOverride(Arc<Mutex<Option<Override>>>);
 impl SharedOverride {
     /// The override that the bus keeps, unless it is outdated.
     pub(super) async fn read(bus: &dyn Bus, hook: &Hook) -> Self {
-        let shared = Self(Arc::new(Mutex::new(bus.overrides(&hook.id))));
+        let shared = Self(Arc::new(Mutex::new(bus.hooks().overrides(&hook.id))));
         shared.drop_outdated(bus, hook).await;
         shared
     }
@@ -35,7 +35,7 @@ impl SharedOverride {
     /// Takes over the override that another process has set, unless it is outdated. Returns true if the hook has to be
     /// enabled or disabled for it.
     pub(super) fn follow(&self, bus: &dyn Bus, hook: &Hook) -> bool {
-        let kept = bus.overrides(&hook.id).filter(|kept| !is_outdated(kept, bus, hook));
+        let kept = bus.hooks().overrides(&hook.id).filter(|kept| !is_outdated(kept, bus, hook));
         let mut current = self.0.lock();
         let changes = current.is_some() != kept.is_some();
         *current = kept;
@@ -61,7 +61,7 @@ impl SharedOverride {
 
     /// Removes the override.
     pub(super) async fn enable(&self, bus: &dyn Bus, hook: &HookId) {
-        if self.0.lock().take().is_some() || bus.overrides(hook).is_some() {
+        if self.0.lock().take().is_some() || bus.hooks().overrides(hook).is_some() {
             store(bus, hook, None).await;
         }
     }
@@ -79,7 +79,7 @@ fn is_outdated(kept: &Override, bus: &dyn Bus, hook: &Hook) -> bool {
 }
 
 async fn store(bus: &dyn Bus, hook: &HookId, to: Option<Override>) {
-    if let Err(error) = bus.set_override(hook, to).await {
+    if let Err(error) = bus.hooks().set_override(hook, to).await {
         tracing::error!(%hook, %error, "the bus can't keep that the hook was enabled or disabled: that holds only until the process ends");
     }
 }

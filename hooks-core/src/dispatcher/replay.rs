@@ -73,7 +73,7 @@ impl Dispatcher {
         id: &HookId,
         mut select: impl FnMut(DeadLetterId, &DeadLetter) -> bool + Send,
     ) -> Result<usize, ReplayError> {
-        let store = self.0.bus.dead_letters(id).ok_or_else(|| ReplayError::Unsupported(id.clone()))?;
+        let store = self.0.bus.hooks().dead_letters(id).ok_or_else(|| ReplayError::Unsupported(id.clone()))?;
         let failed = |error: BusError| ReplayError::Store { hook: id.clone(), error };
         let (mut pages, mut dropped) = (Pages::new(store.clone()), 0);
         loop {

@@ -38,6 +38,8 @@ pub(crate) struct HookContext {
     pub(crate) notices: Notices,
     /// No later run delivers the rest: events that are suspect at the end count as refused.
     pub(crate) last: bool,
+    /// The bus outlives the process: the sink is flushed before its events are settled.
+    pub(crate) durable: bool,
     pub(crate) log: Uuid,
 }
 
@@ -94,10 +96,9 @@ impl HookContext {
         };
         self.batches.lock().count(batch);
         let limit = self.hook.retry.attempt_timeout.0;
-        let flush_first = self.settler.flush_first();
         let deliver = async {
             let delivered = ready.deliver(batch).await?;
-            if flush_first {
+            if self.durable {
                 ready.flush().await?;
             }
             Ok(delivered)
@@ -106,7 +107,7 @@ impl HookContext {
             return result;
         }
         let delivered = ready.cut_short(batch).unwrap_or_else(|| Err(too_long(limit)))?;
-        if flush_first {
+        if self.durable {
             guarded(limit, ready.flush()).await?;
         }
         Ok(delivered)

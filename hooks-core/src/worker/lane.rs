@@ -102,7 +102,7 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn new(context: HookContext, number: usize) -> Self {
         let max_elapsed = context.hook.retry.max_elapsed.map(|span| span.0);
-        let max_elapsed = max_elapsed.or((!context.settler.flush_first()).then_some(MEMORY_MAX_ELAPSED));
+        let max_elapsed = max_elapsed.or((!context.durable).then_some(MEMORY_MAX_ELAPSED));
         let batcher = context.batcher();
         let queue = RetryQueue::new(max_elapsed);
         Self {

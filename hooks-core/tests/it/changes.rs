@@ -50,7 +50,7 @@ async fn a_dropped_call_that_disables_a_hook_disables_it() {
     bus.publish(events(0..2)).await.unwrap();
     dropped(dispatcher.set_enabled(&id("a"), true)).await;
     assert_eq!(receiver.arrived().len(), 3);
-    assert_eq!(bus.overrides(&id("a")), None);
+    assert_eq!(bus.hooks().overrides(&id("a")), None);
 }
 
 #[tokio::test(start_paused = true)]

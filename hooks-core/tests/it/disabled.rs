@@ -101,7 +101,7 @@ async fn a_change_of_the_sink_tries_again() {
 #[tokio::test(start_paused = true)]
 async fn a_change_of_a_secret_or_of_what_a_file_holds_tries_again() {
     let (bus, dispatcher, receiver) = gone().await;
-    let kept = serde_json::to_string(&bus.overrides(&id("a"))).unwrap();
+    let kept = serde_json::to_string(&bus.hooks().overrides(&id("a"))).unwrap();
     assert!(!kept.contains("sesame"), "{kept}");
     dispatcher.replace(signed("x", &receiver, "another")).await.unwrap();
     receiver.has(2).await;
@@ -125,7 +125,7 @@ fn reading(receiver: &Receiver, files: Option<&str>) -> Hook {
 async fn what_an_earlier_version_kept_holds() {
     let (bus, dispatcher, receiver) = gone_with(Some("old")).await;
     drop(dispatcher);
-    let now = serde_json::to_value(bus.overrides(&id("a")).unwrap()).unwrap();
+    let now = serde_json::to_value(bus.hooks().overrides(&id("a")).unwrap()).unwrap();
     let [sink, secrets, files] = ["sink", "secrets", "files"].map(|field| &now[field]);
     let first = format!(r#"{{"by":"receiver","reason":"scripted","since":1,"sink":{sink}}}"#);
     let secrets = first.replace('}', &format!(r#","secrets":{secrets}}}"#));
@@ -133,7 +133,7 @@ async fn what_an_earlier_version_kept_holds() {
     for kept in [&first, &secrets, &files] {
         let read: Override = serde_json::from_str(kept).unwrap();
         assert_eq!(&serde_json::to_string(&read).unwrap(), kept);
-        bus.set_override(&id("a"), Some(read)).await.unwrap();
+        bus.hooks().set_override(&id("a"), Some(read)).await.unwrap();
         let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
         dispatcher.add(reading(&receiver, Some("old"))).await.unwrap();
         assert_eq!((state(&dispatcher), receiver.attempts().len()), (GONE, 1), "{kept}");
@@ -147,7 +147,7 @@ async fn enabling_tries_again() {
     let (bus, dispatcher, receiver) = gone().await;
     dispatcher.set_enabled(&id("a"), true).await.unwrap();
     receiver.has(2).await;
-    assert_eq!((state(&dispatcher), bus.overrides(&id("a"))), ((EndpointState::Healthy, None), None));
+    assert_eq!((state(&dispatcher), bus.hooks().overrides(&id("a"))), ((EndpointState::Healthy, None), None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,7 +192,7 @@ async fn a_receiver_that_was_left_and_is_used_again_starts_afresh() {
     dispatcher.replace(hook("y", &receiver)).await.unwrap();
     receiver.has(2).await;
     dispatcher.replace(hook("x", &receiver)).await.unwrap();
-    assert_eq!((state(&dispatcher), bus.overrides(&id("a"))), ((EndpointState::Healthy, None), None));
+    assert_eq!((state(&dispatcher), bus.hooks().overrides(&id("a"))), ((EndpointState::Healthy, None), None));
 }
 
 /// No other override disables the hook by then, and it does not deliver yet.
@@ -240,7 +240,7 @@ async fn following(to: Override) -> (Keeping, Dispatcher, Receiver) {
 
 #[tokio::test(start_paused = true)]
 async fn what_another_process_sets_holds_here() {
-    let gone = gone().await.0.overrides(&id("a")).unwrap();
+    let gone = gone().await.0.hooks().overrides(&id("a")).unwrap();
     let (bus, dispatcher, receiver) = following(gone).await;
     assert_eq!((state(&dispatcher), receiver.attempts().len()), (GONE, 0));
     assert_eq!(dispatcher.status()[0].last_error.as_deref(), Some("scripted"));
@@ -251,7 +251,7 @@ async fn what_another_process_sets_holds_here() {
     bus.override_elsewhere(Some(operator())).await;
     assert_eq!(state(&dispatcher), OFF);
     dispatcher.set_enabled(&id("a"), true).await.unwrap();
-    assert_eq!((state(&dispatcher), bus.overrides(&id("a"))), ((EndpointState::Healthy, None), None));
+    assert_eq!((state(&dispatcher), bus.hooks().overrides(&id("a"))), ((EndpointState::Healthy, None), None));
 }
 
 /// Disabling one whose attempt is on its way takes as long as that.
@@ -283,10 +283,10 @@ async fn what_a_receiver_said_elsewhere_to_another_sink_is_left_alone() {
     receiver.fails(FailureClass::Gone, 1);
     theirs.publish(events(2..3)).await.unwrap();
     dispatcher.disabled().await;
-    let other = theirs.overrides(&id("a")).unwrap();
+    let other = theirs.hooks().overrides(&id("a")).unwrap();
     let (bus, dispatcher, receiver) = following(other.clone()).await;
     receiver.has(2).await;
-    assert_eq!((state(&dispatcher), bus.overrides(&id("a"))), ((EndpointState::Healthy, None), Some(other)));
+    assert_eq!((state(&dispatcher), bus.hooks().overrides(&id("a"))), ((EndpointState::Healthy, None), Some(other)));
 }
 
 /// A run that reads all of its input at once spends its time there.

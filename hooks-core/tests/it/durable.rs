@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hooks_core::{
-    Batch, BoxError, Bus, BusError, Delivered, Delivery, DeliveryError, Dispatcher, Hook, HookId, Ledger, Position,
-    Read, Reader, Settle, Settler, Sink, SinkContext, SinkFactory, Slice, Subscription, async_trait,
+    Batch, BoxError, Bus, BusError, BusTraits, Delivered, Delivery, DeliveryError, Dispatcher, Hook, HookId, Ledger,
+    Position, Read, Reader, Settle, Settler, Sink, SinkContext, SinkFactory, Slice, Subscription, async_trait,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -37,6 +37,10 @@ impl Bus for Log {
         uuid::Uuid::nil()
     }
 
+    fn traits(&self) -> BusTraits {
+        BusTraits::new().outlives_process()
+    }
+
     async fn publish(&self, slice: Slice) -> Result<(), BusError> {
         let number = |at: usize| Delivery::new(Position(at as u64), &slice, at);
         self.queue.lock().extend((0..slice.len()).map(number));
@@ -46,7 +50,7 @@ impl Bus for Log {
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
         *self.ledger.lock() = Some(subscription.ledger.clone());
-        Ok((Box::new(self.clone()), Settler::new(Arc::new(self.clone()), subscription.ledger, true)))
+        Ok((Box::new(self.clone()), Settler::new(Arc::new(self.clone()), subscription.ledger)))
     }
 
     async fn unsubscribe(&self, _: &HookId) -> Result<(), BusError> {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hooks_bus::MemoryBus;
 use hooks_core::{
-    Bus, BusError, DeadLetter, DeadLetterId, DeadLetters, HookId, Lag, Ledger, Outcome, Override, Position, Reader,
-    Settle, Settler, Slice, Subscription, async_trait,
+    Bus, BusError, BusMonitor, BusTraits, DeadLetter, DeadLetterId, DeadLetters, HookId, HookStore, Ledger, Outcome,
+    Override, Position, Reader, Settle, Settler, Slice, Subscription, async_trait,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -96,7 +96,7 @@ impl Keeping {
 
     /// Another process sets the override of a hook.
     pub(crate) async fn override_other(&self, hook: &str, to: Option<Override>) {
-        self.set_override(&id(hook), to).await.unwrap();
+        self.hooks().set_override(&id(hook), to).await.unwrap();
         self.elsewhere.lock().push_back(id(hook));
         self.following.0.notify_one();
     }
@@ -163,6 +163,10 @@ impl Bus for Keeping {
         uuid::Uuid::from_u128(7)
     }
 
+    fn traits(&self) -> BusTraits {
+        BusTraits::new()
+    }
+
     async fn publish(&self, slice: Slice) -> Result<(), BusError> {
         self.bus.publish(slice).await
     }
@@ -174,7 +178,7 @@ impl Bus for Keeping {
         let (ledger, taken) = (subscription.ledger.clone(), Arc::<Ledger>::default());
         let (reader, settler) = self.bus.subscribe(Subscription { ledger: taken.clone(), ..subscription }).await?;
         let fence = Fence { settler, taken, ledger: ledger.clone(), lost };
-        Ok((reader, Settler::new(Arc::new(fence), ledger, false)))
+        Ok((reader, Settler::new(Arc::new(fence), ledger)))
     }
 
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
@@ -195,10 +199,17 @@ impl Bus for Keeping {
         }
     }
 
-    fn lag(&self, hook: &HookId) -> Option<Lag> {
-        self.bus.lag(hook)
+    fn hooks(&self) -> &dyn HookStore {
+        self
     }
 
+    fn monitor(&self) -> &dyn BusMonitor {
+        self.bus.monitor()
+    }
+}
+
+#[async_trait]
+impl HookStore for Keeping {
     async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
         tokio::task::yield_now().await;
         let mut overrides = self.overrides.lock();

@@ -66,7 +66,7 @@ impl State {
 
     /// The reason why events are not taken now, for clients without a token: operators are told the rest.
     pub(super) fn why_not_ready(&self) -> Option<&'static str> {
-        match self.bus.health() {
+        match self.bus.monitor().health() {
             _ if !self.is_accepting() => Some("draining\n"),
             BusHealth::Broken(_) => Some("broken\n"),
             health if health.trouble().is_some() => Some("unavailable\n"),
@@ -77,7 +77,7 @@ impl State {
 
     /// The state of the bus.
     pub(crate) fn health(&self) -> BusHealth {
-        self.bus.health()
+        self.bus.monitor().health()
     }
 
     /// Requests that begin from now on have these settings.

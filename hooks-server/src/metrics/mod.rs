@@ -57,7 +57,7 @@ impl Metrics {
     }
 
     fn process(&self, page: &mut Exposition) {
-        let stats = self.bus.stats();
+        let stats = self.bus.monitor().stats();
         page.gauge("hooks_build_info", "The version that runs.")
             .sample(&[("version", env!("CARGO_PKG_VERSION"))], true);
         page.counter("hooks_events_accepted", "Events that the bus accepted.").sample(&[], stats.accepted);
@@ -73,7 +73,7 @@ impl Metrics {
             }
         }
         page.gauge("hooks_bus_healthy", "Whether the bus can do its work: 0 while it is broken or can't be reached.")
-            .sample(&[], self.bus.health().trouble().is_none());
+            .sample(&[], self.bus.monitor().health().trouble().is_none());
         if let Some(bytes) = stats.log_bytes {
             page.gauge("hooks_log_bytes", "Bytes of disk that the log takes.").sample(&[], bytes);
         }

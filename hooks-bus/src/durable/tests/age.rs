@@ -84,7 +84,7 @@ fn nothing_is_reclaimed_before_all_hooks_are_here() {
         let slow = End::new(&bus, "slow", Filter::all()).await;
         bus.unsubscribe(&super::hook("slow")).await.unwrap();
         drop(slow);
-        bus.forget(&super::hook("slow")).await.unwrap();
+        bus.hooks().forget(&super::hook("slow")).await.unwrap();
         bus.sync_positions().await.unwrap();
         assert_eq!(bus.info().segments[0].first, 0);
         bus.all_subscribed();

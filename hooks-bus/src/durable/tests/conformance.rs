@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hooks_core::conformance::bus::{Store, Traits, check_only, names};
-use hooks_core::{BoxError, Bus, async_trait};
+use hooks_core::conformance::bus::{Store, check_only, names};
+use hooks_core::{BoxError, Bus, BusTraits, async_trait};
 use parking_lot::Mutex;
 
 use super::sim::SimDisk;
@@ -13,8 +13,8 @@ struct Simulated(Mutex<SimDisk>);
 
 #[async_trait]
 impl Store for Simulated {
-    fn traits(&self) -> Traits {
-        Traits::default().outlives_process().keeps_events().atomic()
+    fn traits(&self) -> BusTraits {
+        BusTraits::new().outlives_process().keeps_events().atomic()
     }
 
     async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> {

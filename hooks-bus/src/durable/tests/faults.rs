@@ -29,7 +29,7 @@ async fn publish(disk: &SimDisk) -> (Vec<usize>, Vec<BusError>, BusHealth) {
     let read: Vec<usize> = all.read(usize::MAX).await.iter().map(number).collect();
     assert_eq!(read, accepted, "before the restart");
     drop(all);
-    let health = bus.health();
+    let health = bus.monitor().health();
     gone(bus);
     (accepted, errors, health)
 }
@@ -121,10 +121,10 @@ fn a_bus_that_can_begin_no_file_says_so_and_is_well_again_by_itself() {
     let bus = open(&disk).unwrap();
     disk.fail(Fault { at: 0, times: usize::MAX, calls: &[Call::Create], kind: ErrorKind::Other });
     block_on(bus.publish(slice([0]))).unwrap_err();
-    assert!(matches!(bus.health(), BusHealth::Unavailable(why) if why.contains("can't be begun now")));
+    assert!(matches!(bus.monitor().health(), BusHealth::Unavailable(why) if why.contains("can't be begun now")));
     disk.fail(Fault { at: 0, times: 0, calls: &[], kind: ErrorKind::Other });
     block_on(bus.publish(slice([0]))).unwrap();
-    assert_eq!(bus.health(), BusHealth::Well);
+    assert_eq!(bus.monitor().health(), BusHealth::Well);
 }
 
 /// They took all threads for work that blocks until now: names, other files and the config waited for this disk.
@@ -147,7 +147,7 @@ fn a_disk_that_hangs_leaves_threads_to_others() {
         for id in &hooks {
             ends.push(End::new(&bus, id, Filter::all()).await);
         }
-        let dead_letters: Vec<_> = hooks.iter().filter_map(|id| bus.dead_letters(&hook(id))).collect();
+        let dead_letters: Vec<_> = hooks.iter().filter_map(|id| bus.hooks().dead_letters(&hook(id))).collect();
         let hung = disk.hang();
         tokio::select! {
             biased;
@@ -175,9 +175,9 @@ fn a_bus_that_can_begin_no_file_is_not_well_because_the_folder_can_be_listed() {
     while disk.operations() < before + 4 {
         std::thread::yield_now();
     }
-    assert!(matches!(bus.health(), BusHealth::Unavailable(_)), "{:?}", bus.health());
+    assert!(matches!(bus.monitor().health(), BusHealth::Unavailable(_)), "{:?}", bus.monitor().health());
     disk.fail(Fault { at: 0, times: 0, calls: &[], kind: ErrorKind::Other });
-    while bus.health() != BusHealth::Well {
+    while bus.monitor().health() != BusHealth::Well {
         std::thread::yield_now();
     }
     gone(bus);
@@ -198,7 +198,7 @@ fn a_file_that_can_t_be_removed_takes_disk_and_nothing_else() {
     let read = block_on(all.read(usize::MAX));
     all.settle(&read);
     bus.0.inner.checkpoint_and_clean();
-    assert_eq!((bus.health(), bus.info().segments[0].first), (BusHealth::Well, 0));
+    assert_eq!((bus.monitor().health(), bus.info().segments[0].first), (BusHealth::Well, 0));
     assert!(bus.0.inner.health.may_pass(), "it is tried again");
     disk.fail(Fault { at: 0, times: 0, calls: &[], kind: ErrorKind::Other });
     bus.0.inner.checkpoint_and_clean();
@@ -215,15 +215,15 @@ fn a_disk_that_hangs_is_named_until_it_answers() {
     let hung = disk.hang();
     let publisher = bus.clone();
     let publishing = std::thread::spawn(move || block_on(publisher.publish(slice([0]))));
-    while bus.health() == BusHealth::Well {
+    while bus.monitor().health() == BusHealth::Well {
         SECONDS.fetch_add(1, Ordering::SeqCst);
         std::thread::yield_now();
     }
-    let health = bus.health();
+    let health = bus.monitor().health();
     assert!(matches!(&health, BusHealth::Unavailable(why) if why.contains("has not answered for 1")), "{health:?}");
     drop(hung);
     publishing.join().unwrap().unwrap();
-    while bus.health() != BusHealth::Well {
+    while bus.monitor().health() != BusHealth::Well {
         std::thread::yield_now();
     }
 }
@@ -242,14 +242,14 @@ fn a_thread_that_ends_before_its_time_breaks_the_bus() {
     let bus = DurableBus::on(Arc::new(SimDisk::default()), &config(), tuning, Hold::UntilPublished).unwrap();
     block_on(async {
         bus.publish(slice([1])).await.unwrap();
-        assert!(!bus.health().is_broken());
+        assert!(!bus.monitor().health().is_broken());
         ENDS.store(true, Ordering::SeqCst);
         let is_told = |error: &BusError| matches!(error, BusError::Unavailable(text) if text.contains("restart"));
         assert!(bus.publish(slice([2])).await.is_err_and(|error| is_told(&error)));
         while !bus.0.threads.lock().iter().any(JoinHandle::is_finished) {
             std::thread::yield_now();
         }
-        assert!(bus.health().is_broken());
+        assert!(bus.monitor().health().is_broken());
         let error = bus.publish(slice([3])).await.unwrap_err();
         assert!(is_told(&error), "{error}");
     });

@@ -64,14 +64,14 @@ fn a_hook_that_scans_is_at_most_as_far_behind_as_is_said() {
                 let read = third.read(more).await;
                 third.settle(&read);
                 done += more;
-                let lag = bus.lag(&hook("third")).unwrap();
+                let lag = bus.monitor().lag(&hook("third")).unwrap();
                 check(&lag, done, 4 << 10);
                 assert!(early(&lag) <= 60 + BETWEEN, "{} s too early", early(&lag));
             }
             bus.sync_positions().await.unwrap();
         });
         gone(bus);
-        let lag = opened(&disk, segment_size).lag(&hook("third")).unwrap();
+        let lag = opened(&disk, segment_size).monitor().lag(&hook("third")).unwrap();
         check(&lag, 100, 20 << 10);
         let _ = early(&lag);
     }

@@ -100,7 +100,7 @@ fn to_look_at_what_a_crash_left_changes_nothing_and_sees_the_same() {
         let looks = looks.unwrap();
         let seen = looks.info();
         assert_eq!((seen.hooks[0].position, seen.end), (40, 60));
-        looks.forget(&super::hook("all")).await.unwrap();
+        looks.hooks().forget(&super::hook("all")).await.unwrap();
         looks.publish(slice([60])).await.unwrap();
         gone(looks);
         assert_eq!((crashed.operations(), crashed.syncs()), (0, 0));

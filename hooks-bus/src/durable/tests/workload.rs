@@ -116,7 +116,7 @@ async fn work(bus: &DurableBus, ends: &mut [(&'static str, bool, End)], round: u
         let dead_letters =
             settled.iter().take(usize::from(round == 2)).map(|delivery| letter(delivery)).collect::<Vec<_>>();
         let positions: Vec<u64> = dead_letters.iter().map(|letter| letter.position.0).collect();
-        if let Some(store) = bus.dead_letters(&hook(id))
+        if let Some(store) = bus.hooks().dead_letters(&hook(id))
             && !dead_letters.is_empty()
         {
             if store.keep(dead_letters).await.is_err() {
@@ -217,7 +217,7 @@ fn check_hook(
 async fn check_dead_letters(plan: Plan, bus: &DurableBus, promised: &Promised) -> Result<(), String> {
     let mut there = BTreeSet::new();
     for (id, ..) in plan.hooks {
-        let store = bus.dead_letters(&hook(id)).ok_or("no dead letters")?;
+        let store = bus.hooks().dead_letters(&hook(id)).ok_or("no dead letters")?;
         let dead_letters = store.list(None, 100).await.map_err(|error| error.to_string())?;
         if dead_letters.len() as u64 != store.count() {
             return Err(format!("{id}: {} dead letters, but {} are counted", dead_letters.len(), store.count()));

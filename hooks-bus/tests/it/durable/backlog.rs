@@ -78,7 +78,7 @@ async fn a_receiver_that_is_down_costs_no_memory_and_catches_up_afterwards() {
         }
         assert_eq!(up.has(events).await, (0..events).collect::<Vec<_>>());
         say("published, and delivered by the hook that is up", events, begin.elapsed());
-        let lag = bus.lag(&HookId::new("down").unwrap()).unwrap();
+        let lag = bus.monitor().lag(&HookId::new("down").unwrap()).unwrap();
         assert_eq!((lag.events, lag.exact), (events as u64, true));
         assert!(lag.bytes > 300 * events as u64 && lag.oldest.is_some(), "{lag:?}");
         dispatcher.shutdown(Some(Duration::ZERO)).await;

@@ -28,7 +28,7 @@ async fn they_are_bounded_in_number_and_bytes() {
     config.dead_letters.max_events = 3;
     config.dead_letters.max_bytes = ByteSize(2000);
     let bus = open(&config);
-    let dead_letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    let dead_letters = bus.hooks().dead_letters(&HookId::new("a").unwrap()).unwrap();
     dead_letters.keep(vec![letter(1, ""), letter(2, "")]).await.unwrap();
     let full = dead_letters.keep(vec![letter(3, ""), letter(4, "")]).await.unwrap_err();
     assert!(matches!(&full, BusError::Full(text) if text.contains("hook `a` has 2 dead letters")), "{full}");
@@ -50,7 +50,7 @@ async fn a_letter_that_is_replaced_keeps_its_number() {
     let mut config = config(folder.path());
     config.dead_letters.max_events = 2;
     let bus = open(&config);
-    let dead_letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    let dead_letters = bus.hooks().dead_letters(&HookId::new("a").unwrap()).unwrap();
     dead_letters.keep(vec![letter(1, "no"), letter(2, "no")]).await.unwrap();
     dead_letters.replace(vec![(DeadLetterId(0), letter(1, "not this time, either"))]).await.unwrap();
     let told = |kept: Vec<(DeadLetterId, DeadLetter)>| -> Vec<(u64, String)> {
@@ -73,7 +73,7 @@ async fn what_was_accepted_can_become_a_dead_letter() {
     let mut config = config(folder.path());
     config.dead_letters.max_bytes = ByteSize(4000);
     let bus = open(&config);
-    let dead_letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    let dead_letters = bus.hooks().dead_letters(&HookId::new("a").unwrap()).unwrap();
     let event = |bytes: usize| {
         let json = |data: &str| {
             format!(

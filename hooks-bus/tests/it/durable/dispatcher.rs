@@ -104,7 +104,7 @@ async fn a_forgotten_hook_is_new_when_it_comes_again() {
     let (dispatcher, receiver) = with_three_left(&bus).await;
     assert!(dispatcher.forget(&id()).await.unwrap());
     assert!(!dispatcher.forget(&id()).await.unwrap(), "there is nothing left");
-    assert_eq!((dispatcher.status().len(), bus.known_hooks()), (0, vec![]));
+    assert_eq!((dispatcher.status().len(), bus.hooks().known_hooks()), (0, vec![]));
     publish(&bus, 3..5).await;
     receiver.gone.store(false, Ordering::Relaxed);
     let tried = *receiver.attempts.borrow();

@@ -30,7 +30,7 @@ async fn write(config: &DurableConfig) {
     let read = all.read(30).await;
     all.settle(&read[..20]);
     all.settle(&read[25..]);
-    let dead_letters = bus.dead_letters(&HookId::new("all").unwrap()).unwrap();
+    let dead_letters = bus.hooks().dead_letters(&HookId::new("all").unwrap()).unwrap();
     dead_letters.keep(vec![letter(4, "400 Bad Request: no")]).await.unwrap();
 }
 
@@ -58,7 +58,7 @@ async fn check(dir: &Path) {
     assert_eq!(crate::numbers(&read), (2..60).step_by(3).collect::<Vec<_>>());
     let expected = slice(57..60, 57);
     assert_eq!(read.last().unwrap().envelope().json(), expected[2].json());
-    let dead_letters = bus.dead_letters(&HookId::new("all").unwrap()).unwrap().list(None, 9).await.unwrap();
+    let dead_letters = bus.hooks().dead_letters(&HookId::new("all").unwrap()).unwrap().list(None, 9).await.unwrap();
     assert_eq!((dead_letters.len(), dead_letters[0].1.detail.as_str()), (1, "400 Bad Request: no"));
     // And it goes on.
     bus.publish(slice(60..61, 1)).await.unwrap();
@@ -81,7 +81,7 @@ async fn overrides_that_were_kept_as_texts_are_read() {
     let folder = tempfile::tempdir().unwrap();
     copy(&fixtures("overrides"), folder.path());
     let bus = open(&config(folder.path()));
-    let [gone, off, on] = ["gone", "off", "on"].map(|hook| bus.overrides(&HookId::new(hook).unwrap()));
+    let [gone, off, on] = ["gone", "off", "on"].map(|hook| bus.hooks().overrides(&HookId::new(hook).unwrap()));
     assert!(on.is_none(), "{on:?}");
     let said = gone.and_then(|gone| Some((gone.by, gone.reason?, gone.since))).unwrap();
     assert_eq!(said, (DisabledBy::Receiver, "POST http://127.0.0.1:18999/gone: 410 Gone".to_owned(), 1_795_861_109));

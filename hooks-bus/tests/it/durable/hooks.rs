@@ -65,16 +65,16 @@ async fn the_lag_is_exact_for_hooks_that_follow() {
     let id = HookId::new("a").unwrap();
     let mut a = end(&bus, "a", Filter::types(["test.0"])).await;
     publish(&bus, 0..9).await;
-    let lag = bus.lag(&id).unwrap();
+    let lag = bus.monitor().lag(&id).unwrap();
     assert_eq!((lag.events, lag.exact, lag.oldest.is_some()), (3, true, true));
     let read = a.read(1).await;
-    assert_eq!(bus.lag(&id).unwrap(), lag, "in flight is not settled");
+    assert_eq!(bus.monitor().lag(&id).unwrap(), lag, "in flight is not settled");
     a.settle(&read);
-    let after = bus.lag(&id).unwrap();
+    let after = bus.monitor().lag(&id).unwrap();
     assert_eq!((after.events, after.bytes), (2, lag.bytes - read[0].envelope().len() as u64));
     bus.unsubscribe(&id).await.unwrap();
-    let away = bus.lag(&id).unwrap();
+    let away = bus.monitor().lag(&id).unwrap();
     assert_eq!((away.events, away.exact), (6, false), "up to the end, matching or not");
-    assert!(bus.lag(&HookId::new("b").unwrap()).is_none());
-    assert_eq!(bus.stats().accepted, 9);
+    assert!(bus.monitor().lag(&HookId::new("b").unwrap()).is_none());
+    assert_eq!(bus.monitor().stats().accepted, 9);
 }

@@ -96,7 +96,7 @@ async fn a_full_disk_under_the_dead_letters_refuses_them_and_goes_on_when_there_
     let mut kept = 0;
     {
         let bus = DurableBus::open(&config).unwrap();
-        let dead_letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+        let dead_letters = bus.hooks().dead_letters(&HookId::new("a").unwrap()).unwrap();
         dead_letters.keep(vec![letter(0, "")]).await.unwrap();
         let filler = small.fill();
         let full = loop {
@@ -116,7 +116,7 @@ async fn a_full_disk_under_the_dead_letters_refuses_them_and_goes_on_when_there_
         assert_eq!(numbers(&a.read(1).await), [0]);
     }
     let bus = DurableBus::open(&config).unwrap();
-    let dead_letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    let dead_letters = bus.hooks().dead_letters(&HookId::new("a").unwrap()).unwrap();
     assert_eq!(dead_letters.count(), kept as u64 + 2);
 }
 

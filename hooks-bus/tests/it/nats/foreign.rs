@@ -49,7 +49,7 @@ async fn what_others_publish_with_odd_headers_holds_nothing_up() {
 async fn a_dead_letter_that_is_too_long_is_no_reason_to_wait() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let dead_letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
+    let dead_letters = bus.hooks().dead_letters(&HookId::new("hook").unwrap()).unwrap();
     let long = crate::slice(0..1, (1 << 20) - 150)[0].clone();
     let error = dead_letters.keep(vec![dead_letter(1, long)]).await.unwrap_err();
     assert!(matches!(error, BusError::TooLarge(_)), "{error}");

@@ -1,7 +1,7 @@
 //! Several instances share hooks, come and go.
 
 use hooks_bus::NatsBus;
-use hooks_core::{Bus, DisabledBy, Filter, HookId};
+use hooks_core::{Bus, DisabledBy, Filter, HookId, Instances as _};
 
 use super::{Server, bus, disabled, end, events, soon, until};
 use crate::{End, numbers};
@@ -92,11 +92,11 @@ async fn a_hook_can_be_forgotten_as_soon_as_it_is_removed() {
     let _here = end(&first, "hook", Filter::all()).await;
     until("an owner", || first.owned().len() == 1).await;
     first.unsubscribe(&id).await.unwrap();
-    assert!(first.forget(&id).await.unwrap());
+    assert!(first.hooks().forget(&id).await.unwrap());
     let _there = end(&second, "hook", Filter::all()).await;
     until("another owner", || second.owned().len() == 1).await;
     until("that it is known", || first.place(&id).is_some()).await;
-    assert!(first.forget(&id).await.is_err(), "another instance has it");
+    assert!(first.hooks().forget(&id).await.is_err(), "another instance has it");
 }
 
 #[tokio::test]
@@ -125,17 +125,17 @@ async fn hooks_in_use_are_not_forgotten() {
     let id = HookId::new("hook").unwrap();
     let _end = end(&first, "hook", Filter::all()).await;
     until("an owner", || first.owned().len() == 1).await;
-    until("word of it", || second.known_hooks() == std::slice::from_ref(&id)).await;
-    assert!(second.forget(&id).await.is_err());
-    assert!(first.forget(&id).await.is_err());
+    until("word of it", || second.hooks().known_hooks() == std::slice::from_ref(&id)).await;
+    assert!(second.hooks().forget(&id).await.is_err());
+    assert!(first.hooks().forget(&id).await.is_err());
     first.unsubscribe(&id).await.unwrap();
     let forgotten = async {
-        while second.forget(&id).await.is_err() {
+        while second.hooks().forget(&id).await.is_err() {
             super::server::pause().await;
         }
     };
     super::soon("forgetting", forgotten).await;
-    until("nothing known", || first.known_hooks().is_empty() && second.known_hooks().is_empty()).await;
+    until("nothing known", || first.hooks().known_hooks().is_empty() && second.hooks().known_hooks().is_empty()).await;
 }
 
 #[tokio::test]
@@ -144,20 +144,20 @@ async fn what_another_overrides_holds_the_hook_until_it_is_followed() {
     let (owner, other) = (bus(&server).await, bus(&server).await);
     let mut hook = end(&owner, "hook", Filter::all()).await;
     let id = HookId::new("hook").unwrap();
-    other.set_override(&id, Some(disabled("x"))).await.unwrap();
-    assert_eq!(soon("word of an override", owner.follow_overrides()).await, id);
-    assert_eq!(owner.overrides(&id), Some(disabled("x")));
+    other.hooks().set_override(&id, Some(disabled("x"))).await.unwrap();
+    assert_eq!(soon("word of an override", owner.hooks().follow_overrides()).await, id);
+    assert_eq!(owner.hooks().overrides(&id), Some(disabled("x")));
     other.publish(events(0..1, "a")).await.unwrap();
     let follower = owner.clone();
-    owner.override_followed(&id);
-    let next = tokio::spawn(async move { follower.follow_overrides().await });
+    owner.hooks().override_followed(&id);
+    let next = tokio::spawn(async move { follower.hooks().follow_overrides().await });
     assert_eq!(numbers(&hook.take(1).await), [0]);
-    other.set_override(&id, None).await.unwrap();
+    other.hooks().set_override(&id, None).await.unwrap();
     assert_eq!(soon("word of the removal", next).await.unwrap(), id);
-    assert_eq!(owner.overrides(&id), None);
+    assert_eq!(owner.hooks().overrides(&id), None);
     // Nothing is delivered until the override is followed.
     hook.lost(1).await;
-    owner.override_followed(&id);
+    owner.hooks().override_followed(&id);
     assert_eq!(numbers(&hook.take(1).await), [0]);
 }
 
@@ -172,10 +172,10 @@ async fn what_an_earlier_version_kept_in_the_bucket_is_read() {
     bucket.put("note.new", r#"{"by":"the_weather"}"#.into()).await.unwrap();
     let bus = bus(&server).await;
     let id = HookId::new("old").unwrap();
-    until("the override", || bus.overrides(&id).is_some()).await;
-    let read = bus.overrides(&id).unwrap();
+    until("the override", || bus.hooks().overrides(&id).is_some()).await;
+    let read = bus.hooks().overrides(&id).unwrap();
     assert_eq!((read.by, read.reason.as_deref(), read.since), (DisabledBy::Operator, None, 1_795_861_110));
-    assert_eq!(bus.overrides(&HookId::new("new").unwrap()), None);
-    bus.set_override(&id, Some(read)).await.unwrap();
+    assert_eq!(bus.hooks().overrides(&HookId::new("new").unwrap()), None);
+    bus.hooks().set_override(&id, Some(read)).await.unwrap();
     assert_eq!(bucket.get("note.old").await.unwrap().unwrap(), kept);
 }

@@ -24,7 +24,7 @@ async fn a_full_stream_refuses() {
     };
     assert!(matches!(error, BusError::Full(_)), "{error}");
     // Accepted events are there.
-    let accepted = bus.stats().accepted as usize;
+    let accepted = bus.monitor().stats().accepted as usize;
     let mut hook = super::end_from(&bus, "hook", Filter::all(), hooks_core::StartAt::Earliest).await;
     assert!(accepted > 10);
     assert_eq!(hook.take(accepted).await.len(), accepted);

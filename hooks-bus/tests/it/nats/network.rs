@@ -249,10 +249,10 @@ async fn who_comes_back_knows_what_was_overridden_before_it_delivers() {
         for name in bucket.consumer_names().try_collect::<Vec<_>>().await.unwrap() {
             bucket.delete_consumer(&name).await.unwrap();
         }
-        direct.set_override(&id, Some(disabled(&format!("in round {round}")))).await.unwrap();
+        direct.hooks().set_override(&id, Some(disabled(&format!("in round {round}")))).await.unwrap();
         proxy.mode.send_replace(Mode::Flow);
         let again = hook.take(10).await;
         hook.done(&again);
-        assert_eq!(cut.overrides(&id), Some(disabled(&format!("in round {round}"))));
+        assert_eq!(cut.hooks().overrides(&id), Some(disabled(&format!("in round {round}"))));
     }
 }

@@ -12,7 +12,7 @@ async fn details_name_the_stream_and_the_owners_of_hooks() {
     bus.publish(events(0..20, "a.x")).await.unwrap();
     let read = all.take(20).await;
     all.done(&read);
-    let details = bus.details();
+    let details = bus.monitor().details();
     assert_eq!((&details["stream"], &details["connected"]), (&"hooks".into(), &true.into()));
     assert_eq!((&details["hooks"][0]["hook"], &details["hooks"][0]["owner"]), (&"all".into(), &bus.instance().into()));
 }
@@ -28,7 +28,7 @@ async fn an_idle_hook_moves_along() {
         let mut none = Vec::new();
         let _ = idle.reader.next(1, &mut none).await;
     };
-    let moved = until("no lag", || bus.lag(&id).is_some_and(|lag| lag.events == 0 && lag.exact));
+    let moved = until("no lag", || bus.monitor().lag(&id).is_some_and(|lag| lag.events == 0 && lag.exact));
     let written = async {
         let bucket = server.client().await.get_key_value("hooks-hooks").await.unwrap();
         let position = async || String::from_utf8(bucket.get("hook.idle").await.unwrap().unwrap().to_vec()).unwrap();

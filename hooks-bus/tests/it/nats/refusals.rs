@@ -42,7 +42,7 @@ async fn one_that_is_too_long_for_the_stream_refuses_its_call() {
         assert!(said.contains("TooLarge"), "{said}");
         edit(&server, "hooks", |config| config.max_message_size = -1).await;
     }
-    assert_eq!(bus.stats().accepted, 0, "known in advance, nothing is sent");
+    assert_eq!(bus.monitor().stats().accepted, 0, "known in advance, nothing is sent");
 }
 
 #[tokio::test]
@@ -59,7 +59,10 @@ async fn what_does_not_fit_is_refused_as_a_whole() {
         }
     };
     assert!(matches!(error, BusError::Full(_)), "{error:?}");
-    assert_eq!((bus.stats().accepted as usize, bus.details()["events"].as_u64()), (accepted, Some(accepted as u64)));
+    assert_eq!(
+        (bus.monitor().stats().accepted as usize, bus.monitor().details()["events"].as_u64()),
+        (accepted, Some(accepted as u64))
+    );
     edit(&server, "hooks", |config| config.max_messages = accepted as i64 + 1).await;
     edit(&server, "hooks", |config| config.max_bytes = 1 << 20).await;
     // The next check sees the change; until then the server refuses.
@@ -84,7 +87,7 @@ async fn fill(bus: &NatsBus) -> (BusError, usize, u64) {
         number += call.len();
         if let Err(error) = bus.publish(call).await {
             let known = error.parts().1.iter().map(std::ops::Range::len).sum();
-            return (error, known, bus.stats().accepted);
+            return (error, known, bus.monitor().stats().accepted);
         }
     }
 }
@@ -149,7 +152,7 @@ async fn what_else_is_denied_keeps_no_event_out() {
     let said = shown(bus.publish(events(0..1, "b")).await);
     assert!(said.contains("does not let the user publish") && said.contains("hooks.events.b"), "{said}");
     bus.publish(events(1..2, "a")).await.unwrap();
-    let dead_letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
+    let dead_letters = bus.hooks().dead_letters(&HookId::new("hook").unwrap()).unwrap();
     let said = shown(dead_letters.keep(vec![dead_letter(1, large(10))]).await);
     assert!(said.contains("hooks.dead.") && said.contains("needs to publish to `hooks.>`"), "{said}");
     bus.publish(events(2..3, "a")).await.unwrap();
@@ -194,7 +197,7 @@ async fn the_longest_event_has_room_for_its_dead_letter() {
         attempts: u32::MAX,
         ..super::dead_letter(position, read[0].envelope().clone())
     };
-    let dead_letters = bus.dead_letters(&HookId::new("hook").unwrap()).unwrap();
+    let dead_letters = bus.hooks().dead_letters(&HookId::new("hook").unwrap()).unwrap();
     // Whatever the receiver answered: each of these characters takes six in JSON, or several bytes.
     for (position, detail) in
         ["\u{1}".repeat(MAX_DETAIL), "ö".repeat(MAX_DETAIL / 2), String::new()].into_iter().enumerate()
@@ -212,7 +215,7 @@ async fn what_others_keep_counts_when_it_is_asked_for() {
     let Some(server) = Server::start().await else { return };
     let [one, other] = [bus(&server).await, bus(&server).await];
     let id = HookId::new("hook").unwrap();
-    let dead_letters = |bus: &NatsBus| bus.dead_letters(&id).unwrap();
+    let dead_letters = |bus: &NatsBus| bus.hooks().dead_letters(&id).unwrap();
     dead_letters(&one).keep(vec![dead_letter(1, large(10))]).await.unwrap();
     assert_eq!(dead_letters(&other).recount().await.unwrap(), 1);
 }
@@ -224,7 +227,7 @@ async fn a_bus_ends_at_once_when_nats_is_down() {
     let _hook = end(&bus, "hook", Filter::all()).await;
     until("an owner", || bus.owned().len() == 1).await;
     server.kill();
-    until("trouble", || bus.health().trouble().is_some_and(|said| said.contains("not connected"))).await;
+    until("trouble", || bus.monitor().health().trouble().is_some_and(|said| said.contains("not connected"))).await;
     let begin = std::time::Instant::now();
     bus.close().await;
     bus.finish().await;

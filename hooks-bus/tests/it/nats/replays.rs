@@ -92,7 +92,7 @@ async fn a_dead_letter_that_is_replaced_is_not_doubled() {
     let mut config = config(&[&server]);
     config.max_dead_letters = 2;
     let bus = NatsBus::connect(config).await.unwrap();
-    let dead_letters = bus.dead_letters(&HookId::new("a").unwrap()).unwrap();
+    let dead_letters = bus.hooks().dead_letters(&HookId::new("a").unwrap()).unwrap();
     let event = || events(1..2, "a")[0].clone();
     dead_letters.keep(vec![dead_letter(1, event()), dead_letter(2, event())]).await.unwrap();
     let listed = dead_letters.list(None, 9).await.unwrap();

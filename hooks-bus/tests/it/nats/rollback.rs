@@ -1,7 +1,7 @@
 //! The server comes back with less than it had: it lost what it had not synced, or an older copy was restored.
 
 use hooks_bus::NatsBus;
-use hooks_core::{Bus, Filter};
+use hooks_core::{Bus, Filter, Instances as _};
 
 use super::{End, Server, bus, each_once, end, events, until};
 
@@ -42,7 +42,7 @@ async fn hooks_go_on_with_what_is_accepted_next() {
     assert!(read.ends_with(&(60..90).collect::<Vec<_>>()), "{read:?}");
     // The positions are written, although the bucket went back, too.
     written(&bus, 50).await;
-    until("the end of it", || bus.health().trouble().is_none()).await;
+    until("the end of it", || bus.monitor().health().trouble().is_none()).await;
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use futures_util::FutureExt as _;
 use hooks_bus::{NatsBus, NatsConfig, NatsTls};
-use hooks_core::{Bus, Filter, HookId, Secret};
+use hooks_core::{Bus, Filter, HookId, Instances as _, Secret};
 use serde_json::json;
 
 use super::server::pause;
@@ -76,7 +77,8 @@ async fn a_user_may_do_no_more_than_it_takes() {
     hook.done(&read);
     until("an owner", || operator.place(&id("a")).and_then(|place| place.owner).is_some()).await;
     let instance = bus.instance().to_owned();
-    let echo = bus.answer(async |question: Vec<u8>| question.repeat(100_000));
+    let echo = |question: Vec<u8>| async move { question.repeat(100_000) }.boxed();
+    let echo = bus.answer(&echo);
     let question = || b"how are you?".to_vec();
     let asked = async {
         loop {
@@ -92,8 +94,8 @@ async fn a_user_may_do_no_more_than_it_takes() {
     }
     let error = soon("no answer", operator.ask("nobody", question())).await.unwrap_err();
     assert!(error.to_string().contains("the instance nobody is gone"), "{error}");
-    bus.set_override(&id("a"), Some(super::disabled("410"))).await.unwrap();
-    until("an override", || operator.overrides(&id("a")).is_some()).await;
+    bus.hooks().set_override(&id("a"), Some(super::disabled("410"))).await.unwrap();
+    until("an override", || operator.hooks().overrides(&id("a")).is_some()).await;
     bus.finish().await;
     assert!(!server.said().contains("Violation"), "{}", server.said());
 }

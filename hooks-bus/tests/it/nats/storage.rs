@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use futures_util::TryStreamExt as _;
 use hooks_bus::NatsBus;
-use hooks_core::{Bus, DropReason, Filter, HookId, StartAt};
+use hooks_core::{Bus, DropReason, Filter, HookId, Instances as _, StartAt};
 
 use super::{End, Server, bus, config, disabled, each_once, end, end_from, events, soon, until};
 
@@ -14,7 +14,7 @@ const DEAD_LETTERS: &str = "hooks-dead";
 const BUCKET: &str = "KV_hooks-hooks";
 
 fn trouble(bus: &NatsBus) -> String {
-    bus.health().trouble().unwrap_or_default().to_owned()
+    bus.monitor().health().trouble().unwrap_or_default().to_owned()
 }
 
 /// A setting, and what is said of it.
@@ -122,7 +122,7 @@ async fn a_purged_bucket_skips_nothing() {
     let mut hooks = [end(&bus, "idle", Filter::all()).await, end(&bus, "busy", Filter::types(["a"])).await];
     // Of a hook that no instance has any more.
     drop(end(&bus, "gone", Filter::all()).await);
-    bus.set_override(&idle, Some(disabled("410"))).await.unwrap();
+    bus.hooks().set_override(&idle, Some(disabled("410"))).await.unwrap();
     until("owners", || bus.owned().len() == 3).await;
     bus.unsubscribe(&HookId::new("gone").unwrap()).await.unwrap();
     let stream = server.client().await.get_stream(BUCKET).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_purged_bucket_skips_nothing() {
     // A later instance finds everything.
     drop((hooks, bus));
     let later = super::bus(&server).await;
-    assert_eq!(later.overrides(&idle), Some(disabled("410")));
+    assert_eq!(later.hooks().overrides(&idle), Some(disabled("410")));
     later.publish(events(20..30, "a")).await.unwrap();
     let mut hook = end(&later, "busy", Filter::types(["a"])).await;
     let read = read_to(&mut hook, 29).await;
@@ -219,7 +219,7 @@ async fn a_deleted_bucket_is_made_again_and_each_hook_has_one_owner() {
             ends.push(end_from(bus, hook, Filter::all(), StartAt::Earliest).await);
         }
     }
-    one.set_override(&id, Some(disabled("410"))).await.unwrap();
+    one.hooks().set_override(&id, Some(disabled("410"))).await.unwrap();
     until("owners", || one.owned().len() == 1 && other.owned().len() == 1).await;
     server.client().await.delete_stream(BUCKET).await.unwrap();
     until("trouble", || !trouble(&one).is_empty() || !trouble(&other).is_empty()).await;
@@ -236,7 +236,10 @@ async fn a_deleted_bucket_is_made_again_and_each_hook_has_one_owner() {
     assert!(read.iter().all(|read| *read == (0..30).collect::<Vec<_>>()), "{read:?}");
     until("the end of it", || trouble(&one).is_empty() && trouble(&other).is_empty()).await;
     until("owners", || one.owned().len() + other.owned().len() == 2).await;
-    assert_eq!([one.overrides(&id), other.overrides(&id)], [Some(disabled("410")), Some(disabled("410"))]);
+    assert_eq!(
+        [one.hooks().overrides(&id), other.hooks().overrides(&id)],
+        [Some(disabled("410")), Some(disabled("410"))]
+    );
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ impl Run<'_> {
                     most = usize::MAX;
                 }
                 BusError::Full(why) => self.wait(&mut said, "reading waits for room", why).await,
-                BusError::Unavailable(why) if !self.bus.health().is_broken() => {
+                BusError::Unavailable(why) if !self.bus.monitor().health().is_broken() => {
                     self.wait(&mut said, "reading waits", why).await;
                 }
                 _ => return Err(error),

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use hooks_core::{HookStatus, LeftBehind};
+use hooks_core::{BusTraits, HookStatus, LeftBehind};
 
 use super::Daemon;
 use crate::args::LogFormat;
-use crate::config::BusConfig;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::outcome::table;
@@ -44,7 +43,7 @@ impl Daemon {
         }
         let hooks = self.dispatcher.status();
         report(&hooks, console);
-        conclude(&hooks, &self.bus, begun.elapsed())
+        conclude(&hooks, self.bus.traits(), begun.elapsed())
     }
 
     /// Keeps the service manager and the log informed. Never returns.
@@ -89,8 +88,8 @@ fn report(hooks: &[HookStatus], console: &Console) {
     }
 }
 
-fn conclude(hooks: &[HookStatus], bus: &BusConfig, took: Duration) -> Exit {
-    let lost = matches!(bus, BusConfig::Memory(_));
+fn conclude(hooks: &[HookStatus], bus: BusTraits, took: Duration) -> Exit {
+    let lost = !bus.outlives_process;
     let mut exit = Exit::Done;
     for hook in hooks.iter().filter(|hook| !hook.is_drained()) {
         let LeftBehind { events, exact } = hook.left_behind();

@@ -6,16 +6,15 @@ use std::path::Path;
 use hooks_core::Overflow;
 use hooks_server::Tokens;
 
-use crate::bus;
-use crate::config::{self, BusConfig, Config, Problem, Problems, WithoutBus};
+use crate::config::{self, Config, Problem, Problems, WithoutBus};
 use crate::files::{self, Fingerprint, Fingerprints};
 
 /// A config that can be served, and the tokens that it names.
 pub(super) struct Loaded {
     pub(super) config: Config,
     pub(super) tokens: Option<Tokens>,
-    /// The fingerprint of the bus's credentials when they were read.
-    pub(super) credentials: Option<Fingerprint>,
+    /// The bus's credentials as they were when they were read, by the setting that names their file.
+    pub(super) credentials: Vec<(&'static str, Fingerprint)>,
 }
 
 /// Reads the config file and the token file.
@@ -23,7 +22,7 @@ pub(super) struct Loaded {
 /// # Errors
 /// Everything that is wrong with them.
 pub(super) fn load(file: &Path) -> Result<Loaded, Problems> {
-    let config = config::load(file, WithoutBus::Durable)?;
+    let config = config::load(file, WithoutBus::OnDisk)?;
     let mut list: Vec<Problem> = problems(&config).collect();
     list.extend(config::too_large_for(&config.ingest, &config.bus).map(|why| about_ingest("max_body", &why)));
     let tokens = config.ingest.token_file.as_deref().map(|path| (path, read_tokens(path)));
@@ -34,7 +33,9 @@ pub(super) fn load(file: &Path) -> Result<Loaded, Problems> {
             None
         }
     });
-    let credentials = bus::credentials(&config.bus).map(|path| Fingerprints::default().look(path));
+    let mut fingerprints = Fingerprints::default();
+    let credentials =
+        config.bus.credentials().into_iter().map(|(name, path)| (name, fingerprints.look(path))).collect();
     if list.is_empty() { Ok(Loaded { config, tokens, credentials }) } else { Err(Problems { file: config.file, list }) }
 }
 
@@ -47,12 +48,12 @@ fn about_ingest(name: &str, why: &str) -> Problem {
     Problem::new(None, format!("ingest: {name}: {why}"))
 }
 
-/// Hooks under which the memory bus could take a request in part.
+/// Hooks under which a bus with queues could take a request in part.
 fn problems(config: &Config) -> impl Iterator<Item = Problem> {
-    let memory = matches!(config.bus, BusConfig::Memory(_));
+    let has_queues = !config.bus.traits().keeps_events;
     let events = config.ingest.max_events.get();
     let bytes = config.ingest.largest_request(&config.events.source);
-    let blocking = config.hooks.iter().filter(move |hook| memory && hook.hook.queue.overflow == Overflow::Block);
+    let blocking = config.hooks.iter().filter(move |hook| has_queues && hook.hook.queue.overflow == Overflow::Block);
     blocking.flat_map(move |hook| {
         let queue = &hook.hook.queue;
         let whole = "would be accepted in pieces: raise it, or lower";

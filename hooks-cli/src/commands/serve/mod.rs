@@ -13,8 +13,8 @@ use tokio::net::TcpListener;
 
 use super::wide_runtime;
 use crate::args::ServeArgs;
-use crate::bus::{self, Opened};
-use crate::config::{BusConfig, Config, EventSettings, Problems};
+use crate::bus;
+use crate::config::{Config, ConfiguredBus, EventSettings, Problems};
 use crate::console::Console;
 use crate::descriptors::ConnectionLimits;
 use crate::exit::Exit;
@@ -153,8 +153,8 @@ fn settings(ingest: &IngestSettings, tokens: Option<Tokens>, events: &EventSetti
 struct Daemon {
     file: PathBuf,
     grace: Duration,
-    bus: BusConfig,
-    credentials: Option<Fingerprint>,
+    bus: ConfiguredBus,
+    credentials: Vec<(&'static str, Fingerprint)>,
     ingest: IngestSettings,
     running: Running,
     dispatcher: Arc<Dispatcher>,
@@ -168,7 +168,8 @@ impl Daemon {
     async fn start(loaded: Loaded, file: PathBuf, grace: Duration) -> Result<Self, BoxError> {
         let Loaded { config, tokens, credentials } = loaded;
         let room = room(&config);
-        let Opened { bus, way } = bus::open(&config.bus).await?;
+        let opened = bus::open(&config.bus).await?;
+        let bus = opened.bus;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let running = Running::start(config.hooks, &dispatcher).await?;
         bus.all_subscribed();
@@ -180,7 +181,7 @@ impl Daemon {
         let server = server.build()?;
         reloads.succeed();
         let desk = Desk::new(bus, dispatcher.clone(), Some(reloads.clone()));
-        let operators = operator::listen(way, desk);
+        let operators = operator::listen(opened.control, desk);
         let notifier = Arc::new(Notifier::from_environment());
         let (bus, ingest) = (config.bus, config.ingest);
         Ok(Self { file, grace, bus, credentials, ingest, running, dispatcher, server, reloads, notifier, operators })
@@ -219,10 +220,10 @@ impl Daemon {
         if !fixed.is_empty() {
             return Err(format!("nothing was changed: a new value takes a restart: {}", fixed.join(", ")));
         }
-        if let (Some(used), Some(now)) = (&self.credentials, &credentials)
-            && used.differs(now)
-        {
-            tracing::warn!("the content of bus.credentials_file has changed: it is used after a restart");
+        for ((name, used), (_, now)) in self.credentials.iter().zip(&credentials) {
+            if used.differs(now) {
+                tracing::warn!("the file of bus.{name} has changed: its credentials are used after a restart");
+            }
         }
         room(&config);
         let settings = settings(&config.ingest, tokens, &config.events);

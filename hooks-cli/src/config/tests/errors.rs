@@ -1,7 +1,9 @@
 //! Files that are wrong, and what is said about them.
 
+use hooks_core::SinkFactory;
+
 use super::{in_hook, messages, read, with_sink};
-use crate::config::sink::kinds;
+use crate::config::kinds;
 
 #[test]
 fn the_whole_output() {
@@ -46,7 +48,7 @@ types = []
     assert_eq!(
         messages(text),
         [
-            "4:1: bus: unknown field `max_memori`, did you mean `max_memory`?",
+            "4:1: bus `memory`: unknown field `max_memori`, did you mean `max_memory`?",
             "5:2: unknown field `evnts`, did you mean `events`?",
             "7:9: defaults: lanes: expected a whole number from 1, found the string \"two\"",
             "9:6: hook 1: id: `a b` is no hook id: 1 to 64 letters, digits, `-`, `_` and `.`",
@@ -56,7 +58,7 @@ types = []
             "15:30: hook `ok`: retry.max: expected a duration with its unit, for example \"250ms\", \"15s\", \"1h30m\" or \"30d\", not negative",
             "16:57: hook `ok`: sink `stub`: tls.verify: expected a boolean, found the integer `1`",
             "16:60: hook `ok`: sink `stub`: tls: unknown field `root`, did you mean `roots`?",
-            &format!("17:1: hook `ok`: `sink` is missing; kinds linked into this binary: {}", kinds()),
+            &format!("17:1: hook `ok`: `sink` is missing; kinds linked into this binary: {}", kinds::<dyn SinkFactory>()),
             "18:6: hook `ok`: this id is taken: hook 2 has it, and this is hook 3",
             "19:9: hook `ok`: types: an empty list: leave it out to match everything",
         ]
@@ -95,7 +97,10 @@ fn a_limit_of_zero_is_an_error_and_never_the_default() {
     let queue = messages(&in_hook("queue = { max_bytes = 0 }"));
     assert!(queue.contains(&"4:23: hook `a`: queue.max_bytes: 0 bytes hold no event: set at least 1".to_owned()));
     for (section, expected) in [
-        ("[bus]\nkind = 'memory'\nmax_memory = 0", "8:14: bus: max_memory: 0 bytes hold no event: set at least 1"),
+        (
+            "[bus]\nkind = 'memory'\nmax_memory = 0",
+            "8:14: bus `memory`: max_memory: 0 bytes hold no event: set at least 1",
+        ),
         ("[events]\nmax_bytes = 0", "7:13: events: max_bytes: 0 bytes hold no event: set at least 1"),
     ] {
         assert!(messages(&format!("{}\n{section}", in_hook(""))).contains(&expected.to_owned()), "{section}");
@@ -133,20 +138,26 @@ fn sections_of_the_wrong_kind() {
         ("hooks = 1", "1:1: hooks: expected a list, found a number: each hook begins with `[[hooks]]`"),
         ("[hooks]\nid = 'a'", "1:2: hooks: expected a list, found a table: each hook begins with `[[hooks]]`"),
         ("hooks = [1]", "1:10: hook 1: expected a table, found a number"),
-        ("bus = 1", "1:7: bus: expected a table, found a number"),
-        ("[bus]", "1:2: bus: `kind` is missing: one of \"memory\", \"durable\", \"nats\""),
+        (
+            "bus = 1",
+            "1:7: bus: expected a table, for example `bus = { kind = \"durable\", dir = \"hooks-data\" }`, found a number",
+        ),
+        ("[bus]", "1:2: bus: `kind` is missing; linked into this binary: `durable`, `memory`, `nats`"),
         (
             "[bus]\nkind = 'memory'\nmax_memroy = '1MiB'",
-            "3:1: bus: unknown field `max_memroy`, did you mean `max_memory`?",
+            "3:1: bus `memory`: unknown field `max_memroy`, did you mean `max_memory`?",
         ),
-        ("[bus]\nkind = 'durable'\nsegment_size = '1KiB'", "3:16: bus: segment_size: 1KiB is less than 4KiB"),
-        ("[bus]\nkind = 'nats'\nreplicas = 6", "3:12: bus: replicas: JetStream keeps 1 to 5 copies"),
+        ("[bus]\nkind = 'durable'\nsegment_size = '1KiB'", "3:16: bus `durable`: segment_size: 1KiB is less than 4KiB"),
+        ("[bus]\nkind = 'nats'\nreplicas = 6", "3:12: bus `nats`: replicas: JetStream keeps 1 to 5 copies"),
         (
             "[bus]\nkind = 'nats'\nservers = ['nats://a:b@c']",
-            "3:12: bus: servers[0]: the address holds credentials: set `user` and `password`, or `token`",
+            "3:12: bus `nats`: servers[0]: the address holds credentials: set `user` and `password`, or `token`",
         ),
-        ("[bus]\nkind = 'memry'", "2:8: bus: unknown kind `memry`, did you mean `memory`?"),
-        ("[bus]\nkind = 1", "2:8: bus: kind: expected one of \"memory\", \"durable\", \"nats\""),
+        (
+            "[bus]\nkind = 'memry'",
+            "2:8: bus: unknown kind `memry`, did you mean `memory`? Linked into this binary: `durable`, `memory`, `nats`. A crate that nothing names is not linked: the binary has to say `use the_crate as _;`",
+        ),
+        ("[bus]\nkind = 1", "2:8: bus: kind: expected a string, found a number"),
         (
             "ingest.max_in_flight = '1MiB'",
             "1:24: ingest: max_in_flight: a body of max_body, 8MiB, never fits into 1MiB",
@@ -175,15 +186,18 @@ fn sections_of_the_wrong_kind() {
 fn an_unknown_kind_lists_what_is_linked_and_why_one_may_be_missing() {
     let expected = |near: &str| {
         format!(
-            "3:17: hook `a`: sink: unknown kind {near} Linked into this binary: {}. A sink crate that nothing names \
+            "3:17: hook `a`: sink: unknown kind {near} Linked into this binary: {}. A crate that nothing names \
              is not linked: the binary has to say `use the_crate as _;`",
-            kinds()
+            kinds::<dyn SinkFactory>()
         )
     };
     assert_eq!(messages("[[hooks]]\nid = 'a'\nsink = { kind = 'stubb' }"), [expected("`stubb`, did you mean `stub`?")]);
     assert_eq!(messages("[[hooks]]\nid = 'a'\nsink = { kind = 'carrier-pigeon' }"), [expected("`carrier-pigeon`.")]);
     let missing = messages("[[hooks]]\nid = 'a'\n[hooks.sink]\nurl = 'x'");
-    assert_eq!(missing, [format!("3:8: hook `a`: sink: `kind` is missing; linked into this binary: {}", kinds())]);
+    assert_eq!(
+        missing,
+        [format!("3:8: hook `a`: sink: `kind` is missing; linked into this binary: {}", kinds::<dyn SinkFactory>())]
+    );
 }
 
 #[test]
@@ -299,9 +313,12 @@ fn neither_secrets_nor_variables_are_shown() {
 #[test]
 fn settings_that_the_bus_has_no_use_for() {
     let found = messages(&in_hook("from = 'earliest'"));
-    assert!(found[0].ends_with("from: the memory bus keeps nothing to begin with; the durable bus does"), "{found:?}");
+    assert!(
+        found[0].ends_with("from: has no effect on the `memory` bus, which keeps no events to begin with"),
+        "{found:?}"
+    );
     let found = messages(&format!("bus.kind = 'durable'\n{}", in_hook("queue.max_events = 5")));
-    assert!(found[0].contains("queue: belongs to the memory bus"), "{found:?}");
+    assert!(found[0].contains("queue: has no effect on the `durable` bus, whose log keeps"), "{found:?}");
     let found = messages(&in_hook("rate_limit = { requests = '10' }"));
     assert!(found[0].contains("rate_limit.requests: expected a rate above 0, for example \"10/s\""), "{found:?}");
     let found = messages(&in_hook("rate_limit = { burst = 5 }"));

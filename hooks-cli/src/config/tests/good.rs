@@ -6,9 +6,8 @@ use hooks_core::{BatchLimits, ByteSize, Envelope, HumanDuration, Overflow};
 
 use super::{in_hook, read};
 use crate::config::problem::Findings;
-use hooks_bus::MemoryConfig;
 
-use crate::config::{BusConfig, empty, hook};
+use crate::config::{empty, hook};
 
 #[test]
 fn everything_that_can_be_set() {
@@ -49,7 +48,7 @@ fn everything_that_can_be_set() {
     .unwrap();
     assert_eq!(config.events.source, "/my/app");
     assert_eq!(config.events.max_bytes.0, 64 << 10);
-    assert_eq!(config.bus, BusConfig::Memory(MemoryConfig { max_memory: ByteSize(32 << 20) }));
+    assert_eq!((config.bus.kind(), config.bus.max_memory()), ("memory", Some(("max_memory", ByteSize(32 << 20)))));
     let [first, second] = config.hooks.as_slice() else { panic!("two hooks") };
     assert_eq!(first.overflow, Some((23, 67)));
     assert_eq!(second.overflow, None);

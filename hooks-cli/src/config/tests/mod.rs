@@ -109,7 +109,7 @@ fn lookup(name: &str) -> Result<String, VarError> {
 
 fn read(text: &str) -> Result<Config, String> {
     let variables = Variables { config_dir: Some("/etc/hooks"), lookup: &lookup };
-    parse(text, "hooks.toml", WithoutBus::Memory, &variables).map_err(|problems| problems.to_string())
+    parse(text, "hooks.toml", WithoutBus::InProcess, &variables).map_err(|problems| problems.to_string())
 }
 
 /// The messages with their places, without excerpts and the last line.

@@ -249,7 +249,7 @@ fn what_the_config_file_disables_no_operator_enables() {
 fn looking_makes_no_folder() {
     let place = Place::new(&file_hook("a"));
     let (code, out) = operate(&place, &["status"]);
-    let nothing = format!("`{}` holds no log: no daemon has run", place.path("hooks-data").display());
+    let nothing = format!("`{}` holds no log (No such file", place.path("hooks-data").display());
     assert!(code == Some(1) && out.contains("a     stopped") && out.contains(&nothing), "{out}");
     for args in [&["dead-letters", "list", "a"][..], &["dead-letters", "list"], &["dead-letters", "show"]] {
         let (code, out) = operate(&place, args);

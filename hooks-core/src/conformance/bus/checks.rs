@@ -3,7 +3,8 @@
 use futures_util::future::BoxFuture;
 
 use super::probe::Probe;
-use super::{Traits, dead_letters, keeping, limits, processes, publishing, reading};
+use super::{dead_letters, keeping, limits, processes, publishing, reading};
+use crate::bus::BusTraits;
 use crate::conformance::run::Checked;
 
 /// A check.
@@ -28,7 +29,7 @@ enum Applies {
 
 impl Check {
     /// The reason why the check is not for a bus with these traits, if so.
-    pub(super) fn does_not_apply(&self, traits: Traits) -> Option<&'static str> {
+    pub(super) fn does_not_apply(&self, traits: BusTraits) -> Option<&'static str> {
         match self.to {
             Applies::Lasting | Applies::Single if !traits.outlives_process => {
                 Some("the bus does not outlive its process (`outlives_process`)")

@@ -32,7 +32,7 @@ fn described(dead_letter: &DeadLetter) -> String {
 }
 
 fn dead_letters_of(bus: &dyn Bus, hook: &str) -> Checked<Arc<dyn DeadLetters>> {
-    let dead_letters = bus.dead_letters(&HookId::new(hook)?);
+    let dead_letters = bus.hooks().dead_letters(&HookId::new(hook)?);
     dead_letters.ok_or_else(|| Stop::Skipped("the bus keeps no dead letters".to_owned()))
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn dead_letters(probe: &Probe<'_>) -> Checked {
     expect_listed(probe, &*mine, &all[1..]).await?;
     expect_listed(probe, &*others, &[dead_letter(1, "another's")?]).await?;
     probe.doing("forget the hook");
-    let forgotten = bus.forget(&HookId::new("a.b")?).await.map_err(|error| probe.failed(error))?;
+    let forgotten = bus.hooks().forget(&HookId::new("a.b")?).await.map_err(|error| probe.failed(error))?;
     probe.expect(forgotten, "`forget` says that there was nothing")?;
     expect_listed(probe, &*mine, &[]).await?;
     expect_listed(probe, &*others, &[dead_letter(1, "another's")?]).await.map(drop)

@@ -15,7 +15,7 @@ use crate::overrides::{DisabledBy, Override};
 pub(super) async fn lag(probe: &Probe<'_>) -> Checked {
     let bus = probe.open().await?;
     probe.doing("ask for the lag of a hook that nobody knows");
-    probe.expect(bus.lag(&HookId::new("unknown")?).is_none(), "there is one")?;
+    probe.expect(bus.monitor().lag(&HookId::new("unknown")?).is_none(), "there is one")?;
     let filter = Arc::new(Filter::types(["conformance.a"]));
     let mut hook = probe.subscribe(&*bus, Subscription { filter, ..probe.subscription("a")? }).await?;
     let id = hook.hook.clone();
@@ -37,15 +37,15 @@ pub(super) async fn lag(probe: &Probe<'_>) -> Checked {
         probe.expect(oldest, format!("it says that the oldest was accepted at {:?}", lag.oldest))?;
         hook.settle(&read[settled..=settled])?;
     }
-    probe.until("the lag is 0", || bus.lag(&id).is_some_and(|lag| lag.events == 0 && lag.exact)).await;
+    probe.until("the lag is 0", || bus.monitor().lag(&id).is_some_and(|lag| lag.events == 0 && lag.exact)).await;
     probe.publish(&*bus, &[&wanted[3..], &others].concat()).await?;
-    probe.until("the lag shows what was published", || bus.lag(&id).is_some_and(|lag| lag.events > 0)).await;
+    probe.until("the lag shows what was published", || bus.monitor().lag(&id).is_some_and(|lag| lag.events > 0)).await;
     probe.doing("ask for the lag when one event that the hook wants and four others were not read");
     is_between(probe, &known_lag(probe, &*bus, &id)?, 1, 5)
 }
 
 fn known_lag(probe: &Probe<'_>, bus: &dyn Bus, hook: &HookId) -> Checked<Lag> {
-    bus.lag(hook).ok_or_else(|| probe.failed("there is none"))
+    bus.monitor().lag(hook).ok_or_else(|| probe.failed("there is none"))
 }
 
 /// Checks that the lag is exactly `events`, or from there to `most` where it is an upper bound.
@@ -94,20 +94,21 @@ pub(super) async fn forgetting(probe: &Probe<'_>) -> Checked {
     probe.send(&*bus, "before", 3).await?;
     let read = hook.take(2).await?;
     hook.settle(&read[..1])?;
-    bus.set_override(&id, Some(refused("gone"))).await.map_err(|error| probe.failed(error))?;
+    bus.hooks().set_override(&id, Some(refused("gone"))).await.map_err(|error| probe.failed(error))?;
     let lasting = probe.traits.outlives_process;
     if lasting {
         probe.doing("forget a hook that is subscribed");
-        probe.expect(bus.forget(&id).await.is_err(), "`forget` does not fail")?;
-        probe.expect(bus.known_hooks() == [id.clone()], format!("known are {:?}", bus.known_hooks()))?;
+        probe.expect(bus.hooks().forget(&id).await.is_err(), "`forget` does not fail")?;
+        probe
+            .expect(bus.hooks().known_hooks() == [id.clone()], format!("known are {:?}", bus.hooks().known_hooks()))?;
     }
     probe.doing("remove the hook and forget it");
     bus.unsubscribe(&id).await.map_err(|error| probe.failed(error))?;
     for known in [lasting, false] {
-        let forgotten = bus.forget(&id).await.map_err(|error| probe.failed(error))?;
+        let forgotten = bus.hooks().forget(&id).await.map_err(|error| probe.failed(error))?;
         probe.expect(forgotten == known, format!("`forget` says {forgotten} instead of {known}"))?;
     }
-    let left = (bus.known_hooks(), bus.overrides(&id), bus.lag(&id));
+    let left = (bus.hooks().known_hooks(), bus.hooks().overrides(&id), bus.monitor().lag(&id));
     probe.expect(left == (Vec::new(), None, None), format!("still known are {left:?}"))?;
     probe.doing("subscribe a hook that was forgotten");
     let mut hook = probe.hook(&*bus, "a").await?;
@@ -120,11 +121,11 @@ pub(super) async fn overrides(probe: &Probe<'_>) -> Checked {
     let (id, other) = (HookId::new("a")?, HookId::new("a.b")?);
     for to in [Some(refused("first")), Some(refused("{\"é\":\"\\n\"}")), None] {
         probe.doing(format!("set the override of a hook to {to:?}"));
-        bus.set_override(&id, to.clone()).await.map_err(|error| probe.failed(error))?;
-        if to.is_some() && bus.overrides(&id).is_none() && !probe.traits.outlives_process {
+        bus.hooks().set_override(&id, to.clone()).await.map_err(|error| probe.failed(error))?;
+        if to.is_some() && bus.hooks().overrides(&id).is_none() && !probe.traits.outlives_process {
             return Err(Stop::Skipped("the bus keeps nothing about hooks".to_owned()));
         }
-        let there = (bus.overrides(&id), bus.overrides(&other));
+        let there = (bus.hooks().overrides(&id), bus.hooks().overrides(&other));
         probe.expect(there == (to.clone(), None), format!("its own and another hook's are {there:?}"))?;
         if !probe.traits.outlives_process {
             continue;
@@ -132,7 +133,7 @@ pub(super) async fn overrides(probe: &Probe<'_>) -> Checked {
         probe.doing(format!("open the bus again when the override was {to:?}"));
         probe.end(bus).await;
         bus = probe.open().await?;
-        let there = bus.overrides(&id);
+        let there = bus.hooks().overrides(&id);
         probe.expect(there == to, format!("the override is {there:?}"))?;
     }
     Ok(())

@@ -37,7 +37,7 @@
 //! | `overrides` | the override of a hook that is lost, changed or another's |
 //! | `dead_letters` | dead letters that are lost, changed or another's |
 //! | `dead_letter_limit` | more dead letters than a hook may have, or only some of a call's |
-//! | `claims` | a bus that does not keep the promises of [`Store::traits`] |
+//! | `claims` | [traits](Bus::traits) that contradict each other, or are not those that [`Store::traits`] expects |
 //! | `restart` | events that an orderly end of the process loses or repeats |
 //! | `crash` | events that the end of the process at any moment loses |
 //! | `one_at_a_time` | two processes that have the log of one at the same time |
@@ -51,14 +51,14 @@
 //! ```
 //! use std::sync::Arc;
 //! use hooks_bus::MemoryBus;
-//! use hooks_core::conformance::bus::{self, Store, Traits};
-//! use hooks_core::{async_trait, BoxError, Bus};
+//! use hooks_core::conformance::bus::{self, Store};
+//! use hooks_core::{async_trait, BoxError, Bus, BusTraits};
 //!
 //! struct Memory;
 //!
 //! #[async_trait]
 //! impl Store for Memory {
-//!     fn traits(&self) -> Traits { Traits::default().atomic() }
+//!     fn traits(&self) -> BusTraits { BusTraits::new().atomic() }
 //!     async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> { Ok(Arc::new(MemoryBus::default())) }
 //! }
 //!
@@ -87,7 +87,7 @@ use async_trait::async_trait;
 use super::report::{Report, Verdict};
 use super::run::run_check;
 use crate::BoxError;
-use crate::bus::Bus;
+use crate::bus::{Bus, BusTraits};
 use checks::{ALL, Check};
 use probe::Probe;
 
@@ -100,13 +100,14 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(300);
 /// [`Report::skipped`] names them.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// The promises of the bus beyond the contract of [`Bus`].
-    fn traits(&self) -> Traits {
-        Traits::default()
+    /// The expected promises of the bus, which decide which checks apply. The check `claims` compares them with
+    /// [`Bus::traits`].
+    fn traits(&self) -> BusTraits {
+        BusTraits::new()
     }
 
     /// Opens the bus: for the first time, when nothing is there, or after the bus before has ended. A
-    /// [shared](Traits::shared) bus is also opened while others are open, as a further process would.
+    /// [shared](BusTraits::shared) bus is also opened while others are open, as a further process would.
     ///
     /// # Errors
     /// When it can't be opened: the check fails.
@@ -127,51 +128,6 @@ pub trait Store: Send + Sync {
     /// The length of an event that the bus refuses as too large. `None`: it takes events of any length.
     fn too_large(&self) -> Option<usize> {
         None
-    }
-}
-
-/// The promises of a bus beyond the contract of [`Bus`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Traits {
-    /// The log, positions and overrides of hooks outlive the process.
-    pub outlives_process: bool,
-    /// Several processes have the log at the same time, and each hook has one of them as its owner.
-    pub shared: bool,
-    /// Events that were published before a hook was added, or before its filter matched them, can be read while the log
-    /// has them.
-    pub keeps_events: bool,
-    /// `publish` accepts all events of a call or none, also when it fails or is dropped.
-    pub atomic: bool,
-}
-
-impl Traits {
-    /// With [`outlives_process`](Self::outlives_process).
-    #[must_use]
-    pub fn outlives_process(mut self) -> Self {
-        self.outlives_process = true;
-        self
-    }
-
-    /// With [`shared`](Self::shared).
-    #[must_use]
-    pub fn shared(mut self) -> Self {
-        self.shared = true;
-        self
-    }
-
-    /// With [`keeps_events`](Self::keeps_events).
-    #[must_use]
-    pub fn keeps_events(mut self) -> Self {
-        self.keeps_events = true;
-        self
-    }
-
-    /// With [`atomic`](Self::atomic).
-    #[must_use]
-    pub fn atomic(mut self) -> Self {
-        self.atomic = true;
-        self
     }
 }
 

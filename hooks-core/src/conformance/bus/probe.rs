@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use futures_util::future::poll_immediate;
 
+use super::Store;
 use super::end::End;
-use super::{Store, Traits};
-use crate::bus::{Bus, Delivery, Overflow, QueueLimits, StartAt, Subscription};
+use crate::bus::{Bus, BusTraits, Delivery, Overflow, QueueLimits, StartAt, Subscription};
 use crate::conformance::run::{Checked, Steps, Stop};
 use crate::conformance::{compare, events};
 use crate::envelope::Envelope;
@@ -29,7 +29,7 @@ const BETWEEN_POLLS: Duration = Duration::from_millis(1);
 /// One check's view of a store.
 pub(super) struct Probe<'a> {
     pub(super) store: &'a dyn Store,
-    pub(super) traits: Traits,
+    pub(super) traits: BusTraits,
     pub(super) steps: Steps,
     markers: AtomicUsize,
 }

@@ -13,13 +13,11 @@ use crate::envelope::Envelope;
 
 pub(super) async fn claims(probe: &Probe<'_>) -> Checked {
     let bus = probe.open().await?;
-    let hook = probe.hook(&*bus, "a").await?;
-    probe.doing("ask whether sinks have to flush before events are settled");
-    let flushes = hook.settler.flush_first();
-    let outlives = probe.traits.outlives_process;
-    probe.expect(flushes == outlives, format!("the settler says {flushes}, and `outlives_process` is {outlives}"))?;
-    probe.expect(outlives || !probe.traits.shared, "a bus is shared that does not outlive its process")?;
-    if outlives {
+    probe.doing("compare the traits of the bus with those of the store");
+    let (found, expected) = (bus.traits(), probe.traits);
+    probe.expect(found == expected, format!("the bus says {found:?}, the store {expected:?}"))?;
+    probe.expect(found.outlives_process || !found.shared, "a bus is shared that does not outlive its process")?;
+    if found.outlives_process {
         return Ok(());
     }
     probe.doing("open a bus that does not outlive its process once more");
@@ -61,7 +59,7 @@ pub(super) async fn restart(probe: &Probe<'_>) -> Checked {
     probe.end(bus).await;
     let bus = probe.open().await?;
     probe.expect(bus.log_id() == log, "it is said to be another log")?;
-    let mut known = bus.known_hooks();
+    let mut known = bus.hooks().known_hooks();
     known.sort();
     probe.expect(known.iter().map(|hook| hook.as_str()).eq(["a", "other"]), format!("known are {known:?}"))?;
     let mut hook = probe.hook(&*bus, "a").await?;
@@ -198,11 +196,11 @@ pub(super) async fn shared_overrides(probe: &Probe<'_>) -> Checked {
     let hook = probe.hook(&*here, "a").await?;
     for to in [Some(refused("gone")), None] {
         probe.doing(format!("set the override of a hook to {to:?} in one process and wait for word of it in another"));
-        elsewhere.set_override(&hook.hook, to.clone()).await.map_err(|error| probe.failed(error))?;
-        let changed = here.follow_overrides().await;
+        elsewhere.hooks().set_override(&hook.hook, to.clone()).await.map_err(|error| probe.failed(error))?;
+        let changed = here.hooks().follow_overrides().await;
         probe.expect(changed == hook.hook, format!("it is said to be about `{changed}`"))?;
-        let there = here.overrides(&hook.hook);
-        here.override_followed(&hook.hook);
+        let there = here.hooks().overrides(&hook.hook);
+        here.hooks().override_followed(&hook.hook);
         probe.expect(there == to, format!("the override is {there:?}"))?;
     }
     Ok(())

@@ -153,11 +153,11 @@ pub(super) async fn cancelled_publish(probe: &Probe<'_>) -> Checked {
 pub(super) async fn counting(probe: &Probe<'_>) -> Checked {
     let bus = probe.open().await?;
     let mut hook = probe.hook(&*bus, "a").await?;
-    let before = bus.stats();
+    let before = bus.monitor().stats();
     probe.doing("publish 5 events");
     let sent = probe.send(&*bus, "counting", 5).await?;
     let accepted = |events: u64| {
-        let stats = bus.stats().accepted;
+        let stats = bus.monitor().stats().accepted;
         probe.expect(stats == before.accepted + events, format!("{stats} events are counted as accepted"))
     };
     accepted(5)?;
@@ -168,7 +168,7 @@ pub(super) async fn counting(probe: &Probe<'_>) -> Checked {
     probe.doing("publish the same 5 events again");
     probe.publish(&*bus, &sent).await?;
     accepted(10)?;
-    let duplicates = bus.stats().duplicates;
+    let duplicates = bus.monitor().stats().duplicates;
     let expected = duplicates.map(|_| before.duplicates.unwrap_or(0) + 5);
     probe.expect(duplicates == expected, format!("{duplicates:?} events are counted as duplicates"))?;
     let marker = probe.mark(&*bus).await?;

@@ -139,7 +139,7 @@ async fn publish(
     match published {
         Ok(Ok(Ok(()))) => Ok(count),
         Ok(Ok(Err(error))) => Err(refused(&error)),
-        Ok(Err(_)) => Err(late(state.bus.health().trouble())),
+        Ok(Err(_)) => Err(late(state.bus.monitor().health().trouble())),
         Err(_) => Err(Refusal::Internal),
     }
 }

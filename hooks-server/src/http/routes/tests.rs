@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hooks_core::{Bus, BusError, BusHealth, HookId, Reader, Settler, Slice, Subscription, async_trait};
+use hooks_core::{
+    Bus, BusError, BusHealth, BusMonitor, BusTraits, HookId, Reader, Settler, Slice, Subscription, async_trait,
+};
 use http::Request;
 use http_body_util::Full;
 use serde_json::Value;
@@ -22,6 +24,10 @@ struct Stub(Option<BusError>, BusHealth);
 impl Bus for Stub {
     fn log_id(&self) -> Uuid {
         Uuid::nil()
+    }
+
+    fn traits(&self) -> BusTraits {
+        BusTraits::new()
     }
 
     async fn publish(&self, _: Slice) -> Result<(), BusError> {
@@ -41,6 +47,12 @@ impl Bus for Stub {
 
     async fn close(&self) {}
 
+    fn monitor(&self) -> &dyn BusMonitor {
+        self
+    }
+}
+
+impl BusMonitor for Stub {
     fn health(&self) -> BusHealth {
         self.1.clone()
     }

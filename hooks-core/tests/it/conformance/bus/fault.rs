@@ -92,8 +92,8 @@ pub(super) enum Fault {
     MiscountsRemoved,
     /// Keeps as many of the dead letters of a call as there is room for.
     KeepsSome,
-    /// Says that sinks need not flush.
-    NeedsNoFlush,
+    /// Says that it ends with its process.
+    DeniesOutliving,
     /// Forgets at a restart what was settled out of order.
     ForgetsOutOfOrder,
     /// Names the log anew at a restart.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use hooks_core::conformance::bus::{Store, Traits};
+use hooks_core::conformance::bus::Store;
 use hooks_core::{
-    BoxError, Bus, BusError, BusStats, DeadLetters, Envelope, Filter, HookId, Lag, Ledger, Override, QueueLimits,
-    Reader, Settler, Slice, StartAt, Subscription, async_trait, refuse_reserved,
+    BoxError, Bus, BusError, BusMonitor, BusStats, BusTraits, DeadLetters, Envelope, Filter, HookId, HookStore, Lag,
+    Ledger, Override, QueueLimits, Reader, Settler, Slice, StartAt, Subscription, async_trait, refuse_reserved,
 };
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -23,7 +23,7 @@ pub(super) const TOO_LARGE: usize = 100_000;
 #[derive(Clone)]
 pub(super) struct Model {
     pub(super) fault: Fault,
-    pub(super) traits: Traits,
+    pub(super) traits: BusTraits,
     world: Arc<World>,
 }
 
@@ -81,7 +81,7 @@ pub(super) struct Live {
 
 impl Model {
     pub(super) fn new(fault: Fault) -> Self {
-        let traits = Traits::default().outlives_process().keeps_events().atomic();
+        let traits = BusTraits::new().outlives_process().keeps_events().atomic();
         let traits = if fault.is_of_a_single_process() { traits } else { traits.shared() };
         let world = Arc::new(World::default());
         world.state.lock().log_id = Uuid::now_v7();
@@ -91,7 +91,7 @@ impl Model {
 
 #[async_trait]
 impl Store for Model {
-    fn traits(&self) -> Traits {
+    fn traits(&self) -> BusTraits {
         self.traits
     }
 
@@ -109,7 +109,7 @@ impl Store for Model {
         state.opened += 1;
         let number = state.opened;
         state.processes.insert(number, Process::default());
-        Ok(Arc::new(ModelBus { fault: self.fault, number, world: self.world.clone() }))
+        Ok(Arc::new(ModelBus { fault: self.fault, traits: self.traits, number, world: self.world.clone() }))
     }
 
     async fn crash(&self, bus: Arc<dyn Bus>) {
@@ -138,6 +138,7 @@ impl Store for Model {
 /// The bus of one process.
 pub(super) struct ModelBus {
     pub(super) fault: Fault,
+    traits: BusTraits,
     pub(super) number: u64,
     pub(super) world: Arc<World>,
 }
@@ -180,6 +181,10 @@ impl Bus for ModelBus {
         self.lock().log_id
     }
 
+    fn traits(&self) -> BusTraits {
+        if self.is(Fault::DeniesOutliving) { BusTraits::new().keeps_events().atomic() } else { self.traits }
+    }
+
     async fn publish(&self, events: Slice) -> Result<(), BusError> {
         if let Some(result) = self.publish_wrongly(&events).await {
             return result;
@@ -220,7 +225,7 @@ impl Bus for ModelBus {
         drop(state);
         self.world.changed.notify_waiters();
         let hook = Hook { fault: self.fault, process: self.number, id: hook, world: self.world.clone() };
-        let settler = Settler::new(Arc::new(hook.clone()), ledger, !self.is(Fault::NeedsNoFlush));
+        let settler = Settler::new(Arc::new(hook.clone()), ledger);
         Ok((Box::new(ModelReader { hook, number: reader, closed: None }), settler))
     }
 
@@ -259,11 +264,16 @@ impl Bus for ModelBus {
         self.leave();
     }
 
-    fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
-        let hook = if self.is(Fault::DeadLettersOfAll) { HookId::new("all").unwrap() } else { hook.clone() };
-        Some(Arc::new(DeadLettersOf { fault: self.fault, hook, world: self.world.clone() }))
+    fn hooks(&self) -> &dyn HookStore {
+        self
     }
 
+    fn monitor(&self) -> &dyn BusMonitor {
+        self
+    }
+}
+
+impl BusMonitor for ModelBus {
     fn lag(&self, hook: &HookId) -> Option<Lag> {
         let state = self.lock();
         let live = state.processes.get(&self.number)?.hooks.get(hook)?;
@@ -280,6 +290,14 @@ impl Bus for ModelBus {
         let accepted = self.lock().processes.get(&self.number).map_or(0, |process| process.accepted);
         let stats = BusStats::accepted(accepted);
         if self.is(Fault::CountsNoDuplicates) { stats.duplicates(0) } else { stats }
+    }
+}
+
+#[async_trait]
+impl HookStore for ModelBus {
+    fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
+        let hook = if self.is(Fault::DeadLettersOfAll) { HookId::new("all").unwrap() } else { hook.clone() };
+        Some(Arc::new(DeadLettersOf { fault: self.fault, hook, world: self.world.clone() }))
     }
 
     async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {

@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use super::{ConfigProblem, Parsed, Plugin, parse, schema};
 use crate::BoxError;
 use crate::batcher::{BatchLimits, Batcher, SizeBatcher};
 use crate::hook::RetryPolicy;
@@ -167,87 +168,19 @@ impl<C: SinkConfig> SinkFactory for C {
     }
 }
 
-/// An error in a setting.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}{}{message}", if path.is_empty() { "" } else { ": " })]
-pub struct ConfigProblem {
-    /// The path of the setting from the sink's table down: `tls.ca_file`, `headers[2]`; empty for the table itself.
-    pub path: String,
-    /// The error, and what to do.
-    pub message: String,
-}
-
-impl ConfigProblem {
-    /// A problem at this path.
-    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
-    }
-}
-
-/// A kind of sink that is linked into the program. Plain static data, registered with
+/// A kind of sink that is linked into the program, registered with
 /// `inventory::submit! { SinkPlugin::of::<MyConfig>() }`.
-///
-/// A crate that no code names is not linked and registers nothing: the binary needs
-/// `use my_sink as _;`.
-pub struct SinkPlugin {
-    kind: &'static str,
-    parse: fn(serde_json::Value) -> Parsed,
-    schema: fn(&mut SchemaGenerator) -> Schema,
-}
-
-type Parsed = Result<Arc<dyn SinkFactory>, Vec<ConfigProblem>>;
+pub type SinkPlugin = Plugin<dyn SinkFactory>;
 
 inventory::collect!(SinkPlugin);
 
 impl SinkPlugin {
     /// The plugin of a config type.
     pub const fn of<C: SinkConfig>() -> Self {
-        Self { kind: C::KIND, parse: parse::<C>, schema: SchemaGenerator::subschema_for::<C> }
-    }
-
-    /// All kinds that are linked, by name.
-    pub fn all() -> Vec<&'static Self> {
-        let mut plugins: Vec<_> = inventory::iter::<Self>.into_iter().collect();
-        plugins.sort_by_key(|plugin| plugin.kind);
-        plugins
-    }
-
-    /// The kind of this name, if it is linked.
-    pub fn find(kind: &str) -> Option<&'static Self> {
-        inventory::iter::<Self>.into_iter().find(|plugin| plugin.kind == kind)
-    }
-
-    /// The value of `kind` in a config file.
-    pub fn kind(&self) -> &'static str {
-        self.kind
-    }
-
-    /// Reads a sink's table, without its `kind`.
-    ///
-    /// # Errors
-    /// The errors, each with its path: the first value that does not fit its type, or all that
-    /// [`SinkConfig::validate`] finds.
-    pub fn parse(&self, table: serde_json::Value) -> Result<Arc<dyn SinkFactory>, Vec<ConfigProblem>> {
-        (self.parse)(table)
-    }
-
-    /// The JSON Schema of the table; the fields' documentation is in it.
-    pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        (self.schema)(generator)
+        Self { kind: C::KIND, parse: parse_sink::<C>, schema: schema::<C> }
     }
 }
 
-impl fmt::Debug for SinkPlugin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SinkPlugin").field("kind", &self.kind).finish_non_exhaustive()
-    }
-}
-
-fn parse<C: SinkConfig>(table: serde_json::Value) -> Parsed {
-    let config: C = serde_path_to_error::deserialize(table).map_err(|error| {
-        let path = error.path().to_string();
-        vec![ConfigProblem::new(if path == "." { String::new() } else { path }, error.into_inner().to_string())]
-    })?;
-    let problems = config.validate();
-    if problems.is_empty() { Ok(Arc::new(config)) } else { Err(problems) }
+fn parse_sink<C: SinkConfig>(table: serde_json::Value) -> Parsed<dyn SinkFactory> {
+    parse::<C>(table, SinkConfig::validate).map(|config| Arc::new(config) as Arc<dyn SinkFactory>)
 }

@@ -1,32 +1,43 @@
-//! `hooks sinks`: what is linked, from the sinks' own JSON Schemas.
+//! `hooks sinks` and `hooks buses`: the kinds that are linked, from their own JSON Schemas.
 
 use std::fmt::Write as _;
 
-use hooks_core::SinkPlugin;
+use hooks_core::{BusFactory, Plugin, SinkFactory, inventory};
 use serde_json::Value as Json;
 
 use super::print;
-use crate::args::SinksArgs;
+use crate::args::PluginArgs;
 use crate::config::{Shape, kinds, summary};
 use crate::console::complain;
 use crate::exit::Exit;
 
-pub(crate) fn run(args: &SinksArgs) -> Exit {
-    let wanted = |plugin: &&SinkPlugin| args.kind.as_deref().is_none_or(|kind| kind == plugin.kind());
-    let plugins: Vec<_> = SinkPlugin::all().into_iter().filter(wanted).collect();
+pub(crate) fn sinks(args: &PluginArgs) -> Exit {
+    list::<dyn SinkFactory>("sink", args)
+}
+
+pub(crate) fn buses(args: &PluginArgs) -> Exit {
+    list::<dyn BusFactory>("bus", args)
+}
+
+fn list<F: ?Sized>(what: &str, args: &PluginArgs) -> Exit
+where
+    Plugin<F>: inventory::Collect,
+{
+    let wanted = |plugin: &&Plugin<F>| args.kind.as_deref().is_none_or(|kind| kind == plugin.kind());
+    let plugins: Vec<_> = Plugin::<F>::all().into_iter().filter(wanted).collect();
     if let (true, Some(kind)) = (plugins.is_empty(), &args.kind) {
-        complain(format_args!("no sink of kind `{kind}`; linked into this binary: {}", kinds()));
+        complain(format_args!("no {what} of kind `{kind}`; linked into this binary: {}", kinds::<F>()));
         return Exit::Usage;
     }
     if plugins.is_empty() {
-        complain("no sink is linked into this binary");
+        complain(format_args!("no {what} is linked into this binary"));
     }
     let texts: Vec<_> = plugins.into_iter().map(describe).collect();
     print(&texts.join("\n"));
     Exit::Done
 }
 
-fn describe(plugin: &SinkPlugin) -> String {
+fn describe<F: ?Sized>(plugin: &Plugin<F>) -> String {
     let shape = Shape::of(plugin);
     let mut text = plugin.kind().to_owned();
     if let Some(description) = text_of(shape.root(), "description") {

@@ -1,8 +1,8 @@
-//! Reading a hook's sink: finding its kind among those linked, and handing it its table.
+//! Reading the table of a sink or a bus: finding its kind among those linked, and handing it its table.
 
 use std::sync::Arc;
 
-use hooks_core::{SinkFactory, SinkPlugin};
+use hooks_core::{Plugin, inventory};
 use serde_json::Value as Json;
 
 use super::nearest::nearest;
@@ -12,73 +12,92 @@ use super::shape::{Shape, Shapes};
 use super::tree::{Entry, Node, Step, Table};
 use super::wording::{Redactor, unknown_field};
 
-/// Reads the table of a sink. `None` when something is wrong, which is noted.
-pub(super) fn read(
-    label: &str,
-    sink: &mut Entry,
-    shapes: &mut Shapes,
-    findings: &mut Findings,
-) -> Option<Arc<dyn SinkFactory>> {
-    mask_strings(&sink.node, None, findings);
-    let described = sink.node.describe();
-    let span = sink.key.clone();
-    let Some(table) = sink.node.table_mut() else {
-        if !sink.node.is_broken() {
-            let example = "expected a table, for example `sink = { kind = \"file\", path = \"/tmp/out.jsonl\" }`";
-            findings.add(sink.node.span.clone(), format!("{label}sink: {example}, found {described}"));
-        }
-        return None;
-    };
-    let Some(kind) = table.remove("kind") else {
-        findings.add(span, format!("{label}sink: `kind` is missing; linked into this binary: {}", kinds()));
-        return None;
-    };
-    let plugin = plugin(label, &kind, findings)?;
-    let label = format!("{label}sink `{}`: ", plugin.kind());
-    Reader { plugin, shape: shapes.of(plugin), label: &label, span }.read(&mut sink.node, findings)
+/// A table whose `kind` says which plugin reads it.
+pub(super) struct Place<'a> {
+    /// Where it stands, for messages: ``hook `orders`: sink``, `bus`.
+    pub(super) label: &'a str,
+    /// An example of such a table.
+    pub(super) example: &'a str,
 }
 
-fn plugin(label: &str, kind: &Entry, findings: &mut Findings) -> Option<&'static SinkPlugin> {
-    if kind.node.is_broken() {
-        return None;
+impl Place<'_> {
+    /// Reads the table. `None` when something is wrong, which is noted.
+    pub(super) fn read<F: ?Sized>(
+        &self,
+        entry: &mut Entry,
+        shapes: &mut Shapes,
+        findings: &mut Findings,
+    ) -> Option<Arc<F>>
+    where
+        Plugin<F>: inventory::Collect,
+    {
+        mask_strings(&entry.node, None, findings);
+        let (label, described, span) = (self.label, entry.node.describe(), entry.key.clone());
+        let Some(table) = entry.node.table_mut() else {
+            if !entry.node.is_broken() {
+                let example = self.example;
+                let message = format!("{label}: expected a table, for example `{example}`, found {described}");
+                findings.add(entry.node.span.clone(), message);
+            }
+            return None;
+        };
+        let Some(kind) = table.remove("kind") else {
+            findings.add(span, format!("{label}: `kind` is missing; linked into this binary: {}", kinds::<F>()));
+            return None;
+        };
+        let plugin = self.plugin::<F>(&kind, findings)?;
+        let label = format!("{label} `{}`: ", plugin.kind());
+        Reader { plugin, shape: shapes.of(plugin), label: &label, span }.read(&mut entry.node, findings)
     }
-    let span = kind.node.span.clone();
-    let Some(name) = kind.node.text() else {
-        findings.add(span, format!("{label}sink: kind: expected a string, found {}", kind.node.describe()));
-        return None;
-    };
-    let found = SinkPlugin::find(name);
-    if found.is_none() {
-        let near = nearest(name, SinkPlugin::all().iter().map(|plugin| plugin.kind()));
-        let near = near.map_or_else(|| ".".to_owned(), |near| format!(", did you mean `{near}`?"));
-        let name = Redactor::default().variables(&kind.node).redact(name);
-        let linked = kinds();
-        findings.add(
-            span,
-            format!(
-                "{label}sink: unknown kind `{name}`{near} Linked into this binary: {linked}. A sink crate that \
-                 nothing names is not linked: the binary has to say `use the_crate as _;`"
-            ),
-        );
+
+    fn plugin<F: ?Sized>(&self, kind: &Entry, findings: &mut Findings) -> Option<&'static Plugin<F>>
+    where
+        Plugin<F>: inventory::Collect,
+    {
+        if kind.node.is_broken() {
+            return None;
+        }
+        let (label, span) = (self.label, kind.node.span.clone());
+        let Some(name) = kind.node.text() else {
+            findings.add(span, format!("{label}: kind: expected a string, found {}", kind.node.describe()));
+            return None;
+        };
+        let found = Plugin::<F>::find(name);
+        if found.is_none() {
+            let near = nearest(name, Plugin::<F>::all().iter().map(|plugin| plugin.kind()));
+            let near = near.map_or_else(|| ".".to_owned(), |near| format!(", did you mean `{near}`?"));
+            let name = Redactor::default().variables(&kind.node).redact(name);
+            let linked = kinds::<F>();
+            findings.add(
+                span,
+                format!(
+                    "{label}: unknown kind `{name}`{near} Linked into this binary: {linked}. A crate that \
+                     nothing names is not linked: the binary has to say `use the_crate as _;`"
+                ),
+            );
+        }
+        found
     }
-    found
 }
 
 /// The kinds that are linked, for messages.
-pub(crate) fn kinds() -> String {
-    let kinds: Vec<_> = SinkPlugin::all().iter().map(|plugin| format!("`{}`", plugin.kind())).collect();
+pub(crate) fn kinds<F: ?Sized>() -> String
+where
+    Plugin<F>: inventory::Collect,
+{
+    let kinds: Vec<_> = Plugin::<F>::all().iter().map(|plugin| format!("`{}`", plugin.kind())).collect();
     if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }
 }
 
-struct Reader<'a> {
-    plugin: &'static SinkPlugin,
+struct Reader<'a, F: ?Sized + 'static> {
+    plugin: &'static Plugin<F>,
     shape: &'a Shape,
     label: &'a str,
     span: std::ops::Range<usize>,
 }
 
-impl Reader<'_> {
-    fn read(&self, node: &mut Node, findings: &mut Findings) -> Option<Arc<dyn SinkFactory>> {
+impl<F: ?Sized> Reader<'_, F> {
+    fn read(&self, node: &mut Node, findings: &mut Findings) -> Option<Arc<F>> {
         let redactor = self.redactor(node);
         let mut sound = !node.has_broken();
         sound &= self.names(node, self.shape.root(), &mut Vec::new(), findings);
@@ -87,7 +106,7 @@ impl Reader<'_> {
                 Ok(factory) => return sound.then_some(factory),
                 Err(problems) => problems,
             };
-            // What the sink says may come from what was taken out.
+            // What the plugin says may come from what was taken out.
             let whole = sound;
             sound = false;
             let mut progress = false;
@@ -119,7 +138,7 @@ impl Reader<'_> {
         false
     }
 
-    /// Checks the names in a table against the sink's schema. A sink may take any name in silence.
+    /// Checks the names in a table against the plugin's schema. A plugin may take any name in silence.
     fn names(&self, node: &mut Node, schema: &Json, path: &mut Vec<Step>, findings: &mut Findings) -> bool {
         let Some(known) = self.shape.closed(schema) else { return true };
         let Some(table) = node.table_mut() else { return true };
@@ -141,7 +160,7 @@ impl Reader<'_> {
     }
 
     fn required(&self, table: &Table, schema: &Json, path: &[Step], findings: &mut Findings) -> bool {
-        // A nested table is asked for what it requires by the sink itself.
+        // A nested table is asked for what it requires by the plugin itself.
         if !path.is_empty() {
             return true;
         }
@@ -153,7 +172,7 @@ impl Reader<'_> {
         missing.is_empty()
     }
 
-    /// Hides variables, and every string in a place where the sink's schema has a secret.
+    /// Hides variables, and every string in a place where the plugin's schema has a secret.
     fn redactor(&self, node: &Node) -> Redactor {
         let mut redactor = Redactor::default();
         let properties = self.shape.root().get("properties");
@@ -167,7 +186,7 @@ impl Reader<'_> {
     }
 }
 
-/// No string of a sink is shown in an excerpt, but for its kind: it may be a secret, or may have been
+/// No string of a plugin's table is shown in an excerpt, but for its kind: it may be a secret, or may have been
 /// meant to be one.
 fn mask_strings(node: &Node, name: Option<&str>, findings: &mut Findings) {
     if name == Some("kind") {

@@ -1,0 +1,32 @@
+//! Observation of the durable bus.
+
+use std::sync::atomic::Ordering;
+
+use hooks_core::{BusHealth, BusMonitor, BusStats, HookId, Lag, serde_json};
+
+use super::DurableBus;
+
+impl BusMonitor for DurableBus {
+    fn lag(&self, hook: &HookId) -> Option<Lag> {
+        self.0.inner.lag(hook)
+    }
+
+    fn health(&self) -> BusHealth {
+        let inner = &self.0.inner;
+        if let Some(trouble) = self.0.trouble() {
+            return BusHealth::Broken(trouble);
+        }
+        inner.store.trouble().map_or_else(|| inner.health.get((inner.tuning.steady)()), BusHealth::Broken)
+    }
+
+    fn details(&self) -> serde_json::Value {
+        serde_json::to_value(self.info()).unwrap_or_default()
+    }
+
+    fn stats(&self) -> BusStats {
+        let inner = &self.0.inner;
+        let stats = BusStats::accepted(inner.accepted.load(Ordering::Relaxed));
+        let stats = stats.log_bytes(inner.log.size()).log_max_bytes(inner.config.max_bytes.0);
+        stats.log_is_damaged(inner.log.is_damaged())
+    }
+}

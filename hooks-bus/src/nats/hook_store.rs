@@ -1,0 +1,58 @@
+//! The facts that the NATS bus keeps about hooks beside their positions.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hooks_core::{BusError, DeadLetters, HookId, HookStore, Override};
+use tokio::time::Instant;
+
+use super::connect::unavailable;
+use super::dead_letters::NatsDeadLetters;
+use super::record::{self, Key};
+use super::{NatsBus, subject};
+
+#[async_trait]
+impl HookStore for NatsBus {
+    fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
+        Some(Arc::new(NatsDeadLetters::new(self.inner.clone(), hook)))
+    }
+
+    async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
+        self.inner.set_override(hook, to).await
+    }
+
+    fn overrides(&self, hook: &HookId) -> Option<Override> {
+        self.inner.overrides(hook)
+    }
+
+    async fn follow_overrides(&self) -> HookId {
+        self.inner.unfollowed.next().await
+    }
+
+    fn override_followed(&self, hook: &HookId) {
+        self.inner.unfollowed.followed(hook);
+    }
+
+    fn known_hooks(&self) -> Vec<HookId> {
+        let tokens = self.inner.registry.lock().hooks();
+        let mut known: Vec<_> = tokens.iter().filter_map(|token| HookId::new(subject::hook_of(token)).ok()).collect();
+        known.sort();
+        known
+    }
+
+    async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
+        let token = subject::of_hook(hook.as_str());
+        let in_use = self.inner.hooks.lock().contains_key(hook)
+            || self.inner.registry.lock().another_member_has(record::hook_hash(hook.as_str()), Instant::now());
+        if in_use {
+            return Err(BusError::Unavailable(format!("an instance has the hook `{hook}`: remove it there first")));
+        }
+        let dead_letters = NatsDeadLetters::new(self.inner.clone(), hook).purge().await?;
+        let known = self.inner.registry.lock().forget(&token);
+        for key in [Key::Hook(&token), Key::Override(&token)] {
+            let purged = self.inner.storage.bucket.purge(key.to_string()).await;
+            purged.map_err(|error| unavailable("forget a hook", &error))?;
+        }
+        Ok(known || dead_letters > 0)
+    }
+}

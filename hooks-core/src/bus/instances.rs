@@ -1,0 +1,67 @@
+//! The processes that share a bus, and questions to them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+
+use super::BusError;
+use crate::id::HookId;
+
+/// The instances of a [shared](super::BusTraits::shared) bus: which live, which owns a hook, and a channel by which
+/// operators ask one of them.
+#[async_trait]
+pub trait Instances: Send + Sync {
+    /// The instances that live and have hooks, this one among them if it has any.
+    fn living(&self) -> Vec<String>;
+
+    /// Instances that have hooks and whose last sign of life is older than the [lease](Self::lease): they ended, are
+    /// cut off, or read a log that is gone, and leave their hooks to others.
+    fn lapsed(&self) -> Vec<String>;
+
+    /// How long an instance keeps its hooks after its last sign of life.
+    fn lease(&self) -> Duration;
+
+    /// The owner and position of a hook, if the bus knows it.
+    fn place(&self, hook: &HookId) -> Option<HookPlace>;
+
+    /// Waits until this instance owns a hook, if it is subscribed to here. That takes as long as another may have it.
+    async fn owned(&self, hook: &HookId);
+
+    /// Asks an instance, which answers if it runs [`answer`](Self::answer), and waits as long as it lives.
+    ///
+    /// # Errors
+    /// When it does not answer, because it is gone or for another reason.
+    async fn ask(&self, instance: &str, question: Vec<u8>) -> Result<Vec<u8>, AskError>;
+
+    /// Answers the questions to this instance, until the future is dropped. An answer is not empty. An instance that
+    /// does not run this is taken for gone by those who ask it.
+    ///
+    /// # Errors
+    /// When the bus does not let it listen.
+    async fn answer(&self, answer: &Answering) -> Result<(), BusError>;
+}
+
+/// Answers one question.
+pub type Answering = dyn Fn(Vec<u8>) -> BoxFuture<'static, Vec<u8>> + Send + Sync;
+
+/// The owner and position of a hook on a shared bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookPlace {
+    /// The instance that owns it, if one does that lives.
+    pub owner: Option<String>,
+    /// It is done with everything up to here, and was within the last second at most.
+    pub position: u64,
+}
+
+/// The reason why an instance did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The bus has no connection to it, or its last sign of life is older than the lease: it ended, or is cut off.
+    /// Should it come back, it reads the overrides of its hooks before it goes on with them.
+    #[error("the instance {0} is gone, or cut off from the bus")]
+    Gone(String),
+    /// It may be there.
+    #[error(transparent)]
+    Silent(BusError),
+}

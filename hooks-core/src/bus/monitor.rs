@@ -1,0 +1,96 @@
+//! Observation of a bus: lag, counts, health.
+
+use std::time::SystemTime;
+
+use super::BusHealth;
+use crate::id::HookId;
+
+/// What a bus tells of itself and its hooks. A bus that tells nothing implements none of it.
+pub trait BusMonitor: Send + Sync {
+    /// The unsettled events of a hook that is known here.
+    fn lag(&self, _hook: &HookId) -> Option<Lag> {
+        None
+    }
+
+    /// The figures of the bus.
+    fn stats(&self) -> BusStats {
+        BusStats::default()
+    }
+
+    /// The health of the bus. Must not block: probes and the service manager ask often.
+    fn health(&self) -> BusHealth {
+        BusHealth::Well
+    }
+
+    /// Further facts about the bus and its log, for operators: an object whose members are
+    /// plain values, lists of texts, and lists of objects.
+    fn details(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+}
+
+/// The unsettled events of a hook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// Number of events.
+    pub events: u64,
+    /// Bytes of their JSON.
+    pub bytes: u64,
+    /// The time when the oldest of them was accepted, or somewhat earlier.
+    pub oldest: Option<SystemTime>,
+    /// True if every counted event matches the hook's filter. Otherwise all events between the hook's position and the
+    /// end of the log are counted, matching or not: `events` and `bytes` are upper bounds, and `oldest` is a lower one.
+    pub exact: bool,
+}
+
+/// The figures of a bus.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BusStats {
+    /// Events accepted since the process started.
+    pub accepted: u64,
+    /// Number of these that the bus knew already, by `source` and `id`, and did not take twice. `None`: it takes every
+    /// event.
+    pub duplicates: Option<u64>,
+    /// Bytes of disk that the log takes, if there is one.
+    pub log_bytes: Option<u64>,
+    /// Limit of the log in bytes, if it has one.
+    pub log_max_bytes: Option<u64>,
+    /// True if damage was found in the log since the process started. `None`: there is no log.
+    pub log_is_damaged: Option<bool>,
+}
+
+impl BusStats {
+    /// Figures with this many accepted events and no log.
+    pub fn accepted(events: u64) -> Self {
+        Self { accepted: events, ..Self::default() }
+    }
+
+    /// Sets the number of events that were known already.
+    #[must_use]
+    pub fn duplicates(mut self, events: u64) -> Self {
+        self.duplicates = Some(events);
+        self
+    }
+
+    /// Sets the bytes of the log.
+    #[must_use]
+    pub fn log_bytes(mut self, bytes: u64) -> Self {
+        self.log_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets whether damage was found in the log.
+    #[must_use]
+    pub fn log_is_damaged(mut self, damaged: bool) -> Self {
+        self.log_is_damaged = Some(damaged);
+        self
+    }
+
+    /// Sets the limit of the log in bytes.
+    #[must_use]
+    pub fn log_max_bytes(mut self, bytes: u64) -> Self {
+        self.log_max_bytes = Some(bytes);
+        self
+    }
+}

@@ -1,0 +1,70 @@
+//! A hook's request to a bus.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::filter::Filter;
+use crate::human::ByteSize;
+use crate::id::HookId;
+use crate::ledger::Ledger;
+
+/// A hook's request to a bus for events.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// The hook.
+    pub hook: HookId,
+    /// The filter that the events have to match.
+    pub filter: Arc<Filter>,
+    /// Limits of the hook's queue, on buses that hold events in memory.
+    pub queue: QueueLimits,
+    /// The ledger in which the bus counts the events that the hook takes or has to drop.
+    pub ledger: Arc<Ledger>,
+    /// The start of a hook that the bus does not know yet.
+    pub from: StartAt,
+}
+
+/// The place in the log where a new hook begins. A hook that the bus knows goes on at its position.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StartAt {
+    /// The end: events that are published from now on.
+    #[default]
+    End,
+    /// The oldest event that the log still has. On a bus without a log there is none.
+    Earliest,
+}
+
+/// Limits of a hook's queue in memory, and the action when it is full. Queued events and those in flight count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueLimits {
+    /// Most events.
+    pub max_events: NonZeroUsize,
+    /// Most bytes of JSON. One event alone may be larger.
+    pub max_bytes: ByteSize,
+    /// The action when one more event comes.
+    pub overflow: Overflow,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self {
+            max_events: NonZeroUsize::MIN.saturating_add(9_999),
+            max_bytes: ByteSize(64 << 20),
+            overflow: Overflow::DropOldest,
+        }
+    }
+}
+
+/// The action when a full queue should take one more event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// Drop the oldest event that is not in flight; count and log it.
+    DropOldest,
+    /// Make the publisher wait.
+    Block,
+}
