@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use hooks_core::{Bus, BusHealth, Dispatcher};
 use tokio::net::TcpListener;
 
-use crate::http::{Places, State, listen};
+use crate::http::{Places, State, listen, router};
 use crate::metrics::{Metrics, Requests};
 use crate::{InvalidSettings, Reloads, Settings};
 
@@ -77,6 +78,12 @@ impl Server {
     /// A server for this bus and the dispatcher of its hooks.
     pub fn builder(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>) -> ServerBuilder {
         ServerBuilder { bus, dispatcher, settings: Settings::default(), connections: None, reloads: None }
+    }
+
+    /// The routes, to be mounted in an axum or hyper server of your own: `POST /v1/events`, `GET /metrics`, `/healthz` and
+    /// `/readyz`. The limits of bodies and the tokens hold there, too; those of connections are the other server's.
+    pub fn router(&self) -> Router {
+        router(self.state.clone())
     }
 
     /// Serves connections until [`cut`](Self::cut): so many at once, each with limits of time and memory. It returns

@@ -9,6 +9,7 @@ mod documents;
 mod endings;
 mod examples;
 mod job;
+mod lines;
 mod listen;
 mod malformed;
 mod options;

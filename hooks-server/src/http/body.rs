@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use bytes::Buf as _;
 use hooks_core::chain;
-use http::HeaderMap;
-use http::header::EXPECT;
+use http::StatusCode;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::answer::Refusal;
+use super::state::State;
 
 /// The longest time that a client's body is still read once its answer is known, so that it gets to see it.
 const LINGER: Duration = Duration::from_secs(2);
@@ -85,15 +85,19 @@ fn too_large(max: usize) -> Refusal {
     Refusal::TooLarge(format!("the body has more than {max} bytes"))
 }
 
-/// Reads what a client still sends that has its answer, for a while and up to `max` bytes, and keeps nothing: a
-/// connection that is closed before is reset, and the client might not see the answer. False when something is left.
-pub(super) async fn discard<B: Body + Unpin>(body: &mut B, headers: &HeaderMap, max: usize) -> bool {
-    if body.is_end_stream() || headers.contains_key(EXPECT) {
-        // Or it waits to be asked for its body.
-        return body.is_end_stream();
+/// Reads what a client still sends that has its answer, for a while and up to the longest body, and keeps nothing: a
+/// connection that is closed before is reset, and the client might not see the answer. `waits` for one that waits to be
+/// asked for its body. False when something is left, so that no other request can follow.
+pub(super) async fn read_rest<B: Body + Unpin>(body: &mut B, waits: bool, status: StatusCode, state: &State) -> bool {
+    if body.is_end_stream() || status == StatusCode::ACCEPTED {
+        return true;
+    }
+    // There was time enough.
+    if waits || status == StatusCode::REQUEST_TIMEOUT || !state.is_accepting() {
+        return false;
     }
     let read = async {
-        let mut rest = max;
+        let mut rest = state.settings().ingest.max_body.get();
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else { return false };
             let length = frame.into_data().map_or(0, |data| data.remaining());

@@ -19,4 +19,5 @@ mod routes;
 mod state;
 
 pub(crate) use listener::{Places, listen};
+pub(crate) use routes::router;
 pub(crate) use state::State;

@@ -1,4 +1,4 @@
-//! The body of an answer: complete, or a page that many share.
+//! The body of a page that many read at once, piece by piece.
 
 use std::io;
 use std::pin::Pin;
@@ -10,33 +10,19 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::metrics::Page;
 
-/// The part that is left to be written.
+/// The part of a page that is left to be written.
 #[derive(Debug)]
-pub(super) enum Outgoing {
-    Whole(Bytes),
-    /// Piece by piece, as they are read, from this one on.
-    Page(Arc<Page>, usize, u64),
-}
-
-impl From<Bytes> for Outgoing {
-    fn from(bytes: Bytes) -> Self {
-        Self::Whole(bytes)
-    }
-}
-
-impl From<Arc<Page>> for Outgoing {
-    fn from(page: Arc<Page>) -> Self {
-        let length = page.length();
-        Self::Page(page, 0, length)
-    }
+pub(super) struct Outgoing {
+    page: Arc<Page>,
+    /// The number of the next piece.
+    next: usize,
+    /// Bytes.
+    left: u64,
 }
 
 impl Outgoing {
-    fn left(&self) -> u64 {
-        match self {
-            Self::Whole(bytes) => bytes.len() as u64,
-            Self::Page(_, _, left) => *left,
-        }
+    pub(super) fn new(page: Arc<Page>) -> Self {
+        Self { next: 0, left: page.length(), page }
     }
 }
 
@@ -45,28 +31,22 @@ impl Body for Outgoing {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if self.left() == 0 {
+        if self.left == 0 {
             return Poll::Ready(None);
         }
-        let piece = match &mut *self {
-            Self::Whole(bytes) => std::mem::take(bytes),
-            Self::Page(page, next, left) => {
-                let Some(piece) = page.piece(*next) else {
-                    return Poll::Ready(Some(Err(io::Error::other("read too slowly: others needed the room"))));
-                };
-                *next += 1;
-                *left -= piece.len() as u64;
-                piece
-            }
+        let Some(piece) = self.page.piece(self.next) else {
+            return Poll::Ready(Some(Err(io::Error::other("read too slowly: others needed the room"))));
         };
+        self.next += 1;
+        self.left -= piece.len() as u64;
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left() == 0
+        self.left == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left())
+        SizeHint::with_exact(self.left)
     }
 }

@@ -1,55 +1,86 @@
 //! The routes, and what a request has to be.
 
-use std::error::Error;
 use std::sync::Arc;
 
-use http::header::ACCEPT;
-use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode};
-use http_body::Body;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State as Shared};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{any, get};
+use http::header::{ACCEPT, EXPECT};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::answer::{self, Answer, Refusal};
 use super::outgoing::Outgoing;
 use super::state::State;
-use super::{events, host};
+use super::{body, events, host};
 use crate::field;
 use crate::metrics::Format;
 
-/// Answers a request. Of its body, no more is read than the answer takes.
-pub(super) async fn answer<B>(parts: &Parts, body: &mut B, state: &Arc<State>) -> Response<Outgoing>
-where
-    B: Body + Unpin,
-    B::Error: Error + 'static,
-{
-    let answer = match (parts.uri.path(), host::check(parts.version, &parts.headers)) {
-        (events::PATH, _) => events::answer_request(parts, body, state).await,
-        (_, Err(refusal)) => refusal.answer(),
-        ("/healthz", _) => page(parts, || answer::text(StatusCode::OK, "ok\n")),
-        ("/readyz", _) => page(parts, || match state.why_not_ready() {
-            Some(why) => answer::text(StatusCode::SERVICE_UNAVAILABLE, why),
-            None => answer::text(StatusCode::OK, "ready\n"),
-        }),
-        ("/metrics", _) if is_page(parts) => return metrics(parts, state).await,
-        ("/metrics", _) => Refusal::Method("GET, HEAD").answer(),
-        _ => Refusal::NotFound.answer(),
-    };
-    answer.map(Outgoing::from)
+/// All routes, to be mounted in a server of somebody else.
+pub(crate) fn router(state: Arc<State>) -> Router {
+    pages().layer(from_fn(with_host)).route(events::PATH, any(publish)).with_state(state)
 }
 
-fn is_page(parts: &Parts) -> bool {
-    matches!(parts.method, Method::GET | Method::HEAD)
+/// The routes beside [`events::PATH`], and the answer where there is none.
+pub(super) fn beside_events(state: Arc<State>) -> Router {
+    pages().fallback(nothing).layer(from_fn(with_host)).with_state(state)
 }
 
-fn page(parts: &Parts, make: impl FnOnce() -> Answer) -> Answer {
-    if is_page(parts) { make() } else { Refusal::Method("GET, HEAD").answer() }
+fn pages() -> Router<Arc<State>> {
+    Router::new()
+        .route("/healthz", get(health).fallback(only_get))
+        .route("/readyz", get(ready).fallback(only_get))
+        .route("/metrics", get(metrics).fallback(only_get))
 }
 
-async fn metrics(parts: &Parts, state: &State) -> Response<Outgoing> {
-    let accept = field::list(&parts.headers, ACCEPT).collect::<Vec<_>>().join(",");
+fn whole(answer: Answer) -> Response {
+    answer.map(Body::from)
+}
+
+async fn publish(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    let (parts, mut body) = request.into_parts();
+    let answer = events::answer(&parts, &mut body, &state).await;
+    body::read_rest(&mut body, parts.headers.contains_key(EXPECT), answer.status(), &state).await;
+    whole(answer)
+}
+
+async fn health() -> Response {
+    whole(answer::text(StatusCode::OK, "ok\n"))
+}
+
+async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
+    whole(match state.why_not_ready() {
+        Some(why) => answer::text(StatusCode::SERVICE_UNAVAILABLE, why),
+        None => answer::text(StatusCode::OK, "ready\n"),
+    })
+}
+
+async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
+    let accept = field::list(&headers, ACCEPT).collect::<Vec<_>>().join(",");
     let format = Format::accepted(Some(&accept));
     match state.metrics.get(format).await {
-        Ok(page) => answer::with(StatusCode::OK, HeaderValue::from_static(format.media_type()), Outgoing::from(page)),
-        Err(error) => Refusal::Unavailable(format!("there can be no thread now: {error}")).answer().map(Outgoing::from),
+        Ok(page) => {
+            let media_type = HeaderValue::from_static(format.media_type());
+            answer::with(StatusCode::OK, media_type, Body::new(Outgoing::new(page)))
+        }
+        Err(error) => whole(Refusal::Unavailable(format!("there can be no thread now: {error}")).answer()),
+    }
+}
+
+async fn only_get() -> Response {
+    whole(Refusal::Method("GET, HEAD").answer())
+}
+
+async fn nothing() -> Response {
+    whole(Refusal::NotFound.answer())
+}
+
+async fn with_host(request: Request, next: Next) -> Response {
+    match host::check(request.version(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => whole(refusal.answer()),
     }
 }
 

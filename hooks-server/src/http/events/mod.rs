@@ -29,7 +29,7 @@ pub(super) const PATH: &str = "/v1/events";
 
 /// True if the client may publish, so that it takes a place.
 pub(super) fn wants_to_publish(parts: &Parts, state: &State) -> bool {
-    parts.uri.path() == PATH && look(parts, &state.settings()).is_ok()
+    look(parts, &state.settings()).is_ok()
 }
 
 /// The answer to a publisher for whom there is no place.
@@ -40,7 +40,7 @@ pub(super) fn crowded(state: &State) -> Answer {
 }
 
 /// Answers a request to publish. Of its body, no more is read than the answer takes.
-pub(super) async fn answer_request<B>(parts: &Parts, body: &mut B, state: &Arc<State>) -> Answer
+pub(super) async fn answer<B>(parts: &Parts, body: &mut B, state: &Arc<State>) -> Answer
 where
     B: Body + Unpin,
     B::Error: Error + 'static,

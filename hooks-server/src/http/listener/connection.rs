@@ -7,35 +7,48 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::header::CONNECTION;
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tower_service::Service as _;
 
 use super::explained::{Explained, MAX_HEADERS};
 use super::patient::Patient;
 use super::places::Seat;
-use crate::http::outgoing::Outgoing;
 use crate::http::state::{Phase, State};
-use crate::http::{body, events, routes};
+use crate::http::{body, events};
+
+/// What a connection's requests need.
+struct Connection {
+    state: Arc<State>,
+    /// The routes beside events.
+    pages: Router,
+    seat: Seat,
+}
 
 /// Answers requests until the client goes, takes too long, has to leave for others, or everything ends.
-pub(super) async fn serve(stream: TcpStream, state: &Arc<State>, seat: Seat) {
+pub(super) async fn serve(stream: TcpStream, state: Arc<State>, pages: Router, seat: Seat) {
     let ingest = state.settings().ingest.clone();
     // Answers are small, or written in large pieces.
     let _ = stream.set_nodelay(true);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(ingest.head_timeout.0);
     builder.max_buf_size(ingest.max_head.get()).max_headers(MAX_HEADERS).half_close(true);
-    let seat = Arc::new(seat);
-    let service = service_fn(|request| answer(request, state.clone(), seat.clone()));
+    let mut phase = state.phase();
+    let shared = Arc::new(Connection { state, pages, seat });
+    let service = service_fn(|request| answer(request, shared.clone()));
     let stream = Explained::new(Patient::new(stream, ingest.body_timeout.0), ingest.max_head.get());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut phase = state.phase();
+    let seat = &shared.seat;
     // What goes wrong on a connection is the client's doing, who knows it.
     tokio::select! {
         biased;
@@ -55,16 +68,21 @@ pub(super) async fn serve(stream: TcpStream, state: &Arc<State>, seat: Seat) {
 
 async fn answer(
     request: Request<Incoming>,
-    state: Arc<State>,
-    seat: Arc<Seat>,
-) -> Result<Response<Outgoing>, Infallible> {
+    connection: Arc<Connection>,
+) -> Result<Response<Either<Full<Bytes>, Body>>, Infallible> {
+    let Connection { state, pages, seat } = &*connection;
     seat.set_busy(true);
     let (parts, mut body) = request.into_parts();
-    let mut answer = match is_welcome(&parts, &state, &seat).await {
-        true => routes::answer(&parts, &mut body, &state).await,
-        false => events::crowded(&state).map(Outgoing::from),
+    let waits = parts.headers.contains_key(EXPECT);
+    let mut answer = if parts.uri.path() != events::PATH {
+        // None of them reads a body.
+        pages.clone().call(Request::from_parts(parts, Body::empty())).await?.map(Either::Right)
+    } else if is_welcome(&parts, state, seat).await {
+        events::answer(&parts, &mut body, state).await.map(Full::new).map(Either::Left)
+    } else {
+        events::crowded(state).map(Full::new).map(Either::Left)
     };
-    let is_read = is_read(&parts.headers, &mut body, answer.status(), &state).await;
+    let is_read = body::read_rest(&mut body, waits, answer.status(), state).await;
     if !is_read || !state.is_accepting() || !seat.may_stay() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -83,16 +101,5 @@ async fn is_welcome(parts: &Parts, state: &State, seat: &Seat) -> bool {
         // No place is needed to hear that everything ends.
         _ = phase.wait_for(|phase| *phase != Phase::Accepting) => true,
         placed = seat.settle(state.settings().ingest.publish_timeout.0) => placed,
-    }
-}
-
-/// True if a body was read to its end, so that another request can follow. What an answer did not need is read first.
-async fn is_read(headers: &HeaderMap, body: &mut Incoming, status: StatusCode, state: &State) -> bool {
-    match status {
-        StatusCode::ACCEPTED => true,
-        // There was time enough.
-        StatusCode::REQUEST_TIMEOUT => false,
-        _ if !state.is_accepting() => false,
-        _ => body::discard(body, headers, state.settings().ingest.max_body.get()).await,
     }
 }

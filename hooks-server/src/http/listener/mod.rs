@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
+use super::routes;
 use super::state::{Phase, State};
 
 pub(crate) use places::Places;
@@ -35,13 +36,13 @@ pub(crate) async fn listen(listener: TcpListener, state: &Arc<State>, places: &A
 
 /// Never returns.
 async fn accept(listener: &TcpListener, state: &Arc<State>, places: &Arc<Places>) {
-    let mut is_failing = false;
+    let (pages, mut is_failing) = (routes::beside_events(state.clone()), false);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 is_failing = false;
-                let (state, seat) = (state.clone(), places.enter().await);
-                tokio::spawn(async move { connection::serve(stream, &state, seat).await });
+                let seat = places.enter().await;
+                tokio::spawn(connection::serve(stream, state.clone(), pages.clone(), seat));
             }
             // The client went away before it was accepted.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {

@@ -3,7 +3,6 @@
 use super::*;
 use crate::IngestSettings;
 use futures_util::FutureExt as _;
-use hooks_core::Envelope;
 use proptest::prelude::*;
 
 fn settings(max_event_bytes: usize, max_events: usize) -> Settings {
@@ -122,41 +121,6 @@ fn a_byte_order_mark_is_named_in_every_format() {
 }
 
 proptest! {
-    /// Lines that are posted are what lines of a pipe are.
-    #[test]
-    fn posted_lines_are_those_of_a_pipe(
-        lines in prop::collection::vec(prop::sample::select(vec![
-            "{\"type\":\"a\"}", "{\"type\":\"b\",\"partitionkey\":7}\r", "", " \t", "{}", "x", "{\"type\":\"hooks.x\"}",
-            "{\"type\":\"a\",\"id\":\"1\",\"id\":\"2\"}", "[", "\r", "{\"type\":\"\\u0000\"}", " {\"type\":\"c\"} ",
-        ]), 0..15),
-        damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
-    ) {
-        let mut body = lines.join("\n").into_bytes();
-        if let (Some((at, byte)), false) = (damage, body.is_empty()) {
-            let at = at.index(body.len());
-            // What is no space in JSON is none of a line's either.
-            body[at] = if byte == 0x0c { b'x' } else { byte };
-        }
-        prop_assume!(foreign::seems(&body).is_none());
-        let mut intake = hooks_cli::ndjson::Intake::new("/test", small().max_event_bytes);
-        intake.push(&body);
-        intake.finish();
-        let piped = intake.take();
-        match decode(&body, Format::Lines, &small()).now_or_never().unwrap() {
-            Ok(events) => {
-                prop_assert_eq!(&piped.malformed, &[]);
-                let types = |events: &mut dyn Iterator<Item = &Envelope>| events.map(|event| event.event_type().to_owned()).collect::<Vec<_>>();
-                prop_assert_eq!(types(&mut events.iter()), types(&mut piped.events()));
-            }
-            Err(Refused::Faults(faults, 0)) => {
-                let lines = |lines: &mut dyn Iterator<Item = u64>| lines.collect::<Vec<_>>();
-                let malformed = lines(&mut piped.malformed.iter().map(|malformed| malformed.line));
-                prop_assert_eq!(lines(&mut faults.iter().map(|fault| fault.line as u64)), malformed);
-            }
-            Err(other) => panic!("{other:?}"),
-        }
-    }
-
     #[test]
     fn any_bytes_get_an_answer(body: Vec<u8>, format in prop::sample::select(vec![Format::Single, Format::Batch, Format::Lines, Format::Json])) {
         let _ = decode(&body, format, &small()).now_or_never().unwrap();
