@@ -27,10 +27,9 @@ pub use memory::{MemoryBus, MemoryConfig};
 #[cfg(feature = "nats")]
 pub use nats::{NatsBus, NatsConfig, NatsTls};
 
-use hooks_core::{BusPlugin, inventory};
-
-inventory::submit! { BusPlugin::of::<MemoryConfig>() }
-#[cfg(feature = "durable")]
-inventory::submit! { BusPlugin::of::<DurableConfig>() }
-#[cfg(feature = "nats")]
-inventory::submit! { BusPlugin::of::<NatsConfig>() }
+#[cfg(feature = "config")]
+hooks_core::inventory::submit! { hooks_core::BusPlugin::of::<MemoryConfig>() }
+#[cfg(all(feature = "config", feature = "durable"))]
+hooks_core::inventory::submit! { hooks_core::BusPlugin::of::<DurableConfig>() }
+#[cfg(all(feature = "config", feature = "nats"))]
+hooks_core::inventory::submit! { hooks_core::BusPlugin::of::<NatsConfig>() }

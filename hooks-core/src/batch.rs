@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::bus::{Delivery, Position};
 use crate::envelope::{Envelope, Metadata, Slice};
-use crate::id::HookId;
+use crate::id::{HookId, uuid_v7};
 
 /// The name of a frozen batch, the same over all its attempts. A UUID, and behind it `_0` or `_1` for each
 /// time it was split; a name that would be longer than 64 bytes is another UUID instead.
@@ -100,7 +100,7 @@ impl Batch {
             Part { first, slice }
         };
         let parts = slices.into_iter().map(part).collect();
-        Self { id: BatchId(Uuid::now_v7().to_string()), parts: Arc::new(parts), metadata: Arc::default() }
+        Self { id: BatchId(uuid_v7().to_string()), parts: Arc::new(parts), metadata: Arc::default() }
     }
 
     /// The same batch with other metadata.

@@ -4,7 +4,6 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::batcher::BatchLimits;
@@ -169,7 +168,8 @@ impl Hook {
 pub const MAX_LANES: usize = 1024;
 
 /// Limits of the rate of a hook's deliveries, over all its lanes. Failed attempts count, too.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimit {
     /// Attempts: `"10/s"`, `"600/m"`.
@@ -182,7 +182,8 @@ pub struct RateLimit {
 
 /// The policy for repeating failed attempts. The wait before attempt n is a random part of
 /// `initial` × 2ⁿ, at most `max` (full jitter), or the wait that the receiver asked for, if that is longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryPolicy {
     /// The longest wait before the second attempt.

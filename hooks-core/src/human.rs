@@ -1,12 +1,10 @@
 //! Durations and sizes as people write them: `"1m 30s"`, `"64KiB"`.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A [`Duration`] that is written with units: `"250ms"`, `"15s"`, `"1h30m"`.
@@ -161,8 +159,9 @@ macro_rules! written_as_text {
             }
         }
 
-        impl JsonSchema for $type {
-            fn schema_name() -> Cow<'static, str> {
+        #[cfg(feature = "config")]
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($type).into()
             }
 
@@ -170,11 +169,11 @@ macro_rules! written_as_text {
                 true
             }
 
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 if $numbers {
-                    json_schema!({ "type": ["string", "integer"], "examples": $examples })
+                    schemars::json_schema!({ "type": ["string", "integer"], "examples": $examples })
                 } else {
-                    json_schema!({ "type": "string", "examples": $examples })
+                    schemars::json_schema!({ "type": "string", "examples": $examples })
                 }
             }
         }

@@ -1,7 +1,17 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::{Builder, Uuid};
+
+/// A new UUIDv7 (RFC 9562): the time in milliseconds, and random bits.
+pub fn uuid_v7() -> Uuid {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    Builder::from_unix_timestamp_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), &random).into_uuid()
+}
 
 /// A hook's name: 1 to 64 letters, digits, `-`, `_` and `.`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,6 +9,7 @@
 mod batch;
 mod batcher;
 mod bus;
+#[cfg(feature = "conformance")]
 pub mod conformance;
 mod dead_letter;
 mod delivery;
@@ -52,13 +53,14 @@ pub use event::{EncodeError, Event, encode};
 pub use filter::{Filter, Pattern};
 pub use hook::{Hook, MAX_LANES, RateLimit, RetryPolicy};
 pub use human::{ByteSize, HumanDuration, Rate};
-pub use id::{HookId, InvalidHookId};
+pub use id::{HookId, InvalidHookId, uuid_v7};
 pub use ledger::{Counts, DropReason, Ledger, Outcome};
 pub use overrides::{DisabledBy, Override};
 pub use plugin::{
-    BusConfig, BusFactory, BusPlugin, ConfigProblem, ControlChannel, LogMaintenance, OpenBusError, OpenedBus, Plugin,
-    Purpose, SinkConfig, SinkPlugin,
+    BusConfig, BusFactory, ConfigProblem, ControlChannel, LogMaintenance, OpenBusError, OpenedBus, Purpose, SinkConfig,
 };
+#[cfg(feature = "config")]
+pub use plugin::{BusPlugin, Plugin, SinkPlugin};
 pub use secret::{Secret, fingerprint, plain_text, without_mark};
 pub use sink::{Notes, Shared, Sink, SinkContext, SinkFactory};
 pub use stats::{AttemptStats, BatchStats, Histogram};
@@ -67,7 +69,9 @@ pub use worker::EndpointState;
 pub use async_trait::async_trait;
 pub use serde_json::value::RawValue;
 // The crates that the derive macros and the registry need, for crates that depend on this one alone.
-pub use {inventory, schemars, serde, serde_json};
+#[cfg(feature = "config")]
+pub use {inventory, schemars};
+pub use {serde, serde_json, uuid};
 
 /// Any error, where its type does not matter.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

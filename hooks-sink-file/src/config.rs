@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hooks_core::{BatchLimits, BoxError, ConfigProblem, SinkConfig, SinkContext};
-use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::path;
@@ -21,7 +20,8 @@ use crate::sink::FileSink;
 /// let hook = Hook::new("audit", FileConfig::new("/var/log/hooks/audit.jsonl").create_dirs(true))?;
 /// # Ok::<(), hooks_core::InvalidHookId>(())
 /// ```
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
     /// The file: an absolute path, or `${CONFIG_DIR}/…` for one beside the config file. It is made when
@@ -180,9 +180,10 @@ impl SinkConfig for FileConfig {
 
 /// Permissions of a file, written in octal: `"0640"`. The owner must be able to read and write, since
 /// the end of the file is read before something is appended; nobody can execute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(try_from = "String")]
-#[schemars(with = "String", extend("pattern" = "^0?[0-7]{3}$", "examples" = ["0640", "0600"]))]
+#[cfg_attr(feature = "config", schemars(with = "String", extend("pattern" = "^0?[0-7]{3}$", "examples" = ["0640", "0600"])))]
 pub struct FileMode(u16);
 
 impl FileMode {

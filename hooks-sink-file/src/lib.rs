@@ -66,6 +66,5 @@ pub use config::{FileConfig, FileMode};
 pub use lane::Repairs;
 pub use sink::FileSink;
 
-use hooks_core::{SinkPlugin, inventory};
-
-inventory::submit! { SinkPlugin::of::<FileConfig>() }
+#[cfg(feature = "config")]
+hooks_core::inventory::submit! { hooks_core::SinkPlugin::of::<FileConfig>() }

@@ -1,12 +1,10 @@
 //! A range of addresses as people write it: `10.0.0.0/8`, `fd00::/8`, or one address.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 /// A range of addresses: `10.0.0.0/8`, `fd00::/8`. One address stands for itself.
@@ -90,8 +88,9 @@ impl<'de> Deserialize<'de> for Cidr {
     }
 }
 
-impl JsonSchema for Cidr {
-    fn schema_name() -> Cow<'static, str> {
+#[cfg(feature = "config")]
+impl schemars::JsonSchema for Cidr {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
         "Cidr".into()
     }
 
@@ -99,8 +98,8 @@ impl JsonSchema for Cidr {
         true
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "examples": ["10.0.0.0/8", "fd00::/8", "127.0.0.1"] })
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "examples": ["10.0.0.0/8", "fd00::/8", "127.0.0.1"] })
     }
 }
 

@@ -1,13 +1,11 @@
 //! The address of a receiver, which may hold secrets.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hooks_core::Secret;
 use http::HeaderValue;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
@@ -132,8 +130,9 @@ impl<'de> Deserialize<'de> for Endpoint {
     }
 }
 
-impl JsonSchema for Endpoint {
-    fn schema_name() -> Cow<'static, str> {
+#[cfg(feature = "config")]
+impl schemars::JsonSchema for Endpoint {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
         "Url".into()
     }
 
@@ -141,8 +140,8 @@ impl JsonSchema for Endpoint {
         true
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "uri", "pattern": "^[hH][tT][tT][pP][sS]?:", "examples": ["https://example.com/hooks"] })
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "uri", "pattern": "^[hH][tT][tT][pP][sS]?:", "examples": ["https://example.com/hooks"] })
     }
 }
 

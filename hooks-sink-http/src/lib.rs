@@ -97,4 +97,5 @@ pub use endpoint::Endpoint;
 pub use fuzz::{fuzz_outcome, measured_request};
 pub use sink::HttpSink;
 
+#[cfg(feature = "config")]
 hooks_core::inventory::submit! { hooks_core::SinkPlugin::of::<HttpConfig>() }

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use hooks_core::{ByteSize, HumanDuration};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dead_letter_table::MAX_OVERHEAD;
 use super::error::OpenError;
 
 /// Keeps events on disk, in one log that all hooks share.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DurableConfig {
     /// The folder of the log. It is made when it is not there. One process has it at a time. A relative path begins
@@ -41,7 +41,8 @@ pub struct DurableConfig {
 }
 
 /// The policy of a full log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnFull {
     /// Publishing is refused until the slowest hook has caught up.
@@ -53,7 +54,8 @@ pub enum OnFull {
 
 /// Bounds of the dead letters of one hook. At either of them the hook is held until some are replayed
 /// or dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadLetterLimits {
     /// Most events.

@@ -4,8 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use hooks_core::BusError;
-use uuid::Uuid;
+use hooks_core::{BusError, uuid_v7};
 
 use super::disk::{Disk, read_all};
 use super::error::OpenError;
@@ -90,7 +89,7 @@ fn prepare(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
 
 fn create(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
     let store = Store::open(disk.clone(), dir)?;
-    store.name_log(Uuid::now_v7()).map_err(|error| unreadable(dir, &error))?;
+    store.name_log(uuid_v7()).map_err(|error| unreadable(dir, &error))?;
     Ok(store)
 }
 

@@ -11,10 +11,9 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use hooks_core::{
     BlockGuard, Bus, BusConfig, BusError, BusMonitor, BusStats, BusTraits, ByteSize, ConfigProblem, Envelope, HookId,
-    Lag, OpenBusError, OpenedBus, Purpose, Reader, Settler, Slice, Subscription, refuse_reserved,
+    Lag, OpenBusError, OpenedBus, Purpose, Reader, Settler, Slice, Subscription, refuse_reserved, uuid_v7,
 };
 use parking_lot::{Mutex, RwLock};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -26,7 +25,8 @@ use crate::routing::{Recipient, Routing};
 use subscriber::{MemoryReader, Subscriber};
 
 /// Keeps events in this process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct MemoryConfig {
     /// Most bytes of events that this process holds, for all hooks together. At the limit the hook that
@@ -98,7 +98,7 @@ impl MemoryBus {
     pub fn new(config: &MemoryConfig) -> Self {
         let limit = Amount { events: usize::MAX, bytes: config.max_memory.get() };
         Self(Arc::new(Inner {
-            log: Uuid::now_v7(),
+            log: uuid_v7(),
             memory: Budget::new(limit),
             index: RwLock::new(Index::new()),
             hooks: Mutex::default(),

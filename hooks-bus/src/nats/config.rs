@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hooks_core::{ByteSize, ConfigProblem, HumanDuration, Secret};
-use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Keeps events in a NATS JetStream stream; several processes share the hooks.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct NatsConfig {
     /// Addresses of servers of one cluster: `nats://host:4222`, `tls://host:4222`.
@@ -46,7 +46,8 @@ pub struct NatsConfig {
 }
 
 /// TLS of the connection to NATS.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct NatsTls {
     /// A PEM file of authorities to trust besides those of the system.

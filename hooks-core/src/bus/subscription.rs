@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Filter;
@@ -27,7 +26,8 @@ pub struct Subscription {
 }
 
 /// The place in the log where a new hook begins. A hook that the bus knows goes on at its position.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StartAt {
     /// The end: events that are published from now on.
@@ -38,7 +38,8 @@ pub enum StartAt {
 }
 
 /// Limits of a hook's queue in memory, and the action when it is full. Queued events and those in flight count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueLimits {
     /// Most events.
@@ -60,7 +61,8 @@ impl Default for QueueLimits {
 }
 
 /// The action when a full queue should take one more event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
     /// Drop the oldest event that is not in flight; count and log it.

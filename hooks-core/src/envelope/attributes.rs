@@ -10,6 +10,7 @@ use super::error::EnvelopeError;
 use super::scan::{Kind, Member, scan_first, scan_object};
 use super::time::is_rfc3339;
 use crate::event::Event;
+use crate::id::uuid_v7;
 
 /// The attributes that CloudEvents 1.0 itself defines, and the two forms of data.
 pub(super) const STANDARD: [&str; 10] =
@@ -121,7 +122,7 @@ impl Attributes {
     pub(super) fn fill(&self, text: &str, source: &str) -> String {
         let value = |index| match index {
             0 => json_string("1.0"),
-            1 => json_string(&uuid::Uuid::now_v7().to_string()),
+            1 => json_string(&uuid_v7().to_string()),
             2 => json_string(source),
             _ => json_string(&Timestamp::now().to_string()),
         };
@@ -335,7 +336,7 @@ impl Edits {
 /// An application's event as CloudEvents JSON.
 pub(super) fn encode(event: &dyn Event, source: &str) -> Result<String, EnvelopeError> {
     let data = event.data().map_err(EnvelopeError::Encode)?;
-    let id = event.id().map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
+    let id = event.id().map_or_else(|| uuid_v7().to_string(), str::to_owned);
     let time = Timestamp::try_from(event.time().unwrap_or_else(SystemTime::now)).map_err(|_| {
         EnvelopeError::Illegal { name: "time".to_owned(), expected: "between the years -9999 and 9999" }
     })?;

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::{ConfigProblem, Parsed, Plugin, parse, schema};
+use super::ConfigProblem;
 use crate::BoxError;
 use crate::bus::{Bus, BusTraits, Instances};
 use crate::human::ByteSize;
@@ -51,7 +50,7 @@ use crate::human::ByteSize;
 /// # Ok::<(), Vec<hooks_core::ConfigProblem>>(())
 /// ```
 #[async_trait]
-pub trait BusConfig: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync + 'static {
+pub trait BusConfig: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
     /// The value of `kind` in a config file.
     const KIND: &'static str;
 
@@ -254,21 +253,4 @@ pub trait LogMaintenance {
     /// # Errors
     /// When it can't be repaired.
     fn repair(&self) -> Result<Option<String>, BoxError>;
-}
-
-/// A kind of bus that is linked into the program, registered with
-/// `inventory::submit! { BusPlugin::of::<MyConfig>() }`.
-pub type BusPlugin = Plugin<dyn BusFactory>;
-
-inventory::collect!(BusPlugin);
-
-impl BusPlugin {
-    /// The plugin of a config type.
-    pub const fn of<C: BusConfig>() -> Self {
-        Self { kind: C::KIND, parse: parse_bus::<C>, schema: schema::<C> }
-    }
-}
-
-fn parse_bus<C: BusConfig>(table: serde_json::Value) -> Parsed<dyn BusFactory> {
-    parse::<C>(table, BusConfig::validate).map(|config| Arc::new(config) as Arc<dyn BusFactory>)
 }

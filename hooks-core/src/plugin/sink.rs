@@ -2,12 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::{ConfigProblem, Parsed, Plugin, parse, schema};
+use super::ConfigProblem;
 use crate::BoxError;
 use crate::batcher::{BatchLimits, Batcher, SizeBatcher};
 use crate::hook::RetryPolicy;
@@ -63,7 +61,7 @@ use crate::sink::{Sink, SinkContext, SinkFactory};
 /// assert_eq!(factory.kind(), "stdout");
 /// # Ok::<(), Vec<hooks_core::ConfigProblem>>(())
 /// ```
-pub trait SinkConfig: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync + 'static {
+pub trait SinkConfig: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
     /// The value of `kind` in a config file.
     const KIND: &'static str;
 
@@ -166,21 +164,4 @@ impl<C: SinkConfig> SinkFactory for C {
     fn system_files(&self) -> Vec<PathBuf> {
         SinkConfig::system_files(self)
     }
-}
-
-/// A kind of sink that is linked into the program, registered with
-/// `inventory::submit! { SinkPlugin::of::<MyConfig>() }`.
-pub type SinkPlugin = Plugin<dyn SinkFactory>;
-
-inventory::collect!(SinkPlugin);
-
-impl SinkPlugin {
-    /// The plugin of a config type.
-    pub const fn of<C: SinkConfig>() -> Self {
-        Self { kind: C::KIND, parse: parse_sink::<C>, schema: schema::<C> }
-    }
-}
-
-fn parse_sink<C: SinkConfig>(table: serde_json::Value) -> Parsed<dyn SinkFactory> {
-    parse::<C>(table, SinkConfig::validate).map(|config| Arc::new(config) as Arc<dyn SinkFactory>)
 }

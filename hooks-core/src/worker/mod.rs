@@ -21,6 +21,7 @@ mod stop_signal;
 pub(crate) use building::Builders;
 pub use endpoint::EndpointState;
 pub(crate) use hook_context::{HookContext, SharedEndpoint, attempt_test};
+#[cfg(feature = "conformance")]
 pub(crate) use panic::text as panic_text;
 pub(crate) use piece::{Ending, Settlement};
 pub(crate) use resends::{CUT_OFF, Resend, ResendQueue};

@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use hooks_core::{
     BatchLimits, BoxError, ByteSize, ConfigProblem, HumanDuration, RetryPolicy, Secret, SinkConfig, SinkContext,
 };
-use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use url::Host;
 
@@ -25,7 +24,8 @@ use crate::sink::HttpSink;
 use crate::system;
 
 /// Delivers batches as webhooks: POST of a JSON array of CloudEvents, or of one CloudEvent.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
     /// The address: `http://` or `https://`. Credentials in it (`https://user:password@host/`) are sent as
@@ -35,7 +35,7 @@ pub struct HttpConfig {
     /// never printed. Those that the sink sets itself (`content-type`, `webhook-id`, …) are refused.
     // A list, because a map with one entry takes half a KiB, and idle hooks are many.
     #[serde(default, deserialize_with = "headers")]
-    #[schemars(with = "BTreeMap<String, Secret>")]
+    #[cfg_attr(feature = "config", schemars(with = "BTreeMap<String, Secret>"))]
     pub headers: Vec<(String, Secret)>,
     /// Basic authentication: `basic = { user = "me", password = "…" }`.
     pub basic: Option<Box<Basic>>,

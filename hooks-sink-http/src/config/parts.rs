@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hooks_core::{HumanDuration, Secret};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A plain HMAC-SHA256 of the body.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Hmac {
     /// Name of the header. Its value is `sha256=` and the HMAC in hex.
@@ -28,7 +28,8 @@ impl Hmac {
 }
 
 /// Basic authentication (RFC 7617).
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Basic {
     /// The user; holds no colon.
@@ -40,7 +41,8 @@ pub struct Basic {
 }
 
 /// The way in which requests are made of events.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// A JSON array of events: `application/cloudevents-batch+json`.
@@ -51,7 +53,8 @@ pub enum Mode {
 }
 
 /// The compression of bodies. Signatures are over the body before compression.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Not at all.
@@ -64,7 +67,8 @@ pub enum Compression {
 }
 
 /// A version of HTTP.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 pub enum HttpVersion {
     /// HTTP/1.1: one connection for each request in flight, shared with other hooks when it is idle.
     #[default]
@@ -79,7 +83,8 @@ pub enum HttpVersion {
 }
 
 /// A version of TLS.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 pub enum TlsVersion {
     /// TLS 1.2
     #[default]
@@ -92,7 +97,8 @@ pub enum TlsVersion {
 
 /// Settings of TLS. Certificates are checked against the platform's own authorities. Files are
 /// read whenever a sink is built, so a new one takes effect without a restart.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
     /// A PEM file of further certificate authorities to trust; an absolute path.
@@ -110,7 +116,8 @@ pub struct Tls {
 }
 
 /// Limits of connections. Hooks with the same settings share them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Connections {
     /// Most requests in flight, and with HTTP/1.1 that many connections, to one host, for all hooks that

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use hooks_core::{BoxError, ConfigProblem, Secret};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 
 use super::HttpConfig;
@@ -42,7 +41,8 @@ impl<'de> Deserialize<'de> for SigningSecrets {
     }
 }
 
-impl JsonSchema for SigningSecrets {
+#[cfg(feature = "config")]
+impl schemars::JsonSchema for SigningSecrets {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "SigningSecrets".into()
     }
@@ -51,7 +51,7 @@ impl JsonSchema for SigningSecrets {
         true
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "anyOf": [
                 { "type": "string", "writeOnly": true },

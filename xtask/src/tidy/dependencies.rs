@@ -1,5 +1,7 @@
 //! The allowed dependencies between crates.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::Problem;
@@ -44,6 +46,22 @@ pub(super) fn check(metadata: &Value) -> Result<Vec<Problem>, String> {
         }
     }
     Ok(problems)
+}
+
+/// Most crates that `hooks-core` builds with when its features are off, itself among them.
+const LEAN: usize = 45;
+
+/// Services that embed the dispatcher pay for each crate.
+pub(super) fn lean() -> Result<Option<Problem>, String> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["tree", "-p", "hooks-core", "--no-default-features", "-e", "normal", "--prefix", "none"]);
+    let tree = workspace::output(cargo.args(["--format", "{p}", "--locked"]))?;
+    let crates: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    Ok((crates.len() > LEAN).then(|| Problem {
+        place: "hooks-core/Cargo.toml".to_owned(),
+        what: format!("builds with {} crates when its features are off, more than {LEAN}", crates.len()),
+        advice: "put the new dependency behind a feature, or do without",
+    }))
 }
 
 fn check_one(package: &str, may_use: &[&str], dependency: &Value) -> Option<Problem> {

@@ -41,6 +41,7 @@ fn problems() -> Result<Vec<Problem>, String> {
     let files = workspace::files()?;
     let mut problems = layout::check(&files);
     problems.extend(dependencies::check(&dependencies::metadata()?)?);
+    problems.extend(dependencies::lean()?);
     let mut documents = BTreeMap::new();
     for file in &files {
         let bytes =

@@ -125,7 +125,12 @@ const FAULTS: &[(Fault, &str, &str)] = &[
     ),
     (Fault::MiscountsRemoved, "dead_letters", "4 are said to be removed"),
     (Fault::KeepsSome, "dead_letter_limit", "4 dead letters are listed instead of 3"),
-    (Fault::DeniesOutliving, "claims", "the bus says BusTraits { outlives_process: false"),
+    (
+        Fault::DeniesOutliving,
+        "claims",
+        "the bus says BusTraits { outlives_process: false, shared: false, keeps_events: true, atomic: true }, the store \
+         BusTraits { outlives_process: true, shared: true, keeps_events: true, atomic: true }",
+    ),
     (Fault::ForgetsOutOfOrder, "restart", "event 3 at the hook is event `settled-5` instead of event `settled-7`"),
     (Fault::NewLogId, "restart", "it is said to be another log"),
     (Fault::LosesAtCrash, "crash", "event 1 at the hook is event `marker-0` instead of event `settled-3`"),

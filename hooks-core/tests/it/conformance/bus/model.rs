@@ -84,7 +84,7 @@ impl Model {
         let traits = BusTraits::new().outlives_process().keeps_events().atomic();
         let traits = if fault.is_of_a_single_process() { traits } else { traits.shared() };
         let world = Arc::new(World::default());
-        world.state.lock().log_id = Uuid::now_v7();
+        world.state.lock().log_id = hooks_core::uuid_v7();
         Self { fault, traits, world }
     }
 }
@@ -101,7 +101,7 @@ impl Store for Model {
             return Err("another process has the log".into());
         }
         match self.fault {
-            Fault::NewLogId => state.log_id = Uuid::now_v7(),
+            Fault::NewLogId => state.log_id = hooks_core::uuid_v7(),
             Fault::OverridesInMemory => state.overrides.clear(),
             Fault::ForgetsOutOfOrder => state.places.values_mut().for_each(|place| place.settled.clear()),
             _ => {}
