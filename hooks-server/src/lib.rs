@@ -7,7 +7,23 @@
 //!                      └────────────────────────────────────────────────┘
 //! ```
 //!
-//! The server is built from a bus and a dispatcher and knows neither kind of bus nor of sink. It reads no config files,
+//! ```
+//! # use std::sync::Arc;
+//! # use hooks_bus::MemoryBus;
+//! # use hooks_core::{Bus, Dispatcher};
+//! # use hooks_server::Server;
+//! # fn routes() -> Result<axum::Router, hooks_server::InvalidSettings> {
+//! let bus: Arc<dyn Bus> = Arc::new(MemoryBus::default());
+//! let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
+//! let server = Server::builder(bus, dispatcher).build()?;
+//! // In an axum server of yours, or by `server.serve(listener)` in the daemon's own.
+//! let routes = axum::Router::new().nest("/hooks", server.router());
+//! # Ok(routes)
+//! # }
+//! # assert!(routes().is_ok());
+//! ```
+//!
+//! `examples/embed` is a whole service. The server is built from a bus and a dispatcher and knows neither kind of bus nor of sink. It reads no config files,
 //! no environment and no signals: settings are values, and [`Server::set`] changes them while it runs.
 
 #![cfg_attr(not(test), deny(unused_crate_dependencies, clippy::print_stderr, clippy::print_stdout))]
