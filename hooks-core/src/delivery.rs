@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::BoxError;
 
 /// The result of an attempt that delivered, with the receiver's answer.
@@ -61,7 +63,7 @@ pub enum Unread {
 pub type Reason = Cow<'static, str>;
 
 /// A receiver's answer, cut to a length that is fit to print.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Answer {
     /// One line, for example `200 OK`.
     pub summary: Cow<'static, str>,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use crate::dead_letter::DeadLetterReason;
 
@@ -71,29 +72,35 @@ pub enum Outcome {
 #[derive(Debug, Default)]
 pub struct Ledger(Mutex<Counts>);
 
-/// One consistent reading of a [`Ledger`]. All figures count events.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// One consistent reading of a [`Ledger`]. All figures count events. Its JSON has the totals, not the counts by reason:
+/// those are zero when it is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Matched and read; on the memory bus: matched when published. Never falls: an event that is read again after it
     /// was handed over counts again.
     pub taken: u64,
     /// Delivered to the destination.
     pub delivered: u64,
+    dropped: u64,
     /// Kept as dead letters.
     pub dead_lettered: u64,
     /// Taken and not settled.
+    #[serde(rename = "in_hand")]
     pub in_flight: u64,
     /// Given back to the bus unsettled, for the next reader: because the hook was disabled or removed, or another
     /// instance took it over.
+    #[serde(default)]
     pub handed_over: u64,
-    dropped: [u64; DropReason::ALL.len()],
+    #[serde(skip)]
+    dropped_for: [u64; DropReason::ALL.len()],
+    #[serde(skip)]
     dead_lettered_for: [u64; DeadLetterReason::ALL.len()],
 }
 
 impl Counts {
     /// Given up for this reason.
     pub fn dropped_for(&self, reason: DropReason) -> u64 {
-        self.dropped[reason as usize]
+        self.dropped_for[reason as usize]
     }
 
     /// Kept as dead letters for this reason.
@@ -103,7 +110,7 @@ impl Counts {
 
     /// Given up for any reason.
     pub fn dropped(&self) -> u64 {
-        self.dropped.iter().sum()
+        self.dropped
     }
 
     /// Taken = delivered + dropped + dead-lettered + in hand + handed over.
@@ -138,7 +145,10 @@ impl Ledger {
         counts.in_flight -= released as u64;
         match outcome {
             Outcome::Delivered => counts.delivered += claimed as u64,
-            Outcome::Dropped(reason) => counts.dropped[reason as usize] += claimed as u64,
+            Outcome::Dropped(reason) => {
+                counts.dropped += claimed as u64;
+                counts.dropped_for[reason as usize] += claimed as u64;
+            }
             Outcome::DeadLettered(reason) => {
                 counts.dead_lettered += claimed as u64;
                 counts.dead_lettered_for[reason as usize] += claimed as u64;

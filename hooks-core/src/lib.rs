@@ -30,6 +30,7 @@ mod plugin;
 mod secret;
 mod sink;
 mod stats;
+mod timestamp;
 mod worker;
 
 pub use batch::{Batch, BatchId};
@@ -42,7 +43,8 @@ pub use bus::{
 pub use dead_letter::{DeadLetter, DeadLetterId, DeadLetterReason, DeadLetters, MAX_DETAIL};
 pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};
 pub use dispatcher::{
-    DispatchError, Dispatcher, HookStatus, LeftBehind, ReplayError, ReplayReport, Report, TestError, TestReport,
+    DispatchError, Dispatcher, HookCounts, HookReport, HookStatus, LeftBehind, ReplayError, ReplayReport, Report,
+    TestError, TestReport,
 };
 pub use envelope::{
     ArrayElement, ArrayElements, BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError,
@@ -55,7 +57,7 @@ pub use hook::{Hook, MAX_LANES, RateLimit, RetryPolicy};
 pub use human::{ByteSize, HumanDuration, Rate};
 pub use id::{HookId, InvalidHookId, uuid_v7};
 pub use ledger::{Counts, DropReason, Ledger, Outcome};
-pub use overrides::{DisabledBy, Override};
+pub use overrides::{Disabled, DisabledBy, Override};
 pub use plugin::{
     BusConfig, BusFactory, ConfigProblem, ControlChannel, LogMaintenance, OpenBusError, OpenedBus, Purpose, SinkConfig,
 };
@@ -64,6 +66,7 @@ pub use plugin::{BusPlugin, Plugin, SinkPlugin};
 pub use secret::{Secret, fingerprint, plain_text, without_mark};
 pub use sink::{Notes, Shared, Sink, SinkContext, SinkFactory};
 pub use stats::{AttemptStats, BatchStats, Histogram};
+pub use timestamp::timestamp;
 pub use worker::EndpointState;
 
 pub use async_trait::async_trait;

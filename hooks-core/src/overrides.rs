@@ -1,6 +1,6 @@
 //! Overrides of a hook's settings.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,5 +42,25 @@ impl Override {
     pub fn disabled(by: DisabledBy, reason: Option<String>, since: SystemTime) -> Self {
         let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Self { by, reason, since, sink: 0, secrets: None, files: None }
+    }
+}
+
+/// What a report says of an [`Override`] that disables a hook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disabled {
+    /// The one who disabled the hook.
+    pub by: DisabledBy,
+    /// The receiver's reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The time.
+    #[serde(with = "crate::timestamp")]
+    pub since: SystemTime,
+}
+
+impl From<Override> for Disabled {
+    fn from(disabled: Override) -> Self {
+        let since = UNIX_EPOCH.checked_add(Duration::from_secs(disabled.since)).unwrap_or(UNIX_EPOCH);
+        Self { by: disabled.by, reason: disabled.reason, since }
     }
 }

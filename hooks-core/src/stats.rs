@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 use crate::batch::Batch;
 use crate::delivery::FailureClass;
 
 /// Counts of observations up to each of some bounds, and the sum of all.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Histogram {
     bounds: &'static [f64],
     /// One more than there are bounds: the last is above all of them.
@@ -51,14 +53,20 @@ impl Histogram {
 const DURATIONS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Attempts of one hook since the process started.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AttemptStats {
     delivered: u64,
+    #[serde(serialize_with = "by_class")]
     failed: [u64; FailureClass::ALL.len()],
     /// Answers that said "delivered" and were odd otherwise.
     pub odd_answers: u64,
     /// Seconds that attempts took, of any outcome.
     pub durations: Histogram,
+}
+
+/// An object with the name of each class.
+fn by_class<S: Serializer>(failed: &[u64; FailureClass::ALL.len()], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(FailureClass::ALL.iter().map(|class| (class.name(), failed[*class as usize])))
 }
 
 impl Default for AttemptStats {
@@ -94,7 +102,7 @@ const EVENTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1
 const BYTES: &[f64] = &[1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0];
 
 /// Batches of all hooks, one entry for each attempt.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BatchStats {
     /// Events in a batch.
     pub events: Histogram,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use hooks_core::{BoxError, DeadLetterId, HookId, Purpose};
+use hooks_core::{BoxError, DeadLetterId, HookId, Purpose, ReplayReport};
 
 use super::operate::converse;
 use super::print;
@@ -147,10 +147,10 @@ fn dry_run(args: &PickArgs) -> Exit {
 fn replay(args: &PickArgs) -> Exit {
     converse(&args.place, Purpose::Operate, async |operator| {
         let request = Request::Replay { hook: args.hook.clone(), which: args.which() };
-        let Response::Replayed { delivered, refused, untried, error, missing } = to_its_end(operator, request).await?
-        else {
+        let Response::Replayed { report, missing } = to_its_end(operator, request).await? else {
             return Err("an answer to another question".into());
         };
+        let ReplayReport { delivered, refused, untried, error, .. } = report;
         print(&format!("{delivered} delivered, {refused} refused again, {untried} not tried\n"));
         if let Some(error) = &error {
             complain(error);

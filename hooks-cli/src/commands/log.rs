@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use hooks_core::{BoxError, LogMaintenance, Purpose, chain};
+use hooks_core::{BoxError, LogMaintenance, Purpose, chain, timestamp};
 use serde_json::{Map, Value as Json};
 
 use super::operate::{converse, find};
@@ -10,7 +10,7 @@ use super::print;
 use crate::args::operate::{LogCommand, PlaceArgs, StatusArgs};
 use crate::console::complain;
 use crate::exit::Exit;
-use crate::operator::{Request, Response, timestamp};
+use crate::operator::{Request, Response};
 use crate::outcome;
 
 pub(crate) fn run(command: &LogCommand) -> Exit {

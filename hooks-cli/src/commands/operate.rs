@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use hooks_core::{BoxError, ByteSize, Hook, HookId, Purpose, chain};
+use hooks_core::{BoxError, ByteSize, Hook, HookId, HookReport, Purpose, chain, timestamp};
 
 use super::{print, runtime, warn};
 use crate::args::operate::{HookArgs, PlaceArgs, StatusArgs};
 use crate::config::{self, ConfiguredBus, Problem, Problems, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
-use crate::operator::{HookReport, Operator, Request, Response};
+use crate::operator::{Operator, Request, Response};
 use crate::outcome;
 
 /// Runs a conversation with the operator service there.
@@ -133,18 +133,18 @@ fn row(hook: &HookReport) -> Vec<String> {
     vec![
         hook.id.to_string(),
         state(hook),
-        hook.counts.as_ref().map_or_else(unknown, |counts| counts.delivered.to_string()),
+        hook.counts.as_ref().map_or_else(unknown, |counts| counts.events.delivered.to_string()),
         lag.map_or_else(unknown, |lag| format!("{most}{}", lag.events)),
         lag.map_or_else(unknown, |lag| format!("{most}{}", ByteSize(lag.bytes))),
-        lag.and_then(|lag| lag.oldest.as_ref()).map_or_else(unknown, |oldest| format!("{earliest}{oldest}")),
+        lag.and_then(|lag| lag.oldest).map_or_else(unknown, |oldest| format!("{earliest}{}", timestamp(oldest))),
         hook.dead_letters.to_string(),
     ]
 }
 
 /// The state of a hook, with who disabled it.
 fn state(hook: &HookReport) -> String {
-    let Some(note) = &hook.disabled else { return hook.state.clone() };
-    let disabled = format!("disabled by {:?}", note.by).to_lowercase();
+    let Some(disabled) = &hook.disabled else { return hook.state.clone() };
+    let disabled = format!("disabled by {:?}", disabled.by).to_lowercase();
     if hook.state == "disabled" { disabled } else { format!("{}, {disabled}", hook.state) }
 }
 

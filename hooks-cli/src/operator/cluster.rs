@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, join_all};
-use hooks_core::{AskError, HookId, Instances, chain};
+use hooks_core::{AskError, HookId, HookReport, Instances, chain};
 use tokio::time::timeout;
 
 use super::desk::Desk;
 use super::local::Open;
-use super::protocol::{HookReport, Request, Response};
+use super::protocol::{Request, Response};
 use super::reports::{Answers, Heard, Reports};
 
 /// The longest time that a daemon may take to answer what takes no time.

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, DeadLetter, DeadLetterId, DeadLetters, DispatchError, Dispatcher, HookId, ReplayError, ReplayReport, chain,
+    Bus, DeadLetter, DeadLetterId, DeadLetters, Disabled, DispatchError, Dispatcher, HookId, HookReport, ReplayError,
+    chain,
 };
 use hooks_server::{Reloads, on_own_thread};
 use tokio::sync::{RwLock, RwLockReadGuard};
 
-use super::protocol::{Behind, HookReport, Letter, Request, Response, Switched, Which};
+use super::protocol::{Letter, Request, Response, Which};
 use crate::config::some;
 
 /// Most bytes of events in one page of dead letters; one letter alone may be larger.
@@ -30,6 +31,9 @@ pub(crate) struct Desk {
 }
 
 type Answer = Result<Response, String>;
+
+/// The state of a hook where no daemon runs.
+pub(super) const STOPPED: &str = "stopped";
 
 /// The reason why a daemon does not run a hook that the bus knows.
 fn absence(reloads: &Reloads) -> &'static str {
@@ -84,12 +88,12 @@ impl Desk {
     /// A hook that the bus knows and that does not run here.
     fn stopped(&self, id: HookId) -> HookReport {
         let disabled = self.bus.hooks().overrides(&id);
-        let report = HookReport::stopped(id);
+        let state = self.daemon.as_ref().map_or(STOPPED, |reloads| absence(reloads));
+        let report = HookReport::idle(id, state);
         HookReport {
-            state: self.daemon.as_ref().map_or_else(|| report.state.clone(), |reloads| absence(reloads).to_owned()),
             last_error: disabled.as_ref().and_then(|disabled| disabled.reason.clone()),
-            disabled: disabled.map(Switched::from),
-            lag: self.bus.monitor().lag(&report.id).map(Behind::from),
+            disabled: disabled.map(Disabled::from),
+            lag: self.bus.monitor().lag(&report.id),
             dead_letters: self.bus.hooks().dead_letters(&report.id).map_or(0, |letters| letters.count()),
             ..report
         }
@@ -160,17 +164,15 @@ impl Desk {
             ReplayError::UnknownHook(_) => self.absent(hook, "a replay"),
             error => chain(&error),
         })?;
-        let ReplayReport { delivered, refused, untried, error, .. } = report;
-        let why = error.as_deref();
         tracing::info!(
             hook = hook.as_str(),
-            delivered,
-            refused,
-            left = untried,
-            error = why,
+            delivered = report.delivered,
+            refused = report.refused,
+            left = report.untried,
+            error = report.error.as_deref(),
             "an operator replayed dead letters of the hook"
         );
-        Ok(Response::Replayed { delivered, refused, untried, error, missing: which.missing(&found) })
+        Ok(Response::Replayed { report, missing: which.missing(&found) })
     }
 
     async fn drop(&self, hook: &HookId, which: &Which) -> Answer {

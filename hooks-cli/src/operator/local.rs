@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookId, chain};
+use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookId, HookReport, chain};
 
-use super::desk::Desk;
-use super::protocol::{HookReport, Request, Response};
+use super::desk::{Desk, STOPPED};
+use super::protocol::{Request, Response};
 
 /// This process, in place of a daemon.
 pub(crate) enum Local {
@@ -32,6 +32,11 @@ pub(crate) struct Open {
     hooks: BTreeMap<HookId, Hook>,
 }
 
+/// The report of a hook that no daemon has run yet.
+fn stopped(hook: HookId) -> HookReport {
+    HookReport::idle(hook, STOPPED)
+}
+
 impl Local {
     pub(super) async fn ask(&mut self, request: Request) -> Response {
         match self {
@@ -44,7 +49,7 @@ impl Local {
             }
             Self::Nothing(nothing) => match request {
                 Request::Status => {
-                    let hooks = nothing.hooks.iter().cloned().map(HookReport::stopped).collect();
+                    let hooks = nothing.hooks.iter().cloned().map(stopped).collect();
                     Response::Status { hooks, running: false, trouble: None, reload: None }
                 }
                 _ => Response::Failed { error: nothing.to_string() },
@@ -117,7 +122,7 @@ impl Open {
     fn add_newcomers(&self, reports: &mut Vec<HookReport>) {
         let known: BTreeSet<HookId> = reports.iter().map(|report| report.id.clone()).collect();
         let new = self.hooks.keys().filter(|hook| !known.contains(*hook));
-        reports.extend(new.cloned().map(HookReport::stopped));
+        reports.extend(new.cloned().map(stopped));
         reports.sort_by(|a, b| a.id.cmp(&b.id));
     }
 

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub(crate) use desk::Desk;
-pub(crate) use protocol::{HookReport, Letter, Request, Response, Which, timestamp};
+pub(crate) use protocol::{Letter, Request, Response, Which};
 
 use crate::bus::Handover;
 use crate::config::ConfiguredBus;

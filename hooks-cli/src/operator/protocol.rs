@@ -1,10 +1,9 @@
 //! The protocol of the socket: one JSON object a line, each way.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hooks_core::{
-    DeadLetter, DeadLetterId, DeadLetterReason, DisabledBy, HookId, HookStatus, Lag, Override, Pattern, RawValue,
+    DeadLetter, DeadLetterId, DeadLetterReason, HookId, HookReport, Pattern, RawValue, ReplayReport, timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -64,10 +63,8 @@ pub(crate) enum Response {
         letters: Vec<Letter>,
     },
     Replayed {
-        delivered: usize,
-        refused: usize,
-        untried: usize,
-        error: Option<String>,
+        #[serde(flatten)]
+        report: ReplayReport,
         /// Letters that were named and are not there.
         #[serde(default)]
         missing: BTreeSet<DeadLetterId>,
@@ -144,130 +141,5 @@ impl Letter {
             source: letter.envelope.source().to_owned(),
             event: Some(RawValue::from_string(letter.envelope.json().to_owned())?),
         })
-    }
-}
-
-/// RFC 3339, to the second.
-pub(crate) fn timestamp(at: SystemTime) -> String {
-    jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.0}"))
-}
-
-/// The report of a hook. Counts are since the daemon started; without one there are none.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct HookReport {
-    pub(crate) id: HookId,
-    /// `healthy`, `backing_off`, `throttled`, `held`, `disabled`; `stopped` where no daemon runs, `not in the
-    /// config` where none has it; where daemons share hooks `no owner` until one has taken it over, and `unknown`
-    /// if its owner does not answer.
-    pub(crate) state: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) disabled: Option<Switched>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) sink: Option<String>,
-    /// The daemon that has it, where daemons share hooks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) owner: Option<String>,
-    /// Everything up to here is done with, where that is known apart from the daemon.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) position: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) counts: Option<Counted>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) lag: Option<Behind>,
-    pub(crate) dead_letters: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) last_error: Option<String>,
-}
-
-impl HookReport {
-    /// The report of a hook of which nothing else is known.
-    pub(super) fn stopped(id: HookId) -> Self {
-        Self {
-            id,
-            state: "stopped".to_owned(),
-            disabled: None,
-            sink: None,
-            owner: None,
-            position: None,
-            counts: None,
-            lag: None,
-            dead_letters: 0,
-            last_error: None,
-        }
-    }
-}
-
-/// By whom a hook was disabled, why and when.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Switched {
-    pub(crate) by: DisabledBy,
-    /// The receiver's answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<String>,
-    pub(crate) since: String,
-}
-
-impl From<Override> for Switched {
-    fn from(disabled: Override) -> Self {
-        let since = timestamp(UNIX_EPOCH + Duration::from_secs(disabled.since));
-        Self { by: disabled.by, reason: disabled.reason, since }
-    }
-}
-
-/// The ledger of a hook.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Counted {
-    pub(crate) taken: u64,
-    pub(crate) delivered: u64,
-    pub(crate) dropped: u64,
-    pub(crate) dead_lettered: u64,
-    pub(crate) in_hand: u64,
-    /// Given back to the bus, and taken again by the next reader.
-    #[serde(default)]
-    pub(crate) handed_over: u64,
-    pub(crate) attempts: u64,
-}
-
-/// The lag of a hook.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Behind {
-    pub(crate) events: u64,
-    pub(crate) bytes: u64,
-    /// The time at which the oldest pending event was accepted.
-    pub(crate) oldest: Option<String>,
-    /// False where events that the hook's filter will pass over are counted, too: it is behind at most so far, since
-    /// then at the earliest.
-    pub(crate) exact: bool,
-}
-
-impl From<Lag> for Behind {
-    fn from(lag: Lag) -> Self {
-        Self { events: lag.events, bytes: lag.bytes, oldest: lag.oldest.map(timestamp), exact: lag.exact }
-    }
-}
-
-impl From<HookStatus> for HookReport {
-    fn from(status: HookStatus) -> Self {
-        let counts = &status.counts;
-        Self {
-            state: status.state.name().to_owned(),
-            disabled: status.disabled.map(Switched::from),
-            sink: Some(status.sink),
-            owner: None,
-            position: None,
-            counts: Some(Counted {
-                taken: counts.taken,
-                delivered: counts.delivered,
-                dropped: counts.dropped(),
-                dead_lettered: counts.dead_lettered,
-                in_hand: counts.in_flight,
-                handed_over: counts.handed_over,
-                attempts: status.attempts,
-            }),
-            lag: status.lag.map(Behind::from),
-            dead_letters: status.dead_letters.unwrap_or(0),
-            last_error: status.last_error,
-            id: status.id,
-        }
     }
 }

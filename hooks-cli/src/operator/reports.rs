@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use hooks_core::HookId;
+use hooks_core::{HookId, HookReport};
 
-use super::protocol::{HookReport, Response};
+use super::protocol::Response;
 
 /// Each daemon's answer. Those that are gone are not here.
 #[derive(Default)]
@@ -129,8 +129,8 @@ mod tests {
     use super::*;
 
     fn report(state: &str, sink: bool) -> HookReport {
-        let report = HookReport::stopped(HookId::new("a").unwrap());
-        HookReport { state: state.to_owned(), sink: sink.then(|| "http".to_owned()), ..report }
+        let report = HookReport::idle(HookId::new("a").unwrap(), state);
+        HookReport { sink: sink.then(|| "http".to_owned()), ..report }
     }
 
     /// State, owner and error of a hook of which daemons reported this.

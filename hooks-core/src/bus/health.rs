@@ -1,7 +1,10 @@
 //! The health of a bus.
 
+use serde::Serialize;
+
 /// The health of a bus, for probes, operators, metrics and the service manager.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BusHealth {
     /// The bus accepts events and hooks go on, as far as is known.

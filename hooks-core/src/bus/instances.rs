@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
+use serde::Serialize;
 
 use super::BusError;
 use crate::id::HookId;
@@ -46,7 +47,7 @@ pub trait Instances: Send + Sync {
 pub type Answering = dyn Fn(Vec<u8>) -> BoxFuture<'static, Vec<u8>> + Send + Sync;
 
 /// The owner and position of a hook on a shared bus.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HookPlace {
     /// The instance that owns it, if one does that lives.
     pub owner: Option<String>,

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 use super::BusHealth;
 use crate::id::HookId;
 
@@ -30,13 +32,14 @@ pub trait BusMonitor: Send + Sync {
 }
 
 /// The unsettled events of a hook.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lag {
     /// Number of events.
     pub events: u64,
     /// Bytes of their JSON.
     pub bytes: u64,
     /// The time when the oldest of them was accepted, or somewhat earlier.
+    #[serde(default, with = "crate::timestamp::option")]
     pub oldest: Option<SystemTime>,
     /// True if every counted event matches the hook's filter. Otherwise all events between the hook's position and the
     /// end of the log are counted, matching or not: `events` and `bytes` are upper bounds, and `oldest` is a lower one.
@@ -44,7 +47,7 @@ pub struct Lag {
 }
 
 /// The figures of a bus.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BusStats {
     /// Events accepted since the process started.

@@ -6,8 +6,8 @@ use tokio::sync::OwnedRwLockReadGuard;
 
 use super::hook_locks::{HookLockGuard, uncancelled};
 use super::overrides::SharedOverride;
-use super::report::HookStatus;
 use super::slot::{Work, WorkerStart};
+use super::status::HookStatus;
 use super::{DispatchError, Dispatcher, Inner};
 use crate::bus::{BusError, Subscription};
 use crate::hook::Hook;
@@ -184,7 +184,7 @@ impl Inner {
         }
         self.slots.lock().by_id.remove(id);
         self.notices.hook_removed(&slot.hook);
-        Ok(slot.status(self.bus.monitor().lag(id)))
+        Ok(HookStatus::of(&slot, self.bus.monitor().lag(id)))
     }
 
     async fn forget(&self, id: &HookId) -> Result<bool, DispatchError> {

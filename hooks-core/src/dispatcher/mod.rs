@@ -9,6 +9,7 @@ mod replay;
 mod report;
 mod shutdown;
 mod slot;
+mod status;
 mod test_delivery;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ use tokio::sync::{Mutex, RwLock, watch};
 use tokio::task::JoinHandle;
 
 pub use error::{DispatchError, ReplayError, TestError};
-pub use report::{HookStatus, LeftBehind, ReplayReport, Report, TestReport};
+pub use report::{ReplayReport, Report, TestReport};
+pub use status::{HookCounts, HookReport, HookStatus, LeftBehind};
 
 use crate::bus::{Bus, Settler};
 use crate::hook::Hook;
@@ -136,7 +138,7 @@ impl Dispatcher {
     /// The status of one hook, if the dispatcher has it.
     pub fn hook_status(&self, id: &HookId) -> Option<HookStatus> {
         let slot = self.0.slot(id).ok()?;
-        Some(slot.status(self.0.bus.monitor().lag(id)))
+        Some(HookStatus::of(&slot, self.0.bus.monitor().lag(id)))
     }
 
     /// The status of every hook, by name.
@@ -176,7 +178,7 @@ impl Inner {
     }
 
     fn status(&self) -> Vec<HookStatus> {
-        self.all().iter().map(|slot| slot.status(self.bus.monitor().lag(&slot.hook.id))).collect()
+        self.all().iter().map(|slot| HookStatus::of(slot, self.bus.monitor().lag(&slot.hook.id))).collect()
     }
 
     /// Sends the mode to all workers, also to those of hooks that are being changed.

@@ -1,85 +1,14 @@
-//! The reports of a dispatcher about its hooks.
+//! The results of a dispatcher's longer operations.
 
 use std::time::Duration;
 
-use crate::bus::Lag;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::status::HookStatus;
 use crate::delivery::{Answer, Reason};
-use crate::id::HookId;
-use crate::ledger::Counts;
-use crate::overrides::Override;
-use crate::stats::AttemptStats;
-use crate::worker::EndpointState;
-
-/// The status of a hook at one moment.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct HookStatus {
-    /// The hook's name.
-    pub id: HookId,
-    /// The kind of its sink.
-    pub sink: String,
-    /// The counts of its events. After a shutdown, `in_flight` counts those left behind.
-    pub counts: Counts,
-    /// True if its settings enable it. An [override](Self::disabled) may disable it all the same.
-    pub enabled: bool,
-    /// The state of its receiver.
-    pub state: EndpointState,
-    /// Attempts so far, failed ones too.
-    pub attempts: u64,
-    /// Attempts by outcome, and their durations. `None` before the first.
-    pub stats: Option<Box<AttemptStats>>,
-    /// Its unsettled events, where the bus can tell.
-    pub lag: Option<Lag>,
-    /// Number of its dead letters, where the bus keeps any.
-    pub dead_letters: Option<u64>,
-    /// The override that disables it, if there is one.
-    pub disabled: Option<Override>,
-    /// The error of the last attempt, if it failed.
-    pub last_error: Option<String>,
-}
-
-/// The events that a hook is not done with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LeftBehind {
-    /// Number of these events, read or not.
-    pub events: u64,
-    /// True if all of these match the hook's filter. Otherwise `events` is an upper bound.
-    pub exact: bool,
-}
-
-impl HookStatus {
-    /// The events that the hook is not done with, read or not. After a shutdown these were left behind; a bus that
-    /// outlives the process keeps them.
-    pub fn left_behind(&self) -> LeftBehind {
-        let in_flight = self.counts.in_flight;
-        match self.lag {
-            Some(lag) if lag.events > in_flight => LeftBehind { events: lag.events, exact: lag.exact },
-            _ => LeftBehind { events: in_flight, exact: true },
-        }
-    }
-
-    /// Number of events for the hook, read or not, each once: those delivered, dropped, dead-lettered and
-    /// [left behind](Self::left_behind). An upper bound where the last is one.
-    pub fn came(&self) -> u64 {
-        let Counts { delivered, dead_lettered, .. } = self.counts;
-        delivered + self.counts.dropped() + dead_lettered + self.left_behind().events
-    }
-
-    /// Returns true if no event is left behind: each was delivered, or given up and counted with a reason.
-    pub fn is_drained(&self) -> bool {
-        self.left_behind().events == 0
-    }
-
-    /// Returns true if everything arrived: no event is left behind, none was dropped since the process started, and no
-    /// dead letter is kept. One that was replayed has arrived.
-    pub fn is_complete(&self) -> bool {
-        let dead_letters = self.dead_letters.unwrap_or(self.counts.dead_lettered);
-        self.is_drained() && self.counts.dropped() == 0 && dead_letters == 0
-    }
-}
 
 /// The result of a shutdown: the last status of all hooks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// One entry per hook, by name.
@@ -100,7 +29,7 @@ impl Report {
 }
 
 /// The result of a replay of dead letters, as far as it came.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReplayReport {
     /// Number of those delivered, which are removed.
@@ -115,7 +44,7 @@ pub struct ReplayReport {
 }
 
 /// The result of a test delivery.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct TestReport {
     /// The receiver's answer.
@@ -123,7 +52,12 @@ pub struct TestReport {
     /// The reason why the receiver refused the test event, if it did.
     pub refused: Option<Reason>,
     /// Duration of the attempt.
+    #[serde(serialize_with = "seconds")]
     pub took: Duration,
     /// The sink's notes: names and texts, for people.
     pub notes: Vec<(String, String)>,
+}
+
+fn seconds<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(took.as_secs_f64())
 }

@@ -6,13 +6,11 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use super::overrides::SharedOverride;
-use super::report::HookStatus;
-use crate::bus::{Bus, Lag, Settler};
+use crate::bus::{Bus, Settler};
 use crate::dead_letter::DeadLetters;
 use crate::hook::Hook;
 use crate::ledger::Ledger;
 use crate::overrides::DisabledBy;
-use crate::stats::AttemptStats;
 use crate::worker::{EndpointState, Mode, Parked, ResendQueue, SharedEndpoint, StopSignal};
 
 /// The dispatcher's state of a hook.
@@ -97,22 +95,5 @@ impl Slot {
 
     pub(super) fn state(&self) -> EndpointState {
         self.endpoint.state.lock().state()
-    }
-
-    pub(super) fn status(&self, lag: Option<Lag>) -> HookStatus {
-        let endpoint = self.endpoint.state.lock();
-        HookStatus {
-            id: self.hook.id.clone(),
-            sink: self.hook.sink.kind().to_owned(),
-            counts: self.ledger.counts(),
-            enabled: self.hook.enabled,
-            state: endpoint.state(),
-            attempts: endpoint.stats().map_or(0, AttemptStats::total),
-            stats: endpoint.stats().cloned().map(Box::new),
-            lag,
-            dead_letters: self.dead_letters.as_ref().map(|dead_letters| dead_letters.count()),
-            disabled: self.overridden.get(),
-            last_error: endpoint.last_error().map(str::to_owned),
-        }
     }
 }

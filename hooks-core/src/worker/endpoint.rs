@@ -3,13 +3,16 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::rate_limiter::RateLimiter;
 use crate::delivery::{Delivered, DeliveryError, FailureClass, Unread};
 use crate::hook::RetryPolicy;
 use crate::stats::AttemptStats;
 
 /// The state of a hook's receiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EndpointState {
     /// The receiver accepted the last batch, at least in part.
