@@ -12,13 +12,15 @@ mod subscription;
 mod traits;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use crate::envelope::{Slice, shown_type};
+use crate::envelope::{Envelope, Slice, shown_type};
+use crate::event::Event;
 use crate::id::HookId;
 
 pub use delivery::{Delivery, Position};
-pub use error::BusError;
+pub use error::{BusError, PublishError};
 pub use health::BusHealth;
 pub use hook_store::HookStore;
 pub use instances::{Answering, AskError, HookPlace, Instances};
@@ -57,6 +59,18 @@ pub trait Bus: Send + Sync {
     /// # Cancel safety
     /// A dropped call may have published all of the events or none.
     async fn publish(&self, slice: Slice) -> Result<(), BusError>;
+
+    /// Encodes one event of the application and publishes it. `source` stands in where the event names none.
+    ///
+    /// # Errors
+    /// When the event does not encode, or is not accepted.
+    ///
+    /// # Cancel safety
+    /// As for [`publish`](Self::publish).
+    fn publish_event<'a>(&'a self, event: &dyn Event, source: &str) -> BoxFuture<'a, Result<(), PublishError>> {
+        let encoded = Envelope::from_event(event, source);
+        Box::pin(async move { Ok(self.publish(encoded?.into()).await?) })
+    }
 
     /// Registers a hook, or takes over the hook of this id: its unsettled events come first.
     ///

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 /// Something that happened, as an application sees it.
 ///
-/// Only the type and the data are required. What is left out is filled in when the event is encoded:
+/// Only the type is required. What is left out is filled in when the event is encoded:
 /// a new id (UUIDv7), the publisher's source, the present time.
 ///
 /// The trait is dyn-compatible, so a `Vec<Box<dyn Event>>` of different events can be published.
@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 ///
 /// impl Event for InvoicePaid {
 ///     fn event_type(&self) -> &str { "invoice.paid" }
-///     fn data(&self) -> Result<Box<RawValue>, EncodeError> { hooks_core::encode(self) }
+///     fn data(&self) -> Result<Option<Box<RawValue>>, EncodeError> { hooks_core::encode(self) }
 /// }
 ///
 /// let envelope = Envelope::from_event(&InvoicePaid { number: 7 }, "/billing")?;
@@ -31,11 +31,13 @@ pub trait Event {
     /// dispatcher.
     fn event_type(&self) -> &str;
 
-    /// The payload, encoded.
+    /// The payload, encoded. `None`: the event has none.
     ///
     /// # Errors
     /// When the payload can't be encoded as JSON; [`encode`] makes the right error.
-    fn data(&self) -> Result<Box<RawValue>, EncodeError>;
+    fn data(&self) -> Result<Option<Box<RawValue>>, EncodeError> {
+        Ok(None)
+    }
 
     /// The id, unique together with the source. `None`: a new UUIDv7.
     fn id(&self) -> Option<&str> {
@@ -57,14 +59,20 @@ pub trait Event {
     fn time(&self) -> Option<SystemTime> {
         None
     }
+
+    /// Extension attributes: `partitionkey`, whose events keep their order over lanes, `traceparent`, or your own.
+    /// Names are lower-case letters and digits; values are texts, integers or booleans.
+    fn extensions(&self) -> Vec<(&str, serde_json::Value)> {
+        Vec::new()
+    }
 }
 
 /// Encodes any serializable value as event data.
 ///
 /// # Errors
 /// When the value does not serialize to JSON (a map with keys that are no strings, say).
-pub fn encode<T: serde::Serialize + ?Sized>(value: &T) -> Result<Box<RawValue>, EncodeError> {
-    serde_json::value::to_raw_value(value).map_err(|error| EncodeError(Arc::new(error)))
+pub fn encode<T: serde::Serialize + ?Sized>(value: &T) -> Result<Option<Box<RawValue>>, EncodeError> {
+    serde_json::value::to_raw_value(value).map(Some).map_err(|error| EncodeError(Arc::new(error)))
 }
 
 /// An application's event did not serialize.

@@ -37,8 +37,8 @@ pub use batch::{Batch, BatchId};
 pub use batcher::{BatchLimits, Batcher, SizeBatcher};
 pub use bus::{
     Answering, AskError, Bus, BusError, BusHealth, BusMonitor, BusStats, BusTraits, Delivery, HookPlace, HookStore,
-    Instances, Lag, Overflow, Position, QueueLimits, Read, Reader, Settle, Settler, StartAt, Subscription, WINDOW,
-    refuse_reserved,
+    Instances, Lag, Overflow, Position, PublishError, QueueLimits, Read, Reader, Settle, Settler, StartAt,
+    Subscription, WINDOW, refuse_reserved,
 };
 pub use dead_letter::{DeadLetter, DeadLetterId, DeadLetterReason, DeadLetters, MAX_DETAIL};
 pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};

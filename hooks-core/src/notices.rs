@@ -41,7 +41,7 @@ impl Event for EndpointChanged {
         &self.event_type
     }
 
-    fn data(&self) -> Result<Box<RawValue>, EncodeError> {
+    fn data(&self) -> Result<Option<Box<RawValue>>, EncodeError> {
         crate::event::encode(&self.data)
     }
 

@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use hooks_core::Secret;
 use ring::hmac;
+use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
 /// Bytes of a shared secret.
@@ -23,6 +25,26 @@ pub(crate) enum SigningKey {
 pub(crate) enum VerifyingKey {
     V1(hmac::Key),
     V1a(UnparsedPublicKey<Vec<u8>>),
+}
+
+/// A new secret for a hook and its receiver: `whsec_` and base64 of 32 random bytes of the operating system, as Standard
+/// Webhooks asks for.
+///
+/// # Errors
+/// When the operating system gives no random bytes.
+///
+/// ```
+/// use hooks_sink_http::{HttpConfig, new_secret};
+///
+/// let secret = new_secret()?;
+/// let sink = HttpConfig::new("https://example.com/hooks").secret(secret.expose());
+/// assert!(secret.expose().starts_with("whsec_"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn new_secret() -> std::io::Result<Secret> {
+    let random = ring::rand::generate::<[u8; 32]>(&SystemRandom::new());
+    let random = random.map_err(|_| std::io::Error::other("the operating system gives no random bytes"))?;
+    Ok(Secret::new(format!("whsec_{}", STANDARD.encode(random.expose()))))
 }
 
 impl SigningKey {
@@ -113,6 +135,13 @@ mod tests {
             Ok(_) => panic!("{secret} was taken"),
             Err(error) => error,
         }
+    }
+
+    #[test]
+    fn a_new_secret_signs_and_is_like_no_other() {
+        let [one, other] = [new_secret().unwrap(), new_secret().unwrap()];
+        assert!(matches!(SigningKey::parse(one.expose()), Ok(SigningKey::V1(_))));
+        assert_ne!(one.expose(), other.expose());
     }
 
     #[test]

@@ -95,6 +95,7 @@ pub use config::{
 pub use endpoint::Endpoint;
 #[doc(hidden)]
 pub use fuzz::{fuzz_outcome, measured_request};
+pub use keys::new_secret;
 pub use sink::HttpSink;
 
 #[cfg(feature = "config")]

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::envelope::EnvelopeError;
+
 /// The error of a call to a bus.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -31,6 +33,17 @@ pub enum BusError {
         /// The error that ended the call.
         error: Box<BusError>,
     },
+}
+
+/// The reason why [`Bus::publish_event`](crate::Bus::publish_event) did not publish an event.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PublishError {
+    /// The event is no CloudEvent.
+    #[error(transparent)]
+    Event(#[from] EnvelopeError),
+    /// The bus did not accept it.
+    #[error(transparent)]
+    Bus(#[from] BusError),
 }
 
 impl BusError {

@@ -349,7 +349,14 @@ pub(super) fn encode(event: &dyn Event, source: &str) -> Result<String, Envelope
     if let Some(subject) = event.subject() {
         let _ = write!(json, "\"subject\":{},", json_string(subject));
     }
-    let _ = write!(json, r#""time":"{time}","datacontenttype":"application/json","data":{}}}"#, data.get());
+    for (name, value) in event.extensions() {
+        let _ = write!(json, "{}:{value},", json_string(name));
+    }
+    let _ = write!(json, r#""time":"{time}""#);
+    if let Some(data) = data {
+        let _ = write!(json, r#","datacontenttype":"application/json","data":{}"#, data.get());
+    }
+    json.push('}');
     Ok(json)
 }
 

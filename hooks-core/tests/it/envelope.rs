@@ -233,7 +233,7 @@ impl Event for Full {
         self.0
     }
 
-    fn data(&self) -> Result<Box<RawValue>, EncodeError> {
+    fn data(&self) -> Result<Option<Box<RawValue>>, EncodeError> {
         hooks_core::encode(&json!({"n": 1}))
     }
 
@@ -252,6 +252,42 @@ impl Event for Full {
     fn time(&self) -> Option<std::time::SystemTime> {
         Some(std::time::UNIX_EPOCH + std::time::Duration::from_millis(1_500))
     }
+
+    fn extensions(&self) -> Vec<(&str, Value)> {
+        vec![("partitionkey", json!("p\"1")), ("attempt", json!(3))]
+    }
+}
+
+/// An application's event of which all is left out that can be.
+struct Bare;
+
+impl Event for Bare {
+    fn event_type(&self) -> &str {
+        "a.b"
+    }
+}
+
+/// An application's event with an attribute that is not legal.
+struct Unlawful;
+
+impl Event for Unlawful {
+    fn event_type(&self) -> &str {
+        "a.b"
+    }
+
+    fn extensions(&self) -> Vec<(&str, Value)> {
+        vec![("Partition", json!("1"))]
+    }
+}
+
+#[test]
+fn an_applications_event_needs_no_more_than_a_type() {
+    let event = Envelope::from_event(&Bare, "/other").unwrap();
+    assert_eq!((event.event_type(), event.source(), event.data()), ("a.b", "/other", None));
+    assert!(!event.json().contains("data"), "{}", event.json());
+    assert_eq!(event.id().len(), 36);
+    let error = Envelope::from_event(&Unlawful, "/other").unwrap_err();
+    assert!(error.to_string().contains("Partition"), "{error}");
 }
 
 #[test]
@@ -259,7 +295,7 @@ fn an_applications_event() {
     let event = Envelope::from_event(&Full("a.b"), "/other").unwrap();
     assert_eq!(
         event.json(),
-        r#"{"specversion":"1.0","id":"\"7\"","source":"/mine","type":"a.b","subject":"a\\b","time":"1970-01-01T00:00:01.5Z","datacontenttype":"application/json","data":{"n":1}}"#
+        r#"{"specversion":"1.0","id":"\"7\"","source":"/mine","type":"a.b","subject":"a\\b","partitionkey":"p\"1","attempt":3,"time":"1970-01-01T00:00:01.5Z","datacontenttype":"application/json","data":{"n":1}}"#
     );
     assert_eq!((event.id(), event.subject()), ("\"7\"", Some("a\\b")));
     let error = Envelope::from_event(&Full(""), "/other").unwrap_err();
@@ -274,7 +310,7 @@ impl Event for Unprintable {
         "t"
     }
 
-    fn data(&self) -> Result<Box<RawValue>, EncodeError> {
+    fn data(&self) -> Result<Option<Box<RawValue>>, EncodeError> {
         hooks_core::encode(&std::collections::HashMap::from([(vec![1], 1)]))
     }
 }

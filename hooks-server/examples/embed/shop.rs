@@ -42,7 +42,7 @@ impl Event for Order {
         "order.placed"
     }
 
-    fn data(&self) -> Result<Box<RawValue>, EncodeError> {
+    fn data(&self) -> Result<Option<Box<RawValue>>, EncodeError> {
         hooks_core::encode(self)
     }
 }
