@@ -7,9 +7,9 @@ use axum::body::Body;
 use axum::extract::{Request, State as Shared};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::any;
 use http::header::{ACCEPT, EXPECT};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::answer::{self, Answer, Refusal};
 use super::outgoing::Outgoing;
@@ -30,9 +30,10 @@ pub(super) fn beside_events(state: Arc<State>) -> Router {
 
 fn pages() -> Router<Arc<State>> {
     Router::new()
-        .route("/healthz", get(health).fallback(only_get))
-        .route("/readyz", get(ready).fallback(only_get))
-        .route("/metrics", get(metrics).fallback(only_get))
+        .route("/healthz", any(health))
+        .route("/readyz", any(ready))
+        .route("/metrics", any(metrics))
+        .layer(from_fn(only_read))
 }
 
 fn whole(answer: Answer) -> Response {
@@ -69,10 +70,6 @@ async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Respo
     }
 }
 
-async fn only_get() -> Response {
-    whole(Refusal::Method("GET, HEAD").answer())
-}
-
 async fn nothing() -> Response {
     whole(Refusal::NotFound.answer())
 }
@@ -81,6 +78,13 @@ async fn with_host(request: Request, next: Next) -> Response {
     match host::check(request.version(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => whole(refusal.answer()),
+    }
+}
+
+async fn only_read(request: Request, next: Next) -> Response {
+    match *request.method() {
+        Method::GET | Method::HEAD => next.run(request).await,
+        _ => whole(Refusal::Method("GET, HEAD").answer()),
     }
 }
 

@@ -157,3 +157,17 @@ async fn draining_waits_for_what_is_being_published_and_refuses_the_rest() {
     let answer = post(&state).await;
     assert_eq!((answer.status().as_u16(), started.elapsed()), (503, Duration::from_secs(5)), "at once");
 }
+
+#[tokio::test]
+async fn a_request_that_names_no_host_hears_of_that_alone() {
+    let state = state(None);
+    let post = |headers: HeaderMap| {
+        let mut request = Request::post("/healthz").body(Body::empty()).unwrap();
+        *request.headers_mut() = headers;
+        answered(request, &state)
+    };
+    let answer = post(HeaderMap::new()).await;
+    assert_eq!((answer.status().as_u16(), answer.headers().get("allow")), (400, None));
+    let answer = post([(http::header::HOST, HeaderValue::from_static("a"))].into_iter().collect()).await;
+    assert_eq!((answer.status().as_u16(), answer.headers()["allow"].to_str().unwrap()), (405, "GET, HEAD"));
+}
