@@ -42,6 +42,9 @@ pub const WINDOW: usize = 65_536;
 /// - Unsettled events are delivered again, to the next subscriber of the same id.
 /// - A slow hook delays neither `publish` nor other hooks, except where its limits ask for it.
 /// - `publish` begins with [`refuse_reserved`].
+///
+/// `hooks-core/examples/vec_bus/` is a whole bus to begin with: a log in memory that registers itself as a
+/// [plugin](crate::BusPlugin). [`conformance::bus`](crate::conformance::bus) checks that a bus keeps the contract.
 #[async_trait]
 pub trait Bus: Send + Sync {
     /// The id of this log. Batch ids derive from it, so a log that outlives the process keeps its id.

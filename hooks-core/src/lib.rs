@@ -71,7 +71,7 @@ pub use worker::EndpointState;
 
 pub use async_trait::async_trait;
 pub use serde_json::value::RawValue;
-// The crates that the derive macros and the registry need, for crates that depend on this one alone.
+// The crates that the derive macros, the registry and the traits need, for crates that depend on this one alone.
 #[cfg(feature = "config")]
 pub use {inventory, schemars};
 pub use {serde, serde_json, uuid};
