@@ -14,9 +14,10 @@ mod warnings;
 use std::path::Path;
 
 use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{Bus, ByteSize, Delivery, Filter, QueueLimits, StartAt};
+use hooks_core::{Bus, ByteSize, Filter};
+use hooks_test::End;
 
-use crate::{End, numbers, slice};
+use crate::slice;
 
 /// Small segments, so that there are many.
 fn config(dir: &Path) -> DurableConfig {
@@ -30,39 +31,25 @@ fn open(config: &DurableConfig) -> DurableBus {
     DurableBus::open(config).unwrap()
 }
 
-async fn end(bus: &DurableBus, hook: &str, filter: Filter) -> End {
-    End::starting(bus, hook, filter, QueueLimits::default(), StartAt::End).await
-}
-
-async fn earliest(bus: &DurableBus, hook: &str) -> End {
-    End::starting(bus, hook, Filter::all(), QueueLimits::default(), StartAt::Earliest).await
-}
-
 async fn publish(bus: &DurableBus, range: std::ops::Range<usize>) {
     for number in range {
         bus.publish(slice(number..number + 1, 100)).await.unwrap();
     }
 }
 
-async fn read_all(end: &mut End) -> Vec<usize> {
-    let read: Vec<Delivery> = end.read(usize::MAX).await;
-    end.settle(&read);
-    numbers(&read)
-}
-
 #[tokio::test]
 async fn what_was_published_is_read_by_hooks_that_follow_and_hooks_that_lag() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&config(folder.path()));
-    let _holds = end(&bus, "holds", Filter::all()).await;
-    let mut follows = end(&bus, "follows", Filter::types(["test.1"])).await;
+    let _holds = End::new(&bus, "holds", Filter::all()).await;
+    let mut follows = End::new(&bus, "follows", Filter::types(["test.1"])).await;
     for round in 0..10 {
         publish(&bus, round * 30..round * 30 + 30).await;
         let expected: Vec<usize> = (round * 30..round * 30 + 30).filter(|number| number % 3 == 1).collect();
-        assert_eq!(read_all(&mut follows).await, expected);
+        assert_eq!(follows.read_all().await, expected);
     }
-    let mut late = earliest(&bus, "late").await;
-    assert_eq!(read_all(&mut late).await, (0..300).collect::<Vec<_>>());
+    let mut late = End::earliest(&bus, "late").await;
+    assert_eq!(late.read_all().await, (0..300).collect::<Vec<_>>());
     let counts = late.ledger.counts();
     assert_eq!((counts.taken, counts.delivered, counts.balances()), (300, 300, true));
 }
@@ -71,8 +58,8 @@ async fn what_was_published_is_read_by_hooks_that_follow_and_hooks_that_lag() {
 async fn segments_go_when_every_hook_has_passed_them() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&config(folder.path()));
-    let mut slow = end(&bus, "slow", Filter::all()).await;
-    let _idle = end(&bus, "idle", Filter::types(["other"])).await;
+    let mut slow = End::new(&bus, "slow", Filter::all()).await;
+    let _idle = End::new(&bus, "idle", Filter::types(["other"])).await;
     publish(&bus, 0..300).await;
     bus.sync_positions().await.unwrap();
     let before = bus.info();
@@ -82,7 +69,7 @@ async fn segments_go_when_every_hook_has_passed_them() {
     bus.sync_positions().await.unwrap();
     let after = bus.info();
     assert!(after.segments[0].first > 100 && after.segments[0].first <= 200, "{after:?}");
-    assert_eq!(read_all(&mut slow).await, (200..300).collect::<Vec<_>>());
+    assert_eq!(slow.read_all().await, (200..300).collect::<Vec<_>>());
     bus.sync_positions().await.unwrap();
     assert_eq!(bus.info().segments.len(), 1);
 }
@@ -95,12 +82,12 @@ async fn restarts_leave_no_large_files_behind() {
     config.max_bytes = ByteSize(4 << 20);
     for restart in 0..10 {
         let bus = open(&config);
-        let _holds = end(&bus, "holds", Filter::all()).await;
+        let _holds = End::new(&bus, "holds", Filter::all()).await;
         publish(&bus, restart..restart + 1).await;
     }
     let info = DurableBus::inspect(folder.path()).unwrap();
     assert_eq!(info.segments.len(), 10);
     assert!(info.segments.iter().all(|segment| segment.bytes < 1000), "{info:?}");
-    let mut holds = end(&open(&config), "holds", Filter::all()).await;
-    assert_eq!(read_all(&mut holds).await, (0..10).collect::<Vec<_>>());
+    let mut holds = End::new(&open(&config), "holds", Filter::all()).await;
+    assert_eq!(holds.read_all().await, (0..10).collect::<Vec<_>>());
 }

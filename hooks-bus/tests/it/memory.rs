@@ -1,8 +1,11 @@
+mod dispatcher;
+
 use futures_util::FutureExt as _;
 use hooks_bus::{MemoryBus, MemoryConfig};
 use hooks_core::{Bus, ByteSize, DropReason, Filter, Overflow, QueueLimits};
+use hooks_test::{End, id, numbers, queue};
 
-use crate::{End, numbers, queue, slice};
+use crate::slice;
 
 fn bus(max_memory: u64) -> MemoryBus {
     MemoryBus::new(&MemoryConfig { max_memory: ByteSize(max_memory) })
@@ -13,7 +16,7 @@ async fn an_event_is_held_once_however_many_hooks_wait_for_it() {
     let bus = bus(1 << 30);
     let mut ends = Vec::new();
     for hook in 0..100 {
-        ends.push(End::new(&bus, &format!("h{hook}"), Filter::all(), QueueLimits::default()).await);
+        ends.push(End::new(&bus, &format!("h{hook}"), Filter::all()).await);
     }
     let events = slice(0..10, 10_000);
     let held = events.memory();
@@ -30,7 +33,7 @@ async fn an_event_is_held_once_however_many_hooks_wait_for_it() {
 #[tokio::test]
 async fn what_nobody_wants_is_not_held() {
     let bus = bus(1 << 20);
-    let _end = End::new(&bus, "a", Filter::types(["other"]), QueueLimits::default()).await;
+    let _end = End::new(&bus, "a", Filter::types(["other"])).await;
     bus.publish(slice(0..10, 100)).await.unwrap();
     assert_eq!(bus.memory_used(), 0);
 }
@@ -38,7 +41,8 @@ async fn what_nobody_wants_is_not_held() {
 #[tokio::test(start_paused = true)]
 async fn the_bound_in_bytes_holds_too() {
     let bus = bus(1 << 30);
-    let mut end = End::new(&bus, "a", Filter::all(), queue(1_000, 10_000, Overflow::DropOldest)).await;
+    let limits = QueueLimits { max_bytes: ByteSize(10_000), ..queue(1_000, Overflow::DropOldest) };
+    let mut end = End::queued(&bus, "a", Filter::all(), limits).await;
     bus.publish(slice(0..100, 900)).await.unwrap();
     let read = end.read(1_000).await;
     assert!(read.iter().map(|delivery| delivery.envelope().len()).sum::<usize>() <= 10_000);
@@ -53,9 +57,8 @@ async fn the_bound_in_bytes_holds_too() {
 #[tokio::test(start_paused = true)]
 async fn at_the_memory_limit_the_hook_that_holds_most_gives_way() {
     let bus = bus(100_000);
-    let mut greedy = End::new(&bus, "greedy", Filter::all(), queue(10_000, 1 << 30, Overflow::DropOldest)).await;
-    let mut modest =
-        End::new(&bus, "modest", Filter::types(["test.0"]), queue(10_000, 1 << 30, Overflow::DropOldest)).await;
+    let mut greedy = End::queued(&bus, "greedy", Filter::all(), queue(10_000, Overflow::DropOldest)).await;
+    let mut modest = End::queued(&bus, "modest", Filter::types(["test.0"]), queue(10_000, Overflow::DropOldest)).await;
     for number in 0..300 {
         bus.publish(slice(number..number + 1, 800)).await.unwrap();
         assert!(bus.memory_used() <= 100_000, "{} bytes", bus.memory_used());
@@ -75,7 +78,7 @@ async fn at_the_memory_limit_the_hook_that_holds_most_gives_way() {
 #[tokio::test(start_paused = true)]
 async fn at_the_memory_limit_a_blocking_hook_makes_publishers_wait() {
     let bus = bus(20_000);
-    let mut end = End::new(&bus, "a", Filter::all(), queue(10_000, 1 << 30, Overflow::Block)).await;
+    let mut end = End::queued(&bus, "a", Filter::all(), queue(10_000, Overflow::Block)).await;
     bus.publish(slice(0..10, 900)).await.unwrap();
     let more = slice(10..20, 900);
     let mut waiting = Box::pin(bus.publish(more));
@@ -91,7 +94,7 @@ async fn at_the_memory_limit_a_blocking_hook_makes_publishers_wait() {
 #[tokio::test(start_paused = true)]
 async fn events_that_are_all_on_their_way_out_turn_new_ones_away() {
     let bus = bus(10_000);
-    let mut end = End::new(&bus, "a", Filter::all(), queue(10_000, 1 << 30, Overflow::DropOldest)).await;
+    let mut end = End::queued(&bus, "a", Filter::all(), queue(10_000, Overflow::DropOldest)).await;
     bus.publish(slice(0..8, 900)).await.unwrap();
     let read = end.read(8).await;
     bus.publish(slice(8..16, 900)).await.unwrap();
@@ -104,12 +107,12 @@ async fn events_that_are_all_on_their_way_out_turn_new_ones_away() {
 #[tokio::test(start_paused = true)]
 async fn removing_a_hook_frees_what_it_held_and_whoever_waited() {
     let bus = bus(1 << 30);
-    let end = End::new(&bus, "a", Filter::all(), queue(2, 1 << 20, Overflow::Block)).await;
+    let end = End::queued(&bus, "a", Filter::all(), queue(2, Overflow::Block)).await;
     bus.publish(slice(0..2, 1)).await.unwrap();
     let more = slice(2..4, 1);
     let mut waiting = Box::pin(bus.publish(more));
     assert!((&mut waiting).now_or_never().is_none());
-    bus.unsubscribe(&hooks_core::HookId::new("a").unwrap()).await.unwrap();
+    bus.unsubscribe(&id("a")).await.unwrap();
     waiting.await.unwrap();
     let counts = end.ledger.counts();
     assert_eq!((counts.dropped_for(DropReason::Removed), counts.in_flight, bus.memory_used()), (2, 0, 0));

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use hooks_bus::MemoryBus;
 use hooks_core::{Bus, Delivery, DropReason, Filter, Overflow};
+use hooks_test::{End, numbers, queue, subscription};
 use proptest::prelude::*;
 
-use crate::{End, numbers, queue, slice};
+use crate::slice;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -43,7 +44,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let bus = MemoryBus::default();
-            let mut end = End::new(&bus, "a", filter(0), queue(limit, 1 << 20, Overflow::DropOldest)).await;
+            let mut end = End::queued(&bus, "a", filter(0), queue(limit, Overflow::DropOldest)).await;
             let (mut queued, mut in_flight): (VecDeque<usize>, Vec<Delivery>) = Default::default();
             let (mut published, mut dropped, mut delivered, mut filtered) = (0, 0, 0, 0);
             let mut wanted = FILTERS[0];
@@ -79,7 +80,7 @@ proptest! {
                     Step::TakeOver => {
                         let ledger = end.ledger.clone();
                         let which = FILTERS.iter().position(|known| *known == wanted).unwrap();
-                        let subscription = crate::subscription("a", filter(which), queue(limit, 1 << 20, Overflow::DropOldest), &ledger);
+                        let subscription = subscription("a", filter(which), queue(limit, Overflow::DropOldest), &ledger);
                         // The worker decides on events in flight, not the bus.
                         let before = queued.len();
                         queued.retain(|number| wanted.contains(&(number % 3)));
@@ -89,7 +90,7 @@ proptest! {
                     }
                     Step::Filter(which) => {
                         wanted = FILTERS[which];
-                        end.reader.reconfigure(crate::subscription("a", filter(which), queue(limit, 1 << 20, Overflow::DropOldest), &end.ledger));
+                        end.reader.reconfigure(subscription("a", filter(which), queue(limit, Overflow::DropOldest), &end.ledger));
                         let before = queued.len();
                         queued.retain(|number| wanted.contains(&(number % 3)));
                         filtered += (before - queued.len()) as u64;

@@ -49,6 +49,7 @@ use slot::{Slot, Work, WorkerEnd, WorkerStart};
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// use std::sync::Arc;
+/// # mod hooks_bus { pub use hooks_test::model::ModelBus as MemoryBus; }
 /// use hooks_bus::MemoryBus;
 /// use hooks_core::{async_trait, Batch, Bus, Delivered, DeliveryError, Dispatcher, Envelope, Filter, Hook, Sink};
 /// # use hooks_core::{BoxError, SinkContext, SinkFactory};

@@ -17,8 +17,9 @@ use crate::human::ByteSize;
 /// Deriving `Deserialize` and `JsonSchema` is most of the work, as for a [sink](crate::SinkConfig).
 ///
 /// ```
+/// # mod hooks_bus { pub use hooks_test::model::ModelBus as MemoryBus; }
 /// use std::sync::Arc;
-/// use hooks_bus::{MemoryBus, MemoryConfig};
+/// use hooks_bus::MemoryBus;
 /// use hooks_core::{async_trait, inventory, schemars, serde};
 /// use hooks_core::{BusConfig, BusPlugin, BusTraits, OpenBusError, OpenedBus, Purpose};
 ///

@@ -6,9 +6,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use hooks_core::{BoxError, Hook, HumanDuration, RetryPolicy, Sink, SinkContext, SinkFactory, TestError};
+use hooks_test::{Receiver, World, batch, events, id};
 use parking_lot::Mutex;
-
-use crate::receiver::{Receiver, World, batch, events, id};
 
 /// Reads a file on a disk that hangs until somebody holds the answer back no longer.
 #[derive(Debug)]

@@ -8,12 +8,12 @@ use hooks_core::{
     Batch, BoxError, Bus, Delivered, DeliveryError, DisabledBy, Dispatcher, EndpointState, Hook, Sink, SinkContext,
     SinkFactory, async_trait,
 };
+use hooks_test::{Receiver, World, batch, event, events, id, ids};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::keeping::Keeping;
-use crate::receiver::{Receiver, World, batch, event, events, id, ids};
 
 fn hook(name: &str, receiver: &Receiver) -> Hook {
     Hook::new(name, receiver.clone()).unwrap().batch(batch(4, "0s"))

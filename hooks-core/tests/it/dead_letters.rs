@@ -8,9 +8,9 @@ use hooks_core::{
     Bus, DeadLetterId, DeadLetterReason, DeadLetters, Dispatcher, DropReason, EndpointState, FailureClass, Hook,
     ReplayError, RetryPolicy, Unread,
 };
+use hooks_test::{Answer, Receiver, batch, events, id, ids};
 
 use crate::keeping::Keeping;
-use crate::receiver::{Answer, Receiver, batch, events, id, ids};
 
 pub(crate) fn hook(receiver: &Receiver) -> Hook {
     Hook::new("a", receiver.clone()).unwrap().batch(batch(4, "0s"))
@@ -384,7 +384,7 @@ async fn a_replay_that_cannot_be() {
     let (replay, ()) = tokio::join!(replay, change);
     assert_eq!(replay.unwrap().untried, 1);
     assert_eq!(bus.ids().len(), 2);
-    let plain = Dispatcher::new(Arc::new(hooks_bus::MemoryBus::default()));
+    let plain = Dispatcher::new(Arc::new(hooks_test::model::ModelBus::alone()));
     plain.add(hook(&receiver)).await.unwrap();
     assert!(matches!(plain.replay(&id("a"), |_, _| true).await, Err(ReplayError::Unsupported(_))));
 }

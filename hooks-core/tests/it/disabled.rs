@@ -7,9 +7,9 @@ use hooks_core::{
     Batch, BoxError, Bus, Delivered, DeliveryError, DisabledBy, Dispatcher, EndpointState, FailureClass, Hook,
     Override, Secret, Sink, SinkContext, SinkFactory, async_trait,
 };
+use hooks_test::{Receiver, batch, events, id};
 
 use crate::keeping::Keeping;
-use crate::receiver::{Receiver, batch, events, id};
 
 /// Settings that are shown, a receiver that is not, and a secret.
 #[derive(Clone)]

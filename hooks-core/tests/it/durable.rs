@@ -7,10 +7,9 @@ use hooks_core::{
     Batch, BoxError, Bus, BusError, BusTraits, Delivered, Delivery, DeliveryError, Dispatcher, Hook, HookId, Ledger,
     Position, Read, Reader, Settle, Settler, Sink, SinkContext, SinkFactory, Slice, Subscription, async_trait,
 };
+use hooks_test::{batch, events};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-
-use crate::receiver::{batch, events};
 
 /// The steps that happened, in order.
 type Journal = Arc<Mutex<Vec<&'static str>>>;

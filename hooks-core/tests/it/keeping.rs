@@ -1,22 +1,21 @@
-//! A memory bus that keeps dead letters in memory, up to a bound.
+//! The model of a bus, which keeps dead letters in memory, up to a bound.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hooks_bus::MemoryBus;
 use hooks_core::{
     Bus, BusError, BusMonitor, BusTraits, DeadLetter, DeadLetterId, DeadLetters, HookId, HookStore, Ledger, Outcome,
     Override, Position, Reader, Settle, Settler, Slice, Subscription, async_trait,
 };
+use hooks_test::model::ModelBus;
+use hooks_test::{before_it_is_late, id};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::receiver::{before_it_is_late, id};
-
 #[derive(Clone)]
 pub(crate) struct Keeping {
-    pub(crate) bus: MemoryBus,
+    pub(crate) bus: Arc<ModelBus>,
     pub(crate) dead_letters: Arc<DeadLetterStore>,
     overrides: Arc<Mutex<BTreeMap<HookId, Override>>>,
     /// Hooks whose override another process has set, which is not followed yet.
@@ -50,7 +49,7 @@ impl Keeping {
             changed: Notify::new(),
         };
         Self {
-            bus: MemoryBus::default(),
+            bus: Arc::new(ModelBus::alone()),
             dead_letters: Arc::new(dead_letters),
             overrides: Arc::default(),
             elsewhere: Arc::default(),

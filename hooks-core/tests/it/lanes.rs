@@ -4,10 +4,9 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use hooks_core::{Envelope, FailureClass, Filter, Hook, Overflow};
+use hooks_test::{Answer, Receiver, World, batch, id, queue, typed};
 use proptest::prelude::*;
 use tokio::time::Instant;
-
-use crate::receiver::{Answer, Receiver, World, batch, id, queue, typed};
 
 fn keyed(count: usize, keys: usize) -> Vec<hooks_core::Envelope> {
     (0..count).map(|n| typed(&n.to_string(), "t", Some(&format!("key-{}", n % keys)))).collect()

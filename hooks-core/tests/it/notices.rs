@@ -1,8 +1,7 @@
 //! Events about endpoints: who gets them, who does not.
 
 use hooks_core::{Bus, BusError, DispatchError, EndpointState, FailureClass, Filter, Hook};
-
-use crate::receiver::{Receiver, World, batch, events, typed};
+use hooks_test::{Receiver, World, batch, events, typed};
 
 const TYPES: [&str; 3] = ["hooks.endpoint.backing_off", "hooks.endpoint.healthy", "hooks.endpoint.disabled"];
 
@@ -72,7 +71,7 @@ async fn nobody_else_publishes_such_an_event() {
     for own in [TYPES[0], "hooks.test", "hooks."] {
         let error = world
             .bus
-            .publish(crate::receiver::slice(&[typed("1", "fine", None), typed("2", own, None)]))
+            .publish(hooks_test::together(&[typed("1", "fine", None), typed("2", own, None)]))
             .await
             .unwrap_err();
         assert!(matches!(&error, BusError::Reserved(name) if name == own), "{error}");

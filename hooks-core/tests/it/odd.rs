@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use hooks_core::{EndpointState, FailureClass, Hook, HumanDuration, RetryPolicy, Unread};
+use hooks_test::{Answer, Receiver, World, batch, events, ids};
 use tokio::time::Instant;
-
-use crate::receiver::{Answer, Receiver, World, batch, events, ids};
 
 /// A hook whose receiver answers with these, and then well.
 async fn world(answers: impl IntoIterator<Item = Answer>) -> (World, Receiver) {

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use hooks_core::{Hook, RateLimit};
+use hooks_test::{Receiver, World, batch, events};
 use tokio::time::Instant;
-
-use crate::receiver::{Receiver, World, batch, events};
 
 fn limit(requests: Option<&str>, events: Option<&str>, burst: u32) -> RateLimit {
     let rate = |text: &str| text.parse().unwrap();

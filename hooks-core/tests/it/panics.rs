@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hooks_core::{BatchLimits, Batcher, BoxError, Hook, Sink, SinkContext, SinkFactory, SizeBatcher, TestError};
+use hooks_test::{Answer, Receiver, World, batch, events, id, ids, within_a_minute};
 use tokio::time::Instant;
-
-use crate::receiver::{Answer, Receiver, World, batch, events, id, ids, within_a_minute};
 
 /// A factory that panics the first times that it is asked for something.
 #[derive(Debug, Default)]

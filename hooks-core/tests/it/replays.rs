@@ -6,11 +6,11 @@ use std::time::Duration;
 use hooks_core::{
     Bus, DeadLetter, Dispatcher, EndpointState, FailureClass, Hook, Metadata, RateLimit, ReplayReport, RetryPolicy,
 };
+use hooks_test::{Answer, Receiver, batch, events, id, ids};
 use tokio::time::Instant;
 
 use crate::dead_letters::{hook, with_two_dead};
 use crate::keeping::Keeping;
-use crate::receiver::{Answer, Receiver, batch, events, id, ids};
 
 type World = (Keeping, Dispatcher, Receiver);
 

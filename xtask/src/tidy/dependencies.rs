@@ -7,13 +7,14 @@ use serde_json::Value;
 use super::Problem;
 use crate::workspace;
 
-/// The crates of the workspace, and what of it each may depend on, tests apart.
-const MAY_USE: [(&str, &[&str]); 7] = [
+/// The crates of the workspace, and what of it each may depend on, tests apart. `hooks-test` is for tests: no list names it.
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("hooks-core", &[]),
     ("hooks-bus", &["hooks-core"]),
     ("hooks-sink-http", &["hooks-core"]),
     ("hooks-sink-file", &["hooks-core"]),
     ("hooks-server", &["hooks-core"]),
+    ("hooks-test", &["hooks-core"]),
     ("hooks-cli", &["hooks-core", "hooks-bus", "hooks-sink-http", "hooks-sink-file", "hooks-server"]),
     ("xtask", &["hooks-core", "hooks-bus", "hooks-sink-http", "hooks-sink-file", "hooks-server", "hooks-cli"]),
 ];
@@ -68,7 +69,8 @@ fn check_one(package: &str, may_use: &[&str], dependency: &Value) -> Option<Prob
     let name = dependency["name"].as_str().unwrap_or_default();
     let place = format!("{package}/Cargo.toml");
     let is_ours = MAY_USE.iter().any(|(known, _)| *known == name);
-    if is_ours && dependency["kind"] != "dev" && !may_use.contains(&name) {
+    let is_for_tests = dependency["kind"] == "dev" && (package != "hooks-core" || name == "hooks-test");
+    if is_ours && !is_for_tests && !may_use.contains(&name) {
         return Some(Problem {
             place,
             what: format!("depends on `{name}`"),
@@ -111,9 +113,20 @@ mod tests {
 
     #[test]
     fn tests_may_use_anything_but_building_may_not() {
-        let ours = |kind: &str| problems("hooks-core", "hooks-bus", kind.into(), Value::Null);
+        let ours = |kind: &str| problems("hooks-server", "hooks-cli", kind.into(), Value::Null);
         assert!(ours("dev").is_empty());
         assert_eq!(ours("build").len(), 1);
+    }
+
+    #[test]
+    fn tests_of_the_core_use_the_model_of_a_bus_and_only_tests_use_that() {
+        let dev = |package, dependency| problems(package, dependency, "dev".into(), Value::Null);
+        assert_eq!(dev("hooks-core", "hooks-bus"), ["hooks-core/Cargo.toml: depends on `hooks-bus`"]);
+        assert!(dev("hooks-core", "hooks-test").is_empty());
+        for package in ["hooks-core", "hooks-bus", "hooks-cli", "xtask"] {
+            let problems = problems(package, "hooks-test", Value::Null, Value::Null);
+            assert_eq!(problems, [format!("{package}/Cargo.toml: depends on `hooks-test`")]);
+        }
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Problem> {
 
 impl<'a> File<'a> {
     fn new(path: &'a str, text: &'a str) -> Self {
-        let is_test = path.contains("/tests/") || path.contains("/benches/");
+        let is_test = path.contains("/tests/") || path.contains("/benches/") || path.starts_with("hooks-test/");
         let unit_tests = || text.lines().position(|line| line.trim() == "#[cfg(test)]");
         let tests_from = if is_test { 0 } else { unit_tests().unwrap_or(usize::MAX) };
         Self { path, text, tests_from }

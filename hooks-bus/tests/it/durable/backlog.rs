@@ -1,47 +1,13 @@
 //! Through the dispatcher: a receiver that is down for a long time costs disk, not memory, and nobody notices.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hooks_bus::DurableBus;
-use hooks_core::{
-    Batch, Bus, ByteSize, Delivered, DeliveryError, Dispatcher, Filter, Hook, HookId, HumanDuration, RetryPolicy, Sink,
-    async_trait,
-};
-use tokio::sync::watch;
+use hooks_core::{Bus, ByteSize, Dispatcher, Filter, Hook, HumanDuration, RetryPolicy};
+use hooks_test::{Receiver, id, ids};
 
 use super::{config, slice};
-use crate::clones::Clones;
-
-/// The events of a receiver, which may be down.
-#[derive(Debug, Clone)]
-struct Receiver {
-    down: Arc<AtomicBool>,
-    got: Arc<watch::Sender<Vec<usize>>>,
-}
-
-impl Receiver {
-    fn new(down: bool) -> Self {
-        Self { down: Arc::new(AtomicBool::new(down)), got: Arc::new(watch::Sender::new(Vec::new())) }
-    }
-
-    async fn has(&self, events: usize) -> Vec<usize> {
-        self.got.subscribe().wait_for(|got| got.len() >= events).await.unwrap().clone()
-    }
-}
-
-#[async_trait]
-impl Sink for Receiver {
-    async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
-        if self.down.load(Ordering::Acquire) {
-            return Err(DeliveryError::retry("it is down"));
-        }
-        let numbers = batch.events().map(|event| event.id().parse::<usize>().unwrap());
-        self.got.send_modify(|got| got.extend(numbers));
-        Ok(Delivered::all())
-    }
-}
 
 fn hook(id: &str, receiver: &Receiver) -> Hook {
     let retry = RetryPolicy {
@@ -49,7 +15,7 @@ fn hook(id: &str, receiver: &Receiver) -> Hook {
         max: HumanDuration(Duration::from_millis(5)),
         ..RetryPolicy::default()
     };
-    Hook::new(id, Clones(receiver.clone())).unwrap().filter(Filter::all()).retry(retry)
+    Hook::new(id, receiver.clone()).unwrap().filter(Filter::all()).retry(retry)
 }
 
 fn say(what: &str, events: usize, took: Duration) {
@@ -65,7 +31,8 @@ async fn a_receiver_that_is_down_costs_no_memory_and_catches_up_afterwards() {
     config.segment_size = ByteSize(1 << 20);
     config.max_bytes = ByteSize(16 << 30);
     config.max_memory = ByteSize(MEMORY as u64);
-    let (up, down) = (Receiver::new(false), Receiver::new(true));
+    let (up, down) = (Receiver::default(), Receiver::default());
+    down.is_down(true);
     {
         let bus = DurableBus::open(&config).unwrap();
         let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
@@ -76,29 +43,31 @@ async fn a_receiver_that_is_down_costs_no_memory_and_catches_up_afterwards() {
             bus.publish(slice(first..first + 500, 200)).await.unwrap();
             assert!(bus.memory_used() <= MEMORY, "{} bytes", bus.memory_used());
         }
-        assert_eq!(up.has(events).await, (0..events).collect::<Vec<_>>());
+        up.has(events).await;
+        assert!(up.arrived() == ids(0..events));
         say("published, and delivered by the hook that is up", events, begin.elapsed());
-        let lag = bus.monitor().lag(&HookId::new("down").unwrap()).unwrap();
+        let lag = bus.monitor().lag(&id("down")).unwrap();
         assert_eq!((lag.events, lag.exact), (events as u64, true));
         assert!(lag.bytes > 300 * events as u64 && lag.oldest.is_some(), "{lag:?}");
         dispatcher.shutdown(Some(Duration::ZERO)).await;
     }
-    assert!(down.got.borrow().is_empty());
+    assert!(down.arrived().is_empty());
 
     // After a restart, too.
-    down.down.store(false, Ordering::Release);
+    down.is_down(false);
     let bus = DurableBus::open(&config).unwrap();
     let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
     dispatcher.add(hook("up", &up)).await.unwrap();
     let begin = Instant::now();
     dispatcher.add(hook("down", &down)).await.unwrap();
     bus.all_subscribed();
-    assert_eq!(down.has(events).await, (0..events).collect::<Vec<_>>());
+    down.has(events).await;
+    assert!(down.arrived() == ids(0..events));
     say("delivered by the hook that was down", events, begin.elapsed());
     assert!(bus.memory_used() <= MEMORY, "{} bytes", bus.memory_used());
     let report = dispatcher.shutdown(None).await;
     assert!(report.hooks.iter().all(|hook| hook.counts.balances() && hook.counts.in_flight == 0));
     bus.sync_positions().await.unwrap();
     assert_eq!(bus.info().segments.len(), 1, "what everybody has is gone");
-    assert_eq!(up.got.borrow().len(), events, "nothing came twice");
+    assert_eq!(up.arrived().len(), events, "nothing came twice");
 }

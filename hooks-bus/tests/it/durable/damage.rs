@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use hooks_bus::{DurableBus, DurableConfig, OnFull, OpenError};
 use hooks_core::{Bus, DropReason, Filter};
+use hooks_test::{End, numbers};
 use proptest::prelude::*;
 
-use super::{config, end, open, publish, read_all};
-use crate::{numbers, slice};
+use super::{config, open, publish};
+use crate::slice;
 
 const EVENTS: usize = 60;
 
@@ -19,7 +20,7 @@ fn written() -> (tempfile::TempDir, DurableConfig) {
     config.segment_size = hooks_core::ByteSize(4 << 10);
     run(async {
         let bus = open(&config);
-        let _a = end(&bus, "a", Filter::all()).await;
+        let _a = End::new(&bus, "a", Filter::all()).await;
         publish(&bus, 0..EVENTS).await;
     });
     (folder, config)
@@ -87,7 +88,7 @@ fn read(config: &DurableConfig) -> (Vec<usize>, Vec<String>) {
             }
             opened => opened.unwrap(),
         };
-        let mut a = end(&bus, "a", Filter::all()).await;
+        let mut a = End::new(&bus, "a", Filter::all()).await;
         let read = a.read(usize::MAX).await;
         for delivery in &read {
             let number: usize = delivery.envelope().id().parse().unwrap();
@@ -101,7 +102,7 @@ fn read(config: &DurableConfig) -> (Vec<usize>, Vec<String>) {
         // It goes on, and what comes is read behind what was there.
         bus.publish(slice(1000..1001, 1)).await.unwrap();
         a.settle(&read);
-        assert_eq!(read_all(&mut a).await, [1000]);
+        assert_eq!(a.read_all().await, [1000]);
         (numbers, bus.damage().to_vec())
     })
 }
@@ -135,7 +136,7 @@ fn a_bit_that_flips_in_the_database_is_found_or_does_not_matter() {
     let (folder, config) = written();
     run(async {
         let bus = open(&config);
-        let mut a = end(&bus, "a", Filter::all()).await;
+        let mut a = End::new(&bus, "a", Filter::all()).await;
         let read = a.read(20).await;
         a.settle(&read);
     });
@@ -163,7 +164,7 @@ fn a_file_that_holds_nothing_where_all_hooks_are_takes_no_other_away() {
     let (folder, config) = written();
     run(async {
         let bus = open(&config);
-        let mut a = end(&bus, "a", Filter::all()).await;
+        let mut a = End::new(&bus, "a", Filter::all()).await;
         bus.all_subscribed();
         let read = a.read(25).await;
         a.settle(&read);
@@ -277,13 +278,13 @@ fn what_was_damaged_when_it_was_given_up_is_counted_as_that() {
     (config.on_full, config.max_bytes) = (OnFull::DropOldest, hooks_core::ByteSize(64 << 10));
     run(async {
         let bus = open(&config);
-        let mut a = end(&bus, "a", Filter::all()).await;
+        let mut a = End::new(&bus, "a", Filter::all()).await;
         let mut published = EVENTS;
         while first.exists() {
             publish(&bus, published..published + 10).await;
             published += 10;
         }
-        let read = read_all(&mut a).await;
+        let read = a.read_all().await;
         let counts = a.ledger.counts();
         let [lost, missed] = [DropReason::Overflow, DropReason::Unreadable].map(|reason| counts.dropped_for(reason));
         assert_eq!((missed, lost as usize), (1, published - read.len() - 1));

@@ -1,49 +1,20 @@
 //! The bus with a dispatcher: the ledger of events that are read and stay in the log.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use hooks_core::{Batch, Bus, Delivered, DeliveryError, Dispatcher, FailureClass, Hook, HookId, Sink, async_trait};
-use tokio::sync::watch;
+use hooks_core::{Bus, Dispatcher, FailureClass, Hook};
+use hooks_test::{Receiver, id};
 
 use super::{config, open, publish};
-use crate::clones::Clones;
-
-/// Takes events, or wants none any more. Counts the attempts.
-#[derive(Debug, Clone)]
-struct Receiver {
-    gone: Arc<AtomicBool>,
-    attempts: watch::Sender<usize>,
-}
-
-impl Receiver {
-    fn new(gone: bool) -> Self {
-        Self { gone: Arc::new(gone.into()), attempts: watch::Sender::new(0) }
-    }
-}
-
-#[async_trait]
-impl Sink for Receiver {
-    async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
-        self.attempts.send_modify(|attempts| *attempts += 1);
-        if self.gone.load(Ordering::Relaxed) {
-            return Err(DeliveryError::new(FailureClass::Gone, format!("{} events not wanted", batch.len())));
-        }
-        Ok(Delivered::all())
-    }
-}
 
 fn hook(receiver: &Receiver) -> Hook {
-    Hook::new("a", Clones(receiver.clone())).unwrap()
-}
-
-fn id() -> HookId {
-    HookId::new("a").unwrap()
+    Hook::new("a", receiver.clone()).unwrap()
 }
 
 /// A hook with three events that its receiver did not want, which disabled it.
 async fn with_three_left(bus: &hooks_bus::DurableBus) -> (Dispatcher, Receiver) {
-    let (dispatcher, receiver) = (Dispatcher::new(Arc::new(bus.clone())), Receiver::new(true));
+    let (dispatcher, receiver) = (Dispatcher::new(Arc::new(bus.clone())), Receiver::default());
+    receiver.fails(FailureClass::Gone, 1);
     dispatcher.add(hook(&receiver)).await.unwrap();
     publish(bus, 0..3).await;
     dispatcher.disabled().await;
@@ -54,15 +25,14 @@ async fn with_three_left(bus: &hooks_bus::DurableBus) -> (Dispatcher, Receiver) 
 async fn what_a_disabled_hook_left_is_left_behind_and_no_counter_goes_down() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&config(folder.path()));
-    let (dispatcher, receiver) = with_three_left(&bus).await;
+    let (dispatcher, _) = with_three_left(&bus).await;
     let status = dispatcher.status().remove(0);
     let counts = status.counts;
     assert!(counts.balances() && counts.in_flight == 0, "{counts}");
     assert!(counts.taken > 0 && counts.handed_over == counts.taken, "{counts}");
     assert_eq!((status.left_behind().events, status.came()), (3, 3));
     assert!(!status.is_complete() && !status.is_drained(), "it was said to be complete");
-    receiver.gone.store(false, Ordering::Relaxed);
-    dispatcher.set_enabled(&id(), true).await.unwrap();
+    dispatcher.set_enabled(&id("a"), true).await.unwrap();
     let report = dispatcher.shutdown(None).await;
     let after = &report.hooks[0];
     assert!(report.is_complete() && after.counts.taken > counts.taken && after.counts.balances(), "{}", after.counts);
@@ -74,7 +44,7 @@ async fn a_shutdown_with_a_disabled_hook_is_not_complete() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&config(folder.path()));
     let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
-    dispatcher.add(Hook { enabled: false, ..hook(&Receiver::new(false)) }).await.unwrap();
+    dispatcher.add(Hook { enabled: false, ..hook(&Receiver::default()) }).await.unwrap();
     publish(&bus, 0..2).await;
     let report = dispatcher.shutdown(None).await;
     assert_eq!((report.hooks[0].counts.taken, report.hooks[0].left_behind().events), (0, 2));
@@ -86,13 +56,12 @@ async fn a_removed_hook_says_what_is_kept_of_it_and_goes_on_there() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&config(folder.path()));
     let (dispatcher, receiver) = with_three_left(&bus).await;
-    let status = dispatcher.remove(&id()).await.unwrap();
+    let status = dispatcher.remove(&id("a")).await.unwrap();
     assert!(status.counts.balances(), "{}", status.counts);
     assert_eq!((status.left_behind().events, status.counts.in_flight), (3, 0));
     publish(&bus, 3..5).await;
-    receiver.gone.store(false, Ordering::Relaxed);
     dispatcher.add(hook(&receiver)).await.unwrap();
-    dispatcher.set_enabled(&id(), true).await.unwrap();
+    dispatcher.set_enabled(&id("a"), true).await.unwrap();
     let report = dispatcher.shutdown(None).await;
     assert_eq!(report.hooks[0].counts.delivered, 5, "with everything since");
 }
@@ -102,15 +71,14 @@ async fn a_forgotten_hook_is_new_when_it_comes_again() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&config(folder.path()));
     let (dispatcher, receiver) = with_three_left(&bus).await;
-    assert!(dispatcher.forget(&id()).await.unwrap());
-    assert!(!dispatcher.forget(&id()).await.unwrap(), "there is nothing left");
+    assert!(dispatcher.forget(&id("a")).await.unwrap());
+    assert!(!dispatcher.forget(&id("a")).await.unwrap(), "there is nothing left");
     assert_eq!((dispatcher.status().len(), bus.hooks().known_hooks()), (0, vec![]));
     publish(&bus, 3..5).await;
-    receiver.gone.store(false, Ordering::Relaxed);
-    let tried = *receiver.attempts.borrow();
+    let tried = receiver.attempts().len();
     dispatcher.add(hook(&receiver)).await.unwrap();
     publish(&bus, 5..6).await;
     let report = dispatcher.shutdown(None).await;
-    assert!(report.is_complete() && *receiver.attempts.borrow() == tried + 1, "{report:?}");
+    assert!(report.is_complete() && receiver.attempts().len() == tried + 1, "{report:?}");
     assert_eq!(report.hooks[0].came(), 1);
 }

@@ -5,10 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{Bus, DisabledBy, Filter, HookId, QueueLimits, StartAt};
+use hooks_core::{Bus, DisabledBy, Filter, HookId};
+use hooks_test::End;
 
-use super::{config, dead_letters::letter, end, open, read_all};
-use crate::{End, slice};
+use super::{config, dead_letters::letter, open};
+use crate::slice;
 
 fn fixture() -> PathBuf {
     fixtures("v1")
@@ -21,9 +22,9 @@ fn fixtures(name: &str) -> PathBuf {
 /// 60 events in slices of three; `all` is done with 0 to 19 and with 25 to 29, `some` with nothing, `none` wants none.
 async fn write(config: &DurableConfig) {
     let bus = open(config);
-    let mut all = end(&bus, "all", Filter::all()).await;
-    let _some = end(&bus, "some", Filter::types(["test.2"])).await;
-    let _none = end(&bus, "none", Filter::types(["other"])).await;
+    let mut all = End::new(&bus, "all", Filter::all()).await;
+    let _some = End::new(&bus, "some", Filter::types(["test.2"])).await;
+    let _none = End::new(&bus, "none", Filter::types(["other"])).await;
     for first in (0..60).step_by(3) {
         bus.publish(slice(first..first + 3, first)).await.unwrap();
     }
@@ -51,20 +52,20 @@ async fn check(dir: &Path) {
 
     let bus = open(&config(dir));
     assert_eq!(bus.log_id(), info.log);
-    let mut all = end(&bus, "all", Filter::all()).await;
-    assert_eq!(read_all(&mut all).await, (20..25).chain(30..60).collect::<Vec<_>>());
-    let mut some = end(&bus, "some", Filter::types(["test.2"])).await;
+    let mut all = End::new(&bus, "all", Filter::all()).await;
+    assert_eq!(all.read_all().await, (20..25).chain(30..60).collect::<Vec<_>>());
+    let mut some = End::new(&bus, "some", Filter::types(["test.2"])).await;
     let read = some.read(100).await;
-    assert_eq!(crate::numbers(&read), (2..60).step_by(3).collect::<Vec<_>>());
+    assert_eq!(hooks_test::numbers(&read), (2..60).step_by(3).collect::<Vec<_>>());
     let expected = slice(57..60, 57);
     assert_eq!(read.last().unwrap().envelope().json(), expected[2].json());
     let dead_letters = bus.hooks().dead_letters(&HookId::new("all").unwrap()).unwrap().list(None, 9).await.unwrap();
     assert_eq!((dead_letters.len(), dead_letters[0].1.detail.as_str()), (1, "400 Bad Request: no"));
     // And it goes on.
     bus.publish(slice(60..61, 1)).await.unwrap();
-    assert_eq!(read_all(&mut all).await, [60]);
-    let mut late = End::starting(&bus, "late", Filter::all(), QueueLimits::default(), StartAt::Earliest).await;
-    assert_eq!(read_all(&mut late).await, (0..61).collect::<Vec<_>>());
+    assert_eq!(all.read_all().await, [60]);
+    let mut late = End::earliest(&bus, "late").await;
+    assert_eq!(late.read_all().await, (0..61).collect::<Vec<_>>());
 }
 
 #[tokio::test]

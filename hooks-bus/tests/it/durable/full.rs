@@ -2,9 +2,10 @@
 
 use hooks_bus::{DurableConfig, OnFull};
 use hooks_core::{Bus, BusError, ByteSize, DropReason, Filter, HookId};
+use hooks_test::{End, numbers};
 
-use super::{config, end, open, publish, read_all};
-use crate::{End, numbers, slice};
+use super::{config, open, publish};
+use crate::slice;
 
 pub(super) fn small(dir: &std::path::Path, on_full: OnFull) -> DurableConfig {
     let mut config = config(dir);
@@ -36,10 +37,10 @@ fn on_disk(dir: &std::path::Path) -> u64 {
 async fn a_full_log_refuses_names_who_is_behind_and_goes_on_when_they_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&small(folder.path(), OnFull::Refuse));
-    let mut slow = end(&bus, "slow", Filter::all()).await;
-    let mut fast = end(&bus, "fast", Filter::all()).await;
+    let mut slow = End::new(&bus, "slow", Filter::all()).await;
+    let mut fast = End::new(&bus, "fast", Filter::all()).await;
     let (refused, text) = fill(&bus, 0).await;
-    assert_eq!(read_all(&mut fast).await, (0..refused).collect::<Vec<_>>());
+    assert_eq!(fast.read_all().await, (0..refused).collect::<Vec<_>>());
     assert!(on_disk(folder.path()) <= 40 << 10);
     let (again, text_again) = fill(&bus, refused).await;
     assert_eq!(again, refused);
@@ -49,7 +50,7 @@ async fn a_full_log_refuses_names_who_is_behind_and_goes_on_when_they_are_not() 
     slow.settle(&read);
     let (refused_later, _) = fill(&bus, refused).await;
     assert!(refused_later > refused + 20, "{refused_later} after {refused}");
-    assert_eq!(read_all(&mut slow).await, (refused / 2..refused_later).collect::<Vec<_>>());
+    assert_eq!(slow.read_all().await, (refused / 2..refused_later).collect::<Vec<_>>());
     assert_eq!(slow.ledger.counts().dropped(), 0);
 }
 
@@ -57,9 +58,9 @@ async fn a_full_log_refuses_names_who_is_behind_and_goes_on_when_they_are_not() 
 async fn disabled_hooks_and_hooks_that_are_away_give_way_first() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&small(folder.path(), OnFull::Refuse));
-    let mut disabled = end(&bus, "disabled", Filter::types(["test.0"])).await;
+    let mut disabled = End::new(&bus, "disabled", Filter::types(["test.0"])).await;
     disabled.reader.set_enabled(false);
-    let _away = end(&bus, "away", Filter::all()).await;
+    let _away = End::new(&bus, "away", Filter::all()).await;
     bus.unsubscribe(&HookId::new("away").unwrap()).await.unwrap();
     for number in 0..600 {
         bus.publish(slice(number..number + 1, 200)).await.unwrap();
@@ -67,7 +68,7 @@ async fn disabled_hooks_and_hooks_that_are_away_give_way_first() {
     let counts = disabled.ledger.counts();
     let dropped = counts.dropped_for(DropReason::Overflow);
     assert!(dropped > 100 && counts.balances(), "{counts}");
-    let left = read_all(&mut disabled).await;
+    let left = disabled.read_all().await;
     let expected: Vec<usize> = (0..600).filter(|number| number % 3 == 0).skip(dropped as usize).collect();
     assert_eq!(left, expected, "exactly what was not counted as dropped is still there");
 }
@@ -76,9 +77,9 @@ async fn disabled_hooks_and_hooks_that_are_away_give_way_first() {
 async fn dropping_the_oldest_counts_what_each_hook_loses() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&small(folder.path(), OnFull::DropOldest));
-    let mut all = end(&bus, "all", Filter::all()).await;
-    let mut some = end(&bus, "some", Filter::types(["test.1"])).await;
-    let mut done = end(&bus, "done", Filter::all()).await;
+    let mut all = End::new(&bus, "all", Filter::all()).await;
+    let mut some = End::new(&bus, "some", Filter::types(["test.1"])).await;
+    let mut done = End::new(&bus, "done", Filter::all()).await;
     publish(&bus, 0..30).await;
     // In flight when its segment is removed: it can still be delivered.
     let in_flight = some.read(1).await;
@@ -87,7 +88,7 @@ async fn dropping_the_oldest_counts_what_each_hook_loses() {
     for number in 30..900 {
         bus.publish(slice(number..number + 1, 200)).await.unwrap();
         assert!(on_disk(folder.path()) <= 40 << 10);
-        assert_eq!(read_all(&mut done).await.last(), Some(&number));
+        assert_eq!(done.read_all().await.last(), Some(&number));
     }
     some.settle(&in_flight);
     check(&mut some, 1, (0..900).filter(|number| number % 3 == 1).collect()).await;
@@ -110,7 +111,7 @@ async fn check(end: &mut End, delivered: usize, all: Vec<usize>) {
 async fn more_than_the_log_can_ever_hold_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&small(folder.path(), OnFull::Refuse));
-    let mut a = end(&bus, "a", Filter::all()).await;
+    let mut a = End::new(&bus, "a", Filter::all()).await;
     let refused = bus.publish(slice(0..100, 500)).await;
     assert!(matches!(&refused, Err(BusError::TooLarge(text)) if text.contains("publish fewer at once")), "{refused:?}");
     let refused = bus.publish(slice(0..1, 21_000)).await;
@@ -118,10 +119,10 @@ async fn more_than_the_log_can_ever_hold_is_refused() {
     // One that is larger than a segment gets a segment of its size.
     bus.publish(slice(0..1, 20_000)).await.unwrap();
     publish(&bus, 1..3).await;
-    assert_eq!(read_all(&mut a).await, [0, 1, 2]);
+    assert_eq!(a.read_all().await, [0, 1, 2]);
     for number in 3..9 {
         bus.publish(slice(number..number + 1, 20_000)).await.unwrap();
-        assert_eq!(read_all(&mut a).await, [number]);
+        assert_eq!(a.read_all().await, [number]);
     }
 }
 
@@ -129,14 +130,14 @@ async fn more_than_the_log_can_ever_hold_is_refused() {
 async fn what_was_in_hand_and_is_given_up_is_counted_when_it_can_t_be_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&small(folder.path(), OnFull::DropOldest));
-    let mut a = end(&bus, "a", Filter::all()).await;
+    let mut a = End::new(&bus, "a", Filter::all()).await;
     publish(&bus, 0..5).await;
     assert_eq!(a.read(5).await.len(), 5);
     for number in 5..600 {
         bus.publish(slice(number..number + 1, 200)).await.unwrap();
     }
     // Its worker has died; the next one takes over.
-    let again = crate::subscription("a", Filter::all(), Default::default(), &a.ledger);
+    let again = hooks_test::subscription("a", Filter::all(), Default::default(), &a.ledger);
     let (reader, settler) = bus.subscribe(again).await.unwrap();
     let mut a = End { reader, settler, ledger: a.ledger.clone() };
     check(&mut a, 0, (0..600).collect()).await;

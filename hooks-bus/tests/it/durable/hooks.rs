@@ -1,9 +1,10 @@
 //! Hooks that lag, or have nothing to do.
 
 use hooks_core::{Bus, ByteSize, Filter, HookId, Read};
+use hooks_test::{End, numbers};
 
-use super::{config, end, open, publish, read_all};
-use crate::{numbers, slice};
+use super::{config, open, publish};
+use crate::slice;
 
 #[tokio::test]
 async fn hooks_with_nothing_to_do_are_at_the_end_after_a_restart_too() {
@@ -11,7 +12,7 @@ async fn hooks_with_nothing_to_do_are_at_the_end_after_a_restart_too() {
     let config = config(folder.path());
     {
         let bus = open(&config);
-        let _idle = end(&bus, "idle", Filter::types(["other"])).await;
+        let _idle = End::new(&bus, "idle", Filter::types(["other"])).await;
         publish(&bus, 0..200).await;
         bus.sync_positions().await.unwrap();
         assert_eq!(bus.info().segments.len(), 1, "an idle hook holds nothing");
@@ -19,9 +20,9 @@ async fn hooks_with_nothing_to_do_are_at_the_end_after_a_restart_too() {
     }
     // With another filter it does not get what came before.
     let bus = open(&config);
-    let mut idle = end(&bus, "idle", Filter::all()).await;
+    let mut idle = End::new(&bus, "idle", Filter::all()).await;
     publish(&bus, 200..201).await;
-    assert_eq!(read_all(&mut idle).await, [200]);
+    assert_eq!(idle.read_all().await, [200]);
 }
 
 #[tokio::test]
@@ -33,7 +34,7 @@ async fn memory_is_bounded_however_far_hooks_are_behind() {
     let bus = open(&config);
     let mut ends = Vec::new();
     for hook in 0..5 {
-        ends.push(end(&bus, &format!("h{hook}"), Filter::all()).await);
+        ends.push(End::new(&bus, &format!("h{hook}"), Filter::all()).await);
     }
     for number in 0..300 {
         bus.publish(slice(number * 10..number * 10 + 10, 1000)).await.unwrap();
@@ -63,7 +64,7 @@ async fn the_lag_is_exact_for_hooks_that_follow() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&config(folder.path()));
     let id = HookId::new("a").unwrap();
-    let mut a = end(&bus, "a", Filter::types(["test.0"])).await;
+    let mut a = End::new(&bus, "a", Filter::types(["test.0"])).await;
     publish(&bus, 0..9).await;
     let lag = bus.monitor().lag(&id).unwrap();
     assert_eq!((lag.events, lag.exact, lag.oldest.is_some()), (3, true, true));

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use hooks_bus::{DurableBus, DurableConfig, OpenError};
 use hooks_core::{BoxError, Bus, ByteSize};
+use hooks_test::End;
 
-use super::{config, end, open, publish, read_all};
+use super::{config, open, publish};
 use hooks_core::Filter;
 
 fn error(dir: &Path) -> String {
@@ -49,19 +50,19 @@ async fn a_folder_that_gets_another_name_is_still_the_same() {
     let place = tempfile::tempdir().unwrap();
     let (dir, renamed) = (place.path().join("data"), place.path().join("renamed"));
     let bus = open(&config(&dir));
-    let all = end(&bus, "all", Filter::all()).await;
+    let all = End::new(&bus, "all", Filter::all()).await;
     publish(&bus, 0..60).await;
     std::fs::rename(&dir, &renamed).unwrap();
     publish(&bus, 60..200).await;
     // Somebody else's, with files of the same names to be.
     let other = open(&config(&dir));
-    let others = end(&other, "all", Filter::all()).await;
+    let others = End::new(&other, "all", Filter::all()).await;
     publish(&other, 0..300).await;
     publish(&bus, 200..300).await;
     drop((all, bus, others, other));
     let bus = open(&config(&renamed));
-    let mut all = end(&bus, "all", Filter::all()).await;
-    assert_eq!(read_all(&mut all).await, (0..300).collect::<Vec<_>>());
+    let mut all = End::new(&bus, "all", Filter::all()).await;
+    assert_eq!(all.read_all().await, (0..300).collect::<Vec<_>>());
     assert_eq!(DurableBus::verify(&dir).unwrap().events, 300);
 }
 
@@ -204,9 +205,9 @@ async fn the_folder_is_made_for_its_owner_alone_and_keeps_its_log_id() {
         assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
     let log = bus.log_id();
-    let mut a = end(&bus, "a", Filter::all()).await;
+    let mut a = End::new(&bus, "a", Filter::all()).await;
     publish(&bus, 0..1).await;
-    assert_eq!(read_all(&mut a).await, [0]);
+    assert_eq!(a.read_all().await, [0]);
     drop((a, bus));
     assert_eq!(open(&config(&dir)).log_id(), log);
 }

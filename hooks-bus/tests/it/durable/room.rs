@@ -5,8 +5,9 @@ use std::process::Command;
 
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{Bus, BusError, ByteSize, Filter, HookId};
+use hooks_test::{End, numbers};
 
-use super::{config, dead_letters::letter, end, numbers, read_all, slice};
+use super::{config, dead_letters::letter, slice};
 
 /// A small file system, mounted until this is dropped.
 struct Small(PathBuf, #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir);
@@ -69,7 +70,7 @@ async fn a_full_disk_under_the_log_refuses_loses_nothing_and_goes_on_when_there_
     let others = small.0.join("others");
     std::fs::write(&others, vec![1; 80 << 10]).unwrap();
     let bus = DurableBus::open(&on(&small.0)).unwrap();
-    let mut slow = end(&bus, "slow", Filter::all()).await;
+    let mut slow = End::new(&bus, "slow", Filter::all()).await;
     let refused = fill(&bus, 0).await;
     assert!(refused > 100, "{refused}");
     assert_eq!(fill(&bus, refused).await, refused, "still");
@@ -83,7 +84,7 @@ async fn a_full_disk_under_the_log_refuses_loses_nothing_and_goes_on_when_there_
         next = fill(&bus, next).await;
     }
     assert!(next > refused, "{next}");
-    assert_eq!(read_all(&mut slow).await, (refused / 2..next).collect::<Vec<_>>());
+    assert_eq!(slow.read_all().await, (refused / 2..next).collect::<Vec<_>>());
     // And so does room that somebody else makes.
     std::fs::remove_file(others).unwrap();
     assert!(fill(&bus, next).await > next);
@@ -111,7 +112,7 @@ async fn a_full_disk_under_the_dead_letters_refuses_them_and_goes_on_when_there_
         std::fs::remove_file(filler).unwrap();
         dead_letters.keep(vec![letter(kept + 1, &"x".repeat(1000))]).await.unwrap();
         // Publishing never stopped being possible.
-        let mut a = end(&bus, "a", Filter::all()).await;
+        let mut a = End::new(&bus, "a", Filter::all()).await;
         bus.publish(slice(0..1, 1)).await.unwrap();
         assert_eq!(numbers(&a.read(1).await), [0]);
     }

@@ -6,9 +6,10 @@ use std::sync::{Mutex, Once};
 
 use hooks_bus::OnFull;
 use hooks_core::{Filter, HookId};
+use hooks_test::End;
 
 use super::full::small;
-use super::{end, open, publish, read_all};
+use super::{open, publish};
 
 /// The warnings of all tests of this binary.
 static WARNINGS: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -43,10 +44,10 @@ async fn a_log_that_no_hook_holds_is_not_said_to_be_nearly_full() {
     listen();
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&small(folder.path(), OnFull::Refuse));
-    let mut fast = end(&bus, "fast", Filter::all()).await;
+    let mut fast = End::new(&bus, "fast", Filter::all()).await;
     for number in 0..600 {
         publish(&bus, number..number + 1).await;
-        assert_eq!(read_all(&mut fast).await, [number]);
+        assert_eq!(fast.read_all().await, [number]);
     }
     assert_eq!(nearly_full(folder.path()), [""; 0]);
 }
@@ -56,7 +57,7 @@ async fn a_hook_that_fills_the_log_is_named_once_until_it_has_caught_up() {
     listen();
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&small(folder.path(), OnFull::DropOldest));
-    let mut slow = end(&bus, "slow", Filter::all()).await;
+    let mut slow = End::new(&bus, "slow", Filter::all()).await;
     for episode in 1..4 {
         publish(&bus, 0..600).await;
         let said = nearly_full(folder.path());
@@ -64,7 +65,7 @@ async fn a_hook_that_fills_the_log_is_named_once_until_it_has_caught_up() {
         assert!(
             said[episode - 1].contains("this hook holds its oldest events") && said[episode - 1].contains("hook=slow")
         );
-        read_all(&mut slow).await;
+        slow.read_all().await;
         bus.sync_positions().await.unwrap();
     }
 }
@@ -74,7 +75,7 @@ async fn a_hook_that_gives_way_is_warned_of_before_it_loses_events() {
     listen();
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&small(folder.path(), OnFull::Refuse));
-    let _away = end(&bus, "away", Filter::all()).await;
+    let _away = End::new(&bus, "away", Filter::all()).await;
     hooks_core::Bus::unsubscribe(&bus, &HookId::new("away").unwrap()).await.unwrap();
     publish(&bus, 0..600).await;
     let said = nearly_full(folder.path());

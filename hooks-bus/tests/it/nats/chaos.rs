@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::{self, consumer::pull};
 use futures_util::StreamExt as _;
 use hooks_bus::{NatsBus, NatsConfig};
+use hooks_test::{pause, soon};
 
+use super::config;
 use super::load::{Publisher, SLICE, Seen, TYPES};
-use super::server::{Server, pause};
-use super::{config, soon};
+use super::server::Server;
 
 const INSTANCES: usize = 3;
 const LEASE: Duration = Duration::from_secs(2);

@@ -1,9 +1,10 @@
 //! Messages that other programs publish into the stream.
 
 use hooks_core::{Bus, BusError, Filter, HookId};
+use hooks_test::{End, pause, soon, until};
 use tokio::io::AsyncWriteExt as _;
 
-use super::{Server, bus, dead_letter, end, events, publish, soon, until};
+use super::{Server, bus, dead_letter, events, publish};
 
 /// Headers that no client can read, but the server takes.
 const HEADERS: [&[u8]; 4] = [
@@ -17,7 +18,7 @@ const HEADERS: [&[u8]; 4] = [
 async fn what_others_publish_with_odd_headers_holds_nothing_up() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let mut hooks = [end(&bus, "all", Filter::all()).await, end(&bus, "some", Filter::types(["a"])).await];
+    let mut hooks = [End::new(&bus, "all", Filter::all()).await, End::new(&bus, "some", Filter::types(["a"])).await];
     until("owners", || bus.owned().len() == 2).await;
     let mut plain = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
     let mut sent = br#"CONNECT {"verbose":false,"headers":true}"#.to_vec();
@@ -32,7 +33,7 @@ async fn what_others_publish_with_odd_headers_holds_nothing_up() {
     let stream = server.client().await.get_stream("hooks").await.unwrap();
     soon("the odd ones", async {
         while stream.get_info().await.unwrap().state.messages < HEADERS.len() as u64 {
-            super::server::pause().await;
+            pause().await;
         }
     })
     .await;

@@ -2,14 +2,14 @@
 
 use hooks_bus::NatsBus;
 use hooks_core::{Bus, DisabledBy, Filter, HookId, Instances as _};
+use hooks_test::{End, numbers, pause, soon, until};
 
-use super::{Server, bus, disabled, end, events, soon, until};
-use crate::{End, numbers};
+use super::{Server, bus, disabled, events};
 
 async fn ends(bus: &NatsBus, count: usize) -> Vec<End> {
     let mut ends = Vec::new();
     for number in 0..count {
-        ends.push(end(bus, &format!("hook-{number}"), Filter::all()).await);
+        ends.push(End::new(bus, &format!("hook-{number}"), Filter::all()).await);
     }
     ends
 }
@@ -71,8 +71,8 @@ async fn an_owner_that_does_not_know_that_it_is_one_gives_the_hook_on() {
 async fn an_owner_that_no_longer_has_the_hook_blocks_no_other() {
     let Some(server) = Server::start().await else { return };
     let (first, second) = (bus(&server).await, bus(&server).await);
-    let _others = (end(&first, "other", Filter::all()).await, end(&second, "other", Filter::all()).await);
-    let _here = end(&second, "hook", Filter::all()).await;
+    let _others = (End::new(&first, "other", Filter::all()).await, End::new(&second, "other", Filter::all()).await);
+    let _here = End::new(&second, "hook", Filter::all()).await;
     let id = HookId::new("hook").unwrap();
     until("an owner", || second.owned().contains(&id)).await;
     let bucket = server.client().await.get_key_value("hooks-hooks").await.unwrap();
@@ -89,11 +89,11 @@ async fn a_hook_can_be_forgotten_as_soon_as_it_is_removed() {
     let Some(server) = Server::start().await else { return };
     let (first, second) = (bus(&server).await, bus(&server).await);
     let id = HookId::new("hook").unwrap();
-    let _here = end(&first, "hook", Filter::all()).await;
+    let _here = End::new(&first, "hook", Filter::all()).await;
     until("an owner", || first.owned().len() == 1).await;
     first.unsubscribe(&id).await.unwrap();
     assert!(first.hooks().forget(&id).await.unwrap());
-    let _there = end(&second, "hook", Filter::all()).await;
+    let _there = End::new(&second, "hook", Filter::all()).await;
     until("another owner", || second.owned().len() == 1).await;
     until("that it is known", || first.place(&id).is_some()).await;
     assert!(first.hooks().forget(&id).await.is_err(), "another instance has it");
@@ -103,7 +103,7 @@ async fn a_hook_can_be_forgotten_as_soon_as_it_is_removed() {
 async fn a_write_by_another_takes_the_hook_away() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let mut hook = end(&bus, "hook", Filter::all()).await;
+    let mut hook = End::new(&bus, "hook", Filter::all()).await;
     bus.publish(events(0..20, "a")).await.unwrap();
     let read = hook.take(10).await;
     let bucket = server.client().await.get_key_value("hooks-hooks").await.unwrap();
@@ -112,7 +112,7 @@ async fn a_write_by_another_takes_the_hook_away() {
     bucket.put("hook.hook", stolen.into()).await.unwrap();
     // This instance must not write what it settles from now on.
     hook.lost(10).await;
-    hook.done(&[]);
+    hook.settle(&[]);
     drop(read);
     // The thief never sent a heartbeat, so the hook is taken back, where it was.
     assert_eq!(numbers(&hook.take(20).await), (0..20).collect::<Vec<_>>());
@@ -123,7 +123,7 @@ async fn hooks_in_use_are_not_forgotten() {
     let Some(server) = Server::start().await else { return };
     let (first, second) = (bus(&server).await, bus(&server).await);
     let id = HookId::new("hook").unwrap();
-    let _end = end(&first, "hook", Filter::all()).await;
+    let _end = End::new(&first, "hook", Filter::all()).await;
     until("an owner", || first.owned().len() == 1).await;
     until("word of it", || second.hooks().known_hooks() == std::slice::from_ref(&id)).await;
     assert!(second.hooks().forget(&id).await.is_err());
@@ -131,10 +131,10 @@ async fn hooks_in_use_are_not_forgotten() {
     first.unsubscribe(&id).await.unwrap();
     let forgotten = async {
         while second.hooks().forget(&id).await.is_err() {
-            super::server::pause().await;
+            pause().await;
         }
     };
-    super::soon("forgetting", forgotten).await;
+    soon("forgetting", forgotten).await;
     until("nothing known", || first.hooks().known_hooks().is_empty() && second.hooks().known_hooks().is_empty()).await;
 }
 
@@ -142,7 +142,7 @@ async fn hooks_in_use_are_not_forgotten() {
 async fn what_another_overrides_holds_the_hook_until_it_is_followed() {
     let Some(server) = Server::start().await else { return };
     let (owner, other) = (bus(&server).await, bus(&server).await);
-    let mut hook = end(&owner, "hook", Filter::all()).await;
+    let mut hook = End::new(&owner, "hook", Filter::all()).await;
     let id = HookId::new("hook").unwrap();
     other.hooks().set_override(&id, Some(disabled("x"))).await.unwrap();
     assert_eq!(soon("word of an override", owner.hooks().follow_overrides()).await, id);

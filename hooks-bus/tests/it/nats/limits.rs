@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use hooks_bus::NatsBus;
 use hooks_core::{Bus, BusError, ByteSize, DropReason, Filter, HumanDuration};
+use hooks_test::{End, numbers, pause, soon, until};
 
-use super::{Server, bus, config, end, events, publish, until};
-use crate::numbers;
+use super::{Server, bus, config, events, publish};
 
 #[tokio::test]
 async fn a_full_stream_refuses() {
@@ -25,7 +25,7 @@ async fn a_full_stream_refuses() {
     assert!(matches!(error, BusError::Full(_)), "{error}");
     // Accepted events are there.
     let accepted = bus.monitor().stats().accepted as usize;
-    let mut hook = super::end_from(&bus, "hook", Filter::all(), hooks_core::StartAt::Earliest).await;
+    let mut hook = End::earliest(&bus, "hook").await;
     assert!(accepted > 10);
     assert_eq!(hook.take(accepted).await.len(), accepted);
 }
@@ -34,10 +34,10 @@ async fn a_full_stream_refuses() {
 async fn a_large_event_is_read_and_a_larger_refused() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let mut hook = end(&bus, "hook", Filter::all()).await;
+    let mut hook = End::new(&bus, "hook", Filter::all()).await;
     let large = |bytes| crate::slice(0..1, bytes)[0].clone();
     let small = events(1..3, "a");
-    bus.publish(crate::together(&[small[0].clone(), large(900_000), small[1].clone()])).await.unwrap();
+    bus.publish(hooks_test::together(&[small[0].clone(), large(900_000), small[1].clone()])).await.unwrap();
     assert_eq!(numbers(&hook.take(3).await), [1, 0, 2]);
     let error = bus.publish(large((1 << 20) - 120).into()).await.unwrap_err();
     assert!(matches!(error, BusError::TooLarge(_)), "{error}");
@@ -47,7 +47,7 @@ async fn a_large_event_is_read_and_a_larger_refused() {
 async fn a_deleted_consumer_is_made_again() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let mut hook = end(&bus, "hook", Filter::all()).await;
+    let mut hook = End::new(&bus, "hook", Filter::all()).await;
     bus.publish(events(0..5, "a")).await.unwrap();
     assert_eq!(hook.take(5).await.len(), 5);
     let stream = server.client().await.get_stream("hooks").await.unwrap();
@@ -63,13 +63,13 @@ async fn a_deleted_consumer_is_made_again() {
 async fn what_was_purged_is_counted() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let mut all = end(&bus, "all", Filter::all()).await;
-    let mut some = end(&bus, "some", Filter::types(["a"])).await;
+    let mut all = End::new(&bus, "all", Filter::all()).await;
+    let mut some = End::new(&bus, "some", Filter::types(["a"])).await;
     bus.publish(events(0..20, "a")).await.unwrap();
     bus.publish(events(20..40, "b")).await.unwrap();
     for hook in [&mut all, &mut some] {
         let read = hook.take(5).await;
-        hook.done(&read);
+        hook.settle(&read);
     }
     let stream = server.client().await.get_stream("hooks").await.unwrap();
     // What a request brought already is not gone, so the readers open new feeds.
@@ -77,15 +77,15 @@ async fn what_was_purged_is_counted() {
     drop(bus);
     stream.purge().sequence(31).await.unwrap();
     let bus = super::bus(&server).await;
-    let mut all = end(&bus, "all", Filter::all()).await;
-    let mut some = end(&bus, "some", Filter::types(["a"])).await;
+    let mut all = End::new(&bus, "all", Filter::all()).await;
+    let mut some = End::new(&bus, "some", Filter::types(["a"])).await;
     bus.publish(events(40..45, "a")).await.unwrap();
     let read = all.take(15).await;
     assert_eq!(numbers(&read), (30..45).collect::<Vec<_>>());
-    all.done(&read);
+    all.settle(&read);
     assert_eq!(all.ledger.counts().dropped_for(DropReason::Gone), 25);
     let read = some.take(5).await;
-    some.done(&read);
+    some.settle(&read);
     // At most as many as there were, matching or not.
     assert_eq!(some.ledger.counts().dropped_for(DropReason::Gone), 25);
 }
@@ -94,10 +94,10 @@ async fn what_was_purged_is_counted() {
 async fn an_outage_refuses_at_once_and_ends() {
     let Some(mut server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let mut hook = end(&bus, "hook", Filter::all()).await;
+    let mut hook = End::new(&bus, "hook", Filter::all()).await;
     bus.publish(events(0..5, "a")).await.unwrap();
     let read = hook.take(5).await;
-    hook.done(&read[..3]);
+    hook.settle(&read[..3]);
     server.kill();
     let mut error = None;
     until("the outage", || {
@@ -114,12 +114,12 @@ async fn an_outage_refuses_at_once_and_ends() {
     publish(&bus, events(5..10, "a")).await;
     // The lease may have run out; then events in flight come again.
     let mut read = Vec::new();
-    super::soon("events", async {
+    soon("events", async {
         while read.len() < 5 || *numbers(&read).last().unwrap() < 9 {
             match hook.reader.next(10, &mut read).await {
                 Ok(hooks_core::Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_flight as usize),
                 Ok(_) => {}
-                Err(_) => super::server::pause().await,
+                Err(_) => pause().await,
             }
         }
     })

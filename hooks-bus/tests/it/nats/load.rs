@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use hooks_bus::{NatsBus, NatsConfig};
 use hooks_core::Bus;
+use hooks_test::pause;
 
 use super::events;
-use super::server::pause;
 
 /// Types of the load: `load.0` and so on.
 pub(super) const TYPES: usize = 100;
@@ -57,7 +57,7 @@ impl Publisher {
                 seen.look();
             }
         };
-        if tokio::time::timeout(super::WAIT_LIMIT * 2, arrived).await.is_err() {
+        if tokio::time::timeout(hooks_test::LATE * 2, arrived).await.is_err() {
             let missing: Vec<_> = (0..hooks).filter(|hook| !seen.of(*hook).contains(&number)).take(20).collect();
             panic!("{} of {hooks} hooks have the probe; not {missing:?}", seen.have(number));
         }

@@ -5,14 +5,13 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use hooks_bus::{NatsBus, NatsConfig};
 use hooks_core::{Bus, BusError, Filter, HookId, Read};
+use hooks_test::{End, numbers, pause, soon, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::server::pause;
-use super::{Server, bus, config, disabled, each_once, end, events, publish, soon, until};
-use crate::numbers;
+use super::{Server, bus, config, disabled, each_once, events, publish};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -88,13 +87,13 @@ async fn a_stalled_owner_loses_its_hook_and_delivers_nothing_afterwards() {
     let proxy = Proxy::new(&server).await;
     let stalled = NatsBus::connect(proxy.config(&server)).await.unwrap();
     let other = bus(&server).await;
-    let mut before = end(&stalled, "hook", Filter::all()).await;
+    let mut before = End::new(&stalled, "hook", Filter::all()).await;
     until("an owner", || stalled.owned().len() == 1).await;
     other.publish(events(0..20, "a")).await.unwrap();
     let read = before.take(20).await;
-    before.done(&read[..5]);
+    before.settle(&read[..5]);
     proxy.mode.send_replace(Mode::Stall);
-    let mut after = end(&other, "hook", Filter::all()).await;
+    let mut after = End::new(&other, "hook", Filter::all()).await;
     // It knows by its own clock, before anybody else takes the hook.
     before.lost(15).await;
     assert!(other.owned().is_empty());
@@ -113,7 +112,7 @@ async fn a_stalled_owner_loses_its_hook_and_delivers_nothing_afterwards() {
                     if let Ok(Read::Events(_)) = found {
                         // The hook came back to it, after the other let it go.
                         seen.extend(numbers(&late));
-                        before.done(&late);
+                        before.settle(&late);
                         late.clear();
                     }
                 }
@@ -121,7 +120,7 @@ async fn a_stalled_owner_loses_its_hook_and_delivers_nothing_afterwards() {
                     Ok(Read::Lost) => after.ledger.hand_over(after.ledger.counts().in_flight as usize),
                     _ => {
                         seen.extend(numbers(&read));
-                        after.done(&read);
+                        after.settle(&read);
                     }
                 },
             }
@@ -137,7 +136,7 @@ async fn a_cut_connection_comes_back() {
     let proxy = Proxy::new(&server).await;
     let cut = NatsBus::connect(proxy.config(&server)).await.unwrap();
     let direct = bus(&server).await;
-    let mut hook = end(&cut, "hook", Filter::all()).await;
+    let mut hook = End::new(&cut, "hook", Filter::all()).await;
     direct.publish(events(0..10, "a")).await.unwrap();
     assert_eq!(hook.read_to(9, 100).await, (0..10).collect::<Vec<_>>());
     for round in 1..4 {
@@ -164,7 +163,7 @@ async fn what_is_published_again_after_a_cut_is_in_order() {
     let proxy = Proxy::new(&server).await;
     let cut = NatsBus::connect(proxy.config(&server)).await.unwrap();
     let direct = bus(&server).await;
-    let mut hook = end(&direct, "hook", Filter::all()).await;
+    let mut hook = End::new(&direct, "hook", Filter::all()).await;
     let stream = server.client().await.get_stream("hooks").await.unwrap();
     const CALL: usize = 1_500;
     for round in 0..4 {
@@ -194,7 +193,7 @@ async fn what_is_published_again_after_a_cut_is_in_order() {
 async fn what_was_accepted_is_read_to_the_end_although_the_server_is_away() {
     let Some(mut server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let mut hook = end(&bus, "hook", Filter::all()).await;
+    let mut hook = End::new(&bus, "hook", Filter::all()).await;
     bus.publish(events(0..20, "a")).await.unwrap();
     server.kill();
     bus.close().await;
@@ -205,7 +204,7 @@ async fn what_was_accepted_is_read_to_the_end_although_the_server_is_away() {
             match hook.reader.next(100, &mut read).await {
                 Ok(Read::Dry) => break,
                 Ok(Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_flight as usize),
-                Ok(_) => hook.done(&read),
+                Ok(_) => hook.settle(&read),
                 Err(_) => pause().await,
             }
         }
@@ -220,7 +219,7 @@ async fn a_slow_connection_brings_everything() {
     let proxy = Proxy::new(&server).await;
     let slow = NatsBus::connect(proxy.config(&server)).await.unwrap();
     let direct = bus(&server).await;
-    let mut hook = end(&slow, "hook", Filter::all()).await;
+    let mut hook = End::new(&slow, "hook", Filter::all()).await;
     until("an owner", || slow.owned().len() == 1).await;
     proxy.mode.send_replace(Mode::Crawl(2_000));
     direct.publish(events(0..1_000, "a")).await.unwrap();
@@ -237,7 +236,7 @@ async fn who_comes_back_knows_what_was_overridden_before_it_delivers() {
     let proxy = Proxy::new(&server).await;
     let cut = NatsBus::connect(proxy.config(&server)).await.unwrap();
     let direct = bus(&server).await;
-    let mut hook = end(&cut, "hook", Filter::all()).await;
+    let mut hook = End::new(&cut, "hook", Filter::all()).await;
     let id = HookId::new("hook").unwrap();
     let bucket = server.client().await.get_stream("KV_hooks-hooks").await.unwrap();
     for round in 0..3 {
@@ -252,7 +251,7 @@ async fn who_comes_back_knows_what_was_overridden_before_it_delivers() {
         direct.hooks().set_override(&id, Some(disabled(&format!("in round {round}")))).await.unwrap();
         proxy.mode.send_replace(Mode::Flow);
         let again = hook.take(10).await;
-        hook.done(&again);
+        hook.settle(&again);
         assert_eq!(cut.hooks().overrides(&id), Some(disabled(&format!("in round {round}"))));
     }
 }

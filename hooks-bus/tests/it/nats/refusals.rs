@@ -5,9 +5,10 @@ use std::time::Duration;
 use async_nats::jetstream::stream::Config;
 use hooks_bus::{NatsBus, NatsConfig};
 use hooks_core::{Bus, BusError, ByteSize, DeadLetter, Envelope, Filter, HookId, MAX_DETAIL, Secret};
+use hooks_test::{End, pause, soon, until};
 
 use super::server::NO_JETSTREAM;
-use super::{Server, bus, config, dead_letter, end, events, until};
+use super::{Server, bus, config, dead_letter, events};
 
 /// The stream's config is changed so.
 async fn edit(server: &Server, name: &str, change: impl FnOnce(&mut Config)) {
@@ -38,7 +39,7 @@ async fn one_that_is_too_long_for_the_stream_refuses_its_call() {
             drop(bus);
             bus = super::bus(&server).await;
         }
-        let said = shown(bus.publish(crate::together(&call)).await);
+        let said = shown(bus.publish(hooks_test::together(&call)).await);
         assert!(said.contains("TooLarge"), "{said}");
         edit(&server, "hooks", |config| config.max_message_size = -1).await;
     }
@@ -73,10 +74,10 @@ async fn what_does_not_fit_is_refused_as_a_whole() {
             if error.to_string().contains("max_msgs") {
                 return;
             }
-            super::server::pause().await;
+            pause().await;
         }
     };
-    super::soon("the limit", told).await;
+    soon("the limit", told).await;
 }
 
 /// Publishes until something is refused, and says what was.
@@ -185,7 +186,7 @@ async fn what_keeps_the_bus_from_opening_says_what_to_do() {
 async fn the_longest_event_has_room_for_its_dead_letter() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let mut hook = end(&bus, "hook", Filter::all()).await;
+    let mut hook = End::new(&bus, "hook", Filter::all()).await;
     let mut length = (1 << 20) - 200;
     while bus.publish(large(length).into()).await.is_err() {
         length -= 100;
@@ -224,7 +225,7 @@ async fn what_others_keep_counts_when_it_is_asked_for() {
 async fn a_bus_ends_at_once_when_nats_is_down() {
     let Some(mut server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let _hook = end(&bus, "hook", Filter::all()).await;
+    let _hook = End::new(&bus, "hook", Filter::all()).await;
     until("an owner", || bus.owned().len() == 1).await;
     server.kill();
     until("trouble", || bus.monitor().health().trouble().is_some_and(|said| said.contains("not connected"))).await;

@@ -1,63 +1,33 @@
 //! Dead letters that are replayed while instances share the hooks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use hooks_bus::NatsBus;
-use hooks_core::{
-    Batch, BatchLimits, Bus, DeadLetter, Delivered, DeliveryError, Dispatcher, Hook, HookId, Sink, async_trait,
-};
-use tokio::sync::{Notify, Semaphore};
+use hooks_core::{BatchLimits, Bus, DeadLetter, Dispatcher, Hook, HookId};
+use hooks_test::{Receiver, pause, soon, until};
 
-use super::{Server, bus, config, dead_letter, events, soon, until};
-use crate::clones::Clones;
-
-/// Refuses every event, until it takes one each time it may.
-#[derive(Debug, Clone)]
-struct Receiver(Arc<State>);
-
-#[derive(Debug)]
-struct State {
-    refuses: AtomicBool,
-    attempted: Notify,
-    may: Semaphore,
-}
-
-impl Receiver {
-    fn new() -> Self {
-        Self(Arc::new(State { refuses: AtomicBool::new(true), attempted: Notify::new(), may: Semaphore::new(0) }))
-    }
-}
-
-#[async_trait]
-impl Sink for Receiver {
-    async fn deliver(&mut self, _: &Batch) -> Result<Delivered, DeliveryError> {
-        if self.0.refuses.load(Ordering::Relaxed) {
-            return Err(DeliveryError::rejected("no"));
-        }
-        self.0.attempted.notify_one();
-        self.0.may.acquire().await.unwrap().forget();
-        Ok(Delivered::all())
-    }
-}
+use super::{Server, bus, config, dead_letter, events};
 
 /// The hook is another's between two attempts, and then this instance's again: who had it may have replayed, too.
 #[tokio::test]
 async fn a_replay_ends_where_another_instance_takes_the_hook() {
     let Some(server) = Server::start().await else { return };
-    let (bus, receiver) = (Arc::new(bus(&server).await), Receiver::new());
+    let (bus, receiver) = (Arc::new(bus(&server).await), Receiver::default());
     let (id, dispatcher) = (HookId::new("hook").unwrap(), Dispatcher::new(bus.clone()));
     let alone = BatchLimits { max_events: 1.try_into().unwrap(), ..BatchLimits::immediate() };
     let retry = hooks_core::RetryPolicy { reject_hold: "100ms".parse().unwrap(), ..Default::default() };
-    dispatcher.add(Hook::new("hook", Clones(receiver.clone())).unwrap().batch(alone).retry(retry)).await.unwrap();
+    dispatcher.add(Hook::new("hook", receiver.clone()).unwrap().batch(alone).retry(retry)).await.unwrap();
     until("an owner", || bus.owned().len() == 1).await;
+    receiver.refuses(["0", "1", "2"]);
     bus.publish(events(0..3, "a")).await.unwrap();
     let left = || dispatcher.hook_status(&id).unwrap().dead_letters;
     until("dead letters", || left() == Some(3)).await;
-    receiver.0.refuses.store(false, Ordering::Relaxed);
+    receiver.refuses_nothing();
+    receiver.hang();
+    let tried = receiver.attempts().len();
     let replay = dispatcher.replay(&id, |_, _| true);
     let taken = async {
-        soon("the first attempt", receiver.0.attempted.notified()).await;
+        soon("the first attempt", receiver.was_tried(tried + 1)).await;
         let bucket = server.client().await.get_key_value("hooks-hooks").await.unwrap();
         let entry = async || String::from_utf8(bucket.get("hook.hook").await.unwrap().unwrap().to_vec()).unwrap();
         let mine = entry().await;
@@ -65,12 +35,12 @@ async fn a_replay_ends_where_another_instance_takes_the_hook() {
         // The thief never sent a heartbeat, so the hook is taken back.
         soon("taking it back", async {
             while entry().await.contains("thief") {
-                super::server::pause().await;
+                pause().await;
             }
         })
         .await;
         // Live events come again from where the entry says.
-        receiver.0.may.add_permits(30);
+        receiver.go_on();
     };
     let (report, ()) = tokio::join!(replay, taken);
     let report = report.unwrap();
@@ -79,7 +49,7 @@ async fn a_replay_ends_where_another_instance_takes_the_hook() {
     soon("the rest", async {
         while left() != Some(0) {
             dispatcher.replay(&id, |_, _| true).await.unwrap();
-            super::server::pause().await;
+            pause().await;
         }
     })
     .await;

@@ -2,8 +2,9 @@
 
 use hooks_bus::NatsBus;
 use hooks_core::{Bus, Filter, Instances as _};
+use hooks_test::{End, until};
 
-use super::{End, Server, bus, each_once, end, events, until};
+use super::{Server, bus, each_once, events};
 
 /// Where a server keeps the stream of events.
 const EVENTS: &str = "jetstream/$G/streams/hooks";
@@ -26,8 +27,8 @@ async fn written(bus: &NatsBus, position: u64) {
 async fn hooks_go_on_with_what_is_accepted_next() {
     let Some(mut server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let mut hook = end(&bus, "hook", Filter::all()).await;
-    let mut lagging = end(&bus, "lagging", Filter::types(["a"])).await;
+    let mut hook = End::new(&bus, "hook", Filter::all()).await;
+    let mut lagging = End::new(&bus, "lagging", Filter::types(["a"])).await;
     publish(&bus, 0..20).await;
     read_to(&mut hook, 19).await;
     written(&bus, 20).await;
@@ -49,7 +50,7 @@ async fn hooks_go_on_with_what_is_accepted_next() {
 async fn so_does_who_begins_afterwards() {
     let Some(mut server) = Server::start().await else { return };
     let first = bus(&server).await;
-    let mut hook = end(&first, "hook", Filter::all()).await;
+    let mut hook = End::new(&first, "hook", Filter::all()).await;
     publish(&first, 0..20).await;
     read_to(&mut hook, 19).await;
     let kept = server.keep_store().await;
@@ -60,7 +61,7 @@ async fn so_does_who_begins_afterwards() {
     drop((hook, first));
     server.restore(&kept, EVENTS).await;
     let second = bus(&server).await;
-    let mut hook = end(&second, "hook", Filter::all()).await;
+    let mut hook = End::new(&second, "hook", Filter::all()).await;
     until("an owner", || second.owned().len() == 1).await;
     publish(&second, 40..50).await;
     assert_eq!(read_to(&mut hook, 49).await, (40..50).collect::<Vec<_>>());

@@ -8,10 +8,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::FutureExt as _;
 use hooks_bus::{NatsBus, NatsConfig, NatsTls};
 use hooks_core::{Bus, Filter, HookId, Instances as _, Secret};
+use hooks_test::{End, pause, soon, until};
 use serde_json::json;
 
-use super::server::pause;
-use super::{Server, config, end, events, soon, until};
+use super::{Server, config, events};
 
 fn id(hook: &str) -> HookId {
     HookId::new(hook).unwrap()
@@ -71,10 +71,10 @@ async fn a_user_may_do_no_more_than_it_takes() {
     let with =
         || NatsConfig { user: Some("me".into()), password: Some(Secret::new("open sesame")), ..config(&[&server]) };
     let [bus, operator] = [NatsBus::connect(with()).await.unwrap(), NatsBus::connect(with()).await.unwrap()];
-    let mut hook = end(&bus, "a", Filter::all()).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
     bus.publish(events(0..10, "a")).await.unwrap();
     let read = hook.take(10).await;
-    hook.done(&read);
+    hook.settle(&read);
     until("an owner", || operator.place(&id("a")).and_then(|place| place.owner).is_some()).await;
     let instance = bus.instance().to_owned();
     let echo = |question: Vec<u8>| async move { question.repeat(100_000) }.boxed();

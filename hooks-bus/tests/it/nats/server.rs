@@ -144,7 +144,7 @@ impl Server {
                 if child.try_wait().unwrap().is_some() {
                     return false;
                 }
-                pause().await;
+                hooks_test::pause().await;
             }
             true
         };
@@ -182,12 +182,6 @@ fn copy(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), to).unwrap();
         }
     }
-}
-
-/// The pause between two checks of another process, which sends no notice.
-pub(crate) async fn pause() {
-    // tidy-allow(test-sleep): another process can't wake this one
-    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
 }
 
 fn free_port() -> u16 {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use futures_util::TryStreamExt as _;
 use hooks_bus::NatsBus;
-use hooks_core::{Bus, DropReason, Filter, HookId, Instances as _, StartAt};
+use hooks_core::{Bus, DropReason, Filter, HookId, Instances as _};
+use hooks_test::{End, pause, soon, until};
 
-use super::{End, Server, bus, config, disabled, each_once, end, end_from, events, soon, until};
+use super::{Server, bus, config, disabled, each_once, events};
 
 const EVENTS: &str = "hooks";
 const DEAD_LETTERS: &str = "hooks-dead";
@@ -119,9 +120,9 @@ async fn a_purged_bucket_skips_nothing() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
     let idle = HookId::new("idle").unwrap();
-    let mut hooks = [end(&bus, "idle", Filter::all()).await, end(&bus, "busy", Filter::types(["a"])).await];
+    let mut hooks = [End::new(&bus, "idle", Filter::all()).await, End::new(&bus, "busy", Filter::types(["a"])).await];
     // Of a hook that no instance has any more.
-    drop(end(&bus, "gone", Filter::all()).await);
+    drop(End::new(&bus, "gone", Filter::all()).await);
     bus.hooks().set_override(&idle, Some(disabled("410"))).await.unwrap();
     until("owners", || bus.owned().len() == 3).await;
     bus.unsubscribe(&HookId::new("gone").unwrap()).await.unwrap();
@@ -147,7 +148,7 @@ async fn a_purged_bucket_skips_nothing() {
     let later = super::bus(&server).await;
     assert_eq!(later.hooks().overrides(&idle), Some(disabled("410")));
     later.publish(events(20..30, "a")).await.unwrap();
-    let mut hook = end(&later, "busy", Filter::types(["a"])).await;
+    let mut hook = End::new(&later, "busy", Filter::types(["a"])).await;
     let read = read_to(&mut hook, 29).await;
     assert!(read.ends_with(&(20..30).collect::<Vec<_>>()), "{read:?}");
 }
@@ -156,7 +157,7 @@ async fn a_purged_bucket_skips_nothing() {
 async fn one_entry_that_vanishes_is_made_again() {
     let Some(server) = Server::start().await else { return };
     let bus = bus(&server).await;
-    let mut hook = end(&bus, "hook", Filter::all()).await;
+    let mut hook = End::new(&bus, "hook", Filter::all()).await;
     let stream = server.client().await.get_stream(BUCKET).await.unwrap();
     for round in 0..3 {
         until("an owner", || bus.owned().len() == 1).await;
@@ -167,7 +168,7 @@ async fn one_entry_that_vanishes_is_made_again() {
     }
     let there = async {
         while stream.get_last_raw_message_by_subject("$KV.hooks-hooks.hook.hook").await.is_err() {
-            super::server::pause().await;
+            pause().await;
         }
     };
     soon("the entry", there).await;
@@ -182,7 +183,7 @@ async fn a_new_instance_skips_nothing_of_what_vanished() {
     for (round, delete) in [false, true].into_iter().enumerate() {
         let name = format!("hook-{round}");
         let first = bus(&server).await;
-        let before = end(&first, &name, Filter::all()).await;
+        let before = End::new(&first, &name, Filter::all()).await;
         until("an owner", || first.owned().len() == 1).await;
         let numbers = round * 20..round * 20 + 20;
         first.publish(events(numbers.clone(), &name)).await.unwrap();
@@ -199,7 +200,7 @@ async fn a_new_instance_skips_nothing_of_what_vanished() {
                 .unwrap();
         }
         let second = bus(&server).await;
-        let mut hook = end(&second, &name, Filter::types([name.as_str()])).await;
+        let mut hook = End::new(&second, &name, Filter::types([name.as_str()])).await;
         until("the entry", || second.place(&HookId::new(name.as_str()).unwrap()).is_some()).await;
         first.finish().await;
         drop((before, first));
@@ -216,7 +217,7 @@ async fn a_deleted_bucket_is_made_again_and_each_hook_has_one_owner() {
     let mut ends = Vec::new();
     for bus in [&one, &other] {
         for hook in ["a", "b"] {
-            ends.push(end_from(bus, hook, Filter::all(), StartAt::Earliest).await);
+            ends.push(End::earliest(bus, hook).await);
         }
     }
     one.hooks().set_override(&id, Some(disabled("410"))).await.unwrap();
@@ -250,7 +251,7 @@ async fn deleted_streams_show() {
     client.delete_stream(DEAD_LETTERS).await.unwrap();
     let made = async {
         while client.get_stream(DEAD_LETTERS).await.is_err() {
-            super::server::pause().await;
+            pause().await;
         }
     };
     soon("the letters' stream", made).await;

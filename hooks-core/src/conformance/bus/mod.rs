@@ -46,26 +46,27 @@
 //! | `sharing` | events that two processes deliver, or none |
 //! | `shared_overrides` | an override that another process sets and this one does not notice |
 //!
-//! The memory bus, as its author would test it:
+//! A bus that ends with its process, as its author would test it:
 //!
 //! ```
+//! # mod my_bus { pub use hooks_test::model::ModelBus as MyBus; }
 //! use std::sync::Arc;
-//! use hooks_bus::MemoryBus;
+//! use my_bus::MyBus;
 //! use hooks_core::conformance::bus::{self, Store};
 //! use hooks_core::{async_trait, BoxError, Bus, BusTraits};
 //!
-//! struct Memory;
+//! struct Process;
 //!
 //! #[async_trait]
-//! impl Store for Memory {
-//!     fn traits(&self) -> BusTraits { BusTraits::new().atomic() }
-//!     async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> { Ok(Arc::new(MemoryBus::default())) }
+//! impl Store for Process {
+//!     fn traits(&self) -> BusTraits { BusTraits::new().keeps_events().atomic() }
+//!     async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> { Ok(Arc::new(MyBus::default())) }
 //! }
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
-//! bus::check(async || Memory).await.assert_passed();
+//! bus::check(async || Process).await.assert_passed();
 //! // One alone, while it is being worked on:
-//! bus::check_only(&["redelivery"], async || Memory).await.assert_passed();
+//! bus::check_only(&["redelivery"], async || Process).await.assert_passed();
 //! # });
 //! ```
 

@@ -1,16 +1,8 @@
 //! A right bus passes every check of the kit, and each way to be wrong fails the check that is there to find it.
 
-mod dead_letters;
-mod fault;
-mod model;
-mod publishing;
-mod reader;
-
 use hooks_core::conformance::Verdict;
 use hooks_core::conformance::bus::{check, check_only, names};
-
-use fault::Fault;
-use model::Model;
+use hooks_test::model::{Fault, Model};
 
 #[tokio::test(start_paused = true)]
 async fn a_right_bus_passes_every_check() {

@@ -3,17 +3,18 @@
 use hooks_core::{BusError, Envelope, Overflow, Slice, refuse_reserved, serde_json};
 
 use super::fault::Fault;
-use super::model::{Live, ModelBus, State, TOO_LARGE};
+use super::{Live, ModelBus, State, TOO_LARGE};
 
 impl ModelBus {
     /// Waits until hooks that make publishers wait have room for this.
-    pub(super) async fn room_for(&self, events: &[Envelope]) {
-        while let Some(asked) = self.asks_for_room(events) {
+    pub(crate) async fn room_for(&self, events: &[Envelope]) {
+        loop {
+            let changed = self.world.changed.notified();
+            let Some(asked) = self.asks_for_room(events) else { return };
             if asked {
                 self.world.changed.notify_waiters();
             }
-            // All tasks are on one thread: nothing changes in between.
-            self.world.changed.notified().await;
+            changed.await;
         }
     }
 
@@ -21,13 +22,16 @@ impl ModelBus {
     fn asks_for_room(&self, events: &[Envelope]) -> Option<bool> {
         let mut state = self.lock();
         let State { log, processes, .. } = &mut *state;
+        if processes.get(&self.number).is_none_or(|process| process.closed.is_some()) {
+            return None;
+        }
         let lives = processes.values_mut().flat_map(|process| process.hooks.values_mut());
         let full = lives.filter(|live| live.lacks_room(log, events, self.fault));
-        let asked = full.map(|live| !std::mem::replace(&mut live.wanted, !self.is(Fault::NeverFlushes)));
+        let asked = full.map(|live| !std::mem::replace(&mut live.wanted, true));
         asked.reduce(|one, other| one || other)
     }
 
-    pub(super) fn append(&self, events: &[Envelope]) -> Result<(), BusError> {
+    pub(crate) fn append(&self, events: &[Envelope]) -> Result<(), BusError> {
         let mut state = self.lock();
         let State { log, processes, .. } = &mut *state;
         let process = processes.get_mut(&self.number).ok_or(BusError::Closed)?;
@@ -53,7 +57,7 @@ impl ModelBus {
         Ok(())
     }
 
-    pub(super) async fn publish_wrongly(&self, events: &Slice) -> Option<Result<(), BusError>> {
+    pub(crate) async fn publish_wrongly(&self, events: &Slice) -> Option<Result<(), BusError>> {
         match self.fault {
             Fault::TakesBeforeRefusing | Fault::SaysPartly => {
                 let bad = events.iter().position(|event| event.is_reserved() || event.len() >= TOO_LARGE)?;
@@ -94,8 +98,9 @@ impl ModelBus {
 
 impl Live {
     /// Its unread events, with their positions.
-    pub(super) fn unread<'l>(&'l self, log: &'l [Envelope]) -> impl Iterator<Item = (u64, &'l Envelope)> {
-        (0..).zip(log).skip(self.next as usize).filter(|(_, event)| self.filter.matches(event))
+    pub(crate) fn unread<'l>(&'l self, log: &'l [Envelope]) -> impl Iterator<Item = (u64, &'l Envelope)> {
+        let unread = log.iter().enumerate().skip(self.next as usize).map(|(at, event)| (at as u64, event));
+        unread.filter(|(_, event)| self.filter.matches(event))
     }
 
     fn lacks_room(&self, log: &[Envelope], events: &[Envelope], fault: Fault) -> bool {

@@ -1,4 +1,12 @@
 //! A bus in memory that outlives its processes and is shared by them, and that can be wrong in many ways.
+//!
+//! It does what the contract of a [`Bus`] says in as few words as possible, and forgets nothing. A test of something else
+//! takes [`ModelBus::alone`]; one of the conformance kit takes a [`Model`] with a [`Fault`].
+
+mod dead_letters;
+mod fault;
+mod publishing;
+mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,80 +20,87 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::dead_letters::{DeadLetterMap, DeadLettersOf};
-use super::fault::Fault;
-use super::reader::{Hook, ModelReader};
+use dead_letters::{DeadLetterMap, DeadLettersOf};
+use reader::{Hook, ModelReader};
+
+pub use fault::Fault;
 
 /// The length of an event that is too large.
-pub(super) const TOO_LARGE: usize = 100_000;
+pub(crate) const TOO_LARGE: usize = 100_000;
 
 /// Where the buses of all processes keep what they have.
 #[derive(Clone)]
-pub(super) struct Model {
-    pub(super) fault: Fault,
-    pub(super) traits: BusTraits,
+pub struct Model {
+    fault: Fault,
+    traits: BusTraits,
     world: Arc<World>,
 }
 
 #[derive(Default)]
-pub(super) struct World {
-    pub(super) state: Mutex<State>,
-    pub(super) changed: Notify,
+pub(crate) struct World {
+    pub(crate) state: Mutex<State>,
+    pub(crate) changed: Notify,
 }
 
 #[derive(Default)]
-pub(super) struct State {
+pub(crate) struct State {
     log_id: Uuid,
-    pub(super) log: Vec<Envelope>,
-    pub(super) places: BTreeMap<HookId, Place>,
+    pub(crate) log: Vec<Envelope>,
+    pub(crate) places: BTreeMap<HookId, Place>,
     overrides: BTreeMap<HookId, Override>,
-    pub(super) dead_letters: BTreeMap<HookId, DeadLetterMap>,
+    pub(crate) dead_letters: BTreeMap<HookId, DeadLetterMap>,
     /// Those that are alive.
-    pub(super) processes: BTreeMap<u64, Process>,
+    pub(crate) processes: BTreeMap<u64, Process>,
     opened: u64,
 }
 
 /// How far a hook is.
 #[derive(Default)]
-pub(super) struct Place {
-    pub(super) from: u64,
+pub(crate) struct Place {
+    pub(crate) from: u64,
     /// Settled beyond that.
-    pub(super) settled: BTreeSet<u64>,
-    pub(super) owner: Option<u64>,
+    pub(crate) settled: BTreeSet<u64>,
+    pub(crate) owner: Option<u64>,
 }
 
 /// The state of a process.
 #[derive(Default)]
-pub(super) struct Process {
-    pub(super) hooks: BTreeMap<HookId, Live>,
-    pub(super) closed: Option<u64>,
-    pub(super) accepted: u64,
+pub(crate) struct Process {
+    pub(crate) hooks: BTreeMap<HookId, Live>,
+    pub(crate) closed: Option<u64>,
+    pub(crate) accepted: u64,
     /// Hooks whose override others have set.
     words: Vec<HookId>,
 }
 
 /// A hook that is subscribed.
-pub(super) struct Live {
-    pub(super) filter: Arc<Filter>,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) queue: QueueLimits,
-    pub(super) enabled: bool,
-    pub(super) reader: u64,
-    pub(super) next: u64,
+pub(crate) struct Live {
+    pub(crate) filter: Arc<Filter>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) queue: QueueLimits,
+    pub(crate) enabled: bool,
+    pub(crate) reader: u64,
+    pub(crate) next: u64,
     /// The events read from the oldest unsettled on.
-    pub(super) read: BTreeSet<u64>,
-    pub(super) unsettled: BTreeSet<u64>,
+    pub(crate) read: BTreeSet<u64>,
+    pub(crate) unsettled: BTreeSet<u64>,
     /// A publisher waits.
-    pub(super) wanted: bool,
+    pub(crate) wanted: bool,
 }
 
 impl Model {
-    pub(super) fn new(fault: Fault) -> Self {
+    /// An empty store whose buses have this fault.
+    pub fn new(fault: Fault) -> Self {
         let traits = BusTraits::new().outlives_process().keeps_events().atomic();
         let traits = if fault.is_of_a_single_process() { traits } else { traits.shared() };
         let world = Arc::new(World::default());
         world.state.lock().log_id = hooks_core::uuid_v7();
         Self { fault, traits, world }
+    }
+
+    fn bus(&self, number: u64) -> ModelBus {
+        self.world.state.lock().processes.insert(number, Process::default());
+        ModelBus { fault: self.fault, traits: self.traits, number, world: self.world.clone() }
     }
 }
 
@@ -108,8 +123,8 @@ impl Store for Model {
         }
         state.opened += 1;
         let number = state.opened;
-        state.processes.insert(number, Process::default());
-        Ok(Arc::new(ModelBus { fault: self.fault, traits: self.traits, number, world: self.world.clone() }))
+        drop(state);
+        Ok(Arc::new(self.bus(number)))
     }
 
     async fn crash(&self, bus: Arc<dyn Bus>) {
@@ -127,7 +142,7 @@ impl Store for Model {
     }
 
     fn max_dead_letters(&self) -> Option<usize> {
-        Some(super::dead_letters::MOST)
+        Some(dead_letters::MOST)
     }
 
     fn too_large(&self) -> Option<usize> {
@@ -136,11 +151,11 @@ impl Store for Model {
 }
 
 /// The bus of one process.
-pub(super) struct ModelBus {
-    pub(super) fault: Fault,
+pub struct ModelBus {
+    fault: Fault,
     traits: BusTraits,
-    pub(super) number: u64,
-    pub(super) world: Arc<World>,
+    pub(crate) number: u64,
+    pub(crate) world: Arc<World>,
 }
 
 impl Drop for ModelBus {
@@ -149,12 +164,23 @@ impl Drop for ModelBus {
     }
 }
 
+impl Default for ModelBus {
+    fn default() -> Self {
+        Self::alone()
+    }
+}
+
 impl ModelBus {
-    pub(super) fn is(&self, fault: Fault) -> bool {
+    /// A bus that ends with its process, and keeps nothing of hooks that are removed.
+    pub fn alone() -> Self {
+        Model { traits: BusTraits::new().keeps_events().atomic(), ..Model::new(Fault::None) }.bus(1)
+    }
+
+    pub(crate) fn is(&self, fault: Fault) -> bool {
         self.fault == fault
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.world.state.lock()
     }
 
@@ -242,6 +268,9 @@ impl Bus for ModelBus {
                 place.from = end;
             }
         }
+        if !self.traits.outlives_process {
+            state.places.remove(hook);
+        }
         drop(state);
         self.world.changed.notify_waiters();
         Ok(())
@@ -265,7 +294,7 @@ impl Bus for ModelBus {
     }
 
     fn hooks(&self) -> &dyn HookStore {
-        self
+        if self.traits.outlives_process { self } else { &KeepsNothing }
     }
 
     fn monitor(&self) -> &dyn BusMonitor {
@@ -292,6 +321,10 @@ impl BusMonitor for ModelBus {
         if self.is(Fault::CountsNoDuplicates) { stats.duplicates(0) } else { stats }
     }
 }
+
+struct KeepsNothing;
+
+impl HookStore for KeepsNothing {}
 
 #[async_trait]
 impl HookStore for ModelBus {

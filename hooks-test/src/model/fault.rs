@@ -2,7 +2,8 @@
 
 /// The fault of a bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
+    /// Nothing.
     None,
     /// Nothing, and one process has the log.
     Single,
@@ -115,7 +116,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) fn is_of_a_single_process(self) -> bool {
+    pub(crate) fn is_of_a_single_process(self) -> bool {
         matches!(self, Self::Single | Self::OpensTwice)
     }
 }

@@ -11,9 +11,8 @@ use hooks_core::{
     Batch, BatchLimits, BoxError, Bus, ByteSize, Delivered, DeliveryError, Dispatcher, FailureClass, Filter, Hook,
     Overflow, QueueLimits, RetryPolicy, Sink, SinkContext, SinkFactory, Slice, SliceBuilder, async_trait,
 };
+use hooks_test::{id, queue};
 use parking_lot::Mutex;
-
-use crate::receiver::{id, queue};
 
 const PUBLISHERS: usize = 6;
 const KEYS: usize = 5;

@@ -8,15 +8,15 @@ use hooks_core::{
 };
 
 use super::fault::Fault;
-use super::model::{Live, Place, Process, State, World};
+use super::{Live, Place, Process, State, World};
 
 /// A hook of one process.
 #[derive(Clone)]
-pub(super) struct Hook {
-    pub(super) fault: Fault,
-    pub(super) process: u64,
-    pub(super) id: HookId,
-    pub(super) world: Arc<World>,
+pub(crate) struct Hook {
+    pub(crate) fault: Fault,
+    pub(crate) process: u64,
+    pub(crate) id: HookId,
+    pub(crate) world: Arc<World>,
 }
 
 impl Hook {
@@ -55,7 +55,8 @@ impl Hook {
                 return end.map(|_| Read::Dry);
             }
             self.read(live, place, log, max, into).or_else(|| {
-                let flush = std::mem::take(&mut live.wanted) && !live.unsettled.is_empty();
+                let asked = !self.is(Fault::NeverFlushes) && std::mem::take(&mut live.wanted);
+                let flush = asked && !live.unsettled.is_empty();
                 let dry = end.is_some_and(|end| live.unread(log).all(|(at, _)| at >= end) && !self.is(Fault::NeverDry));
                 if flush { Some(Read::Flush) } else { dry.then_some(Read::Dry) }
             })
@@ -81,7 +82,7 @@ impl Hook {
                 live.filter.matches(event)
             }
         };
-        let unread = (0..).zip(log).skip(live.next as usize);
+        let unread = log.iter().enumerate().skip(live.next as usize).map(|(at, event)| (at as u64, event));
         let new = unread.filter(|(at, event)| wants(event) && !place.settled.contains(at)).take(max.min(room));
         let mut new: Vec<_> =
             new.map(|(at, envelope)| Delivery::new(Position(at), &envelope.clone().into(), 0)).collect();
@@ -132,10 +133,10 @@ impl Settle for Hook {
     }
 }
 
-pub(super) struct ModelReader {
-    pub(super) hook: Hook,
-    pub(super) number: u64,
-    pub(super) closed: Option<u64>,
+pub(crate) struct ModelReader {
+    pub(crate) hook: Hook,
+    pub(crate) number: u64,
+    pub(crate) closed: Option<u64>,
 }
 
 #[async_trait]

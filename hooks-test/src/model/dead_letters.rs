@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use hooks_core::{BusError, DeadLetter, DeadLetterId, DeadLetters, HookId, async_trait};
 
+use super::World;
 use super::fault::Fault;
-use super::model::World;
 
 /// Most dead letters of a hook.
-pub(super) const MOST: usize = 4;
+pub(crate) const MOST: usize = 4;
 
-pub(super) type DeadLetterMap = BTreeMap<DeadLetterId, DeadLetter>;
+pub(crate) type DeadLetterMap = BTreeMap<DeadLetterId, DeadLetter>;
 
-pub(super) struct DeadLettersOf {
-    pub(super) fault: Fault,
-    pub(super) hook: HookId,
-    pub(super) world: Arc<World>,
+pub(crate) struct DeadLettersOf {
+    pub(crate) fault: Fault,
+    pub(crate) hook: HookId,
+    pub(crate) world: Arc<World>,
 }
 
 #[async_trait]
