@@ -10,13 +10,12 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{
-    BoxError, Bus, DispatchError, Dispatcher, EncodeError, Envelope, Event, Filter, Hook, HookId, RawValue, Report,
+    BoxError, Bus, DispatchError, Dispatcher, EncodeError, Event, Filter, Hook, HookId, HookStatus, RawValue, Report,
     chain,
 };
 use hooks_server::Server;
 use hooks_sink_http::HttpConfig;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// The longest time that the end may take: what is not delivered by then stays in the folder for the next start.
@@ -105,8 +104,7 @@ impl Shop {
 
 /// Publishes an event: once this is answered, it is on the disk and will be delivered.
 async fn place_order(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<StatusCode, Refusal> {
-    let event = Envelope::from_event(&order, "/shop").map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
-    let published = shop.bus.publish(event.into()).await;
+    let published = shop.bus.publish_event(&order, "/shop").await;
     published.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -153,18 +151,9 @@ async fn remove(State(shop): State<Shop>, InPath(id): InPath<HookId>) -> Result<
     Ok(if was_there { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND })
 }
 
-/// How every customer's hook is doing.
-async fn customers(State(shop): State<Shop>) -> Json<Vec<Value>> {
-    let hooks = shop.dispatcher.status().into_iter().map(|hook| {
-        json!({
-            "id": hook.id,
-            "state": hook.state.name(),
-            "delivered": hook.counts.delivered,
-            "waiting": hook.left_behind().events,
-            "last_error": hook.last_error,
-        })
-    });
-    Json(hooks.collect())
+/// How every customer's hook is doing: its state, counts, lag and last error.
+async fn customers(State(shop): State<Shop>) -> Json<Vec<HookStatus>> {
+    Json(shop.dispatcher.status())
 }
 
 fn refused(error: DispatchError) -> Refusal {
