@@ -28,9 +28,11 @@
 
 #![cfg_attr(not(test), deny(unused_crate_dependencies, clippy::print_stderr, clippy::print_stdout))]
 
+pub mod admin;
 pub mod field;
 mod http;
 pub mod metrics;
+pub mod names;
 mod own_thread;
 mod reloads;
 mod server;

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hooks_core::{DeadLetterId, DeadLetterReason, HookId};
-
-use crate::operator::Which;
+use hooks_server::admin::DeadLetterFilter;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
@@ -157,20 +156,20 @@ struct WhichArgs {
 }
 
 impl WhichArgs {
-    fn which(&self) -> Which {
+    fn which(&self) -> DeadLetterFilter {
         let ids = self.ids.iter().copied().map(DeadLetterId).collect();
-        Which { ids, types: self.types.clone(), reason: self.reason }
+        DeadLetterFilter { ids, types: self.types.clone(), reason: self.reason }
     }
 }
 
 impl DeadLettersArgs {
-    pub(crate) fn which(&self) -> Which {
+    pub(crate) fn which(&self) -> DeadLetterFilter {
         self.which.which()
     }
 }
 
 impl PickArgs {
-    pub(crate) fn which(&self) -> Which {
+    pub(crate) fn which(&self) -> DeadLetterFilter {
         self.which.which()
     }
 }

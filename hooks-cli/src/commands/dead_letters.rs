@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use hooks_core::{BoxError, DeadLetterId, HookId, Purpose, ReplayReport};
+use hooks_server::admin::{DeadLetterFilter, DeadLetterReport, Dropped, Replayed, Request, Response};
 
 use super::operate::converse;
 use super::print;
 use crate::args::operate::{DeadLetterCommand, DeadLettersArgs, PickArgs};
 use crate::console::complain;
 use crate::exit::Exit;
-use crate::operator::{Letter, Operator, Request, Response, Which};
+use crate::operator::Operator;
 use crate::outcome::{self, count};
 use crate::signals::StopSignals;
 
@@ -51,7 +52,7 @@ enum Json {
 fn look(args: &DeadLettersArgs, json: Json) -> Exit {
     converse(&args.place, Purpose::Look, async |operator| {
         visit(operator, args, |letter| {
-            let letter = if json == Json::Whole { letter } else { Letter { event: None, ..letter } };
+            let letter = if json == Json::Whole { letter } else { DeadLetterReport { event: None, ..letter } };
             print(&(serde_json::to_string(&letter)? + "\n"));
             Ok(())
         })
@@ -63,7 +64,7 @@ fn look(args: &DeadLettersArgs, json: Json) -> Exit {
 async fn visit(
     operator: &mut Operator,
     args: &DeadLettersArgs,
-    mut show: impl FnMut(Letter) -> Result<(), BoxError>,
+    mut show: impl FnMut(DeadLetterReport) -> Result<(), BoxError>,
 ) -> Result<Exit, BoxError> {
     let hooks = match &args.hook {
         Some(hook) => vec![hook.clone()],
@@ -85,7 +86,7 @@ async fn hooks_with_dead_letters(operator: &mut Operator) -> Result<Vec<HookId>,
     if let Some(why) = operator.knows_nothing() {
         return Err(why.into());
     }
-    let Response::Status { hooks, .. } = operator.ask(Request::Status).await? else { return Ok(Vec::new()) };
+    let hooks = operator.status().await?.hooks;
     Ok(hooks.into_iter().filter(|hook| hook.dead_letters > 0).map(|hook| hook.id).collect())
 }
 
@@ -93,13 +94,14 @@ async fn hooks_with_dead_letters(operator: &mut Operator) -> Result<Vec<HookId>,
 async fn each(
     operator: &mut Operator,
     hook: &HookId,
-    which: &Which,
-    mut visit: impl FnMut(Letter) -> Result<(), BoxError>,
+    which: &DeadLetterFilter,
+    mut visit: impl FnMut(DeadLetterReport) -> Result<(), BoxError>,
 ) -> Result<(), BoxError> {
     let mut after = None;
     loop {
-        let request = Request::Letters { hook: hook.clone(), after };
-        let Response::Letters { letters } = operator.ask(request).await? else { return Ok(()) };
+        let request = Request::DeadLetters { hook: hook.clone(), after };
+        let Response::DeadLetters(page) = operator.ask(request).await? else { return Ok(()) };
+        let letters = page.dead_letters;
         let Some(last) = letters.last() else { return Ok(()) };
         after = Some(last.id);
         let fitting = letters.into_iter().filter(|letter| which.matches(letter.id, &letter.event_type, letter.reason));
@@ -107,7 +109,7 @@ async fn each(
     }
 }
 
-fn row(letter: &Letter) -> [String; 8] {
+fn row(letter: &DeadLetterReport) -> [String; 8] {
     [
         letter.hook.to_string(),
         letter.id.to_string(),
@@ -147,7 +149,7 @@ fn dry_run(args: &PickArgs) -> Exit {
 fn replay(args: &PickArgs) -> Exit {
     converse(&args.place, Purpose::Operate, async |operator| {
         let request = Request::Replay { hook: args.hook.clone(), which: args.which() };
-        let Response::Replayed { report, missing } = to_its_end(operator, request).await? else {
+        let Response::Replayed(Replayed { report, missing }) = to_its_end(operator, request).await? else {
             return Err("an answer to another question".into());
         };
         let ReplayReport { delivered, refused, untried, error, .. } = report;
@@ -185,10 +187,10 @@ fn drop_dead_letters(args: &PickArgs) -> Exit {
     }
     converse(&args.place, Purpose::Operate, async |operator| {
         let request = Request::Drop { hook: args.hook.clone(), which };
-        let Response::Dropped { letters, missing } = operator.ask(request).await? else {
+        let Response::Dropped(Dropped { dropped, missing }) = operator.ask(request).await? else {
             return Err("an answer to another question".into());
         };
-        print(&format!("{} dropped\n", count(letters as u64, "dead letter")));
+        print(&format!("{} dropped\n", count(dropped as u64, "dead letter")));
         Ok(all_found(Some(&args.hook), &missing))
     })
 }

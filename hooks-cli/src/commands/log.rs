@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use hooks_core::{BoxError, LogMaintenance, Purpose, chain, timestamp};
+use hooks_server::admin::{Request, Response};
 use serde_json::{Map, Value as Json};
 
 use super::operate::{converse, find};
@@ -10,7 +11,6 @@ use super::print;
 use crate::args::operate::{LogCommand, PlaceArgs, StatusArgs};
 use crate::console::complain;
 use crate::exit::Exit;
-use crate::operator::{Request, Response};
 use crate::outcome;
 
 pub(crate) fn run(command: &LogCommand) -> Exit {
@@ -29,7 +29,7 @@ pub(crate) fn run(command: &LogCommand) -> Exit {
 
 fn info(args: &StatusArgs) -> Exit {
     converse(&args.place, Purpose::Look, async |operator| {
-        let Response::Log { details } = operator.ask(Request::Log).await? else {
+        let Response::Log(details) = operator.ask(Request::Log).await? else {
             return Err("an answer to another question".into());
         };
         Ok(show(details, args.json))

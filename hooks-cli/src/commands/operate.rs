@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use hooks_core::{BoxError, ByteSize, Hook, HookId, HookReport, Purpose, chain, timestamp};
+use hooks_server::admin::{Request, Status};
 
 use super::{print, runtime, warn};
 use crate::args::operate::{HookArgs, PlaceArgs, StatusArgs};
 use crate::config::{self, ConfiguredBus, Problem, Problems, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
-use crate::operator::{Operator, Request, Response};
+use crate::operator::Operator;
 use crate::outcome;
 
 /// Runs a conversation with the operator service there.
@@ -67,9 +68,7 @@ async fn with_operator(
 
 pub(crate) fn status(args: &StatusArgs) -> Exit {
     converse(&args.place, Purpose::Look, async |operator| {
-        let Response::Status { hooks, running, trouble, reload } = operator.ask(Request::Status).await? else {
-            return Err("an answer to another question".into());
-        };
+        let Status { hooks, running, trouble, reload } = operator.status().await?;
         if args.json {
             hooks.iter().try_for_each(|hook| serde_json::to_string(hook).map(|line| print(&(line + "\n"))))?;
         } else {

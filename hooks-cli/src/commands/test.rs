@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use hooks_bus::MemoryBus;
 use hooks_core::{Answer, Dispatcher, Hook, TestError, TestReport, chain};
+use hooks_server::names::nearest;
 
 use super::{print, runtime, warn};
 use crate::args::TestArgs;
-use crate::config::{self, WithoutBus, nearest};
+use crate::config::{self, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
 

@@ -11,7 +11,6 @@ mod bus;
 mod expand;
 mod hook;
 mod ingest;
-mod nearest;
 mod plugin;
 mod problem;
 mod read;
@@ -38,7 +37,6 @@ pub use schema::schema;
 pub use settings::EventSettings;
 pub use written::Written;
 
-pub(crate) use nearest::{nearest, some};
 pub(crate) use plugin::kinds;
 pub(crate) use shape::{Shape, summary};
 

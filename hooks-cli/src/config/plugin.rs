@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use hooks_core::{Plugin, inventory};
+use hooks_server::names::nearest;
 use serde_json::Value as Json;
 
-use super::nearest::nearest;
 use super::problem::Findings;
 use super::read::{Section, parse_path, place};
 use super::shape::{Shape, Shapes};

@@ -1,7 +1,7 @@
 //! Error texts of serde, in the words of a config file, with the nearest right name, without secrets.
 
-use super::nearest::nearest;
 use super::tree::{Node, Variable};
+use hooks_server::names::nearest;
 
 /// The kind of an error text of serde.
 pub(super) enum Wording {

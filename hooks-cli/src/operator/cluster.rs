@@ -5,28 +5,20 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, join_all};
 use hooks_core::{AskError, HookId, HookReport, Instances, chain};
+use hooks_server::admin::{AdminService, Request, Response, Status};
 use tokio::time::timeout;
 
-use super::desk::Desk;
-use super::local::Open;
-use super::protocol::{Request, Response};
+use super::local::{Open, failed};
 use super::reports::{Answers, Heard, Reports};
 
 /// The longest time that a daemon may take to answer what takes no time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Answers what operators ask this daemon, until the future is dropped.
-pub(super) async fn serve(instances: Arc<dyn Instances>, desk: Arc<Desk>) {
+pub(super) async fn serve(instances: Arc<dyn Instances>, service: AdminService) {
     let answer = move |question: Vec<u8>| {
-        let desk = desk.clone();
-        let answered = async move {
-            let response = match serde_json::from_slice(&question) {
-                Ok(request) => desk.answer(request).await,
-                Err(error) => Response::Failed { error: format!("not understood: {error}") },
-            };
-            serde_json::to_vec(&response).unwrap_or_default()
-        };
-        answered.boxed()
+        let service = service.clone();
+        async move { service.answer_json(&question).await }.boxed()
     };
     if let Err(error) = instances.answer(&answer).await {
         tracing::warn!(error = chain(&error), "operators can't ask this daemon");
@@ -99,7 +91,7 @@ impl Cluster {
         let (mut done, mut refused) = (None, None);
         for (_, response) in answers.given {
             match response {
-                Response::Failed { error } => refused = Some(error),
+                Response::Failed(problem) => refused = Some(problem.detail),
                 response => done = Some(response),
             }
         }
@@ -163,7 +155,7 @@ impl Cluster {
     }
 
     async fn status(&mut self) -> Response {
-        let Response::Status { hooks: kept, trouble, .. } = self.local.ask(Request::Status).await else {
+        let Response::Status(Status { hooks: kept, trouble, .. }) = self.local.ask(Request::Status).await else {
             return failed("an answer to another question".to_owned());
         };
         // Where nobody delivers, those may be there that can't any more, and say why.
@@ -180,10 +172,6 @@ impl Cluster {
                 known.of(HookReport { lag: None, ..kept }, place.as_ref().and_then(|place| place.owner.as_deref()));
             HookReport { position: place.map(|place| place.position), lag: report.lag.or(lag), ..report }
         });
-        Response::Status { hooks: hooks.collect(), running, trouble, reload }
+        Response::Status(Status { hooks: hooks.collect(), running, trouble, reload })
     }
-}
-
-fn failed(error: String) -> Response {
-    Response::Failed { error }
 }

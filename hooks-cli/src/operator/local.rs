@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookId, HookReport, chain};
-
-use super::desk::{Desk, STOPPED};
-use super::protocol::{Request, Response};
+use hooks_server::admin::{AdminService, Problem, Request, Response, STOPPED, Status};
 
 /// This process, in place of a daemon.
 pub(crate) enum Local {
@@ -27,14 +25,9 @@ pub(crate) struct Nothing {
 pub(crate) struct Open {
     pub(super) bus: Arc<dyn Bus>,
     dispatcher: Arc<Dispatcher>,
-    desk: Desk,
+    service: AdminService,
     /// The hooks of the config file that do not run yet.
     hooks: BTreeMap<HookId, Hook>,
-}
-
-/// The report of a hook that no daemon has run yet.
-fn stopped(hook: HookId) -> HookReport {
-    HookReport::idle(hook, STOPPED)
 }
 
 impl Local {
@@ -42,17 +35,17 @@ impl Local {
         match self {
             Self::Open(open) => {
                 let mut response = open.ask(request).await;
-                if let Response::Status { hooks, .. } = &mut response {
-                    open.add_newcomers(hooks);
+                if let Response::Status(status) = &mut response {
+                    open.add_newcomers(&mut status.hooks);
                 }
                 response
             }
             Self::Nothing(nothing) => match request {
                 Request::Status => {
                     let hooks = nothing.hooks.iter().cloned().map(stopped).collect();
-                    Response::Status { hooks, running: false, trouble: None, reload: None }
+                    Response::Status(Status { hooks, running: false, trouble: None, reload: None })
                 }
-                _ => Response::Failed { error: nothing.to_string() },
+                _ => failed(nothing.to_string()),
             },
         }
     }
@@ -103,9 +96,9 @@ impl fmt::Display for Nothing {
 impl Open {
     pub(super) fn new(bus: Arc<dyn Bus>, hooks: Vec<Hook>) -> Self {
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
-        let desk = Desk::new(bus.clone(), dispatcher.clone(), None);
+        let service = AdminService::new(bus.clone(), dispatcher.clone());
         let hooks = hooks.into_iter().map(|hook| (hook.id.clone(), hook)).collect();
-        Self { bus, dispatcher, desk, hooks }
+        Self { bus, dispatcher, service, hooks }
     }
 
     /// True if the hook is in the config file.
@@ -137,8 +130,7 @@ impl Open {
         if let Request::Forget { hook } = &request
             && self.hooks.contains_key(hook)
         {
-            let error = format!("hook `{hook}` is in the config file: take it out first, and forget it then");
-            return Response::Failed { error };
+            return failed(format!("hook `{hook}` is in the config file: take it out first, and forget it then"));
         }
         let ran = match &request {
             // It delivers.
@@ -147,13 +139,23 @@ impl Open {
             _ => Ok(()),
         };
         if let Err(error) = ran {
-            return Response::Failed { error };
+            return failed(error);
         }
-        self.desk.answer(request).await
+        self.service.answer(request).await
     }
 
     pub(super) async fn close(self) {
         self.dispatcher.shutdown(Some(Duration::ZERO)).await;
         self.bus.close().await;
     }
+}
+
+/// The report of a hook that no daemon has run yet.
+fn stopped(hook: HookId) -> HookReport {
+    HookReport::idle(hook, STOPPED)
+}
+
+/// It was not done, for this reason.
+pub(super) fn failed(why: String) -> Response {
+    Response::Failed(Problem::from(why))
 }

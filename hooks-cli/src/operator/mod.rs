@@ -1,48 +1,39 @@
 //! Operators' requests about a bus and its hooks, to the daemon that runs or to what is kept itself.
 //!
 //! ```text
-//!  hooks status ─▶ Request ─▶ the daemon's socket (DIR/operator.sock) ───┐
-//!                     ├─ none runs: this process opens the bus ──────────┴▶ Desk ─▶ Response
+//!  hooks status ─▶ Request ─▶ the daemon's socket (DIR/operator.sock), over HTTP ─┐
+//!                     ├─ none runs: this process opens the bus ───────────────────┴▶ AdminService ─▶ Response
 //!                     └─ a shared bus: every daemon, over the bus (cluster), and what is kept there
 //! ```
 
 mod cluster;
-mod desk;
 mod local;
-mod protocol;
 mod reports;
-mod socket;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hooks_core::{BoxError, ControlChannel, Dispatcher, Hook, OpenBusError, Purpose};
+use hooks_server::admin::{self, AdminClient, AdminService, AdminSocket, Request, Response, Status};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
-
-pub(crate) use desk::Desk;
-pub(crate) use protocol::{Letter, Request, Response, Which};
 
 use crate::bus::Handover;
 use crate::config::ConfiguredBus;
 use local::{Local, Nothing, Open};
-use socket::{Connection, Listener, SOCKET};
-
-/// The longest time that the last answers may take, once the dispatcher is shut down.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Answers operators.
 pub(crate) struct Listening {
     task: JoinHandle<()>,
-    desk: Arc<Desk>,
+    end: oneshot::Sender<()>,
 }
 
 /// Answers operators, until that is ended. Where that can't be, the log says why: events are delivered all the same.
-pub(crate) fn listen(control: ControlChannel, desk: Desk) -> Option<Listening> {
-    let desk = Arc::new(desk);
+pub(crate) fn listen(control: ControlChannel, service: AdminService) -> Option<Listening> {
+    let (end, ended) = oneshot::channel();
+    let ended = async { drop(ended.await) };
     let task = match control {
-        ControlChannel::Folder(folder) => match Listener::bind(&folder) {
-            Ok(listener) => tokio::spawn(listener.serve(desk.clone())),
+        ControlChannel::Folder(folder) => match AdminSocket::bind(&folder) {
+            Ok(socket) => tokio::spawn(async move { socket.serve(&service, ended).await }),
             Err(error) => {
                 tracing::error!(
                     "operators can't reach this daemon before that is mended and it is started anew: {error}"
@@ -50,21 +41,26 @@ pub(crate) fn listen(control: ControlChannel, desk: Desk) -> Option<Listening> {
                 return None;
             }
         },
-        ControlChannel::Instances(instances) => tokio::spawn(cluster::serve(instances, desk.clone())),
+        ControlChannel::Instances(instances) => tokio::spawn(async move {
+            tokio::select! {
+                () = ended => {}
+                () = cluster::serve(instances, service) => {}
+            }
+        }),
         _ => return None,
     };
-    Some(Listening { task, desk })
+    Some(Listening { task, end })
 }
 
 /// Notes for operators who look at this bus's folder before a daemon runs.
 pub(crate) fn obstacle(bus: &ConfiguredBus) -> Option<String> {
-    bus.folder().and_then(socket::obstacle)
+    bus.folder().and_then(admin::obstacle)
 }
 
 /// Nobody answered at the folder's socket, and yet a process has the bus.
 fn unanswered(bus: &ConfiguredBus, error: BoxError) -> BoxError {
     let Some(folder) = bus.folder() else { return error };
-    let socket = folder.join(SOCKET);
+    let socket = folder.join(admin::SOCKET);
     format!("{error}; it answers no operators at `{}`: ask again if a daemon is about to start or to end, else its log says why", socket.display())
         .into()
 }
@@ -72,16 +68,15 @@ fn unanswered(bus: &ConfiguredBus, error: BoxError) -> BoxError {
 impl Listening {
     /// Listens no more. Who has asked over the socket still hears what came of it: how far a replay was, say.
     pub(crate) async fn end(self) {
-        self.task.abort();
+        drop(self.end);
         // The socket's file goes with it.
         let _ = self.task.await;
-        let _ = timeout(LAST_ANSWERS, self.desk.all_answered()).await;
     }
 }
 
 /// Whoever answers: a daemon, this process, or all daemons of a cluster.
 pub(crate) enum Operator {
-    Daemon(Box<Connection>),
+    Daemon(Box<AdminClient>),
     Folder(Box<Local>),
     Cluster(Box<cluster::Cluster>),
 }
@@ -95,9 +90,9 @@ impl Operator {
         let mut handover = Handover::default();
         loop {
             if let Some(folder) = bus.folder()
-                && let Some(connection) = Connection::open(folder).await?
+                && let Some(client) = AdminClient::connect(folder).await?
             {
-                return Ok(Self::Daemon(Box::new(connection)));
+                return Ok(Self::Daemon(Box::new(client)));
             }
             let opened = match bus.open(purpose).await {
                 Ok(opened) => opened,
@@ -123,13 +118,21 @@ impl Operator {
     /// When there is none, or it is that it can't be done.
     pub(crate) async fn ask(&mut self, request: Request) -> Result<Response, BoxError> {
         let response = match self {
-            Self::Daemon(connection) => connection.ask(&request).await?,
+            Self::Daemon(client) => client.ask(&request).await?,
             Self::Folder(local) => local.ask(request).await,
             Self::Cluster(cluster) => cluster.ask(request).await,
         };
-        match response {
-            Response::Failed { error } => Err(error.into()),
-            other => Ok(other),
+        Ok(response.into_result()?)
+    }
+
+    /// Asks for the status.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) async fn status(&mut self) -> Result<Status, BoxError> {
+        match self.ask(Request::Status).await? {
+            Response::Status(status) => Ok(status),
+            _ => Err("an answer to another question".into()),
         }
     }
 
@@ -169,9 +172,10 @@ impl Operator {
 
 #[cfg(test)]
 mod tests {
-    use hooks_bus::{DurableBus, DurableConfig};
-    use hooks_core::HookId;
-    use tokio::io::AsyncWriteExt as _;
+    use std::time::Duration;
+
+    use hooks_bus::{DurableBus, DurableConfig, MemoryBus};
+    use tokio::net::UnixStream;
     use tokio::time::sleep;
 
     use super::*;
@@ -184,38 +188,37 @@ mod tests {
         let config = ConfiguredBus::on_disk(folder.path()).unwrap();
         let starts = async {
             sleep(Duration::from_millis(1)).await;
-            Listener::bind(folder.path()).unwrap()
+            AdminSocket::bind(folder.path()).unwrap()
         };
         let (found, _listener) = tokio::join!(Operator::find(&config, Vec::new(), Purpose::Look), starts);
         assert!(matches!(found.unwrap(), Operator::Daemon(_)));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_daemon_that_hangs_is_not_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let _listener = tokio::net::UnixListener::bind(folder.path().join(SOCKET)).unwrap();
-        for request in [Request::Status, Request::Log, Request::Enable { hook: HookId::new("a").unwrap() }] {
-            let mut connection = Connection::open(folder.path()).await.unwrap().unwrap();
-            let error = connection.ask(&request).await.unwrap_err().to_string();
-            assert!(error.contains("does not answer for 15s"), "{error}");
-        }
-    }
+    /// So many operators are answered at a time.
+    const PLACES: usize = 8;
 
-    #[tokio::test]
-    async fn a_daemon_that_goes_away_is_named_whatever_it_has_answered_by_then() {
+    #[tokio::test(start_paused = true)]
+    async fn operators_who_ask_nothing_leave_for_others_and_the_socket_goes_with_the_last_answer() {
         let folder = tempfile::tempdir().unwrap();
-        for answer in ["", "{\"status\""] {
-            let listener = tokio::net::UnixListener::bind(folder.path().join(SOCKET)).unwrap();
-            let goes = async {
-                // The request stays unread: the operator sees a reset.
-                let (mut stream, _) = listener.accept().await.unwrap();
-                stream.write_all(answer.as_bytes()).await.unwrap();
-            };
-            let mut connection = Connection::open(folder.path()).await.unwrap().unwrap();
-            let ((), asked) = tokio::join!(goes, connection.ask(&Request::Status));
-            let error = asked.unwrap_err().to_string();
-            assert!(error.starts_with("the daemon went away before it answered"), "{error}");
-            std::fs::remove_file(folder.path().join(SOCKET)).unwrap();
+        let bus = Arc::new(MemoryBus::default());
+        let service = AdminService::new(bus.clone(), Arc::new(Dispatcher::new(bus)));
+        let socket = folder.path().join(admin::SOCKET);
+        let listening = listen(ControlChannel::Folder(folder.path().to_owned()), service).unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..PLACES {
+            silent.push(UnixStream::connect(&socket).await.unwrap());
         }
+        let begun = tokio::time::Instant::now();
+        let mut client = AdminClient::connect(folder.path()).await.unwrap().unwrap();
+        // Longer than a client waits.
+        assert!(client.ask(&Request::Log).await.is_err());
+        let mut client = AdminClient::connect(folder.path()).await.unwrap().unwrap();
+        while client.ask(&Request::Log).await.is_err() {
+            client = AdminClient::connect(folder.path()).await.unwrap().unwrap();
+        }
+        assert_eq!(begun.elapsed().as_secs(), 60);
+        listening.end().await;
+        assert!(!socket.exists());
+        assert!(AdminClient::connect(folder.path()).await.unwrap().is_none());
     }
 }

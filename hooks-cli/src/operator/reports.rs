@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use hooks_core::{HookId, HookReport};
-
-use super::protocol::Response;
+use hooks_server::admin::{Response, Status};
 
 /// Each daemon's answer. Those that are gone are not here.
 #[derive(Default)]
@@ -39,7 +38,7 @@ impl Answers {
     /// The error of the bus, as the first daemon reports it.
     pub(super) fn trouble(&self) -> Option<String> {
         self.given.iter().find_map(|(daemon, response)| match response {
-            Response::Status { trouble: Some(why), .. } => Some(format!("{daemon}: {why}")),
+            Response::Status(Status { trouble: Some(why), .. }) => Some(format!("{daemon}: {why}")),
             _ => None,
         })
     }
@@ -47,7 +46,7 @@ impl Answers {
     /// The reason why a daemon runs with an older config, as the first one reports it.
     pub(super) fn reload(&self) -> Option<String> {
         self.given.iter().find_map(|(daemon, response)| match response {
-            Response::Status { reload: Some(why), .. } => Some(format!("{daemon}: {why}")),
+            Response::Status(Status { reload: Some(why), .. }) => Some(format!("{daemon}: {why}")),
             _ => None,
         })
     }
@@ -69,8 +68,8 @@ impl Reports {
     pub(super) fn new(answers: Answers) -> Self {
         let mut given: HashMap<HookId, HashMap<String, HookReport>> = HashMap::new();
         for (daemon, response) in answers.given {
-            let Response::Status { hooks, .. } = response else { continue };
-            for report in hooks {
+            let Response::Status(status) = response else { continue };
+            for report in status.hooks {
                 given.entry(report.id.clone()).or_default().insert(daemon.clone(), report);
             }
         }
@@ -133,6 +132,10 @@ mod tests {
         HookReport { sink: sink.then(|| "http".to_owned()), ..report }
     }
 
+    fn status(hooks: Vec<HookReport>) -> Response {
+        Response::Status(Status { hooks, running: true, trouble: None, reload: None })
+    }
+
     /// State, owner and error of a hook of which daemons reported this.
     fn of(
         given: &[(&str, &str, bool)],
@@ -142,9 +145,7 @@ mod tests {
         let mut answers = Answers::default();
         for (daemon, state, sink) in given {
             let hooks = vec![report(state, *sink)];
-            answers
-                .given
-                .push(((*daemon).to_owned(), Response::Status { hooks, running: true, trouble: None, reload: None }));
+            answers.given.push(((*daemon).to_owned(), status(hooks)));
         }
         silent.iter().for_each(|daemon| answers.enter(daemon, Heard::Silence(format!("{daemon} is silent"))));
         let told = Reports::new(answers).of(report("stopped", false), owner);
@@ -173,8 +174,7 @@ mod tests {
         let mut silent = Answers::default();
         silent.enter("x", Heard::Silence("silent".to_owned()));
         assert_eq!(told(silent, Some("x")), DISABLED);
-        let other =
-            Response::Status { hooks: vec![report("healthy", true)], running: true, trouble: None, reload: None };
+        let other = status(vec![report("healthy", true)]);
         let other = Answers { given: vec![("x".to_owned(), other)], ..Answers::default() };
         assert_eq!(told(other, Some("gone")), DISABLED);
     }

@@ -18,6 +18,6 @@ mod outgoing;
 mod routes;
 mod state;
 
-pub(crate) use listener::{Places, listen};
+pub(crate) use listener::{Patient, Places, listen};
 pub(crate) use routes::router;
 pub(crate) use state::State;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_core::{BoxError, Dispatcher, chain};
+use hooks_server::admin::AdminService;
 use hooks_server::{IngestSettings, Reloads, Server, Settings, Tokens, on_own_thread};
 use tokio::net::TcpListener;
 
@@ -19,7 +20,7 @@ use crate::console::Console;
 use crate::descriptors::ConnectionLimits;
 use crate::exit::Exit;
 use crate::files::Fingerprint;
-use crate::operator::{self, Desk, Listening};
+use crate::operator::{self, Listening};
 use crate::reload::Running;
 use crate::signals::{HangUpSignals, OtherSignals, StopSignals};
 use crate::systemd::Notifier;
@@ -180,8 +181,8 @@ impl Daemon {
             .reloads(reloads.clone());
         let server = server.build()?;
         reloads.succeed();
-        let desk = Desk::new(bus, dispatcher.clone(), Some(reloads.clone()));
-        let operators = operator::listen(opened.control, desk);
+        let service = AdminService::new(bus, dispatcher.clone()).of_daemon(reloads.clone());
+        let operators = operator::listen(opened.control, service);
         let notifier = Arc::new(Notifier::from_environment());
         let (bus, ingest) = (config.bus, config.ingest);
         Ok(Self { file, grace, bus, credentials, ingest, running, dispatcher, server, reloads, notifier, operators })

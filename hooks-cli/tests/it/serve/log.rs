@@ -1,9 +1,7 @@
 //! The daemon's log when something is wrong with it, its folder or the process.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixStream;
-
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -25,7 +23,7 @@ fn post(client: &mut Client, body: &str) -> super::Answer {
     client.answer()
 }
 
-fn get(client: &mut Client, path: &str) -> super::Answer {
+fn get<S: Read + Write>(client: &mut Client<S>, path: &str) -> super::Answer {
     client.send(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
     client.answer()
 }
@@ -42,14 +40,8 @@ fn too_many_open_files_for_a_moment_refuse_events_for_that_moment_and_show_every
     let daemon = Daemon::start(&["bus = { kind = 'durable', segment_size = '4KiB' }\n", &file_hook("a")].concat());
     let mut client = daemon.connect();
     assert_eq!((post(&mut client, &large()).status, get(&mut client, "/readyz").status), (202, 200));
-    let mut operator = UnixStream::connect(daemon.place.path("hooks-data/operator.sock")).unwrap();
-    let mut answers = BufReader::new(operator.try_clone().unwrap());
-    let mut status = || {
-        operator.write_all(b"\"status\"\n").unwrap();
-        let mut line = String::new();
-        answers.read_line(&mut line).unwrap();
-        serde_json::from_str::<serde_json::Value>(&line).unwrap()["status"]["trouble"].clone()
-    };
+    let mut operator = Client::operator(&daemon.place);
+    let mut status = || get(&mut operator, "/v1/status").json()["trouble"].clone();
     assert!(status().is_null());
 
     let before = limit_files(&daemon, Some(3));

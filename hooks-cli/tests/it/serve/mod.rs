@@ -19,6 +19,7 @@ mod soak;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::command::{Ended, Place, Running};
@@ -139,8 +140,8 @@ pub(crate) fn http_hook(id: &str, url: &str) -> String {
 }
 
 /// A connection.
-pub(crate) struct Client {
-    stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    stream: S,
     read: Vec<u8>,
 }
 
@@ -151,6 +152,21 @@ impl Client {
         Self { stream, read: Vec::new() }
     }
 
+    pub(crate) fn end_sending(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl Client<UnixStream> {
+    /// To the operators' socket of a daemon in this place.
+    pub(crate) fn operator(place: &Place) -> Self {
+        let stream = UnixStream::connect(place.path("hooks-data/operator.sock")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Self { stream, read: Vec::new() }
+    }
+}
+
+impl<S: Read + Write> Client<S> {
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
@@ -158,10 +174,6 @@ impl Client {
     /// True if the other side still took it.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
-    }
-
-    pub(crate) fn end_sending(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
     /// The next answer.

@@ -1,9 +1,9 @@
 //! The errors that operators get when they ask for what is not there.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::durable::{operate, refusing};
-use super::{Daemon, JSON, file_hook, http_hook};
+use super::{Answer, Client, Daemon, JSON, file_hook, http_hook};
 use crate::command::{Place, event};
 use crate::receiver::Receiver;
 
@@ -121,4 +121,81 @@ fn times_are_rfc_3339_for_programs_too() {
     assert!(since.parse::<jiff::Timestamp>().is_ok(), "{since}");
     // Not the `behind` of `status`, which counts what the filter lets pass.
     assert!(info["hooks"][0]["to_end"].is_u64() && info["hooks"][0].get("behind").is_none(), "{info}");
+}
+
+/// What a client that speaks HTTP by hand is answered. `body`: JSON.
+fn by_hand(place: &Place, line: &str, body: Option<&str>) -> Answer {
+    let head = body.map(|body| format!("content-type: {JSON}\r\ncontent-length: {}\r\n", body.len()));
+    let mut client = Client::operator(place);
+    client.send(format!(
+        "{line} HTTP/1.1\r\nhost: localhost\r\n{}\r\n{}",
+        head.unwrap_or_default(),
+        body.unwrap_or_default()
+    ));
+    client.answer()
+}
+
+#[test]
+fn whoever_speaks_http_can_operate_over_the_socket() {
+    let (_receiver, daemon) = refusing();
+    let ask = |line: &str, body: Option<&str>| {
+        let answer = by_hand(&daemon.place, line, body);
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(JSON)), "{line}: {}", answer.body);
+        answer.json()
+    };
+    let status = ask("GET /v1/status", None);
+    assert_eq!((&status["running"], &status["hooks"][0]["id"]), (&true.into(), &"a".into()), "{status}");
+    assert!(ask("GET /v1/log", None)["segments"].is_array());
+    assert_eq!(ask("POST /v1/hooks/a/disable", None), json!({ "changed": true }));
+    assert_eq!(ask("GET /v1/status", None)["hooks"][0]["disabled"]["by"], "operator");
+    assert_eq!(ask("POST /v1/hooks/a/enable", None), json!({ "changed": true }));
+
+    let page = ask("GET /v1/hooks/a/dead-letters", None);
+    let letter = &page["dead_letters"][0];
+    assert_eq!((&letter["type"], &letter["event"]["id"]), (&"test.counted".into(), &"2".into()), "{page}");
+    let id = letter["id"].as_u64().unwrap();
+    let none = json!({ "dead_letters": [] });
+    assert_eq!(ask(&format!("GET /v1/hooks/a/dead-letters?after={id}"), None), none);
+    let replayed = ask("POST /v1/hooks/a/dead-letters/replay", Some("{\"types\":[\"test.*\"]}"));
+    assert_eq!((&replayed["delivered"], &replayed["refused"]), (&0.into(), &1.into()), "{replayed}");
+    let which = format!("{{\"ids\":[{id},999]}}");
+    let dropped = ask("POST /v1/hooks/a/dead-letters/drop", Some(&which));
+    assert_eq!(dropped, json!({ "dropped": 1, "missing": [999] }));
+    assert_eq!(ask("GET /v1/hooks/a/dead-letters", None), none);
+
+    // Taken out of the config.
+    daemon.reload(&file_hook("b"));
+    while by_hand(&daemon.place, "DELETE /v1/hooks/a", None).status != 200 {}
+    assert_eq!(ask("GET /v1/status", None)["hooks"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_asked_wrongly_is_a_problem_that_says_why_and_changes_nothing() {
+    let (_receiver, daemon) = refusing();
+    let large = format!("{{\"types\":[\"{}\"]}}", "x".repeat(1 << 20));
+    let drop = "POST /v1/hooks/a/dead-letters/drop";
+    for (line, body, status, why) in [
+        ("GET /v1/nothing", None, 404, "there is nothing here"),
+        ("GET /v1/hooks/a/enable", None, 405, "this method is none of those"),
+        ("POST /v1/hooks/b/disable", None, 404, "there is no hook `b`; known: a"),
+        ("POST /v1/hooks/%20/disable", None, 400, "` ` is no hook id"),
+        ("DELETE /v1/hooks/a", None, 409, "is in the config file and runs"),
+        ("GET /v1/hooks/a/dead-letters?before=1", None, 400, "`?before=1` is not understood"),
+        (drop, None, 415, "application/json"),
+        (drop, Some(""), 400, "the body names no dead letters"),
+        (drop, Some("{\"id\":[999]}"), 400, "unknown field `id`"),
+        (drop, Some(large.as_str()), 413, "more than 1048576 bytes"),
+    ] {
+        let answer = by_hand(&daemon.place, line, body);
+        let problem = answer.json();
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, Some("application/problem+json")),
+            "{line}"
+        );
+        assert_eq!(problem["status"], status, "{line}");
+        assert!(problem["detail"].as_str().unwrap().contains(why), "{line}: {problem}");
+    }
+    assert_eq!(by_hand(&daemon.place, "GET /v1/hooks/a/enable", None).header("allow"), Some("post"));
+    assert_eq!(letters(&daemon.place).len(), 1);
 }

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::routes;
 use super::state::{Phase, State};
 
+pub(crate) use patient::Patient;
 pub(crate) use places::Places;
 
 /// The pause of accepting when it fails: the process has no file descriptors left, say.

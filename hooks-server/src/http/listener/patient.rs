@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 
 /// Fails writing when nothing could be written for so long.
 #[derive(Debug)]
-pub(super) struct Patient<S> {
+pub(crate) struct Patient<S> {
     stream: S,
     limit: Duration,
     /// Runs while writing waits.
@@ -19,7 +19,7 @@ pub(super) struct Patient<S> {
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
+    pub(crate) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, waiting: None }
     }
 

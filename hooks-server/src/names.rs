@@ -1,8 +1,8 @@
-//! The name that was probably meant.
+//! The names that were probably meant.
 
 /// The candidate that is nearest to `name`, if it is near: at most one edit for every three characters,
 /// and one at least.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).max(1);
     let near = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
     near.filter(|(distance, _)| *distance <= limit).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)

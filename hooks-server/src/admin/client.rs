@@ -1,0 +1,191 @@
+//! The client of a daemon's socket.
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hooks_core::{BoxError, HumanDuration};
+use http::header::{CONTENT_TYPE, HOST};
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+
+use super::request::{DeadLetterFilter, Request};
+use super::response::Response;
+use super::socket;
+
+/// The longest time that a daemon may take for what asks no receiver.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A connection to the [`AdminSocket`](super::AdminSocket) of a daemon.
+#[derive(Debug)]
+pub struct AdminClient(SendRequest<Full<Bytes>>);
+
+impl AdminClient {
+    /// Connects to the daemon that has this folder. `None`: none listens there.
+    ///
+    /// # Errors
+    /// When one may listen and can't be reached.
+    pub async fn connect(folder: &Path) -> Result<Option<Self>, BoxError> {
+        let unreachable = |error: &dyn Error| {
+            let path = folder.join(socket::SOCKET);
+            BoxError::from(format!("{}: can't talk to the daemon: {error}", path.display()))
+        };
+        let stream = match socket::connect(folder).await {
+            Ok(stream) => stream,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(unreachable(&error)),
+        };
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+        // It ends with the sender. What goes wrong on it, who waits for an answer hears.
+        tokio::spawn(connection);
+        Ok(Some(Self(sender)))
+    }
+
+    /// Asks, and waits for the answer. A replay takes as long as its deliveries do, anything else 15 s at most.
+    ///
+    /// # Errors
+    /// When there is no answer. What was asked may have been done all the same.
+    pub async fn ask(&mut self, request: &Request) -> Result<Response, BoxError> {
+        let exchange = exchange(&mut self.0, http_request(request)?);
+        let answer = match request {
+            Request::Replay { .. } => exchange.await,
+            _ => timeout(ANSWER_TIMEOUT, exchange).await.map_err(|_| {
+                let waited = HumanDuration(ANSWER_TIMEOUT);
+                format!("the daemon has the folder and does not answer for {waited}: it hangs, or somebody stopped it; what was asked may still be done")
+            })?,
+        };
+        match answer {
+            Ok((status, body)) => Ok(response(request, status, &body)?),
+            Err(error) if error.is_parse() => Err("what listens there answers no HTTP: a daemon of another version, say".into()),
+            // However its end shows here: nothing came, half an answer, or an error.
+            Err(_) => Err("the daemon went away before it answered: `hooks status` and `hooks dead-letters list` show what was done".into()),
+        }
+    }
+}
+
+async fn exchange(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: http::Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), hyper::Error> {
+    sender.ready().await?;
+    let answer = sender.send_request(request).await?;
+    let status = answer.status();
+    Ok((status, answer.into_body().collect().await?.to_bytes()))
+}
+
+/// The request of a route.
+fn http_request(request: &Request) -> Result<http::Request<Full<Bytes>>, BoxError> {
+    let of = |hook, rest| format!("/v1/hooks/{hook}{rest}");
+    let (method, path, which) = match request {
+        Request::Status => (Method::GET, "/v1/status".to_owned(), None),
+        Request::Log => (Method::GET, "/v1/log".to_owned(), None),
+        Request::Enable { hook } => (Method::POST, of(hook, "/enable"), None),
+        Request::Disable { hook } => (Method::POST, of(hook, "/disable"), None),
+        Request::Forget { hook } => (Method::DELETE, of(hook, ""), None),
+        Request::DeadLetters { hook, after: None } => (Method::GET, of(hook, "/dead-letters"), None),
+        Request::DeadLetters { hook, after: Some(after) } => {
+            (Method::GET, of(hook, "/dead-letters") + &format!("?after={after}"), None)
+        }
+        Request::Replay { hook, which } => (Method::POST, of(hook, "/dead-letters/replay"), Some(which)),
+        Request::Drop { hook, which } => (Method::POST, of(hook, "/dead-letters/drop"), Some(which)),
+    };
+    let head = http::Request::builder().method(method).uri(path).header(HOST, "localhost");
+    Ok(match which {
+        None => head.body(Full::default())?,
+        Some(which) => head.header(CONTENT_TYPE, "application/json").body(json(which)?)?,
+    })
+}
+
+fn json(which: &DeadLetterFilter) -> Result<Full<Bytes>, serde_json::Error> {
+    serde_json::to_vec(which).map(|text| Full::new(text.into()))
+}
+
+/// The meaning of an answer.
+fn response(request: &Request, status: StatusCode, body: &[u8]) -> Result<Response, serde_json::Error> {
+    if status != StatusCode::OK {
+        return serde_json::from_slice(body).map(Response::Failed);
+    }
+    Ok(match request {
+        Request::Status => Response::Status(serde_json::from_slice(body)?),
+        Request::Log => Response::Log(serde_json::from_slice(body)?),
+        Request::Enable { .. } | Request::Disable { .. } | Request::Forget { .. } => {
+            Response::Done(serde_json::from_slice(body)?)
+        }
+        Request::DeadLetters { .. } => Response::DeadLetters(serde_json::from_slice(body)?),
+        Request::Replay { .. } => Response::Replayed(serde_json::from_slice(body)?),
+        Request::Drop { .. } => Response::Dropped(serde_json::from_slice(body)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use hooks_core::HookId;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::*;
+    use crate::admin::SOCKET;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_hangs_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let _listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
+        for request in [Request::Status, Request::Log, Request::Enable { hook: HookId::new("a").unwrap() }] {
+            let mut client = AdminClient::connect(folder.path()).await.unwrap().unwrap();
+            let error = client.ask(&request).await.unwrap_err().to_string();
+            assert!(error.contains("does not answer for 15s"), "{error}");
+        }
+    }
+
+    /// The error of a client whose daemon does this with its connection and goes.
+    async fn asked(goes: impl AsyncFnOnce(&mut UnixStream)) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
+        let goes = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            goes(&mut stream).await;
+        };
+        let mut client = AdminClient::connect(folder.path()).await.unwrap().unwrap();
+        let ((), asked) = tokio::join!(goes, client.ask(&Request::Status));
+        asked.unwrap_err().to_string()
+    }
+
+    async fn read(stream: &mut UnixStream) {
+        let mut head = [0; 1024];
+        assert!(stream.read(&mut head).await.unwrap() > 0);
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_goes_away_is_named_whatever_it_has_answered_by_then() {
+        let whole = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"hooks\"";
+        // The request stays unread: the operator sees a reset.
+        let mut errors = vec![asked(async |_| {}).await];
+        for length in [0, 10, whole.len()] {
+            let answers = async |stream: &mut UnixStream| {
+                read(stream).await;
+                stream.write_all(&whole[..length]).await.unwrap();
+            };
+            errors.push(asked(answers).await);
+        }
+        for error in errors {
+            assert!(error.starts_with("the daemon went away before it answered"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_answers_something_else_is_no_daemon_of_this_version() {
+        let error = asked(async |stream| {
+            read(stream).await;
+            stream.write_all(b"{\"failed\":{\"error\":\"not understood\"}}\n").await.unwrap();
+        });
+        let error = error.await;
+        assert!(error.contains("answers no HTTP"), "{error}");
+    }
+}

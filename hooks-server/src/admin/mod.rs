@@ -1,0 +1,22 @@
+//! What operators ask of a bus and its hooks: status, enabling and disabling, dead letters, the log.
+//!
+//! ```text
+//!  AdminClient ──HTTP──▶ AdminSocket (FOLDER/operator.sock) ─┐
+//!  your server ────────────────────────────────── router() ──┼──▶ AdminService ─▶ Bus, Dispatcher
+//!  an instance of a shared bus ───────────── answer_json() ──┘
+//! ```
+
+mod client;
+mod dead_letter;
+mod request;
+mod response;
+mod routes;
+mod service;
+mod socket;
+
+pub use client::AdminClient;
+pub use dead_letter::DeadLetterReport;
+pub use request::{DeadLetterFilter, Request};
+pub use response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
+pub use service::{AdminService, STOPPED};
+pub use socket::{AdminSocket, SOCKET, obstacle};

@@ -1,0 +1,81 @@
+//! The requests of operators.
+
+use std::collections::BTreeSet;
+
+use hooks_core::{DeadLetterId, DeadLetterReason, HookId, Pattern};
+use serde::{Deserialize, Serialize};
+
+/// A request of an operator. Over HTTP each is a route of its own; the instances of a shared bus send one another the
+/// same as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Request {
+    /// The status of all hooks: `GET /v1/status`.
+    Status,
+    /// The bus's report on itself and its log: `GET /v1/log`.
+    Log,
+    /// `POST /v1/hooks/{id}/enable`.
+    Enable {
+        /// The hook.
+        hook: HookId,
+    },
+    /// `POST /v1/hooks/{id}/disable`.
+    Disable {
+        /// The hook.
+        hook: HookId,
+    },
+    /// Removes all that is kept for a hook that does not run: `DELETE /v1/hooks/{id}`.
+    Forget {
+        /// The hook.
+        hook: HookId,
+    },
+    /// A page of dead letters: `GET /v1/hooks/{id}/dead-letters?after=17`.
+    DeadLetters {
+        /// The hook.
+        hook: HookId,
+        /// The page begins with the next one.
+        after: Option<DeadLetterId>,
+    },
+    /// Delivers dead letters once more: `POST /v1/hooks/{id}/dead-letters/replay` with a [`DeadLetterFilter`].
+    Replay {
+        /// The hook.
+        hook: HookId,
+        /// Which ones.
+        which: DeadLetterFilter,
+    },
+    /// Drops dead letters: `POST /v1/hooks/{id}/dead-letters/drop` with a [`DeadLetterFilter`].
+    Drop {
+        /// The hook.
+        hook: HookId,
+        /// Which ones.
+        which: DeadLetterFilter,
+    },
+}
+
+/// Picks the dead letters that fit everything that is set. The default picks all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadLetterFilter {
+    /// One of these; empty: any.
+    pub ids: BTreeSet<DeadLetterId>,
+    /// The event's type matches one of these globs; empty: any.
+    pub types: Vec<String>,
+    /// Given up for this reason.
+    pub reason: Option<DeadLetterReason>,
+}
+
+impl DeadLetterFilter {
+    /// True if a dead letter with this id, event type and reason fits.
+    pub fn matches(&self, id: DeadLetterId, event_type: &str, reason: DeadLetterReason) -> bool {
+        let fits = |types: &[String]| types.iter().any(|glob| Pattern::new(glob.as_str()).matches(event_type));
+        (self.ids.is_empty() || self.ids.contains(&id))
+            && (self.types.is_empty() || fits(&self.types))
+            && self.reason.is_none_or(|wanted| wanted == reason)
+    }
+
+    /// The ids that are asked for and not among those that were found.
+    pub fn missing(&self, found: &BTreeSet<DeadLetterId>) -> BTreeSet<DeadLetterId> {
+        self.ids.difference(found).copied().collect()
+    }
+}

@@ -1,0 +1,135 @@
+//! The answers to operators.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use hooks_core::{DeadLetterId, HookReport, ReplayReport};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::dead_letter::DeadLetterReport;
+
+/// The answer to a [`Request`](super::Request). Over HTTP the body is what the variant holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Response {
+    /// To [`Status`](super::Request::Status).
+    Status(Status),
+    /// To [`Log`](super::Request::Log): the bus's own report.
+    Log(serde_json::Value),
+    /// To [`Enable`](super::Request::Enable), [`Disable`](super::Request::Disable) and
+    /// [`Forget`](super::Request::Forget).
+    Done(Done),
+    /// To [`DeadLetters`](super::Request::DeadLetters).
+    DeadLetters(DeadLetterPage),
+    /// To [`Replay`](super::Request::Replay).
+    Replayed(Replayed),
+    /// To [`Drop`](super::Request::Drop).
+    Dropped(Dropped),
+    /// It was not done.
+    Failed(Problem),
+}
+
+/// The status of all hooks.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Every hook, by name.
+    pub hooks: Vec<HookReport>,
+    /// True if a daemon answers, and so the hooks are delivered.
+    pub running: bool,
+    /// The error of the bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// The reason why the config file was not applied when it was last read again, so that what runs is older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<String>,
+}
+
+/// It is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// False if it was so already.
+    pub changed: bool,
+}
+
+/// A page of dead letters; an empty one is the end.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DeadLetterPage {
+    /// The oldest first.
+    pub dead_letters: Vec<DeadLetterReport>,
+}
+
+/// The outcome of a replay.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Replayed {
+    /// How far it came.
+    #[serde(flatten)]
+    pub report: ReplayReport,
+    /// Dead letters that were named and are not there.
+    #[serde(default)]
+    pub missing: BTreeSet<DeadLetterId>,
+}
+
+/// The outcome of dropping dead letters.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Number of dead letters that were dropped.
+    pub dropped: usize,
+    /// Dead letters that were named and are not there.
+    #[serde(default)]
+    pub missing: BTreeSet<DeadLetterId>,
+}
+
+/// The reason why something was not done, as RFC 9457 has it (`application/problem+json`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The name of the status.
+    pub title: String,
+    /// A status of HTTP.
+    pub status: u16,
+    /// The reason.
+    pub detail: String,
+}
+
+impl Problem {
+    /// With this status and reason.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or_default().to_owned();
+        Self { title, status: status.as_u16(), detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Not done for the reason in the text, which blames nobody.
+impl From<String> for Problem {
+    fn from(detail: String) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+}
+
+impl Response {
+    /// The answer, where it is not that it was not done.
+    ///
+    /// # Errors
+    /// When it was not done.
+    pub fn into_result(self) -> Result<Self, Problem> {
+        match self {
+            Self::Failed(problem) => Err(problem),
+            done => Ok(done),
+        }
+    }
+}
+
+impl From<Result<Response, Problem>> for Response {
+    fn from(result: Result<Response, Problem>) -> Self {
+        result.unwrap_or_else(Self::Failed)
+    }
+}

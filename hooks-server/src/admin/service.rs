@@ -1,0 +1,252 @@
+//! Does what operators ask, with a bus and the dispatcher of this process.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use hooks_core::{
+    Bus, BusError, DeadLetter, DeadLetterId, DeadLetters, DispatchError, Dispatcher, HookId, HookReport, ReplayError,
+    chain,
+};
+use http::StatusCode;
+
+use super::dead_letter::DeadLetterReport;
+use super::request::{DeadLetterFilter, Request};
+use super::response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
+use super::routes;
+use crate::{Reloads, names, on_own_thread};
+
+/// Most bytes of events in one page of dead letters; one letter alone may be larger.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// Most dead letters in one page.
+const PAGE: usize = 256;
+
+/// The state of a hook where no daemon runs.
+pub const STOPPED: &str = "stopped";
+
+/// Does what operators ask of a bus and the dispatcher of this process. Clones are the same service.
+#[derive(Clone)]
+pub struct AdminService {
+    bus: Arc<dyn Bus>,
+    dispatcher: Arc<Dispatcher>,
+    /// The reloads of a daemon, whose dispatcher has the hooks of the config file.
+    daemon: Option<Arc<Reloads>>,
+}
+
+type Outcome = Result<Response, Problem>;
+
+impl AdminService {
+    /// For a process that does not deliver for good: its hooks are reported as stopped, unless the dispatcher has them.
+    pub fn new(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>) -> Self {
+        Self { bus, dispatcher, daemon: None }
+    }
+
+    /// For a daemon, whose dispatcher has all hooks that are configured, and which reports reloads there.
+    #[must_use]
+    pub fn of_daemon(self, reloads: Arc<Reloads>) -> Self {
+        Self { daemon: Some(reloads), ..self }
+    }
+
+    /// Does what is asked and says what came of it. Over HTTP: see [`router`](Self::router).
+    pub async fn answer(&self, request: Request) -> Response {
+        let outcome = match request {
+            Request::Status => {
+                let service = self.clone();
+                let status = on_own_thread("status", move || service.status()).await;
+                status.map(Response::Status).map_err(|error| unavailable(error.to_string()))
+            }
+            Request::Log => Ok(Response::Log(self.bus.monitor().details())),
+            Request::Enable { hook } => self.set_enabled(&hook, true).await,
+            Request::Disable { hook } => self.set_enabled(&hook, false).await,
+            Request::Forget { hook } => self.forget(&hook).await,
+            Request::DeadLetters { hook, after } => self.dead_letters(&hook, after).await,
+            Request::Replay { hook, which } => self.replay(&hook, &which).await,
+            Request::Drop { hook, which } => self.drop(&hook, &which).await,
+        };
+        outcome.into()
+    }
+
+    /// The same, in JSON: as instances of a shared bus ask each other.
+    pub async fn answer_json(&self, request: &[u8]) -> Vec<u8> {
+        let response = match serde_json::from_slice(request) {
+            Ok(request) => self.answer(request).await,
+            Err(error) => Response::Failed(Problem::new(StatusCode::BAD_REQUEST, format!("not understood: {error}"))),
+        };
+        serde_json::to_vec(&response).unwrap_or_default()
+    }
+
+    /// The routes, to be mounted in an axum or hyper server where whoever can reach it may operate. What is asked is done
+    /// to its end, also when the client goes away. Errors are [problems](Problem).
+    pub fn router(&self) -> Router {
+        routes::router(self.clone())
+    }
+
+    fn status(&self) -> Status {
+        let mut hooks: Vec<HookReport> = self.dispatcher.status().into_iter().map(HookReport::from).collect();
+        let running: BTreeSet<HookId> = hooks.iter().map(|hook| hook.id.clone()).collect();
+        let stopped = self.bus.hooks().known_hooks().into_iter().filter(|hook| !running.contains(hook));
+        hooks.extend(stopped.map(|hook| self.stopped(hook)));
+        hooks.sort_by(|a, b| a.id.cmp(&b.id));
+        let trouble = self.bus.monitor().health().trouble().map(str::to_owned);
+        let reload = self.daemon.as_ref().and_then(|reloads| reloads.failure());
+        Status { hooks, running: self.daemon.is_some(), trouble, reload }
+    }
+
+    /// A hook that the bus knows and that does not run here.
+    fn stopped(&self, id: HookId) -> HookReport {
+        let disabled = self.bus.hooks().overrides(&id);
+        let state = self.daemon.as_ref().map_or(STOPPED, |reloads| absence(reloads));
+        let report = HookReport::idle(id, state);
+        HookReport {
+            last_error: disabled.as_ref().and_then(|disabled| disabled.reason.clone()),
+            disabled: disabled.map(Into::into),
+            lag: self.bus.monitor().lag(&report.id),
+            dead_letters: self.bus.hooks().dead_letters(&report.id).map_or(0, |letters| letters.count()),
+            ..report
+        }
+    }
+
+    async fn set_enabled(&self, hook: &HookId, enabled: bool) -> Outcome {
+        let status = self.dispatcher.hook_status(hook);
+        if enabled && status.as_ref().is_some_and(|status| !status.enabled) {
+            let why = format!("hook `{hook}` has `enabled = false` in the config file: change it there and reload");
+            return Err(conflict(why));
+        }
+        let runs = status.is_some();
+        // Without a worker there is only the override to remove.
+        if enabled && !runs && self.knows(hook) {
+            let changed = self.bus.hooks().overrides(hook).is_some();
+            self.bus.hooks().set_override(hook, None).await.map_err(refused)?;
+            return Ok(Response::Done(Done { changed }));
+        }
+        match self.dispatcher.set_enabled(hook, enabled).await {
+            Ok(()) => {
+                tracing::info!(
+                    hook = hook.as_str(),
+                    "the hook was {} by an operator",
+                    if enabled { "enabled" } else { "disabled" }
+                );
+                Ok(Response::Done(Done { changed: true }))
+            }
+            Err(DispatchError::UnknownHook(_)) => Err(self.absent(hook, "disabling it")),
+            Err(DispatchError::ShutDown) => Err(unavailable(format!(
+                "the daemon is stopping, and hook `{hook}` was not changed: do it again once the daemon has ended, or runs again"
+            ))),
+            Err(error) => Err(unavailable(chain(&error))),
+        }
+    }
+
+    async fn forget(&self, hook: &HookId) -> Outcome {
+        if self.dispatcher.hook_status(hook).is_some() {
+            let why = format!("hook `{hook}` is in the config file and runs: take it out and reload first");
+            return Err(conflict(why));
+        }
+        let behind = self.bus.monitor().lag(hook).unwrap_or_default().events;
+        if !self.bus.hooks().forget(hook).await.map_err(refused)? {
+            return Err(self.unknown(hook));
+        }
+        tracing::info!(hook = hook.as_str(), behind, "the hook was forgotten by an operator");
+        Ok(Response::Done(Done { changed: true }))
+    }
+
+    async fn dead_letters(&self, hook: &HookId, after: Option<DeadLetterId>) -> Outcome {
+        let page = self.store(hook)?.list(after, PAGE).await.map_err(refused)?;
+        let mut bytes = 0;
+        let mut dead_letters = Vec::new();
+        for (id, letter) in &page {
+            bytes += letter.envelope.len();
+            if bytes > PAGE_BYTES && !dead_letters.is_empty() {
+                break;
+            }
+            let report = DeadLetterReport::new(hook, *id, letter);
+            dead_letters.push(report.map_err(|error| unavailable(error.to_string()))?);
+        }
+        Ok(Response::DeadLetters(DeadLetterPage { dead_letters }))
+    }
+
+    async fn replay(&self, hook: &HookId, which: &DeadLetterFilter) -> Outcome {
+        let mut found = BTreeSet::new();
+        let report = self.dispatcher.replay(hook, select(which, &mut found)).await.map_err(|error| match error {
+            ReplayError::UnknownHook(_) => self.absent(hook, "a replay"),
+            ReplayError::Store { .. } => unavailable(chain(&error)),
+            error => conflict(chain(&error)),
+        })?;
+        tracing::info!(
+            hook = hook.as_str(),
+            delivered = report.delivered,
+            refused = report.refused,
+            left = report.untried,
+            error = report.error.as_deref(),
+            "an operator replayed dead letters of the hook"
+        );
+        Ok(Response::Replayed(Replayed { report, missing: which.missing(&found) }))
+    }
+
+    async fn drop(&self, hook: &HookId, which: &DeadLetterFilter) -> Outcome {
+        self.store(hook)?;
+        let mut found = BTreeSet::new();
+        let dropped = self.dispatcher.drop_dead_letters(hook, select(which, &mut found)).await;
+        let dropped = dropped.map_err(|error| unavailable(chain(&error)))?;
+        tracing::info!(hook = hook.as_str(), letters = dropped, "an operator dropped dead letters of the hook");
+        Ok(Response::Dropped(Dropped { dropped, missing: which.missing(&found) }))
+    }
+
+    fn store(&self, hook: &HookId) -> Result<Arc<dyn DeadLetters>, Problem> {
+        if self.dispatcher.hook_status(hook).is_none() && !self.knows(hook) {
+            return Err(self.unknown(hook));
+        }
+        self.bus.hooks().dead_letters(hook).ok_or_else(|| conflict("this bus keeps no dead letters".to_owned()))
+    }
+
+    fn knows(&self, hook: &HookId) -> bool {
+        self.bus.hooks().known_hooks().contains(hook)
+    }
+
+    /// The reason why this can't be done to a hook that does not run.
+    fn absent(&self, hook: &HookId, what: &str) -> Problem {
+        if !self.knows(hook) {
+            return self.unknown(hook);
+        }
+        conflict(format!("hook `{hook}` does not run here: {what} takes the config file it is in"))
+    }
+
+    fn unknown(&self, hook: &HookId) -> Problem {
+        let known = self.status().hooks;
+        let known = names::some(hook.as_str(), known.iter().map(|hook| hook.id.as_str()));
+        Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{hook}`; known: {known}"))
+    }
+}
+
+impl fmt::Debug for AdminService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminService").field("of_daemon", &self.daemon.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// The reason why a daemon does not run a hook that the bus knows.
+fn absence(reloads: &Reloads) -> &'static str {
+    // It may stand in the file that could not be applied.
+    if reloads.failure().is_some() { "not running" } else { "not in the config" }
+}
+
+/// Picks the dead letters that fit, and enters which were found.
+fn select(
+    which: &DeadLetterFilter,
+    found: &mut BTreeSet<DeadLetterId>,
+) -> impl FnMut(DeadLetterId, &DeadLetter) -> bool + Send {
+    move |id, letter| which.matches(id, letter.envelope.event_type(), letter.reason) && found.insert(id)
+}
+
+fn conflict(why: String) -> Problem {
+    Problem::new(StatusCode::CONFLICT, why)
+}
+
+fn unavailable(why: String) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
+}
+
+fn refused(error: BusError) -> Problem {
+    unavailable(error.to_string())
+}
