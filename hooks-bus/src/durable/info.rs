@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
-use hooks_core::HookId;
-use serde::Serialize;
+use hooks_core::{HookId, timestamp};
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::DurableBus;
@@ -53,8 +54,14 @@ pub struct SegmentInfo {
     pub events: u64,
     /// Bytes on the disk.
     pub bytes: u64,
-    /// The time when it was begun, in seconds since 1970, where known.
+    /// The time when it was begun, in seconds since 1970, where known. RFC 3339 in JSON.
+    #[serde(serialize_with = "time")]
     pub begun: Option<u64>,
+}
+
+fn time<S: Serializer>(seconds: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    let at = seconds.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    at.map(timestamp).serialize(serializer)
 }
 
 /// A hook's place in the log.

@@ -1,8 +1,6 @@
 //! `hooks log`: what the bus keeps, and whether it is whole.
 
-use std::time::{Duration, UNIX_EPOCH};
-
-use hooks_core::{BoxError, LogMaintenance, Purpose, chain, timestamp};
+use hooks_core::{BoxError, LogMaintenance, Purpose, chain};
 use hooks_server::admin::{Request, Response};
 use serde_json::{Map, Value as Json};
 
@@ -55,8 +53,7 @@ fn maintain(place: &PlaceArgs, work: impl FnOnce(&dyn LogMaintenance) -> Result<
 }
 
 /// Prints what a bus says of itself. Damage makes the difference.
-fn show(mut details: Json, json: bool) -> Exit {
-    dates(&mut details);
+fn show(details: Json, json: bool) -> Exit {
     let empty = Map::new();
     let members = details.as_object().unwrap_or(&empty);
     print(&if json { format!("{details}\n") } else { text(members) });
@@ -86,16 +83,6 @@ fn lines(list: &[Json]) -> String {
     let head = first.keys().map(|name| spaced(name)).collect();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(list.iter().map(row)).collect();
     outcome::columns(&rows)
-}
-
-/// The bus counts seconds since 1970; people and programs read RFC 3339 here as elsewhere.
-fn dates(details: &mut Json) {
-    let segments = details.get_mut("segments").and_then(Json::as_array_mut).into_iter().flatten();
-    for begun in segments.filter_map(|segment| segment.get_mut("begun")) {
-        if let Some(seconds) = begun.as_u64() {
-            *begun = timestamp(UNIX_EPOCH + Duration::from_secs(seconds)).into();
-        }
-    }
 }
 
 fn spaced(name: &str) -> String {
