@@ -10,9 +10,9 @@ use tokio::net::TcpListener;
 
 use crate::http::{Places, State, listen, router};
 use crate::metrics::{Metrics, Requests};
-use crate::{InvalidSettings, Reloads, Settings};
+use crate::{IngestSettings, InvalidSettings, Reloads, Settings};
 
-/// Connections beyond [`IngestSettings::max_connections`](crate::IngestSettings::max_connections) that are answered
+/// Connections beyond [`IngestSettings::max_connections`] that are answered
 /// health and metrics, unless the builder says otherwise.
 const LOBBY: usize = 64;
 
@@ -92,13 +92,19 @@ impl Server {
         listen(listener, &self.state, &self.places).await;
     }
 
-    /// Requests that begin from now on have these settings. Those that
-    /// [need a restart](crate::IngestSettings::needs_restart) keep their first values.
+    /// The fields that differ from those in use and can't change while the server runs.
+    pub fn needs_restart(&self, new: &IngestSettings) -> Vec<&'static str> {
+        self.state.settings().ingest.needs_restart(new)
+    }
+
+    /// Requests that begin from now on have these settings.
     ///
     /// # Errors
-    /// When a setting makes no sense; nothing is changed then.
+    /// When a setting makes no sense, or [needs a restart](Self::needs_restart); nothing is changed then.
     pub fn set(&self, settings: Settings) -> Result<(), InvalidSettings> {
         settings.check()?;
+        let fixed = self.needs_restart(&settings.ingest).into_iter();
+        InvalidSettings::unless_empty(fixed.map(|name| (name, "a new value takes a restart".to_owned())).collect())?;
         self.state.set(settings);
         Ok(())
     }

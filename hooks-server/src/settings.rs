@@ -80,7 +80,7 @@ impl IngestSettings {
     }
 
     /// The fields that differ and can't change while a server runs.
-    pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+    pub(crate) fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let changed = [
             ("listen", self.listen != new.listen),
             ("max_in_flight", self.max_in_flight != new.max_in_flight),
@@ -167,7 +167,7 @@ impl Settings {
         if self.ingest.token_file.is_some() && self.tokens.is_none() {
             problems.push(("token_file", "the server does not read it: give it the tokens, too".to_owned()));
         }
-        if problems.is_empty() { Ok(()) } else { Err(InvalidSettings(problems)) }
+        InvalidSettings::unless_empty(problems)
     }
 
     /// Takes a request's events.
@@ -179,6 +179,14 @@ impl Settings {
 /// Settings that make no sense: the name of each field, and what is wrong with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSettings(Vec<(&'static str, String)>);
+
+impl InvalidSettings {
+    /// # Errors
+    /// When there are problems.
+    pub(crate) fn unless_empty(problems: Vec<(&'static str, String)>) -> Result<(), Self> {
+        if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
+    }
+}
 
 impl fmt::Display for InvalidSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -96,7 +96,7 @@ impl State {
         self.phase.send_replace(Phase::Cut);
     }
 
-    pub(super) fn settings(&self) -> Arc<Settings> {
+    pub(crate) fn settings(&self) -> Arc<Settings> {
         self.settings.read().clone()
     }
 

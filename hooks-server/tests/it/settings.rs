@@ -26,4 +26,7 @@ fn all_faults_are_said_at_once_and_change_nothing() {
     for part in ["ingest.max_head: 1 is not between 8KiB and 1MiB; ", "ingest.max_body: 0 bytes hold no event"] {
         assert!(error.contains(part), "{error}");
     }
+    let ingest = IngestSettings { max_connections: std::num::NonZeroUsize::MIN, ..IngestSettings::default() };
+    let error = server.set(with(ingest)).unwrap_err().to_string();
+    assert_eq!(error, "ingest.max_connections: a new value takes a restart");
 }

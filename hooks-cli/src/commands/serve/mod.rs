@@ -141,13 +141,8 @@ fn room(config: &Config) -> ConnectionLimits {
     room
 }
 
-fn settings(ingest: &IngestSettings, tokens: Option<Tokens>, events: &EventSettings) -> Settings {
-    Settings {
-        ingest: ingest.clone(),
-        tokens,
-        source: events.source.as_str().into(),
-        max_event_bytes: events.max_bytes.get(),
-    }
+fn settings(ingest: IngestSettings, tokens: Option<Tokens>, events: &EventSettings) -> Settings {
+    Settings { ingest, tokens, source: events.source.as_str().into(), max_event_bytes: events.max_bytes.get() }
 }
 
 /// Everything that runs.
@@ -156,7 +151,6 @@ struct Daemon {
     grace: Duration,
     bus: ConfiguredBus,
     credentials: Vec<(&'static str, Fingerprint)>,
-    ingest: IngestSettings,
     running: Running,
     dispatcher: Arc<Dispatcher>,
     server: Server,
@@ -176,7 +170,7 @@ impl Daemon {
         bus.all_subscribed();
         let reloads = Arc::new(Reloads::default());
         let server = Server::builder(bus.clone(), dispatcher.clone())
-            .settings(settings(&config.ingest, tokens, &config.events))
+            .settings(settings(config.ingest, tokens, &config.events))
             .connections(room.connections, room.lobby)
             .reloads(reloads.clone());
         let server = server.build()?;
@@ -184,8 +178,8 @@ impl Daemon {
         let service = AdminService::new(bus, dispatcher.clone()).of_daemon(reloads.clone());
         let operators = operator::listen(opened.control, service);
         let notifier = Arc::new(Notifier::from_environment());
-        let (bus, ingest) = (config.bus, config.ingest);
-        Ok(Self { file, grace, bus, credentials, ingest, running, dispatcher, server, reloads, notifier, operators })
+        let bus = config.bus;
+        Ok(Self { file, grace, bus, credentials, running, dispatcher, server, reloads, notifier, operators })
     }
 
     /// Reads the config file again, and the files that it names. Cancel safe.
@@ -216,7 +210,7 @@ impl Daemon {
     }
 
     async fn apply(&mut self, Loaded { config, tokens, credentials }: Loaded) -> Result<(), String> {
-        let fixed = self.ingest.needs_restart(&config.ingest).into_iter().map(|name| format!("ingest.{name}"));
+        let fixed = self.server.needs_restart(&config.ingest).into_iter().map(|name| format!("ingest.{name}"));
         let fixed: Vec<_> = fixed.chain((self.bus != config.bus).then(|| "bus".to_owned())).collect();
         if !fixed.is_empty() {
             return Err(format!("nothing was changed: a new value takes a restart: {}", fixed.join(", ")));
@@ -227,9 +221,8 @@ impl Daemon {
             }
         }
         room(&config);
-        let settings = settings(&config.ingest, tokens, &config.events);
+        let settings = settings(config.ingest, tokens, &config.events);
         self.server.set(settings).map_err(|error| format!("nothing was changed: {error}"))?;
-        self.ingest = config.ingest;
         let changes = self.running.changes(config.hooks);
         self.running.apply(changes, &self.dispatcher).await.map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(|error| chain(error)).collect();
