@@ -1,4 +1,4 @@
-//! A sink crate that depends on `hooks-core` alone, and a binary of three lines that has it.
+//! A sink crate and a bus crate that depend on `hooks-core` alone, and a binary of three lines that has both.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -54,15 +54,49 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
 }
 
-/// The binary of three lines, and its config.
-fn write_binary(folder: &Path) {
+/// Runs the tests of a crate, the conformance kit among them.
+fn test(folder: &Path) {
+    assert_eq!(dependencies(folder), ["hooks-core"]);
+    let tests = output(cargo(folder).arg("test"));
+    assert!(tests.contains("test tests::conforms ... ok"), "{tests}");
+}
+
+/// The bus of the example, as a crate.
+fn write_bus(folder: &Path) {
     let manifest = format!(
         r#"[package]
-name = "hooks-with-shout"
+name = "hooks-bus-vec"
 version = "0.1.0"
 edition = "2024"
 
 [dependencies]
+hooks-core = {{ path = '{}' }}
+
+[dev-dependencies]
+tokio = {{ version = "1", features = ["rt", "macros", "time"] }}
+
+[workspace]
+"#,
+        root().join("hooks-core").display()
+    );
+    write(&folder.join("Cargo.toml"), &manifest);
+    let example = root().join("hooks-core/examples/vec_bus");
+    write(&folder.join("src/lib.rs"), &fs::read_to_string(example.join("bus.rs")).unwrap());
+    for file in fs::read_dir(example.join("bus")).unwrap().map(|file| file.unwrap().path()) {
+        fs::copy(&file, folder.join("src").join(file.file_name().unwrap())).unwrap();
+    }
+}
+
+/// The binary of three lines, and its config.
+fn write_binary(folder: &Path) {
+    let manifest = format!(
+        r#"[package]
+name = "hooks-with-mine"
+version = "0.1.0"
+edition = "2024"
+
+[dependencies]
+hooks-bus-vec = {{ path = "../bus" }}
 hooks-cli = {{ path = '{}', default-features = false }}
 hooks-sink-shout-out = {{ path = "../sink" }}
 
@@ -73,11 +107,20 @@ hooks-sink-shout-out = {{ path = "../sink" }}
     write(&folder.join("Cargo.toml"), &manifest);
     write(
         &folder.join("src/main.rs"),
-        "use hooks_sink_shout_out as _;\n\nfn main() -> std::process::ExitCode { hooks_cli::main() }\n",
+        "use hooks_bus_vec as _;\nuse hooks_sink_shout_out as _;\n\n\
+         fn main() -> std::process::ExitCode { hooks_cli::main() }\n",
     );
-    let config = "[[hooks]]\nid = \"pulls\"\ntypes = [\"com.github.pull_request.*\"]\n\
-                  sink = { kind = \"shout_out\", prefix = \"> \" }\n";
-    write(&folder.join("hooks.toml"), config);
+    // The log takes a part of the events: what is delivered makes room for the next.
+    write(&folder.join("hooks.toml"), &config("max_events = 50"));
+    write(&folder.join("wrong.toml"), &config("max_event = 50"));
+}
+
+fn config(setting_of_bus: &str) -> String {
+    format!(
+        "[bus]\nkind = \"vec\"\n{setting_of_bus}\n\n\
+         [[hooks]]\nid = \"pulls\"\ntypes = [\"com.github.pull_request.*\"]\n\
+         sink = {{ kind = \"shout_out\", prefix = \"> \" }}\n"
+    )
 }
 
 /// Runs a program with this on its standard input.
@@ -101,22 +144,21 @@ fn feed(program: &Path, arguments: &[&str], folder: &Path, input: Vec<u8>) -> Ou
 }
 
 #[test]
-fn a_sink_of_somebody_else_delivers() {
+fn a_sink_and_a_bus_of_somebody_else_deliver() {
     let place = tempfile::tempdir().unwrap();
-    let (sink, binary) = (place.path().join("sink"), place.path().join("binary"));
+    let [sink, bus, binary] = ["sink", "bus", "binary"].map(|crate_| place.path().join(crate_));
 
-    // The crate, as `new-sink` makes it: it needs `hooks-core` alone, and its tests, in which the
-    // conformance kit runs, pass.
+    // The crates: the sink as `new-sink` makes it, the bus from its example.
     output(Command::new(env!("CARGO_BIN_EXE_xtask")).args(["new-sink", "shout-out"]).arg(&sink));
-    assert_eq!(dependencies(&sink), ["hooks-core"]);
-    let tests = output(cargo(&sink).arg("test"));
-    assert!(tests.contains("test tests::conforms ... ok"), "{tests}");
+    write_bus(&bus);
+    test(&sink);
+    test(&bus);
 
-    // The binary delivers real events through it.
+    // The binary delivers real events through them.
     write_binary(&binary);
-    assert_eq!(dependencies(&binary), ["hooks-cli", "hooks-sink-shout-out"]);
+    assert_eq!(dependencies(&binary), ["hooks-bus-vec", "hooks-cli", "hooks-sink-shout-out"]);
     output(cargo(&binary).arg("build"));
-    let program = target().join("debug").join(format!("hooks-with-shout{}", std::env::consts::EXE_SUFFIX));
+    let program = target().join("debug").join(format!("hooks-with-mine{}", std::env::consts::EXE_SUFFIX));
     let events = fs::read_to_string(root().join("examples/github-events.ndjson")).unwrap();
     let delivered = feed(&program, &["pipe", "-c", "hooks.toml"], &binary, events.clone().into_bytes());
     let delivered = String::from_utf8(delivered.stdout).unwrap();
@@ -126,7 +168,19 @@ fn a_sink_of_somebody_else_delivers() {
     assert!(delivered.contains(&expected), "not the events, in order and byte for byte:\n{delivered}");
     assert_eq!(delivered.matches("> {").count(), expected.lines().count(), "more than that:\n{delivered}");
 
-    // `sinks` lists it, and nothing that is not linked.
-    let listed = String::from_utf8(feed(&program, &["sinks"], &binary, Vec::new()).stdout).unwrap();
-    assert!(listed.contains("shout_out") && !listed.contains("http"), "{listed}");
+    // `sinks` and `buses` list them with their options, and nothing that is not linked.
+    let list = |what: &str| String::from_utf8(feed(&program, &[what], &binary, Vec::new()).stdout).unwrap();
+    let (sinks, buses) = (list("sinks"), list("buses"));
+    assert!(sinks.contains("shout_out: ") && !sinks.contains("http"), "{sinks}");
+    assert!(buses.contains("vec: Keeps events in a log in the memory of this process."), "{buses}");
+    assert!(buses.contains("  max_events  (integer, default 10000)") && !buses.contains("nats"), "{buses}");
+
+    // A wrong setting of the bus is named as one of any other bus.
+    let check = Command::new(&program).args(["check", "-c", "wrong.toml"]).current_dir(&binary).output().unwrap();
+    let said = String::from_utf8(check.stderr).unwrap();
+    assert_eq!(check.status.code(), Some(78), "{said}");
+    assert!(
+        said.contains("wrong.toml:3:1: bus `vec`: unknown field `max_event`, did you mean `max_events`?"),
+        "{said}"
+    );
 }
