@@ -114,7 +114,8 @@ fn command(cli: &Cli, console: &Console) -> Exit {
     }
 }
 
-/// The README's Rust is compiled as a test.
+/// The Rust of the README is compiled as a test, and that of the guide.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-struct Readme;
+#[doc = include_str!("../../docs/guide.md")]
+struct Documents;

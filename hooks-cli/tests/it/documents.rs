@@ -1,5 +1,5 @@
-//! Every command and config of the README and of `docs/` does what it says, and what they show is what is printed. The
-//! README's Rust is compiled with the documentation. A block that nothing here runs is an error.
+//! Every command and config of the README and of `docs/` does what it says, and what they show is what is printed. Their
+//! Rust is compiled with the documentation. A block that nothing here runs is an error.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -195,7 +195,7 @@ fn every_block_is_run_by_a_test() {
                 // By the tests above.
                 "sh" | "text" => {}
                 // By the documentation's tests, which compile it.
-                "rust" | "rust,no_run" if document == "README.md" => {}
+                "rust" | "rust,no_run" if is_compiled(&document) => {}
                 "toml" => {
                     let ended = Place::new(&text).run(&["check", "-c", "hooks.toml"]);
                     assert_eq!(ended.code, Some(0), "{document}: {text}\n{}", ended.err);
@@ -204,6 +204,11 @@ fn every_block_is_run_by_a_test() {
             }
         }
     }
+}
+
+/// True if the documentation's tests compile the document's Rust.
+fn is_compiled(document: &str) -> bool {
+    read("hooks-cli/src/lib.rs").contains(&format!("#[doc = include_str!(\"../../{document}\")]"))
 }
 
 #[test]

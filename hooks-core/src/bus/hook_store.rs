@@ -10,6 +10,50 @@ use crate::id::HookId;
 use crate::overrides::Override;
 
 /// The facts that a bus keeps about its hooks beside their positions. A bus that keeps none implements none of it.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::Mutex;
+/// use std::time::UNIX_EPOCH;
+/// use hooks_core::{BusError, DisabledBy, HookId, HookStore, Override, async_trait, serde_json};
+///
+/// /// A table of overrides, as JSON.
+/// #[derive(Default)]
+/// struct Table(Mutex<BTreeMap<HookId, String>>);
+///
+/// #[async_trait]
+/// impl HookStore for Table {
+///     async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
+///         let text = to.map(|to| serde_json::to_string(&to)).transpose();
+///         let text = text.map_err(|error| BusError::Unavailable(error.to_string()))?;
+///         let mut rows = self.0.lock().unwrap();
+///         match text {
+///             Some(text) => rows.insert(hook.clone(), text),
+///             None => rows.remove(hook),
+///         };
+///         Ok(())
+///     }
+///
+///     fn overrides(&self, hook: &HookId) -> Option<Override> {
+///         serde_json::from_str(self.0.lock().unwrap().get(hook)?).ok()
+///     }
+///
+///     async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
+///         Ok(self.0.lock().unwrap().remove(hook).is_some())
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (table, hook) = (Table::default(), HookId::new("billing")?);
+/// let disabled = Override::disabled(DisabledBy::Operator, None, UNIX_EPOCH);
+/// table.set_override(&hook, Some(disabled.clone())).await?;
+/// assert_eq!(table.overrides(&hook), Some(disabled));
+/// assert!(table.forget(&hook).await? && table.overrides(&hook).is_none());
+/// # Ok::<(), hooks_core::BoxError>(())
+/// # }).unwrap();
+/// ```
+///
+/// [`DeadLetters`] has an example of its own.
 #[async_trait]
 pub trait HookStore: Send + Sync {
     /// The hooks that the bus keeps a position for, subscribed now or not, by name.

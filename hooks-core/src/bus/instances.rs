@@ -11,6 +11,60 @@ use crate::id::HookId;
 
 /// The instances of a [shared](super::BusTraits::shared) bus: which live, which owns a hook, and a channel by which
 /// operators ask one of them.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::{Arc, Mutex};
+/// use std::time::Duration;
+/// use hooks_core::{Answering, AskError, BusError, HookId, HookPlace, Instances, async_trait};
+/// use tokio::sync::{mpsc, oneshot};
+///
+/// type Question = (Vec<u8>, oneshot::Sender<Vec<u8>>);
+///
+/// /// An instance among tasks of one process, which all have the same table.
+/// struct Task {
+///     name: &'static str,
+///     table: Arc<Mutex<BTreeMap<String, mpsc::Sender<Question>>>>,
+/// }
+///
+/// #[async_trait]
+/// impl Instances for Task {
+///     fn living(&self) -> Vec<String> { self.table.lock().unwrap().keys().cloned().collect() }
+///     fn lapsed(&self) -> Vec<String> { Vec::new() }
+///     fn lease(&self) -> Duration { Duration::from_secs(10) }
+///     fn place(&self, _hook: &HookId) -> Option<HookPlace> { None }
+///     async fn owned(&self, _hook: &HookId) {}
+///
+///     async fn ask(&self, instance: &str, question: Vec<u8>) -> Result<Vec<u8>, AskError> {
+///         let gone = || AskError::Gone(instance.to_owned());
+///         let other = self.table.lock().unwrap().get(instance).cloned().ok_or_else(gone)?;
+///         let (reply, answer) = oneshot::channel();
+///         other.send((question, reply)).await.map_err(|_| gone())?;
+///         answer.await.map_err(|_| gone())
+///     }
+///
+///     async fn answer(&self, answer: &Answering) -> Result<(), BusError> {
+///         let (sender, mut questions) = mpsc::channel::<Question>(16);
+///         self.table.lock().unwrap().insert(self.name.to_owned(), sender);
+///         while let Some((question, reply)) = questions.recv().await {
+///             // Whoever asked may have given up.
+///             let _ = reply.send(answer(question).await);
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let table = Arc::default();
+/// let (one, two) = (Task { name: "one", table: Arc::clone(&table) }, Task { name: "two", table });
+/// tokio::spawn(async move { one.answer(&|question| Box::pin(async move { [question, b"!".to_vec()].concat() })).await });
+/// tokio::task::yield_now().await;
+/// assert_eq!(two.living(), ["one"]);
+/// assert_eq!(two.ask("one", b"ready".to_vec()).await?, b"ready!");
+/// assert!(matches!(two.ask("three", Vec::new()).await, Err(AskError::Gone(_))));
+/// # Ok::<(), AskError>(())
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait Instances: Send + Sync {
     /// The instances that live and have hooks, this one among them if it has any.

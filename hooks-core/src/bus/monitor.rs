@@ -8,6 +8,37 @@ use super::BusHealth;
 use crate::id::HookId;
 
 /// What a bus tells of itself and its hooks. A bus that tells nothing implements none of it.
+///
+/// ```
+/// use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+/// use hooks_core::{BusHealth, BusMonitor, BusStats};
+///
+/// #[derive(Default)]
+/// struct Connection {
+///     accepted: AtomicU64,
+///     is_lost: AtomicBool,
+/// }
+///
+/// impl BusMonitor for Connection {
+///     fn stats(&self) -> BusStats {
+///         BusStats::accepted(self.accepted.load(Ordering::Relaxed))
+///     }
+///
+///     fn health(&self) -> BusHealth {
+///         match self.is_lost.load(Ordering::Relaxed) {
+///             true => BusHealth::Unavailable("the connection to the server is lost".to_owned()),
+///             false => BusHealth::Well,
+///         }
+///     }
+/// }
+///
+/// let connection = Connection::default();
+/// assert_eq!(connection.health(), BusHealth::Well);
+/// connection.is_lost.store(true, Ordering::Relaxed);
+/// assert_eq!(connection.health().trouble(), Some("the connection to the server is lost"));
+/// ```
+///
+/// The example `hooks-core/examples/vec_bus/` tells the lag of its hooks, too.
 pub trait BusMonitor: Send + Sync {
     /// The unsettled events of a hook that is known here.
     fn lag(&self, _hook: &HookId) -> Option<Lag> {

@@ -241,6 +241,41 @@ pub enum OpenBusError {
 }
 
 /// Maintenance of a log that no process has open. Blocks.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use hooks_core::{BoxError, LogMaintenance, serde_json};
+///
+/// /// Events as lines of a text, of which a crash may leave the last one torn.
+/// struct Lines(Mutex<String>);
+///
+/// /// The length of the lines that are whole.
+/// fn whole(text: &str) -> usize {
+///     text.rfind('\n').map_or(0, |last| last + 1)
+/// }
+///
+/// impl LogMaintenance for Lines {
+///     fn verify(&self) -> Result<serde_json::Value, BoxError> {
+///         let text = self.0.lock().unwrap();
+///         let (events, torn) = text.split_at(whole(&text));
+///         let damage: Vec<_> = (!torn.is_empty()).then(|| format!("the last {} bytes are torn", torn.len())).into_iter().collect();
+///         Ok(serde_json::json!({ "events": events.lines().count(), "damage": damage }))
+///     }
+///
+///     fn repair(&self) -> Result<Option<String>, BoxError> {
+///         let mut text = self.0.lock().unwrap();
+///         let (whole, all) = (whole(&text), text.len());
+///         text.truncate(whole);
+///         Ok((whole < all).then(|| format!("the last {} bytes are gone", all - whole)))
+///     }
+/// }
+///
+/// let log = Lines(Mutex::new("one\ntwo\nthr".to_owned()));
+/// assert_eq!(log.verify()?["damage"][0], "the last 3 bytes are torn");
+/// assert_eq!(log.repair()?.as_deref(), Some("the last 3 bytes are gone"));
+/// assert_eq!(log.verify()?, serde_json::json!({ "events": 2, "damage": [] }));
+/// # Ok::<(), BoxError>(())
+/// ```
 pub trait LogMaintenance {
     /// Reads the whole log, and describes it as [`BusMonitor::details`](crate::BusMonitor::details) does, with the
     /// damage that was found in a list `damage`.
