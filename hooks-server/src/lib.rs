@@ -1,4 +1,4 @@
-//! The `hooks` daemon as a library: events over HTTP, health and metrics.
+//! The `hooks` daemon as a library: events over HTTP, health, metrics, and what operators ask.
 //!
 //! ```text
 //!                      ┌──────────────────── Server ────────────────────┐

@@ -8,6 +8,7 @@
 //! curl -H 'Content-Type: application/json' http://127.0.0.1:8080/orders -d '{"number":7,"total":12.5}'
 //! curl http://127.0.0.1:8080/customers
 //! curl http://127.0.0.1:8080/hooks/metrics
+//! curl http://127.0.0.1:8080/operators/v1/status
 //! ```
 //!
 //! `shop.rs` is the service, `receiver.rs` the side of a customer.

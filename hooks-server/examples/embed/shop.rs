@@ -14,6 +14,7 @@ use hooks_core::{
     chain,
 };
 use hooks_server::Server;
+use hooks_server::admin::AdminService;
 use hooks_sink_http::HttpConfig;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -27,6 +28,7 @@ pub(crate) struct Shop {
     bus: Arc<dyn Bus>,
     dispatcher: Arc<Dispatcher>,
     server: Server,
+    admin: AdminService,
 }
 
 /// What this service publishes.
@@ -66,11 +68,12 @@ impl Shop {
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         // Its metrics and `/readyz` tell of this bus and these hooks.
         let server = Server::builder(bus.clone(), dispatcher.clone()).build()?;
+        let admin = AdminService::new(bus.clone(), dispatcher.clone()).of_daemon(Arc::default());
         // A real shop adds its customers' hooks here, from its own database, and then calls `bus.all_subscribed()`.
-        Ok(Self { bus, dispatcher, server })
+        Ok(Self { bus, dispatcher, server, admin })
     }
 
-    /// The shop's routes, and those of the hooks server under `/hooks`.
+    /// The shop's routes, those of the hooks server under `/hooks`, and those of its operators.
     fn router(&self) -> Router {
         Router::new()
             .route("/orders", post(place_order))
@@ -80,6 +83,8 @@ impl Shop {
             .with_state(self.clone())
             // Whoever reaches this may publish: give the server tokens, or a layer of yours that asks for them.
             .nest("/hooks", self.server.router())
+            // The same for operators, who see every hook, disable it, and replay its dead letters.
+            .nest("/operators", self.admin.router())
     }
 
     /// Serves until `stop`, then delivers what was accepted.

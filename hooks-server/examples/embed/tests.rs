@@ -153,6 +153,10 @@ async fn the_routes_of_the_server_answer_where_they_are_mounted() {
     }
     assert!(!metrics.body.contains("hooks_config_"), "there is no config file");
     for (method, path, body, status, says) in [
+        ("GET", "/operators/v1/status", "", 200, "\"running\":true"),
+        ("GET", "/operators/v1/status", "", 200, "\"id\":\"acme\",\"state\":\"healthy\""),
+        ("POST", "/operators/v1/hooks/acme/disable", "", 200, "\"changed\":true"),
+        ("GET", "/operators/v1/status", "", 200, "\"by\":\"operator\""),
         ("GET", "/hooks/healthz", "", 200, "ok\n"),
         ("GET", "/hooks/readyz", "", 200, "ready\n"),
         ("HEAD", "/hooks/metrics", "", 200, ""),
