@@ -6,6 +6,8 @@
 
 mod end;
 mod events;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod model;
 mod receiver;
 mod wait;

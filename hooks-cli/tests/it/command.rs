@@ -167,9 +167,7 @@ impl Drop for Running {
 
 /// One event.
 pub(crate) fn event(number: usize) -> String {
-    format!(
-        r#"{{"specversion":"1.0","id":"{number}","source":"/test","type":"test.counted","time":"2026-11-23T10:00:00Z","data":{{"n":{number}}}}}"#
-    )
+    hooks_test::json(number, "test.counted", format_args!(r#"{{"n":{number}}}"#))
 }
 
 /// Events, a line each.

@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hooks_test::http::Receiver;
+
 use crate::command::{Place, event, events};
-use crate::receiver::Receiver;
 
 /// One webhook hook with these settings.
 fn place(receiver: &Receiver, settings: &str) -> Place {
@@ -16,12 +17,12 @@ fn place(receiver: &Receiver, settings: &str) -> Place {
 #[test]
 fn a_receiver_that_fails_at_first_gets_everything_in_order() {
     let attempts = AtomicUsize::new(0);
-    let receiver = Receiver::start(move |_| if attempts.fetch_add(1, Ordering::Relaxed) < 3 { 503 } else { 200 });
+    let receiver = Receiver::on_thread(move |_| if attempts.fetch_add(1, Ordering::Relaxed) < 3 { 503 } else { 200 });
     let place = place(&receiver, "retry = { initial = '1ms' }\nbatch.max_events = 2");
     let ended = place.pipe(events(5));
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     let seen = receiver.seen();
-    let bodies: Vec<_> = seen.iter().map(|seen| seen.body.as_str()).collect();
+    let bodies: Vec<_> = seen.iter().map(|seen| seen.text()).collect();
     let (first, second, third) = (bodies[0], bodies[4], bodies[5]);
     assert_eq!(bodies, [first, first, first, first, second, third]);
     let ids: String = [first, second, third].concat();
@@ -34,7 +35,7 @@ fn a_receiver_that_fails_at_first_gets_everything_in_order() {
 
 #[test]
 fn a_refused_event_ends_with_1_and_the_others_are_delivered() {
-    let receiver = Receiver::start(|seen| if seen.body.contains("\"n\":3}") { 400 } else { 200 });
+    let receiver = Receiver::on_thread(|seen| if seen.text().contains("\"n\":3}") { 400 } else { 200 });
     let ended = place(&receiver, "").pipe(events(6));
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     assert!(
@@ -53,7 +54,7 @@ fn a_refused_event_ends_with_1_and_the_others_are_delivered() {
 
 #[test]
 fn a_receiver_that_refuses_everything_does_not_hold_the_end_up() {
-    let receiver = Receiver::start(|_| 422);
+    let receiver = Receiver::on_thread(|_| 422);
     let ended = place(&receiver, "retry = { initial = '1ms' }").pipe(events(3));
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     assert!(ended.err.contains("hook `orders`: 3 events dropped (3 refused)"), "{}", ended.err);
@@ -62,7 +63,7 @@ fn a_receiver_that_refuses_everything_does_not_hold_the_end_up() {
 /// More events than are set aside: the hook is held, which is said once, with what the receiver answered.
 #[test]
 fn a_hook_that_is_held_because_of_refusals_says_so() {
-    let receiver = Receiver::start(|_| 422);
+    let receiver = Receiver::on_thread(|_| 422);
     let place = place(&receiver, "retry = { initial = '1ms', max = '2ms', reject_hold = '1h' }");
     let mut running = place.start();
     running.write(&events(40));
@@ -78,7 +79,7 @@ fn a_hook_that_is_held_because_of_refusals_says_so() {
 
 #[test]
 fn running_out_of_retries_ends_with_1_and_the_count() {
-    let receiver = Receiver::start(|_| 503);
+    let receiver = Receiver::on_thread(|_| 503);
     let ended = place(&receiver, "retry = { initial = '1ms', max = '2ms', max_elapsed = '20ms' }").pipe(events(4));
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     assert!(ended.err.contains("hook `orders`: 4 events dropped (4 expired)"), "{}", ended.err);
@@ -87,7 +88,7 @@ fn running_out_of_retries_ends_with_1_and_the_count() {
 
 #[test]
 fn a_hook_disabled_by_its_receiver_ends_the_run_although_the_input_is_open() {
-    let receiver = Receiver::start(|_| 410);
+    let receiver = Receiver::on_thread(|_| 410);
     let place = place(&receiver, "");
     let mut running = place.start();
     running.write(&events(3));
@@ -101,7 +102,7 @@ fn a_hook_disabled_by_its_receiver_ends_the_run_although_the_input_is_open() {
 
 #[test]
 fn a_hook_disabled_by_its_receiver_does_not_keep_others_from_their_events() {
-    let receiver = Receiver::start(|seen| if seen.path == "/gone" { 410 } else { 200 });
+    let receiver = Receiver::on_thread(|seen| if seen.path() == "/gone" { 410 } else { 200 });
     let place = Place::new(&format!(
         "[[hooks]]\nid = 'gone'\nsink = {{ kind = 'http', url = '{}' }}\n[[hooks]]\nid = 'ok'\nsink = {{ kind = 'http', url = '{}' }}",
         receiver.url("/gone"),
@@ -115,7 +116,7 @@ fn a_hook_disabled_by_its_receiver_does_not_keep_others_from_their_events() {
 
 #[test]
 fn a_timeout_names_the_hook_that_is_waited_for_and_its_last_error() {
-    let receiver = Receiver::start(|_| 503);
+    let receiver = Receiver::on_thread(|_| 503);
     let place = place(&receiver, "");
     let ended = place.run_with(&["pipe", "-c", "hooks.toml", "--timeout", "3s"], events(2).as_bytes());
     assert_eq!(ended.code, Some(1), "{}", ended.err);
@@ -128,7 +129,7 @@ fn a_timeout_names_the_hook_that_is_waited_for_and_its_last_error() {
 
 #[test]
 fn a_timeout_while_nothing_comes_says_so() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let place = place(&receiver, "");
     let mut command = place.hooks(&["pipe", "-c", "hooks.toml", "--timeout", "50ms"]);
     let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -143,7 +144,7 @@ fn a_timeout_while_nothing_comes_says_so() {
 /// A parent that reads it without waiting can leave it so.
 #[test]
 fn input_where_reading_waits_for_nothing_is_waited_for() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let place = place(&receiver, "batch.max_age = '0s'");
     let (reader, mut writer) = std::io::pipe().unwrap();
     rustix::io::ioctl_fionbio(&reader, true).unwrap();

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use hooks_test::http::Receiver;
 use serde_json::Value as Json;
 
 use crate::command::{Place, examples, run};
-use crate::receiver::Receiver;
 
 fn configs() -> Vec<PathBuf> {
     let files = std::fs::read_dir(examples()).unwrap().map(|entry| entry.unwrap().path());
@@ -43,7 +43,7 @@ fn pipe_runs_without_any_setup() {
 
 #[test]
 fn webhooks_delivers() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let place = copy("webhooks.toml");
     let input = std::fs::read(examples().join("github-events.ndjson")).unwrap();
     let mut command = place.hooks(&["pipe", "-c", "hooks.toml"]);

@@ -1,9 +1,9 @@
 //! The main job: real events to files and webhooks, nothing changed, nothing lost, in order.
 
+use hooks_test::http::Receiver;
 use serde_json::Value as Json;
 
 use crate::command::{Place, events, examples};
-use crate::receiver::Receiver;
 
 fn input() -> String {
     std::fs::read_to_string(examples().join("github-events.ndjson")).unwrap()
@@ -27,7 +27,7 @@ fn raw_data(line: &str) -> String {
 
 #[test]
 fn github_events_reach_files_and_webhooks_as_they_came_in() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let place = Place::new(&format!(
         r#"
         [[hooks]]
@@ -107,7 +107,7 @@ fn missing_attributes_are_filled_in_and_the_rest_is_kept() {
 /// The original lost 94 to 98 % of these.
 #[test]
 fn a_burst_of_a_hundred_thousand_loses_nothing() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let place = Place::new(&format!("[[hooks]]\nid = 'a'\nsink = {{ kind = 'http', url = '{}' }}", receiver.url("/a")));
     let input = events(100_000);
     let ended = place.pipe(&input);
@@ -118,7 +118,7 @@ fn a_burst_of_a_hundred_thousand_loses_nothing() {
 
 #[test]
 fn what_is_there_is_delivered_while_the_input_is_open() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let place = Place::new(&format!("[[hooks]]\nid = 'a'\nsink = {{ kind = 'http', url = '{}' }}", receiver.url("/a")));
     let mut running = place.start();
     for number in 1..=2 {

@@ -15,7 +15,6 @@ mod malformed;
 mod options;
 mod publish;
 
-mod receiver;
 mod secrets;
 mod serve;
 mod signals;

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hooks_test::http::Receiver;
+
 use crate::command::{Ended, Place, event, events, run};
-use crate::receiver::Receiver;
 use crate::serve::{Daemon, file_hook};
 
 /// Publishes to an address.
@@ -14,7 +15,7 @@ fn publish(place: &Place, url: &str, args: &[&str], input: &str) -> Ended {
 /// The events that a scripted server accepted, by their numbers.
 fn numbers(receiver: &Receiver, status: impl Fn(usize) -> u16) -> Vec<u64> {
     let requests = receiver.seen().into_iter().enumerate().filter(|(at, _)| status(*at) < 300);
-    let lines: String = requests.map(|(_, seen)| seen.body).collect();
+    let lines: String = requests.map(|(_, seen)| seen.text().to_owned()).collect();
     let events = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     events.map(|event| event["data"]["n"].as_u64().unwrap()).collect()
 }
@@ -51,7 +52,7 @@ fn a_token_is_sent_and_a_wrong_one_ends_it() {
 
 #[test]
 fn lines_that_are_no_events_are_named_and_the_others_are_sent() {
-    let receiver = Receiver::start(|_| 202);
+    let receiver = Receiver::on_thread(|_| 202);
     let input = format!("{}\nnot JSON\n\n{{\"type\":\"hooks.x\"}}\n{}\n", event(1), event(2));
     let ended = publish(&Place::new(""), &receiver.url(""), &[], &input);
     assert_eq!(ended.code, Some(1), "{}", ended.err);
@@ -59,7 +60,7 @@ fn lines_that_are_no_events_are_named_and_the_others_are_sent() {
     assert!(lines[0].starts_with("line 2: ") && lines[1].starts_with("line 4: type `hooks.x`"), "{}", ended.err);
     assert!(lines[2].starts_with("5 lines read: 2 events accepted, 2 malformed, in "), "{}", ended.err);
     assert_eq!(numbers(&receiver, |_| 202), [1, 2]);
-    assert_eq!(receiver.seen()[0].path, "/v1/events");
+    assert_eq!(receiver.seen()[0].path(), "/v1/events");
 }
 
 /// The server answers each of these in turn, and then accepts everything.
@@ -68,11 +69,11 @@ fn it_waits_and_goes_on_where_it_stopped() {
     const ANSWERS: [u16; 7] = [202, 503, 507, 202, 429, 500, 202];
     let status = |at: usize| ANSWERS.get(at).copied().unwrap_or(202);
     let requests = AtomicUsize::new(0);
-    let receiver = Receiver::start(move |_| status(requests.fetch_add(1, Ordering::Relaxed)));
+    let receiver = Receiver::on_thread(move |_| status(requests.fetch_add(1, Ordering::Relaxed)));
     let ended = publish(&Place::new(""), &receiver.url("/"), &["--batch", "10"], &events(50));
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert_eq!(numbers(&receiver, status), (1..=50).collect::<Vec<u64>>());
-    let bodies: Vec<String> = receiver.seen().into_iter().map(|seen| seen.body).collect();
+    let bodies: Vec<String> = receiver.seen().into_iter().map(|seen| seen.text().to_owned()).collect();
     assert!(bodies[1] == bodies[2] && bodies[2] == bodies[3], "the same bytes each time");
     for line in
         ["waiting: 503 Service Unavailable\n", "waiting: 507 Insufficient Storage\n", "the server takes events again\n"]
@@ -84,20 +85,20 @@ fn it_waits_and_goes_on_where_it_stopped() {
 #[test]
 fn missing_ids_are_the_same_when_an_event_is_sent_again() {
     let requests = AtomicUsize::new(0);
-    let receiver = Receiver::start(move |_| if requests.fetch_add(1, Ordering::Relaxed) == 0 { 503 } else { 202 });
+    let receiver = Receiver::on_thread(move |_| if requests.fetch_add(1, Ordering::Relaxed) == 0 { 503 } else { 202 });
     let ended = publish(&Place::new(""), &receiver.url("/"), &["--source", "/me"], r#"{"type":"a","data":{"n":1}}"#);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     let seen = receiver.seen();
     assert_eq!((seen.len(), &seen[0].body), (2, &seen[1].body));
-    assert!(seen[0].body.contains(r#""source":"/me""#), "{}", seen[0].body);
+    assert!(seen[0].text().contains(r#""source":"/me""#), "{}", seen[0].text());
 }
 
 #[test]
 fn too_large_requests_are_split() {
-    let receiver = Receiver::start(|seen| if seen.body.lines().count() > 3 { 413 } else { 202 });
+    let receiver = Receiver::on_thread(|seen| if seen.text().lines().count() > 3 { 413 } else { 202 });
     let ended = publish(&Place::new(""), &receiver.url("/"), &[], &events(20));
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    let accepted = |at: usize| if receiver.seen()[at].body.lines().count() > 3 { 413 } else { 202 };
+    let accepted = |at: usize| if receiver.seen()[at].text().lines().count() > 3 { 413 } else { 202 };
     assert_eq!(numbers(&receiver, accepted), (1..=20).collect::<Vec<u64>>());
 }
 
@@ -130,7 +131,7 @@ fn what_the_daemon_refuses_is_named_so_often_and_then_counted() {
 #[test]
 fn what_never_works_ends_it_and_says_how_far_it_came() {
     let requests = AtomicUsize::new(0);
-    let receiver = Receiver::start(move |_| if requests.fetch_add(1, Ordering::Relaxed) < 2 { 202 } else { 404 });
+    let receiver = Receiver::on_thread(move |_| if requests.fetch_add(1, Ordering::Relaxed) < 2 { 202 } else { 404 });
     let ended = publish(&Place::new(""), &receiver.url("/"), &["--batch", "10"], &events(50));
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     let why = "not everything was sent: 404 Not Found; line 20 is the last that was accepted\n";
@@ -168,7 +169,7 @@ fn what_may_have_been_accepted_is_not_said_to_be_refused() {
 
     // Also when the last of several answers is clear.
     let requests = AtomicUsize::new(0);
-    let receiver = Receiver::start(move |_| [202, 503, 404][requests.fetch_add(1, Ordering::Relaxed)]);
+    let receiver = Receiver::on_thread(move |_| [202, 503, 404][requests.fetch_add(1, Ordering::Relaxed)]);
     let ended = publish(&place, &receiver.url(""), &["--batch", "2"], &events(5));
     assert!(
         ended.err.contains(": 2 events accepted, 0 malformed, 2 perhaps accepted, 1 not sent, in "),
@@ -180,7 +181,7 @@ fn what_may_have_been_accepted_is_not_said_to_be_refused() {
 
 #[test]
 fn a_signal_ends_it_after_what_was_accepted() {
-    let receiver = Receiver::start(|_| 202);
+    let receiver = Receiver::on_thread(|_| 202);
     let place = Place::new("");
     let mut running = place.start_with(&["publish", "--to", &receiver.url("")]);
     running.write(&(event(1) + "\n"));
@@ -193,7 +194,7 @@ fn a_signal_ends_it_after_what_was_accepted() {
 
 #[test]
 fn the_rate_is_kept() {
-    let receiver = Receiver::start(|_| 202);
+    let receiver = Receiver::on_thread(|_| 202);
     let started = std::time::Instant::now();
     let ended = publish(&Place::new(""), &receiver.url("/"), &["--rate", "200"], &events(100));
     assert_eq!(ended.code, Some(0), "{}", ended.err);

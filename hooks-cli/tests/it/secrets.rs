@@ -1,7 +1,8 @@
 //! Secrets are in no output, whatever happens and however much is logged.
 
+use hooks_test::http::Receiver;
+
 use crate::command::{Place, run};
-use crate::receiver::Receiver;
 
 const SECRETS: [&str; 5] = [
     "whsec_TXlTZWNyZXRNeVNlY3JldE15U2VjcmV0",
@@ -38,7 +39,7 @@ fn outputs(config: &str, input: &str) -> String {
 #[test]
 fn not_when_all_is_well_and_not_when_deliveries_fail() {
     for status in [200, 401, 503, 400, 302] {
-        let receiver = Receiver::start(move |_| status);
+        let receiver = Receiver::on_thread(move |_| status);
         let said = outputs(&config(&receiver), "{\"type\":\"a\"}\nbad\n");
         assert!(!receiver.seen().is_empty(), "{said}");
         for secret in SECRETS {
@@ -49,7 +50,7 @@ fn not_when_all_is_well_and_not_when_deliveries_fail() {
 
 #[test]
 fn not_when_the_config_is_wrong() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let good = config(&receiver);
     for (from, to) in [
         ("secret = '${SECRET}'", "secret = 'x${SECRET}'"),

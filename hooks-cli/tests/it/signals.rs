@@ -4,8 +4,9 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::process::Command;
 
+use hooks_test::http::Receiver;
+
 use crate::command::{Place, Running, event, events};
-use crate::receiver::Receiver;
 use crate::serve::{Daemon, JSON, file_hook};
 
 /// A command that has begun to read its config file, which is not there yet.

@@ -1,7 +1,8 @@
 //! `hooks test` and `hooks sinks`.
 
+use hooks_test::http::Receiver;
+
 use crate::command::Place;
-use crate::receiver::Receiver;
 
 fn place(receiver: &Receiver) -> Place {
     let url = receiver.url("/path");
@@ -10,7 +11,7 @@ fn place(receiver: &Receiver) -> Place {
 
 #[test]
 fn a_test_delivers_one_event_and_prints_the_answer_and_the_time() {
-    let receiver = Receiver::start(|_| 202);
+    let receiver = Receiver::on_thread(|_| 202);
     let ended = place(&receiver).run(&["test", "-c", "hooks.toml", "orders"]);
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
     assert!(ended.out.starts_with("hook `orders`: delivered in "), "{}", ended.out);
@@ -32,7 +33,7 @@ fn a_test_that_is_refused_or_fails_ends_with_1_and_the_receivers_answer() {
     for (status, said) in
         [(422, "422 Unprocessable Entity"), (503, "503 Service Unavailable"), (302, "302 Found"), (410, "410 Gone")]
     {
-        let receiver = Receiver::start(move |_| status);
+        let receiver = Receiver::on_thread(move |_| status);
         let ended = place(&receiver).run(&["test", "-c", "hooks.toml", "orders"]);
         assert_eq!(ended.code, Some(1), "{}", ended.out);
         assert!(ended.out.contains(said) && !ended.out.contains("delivered"), "{}", ended.out);
@@ -42,7 +43,7 @@ fn a_test_that_is_refused_or_fails_ends_with_1_and_the_receivers_answer() {
 
 #[test]
 fn a_test_with_nobody_there_says_so() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let place = place(&receiver);
     drop(receiver);
     let ended = place.run(&["test", "-c", "hooks.toml", "orders"]);
@@ -82,7 +83,7 @@ fn single_events_and_batches_contradict_each_other() {
 
 #[test]
 fn a_test_of_an_unknown_hook_names_the_nearest() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let place = place(&receiver);
     let ended = place.run(&["test", "-c", "hooks.toml", "order"]);
     assert_eq!((ended.code, ended.err.as_str()), (Some(1), "hooks.toml has no hook `order`, did you mean `orders`?\n"));

@@ -5,21 +5,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hooks_core::{Batch, DeliveryError, Envelope, HookId, Shared, Sink, SinkConfig, SinkContext};
+use hooks_core::{Batch, DeliveryError, Envelope, Shared, Sink, SinkConfig, SinkContext};
 use hooks_sink_file::{FileConfig, FileSink};
 use rustix::fs::FlockOperation;
 
-/// An event whose line is at least `padding` bytes long; `n` is its id.
-pub(crate) fn event(n: usize, padding: usize) -> Envelope {
-    let json = format!(
-        r#"{{"specversion":"1.0","id":"{n}","source":"/test","type":"t","time":"2026-11-23T10:00:00Z","data":"{}"}}"#,
-        "x".repeat(padding)
-    );
-    Envelope::from_json(json.as_bytes()).unwrap()
-}
-
 pub(crate) fn padded(ids: Range<usize>, padding: usize) -> Batch {
-    Batch::for_test(ids.map(|n| event(n, padding)))
+    Batch::for_test(ids.map(|n| hooks_test::padded(n, padding)))
 }
 
 pub(crate) fn batch(ids: Range<usize>) -> Batch {
@@ -32,7 +23,7 @@ pub(crate) fn text(batch: &Batch) -> String {
 }
 
 pub(crate) fn context(hook: &str, shared: &Arc<Shared>) -> SinkContext {
-    SinkContext::new(HookId::new(hook).unwrap(), shared.clone())
+    SinkContext::new(hooks_test::id(hook), shared.clone())
 }
 
 /// A sink that shares nothing with others, as in a process of its own.

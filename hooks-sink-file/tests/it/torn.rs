@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hooks_core::{Batch, SinkConfig};
 use hooks_sink_file::{FileConfig, Repairs};
 
-use crate::support::{Folder, batch, context, deliver, event, ids, padded, read, sink, text};
+use crate::support::{Folder, batch, context, deliver, ids, padded, read, sink, text};
 
 #[tokio::test]
 async fn a_line_that_a_crash_tore_is_whole_after_redelivery() {
@@ -54,7 +54,7 @@ async fn a_torn_line_of_somebody_else_is_ended_and_counted() {
 async fn a_fragment_longer_than_the_batch_is_ended() {
     let folder = Folder::new();
     let path = folder.join("out.jsonl");
-    let long = text(&Batch::for_test(vec![event(7, 50_000)]));
+    let long = text(&Batch::for_test(vec![hooks_test::padded(7, 50_000)]));
     let fragment = &long[..40_000];
     fs::write(&path, fragment).unwrap();
     let mut sink = sink(&FileConfig::new(&path));

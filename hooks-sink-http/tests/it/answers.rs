@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use hooks_bus::MemoryBus;
 use hooks_core::{BatchLimits, Bus as _, Dispatcher, FailureClass, Hook, Sink, SliceBuilder, Unread};
 use hooks_sink_http::HttpConfig;
+use hooks_test::http::{Receiver, answer};
+use hooks_test::model::ModelBus;
 use http::Response;
 
-use crate::receiver::{Receiver, answer};
 use crate::{batch, sink};
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn of_events_with_the_same_id_the_refused_one_is_found() {
     for (source, id) in [("/a", 1), ("/b", 1), ("/a", 2), ("/b", 2), ("/a", 3), ("/b", 3)] {
         slice.push_json(format!(r#"{{"id":"{id}","source":"{source}","type":"t"}}"#).as_bytes()).unwrap();
     }
-    let bus = Arc::new(MemoryBus::default());
+    let bus = Arc::new(ModelBus::alone());
     let dispatcher = Dispatcher::new(bus.clone());
     let batch = BatchLimits { max_events: 6.try_into().unwrap(), ..BatchLimits::immediate() };
     dispatcher.add(Hook::new("h", HttpConfig::new(receiver.url("/"))).unwrap().batch(batch)).await.unwrap();

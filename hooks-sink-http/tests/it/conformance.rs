@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use hooks_core::conformance::{self, Destination};
 use hooks_core::{Envelope, FailureClass, RawValue, SinkFactory, async_trait};
 use hooks_sink_http::{Compression, Encoding, HttpConfig};
+use hooks_test::http::{Receiver, Seen, answer};
 use http::Response;
 
 use crate::SECRET;
-use crate::receiver::{Receiver, Seen, answer};
 
 /// The body that names the events that the receiver refuses.
 #[derive(Debug, Clone, Copy)]

@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use hooks_core::{FailureClass, HumanDuration, Sink, SinkConfig};
 use hooks_sink_http::{Connections, Endpoint, HttpConfig, HttpVersion, Tls};
+use hooks_test::http::Receiver;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::raw::{once, read_head, read_request};
-use crate::receiver::Receiver;
 use crate::{batch, context, sink};
 
 #[tokio::test]

@@ -12,7 +12,6 @@ mod notes;
 mod odd;
 mod options;
 mod raw;
-mod receiver;
 mod requests;
 mod secrets;
 mod tls;
@@ -21,13 +20,13 @@ mod unharmed;
 
 use std::sync::Arc;
 
-use hooks_core::{Batch, Envelope, HookId, Shared, SinkConfig, SinkContext};
+use hooks_core::{Batch, Shared, SinkConfig, SinkContext};
 use hooks_sink_http::{HttpConfig, HttpSink};
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 fn context(shared: &Arc<Shared>) -> SinkContext {
-    SinkContext::new(HookId::new("test").unwrap(), shared.clone())
+    SinkContext::new(hooks_test::id("test"), shared.clone())
 }
 
 fn sink(config: &HttpConfig) -> HttpSink {
@@ -40,12 +39,5 @@ fn batch(ids: &[&str]) -> Batch {
 
 /// Events of these ids, each with a text of this length.
 fn sized_batch(ids: &[&str], length: usize) -> Batch {
-    let event = |id: &&str| {
-        let text = "x".repeat(length);
-        let json = format!(
-            r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"t","time":"2026-11-23T10:00:00Z","data":"{text}"}}"#
-        );
-        Envelope::from_json(json.as_bytes()).unwrap()
-    };
-    Batch::for_test(ids.iter().map(event))
+    Batch::for_test(ids.iter().map(|id| hooks_test::padded(id, length)))
 }

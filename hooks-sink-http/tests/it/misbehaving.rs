@@ -64,7 +64,7 @@ async fn the_limit_is_the_configured_one() {
     let body = format!("{{\"text\":\"{}\"}}", "x".repeat(2_000));
     for (limit, read) in [(body.len() as u64, true), (body.len() as u64 - 1, false)] {
         let text = body.clone();
-        let receiver = crate::receiver::Receiver::start(move |_| crate::receiver::answer(200, &text)).await;
+        let receiver = hooks_test::http::Receiver::start(move |_| hooks_test::http::answer(200, &text)).await;
         let mut config = HttpConfig::new(receiver.url("/"));
         config.max_response_bytes.0 = limit;
         let delivered = sink(&config).deliver(&batch(&["1"])).await.unwrap();

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_bus::MemoryBus;
 use hooks_core::{Dispatcher, Hook, HookId, HumanDuration, RetryPolicy, Secret, Sink, TestError};
 use hooks_sink_http::{Endpoint, HttpConfig, HttpVersion, Tls};
+use hooks_test::http::{Receiver, answer};
+use hooks_test::model::ModelBus;
 use http::Response;
 use rcgen::ExtendedKeyUsagePurpose;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::raw::{once, read_head};
-use crate::receiver::{Receiver, answer};
 use crate::{SECRET, batch, sink};
 
 /// Delivers a test event, and returns what was told of it, and whether it arrived.
@@ -20,7 +20,7 @@ async fn told(config: HttpConfig) -> (Vec<(String, String)>, bool) {
 }
 
 async fn told_within(limit: Duration, config: HttpConfig) -> (Vec<(String, String)>, bool) {
-    let dispatcher = Dispatcher::new(Arc::new(MemoryBus::default()));
+    let dispatcher = Dispatcher::new(Arc::new(ModelBus::alone()));
     let retry = RetryPolicy { attempt_timeout: HumanDuration(limit), ..RetryPolicy::default() };
     dispatcher.add(Hook::new("test", config).unwrap().retry(retry)).await.unwrap();
     match dispatcher.test(&HookId::new("test").unwrap()).await {

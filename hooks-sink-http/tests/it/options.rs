@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use hooks_core::{Batch, Envelope, FailureClass, RetryPolicy, Secret, Sink, SinkConfig};
 use hooks_sink_http::verify::{Signed, Verifier, plain_hmac};
 use hooks_sink_http::{Basic, Compression, Encoding, Hmac, HttpConfig, Mode, Tls};
+use hooks_test::http::{Receiver, Seen, answer};
 
-use crate::receiver::{Receiver, Seen, answer};
 use crate::{SECRET, batch, context, sink, sized_batch};
 
 const OTHER_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -166,7 +166,7 @@ fn a_byte_order_mark_is_named_wherever_it_stands() {
 /// Settings that were built in code meet no config file's checks.
 #[tokio::test]
 async fn a_dispatcher_says_all_that_is_wrong_with_settings_built_in_code() {
-    let dispatcher = hooks_core::Dispatcher::new(Arc::new(hooks_bus::MemoryBus::default()));
+    let dispatcher = hooks_core::Dispatcher::new(Arc::new(hooks_test::model::ModelBus::alone()));
     let hook = |sink| hooks_core::Hook::new("h", sink).unwrap();
     let wrong =
         || HttpConfig { max_response_bytes: hooks_core::ByteSize(1), ..HttpConfig::new("htp://x").secret("zzz") };

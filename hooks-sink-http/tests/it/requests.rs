@@ -4,10 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hooks_core::{Batch, Envelope, RawValue, Sink, Slice, SliceBuilder};
 use hooks_sink_http::{Hmac, HttpConfig};
+use hooks_test::http::{Receiver, Seen, answer};
 use http::Method;
 use standardwebhooks::Webhook;
 
-use crate::receiver::{Receiver, Seen, answer};
 use crate::{SECRET, batch, sink};
 
 const OTHER_SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

@@ -2,9 +2,9 @@
 
 use hooks_core::{Secret, Sink, SinkConfig, SinkPlugin};
 use hooks_sink_http::{Basic, Endpoint, Hmac, HttpConfig};
+use hooks_test::http::{Receiver, answer};
 use serde_json::json;
 
-use crate::receiver::{Receiver, answer};
 use crate::{SECRET, batch, sink};
 
 const SECRETS: [&str; 10] = [

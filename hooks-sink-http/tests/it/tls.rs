@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hooks_core::{DeliveryError, FailureClass, HumanDuration, Sink, SinkConfig};
 use hooks_sink_http::{HttpConfig, HttpVersion, Tls, TlsVersion};
+use hooks_test::http::Receiver;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -15,7 +16,6 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio_rustls::TlsAcceptor;
 
 use crate::raw::once;
-use crate::receiver::Receiver;
 use crate::{batch, context, sink};
 
 /// An authority of our own, and its certificate in a file.

@@ -6,18 +6,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_bus::MemoryBus;
 use hooks_core::{
     BatchLimits, Bus, Dispatcher, EndpointState, Envelope, Hook, HookStatus, HumanDuration, RetryPolicy, SliceBuilder,
 };
 use hooks_sink_http::HttpConfig;
+use hooks_test::http::{Receiver, Seen};
+use hooks_test::model::ModelBus;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::raw::{read_head, read_request, write_endlessly};
-use crate::receiver::{Receiver, Seen};
 
 const EVENTS: usize = 60;
 
@@ -170,7 +170,7 @@ async fn run(does: Does) -> (HookStatus, BTreeSet<String>) {
         http::Response::default()
     })
     .await;
-    let bus = Arc::new(MemoryBus::default());
+    let bus = Arc::new(ModelBus::alone());
     let dispatcher = Dispatcher::new(bus.clone());
     let batch = BatchLimits { max_events: 10.try_into().unwrap(), ..BatchLimits::immediate() };
     let hook = |id, url: String| Hook::new(id, HttpConfig::new(url)).unwrap().batch(batch);

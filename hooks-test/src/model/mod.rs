@@ -25,7 +25,7 @@ use reader::{Hook, ModelReader};
 
 pub use fault::Fault;
 
-/// The length of an event that is too large.
+/// The length of an event that is too large for a bus that outlives its process.
 pub(crate) const TOO_LARGE: usize = 100_000;
 
 /// Where the buses of all processes keep what they have.
@@ -216,7 +216,8 @@ impl Bus for ModelBus {
             return result;
         }
         refuse_reserved(&events)?;
-        if let Some(event) = events.iter().find(|event| event.len() >= TOO_LARGE) {
+        let is_too_large = |event: &&Envelope| self.traits.outlives_process && event.len() >= TOO_LARGE;
+        if let Some(event) = events.iter().find(is_too_large) {
             return Err(BusError::TooLarge(event.id().to_owned()));
         }
         self.room_for(&events).await;

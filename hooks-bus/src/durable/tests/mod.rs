@@ -17,10 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hooks_core::{
-    Bus, ByteSize, Delivery, Filter, HookId, Ledger, QueueLimits, Read, Reader, Settler, Slice, SliceBuilder, StartAt,
-    Subscription,
-};
+use hooks_core::{ByteSize, Delivery, Slice};
+use hooks_test::{End, block_on, id as hook};
 
 use super::checkpointer::Tuning;
 use super::config::DurableConfig;
@@ -52,69 +50,13 @@ fn open(disk: &SimDisk) -> Result<DurableBus, OpenError> {
     DurableBus::on(disk, &config(), TUNING, Hold::UntilPublished)
 }
 
-fn hook(id: &str) -> HookId {
-    HookId::new(id).unwrap()
-}
-
+/// Numbered events of different lengths.
 fn slice(numbers: impl IntoIterator<Item = usize>) -> Slice {
-    let mut slice = SliceBuilder::new("/test");
-    for number in numbers {
-        let padding = "x".repeat(number * 37 % 300);
-        let json = format!(
-            r#"{{"specversion":"1.0","id":"{number}","source":"/test","type":"test.{}","time":"2026-11-23T10:00:00Z","data":"{padding}"}}"#,
-            number % 3
-        );
-        slice.push_json(json.as_bytes()).unwrap();
-    }
-    slice.finish()
-}
-
-/// One hook's end of the bus.
-struct End {
-    reader: Box<dyn Reader>,
-    settler: Settler,
-    ledger: Arc<Ledger>,
-}
-
-impl End {
-    async fn new(bus: &DurableBus, id: &str, filter: Filter) -> Self {
-        let ledger = Arc::new(Ledger::default());
-        let subscription = Subscription {
-            hook: hook(id),
-            filter: Arc::new(filter),
-            queue: QueueLimits::default(),
-            ledger: ledger.clone(),
-            from: StartAt::End,
-        };
-        let (mut reader, settler) = bus.subscribe(subscription).await.unwrap();
-        reader.close();
-        Self { reader, settler, ledger }
-    }
-
-    async fn read(&mut self, max: usize) -> Vec<Delivery> {
-        let mut read = Vec::new();
-        while read.len() < max {
-            match self.reader.next(max - read.len(), &mut read).await {
-                Ok(Read::Events(_) | Read::Flush) => {}
-                Ok(Read::Dry | Read::Lost) | Err(_) => break,
-            }
-        }
-        read
-    }
-
-    fn settle<'a>(&self, deliveries: impl IntoIterator<Item = &'a Delivery>) {
-        let positions: Vec<_> = deliveries.into_iter().map(|delivery| delivery.position).collect();
-        self.settler.settle(&positions, hooks_core::Outcome::Delivered);
-    }
+    hooks_test::thirds(numbers, |number| number * 37 % 300)
 }
 
 fn number(delivery: &Delivery) -> usize {
     delivery.envelope().id().parse().unwrap()
-}
-
-/// Runs to the end on a new runtime.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// The whole of a bus is gone, the lock of its folder as well.

@@ -36,7 +36,7 @@ fn events_of_a_hook_that_could_not_be_made_known_are_not_accepted() {
     let publisher = bus.clone();
     let publishing = std::thread::spawn(move || block_on(publisher.publish(slice([2]))));
     has_begun.recv().unwrap();
-    let _new = block_on(End::new(&bus, "new", Filter::all()));
+    let _new = block_on(End::new(&*bus, "new", Filter::all()));
     disk.fail(Fault { at: 0, times: usize::MAX, calls: &[Call::Write], kind: ErrorKind::StorageFull });
     go_on.send(()).unwrap();
     let answer = publishing.join().unwrap();

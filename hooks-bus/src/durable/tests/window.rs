@@ -15,6 +15,7 @@ fn a_window_full_of_settled_events_behind_one_that_is_not_survives_a_crash() {
             bus.publish(slice(first..first + 600)).await.unwrap();
         }
         let mut read: Vec<Delivery> = Vec::new();
+        all.reader.close();
         while read.len() < WINDOW {
             assert!(matches!(all.reader.next(5000, &mut read).await, Ok(Read::Events(_))));
         }

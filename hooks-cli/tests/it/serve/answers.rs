@@ -1,10 +1,10 @@
 //! The answers to requests, and the events that come of them.
 
+use hooks_test::http::Receiver;
 use serde_json::json;
 
 use super::{Daemon, LINES, MEMORY, file_hook, http_hook};
 use crate::command::event;
-use crate::receiver::Receiver;
 
 const ONE: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";

@@ -3,9 +3,10 @@
 
 use std::process::Command;
 
+use hooks_test::http::Receiver;
+
 use super::{Answer, Client, Daemon, JSON, file_hook, http_hook};
 use crate::command::{Place, Running, event};
-use crate::receiver::Receiver;
 
 /// Two connections, and nobody leaves because time is up.
 fn daemon() -> Daemon {

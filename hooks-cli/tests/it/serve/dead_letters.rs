@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
+use hooks_test::http::Receiver;
+
 use super::durable::operate;
 use super::{Daemon, LINES, http_hook};
 use crate::command::{Ended, Place, Running, event};
-use crate::receiver::Receiver;
 
 /// Refused the second and the third event; a replay delivers the second and hangs with the third.
 struct Hanging {
@@ -21,8 +22,8 @@ impl Hanging {
     fn start() -> Self {
         let (healed, (release, hangs)) = (Arc::new(AtomicBool::new(false)), sync_channel(1));
         let (is_healed, hangs) = (healed.clone(), Mutex::new(hangs));
-        let receiver = Receiver::start(move |seen| {
-            let has = |id: u32| seen.body.contains(&format!("\"id\":\"{id}\""));
+        let receiver = Receiver::on_thread(move |seen| {
+            let has = |id: u32| seen.text().contains(&format!("\"id\":\"{id}\""));
             match (is_healed.load(Ordering::Relaxed), has(2), has(3)) {
                 (false, true, _) | (false, _, true) => 422,
                 (true, _, true) => hangs.lock().unwrap().recv().map_or(200, |()| 200),

@@ -4,22 +4,22 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use hooks_test::http::Receiver;
 use serde_json::json;
 
 use super::{Daemon, JSON, LINES, file_hook, http_hook};
 use crate::command::{Place, event};
-use crate::receiver::Receiver;
 
 /// A receiver whose answer can be changed.
 fn changing(status: u16) -> (Receiver, Arc<AtomicU16>) {
     let answer = Arc::new(AtomicU16::new(status));
     let given = answer.clone();
-    (Receiver::start(move |_| given.load(Ordering::Relaxed)), answer)
+    (Receiver::on_thread(move |_| given.load(Ordering::Relaxed)), answer)
 }
 
 /// Three events, of which the receiver refuses the second.
 pub(super) fn refusing() -> (Receiver, Daemon) {
-    let receiver = Receiver::start(|seen| if seen.body.contains("\"id\":\"2\"") { 422 } else { 200 });
+    let receiver = Receiver::on_thread(|seen| if seen.text().contains("\"id\":\"2\"") { 422 } else { 200 });
     let daemon = Daemon::start(&http_hook("a", &receiver.url("/")));
     let lines: String = (1..4).map(|number| event(number) + "\n").collect();
     assert_eq!(daemon.post(LINES, lines).status, 202);
@@ -85,7 +85,7 @@ fn a_stop_leaves_what_is_only_suspect_for_the_next_run() {
     let seen = receiver.seen().len();
     let daemon = Daemon::again(place);
     while daemon.metric("hooks_events_delivered_total{hook=\"a\"}") != Some(2.0) {}
-    let arrived: String = receiver.seen()[seen..].iter().map(|seen| seen.body.clone()).collect();
+    let arrived: String = receiver.seen()[seen..].iter().map(|seen| seen.text().to_owned()).collect();
     assert!(arrived.contains(&event(1)) && arrived.contains(&event(2)), "{arrived}");
 }
 
@@ -154,7 +154,7 @@ fn dead_letters_can_be_replayed_while_no_daemon_runs() {
     let Daemon { place, running, .. } = daemon;
     running.signal("TERM");
     running.wait();
-    let healed = Receiver::start(|_| 200);
+    let healed = Receiver::on_thread(|_| 200);
     let config = place.read("hooks.toml").replace(&receiver.url("/"), &healed.url("/"));
     std::fs::write(place.path("hooks.toml"), config).unwrap();
     let (code, out) = operate(&place, &["dead-letters", "replay", "a"]);
@@ -187,7 +187,7 @@ fn a_hook_that_its_receiver_disabled_stays_so_until_it_is_enabled() {
 
 #[test]
 fn an_operator_disables_enables_and_forgets() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let config = [http_hook("a", &receiver.url("/")), file_hook("b")].concat();
     let mut daemon = Daemon::start(&config);
     assert_eq!(operate(&daemon.place, &["disable", "a"]).1, "hook `a` is disabled\n");
@@ -297,7 +297,7 @@ fn a_hook_that_no_daemon_has_run_yet_is_there_all_the_same() {
 
 #[test]
 fn what_drop_oldest_takes_from_a_batch_on_its_way_is_counted_at_the_end() {
-    let receiver = Receiver::start(|_| 500);
+    let receiver = Receiver::on_thread(|_| 500);
     let bus = "bus = { kind = 'durable', segment_size = '4KiB', max_bytes = '8KiB', on_full = 'drop_oldest' }\n";
     let mut daemon = Daemon::with(
         &[bus, &http_hook("a", &receiver.url("/")), "batch.max_age = '0s'\n"].concat(),
@@ -313,7 +313,7 @@ fn what_drop_oldest_takes_from_a_batch_on_its_way_is_counted_at_the_end() {
         daemon.running.wait_for("stopped");
         daemon.kill()
     };
-    let healed = Receiver::start(|_| 200);
+    let healed = Receiver::on_thread(|_| 200);
     let config = place.read("hooks.toml").replace(&receiver.url("/"), &healed.url("/"));
     std::fs::write(place.path("hooks.toml"), config).unwrap();
     let daemon = Daemon::again(place);
@@ -326,7 +326,7 @@ fn what_drop_oldest_takes_from_a_batch_on_its_way_is_counted_at_the_end() {
 
 #[test]
 fn what_drop_oldest_takes_from_a_batch_on_its_way_is_named_after_a_kill() {
-    let receiver = Receiver::start(|_| 500);
+    let receiver = Receiver::on_thread(|_| 500);
     let bus = "bus = { kind = 'durable', segment_size = '4KiB', max_bytes = '8KiB', on_full = 'drop_oldest' }\n";
     let daemon = Daemon::start(&[bus, &http_hook("a", &receiver.url("/")), "batch.max_age = '0s'\n"].concat());
     assert_eq!(daemon.post(JSON, event(0)).status, 202);
@@ -390,7 +390,7 @@ fn on_the_memory_bus_there_is_nobody_to_ask() {
 /// The metric that the documents say to alert on, and `hooks status`, agree.
 #[test]
 fn a_receiver_that_refuses_everything_is_held_from_the_second_event_on() {
-    let receiver = Receiver::start(|_| 400);
+    let receiver = Receiver::on_thread(|_| 400);
     let daemon = Daemon::start(&http_hook("a", &receiver.url("/")));
     let lines: String = (1..3).map(|number| event(number) + "\n").collect();
     assert_eq!(daemon.post(LINES, lines).status, 202);

@@ -8,13 +8,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Channel, sync_channel};
 
+use hooks_test::http::Receiver;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::{Daemon, JSON, MEMORY, file_hook};
 use crate::command::{Place, event};
-use crate::receiver::Receiver;
 
 /// Puts a pipe in place of a file.
 fn fifo(path: &Path) {
@@ -31,7 +31,7 @@ fn bearer_hook(id: &str, url: &str, token: &Path) -> String {
 
 #[test]
 fn a_pipe_in_place_of_a_secret_holds_its_hook_alone() {
-    let (receiver, folder) = (Receiver::start(|_| 200), tempfile::tempdir().unwrap());
+    let (receiver, folder) = (Receiver::on_thread(|_| 200), tempfile::tempdir().unwrap());
     let token = folder.path().join("token");
     fifo(&token);
     let config = bearer_hook("piped", &receiver.url("/piped"), &token)
@@ -103,7 +103,7 @@ impl Drop for Hung {
 fn a_disk_that_hangs_stops_neither_files_elsewhere_nor_names() {
     const HUNG: usize = 600;
     let Some(hung) = Hung::mount() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let url = receiver.url("/named").replace("127.0.0.1", "localhost");
     let hooks = (0..HUNG).map(|number| {
         let sink = format!("sink = {{ kind = 'file', path = '{}/{number}' }}", hung.at.path().display());
@@ -150,7 +150,7 @@ fn replace(path: &Path, content: &str) {
 
 #[test]
 fn a_secret_of_the_same_size_and_time_takes_effect() {
-    let (receiver, folder) = (Receiver::start(|_| 200), tempfile::tempdir().unwrap());
+    let (receiver, folder) = (Receiver::on_thread(|_| 200), tempfile::tempdir().unwrap());
     let token = folder.path().join("token");
     fs::write(&token, "first!").unwrap();
     let config = bearer_hook("a", &receiver.url("/"), &token);
@@ -163,14 +163,14 @@ fn a_secret_of_the_same_size_and_time_takes_effect() {
     assert_eq!(daemon.post(JSON, event(2)).status, 202);
     receiver.wait();
     assert_eq!(daemon.stop().code, Some(0));
-    assert_eq!(receiver.seen().last().unwrap().authorization.as_deref(), Some("Bearer second"));
+    assert_eq!(receiver.seen().last().unwrap().header("authorization"), Some("Bearer second"));
 }
 
 /// By a reload, or while no daemon ran; in the config file, or in a file that it names.
 #[test]
 fn a_hook_that_its_receiver_disabled_is_tried_again_with_other_secrets() {
     let receiver =
-        Receiver::start(|seen| if seen.authorization.as_deref() == Some("Bearer second") { 200 } else { 410 });
+        Receiver::on_thread(|seen| if seen.header("authorization") == Some("Bearer second") { 200 } else { 410 });
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     let inline = |token: &str| {

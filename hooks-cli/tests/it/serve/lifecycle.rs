@@ -3,9 +3,10 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use hooks_test::http::Receiver;
+
 use super::{Daemon, JSON, MEMORY, file_hook, http_hook};
 use crate::command::{Place, Running, event};
-use crate::receiver::Receiver;
 
 #[test]
 fn a_signal_delivers_what_was_accepted_and_takes_no_more() {

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hooks_test::http::Receiver;
+
 use super::{Daemon, MEMORY, file_hook, http_hook};
 use crate::command::event;
-use crate::receiver::Receiver;
 
 const CLIENTS: usize = 4;
 const REQUESTS: usize = 60;
@@ -51,7 +52,7 @@ fn the_ledger_balances_whatever_happens_meanwhile() {
     let hanging = Receiver::closed();
     let answers = AtomicUsize::new(0);
     let half =
-        Receiver::start(move |_| if answers.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { 500 } else { 200 });
+        Receiver::on_thread(move |_| if answers.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { 500 } else { 200 });
     let lasting = [
         MEMORY.to_owned(),
         file_hook("all"),

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use hooks_test::http::Receiver;
 use serde_json::Value;
 
 use super::{Daemon, JSON, http_hook};
 use crate::command::event;
-use crate::receiver::Receiver;
 
 #[test]
 fn every_line_is_json_where_that_is_asked_for() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let mut daemon = Daemon::with(&http_hook("a", &receiver.url("/")), &["--log-format", "json"]);
     assert_eq!(daemon.post(JSON, event(1)).status, 202);
     receiver.wait();
@@ -36,7 +36,7 @@ fn every_line_is_json_where_that_is_asked_for() {
 fn a_failing_hook_is_one_line_and_its_recovery_another() {
     let (fails, attempts) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
     let (fails_now, counted) = (fails.clone(), attempts.clone());
-    let receiver = Receiver::start(move |_| {
+    let receiver = Receiver::on_thread(move |_| {
         counted.fetch_add(1, Ordering::SeqCst);
         if fails_now.load(Ordering::SeqCst) { 503 } else { 200 }
     });
@@ -55,7 +55,7 @@ fn a_failing_hook_is_one_line_and_its_recovery_another() {
 
 #[test]
 fn secrets_are_in_no_line_and_no_answer() {
-    let receiver = Receiver::start(|_| 500);
+    let receiver = Receiver::on_thread(|_| 500);
     let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
     let config = |more: &str| {
         let url = receiver.url("/path-s3cr3t").replace("http://", "http://user:p4ssw0rd@");

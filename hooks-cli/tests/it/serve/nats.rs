@@ -10,12 +10,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use hooks_test::http::Receiver;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use super::{Daemon, JSON, LINES, http_hook};
 use crate::command::{Place, event};
-use crate::receiver::Receiver;
 
 /// Says where a `nats-server` is. Without it, these tests are skipped.
 const VARIABLE: &str = "HOOKS_NATS_SERVER";
@@ -129,9 +129,9 @@ fn receiver_that_refuses() -> (Receiver, Arc<AtomicU16>) {
     let answer = Arc::new(AtomicU16::new(422));
     let given = answer.clone();
     let receiver =
-        Receiver::start(
+        Receiver::on_thread(
             move |seen| {
-                if seen.body.contains("\"id\":\"2\"") { given.load(Ordering::Relaxed) } else { 200 }
+                if seen.text().contains("\"id\":\"2\"") { given.load(Ordering::Relaxed) } else { 200 }
             },
         );
     (receiver, answer)
@@ -204,7 +204,7 @@ fn daemons_are_asked_through_nats() {
 #[test]
 fn what_nats_keeps_is_shown_without_a_daemon() {
     let Some(server) = Server::start() else { return };
-    let receiver = Receiver::start(|seen| if seen.body.contains("\"id\":\"2\"") { 422 } else { 200 });
+    let receiver = Receiver::on_thread(|seen| if seen.text().contains("\"id\":\"2\"") { 422 } else { 200 });
     let config = server.config(&[http_hook("a", &receiver.url("/a"))].concat());
     let (code, out) = operate(&Place::new(&config), "status");
     assert!(code == Some(1) && out.contains("there is no stream `hooks`: no instance"), "{out}");
@@ -244,7 +244,7 @@ fn other_credentials_in_their_file_take_a_restart_and_that_is_said() {
         )
     };
     let place = Place::new("");
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let config = server.config(&http_hook("a", &receiver.url("/")));
     let config = config.replace("[ingest]", "credentials_file = 'user.creds'\n[ingest]");
     std::fs::write(place.path("hooks.toml"), &config).unwrap();

@@ -1,11 +1,11 @@
 //! The errors that operators get when they ask for what is not there.
 
+use hooks_test::http::Receiver;
 use serde_json::{Value as Json, json};
 
 use super::durable::{operate, refusing};
 use super::{Answer, Client, Daemon, JSON, file_hook, http_hook};
 use crate::command::{Place, event};
-use crate::receiver::Receiver;
 
 #[test]
 fn ids_of_letters_that_are_not_there_are_named() {

@@ -1,8 +1,9 @@
 //! SIGHUP: only hooks that changed are touched, and errors change nothing.
 
+use hooks_test::http::Receiver;
+
 use super::{Daemon, JSON, file_hook, http_hook};
 use crate::command::event;
-use crate::receiver::Receiver;
 
 #[test]
 fn hooks_come_go_and_change_and_the_others_do_not_notice() {
@@ -34,7 +35,7 @@ fn hooks_come_go_and_change_and_the_others_do_not_notice() {
 
 #[test]
 fn a_secret_that_changed_in_its_file_takes_effect() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     std::fs::write(&token, "first\n").unwrap();
@@ -53,7 +54,8 @@ fn a_secret_that_changed_in_its_file_takes_effect() {
     daemon.running.signal("TERM");
     let ended = daemon.running.wait();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    let sent: Vec<_> = receiver.seen().into_iter().map(|seen| seen.authorization.unwrap()).collect();
+    let sent: Vec<_> =
+        receiver.seen().into_iter().map(|seen| seen.header("authorization").unwrap().to_owned()).collect();
     // The first attempt may have been under way when the hook was replaced: then it is made again.
     assert_eq!((sent[0].as_str(), &sent[1..]), ("Bearer first", &vec!["Bearer second".to_owned(); sent.len() - 1][..]));
     assert!(receiver.events("/").contains(&event(2)));

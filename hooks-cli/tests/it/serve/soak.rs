@@ -4,9 +4,10 @@ use std::io::{BufRead as _, BufReader};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use hooks_test::http::Receiver;
+
 use super::hostile::peak;
 use super::{Client, Daemon, MEMORY, file_hook, http_hook};
-use crate::receiver::Receiver;
 
 /// Events in a request.
 const SLICE: usize = 500;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use hooks_test::http::Receiver;
 use serde_json::Value as Json;
 
 use super::{Server, operate, receiver_that_refuses, status, until};
 use crate::command::event;
-use crate::receiver::Receiver;
 use crate::serve::{Daemon, JSON, LINES, http_hook};
 
 /// So long that no daemon counts as dead for its silence.
@@ -36,7 +36,7 @@ fn by_ownership(daemons: [Daemon; 2]) -> (Daemon, Daemon, String) {
 #[test]
 fn a_daemon_that_was_killed_is_gone_at_once() {
     let Some(server) = Server::start() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let config = [http_hook("a", &receiver.url("/a")), http_hook("b", &receiver.url("/b"))].concat();
     let (owner, other, _) = by_ownership(two(&server.with_lease(LONG, &config)));
     owner.kill();
@@ -95,7 +95,7 @@ fn a_replay_in_place_of_a_daemon_that_was_killed_waits_for_the_end_of_its_lease(
 #[test]
 fn whoever_looks_first_sees_how_old_a_sign_of_life_is() {
     let Some(server) = Server::start() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
     let pid = process(&daemon);
     let (_, out) = operate(&daemon.place, "log info");
@@ -111,7 +111,7 @@ fn whoever_looks_first_sees_how_old_a_sign_of_life_is() {
 #[test]
 fn a_daemon_that_hangs_is_named() {
     let Some(server) = Server::start() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let patient = |id: &str| {
         let url = receiver.url("/x");
         format!(
@@ -139,7 +139,7 @@ fn a_daemon_that_hangs_is_named() {
 #[test]
 fn a_daemon_that_comes_back_reads_first_which_hooks_are_disabled() {
     let Some(server) = Server::start() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
     let other = Daemon::start(&server.config(&http_hook("b", &receiver.url("/b"))));
     let place = &daemon.place;
@@ -170,7 +170,8 @@ fn whoever_takes_over_a_disabled_hook_leaves_it_disabled() {
     let Some(server) = Server::start() else { return };
     let answer = Arc::new(AtomicU16::new(410));
     let given = answer.clone();
-    let receiver = Receiver::start(move |seen| if seen.path == "/a" { given.load(Ordering::Relaxed) } else { 200 });
+    let receiver =
+        Receiver::on_thread(move |seen| if seen.path() == "/a" { given.load(Ordering::Relaxed) } else { 200 });
     let config = [http_hook("a", &receiver.url("/a")), http_hook("b", &receiver.url("/b"))].concat();
     let (owner, other, _) = by_ownership(two(&server.config(&config)));
     let lines: String = (1..4).map(|number| event(number) + "\n").collect();

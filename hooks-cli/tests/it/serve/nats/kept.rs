@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
+use hooks_test::http::Receiver;
 use serde_json::Value as Json;
 
 use super::{Server, operate, receiver_that_refuses, until};
 use crate::command::{Place, event, run};
-use crate::receiver::Receiver;
 use crate::serve::{Answer, Daemon, JSON, LINES, http_hook};
 
 fn lines(range: std::ops::Range<usize>) -> String {
@@ -28,7 +28,7 @@ fn ready(daemon: &Daemon, expected: u16) -> Answer {
 #[test]
 fn a_purged_bucket_shows_and_skips_nothing() {
     let Some(server) = Server::start() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let mut daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
     until(&daemon.place, |hooks| hooks[0]["owner"].is_string());
     server.by_client(async |client| {
@@ -46,7 +46,7 @@ fn a_purged_bucket_shows_and_skips_nothing() {
 #[test]
 fn an_entry_that_nobody_can_read_shows_until_it_is_removed() {
     let Some(server) = Server::start() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
     assert_eq!(daemon.post(LINES, lines(0..20)).status, 202);
     until(&daemon.place, |hooks| hooks[0]["position"] == 20);
@@ -68,7 +68,7 @@ fn an_entry_that_nobody_can_read_shows_until_it_is_removed() {
 #[test]
 fn whoever_reads_a_stream_that_is_gone_leaves_its_hooks_to_others() {
     let Some(server) = Server::start() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let config = server.config(&http_hook("a", &receiver.url("/a")));
     let old = Daemon::start(&config);
     until(&old.place, |hooks| hooks[0]["owner"].is_string());
@@ -114,7 +114,7 @@ fn a_daemon_whose_stream_is_gone_is_seen_and_says_so() {
 #[test]
 fn a_bucket_that_is_not_made_again_shows_until_it_is() {
     let Some(server) = Server::start() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let config = server.config(&http_hook("a", &receiver.url("/a")));
     // Streams and bucket are there, and nobody may make them.
     Daemon::start(&config).stop();
@@ -137,7 +137,7 @@ fn a_bucket_that_is_not_made_again_shows_until_it_is() {
 #[test]
 fn an_event_that_the_stream_does_not_take_is_413_for_its_whole_request() {
     let Some(server) = Server::start() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let config = server.config(&http_hook("a", &receiver.url("/a")));
     Daemon::start(&config).stop();
     server.by_client(async |client| {
@@ -157,7 +157,7 @@ fn an_event_that_the_stream_does_not_take_is_413_for_its_whole_request() {
 #[test]
 fn a_full_server_is_507_and_what_it_took_is_said() {
     let Some(server) = Server::with_config("jetstream { STORE, max_file_store: 2MB }") else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let config = server.config(&http_hook("a", &receiver.url("/a")));
     server.by_client(async |client| {
         let stream = async_nats::jetstream::stream::Config {
@@ -213,7 +213,7 @@ fn a_replay_after_a_hook_changed_hands_finds_every_letter() {
 #[test]
 fn the_longest_event_that_is_accepted_can_become_a_dead_letter() {
     let Some(server) = Server::with_config("jetstream { STORE }\nmax_payload: 16384") else { return };
-    let receiver = Receiver::start(|seen| if seen.body.contains("\"id\":\"long\"") { 422 } else { 200 });
+    let receiver = Receiver::on_thread(|seen| if seen.text().contains("\"id\":\"long\"") { 422 } else { 200 });
     let daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
     let long = |bytes: usize| {
         format!("{{\"type\":\"a\",\"id\":\"long\",\"source\":\"s\",\"data\":\"{}\"}}\n", "x".repeat(bytes))

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use hooks_test::http::Receiver;
+
 use super::{Server, until};
 use crate::command::{Place, event};
-use crate::receiver::Receiver;
 use crate::serve::{Daemon, JSON, http_hook};
 
 fn pipe_config(server: &Server, receiver: &Receiver) -> String {
@@ -16,7 +17,7 @@ fn pipe_config(server: &Server, receiver: &Receiver) -> String {
 #[test]
 fn a_pipe_goes_on_when_the_server_is_back() {
     let Some(mut server) = Server::start() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let mut pipe = Place::new(&pipe_config(&server, &receiver)).start();
     for number in 0..10 {
         pipe.write(&(event(number) + "\n"));
@@ -39,7 +40,7 @@ fn a_pipe_goes_on_when_the_server_is_back() {
 #[test]
 fn a_pipe_that_does_not_go_on_says_from_which_line() {
     let Some(mut server) = Server::start() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let mut pipe = Place::new(&pipe_config(&server, &receiver)).start();
     pipe.write(&format!("{}\n\n{}\n", event(0), event(1)));
     while receiver.events("/a").len() < 2 {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use hooks_test::http::Receiver;
+
 use super::{Server, operate};
 use crate::command::{Place, event};
-use crate::receiver::Receiver;
 use crate::serve::http_hook;
 
 /// Waits until this many events have come.
@@ -20,7 +21,7 @@ fn arrived(receiver: &Receiver, path: &str, events: usize) {
 #[test]
 fn a_hook_that_is_disabled_elsewhere_is_so_in_a_pipe_until_it_is_enabled() {
     let Some(server) = Server::start() else { return };
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::on_thread(|_| 200);
     let config = server.config(&[http_hook("a", &receiver.url("/a")), http_hook("b", &receiver.url("/b"))].concat());
     let place = Place::new(&config);
     let mut pipe = place.start();
@@ -43,7 +44,7 @@ fn a_hook_that_is_disabled_elsewhere_keeps_a_pipe_from_its_end_no_longer() {
     let Some(server) = Server::start() else { return };
     let answer = Arc::new(AtomicU16::new(503));
     let given = answer.clone();
-    let receiver = Receiver::start(move |_| given.load(Ordering::Relaxed));
+    let receiver = Receiver::on_thread(move |_| given.load(Ordering::Relaxed));
     let place = Place::new(&server.config(&http_hook("a", &receiver.url("/a"))));
     let mut pipe = place.start();
     pipe.write(&(event(1) + "\n"));
