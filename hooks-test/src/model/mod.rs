@@ -176,6 +176,11 @@ impl ModelBus {
         Model { traits: BusTraits::new().keeps_events().atomic(), ..Model::new(Fault::None) }.bus(1)
     }
 
+    /// A bus that outlives its process, which is the only one.
+    pub fn lasting() -> Self {
+        Model::new(Fault::Single).bus(1)
+    }
+
     pub(crate) fn is(&self, fault: Fault) -> bool {
         self.fault == fault
     }
