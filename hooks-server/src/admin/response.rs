@@ -108,7 +108,7 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// Not done for the reason in the text, which blames nobody.
+/// A conflict with what is there.
 impl From<String> for Problem {
     fn from(detail: String) -> Self {
         Self::new(StatusCode::CONFLICT, detail)

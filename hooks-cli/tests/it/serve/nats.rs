@@ -217,7 +217,7 @@ fn what_nats_keeps_is_shown_without_a_daemon() {
     assert_eq!(running.wait().code, Some(0));
     let (code, out) = operate(&place, "status");
     assert!(
-        code == Some(0) && out.contains("stopped") && out.contains("no daemon runs: this is what NATS has"),
+        code == Some(0) && out.contains("stopped") && out.contains("no daemon runs: this is what the bus has"),
         "{out}"
     );
     let hooks = status(&place);
@@ -252,7 +252,7 @@ fn other_credentials_in_their_file_take_a_restart_and_that_is_said() {
     let mut daemon = Daemon::again(place);
     std::fs::write(daemon.place.path("user.creds"), credentials("two")).unwrap();
     daemon.running.signal("HUP");
-    daemon.running.wait_for("bus.credentials_file has changed: it is used after a restart");
+    daemon.running.wait_for("bus.credentials_file has changed: its credentials are used after a restart");
     daemon.running.wait_for("applied hooks=1");
     assert_eq!(daemon.stop().code, Some(0));
 }

@@ -66,7 +66,7 @@ fn when_all_were_killed_operators_work_on_what_nats_keeps() {
     let place = daemon.kill();
     until(&place, |hooks| hooks[0]["state"] == "stopped");
     let (_, out) = operate(&place, "status");
-    assert!(out.contains("no daemon runs: this is what NATS has"), "{out}");
+    assert!(out.contains("no daemon runs: this is what the bus has"), "{out}");
     assert_eq!(operate(&place, "disable a"), (Some(0), "hook `a` is disabled\n".into()));
     let (_, out) = operate(&place, "status");
     assert!(out.contains("stopped, disabled by operator"), "{out}");
