@@ -174,8 +174,7 @@ impl Operator {
 mod tests {
     use std::time::Duration;
 
-    use hooks_bus::{DurableBus, DurableConfig, MemoryBus};
-    use tokio::net::UnixStream;
+    use hooks_bus::{DurableBus, DurableConfig};
     use tokio::time::sleep;
 
     use super::*;
@@ -192,33 +191,5 @@ mod tests {
         };
         let (found, _listener) = tokio::join!(Operator::find(&config, Vec::new(), Purpose::Look), starts);
         assert!(matches!(found.unwrap(), Operator::Daemon(_)));
-    }
-
-    /// So many operators are answered at a time.
-    const PLACES: usize = 8;
-
-    #[tokio::test(start_paused = true)]
-    async fn operators_who_ask_nothing_leave_for_others_and_the_socket_goes_with_the_last_answer() {
-        let folder = tempfile::tempdir().unwrap();
-        let bus = Arc::new(MemoryBus::default());
-        let service = AdminService::new(bus.clone(), Arc::new(Dispatcher::new(bus)));
-        let socket = folder.path().join(admin::SOCKET);
-        let listening = listen(ControlChannel::Folder(folder.path().to_owned()), service).unwrap();
-        let mut silent = Vec::new();
-        for _ in 0..PLACES {
-            silent.push(UnixStream::connect(&socket).await.unwrap());
-        }
-        let begun = tokio::time::Instant::now();
-        let mut client = AdminClient::connect(folder.path()).await.unwrap().unwrap();
-        // Longer than a client waits.
-        assert!(client.ask(&Request::Log).await.is_err());
-        let mut client = AdminClient::connect(folder.path()).await.unwrap().unwrap();
-        while client.ask(&Request::Log).await.is_err() {
-            client = AdminClient::connect(folder.path()).await.unwrap().unwrap();
-        }
-        assert_eq!(begun.elapsed().as_secs(), 60);
-        listening.end().await;
-        assert!(!socket.exists());
-        assert!(AdminClient::connect(folder.path()).await.unwrap().is_none());
     }
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -152,7 +153,11 @@ impl Drop for AdminSocket {
 
 /// Answers one operator.
 async fn converse(stream: UnixStream, router: Router, mut ending: watch::Receiver<()>) {
-    let service = service_fn(move |request: http::Request<_>| router.clone().call(request.map(Body::new)));
+    let has_asked = AtomicBool::new(false);
+    let service = service_fn(|request: http::Request<_>| {
+        has_asked.store(true, Ordering::Relaxed);
+        router.clone().call(request.map(Body::new))
+    });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
     // Whoever reads nothing does not keep others from asking.
@@ -163,7 +168,124 @@ async fn converse(stream: UnixStream, router: Router, mut ending: watch::Receive
         _ = connection.as_mut() => return,
         _ = ending.changed() => {}
     }
-    connection.as_mut().graceful_shutdown();
-    // What goes wrong on a connection is the operator's doing, who knows it.
-    let _ = connection.await;
+    if has_asked.load(Ordering::Relaxed) {
+        connection.as_mut().graceful_shutdown();
+        // What goes wrong on a connection is the operator's doing, who knows it.
+        let _ = connection.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hooks_core::{
+        Bus, BusError, BusTraits, Dispatcher, HookId, HookStore, Override, Reader, Settler, Slice, Subscription,
+        async_trait,
+    };
+    use tempfile::TempDir;
+    use tokio::sync::{Notify, oneshot};
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::admin::{AdminClient, Done, Request, Response};
+
+    /// Knows one hook, and takes its time to change it.
+    #[derive(Default)]
+    struct Slow {
+        asked: Notify,
+        may_answer: Notify,
+    }
+
+    #[async_trait]
+    impl Bus for Slow {
+        fn log_id(&self) -> Uuid {
+            Uuid::nil()
+        }
+
+        fn traits(&self) -> BusTraits {
+            BusTraits::new()
+        }
+
+        async fn publish(&self, _: Slice) -> Result<(), BusError> {
+            Err(BusError::Closed)
+        }
+
+        async fn subscribe(&self, _: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
+            Err(BusError::Closed)
+        }
+
+        async fn unsubscribe(&self, _: &HookId) -> Result<(), BusError> {
+            Ok(())
+        }
+
+        async fn close(&self) {}
+
+        fn hooks(&self) -> &dyn HookStore {
+            self
+        }
+    }
+
+    #[async_trait]
+    impl HookStore for Slow {
+        fn known_hooks(&self) -> Vec<HookId> {
+            vec![HookId::new("a").unwrap()]
+        }
+
+        async fn set_override(&self, _: &HookId, _: Option<Override>) -> Result<(), BusError> {
+            self.asked.notify_one();
+            self.may_answer.notified().await;
+            Ok(())
+        }
+    }
+
+    /// A socket that is served until the sender is dropped.
+    fn serve(bus: &Arc<Slow>) -> (TempDir, oneshot::Sender<()>, JoinHandle<()>) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = AdminSocket::bind(folder.path()).unwrap();
+        let service = AdminService::new(bus.clone(), Arc::new(Dispatcher::new(bus.clone())));
+        let (end, ended) = oneshot::channel();
+        let serving = tokio::spawn(async move { socket.serve(&service, async { drop(ended.await) }).await });
+        (folder, end, serving)
+    }
+
+    async fn connect(folder: &TempDir) -> AdminClient {
+        AdminClient::connect(folder.path()).await.unwrap().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn operators_who_ask_nothing_leave_for_others() {
+        let (folder, _end, _serving) = serve(&Arc::default());
+        let mut silent = Vec::new();
+        for _ in 0..CONNECTIONS {
+            silent.push(super::connect(folder.path()).await.unwrap());
+        }
+        let begun = Instant::now();
+        while connect(&folder).await.ask(&Request::Log).await.is_err() {}
+        assert_eq!(begun.elapsed().as_secs(), IDLE.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_asked_hears_what_came_of_it_and_whoever_has_not_is_not_waited_for() {
+        let bus = Arc::new(Slow::default());
+        let (folder, end, serving) = serve(&bus);
+        let (mut client, _silent) = (connect(&folder).await, connect(&folder).await);
+        let request = Request::Enable { hook: HookId::new("a").unwrap() };
+        let ends = async {
+            bus.asked.notified().await;
+            drop(end);
+            while folder.path().join(SOCKET).exists() {
+                tokio::task::yield_now().await;
+            }
+            bus.may_answer.notify_one();
+        };
+        let (asked, ()) = tokio::join!(client.ask(&request), ends);
+        assert!(matches!(asked.unwrap(), Response::Done(Done { changed: false })));
+        let begun = Instant::now();
+        serving.await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert!(AdminClient::connect(folder.path()).await.unwrap().is_none());
+    }
 }

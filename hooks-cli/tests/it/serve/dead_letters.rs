@@ -97,7 +97,7 @@ fn a_signal_cuts_a_replay_off_where_no_daemon_runs() {
 
 #[test]
 fn a_signal_leaves_a_replay_to_the_daemon() {
-    let Hanging { daemon, receiver, release } = Hanging::start();
+    let Hanging { mut daemon, receiver, release } = Hanging::start();
     let replay = Hanging::replay(&daemon.place, &receiver);
     replay.signal("INT");
     let ended = replay.wait();
@@ -107,5 +107,8 @@ fn a_signal_leaves_a_replay_to_the_daemon() {
         ended.err
     );
     drop(release);
-    while daemon.metric("hooks_dead_letters{hook=\"a\"}") != Some(0.0) {}
+    // As it does where somebody waits for the answer.
+    let line = daemon.running.wait_for("an operator replayed dead letters of the hook");
+    assert!(line.contains("delivered=2"), "{line}");
+    assert_eq!(daemon.metric("hooks_dead_letters{hook=\"a\"}"), Some(0.0));
 }
