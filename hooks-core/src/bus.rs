@@ -1,5 +1,6 @@
 //! The bus: one log of events, one cursor per hook.
 
+mod dead_letter;
 mod delivery;
 mod error;
 mod health;
@@ -19,6 +20,7 @@ use crate::envelope::{Envelope, Slice, shown_type};
 use crate::event::Event;
 use crate::id::HookId;
 
+pub use dead_letter::{DeadLetter, DeadLetterId, DeadLetters, MAX_DETAIL};
 pub use delivery::{Delivery, Position};
 pub use error::{BusError, PublishError};
 pub use health::BusHealth;

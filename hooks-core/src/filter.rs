@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::endpoint_state::EndpointState;
 use crate::envelope::{Envelope, is_reserved};
-use crate::notices;
 
 /// A glob over event types or subjects: `*` is any run of characters, dots and slashes too, `?` is one
 /// character, everything else is itself.
@@ -147,9 +147,9 @@ impl Filter {
     /// Patterns that match nothing although they seem to, each with the path of the setting.
     pub(crate) fn problems(&self) -> impl Iterator<Item = (&'static str, String)> {
         let own = |pattern: &&Pattern| is_reserved(pattern.literal_prefix());
-        let unknown = |pattern: &&Pattern| notices::types().all(|known| known != pattern.as_str());
+        let unknown = |pattern: &&Pattern| own_types().all(|known| known != pattern.as_str());
         self.types.iter().filter(own).filter(unknown).map(|pattern| {
-            let known: Vec<String> = notices::types().collect();
+            let known: Vec<String> = own_types().collect();
             let message = format!(
                 "`{}` matches nothing: types that begin with `hooks.` are the dispatcher's own, to be named in full: {}",
                 pattern.as_str(),
@@ -185,6 +185,11 @@ impl Filter {
 
 fn any(patterns: &[Pattern], text: &str) -> bool {
     patterns.iter().any(|pattern| pattern.matches(text))
+}
+
+/// All types of the dispatcher's own events.
+fn own_types() -> impl Iterator<Item = String> {
+    EndpointState::ALL.into_iter().map(EndpointState::event_type)
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@ use std::fmt;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::dead_letter::DeadLetterReason;
-
 /// The reason why an event was given up undelivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -48,6 +46,36 @@ impl DropReason {
 }
 
 impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The reason why an event became a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DeadLetterReason {
+    /// The receiver refused the event.
+    Refused,
+    /// Its batch ran out of retries (`max_elapsed`).
+    Expired,
+}
+
+impl DeadLetterReason {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::Refused, Self::Expired];
+
+    /// The name in metrics, logs and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl fmt::Display for DeadLetterReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

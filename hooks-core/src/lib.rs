@@ -8,12 +8,14 @@
 
 mod batch;
 mod batcher;
+mod builders;
 mod bus;
+mod config_problem;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod dead_letter;
 mod delivery;
 mod dispatcher;
+mod endpoint_state;
 mod envelope;
 mod error_chain;
 mod event;
@@ -27,6 +29,7 @@ mod ledger;
 mod notices;
 mod overrides;
 mod plugin;
+mod policy;
 mod secret;
 mod sink;
 mod stats;
@@ -36,16 +39,17 @@ mod worker;
 pub use batch::{Batch, BatchId};
 pub use batcher::{BatchLimits, Batcher, SizeBatcher};
 pub use bus::{
-    Answering, AskError, Bus, BusError, BusHealth, BusMonitor, BusStats, BusTraits, Delivery, HookPlace, HookStore,
-    Instances, Lag, Overflow, Position, PublishError, QueueLimits, Read, Reader, Settle, Settler, StartAt,
-    Subscription, WINDOW, refuse_reserved,
+    Answering, AskError, Bus, BusError, BusHealth, BusMonitor, BusStats, BusTraits, DeadLetter, DeadLetterId,
+    DeadLetters, Delivery, HookPlace, HookStore, Instances, Lag, MAX_DETAIL, Overflow, Position, PublishError, QueueLimits, Read,
+    Reader, Settle, Settler, StartAt, Subscription, WINDOW, refuse_reserved,
 };
-pub use dead_letter::{DeadLetter, DeadLetterId, DeadLetterReason, DeadLetters, MAX_DETAIL};
+pub use config_problem::ConfigProblem;
 pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};
 pub use dispatcher::{
     DispatchError, Dispatcher, HookCounts, HookReport, HookStatus, LeftBehind, ReplayError, ReplayReport, Report,
     TestError, TestReport,
 };
+pub use endpoint_state::EndpointState;
 pub use envelope::{
     ArrayElement, ArrayElements, BlockGuard, DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Metadata, MetadataError,
     PushedElement, Slice, SliceBuilder,
@@ -53,21 +57,20 @@ pub use envelope::{
 pub use error_chain::chain;
 pub use event::{EncodeError, Event, encode};
 pub use filter::{Filter, Pattern};
-pub use hook::{Hook, MAX_LANES, RateLimit, RetryPolicy};
+pub use fnv::stable_hash;
+pub use hook::{Hook, MAX_LANES};
 pub use human::{ByteSize, HumanDuration, Rate};
 pub use id::{HookId, InvalidHookId, uuid_v7};
-pub use ledger::{Counts, DropReason, Ledger, Outcome};
+pub use ledger::{Counts, DeadLetterReason, DropReason, Ledger, Outcome};
 pub use overrides::{Disabled, DisabledBy, Override};
-pub use plugin::{
-    BusConfig, BusFactory, ConfigProblem, ControlChannel, LogMaintenance, OpenBusError, OpenedBus, Purpose, SinkConfig,
-};
+pub use plugin::{BusConfig, BusFactory, ControlChannel, LogMaintenance, OpenBusError, OpenedBus, Purpose, SinkConfig};
 #[cfg(feature = "config")]
 pub use plugin::{BusPlugin, Plugin, SinkPlugin};
+pub use policy::{RateLimit, RetryPolicy};
 pub use secret::{Secret, fingerprint, plain_text, without_mark};
 pub use sink::{Notes, Shared, Sink, SinkContext, SinkFactory};
 pub use stats::{AttemptStats, BatchStats, Histogram};
 pub use timestamp::timestamp;
-pub use worker::EndpointState;
 
 pub use async_trait::async_trait;
 pub use serde_json::value::RawValue;

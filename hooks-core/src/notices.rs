@@ -12,10 +12,10 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::bus::{Bus, BusError};
+use crate::endpoint_state::EndpointState;
 use crate::envelope::Envelope;
 use crate::event::{EncodeError, Event};
 use crate::hook::Hook;
-use crate::worker::EndpointState;
 
 /// Maximum number of notices that wait to be published.
 const QUEUE: usize = 256;
@@ -84,7 +84,7 @@ impl Notices {
         }
         let data =
             json!({ "hook": hook.id.as_str(), "state": state.name(), "previous": before.name(), "error": error });
-        let notice = EndpointChanged { event_type: event_type(state), hook: hook.id.as_str().to_owned(), data };
+        let notice = EndpointChanged { event_type: state.event_type(), hook: hook.id.as_str().to_owned(), data };
         if self.queue.try_send(notice).is_err() {
             tracing::warn!(hook = %hook.id, %state, "an event about an endpoint is dropped: too many endpoints change at once");
         }
@@ -108,15 +108,6 @@ impl Outbox {
             }
         }
     }
-}
-
-/// All types of these events.
-pub(crate) fn types() -> impl Iterator<Item = String> {
-    EndpointState::ALL.into_iter().map(event_type)
-}
-
-fn event_type(state: EndpointState) -> String {
-    format!("hooks.endpoint.{state}")
 }
 
 /// Returns true if a hook's filter names events about endpoints.

@@ -13,12 +13,12 @@ use parking_lot::Mutex;
 use crate::BoxError;
 use crate::batch::Batch;
 use crate::batcher::{BatchLimits, Batcher, SizeBatcher};
+use crate::builders::Builders;
+use crate::config_problem::ConfigProblem;
 use crate::delivery::{Delivered, DeliveryError};
-use crate::hook::RetryPolicy;
 use crate::id::HookId;
-use crate::plugin::ConfigProblem;
+use crate::policy::RetryPolicy;
 use crate::secret::Secret;
-use crate::worker::Builders;
 
 /// Delivers batches somewhere.
 ///

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::BusError;
-use crate::dead_letter::DeadLetters;
+use super::{BusError, DeadLetters};
 use crate::id::HookId;
 use crate::overrides::Override;
 

@@ -6,8 +6,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use super::compare;
+use super::destination::Destination;
 use super::run::{Checked, Steps, Stop};
-use super::{Destination, compare};
 use crate::batch::Batch;
 use crate::delivery::{Delivered, DeliveryError, FailureClass};
 use crate::id::HookId;

@@ -6,10 +6,10 @@ use tokio::sync::OwnedRwLockReadGuard;
 
 use super::hook_locks::{HookLockGuard, uncancelled};
 use super::overrides::SharedOverride;
-use super::slot::{Work, WorkerStart};
+use super::slot::{Work, WorkerStart, subscription};
 use super::status::HookStatus;
 use super::{DispatchError, Dispatcher, Inner};
-use crate::bus::{BusError, Subscription};
+use crate::bus::BusError;
 use crate::hook::Hook;
 use crate::id::HookId;
 use crate::ledger::{DropReason, Ledger, Outcome};
@@ -217,16 +217,6 @@ fn validate(hook: &Hook) -> Result<(), DispatchError> {
     let own = hook.problems().into_iter().map(|(path, message)| format!("{path}: {message}"));
     let problems: Vec<String> = of_sink.chain(own).collect();
     if problems.is_empty() { Ok(()) } else { Err(DispatchError::Invalid { hook: hook.id.clone(), problems }) }
-}
-
-pub(super) fn subscription(hook: &Hook, ledger: &Arc<Ledger>) -> Subscription {
-    Subscription {
-        hook: hook.id.clone(),
-        filter: hook.filter.clone(),
-        queue: hook.queue,
-        ledger: ledger.clone(),
-        from: hook.from,
-    }
 }
 
 fn refused(hook: &HookId) -> impl Fn(BusError) -> DispatchError {

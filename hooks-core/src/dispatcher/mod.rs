@@ -32,9 +32,8 @@ use crate::notices::{Notices, Outbox};
 use crate::sink::Shared;
 use crate::stats::BatchStats;
 use crate::worker::{HookContext, Mode, Parked, ResendQueue, SharedEndpoint, StopSignal, Worker};
-use changes::subscription;
 use hook_locks::HookLocks;
-use slot::{Slot, Work, WorkerEnd, WorkerStart};
+use slot::{Slot, Work, WorkerEnd, WorkerStart, subscription};
 
 /// Delivers the events of a bus to hooks, until it is shut down.
 ///

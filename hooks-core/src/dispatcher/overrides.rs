@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::bus::Bus;
-use crate::fnv;
+use crate::fnv::stable_hash;
 use crate::hook::Hook;
 use crate::id::HookId;
 use crate::overrides::{DisabledBy, Override};
@@ -104,7 +104,7 @@ impl Fingerprints {
         // With the log's name in it, the same secret looks different elsewhere.
         let fingerprint = |content: &[u8]| Uuid::new_v5(&bus.log_id(), content).to_string();
         Self {
-            sink: fnv::hash(format!("{} {sink:?}", sink.kind()).into_bytes()),
+            sink: stable_hash(format!("{} {sink:?}", sink.kind()).into_bytes()),
             secrets: fingerprint(&secrets),
             files: hook.files.as_deref().map(|files| fingerprint(files.as_bytes())),
         }

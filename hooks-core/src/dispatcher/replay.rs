@@ -7,10 +7,10 @@ use tokio::sync::mpsc;
 use super::hook_locks::{HookLockGuard, uncancelled};
 use super::slot::Slot;
 use super::{Dispatcher, ReplayError, ReplayReport};
-use crate::bus::{BusError, Delivery};
-use crate::dead_letter::{DeadLetter, DeadLetterId, DeadLetters};
+use crate::bus::{BusError, DeadLetter, DeadLetterId, DeadLetters, Delivery};
+use crate::endpoint_state::EndpointState;
 use crate::id::HookId;
-use crate::worker::{CUT_OFF, Ending, EndpointState, Resend, Settlement, dead_letters};
+use crate::worker::{CUT_OFF, Ending, Resend, Settlement, dead_letters};
 
 impl Dispatcher {
     /// Delivers the dead letters of a hook that `select` picks again, oldest first, and removes those delivered; those

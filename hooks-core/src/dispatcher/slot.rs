@@ -6,12 +6,12 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use super::overrides::SharedOverride;
-use crate::bus::{Bus, Settler};
-use crate::dead_letter::DeadLetters;
+use crate::bus::{Bus, DeadLetters, Settler, Subscription};
+use crate::endpoint_state::EndpointState;
 use crate::hook::Hook;
 use crate::ledger::Ledger;
 use crate::overrides::DisabledBy;
-use crate::worker::{EndpointState, Mode, Parked, ResendQueue, SharedEndpoint, StopSignal};
+use crate::worker::{Mode, Parked, ResendQueue, SharedEndpoint, StopSignal};
 
 /// The dispatcher's state of a hook.
 pub(super) struct Slot {
@@ -95,5 +95,16 @@ impl Slot {
 
     pub(super) fn state(&self) -> EndpointState {
         self.endpoint.state.lock().state()
+    }
+}
+
+/// The subscription of a hook whose events this ledger counts.
+pub(super) fn subscription(hook: &Hook, ledger: &Arc<Ledger>) -> Subscription {
+    Subscription {
+        hook: hook.id.clone(),
+        filter: hook.filter.clone(),
+        queue: hook.queue,
+        ledger: ledger.clone(),
+        from: hook.from,
     }
 }

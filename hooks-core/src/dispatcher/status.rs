@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::slot::Slot;
 use crate::bus::Lag;
+use crate::endpoint_state::EndpointState;
 use crate::id::HookId;
 use crate::ledger::Counts;
 use crate::overrides::Disabled;
 use crate::stats::AttemptStats;
-use crate::worker::EndpointState;
 
 /// The status of a hook at one moment. Its JSON is its [`HookReport`].
 #[derive(Debug, Clone, Serialize)]

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use super::error::EnvelopeError;
+use super::reserved::{is_reserved, shown_type};
 use super::scan::{Kind, Member, scan_first, scan_object};
 use super::time::is_rfc3339;
 use crate::event::Event;
@@ -111,11 +112,7 @@ impl Attributes {
     /// When the type is the dispatcher's own.
     pub(super) fn refuse_reserved(&self, text: &str) -> Result<(), EnvelopeError> {
         let event_type = self.event_type.resolve(text);
-        if super::is_reserved(event_type) {
-            Err(EnvelopeError::Reserved(super::shown_type(event_type)))
-        } else {
-            Ok(())
-        }
+        if is_reserved(event_type) { Err(EnvelopeError::Reserved(shown_type(event_type))) } else { Ok(()) }
     }
 
     /// The event with its missing attributes filled in: in place of a null, else at the front.

@@ -8,6 +8,7 @@ use std::sync::Weak;
 use parking_lot::Mutex;
 
 use super::attributes::{self, Attributes};
+use super::reserved::is_reserved;
 
 /// The text of many events, and the places of their parts. Offsets are 32 bits wide:
 /// `MAX_SLICE_BYTES` of the builder keeps them true.
@@ -59,7 +60,7 @@ impl Block {
             value: Span::new(base, &extension.value),
         }));
         let event_type = self.plain(base, &found.event_type);
-        self.has_reserved |= super::is_reserved(&self.text[event_type.range()]);
+        self.has_reserved |= is_reserved(&self.text[event_type.range()]);
         Entry {
             span: Span::new(base, &(0..text.len())),
             id: self.plain(base, &found.id),

@@ -6,6 +6,7 @@ mod block;
 mod builder;
 mod error;
 mod metadata;
+mod reserved;
 mod scan;
 mod slice;
 mod time;
@@ -19,6 +20,8 @@ pub use builder::SliceBuilder;
 pub use error::EnvelopeError;
 pub use metadata::{Metadata, MetadataError};
 pub use slice::{BlockGuard, Slice};
+
+pub(crate) use reserved::{is_reserved, shown_type};
 
 use crate::event::Event;
 use block::{Block, Entry, Span};
@@ -154,13 +157,4 @@ impl fmt::Debug for Envelope {
             .field("bytes", &self.len())
             .finish_non_exhaustive()
     }
-}
-
-pub(crate) fn is_reserved(event_type: &str) -> bool {
-    event_type.starts_with("hooks.")
-}
-
-/// The beginning of a type, for errors.
-pub(crate) fn shown_type(event_type: &str) -> String {
-    event_type.chars().take(64).collect()
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
-use super::ConfigProblem;
 use crate::BoxError;
 use crate::bus::{Bus, BusTraits, Instances};
+use crate::config_problem::ConfigProblem;
 use crate::human::ByteSize;
 
 /// A bus's settings as a config file has them.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
-use super::{BusConfig, BusFactory, ConfigProblem, SinkConfig};
+use super::{BusConfig, BusFactory, SinkConfig};
+use crate::config_problem::ConfigProblem;
 use crate::sink::SinkFactory;
 
 /// A kind that is linked into the program, as plain static data: a [`SinkPlugin`] or a [`BusPlugin`]. `F` is the

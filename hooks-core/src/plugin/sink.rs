@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 
-use super::ConfigProblem;
 use crate::BoxError;
 use crate::batcher::{BatchLimits, Batcher, SizeBatcher};
-use crate::hook::RetryPolicy;
+use crate::config_problem::ConfigProblem;
+use crate::policy::RetryPolicy;
 use crate::secret::Secret;
 use crate::sink::{Sink, SinkContext, SinkFactory};
 

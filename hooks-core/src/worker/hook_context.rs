@@ -10,15 +10,16 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::endpoint::{EndpointHealth, EndpointState};
+use super::building::build_sink;
+use super::endpoint::EndpointHealth;
 use super::panic;
 use super::rate_limiter::RateLimiter;
 use super::resends::ResendQueue;
 use crate::batch::{Batch, BatchId};
 use crate::batcher::Batcher;
-use crate::bus::{BusError, Delivery, Settler};
-use crate::dead_letter::DeadLetters;
+use crate::bus::{BusError, DeadLetters, Delivery, Settler};
 use crate::delivery::{Delivered, DeliveryError};
+use crate::endpoint_state::EndpointState;
 use crate::envelope::Envelope;
 use crate::hook::Hook;
 use crate::notices::Notices;
@@ -127,7 +128,7 @@ impl HookContext {
         let mut context = SinkContext::new(self.hook.id.clone(), self.shared.clone());
         (context.lane, context.test, context.notes) = (lane, test.is_some(), test);
         context.attempt_timeout = self.hook.retry.attempt_timeout.0;
-        self.shared.builders.build(&self.hook, context).await
+        build_sink(&self.shared.builders, &self.hook, context).await
     }
 
     /// Changes the endpoint's health. Logs and publishes a change of its state.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, sleep_until, timeout};
 
-use super::endpoint::EndpointState;
+use super::clock::now;
 use super::hook_context::{HookContext, guarded};
 use super::piece::{Settlement, Source};
 use super::resends::{CUT_OFF, ELSEWHERE, Resend};
@@ -14,6 +14,7 @@ use super::stop_signal::{Mode, StopSignal};
 use crate::batch::Batch;
 use crate::batcher::Batcher;
 use crate::bus::{Delivery, Position, Read, Reader};
+use crate::endpoint_state::EndpointState;
 use crate::filter::Filter;
 use crate::sink::Sink;
 
@@ -333,8 +334,4 @@ impl Lane {
             tracing::warn!(hook = %hook.id, error, "the sink did not close cleanly");
         }
     }
-}
-
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

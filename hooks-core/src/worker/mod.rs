@@ -5,6 +5,7 @@
 //! to do.
 
 mod building;
+mod clock;
 mod endpoint;
 mod hook_context;
 mod lane;
@@ -18,8 +19,6 @@ mod runner;
 mod settling;
 mod stop_signal;
 
-pub(crate) use building::Builders;
-pub use endpoint::EndpointState;
 pub(crate) use hook_context::{HookContext, SharedEndpoint, attempt_test};
 #[cfg(feature = "conformance")]
 pub(crate) use panic::text as panic_text;

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::endpoint::EndpointHealth;
 use crate::batch::Batch;
-use crate::dead_letter::DeadLetterReason;
 use crate::delivery::{Delivered, DeliveryError, Reason};
+use crate::ledger::DeadLetterReason;
 
 /// The source of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

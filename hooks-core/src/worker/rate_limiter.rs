@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::hook::RateLimit;
 use crate::human::Rate;
+use crate::policy::RateLimit;
 
 #[derive(Debug, Default, Clone)]
 pub(crate) struct RateLimiter {

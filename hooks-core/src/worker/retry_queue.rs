@@ -17,8 +17,8 @@ use super::endpoint::{EndpointHealth, backoff, later};
 use super::piece::{Ending, Piece, Refusal, Settlement, Source};
 use crate::batch::Batch;
 use crate::bus::Delivery;
-use crate::dead_letter::DeadLetterReason;
 use crate::delivery::{Delivered, DeliveryError, FailureClass};
+use crate::ledger::DeadLetterReason;
 
 /// Refused events that a hook sets aside before it is held.
 pub(crate) const MAX_SUSPECTS: usize = 16;

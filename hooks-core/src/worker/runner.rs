@@ -15,7 +15,7 @@ use super::panic;
 use super::queue::{Queue, QueueReader};
 use super::stop_signal::{Mode, StopSignal};
 use crate::bus::{Bus, Delivery, Read, Reader, Subscription};
-use crate::fnv;
+use crate::fnv::stable_hash;
 
 /// A hook whose worker has ended, ready for the next one.
 pub(crate) struct Parked {
@@ -287,6 +287,6 @@ impl Feeder<'_> {
 /// The lane of an event: a hash (FNV-1a) of its `partitionkey`, else its `subject`.
 fn lane_of(delivery: &Delivery, lanes: usize) -> usize {
     let key = delivery.envelope().partition_key().or(delivery.envelope().subject()).unwrap_or_default();
-    let hash = fnv::hash(key.bytes());
+    let hash = stable_hash(key.bytes());
     (hash % lanes as u64) as usize
 }

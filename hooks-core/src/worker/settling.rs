@@ -5,14 +5,13 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::mpsc;
 
+use super::clock::now;
 use super::endpoint::EndpointHealth;
 use super::hook_context::HookContext;
-use super::lane::now;
 use super::piece::{Ending, GivenUp, Settlement, Source};
-use crate::bus::{BusError, Delivery, Position};
-use crate::dead_letter::{DeadLetter, DeadLetterReason, MAX_DETAIL};
+use crate::bus::{BusError, DeadLetter, Delivery, MAX_DETAIL, Position};
 use crate::envelope::Envelope;
-use crate::ledger::{DropReason, Outcome};
+use crate::ledger::{DeadLetterReason, DropReason, Outcome};
 
 /// Given-up events that wait to be kept as dead letters, oldest first.
 #[derive(Debug, Default)]

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::probe::Probe;
-use crate::bus::{Bus, BusError, Position};
+use crate::bus::{Bus, BusError, DeadLetter, DeadLetterId, DeadLetters, MAX_DETAIL, Position};
 use crate::conformance::compare::difference;
 use crate::conformance::events;
 use crate::conformance::run::{Checked, Stop};
-use crate::dead_letter::{DeadLetter, DeadLetterId, DeadLetterReason, DeadLetters, MAX_DETAIL};
 use crate::id::HookId;
+use crate::ledger::DeadLetterReason;
 
 /// A dead letter of a position, as the worker makes it.
 fn dead_letter(position: u64, detail: &str) -> Checked<DeadLetter> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::probe::Probe;
-use crate::bus::{BusError, Delivery, Position, Read, Reader, Settler};
+use crate::bus::{Bus, BusError, Delivery, Position, Read, Reader, Settler, Subscription};
 use crate::conformance::run::Checked;
 use crate::envelope::Envelope;
 use crate::id::HookId;
@@ -29,14 +29,23 @@ pub(super) struct End<'a> {
     last: Option<Position>,
 }
 
+impl<'a> Probe<'a> {
+    pub(super) async fn subscribe(&'a self, bus: &dyn Bus, subscription: Subscription) -> Checked<End<'a>> {
+        let (hook, ledger) = (subscription.hook.clone(), subscription.ledger.clone());
+        match bus.subscribe(subscription).await {
+            Ok((reader, settler)) => Ok(End::new(self, hook, reader, settler, ledger)),
+            Err(error) => Err(self.failed(format!("`subscribe` of the hook `{hook}` fails: {error}"))),
+        }
+    }
+
+    /// Subscribes a hook to all events from now on.
+    pub(super) async fn hook(&'a self, bus: &dyn Bus, hook: &str) -> Checked<End<'a>> {
+        self.subscribe(bus, self.subscription(hook)?).await
+    }
+}
+
 impl<'a> End<'a> {
-    pub(super) fn new(
-        probe: &'a Probe<'a>,
-        hook: HookId,
-        reader: Box<dyn Reader>,
-        settler: Settler,
-        ledger: Arc<Ledger>,
-    ) -> Self {
+    fn new(probe: &'a Probe<'a>, hook: HookId, reader: Box<dyn Reader>, settler: Settler, ledger: Arc<Ledger>) -> Self {
         Self { probe, hook, reader, settler, ledger, last: None }
     }
 

@@ -79,58 +79,19 @@ mod probe;
 mod processes;
 mod publishing;
 mod reading;
+mod store;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
+pub use store::Store;
 
 use super::report::{Report, Verdict};
 use super::run::run_check;
-use crate::BoxError;
-use crate::bus::{Bus, BusTraits};
 use checks::{ALL, Check};
 use probe::Probe;
 
 /// Time limit of a check: one that takes longer counts as one that never ends.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// The store of the bus under test, with the means to open the bus there.
-///
-/// One method is required. With the others the kit can check more: checks that a store can't support are skipped, and
-/// [`Report::skipped`] names them.
-#[async_trait]
-pub trait Store: Send + Sync {
-    /// The expected promises of the bus, which decide which checks apply. The check `claims` compares them with
-    /// [`Bus::traits`].
-    fn traits(&self) -> BusTraits {
-        BusTraits::new()
-    }
-
-    /// Opens the bus: for the first time, when nothing is there, or after the bus before has ended. A
-    /// [shared](BusTraits::shared) bus is also opened while others are open, as a further process would.
-    ///
-    /// # Errors
-    /// When it can't be opened: the check fails.
-    async fn open(&self) -> Result<Arc<dyn Bus>, BoxError>;
-
-    /// Ends a bus as a crash of its process at this moment would, leftovers included. Its readers and settlers are
-    /// gone; it was not closed.
-    async fn crash(&self, bus: Arc<dyn Bus>) {
-        drop(bus);
-    }
-
-    /// Maximum number of a hook's dead letters here: a few, so that the limit is soon reached, and at least four.
-    /// `None`: not checked.
-    fn max_dead_letters(&self) -> Option<usize> {
-        None
-    }
-
-    /// The length of an event that the bus refuses as too large. `None`: it takes events of any length.
-    fn too_large(&self) -> Option<usize> {
-        None
-    }
-}
 
 /// The names of all checks.
 pub fn names() -> impl Iterator<Item = &'static str> {

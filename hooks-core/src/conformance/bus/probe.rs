@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::poll_immediate;
 
-use super::Store;
-use super::end::End;
+use super::store::Store;
 use crate::bus::{Bus, BusTraits, Delivery, Overflow, QueueLimits, StartAt, Subscription};
 use crate::conformance::run::{Checked, Steps, Stop};
 use crate::conformance::{compare, events};
@@ -78,19 +77,6 @@ impl<'a> Probe<'a> {
         let max_events = NonZeroUsize::new(max_events).unwrap_or(NonZeroUsize::MIN);
         let queue = QueueLimits { max_events, max_bytes: ByteSize(1 << 30), overflow };
         Ok(Subscription { queue, ..self.subscription(hook)? })
-    }
-
-    pub(super) async fn subscribe(&'a self, bus: &dyn Bus, subscription: Subscription) -> Checked<End<'a>> {
-        let (hook, ledger) = (subscription.hook.clone(), subscription.ledger.clone());
-        match bus.subscribe(subscription).await {
-            Ok((reader, settler)) => Ok(End::new(self, hook, reader, settler, ledger)),
-            Err(error) => Err(self.failed(format!("`subscribe` of the hook `{hook}` fails: {error}"))),
-        }
-    }
-
-    /// Subscribes a hook to all events from now on.
-    pub(super) async fn hook(&'a self, bus: &dyn Bus, hook: &str) -> Checked<End<'a>> {
-        self.subscribe(bus, self.subscription(hook)?).await
     }
 
     pub(super) async fn publish(&self, bus: &dyn Bus, events: &[Envelope]) -> Checked {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::super::endpoint::EndpointState;
 use super::*;
 use crate::batch::BatchId;
 use crate::bus::Position;
 use crate::delivery::{Odd, Unread};
+use crate::endpoint_state::EndpointState;
 use crate::envelope::{Envelope, Slice};
-use crate::hook::RetryPolicy;
 use crate::id::HookId;
+use crate::policy::RetryPolicy;
 
 /// First position of events that are sent again.
 const AGAIN: u64 = 1_000;

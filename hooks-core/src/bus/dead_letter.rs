@@ -6,8 +6,9 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::bus::{BusError, Position};
+use super::{BusError, Position};
 use crate::envelope::Envelope;
+use crate::ledger::DeadLetterReason;
 
 /// An event that a hook gave up, kept with the reason until an operator replays or drops it.
 #[derive(Debug, Clone)]
@@ -30,36 +31,6 @@ pub struct DeadLetter {
 
 /// Longest [`DeadLetter::detail`], in bytes.
 pub const MAX_DETAIL: usize = 1024;
-
-/// The reason why an event became a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum DeadLetterReason {
-    /// The receiver refused the event.
-    Refused,
-    /// Its batch ran out of retries (`max_elapsed`).
-    Expired,
-}
-
-impl DeadLetterReason {
-    /// Every reason.
-    pub const ALL: [Self; 2] = [Self::Refused, Self::Expired];
-
-    /// The name in metrics, logs and reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Expired => "expired",
-        }
-    }
-}
-
-impl fmt::Display for DeadLetterReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// The number of a dead letter, unique for its hook. Later ones have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
