@@ -6,49 +6,8 @@ use std::sync::Arc;
 use hooks_core::{Envelope, Slice};
 
 use crate::buffer::budget::Amount;
-use crate::buffer::published::{size_of_all, size_of_one};
+use crate::buffer::picks::{Picks, size_of_all};
 use crate::index::{Index, Route, Slot};
-
-/// The events of a slice that one subscriber receives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Picks {
-    /// All events, with their number.
-    All(u32),
-    /// Some events, by rising index.
-    Some(Arc<[u32]>),
-}
-
-impl Picks {
-    pub(crate) fn len(&self) -> u32 {
-        match self {
-            Self::All(events) => *events,
-            Self::Some(picks) => picks.len() as u32,
-        }
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
-        let (all, some) = match self {
-            Self::All(events) => (*events, &[][..]),
-            Self::Some(picks) => (0, &picks[..]),
-        };
-        (0..all).chain(some.iter().copied())
-    }
-
-    /// True if both are the same allocation, not only equal.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::All(a), Self::All(b)) => a == b,
-            (Self::Some(a), Self::Some(b)) => Arc::ptr_eq(a, b),
-            _ => false,
-        }
-    }
-
-    fn size(&self, events: &[Envelope]) -> Amount {
-        let mut size = Amount::default();
-        self.iter().for_each(|at| size.add(size_of_one(&events[at as usize])));
-        size
-    }
-}
 
 /// A subscriber, and the events of the slice that it receives.
 #[derive(Debug)]

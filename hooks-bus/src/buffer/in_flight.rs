@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use hooks_core::Position;
 
 use super::budget::Amount;
-use super::published::{Run, size_of_one};
+use super::picks::size_of_one;
+use super::published::Run;
 
 /// Read events in rising positions. Some are settled ahead of older unsettled ones.
 #[derive(Debug, Default)]
@@ -174,7 +175,7 @@ fn settle(run: &mut Run, acked: &mut Vec<u32>, index: u32) -> bool {
 mod tests {
     use super::super::published::Published;
     use super::*;
-    use crate::routing::Picks;
+    use crate::buffer::picks::Picks;
     use hooks_core::SliceBuilder;
     use proptest::prelude::*;
     use std::sync::{Arc, Weak};

@@ -2,4 +2,5 @@
 
 pub(crate) mod budget;
 pub(crate) mod in_flight;
+pub(crate) mod picks;
 pub(crate) mod published;

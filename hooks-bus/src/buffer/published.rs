@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use hooks_core::{BlockGuard, Delivery, Envelope, Position, Slice};
 
 use super::budget::Amount;
-use crate::routing::Picks;
+use super::picks::{Picks, size_of_one};
 
 /// A slice with its positions in the log. Hooks share it and keep only the numbers of their events, so that a delivery
 /// costs neither a reference count nor memory.
@@ -18,16 +18,6 @@ pub(crate) struct Published {
     accepted: SystemTime,
     /// The reservation of the slice's memory, held while a hook has any event of it.
     _memory: BlockGuard,
-}
-
-/// The size of one event.
-pub(crate) fn size_of_one(envelope: &Envelope) -> Amount {
-    Amount { events: 1, bytes: envelope.len() }
-}
-
-/// The size of a slice.
-pub(crate) fn size_of_all(slice: &Slice) -> Amount {
-    Amount { events: slice.len(), bytes: slice.bytes() }
 }
 
 impl Published {

@@ -10,25 +10,41 @@ use std::time::Duration;
 use hooks_core::HumanDuration;
 use parking_lot::Mutex;
 
-use super::inner::Inner;
 use super::log::Log;
+use super::tuning::Tuning;
 
 /// Seconds by which the clocks may differ because they are not read at the same moment.
 const TOLERANCE: u64 = 2;
 
-/// Seconds by which the clock is ahead of the one that can't be set.
+/// The time of day, and a clock that shows when somebody sets it.
 #[derive(Debug)]
-pub(crate) struct Ahead(Mutex<i64>);
+pub(crate) struct Clock {
+    clock: fn() -> u64,
+    steady: fn() -> u64,
+    /// Seconds by which the time of day is ahead of the clock that can't be set.
+    ahead: Mutex<i64>,
+}
 
-impl Ahead {
-    pub(crate) fn new(clock: u64, steady: u64) -> Self {
-        Self(Mutex::new(difference(clock, steady)))
+impl Clock {
+    pub(crate) fn new(tuning: Tuning) -> Self {
+        let Tuning { clock, steady, .. } = tuning;
+        Self { clock, steady, ahead: Mutex::new(difference(clock(), steady())) }
     }
 
-    /// Seconds by which the clock was set since the last call.
-    fn jumped(&self, clock: u64, steady: u64) -> Option<i64> {
-        let mut ahead = self.0.lock();
-        let jump = difference(clock, steady) - *ahead;
+    /// The time of day, in seconds since 1970.
+    pub(crate) fn time(&self) -> u64 {
+        (self.clock)()
+    }
+
+    /// The time of the clock that can't be set, in seconds since some moment.
+    pub(crate) fn steady(&self) -> u64 {
+        (self.steady)()
+    }
+
+    /// Seconds by which the clock, which shows this time, was set since the last call.
+    pub(crate) fn jumped(&self, time: u64) -> Option<i64> {
+        let mut ahead = self.ahead.lock();
+        let jump = difference(time, self.steady()) - *ahead;
         if jump.unsigned_abs() <= TOLERANCE {
             return None;
         }
@@ -39,28 +55,6 @@ impl Ahead {
 
 fn difference(clock: u64, steady: u64) -> i64 {
     clock.cast_signed().saturating_sub(steady.cast_signed())
-}
-
-impl Inner {
-    /// The time in seconds since 1970. Moves the times of files along if the clock was set.
-    pub(crate) fn now(&self) -> u64 {
-        let clock = (self.tuning.clock)();
-        if let Some(jump) = self.ahead.jumped(clock, (self.tuning.steady)()) {
-            self.log.move_along(jump, clock);
-            self.save_begun();
-            let by = HumanDuration(Duration::from_secs(jump.unsigned_abs()));
-            let way = if jump > 0 { "forward" } else { "back" };
-            tracing::warn!(dir = %self.dir.display(), %by, "the clock was set {way}: the age of events stays the same");
-        }
-        clock
-    }
-
-    /// Stores the times when files were begun, because they differ from the headers.
-    pub(crate) fn save_begun(&self) {
-        if let Err(error) = self.store.set_begun(&self.log.begun()) {
-            tracing::error!(dir = %self.dir.display(), %error, "can't store the age of events: after a restart they count as too old or too new, by as much as the clock was set");
-        }
-    }
 }
 
 /// Sets the time of files that were begun in the future to now. Returns whether there were any.

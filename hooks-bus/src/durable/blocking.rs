@@ -3,11 +3,8 @@
 
 use std::sync::Arc;
 
-use hooks_core::BusError;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-
-use super::inner::Inner;
 
 /// Most pieces of the log read at a time.
 pub(crate) const READS: usize = 8;
@@ -36,6 +33,14 @@ impl Places {
     ) -> JoinHandle<T> {
         begin(&self.reads, work).await
     }
+
+    /// Waits for a place, then begins to work on the database.
+    pub(crate) async fn begin_to_call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        begin(&self.calls, work).await
+    }
 }
 
 async fn begin<T: Send + 'static>(places: &Arc<Semaphore>, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
@@ -46,16 +51,4 @@ async fn begin<T: Send + 'static>(places: &Arc<Semaphore>, work: impl FnOnce() -
         drop(place);
         done
     })
-}
-
-impl Inner {
-    /// Runs work on the database without blocking the caller's thread.
-    pub(crate) async fn blocking<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, BusError> + Send + 'static,
-    ) -> Result<T, BusError> {
-        let inner = self.clone();
-        let done = begin(&self.places.calls, move || work(&inner)).await;
-        done.await.unwrap_or_else(|error| Err(BusError::Unavailable(error.to_string())))
-    }
 }

@@ -1,5 +1,9 @@
 //! A hook's place in the log, as the database stores it.
 
+use std::collections::HashMap;
+
+use hooks_core::HookId;
+
 /// A hook's place in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Checkpoint {
@@ -73,6 +77,21 @@ impl Checkpoint {
             behind.acked_ranges.push((from, to));
         }
         rest.is_empty().then_some(Self::Behind(behind))
+    }
+}
+
+/// The places that the database holds.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpoints {
+    pub(crate) end: u64,
+    /// Committed positions of hooks that are not at the end.
+    pub(crate) behind: HashMap<HookId, u64>,
+}
+
+impl Checkpoints {
+    /// Every hook has settled every event before this position.
+    pub(crate) fn floor(&self) -> u64 {
+        self.behind.values().copied().min().unwrap_or(u64::MAX).min(self.end)
     }
 }
 

@@ -8,8 +8,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hooks_core::{DeadLetter, DeadLetterId, DeadLetterReason, Envelope, HookId, MAX_DETAIL, Position, SliceBuilder};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 
-use super::config::DeadLetterLimits;
-
 const DEAD_LETTERS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("letters");
 const AT: TableDefinition<'_, (&str, u64), u64> = TableDefinition::new("letter_at");
 const TOTALS: TableDefinition<'_, &str, (u64, u64, u64)> = TableDefinition::new("letter_totals");
@@ -35,12 +33,12 @@ pub(crate) enum Inserted {
     Full(Totals),
 }
 
-/// Inserts all of these, or none.
+/// Inserts all of these, or none: a hook has at most so many events and bytes.
 pub(crate) fn insert(
     change: &WriteTransaction,
     hook: &HookId,
     dead_letters: &[DeadLetter],
-    limits: DeadLetterLimits,
+    (max_events, max_bytes): (u64, u64),
 ) -> Result<Inserted, redb::Error> {
     let hook = hook.as_str();
     let mut table = change.open_table(DEAD_LETTERS)?;
@@ -58,7 +56,7 @@ pub(crate) fn insert(
             totals.subtract(old.value().len());
         }
     }
-    if totals.events > limits.max_events || totals.bytes > limits.max_bytes.0 {
+    if totals.events > max_events || totals.bytes > max_bytes {
         return Ok(Inserted::Full(before));
     }
     for (position, bytes) in &dead_letters {

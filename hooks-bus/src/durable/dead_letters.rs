@@ -17,10 +17,11 @@ pub(crate) struct DurableDeadLetters {
 impl DeadLetters for DurableDeadLetters {
     async fn keep(&self, dead_letters: Vec<DeadLetter>) -> Result<(), BusError> {
         let limits = self.inner.config.dead_letters;
+        let most = (limits.max_events, limits.max_bytes.0);
         self.blocking(move |inner, hook| {
-            match inner.store.write(|change| dead_letter_table::insert(change, hook, &dead_letters, limits))? {
+            match inner.storage.store.write(|change| dead_letter_table::insert(change, hook, &dead_letters, most))? {
                 Inserted::All(totals) => {
-                    inner.dead_letters.lock().insert(hook.clone(), totals);
+                    inner.facts.set_dead_letters(hook, totals);
                     Ok(())
                 }
                 Inserted::Full(there) => Err(BusError::Full(format!(
@@ -34,8 +35,8 @@ impl DeadLetters for DurableDeadLetters {
 
     async fn replace(&self, dead_letters: Vec<(DeadLetterId, DeadLetter)>) -> Result<(), BusError> {
         self.blocking(move |inner, hook| {
-            let totals = inner.store.write(|change| dead_letter_table::replace(change, hook, &dead_letters))?;
-            inner.dead_letters.lock().insert(hook.clone(), totals);
+            let totals = inner.storage.store.write(|change| dead_letter_table::replace(change, hook, &dead_letters))?;
+            inner.facts.set_dead_letters(hook, totals);
             Ok(())
         })
         .await
@@ -43,7 +44,7 @@ impl DeadLetters for DurableDeadLetters {
 
     async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError> {
         self.blocking(move |inner, hook| {
-            inner.store.read(|database| dead_letter_table::list(database, hook, after, max))
+            inner.storage.store.read(|database| dead_letter_table::list(database, hook, after, max))
         })
         .await
     }
@@ -51,15 +52,16 @@ impl DeadLetters for DurableDeadLetters {
     async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError> {
         let ids = ids.to_vec();
         self.blocking(move |inner, hook| {
-            let (removed, totals) = inner.store.write(|change| dead_letter_table::remove(change, hook, &ids))?;
-            inner.dead_letters.lock().insert(hook.clone(), totals);
+            let (removed, totals) =
+                inner.storage.store.write(|change| dead_letter_table::remove(change, hook, &ids))?;
+            inner.facts.set_dead_letters(hook, totals);
             Ok(removed)
         })
         .await
     }
 
     fn count(&self) -> u64 {
-        self.inner.dead_letters.lock().get(&self.hook).map_or(0, |totals| totals.events)
+        self.inner.facts.dead_letters(&self.hook)
     }
 }
 

@@ -11,6 +11,20 @@ pub(crate) enum Hold {
     Always,
 }
 
+/// What decides whether the log drops events, beside its settings.
+#[derive(Debug)]
+pub(crate) struct Retention {
+    pub(crate) holding: Holding,
+    /// The warning that the log is nearly full was logged.
+    pub(crate) nearly_full: AtomicBool,
+}
+
+impl Retention {
+    pub(crate) fn new(hold: Hold) -> Self {
+        Self { holding: Holding::new(hold), nearly_full: AtomicBool::new(false) }
+    }
+}
+
 /// The hold, and whether it is over.
 #[derive(Debug)]
 pub(crate) struct Holding {
@@ -19,7 +33,7 @@ pub(crate) struct Holding {
 }
 
 impl Holding {
-    pub(crate) fn new(hold: Hold) -> Self {
+    fn new(hold: Hold) -> Self {
         Self { hold, released: AtomicBool::new(false) }
     }
 

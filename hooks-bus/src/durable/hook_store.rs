@@ -16,11 +16,11 @@ impl HookStore for DurableBus {
 
     async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
         let hook = hook.clone();
-        self.0.inner.blocking(move |inner| inner.set_override(&hook, to)).await
+        self.0.inner.blocking(move |inner| inner.facts.set_override(&inner.storage.store, &hook, to)).await
     }
 
     fn overrides(&self, hook: &HookId) -> Option<Override> {
-        self.0.inner.overrides.lock().get(hook).cloned()
+        self.0.inner.facts.overrides(hook)
     }
 
     fn known_hooks(&self) -> Vec<HookId> {

@@ -8,16 +8,11 @@ use super::format::RECORD_BYTES;
 use super::inner::Inner;
 use super::scan::time;
 use super::subscriber::Pending;
-use crate::buffer::budget::Amount;
 
 impl Inner {
     /// The lag of a hook, subscribed or not. `None`: the bus does not know it.
     pub(crate) fn lag(&self, hook: &HookId) -> Option<Lag> {
-        let subscriber = self.hooks.lock().get(hook).map(|(_, subscriber)| subscriber.clone());
-        let pending = match subscriber {
-            Some(subscriber) => subscriber.pending(),
-            None => Pending::from(self.away.lock().get(hook)?.behind.committed),
-        };
+        let pending = self.hooks.pending(hook)?;
         Some(match pending.scans_from {
             Some(from) => self.lag_of_scan(&pending, from),
             None => self.lag_of_queue(&pending),
@@ -28,8 +23,8 @@ impl Inner {
         let queued = &pending.queued;
         let events: u64 = queued.iter().map(|range| range.to - range.from).sum();
         let bytes: usize = queued.iter().map(|range| range.bytes).sum();
-        let in_memory = |from| self.tail.lock().run(from, u64::MAX).map(|run| run.accepted());
-        let oldest = || queued.first().and_then(|first| in_memory(first.from).or_else(|| self.accepted(first.from)));
+        let accepted = |from| self.cache.accepted(from).or_else(|| self.accepted(from));
+        let oldest = || queued.first().and_then(|first| accepted(first.from));
         Lag {
             events: events + pending.in_flight.events as u64,
             bytes: (bytes + pending.in_flight.bytes) as u64,
@@ -55,19 +50,13 @@ impl Inner {
     /// The earliest time when this position's event may have been accepted: within a minute as a rule, or the time when
     /// its segment was begun, if nothing of that was read since the log was opened.
     fn accepted(&self, position: u64) -> Option<SystemTime> {
-        self.log.locate(position).and_then(|part| part.segment.accepted(position)).map(time)
+        self.storage.log.locate(position).and_then(|part| part.segment.accepted(position)).map(time)
     }
 
     /// Most bytes of log from this position on.
     fn bytes_from(&self, from: u64) -> u64 {
         let end = self.dispatched();
-        let behind = self.log.parts().into_iter().filter(|part| part.end > from && part.segment.first < end);
+        let behind = self.storage.log.parts().into_iter().filter(|part| part.end > from && part.segment.first < end);
         behind.map(|part| part.segment.used().saturating_sub(part.segment.nearest(from).offset)).sum()
-    }
-}
-
-impl From<u64> for Pending {
-    fn from(position: u64) -> Self {
-        Self { in_flight: Amount::default(), oldest: None, queued: Vec::new(), scans_from: Some(position) }
     }
 }

@@ -28,21 +28,26 @@ mod append;
 mod backend;
 mod begun;
 mod blocking;
+mod cache;
 mod checkpoint;
 mod checkpointer;
 mod config;
 mod cursor;
 mod dead_letter_table;
 mod dead_letters;
+mod dirty_set;
 mod disk;
 mod error;
+mod facts;
 mod folder;
 mod format;
 mod health;
 mod hold;
 mod hook_store;
+mod hooks;
 mod info;
 mod inner;
+mod inspect;
 mod lag;
 mod log;
 mod monitor;
@@ -55,9 +60,11 @@ mod recover;
 mod retention;
 mod scan;
 mod segment;
+mod storage;
 mod store;
 mod subscriber;
 mod tail_cache;
+mod tuning;
 mod writer;
 
 #[cfg(test)]
@@ -80,16 +87,17 @@ use uuid::Uuid;
 
 pub use config::{DeadLetterLimits, DurableConfig, OnFull};
 pub use error::OpenError;
-pub use info::{HookInfo, LogInfo, SegmentInfo, Verified};
+pub use info::{HookInfo, LogInfo, SegmentInfo};
+pub use inspect::Verified;
 
 use append::Appender;
-use checkpointer::Tuning;
 use disk::Disk;
 use folder::Folder;
 use hold::Hold;
 use inner::{HookSettle, Inner};
 use overlay::Overlay;
 use reader::DurableReader;
+use tuning::Tuning;
 use writer::{Request, Writer};
 
 /// Most calls of `publish` that queue for the next commit. More calls wait for a place in the queue.
@@ -182,7 +190,7 @@ impl DurableBus {
         let inner = Arc::new(Inner::new(&disk, config, opened, tuning, hold).map_err(|error| {
             OpenError::io(&config.dir, "read the dead letters in", std::io::Error::other(error.to_string()))
         })?);
-        let appender = Appender::new(disk, inner.log.clone(), log, config.segment_size.0);
+        let appender = Appender::new(disk, inner.storage.log.clone(), log, config.segment_size.0);
         let (publisher, requests) = mpsc::channel(MAX_WAITING);
         let (ended, written) = watch::channel(false);
         let writer = Writer::new(inner.clone(), appender);
@@ -198,7 +206,7 @@ impl DurableBus {
 
     /// Damage found when the folder was opened.
     pub fn damage(&self) -> &[String] {
-        &self.0.inner.damage
+        &self.0.inner.storage.damage
     }
 
     /// Writes the places of all hooks now rather than within a second. Returns when they would survive a crash.
@@ -211,7 +219,7 @@ impl DurableBus {
 
     /// Bytes of memory in use for events, blocks counted once and whole.
     pub fn memory_used(&self) -> usize {
-        self.0.inner.memory.used().bytes
+        self.0.inner.cache.budget.used().bytes
     }
 
     /// A description of the folder's contents.
@@ -245,12 +253,12 @@ impl Bus for DurableBus {
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
         let inner = &self.0.inner;
-        if inner.is_closed() && !inner.hooks.lock().contains_key(&subscription.hook) {
+        if inner.is_closed() && inner.hooks.get(&subscription.hook).is_none() {
             return Err(BusError::Closed);
         }
         let ledger = subscription.ledger.clone();
         let subscriber = inner.subscriber(&subscription);
-        let number = subscriber.take_over(&subscription, inner.log.begin());
+        let number = subscriber.take_over(&subscription, inner.storage.log.begin());
         let reader = DurableReader::new(inner.clone(), subscriber.clone(), number);
         let settle = HookSettle { inner: inner.clone(), subscriber };
         Ok((Box::new(reader), Settler::new(Arc::new(settle), ledger)))
@@ -262,7 +270,7 @@ impl Bus for DurableBus {
     }
 
     fn all_subscribed(&self) {
-        self.0.inner.holding.release();
+        self.0.inner.retention.holding.release();
         self.0.inner.dirty.wake();
     }
 
@@ -271,13 +279,13 @@ impl Bus for DurableBus {
         // An error means that the writer has ended, too.
         let _ = self.0.written.clone().wait_for(|written| *written).await;
         self.0.inner.closed.store(true, Ordering::Release);
-        self.0.inner.index.read().values().for_each(|subscriber| subscriber.readable.notify_one());
+        self.0.inner.hooks.subscribed().iter().for_each(|subscriber| subscriber.readable.notify_one());
         self.0.inner.dirty.wake();
     }
 
     async fn finish(&self) {
-        let begin = self.0.inner.log.begin();
-        self.0.inner.index.read().values().for_each(|subscriber| subscriber.abandon(begin));
+        let begin = self.0.inner.storage.log.begin();
+        self.0.inner.hooks.subscribed().iter().for_each(|subscriber| subscriber.abandon(begin));
     }
 
     fn hooks(&self) -> &dyn HookStore {
@@ -291,7 +299,10 @@ impl Bus for DurableBus {
 
 impl fmt::Debug for DurableBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DurableBus").field("dir", &self.0.inner.dir).field("log", &self.0.log).finish_non_exhaustive()
+        f.debug_struct("DurableBus")
+            .field("dir", &self.0.inner.storage.dir)
+            .field("log", &self.0.log)
+            .finish_non_exhaustive()
     }
 }
 
@@ -305,7 +316,7 @@ impl Drop for Handle {
         self.inner.dirty.stop();
         let checkpointer = threads.next().map(JoinHandle::join);
         if writer.into_iter().chain(checkpointer).any(|ended| ended.is_err()) {
-            tracing::error!(dir = %self.inner.dir.display(), "a thread of the log has panicked");
+            tracing::error!(dir = %self.inner.storage.dir.display(), "a thread of the log has panicked");
         }
     }
 }

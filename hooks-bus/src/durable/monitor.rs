@@ -16,7 +16,8 @@ impl BusMonitor for DurableBus {
         if let Some(trouble) = self.0.trouble() {
             return BusHealth::Broken(trouble);
         }
-        inner.store.trouble().map_or_else(|| inner.health.get((inner.tuning.steady)()), BusHealth::Broken)
+        let storage = &inner.storage;
+        storage.store.trouble().map_or_else(|| storage.health.get(storage.clock.steady()), BusHealth::Broken)
     }
 
     fn details(&self) -> serde_json::Value {
@@ -26,7 +27,7 @@ impl BusMonitor for DurableBus {
     fn stats(&self) -> BusStats {
         let inner = &self.0.inner;
         let stats = BusStats::accepted(inner.accepted.load(Ordering::Relaxed));
-        let stats = stats.log_bytes(inner.log.size()).log_max_bytes(inner.config.max_bytes.0);
-        stats.log_is_damaged(inner.log.is_damaged())
+        let stats = stats.log_bytes(inner.storage.log.size()).log_max_bytes(inner.config.max_bytes.0);
+        stats.log_is_damaged(inner.storage.log.is_damaged())
     }
 }

@@ -1,9 +1,8 @@
 //! Overrides of hooks in the database, as JSON.
 
-use hooks_core::{BusError, HookId, Override};
+use hooks_core::{HookId, Override};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 
-use super::inner::Inner;
 use crate::overrides::{decode, encode};
 
 /// The table keeps its original name.
@@ -28,28 +27,15 @@ pub(crate) fn read(database: &Database) -> Result<Vec<(HookId, Override)>, redb:
     Ok(overrides)
 }
 
+/// Stores the override of a hook, or removes it.
+pub(crate) fn set(change: &WriteTransaction, hook: &HookId, to: Option<&Override>) -> Result<(), redb::Error> {
+    let Some(to) = to else { return forget(change, hook) };
+    change.open_table(OVERRIDES)?.insert(hook.as_str(), encode(to).as_str())?;
+    Ok(())
+}
+
 /// Removes the override of a hook.
 pub(crate) fn forget(change: &WriteTransaction, hook: &HookId) -> Result<(), redb::Error> {
     change.open_table(OVERRIDES)?.remove(hook.as_str())?;
     Ok(())
-}
-
-impl Inner {
-    /// Stores an override, or removes it. Returns when the change would survive a crash. Blocks.
-    pub(crate) fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
-        let text = to.as_ref().map(encode);
-        self.store.write(|change| match &text {
-            Some(text) => {
-                change.open_table(OVERRIDES)?.insert(hook.as_str(), text.as_str())?;
-                Ok(())
-            }
-            None => forget(change, hook),
-        })?;
-        let mut overrides = self.overrides.lock();
-        match to {
-            Some(to) => overrides.insert(hook.clone(), to),
-            None => overrides.remove(hook),
-        };
-        Ok(())
-    }
 }

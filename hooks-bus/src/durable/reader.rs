@@ -38,14 +38,14 @@ impl DurableReader {
         if self.inner.catches_up(&self.subscriber, from) {
             return Ok(None);
         }
-        if let Some(found) = self.inner.scan_memory(&self.subscriber, from, MAX_SCANNED) {
+        if let Some(found) = self.inner.cache.scan(&self.subscriber, from, self.inner.dispatched(), MAX_SCANNED) {
             self.found = Some(found);
             return Ok(None);
         }
         let fetched = match self.fetching.take() {
             Some(fetching) => self.fetched(fetching).await?,
             None => {
-                let Some(size) = self.inner.piece_size(&self.subscriber) else {
+                let Some(size) = self.inner.cache.piece_size(&self.subscriber) else {
                     return Ok(self.wait_for_memory().await);
                 };
                 let segment_cursor =
@@ -79,7 +79,7 @@ impl DurableReader {
             return Some(Read::Flush);
         }
         tokio::select! {
-            () = self.inner.memory_freed() => {}
+            () = self.inner.cache.has_room() => {}
             () = self.subscriber.readable.notified() => {}
         }
         None
@@ -91,7 +91,7 @@ impl Reader for DurableReader {
     async fn next(&mut self, max: usize, into: &mut Vec<Delivery>) -> Result<Read, BusError> {
         loop {
             let Self { inner, subscriber, found, .. } = self;
-            match subscriber.poll(self.number, max.max(1), into, found, &inner.tail) {
+            match subscriber.poll(self.number, max.max(1), into, found, &inner.cache.tail) {
                 Poll::Ready(read) => return Ok(read),
                 Poll::Scan(from) => {
                     if let Some(read) = self.scan(from).await? {

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 
 use hooks_core::{BusError, ByteSize, DropReason, HookId};
 
-use super::checkpoint::Behind;
 use super::config::OnFull;
 use super::inner::Inner;
 use super::log::Part;
@@ -21,7 +20,7 @@ impl Inner {
         if bytes > max / 2 {
             return Err(self.never_fits(bytes));
         }
-        let fits = || self.log.size().saturating_add(bytes) <= max;
+        let fits = || self.storage.log.size().saturating_add(bytes) <= max;
         while !fits() {
             // Hooks may have settled events since the last checkpoint.
             self.checkpoint()?;
@@ -29,37 +28,18 @@ impl Inner {
             if fits() {
                 break;
             }
-            if !self.holding.is_released() {
+            if !self.retention.holding.is_released() {
                 return Err(self.full_of_what_is_kept());
             }
             // Evicts even the only segment: it is from before `max_bytes` was lowered, since newer ones leave room.
-            let Some(oldest) = self.log.locate(0) else { break };
-            if let (OnFull::Refuse, Some((hook, position))) = (self.config.on_full, self.blocking_hook(oldest.end)) {
+            let Some(oldest) = self.storage.log.locate(0) else { break };
+            if let (OnFull::Refuse, Some((hook, position))) = (self.config.on_full, self.hooks.blocking(oldest.end)) {
                 return Err(self.full(&hook, position));
             }
             self.evict(&oldest, DropReason::Overflow)?;
         }
         self.warn(bytes);
         Ok(())
-    }
-
-    /// The enabled hook furthest behind, if it needs events before this position.
-    fn blocking_hook(&self, end: u64) -> Option<(HookId, u64)> {
-        let hooks = self.hooks.lock();
-        let enabled = hooks.values().map(|(_, hook)| hook).filter(|hook| hook.is_enabled());
-        let behind = enabled.filter_map(|hook| Some((hook.committed()?, hook.hook.clone())));
-        let (position, hook) = behind.min()?;
-        (position < end).then_some((hook, position))
-    }
-
-    /// A disabled or unsubscribed hook that needs events before this position.
-    fn evictable(&self, end: u64) -> Option<HookId> {
-        let disabled =
-            |hook: &Subscriber| !hook.is_enabled() && hook.committed().is_some_and(|committed| committed < end);
-        let here = self.hooks.lock().values().find(|(_, hook)| disabled(hook)).map(|(_, hook)| hook.hook.clone());
-        let away =
-            || self.away.lock().iter().find(|(_, away)| away.behind.committed < end).map(|(hook, _)| hook.clone());
-        here.or_else(away)
     }
 
     /// The error for a slice above half of the log, the most that a segment may take: the next one must fit beside it.
@@ -71,14 +51,14 @@ impl Inner {
     }
 
     fn full_of_what_is_kept(&self) -> BusError {
-        let (max, dir) = (self.config.max_bytes, self.dir.display());
+        let (max, dir) = (self.config.max_bytes, self.storage.dir.display());
         BusError::Full(format!(
             "the log in `{dir}` has reached `bus.max_bytes` ({max}), and only a running daemon frees space"
         ))
     }
 
     fn full(&self, hook: &HookId, position: u64) -> BusError {
-        let (max, dir) = (self.config.max_bytes, self.dir.display());
+        let (max, dir) = (self.config.max_bytes, self.storage.dir.display());
         let behind = self.dispatched().saturating_sub(position);
         BusError::Full(format!(
             "the log in `{dir}` has reached `bus.max_bytes` ({max}) and hook `{hook}` holds its oldest events, {behind} from the end: \
@@ -89,36 +69,35 @@ impl Inner {
     /// Warns when the log passes 80 % of `max_bytes`, and again only after it was below 70 %.
     fn warn(&self, bytes: u64) {
         let tenth = self.config.max_bytes.0 / 10;
-        let after = || self.log.size().saturating_add(bytes);
+        let after = || self.storage.log.size().saturating_add(bytes);
         if after() < 7 * tenth {
-            self.nearly_full.store(false, Ordering::Relaxed);
+            self.retention.nearly_full.store(false, Ordering::Relaxed);
         }
-        if after() < 8 * tenth || self.nearly_full.load(Ordering::Relaxed) {
+        if after() < 8 * tenth || self.retention.nearly_full.load(Ordering::Relaxed) {
             return;
         }
         // Removes segments that no hook needs. The checkpointer reports errors.
         let _ = self.checkpoint().and_then(|()| self.reclaim());
-        let Some(oldest) = self.log.locate(0) else { return };
+        let Some(oldest) = self.storage.log.locate(0) else { return };
         if after() < 8 * tenth {
             return;
         }
-        let (hook, what) = match (self.blocking_hook(oldest.end), self.evictable(oldest.end)) {
+        let (hook, what) = match (self.hooks.blocking(oldest.end), self.hooks.evictable(oldest.end)) {
             (Some((hook, _)), _) => (hook, "this hook holds its oldest events"),
             (None, Some(hook)) => {
                 (hook, "this hook, disabled or not in the config, is about to lose its oldest events")
             }
             (None, None) => return,
         };
-        self.nearly_full.store(true, Ordering::Relaxed);
-        let (dir, max_bytes) = (self.dir.display(), self.config.max_bytes);
+        self.retention.nearly_full.store(true, Ordering::Relaxed);
+        let (dir, max_bytes) = (self.storage.dir.display(), self.config.max_bytes);
         tracing::warn!(%dir, %hook, bytes = after(), %max_bytes, "the log is nearly full: {what}");
     }
 
     /// Removes a segment, and counts the events that each hook loses before. Blocks.
     pub(crate) fn evict(&self, part: &Part, reason: DropReason) -> Result<(), BusError> {
-        let subscribers: Vec<Arc<Subscriber>> = self.hooks.lock().values().map(|(_, hook)| hook.clone()).collect();
         let mut evicted: Vec<(Arc<Subscriber>, EvictedRange)> = Vec::new();
-        for subscriber in subscribers {
+        for subscriber in self.hooks.subscribed() {
             if subscriber.committed().is_none_or(|committed| committed >= part.end) {
                 continue;
             }
@@ -127,24 +106,15 @@ impl Inner {
             evicted.extend(range.map(|range| (subscriber.clone(), range)));
             self.dirty.insert(&subscriber);
         }
-        self.evict_away(part, reason);
+        self.hooks.evict_away(part.end, reason);
         if let Err(error) = self.count(part, &evicted, reason) {
-            tracing::error!(dir = %self.dir.display(), %error, "can't count all events that hooks lost with a dropped segment");
+            tracing::error!(dir = %self.storage.dir.display(), %error, "can't count all events that hooks lost with a dropped segment");
         }
         self.checkpoint()?;
         let mut saved = self.saved.lock();
-        self.store.set_floor(part.end)?;
+        self.storage.store.set_floor(part.end)?;
         saved.behind.values_mut().for_each(|committed| *committed = part.end.max(*committed));
-        self.log.remove(&part.segment).map_err(|error| self.unavailable("remove a segment", &error))
-    }
-
-    /// Moves unsubscribed hooks past a segment. They have no filter, so the number of events they lose is unknown.
-    fn evict_away(&self, part: &Part, reason: DropReason) {
-        for (hook, away) in self.away.lock().iter_mut().filter(|(_, away)| away.behind.committed < part.end) {
-            let events = part.end - away.behind.committed;
-            tracing::warn!(%hook, events, %reason, "a hook that is not subscribed loses those of these events that match it");
-            away.behind = std::mem::replace(&mut away.behind, Behind::at(0)).raised(part.end);
-        }
+        self.storage.log.remove(&part.segment).map_err(|error| self.storage.unavailable("remove a segment", &error))
     }
 
     /// Reads the segment once, and counts the lost events of each hook.
@@ -156,7 +126,7 @@ impl Inner {
         let mut seen = from;
         while place.position < part.end {
             let piece = part.segment.read(place, part.end, PIECE)?;
-            let slices = decode(&piece, &self.dir, &self.memory);
+            let slices = decode(&piece, &self.storage.dir, &self.cache.budget);
             let present = slices.iter().map(|slice| (slice.first(), slice.until()));
             let unreadable = uncovered(present, seen, piece.next.position.min(part.end));
             for ((_, range), (read, unread)) in evicted.iter().zip(&mut counts) {
@@ -173,10 +143,6 @@ impl Inner {
             }
         }
         Ok(())
-    }
-
-    pub(crate) fn unavailable(&self, what: &str, error: &dyn std::fmt::Display) -> BusError {
-        BusError::Unavailable(format!("can't {what} in `{}`: {error}", self.dir.display()))
     }
 }
 

@@ -335,6 +335,12 @@ pub(crate) struct Pending {
     pub(crate) scans_from: Option<u64>,
 }
 
+impl From<u64> for Pending {
+    fn from(position: u64) -> Self {
+        Self { in_flight: Amount::default(), oldest: None, queued: Vec::new(), scans_from: Some(position) }
+    }
+}
+
 impl State {
     fn take_queued(&mut self, count: usize, into: &mut Vec<Delivery>, tail: &Mutex<TailCache>) {
         let tail = tail.lock();

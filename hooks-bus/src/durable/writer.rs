@@ -51,9 +51,9 @@ impl Writer {
                 let more = events < MAX_EVENTS && bytes < MAX_BYTES;
                 next = if more { requests.try_recv().ok() } else { None };
             }
-            self.inner.health.begin_write((self.inner.tuning.steady)());
+            self.inner.storage.health.begin_write(self.inner.storage.clock.steady());
             self.commit(batch);
-            self.inner.health.end_write();
+            self.inner.storage.health.end_write();
         }
         if self.broken().is_none() {
             self.appender.seal();
@@ -65,7 +65,7 @@ impl Writer {
             batch.into_iter().for_each(|request| answer(request, Err(error.clone())));
             return;
         }
-        let now = (self.inner.tuning.clock)();
+        let now = self.inner.storage.clock.time();
         let mut written = Vec::with_capacity(batch.len());
         // A caller that no longer waits expects that nothing was accepted.
         for request in batch.into_iter().filter(|request| !request.answer.is_closed()) {
@@ -100,7 +100,7 @@ impl Writer {
         self.check_lengths(&request.slice, bytes)?;
         if let Some(size) = self.appender.grows_by(bytes, self.is_old(now)) {
             // Callers subscribe all hooks before they publish.
-            self.inner.holding.release();
+            self.inner.retention.holding.release();
             self.inner.free_space(size)?;
             self.begin(size)?;
         }
@@ -120,8 +120,8 @@ impl Writer {
 
     /// Begins a segment. After a failure the next call tries again.
     fn begin(&mut self, size: u64) -> Result<(), BusError> {
-        let now = self.inner.now();
-        let trouble = &self.inner.health.beginning;
+        let now = self.inner.storage.now();
+        let trouble = &self.inner.storage.health.beginning;
         match self.appender.begin(size, now) {
             Ok(()) => {
                 trouble.ends();
@@ -129,7 +129,7 @@ impl Writer {
             }
             Err(AppendError::NotBegun(error)) => {
                 if matches!(error, BusError::Unavailable(_)) && trouble.begins(error.to_string()) {
-                    tracing::error!(dir = %self.inner.dir.display(), %error, "can't begin a file of the log: events are refused until it works");
+                    tracing::error!(dir = %self.inner.storage.dir.display(), %error, "can't begin a file of the log: events are refused until it works");
                     self.inner.dirty.wake();
                 }
                 Err(error)
@@ -146,7 +146,7 @@ impl Writer {
 
     /// Dispatches safe events, and answers the calls.
     fn finish(&mut self, written: Vec<Written>, now: u64) {
-        let end = self.inner.log.end();
+        let end = self.inner.storage.log.end();
         let mut answers = Vec::with_capacity(written.len());
         for Written { request: Request { slice, answer }, first } in written {
             let is_safe = first + slice.len() as u64 <= end;
@@ -177,15 +177,15 @@ impl Writer {
 
     /// The error that made the contents of the disk unknown. Only a restart can check them.
     fn broken(&self) -> Option<BusError> {
-        self.inner.health.broken().map(|why| BusError::Unavailable(why.to_owned()))
+        self.inner.storage.health.broken().map(|why| BusError::Unavailable(why.to_owned()))
     }
 
     fn breaks(&self, error: &dyn std::fmt::Display) -> BusError {
-        let dir = self.inner.dir.display();
+        let dir = self.inner.storage.dir.display();
         let text =
             format!("the log in `{dir}` can't be written: {error}; no event is accepted any more, restart to recover");
         tracing::error!("{text}");
-        self.inner.health.set_broken(text.clone());
+        self.inner.storage.health.set_broken(text.clone());
         BusError::Unavailable(text)
     }
 }

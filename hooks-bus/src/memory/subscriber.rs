@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use hooks_core::{
-    BusError, Delivery, DropReason, HookId, Lag, Ledger, Overflow, Position, QueueLimits, Read, Reader, Settle,
-    Subscription, WINDOW,
+    Delivery, DropReason, HookId, Lag, Ledger, Overflow, Position, QueueLimits, Read, Settle, Subscription, WINDOW,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -25,7 +23,7 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Subscriber {
     hook: HookId,
     state: Mutex<State>,
-    readable: Notify,
+    pub(super) readable: Notify,
     /// The hook's limits, and the size of its queued and unsettled events.
     pub(crate) budget: Arc<Budget>,
 }
@@ -194,7 +192,14 @@ impl Subscriber {
     }
 
     /// Reads for this reader, if there is anything. `flush`: publishers wait for memory.
-    fn read(&self, reader: u64, max: usize, into: &mut Vec<Delivery>, dry: bool, flush: bool) -> Option<Read> {
+    pub(super) fn read(
+        &self,
+        reader: u64,
+        max: usize,
+        into: &mut Vec<Delivery>,
+        dry: bool,
+        flush: bool,
+    ) -> Option<Read> {
         let mut state = self.state.lock();
         if state.reader != reader {
             return Some(Read::Lost);
@@ -280,41 +285,4 @@ impl Settle for Subscriber {
 
 fn amount(limits: &QueueLimits) -> Amount {
     Amount { events: limits.max_events.get(), bytes: limits.max_bytes.get() }
-}
-
-/// A hook's reader on the memory bus.
-pub(super) struct MemoryReader {
-    pub(super) bus: Arc<super::Inner>,
-    pub(super) subscriber: Arc<Subscriber>,
-    pub(super) number: u64,
-    pub(super) closed: bool,
-}
-
-#[async_trait]
-impl Reader for MemoryReader {
-    async fn next(&mut self, max: usize, into: &mut Vec<Delivery>) -> Result<Read, BusError> {
-        loop {
-            let dry = self.closed || self.bus.is_closed();
-            let flush = self.bus.memory.has_waiters();
-            if let Some(read) = self.subscriber.read(self.number, max.max(1), into, dry, flush) {
-                return Ok(read);
-            }
-            self.subscriber.readable.notified().await;
-        }
-    }
-
-    fn close(&mut self) {
-        self.closed = true;
-    }
-
-    fn reconfigure(&mut self, subscription: Subscription) {
-        self.bus.reroute(&subscription);
-        self.subscriber.reconfigure(&subscription);
-        self.bus.evict_for_waiters();
-    }
-
-    fn set_enabled(&mut self, enabled: bool) {
-        self.subscriber.set_enabled(enabled);
-        self.bus.evict_for_waiters();
-    }
 }

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hooks_core::stable_hash;
 use tokio::time::Instant;
-
-use super::record::fnv;
 
 /// Owned hooks move only when no instance has added or removed hooks for this long.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
@@ -167,7 +166,7 @@ pub(super) fn assign(me: &str, living: &[(String, Hooks)]) -> BTreeSet<u32> {
     let all: BTreeSet<u32> = living.iter().flat_map(|(_, hooks)| hooks.iter().copied()).collect();
     let having = living.iter().filter(|(_, hooks)| !hooks.is_empty()).count();
     let fair = all.len().div_ceil(having.max(1));
-    let seeds: Vec<u64> = living.iter().map(|(instance, _)| fnv(instance.as_bytes())).collect();
+    let seeds: Vec<u64> = living.iter().map(|(instance, _)| stable_hash(instance.bytes())).collect();
     let mut loads = vec![0_usize; living.len()];
     let mut mine = BTreeSet::new();
     for hook in all {

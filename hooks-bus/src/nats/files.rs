@@ -3,12 +3,14 @@
 use std::io;
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use hooks_core::BusError;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::connect::REQUEST_TIMEOUT;
+/// The time limit for reading a file.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A file's content. A separate thread reads it, and is left behind if the disk does not answer.
 ///
@@ -19,7 +21,7 @@ pub(super) async fn read(setting: &str, path: &Path) -> Result<Vec<u8>, BusError
     let (sender, read) = oneshot::channel();
     let work = move || sender.send(read_regular(&owned));
     let spawned = thread::Builder::new().name("files".to_owned()).spawn(work);
-    let read = match (spawned, timeout(REQUEST_TIMEOUT, read).await) {
+    let read = match (spawned, timeout(READ_TIMEOUT, read).await) {
         (Err(error), _) => Err(error),
         (_, Ok(ended)) => ended.unwrap_or_else(|error| Err(io::Error::other(error))),
         (_, Err(_)) => Err(io::Error::other("no answer: is it on a disk that hangs?")),

@@ -9,6 +9,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use hooks_core::stable_hash;
 use serde::{Deserialize, Serialize};
 
 /// Positions from the first to the last.
@@ -69,13 +70,8 @@ impl std::fmt::Display for Key<'_> {
 
 /// A hook's name as a number that all instances agree on.
 pub(super) fn hook_hash(hook: &str) -> u32 {
-    let hash = fnv(hook.as_bytes());
+    let hash = stable_hash(hook.bytes());
     (hash ^ (hash >> 32)) as u32
-}
-
-/// FNV-1a, 64 bits.
-pub(super) fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The hooks of an instance, sorted.

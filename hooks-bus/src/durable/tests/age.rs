@@ -9,10 +9,10 @@ use hooks_core::{Bus, DropReason, Filter, HumanDuration};
 use super::sim::SimDisk;
 use super::{CLOCK, End, TUNING, block_on, config, gone, number, slice};
 use crate::durable::DurableBus;
-use crate::durable::checkpointer::Tuning;
 use crate::durable::disk::Disk as _;
 use crate::durable::format::{HEADER_BYTES, segment_name};
 use crate::durable::hold::Hold;
+use crate::durable::tuning::Tuning;
 
 #[test]
 fn what_is_older_than_max_age_is_given_up_a_segment_at_a_time() {

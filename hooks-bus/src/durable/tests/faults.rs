@@ -199,11 +199,11 @@ fn a_file_that_can_t_be_removed_takes_disk_and_nothing_else() {
     all.settle(&read);
     bus.0.inner.checkpoint_and_clean();
     assert_eq!((bus.monitor().health(), bus.info().segments[0].first), (BusHealth::Well, 0));
-    assert!(bus.0.inner.health.may_pass(), "it is tried again");
+    assert!(bus.0.inner.storage.health.may_pass(), "it is tried again");
     disk.fail(Fault { at: 0, times: 0, calls: &[], kind: ErrorKind::Other });
     bus.0.inner.checkpoint_and_clean();
     assert_eq!(bus.info().segments.len(), 1);
-    assert!(!bus.0.inner.health.may_pass());
+    assert!(!bus.0.inner.storage.health.may_pass());
 }
 
 #[test]

@@ -9,9 +9,9 @@ use hooks_core::{Bus, ByteSize, Filter, Lag};
 use super::sim::SimDisk;
 use super::{End, TUNING, block_on, config, gone, hook, slice};
 use crate::durable::DurableBus;
-use crate::durable::checkpointer::Tuning;
 use crate::durable::config::DurableConfig;
 use crate::durable::hold::Hold;
+use crate::durable::tuning::Tuning;
 
 /// The first time of the clock, in seconds since 1970.
 const BEGIN: u64 = 1_000_000;

@@ -20,11 +20,11 @@ use std::time::Duration;
 use hooks_core::{ByteSize, Delivery, Slice};
 use hooks_test::{End, block_on, id as hook};
 
-use super::checkpointer::Tuning;
 use super::config::DurableConfig;
 use super::disk::Disk;
 use super::error::OpenError;
 use super::hold::Hold;
+use super::tuning::Tuning;
 use super::{DurableBus, Handle};
 use sim::SimDisk;
 

@@ -1,0 +1,92 @@
+//! The hooks whose checkpoints have to be written.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::subscriber::Subscriber;
+
+/// Hooks with unsaved changes, and the signal that wakes the checkpointer.
+#[derive(Debug, Default)]
+pub(crate) struct DirtySet {
+    state: Mutex<State>,
+    woken: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    subscribers: Vec<Arc<Subscriber>>,
+    woken: bool,
+    stopped: bool,
+    /// Number of new hooks so far, and of those the database has.
+    hooks_added: u64,
+    hooks_saved: u64,
+}
+
+impl DirtySet {
+    /// Adds a hook whose checkpoint has changed.
+    pub(crate) fn insert(&self, subscriber: &Arc<Subscriber>) {
+        if !subscriber.dirty.swap(true, Ordering::AcqRel) {
+            self.state.lock().subscribers.push(subscriber.clone());
+        }
+    }
+
+    /// Wakes the checkpointer after a change.
+    pub(crate) fn wake(&self) {
+        let mut state = self.state.lock();
+        if !std::mem::replace(&mut state.woken, true) {
+            self.woken.notify_all();
+        }
+    }
+
+    /// Counts a hook that is new to the database. The bus accepts no event for it before a commit.
+    pub(crate) fn add_hook(&self) {
+        self.state.lock().hooks_added += 1;
+    }
+
+    /// True while the database lacks a new hook.
+    pub(crate) fn has_unsaved_hooks(&self) -> bool {
+        let state = self.state.lock();
+        state.hooks_added > state.hooks_saved
+    }
+
+    /// Tells the checkpointer to write all changes and end.
+    pub(crate) fn stop(&self) {
+        let mut state = self.state.lock();
+        state.stopped = true;
+        self.woken.notify_all();
+    }
+
+    /// Number of new hooks so far.
+    pub(crate) fn hooks_added(&self) -> u64 {
+        self.state.lock().hooks_added
+    }
+
+    /// Notes that the database has so many of the new hooks.
+    pub(crate) fn set_hooks_saved(&self, hooks: u64) {
+        self.state.lock().hooks_saved = hooks;
+    }
+
+    /// Takes the hooks out.
+    pub(crate) fn take(&self) -> Vec<Arc<Subscriber>> {
+        std::mem::take(&mut self.state.lock().subscribers)
+    }
+
+    /// Waits for a change, then gathers more. True after [`stop`](Self::stop).
+    pub(crate) fn wait(&self, limit: Option<Duration>, gather: Duration) -> bool {
+        let mut state = self.state.lock();
+        while !state.woken && !state.stopped {
+            match limit {
+                Some(limit) if self.woken.wait_for(&mut state, limit).timed_out() => return state.stopped,
+                Some(_) => {}
+                None => self.woken.wait(&mut state),
+            }
+        }
+        state.woken = false;
+        let until = Instant::now() + gather;
+        while !state.stopped && !self.woken.wait_until(&mut state, until).timed_out() {}
+        state.stopped
+    }
+}

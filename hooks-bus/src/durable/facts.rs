@@ -1,0 +1,62 @@
+//! What the bus keeps of a hook beside its place, in memory as in the database.
+
+use std::collections::HashMap;
+
+use hooks_core::{BusError, HookId, Override};
+use parking_lot::Mutex;
+
+use super::dead_letter_table::{self, Totals};
+use super::overrides;
+use super::store::Store;
+
+/// The totals of dead letters, and the overrides.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    dead_letters: Mutex<HashMap<HookId, Totals>>,
+    overrides: Mutex<HashMap<HookId, Override>>,
+}
+
+impl Facts {
+    /// Reads those of the database. Blocks.
+    pub(crate) fn read(store: &Store) -> Result<Self, BusError> {
+        let dead_letters = store.read(dead_letter_table::totals)?.into_iter().collect();
+        let overrides = store.read(overrides::read)?.into_iter().collect();
+        Ok(Self { dead_letters: Mutex::new(dead_letters), overrides: Mutex::new(overrides) })
+    }
+
+    /// Number of the hook's dead letters.
+    pub(crate) fn dead_letters(&self, hook: &HookId) -> u64 {
+        self.dead_letters.lock().get(hook).map_or(0, |totals| totals.events)
+    }
+
+    /// The hooks that have, or had, dead letters.
+    pub(crate) fn with_dead_letters(&self) -> Vec<HookId> {
+        self.dead_letters.lock().keys().cloned().collect()
+    }
+
+    /// Notes what the database has now.
+    pub(crate) fn set_dead_letters(&self, hook: &HookId, totals: Totals) {
+        self.dead_letters.lock().insert(hook.clone(), totals);
+    }
+
+    pub(crate) fn overrides(&self, hook: &HookId) -> Option<Override> {
+        self.overrides.lock().get(hook).cloned()
+    }
+
+    /// Stores an override, or removes it. Returns when the change would survive a crash. Blocks.
+    pub(crate) fn set_override(&self, store: &Store, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
+        store.write(|change| overrides::set(change, hook, to.as_ref()))?;
+        let mut overrides = self.overrides.lock();
+        match to {
+            Some(to) => overrides.insert(hook.clone(), to),
+            None => overrides.remove(hook),
+        };
+        Ok(())
+    }
+
+    /// Forgets a hook, which the database does not have any more.
+    pub(crate) fn forget(&self, hook: &HookId) {
+        self.dead_letters.lock().remove(hook);
+        self.overrides.lock().remove(hook);
+    }
+}

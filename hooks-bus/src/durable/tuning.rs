@@ -1,0 +1,36 @@
+//! Settings of the bus that tests replace.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+// tidy-allow(bus-io): a clock, no file
+use rustix::time::{ClockId, clock_gettime};
+
+/// Settings that tests replace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tuning {
+    /// Time for gathering changes before a commit.
+    pub(crate) gather: Duration,
+    /// The time of day, in seconds since 1970.
+    pub(crate) clock: fn() -> u64,
+    /// A clock that can't be set, in seconds since some moment.
+    pub(crate) steady: fn() -> u64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { gather: Duration::from_millis(200), clock: now, steady }
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Seconds of a clock that can't be set. It runs while the machine sleeps, where the system has such a clock.
+fn steady() -> u64 {
+    #[cfg(target_os = "linux")]
+    const CLOCK: ClockId = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+    u64::try_from(clock_gettime(CLOCK).tv_sec).unwrap_or(0)
+}
