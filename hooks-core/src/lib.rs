@@ -40,8 +40,8 @@ pub use batch::{Batch, BatchId};
 pub use batcher::{BatchLimits, Batcher, SizeBatcher};
 pub use bus::{
     Answering, AskError, Bus, BusError, BusHealth, BusMonitor, BusStats, BusTraits, DeadLetter, DeadLetterId,
-    DeadLetters, Delivery, HookPlace, HookStore, Instances, Lag, MAX_DETAIL, Overflow, Position, PublishError, QueueLimits, Read,
-    Reader, Settle, Settler, StartAt, Subscription, WINDOW, refuse_reserved,
+    DeadLetters, Delivery, HookPlace, HookStore, Instances, Lag, MAX_DETAIL, Overflow, Position, PublishError,
+    QueueLimits, Read, Reader, Settle, Settler, StartAt, Subscription, WINDOW, refuse_reserved,
 };
 pub use config_problem::ConfigProblem;
 pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};

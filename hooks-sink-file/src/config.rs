@@ -1,15 +1,11 @@
 //! The settings of a file sink.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hooks_core::{BatchLimits, BoxError, ConfigProblem, SinkConfig, SinkContext};
 use serde::Deserialize;
-
-use crate::path;
-use crate::sink::FileSink;
 
 /// Appends events to a file, one line of JSON each.
 ///
@@ -102,6 +98,11 @@ impl FileConfig {
         self.path.components().collect()
     }
 
+    /// The path as it was set.
+    pub(crate) fn as_written(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn roots(&self) -> Option<&[PathBuf]> {
         self.allowed_roots.as_deref()
     }
@@ -118,26 +119,6 @@ impl FileConfig {
     pub(crate) fn first_warning(&self) -> bool {
         !self.warned.swap(true, Ordering::Relaxed)
     }
-
-    fn root_problems(&self, problems: &mut Vec<ConfigProblem>) {
-        let Some(roots) = self.roots() else { return };
-        if roots.is_empty() {
-            problems.push(ConfigProblem::new(
-                "allowed_roots",
-                "an empty list allows no file: name a folder, or leave the setting out",
-            ));
-            return;
-        }
-        let found = problems.len();
-        for (at, root) in roots.iter().enumerate() {
-            if let Some(problem) = path::folder_problem(root) {
-                problems.push(ConfigProblem::new(format!("allowed_roots[{at}]"), problem));
-            }
-        }
-        if problems.len() == found && path::file_problem(&self.path).is_none() && !path::inside(&self.path(), roots) {
-            problems.push(ConfigProblem::new("path", path::outside(&self.path, roots)));
-        }
-    }
 }
 
 /// The options of a write: the part of the settings that is each hook's own, on a file that hooks may share.
@@ -145,37 +126,6 @@ impl FileConfig {
 pub(crate) struct WriteOptions {
     pub(crate) mode: Option<FileMode>,
     pub(crate) sync: bool,
-}
-
-impl SinkConfig for FileConfig {
-    const KIND: &'static str = "file";
-
-    type Sink = FileSink;
-
-    fn build(&self, context: &SinkContext) -> Result<FileSink, BoxError> {
-        // Settings made by code come here without having been validated.
-        match self.validate().into_iter().next() {
-            Some(problem) => Err(problem.into()),
-            None => Ok(FileSink::new(self.clone(), context.clone())),
-        }
-    }
-
-    fn validate(&self) -> Vec<ConfigProblem> {
-        let mut problems = Vec::new();
-        if let Some(problem) = path::file_problem(&self.path) {
-            problems.push(ConfigProblem::new("path", problem));
-        }
-        self.root_problems(&mut problems);
-        problems
-    }
-
-    fn batch_limits(&self) -> BatchLimits {
-        BatchLimits::immediate()
-    }
-
-    fn takes_tests(&self) -> bool {
-        true
-    }
 }
 
 /// Permissions of a file, written in octal: `"0640"`. The owner must be able to read and write, since

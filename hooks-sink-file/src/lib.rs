@@ -55,6 +55,7 @@ mod lane;
 mod lines;
 mod open;
 mod path;
+mod plugin;
 mod progress;
 mod redelivery;
 mod sink;

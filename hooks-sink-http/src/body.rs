@@ -6,7 +6,7 @@ use std::io::Read;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http::header::CONTENT_ENCODING;
 
-use crate::outcome::Received;
+use crate::received::Received;
 
 /// The body of an answer.
 pub(crate) enum Body<'a> {

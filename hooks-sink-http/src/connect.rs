@@ -19,8 +19,9 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use crate::connection_state::ConnectionState;
-use crate::observed::{self, ObservedStream};
+use crate::observed::ObservedStream;
 use crate::resolve::Resolver;
+use crate::status_scanner;
 use crate::stream::Stream;
 use crate::trace::{Phase, Trace};
 
@@ -185,7 +186,7 @@ impl Settings {
         stream.write_all(&request).await.map_err(|error| failed(error.into()))?;
         stream.flush().await.map_err(|error| failed(error.into()))?;
         let head = read_head(stream).await.map_err(|error| failed(error.into()))?;
-        match observed::status(&head) {
+        match status_scanner::status(&head) {
             Some(200..300) => Ok(()),
             status => Err(self.failed(Step::Tunnel(status), true, None)),
         }
@@ -209,7 +210,7 @@ async fn read_head(stream: &mut Box<dyn Stream>) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(1024);
     while head.len() <= MAX_HEAD {
         match end_of(&head) {
-            Some(end) if observed::is_interim(&head[..end]) => drop(head.drain(..end)),
+            Some(end) if status_scanner::is_interim(&head[..end]) => drop(head.drain(..end)),
             Some(_) => break,
             None if stream.read_buf(&mut head).await? == 0 => break,
             None => {}
@@ -237,7 +238,7 @@ mod tests {
     async fn status(first: &'static str, second: &'static str) -> Option<u16> {
         let pieces = first.as_bytes().chain(second.as_bytes());
         let mut stream: Box<dyn Stream> = Box::new(tokio::io::join(pieces, tokio::io::sink()));
-        observed::status(&read_head(&mut stream).await.unwrap())
+        status_scanner::status(&read_head(&mut stream).await.unwrap())
     }
 
     #[tokio::test]

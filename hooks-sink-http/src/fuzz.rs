@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::HttpConfig;
 use crate::mask::Mask;
-use crate::outcome::{AnswerContext, End, Received, judge};
+use crate::outcome::{AnswerContext, judge};
+use crate::received::{End, Received};
 
 /// Judges an answer to a batch of the events `a`, `b`, `c` and `c`, and checks what holds for every
 /// answer. For cargo-fuzz and property tests; not part of the interface.

@@ -3,12 +3,13 @@
 use std::time::SystemTime;
 
 use hooks_core::{Answer, Batch, Delivered, DeliveryError, FailureClass, Odd, Unread};
+use http::StatusCode;
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, StatusCode};
 
 use crate::body::Body;
 use crate::failures::{self, Reading};
 use crate::mask::Mask;
+use crate::received::{End, Received};
 use crate::retry_after;
 
 /// Most bytes of an answer's body that are kept for people to read.
@@ -28,39 +29,6 @@ pub(crate) struct AnswerContext<'a> {
     pub(crate) partial_answers: bool,
     /// Most bytes of a body that are read, also of one that was compressed.
     pub(crate) max_bytes: usize,
-}
-
-/// An answer as it was received.
-#[derive(Debug, Default)]
-pub(crate) struct Received {
-    /// The status.
-    pub(crate) status: StatusCode,
-    /// The headers.
-    pub(crate) headers: HeaderMap,
-    /// The body, up to the limit.
-    pub(crate) body: Vec<u8>,
-    /// The end of the body.
-    pub(crate) end: End,
-    /// True if another request had been sent over the connection before.
-    pub(crate) is_reused: bool,
-}
-
-/// The end of a body.
-#[derive(Debug, Default)]
-pub(crate) enum End {
-    /// All of it was read.
-    Whole,
-    /// There is more; reading stopped at the limit.
-    Limit,
-    /// The connection broke.
-    Broken(String),
-    /// Nothing but the status could be read.
-    Unread(String),
-    /// The attempt's time was over before.
-    #[default]
-    Late,
-    /// The attempt's time was over when nothing but the status could be read.
-    Begun,
 }
 
 /// The meaning of an answer, and advice if it is odd.

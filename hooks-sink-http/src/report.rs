@@ -16,7 +16,7 @@ use crate::endpoint::printable;
 use crate::faults;
 use crate::guard::Refused;
 use crate::mask::Mask;
-use crate::outcome::{End, Received};
+use crate::received::{End, Received};
 use crate::resolve::Unresolved;
 use crate::trace::{Phase, Trace};
 use crate::transport::{find, is_malformed};

@@ -4,25 +4,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hooks_core::Batch;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 
 use crate::compress::Encoding;
 use crate::config::Mode;
+use crate::header_names::{ID, IDEMPOTENCY_KEY, TIMESTAMP, TRACEPARENT, TRACESTATE};
 use crate::ready::Ready;
 use crate::sign::Signer;
 use crate::traceparent::TraceContext;
-
-/// Names a batch, the same at every attempt.
-pub(crate) const ID: HeaderName = HeaderName::from_static("webhook-id");
-/// The time at which an attempt was signed, in Unix seconds.
-pub(crate) const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-/// The id again, under the name that some gateways look for.
-pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// W3C Trace Context.
-pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// The suffix that vendors add to it.
-pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Turns batches into requests.
 pub(crate) struct Requests {

@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::observed;
+use crate::status_scanner::is_goodbye;
 
 /// Anything that bytes go through.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
@@ -54,10 +54,4 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Stream for tokio
     fn peek(&self) -> Peeked {
         Peeked::Nothing
     }
-}
-
-/// True if these bytes on an idle connection say that it is over: some servers and load balancers send `408` before
-/// they close one. Nothing is taken for delivered because of it.
-pub(crate) fn is_goodbye(bytes: &[u8]) -> bool {
-    observed::status(bytes) == Some(408)
 }

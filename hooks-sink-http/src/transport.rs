@@ -12,7 +12,7 @@ use crate::connection_state::ConnectionState;
 use crate::faults;
 use crate::guard::Refused;
 use crate::observed::Unsent;
-use crate::outcome::{End, Received};
+use crate::received::{End, Received};
 
 /// No answer came: connecting failed, or the connection broke before the answer began.
 pub(crate) fn failed(request: &str, error: &legacy::Error) -> DeliveryError {

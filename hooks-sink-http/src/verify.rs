@@ -40,8 +40,8 @@ use http::{HeaderMap, HeaderName};
 use ring::hmac;
 
 use crate::endpoint::hex_byte;
+use crate::header_names::{ID, TIMESTAMP};
 use crate::keys::VerifyingKey;
-use crate::request::{ID, TIMESTAMP};
 use crate::sign::{self, SIGNATURE};
 
 /// The default tolerance: how far a timestamp may be from now, before or after.

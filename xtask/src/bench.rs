@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: hands over to the bench that links everything, so that the other chores need not.
 
-use crate::{Done, workspace};
+use crate::workspace::{self, Done};
 
 /// Runs `hooks-cli/benches/limits` with these arguments.
 pub(crate) fn run(arguments: &[&str]) -> Done {

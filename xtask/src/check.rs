@@ -4,7 +4,8 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{Done, crash, instructions, integration, tidy, workspace};
+use crate::workspace::{self, Done};
+use crate::{crash, instructions, integration, tidy};
 
 /// A call of cargo.
 struct Step {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::packages::{self, Package};
-use crate::{Done, workspace};
+use crate::workspace::{self, Done};
 
 const NAMES: [&str; 5] = ["envelope", "filter", "route", "body", "sign"];
 

@@ -36,9 +36,6 @@ Usage: cargo xtask COMMAND
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
-/// The result of a command: an error text for people when it failed.
-type Done = Result<(), String>;
-
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

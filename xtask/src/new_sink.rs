@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Done, workspace};
+use crate::workspace::{self, Done};
 
 /// The example that new sinks begin as. Its kind is `print`, its types begin with `Print`.
 const EXAMPLE: &str = include_str!("../../hooks-core/examples/print/sink.rs");

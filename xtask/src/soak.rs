@@ -1,6 +1,6 @@
 //! `cargo xtask soak` and `cargo xtask backlog`: long runs of tests, optimised and with as many events as wanted.
 
-use crate::{Done, workspace};
+use crate::workspace::{self, Done};
 
 /// A daemon whose hooks hang and fail, with so many events.
 pub(crate) fn run(events: &str) -> Done {

@@ -30,7 +30,7 @@ pub(crate) struct PublishArgs {
     #[arg(long, value_name = "SIZE", default_value = "1MiB")]
     pub(crate) max_event: ByteSize,
     /// Give up after this long, for example 90s or 10m, with exit code 1
-    #[arg(long, value_name = "DURATION", value_parser = super::timeout)]
+    #[arg(long, value_name = "DURATION", value_parser = super::durations::timeout)]
     pub(crate) timeout: Option<HumanDuration>,
 }
 

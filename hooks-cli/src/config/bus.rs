@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hooks_core::{BusFactory, BusPlugin};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use super::Source;
 use super::plugin::Place;
 use super::problem::Findings;
 use super::shape::Shapes;
@@ -34,6 +33,14 @@ pub enum WithoutBus {
     OnDisk,
     /// Either: settings of both are legal.
     Either,
+}
+
+/// The source of a config.
+pub(super) struct Source<'a> {
+    pub(super) text: &'a str,
+    pub(super) file: &'a str,
+    pub(super) without_bus: WithoutBus,
+    pub(super) config_dir: Option<&'a str>,
 }
 
 /// The kind of bus in a process.
@@ -130,14 +137,4 @@ fn unset(source: &Source<'_>, findings: &mut Findings) -> Option<ConfiguredBus> 
             None
         }
     }
-}
-
-/// The JSON Schema of the section.
-pub(super) fn schema(definitions: &mut Map<String, Json>) -> Json {
-    let kinds: Vec<_> =
-        BusPlugin::all().into_iter().map(|plugin| super::schema::of_plugin(plugin, "bus.", definitions)).collect();
-    json!({
-        "description": "Where events wait for hooks. Not set: for `serve` the durable bus in the folder `hooks-data` beside this file, else the memory of the process.",
-        "oneOf": kinds,
-    })
 }

@@ -3,8 +3,6 @@
 use std::env::VarError;
 use std::fmt;
 
-use super::tree::Variable;
-
 /// The source of the values of variables.
 pub struct Variables<'a> {
     /// The value of `${CONFIG_DIR}`: the absolute path of the folder that the config file is in.
@@ -24,6 +22,14 @@ impl fmt::Debug for Variables<'_> {
 pub(super) struct Fault {
     pub(super) written: String,
     pub(super) message: String,
+}
+
+/// The part of a string that a variable made.
+#[derive(Clone)]
+pub(super) struct Variable {
+    /// As it is written in the file: `${NAME}`, or the whole string around it.
+    pub(super) written: String,
+    pub(super) value: String,
 }
 
 /// Fills in every `${NAME}`; `$$` becomes `$`; any other `$` stays.

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use hooks_server::IngestSettings;
 
+use super::bus::ConfiguredBus;
 use super::problem::Findings;
+use super::section::{place_of, section};
 use super::tree::Entry;
-use super::{ConfiguredBus, place_of, section};
 
 /// The error when a request would never fit into the bus's memory.
 pub(crate) fn too_large_for(settings: &IngestSettings, bus: &ConfiguredBus) -> Option<String> {

@@ -15,6 +15,7 @@ mod plugin;
 mod problem;
 mod read;
 mod schema;
+mod section;
 mod settings;
 mod shape;
 #[cfg(test)]
@@ -41,10 +42,10 @@ pub(crate) use plugin::kinds;
 pub(crate) use shape::{Shape, summary};
 
 use crate::files::{self, Fingerprint, Fingerprints};
+use bus::Source;
 use problem::{Findings, Lines};
-use read::Section;
+use section::{empty, place_of, section};
 use tree::{Entry, Node, Table, Value};
-use wording::Redactor;
 
 /// A config file whose every setting makes sense.
 #[derive(Debug)]
@@ -181,14 +182,6 @@ pub fn parse(text: &str, file: &str, without_bus: WithoutBus, variables: &Variab
     }
 }
 
-/// The source of a config.
-struct Source<'a> {
-    text: &'a str,
-    file: &'a str,
-    without_bus: WithoutBus,
-    config_dir: Option<&'a str>,
-}
-
 fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Option<Config> {
     let unknown = refuse_unknown(table, findings);
     let bus = bus::read(table.remove("bus"), source, findings);
@@ -287,32 +280,4 @@ fn hooks(
             Vec::new()
         }
     }
-}
-
-/// Reads a plain section, and gives its places back.
-fn section<T: serde::de::DeserializeOwned>(
-    name: &str,
-    entry: Option<Entry>,
-    findings: &mut Findings,
-) -> Option<(T, Node)> {
-    let mut node = entry.map_or_else(empty, |entry| entry.node);
-    let redactor = Redactor::default().variables(&node);
-    let label = format!("{name}: ");
-    if node.table().is_none() {
-        if !node.is_broken() {
-            findings.add(node.span.clone(), format!("{label}expected a table, found {}", node.describe()));
-        }
-        return None;
-    }
-    let mut section = Section { label: &label, node: &mut node, redactor: &redactor, elsewhere: &[] };
-    let read = section.read(findings, |json| json);
-    read.map(|read| (read, node))
-}
-
-fn place_of(node: &Node, name: &str) -> std::ops::Range<usize> {
-    node.find(&[tree::Step::Key(name.to_owned())]).0.span()
-}
-
-fn empty() -> Node {
-    Node { span: 0..0, value: Value::Table(Table::new()) }
 }

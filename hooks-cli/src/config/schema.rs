@@ -1,6 +1,6 @@
 //! One JSON Schema of the whole file, the linked sinks included.
 
-use hooks_core::{Plugin, SinkPlugin};
+use hooks_core::{BusPlugin, Plugin, SinkPlugin};
 use hooks_server::IngestSettings;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -17,7 +17,7 @@ pub fn schema() -> Json {
     let events = subschema::<EventSettings>(&mut generator);
     let ingest = subschema::<IngestSettings>(&mut generator);
     let mut definitions = generator.take_definitions(true);
-    let bus = super::bus::schema(&mut definitions);
+    let bus = bus_schema(&mut definitions);
     let sinks: Vec<_> = SinkPlugin::all().into_iter().map(|plugin| of_plugin(plugin, "", &mut definitions)).collect();
     let used = json!([sinks, bus, definitions]).to_string();
     definitions.retain(|name, _| used.contains(&format!("\"#/$defs/{name}\"")));
@@ -36,6 +36,15 @@ pub fn schema() -> Json {
         "required": ["hooks"],
         "additionalProperties": false,
         "$defs": definitions,
+    })
+}
+
+/// The JSON Schema of `[bus]`.
+fn bus_schema(definitions: &mut Map<String, Json>) -> Json {
+    let kinds: Vec<_> = BusPlugin::all().into_iter().map(|plugin| of_plugin(plugin, "bus.", definitions)).collect();
+    json!({
+        "description": "Where events wait for hooks. Not set: for `serve` the durable bus in the folder `hooks-data` beside this file, else the memory of the process.",
+        "oneOf": kinds,
     })
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::expand::{Variables, expand, has_bare_name};
+use super::expand::{Variable, Variables, expand, has_bare_name};
 
 /// A value and where it stands in the file. No `Debug`: it may hold secrets.
 #[derive(Clone)]
@@ -24,14 +24,6 @@ pub(super) enum Value {
     Table(Table),
     /// Something is wrong with it, which has been said: treated as if it were not there, but not missed.
     Broken,
-}
-
-/// The part of a string that a variable made.
-#[derive(Clone)]
-pub(super) struct Variable {
-    /// As it is written in the file: `${NAME}`, or the whole string around it.
-    pub(super) written: String,
-    pub(super) value: String,
 }
 
 pub(super) type Table = BTreeMap<String, Entry>;

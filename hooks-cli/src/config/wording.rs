@@ -1,6 +1,7 @@
 //! Error texts of serde, in the words of a config file, with the nearest right name, without secrets.
 
-use super::tree::{Node, Variable};
+use super::expand::Variable;
+use super::tree::Node;
 use hooks_server::names::nearest;
 
 /// The kind of an error text of serde.

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use tokio::io::{AsyncBufRead, AsyncReadExt as _};
 
-use super::request::{Broken, Head, read_line};
+use super::head::{Broken, Head, read_line};
 
 /// The end of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 
 use super::answer::Answer;
 use super::fault::{Fault, Then, read_slowly};
-use super::request::{Broken, Head, Limits, Request};
+use super::head::{Broken, Head, Limits};
+use super::request::Request;
 
 /// Decides what happens to requests.
 pub(crate) trait Receiver: Send + Sync + 'static {

@@ -25,19 +25,22 @@ const MAX_BODY: usize = 1 << 20;
 /// The longest time that a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// All routes.
-pub(super) fn router(service: AdminService) -> Router {
-    Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/log", get(log))
-        .route("/v1/hooks/{id}", delete(forget))
-        .route("/v1/hooks/{id}/enable", post(enable))
-        .route("/v1/hooks/{id}/disable", post(disable))
-        .route("/v1/hooks/{id}/dead-letters", get(dead_letters))
-        .route("/v1/hooks/{id}/dead-letters/replay", post(replay))
-        .route("/v1/hooks/{id}/dead-letters/drop", post(drop_dead_letters))
-        .method_not_allowed_fallback(other_method)
-        .with_state(service)
+impl AdminService {
+    /// The routes, to be mounted in an axum or hyper server where whoever can reach it may operate. What is asked is done
+    /// to its end, also when the client goes away. Errors are [problems](Problem).
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/v1/status", get(status))
+            .route("/v1/log", get(log))
+            .route("/v1/hooks/{id}", delete(forget))
+            .route("/v1/hooks/{id}/enable", post(enable))
+            .route("/v1/hooks/{id}/disable", post(disable))
+            .route("/v1/hooks/{id}/dead-letters", get(dead_letters))
+            .route("/v1/hooks/{id}/dead-letters/replay", post(replay))
+            .route("/v1/hooks/{id}/dead-letters/drop", post(drop_dead_letters))
+            .method_not_allowed_fallback(other_method)
+            .with_state(self.clone())
+    }
 }
 
 async fn status(State(service): State<AdminService>) -> HttpResponse {

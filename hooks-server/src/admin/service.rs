@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use axum::Router;
 use hooks_core::{
     Bus, BusError, DeadLetter, DeadLetterId, DeadLetters, DispatchError, Dispatcher, HookId, HookReport, ReplayError,
     chain,
@@ -14,7 +13,6 @@ use http::StatusCode;
 use super::dead_letter::DeadLetterReport;
 use super::request::{DeadLetterFilter, Request};
 use super::response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
-use super::routes;
 use crate::{Reloads, names, on_own_thread};
 
 /// Most bytes of events in one page of dead letters; one letter alone may be larger.
@@ -75,12 +73,6 @@ impl AdminService {
             Err(error) => Response::Failed(Problem::new(StatusCode::BAD_REQUEST, format!("not understood: {error}"))),
         };
         serde_json::to_vec(&response).unwrap_or_default()
-    }
-
-    /// The routes, to be mounted in an axum or hyper server where whoever can reach it may operate. What is asked is done
-    /// to its end, also when the client goes away. Errors are [problems](Problem).
-    pub fn router(&self) -> Router {
-        routes::router(self.clone())
     }
 
     fn status(&self) -> Status {

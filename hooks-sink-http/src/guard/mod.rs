@@ -7,6 +7,7 @@
 //! The ranges are those of the IANA special-purpose registries, and addresses under which clouds serve metadata
 //! and credentials.
 
+mod kind;
 mod registry;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use url::Host;
 
 use crate::cidr::Cidr;
+use kind::Kind;
 
 /// Judges addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,21 +29,6 @@ pub(crate) struct Guard {
 pub(crate) struct Refused {
     address: IpAddr,
     kind: Kind,
-}
-
-/// The kind of an address that is not one of the public internet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Networks of somebody's own.
-    Private,
-    /// This machine.
-    Loopback,
-    /// This network segment.
-    LinkLocal,
-    /// The cloud's metadata service.
-    Metadata,
-    /// Reserved, multicast, documentation: nobody's to receive webhooks.
-    Special,
 }
 
 impl Guard {
@@ -109,18 +96,6 @@ fn is_metadata(address: IpAddr) -> bool {
         }
         // EC2 over IPv6.
         IpAddr::V6(v6) => v6.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254],
-    }
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Private => "a private network",
-            Self::Loopback => "this machine",
-            Self::LinkLocal => "link-local",
-            Self::Metadata => "a cloud's metadata service",
-            Self::Special => "not of the public internet",
-        })
     }
 }
 

@@ -8,8 +8,8 @@
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use super::Kind;
-use super::Kind::{LinkLocal, Loopback, Private, Special};
+use super::kind::Kind;
+use super::kind::Kind::{LinkLocal, Loopback, Private, Special};
 use crate::cidr::Cidr;
 
 /// Ranges, what they are to the guard, and what the registry calls them.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::Problems;
+use super::problems::Problems;
 use crate::client::{ClientSettings, Proxy};
 use crate::config::{HttpConfig, HttpVersion, Tls};
 use crate::endpoint::Endpoint;

@@ -3,10 +3,10 @@
 use http::header::{self, ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Problems;
+use super::problems::Problems;
 use crate::config::{Compression, HttpConfig, Mode};
 use crate::endpoint;
-use crate::request::{IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE};
+use crate::header_names::{IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE};
 
 /// The form of a body: a CloudEvents JSON batch, or one CloudEvent.
 const BATCH: HeaderValue = HeaderValue::from_static("application/cloudevents-batch+json");

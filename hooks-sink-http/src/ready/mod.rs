@@ -3,12 +3,11 @@
 
 mod client;
 mod headers;
+mod problems;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
-use hooks_core::{ConfigProblem, Secret};
+use hooks_core::ConfigProblem;
 use http::header::PROXY_AUTHORIZATION;
 use http::{HeaderMap, HeaderName, Uri};
 use url::Url;
@@ -18,6 +17,7 @@ use crate::compress::Encoding;
 use crate::config::{Compression, HttpConfig, Mode, SigningSecrets};
 use crate::keys::SigningKey;
 use crate::sign::{self, Signer};
+use problems::Problems;
 
 /// Settings that were checked, in the form in which they are used.
 pub(crate) struct Ready {
@@ -89,53 +89,6 @@ impl Ready {
                 max_per_host: config.connections.as_deref().copied().unwrap_or_default().max_per_host.get(),
             }),
             _ => Err(problems.0),
-        }
-    }
-}
-
-#[derive(Default)]
-struct Problems(Vec<ConfigProblem>);
-
-impl Problems {
-    fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(ConfigProblem::new(path, message));
-    }
-
-    fn take<T>(&mut self, path: impl Into<String>, result: Result<T, String>) -> Option<T> {
-        result.map_err(|message| self.add(path, message)).ok()
-    }
-
-    /// Of a secret and a file that holds one, at most one is set. The file's path is absolute.
-    fn file(&mut self, path: &str, has_text: bool, file: Option<&Path>) {
-        let Some(file) = file else { return };
-        let of = path.trim_end_matches("_file");
-        if has_text {
-            self.add(path, format!("`{of}` is set, too: which of them is it?"));
-        }
-        self.absolute(path, file);
-    }
-
-    fn absolute(&mut self, path: &str, file: &Path) {
-        if !file.is_absolute() {
-            self.add(path, "expected an absolute path");
-        }
-    }
-
-    /// Of a secret that may be any text.
-    fn unmarked(&mut self, path: &str, text: Option<&Secret>) {
-        if let Some(Err(why)) = text.map(|text| hooks_core::without_mark(text.expose().as_bytes())) {
-            self.add(path, why);
-        }
-    }
-
-    /// A secret that has to be there, as text or in a file.
-    fn required(&mut self, path: &str, text: Option<&Secret>, file: Option<&Path>) {
-        self.file(&format!("{path}_file"), text.is_some(), file);
-        self.unmarked(path, text);
-        match text {
-            Some(text) if text.expose().is_empty() => self.add(path, "an empty secret proves nothing"),
-            None if file.is_none() => self.add(path, format!("it is missing: set it, or `{path}_file`")),
-            _ => {}
         }
     }
 }

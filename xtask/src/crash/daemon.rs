@@ -11,8 +11,8 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use super::common::{NUMBERS, Random, STEP_TIMEOUT, clock};
 use super::record::{Record, Totals, Wanted};
-use super::{NUMBERS, Random, STEP_TIMEOUT, clock};
 
 /// Clients that publish at the same time. Events with the same remainder are one client's, in rising order.
 const CLIENTS: u64 = 4;

@@ -4,13 +4,15 @@
 //! A kill takes the process and leaves the page cache: what a power cut takes is shown by the simulated disk in the
 //! tests of hooks-bus.
 
+mod common;
 mod daemon;
 mod program;
 mod record;
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use crate::{Done, workspace};
+use crate::workspace::{self, Done};
+use common::{Random, clock};
 use record::Totals;
 
 /// Rounds of a run that is part of the checks.
@@ -18,12 +20,6 @@ const ROUNDS: u64 = 200;
 
 /// A folder is used for this many kills before everything in it is delivered and counted.
 const LIVES: u64 = 10;
-
-/// Numbers that one life has for its events.
-const NUMBERS: u64 = 10_000_000;
-
-/// The longest time that a step may take before it counts as stuck.
-const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs what the arguments ask for: `--rounds N`, `--seed S`.
 pub(crate) fn run(arguments: &[&str]) -> Done {
@@ -51,7 +47,7 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
 /// Kills something so many times.
 fn kill(what: &str, rounds: u64, seed: u64, mut chain: impl FnMut(u64, &mut Random) -> Result<Totals, String>) -> Done {
     let begin = Instant::now();
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(seed);
     let mut totals = Totals::default();
     let mut done = 0;
     while done < rounds {
@@ -65,21 +61,4 @@ fn kill(what: &str, rounds: u64, seed: u64, mut chain: impl FnMut(u64, &mut Rand
         return Err(format!("{what}: only {} events were accepted: too few to show anything", totals.accepted));
     }
     Ok(())
-}
-
-/// Since 1970.
-fn clock() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-/// Xorshift (Marsaglia, 2003): a seed repeats a run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % limit
-    }
 }

@@ -7,8 +7,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
+use super::common::{NUMBERS, Random, STEP_TIMEOUT, clock};
 use super::record::{Record, Totals, Wanted};
-use super::{NUMBERS, Random, STEP_TIMEOUT, clock};
 use crate::workspace;
 
 /// The program's hooks, and the events that each receives or refuses.

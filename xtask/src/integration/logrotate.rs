@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::bench::{Bench, Integration, write};
 use super::server::{Server, event};
-use super::{Bench, Integration, write};
 use crate::packages::{self, Package};
-use crate::{Done, workspace};
+use crate::workspace::{self, Done};
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "logrotate",

@@ -6,6 +6,7 @@
 //!
 //! A new one is a file here with `pub(super) const INTEGRATION: Integration` and a line in [`ALL`].
 
+mod bench;
 mod logrotate;
 mod nats;
 mod prometheus;
@@ -14,12 +15,9 @@ mod server;
 mod systemd;
 mod verifiers;
 
-use std::path::{Path, PathBuf};
-
-use tempfile::TempDir;
-
-use crate::packages::{self, Package};
-use crate::{Done, workspace};
+use crate::packages;
+use crate::workspace::{self, Done};
+use bench::{Bench, Integration};
 
 /// Every integration, in the order in which they run.
 const ALL: &[Integration] = &[
@@ -30,30 +28,6 @@ const ALL: &[Integration] = &[
     verifiers::INTEGRATION,
     nats::INTEGRATION,
 ];
-
-/// Something that is tried together with other people's programs.
-pub(crate) struct Integration {
-    name: &'static str,
-    /// Its purpose, for people.
-    shows: &'static str,
-    /// The packages that have to be installed.
-    needs: &'static [Package],
-    run: fn(&Bench) -> Done,
-}
-
-/// The tools of an integration.
-pub(crate) struct Bench {
-    /// The `hooks` binary.
-    hooks: PathBuf,
-    /// A folder of its own, which is removed afterwards.
-    folder: TempDir,
-}
-
-impl Bench {
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-}
 
 /// Runs the named integrations, or all. What they need is installed, or it is an error.
 pub(crate) fn run(names: &[&str]) -> Done {
@@ -85,16 +59,6 @@ fn chosen(names: &[&str]) -> Result<Vec<&'static Integration>, String> {
         found.ok_or_else(|| format!("there is no integration `{name}`; there are {}", self::names()))
     };
     names.iter().map(find).collect()
-}
-
-/// Reads a file of the repository.
-fn read(file: &str) -> Result<String, String> {
-    let path: &Path = &workspace::root().join(file);
-    std::fs::read_to_string(path).map_err(|error| format!("read {file}: {error}"))
-}
-
-fn write(path: &Path, text: &str) -> Done {
-    std::fs::write(path, text).map_err(|error| format!("write {}: {error}", path.display()))
 }
 
 #[cfg(test)]

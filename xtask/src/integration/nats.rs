@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Bench, Integration};
+use super::bench::{Bench, Integration};
 use crate::packages::Package;
-use crate::{Done, workspace};
+use crate::workspace::{self, Done};
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "nats",

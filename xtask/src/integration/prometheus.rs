@@ -5,10 +5,11 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::bench::{Bench, Integration, write};
+use super::packages;
 use super::server::{Running, Server, event, get, wait_until};
-use super::{Bench, Integration, packages, write};
-use crate::Done;
 use crate::packages::Package;
+use crate::workspace::Done;
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "prometheus",

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use super::bench::{Bench, Integration, write};
 use super::logrotate::{HOOKS, LOGROTATE, events, publish, rotate};
 use super::server::{Running, Server, event, wait_until};
-use super::{Bench, Integration, write};
-use crate::Done;
 use crate::packages::{self, Package};
+use crate::workspace::Done;
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "rsyslog",

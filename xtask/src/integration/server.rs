@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Bench, write};
-use crate::Done;
+use super::bench::{Bench, write};
+use crate::workspace::Done;
 
 /// Longest wait for anything.
 const STEP_TIMEOUT: Duration = Duration::from_secs(60);

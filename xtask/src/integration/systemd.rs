@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use super::{Bench, Integration, read, write};
-use crate::Done;
+use super::bench::{Bench, Integration, read, write};
 use crate::packages::{self, Package};
+use crate::workspace::Done;
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "systemd",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::Problem;
+use super::problem::Problem;
 use crate::workspace;
 
 /// The crates of the workspace, and what of it each may depend on, tests apart. `hooks-test` is for tests: no list names it.

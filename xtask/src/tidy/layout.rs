@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, PathBuf};
 
-use super::Problem;
+use super::problem::Problem;
 
 /// Everything that is visible there. Tool settings live in dotfiles.
 const TOP: [&str; 16] = [

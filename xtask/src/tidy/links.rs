@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use super::Problem;
+use super::problem::Problem;
 
 /// The documents by path, each with its text.
 pub(super) fn check(documents: &BTreeMap<PathBuf, String>, files: &[PathBuf]) -> Vec<Problem> {

@@ -4,28 +4,14 @@
 mod dependencies;
 mod layout;
 mod links;
+mod problem;
 mod sources;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 
-use crate::{Done, workspace};
-
-/// Something that breaks a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Problem {
-    /// File and line, or what else has to change.
-    place: String,
-    what: String,
-    advice: &'static str,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}\n    {}", self.place, self.what, self.advice)
-    }
-}
+use crate::workspace::{self, Done};
+use problem::Problem;
 
 /// Checks the whole workspace.
 pub(crate) fn run() -> Done {

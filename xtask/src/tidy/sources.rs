@@ -2,7 +2,7 @@
 //!
 //! An exception says so on its line or the line before: `tidy-allow(name of the rule): reason`.
 
-use super::Problem;
+use super::problem::Problem;
 
 /// Longest file of code, its unit tests not counted.
 const MAX_LINES: usize = 400;

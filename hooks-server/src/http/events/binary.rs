@@ -8,8 +8,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
-use super::decode::without_place;
 use super::media_type::MediaType;
+use super::wording::without_place;
 use crate::Settings;
 use crate::field::unquote;
 

@@ -3,6 +3,7 @@
 use hooks_core::{ArrayElements, EnvelopeError, PushedElement, Slice, SliceBuilder, foreign};
 
 use super::format::{BATCH, Format};
+use super::wording::without_place;
 use crate::Settings;
 use crate::http::answer::Fault;
 
@@ -192,11 +193,6 @@ fn parts(error: &EnvelopeError, format: Format) -> (usize, String) {
         EnvelopeError::NotUtf8 { column, .. } => (column - 1, without_place(error, *column)),
         other => (0, other.to_string()),
     }
-}
-
-/// The fault, without the column.
-pub(super) fn without_place(error: &EnvelopeError, column: usize) -> String {
-    error.to_string().replace(&format!(" at column {column}"), "")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod binary;
 mod decode;
 mod format;
 mod media_type;
+mod wording;
 
 use std::error::Error;
 use std::future::{Future as _, poll_fn};

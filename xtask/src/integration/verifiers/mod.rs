@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use super::bench::{Bench, Integration, read, write};
 use super::server::Running;
-use super::{Bench, Integration, read, write};
 use crate::packages::{self, Package};
-use crate::{Done, workspace};
+use crate::workspace::{self, Done};
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "verifiers",

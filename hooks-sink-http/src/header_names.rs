@@ -1,0 +1,14 @@
+//! The headers that a request has beside those that are configured.
+
+use http::HeaderName;
+
+/// Names a batch, the same at every attempt.
+pub(crate) const ID: HeaderName = HeaderName::from_static("webhook-id");
+/// The time at which an attempt was signed, in Unix seconds.
+pub(crate) const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+/// The id again, under the name that some gateways look for.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// W3C Trace Context.
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The suffix that vendors add to it.
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
