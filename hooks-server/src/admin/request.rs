@@ -79,3 +79,28 @@ impl DeadLetterFilter {
         self.ids.difference(found).copied().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Instances of different versions ask each other.
+    #[test]
+    fn requests_between_instances_look_as_they_always_did() {
+        let hook = HookId::new("a").unwrap();
+        let which = DeadLetterFilter { ids: [DeadLetterId(17)].into(), ..DeadLetterFilter::default() };
+        for (request, json) in [
+            (Request::Status, r#""status""#),
+            (Request::Enable { hook: hook.clone() }, r#"{"enable":{"hook":"a"}}"#),
+            (Request::Disable { hook: hook.clone() }, r#"{"disable":{"hook":"a"}}"#),
+            (
+                Request::Replay { hook: hook.clone(), which: which.clone() },
+                r#"{"replay":{"hook":"a","which":{"ids":[17],"types":[],"reason":null}}}"#,
+            ),
+            (Request::Drop { hook, which }, r#"{"drop":{"hook":"a","which":{"ids":[17],"types":[],"reason":null}}}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&request).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Request>(json).unwrap(), request);
+        }
+    }
+}
