@@ -16,7 +16,7 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Time to the next try after a failure, if nothing changes before.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Runs until [`DirtySet::stop`].
+/// Runs until [`DirtySet::stop`](super::dirty_set::DirtySet::stop).
 pub(crate) fn run(inner: &Inner) {
     let expiry = inner.config.max_age.map(|_| EXPIRY_INTERVAL);
     loop {

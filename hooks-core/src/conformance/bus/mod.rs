@@ -9,7 +9,7 @@
 //!
 //! Implement [`Store`]: the place where the bus keeps its data, and a way to open it there. Then call [`check`] from a
 //! test. Each check gets a new store and plays the dispatcher's part.
-//! [`Store::traits`] names the promises of the bus beyond [`Bus`], and so the checks that apply.
+//! [`Store::traits`] names the promises of the bus beyond [`Bus`](crate::Bus), and so the checks that apply.
 //!
 //! | check | finds |
 //! |---|---|
@@ -37,7 +37,7 @@
 //! | `overrides` | the override of a hook that is lost, changed or another's |
 //! | `dead_letters` | dead letters that are lost, changed or another's |
 //! | `dead_letter_limit` | more dead letters than a hook may have, or only some of a call's |
-//! | `claims` | [traits](Bus::traits) that contradict each other, or are not those that [`Store::traits`] expects |
+//! | `claims` | [traits](crate::Bus::traits) that contradict each other, or are not those that [`Store::traits`] expects |
 //! | `restart` | events that an orderly end of the process loses or repeats |
 //! | `crash` | events that the end of the process at any moment loses |
 //! | `one_at_a_time` | two processes that have the log of one at the same time |
