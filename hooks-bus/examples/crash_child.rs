@@ -36,8 +36,8 @@ async fn main() -> Result<(), BoxError> {
 
 async fn start(folder: &Path) -> Result<(DurableBus, Dispatcher), BoxError> {
     let config = DurableConfig {
-        segment_size: ByteSize(64 << 10),
-        max_bytes: ByteSize(1 << 30),
+        segment_size: ByteSize::new(64 << 10),
+        max_bytes: ByteSize::new(1 << 30),
         ..DurableConfig::new(folder.join("data"))
     };
     let bus = DurableBus::open(&config)?;

@@ -29,7 +29,7 @@ async fn main() -> Result<(), BoxError> {
     for per_commit in [100, 1000] {
         for hooks in [0, 1, 10] {
             let dir = Path::new(&folder).join("durable-bench");
-            let config = DurableConfig { max_bytes: ByteSize(1 << 40), ..DurableConfig::new(&dir) };
+            let config = DurableConfig { max_bytes: ByteSize::new(1 << 40), ..DurableConfig::new(&dir) };
             append(&config, events, per_commit, hooks).await?;
             if hooks == 0 {
                 read(&config, events, Filter::all(), READ).await?;

@@ -27,7 +27,7 @@ async fn main() -> Result<(), BoxError> {
     let config = NatsConfig {
         servers: servers.split(',').map(str::to_owned).collect(),
         create: false,
-        lease: HumanDuration(Duration::from_millis(lease.parse()?)),
+        lease: HumanDuration::new(Duration::from_millis(lease.parse()?)),
         ..NatsConfig::default()
     };
     let log = match log.as_str() {

@@ -24,8 +24,8 @@ impl BatchId {
     pub(crate) fn new(log: Uuid, hook: &HookId, deliveries: &[Delivery]) -> Self {
         let mut name = Vec::with_capacity(hook.as_str().len() + 32);
         name.extend_from_slice(hook.as_str().as_bytes());
-        for run in deliveries.chunk_by(|a, b| a.position.0 + 1 == b.position.0) {
-            name.extend_from_slice(&run[0].position.0.to_be_bytes());
+        for run in deliveries.chunk_by(|a, b| a.position.get() + 1 == b.position.get()) {
+            name.extend_from_slice(&run[0].position.get().to_be_bytes());
             name.extend_from_slice(&(run.len() as u64).to_be_bytes());
         }
         Self(Uuid::new_v5(&log, &name).to_string())
@@ -69,7 +69,7 @@ struct Part {
 
 impl Part {
     fn positions(&self) -> impl Iterator<Item = Position> {
-        (self.first.0..).take(self.slice.len()).map(Position)
+        (self.first.get()..).take(self.slice.len()).map(Position::new)
     }
 
     fn deliveries(&self) -> impl Iterator<Item = Delivery> {
@@ -81,8 +81,9 @@ impl Batch {
     pub(crate) fn new(id: BatchId, deliveries: Vec<Delivery>, metadata: Arc<Metadata>) -> Self {
         let mut parts: Vec<Part> = Vec::new();
         for Delivery { position, slice } in deliveries {
-            let continues =
-                |last: &mut Part| last.first.0 + last.slice.len() as u64 == position.0 && last.slice.join(&slice);
+            let continues = |last: &mut Part| {
+                last.first.get() + last.slice.len() as u64 == position.get() && last.slice.join(&slice)
+            };
             if !parts.last_mut().is_some_and(continues) {
                 parts.push(Part { first: position, slice });
             }
@@ -95,7 +96,7 @@ impl Batch {
         let mut end = 0;
         let part = |slice: S| {
             let slice: Slice = slice.into();
-            let first = Position(end);
+            let first = Position::new(end);
             end += slice.len() as u64;
             Part { first, slice }
         };
@@ -206,7 +207,7 @@ mod tests {
 
     fn delivery(position: u64) -> Delivery {
         let event = Envelope::from_json(br#"{"type":"a"}"#).unwrap();
-        Delivery::new(Position(position), &event.into(), 0)
+        Delivery::new(Position::new(position), &event.into(), 0)
     }
 
     fn slice(ids: &[&str]) -> Slice {
@@ -225,12 +226,12 @@ mod tests {
         let held = |batch: &Batch| -> Vec<(String, u64)> {
             assert_eq!(batch.len(), batch.events().count());
             let ids = batch.events().map(|event| event.id().to_owned());
-            ids.zip(batch.positions().iter().map(|position| position.0)).collect()
+            ids.zip(batch.positions().iter().map(|position| position.get())).collect()
         };
         for events in
             [[(0, 7), (1, 8), (3, 9), (4, 10)], [(0, 7), (1, 8), (2, 10), (3, 11)], [(1, 7), (0, 8), (1, 9), (2, 10)]]
         {
-            let delivery = |(index, position): &(usize, u64)| Delivery::new(Position(*position), &slice, *index);
+            let delivery = |(index, position): &(usize, u64)| Delivery::new(Position::new(*position), &slice, *index);
             let id = BatchId::new(Uuid::nil(), &HookId::new("a").unwrap(), &[]);
             let batch = Batch::new(id, events.iter().map(delivery).collect(), Arc::default());
             assert_eq!(held(&batch), of(&events));

@@ -27,8 +27,8 @@ impl Default for BatchLimits {
     fn default() -> Self {
         Self {
             max_events: NonZeroUsize::MIN.saturating_add(99),
-            max_bytes: ByteSize(1 << 20),
-            max_age: HumanDuration(Duration::from_secs(1)),
+            max_bytes: ByteSize::new(1 << 20),
+            max_age: HumanDuration::new(Duration::from_secs(1)),
         }
     }
 }
@@ -38,7 +38,7 @@ impl BatchLimits {
     pub fn immediate() -> Self {
         Self {
             max_events: NonZeroUsize::MIN.saturating_add(4_095),
-            max_age: HumanDuration(Duration::ZERO),
+            max_age: HumanDuration::new(Duration::ZERO),
             ..Self::default()
         }
     }
@@ -191,7 +191,7 @@ impl Batcher for SizeBatcher {
 
     fn deadline(&self) -> Option<Instant> {
         // An age too long for the clock never comes.
-        self.arrivals.front().and_then(|(_, came)| came.checked_add(self.limits.max_age.0))
+        self.arrivals.front().and_then(|(_, came)| came.checked_add(self.limits.max_age.get()))
     }
 
     fn drain(&mut self) -> Option<Vec<Delivery>> {
@@ -219,14 +219,14 @@ mod tests {
             r#"{{"specversion":"1.0","id":"1","source":"s","type":"t","time":"2026-11-23T10:00:00Z","data":"{}"}}"#,
             "x".repeat(length)
         );
-        Delivery::new(Position(position), &Envelope::from_json(json.as_bytes()).unwrap().into(), 0)
+        Delivery::new(Position::new(position), &Envelope::from_json(json.as_bytes()).unwrap().into(), 0)
     }
 
     fn limits(max_events: usize, max_bytes: u64, max_age: u64) -> BatchLimits {
         BatchLimits {
             max_events: NonZeroUsize::new(max_events).unwrap(),
-            max_bytes: ByteSize(max_bytes),
-            max_age: HumanDuration(Duration::from_millis(max_age)),
+            max_bytes: ByteSize::new(max_bytes),
+            max_age: HumanDuration::new(Duration::from_millis(max_age)),
         }
     }
 
@@ -250,7 +250,7 @@ mod tests {
                 let first = pushed.len() as u64;
                 let mut came: Vec<_> =
                     (first..).zip(push).map(|(number, length)| delivery(number, length)).collect();
-                pushed.extend(came.iter().map(|delivery| (now, delivery.position.0)));
+                pushed.extend(came.iter().map(|delivery| (now, delivery.position.get())));
                 match came.len() {
                     1 => came.drain(..).for_each(|delivery| batcher.push(now, delivery)),
                     _ => batcher.extend(now, &mut came),
@@ -261,16 +261,16 @@ mod tests {
                     prop_assert!(batch.len() <= max_events && (batch.len() == 1 || bytes as u64 <= max_bytes));
                     let waiting = pushed.len() - out.len() - batch.len();
                     let full = batch.len() == max_events || waiting > 0 || bytes as u64 >= max_bytes;
-                    prop_assert!(full || now >= pushed[out.len()].0 + limits.max_age.0);
-                    out.extend(batch.iter().map(|delivery| delivery.position.0));
+                    prop_assert!(full || now >= pushed[out.len()].0 + limits.max_age.get());
+                    out.extend(batch.iter().map(|delivery| delivery.position.get()));
                 }
                 if let Some((first, _)) = pushed.get(out.len()) {
-                    prop_assert!(now < *first + limits.max_age.0, "an event stayed beyond its age");
-                    prop_assert_eq!(batcher.deadline(), Some(*first + limits.max_age.0));
+                    prop_assert!(now < *first + limits.max_age.get(), "an event stayed beyond its age");
+                    prop_assert_eq!(batcher.deadline(), Some(*first + limits.max_age.get()));
                 }
             }
             while let Some(batch) = batcher.drain() {
-                out.extend(batch.iter().map(|delivery| delivery.position.0));
+                out.extend(batch.iter().map(|delivery| delivery.position.get()));
             }
             prop_assert_eq!(out, (0..pushed.len() as u64).collect::<Vec<_>>());
             prop_assert_eq!(batcher.bytes, 0);

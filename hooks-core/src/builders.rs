@@ -63,7 +63,7 @@ impl Builders {
             };
             tokio::task::spawn_blocking(work).await
         };
-        match timeout(limit.0, work).await {
+        match timeout(limit.get(), work).await {
             Ok(built) => built.map_err(|error| error.to_string()),
             Err(_) if watched.strong_count() == 0 => {
                 Err(format!("not begun within {limit}: as many other sinks as may wait for their files already"))

@@ -49,6 +49,7 @@ pub struct Odd {
 
 /// The possible content of the part of an answer that can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unread {
     /// Nothing that matters: the answer counts as it is.
     Nothing,
@@ -111,8 +112,8 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 7] =
-        [Self::Retry, Self::Throttle, Self::Endpoint, Self::Rejected, Self::TooLarge, Self::Gone, Self::Unprocessed];
+    pub const ALL: &'static [Self] =
+        &[Self::Retry, Self::Throttle, Self::Endpoint, Self::Rejected, Self::TooLarge, Self::Gone, Self::Unprocessed];
 
     /// The name in metrics, logs and reports.
     pub const fn name(self) -> &'static str {

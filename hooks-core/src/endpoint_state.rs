@@ -25,7 +25,7 @@ pub enum EndpointState {
 
 impl EndpointState {
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Healthy, Self::BackingOff, Self::Throttled, Self::Held, Self::Disabled];
+    pub const ALL: &'static [Self] = &[Self::Healthy, Self::BackingOff, Self::Throttled, Self::Held, Self::Disabled];
 
     /// The type of the dispatcher's event about an endpoint that comes into this state.
     pub(crate) fn event_type(self) -> String {

@@ -189,7 +189,7 @@ fn any(patterns: &[Pattern], text: &str) -> bool {
 
 /// All types of the dispatcher's own events.
 fn own_types() -> impl Iterator<Item = String> {
-    EndpointState::ALL.into_iter().map(EndpointState::event_type)
+    EndpointState::ALL.iter().map(|state| state.event_type())
 }
 
 #[cfg(test)]

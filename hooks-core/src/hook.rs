@@ -141,15 +141,15 @@ impl Hook {
                 format!("a queue of {} events never fills a batch of {} on each of {lanes} lane(s): raise it to at least {held}, or lower batch.max_events", self.queue.max_events, self.batch.max_events),
             ));
         }
-        let bytes = self.batch.max_bytes.0.saturating_mul(lanes as u64);
-        if self.queue.max_bytes.0 < bytes {
+        let bytes = self.batch.max_bytes.bytes().saturating_mul(lanes as u64);
+        if self.queue.max_bytes.bytes() < bytes {
             problems.push((
                 "queue.max_bytes",
-                format!("a queue of {} never fills a batch of {} on each of {lanes} lane(s): raise it to at least {}, or lower batch.max_bytes", self.queue.max_bytes, self.batch.max_bytes, ByteSize(bytes)),
+                format!("a queue of {} never fills a batch of {} on each of {lanes} lane(s): raise it to at least {}, or lower batch.max_bytes", self.queue.max_bytes, self.batch.max_bytes, ByteSize::new(bytes)),
             ));
         }
         for (path, bytes) in [("batch.max_bytes", self.batch.max_bytes), ("queue.max_bytes", self.queue.max_bytes)] {
-            if bytes.0 == 0 {
+            if bytes.bytes() == 0 {
                 problems.push((path, "0 bytes hold no event: set at least 1".to_owned()));
             }
         }

@@ -9,7 +9,31 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A [`Duration`] that is written with units: `"250ms"`, `"15s"`, `"1h30m"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct HumanDuration(pub Duration);
+pub struct HumanDuration(Duration);
+
+impl HumanDuration {
+    /// This duration.
+    pub const fn new(duration: Duration) -> Self {
+        Self(duration)
+    }
+
+    /// The duration.
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl From<Duration> for HumanDuration {
+    fn from(duration: Duration) -> Self {
+        Self(duration)
+    }
+}
+
+impl From<HumanDuration> for Duration {
+    fn from(duration: HumanDuration) -> Self {
+        duration.0
+    }
+}
 
 impl FromStr for HumanDuration {
     type Err = String;
@@ -38,12 +62,34 @@ impl fmt::Display for HumanDuration {
 
 /// A number of bytes: `"64KiB"`, `"10MB"`, or a plain number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct ByteSize(pub u64);
+pub struct ByteSize(u64);
 
 impl ByteSize {
+    /// This many bytes.
+    pub const fn new(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// The number of bytes.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+
     /// The size as a length in memory.
     pub fn get(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl From<u64> for ByteSize {
+    fn from(bytes: u64) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<ByteSize> for u64 {
+    fn from(size: ByteSize) -> Self {
+        size.0
     }
 }
 
@@ -235,7 +281,7 @@ mod tests {
             assert_eq!(span.to_string().parse::<HumanDuration>().unwrap(), span);
         }
         for (text, bytes) in [("64KiB", 65_536), ("1MiB", 1 << 20), ("1000", 1_000), ("3GiB", 3 << 30), ("0", 0)] {
-            assert_eq!((ByteSize(bytes).to_string().as_str(), text.parse()), (text, Ok(ByteSize(bytes))));
+            assert_eq!((ByteSize::new(bytes).to_string().as_str(), text.parse()), (text, Ok(ByteSize::new(bytes))));
         }
     }
 }

@@ -28,8 +28,8 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 7] =
-        [Self::Overflow, Self::Removed, Self::Filtered, Self::Refused, Self::Expired, Self::Gone, Self::Unreadable];
+    pub const ALL: &'static [Self] =
+        &[Self::Overflow, Self::Removed, Self::Filtered, Self::Refused, Self::Expired, Self::Gone, Self::Unreadable];
 
     /// The name in metrics, logs and reports.
     pub const fn name(self) -> &'static str {
@@ -64,7 +64,7 @@ pub enum DeadLetterReason {
 
 impl DeadLetterReason {
     /// Every reason.
-    pub const ALL: [Self; 2] = [Self::Refused, Self::Expired];
+    pub const ALL: &'static [Self] = &[Self::Refused, Self::Expired];
 
     /// The name in metrics, logs and reports.
     pub const fn name(self) -> &'static str {

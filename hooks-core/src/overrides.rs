@@ -30,6 +30,7 @@ pub struct Override {
 /// The one who disabled a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum DisabledBy {
     /// The receiver wants nothing any more (HTTP: 410).
     Receiver,

@@ -46,12 +46,12 @@ pub struct RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            initial: HumanDuration(Duration::from_secs(1)),
-            max: HumanDuration(Duration::from_secs(300)),
-            attempt_timeout: HumanDuration(Duration::from_secs(15)),
+            initial: HumanDuration::new(Duration::from_secs(1)),
+            max: HumanDuration::new(Duration::from_secs(300)),
+            attempt_timeout: HumanDuration::new(Duration::from_secs(15)),
             max_elapsed: None,
-            reject_hold: HumanDuration(Duration::from_secs(15 * 60)),
-            max_retry_after: HumanDuration(Duration::from_secs(3600)),
+            reject_hold: HumanDuration::new(Duration::from_secs(15 * 60)),
+            max_retry_after: HumanDuration::new(Duration::from_secs(3600)),
         }
     }
 }
@@ -61,7 +61,7 @@ impl RetryPolicy {
         for (path, span) in
             [("retry.initial", self.initial), ("retry.max", self.max), ("retry.attempt_timeout", self.attempt_timeout)]
         {
-            if span.0.is_zero() {
+            if span.get().is_zero() {
                 problems.push((path, "must be longer than 0s".to_owned()));
             }
         }

@@ -139,7 +139,7 @@ impl Notes {
 impl SinkContext {
     /// A context for the first lane of a hook.
     pub fn new(hook: HookId, shared: Arc<Shared>) -> Self {
-        let attempt_timeout = RetryPolicy::default().attempt_timeout.0;
+        let attempt_timeout = RetryPolicy::default().attempt_timeout.get();
         Self { hook, lane: 0, test: false, attempt_timeout, notes: None, shared }
     }
 

@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn every_outcome_is_counted_by_itself() {
         let mut stats = AttemptStats::default();
-        for (times, outcome) in [None].into_iter().chain(FailureClass::ALL.map(Some)).enumerate() {
+        for (times, outcome) in [None].into_iter().chain(FailureClass::ALL.iter().copied().map(Some)).enumerate() {
             (0..=times).for_each(|_| stats.count(outcome, Duration::from_millis(3)));
         }
         assert_eq!((stats.ended(None), stats.ended(Some(FailureClass::Gone))), (1, 7));

@@ -47,15 +47,15 @@ pub struct IngestSettings {
 
 impl Default for IngestSettings {
     fn default() -> Self {
-        let seconds = |seconds| HumanDuration(Duration::from_secs(seconds));
+        let seconds = |seconds| HumanDuration::new(Duration::from_secs(seconds));
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             token_file: None,
-            max_body: ByteSize(8 << 20),
+            max_body: ByteSize::new(8 << 20),
             max_events: NonZeroUsize::MIN.saturating_add(9_999),
-            max_in_flight: ByteSize(64 << 20),
+            max_in_flight: ByteSize::new(64 << 20),
             max_connections: NonZeroUsize::MIN.saturating_add(1_023),
-            max_head: ByteSize(16 << 10),
+            max_head: ByteSize::new(16 << 10),
             head_timeout: seconds(30),
             body_timeout: seconds(30),
             publish_timeout: seconds(5),
@@ -64,10 +64,10 @@ impl Default for IngestSettings {
 }
 
 /// The limits of a request head, least and most.
-const HEADS: (ByteSize, ByteSize) = (ByteSize(8 << 10), ByteSize(1 << 20));
+const HEADS: (ByteSize, ByteSize) = (ByteSize::new(8 << 10), ByteSize::new(1 << 20));
 
 /// Longest `max_body` and `max_in_flight`: what one request becomes stays below what a slice can hold.
-const LARGEST: ByteSize = ByteSize(1 << 30);
+const LARGEST: ByteSize = ByteSize::new(1 << 30);
 
 /// The most bytes that filled-in attributes add to an event, beside its source.
 const FILLED_IN: u64 = 160;
@@ -76,7 +76,7 @@ impl IngestSettings {
     /// Bytes of events that one request can become, where `source` is filled in.
     pub fn largest_request(&self, source: &str) -> u64 {
         let each = FILLED_IN + source.len() as u64;
-        self.max_body.0.saturating_add(each.saturating_mul(self.max_events.get() as u64))
+        self.max_body.bytes().saturating_add(each.saturating_mul(self.max_events.get() as u64))
     }
 
     /// The fields that differ and can't change while a server runs.
@@ -104,7 +104,7 @@ impl IngestSettings {
             ("body_timeout", self.body_timeout),
             ("publish_timeout", self.publish_timeout),
         ] {
-            if limit.0.is_zero() {
+            if limit.get().is_zero() {
                 problems.push((name, "must be longer than 0s".to_owned()));
             }
         }
@@ -117,7 +117,7 @@ impl IngestSettings {
         if max_head < HEADS.0 || max_head > HEADS.1 {
             problems.push(("max_head", format!("{max_head} is not between {} and {}", HEADS.0, HEADS.1)));
         }
-        if max_body.0 == 0 {
+        if max_body.bytes() == 0 {
             problems.push(("max_body", "0 bytes hold no event: set at least 1".to_owned()));
         } else if max_body > LARGEST {
             problems.push(("max_body", format!("{max_body} is more than {LARGEST}")));

@@ -84,7 +84,7 @@ impl Sink for FileSink {
     }
 
     fn cut_short(&mut self, _batch: &Batch) -> Option<Result<Delivered, DeliveryError>> {
-        let (path, limit) = (self.config.path(), HumanDuration(self.context.attempt_timeout));
+        let (path, limit) = (self.config.path(), HumanDuration::new(self.context.attempt_timeout));
         let what = format!("no result within the attempt timeout of {limit}: the disk of `{}` hangs", path.display());
         Some(Err(DeliveryError::retry(what)))
     }

@@ -16,6 +16,7 @@ use std::io::{self, Read as _, Write as _};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Encoding {
     /// `gzip`
     Gzip,

@@ -87,7 +87,7 @@ fn at(step: Step, proxy: Option<&str>) -> String {
         (Step::Late { limit, secures }, proxy) => {
             let with = if secures { " with TLS" } else { "" };
             let through = proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
-            format!("can't connect{with}{through} within the connect timeout of {}", HumanDuration(limit))
+            format!("can't connect{with}{through} within the connect timeout of {}", HumanDuration::new(limit))
         }
     }
 }

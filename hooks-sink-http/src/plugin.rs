@@ -50,7 +50,7 @@ impl SinkConfig for HttpConfig {
                 format!("{} events at a time contradict the sink's mode = \"single\": set 1", batch.max_events);
             problems.push(("batch.max_events", message));
         }
-        if self.mode == Mode::Single && !batch.max_age.0.is_zero() {
+        if self.mode == Mode::Single && !batch.max_age.get().is_zero() {
             let message = "with the sink's mode = \"single\" no event waits for another: set \"0s\"";
             problems.push(("batch.max_age", message.to_owned()));
         }

@@ -75,6 +75,7 @@ pub struct InvalidKey {
 
 /// The reason why a request can't be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum VerifyError {
     /// A header is not there, or is no text.
     #[error("the header {0} is missing or is no text")]

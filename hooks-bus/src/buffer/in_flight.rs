@@ -204,7 +204,7 @@ mod tests {
             for picked in calls {
                 let (published, reservation) = call(next, picked.len());
                 let picks: Vec<u32> = (0..).zip(&picked).filter(|(_, is)| **is).map(|(at, _)| at).collect();
-                model.extend(picks.iter().map(|at| (Position(next + u64::from(*at)), false)));
+                model.extend(picks.iter().map(|at| (Position::new(next + u64::from(*at)), false)));
                 reservations.push((next..next + picked.len() as u64, reservation));
                 next += picked.len() as u64;
                 let all = picks.len() == picked.len();
@@ -216,7 +216,7 @@ mod tests {
                 }
             }
             for settle in settles {
-                let positions: Vec<Position> = settle.iter().map(|at| Position(at.index(next as usize + 1) as u64)).collect();
+                let positions: Vec<Position> = settle.iter().map(|at| Position::new(at.index(next as usize + 1) as u64)).collect();
                 let mut fresh = 0;
                 for position in &positions {
                     if let Some((_, settled)) = model.iter_mut().find(|(known, settled)| known == position && !settled) {
@@ -231,14 +231,14 @@ mod tests {
                 prop_assert_eq!(in_flight.window(), model.len() - first);
                 prop_assert_eq!(in_flight.is_empty(), first == model.len());
                 for (range, reservation) in &reservations {
-                    let unsettled = model.iter().any(|(at, settled)| range.contains(&at.0) && !settled);
+                    let unsettled = model.iter().any(|(at, settled)| range.contains(&at.get()) && !settled);
                     prop_assert_eq!(reservation.strong_count() > 0, unsettled, "claimed for as long as something of it is held");
                 }
             }
             let unsettled: Vec<Position> = model.iter().filter(|(_, settled)| !settled).map(|(at, _)| *at).collect();
             for end in 0..next {
-                let before: Vec<Position> = unsettled.iter().copied().filter(|at| at.0 < end).collect();
-                prop_assert_eq!(in_flight.unsettled_before(Position(end)), before);
+                let before: Vec<Position> = unsettled.iter().copied().filter(|at| at.get() < end).collect();
+                prop_assert_eq!(in_flight.unsettled_before(Position::new(end)), before);
             }
             let ranges: Vec<(Position, bool)> = in_flight.ranges().collect();
             prop_assert!(ranges.is_sorted_by_key(|(at, _)| *at));

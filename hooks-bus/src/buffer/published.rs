@@ -23,7 +23,7 @@ pub(crate) struct Published {
 impl Published {
     /// Gives the slice's events the positions from `first` on.
     pub(crate) fn new(first: u64, slice: Slice, accepted: SystemTime, memory: BlockGuard) -> Arc<Self> {
-        Arc::new(Self { first: Position(first), slice, accepted, _memory: memory })
+        Arc::new(Self { first: Position::new(first), slice, accepted, _memory: memory })
     }
 }
 
@@ -31,12 +31,12 @@ impl Published {
 impl Published {
     /// The position of the first event.
     pub(crate) fn first(&self) -> u64 {
-        self.first.0
+        self.first.get()
     }
 
     /// The position behind the last event.
     pub(crate) fn until(&self) -> u64 {
-        self.first.0 + self.slice.len() as u64
+        self.first.get() + self.slice.len() as u64
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -45,7 +45,7 @@ impl Published {
 
     /// The events with their positions.
     pub(crate) fn events(&self) -> impl Iterator<Item = (u64, &Envelope)> {
-        (self.first.0..).zip(&*self.slice)
+        (self.first.get()..).zip(&*self.slice)
     }
 }
 
@@ -99,7 +99,7 @@ impl Run {
 
     #[inline]
     pub(crate) fn position(&self, at: u32) -> Position {
-        Position(self.published.first.0 + self.index(at) as u64)
+        Position::new(self.published.first.get() + self.index(at) as u64)
     }
 
     #[inline]
@@ -121,7 +121,7 @@ impl Run {
         if self.range.contains(&hint) && self.position(hint) == position {
             return Some(hint);
         }
-        let index = u32::try_from(position.0.checked_sub(self.published.first.0)?).ok()?;
+        let index = u32::try_from(position.get().checked_sub(self.published.first.get())?).ok()?;
         let at = match &self.picks {
             Picks::All(_) => index,
             Picks::Some(picks) => picks.binary_search(&index).ok()? as u32,

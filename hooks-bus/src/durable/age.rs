@@ -62,7 +62,7 @@ pub(crate) fn check_future(log: &Log, dir: &Path, now: u64) -> bool {
     let ahead = log.parts().iter().filter_map(|part| part.segment.begun()).max().unwrap_or(0).saturating_sub(now);
     if ahead > 0 {
         log.move_along(0, now);
-        let by = HumanDuration(Duration::from_secs(ahead));
+        let by = HumanDuration::new(Duration::from_secs(ahead));
         tracing::warn!(dir = %dir.display(), %by, "the clock was set back while no process had the log: its newest events count as new");
     }
     ahead > 0

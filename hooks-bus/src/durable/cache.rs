@@ -61,7 +61,7 @@ impl Cache {
             if run.is_empty() {
                 break;
             }
-            found.until = run.last().0 + 1;
+            found.until = run.last().get() + 1;
             run.retain(|_, _, envelope| filter.matches(envelope));
             if !run.is_empty() {
                 found.runs.push_back(run);

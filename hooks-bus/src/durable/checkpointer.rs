@@ -126,7 +126,7 @@ impl Inner {
         let now = self.storage.now();
         while let Some(part) = self.storage.log.oldest() {
             let sealed = self.storage.log.sealed(&part.segment);
-            if sealed.is_none_or(|sealed| sealed.saturating_add(max_age.0.as_secs()) >= now) {
+            if sealed.is_none_or(|sealed| sealed.saturating_add(max_age.get().as_secs()) >= now) {
                 break;
             }
             self.evict(&part, DropReason::Expired)?;

@@ -44,6 +44,7 @@ pub struct DurableConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OnFull {
     /// Publishing is refused until the slowest hook has caught up.
     #[default]
@@ -66,7 +67,7 @@ pub struct DeadLetterLimits {
 
 impl Default for DeadLetterLimits {
     fn default() -> Self {
-        Self { max_events: 10_000, max_bytes: ByteSize(64 << 20) }
+        Self { max_events: 10_000, max_bytes: ByteSize::new(64 << 20) }
     }
 }
 
@@ -75,15 +76,15 @@ fn dir() -> PathBuf {
 }
 
 fn segment_size() -> ByteSize {
-    ByteSize(64 << 20)
+    ByteSize::new(64 << 20)
 }
 
 fn max_bytes() -> ByteSize {
-    ByteSize(10 << 30)
+    ByteSize::new(10 << 30)
 }
 
 fn max_memory() -> ByteSize {
-    ByteSize(256 << 20)
+    ByteSize::new(256 << 20)
 }
 
 impl DurableConfig {
@@ -106,14 +107,14 @@ impl DurableConfig {
         if self.dir.as_os_str().is_empty() {
             problems.push(("dir", "is empty: name a folder".to_owned()));
         }
-        if self.segment_size.0 < 4096 {
+        if self.segment_size.bytes() < 4096 {
             problems.push(("segment_size", format!("{} is less than 4KiB", self.segment_size)));
         }
-        if self.segment_size.0 > 1 << 32 {
+        if self.segment_size.bytes() > 1 << 32 {
             problems.push(("segment_size", format!("{} is more than 4GiB", self.segment_size)));
         }
-        if self.max_bytes.0 < self.segment_size.0.saturating_mul(2) {
-            let need = ByteSize(self.segment_size.0.saturating_mul(2));
+        if self.max_bytes.bytes() < self.segment_size.bytes().saturating_mul(2) {
+            let need = ByteSize::new(self.segment_size.bytes().saturating_mul(2));
             problems.push((
                 "max_bytes",
                 format!(
@@ -122,14 +123,14 @@ impl DurableConfig {
                 ),
             ));
         }
-        if self.max_age.is_some_and(|age| age.0.as_secs() == 0) {
+        if self.max_age.is_some_and(|age| age.get().as_secs() == 0) {
             problems.push(("max_age", "must be at least 1s".to_owned()));
         }
         if self.dead_letters.max_events == 0 {
             problems.push(("dead_letters.max_events", "must be at least 1".to_owned()));
         }
         if self.largest_event() == 0 {
-            let (max, need) = (self.dead_letters.max_bytes, ByteSize(MAX_OVERHEAD as u64));
+            let (max, need) = (self.dead_letters.max_bytes, ByteSize::new(MAX_OVERHEAD as u64));
             problems.push((
                 "dead_letters.max_bytes",
                 format!("{max} leaves no room for an event beside its reason, up to {need}"),

@@ -116,7 +116,7 @@ impl Cursor {
                     queued.pop_front_if(|first| first.from >= first.to);
                 }
             }
-            Mode::Scan(next) => *next = run.last().0 + 1,
+            Mode::Scan(next) => *next = run.last().get() + 1,
         }
         self.unsettled.add(size);
         self.in_flight.push(run);
@@ -160,7 +160,7 @@ impl Cursor {
 
     /// Settles the events in flight before `begin`, which can't be read again. Returns their number.
     pub(crate) fn lose_before(&mut self, begin: u64) -> usize {
-        let gone = self.in_flight.unsettled_before(Position(begin));
+        let gone = self.in_flight.unsettled_before(Position::new(begin));
         self.settle(&gone)
     }
 
@@ -205,7 +205,7 @@ impl Cursor {
             Mode::Follow(queued) => queued.front().map(|first| first.from),
             Mode::Scan(next) => Some(*next),
         };
-        self.in_flight.first().map(|run| run.first().0).or(next)
+        self.in_flight.first().map(|run| run.first().get()).or(next)
     }
 
     /// The place to store for a restart.
@@ -213,15 +213,15 @@ impl Cursor {
         let Some(committed) = self.committed() else { return Checkpoint::AtEnd };
         let mut acked_ranges = Vec::new();
         let mut open = None;
-        for (Position(position), settled) in self.in_flight.ranges() {
+        for (position, settled) in self.in_flight.ranges() {
             // No event between two read ones matches the hook.
             if settled {
-                open.get_or_insert(position);
+                open.get_or_insert(position.get());
             } else if let Some(from) = open.take() {
-                acked_ranges.push((from, position));
+                acked_ranges.push((from, position.get()));
             }
         }
-        acked_ranges.extend(open.zip(self.in_flight.last()).map(|(from, last)| (from, last.0 + 1)));
+        acked_ranges.extend(open.zip(self.in_flight.last()).map(|(from, last)| (from, last.get() + 1)));
         acked_ranges.extend(self.acked_ranges.iter().filter(|(_, to)| *to > committed));
         Checkpoint::Behind(Behind { committed, acked_ranges: union(acked_ranges) }.raised(committed))
     }
@@ -237,7 +237,7 @@ impl Cursor {
     /// Goes back to the oldest unsettled event that the log, which begins at `begin`, still has. Returns the number of
     /// events that will be read again, and of those that can't be.
     pub(crate) fn rewind(&mut self, begin: u64) -> (usize, usize) {
-        let lost = self.in_flight.unsettled_before(Position(begin)).len();
+        let lost = self.in_flight.unsettled_before(Position::new(begin)).len();
         let again = self.unsettled.events - lost;
         match self.checkpoint() {
             Checkpoint::Behind(behind) if self.unsettled.events > 0 => *self = Self::new(behind.raised(begin)),
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(cursor.checkpoint(), Checkpoint::Behind(Behind::at(9)));
         cursor.take(run(9));
         assert_eq!(cursor.checkpoint(), Checkpoint::Behind(Behind::at(9)));
-        assert_eq!(cursor.settle(&[Position(9), Position(9), Position(1)]), 1);
+        assert_eq!(cursor.settle(&[Position::new(9), Position::new(9), Position::new(1)]), 1);
         assert_eq!(cursor.checkpoint(), Checkpoint::AtEnd);
     }
 
@@ -356,7 +356,7 @@ mod tests {
                 for pick in settled.iter().filter(|_| !taken.is_empty()) {
                     let position = *pick.get(&taken);
                     expected.remove(&position);
-                    cursor.settle(&[Position(position)]);
+                    cursor.settle(&[Position::new(position)]);
                 }
                 let Checkpoint::Behind(behind) = cursor.checkpoint() else { panic!("it scans") };
                 cursor = Cursor::new(behind);

@@ -47,7 +47,7 @@ pub(crate) fn insert(
     let before = all.get(hook)?.map(|totals| Totals::from(totals.value())).unwrap_or_default();
     let mut totals = before;
     let dead_letters: Vec<(u64, Vec<u8>)> =
-        dead_letters.iter().map(|letter| (letter.position.0, encode(letter))).collect();
+        dead_letters.iter().map(|letter| (letter.position.get(), encode(letter))).collect();
     for (position, bytes) in &dead_letters {
         totals.add(bytes.len());
         if let Some(old) = at.get((hook, *position))?
@@ -81,11 +81,11 @@ pub(crate) fn replace(
     let mut all = change.open_table(TOTALS)?;
     let mut totals = all.get(hook)?.map(|totals| Totals::from(totals.value())).unwrap_or_default();
     for (id, letter) in dead_letters {
-        let Some(before) = table.get((hook, id.0))?.map(|before| before.value().len()) else { continue };
+        let Some(before) = table.get((hook, id.get()))?.map(|before| before.value().len()) else { continue };
         let bytes = encode(letter);
         totals.subtract(before);
         totals.add(bytes.len());
-        table.insert((hook, id.0), bytes.as_slice())?;
+        table.insert((hook, id.get()), bytes.as_slice())?;
     }
     all.insert(hook, (totals.events, totals.bytes, totals.next))?;
     Ok(totals)
@@ -104,7 +104,7 @@ pub(crate) fn remove(
     let mut totals = all.get(hook)?.map(|totals| Totals::from(totals.value())).unwrap_or_default();
     let mut removed = 0;
     for id in ids {
-        let Some(letter) = table.remove((hook, id.0))? else { continue };
+        let Some(letter) = table.remove((hook, id.get()))? else { continue };
         removed += 1;
         totals.subtract(letter.value().len());
         let position = letter.value().first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
@@ -129,14 +129,14 @@ pub(crate) fn list(
         Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
-    let from = after.map_or(0, |after| after.0.saturating_add(1));
+    let from = after.map_or(0, |after| after.get().saturating_add(1));
     let mut found = Vec::new();
     for entry in table.range((hook.as_str(), from)..=(hook.as_str(), u64::MAX))?.take(max) {
         let (key, value) = entry?;
         let id = key.value().1;
         let letter = decode(value.value())
             .ok_or_else(|| redb::Error::Corrupted(format!("dead letter {id} of hook `{hook}` can't be read")))?;
-        found.push((DeadLetterId(id), letter));
+        found.push((DeadLetterId::new(id), letter));
     }
     Ok(found)
 }
@@ -192,7 +192,7 @@ fn encode(letter: &DeadLetter) -> Vec<u8> {
     let reason = DeadLetterReason::ALL.iter().position(|reason| *reason == letter.reason).unwrap_or_default();
     let json = letter.envelope.json();
     let mut bytes = Vec::with_capacity(FIXED_BYTES + letter.detail.len() + json.len());
-    bytes.extend_from_slice(&letter.position.0.to_le_bytes());
+    bytes.extend_from_slice(&letter.position.get().to_le_bytes());
     bytes.extend_from_slice(&[reason as u8, 0]);
     bytes.extend_from_slice(&letter.attempts.to_le_bytes());
     bytes.extend_from_slice(&millis(letter.first_attempt).to_le_bytes());
@@ -212,7 +212,7 @@ fn decode(bytes: &[u8]) -> Option<DeadLetter> {
     let (detail, rest) = rest.split_first_chunk()?;
     let (detail, json) = rest.split_at_checked(u32::from_le_bytes(*detail) as usize)?;
     Some(DeadLetter {
-        position: Position(u64::from_le_bytes(*position)),
+        position: Position::new(u64::from_le_bytes(*position)),
         envelope: envelope(json)?,
         reason: *DeadLetterReason::ALL.get(usize::from(*reason))?,
         detail: String::from_utf8(detail.to_vec()).ok()?,

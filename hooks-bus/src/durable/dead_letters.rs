@@ -17,7 +17,7 @@ pub(crate) struct DurableDeadLetters {
 impl DeadLetters for DurableDeadLetters {
     async fn keep(&self, dead_letters: Vec<DeadLetter>) -> Result<(), BusError> {
         let limits = self.inner.config.dead_letters;
-        let most = (limits.max_events, limits.max_bytes.0);
+        let most = (limits.max_events, limits.max_bytes.bytes());
         self.blocking(move |inner, hook| {
             match inner.storage.store.write(|change| dead_letter_table::insert(change, hook, &dead_letters, most))? {
                 Inserted::All(totals) => {

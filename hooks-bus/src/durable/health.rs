@@ -53,7 +53,7 @@ impl Health {
     fn hangs(&self, now: u64) -> Option<String> {
         let since = self.writing.load(Ordering::Relaxed);
         let waited = Some(now.saturating_sub(since)).filter(|waited| since > 0 && *waited >= HANG_SECONDS)?;
-        let waited = HumanDuration(Duration::from_secs(waited));
+        let waited = HumanDuration::new(Duration::from_secs(waited));
         Some(format!("the disk has not answered for {waited}: no event is accepted until it does"))
     }
 

@@ -190,7 +190,7 @@ impl DurableBus {
         let inner = Arc::new(Inner::new(&disk, config, opened, tuning, hold).map_err(|error| {
             OpenError::io(&config.dir, "read the dead letters in", std::io::Error::other(error.to_string()))
         })?);
-        let appender = Appender::new(disk, inner.storage.log.clone(), log, config.segment_size.0);
+        let appender = Appender::new(disk, inner.storage.log.clone(), log, config.segment_size.bytes());
         let (publisher, requests) = mpsc::channel(MAX_WAITING);
         let (ended, written) = watch::channel(false);
         let writer = Writer::new(inner.clone(), appender);

@@ -27,7 +27,7 @@ impl BusMonitor for DurableBus {
     fn stats(&self) -> BusStats {
         let inner = &self.0.inner;
         let stats = BusStats::accepted(inner.accepted.load(Ordering::Relaxed));
-        let stats = stats.log_bytes(inner.storage.log.size()).log_max_bytes(inner.config.max_bytes.0);
+        let stats = stats.log_bytes(inner.storage.log.size()).log_max_bytes(inner.config.max_bytes.bytes());
         stats.log_is_damaged(inner.storage.log.is_damaged())
     }
 }

@@ -51,7 +51,7 @@ impl BusConfig for DurableConfig {
     }
 
     fn max_event(&self) -> Option<(&'static str, ByteSize)> {
-        Some(("dead_letters.max_bytes", ByteSize(self.largest_event() as u64)))
+        Some(("dead_letters.max_bytes", ByteSize::new(self.largest_event() as u64)))
     }
 
     fn maintenance(&self) -> Option<&dyn LogMaintenance> {

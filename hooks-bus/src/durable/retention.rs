@@ -16,7 +16,7 @@ use super::subscriber::{EvictedRange, Subscriber};
 impl Inner {
     /// Frees space for this many bytes of log. The error names the hook that needs the oldest events. Blocks.
     pub(crate) fn free_space(&self, bytes: u64) -> Result<(), BusError> {
-        let max = self.config.max_bytes.0;
+        let max = self.config.max_bytes.bytes();
         if bytes > max / 2 {
             return Err(self.never_fits(bytes));
         }
@@ -44,7 +44,7 @@ impl Inner {
 
     /// The error for a slice above half of the log, the most that a segment may take: the next one must fit beside it.
     fn never_fits(&self, bytes: u64) -> BusError {
-        let (need, max) = (ByteSize(bytes), self.config.max_bytes);
+        let (need, max) = (ByteSize::new(bytes), self.config.max_bytes);
         BusError::TooLarge(format!(
             "together these events need {need} of log, more than half of `bus.max_bytes` ({max}): publish fewer at once or shorter ones, or raise it"
         ))
@@ -68,7 +68,7 @@ impl Inner {
 
     /// Warns when the log passes 80 % of `max_bytes`, and again only after it was below 70 %.
     fn warn(&self, bytes: u64) {
-        let tenth = self.config.max_bytes.0 / 10;
+        let tenth = self.config.max_bytes.bytes() / 10;
         let after = || self.storage.log.size().saturating_add(bytes);
         if after() < 7 * tenth {
             self.retention.nearly_full.store(false, Ordering::Relaxed);

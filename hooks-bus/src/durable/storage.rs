@@ -48,7 +48,7 @@ impl Storage {
         if let Some(jump) = self.clock.jumped(time) {
             self.log.move_along(jump, time);
             self.save_begun();
-            let by = HumanDuration(Duration::from_secs(jump.unsigned_abs()));
+            let by = HumanDuration::new(Duration::from_secs(jump.unsigned_abs()));
             let way = if jump > 0 { "forward" } else { "back" };
             tracing::warn!(dir = %self.dir.display(), %by, "the clock was set {way}: the age of events stays the same");
         }
@@ -66,7 +66,7 @@ impl Storage {
     pub(crate) fn earliest(&self, hook: &HookId, end: u64) -> u64 {
         let begin = self.log.begin();
         let begun = self.log.locate(begin).and_then(|part| part.segment.begun());
-        let age = begun.map(|begun| HumanDuration(Duration::from_secs(self.clock.time().saturating_sub(begun))));
+        let age = begun.map(|begun| HumanDuration::new(Duration::from_secs(self.clock.time().saturating_sub(begun))));
         let age = age.map_or_else(|| "unknown".to_owned(), |age| age.to_string());
         let events = end.saturating_sub(begin);
         match begin {

@@ -367,10 +367,10 @@ impl State {
             found.runs.pop_front_if(|first| first.is_empty());
             let from = self.cursor.scans_from().unwrap_or_default();
             // Without dropped events, and those settled before a restart.
-            run.retain(|_, Position(position), _| position >= from && !self.cursor.is_acked(position));
+            run.retain(|_, position, _| position.get() >= from && !self.cursor.is_acked(position.get()));
             if !run.is_empty() {
                 left -= run.len();
-                self.skip_unreadable(&mut found.unreadable, run.first().0);
+                self.skip_unreadable(&mut found.unreadable, run.first().get());
                 self.take(run, into);
             }
         }

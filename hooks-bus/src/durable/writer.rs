@@ -112,7 +112,7 @@ impl Writer {
         let largest = self.inner.config.largest_event();
         let too_long = || slice.iter().find(|event| event.len() > largest);
         let Some(event) = (together > largest).then(too_long).flatten() else { return Ok(()) };
-        let (len, max) = (ByteSize(event.len() as u64), self.inner.config.dead_letters.max_bytes);
+        let (len, max) = (ByteSize::new(event.len() as u64), self.inner.config.dead_letters.max_bytes);
         Err(BusError::TooLarge(format!(
             "an event of {len} could not become a dead letter with its reason: raise `bus.dead_letters.max_bytes` ({max})"
         )))
@@ -141,7 +141,7 @@ impl Writer {
     /// True if the segment is too old for more events: age limits apply to whole segments, so that each must end.
     fn is_old(&self, now: u64) -> bool {
         let age = self.appender.begun().map(|begun| now.saturating_sub(begun));
-        self.inner.config.max_age.zip(age).is_some_and(|(max, age)| age > max.0.as_secs() / 4)
+        self.inner.config.max_age.zip(age).is_some_and(|(max, age)| age > max.get().as_secs() / 4)
     }
 
     /// Dispatches safe events, and answers the calls.

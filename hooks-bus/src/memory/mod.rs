@@ -34,7 +34,7 @@ pub struct MemoryConfig {
 
 impl Default for MemoryConfig {
     fn default() -> Self {
-        Self { max_memory: ByteSize(256 << 20) }
+        Self { max_memory: ByteSize::new(256 << 20) }
     }
 }
 
@@ -58,7 +58,7 @@ impl BusConfig for MemoryConfig {
 
 /// The problem of a process that may hold no event.
 pub(crate) fn no_memory(max_memory: ByteSize) -> Option<ConfigProblem> {
-    (max_memory.0 == 0).then(|| ConfigProblem::new("max_memory", "0 bytes hold no event: set at least 1"))
+    (max_memory.bytes() == 0).then(|| ConfigProblem::new("max_memory", "0 bytes hold no event: set at least 1"))
 }
 
 /// The bus that keeps events in this process.

@@ -34,7 +34,7 @@ impl Instances for NatsBus {
     }
 
     fn lease(&self) -> Duration {
-        self.inner.config.lease.0
+        self.inner.config.lease.get()
     }
 
     fn place(&self, hook: &HookId) -> Option<HookPlace> {

@@ -56,7 +56,7 @@ async fn send_heartbeats(bus: Arc<Inner>) {
         }
         let sent = Instant::now();
         let lapsed = !bus.lease.holds(sent);
-        let error = match timeout(bus.config.lease.0 / 2, bus.send_heartbeat(lapsed)).await {
+        let error = match timeout(bus.config.lease.get() / 2, bus.send_heartbeat(lapsed)).await {
             Ok(Ok(())) => {
                 let lapses = !bus.lease.holds(Instant::now());
                 if lapses {
@@ -89,7 +89,7 @@ async fn watch(bus: Arc<Inner>) {
     loop {
         match timeout(WATCH_TIMEOUT, bus.storage.bucket.watch_with_history(">")).await {
             Ok(Ok(mut entries)) => {
-                while let Ok(Some(entry)) = timeout(bus.config.lease.0, entries.next()).await {
+                while let Ok(Some(entry)) = timeout(bus.config.lease.get(), entries.next()).await {
                     let Ok(entry) = entry else { break };
                     let value = (entry.operation == Operation::Put).then_some(&*entry.value);
                     let change = {

@@ -74,7 +74,7 @@ impl Default for NatsConfig {
             max_bytes: None,
             max_age: None,
             duplicate_window: None,
-            lease: HumanDuration(Duration::from_secs(5)),
+            lease: HumanDuration::new(Duration::from_secs(5)),
             max_dead_letters: 10_000,
         }
     }
@@ -115,16 +115,16 @@ impl NatsConfig {
         if self.replicas.is_some_and(|replicas| !(1..=5).contains(&replicas)) {
             wrong("replicas", "JetStream keeps 1 to 5 copies".to_owned());
         }
-        if self.max_bytes == Some(ByteSize(0)) {
+        if self.max_bytes == Some(ByteSize::new(0)) {
             wrong("max_bytes", "0 bytes hold no event: set at least 1".to_owned());
         }
-        if self.max_age.is_some_and(|age| age.0 < Duration::from_secs(1)) {
+        if self.max_age.is_some_and(|age| age.get() < Duration::from_secs(1)) {
             wrong("max_age", "must be at least 1s".to_owned());
         }
-        if self.duplicate_window.is_some_and(|window| window.0 < Duration::from_millis(100)) {
+        if self.duplicate_window.is_some_and(|window| window.get() < Duration::from_millis(100)) {
             wrong("duplicate_window", "must be at least 100ms".to_owned());
         }
-        if !(Duration::from_secs(1)..=Duration::from_secs(300)).contains(&self.lease.0) {
+        if !(Duration::from_secs(1)..=Duration::from_secs(300)).contains(&self.lease.get()) {
             wrong("lease", format!("{} is not between 1s and 5m", self.lease));
         }
         if self.max_dead_letters == 0 {

@@ -220,7 +220,7 @@ async fn options(
         .name("hooks")
         .connection_timeout(REQUEST_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT))
-        .ping_interval(config.lease.0.min(Duration::from_secs(10)))
+        .ping_interval(config.lease.get().min(Duration::from_secs(10)))
         .reconnect_delay_callback(reconnect_delay)
         .event_callback(move |event| {
             on_event(&event);

@@ -110,7 +110,7 @@ impl NatsDeadLetters {
 
     /// The subject of a dead letter, if this hook has it.
     async fn subject(&self, id: DeadLetterId) -> Option<Subject> {
-        let found = self.bus.storage.dead_letters.get_raw_message(id.0).await.ok()?;
+        let found = self.bus.storage.dead_letters.get_raw_message(id.get()).await.ok()?;
         found.subject.starts_with(&self.subjects()).then_some(found.subject)
     }
 
@@ -118,7 +118,7 @@ impl NatsDeadLetters {
         // The subject that it has: this names the log of its position.
         let Some(subject) = self.subject(id).await else { return Ok(()) };
         let message =
-            encode(dead_letter, self.bus.client.server_info().max_payload).expected_last_subject_sequence(id.0);
+            encode(dead_letter, self.bus.client.server_info().max_payload).expected_last_subject_sequence(id.get());
         let sent = self.bus.api.send_publish(subject, message).await.map_err(|error| explain(&error))?;
         match sent.await {
             Ok(_) => Ok(()),
@@ -133,7 +133,7 @@ impl NatsDeadLetters {
         if self.subject(id).await.is_none() {
             return Ok(false);
         }
-        match self.bus.storage.dead_letters.delete_message(id.0).await {
+        match self.bus.storage.dead_letters.delete_message(id.get()).await {
             Ok(removed) => Ok(removed),
             // Another request was faster.
             Err(error) if matches!(error.kind(), DeleteMessageErrorKind::JetStream(_)) => Ok(false),
@@ -151,7 +151,7 @@ impl DeadLetters for NatsDeadLetters {
         }
         let mut sent = Vec::new();
         for dead_letter in &dead_letters {
-            let subject = format!("{}{}.{}", self.subjects(), self.bus.log_name, dead_letter.position.0);
+            let subject = format!("{}{}.{}", self.subjects(), self.bus.log_name, dead_letter.position.get());
             let message = encode(dead_letter, self.bus.client.server_info().max_payload);
             let one = self.bus.api.send_publish(subject, message).await;
             sent.push(one.map_err(|error| not_sent(&dead_letter.envelope, &error))?);
@@ -177,7 +177,7 @@ impl DeadLetters for NatsDeadLetters {
     async fn list(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<(DeadLetterId, DeadLetter)>, BusError> {
         let failed = |error: &dyn std::error::Error| unavailable("read dead letters", error);
         let config = pull::Config {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after.map_or(1, |after| after.0 + 1) },
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after.map_or(1, |after| after.get() + 1) },
             ack_policy: AckPolicy::None,
             memory_storage: true,
             inactive_threshold: Duration::from_secs(30),
@@ -192,7 +192,7 @@ impl DeadLetters for NatsDeadLetters {
             let message = message.map_err(|error| failed(&*error))?;
             let id = message.info().map_err(|error| failed(&*error))?.stream_sequence;
             match decode(&message) {
-                Ok(dead_letter) => found.push((DeadLetterId(id), dead_letter)),
+                Ok(dead_letter) => found.push((DeadLetterId::new(id), dead_letter)),
                 Err(error) => {
                     tracing::error!(id, error, "a message in the stream of dead letters is none: it is skipped")
                 }
@@ -230,7 +230,7 @@ const HEADER_OVERHEAD: usize = 64;
 fn encode(dead_letter: &DeadLetter, longest: usize) -> PublishMessage {
     let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut about = DeadLetterHeader {
-        position: dead_letter.position.0,
+        position: dead_letter.position.get(),
         reason: dead_letter.reason,
         detail: dead_letter.detail.clone(),
         attempts: dead_letter.attempts,
@@ -260,7 +260,7 @@ fn decode(message: &async_nats::Message) -> Result<DeadLetter, String> {
     let about = message.headers.as_ref().and_then(|headers| headers.get(HEADER)).ok_or("it has no header")?;
     let about: DeadLetterHeader = serde_json::from_str(about.as_str()).map_err(|error| error.to_string())?;
     Ok(DeadLetter {
-        position: Position(about.position),
+        position: Position::new(about.position),
         envelope: Envelope::from_json(&message.payload).map_err(|error| error.to_string())?,
         reason: about.reason,
         detail: about.detail,

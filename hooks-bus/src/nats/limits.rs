@@ -140,7 +140,7 @@ impl State {
         let all = size.plus(taken);
         let Size { bytes, messages } = self.most;
         if bytes > 0 && all.bytes > bytes {
-            let (size, most) = (size.bytes, ByteSize(bytes));
+            let (size, most) = (size.bytes, ByteSize::new(bytes));
             return Some(format!("NATS: {size} more bytes don't fit in the stream's max_bytes, {most}"));
         }
         (messages > 0 && all.messages > messages)

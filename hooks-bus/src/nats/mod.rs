@@ -176,12 +176,12 @@ impl NatsBus {
         let log = stream::log_id(storage.events.cached_info());
         let log_name = log.simple().to_string()[..8].to_owned();
         let me = connect::instance();
-        let lease = Arc::new(Lease::new(config.lease.0));
+        let lease = Arc::new(Lease::new(config.lease.get()));
         let inner = Arc::new(Inner {
             publisher: Publisher::new(config.clone(), deny, denied.clone()),
             denied,
             limits: Limits::new(&config.name),
-            registry: Mutex::new(Registry::new(me.clone(), log_name.clone(), config.lease.0)),
+            registry: Mutex::new(Registry::new(me.clone(), log_name.clone(), config.lease.get())),
             log_name,
             config,
             client,

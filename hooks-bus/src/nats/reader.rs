@@ -169,7 +169,7 @@ impl NatsReader {
         self.hook.read((self.number, version), |reading| {
             let before = into.len();
             for (raw, event) in raws.iter().zip(events) {
-                let event = event.map(|index| Delivery::new(Position(raw.seq), &slice, index));
+                let event = event.map(|index| Delivery::new(Position::new(raw.seq), &slice, index));
                 let missing = missing(reading, raw, all, tail.first);
                 count_gone(reading, &self.hook, missing.0, missing.1);
                 reading.feed.pending = raw.pending;

@@ -34,7 +34,7 @@ enum Move {
 pub(super) async fn run(bus: Arc<Inner>) {
     let mut announced: Option<Vec<u32>> = None;
     let (mut begun, mut stale) = (false, false);
-    let pause = (bus.config.lease.0 / 10).max(Duration::from_millis(100));
+    let pause = (bus.config.lease.get() / 10).max(Duration::from_millis(100));
     loop {
         tokio::select! {
             () = bus.rebalance_needed.notified() => {}

@@ -99,14 +99,14 @@ fn events(config: &NatsConfig) -> Config {
         description: Some("events for hooks".to_owned()),
         discard: DiscardPolicy::New,
         num_replicas: config.replicas.unwrap_or(1),
-        max_bytes: config.max_bytes.map_or(DEFAULT_MAX_BYTES, |bytes| i64::try_from(bytes.0).unwrap_or(i64::MAX)),
+        max_bytes: config.max_bytes.map_or(DEFAULT_MAX_BYTES, |bytes| i64::try_from(bytes.bytes()).unwrap_or(i64::MAX)),
         max_messages: -1,
         max_messages_per_subject: -1,
-        max_age: config.max_age.map(|age| age.0).unwrap_or_default(),
+        max_age: config.max_age.map(|age| age.get()).unwrap_or_default(),
         // The server refuses a window longer than max_age.
         duplicate_window: config.duplicate_window.map_or_else(
-            || config.max_age.map_or(DEFAULT_DUPLICATE_WINDOW, |age| age.0.min(DEFAULT_DUPLICATE_WINDOW)),
-            |window| window.0,
+            || config.max_age.map_or(DEFAULT_DUPLICATE_WINDOW, |age| age.get().min(DEFAULT_DUPLICATE_WINDOW)),
+            |window| window.get(),
         ),
         allow_direct: true,
         max_consumers: MAX_CONSUMERS,

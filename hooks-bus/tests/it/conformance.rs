@@ -43,10 +43,10 @@ mod durable {
     impl Durable {
         fn config(&self) -> DurableConfig {
             let mut config = DurableConfig::new(self.0.path());
-            config.segment_size = ByteSize(256 << 10);
-            config.max_bytes = ByteSize(256 << 20);
+            config.segment_size = ByteSize::new(256 << 10);
+            config.max_bytes = ByteSize::new(256 << 20);
             config.dead_letters.max_events = 4;
-            config.dead_letters.max_bytes = ByteSize(256 << 10);
+            config.dead_letters.max_bytes = ByteSize::new(256 << 10);
             config
         }
     }
@@ -120,7 +120,7 @@ mod nats {
         let make = async || {
             let name = format!("bus-{}", stores.fetch_add(1, Ordering::Relaxed));
             // However busy the machine is, nobody who lives is taken for dead.
-            let lease = HumanDuration(Duration::from_secs(10));
+            let lease = HumanDuration::new(Duration::from_secs(10));
             Nats(NatsConfig { name, lease, max_dead_letters: 4, ..config(&[&server]) })
         };
         let report = bus::check(make).await;

@@ -22,8 +22,8 @@ use crate::slice;
 /// Small segments, so that there are many.
 fn config(dir: &Path) -> DurableConfig {
     let mut config = DurableConfig::new(dir);
-    config.segment_size = ByteSize(8 << 10);
-    config.max_bytes = ByteSize(1 << 20);
+    config.segment_size = ByteSize::new(8 << 10);
+    config.max_bytes = ByteSize::new(1 << 20);
     config
 }
 
@@ -78,8 +78,8 @@ async fn segments_go_when_every_hook_has_passed_them() {
 async fn restarts_leave_no_large_files_behind() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.segment_size = ByteSize(1 << 20);
-    config.max_bytes = ByteSize(4 << 20);
+    config.segment_size = ByteSize::new(1 << 20);
+    config.max_bytes = ByteSize::new(4 << 20);
     for restart in 0..10 {
         let bus = open(&config);
         let _holds = End::new(&bus, "holds", Filter::all()).await;

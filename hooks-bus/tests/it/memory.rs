@@ -8,7 +8,7 @@ use hooks_test::{End, id, numbers, queue};
 use crate::slice;
 
 fn bus(max_memory: u64) -> MemoryBus {
-    MemoryBus::new(&MemoryConfig { max_memory: ByteSize(max_memory) })
+    MemoryBus::new(&MemoryConfig { max_memory: ByteSize::new(max_memory) })
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn what_nobody_wants_is_not_held() {
 #[tokio::test(start_paused = true)]
 async fn the_bound_in_bytes_holds_too() {
     let bus = bus(1 << 30);
-    let limits = QueueLimits { max_bytes: ByteSize(10_000), ..queue(1_000, Overflow::DropOldest) };
+    let limits = QueueLimits { max_bytes: ByteSize::new(10_000), ..queue(1_000, Overflow::DropOldest) };
     let mut end = End::queued(&bus, "a", Filter::all(), limits).await;
     bus.publish(slice(0..100, 900)).await.unwrap();
     let read = end.read(1_000).await;

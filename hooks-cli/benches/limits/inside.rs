@@ -163,7 +163,7 @@ async fn post_each(url: &str, count: usize, began: Instant) -> Result<(), BoxErr
 async fn publish_each(url: &str, count: usize, began: Instant) -> Result<(), BoxError> {
     let bus = Arc::new(MemoryBus::default());
     let dispatcher = Dispatcher::new(bus.clone());
-    let batch = BatchLimits { max_age: HumanDuration(Duration::ZERO), ..BatchLimits::default() };
+    let batch = BatchLimits { max_age: HumanDuration::new(Duration::ZERO), ..BatchLimits::default() };
     dispatcher.add(Hook::new("bench", HttpConfig::new(url))?.batch(batch)).await?;
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     for number in 0..count {

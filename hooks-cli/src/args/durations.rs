@@ -8,7 +8,7 @@ pub(super) fn span(text: &str) -> Result<HumanDuration, String> {
 
 pub(super) fn timeout(text: &str) -> Result<HumanDuration, String> {
     let span = self::span(text)?;
-    if span.0.is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(span) }
+    if span.get().is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(span) }
 }
 
 #[cfg(test)]
@@ -19,6 +19,6 @@ mod tests {
     fn a_timeout_of_zero_is_refused() {
         assert!(timeout("0s").is_err());
         assert!(timeout("10").is_err());
-        assert_eq!(timeout("90s").map(|span| span.0.as_secs()), Ok(90));
+        assert_eq!(timeout("90s").map(|span| span.get().as_secs()), Ok(90));
     }
 }

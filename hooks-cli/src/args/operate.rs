@@ -157,7 +157,7 @@ struct WhichArgs {
 
 impl WhichArgs {
     fn which(&self) -> DeadLetterFilter {
-        let ids = self.ids.iter().copied().map(DeadLetterId).collect();
+        let ids = self.ids.iter().copied().map(DeadLetterId::new).collect();
         DeadLetterFilter { ids, types: self.types.clone(), reason: self.reason }
     }
 }
@@ -179,6 +179,8 @@ fn hook_id(text: &str) -> Result<HookId, String> {
 }
 
 fn reason(text: &str) -> Result<DeadLetterReason, String> {
-    let known = DeadLetterReason::ALL.into_iter().find(|reason| reason.name() == text);
-    known.ok_or_else(|| format!("known: {}", DeadLetterReason::ALL.map(DeadLetterReason::name).join(", ")))
+    let known = DeadLetterReason::ALL.iter().copied().find(|reason| reason.name() == text);
+    known.ok_or_else(|| {
+        format!("known: {}", DeadLetterReason::ALL.iter().map(|reason| reason.name()).collect::<Vec<_>>().join(", "))
+    })
 }

@@ -134,7 +134,7 @@ fn row(hook: &HookReport) -> Vec<String> {
         state(hook),
         hook.counts.as_ref().map_or_else(unknown, |counts| counts.events.delivered.to_string()),
         lag.map_or_else(unknown, |lag| format!("{most}{}", lag.events)),
-        lag.map_or_else(unknown, |lag| format!("{most}{}", ByteSize(lag.bytes))),
+        lag.map_or_else(unknown, |lag| format!("{most}{}", ByteSize::new(lag.bytes))),
         lag.and_then(|lag| lag.oldest).map_or_else(unknown, |oldest| format!("{earliest}{}", timestamp(oldest))),
         hook.dead_letters.to_string(),
     ]

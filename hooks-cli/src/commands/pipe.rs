@@ -102,7 +102,7 @@ async fn start(args: &PipeArgs, console: &Console) -> Result<Exit, BoxError> {
         prepared = prepare(args.config.clone(), console) => prepared?,
     };
     match prepared {
-        Ok(prepared) => pipe(prepared, signals, args.timeout.map(|timeout| timeout.0), started, console).await,
+        Ok(prepared) => pipe(prepared, signals, args.timeout.map(|timeout| timeout.get()), started, console).await,
         Err(problems) => {
             console.say(problems);
             Ok(Exit::Config)

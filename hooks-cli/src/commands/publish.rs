@@ -55,7 +55,7 @@ async fn publish(args: &PublishArgs, client: Client, console: &Console) -> Resul
     let mut run = Run::new(args, client, console, started);
     let mut input = stdin::events(stdin::open()?, Intake::new(args.source.as_str(), args.max_event.get()))?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let timeout = args.timeout.map_or(Duration::MAX, |timeout| timeout.0);
+    let timeout = args.timeout.map_or(Duration::MAX, |timeout| timeout.get());
     let is_shown = console.start_progress("accepted");
     let ended = tokio::select! {
         // The request in flight is finished; a second signal does not wait for it.

@@ -238,7 +238,7 @@ fn check_events(events: &EventSettings, places: &Node, bus: Option<&ConfiguredBu
     let mut size = |message: String| {
         findings.add(place_of(places, "max_bytes"), format!("events: max_bytes: {message}"));
     };
-    if events.max_bytes.0 == 0 {
+    if events.max_bytes.bytes() == 0 {
         size("0 bytes hold no event: set at least 1".to_owned());
     } else if events.max_bytes > settings::LARGEST_EVENT {
         size(format!("{} is more than {}", events.max_bytes, settings::LARGEST_EVENT));

@@ -19,12 +19,12 @@ pub struct EventSettings {
 
 impl Default for EventSettings {
     fn default() -> Self {
-        Self { source: "hooks".to_owned(), max_bytes: ByteSize(DEFAULT_MAX_EVENT_BYTES as u64) }
+        Self { source: "hooks".to_owned(), max_bytes: ByteSize::new(DEFAULT_MAX_EVENT_BYTES as u64) }
     }
 }
 
 /// Largest `events.max_bytes`: what the core takes, whose offsets are 32 bits wide.
-pub(super) const LARGEST_EVENT: ByteSize = ByteSize(1 << 29);
+pub(super) const LARGEST_EVENT: ByteSize = ByteSize::new(1 << 29);
 
 /// A hook's settings beside its id and its sink.
 #[derive(Deserialize, JsonSchema, Default)]

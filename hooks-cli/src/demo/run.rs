@@ -209,7 +209,7 @@ impl Demo {
             peak_events: looks.peak_events,
             max_events: hooks_core::QueueLimits::default().max_events.get() as u64,
             peak_bytes: looks.peak_bytes,
-            max_bytes: self.memory.max_memory.0,
+            max_bytes: self.memory.max_memory.bytes(),
         }
     }
 
@@ -251,10 +251,10 @@ fn receivers(
 /// As in a config file, but for the times: they are short enough to watch.
 fn settings(hook: Hook, run_time: RunTime) -> Hook {
     let max_events = NonZeroUsize::MIN.saturating_add(19);
-    let batch = BatchLimits { max_events, max_age: HumanDuration(run_time.part(0.015)), ..hook.batch };
-    let (initial, max) = (HumanDuration(run_time.part(0.08)), HumanDuration(run_time.part(0.1)));
+    let batch = BatchLimits { max_events, max_age: HumanDuration::new(run_time.part(0.015)), ..hook.batch };
+    let (initial, max) = (HumanDuration::new(run_time.part(0.08)), HumanDuration::new(run_time.part(0.1)));
     // Nothing here hangs; a machine that is busy must not make it look so.
-    let attempt_timeout = HumanDuration(Duration::from_secs(60));
+    let attempt_timeout = HumanDuration::new(Duration::from_secs(60));
     hook.batch(batch).retry(RetryPolicy { initial, max, attempt_timeout, ..RetryPolicy::default() })
 }
 

@@ -60,7 +60,7 @@ impl Cluster {
                 Err(error) => Heard::Silence(format!("the instance {daemon} answers strangely: {error}")),
             },
             Err(AskError::Gone(_)) => Heard::Gone,
-            Err(AskError::Silent(error)) => Heard::Silence(chain(&error)),
+            Err(error) => Heard::Silence(chain(&error)),
         }
     }
 

@@ -108,7 +108,7 @@ impl Open {
 
     /// The attempt timeout of a hook in the config file.
     pub(super) fn attempt_timeout(&self, hook: &HookId) -> Option<Duration> {
-        self.hooks.get(hook).map(|hook| hook.retry.attempt_timeout.0)
+        self.hooks.get(hook).map(|hook| hook.retry.attempt_timeout.get())
     }
 
     /// Those of the config file that no daemon has run yet.

@@ -35,7 +35,31 @@ pub const MAX_DETAIL: usize = 1024;
 /// The number of a dead letter, unique for its hook. Later ones have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct DeadLetterId(pub u64);
+pub struct DeadLetterId(u64);
+
+impl DeadLetterId {
+    /// The id of this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<u64> for DeadLetterId {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl From<DeadLetterId> for u64 {
+    fn from(id: DeadLetterId) -> Self {
+        id.0
+    }
+}
 
 impl fmt::Display for DeadLetterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,7 +89,7 @@ impl fmt::Display for DeadLetterId {
 ///             return Err(BusError::Full("1,000 dead letters".into()));
 ///         }
 ///         // The position as the number: keeping the same event again replaces it.
-///         kept.extend(dead_letters.into_iter().map(|one| (DeadLetterId(one.position.0), one)));
+///         kept.extend(dead_letters.into_iter().map(|one| (DeadLetterId::new(one.position.get()), one)));
 ///         Ok(())
 ///     }
 ///

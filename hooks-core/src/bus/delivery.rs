@@ -1,10 +1,42 @@
 //! An event in flight, and its position.
 
+use std::fmt;
+
 use crate::envelope::{Envelope, Slice};
 
 /// A place in a bus's log. Positions rise in the order in which events were accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position(pub u64);
+pub struct Position(u64);
+
+impl Position {
+    /// The position of this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<u64> for Position {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl From<Position> for u64 {
+    fn from(position: Position) -> Self {
+        position.0
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// An event on its way to one hook: a slice, and which of its events it is.
 #[derive(Debug, Clone)]

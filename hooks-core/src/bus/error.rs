@@ -37,6 +37,7 @@ pub enum BusError {
 
 /// The reason why [`Bus::publish_event`](crate::Bus::publish_event) did not publish an event.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum PublishError {
     /// The event is no CloudEvent.
     #[error(transparent)]

@@ -111,6 +111,7 @@ pub struct HookPlace {
 
 /// The reason why an instance did not answer.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AskError {
     /// The bus has no connection to it, or its last sign of life is older than the lease: it ended, or is cut off.
     /// Should it come back, it reads the overrides of its hooks before it goes on with them.

@@ -54,7 +54,7 @@ impl Default for QueueLimits {
     fn default() -> Self {
         Self {
             max_events: NonZeroUsize::MIN.saturating_add(9_999),
-            max_bytes: ByteSize(64 << 20),
+            max_bytes: ByteSize::new(64 << 20),
             overflow: Overflow::DropOldest,
         }
     }
@@ -64,6 +64,7 @@ impl Default for QueueLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Overflow {
     /// Drop the oldest event that is not in flight; count and log it.
     DropOldest,

@@ -132,7 +132,7 @@ async fn refused_events(probe: &Probe<'_>) -> Checked {
 async fn error_classes(probe: &Probe<'_>) -> Checked {
     let mut sink = probe.sink()?;
     let mut sent = Vec::new();
-    for class in FailureClass::ALL {
+    for class in FailureClass::ALL.iter().copied() {
         let batch = Batch::for_test([events::events(&format!("{class:?}"), 3)?]);
         if !probe.destination.fail(class).await {
             continue;
@@ -279,7 +279,7 @@ async fn secrets(probe: &Probe<'_>) -> Checked {
     }
     let mut sink = probe.sink()?;
     let batch = Batch::for_test([events::events("secrets", 1)?]);
-    for class in FailureClass::ALL {
+    for class in FailureClass::ALL.iter().copied() {
         if !probe.destination.fail(class).await {
             continue;
         }

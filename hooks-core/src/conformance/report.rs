@@ -2,6 +2,7 @@ use std::fmt;
 
 /// The verdict of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// The subject passed.
     Passed,

@@ -209,7 +209,7 @@ impl EndpointHealth {
             self.failures = self.failures.saturating_add(1);
             self.failed_at = Some(now);
         }
-        let asked = error.retry_after.unwrap_or_default().min(self.policy.max_retry_after.0);
+        let asked = error.retry_after.unwrap_or_default().min(self.policy.max_retry_after.get());
         let wait = backoff(&self.policy, self.failures, jitter).max(asked);
         let until = later(now, wait);
         if !asked.is_zero() {
@@ -254,8 +254,9 @@ impl EndpointHealth {
 
 /// Full jitter: a random part of `initial` × 2^(failures - 1), at most `max`.
 pub(crate) fn backoff(policy: &RetryPolicy, failures: u32, jitter: f64) -> Duration {
-    let doubled = 2u32.checked_pow(failures.saturating_sub(1)).and_then(|factor| policy.initial.0.checked_mul(factor));
-    doubled.unwrap_or(policy.max.0).min(policy.max.0).mul_f64(jitter.clamp(0.0, 1.0))
+    let doubled =
+        2u32.checked_pow(failures.saturating_sub(1)).and_then(|factor| policy.initial.get().checked_mul(factor));
+    doubled.unwrap_or(policy.max.get()).min(policy.max.get()).mul_f64(jitter.clamp(0.0, 1.0))
 }
 
 /// A wait that is too long for the clock ends in a hundred years.

@@ -96,7 +96,7 @@ impl HookContext {
             None => sink.insert(Box::pin(self.build(lane, None)).await?),
         };
         self.batches.lock().count(batch);
-        let limit = self.hook.retry.attempt_timeout.0;
+        let limit = self.hook.retry.attempt_timeout.get();
         let deliver = async {
             let delivered = ready.deliver(batch).await?;
             if self.durable {
@@ -127,7 +127,7 @@ impl HookContext {
     async fn build(&self, lane: usize, test: Option<Notes>) -> Result<Box<dyn Sink>, DeliveryError> {
         let mut context = SinkContext::new(self.hook.id.clone(), self.shared.clone());
         (context.lane, context.test, context.notes) = (lane, test.is_some(), test);
-        context.attempt_timeout = self.hook.retry.attempt_timeout.0;
+        context.attempt_timeout = self.hook.retry.attempt_timeout.get();
         build_sink(&self.shared.builders, &self.hook, context).await
     }
 
@@ -184,7 +184,7 @@ pub(crate) async fn attempt_test(
     notes: Notes,
 ) -> Result<Delivered, DeliveryError> {
     let mut sink = context.build(0, Some(notes)).await?;
-    let limit = context.hook.retry.attempt_timeout.0;
+    let limit = context.hook.retry.attempt_timeout.get();
     let both = async {
         let delivered = sink.deliver(batch).await?;
         sink.close().await?;
@@ -214,5 +214,5 @@ async fn limited<T>(
 }
 
 fn too_long(limit: Duration) -> DeliveryError {
-    DeliveryError::retry(format!("no result within the attempt timeout of {}", crate::HumanDuration(limit)))
+    DeliveryError::retry(format!("no result within the attempt timeout of {}", crate::HumanDuration::new(limit)))
 }

@@ -102,7 +102,7 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(context: HookContext, number: usize) -> Self {
-        let max_elapsed = context.hook.retry.max_elapsed.map(|span| span.0);
+        let max_elapsed = context.hook.retry.max_elapsed.map(|span| span.get());
         let max_elapsed = max_elapsed.or((!context.durable).then_some(MEMORY_MAX_ELAPSED));
         let batcher = context.batcher();
         let queue = RetryQueue::new(max_elapsed);
@@ -327,8 +327,8 @@ impl Lane {
         };
         let error = tokio::select! {
             biased;
-            closed = guarded(hook.retry.attempt_timeout.0, sink.close()) => closed.err().map(|error| error.chain()),
-            () = parked => Some(format!("it takes longer than {}", crate::HumanDuration(PARKED_CLOSE))),
+            closed = guarded(hook.retry.attempt_timeout.get(), sink.close()) => closed.err().map(|error| error.chain()),
+            () = parked => Some(format!("it takes longer than {}", crate::HumanDuration::new(PARKED_CLOSE))),
         };
         if let Some(error) = error {
             tracing::warn!(hook = %hook.id, error, "the sink did not close cleanly");

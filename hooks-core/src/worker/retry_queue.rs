@@ -158,7 +158,7 @@ impl RetryQueue {
         if self.refusals().any(|refusal| refusal.accepted < endpoint.accepted()) {
             return self.refuse_suspects(now, endpoint);
         }
-        let hold = endpoint.policy().reject_hold.0;
+        let hold = endpoint.policy().reject_hold.get();
         let overdue = |piece: &Piece| {
             piece.refusal.as_ref().is_some_and(|refusal| now.saturating_duration_since(refusal.since) >= hold)
         };
@@ -236,7 +236,7 @@ impl RetryQueue {
         if !stuck {
             return None;
         }
-        let reject_hold = endpoint.policy().reject_hold.0;
+        let reject_hold = endpoint.policy().reject_hold.get();
         let decided = self.refusals().filter_map(|refusal| refusal.since.checked_add(reject_hold)).min();
         let until = *self.hold_until.get_or_insert_with(|| {
             self.holds = self.holds.saturating_add(1);

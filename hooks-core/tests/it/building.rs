@@ -35,7 +35,7 @@ impl SinkFactory for Hung {
 }
 
 fn quick(hook: Hook) -> Hook {
-    let soon = HumanDuration(Duration::from_millis(10));
+    let soon = HumanDuration::new(Duration::from_millis(10));
     hook.batch(batch(4, "0s")).retry(RetryPolicy {
         initial: soon,
         max: soon,

@@ -79,7 +79,10 @@ async fn what_is_given_up_together_is_kept_in_parts_where_it_has_to_be() {
     bus.was_full(6).await;
     assert_eq!((bus.ids(), counts(&dispatcher).dead_lettered), (ids(0..3), 3));
     // What was kept and dropped does not come again.
-    bus.dead_letters.remove(&[0, 1, 2].map(|number| bus.kept()[number].position.0).map(DeadLetterId)).await.unwrap();
+    bus.dead_letters
+        .remove(&[0, 1, 2].map(|number| bus.kept()[number].position.get()).map(DeadLetterId::new))
+        .await
+        .unwrap();
     bus.has(3).await;
     assert_eq!((bus.ids(), counts(&dispatcher).dead_lettered), (ids(3..6), 6));
     dispatcher.shutdown(Some(Duration::ZERO)).await;
@@ -376,7 +379,7 @@ async fn a_replay_that_cannot_be() {
     dispatcher.set_enabled(&id("a"), true).await.unwrap();
     receiver.hang();
     let hook_id = id("a");
-    let replay = dispatcher.replay(&hook_id, |id, _| id == DeadLetterId(2));
+    let replay = dispatcher.replay(&hook_id, |id, _| id == DeadLetterId::new(2));
     let change = async {
         receiver.was_tried(receiver.attempts().len() + 1).await;
         dispatcher.replace(hook(&receiver)).await.unwrap();

@@ -152,7 +152,7 @@ fn a_limit_of_0_silently_becomes_the_default() {
         assert!(queue.is_err() || !hook(queue.unwrap()).problems().is_empty(), "queue {limits}");
     }
     let age = batch(10, "0s");
-    assert!(age.max_age.0.is_zero(), "0 means at once, not the default");
+    assert!(age.max_age.get().is_zero(), "0 means at once, not the default");
 }
 
 #[tokio::test(start_paused = true)]

@@ -183,7 +183,7 @@ proptest! {
 
 /// A hook that hears of the other.
 fn alerting(receiver: &Receiver) -> Hook {
-    let types = EndpointState::ALL.map(|state| format!("hooks.endpoint.{state}"));
+    let types = EndpointState::ALL.iter().map(|state| format!("hooks.endpoint.{state}")).collect::<Vec<_>>();
     Hook::new("alerts", receiver.clone()).unwrap().filter(Filter::types(types)).batch(batch(1, "0s"))
 }
 

@@ -123,7 +123,9 @@ impl DeadLetters for DeadLetterStore {
             self.refusals.fetch_add(1, Ordering::Relaxed);
         } else {
             kept.extend(
-                dead_letters.into_iter().map(|dead_letter| (DeadLetterId(dead_letter.position.0), dead_letter)),
+                dead_letters
+                    .into_iter()
+                    .map(|dead_letter| (DeadLetterId::new(dead_letter.position.get()), dead_letter)),
             );
         }
         drop(kept);

@@ -58,7 +58,7 @@ async fn a_pattern_that_no_such_event_matches_is_an_error() {
         assert!(problem.starts_with(&format!("types: `{pattern}` matches nothing")), "{problem}");
         assert!(problem.ends_with("hooks.endpoint.held, hooks.endpoint.disabled"), "{problem}");
     }
-    let every = EndpointState::ALL.map(|state| format!("hooks.endpoint.{state}"));
+    let every = EndpointState::ALL.iter().map(|state| format!("hooks.endpoint.{state}")).collect::<Vec<_>>();
     let fine = Filter::types(every).except_types(["hooks.*"]);
     world.dispatcher.add(hook("a", &receiver, fine)).await.unwrap();
     world.dispatcher.add(hook("b", &receiver, Filter::types(["*", "hook*", "hooks*"]))).await.unwrap();

@@ -162,7 +162,7 @@ async fn the_batches_of_a_replay_are_made_as_live_ones() {
     let (bus, dispatcher, receiver) = &world;
     let bytes: usize = bus.kept().iter().map(|dead_letter| dead_letter.envelope.len() + 1).sum();
     let mut limits = batch(4, "0s");
-    limits.max_bytes = hooks_core::ByteSize(bytes as u64 + 10);
+    limits.max_bytes = hooks_core::ByteSize::new(bytes as u64 + 10);
     let hook = hook(receiver).batch(limits).metadata(Metadata::new([("zone", "north-west".into())]).unwrap());
     dispatcher.replace(hook).await.unwrap();
     let before = receiver.attempts().len();

@@ -57,7 +57,7 @@ impl AdminClient {
         let answer = match request {
             Request::Replay { .. } => exchange.await,
             _ => timeout(ANSWER_TIMEOUT, exchange).await.map_err(|_| {
-                let waited = HumanDuration(ANSWER_TIMEOUT);
+                let waited = HumanDuration::new(ANSWER_TIMEOUT);
                 format!("the daemon has the folder and does not answer for {waited}: it hangs, or somebody stopped it; what was asked may still be done")
             })?,
         };

@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn requests_between_instances_look_as_they_always_did() {
         let hook = HookId::new("a").unwrap();
-        let which = DeadLetterFilter { ids: [DeadLetterId(17)].into(), ..DeadLetterFilter::default() };
+        let which = DeadLetterFilter { ids: [DeadLetterId::new(17)].into(), ..DeadLetterFilter::default() };
         for (request, json) in [
             (Request::Status, r#""status""#),
             (Request::Enable { hook: hook.clone() }, r#"{"enable":{"hook":"a"}}"#),

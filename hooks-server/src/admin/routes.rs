@@ -148,7 +148,7 @@ fn after(query: &str) -> Result<Option<DeadLetterId>, Problem> {
     let id = query.strip_prefix("after=").and_then(|id| id.parse().ok());
     let id =
         id.ok_or_else(|| bad_request(format!("`?{query}` is not understood: `?after=17` begins after letter 17")))?;
-    Ok(Some(DeadLetterId(id)))
+    Ok(Some(DeadLetterId::new(id)))
 }
 
 fn bad_request(why: impl Into<String>) -> Problem {

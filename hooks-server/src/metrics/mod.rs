@@ -113,7 +113,7 @@ fn events(page: &mut Exposition, hooks: &[HookStatus]) {
     }
     let mut dropped = page.counter("hooks_events_dropped", "Events that were given up.");
     for hook in hooks {
-        for reason in DropReason::ALL {
+        for reason in DropReason::ALL.iter().copied() {
             let labels = [("hook", hook.id.as_str()), ("reason", reason.name())];
             dropped.sample(&labels, hook.counts.dropped_for(reason));
         }
@@ -121,7 +121,7 @@ fn events(page: &mut Exposition, hooks: &[HookStatus]) {
     let mut kept =
         page.counter("hooks_events_dead_lettered", "Events that were given up and are kept as dead letters.");
     for hook in hooks {
-        for reason in DeadLetterReason::ALL {
+        for reason in DeadLetterReason::ALL.iter().copied() {
             let labels = [("hook", hook.id.as_str()), ("reason", reason.name())];
             kept.sample(&labels, hook.counts.dead_lettered_for(reason));
         }
@@ -130,7 +130,7 @@ fn events(page: &mut Exposition, hooks: &[HookStatus]) {
 
 /// Every outcome of an attempt, with its name.
 fn outcomes() -> impl Iterator<Item = (Option<FailureClass>, &'static str)> {
-    [(None, "delivered")].into_iter().chain(FailureClass::ALL.map(|class| (Some(class), class.name())))
+    [(None, "delivered")].into_iter().chain(FailureClass::ALL.iter().map(|class| (Some(*class), class.name())))
 }
 
 fn deliveries(page: &mut Exposition, hooks: &[HookStatus]) {
@@ -154,7 +154,7 @@ fn deliveries(page: &mut Exposition, hooks: &[HookStatus]) {
     }
     let mut states = page.gauge("hooks_endpoint_state", "How it stands with a hook's receiver: 1 for its state.");
     for hook in hooks {
-        for state in EndpointState::ALL {
+        for state in EndpointState::ALL.iter().copied() {
             states.sample(&[("hook", hook.id.as_str()), ("state", state.name())], state == hook.state);
         }
     }

@@ -11,6 +11,7 @@ use crate::field::split;
 
 /// One of the two formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Format {
     /// Prometheus text 0.0.4.
     #[default]

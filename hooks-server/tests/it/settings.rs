@@ -21,7 +21,7 @@ fn a_file_of_tokens_that_nobody_read_opens_nothing() {
 #[test]
 fn all_faults_are_said_at_once_and_change_nothing() {
     let server = builder().build().unwrap();
-    let ingest = IngestSettings { max_body: ByteSize(0), max_head: ByteSize(1), ..IngestSettings::default() };
+    let ingest = IngestSettings { max_body: ByteSize::new(0), max_head: ByteSize::new(1), ..IngestSettings::default() };
     let error = server.set(with(ingest)).unwrap_err().to_string();
     for part in ["ingest.max_head: 1 is not between 8KiB and 1MiB; ", "ingest.max_body: 0 bytes hold no event"] {
         assert!(error.contains(part), "{error}");

@@ -170,5 +170,5 @@ fn yes() -> bool {
 }
 
 fn default_max_response_bytes() -> ByteSize {
-    ByteSize(64 << 10)
+    ByteSize::new(64 << 10)
 }

@@ -44,6 +44,7 @@ pub struct Basic {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Mode {
     /// A JSON array of events: `application/cloudevents-batch+json`.
     #[default]
@@ -56,6 +57,7 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Compression {
     /// Not at all.
     #[default]
@@ -69,6 +71,7 @@ pub enum Compression {
 /// A version of HTTP.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub enum HttpVersion {
     /// HTTP/1.1: one connection for each request in flight, shared with other hooks when it is idle.
     #[default]
@@ -85,6 +88,7 @@ pub enum HttpVersion {
 /// A version of TLS.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub enum TlsVersion {
     /// TLS 1.2
     #[default]
@@ -136,7 +140,7 @@ impl Default for Connections {
         Self {
             max_per_host: NonZeroUsize::MIN.saturating_add(255),
             max_idle_per_host: 32,
-            idle_timeout: HumanDuration(Duration::from_secs(55)),
+            idle_timeout: HumanDuration::new(Duration::from_secs(55)),
         }
     }
 }

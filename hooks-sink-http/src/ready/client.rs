@@ -12,12 +12,12 @@ use crate::guard::Guard;
 
 /// `url` is where to, if that is known.
 pub(super) fn settings(config: &HttpConfig, url: Option<&Url>, problems: &mut Problems) -> ClientSettings {
-    if config.connect_timeout.is_some_and(|limit| limit.0.is_zero()) {
+    if config.connect_timeout.is_some_and(|limit| limit.get().is_zero()) {
         problems.add("connect_timeout", "must be longer than 0s");
     }
     let is_secure = url.is_none_or(|url| url.scheme() == "https");
     let connections = config.connections.as_deref().copied().unwrap_or_default();
-    if connections.idle_timeout.0 == Duration::ZERO {
+    if connections.idle_timeout.get() == Duration::ZERO {
         problems.add("connections.idle_timeout", "must be longer than 0s: max_idle_per_host = 0 keeps no idle ones");
     }
     if !is_secure && config.http_version == HttpVersion::Auto {
@@ -28,8 +28,8 @@ pub(super) fn settings(config: &HttpConfig, url: Option<&Url>, problems: &mut Pr
         is_secure,
         tls: config.tls.as_deref().map(|tls| secured(tls, is_secure, problems)).unwrap_or_default(),
         http_version: config.http_version,
-        connect_timeout: config.connect_timeout.map(|limit| limit.0),
-        idle_timeout: connections.idle_timeout.0,
+        connect_timeout: config.connect_timeout.map(|limit| limit.get()),
+        idle_timeout: connections.idle_timeout.get(),
         max_idle_per_host: connections.max_idle_per_host,
         guard: guard(config, url, problems),
         proxy: config.proxy.as_ref().and_then(|proxy| forward(proxy, problems)),

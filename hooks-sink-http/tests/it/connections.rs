@@ -166,7 +166,7 @@ async fn idle_connections_are_limited() {
     for (connections, reused) in [
         (Connections::default(), true),
         (Connections { max_idle_per_host: 0, ..Connections::default() }, false),
-        (Connections { idle_timeout: HumanDuration(Duration::from_nanos(1)), ..Connections::default() }, false),
+        (Connections { idle_timeout: HumanDuration::new(Duration::from_nanos(1)), ..Connections::default() }, false),
     ] {
         let receiver = Receiver::ok().await;
         let mut config = HttpConfig::new(receiver.url("/"));

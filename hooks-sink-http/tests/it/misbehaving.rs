@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_core::{Delivered, DeliveryError, FailureClass, Sink};
+use hooks_core::{ByteSize, Delivered, DeliveryError, FailureClass, Sink};
 use hooks_sink_http::HttpConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -66,7 +66,7 @@ async fn the_limit_is_the_configured_one() {
         let text = body.clone();
         let receiver = hooks_test::http::Receiver::start(move |_| hooks_test::http::answer(200, &text)).await;
         let mut config = HttpConfig::new(receiver.url("/"));
-        config.max_response_bytes.0 = limit;
+        config.max_response_bytes = ByteSize::new(limit);
         let delivered = sink(&config).deliver(&batch(&["1"])).await.unwrap();
         assert_eq!(delivered.odd.is_none(), read, "{limit}");
     }

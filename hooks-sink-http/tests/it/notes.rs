@@ -21,7 +21,7 @@ async fn told(config: HttpConfig) -> (Vec<(String, String)>, bool) {
 
 async fn told_within(limit: Duration, config: HttpConfig) -> (Vec<(String, String)>, bool) {
     let dispatcher = Dispatcher::new(Arc::new(ModelBus::alone()));
-    let retry = RetryPolicy { attempt_timeout: HumanDuration(limit), ..RetryPolicy::default() };
+    let retry = RetryPolicy { attempt_timeout: HumanDuration::new(limit), ..RetryPolicy::default() };
     dispatcher.add(Hook::new("test", config).unwrap().retry(retry)).await.unwrap();
     match dispatcher.test(&HookId::new("test").unwrap()).await {
         Ok(report) => (report.notes, true),
@@ -149,7 +149,7 @@ async fn what_never_ends_is_told_too() {
 async fn a_handshake_that_never_ends_is_told_as_that() {
     let (address, task) = once(async |_held| std::future::pending::<()>().await).await;
     let mut config = HttpConfig::new(format!("https://{address}/"));
-    config.connect_timeout = Some(HumanDuration(Duration::from_millis(500)));
+    config.connect_timeout = Some(HumanDuration::new(Duration::from_millis(500)));
     let (notes, arrived) = told(config.clone()).await;
     assert!(!arrived && note(&notes, "advice").contains("does it speak TLS at this port"), "{notes:?}");
     task.abort();

@@ -169,7 +169,7 @@ async fn a_dispatcher_says_all_that_is_wrong_with_settings_built_in_code() {
     let dispatcher = hooks_core::Dispatcher::new(Arc::new(hooks_test::model::ModelBus::alone()));
     let hook = |sink| hooks_core::Hook::new("h", sink).unwrap();
     let wrong =
-        || HttpConfig { max_response_bytes: hooks_core::ByteSize(1), ..HttpConfig::new("htp://x").secret("zzz") };
+        || HttpConfig { max_response_bytes: hooks_core::ByteSize::new(1), ..HttpConfig::new("htp://x").secret("zzz") };
     dispatcher.add(hook(HttpConfig::new("http://127.0.0.1:9/"))).await.unwrap();
     let elsewhere = hooks_core::Hook::new("other", wrong()).unwrap();
     for error in [dispatcher.replace(hook(wrong())).await.unwrap_err(), dispatcher.add(elsewhere).await.unwrap_err()] {
@@ -229,10 +229,10 @@ async fn single_events_travel_alone() {
     let mut config = HttpConfig::new("http://127.0.0.1:9/");
     config.mode = Mode::Single;
     let mut limits = config.batch_limits();
-    assert_eq!((limits.max_events.get(), limits.max_age.0.is_zero()), (1, true));
+    assert_eq!((limits.max_events.get(), limits.max_age.get().is_zero()), (1, true));
     assert!(SinkConfig::problems(&config, &limits, &RetryPolicy::default()).is_empty());
     limits.max_events = limits.max_events.saturating_add(1);
-    limits.max_age = hooks_core::HumanDuration(std::time::Duration::from_secs(1));
+    limits.max_age = hooks_core::HumanDuration::new(std::time::Duration::from_secs(1));
     let problems = SinkConfig::problems(&config, &limits, &RetryPolicy::default());
     let paths: Vec<_> = problems.iter().map(|(path, _)| *path).collect();
     assert_eq!(paths, ["batch.max_events", "batch.max_age"], "{problems:?}");

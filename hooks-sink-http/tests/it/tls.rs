@@ -316,7 +316,7 @@ async fn a_handshake_that_stalls_ends_with_the_connect_timeout() {
     let authority = Authority::new("one");
     let mut config = HttpConfig::new(format!("https://{address}/"));
     config.tls = Some(Box::new(Tls { ca_file: authority.path(), ..Tls::default() }));
-    config.connect_timeout = Some(HumanDuration(Duration::from_millis(10)));
+    config.connect_timeout = Some(HumanDuration::new(Duration::from_millis(10)));
     let error = refused(&config).await;
     assert!(error.chain().contains("within the connect timeout of 10ms"), "{}", error.chain());
     task.abort();

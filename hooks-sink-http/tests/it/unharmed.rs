@@ -147,9 +147,9 @@ async fn misbehave(mut stream: TcpStream, does: Does, events: Events) {
 
 fn retry() -> RetryPolicy {
     RetryPolicy {
-        initial: HumanDuration(Duration::from_millis(1)),
-        max: HumanDuration(Duration::from_millis(20)),
-        attempt_timeout: HumanDuration(Duration::from_millis(300)),
+        initial: HumanDuration::new(Duration::from_millis(1)),
+        max: HumanDuration::new(Duration::from_millis(20)),
+        attempt_timeout: HumanDuration::new(Duration::from_millis(300)),
         ..RetryPolicy::default()
     }
 }

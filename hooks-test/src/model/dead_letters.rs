@@ -30,7 +30,7 @@ impl DeadLetters for DeadLettersOf {
             return Err(BusError::Full(format!("{MOST} dead letters")));
         }
         for mut dead_letter in dead_letters.into_iter().take(room) {
-            let next = DeadLetterId(kept.last_key_value().map_or(1, |(id, _)| id.0 + 1));
+            let next = DeadLetterId::new(kept.last_key_value().map_or(1, |(id, _)| id.get() + 1));
             if self.fault != Fault::DeadLettersTwice {
                 kept.retain(|_, known| known.position != dead_letter.position);
             }

@@ -85,13 +85,13 @@ impl Hook {
         let unread = log.iter().enumerate().skip(live.next as usize).map(|(at, event)| (at as u64, event));
         let new = unread.filter(|(at, event)| wants(event) && !place.settled.contains(at)).take(max.min(room));
         let mut new: Vec<_> =
-            new.map(|(at, envelope)| Delivery::new(Position(at), &envelope.clone().into(), 0)).collect();
-        let last = new.last()?.position.0;
+            new.map(|(at, envelope)| Delivery::new(Position::new(at), &envelope.clone().into(), 0)).collect();
+        let last = new.last()?.position.get();
         let count = new.len();
         live.ledger.take(count);
         live.next = last + 1;
-        live.read.extend(new.iter().map(|delivery| delivery.position.0));
-        live.unsettled.extend(new.iter().map(|delivery| delivery.position.0));
+        live.read.extend(new.iter().map(|delivery| delivery.position.get()));
+        live.unsettled.extend(new.iter().map(|delivery| delivery.position.get()));
         if self.is(Fault::Reverses) {
             new.reverse();
         }
@@ -104,10 +104,10 @@ impl Settle for Hook {
     fn settle(&self, positions: &[Position]) -> usize {
         let settled = self.with(|live, place, _, _| {
             let mut settled = 0;
-            for Position(position) in positions {
+            for position in positions.iter().map(|position| position.get()) {
                 let up_to: Vec<u64> = match self.fault {
                     Fault::SettlesUpTo => live.unsettled.range(..=position).copied().collect(),
-                    _ => vec![*position],
+                    _ => vec![position],
                 };
                 for position in up_to.into_iter().filter(|at| live.unsettled.remove(at)) {
                     settled += 1;
@@ -122,7 +122,7 @@ impl Settle for Hook {
         if self.is(Fault::SettlesForAll) {
             let mut state = self.world.state.lock();
             let places: &mut BTreeMap<HookId, Place> = &mut state.places;
-            places.values_mut().for_each(|place| place.settled.extend(positions.iter().map(|position| position.0)));
+            places.values_mut().for_each(|place| place.settled.extend(positions.iter().map(|position| position.get())));
         }
         self.world.changed.notify_waiters();
         if self.is(Fault::SettlesAnything) { positions.len() } else { settled.unwrap_or(0) }

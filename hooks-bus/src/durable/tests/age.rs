@@ -17,7 +17,7 @@ use crate::durable::tuning::Tuning;
 #[test]
 fn what_is_older_than_max_age_is_given_up_a_segment_at_a_time() {
     let mut config = config();
-    config.max_age = Some(HumanDuration(Duration::from_secs(100)));
+    config.max_age = Some(HumanDuration::new(Duration::from_secs(100)));
     let bus = DurableBus::on(Arc::new(SimDisk::default()), &config, TUNING, Hold::UntilPublished).unwrap();
     block_on(async {
         let mut slow = End::new(&bus, "slow", Filter::types(["test.0"])).await;
@@ -52,7 +52,7 @@ async fn old_log(disk: &SimDisk) {
 #[test]
 fn nothing_is_too_old_before_all_hooks_are_here() {
     let mut config = config();
-    config.max_age = Some(HumanDuration(Duration::from_secs(100)));
+    config.max_age = Some(HumanDuration::new(Duration::from_secs(100)));
     let tuning = Tuning { clock: || 2_000_000, steady: || 0, ..TUNING };
     let disk = SimDisk::default();
     block_on(async {
@@ -99,7 +99,7 @@ const DAY: u64 = 86_400;
 /// Keeps events for a hundred seconds.
 fn aging(disk: &SimDisk, tuning: Tuning) -> DurableBus {
     let mut config = config();
-    config.max_age = Some(HumanDuration(Duration::from_secs(100)));
+    config.max_age = Some(HumanDuration::new(Duration::from_secs(100)));
     DurableBus::on(Arc::new(disk.clone()), &config, tuning, Hold::UntilPublished).unwrap()
 }
 

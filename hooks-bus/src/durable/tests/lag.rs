@@ -22,7 +22,7 @@ const BETWEEN: u64 = 45;
 static NOW: AtomicU64 = AtomicU64::new(BEGIN);
 
 fn opened(disk: &SimDisk, segment_size: u64) -> DurableBus {
-    let config = DurableConfig { segment_size: ByteSize(segment_size), ..config() };
+    let config = DurableConfig { segment_size: ByteSize::new(segment_size), ..config() };
     let now = || NOW.load(Ordering::Relaxed);
     let tuning = Tuning { clock: now, steady: now, ..TUNING };
     DurableBus::on(Arc::new(disk.clone()), &config, tuning, Hold::UntilPublished).unwrap()

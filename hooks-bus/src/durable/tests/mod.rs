@@ -40,8 +40,8 @@ fn clock() -> u64 {
 
 fn config() -> DurableConfig {
     let mut config = DurableConfig::new("/simulated");
-    config.segment_size = ByteSize(4 << 10);
-    config.max_bytes = ByteSize(1 << 30);
+    config.segment_size = ByteSize::new(4 << 10);
+    config.max_bytes = ByteSize::new(1 << 30);
     config
 }
 

@@ -36,7 +36,7 @@ pub(super) const STUCK: Plan =
 
 impl Plan {
     fn open(&self, disk: &SimDisk) -> Result<DurableBus, OpenError> {
-        let config = DurableConfig { max_bytes: ByteSize(self.max_bytes), on_full: self.on_full, ..config() };
+        let config = DurableConfig { max_bytes: ByteSize::new(self.max_bytes), on_full: self.on_full, ..config() };
         DurableBus::on(Arc::new(disk.clone()), &config, TUNING, Hold::UntilPublished)
     }
 }
@@ -115,7 +115,7 @@ async fn work(bus: &DurableBus, ends: &mut [(&'static str, bool, End)], round: u
         let settled: Vec<&Delivery> = read.iter().rev().skip(round % 2).collect();
         let dead_letters =
             settled.iter().take(usize::from(round == 2)).map(|delivery| letter(delivery)).collect::<Vec<_>>();
-        let positions: Vec<u64> = dead_letters.iter().map(|letter| letter.position.0).collect();
+        let positions: Vec<u64> = dead_letters.iter().map(|letter| letter.position.get()).collect();
         if let Some(store) = bus.hooks().dead_letters(&hook(id))
             && !dead_letters.is_empty()
         {
@@ -134,7 +134,7 @@ async fn work(bus: &DurableBus, ends: &mut [(&'static str, bool, End)], round: u
 
 fn letter(delivery: &Delivery) -> DeadLetter {
     DeadLetter {
-        position: Position(delivery.position.0),
+        position: Position::new(delivery.position.get()),
         envelope: delivery.envelope().clone(),
         reason: DeadLetterReason::Refused,
         detail: "400 Bad Request".to_owned(),
@@ -222,7 +222,7 @@ async fn check_dead_letters(plan: Plan, bus: &DurableBus, promised: &Promised) -
         if dead_letters.len() as u64 != store.count() {
             return Err(format!("{id}: {} dead letters, but {} are counted", dead_letters.len(), store.count()));
         }
-        there.extend(dead_letters.iter().map(|(_, letter)| letter.position.0));
+        there.extend(dead_letters.iter().map(|(_, letter)| letter.position.get()));
     }
     match promised.dead_letters.iter().find(|position| !there.contains(position)) {
         Some(lost) => Err(format!("the dead letter of position {lost} is lost")),

@@ -8,7 +8,7 @@ use super::Hook;
 impl Settle for Hook {
     fn settle(&self, positions: &[Position]) -> usize {
         let mut state = self.state.lock();
-        let settled = state.cursor.settle(positions.iter().map(|position| position.0));
+        let settled = state.cursor.settle(positions.iter().map(|position| position.get()));
         state.dirty |= settled > 0;
         if std::mem::take(&mut state.flushed) {
             self.changed.notify_one();

@@ -11,8 +11,8 @@ use super::{config, slice};
 
 fn hook(id: &str, receiver: &Receiver) -> Hook {
     let retry = RetryPolicy {
-        initial: HumanDuration(Duration::from_millis(1)),
-        max: HumanDuration(Duration::from_millis(5)),
+        initial: HumanDuration::new(Duration::from_millis(1)),
+        max: HumanDuration::new(Duration::from_millis(5)),
         ..RetryPolicy::default()
     };
     Hook::new(id, receiver.clone()).unwrap().filter(Filter::all()).retry(retry)
@@ -28,9 +28,9 @@ async fn a_receiver_that_is_down_costs_no_memory_and_catches_up_afterwards() {
     const MEMORY: usize = 2 << 20;
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.segment_size = ByteSize(1 << 20);
-    config.max_bytes = ByteSize(16 << 30);
-    config.max_memory = ByteSize(MEMORY as u64);
+    config.segment_size = ByteSize::new(1 << 20);
+    config.max_bytes = ByteSize::new(16 << 30);
+    config.max_memory = ByteSize::new(MEMORY as u64);
     let (up, down) = (Receiver::default(), Receiver::default());
     down.is_down(true);
     {

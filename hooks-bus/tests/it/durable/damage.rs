@@ -17,7 +17,7 @@ const EVENTS: usize = 60;
 fn written() -> (tempfile::TempDir, DurableConfig) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.segment_size = hooks_core::ByteSize(4 << 10);
+    config.segment_size = hooks_core::ByteSize::new(4 << 10);
     run(async {
         let bus = open(&config);
         let _a = End::new(&bus, "a", Filter::all()).await;
@@ -275,7 +275,7 @@ fn what_was_damaged_when_it_was_given_up_is_counted_as_that() {
     let first = segments(folder.path())[0].clone();
     let record = records(&std::fs::read(&first).unwrap())[2].clone();
     change(&first, |bytes| bytes[record.1.start + 50] ^= 1);
-    (config.on_full, config.max_bytes) = (OnFull::DropOldest, hooks_core::ByteSize(64 << 10));
+    (config.on_full, config.max_bytes) = (OnFull::DropOldest, hooks_core::ByteSize::new(64 << 10));
     run(async {
         let bus = open(&config);
         let mut a = End::new(&bus, "a", Filter::all()).await;

@@ -11,7 +11,7 @@ use crate::slice;
 
 pub(super) fn letter(position: usize, detail: &str) -> DeadLetter {
     DeadLetter {
-        position: Position(position as u64),
+        position: Position::new(position as u64),
         envelope: slice(position..position + 1, 50)[0].clone(),
         reason: DeadLetterReason::Refused,
         detail: detail.to_owned(),
@@ -26,7 +26,7 @@ async fn they_are_bounded_in_number_and_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     config.dead_letters.max_events = 3;
-    config.dead_letters.max_bytes = ByteSize(2000);
+    config.dead_letters.max_bytes = ByteSize::new(2000);
     let bus = open(&config);
     let dead_letters = bus.hooks().dead_letters(&HookId::new("a").unwrap()).unwrap();
     dead_letters.keep(vec![letter(1, ""), letter(2, "")]).await.unwrap();
@@ -52,14 +52,14 @@ async fn a_letter_that_is_replaced_keeps_its_number() {
     let bus = open(&config);
     let dead_letters = bus.hooks().dead_letters(&HookId::new("a").unwrap()).unwrap();
     dead_letters.keep(vec![letter(1, "no"), letter(2, "no")]).await.unwrap();
-    dead_letters.replace(vec![(DeadLetterId(0), letter(1, "not this time, either"))]).await.unwrap();
+    dead_letters.replace(vec![(DeadLetterId::new(0), letter(1, "not this time, either"))]).await.unwrap();
     let told = |kept: Vec<(DeadLetterId, DeadLetter)>| -> Vec<(u64, String)> {
-        kept.into_iter().map(|(id, letter)| (id.0, letter.detail)).collect()
+        kept.into_iter().map(|(id, letter)| (id.get(), letter.detail)).collect()
     };
     let kept = dead_letters.list(None, 10).await.unwrap();
     assert_eq!(told(kept), [(0, "not this time, either".to_owned()), (1, "no".to_owned())]);
-    assert_eq!(dead_letters.remove(&[DeadLetterId(0)]).await.unwrap(), 1);
-    dead_letters.replace(vec![(DeadLetterId(0), letter(1, "too late"))]).await.unwrap();
+    assert_eq!(dead_letters.remove(&[DeadLetterId::new(0)]).await.unwrap(), 1);
+    dead_letters.replace(vec![(DeadLetterId::new(0), letter(1, "too late"))]).await.unwrap();
     assert_eq!(
         (told(dead_letters.list(None, 10).await.unwrap()), dead_letters.count()),
         (vec![(1, "no".to_owned())], 1)
@@ -71,7 +71,7 @@ async fn a_letter_that_is_replaced_keeps_its_number() {
 async fn what_was_accepted_can_become_a_dead_letter() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.dead_letters.max_bytes = ByteSize(4000);
+    config.dead_letters.max_bytes = ByteSize::new(4000);
     let bus = open(&config);
     let dead_letters = bus.hooks().dead_letters(&HookId::new("a").unwrap()).unwrap();
     let event = |bytes: usize| {

@@ -9,7 +9,7 @@ use crate::slice;
 
 pub(super) fn small(dir: &std::path::Path, on_full: OnFull) -> DurableConfig {
     let mut config = config(dir);
-    config.max_bytes = ByteSize(40 << 10);
+    config.max_bytes = ByteSize::new(40 << 10);
     config.on_full = on_full;
     config
 }

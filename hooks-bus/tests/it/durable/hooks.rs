@@ -29,8 +29,8 @@ async fn hooks_with_nothing_to_do_are_at_the_end_after_a_restart_too() {
 async fn memory_is_bounded_however_far_hooks_are_behind() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.max_memory = ByteSize(64 << 10);
-    config.max_bytes = ByteSize(64 << 20);
+    config.max_memory = ByteSize::new(64 << 10);
+    config.max_bytes = ByteSize::new(64 << 20);
     let bus = open(&config);
     let mut ends = Vec::new();
     for hook in 0..5 {

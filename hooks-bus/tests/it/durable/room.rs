@@ -44,8 +44,8 @@ impl Drop for Small {
 
 fn on(small: &Path) -> DurableConfig {
     let mut config = config(&small.join("data"));
-    config.segment_size = ByteSize(32 << 10);
-    config.max_bytes = ByteSize(1 << 30);
+    config.segment_size = ByteSize::new(32 << 10);
+    config.max_bytes = ByteSize::new(1 << 30);
     config
 }
 

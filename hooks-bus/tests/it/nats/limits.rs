@@ -13,7 +13,7 @@ use super::{Server, bus, config, events, publish};
 async fn a_full_stream_refuses() {
     let Some(server) = Server::start().await else { return };
     let mut config = config(&[&server]);
-    config.max_bytes = Some(ByteSize(20_000));
+    config.max_bytes = Some(ByteSize::new(20_000));
     let bus = NatsBus::connect(config).await.unwrap();
     let mut number = 0;
     let error = loop {
@@ -133,8 +133,8 @@ async fn what_is_there_is_checked_and_not_changed() {
     let Some(server) = Server::start().await else { return };
     drop(bus(&server).await);
     let mut other = config(&[&server]);
-    other.max_bytes = Some(ByteSize(1 << 20));
-    other.max_age = Some(HumanDuration(Duration::from_secs(3600)));
+    other.max_bytes = Some(ByteSize::new(1 << 20));
+    other.max_age = Some(HumanDuration::new(Duration::from_secs(3600)));
     let error = NatsBus::connect(other).await.unwrap_err().to_string();
     assert!(error.contains("max_bytes is 67108864, set is 1048576") && error.contains("max_age"), "{error}");
     let stream = server.client().await.get_stream("hooks").await.unwrap();
@@ -150,7 +150,7 @@ async fn what_is_there_is_checked_and_not_changed() {
 async fn more_than_the_server_has_is_explained() {
     let Some(server) = Server::start().await else { return };
     let mut config = config(&[&server]);
-    config.max_bytes = Some(ByteSize(1 << 60));
+    config.max_bytes = Some(ByteSize::new(1 << 60));
     let error = NatsBus::connect(config).await.unwrap_err().to_string();
     assert!(error.contains("reserves `max_bytes`"), "{error}");
 }

@@ -25,8 +25,8 @@ use server::Server;
 pub(crate) fn config(servers: &[&Server]) -> NatsConfig {
     NatsConfig {
         servers: servers.iter().map(|server| server.url()).collect(),
-        max_bytes: Some(hooks_core::ByteSize(64 << 20)),
-        lease: hooks_core::HumanDuration(Duration::from_secs(2)),
+        max_bytes: Some(hooks_core::ByteSize::new(64 << 20)),
+        lease: hooks_core::HumanDuration::new(Duration::from_secs(2)),
         ..NatsConfig::default()
     }
 }
@@ -54,7 +54,7 @@ fn each_once(mut numbers: Vec<usize>) -> Vec<usize> {
 
 fn dead_letter(position: u64, envelope: Envelope) -> DeadLetter {
     DeadLetter {
-        position: Position(position),
+        position: Position::new(position),
         envelope,
         reason: DeadLetterReason::Refused,
         detail: "no".to_owned(),

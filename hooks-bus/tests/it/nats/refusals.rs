@@ -49,7 +49,8 @@ async fn one_that_is_too_long_for_the_stream_refuses_its_call() {
 #[tokio::test]
 async fn what_does_not_fit_is_refused_as_a_whole() {
     let Some(server) = Server::start().await else { return };
-    let bus = NatsBus::connect(NatsConfig { max_bytes: Some(ByteSize(10_000)), ..config(&[&server]) }).await.unwrap();
+    let bus =
+        NatsBus::connect(NatsConfig { max_bytes: Some(ByteSize::new(10_000)), ..config(&[&server]) }).await.unwrap();
     let said = shown(bus.publish(events(0..100, "a")).await);
     assert!(said.contains("TooLarge"), "it never fits: {said}");
     let mut accepted = 0;

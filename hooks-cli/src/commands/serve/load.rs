@@ -59,7 +59,7 @@ fn problems(config: &Config) -> impl Iterator<Item = Problem> {
         let whole = "would be accepted in pieces: raise it, or lower";
         let few = (queue.max_events.get() < events)
             .then(|| format!("queue.max_events: a request of ingest.max_events, {events}, {whole} ingest.max_events"));
-        let short = (queue.max_bytes.0 < bytes).then(|| {
+        let short = (queue.max_bytes.bytes() < bytes).then(|| {
             format!(
                 "queue.max_bytes: a request can become {bytes} bytes and {whole} ingest.max_body or ingest.max_events"
             )

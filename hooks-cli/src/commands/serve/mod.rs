@@ -51,7 +51,7 @@ async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
     // Before anything that takes a while: until then they end the process.
     let (mut stops, mut hang_ups, mut others) = (StopSignals::new()?, HangUpSignals::new()?, OtherSignals::new()?);
     // On a separate task, so that a start that takes long, or hangs, still hears that it is to stop.
-    let starting = tokio::spawn(start(args.config.clone(), args.grace.0));
+    let starting = tokio::spawn(start(args.config.clone(), args.grace.get()));
     let started = tokio::select! {
         biased;
         signal = stops.next() => {

@@ -47,8 +47,8 @@ fn everything_that_can_be_set() {
     )
     .unwrap();
     assert_eq!(config.events.source, "/my/app");
-    assert_eq!(config.events.max_bytes.0, 64 << 10);
-    assert_eq!((config.bus.kind(), config.bus.max_memory()), ("memory", Some(("max_memory", ByteSize(32 << 20)))));
+    assert_eq!(config.events.max_bytes.bytes(), 64 << 10);
+    assert_eq!((config.bus.kind(), config.bus.max_memory()), ("memory", Some(("max_memory", ByteSize::new(32 << 20)))));
     let [first, second] = config.hooks.as_slice() else { panic!("two hooks") };
     assert_eq!(first.overflow, Some((23, 67)));
     assert_eq!(second.overflow, None);
@@ -59,12 +59,12 @@ fn everything_that_can_be_set() {
     assert!(first.filter.matches_subject(Some("s/y")) && !first.filter.matches_subject(Some("s/x")));
     assert_eq!(first.queue.max_events.get(), 50);
     assert_eq!(first.queue.overflow, Overflow::DropOldest);
-    assert_eq!(first.retry.initial.0, Duration::from_secs(2));
-    assert_eq!(first.retry.max_elapsed, Some(HumanDuration(Duration::from_secs(3600))));
-    assert_eq!(first.retry.max.0, Duration::from_secs(300));
+    assert_eq!(first.retry.initial.get(), Duration::from_secs(2));
+    assert_eq!(first.retry.max_elapsed, Some(HumanDuration::new(Duration::from_secs(3600))));
+    assert_eq!(first.retry.max.get(), Duration::from_secs(300));
     // The hook's own, then the defaults, then what the sink wants.
-    assert_eq!((first.batch.max_events.get(), first.batch.max_age.0), (7, Duration::from_secs(3)));
-    assert_eq!((second.batch.max_events.get(), second.batch.max_age.0), (100, Duration::from_secs(3)));
+    assert_eq!((first.batch.max_events.get(), first.batch.max_age.get()), (7, Duration::from_secs(3)));
+    assert_eq!((second.batch.max_events.get(), second.batch.max_age.get()), (100, Duration::from_secs(3)));
     let event = Envelope::from_json(
         br#"{"type":"a.b","id":"1","source":"s","specversion":"1.0","time":"2026-11-23T10:00:00Z"}"#,
     );
@@ -87,8 +87,8 @@ fn batch_limits_survive_being_overlaid() {
         BatchLimits::immediate(),
         BatchLimits {
             max_events: 1.try_into().unwrap(),
-            max_bytes: ByteSize(1_000_001),
-            max_age: HumanDuration(Duration::new(86_461, 1)),
+            max_bytes: ByteSize::new(1_000_001),
+            max_age: HumanDuration::new(Duration::new(86_461, 1)),
         },
     ] {
         let mut node = empty();

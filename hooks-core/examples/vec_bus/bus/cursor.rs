@@ -41,12 +41,12 @@ impl Cursor {
 
     /// Returns true if the log must not drop the event.
     pub(super) fn blocks(&self, event: &Delivery) -> bool {
-        self.in_flight.contains(&event.position.0) || (self.enabled && self.wants(event))
+        self.in_flight.contains(&event.position.get()) || (self.enabled && self.wants(event))
     }
 
     /// Returns true if the hook has yet to read the event.
     pub(super) fn wants(&self, event: &Delivery) -> bool {
-        let position = event.position.0;
+        let position = event.position.get();
         (position >= self.next || self.again.contains(&position)) && self.filter.matches(event.envelope())
     }
 
@@ -73,14 +73,14 @@ impl Cursor {
     pub(super) fn take(&mut self, event: &Delivery) -> Option<Delivery> {
         self.filter.matches(event.envelope()).then(|| {
             self.ledger.take(1);
-            self.in_flight.insert(event.position.0);
+            self.in_flight.insert(event.position.get());
             event.clone()
         })
     }
 
     /// Returns how many of these were unsettled.
     pub(super) fn settle(&mut self, positions: &[Position]) -> usize {
-        let settled = positions.iter().filter(|position| self.in_flight.remove(&position.0)).count();
+        let settled = positions.iter().filter(|position| self.in_flight.remove(&position.get())).count();
         // The reader may have waited for the window to move.
         self.wake();
         settled
@@ -92,8 +92,8 @@ impl Cursor {
             self.ledger.take(1);
             self.ledger.give_up(1, DropReason::Overflow);
         }
-        self.again.remove(&event.position.0);
-        self.next = self.next.max(event.position.0 + 1);
+        self.again.remove(&event.position.get());
+        self.next = self.next.max(event.position.get() + 1);
     }
 
     /// Asks for the events in flight, because a publisher waits.

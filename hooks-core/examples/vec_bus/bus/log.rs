@@ -36,7 +36,7 @@ impl Log {
             return Err(BusError::Closed);
         }
         self.free_space(slice.len())?;
-        let (now, positions) = (SystemTime::now(), (self.end()..).map(Position));
+        let (now, positions) = (SystemTime::now(), (self.end()..).map(Position::new));
         self.events
             .extend(positions.zip(0..slice.len()).map(|(position, at)| (now, Delivery::new(position, slice, at))));
         self.cursors.values_mut().for_each(Cursor::wake);
@@ -149,7 +149,7 @@ impl Log {
 
     /// The events that a hook has yet to read or to settle.
     pub(super) fn unsettled<'a>(&'a self, cursor: &'a Cursor) -> impl Iterator<Item = &'a (SystemTime, Delivery)> {
-        let is_in_flight = |event: &Delivery| cursor.in_flight.contains(&event.position.0);
+        let is_in_flight = |event: &Delivery| cursor.in_flight.contains(&event.position.get());
         self.events.iter().filter(move |(_, event)| is_in_flight(event) || cursor.wants(event))
     }
 }

@@ -92,7 +92,7 @@ async fn a_hook_holds_only_events_that_it_wants() {
         bus.publish(events("b", 1)).await.unwrap();
     }
     bus.publish(events("a", 1)).await.unwrap();
-    assert_eq!(read(&mut *hook, 1).await, [Position(9)]);
+    assert_eq!(read(&mut *hook, 1).await, [Position::new(9)]);
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_disabled_hook_keeps_as_many_events_as_there_is_room_for() {
     }
     assert_eq!(ledger.counts().dropped_for(DropReason::Overflow), 1);
     hook.set_enabled(true);
-    assert_eq!(read(&mut *hook, 3).await, [Position(2), Position(3), Position(4)]);
+    assert_eq!(read(&mut *hook, 3).await, [Position::new(2), Position::new(3), Position::new(4)]);
     assert!(ledger.counts().balances());
 }
 

@@ -15,7 +15,7 @@ use crate::ledger::DeadLetterReason;
 fn dead_letter(position: u64, detail: &str) -> Checked<DeadLetter> {
     let time = |seconds: u64| -> SystemTime { UNIX_EPOCH + Duration::from_millis(1_700_000_000_123 + seconds * 1_000) };
     Ok(DeadLetter {
-        position: Position(position),
+        position: Position::new(position),
         envelope: events::events(&format!("letter-{position}"), 1)?[0].clone(),
         reason: if position.is_multiple_of(2) { DeadLetterReason::Refused } else { DeadLetterReason::Expired },
         detail: detail.to_owned(),
@@ -28,7 +28,7 @@ fn dead_letter(position: u64, detail: &str) -> Checked<DeadLetter> {
 /// All fields of a dead letter, as text.
 fn described(dead_letter: &DeadLetter) -> String {
     let DeadLetter { position, envelope, reason, detail, attempts, first_attempt, last_attempt } = dead_letter;
-    format!("{} {reason} {detail:?} {attempts} {first_attempt:?} {last_attempt:?} {}", position.0, envelope.json())
+    format!("{} {reason} {detail:?} {attempts} {first_attempt:?} {last_attempt:?} {}", position.get(), envelope.json())
 }
 
 fn dead_letters_of(bus: &dyn Bus, hook: &str) -> Checked<Arc<dyn DeadLetters>> {
@@ -104,8 +104,8 @@ pub(super) async fn dead_letters(probe: &Probe<'_>) -> Checked {
     probe.doing("remove a dead letter twice in one call, one that there is not and another hook's");
     let others = dead_letters_of(&*bus, "a")?;
     let other = list(probe, &*others, None, 1).await?[0].0;
-    let not_mine = if ids.contains(&other) { DeadLetterId(u64::MAX) } else { other };
-    let removed = mine.remove(&[ids[0], ids[0], DeadLetterId(u64::MAX - 1), not_mine]).await;
+    let not_mine = if ids.contains(&other) { DeadLetterId::new(u64::MAX) } else { other };
+    let removed = mine.remove(&[ids[0], ids[0], DeadLetterId::new(u64::MAX - 1), not_mine]).await;
     let removed = removed.map_err(|error| probe.failed(format!("`remove` fails: {error}")))?;
     probe.expect(removed == 1, format!("{removed} are said to be removed"))?;
     expect_listed(probe, &*mine, &all[1..]).await?;

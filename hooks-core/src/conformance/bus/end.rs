@@ -71,8 +71,8 @@ impl<'a> End<'a> {
         self.probe.expect(fits, format!("`next` says {read:?} and appends {} of at most {max} events", new.len()))?;
         for (position, envelope) in new.iter().map(|delivery| (delivery.position, delivery.envelope())) {
             if let Some(last) = self.last.filter(|last| *last >= position) {
-                let (id, at) = (envelope.id(), position.0);
-                return Err(self.probe.failed(format!("event `{id}` at {at} is read after {}", last.0)));
+                let (id, at) = (envelope.id(), position.get());
+                return Err(self.probe.failed(format!("event `{id}` at {at} is read after {}", last.get())));
             }
             self.last = Some(position);
         }

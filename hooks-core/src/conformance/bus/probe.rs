@@ -75,7 +75,7 @@ impl<'a> Probe<'a> {
     /// The same with room for this many events.
     pub(super) fn limited(&self, hook: &str, max_events: usize, overflow: Overflow) -> Checked<Subscription> {
         let max_events = NonZeroUsize::new(max_events).unwrap_or(NonZeroUsize::MIN);
-        let queue = QueueLimits { max_events, max_bytes: ByteSize(1 << 30), overflow };
+        let queue = QueueLimits { max_events, max_bytes: ByteSize::new(1 << 30), overflow };
         Ok(Subscription { queue, ..self.subscription(hook)? })
     }
 

@@ -139,7 +139,7 @@ pub(super) async fn settling(probe: &Probe<'_>) -> Checked {
     let read = other.take(3).await?;
     other.settle(&read[..1])?;
     probe.doing("settle an event again and a position that was never read");
-    other.settler.settle(&[read[0].position, Position(u64::MAX)], Outcome::Delivered);
+    other.settler.settle(&[read[0].position, Position::new(u64::MAX)], Outcome::Delivered);
     let in_flight = other.ledger.counts().in_flight;
     probe.expect(in_flight == 2, format!("{in_flight} events are in hand instead of 2"))
 }

@@ -18,13 +18,13 @@ const AGAIN: u64 = 1_000;
 
 fn batch(positions: impl IntoIterator<Item = u64>) -> Batch {
     let slice: Slice = Envelope::from_json(br#"{"type":"a","id":"1","source":"s"}"#).unwrap().into();
-    let delivery = |position| Delivery::new(Position(position), &slice, 0);
+    let delivery = |position| Delivery::new(Position::new(position), &slice, 0);
     let deliveries: Vec<Delivery> = positions.into_iter().map(delivery).collect();
     Batch::new(BatchId::new(Uuid::nil(), &HookId::new("a").unwrap(), &deliveries), deliveries, Arc::default())
 }
 
 fn positions(batch: &Batch) -> Vec<u64> {
-    batch.positions().into_iter().map(|position| position.0).collect()
+    batch.positions().into_iter().map(|position| position.get()).collect()
 }
 
 fn rejected() -> Result<Delivered, DeliveryError> {

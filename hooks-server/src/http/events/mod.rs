@@ -67,7 +67,7 @@ where
     let taken = tokio::select! {
         biased;
         _ = phase.wait_for(|phase| *phase != Phase::Accepting) => return Err(Refusal::Draining),
-        taken = body::read(body, ingest.max_body.get(), ingest.body_timeout.0, &state.room) => taken?,
+        taken = body::read(body, ingest.max_body.get(), ingest.body_timeout.get(), &state.room) => taken?,
     };
     let slice = match kind {
         Kind::Structured(format) => decode(&taken.bytes, format, settings).await.map_err(Refusal::from)?,
@@ -124,7 +124,7 @@ async fn publish(
         return Ok(0);
     }
     let right = state.may_publish().ok_or(Refusal::Draining)?;
-    let (bus, limit) = (state.bus.clone(), settings.ingest.publish_timeout.0);
+    let (bus, limit) = (state.bus.clone(), settings.ingest.publish_timeout.get());
     let mut publishing = Box::pin(async move {
         let published = tokio::time::timeout(limit, bus.publish(slice)).await;
         drop((right, share));

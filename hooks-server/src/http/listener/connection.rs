@@ -41,12 +41,12 @@ pub(super) async fn serve(stream: TcpStream, state: Arc<State>, pages: Router, s
     // Answers are small, or written in large pieces.
     let _ = stream.set_nodelay(true);
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(ingest.head_timeout.0);
+    builder.timer(TokioTimer::new()).header_read_timeout(ingest.head_timeout.get());
     builder.max_buf_size(ingest.max_head.get()).max_headers(MAX_HEADERS).half_close(true);
     let mut phase = state.phase();
     let shared = Arc::new(Connection { state, pages, seat });
     let service = service_fn(|request| answer(request, shared.clone()));
-    let stream = Explained::new(Patient::new(stream, ingest.body_timeout.0), ingest.max_head.get());
+    let stream = Explained::new(Patient::new(stream, ingest.body_timeout.get()), ingest.max_head.get());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let seat = &shared.seat;
     // What goes wrong on a connection is the client's doing, who knows it.
@@ -100,6 +100,6 @@ async fn is_welcome(parts: &Parts, state: &State, seat: &Seat) -> bool {
         biased;
         // No place is needed to hear that everything ends.
         _ = phase.wait_for(|phase| *phase != Phase::Accepting) => true,
-        placed = seat.settle(state.settings().ingest.publish_timeout.0) => placed,
+        placed = seat.settle(state.settings().ingest.publish_timeout.get()) => placed,
     }
 }
