@@ -47,6 +47,9 @@ use clap::Parser as _;
 use hooks_sink_file as _;
 #[cfg(feature = "http")]
 use hooks_sink_http as _;
+// Of `demo`, which takes both sinks.
+#[cfg(all(feature = "http", not(feature = "file")))]
+use tempfile as _;
 
 use args::{Cli, Command};
 use console::{Console, complain};
