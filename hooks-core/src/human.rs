@@ -7,32 +7,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::wrapper::wrapper;
+
 /// A [`Duration`] that is written with units: `"250ms"`, `"15s"`, `"1h30m"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct HumanDuration(Duration);
 
-impl HumanDuration {
+wrapper! {
+    HumanDuration(Duration),
     /// This duration.
-    pub const fn new(duration: Duration) -> Self {
-        Self(duration)
-    }
-
+    new,
     /// The duration.
-    pub const fn get(self) -> Duration {
-        self.0
-    }
-}
-
-impl From<Duration> for HumanDuration {
-    fn from(duration: Duration) -> Self {
-        Self(duration)
-    }
-}
-
-impl From<HumanDuration> for Duration {
-    fn from(duration: HumanDuration) -> Self {
-        duration.0
-    }
+    get
 }
 
 impl FromStr for HumanDuration {
@@ -64,32 +50,18 @@ impl fmt::Display for HumanDuration {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ByteSize(u64);
 
-impl ByteSize {
+wrapper! {
+    ByteSize(u64),
     /// This many bytes.
-    pub const fn new(bytes: u64) -> Self {
-        Self(bytes)
-    }
-
+    new,
     /// The number of bytes.
-    pub const fn bytes(self) -> u64 {
-        self.0
-    }
+    bytes
+}
 
+impl ByteSize {
     /// The size as a length in memory.
     pub fn get(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
-    }
-}
-
-impl From<u64> for ByteSize {
-    fn from(bytes: u64) -> Self {
-        Self(bytes)
-    }
-}
-
-impl From<ByteSize> for u64 {
-    fn from(size: ByteSize) -> Self {
-        size.0
     }
 }
 

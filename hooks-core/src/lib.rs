@@ -35,6 +35,7 @@ mod sink;
 mod stats;
 mod timestamp;
 mod worker;
+mod wrapper;
 
 pub use batch::{Batch, BatchId};
 pub use batcher::{BatchLimits, Batcher, SizeBatcher};

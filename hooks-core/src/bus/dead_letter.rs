@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{BusError, Position};
 use crate::envelope::Envelope;
 use crate::ledger::DeadLetterReason;
+use crate::wrapper::wrapper;
 
 /// An event that a hook gave up, kept with the reason until an operator replays or drops it.
 #[derive(Debug, Clone)]
@@ -37,28 +38,12 @@ pub const MAX_DETAIL: usize = 1024;
 #[serde(transparent)]
 pub struct DeadLetterId(u64);
 
-impl DeadLetterId {
+wrapper! {
+    DeadLetterId(u64),
     /// The id of this number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
+    new,
     /// The number.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl From<u64> for DeadLetterId {
-    fn from(number: u64) -> Self {
-        Self(number)
-    }
-}
-
-impl From<DeadLetterId> for u64 {
-    fn from(id: DeadLetterId) -> Self {
-        id.0
-    }
+    get
 }
 
 impl fmt::Display for DeadLetterId {

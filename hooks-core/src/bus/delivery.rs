@@ -3,33 +3,18 @@
 use std::fmt;
 
 use crate::envelope::{Envelope, Slice};
+use crate::wrapper::wrapper;
 
 /// A place in a bus's log. Positions rise in the order in which events were accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(u64);
 
-impl Position {
+wrapper! {
+    Position(u64),
     /// The position of this number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
+    new,
     /// The number.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl From<u64> for Position {
-    fn from(number: u64) -> Self {
-        Self(number)
-    }
-}
-
-impl From<Position> for u64 {
-    fn from(position: Position) -> Self {
-        position.0
-    }
+    get
 }
 
 impl fmt::Display for Position {
