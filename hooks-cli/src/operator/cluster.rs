@@ -12,7 +12,7 @@ use super::local::{Open, failed};
 use super::reports::{Answers, Heard, Reports};
 
 /// The longest time that a daemon may take to answer what takes no time.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Answers what operators ask this daemon, until the future is dropped.
 pub(super) async fn serve(instances: Arc<dyn Instances>, service: AdminService) {
@@ -84,7 +84,7 @@ impl Cluster {
     /// should they come back.
     async fn tell(&mut self, hook: &HookId, request: &Request) -> Response {
         // Whoever disables a hook waits for the attempt that is on its way.
-        let patience = PATIENCE + self.local.attempt_timeout(hook).unwrap_or_default();
+        let patience = ANSWER_TIMEOUT + self.local.attempt_timeout(hook).unwrap_or_default();
         let answers = self.all(request, patience).await;
         let disables = matches!(request, Request::Disable { .. });
         let silence = answers.silence();
@@ -123,7 +123,7 @@ impl Cluster {
         if let Some(response) = self.owner(hook, request).await {
             return response;
         }
-        if self.instances.place(hook).is_some() && self.all(&Request::Status, PATIENCE).await.anybody() {
+        if self.instances.place(hook).is_some() && self.all(&Request::Status, ANSWER_TIMEOUT).await.anybody() {
             return failed(format!(
                 "no daemon has the hook `{hook}` now: one takes it within a few seconds if it is in its config; try again"
             ));
@@ -132,7 +132,7 @@ impl Cluster {
             return failed(error);
         }
         // A daemon that ended without a word has it for a lease. Whether that is over is asked before each attempt.
-        let _ = timeout(self.instances.lease() + PATIENCE, self.instances.owned(hook)).await;
+        let _ = timeout(self.instances.lease() + ANSWER_TIMEOUT, self.instances.owned(hook)).await;
         self.local.ask(request.clone()).await
     }
 
@@ -161,7 +161,7 @@ impl Cluster {
         // Where nobody delivers, those may be there that can't any more, and say why.
         let daemons = Some(self.instances.living()).filter(|living| !living.is_empty());
         let daemons = daemons.unwrap_or_else(|| self.instances.lapsed());
-        let answers = self.each_of(daemons, &Request::Status, PATIENCE).await;
+        let answers = self.each_of(daemons, &Request::Status, ANSWER_TIMEOUT).await;
         let (running, trouble) = (answers.anybody(), trouble.or_else(|| answers.trouble()));
         let reload = answers.reload();
         let mut known = Reports::new(answers);
