@@ -12,14 +12,11 @@ use super::plugin::Place;
 use super::problem::Findings;
 use super::shape::Shapes;
 use super::tree::Entry;
-use super::written::Written;
 
 /// The bus of a config file.
 #[derive(Clone)]
 pub struct ConfiguredBus {
     factory: Arc<dyn BusFactory>,
-    /// Tells whether another one was written the same.
-    written: Written,
     /// Whether the command takes this one, whatever it is.
     is_decided: bool,
 }
@@ -62,11 +59,11 @@ impl ConfiguredBus {
     fn of(kind: &str, settings: Json) -> Result<Self, String> {
         let plugin = BusPlugin::find(kind);
         let plugin = plugin.ok_or_else(|| format!("the bus `{kind}` is not linked into this binary"))?;
-        let factory = plugin.parse(settings.clone()).map_err(|problems| {
+        let factory = plugin.parse(settings).map_err(|problems| {
             let problems: Vec<_> = problems.iter().map(|problem| format!("bus `{kind}`: {problem}")).collect();
             problems.join("; ")
         })?;
-        Ok(Self { factory, written: Written::new(json!([kind, settings])), is_decided: true })
+        Ok(Self { factory, is_decided: true })
     }
 
     /// Whether hooks have queues in memory, whose limits can be set. `None`: that depends on the command.
@@ -103,7 +100,7 @@ impl Deref for ConfiguredBus {
 
 impl PartialEq for ConfiguredBus {
     fn eq(&self, other: &Self) -> bool {
-        self.written == other.written
+        self.factory.is_same(&*other.factory)
     }
 }
 
@@ -116,10 +113,9 @@ impl fmt::Debug for ConfiguredBus {
 /// Reads the section.
 pub(super) fn read(entry: Option<Entry>, source: &Source<'_>, findings: &mut Findings) -> Option<ConfiguredBus> {
     let Some(mut entry) = entry else { return unset(source, findings) };
-    let written = Written::new(entry.node.json());
     let place = Place { label: "bus", example: "bus = { kind = \"durable\", dir = \"hooks-data\" }" };
     let factory = place.read::<dyn BusFactory>(&mut entry, &mut Shapes::default(), findings)?;
-    let mut bus = ConfiguredBus { factory, written, is_decided: true };
+    let mut bus = ConfiguredBus { factory, is_decided: true };
     bus.begin_paths_at(source);
     Some(bus)
 }

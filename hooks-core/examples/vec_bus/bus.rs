@@ -22,7 +22,7 @@ use cursor::Cursor;
 use log::Log;
 
 /// Keeps events in a log in the memory of this process.
-#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(crate = "hooks_core::serde", default, deny_unknown_fields)]
 #[schemars(crate = "hooks_core::schemars")]
 struct VecConfig {

@@ -1,5 +1,6 @@
 //! Kinds of buses, and how a program that reads a config file opens one.
 
+use std::any::Any;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::human::ByteSize;
 /// use hooks_core::{BusConfig, BusPlugin, BusTraits, OpenBusError, OpenedBus, Purpose};
 ///
 /// /// A bus that says when it is opened.
-/// #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+/// #[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 /// #[serde(crate = "hooks_core::serde", deny_unknown_fields)]
 /// #[schemars(crate = "hooks_core::schemars")]
 /// struct LoudConfig {
@@ -51,7 +52,7 @@ use crate::human::ByteSize;
 /// # Ok::<(), Vec<hooks_core::ConfigProblem>>(())
 /// ```
 #[async_trait]
-pub trait BusConfig: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
+pub trait BusConfig: DeserializeOwned + PartialEq + fmt::Debug + Send + Sync + 'static {
     /// The value of `kind` in a config file.
     const KIND: &'static str;
 
@@ -101,12 +102,15 @@ pub trait BusConfig: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
 
 /// A [`BusConfig`] whose type is forgotten. Implemented for each of them.
 #[async_trait]
-pub trait BusFactory: fmt::Debug + Send + Sync {
+pub trait BusFactory: Any + fmt::Debug + Send + Sync {
     /// See [`BusConfig::KIND`].
     fn kind(&self) -> &'static str;
 
     /// See [`BusConfig::TRAITS`].
     fn traits(&self) -> BusTraits;
+
+    /// Returns true if the other one has the same kind and settings, however they were written.
+    fn is_same(&self, other: &dyn BusFactory) -> bool;
 
     /// See [`BusConfig::open`].
     ///
@@ -141,6 +145,11 @@ impl<C: BusConfig> BusFactory for C {
 
     fn traits(&self) -> BusTraits {
         C::TRAITS
+    }
+
+    fn is_same(&self, other: &dyn BusFactory) -> bool {
+        let other: &dyn Any = other;
+        other.downcast_ref() == Some(self)
     }
 
     async fn open(&self, purpose: Purpose) -> Result<OpenedBus, OpenBusError> {

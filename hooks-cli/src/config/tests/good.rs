@@ -73,6 +73,19 @@ fn everything_that_can_be_set() {
 }
 
 #[test]
+fn a_bus_is_the_same_however_it_is_written() {
+    let bus = |text: &str| read(&format!("{text}\n{}", in_hook(""))).unwrap().bus;
+    let durable = |settings: &str| bus(&format!("bus = {{ kind = 'durable'{settings} }}"));
+    assert_eq!(durable(", dir = 'hooks-data', max_bytes = '1GiB'"), durable(", max_bytes = '1024MiB'"));
+    assert_eq!(bus(""), bus("bus.kind = 'memory'"));
+    assert_ne!(durable(""), durable(", max_bytes = '1GiB'"));
+    assert_ne!(durable(""), bus(""));
+    let nats = |password: &str| bus(&format!("bus = {{ kind = 'nats', user = 'u', password = '{password}' }}"));
+    assert_eq!(nats("x"), nats("x"));
+    assert_ne!(nats("x"), nats("y"));
+}
+
+#[test]
 fn a_sinks_own_batch_limits_hold_where_none_are_set() {
     let config = read(&in_hook("batch = { max_events = 9 }")).unwrap();
     let expected = BatchLimits { max_events: 9.try_into().unwrap(), ..BatchLimits::immediate() };
