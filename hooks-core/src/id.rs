@@ -1,4 +1,5 @@
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,53 +14,103 @@ pub fn uuid_v7() -> Uuid {
     Builder::from_unix_timestamp_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), &random).into_uuid()
 }
 
-/// A hook's name: 1 to 64 letters, digits, `-`, `_` and `.`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HookId(Arc<str>);
+/// Makes a type of a legal name, and the error of a text that is none.
+macro_rules! name {
+    ($(#[$documentation:meta])* $name:ident, $what:literal, $(#[$error_documentation:meta])* $error:ident) => {
+        $(#[$documentation])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
 
-impl HookId {
-    /// # Errors
-    /// When the text is empty, too long, or has an illegal character.
-    pub fn new(id: impl Into<Arc<str>>) -> Result<Self, InvalidHookId> {
-        let id = id.into();
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if id.is_empty() || id.len() > 64 || !id.bytes().all(legal) {
-            return Err(InvalidHookId(id.chars().take(80).collect()));
+        impl $name {
+            /// # Errors
+            /// When the text is empty, too long, or has an illegal character.
+            pub fn new(id: impl Into<Arc<str>>) -> Result<Self, $error> {
+                let id = id.into();
+                if is_legal(&id) { Ok(Self(id)) } else { Err($error(id.chars().take(80).collect())) }
+            }
+
+            /// The name.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-        Ok(Self(id))
-    }
 
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+        impl FromStr for $name {
+            type Err = $error;
+
+            fn from_str(id: &str) -> Result<Self, $error> {
+                Self::new(id)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::new(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        $(#[$error_documentation])*
+        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+        #[error("`{0}` is no {what}: 1 to 64 letters, digits, `-`, `_` and `.`", what = $what)]
+        pub struct $error(String);
+    };
 }
 
-impl Serialize for HookId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
+fn is_legal(id: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=64).contains(&id.len()) && id.bytes().all(legal)
 }
 
-impl<'de> Deserialize<'de> for HookId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
+name! {
+    /// A hook's name: 1 to 64 letters, digits, `-`, `_` and `.`.
+    HookId, "hook id",
+    /// A text that cannot name a hook.
+    InvalidHookId
 }
 
-impl fmt::Display for HookId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+name! {
+    /// The name of a customer whose hooks and events are apart from those of others: 1 to 64 letters, digits, `-`, `_`
+    /// and `.`, so that it is a value of a CloudEvents attribute as it stands.
+    TenantId, "tenant id",
+    /// A text that cannot name a tenant.
+    InvalidTenantId
 }
 
-impl fmt::Debug for HookId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_plain() {
+        for legal in ["a", "Acme-2_x.y", &"a".repeat(64)] {
+            assert_eq!(TenantId::new(legal).unwrap().to_string(), legal);
+            assert_eq!(legal.parse::<HookId>().unwrap().as_str(), legal);
+        }
+        for illegal in ["", "a b", "a/b", "\u{e9}", "\"", "a\n", &"a".repeat(65)] {
+            assert!(HookId::new(illegal).is_err() && TenantId::new(illegal).is_err(), "{illegal}");
+            assert!(serde_json::from_value::<TenantId>(illegal.into()).is_err(), "{illegal}");
+        }
+        let tenant: TenantId = serde_json::from_str("\"acme\"").unwrap();
+        assert_eq!(serde_json::to_string(&tenant).unwrap(), "\"acme\"");
+        let expected = "`a b` is no tenant id: 1 to 64 letters, digits, `-`, `_` and `.`";
+        assert_eq!(TenantId::new("a b").unwrap_err().to_string(), expected);
     }
 }
-
-/// A text that cannot name a hook.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no hook id: 1 to 64 letters, digits, `-`, `_` and `.`")]
-pub struct InvalidHookId(String);

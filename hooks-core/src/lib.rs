@@ -61,7 +61,7 @@ pub use filter::{Filter, Pattern};
 pub use fnv::stable_hash;
 pub use hook::{Hook, MAX_LANES};
 pub use human::{ByteSize, HumanDuration, Rate};
-pub use id::{HookId, InvalidHookId, uuid_v7};
+pub use id::{HookId, InvalidHookId, InvalidTenantId, TenantId, uuid_v7};
 pub use ledger::{Counts, DeadLetterReason, DropReason, Ledger, Outcome};
 pub use overrides::{Disabled, DisabledBy, Override};
 pub use plugin::{BusConfig, BusFactory, ControlChannel, LogMaintenance, OpenBusError, OpenedBus, Purpose, SinkConfig};
