@@ -1,6 +1,7 @@
 //! The bus: one log of events, one cursor per hook.
 
 mod dead_letter;
+mod definition;
 mod delivery;
 mod error;
 mod health;
@@ -21,6 +22,7 @@ use crate::event::Event;
 use crate::id::HookId;
 
 pub use dead_letter::{DeadLetter, DeadLetterId, DeadLetters, MAX_DETAIL};
+pub use definition::{DefineError, Definition, Expected, Revision};
 pub use delivery::{Delivery, Position};
 pub use error::{BusError, PublishError};
 pub use health::BusHealth;

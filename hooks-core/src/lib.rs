@@ -41,8 +41,9 @@ pub use batch::{Batch, BatchId};
 pub use batcher::{BatchLimits, Batcher, SizeBatcher};
 pub use bus::{
     Answering, AskError, Bus, BusError, BusHealth, BusMonitor, BusStats, BusTraits, DeadLetter, DeadLetterId,
-    DeadLetters, Delivery, HookPlace, HookStore, Instances, Lag, MAX_DETAIL, Overflow, Position, PublishError,
-    QueueLimits, Read, Reader, Settle, Settler, StartAt, Subscription, WINDOW, refuse_reserved,
+    DeadLetters, DefineError, Definition, Delivery, Expected, HookPlace, HookStore, Instances, Lag, MAX_DETAIL,
+    Overflow, Position, PublishError, QueueLimits, Read, Reader, Revision, Settle, Settler, StartAt, Subscription,
+    WINDOW, refuse_reserved,
 };
 pub use config_problem::ConfigProblem;
 pub use delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};

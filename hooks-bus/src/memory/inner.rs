@@ -1,11 +1,11 @@
 //! The state of the memory bus: its hooks, and the memory that their events take.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use hooks_core::{BlockGuard, BusError, HookId, Slice, Subscription, uuid_v7};
+use hooks_core::{BlockGuard, BusError, Definition, HookId, Slice, Subscription, uuid_v7};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -23,10 +23,20 @@ pub(super) struct Inner {
     pub(super) memory: Arc<Budget>,
     pub(super) index: RwLock<Index<Arc<Subscriber>>>,
     pub(super) hooks: Mutex<HashMap<HookId, (Slot, Arc<Subscriber>)>>,
+    /// Locked before `hooks`.
+    pub(super) definitions: Mutex<Definitions>,
     /// Position of the next event. Locked while events are dispatched, so that all hooks see one order.
     pub(super) next: Mutex<u64>,
     pub(super) closed: AtomicBool,
     pub(super) closing: watch::Sender<bool>,
+}
+
+/// The definitions of hooks.
+#[derive(Debug, Default)]
+pub(super) struct Definitions {
+    pub(super) by_name: BTreeMap<HookId, Definition>,
+    /// The number of changes so far.
+    pub(super) changes: u64,
 }
 
 impl Inner {
@@ -36,6 +46,7 @@ impl Inner {
             memory: Budget::new(Amount { events: usize::MAX, bytes: max_bytes }),
             index: RwLock::new(Index::new()),
             hooks: Mutex::default(),
+            definitions: Mutex::default(),
             next: Mutex::new(0),
             closed: AtomicBool::new(false),
             closing: watch::Sender::new(false),
@@ -58,6 +69,14 @@ impl Inner {
         let slot = self.index.write().insert(subscription.filter.clone(), subscriber.clone());
         hooks.insert(subscription.hook.clone(), (slot, subscriber.clone()));
         subscriber
+    }
+
+    /// Removes a hook with its events, if it is there.
+    pub(super) fn remove(&self, hook: &HookId) {
+        if let Some((slot, subscriber)) = self.hooks.lock().remove(hook) {
+            self.index.write().remove(slot);
+            subscriber.remove();
+        }
     }
 
     /// Routes events to a hook by another filter.

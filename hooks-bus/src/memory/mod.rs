@@ -1,5 +1,6 @@
 //! Events in this process: queued per hook, each held once and shared.
 
+mod hook_store;
 mod inner;
 mod queue;
 mod reader;
@@ -10,8 +11,8 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use hooks_core::{
-    Bus, BusConfig, BusError, BusMonitor, BusStats, BusTraits, ByteSize, ConfigProblem, Envelope, HookId, Lag,
-    OpenBusError, OpenedBus, Purpose, Reader, Settler, Slice, Subscription, refuse_reserved,
+    Bus, BusConfig, BusError, BusMonitor, BusStats, BusTraits, ByteSize, ConfigProblem, Envelope, HookId, HookStore,
+    Lag, OpenBusError, OpenedBus, Purpose, Reader, Settler, Slice, Subscription, refuse_reserved,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -66,6 +67,9 @@ pub(crate) fn no_memory(max_memory: ByteSize) -> Option<ConfigProblem> {
 /// Accepted means queued for every hook whose filter matches. [`QueueLimits`](hooks_core::QueueLimits) bound each
 /// hook's queue, and [`MemoryConfig::max_memory`] bounds all of them together. Hooks share an event, so it counts
 /// once.
+///
+/// A hook that is [defined](HookStore::define) has a queue with the usual limits until it is subscribed. Definitions last
+/// as long as the bus.
 ///
 /// The bus accepts a slice with more events or bytes than a blocking hook may hold piece by piece: if the call is
 /// dropped or the bus closed, it may have published the first pieces. It accepts any other slice as a whole or not
@@ -132,10 +136,7 @@ impl Bus for MemoryBus {
     }
 
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
-        if let Some((slot, subscriber)) = self.0.hooks.lock().remove(hook) {
-            self.0.index.write().remove(slot);
-            subscriber.remove();
-        }
+        self.0.remove(hook);
         Ok(())
     }
 
@@ -146,6 +147,10 @@ impl Bus for MemoryBus {
         }
         self.0.closing.send_replace(true);
         self.0.index.read().values().for_each(|subscriber| subscriber.wake());
+    }
+
+    fn hooks(&self) -> &dyn HookStore {
+        self
     }
 
     fn monitor(&self) -> &dyn BusMonitor {

@@ -87,6 +87,11 @@ impl Subscriber {
         state.reader
     }
 
+    /// True if a reader came.
+    pub(super) fn has_reader(&self) -> bool {
+        self.state.lock().reader > 0
+    }
+
     /// True if publishers wait at the limit, false if the oldest events are dropped.
     pub(crate) fn blocks(&self) -> bool {
         self.state.lock().blocks()
@@ -176,6 +181,11 @@ impl Subscriber {
         let gone = state.queue.filter(&subscription.filter);
         self.budget.release(gone);
         state.ledger.give_up(gone.events, DropReason::Filtered);
+        if state.reader == 0 {
+            // The hook was defined, and nobody read: only now it is known what its events are.
+            subscription.ledger.take(state.queue.len());
+            state.ledger = subscription.ledger.clone();
+        }
         let dropped = if state.blocks() { Vec::new() } else { state.drop_overflow(&self.budget) };
         let report = state.count_dropped(dropped.len());
         self.budget.set_open(!state.blocks());

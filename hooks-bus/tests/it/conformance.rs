@@ -7,7 +7,7 @@ use hooks_core::conformance::bus::{self, Store};
 use hooks_core::{BoxError, Bus, BusTraits, async_trait};
 
 /// Checks that are for buses that processes share.
-const SHARED: [&str; 4] = ["takeover", "takeover_after_crash", "sharing", "shared_overrides"];
+const SHARED: [&str; 5] = ["takeover", "takeover_after_crash", "sharing", "shared_overrides", "shared_definitions"];
 
 struct Memory;
 
@@ -26,7 +26,8 @@ impl Store for Memory {
 async fn memory() {
     let report = bus::check(async || Memory).await;
     report.assert_passed();
-    let keeps_nothing = ["overrides", "dead_letters", "dead_letter_limit", "restart", "crash", "one_at_a_time"];
+    let keeps_nothing =
+        ["overrides", "dead_letters", "dead_letter_limit", "restart", "crash", "kept_definitions", "one_at_a_time"];
     assert_eq!(report.skipped(), [&keeps_nothing[..], &SHARED].concat(), "{report}");
 }
 
@@ -74,7 +75,8 @@ mod durable {
     async fn conforms() {
         let report = bus::check(async || Durable(tempfile::tempdir().unwrap())).await;
         report.assert_passed();
-        assert_eq!(report.skipped(), SHARED, "{report}");
+        let of_definitions = ["definitions", "defining", "undefining", "kept_definitions"];
+        assert_eq!(report.skipped(), [&of_definitions[..], &SHARED].concat(), "{report}");
     }
 }
 
@@ -125,6 +127,11 @@ mod nats {
         };
         let report = bus::check(make).await;
         report.assert_passed();
-        assert_eq!(report.skipped(), ["one_at_a_time"], "{report}");
+        let of_definitions = ["definitions", "defining", "undefining", "kept_definitions"];
+        assert_eq!(
+            report.skipped(),
+            [&of_definitions[..], &["one_at_a_time", "shared_definitions"]].concat(),
+            "{report}"
+        );
     }
 }

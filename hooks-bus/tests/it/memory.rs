@@ -2,8 +2,8 @@ mod dispatcher;
 
 use futures_util::FutureExt as _;
 use hooks_bus::{MemoryBus, MemoryConfig};
-use hooks_core::{Bus, ByteSize, DropReason, Filter, Overflow, QueueLimits};
-use hooks_test::{End, id, numbers, queue};
+use hooks_core::{Bus, ByteSize, DropReason, Expected, Filter, Overflow, QueueLimits, StartAt};
+use hooks_test::{End, events_of, id, numbers, queue};
 
 use crate::slice;
 
@@ -116,4 +116,17 @@ async fn removing_a_hook_frees_what_it_held_and_whoever_waited() {
     waiting.await.unwrap();
     let counts = end.ledger.counts();
     assert_eq!((counts.dropped_for(DropReason::Removed), counts.in_flight, bus.memory_used()), (2, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_defined_hook_is_given_what_it_turns_out_to_want_within_its_limits() {
+    let bus = bus(1 << 20);
+    bus.hooks().define(&id("a"), "{}", Expected::Absent, StartAt::End).await.unwrap();
+    bus.publish(events_of(0..10, "wanted")).await.unwrap();
+    bus.publish(events_of(10..20, "other")).await.unwrap();
+    let mut end = End::queued(&bus, "a", Filter::types(["wanted"]), queue(4, Overflow::DropOldest)).await;
+    assert_eq!(numbers(&end.read(100).await), [6, 7, 8, 9]);
+    let counts = end.ledger.counts();
+    // What it does not want was never its own.
+    assert_eq!((counts.taken, counts.dropped_for(DropReason::Overflow)), (10, 6));
 }

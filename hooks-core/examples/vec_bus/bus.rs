@@ -91,7 +91,8 @@ impl Bus for VecBus {
         lock(&self.log).close();
     }
 
-    // `hooks` is left out: this bus keeps nothing about hooks beside their cursors.
+    // `hooks` is left out: this bus keeps nothing about hooks beside their cursors, so it can't have hooks that are
+    // defined while it runs.
     fn monitor(&self) -> &dyn BusMonitor {
         self
     }

@@ -1,10 +1,10 @@
-//! The store of hooks beside the log: overrides, dead letters, names.
+//! The store of hooks beside the log: definitions, overrides, dead letters, names.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{BusError, DeadLetters};
+use super::{BusError, DeadLetters, DefineError, Definition, Expected, StartAt};
 use crate::id::HookId;
 use crate::overrides::Override;
 
@@ -60,8 +60,8 @@ pub trait HookStore: Send + Sync {
         Vec::new()
     }
 
-    /// Removes everything that is kept for a hook that is not subscribed: its position, its override and its dead
-    /// letters. Returns true if there was anything.
+    /// Removes everything that is kept for a hook that is not subscribed: its position, its definition, its override and
+    /// its dead letters. Returns true if there was anything.
     ///
     /// # Errors
     /// When the hook is subscribed, or the bus can't do it now.
@@ -100,4 +100,91 @@ pub trait HookStore: Send + Sync {
 
     /// Tells the bus that the hook's last override from [`follow_overrides`](Self::follow_overrides) holds here now.
     fn override_followed(&self, _hook: &HookId) {}
+
+    /// Keeps the definition of a hook: a new one, or one in place of another. Returns what is kept now, with a revision
+    /// that the hook never had before. On a bus that outlives the process, that survives a crash.
+    ///
+    /// A hook that has no position yet gets one in the same step, at `from`: every event that is accepted after this
+    /// returns reaches the hook, also when the process ends at once, and by whichever process it is accepted. The hook
+    /// need not be subscribed for that, now or soon. A hook that has a position keeps it.
+    ///
+    /// ```
+    /// # use hooks_test::model::ModelBus as MyBus;
+    /// use hooks_core::{Bus, DefineError, Expected, HookId, HookStore, StartAt};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (bus, hook) = (MyBus::lasting(), HookId::new("billing")?);
+    /// let text = r#"{"sink":{"type":"http","url":"https://a.example/"}}"#;
+    /// let first = bus.hooks().define(&hook, text, Expected::Absent, StartAt::End).await?;
+    ///
+    /// // Whoever changes it says which revision they have seen.
+    /// let other = r#"{"sink":{"type":"http","url":"https://b.example/"}}"#;
+    /// let second = bus.hooks().define(&hook, other, Expected::At(first.revision), StartAt::End).await?;
+    /// assert!(second.revision > first.revision && second.created == first.created);
+    /// let late = bus.hooks().define(&hook, text, Expected::At(first.revision), StartAt::End).await;
+    /// assert!(matches!(late, Err(DefineError::Conflict { current }) if current == Some(second.revision)));
+    ///
+    /// assert!(bus.hooks().undefine(&hook, Expected::Any).await?);
+    /// assert_eq!(bus.hooks().definition(&hook).await?, None);
+    /// # Ok::<(), hooks_core::BoxError>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// When the definition is not the expected one, the bus keeps none, or it can't be kept. After an error of the bus
+    /// itself it may be kept all the same: [`definition`](Self::definition) says what is.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may have kept the definition or not.
+    async fn define(
+        &self,
+        _hook: &HookId,
+        _text: &str,
+        _expected: Expected,
+        _from: StartAt,
+    ) -> Result<Definition, DefineError> {
+        Err(DefineError::NotKept)
+    }
+
+    /// Removes a hook that is defined: its definition, its position, its override and its dead letters, all at once. A
+    /// hook of the same name that comes later begins anew. Returns false, and removes nothing, if the hook is not
+    /// defined.
+    ///
+    /// # Errors
+    /// When the definition is not the expected one, or this process has subscribed the hook: unsubscribe it first. Other
+    /// processes learn of it by [`follow_definitions`](Self::follow_definitions). Also when the bus keeps no definitions,
+    /// or can't remove it now.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may have removed the hook or not.
+    async fn undefine(&self, _hook: &HookId, _expected: Expected) -> Result<bool, DefineError> {
+        Err(DefineError::NotKept)
+    }
+
+    /// The definition of a hook, if it is defined.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    async fn definition(&self, _hook: &HookId) -> Result<Option<Definition>, BusError> {
+        Ok(None)
+    }
+
+    /// A page of definitions by name: those after this name, the first ones if there is none, and at most `limit`.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    async fn definitions(&self, _after: Option<&HookId>, _limit: usize) -> Result<Vec<Definition>, BusError> {
+        Ok(Vec::new())
+    }
+
+    /// Waits until another process defined, changed or undefined a hook since this bus was opened, and names the hook.
+    /// [`definition`](Self::definition) says what it is now; several changes of one hook may be named once, and a hook
+    /// may be named that did not change. For one caller, the [`Dispatcher`](crate::Dispatcher). Waits for ever on a bus
+    /// of one process.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has taken nothing.
+    async fn follow_definitions(&self) -> HookId {
+        std::future::pending().await
+    }
 }

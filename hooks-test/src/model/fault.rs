@@ -113,6 +113,24 @@ pub enum Fault {
     OwnedByAll,
     /// Tells no other process of overrides.
     TellsNobody,
+    /// Defines a hook whatever the caller expects.
+    DefinesAnything,
+    /// Gives a hook no position when it is defined.
+    DefinesWithoutPlace,
+    /// Keeps definitions only as long as the process lives.
+    DefinitionsInMemory,
+    /// Undefines a hook that is subscribed.
+    UndefinesInUse,
+    /// Keeps the position of a hook that was undefined.
+    UndefineKeepsPosition,
+    /// Keeps the override of a hook that was undefined.
+    UndefineKeepsOverride,
+    /// Keeps the dead letters of a hook that was undefined.
+    UndefineKeepsDeadLetters,
+    /// Counts the revisions of a hook from one again when it is defined again.
+    RepeatsRevisions,
+    /// Tells no other process of definitions.
+    DefinesInSecret,
 }
 
 impl Fault {

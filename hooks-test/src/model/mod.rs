@@ -5,6 +5,7 @@
 
 mod dead_letters;
 mod fault;
+mod hook_store;
 mod publishing;
 mod reader;
 
@@ -13,14 +14,15 @@ use std::sync::Arc;
 
 use hooks_core::conformance::bus::Store;
 use hooks_core::{
-    BoxError, Bus, BusError, BusMonitor, BusStats, BusTraits, DeadLetters, Envelope, Filter, HookId, HookStore, Lag,
+    BoxError, Bus, BusError, BusMonitor, BusStats, BusTraits, Definition, Envelope, Filter, HookId, HookStore, Lag,
     Ledger, Override, QueueLimits, Reader, Settler, Slice, StartAt, Subscription, async_trait, refuse_reserved,
 };
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use dead_letters::{DeadLetterMap, DeadLettersOf};
+use dead_letters::DeadLetterMap;
+use hook_store::KeepsNothing;
 use reader::{Hook, ModelReader};
 
 pub use fault::Fault;
@@ -48,6 +50,9 @@ pub(crate) struct State {
     pub(crate) log: Vec<Envelope>,
     pub(crate) places: BTreeMap<HookId, Place>,
     overrides: BTreeMap<HookId, Override>,
+    definitions: BTreeMap<HookId, Definition>,
+    /// The last one that there was.
+    revision: u64,
     pub(crate) dead_letters: BTreeMap<HookId, DeadLetterMap>,
     /// Those that are alive.
     pub(crate) processes: BTreeMap<u64, Process>,
@@ -71,6 +76,8 @@ pub(crate) struct Process {
     pub(crate) accepted: u64,
     /// Hooks whose override others have set.
     words: Vec<HookId>,
+    /// Hooks that others have defined or undefined.
+    defined: BTreeSet<HookId>,
 }
 
 /// A hook that is subscribed.
@@ -118,6 +125,7 @@ impl Store for Model {
         match self.fault {
             Fault::NewLogId => state.log_id = hooks_core::uuid_v7(),
             Fault::OverridesInMemory => state.overrides.clear(),
+            Fault::DefinitionsInMemory => state.definitions.clear(),
             Fault::ForgetsOutOfOrder => state.places.values_mut().for_each(|place| place.settled.clear()),
             _ => {}
         }
@@ -325,65 +333,5 @@ impl BusMonitor for ModelBus {
         let accepted = self.lock().processes.get(&self.number).map_or(0, |process| process.accepted);
         let stats = BusStats::accepted(accepted);
         if self.is(Fault::CountsNoDuplicates) { stats.duplicates(0) } else { stats }
-    }
-}
-
-struct KeepsNothing;
-
-impl HookStore for KeepsNothing {}
-
-#[async_trait]
-impl HookStore for ModelBus {
-    fn dead_letters(&self, hook: &HookId) -> Option<Arc<dyn DeadLetters>> {
-        let hook = if self.is(Fault::DeadLettersOfAll) { HookId::new("all").unwrap() } else { hook.clone() };
-        Some(Arc::new(DeadLettersOf { fault: self.fault, hook, world: self.world.clone() }))
-    }
-
-    async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
-        let mut state = self.lock();
-        match to {
-            Some(to) => state.overrides.insert(hook.clone(), to),
-            None => state.overrides.remove(hook),
-        };
-        let others = state.processes.iter_mut().filter(|(number, _)| **number != self.number);
-        for (_, process) in others.filter(|_| !self.is(Fault::TellsNobody)) {
-            process.words.extend(process.hooks.contains_key(hook).then(|| hook.clone()));
-        }
-        drop(state);
-        self.world.changed.notify_waiters();
-        Ok(())
-    }
-
-    fn overrides(&self, hook: &HookId) -> Option<Override> {
-        let state = self.lock();
-        let any = || state.overrides.values().next().filter(|_| self.is(Fault::OverridesOfAll));
-        state.overrides.get(hook).or_else(any).cloned()
-    }
-
-    async fn follow_overrides(&self) -> HookId {
-        loop {
-            let changed = self.world.changed.notified();
-            if let Some(word) = self.lock().processes.get_mut(&self.number).and_then(|process| process.words.pop()) {
-                return word;
-            }
-            changed.await;
-        }
-    }
-
-    fn known_hooks(&self) -> Vec<HookId> {
-        self.lock().places.keys().cloned().collect()
-    }
-
-    async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
-        let mut state = self.lock();
-        let in_use = state.processes.values().any(|process| process.hooks.contains_key(hook));
-        if in_use && !self.is(Fault::ForgetsInUse) {
-            return Err(BusError::Unavailable(format!("the hook `{hook}` is in use")));
-        }
-        if !self.is(Fault::ForgetKeepsOverride) {
-            state.overrides.remove(hook);
-        }
-        let dead_letters = state.dead_letters.remove(hook).is_some_and(|dead_letters| !dead_letters.is_empty());
-        Ok(state.places.remove(hook).is_some() || dead_letters)
     }
 }

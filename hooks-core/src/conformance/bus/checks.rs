@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::probe::Probe;
-use super::{dead_letters, keeping, limits, processes, publishing, reading};
+use super::{dead_letters, definitions, keeping, limits, processes, publishing, reading};
 use crate::bus::BusTraits;
 use crate::conformance::run::Checked;
 
@@ -73,12 +73,17 @@ pub(super) const ALL: &[Check] = checks![
     keeping::overrides: Every,
     dead_letters::dead_letters: Every,
     dead_letters::dead_letter_limit: Every,
+    definitions::definitions: Every,
+    definitions::defining: Every,
+    definitions::undefining: Every,
     processes::claims: Every,
     processes::restart: Lasting,
     processes::crash: Lasting,
+    definitions::kept_definitions: Lasting,
     processes::one_at_a_time: Single,
     processes::takeover: Shared,
     processes::takeover_after_crash: Shared,
     processes::sharing: Shared,
     processes::shared_overrides: Shared,
+    definitions::shared_definitions: Shared,
 ];

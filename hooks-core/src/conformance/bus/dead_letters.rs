@@ -12,7 +12,7 @@ use crate::id::HookId;
 use crate::ledger::DeadLetterReason;
 
 /// A dead letter of a position, as the worker makes it.
-fn dead_letter(position: u64, detail: &str) -> Checked<DeadLetter> {
+pub(super) fn dead_letter(position: u64, detail: &str) -> Checked<DeadLetter> {
     let time = |seconds: u64| -> SystemTime { UNIX_EPOCH + Duration::from_millis(1_700_000_000_123 + seconds * 1_000) };
     Ok(DeadLetter {
         position: Position::new(position),

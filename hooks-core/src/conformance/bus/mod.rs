@@ -37,14 +37,19 @@
 //! | `overrides` | the override of a hook that is lost, changed or another's |
 //! | `dead_letters` | dead letters that are lost, changed or another's |
 //! | `dead_letter_limit` | more dead letters than a hook may have, or only some of a call's |
+//! | `definitions` | definitions that are lost, changed, another's or listed wrongly, or changed against what the caller expects |
+//! | `defining` | a defined hook that misses events from before it was subscribed, or loses its position |
+//! | `undefining` | leftovers of a hook that was undefined, and revisions that come twice |
 //! | `claims` | [traits](crate::Bus::traits) that contradict each other, or are not those that [`Store::traits`] expects |
 //! | `restart` | events that an orderly end of the process loses or repeats |
 //! | `crash` | events that the end of the process at any moment loses |
+//! | `kept_definitions` | definitions, and positions of defined hooks, that a crash loses or brings back |
 //! | `one_at_a_time` | two processes that have the log of one at the same time |
 //! | `takeover` | events that another process does not get, or gets twice, when one ends |
 //! | `takeover_after_crash` | the same when one crashes |
 //! | `sharing` | events that two processes deliver, or none |
 //! | `shared_overrides` | an override that another process sets and this one does not notice |
+//! | `shared_definitions` | a definition that another process changes and this one does not notice, or events that a hook misses which another process defined |
 //!
 //! A bus that ends with its process, as its author would test it:
 //!
@@ -72,6 +77,7 @@
 
 mod checks;
 mod dead_letters;
+mod definitions;
 mod end;
 mod keeping;
 mod limits;

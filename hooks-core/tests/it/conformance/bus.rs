@@ -10,7 +10,8 @@ async fn a_right_bus_passes_every_check() {
     report.assert_passed();
     assert_eq!(report.skipped(), ["one_at_a_time"], "{report}");
     assert!(report.verdicts().map(|(name, _)| name).eq(names()));
-    let of_processes = ["one_at_a_time", "takeover", "takeover_after_crash", "sharing", "shared_overrides"];
+    let of_processes =
+        ["one_at_a_time", "takeover", "takeover_after_crash", "sharing", "shared_overrides", "shared_definitions"];
     let report = check_only(&of_processes, async || Model::new(Fault::Single)).await;
     report.assert_passed();
     assert_eq!(report.skipped(), of_processes[1..], "{report}");
@@ -132,6 +133,19 @@ const FAULTS: &[(Fault, &str, &str)] = &[
     (Fault::OwnerForEver, "takeover_after_crash", "does not return"),
     (Fault::OwnedByAll, "sharing", "both deliver"),
     (Fault::TellsNobody, "shared_overrides", "does not return"),
+    (Fault::DefinesAnything, "definitions", "it is done against what was expected"),
+    (Fault::DefinesWithoutPlace, "defining", "event 1 at the hook is event `before-0` instead of event `after-0`"),
+    (Fault::UndefinesInUse, "undefining", "it does not fail"),
+    (Fault::UndefineKeepsPosition, "undefining", "still known are ([\"a\"], None, 0)"),
+    (
+        Fault::UndefineKeepsOverride,
+        "undefining",
+        "still known are ([], Some(Override { by: Receiver, reason: Some(\"gone\"), since: 1700000000, sink: 18446744073709551615, secrets: None, files: Some(\"gone\") }), 0)",
+    ),
+    (Fault::UndefineKeepsDeadLetters, "undefining", "still known are ([], None, 1)"),
+    (Fault::RepeatsRevisions, "undefining", "its revision is 1, after 1"),
+    (Fault::DefinitionsInMemory, "kept_definitions", "the definition is none instead of 3 {}"),
+    (Fault::DefinesInSecret, "shared_definitions", "does not return"),
 ];
 
 #[tokio::test(start_paused = true)]
