@@ -34,6 +34,7 @@ mod secret;
 mod sink;
 mod stats;
 mod timestamp;
+mod untrusted;
 mod worker;
 mod wrapper;
 
@@ -73,6 +74,7 @@ pub use secret::{Secret, fingerprint, plain_text, without_mark};
 pub use sink::{Notes, Shared, Sink, SinkContext, SinkFactory};
 pub use stats::{AttemptStats, BatchStats, Histogram};
 pub use timestamp::timestamp;
+pub use untrusted::UntrustedLimits;
 
 pub use async_trait::async_trait;
 pub use serde_json::value::RawValue;

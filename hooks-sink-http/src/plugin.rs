@@ -28,6 +28,16 @@ impl SinkConfig for HttpConfig {
         Ready::new(self).err().unwrap_or_default()
     }
 
+    fn untrusted_defaults() -> serde_json::Map<String, serde_json::Value> {
+        serde_json::Map::from_iter([("guard".to_owned(), true.into())])
+    }
+
+    fn untrusted_problems(&self) -> Vec<ConfigProblem> {
+        let message = "holds credentials, which are shown to whoever may see the hook: use `basic`";
+        let has_some = self.url.parts().is_ok_and(|parts| parts.authorization.is_some());
+        has_some.then(|| ConfigProblem::new("url", message)).into_iter().collect()
+    }
+
     fn batch_limits(&self) -> BatchLimits {
         match self.mode {
             Mode::Batch => BatchLimits::default(),

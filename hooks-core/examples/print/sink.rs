@@ -13,6 +13,8 @@ use hooks_core::{
 #[schemars(crate = "hooks_core::schemars")]
 struct PrintConfig {
     /// Stands before each event.
+    // Strangers, who define hooks through an API, may set what is marked so, and nothing else.
+    #[schemars(extend("x-untrusted" = true))]
     #[serde(default)]
     prefix: String,
 }
@@ -112,6 +114,13 @@ mod tests {
         let report = conformance::check(async || Paper::default()).await;
         report.assert_passed();
         assert_eq!(report.skipped(), ["refused_events", "secrets"]);
+    }
+
+    /// Every option that strangers may set is in this list, and none that could harm the operator.
+    #[test]
+    fn strangers_set_what_is_safe() {
+        let plugin = SinkPlugin::find("print").unwrap();
+        assert_eq!(plugin.untrusted_options(), ["prefix"]);
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
 
 use super::{BusConfig, BusFactory, SinkConfig};
 use crate::config_problem::ConfigProblem;
 use crate::sink::SinkFactory;
+use crate::untrusted::{UntrustedLimits, add, find, marked_options, refuse_unmarked};
 
 /// A kind that is linked into the program, as plain static data: a [`SinkPlugin`] or a [`BusPlugin`]. `F` is the
 /// trait object that its settings become.
@@ -17,7 +19,8 @@ use crate::sink::SinkFactory;
 /// `use my_sink as _;`.
 pub struct Plugin<F: ?Sized> {
     kind: &'static str,
-    parse: fn(serde_json::Value) -> Parsed<F>,
+    parse: fn(Json) -> Parsed<F>,
+    parse_untrusted: fn(Json) -> Parsed<F>,
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
@@ -51,7 +54,7 @@ impl<F: ?Sized> Plugin<F> {
     /// # Errors
     /// The problems with their paths: the first value that does not fit its type, or everything that
     /// the config's `validate` finds.
-    pub fn parse(&self, table: serde_json::Value) -> Result<Arc<F>, Vec<ConfigProblem>> {
+    pub fn parse(&self, table: Json) -> Result<Arc<F>, Vec<ConfigProblem>> {
         (self.parse)(table)
     }
 
@@ -74,7 +77,7 @@ fn schema<C: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 
 /// Reads a config type and checks it.
 fn parse<C: DeserializeOwned>(
-    table: serde_json::Value,
+    table: Json,
     validate: impl FnOnce(&C) -> Vec<ConfigProblem>,
 ) -> Result<C, Vec<ConfigProblem>> {
     let config: C = serde_path_to_error::deserialize(table).map_err(|error| {
@@ -94,12 +97,103 @@ inventory::collect!(SinkPlugin);
 impl SinkPlugin {
     /// The plugin of a config type.
     pub const fn of<C: SinkConfig + JsonSchema>() -> Self {
-        Self { kind: C::KIND, parse: parse_sink::<C>, schema: schema::<C> }
+        Self { kind: C::KIND, parse: parse_sink::<C>, parse_untrusted: parse_untrusted_sink::<C>, schema: schema::<C> }
+    }
+
+    /// Reads a table that a stranger wrote, without its `kind`. Of its options only those are taken that the sink's
+    /// author [marked](SinkConfig#options-for-strangers), within the limits. `fixed` holds options that the operator
+    /// sets for all such hooks, marked or not: these win over the sink's
+    /// [defaults for strangers](SinkConfig::untrusted_defaults), and no stranger can set them.
+    ///
+    /// ```
+    /// # mod hooks_sink_http {
+    /// #     use hooks_core::{schemars, serde, BoxError, SinkConfig, SinkContext, SinkPlugin};
+    /// #     #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+    /// #     #[serde(crate = "hooks_core::serde", deny_unknown_fields)]
+    /// #     #[schemars(crate = "hooks_core::schemars")]
+    /// #     struct Http {
+    /// #         #[schemars(extend("x-untrusted" = true))]
+    /// #         url: String,
+    /// #         bearer_file: Option<String>,
+    /// #         allow_cidrs: Vec<String>,
+    /// #     }
+    /// #     struct Nowhere;
+    /// #     #[hooks_core::async_trait]
+    /// #     impl hooks_core::Sink for Nowhere {
+    /// #         async fn deliver(&mut self, _: &hooks_core::Batch) -> Result<hooks_core::Delivered, hooks_core::DeliveryError> { Ok(hooks_core::Delivered::all()) }
+    /// #     }
+    /// #     impl SinkConfig for Http {
+    /// #         const KIND: &'static str = "http";
+    /// #         type Sink = Nowhere;
+    /// #         fn build(&self, _: &SinkContext) -> Result<Nowhere, BoxError> { Ok(Nowhere) }
+    /// #     }
+    /// #     hooks_core::inventory::submit! { SinkPlugin::of::<Http>() }
+    /// # }
+    /// use hooks_core::serde_json::{Map, json};
+    /// use hooks_core::{SinkPlugin, UntrustedLimits};
+    ///
+    /// let plugin = SinkPlugin::find("http").expect("linked");
+    /// let limits = UntrustedLimits::default();
+    /// let fixed = Map::from_iter([("allow_cidrs".to_owned(), json!(["10.1.0.0/16"]))]);
+    ///
+    /// assert!(plugin.parse_untrusted(json!({ "url": "https://example.com/" }), &fixed, &limits).is_ok());
+    ///
+    /// let curious = json!({ "url": "https://example.com/", "bearer_file": "/etc/shadow" });
+    /// let problems = plugin.parse_untrusted(curious, &fixed, &limits).unwrap_err();
+    /// assert_eq!(problems[0].path, "bearer_file");
+    /// assert!(problems[0].message.starts_with("may be set by the operator only"));
+    /// ```
+    ///
+    /// # Errors
+    /// All that is refused, and what [`parse`](Self::parse) finds in the rest.
+    pub fn parse_untrusted(
+        &self,
+        mut table: Json,
+        fixed: &Map<String, Json>,
+        limits: &UntrustedLimits,
+    ) -> Parsed<dyn SinkFactory> {
+        let mut problems = refuse_unmarked(&mut table, &self.whole_schema(), fixed, limits);
+        let rest = table.clone();
+        if let Some(table) = table.as_object_mut() {
+            add(table, fixed);
+        }
+        match (self.parse_untrusted)(table) {
+            Ok(factory) if problems.is_empty() => return Ok(factory),
+            Ok(_) => {}
+            Err(found) if problems.is_empty() => return Err(found),
+            // What is missing now may have been refused.
+            Err(found) => problems.extend(found.into_iter().filter(|problem| find(&rest, &problem.path).is_some())),
+        }
+        Err(problems)
+    }
+
+    /// The paths of the options that strangers may set: `url`, `tls.min_version`.
+    pub fn untrusted_options(&self) -> Vec<String> {
+        marked_options(&self.whole_schema())
+    }
+
+    fn whole_schema(&self) -> Json {
+        let mut generator = SchemaGenerator::default();
+        let mut schema = self.schema(&mut generator).to_value();
+        schema["$defs"] = Json::Object(generator.take_definitions(true));
+        schema
     }
 }
 
-fn parse_sink<C: SinkConfig>(table: serde_json::Value) -> Parsed<dyn SinkFactory> {
+fn parse_sink<C: SinkConfig>(table: Json) -> Parsed<dyn SinkFactory> {
     parse::<C>(table, SinkConfig::validate).map(|config| Arc::new(config) as Arc<dyn SinkFactory>)
+}
+
+fn parse_untrusted_sink<C: SinkConfig>(mut table: Json) -> Parsed<dyn SinkFactory> {
+    if let Some(table) = table.as_object_mut() {
+        add(table, &C::untrusted_defaults());
+    }
+    let validate = |config: &C| {
+        let mut problems = config.validate();
+        problems.extend(config.untrusted_problems());
+        problems
+    };
+    parse::<C>(table, validate).map(|config| Arc::new(config) as Arc<dyn SinkFactory>)
 }
 
 /// A kind of bus that is linked into the program, registered with
@@ -111,10 +205,15 @@ inventory::collect!(BusPlugin);
 impl BusPlugin {
     /// The plugin of a config type.
     pub const fn of<C: BusConfig + JsonSchema>() -> Self {
-        Self { kind: C::KIND, parse: parse_bus::<C>, schema: schema::<C> }
+        Self { kind: C::KIND, parse: parse_bus::<C>, parse_untrusted: nobodys_bus, schema: schema::<C> }
     }
 }
 
-fn parse_bus<C: BusConfig>(table: serde_json::Value) -> Parsed<dyn BusFactory> {
+/// Buses are the operator's.
+fn nobodys_bus(_: Json) -> Parsed<dyn BusFactory> {
+    Err(vec![ConfigProblem::new("", "a bus may be chosen by the operator only")])
+}
+
+fn parse_bus<C: BusConfig>(table: Json) -> Parsed<dyn BusFactory> {
     parse::<C>(table, BusConfig::validate).map(|config| Arc::new(config) as Arc<dyn BusFactory>)
 }

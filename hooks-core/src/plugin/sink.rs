@@ -61,6 +61,55 @@ use crate::sink::{Sink, SinkContext, SinkFactory};
 /// assert_eq!(factory.kind(), "stdout");
 /// # Ok::<(), Vec<hooks_core::ConfigProblem>>(())
 /// ```
+///
+/// # Options for strangers
+/// A service may let its customers define hooks. Of a sink's options these may set only the ones that its author marked
+/// as safe; every other is refused, so one that nobody thought of is safe, too. Mark an option if it can't name a file
+/// or an address that only this machine reaches, can't switch a check off, and costs others nothing:
+///
+/// ```
+/// # use hooks_core::{schemars, serde, BoxError, SinkConfig, SinkContext, SinkPlugin, UntrustedLimits};
+/// # use hooks_core::serde_json::{Map, json};
+/// #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+/// #[serde(crate = "hooks_core::serde", deny_unknown_fields)]
+/// #[schemars(crate = "hooks_core::schemars")]
+/// struct TopicConfig {
+///     /// Where to.
+///     #[schemars(extend("x-untrusted" = true))]
+///     topic: String,
+///     /// How it is encrypted. A table that is safe is marked, and so is each option in it that is.
+///     #[schemars(extend("x-untrusted" = true))]
+///     tls: Option<Tls>,
+/// }
+///
+/// #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+/// #[serde(crate = "hooks_core::serde", deny_unknown_fields)]
+/// #[schemars(crate = "hooks_core::schemars")]
+/// struct Tls {
+///     /// The oldest version.
+///     #[schemars(extend("x-untrusted" = true))]
+///     min_version: Option<String>,
+///     /// A file, which is the operator's.
+///     key_file: Option<String>,
+/// }
+/// # struct Nowhere;
+/// # #[hooks_core::async_trait]
+/// # impl hooks_core::Sink for Nowhere {
+/// #     async fn deliver(&mut self, _: &hooks_core::Batch) -> Result<hooks_core::Delivered, hooks_core::DeliveryError> { Ok(hooks_core::Delivered::all()) }
+/// # }
+/// # impl SinkConfig for TopicConfig {
+/// #     const KIND: &'static str = "topic";
+/// #     type Sink = Nowhere;
+/// #     fn build(&self, _: &SinkContext) -> Result<Nowhere, BoxError> { Ok(Nowhere) }
+/// # }
+/// # hooks_core::inventory::submit! { SinkPlugin::of::<TopicConfig>() }
+///
+/// let plugin = SinkPlugin::find("topic").expect("registered");
+/// let parse = |table| plugin.parse_untrusted(table, &Map::new(), &UntrustedLimits::default());
+/// assert!(parse(json!({ "topic": "orders", "tls": { "min_version": "1.3" } })).is_ok());
+/// let problems = parse(json!({ "topic": "orders", "tls": { "key_file": "/etc/key" } })).unwrap_err();
+/// assert_eq!(problems[0].path, "tls.key_file");
+/// ```
 pub trait SinkConfig: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
     /// The value of `kind` in a config file.
     const KIND: &'static str;
@@ -76,6 +125,17 @@ pub trait SinkConfig: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
 
     /// All errors in the settings that their types don't catch. Does no I/O.
     fn validate(&self) -> Vec<ConfigProblem> {
+        Vec::new()
+    }
+
+    /// Options that a stranger's hook has unless the operator sets them otherwise: a guard that is on, say.
+    fn untrusted_defaults() -> serde_json::Map<String, serde_json::Value> {
+        serde_json::Map::new()
+    }
+
+    /// Values of marked options that a stranger may not set although their types and [`validate`](Self::validate) have
+    /// nothing against them. Does no I/O.
+    fn untrusted_problems(&self) -> Vec<ConfigProblem> {
         Vec::new()
     }
 

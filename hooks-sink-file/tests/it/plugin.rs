@@ -58,3 +58,9 @@ fn the_schema_documents_every_setting() {
         assert!(property.get("description").is_some(), "{name} is not documented");
     }
 }
+
+/// A path is the operator's.
+#[test]
+fn strangers_set_nothing() {
+    assert_eq!(SinkPlugin::find("file").expect("linked").untrusted_options(), [""; 0]);
+}

@@ -18,22 +18,27 @@ use crate::cidr::Cidr;
 use crate::endpoint::Endpoint;
 
 /// Delivers batches as webhooks: POST of a JSON array of CloudEvents, or of one CloudEvent.
+// What is marked `x-untrusted` may be set by strangers. Nothing is that names a file, opens an address or switches a
+// check off; nor is what divides clients, of which each takes memory: times, versions of HTTP, connections.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
     /// The address: `http://` or `https://`. Credentials in it (`https://user:password@host/`) are sent as
     /// basic authentication. Only scheme, host and path are ever printed.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub url: Endpoint,
     /// Headers sent with every request, for example `x-environment = "prod"`. Their values are
     /// never printed. Those that the sink sets itself (`content-type`, `webhook-id`, …) are refused.
     // A list, because a map with one entry takes half a KiB, and idle hooks are many.
     #[serde(default, deserialize_with = "headers")]
-    #[cfg_attr(feature = "config", schemars(with = "BTreeMap<String, Secret>"))]
+    #[cfg_attr(feature = "config", schemars(with = "BTreeMap<String, Secret>", extend("x-untrusted" = true)))]
     pub headers: Vec<(String, Secret)>,
     /// Basic authentication: `basic = { user = "me", password = "…" }`.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub basic: Option<Box<Basic>>,
     /// Sends `authorization: Bearer …`.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub bearer: Option<Secret>,
     /// A file that holds the token, instead of `bearer`; an absolute path. Files of secrets are read whenever
     /// a sink is built. `"${CREDENTIALS_DIRECTORY}/token"` is a credential that systemd passes on.
@@ -42,24 +47,30 @@ pub struct HttpConfig {
     /// (`v1`), or `whsk_` and base64 of the 64 bytes of an ed25519 key for signatures that receivers verify
     /// without being able to make them (`v1a`). With a list each secret signs, so receivers can change over
     /// from one to the next.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub secret: Option<SigningSecrets>,
     /// A file that holds the signing secrets, one a line, instead of `secret`; an absolute path.
     pub secret_file: Option<PathBuf>,
     /// Signs the body with a plain HMAC-SHA256 in a header of your choice, as GitHub does:
     /// `hmac = { header = "X-Hub-Signature-256", secret = "…" }`.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub hmac: Option<Box<Hmac>>,
     /// `"batch"`: a JSON array of events. `"single"`: each event in its own request.
     #[serde(default)]
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub mode: Mode,
     /// `"gzip"` or `"zstd"` compresses bodies, `"none"` does not. Signatures are over the body before that.
     #[serde(default)]
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub compression: Compression,
     /// Sends the id of the batch, the same at every attempt, as `idempotency-key`, too.
     #[serde(default)]
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub idempotency_key: bool,
     /// Sends `traceparent` (W3C Trace Context): all attempts of a batch belong to one trace, each with its
     /// own span id. A single event's own trace is continued.
     #[serde(default = "yes")]
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub traceparent: bool,
     /// Most bytes of an answer's body that are read, at least 1KiB. Refused events are not found beyond them.
     #[serde(default = "default_max_response_bytes")]
@@ -68,6 +79,7 @@ pub struct HttpConfig {
     /// is then tried again, at most three times for a batch, before it counts. A receiver that has named some since the
     /// start is treated like that without this.
     #[serde(default)]
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub partial_answers: bool,
     /// Time limit for connecting, with name resolution and TLS; all addresses of a name share it. Less than the
     /// hook's `retry.attempt_timeout`, which limits the attempt as a whole. By default 5s, or half of that if it is
@@ -78,6 +90,7 @@ pub struct HttpConfig {
     #[serde(default)]
     pub http_version: HttpVersion,
     /// TLS of `https://` connections.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub tls: Option<Box<Tls>>,
     /// A forward proxy for all requests: `"http://proxy:3128"`, with credentials if need be. Proxy variables
     /// of the environment are not read.

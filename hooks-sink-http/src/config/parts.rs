@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Hmac {
     /// Name of the header. Its value is `sha256=` and the HMAC in hex.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub header: String,
     /// The key: the bytes of this text.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub secret: Option<Secret>,
     /// A file that holds the key, instead of `secret`.
     pub secret_file: Option<PathBuf>,
@@ -33,8 +35,10 @@ impl Hmac {
 #[serde(deny_unknown_fields)]
 pub struct Basic {
     /// The user; holds no colon.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub user: String,
     /// The password.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub password: Option<Secret>,
     /// A file that holds the password, instead of `password`.
     pub password_file: Option<PathBuf>,
@@ -113,6 +117,7 @@ pub struct Tls {
     /// A PEM file with the private key of `cert_file`; an absolute path.
     pub key_file: Option<PathBuf>,
     /// The oldest version to speak: `"1.2"` or `"1.3"`.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub min_version: TlsVersion,
     /// Sends events, signatures and credentials to any server, whatever certificate it shows. For
     /// trying things out only.

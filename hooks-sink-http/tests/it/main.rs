@@ -17,6 +17,7 @@ mod secrets;
 mod tls;
 mod unasked;
 mod unharmed;
+mod untrusted;
 
 use std::sync::Arc;
 

@@ -1,0 +1,222 @@
+//! Upper bounds for the settings of hooks that strangers define.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bus::{Overflow, QueueLimits};
+use crate::config_problem::ConfigProblem;
+use crate::envelope::is_reserved;
+use crate::filter::{Filter, Pattern};
+use crate::hook::Hook;
+use crate::human::{ByteSize, HumanDuration};
+
+/// The most that a hook may ask for whose author is not the operator: a customer, by an API.
+///
+/// A hook's own settings are all free within these bounds; of its sink's only those are that the sink's author marked
+/// ([`SinkConfig`](crate::SinkConfig#options-for-strangers)).
+///
+/// ```
+/// use hooks_core::UntrustedLimits;
+/// # use hooks_core::{BoxError, Hook, Sink, SinkContext, SinkFactory};
+/// # #[derive(Debug)]
+/// # struct ToStdout;
+/// # impl SinkFactory for ToStdout {
+/// #     fn kind(&self) -> &str { "stdout" }
+/// #     fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> { Err("".into()) }
+/// # }
+/// let limits = UntrustedLimits::default();
+/// let hook = Hook::new("orders", ToStdout)?;
+/// assert_eq!(limits.problems(&hook), []);
+///
+/// let greedy = hook.lanes(64.try_into().unwrap());
+/// assert_eq!(limits.problems(&greedy)[0].to_string(), "lanes: 64 is more than 4, the most for a hook like this");
+/// # Ok::<(), hooks_core::InvalidHookId>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct UntrustedLimits {
+    /// Most lanes of a hook.
+    pub lanes: NonZeroUsize,
+    /// Most events of a batch.
+    pub batch_events: NonZeroUsize,
+    /// Most bytes of a batch, so of a request's body, unless one event alone is longer.
+    pub batch_bytes: ByteSize,
+    /// Longest wait of a batch's first event.
+    pub batch_age: HumanDuration,
+    /// Shortest time limit of an attempt.
+    pub min_attempt_timeout: HumanDuration,
+    /// Longest time limit of an attempt.
+    pub attempt_timeout: HumanDuration,
+    /// Shortest wait that `retry.initial` and `retry.max` may set, so that nobody has a dead receiver asked all the time.
+    pub min_backoff: HumanDuration,
+    /// Memory bus: most events that a hook may hold.
+    pub queue_events: NonZeroUsize,
+    /// Memory bus: most bytes that a hook may hold.
+    pub queue_bytes: ByteSize,
+    /// Most patterns of a hook's filter: publishing compares each event with them.
+    pub patterns: usize,
+    /// Longest pattern, in bytes.
+    pub pattern_bytes: ByteSize,
+    /// Most bytes that `metadata` adds to each event.
+    pub metadata_bytes: ByteSize,
+    /// Most entries of a list or a table of free names in the sink's options: of headers, say.
+    pub sink_entries: usize,
+    /// Most bytes of text in the sink's options: url, headers and secrets together.
+    pub sink_bytes: ByteSize,
+}
+
+impl Default for UntrustedLimits {
+    /// 4 lanes; batches of 10,000 events, 1 MiB, a minute; attempts of 10 to 30 s; waits of at least 1 s; queues as by
+    /// default; 64 patterns of 256 bytes; 4 KiB of metadata; 32 headers, and 16 KiB of options for the sink.
+    fn default() -> Self {
+        let count = |number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
+        let seconds = |number| HumanDuration::new(Duration::from_secs(number));
+        let QueueLimits { max_events: queue_events, max_bytes: queue_bytes, .. } = QueueLimits::default();
+        Self {
+            lanes: count(4),
+            batch_events: count(10_000),
+            batch_bytes: ByteSize::new(1 << 20),
+            batch_age: seconds(60),
+            min_attempt_timeout: seconds(10),
+            attempt_timeout: seconds(30),
+            min_backoff: seconds(1),
+            queue_events,
+            queue_bytes,
+            patterns: 64,
+            pattern_bytes: ByteSize::new(256),
+            metadata_bytes: ByteSize::new(4 << 10),
+            sink_entries: 32,
+            sink_bytes: ByteSize::new(16 << 10),
+        }
+    }
+}
+
+impl UntrustedLimits {
+    /// Everything that the hook asks for beyond these limits, each with the path of the setting. Nothing of its sink:
+    /// [`SinkPlugin::parse_untrusted`](crate::SinkPlugin::parse_untrusted) checks that.
+    pub fn problems(&self, hook: &Hook) -> Vec<ConfigProblem> {
+        let mut problems = Vec::new();
+        let (batch, retry, queue) = (&hook.batch, &hook.retry, &hook.queue);
+        most(&mut problems, "lanes", hook.lanes, self.lanes);
+        most(&mut problems, "batch.max_events", batch.max_events, self.batch_events);
+        most(&mut problems, "batch.max_bytes", batch.max_bytes, self.batch_bytes);
+        most(&mut problems, "batch.max_age", batch.max_age, self.batch_age);
+        least(&mut problems, "retry.initial", retry.initial, self.min_backoff);
+        least(&mut problems, "retry.max", retry.max, self.min_backoff);
+        least(&mut problems, "retry.attempt_timeout", retry.attempt_timeout, self.min_attempt_timeout);
+        most(&mut problems, "retry.attempt_timeout", retry.attempt_timeout, self.attempt_timeout);
+        most(&mut problems, "queue.max_events", queue.max_events, self.queue_events);
+        most(&mut problems, "queue.max_bytes", queue.max_bytes, self.queue_bytes);
+        if queue.overflow == Overflow::Block {
+            let message = "\"block\" would let this hook's receiver stop those who publish: set \"drop_oldest\"";
+            problems.push(ConfigProblem::new("queue.overflow", message));
+        }
+        most(&mut problems, "metadata", ByteSize::new(hook.metadata.most_added() as u64), self.metadata_bytes);
+        self.filter(&hook.filter, &mut problems);
+        problems
+    }
+
+    fn filter(&self, filter: &Filter, problems: &mut Vec<ConfigProblem>) {
+        let Filter { types, types_except, subjects, subjects_except } = filter;
+        let lists = [
+            ("types", types),
+            ("types_except", types_except),
+            ("subjects", subjects),
+            ("subjects_except", subjects_except),
+        ];
+        for (path, patterns) in lists {
+            most(problems, path, patterns.len(), self.patterns);
+            let longest = patterns.iter().map(|pattern| pattern.as_str().len()).max().unwrap_or(0);
+            most(problems, path, ByteSize::new(longest as u64), self.pattern_bytes);
+        }
+        if let Some(own) = types.iter().map(Pattern::as_str).find(|pattern| is_reserved(pattern)) {
+            let message =
+                format!("`{own}` tells of the hooks of others, too: only the operator's hooks may hear of it");
+            problems.push(ConfigProblem::new("types", message));
+        }
+    }
+}
+
+fn most<T: PartialOrd + std::fmt::Display>(problems: &mut Vec<ConfigProblem>, path: &str, value: T, limit: T) {
+    if value > limit {
+        let message = format!("{value} is more than {limit}, the most for a hook like this");
+        problems.push(ConfigProblem::new(path, message));
+    }
+}
+
+fn least<T: PartialOrd + std::fmt::Display>(problems: &mut Vec<ConfigProblem>, path: &str, value: T, limit: T) {
+    if value < limit {
+        let message = format!("{value} is less than {limit}, the least for a hook like this");
+        problems.push(ConfigProblem::new(path, message));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BoxError;
+    use crate::envelope::Metadata;
+    use crate::sink::{Sink, SinkContext, SinkFactory};
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl SinkFactory for Nowhere {
+        fn kind(&self) -> &str {
+            "nowhere"
+        }
+
+        fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
+            Err("nowhere".into())
+        }
+    }
+
+    fn paths(change: impl FnOnce(&mut Hook)) -> Vec<String> {
+        let mut hook = Hook::new("h", Nowhere).unwrap();
+        change(&mut hook);
+        let problems = UntrustedLimits::default().problems(&hook);
+        problems.into_iter().map(|problem| problem.path).collect()
+    }
+
+    fn filter(hook: &mut Hook, change: impl FnOnce(&mut Filter)) {
+        let mut filter = Filter::default();
+        change(&mut filter);
+        hook.filter = filter.into();
+    }
+
+    #[test]
+    fn each_setting_has_a_bound() {
+        let span = |text: &str| text.parse::<HumanDuration>().unwrap();
+        let size = |text: &str| text.parse::<ByteSize>().unwrap();
+        let count = |number| NonZeroUsize::new(number).unwrap();
+        assert_eq!(paths(|_| {}), [""; 0]);
+        assert_eq!(paths(|hook| hook.lanes = count(5)), ["lanes"]);
+        assert_eq!(paths(|hook| hook.batch.max_events = count(10_001)), ["batch.max_events"]);
+        assert_eq!(paths(|hook| hook.batch.max_bytes = size("2MiB")), ["batch.max_bytes"]);
+        assert_eq!(paths(|hook| hook.batch.max_age = span("61s")), ["batch.max_age"]);
+        assert_eq!(paths(|hook| hook.retry.initial = span("1ms")), ["retry.initial"]);
+        assert_eq!(paths(|hook| hook.retry.max = span("999ms")), ["retry.max"]);
+        assert_eq!(paths(|hook| hook.retry.attempt_timeout = span("9s")), ["retry.attempt_timeout"]);
+        assert_eq!(paths(|hook| hook.retry.attempt_timeout = span("31s")), ["retry.attempt_timeout"]);
+        assert_eq!(paths(|hook| hook.queue.max_events = count(10_001)), ["queue.max_events"]);
+        assert_eq!(paths(|hook| hook.queue.max_bytes = size("65MiB")), ["queue.max_bytes"]);
+        assert_eq!(paths(|hook| hook.queue.overflow = Overflow::Block), ["queue.overflow"]);
+        let long = Metadata::new([("env", serde_json::json!("x".repeat(5_000)))]).unwrap();
+        assert_eq!(paths(|hook| hook.metadata = long.into()), ["metadata"]);
+    }
+
+    #[test]
+    fn filters_are_short_and_hear_of_no_other_hook() {
+        let many = || vec![Pattern::new("a"); 65];
+        assert_eq!(paths(|hook| filter(hook, |filter| filter.types = many())), ["types"]);
+        assert_eq!(paths(|hook| filter(hook, |filter| filter.subjects_except = many())), ["subjects_except"]);
+        let long = || vec![Pattern::new("x".repeat(257))];
+        assert_eq!(paths(|hook| filter(hook, |filter| filter.subjects = long())), ["subjects"]);
+        let own = || vec![Pattern::new("orders.*"), Pattern::new("hooks.endpoint.held")];
+        assert_eq!(paths(|hook| filter(hook, |filter| filter.types = own())), ["types"]);
+    }
+}
