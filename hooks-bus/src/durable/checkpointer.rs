@@ -112,10 +112,8 @@ impl Inner {
             return Ok(());
         }
         let saved = self.saved.lock();
-        let floor = saved.floor();
-        if self.storage.log.oldest().is_none_or(|part| part.end > floor) {
-            return Ok(());
-        }
+        // Not above what is removed: a hook may come that begins with the oldest event.
+        let Some(floor) = self.storage.log.end_below(saved.floor()) else { return Ok(()) };
         self.storage.store.set_floor(floor)?;
         self.storage.log.remove_below(floor).map_err(|error| self.storage.unavailable("remove a segment", &error))
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hooks_core::{BusError, DeadLetters, HookId, HookStore, Override};
+use hooks_core::{BusError, DeadLetters, DefineError, Definition, Expected, HookId, HookStore, Override, StartAt};
 
 use super::DurableBus;
 use super::dead_letters::DurableDeadLetters;
+use super::definition_table;
+use super::inner::Inner;
 
 #[async_trait]
 impl HookStore for DurableBus {
@@ -30,5 +32,34 @@ impl HookStore for DurableBus {
     async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
         let hook = hook.clone();
         self.0.inner.blocking(move |inner| inner.forget(&hook)).await
+    }
+
+    async fn define(
+        &self,
+        hook: &HookId,
+        text: &str,
+        expected: Expected,
+        from: StartAt,
+    ) -> Result<Definition, DefineError> {
+        let defined = self.0.inner.change_definition(hook, expected, Some((text.into(), from))).await?;
+        defined.ok_or_else(|| BusError::Unavailable(format!("the definition of `{hook}` was not kept")).into())
+    }
+
+    async fn undefine(&self, hook: &HookId, expected: Expected) -> Result<bool, DefineError> {
+        Ok(self.0.inner.change_definition(hook, expected, None).await?.is_some())
+    }
+
+    async fn definition(&self, hook: &HookId) -> Result<Option<Definition>, BusError> {
+        let hook = [hook.clone()];
+        let read = move |inner: &Inner| inner.storage.store.read(|database| definition_table::get(database, &hook));
+        Ok(self.0.inner.blocking(read).await?.pop().flatten())
+    }
+
+    async fn definitions(&self, after: Option<&HookId>, limit: usize) -> Result<Vec<Definition>, BusError> {
+        let after = after.cloned();
+        let read = move |inner: &Inner| {
+            inner.storage.store.read(|database| definition_table::page(database, after.as_ref(), limit))
+        };
+        self.0.inner.blocking(read).await
     }
 }

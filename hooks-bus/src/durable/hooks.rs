@@ -135,9 +135,22 @@ impl Hooks {
         Some(subscriber)
     }
 
-    /// Forgets a hook that is not subscribed.
-    pub(crate) fn forget(&self, hook: &HookId) {
-        self.known.lock().away.remove(hook);
+    /// Gives a hook a place that has none. Returns the place, if so. No event may be dispatched meanwhile.
+    pub(crate) fn add_away(&self, hook: &HookId, at: impl FnOnce() -> u64) -> Option<u64> {
+        let mut known = self.known.lock();
+        if known.subscribed.contains_key(hook) || known.away.contains_key(hook) {
+            return None;
+        }
+        let at = at();
+        known.away.insert(hook.clone(), Away { behind: Behind::at(at), saved_at_end: false, lost: 0 });
+        Some(at)
+    }
+
+    /// Forgets the place of a hook. If the hook is subscribed by now, it keeps it; then its subscriber is returned.
+    pub(crate) fn forget(&self, hook: &HookId) -> Option<Arc<Subscriber>> {
+        let mut known = self.known.lock();
+        known.away.remove(hook);
+        known.subscribed.get(hook).map(|(_, subscriber)| subscriber.clone())
     }
 
     /// The subscribers of a slice's events.

@@ -12,6 +12,7 @@ use super::cache::Cache;
 use super::checkpoint::Checkpoints;
 use super::config::DurableConfig;
 use super::cursor::PositionRange;
+use super::definitions::DefinitionChanges;
 use super::dirty_set::DirtySet;
 use super::disk::Disk;
 use super::facts::Facts;
@@ -48,6 +49,8 @@ pub(crate) struct Inner {
     pub(crate) hooks: Hooks,
     /// Dead letters and overrides.
     pub(crate) facts: Facts,
+    /// Calls that define and undefine hooks.
+    pub(crate) definition_changes: DefinitionChanges,
     /// Whose checkpoint has to be written.
     pub(crate) dirty: DirtySet,
     /// The checkpoints that are written.
@@ -83,6 +86,7 @@ impl Inner {
             cache: Cache::new(config.max_memory.get()),
             hooks,
             facts,
+            definition_changes: DefinitionChanges::default(),
             dirty: DirtySet::default(),
             saved,
             retention: Retention::new(hold),
@@ -187,15 +191,36 @@ impl Inner {
     /// Forgets a hook that is not subscribed. Blocks.
     pub(crate) fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
         let mut saved = self.saved.lock();
-        if self.hooks.get(hook).is_some() {
-            return Err(BusError::Unavailable(format!("hook `{hook}` is in use: remove it first")));
-        }
+        self.is_free(hook)?;
         let known = self.known_hooks().contains(hook);
         self.storage.store.forget(hook)?;
-        self.hooks.forget(hook);
+        self.forgotten(hook, &mut saved);
+        Ok(known)
+    }
+
+    /// # Errors
+    /// When the hook is subscribed.
+    pub(crate) fn is_free(&self, hook: &HookId) -> Result<(), BusError> {
+        match self.hooks.get(hook) {
+            Some(_) => Err(BusError::Unavailable(format!("hook `{hook}` is in use: remove it first"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets a hook that the database does not have any more.
+    pub(crate) fn forgotten(&self, hook: &HookId, saved: &mut Checkpoints) {
+        self.forget_place(hook);
         self.facts.forget(hook);
         saved.behind.remove(hook);
-        Ok(known)
+    }
+
+    /// Forgets the place of a hook that the database does not have.
+    pub(crate) fn forget_place(&self, hook: &HookId) {
+        if let Some(subscriber) = self.hooks.forget(hook) {
+            // It came in this moment, and has to be written like a new one.
+            self.dirty.insert(&subscriber);
+            self.dirty.add_hook();
+        }
     }
 
     /// All known hooks, subscribed or not, by name.

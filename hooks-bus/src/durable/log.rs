@@ -81,6 +81,14 @@ impl Log {
         Some(self.part(oldest, Some(next)))
     }
 
+    /// The end of the last segment that ends at or before this position, if another follows it.
+    pub(crate) fn end_below(&self, position: u64) -> Option<u64> {
+        // A segment ends where the next begins.
+        let segments = self.segments.read();
+        let next = segments.range(..=position).next_back().map(|(next, _)| *next);
+        next.filter(|next| segments.first_key_value().is_some_and(|(first, _)| first != next))
+    }
+
     /// The time when a later segment was begun, in seconds since 1970: no event of this one is younger. `None` where
     /// unknown. Later segments with an earlier time don't count: the clock was set back.
     pub(crate) fn sealed(&self, segment: &Segment) -> Option<u64> {

@@ -10,7 +10,8 @@
 //!
 //! The folder holds
 //! - `<position>.log`: the segments, see `format.rs` for their bytes;
-//! - `meta.redb`: the log's id, the place of every hook, the end of the log at that moment, and the dead letters;
+//! - `meta.redb`: the log's id, the place of every hook, the end of the log at that moment, the definitions of hooks, and
+//!   the dead letters;
 //! - `probe`: at times, after a segment could not be begun;
 //! - `format`: the version of the files' format;
 //! - `lock`: locked while a process has the folder.
@@ -35,6 +36,8 @@ mod config;
 mod cursor;
 mod dead_letter_table;
 mod dead_letters;
+mod definition_table;
+mod definitions;
 mod dirty_set;
 mod disk;
 mod error;

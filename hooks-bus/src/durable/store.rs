@@ -3,15 +3,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use hooks_core::{BusError, HookId};
+use hooks_core::{BusError, Definition, HookId, Revision};
 use parking_lot::Mutex;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 use uuid::Uuid;
 
 use super::backend::{Backend, Health, is_no_room};
 use super::begun::{self, Begun};
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Behind, Checkpoint};
+use super::definition_table;
 use super::disk::Disk;
 use super::error::OpenError;
 
@@ -29,6 +31,8 @@ const LOG: &str = "log";
 const END: &str = "end";
 /// Segments that end at or before this position may be gone.
 const FLOOR: &str = "floor";
+/// The last revision of a definition, of any hook: none comes twice.
+const REVISION: &str = "revision";
 
 /// The contents of the database when the folder is opened.
 #[derive(Debug)]
@@ -145,10 +149,24 @@ impl Store {
 
     /// Removes all entries of a hook.
     pub(crate) fn forget(&self, hook: &HookId) -> Result<(), BusError> {
+        self.write(|change| forget(change, hook))
+    }
+
+    /// Makes changes of definitions, all of them or none. Returns what was defined by each.
+    pub(crate) fn change_definitions(
+        &self,
+        changes: &[DefinitionChange<'_>],
+    ) -> Result<Vec<Option<Definition>>, BusError> {
         self.write(|change| {
-            change.open_table(HOOKS)?.remove(hook.as_str())?;
-            super::overrides::forget(change, hook)?;
-            super::dead_letter_table::forget(change, hook)
+            let mut numbers = change.open_table(NUMBERS)?;
+            let mut revision = numbers.get(REVISION)?.map_or(0, |number| number.value());
+            let mut defined = Vec::with_capacity(changes.len());
+            for one in changes {
+                revision += 1;
+                defined.push(one.make(change, Revision::new(revision))?);
+            }
+            numbers.insert(REVISION, revision)?;
+            Ok(defined)
         })
     }
 
@@ -201,6 +219,47 @@ impl Store {
         let file = self.dir.join(FILE);
         BusError::Unavailable(format!("`{}` can't be written: {error}; restart to recover", file.display()))
     }
+}
+
+/// A change of the definition of a hook.
+#[derive(Debug)]
+pub(crate) enum DefinitionChange<'a> {
+    Define {
+        hook: &'a HookId,
+        text: &'a Arc<str>,
+        /// If it was defined before.
+        created: Option<SystemTime>,
+        /// The position of a hook that had none.
+        place: Option<u64>,
+    },
+    Undefine {
+        hook: &'a HookId,
+    },
+}
+
+impl DefinitionChange<'_> {
+    fn make(&self, change: &WriteTransaction, revision: Revision) -> Result<Option<Definition>, redb::Error> {
+        let (hook, text, created, place) = match self {
+            Self::Define { hook, text, created, place } => (*hook, *text, *created, *place),
+            Self::Undefine { hook } => return forget(change, hook).map(|()| None),
+        };
+        let now = definition_table::now();
+        let definition = Definition::new(hook.clone(), revision, text.clone(), created.unwrap_or(now)).changed(now);
+        definition_table::set(change, &definition)?;
+        if let Some(place) = place {
+            let checkpoint = Checkpoint::Behind(Behind::at(place));
+            change.open_table(HOOKS)?.insert(hook.as_str(), checkpoint.encode().as_slice())?;
+        }
+        Ok(Some(definition))
+    }
+}
+
+/// Removes all entries of a hook.
+fn forget(change: &WriteTransaction, hook: &HookId) -> Result<(), redb::Error> {
+    change.open_table(HOOKS)?.remove(hook.as_str())?;
+    super::overrides::forget(change, hook)?;
+    super::dead_letter_table::forget(change, hook)?;
+    definition_table::forget(change, hook)
 }
 
 /// The check of the file when it is opened.

@@ -3,6 +3,7 @@
 mod backlog;
 mod damage;
 mod dead_letters;
+mod definitions;
 mod dispatcher;
 mod fixture;
 mod full;

@@ -36,7 +36,6 @@ fn conforms() {
         let report = check_only(&checks, async || Simulated(Mutex::default())).await;
         report.assert_passed();
         let shared = ["takeover", "takeover_after_crash", "sharing", "shared_overrides", "shared_definitions"];
-        let unsupported = ["dead_letter_limit", "definitions", "defining", "undefining", "kept_definitions"];
-        assert_eq!(report.skipped(), [&unsupported[..], &shared].concat(), "{report}");
+        assert_eq!(report.skipped(), [&["dead_letter_limit"][..], &shared].concat(), "{report}");
     });
 }

@@ -4,6 +4,7 @@ mod age;
 mod closing;
 mod commit;
 mod conformance;
+mod definitions;
 mod faults;
 mod lag;
 mod new_hook;

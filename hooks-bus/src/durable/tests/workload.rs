@@ -132,7 +132,7 @@ async fn work(bus: &DurableBus, ends: &mut [(&'static str, bool, End)], round: u
     }
 }
 
-fn letter(delivery: &Delivery) -> DeadLetter {
+pub(super) fn letter(delivery: &Delivery) -> DeadLetter {
     DeadLetter {
         position: Position::new(delivery.position.get()),
         envelope: delivery.envelope().clone(),

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{Bus, DisabledBy, Filter, HookId};
+use hooks_core::{Bus, DisabledBy, Expected, Filter, HookId, StartAt};
 use hooks_test::End;
 
 use super::{config, dead_letters::letter, open};
@@ -100,6 +100,45 @@ async fn what_is_written_now_is_read_the_same_way() {
     check(folder.path()).await;
 }
 
+/// Written by the first version that kept definitions, by [`write_definitions`].
+#[tokio::test]
+async fn definitions_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&fixtures("definitions"), folder.path());
+    check_definitions(folder.path()).await;
+    let folder = tempfile::tempdir().unwrap();
+    write_definitions(&config(folder.path())).await;
+    check_definitions(folder.path()).await;
+}
+
+/// Three events, and a hook that is defined behind each; the one behind the last is changed and another undefined.
+async fn write_definitions(config: &DurableConfig) {
+    let bus = open(config);
+    for (at, hook) in ["first", "gone", "last"].into_iter().enumerate() {
+        bus.publish(slice(at..at + 1, 10)).await.unwrap();
+        let (id, text) = (HookId::new(hook).unwrap(), format!("{{\"name\":\"{hook} é\"}}"));
+        bus.hooks().define(&id, &text, Expected::Absent, StartAt::End).await.unwrap();
+    }
+    let [gone, last] = ["gone", "last"].map(|hook| HookId::new(hook).unwrap());
+    bus.hooks().define(&last, "{\"changed\":true}", Expected::Any, StartAt::End).await.unwrap();
+    assert!(bus.hooks().undefine(&gone, Expected::Any).await.unwrap());
+    bus.publish(slice(3..4, 10)).await.unwrap();
+}
+
+async fn check_definitions(dir: &Path) {
+    let bus = open(&config(dir));
+    let there = bus.hooks().definitions(None, 9).await.unwrap();
+    let told: Vec<_> = there.iter().map(|one| (one.hook.as_str(), one.revision.get(), &*one.text)).collect();
+    assert_eq!(told, [("first", 1, "{\"name\":\"first é\"}"), ("last", 4, "{\"changed\":true}")]);
+    assert!(there[0].created == there[0].changed && there[1].created < there[1].changed, "{there:?}");
+    for (hook, events) in [("first", vec![1, 2, 3]), ("last", vec![3])] {
+        assert_eq!(End::new(&bus, hook, Filter::all()).await.read_all().await, events, "{hook}");
+    }
+    let again = bus.hooks().define(&HookId::new("gone").unwrap(), "{}", Expected::Absent, StartAt::End).await.unwrap();
+    // 5 was that of the removal.
+    assert_eq!(again.revision.get(), 6);
+}
+
 /// Makes the fixture of a new version: run it by name with `--ignored`, and keep the old ones.
 #[tokio::test]
 #[ignore = "writes the fixture"]
@@ -107,6 +146,19 @@ async fn writes_the_fixture() {
     let dir = fixture();
     assert!(!dir.exists(), "`{}` is there already: a fixture is written once", dir.display());
     write(&config(&dir)).await;
+    without_lock(&dir);
+}
+
+#[tokio::test]
+#[ignore = "writes the fixture"]
+async fn writes_the_fixture_of_definitions() {
+    let dir = fixtures("definitions");
+    assert!(!dir.exists(), "`{}` is there already: a fixture is written once", dir.display());
+    write_definitions(&config(&dir)).await;
+    without_lock(&dir);
+}
+
+fn without_lock(dir: &Path) {
     // So that nothing in it is there only because this machine has room.
     std::fs::remove_file(dir.join("lock")).unwrap();
 }
