@@ -16,8 +16,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{
-    Batch, BoxError, Bus, ByteSize, Delivered, DeliveryError, Dispatcher, Filter, Hook, Sink, SinkContext, SinkFactory,
-    SliceBuilder, StartAt, async_trait,
+    BoxError, Bus, ByteSize, Dispatcher, Filter, Hook, Sink, SliceBuilder, StartAt, async_trait,
+    sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory},
 };
 
 /// Publishers that run at the same time.
@@ -54,7 +54,7 @@ async fn start(folder: &Path) -> Result<(DurableBus, Dispatcher), BoxError> {
     ] {
         let file = Append { path: folder.join(format!("{id}.out")), refuses: id == "picky" };
         // A hook that a crash kept from being remembered has missed nothing if it begins at the beginning.
-        let hook = Hook::new(id, file)?.filter(filter).start_at(StartAt::Earliest);
+        let hook = Hook::new(id, file)?.filter(filter).from(StartAt::Earliest);
         dispatcher.add(hook.lanes(lanes.try_into()?)).await?;
     }
     Ok((bus, dispatcher))

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{
-    BoxError, Bus, ByteSize, Filter, HookId, Ledger, Outcome, Position, Read, Slice, SliceBuilder, StartAt,
-    Subscription,
+    BoxError, Bus, ByteSize, Filter, HookId, Ledger, Outcome, Position, Slice, SliceBuilder,
+    bus::{Read, Subscription},
 };
 
 /// Hooks that lag.
@@ -133,7 +133,7 @@ async fn drain(bus: DurableBus, hook: String, filter: Filter, events: usize) -> 
 
 fn subscription(hook: &str, filter: Filter) -> Result<Subscription, BoxError> {
     let (hook, filter, ledger) = (HookId::new(hook)?, Arc::new(filter), Arc::new(Ledger::default()));
-    Ok(Subscription { hook, filter, queue: Default::default(), ledger, from: StartAt::End })
+    Ok(Subscription::new(hook, filter, ledger))
 }
 
 /// Events of about 350 bytes.

@@ -15,8 +15,8 @@ use async_nats::jetstream::{self, stream};
 use futures_util::StreamExt as _;
 use hooks_bus::{NatsBus, NatsConfig};
 use hooks_core::{
-    Batch, BoxError, Bus as _, Delivered, DeliveryError, Dispatcher, Hook, Sink, SinkContext, SinkFactory, Slice,
-    SliceBuilder, StartAt, async_trait,
+    BoxError, Bus as _, Dispatcher, Hook, Sink, Slice, SliceBuilder, StartAt, async_trait,
+    sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory},
 };
 
 /// Events of one call.
@@ -117,7 +117,7 @@ async fn read_plainly(plain: &stream::Stream, count: usize) -> Result<(), BoxErr
 /// Delivers everything in the stream to one hook.
 async fn deliver(bus: &Arc<NatsBus>, count: usize) -> Result<(), BoxError> {
     let dispatcher = Dispatcher::new(bus.clone());
-    dispatcher.add(Hook::new("one", Nowhere)?.start_at(StartAt::Earliest)).await?;
+    dispatcher.add(Hook::new("one", Nowhere)?.from(StartAt::Earliest)).await?;
     while dispatcher.status()[0].counts.delivered < count as u64 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use hooks_bus::{NatsBus, NatsConfig};
 use hooks_core::{
-    Batch, BoxError, Delivered, DeliveryError, Dispatcher, Filter, Hook, HumanDuration, Sink, SinkContext, SinkFactory,
-    async_trait,
+    BoxError, Dispatcher, Filter, Hook, HumanDuration, Sink, async_trait,
+    sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory},
 };
 
 #[tokio::main]

@@ -28,8 +28,8 @@ pub use memory::{MemoryBus, MemoryConfig};
 pub use nats::{NatsBus, NatsConfig, NatsTls};
 
 #[cfg(feature = "config")]
-hooks_core::inventory::submit! { hooks_core::BusPlugin::of::<MemoryConfig>() }
+hooks_core::inventory::submit! { hooks_core::bus::BusPlugin::of::<MemoryConfig>() }
 #[cfg(all(feature = "config", feature = "durable"))]
-hooks_core::inventory::submit! { hooks_core::BusPlugin::of::<DurableConfig>() }
+hooks_core::inventory::submit! { hooks_core::bus::BusPlugin::of::<DurableConfig>() }
 #[cfg(all(feature = "config", feature = "nats"))]
-hooks_core::inventory::submit! { hooks_core::BusPlugin::of::<NatsConfig>() }
+hooks_core::inventory::submit! { hooks_core::bus::BusPlugin::of::<NatsConfig>() }

@@ -50,7 +50,7 @@ fn main() -> Result<(), BoxError> {
 async fn dispatched(address: SocketAddr, events: Slice) -> Result<(usize, Duration), BoxError> {
     let bus = Arc::new(MemoryBus::default());
     let dispatcher = Dispatcher::new(bus.clone());
-    let queue = QueueLimits { overflow: Overflow::Block, ..QueueLimits::default() };
+    let queue = QueueLimits::default().overflow(Overflow::Block);
     dispatcher.add(Hook::new("burst", HttpConfig::new(format!("http://{address}/")))?.queue(queue)).await?;
     let began = Instant::now();
     bus.publish(events).await?;

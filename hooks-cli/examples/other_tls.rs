@@ -4,8 +4,8 @@
 //! `echo '{"type":"a"}' | cargo run -p hooks-cli --example other_tls -- pipe -c FILE`, with `kind = "other_tls"`
 
 use hooks_core::{
-    Batch, BoxError, Delivered, DeliveryError, Sink, SinkConfig, SinkContext, SinkPlugin, async_trait, inventory,
-    schemars, serde,
+    BoxError, Sink, async_trait, inventory, schemars, serde,
+    sink::{Batch, Delivered, DeliveryError, SinkConfig, SinkContext, SinkPlugin},
 };
 
 /// Has no options.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use hooks_core::{BoxError, OpenBusError, OpenedBus, Purpose};
+use hooks_core::{
+    BoxError,
+    bus::{OpenBusError, OpenedBus, Purpose},
+};
 use tokio::time::Instant;
 
 use crate::config::ConfiguredBus;

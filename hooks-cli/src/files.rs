@@ -30,7 +30,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// As for [`read`], and when it is no plain text.
 pub(crate) fn secrets(path: &Path) -> io::Result<String> {
     let bytes = read(path)?;
-    let text = hooks_core::plain_text(&bytes).map_err(|why| io::Error::new(ErrorKind::InvalidData, why))?;
+    let text = hooks_core::secret::plain_text(&bytes).map_err(|why| io::Error::new(ErrorKind::InvalidData, why))?;
     Ok(text.to_owned())
 }
 
@@ -84,7 +84,7 @@ impl Fingerprints {
         // Where the time is used up, one that hangs like the others costs nothing more.
         let found = if self.left.is_zero() { None } else { within(self.left, move || contents(&owned)) };
         let print = match found {
-            Some(Ok(content)) => Fingerprint::Holds(hooks_core::fingerprint(&content).into()),
+            Some(Ok(content)) => Fingerprint::Holds(hooks_core::secret::fingerprint(&content).into()),
             Some(Err(_)) => Fingerprint::Nothing,
             None => {
                 self.left = self.left.saturating_sub(begun.elapsed());

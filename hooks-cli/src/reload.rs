@@ -121,7 +121,8 @@ mod tests {
 
     use hooks_bus::MemoryBus;
     use hooks_core::{
-        Batch, BoxError, Bus as _, Delivered, DeliveryError, Envelope, Sink, SinkContext, SinkFactory, async_trait,
+        BoxError, Bus as _, Envelope, Sink, async_trait,
+        sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory},
     };
     use tokio::time::Instant;
 

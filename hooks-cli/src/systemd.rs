@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-use hooks_core::BusHealth;
+use hooks_core::bus::BusHealth;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Sends datagrams to the service manager, or nothing when it did not ask for them.

@@ -134,7 +134,7 @@ impl Batch {
     /// together stand side by side in memory.
     ///
     /// ```
-    /// use hooks_core::{Batch, SliceBuilder};
+    /// use hooks_core::{sink::Batch, SliceBuilder};
     ///
     /// let mut slice = SliceBuilder::new("/s");
     /// for id in ["1", "2"] {

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::bus::Delivery;
 use crate::human::{ByteSize, HumanDuration};
+use crate::setters::setters;
 
 /// Limits of a batch. It leaves when it reaches the first of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct BatchLimits {
     /// Most events.
     pub max_events: NonZeroUsize,
@@ -33,6 +35,8 @@ impl Default for BatchLimits {
     }
 }
 
+setters!(BatchLimits { max_events: NonZeroUsize, max_bytes: ByteSize, max_age: HumanDuration });
+
 impl BatchLimits {
     /// Limits without a wait: all events that are queued right now leave together, up to 4,096 events or 1 MiB.
     pub fn immediate() -> Self {
@@ -50,7 +54,7 @@ impl BatchLimits {
 ///
 /// ```
 /// use std::time::Instant;
-/// use hooks_core::{Batcher, Delivery};
+/// use hooks_core::{bus::Delivery, sink::Batcher};
 ///
 /// /// One event, one batch.
 /// #[derive(Default)]

@@ -34,6 +34,10 @@ pub use settler::{Settle, Settler};
 pub use subscription::{Overflow, QueueLimits, StartAt, Subscription};
 pub use traits::BusTraits;
 
+pub use crate::plugin::bus::{BusConfig, BusFactory, ControlChannel, LogMaintenance, OpenBusError, OpenedBus, Purpose};
+#[cfg(feature = "config")]
+pub use crate::plugin::registry::BusPlugin;
+
 /// Maximum number of deliveries between the oldest unsettled and the newest read one. Readers stop there.
 pub const WINDOW: usize = 65_536;
 
@@ -48,7 +52,7 @@ pub const WINDOW: usize = 65_536;
 /// - `publish` begins with [`refuse_reserved`].
 ///
 /// `hooks-core/examples/vec_bus/` is a whole bus to begin with: a log in memory that registers itself as a
-/// [plugin](crate::BusPlugin). [`conformance::bus`](crate::conformance::bus) checks that a bus keeps the contract.
+/// [plugin](crate::bus::BusPlugin). [`conformance::bus`](crate::conformance::bus) checks that a bus keeps the contract.
 #[async_trait]
 pub trait Bus: Send + Sync {
     /// The id of this log. Batch ids derive from it, so a log that outlives the process keeps its id.

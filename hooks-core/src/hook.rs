@@ -10,12 +10,14 @@ use crate::filter::Filter;
 use crate::human::ByteSize;
 use crate::id::{HookId, InvalidHookId};
 use crate::policy::{RateLimit, RetryPolicy};
+use crate::setters::setters;
 use crate::sink::SinkFactory;
 
 /// A named subscription: its events, their delivery, and their sink.
 ///
-/// Built with the defaults of its sink; set the fields to change them.
+/// Built with the defaults of its sink. Each setting is a field and a setter of the same name.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Hook {
     /// The hook's name. The position in the log belongs to the name.
     pub id: HookId,
@@ -71,62 +73,6 @@ impl Hook {
         }
     }
 
-    /// Receives only these events.
-    #[must_use]
-    pub fn filter(mut self, filter: impl Into<Arc<Filter>>) -> Self {
-        self.filter = filter.into();
-        self
-    }
-
-    /// Batches within these limits.
-    #[must_use]
-    pub fn batch(mut self, batch: BatchLimits) -> Self {
-        self.batch = batch;
-        self
-    }
-
-    /// Retries like this.
-    #[must_use]
-    pub fn retry(mut self, retry: RetryPolicy) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// Delivers no faster than this, over all lanes.
-    #[must_use]
-    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
-        self.rate_limit = Some(limit);
-        self
-    }
-
-    /// Holds at most this in memory.
-    #[must_use]
-    pub fn queue(mut self, queue: QueueLimits) -> Self {
-        self.queue = queue;
-        self
-    }
-
-    /// Sets extension attributes on delivered events.
-    #[must_use]
-    pub fn metadata(mut self, metadata: impl Into<Arc<Metadata>>) -> Self {
-        self.metadata = metadata.into();
-        self
-    }
-
-    /// Delivers with this many parallel workers.
-    #[must_use]
-    pub fn lanes(mut self, lanes: NonZeroUsize) -> Self {
-        self.lanes = lanes;
-        self
-    }
-
-    /// Begins here on a bus that does not know the hook yet.
-    #[must_use]
-    pub fn start_at(mut self, from: StartAt) -> Self {
-        self.from = from;
-        self
-    }
-
     /// Contradictions between the settings, each with the path of the setting.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems: Vec<_> = self.filter.problems().collect();
@@ -161,6 +107,19 @@ impl Hook {
         problems
     }
 }
+
+setters!(Hook {
+    filter: impl Into<Arc<Filter>> => Into::into,
+    metadata: impl Into<Arc<Metadata>> => Into::into,
+    batch: BatchLimits,
+    retry: RetryPolicy,
+    rate_limit: RateLimit => Some,
+    queue: QueueLimits,
+    lanes: NonZeroUsize,
+    enabled: bool,
+    from: StartAt,
+    files: Box<str> => Some,
+});
 
 /// Maximum number of lanes of a hook.
 pub const MAX_LANES: usize = 1024;

@@ -6,11 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::human::{HumanDuration, Rate};
+use crate::setters::setters;
 
 /// Limits of the rate of a hook's deliveries, over all its lanes. Failed attempts count, too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RateLimit {
     /// Attempts: `"10/s"`, `"600/m"`.
     pub requests: Option<Rate>,
@@ -20,11 +22,14 @@ pub struct RateLimit {
     pub burst: Option<NonZeroU32>,
 }
 
+setters!(RateLimit { requests: Rate => Some, events: Rate => Some, burst: NonZeroU32 => Some });
+
 /// The policy for repeating failed attempts. The wait before attempt n is a random part of
 /// `initial` × 2ⁿ, at most `max` (full jitter), or the wait that the receiver asked for, if that is longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RetryPolicy {
     /// The longest wait before the second attempt.
     pub initial: HumanDuration,
@@ -55,6 +60,15 @@ impl Default for RetryPolicy {
         }
     }
 }
+
+setters!(RetryPolicy {
+    initial: HumanDuration,
+    max: HumanDuration,
+    attempt_timeout: HumanDuration,
+    max_elapsed: HumanDuration => Some,
+    reject_hold: HumanDuration,
+    max_retry_after: HumanDuration,
+});
 
 impl RetryPolicy {
     pub(crate) fn problems(&self, problems: &mut Vec<(&'static str, String)>) {

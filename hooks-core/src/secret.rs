@@ -75,8 +75,8 @@ impl schemars::JsonSchema for Secret {
 /// The reason why it is no text. It quotes nothing of the file.
 ///
 /// ```
-/// assert_eq!(hooks_core::plain_text(b"open sesame"), Ok("open sesame"));
-/// assert!(hooks_core::plain_text(b"\xef\xbb\xbfopen sesame").is_err_and(|why| why.contains("byte order mark")));
+/// assert_eq!(hooks_core::secret::plain_text(b"open sesame"), Ok("open sesame"));
+/// assert!(hooks_core::secret::plain_text(b"\xef\xbb\xbfopen sesame").is_err_and(|why| why.contains("byte order mark")));
 /// ```
 pub fn plain_text(bytes: &[u8]) -> Result<&str, &'static str> {
     str::from_utf8(without_mark(bytes)?).map_err(|_| "it is no text (UTF-8)")

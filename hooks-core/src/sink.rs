@@ -11,14 +11,19 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::BoxError;
-use crate::batch::Batch;
-use crate::batcher::{BatchLimits, Batcher, SizeBatcher};
+use crate::batcher::BatchLimits;
 use crate::builders::Builders;
 use crate::config_problem::ConfigProblem;
-use crate::delivery::{Delivered, DeliveryError};
 use crate::id::HookId;
 use crate::policy::RetryPolicy;
 use crate::secret::Secret;
+
+pub use crate::batch::{Batch, BatchId};
+pub use crate::batcher::{Batcher, SizeBatcher};
+pub use crate::delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};
+#[cfg(feature = "config")]
+pub use crate::plugin::registry::SinkPlugin;
+pub use crate::plugin::sink::SinkConfig;
 
 /// Delivers batches somewhere.
 ///
@@ -30,7 +35,7 @@ use crate::secret::Secret;
 /// to a task". A sink that returns `Ok` before the destination has the events loses them in a crash.
 ///
 /// ```
-/// use hooks_core::{async_trait, Batch, Delivered, DeliveryError, Sink};
+/// use hooks_core::{sink::{Batch, Delivered, DeliveryError}, async_trait, Sink};
 ///
 /// /// Prints each event. `println!` has written the line when it returns, so `Ok` is true.
 /// struct Stdout;
@@ -49,7 +54,7 @@ use crate::secret::Secret;
 /// The wrong way, because nothing is delivered yet when it returns `Ok`:
 ///
 /// ```no_run
-/// # use hooks_core::{Batch, Delivered, DeliveryError};
+/// # use hooks_core::sink::{Batch, Delivered, DeliveryError};
 /// # async fn deliver(batch: &Batch) -> Result<Delivered, DeliveryError> {
 /// let lines: Vec<String> = batch.lines().map(|line| line.into_owned()).collect();
 /// tokio::spawn(async move { for line in lines { println!("{line}") } });
@@ -197,15 +202,15 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// A sink's settings, ready to build sinks from. Every [`SinkConfig`](crate::SinkConfig) is one;
+/// A sink's settings, ready to build sinks from. Every [`SinkConfig`] is one;
 /// a sink that no config file names can implement it directly.
 ///
 /// ```
-/// use hooks_core::{BoxError, Sink, SinkContext, SinkFactory};
+/// use hooks_core::{sink::{SinkContext, SinkFactory}, BoxError, Sink};
 /// # struct Stdout;
 /// # #[hooks_core::async_trait]
 /// # impl Sink for Stdout {
-/// #     async fn deliver(&mut self, _: &hooks_core::Batch) -> Result<hooks_core::Delivered, hooks_core::DeliveryError> { Ok(hooks_core::Delivered::all()) }
+/// #     async fn deliver(&mut self, _: &hooks_core::sink::Batch) -> Result<hooks_core::sink::Delivered, hooks_core::sink::DeliveryError> { Ok(hooks_core::sink::Delivered::all()) }
 /// # }
 /// #[derive(Debug)]
 /// struct ToStdout;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hooks_core::{Bus, BusHealth, Dispatcher};
+use hooks_core::{Bus, Dispatcher, bus::BusHealth};
 use tokio::net::TcpListener;
 
 use crate::http::{Places, State, listen, router};

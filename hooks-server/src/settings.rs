@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{ByteSize, DEFAULT_MAX_EVENT_BYTES, HumanDuration, SliceBuilder};
+use hooks_core::{ByteSize, HumanDuration, SliceBuilder, envelope::DEFAULT_MAX_EVENT_BYTES};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use hooks_core::SinkContext;
+use hooks_core::sink::SinkContext;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Most calls at a time that block on the files of one disk.

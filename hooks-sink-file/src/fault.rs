@@ -2,7 +2,7 @@
 
 use std::io;
 
-use hooks_core::{DeliveryError, FailureClass};
+use hooks_core::sink::{DeliveryError, FailureClass};
 use rustix::io::Errno;
 
 /// The failure of what was being done.

@@ -4,7 +4,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hooks_core::{Answer, Batch, BatchId, Delivered, DeliveryError, Envelope, SinkContext};
+use hooks_core::{
+    Envelope,
+    sink::{Answer, Batch, BatchId, Delivered, DeliveryError, SinkContext},
+};
 
 use crate::config::FileConfig;
 use crate::lines::Lines;

@@ -28,7 +28,7 @@
 //! error rather than its end.
 //!
 //! ```
-//! use hooks_core::{Batch, Envelope, HookId, Sink, SinkConfig, SinkContext};
+//! use hooks_core::{sink::{Batch, SinkConfig, SinkContext}, Envelope, HookId, Sink};
 //! use hooks_sink_file::FileConfig;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -68,4 +68,4 @@ pub use lane::Repairs;
 pub use sink::FileSink;
 
 #[cfg(feature = "config")]
-hooks_core::inventory::submit! { hooks_core::SinkPlugin::of::<FileConfig>() }
+hooks_core::inventory::submit! { hooks_core::sink::SinkPlugin::of::<FileConfig>() }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io::IoSlice;
 
-use hooks_core::Batch;
+use hooks_core::sink::Batch;
 
 /// More pieces than this are put together before they are written: each costs the kernel about as much as a
 /// few hundred bytes, and at most 1,024 go into one write.

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use hooks_core::DeliveryError;
+use hooks_core::sink::DeliveryError;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -205,6 +205,6 @@ mod tests {
         std::os::unix::fs::symlink("a", real.join("link")).unwrap();
         assert!(open_folder(&real.join("a/b")).is_ok());
         let error = open_folder(&real.join("link/b")).unwrap_err();
-        assert_eq!(error.class, hooks_core::FailureClass::Endpoint);
+        assert_eq!(error.class, hooks_core::sink::FailureClass::Endpoint);
     }
 }

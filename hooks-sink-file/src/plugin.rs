@@ -1,6 +1,9 @@
 //! The settings of a file sink as those of a sink: what is wrong with them, and the sink that is built from them.
 
-use hooks_core::{BatchLimits, BoxError, ConfigProblem, SinkConfig, SinkContext};
+use hooks_core::{
+    BatchLimits, BoxError, ConfigProblem,
+    sink::{SinkConfig, SinkContext},
+};
 
 use crate::config::FileConfig;
 use crate::path;

@@ -4,7 +4,10 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use hooks_core::{Batch, Delivered, DeliveryError, HumanDuration, Sink, SinkContext, async_trait};
+use hooks_core::{
+    HumanDuration, Sink, async_trait,
+    sink::{Batch, Delivered, DeliveryError, SinkContext},
+};
 use parking_lot::Mutex;
 
 use crate::config::FileConfig;

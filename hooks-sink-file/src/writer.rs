@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hooks_core::DeliveryError;
+use hooks_core::sink::DeliveryError;
 use parking_lot::Mutex;
 
 use crate::config::WriteOptions;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hooks_core::{BoxError, SinkContext};
+use hooks_core::{BoxError, sink::SinkContext};
 use http::{HeaderValue, Uri};
 use http_body_util::Full;
 use hyper_util::client::legacy;

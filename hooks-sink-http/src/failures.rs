@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use hooks_core::{Batch, RawValue};
+use hooks_core::{RawValue, sink::Batch};
 use serde::Deserialize;
 
 /// The meaning of a success's body.

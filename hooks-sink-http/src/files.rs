@@ -13,14 +13,14 @@ const LARGEST: u64 = 4 << 20;
 /// The certificates or the key that a file holds (PEM).
 pub(crate) fn pem(setting: &str, path: &Path) -> Result<Vec<u8>, BoxError> {
     let bytes = bytes(setting, path)?;
-    hooks_core::without_mark(&bytes).map_err(|why| problem(setting, path, &why))?;
+    hooks_core::secret::without_mark(&bytes).map_err(|why| problem(setting, path, &why))?;
     Ok(bytes)
 }
 
 /// The secret that a file holds: its text without the line break at its end.
 pub(crate) fn secret(setting: &str, path: &Path) -> Result<Secret, BoxError> {
     let bytes = bytes(setting, path)?;
-    let text = hooks_core::plain_text(&bytes).map_err(|why| problem(setting, path, &why))?;
+    let text = hooks_core::secret::plain_text(&bytes).map_err(|why| problem(setting, path, &why))?;
     let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     if text.is_empty() { Err(problem(setting, path, &"it is empty")) } else { Ok(Secret::new(text)) }
 }

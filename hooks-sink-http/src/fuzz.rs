@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hooks_core::{Batch, BoxError, Envelope, HookId, SinkConfig as _, SinkContext};
+use hooks_core::{
+    BoxError, Envelope, HookId,
+    sink::{Batch, SinkConfig as _, SinkContext},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::HttpConfig;

@@ -109,7 +109,7 @@ fn why_not(encoded: &str) -> &'static str {
     let undone = |fits: bool, text: &str| fits && STANDARD_NO_PAD.decode(text).is_ok();
     let bare = encoded.trim_end_matches('=');
     let standard = bare.replace('-', "+").replace('_', "/");
-    if let Err(why) = hooks_core::without_mark(encoded.as_bytes()) {
+    if let Err(why) = hooks_core::secret::without_mark(encoded.as_bytes()) {
         why
     } else if undone(encoded.trim() != encoded, encoded.trim().trim_end_matches('=')) {
         "spaces or line breaks stand around it: remove them"

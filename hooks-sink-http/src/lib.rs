@@ -19,7 +19,7 @@
 //! In a program:
 //!
 //! ```
-//! use hooks_core::{Filter, Hook, SinkConfig};
+//! use hooks_core::{sink::SinkConfig, Filter, Hook};
 //! use hooks_sink_http::HttpConfig;
 //!
 //! let sink = HttpConfig::new("https://example.com/hooks").secret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
@@ -41,7 +41,7 @@
 //! batch (400, 413, 415, 422) splits it; one that blames the endpoint holds it; the rest is repeated.
 //!
 //! The status decides: a 2xx whose body breaks off, does not end, is too long or can't be read counts, and is reported
-//! as [odd](hooks_core::Odd). Only where refused events may have been named in it (the receiver did so before, or
+//! as [odd](hooks_core::sink::Odd). Only where refused events may have been named in it (the receiver did so before, or
 //! `partial_answers` says so) is the batch repeated, at most three times.
 //!
 //! # Invariants
@@ -103,4 +103,4 @@ pub use keys::new_secret;
 pub use sink::HttpSink;
 
 #[cfg(feature = "config")]
-hooks_core::inventory::submit! { hooks_core::SinkPlugin::of::<HttpConfig>() }
+hooks_core::inventory::submit! { hooks_core::sink::SinkPlugin::of::<HttpConfig>() }

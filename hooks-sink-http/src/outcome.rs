@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use hooks_core::{Answer, Batch, Delivered, DeliveryError, FailureClass, Odd, Unread};
+use hooks_core::sink::{Answer, Batch, Delivered, DeliveryError, FailureClass, Odd, Unread};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 

@@ -3,7 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use hooks_core::{BatchLimits, BoxError, ConfigProblem, RetryPolicy, Secret, SinkConfig, SinkContext};
+use hooks_core::{
+    BatchLimits, BoxError, ConfigProblem, RetryPolicy, Secret,
+    sink::{SinkConfig, SinkContext},
+};
 
 use crate::config::{HttpConfig, Loaded, Mode, SigningSecrets};
 use crate::endpoint::Endpoint;
@@ -41,7 +44,7 @@ impl SinkConfig for HttpConfig {
     fn batch_limits(&self) -> BatchLimits {
         match self.mode {
             Mode::Batch => BatchLimits::default(),
-            Mode::Single => BatchLimits { max_events: NonZeroUsize::MIN, ..BatchLimits::immediate() },
+            Mode::Single => BatchLimits::immediate().max_events(NonZeroUsize::MIN),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use hooks_core::Notes;
+use hooks_core::sink::Notes;
 use http::header::LOCATION;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Body;

@@ -96,7 +96,7 @@ mod tests {
     use crate::ready::Ready;
     use crate::tls::Files;
     use crate::transport::{failed, find};
-    use hooks_core::FailureClass;
+    use hooks_core::sink::FailureClass;
     use http_body_util::Full;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

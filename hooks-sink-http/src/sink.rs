@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use hooks_core::{Batch, BoxError, Delivered, DeliveryError, Odd, Sink, SinkContext, Unread};
+use hooks_core::{
+    BoxError, Sink,
+    sink::{Batch, Delivered, DeliveryError, Odd, SinkContext, Unread},
+};
 use http::header::CONNECTION;
 use http::{HeaderValue, Response, StatusCode, Version, response};
 use http_body_util::BodyExt as _;
@@ -262,7 +265,10 @@ impl fmt::Debug for HttpSink {
 mod tests {
     use super::*;
     use crate::HttpConfig;
-    use hooks_core::{HookId, Shared, SinkConfig};
+    use hooks_core::{
+        HookId,
+        sink::{Shared, SinkConfig},
+    };
 
     fn context(shared: &Arc<Shared>, hook: &str) -> SinkContext {
         SinkContext::new(HookId::new(hook).unwrap(), shared.clone())

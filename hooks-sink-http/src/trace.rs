@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use hooks_core::Notes;
+use hooks_core::sink::Notes;
 
 /// A part of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

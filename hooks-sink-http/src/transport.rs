@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use hooks_core::{DeliveryError, FailureClass};
+use hooks_core::sink::{DeliveryError, FailureClass};
 use http::Extensions;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, Connected};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, BusError, Delivery, Filter, Ledger, Outcome, QueueLimits, Read, Reader, Settler, StartAt, Subscription,
+    Bus, BusError, Filter, Ledger, Outcome, QueueLimits, StartAt,
+    bus::{Delivery, Read, Reader, Settler, Subscription},
 };
 
 use crate::{id, numbers, pause, soon};
@@ -20,7 +21,7 @@ pub struct End {
 
 /// A subscription that begins with what is published next.
 pub fn subscription(hook: &str, filter: Filter, queue: QueueLimits, ledger: &Arc<Ledger>) -> Subscription {
-    Subscription { hook: id(hook), filter: Arc::new(filter), queue, ledger: ledger.clone(), from: StartAt::End }
+    Subscription::new(id(hook), filter, ledger.clone()).queue(queue)
 }
 
 impl End {
@@ -41,7 +42,7 @@ impl End {
 
     async fn starting(bus: &dyn Bus, hook: &str, filter: Filter, queue: QueueLimits, from: StartAt) -> Self {
         let ledger = Arc::new(Ledger::default());
-        let subscription = Subscription { from, ..subscription(hook, filter, queue, &ledger) };
+        let subscription = subscription(hook, filter, queue, &ledger).from(from);
         let (reader, settler) = bus.subscribe(subscription).await.unwrap();
         Self { reader, settler, ledger }
     }

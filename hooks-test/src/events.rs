@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::ops::Range;
 
-use hooks_core::{Delivery, Envelope, Slice, SliceBuilder};
+use hooks_core::{Envelope, Slice, SliceBuilder, bus::Delivery};
 
 /// An event of this type whose data is this JSON.
 pub fn json(id: impl Display, event_type: &str, data: impl Display) -> String {

@@ -4,8 +4,10 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use hooks_core::{
-    Batch, BatchLimits, Batcher, BoxError, Delivered, DeliveryError, Envelope, FailureClass, Odd, Sink, SinkContext,
-    SinkFactory, SizeBatcher, Unread, async_trait,
+    BatchLimits, BoxError, Envelope, Sink, async_trait,
+    sink::{
+        Batch, Batcher, Delivered, DeliveryError, FailureClass, Odd, SinkContext, SinkFactory, SizeBatcher, Unread,
+    },
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};

@@ -78,14 +78,10 @@ pub fn id(id: &str) -> HookId {
 
 /// Batches of at most so many events, which leave at this age.
 pub fn batch(max_events: usize, max_age: &str) -> BatchLimits {
-    BatchLimits {
-        max_events: max_events.try_into().unwrap(),
-        max_age: max_age.parse().unwrap(),
-        ..BatchLimits::default()
-    }
+    BatchLimits::default().max_events(max_events.try_into().unwrap()).max_age(max_age.parse().unwrap())
 }
 
 /// A queue of at most so many events.
 pub fn queue(max_events: usize, overflow: Overflow) -> QueueLimits {
-    QueueLimits { max_events: max_events.try_into().unwrap(), overflow, ..QueueLimits::default() }
+    QueueLimits::default().max_events(max_events.try_into().unwrap()).overflow(overflow)
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hooks_core::{BlockGuard, Delivery, Envelope, Position, Slice};
+use hooks_core::{Envelope, Position, Slice, bus::Delivery, envelope::BlockGuard};
 
 use super::budget::Amount;
 use super::picks::{Picks, size_of_one};

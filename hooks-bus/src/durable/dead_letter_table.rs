@@ -5,7 +5,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hooks_core::{DeadLetter, DeadLetterId, DeadLetterReason, Envelope, HookId, MAX_DETAIL, Position, SliceBuilder};
+use hooks_core::{
+    DeadLetter, DeadLetterId, DeadLetterReason, Envelope, HookId, Position, SliceBuilder, bus::MAX_DETAIL,
+};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 
 const DEAD_LETTERS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("letters");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hooks_core::{BusError, DeadLetter, DeadLetterId, DeadLetters, HookId};
+use hooks_core::{BusError, DeadLetter, DeadLetterId, HookId, bus::DeadLetters};
 
 use super::dead_letter_table::{self, Inserted};
 use super::inner::Inner;

@@ -6,7 +6,10 @@
 use std::ops::Bound;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hooks_core::{Definition, HookId, Revision};
+use hooks_core::{
+    HookId,
+    bus::{Definition, Revision},
+};
 use redb::{Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError, WriteTransaction};
 
 const DEFINITIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("definitions");

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use hooks_core::{BusError, DefineError, Definition, Expected, HookId, StartAt};
+use hooks_core::{
+    BusError, HookId, StartAt,
+    bus::{DefineError, Definition, Expected},
+};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hooks_core::{BusHealth, HumanDuration};
+use hooks_core::{HumanDuration, bus::BusHealth};
 use parking_lot::Mutex;
 
 /// Seconds without an answer after which the disk counts as hanging. A slow one takes less.

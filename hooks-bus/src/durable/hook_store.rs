@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hooks_core::{BusError, DeadLetters, DefineError, Definition, Expected, HookId, HookStore, Override, StartAt};
+use hooks_core::{
+    BusError, HookId, Override, StartAt,
+    bus::{DeadLetters, DefineError, Definition, Expected, HookStore},
+};
 
 use super::DurableBus;
 use super::dead_letters::DurableDeadLetters;

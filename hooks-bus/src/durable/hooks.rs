@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hooks_core::{DropReason, HookId, Slice, StartAt, Subscription};
+use hooks_core::{DropReason, HookId, Slice, StartAt, bus::Subscription};
 use parking_lot::{Mutex, RwLock};
 
 use super::checkpoint::{Behind, Checkpoint};

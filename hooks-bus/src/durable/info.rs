@@ -59,7 +59,7 @@ pub struct HookInfo {
     /// Every event before this position is settled.
     pub position: u64,
     /// Events from there to the end, whether they match its filter or not: as many as
-    /// [`BusMonitor::lag`](hooks_core::BusMonitor::lag) counts, or more. 0 for a hook that has caught up.
+    /// [`BusMonitor::lag`](hooks_core::bus::BusMonitor::lag) counts, or more. 0 for a hook that has caught up.
     pub to_end: u64,
     /// Number of its dead letters.
     pub dead_letters: u64,

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use hooks_core::{BusError, HookId, Position, Settle, Slice, Subscription};
+use hooks_core::{
+    BusError, HookId, Position, Slice,
+    bus::{Settle, Subscription},
+};
 use parking_lot::Mutex;
 
 use super::blocking::Places;

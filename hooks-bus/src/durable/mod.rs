@@ -81,8 +81,8 @@ use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
 use hooks_core::{
-    Bus, BusConfig as _, BusError, BusMonitor, BusTraits, HookId, HookStore, Reader, Settler, Slice, Subscription,
-    refuse_reserved,
+    Bus, BusError, HookId, Slice,
+    bus::{BusConfig as _, BusMonitor, BusTraits, HookStore, Reader, Settler, Subscription, refuse_reserved},
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};

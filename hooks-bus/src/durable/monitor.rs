@@ -2,7 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use hooks_core::{BusHealth, BusMonitor, BusStats, HookId, Lag, serde_json};
+use hooks_core::{
+    HookId, Lag,
+    bus::{BusHealth, BusMonitor, BusStats},
+    serde_json,
+};
 
 use super::DurableBus;
 

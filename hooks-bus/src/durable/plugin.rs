@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hooks_core::{
-    BoxError, BusConfig, BusTraits, ByteSize, ConfigProblem, ControlChannel, LogMaintenance, OpenBusError, OpenedBus,
-    Purpose, serde_json,
+    BoxError, ByteSize, ConfigProblem,
+    bus::{BusConfig, BusTraits, ControlChannel, LogMaintenance, OpenBusError, OpenedBus, Purpose},
+    serde_json,
 };
 
 use super::{DurableBus, DurableConfig, OpenError, folder};

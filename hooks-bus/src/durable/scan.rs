@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hooks_core::{BlockGuard, BusError, Filter, SliceBuilder};
+use hooks_core::{BusError, Filter, SliceBuilder, envelope::BlockGuard};
 use parking_lot::Mutex;
 
 use super::format::Record;

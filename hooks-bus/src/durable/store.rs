@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hooks_core::{BusError, Definition, HookId, Revision};
+use hooks_core::{
+    BusError, HookId,
+    bus::{Definition, Revision},
+};
 use parking_lot::Mutex;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 use uuid::Uuid;

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use hooks_core::{
-    BlockGuard, Delivery, DropReason, Envelope, Filter, HookId, Ledger, Position, Read, Subscription, WINDOW,
+    DropReason, Envelope, Filter, HookId, Ledger, Position,
+    bus::{Delivery, Read, Subscription, WINDOW},
+    envelope::BlockGuard,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;

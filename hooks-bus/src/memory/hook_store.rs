@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use hooks_core::{
-    BusError, DefineError, Definition, Expected, Filter, HookId, HookStore, Ledger, QueueLimits, Revision, StartAt,
-    Subscription,
+    BusError, Filter, HookId, StartAt,
+    bus::{DefineError, Definition, Expected, HookStore, Revision, Subscription},
 };
 
 use super::MemoryBus;
@@ -62,13 +62,8 @@ impl Inner {
         definitions.by_name.insert(hook.clone(), definition.clone());
         if !self.hooks.lock().contains_key(hook) {
             // Its filter is not known yet.
-            self.subscriber(&Subscription {
-                hook: hook.clone(),
-                filter: Arc::new(Filter::all()),
-                queue: QueueLimits::default(),
-                ledger: Arc::new(Ledger::default()),
-                from,
-            });
+            let subscription = Subscription::new(hook.clone(), Filter::all(), Arc::default());
+            self.subscriber(&subscription.from(from));
         }
         Ok(definition)
     }

@@ -5,7 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use hooks_core::{BlockGuard, BusError, Definition, HookId, Slice, Subscription, uuid_v7};
+use hooks_core::{
+    BusError, HookId, Slice,
+    bus::{Definition, Subscription},
+    envelope::BlockGuard,
+    uuid_v7,
+};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use uuid::Uuid;

@@ -11,8 +11,11 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use hooks_core::{
-    Bus, BusConfig, BusError, BusMonitor, BusStats, BusTraits, ByteSize, ConfigProblem, Envelope, HookId, HookStore,
-    Lag, OpenBusError, OpenedBus, Purpose, Reader, Settler, Slice, Subscription, refuse_reserved,
+    Bus, BusError, ByteSize, ConfigProblem, Envelope, HookId, Lag, Slice,
+    bus::{
+        BusConfig, BusMonitor, BusStats, BusTraits, HookStore, OpenBusError, OpenedBus, Purpose, Reader, Settler,
+        Subscription, refuse_reserved,
+    },
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

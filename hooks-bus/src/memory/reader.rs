@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hooks_core::{BusError, Delivery, Read, Reader, Subscription};
+use hooks_core::{
+    BusError,
+    bus::{Delivery, Read, Reader, Subscription},
+};
 
 use super::inner::Inner;
 use super::subscriber::Subscriber;

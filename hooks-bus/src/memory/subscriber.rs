@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_core::{
-    Delivery, DropReason, HookId, Lag, Ledger, Overflow, Position, QueueLimits, Read, Settle, Subscription, WINDOW,
+    DropReason, HookId, Lag, Ledger, Overflow, Position, QueueLimits,
+    bus::{Delivery, Read, Settle, Subscription, WINDOW},
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;

@@ -7,7 +7,10 @@ use async_nats::{StatusCode, Subject};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use hooks_core::{Answering, AskError, BusError, DeadLetters as _, HookId, HookPlace, Instances};
+use hooks_core::{
+    BusError, HookId,
+    bus::{Answering, AskError, DeadLetters as _, HookPlace, Instances},
+};
 use tokio::time::{Instant, sleep};
 
 use super::connect::unavailable;

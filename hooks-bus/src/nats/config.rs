@@ -101,7 +101,9 @@ impl NatsConfig {
             wrong("user", "`user` and `password` go together".to_owned());
         }
         for (path, secret) in [("password", &self.password), ("token", &self.token), ("nkey", &self.nkey)] {
-            if let Some(Err(why)) = secret.as_ref().map(|secret| hooks_core::without_mark(secret.expose().as_bytes())) {
+            if let Some(Err(why)) =
+                secret.as_ref().map(|secret| hooks_core::secret::without_mark(secret.expose().as_bytes()))
+            {
                 wrong(path, why.to_owned());
             }
         }

@@ -238,7 +238,7 @@ async fn options(
     if let Some(path) = &config.credentials_file {
         let failed = |why: &str| BusError::Unavailable(format!("credentials_file {}: {why}", path.display()));
         let content = files::read("credentials_file", path).await?;
-        let text = hooks_core::plain_text(&content).map_err(failed)?;
+        let text = hooks_core::secret::plain_text(&content).map_err(failed)?;
         // The parser's error may quote the file, which is a secret.
         options = options.credentials(text).map_err(|_| failed("no NATS credentials"))?;
     }
@@ -249,7 +249,7 @@ async fn options(
             if let Some(path) = path {
                 let content = files::read(setting, path).await?;
                 let failed = |why| BusError::Unavailable(format!("{setting} {}: {why}", path.display()));
-                hooks_core::without_mark(&content).map_err(failed)?;
+                hooks_core::secret::without_mark(&content).map_err(failed)?;
             }
         }
         if let Some(ca) = &tls.ca {

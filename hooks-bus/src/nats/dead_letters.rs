@@ -13,7 +13,7 @@ use async_nats::{HeaderMap, Subject};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use hooks_core::{BusError, DeadLetter, DeadLetterId, DeadLetterReason, DeadLetters, Envelope, HookId, Position};
+use hooks_core::{BusError, DeadLetter, DeadLetterId, DeadLetterReason, Envelope, HookId, Position, bus::DeadLetters};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 

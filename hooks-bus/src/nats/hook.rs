@@ -7,7 +7,7 @@ mod settle;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{DropReason, Filter, HookId, Ledger, Subscription};
+use hooks_core::{DropReason, Filter, HookId, Ledger, bus::Subscription};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;

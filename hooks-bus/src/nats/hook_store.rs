@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hooks_core::{BusError, DeadLetters, HookId, HookStore, Override};
+use hooks_core::{
+    BusError, HookId, Override,
+    bus::{DeadLetters, HookStore},
+};
 use tokio::time::Instant;
 
 use super::connect::unavailable;

@@ -54,8 +54,8 @@ use async_nats::jetstream::Context;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream as streams};
 use hooks_core::{
-    Bus, BusConfig as _, BusError, BusMonitor, BusTraits, HookId, HookStore, Reader, Settler, Slice, Subscription,
-    refuse_reserved,
+    Bus, BusError, HookId, Slice,
+    bus::{BusConfig as _, BusMonitor, BusTraits, HookStore, Reader, Settler, Subscription, refuse_reserved},
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};

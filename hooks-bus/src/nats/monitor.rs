@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hooks_core::{BusHealth, BusMonitor, BusStats, HookId, HookStore as _, Instances as _, Lag};
+use hooks_core::{
+    HookId, Lag,
+    bus::{BusHealth, BusMonitor, BusStats, HookStore as _, Instances as _},
+};
 
 use super::{NatsBus, connect};
 

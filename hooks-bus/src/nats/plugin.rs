@@ -4,7 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hooks_core::{BusConfig, BusTraits, ConfigProblem, ControlChannel, OpenBusError, OpenedBus, Purpose};
+use hooks_core::{
+    ConfigProblem,
+    bus::{BusConfig, BusTraits, ControlChannel, OpenBusError, OpenedBus, Purpose},
+};
 
 use super::{NatsBus, NatsConfig};
 

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hooks_core::{
-    BusError, Delivery, DropReason, EnvelopeError, Position, Read, Reader, Slice, SliceBuilder, Subscription, WINDOW,
+    BusError, DropReason, EnvelopeError, Position, Slice, SliceBuilder,
+    bus::{Delivery, Read, Reader, Subscription, WINDOW},
 };
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hooks_bus::MemoryBus;
 use hooks_core::conformance::bus::{self, Store};
-use hooks_core::{BoxError, Bus, BusTraits, async_trait};
+use hooks_core::{BoxError, Bus, async_trait, bus::BusTraits};
 
 /// Checks that are for buses that processes share.
 const SHARED: [&str; 5] = ["takeover", "takeover_after_crash", "sharing", "shared_overrides", "shared_definitions"];

@@ -2,7 +2,7 @@ mod dispatcher;
 
 use futures_util::FutureExt as _;
 use hooks_bus::{MemoryBus, MemoryConfig};
-use hooks_core::{Bus, ByteSize, DropReason, Expected, Filter, Overflow, QueueLimits, StartAt};
+use hooks_core::{Bus, ByteSize, DropReason, Filter, Overflow, StartAt, bus::Expected};
 use hooks_test::{End, events_of, id, numbers, queue};
 
 use crate::slice;
@@ -41,7 +41,7 @@ async fn what_nobody_wants_is_not_held() {
 #[tokio::test(start_paused = true)]
 async fn the_bound_in_bytes_holds_too() {
     let bus = bus(1 << 30);
-    let limits = QueueLimits { max_bytes: ByteSize::new(10_000), ..queue(1_000, Overflow::DropOldest) };
+    let limits = queue(1_000, Overflow::DropOldest).max_bytes(ByteSize::new(10_000));
     let mut end = End::queued(&bus, "a", Filter::all(), limits).await;
     bus.publish(slice(0..100, 900)).await.unwrap();
     let read = end.read(1_000).await;

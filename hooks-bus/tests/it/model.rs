@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use hooks_bus::MemoryBus;
-use hooks_core::{Bus, Delivery, DropReason, Filter, Overflow};
+use hooks_core::{Bus, DropReason, Filter, Overflow, bus::Delivery};
 use hooks_test::{End, numbers, queue, subscription};
 use proptest::prelude::*;
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use hooks_bus::{MemoryBus, MemoryConfig};
 use hooks_core::{
-    Batch, BatchLimits, BoxError, Bus, ByteSize, Delivered, DeliveryError, Dispatcher, FailureClass, Filter, Hook,
-    Overflow, QueueLimits, RetryPolicy, Sink, SinkContext, SinkFactory, Slice, SliceBuilder, async_trait,
+    BatchLimits, BoxError, Bus, ByteSize, Dispatcher, Filter, Hook, Overflow, QueueLimits, RetryPolicy, Sink, Slice,
+    SliceBuilder, async_trait,
+    sink::{Batch, Delivered, DeliveryError, FailureClass, SinkContext, SinkFactory},
 };
 use hooks_test::{id, queue};
 use parking_lot::Mutex;
@@ -97,18 +98,14 @@ impl Sink for Moody {
 
 fn hook(name: &str, sink: &Moody, lanes: usize, queue: QueueLimits) -> Hook {
     let age = ["0s", "1ms", "1h"][sink.dice.roll(3) as usize];
-    let limits = BatchLimits {
-        max_events: (1 + sink.dice.roll(9) as usize).try_into().unwrap(),
-        max_age: age.parse().unwrap(),
-        ..Default::default()
-    };
-    let retry = RetryPolicy {
-        initial: "1ms".parse().unwrap(),
-        max: "5ms".parse().unwrap(),
-        reject_hold: "200ms".parse().unwrap(),
-        attempt_timeout: "20ms".parse().unwrap(),
-        ..Default::default()
-    };
+    let limits = BatchLimits::default()
+        .max_events((1 + sink.dice.roll(9) as usize).try_into().unwrap())
+        .max_age(age.parse().unwrap());
+    let retry = RetryPolicy::default()
+        .initial("1ms".parse().unwrap())
+        .max("5ms".parse().unwrap())
+        .reject_hold("200ms".parse().unwrap())
+        .attempt_timeout("20ms".parse().unwrap());
     Hook::new(name, sink.clone())
         .unwrap()
         .batch(limits)

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{BoxError, Bus as _, Filter, HookId, Read, StartAt, Subscription};
+use hooks_core::{
+    BoxError, Bus as _, Filter, HookId,
+    bus::{Read, Subscription},
+};
 use tempfile::TempDir;
 
 use crate::{EVENTS, ROUNDS, runtime, slice};
@@ -20,13 +23,7 @@ pub(crate) fn read(events: usize) -> Result<(), BoxError> {
     let folder = folder()?;
     publish(&folder, ROUNDS)?;
     let bus = DurableBus::open(&DurableConfig::new(folder.path()))?;
-    let subscription = Subscription {
-        hook: HookId::new("hook")?,
-        filter: Arc::new(Filter::default()),
-        queue: Default::default(),
-        ledger: Arc::default(),
-        from: StartAt::Earliest,
-    };
+    let subscription = Subscription::new(HookId::new("hook")?, Filter::default(), Arc::default());
     runtime()?.block_on(async {
         let (mut reader, _settler) = bus.subscribe(subscription).await?;
         let mut found = Vec::new();

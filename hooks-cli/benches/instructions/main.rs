@@ -10,7 +10,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use hooks_bus::MemoryBus;
-use hooks_core::{Batch, BoxError, Bus, Filter, HookId, Ledger, QueueLimits, Slice, SliceBuilder, Subscription};
+use hooks_core::{
+    BoxError, Bus, Filter, HookId, Ledger, QueueLimits, Slice, SliceBuilder, bus::Subscription, sink::Batch,
+};
 use hooks_sink_http::{HttpConfig, measured_request};
 use tokio::runtime::Runtime;
 
@@ -101,7 +103,7 @@ fn route() -> Result<(), BoxError> {
         let bus = MemoryBus::default();
         let subscription = |id: &str, filter| -> Result<_, BoxError> {
             let (hook, ledger, queue) = (HookId::new(id)?, Arc::<Ledger>::default(), QueueLimits::default());
-            Ok(Subscription { hook, filter: Arc::new(filter), queue, ledger, from: hooks_core::StartAt::End })
+            Ok(Subscription::new(hook, filter, ledger).queue(queue))
         };
         for number in 0..HOOKS {
             bus.subscribe(subscription(&format!("hook-{number}"), Filter::types([format!("none-{number}.*")]))?)
@@ -117,7 +119,7 @@ fn route() -> Result<(), BoxError> {
                 })
             })
             .ok_or("publishing waited")??;
-            if found != hooks_core::Read::Events(EVENTS) {
+            if found != hooks_core::bus::Read::Events(EVENTS) {
                 return Err("not all events were read".into());
             }
             let positions: Vec<_> = read.iter().map(|delivery| delivery.position).collect();

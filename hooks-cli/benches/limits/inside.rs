@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use hooks_bus::MemoryBus;
 use hooks_core::{
-    Batch, BatchLimits, BoxError, Bus, Delivered, DeliveryError, Dispatcher, Envelope, Filter, Hook, HumanDuration,
-    Overflow, QueueLimits, Sink, SinkContext, SinkFactory, Slice, SliceBuilder, async_trait,
+    BatchLimits, BoxError, Bus, Dispatcher, Envelope, Filter, Hook, HumanDuration, Overflow, QueueLimits, Sink, Slice,
+    SliceBuilder, async_trait,
+    sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory},
 };
 use hooks_sink_http::HttpConfig;
 use tokio::runtime::Runtime;
@@ -62,7 +63,7 @@ pub(crate) fn fanout(hooks: &str, file: &str) -> Result<Vec<f64>, BoxError> {
     runtime()?.block_on(async {
         let bus = Arc::new(MemoryBus::default());
         let dispatcher = Dispatcher::new(bus.clone());
-        let queue = QueueLimits { overflow: Overflow::Block, ..QueueLimits::default() };
+        let queue = QueueLimits::default().overflow(Overflow::Block);
         for number in 0..hooks {
             dispatcher.add(Hook::new(&format!("hook-{number}"), Null)?.queue(queue)).await?;
         }
@@ -163,7 +164,7 @@ async fn post_each(url: &str, count: usize, began: Instant) -> Result<(), BoxErr
 async fn publish_each(url: &str, count: usize, began: Instant) -> Result<(), BoxError> {
     let bus = Arc::new(MemoryBus::default());
     let dispatcher = Dispatcher::new(bus.clone());
-    let batch = BatchLimits { max_age: HumanDuration::new(Duration::ZERO), ..BatchLimits::default() };
+    let batch = BatchLimits::default().max_age(HumanDuration::new(Duration::ZERO));
     dispatcher.add(Hook::new("bench", HttpConfig::new(url))?.batch(batch)).await?;
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     for number in 0..count {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use hooks_core::{BoxError, DeadLetterId, HookId, Purpose, ReplayReport};
+use hooks_core::{BoxError, DeadLetterId, HookId, ReplayReport, bus::Purpose};
 use hooks_server::admin::{DeadLetterFilter, DeadLetterReport, Dropped, Replayed, Request, Response};
 
 use super::operate::converse;

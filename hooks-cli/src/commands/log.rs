@@ -1,6 +1,10 @@
 //! `hooks log`: what the bus keeps, and whether it is whole.
 
-use hooks_core::{BoxError, LogMaintenance, Purpose, chain};
+use hooks_core::{
+    BoxError,
+    bus::{LogMaintenance, Purpose},
+    chain,
+};
 use hooks_server::admin::{Request, Response};
 use serde_json::{Map, Value as Json};
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hooks_core::{BoxError, ByteSize, Hook, HookId, HookReport, Purpose, chain, timestamp};
+use hooks_core::{BoxError, ByteSize, Hook, HookId, HookReport, bus::Purpose, chain, timestamp};
 use hooks_server::admin::{Request, Status};
 
 use super::{print, runtime, warn};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hooks_core::{BusFactory, Plugin, SinkFactory, inventory};
+use hooks_core::{bus::BusFactory, inventory, plugin::Plugin, sink::SinkFactory};
 use serde_json::Value as Json;
 
 use super::print;

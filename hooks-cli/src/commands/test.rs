@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_bus::MemoryBus;
-use hooks_core::{Answer, Dispatcher, Hook, TestError, TestReport, chain};
+use hooks_core::{Dispatcher, Hook, TestError, TestReport, chain, sink::Answer};
 use hooks_server::names::nearest;
 
 use super::{print, runtime, warn};

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
-use hooks_core::{BusFactory, BusPlugin};
+use hooks_core::bus::{BusFactory, BusPlugin};
 use serde_json::{Value as Json, json};
 
 use super::plugin::Place;

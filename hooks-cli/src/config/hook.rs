@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hooks_core::{
-    BatchLimits, BoxError, ByteSize, Filter, Hook, HookId, Metadata, Pattern, QueueLimits, Sink, SinkContext,
-    SinkFactory,
+    BatchLimits, BoxError, ByteSize, Filter, Hook, HookId, Metadata, Pattern, Sink,
+    sink::{SinkContext, SinkFactory},
 };
 use serde_json::{Value as Json, json};
 
@@ -129,7 +129,7 @@ fn read(
     // Without a queue nothing contradicts it.
     let has_queue = bus.and_then(ConfiguredBus::has_queues).unwrap_or_else(|| setting(node, "queue").is_some());
     if !has_queue {
-        hook.queue = QueueLimits { max_events: NonZeroUsize::MAX, max_bytes: ByteSize::new(u64::MAX), ..hook.queue };
+        hook.queue = hook.queue.max_events(NonZeroUsize::MAX).max_bytes(ByteSize::new(u64::MAX));
     }
     let contradicts = contradictions(label, node, &hook, known, whole, findings);
     let overflow = setting(node, "queue.overflow").map(|entry| entry.1);
@@ -146,7 +146,7 @@ pub(super) fn settings(
     let redactor = Redactor::default().variables(node);
     let mut section = Section { label, node, redactor: &redactor, elsewhere: &["id", "sink"] };
     section.read(findings, |mut json| {
-        let BatchLimits { max_events, max_bytes, max_age } = base;
+        let BatchLimits { max_events, max_bytes, max_age, .. } = base;
         let mut batch =
             json!({ "max_events": max_events, "max_bytes": max_bytes.bytes(), "max_age": max_age.to_string() });
         match (json.get_mut("batch"), batch.as_object_mut()) {

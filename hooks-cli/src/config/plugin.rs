@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hooks_core::{Plugin, inventory};
+use hooks_core::{inventory, plugin::Plugin};
 use hooks_server::names::nearest;
 use serde_json::Value as Json;
 

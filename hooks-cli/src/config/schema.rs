@@ -1,6 +1,6 @@
 //! One JSON Schema of the whole file, the linked sinks included.
 
-use hooks_core::{BusPlugin, Plugin, SinkPlugin};
+use hooks_core::{bus::BusPlugin, plugin::Plugin, sink::SinkPlugin};
 use hooks_server::IngestSettings;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use hooks_core::{BatchLimits, ByteSize, DEFAULT_MAX_EVENT_BYTES, QueueLimits, RateLimit, RetryPolicy, StartAt};
+use hooks_core::{
+    BatchLimits, ByteSize, QueueLimits, RateLimit, RetryPolicy, StartAt, envelope::DEFAULT_MAX_EVENT_BYTES,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hooks_core::Plugin;
+use hooks_core::plugin::Plugin;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value as Json};
 

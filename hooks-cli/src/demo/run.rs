@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_bus::{MemoryBus, MemoryConfig};
-use hooks_core::{
-    BatchLimits, BoxError, Bus as _, Dispatcher, DropReason, Hook, HookStatus, HumanDuration, RetryPolicy,
-};
+use hooks_core::{BoxError, Bus as _, Dispatcher, DropReason, Hook, HookStatus, HumanDuration, RetryPolicy};
 use hooks_sink_file::FileConfig;
 use hooks_sink_http::HttpConfig;
 use hooks_sink_http::verify::Verifier;
@@ -251,11 +249,11 @@ fn receivers(
 /// As in a config file, but for the times: they are short enough to watch.
 fn settings(hook: Hook, run_time: RunTime) -> Hook {
     let max_events = NonZeroUsize::MIN.saturating_add(19);
-    let batch = BatchLimits { max_events, max_age: HumanDuration::new(run_time.part(0.015)), ..hook.batch };
+    let batch = hook.batch.max_events(max_events).max_age(HumanDuration::new(run_time.part(0.015)));
     let (initial, max) = (HumanDuration::new(run_time.part(0.08)), HumanDuration::new(run_time.part(0.1)));
     // Nothing here hangs; a machine that is busy must not make it look so.
     let attempt_timeout = HumanDuration::new(Duration::from_secs(60));
-    hook.batch(batch).retry(RetryPolicy { initial, max, attempt_timeout, ..RetryPolicy::default() })
+    hook.batch(batch).retry(RetryPolicy::default().initial(initial).max(max).attempt_timeout(attempt_timeout))
 }
 
 fn ledger(hook: &HookStatus) -> Ledger {

@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, join_all};
-use hooks_core::{AskError, HookId, HookReport, Instances, chain};
+use hooks_core::{
+    HookId, HookReport,
+    bus::{AskError, Instances},
+    chain,
+};
 use hooks_server::admin::{AdminService, Request, Response, Status};
 use tokio::time::timeout;
 

@@ -123,7 +123,7 @@ impl Open {
     pub(super) async fn run(&mut self, hook: &HookId, enabled: bool) -> Result<(), String> {
         let Some(hook) = self.hooks.remove(hook) else { return Ok(()) };
         let enabled = enabled && hook.enabled;
-        self.dispatcher.add(Hook { enabled, ..hook }).await.map_err(|error| chain(&error))
+        self.dispatcher.add(hook.enabled(enabled)).await.map_err(|error| chain(&error))
     }
 
     pub(super) async fn ask(&mut self, request: Request) -> Response {

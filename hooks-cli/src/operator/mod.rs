@@ -12,7 +12,10 @@ mod reports;
 
 use std::sync::Arc;
 
-use hooks_core::{BoxError, ControlChannel, Dispatcher, Hook, OpenBusError, Purpose};
+use hooks_core::{
+    BoxError, Dispatcher, Hook,
+    bus::{ControlChannel, OpenBusError, Purpose},
+};
 use hooks_server::admin::{self, AdminClient, AdminService, AdminSocket, Request, Response, Status};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

@@ -10,7 +10,10 @@ mod sink;
 
 use std::sync::Arc;
 
-use hooks_core::{Batch, BoxError, HookId, Shared, SinkContext, SinkPlugin, SliceBuilder, serde_json};
+use hooks_core::{
+    BoxError, HookId, SliceBuilder, serde_json,
+    sink::{Batch, Shared, SinkContext, SinkPlugin},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {

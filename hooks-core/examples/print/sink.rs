@@ -3,8 +3,8 @@
 use std::io::{Stdout, Write};
 
 use hooks_core::{
-    Batch, BoxError, Delivered, DeliveryError, Sink, SinkConfig, SinkContext, SinkPlugin, async_trait, inventory,
-    schemars, serde,
+    BoxError, Sink, async_trait, inventory, schemars, serde,
+    sink::{Batch, Delivered, DeliveryError, SinkConfig, SinkContext, SinkPlugin},
 };
 
 /// Prints each event on a line of its own.
@@ -54,7 +54,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use hooks_core::conformance::{self, Destination};
-    use hooks_core::{FailureClass, SinkFactory};
+    use hooks_core::sink::{FailureClass, SinkFactory};
 
     use super::*;
 

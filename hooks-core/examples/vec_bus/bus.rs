@@ -13,9 +13,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hooks_core::uuid::Uuid;
 use hooks_core::{
-    Bus, BusConfig, BusError, BusMonitor, BusPlugin, BusStats, BusTraits, Delivery, HookId, Lag, OpenBusError,
-    OpenedBus, Position, Purpose, Read, Reader, Settle, Settler, Slice, Subscription, async_trait, inventory,
-    refuse_reserved, schemars, serde, uuid_v7,
+    Bus, BusError, HookId, Lag, Position, Slice, async_trait,
+    bus::{
+        BusConfig, BusMonitor, BusPlugin, BusStats, BusTraits, Delivery, OpenBusError, OpenedBus, Purpose, Read,
+        Reader, Settle, Settler, Subscription, refuse_reserved,
+    },
+    inventory, schemars, serde, uuid_v7,
 };
 
 use cursor::Cursor;

@@ -10,7 +10,12 @@ mod bus;
 #[path = "../print/sink.rs"]
 mod sink;
 
-use hooks_core::{BoxError, BusPlugin, Dispatcher, Hook, HookId, Purpose, SinkPlugin, SliceBuilder, serde_json};
+use hooks_core::{
+    BoxError, Dispatcher, Hook, HookId, SliceBuilder,
+    bus::{BusPlugin, Purpose},
+    serde_json,
+    sink::SinkPlugin,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {

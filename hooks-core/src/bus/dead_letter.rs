@@ -60,7 +60,7 @@ impl fmt::Display for DeadLetterId {
 /// ```
 /// use std::collections::BTreeMap;
 /// use std::sync::Mutex;
-/// use hooks_core::{async_trait, BusError, DeadLetter, DeadLetters, DeadLetterId};
+/// use hooks_core::{bus::DeadLetters, async_trait, BusError, DeadLetter, DeadLetterId};
 ///
 /// /// For tests: survives nothing.
 /// #[derive(Default)]

@@ -14,7 +14,7 @@ use crate::overrides::Override;
 /// use std::collections::BTreeMap;
 /// use std::sync::Mutex;
 /// use std::time::UNIX_EPOCH;
-/// use hooks_core::{BusError, DisabledBy, HookId, HookStore, Override, async_trait, serde_json};
+/// use hooks_core::{bus::HookStore, BusError, DisabledBy, HookId, Override, async_trait, serde_json};
 ///
 /// /// A table of overrides, as JSON.
 /// #[derive(Default)]
@@ -110,7 +110,7 @@ pub trait HookStore: Send + Sync {
     ///
     /// ```
     /// # use hooks_test::model::ModelBus as MyBus;
-    /// use hooks_core::{Bus, DefineError, Expected, HookId, HookStore, StartAt};
+    /// use hooks_core::{bus::{DefineError, Expected, HookStore}, Bus, HookId, StartAt};
     ///
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let (bus, hook) = (MyBus::lasting(), HookId::new("billing")?);

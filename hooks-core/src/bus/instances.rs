@@ -16,7 +16,7 @@ use crate::id::HookId;
 /// use std::collections::BTreeMap;
 /// use std::sync::{Arc, Mutex};
 /// use std::time::Duration;
-/// use hooks_core::{Answering, AskError, BusError, HookId, HookPlace, Instances, async_trait};
+/// use hooks_core::{bus::{Answering, AskError, HookPlace, Instances}, BusError, HookId, async_trait};
 /// use tokio::sync::{mpsc, oneshot};
 ///
 /// type Question = (Vec<u8>, oneshot::Sender<Vec<u8>>);

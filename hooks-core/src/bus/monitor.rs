@@ -11,7 +11,7 @@ use crate::id::HookId;
 ///
 /// ```
 /// use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-/// use hooks_core::{BusHealth, BusMonitor, BusStats};
+/// use hooks_core::bus::{BusHealth, BusMonitor, BusStats};
 ///
 /// #[derive(Default)]
 /// struct Connection {

@@ -8,7 +8,7 @@ use super::{BusError, Delivery, Subscription};
 #[async_trait]
 pub trait Reader: Send {
     /// Waits for events, takes up to `max` deliveries and appends them to `into`.
-    /// Waits, too, while [`WINDOW`](crate::WINDOW) deliveries lie between the oldest unsettled and the newest read.
+    /// Waits, too, while [`WINDOW`](crate::bus::WINDOW) deliveries lie between the oldest unsettled and the newest read.
     ///
     /// # Errors
     /// When the log can't be read now. Call again after a pause.

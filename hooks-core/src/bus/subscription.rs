@@ -9,9 +9,11 @@ use crate::filter::Filter;
 use crate::human::ByteSize;
 use crate::id::HookId;
 use crate::ledger::Ledger;
+use crate::setters::setters;
 
 /// A hook's request to a bus for events.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Subscription {
     /// The hook.
     pub hook: HookId,
@@ -24,6 +26,15 @@ pub struct Subscription {
     /// The start of a hook that the bus does not know yet.
     pub from: StartAt,
 }
+
+impl Subscription {
+    /// A subscription of a hook to these events, with default limits, from the end.
+    pub fn new(hook: HookId, filter: impl Into<Arc<Filter>>, ledger: Arc<Ledger>) -> Self {
+        Self { hook, filter: filter.into(), queue: QueueLimits::default(), ledger, from: StartAt::default() }
+    }
+}
+
+setters!(Subscription { queue: QueueLimits, from: StartAt });
 
 /// The place in the log where a new hook begins. A hook that the bus knows goes on at its position.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +52,7 @@ pub enum StartAt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct QueueLimits {
     /// Most events.
     pub max_events: NonZeroUsize,
@@ -59,6 +71,8 @@ impl Default for QueueLimits {
         }
     }
 }
+
+setters!(QueueLimits { max_events: NonZeroUsize, max_bytes: ByteSize, overflow: Overflow });
 
 /// The action when a full queue should take one more event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

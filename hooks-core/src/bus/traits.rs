@@ -4,7 +4,7 @@
 /// outlive the process, are shared between processes, and stay readable.
 ///
 /// ```
-/// use hooks_core::BusTraits;
+/// use hooks_core::bus::BusTraits;
 ///
 /// const TRAITS: BusTraits = BusTraits::new().outlives_process().keeps_events();
 /// assert!(TRAITS.outlives_process && !TRAITS.shared);

@@ -31,7 +31,7 @@
 //! ```
 //! use std::sync::{Arc, Mutex};
 //! use hooks_core::conformance::{self, Destination};
-//! use hooks_core::{async_trait, Batch, BoxError, Delivered, DeliveryError, Sink, SinkContext, SinkFactory};
+//! use hooks_core::{sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory}, async_trait, BoxError, Sink};
 //!
 //! #[derive(Debug, Clone, Default)]
 //! struct Memory(Arc<Mutex<Vec<String>>>);

@@ -50,8 +50,8 @@ use slot::{Slot, Work, WorkerEnd, WorkerStart, subscription};
 /// use std::sync::Arc;
 /// # mod hooks_bus { pub use hooks_test::model::ModelBus as MemoryBus; }
 /// use hooks_bus::MemoryBus;
-/// use hooks_core::{async_trait, Batch, Bus, Delivered, DeliveryError, Dispatcher, Envelope, Filter, Hook, Sink};
-/// # use hooks_core::{BoxError, SinkContext, SinkFactory};
+/// use hooks_core::{sink::{Batch, Delivered, DeliveryError}, async_trait, Bus, Dispatcher, Envelope, Filter, Hook, Sink};
+/// # use hooks_core::{sink::{SinkContext, SinkFactory}, BoxError};
 /// # #[derive(Debug)]
 /// # struct Stdout;
 /// # impl SinkFactory for Stdout {

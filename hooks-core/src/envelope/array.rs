@@ -10,7 +10,7 @@ use super::{EnvelopeError, SliceBuilder};
 /// brackets and quotes of each element match; an element with another error may end at the wrong place.
 ///
 /// ```
-/// use hooks_core::{ArrayElements, SliceBuilder};
+/// use hooks_core::{envelope::ArrayElements, SliceBuilder};
 ///
 /// let mut slice = SliceBuilder::new("/my/service");
 /// for element in ArrayElements::new(br#"[{"type":"a"}, {"type":"b"}]"#) {
@@ -64,7 +64,7 @@ impl<'a> ArrayElements<'a> {
     /// Cuts the next element and pushes it to the slice, in one pass where it is an event.
     ///
     /// ```
-    /// use hooks_core::{ArrayElements, SliceBuilder};
+    /// use hooks_core::{envelope::ArrayElements, SliceBuilder};
     ///
     /// let mut slice = SliceBuilder::new("/my/service");
     /// let mut elements = ArrayElements::new(br#"[{"type":"a"}, 7]"#);

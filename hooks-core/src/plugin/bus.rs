@@ -15,14 +15,14 @@ use crate::human::ByteSize;
 
 /// A bus's settings as a config file has them.
 ///
-/// Deriving `Deserialize` and `JsonSchema` is most of the work, as for a [sink](crate::SinkConfig).
+/// Deriving `Deserialize` and `JsonSchema` is most of the work, as for a [sink](crate::sink::SinkConfig).
 ///
 /// ```
 /// # mod hooks_bus { pub use hooks_test::model::ModelBus as MemoryBus; }
 /// use std::sync::Arc;
 /// use hooks_bus::MemoryBus;
 /// use hooks_core::{async_trait, inventory, schemars, serde};
-/// use hooks_core::{BusConfig, BusPlugin, BusTraits, OpenBusError, OpenedBus, Purpose};
+/// use hooks_core::bus::{BusConfig, BusPlugin, BusTraits, OpenBusError, OpenedBus, Purpose};
 ///
 /// /// A bus that says when it is opened.
 /// #[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
@@ -253,7 +253,7 @@ pub enum OpenBusError {
 ///
 /// ```
 /// use std::sync::Mutex;
-/// use hooks_core::{BoxError, LogMaintenance, serde_json};
+/// use hooks_core::{bus::LogMaintenance, BoxError, serde_json};
 ///
 /// /// Events as lines of a text, of which a crash may leave the last one torn.
 /// struct Lines(Mutex<String>);
@@ -286,7 +286,7 @@ pub enum OpenBusError {
 /// # Ok::<(), BoxError>(())
 /// ```
 pub trait LogMaintenance {
-    /// Reads the whole log, and describes it as [`BusMonitor::details`](crate::BusMonitor::details) does, with the
+    /// Reads the whole log, and describes it as [`BusMonitor::details`](crate::bus::BusMonitor::details) does, with the
     /// damage that was found in a list `damage`.
     ///
     /// # Errors

@@ -1,11 +1,10 @@
-//! Kinds of sinks and buses that are linked into the program, and their settings.
+//! Kinds of sinks and buses that are linked into the program. Their settings are in [`sink`](crate::sink) and
+//! [`bus`](crate::bus).
 
-mod bus;
+pub(crate) mod bus;
 #[cfg(feature = "config")]
-mod registry;
-mod sink;
+pub(crate) mod registry;
+pub(crate) mod sink;
 
-pub use bus::{BusConfig, BusFactory, ControlChannel, LogMaintenance, OpenBusError, OpenedBus, Purpose};
 #[cfg(feature = "config")]
-pub use registry::{BusPlugin, Plugin, SinkPlugin};
-pub use sink::SinkConfig;
+pub use registry::Plugin;

@@ -7,7 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use super::{BusConfig, BusFactory, SinkConfig};
+use super::bus::{BusConfig, BusFactory};
+use super::sink::SinkConfig;
 use crate::config_problem::ConfigProblem;
 use crate::sink::SinkFactory;
 use crate::untrusted::{UntrustedLimits, add, find, marked_options, refuse_unmarked};
@@ -107,7 +108,7 @@ impl SinkPlugin {
     ///
     /// ```
     /// # mod hooks_sink_http {
-    /// #     use hooks_core::{schemars, serde, BoxError, SinkConfig, SinkContext, SinkPlugin};
+    /// #     use hooks_core::{sink::{SinkConfig, SinkContext, SinkPlugin}, schemars, serde, BoxError};
     /// #     #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
     /// #     #[serde(crate = "hooks_core::serde", deny_unknown_fields)]
     /// #     #[schemars(crate = "hooks_core::schemars")]
@@ -120,7 +121,7 @@ impl SinkPlugin {
     /// #     struct Nowhere;
     /// #     #[hooks_core::async_trait]
     /// #     impl hooks_core::Sink for Nowhere {
-    /// #         async fn deliver(&mut self, _: &hooks_core::Batch) -> Result<hooks_core::Delivered, hooks_core::DeliveryError> { Ok(hooks_core::Delivered::all()) }
+    /// #         async fn deliver(&mut self, _: &hooks_core::sink::Batch) -> Result<hooks_core::sink::Delivered, hooks_core::sink::DeliveryError> { Ok(hooks_core::sink::Delivered::all()) }
     /// #     }
     /// #     impl SinkConfig for Http {
     /// #         const KIND: &'static str = "http";
@@ -130,7 +131,7 @@ impl SinkPlugin {
     /// #     hooks_core::inventory::submit! { SinkPlugin::of::<Http>() }
     /// # }
     /// use hooks_core::serde_json::{Map, json};
-    /// use hooks_core::{SinkPlugin, UntrustedLimits};
+    /// use hooks_core::{sink::SinkPlugin, UntrustedLimits};
     ///
     /// let plugin = SinkPlugin::find("http").expect("linked");
     /// let limits = UntrustedLimits::default();

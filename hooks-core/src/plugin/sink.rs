@@ -21,7 +21,7 @@ use crate::sink::{Sink, SinkContext, SinkFactory};
 ///
 /// ```
 /// use hooks_core::{async_trait, inventory, schemars, serde};
-/// use hooks_core::{Batch, BoxError, Delivered, DeliveryError, Sink, SinkConfig, SinkContext, SinkPlugin};
+/// use hooks_core::{sink::{Batch, Delivered, DeliveryError, SinkConfig, SinkContext, SinkPlugin}, BoxError, Sink};
 ///
 /// /// Prints events.
 /// #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -68,7 +68,7 @@ use crate::sink::{Sink, SinkContext, SinkFactory};
 /// or an address that only this machine reaches, can't switch a check off, and costs others nothing:
 ///
 /// ```
-/// # use hooks_core::{schemars, serde, BoxError, SinkConfig, SinkContext, SinkPlugin, UntrustedLimits};
+/// # use hooks_core::{sink::{SinkConfig, SinkContext, SinkPlugin}, schemars, serde, BoxError, UntrustedLimits};
 /// # use hooks_core::serde_json::{Map, json};
 /// #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 /// #[serde(crate = "hooks_core::serde", deny_unknown_fields)]
@@ -95,7 +95,7 @@ use crate::sink::{Sink, SinkContext, SinkFactory};
 /// # struct Nowhere;
 /// # #[hooks_core::async_trait]
 /// # impl hooks_core::Sink for Nowhere {
-/// #     async fn deliver(&mut self, _: &hooks_core::Batch) -> Result<hooks_core::Delivered, hooks_core::DeliveryError> { Ok(hooks_core::Delivered::all()) }
+/// #     async fn deliver(&mut self, _: &hooks_core::sink::Batch) -> Result<hooks_core::sink::Delivered, hooks_core::sink::DeliveryError> { Ok(hooks_core::sink::Delivered::all()) }
 /// # }
 /// # impl SinkConfig for TopicConfig {
 /// #     const KIND: &'static str = "topic";

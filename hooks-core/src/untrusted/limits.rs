@@ -19,7 +19,7 @@ use crate::human::{ByteSize, HumanDuration};
 ///
 /// ```
 /// use hooks_core::UntrustedLimits;
-/// # use hooks_core::{BoxError, Hook, Sink, SinkContext, SinkFactory};
+/// # use hooks_core::{sink::{SinkContext, SinkFactory}, BoxError, Hook, Sink};
 /// # #[derive(Debug)]
 /// # struct ToStdout;
 /// # impl SinkFactory for ToStdout {

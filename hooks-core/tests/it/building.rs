@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use hooks_core::{BoxError, Hook, HumanDuration, RetryPolicy, Sink, SinkContext, SinkFactory, TestError};
+use hooks_core::{
+    BoxError, Hook, HumanDuration, RetryPolicy, Sink, TestError,
+    sink::{SinkContext, SinkFactory},
+};
 use hooks_test::{Receiver, World, batch, events, id};
 use parking_lot::Mutex;
 
@@ -36,12 +39,7 @@ impl SinkFactory for Hung {
 
 fn quick(hook: Hook) -> Hook {
     let soon = HumanDuration::new(Duration::from_millis(10));
-    hook.batch(batch(4, "0s")).retry(RetryPolicy {
-        initial: soon,
-        max: soon,
-        attempt_timeout: soon,
-        ..RetryPolicy::default()
-    })
+    hook.batch(batch(4, "0s")).retry(RetryPolicy::default().initial(soon).max(soon).attempt_timeout(soon))
 }
 
 // On real time: paused time stands still while a thread blocks.

@@ -5,8 +5,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use hooks_core::{
-    Batch, BoxError, Bus, Delivered, DeliveryError, DisabledBy, Dispatcher, EndpointState, Hook, Sink, SinkContext,
-    SinkFactory, async_trait,
+    BoxError, Bus, DisabledBy, Dispatcher, EndpointState, Hook, Sink, async_trait,
+    sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory},
 };
 use hooks_test::{Receiver, World, batch, event, events, id, ids};
 use parking_lot::Mutex;

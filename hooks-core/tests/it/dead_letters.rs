@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hooks_core::{
-    Bus, DeadLetterId, DeadLetterReason, DeadLetters, Dispatcher, DropReason, EndpointState, FailureClass, Hook,
-    ReplayError, RetryPolicy, Unread,
+    Bus, DeadLetterId, DeadLetterReason, Dispatcher, DropReason, EndpointState, Hook, ReplayError, RetryPolicy,
+    bus::DeadLetters,
+    sink::{FailureClass, Unread},
 };
 use hooks_test::{Answer, Receiver, batch, events, id, ids};
 
@@ -55,7 +56,7 @@ async fn a_refused_event_is_kept_with_the_reason() {
 async fn what_runs_out_of_retries_is_kept() {
     let (bus, dispatcher, receiver) = world(100).await;
     receiver.fails(FailureClass::Retry, 1_000);
-    let retry = RetryPolicy { max_elapsed: Some("10s".parse().unwrap()), ..Default::default() };
+    let retry = RetryPolicy::default().max_elapsed("10s".parse().unwrap());
     dispatcher.add(hook(&receiver).retry(retry)).await.unwrap();
     bus.publish(events(0..3)).await.unwrap();
     bus.has(3).await;
@@ -72,7 +73,7 @@ async fn what_runs_out_of_retries_is_kept() {
 async fn what_is_given_up_together_is_kept_in_parts_where_it_has_to_be() {
     let (bus, dispatcher, receiver) = world(3).await;
     receiver.fails(FailureClass::Retry, 1_000);
-    let retry = RetryPolicy { max_elapsed: Some("10s".parse().unwrap()), ..Default::default() };
+    let retry = RetryPolicy::default().max_elapsed("10s".parse().unwrap());
     dispatcher.add(hook(&receiver).batch(batch(8, "1s")).retry(retry)).await.unwrap();
     bus.publish(events(0..8)).await.unwrap();
     bus.has(3).await;
@@ -95,7 +96,7 @@ async fn what_is_too_long_for_a_dead_letter_is_dropped_alone() {
     let (bus, dispatcher, receiver) = world(100).await;
     bus.dead_letters.too_long.lock().push("2");
     receiver.fails(FailureClass::Retry, 1_000);
-    let retry = RetryPolicy { max_elapsed: Some("10s".parse().unwrap()), ..Default::default() };
+    let retry = RetryPolicy::default().max_elapsed("10s".parse().unwrap());
     dispatcher.add(hook(&receiver).batch(batch(8, "1s")).retry(retry)).await.unwrap();
     bus.publish(events(0..8)).await.unwrap();
     bus.has(7).await;
@@ -301,7 +302,7 @@ async fn a_replay_that_is_cut_off_says_how_far_it_came() {
     let (bus, dispatcher, receiver) = world(100).await;
     let all = ids(0..6);
     receiver.refuses(all.iter().map(String::as_str));
-    let retry = RetryPolicy { reject_hold: "1s".parse().unwrap(), ..Default::default() };
+    let retry = RetryPolicy::default().reject_hold("1s".parse().unwrap());
     let hook = || hook(&receiver).batch(batch(2, "0s")).retry(retry);
     dispatcher.add(hook()).await.unwrap();
     bus.publish(events(0..6)).await.unwrap();

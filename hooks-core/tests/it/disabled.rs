@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use hooks_core::{
-    Batch, BoxError, Bus, Delivered, DeliveryError, DisabledBy, Dispatcher, EndpointState, FailureClass, Hook,
-    Override, Secret, Sink, SinkContext, SinkFactory, async_trait,
+    BoxError, Bus, DisabledBy, Dispatcher, EndpointState, Hook, Override, Secret, Sink, async_trait,
+    sink::{Batch, Delivered, DeliveryError, FailureClass, SinkContext, SinkFactory},
 };
 use hooks_test::{Receiver, batch, events, id};
 
@@ -117,7 +117,9 @@ async fn a_change_of_a_secret_or_of_what_a_file_holds_tries_again() {
 }
 
 fn reading(receiver: &Receiver, files: Option<&str>) -> Hook {
-    Hook { files: files.map(Into::into), ..hook("x", receiver) }
+    let mut hook = hook("x", receiver);
+    hook.files = files.map(Into::into);
+    hook
 }
 
 /// As versions have kept it, the first of which knew nothing of secrets.
@@ -214,7 +216,7 @@ async fn a_hook_that_is_being_enabled_is_enabled_by_its_settings() {
         }
     }
     assert!(between > 0, "it was enabled at once");
-    dispatcher.replace(Hook { enabled: false, ..hook("x", &receiver) }).await.unwrap();
+    dispatcher.replace(hook("x", &receiver).enabled(false)).await.unwrap();
     assert!(!dispatcher.hook_status(&id("a")).unwrap().enabled);
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_core::{Bus, DispatchError, EndpointState, FailureClass, Filter, Hook, Overflow, TestError};
+use hooks_core::{Bus, DispatchError, EndpointState, Filter, Hook, Overflow, TestError, sink::FailureClass};
 use hooks_test::{Answer, Receiver, World, batch, event, events, id, ids, queue, typed};
 use tokio::time::Instant;
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use hooks_core::{
-    Batch, BoxError, Bus, Delivered, DeliveryError, Dispatcher, Hook, Sink, SinkContext, SinkFactory, async_trait,
+    BoxError, Bus, Dispatcher, Hook, Sink, async_trait,
+    sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory},
 };
 use hooks_test::model::ModelBus;
 use hooks_test::{batch, events, id};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_core::{Bus, FailureClass, Filter, Hook, Overflow, QueueLimits, TestError};
+use hooks_core::{Bus, Filter, Hook, Overflow, QueueLimits, TestError, sink::FailureClass};
 use hooks_test::{Receiver, World, batch, events, id, ids, queue, typed};
 use tokio::time::Instant;
 
@@ -175,7 +175,7 @@ async fn dropping_a_future_counts_as_delivered() {
 #[tokio::test(start_paused = true)]
 async fn a_burst_of_100_000_events_at_once_loses_most_of_them() {
     let (world, receiver) = (World::new(), Receiver::default());
-    let queue = QueueLimits { overflow: Overflow::Block, ..QueueLimits::default() };
+    let queue = QueueLimits::default().overflow(Overflow::Block);
     world.add(Hook::new("a", receiver.clone()).unwrap().queue(queue)).await;
     world.publish(&events(0..100_000)).await;
     let counts = world.finish().await[0].counts;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use hooks_core::{DropReason, EndpointState, FailureClass, Filter, Hook};
+use hooks_core::{DropReason, EndpointState, Filter, Hook, sink::FailureClass};
 use hooks_test::{Answer, Receiver, World, batch, events, ids};
 use proptest::prelude::*;
 use tokio::time::Instant;

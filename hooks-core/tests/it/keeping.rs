@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hooks_core::{
-    Bus, BusError, BusMonitor, BusTraits, DeadLetter, DeadLetterId, DeadLetters, HookId, HookStore, Ledger, Outcome,
-    Override, Position, Reader, Settle, Settler, Slice, Subscription, async_trait,
+    Bus, BusError, DeadLetter, DeadLetterId, HookId, Ledger, Outcome, Override, Position, Slice, async_trait,
+    bus::{BusMonitor, BusTraits, DeadLetters, HookStore, Reader, Settle, Settler, Subscription},
 };
 use hooks_test::model::ModelBus;
 use hooks_test::{before_it_is_late, id};
@@ -176,8 +176,10 @@ impl Bus for Keeping {
         // As on a bus that does something for it, here and below.
         tokio::task::yield_now().await;
         let Some(lost) = self.lost.clone() else { return self.bus.subscribe(subscription).await };
-        let (ledger, taken) = (subscription.ledger.clone(), Arc::<Ledger>::default());
-        let (reader, settler) = self.bus.subscribe(Subscription { ledger: taken.clone(), ..subscription }).await?;
+        let mut subscription = subscription;
+        let taken = Arc::<Ledger>::default();
+        let ledger = std::mem::replace(&mut subscription.ledger, taken.clone());
+        let (reader, settler) = self.bus.subscribe(subscription).await?;
         let fence = Fence { settler, taken, ledger: ledger.clone(), lost };
         Ok((reader, Settler::new(Arc::new(fence), ledger)))
     }

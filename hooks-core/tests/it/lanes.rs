@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use hooks_core::{Envelope, FailureClass, Filter, Hook, Overflow};
+use hooks_core::{Envelope, Filter, Hook, Overflow, sink::FailureClass};
 use hooks_test::{Answer, Receiver, World, batch, id, queue, typed};
 use proptest::prelude::*;
 use tokio::time::Instant;

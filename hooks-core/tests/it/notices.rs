@@ -1,6 +1,6 @@
 //! Events about endpoints: who gets them, who does not.
 
-use hooks_core::{Bus, BusError, DispatchError, EndpointState, FailureClass, Filter, Hook};
+use hooks_core::{Bus, BusError, DispatchError, EndpointState, Filter, Hook, sink::FailureClass};
 use hooks_test::{Receiver, World, batch, events, typed};
 
 const TYPES: [&str; 3] = ["hooks.endpoint.backing_off", "hooks.endpoint.healthy", "hooks.endpoint.disabled"];

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use hooks_core::{EndpointState, FailureClass, Hook, HumanDuration, RetryPolicy, Unread};
+use hooks_core::{
+    EndpointState, Hook, HumanDuration, RetryPolicy,
+    sink::{FailureClass, Unread},
+};
 use hooks_test::{Answer, Receiver, World, batch, events, ids};
 use tokio::time::Instant;
 
@@ -61,8 +64,7 @@ async fn a_receiver_that_has_named_refused_events_may_hide_some() {
 async fn a_doubt_ends_with_the_time_of_the_batch() {
     let (world, receiver) = (World::new(), Receiver::default());
     receiver.answers(std::iter::repeat_n(Answer::Odd(Unread::Refusals), 2));
-    let retry =
-        RetryPolicy { max_elapsed: Some(HumanDuration::new(Duration::from_nanos(1))), ..RetryPolicy::default() };
+    let retry = RetryPolicy::default().max_elapsed(HumanDuration::new(Duration::from_nanos(1)));
     world.add(Hook::new("a", receiver.clone()).unwrap().batch(batch(3, "0s")).retry(retry)).await;
     assert_eq!(tried(&world, &receiver, 0..3).await, 2);
     let counts = world.finish().await[0].counts;

@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 fn limit(requests: Option<&str>, events: Option<&str>, burst: u32) -> RateLimit {
     let rate = |text: &str| text.parse().unwrap();
-    RateLimit { requests: requests.map(rate), events: events.map(rate), burst: burst.try_into().ok() }
+    let mut limit = RateLimit::default();
+    (limit.requests, limit.events, limit.burst) = (requests.map(rate), events.map(rate), burst.try_into().ok());
+    limit
 }
 
 async fn time_for(events_in_all: usize, limit: RateLimit, lanes: usize) -> Duration {

@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hooks_core::{BatchLimits, Batcher, BoxError, Hook, Sink, SinkContext, SinkFactory, SizeBatcher, TestError};
+use hooks_core::{
+    BatchLimits, BoxError, Hook, Sink, TestError,
+    sink::{Batcher, SinkContext, SinkFactory, SizeBatcher},
+};
 use hooks_test::{Answer, Receiver, World, batch, events, id, ids, within_a_minute};
 use tokio::time::Instant;
 

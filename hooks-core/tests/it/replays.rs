@@ -1,10 +1,12 @@
 //! Dead letters that are replayed go through the retry queue of the live events: one fence, one split, one limit.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_core::{
-    Bus, DeadLetter, Dispatcher, EndpointState, FailureClass, Hook, Metadata, RateLimit, ReplayReport, RetryPolicy,
+    Bus, DeadLetter, Dispatcher, EndpointState, Hook, Metadata, RateLimit, ReplayReport, RetryPolicy,
+    sink::FailureClass,
 };
 use hooks_test::{Answer, Receiver, batch, events, id, ids};
 use tokio::time::Instant;
@@ -20,7 +22,7 @@ async fn with_dead(count: usize, max_events: usize) -> World {
     let (dispatcher, receiver) = (Dispatcher::new(Arc::new(bus.clone())), Receiver::default());
     let all = ids(0..count);
     receiver.refuses(all.iter().map(String::as_str));
-    let retry = RetryPolicy { reject_hold: "1s".parse().unwrap(), ..Default::default() };
+    let retry = RetryPolicy::default().reject_hold("1s".parse().unwrap());
     dispatcher.add(hook(&receiver).batch(batch(max_events, "0s")).retry(retry)).await.unwrap();
     bus.publish(events(0..count)).await.unwrap();
     bus.has(count).await;
@@ -120,7 +122,7 @@ async fn live_batches_go_between_the_parts_of_a_replay() {
 async fn the_end_does_not_wait_for_a_replay_that_waits() {
     let world = with_dead(3, 1).await;
     let (bus, dispatcher, receiver) = &world;
-    let limit = RateLimit { requests: "1/m".parse().ok(), burst: 1.try_into().ok(), ..Default::default() };
+    let limit = RateLimit::default().requests("1/m".parse().unwrap()).burst(NonZeroU32::MIN);
     dispatcher.replace(hook(receiver).batch(batch(1, "0s")).rate_limit(limit)).await.unwrap();
     let began = Instant::now();
     let end = async {
@@ -220,7 +222,7 @@ async fn a_hook_that_is_held_because_its_dead_letters_are_full_replays() {
 async fn a_replay_of_a_hook_with_lanes_takes_the_time_it_needs() {
     let world = with_dead(3, 1).await;
     let (_, dispatcher, receiver) = &world;
-    let limit = RateLimit { requests: "1/m".parse().ok(), burst: 1.try_into().ok(), ..Default::default() };
+    let limit = RateLimit::default().requests("1/m".parse().unwrap()).burst(NonZeroU32::MIN);
     let hook = hook(receiver).batch(batch(1, "0s")).rate_limit(limit).lanes(3.try_into().unwrap());
     dispatcher.replace(hook).await.unwrap();
     let began = Instant::now();
@@ -244,7 +246,7 @@ async fn a_replay_does_not_wait_while_its_hook_backs_off() {
 async fn each_request_of_a_replay_counts_for_the_rate_limit() {
     let world = with_dead(1, 1).await;
     let (_, dispatcher, receiver) = &world;
-    let limit = RateLimit { requests: "1/m".parse().ok(), burst: 1.try_into().ok(), ..Default::default() };
+    let limit = RateLimit::default().requests("1/m".parse().unwrap()).burst(NonZeroU32::MIN);
     dispatcher.replace(Hook::new("a", receiver.clone()).unwrap().rate_limit(limit)).await.unwrap();
     receiver.fails(FailureClass::Unprocessed, 1);
     let began = Instant::now();

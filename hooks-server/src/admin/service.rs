@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, BusError, DeadLetter, DeadLetterId, DeadLetters, DispatchError, Dispatcher, HookId, HookReport, ReplayError,
-    chain,
+    Bus, BusError, DeadLetter, DeadLetterId, DispatchError, Dispatcher, HookId, HookReport, ReplayError,
+    bus::DeadLetters, chain,
 };
 use http::StatusCode;
 

@@ -180,8 +180,8 @@ mod tests {
     use std::sync::Arc;
 
     use hooks_core::{
-        Bus, BusError, BusTraits, Dispatcher, HookId, HookStore, Override, Reader, Settler, Slice, Subscription,
-        async_trait,
+        Bus, BusError, Dispatcher, HookId, Override, Slice, async_trait,
+        bus::{BusTraits, HookStore, Reader, Settler, Subscription},
     };
     use tempfile::TempDir;
     use tokio::sync::{Notify, oneshot};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{Bus, BusError, BusHealth};
+use hooks_core::{Bus, BusError, bus::BusHealth};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock, Semaphore, watch};
 use tokio::time::{Instant, timeout};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use hooks_core::{Bus, DeadLetterReason, Dispatcher, DropReason, EndpointState, FailureClass, HookStatus, Lag};
+use hooks_core::{Bus, DeadLetterReason, Dispatcher, DropReason, EndpointState, HookStatus, Lag, sink::FailureClass};
 
 use crate::Reloads;
 use text::Exposition;

@@ -4,7 +4,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use hooks_core::{Batch, Sink, SinkConfig};
+use hooks_core::{
+    Sink,
+    sink::{Batch, SinkConfig},
+};
 use hooks_sink_file::{FileConfig, FileSink};
 
 use crate::support::{Folder, batch, context, deliver, ids, lock, padded, read, sink};

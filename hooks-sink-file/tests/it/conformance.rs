@@ -4,7 +4,10 @@ use std::fs;
 use std::sync::Arc;
 
 use hooks_core::conformance::{self, Destination};
-use hooks_core::{FailureClass, SinkFactory, async_trait};
+use hooks_core::{
+    async_trait,
+    sink::{FailureClass, SinkFactory},
+};
 use hooks_sink_file::FileConfig;
 
 use crate::support::Folder;

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use hooks_core::{FailureClass, Sink, SinkConfig};
+use hooks_core::{
+    Sink,
+    sink::{FailureClass, SinkConfig},
+};
 use hooks_sink_file::FileConfig;
 
 use crate::support::{Folder, context, deliver, ids, padded, read, sink, text};

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Write};
 use std::fs;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use hooks_core::SinkConfig;
+use hooks_core::sink::SinkConfig;
 use hooks_sink_file::FileConfig;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};

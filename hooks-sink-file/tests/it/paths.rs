@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use hooks_core::{DeliveryError, FailureClass, SinkConfig};
+use hooks_core::sink::{DeliveryError, FailureClass, SinkConfig};
 use hooks_sink_file::FileConfig;
 
 use crate::support::{Folder, batch, context, deliver, ids, read, sink};

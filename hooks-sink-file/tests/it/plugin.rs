@@ -1,4 +1,4 @@
-use hooks_core::{BatchLimits, SinkPlugin, schemars, serde_json};
+use hooks_core::{BatchLimits, schemars, serde_json, sink::SinkPlugin};
 use serde_json::{Value, json};
 
 fn problems(table: Value) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use hooks_core::FailureClass;
+use hooks_core::sink::FailureClass;
 use hooks_sink_file::FileConfig;
 
 use crate::support::{Folder, deliver, ids, lock, padded, read, sink, text};

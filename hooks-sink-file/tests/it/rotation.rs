@@ -2,7 +2,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
-use hooks_core::{FailureClass, Sink, SinkConfig};
+use hooks_core::{
+    Sink,
+    sink::{FailureClass, SinkConfig},
+};
 use hooks_sink_file::FileConfig;
 
 use crate::support::{Folder, batch, context, deliver, ids, read, sink};

@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hooks_core::{Batch, DeliveryError, Envelope, Shared, Sink, SinkConfig, SinkContext};
+use hooks_core::{
+    Envelope, Sink,
+    sink::{Batch, DeliveryError, Shared, SinkConfig, SinkContext},
+};
 use hooks_sink_file::{FileConfig, FileSink};
 use rustix::fs::FlockOperation;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use hooks_core::{Batch, SinkConfig};
+use hooks_core::sink::{Batch, SinkConfig};
 use hooks_sink_file::{FileConfig, Repairs};
 
 use crate::support::{Folder, batch, context, deliver, ids, padded, read, sink, text};

@@ -1,7 +1,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use hooks_core::{FailureClass, Sink, SinkConfig};
+use hooks_core::{
+    Sink,
+    sink::{FailureClass, SinkConfig},
+};
 use hooks_sink_file::FileConfig;
 
 use crate::support::{Folder, batch, context, deliver, ids, lock, padded, read, sink, text};

@@ -109,7 +109,7 @@ pub struct HttpConfig {
 
 impl HttpConfig {
     /// With the defaults of a config file that has nothing but the `url`. It is checked when the hook is added;
-    /// [`validate`](hooks_core::SinkConfig::validate) does so at once.
+    /// [`validate`](hooks_core::sink::SinkConfig::validate) does so at once.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: Endpoint::new(url),

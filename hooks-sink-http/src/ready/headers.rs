@@ -126,7 +126,7 @@ fn bearer(config: &HttpConfig, problems: &mut Problems) -> Option<HeaderValue> {
 }
 
 fn header_value(value: &str) -> Result<HeaderValue, String> {
-    hooks_core::without_mark(value.as_bytes())?;
+    hooks_core::secret::without_mark(value.as_bytes())?;
     if value.contains(['\r', '\n', '\0']) {
         return Err("a header's value holds no line breaks and no NUL".to_owned());
     }

@@ -35,7 +35,7 @@ impl Problems {
 
     /// Of a secret that may be any text.
     pub(super) fn unmarked(&mut self, path: &str, text: Option<&Secret>) {
-        if let Some(Err(why)) = text.map(|text| hooks_core::without_mark(text.expose().as_bytes())) {
+        if let Some(Err(why)) = text.map(|text| hooks_core::secret::without_mark(text.expose().as_bytes())) {
             self.add(path, why);
         }
     }

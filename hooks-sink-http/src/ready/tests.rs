@@ -1,7 +1,7 @@
 //! Settings that are taken, and settings that are refused.
 
 use crate::HttpConfig;
-use hooks_core::SinkPlugin;
+use hooks_core::sink::SinkPlugin;
 use serde_json::{Value, json};
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";

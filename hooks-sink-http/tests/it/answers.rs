@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use hooks_core::{BatchLimits, Bus as _, Dispatcher, FailureClass, Hook, Sink, SliceBuilder, Unread};
+use hooks_core::{
+    BatchLimits, Bus as _, Dispatcher, Hook, Sink, SliceBuilder,
+    sink::{FailureClass, Unread},
+};
 use hooks_sink_http::HttpConfig;
 use hooks_test::http::{Receiver, answer};
 use hooks_test::model::ModelBus;
@@ -125,7 +128,7 @@ async fn of_events_with_the_same_id_the_refused_one_is_found() {
     }
     let bus = Arc::new(ModelBus::alone());
     let dispatcher = Dispatcher::new(bus.clone());
-    let batch = BatchLimits { max_events: 6.try_into().unwrap(), ..BatchLimits::immediate() };
+    let batch = BatchLimits::immediate().max_events(6.try_into().unwrap());
     dispatcher.add(Hook::new("h", HttpConfig::new(receiver.url("/"))).unwrap().batch(batch)).await.unwrap();
     bus.publish(slice.finish()).await.unwrap();
     let counts = dispatcher.shutdown(None).await.hooks[0].counts;

@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use hooks_core::conformance::{self, Destination};
-use hooks_core::{Envelope, FailureClass, RawValue, SinkFactory, async_trait};
+use hooks_core::{
+    Envelope, RawValue, async_trait,
+    sink::{FailureClass, SinkFactory},
+};
 use hooks_sink_http::{Compression, Encoding, HttpConfig};
 use hooks_test::http::{Receiver, Seen, answer};
 use http::Response;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use hooks_core::{FailureClass, HumanDuration, Sink, SinkConfig};
+use hooks_core::{
+    HumanDuration, Sink,
+    sink::{FailureClass, SinkConfig},
+};
 use hooks_sink_http::{Connections, Endpoint, HttpConfig, HttpVersion, Tls};
 use hooks_test::http::Receiver;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

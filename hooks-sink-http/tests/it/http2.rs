@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use hooks_core::{Delivered, DeliveryError, FailureClass, Sink};
+use hooks_core::{
+    Sink,
+    sink::{Delivered, DeliveryError, FailureClass},
+};
 use hooks_sink_http::{HttpConfig, HttpVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

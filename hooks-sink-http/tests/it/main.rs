@@ -21,7 +21,7 @@ mod untrusted;
 
 use std::sync::Arc;
 
-use hooks_core::{Batch, Shared, SinkConfig, SinkContext};
+use hooks_core::sink::{Batch, Shared, SinkConfig, SinkContext};
 use hooks_sink_http::{HttpConfig, HttpSink};
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use hooks_core::{ByteSize, Delivered, DeliveryError, FailureClass, Sink};
+use hooks_core::{
+    ByteSize, Sink,
+    sink::{Delivered, DeliveryError, FailureClass},
+};
 use hooks_sink_http::HttpConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

@@ -21,7 +21,7 @@ async fn told(config: HttpConfig) -> (Vec<(String, String)>, bool) {
 
 async fn told_within(limit: Duration, config: HttpConfig) -> (Vec<(String, String)>, bool) {
     let dispatcher = Dispatcher::new(Arc::new(ModelBus::alone()));
-    let retry = RetryPolicy { attempt_timeout: HumanDuration::new(limit), ..RetryPolicy::default() };
+    let retry = RetryPolicy::default().attempt_timeout(HumanDuration::new(limit));
     dispatcher.add(Hook::new("test", config).unwrap().retry(retry)).await.unwrap();
     match dispatcher.test(&HookId::new("test").unwrap()).await {
         Ok(report) => (report.notes, true),

@@ -1,6 +1,9 @@
 //! Successes that are odd in some way: the status decides, and what was odd is told.
 
-use hooks_core::{Delivered, DeliveryError, FailureClass, Sink, Unread};
+use hooks_core::{
+    Sink,
+    sink::{Delivered, DeliveryError, FailureClass, Unread},
+};
 use hooks_sink_http::{HttpConfig, Tls};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 

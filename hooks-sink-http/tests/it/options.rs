@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hooks_core::{Batch, Envelope, FailureClass, RetryPolicy, Secret, Sink, SinkConfig};
+use hooks_core::{
+    Envelope, RetryPolicy, Secret, Sink,
+    sink::{Batch, FailureClass, SinkConfig},
+};
 use hooks_sink_http::verify::{Signed, Verifier, plain_hmac};
 use hooks_sink_http::{Basic, Compression, Encoding, Hmac, HttpConfig, Mode, Tls};
 use hooks_test::http::{Receiver, Seen, answer};

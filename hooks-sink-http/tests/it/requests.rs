@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hooks_core::{Batch, Envelope, RawValue, Sink, Slice, SliceBuilder};
+use hooks_core::{Envelope, RawValue, Sink, Slice, SliceBuilder, sink::Batch};
 use hooks_sink_http::{Hmac, HttpConfig};
 use hooks_test::http::{Receiver, Seen, answer};
 use http::Method;

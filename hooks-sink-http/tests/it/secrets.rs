@@ -1,6 +1,9 @@
 //! Secrets stay secret.
 
-use hooks_core::{Secret, Sink, SinkConfig, SinkPlugin};
+use hooks_core::{
+    Secret, Sink,
+    sink::{SinkConfig, SinkPlugin},
+};
 use hooks_sink_http::{Basic, Endpoint, Hmac, HttpConfig};
 use hooks_test::http::{Receiver, answer};
 use serde_json::json;

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{DeliveryError, FailureClass, HumanDuration, Sink, SinkConfig};
+use hooks_core::{
+    HumanDuration, Sink,
+    sink::{DeliveryError, FailureClass, SinkConfig},
+};
 use hooks_sink_http::{HttpConfig, HttpVersion, Tls, TlsVersion};
 use hooks_test::http::Receiver;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};

@@ -4,7 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{FailureClass, Shared, Sink, SinkConfig};
+use hooks_core::{
+    Sink,
+    sink::{FailureClass, Shared, SinkConfig},
+};
 use hooks_sink_http::{HttpConfig, HttpSink, Tls};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;

@@ -146,12 +146,10 @@ async fn misbehave(mut stream: TcpStream, does: Does, events: Events) {
 }
 
 fn retry() -> RetryPolicy {
-    RetryPolicy {
-        initial: HumanDuration::new(Duration::from_millis(1)),
-        max: HumanDuration::new(Duration::from_millis(20)),
-        attempt_timeout: HumanDuration::new(Duration::from_millis(300)),
-        ..RetryPolicy::default()
-    }
+    RetryPolicy::default()
+        .initial(HumanDuration::new(Duration::from_millis(1)))
+        .max(HumanDuration::new(Duration::from_millis(20)))
+        .attempt_timeout(HumanDuration::new(Duration::from_millis(300)))
 }
 
 fn event(number: usize, length: usize) -> Envelope {
@@ -172,7 +170,7 @@ async fn run(does: Does) -> (HookStatus, BTreeSet<String>) {
     .await;
     let bus = Arc::new(ModelBus::alone());
     let dispatcher = Dispatcher::new(bus.clone());
-    let batch = BatchLimits { max_events: 10.try_into().unwrap(), ..BatchLimits::immediate() };
+    let batch = BatchLimits::immediate().max_events(10.try_into().unwrap());
     let hook = |id, url: String| Hook::new(id, HttpConfig::new(url)).unwrap().batch(batch);
     dispatcher.add(hook("bad", format!("http://{}/", bad.address)).retry(retry())).await.unwrap();
     dispatcher.add(hook("good", good.url("/"))).await.unwrap();

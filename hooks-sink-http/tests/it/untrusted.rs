@@ -1,7 +1,7 @@
 //! Webhooks that strangers define.
 
 use hooks_core::serde_json::{Map, Value as Json, json};
-use hooks_core::{SinkPlugin, UntrustedLimits, schemars::SchemaGenerator};
+use hooks_core::{UntrustedLimits, schemars::SchemaGenerator, sink::SinkPlugin};
 
 /// What strangers may set. An option belongs here only if it names no file, opens no address, switches no check off, and
 /// makes no client of its own.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hooks_core::{BusError, DeadLetter, DeadLetterId, DeadLetters, HookId, async_trait};
+use hooks_core::{BusError, DeadLetter, DeadLetterId, HookId, async_trait, bus::DeadLetters};
 
 use super::World;
 use super::fault::Fault;

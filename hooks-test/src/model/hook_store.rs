@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use hooks_core::{
-    BusError, DeadLetters, DefineError, Definition, Expected, HookId, HookStore, Override, Revision, StartAt,
-    async_trait,
+    BusError, HookId, Override, StartAt, async_trait,
+    bus::{DeadLetters, DefineError, Definition, Expected, HookStore, Revision},
 };
 
 use super::dead_letters::DeadLettersOf;

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use hooks_core::conformance::bus::Store;
 use hooks_core::{
-    BoxError, Bus, BusError, BusMonitor, BusStats, BusTraits, Definition, Envelope, Filter, HookId, HookStore, Lag,
-    Ledger, Override, QueueLimits, Reader, Settler, Slice, StartAt, Subscription, async_trait, refuse_reserved,
+    BoxError, Bus, BusError, Envelope, Filter, HookId, Lag, Ledger, Override, QueueLimits, Slice, StartAt, async_trait,
+    bus::{BusMonitor, BusStats, BusTraits, Definition, HookStore, Reader, Settler, Subscription, refuse_reserved},
 };
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -238,7 +238,7 @@ impl Bus for ModelBus {
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
-        let Subscription { hook, filter, queue, ledger, from } = subscription;
+        let Subscription { hook, filter, queue, ledger, from, .. } = subscription;
         let mut state = self.lock();
         let end = state.log.len() as u64;
         let begin = if from == StartAt::Earliest && !self.is(Fault::AlwaysAtTheEnd) { 0 } else { end };

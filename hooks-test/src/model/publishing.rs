@@ -1,6 +1,6 @@
 //! Publishing on the model.
 
-use hooks_core::{BusError, Envelope, Overflow, Slice, refuse_reserved, serde_json};
+use hooks_core::{BusError, Envelope, Overflow, Slice, bus::refuse_reserved, serde_json};
 
 use super::fault::Fault;
 use super::{Live, ModelBus, State, TOO_LARGE};

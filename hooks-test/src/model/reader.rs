@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hooks_core::{
-    BusError, Delivery, Envelope, HookId, Position, Read, Reader, Settle, Subscription, WINDOW, async_trait,
+    BusError, Envelope, HookId, Position, async_trait,
+    bus::{Delivery, Read, Reader, Settle, Subscription, WINDOW},
 };
 
 use super::fault::Fault;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hooks_core::conformance::bus::{Store, check_only, names};
-use hooks_core::{BoxError, Bus, BusTraits, async_trait};
+use hooks_core::{BoxError, Bus, async_trait, bus::BusTraits};
 use parking_lot::Mutex;
 
 use super::sim::SimDisk;

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hooks_core::{Bus as _, Definition, DisabledBy, Expected, Filter, HookStore as _, Override, StartAt};
+use hooks_core::{
+    Bus as _, DisabledBy, Filter, Override, StartAt,
+    bus::{Definition, Expected, HookStore as _},
+};
 use proptest::prelude::*;
 
 use super::sim::SimDisk;

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use hooks_core::{Bus, BusError, BusHealth, Filter};
+use hooks_core::{Bus, BusError, Filter, bus::BusHealth};
 use tokio::runtime::Builder;
 
 use super::super::blocking::{CALLS, READS};

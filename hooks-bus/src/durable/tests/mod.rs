@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hooks_core::{ByteSize, Delivery, Slice};
+use hooks_core::{ByteSize, Slice, bus::Delivery};
 use hooks_test::{End, block_on, id as hook};
 
 use super::config::DurableConfig;

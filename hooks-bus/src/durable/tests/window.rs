@@ -1,6 +1,9 @@
 //! Events settled out of order stay settled across a restart, up to the window.
 
-use hooks_core::{Bus, Delivery, Filter, Read, WINDOW};
+use hooks_core::{
+    Bus, Filter,
+    bus::{Delivery, Read, WINDOW},
+};
 
 use super::sim::SimDisk;
 use super::{End, block_on, gone, number, open, slice};

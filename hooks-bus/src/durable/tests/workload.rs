@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use hooks_core::{Bus, ByteSize, DeadLetter, DeadLetterReason, Delivery, Filter, Position};
+use hooks_core::{Bus, ByteSize, DeadLetter, DeadLetterReason, Filter, Position, bus::Delivery};
 
 use super::sim::SimDisk;
 use super::{End, TUNING, config, gone, hook, number, slice};

@@ -1,6 +1,6 @@
 //! The worker's calls on a hook: may it deliver, and which events are settled.
 
-use hooks_core::{Position, Settle};
+use hooks_core::{Position, bus::Settle};
 use tokio::time::Instant;
 
 use super::Hook;

@@ -10,11 +10,9 @@ use hooks_test::{Receiver, id, ids};
 use super::{config, slice};
 
 fn hook(id: &str, receiver: &Receiver) -> Hook {
-    let retry = RetryPolicy {
-        initial: HumanDuration::new(Duration::from_millis(1)),
-        max: HumanDuration::new(Duration::from_millis(5)),
-        ..RetryPolicy::default()
-    };
+    let retry = RetryPolicy::default()
+        .initial(HumanDuration::new(Duration::from_millis(1)))
+        .max(HumanDuration::new(Duration::from_millis(5)));
     Hook::new(id, receiver.clone()).unwrap().filter(Filter::all()).retry(retry)
 }
 

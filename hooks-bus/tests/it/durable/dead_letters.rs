@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use hooks_core::{
-    Bus, BusError, ByteSize, DeadLetter, DeadLetterId, DeadLetterReason, Envelope, HookId, MAX_DETAIL, Position,
+    Bus, BusError, ByteSize, DeadLetter, DeadLetterId, DeadLetterReason, Envelope, HookId, Position, bus::MAX_DETAIL,
 };
 
 use super::{config, open};

@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use hooks_bus::DurableBus;
-use hooks_core::{Bus, Expected, Filter, HookStore as _, StartAt};
+use hooks_core::{
+    Bus, Filter, StartAt,
+    bus::{Expected, HookStore as _},
+};
 use hooks_test::{End, id};
 
 use super::{config, open, publish};

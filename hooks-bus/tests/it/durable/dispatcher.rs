@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hooks_core::{Bus, Dispatcher, FailureClass, Hook};
+use hooks_core::{Bus, Dispatcher, Hook, sink::FailureClass};
 use hooks_test::{Receiver, id};
 
 use super::{config, open, publish};
@@ -44,7 +44,7 @@ async fn a_shutdown_with_a_disabled_hook_is_not_complete() {
     let folder = tempfile::tempdir().unwrap();
     let bus = open(&config(folder.path()));
     let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
-    dispatcher.add(Hook { enabled: false, ..hook(&Receiver::default()) }).await.unwrap();
+    dispatcher.add(hook(&Receiver::default()).enabled(false)).await.unwrap();
     publish(&bus, 0..2).await;
     let report = dispatcher.shutdown(None).await;
     assert_eq!((report.hooks[0].counts.taken, report.hooks[0].left_behind().events), (0, 2));

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{Bus, DisabledBy, Expected, Filter, HookId, StartAt};
+use hooks_core::{Bus, DisabledBy, Filter, HookId, StartAt, bus::Expected};
 use hooks_test::End;
 
 use super::{config, dead_letters::letter, open};

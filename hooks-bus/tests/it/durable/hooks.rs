@@ -1,6 +1,6 @@
 //! Hooks that lag, or have nothing to do.
 
-use hooks_core::{Bus, ByteSize, Filter, HookId, Read};
+use hooks_core::{Bus, ByteSize, Filter, HookId, bus::Read};
 use hooks_test::{End, numbers};
 
 use super::{config, open, publish};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hooks_bus::{MemoryBus, MemoryConfig};
-use hooks_core::{Bus, ByteSize, DropReason, FailureClass, Filter, Hook, Overflow};
+use hooks_core::{Bus, ByteSize, DropReason, Filter, Hook, Overflow, sink::FailureClass};
 use hooks_test::{Receiver, World, batch, event, events, id, ids, queue, typed};
 use tokio::time::{Instant, timeout};
 

@@ -1,7 +1,7 @@
 //! Several instances share hooks, come and go.
 
 use hooks_bus::NatsBus;
-use hooks_core::{Bus, DisabledBy, Filter, HookId, Instances as _};
+use hooks_core::{Bus, DisabledBy, Filter, HookId, bus::Instances as _};
 use hooks_test::{End, numbers, pause, soon, until};
 
 use super::{Server, bus, disabled, events};

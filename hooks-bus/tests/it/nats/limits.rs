@@ -117,7 +117,7 @@ async fn an_outage_refuses_at_once_and_ends() {
     soon("events", async {
         while read.len() < 5 || *numbers(&read).last().unwrap() < 9 {
             match hook.reader.next(10, &mut read).await {
-                Ok(hooks_core::Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_flight as usize),
+                Ok(hooks_core::bus::Read::Lost) => hook.ledger.hand_over(hook.ledger.counts().in_flight as usize),
                 Ok(_) => {}
                 Err(_) => pause().await,
             }

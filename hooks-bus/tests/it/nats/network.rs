@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use hooks_bus::{NatsBus, NatsConfig};
-use hooks_core::{Bus, BusError, Filter, HookId, Read};
+use hooks_core::{Bus, BusError, Filter, HookId, bus::Read};
 use hooks_test::{End, numbers, pause, soon, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::Config;
 use hooks_bus::{NatsBus, NatsConfig};
-use hooks_core::{Bus, BusError, ByteSize, DeadLetter, Envelope, Filter, HookId, MAX_DETAIL, Secret};
+use hooks_core::{Bus, BusError, ByteSize, DeadLetter, Envelope, Filter, HookId, Secret, bus::MAX_DETAIL};
 use hooks_test::{End, pause, soon, until};
 
 use super::server::NO_JETSTREAM;

@@ -14,8 +14,8 @@ async fn a_replay_ends_where_another_instance_takes_the_hook() {
     let Some(server) = Server::start().await else { return };
     let (bus, receiver) = (Arc::new(bus(&server).await), Receiver::default());
     let (id, dispatcher) = (HookId::new("hook").unwrap(), Dispatcher::new(bus.clone()));
-    let alone = BatchLimits { max_events: 1.try_into().unwrap(), ..BatchLimits::immediate() };
-    let retry = hooks_core::RetryPolicy { reject_hold: "100ms".parse().unwrap(), ..Default::default() };
+    let alone = BatchLimits::immediate().max_events(1.try_into().unwrap());
+    let retry = hooks_core::RetryPolicy::default().reject_hold("100ms".parse().unwrap());
     dispatcher.add(Hook::new("hook", receiver.clone()).unwrap().batch(alone).retry(retry)).await.unwrap();
     until("an owner", || bus.owned().len() == 1).await;
     receiver.refuses(["0", "1", "2"]);

@@ -1,7 +1,7 @@
 //! The server comes back with less than it had: it lost what it had not synced, or an older copy was restored.
 
 use hooks_bus::NatsBus;
-use hooks_core::{Bus, Filter, Instances as _};
+use hooks_core::{Bus, Filter, bus::Instances as _};
 use hooks_test::{End, until};
 
 use super::{Server, bus, each_once, events};

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::FutureExt as _;
 use hooks_bus::{NatsBus, NatsConfig, NatsTls};
-use hooks_core::{Bus, Filter, HookId, Instances as _, Secret};
+use hooks_core::{Bus, Filter, HookId, Secret, bus::Instances as _};
 use hooks_test::{End, pause, soon, until};
 use serde_json::json;
 

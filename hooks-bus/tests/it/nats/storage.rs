@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use futures_util::TryStreamExt as _;
 use hooks_bus::NatsBus;
-use hooks_core::{Bus, DropReason, Filter, HookId, Instances as _};
+use hooks_core::{Bus, DropReason, Filter, HookId, bus::Instances as _};
 use hooks_test::{End, pause, soon, until};
 
 use super::{Server, bus, config, disabled, each_once, events};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hooks_core::{BusTraits, HookStatus, LeftBehind};
+use hooks_core::{HookStatus, LeftBehind, bus::BusTraits};
 
 use super::Daemon;
 use crate::args::LogFormat;

@@ -1,6 +1,6 @@
 //! Files that are wrong, and what is said about them.
 
-use hooks_core::SinkFactory;
+use hooks_core::sink::SinkFactory;
 
 use super::{in_hook, messages, read, with_sink};
 use crate::config::kinds;

@@ -88,7 +88,7 @@ fn a_bus_is_the_same_however_it_is_written() {
 #[test]
 fn a_sinks_own_batch_limits_hold_where_none_are_set() {
     let config = read(&in_hook("batch = { max_events = 9 }")).unwrap();
-    let expected = BatchLimits { max_events: 9.try_into().unwrap(), ..BatchLimits::immediate() };
+    let expected = BatchLimits::immediate().max_events(9.try_into().unwrap());
     assert_eq!(config.hooks[0].hook.batch, expected);
     assert_eq!(read(&in_hook("")).unwrap().hooks[0].hook.batch, BatchLimits::immediate());
 }
@@ -98,11 +98,10 @@ fn batch_limits_survive_being_overlaid() {
     for limits in [
         BatchLimits::default(),
         BatchLimits::immediate(),
-        BatchLimits {
-            max_events: 1.try_into().unwrap(),
-            max_bytes: ByteSize::new(1_000_001),
-            max_age: HumanDuration::new(Duration::new(86_461, 1)),
-        },
+        BatchLimits::default()
+            .max_events(1.try_into().unwrap())
+            .max_bytes(ByteSize::new(1_000_001))
+            .max_age(HumanDuration::new(Duration::new(86_461, 1))),
     ] {
         let mut node = empty();
         let mut findings = Findings::default();

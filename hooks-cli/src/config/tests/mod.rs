@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::env::VarError;
 
 use hooks_core::{
-    Batch, BatchLimits, BoxError, ConfigProblem, Delivered, DeliveryError, HumanDuration, Secret, Sink, SinkConfig,
-    SinkContext, SinkPlugin, async_trait, inventory,
+    BatchLimits, BoxError, ConfigProblem, HumanDuration, Secret, Sink, async_trait, inventory,
+    sink::{Batch, Delivered, DeliveryError, SinkConfig, SinkContext, SinkPlugin},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;

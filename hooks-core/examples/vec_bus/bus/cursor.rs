@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::Waker;
 
-use hooks_core::{Delivery, DropReason, Filter, Ledger, Position, WINDOW};
+use hooks_core::{
+    DropReason, Filter, Ledger, Position,
+    bus::{Delivery, WINDOW},
+};
 
 /// How far a hook is in the log, and who reads for it.
 #[derive(Default)]

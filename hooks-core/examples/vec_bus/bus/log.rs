@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::task::{Poll, Waker};
 use std::time::SystemTime;
 
-use hooks_core::{BusError, Delivery, DropReason, HookId, Position, Read, Slice, StartAt, Subscription};
+use hooks_core::{
+    BusError, DropReason, HookId, Position, Slice, StartAt,
+    bus::{Delivery, Read, Subscription},
+};
 
 use super::cursor::Cursor;
 

@@ -44,9 +44,9 @@ fn events(event_type: &str, count: usize) -> Slice {
 
 /// A hook that receives events of type `a`.
 async fn subscribe(bus: &dyn Bus, hook: &str) -> (Box<dyn Reader>, Settler, Arc<Ledger>) {
-    let ((queue, from), ledger) = (Default::default(), Arc::new(Ledger::default()));
+    let ledger = Arc::new(Ledger::default());
     let (hook, filter) = (HookId::new(hook).unwrap(), Arc::new(Filter::types(["a"])));
-    let subscription = Subscription { hook, filter, queue, ledger: ledger.clone(), from };
+    let subscription = Subscription::new(hook, filter, ledger.clone());
     let (reader, settler) = bus.subscribe(subscription).await.unwrap();
     (reader, settler, ledger)
 }

@@ -25,7 +25,7 @@
 //! | `redelivery` | unsettled events that the next subscriber does not get first, or settled ones that it gets |
 //! | `settling` | settled events that are miscounted, or others that are taken for settled |
 //! | `cancelled_next` | events that are lost or repeated when the future of `next` is dropped |
-//! | `window` | more unsettled events than [`WINDOW`](crate::WINDOW) |
+//! | `window` | more unsettled events than [`WINDOW`](crate::bus::WINDOW) |
 //! | `queue_limits` | events that are dropped uncounted, or publishers that wait for ever |
 //! | `isolation` | a hook that delays or settles another's events |
 //! | `disabled` | a disabled hook that makes publishers wait |
@@ -58,7 +58,7 @@
 //! use std::sync::Arc;
 //! use my_bus::MyBus;
 //! use hooks_core::conformance::bus::{self, Store};
-//! use hooks_core::{async_trait, BoxError, Bus, BusTraits};
+//! use hooks_core::{bus::BusTraits, async_trait, BoxError, Bus};
 //!
 //! struct Process;
 //!

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hooks_core::conformance::Destination;
 use hooks_core::{
-    Batch, BoxError, Delivered, DeliveryError, FailureClass, Reason, Secret, Sink, SinkContext, SinkFactory,
-    async_trait,
+    BoxError, Secret, Sink, async_trait,
+    sink::{Batch, Delivered, DeliveryError, FailureClass, Reason, SinkContext, SinkFactory},
 };
 use parking_lot::Mutex;
 

@@ -1,6 +1,10 @@
 //! From a request body to events: all of them, or everything that is wrong with it.
 
-use hooks_core::{ArrayElements, EnvelopeError, PushedElement, Slice, SliceBuilder, foreign};
+use hooks_core::{
+    EnvelopeError, Slice, SliceBuilder,
+    envelope::{ArrayElements, PushedElement},
+    foreign,
+};
 
 use super::format::{BATCH, Format};
 use super::wording::without_place;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hooks_core::{
-    Bus, BusError, BusHealth, BusMonitor, BusTraits, HookId, Reader, Settler, Slice, Subscription, async_trait,
+    Bus, BusError, HookId, Slice, async_trait,
+    bus::{BusHealth, BusMonitor, BusTraits, Reader, Settler, Subscription},
 };
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
