@@ -26,12 +26,15 @@ mod hook;
 mod human;
 mod id;
 mod ledger;
+pub mod names;
 mod notices;
 mod overrides;
 pub mod plugin;
 mod policy;
 pub mod secret;
 mod setters;
+#[cfg(feature = "config")]
+pub mod settings;
 pub mod sink;
 mod stats;
 mod timestamp;

@@ -32,7 +32,6 @@ pub mod admin;
 pub mod field;
 mod http;
 pub mod metrics;
-pub mod names;
 mod own_thread;
 mod reloads;
 mod server;

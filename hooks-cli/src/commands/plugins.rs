@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
+use hooks_core::settings::{Shape, kinds, summary};
 use hooks_core::{bus::BusFactory, inventory, plugin::Plugin, sink::SinkFactory};
 use serde_json::Value as Json;
 
 use super::print;
 use crate::args::PluginArgs;
-use crate::config::{Shape, kinds, summary};
 use crate::console::complain;
 use crate::exit::Exit;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_bus::MemoryBus;
+use hooks_core::names::nearest;
 use hooks_core::{Dispatcher, Hook, TestError, TestReport, chain, sink::Answer};
-use hooks_server::names::nearest;
 
 use super::{print, runtime, warn};
 use crate::args::TestArgs;

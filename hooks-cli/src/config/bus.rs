@@ -6,11 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hooks_core::bus::{BusFactory, BusPlugin};
+use hooks_core::settings::read_plugin;
 use serde_json::{Value as Json, json};
 
-use super::plugin::Place;
 use super::problem::Findings;
-use super::shape::Shapes;
 use super::tree::Entry;
 
 /// The bus of a config file.
@@ -66,21 +65,9 @@ impl ConfiguredBus {
         Ok(Self { factory, is_decided: true })
     }
 
-    /// Whether hooks have queues in memory, whose limits can be set. `None`: that depends on the command.
-    pub(super) fn has_queues(&self) -> Option<bool> {
-        self.is_decided.then(|| !self.traits().keeps_events)
-    }
-
-    /// The setting of a hook that has no effect on this bus, and why.
-    pub(super) fn misplaced(&self) -> Option<(&'static str, String)> {
-        let kind = self.kind();
-        self.has_queues().map(|has_queues| match has_queues {
-            true => ("from", format!("has no effect on the `{kind}` bus, which keeps no events to begin with")),
-            false => (
-                "queue",
-                format!("has no effect on the `{kind}` bus, whose log keeps the events that a hook has not received"),
-            ),
-        })
+    /// Whether the command takes this one, whatever it is.
+    pub(super) fn is_decided(&self) -> bool {
+        self.is_decided
     }
 
     fn begin_paths_at(&mut self, source: &Source<'_>) {
@@ -112,9 +99,11 @@ impl fmt::Debug for ConfiguredBus {
 
 /// Reads the section.
 pub(super) fn read(entry: Option<Entry>, source: &Source<'_>, findings: &mut Findings) -> Option<ConfiguredBus> {
-    let Some(mut entry) = entry else { return unset(source, findings) };
-    let place = Place { label: "bus", example: "bus = { kind = \"durable\", dir = \"hooks-data\" }" };
-    let factory = place.read::<dyn BusFactory>(&mut entry, &mut Shapes::default(), findings)?;
+    let Some(entry) = entry else { return unset(source, findings) };
+    findings.mask_plugin(&entry.node);
+    let example = "bus = { kind = \"durable\", dir = \"hooks-data\" }";
+    let read = read_plugin::<dyn BusFactory>("bus", example, entry.node.draft());
+    let factory = read.map_err(|faults| findings.add_faults("", Some(entry.key), &entry.node, faults)).ok()?;
     let mut bus = ConfiguredBus { factory, is_decided: true };
     bus.begin_paths_at(source);
     Some(bus)

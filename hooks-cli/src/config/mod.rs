@@ -1,8 +1,9 @@
 //! The config file: from text to hooks that are ready to run, with everything that is wrong said at once.
 //!
 //! ```text
-//! text ─▶ tree with places ─▶ ${VARIABLES} ─▶ sections: serde, one error after the other ─▶ Config
-//!                  └───────────── problems, each with line and column ─────────────┘
+//! text ─▶ tree with places ─▶ ${VARIABLES} ─▶ JSON: `hooks_core::settings` ─▶ Config
+//!                  ▲                                   │
+//!                  └─ pointers of what is wrong ───────┘  problems, each with line and column
 //! ```
 //!
 //! Nothing here does I/O but [`load`]: [`parse`] takes the text and the variables as parameters.
@@ -11,22 +12,19 @@ mod bus;
 mod expand;
 mod hook;
 mod ingest;
-mod plugin;
 mod problem;
-mod read;
 mod schema;
 mod section;
 mod settings;
-mod shape;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod wording;
 mod written;
 
 use std::path::{Component, Path, PathBuf};
 
 use hooks_core::Hook;
+use hooks_core::settings::unknown_field;
 use hooks_server::IngestSettings;
 use toml::de::DeTable;
 
@@ -37,9 +35,6 @@ pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use settings::EventSettings;
 pub use written::Written;
-
-pub(crate) use plugin::kinds;
-pub(crate) use shape::{Shape, summary};
 
 use crate::files::{self, Fingerprint, Fingerprints};
 use bus::Source;
@@ -222,7 +217,7 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
 fn refuse_unknown(table: &Table, findings: &mut Findings) -> bool {
     let mut any = false;
     for (name, entry) in table.iter().filter(|(name, _)| !SECTIONS.contains(&name.as_str())) {
-        let message = wording::unknown_field(name, &SECTIONS);
+        let message = unknown_field(name, &SECTIONS);
         entry.node.strings(&mut |node, _| findings.mask(node.span.clone()));
         findings.add(entry.key.clone(), message);
         any = true;

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::ops::Range;
 
+use hooks_core::settings::{About, Fault};
+
+use super::tree::{Found, Node};
+
 /// Everything that is wrong with a config file, in the order of the file. Prints itself with places
 /// and excerpts; neither secrets nor the values of variables are in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,9 +85,35 @@ impl Findings {
         self.list.push((span, message.into(), false));
     }
 
+    /// These are wrong in this table, whose own key is `key`.
+    pub(super) fn add_faults(&mut self, label: &str, key: Option<Range<usize>>, table: &Node, faults: Vec<Fault>) {
+        for fault in faults {
+            let (Found { key: own, node }, whole) = table.find(&fault.pointer);
+            let found = Found { key: own.or_else(|| key.clone()), node };
+            if fault.about == About::Name {
+                // It may be a secret that belongs elsewhere.
+                node.strings(&mut |node, _| self.mask(node.span.clone()));
+            }
+            let span = if whole && fault.about == About::Value { found.span() } else { found.key() };
+            self.add(span, format!("{label}{}", fault.message));
+        }
+    }
+
     /// This part of the file is not shown in excerpts.
     pub(super) fn mask(&mut self, span: Range<usize>) {
         self.masks.push(span);
+    }
+
+    /// No string of a plugin's table is shown in an excerpt, but for its kind: it may be a secret, or may have been
+    /// meant to be one.
+    pub(super) fn mask_plugin(&mut self, node: &Node) {
+        match node.table() {
+            Some(table) => {
+                let others = table.iter().filter(|(name, _)| *name != "kind");
+                others.for_each(|(_, entry)| self.mask_plugin(&entry.node));
+            }
+            None => node.strings(&mut |node, _| self.mask(node.span.clone())),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {

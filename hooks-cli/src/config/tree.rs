@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use hooks_core::settings::{Draft, Notation, pointer, tokens};
 use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -34,14 +35,7 @@ pub(super) struct Entry {
     pub(super) node: Node,
 }
 
-/// One step from a table or list to what is in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
-    Key(String),
-    Index(usize),
-}
-
-/// The node that a path leads to.
+/// The node that a pointer leads to.
 pub(super) struct Found<'a> {
     /// The key of the last table entry on the way.
     pub(super) key: Option<Range<usize>>,
@@ -49,12 +43,18 @@ pub(super) struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// The value where it stands in one place, the key of a table or list.
+    /// The value where it stands in one place, the key of a table or list that may go on for many lines.
     pub(super) fn span(&self) -> Range<usize> {
         match (&self.node.value, &self.key) {
-            (Value::Table(_) | Value::List(_), Some(key)) => key.clone(),
+            (Value::Table(_), Some(key)) => key.clone(),
+            (Value::List(list), Some(key)) if !list.is_empty() => key.clone(),
             _ => self.node.span.clone(),
         }
+    }
+
+    /// The key that leads to it.
+    pub(super) fn key(&self) -> Range<usize> {
+        self.key.clone().unwrap_or_else(|| self.node.span.clone())
     }
 }
 
@@ -173,16 +173,6 @@ impl Node {
         matches!(self.value, Value::Broken)
     }
 
-    /// True if anything in it is broken.
-    pub(super) fn has_broken(&self) -> bool {
-        match &self.value {
-            Value::Leaf(..) => false,
-            Value::List(list) => list.iter().any(Self::has_broken),
-            Value::Table(table) => table.values().any(|entry| entry.node.has_broken()),
-            Value::Broken => true,
-        }
-    }
-
     /// The value as JSON, without what is broken.
     pub(super) fn json(&self) -> Json {
         match &self.value {
@@ -208,18 +198,44 @@ impl Node {
         }
     }
 
-    /// The node at the path's end, or as far as it goes; and whether it goes to its end.
-    pub(super) fn find(&self, path: &[Step]) -> (Found<'_>, bool) {
+    /// The table on its way to a struct, with what is hidden and what is broken.
+    pub(super) fn draft(&self) -> Draft {
+        let mut draft = Draft::new(self.json()).written_in(Notation::Toml);
+        self.visit(String::new(), &mut |pointer, node| match &node.value {
+            Value::Broken => draft.add_broken(pointer),
+            Value::Leaf(_, variables) => {
+                variables.iter().for_each(|variable| draft.hide(pointer, &variable.value, &variable.written));
+            }
+            Value::List(_) | Value::Table(_) => {}
+        });
+        draft
+    }
+
+    /// Each node in it, with the pointer that leads to it.
+    fn visit(&self, at: String, visit: &mut dyn FnMut(&str, &Self)) {
+        visit(&at, self);
+        match &self.value {
+            Value::Leaf(..) | Value::Broken => {}
+            Value::List(list) => {
+                list.iter().enumerate().for_each(|(index, node)| node.visit(format!("{at}/{index}"), visit));
+            }
+            Value::Table(table) => {
+                table.iter().for_each(|(name, entry)| entry.node.visit(at.clone() + &pointer(name), visit));
+            }
+        }
+    }
+
+    /// The node that the JSON pointer leads to, or as far as it goes; and whether it goes to its end.
+    pub(super) fn find(&self, pointer: &str) -> (Found<'_>, bool) {
         let mut found = Found { key: None, node: self };
-        for step in path {
-            match (step, &found.node.value) {
-                (Step::Key(key), Value::Table(table)) if table.contains_key(key) => {
-                    let entry = &table[key];
+        for token in tokens(pointer) {
+            match &found.node.value {
+                Value::Table(table) => {
+                    let Some(entry) = table.get(&token) else { return (found, false) };
                     found = Found { key: Some(entry.key.clone()), node: &entry.node };
                 }
-                // What is broken does not count in JSON, so not in paths either.
-                (Step::Index(index), Value::List(list)) => {
-                    let Some(node) = list.iter().filter(|node| !node.is_broken()).nth(*index) else {
+                Value::List(list) => {
+                    let Some(node) = token.parse().ok().and_then(|index: usize| list.get(index)) else {
                         return (found, false);
                     };
                     found.node = node;
@@ -230,19 +246,19 @@ impl Node {
         (found, true)
     }
 
-    /// Marks what the path leads to as broken. False when there is nothing, or it is broken already.
-    pub(super) fn break_at(&mut self, path: &[Step]) -> bool {
+    /// Marks what the JSON pointer leads to as broken, if there is something.
+    pub(super) fn break_at(&mut self, pointer: &str) {
         let mut node = self;
-        for step in path {
-            let next = match (step, &mut node.value) {
-                (Step::Key(key), Value::Table(table)) => table.get_mut(key).map(|entry| &mut entry.node),
-                (Step::Index(index), Value::List(list)) => list.iter_mut().filter(|node| !node.is_broken()).nth(*index),
+        for token in tokens(pointer) {
+            let next = match &mut node.value {
+                Value::Table(table) => table.get_mut(&token).map(|entry| &mut entry.node),
+                Value::List(list) => token.parse().ok().and_then(|index: usize| list.get_mut(index)),
                 _ => None,
             };
-            let Some(next) = next else { return false };
+            let Some(next) = next else { return };
             node = next;
         }
-        !std::mem::replace(&mut node.value, Value::Broken).is_broken()
+        node.value = Value::Broken;
     }
 
     /// Takes from `under` what is not set here; tables are merged entry by entry.
@@ -258,16 +274,6 @@ impl Node {
         }
     }
 
-    /// Every variable in it.
-    pub(super) fn variables(&self, into: &mut Vec<Variable>) {
-        match &self.value {
-            Value::Leaf(_, variables) => into.extend_from_slice(variables),
-            Value::List(list) => list.iter().for_each(|node| node.variables(into)),
-            Value::Table(table) => table.values().for_each(|entry| entry.node.variables(into)),
-            Value::Broken => {}
-        }
-    }
-
     /// Each string in it, with its place.
     pub(super) fn strings(&self, visit: &mut dyn FnMut(&Self, &str)) {
         match &self.value {
@@ -276,11 +282,5 @@ impl Node {
             Value::List(list) => list.iter().for_each(|node| node.strings(visit)),
             Value::Table(table) => table.values().for_each(|entry| entry.node.strings(visit)),
         }
-    }
-}
-
-impl Value {
-    fn is_broken(&self) -> bool {
-        matches!(self, Self::Broken)
     }
 }

@@ -13,7 +13,7 @@ use http::StatusCode;
 use super::dead_letter::DeadLetterReport;
 use super::request::{DeadLetterFilter, Request};
 use super::response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
-use crate::{Reloads, names, on_own_thread};
+use crate::{Reloads, on_own_thread};
 
 /// Most bytes of events in one page of dead letters; one letter alone may be larger.
 const PAGE_BYTES: usize = 4 << 20;
@@ -206,7 +206,7 @@ impl AdminService {
 
     fn unknown(&self, hook: &HookId) -> Problem {
         let known = self.status().hooks;
-        let known = names::some(hook.as_str(), known.iter().map(|hook| hook.id.as_str()));
+        let known = hooks_core::names::some(hook.as_str(), known.iter().map(|hook| hook.id.as_str()));
         Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{hook}`; known: {known}"))
     }
 }

@@ -1,9 +1,9 @@
 //! Files that are wrong, and what is said about them.
 
+use hooks_core::settings::kinds;
 use hooks_core::sink::SinkFactory;
 
 use super::{in_hook, messages, read, with_sink};
-use crate::config::kinds;
 
 #[test]
 fn the_whole_output() {

@@ -5,9 +5,6 @@ use std::time::Duration;
 use hooks_core::{BatchLimits, ByteSize, Envelope, HumanDuration, Overflow};
 
 use super::{in_hook, read};
-use crate::config::problem::Findings;
-
-use crate::config::{empty, hook};
 
 #[test]
 fn everything_that_can_be_set() {
@@ -91,21 +88,4 @@ fn a_sinks_own_batch_limits_hold_where_none_are_set() {
     let expected = BatchLimits::immediate().max_events(9.try_into().unwrap());
     assert_eq!(config.hooks[0].hook.batch, expected);
     assert_eq!(read(&in_hook("")).unwrap().hooks[0].hook.batch, BatchLimits::immediate());
-}
-
-#[test]
-fn batch_limits_survive_being_overlaid() {
-    for limits in [
-        BatchLimits::default(),
-        BatchLimits::immediate(),
-        BatchLimits::default()
-            .max_events(1.try_into().unwrap())
-            .max_bytes(ByteSize::new(1_000_001))
-            .max_age(HumanDuration::new(Duration::new(86_461, 1))),
-    ] {
-        let mut node = empty();
-        let mut findings = Findings::default();
-        let settings = hook::settings("", &mut node, limits, &mut findings);
-        assert_eq!(settings.map(|settings| settings.batch), Some(limits));
-    }
 }

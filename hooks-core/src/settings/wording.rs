@@ -1,8 +1,53 @@
-//! Error texts of serde, in the words of a config file, with the nearest right name, without secrets.
+//! Error texts of serde, in the words of those who write settings, with the nearest right name.
 
-use super::expand::Variable;
-use super::tree::Node;
-use hooks_server::names::nearest;
+use serde_json::Value as Json;
+
+use crate::names::nearest;
+
+/// The notation of a table of settings, whose words messages use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notation {
+    /// JSON has objects and arrays.
+    Json,
+    /// TOML has tables and lists.
+    Toml,
+}
+
+impl Notation {
+    pub(super) fn table(self) -> &'static str {
+        match self {
+            Self::Json => "an object",
+            Self::Toml => "a table",
+        }
+    }
+
+    pub(super) fn list(self) -> &'static str {
+        match self {
+            Self::Json => "an array",
+            Self::Toml => "a list",
+        }
+    }
+
+    pub(super) fn empty_list(self) -> &'static str {
+        match self {
+            Self::Json => "an empty array",
+            Self::Toml => "an empty list",
+        }
+    }
+
+    /// The kind of a value.
+    pub(super) fn describe(self, value: &Json) -> &'static str {
+        match value {
+            Json::Null => "nothing",
+            Json::Bool(_) => "a boolean",
+            Json::Number(_) => "a number",
+            Json::String(_) => "a string",
+            Json::Array(_) => self.list(),
+            Json::Object(_) => self.table(),
+        }
+    }
+}
 
 /// The kind of an error text of serde.
 pub(super) enum Wording {
@@ -15,7 +60,7 @@ pub(super) enum Wording {
 }
 
 /// Words an error text. `more` are names that are known beside those in the text.
-pub(super) fn word(text: &str, more: &[&str]) -> Wording {
+pub(super) fn word(text: &str, more: &[&str], notation: Notation) -> Wording {
     if let Some(field) = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
         return Wording::MissingField { field: field.to_owned() };
     }
@@ -33,13 +78,13 @@ pub(super) fn word(text: &str, more: &[&str]) -> Wording {
         if expected.starts_with("a nonzero") && found == "integer `0`" {
             return Wording::Value("0 is no limit: set at least 1".to_owned());
         }
-        return Wording::Value(format!("expected {}, found {}", plain(expected), plain(found)));
+        return Wording::Value(format!("expected {}, found {}", plain(expected, notation), plain(found, notation)));
     }
     Wording::Value(text.to_owned())
 }
 
-/// The message for a name that is not among the known ones.
-pub(super) fn unknown_field(field: &str, known: &[&str]) -> String {
+/// The message about a name that is not among the known ones, with the one that was probably meant.
+pub fn unknown_field(field: &str, known: &[&str]) -> String {
     suggest(format!("unknown field `{field}`"), field, known)
 }
 
@@ -60,13 +105,13 @@ fn unknown<'a>(text: &'a str, prefix: &str) -> Option<(&'a str, Vec<&'a str>)> {
     Some((name, rest.split('`').skip(1).step_by(2).collect()))
 }
 
-/// serde's words for what a config file calls otherwise.
-fn plain(words: &str) -> String {
+/// serde's words for what people call otherwise.
+fn plain(words: &str, notation: Notation) -> String {
     let known = [
-        ("sequence", "a list"),
-        ("a sequence", "a list"),
-        ("map", "a table"),
-        ("a map", "a table"),
+        ("sequence", notation.list()),
+        ("a sequence", notation.list()),
+        ("map", notation.table()),
+        ("a map", notation.table()),
         ("null", "nothing"),
         ("usize", "a whole number, not negative"),
         ("u64", "a whole number, not negative"),
@@ -75,7 +120,7 @@ fn plain(words: &str) -> String {
         ("a nonzero usize", "a whole number from 1"),
     ];
     if words.starts_with("struct ") {
-        return "a table".to_owned();
+        return notation.table().to_owned();
     }
     let found = known.iter().find(|(theirs, _)| *theirs == words);
     found.map_or_else(|| with_article(words), |(_, ours)| (*ours).to_owned())
@@ -91,80 +136,12 @@ fn with_article(words: &str) -> String {
     words.strip_prefix("integer ").map_or_else(|| words.to_owned(), |value| format!("the integer {value}"))
 }
 
-/// Texts that must not be shown, and what is shown in their place.
-#[derive(Default)]
-pub(super) struct Redactor {
-    /// Longest first.
-    hidden: Vec<(String, String)>,
-}
-
-/// A part of a hidden text that is this long gives it away.
-const TELLING: usize = 8;
-
-impl Redactor {
-    /// Hides the values of all variables in the tree.
-    pub(super) fn variables(mut self, node: &Node) -> Self {
-        let mut variables = Vec::new();
-        node.variables(&mut variables);
-        for Variable { written, value } in variables {
-            self.hide(&value, &written);
-        }
-        self
-    }
-
-    /// Hides a text.
-    pub(super) fn hide(&mut self, text: &str, shown: &str) {
-        if !text.is_empty() {
-            self.hidden.push((text.to_owned(), shown.to_owned()));
-            self.hidden.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
-        }
-    }
-
-    /// The message without what is hidden.
-    pub(super) fn redact(&self, message: &str) -> String {
-        let mut message = message.to_owned();
-        for (text, shown) in &self.hidden {
-            let debug = format!("{text:?}");
-            message = replace(&message, &debug[1..debug.len() - 1], shown);
-            message = replace(&message, text, shown);
-        }
-        match self.hidden.iter().find(|(text, _)| gives_away(&message, text)) {
-            Some((_, shown)) => format!("the value, with {shown} filled in, is not one that fits here"),
-            None => message,
-        }
-    }
-}
-
-/// A short text is replaced only where it stands alone: `1` must not change `max_bytes_1`.
-fn replace(message: &str, text: &str, shown: &str) -> String {
-    if text.len() >= TELLING {
-        return message.replace(text, shown);
-    }
-    let part_of_word = |char: Option<char>| char.is_some_and(|char| char.is_alphanumeric() || char == '_');
-    let (mut replaced, mut last) = (String::new(), 0);
-    for (at, _) in message.match_indices(text) {
-        let end = at + text.len();
-        let alone = !part_of_word(message[..at].chars().next_back()) && !part_of_word(message[end..].chars().next());
-        if alone && at >= last {
-            replaced.push_str(&message[last..at]);
-            replaced.push_str(shown);
-            last = end;
-        }
-    }
-    replaced + &message[last..]
-}
-
-fn gives_away(message: &str, text: &str) -> bool {
-    let chars: Vec<char> = text.chars().collect();
-    chars.windows(TELLING).any(|window| message.contains(&window.iter().collect::<String>()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn said(text: &str) -> String {
-        match word(text, &["id"]) {
+        match word(text, &["id"], Notation::Toml) {
             Wording::UnknownField { message, .. } | Wording::Value(message) => message,
             Wording::MissingField { field } => format!("missing {field}"),
         }
@@ -193,21 +170,5 @@ mod tests {
         ] {
             assert_eq!(said(theirs), ours);
         }
-    }
-
-    fn redactor(text: &str) -> Redactor {
-        let mut redactor = Redactor::default();
-        redactor.hide(text, "${X}");
-        redactor
-    }
-
-    #[test]
-    fn hidden_texts_do_not_show() {
-        assert_eq!(redactor("hunter22").redact("found \"hunter22\""), "found \"${X}\"");
-        assert_eq!(redactor("quote\"d one").redact("found \"quote\\\"d one\""), "found \"${X}\"");
-        assert_eq!(redactor("1").redact("max_1: found 1, not 12"), "max_1: found ${X}, not 12");
-        // A part of it would give it away as well.
-        let message = redactor("correct horse battery").redact("unexpected text after `correct horse`");
-        assert_eq!(message, "the value, with ${X} filled in, is not one that fits here");
     }
 }

@@ -12,7 +12,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 const FEW: usize = 8;
 
 /// The candidates as a list; of many those that are nearest to `name`, and how many others there are.
-pub(crate) fn some<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+pub fn some<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     let mut all: Vec<&str> = candidates.into_iter().collect();
     if all.is_empty() {
         return "none".to_owned();

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use hooks_core::plugin::Plugin;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value as Json};
 
+use super::fault::decode;
+use crate::plugin::Plugin;
+
 /// A plugin's JSON Schema, with what it refers to.
-pub(crate) struct Shape {
+pub struct Shape {
     schema: Json,
     definitions: Map<String, Json>,
 }
@@ -25,23 +27,32 @@ impl Shapes {
 /// References that lead to references end somewhere; a schema that goes round in circles does not.
 const LONGEST_CHAIN: usize = 16;
 
+impl std::fmt::Debug for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shape").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
 impl Shape {
-    pub(crate) fn of<F: ?Sized>(plugin: &Plugin<F>) -> Self {
+    /// The shape of this plugin's table.
+    pub fn of<F: ?Sized>(plugin: &Plugin<F>) -> Self {
         let mut generator = SchemaGenerator::default();
         let schema = plugin.schema(&mut generator).to_value();
         Self { schema, definitions: generator.take_definitions(true) }
     }
 
-    pub(crate) fn root(&self) -> &Json {
+    /// The schema of the table itself.
+    pub fn root(&self) -> &Json {
         self.resolve(&self.schema)
     }
 
-    pub(crate) fn definitions(&self) -> &Map<String, Json> {
+    /// The schemas that it refers to, by name.
+    pub fn definitions(&self) -> &Map<String, Json> {
         &self.definitions
     }
 
     /// A schema's meaning: references are followed, and an optional value is that value.
-    pub(crate) fn resolve<'a>(&'a self, schema: &'a Json) -> &'a Json {
+    pub fn resolve<'a>(&'a self, schema: &'a Json) -> &'a Json {
         let mut schema = schema;
         for _ in 0..LONGEST_CHAIN {
             let next = match schema.get("$ref").and_then(Json::as_str) {
@@ -57,7 +68,7 @@ impl Shape {
     }
 
     /// The names of a table and their schemas, where the schema lists them all.
-    pub(crate) fn closed<'a>(&'a self, schema: &'a Json) -> Option<&'a Map<String, Json>> {
+    pub fn closed<'a>(&'a self, schema: &'a Json) -> Option<&'a Map<String, Json>> {
         let schema = self.resolve(schema);
         let composed = ["oneOf", "anyOf", "allOf", "patternProperties"].iter().any(|word| schema.get(word).is_some());
         let open = schema.get("additionalProperties").is_some_and(|more| *more != Json::Bool(false));
@@ -66,13 +77,30 @@ impl Shape {
     }
 
     /// The names that a table has to have.
-    pub(crate) fn required<'a>(&'a self, schema: &'a Json) -> Vec<&'a str> {
+    pub fn required<'a>(&'a self, schema: &'a Json) -> Vec<&'a str> {
         let required = self.resolve(schema).get("required").and_then(Json::as_array);
         required.into_iter().flatten().filter_map(Json::as_str).collect()
     }
 
+    /// A table of this shape, without what is or may hold a secret.
+    pub(super) fn without_secrets(&self, table: &Json) -> Json {
+        self.public_part(table, &self.schema).unwrap_or_else(|| Json::Object(Map::new()))
+    }
+
+    fn public_part(&self, value: &Json, schema: &Json) -> Option<Json> {
+        if !self.is_secret(schema) {
+            return Some(value.clone());
+        }
+        let (table, known) = (value.as_object()?, self.closed(schema)?);
+        let public = table.iter().filter_map(|(name, value)| {
+            let value = self.public_part(value, known.get(name)?)?;
+            Some((name.clone(), value))
+        });
+        Some(public.collect())
+    }
+
     /// True if a value of this schema is or holds a secret.
-    pub(crate) fn is_secret(&self, schema: &Json) -> bool {
+    pub fn is_secret(&self, schema: &Json) -> bool {
         self.secret_within(schema, 0)
     }
 
@@ -98,13 +126,8 @@ fn only_option(schema: &Json) -> Option<&Json> {
     options.next().filter(|_| options.next().is_none())
 }
 
-/// A name as it stands in a JSON pointer.
-fn decode(name: &str) -> String {
-    name.replace("~1", "/").replace("~0", "~")
-}
-
 /// The first paragraph of a documentation comment, on one line: what follows is for people who read code.
-pub(crate) fn summary(text: &str) -> String {
+pub fn summary(text: &str) -> String {
     let first = text.split("\n\n").next().unwrap_or_default();
     first.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,0 +1,243 @@
+//! Reading the settings of hooks, with everything that is wrong said at once.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+
+use super::draft::{Draft, parse_path};
+use super::fault::{About, Fault, pointer};
+use super::hook::{HookSettings, SinkSettings};
+use super::options::{HookOptions, PATTERNS, TABLES, unlimited};
+use super::plugin::{Place, kinds};
+use super::read::Reading;
+use super::shape::Shapes;
+use super::wording::Notation;
+use crate::BoxError;
+use crate::batcher::BatchLimits;
+use crate::bus::BusTraits;
+use crate::envelope::Metadata;
+use crate::id::HookId;
+use crate::sink::{Sink, SinkContext, SinkFactory};
+
+/// Reads hooks' settings, and knows what makes sense where they will run.
+#[derive(Default)]
+pub struct HookReader<'a> {
+    bus: Option<(&'a str, BusTraits)>,
+    is_bus_open: bool,
+    elsewhere: Vec<&'a str>,
+    shapes: Shapes,
+}
+
+impl fmt::Debug for HookReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HookReader").field("bus", &self.bus).finish_non_exhaustive()
+    }
+}
+
+impl<'a> HookReader<'a> {
+    /// For a bus with queues in memory.
+    pub fn new() -> Self {
+        Self { elsewhere: vec!["sink"], ..Self::default() }
+    }
+
+    /// For this kind of bus, which may have no use for some settings.
+    #[must_use]
+    pub fn on_bus(mut self, kind: &'a str, traits: BusTraits) -> Self {
+        self.bus = Some((kind, traits));
+        self
+    }
+
+    /// For a bus of any kind: a queue matters where its limits are set.
+    #[must_use]
+    pub fn on_any_bus(mut self) -> Self {
+        self.is_bus_open = true;
+        self
+    }
+
+    /// Names that stand in the table, too, and were read before: they are suggested for misspelt ones.
+    #[must_use]
+    pub fn beside(mut self, names: &[&'a str]) -> Self {
+        self.elsewhere.splice(0..0, names.iter().copied());
+        self
+    }
+
+    /// Reads the table of a hook.
+    ///
+    /// # Errors
+    /// Everything that is wrong; nothing where all of it was [said before](Draft::add_broken).
+    pub fn read(&mut self, mut draft: Draft) -> Result<HookSettings, Vec<Fault>> {
+        check_table(&draft)?;
+        let mut faults = Vec::new();
+        let mut sound = !draft.is_damaged();
+        let sink = self.sink(&mut draft).map_err(|wrong| faults.extend(wrong)).ok();
+        let misplaced = self.misplaced(&draft);
+        sound &= misplaced.is_none();
+        faults.extend(misplaced);
+        let limits = sink.as_ref().map_or_else(BatchLimits::default, |sink| sink.factory.batch_limits());
+        let options = self.read_options(&mut draft, limits, &mut faults);
+        let Some(mut options) = options else { return Err(faults) };
+        // Without a queue nothing contradicts it.
+        if !self.has_queue(&draft) {
+            options.queue = unlimited(options.queue);
+        }
+        faults.extend(contradictions(&draft, options.clone(), sink.as_ref()));
+        match sink {
+            Some(sink) if sound && faults.is_empty() => Ok(HookSettings { options, sink }),
+            _ => Err(faults),
+        }
+    }
+
+    /// Reads a table with options for many hooks, which have ids and sinks of their own.
+    ///
+    /// # Errors
+    /// Everything that is wrong; nothing where all of it was [said before](Draft::add_broken).
+    pub fn defaults(&self, mut draft: Draft) -> Result<HookOptions, Vec<Fault>> {
+        check_table(&draft)?;
+        let mut faults = Vec::new();
+        let options = self.read_options(&mut draft, BatchLimits::default(), &mut faults);
+        options.filter(|_| faults.is_empty() && !draft.is_damaged()).ok_or(faults)
+    }
+
+    fn sink(&mut self, draft: &mut Draft) -> Result<SinkSettings, Vec<Fault>> {
+        let Some(table) = draft.take("sink") else {
+            let kinds = kinds::<dyn SinkFactory>();
+            let message = format!("`sink` is missing; kinds linked into this binary: {kinds}");
+            return Err(vec![Fault::new("/sink", About::Missing, message)]);
+        };
+        let example = match draft.notation() {
+            Notation::Json => "\"sink\": { \"kind\": \"file\", \"path\": \"/tmp/out.jsonl\" }",
+            Notation::Toml => "sink = { kind = \"file\", path = \"/tmp/out.jsonl\" }",
+        };
+        let read = Place { name: "sink", example }.read(table, &mut self.shapes);
+        let (factory, shown) =
+            read.map_err(|faults| faults.into_iter().map(|fault| fault.under("sink")).collect::<Vec<_>>())?;
+        Ok(SinkSettings { factory, shown })
+    }
+
+    /// Reads the options; `limits` are those of a batch where the table does not set them.
+    fn read_options(&self, draft: &mut Draft, limits: BatchLimits, faults: &mut Vec<Fault>) -> Option<HookOptions> {
+        let mut reading = Reading { elsewhere: &self.elsewhere, ..Reading::new(draft) };
+        TABLES.into_iter().for_each(|name| reading.refuse_list(&pointer(name)));
+        patterns(&mut reading);
+        let sound = metadata(&mut reading);
+        let options = reading.read(|json| with_limits(json, limits));
+        faults.append(&mut reading.faults);
+        options.filter(|_| sound)
+    }
+
+    /// A setting that the bus has no use for.
+    fn misplaced(&self, draft: &Draft) -> Option<Fault> {
+        let (kind, traits) = self.bus?;
+        let (name, why) = if traits.keeps_events {
+            (
+                "queue",
+                format!("has no effect on the `{kind}` bus, whose log keeps the events that a hook has not received"),
+            )
+        } else {
+            ("from", format!("has no effect on the `{kind}` bus, which keeps no events to begin with"))
+        };
+        let place = pointer(name);
+        draft.is_set(&place).then(|| draft.fault(&place, About::Value, &why))
+    }
+
+    fn has_queue(&self, draft: &Draft) -> bool {
+        self.bus.map_or(!self.is_bus_open || draft.is_set("/queue"), |(_, traits)| !traits.keeps_events)
+    }
+}
+
+fn check_table(draft: &Draft) -> Result<(), Vec<Fault>> {
+    if draft.is_broken() {
+        return Err(Vec::new());
+    }
+    draft.no_table(None).map_or(Ok(()), |message| Err(vec![Fault::new("", About::Value, message)]))
+}
+
+/// The table, over these limits of a batch.
+pub(super) fn with_limits(mut json: Json, limits: BatchLimits) -> Json {
+    let BatchLimits { max_events, max_bytes, max_age } = limits;
+    let mut batch = json!({ "max_events": max_events, "max_bytes": max_bytes.bytes(), "max_age": max_age.to_string() });
+    match (json.get_mut("batch"), batch.as_object_mut()) {
+        (Some(Json::Object(set)), Some(batch)) => {
+            batch.extend(std::mem::take(set));
+            *set = std::mem::take(batch);
+        }
+        (None, _) => json["batch"] = batch,
+        _ => {}
+    }
+    json
+}
+
+/// Notes lists that would not mean what they seem to, and takes them out.
+fn patterns(reading: &mut Reading<'_>) {
+    for name in PATTERNS {
+        let place = pointer(name);
+        let Some(Json::Array(list)) = reading.draft.value().get(name) else { continue };
+        let empty: Vec<_> = (0..list.len()).filter(|index| list[*index] == "").collect();
+        let (none, useless) = (list.is_empty(), empty.len() == list.len());
+        if none {
+            let all = if name.ends_with("except") { "make no exception" } else { "match everything" };
+            let list = reading.draft.notation().empty_list();
+            reading.plain_fault(&place, &place, About::Value, &format!("{list}: leave it out to {all}"));
+        }
+        for index in &empty {
+            let place = format!("{place}/{index}");
+            reading.plain_fault(&place, &place, About::Value, "an empty pattern matches nothing");
+        }
+        if useless {
+            reading.draft.take_out(&place);
+        }
+    }
+}
+
+/// Notes metadata that are no attributes, and takes them out. False if there are any.
+fn metadata(reading: &mut Reading<'_>) -> bool {
+    // Anything but a table is refused with the other settings.
+    let Some(Json::Object(table)) = reading.draft.value().get("metadata") else { return true };
+    let wrong = |(name, value): (&String, &Json)| {
+        let error = Metadata::new([(name.as_str(), value.clone())]).err()?;
+        Some((format!("/metadata{}", pointer(name)), error.to_string()))
+    };
+    let wrong: Vec<_> = table.iter().filter_map(wrong).collect();
+    for (place, error) in &wrong {
+        reading.plain_fault("/metadata", place, About::Name, error);
+        reading.draft.take_out(place);
+    }
+    wrong.is_empty()
+}
+
+/// The contradictions that the hook itself finds in its settings.
+fn contradictions(draft: &Draft, options: HookOptions, sink: Option<&SinkSettings>) -> Vec<Fault> {
+    let factory = sink.map_or_else(|| Arc::new(Unread) as Arc<dyn SinkFactory>, |sink| sink.factory.clone());
+    let Ok(id) = HookId::new("x") else { return Vec::new() };
+    let hook = match options.hook(id, factory) {
+        Ok(hook) => hook,
+        Err(faults) => return faults,
+    };
+    // Without its sink the hook's batch limits are not known, so nor is what is wrong with its queue.
+    let problems = hook.problems().into_iter().filter(|(path, _)| sink.is_some() || !path.starts_with("queue"));
+    let place = |path: &str| parse_path(draft.value(), path);
+    let fault = |(path, message): (&'static str, String)| {
+        let own = place(path);
+        let other = place(&path.replace("queue", "batch"));
+        let places = [own.clone(), other, "/lanes".to_owned(), "/queue".to_owned(), "/batch".to_owned()];
+        let set = places.into_iter().find(|place| draft.is_set(place));
+        let about = if set.is_some() { About::Value } else { About::Missing };
+        Fault::new(draft.place(&set.unwrap_or(own)).0, about, format!("{path}: {message}"))
+    };
+    problems.map(fault).collect()
+}
+
+/// Stands in for a sink with something wrong, so that the rest of its hook can be checked.
+#[derive(Debug)]
+struct Unread;
+
+impl SinkFactory for Unread {
+    fn kind(&self) -> &str {
+        "unread"
+    }
+
+    fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
+        Err("the sink's settings are wrong".into())
+    }
+}

@@ -1,0 +1,118 @@
+//! The options of a hook beside its name and its sink.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::fault::{About, Fault, pointer};
+use crate::batcher::BatchLimits;
+use crate::bus::{QueueLimits, StartAt};
+use crate::envelope::Metadata;
+use crate::filter::{Filter, Pattern};
+use crate::hook::Hook;
+use crate::human::ByteSize;
+use crate::id::HookId;
+use crate::policy::{RateLimit, RetryPolicy};
+use crate::sink::SinkFactory;
+
+/// A hook's settings beside its id and its sink.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct HookOptions {
+    /// Only events whose type matches one of these globs: `*` is any run of characters, dots too, `?` is
+    /// one. Not set: every type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub types: Option<Vec<String>>,
+    /// No events whose type matches one of these globs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub types_except: Option<Vec<String>>,
+    /// Only events whose subject matches one of these globs. Not set: any subject, or none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subjects: Option<Vec<String>>,
+    /// No events whose subject matches one of these globs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subjects_except: Option<Vec<String>>,
+    /// Extension attributes that are set on every event delivered: strings, integers or booleans.
+    #[schemars(schema_with = "metadata_schema")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, serde_json::Value>,
+    /// Limits of a batch. Where not set, the sink's own defaults hold.
+    pub batch: BatchLimits,
+    /// Retries of failed attempts.
+    pub retry: RetryPolicy,
+    /// Rate limit over all lanes: `requests`, `events` or both. Not set: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    /// Limits of what is held in memory. `hooks pipe` never drops: `overflow` is `"block"` there unless set.
+    #[serde(skip_serializing_if = "is_unlimited")]
+    pub queue: QueueLimits,
+    /// Parallel workers. Events that share a `partitionkey`, else a `subject`, keep their order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<NonZeroUsize>,
+    /// A disabled hook delivers nothing. Where not set: true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Start of a new hook on a bus with a log: `"end"`, or `"earliest"` for everything it still has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<StartAt>,
+}
+
+/// The lists of patterns, by name.
+pub(super) const PATTERNS: [&str; 4] = ["types", "types_except", "subjects", "subjects_except"];
+
+/// The options that are tables, by name.
+pub(super) const TABLES: [&str; 4] = ["batch", "retry", "rate_limit", "queue"];
+
+fn metadata_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": "^[a-z0-9]+$" },
+        "additionalProperties": { "type": ["string", "integer", "boolean"] },
+    })
+}
+
+/// The limits of a queue that holds nothing back: the bus keeps the events itself.
+pub(super) fn unlimited(queue: QueueLimits) -> QueueLimits {
+    queue.max_events(NonZeroUsize::MAX).max_bytes(ByteSize::new(u64::MAX))
+}
+
+fn is_unlimited(queue: &QueueLimits) -> bool {
+    *queue == unlimited(*queue)
+}
+
+impl HookOptions {
+    /// The hook with these options, whether they make sense or not.
+    ///
+    /// # Errors
+    /// When the metadata holds what is no extension attribute.
+    pub(super) fn hook(self, id: HookId, sink: Arc<dyn SinkFactory>) -> Result<Hook, Vec<Fault>> {
+        let wrong = |(name, value): (&String, &serde_json::Value)| {
+            let error = Metadata::new([(name.as_str(), value.clone())]).err()?;
+            let place = format!("/metadata{}", pointer(name));
+            Some(Fault::new(place, About::Name, format!("metadata: {error}")))
+        };
+        let faults: Vec<_> = self.metadata.iter().filter_map(wrong).collect();
+        let Ok(metadata) = Metadata::new(self.metadata) else { return Err(faults) };
+        let patterns = |list: Option<Vec<String>>| list.unwrap_or_default().into_iter().map(Pattern::new).collect();
+        let mut hook = Hook::with_sink(id, sink);
+        hook.filter = Arc::new(Filter {
+            types: patterns(self.types),
+            types_except: patterns(self.types_except),
+            subjects: patterns(self.subjects),
+            subjects_except: patterns(self.subjects_except),
+        });
+        hook.metadata = Arc::new(metadata);
+        hook.batch = self.batch;
+        hook.retry = self.retry;
+        hook.queue = self.queue;
+        hook.lanes = self.lanes.unwrap_or(hook.lanes);
+        hook.enabled = self.enabled.unwrap_or(true);
+        hook.rate_limit = self.rate_limit;
+        hook.from = self.from.unwrap_or_default();
+        Ok(hook)
+    }
+}
