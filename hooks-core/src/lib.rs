@@ -54,8 +54,8 @@ pub use sink::Sink;
 pub use batcher::BatchLimits;
 pub use config_problem::ConfigProblem;
 pub use dispatcher::{
-    DispatchError, Dispatcher, HookCounts, HookReport, HookStatus, LeftBehind, ReplayError, ReplayReport, Report,
-    TestError, TestReport,
+    DefinitionReader, DispatchError, Dispatcher, HookCounts, HookReport, HookStatus, LeftBehind, ReplayError,
+    ReplayReport, Report, Restored, TestError, TestReport,
 };
 pub use endpoint_state::EndpointState;
 pub use error_chain::chain;

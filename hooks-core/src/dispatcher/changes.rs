@@ -21,15 +21,15 @@ impl Dispatcher {
     /// them. Needs a tokio runtime with time enabled.
     ///
     /// # Errors
-    /// When there is a hook of this name, its settings or its sink's are wrong (all errors are listed), or the bus
-    /// refuses.
+    /// When there is a hook of this name, or the bus keeps a [definition](Self::define) of one, its settings or its sink's
+    /// are wrong (all errors are listed), or the bus refuses.
     ///
     /// # Cancel safety
     /// A change waits until others of the same hook have ended; a call that is dropped before has changed nothing. A
     /// change that has begun is completed, also when the call is dropped. This holds for every change.
     pub async fn add(&self, hook: Hook) -> Result<(), DispatchError> {
         let id = hook.id.clone();
-        self.locked(&id, |inner| async move { inner.add(hook).await }).await
+        self.locked(&id, |inner| async move { inner.add_undefined(hook).await }).await
     }
 
     /// Changes the settings of a hook. Its position and its events in flight stay. The running attempt
@@ -122,7 +122,15 @@ impl Inner {
         (self.hook_locks.lock(id).await, self.changing.clone().read_owned().await)
     }
 
-    async fn add(self: &Arc<Self>, hook: Hook) -> Result<(), DispatchError> {
+    async fn add_undefined(self: &Arc<Self>, hook: Hook) -> Result<(), DispatchError> {
+        match self.bus.hooks().definition(&hook.id).await {
+            Ok(Some(_)) if self.slot(&hook.id).is_err() => Err(DispatchError::Defined(hook.id)),
+            Ok(_) => self.add(hook).await,
+            Err(error) => Err(refused(&hook.id)(error)),
+        }
+    }
+
+    pub(super) async fn add(self: &Arc<Self>, hook: Hook) -> Result<(), DispatchError> {
         validate(&hook)?;
         if self.slot(&hook.id).is_ok() {
             return Err(DispatchError::Duplicate(hook.id));
@@ -175,7 +183,7 @@ impl Inner {
         self.change((*slot.hook).clone()).await
     }
 
-    async fn remove(&self, id: &HookId) -> Result<HookStatus, DispatchError> {
+    pub(super) async fn remove(&self, id: &HookId) -> Result<HookStatus, DispatchError> {
         let slot = self.slot(id)?;
         slot.stop().await;
         if let Err(error) = self.bus.unsubscribe(id).await {
@@ -183,6 +191,7 @@ impl Inner {
             return Err(refused(id)(error));
         }
         self.slots.lock().by_id.remove(id);
+        self.defined.forget(id);
         self.notices.hook_removed(&slot.hook);
         Ok(HookStatus::of(&slot, self.bus.monitor().lag(id)))
     }
@@ -211,7 +220,7 @@ impl Inner {
     }
 }
 
-fn validate(hook: &Hook) -> Result<(), DispatchError> {
+pub(super) fn validate(hook: &Hook) -> Result<(), DispatchError> {
     let kind = hook.sink.kind();
     let of_sink = hook.sink.validate().into_iter().map(|problem| format!("sink `{kind}`: {problem}"));
     let own = hook.problems().into_iter().map(|(path, message)| format!("{path}: {message}"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bus::BusError;
+use crate::bus::{BusError, Revision};
 use crate::delivery::DeliveryError;
 use crate::envelope::EnvelopeError;
 use crate::id::HookId;
@@ -80,6 +80,26 @@ pub enum DispatchError {
         /// The errors, each with the path of the setting.
         problems: Vec<String>,
     },
+    /// The bus keeps a definition of a hook of this name.
+    #[error("hook `{0}` is defined on the bus already: choose another name, or undefine it first")]
+    Defined(HookId),
+    /// The hook was added without a definition, so nothing can define it: its name is taken.
+    #[error("there is a hook `{0}` already, which is not kept by the bus")]
+    NotDefined(HookId),
+    /// The hook's definition is not the expected one. Nothing was changed.
+    #[error("{}", conflict(hook, *current))]
+    Conflict {
+        /// The hook.
+        hook: HookId,
+        /// The revision that its definition has. `None`: it is not defined.
+        current: Option<Revision>,
+    },
+    /// The bus keeps no definitions of hooks.
+    #[error("this bus keeps no definitions of hooks")]
+    NotKept,
+    /// The definitions of hooks can't be read from the bus.
+    #[error("the definitions of hooks can't be read from the bus")]
+    Definitions(#[source] BusError),
     /// The dispatcher was shut down.
     #[error("the dispatcher is shut down")]
     ShutDown,
@@ -92,4 +112,11 @@ pub enum DispatchError {
         #[source]
         error: BusError,
     },
+}
+
+fn conflict(hook: &HookId, current: Option<Revision>) -> String {
+    match current {
+        Some(revision) => format!("hook `{hook}` was changed meanwhile: its revision is {revision} now"),
+        None => format!("hook `{hook}` is not defined any more"),
+    }
 }

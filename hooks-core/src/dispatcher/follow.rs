@@ -1,4 +1,4 @@
-//! Follows overrides that other processes set on a shared bus.
+//! Follows the definitions and overrides that other processes change on a shared bus.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::hook::Hook;
 use crate::id::HookId;
 
 impl Inner {
-    /// Follows the overrides of other processes in a task, from the first hook on.
+    /// Follows other processes in a task, from the first hook on.
     pub(super) fn follow(self: &Arc<Self>) {
         self.following.lock().get_or_insert_with(|| tokio::spawn(self.clone().follow_all()));
     }
@@ -25,35 +25,21 @@ impl Inner {
         }
     }
 
-    /// Follows the overrides of all hooks. A hook that is slow to change delays no other. Never returns.
+    /// Never returns.
     async fn follow_all(self: Arc<Self>) {
-        let mut changes = FuturesUnordered::new();
-        // Hooks that are being changed, each once, and whether their override was set once more since.
-        let mut changing = HashMap::<HookId, bool>::new();
-        loop {
-            tokio::select! {
-                hook = self.bus.hooks().follow_overrides() => match changing.get_mut(&hook) {
-                    Some(more) => *more = true,
-                    None => {
-                        changing.insert(hook.clone(), false);
-                        changes.push(self.follow_one(hook));
-                    }
-                },
-                Some(hook) = changes.next() => {
-                    if changing.insert(hook.clone(), false) == Some(true) {
-                        changes.push(self.follow_one(hook));
-                    } else {
-                        changing.remove(&hook);
-                        self.bus.hooks().override_followed(&hook);
-                    }
-                }
-            }
-        }
+        let store = self.bus.hooks();
+        let overrides = follow(
+            || store.follow_overrides(),
+            |hook| self.follow_override(hook),
+            |hook| store.override_followed(hook),
+        );
+        let definitions = follow(|| store.follow_definitions(), |hook| self.follow_definition(hook), |_| {});
+        tokio::join!(overrides, definitions);
     }
 
     /// Follows the override of one hook. Also during a shutdown's drain: that may take long, and it could not end while
     /// the bus holds the hook.
-    async fn follow_one(self: &Arc<Self>, hook: HookId) -> HookId {
+    async fn follow_override(self: &Arc<Self>, hook: HookId) -> HookId {
         let lock = self.lock_hook(&hook).await;
         let (inner, id) = (self.clone(), hook.clone());
         let followed = uncancelled(async move {
@@ -82,5 +68,35 @@ impl Inner {
             None => tracing::info!(hook = %id, "another process enabled the hook: it delivers again"),
         }
         self.change(Hook::clone(&slot.hook)).await
+    }
+}
+
+/// Follows each hook that `next` names. A hook that is slow to change delays no other. Never returns.
+async fn follow<N: Future<Output = HookId>, C: Future<Output = HookId>>(
+    next: impl Fn() -> N,
+    change: impl Fn(HookId) -> C,
+    followed: impl Fn(&HookId),
+) {
+    let mut changes = FuturesUnordered::new();
+    // Hooks that are being changed, each once, and whether they were named once more since.
+    let mut changing = HashMap::<HookId, bool>::new();
+    loop {
+        tokio::select! {
+            hook = next() => match changing.get_mut(&hook) {
+                Some(more) => *more = true,
+                None => {
+                    changing.insert(hook.clone(), false);
+                    changes.push(change(hook));
+                }
+            },
+            Some(hook) = changes.next() => {
+                if changing.insert(hook.clone(), false) == Some(true) {
+                    changes.push(change(hook));
+                } else {
+                    changing.remove(&hook);
+                    followed(&hook);
+                }
+            }
+        }
     }
 }

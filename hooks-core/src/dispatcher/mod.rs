@@ -1,6 +1,7 @@
 //! Joins a bus and hooks: one worker per hook.
 
 mod changes;
+mod definitions;
 mod error;
 mod follow;
 mod hook_locks;
@@ -21,6 +22,7 @@ use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, RwLock, watch};
 use tokio::task::JoinHandle;
 
+pub use definitions::{DefinitionReader, Restored};
 pub use error::{DispatchError, ReplayError, TestError};
 pub use report::{ReplayReport, Report, TestReport};
 pub use status::{HookCounts, HookReport, HookStatus, LeftBehind};
@@ -32,6 +34,7 @@ use crate::notices::{Notices, Outbox};
 use crate::sink::Shared;
 use crate::stats::BatchStats;
 use crate::worker::{HookContext, Mode, Parked, ResendQueue, SharedEndpoint, StopSignal, Worker};
+use definitions::Defined;
 use hook_locks::HookLocks;
 use slot::{Slot, Work, WorkerEnd, WorkerStart, subscription};
 
@@ -92,7 +95,9 @@ struct Inner {
     outbox: SyncMutex<Option<Outbox>>,
     /// Counts workers that ended because their receiver wants nothing any more.
     disabled: watch::Sender<u64>,
-    /// The task that follows overrides of other processes.
+    /// The hooks that the bus keeps the definition of.
+    defined: Defined,
+    /// The task that follows other processes.
     following: SyncMutex<Option<JoinHandle<()>>>,
 }
 
@@ -122,6 +127,7 @@ impl Dispatcher {
             changing: Arc::default(),
             dead_letter_locks: HookLocks::default(),
             disabled: watch::Sender::new(0),
+            defined: Defined::default(),
             following: SyncMutex::default(),
         }))
     }

@@ -5,6 +5,7 @@ mod building;
 mod changes;
 mod conformance;
 mod dead_letters;
+mod definitions;
 mod disabled;
 mod dispatcher;
 mod durable;

@@ -1,0 +1,268 @@
+//! Hooks that the bus keeps the definition of: restored at start, changed at run time, and followed where processes
+//! share the bus.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex as SyncMutex;
+
+use super::hook_locks::uncancelled;
+use super::{DispatchError, Dispatcher, Inner};
+use crate::BoxError;
+use crate::bus::{DefineError, Definition, Expected, Revision};
+use crate::hook::Hook;
+use crate::id::HookId;
+
+/// Makes a hook of its definition's text. A closure is one.
+///
+/// ```
+/// use hooks_core::{BoxError, DefinitionReader, Hook, HookId};
+/// # #[derive(Debug)] struct Stdout;
+/// # impl hooks_core::sink::SinkFactory for Stdout {
+/// #     fn kind(&self) -> &str { "stdout" }
+/// #     fn build(&self, _: &hooks_core::sink::SinkContext) -> Result<Box<dyn hooks_core::Sink>, BoxError> { Err("".into()) }
+/// # }
+/// fn reader() -> impl DefinitionReader {
+///     |id: &HookId, text: &str| match text {
+///         "stdout" => Ok(Hook::new(id.as_str(), Stdout)?),
+///         other => Err(format!("there is no sink `{other}`").into()),
+///     }
+/// }
+/// assert!(reader().read(&HookId::new("a")?, "stdout").is_ok());
+/// # Ok::<(), BoxError>(())
+/// ```
+pub trait DefinitionReader: Send + Sync + 'static {
+    /// The hook of this name and text.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text. It is logged, so it must hold no secret.
+    fn read(&self, hook: &HookId, text: &str) -> Result<Hook, BoxError>;
+}
+
+impl<F: Fn(&HookId, &str) -> Result<Hook, BoxError> + Send + Sync + 'static> DefinitionReader for F {
+    fn read(&self, hook: &HookId, text: &str) -> Result<Hook, BoxError> {
+        self(hook, text)
+    }
+}
+
+/// The outcome of [`Dispatcher::restore`].
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Restored {
+    /// Number of hooks that were added.
+    pub hooks: usize,
+    /// Hooks that could not be added, by name, and why. The bus keeps their events.
+    pub failed: Vec<(HookId, DispatchError)>,
+}
+
+/// The hooks of this dispatcher that the bus keeps the definition of.
+#[derive(Default)]
+pub(super) struct Defined {
+    reader: SyncMutex<Option<Arc<dyn DefinitionReader>>>,
+    revisions: SyncMutex<BTreeMap<HookId, Revision>>,
+}
+
+impl Defined {
+    pub(super) fn forget(&self, hook: &HookId) {
+        self.revisions.lock().remove(hook);
+    }
+}
+
+/// Definitions that are read from the bus at a time.
+const PAGE: usize = 1_000;
+
+/// Hooks that are added at a time.
+const AT_ONCE: usize = 64;
+
+impl Dispatcher {
+    /// Adds every hook that the bus keeps the definition of, and from then on [`define`](Self::define) and
+    /// [`undefine`](Self::undefine) change them. On a bus that processes share, hooks that another process defines,
+    /// changes or undefines later are added, changed and removed here, too.
+    ///
+    /// A hook that can't be added stays defined, and the bus keeps its events: what keeps it from being added is in the
+    /// answer. Call it once, before anything is published.
+    ///
+    /// # Errors
+    /// When the definitions can't be read from the bus. Some hooks may have been added then.
+    pub async fn restore(&self, reader: impl DefinitionReader) -> Result<Restored, DispatchError> {
+        self.0.is_open()?;
+        *self.0.defined.reader.lock() = Some(Arc::new(reader));
+        self.0.follow();
+        let mut restored = Restored::default();
+        let mut after = None;
+        loop {
+            let page =
+                self.0.bus.hooks().definitions(after.as_ref(), PAGE).await.map_err(DispatchError::Definitions)?;
+            let Some(last) = page.last() else { return Ok(restored) };
+            after = Some(last.hook.clone());
+            let added = stream::iter(page).map(|definition| async move {
+                let hook = definition.hook.clone();
+                (hook, self.restore_one(definition).await)
+            });
+            let mut added = added.buffer_unordered(AT_ONCE);
+            while let Some((hook, added)) = added.next().await {
+                match added {
+                    Ok(()) => restored.hooks += 1,
+                    Err(error) => restored.failed.push((hook, error)),
+                }
+            }
+        }
+    }
+
+    async fn restore_one(&self, definition: Definition) -> Result<(), DispatchError> {
+        let hook = definition.hook.clone();
+        self.locked(&hook, |inner| async move { inner.apply(&definition).await }).await
+    }
+
+    /// Defines a hook: a new one, or a change of one that was defined before. Returns what the bus keeps now. Every event
+    /// that is accepted after this returns reaches the hook, by whichever process of a shared bus it is accepted, and
+    /// also when this process ends at once.
+    ///
+    /// # Errors
+    /// When the text makes no hook, or the definition is not the expected one; nothing has changed then. Also when the
+    /// hook was [added](Self::add) without a definition, [`restore`](Self::restore) was not called, or the bus can't keep
+    /// definitions. After an error of the bus itself the change may hold all the same.
+    ///
+    /// # Cancel safety
+    /// As for [`add`](Self::add).
+    pub async fn define(&self, id: &HookId, text: &str, expected: Expected) -> Result<Definition, DispatchError> {
+        let (hook, text) = (id.clone(), text.to_owned());
+        self.locked(id, |inner| async move { inner.define(&hook, &text, expected).await }).await
+    }
+
+    /// Removes a hook that is defined: its definition, its position, its override and its dead letters. Returns false if
+    /// the bus keeps no definition of it.
+    ///
+    /// # Errors
+    /// When the definition is not the expected one, or the bus can't remove it; the hook then stays.
+    ///
+    /// # Cancel safety
+    /// As for [`add`](Self::add).
+    pub async fn undefine(&self, id: &HookId, expected: Expected) -> Result<bool, DispatchError> {
+        let hook = id.clone();
+        self.locked(id, |inner| async move { inner.undefine(&hook, expected).await }).await
+    }
+
+    /// The revision of a hook that the bus keeps the definition of. `None` for a hook that was [added](Self::add) without
+    /// one.
+    pub fn revision(&self, id: &HookId) -> Option<Revision> {
+        self.0.defined.revisions.lock().get(id).copied()
+    }
+}
+
+/// Callers hold the hook's lock.
+impl Inner {
+    async fn define(
+        self: &Arc<Self>,
+        id: &HookId,
+        text: &str,
+        expected: Expected,
+    ) -> Result<Definition, DispatchError> {
+        self.refuse_other(id)?;
+        let hook = self.hook_of(id, text)?;
+        let defined = self.bus.hooks().define(id, text, expected, hook.from).await.map_err(refused(id))?;
+        self.put(hook, defined.revision).await?;
+        Ok(defined)
+    }
+
+    async fn undefine(self: &Arc<Self>, id: &HookId, expected: Expected) -> Result<bool, DispatchError> {
+        self.refuse_other(id)?;
+        let before = self.bus.hooks().definition(id).await.map_err(|error| refused(id)(error.into()))?;
+        expected.check(before.as_ref().map(|before| before.revision)).map_err(refused(id))?;
+        let Some(before) = before else { return Ok(false) };
+        self.take(id).await?;
+        match self.bus.hooks().undefine(id, expected).await {
+            Ok(removed) => Ok(removed),
+            Err(error) => {
+                // It is defined still, as far as is known.
+                self.apply(&before).await?;
+                Err(refused(id)(error))
+            }
+        }
+    }
+
+    /// Makes the hook what its definition says.
+    async fn apply(self: &Arc<Self>, definition: &Definition) -> Result<(), DispatchError> {
+        if self.defined.revisions.lock().get(&definition.hook) >= Some(&definition.revision) {
+            return Ok(());
+        }
+        self.refuse_other(&definition.hook)?;
+        let hook = self.hook_of(&definition.hook, &definition.text)?;
+        self.put(hook, definition.revision).await
+    }
+
+    /// Adds or changes a hook that is defined.
+    async fn put(self: &Arc<Self>, hook: Hook, revision: Revision) -> Result<(), DispatchError> {
+        let id = hook.id.clone();
+        if self.slot(&id).is_ok() {
+            self.change(hook).await?
+        } else {
+            self.add(hook).await?
+        }
+        self.defined.revisions.lock().insert(id, revision);
+        Ok(())
+    }
+
+    /// Removes a hook that is defined, if it is here.
+    async fn take(self: &Arc<Self>, id: &HookId) -> Result<(), DispatchError> {
+        match self.remove(id).await {
+            Ok(_) | Err(DispatchError::UnknownHook(_)) => {}
+            Err(error) => return Err(error),
+        }
+        self.defined.forget(id);
+        Ok(())
+    }
+
+    /// A hook that was added without a definition keeps its name to itself.
+    fn refuse_other(&self, id: &HookId) -> Result<(), DispatchError> {
+        let is_other = self.slot(id).is_ok() && !self.defined.revisions.lock().contains_key(id);
+        if is_other { Err(DispatchError::NotDefined(id.clone())) } else { Ok(()) }
+    }
+
+    fn hook_of(&self, id: &HookId, text: &str) -> Result<Hook, DispatchError> {
+        let reader = self.defined.reader.lock().clone();
+        let read = reader.ok_or_else(|| "the dispatcher has not restored the bus's hooks".into());
+        let hook = read.and_then(|reader| reader.read(id, text));
+        let hook =
+            hook.map_err(|error| DispatchError::Invalid { hook: id.clone(), problems: vec![error.to_string()] })?;
+        super::changes::validate(&hook)?;
+        Ok(hook)
+    }
+
+    /// Makes one hook what another process defined it to be.
+    pub(super) async fn follow_definition(self: &Arc<Self>, hook: HookId) -> HookId {
+        if self.defined.reader.lock().is_none() {
+            return hook;
+        }
+        let lock = self.lock_hook(&hook).await;
+        let (inner, id) = (self.clone(), hook.clone());
+        let followed = uncancelled(async move {
+            let followed = inner.apply_definition(&id).await;
+            drop(lock);
+            followed
+        });
+        if let Err(error) = followed.await {
+            tracing::error!(%hook, error = crate::chain(&error), "another process defined, changed or undefined the hook, but this one could not: it goes on as before");
+        }
+        hook
+    }
+
+    async fn apply_definition(self: &Arc<Self>, id: &HookId) -> Result<(), DispatchError> {
+        self.is_open()?;
+        let definition = self.bus.hooks().definition(id).await.map_err(|error| refused(id)(error.into()))?;
+        match definition {
+            Some(definition) => self.apply(&definition).await,
+            None if self.defined.revisions.lock().contains_key(id) => self.take(id).await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn refused(hook: &HookId) -> impl Fn(DefineError) -> DispatchError {
+    move |error| match error {
+        DefineError::Conflict { current } => DispatchError::Conflict { hook: hook.clone(), current },
+        DefineError::NotKept => DispatchError::NotKept,
+        DefineError::Bus(error) => DispatchError::Bus { hook: hook.clone(), error },
+    }
+}
