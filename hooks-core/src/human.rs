@@ -105,6 +105,11 @@ impl Rate {
         Self { count, unit: Unit::Second }
     }
 
+    /// A rate of `count` per minute.
+    pub const fn per_minute(count: NonZeroU32) -> Self {
+        Self { count, unit: Unit::Minute }
+    }
+
     /// The time from one to the next.
     pub fn interval(self) -> Duration {
         self.unit.duration() / self.count.get()

@@ -14,6 +14,7 @@ use crate::BoxError;
 use crate::batcher::BatchLimits;
 use crate::builders::Builders;
 use crate::config_problem::ConfigProblem;
+use crate::human::Rate;
 use crate::id::HookId;
 use crate::policy::RetryPolicy;
 use crate::secret::Secret;
@@ -78,6 +79,12 @@ pub trait Sink: Send {
     /// Returns the result of an attempt that took too long and whose future was just dropped, if the sink knows it: a
     /// receiver that has answered "delivered" and does not end its answer has the events.
     fn cut_short(&mut self, _batch: &Batch) -> Option<Result<Delivered, DeliveryError>> {
+        None
+    }
+
+    /// The most attempts that the destination allows, if it said so: the hook makes no more, over all its lanes. Asked
+    /// after each attempt.
+    fn allowed_rate(&self) -> Option<Rate> {
         None
     }
 
@@ -156,12 +163,25 @@ impl SinkContext {
     pub fn shared<T: Any + Send + Sync, E>(&self, key: &str, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
         self.shared.get(key, make)
     }
+
+    /// Returns something that sinks with the same key share and that stays when no sink holds it, for as long as the
+    /// dispatcher lives: what was learned of destinations, say. It bounds its own size.
+    ///
+    /// # Errors
+    /// When `make` fails; the next call tries again.
+    pub fn kept<T: Any + Send + Sync, E>(&self, key: &str, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        let thing = self.shared.get(key, make)?;
+        self.shared.kept.lock().insert((TypeId::of::<T>(), key.to_owned()), thing.clone());
+        Ok(thing)
+    }
 }
 
 /// The things that the sinks of one dispatcher share. See [`SinkContext::shared`].
 #[derive(Default)]
 pub struct Shared {
     things: Mutex<HashMap<(TypeId, String), Arc<Place>>>,
+    /// Those that stay when no sink holds them.
+    kept: Mutex<HashMap<(TypeId, String), Arc<dyn Any + Send + Sync>>>,
     pub(crate) builders: Builders,
 }
 

@@ -44,6 +44,10 @@
 //! as [odd](hooks_core::sink::Odd). Only where refused events may have been named in it (the receiver did so before, or
 //! `partial_answers` says so) is the batch repeated, at most three times.
 //!
+//! # Permission
+//! With `verify` nothing is delivered until the receiver has granted it, by the handshake of the CloudEvents webhook
+//! specification. It is asked once for each url and origin, and its rate is heeded.
+//!
 //! # Invariants
 //! - The sink tries once. It follows no redirect and repeats nothing; only when the receiver closed a kept
 //!   connection, or sent something over it, before anything of the request was written, another connection is taken.
@@ -66,6 +70,7 @@ mod failures;
 mod faults;
 mod files;
 mod fuzz;
+mod grant;
 mod guard;
 mod header_names;
 mod keys;
@@ -94,7 +99,7 @@ pub mod verify;
 pub use cidr::Cidr;
 pub use compress::Encoding;
 pub use config::{
-    Basic, Compression, Connections, Hmac, HttpConfig, HttpVersion, Mode, SigningSecrets, Tls, TlsVersion,
+    Basic, Compression, Connections, Hmac, HttpConfig, HttpVersion, Mode, SigningSecrets, Tls, TlsVersion, Verification,
 };
 pub use endpoint::Endpoint;
 #[doc(hidden)]

@@ -88,6 +88,21 @@ impl Report {
         }
     }
 
+    /// The receiver has granted deliveries, or has not, for this reason.
+    pub(crate) fn granted(&self, withheld: Option<&str>) {
+        self.trace.end("");
+        if withheld.is_none() {
+            return self.note("verify", "granted");
+        }
+        self.note("verify", "not granted");
+        self.total();
+        self.note(
+            "advice",
+            "have the receiver answer OPTIONS with `webhook-allowed-origin`, which is what `webhook-request-origin` says \
+             or `*`; or remove `verify`",
+        );
+    }
+
     /// The attempt's time is over, and no answer began.
     pub(crate) fn late(&self) {
         self.total();

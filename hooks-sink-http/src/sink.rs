@@ -1,12 +1,14 @@
 //! One attempt: make the request, post, read, judge.
 
+mod asking;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use hooks_core::{
-    BoxError, Sink,
+    BoxError, Rate, Sink,
     sink::{Batch, Delivered, DeliveryError, Odd, SinkContext, Unread},
 };
 use http::header::CONNECTION;
@@ -21,6 +23,7 @@ use crate::client::Client;
 use crate::config::Mode;
 use crate::connection_state::{ConnectionState, Trust};
 use crate::endpoint::printable;
+use crate::grant::Handshake;
 use crate::mask::Mask;
 use crate::outcome::{AnswerContext, Judged, judge};
 use crate::ready::Ready;
@@ -45,6 +48,8 @@ pub struct HttpSink {
     /// For errors: method and address, without secrets.
     name: Box<str>,
     requests: Requests,
+    /// Asks the receiver first, where that is wanted.
+    handshake: Option<Box<Handshake>>,
     mode: Mode,
     mask: Mask,
     max_response_bytes: usize,
@@ -76,6 +81,7 @@ impl HttpSink {
             trust: context.shared::<_, BoxError>(&format!("trust in {origin}"), || Ok(Trust::default()))?,
             told: false,
             name: format!("POST {}", printable(&ready.url)).into(),
+            handshake: Handshake::new(&ready, context)?,
             mode: ready.mode,
             mask: mask(&ready),
             max_response_bytes: ready.max_response_bytes,
@@ -235,6 +241,9 @@ impl Sink for HttpSink {
         self.waits = true;
         let _slot = if self.report.is_some() { None } else { slots.acquire().await.ok() };
         self.waits = false;
+        if self.handshake.is_some() {
+            self.obtain_grant().await?;
+        }
         self.attempt(batch).await
     }
 
@@ -244,6 +253,9 @@ impl Sink for HttpSink {
                        host all the time, of this hook or others";
             return Some(Err(DeliveryError::retry(format!("{}: {why}", self.name))));
         }
+        if let Some(ungranted) = self.cut_short_ungranted() {
+            return Some(Err(ungranted));
+        }
         let asking = self.asking.take();
         let begun = || asking.as_ref().and_then(transport::begun);
         let Some(received) = self.received.take().or_else(begun) else {
@@ -252,6 +264,10 @@ impl Sink for HttpSink {
             return None;
         };
         Some(self.judge(batch, &received))
+    }
+
+    fn allowed_rate(&self) -> Option<Rate> {
+        self.handshake.as_deref().and_then(Handshake::allowed_rate)
     }
 }
 

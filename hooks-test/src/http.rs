@@ -136,6 +136,11 @@ impl Receiver {
         Self::run(Requests::with_status(answer))
     }
 
+    /// Answers each request, with headers if need be.
+    pub fn answering(answer: impl Fn(&Seen) -> Response<String> + Send + Sync + 'static) -> Self {
+        Self::run(Requests::new(answer))
+    }
+
     /// Answers nothing until [`open`](Self::open).
     pub fn closed() -> Self {
         Self::run(Requests { gate: Semaphore::new(0), ..Requests::with_status(|_| 200) })

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use hooks_core::{
-    BatchLimits, BoxError, Envelope, Sink, async_trait,
+    BatchLimits, BoxError, Envelope, Rate, Sink, async_trait,
     sink::{
         Batch, Batcher, Delivered, DeliveryError, FailureClass, Odd, SinkContext, SinkFactory, SizeBatcher, Unread,
     },
@@ -40,6 +40,7 @@ struct State {
     answers: VecDeque<Answer>,
     poison: HashSet<String>,
     large: HashSet<String>,
+    allowed: Option<Rate>,
     builds: usize,
     asked: usize,
     closes: usize,
@@ -97,6 +98,11 @@ impl Receiver {
     /// From now on no batch is rejected.
     pub fn refuses_nothing(&self) {
         self.0.state.lock().poison.clear();
+    }
+
+    /// From now on it allows no more attempts than this.
+    pub fn allows(&self, rate: &str) {
+        self.0.state.lock().allowed = rate.parse().ok();
     }
 
     /// From now on no attempt arrives, until it is up again.
@@ -253,6 +259,10 @@ impl Sink for ReceiverSink {
 
     fn cut_short(&mut self, _: &Batch) -> Option<Result<Delivered, DeliveryError>> {
         std::mem::take(&mut self.1).then(|| Ok(Delivered::all()))
+    }
+
+    fn allowed_rate(&self) -> Option<Rate> {
+        self.0.state.lock().allowed
     }
 
     async fn close(&mut self) -> Result<(), DeliveryError> {

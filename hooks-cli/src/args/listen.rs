@@ -1,6 +1,7 @@
 //! `hooks listen`.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -47,6 +48,13 @@ pub(crate) struct ListenArgs {
     /// Refuse larger bodies with 413
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     pub(crate) max_body: ByteSize,
+    /// Grant senders who ask for permission (OPTIONS with `webhook-request-origin`) this many requests a minute, not any
+    /// number
+    #[arg(long, value_name = "NUMBER", conflicts_with = "no_grant")]
+    pub(crate) allowed_rate: Option<NonZeroU32>,
+    /// Grant nothing to senders who ask
+    #[arg(long)]
+    pub(crate) no_grant: bool,
     /// Misbehave on purpose
     #[arg(long, value_name = "KIND", value_enum)]
     pub(crate) misbehave: Option<Fault>,

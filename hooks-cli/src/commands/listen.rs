@@ -15,8 +15,8 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::files;
 use crate::listen::{
-    Answer, Arrival, ArrivalStats, Broken, Fault, Head, Limits, Receiver, Request, Rules, Server, Show, Signature,
-    events, has_color,
+    Answer, Arrival, ArrivalStats, Broken, Fault, Grants, Head, Limits, Receiver, Request, Rules, Server, Show,
+    Signature, events, has_color,
 };
 use crate::signals::StopSignals;
 
@@ -118,6 +118,16 @@ impl Listener {
         if is_random { format!("{doing}; again with --seed {}", self.seed) } else { doing }
     }
 
+    /// Answers a sender who asks whether it may deliver.
+    fn grant(&self, request: &Request, origin: &str) -> Answer {
+        let (mut answer, words) = self.rules.grant(origin);
+        answer.after = self.rules.delay;
+        self.state().stats.answered(answer.status);
+        let arrival = Arrival::now(&request.head.method, path(&request.head));
+        self.print(&Arrival { status: Some(answer.status), bytes: request.sent, grant: Some(words), ..arrival });
+        answer
+    }
+
     fn print(&self, arrival: &Arrival<'_>) {
         let mut stdout = std::io::stdout().lock();
         // A reader that has gone, `| head` say, is no reason to stop answering.
@@ -170,6 +180,11 @@ fn rules(args: &ListenArgs) -> Result<Rules, String> {
         refused: args.reject_type.iter().map(|glob| Pattern::new(glob.as_str())).collect(),
         names_refused: args.item_failures,
         fault,
+        grants: match args.allowed_rate {
+            _ if args.no_grant => Grants::Nothing,
+            Some(number) => Grants::PerMinute(number),
+            None => Grants::AnyRate,
+        },
     })
 }
 
@@ -220,6 +235,9 @@ impl Receiver for Listener {
     }
 
     fn receive(&self, request: Request) -> Answer {
+        if let ("OPTIONS", Some(origin)) = (&*request.head.method, request.head.header("webhook-request-origin")) {
+            return self.grant(&request, origin);
+        }
         let (signature, is_trusted) = self.trust.check(&request, SystemTime::now());
         let (found, fault) = events(&request.body);
         let mut fault = fault.map(|fault| format!("no CloudEvents: {fault}"));

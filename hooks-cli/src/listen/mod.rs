@@ -24,7 +24,7 @@ pub(crate) use events::events;
 pub(crate) use fault::Fault;
 pub(crate) use head::{Broken, Head, Limits};
 pub(crate) use request::Request;
-pub(crate) use rules::Rules;
+pub(crate) use rules::{Grants, Rules};
 pub(crate) use server::{Receiver, Server};
 pub(crate) use show::{Arrival, Show, Signature, has_color};
 pub(crate) use stats::ArrivalStats;

@@ -1,5 +1,6 @@
 //! The rules by which requests are answered. Chance is a parameter.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use hooks_core::Pattern;
@@ -24,6 +25,16 @@ pub(crate) struct Rules {
     /// True if refused events are named in a 200, and the others taken.
     pub(crate) names_refused: bool,
     pub(crate) fault: Option<Fault>,
+    pub(crate) grants: Grants,
+}
+
+/// What senders are told who ask whether they may deliver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grants {
+    Nothing,
+    AnyRate,
+    /// So many requests a minute.
+    PerMinute(NonZeroU32),
 }
 
 /// An answer, and which of the events it accepts.
@@ -38,6 +49,20 @@ impl Rules {
     /// True if a request is read slowly and not answered. `chance` is in 0..1.
     pub(crate) fn reads_slowly(&self, chance: f64) -> bool {
         self.fault == Some(Fault::SlowRead) && chance < self.fail_rate
+    }
+
+    /// The answer to a sender of this name who asks whether it may deliver (CloudEvents webhooks, section 4), and in words.
+    pub(crate) fn grant(&self, origin: &str) -> (Answer, String) {
+        let rate = match self.grants {
+            Grants::Nothing => {
+                return (Answer::status(200).header("allow", "POST"), format!("not granted to {origin}"));
+            }
+            Grants::AnyRate => "*".to_owned(),
+            Grants::PerMinute(number) => number.to_string(),
+        };
+        let limited = if rate == "*" { String::new() } else { format!(", {rate} a minute") };
+        let answer = Answer::status(200).header("allow", "POST").header("webhook-allowed-origin", origin);
+        (answer.header("webhook-allowed-rate", rate), format!("granted to {origin}{limited}"))
     }
 
     /// The answer to a request with these events. `chance` is in 0..1.
@@ -95,6 +120,7 @@ mod tests {
             refused: Vec::new(),
             names_refused: false,
             fault: None,
+            grants: Grants::AnyRate,
         }
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) marks: &'a [Option<Mark>],
     /// The reason why it has no events, or was no request.
     pub(crate) fault: Option<String>,
+    /// The answer to a sender who asked whether it may deliver.
+    pub(crate) grant: Option<String>,
 }
 
 impl<'a> Arrival<'a> {
@@ -73,6 +75,7 @@ impl<'a> Arrival<'a> {
             events: &[],
             marks: &[],
             fault: None,
+            grant: None,
         }
     }
 }
@@ -115,6 +118,10 @@ impl Show {
         let mut text = format!("{clock}  {outcome}  {} {}", arrival.method, printable(arrival.path));
         if let Some(batch) = arrival.batch {
             let _ = write!(text, "  batch {}", printable(batch));
+        }
+        if let Some(grant) = &arrival.grant {
+            let _ = writeln!(text, "  {}", printable(grant));
+            return text;
         }
         let (count, bytes) = (arrival.events.len(), arrival.bytes);
         let _ = write!(text, "  {count} event{}  {bytes} B", if count == 1 { "" } else { "s" });
@@ -165,6 +172,7 @@ impl Show {
             bytes: arrival.bytes,
             signature: arrival.signature.name(),
             fault: arrival.fault.as_deref(),
+            grant: arrival.grant.as_deref(),
             events: arrival.events.iter().zip(arrival.marks).map(|(event, mark)| self.entry(event, *mark)).collect(),
         };
         // Raw line breaks stand between tokens only.
@@ -200,6 +208,8 @@ struct Line<'a> {
     bytes: usize,
     signature: &'static str,
     fault: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<&'a str>,
     events: Vec<Entry<'a>>,
 }
 
@@ -264,6 +274,7 @@ mod tests {
             events: &events,
             marks: &[None, Some(Mark::Repeated)],
             fault: None,
+            grant: None,
         })
     }
 

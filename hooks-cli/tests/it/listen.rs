@@ -295,3 +295,43 @@ fn what_contradicts_itself_is_refused() {
         assert!(ended.err.contains(why) && !ended.err.contains("open-sesame"), "{args:?}: {}", ended.err);
     }
 }
+
+#[test]
+fn senders_who_ask_are_granted_what_was_told() {
+    let question = "OPTIONS /in HTTP/1.1\r\nconnection: close\r\nwebhook-request-origin: events.example.com\r\n\r\n";
+    for (args, rate, printed) in [
+        (&[][..], Some("*"), "granted to events.example.com"),
+        (&["--allowed-rate", "60"], Some("60"), "granted to events.example.com, 60 a minute"),
+        (&["--no-grant"], None, "not granted to events.example.com"),
+    ] {
+        let listener = Listener::start(args, "");
+        let (status, answer) = listener.exchange(question);
+        assert_eq!(status, 200);
+        let granted =
+            rate.map(|rate| format!("webhook-allowed-origin: events.example.com\r\nwebhook-allowed-rate: {rate}"));
+        assert_eq!(answer.contains("webhook-allowed"), granted.is_some(), "{answer}");
+        assert!(granted.is_none_or(|granted| answer.contains(&granted)), "{answer}");
+        let out = listener.end().out;
+        assert!(out.ends_with(&format!("  200  OPTIONS /in  {printed}\n")), "{out}");
+    }
+    // Without the question it is a request like any other.
+    let listener = Listener::start(&["--json"], "");
+    assert_eq!(listener.exchange(&question.replace("request-origin", "x")).0, 405);
+    assert_eq!(listener.exchange(question).0, 200);
+    let lines = lines(&listener.end().out);
+    assert_eq!((&lines[0]["grant"], &lines[1]["grant"]), (&Json::Null, &Json::from("granted to events.example.com")));
+}
+
+#[test]
+fn a_hook_asks_a_listener_and_delivers() {
+    let listener = Listener::start(&["--allowed-rate", "600000"], "");
+    let config = listener
+        .place
+        .read("hooks.toml")
+        .replace("secret = ", "verify = 'cloudevents', origin = 'me.example', secret = ");
+    std::fs::write(listener.place.path("hooks.toml"), config).unwrap();
+    assert_eq!(listener.place.pipe(events(3)).code, Some(0));
+    let out = listener.end().out;
+    assert!(out.lines().next().unwrap().ends_with("OPTIONS /in  granted to me.example, 600000 a minute"), "{out}");
+    assert!(out.contains("  3 events  "), "{out}");
+}

@@ -258,7 +258,9 @@ impl Lane {
             result = self.context.attempt(&mut self.sink, self.number, batch) => result,
             () = stop.raised_above(Mode::Drain) => return Some(Exit::Parked),
         };
+        let allowed = self.sink.as_ref().and_then(|sink| sink.allowed_rate());
         let (settled, state) = self.context.change(|endpoint| {
+            endpoint.rate_limiter.allow(allowed, started);
             self.context.learn(&result, endpoint);
             let settled = self.queue.resolve(started, now(), result, endpoint, fastrand::f64());
             (settled, endpoint.state())

@@ -12,6 +12,8 @@ use crate::policy::RateLimit;
 pub(crate) struct RateLimiter {
     requests: Option<Limit>,
     events: Option<Limit>,
+    /// As many requests as the receiver allows.
+    allowed: Option<(Rate, Limit)>,
 }
 
 #[derive(Debug, Clone)]
@@ -25,12 +27,8 @@ struct Limit {
 impl RateLimiter {
     pub(crate) fn new(limit: Option<RateLimit>) -> Self {
         let Some(RateLimit { requests, events, burst }) = limit else { return Self::default() };
-        let limit = |rate: Rate| Limit {
-            interval: rate.interval(),
-            burst: burst.unwrap_or(rate.in_a_second()).get(),
-            paid_at: None,
-        };
-        Self { requests: requests.map(limit), events: events.map(limit) }
+        let limit = |rate: Rate| Limit::new(rate, burst.unwrap_or(rate.in_a_second()).get());
+        Self { requests: requests.map(limit), events: events.map(limit), allowed: None }
     }
 
     /// Takes over the spending under other settings.
@@ -42,16 +40,28 @@ impl RateLimiter {
         }
     }
 
+    /// Takes what the receiver allows, after an attempt that began at `spent`.
+    pub(crate) fn allow(&mut self, allowed: Option<Rate>, spent: Instant) {
+        if allowed != self.allowed.as_ref().map(|(rate, _)| *rate) {
+            self.allowed = allowed.map(|rate| (rate, Limit::new(rate, rate.in_a_second().get())));
+            self.allowed.iter_mut().for_each(|(_, limit)| limit.spend(spent, 1));
+        }
+    }
+
     /// The time when an attempt with this many events may begin; `None`: at once.
     pub(crate) fn not_before(&self, now: Instant, events: usize) -> Option<Instant> {
         let requests = self.requests.as_ref().and_then(|limit| limit.not_before(1));
         let events = self.events.as_ref().and_then(|limit| limit.not_before(count(events)));
-        requests.max(events).filter(|at| *at > now)
+        let allowed = self.allowed.as_ref().and_then(|(_, limit)| limit.not_before(1));
+        requests.max(events).max(allowed).filter(|at| *at > now)
     }
 
     /// Counts an attempt with this many events that begins now.
     pub(crate) fn spend(&mut self, now: Instant, events: usize) {
         if let Some(limit) = &mut self.requests {
+            limit.spend(now, 1);
+        }
+        if let Some((_, limit)) = &mut self.allowed {
             limit.spend(now, 1);
         }
         if let Some(limit) = &mut self.events {
@@ -65,6 +75,10 @@ fn count(events: usize) -> u32 {
 }
 
 impl Limit {
+    fn new(rate: Rate, burst: u32) -> Self {
+        Self { interval: rate.interval(), burst, paid_at: None }
+    }
+
     fn not_before(&self, count: u32) -> Option<Instant> {
         let ahead = self.interval.saturating_mul(self.burst.saturating_sub(count));
         self.paid_at.and_then(|paid| paid.checked_sub(ahead))
@@ -104,6 +118,21 @@ mod tests {
             rate_limiter.spend(start, 1);
         }
         assert_eq!(rate_limiter.not_before(start, 1), Some(start + Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn what_the_receiver_allows_counts_from_the_attempt_that_told() {
+        let start = Instant::now();
+        let rate = |text: &str| text.parse::<Rate>().ok();
+        let mut rate_limiter = rate_limiter(Some("1000/s"), None, None);
+        rate_limiter.spend(start, 1);
+        rate_limiter.allow(rate("60/m"), start);
+        assert_eq!(rate_limiter.not_before(start, 1), Some(start + Duration::from_secs(1)));
+        rate_limiter.spend(start + Duration::from_secs(1), 1);
+        rate_limiter.allow(rate("60/m"), start + Duration::from_secs(1));
+        assert_eq!(rate_limiter.not_before(start, 1), Some(start + Duration::from_secs(2)), "the same rate goes on");
+        rate_limiter.allow(None, start);
+        assert_eq!(rate_limiter.not_before(start + Duration::from_secs(1), 1), None);
     }
 
     #[test]

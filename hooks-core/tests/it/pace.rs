@@ -54,3 +54,21 @@ fn a_limit_that_limits_nothing_is_refused() {
     let hook = Hook::new("a", Receiver::default()).unwrap().rate_limit(RateLimit::default());
     assert_eq!(hook.problems()[0].0, "rate_limit");
 }
+
+/// What the receiver says counts after the first attempt, for all lanes together, and no burst is added to it.
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_allows_60_a_minute_gets_one_a_second() {
+    for lanes in [1, 4] {
+        let (world, receiver) = (World::new(), Receiver::default());
+        receiver.allows("60/m");
+        let hook = Hook::new("a", receiver.clone()).unwrap().batch(batch(1, "0s"));
+        world.add(hook.lanes(lanes.try_into().unwrap())).await;
+        world.publish(&events(0..1)).await;
+        receiver.has(1).await;
+        let begin = Instant::now();
+        world.publish(&events(1..31)).await;
+        receiver.has(31).await;
+        let took = begin.elapsed();
+        assert!((29_900..30_100).contains(&took.as_millis()), "{lanes} lanes: {took:?}");
+    }
+}

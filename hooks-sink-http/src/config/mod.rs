@@ -10,7 +10,7 @@ use hooks_core::{ByteSize, HumanDuration, Secret};
 use serde::{Deserialize, Deserializer};
 use url::Host;
 
-pub use parts::{Basic, Compression, Connections, Hmac, HttpVersion, Mode, Tls, TlsVersion};
+pub use parts::{Basic, Compression, Connections, Hmac, HttpVersion, Mode, Tls, TlsVersion, Verification};
 pub(crate) use secrets::Loaded;
 pub use secrets::SigningSecrets;
 
@@ -103,6 +103,14 @@ pub struct HttpConfig {
     /// addresses need an entry within their own range, a metadata service one of its very address.
     #[serde(default)]
     pub allow_cidrs: Vec<Cidr>,
+    /// `"cloudevents"`: delivers only once the receiver has granted it, by the handshake of the CloudEvents webhook
+    /// specification: it is asked with OPTIONS, answers with `webhook-allowed-origin`, and may limit the requests a
+    /// minute by `webhook-allowed-rate`. Until then the hook is held, and keeps its events.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
+    pub verify: Option<Verification>,
+    /// The DNS name by which receivers know this sender, for example `"events.example.com"`: sent with every request as
+    /// `webhook-request-origin`. `verify` needs it.
+    pub origin: Option<Box<str>>,
     /// The most connections, and the time that idle ones are kept.
     pub connections: Option<Box<Connections>>,
 }
@@ -132,6 +140,8 @@ impl HttpConfig {
             proxy: None,
             guard: false,
             allow_cidrs: Vec::new(),
+            verify: None,
+            origin: None,
             connections: None,
         }
     }

@@ -72,6 +72,16 @@ pub enum Compression {
     Zstd,
 }
 
+/// The way in which a receiver says that it wants to be delivered to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Verification {
+    /// The handshake of the CloudEvents webhook specification.
+    CloudEvents,
+}
+
 /// A version of HTTP.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::problems::Problems;
 use crate::config::{Compression, HttpConfig, Mode};
 use crate::endpoint;
-use crate::header_names::{IDEMPOTENCY_KEY, TRACEPARENT, TRACESTATE};
+use crate::header_names::{IDEMPOTENCY_KEY, REQUEST_ORIGIN, TRACEPARENT, TRACESTATE};
 
 /// The form of a body: a CloudEvents JSON batch, or one CloudEvent.
 const BATCH: HeaderValue = HeaderValue::from_static("application/cloudevents-batch+json");
@@ -53,6 +53,7 @@ pub(super) fn all(config: &HttpConfig, in_url: Option<HeaderValue>, problems: &m
     }
     let form = if config.mode == Mode::Single { SINGLE } else { BATCH };
     headers.extend([(CONTENT_TYPE, form), (USER_AGENT, AGENT), (ACCEPT_ENCODING, PLAIN)]);
+    headers.extend(origin(config, problems).map(|origin| (REQUEST_ORIGIN, origin)));
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     match config.compression {
         Compression::None => None,
@@ -60,6 +61,25 @@ pub(super) fn all(config: &HttpConfig, in_url: Option<HeaderValue>, problems: &m
         Compression::Zstd => headers.insert(CONTENT_ENCODING, HeaderValue::from_static("zstd")),
     };
     headers
+}
+
+/// The sender's name.
+fn origin(config: &HttpConfig, problems: &mut Problems) -> Option<HeaderValue> {
+    let Some(origin) = config.origin.as_deref() else {
+        if config.verify.is_some() {
+            problems.add("origin", "it is missing: `verify` asks the receiver in the name of a sender");
+        }
+        return None;
+    };
+    let is_label = |label: &str| {
+        let legal = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        legal && !label.is_empty() && label.len() <= 63
+    };
+    if origin.len() > 253 || !origin.split('.').all(is_label) {
+        problems.add("origin", "expected a DNS name, for example \"events.example.com\", without https:// and port");
+        return None;
+    }
+    HeaderValue::from_str(origin).ok()
 }
 
 /// A header's name that is free for operators to use.

@@ -41,6 +41,8 @@ pub(crate) struct Ready {
     pub(crate) max_response_bytes: usize,
     /// True if the receiver is known to name refused events.
     pub(crate) partial_answers: bool,
+    /// The name in which the receiver is asked before anything is delivered, if it has to be.
+    pub(crate) asks_as: Option<Box<str>>,
     /// The client's settings.
     pub(crate) client: ClientSettings,
     /// Most requests in flight to the host.
@@ -85,6 +87,7 @@ impl Ready {
                 traceparent: config.traceparent,
                 max_response_bytes,
                 partial_answers: config.partial_answers,
+                asks_as: config.verify.and(config.origin.clone()),
                 client,
                 max_per_host: config.connections.as_deref().copied().unwrap_or_default().max_per_host.get(),
             }),

@@ -134,7 +134,7 @@ fn every_option_is_explained() {
         assert!(option["description"].is_string(), "{name} is not explained");
         name
     });
-    assert_eq!(names.count(), 35);
+    assert_eq!(names.count(), 37);
 }
 
 #[test]

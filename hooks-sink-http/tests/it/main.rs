@@ -18,6 +18,7 @@ mod tls;
 mod unasked;
 mod unharmed;
 mod untrusted;
+mod verify;
 
 use std::sync::Arc;
 

@@ -20,6 +20,7 @@ const SAFE: &[&str] = &[
     "tls.min_version",
     "traceparent",
     "url",
+    "verify",
 ];
 
 fn problems(table: Json, fixed: Json) -> Vec<(String, String)> {
@@ -39,9 +40,9 @@ fn strangers_set_what_is_safe() {
         "url": "https://example.com/", "headers": { "x-a": "b" }, "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
         "hmac": { "header": "x-signature", "secret": "s" }, "basic": { "user": "me", "password": "p" },
         "mode": "single", "compression": "gzip", "idempotency_key": true, "traceparent": false,
-        "partial_answers": true, "tls": { "min_version": "1.3" },
+        "partial_answers": true, "tls": { "min_version": "1.3" }, "verify": "cloudevents",
     });
-    assert_eq!(problems(all, json!({})), []);
+    assert_eq!(problems(all, json!({ "origin": "events.example.com" })), []);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod odd_answers;
 mod operators;
 mod reload;
 mod soak;
+mod verify;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

@@ -1,0 +1,110 @@
+//! One sink's part in asking a receiver.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hooks_core::sink::SinkContext;
+use hooks_core::{BoxError, Rate};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, Method, Request, Uri};
+use http_body_util::Full;
+use tokio::sync::OwnedMutexGuard;
+
+use super::registry::{Grant, Grants};
+use super::state::{Granted, Turn, Withheld};
+use crate::endpoint::printable;
+use crate::ready::Ready;
+
+/// Asks a receiver once before everything else.
+pub(crate) struct Handshake {
+    grant: Arc<Grant>,
+    origin: Box<str>,
+    uri: Uri,
+    headers: HeaderMap,
+    /// For errors: method and address, without secrets.
+    pub(crate) name: Box<str>,
+    pub(crate) phase: Phase,
+}
+
+/// How far an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It delivers.
+    Delivers,
+    /// It waits while another one asks.
+    Waits,
+    /// It has asked, and waits for the answer.
+    Asks,
+}
+
+impl Handshake {
+    /// `None` where nothing has to be granted.
+    pub(crate) fn new(ready: &Ready, context: &SinkContext) -> Result<Option<Box<Self>>, BoxError> {
+        let Some(origin) = &ready.asks_as else { return Ok(None) };
+        let grants = context.kept::<Grants, BoxError>("grants of webhook receivers", || Ok(Grants::default()))?;
+        let mut headers = ready.headers.clone();
+        headers.remove(CONTENT_TYPE);
+        headers.remove(CONTENT_ENCODING);
+        Ok(Some(Box::new(Self {
+            grant: grants.of(&ready.url, origin),
+            origin: origin.clone(),
+            uri: ready.uri.clone(),
+            headers,
+            name: format!("OPTIONS {}", printable(&ready.url)).into(),
+            phase: Phase::Delivers,
+        })))
+    }
+
+    /// Waits until it is this sink's turn, unless there is a grant already.
+    pub(crate) async fn turn(&mut self) -> (Turn, Option<OwnedMutexGuard<()>>) {
+        if self.grant.granted().is_some() {
+            return (Turn::Deliver, None);
+        }
+        let before = self.grant.answers();
+        self.phase = Phase::Waits;
+        let turn = self.grant.turn.clone().lock_owned().await;
+        (self.grant.next(before), Some(turn))
+    }
+
+    /// The question.
+    pub(crate) fn request(&self) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::default());
+        *request.method_mut() = Method::OPTIONS;
+        *request.uri_mut() = self.uri.clone();
+        request.headers_mut().clone_from(&self.headers);
+        request
+    }
+
+    /// The meaning of an answer's head. The error is the reason.
+    pub(crate) fn read(&self, headers: &HeaderMap) -> Result<Granted, String> {
+        super::answer::read(headers, &self.origin)
+    }
+
+    /// Remembers an answer, for all who ask the same.
+    pub(crate) fn answered(&self, answer: Result<Granted, Withheld>) {
+        self.grant.answered(answer);
+    }
+
+    /// The rate that the receiver allows, if it named one.
+    pub(crate) fn allowed_rate(&self) -> Option<Rate> {
+        self.grant.granted()?.per_minute.map(Rate::per_minute)
+    }
+
+    /// The attempt's time was over before there was a grant: why.
+    pub(crate) fn cut_short(&mut self) -> Option<Withheld> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Delivers);
+        let name = &self.name;
+        let withheld = match phase {
+            Phase::Delivers => return None,
+            Phase::Waits => Withheld::endpoint(format!("{name}: not granted: another attempt has asked, and waits")),
+            Phase::Asks if self.grant.granted().is_some() => {
+                Withheld::endpoint(format!("{name}: granted, but the answer did not end in time"))
+            }
+            Phase::Asks => Withheld::endpoint(format!("{name}: not granted: no answer came in time")),
+        };
+        if phase == Phase::Asks {
+            self.answered(Err(withheld.clone()));
+        }
+        Some(withheld)
+    }
+}

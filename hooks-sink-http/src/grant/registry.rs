@@ -1,0 +1,78 @@
+//! The grants of all receivers that were asked, by url and origin.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ring::digest;
+use url::Url;
+
+use super::state::{Granted, State, Turn, Withheld};
+
+/// Grants that no sink holds are kept up to this many. One that was forgotten is asked for again.
+const KEPT: usize = 1 << 16;
+
+/// The grants that one dispatcher knows of.
+#[derive(Default)]
+pub(super) struct Grants(Mutex<HashMap<[u8; 32], Arc<Grant>>>);
+
+impl Grants {
+    /// That of this url, which may hold secrets, for this origin.
+    pub(super) fn of(&self, url: &Url, origin: &str) -> Arc<Grant> {
+        let digest = digest::digest(&digest::SHA256, format!("{origin} {url}").as_bytes());
+        let mut key = [0; 32];
+        key.copy_from_slice(digest.as_ref());
+        let mut grants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if grants.len() >= KEPT && grants.len() == grants.capacity() {
+            grants.retain(|_, grant| Arc::strong_count(grant) > 1);
+        }
+        grants.entry(key).or_default().clone()
+    }
+}
+
+/// The grant of one receiver.
+#[derive(Debug, Default)]
+pub(crate) struct Grant {
+    state: Mutex<State>,
+    /// Held by the one who asks.
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Grant {
+    pub(crate) fn granted(&self) -> Option<Granted> {
+        self.with(|state| state.granted())
+    }
+
+    pub(super) fn answers(&self) -> u64 {
+        self.with(|state| state.answers())
+    }
+
+    pub(super) fn next(&self, answers_before: u64) -> Turn {
+        self.with(|state| state.turn(answers_before))
+    }
+
+    pub(super) fn answered(&self, answer: Result<Granted, Withheld>) {
+        self.with(|state| state.answered(answer));
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_for_one_origin_at_one_url() {
+        let grants = Grants::default();
+        let of = |url: &str, origin: &str| grants.of(&Url::parse(url).unwrap(), origin);
+        let first = of("https://h/a?b", "o");
+        assert!(Arc::ptr_eq(&first, &of("https://H:443/a?b", "o")), "the same url");
+        for (url, origin) in
+            [("https://h/a", "o"), ("https://h/a?b", "p"), ("http://h/a?b", "o"), ("https://h:1/a?b", "o")]
+        {
+            assert!(!Arc::ptr_eq(&first, &of(url, origin)), "{url} {origin}");
+        }
+    }
+}

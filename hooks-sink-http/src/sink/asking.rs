@@ -1,0 +1,120 @@
+//! Asks the receiver whether it wants to be delivered to.
+
+use std::time::SystemTime;
+
+use hooks_core::sink::DeliveryError;
+use http::header::{CONNECTION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::capture_connection;
+
+use super::HttpSink;
+use crate::connection_state::ConnectionState;
+use crate::grant::{Granted, Handshake, Phase, Turn, Withheld};
+use crate::{retry_after, transport};
+
+/// Most bytes of the reason why nothing was granted.
+const REASON: usize = 300;
+
+impl HttpSink {
+    /// Returns when the receiver has granted deliveries: at once, if it did so before. Asks it, unless another lane or
+    /// hook is doing so.
+    pub(super) async fn obtain_grant(&mut self) -> Result<(), DeliveryError> {
+        let Some(handshake) = &mut self.handshake else { return Ok(()) };
+        let (turn, _turn) = handshake.turn().await;
+        let answer = match turn {
+            Turn::Deliver => Ok(()),
+            Turn::Fail(withheld) => Err(withheld),
+            Turn::Ask => self.ask_for_grant().await,
+        };
+        self.set_phase(Phase::Delivers);
+        answer.map_err(Withheld::error)
+    }
+
+    async fn ask_for_grant(&mut self) -> Result<(), Withheld> {
+        self.set_phase(Phase::Asks);
+        let response = self.options().await;
+        let response = match response {
+            Ok(response) => response,
+            Err(withheld) => {
+                self.answered(Err(withheld.clone()));
+                return Err(withheld);
+            }
+        };
+        // Before the body, which may never end: what grants is in the head.
+        let answer = self.judge_grant(&response);
+        self.answered(answer.clone());
+        self.tell(|report| report.answer(&response, &self.mask));
+        self.receive(response).await;
+        self.tell(|report| report.granted(answer.as_ref().err().map(|withheld| &*withheld.what)));
+        answer.map(drop)
+    }
+
+    /// Sends the question.
+    async fn options(&mut self) -> Result<Response<Incoming>, Withheld> {
+        loop {
+            let Some(handshake) = self.handshake.as_deref() else { return Err(Withheld::endpoint(String::new())) };
+            let mut request = handshake.request();
+            if self.trust.is_lost() {
+                request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            self.tell(|report| report.request(&request, &handshake.name, &self.mask));
+            self.asking = Some(capture_connection(&mut request));
+            let answered = self.client.request(request).await;
+            self.asking = None;
+            match answered {
+                Ok(response) => return Ok(response),
+                // Each time with one connection less that had been kept.
+                Err(error) if transport::is_unsent(&error) => {}
+                Err(error) => {
+                    self.tell(|report| report.failed(&error));
+                    return Err(Withheld::of(&transport::failed(&handshake.name, &error)));
+                }
+            }
+        }
+    }
+
+    fn judge_grant(&self, response: &Response<Incoming>) -> Result<Granted, Withheld> {
+        let Some(handshake) = self.handshake.as_deref() else { return Err(Withheld::endpoint(String::new())) };
+        let connection = response.extensions().get::<ConnectionState>();
+        let is_doubtful = self.trust.is_lost() && connection.is_some_and(ConnectionState::is_reused);
+        let granted = if is_doubtful {
+            Err("it may answer an earlier request: the receiver sends more than it is asked for".to_owned())
+        } else {
+            handshake.read(response.headers())
+        };
+        granted.map_err(|why| {
+            let (name, status) = (&handshake.name, response.status());
+            let why = self.mask.excerpt(why.as_bytes(), REASON);
+            let what = format!("{name}: not granted: {why} ({})", status.as_u16());
+            Withheld { retry_after: wait(response.headers()), ..Withheld::endpoint(what) }
+        })
+    }
+
+    fn answered(&self, answer: Result<Granted, Withheld>) {
+        if let Some(handshake) = self.handshake.as_deref() {
+            handshake.answered(answer);
+        }
+    }
+
+    fn set_phase(&mut self, phase: Phase) {
+        if let Some(handshake) = &mut self.handshake {
+            handshake.phase = phase;
+        }
+    }
+
+    /// The result of an attempt whose time was over before there was a grant.
+    pub(super) fn cut_short_ungranted(&mut self) -> Option<DeliveryError> {
+        let withheld = self.handshake.as_deref_mut().and_then(Handshake::cut_short)?;
+        if let Some(asking) = self.asking.take() {
+            transport::give_up(&asking);
+        }
+        self.received = None;
+        self.tell(|report| report.granted(Some(&withheld.what)));
+        Some(withheld.error())
+    }
+}
+
+fn wait(headers: &HeaderMap) -> Option<std::time::Duration> {
+    retry_after::parse(headers.get(RETRY_AFTER)?.to_str().ok()?, SystemTime::now())
+}
