@@ -169,6 +169,7 @@ impl Inner {
                 self.member_joined.notify_one();
             }
             Change::Override { token } => self.override_seen(&token),
+            Change::Definition => self.defined.notify_one(),
             Change::Hook { token, revision, mine } => {
                 let hook = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
                 let Some(hook) = hook else { return };

@@ -40,6 +40,7 @@ impl Inner {
             owner: keep.then(|| self.me.clone()),
             log: self.log_name.clone(),
             position: write.position,
+            of: hook.mark(),
             acked_ranges: write.acked_ranges.clone(),
         };
         let key = Key::Hook(&hook.token).to_string();
@@ -87,6 +88,9 @@ impl Inner {
 
     /// Makes an entry that is gone. The instance that does so first owns the hook.
     pub(super) async fn recreate_entry(&self, hook: &Hook, record: HookRecord) -> Option<u64> {
+        if self.is_undefined(hook) {
+            return None;
+        }
         let position = record.position;
         match self.storage.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
             Ok(revision) => {

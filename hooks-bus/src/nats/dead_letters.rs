@@ -84,6 +84,11 @@ impl NatsDeadLetters {
         Self { bus, token: subject::of_hook(hook.as_str()) }
     }
 
+    /// Their number, as last heard of the server.
+    pub(super) fn known(&self) -> u64 {
+        self.bus.dead_letter_counts.of(&self.token)
+    }
+
     fn subjects(&self) -> String {
         format!("{}.dead.{}.", self.bus.config.name, self.token)
     }

@@ -137,8 +137,8 @@ impl Inner {
         while let Some((subject, _)) = listed.try_next().await.map_err(|error| failed(&error))? {
             keys.extend(subject.strip_prefix(&bucket.prefix).map(str::to_owned));
         }
-        let (hooks, overrides) = self.registry.lock().remove_missing(&keys, up_to);
-        if hooks.is_empty() && overrides.is_empty() {
+        let missing = self.registry.lock().remove_missing(&keys, up_to);
+        if missing.is_empty() {
             self.health.works(Part::Entries);
             return Ok(());
         }
@@ -147,10 +147,13 @@ impl Inner {
         if self.hooks.lock().is_empty() {
             return Ok(());
         }
-        for (token, kept) in overrides {
+        for (hook, record) in missing.definitions {
+            self.recreate_definition(&hook, record).await?;
+        }
+        for (token, kept) in missing.overrides {
             self.recreate_override(&token, kept).await?;
         }
-        for token in hooks {
+        for token in missing.hooks {
             let here = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
             match here {
                 Some(hook) => hook.checkpoint_soon(),

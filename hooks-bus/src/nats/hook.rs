@@ -1,6 +1,7 @@
 //! One hook of an instance: its ownership and its cursor. No I/O; time is a parameter.
 
 mod follow;
+mod origin;
 mod place;
 mod settle;
 
@@ -13,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::cursor::Cursor;
+use super::definitions::Origin;
 use super::lease::Lease;
 use super::record::{HookRecord, PositionRange, hook_hash};
 use super::step::{CheckpointWrite, FeedState, Reading, Step};
@@ -34,6 +36,8 @@ pub(super) struct Hook {
     /// Its name in keys and subjects.
     pub(super) token: String,
     pub(super) hash: u32,
+    /// Where it began, if it was defined.
+    pub(super) origin: Option<Origin>,
     state: Mutex<State>,
     /// Wakes the reader.
     pub(super) changed: Notify,
@@ -85,7 +89,7 @@ enum Leaving {
 }
 
 impl Hook {
-    pub(super) fn new(subscription: &Subscription, lease: Arc<Lease>) -> Self {
+    pub(super) fn new(subscription: &Subscription, origin: Option<Origin>, lease: Arc<Lease>) -> Self {
         let state = State {
             filter: subscription.filter.clone(),
             ledger: subscription.ledger.clone(),
@@ -113,6 +117,7 @@ impl Hook {
             token: subject::of_hook(id.as_str()),
             hash: hook_hash(id.as_str()),
             id,
+            origin,
             state: Mutex::new(state),
             changed: Notify::new(),
             acquired: Notify::new(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hooks_core::{
-    BusError, HookId, Override,
-    bus::{DeadLetters, HookStore},
+    BusError, HookId, Override, StartAt,
+    bus::{DeadLetters, DefineError, Definition, Expected, HookStore},
 };
 use tokio::time::Instant;
 
@@ -37,10 +37,7 @@ impl HookStore for NatsBus {
     }
 
     fn known_hooks(&self) -> Vec<HookId> {
-        let tokens = self.inner.registry.lock().hooks();
-        let mut known: Vec<_> = tokens.iter().filter_map(|token| HookId::new(subject::hook_of(token)).ok()).collect();
-        known.sort();
-        known
+        self.inner.registry.lock().hooks().into_iter().collect()
     }
 
     async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
@@ -51,11 +48,49 @@ impl HookStore for NatsBus {
             return Err(BusError::Unavailable(format!("an instance has the hook `{hook}`: remove it there first")));
         }
         let dead_letters = NatsDeadLetters::new(self.inner.clone(), hook).purge().await?;
-        let known = self.inner.registry.lock().forget(&token);
+        let defined = self.inner.undefine(hook, Expected::Any).await;
+        let defined = defined.map_err(|error| match error {
+            DefineError::Bus(error) => error,
+            error => BusError::Unavailable(error.to_string()),
+        })?;
+        let known = self.inner.registry.lock().forget(&token) || defined;
         for key in [Key::Hook(&token), Key::Override(&token)] {
             let purged = self.inner.storage.bucket.purge(key.to_string()).await;
             purged.map_err(|error| unavailable("forget a hook", &error))?;
         }
         Ok(known || dead_letters > 0)
+    }
+
+    async fn define(
+        &self,
+        hook: &HookId,
+        text: &str,
+        expected: Expected,
+        from: StartAt,
+    ) -> Result<Definition, DefineError> {
+        self.inner.define(hook, text, expected, from).await
+    }
+
+    async fn undefine(&self, hook: &HookId, expected: Expected) -> Result<bool, DefineError> {
+        self.inner.undefine(hook, expected).await
+    }
+
+    async fn definition(&self, hook: &HookId) -> Result<Option<Definition>, BusError> {
+        let registry = self.inner.registry.lock();
+        Ok(registry.definitions.get(hook).map(|(record, revision)| record.definition(hook, revision)))
+    }
+
+    async fn definitions(&self, after: Option<&HookId>, limit: usize) -> Result<Vec<Definition>, BusError> {
+        Ok(self.inner.registry.lock().definitions.page(after, limit))
+    }
+
+    async fn follow_definitions(&self) -> HookId {
+        loop {
+            let news = self.inner.registry.lock().definitions.next_news();
+            match news {
+                Some(hook) => return hook,
+                None => self.inner.defined.notified().await,
+            }
+        }
     }
 }

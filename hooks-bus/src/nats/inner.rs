@@ -11,6 +11,7 @@ use super::connect::{connected, unavailable};
 use super::hook::Hook;
 use super::limits::{Admitted, NoRoom};
 use super::record::{HookRecord, Key};
+use super::refusal::is_conflict;
 use super::step::Place;
 use super::{Inner, stream, subject};
 
@@ -135,12 +136,18 @@ impl Inner {
 
     /// Makes the entry of a new hook, which begins where its settings say.
     pub(super) async fn ensure_entry(&self, hook: &Hook, from: StartAt) -> Result<(), BusError> {
-        let in_use = {
+        let (in_use, left) = {
             let registry = self.registry.lock();
-            if registry.entry(&hook.token).is_some() {
-                return Ok(());
+            match registry.entry(&hook.token) {
+                Some((record, _)) if hook.is_of(&record) => return Ok(()),
+                Some((_, revision)) => (false, Some(revision)),
+                // A hook that was just defined is new, whoever else has it.
+                None => {
+                    let is_new =
+                        hook.origin.is_some() && registry.vanished(&hook.token).is_none_or(|it| !hook.is_of(&it));
+                    (!is_new && registry.another_member_has(hook.hash, Instant::now()), None)
+                }
             }
-            registry.another_member_has(hook.hash, Instant::now())
         };
         if in_use {
             // It is no new hook: its entry is to come, or vanished, and another instance knows its position.
@@ -148,17 +155,46 @@ impl Inner {
             return Ok(());
         }
         let tail = self.refresh_tail().await?;
-        let position = match from {
-            StartAt::End => tail.last,
-            StartAt::Earliest => tail.first.saturating_sub(1),
+        let position = match (&hook.origin, from) {
+            // Of a stream that was rolled back, or made again.
+            (Some(origin), _) if origin.log == self.log_name => origin.position.min(tail.last),
+            (Some(_), _) => 0,
+            (None, StartAt::End) => tail.last,
+            (None, StartAt::Earliest) => tail.first.saturating_sub(1),
         };
-        let record = HookRecord { owner: None, log: self.log_name.clone(), position, acked_ranges: Vec::new() };
-        match self.storage.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
-            Ok(revision) => self.registry.lock().set(&hook.token, record, revision),
+        let (log, of) = (self.log_name.clone(), hook.mark());
+        let record = HookRecord { owner: None, log, position, of, acked_ranges: Vec::new() };
+        self.begin_entry(hook, record, left).await
+    }
+
+    /// Writes the first entry of a hook, in place of one that another hook of its name left.
+    async fn begin_entry(&self, hook: &Hook, record: HookRecord, left: Option<u64>) -> Result<(), BusError> {
+        let (key, value) = (Key::Hook(&hook.token).to_string(), record.encode());
+        let failed = |error: &dyn std::error::Error| {
+            Err(unavailable(&format!("keep the position of the hook `{}`", hook.id), error))
+        };
+        let written = match left {
+            Some(revision) => match self.storage.bucket.update(&key, value, revision).await {
+                Err(error) if is_conflict(&error) => None,
+                Err(error) => return failed(&error),
+                Ok(revision) => Some(revision),
+            },
+            None => match self.storage.bucket.create(&key, value).await {
+                Err(error) if error.kind() == CreateErrorKind::AlreadyExists => None,
+                Err(error) => return failed(&error),
+                Ok(revision) => Some(revision),
+            },
+        };
+        match written {
+            Some(revision) => self.registry.lock().set(&hook.token, record, revision),
             // Another instance was faster.
-            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => drop(self.reload_entry(hook).await),
-            Err(error) => return Err(unavailable(&format!("keep the position of the hook `{}`", hook.id), &error)),
+            None => drop(self.reload_entry(hook).await),
         }
         Ok(())
+    }
+
+    /// True if a hook was undefined, or another one has its name by now: nobody makes its entry again.
+    pub(super) fn is_undefined(&self, hook: &Hook) -> bool {
+        self.registry.lock().definitions.has_ended(&hook.id, hook.origin.as_ref())
     }
 }

@@ -4,6 +4,7 @@
 //!  publish ──▶ stream NAME (NAME.events.<type>) ──▶ ordered consumer per hook, at its owner ──▶ worker
 //!                                                              │ settle
 //!              bucket NAME-hooks: hook.H = owner, position ◀───┘ updated by revision, at most once a second
+//!                                 def.H = definition of the hook, with its first position
 //!                                 alive.I, hooks.I: heartbeats and hooks of the instance I
 //! ```
 //!
@@ -18,6 +19,8 @@ mod config;
 mod connect;
 mod cursor;
 mod dead_letters;
+mod define;
+mod definitions;
 mod examine;
 mod feed;
 mod fetch;
@@ -147,6 +150,8 @@ struct Inner {
     rebalance_needed: Notify,
     /// An instance may have joined.
     member_joined: Notify,
+    /// Another instance defined or undefined a hook.
+    defined: Notify,
     tail: watch::Sender<Tail>,
     rollback: Rollback,
     dead_letter_counts: DeadLetterCounts,
@@ -194,6 +199,7 @@ impl NatsBus {
             hooks: Mutex::default(),
             rebalance_needed: Notify::new(),
             member_joined: Notify::new(),
+            defined: Notify::new(),
             tail: watch::Sender::new(Tail::default()),
             rollback: Rollback::default(),
             dead_letter_counts: DeadLetterCounts::default(),
@@ -212,6 +218,7 @@ impl NatsBus {
             let why = inner.trouble().map_or_else(String::new, |why| format!(": {why}"));
             BusError::Unavailable(format!("the key-value bucket `{}-hooks` does not answer{why}", inner.config.name))
         })?;
+        inner.registry.lock().definitions.begin();
         Ok(Self { inner, tasks })
     }
 
@@ -253,11 +260,17 @@ impl Bus for NatsBus {
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
         let inner = &self.inner;
+        let origin = inner.registry.lock().definitions.get(&subscription.hook).map(|(record, _)| record.origin.clone());
         let known = inner.hooks.lock().get(&subscription.hook).cloned();
         let hook = match known {
-            Some(hook) => hook,
-            None => {
-                let hook = Arc::new(Hook::new(&subscription, inner.lease.clone()));
+            Some(hook) if hook.origin == origin => hook,
+            known => {
+                // It was undefined, and another one has its name now.
+                if let Some(before) = known {
+                    before.remove();
+                    inner.hooks.lock().remove(&before.id);
+                }
+                let hook = Arc::new(Hook::new(&subscription, origin, inner.lease.clone()));
                 inner.ensure_entry(&hook, subscription.from).await?;
                 inner.hooks.lock().entry(hook.id.clone()).or_insert(hook).clone()
             }

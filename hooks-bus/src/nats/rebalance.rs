@@ -112,9 +112,14 @@ impl Inner {
             // releases the hook, so it acquires it first.
             let wanted = wanted || registry.names_me(&hook.token);
             match registry.entry(&hook.token) {
+                None if registry.definitions.has_ended(&hook.id, hook.origin.as_ref()) => None,
                 // An instance restores the entry if it knew the position, or should own the hook.
                 None if wanted || registry.is_orphaned(&hook.token, now) => Some(Move::Restore),
-                Some(_) if wanted && !registry.is_owned_by_another(&hook.token, now) => Some(Move::Acquire),
+                Some((record, _))
+                    if hook.is_of(&record) && wanted && !registry.is_owned_by_another(&hook.token, now) =>
+                {
+                    Some(Move::Acquire)
+                }
                 _ => None,
             }
         };
@@ -130,7 +135,9 @@ impl Inner {
             return;
         }
         let seen = self.registry.lock().entry(&hook.token);
-        let Some((record, revision)) = seen.filter(|_| !hook.is_owned()) else { return };
+        let Some((record, revision)) = seen.filter(|(record, _)| hook.is_of(record) && !hook.is_owned()) else {
+            return;
+        };
         let record = self.in_this_log(hook, HookRecord { owner: Some(self.me.clone()), ..record });
         match self.storage.bucket.update(Key::Hook(&hook.token).to_string(), record.encode(), revision).await {
             Ok(revision) => {
@@ -166,14 +173,22 @@ impl Inner {
     /// Recreates the removed entry of a hook in use, at the furthest position that this instance knows.
     async fn restore(&self, hook: &Hook) {
         let _turn = hook.write_lock.lock().await;
-        let kept = self.registry.lock().vanished(&hook.token).filter(|record| record.log == self.log_name);
+        if self.is_undefined(hook) {
+            return;
+        }
+        let kept = self.registry.lock().vanished(&hook.token);
+        let kept = kept.filter(|record| record.log == self.log_name && hook.is_of(record));
         let known = hook.last_position();
         if kept.is_none() && known.is_none() && self.is_known_elsewhere(hook) {
             return;
         }
-        let (committed, acked_ranges) = kept.map_or((0, Vec::new()), |record| (record.position, record.acked_ranges));
+        let origin = hook.origin.as_ref().filter(|origin| origin.log == self.log_name);
+        let begin = origin.map_or(0, |origin| origin.position);
+        let (committed, acked_ranges) =
+            kept.map_or((begin, Vec::new()), |record| (record.position, record.acked_ranges));
         let (position, acked_ranges) = known.filter(|own| own.0 >= committed).unwrap_or((committed, acked_ranges));
-        let record = HookRecord { owner: None, log: self.log_name.clone(), position, acked_ranges };
+        let (log, of) = (self.log_name.clone(), hook.mark());
+        let record = HookRecord { owner: None, log, position, of, acked_ranges };
         if self.recreate_entry(hook, record).await.is_some() {
             self.rebalance_needed.notify_one();
         }

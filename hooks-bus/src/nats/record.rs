@@ -5,6 +5,7 @@
 //! | `hook.HOOK` | [`HookRecord`]: owner and position, updated by revision only | its owner, or the instance that acquires it |
 //! | `alive.INSTANCE` | anything: each write is a heartbeat | the instance, four times per lease |
 //! | `hooks.INSTANCE` | hashes of the hooks that the instance has, four bytes each | the instance |
+//! | `def.HOOK` | its definition and first position, updated by revision only | the instance that defines it |
 //! | `note.HOOK` | its [override](hooks_core::Override) as JSON | the instance that sets it |
 
 use base64::Engine as _;
@@ -24,6 +25,9 @@ pub(super) struct HookRecord {
     /// The stream that the position belongs to.
     pub(super) log: String,
     pub(super) position: u64,
+    /// The mark of the defined hook that it is of: another hook of the same name does not go on there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) of: Option<String>,
     /// Settled beyond the position.
     #[serde(rename = "beyond", default, skip_serializing_if = "Vec::is_empty")]
     pub(super) acked_ranges: Vec<PositionRange>,
@@ -42,6 +46,7 @@ pub(super) enum Key<'a> {
     Alive(&'a str),
     Hooks(&'a str),
     Override(&'a str),
+    Definition(&'a str),
 }
 
 impl<'a> Key<'a> {
@@ -52,6 +57,7 @@ impl<'a> Key<'a> {
             "alive" => Some(Self::Alive(name)),
             "hooks" => Some(Self::Hooks(name)),
             "note" => Some(Self::Override(name)),
+            "def" => Some(Self::Definition(name)),
             _ => None,
         }
     }
@@ -64,6 +70,7 @@ impl std::fmt::Display for Key<'_> {
             Self::Alive(name) => write!(f, "alive.{name}"),
             Self::Hooks(name) => write!(f, "hooks.{name}"),
             Self::Override(name) => write!(f, "note.{name}"),
+            Self::Definition(name) => write!(f, "def.{name}"),
         }
     }
 }
@@ -96,6 +103,7 @@ mod tests {
             owner: Some("a".into()),
             log: "l".into(),
             position: 7,
+            of: None,
             acked_ranges: vec![PositionRange(9, 11)],
         };
         assert_eq!(serde_json::from_slice::<HookRecord>(&record.encode()).unwrap(), record);
@@ -104,7 +112,7 @@ mod tests {
             r#"{"owner":"a","log":"l","position":7,"beyond":[[9,11]]}"#
         );
         assert_eq!(decode_hooks(&encode_hooks(&[1, u32::MAX])), Some(vec![1, u32::MAX]));
-        for key in [Key::Hook("a=b"), Key::Alive("x"), Key::Hooks("x"), Key::Override("a")] {
+        for key in [Key::Hook("a=b"), Key::Alive("x"), Key::Hooks("x"), Key::Override("a"), Key::Definition("a")] {
             assert_eq!(Key::parse(&key.to_string()), Some(key));
         }
     }

@@ -4,14 +4,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::Override;
+use hooks_core::{HookId, Override};
 use tokio::time::Instant;
 
 use super::assignment::{Hooks, Members, assign};
+use super::definitions::{DefinitionRecord, Definitions};
 use super::overrides::Overrides;
 use super::record::{HookRecord, Key, decode_hooks, hook_hash};
 use super::rollback::HighWater;
-use super::subject::hook_of;
+use super::subject::{hook_of, of_hook};
 use crate::overrides::decode;
 
 /// The known entries of the bucket.
@@ -31,6 +32,7 @@ pub(super) struct Registry {
     /// Hooks whose entries can't be read: these are left alone, for a newer version may have written them.
     unreadable: BTreeSet<String>,
     pub(super) overrides: Overrides,
+    pub(super) definitions: Definitions,
     /// The living instances at the last assignment, and the hooks that it gave to this one.
     assigned: (Vec<(String, Hooks)>, Arc<BTreeSet<u32>>),
 }
@@ -45,6 +47,20 @@ pub(super) struct Seen<'a> {
     pub(super) written: i128,
 }
 
+/// What is gone from the bucket though nobody asked for that.
+#[derive(Debug)]
+pub(super) struct Missing {
+    pub(super) hooks: HashSet<String>,
+    pub(super) overrides: Vec<(String, Override)>,
+    pub(super) definitions: Vec<(HookId, DefinitionRecord)>,
+}
+
+impl Missing {
+    pub(super) fn is_empty(&self) -> bool {
+        self.hooks.is_empty() && self.overrides.is_empty() && self.definitions.is_empty()
+    }
+}
+
 /// The meaning of a change of the bucket.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
@@ -56,6 +72,8 @@ pub(super) enum Change {
     Hook { token: String, revision: u64, mine: bool },
     /// A hook has another override.
     Override { token: String },
+    /// A hook was defined, changed or undefined elsewhere.
+    Definition,
 }
 
 impl Registry {
@@ -71,6 +89,7 @@ impl Registry {
             vanished: HashMap::new(),
             unreadable: BTreeSet::new(),
             overrides: Overrides::default(),
+            definitions: Definitions::default(),
             assigned: (Vec::new(), Arc::default()),
         }
     }
@@ -97,6 +116,7 @@ impl Registry {
                 let news = self.overrides.see(token, to, revision);
                 if news { Change::Override { token: token.to_owned() } } else { Change::None }
             }
+            (Some(Key::Definition(token)), value) => self.see_definition(token, value, revision),
             (Some(Key::Hook(token)), value) => self.see_hook(token, value, revision, written),
             (Some(Key::Hooks(instance)), None) => {
                 self.members.forget_hooks(instance);
@@ -104,6 +124,14 @@ impl Registry {
             }
             (None, _) => Change::None,
         }
+    }
+
+    fn see_definition(&mut self, token: &str, value: Option<&[u8]>, revision: u64) -> Change {
+        let Ok(hook) = HookId::new(hook_of(token)) else { return Change::None };
+        let to = value.map(|value| DefinitionRecord::decode(hook.as_str(), value));
+        // One that can't be read is left as it was.
+        let news = to != Some(None) && self.definitions.see(&hook, to.flatten(), revision);
+        if news { Change::Definition } else { Change::None }
     }
 
     fn see_hook(&mut self, token: &str, value: Option<&[u8]>, revision: u64, written: i128) -> Change {
@@ -170,12 +198,8 @@ impl Registry {
     }
 
     /// Removes entries of hooks that are not among these keys of the bucket, as of this revision. Returns the hooks whose
-    /// entries are gone, and the overrides that are.
-    pub(super) fn remove_missing(
-        &mut self,
-        keys: &HashSet<String>,
-        up_to: u64,
-    ) -> (HashSet<String>, Vec<(String, Override)>) {
+    /// entries are gone, and the overrides and definitions that are.
+    pub(super) fn remove_missing(&mut self, keys: &HashSet<String>, up_to: u64) -> Missing {
         let is_gone = |key: Key<'_>, revision: u64| revision <= up_to && !keys.contains(&key.to_string());
         let hooks = self.entries.iter().filter(|(token, (_, revision))| is_gone(Key::Hook(token), *revision));
         let hooks: HashSet<String> = hooks.map(|(token, _)| token.clone()).collect();
@@ -186,7 +210,10 @@ impl Registry {
         if !keys.contains(&Key::Hooks(&self.me).to_string()) {
             self.members.my_hooks_vanished();
         }
-        (hooks, overrides)
+        let is_gone = |hook: &HookId, revision| is_gone(Key::Definition(&of_hook(hook.as_str())), revision);
+        let definitions = self.definitions.all().filter(|(hook, _, revision)| is_gone(hook, *revision));
+        let definitions = definitions.map(|(hook, record, _)| (hook.clone(), record.clone())).collect();
+        Missing { hooks, overrides, definitions }
     }
 
     /// True if an entry was written before this revision.
@@ -199,6 +226,7 @@ impl Registry {
         self.entries.values_mut().for_each(|(_, revision)| *revision = 0);
         self.unreadable.clear();
         self.overrides.reset_revisions();
+        self.definitions.reset_revisions();
         self.members.reset_revisions();
     }
 
@@ -221,9 +249,16 @@ impl Registry {
         self.entries.get(token).map(|(record, _)| record).or_else(vanished)
     }
 
-    pub(super) fn hooks(&self) -> Vec<String> {
-        let vanished = self.vanished.iter().filter(|(_, (_, removed))| !removed).map(|(token, _)| token);
-        self.entries.keys().chain(vanished).cloned().collect()
+    /// The hooks that have a position, or were defined.
+    pub(super) fn hooks(&self) -> BTreeSet<HookId> {
+        let vanished =
+            self.vanished.iter().filter(|(_, (_, removed))| !removed).map(|(token, (record, _))| (token, record));
+        let entries = self.entries.iter().map(|(token, (record, _))| (token, record)).chain(vanished);
+        let mut hooks: BTreeSet<HookId> = self.definitions.all().map(|(hook, ..)| hook.clone()).collect();
+        // What a hook left that was undefined is no hook.
+        let entries = entries.filter(|(_, record)| record.of.is_none());
+        hooks.extend(entries.filter_map(|(token, _)| HookId::new(hook_of(token)).ok()));
+        hooks
     }
 
     pub(super) fn forget(&mut self, token: &str) -> bool {
@@ -315,7 +350,8 @@ mod tests {
         registry.see(seen("alive.other", Some(b""), 3), now);
         registry.see(seen("hooks.other", Some(&encode_hooks(&[7])), 4), now);
         assert!(registry.any_member_has(7, now) && !registry.any_member_has(8, now));
-        let mut record = HookRecord { owner: Some("other".into()), log: "l".into(), position: 1, acked_ranges: vec![] };
+        let mut record =
+            HookRecord { owner: Some("other".into()), log: "l".into(), position: 1, of: None, acked_ranges: vec![] };
         let hook = |mine, revision| Change::Hook { token: "a".into(), revision, mine };
         assert_eq!(registry.see(seen("hook.a", Some(&record.encode()), 5), now), hook(false, 5));
         assert!(registry.is_owned_by_another("a", now));

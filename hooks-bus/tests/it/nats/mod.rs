@@ -1,6 +1,7 @@
 //! The NATS bus against real servers.
 
 mod chaos;
+mod definitions;
 mod foreign;
 mod instances;
 mod limits;
