@@ -11,11 +11,14 @@ use super::reserved::{is_reserved, shown_type};
 use super::scan::{Kind, Member, scan_first, scan_object};
 use super::time::is_rfc3339;
 use crate::event::Event;
-use crate::id::uuid_v7;
+use crate::id::{TenantId, uuid_v7};
 
 /// The attributes that CloudEvents 1.0 itself defines, and the two forms of data.
 pub(super) const STANDARD: [&str; 10] =
     ["specversion", "id", "source", "time", "type", "subject", "datacontenttype", "dataschema", "data", "data_base64"];
+
+/// The extension attribute that says whose event it is.
+const TENANT: &str = "tenant";
 
 /// Number of attributes of [`STANDARD`], from the front, that are filled in where they are missing.
 const FILLABLE: usize = 4;
@@ -115,8 +118,27 @@ impl Attributes {
         if is_reserved(event_type) { Err(EnvelopeError::Reserved(shown_type(event_type))) } else { Ok(()) }
     }
 
+    /// Whether the attribute `tenant` has to be filled in.
+    ///
+    /// # Errors
+    /// When it is another one.
+    pub(super) fn lacks_tenant(&self, text: &str, tenant: &TenantId) -> Result<bool, EnvelopeError> {
+        let Some(span) = self.tenant(text) else { return Ok(true) };
+        // The characters of a name need no escapes, and may have some all the same.
+        match serde_json::from_str::<Option<String>>(&text[span.clone()]) {
+            Ok(None) => Ok(true),
+            Ok(Some(found)) if found == tenant.as_str() => Ok(false),
+            _ => Err(EnvelopeError::OtherTenant { found: shown(&text[span]), tenant: tenant.clone() }),
+        }
+    }
+
+    fn tenant(&self, text: &str) -> Option<Range<usize>> {
+        let mut extensions = self.extensions.iter();
+        extensions.find(|extension| &text[extension.name.clone()] == TENANT).map(|extension| extension.value.clone())
+    }
+
     /// The event with its missing attributes filled in: in place of a null, else at the front.
-    pub(super) fn fill(&self, text: &str, source: &str) -> String {
+    pub(super) fn fill(&self, text: &str, source: &str, tenant: Option<&TenantId>) -> String {
         let value = |index| match index {
             0 => json_string("1.0"),
             1 => json_string(&uuid_v7().to_string()),
@@ -129,6 +151,12 @@ impl Attributes {
                 Presence::There => {}
                 Presence::Null(span) => edits.replace(span.clone(), value(index)),
                 Presence::Missing => edits.add(STANDARD[index], &value(index)),
+            }
+        }
+        if let Some(tenant) = tenant {
+            match self.tenant(text) {
+                Some(null) => edits.replace(null, json_string(tenant.as_str())),
+                None => edits.add(TENANT, &json_string(tenant.as_str())),
             }
         }
         edits.apply(text)

@@ -6,6 +6,7 @@ use super::attributes::{self, Attributes};
 use super::block::{Block, Entry};
 use super::{DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Slice};
 use crate::event::Event;
+use crate::id::TenantId;
 
 /// Text that one block may hold before it takes no more: offsets in it are 32 bits wide.
 const MAX_SLICE_BYTES: usize = 1 << 31;
@@ -38,6 +39,7 @@ pub struct SliceBuilder {
     entries: Vec<Entry>,
     found: Attributes,
     source: Arc<str>,
+    tenant: Option<TenantId>,
     max_event_bytes: usize,
     refuses_reserved: bool,
 }
@@ -50,6 +52,7 @@ impl SliceBuilder {
             entries: Vec::new(),
             found: Attributes::default(),
             source: source.into(),
+            tenant: None,
             max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
             refuses_reserved: false,
         }
@@ -66,6 +69,23 @@ impl SliceBuilder {
     #[must_use]
     pub fn refuse_reserved(mut self) -> Self {
         self.refuses_reserved = true;
+        self
+    }
+
+    /// Takes events of this tenant alone: the extension attribute `tenant` is filled in where it is missing or null.
+    ///
+    /// ```
+    /// use hooks_core::{SliceBuilder, TenantId};
+    ///
+    /// let mut slice = SliceBuilder::new("/my/service").tenant(TenantId::new("acme")?);
+    /// slice.push_json(br#"{"type":"a"}"#)?;
+    /// assert!(slice.push_json(br#"{"type":"a","tenant":"other"}"#).is_err());
+    /// assert!(slice.finish()[0].json().contains(r#""tenant":"acme""#));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<Option<TenantId>>) -> Self {
+        self.tenant = tenant.into();
         self
     }
 
@@ -112,10 +132,14 @@ impl SliceBuilder {
         if self.refuses_reserved {
             self.found.refuse_reserved(text)?;
         }
-        let entry = if self.found.is_complete() {
+        let tenant = match &self.tenant {
+            Some(tenant) => self.found.lacks_tenant(text, tenant)?.then_some(tenant),
+            None => None,
+        };
+        let entry = if tenant.is_none() && self.found.is_complete() {
             self.block.append(text, &self.found)
         } else {
-            let filled = self.found.fill(text, &self.source);
+            let filled = self.found.fill(text, &self.source, tenant);
             attributes::read(&filled, &mut self.found)?;
             self.block.append(&filled, &self.found)
         };
@@ -192,4 +216,39 @@ fn utf8(json: &[u8]) -> Result<&str, EnvelopeError> {
         let at = error.valid_up_to();
         EnvelopeError::NotUtf8 { byte: json[at], column: at + 1 }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPLETE: &str = r#""specversion":"1.0","id":"1","source":"s","time":"2026-11-23T10:00:00Z","type":"t""#;
+
+    fn pushed(members: &str) -> Result<String, EnvelopeError> {
+        let mut slice = SliceBuilder::new("/s").tenant(TenantId::new("acme").unwrap());
+        slice.push_json(format!("{{{members}}}").as_bytes())?;
+        Ok(slice.finish()[0].json().to_owned())
+    }
+
+    #[test]
+    fn a_tenant_is_filled_in_where_it_is_missing_and_kept_where_it_is_right() {
+        let filled = format!(r#"{{"tenant":"acme",{COMPLETE}}}"#);
+        assert_eq!(pushed(COMPLETE).unwrap(), filled);
+        assert_eq!(pushed(&format!(r#""tenant":null,{COMPLETE}"#)).unwrap(), filled);
+        for right in [r#""acme""#, r#""\u0061cme""#] {
+            let event = format!(r#"{COMPLETE},"data":{{"tenant":"x"}},"tenant":{right}"#);
+            assert_eq!(pushed(&event).unwrap(), format!("{{{event}}}"));
+        }
+        let all = pushed(r#""type":"t""#).unwrap();
+        assert!(all.contains(r#""tenant":"acme""#) && all.contains(r#""source":"/s""#), "{all}");
+        assert!(matches!(pushed(r#""type":"t","tenant":"acme","tenant":"acme""#), Err(EnvelopeError::Duplicate(_))));
+    }
+
+    #[test]
+    fn another_tenant_is_refused() {
+        for other in [r#""other""#, r#""Acme""#, r#""""#, "7", "true", r#""acme ""#] {
+            let error = pushed(&format!(r#"{COMPLETE},"tenant":{other}"#)).unwrap_err();
+            assert!(matches!(&error, EnvelopeError::OtherTenant { found, .. } if found == other), "{error}");
+        }
+    }
 }

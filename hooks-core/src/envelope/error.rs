@@ -1,4 +1,5 @@
 use crate::envelope::scan::{Fault, FaultKind, MAX_DEPTH};
+use crate::id::TenantId;
 
 /// The reason why an event was not taken. The text names the error and its place; columns count bytes from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +76,16 @@ pub enum EnvelopeError {
     /// The type is reserved, and the builder [refuses](crate::SliceBuilder::refuse_reserved) those.
     #[error("type `{0}`: types that begin with `hooks.` are the dispatcher's own")]
     Reserved(String),
+    /// The event is another tenant's than the [builder](crate::SliceBuilder::tenant) takes.
+    #[error(
+        "attribute `tenant` is {found}, and only events of tenant `{tenant}` are taken: leave it out or set it to that"
+    )]
+    OtherTenant {
+        /// The value, as JSON.
+        found: String,
+        /// The tenant whose events are taken.
+        tenant: TenantId,
+    },
     /// The slice holds more than 2 GiB.
     #[error("the slice that this event should join holds more than 2 GiB: publish smaller slices")]
     SliceFull,
