@@ -28,18 +28,26 @@
 
 #![cfg_attr(not(test), deny(unused_crate_dependencies, clippy::print_stderr, clippy::print_stdout))]
 
+mod access;
 pub mod admin;
+mod api;
 pub mod field;
 mod http;
+mod keys;
 pub mod metrics;
 mod own_thread;
 mod reloads;
 mod server;
 mod settings;
+mod signed;
 mod tokens;
 
+pub use access::{Access, Right};
+pub use api::{ApiSettings, TokenSettings};
+pub use keys::Keys;
 pub use own_thread::on_own_thread;
 pub use reloads::Reloads;
 pub use server::{Server, ServerBuilder};
 pub use settings::{IngestSettings, InvalidSettings, Settings};
+pub use signed::Signer;
 pub use tokens::Tokens;

@@ -8,6 +8,7 @@ use axum::Router;
 use hooks_core::{Bus, Dispatcher, bus::BusHealth};
 use tokio::net::TcpListener;
 
+use crate::admin::AdminService;
 use crate::http::{Places, State, listen, router};
 use crate::metrics::{Metrics, Requests};
 use crate::{IngestSettings, InvalidSettings, Reloads, Settings};
@@ -21,6 +22,7 @@ const LOBBY: usize = 64;
 pub struct Server {
     state: Arc<State>,
     places: Arc<Places>,
+    operators: Option<AdminService>,
 }
 
 /// Makes a [`Server`].
@@ -30,6 +32,7 @@ pub struct ServerBuilder {
     settings: Settings,
     connections: Option<(usize, usize)>,
     reloads: Option<Arc<Reloads>>,
+    operators: Option<AdminService>,
 }
 
 impl ServerBuilder {
@@ -55,6 +58,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Answers operators, too, with this service: on [`Server::serve`]'s own listener, to those whose tokens allow it.
+    #[must_use]
+    pub fn operators(mut self, service: AdminService) -> Self {
+        self.operators = Some(service);
+        self
+    }
+
     /// The server.
     ///
     /// # Errors
@@ -70,14 +80,15 @@ impl ServerBuilder {
             reloads: self.reloads,
         };
         let state = State::new(self.bus, self.settings, requests, Arc::new(move |format| metrics.page(format)));
-        Ok(Server { state: Arc::new(state), places: Arc::new(Places::new(places, lobby)) })
+        Ok(Server { state: Arc::new(state), places: Arc::new(Places::new(places, lobby)), operators: self.operators })
     }
 }
 
 impl Server {
     /// A server for this bus and the dispatcher of its hooks.
     pub fn builder(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>) -> ServerBuilder {
-        ServerBuilder { bus, dispatcher, settings: Settings::default(), connections: None, reloads: None }
+        let settings = Settings::default();
+        ServerBuilder { bus, dispatcher, settings, connections: None, reloads: None, operators: None }
     }
 
     /// The routes, to be mounted in an axum or hyper server of your own: `POST /v1/events`, `GET /metrics`, `/healthz` and
@@ -89,7 +100,7 @@ impl Server {
     /// Serves connections until [`cut`](Self::cut): so many at once, each with limits of time and memory. It returns
     /// once answers that are due are written.
     pub async fn serve(&self, listener: TcpListener) {
-        listen(listener, &self.state, &self.places).await;
+        listen(listener, &self.state, &self.places, self.operators.as_ref()).await;
     }
 
     /// The fields that differ from those in use and can't change while the server runs.

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{ByteSize, HumanDuration, SliceBuilder, envelope::DEFAULT_MAX_EVENT_BYTES};
+use hooks_core::{ByteSize, HumanDuration, SliceBuilder, TenantId, envelope::DEFAULT_MAX_EVENT_BYTES};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::Tokens;
+use crate::{Signer, Tokens};
 
 /// Settings with which `hooks serve` takes events over HTTP. Other commands don't use them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,9 +21,9 @@ pub struct IngestSettings {
     #[serde(deserialize_with = "address")]
     #[schemars(with = "String")]
     pub listen: SocketAddr,
-    /// A file with the token that clients have to send (`Authorization: Bearer …`), or several, a line
-    /// each. Read again on SIGHUP. A relative path begins at the folder of this file. Needed to listen
-    /// beyond loopback.
+    /// A file with the token that clients have to send (`Authorization: Bearer …`) to publish, or several, a line
+    /// each. Read again on SIGHUP. A relative path begins at the folder of this file. This or `api.tokens` is needed to
+    /// listen beyond loopback.
     pub token_file: Option<PathBuf>,
     /// The longest request body.
     pub max_body: ByteSize,
@@ -70,7 +70,7 @@ const HEADS: (ByteSize, ByteSize) = (ByteSize::new(8 << 10), ByteSize::new(1 << 
 const LARGEST: ByteSize = ByteSize::new(1 << 30);
 
 /// The most bytes that filled-in attributes add to an event, beside its source.
-const FILLED_IN: u64 = 160;
+const FILLED_IN: u64 = 240;
 
 impl IngestSettings {
     /// Bytes of events that one request can become, where `source` is filled in.
@@ -89,11 +89,12 @@ impl IngestSettings {
         changed.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect()
     }
 
-    /// Everything that makes no sense: the name of a field, and what is wrong with its value.
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
+    /// Everything that makes no sense: the name of a field, and what is wrong with its value. `has_tokens`: there are
+    /// tokens beside those of `token_file`.
+    pub fn problems(&self, has_tokens: bool) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
-        if !self.listen.ip().is_loopback() && self.token_file.is_none() {
-            let message = "is not a loopback address, so others could publish: set ingest.token_file";
+        if !self.listen.ip().is_loopback() && self.token_file.is_none() && !has_tokens {
+            let message = "is not a loopback address, so others could publish: set ingest.token_file, or api.tokens";
             problems.push(("listen", format!("{} {message}", self.listen.ip())));
         }
         if self.token_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
@@ -140,8 +141,10 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
 pub struct Settings {
     /// Limits of requests and connections.
     pub ingest: IngestSettings,
-    /// The tokens of those who may publish. Without any, everybody who reaches the server may.
+    /// The tokens, and what each allows. Without any, everybody who reaches the server may do everything.
     pub tokens: Option<Tokens>,
+    /// Makes tokens and knows them. The default makes none.
+    pub signer: Signer,
     /// The `source` of events that name none: a URI reference.
     pub source: Arc<str>,
     /// The longest event that is taken, in bytes of JSON.
@@ -153,6 +156,7 @@ impl Default for Settings {
         Self {
             ingest: IngestSettings::default(),
             tokens: None,
+            signer: Signer::default(),
             source: "hooks".into(),
             max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
         }
@@ -163,16 +167,17 @@ impl Settings {
     /// # Errors
     /// Everything that makes no sense.
     pub(crate) fn check(&self) -> Result<(), InvalidSettings> {
-        let mut problems = self.ingest.problems();
+        let mut problems = self.ingest.problems(self.tokens.is_some());
         if self.ingest.token_file.is_some() && self.tokens.is_none() {
             problems.push(("token_file", "the server does not read it: give it the tokens, too".to_owned()));
         }
         InvalidSettings::unless_empty(problems)
     }
 
-    /// Takes a request's events.
-    pub(crate) fn slice(&self) -> SliceBuilder {
-        SliceBuilder::new(self.source.clone()).max_event_bytes(self.max_event_bytes).refuse_reserved()
+    /// Takes a request's events, of one tenant or of all.
+    pub(crate) fn slice(&self, tenant: Option<&TenantId>) -> SliceBuilder {
+        let slice = SliceBuilder::new(self.source.clone()).max_event_bytes(self.max_event_bytes);
+        slice.refuse_reserved().tenant(tenant.cloned())
     }
 }
 

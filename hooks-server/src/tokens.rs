@@ -1,38 +1,110 @@
-//! Authenticates publishers by tokens.
+//! Who sends a request, by its token.
 
-use hooks_core::Secret;
+use std::collections::HashMap;
+use std::fmt;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use subtle::{Choice, ConstantTimeEq as _};
+use ring::hmac;
 
-/// The tokens that are good now. While one token takes the place of another, both are.
-#[derive(Debug, Clone)]
-pub struct Tokens(Vec<Secret>);
+use crate::{Access, Keys, Right};
+
+/// A token under a key that nobody knows.
+type Digest = [u8; 32];
+
+/// The tokens that are good now, and what each allows. While one token takes the place of another, both are.
+///
+/// A token is looked up by its HMAC under a random key of this process: that takes as long for a wrong one as for a right
+/// one, reveals neither a part nor the length of any, and costs the same for one token and for 10,000 (about 1 µs).
+#[derive(Clone)]
+pub struct Tokens {
+    key: hmac::Key,
+    known: HashMap<Digest, Access>,
+}
 
 impl Tokens {
-    /// Takes them from a text, a line each.
+    /// Takes tokens of publishers from a text, a line each.
     ///
     /// # Errors
     /// When the text has something else in it, or no token. The error quotes nothing of it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
-        let mut tokens = Vec::new();
+        let mut tokens = Self::none()?;
+        tokens.add(text, &Access::new([Right::Publish], None))?;
+        Ok(tokens)
+    }
+
+    /// No token yet.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn none() -> Result<Self, String> {
+        let key = Keys::random()?.derive("digests of tokens").next().unwrap_or_default();
+        Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key), known: HashMap::new() })
+    }
+
+    /// Adds the tokens of a text, a line each, which allow this.
+    ///
+    /// # Errors
+    /// When the text has something else in it, no token, or one that allows something else already. The error quotes
+    /// nothing of it.
+    pub fn add(&mut self, text: &str, access: &Access) -> Result<(), String> {
+        let lines = (1..).zip(text.lines()).map(|(number, line)| (number, line.trim()));
+        let mut any = false;
         for (number, token) in lines.filter(|(_, line)| !line.is_empty()) {
             if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(format!("line {number}: a token has visible ASCII characters only, without spaces"));
             }
-            tokens.push(Secret::new(token));
+            let before = self.known.insert(self.digest(token.as_bytes()), access.clone());
+            if before.is_some_and(|before| before != *access) {
+                return Err(format!(
+                    "line {number}: this token stands elsewhere, too, and may do something else there"
+                ));
+            }
+            any = true;
         }
-        if tokens.is_empty() { Err("there is no token in it".to_owned()) } else { Ok(Self(tokens)) }
+        if any { Ok(()) } else { Err("there is no token in it".to_owned()) }
     }
 
-    /// True if a request has one. Takes as long for a wrong token as for a right one of the same length.
-    pub(crate) fn allow(&self, headers: &HeaderMap) -> bool {
-        // Of two, a proxy in between may have looked at the other.
+    /// True if some token may read: reading takes one then.
+    pub(crate) fn has_readers(&self) -> bool {
+        self.known.values().any(|access| access.may(Right::Read))
+    }
+
+    /// What a token allows.
+    pub(crate) fn find(&self, token: &[u8]) -> Option<&Access> {
+        self.known.get(&self.digest(token))
+    }
+
+    fn digest(&self, token: &[u8]) -> Digest {
+        let mut digest = Digest::default();
+        digest.copy_from_slice(hmac::sign(&self.key, token).as_ref());
+        digest
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tokens", self.known.len())
+    }
+}
+
+/// The token of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Given<'a> {
+    Nothing,
+    Token(&'a [u8]),
+    /// Something else. Of two headers, a proxy in between may have looked at the other.
+    Unclear,
+}
+
+impl<'a> Given<'a> {
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let mut given = headers.get_all(AUTHORIZATION).iter();
-        let (Some(given), None) = (given.next().and_then(bearer), given.next()) else { return false };
-        let known = self.0.iter().map(|token| token.expose().as_bytes().ct_eq(given));
-        known.fold(Choice::from(0), |any, equal| any | equal).into()
+        match (given.next(), given.next()) {
+            (None, _) => Self::Nothing,
+            (Some(value), None) => bearer(value).map_or(Self::Unclear, Self::Token),
+            (Some(_), Some(_)) => Self::Unclear,
+        }
     }
 }
 
@@ -45,27 +117,32 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn allows(tokens: &Tokens, value: &str) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, value.parse().unwrap());
-        tokens.allow(&headers)
+    fn allows(tokens: &Tokens, values: &[&str]) -> bool {
+        let values = values.iter().map(|value| (AUTHORIZATION, value.parse().unwrap()));
+        let headers: HeaderMap = values.collect();
+        matches!(Given::of(&headers), Given::Token(token) if tokens.find(token).is_some())
     }
 
     #[test]
     fn only_whole_tokens_open() {
         let tokens = Tokens::parse("old-token\n\n  new-token\r\n").unwrap();
         for good in ["Bearer old-token", "bearer new-token", "BEARER   new-token "] {
-            assert!(allows(&tokens, good), "{good}");
+            assert!(allows(&tokens, &[good]), "{good}");
         }
         for bad in ["", "Bearer", "Bearer ", "Bearer new-toke", "Bearer new-token1", "Basic old-token", "old-token"] {
-            assert!(!allows(&tokens, bad), "{bad}");
+            assert!(!allows(&tokens, &[bad]), "{bad}");
         }
-        assert!(!tokens.allow(&HeaderMap::new()));
-        let mut twice = HeaderMap::new();
-        for value in ["Bearer old-token", "Bearer x"] {
-            twice.append(AUTHORIZATION, value.parse().unwrap());
-        }
-        assert!(!tokens.allow(&twice));
+        assert!(!allows(&tokens, &[]) && !allows(&tokens, &["Bearer x", "Bearer old-token"]));
+    }
+
+    #[test]
+    fn a_token_allows_one_thing() {
+        let mut tokens = Tokens::parse("a\na").unwrap();
+        let read = Access::new([Right::Read], None);
+        assert!(!tokens.has_readers());
+        tokens.add("b", &read).unwrap();
+        assert_eq!((tokens.find(b"b"), tokens.has_readers()), (Some(&read), true));
+        assert!(tokens.add("c\na", &read).unwrap_err().starts_with("line 2: this token stands elsewhere"));
     }
 
     #[test]

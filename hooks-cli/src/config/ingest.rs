@@ -15,18 +15,19 @@ pub(crate) fn too_large_for(settings: &IngestSettings, bus: &ConfiguredBus) -> O
     (max < max_body).then(|| format!("a body of {max_body} never fits into bus.{setting}, {max}"))
 }
 
-/// Reads and checks the section.
+/// Reads and checks the section. `has_tokens`: there are some in `[api]`.
 pub(super) fn read(
     entry: Option<Entry>,
     config_dir: Option<&str>,
     bus: Option<&ConfiguredBus>,
+    has_tokens: bool,
     findings: &mut Findings,
 ) -> Option<IngestSettings> {
     // Whoever does not serve does not care whether what is not set fits.
     let bus = entry.as_ref().and(bus);
     let (mut settings, places) = section::<IngestSettings>("ingest", entry, findings)?;
     let too_large = bus.and_then(|bus| too_large_for(&settings, bus)).map(|why| ("max_body", why));
-    for (name, why) in settings.problems().into_iter().chain(too_large) {
+    for (name, why) in settings.problems(has_tokens).into_iter().chain(too_large) {
         findings.add(place_of(&places, name), format!("ingest: {name}: {why}"));
     }
     if let (Some(file), Some(folder)) = (&mut settings.token_file, config_dir) {

@@ -8,6 +8,7 @@
 //!
 //! Nothing here does I/O but [`load`]: [`parse`] takes the text and the variables as parameters.
 
+mod api;
 mod bus;
 mod expand;
 mod hook;
@@ -25,7 +26,7 @@ use std::path::{Component, Path, PathBuf};
 
 use hooks_core::Hook;
 use hooks_core::settings::unknown_field;
-use hooks_server::IngestSettings;
+use hooks_server::{ApiSettings, IngestSettings};
 use toml::de::DeTable;
 
 pub use bus::{ConfiguredBus, WithoutBus};
@@ -51,6 +52,8 @@ pub struct Config {
     pub bus: ConfiguredBus,
     /// `[events]`.
     pub events: EventSettings,
+    /// `[api]`, for `hooks serve`.
+    pub api: ApiSettings,
     /// `[ingest]`, for `hooks serve`.
     pub ingest: IngestSettings,
     /// `[[hooks]]`, at least one.
@@ -73,7 +76,7 @@ pub struct HookConfig {
 }
 
 /// The names that can stand at the top of a config file.
-const SECTIONS: [&str; 5] = ["bus", "events", "ingest", "defaults", "hooks"];
+const SECTIONS: [&str; 6] = ["bus", "api", "events", "ingest", "defaults", "hooks"];
 
 /// Reads and checks a config file.
 ///
@@ -184,7 +187,8 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
     if let Some((events, places)) = &events {
         check_events(events, places, bus.as_ref(), findings);
     }
-    let ingest = ingest::read(table.remove("ingest"), source.config_dir, bus.as_ref(), findings);
+    let (api, has_tokens) = api::read(table.remove("api"), source.config_dir, findings);
+    let ingest = ingest::read(table.remove("ingest"), source.config_dir, bus.as_ref(), has_tokens, findings);
     let mut defaults = table.remove("defaults").map_or_else(empty, |entry| entry.node);
     if !matches!(defaults.value, Value::Table(_) | Value::Broken) {
         findings.add(defaults.span.clone(), format!("defaults: expected a table, found {}", defaults.describe()));
@@ -206,6 +210,7 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
         file: source.file.to_owned(),
         bus: bus?,
         events: events?.0,
+        api: api?,
         ingest: ingest?,
         hooks: hooks.collect(),
         bare: Vec::new(),

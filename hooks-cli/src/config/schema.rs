@@ -2,7 +2,7 @@
 
 use hooks_core::settings::{HookOptions, of_plugin};
 use hooks_core::{bus::BusPlugin, sink::SinkPlugin};
-use hooks_server::IngestSettings;
+use hooks_server::{ApiSettings, IngestSettings};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value as Json, json};
@@ -15,6 +15,7 @@ pub fn schema() -> Json {
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true).into_generator();
     let settings = subschema::<HookOptions>(&mut generator);
     let events = subschema::<EventSettings>(&mut generator);
+    let api = subschema::<ApiSettings>(&mut generator);
     let ingest = subschema::<IngestSettings>(&mut generator);
     let mut definitions = generator.take_definitions(true);
     let bus = bus_schema(&mut definitions);
@@ -29,6 +30,7 @@ pub fn schema() -> Json {
         "type": "object",
         "properties": {
             "bus": bus,
+            "api": api,
             "events": events,
             "ingest": ingest,
             "defaults": described(settings.clone(), "Settings of every hook that does not set them itself. Tables are merged."),

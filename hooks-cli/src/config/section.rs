@@ -1,6 +1,6 @@
 //! Sections that are one struct.
 
-use hooks_core::settings::read;
+use hooks_core::settings::{Draft, read};
 
 use super::problem::Findings;
 use super::tree::{Entry, Node, Table, Value};
@@ -12,13 +12,18 @@ pub(super) fn section<T: serde::de::DeserializeOwned>(
     findings: &mut Findings,
 ) -> Option<(T, Node)> {
     let node = entry.map_or_else(empty, |entry| entry.node);
-    match read(node.draft()) {
-        Ok(read) => Some((read, node)),
-        Err(faults) => {
-            findings.add_faults(&format!("{name}: "), None, &node, faults);
-            None
-        }
-    }
+    let read = section_of(name, &node, node.draft(), findings);
+    read.map(|read| (read, node))
+}
+
+/// Reads a plain section from its draft.
+pub(super) fn section_of<T: serde::de::DeserializeOwned>(
+    name: &str,
+    node: &Node,
+    draft: Draft,
+    findings: &mut Findings,
+) -> Option<T> {
+    read(draft).map_err(|faults| findings.add_faults(&format!("{name}: "), None, node, faults)).ok()
 }
 
 /// The place of a setting in a section.

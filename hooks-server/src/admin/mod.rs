@@ -14,6 +14,8 @@ mod routes;
 mod service;
 mod socket;
 
+pub(crate) use routes::{JSON, JsonBody, MAX_BODY, json, other_method, permit};
+
 pub use client::AdminClient;
 pub use dead_letter::DeadLetterReport;
 pub use request::{DeadLetterFilter, Request};

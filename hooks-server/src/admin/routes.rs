@@ -5,30 +5,44 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, RawQuery, Request as HttpRequest, State};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use axum::routing::{delete, get, post};
-use hooks_core::{DeadLetterId, HookId, chain};
-use http::header::CONTENT_TYPE;
+use bytes::Bytes;
+use hooks_core::{DeadLetterId, HookId, TenantId, chain};
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::request::{DeadLetterFilter, Request};
 use super::response::{Problem, Response};
 use super::service::AdminService;
+use crate::http::without_right;
+use crate::{Access, Right};
+
+/// The media type of answers.
+pub(crate) const JSON: &str = "application/json";
 
 /// The longest body. One that names many dead letters is the longest there is.
-const MAX_BODY: usize = 1 << 20;
+pub(crate) const MAX_BODY: usize = 1 << 20;
 
 /// The longest time that a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl AdminService {
-    /// The routes, to be mounted in an axum or hyper server where whoever can reach it may operate. What is asked is done
-    /// to its end, also when the client goes away. Errors are [problems](Problem).
+    /// The routes, to be mounted in an axum or hyper server: who can reach them may operate, or what an [`Access`] in the
+    /// request's extensions allows, where your server puts one. What is asked is done to its end, also when the client
+    /// goes away. Errors are [problems](Problem).
     pub fn router(&self) -> Router {
+        self.routes().layer(from_fn(with_access))
+    }
+
+    /// The routes, for requests that have their [`Access`].
+    pub(crate) fn routes(&self) -> Router {
         Router::new()
             .route("/v1/status", get(status))
             .route("/v1/log", get(log))
@@ -43,11 +57,27 @@ impl AdminService {
     }
 }
 
-async fn status(State(service): State<AdminService>) -> HttpResponse {
+async fn with_access(mut request: HttpRequest, next: Next) -> HttpResponse {
+    let access = request.extensions().get().cloned().unwrap_or_else(Access::everything);
+    if let Err(problem) = permit(&access, request.method()) {
+        return problem.into_response();
+    }
+    request.extensions_mut().insert(access);
+    next.run(request).await
+}
+
+/// # Errors
+/// When a request with this method takes another right.
+pub(crate) fn permit(access: &Access, method: &Method) -> Result<(), Problem> {
+    let right = if matches!(*method, Method::GET | Method::HEAD) { Right::Read } else { Right::Manage };
+    if access.may(right) { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, without_right(right))) }
+}
+
+async fn status(_: WholeDaemon, State(service): State<AdminService>) -> HttpResponse {
     answer(service, Request::Status).await
 }
 
-async fn log(State(service): State<AdminService>) -> HttpResponse {
+async fn log(_: WholeDaemon, State(service): State<AdminService>) -> HttpResponse {
     answer(service, Request::Log).await
 }
 
@@ -80,7 +110,7 @@ async fn drop_dead_letters(State(service): State<AdminService>, Hook(hook): Hook
     answer(service, Request::Drop { hook, which }).await
 }
 
-async fn other_method() -> Problem {
+pub(crate) async fn other_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is none of those in the header `allow`")
 }
 
@@ -101,6 +131,30 @@ async fn answer(service: AdminService, request: Request) -> HttpResponse {
     }
 }
 
+/// What no tenant may ask for.
+struct WholeDaemon;
+
+impl<S: Send + Sync> FromRequestParts<S> for WholeDaemon {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match tenant(parts)? {
+            None => Ok(Self),
+            Some(_) => {
+                let why = "this is about all tenants, and the token is one tenant's";
+                Err(Problem::new(StatusCode::FORBIDDEN, why))
+            }
+        }
+    }
+}
+
+/// The tenant that asks, if it is one. Where nothing says what the sender may, he may nothing.
+fn tenant(parts: &Parts) -> Result<Option<&TenantId>, Problem> {
+    let access = parts.extensions.get::<Access>();
+    let unknown = || Problem::new(StatusCode::FORBIDDEN, "it is not known what the sender may do");
+    access.map(Access::tenant).ok_or_else(unknown)
+}
+
 /// The hook in the path.
 struct Hook(HookId);
 
@@ -110,7 +164,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Hook {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::<String>::from_request_parts(parts, state).await;
         let Path(id) = path.map_err(|error| bad_request(error.body_text()))?;
-        HookId::new(id).map(Self).map_err(|error| bad_request(error.to_string()))
+        let id = HookId::new(id).map_err(|error| bad_request(error.to_string()))?;
+        match tenant(parts)? {
+            None => Ok(Self(id)),
+            // No hook is a tenant's own.
+            Some(_) => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{id}`"))),
+        }
     }
 }
 
@@ -121,23 +180,40 @@ impl<S: Send + Sync> FromRequest<S> for Which {
     type Rejection = Problem;
 
     async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Problem> {
-        let media_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        if !media_type.split(|byte| *byte == b';').next().unwrap_or_default().eq_ignore_ascii_case(b"application/json")
-        {
-            let why = "the Content-Type has to be application/json; `{}` as the body picks all dead letters";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
-        }
-        let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), MAX_BODY).collect()).await;
-        let body = body.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long"))?;
-        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
-            true => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {MAX_BODY} bytes")),
-            false => bad_request(format!("the body can't be read: {}", chain(&*error))),
-        })?;
-        let which = serde_json::from_slice(&body.to_bytes());
+        let body = json_body(request, "; `{}` as the body picks all dead letters").await?;
+        let which = serde_json::from_slice(&body);
         which.map(Self).map_err(|error| {
             bad_request(format!("the body names no dead letters, as `{{\"ids\":[17]}}` does: {error}"))
         })
     }
+}
+
+/// A body of JSON.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Problem> {
+        let body = json_body(request, "").await?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| bad_request(format!("the body: {error}")))
+    }
+}
+
+/// The whole body of a request that says that it is JSON.
+async fn json_body(request: HttpRequest, hint: &str) -> Result<Bytes, Problem> {
+    let media_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if !media_type.split(|byte| *byte == b';').next().unwrap_or_default().eq_ignore_ascii_case(b"application/json") {
+        let why = format!("the Content-Type has to be application/json{hint}");
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), MAX_BODY).collect()).await;
+    let body = body.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long"))?;
+    let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+        true => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {MAX_BODY} bytes")),
+        false => bad_request(format!("the body can't be read: {}", chain(&*error))),
+    })?;
+    Ok(body.to_bytes())
 }
 
 /// The dead letter after which a page begins.
@@ -158,13 +234,16 @@ fn bad_request(why: impl Into<String>) -> Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        json(status, "application/problem+json", &self)
+        let mut response = json(status, "application/problem+json", &self);
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 
 impl IntoResponse for Response {
     fn into_response(self) -> HttpResponse {
-        const JSON: &str = "application/json";
         match &self {
             Self::Status(body) => json(StatusCode::OK, JSON, body),
             Self::Log(body) => json(StatusCode::OK, JSON, body),
@@ -177,7 +256,7 @@ impl IntoResponse for Response {
     }
 }
 
-fn json(status: StatusCode, media_type: &'static str, body: &impl Serialize) -> HttpResponse {
+pub(crate) fn json(status: StatusCode, media_type: &'static str, body: &impl Serialize) -> HttpResponse {
     // Texts, numbers, and events that are JSON: this does not fail.
     let mut text = serde_json::to_vec(body).unwrap_or_default();
     text.push(b'\n');

@@ -7,11 +7,21 @@ use http::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUT
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
+use crate::Right;
+
 /// An answer whose body is complete.
 pub(super) type Answer = Response<Bytes>;
 
 /// Seconds after which a client that was turned away may come again.
 const AGAIN: HeaderValue = HeaderValue::from_static("1");
+
+/// For whoever has to say who he is.
+pub(super) const UNAUTHORIZED: &str = "a good token is missing: `Authorization: Bearer …`";
+
+/// For a token that has other rights.
+pub(crate) fn without_right(right: Right) -> String {
+    format!("the token has not the right `{right}`: the daemon's `api.tokens` say what each token may")
+}
 
 /// Everything was accepted.
 pub(super) fn accepted(events: usize) -> Answer {
@@ -47,6 +57,12 @@ pub(super) enum Refusal {
     /// The client's body broke off, or is not what HTTP makes of one.
     Broken(String),
     Faults(Vec<Fault>, u64),
+    /// Events of another tenant than the token's.
+    OtherTenant(Vec<Fault>, u64),
+    /// The right that the token has not.
+    Forbidden(Right),
+    /// A tenant's token, for what is about everybody.
+    NotOfTenant,
     /// The request is no event, for this reason.
     NoEvent(String),
     /// The fault of the `Host` header.
@@ -68,7 +84,7 @@ pub(super) enum Refusal {
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Fault {
-    /// The element of an array, from 0.
+    /// The element of an array, from 0; the event's number in any body where it is another tenant's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) index: Option<usize>,
     /// Line of the body, from 1.
@@ -104,6 +120,7 @@ impl Refusal {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::OtherTenant(..) | Self::Forbidden(_) | Self::NotOfTenant => StatusCode::FORBIDDEN,
             Self::MediaType(_) | Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -119,7 +136,7 @@ impl Refusal {
         match self {
             Self::NotFound => "there is nothing here: events go to POST /v1/events".to_owned(),
             Self::Method(methods) => format!("the method has to be {methods}"),
-            Self::Unauthorized => "a good token is missing: `Authorization: Bearer …`".to_owned(),
+            Self::Unauthorized => UNAUTHORIZED.to_owned(),
             Self::MediaType(accepted) => format!("the Content-Type has to be one of {accepted}, in UTF-8"),
             Self::Encoding => {
                 "a body with a Content-Encoding, or a Transfer-Encoding but chunked, is not taken".to_owned()
@@ -127,6 +144,11 @@ impl Refusal {
             Self::TooSlow => "the body took too long".to_owned(),
             Self::Partly { why, .. } => why.error(),
             Self::Faults(..) => "nothing was published: not everything in the body is an event".to_owned(),
+            Self::OtherTenant(..) => {
+                "nothing was published: this token takes events of its own tenant alone".to_owned()
+            }
+            Self::Forbidden(right) => without_right(*right),
+            Self::NotOfTenant => "this is about all tenants, and the token is one tenant's".to_owned(),
             Self::Draining => "the server is about to stop".to_owned(),
             Self::Internal => "publishing failed; it is not known whether the events were accepted".to_owned(),
             Self::Host(why) => format!("header `host` {why}"),
@@ -152,7 +174,7 @@ impl Refusal {
 
     pub(super) fn answer(&self) -> Answer {
         let (faults, more): (&[Fault], u64) = match self {
-            Self::Faults(faults, more) => (faults, *more),
+            Self::Faults(faults, more) | Self::OtherTenant(faults, more) => (faults, *more),
             _ => (&[], 0),
         };
         let accepted: &[Range<usize>] = if let Self::Partly { accepted, .. } = self { accepted } else { &[] };

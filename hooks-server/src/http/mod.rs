@@ -10,14 +10,19 @@
 
 mod answer;
 mod body;
+mod browser;
 mod events;
 mod fullness;
 mod host;
+mod lent;
 mod listener;
+mod operators;
 mod outgoing;
 mod routes;
+mod sender;
 mod state;
 
+pub(crate) use answer::without_right;
 pub(crate) use listener::{Patient, Places, listen};
 pub(crate) use routes::router;
 pub(crate) use state::State;

@@ -13,10 +13,12 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::answer::{self, Answer, Refusal};
 use super::outgoing::Outgoing;
+use super::sender::Sender;
 use super::state::State;
-use super::{body, events, host};
-use crate::field;
+use super::{body, events, host, operators};
+use crate::admin::AdminService;
 use crate::metrics::Format;
+use crate::{Tokens, field};
 
 /// All routes, to be mounted in a server of somebody else.
 pub(crate) fn router(state: Arc<State>) -> Router {
@@ -24,8 +26,13 @@ pub(crate) fn router(state: Arc<State>) -> Router {
 }
 
 /// The routes beside [`events::PATH`], and the answer where there is none.
-pub(super) fn beside_events(state: Arc<State>) -> Router {
-    pages().fallback(nothing).layer(from_fn(with_host)).with_state(state)
+pub(super) fn beside_events(state: &Arc<State>, service: Option<&AdminService>) -> Router {
+    let pages = pages().with_state(state.clone());
+    let pages = match service {
+        Some(service) => pages.merge(operators::routes(state, service)),
+        None => pages,
+    };
+    pages.fallback(nothing).layer(from_fn(with_host))
 }
 
 fn pages() -> Router<Arc<State>> {
@@ -42,7 +49,8 @@ fn whole(answer: Answer) -> Response {
 
 async fn publish(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
     let (parts, mut body) = request.into_parts();
-    let answer = events::answer(&parts, &mut body, &state).await;
+    let settings = state.settings();
+    let answer = events::answer(events::look(&parts, &settings), &parts, &mut body, &state, &settings).await;
     body::read_rest(&mut body, parts.headers.contains_key(EXPECT), answer.status(), &state).await;
     whole(answer)
 }
@@ -59,6 +67,13 @@ async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
 }
 
 async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
+    let settings = state.settings();
+    // As long as no token may read, nobody could.
+    if settings.tokens.as_ref().is_some_and(Tokens::has_readers)
+        && let Err(refusal) = Sender::reads_all(&headers, &settings)
+    {
+        return whole(refusal.answer());
+    }
     let accept = field::list(&headers, ACCEPT).collect::<Vec<_>>().join(",");
     let format = Format::accepted(Some(&accept));
     match state.metrics.get(format).await {

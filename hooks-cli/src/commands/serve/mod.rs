@@ -1,6 +1,7 @@
 //! `hooks serve`: takes events over HTTP and delivers them, until a signal comes.
 
 mod drain;
+mod keys;
 mod load;
 
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use hooks_core::{BoxError, Dispatcher, chain};
 use hooks_server::admin::AdminService;
-use hooks_server::{IngestSettings, Reloads, Server, Settings, Tokens, on_own_thread};
+use hooks_server::{IngestSettings, Keys, Reloads, Server, Settings, Signer, Tokens, on_own_thread};
 use tokio::net::TcpListener;
 
 use super::wide_runtime;
@@ -141,8 +142,9 @@ fn room(config: &Config) -> ConnectionLimits {
     room
 }
 
-fn settings(ingest: IngestSettings, tokens: Option<Tokens>, events: &EventSettings) -> Settings {
-    Settings { ingest, tokens, source: events.source.as_str().into(), max_event_bytes: events.max_bytes.get() }
+fn settings(ingest: IngestSettings, tokens: Option<Tokens>, keys: &Keys, events: &EventSettings) -> Settings {
+    let signer = Signer::new(keys);
+    Settings { ingest, tokens, signer, source: events.source.as_str().into(), max_event_bytes: events.max_bytes.get() }
 }
 
 /// Everything that runs.
@@ -151,6 +153,8 @@ struct Daemon {
     grace: Duration,
     bus: ConfiguredBus,
     credentials: Vec<(&'static str, Fingerprint)>,
+    /// Where `api.secrets_key_file` is not set.
+    keys: Keys,
     running: Running,
     dispatcher: Arc<Dispatcher>,
     server: Server,
@@ -161,25 +165,27 @@ struct Daemon {
 
 impl Daemon {
     async fn start(loaded: Loaded, file: PathBuf, grace: Duration) -> Result<Self, BoxError> {
-        let Loaded { config, tokens, credentials } = loaded;
+        let Loaded { config, tokens, keys: named, credentials } = loaded;
         let room = room(&config);
         let opened = bus::open(&config.bus).await?;
+        let keys = keys::own(config.bus.folder())?;
         let bus = opened.bus;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let running = Running::start(config.hooks, &dispatcher).await?;
         bus.all_subscribed();
         let reloads = Arc::new(Reloads::default());
-        let server = Server::builder(bus.clone(), dispatcher.clone())
-            .settings(settings(config.ingest, tokens, &config.events))
+        let service = AdminService::new(bus.clone(), dispatcher.clone()).of_daemon(reloads.clone());
+        let server = Server::builder(bus, dispatcher.clone())
+            .settings(settings(config.ingest, tokens, named.as_ref().unwrap_or(&keys), &config.events))
             .connections(room.connections, room.lobby)
+            .operators(service.clone())
             .reloads(reloads.clone());
         let server = server.build()?;
         reloads.succeed();
-        let service = AdminService::new(bus, dispatcher.clone()).of_daemon(reloads.clone());
         let operators = operator::listen(opened.control, service);
         let notifier = Arc::new(Notifier::from_environment());
         let bus = config.bus;
-        Ok(Self { file, grace, bus, credentials, running, dispatcher, server, reloads, notifier, operators })
+        Ok(Self { file, grace, bus, credentials, keys, running, dispatcher, server, reloads, notifier, operators })
     }
 
     /// Reads the config file again, and the files that it names. Cancel safe.
@@ -209,7 +215,7 @@ impl Daemon {
         }
     }
 
-    async fn apply(&mut self, Loaded { config, tokens, credentials }: Loaded) -> Result<(), String> {
+    async fn apply(&mut self, Loaded { config, tokens, keys, credentials }: Loaded) -> Result<(), String> {
         let fixed = self.server.needs_restart(&config.ingest).into_iter().map(|name| format!("ingest.{name}"));
         let fixed: Vec<_> = fixed.chain((self.bus != config.bus).then(|| "bus".to_owned())).collect();
         if !fixed.is_empty() {
@@ -221,7 +227,8 @@ impl Daemon {
             }
         }
         room(&config);
-        let settings = settings(config.ingest, tokens, &config.events);
+        let keys = keys.as_ref().unwrap_or(&self.keys);
+        let settings = settings(config.ingest, tokens, keys, &config.events);
         self.server.set(settings).map_err(|error| format!("nothing was changed: {error}"))?;
         let changes = self.running.changes(config.hooks);
         self.running.apply(changes, &self.dispatcher).await.map_err(|errors| {

@@ -20,11 +20,11 @@ fn what_is_wrong_with_it() {
         ),
         (
             "ingest.listen = '0.0.0.0:80'",
-            "1:17: ingest: listen: 0.0.0.0 is not a loopback address, so others could publish: set ingest.token_file",
+            "1:17: ingest: listen: 0.0.0.0 is not a loopback address, so others could publish: set ingest.token_file, or api.tokens",
         ),
         (
             "ingest.listen = '[::]:80'",
-            "1:17: ingest: listen: :: is not a loopback address, so others could publish: set ingest.token_file",
+            "1:17: ingest: listen: :: is not a loopback address, so others could publish: set ingest.token_file, or api.tokens",
         ),
         ("ingest.max_body = '0'", "1:19: ingest: max_body: 0 bytes hold no event: set at least 1"),
         (

@@ -1,5 +1,6 @@
 //! The config file against sinks of the tests' own.
 
+mod api;
 mod errors;
 mod good;
 mod ingest;

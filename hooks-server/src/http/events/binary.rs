@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hooks_core::{EnvelopeError, Slice};
+use hooks_core::{EnvelopeError, Slice, TenantId};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::RawValue;
@@ -12,6 +12,7 @@ use super::media_type::MediaType;
 use super::wording::without_place;
 use crate::Settings;
 use crate::field::unquote;
+use crate::http::answer::{Fault, Refusal};
 
 const PREFIX: &str = "ce-";
 
@@ -38,16 +39,29 @@ fn shown(name: &str) -> &str {
 ///
 /// # Errors
 /// When there is none; headers at fault are named.
-pub(super) fn decode(headers: &HeaderMap, body: &[u8], settings: &Settings) -> Result<Slice, String> {
+pub(super) fn decode(
+    headers: &HeaderMap,
+    body: &[u8],
+    settings: &Settings,
+    tenant: Option<&TenantId>,
+) -> Result<Slice, Refusal> {
     // An event is longer than its data.
     let (bytes, limit) = (body.trim_ascii().len(), settings.max_event_bytes);
     if bytes > limit {
-        return Err(EnvelopeError::TooLarge { bytes, limit }.to_string());
+        return Err(Refusal::NoEvent(EnvelopeError::TooLarge { bytes, limit }.to_string()));
     }
-    let json = to_json(headers, body)?;
-    let mut slice = settings.slice();
-    slice.push_json(&json).map_err(|error| by_header(&error))?;
+    let json = to_json(headers, body).map_err(Refusal::NoEvent)?;
+    let mut slice = settings.slice(tenant);
+    slice.push_json(&json).map_err(|error| match error {
+        EnvelopeError::OtherTenant { .. } => Refusal::OtherTenant(vec![of_headers(&error)], 0),
+        error => Refusal::NoEvent(by_header(&error)),
+    })?;
     Ok(slice.finish())
+}
+
+/// A fault of the one event, which stands in the headers.
+fn of_headers(error: &EnvelopeError) -> Fault {
+    Fault { index: Some(0), line: 1, column: 1, reason: by_header(error) }
 }
 
 /// The fault of the event, said of what it was made from.
@@ -62,6 +76,7 @@ fn by_header(error: &EnvelopeError) -> String {
             format!("header `content-type` must be {expected}")
         }
         EnvelopeError::Illegal { name, expected } => format!("header `ce-{name}` must be {expected}"),
+        EnvelopeError::OtherTenant { .. } => format!("header `ce-tenant`: {error}"),
         EnvelopeError::Reserved(_) => format!("header `ce-type`: {error}"),
         EnvelopeError::TooDeep { column } => format!("the body: {}", without_place(error, *column)),
         other => other.to_string(),

@@ -1,7 +1,7 @@
 //! From a request body to events: all of them, or everything that is wrong with it.
 
 use hooks_core::{
-    EnvelopeError, Slice, SliceBuilder,
+    EnvelopeError, Slice, SliceBuilder, TenantId,
     envelope::{ArrayElements, PushedElement},
     foreign,
 };
@@ -24,17 +24,24 @@ pub(super) enum Refused {
     Faults(Vec<Fault>, u64),
     /// More events than a request may have.
     TooMany(usize),
+    /// Events of another tenant: these faults, and this many more.
+    OtherTenant(Vec<Fault>, u64),
     /// It is no text in UTF-8: what it seems to be.
     Foreign(&'static str),
 }
 
 /// Checks a body as a whole. Other tasks get their turn in between.
-pub(super) async fn decode(body: &[u8], format: Format, settings: &Settings) -> Result<Slice, Refused> {
+pub(super) async fn decode(
+    body: &[u8],
+    format: Format,
+    settings: &Settings,
+    tenant: Option<&TenantId>,
+) -> Result<Slice, Refused> {
     if let Some(what) = foreign::seems(body) {
         return Err(Refused::Foreign(what));
     }
     let format = format.resolve(body);
-    let mut collector = Collector::new(body, format, settings);
+    let mut collector = Collector::new(body, format, settings, tenant);
     match format {
         Format::Batch if body.starts_with(b"\xEF\xBB\xBF") => collector.fault(None, 0, &EnvelopeError::ByteOrderMark),
         Format::Batch => collector.array().await?,
@@ -51,6 +58,8 @@ struct Collector<'a> {
     slice: SliceBuilder,
     faults: Vec<Unplaced>,
     more: u64,
+    /// Whether an event is another tenant's.
+    is_other_tenant: bool,
     /// Up to where the body was read when others last had their turn.
     rested: usize,
 }
@@ -63,10 +72,10 @@ struct Unplaced {
 }
 
 impl<'a> Collector<'a> {
-    fn new(body: &'a [u8], format: Format, settings: &'a Settings) -> Self {
-        let mut slice = settings.slice();
+    fn new(body: &'a [u8], format: Format, settings: &'a Settings, tenant: Option<&TenantId>) -> Self {
+        let mut slice = settings.slice(tenant);
         slice.reserve(body.len());
-        Self { body, format, settings, slice, faults: Vec::new(), more: 0, rested: 0 }
+        Self { body, format, settings, slice, faults: Vec::new(), more: 0, is_other_tenant: false, rested: 0 }
     }
 
     async fn array(&mut self) -> Result<(), Refused> {
@@ -135,13 +144,16 @@ impl<'a> Collector<'a> {
         // Spaces around an event are no part of it.
         let offset = offset + json.len() - json.trim_ascii_start().len();
         if let Err(error) = self.slice.push_json(json.trim_ascii()) {
-            self.fault(None, offset, &error);
+            let number = self.slice.len() + self.faults.len() + self.more as usize;
+            let index = matches!(error, EnvelopeError::OtherTenant { .. }).then_some(number);
+            self.fault(index, offset, &error);
         }
         Ok(())
     }
 
     fn fault(&mut self, index: Option<usize>, offset: usize, error: &EnvelopeError) {
         let format = self.format;
+        self.is_other_tenant |= matches!(error, EnvelopeError::OtherTenant { .. });
         self.note(index, || {
             let (within, reason) = parts(error, format);
             (offset + within, reason)
@@ -161,6 +173,8 @@ impl<'a> Collector<'a> {
     fn finish(mut self) -> Result<Slice, Refused> {
         if self.faults.is_empty() {
             Ok(self.slice.finish())
+        } else if self.is_other_tenant {
+            Err(Refused::OtherTenant(placed(self.faults, self.body), self.more))
         } else {
             Err(Refused::Faults(placed(self.faults, self.body), self.more))
         }

@@ -11,7 +11,7 @@ use std::future::{Future as _, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
 
-use hooks_core::{BusError, Slice};
+use hooks_core::{BusError, Slice, TenantId};
 use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, Method};
@@ -20,6 +20,7 @@ use http_body::Body;
 use super::answer::{self, Answer, Refusal};
 use super::body::{self, Taken};
 use super::host;
+use super::sender::publisher;
 use super::state::{Phase, State};
 use crate::{Settings, field};
 use decode::{Refused, decode};
@@ -28,9 +29,12 @@ use format::Kind;
 /// Where events are posted to.
 pub(super) const PATH: &str = "/v1/events";
 
-/// True if the client may publish, so that it takes a place.
-pub(super) fn wants_to_publish(parts: &Parts, state: &State) -> bool {
-    look(parts, &state.settings()).is_ok()
+/// What the head of a request asks for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    kind: Kind,
+    /// The one tenant whose events are taken.
+    tenant: Option<TenantId>,
 }
 
 /// The answer to a publisher for whom there is no place.
@@ -41,13 +45,22 @@ pub(super) fn crowded(state: &State) -> Answer {
 }
 
 /// Answers a request to publish. Of its body, no more is read than the answer takes.
-pub(super) async fn answer<B>(parts: &Parts, body: &mut B, state: &Arc<State>) -> Answer
+pub(super) async fn answer<B>(
+    asked: Result<Asked, Refusal>,
+    parts: &Parts,
+    body: &mut B,
+    state: &Arc<State>,
+    settings: &Settings,
+) -> Answer
 where
     B: Body + Unpin,
     B::Error: Error + 'static,
 {
-    let settings = state.settings();
-    let answer = match take(parts, body, state, &settings).await {
+    let taken = match asked {
+        Ok(asked) => take(asked, parts, body, state, settings).await,
+        Err(refusal) => Err(refusal),
+    };
+    let answer = match taken {
         Ok(count) => answer::accepted(count),
         Err(refusal) => refusal.answer(),
     };
@@ -55,13 +68,19 @@ where
     answer
 }
 
-/// Everything from the first look at the head to the bus's answer.
-async fn take<B>(parts: &Parts, body: &mut B, state: &Arc<State>, settings: &Settings) -> Result<usize, Refusal>
+/// Everything from the body to the bus's answer.
+async fn take<B>(
+    asked: Asked,
+    parts: &Parts,
+    body: &mut B,
+    state: &Arc<State>,
+    settings: &Settings,
+) -> Result<usize, Refusal>
 where
     B: Body + Unpin,
     B::Error: Error + 'static,
 {
-    let kind = look(parts, settings)?;
+    let Asked { kind, tenant } = asked;
     let ingest = &settings.ingest;
     let mut phase = state.phase();
     let taken = tokio::select! {
@@ -70,8 +89,10 @@ where
         taken = body::read(body, ingest.max_body.get(), ingest.body_timeout.get(), &state.room) => taken?,
     };
     let slice = match kind {
-        Kind::Structured(format) => decode(&taken.bytes, format, settings).await.map_err(Refusal::from)?,
-        Kind::Binary => binary::decode(&parts.headers, &taken.bytes, settings).map_err(Refusal::NoEvent)?,
+        Kind::Structured(format) => {
+            decode(&taken.bytes, format, settings, tenant.as_ref()).await.map_err(Refusal::from)?
+        }
+        Kind::Binary => binary::decode(&parts.headers, &taken.bytes, settings, tenant.as_ref())?,
     };
     let Taken { bytes, share } = taken;
     drop(bytes);
@@ -82,6 +103,7 @@ impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Faults(faults, more) => Self::Faults(faults, more),
+            Refused::OtherTenant(faults, more) => Self::OtherTenant(faults, more),
             Refused::TooMany(max) => Self::TooLarge(format!("more than {max} events in one request")),
             Refused::Foreign(what) => Self::NoEvent(format!("the body seems to be {what}")),
         }
@@ -89,18 +111,16 @@ impl From<Refused> for Refusal {
 }
 
 /// Everything that can be said before the body is read.
-fn look(parts: &Parts, settings: &Settings) -> Result<Kind, Refusal> {
+pub(super) fn look(parts: &Parts, settings: &Settings) -> Result<Asked, Refusal> {
     host::check(parts.version, &parts.headers)?;
     if parts.method != Method::POST {
         return Err(Refusal::Method("POST"));
     }
-    if settings.tokens.as_ref().is_some_and(|tokens| !tokens.allow(&parts.headers)) {
-        return Err(Refusal::Unauthorized);
-    }
+    let tenant = publisher(&parts.headers, settings)?;
     if is_encoded(&parts.headers) {
         return Err(Refusal::Encoding);
     }
-    Kind::of(&parts.headers)
+    Ok(Asked { kind: Kind::of(&parts.headers)?, tenant })
 }
 
 /// True if the body is compressed or otherwise encoded, once its chunks are put together.

@@ -11,7 +11,6 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT};
-use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -24,6 +23,8 @@ use tower_service::Service as _;
 use super::explained::{Explained, MAX_HEADERS};
 use super::patient::Patient;
 use super::places::Seat;
+use crate::Settings;
+use crate::http::lent::Lent;
 use crate::http::state::{Phase, State};
 use crate::http::{body, events};
 
@@ -74,15 +75,22 @@ async fn answer(
     seat.set_busy(true);
     let (parts, mut body) = request.into_parts();
     let waits = parts.headers.contains_key(EXPECT);
-    let mut answer = if parts.uri.path() != events::PATH {
-        // None of them reads a body.
-        pages.clone().call(Request::from_parts(parts, Body::empty())).await?.map(Either::Right)
-    } else if is_welcome(&parts, state, seat).await {
-        events::answer(&parts, &mut body, state).await.map(Full::new).map(Either::Left)
+    let (mut answer, is_read) = if parts.uri.path() == events::PATH {
+        let settings = state.settings();
+        let asked = events::look(&parts, &settings);
+        let answer = if asked.is_err() || is_welcome(&settings, state, seat).await {
+            events::answer(asked, &parts, &mut body, state, &settings).await
+        } else {
+            events::crowded(state)
+        };
+        let is_read = body::read_rest(&mut body, waits, answer.status(), state).await;
+        (answer.map(Full::new).map(Either::Left), is_read)
     } else {
-        events::crowded(state).map(Full::new).map(Either::Left)
+        let mut body = Lent::new(body);
+        let answer = pages.clone().call(Request::from_parts(parts, Body::new(body.clone()))).await?;
+        let is_read = body::read_rest(&mut body, waits, answer.status(), state).await;
+        (answer.map(Either::Right), is_read)
     };
-    let is_read = body::read_rest(&mut body, waits, answer.status(), state).await;
     if !is_read || !state.is_accepting() || !seat.may_stay() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -90,16 +98,13 @@ async fn answer(
     Ok(answer)
 }
 
-/// True if there is a place for what is asked, or none is needed.
-async fn is_welcome(parts: &Parts, state: &State, seat: &Seat) -> bool {
-    if !events::wants_to_publish(parts, state) {
-        return true;
-    }
+/// True if there is a place for somebody who may publish, or none is needed.
+async fn is_welcome(settings: &Settings, state: &State, seat: &Seat) -> bool {
     let mut phase = state.phase();
     tokio::select! {
         biased;
         // No place is needed to hear that everything ends.
         _ = phase.wait_for(|phase| *phase != Phase::Accepting) => true,
-        placed = seat.settle(state.settings().ingest.publish_timeout.get()) => placed,
+        placed = seat.settle(settings.ingest.publish_timeout.get()) => placed,
     }
 }

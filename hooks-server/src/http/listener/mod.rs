@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::routes;
 use super::state::{Phase, State};
+use crate::admin::AdminService;
 
 pub(crate) use patient::Patient;
 pub(crate) use places::Places;
@@ -25,10 +26,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PARTING: Duration = Duration::from_secs(1);
 
 /// Serves connections until [`State::cut`].
-pub(crate) async fn listen(listener: TcpListener, state: &Arc<State>, places: &Arc<Places>) {
+pub(crate) async fn listen(
+    listener: TcpListener,
+    state: &Arc<State>,
+    places: &Arc<Places>,
+    operators: Option<&AdminService>,
+) {
     let mut phase = state.phase();
     tokio::select! {
-        () = accept(&listener, state, places) => {}
+        () = accept(&listener, state, places, operators) => {}
         _ = phase.wait_for(|phase| *phase == Phase::Cut) => {}
     }
     // Those that are idle end at once, those with an answer to write a little later.
@@ -36,8 +42,8 @@ pub(crate) async fn listen(listener: TcpListener, state: &Arc<State>, places: &A
 }
 
 /// Never returns.
-async fn accept(listener: &TcpListener, state: &Arc<State>, places: &Arc<Places>) {
-    let (pages, mut is_failing) = (routes::beside_events(state.clone()), false);
+async fn accept(listener: &TcpListener, state: &Arc<State>, places: &Arc<Places>, operators: Option<&AdminService>) {
+    let (pages, mut is_failing) = (routes::beside_events(state, operators), false);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {

@@ -20,7 +20,7 @@ fn json(given: Headers<'_>, body: &[u8]) -> Result<String, String> {
 fn refused(given: Headers<'_>, body: &[u8]) -> String {
     let settings = settings();
     let given = [&[("ce-specversion", "1.0")], given].concat();
-    decode(&headers(&given), body, &settings).expect_err(&format!("{given:?}"))
+    decode(&headers(&given), body, &settings, None).expect_err(&format!("{given:?}")).error()
 }
 
 #[test]
@@ -129,7 +129,10 @@ fn what_is_wrong_is_said_of_the_header_that_it_stands_in() {
     assert_eq!(refused(&[("ce-type", "a")], deep.as_bytes()), "the body: nested deeper than 128 levels");
     let old = [("ce-specversion", "0.3"), ("ce-type", "a")];
     let settings = settings();
-    assert_eq!(decode(&headers(&old), b"", &settings).unwrap_err(), "header `ce-specversion` must be \"1.0\"");
+    assert_eq!(
+        decode(&headers(&old), b"", &settings, None).unwrap_err().error(),
+        "header `ce-specversion` must be \"1.0\""
+    );
 }
 
 /// As a sender encodes a value, which may encode more than it has to, and put quotes around it.
@@ -153,7 +156,7 @@ proptest! {
         let mut given = headers(&[("ce-specversion", "1.0"), ("ce-type", "a")]);
         given.insert("ce-subject", HeaderValue::from_bytes(&encoded(&value, all, quoted)).unwrap());
         let settings = settings();
-        let events = decode(&given, b"", &settings).unwrap();
+        let events = decode(&given, b"", &settings, None).unwrap();
         prop_assert_eq!(events[0].subject(), Some(value.as_str()));
     }
 
@@ -174,7 +177,7 @@ proptest! {
             }
         }
         let settings = settings();
-        if let Ok(events) = decode(&given, &body, &settings) {
+        if let Ok(events) = decode(&given, &body, &settings, None) {
             prop_assert_eq!(events.len(), 1);
             let event: serde_json::Value = serde_json::from_str(events[0].json()).unwrap();
             let data = match (&event["data"], &event["data_base64"]) {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 fn settings(max_event_bytes: usize, max_events: usize) -> Settings {
     let ingest = IngestSettings { max_events: max_events.try_into().unwrap(), ..IngestSettings::default() };
-    Settings { ingest, source: "/test".into(), max_event_bytes, tokens: None }
+    Settings { ingest, source: "/test".into(), max_event_bytes, ..Settings::default() }
 }
 
 /// Small ones.
@@ -17,7 +17,7 @@ fn small() -> Settings {
 
 fn read(body: &str, format: Format) -> Result<Vec<String>, Refused> {
     let body = body.as_bytes();
-    let events = decode(body, format, &small()).now_or_never().expect("others have no turn in a small body")?;
+    let events = decode(body, format, &small(), None).now_or_never().expect("others have no turn in a small body")?;
     Ok(events.iter().map(|event| event.event_type().to_owned()).collect())
 }
 
@@ -123,7 +123,7 @@ fn a_byte_order_mark_is_named_in_every_format() {
 proptest! {
     #[test]
     fn any_bytes_get_an_answer(body: Vec<u8>, format in prop::sample::select(vec![Format::Single, Format::Batch, Format::Lines, Format::Json])) {
-        let _ = decode(&body, format, &small()).now_or_never().unwrap();
+        let _ = decode(&body, format, &small(), None).now_or_never().unwrap();
     }
 }
 
@@ -142,7 +142,7 @@ async fn others_have_their_turn_while_a_body_is_read() {
         };
         let events = tokio::select! {
             biased;
-            events = decode(body.as_bytes(), format, &settings) => events.unwrap(),
+            events = decode(body.as_bytes(), format, &settings, None) => events.unwrap(),
             () = other => SliceBuilder::new("").finish(),
         };
         assert_eq!((events.len(), turns), (40, 20), "{format:?}");
@@ -153,7 +153,7 @@ async fn others_have_their_turn_while_a_body_is_read() {
 fn what_is_no_text_is_said_once() {
     let utf_16: Vec<u8> = "{\"type\":\"a\"}\n".repeat(100).encode_utf16().flat_map(u16::to_le_bytes).collect();
     for format in [Format::Single, Format::Batch, Format::Lines, Format::Json] {
-        let refused = decode(&utf_16, format, &small()).now_or_never().unwrap();
+        let refused = decode(&utf_16, format, &small(), None).now_or_never().unwrap();
         let Err(Refused::Foreign(what)) = refused else { panic!("{refused:?}") };
         assert!(what.starts_with("UTF-16 text"), "{what}");
     }

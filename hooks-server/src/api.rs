@@ -1,0 +1,102 @@
+//! `[api]`: who may do what over HTTP.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use hooks_core::{Secret, TenantId};
+use schemars::{JsonSchema, Schema};
+use serde::Deserialize;
+
+use crate::{Access, Right};
+
+/// Who may do what over HTTP. Without tokens, whoever reaches a loopback address may do everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiSettings {
+    /// A file with the keys of signed tokens: 32 bytes in base64, or several, a line each. The first signs, all are good.
+    /// Read again on SIGHUP. A relative path begins at the folder of this file. Not set: a durable bus keeps a key in its
+    /// folder; on another bus signed tokens end with the process.
+    pub secrets_key_file: Option<PathBuf>,
+    /// The tokens that clients have to send (`Authorization: Bearer …`), and what each may do.
+    pub tokens: Vec<TokenSettings>,
+}
+
+/// A token, and what it may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(transform = require)]
+pub struct TokenSettings {
+    /// Its name, for people.
+    pub name: String,
+    /// The token itself,
+    pub token: Option<Secret>,
+    /// or a file with it, or with several, a line each. Read again on SIGHUP. A relative path begins at the folder of
+    /// this file.
+    pub token_file: Option<PathBuf>,
+    /// What it may do, and nothing else: `"publish"`, `"read"` (hooks, dead letters, the log, metrics), `"manage"`
+    /// (change hooks, replay and drop dead letters, make signed tokens).
+    pub may: BTreeSet<Right>,
+    /// The one tenant whose events and hooks it is about. Not set: everybody's.
+    #[schemars(with = "Option<String>")]
+    pub tenant: Option<TenantId>,
+}
+
+fn require(schema: &mut Schema) {
+    schema.insert("required".to_owned(), serde_json::json!(["name", "may"]));
+}
+
+impl ApiSettings {
+    /// Everything that makes no sense: the path of a setting, and what is wrong with it. No token is in it.
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        if self.secrets_key_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
+            problems.push(("secrets_key_file".to_owned(), "expected the path of a file".to_owned()));
+        }
+        let mut names = BTreeMap::new();
+        for (index, token) in self.tokens.iter().enumerate() {
+            let found = token.problems().into_iter();
+            problems.extend(found.map(|(field, why)| (format!("tokens[{index}]{field}"), why.to_owned())));
+            if let Some(before) = names.insert(token.name.as_str(), index)
+                && !token.name.is_empty()
+            {
+                let why = format!("`{}` is the name of tokens[{before}], too", token.name);
+                problems.push((format!("tokens[{index}].name"), why));
+            }
+        }
+        problems
+    }
+}
+
+impl TokenSettings {
+    fn problems(&self) -> Vec<(&'static str, &'static str)> {
+        let mut problems = Vec::new();
+        if self.name.is_empty() || self.name.chars().any(char::is_control) {
+            problems.push((".name", "expected a name, for people"));
+        }
+        match (&self.token, &self.token_file) {
+            (Some(_), Some(_)) => problems.push((".token_file", "`token` is set, too: set one of them")),
+            (None, None) => problems.push(("", "the token is missing: set `token` or `token_file`")),
+            (Some(token), None) if !is_token(token.expose()) => {
+                problems
+                    .push((".token", "a token has visible ASCII characters only, without spaces, and at least one"));
+            }
+            (None, Some(file)) if file.as_os_str().is_empty() => {
+                problems.push((".token_file", "expected the path of a file"));
+            }
+            _ => {}
+        }
+        if self.may.is_empty() {
+            problems.push((".may", "a token that may do nothing: name `publish`, `read` or `manage`, or several"));
+        }
+        problems
+    }
+
+    /// What it allows.
+    pub fn access(&self) -> Access {
+        Access::new(self.may.iter().copied(), self.tenant.clone())
+    }
+}
+
+fn is_token(token: &str) -> bool {
+    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
+}

@@ -1,0 +1,135 @@
+//! The operators' routes on the daemon's own listener: who may, with which body.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::body::Body;
+use axum::extract::{Request, State as Shared};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use axum::{Extension, Router};
+use hooks_core::{HumanDuration, TenantId, timestamp};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderValue};
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::answer::{Refusal, UNAUTHORIZED};
+use super::state::State;
+use super::{body, browser};
+use crate::admin::{AdminService, JSON, JsonBody, MAX_BODY, Problem, json, other_method, permit};
+use crate::http::sender::Sender;
+use crate::{Access, Right};
+
+/// How long a signed token lasts that says nothing of it, and the longest that any may.
+const LASTS: (Duration, Duration) = (Duration::from_secs(60 * 60), Duration::from_secs(30 * 24 * 60 * 60));
+
+/// The routes, each behind the sender's rights.
+pub(super) fn routes(state: &Arc<State>, service: &AdminService) -> Router {
+    let tokens = post(make_token).fallback(other_method).with_state(state.clone());
+    service.routes().route("/v1/tokens", tokens).layer(from_fn_with_state(state.clone(), admit))
+}
+
+async fn admit(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
+    match admitted(request, &state).await {
+        // The share is held until the answer is known.
+        Ok((request, _share)) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// The request with what its sender may do, and its whole body. Nothing is read of whoever may not ask.
+async fn admitted(request: Request, state: &Arc<State>) -> Result<(Request, Option<OwnedSemaphorePermit>), Problem> {
+    let settings = state.settings();
+    let (mut parts, mut body) = request.into_parts();
+    let sender = Sender::of(&parts.headers, &settings);
+    let sender = sender.map_err(|_| Problem::new(StatusCode::UNAUTHORIZED, UNAUTHORIZED))?;
+    if !sender.by_token {
+        browser::refuse(&parts.method, &parts.headers).map_err(forbidden)?;
+    }
+    permit(&sender.access, &parts.method)?;
+    parts.extensions.insert(sender.access);
+    if !browser::changes(&parts.method) {
+        return Ok((Request::from_parts(parts, Body::empty()), None));
+    }
+    let taken = body::read(&mut body, MAX_BODY, settings.ingest.body_timeout.get(), &state.room).await;
+    let taken = taken.map_err(|refusal| problem(&refusal))?;
+    Ok((Request::from_parts(parts, Body::from(taken.bytes)), taken.share))
+}
+
+fn problem(refusal: &Refusal) -> Problem {
+    Problem::new(refusal.status(), refusal.error())
+}
+
+fn forbidden(why: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, why)
+}
+
+/// A token that is wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    may: Vec<Right>,
+    tenant: Option<TenantId>,
+    expires_in: Option<HumanDuration>,
+}
+
+/// A token that was made.
+#[derive(Serialize)]
+struct Made {
+    token: String,
+    expires: String,
+}
+
+/// `POST /v1/tokens`.
+async fn make_token(
+    Shared(state): Shared<Arc<State>>,
+    Extension(issuer): Extension<Access>,
+    JsonBody(wanted): JsonBody<Wanted>,
+) -> Result<Response, Problem> {
+    let (access, expires) = grant(&issuer, wanted, SystemTime::now())?;
+    let token = state.settings().signer.sign(&access, expires);
+    let token =
+        token.ok_or_else(|| Problem::new(StatusCode::NOT_IMPLEMENTED, "this server has no key to sign tokens with"))?;
+    tracing::info!(expires = timestamp(expires), tenant = access.tenant().map(TenantId::as_str), "a token was made");
+    let made = Made { token: token.expose().to_owned(), expires: timestamp(expires) };
+    let mut answer = json(StatusCode::OK, JSON, &made);
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
+
+/// What a token allows that this one asks for, and when it ends: never more or longer than the issuer's own.
+fn grant(issuer: &Access, wanted: Wanted, now: SystemTime) -> Result<(Access, SystemTime), Problem> {
+    let Wanted { may, tenant, expires_in } = wanted;
+    if may.is_empty() {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "`may` is empty: name `publish`, `read` or `manage`, or several",
+        ));
+    }
+    if let Some(right) = may.iter().find(|right| !issuer.may(**right)) {
+        return Err(forbidden(format!("a token can't give the right `{right}`, which it has not itself")));
+    }
+    let tenant = match (issuer.tenant(), tenant) {
+        (None, tenant) => tenant,
+        (Some(own), None) => Some(own.clone()),
+        (Some(own), Some(tenant)) if *own == tenant => Some(tenant),
+        (Some(own), Some(_)) => {
+            return Err(forbidden(format!("a token of tenant `{own}` makes tokens of that tenant alone")));
+        }
+    };
+    let left = issuer.expires().map_or(LASTS.1, |end| end.duration_since(now).unwrap_or_default());
+    let lasts = expires_in.map_or(LASTS.0.min(left), HumanDuration::get);
+    if lasts.is_zero() || lasts > LASTS.1 {
+        let (lasts, most) = (HumanDuration::new(lasts), HumanDuration::new(LASTS.1));
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("`expires_in`: {lasts} is not between 1s and {most}"),
+        ));
+    }
+    if lasts > left {
+        return Err(forbidden("`expires_in`: a signed token can't make one that ends after itself"));
+    }
+    Ok((Access::new(may, tenant), now + lasts))
+}
