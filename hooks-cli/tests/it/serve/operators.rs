@@ -198,5 +198,5 @@ fn what_is_asked_wrongly_is_a_problem_that_says_why_and_changes_nothing() {
     }
     assert_eq!(by_hand(&daemon.place, "GET /v1/hooks/a/enable", None).header("allow"), Some("post"));
     assert_eq!(letters(&daemon.place).len(), 1);
-    assert_eq!(daemon.get("/v1/status").status, 404, "only who may write to the folder may operate");
+    assert_eq!(daemon.get("/v1/status").status, 403, "the host is no loopback name: a web page may have asked");
 }
