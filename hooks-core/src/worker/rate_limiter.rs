@@ -8,8 +8,12 @@ use std::time::{Duration, Instant};
 use crate::human::Rate;
 use crate::policy::RateLimit;
 
+/// Most hooks have no limit, and take no memory for one.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct RateLimiter {
+pub(crate) struct RateLimiter(Option<Box<Limits>>);
+
+#[derive(Debug, Default, Clone)]
+struct Limits {
     requests: Option<Limit>,
     events: Option<Limit>,
     /// As many requests as the receiver allows.
@@ -28,12 +32,14 @@ impl RateLimiter {
     pub(crate) fn new(limit: Option<RateLimit>) -> Self {
         let Some(RateLimit { requests, events, burst }) = limit else { return Self::default() };
         let limit = |rate: Rate| Limit::new(rate, burst.unwrap_or(rate.in_a_second()).get());
-        Self { requests: requests.map(limit), events: events.map(limit), allowed: None }
+        let limits = Limits { requests: requests.map(limit), events: events.map(limit), allowed: None };
+        Self(Some(Box::new(limits)))
     }
 
     /// Takes over the spending under other settings.
     pub(crate) fn continue_from(&mut self, before: &Self) {
-        for (now, before) in [(&mut self.requests, &before.requests), (&mut self.events, &before.events)] {
+        let (Some(now), Some(before)) = (&mut self.0, &before.0) else { return };
+        for (now, before) in [(&mut now.requests, &before.requests), (&mut now.events, &before.events)] {
             if let (Some(now), Some(before)) = (now, before) {
                 now.paid_at = before.paid_at;
             }
@@ -42,29 +48,35 @@ impl RateLimiter {
 
     /// Takes what the receiver allows, after an attempt that began at `spent`.
     pub(crate) fn allow(&mut self, allowed: Option<Rate>, spent: Instant) {
-        if allowed != self.allowed.as_ref().map(|(rate, _)| *rate) {
-            self.allowed = allowed.map(|rate| (rate, Limit::new(rate, rate.in_a_second().get())));
-            self.allowed.iter_mut().for_each(|(_, limit)| limit.spend(spent, 1));
+        if self.0.is_none() && allowed.is_none() {
+            return;
+        }
+        let limits = self.0.get_or_insert_default();
+        if allowed != limits.allowed.as_ref().map(|(rate, _)| *rate) {
+            limits.allowed = allowed.map(|rate| (rate, Limit::new(rate, rate.in_a_second().get())));
+            limits.allowed.iter_mut().for_each(|(_, limit)| limit.spend(spent, 1));
         }
     }
 
     /// The time when an attempt with this many events may begin; `None`: at once.
     pub(crate) fn not_before(&self, now: Instant, events: usize) -> Option<Instant> {
-        let requests = self.requests.as_ref().and_then(|limit| limit.not_before(1));
-        let events = self.events.as_ref().and_then(|limit| limit.not_before(count(events)));
-        let allowed = self.allowed.as_ref().and_then(|(_, limit)| limit.not_before(1));
+        let limits = self.0.as_deref()?;
+        let requests = limits.requests.as_ref().and_then(|limit| limit.not_before(1));
+        let events = limits.events.as_ref().and_then(|limit| limit.not_before(count(events)));
+        let allowed = limits.allowed.as_ref().and_then(|(_, limit)| limit.not_before(1));
         requests.max(events).max(allowed).filter(|at| *at > now)
     }
 
     /// Counts an attempt with this many events that begins now.
     pub(crate) fn spend(&mut self, now: Instant, events: usize) {
-        if let Some(limit) = &mut self.requests {
+        let Some(limits) = self.0.as_deref_mut() else { return };
+        if let Some(limit) = &mut limits.requests {
             limit.spend(now, 1);
         }
-        if let Some((_, limit)) = &mut self.allowed {
+        if let Some((_, limit)) = &mut limits.allowed {
             limit.spend(now, 1);
         }
-        if let Some(limit) = &mut self.events {
+        if let Some(limit) = &mut limits.events {
             limit.spend(now, count(events));
         }
     }
