@@ -44,6 +44,8 @@ pub struct Hook {
     /// A fingerprint of the files that the sink reads, if it was taken. A hook that its receiver disabled is enabled
     /// again when it changes. Reveals nothing of the files.
     pub files: Option<Box<str>>,
+    /// The settings that it was read from, as a JSON object without secrets. `None` where it was built in code.
+    pub settings: Option<Box<str>>,
 }
 
 impl Hook {
@@ -70,6 +72,7 @@ impl Hook {
             from: StartAt::default(),
             sink,
             files: None,
+            settings: None,
         }
     }
 

@@ -24,7 +24,7 @@ pub use crate::batcher::{Batcher, SizeBatcher};
 pub use crate::delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};
 #[cfg(feature = "config")]
 pub use crate::plugin::registry::SinkPlugin;
-pub use crate::plugin::sink::SinkConfig;
+pub use crate::plugin::sink::{SigningOption, SinkConfig};
 
 /// Delivers batches somewhere.
 ///

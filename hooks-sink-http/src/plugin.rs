@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use hooks_core::{
     BatchLimits, BoxError, ConfigProblem, RetryPolicy, Secret,
-    sink::{SinkConfig, SinkContext},
+    sink::{SigningOption, SinkConfig, SinkContext},
 };
 
 use crate::config::{HttpConfig, Loaded, Mode, SigningSecrets};
@@ -39,6 +39,10 @@ impl SinkConfig for HttpConfig {
         let message = "holds credentials, which are shown to whoever may see the hook: use `basic`";
         let has_some = self.url.parts().is_ok_and(|parts| parts.authorization.is_some());
         has_some.then(|| ConfigProblem::new("url", message)).into_iter().collect()
+    }
+
+    fn signing() -> Option<SigningOption> {
+        Some(SigningOption::new("secret", crate::new_secret).or(&["secret_file"]))
     }
 
     fn batch_limits(&self) -> BatchLimits {

@@ -15,6 +15,7 @@ mod test_delivery;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -145,6 +146,18 @@ impl Dispatcher {
     pub fn hook_status(&self, id: &HookId) -> Option<HookStatus> {
         let slot = self.0.slot(id).ok()?;
         Some(HookStatus::of(&slot, self.0.bus.monitor().lag(id)))
+    }
+
+    /// A hook as it runs, if the dispatcher has it.
+    pub fn hook(&self, id: &HookId) -> Option<Arc<Hook>> {
+        self.0.slot(id).ok().map(|slot| slot.hook.clone())
+    }
+
+    /// A page of the names of hooks: those after this name, the first ones if there is none, and at most `limit`.
+    pub fn hooks(&self, after: Option<&HookId>, limit: usize) -> Vec<HookId> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let slots = self.0.slots.lock();
+        slots.by_id.range::<HookId, _>((after, Bound::Unbounded)).take(limit).map(|(id, _)| id.clone()).collect()
     }
 
     /// The status of every hook, by name.

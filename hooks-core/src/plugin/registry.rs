@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use super::bus::{BusConfig, BusFactory};
-use super::sink::SinkConfig;
+use super::sink::{SigningOption, SinkConfig};
 use crate::config_problem::ConfigProblem;
 use crate::sink::SinkFactory;
 use crate::untrusted::{UntrustedLimits, add, find, marked_options, refuse_unmarked};
@@ -23,6 +23,7 @@ pub struct Plugin<F: ?Sized> {
     parse: fn(Json) -> Parsed<F>,
     parse_untrusted: fn(Json) -> Parsed<F>,
     schema: fn(&mut SchemaGenerator) -> Schema,
+    signing: fn() -> Option<SigningOption>,
 }
 
 type Parsed<F> = Result<Arc<F>, Vec<ConfigProblem>>;
@@ -98,7 +99,13 @@ inventory::collect!(SinkPlugin);
 impl SinkPlugin {
     /// The plugin of a config type.
     pub const fn of<C: SinkConfig + JsonSchema>() -> Self {
-        Self { kind: C::KIND, parse: parse_sink::<C>, parse_untrusted: parse_untrusted_sink::<C>, schema: schema::<C> }
+        Self {
+            kind: C::KIND,
+            parse: parse_sink::<C>,
+            parse_untrusted: parse_untrusted_sink::<C>,
+            schema: schema::<C>,
+            signing: C::signing,
+        }
     }
 
     /// Reads a table that a stranger wrote, without its `kind`. Of its options only those are taken that the sink's
@@ -163,9 +170,16 @@ impl SinkPlugin {
             Ok(_) => {}
             Err(found) if problems.is_empty() => return Err(found),
             // What is missing now may have been refused.
-            Err(found) => problems.extend(found.into_iter().filter(|problem| find(&rest, &problem.path).is_some())),
+            Err(found) => problems.extend(
+                found.into_iter().filter(|problem| !problem.path.is_empty() && find(&rest, &problem.path).is_some()),
+            ),
         }
         Err(problems)
+    }
+
+    /// The option that holds the secret with which the sink signs.
+    pub fn signing(&self) -> Option<SigningOption> {
+        (self.signing)()
     }
 
     /// The paths of the options that strangers may set: `url`, `tls.min_version`.
@@ -206,7 +220,13 @@ inventory::collect!(BusPlugin);
 impl BusPlugin {
     /// The plugin of a config type.
     pub const fn of<C: BusConfig + JsonSchema>() -> Self {
-        Self { kind: C::KIND, parse: parse_bus::<C>, parse_untrusted: nobodys_bus, schema: schema::<C> }
+        Self {
+            kind: C::KIND,
+            parse: parse_bus::<C>,
+            parse_untrusted: nobodys_bus,
+            schema: schema::<C>,
+            signing: || None,
+        }
     }
 }
 

@@ -12,6 +12,31 @@ use crate::policy::RetryPolicy;
 use crate::secret::Secret;
 use crate::sink::{Sink, SinkContext, SinkFactory};
 
+/// The option of a sink that holds its signing secret, or a list of them, each of which signs.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct SigningOption {
+    /// Its name in the sink's table.
+    pub name: &'static str,
+    /// Other options that also hold the secret: a file with it, say. Where one is set, no secret is made.
+    pub instead: &'static [&'static str],
+    /// Makes a secret.
+    pub make: fn() -> std::io::Result<Secret>,
+}
+
+impl SigningOption {
+    /// The option of this name, whose secrets are made like this.
+    pub const fn new(name: &'static str, make: fn() -> std::io::Result<Secret>) -> Self {
+        Self { name, instead: &[], make }
+    }
+
+    /// With others that hold the secret, too.
+    #[must_use]
+    pub const fn or(self, instead: &'static [&'static str]) -> Self {
+        Self { instead, ..self }
+    }
+}
+
 /// A sink's settings as a config file has them.
 ///
 /// Deriving `Deserialize` and `JsonSchema` is most of the work; [`validate`](Self::validate) checks what
@@ -126,6 +151,12 @@ pub trait SinkConfig: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
     /// All errors in the settings that their types don't catch. Does no I/O.
     fn validate(&self) -> Vec<ConfigProblem> {
         Vec::new()
+    }
+
+    /// The option that holds the secret with which the sink signs, where it has one. A hook that is made at run time
+    /// without it gets a new one.
+    fn signing() -> Option<SigningOption> {
+        None
     }
 
     /// Options that a stranger's hook has unless the operator sets them otherwise: a guard that is on, say.

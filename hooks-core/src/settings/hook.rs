@@ -91,7 +91,9 @@ impl HookSettings {
     /// # Errors
     /// Contradictions between the settings; none where they are as they were read.
     pub fn into_hook(self, id: HookId) -> Result<Hook, Vec<Fault>> {
-        let hook = self.options.hook(id, self.sink.factory)?;
+        let shown = serde_json::to_string(&self).ok();
+        let mut hook = self.options.hook(id, self.sink.factory)?;
+        hook.settings = shown.map(Into::into);
         let faults: Vec<_> = hook.problems().into_iter().map(|(path, message)| contradiction(path, &message)).collect();
         if faults.is_empty() { Ok(hook) } else { Err(faults) }
     }

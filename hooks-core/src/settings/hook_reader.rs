@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::draft::{Draft, parse_path};
 use super::fault::{About, Fault, pointer};
@@ -18,7 +18,38 @@ use crate::batcher::BatchLimits;
 use crate::bus::BusTraits;
 use crate::envelope::Metadata;
 use crate::id::HookId;
-use crate::sink::{Sink, SinkContext, SinkFactory};
+use crate::sink::{Sink, SinkContext, SinkFactory, SinkPlugin};
+use crate::untrusted::UntrustedLimits;
+
+/// What strangers may set: the hooks of a service's customers, for example.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Strangers {
+    /// The kinds of sinks that they may use.
+    pub sinks: Vec<String>,
+    /// Options of sinks that the operator sets for all of them, marked or not.
+    pub fixed: Map<String, Json>,
+    /// Upper bounds.
+    pub limits: UntrustedLimits,
+}
+
+impl Strangers {
+    /// Strangers who may use these kinds of sinks, within the default limits.
+    pub fn with_sinks(sinks: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { sinks: sinks.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    fn refuse(&self, draft: &Draft) -> Option<Fault> {
+        let kind = draft.value().get("kind")?.as_str()?;
+        if self.sinks.iter().any(|sink| sink == kind) {
+            return None;
+        }
+        let allowed: Vec<_> = self.sinks.iter().map(|sink| format!("`{sink}`")).collect();
+        let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
+        let message = format!("sink: kind `{kind}` is for the operator's own hooks only; allowed here: {allowed}");
+        SinkPlugin::find(kind).map(|_| Fault::new("/sink/kind", About::Value, message))
+    }
+}
 
 /// Reads hooks' settings, and knows what makes sense where they will run.
 #[derive(Default)]
@@ -26,6 +57,7 @@ pub struct HookReader<'a> {
     bus: Option<(&'a str, BusTraits)>,
     is_bus_open: bool,
     elsewhere: Vec<&'a str>,
+    strangers: Option<Strangers>,
     shapes: Shapes,
 }
 
@@ -55,6 +87,13 @@ impl<'a> HookReader<'a> {
         self
     }
 
+    /// For hooks that strangers write.
+    #[must_use]
+    pub fn for_strangers(mut self, strangers: Strangers) -> Self {
+        self.strangers = Some(strangers);
+        self
+    }
+
     /// Names that stand in the table, too, and were read before: they are suggested for misspelt ones.
     #[must_use]
     pub fn beside(mut self, names: &[&'a str]) -> Self {
@@ -81,7 +120,8 @@ impl<'a> HookReader<'a> {
         if !self.has_queue(&draft) {
             options.queue = unlimited(options.queue);
         }
-        faults.extend(contradictions(&draft, options.clone(), sink.as_ref()));
+        let limits = self.strangers.as_ref().map(|strangers| &strangers.limits);
+        faults.extend(contradictions(&draft, options.clone(), sink.as_ref(), limits));
         match sink {
             Some(sink) if sound && faults.is_empty() => Ok(HookSettings { options, sink }),
             _ => Err(faults),
@@ -109,7 +149,15 @@ impl<'a> HookReader<'a> {
             Notation::Json => "\"sink\": { \"kind\": \"file\", \"path\": \"/tmp/out.jsonl\" }",
             Notation::Toml => "sink = { kind = \"file\", path = \"/tmp/out.jsonl\" }",
         };
-        let read = Place { name: "sink", example }.read(table, &mut self.shapes);
+        if let Some(fault) = self.strangers.as_ref().and_then(|strangers| strangers.refuse(&table)) {
+            return Err(vec![fault]);
+        }
+        let strangers = self.strangers.as_ref();
+        let parse = |plugin: &SinkPlugin, table| match strangers {
+            Some(Strangers { fixed, limits, .. }) => plugin.parse_untrusted(table, fixed, limits),
+            None => plugin.parse(table),
+        };
+        let read = Place { name: "sink", example }.read(table, &mut self.shapes, parse);
         let (factory, shown) =
             read.map_err(|faults| faults.into_iter().map(|fault| fault.under("sink")).collect::<Vec<_>>())?;
         Ok(SinkSettings { factory, shown })
@@ -207,7 +255,12 @@ fn metadata(reading: &mut Reading<'_>) -> bool {
 }
 
 /// The contradictions that the hook itself finds in its settings.
-fn contradictions(draft: &Draft, options: HookOptions, sink: Option<&SinkSettings>) -> Vec<Fault> {
+fn contradictions(
+    draft: &Draft,
+    options: HookOptions,
+    sink: Option<&SinkSettings>,
+    limits: Option<&UntrustedLimits>,
+) -> Vec<Fault> {
     let factory = sink.map_or_else(|| Arc::new(Unread) as Arc<dyn SinkFactory>, |sink| sink.factory.clone());
     let Ok(id) = HookId::new("x") else { return Vec::new() };
     let hook = match options.hook(id, factory) {
@@ -215,10 +268,13 @@ fn contradictions(draft: &Draft, options: HookOptions, sink: Option<&SinkSetting
         Err(faults) => return faults,
     };
     // Without its sink the hook's batch limits are not known, so nor is what is wrong with its queue.
-    let problems = hook.problems().into_iter().filter(|(path, _)| sink.is_some() || !path.starts_with("queue"));
+    let own = hook.problems().into_iter().map(|(path, message)| (path.to_owned(), message));
+    let own = own.filter(|(path, _)| sink.is_some() || !path.starts_with("queue"));
+    let beyond = limits.map(|limits| limits.problems(&hook)).unwrap_or_default();
+    let problems = own.chain(beyond.into_iter().map(|problem| (problem.path, problem.message)));
     let place = |path: &str| parse_path(draft.value(), path);
-    let fault = |(path, message): (&'static str, String)| {
-        let own = place(path);
+    let fault = |(path, message): (String, String)| {
+        let own = place(&path);
         let other = place(&path.replace("queue", "batch"));
         let places = [own.clone(), other, "/lanes".to_owned(), "/queue".to_owned(), "/batch".to_owned()];
         let set = places.into_iter().find(|place| draft.is_set(place));

@@ -25,7 +25,7 @@ mod wording;
 pub use draft::Draft;
 pub use fault::{About, Fault, pointer, tokens};
 pub use hook::{HookSettings, SinkSettings};
-pub use hook_reader::HookReader;
+pub use hook_reader::{HookReader, Strangers};
 pub use options::HookOptions;
 pub use plugin::{kinds, read_plugin};
 pub use read::read;

@@ -10,6 +10,7 @@ use super::read::Reading;
 use super::redactor::Redactor;
 use super::shape::{Shape, Shapes};
 use super::wording::unknown_field;
+use crate::config_problem::ConfigProblem;
 use crate::names::nearest;
 use crate::plugin::Plugin;
 
@@ -22,7 +23,8 @@ pub fn read_plugin<F: ?Sized>(name: &str, example: &str, draft: Draft) -> Result
 where
     Plugin<F>: inventory::Collect,
 {
-    Place { name, example }.read(draft, &mut Shapes::default()).map(|(factory, _)| factory)
+    let read = Place { name, example }.read(draft, &mut Shapes::default(), Plugin::parse);
+    read.map(|(factory, _)| factory)
 }
 
 /// The kinds that are linked, for messages.
@@ -42,8 +44,13 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Reads the table. With it comes what may be shown of it.
-    pub(super) fn read<F: ?Sized>(&self, mut draft: Draft, shapes: &mut Shapes) -> Result<(Arc<F>, Json), Vec<Fault>>
+    /// Reads the table with `parse`. With it comes what may be shown of it.
+    pub(super) fn read<F: ?Sized>(
+        &self,
+        mut draft: Draft,
+        shapes: &mut Shapes,
+        parse: impl Fn(&Plugin<F>, Json) -> Result<Arc<F>, Vec<ConfigProblem>>,
+    ) -> Result<(Arc<F>, Json), Vec<Fault>>
     where
         Plugin<F>: inventory::Collect,
     {
@@ -61,7 +68,7 @@ impl Place<'_> {
         let plugin = self.plugin::<F>(&kind)?;
         let shape = shapes.of(plugin);
         let mut shown = shape.without_secrets(draft.value());
-        let (read, mut faults) = Reader { plugin, shape }.read(&mut draft);
+        let (read, mut faults) = Reader { plugin, shape }.read(&mut draft, parse);
         for fault in &mut faults {
             fault.message = format!("{name} `{}`: {}", plugin.kind(), fault.message);
         }
@@ -102,14 +109,18 @@ struct Reader<'a, F: ?Sized + 'static> {
 }
 
 impl<F: ?Sized> Reader<'_, F> {
-    fn read(&self, draft: &mut Draft) -> (Option<Arc<F>>, Vec<Fault>) {
+    fn read(
+        &self,
+        draft: &mut Draft,
+        parse: impl Fn(&Plugin<F>, Json) -> Result<Arc<F>, Vec<ConfigProblem>>,
+    ) -> (Option<Arc<F>>, Vec<Fault>) {
         let mut sound = !draft.is_damaged();
         let redactor = self.redactor(draft);
         let mut reading = Reading { redactor, ..Reading::new(draft) };
         sound &= self.names(&mut reading, self.shape.root(), "") & self.required(&mut reading);
         sound &= !reading.draft.is_damaged();
         loop {
-            let problems = match self.plugin.parse(reading.draft.value().clone()) {
+            let problems = match parse(self.plugin, reading.draft.value().clone()) {
                 Ok(factory) => return (sound.then_some(factory), reading.faults),
                 Err(problems) => problems,
             };

@@ -309,3 +309,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_hook_shows_its_settings_without_secrets() {
+    let table = json!({ "types": ["a.*"], "sink": { "kind": "stub", "url": "stub:", "secret": "open sesame" } });
+    let hook = HookSettings::read(table).unwrap().into_hook(HookId::new("a").unwrap()).unwrap();
+    let shown: Json = serde_json::from_str(hook.settings.as_deref().unwrap()).unwrap();
+    assert_eq!(shown["sink"], json!({ "kind": "stub", "url": "stub:" }));
+    assert_eq!(shown["types"], json!(["a.*"]));
+}
+
+#[test]
+fn strangers_may_set_what_is_marked_within_limits() {
+    let read = |strangers: Strangers, table| said(HookReader::new().for_strangers(strangers).read(Draft::new(table)));
+    let hook = with_sink(json!({ "url": "stub:" }));
+    let [(pointer, message)] = &read(Strangers::with_sinks(["other"]), hook.clone())[..] else { panic!() };
+    assert_eq!(pointer, "/sink/kind");
+    assert_eq!(message, "sink: kind `stub` is for the operator's own hooks only; allowed here: `other`");
+    // No option of the stub is marked.
+    let said = read(Strangers::with_sinks(["stub"]), hook);
+    let [(pointer, message)] = &said[..] else { panic!("{said:?}") };
+    assert_eq!(pointer, "/sink/url");
+    assert!(message.contains("may be set by the operator only"), "{message}");
+    let lanes = json!({ "lanes": 1_000, "sink": { "kind": "stub" } });
+    let said = read(Strangers::with_sinks(["stub"]), lanes);
+    assert!(said.iter().any(|(pointer, message)| pointer == "/lanes" && message.contains("1000")), "{said:?}");
+}
