@@ -1,6 +1,7 @@
 //! Routes a slice's events to the subscribers that match them.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use hooks_core::{Envelope, Slice};
@@ -29,14 +30,15 @@ impl<S> Routing<S> {
     pub(crate) fn new(index: &Index<Arc<S>>, slice: &Slice) -> Self {
         let events: &[Envelope] = slice;
         let mut selections = Selections { list: Vec::new(), by_slot: HashMap::new() };
-        for (route, members) in by_route(index, events) {
-            let members: Arc<[u32]> = members.into();
-            for (slot, subscriber) in &route.all {
-                selections.add(*slot, subscriber, &members);
-            }
-            for (slot, subscriber, filter) in &route.some {
-                let matching = |at: &u32| filter.matches_subject(events[*at as usize].subject());
-                selections.extend(*slot, subscriber, members.iter().copied().filter(matching));
+        for (event_type, members) in grouped(events.iter().map(|event| Some(event.event_type()))) {
+            selections.take(&index.route(event_type), members, events);
+        }
+        if index.has_tenants() {
+            let keys = events.iter().map(|event| Some((event.tenant()?, event.event_type())));
+            for ((tenant, event_type), members) in grouped(keys) {
+                if let Some(route) = index.route_of_tenant(tenant, event_type) {
+                    selections.take(&route, members, events);
+                }
             }
         }
         let by_subject = if index.has_subjects() { events } else { &[] };
@@ -56,30 +58,24 @@ impl<S> Routing<S> {
     }
 }
 
-/// A route, and the events that take it.
-type Group<S> = (Arc<Route<Arc<S>>>, Vec<u32>);
-
-/// Up to this many types, comparing each is faster than hashing.
+/// Up to this many keys, comparing each is faster than hashing.
 const FEW: usize = 8;
 
-/// Groups the events by the route of their type.
-fn by_route<S>(index: &Index<Arc<S>>, events: &[Envelope]) -> Vec<Group<S>> {
-    let mut groups: Vec<Group<S>> = Vec::new();
-    let mut few: Vec<&str> = Vec::with_capacity(FEW);
-    let mut others: HashMap<&str, usize> = HashMap::new();
-    for (at, event) in (0..).zip(events) {
-        let event_type = event.event_type();
+/// The events of each key; those without one are in no group.
+fn grouped<K: Copy + Eq + Hash>(keys: impl Iterator<Item = Option<K>>) -> Vec<(K, Vec<u32>)> {
+    let mut groups: Vec<(K, Vec<u32>)> = Vec::new();
+    let mut others: HashMap<K, usize> = HashMap::new();
+    for (at, key) in (0..).zip(keys) {
+        let Some(key) = key else { continue };
         let next = groups.len();
-        let group = match few.iter().position(|known| *known == event_type) {
+        let few = &groups[..next.min(FEW)];
+        let group = match few.iter().position(|(known, _)| *known == key) {
             Some(group) => group,
-            None if few.len() < FEW => {
-                few.push(event_type);
-                next
-            }
-            None => *others.entry(event_type).or_insert(next),
+            None if next < FEW => next,
+            None => *others.entry(key).or_insert(next),
         };
         if group == next {
-            groups.push((index.route(event_type), Vec::new()));
+            groups.push((key, Vec::new()));
         }
         groups[group].1.push(at);
     }
@@ -110,6 +106,18 @@ impl<S> Selections<S> {
             list.len() - 1
         });
         &mut self.list[at]
+    }
+
+    /// Selects events for the subscribers of their route.
+    fn take(&mut self, route: &Route<Arc<S>>, members: Vec<u32>, events: &[Envelope]) {
+        let members: Arc<[u32]> = members.into();
+        for (slot, subscriber) in &route.all {
+            self.add(*slot, subscriber, &members);
+        }
+        for (slot, subscriber, filter) in &route.some {
+            let matching = |at: &u32| filter.matches_subject(events[*at as usize].subject());
+            self.extend(*slot, subscriber, members.iter().copied().filter(matching));
+        }
     }
 
     fn add(&mut self, slot: Slot, subscriber: &Arc<S>, members: &Arc<[u32]>) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::endpoint_state::EndpointState;
 use crate::envelope::{Envelope, is_reserved};
+use crate::id::TenantId;
 
 /// A glob over event types or subjects: `*` is any run of characters, dots and slashes too, `?` is one
 /// character, everything else is itself.
@@ -78,14 +79,14 @@ impl<T: Into<Arc<str>>> From<T> for Pattern {
 }
 
 /// Selects the events that a hook receives: those whose type and subject match one of the patterns and none of
-/// the exceptions. No pattern at all matches everything, but for the dispatcher's own events
+/// the exceptions, and of a hook with a tenant that tenant's alone. No pattern at all matches everything, but for the dispatcher's own events
 /// (`hooks.…`), which `types` has to name literally.
 ///
 /// # The dispatcher's own events
 /// They say that a hook's endpoint changed its [state](crate::EndpointState): `hooks.endpoint.healthy`,
 /// `hooks.endpoint.backing_off`, `hooks.endpoint.throttled`, `hooks.endpoint.held` and `hooks.endpoint.disabled`.
 /// The `source` is `hooks`, the `subject` the hook's name, and `data` has four members: `hook`, `state`, `previous`
-/// (the state before), and `error` (the last error, or null). Only a dispatcher can publish such a type
+/// (the state before), and `error` (the last error, or null). Of a tenant's hook, they are that tenant's. Only a dispatcher can publish such a type
 /// ([`BusError::Reserved`](crate::BusError::Reserved)), and a hook that receives some causes none.
 ///
 /// They are no complete record: while too many endpoints change at once, or the bus takes nothing, some are lost, and
@@ -110,6 +111,9 @@ pub struct Filter {
     pub subjects: Vec<Pattern>,
     /// The event has no subject, or it matches none of these.
     pub subjects_except: Vec<Pattern>,
+    /// The tenant whose hook it is: the event's extension attribute `tenant` is this. `None`: the hook is the
+    /// operator's, and receives the events of every tenant and of none.
+    pub tenant: Option<TenantId>,
 }
 
 impl Filter {
@@ -144,6 +148,13 @@ impl Filter {
         self
     }
 
+    /// Only this tenant's events, or everybody's.
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<Option<TenantId>>) -> Self {
+        self.tenant = tenant.into();
+        self
+    }
+
     /// Patterns that match nothing although they seem to, each with the path of the setting.
     pub(crate) fn problems(&self) -> impl Iterator<Item = (&'static str, String)> {
         let own = |pattern: &&Pattern| is_reserved(pattern.literal_prefix());
@@ -161,7 +172,9 @@ impl Filter {
 
     /// Returns true if the hook receives this event.
     pub fn matches(&self, envelope: &Envelope) -> bool {
-        self.matches_type(envelope.event_type()) && self.matches_subject(envelope.subject())
+        self.matches_type(envelope.event_type())
+            && self.matches_subject(envelope.subject())
+            && self.matches_tenant(envelope.tenant())
     }
 
     /// Returns true if events of this type can match.
@@ -180,6 +193,11 @@ impl Filter {
             }
             None => self.subjects.is_empty(),
         }
+    }
+
+    /// Returns true if events of this tenant, or of none, can match.
+    pub fn matches_tenant(&self, tenant: Option<&str>) -> bool {
+        self.tenant.as_ref().is_none_or(|own| tenant == Some(own.as_str()))
     }
 }
 
@@ -212,6 +230,32 @@ mod tests {
         fn glob_is_its_model(pattern in "[ab.é*?]{0,8}", text in "[ab.é]{0,8}") {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             prop_assert_eq!(Pattern::new(pattern.as_str()).matches(&text), model(&chars(&pattern), &chars(&text)));
+        }
+
+        /// What a filter selects, asked plainly of each part.
+        #[test]
+        fn a_filter_is_its_model(
+            lists in prop::array::uniform4(prop::collection::vec("[ab*?]{1,3}", 0..3)),
+            own in prop::option::of("[ab]"),
+            event_type in "[ab]{1,3}",
+            subject in prop::option::of("[ab]{1,3}"),
+            tenant in prop::option::of("[ab]"),
+        ) {
+            let [types, types_except, subjects, subjects_except] = &lists;
+            let filter = Filter::types(types.clone()).except_types(types_except.clone());
+            let filter = filter.subjects(subjects.clone()).except_subjects(subjects_except.clone());
+            let filter = filter.tenant(own.as_deref().map(|own| TenantId::new(own).unwrap()));
+            let attribute = |name, value: &Option<String>| value.as_ref().map_or(String::new(), |value| format!(r#","{name}":"{value}""#));
+            let json = format!(r#"{{"type":"{event_type}"{}{}}}"#, attribute("subject", &subject), attribute("tenant", &tenant));
+            let event = Envelope::from_json(json.as_bytes()).unwrap();
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            let one_of = |patterns: &[String], text: &str| patterns.iter().any(|pattern| model(&chars(pattern), &chars(text)));
+            let by_type = (types.is_empty() || one_of(types, &event_type)) && !one_of(types_except, &event_type);
+            let by_subject = match &subject {
+                Some(subject) => (subjects.is_empty() || one_of(subjects, subject)) && !one_of(subjects_except, subject),
+                None => subjects.is_empty(),
+            };
+            prop_assert_eq!(filter.matches(&event), by_type && by_subject && (own.is_none() || own == tenant));
         }
 
         #[test]

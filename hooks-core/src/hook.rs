@@ -8,7 +8,7 @@ use crate::bus::{QueueLimits, StartAt};
 use crate::envelope::Metadata;
 use crate::filter::Filter;
 use crate::human::ByteSize;
-use crate::id::{HookId, InvalidHookId};
+use crate::id::{HookId, InvalidHookId, TenantId};
 use crate::policy::{RateLimit, RetryPolicy};
 use crate::setters::setters;
 use crate::sink::SinkFactory;
@@ -74,6 +74,11 @@ impl Hook {
             files: None,
             settings: None,
         }
+    }
+
+    /// The tenant whose hook it is: its [filter](Self::filter) says so. `None`: the operator's.
+    pub fn tenant(&self) -> Option<&TenantId> {
+        self.filter.tenant.as_ref()
     }
 
     /// Contradictions between the settings, each with the path of the setting.

@@ -16,6 +16,7 @@ use crate::endpoint_state::EndpointState;
 use crate::envelope::Envelope;
 use crate::event::{EncodeError, Event};
 use crate::hook::Hook;
+use crate::id::TenantId;
 
 /// Maximum number of notices that wait to be published.
 const QUEUE: usize = 256;
@@ -33,6 +34,7 @@ pub(crate) struct Notices {
 struct EndpointChanged {
     event_type: String,
     hook: String,
+    tenant: Option<TenantId>,
     data: serde_json::Value,
 }
 
@@ -47,6 +49,11 @@ impl Event for EndpointChanged {
 
     fn subject(&self) -> Option<&str> {
         Some(&self.hook)
+    }
+
+    /// A tenant hears of its own hooks, and others don't.
+    fn extensions(&self) -> Vec<(&str, serde_json::Value)> {
+        self.tenant.iter().map(|tenant| ("tenant", tenant.as_str().into())).collect()
     }
 }
 
@@ -84,7 +91,8 @@ impl Notices {
         }
         let data =
             json!({ "hook": hook.id.as_str(), "state": state.name(), "previous": before.name(), "error": error });
-        let notice = EndpointChanged { event_type: state.event_type(), hook: hook.id.as_str().to_owned(), data };
+        let (event_type, tenant) = (state.event_type(), hook.tenant().cloned());
+        let notice = EndpointChanged { event_type, hook: hook.id.as_str().to_owned(), tenant, data };
         if self.queue.try_send(notice).is_err() {
             tracing::warn!(hook = %hook.id, %state, "an event about an endpoint is dropped: too many endpoints change at once");
         }

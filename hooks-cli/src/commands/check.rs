@@ -63,9 +63,8 @@ fn wanted(filter: &Filter) -> String {
         ("subjects", &filter.subjects),
         ("no subjects", &filter.subjects_except),
     ];
-    let set: Vec<_> = parts.iter().filter(|(_, patterns)| !patterns.is_empty()).collect();
-    if set.is_empty() {
-        return "every event".to_owned();
-    }
-    set.iter().map(|(name, patterns)| format!("{name} {}", list(patterns))).collect::<Vec<_>>().join("; ")
+    let set = parts.iter().filter(|(_, patterns)| !patterns.is_empty());
+    let tenant = filter.tenant.iter().map(|tenant| format!("tenant {tenant}"));
+    let words: Vec<_> = tenant.chain(set.map(|(name, patterns)| format!("{name} {}", list(patterns)))).collect();
+    if words.is_empty() { "every event".to_owned() } else { words.join("; ") }
 }

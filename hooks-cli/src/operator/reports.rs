@@ -93,7 +93,7 @@ impl Reports {
         match running {
             Some(report) => {
                 let disabled = report.state == DISABLED;
-                let kept = HookReport { sink: report.sink.clone(), ..kept };
+                let kept = HookReport { tenant: report.tenant.clone(), sink: report.sink.clone(), ..kept };
                 in_state(kept, if disabled { DISABLED } else { "no owner" })
             }
             // The one that is silent may run it.

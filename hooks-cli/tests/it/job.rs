@@ -92,6 +92,56 @@ repository     18         18        0              0            0
 }
 
 #[test]
+fn a_tenants_hook_gets_its_tenants_events_alone() {
+    const HOOKS: &str = r#"
+        [[hooks]]
+        id = "operators"
+        sink = { kind = "file", path = "${CONFIG_DIR}/operators" }
+        [[hooks]]
+        id = "acmes"
+        tenant = "acme"
+        sink = { kind = "file", path = "${CONFIG_DIR}/acmes" }
+        [[hooks]]
+        id = "acmes-paid"
+        tenant = "acme"
+        types = ["*.paid"]
+        sink = { kind = "file", path = "${CONFIG_DIR}/acmes-paid" }
+        [[hooks]]
+        id = "others"
+        tenant = "7"
+        subjects = ["s"]
+        sink = { kind = "file", path = "${CONFIG_DIR}/others" }
+    "#;
+    let tenants = [
+        "",
+        r#","tenant":"acme""#,
+        r#","tenant":"7""#,
+        r#","tenant":7"#,
+        r#","tenant":"Acme""#,
+        r#","data":{"tenant":"acme"}"#,
+    ];
+    let event = |at: usize| {
+        let (kind, tenant) = (["order.paid", "order.sent"][at % 2], tenants[at / 2 % tenants.len()]);
+        format!(
+            "{{\"id\":\"{at}\",\"source\":\"s\",\"specversion\":\"1.0\",\"time\":\"2026-11-23T10:00:00Z\",\"type\":\"{kind}\",\"subject\":\"s\"{tenant}}}\n"
+        )
+    };
+    let input: String = (0..60).map(event).collect();
+    for bus in ["", "[bus]\nkind = 'durable'\ndir = '${CONFIG_DIR}/log'\n"] {
+        let place = Place::new(&format!("{bus}{HOOKS}"));
+        let ended = place.pipe(&input);
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        let of = |tenants: &[usize]| (0..60).filter(|at| tenants.contains(&(at / 2 % 6))).collect::<Vec<_>>();
+        let all = |at: &[usize]| at.iter().map(|at| event(*at)).collect::<String>();
+        assert_eq!(place.read("operators"), input);
+        assert_eq!(place.read("acmes"), all(&of(&[1])));
+        let paid: Vec<_> = of(&[1]).into_iter().filter(|at| at % 2 == 0).collect();
+        assert_eq!(place.read("acmes-paid"), all(&paid));
+        assert_eq!(place.read("others"), all(&of(&[2, 3])));
+    }
+}
+
+#[test]
 fn missing_attributes_are_filled_in_and_the_rest_is_kept() {
     let config = "events.source = '/filled'\n[[hooks]]\nid = 'a'\nsink = { kind = 'file', path = '${CONFIG_DIR}/a' }";
     let place = Place::new(config);

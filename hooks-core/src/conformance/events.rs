@@ -15,6 +15,14 @@ pub(super) fn typed(id: &str, event_type: &str, subject: &str) -> Result<Envelop
     Envelope::from_json(json.as_bytes())
 }
 
+/// The same, of this tenant.
+pub(super) fn of_tenant(id: &str, event_type: &str, tenant: &str) -> Result<Envelope, EnvelopeError> {
+    let json = format!(
+        r#"{{"specversion":"1.0","id":"{id}","source":"/conformance","type":"{event_type}","subject":"s","tenant":"{tenant}","time":"2026-11-23T10:00:00Z"}}"#
+    );
+    Envelope::from_json(json.as_bytes())
+}
+
 /// Joins events that were made one by one into a slice.
 pub(super) fn together(events: &[Envelope]) -> Result<Slice, EnvelopeError> {
     let mut slice = SliceBuilder::new("/conformance");

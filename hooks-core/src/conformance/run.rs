@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::report::Verdict;
 use crate::envelope::EnvelopeError;
-use crate::id::InvalidHookId;
+use crate::id::{InvalidHookId, InvalidTenantId};
 use crate::worker::panic_text;
 
 /// The reason why a check ended early.
@@ -27,6 +27,12 @@ impl From<EnvelopeError> for Stop {
 
 impl From<InvalidHookId> for Stop {
     fn from(error: InvalidHookId) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<InvalidTenantId> for Stop {
+    fn from(error: InvalidTenantId) -> Self {
         Self::Failed(error.to_string())
     }
 }

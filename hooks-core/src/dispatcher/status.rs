@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::slot::Slot;
 use crate::bus::Lag;
 use crate::endpoint_state::EndpointState;
-use crate::id::HookId;
+use crate::id::{HookId, TenantId};
 use crate::ledger::Counts;
 use crate::overrides::Disabled;
 use crate::stats::AttemptStats;
@@ -17,6 +17,8 @@ use crate::stats::AttemptStats;
 pub struct HookStatus {
     /// The hook's name.
     pub id: HookId,
+    /// The tenant whose hook it is, if it is one's.
+    pub tenant: Option<TenantId>,
     /// The kind of its sink.
     pub sink: String,
     /// The counts of its events. After a shutdown, `in_flight` counts those left behind.
@@ -54,6 +56,7 @@ impl HookStatus {
         let endpoint = slot.endpoint.state.lock();
         Self {
             id: slot.hook.id.clone(),
+            tenant: slot.hook.tenant().cloned(),
             sink: slot.hook.sink.kind().to_owned(),
             counts: slot.ledger.counts(),
             enabled: slot.hook.enabled,
@@ -102,6 +105,9 @@ impl HookStatus {
 pub struct HookReport {
     /// The hook's name.
     pub id: HookId,
+    /// The tenant whose hook it is, where it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantId>,
     /// The name of an [`EndpointState`]; of a hook that does not run: why not.
     pub state: String,
     /// The override that disables it, if there is one.
@@ -144,6 +150,7 @@ impl HookReport {
     pub fn idle(id: HookId, state: &str) -> Self {
         Self {
             id,
+            tenant: None,
             state: state.to_owned(),
             disabled: None,
             sink: None,
@@ -160,6 +167,7 @@ impl HookReport {
 impl From<HookStatus> for HookReport {
     fn from(status: HookStatus) -> Self {
         Self {
+            tenant: status.tenant,
             disabled: status.disabled,
             sink: Some(status.sink),
             counts: Some(HookCounts { events: status.counts, attempts: status.attempts }),
@@ -190,6 +198,7 @@ mod tests {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_687_200_900);
         let mut status = HookStatus {
             id: HookId::new("a").unwrap(),
+            tenant: None,
             sink: "http".to_owned(),
             counts: ledger.counts(),
             enabled: true,
@@ -215,6 +224,9 @@ mod tests {
         let reason = Some("gone".to_owned());
         status.disabled = Some(Override::disabled(DisabledBy::Receiver, reason, time).into());
         status.lag = Some(Lag::default());
+        status.tenant = Some(TenantId::new("acme").unwrap());
+        let text = serde_json::to_string(&status).unwrap();
+        assert!(text.starts_with(r#"{"id":"a","tenant":"acme","state":"#), "{text}");
         let json = serde_json::to_value(&status).unwrap();
         assert_eq!(json["disabled"]["reason"], "gone");
         assert_eq!(json["lag"].to_string(), r#"{"bytes":0,"events":0,"exact":false,"oldest":null}"#);

@@ -34,6 +34,7 @@ pub(super) struct Attributes {
     pub(super) event_type: Text,
     pub(super) subject: Option<Text>,
     pub(super) partition_key: Option<Text>,
+    pub(super) tenant: Option<Text>,
     pub(super) data: Option<Range<usize>>,
     /// Its memory serves one event after the other.
     pub(super) extensions: Vec<ExtensionSpans>,
@@ -224,8 +225,13 @@ impl Attributes {
             Kind::String { .. } => Some(string(text, name, &member)?),
             Kind::Number | Kind::Bool | Kind::Null => None,
         };
-        if name == "partitionkey" {
-            self.partition_key = value.or_else(|| as_text(&text[member.value.clone()], member.kind));
+        let known = match name {
+            "partitionkey" => Some(&mut self.partition_key),
+            "tenant" => Some(&mut self.tenant),
+            _ => None,
+        };
+        if let Some(known) = known {
+            *known = value.or_else(|| as_text(&text[member.value.clone()], member.kind));
         }
         self.extensions.push(ExtensionSpans { name: member.name, value: member.value });
         Ok(())
@@ -292,7 +298,7 @@ fn string(text: &str, name: &str, member: &Member) -> Result<Text, EnvelopeError
     Ok(value)
 }
 
-/// The text of a number or boolean, the same for all that are equal: `7`, `7.0` and `"7"` name one key. Of an
+/// The text of a number or boolean, the same for all that are equal: `7`, `7.0` and `"7"` name one key or tenant. Of an
 /// integer that is its digits (CloudEvents 1.0, type system); of another number, which no CloudEvents type has, the
 /// shortest decimal.
 fn as_text(raw: &str, kind: Kind) -> Option<Text> {

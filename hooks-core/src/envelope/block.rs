@@ -66,9 +66,10 @@ impl Block {
             id: self.plain(base, &found.id),
             source: self.plain(base, &found.source),
             event_type,
-            subject: found.subject.as_ref().map(|value| self.plain(base, value)),
-            partition_key: found.partition_key.as_ref().map(|value| self.plain(base, value)),
-            data: found.data.as_ref().map(|span| Span::new(base, span)),
+            subject: self.optional(base, found.subject.as_ref()),
+            partition_key: self.optional(base, found.partition_key.as_ref()),
+            tenant: self.optional(base, found.tenant.as_ref()),
+            data: found.data.as_ref().map(|span| Span::new(base, span)).into(),
             extensions: Span::new(0, &(first_extension..self.extensions.len())),
         }
     }
@@ -90,11 +91,16 @@ impl Block {
             id: moved(entry.id),
             source: moved(entry.source),
             event_type: moved(entry.event_type),
-            subject: entry.subject.map(moved),
-            partition_key: entry.partition_key.map(moved),
-            data: entry.data.map(moved),
+            subject: entry.subject.get().map(moved).into(),
+            partition_key: entry.partition_key.get().map(moved).into(),
+            tenant: entry.tenant.get().map(moved).into(),
+            data: entry.data.get().map(moved).into(),
             extensions: Span::new(0, &(first_extension..self.extensions.len())),
         }
+    }
+
+    fn optional(&mut self, base: usize, value: Option<&attributes::Text>) -> OptionalSpan {
+        value.map(|value| self.plain(base, value)).into()
     }
 
     /// The place of an attribute's plain text: in the event, or behind it when it holds escapes.
@@ -125,17 +131,19 @@ pub(super) struct Entry {
     pub(super) id: Span,
     pub(super) source: Span,
     pub(super) event_type: Span,
-    pub(super) subject: Option<Span>,
-    pub(super) partition_key: Option<Span>,
-    pub(super) data: Option<Span>,
+    pub(super) subject: OptionalSpan,
+    pub(super) partition_key: OptionalSpan,
+    pub(super) tenant: OptionalSpan,
+    pub(super) data: OptionalSpan,
     pub(super) extensions: Span,
 }
 
 impl Entry {
     /// Behind its line feed, and behind its attributes that stand in plain form behind that.
     fn end(&self) -> u32 {
-        let attributes = [Some(self.id), Some(self.source), Some(self.event_type), self.subject, self.partition_key];
-        attributes.into_iter().flatten().fold(self.span.end() + 1, |end, span| end.max(span.end()))
+        let optional = [self.subject, self.partition_key, self.tenant].map(|span| span.0);
+        let attributes = [self.id, self.source, self.event_type].into_iter().chain(optional);
+        attributes.fold(self.span.end() + 1, |end, span| end.max(span.end()))
     }
 }
 
@@ -149,6 +157,23 @@ pub(super) struct Extension {
 pub(super) struct Span {
     pub(super) start: u32,
     pub(super) len: u32,
+}
+
+/// The place of an attribute that an event may lack: then it starts at 0, where a brace stands. Smaller than an
+/// `Option`, and every event has some.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OptionalSpan(Span);
+
+impl OptionalSpan {
+    pub(super) fn get(self) -> Option<Span> {
+        (self.0.start > 0).then_some(self.0)
+    }
+}
+
+impl From<Option<Span>> for OptionalSpan {
+    fn from(span: Option<Span>) -> Self {
+        Self(span.unwrap_or(Span { start: 0, len: 0 }))
+    }
 }
 
 impl Span {

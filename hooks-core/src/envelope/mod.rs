@@ -98,17 +98,23 @@ impl Envelope {
 
     /// The `subject`.
     pub fn subject(&self) -> Option<&str> {
-        self.entry.subject.map(|span| self.text(span))
+        self.entry.subject.get().map(|span| self.text(span))
     }
 
     /// The `partitionkey` extension; of a number or boolean its text, so that `7` and `"7"` are the same key.
     pub fn partition_key(&self) -> Option<&str> {
-        self.entry.partition_key.map(|span| self.text(span))
+        self.entry.partition_key.get().map(|span| self.text(span))
+    }
+
+    /// The `tenant` extension, which says whose event it is; of a number or boolean its text. A
+    /// [`TenantId`](crate::TenantId) names the same tenant if its text is the same.
+    pub fn tenant(&self) -> Option<&str> {
+        self.entry.tenant.get().map(|span| self.text(span))
     }
 
     /// The raw JSON of `data`.
     pub fn data(&self) -> Option<&str> {
-        self.entry.data.map(|span| self.text(span))
+        self.entry.data.get().map(|span| self.text(span))
     }
 
     /// Length of [`json`](Self::json) in bytes.

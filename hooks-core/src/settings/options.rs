@@ -14,7 +14,7 @@ use crate::envelope::Metadata;
 use crate::filter::{Filter, Pattern};
 use crate::hook::Hook;
 use crate::human::ByteSize;
-use crate::id::HookId;
+use crate::id::{HookId, TenantId};
 use crate::policy::{RateLimit, RetryPolicy};
 use crate::sink::SinkFactory;
 
@@ -36,6 +36,11 @@ pub struct HookOptions {
     /// No events whose subject matches one of these globs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subjects_except: Option<Vec<String>>,
+    /// The tenant whose hook it is: only events whose attribute `tenant` is this. Not set: the events of every tenant
+    /// and of none.
+    #[schemars(schema_with = "tenant_schema")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantId>,
     /// Extension attributes that are set on every event delivered: strings, integers or booleans.
     #[schemars(schema_with = "metadata_schema")]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -75,6 +80,10 @@ fn metadata_schema(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+fn tenant_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"], "pattern": "^[A-Za-z0-9_.-]{1,64}$" })
+}
+
 /// The limits of a queue that holds nothing back: the bus keeps the events itself.
 pub(super) fn unlimited(queue: QueueLimits) -> QueueLimits {
     queue.max_events(NonZeroUsize::MAX).max_bytes(ByteSize::new(u64::MAX))
@@ -104,6 +113,7 @@ impl HookOptions {
             types_except: patterns(self.types_except),
             subjects: patterns(self.subjects),
             subjects_except: patterns(self.subjects_except),
+            tenant: self.tenant,
         });
         hook.metadata = Arc::new(metadata);
         hook.batch = self.batch;

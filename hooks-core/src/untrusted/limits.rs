@@ -121,7 +121,7 @@ impl UntrustedLimits {
     }
 
     fn filter(&self, filter: &Filter, problems: &mut Vec<ConfigProblem>) {
-        let Filter { types, types_except, subjects, subjects_except } = filter;
+        let Filter { types, types_except, subjects, subjects_except, tenant: _ } = filter;
         let lists = [
             ("types", types),
             ("types_except", types_except),

@@ -124,6 +124,23 @@ fn a_partition_key_that_is_no_string_is_its_text() {
 }
 
 #[test]
+fn a_tenant_is_its_text_wherever_it_stands() {
+    for (value, tenant) in
+        [(r#""acme""#, Some("acme")), (r#""\u0061cme""#, Some("acme")), ("7", Some("7")), ("null", None)]
+    {
+        for text in [complete(&format!(r#","tenant":{value}"#)), format!(r#"{{"tenant" : {value},"type":"t"}}"#)] {
+            let event = taken(&text);
+            assert_eq!(event.tenant(), tenant, "{text}");
+            let mut slice = SliceBuilder::new("/s");
+            slice.push_envelope(&taken(complete(r#","subject":"\u0041","data":{"tenant":"x"}"#))).unwrap();
+            slice.push_envelope(&event).unwrap();
+            let events = slice.finish();
+            assert_eq!((events[0].tenant(), events[1].tenant()), (None, tenant), "a copy of {text}");
+        }
+    }
+}
+
+#[test]
 fn errors_are_short_however_long_a_name_is() {
     let long = "x".repeat(100_000);
     for more in [

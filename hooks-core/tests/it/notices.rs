@@ -1,12 +1,16 @@
 //! Events about endpoints: who gets them, who does not.
 
-use hooks_core::{Bus, BusError, DispatchError, EndpointState, Filter, Hook, sink::FailureClass};
+use hooks_core::{Bus, BusError, DispatchError, EndpointState, Envelope, Filter, Hook, TenantId, sink::FailureClass};
 use hooks_test::{Receiver, World, batch, events, typed};
 
 const TYPES: [&str; 3] = ["hooks.endpoint.backing_off", "hooks.endpoint.healthy", "hooks.endpoint.disabled"];
 
 fn hook(id: &str, receiver: &Receiver, filter: Filter) -> Hook {
     Hook::new(id, receiver.clone()).unwrap().batch(batch(4, "0s")).filter(filter)
+}
+
+fn taken(json: &str) -> Envelope {
+    Envelope::from_json(json.as_bytes()).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -34,6 +38,38 @@ async fn a_hook_that_names_them_hears_of_other_endpoints() {
     assert_eq!((said[0].0, said[0].1), (TYPES[0], Some("orders")));
     assert_eq!((&said[0].2["previous"], &said[0].2["error"]), (&"healthy".into(), &"scripted".into()));
     assert_eq!((said[1].0, &said[1].2["state"]), (TYPES[1], &"healthy".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_hears_of_its_own_endpoints_alone() {
+    let (world, failing) = (World::new(), Receiver::default());
+    let tenant = |name: &str| TenantId::new(name).unwrap();
+    let told = ["acme", "other", ""].map(|name| (name, Receiver::default()));
+    for (name, receiver) in &told {
+        let filter = Filter::types(TYPES).tenant(TenantId::new(*name).ok());
+        world.add(hook(&format!("alerts.{name}"), receiver, filter)).await;
+    }
+    world.add(hook("acmes", &failing, Filter::all().tenant(tenant("acme")))).await;
+    world.add(hook("operators", &failing, Filter::all())).await;
+    failing.fails(FailureClass::Retry, 2);
+    world.publish(&[taken(r#"{"type":"a","tenant":"acme"}"#)]).await;
+    failing.has(2).await;
+    let [(_, acme), (_, other), (_, operator)] = &told;
+    operator.has(4).await;
+    acme.has(2).await;
+    let heard = |receiver: &Receiver| -> Vec<_> {
+        receiver
+            .events()
+            .iter()
+            .map(|event| (event.subject().unwrap().to_owned(), event.tenant().map(str::to_owned)))
+            .collect()
+    };
+    let own = ("acmes".to_owned(), Some("acme".to_owned()));
+    assert_eq!(heard(acme), [own.clone(), own.clone()]);
+    assert_eq!(heard(operator).iter().filter(|heard| **heard == own).count(), 2);
+    assert_eq!(world.status("acmes").tenant, Some(tenant("acme")));
+    world.finish().await;
+    assert_eq!(heard(other), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,6 +27,8 @@ pub enum Fault {
     CountsNoDuplicates,
     /// Looks at types only.
     TypesOnly,
+    /// Looks at everything but the tenant.
+    IgnoresTenants,
     /// Goes on with the filter that it had.
     KeepsFilter,
     /// Begins with what is published next, whatever was asked.

@@ -77,10 +77,11 @@ impl Hook {
     ) -> Option<Read> {
         let room = if self.is(Fault::NoWindow) { max } else { WINDOW - live.read.len().min(WINDOW) };
         let wants = |event: &Envelope| {
-            if self.is(Fault::TypesOnly) {
-                live.filter.matches_type(event.event_type())
-            } else {
-                live.filter.matches(event)
+            let by_type = || live.filter.matches_type(event.event_type());
+            match () {
+                () if self.is(Fault::TypesOnly) => by_type(),
+                () if self.is(Fault::IgnoresTenants) => by_type() && live.filter.matches_subject(event.subject()),
+                () => live.filter.matches(event),
             }
         };
         let unread = log.iter().enumerate().skip(live.next as usize).map(|(at, event)| (at as u64, event));

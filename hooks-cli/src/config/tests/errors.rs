@@ -237,6 +237,7 @@ fn errors_in_metadata_and_patterns() {
             "metadata = { env = 1.5 }",
             "4:14: hook `a`: metadata: `env` must be a string without control characters, an integer or a boolean",
         ),
+        ("tenant = 'a b'", "4:10: hook `a`: tenant: `a b` is no tenant id: 1 to 64 letters, digits, `-`, `_` and `.`"),
         ("subjects_except = []", "4:19: hook `a`: subjects_except: an empty list: leave it out to make no exception"),
         ("types = ['a', '']", "4:15: hook `a`: types[1]: an empty pattern matches nothing"),
         ("types = 'a'", "4:9: hook `a`: types: expected a list, found the string \"a\""),

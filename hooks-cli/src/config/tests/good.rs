@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_core::{BatchLimits, ByteSize, Envelope, HumanDuration, Overflow};
+use hooks_core::{BatchLimits, ByteSize, Envelope, HumanDuration, Overflow, TenantId};
 
 use super::{in_hook, read};
 
@@ -28,6 +28,7 @@ fn everything_that_can_be_set() {
         types = ["a.*", "b.?"]
         subjects = ["s/*"]
         subjects_except = ["s/x"]
+        tenant = "acme"
         metadata = { n = 1, yes = true }
         batch = { max_events = 7 }
         retry = { initial = "2s", max_elapsed = "1h" }
@@ -47,13 +48,14 @@ fn everything_that_can_be_set() {
     assert_eq!(config.events.max_bytes.bytes(), 64 << 10);
     assert_eq!((config.bus.kind(), config.bus.max_memory()), ("memory", Some(("max_memory", ByteSize::new(32 << 20)))));
     let [first, second] = config.hooks.as_slice() else { panic!("two hooks") };
-    assert_eq!(first.overflow, Some((23, 67)));
+    assert_eq!(first.overflow, Some((24, 67)));
     assert_eq!(second.overflow, None);
     let (first, second) = (&first.hook, &second.hook);
     assert_eq!((first.id.as_str(), first.lanes.get(), first.enabled), ("first", 2, false));
     assert_eq!((second.id.as_str(), second.lanes.get(), second.enabled), ("second", 1, true));
     assert!(first.filter.matches_type("a.b") && !first.filter.matches_type("b.c"));
     assert!(first.filter.matches_subject(Some("s/y")) && !first.filter.matches_subject(Some("s/x")));
+    assert_eq!((first.tenant(), second.tenant()), (Some(&TenantId::new("acme").unwrap()), None));
     assert_eq!(first.queue.max_events.get(), 50);
     assert_eq!(first.queue.overflow, Overflow::DropOldest);
     assert_eq!(first.retry.initial.get(), Duration::from_secs(2));

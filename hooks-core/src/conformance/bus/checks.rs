@@ -56,6 +56,7 @@ pub(super) const ALL: &[Check] = checks![
     publishing::cancelled_publish: Every,
     publishing::counting: Every,
     reading::filters: Every,
+    reading::tenants: Every,
     reading::filter_change: Every,
     reading::beginning: Every,
     reading::redelivery: Every,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::probe::{Probe, drop_after};
 use crate::bus::{Position, Read, StartAt, Subscription};
-use crate::conformance::events::typed;
+use crate::conformance::events::{of_tenant, typed};
 use crate::conformance::run::{Checked, POLLS};
 use crate::envelope::Envelope;
 use crate::filter::Filter;
+use crate::id::TenantId;
 use crate::ledger::Outcome;
 
 pub(super) async fn filters(probe: &Probe<'_>) -> Checked {
@@ -37,6 +38,50 @@ pub(super) async fn filters(probe: &Probe<'_>) -> Checked {
         probe.doing(format!("read for the hook `{}`", end.hook));
         let read = end.until(&sent[15]).await?;
         probe.same(sent.iter().filter(|event| filter.matches(event)), &read)?;
+        end.settle(&read)?;
+        end.is_done(read.len())?;
+    }
+    Ok(())
+}
+
+pub(super) async fn tenants(probe: &Probe<'_>) -> Checked {
+    let bus = probe.open().await?;
+    let acme = Filter::all().tenant(TenantId::new("acme")?);
+    let filters = [
+        ("everybodys", Filter::all()),
+        ("acmes", acme.clone()),
+        ("acmes-type", Filter { types: vec!["conformance.a".into()], ..acme.clone() }),
+        ("acmes-subject", acme.subjects(["s"])),
+        ("others", Filter::all().tenant(TenantId::new("other")?)),
+    ];
+    let mut ends = Vec::new();
+    for (hook, filter) in filters {
+        let filter = Arc::new(filter);
+        let subscription = Subscription { filter: filter.clone(), ..probe.subscription(hook)? };
+        ends.push((filter, probe.subscribe(&*bus, subscription).await?));
+    }
+    let mut sent: Vec<Envelope> = Vec::new();
+    for round in 0..4 {
+        for event_type in ["conformance.a", "conformance.b"] {
+            sent.push(typed(&format!("nobodys-{event_type}-{round}"), event_type, "s")?);
+            for tenant in ["acme", "other", "ac", "nobody"] {
+                sent.push(of_tenant(&format!("{tenant}-{event_type}-{round}"), event_type, tenant)?);
+            }
+        }
+    }
+    for tenant in ["acme", "other"] {
+        sent.push(of_tenant(&format!("{tenant}-last"), "conformance.a", tenant)?);
+    }
+    probe.doing("publish events of tenants and of none, in several calls");
+    for part in sent.chunks(7) {
+        probe.publish(&*bus, part).await?;
+    }
+    for (filter, end) in &mut ends {
+        probe.doing(format!("read for the hook `{}`", end.hook));
+        let wanted: Vec<_> = sent.iter().filter(|event| filter.matches(event)).collect();
+        let Some(last) = wanted.last() else { return Err(probe.failed("no event is wanted")) };
+        let read = end.until(last).await?;
+        probe.same(wanted, &read)?;
         end.settle(&read)?;
         end.is_done(read.len())?;
     }

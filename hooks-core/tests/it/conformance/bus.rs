@@ -45,6 +45,11 @@ const FAULTS: &[(Fault, &str, &str)] = &[
         "filters",
         "event 3 at the hook is event `conformance.a-other` instead of event `conformance.b-mine-1`",
     ),
+    (
+        Fault::IgnoresTenants,
+        "tenants",
+        "event 1 at the hook is event `nobodys-conformance.a-0` instead of event `acme-conformance.a-0`",
+    ),
     (Fault::KeepsFilter, "filter_change", "does not return"),
     (Fault::AlwaysAtTheEnd, "beginning", "event 1 at the hook is event `after-0` instead of event `before-0`"),
     (Fault::BeginsAnew, "beginning", "event 1 at the hook is event `before-0` instead of event `marker-1`"),

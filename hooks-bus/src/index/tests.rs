@@ -1,0 +1,115 @@
+//! The index against asking everybody.
+
+use proptest::prelude::*;
+
+use super::routes::MAX_CACHED;
+use super::*;
+
+/// Events of two tenants, of one that has no hooks, and of none.
+const TENANTS: [&str; 4] = ["", r#","tenant":"acme""#, r#","tenant":7"#, r#","tenant":"nobody""#];
+
+fn event(event_type: &str, subject: Option<&str>, tenant: &str) -> Envelope {
+    let subject = subject.map_or(String::new(), |subject| format!(r#","subject":"{subject}""#));
+    Envelope::from_json(format!(r#"{{"type":"{event_type}"{subject}{tenant}}}"#).as_bytes()).unwrap()
+}
+
+fn of_tenant(filter: Filter, tenant: &str) -> Arc<Filter> {
+    Arc::new(filter.tenant(TenantId::new(tenant).unwrap()))
+}
+
+fn receivers(index: &Index<usize>, event: &Envelope) -> Vec<usize> {
+    let of_tenant = event.tenant().and_then(|tenant| index.route_of_tenant(tenant, event.event_type()));
+    let mut found = Vec::new();
+    for route in [Some(index.route(event.event_type())), of_tenant].into_iter().flatten() {
+        found.extend(route.all.iter().map(|(_, value)| *value));
+        let matching = route.some.iter().filter(|(_, _, filter)| filter.matches_subject(event.subject()));
+        found.extend(matching.map(|(_, value, _)| *value));
+    }
+    found.extend(index.by_subject(event).into_iter().map(|(_, value)| value));
+    found.sort_unstable();
+    found
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let patterns = || prop::collection::vec("[ab.*?]{1,4}", 0..3);
+    let tenant = prop::sample::select(vec![None, Some("acme"), Some("7")]);
+    (patterns(), patterns(), patterns(), patterns(), tenant).prop_map(
+        |(types, types_except, subjects, subjects_except, tenant)| {
+            let filter = Filter::types(types).except_types(types_except);
+            let filter = filter.subjects(subjects).except_subjects(subjects_except);
+            filter.tenant(tenant.map(|tenant| TenantId::new(tenant).unwrap()))
+        },
+    )
+}
+
+proptest! {
+    /// The index finds exactly the subscribers whose filters match, while subscribers come and go.
+    #[test]
+    fn finds_whom_asking_everybody_finds(
+        steps in prop::collection::vec((filter(), any::<prop::sample::Index>(), any::<bool>()), 1..30),
+        events in prop::collection::vec(("[ab.]{1,4}", prop::option::of("[ab.]{1,3}"), 0..4_usize), 1..20),
+    ) {
+        let mut index = Index::new();
+        let mut known: Vec<(Slot, usize, Arc<Filter>)> = Vec::new();
+        for (number, (filter, pick, remove)) in steps.into_iter().enumerate() {
+            let filter = Arc::new(filter);
+            known.push((index.insert(filter.clone(), number), number, filter));
+            if remove {
+                let (slot, ..) = known.remove(pick.index(known.len()));
+                index.remove(slot);
+            }
+            for (event_type, subject, tenant) in &events {
+                let event = event(event_type, subject.as_deref(), TENANTS[*tenant]);
+                let expected: Vec<usize> = known.iter().filter(|(_, _, filter)| filter.matches(&event)).map(|(_, value, _)| *value).collect();
+                prop_assert_eq!(receivers(&index, &event), expected);
+            }
+        }
+        for (slot, ..) in known {
+            index.remove(slot);
+        }
+        prop_assert!(index.everybodys.is_empty() && !index.has_tenants() && !index.has_subjects());
+    }
+}
+
+#[test]
+fn crowds_are_spread_over_types_and_subjects() {
+    let mut index = Index::new();
+    for customer in 0..1_000 {
+        index.insert(Arc::new(Filter::types(["invoice.*"]).subjects([format!("customer-{customer}")])), customer);
+        index.insert(Arc::new(Filter::types([format!("type-{customer}")]).subjects(["shared"])), customer);
+    }
+    assert_eq!(receivers(&index, &event("invoice.paid", Some("customer-7"), "")), [7]);
+    assert_eq!(receivers(&index, &event("type-8", Some("shared"), "")), [8]);
+    assert!(index.everybodys.by_type.most() <= 2 && index.everybodys.by_subject.most() <= 2);
+}
+
+#[test]
+fn a_change_of_one_tenant_leaves_the_routes_of_others() {
+    let mut index = Index::new();
+    let slots = ["acme", "other"].map(|tenant| index.insert(of_tenant(Filter::all(), tenant), 0));
+    index.insert(Arc::new(Filter::all()), 0);
+    let (everybodys, acme) = (index.route("a"), index.route_of_tenant("acme", "a").unwrap());
+    let weight = index.cache.lock().weight;
+    index.route_of_tenant("other", "a").unwrap();
+    index.remove(slots[1]);
+    assert_eq!(index.cache.lock().weight, weight);
+    assert!(index.route_of_tenant("other", "a").is_none());
+    assert!(Arc::ptr_eq(&everybodys, &index.route("a")));
+    assert!(Arc::ptr_eq(&acme, &index.route_of_tenant("acme", "a").unwrap()));
+}
+
+#[test]
+fn the_route_cache_is_bounded() {
+    let mut index = Index::new();
+    let tenants: Vec<String> = (0..10).map(|number| format!("tenant-{number}")).collect();
+    index.insert(Arc::new(Filter::all()), 0);
+    for tenant in &tenants {
+        index.insert(of_tenant(Filter::all(), tenant), 0);
+    }
+    for number in 0..100_000 {
+        let event_type = format!("type-{number}");
+        index.route(&event_type);
+        index.route_of_tenant(&tenants[number % 10], &event_type);
+        assert!(index.cache.lock().weight <= MAX_CACHED);
+    }
+}
