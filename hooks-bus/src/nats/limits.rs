@@ -75,7 +75,7 @@ pub(super) struct Admitted<'a> {
 impl Limits {
     /// The limits of the bus of this name, not known yet.
     pub(super) fn new(name: &str) -> Self {
-        Self { prefix: subject::of_type(name, "").len(), state: Mutex::default() }
+        Self { prefix: subject::of_all(name).len() - 1, state: Mutex::default() }
     }
 
     /// Takes in the stream's limits and contents.
@@ -98,7 +98,7 @@ impl Limits {
             if event.len() > longest.0 {
                 return Err(NoRoom::Never(too_long(event, longest)));
             }
-            size.bytes += (event.len() + HEADER + STORED + self.prefix + event.event_type().len()) as u64;
+            size.bytes += (event.len() + HEADER + STORED + self.prefix + subject::length(event)) as u64;
         }
         if let Some(error) = state.excess(size, Size::default()) {
             return Err(NoRoom::Never(BusError::TooLarge(error)));

@@ -152,7 +152,7 @@ impl Publisher {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_ID, message_id(event));
         let message = PublishMessage::build().headers(headers).payload(Bytes::copy_from_slice(event.json().as_bytes()));
-        let subject = subject::of_type(&self.config.name, event.event_type());
+        let subject = subject::of_event(&self.config.name, event);
         let sent = call.connection.send_publish(subject, message).await.map_err(|error| not_sent(event, &error))?;
         call.sent.push_back((number, sent.into_future(), permit));
         Ok(())
@@ -205,7 +205,7 @@ impl<'a> Call<'a> {
     /// Waits for the oldest acknowledgement; false if there is none to wait for.
     async fn await_ack(&mut self) -> bool {
         let Some((number, ack, _permit)) = self.sent.pop_front() else { return false };
-        let subject = || subject::of_type(self.name, self.events[number].event_type());
+        let subject = || subject::of_event(self.name, &self.events[number]);
         let ack = tokio::select! {
             biased;
             ack = ack => ack.map_err(|error| explain(&error)),
