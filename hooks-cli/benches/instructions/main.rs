@@ -10,9 +10,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use hooks_bus::MemoryBus;
-use hooks_core::{
-    BoxError, Bus, Filter, HookId, Ledger, QueueLimits, Slice, SliceBuilder, bus::Subscription, sink::Batch,
-};
+use hooks_core::bus::{Read, Reader, Settler, Subscription};
+use hooks_core::{BoxError, Bus, Filter, HookId, Ledger, QueueLimits, Slice, SliceBuilder, TenantId, sink::Batch};
 use hooks_sink_http::{HttpConfig, measured_request};
 use tokio::runtime::Runtime;
 
@@ -24,6 +23,10 @@ const ROUNDS: usize = 100;
 
 /// Hooks that are not matched.
 const HOOKS: usize = 1_000;
+
+/// Tenants, each with a hook: publishing for one of many has to cost what it does for one of a few.
+const MANY_TENANTS: usize = 10_000;
+const FEW_TENANTS: usize = 10;
 
 fn main() -> Result<(), BoxError> {
     // `cargo bench` without a name checks that all of them run.
@@ -38,10 +41,12 @@ fn main() -> Result<(), BoxError> {
 
 type Run = fn() -> Result<(), BoxError>;
 
-const COUNTED: [(&str, Run); 9] = [
+const COUNTED: [(&str, Run); 11] = [
     ("envelope", envelope),
     ("filter", filter),
     ("route", route),
+    ("tenants", || of_tenants(MANY_TENANTS)),
+    ("tenants-few", || of_tenants(FEW_TENANTS)),
     ("body", body),
     ("sign", sign),
     ("append", || log::append(ROUNDS)),
@@ -68,8 +73,12 @@ fn lines() -> Vec<String> {
 }
 
 fn slice() -> Result<Slice, BoxError> {
+    slice_of(&lines())
+}
+
+fn slice_of(lines: &[String]) -> Result<Slice, BoxError> {
     let mut slice = SliceBuilder::new("/bench");
-    lines().iter().try_for_each(|line| slice.push_json(line.as_bytes()))?;
+    lines.iter().try_for_each(|line| slice.push_json(line.as_bytes()))?;
     Ok(slice.finish())
 }
 
@@ -101,32 +110,58 @@ fn route() -> Result<(), BoxError> {
     let events = slice()?;
     runtime()?.block_on(async {
         let bus = MemoryBus::default();
-        let subscription = |id: &str, filter| -> Result<_, BoxError> {
-            let (hook, ledger, queue) = (HookId::new(id)?, Arc::<Ledger>::default(), QueueLimits::default());
-            Ok(Subscription::new(hook, filter, ledger).queue(queue))
-        };
         for number in 0..HOOKS {
             bus.subscribe(subscription(&format!("hook-{number}"), Filter::types([format!("none-{number}.*")]))?)
                 .await?;
         }
         let (mut reader, settler) = bus.subscribe(subscription("hook", Filter::types(["order.*"]))?).await?;
         for _ in 0..ROUNDS {
-            let mut read = Vec::new();
-            let found = counted(|| {
-                at_once(async {
-                    bus.publish(events.clone()).await?;
-                    reader.next(EVENTS, &mut read).await
-                })
-            })
-            .ok_or("publishing waited")??;
-            if found != hooks_core::bus::Read::Events(EVENTS) {
-                return Err("not all events were read".into());
-            }
-            let positions: Vec<_> = read.iter().map(|delivery| delivery.position).collect();
-            counted(|| settler.settle(&positions, hooks_core::Outcome::Delivered));
+            deliver(&bus, &events, &mut *reader, &settler)?;
         }
         Ok(())
     })
+}
+
+/// Publishing events of one tenant of so many, and reading them there.
+fn of_tenants(tenants: usize) -> Result<(), BoxError> {
+    let of_tenant = |line: &String| line.replacen('{', r#"{"tenant":"tenant-7","#, 1);
+    let events = slice_of(&lines().iter().map(of_tenant).collect::<Vec<_>>())?;
+    runtime()?.block_on(async {
+        let bus = MemoryBus::default();
+        let mut ends = Vec::new();
+        for number in 0..tenants {
+            let filter = Filter::types(["order.*"]).tenant(TenantId::new(format!("tenant-{number}"))?);
+            ends.push(bus.subscribe(subscription(&format!("hook-{number}"), filter)?).await?);
+        }
+        let (reader, settler) = &mut ends[7];
+        for _ in 0..ROUNDS {
+            deliver(&bus, &events, &mut **reader, settler)?;
+        }
+        Ok(())
+    })
+}
+
+fn subscription(id: &str, filter: Filter) -> Result<Subscription, BoxError> {
+    let (hook, ledger, queue) = (HookId::new(id)?, Arc::<Ledger>::default(), QueueLimits::default());
+    Ok(Subscription::new(hook, filter, ledger).queue(queue))
+}
+
+/// Publishes events, reads and settles them: all of it counted.
+fn deliver(bus: &MemoryBus, events: &Slice, reader: &mut dyn Reader, settler: &Settler) -> Result<(), BoxError> {
+    let mut read = Vec::new();
+    let found = counted(|| {
+        at_once(async {
+            bus.publish(events.clone()).await?;
+            reader.next(EVENTS, &mut read).await
+        })
+    })
+    .ok_or("publishing waited")??;
+    if found != Read::Events(EVENTS) {
+        return Err("not all events were read".into());
+    }
+    let positions: Vec<_> = read.iter().map(|delivery| delivery.position).collect();
+    counted(|| settler.settle(&positions, hooks_core::Outcome::Delivered));
+    Ok(())
 }
 
 /// The output of a future that is ready at once.

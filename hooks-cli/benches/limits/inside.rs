@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use hooks_bus::MemoryBus;
 use hooks_core::{
-    BatchLimits, BoxError, Bus, Dispatcher, Envelope, Filter, Hook, HumanDuration, Overflow, QueueLimits, Sink, Slice,
-    SliceBuilder, async_trait,
+    BatchLimits, BoxError, Bus, Dispatcher, Envelope, Filter, Hook, HookId, HumanDuration, Overflow, QueueLimits, Sink,
+    Slice, SliceBuilder, TenantId, async_trait,
     sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory},
 };
 use hooks_sink_http::HttpConfig;
@@ -19,6 +19,9 @@ use crate::receiver::Receiver;
 
 /// The number of times that the same events are published past idle hooks: once takes too short a time to measure.
 pub(crate) const PUBLISHED_AGAIN: usize = 500;
+
+/// The tenants whose events are published.
+pub(crate) const ACTIVE_TENANTS: usize = 10;
 
 /// Takes everything and does nothing.
 #[derive(Debug)]
@@ -47,11 +50,16 @@ fn runtime() -> std::io::Result<Runtime> {
 
 /// Slices of [`BATCH`] events.
 fn slices(file: &str) -> Result<Vec<Slice>, BoxError> {
+    slices_of(file, |line, _| line.to_vec())
+}
+
+/// The same, each event changed.
+fn slices_of(file: &str, change: impl Fn(&[u8], usize) -> Vec<u8>) -> Result<Vec<Slice>, BoxError> {
     let text = std::fs::read(file)?;
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let slice = |lines: &[&[u8]]| {
         let mut slice = SliceBuilder::new("/bench");
-        lines.iter().try_for_each(|line| slice.push_json(line))?;
+        lines.iter().zip(0..).try_for_each(|(line, at)| slice.push_json(&change(line, at)))?;
         Ok(slice.finish())
     };
     lines.chunks(BATCH).map(slice).collect()
@@ -76,6 +84,39 @@ pub(crate) fn fanout(hooks: &str, file: &str) -> Result<Vec<f64>, BoxError> {
         let figures = clock.stop();
         let delivered: u64 = report.hooks.iter().map(|hook| hook.counts.delivered).sum();
         let expected = hooks as u64 * slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
+        if delivered == expected { Ok(figures) } else { Err(format!("{delivered} of {expected} delivered").into()) }
+    })
+}
+
+/// Events of [`ACTIVE_TENANTS`] tenants, where so many tenants have a hook. CPU and wall time from the first publish to
+/// the last delivery.
+pub(crate) fn tenants(tenants: &str, file: &str) -> Result<Vec<f64>, BoxError> {
+    let of_tenant = |line: &[u8], at: usize| {
+        let attribute = format!(r#"{{"tenant":"tenant-{}","#, at % ACTIVE_TENANTS);
+        [attribute.as_bytes(), &line[1..]].concat()
+    };
+    let (tenants, slices): (usize, _) = (tenants.parse()?, slices_of(file, of_tenant)?);
+    runtime()?.block_on(async {
+        let bus = Arc::new(MemoryBus::default());
+        let dispatcher = Dispatcher::new(bus.clone());
+        let queue = QueueLimits::default().overflow(Overflow::Block);
+        for number in 0..tenants {
+            let filter = Filter::all().tenant(TenantId::new(format!("tenant-{number}"))?);
+            dispatcher.add(Hook::new(&format!("hook-{number}"), Null)?.queue(queue).filter(filter)).await?;
+        }
+        tokio::task::yield_now().await;
+        let clock = Clock::start();
+        for slice in &slices {
+            bus.publish(slice.clone()).await?;
+            tokio::task::yield_now().await;
+        }
+        while bus.monitor().lag(&HookId::new("hook-0")?).is_some_and(|lag| lag.events > 0) {
+            tokio::task::yield_now().await;
+        }
+        let figures = clock.stop();
+        let report = dispatcher.shutdown(None).await;
+        let delivered: u64 = report.hooks.iter().map(|hook| hook.counts.delivered).sum();
+        let expected = slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
         if delivered == expected { Ok(figures) } else { Err(format!("{delivered} of {expected} delivered").into()) }
     })
 }

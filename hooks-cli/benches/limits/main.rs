@@ -36,13 +36,13 @@ Usage: cargo xtask bench [--quick] [--no-peers | --growth] [--folder=DIR] [NAMES
   --no-peers   without syslog-ng and rsyslog, which are otherwise unpacked from Debian's packages
   --growth     instead, whether cost grows linearly with events, their size and hooks
   --folder=DIR where events, logs and files are; /dev/shm, say, where the disk is not to be measured
-  NAMES        only these: webhook file durable serve memory fanout idle latency
+  NAMES        only these: webhook file durable serve memory fanout idle tenants latency
 ";
 
 /// Something that is measured.
 type Measured = (&'static str, fn(&Setup) -> Result<Report, BoxError>);
 
-const PATHS: [Measured; 8] = [
+const PATHS: [Measured; 9] = [
     ("webhook", pipe::webhook),
     ("file", pipe::file),
     ("durable", keeping::durable),
@@ -50,6 +50,7 @@ const PATHS: [Measured; 8] = [
     ("memory", pipe::memory),
     ("fanout", scale::fanout),
     ("idle", scale::idle),
+    ("tenants", scale::tenants),
     ("latency", scale::latency),
 ];
 
@@ -100,6 +101,7 @@ fn play(role: &[&str]) -> Result<(), BoxError> {
         ["serde", file] => bare::serde(file),
         ["fanout", hooks, file] => inside::fanout(hooks, file),
         ["idle", hooks, file] => inside::idle(hooks, file),
+        ["tenants", tenants, file] => inside::tenants(tenants, file),
         ["latency", kind, count] => inside::latency(kind, count),
         _ => Err(format!("no role: {role:?}").into()),
     }?;

@@ -6,13 +6,14 @@ use hooks_core::BoxError;
 
 use crate::contest::{Contestant, Results, Verdict, median};
 use crate::events::{Events, SIZE};
-use crate::inside::PUBLISHED_AGAIN;
+use crate::inside::{ACTIVE_TENANTS, PUBLISHED_AGAIN};
 use crate::pipe::written;
 use crate::process::{Cost, cost, hooks, role, run};
 use crate::{Report, Setup};
 
 const MATCHING: usize = 1_000;
 const IDLE: usize = 100_000;
+const TENANTS: usize = 10_000;
 
 /// One event to 1,000 hooks.
 pub(crate) fn fanout(setup: &Setup) -> Result<Report, BoxError> {
@@ -54,6 +55,21 @@ pub(crate) fn idle(setup: &Setup) -> Result<Report, BoxError> {
         Verdict::at_most("loading a config of 100,000 webhooks", loading, " s", 5.0),
     ];
     Ok(Report { title: "100,000 hooks that don't match", text: results.table(), verdicts })
+}
+
+/// The same events of a few tenants, while there are more tenants or not.
+pub(crate) fn tenants(setup: &Setup) -> Result<Report, BoxError> {
+    let events = Events::prepare(&setup.folder, 100_000, SIZE)?;
+    let file = events.file.display().to_string();
+    let (few, many) = (ACTIVE_TENANTS.to_string(), TENANTS.to_string());
+    let contestants = vec![
+        Contestant::new("10 tenants with a hook each", || cost(&["tenants", &few, &file])),
+        Contestant::new("10,000 tenants with a hook each", || cost(&["tenants", &many, &file])),
+    ];
+    let results = Results::of(contestants, setup.rounds, events.millions())?;
+    let ratio = results.ratio("10,000 tenants with a hook each", &["10 tenants with a hook each"]);
+    let verdicts = vec![Verdict::at_most("publishing where 10,000 tenants have hooks, by 10", ratio, " ×", 1.1)];
+    Ok(Report { title: "publishing for tenants", text: results.table(), verdicts })
 }
 
 /// Seconds from start to end of `hooks pipe` with that many hooks and no event.
