@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use hooks_core::{Secret, TenantId};
+use hooks_core::{ByteSize, Secret, TenantId};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use crate::{Access, Right};
 
 /// Who may do what over HTTP. Without tokens, whoever reaches a loopback address may do everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiSettings {
     /// A file with the keys of signed tokens: 32 bytes in base64, or several, a line each. The first signs, all are good.
@@ -19,6 +19,15 @@ pub struct ApiSettings {
     pub secrets_key_file: Option<PathBuf>,
     /// The tokens that clients have to send (`Authorization: Bearer …`), and what each may do.
     pub tokens: Vec<TokenSettings>,
+    /// Most bytes of a tenant's events that may wait for its receivers. While more do, requests to publish with the
+    /// tenant's tokens are answered 429.
+    pub max_pending: ByteSize,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self { secrets_key_file: None, tokens: Vec::new(), max_pending: ByteSize::new(256 << 20) }
+    }
 }
 
 /// A token, and what it may do.

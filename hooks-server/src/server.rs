@@ -74,12 +74,18 @@ impl ServerBuilder {
         let (places, lobby) = self.connections.unwrap_or((self.settings.ingest.max_connections.get(), LOBBY));
         let requests = Arc::new(Requests::default());
         let metrics = Metrics {
-            dispatcher: self.dispatcher,
+            dispatcher: self.dispatcher.clone(),
             bus: self.bus.clone(),
             requests: Some(requests.clone()),
             reloads: self.reloads,
         };
-        let state = State::new(self.bus, self.settings, requests, Arc::new(move |format| metrics.page(format)));
+        let state = State::new(
+            self.bus,
+            self.dispatcher,
+            self.settings,
+            requests,
+            Arc::new(move |format| metrics.page(format)),
+        );
         Ok(Server { state: Arc::new(state), places: Arc::new(Places::new(places, lobby)), operators: self.operators })
     }
 }

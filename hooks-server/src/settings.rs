@@ -11,7 +11,7 @@ use hooks_core::{ByteSize, HumanDuration, SliceBuilder, TenantId, envelope::DEFA
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Signer, Tokens};
+use crate::{ApiSettings, Signer, Tokens};
 
 /// Settings with which `hooks serve` takes events over HTTP. Other commands don't use them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -145,6 +145,8 @@ pub struct Settings {
     pub tokens: Option<Tokens>,
     /// Makes tokens and knows them. The default makes none.
     pub signer: Signer,
+    /// Most bytes of events of one tenant that its hooks may be behind while it publishes with its own token.
+    pub max_pending: ByteSize,
     /// The `source` of events that name none: a URI reference.
     pub source: Arc<str>,
     /// The longest event that is taken, in bytes of JSON.
@@ -157,6 +159,7 @@ impl Default for Settings {
             ingest: IngestSettings::default(),
             tokens: None,
             signer: Signer::default(),
+            max_pending: ApiSettings::default().max_pending,
             source: "hooks".into(),
             max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
         }

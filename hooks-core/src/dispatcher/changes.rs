@@ -190,7 +190,7 @@ impl Inner {
             self.change((*slot.hook).clone()).await?;
             return Err(refused(id)(error));
         }
-        self.slots.lock().by_id.remove(id);
+        self.slots.lock().remove(id);
         self.defined.forget(id);
         self.notices.hook_removed(&slot.hook);
         Ok(HookStatus::of(&slot, self.bus.monitor().lag(id)))

@@ -13,7 +13,7 @@ mod slot;
 mod status;
 mod test_delivery;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ pub use error::{DispatchError, ReplayError, TestError};
 pub use report::{ReplayReport, Report, TestReport};
 pub use status::{HookCounts, HookReport, HookStatus, LeftBehind};
 
-use crate::bus::{Bus, Settler};
+use crate::bus::{Bus, Lag, Settler};
 use crate::hook::Hook;
-use crate::id::HookId;
+use crate::id::{HookId, TenantId};
 use crate::notices::{Notices, Outbox};
 use crate::sink::Shared;
 use crate::stats::BatchStats;
@@ -106,6 +106,7 @@ struct Inner {
 #[derive(Default)]
 struct Slots {
     by_id: BTreeMap<HookId, Arc<Slot>>,
+    by_tenant: HashMap<TenantId, BTreeSet<HookId>>,
     /// The mode of all workers, also of future ones.
     mode: Mode,
     /// True once changes are refused.
@@ -158,6 +159,12 @@ impl Dispatcher {
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
         let slots = self.0.slots.lock();
         slots.by_id.range::<HookId, _>((after, Bound::Unbounded)).take(limit).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What each hook of a tenant is not done with, where the bus can tell. Takes no longer for the hooks of others.
+    pub fn lags_of(&self, tenant: &TenantId) -> Vec<Lag> {
+        let hooks = self.0.slots.lock().by_tenant.get(tenant).cloned().unwrap_or_default();
+        hooks.iter().filter_map(|hook| self.0.bus.monitor().lag(hook)).collect()
     }
 
     /// The status of every hook, by name.
@@ -283,7 +290,25 @@ impl Slots {
     /// Inserts a slot and returns the one that it replaces.
     fn insert(&mut self, slot: Slot) -> Option<Arc<Slot>> {
         slot.stop.send(self.mode);
-        self.by_id.insert(slot.hook.id.clone(), Arc::new(slot))
+        let before = self.remove(&slot.hook.id);
+        if let Some(tenant) = slot.hook.tenant() {
+            self.by_tenant.entry(tenant.clone()).or_default().insert(slot.hook.id.clone());
+        }
+        self.by_id.insert(slot.hook.id.clone(), Arc::new(slot));
+        before
+    }
+
+    fn remove(&mut self, id: &HookId) -> Option<Arc<Slot>> {
+        let slot = self.by_id.remove(id)?;
+        if let Some(tenant) = slot.hook.tenant()
+            && let Some(hooks) = self.by_tenant.get_mut(tenant)
+        {
+            hooks.remove(id);
+            if hooks.is_empty() {
+                self.by_tenant.remove(tenant);
+            }
+        }
+        Some(slot)
     }
 }
 

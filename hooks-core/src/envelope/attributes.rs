@@ -124,16 +124,17 @@ impl Attributes {
     /// # Errors
     /// When it is another one.
     pub(super) fn lacks_tenant(&self, text: &str, tenant: &TenantId) -> Result<bool, EnvelopeError> {
-        let Some(span) = self.tenant(text) else { return Ok(true) };
-        // The characters of a name need no escapes, and may have some all the same.
-        match serde_json::from_str::<Option<String>>(&text[span.clone()]) {
-            Ok(None) => Ok(true),
-            Ok(Some(found)) if found == tenant.as_str() => Ok(false),
-            _ => Err(EnvelopeError::OtherTenant { found: shown(&text[span]), tenant: tenant.clone() }),
+        match &self.tenant {
+            None => Ok(true),
+            Some(found) if found.resolve(text) == tenant.as_str() => Ok(false),
+            Some(_) => {
+                let found = self.raw_tenant(text).map_or(String::new(), |span| shown(&text[span]));
+                Err(EnvelopeError::OtherTenant { found, tenant: tenant.clone() })
+            }
         }
     }
 
-    fn tenant(&self, text: &str) -> Option<Range<usize>> {
+    fn raw_tenant(&self, text: &str) -> Option<Range<usize>> {
         let mut extensions = self.extensions.iter();
         extensions.find(|extension| &text[extension.name.clone()] == TENANT).map(|extension| extension.value.clone())
     }
@@ -155,7 +156,7 @@ impl Attributes {
             }
         }
         if let Some(tenant) = tenant {
-            match self.tenant(text) {
+            match self.raw_tenant(text) {
                 Some(null) => edits.replace(null, json_string(tenant.as_str())),
                 None => edits.add(TENANT, &json_string(tenant.as_str())),
             }
@@ -227,7 +228,7 @@ impl Attributes {
         };
         let known = match name {
             "partitionkey" => Some(&mut self.partition_key),
-            "tenant" => Some(&mut self.tenant),
+            TENANT => Some(&mut self.tenant),
             _ => None,
         };
         if let Some(known) = known {

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use hooks_core::{
-    BoxError, Bus, DisabledBy, Dispatcher, EndpointState, Hook, Sink, async_trait,
+    BoxError, Bus, DisabledBy, Dispatcher, EndpointState, Envelope, Filter, Hook, Sink, TenantId, async_trait,
     sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory},
 };
 use hooks_test::{Receiver, World, batch, event, events, id, ids};
@@ -201,4 +201,25 @@ async fn a_delivery_that_blocks_its_thread_delays_nobody_else() {
     assert_eq!((receiver.arrived(), report.is_drained()), (ids(1..2), false));
     drop(go_on);
     disabling.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lags_of_a_tenant_are_those_of_its_hooks() {
+    let (world, receiver) = (World::new(), Receiver::default());
+    let tenant = |name: &str| TenantId::new(name).unwrap();
+    let hook = |id: &str, name: &str| {
+        let filter = Filter::all().tenant(tenant(name));
+        Hook::new(id, receiver.clone()).unwrap().filter(filter).enabled(false)
+    };
+    let lags = |name: &str| world.dispatcher.lags_of(&tenant(name)).iter().map(|lag| lag.events).collect::<Vec<_>>();
+    world.add(hook("a", "acme")).await;
+    world.add(hook("b", "acme")).await;
+    world.add(Hook::new("c", receiver.clone()).unwrap().enabled(false)).await;
+    let event = |json: &str| Envelope::from_json(json.as_bytes()).unwrap();
+    world.publish(&[event(r#"{"type":"a","tenant":"acme"}"#), event(r#"{"type":"a"}"#)]).await;
+    assert_eq!((lags("acme"), lags("other")), (vec![1, 1], vec![]));
+    world.dispatcher.replace(hook("a", "other")).await.unwrap();
+    assert_eq!((lags("acme"), lags("other").len()), (vec![1], 1));
+    world.dispatcher.remove(&id("b")).await.unwrap();
+    assert_eq!((lags("acme").len(), lags("other").len()), (0, 1));
 }

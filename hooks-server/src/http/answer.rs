@@ -71,6 +71,8 @@ pub(super) enum Refusal {
     Busy(String),
     /// The bus has no room and does not wait for any.
     Full(String),
+    /// Too much of a tenant waits for its receivers.
+    TenantFull(String),
     Unavailable(String),
     /// These events, counted from 0, were accepted before that.
     Partly {
@@ -127,6 +129,7 @@ impl Refusal {
             Self::Broken(_) | Self::Faults(..) | Self::NoEvent(_) | Self::Host(_) => StatusCode::BAD_REQUEST,
             Self::Busy(_) | Self::Unavailable(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::TenantFull(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Partly { why, .. } => why.status(),
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -156,6 +159,7 @@ impl Refusal {
             | Self::Broken(why)
             | Self::NoEvent(why)
             | Self::Full(why)
+            | Self::TenantFull(why)
             | Self::Unavailable(why)
             | Self::Busy(why) => why.clone(),
         }
@@ -166,7 +170,7 @@ impl Refusal {
             Self::Method(methods) => Some((ALLOW, HeaderValue::from_static(methods))),
             Self::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             Self::MediaType(accepted) => Some((ACCEPT, HeaderValue::from_static(accepted))),
-            Self::Busy(_) | Self::Unavailable(_) | Self::Draining => Some((RETRY_AFTER, AGAIN)),
+            Self::Busy(_) | Self::Unavailable(_) | Self::TenantFull(_) | Self::Draining => Some((RETRY_AFTER, AGAIN)),
             Self::TooSlow | Self::Broken(_) | Self::Host(_) => Some((CONNECTION, HeaderValue::from_static("close"))),
             _ => None,
         }

@@ -18,6 +18,7 @@ mod lent;
 mod listener;
 mod operators;
 mod outgoing;
+mod pending;
 mod routes;
 mod sender;
 mod state;

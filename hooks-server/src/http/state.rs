@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{Bus, BusError, bus::BusHealth};
+use hooks_core::{Bus, BusError, Dispatcher, TenantId, bus::BusHealth};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use super::fullness::Fullness;
+use super::pending::Pending;
 use crate::Settings;
 use crate::metrics::{Pages, Render, Requests};
 
@@ -25,6 +26,9 @@ pub(crate) struct State {
     pub(super) metrics: Pages,
     pub(super) requests: Arc<Requests>,
     fullness: Mutex<Fullness>,
+    /// Has the hooks.
+    dispatcher: Arc<Dispatcher>,
+    pending: Pending,
 }
 
 /// The phase of the process.
@@ -38,7 +42,13 @@ pub(super) enum Phase {
 }
 
 impl State {
-    pub(crate) fn new(bus: Arc<dyn Bus>, settings: Settings, requests: Arc<Requests>, metrics: Arc<Render>) -> Self {
+    pub(crate) fn new(
+        bus: Arc<dyn Bus>,
+        dispatcher: Arc<Dispatcher>,
+        settings: Settings,
+        requests: Arc<Requests>,
+        metrics: Arc<Render>,
+    ) -> Self {
         Self {
             bus,
             room: Arc::new(Semaphore::new(settings.ingest.max_in_flight.get().min(Semaphore::MAX_PERMITS))),
@@ -48,7 +58,18 @@ impl State {
             metrics: Pages::new(metrics),
             requests,
             fullness: Mutex::default(),
+            dispatcher,
+            pending: Pending::default(),
         }
+    }
+
+    /// Lets a tenant publish so many bytes more.
+    ///
+    /// # Errors
+    /// When too much of it is pending.
+    pub(super) fn admit(&self, tenant: &TenantId, bytes: usize, settings: &Settings) -> Result<(), String> {
+        let lags = || self.dispatcher.lags_of(tenant);
+        self.pending.admit(tenant, bytes as u64, settings.max_pending, lags)
     }
 
     /// Tells the log when the bus begins to refuse events for want of room, and when it takes them again.

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use super::wide_runtime;
 use crate::args::ServeArgs;
 use crate::bus;
-use crate::config::{Config, ConfiguredBus, EventSettings, Problems};
+use crate::config::{Config, ConfiguredBus, Problems};
 use crate::console::Console;
 use crate::descriptors::ConnectionLimits;
 use crate::exit::Exit;
@@ -142,9 +142,16 @@ fn room(config: &Config) -> ConnectionLimits {
     room
 }
 
-fn settings(ingest: IngestSettings, tokens: Option<Tokens>, keys: &Keys, events: &EventSettings) -> Settings {
-    let signer = Signer::new(keys);
-    Settings { ingest, tokens, signer, source: events.source.as_str().into(), max_event_bytes: events.max_bytes.get() }
+fn settings(config: &Config, tokens: Option<Tokens>, keys: &Keys) -> Settings {
+    let Config { ingest, events, api, .. } = config;
+    Settings {
+        ingest: ingest.clone(),
+        tokens,
+        signer: Signer::new(keys),
+        max_pending: api.max_pending,
+        source: events.source.as_str().into(),
+        max_event_bytes: events.max_bytes.get(),
+    }
 }
 
 /// Everything that runs.
@@ -171,12 +178,13 @@ impl Daemon {
         let keys = keys::own(config.bus.folder())?;
         let bus = opened.bus;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
+        let settings = settings(&config, tokens, named.as_ref().unwrap_or(&keys));
         let running = Running::start(config.hooks, &dispatcher).await?;
         bus.all_subscribed();
         let reloads = Arc::new(Reloads::default());
         let service = AdminService::new(bus.clone(), dispatcher.clone()).of_daemon(reloads.clone());
         let server = Server::builder(bus, dispatcher.clone())
-            .settings(settings(config.ingest, tokens, named.as_ref().unwrap_or(&keys), &config.events))
+            .settings(settings)
             .connections(room.connections, room.lobby)
             .operators(service.clone())
             .reloads(reloads.clone());
@@ -228,7 +236,7 @@ impl Daemon {
         }
         room(&config);
         let keys = keys.as_ref().unwrap_or(&self.keys);
-        let settings = settings(config.ingest, tokens, keys, &config.events);
+        let settings = settings(&config, tokens, keys);
         self.server.set(settings).map_err(|error| format!("nothing was changed: {error}"))?;
         let changes = self.running.changes(config.hooks);
         self.running.apply(changes, &self.dispatcher).await.map_err(|errors| {

@@ -17,6 +17,7 @@ mod operators;
 mod reload;
 mod rights;
 mod soak;
+mod tenants;
 mod verify;
 
 use std::io::{Read, Write};

@@ -96,6 +96,9 @@ where
     };
     let Taken { bytes, share } = taken;
     drop(bytes);
+    if let Some(tenant) = &tenant {
+        state.admit(tenant, slice.bytes(), settings).map_err(Refusal::TenantFull)?;
+    }
     publish(slice, share, state, settings).await
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hooks_core::{
-    Bus, BusError, HookId, Slice, async_trait,
+    Bus, BusError, Dispatcher, HookId, Slice, async_trait,
     bus::{BusHealth, BusMonitor, BusTraits, Reader, Settler, Subscription},
 };
 use http::{Request, Response};
@@ -66,7 +66,9 @@ fn state(answer: Option<BusError>) -> Arc<State> {
 
 fn state_of(bus: Stub) -> Arc<State> {
     let requests = Arc::new(Requests::default());
-    Arc::new(State::new(Arc::new(bus), Settings::default(), requests, Arc::new(|_| Vec::new())))
+    let bus = Arc::new(bus);
+    let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
+    Arc::new(State::new(bus, dispatcher, Settings::default(), requests, Arc::new(|_| Vec::new())))
 }
 
 async fn answered(request: Request<Body>, state: &Arc<State>) -> Response<Bytes> {
