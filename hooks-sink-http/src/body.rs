@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http::header::CONTENT_ENCODING;
 
+use crate::compress;
 use crate::received::Received;
 
 /// The body of an answer.
@@ -26,18 +26,11 @@ impl<'a> Body<'a> {
             return Self::Plain(body);
         }
         // What the header says is often wrong: the first bytes are not.
-        match body {
-            [0x1f, 0x8b, ..] => Self::unpacked(MultiGzDecoder::new(body), max_bytes),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => match zstd::stream::read::Decoder::with_buffer(body) {
-                Ok(decoder) => Self::unpacked(decoder, max_bytes),
-                Err(_) => Self::Opaque(body),
-            },
-            [0x78, second, ..] if (0x7800 + u16::from(*second)) % 31 == 0 => {
-                Self::unpacked(ZlibDecoder::new(body), max_bytes)
-            }
+        match compress::unpacker(body) {
+            Some(decoder) => Self::unpacked(decoder, max_bytes),
             // A name that means nothing, or a compression that did not happen.
-            _ if std::str::from_utf8(body).is_ok() => Self::Encoded { text: body.into(), whole: true },
-            _ => Self::Opaque(body),
+            None if std::str::from_utf8(body).is_ok() => Self::Encoded { text: body.into(), whole: true },
+            None => Self::Opaque(body),
         }
     }
 

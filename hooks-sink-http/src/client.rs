@@ -11,24 +11,16 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ring::digest;
-use rustls::ClientConfig;
-use rustls::client::Resumption;
 use url::Url;
 
 use crate::config::{HttpVersion, Tls};
 use crate::connect::{Connector, Settings, Through};
 use crate::guard::Guard;
+use crate::http2;
 use crate::lookups::Lookups;
 use crate::resolve::{Lookup, Resolver, system};
-use crate::tls::{self, Files};
+use crate::tls::{Files, Secured};
 use crate::trace::Trace;
-
-/// With a request in flight over HTTP/2, the receiver is asked this often whether it is still there, and
-/// has as long to answer.
-const ALIVE: Duration = Duration::from_secs(5);
-
-/// Longest head of an answer over HTTP/2, about as long as that of HTTP/1.1 may be.
-const MAX_HEAD: u32 = 400 << 10;
 
 /// The interval at which the system asks whether an idle peer is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -107,10 +99,9 @@ impl ClientSettings {
     pub(crate) fn build(&self, files: &Files, lookup: Lookup, trace: Option<Arc<Trace>>) -> Result<Client, BoxError> {
         let via_tls = self.proxy.as_ref().is_some_and(|proxy| proxy.url.scheme() == "https");
         let needs_tls = self.is_secure || via_tls;
-        let mut tls = needs_tls.then(|| tls::secured(&self.tls, files, self.http_version)).transpose()?;
+        let mut tls = needs_tls.then(|| Secured::new(&self.tls, files, self.http_version)).transpose()?;
         if let (Some(_), Some(tls)) = (&trace, &mut tls) {
-            // A handshake as a stranger has it.
-            tls.resumption = Resumption::disabled();
+            tls.as_a_stranger();
         }
         // A proxy resolves names by itself: this client resolves only that of the proxy.
         let guard = self.guard.clone().filter(|_| self.proxy.is_none());
@@ -127,7 +118,6 @@ impl ClientSettings {
         let timeout = self.connect_timeout.unwrap_or(CONNECT);
         tcp.set_connect_timeout(Some(timeout.mul_f64(0.75)));
         let proxy = self.proxy.as_ref().map(|proxy| proxy.through(tls.clone())).transpose()?;
-        let tls = tls.map(Arc::new);
         Ok(self.bare(Connector::new(Settings { tcp, tls, proxy, timeout, trace })))
     }
 
@@ -140,24 +130,20 @@ impl ClientSettings {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(self.idle_timeout)
             .pool_max_idle_per_host(self.max_idle_per_host)
-            // A shared connection that died in silence takes no further attempt after this.
-            .http2_keep_alive_interval(ALIVE)
-            .http2_keep_alive_timeout(ALIVE)
-            .http2_max_header_list_size(MAX_HEAD)
             // Heads that browsers and curl take, too.
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
-            .http1_ignore_invalid_headers_in_responses(true)
-            .http2_only(self.http_version == HttpVersion::Http2);
+            .http1_ignore_invalid_headers_in_responses(true);
+        http2::set(&mut client, self.http_version);
         client.build(connector)
     }
 }
 
 impl Proxy {
-    fn through(&self, mut tls: Option<ClientConfig>) -> Result<Through, BoxError> {
+    fn through(&self, mut tls: Option<Secured>) -> Result<Through, BoxError> {
         // What is spoken with the proxy is HTTP/1.1, whatever is spoken through it.
-        tls.iter_mut().for_each(|tls| tls.alpn_protocols.clear());
+        tls.iter_mut().for_each(Secured::offer_nothing);
         let uri = Uri::try_from(self.url.as_str())?;
-        Ok(Through { uri, authorization: self.authorization.clone(), tls: tls.map(Arc::new) })
+        Ok(Through { uri, authorization: self.authorization.clone(), tls })
     }
 }

@@ -12,10 +12,7 @@ use hooks_core::{BoxError, HumanDuration};
 use http::{HeaderValue, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use crate::connection_state::ConnectionState;
@@ -23,6 +20,7 @@ use crate::observed::ObservedStream;
 use crate::resolve::Resolver;
 use crate::status_scanner;
 use crate::stream::Stream;
+use crate::tls::Secured;
 use crate::trace::{Phase, Trace};
 
 /// Makes the connections of one client.
@@ -31,7 +29,7 @@ pub(crate) struct Connector(Arc<Settings>);
 
 pub(crate) struct Settings {
     pub(crate) tcp: HttpConnector<Resolver>,
-    pub(crate) tls: Option<Arc<ClientConfig>>,
+    pub(crate) tls: Option<Secured>,
     pub(crate) proxy: Option<Through>,
     /// For all of it together.
     pub(crate) timeout: Duration,
@@ -43,7 +41,7 @@ pub(crate) struct Through {
     /// Without credentials.
     pub(crate) uri: Uri,
     pub(crate) authorization: Option<HeaderValue>,
-    pub(crate) tls: Option<Arc<ClientConfig>>,
+    pub(crate) tls: Option<Secured>,
 }
 
 /// No connection came about.
@@ -161,17 +159,13 @@ impl Settings {
         &self,
         stream: Box<dyn Stream>,
         to: &Uri,
-        tls: &Option<Arc<ClientConfig>>,
+        tls: &Option<Secured>,
         of_proxy: bool,
     ) -> Result<(Box<dyn Stream>, bool), Unconnected> {
         let failed = |error: BoxError| self.failed(Step::Secure, of_proxy, Some(error));
         let Some(tls) = tls else { return Err(failed("TLS is not set up".into())) };
-        let host = to.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(host).map_err(|error| failed(error.into()))?;
-        let stream =
-            TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(|error| failed(error.into()))?;
-        let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok((Box::new(stream), is_h2))
+        let host = to.host().unwrap_or_default().trim_matches(['[', ']']);
+        tls.connect(host.to_owned(), stream).await.map_err(failed)
     }
 
     /// Has the proxy connect to the receiver (RFC 9110, section 9.3.6).

@@ -11,6 +11,7 @@ use hooks_core::{BoxError, Secret};
 const LARGEST: u64 = 4 << 20;
 
 /// The certificates or the key that a file holds (PEM).
+#[cfg(feature = "tls")]
 pub(crate) fn pem(setting: &str, path: &Path) -> Result<Vec<u8>, BoxError> {
     let bytes = bytes(setting, path)?;
     hooks_core::secret::without_mark(&bytes).map_err(|why| problem(setting, path, &why))?;

@@ -48,6 +48,13 @@
 //! With `verify` nothing is delivered until the receiver has granted it, by the handshake of the CloudEvents webhook
 //! specification. It is asked once for each url and origin, and its rate is heeded.
 //!
+//! # Features
+//! All but `aws-lc-rs` are on by default. An option whose feature is off is an error that names the feature.
+//! - `config`: settings from config files.
+//! - `tls`: `https://`. `ring` and `aws-lc-rs` are the cryptography of that, where the process has installed none.
+//! - `http2`: HTTP/2.
+//! - `gzip`, `zstd`: compressed bodies.
+//!
 //! # Invariants
 //! - The sink tries once. It follows no redirect and repeats nothing; only when the receiver closed a kept
 //!   connection, or sent something over it, before anything of the request was written, another connection is taken.
@@ -67,12 +74,19 @@ mod connect;
 mod connection_state;
 mod endpoint;
 mod failures;
+#[cfg(feature = "tls")]
 mod faults;
+mod features;
 mod files;
 mod fuzz;
 mod grant;
 mod guard;
 mod header_names;
+#[cfg(feature = "http2")]
+mod http2;
+#[cfg(not(feature = "http2"))]
+#[path = "http2/absent.rs"]
+mod http2;
 mod keys;
 mod lookups;
 mod mask;
@@ -89,7 +103,12 @@ mod sign;
 mod sink;
 mod status_scanner;
 mod stream;
+#[cfg(feature = "tls")]
 mod system;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/absent.rs"]
 mod tls;
 mod trace;
 mod traceparent;

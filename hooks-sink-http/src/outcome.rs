@@ -328,7 +328,8 @@ mod tests {
     #[test]
     fn what_was_compressed_is_read() {
         let json = br#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#;
-        for (name, encoding) in [("gzip", crate::Encoding::Gzip), ("zstd", crate::Encoding::Zstd)] {
+        for name in ["gzip", "zstd"] {
+            let Some(encoding) = crate::Encoding::of(name) else { continue };
             let body = encoding.compress(json).unwrap();
             let whole = |body| Received { body, ..received(200, &[("content-encoding", name)], "") };
             let delivered = judged(whole(body.clone())).unwrap();

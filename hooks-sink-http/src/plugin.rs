@@ -12,7 +12,7 @@ use crate::config::{HttpConfig, Loaded, Mode, SigningSecrets};
 use crate::endpoint::Endpoint;
 use crate::ready::Ready;
 use crate::sink::HttpSink;
-use crate::system;
+use crate::tls;
 
 impl SinkConfig for HttpConfig {
     const KIND: &'static str = "http";
@@ -102,7 +102,7 @@ impl SinkConfig for HttpConfig {
     }
 
     fn system_files(&self) -> Vec<PathBuf> {
-        if self.trusts_the_system() { system::known() } else { Vec::new() }
+        if self.trusts_the_system() { tls::system_files() } else { Vec::new() }
     }
 
     fn secrets(&self) -> Vec<Secret> {

@@ -13,13 +13,14 @@ use url::Url;
 use crate::connect::{Step, Unconnected};
 use crate::connection_state::ConnectionState;
 use crate::endpoint::printable;
-use crate::faults;
 use crate::guard::Refused;
+use crate::http2;
 use crate::mask::Mask;
 use crate::received::{End, Received};
 use crate::resolve::Unresolved;
+use crate::tls;
 use crate::trace::{Phase, Trace};
-use crate::transport::{find, is_malformed};
+use crate::transport::find;
 
 /// Most bytes of a header's value that are shown.
 const SHOWN: usize = 200;
@@ -198,8 +199,7 @@ fn of_error(error: &legacy::Error) -> Option<String> {
         }
         Step::Reach => "nothing listens there: check host and port of `url`, and whether the receiver runs".to_owned(),
         Step::Tunnel(status) => of_tunnel(status).to_owned(),
-        Step::Secure => find::<rustls::Error>(error)
-            .map(|error| faults::of(error).advice)
+        Step::Secure => tls::advice(error)
             .unwrap_or(
                 "the connection ended within the TLS handshake: is it http://, another port, or a firewall on the way?",
             )
@@ -210,12 +210,12 @@ fn of_error(error: &legacy::Error) -> Option<String> {
 
 /// For what was connected to and ended without an answer.
 fn unanswered(error: &legacy::Error) -> &'static str {
-    if is_malformed(error) {
+    if http2::is_malformed(error) {
         return "the answer is no legal HTTP/2: a header of HTTP/1 (`connection`, `keep-alive`, `transfer-encoding`), a wrong \
                 `content-length`, or too long a head. Have the receiver, or a proxy before it, put that right, or set \
                 `http_version` to \"1.1\", where its status counts all the same";
     }
-    if find::<h2::Error>(error).is_some() {
+    if http2::is_of(error) {
         return "does the receiver speak HTTP/2? If not, set `http_version` to \"auto\" or \"1.1\". If so, its log, or that \
                 of a proxy before it, says why it ended the request";
     }

@@ -304,6 +304,7 @@ mod tests {
         assert!(Arc::ptr_eq(&first.slots, &build(HttpConfig::new("http://one/x?y")).slots));
     }
 
+    #[cfg(feature = "http2")]
     #[test]
     fn hooks_share_no_http2_connection() {
         let shared = Arc::default();

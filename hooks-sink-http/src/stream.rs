@@ -4,7 +4,6 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
 use crate::status_scanner::is_goodbye;
 
@@ -39,7 +38,8 @@ impl Stream for TcpStream {
     }
 }
 
-impl Stream for TlsStream<Box<dyn Stream>> {
+#[cfg(feature = "tls")]
+impl Stream for tokio_rustls::client::TlsStream<Box<dyn Stream>> {
     fn peek(&self) -> Peeked {
         match self.get_ref().0.peek() {
             Peeked::Nothing => Peeked::Nothing,

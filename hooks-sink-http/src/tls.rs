@@ -1,20 +1,25 @@
 //! The TLS settings of connections.
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
 use hooks_core::BoxError;
 use ring::digest;
-use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WantsClientCert};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 use rustls_platform_verifier::Verifier;
+use tokio_rustls::TlsConnector;
 
 use crate::config::{HttpVersion, Tls, TlsVersion};
-use crate::{files, system};
+use crate::stream::Stream;
+pub(crate) use crate::system::known as system_files;
+use crate::transport::find;
+use crate::{faults, files, system};
 
 /// The files of the settings, as they are now.
 #[derive(Default)]
@@ -46,8 +51,55 @@ impl Files {
     }
 }
 
-/// For a client that connects with TLS.
-pub(crate) fn secured(tls: &Tls, files: &Files, version: HttpVersion) -> Result<ClientConfig, BoxError> {
+/// How streams are secured.
+#[derive(Clone)]
+pub(crate) struct Secured(Arc<ClientConfig>);
+
+impl Secured {
+    pub(crate) fn new(tls: &Tls, files: &Files, version: HttpVersion) -> Result<Self, BoxError> {
+        let config = verified(tls, files)?;
+        let mut config = identified(config, tls, files)?;
+        config.alpn_protocols = match version {
+            HttpVersion::Http1 => vec![b"http/1.1".to_vec()],
+            HttpVersion::Http2 => vec![b"h2".to_vec()],
+            HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        };
+        Ok(Self(Arc::new(config)))
+    }
+
+    /// Makes each handshake one of somebody who never was there.
+    pub(crate) fn as_a_stranger(&mut self) {
+        Arc::make_mut(&mut self.0).resumption = Resumption::disabled();
+    }
+
+    /// Offers no version of HTTP to choose from.
+    pub(crate) fn offer_nothing(&mut self) {
+        Arc::make_mut(&mut self.0).alpn_protocols.clear();
+    }
+
+    /// Secures a stream, and tells whether HTTP/2 was agreed on.
+    pub(crate) async fn connect(
+        &self,
+        host: String,
+        stream: Box<dyn Stream>,
+    ) -> Result<(Box<dyn Stream>, bool), BoxError> {
+        let stream = TlsConnector::from(self.0.clone()).connect(ServerName::try_from(host)?, stream).await?;
+        let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok((Box::new(stream), is_h2))
+    }
+}
+
+/// The fault of TLS that caused an error, if one did.
+pub(crate) fn fault(error: &(dyn Error + 'static)) -> Option<String> {
+    find(error).map(|error| faults::of(error).what)
+}
+
+/// What to do about it.
+pub(crate) fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    find(error).map(|error| faults::of(error).advice)
+}
+
+fn verified(tls: &Tls, files: &Files) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, BoxError> {
     let provider = provider()?;
     let versions: &[&SupportedProtocolVersion] = match tls.min_version {
         TlsVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
@@ -60,14 +112,7 @@ pub(crate) fn secured(tls: &Tls, files: &Files, version: HttpVersion) -> Result<
         Arc::new(Verifier::new_with_extra_roots(authorities(tls, files)?, provider)?)
     };
     // "dangerous" is how rustls calls any verifier that is not its own.
-    let config = config.dangerous().with_custom_certificate_verifier(verifier);
-    let mut config = identified(config, tls, files)?;
-    config.alpn_protocols = match version {
-        HttpVersion::Http1 => vec![b"http/1.1".to_vec()],
-        HttpVersion::Http2 => vec![b"h2".to_vec()],
-        HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-    };
-    Ok(config)
+    Ok(config.dangerous().with_custom_certificate_verifier(verifier))
 }
 
 /// The cryptography that the process has installed as its default, or one that is built in. Nothing is installed

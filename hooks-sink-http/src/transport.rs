@@ -9,20 +9,21 @@ use hyper_util::client::legacy::connect::{CaptureConnection, Connected};
 
 use crate::connect::Unconnected;
 use crate::connection_state::ConnectionState;
-use crate::faults;
 use crate::guard::Refused;
+use crate::http2;
 use crate::observed::Unsent;
 use crate::received::{End, Received};
+use crate::tls;
 
 /// No answer came: connecting failed, or the connection broke before the answer began.
 pub(crate) fn failed(request: &str, error: &legacy::Error) -> DeliveryError {
     let unconnected = find::<Unconnected>(error);
     let (class, how) = match unconnected {
         _ if find::<Refused>(error).is_some() => (FailureClass::Endpoint, "not allowed".to_owned()),
-        _ if is_malformed(error) => {
+        _ if http2::is_malformed(error) => {
             (FailureClass::Retry, "a malformed answer, which HTTP/2 forbids to accept".to_owned())
         }
-        _ if is_unprocessed(error) => (FailureClass::Unprocessed, "not processed".to_owned()),
+        _ if http2::is_unprocessed(error) => (FailureClass::Unprocessed, "not processed".to_owned()),
         Some(unconnected) => (FailureClass::Retry, unconnected.to_string()),
         None if error.is_connect() => (FailureClass::Retry, "can't connect".to_owned()),
         None => (FailureClass::Retry, "no whole answer".to_owned()),
@@ -32,21 +33,6 @@ pub(crate) fn failed(request: &str, error: &legacy::Error) -> DeliveryError {
         Some(below) => failed.because(cause(below)),
         None => failed,
     }
-}
-
-/// True if the receiver says that it did nothing with the request, so that it is safe to send it again at once
-/// (RFC 9113, section 8.7): it refused the stream, or it closes the connection in good order and the stream came later.
-fn is_unprocessed(error: &legacy::Error) -> bool {
-    find::<h2::Error>(error).is_some_and(|error| {
-        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-        let left_out = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
-        error.is_remote() && (refused || left_out)
-    })
-}
-
-/// True if an answer came over HTTP/2 that must not be accepted (RFC 9113, section 8.1.1), whatever its status.
-pub(crate) fn is_malformed(error: &legacy::Error) -> bool {
-    find::<h2::Error>(error).is_some_and(|error| error.is_reset() && error.is_library())
 }
 
 /// An answer that could not be read, if its status is known.
@@ -80,8 +66,8 @@ fn received(connected: &Connected, end: End) -> Option<Received> {
 
 /// The root cause of an error. The layers above it repeat where it happened.
 pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
-    if let Some(error) = find::<rustls::Error>(error) {
-        return faults::of(error).what;
+    if let Some(fault) = tls::fault(error) {
+        return fault;
     }
     let mut layers: Vec<String> = Vec::new();
     let mut next = Some(error);

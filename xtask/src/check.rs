@@ -8,15 +8,15 @@ use crate::workspace::{self, Done};
 use crate::{crash, instructions, integration, tidy};
 
 /// A call of cargo.
-struct Step {
+struct Step<'a> {
     name: &'static str,
-    arguments: &'static [&'static str],
+    arguments: &'a [&'static str],
     /// A subcommand that not every toolchain has, by its component.
     component: Option<&'static str>,
     variables: &'static [(&'static str, &'static str)],
 }
 
-const STEPS: &[Step] = &[
+const STEPS: &[Step<'static>] = &[
     Step { name: "format", arguments: &["fmt", "--all", "--check"], component: Some("rustfmt"), variables: &[] },
     Step {
         name: "lints",
@@ -33,6 +33,18 @@ const STEPS: &[Step] = &[
         variables: &[("RUSTDOCFLAGS", "-D warnings")],
     },
 ];
+
+/// The features of the HTTP sink that have code behind them, each of which compiles without the others.
+const ALONE: &[&str] = &["config", "tls", "ring", "http2", "gzip", "zstd"];
+
+/// Compiles the HTTP sink with each feature alone, and looks whether it works without any.
+fn features() -> Done {
+    let lean = ["-p", "hooks-sink-http", "--no-default-features", "--lib", "--locked"];
+    for feature in ALONE {
+        Step::cargo("features", &[&["check"], &lean[..], &["--features", feature]].concat()).run()?;
+    }
+    Step::cargo("features", &[&["test"], &lean[..], &["features"]].concat()).run()
+}
 
 /// Runs the checks that need no more than the toolchain. A component that is not installed is skipped, and said.
 pub(crate) fn test() -> Done {
@@ -60,6 +72,8 @@ pub(crate) fn test() -> Done {
 /// Runs those that take longer or need other programs, which are installed.
 pub(crate) fn ci() -> Done {
     let begin = Instant::now();
+    announce("features");
+    features()?;
     announce("instructions");
     instructions::run(&[])?;
     announce("crashes");
@@ -80,7 +94,11 @@ fn is_installed(subcommand: &str) -> bool {
     probe.status().is_ok_and(|status| status.success())
 }
 
-impl Step {
+impl<'a> Step<'a> {
+    fn cargo(name: &'static str, arguments: &'a [&'static str]) -> Self {
+        Self { name, arguments, component: None, variables: &[] }
+    }
+
     fn run(&self) -> Done {
         let mut cargo: Command = workspace::cargo();
         cargo.args(self.arguments).envs(self.variables.iter().copied());

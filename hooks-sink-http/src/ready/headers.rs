@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::problems::Problems;
 use crate::config::{Compression, HttpConfig, Mode};
 use crate::endpoint;
+use crate::features;
 use crate::header_names::{IDEMPOTENCY_KEY, REQUEST_ORIGIN, TRACEPARENT, TRACESTATE};
 
 /// The form of a body: a CloudEvents JSON batch, or one CloudEvent.
@@ -55,11 +56,9 @@ pub(super) fn all(config: &HttpConfig, in_url: Option<HeaderValue>, problems: &m
     headers.extend([(CONTENT_TYPE, form), (USER_AGENT, AGENT), (ACCEPT_ENCODING, PLAIN)]);
     headers.extend(origin(config, problems).map(|origin| (REQUEST_ORIGIN, origin)));
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
-    match config.compression {
-        Compression::None => None,
-        Compression::Gzip => headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip")),
-        Compression::Zstd => headers.insert(CONTENT_ENCODING, HeaderValue::from_static("zstd")),
-    };
+    if config.compression != Compression::None {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(features::name(config.compression)));
+    }
     headers
 }
 

@@ -14,7 +14,8 @@ use url::Url;
 
 use crate::client::ClientSettings;
 use crate::compress::Encoding;
-use crate::config::{Compression, HttpConfig, Mode, SigningSecrets};
+use crate::config::{HttpConfig, Mode, SigningSecrets};
+use crate::features;
 use crate::keys::SigningKey;
 use crate::sign::{self, Signer};
 use problems::Problems;
@@ -54,6 +55,7 @@ impl Ready {
     pub(crate) fn new(config: &HttpConfig) -> Result<Self, Vec<ConfigProblem>> {
         let mut problems = Problems::default();
         let endpoint = problems.take("url", config.url.parts());
+        problems.0.extend(features::lacking(config, endpoint.as_ref().map(|parts| &parts.url)));
         let in_url = endpoint.as_ref().and_then(|parts| parts.authorization.clone());
         let mut headers = headers::all(config, in_url, &mut problems);
         let signer =
@@ -78,11 +80,7 @@ impl Ready {
                 headers,
                 signer,
                 mode: config.mode,
-                encoding: match config.compression {
-                    Compression::None => None,
-                    Compression::Gzip => Some(Encoding::Gzip),
-                    Compression::Zstd => Some(Encoding::Zstd),
-                },
+                encoding: Encoding::of(features::name(config.compression)),
                 idempotency_key: config.idempotency_key,
                 traceparent: config.traceparent,
                 max_response_bytes,

@@ -124,6 +124,7 @@ fn everything_wrong_is_said_at_once() {
     assert_eq!(paths, ["url", "secret", "connect_timeout"]);
 }
 
+#[cfg(feature = "config")]
 #[test]
 fn every_option_is_explained() {
     let schema = schemars::schema_for!(HttpConfig).to_value();
