@@ -158,6 +158,7 @@ Exit code 1 if it is refused or can't be delivered, or there is no such hook.")]
     #[command(after_help = "Examples:
   hooks status -c hooks.toml
   hooks status -c hooks.toml --json | jq 'select(.state != \"healthy\")'
+  hooks status --url https://events.example.com --token-file token
 
 Asks the daemon that runs, or looks into the folder of the bus while none does. `behind` counts the events that \
 the hook's filter lets pass and that are not settled; with `≤`, not all of them have been read, and those that it \

@@ -33,6 +33,8 @@ mod outcome;
 #[cfg(feature = "http")]
 mod publish;
 mod reload;
+#[cfg(feature = "http")]
+mod remote;
 mod signals;
 mod stdin;
 mod systemd;

@@ -23,7 +23,7 @@ Exit code 1 if anything is damaged.")]
   hooks log verify -c hooks.toml
 
 Exit code 1 if anything is damaged.")]
-    Verify(StatusArgs),
+    Verify(VerifyArgs),
     /// Make a folder usable again whose newest events are gone, by accepting that they are lost
     #[command(after_help = "Examples:
   hooks log repair -c hooks.toml")]
@@ -33,7 +33,7 @@ Exit code 1 if anything is damaged.")]
 #[derive(Debug, Args)]
 pub(crate) struct RepairArgs {
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) folder: FolderArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,6 +69,18 @@ Exit code 1 if one that `--id` names is not there.")]
     Drop(PickArgs),
 }
 
+/// The folder of a bus that no daemon has.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct FolderArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The folder of the durable bus, where the config file can't be read: without its secrets, say
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
 /// The daemon or the folder that is asked.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
@@ -79,12 +91,36 @@ pub(crate) struct PlaceArgs {
     /// The folder of the durable bus, where the config file can't be read: without its secrets, say
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+    /// The address of a daemon, here or on another machine, for example https://events.example.com
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "URL", value_parser = crate::remote::address)]
+    pub(crate) url: Option<reqwest::Url>,
+}
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub(crate) struct WhomArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// A file that holds the token which the daemon takes there
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "FILE", requires = "url", conflicts_with_all = ["config", "dir"])]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) folder: FolderArgs,
+    /// JSON in place of tables: an object a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) whom: WhomArgs,
     /// JSON in place of tables: an object a line
     #[arg(long)]
     pub(crate) json: bool,
@@ -93,7 +129,7 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 pub(crate) struct HookArgs {
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) whom: WhomArgs,
     /// The hook
     #[arg(value_name = "ID", value_parser = hook_id)]
     pub(crate) id: HookId,
@@ -102,7 +138,7 @@ pub(crate) struct HookArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DeadLettersArgs {
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) whom: WhomArgs,
     /// Only those of this hook
     #[arg(value_name = "HOOK", value_parser = hook_id)]
     pub(crate) hook: Option<HookId>,
@@ -122,7 +158,7 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PickArgs {
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) whom: WhomArgs,
     /// The hook
     #[arg(value_name = "HOOK", value_parser = hook_id)]
     pub(crate) hook: HookId,

@@ -28,7 +28,7 @@ pub(crate) fn run(command: &DeadLetterCommand) -> Exit {
 }
 
 fn list(args: &DeadLettersArgs) -> Exit {
-    converse(&args.place, Purpose::Look, async |operator| {
+    converse(&args.whom, Purpose::Look, async |operator| {
         let mut rows =
             vec![["hook", "id", "last attempt", "reason", "type", "event", "source", "detail"].map(str::to_owned)];
         let exit = visit(operator, args, |letter| {
@@ -50,7 +50,7 @@ enum Json {
 }
 
 fn look(args: &DeadLettersArgs, json: Json) -> Exit {
-    converse(&args.place, Purpose::Look, async |operator| {
+    converse(&args.whom, Purpose::Look, async |operator| {
         visit(operator, args, |letter| {
             let letter = if json == Json::Whole { letter } else { DeadLetterReport { event: None, ..letter } };
             print(&(serde_json::to_string(&letter)? + "\n"));
@@ -133,7 +133,7 @@ fn shown(text: &str) -> String {
 }
 
 fn dry_run(args: &PickArgs) -> Exit {
-    converse(&args.place, Purpose::Look, async |operator| {
+    converse(&args.whom, Purpose::Look, async |operator| {
         let which = args.which();
         let mut found = BTreeSet::new();
         each(operator, &args.hook, &which, |letter| {
@@ -147,7 +147,7 @@ fn dry_run(args: &PickArgs) -> Exit {
 }
 
 fn replay(args: &PickArgs) -> Exit {
-    converse(&args.place, Purpose::Operate, async |operator| {
+    converse(&args.whom, Purpose::Operate, async |operator| {
         let request = Request::Replay { hook: args.hook.clone(), which: args.which() };
         let Response::Replayed(Replayed { report, missing }) = to_its_end(operator, request).await? else {
             return Err("an answer to another question".into());
@@ -185,7 +185,7 @@ fn drop_dead_letters(args: &PickArgs) -> Exit {
         complain("which ones? --id, --type or --reason picks some, --all all of them");
         return Exit::Usage;
     }
-    converse(&args.place, Purpose::Operate, async |operator| {
+    converse(&args.whom, Purpose::Operate, async |operator| {
         let request = Request::Drop { hook: args.hook.clone(), which };
         let Response::Dropped(Dropped { dropped, missing }) = operator.ask(request).await? else {
             return Err("an answer to another question".into());

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use super::operate::{converse, find};
 use super::print;
-use crate::args::operate::{LogCommand, PlaceArgs, StatusArgs};
+use crate::args::operate::{FolderArgs, LogCommand, StatusArgs};
 use crate::console::complain;
 use crate::exit::Exit;
 use crate::outcome;
@@ -18,8 +18,8 @@ use crate::outcome;
 pub(crate) fn run(command: &LogCommand) -> Exit {
     match command {
         LogCommand::Info(args) => info(args),
-        LogCommand::Verify(args) => maintain(&args.place, |log| Ok(show(log.verify()?, args.json))),
-        LogCommand::Repair(args) => maintain(&args.place, |log| {
+        LogCommand::Verify(args) => maintain(&args.folder, |log| Ok(show(log.verify()?, args.json))),
+        LogCommand::Repair(args) => maintain(&args.folder, |log| {
             print(&match log.repair()? {
                 Some(lost) => format!("repaired: {lost}\n"),
                 None => "there is nothing to repair\n".to_owned(),
@@ -30,7 +30,7 @@ pub(crate) fn run(command: &LogCommand) -> Exit {
 }
 
 fn info(args: &StatusArgs) -> Exit {
-    converse(&args.place, Purpose::Look, async |operator| {
+    converse(&args.whom, Purpose::Look, async |operator| {
         let Response::Log(details) = operator.ask(Request::Log).await? else {
             return Err("an answer to another question".into());
         };
@@ -38,8 +38,8 @@ fn info(args: &StatusArgs) -> Exit {
     })
 }
 
-fn maintain(place: &PlaceArgs, work: impl FnOnce(&dyn LogMaintenance) -> Result<Exit, BoxError>) -> Exit {
-    let (bus, _) = match find(place) {
+fn maintain(folder: &FolderArgs, work: impl FnOnce(&dyn LogMaintenance) -> Result<Exit, BoxError>) -> Exit {
+    let (bus, _) = match find(folder.config.as_deref(), folder.dir.as_deref()) {
         Ok(found) => found,
         Err(problems) => {
             complain(problems);

@@ -1,47 +1,88 @@
 //! `hooks status`, `hooks enable`, `hooks disable`, `hooks forget`.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use hooks_core::{BoxError, ByteSize, Hook, HookId, HookReport, bus::Purpose, chain, timestamp};
+#[cfg(feature = "http")]
+use hooks_server::admin::AdminClient;
 use hooks_server::admin::{Request, Status};
 
 use super::{print, runtime, warn};
-use crate::args::operate::{HookArgs, PlaceArgs, StatusArgs};
+use crate::args::operate::{HookArgs, StatusArgs, WhomArgs};
 use crate::config::{self, ConfiguredBus, Problem, Problems, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::Operator;
+#[cfg(feature = "http")]
+use crate::operator::Remote;
 use crate::outcome;
 
-/// Runs a conversation with the operator service there.
+/// Runs a conversation with whoever answers there.
 pub(super) fn converse(
-    place: &PlaceArgs,
+    whom: &WhomArgs,
     purpose: Purpose,
     talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, BoxError>,
 ) -> Exit {
-    let (bus, hooks) = match find(place) {
-        Ok(found) => found,
-        Err(problems) => {
-            complain(format_args!(
-                "{problems}\nwith `--dir` and the folder of a durable bus in place of `-c` no config file is read"
-            ));
-            return Exit::Config;
-        }
+    let whom = match Whom::new(whom) {
+        Ok(whom) => whom,
+        Err(exit) => return exit,
     };
-    let ended = runtime()
-        .map_err(BoxError::from)
-        .and_then(|runtime| runtime.block_on(with_operator(bus, hooks, purpose, talk)));
+    let ended = runtime().map_err(BoxError::from).and_then(|runtime| runtime.block_on(whom.talk(purpose, talk)));
     ended.unwrap_or_else(|error| {
         complain(chain(&*error));
         Exit::Failed
     })
 }
 
+/// Who is asked.
+enum Whom {
+    /// Those that have this bus, with the hooks of the config file.
+    Bus(Box<ConfiguredBus>, Vec<Hook>),
+    #[cfg(feature = "http")]
+    Remote(AdminClient),
+}
+
+impl Whom {
+    /// Or the exit code, once it is said what is wrong.
+    fn new(args: &WhomArgs) -> Result<Self, Exit> {
+        #[cfg(feature = "http")]
+        if let Some(url) = &args.place.url {
+            let remote = Remote::new(url.clone(), args.token_file.as_deref());
+            return remote.map(|remote| Self::Remote(AdminClient::over(remote))).map_err(|error| {
+                complain(chain(&*error));
+                Exit::Usage
+            });
+        }
+        let found = find(args.place.config.as_deref(), args.place.dir.as_deref());
+        found.map(|(bus, hooks)| Self::Bus(Box::new(bus), hooks)).map_err(|problems| {
+            complain(format_args!(
+                "{problems}\nwith `--dir` and the folder of a durable bus in place of `-c` no config file is read"
+            ));
+            Exit::Config
+        })
+    }
+
+    async fn talk(
+        self,
+        purpose: Purpose,
+        talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, BoxError>,
+    ) -> Result<Exit, BoxError> {
+        let mut operator = match self {
+            Self::Bus(bus, hooks) => operator_of(&bus, hooks, purpose).await?,
+            #[cfg(feature = "http")]
+            Self::Remote(client) => Operator::Daemon(Box::new(client)),
+        };
+        let result = talk(&mut operator).await;
+        operator.close().await;
+        result
+    }
+}
+
 /// The bus, and the hooks of the config file where there is one.
-pub(super) fn find(place: &PlaceArgs) -> Result<(ConfiguredBus, Vec<Hook>), Problems> {
-    let Some(file) = &place.config else {
-        let dir = place.dir.clone().unwrap_or_default();
-        let bus = ConfiguredBus::on_disk(&dir);
+pub(super) fn find(config: Option<&Path>, dir: Option<&Path>) -> Result<(ConfiguredBus, Vec<Hook>), Problems> {
+    let Some(file) = config else {
+        let bus = ConfiguredBus::on_disk(dir.unwrap_or(Path::new("")));
         let problem = |why| Problems { file: "--dir".to_owned(), list: vec![Problem::new(None, why)] };
         return Ok((bus.map_err(problem)?, Vec::new()));
     };
@@ -50,24 +91,16 @@ pub(super) fn find(place: &PlaceArgs) -> Result<(ConfiguredBus, Vec<Hook>), Prob
     Ok((config.bus, config.hooks.into_iter().map(|hook| hook.hook).collect()))
 }
 
-async fn with_operator(
-    bus: ConfiguredBus,
-    hooks: Vec<Hook>,
-    purpose: Purpose,
-    talk: impl AsyncFnOnce(&mut Operator) -> Result<Exit, BoxError>,
-) -> Result<Exit, BoxError> {
+async fn operator_of(bus: &ConfiguredBus, hooks: Vec<Hook>, purpose: Purpose) -> Result<Operator, BoxError> {
     if !bus.traits().outlives_process {
         let kind = bus.kind();
-        return Err(format!("the `{kind}` bus keeps nothing outside of its process, so there is nothing to ask: a running `hooks serve` shows its hooks at GET /metrics").into());
+        return Err(format!("the `{kind}` bus keeps nothing outside of its process, so there is nothing to ask: a running `hooks serve` answers at its address, with --url").into());
     }
-    let mut operator = Operator::find(&bus, hooks, purpose).await?;
-    let result = talk(&mut operator).await;
-    operator.close().await;
-    result
+    Operator::find(bus, hooks, purpose).await
 }
 
 pub(crate) fn status(args: &StatusArgs) -> Exit {
-    converse(&args.place, Purpose::Look, async |operator| {
+    converse(&args.whom, Purpose::Look, async |operator| {
         let Status { hooks, running, trouble, reload } = operator.status().await?;
         if args.json {
             hooks.iter().try_for_each(|hook| serde_json::to_string(hook).map(|line| print(&(line + "\n"))))?;
@@ -97,7 +130,7 @@ pub(crate) fn forget(args: &HookArgs) -> Exit {
 }
 
 fn change(args: &HookArgs, done: &str, request: impl FnOnce(HookId) -> Request) -> Exit {
-    converse(&args.place, Purpose::Operate, async |operator| {
+    converse(&args.whom, Purpose::Operate, async |operator| {
         operator.ask(request(args.id.clone())).await?;
         print(&format!("hook `{}` is {done}\n", args.id));
         Ok(Exit::Done)

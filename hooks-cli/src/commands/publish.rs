@@ -11,10 +11,10 @@ use super::runtime;
 use crate::args::publish::PublishArgs;
 use crate::console::Console;
 use crate::exit::Exit;
-use crate::files;
 use crate::ndjson::{self, Intake, Malformed, Taken};
 use crate::outcome::count;
 use crate::publish::{Backoff, Client, Outbox, RateLimiter, Reply, Step};
+use crate::remote;
 use crate::signals::StopSignals;
 use crate::stdin;
 
@@ -41,12 +41,8 @@ pub(crate) fn run(args: &PublishArgs, console: &Console) -> Exit {
 }
 
 fn client(args: &PublishArgs) -> Result<Client, BoxError> {
-    let Some(file) = &args.token_file else { return Client::new(args.to.clone(), None) };
-    let token = files::secrets(file).map_err(|error| format!("--token-file {}: {error}", file.display()))?;
-    match token.trim() {
-        "" => Err(format!("--token-file {}: it is empty", file.display()).into()),
-        token => Client::new(args.to.clone(), Some(token)),
-    }
+    let token = args.token_file.as_deref().map(remote::authorization).transpose()?;
+    Client::new(args.to.clone(), token)
 }
 
 async fn publish(args: &PublishArgs, client: Client, console: &Console) -> Result<Exit, BoxError> {

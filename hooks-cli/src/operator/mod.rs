@@ -3,11 +3,14 @@
 //! ```text
 //!  hooks status ─▶ Request ─▶ the daemon's socket (DIR/operator.sock), over HTTP ─┐
 //!                     ├─ none runs: this process opens the bus ───────────────────┴▶ AdminService ─▶ Response
+//!                     ├─ --url: the daemon there (remote), over HTTP ─────────────▶ AdminService ─▶ Response
 //!                     └─ a shared bus: every daemon, over the bus (cluster), and what is kept there
 //! ```
 
 mod cluster;
 mod local;
+#[cfg(feature = "http")]
+mod remote;
 mod reports;
 
 use std::sync::Arc;
@@ -23,6 +26,9 @@ use tokio::task::JoinHandle;
 use crate::bus::Handover;
 use crate::config::ConfiguredBus;
 use local::{Local, Nothing, Open};
+
+#[cfg(feature = "http")]
+pub(crate) use remote::Remote;
 
 /// Answers operators.
 pub(crate) struct Listening {

@@ -1,36 +1,82 @@
-//! The client of a daemon's socket.
+//! The client of a daemon.
 
 use std::error::Error;
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hooks_core::{BoxError, HumanDuration};
+use hooks_core::{BoxError, HumanDuration, async_trait};
 use http::header::{CONTENT_TYPE, HOST};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use super::request::{DeadLetterFilter, Request};
+use super::request::Request;
 use super::response::Response;
 use super::socket;
 
 /// The longest time that a daemon may take for what asks no receiver.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A connection to the [`AdminSocket`](super::AdminSocket) of a daemon.
+/// How an [`AdminClient`] reaches a daemon: over the socket in its folder, or another way of yours.
+#[async_trait]
+pub trait Exchange: fmt::Debug + Send {
+    /// The daemon's name in errors: its address, say.
+    fn name(&self) -> String;
+
+    /// Sends a request, whose URI is a path (`/v1/status`), and waits for the answer: for as long as `limit`, if it has one.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is not a daemon's. What was asked may have been done all the same.
+    async fn exchange(
+        &mut self,
+        request: http::Request<Vec<u8>>,
+        limit: Option<Duration>,
+    ) -> Result<http::Response<Vec<u8>>, BoxError>;
+}
+
+/// A client of a daemon, for operators.
 #[derive(Debug)]
-pub struct AdminClient(SendRequest<Full<Bytes>>);
+pub struct AdminClient(Box<dyn Exchange>);
 
 impl AdminClient {
-    /// Connects to the daemon that has this folder. `None`: none listens there.
+    /// Asks over this.
+    pub fn over(exchange: impl Exchange + 'static) -> Self {
+        Self(Box::new(exchange))
+    }
+
+    /// Connects to the [`AdminSocket`](super::AdminSocket) of the daemon that has this folder. `None`: none listens there.
     ///
     /// # Errors
     /// When one may listen and can't be reached.
     pub async fn connect(folder: &Path) -> Result<Option<Self>, BoxError> {
+        Ok(OverSocket::connect(folder).await?.map(Self::over))
+    }
+
+    /// Asks, and waits for the answer. A replay takes as long as its deliveries do, anything else 15 s at most.
+    ///
+    /// # Errors
+    /// When there is no answer. What was asked may have been done all the same.
+    pub async fn ask(&mut self, request: &Request) -> Result<Response, BoxError> {
+        let limit = (!matches!(request, Request::Replay { .. })).then_some(ANSWER_TIMEOUT);
+        let answer = self.0.exchange(http_request(request)?, limit).await?;
+        response(request, answer.status(), answer.body()).map_err(|error| {
+            let (name, status) = (self.0.name(), answer.status());
+            format!("{name} answers {status} as no daemon of this version does ({error}): is it one?").into()
+        })
+    }
+}
+
+/// A connection to a daemon's socket.
+#[derive(Debug)]
+struct OverSocket(SendRequest<Full<Bytes>>);
+
+impl OverSocket {
+    async fn connect(folder: &Path) -> Result<Option<Self>, BoxError> {
         let unreachable = |error: &dyn Error| {
             let path = folder.join(socket::SOCKET);
             BoxError::from(format!("{}: can't talk to the daemon: {error}", path.display()))
@@ -48,40 +94,44 @@ impl AdminClient {
         Ok(Some(Self(sender)))
     }
 
-    /// Asks, and waits for the answer. A replay takes as long as its deliveries do, anything else 15 s at most.
-    ///
-    /// # Errors
-    /// When there is no answer. What was asked may have been done all the same.
-    pub async fn ask(&mut self, request: &Request) -> Result<Response, BoxError> {
-        let exchange = exchange(&mut self.0, http_request(request)?);
-        let answer = match request {
-            Request::Replay { .. } => exchange.await,
-            _ => timeout(ANSWER_TIMEOUT, exchange).await.map_err(|_| {
-                let waited = HumanDuration::new(ANSWER_TIMEOUT);
-                format!("the daemon has the folder and does not answer for {waited}: it hangs, or somebody stopped it; what was asked may still be done")
-            })?,
-        };
-        match answer {
-            Ok((status, body)) => Ok(response(request, status, &body)?),
-            Err(error) if error.is_parse() => Err("what listens there answers no HTTP: a daemon of another version, say".into()),
-            // However its end shows here: nothing came, half an answer, or an error.
-            Err(_) => Err("the daemon went away before it answered: `hooks status` and `hooks dead-letters list` show what was done".into()),
-        }
+    async fn answer(&mut self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, hyper::Error> {
+        let mut request = request.map(|body| Full::new(Bytes::from(body)));
+        request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
+        self.0.ready().await?;
+        let (head, body) = self.0.send_request(request).await?.into_parts();
+        Ok(http::Response::from_parts(head, body.collect().await?.to_bytes().into()))
     }
 }
 
-async fn exchange(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: http::Request<Full<Bytes>>,
-) -> Result<(StatusCode, Bytes), hyper::Error> {
-    sender.ready().await?;
-    let answer = sender.send_request(request).await?;
-    let status = answer.status();
-    Ok((status, answer.into_body().collect().await?.to_bytes()))
+#[async_trait]
+impl Exchange for OverSocket {
+    fn name(&self) -> String {
+        "what listens at the folder's socket".to_owned()
+    }
+
+    async fn exchange(
+        &mut self,
+        request: http::Request<Vec<u8>>,
+        limit: Option<Duration>,
+    ) -> Result<http::Response<Vec<u8>>, BoxError> {
+        let answer = self.answer(request);
+        let answer = match limit {
+            None => answer.await,
+            Some(limit) => timeout(limit, answer).await.map_err(|_| {
+                let waited = HumanDuration::new(limit);
+                format!("the daemon has the folder and does not answer for {waited}: it hangs, or somebody stopped it; what was asked may still be done")
+            })?,
+        };
+        answer.map_err(|error| match error.is_parse() {
+            true => "what listens there answers no HTTP: a daemon of another version, say".into(),
+            // However its end shows here: nothing came, half an answer, or an error.
+            false => "the daemon went away before it answered: `hooks status` and `hooks dead-letters list` show what was done".into(),
+        })
+    }
 }
 
 /// The request of a route.
-fn http_request(request: &Request) -> Result<http::Request<Full<Bytes>>, BoxError> {
+fn http_request(request: &Request) -> Result<http::Request<Vec<u8>>, BoxError> {
     let of = |hook, rest| format!("/v1/hooks/{hook}{rest}");
     let (method, path, which) = match request {
         Request::Status => (Method::GET, "/v1/status".to_owned(), None),
@@ -96,15 +146,11 @@ fn http_request(request: &Request) -> Result<http::Request<Full<Bytes>>, BoxErro
         Request::Replay { hook, which } => (Method::POST, of(hook, "/dead-letters/replay"), Some(which)),
         Request::Drop { hook, which } => (Method::POST, of(hook, "/dead-letters/drop"), Some(which)),
     };
-    let head = http::Request::builder().method(method).uri(path).header(HOST, "localhost");
+    let head = http::Request::builder().method(method).uri(path);
     Ok(match which {
-        None => head.body(Full::default())?,
-        Some(which) => head.header(CONTENT_TYPE, "application/json").body(json(which)?)?,
+        None => head.body(Vec::new())?,
+        Some(which) => head.header(CONTENT_TYPE, "application/json").body(serde_json::to_vec(which)?)?,
     })
-}
-
-fn json(which: &DeadLetterFilter) -> Result<Full<Bytes>, serde_json::Error> {
-    serde_json::to_vec(which).map(|text| Full::new(text.into()))
 }
 
 /// The meaning of an answer.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  AdminClient ──HTTP──▶ AdminSocket (FOLDER/operator.sock) ─┐
+//!       └─ over an Exchange of yours ─▶ the daemon's address ─┤
 //!  your server ────────────────────────────────── router() ──┼──▶ AdminService ─▶ Bus, Dispatcher
 //!  an instance of a shared bus ───────────── answer_json() ──┘
 //! ```
@@ -16,7 +17,7 @@ mod socket;
 
 pub(crate) use routes::{JSON, JsonBody, MAX_BODY, json, other_method, permit};
 
-pub use client::AdminClient;
+pub use client::{AdminClient, Exchange};
 pub use dead_letter::DeadLetterReport;
 pub use request::{DeadLetterFilter, Request};
 pub use response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};

@@ -384,7 +384,7 @@ fn on_the_memory_bus_there_is_nobody_to_ask() {
     let place = Place::new(&(super::MEMORY.to_owned() + &file_hook("a")));
     let (code, out) = operate(&place, &["status"]);
     assert_eq!(code, Some(1));
-    assert!(out.contains("GET /metrics"), "{out}");
+    assert!(out.contains("--url"), "{out}");
 }
 
 /// The metric that the documents say to alert on, and `hooks status`, agree.

@@ -15,6 +15,7 @@ mod nats;
 mod odd_answers;
 mod operators;
 mod reload;
+mod remote;
 mod rights;
 mod soak;
 mod tenants;
