@@ -68,7 +68,8 @@ async fn verbatim(probe: &Probe<'_>) -> Checked {
     let batch = Batch::for_test([events::peculiar()?]);
     probe.doing("deliver events in peculiar JSON");
     probe.deliver(&mut *sink, &batch).await?;
-    probe.has_exactly(&lines(&batch)).await
+    probe.has_exactly(&lines(&batch)).await?;
+    probe.passes_json_on()
 }
 
 async fn metadata(probe: &Probe<'_>) -> Checked {
@@ -79,7 +80,8 @@ async fn metadata(probe: &Probe<'_>) -> Checked {
     let batch = Batch::for_test(sample).with_metadata(Arc::new(metadata));
     probe.doing("deliver a batch of a hook that has metadata (`Batch::lines` applies it)");
     probe.deliver(&mut *sink, &batch).await?;
-    probe.has_exactly(&lines(&batch)).await
+    probe.has_exactly(&lines(&batch)).await?;
+    probe.passes_json_on()
 }
 
 async fn large_event(probe: &Probe<'_>) -> Checked {
@@ -243,7 +245,7 @@ async fn lanes(probe: &Probe<'_>) -> Checked {
 async fn has_all_lanes(probe: &Probe<'_>, sent: &[Vec<String>]) -> Checked {
     let received = probe.destination.received().await;
     for lane in sent {
-        super::compare::in_order(lane, &received).map_err(|why| probe.failed(why))?;
+        super::compare::in_order(&probe.expected(lane), &received).map_err(|why| probe.failed(why))?;
     }
     let total: usize = sent.iter().map(Vec::len).sum();
     if received.len() == total {

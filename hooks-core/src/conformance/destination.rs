@@ -18,7 +18,15 @@ pub trait Destination: Send + Sync {
 
     /// Everything that has arrived here so far, oldest first: the JSON of each event as it came, without the
     /// separators (line ends, the brackets and commas of an array). Fragments such as a torn line belong in it, too.
+    ///
+    /// Where the sink [renders](Self::renders) events: the id of each instead, in the order in which they appear.
     async fn received(&self) -> Vec<String>;
+
+    /// True if the sink renders events (a chat message, a mail, a row of a table) instead of passing on their JSON. The
+    /// kit then asks which events arrived, not what became of their text.
+    fn renders(&self) -> bool {
+        false
+    }
 
     /// From now on, refuse the event with this id for good and take the others, or refuse every batch that it is in,
     /// as the real destination does. `false`: can't be done.

@@ -26,6 +26,9 @@
 //! | `test_delivery` | a test delivery that is not a real one |
 //! | `secrets` | secrets in `Debug` or in errors |
 //!
+//! A sink that renders events, into a mail for example, says so by [`Destination::renders`], and its destination names the
+//! ids of what arrived: `hooks-core/examples/digest.rs`. It skips `verbatim` and `metadata`, once the events are there.
+//!
 //! A sink that keeps its events in memory, and its test:
 //!
 //! ```
