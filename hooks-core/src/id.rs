@@ -6,11 +6,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::{Builder, Uuid};
 
-/// A new UUIDv7 (RFC 9562): the time in milliseconds, and random bits.
+/// A new UUIDv7 (RFC 9562): the time, and 62 random bits. Those made a quarter of a microsecond apart sort by age, as long
+/// as nobody sets the clock back; closer ones do not.
 pub fn uuid_v7() -> Uuid {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    uuid_v7_at(SystemTime::now())
+}
+
+fn uuid_v7_at(now: SystemTime) -> Uuid {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut random = [0; 10];
     fastrand::fill(&mut random);
+    // The twelve bits behind the milliseconds are the part of a millisecond (section 6.2, method 3).
+    let fraction = (now.subsec_nanos() % 1_000_000) * 4096 / 1_000_000;
+    random[..2].copy_from_slice(&(fraction as u16).to_be_bytes());
     Builder::from_unix_timestamp_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), &random).into_uuid()
 }
 
@@ -97,6 +105,7 @@ name! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn names_are_short_and_plain() {
@@ -112,5 +121,12 @@ mod tests {
         assert_eq!(serde_json::to_string(&tenant).unwrap(), "\"acme\"");
         let expected = "`a b` is no tenant id: 1 to 64 letters, digits, `-`, `_` and `.`";
         assert_eq!(TenantId::new("a b").unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn ids_of_one_millisecond_sort_by_age() {
+        let begin = UNIX_EPOCH + Duration::from_millis(1_700_000_000_000);
+        let ids: Vec<_> = (0..8_000).map(|step| uuid_v7_at(begin + Duration::from_nanos(step * 250))).collect();
+        assert!(ids.is_sorted() && ids.iter().all(|id| id.get_version_num() == 7));
     }
 }
