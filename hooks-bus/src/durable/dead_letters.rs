@@ -25,7 +25,7 @@ impl DeadLetters for DurableDeadLetters {
                     Ok(())
                 }
                 Inserted::Full(there) => Err(BusError::Full(format!(
-                    "hook `{hook}` has {} dead letters of {} bytes, and may have {} of {}: replay or drop some, or raise `bus.dead_letters`",
+                    "hook `{hook}` has {} dead letters of {} bytes, and may have {} of {}: replay or drop some, or raise the bus's `dead_letters`",
                     there.events, there.bytes, limits.max_events, limits.max_bytes
                 ))),
             }

@@ -63,7 +63,7 @@ pub enum OpenError {
         what: String,
     },
     /// A setting is invalid.
-    #[error("bus.{setting}: {problem}")]
+    #[error("the bus's `{setting}`: {problem}")]
     Setting {
         /// The path of the setting.
         setting: &'static str,
@@ -88,14 +88,18 @@ impl OpenError {
 
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => ": this user may not write there; change its owner or mode, or `bus.dir`",
-        io::ErrorKind::ReadOnlyFilesystem => ": the file system is read-only; set `bus.dir` to one that can be written",
+        io::ErrorKind::PermissionDenied => {
+            ": this user may not write there; change its owner or mode, or the bus's `dir`"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            ": the file system is read-only; set the bus's `dir` to one that can be written"
+        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": there is no room left on the disk",
         io::ErrorKind::FileTooLarge => {
             ": this process may not write files of that size; raise its limit (LimitFSIZE of the service, ulimit -f)"
         }
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            ": a file is in the way; set `bus.dir` to a folder"
+            ": a file is in the way; set the bus's `dir` to a folder"
         }
         _ => "",
     }

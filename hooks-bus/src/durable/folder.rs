@@ -85,7 +85,7 @@ fn open_in(folder: &File, name: &str, flags: OFlags) -> io::Result<File> {
 fn explained(errno: Errno) -> io::Error {
     match errno {
         Errno::MFILE => io::Error::other(format!(
-            "{errno}; each file of the log stays open: allow this process more (LimitNOFILE of the service, ulimit -n), or raise `bus.segment_size`"
+            "{errno}; each file of the log stays open: allow this process more (LimitNOFILE of the service, ulimit -n), or raise the bus's `segment_size`"
         )),
         errno => errno.into(),
     }

@@ -46,14 +46,14 @@ impl Inner {
     fn never_fits(&self, bytes: u64) -> BusError {
         let (need, max) = (ByteSize::new(bytes), self.config.max_bytes);
         BusError::TooLarge(format!(
-            "together these events need {need} of log, more than half of `bus.max_bytes` ({max}): publish fewer at once or shorter ones, or raise it"
+            "together these events need {need} of log, more than half of the bus's `max_bytes` ({max}): publish fewer at once or shorter ones, or raise it"
         ))
     }
 
     fn full_of_what_is_kept(&self) -> BusError {
         let (max, dir) = (self.config.max_bytes, self.storage.dir.display());
         BusError::Full(format!(
-            "the log in `{dir}` has reached `bus.max_bytes` ({max}), and only a running daemon frees space"
+            "the log in `{dir}` has reached the bus's `max_bytes` ({max}), and only who delivers from it frees space"
         ))
     }
 
@@ -61,8 +61,8 @@ impl Inner {
         let (max, dir) = (self.config.max_bytes, self.storage.dir.display());
         let behind = self.dispatched().saturating_sub(position);
         BusError::Full(format!(
-            "the log in `{dir}` has reached `bus.max_bytes` ({max}) and hook `{hook}` holds its oldest events, {behind} from the end: \
-             wait until it has caught up, disable or forget it, or raise `bus.max_bytes`"
+            "the log in `{dir}` has reached the bus's `max_bytes` ({max}) and hook `{hook}` holds its oldest events, {behind} from the end: \
+             wait until it has caught up, disable or forget it, or raise `max_bytes`"
         ))
     }
 

@@ -114,7 +114,7 @@ impl Writer {
         let Some(event) = (together > largest).then(too_long).flatten() else { return Ok(()) };
         let (len, max) = (ByteSize::new(event.len() as u64), self.inner.config.dead_letters.max_bytes);
         Err(BusError::TooLarge(format!(
-            "an event of {len} could not become a dead letter with its reason: raise `bus.dead_letters.max_bytes` ({max})"
+            "an event of {len} could not become a dead letter with its reason: raise the bus's `dead_letters.max_bytes` ({max})"
         )))
     }
 

@@ -145,14 +145,14 @@ async fn dial(options: ConnectOptions, config: &NatsConfig) -> Result<Client, Bu
 fn advice(error: &ConnectError) -> Option<&'static str> {
     match error.kind() {
         ConnectErrorKind::AuthorizationViolation => Some(
-            "the server does not take this user: check `bus.user` with `password`, `token`, `nkey` or `credentials_file`, one of which it asks for",
+            "the server does not take this user: check the bus's `user` with `password`, `token`, `nkey` or `credentials_file`, one of which it asks for",
         ),
         ConnectErrorKind::Authentication => {
-            Some("`bus.nkey` is no seed (`SU…`) of a user, or no signature comes of it")
+            Some("the bus's `nkey` is no seed (`SU…`) of a user, or no signature comes of it")
         }
         ConnectErrorKind::TimedOut => Some("nothing answers there as a NATS server does, or it hangs"),
         _ if hooks_core::chain(error).contains("InvalidContentType") => {
-            Some("the server does not speak TLS there: leave out `bus.tls`, or set up TLS on the server")
+            Some("the server does not speak TLS there: leave out the bus's `tls`, or set up TLS on the server")
         }
         _ => None,
     }

@@ -43,9 +43,13 @@ const TABLE: &[Row] = &[
     (
         ErrorCode::STREAM_MAX_STREAM_BYTES_EXCEEDED,
         Class::Full,
-        "set `bus.max_bytes` to what the account allows a stream",
+        "set the bus's `max_bytes` to what the account allows a stream",
     ),
-    (ErrorCode::MAXIMUM_STREAMS_LIMIT, Class::Setting, "the account has to allow three streams for each `bus.name`"),
+    (
+        ErrorCode::MAXIMUM_STREAMS_LIMIT,
+        Class::Setting,
+        "the account has to allow three streams for each `name` of a bus",
+    ),
     (
         ErrorCode::STREAM_MAX_BYTES_REQUIRED,
         Class::Setting,
@@ -60,22 +64,22 @@ const TABLE: &[Row] = &[
         "give the account JetStream (`jetstream: enabled`), or use another user",
     ),
     (ErrorCode::NO_ACCOUNT, Class::Setting, "use a user of an account that the server knows"),
-    (ErrorCode::STREAM_SEALED, Class::Setting, "the stream takes nothing any more: use another `bus.name`"),
+    (ErrorCode::STREAM_SEALED, Class::Setting, "the stream takes nothing any more: use another `name` for the bus"),
     (
         ErrorCode::STREAM_SUBJECT_OVERLAP,
         Class::Setting,
-        "another stream has these subjects: remove it, or set another `bus.name`",
+        "another stream has these subjects: remove it, or set another `name` for the bus",
     ),
     (ErrorCode::MESSAGE_INCR_MISSING, Class::Setting, "the stream takes nothing but numbers (allow_msg_counter)"),
     (
         ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED,
         Class::Setting,
-        "one server alone keeps one copy: set `bus.replicas` to 1",
+        "one server alone keeps one copy: set the bus's `replicas` to 1",
     ),
     (
         ErrorCode::CLUSTER_NO_PEERS,
         Class::Setting,
-        "the cluster has too few servers with room for `bus.replicas` copies",
+        "the cluster has too few servers with room for as many copies as the bus's `replicas`",
     ),
     (ErrorCode::STREAM_OFFLINE_REASON, Class::Setting, "the stream was made for a newer server"),
     (ErrorCode::REQUIRED_API_LEVEL, Class::Setting, "the stream was made for a newer server"),

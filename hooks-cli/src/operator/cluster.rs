@@ -115,7 +115,7 @@ impl Cluster {
         let done = if disables { "disabled" } else { "enabled" };
         if self.instances.place(hook).is_some() && self.local.bus.hooks().overrides(hook).is_some() == disables {
             format!(
-                "hook `{hook}` is {done} in NATS, but {who}: there it holds when the instance has read it in NATS, which is at once, or, if it hangs or is cut off, before it goes on with its hooks"
+                "hook `{hook}` is {done} on the bus, but {who}: there it holds when the instance has read it there, which is at once, or, if it hangs or is cut off, before it goes on with its hooks"
             )
         } else {
             format!("hook `{hook}` is not {done}: {who}; do it again")

@@ -10,7 +10,7 @@ fn place() -> Place {
 fn table() -> Vec<(Vec<u8>, String)> {
     let large = format!(r#"{{"type":"a","data":"{}"}}"#, "x".repeat(5_000_000));
     let large_reason = format!(
-        "{} bytes long, more than the limit of 1048576: raise the limit (`[events] max_bytes` in a config file) or split the event",
+        "{} bytes long, more than the limit of 1048576: raise `max_bytes` of events, or split the event",
         large.len()
     );
     let deep = format!(r#"{{"type":"a","data":{}{}}}"#, "[".repeat(200), "]".repeat(200));

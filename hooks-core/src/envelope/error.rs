@@ -42,9 +42,7 @@ pub enum EnvelopeError {
     #[error("begins with a byte order mark: save the text as UTF-8 without one")]
     ByteOrderMark,
     /// The event is larger than the limit.
-    #[error(
-        "{bytes} bytes long, more than the limit of {limit}: raise the limit (`[events] max_bytes` in a config file) or split the event"
-    )]
+    #[error("{bytes} bytes long, more than the limit of {limit}: raise `max_bytes` of events, or split the event")]
     TooLarge {
         /// Length of the event.
         bytes: usize,

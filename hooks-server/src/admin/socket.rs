@@ -79,7 +79,7 @@ pub fn obstacle(folder: &Path) -> Option<String> {
         return Some(format!("`{shown}` is a folder, where the daemon's socket has to be: remove it"));
     }
     (!fits(&path) && !Path::new(DESCRIPTORS).exists())
-        .then(|| format!("`{shown}` is longer than the path of a socket may be: use another `bus.dir`"))
+        .then(|| format!("`{shown}` is longer than the path of a socket may be: use another `dir` for the bus"))
 }
 
 /// Connects to the socket of a folder.

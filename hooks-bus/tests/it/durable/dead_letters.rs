@@ -85,7 +85,7 @@ async fn what_was_accepted_can_become_a_dead_letter() {
     let largest = config.largest_event();
     bus.publish(hooks_test::together(&[event(largest), event(largest)])).await.unwrap();
     let refused = bus.publish(hooks_test::together(&[event(largest), event(largest + 1)])).await.unwrap_err();
-    assert!(matches!(&refused, BusError::TooLarge(text) if text.contains("`bus.dead_letters.max_bytes`")), "{refused}");
+    assert!(matches!(&refused, BusError::TooLarge(text) if text.contains("`dead_letters.max_bytes`")), "{refused}");
     let longest = DeadLetter { envelope: event(largest), ..letter(1, &"x".repeat(MAX_DETAIL)) };
     dead_letters.keep(vec![longest]).await.unwrap();
 }

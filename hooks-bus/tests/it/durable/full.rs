@@ -44,7 +44,7 @@ async fn a_full_log_refuses_names_who_is_behind_and_goes_on_when_they_are_not() 
     assert!(on_disk(folder.path()) <= 40 << 10);
     let (again, text_again) = fill(&bus, refused).await;
     assert_eq!(again, refused);
-    assert!(text.contains("reached `bus.max_bytes` (40KiB)"), "{text}");
+    assert!(text.contains("reached the bus's `max_bytes` (40KiB)"), "{text}");
     assert!(text_again.contains("hook `slow` holds its oldest events"), "{text_again}");
     let read = slow.read(refused / 2).await;
     slow.settle(&read);

@@ -127,12 +127,12 @@ fn settings_that_make_no_sense_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let mut small = config(folder.path());
     small.segment_size = ByteSize::new(100);
-    assert_eq!(error_of(&small), "bus.segment_size: 100 is less than 4KiB");
+    assert_eq!(error_of(&small), "the bus's `segment_size`: 100 is less than 4KiB");
     let mut full = config(folder.path());
     full.max_bytes = ByteSize::new(10 << 10);
     assert_eq!(
         error_of(&full),
-        "bus.max_bytes: 10KiB is less than two segments: raise it to at least 16KiB, or lower segment_size"
+        "the bus's `max_bytes`: 10KiB is less than two segments: raise it to at least 16KiB, or lower segment_size"
     );
 }
 

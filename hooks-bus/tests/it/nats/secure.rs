@@ -35,14 +35,14 @@ async fn user_and_password() {
     works(with("open sesame")).await.unwrap();
     let error = works(with("closed sesame")).await.unwrap_err();
     assert!(error.contains("authorization") && !error.contains("sesame"), "{error}");
-    assert!(error.contains("check `bus.user` with `password`"), "{error}");
+    assert!(error.contains("check the bus's `user` with `password`"), "{error}");
     assert!(works(config(&[&server])).await.is_err());
     // What else keeps it from connecting.
     let plain = NatsConfig { tls: Some(NatsTls::default()), ..with("open sesame") };
     let error = works(plain).await.unwrap_err();
-    assert!(error.contains("does not speak TLS there: leave out `bus.tls`"), "{error}");
+    assert!(error.contains("does not speak TLS there: leave out the bus's `tls`"), "{error}");
     let error = works(NatsConfig { nkey: Some(Secret::new("SUsesame")), ..config(&[&server]) }).await.unwrap_err();
-    assert!(error.contains("`bus.nkey` is no seed") && !error.contains("sesame"), "{error}");
+    assert!(error.contains("the bus's `nkey` is no seed") && !error.contains("sesame"), "{error}");
 }
 
 #[tokio::test]

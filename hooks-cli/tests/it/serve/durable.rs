@@ -373,7 +373,7 @@ fn a_log_that_is_full_says_so_once_whatever_still_fits() {
     let refused = daemon.post(JSON, event(5000));
     assert_eq!(refused.status, 413);
     let reason = refused.json()["error"].to_string();
-    assert!(reason.contains("more than half of `bus.max_bytes` (8KiB): publish fewer at once"), "{reason}");
+    assert!(reason.contains("more than half of the bus's `max_bytes` (8KiB): publish fewer at once"), "{reason}");
     let said = daemon.stop().err;
     assert_eq!(said.matches("events are refused (507)").count(), 1, "{said}");
     assert_eq!(said.matches("events are taken again").count(), 0, "{said}");

@@ -142,9 +142,7 @@ fn five_megabytes() {
     let bytes = text.len();
     assert_eq!(
         refused(&text),
-        format!(
-            "{bytes} bytes long, more than the limit of 1048576: raise the limit (`[events] max_bytes` in a config file) or split the event"
-        )
+        format!("{bytes} bytes long, more than the limit of 1048576: raise `max_bytes` of events, or split the event")
     );
     let mut raised = SliceBuilder::new("/s").max_event_bytes(bytes);
     raised.push_json(text.as_bytes()).unwrap();

@@ -127,7 +127,7 @@ fn a_daemon_that_hangs_is_named() {
     assert_eq!((&hooks[0]["state"], &hooks[0]["owner"]), (&"unknown".into(), &name.clone().into()), "{hooks:?}");
     assert_eq!((&hooks[0]["last_error"], &hooks[1]["state"]), (&silent.clone().into(), &"healthy".into()), "{hooks:?}");
     let (code, out) = operate(place, "disable a");
-    let said = format!("hook `a` is disabled in NATS, but {silent}: there it holds when");
+    let said = format!("hook `a` is disabled on the bus, but {silent}: there it holds when");
     assert!(code == Some(1) && out.contains(&said), "{out}");
     let (_, table) = operate(place, "status");
     assert!(table.contains("disabled by operator") && !table.contains("unknown"), "{table}");
