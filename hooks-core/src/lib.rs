@@ -39,6 +39,7 @@ pub mod sink;
 mod stats;
 mod timestamp;
 mod untrusted;
+mod watchers;
 mod worker;
 mod wrapper;
 
@@ -54,7 +55,7 @@ pub use sink::Sink;
 pub use batcher::BatchLimits;
 pub use config_problem::ConfigProblem;
 pub use dispatcher::{
-    DefinitionReader, DispatchError, Dispatcher, HookCounts, HookReport, HookStatus, LeftBehind, ReplayError,
+    Changes, DefinitionReader, DispatchError, Dispatcher, HookCounts, HookReport, HookStatus, LeftBehind, ReplayError,
     ReplayReport, Report, Restored, TestError, TestReport,
 };
 pub use endpoint_state::EndpointState;

@@ -17,6 +17,7 @@ use crate::envelope::Envelope;
 use crate::event::{EncodeError, Event};
 use crate::hook::Hook;
 use crate::id::TenantId;
+use crate::watchers::Watchers;
 
 /// Maximum number of notices that wait to be published.
 const QUEUE: usize = 256;
@@ -27,6 +28,7 @@ pub(crate) struct Notices {
     queue: mpsc::Sender<EndpointChanged>,
     /// Number of hooks that receive such events.
     listeners: Arc<AtomicUsize>,
+    watchers: Arc<Watchers>,
 }
 
 /// An endpoint changed its state.
@@ -64,7 +66,11 @@ pub(crate) struct Outbox(mpsc::Receiver<EndpointChanged>);
 impl Notices {
     pub(crate) fn new() -> (Self, Outbox) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        (Self { queue, listeners: Arc::default() }, Outbox(waiting))
+        (Self { queue, listeners: Arc::default(), watchers: Arc::default() }, Outbox(waiting))
+    }
+
+    pub(crate) fn watchers(&self) -> &Watchers {
+        &self.watchers
     }
 
     /// Adds a hook; returns true if it receives such events. While no hook does, nothing is published.
@@ -86,6 +92,7 @@ impl Notices {
         state: EndpointState,
         error: Option<&str>,
     ) {
+        self.watchers.changed(&hook.id);
         if self.listeners.load(Ordering::Relaxed) == 0 || listens(hook) {
             return;
         }

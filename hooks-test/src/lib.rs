@@ -17,4 +17,4 @@ pub use end::{End, subscription};
 pub use events::{event, events, events_of, ids, json, numbers, padded, thirds, together, typed};
 pub use receiver::{Answer, Attempt, Receiver};
 pub use wait::{LATE, before_it_is_late, block_on, pause, soon, until, within_a_minute};
-pub use world::{World, batch, id, queue};
+pub use world::{World, batch, disabled, id, queue};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hooks_core::{BatchLimits, Bus, Dispatcher, Envelope, Hook, HookId, HookStatus, Overflow, QueueLimits};
+use hooks_core::{BatchLimits, Bus, DisabledBy, Dispatcher, Envelope, Hook, HookId, HookStatus, Overflow, QueueLimits};
 
 use crate::model::ModelBus;
 use crate::together;
@@ -68,6 +68,17 @@ impl<B: Bus + 'static> World<B> {
             assert_eq!(hook.counts.in_flight, 0, "{}: {}", hook.id, hook.counts);
         }
         hooks
+    }
+}
+
+/// Waits until a receiver has disabled its hook, and names the hook. Hooks that already are count.
+pub async fn disabled(dispatcher: &Dispatcher) -> HookId {
+    let mut changes = dispatcher.changes();
+    loop {
+        let hook = changes.next().await.unwrap();
+        if hook.is_disabled_by(DisabledBy::Receiver) {
+            return hook.id;
+        }
     }
 }
 

@@ -175,7 +175,8 @@ async fn meddle(dispatcher: Arc<Dispatcher>, moody: Vec<Moody>, rounds: usize) {
                     ))
                     .await
             }
-            3 => dispatcher.set_enabled(&id("flaps"), dice.roll(2) == 0).await,
+            3 if dice.roll(2) == 0 => dispatcher.enable(&id("flaps")).await,
+            3 => dispatcher.disable(&id("flaps")).await,
             4 => {
                 let name = dice.roll(6);
                 let filter = Filter::types(["t.*"]).subjects(["1/*", "2/0"]);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Fuse, FusedFuture as _};
-use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookStatus, Overflow, Slice, chain};
+use hooks_core::{BoxError, Bus, DisabledBy, Dispatcher, Hook, HookStatus, Overflow, Slice, chain};
 use hooks_server::on_own_thread;
 use tokio::sync::{mpsc, watch};
 
@@ -262,12 +262,16 @@ impl Run<'_> {
 
     /// Stops reading when a receiver wants nothing any more. Never returns.
     async fn watch_hooks(&self, stop: &watch::Sender<Option<Stop>>) {
-        let hook = self.dispatcher.disabled().await;
-        stop.send_if_modified(|stop| {
-            let first = stop.is_none();
-            stop.get_or_insert_with(|| Stop::Disabled(hook.to_string()));
-            first
-        });
+        let mut changes = self.dispatcher.changes();
+        while let Some(hook) = changes.next().await {
+            if hook.is_disabled_by(DisabledBy::Receiver) {
+                stop.send_if_modified(|stop| {
+                    let first = stop.is_none();
+                    stop.get_or_insert_with(|| Stop::Disabled(hook.id.to_string()));
+                    first
+                });
+            }
+        }
         pending().await
     }
 

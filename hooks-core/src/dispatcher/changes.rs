@@ -46,18 +46,29 @@ impl Dispatcher {
         self.locked(&id, |inner| async move { inner.change(hook).await }).await
     }
 
-    /// Enables or disables a hook. A disabled hook keeps its events and delivers none. It stays disabled when it is
-    /// replaced, and on a bus that keeps overrides also after a restart. Enabling a hook that its receiver disabled
-    /// tries again.
+    /// Disables a hook: it keeps its events and delivers none. It stays disabled when it is replaced, and on a bus that
+    /// keeps overrides also after a restart.
     ///
     /// # Errors
     /// As for [`replace`](Self::replace).
     ///
     /// # Cancel safety
     /// As for [`add`](Self::add).
-    pub async fn set_enabled(&self, id: &HookId, enabled: bool) -> Result<(), DispatchError> {
+    pub async fn disable(&self, id: &HookId) -> Result<(), DispatchError> {
         let hook = id.clone();
-        self.locked(id, |inner| async move { inner.set_enabled(&hook, enabled).await }).await
+        self.locked(id, |inner| async move { inner.disable(&hook).await }).await
+    }
+
+    /// Enables a hook that was disabled, by whomever. One that its receiver disabled tries again.
+    ///
+    /// # Errors
+    /// As for [`replace`](Self::replace).
+    ///
+    /// # Cancel safety
+    /// As for [`add`](Self::add).
+    pub async fn enable(&self, id: &HookId) -> Result<(), DispatchError> {
+        let hook = id.clone();
+        self.locked(id, |inner| async move { inner.enable(&hook).await }).await
     }
 
     /// Removes a hook, and returns its last status.
@@ -169,16 +180,15 @@ impl Inner {
         Ok(())
     }
 
-    async fn set_enabled(&self, id: &HookId, enabled: bool) -> Result<(), DispatchError> {
+    async fn enable(&self, id: &HookId) -> Result<(), DispatchError> {
         let slot = self.slot(id)?;
-        if enabled {
-            let is_enabled = slot.is_enabled();
-            slot.overridden.enable(&*self.bus, id).await;
-            if is_enabled {
-                return Ok(());
-            }
-            return self.change(Hook { enabled, ..(*slot.hook).clone() }).await;
-        }
+        let is_enabled = slot.is_enabled();
+        slot.overridden.enable(&*self.bus, id).await;
+        if is_enabled { Ok(()) } else { self.change(Hook { enabled: true, ..(*slot.hook).clone() }).await }
+    }
+
+    async fn disable(&self, id: &HookId) -> Result<(), DispatchError> {
+        let slot = self.slot(id)?;
         slot.overridden.disable(&*self.bus, &slot.hook, DisabledBy::Operator, None).await;
         self.change((*slot.hook).clone()).await
     }

@@ -10,6 +10,7 @@ mod replay;
 mod report;
 mod shutdown;
 mod slot;
+mod state_changes;
 mod status;
 mod test_delivery;
 
@@ -20,12 +21,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex as SyncMutex;
-use tokio::sync::{Mutex, RwLock, watch};
+use tokio::sync::{Mutex, RwLock};
 use tokio::task::JoinHandle;
 
 pub use definitions::{DefinitionReader, Restored};
 pub use error::{DispatchError, ReplayError, TestError};
 pub use report::{ReplayReport, Report, TestReport};
+pub use state_changes::Changes;
 pub use status::{HookCounts, HookReport, HookStatus, LeftBehind};
 
 use crate::bus::{Bus, Lag, Settler};
@@ -94,8 +96,6 @@ struct Inner {
     last: AtomicBool,
     /// Taken when the first hook that receives such events is added.
     outbox: SyncMutex<Option<Outbox>>,
-    /// Counts workers that ended because their receiver wants nothing any more.
-    disabled: watch::Sender<u64>,
     /// The hooks that the bus keeps the definition of.
     defined: Defined,
     /// The task that follows other processes.
@@ -128,7 +128,6 @@ impl Dispatcher {
             hook_locks: HookLocks::default(),
             changing: Arc::default(),
             dead_letter_locks: HookLocks::default(),
-            disabled: watch::Sender::new(0),
             defined: Defined::default(),
             following: SyncMutex::default(),
         }))
@@ -175,18 +174,6 @@ impl Dispatcher {
     /// The batches of all hooks since the dispatcher was made.
     pub fn batch_stats(&self) -> BatchStats {
         self.0.batches.lock().clone()
-    }
-
-    /// Waits until a receiver disables its hook, and names the hook. Hooks that already are count.
-    pub async fn disabled(&self) -> HookId {
-        let mut changes = self.0.disabled.subscribe();
-        loop {
-            if let Some(slot) = self.0.all().iter().find(|slot| slot.is_disabled_by_receiver()) {
-                return slot.hook.id.clone();
-            }
-            // The sender lives as long as self.
-            let _ = changes.changed().await;
-        }
     }
 }
 
@@ -259,7 +246,7 @@ impl Inner {
                 endpoint: endpoint.clone(),
                 resends: resends.clone(),
                 overridden: overridden.clone(),
-                disabled: self.disabled.clone(),
+                notices: self.notices.clone(),
             };
             Work::Running(tokio::spawn(async move {
                 let parked = run.await;
@@ -272,7 +259,9 @@ impl Inner {
         };
         let work = Mutex::new(work);
         let slot = Slot { hook, ledger, endpoint, settler, resends, dead_letters, overridden, stop, work };
+        let changed = slot.hook.id.clone();
         let before = self.slots.lock().insert(slot);
+        self.notices.watchers().changed(&changed);
         before.iter().for_each(|before| self.notices.hook_removed(&before.hook));
     }
 
@@ -316,6 +305,7 @@ impl Drop for Dispatcher {
     fn drop(&mut self) {
         self.0.slots.lock().shut_down = true;
         self.0.send_to_all(Mode::Park);
+        self.0.notices.watchers().close();
         self.0.following.lock().iter().for_each(JoinHandle::abort);
     }
 }

@@ -46,10 +46,6 @@ impl SharedOverride {
         self.0.lock().clone()
     }
 
-    pub(super) fn is_by(&self, by: DisabledBy) -> bool {
-        self.0.lock().as_ref().is_some_and(|current| current.by == by)
-    }
-
     /// Disables the hook, here and on the bus.
     pub(super) async fn disable(&self, bus: &dyn Bus, hook: &Hook, by: DisabledBy, reason: Option<String>) {
         let Fingerprints { sink, secrets, files } = Fingerprints::of(bus, hook);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::overrides::SharedOverride;
@@ -10,6 +10,7 @@ use crate::bus::{Bus, DeadLetters, Settler, Subscription};
 use crate::endpoint_state::EndpointState;
 use crate::hook::Hook;
 use crate::ledger::Ledger;
+use crate::notices::Notices;
 use crate::overrides::DisabledBy;
 use crate::worker::{Mode, Parked, ResendQueue, SharedEndpoint, StopSignal};
 
@@ -44,7 +45,7 @@ pub(super) struct WorkerEnd {
     pub(super) endpoint: Arc<SharedEndpoint>,
     pub(super) resends: Arc<ResendQueue>,
     pub(super) overridden: SharedOverride,
-    pub(super) disabled: watch::Sender<u64>,
+    pub(super) notices: Notices,
 }
 
 impl WorkerEnd {
@@ -56,8 +57,7 @@ impl WorkerEnd {
         };
         if let Some(reason) = said {
             self.overridden.disable(&*self.bus, &self.hook, DisabledBy::Receiver, reason).await;
-            // Wakes waiters for these ends alone: each looks at all hooks, so every end would take time squared.
-            self.disabled.send_modify(|ends| *ends += 1);
+            self.notices.watchers().changed(&self.hook.id);
         }
     }
 }
@@ -86,11 +86,6 @@ impl Slot {
     pub(super) async fn stop(&self) {
         self.stop.send(Mode::Park);
         self.ended().await;
-    }
-
-    /// Returns true if the receiver disabled the hook.
-    pub(super) fn is_disabled_by_receiver(&self) -> bool {
-        self.hook.enabled && self.state() == EndpointState::Disabled && !self.overridden.is_by(DisabledBy::Operator)
     }
 
     pub(super) fn state(&self) -> EndpointState {

@@ -7,7 +7,7 @@ use crate::bus::Lag;
 use crate::endpoint_state::EndpointState;
 use crate::id::{HookId, TenantId};
 use crate::ledger::Counts;
-use crate::overrides::Disabled;
+use crate::overrides::{Disabled, DisabledBy};
 use crate::stats::AttemptStats;
 
 /// The status of a hook at one moment. Its JSON is its [`HookReport`].
@@ -68,6 +68,11 @@ impl HookStatus {
             disabled: slot.overridden.get().map(Disabled::from),
             last_error: endpoint.last_error().map(str::to_owned),
         }
+    }
+
+    /// Returns true if its settings enable it, and this one disabled it.
+    pub fn is_disabled_by(&self, by: DisabledBy) -> bool {
+        self.enabled && self.disabled.as_ref().is_some_and(|disabled| disabled.by == by)
     }
 
     /// The events that the hook is not done with, read or not. After a shutdown these were left behind; a bus that

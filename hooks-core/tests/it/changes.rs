@@ -43,12 +43,12 @@ async fn dropped<T>(call: impl Future<Output = T>) {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_call_that_disables_a_hook_disables_it() {
     let (bus, dispatcher, receiver) = running().await;
-    dropped(dispatcher.set_enabled(&id("a"), false)).await;
+    dropped(dispatcher.disable(&id("a"))).await;
     let status = dispatcher.hook_status(&id("a")).unwrap();
     assert_eq!(status.state, EndpointState::Disabled);
     assert_eq!(status.disabled.unwrap().by, DisabledBy::Operator);
     bus.publish(events(0..2)).await.unwrap();
-    dropped(dispatcher.set_enabled(&id("a"), true)).await;
+    dropped(dispatcher.enable(&id("a"))).await;
     assert_eq!(receiver.arrived().len(), 3);
     assert_eq!(bus.hooks().overrides(&id("a")), None);
 }
@@ -85,7 +85,7 @@ async fn whoever_left_the_line_has_changed_nothing() {
     let (_, dispatcher, receiver) = running().await;
     receiver.hangs_at_close();
     let name = id("a");
-    let first = dispatcher.set_enabled(&name, false);
+    let first = dispatcher.disable(&name);
     let second = async { dropped(dispatcher.remove(&name)).await };
     let (first, ()) = tokio::join!(first, second);
     first.unwrap();
@@ -186,7 +186,7 @@ async fn a_delivery_that_blocks_its_thread_delays_nobody_else() {
     blocking.0.0.notified().await;
     let disabling = {
         let world = world.clone();
-        tokio::spawn(async move { world.dispatcher.set_enabled(&id("a"), false).await })
+        tokio::spawn(async move { world.dispatcher.disable(&id("a")).await })
     };
     // So that it is about to wait for the worker.
     while world.dispatcher.status()[0].disabled.is_none() {

@@ -375,9 +375,9 @@ async fn replays_of_a_hook_with_lanes() {
 async fn a_replay_that_cannot_be() {
     let (bus, dispatcher, receiver) = with_two_dead().await;
     assert!(matches!(dispatcher.replay(&id("b"), |_, _| true).await, Err(ReplayError::UnknownHook(_))));
-    dispatcher.set_enabled(&id("a"), false).await.unwrap();
+    dispatcher.disable(&id("a")).await.unwrap();
     assert!(matches!(dispatcher.replay(&id("a"), |_, _| true).await, Err(ReplayError::Disabled(_))));
-    dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    dispatcher.enable(&id("a")).await.unwrap();
     receiver.hang();
     let hook_id = id("a");
     let replay = dispatcher.replay(&hook_id, |id, _| id == DeadLetterId::new(2));

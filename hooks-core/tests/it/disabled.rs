@@ -7,7 +7,7 @@ use hooks_core::{
     BoxError, Bus, DisabledBy, Dispatcher, EndpointState, Hook, Override, Secret, Sink, async_trait,
     sink::{Batch, Delivered, DeliveryError, FailureClass, SinkContext, SinkFactory},
 };
-use hooks_test::{Receiver, batch, events, id};
+use hooks_test::{Receiver, batch, disabled, events, id};
 
 use crate::keeping::Keeping;
 
@@ -76,7 +76,7 @@ async fn gone_with(files: Option<&str>) -> (Keeping, Dispatcher, Receiver) {
     receiver.fails(FailureClass::Gone, 1);
     dispatcher.add(reading(&receiver, files)).await.unwrap();
     bus.publish(events(0..2)).await.unwrap();
-    assert_eq!(dispatcher.disabled().await, id("a"));
+    assert_eq!(disabled(&dispatcher).await, id("a"));
     assert_eq!(state(&dispatcher), GONE);
     assert_eq!(dispatcher.status()[0].disabled.clone().unwrap().reason.unwrap(), "scripted");
     (bus, dispatcher, receiver)
@@ -147,7 +147,7 @@ async fn what_an_earlier_version_kept_holds() {
 #[tokio::test(start_paused = true)]
 async fn enabling_tries_again() {
     let (bus, dispatcher, receiver) = gone().await;
-    dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    dispatcher.enable(&id("a")).await.unwrap();
     receiver.has(2).await;
     assert_eq!((state(&dispatcher), bus.hooks().overrides(&id("a"))), ((EndpointState::Healthy, None), None));
 }
@@ -158,7 +158,7 @@ async fn it_is_disabled_after_a_restart() {
     drop(dispatcher);
     let dispatcher = Dispatcher::new(Arc::new(bus));
     dispatcher.add(hook("x", &receiver)).await.unwrap();
-    assert_eq!((state(&dispatcher), dispatcher.disabled().await), (GONE, id("a")));
+    assert_eq!((state(&dispatcher), disabled(&dispatcher).await), (GONE, id("a")));
     assert_eq!(receiver.attempts().len(), 1);
 }
 
@@ -176,7 +176,7 @@ async fn what_an_operator_disabled_stays_so_whatever_the_sink() {
     let (bus, receiver) = (Keeping::new(0), Receiver::default());
     let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
     dispatcher.add(hook("x", &receiver)).await.unwrap();
-    dispatcher.set_enabled(&id("a"), false).await.unwrap();
+    dispatcher.disable(&id("a")).await.unwrap();
     dispatcher.replace(hook("y", &receiver)).await.unwrap();
     assert_eq!(state(&dispatcher), OFF);
     drop(dispatcher);
@@ -184,7 +184,7 @@ async fn what_an_operator_disabled_stays_so_whatever_the_sink() {
     dispatcher.add(hook("z", &receiver)).await.unwrap();
     bus.publish(events(0..2)).await.unwrap();
     assert_eq!((state(&dispatcher), receiver.attempts().len()), (OFF, 0));
-    dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    dispatcher.enable(&id("a")).await.unwrap();
     receiver.has(2).await;
 }
 
@@ -201,10 +201,10 @@ async fn a_receiver_that_was_left_and_is_used_again_starts_afresh() {
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_is_being_enabled_is_enabled_by_its_settings() {
     let (_, dispatcher, receiver) = following_none().await;
-    dispatcher.set_enabled(&id("a"), false).await.unwrap();
+    dispatcher.disable(&id("a")).await.unwrap();
     let mut between = 0;
     let name = id("a");
-    let mut enabling = pin!(dispatcher.set_enabled(&name, true));
+    let mut enabling = pin!(dispatcher.enable(&name));
     loop {
         let status = dispatcher.hook_status(&id("a")).unwrap();
         assert!(status.enabled);
@@ -252,7 +252,7 @@ async fn what_another_process_sets_holds_here() {
     assert_eq!(state(&dispatcher), (EndpointState::Healthy, None));
     bus.override_elsewhere(Some(operator())).await;
     assert_eq!(state(&dispatcher), OFF);
-    dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    dispatcher.enable(&id("a")).await.unwrap();
     assert_eq!((state(&dispatcher), bus.hooks().overrides(&id("a"))), ((EndpointState::Healthy, None), None));
 }
 
@@ -284,7 +284,7 @@ async fn what_a_receiver_said_elsewhere_to_another_sink_is_left_alone() {
     receiver.has(2).await;
     receiver.fails(FailureClass::Gone, 1);
     theirs.publish(events(2..3)).await.unwrap();
-    dispatcher.disabled().await;
+    disabled(&dispatcher).await;
     let other = theirs.hooks().overrides(&id("a")).unwrap();
     let (bus, dispatcher, receiver) = following(other.clone()).await;
     receiver.has(2).await;

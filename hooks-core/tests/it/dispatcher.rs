@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hooks_core::{Bus, DispatchError, EndpointState, Filter, Hook, Overflow, TestError, sink::FailureClass};
-use hooks_test::{Answer, Receiver, World, batch, event, events, id, ids, queue, typed};
+use hooks_test::{Answer, Receiver, World, batch, disabled, event, events, id, ids, queue, typed};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
@@ -88,12 +88,12 @@ async fn gone_disables_the_hook_and_keeps_its_events() {
     world.add(Hook::new("a", receiver.clone()).unwrap()).await;
     world.add(Hook::new("b", other.clone()).unwrap()).await;
     world.publish(&events(0..3)).await;
-    assert_eq!(world.dispatcher.disabled().await, id("a"));
+    assert_eq!(disabled(&world.dispatcher).await, id("a"));
     world.publish(&events(3..5)).await;
     other.has(5).await;
     assert_eq!(world.status("a").left_behind().events, 5);
     assert_eq!(receiver.attempts().len(), 1);
-    world.dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    world.dispatcher.enable(&id("a")).await.unwrap();
     world.finish().await;
     assert_eq!(receiver.arrived(), ids(0..5));
 }
@@ -193,8 +193,7 @@ async fn enabling_a_hook_while_it_is_replaced_brings_its_old_settings_back() {
     world.publish(&[event("0")]).await;
     old.has(1).await;
     let name = id("a");
-    let (replaced, enabled) =
-        tokio::join!(world.dispatcher.replace(hook(&new)), world.dispatcher.set_enabled(&name, true));
+    let (replaced, enabled) = tokio::join!(world.dispatcher.replace(hook(&new)), world.dispatcher.enable(&name));
     replaced.unwrap();
     enabled.unwrap();
     world.publish(&[event("1")]).await;
@@ -252,7 +251,7 @@ async fn enabling_a_hook_that_is_enabled_changes_nothing() {
     receiver.hang();
     world.publish(&events(0..1)).await;
     receiver.was_tried(1).await;
-    world.dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    world.dispatcher.enable(&id("a")).await.unwrap();
     receiver.go_on();
     receiver.has(1).await;
     world.finish().await;

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use hooks_core::{Envelope, Filter, Hook, Overflow, sink::FailureClass};
-use hooks_test::{Answer, Receiver, World, batch, id, queue, typed};
+use hooks_test::{Answer, Receiver, World, batch, disabled, id, queue, typed};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
@@ -80,7 +80,7 @@ async fn lanes_can_be_changed_and_disabled_under_way() {
     world.dispatcher.replace(lanes(&receiver, 9)).await.unwrap();
     receiver.answers([Answer::Fail(FailureClass::Gone)]);
     receiver.go_on();
-    assert_eq!(world.dispatcher.disabled().await, id("a"));
+    assert_eq!(disabled(&world.dispatcher).await, id("a"));
     world.dispatcher.replace(lanes(&receiver, 2).filter(Filter::all())).await.unwrap();
     world.finish().await;
     let mut numbers: Vec<usize> = receiver.arrived().iter().map(|id| id.parse().unwrap()).collect();

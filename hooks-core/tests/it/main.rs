@@ -19,4 +19,5 @@ mod odd;
 mod pace;
 mod panics;
 mod replays;
+mod state_changes;
 mod takeover;

@@ -8,7 +8,7 @@ use hooks_core::{
     Bus, DeadLetter, Dispatcher, EndpointState, Hook, Metadata, RateLimit, ReplayReport, RetryPolicy,
     sink::FailureClass,
 };
-use hooks_test::{Answer, Receiver, batch, events, id, ids};
+use hooks_test::{Answer, Receiver, batch, disabled, events, id, ids};
 use tokio::time::Instant;
 
 use crate::dead_letters::{hook, with_two_dead};
@@ -180,7 +180,7 @@ async fn a_receiver_that_wants_nothing_more_ends_the_replay_and_disables_the_hoo
     let report = replay(&world).await;
     assert_eq!((came(&report), bus.ids()), ((0, 0, 2), ids(0..2)));
     assert!(report.error.unwrap().contains("scripted"));
-    assert_eq!(dispatcher.disabled().await, id("a"));
+    assert_eq!(disabled(&dispatcher).await, id("a"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +191,7 @@ async fn a_hook_that_is_disabled_ends_its_replay() {
     let before = receiver.attempts().len();
     let disable = async {
         receiver.was_tried(before + 2).await;
-        dispatcher.set_enabled(&id("a"), false).await.unwrap();
+        dispatcher.disable(&id("a")).await.unwrap();
     };
     let (report, ()) = tokio::join!(replay(&world), disable);
     assert_eq!(

@@ -146,7 +146,8 @@ async fn set_enabled(
     InPath(id): InPath<HookId>,
     Json(enabled): Json<bool>,
 ) -> Result<StatusCode, Refusal> {
-    shop.dispatcher.set_enabled(&id, enabled).await.map_err(refused)?;
+    let changed = if enabled { shop.dispatcher.enable(&id).await } else { shop.dispatcher.disable(&id).await };
+    changed.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -113,7 +113,8 @@ impl AdminService {
             self.bus.hooks().set_override(hook, None).await.map_err(refused)?;
             return Ok(Response::Done(Done { changed }));
         }
-        match self.dispatcher.set_enabled(hook, enabled).await {
+        let changed = if enabled { self.dispatcher.enable(hook).await } else { self.dispatcher.disable(hook).await };
+        match changed {
             Ok(()) => {
                 tracing::info!(
                     hook = hook.as_str(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hooks_core::{Bus, Dispatcher, Hook, sink::FailureClass};
-use hooks_test::{Receiver, id};
+use hooks_test::{Receiver, disabled, id};
 
 use super::{config, open, publish};
 
@@ -17,7 +17,7 @@ async fn with_three_left(bus: &hooks_bus::DurableBus) -> (Dispatcher, Receiver) 
     receiver.fails(FailureClass::Gone, 1);
     dispatcher.add(hook(&receiver)).await.unwrap();
     publish(bus, 0..3).await;
-    dispatcher.disabled().await;
+    disabled(&dispatcher).await;
     (dispatcher, receiver)
 }
 
@@ -32,7 +32,7 @@ async fn what_a_disabled_hook_left_is_left_behind_and_no_counter_goes_down() {
     assert!(counts.taken > 0 && counts.handed_over == counts.taken, "{counts}");
     assert_eq!((status.left_behind().events, status.came()), (3, 3));
     assert!(!status.is_complete() && !status.is_drained(), "it was said to be complete");
-    dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    dispatcher.enable(&id("a")).await.unwrap();
     let report = dispatcher.shutdown(None).await;
     let after = &report.hooks[0];
     assert!(report.is_complete() && after.counts.taken > counts.taken && after.counts.balances(), "{}", after.counts);
@@ -61,7 +61,7 @@ async fn a_removed_hook_says_what_is_kept_of_it_and_goes_on_there() {
     assert_eq!((status.left_behind().events, status.counts.in_flight), (3, 0));
     publish(&bus, 3..5).await;
     dispatcher.add(hook(&receiver)).await.unwrap();
-    dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    dispatcher.enable(&id("a")).await.unwrap();
     let report = dispatcher.shutdown(None).await;
     assert_eq!(report.hooks[0].counts.delivered, 5, "with everything since");
 }

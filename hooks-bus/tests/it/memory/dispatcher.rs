@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hooks_bus::{MemoryBus, MemoryConfig};
 use hooks_core::{Bus, ByteSize, DropReason, Filter, Hook, Overflow, sink::FailureClass};
-use hooks_test::{Receiver, World, batch, event, events, id, ids, queue, typed};
+use hooks_test::{Receiver, World, batch, disabled, event, events, id, ids, queue, typed};
 use tokio::time::{Instant, timeout};
 
 fn little() -> World<MemoryBus> {
@@ -57,7 +57,7 @@ async fn what_a_disabled_hook_had_in_flight_keeps_publishers_waiting() {
     world.add(hook("gone", &gone)).await;
     world.add(hook("fine", &fine)).await;
     world.publish(&events(0..5)).await;
-    world.dispatcher.disabled().await;
+    disabled(&world.dispatcher).await;
     // As large as the memory: it needs all of it.
     timeout(Duration::from_secs(3_600), world.publish(&events(5..100))).await.unwrap();
     fine.has(100).await;
@@ -96,7 +96,7 @@ async fn a_disabled_hook_drops_its_oldest_events_and_blocks_nobody() {
     world.add(hook).await;
     world.publish(&events(0..10)).await;
     assert_eq!((world.status("a").counts.in_flight, world.status("a").counts.dropped()), (4, 6));
-    world.dispatcher.set_enabled(&id("a"), true).await.unwrap();
+    world.dispatcher.enable(&id("a")).await.unwrap();
     world.finish().await;
     assert_eq!(receiver.arrived(), ids(6..10));
 }
