@@ -5,7 +5,33 @@
 //! ```
 //!
 //! [`MemoryBus`] keeps events in the process, [`DurableBus`] on disk (feature `durable`). With the feature
-//! `nats`, `NatsBus` keeps them in a NATS JetStream stream that several processes share.
+//! `nats`, `NatsBus` keeps them in a NATS JetStream stream that several processes share. Each is a
+//! [`Bus`](hooks_core::Bus), for a [`Dispatcher`](hooks_core::Dispatcher):
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use hooks_bus::MemoryBus;
+//! use hooks_core::{Bus, Dispatcher, Envelope};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), hooks_core::BoxError> {
+//! let bus = Arc::new(MemoryBus::default());
+//! let dispatcher = Dispatcher::new(bus.clone());
+//! bus.publish(Envelope::from_json(br#"{"type":"invoice.paid"}"#)?.into()).await?;
+//! assert!(dispatcher.shutdown(None).await.is_complete(), "no hook, nothing to deliver");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | bus | an event is accepted once it is | it outlives the process |
+//! |---|---|---|
+//! | memory | in memory | no |
+//! | durable | synced to disk | yes, with positions, dead letters, overrides and definitions |
+//! | NATS | acknowledged by the stream | yes, with the same, and processes share it |
+//!
+//! All need a tokio runtime with time enabled; NATS also I/O. The feature `config` (default) is settings from config files,
+//! and registration under the kind.
 
 mod buffer;
 #[cfg(feature = "durable")]

@@ -5,6 +5,80 @@
 //!                    ▲                        │ retry at the head
 //!                    └────── settle ──────────┘ rejected ▶ isolate
 //! ```
+//!
+//! An [`Envelope`] is an event (CloudEvents 1.0) that was encoded once. A [`Bus`] is a log of them. A [`Hook`] is a named
+//! subscription: a [`Filter`], settings, and the factory of a [`Sink`], which delivers batches somewhere. The
+//! [`Dispatcher`] runs a worker for each hook. The crate holds no bus for use and no sink: `hooks-bus`, `hooks-sink-http`
+//! and `hooks-sink-file` do, and the traits in [`bus`] and [`sink`] are there for yours.
+//!
+//! # A start
+//! ```
+//! # mod hooks_bus { pub use hooks_test::model::ModelBus as MemoryBus; }
+//! use std::sync::Arc;
+//!
+//! use hooks_bus::MemoryBus;
+//! use hooks_core::sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory};
+//! use hooks_core::{BoxError, Bus, Dispatcher, Envelope, Filter, Hook, Sink, async_trait};
+//!
+//! /// The settings of a sink, from which each worker builds its own.
+//! #[derive(Debug)]
+//! struct Print;
+//!
+//! impl SinkFactory for Print {
+//!     fn kind(&self) -> &str {
+//!         "print"
+//!     }
+//!
+//!     fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
+//!         Ok(Box::new(Print))
+//!     }
+//! }
+//!
+//! #[async_trait]
+//! impl Sink for Print {
+//!     async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
+//!         batch.lines().for_each(|event| println!("{event}"));
+//!         Ok(Delivered::all())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let bus = Arc::new(MemoryBus::default());
+//! let dispatcher = Dispatcher::new(bus.clone());
+//! dispatcher.add(Hook::new("invoices", Print)?.filter(Filter::types(["invoice.*"]))).await?;
+//!
+//! let event = Envelope::from_json(br#"{"type":"invoice.paid","source":"/shop","data":{"number":7}}"#)?;
+//! bus.publish(event.into()).await?;
+//!
+//! let report = dispatcher.shutdown(None).await;
+//! assert!(report.is_complete() && report.hooks[0].counts.delivered == 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Guarantees
+//! - **At least once.** Once `publish` returned `Ok`, each hook whose filter matches gets the event. What is not settled is
+//!   delivered again, so a receiver may see an event twice: `source` and `id` tell.
+//! - **In order** for a hook, or for each `partitionkey` where a hook has several lanes; retries included.
+//! - **Apart.** A hook that hangs or fails delays no other, and no publisher unless its limits say so.
+//! - **Accounted for.** What a hook gave up is counted with a reason in its [`Counts`], or kept as a [`DeadLetter`].
+//! - **Bounded.** Every queue has a limit, and a policy for when it is full.
+//! - **No call is half done when its future is dropped**; "Cancel safety" at each says what holds.
+//!
+//! # What it needs
+//! A tokio runtime with time enabled, of either flavour: [`Dispatcher::add`] starts tasks in the runtime that it is called
+//! in, and panics without one, or at the first wait without time. When the runtime ends, so does all delivery: call
+//! [`Dispatcher::shutdown`] before. It reads no files, no environment and no signals.
+//!
+//! # Where state lives
+//! In the bus: events, the position of each hook, dead letters, overrides and definitions, for as long as the bus keeps
+//! them ([`BusTraits`](bus::BusTraits)). The dispatcher itself keeps counts, the health of receivers and batches under way,
+//! all of which end with the process.
+//!
+//! # Features
+//! - `config` (default): settings from config files, JSON Schemas, and the registry that finds a sink or a bus by its kind.
+//! - `conformance` (default): the kits that check a sink or a bus.
 
 mod batch;
 mod batcher;

@@ -22,6 +22,9 @@
 //!   followed, and the folder they lead to must lie inside `allowed_roots` where these are set; a link
 //!   in the place of the file is refused.
 //!
+//! It needs a tokio runtime, whose blocking threads touch the files. State is in the file alone: its end
+//! says what was written. The feature `config` (default) is settings from config files.
+//!
 //! A full disk or a device error is tried again. A missing folder, missing permission, or anything else
 //! in the file's place is a fault of the endpoint: the hook waits for somebody to put it right, and
 //! loses nothing meanwhile. The program has to ignore SIGXFSZ for a limit of file size to be such an

@@ -48,6 +48,9 @@
 //! With `verify` nothing is delivered until the receiver has granted it, by the handshake of the CloudEvents webhook
 //! specification. It is asked once for each url and origin, and its rate is heeded.
 //!
+//! # What it needs
+//! A tokio runtime with time and I/O enabled. It keeps nothing between attempts but connections, which hooks share.
+//!
 //! # Features
 //! All but `aws-lc-rs` are on by default. An option whose feature is off is an error that names the feature.
 //! - `config`: settings from config files.
