@@ -180,7 +180,7 @@ async fn a_receiver_that_wants_nothing_more_ends_the_replay_and_disables_the_hoo
     let report = replay(&world).await;
     assert_eq!((came(&report), bus.ids()), ((0, 0, 2), ids(0..2)));
     assert!(report.error.unwrap().contains("scripted"));
-    assert_eq!(disabled(&dispatcher).await, id("a"));
+    assert_eq!(disabled(dispatcher).await, id("a"));
 }
 
 #[tokio::test(start_paused = true)]
