@@ -87,12 +87,18 @@ pub trait Bus: Send + Sync {
     ///
     /// # Errors
     /// When the bus is closed or can't be reached, or does not support the subscription.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have registered the hook: subscribe once more.
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError>;
 
     /// Removes a hook. Its events in memory count as dropped (`removed`); a position on disk stays.
     ///
     /// # Errors
     /// When the bus can't be reached.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have removed the hook.
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError>;
 
     /// Tells the bus that all hooks are subscribed: from now on it may remove what no hook needs or what is too old. A

@@ -85,6 +85,9 @@ impl Dispatcher {
     ///
     /// # Errors
     /// When the definitions can't be read from the bus. Some hooks may have been added then.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may have added some of the hooks, each of them whole.
     pub async fn restore(&self, reader: impl DefinitionReader) -> Result<Restored, DispatchError> {
         self.0.is_open()?;
         *self.0.defined.reader.lock() = Some(Arc::new(reader));

@@ -14,6 +14,9 @@ impl Dispatcher {
     ///
     /// # Errors
     /// When there is no such hook, its sink takes no test events, or the receiver did not take it.
+    ///
+    /// # Cancel safety
+    /// A dropped call ends the attempt; the receiver may have the event all the same.
     pub async fn test(&self, id: &HookId) -> Result<TestReport, TestError> {
         let slot = self.0.slot(id).map_err(|_| TestError::UnknownHook(id.clone()))?;
         if !slot.hook.sink.takes_tests() {
