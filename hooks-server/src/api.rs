@@ -1,11 +1,15 @@
 //! `[api]`: who may do what over HTTP.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use hooks_core::settings::{Shape, Strangers, kinds, unknown_field};
+use hooks_core::sink::{SinkFactory, SinkPlugin};
 use hooks_core::{ByteSize, Secret, TenantId};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::{Access, Right};
 
@@ -13,6 +17,13 @@ use crate::{Access, Right};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiSettings {
+    /// The kinds of sinks that hooks made over the API may have. Of their options only those may be set that are safe for
+    /// strangers.
+    pub sinks: Vec<String>,
+    /// Options of sinks that hold for all hooks made over the API, by kind: `api.sink_options.http.allow_cidrs`.
+    pub sink_options: BTreeMap<String, Map<String, Value>>,
+    /// Most hooks of one tenant.
+    pub max_hooks: NonZeroUsize,
     /// A file with the keys of signed tokens: 32 bytes in base64, or several, a line each. The first signs, all are good.
     /// Read again on SIGHUP. A relative path begins at the folder of this file. Not set: a durable bus keeps a key in its
     /// folder; on another bus signed tokens end with the process.
@@ -22,12 +33,6 @@ pub struct ApiSettings {
     /// Most bytes of a tenant's events that may wait for its receivers. While more do, requests to publish with the
     /// tenant's tokens are answered 429.
     pub max_pending: ByteSize,
-}
-
-impl Default for ApiSettings {
-    fn default() -> Self {
-        Self { secrets_key_file: None, tokens: Vec::new(), max_pending: ByteSize::new(256 << 20) }
-    }
 }
 
 /// A token, and what it may do.
@@ -54,13 +59,57 @@ fn require(schema: &mut Schema) {
     schema.insert("required".to_owned(), serde_json::json!(["name", "may"]));
 }
 
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            sinks: vec!["http".to_owned()],
+            sink_options: BTreeMap::new(),
+            max_hooks: NonZeroUsize::MIN.saturating_add(999),
+            secrets_key_file: None,
+            tokens: Vec::new(),
+            max_pending: ByteSize::new(256 << 20),
+        }
+    }
+}
+
 impl ApiSettings {
+    /// What clients may set in the hooks that they define.
+    pub fn strangers(&self) -> Strangers {
+        let mut strangers = Strangers::with_sinks(self.sinks.iter().map(String::as_str));
+        for (kind, options) in &self.sink_options {
+            strangers.sinks.insert(kind.clone(), options.clone());
+        }
+        strangers
+    }
+
+    fn sink_problems(&self, problems: &mut Vec<(String, String)>) {
+        // The default is no error where the sink is not linked.
+        let named = self.sinks.iter().enumerate().filter(|_| *self.sinks != *Self::default().sinks);
+        for (index, kind) in named.filter(|(_, kind)| SinkPlugin::find(kind).is_none()) {
+            let why = format!("`{kind}` is no kind of sink; linked into this binary: {}", kinds::<dyn SinkFactory>());
+            problems.push((format!("sinks[{index}]"), why));
+        }
+        for (kind, options) in &self.sink_options {
+            let Some(plugin) = SinkPlugin::find(kind).filter(|_| self.sinks.contains(kind)) else {
+                problems.push((format!("sink_options.{kind}"), "it is not among `api.sinks`".to_owned()));
+                continue;
+            };
+            let shape = Shape::of(plugin);
+            let Some(known) = shape.closed(shape.root()) else { continue };
+            let names: Vec<_> = known.keys().map(String::as_str).collect();
+            for name in options.keys().filter(|name| !known.contains_key(*name)) {
+                problems.push((format!("sink_options.{kind}.{name}"), unknown_field(name, &names)));
+            }
+        }
+    }
+
     /// Everything that makes no sense: the path of a setting, and what is wrong with it. No token is in it.
     pub fn problems(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
         if self.secrets_key_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
             problems.push(("secrets_key_file".to_owned(), "expected the path of a file".to_owned()));
         }
+        self.sink_problems(&mut problems);
         let mut names = BTreeMap::new();
         for (index, token) in self.tokens.iter().enumerate() {
             let found = token.problems().into_iter();

@@ -49,7 +49,7 @@ fn begin_at(folder: &str, file: &mut PathBuf) {
 }
 
 /// Names whose values are no secrets.
-const OPEN: [&str; 5] = ["name", "token_file", "may", "tenant", "secrets_key_file"];
+const OPEN: [&str; 6] = ["name", "token_file", "may", "tenant", "secrets_key_file", "sinks"];
 
 /// The strings that may be tokens, also where somebody put one into a wrong place, with pointer and text.
 fn secrets(node: &Node, at: String, found: &mut dyn FnMut(&str, &Node, &str)) {

@@ -56,7 +56,7 @@ pub struct Config {
     pub api: ApiSettings,
     /// `[ingest]`, for `hooks serve`.
     pub ingest: IngestSettings,
-    /// `[[hooks]]`, at least one.
+    /// `[[hooks]]`: at least one, unless there is `[api]`.
     pub hooks: Vec<HookConfig>,
     /// Line and column of each string with a `$NAME`, which stands for nothing.
     bare: Vec<(usize, usize)>,
@@ -187,6 +187,8 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
     if let Some((events, places)) = &events {
         check_events(events, places, bus.as_ref(), findings);
     }
+    // Hooks may be made over the API alone.
+    let may_be_empty = table.contains_key("api") && source.without_bus != WithoutBus::InProcess;
     let (api, has_tokens) = api::read(table.remove("api"), source.config_dir, findings);
     let ingest = ingest::read(table.remove("ingest"), source.config_dir, bus.as_ref(), has_tokens, findings);
     let mut defaults = table.remove("defaults").map_or_else(empty, |entry| entry.node);
@@ -197,7 +199,7 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
     hook::defaults(&mut defaults, findings);
     let hooks = match table.remove("hooks") {
         // A misspelt `hooks` is one error, not two.
-        None if unknown => Vec::new(),
+        None if unknown || may_be_empty => Vec::new(),
         entry => hooks(entry, &defaults, bus.as_ref(), findings),
     };
     let lines = Lines::new(source.text);

@@ -166,6 +166,11 @@ impl Dispatcher {
         hooks.iter().filter_map(|hook| self.0.bus.monitor().lag(hook)).collect()
     }
 
+    /// The number of hooks of a tenant.
+    pub fn hooks_of(&self, tenant: &TenantId) -> usize {
+        self.0.slots.lock().by_tenant.get(tenant).map_or(0, BTreeSet::len)
+    }
+
     /// The status of every hook, by name.
     pub fn status(&self) -> Vec<HookStatus> {
         self.0.status()

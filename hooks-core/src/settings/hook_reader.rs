@@ -1,5 +1,6 @@
 //! Reading the settings of hooks, with everything that is wrong said at once.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::BoxError;
 use crate::batcher::BatchLimits;
 use crate::bus::BusTraits;
 use crate::envelope::Metadata;
+use crate::hook::Hook;
 use crate::id::HookId;
 use crate::sink::{Sink, SinkContext, SinkFactory, SinkPlugin};
 use crate::untrusted::UntrustedLimits;
@@ -25,10 +27,8 @@ use crate::untrusted::UntrustedLimits;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Strangers {
-    /// The kinds of sinks that they may use.
-    pub sinks: Vec<String>,
-    /// Options of sinks that the operator sets for all of them, marked or not.
-    pub fixed: Map<String, Json>,
+    /// The kinds of sinks that they may use, each with the options that the operator sets for all of them, marked or not.
+    pub sinks: BTreeMap<String, Map<String, Json>>,
     /// Upper bounds.
     pub limits: UntrustedLimits,
 }
@@ -36,15 +36,15 @@ pub struct Strangers {
 impl Strangers {
     /// Strangers who may use these kinds of sinks, within the default limits.
     pub fn with_sinks(sinks: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { sinks: sinks.into_iter().map(Into::into).collect(), ..Self::default() }
+        Self { sinks: sinks.into_iter().map(|kind| (kind.into(), Map::new())).collect(), ..Self::default() }
     }
 
     fn refuse(&self, draft: &Draft) -> Option<Fault> {
         let kind = draft.value().get("kind")?.as_str()?;
-        if self.sinks.iter().any(|sink| sink == kind) {
+        if self.sinks.contains_key(kind) {
             return None;
         }
-        let allowed: Vec<_> = self.sinks.iter().map(|sink| format!("`{sink}`")).collect();
+        let allowed: Vec<_> = self.sinks.keys().map(|sink| format!("`{sink}`")).collect();
         let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
         let message = format!("sink: kind `{kind}` is for the operator's own hooks only; allowed here: {allowed}");
         SinkPlugin::find(kind).map(|_| Fault::new("/sink/kind", About::Value, message))
@@ -116,12 +116,13 @@ impl<'a> HookReader<'a> {
         let limits = sink.as_ref().map_or_else(BatchLimits::default, |sink| sink.factory.batch_limits());
         let options = self.read_options(&mut draft, limits, &mut faults);
         let Some(mut options) = options else { return Err(faults) };
+        let limits = self.strangers.as_ref().map(|strangers| &strangers.limits);
+        faults.extend(limits.map(|limits| beyond(&draft, options.clone(), sink.as_ref(), limits)).unwrap_or_default());
         // Without a queue nothing contradicts it.
         if !self.has_queue(&draft) {
             options.queue = unlimited(options.queue);
         }
-        let limits = self.strangers.as_ref().map(|strangers| &strangers.limits);
-        faults.extend(contradictions(&draft, options.clone(), sink.as_ref(), limits));
+        faults.extend(contradictions(&draft, options.clone(), sink.as_ref()));
         match sink {
             Some(sink) if sound && faults.is_empty() => Ok(HookSettings { options, sink }),
             _ => Err(faults),
@@ -152,9 +153,11 @@ impl<'a> HookReader<'a> {
         if let Some(fault) = self.strangers.as_ref().and_then(|strangers| strangers.refuse(&table)) {
             return Err(vec![fault]);
         }
-        let strangers = self.strangers.as_ref();
+        let (strangers, none) = (self.strangers.as_ref(), Map::new());
         let parse = |plugin: &SinkPlugin, table| match strangers {
-            Some(Strangers { fixed, limits, .. }) => plugin.parse_untrusted(table, fixed, limits),
+            Some(Strangers { sinks, limits }) => {
+                plugin.parse_untrusted(table, sinks.get(plugin.kind()).unwrap_or(&none), limits)
+            }
             None => plugin.parse(table),
         };
         let read = Place { name: "sink", example }.read(table, &mut self.shapes, parse);
@@ -255,33 +258,38 @@ fn metadata(reading: &mut Reading<'_>) -> bool {
 }
 
 /// The contradictions that the hook itself finds in its settings.
-fn contradictions(
-    draft: &Draft,
-    options: HookOptions,
-    sink: Option<&SinkSettings>,
-    limits: Option<&UntrustedLimits>,
-) -> Vec<Fault> {
-    let factory = sink.map_or_else(|| Arc::new(Unread) as Arc<dyn SinkFactory>, |sink| sink.factory.clone());
-    let Ok(id) = HookId::new("x") else { return Vec::new() };
-    let hook = match options.hook(id, factory) {
+fn contradictions(draft: &Draft, options: HookOptions, sink: Option<&SinkSettings>) -> Vec<Fault> {
+    let hook = match hook(options, sink) {
         Ok(hook) => hook,
         Err(faults) => return faults,
     };
     // Without its sink the hook's batch limits are not known, so nor is what is wrong with its queue.
-    let own = hook.problems().into_iter().map(|(path, message)| (path.to_owned(), message));
-    let own = own.filter(|(path, _)| sink.is_some() || !path.starts_with("queue"));
-    let beyond = limits.map(|limits| limits.problems(&hook)).unwrap_or_default();
-    let problems = own.chain(beyond.into_iter().map(|problem| (problem.path, problem.message)));
+    let problems = hook.problems().into_iter().filter(|(path, _)| sink.is_some() || !path.starts_with("queue"));
+    problems.map(|(path, message)| problem(draft, path, &message)).collect()
+}
+
+/// What is more than strangers may set.
+fn beyond(draft: &Draft, options: HookOptions, sink: Option<&SinkSettings>, limits: &UntrustedLimits) -> Vec<Fault> {
+    // What makes no hook is said elsewhere.
+    let Ok(hook) = hook(options, sink) else { return Vec::new() };
+    limits.problems(&hook).into_iter().map(|found| problem(draft, &found.path, &found.message)).collect()
+}
+
+fn hook(options: HookOptions, sink: Option<&SinkSettings>) -> Result<Hook, Vec<Fault>> {
+    let factory = sink.map_or_else(|| Arc::new(Unread) as Arc<dyn SinkFactory>, |sink| sink.factory.clone());
+    // Any name: nothing looks at it.
+    HookId::new("x").map_or_else(|_| Err(Vec::new()), |id| options.hook(id, factory))
+}
+
+/// A problem of a hook, at the setting that it is about, or one that has to do with it.
+fn problem(draft: &Draft, path: &str, message: &str) -> Fault {
     let place = |path: &str| parse_path(draft.value(), path);
-    let fault = |(path, message): (String, String)| {
-        let own = place(&path);
-        let other = place(&path.replace("queue", "batch"));
-        let places = [own.clone(), other, "/lanes".to_owned(), "/queue".to_owned(), "/batch".to_owned()];
-        let set = places.into_iter().find(|place| draft.is_set(place));
-        let about = if set.is_some() { About::Value } else { About::Missing };
-        Fault::new(draft.place(&set.unwrap_or(own)).0, about, format!("{path}: {message}"))
-    };
-    problems.map(fault).collect()
+    let own = place(path);
+    let other = place(&path.replace("queue", "batch"));
+    let places = [own.clone(), other, "/lanes".to_owned(), "/queue".to_owned(), "/batch".to_owned()];
+    let set = places.into_iter().find(|place| draft.is_set(place));
+    let about = if set.is_some() { About::Value } else { About::Missing };
+    Fault::new(draft.place(&set.unwrap_or(own)).0, about, format!("{path}: {message}"))
 }
 
 /// Stands in for a sink with something wrong, so that the rest of its hook can be checked.

@@ -9,6 +9,7 @@
 
 mod client;
 mod dead_letter;
+mod definitions;
 mod request;
 mod response;
 mod routes;
@@ -19,6 +20,7 @@ pub(crate) use routes::{JSON, JsonBody, MAX_BODY, json, other_method, permit};
 
 pub use client::{AdminClient, Exchange};
 pub use dead_letter::DeadLetterReport;
+pub use definitions::{HookDefinitions, HookDocument, HookPage, Origin};
 pub use request::{DeadLetterFilter, Request};
 pub use response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
 pub use service::{AdminService, STOPPED};

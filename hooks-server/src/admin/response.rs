@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use hooks_core::settings::Fault;
 use hooks_core::{DeadLetterId, HookReport, ReplayReport};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -90,13 +91,21 @@ pub struct Problem {
     pub status: u16,
     /// The reason.
     pub detail: String,
+    /// Everything that is wrong with a definition: `{"pointer": "/sink/urll", "reason": "…"}`, with JSON pointers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<serde_json::Value>,
 }
 
 impl Problem {
     /// With this status and reason.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or_default().to_owned();
-        Self { title, status: status.as_u16(), detail: detail.into() }
+        Self { title, status: status.as_u16(), detail: detail.into(), faults: Vec::new() }
+    }
+
+    /// With these faults of a definition.
+    pub(crate) fn with_faults(self, faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self { faults: faults.into_iter().filter_map(|fault| serde_json::to_value(fault).ok()).collect(), ..self }
     }
 }
 

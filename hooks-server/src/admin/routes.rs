@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, RawQuery, Request as HttpRequest, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response as HttpResponse};
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use bytes::Bytes;
 use hooks_core::{DeadLetterId, HookId, TenantId, chain};
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -46,12 +46,12 @@ impl AdminService {
         Router::new()
             .route("/v1/status", get(status))
             .route("/v1/log", get(log))
-            .route("/v1/hooks/{id}", delete(forget))
             .route("/v1/hooks/{id}/enable", post(enable))
             .route("/v1/hooks/{id}/disable", post(disable))
             .route("/v1/hooks/{id}/dead-letters", get(dead_letters))
             .route("/v1/hooks/{id}/dead-letters/replay", post(replay))
             .route("/v1/hooks/{id}/dead-letters/drop", post(drop_dead_letters))
+            .merge(super::definitions::routes())
             .method_not_allowed_fallback(other_method)
             .with_state(self.clone())
     }
@@ -79,10 +79,6 @@ async fn status(_: WholeDaemon, State(service): State<AdminService>) -> HttpResp
 
 async fn log(_: WholeDaemon, State(service): State<AdminService>) -> HttpResponse {
     answer(service, Request::Log).await
-}
-
-async fn forget(State(service): State<AdminService>, Hook(hook): Hook) -> HttpResponse {
-    answer(service, Request::Forget { hook }).await
 }
 
 async fn enable(State(service): State<AdminService>, Hook(hook): Hook) -> HttpResponse {
@@ -120,7 +116,7 @@ pub(super) async fn nothing() -> Problem {
 }
 
 /// Does what is asked to its end, also when the client goes away.
-async fn answer(service: AdminService, request: Request) -> HttpResponse {
+pub(super) async fn answer(service: AdminService, request: Request) -> HttpResponse {
     let answered = tokio::spawn(async move { service.answer(request).await }).await;
     match answered {
         Ok(response) => response.into_response(),
@@ -149,28 +145,34 @@ impl<S: Send + Sync> FromRequestParts<S> for WholeDaemon {
 }
 
 /// The tenant that asks, if it is one. Where nothing says what the sender may, he may nothing.
-fn tenant(parts: &Parts) -> Result<Option<&TenantId>, Problem> {
+pub(super) fn tenant(parts: &Parts) -> Result<Option<&TenantId>, Problem> {
     let access = parts.extensions.get::<Access>();
     let unknown = || Problem::new(StatusCode::FORBIDDEN, "it is not known what the sender may do");
     access.map(Access::tenant).ok_or_else(unknown)
 }
 
-/// The hook in the path.
-struct Hook(HookId);
+/// The hook in the path, which is the sender's.
+pub(super) struct Hook(pub(super) HookId);
 
-impl<S: Send + Sync> FromRequestParts<S> for Hook {
+impl FromRequestParts<AdminService> for Hook {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let Path(id) = path.map_err(|error| bad_request(error.body_text()))?;
-        let id = HookId::new(id).map_err(|error| bad_request(error.to_string()))?;
+    async fn from_request_parts(parts: &mut Parts, service: &AdminService) -> Result<Self, Problem> {
+        let id = hook_id(parts, service).await?;
         match tenant(parts)? {
-            None => Ok(Self(id)),
-            // No hook is a tenant's own.
-            Some(_) => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{id}`"))),
+            Some(tenant) if service.tenant_of(&id).as_ref() != Some(tenant) => {
+                Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{id}`")))
+            }
+            _ => Ok(Self(id)),
         }
     }
+}
+
+/// The name in the path, of whosever hook.
+pub(super) async fn hook_id(parts: &mut Parts, service: &AdminService) -> Result<HookId, Problem> {
+    let path = Path::<String>::from_request_parts(parts, service).await;
+    let Path(id) = path.map_err(|error| bad_request(error.body_text()))?;
+    HookId::new(id).map_err(|error| bad_request(error.to_string()))
 }
 
 /// The dead letters in the body. They have to be said, so that nobody drops all by leaving something out.
@@ -180,7 +182,7 @@ impl<S: Send + Sync> FromRequest<S> for Which {
     type Rejection = Problem;
 
     async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Problem> {
-        let body = json_body(request, "; `{}` as the body picks all dead letters").await?;
+        let body = json_body(request, &[JSON], "; `{}` as the body picks all dead letters").await?;
         let which = serde_json::from_slice(&body);
         which.map(Self).map_err(|error| {
             bad_request(format!("the body names no dead letters, as `{{\"ids\":[17]}}` does: {error}"))
@@ -195,16 +197,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Problem> {
-        let body = json_body(request, "").await?;
+        let body = json_body(request, &[JSON], "").await?;
         serde_json::from_slice(&body).map(Self).map_err(|error| bad_request(format!("the body: {error}")))
     }
 }
 
 /// The whole body of a request that says that it is JSON.
-async fn json_body(request: HttpRequest, hint: &str) -> Result<Bytes, Problem> {
+pub(super) async fn json_body(request: HttpRequest, media_types: &[&str], hint: &str) -> Result<Bytes, Problem> {
     let media_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    if !media_type.split(|byte| *byte == b';').next().unwrap_or_default().eq_ignore_ascii_case(b"application/json") {
-        let why = format!("the Content-Type has to be application/json{hint}");
+    let media_type = media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    if !media_types.iter().any(|known| media_type.eq_ignore_ascii_case(known.as_bytes())) {
+        let why = format!("the Content-Type has to be {}{hint}", media_types.join(" or "));
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     }
     let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), MAX_BODY).collect()).await;
@@ -227,7 +230,7 @@ fn after(query: &str) -> Result<Option<DeadLetterId>, Problem> {
     Ok(Some(DeadLetterId::new(id)))
 }
 
-fn bad_request(why: impl Into<String>) -> Problem {
+pub(super) fn bad_request(why: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, why)
 }
 

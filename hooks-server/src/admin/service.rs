@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, BusError, DeadLetter, DeadLetterId, DispatchError, Dispatcher, HookId, HookReport, ReplayError,
+    Bus, BusError, DeadLetter, DeadLetterId, DispatchError, Dispatcher, HookId, HookReport, ReplayError, TenantId,
     bus::DeadLetters, chain,
 };
 use http::StatusCode;
 
 use super::dead_letter::DeadLetterReport;
+use super::definitions::HookDefinitions;
 use super::request::{DeadLetterFilter, Request};
 use super::response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
 use crate::{Reloads, on_own_thread};
@@ -31,6 +32,7 @@ pub struct AdminService {
     dispatcher: Arc<Dispatcher>,
     /// The reloads of a daemon, whose dispatcher has the hooks of the config file.
     daemon: Option<Arc<Reloads>>,
+    definitions: Option<HookDefinitions>,
 }
 
 type Outcome = Result<Response, Problem>;
@@ -38,13 +40,32 @@ type Outcome = Result<Response, Problem>;
 impl AdminService {
     /// For a process that does not deliver for good: its hooks are reported as stopped, unless the dispatcher has them.
     pub fn new(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>) -> Self {
-        Self { bus, dispatcher, daemon: None }
+        Self { bus, dispatcher, daemon: None, definitions: None }
     }
 
     /// For a daemon, whose dispatcher has all hooks that are configured, and which reports reloads there.
     #[must_use]
     pub fn of_daemon(self, reloads: Arc<Reloads>) -> Self {
         Self { daemon: Some(reloads), ..self }
+    }
+
+    /// Manages hooks at run time, too.
+    #[must_use]
+    pub fn definitions_of(self, definitions: HookDefinitions) -> Self {
+        Self { definitions: Some(definitions), ..self }
+    }
+
+    pub(super) fn definitions(&self) -> Option<&HookDefinitions> {
+        self.definitions.as_ref()
+    }
+
+    pub(super) fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
+    }
+
+    /// The tenant of a hook that runs here.
+    pub(super) fn tenant_of(&self, hook: &HookId) -> Option<TenantId> {
+        self.dispatcher.hook(hook)?.tenant().cloned()
     }
 
     /// Does what is asked and says what came of it. Over HTTP: see [`router`](Self::router).

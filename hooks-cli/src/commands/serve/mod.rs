@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{BoxError, Dispatcher, chain};
-use hooks_server::admin::AdminService;
-use hooks_server::{IngestSettings, Keys, Reloads, Server, Settings, Signer, Tokens, on_own_thread};
+use hooks_core::{BoxError, Bus, DispatchError, Dispatcher, chain};
+use hooks_server::admin::{AdminService, HookDefinitions};
+use hooks_server::{ApiSettings, IngestSettings, Keys, Reloads, Server, Settings, Signer, Tokens, on_own_thread};
 use tokio::net::TcpListener;
 
 use super::wide_runtime;
@@ -154,6 +154,31 @@ fn settings(config: &Config, tokens: Option<Tokens>, keys: &Keys) -> Settings {
     }
 }
 
+fn definitions(
+    bus: &Arc<dyn Bus>,
+    configured: &ConfiguredBus,
+    dispatcher: &Arc<Dispatcher>,
+    keys: &Keys,
+    api: &ApiSettings,
+) -> HookDefinitions {
+    let strangers = api.strangers();
+    let definitions = HookDefinitions::new(bus.clone(), configured.kind(), dispatcher.clone(), keys, strangers.clone());
+    definitions.set(keys, strangers, api.max_hooks.get());
+    definitions
+}
+
+/// Starts the hooks that were made over the API. One that can't be read hurts no other.
+async fn restore(definitions: &HookDefinitions) -> Result<(), DispatchError> {
+    let restored = definitions.restore().await?;
+    for (hook, error) in &restored.failed {
+        tracing::error!(%hook, error = chain(error), "a hook that was made over the API can't run; the bus keeps its events");
+    }
+    if restored.hooks > 0 {
+        tracing::info!(hooks = restored.hooks, "hooks that were made over the API run again");
+    }
+    Ok(())
+}
+
 /// Everything that runs.
 struct Daemon {
     file: PathBuf,
@@ -163,6 +188,7 @@ struct Daemon {
     /// Where `api.secrets_key_file` is not set.
     keys: Keys,
     running: Running,
+    definitions: HookDefinitions,
     dispatcher: Arc<Dispatcher>,
     server: Server,
     reloads: Arc<Reloads>,
@@ -180,9 +206,12 @@ impl Daemon {
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let settings = settings(&config, tokens, named.as_ref().unwrap_or(&keys));
         let running = Running::start(config.hooks, &dispatcher).await?;
+        let definitions = definitions(&bus, &config.bus, &dispatcher, named.as_ref().unwrap_or(&keys), &config.api);
+        restore(&definitions).await?;
         bus.all_subscribed();
         let reloads = Arc::new(Reloads::default());
         let service = AdminService::new(bus.clone(), dispatcher.clone()).of_daemon(reloads.clone());
+        let service = service.definitions_of(definitions.clone());
         let server = Server::builder(bus, dispatcher.clone())
             .settings(settings)
             .connections(room.connections, room.lobby)
@@ -193,7 +222,20 @@ impl Daemon {
         let operators = operator::listen(opened.control, service);
         let notifier = Arc::new(Notifier::from_environment());
         let bus = config.bus;
-        Ok(Self { file, grace, bus, credentials, keys, running, dispatcher, server, reloads, notifier, operators })
+        Ok(Self {
+            file,
+            grace,
+            bus,
+            credentials,
+            keys,
+            running,
+            definitions,
+            dispatcher,
+            server,
+            reloads,
+            notifier,
+            operators,
+        })
     }
 
     /// Reads the config file again, and the files that it names. Cancel safe.
@@ -236,6 +278,7 @@ impl Daemon {
         }
         room(&config);
         let keys = keys.as_ref().unwrap_or(&self.keys);
+        self.definitions.set(keys, config.api.strangers(), config.api.max_hooks.get());
         let settings = settings(&config, tokens, keys);
         self.server.set(settings).map_err(|error| format!("nothing was changed: {error}"))?;
         let changes = self.running.changes(config.hooks);

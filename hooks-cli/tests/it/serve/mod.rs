@@ -10,6 +10,7 @@ mod lifecycle;
 mod load;
 mod log;
 mod logs;
+mod managed;
 #[cfg(feature = "nats")]
 mod nats;
 mod odd_answers;

@@ -1,0 +1,339 @@
+//! Hooks that are managed at run time: defined, changed and removed over HTTP, and kept by the bus.
+
+mod document;
+mod merge;
+mod owner;
+mod reader;
+mod routes;
+mod sealer;
+mod signing;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use hooks_core::bus::{DefineError, Definition, Expected};
+use hooks_core::settings::{HookSettings, Strangers};
+use hooks_core::{Bus, DispatchError, Dispatcher, HookId, Restored, Secret, TenantId, chain};
+use http::StatusCode;
+use parking_lot::Mutex;
+use serde_json::Value as Json;
+
+use super::response::Problem;
+use crate::Keys;
+use merge::merge;
+use owner::Owner;
+use reader::{Kept, Reader, Restorer, seconds};
+use signing::{fill_in_secret, keep_first_secret, rotate, signing_secret};
+
+use document::Defined;
+pub use document::{HookDocument, HookPage, Origin};
+pub(super) use routes::routes;
+
+/// How often a change without a condition begins anew because the hook was changed meanwhile.
+const TRIES: usize = 8;
+
+/// The hooks that are managed at run time. Clones are the same.
+#[derive(Clone)]
+pub struct HookDefinitions(Arc<Inner>);
+
+struct Inner {
+    bus: Arc<dyn Bus>,
+    dispatcher: Arc<Dispatcher>,
+    reader: Arc<Reader>,
+    /// Hooks whose old secrets end, and when, in seconds since 1970.
+    overlaps: Mutex<BTreeMap<HookId, u64>>,
+    /// Hooks of a tenant that are being made.
+    making: Mutex<BTreeMap<TenantId, usize>>,
+    max_hooks: AtomicUsize,
+}
+
+/// A hook that is being made: it counts until it is there, or is not.
+struct Making<'a>(&'a Inner, TenantId);
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        let mut making = self.0.making.lock();
+        if let Some(count) = making.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                making.remove(&self.1);
+            }
+        }
+    }
+}
+
+/// Hooks of one tenant, unless [`HookDefinitions::set`] says otherwise.
+const MAX_HOOKS: usize = 1_000;
+
+/// A change of one hook.
+enum Change {
+    Put(Json),
+    /// A merge patch, RFC 7396.
+    Patch(Json),
+    Rotate(Duration),
+    /// Drops the old secrets, if they end now.
+    EndOverlap,
+}
+
+impl HookDefinitions {
+    /// For hooks on this bus, which is of this kind, and its dispatcher. Definitions are sealed with these keys; clients
+    /// may set what [`Strangers`] may.
+    pub fn new(
+        bus: Arc<dyn Bus>,
+        kind: impl Into<Arc<str>>,
+        dispatcher: Arc<Dispatcher>,
+        keys: &Keys,
+        strangers: Strangers,
+    ) -> Self {
+        let reader = Arc::new(Reader::new(kind.into(), bus.traits(), keys, strangers));
+        Self(Arc::new(Inner {
+            bus,
+            dispatcher,
+            reader,
+            overlaps: Mutex::default(),
+            making: Mutex::default(),
+            max_hooks: MAX_HOOKS.into(),
+        }))
+    }
+
+    /// Other keys, and other bounds for hooks that are defined from now on: `max_hooks` is how many a tenant may have.
+    /// What was sealed with keys that are not among these can't be read any more.
+    pub fn set(&self, keys: &Keys, strangers: Strangers, max_hooks: usize) {
+        self.0.max_hooks.store(max_hooks, Ordering::Relaxed);
+        self.0.reader.set(keys, strangers);
+    }
+
+    /// Starts every hook that the bus keeps the definition of. To be called once, before anything is published.
+    ///
+    /// # Errors
+    /// When the definitions can't be read from the bus.
+    pub async fn restore(&self) -> Result<Restored, DispatchError> {
+        self.0.dispatcher.restore(Restorer(self.0.reader.clone())).await
+    }
+
+    /// Defines a hook, or replaces its definition. Returns the same definition as before where nothing differs.
+    async fn put(&self, hook: &HookId, table: Json, expected: Expected, owner: &Owner) -> Result<Defined, Problem> {
+        self.change(hook, Change::Put(table), expected, owner).await
+    }
+
+    async fn patch(&self, hook: &HookId, patch: Json, expected: Expected, owner: &Owner) -> Result<Defined, Problem> {
+        self.change(hook, Change::Patch(patch), expected, owner).await
+    }
+
+    /// Puts a new secret in front of the one that signs now. Both sign until the overlap is over.
+    async fn rotate(&self, hook: &HookId, overlap: Duration) -> Result<Defined, Problem> {
+        self.change(hook, Change::Rotate(overlap), Expected::Any, &Owner::default()).await
+    }
+
+    /// Returns false if it is not defined.
+    async fn remove(&self, hook: &HookId, expected: Expected) -> Result<bool, Problem> {
+        match self.0.dispatcher.undefine(hook, expected).await {
+            // It is for somebody else to say what is kept of it.
+            Err(DispatchError::NotDefined(_)) => Ok(false),
+            removed => removed.map_err(|error| problem(hook, &error)),
+        }
+    }
+
+    /// The definition of a hook, if it has one.
+    async fn definition(&self, hook: &HookId) -> Result<Option<Definition>, Problem> {
+        self.0.bus.hooks().definition(hook).await.map_err(|error| unavailable(error.to_string()))
+    }
+
+    async fn change(
+        &self,
+        hook: &HookId,
+        change: Change,
+        expected: Expected,
+        owner: &Owner,
+    ) -> Result<Defined, Problem> {
+        if self.0.dispatcher.hook(hook).is_some_and(|hook| !owner.owns(hook.tenant())) {
+            return Err(unknown(hook));
+        }
+        for _ in 0..TRIES {
+            let before = self.definition(hook).await?;
+            let revision = before.as_ref().map(|before| before.revision);
+            expected.check(revision).map_err(|error| refused(&error))?;
+            let kept = match &before {
+                Some(before) => Some(self.0.reader.open(hook, &before.text).map_err(unavailable)?),
+                None => None,
+            };
+            let wanted = self.wanted(hook, kept.as_ref(), &change, owner)?;
+            let Some((wanted, secret)) = wanted else {
+                let before = before.ok_or_else(|| unknown(hook))?;
+                return Ok(Defined { definition: before, secret: None, is_new: false });
+            };
+            let settings = self.check(&wanted.hook)?;
+            let _place = self.place(before.is_none(), settings.options.tenant.as_ref())?;
+            let text = self.0.reader.seal(hook, &wanted).map_err(unavailable)?;
+            let seen = revision.map_or(Expected::Absent, Expected::At);
+            match self.0.dispatcher.define(hook, &text, seen).await {
+                Ok(definition) => {
+                    self.end_overlap_at(hook, wanted.overlap_until);
+                    return Ok(Defined { definition, secret, is_new: before.is_none() });
+                }
+                // Somebody else changed it since; what this client expects is looked at again.
+                Err(DispatchError::Conflict { .. }) => {}
+                Err(error) => return Err(problem(hook, &error)),
+            }
+        }
+        Err(Problem::new(
+            StatusCode::CONFLICT,
+            format!("hook `{hook}` is being changed by others all the time: try again"),
+        ))
+    }
+
+    /// What the definition is to be, and the secret that was made for it. `None`: as it is.
+    fn wanted(
+        &self,
+        hook: &HookId,
+        kept: Option<&Kept>,
+        change: &Change,
+        owner: &Owner,
+    ) -> Result<Option<(Kept, Option<Secret>)>, Problem> {
+        let mut overlap_until = kept.and_then(|kept| kept.overlap_until);
+        let mut made = None;
+        let known = || kept.map(|kept| kept.hook.clone()).ok_or_else(|| unknown(hook));
+        let table = match change {
+            Change::Put(table) => {
+                let mut table = table.clone();
+                take_id(hook, &mut table)?;
+                let given = signing_secret(&mut table).is_some_and(|secret| !secret.is_absent());
+                if given {
+                    overlap_until = None;
+                } else {
+                    made = fill_in_secret(&mut table, kept.map(|kept| &kept.hook))?;
+                }
+                table
+            }
+            Change::Patch(patch) => {
+                let mut table = known()?;
+                let secret = signing_secret(&mut table).map(|secret| secret.value());
+                merge(&mut table, patch);
+                take_id(hook, &mut table)?;
+                if signing_secret(&mut table).map(|secret| secret.value()) != secret {
+                    overlap_until = None;
+                }
+                table
+            }
+            Change::Rotate(overlap) => {
+                let mut table = known()?;
+                made = Some(rotate(hook, &mut table)?);
+                overlap_until = Some(seconds(SystemTime::now() + *overlap));
+                table
+            }
+            Change::EndOverlap => {
+                let mut table = known()?;
+                if overlap_until.take().is_none_or(|until| until > seconds(SystemTime::now())) {
+                    return Ok(None);
+                }
+                keep_first_secret(&mut table);
+                table
+            }
+        };
+        let mut table = table;
+        owner.fill_in(&mut table)?;
+        let wanted = Kept { hook: table, overlap_until };
+        Ok((kept != Some(&wanted)).then_some((wanted, made)))
+    }
+
+    /// A place for one more hook of a tenant.
+    fn place(&self, is_new: bool, tenant: Option<&TenantId>) -> Result<Option<Making<'_>>, Problem> {
+        let Some(tenant) = tenant.filter(|_| is_new) else { return Ok(None) };
+        let max = self.0.max_hooks.load(Ordering::Relaxed);
+        let mut making = self.0.making.lock();
+        let count = making.entry(tenant.clone()).or_default();
+        *count += 1;
+        let taken = Making(&self.0, tenant.clone());
+        let all = *count + self.0.dispatcher.hooks_of(tenant);
+        drop(making);
+        if all <= max {
+            return Ok(Some(taken));
+        }
+        let why = format!("tenant `{tenant}` has {max} hooks, the most that it may have: delete one first");
+        Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, why))
+    }
+
+    /// # Errors
+    /// Everything that is wrong with the table.
+    fn check(&self, table: &Json) -> Result<HookSettings, Problem> {
+        self.0.reader.check(table.clone()).map_err(|faults| {
+            let count = faults.len();
+            let why =
+                format!("the definition has {count} {}: see `faults`", if count == 1 { "fault" } else { "faults" });
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why).with_faults(faults)
+        })
+    }
+
+    /// Old secrets go when their time is over.
+    fn end_overlap_at(&self, hook: &HookId, until: Option<u64>) {
+        let Some(until) = until else {
+            self.0.overlaps.lock().remove(hook);
+            return;
+        };
+        if self.0.overlaps.lock().insert(hook.clone(), until) == Some(until) {
+            return;
+        }
+        let (inner, hook) = (Arc::downgrade(&self.0), hook.clone());
+        let wait = Duration::from_secs(until.saturating_sub(seconds(SystemTime::now())) + 1);
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let Some(inner) = inner.upgrade() else { return };
+            if let Err(problem) = Self(inner).change(&hook, Change::EndOverlap, Expected::Any, &Owner::default()).await
+            {
+                tracing::warn!(%hook, error = %problem, "the hook's old secret still signs beside the new one: the change could not be kept");
+            }
+        });
+    }
+}
+
+impl fmt::Debug for HookDefinitions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HookDefinitions").finish_non_exhaustive()
+    }
+}
+
+/// Takes the id out of a table, where it may stand as long as it is the path's.
+fn take_id(hook: &HookId, table: &mut Json) -> Result<(), Problem> {
+    match table.as_object_mut().and_then(|table| table.remove("id")) {
+        None => Ok(()),
+        Some(Json::String(id)) if id == hook.as_str() => Ok(()),
+        Some(_) => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("`id` is not `{hook}`, as the path has it: leave it out"),
+        )),
+    }
+}
+
+fn unknown(hook: &HookId) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{hook}`"))
+}
+
+fn unavailable(why: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
+}
+
+fn refused(error: &DefineError) -> Problem {
+    let status = match error {
+        DefineError::Conflict { .. } => StatusCode::PRECONDITION_FAILED,
+        DefineError::NotKept => StatusCode::NOT_IMPLEMENTED,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Problem::new(status, error.to_string())
+}
+
+fn problem(hook: &HookId, error: &DispatchError) -> Problem {
+    let status = match error {
+        DispatchError::Conflict { .. } => StatusCode::PRECONDITION_FAILED,
+        DispatchError::NotKept => StatusCode::NOT_IMPLEMENTED,
+        DispatchError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        DispatchError::NotDefined(_) => {
+            let why = format!("hook `{hook}` is in the config file: change it there and reload, or choose another id");
+            return Problem::new(StatusCode::CONFLICT, why);
+        }
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Problem::new(status, chain(error))
+}

@@ -1,0 +1,98 @@
+//! From what the bus keeps to a hook, and from what a client sends to what the bus keeps.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use hooks_core::bus::BusTraits;
+use hooks_core::settings::{Draft, Fault, HookReader, HookSettings, Strangers};
+use hooks_core::{BoxError, DefinitionReader, Hook, HookId};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::sealer::Sealer;
+use crate::Keys;
+
+/// A hook's definition, with its secrets.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kept {
+    /// What a `[[hooks]]` table holds beside `id`.
+    pub(super) hook: Json,
+    /// The time from which on only the first of its signing secrets is good, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) overlap_until: Option<u64>,
+}
+
+/// What is needed to read definitions; all of it but the bus may change.
+pub(super) struct Reader {
+    kind: Arc<str>,
+    traits: BusTraits,
+    settings: RwLock<Arc<ReaderSettings>>,
+}
+
+struct ReaderSettings {
+    sealer: Sealer,
+    strangers: Strangers,
+}
+
+impl Reader {
+    pub(super) fn new(kind: Arc<str>, traits: BusTraits, keys: &Keys, strangers: Strangers) -> Self {
+        let settings = ReaderSettings { sealer: Sealer::new(keys), strangers };
+        Self { kind, traits, settings: RwLock::new(Arc::new(settings)) }
+    }
+
+    pub(super) fn set(&self, keys: &Keys, strangers: Strangers) {
+        *self.settings.write() = Arc::new(ReaderSettings { sealer: Sealer::new(keys), strangers });
+    }
+
+    fn settings(&self) -> Arc<ReaderSettings> {
+        self.settings.read().clone()
+    }
+
+    /// # Errors
+    /// Everything that is wrong with the table.
+    pub(super) fn check(&self, table: Json) -> Result<HookSettings, Vec<Fault>> {
+        let strangers = self.settings().strangers.clone();
+        let mut reader = HookReader::new().on_bus(&self.kind, self.traits).for_strangers(strangers);
+        reader.read(Draft::new(table))
+    }
+
+    /// The text that the bus keeps.
+    ///
+    /// # Errors
+    /// When it can't be sealed.
+    pub(super) fn seal(&self, hook: &HookId, kept: &Kept) -> Result<String, String> {
+        let plain = serde_json::to_vec(kept).map_err(|error| error.to_string())?;
+        self.settings().sealer.seal(hook, plain)
+    }
+
+    /// # Errors
+    /// When the text can't be opened.
+    pub(super) fn open(&self, hook: &HookId, text: &str) -> Result<Kept, String> {
+        let plain = self.settings().sealer.open(hook, text)?;
+        // The error would quote it.
+        serde_json::from_slice(&plain).map_err(|_| "its definition was kept by another version".to_owned())
+    }
+}
+
+/// For the dispatcher.
+pub(super) struct Restorer(pub(super) Arc<Reader>);
+
+impl DefinitionReader for Restorer {
+    fn read(&self, hook: &HookId, text: &str) -> Result<Hook, BoxError> {
+        let kept = self.0.open(hook, text)?;
+        let settings = self.0.check(kept.hook).map_err(said)?;
+        settings.into_hook(hook.clone()).map_err(said)
+    }
+}
+
+fn said(faults: Vec<Fault>) -> BoxError {
+    let messages: Vec<_> = faults.into_iter().map(|fault| fault.message).collect();
+    messages.join("; ").into()
+}
+
+/// Seconds since 1970.
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,283 @@
+//! The routes of hooks that are managed at run time.
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{RawQuery, Request as HttpRequest, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use hooks_core::bus::{Expected, Revision};
+use hooks_core::{HookId, HumanDuration, TestError, chain};
+use http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use http::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::document::Selection;
+use super::{Defined, HookDefinitions, Owner, Problem, unknown};
+use crate::admin::response::Done;
+use crate::admin::routes::{Hook, JSON, JsonBody, answer, bad_request, hook_id, json, json_body};
+use crate::admin::{AdminService, Request};
+
+/// Hooks of a page that says nothing of it, and the most of any.
+const PAGE: (usize, usize) = (100, 1_000);
+
+/// How long an old secret signs beside a new one, unless the request says otherwise, and at most.
+const OVERLAP: (Duration, Duration) = (Duration::from_secs(24 * 60 * 60), Duration::from_secs(30 * 24 * 60 * 60));
+
+/// The media types of a body that changes a hook.
+const PATCH: [&str; 2] = ["application/merge-patch+json", JSON];
+
+pub(in crate::admin) fn routes() -> Router<AdminService> {
+    Router::new()
+        .route("/v1/hooks", get(list))
+        .route("/v1/hooks/{id}", get(show).put(put).patch(patch).delete(remove))
+        .route("/v1/hooks/{id}/test", post(test))
+        .route("/v1/hooks/{id}/rotate-secret", post(rotate))
+}
+
+/// Does a change to its end, also when the client goes away.
+async fn whole<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(change).await.unwrap_or_else(|_| {
+        let why = "the daemon failed, and it is not known what was done: its log says more";
+        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why))
+    })
+}
+
+async fn list(
+    State(service): State<AdminService>,
+    owner: Owner,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let selection = selection(query.as_deref().unwrap_or_default(), &owner)?;
+    let page = managed(&service)?.page(&selection).await?;
+    Ok(json(StatusCode::OK, JSON, &page))
+}
+
+async fn show(State(service): State<AdminService>, Hook(hook): Hook) -> Result<Response, Problem> {
+    let document = managed(&service)?.document(&hook).await?.ok_or_else(|| unknown(&hook))?;
+    let mut response = json(StatusCode::OK, JSON, &document);
+    tag(&mut response, document.revision);
+    Ok(response)
+}
+
+async fn put(State(service): State<AdminService>, request: HttpRequest) -> Result<Response, Problem> {
+    let (hook, owner, expected, table) = changed(request, &[JSON], &service).await?;
+    let definitions = managed(&service)?.clone();
+    let defined = whole({
+        let (definitions, hook) = (definitions.clone(), hook.clone());
+        async move { definitions.put(&hook, table, expected, &owner).await }
+    });
+    shown(&definitions, &hook, defined.await?).await
+}
+
+async fn patch(State(service): State<AdminService>, request: HttpRequest) -> Result<Response, Problem> {
+    let (hook, owner, expected, patch) = changed(request, &PATCH, &service).await?;
+    let definitions = managed(&service)?.clone();
+    let defined = whole({
+        let (definitions, hook) = (definitions.clone(), hook.clone());
+        async move { definitions.patch(&hook, patch, expected, &owner).await }
+    });
+    shown(&definitions, &hook, defined.await?).await
+}
+
+/// Removes a hook that is defined; or what is kept of one that is neither defined nor runs.
+async fn remove(
+    State(service): State<AdminService>,
+    Hook(hook): Hook,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let expected = expected(&Method::DELETE, &headers)?;
+    if let Some(definitions) = service.definitions().cloned() {
+        let id = hook.clone();
+        if whole(async move { definitions.remove(&id, expected).await }).await? {
+            tracing::info!(%hook, "the hook was removed over the API");
+            return Ok(json(StatusCode::OK, JSON, &Done { changed: true }));
+        }
+    }
+    Ok(answer(service, Request::Forget { hook }).await)
+}
+
+/// How long an old secret still signs.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Rotation {
+    overlap: HumanDuration,
+}
+
+impl Default for Rotation {
+    fn default() -> Self {
+        Self { overlap: HumanDuration::new(OVERLAP.0) }
+    }
+}
+
+#[derive(Serialize)]
+struct Rotated {
+    /// It is shown this once.
+    secret: String,
+    revision: u64,
+}
+
+async fn rotate(
+    State(service): State<AdminService>,
+    Hook(hook): Hook,
+    JsonBody(Rotation { overlap }): JsonBody<Rotation>,
+) -> Result<Response, Problem> {
+    if overlap.get() > OVERLAP.1 {
+        let longest = HumanDuration::new(OVERLAP.1);
+        return Err(bad_request(format!("overlap: {overlap} is longer than {longest}")));
+    }
+    let (definitions, id) = (managed(&service)?.clone(), hook.clone());
+    let defined = whole(async move { definitions.rotate(&id, overlap.get()).await }).await?;
+    tracing::info!(%hook, "the hook got a new secret over the API");
+    let secret = defined.secret.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default();
+    let mut response = json(StatusCode::OK, JSON, &Rotated { secret, revision: defined.definition.revision.get() });
+    tag(&mut response, Some(defined.definition.revision.get()));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// What came of a test delivery.
+#[derive(Serialize)]
+struct Tested {
+    delivered: bool,
+    /// Seconds.
+    took: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    notes: Vec<(String, String)>,
+}
+
+async fn test(State(service): State<AdminService>, Hook(hook): Hook) -> Result<Response, Problem> {
+    let started = Instant::now();
+    let tested = match service.dispatcher().test(&hook).await {
+        Ok(report) => Tested {
+            delivered: report.refused.is_none(),
+            took: report.took.as_secs_f64(),
+            answer: serde_json::to_value(&report.answer).ok(),
+            error: report.refused.map(|reason| reason.to_string()),
+            notes: report.notes,
+        },
+        Err(TestError::Failed { error, took, notes }) => {
+            Tested { delivered: false, took: took.as_secs_f64(), answer: None, error: Some(chain(&error)), notes }
+        }
+        Err(TestError::UnknownHook(_)) => return Err(unknown(&hook)),
+        Err(error @ TestError::TestUnsupported { .. }) => {
+            return Err(Problem::new(StatusCode::CONFLICT, chain(&error)));
+        }
+        Err(error) => Tested {
+            delivered: false,
+            took: started.elapsed().as_secs_f64(),
+            answer: None,
+            error: Some(chain(&error)),
+            notes: Vec::new(),
+        },
+    };
+    Ok(json(StatusCode::OK, JSON, &tested))
+}
+
+fn managed(service: &AdminService) -> Result<&HookDefinitions, Problem> {
+    service.definitions().ok_or_else(|| {
+        Problem::new(StatusCode::NOT_IMPLEMENTED, "hooks are not managed here: no daemon runs that could deliver them")
+    })
+}
+
+/// The hook, who changes it, under which condition, and how.
+async fn changed(
+    request: HttpRequest,
+    media_types: &[&str],
+    service: &AdminService,
+) -> Result<(HookId, Owner, Expected, Json), Problem> {
+    let (mut parts, body) = request.into_parts();
+    let hook = hook_id(&mut parts, service).await?;
+    let owner = Owner::of(&parts)?;
+    let expected = expected(&parts.method, &parts.headers)?;
+    let body = json_body(HttpRequest::from_parts(parts, body), media_types, "").await?;
+    let table = serde_json::from_slice(&body).map_err(|error| bad_request(format!("the body is no JSON: {error}")))?;
+    Ok((hook, owner, expected, table))
+}
+
+/// What `If-Match` or `If-None-Match` asks for.
+fn expected(method: &Method, headers: &HeaderMap) -> Result<Expected, Problem> {
+    let given = |name: &HeaderName| {
+        let mut values = headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(value), None) => Ok(value.to_str().ok().map(str::trim)),
+            _ => Err(bad_request(format!("the header `{name}` stands twice"))),
+        }
+    };
+    let revision = |text: &str| text.strip_prefix('"')?.strip_suffix('"')?.parse().ok().map(Revision::new);
+    match (given(&IF_MATCH)?, given(&IF_NONE_MATCH)?) {
+        (None, None) => Ok(Expected::Any),
+        (None, Some("*")) if *method == Method::PUT => Ok(Expected::Absent),
+        (Some(text), None) => {
+            let revision = revision(text);
+            let why = || bad_request("If-Match: expected one revision in quotes, as `ETag` has it: \"7\"");
+            revision.map(Expected::At).ok_or_else(why)
+        }
+        _ => Err(bad_request("expected `If-Match` with a revision, or, of PUT, `If-None-Match: *`")),
+    }
+}
+
+/// A hook that was defined, with the secret that was made for it.
+async fn shown(definitions: &HookDefinitions, hook: &HookId, defined: Defined) -> Result<Response, Problem> {
+    let Defined { definition, secret, is_new } = defined;
+    let mut document = definitions.document(hook).await?.ok_or_else(|| unknown(hook))?;
+    let has_secret = secret.is_some();
+    document.revision = Some(definition.revision.get());
+    document.secret = secret.map(|secret| secret.expose().to_owned());
+    let mut response = json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, JSON, &document);
+    tag(&mut response, document.revision);
+    if is_new && let Ok(location) = HeaderValue::from_str(&format!("/v1/hooks/{hook}")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    if has_secret {
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    Ok(response)
+}
+
+fn tag(response: &mut Response, revision: Option<u64>) {
+    if let Some(tag) = revision.and_then(|revision| HeaderValue::from_str(&format!("\"{revision}\"")).ok()) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+}
+
+/// Reads the query of a list.
+fn selection(query: &str, owner: &Owner) -> Result<Selection, Problem> {
+    let mut selection = Selection { limit: PAGE.0, tenant: owner.tenant().cloned(), ..Selection::default() };
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let wrong = |why: String| bad_request(format!("{name}: {why}"));
+        match &*name {
+            "after" => selection.after = Some(HookId::new(&*value).map_err(|error| wrong(error.to_string()))?),
+            "limit" => {
+                let limit = value.parse().ok().filter(|limit| (1..=PAGE.1).contains(limit));
+                selection.limit = limit.ok_or_else(|| wrong(format!("expected a number from 1 to {}", PAGE.1)))?;
+            }
+            "origin" => {
+                let origin = serde_json::from_value(Json::from(&*value)).ok();
+                selection.origin = Some(origin.ok_or_else(|| wrong("expected `api` or `file`".to_owned()))?);
+            }
+            "tenant" => {
+                let tenant = hooks_core::TenantId::new(&*value).map_err(|error| wrong(error.to_string()))?;
+                if owner.tenant().is_some_and(|own| *own != tenant) {
+                    // Of another's hooks there are none.
+                    selection.limit = 0;
+                }
+                selection.tenant = Some(tenant);
+            }
+            "state" => selection.state = Some(value.into_owned()),
+            "q" => selection.text = Some(value.into_owned()),
+            _ => {
+                let known = "after, limit, tenant, state, origin, q";
+                return Err(bad_request(format!("`{name}` is not known here; known: {known}")));
+            }
+        }
+    }
+    Ok(selection)
+}
