@@ -6,6 +6,7 @@ pub(crate) mod docs;
 mod durations;
 #[cfg(feature = "http")]
 pub(crate) mod listen;
+pub(crate) mod manage;
 pub(crate) mod operate;
 #[cfg(feature = "http")]
 pub(crate) mod publish;
@@ -176,6 +177,15 @@ will pass over are counted, too.")]
     #[command(after_help = "Examples:
   hooks forget -c hooks.toml billing")]
     Forget(HookArgs),
+    /// Show the hooks of a daemon, or one with its settings
+    #[command(after_help = manage::GET)]
+    Get(manage::GetArgs),
+    /// Define the hooks of a file at a daemon: those that are missing or differ
+    #[command(after_help = manage::APPLY)]
+    Apply(manage::ApplyArgs),
+    /// Delete a hook that was defined at a daemon
+    #[command(after_help = manage::DELETE)]
+    Delete(HookArgs),
     /// Describe, verify or repair the log of the bus
     #[command(after_help = "Examples:
   hooks log info -c hooks.toml

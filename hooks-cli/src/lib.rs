@@ -114,6 +114,9 @@ fn command(cli: &Cli, console: &Console) -> Exit {
         Command::Enable(args) => commands::operate::set_enabled(args, true),
         Command::Disable(args) => commands::operate::set_enabled(args, false),
         Command::Forget(args) => commands::operate::forget(args),
+        Command::Get(args) => commands::manage::get(args),
+        Command::Apply(args) => commands::apply::run(args),
+        Command::Delete(args) => commands::manage::delete(args),
         Command::DeadLetters { command } => commands::dead_letters::run(command),
         Command::Log { command } => commands::log::run(command),
     }

@@ -210,7 +210,7 @@ impl PickArgs {
     }
 }
 
-fn hook_id(text: &str) -> Result<HookId, String> {
+pub(super) fn hook_id(text: &str) -> Result<HookId, String> {
     HookId::new(text).map_err(|error| error.to_string())
 }
 

@@ -1,5 +1,6 @@
 //! The commands.
 
+pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod dead_letters;
 #[cfg(all(feature = "http", feature = "file"))]
@@ -8,6 +9,7 @@ pub(crate) mod docs;
 #[cfg(feature = "http")]
 pub(crate) mod listen;
 pub(crate) mod log;
+pub(crate) mod manage;
 pub(crate) mod operate;
 pub(crate) mod pipe;
 pub(crate) mod plugins;

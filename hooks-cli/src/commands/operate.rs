@@ -4,18 +4,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use hooks_core::{BoxError, ByteSize, Hook, HookId, HookReport, bus::Purpose, chain, timestamp};
-#[cfg(feature = "http")]
-use hooks_server::admin::AdminClient;
-use hooks_server::admin::{Request, Status};
+use hooks_server::admin::{AdminClient, Request, Status};
 
 use super::{print, runtime, warn};
 use crate::args::operate::{HookArgs, StatusArgs, WhomArgs};
 use crate::config::{self, ConfiguredBus, Problem, Problems, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
-use crate::operator::Operator;
 #[cfg(feature = "http")]
 use crate::operator::Remote;
+use crate::operator::{Managed, Operator};
 use crate::outcome;
 
 /// Runs a conversation with whoever answers there.
@@ -29,6 +27,20 @@ pub(super) fn converse(
         Err(exit) => return exit,
     };
     let ended = runtime().map_err(BoxError::from).and_then(|runtime| runtime.block_on(whom.talk(purpose, talk)));
+    ended.unwrap_or_else(|error| {
+        complain(chain(&*error));
+        Exit::Failed
+    })
+}
+
+/// Runs a conversation with a daemon, which has to run, about the hooks that it manages.
+pub(super) fn with_daemon(whom: &WhomArgs, talk: impl AsyncFnOnce(&mut Managed) -> Result<Exit, BoxError>) -> Exit {
+    let whom = match Whom::new(whom) {
+        Ok(whom) => whom,
+        Err(exit) => return exit,
+    };
+    let talk = async { talk(&mut Managed::new(whom.daemon().await?)).await };
+    let ended = runtime().map_err(BoxError::from).and_then(|runtime| runtime.block_on(talk));
     ended.unwrap_or_else(|error| {
         complain(chain(&*error));
         Exit::Failed
@@ -60,6 +72,22 @@ impl Whom {
                 "{problems}\nwith `--dir` and the folder of a durable bus in place of `-c` no config file is read"
             ));
             Exit::Config
+        })
+    }
+
+    /// The daemon itself.
+    async fn daemon(self) -> Result<AdminClient, BoxError> {
+        let bus = match self {
+            #[cfg(feature = "http")]
+            Self::Remote(client) => return Ok(client),
+            Self::Bus(bus, _) => bus,
+        };
+        let Some(folder) = bus.folder() else {
+            return Err(format!("a daemon with the `{}` bus is asked at its address, with --url", bus.kind()).into());
+        };
+        AdminClient::connect(folder).await?.ok_or_else(|| {
+            let folder = folder.display();
+            format!("no daemon has the folder `{folder}`: start `hooks serve`, or ask another one with --url").into()
         })
     }
 

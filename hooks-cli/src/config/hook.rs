@@ -26,9 +26,34 @@ pub(super) fn read_all(
     bus: Option<&ConfiguredBus>,
     findings: &mut Findings,
 ) -> Vec<ReadHook> {
-    let mut ids = BTreeMap::new();
-    let mut hooks = Vec::new();
     let mut reader = reader(bus);
+    let tables = tables(list, defaults, findings);
+    let read = tables.into_iter().filter_map(|(id, number, node)| {
+        let hook = read_one(id, number, node, &mut reader, findings)?;
+        let (overflow, is_set) = node.find("/queue/overflow");
+        Some(ReadHook { hook, overflow: is_set.then(|| overflow.span()), written: Written::new(node.json()) })
+    });
+    read.collect()
+}
+
+/// Reads all hooks for a daemon, whose bus decides what has no use there. Those with something wrong are left out; what
+/// is wrong is noted.
+pub(super) fn read_for_daemon(mut list: Vec<Node>, defaults: &Node, findings: &mut Findings) -> Vec<(Hook, Node)> {
+    let mut reader = reader(None);
+    let tables = tables(&mut list, defaults, findings);
+    let read = tables.into_iter();
+    read.filter_map(|(id, number, node)| Some((read_one(id, number, node, &mut reader, findings)?, node.clone())))
+        .collect()
+}
+
+/// The tables of hooks over the defaults, each with its id, if that is right, and its number.
+fn tables<'a>(
+    list: &'a mut [Node],
+    defaults: &Node,
+    findings: &mut Findings,
+) -> Vec<(Option<HookId>, usize, &'a mut Node)> {
+    let mut ids = BTreeMap::new();
+    let mut tables = Vec::new();
     for (index, node) in list.iter_mut().enumerate() {
         let number = index + 1;
         if node.table().is_none() {
@@ -42,9 +67,9 @@ pub(super) fn read_all(
             findings.mask_plugin(sink.node);
         }
         node.merge_under(defaults);
-        hooks.extend(read(id, number, node, &mut reader, findings));
+        tables.push((id, number, node));
     }
-    hooks
+    tables
 }
 
 /// A reader that knows what the bus has no use for.
@@ -88,18 +113,16 @@ fn id(node: &mut Node, number: usize, ids: &mut BTreeMap<HookId, usize>, finding
     }
 }
 
-fn read(
+fn read_one(
     id: Option<HookId>,
     number: usize,
     node: &Node,
     reader: &mut HookReader<'_>,
     findings: &mut Findings,
-) -> Option<ReadHook> {
+) -> Option<Hook> {
     let label = id.as_ref().map_or_else(|| format!("hook {number}: "), |id| format!("hook `{id}`: "));
     let hook = reader.read(node.draft()).and_then(|settings| id.map(|id| settings.into_hook(id)).transpose());
-    let hook = hook.map_err(|faults| findings.add_faults(&label, None, node, faults)).ok()??;
-    let (overflow, is_set) = node.find("/queue/overflow");
-    Some(ReadHook { hook, overflow: is_set.then(|| overflow.span()), written: Written::new(node.json()) })
+    hook.map_err(|faults| findings.add_faults(&label, None, node, faults)).ok()?
 }
 
 /// Checks `[defaults]` by itself, so that what is wrong there is said once, and takes it out.

@@ -9,6 +9,7 @@
 //! Nothing here does I/O but [`load`]: [`parse`] takes the text and the variables as parameters.
 
 mod api;
+mod applied;
 mod bus;
 mod expand;
 mod hook;
@@ -22,6 +23,7 @@ mod tests;
 mod tree;
 mod written;
 
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use hooks_core::Hook;
@@ -29,6 +31,7 @@ use hooks_core::settings::unknown_field;
 use hooks_server::{ApiSettings, IngestSettings};
 use toml::de::DeTable;
 
+pub(crate) use applied::{FileHook, HookFile, load_hooks};
 pub use bus::{ConfiguredBus, WithoutBus};
 pub use expand::Variables;
 pub(crate) use ingest::too_large_for;
@@ -83,20 +86,36 @@ const SECTIONS: [&str; 6] = ["bus", "api", "events", "ingest", "defaults", "hook
 /// # Errors
 /// Everything that is wrong with it; or that it can't be read.
 pub fn load(path: &Path, without_bus: WithoutBus) -> Result<Config, Problems> {
-    let file = path.display().to_string();
-    let whole = |place, message: String| Problems { file: file.clone(), list: vec![Problem::new(place, message)] };
-    let bytes = files::read(path).map_err(|error| whole(None, format!("can't be read: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let sound = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
-        whole(Some(Lines::new(&sound).place(sound.len())), "not UTF-8".to_owned())
-    })?;
-    let full = std::path::absolute(path).map_err(|error| whole(None, format!("has no absolute path: {error}")))?;
-    let folder = full.parent().map(without_steps_up);
-    let config_dir = folder.as_deref().and_then(Path::to_str);
-    let variables = Variables { config_dir, lookup: &|name| std::env::var(name) };
+    let ConfigText { file, text, folder } = ConfigText::read(path)?;
+    let variables = Variables { config_dir: folder.as_deref(), lookup: &|name| std::env::var(name) };
     let mut config = parse(&text, &file, without_bus, &variables)?;
     config.silent = look_at_files(&mut config.hooks);
     Ok(config)
+}
+
+/// The text of a config file.
+struct ConfigText {
+    /// The file, as it is to be shown.
+    file: String,
+    text: String,
+    /// The folder that it is in.
+    folder: Option<String>,
+}
+
+impl ConfigText {
+    fn read(path: &Path) -> Result<Self, Problems> {
+        let file = path.display().to_string();
+        let whole = |place, message: String| Problems { file: file.clone(), list: vec![Problem::new(place, message)] };
+        let bytes = files::read(path).map_err(|error| whole(None, format!("can't be read: {error}")))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let sound = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+            whole(Some(Lines::new(&sound).place(sound.len())), "not UTF-8".to_owned())
+        })?;
+        let full = std::path::absolute(path).map_err(|error| whole(None, format!("has no absolute path: {error}")))?;
+        let folder = full.parent().map(without_steps_up);
+        let folder = folder.as_deref().and_then(Path::to_str).map(str::to_owned);
+        Ok(Self { file, text, folder })
+    }
 }
 
 /// Notes what the files hold that sinks read; returns those that give no answer.
@@ -160,15 +179,7 @@ fn without_steps_up(folder: &Path) -> PathBuf {
 /// ```
 pub fn parse(text: &str, file: &str, without_bus: WithoutBus, variables: &Variables<'_>) -> Result<Config, Problems> {
     let mut findings = Findings::default();
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        // The tree of a broken file has holes; looking further would find errors that are none.
-        for error in errors {
-            findings.add_blind(error.span().unwrap_or(0..0), error.message());
-        }
-        return Err(findings.into_problems(file, text));
-    }
-    let (mut root, bare) = tree::tree(table, text, variables, &mut |span, message| findings.add(span, message));
+    let (mut root, bare) = tree_of(text, file, variables, &mut findings)?;
     let config = root.table_mut().and_then(|table| {
         read(table, &Source { text, file, without_bus, config_dir: variables.config_dir }, &mut findings)
     });
@@ -180,8 +191,26 @@ pub fn parse(text: &str, file: &str, without_bus: WithoutBus, variables: &Variab
     }
 }
 
+/// The tree of a text, and the strings in it that may want a variable without saying so.
+fn tree_of(
+    text: &str,
+    file: &str,
+    variables: &Variables<'_>,
+    findings: &mut Findings,
+) -> Result<(Node, Vec<Range<usize>>), Problems> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        // The tree of a broken file has holes; looking further would find errors that are none.
+        for error in errors {
+            findings.add_blind(error.span().unwrap_or(0..0), error.message());
+        }
+        return Err(std::mem::take(findings).into_problems(file, text));
+    }
+    Ok(tree::tree(table, text, variables, &mut |span, message| findings.add(span, message)))
+}
+
 fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Option<Config> {
-    let unknown = refuse_unknown(table, findings);
+    let unknown = refuse_unknown(table, &SECTIONS, findings);
     let bus = bus::read(table.remove("bus"), source, findings);
     let events = section::<EventSettings>("events", table.remove("events"), findings);
     if let Some((events, places)) = &events {
@@ -191,16 +220,11 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
     let may_be_empty = table.contains_key("api") && source.without_bus != WithoutBus::InProcess;
     let (api, has_tokens) = api::read(table.remove("api"), source.config_dir, findings);
     let ingest = ingest::read(table.remove("ingest"), source.config_dir, bus.as_ref(), has_tokens, findings);
-    let mut defaults = table.remove("defaults").map_or_else(empty, |entry| entry.node);
-    if !matches!(defaults.value, Value::Table(_) | Value::Broken) {
-        findings.add(defaults.span.clone(), format!("defaults: expected a table, found {}", defaults.describe()));
-        defaults = empty();
-    }
-    hook::defaults(&mut defaults, findings);
+    let defaults = defaults(table, findings);
     let hooks = match table.remove("hooks") {
         // A misspelt `hooks` is one error, not two.
         None if unknown || may_be_empty => Vec::new(),
-        entry => hooks(entry, &defaults, bus.as_ref(), findings),
+        entry => hook::read_all(&mut hook_list(entry, findings), &defaults, bus.as_ref(), findings),
     };
     let lines = Lines::new(source.text);
     let hooks = hooks.into_iter().map(|read| HookConfig {
@@ -221,10 +245,10 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
 }
 
 /// True when there is something unknown.
-fn refuse_unknown(table: &Table, findings: &mut Findings) -> bool {
+fn refuse_unknown(table: &Table, known: &[&str], findings: &mut Findings) -> bool {
     let mut any = false;
-    for (name, entry) in table.iter().filter(|(name, _)| !SECTIONS.contains(&name.as_str())) {
-        let message = unknown_field(name, &SECTIONS);
+    for (name, entry) in table.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
+        let message = unknown_field(name, known);
         entry.node.strings(&mut |node, _| findings.mask(node.span.clone()));
         findings.add(entry.key.clone(), message);
         any = true;
@@ -255,31 +279,30 @@ fn check_events(events: &EventSettings, places: &Node, bus: Option<&ConfiguredBu
     }
 }
 
-fn hooks(
-    entry: Option<Entry>,
-    defaults: &Node,
-    bus: Option<&ConfiguredBus>,
-    findings: &mut Findings,
-) -> Vec<hook::ReadHook> {
-    let Some(mut entry) = entry else {
+/// `[defaults]`.
+fn defaults(table: &mut Table, findings: &mut Findings) -> Node {
+    let mut defaults = table.remove("defaults").map_or_else(empty, |entry| entry.node);
+    if !matches!(defaults.value, Value::Table(_) | Value::Broken) {
+        findings.add(defaults.span.clone(), format!("defaults: expected a table, found {}", defaults.describe()));
+        defaults = empty();
+    }
+    hook::defaults(&mut defaults, findings);
+    defaults
+}
+
+/// The tables of `[[hooks]]`.
+fn hook_list(entry: Option<Entry>, findings: &mut Findings) -> Vec<Node> {
+    let Some(entry) = entry else {
         findings.add(0..0, "there is no hook: add `[[hooks]]` with `id` and `sink`");
         return Vec::new();
     };
-    match &mut entry.node.value {
-        Value::List(list) if list.is_empty() => {
-            findings.add(entry.key, "there is no hook: add `[[hooks]]` with `id` and `sink`");
-            Vec::new()
-        }
-        Value::List(list) => hook::read_all(list, defaults, bus, findings),
-        Value::Table(_) => {
-            findings.add(entry.key, "hooks: expected a list, found a table: each hook begins with `[[hooks]]`");
-            Vec::new()
-        }
+    let found = entry.node.describe();
+    match entry.node.value {
+        Value::List(list) if !list.is_empty() => return list,
+        Value::List(_) => findings.add(entry.key, "there is no hook: add `[[hooks]]` with `id` and `sink`"),
         _ => {
-            let found = entry.node.describe();
-            findings
-                .add(entry.key, format!("hooks: expected a list, found {found}: each hook begins with `[[hooks]]`"));
-            Vec::new()
+            findings.add(entry.key, format!("hooks: expected a list, found {found}: each hook begins with `[[hooks]]`"))
         }
     }
+    Vec::new()
 }

@@ -212,7 +212,7 @@ impl Node {
     }
 
     /// Each node in it, with the pointer that leads to it.
-    fn visit(&self, at: String, visit: &mut dyn FnMut(&str, &Self)) {
+    pub(super) fn visit(&self, at: String, visit: &mut dyn FnMut(&str, &Self)) {
         visit(&at, self);
         match &self.value {
             Value::Leaf(..) | Value::Broken => {}

@@ -9,6 +9,7 @@
 
 mod cluster;
 mod local;
+mod managed;
 #[cfg(feature = "http")]
 mod remote;
 mod reports;
@@ -27,6 +28,7 @@ use crate::bus::Handover;
 use crate::config::ConfiguredBus;
 use local::{Local, Nothing, Open};
 
+pub(crate) use managed::{Defined, Managed};
 #[cfg(feature = "http")]
 pub(crate) use remote::Remote;
 

@@ -57,6 +57,19 @@ impl AdminClient {
         Ok(OverSocket::connect(folder).await?.map(Self::over))
     }
 
+    /// Sends a request of another route, whose URI is a path, and waits 15 s at most for the answer.
+    ///
+    /// # Errors
+    /// As for [`ask`](Self::ask).
+    pub async fn send(&mut self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, BoxError> {
+        self.0.exchange(request, Some(ANSWER_TIMEOUT)).await
+    }
+
+    /// The daemon's name in errors.
+    pub fn name(&self) -> String {
+        self.0.name()
+    }
+
     /// Asks, and waits for the answer. A replay takes as long as its deliveries do, anything else 15 s at most.
     ///
     /// # Errors

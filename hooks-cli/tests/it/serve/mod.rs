@@ -1,6 +1,7 @@
 //! `hooks serve` from outside.
 
 mod answers;
+mod apply;
 mod crowd;
 mod dead_letters;
 mod durable;

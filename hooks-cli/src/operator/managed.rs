@@ -1,0 +1,100 @@
+//! Hooks that a daemon manages: lists, shows, defines and deletes them.
+
+use hooks_core::{BoxError, HookId};
+use hooks_server::admin::{AdminClient, Done, HookDocument, HookPage, Problem};
+use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
+use http::{Method, Request, Response};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+/// A daemon.
+pub(crate) struct Managed(AdminClient);
+
+/// A hook that was defined.
+pub(crate) struct Defined {
+    /// True if it was not there before.
+    pub(crate) is_new: bool,
+    pub(crate) hook: HookDocument,
+}
+
+impl Managed {
+    pub(crate) fn new(client: AdminClient) -> Self {
+        Self(client)
+    }
+
+    /// Every hook, by name.
+    ///
+    /// # Errors
+    /// When there is no answer, or another one.
+    pub(crate) async fn all(&mut self) -> Result<Vec<HookDocument>, BoxError> {
+        let (mut hooks, mut path) = (Vec::new(), "/v1/hooks?limit=500".to_owned());
+        loop {
+            let answer = self.ask(Request::get(&path).body(Vec::new())?).await?;
+            let page: HookPage = self.read(&answer)?;
+            hooks.extend(page.hooks);
+            let Some(next) = page.next else { return Ok(hooks) };
+            path = format!("/v1/hooks?limit=500&after={next}");
+        }
+    }
+
+    /// One hook.
+    ///
+    /// # Errors
+    /// When there is none, or no answer.
+    pub(crate) async fn hook(&mut self, hook: &HookId) -> Result<HookDocument, BoxError> {
+        let answer = self.ask(Request::get(path(hook)).body(Vec::new())?).await?;
+        self.read(&answer)
+    }
+
+    /// Defines a hook as long as it has this revision, or, without one, is not there.
+    ///
+    /// # Errors
+    /// When there is no answer, or, as a [`Problem`], when it can't be.
+    pub(crate) async fn define(
+        &mut self,
+        hook: &HookId,
+        settings: &Json,
+        revision: Option<u64>,
+    ) -> Result<Defined, BoxError> {
+        let request = Request::put(path(hook)).header(CONTENT_TYPE, "application/json");
+        let request = match revision {
+            Some(revision) => request.header(IF_MATCH, format!("\"{revision}\"")),
+            None => request.header(IF_NONE_MATCH, "*"),
+        };
+        let answer = self.ask(request.body(serde_json::to_vec(settings)?)?).await?;
+        Ok(Defined { is_new: answer.status() == http::StatusCode::CREATED, hook: self.read(&answer)? })
+    }
+
+    /// Deletes a hook, with all that is kept of it, as long as it has this revision, if one is given.
+    ///
+    /// # Errors
+    /// As for [`define`](Self::define).
+    pub(crate) async fn delete(&mut self, hook: &HookId, revision: Option<u64>) -> Result<(), BoxError> {
+        let mut request = Request::builder().method(Method::DELETE).uri(path(hook));
+        if let Some(revision) = revision {
+            request = request.header(IF_MATCH, format!("\"{revision}\""));
+        }
+        let answer = self.ask(request.body(Vec::new())?).await?;
+        self.read::<Done>(&answer).map(drop)
+    }
+
+    /// The answer, if it is that it was done.
+    async fn ask(&mut self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, BoxError> {
+        let answer = self.0.send(request).await?;
+        match answer.status().is_success() {
+            true => Ok(answer),
+            false => Err(self.read::<Problem>(&answer)?.into()),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, answer: &Response<Vec<u8>>) -> Result<T, BoxError> {
+        serde_json::from_slice(answer.body()).map_err(|error| {
+            let (name, status) = (self.0.name(), answer.status());
+            format!("{name} answers {status} as no daemon of this version does ({error}): is it one?").into()
+        })
+    }
+}
+
+fn path(hook: &HookId) -> String {
+    format!("/v1/hooks/{hook}")
+}
