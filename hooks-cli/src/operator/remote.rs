@@ -29,20 +29,29 @@ impl Remote {
     }
 
     /// The address of a path there. The daemon may be below a path itself, behind a proxy.
-    fn at(&self, path: &http::Uri) -> Url {
+    ///
+    /// # Errors
+    /// When the path has a hook `.` or `..`, which in an address are steps.
+    fn at(&self, path: &http::Uri) -> Result<Url, String> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}{}", self.url.path().trim_end_matches('/'), path.path()));
         url.set_query(path.query());
-        url
+        if !url.path().ends_with(path.path()) {
+            return Err(
+                "a hook `.` or `..` can't be asked for at an address: ask on the daemon's machine, with -c".into()
+            );
+        }
+        Ok(url)
     }
 
     async fn send(
         &self,
+        url: Url,
         request: Request<Vec<u8>>,
         limit: Option<Duration>,
     ) -> Result<Response<Vec<u8>>, reqwest::Error> {
         let (head, body) = request.into_parts();
-        let mut request = self.client.request(head.method, self.at(&head.uri)).headers(head.headers).body(body);
+        let mut request = self.client.request(head.method, url).headers(head.headers).body(body);
         if let Some((token, _)) = &self.token {
             request = request.header(AUTHORIZATION, token);
         }
@@ -118,7 +127,8 @@ impl Exchange for Remote {
         request: Request<Vec<u8>>,
         limit: Option<Duration>,
     ) -> Result<Response<Vec<u8>>, BoxError> {
-        let answer = self.send(request, limit).await.map_err(|error| self.no_answer(error, limit))?;
+        let url = self.at(request.uri())?;
+        let answer = self.send(url, request, limit).await.map_err(|error| self.no_answer(error, limit))?;
         match self.fault(answer.status(), answer.headers()) {
             Some(fault) => Err(fault.into()),
             None => Ok(answer),

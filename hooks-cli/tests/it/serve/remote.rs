@@ -105,6 +105,7 @@ fn a_token_that_does_not_do_names_what_to_change() {
     std::fs::write(operator.place.path("empty"), "\n").unwrap();
     refused(operator.run(&["status"], "empty"), 2, &["--token-file empty", "it is empty"]);
     refused(operator.place.run(&["status", "-c", "hooks.toml", "--token-file", "all"]), 2, &["--token-file", "cannot"]);
+    refused(operator.run(&["enable", ".."], "all"), 1, &["`..`", "-c"]);
     refused(operator.place.run(&["status", "--url", &url, "--dir", "x"]), 2, &["cannot be used with"]);
     refused(operator.place.run(&["status", "--url", "events.example.com"]), 2, &["expected http://host:port"]);
 }
