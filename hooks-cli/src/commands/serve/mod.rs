@@ -158,7 +158,7 @@ fn definitions(
     bus: &Arc<dyn Bus>,
     configured: &ConfiguredBus,
     dispatcher: &Arc<Dispatcher>,
-    keys: &Keys,
+    keys: Option<&Keys>,
     api: &ApiSettings,
 ) -> HookDefinitions {
     let strangers = api.strangers();
@@ -177,6 +177,12 @@ async fn restore(definitions: &HookDefinitions) -> Result<(), DispatchError> {
         tracing::info!(hooks = restored.hooks, "hooks that were made over the API run again");
     }
     Ok(())
+}
+
+/// The keys that seal definitions: those of the config file, else the daemon's own where they last as long as the bus
+/// does.
+fn sealing<'a>(bus: &ConfiguredBus, named: Option<&'a Keys>, own: &'a Keys) -> Option<&'a Keys> {
+    named.or_else(|| (bus.folder().is_some() || !bus.traits().outlives_process).then_some(own))
 }
 
 /// Everything that runs.
@@ -206,7 +212,8 @@ impl Daemon {
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let settings = settings(&config, tokens, named.as_ref().unwrap_or(&keys));
         let running = Running::start(config.hooks, &dispatcher).await?;
-        let definitions = definitions(&bus, &config.bus, &dispatcher, named.as_ref().unwrap_or(&keys), &config.api);
+        let sealing = sealing(&config.bus, named.as_ref(), &keys);
+        let definitions = definitions(&bus, &config.bus, &dispatcher, sealing, &config.api);
         restore(&definitions).await?;
         bus.all_subscribed();
         let reloads = Arc::new(Reloads::default());
@@ -277,10 +284,10 @@ impl Daemon {
             }
         }
         room(&config);
-        let keys = keys.as_ref().unwrap_or(&self.keys);
-        self.definitions.set(keys, config.api.strangers(), config.api.max_hooks.get());
-        let settings = settings(&config, tokens, keys);
+        let settings = settings(&config, tokens, keys.as_ref().unwrap_or(&self.keys));
         self.server.set(settings).map_err(|error| format!("nothing was changed: {error}"))?;
+        let sealing = sealing(&self.bus, keys.as_ref(), &self.keys);
+        self.definitions.set(sealing, config.api.strangers(), config.api.max_hooks.get());
         let changes = self.running.changes(config.hooks);
         self.running.apply(changes, &self.dispatcher).await.map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(|error| chain(error)).collect();

@@ -273,7 +273,7 @@ fn a_tenant_sees_and_changes_its_own_hooks_alone() {
 #[test]
 fn no_secret_comes_out_anywhere() {
     let receiver = Receiver::on_thread(|_| 401);
-    let daemon = Daemon::with(LOOPBACK, &["--log", "trace"]);
+    let daemon = Daemon::with(LOOPBACK, &["--log", "trace", "--grace", "0s"]);
     let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let table = json!({
         "sink": { "kind": "http", "url": receiver.url("/a"), "secret": given, "headers": { "x-key": "open-sesame-1" },

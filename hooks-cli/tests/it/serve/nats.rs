@@ -2,6 +2,7 @@
 
 mod gone;
 mod kept;
+mod managed;
 mod outages;
 mod pipe;
 

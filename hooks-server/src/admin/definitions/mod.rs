@@ -79,13 +79,14 @@ enum Change {
 }
 
 impl HookDefinitions {
-    /// For hooks on this bus, which is of this kind, and its dispatcher. Definitions are sealed with these keys; clients
-    /// may set what [`Strangers`] may.
+    /// For hooks on this bus, which is of this kind, and its dispatcher. Definitions are sealed with these keys, which
+    /// have to be the same wherever and whenever the bus is used; without any, no hook can be defined. Clients may set
+    /// what [`Strangers`] may.
     pub fn new(
         bus: Arc<dyn Bus>,
         kind: impl Into<Arc<str>>,
         dispatcher: Arc<Dispatcher>,
-        keys: &Keys,
+        keys: Option<&Keys>,
         strangers: Strangers,
     ) -> Self {
         let reader = Arc::new(Reader::new(kind.into(), bus.traits(), keys, strangers));
@@ -101,7 +102,7 @@ impl HookDefinitions {
 
     /// Other keys, and other bounds for hooks that are defined from now on: `max_hooks` is how many a tenant may have.
     /// What was sealed with keys that are not among these can't be read any more.
-    pub fn set(&self, keys: &Keys, strangers: Strangers, max_hooks: usize) {
+    pub fn set(&self, keys: Option<&Keys>, strangers: Strangers, max_hooks: usize) {
         self.0.max_hooks.store(max_hooks, Ordering::Relaxed);
         self.0.reader.set(keys, strangers);
     }
@@ -152,6 +153,7 @@ impl HookDefinitions {
         if self.0.dispatcher.hook(hook).is_some_and(|hook| !owner.owns(hook.tenant())) {
             return Err(unknown(hook));
         }
+        self.0.reader.check_key()?;
         for _ in 0..TRIES {
             let before = self.definition(hook).await?;
             let revision = before.as_ref().map(|before| before.revision);

@@ -6,12 +6,14 @@ use std::time::SystemTime;
 use hooks_core::bus::BusTraits;
 use hooks_core::settings::{Draft, Fault, HookReader, HookSettings, Strangers};
 use hooks_core::{BoxError, DefinitionReader, Hook, HookId};
+use http::StatusCode;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::sealer::Sealer;
 use crate::Keys;
+use crate::admin::response::Problem;
 
 /// A hook's definition, with its secrets.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -37,13 +39,23 @@ struct ReaderSettings {
 }
 
 impl Reader {
-    pub(super) fn new(kind: Arc<str>, traits: BusTraits, keys: &Keys, strangers: Strangers) -> Self {
+    pub(super) fn new(kind: Arc<str>, traits: BusTraits, keys: Option<&Keys>, strangers: Strangers) -> Self {
         let settings = ReaderSettings { sealer: Sealer::new(keys), strangers };
         Self { kind, traits, settings: RwLock::new(Arc::new(settings)) }
     }
 
-    pub(super) fn set(&self, keys: &Keys, strangers: Strangers) {
+    pub(super) fn set(&self, keys: Option<&Keys>, strangers: Strangers) {
         *self.settings.write() = Arc::new(ReaderSettings { sealer: Sealer::new(keys), strangers });
+    }
+
+    /// # Errors
+    /// When nothing can be sealed.
+    pub(super) fn check_key(&self) -> Result<(), Problem> {
+        if self.settings().sealer.has_key() {
+            return Ok(());
+        }
+        let why = "there is no key to seal definitions with: set api.secrets_key_file, the same on all instances";
+        Err(Problem::new(StatusCode::NOT_IMPLEMENTED, why))
     }
 
     fn settings(&self) -> Arc<ReaderSettings> {

@@ -25,9 +25,14 @@ struct Sealed {
 }
 
 impl Sealer {
-    pub(super) fn new(keys: &Keys) -> Self {
-        let keys = keys.derive(PURPOSE).filter_map(|key| UnboundKey::new(&AES_256_GCM, &key).ok());
+    pub(super) fn new(keys: Option<&Keys>) -> Self {
+        let keys = keys.into_iter().flat_map(|keys| keys.derive(PURPOSE));
+        let keys = keys.filter_map(|key| UnboundKey::new(&AES_256_GCM, &key).ok());
         Self(keys.map(LessSafeKey::new).collect())
+    }
+
+    pub(super) fn has_key(&self) -> bool {
+        !self.0.is_empty()
     }
 
     /// # Errors
@@ -77,17 +82,17 @@ mod tests {
     #[test]
     fn only_the_keys_open_what_is_sealed_and_only_for_its_hook() {
         let (old, new) = (Keys::random().unwrap(), Keys::random().unwrap());
-        let sealed = Sealer::new(&old).seal(&hook("a"), b"open sesame".to_vec()).unwrap();
+        let sealed = Sealer::new(Some(&old)).seal(&hook("a"), b"open sesame".to_vec()).unwrap();
         assert!(!sealed.contains("sesame"));
-        assert_ne!(sealed, Sealer::new(&old).seal(&hook("a"), b"open sesame".to_vec()).unwrap());
+        assert_ne!(sealed, Sealer::new(Some(&old)).seal(&hook("a"), b"open sesame".to_vec()).unwrap());
         let both = Keys::parse(&[new.to_text(), old.to_text()].concat()).unwrap();
-        assert_eq!(Sealer::new(&both).open(&hook("a"), &sealed).unwrap(), b"open sesame");
+        assert_eq!(Sealer::new(Some(&both)).open(&hook("a"), &sealed).unwrap(), b"open sesame");
         for (keys, name) in [(&new, "a"), (&old, "b")] {
-            let error = Sealer::new(keys).open(&hook(name), &sealed).unwrap_err();
+            let error = Sealer::new(Some(keys)).open(&hook(name), &sealed).unwrap_err();
             assert!(error.contains("api.secrets_key_file"), "{error}");
         }
         for damaged in ["", "{}", "\"a\"", r#"{"sealed":"?"}"#, r#"{"sealed":"AAAA"}"#] {
-            assert!(Sealer::new(&old).open(&hook("a"), damaged).unwrap_err().contains("damaged"), "{damaged}");
+            assert!(Sealer::new(Some(&old)).open(&hook("a"), damaged).unwrap_err().contains("damaged"), "{damaged}");
         }
     }
 }

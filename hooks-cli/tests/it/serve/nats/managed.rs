@@ -1,0 +1,63 @@
+//! Hooks that are managed at run time, by several daemons in front of one NATS.
+
+use hooks_test::http::Receiver;
+use serde_json::json;
+
+use super::super::{Answer, Daemon, JSON};
+use super::Server;
+use crate::command::event;
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+fn config(server: &Server) -> String {
+    let api = "[api.sink_options.http]\nallow_cidrs = ['127.0.0.0/8']\n";
+    format!("api.secrets_key_file = 'keys'\n{}", server.config(api))
+}
+
+fn start(config: &str) -> Daemon {
+    let place = crate::command::Place::new(config);
+    std::fs::write(place.path("keys"), KEY).unwrap();
+    Daemon::again(place)
+}
+
+fn ask(daemon: &Daemon, method: &str, path: &str, body: &str) -> Answer {
+    let length = body.len();
+    daemon.exchange(format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    ))
+}
+
+/// Made at one, published at another at once, and the one that was asked killed in between.
+#[test]
+fn a_hook_made_at_one_daemon_gets_what_any_accepts_next() {
+    let Some(server) = Server::start() else { return };
+    let receiver = Receiver::on_thread(|_| 200);
+    let config = config(&server);
+    let other = start(&config);
+    let third = start(&config);
+    for round in 0..4 {
+        let one = start(&config);
+        let hook = json!({ "sink": { "kind": "http", "url": receiver.url(&format!("/{round}")) } });
+        let made = ask(&one, "PUT", &format!("/v1/hooks/h{round}"), &hook.to_string());
+        assert_eq!(made.status, 201, "{made:?}");
+        let at = if round % 2 == 0 { &other } else { &third };
+        assert_eq!(at.post(JSON, event(round)).status, 202);
+        let _ = one.kill();
+        while receiver.events(&format!("/{round}")).is_empty() {
+            other.get("/healthz");
+        }
+        assert_eq!(receiver.events(&format!("/{round}"))[0], event(round));
+    }
+    // Each of them can change it, and all follow.
+    assert_eq!(ask(&third, "DELETE", "/v1/hooks/h0", "").status, 200);
+    while ask(&other, "GET", "/v1/hooks/h0", "").status == 200 {}
+}
+
+#[test]
+fn without_keys_that_all_daemons_share_no_hook_is_made() {
+    let Some(server) = Server::start() else { return };
+    let daemon = Daemon::start(&server.config("[api]\n"));
+    let hook = r#"{"sink":{"kind":"http","url":"http://localhost/"}}"#;
+    let refused = ask(&daemon, "PUT", "/v1/hooks/a", hook);
+    assert!(refused.status == 501 && refused.body.contains("api.secrets_key_file"), "{refused:?}");
+}
