@@ -151,7 +151,7 @@ fn http_request(request: &Request) -> Result<http::Request<Vec<u8>>, BoxError> {
         Request::Log => (Method::GET, "/v1/log".to_owned(), None),
         Request::Enable { hook } => (Method::POST, of(hook, "/enable"), None),
         Request::Disable { hook } => (Method::POST, of(hook, "/disable"), None),
-        Request::Forget { hook } => (Method::DELETE, of(hook, ""), None),
+        Request::Forget { hook } => (Method::DELETE, of(hook, "?stopped=true"), None),
         Request::DeadLetters { hook, after: None } => (Method::GET, of(hook, "/dead-letters"), None),
         Request::DeadLetters { hook, after: Some(after) } => {
             (Method::GET, of(hook, "/dead-letters") + &format!("?after={after}"), None)

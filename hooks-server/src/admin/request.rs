@@ -25,7 +25,7 @@ pub enum Request {
         /// The hook.
         hook: HookId,
     },
-    /// Removes all that is kept for a hook that does not run: `DELETE /v1/hooks/{id}`.
+    /// Removes all that is kept for a hook that does not run: `DELETE /v1/hooks/{id}?stopped=true`.
     Forget {
         /// The hook.
         hook: HookId,

@@ -153,6 +153,9 @@ impl AdminService {
     }
 
     async fn forget(&self, hook: &HookId) -> Outcome {
+        if self.dispatcher.revision(hook).is_some() {
+            return Err(conflict(format!("hook `{hook}` was made over the API and runs: `hooks delete` removes it")));
+        }
         if self.dispatcher.hook_status(hook).is_some() {
             let why = format!("hook `{hook}` is in the config file and runs: take it out and reload first");
             return Err(conflict(why));

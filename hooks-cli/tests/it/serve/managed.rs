@@ -83,6 +83,8 @@ fn a_hook_is_made_changed_and_removed_and_outlives_kill_9() {
     let signed = receiver.seen().last().unwrap().header("webhook-signature").unwrap().split(' ').count();
     assert_eq!(signed, 1, "by the secret that it had");
 
+    let forget = operate(&daemon.place, &["forget", "shop"]);
+    assert!(forget.0 == Some(1) && forget.1.contains("hooks delete"), "it runs: {forget:?}");
     let again = ask_with(&daemon, "if-none-match: *\r\n", "PUT", "/v1/hooks/shop", &to(&receiver, "/a"));
     assert_eq!(again.status, 412, "{again:?}");
     assert_eq!(ask(&daemon, "DELETE", "/v1/hooks/shop", &Json::Null).status, 200);

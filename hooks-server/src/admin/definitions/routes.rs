@@ -83,14 +83,22 @@ async fn patch(State(service): State<AdminService>, request: HttpRequest) -> Res
     shown(&definitions, &hook, defined.await?).await
 }
 
-/// Removes a hook that is defined; or what is kept of one that is neither defined nor runs.
+/// Removes a hook that is defined; or what is kept of one that is neither defined nor runs, alone with `stopped=true`.
 async fn remove(
     State(service): State<AdminService>,
     Hook(hook): Hook,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let expected = expected(&Method::DELETE, &headers)?;
-    if let Some(definitions) = service.definitions().cloned() {
+    let only_stopped = match query.as_deref() {
+        None | Some("") => false,
+        Some("stopped=true") => true,
+        Some(query) => {
+            return Err(bad_request(format!("`?{query}` is not understood: `?stopped=true` spares a hook that runs")));
+        }
+    };
+    if let Some(definitions) = service.definitions().cloned().filter(|_| !only_stopped) {
         let id = hook.clone();
         if whole(async move { definitions.remove(&id, expected).await }).await? {
             tracing::info!(%hook, "the hook was removed over the API");
