@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::config_problem::ConfigProblem;
 use crate::endpoint_state::EndpointState;
 use crate::envelope::{Envelope, is_reserved};
 use crate::id::TenantId;
@@ -156,7 +157,7 @@ impl Filter {
     }
 
     /// Patterns that match nothing although they seem to, each with the path of the setting.
-    pub(crate) fn problems(&self) -> impl Iterator<Item = (&'static str, String)> {
+    pub(crate) fn problems(&self) -> impl Iterator<Item = ConfigProblem> {
         let own = |pattern: &&Pattern| is_reserved(pattern.literal_prefix());
         let unknown = |pattern: &&Pattern| own_types().all(|known| known != pattern.as_str());
         self.types.iter().filter(own).filter(unknown).map(|pattern| {
@@ -166,7 +167,7 @@ impl Filter {
                 pattern.as_str(),
                 known.join(", ")
             );
-            ("types", message)
+            ConfigProblem::new("types", message)
         })
     }
 

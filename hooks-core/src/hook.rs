@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::batcher::BatchLimits;
 use crate::bus::{QueueLimits, StartAt};
+use crate::config_problem::ConfigProblem;
 use crate::envelope::Metadata;
 use crate::filter::Filter;
 use crate::human::ByteSize;
@@ -82,35 +83,36 @@ impl Hook {
     }
 
     /// Contradictions between the settings, each with the path of the setting.
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
+    pub fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems: Vec<_> = self.filter.problems().collect();
         let lanes = self.lanes.get();
         if self.lanes.get() > MAX_LANES {
-            problems.push(("lanes", format!("{lanes} lanes are more than {MAX_LANES}")));
+            problems.push(ConfigProblem::new("lanes", format!("{lanes} lanes are more than {MAX_LANES}")));
         }
         let held = self.batch.max_events.get().saturating_mul(lanes);
         if self.queue.max_events.get() < held {
-            problems.push((
+            problems.push(ConfigProblem::new(
                 "queue.max_events",
                 format!("a queue of {} events never fills a batch of {} on each of {lanes} lane(s): raise it to at least {held}, or lower batch.max_events", self.queue.max_events, self.batch.max_events),
             ));
         }
         let bytes = self.batch.max_bytes.bytes().saturating_mul(lanes as u64);
         if self.queue.max_bytes.bytes() < bytes {
-            problems.push((
+            problems.push(ConfigProblem::new(
                 "queue.max_bytes",
                 format!("a queue of {} never fills a batch of {} on each of {lanes} lane(s): raise it to at least {}, or lower batch.max_bytes", self.queue.max_bytes, self.batch.max_bytes, ByteSize::new(bytes)),
             ));
         }
         for (path, bytes) in [("batch.max_bytes", self.batch.max_bytes), ("queue.max_bytes", self.queue.max_bytes)] {
             if bytes.bytes() == 0 {
-                problems.push((path, "0 bytes hold no event: set at least 1".to_owned()));
+                problems.push(ConfigProblem::new(path, "0 bytes hold no event: set at least 1".to_owned()));
             }
         }
         self.retry.problems(&mut problems);
         problems.extend(self.sink.problems(&self.batch, &self.retry));
         if self.rate_limit.is_some_and(|limit| limit.requests.is_none() && limit.events.is_none()) {
-            problems.push(("rate_limit", "limits nothing: set `requests`, `events` or both".to_owned()));
+            problems
+                .push(ConfigProblem::new("rate_limit", "limits nothing: set `requests`, `events` or both".to_owned()));
         }
         problems
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config_problem::ConfigProblem;
 use crate::human::{HumanDuration, Rate};
 use crate::setters::setters;
 
@@ -71,16 +72,19 @@ setters!(RetryPolicy {
 });
 
 impl RetryPolicy {
-    pub(crate) fn problems(&self, problems: &mut Vec<(&'static str, String)>) {
+    pub(crate) fn problems(&self, problems: &mut Vec<ConfigProblem>) {
         for (path, span) in
             [("retry.initial", self.initial), ("retry.max", self.max), ("retry.attempt_timeout", self.attempt_timeout)]
         {
             if span.get().is_zero() {
-                problems.push((path, "must be longer than 0s".to_owned()));
+                problems.push(ConfigProblem::new(path, "must be longer than 0s".to_owned()));
             }
         }
         if self.max < self.initial {
-            problems.push(("retry.max", format!("{} is shorter than retry.initial, {}", self.max, self.initial)));
+            problems.push(ConfigProblem::new(
+                "retry.max",
+                format!("{} is shorter than retry.initial, {}", self.max, self.initial),
+            ));
         }
     }
 }

@@ -272,7 +272,7 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
 
     /// Contradictions between these settings of the hook and the sink's, each with the path of the setting, for
     /// example `batch.max_events`.
-    fn problems(&self, _batch: &BatchLimits, _retry: &RetryPolicy) -> Vec<(&'static str, String)> {
+    fn problems(&self, _batch: &BatchLimits, _retry: &RetryPolicy) -> Vec<ConfigProblem> {
         Vec::new()
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use hooks_core::settings::{Shape, Strangers, kinds, unknown_field};
 use hooks_core::sink::{SinkFactory, SinkPlugin};
-use hooks_core::{ByteSize, Secret, TenantId};
+use hooks_core::{ByteSize, ConfigProblem, Secret, TenantId};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -82,43 +82,44 @@ impl ApiSettings {
         strangers
     }
 
-    fn sink_problems(&self, problems: &mut Vec<(String, String)>) {
+    fn sink_problems(&self, problems: &mut Vec<ConfigProblem>) {
         // The default is no error where the sink is not linked.
         let named = self.sinks.iter().enumerate().filter(|_| *self.sinks != *Self::default().sinks);
         for (index, kind) in named.filter(|(_, kind)| SinkPlugin::find(kind).is_none()) {
             let why = format!("`{kind}` is no kind of sink; linked into this binary: {}", kinds::<dyn SinkFactory>());
-            problems.push((format!("sinks[{index}]"), why));
+            problems.push(ConfigProblem::new(format!("sinks[{index}]"), why));
         }
         for (kind, options) in &self.sink_options {
             let Some(plugin) = SinkPlugin::find(kind).filter(|_| self.sinks.contains(kind)) else {
-                problems.push((format!("sink_options.{kind}"), "it is not among `api.sinks`".to_owned()));
+                problems
+                    .push(ConfigProblem::new(format!("sink_options.{kind}"), "it is not among `api.sinks`".to_owned()));
                 continue;
             };
             let shape = Shape::of(plugin);
             let Some(known) = shape.closed(shape.root()) else { continue };
             let names: Vec<_> = known.keys().map(String::as_str).collect();
             for name in options.keys().filter(|name| !known.contains_key(*name)) {
-                problems.push((format!("sink_options.{kind}.{name}"), unknown_field(name, &names)));
+                problems.push(ConfigProblem::new(format!("sink_options.{kind}.{name}"), unknown_field(name, &names)));
             }
         }
     }
 
     /// Everything that makes no sense: the path of a setting, and what is wrong with it. No token is in it.
-    pub fn problems(&self) -> Vec<(String, String)> {
+    pub fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
         if self.secrets_key_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
-            problems.push(("secrets_key_file".to_owned(), "expected the path of a file".to_owned()));
+            problems.push(ConfigProblem::new("secrets_key_file".to_owned(), "expected the path of a file".to_owned()));
         }
         self.sink_problems(&mut problems);
         let mut names = BTreeMap::new();
         for (index, token) in self.tokens.iter().enumerate() {
             let found = token.problems().into_iter();
-            problems.extend(found.map(|(field, why)| (format!("tokens[{index}]{field}"), why.to_owned())));
+            problems.extend(found.map(|(field, why)| ConfigProblem::new(format!("tokens[{index}]{field}"), why)));
             if let Some(before) = names.insert(token.name.as_str(), index)
                 && !token.name.is_empty()
             {
                 let why = format!("`{}` is the name of tokens[{before}], too", token.name);
-                problems.push((format!("tokens[{index}].name"), why));
+                problems.push(ConfigProblem::new(format!("tokens[{index}].name"), why));
             }
         }
         problems

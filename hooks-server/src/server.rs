@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hooks_core::{Bus, Dispatcher, bus::BusHealth};
+use hooks_core::{Bus, ConfigProblem, Dispatcher, bus::BusHealth};
 use tokio::net::TcpListener;
 
 use crate::admin::AdminService;
@@ -121,7 +121,9 @@ impl Server {
     pub fn set(&self, settings: Settings) -> Result<(), InvalidSettings> {
         settings.check()?;
         let fixed = self.needs_restart(&settings.ingest).into_iter();
-        InvalidSettings::unless_empty(fixed.map(|name| (name, "a new value takes a restart".to_owned())).collect())?;
+        InvalidSettings::unless_empty(
+            fixed.map(|name| ConfigProblem::new(name, "a new value takes a restart")).collect(),
+        )?;
         self.state.set(settings);
         Ok(())
     }

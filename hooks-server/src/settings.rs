@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{ByteSize, HumanDuration, SliceBuilder, TenantId, envelope::DEFAULT_MAX_EVENT_BYTES};
+use hooks_core::{ByteSize, ConfigProblem, HumanDuration, SliceBuilder, TenantId, envelope::DEFAULT_MAX_EVENT_BYTES};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -91,14 +91,14 @@ impl IngestSettings {
 
     /// Everything that makes no sense: the name of a field, and what is wrong with its value. `has_tokens`: there are
     /// tokens beside those of `token_file`.
-    pub fn problems(&self, has_tokens: bool) -> Vec<(&'static str, String)> {
+    pub fn problems(&self, has_tokens: bool) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
         if !self.listen.ip().is_loopback() && self.token_file.is_none() && !has_tokens {
             let message = "is not a loopback address, so others could publish: set ingest.token_file, or api.tokens";
-            problems.push(("listen", format!("{} {message}", self.listen.ip())));
+            problems.push(ConfigProblem::new("listen", format!("{} {message}", self.listen.ip())));
         }
         if self.token_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
-            problems.push(("token_file", "expected the path of a file".to_owned()));
+            problems.push(ConfigProblem::new("token_file", "expected the path of a file".to_owned()));
         }
         for (name, limit) in [
             ("head_timeout", self.head_timeout),
@@ -106,26 +106,27 @@ impl IngestSettings {
             ("publish_timeout", self.publish_timeout),
         ] {
             if limit.get().is_zero() {
-                problems.push((name, "must be longer than 0s".to_owned()));
+                problems.push(ConfigProblem::new(name, "must be longer than 0s".to_owned()));
             }
         }
         self.sizes(&mut problems);
         problems
     }
 
-    fn sizes(&self, problems: &mut Vec<(&'static str, String)>) {
+    fn sizes(&self, problems: &mut Vec<ConfigProblem>) {
         let &Self { max_body, max_in_flight, max_head, .. } = self;
         if max_head < HEADS.0 || max_head > HEADS.1 {
-            problems.push(("max_head", format!("{max_head} is not between {} and {}", HEADS.0, HEADS.1)));
+            problems
+                .push(ConfigProblem::new("max_head", format!("{max_head} is not between {} and {}", HEADS.0, HEADS.1)));
         }
         if max_body.bytes() == 0 {
-            problems.push(("max_body", "0 bytes hold no event: set at least 1".to_owned()));
+            problems.push(ConfigProblem::new("max_body", "0 bytes hold no event: set at least 1".to_owned()));
         } else if max_body > LARGEST {
-            problems.push(("max_body", format!("{max_body} is more than {LARGEST}")));
+            problems.push(ConfigProblem::new("max_body", format!("{max_body} is more than {LARGEST}")));
         }
         if max_in_flight < max_body {
             let message = format!("a body of max_body, {max_body}, never fits into {max_in_flight}");
-            problems.push(("max_in_flight", message));
+            problems.push(ConfigProblem::new("max_in_flight", message));
         }
     }
 }
@@ -172,7 +173,10 @@ impl Settings {
     pub(crate) fn check(&self) -> Result<(), InvalidSettings> {
         let mut problems = self.ingest.problems(self.tokens.is_some());
         if self.ingest.token_file.is_some() && self.tokens.is_none() {
-            problems.push(("token_file", "the server does not read it: give it the tokens, too".to_owned()));
+            problems.push(ConfigProblem::new(
+                "token_file",
+                "the server does not read it: give it the tokens, too".to_owned(),
+            ));
         }
         InvalidSettings::unless_empty(problems)
     }
@@ -186,19 +190,19 @@ impl Settings {
 
 /// Settings that make no sense: the name of each field, and what is wrong with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidSettings(Vec<(&'static str, String)>);
+pub struct InvalidSettings(Vec<ConfigProblem>);
 
 impl InvalidSettings {
     /// # Errors
     /// When there are problems.
-    pub(crate) fn unless_empty(problems: Vec<(&'static str, String)>) -> Result<(), Self> {
+    pub(crate) fn unless_empty(problems: Vec<ConfigProblem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
     }
 }
 
 impl fmt::Display for InvalidSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let problems: Vec<_> = self.0.iter().map(|(name, why)| format!("ingest.{name}: {why}")).collect();
+        let problems: Vec<_> = self.0.iter().map(|problem| format!("ingest.{problem}")).collect();
         f.write_str(&problems.join("; "))
     }
 }

@@ -52,7 +52,7 @@ impl SinkConfig for HttpConfig {
         }
     }
 
-    fn problems(&self, batch: &BatchLimits, retry: &RetryPolicy) -> Vec<(&'static str, String)> {
+    fn problems(&self, batch: &BatchLimits, retry: &RetryPolicy) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
         if let Some(connecting) = self.connect_timeout.filter(|connecting| *connecting >= retry.attempt_timeout) {
             let message = format!(
@@ -60,16 +60,16 @@ impl SinkConfig for HttpConfig {
                  no time for the next. Raise this, or lower that (to half of it or less)",
                 retry.attempt_timeout
             );
-            problems.push(("retry.attempt_timeout", message));
+            problems.push(ConfigProblem::new("retry.attempt_timeout", message));
         }
         if self.mode == Mode::Single && batch.max_events != NonZeroUsize::MIN {
             let message =
                 format!("{} events at a time contradict the sink's mode = \"single\": set 1", batch.max_events);
-            problems.push(("batch.max_events", message));
+            problems.push(ConfigProblem::new("batch.max_events", message));
         }
         if self.mode == Mode::Single && !batch.max_age.get().is_zero() {
             let message = "with the sink's mode = \"single\" no event waits for another: set \"0s\"";
-            problems.push(("batch.max_age", message.to_owned()));
+            problems.push(ConfigProblem::new("batch.max_age", message.to_owned()));
         }
         problems
     }

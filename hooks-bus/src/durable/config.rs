@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hooks_core::{ByteSize, HumanDuration};
+use hooks_core::{ByteSize, ConfigProblem, HumanDuration};
 use serde::{Deserialize, Serialize};
 
 use super::dead_letter_table::MAX_OVERHEAD;
@@ -102,20 +102,20 @@ impl DurableConfig {
     }
 
     /// Settings that are out of range or contradict each other: the path of each, and the problem.
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
+    pub fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
         if self.dir.as_os_str().is_empty() {
-            problems.push(("dir", "is empty: name a folder".to_owned()));
+            problems.push(ConfigProblem::new("dir", "is empty: name a folder".to_owned()));
         }
         if self.segment_size.bytes() < 4096 {
-            problems.push(("segment_size", format!("{} is less than 4KiB", self.segment_size)));
+            problems.push(ConfigProblem::new("segment_size", format!("{} is less than 4KiB", self.segment_size)));
         }
         if self.segment_size.bytes() > 1 << 32 {
-            problems.push(("segment_size", format!("{} is more than 4GiB", self.segment_size)));
+            problems.push(ConfigProblem::new("segment_size", format!("{} is more than 4GiB", self.segment_size)));
         }
         if self.max_bytes.bytes() < self.segment_size.bytes().saturating_mul(2) {
             let need = ByteSize::new(self.segment_size.bytes().saturating_mul(2));
-            problems.push((
+            problems.push(ConfigProblem::new(
                 "max_bytes",
                 format!(
                     "{} is less than two segments: raise it to at least {need}, or lower segment_size",
@@ -124,14 +124,14 @@ impl DurableConfig {
             ));
         }
         if self.max_age.is_some_and(|age| age.get().as_secs() == 0) {
-            problems.push(("max_age", "must be at least 1s".to_owned()));
+            problems.push(ConfigProblem::new("max_age", "must be at least 1s".to_owned()));
         }
         if self.dead_letters.max_events == 0 {
-            problems.push(("dead_letters.max_events", "must be at least 1".to_owned()));
+            problems.push(ConfigProblem::new("dead_letters.max_events", "must be at least 1".to_owned()));
         }
         if self.largest_event() == 0 {
             let (max, need) = (self.dead_letters.max_bytes, ByteSize::new(MAX_OVERHEAD as u64));
-            problems.push((
+            problems.push(ConfigProblem::new(
                 "dead_letters.max_bytes",
                 format!("{max} leaves no room for an event beside its reason, up to {need}"),
             ));
@@ -147,7 +147,7 @@ impl DurableConfig {
 
     pub(crate) fn check(&self) -> Result<(), OpenError> {
         match self.problems().into_iter().next() {
-            Some((setting, problem)) => Err(OpenError::Setting { setting, problem }),
+            Some(ConfigProblem { path, message }) => Err(OpenError::Setting { setting: path, problem: message }),
             None => Ok(()),
         }
     }

@@ -66,7 +66,7 @@ pub enum OpenError {
     #[error("the bus's `{setting}`: {problem}")]
     Setting {
         /// The path of the setting.
-        setting: &'static str,
+        setting: String,
         /// The problem.
         problem: String,
     },

@@ -35,8 +35,7 @@ impl BusConfig for DurableConfig {
     }
 
     fn validate(&self) -> Vec<ConfigProblem> {
-        let problems = self.problems().into_iter().map(|(path, message)| ConfigProblem::new(path, message));
-        no_memory(self.max_memory).into_iter().chain(problems).collect()
+        no_memory(self.max_memory).into_iter().chain(self.problems()).collect()
     }
 
     fn begin_paths_at(&mut self, folder: &Path) {

@@ -26,9 +26,9 @@ pub(super) fn read(
     let Some(mut settings) = section_of::<ApiSettings>("api", &node, draft, findings) else {
         return (None, has_tokens);
     };
-    for (path, why) in settings.problems() {
-        let place = node.find(&as_pointer(&path)).0.span();
-        findings.add(place, format!("api: {path}: {why}"));
+    for problem in settings.problems() {
+        let place = node.find(&as_pointer(&problem.path)).0.span();
+        findings.add(place, format!("api: {problem}"));
     }
     if let Some(folder) = config_dir {
         let tokens = settings.tokens.iter_mut().filter_map(|token| token.token_file.as_mut());

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use hooks_core::ConfigProblem;
 use hooks_server::IngestSettings;
 
 use super::bus::ConfiguredBus;
@@ -26,9 +27,9 @@ pub(super) fn read(
     // Whoever does not serve does not care whether what is not set fits.
     let bus = entry.as_ref().and(bus);
     let (mut settings, places) = section::<IngestSettings>("ingest", entry, findings)?;
-    let too_large = bus.and_then(|bus| too_large_for(&settings, bus)).map(|why| ("max_body", why));
-    for (name, why) in settings.problems(has_tokens).into_iter().chain(too_large) {
-        findings.add(place_of(&places, name), format!("ingest: {name}: {why}"));
+    let too_large = bus.and_then(|bus| too_large_for(&settings, bus)).map(|why| ConfigProblem::new("max_body", why));
+    for problem in settings.problems(has_tokens).into_iter().chain(too_large) {
+        findings.add(place_of(&places, &problem.path), format!("ingest: {problem}"));
     }
     if let (Some(file), Some(folder)) = (&mut settings.token_file, config_dir) {
         *file = Path::new(folder).join(&*file);

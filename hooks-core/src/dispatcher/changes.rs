@@ -233,7 +233,7 @@ impl Inner {
 pub(super) fn validate(hook: &Hook) -> Result<(), DispatchError> {
     let kind = hook.sink.kind();
     let of_sink = hook.sink.validate().into_iter().map(|problem| format!("sink `{kind}`: {problem}"));
-    let own = hook.problems().into_iter().map(|(path, message)| format!("{path}: {message}"));
+    let own = hook.problems().into_iter().map(|problem| problem.to_string());
     let problems: Vec<String> = of_sink.chain(own).collect();
     if problems.is_empty() { Ok(()) } else { Err(DispatchError::Invalid { hook: hook.id.clone(), problems }) }
 }

@@ -186,7 +186,7 @@ pub trait SinkConfig: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
     }
 
     /// Contradictions between these settings of the hook and the sink's. See [`SinkFactory::problems`].
-    fn problems(&self, _batch: &BatchLimits, _retry: &RetryPolicy) -> Vec<(&'static str, String)> {
+    fn problems(&self, _batch: &BatchLimits, _retry: &RetryPolicy) -> Vec<ConfigProblem> {
         Vec::new()
     }
 
@@ -232,7 +232,7 @@ impl<C: SinkConfig> SinkFactory for C {
         SinkConfig::takes_tests(self)
     }
 
-    fn problems(&self, batch: &BatchLimits, retry: &RetryPolicy) -> Vec<(&'static str, String)> {
+    fn problems(&self, batch: &BatchLimits, retry: &RetryPolicy) -> Vec<ConfigProblem> {
         SinkConfig::problems(self, batch, retry)
     }
 

@@ -12,6 +12,7 @@ use super::fault::{About, Fault};
 use super::hook_reader::HookReader;
 use super::options::HookOptions;
 use super::schema;
+use crate::config_problem::ConfigProblem;
 use crate::hook::Hook;
 use crate::id::HookId;
 use crate::sink::{SinkFactory, SinkPlugin};
@@ -94,13 +95,13 @@ impl HookSettings {
         let shown = serde_json::to_string(&self).ok();
         let mut hook = self.options.hook(id, self.sink.factory)?;
         hook.settings = shown.map(Into::into);
-        let faults: Vec<_> = hook.problems().into_iter().map(|(path, message)| contradiction(path, &message)).collect();
+        let faults: Vec<_> = hook.problems().into_iter().map(|found| contradiction(&found)).collect();
         if faults.is_empty() { Ok(hook) } else { Err(faults) }
     }
 }
 
-fn contradiction(path: &str, message: &str) -> Fault {
-    Fault::new(parse_path(&Json::Null, path), About::Value, format!("{path}: {message}"))
+fn contradiction(found: &ConfigProblem) -> Fault {
+    Fault::new(parse_path(&Json::Null, &found.path), About::Value, found.to_string())
 }
 
 impl<'de> Deserialize<'de> for HookSettings {

@@ -264,8 +264,8 @@ fn contradictions(draft: &Draft, options: HookOptions, sink: Option<&SinkSetting
         Err(faults) => return faults,
     };
     // Without its sink the hook's batch limits are not known, so nor is what is wrong with its queue.
-    let problems = hook.problems().into_iter().filter(|(path, _)| sink.is_some() || !path.starts_with("queue"));
-    problems.map(|(path, message)| problem(draft, path, &message)).collect()
+    let problems = hook.problems().into_iter().filter(|found| sink.is_some() || !found.path.starts_with("queue"));
+    problems.map(|found| problem(draft, &found.path, &found.message)).collect()
 }
 
 /// What is more than strangers may set.

@@ -52,7 +52,7 @@ async fn a_change_of_the_hook_gives_no_second_burst() {
 #[test]
 fn a_limit_that_limits_nothing_is_refused() {
     let hook = Hook::new("a", Receiver::default()).unwrap().rate_limit(RateLimit::default());
-    assert_eq!(hook.problems()[0].0, "rate_limit");
+    assert_eq!(hook.problems()[0].path, "rate_limit");
 }
 
 /// What the receiver says counts after the first attempt, for all lanes together, and no burst is added to it.

@@ -237,10 +237,10 @@ async fn single_events_travel_alone() {
     limits.max_events = limits.max_events.saturating_add(1);
     limits.max_age = hooks_core::HumanDuration::new(std::time::Duration::from_secs(1));
     let problems = SinkConfig::problems(&config, &limits, &RetryPolicy::default());
-    let paths: Vec<_> = problems.iter().map(|(path, _)| *path).collect();
+    let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
     assert_eq!(paths, ["batch.max_events", "batch.max_age"], "{problems:?}");
     let hook = hooks_core::Hook::new("h", config.clone()).unwrap().batch(limits);
-    assert!(hook.problems().iter().any(|(path, _)| *path == "batch.max_events"));
+    assert!(hook.problems().iter().any(|problem| problem.path == "batch.max_events"));
     // From a batcher of somebody's own: it is split, not sent.
     let error = sink(&config).deliver(&batch(&["1", "2"])).await.unwrap_err();
     assert_eq!(error.class, FailureClass::Rejected, "{error}");
