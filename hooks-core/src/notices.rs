@@ -22,13 +22,16 @@ use crate::watchers::Watchers;
 /// Maximum number of notices that wait to be published.
 const QUEUE: usize = 256;
 
-/// Takes state changes of endpoints from workers.
+/// Takes state changes of endpoints from workers. One pointer, because each worker has it.
 #[derive(Debug, Clone)]
-pub(crate) struct Notices {
+pub(crate) struct Notices(Arc<Takers>);
+
+#[derive(Debug)]
+struct Takers {
     queue: mpsc::Sender<EndpointChanged>,
     /// Number of hooks that receive such events.
-    listeners: Arc<AtomicUsize>,
-    watchers: Arc<Watchers>,
+    listeners: AtomicUsize,
+    watchers: Watchers,
 }
 
 /// An endpoint changed its state.
@@ -66,23 +69,24 @@ pub(crate) struct Outbox(mpsc::Receiver<EndpointChanged>);
 impl Notices {
     pub(crate) fn new() -> (Self, Outbox) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        (Self { queue, listeners: Arc::default(), watchers: Arc::default() }, Outbox(waiting))
+        let takers = Takers { queue, listeners: AtomicUsize::new(0), watchers: Watchers::default() };
+        (Self(Arc::new(takers)), Outbox(waiting))
     }
 
     pub(crate) fn watchers(&self) -> &Watchers {
-        &self.watchers
+        &self.0.watchers
     }
 
     /// Adds a hook; returns true if it receives such events. While no hook does, nothing is published.
     pub(crate) fn hook_added(&self, hook: &Hook) -> bool {
         let wants = listens(hook);
-        self.listeners.fetch_add(usize::from(wants), Ordering::Relaxed);
+        self.0.listeners.fetch_add(usize::from(wants), Ordering::Relaxed);
         wants
     }
 
     /// Removes a hook.
     pub(crate) fn hook_removed(&self, hook: &Hook) {
-        self.listeners.fetch_sub(usize::from(listens(hook)), Ordering::Relaxed);
+        self.0.listeners.fetch_sub(usize::from(listens(hook)), Ordering::Relaxed);
     }
 
     pub(crate) fn endpoint_changed(
@@ -92,15 +96,15 @@ impl Notices {
         state: EndpointState,
         error: Option<&str>,
     ) {
-        self.watchers.changed(&hook.id);
-        if self.listeners.load(Ordering::Relaxed) == 0 || listens(hook) {
+        self.0.watchers.changed(&hook.id);
+        if self.0.listeners.load(Ordering::Relaxed) == 0 || listens(hook) {
             return;
         }
         let data =
             json!({ "hook": hook.id.as_str(), "state": state.name(), "previous": before.name(), "error": error });
         let (event_type, tenant) = (state.event_type(), hook.tenant().cloned());
         let notice = EndpointChanged { event_type, hook: hook.id.as_str().to_owned(), tenant, data };
-        if self.queue.try_send(notice).is_err() {
+        if self.0.queue.try_send(notice).is_err() {
             tracing::warn!(hook = %hook.id, %state, "an event about an endpoint is dropped: too many endpoints change at once");
         }
     }
