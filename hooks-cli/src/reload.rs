@@ -32,8 +32,16 @@ impl Running {
         let mut running = Self::default();
         for HookConfig { hook, written, .. } in hooks {
             let id = hook.id.clone();
-            dispatcher.add(hook).await?;
-            running.0.insert(id, written);
+            match dispatcher.add(hook).await {
+                Ok(()) => {
+                    running.0.insert(id, written);
+                }
+                // Whoever may make hooks over the API must not keep the daemon from starting.
+                Err(error @ DispatchError::Defined(_)) => {
+                    tracing::error!(hook = %id, "{error}: this hook of the config file does not run");
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(running)
     }

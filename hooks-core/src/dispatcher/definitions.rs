@@ -81,7 +81,8 @@ impl Dispatcher {
     /// changes or undefines later are added, changed and removed here, too.
     ///
     /// A hook that can't be added stays defined, and the bus keeps its events: what keeps it from being added is in the
-    /// answer. Call it once, before anything is published.
+    /// answer. Call it before anything is published; a later call, with another reader say, adds those that are not there
+    /// yet.
     ///
     /// # Errors
     /// When the definitions can't be read from the bus. Some hooks may have been added then.
@@ -100,13 +101,14 @@ impl Dispatcher {
             let Some(last) = page.last() else { return Ok(restored) };
             after = Some(last.hook.clone());
             let added = stream::iter(page).map(|definition| async move {
+                let is_new = self.revision(&definition.hook).is_none();
                 let hook = definition.hook.clone();
-                (hook, self.restore_one(definition).await)
+                (is_new, hook, self.restore_one(definition).await)
             });
             let mut added = added.buffer_unordered(AT_ONCE);
-            while let Some((hook, added)) = added.next().await {
+            while let Some((is_new, hook, added)) = added.next().await {
                 match added {
-                    Ok(()) => restored.hooks += 1,
+                    Ok(()) => restored.hooks += usize::from(is_new),
                     Err(error) => restored.failed.push((hook, error)),
                 }
             }

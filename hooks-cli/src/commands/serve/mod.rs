@@ -288,6 +288,8 @@ impl Daemon {
         self.server.set(settings).map_err(|error| format!("nothing was changed: {error}"))?;
         let sealing = sealing(&self.bus, keys.as_ref(), &self.keys);
         self.definitions.set(sealing, config.api.strangers(), config.api.max_hooks.get());
+        // Those that could not be read before may be read now.
+        restore(&self.definitions).await.map_err(|error| format!("nothing else was changed: {}", chain(&error)))?;
         let changes = self.running.changes(config.hooks);
         self.running.apply(changes, &self.dispatcher).await.map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(|error| chain(error)).collect();

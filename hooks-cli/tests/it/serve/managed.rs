@@ -10,18 +10,19 @@ use super::{Answer, Daemon, JSON, MEMORY, file_hook};
 use crate::command::event;
 
 /// Receivers of these tests are on this machine.
-const LOOPBACK: &str = "[api.sink_options.http]\nallow_cidrs = ['127.0.0.0/8']\n";
+pub(super) const LOOPBACK: &str = "[api.sink_options.http]\nallow_cidrs = ['127.0.0.0/8']\n";
 
-const TENANTS: &str = "[[api.tokens]]\nname = 'all'\ntoken = 'token-all'\nmay = ['publish', 'read', 'manage']
+pub(super) const TENANTS: &str =
+    "[[api.tokens]]\nname = 'all'\ntoken = 'token-all'\nmay = ['publish', 'read', 'manage']
 [[api.tokens]]\nname = 'acme'\ntoken = 'token-acme'\nmay = ['publish', 'read', 'manage']\ntenant = 'acme'
 [[api.tokens]]\nname = 'other'\ntoken = 'token-other'\nmay = ['publish', 'read', 'manage']\ntenant = 'other'
 ";
 
-fn ask(daemon: &Daemon, method: &str, path: &str, body: &Json) -> Answer {
+pub(super) fn ask(daemon: &Daemon, method: &str, path: &str, body: &Json) -> Answer {
     ask_with(daemon, "", method, path, body)
 }
 
-fn ask_with(daemon: &Daemon, headers: &str, method: &str, path: &str, body: &Json) -> Answer {
+pub(super) fn ask_with(daemon: &Daemon, headers: &str, method: &str, path: &str, body: &Json) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let length = body.len();
     daemon.exchange(format!(
@@ -29,16 +30,16 @@ fn ask_with(daemon: &Daemon, headers: &str, method: &str, path: &str, body: &Jso
     ))
 }
 
-fn as_tenant(daemon: &Daemon, tenant: &str, method: &str, path: &str, body: &Json) -> Answer {
+pub(super) fn as_tenant(daemon: &Daemon, tenant: &str, method: &str, path: &str, body: &Json) -> Answer {
     ask_with(daemon, &format!("authorization: Bearer token-{tenant}\r\n"), method, path, body)
 }
 
-fn to(receiver: &Receiver, path: &str) -> Json {
+pub(super) fn to(receiver: &Receiver, path: &str) -> Json {
     json!({ "sink": { "kind": "http", "url": receiver.url(path) }, "retry": { "initial": "1s" } })
 }
 
 /// Waits until so many requests came to this path.
-fn until(daemon: &Daemon, receiver: &Receiver, path: &str, events: usize) {
+pub(super) fn until(daemon: &Daemon, receiver: &Receiver, path: &str, events: usize) {
     while receiver.events(path).len() < events {
         daemon.get("/healthz");
     }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod apply;
+mod contended;
 mod crowd;
 mod dead_letters;
 mod durable;

@@ -64,6 +64,8 @@ pub struct HookPage {
 pub(super) struct Defined {
     /// What the bus keeps.
     pub(super) definition: Definition,
+    /// Its settings without secrets.
+    pub(super) settings: Option<Json>,
     /// The secret that was made for it.
     pub(super) secret: Option<Secret>,
     /// True if it was not there before.
@@ -85,21 +87,31 @@ pub(super) struct Selection {
 /// Most hooks that are looked at for one page.
 const MOST_LOOKED_AT: usize = 10_000;
 
+/// The error of a hook with which nothing is wrong by now.
+const NOT_RUNNING: &str = "it does not run: it could not be read at start; reload the config";
+
 /// Names that are read at a time.
 const NAMES: usize = 500;
 
 impl HookDefinitions {
     /// A hook, if it runs here or the bus keeps its definition.
     pub(super) async fn document(&self, hook: &HookId) -> Result<Option<HookDocument>, Problem> {
-        let defined = self.definition(hook).await?;
+        // In this order: a hook that runs is as its revision says, or newer, and then so is its definition.
+        let revision = self.0.dispatcher.revision(hook);
         let runs = self.0.dispatcher.hook(hook);
+        let defined = self.definition(hook).await?;
         if defined.is_none() && runs.is_none() {
             return Ok(None);
         }
-        let settings = runs.and_then(|hook| serde_json::from_str(hook.settings.as_deref()?).ok());
+        let settings = match &defined {
+            Some(defined) if revision != Some(defined.revision) => {
+                self.0.reader.open(hook, &defined.text).ok().and_then(|kept| self.0.reader.shown(kept.hook))
+            }
+            _ => runs.and_then(|hook| serde_json::from_str(hook.settings.as_deref()?).ok()),
+        };
         let status = self.0.dispatcher.hook_status(hook).map(HookReport::from);
         let error = match (&defined, &status) {
-            (Some(defined), None) => self.why_not(hook, &defined.text),
+            (Some(defined), None) => Some(self.why_not(hook, &defined.text).unwrap_or_else(|| NOT_RUNNING.to_owned())),
             _ => None,
         };
         Ok(Some(HookDocument {

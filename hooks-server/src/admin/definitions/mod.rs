@@ -33,7 +33,7 @@ pub use document::{HookDocument, HookPage, Origin};
 pub(super) use routes::routes;
 
 /// How often a change without a condition begins anew because the hook was changed meanwhile.
-const TRIES: usize = 8;
+const TRIES: usize = 100;
 
 /// The hooks that are managed at run time. Clones are the same.
 #[derive(Clone)]
@@ -107,12 +107,17 @@ impl HookDefinitions {
         self.0.reader.set(keys, strangers);
     }
 
-    /// Starts every hook that the bus keeps the definition of. To be called once, before anything is published.
+    /// Starts every hook that the bus keeps the definition of and that does not run yet: before anything is published, and
+    /// again when the keys or bounds changed, so that hooks that could not be read run.
     ///
     /// # Errors
     /// When the definitions can't be read from the bus.
     pub async fn restore(&self) -> Result<Restored, DispatchError> {
-        self.0.dispatcher.restore(Restorer(self.0.reader.clone())).await
+        let restored = self.0.dispatcher.restore(Restorer(self.0.reader.clone())).await?;
+        for (hook, until) in self.0.reader.take_overlaps() {
+            self.end_overlap_at(&hook, Some(until));
+        }
+        Ok(restored)
     }
 
     /// Defines a hook, or replaces its definition. Returns the same definition as before where nothing differs.
@@ -125,22 +130,56 @@ impl HookDefinitions {
     }
 
     /// Puts a new secret in front of the one that signs now. Both sign until the overlap is over.
-    async fn rotate(&self, hook: &HookId, overlap: Duration) -> Result<Defined, Problem> {
-        self.change(hook, Change::Rotate(overlap), Expected::Any, &Owner::default()).await
+    async fn rotate(
+        &self,
+        hook: &HookId,
+        overlap: Duration,
+        expected: Expected,
+        owner: &Owner,
+    ) -> Result<Defined, Problem> {
+        self.change(hook, Change::Rotate(overlap), expected, owner).await
     }
 
     /// Returns false if it is not defined.
-    async fn remove(&self, hook: &HookId, expected: Expected) -> Result<bool, Problem> {
-        match self.0.dispatcher.undefine(hook, expected).await {
-            // It is for somebody else to say what is kept of it.
-            Err(DispatchError::NotDefined(_)) => Ok(false),
-            removed => removed.map_err(|error| problem(hook, &error)),
+    async fn remove(&self, hook: &HookId, expected: Expected, owner: &Owner) -> Result<bool, Problem> {
+        for _ in 0..TRIES {
+            let before = match owner.tenant() {
+                Some(_) => self.owned(hook, owner).await?.0,
+                // Also one that can't be read.
+                None => self.definition(hook).await?,
+            };
+            let Some(before) = before else { return Ok(false) };
+            expected.check(Some(before.revision)).map_err(|error| refused(&error))?;
+            match self.0.dispatcher.undefine(hook, Expected::At(before.revision)).await {
+                Err(DispatchError::Conflict { .. }) => {}
+                removed => return removed.map_err(|error| problem(hook, &error)),
+            }
         }
+        Err(contended(hook))
     }
 
     /// The definition of a hook, if it has one.
     async fn definition(&self, hook: &HookId) -> Result<Option<Definition>, Problem> {
         self.0.bus.hooks().definition(hook).await.map_err(|error| unavailable(error.to_string()))
+    }
+
+    /// What is kept of a hook, where it is the owner's. Every try looks again: another tenant may have made it meanwhile.
+    async fn owned(&self, hook: &HookId, owner: &Owner) -> Result<(Option<Definition>, Option<Kept>), Problem> {
+        let Some(definition) = self.definition(hook).await? else {
+            // Of a hook that was added without a definition, the running one knows whose it is.
+            let is_others = self.0.dispatcher.hook(hook).is_some_and(|hook| !owner.owns(hook.tenant()));
+            return if is_others { Err(unknown(hook)) } else { Ok((None, None)) };
+        };
+        let kept = match self.0.reader.open(hook, &definition.text) {
+            Ok(kept) => kept,
+            // Nobody knows whose it is.
+            Err(_) if owner.tenant().is_some() => return Err(unknown(hook)),
+            Err(why) => return Err(unavailable(why)),
+        };
+        if owner.tenant().is_some_and(|own| kept.hook["tenant"] != own.as_str()) {
+            return Err(unknown(hook));
+        }
+        Ok((Some(definition), Some(kept)))
     }
 
     async fn change(
@@ -150,22 +189,16 @@ impl HookDefinitions {
         expected: Expected,
         owner: &Owner,
     ) -> Result<Defined, Problem> {
-        if self.0.dispatcher.hook(hook).is_some_and(|hook| !owner.owns(hook.tenant())) {
-            return Err(unknown(hook));
-        }
         self.0.reader.check_key()?;
         for _ in 0..TRIES {
-            let before = self.definition(hook).await?;
+            let (before, kept) = self.owned(hook, owner).await?;
             let revision = before.as_ref().map(|before| before.revision);
             expected.check(revision).map_err(|error| refused(&error))?;
-            let kept = match &before {
-                Some(before) => Some(self.0.reader.open(hook, &before.text).map_err(unavailable)?),
-                None => None,
-            };
             let wanted = self.wanted(hook, kept.as_ref(), &change, owner)?;
             let Some((wanted, secret)) = wanted else {
-                let before = before.ok_or_else(|| unknown(hook))?;
-                return Ok(Defined { definition: before, secret: None, is_new: false });
+                let (Some(definition), Some(kept)) = (before, kept) else { return Err(unknown(hook)) };
+                let settings = self.0.reader.shown(kept.hook);
+                return Ok(Defined { definition, settings, secret: None, is_new: false });
             };
             let settings = self.check(&wanted.hook)?;
             let _place = self.place(before.is_none(), settings.options.tenant.as_ref())?;
@@ -174,17 +207,15 @@ impl HookDefinitions {
             match self.0.dispatcher.define(hook, &text, seen).await {
                 Ok(definition) => {
                     self.end_overlap_at(hook, wanted.overlap_until);
-                    return Ok(Defined { definition, secret, is_new: before.is_none() });
+                    let settings = serde_json::to_value(&settings).ok();
+                    return Ok(Defined { definition, settings, secret, is_new: before.is_none() });
                 }
                 // Somebody else changed it since; what this client expects is looked at again.
                 Err(DispatchError::Conflict { .. }) => {}
                 Err(error) => return Err(problem(hook, &error)),
             }
         }
-        Err(Problem::new(
-            StatusCode::CONFLICT,
-            format!("hook `{hook}` is being changed by others all the time: try again"),
-        ))
+        Err(contended(hook))
     }
 
     /// What the definition is to be, and the secret that was made for it. `None`: as it is.
@@ -202,6 +233,7 @@ impl HookDefinitions {
             Change::Put(table) => {
                 let mut table = table.clone();
                 take_id(hook, &mut table)?;
+                keep_tenant(&mut table, kept);
                 let given = signing_secret(&mut table).is_some_and(|secret| !secret.is_absent());
                 if given {
                     overlap_until = None;
@@ -297,6 +329,14 @@ impl fmt::Debug for HookDefinitions {
     }
 }
 
+/// A hook that says nothing of its tenant keeps the one it has: without one it would receive everybody's events.
+fn keep_tenant(table: &mut Json, kept: Option<&Kept>) {
+    let tenant = kept.and_then(|kept| kept.hook.get("tenant")).filter(|tenant| !tenant.is_null());
+    if let (Some(tenant), Some(table)) = (tenant, table.as_object_mut()) {
+        table.entry("tenant").or_insert_with(|| tenant.clone());
+    }
+}
+
 /// Takes the id out of a table, where it may stand as long as it is the path's.
 fn take_id(hook: &HookId, table: &mut Json) -> Result<(), Problem> {
     match table.as_object_mut().and_then(|table| table.remove("id")) {
@@ -307,6 +347,11 @@ fn take_id(hook: &HookId, table: &mut Json) -> Result<(), Problem> {
             format!("`id` is not `{hook}`, as the path has it: leave it out"),
         )),
     }
+}
+
+fn contended(hook: &HookId) -> Problem {
+    let why = format!("hook `{hook}` is being changed by others all the time: try again");
+    Problem::new(StatusCode::CONFLICT, why)
 }
 
 fn unknown(hook: &HookId) -> Problem {

@@ -7,7 +7,7 @@ use hooks_core::bus::BusTraits;
 use hooks_core::settings::{Draft, Fault, HookReader, HookSettings, Strangers};
 use hooks_core::{BoxError, DefinitionReader, Hook, HookId};
 use http::StatusCode;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -31,6 +31,8 @@ pub(super) struct Reader {
     kind: Arc<str>,
     traits: BusTraits,
     settings: RwLock<Arc<ReaderSettings>>,
+    /// Hooks that were read for the dispatcher, and when their old secrets end.
+    overlaps: Mutex<Vec<(HookId, u64)>>,
 }
 
 struct ReaderSettings {
@@ -41,7 +43,7 @@ struct ReaderSettings {
 impl Reader {
     pub(super) fn new(kind: Arc<str>, traits: BusTraits, keys: Option<&Keys>, strangers: Strangers) -> Self {
         let settings = ReaderSettings { sealer: Sealer::new(keys), strangers };
-        Self { kind, traits, settings: RwLock::new(Arc::new(settings)) }
+        Self { kind, traits, settings: RwLock::new(Arc::new(settings)), overlaps: Mutex::default() }
     }
 
     pub(super) fn set(&self, keys: Option<&Keys>, strangers: Strangers) {
@@ -70,6 +72,15 @@ impl Reader {
         reader.read(Draft::new(table))
     }
 
+    /// The settings without secrets. `None` where something is wrong with them by now.
+    pub(super) fn shown(&self, table: Json) -> Option<Json> {
+        serde_json::to_value(self.check(table).ok()?).ok()
+    }
+
+    pub(super) fn take_overlaps(&self) -> Vec<(HookId, u64)> {
+        std::mem::take(&mut *self.overlaps.lock())
+    }
+
     /// The text that the bus keeps.
     ///
     /// # Errors
@@ -94,6 +105,9 @@ pub(super) struct Restorer(pub(super) Arc<Reader>);
 impl DefinitionReader for Restorer {
     fn read(&self, hook: &HookId, text: &str) -> Result<Hook, BoxError> {
         let kept = self.0.open(hook, text)?;
+        if let Some(until) = kept.overlap_until {
+            self.0.overlaps.lock().push((hook.clone(), until));
+        }
         let settings = self.0.check(kept.hook).map_err(said)?;
         settings.into_hook(hook.clone()).map_err(said)
     }

@@ -7,13 +7,13 @@ use axum::extract::{RawQuery, Request as HttpRequest, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use hooks_core::bus::{Expected, Revision};
-use hooks_core::{HookId, HumanDuration, TestError, chain};
+use hooks_core::{HookId, HookReport, HumanDuration, TestError, chain, timestamp};
 use http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::document::Selection;
+use super::document::{HookDocument, Origin, Selection};
 use super::{Defined, HookDefinitions, Owner, Problem, unknown};
 use crate::admin::response::Done;
 use crate::admin::routes::{Hook, JSON, JsonBody, answer, bad_request, hook_id, json, json_body};
@@ -70,7 +70,7 @@ async fn put(State(service): State<AdminService>, request: HttpRequest) -> Resul
         let (definitions, hook) = (definitions.clone(), hook.clone());
         async move { definitions.put(&hook, table, expected, &owner).await }
     });
-    shown(&definitions, &hook, defined.await?).await
+    Ok(shown(&service, &hook, defined.await?))
 }
 
 async fn patch(State(service): State<AdminService>, request: HttpRequest) -> Result<Response, Problem> {
@@ -80,13 +80,14 @@ async fn patch(State(service): State<AdminService>, request: HttpRequest) -> Res
         let (definitions, hook) = (definitions.clone(), hook.clone());
         async move { definitions.patch(&hook, patch, expected, &owner).await }
     });
-    shown(&definitions, &hook, defined.await?).await
+    Ok(shown(&service, &hook, defined.await?))
 }
 
 /// Removes a hook that is defined; or what is kept of one that is neither defined nor runs, alone with `stopped=true`.
 async fn remove(
     State(service): State<AdminService>,
     Hook(hook): Hook,
+    owner: Owner,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -100,7 +101,7 @@ async fn remove(
     };
     if let Some(definitions) = service.definitions().cloned().filter(|_| !only_stopped) {
         let id = hook.clone();
-        if whole(async move { definitions.remove(&id, expected).await }).await? {
+        if whole(async move { definitions.remove(&id, expected, &owner).await }).await? {
             tracing::info!(%hook, "the hook was removed over the API");
             return Ok(json(StatusCode::OK, JSON, &Done { changed: true }));
         }
@@ -131,14 +132,17 @@ struct Rotated {
 async fn rotate(
     State(service): State<AdminService>,
     Hook(hook): Hook,
+    owner: Owner,
+    headers: HeaderMap,
     JsonBody(Rotation { overlap }): JsonBody<Rotation>,
 ) -> Result<Response, Problem> {
+    let expected = expected(&Method::POST, &headers)?;
     if overlap.get() > OVERLAP.1 {
         let longest = HumanDuration::new(OVERLAP.1);
         return Err(bad_request(format!("overlap: {overlap} is longer than {longest}")));
     }
     let (definitions, id) = (managed(&service)?.clone(), hook.clone());
-    let defined = whole(async move { definitions.rotate(&id, overlap.get()).await }).await?;
+    let defined = whole(async move { definitions.rotate(&id, overlap.get(), expected, &owner).await }).await?;
     tracing::info!(%hook, "the hook got a new secret over the API");
     let secret = defined.secret.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default();
     let mut response = json(StatusCode::OK, JSON, &Rotated { secret, revision: defined.definition.revision.get() });
@@ -233,12 +237,21 @@ fn expected(method: &Method, headers: &HeaderMap) -> Result<Expected, Problem> {
 }
 
 /// A hook that was defined, with the secret that was made for it.
-async fn shown(definitions: &HookDefinitions, hook: &HookId, defined: Defined) -> Result<Response, Problem> {
-    let Defined { definition, secret, is_new } = defined;
-    let mut document = definitions.document(hook).await?.ok_or_else(|| unknown(hook))?;
+fn shown(service: &AdminService, hook: &HookId, defined: Defined) -> Response {
+    let Defined { definition, settings, secret, is_new } = defined;
     let has_secret = secret.is_some();
-    document.revision = Some(definition.revision.get());
-    document.secret = secret.map(|secret| secret.expose().to_owned());
+    // As it was written: by now somebody else may have changed it.
+    let document = HookDocument {
+        id: hook.clone(),
+        origin: Origin::Api,
+        revision: Some(definition.revision.get()),
+        created: Some(timestamp(definition.created)),
+        changed: Some(timestamp(definition.changed)),
+        settings,
+        error: None,
+        status: service.dispatcher().hook_status(hook).map(HookReport::from),
+        secret: secret.map(|secret| secret.expose().to_owned()),
+    };
     let mut response = json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, JSON, &document);
     tag(&mut response, document.revision);
     if is_new && let Ok(location) = HeaderValue::from_str(&format!("/v1/hooks/{hook}")) {
@@ -247,7 +260,7 @@ async fn shown(definitions: &HookDefinitions, hook: &HookId, defined: Defined) -
     if has_secret {
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    Ok(response)
+    response
 }
 
 fn tag(response: &mut Response, revision: Option<u64>) {
