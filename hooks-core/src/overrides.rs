@@ -34,7 +34,7 @@ pub struct Override {
 pub enum DisabledBy {
     /// The receiver wants nothing any more (HTTP: 410).
     Receiver,
-    /// An operator, with [`Dispatcher::disable`](crate::Dispatcher::set_enabled).
+    /// An operator, with [`Dispatcher::disable`](crate::Dispatcher::disable).
     Operator,
 }
 

@@ -91,7 +91,7 @@ pub(crate) struct PlaceArgs {
     /// The folder of the durable bus, where the config file can't be read: without its secrets, say
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// The address of a daemon, here or on another machine, for example https://events.example.com
+    /// The address of a daemon, here or on another machine, for example `https://events.example.com`
     #[cfg(feature = "http")]
     #[arg(long, value_name = "URL", value_parser = crate::remote::address)]
     pub(crate) url: Option<reqwest::Url>,

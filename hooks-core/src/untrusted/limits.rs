@@ -15,7 +15,7 @@ use crate::human::{ByteSize, HumanDuration};
 /// The most that a hook may ask for whose author is not the operator: a customer, by an API.
 ///
 /// A hook's own settings are all free within these bounds; of its sink's only those are that the sink's author marked
-/// ([`SinkConfig`](crate::SinkConfig#options-for-strangers)).
+/// ([`SinkConfig`](crate::sink::SinkConfig#options-for-strangers)).
 ///
 /// ```
 /// use hooks_core::UntrustedLimits;
@@ -97,7 +97,7 @@ impl Default for UntrustedLimits {
 
 impl UntrustedLimits {
     /// Everything that the hook asks for beyond these limits, each with the path of the setting. Nothing of its sink:
-    /// [`SinkPlugin::parse_untrusted`](crate::SinkPlugin::parse_untrusted) checks that.
+    /// [`SinkPlugin::parse_untrusted`](crate::sink::SinkPlugin::parse_untrusted) checks that.
     pub fn problems(&self, hook: &Hook) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
         let (batch, retry, queue) = (&hook.batch, &hook.retry, &hook.queue);
