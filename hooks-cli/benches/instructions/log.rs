@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{
-    BoxError, Bus as _, Filter, HookId,
+    BoxError, Bus as _, Filter, HookId, StartAt,
     bus::{Read, Subscription},
 };
 use tempfile::TempDir;
@@ -23,7 +23,8 @@ pub(crate) fn read(events: usize) -> Result<(), BoxError> {
     let folder = folder()?;
     publish(&folder, ROUNDS)?;
     let bus = DurableBus::open(&DurableConfig::new(folder.path()))?;
-    let subscription = Subscription::new(HookId::new("hook")?, Filter::default(), Arc::default());
+    let subscription =
+        Subscription::new(HookId::new("hook")?, Filter::default(), Arc::default()).from(StartAt::Earliest);
     runtime()?.block_on(async {
         let (mut reader, _settler) = bus.subscribe(subscription).await?;
         let mut found = Vec::new();
