@@ -153,6 +153,11 @@ impl Dispatcher {
         self.0.slot(id).ok().map(|slot| slot.hook.clone())
     }
 
+    /// The tenant of a hook, if the dispatcher has it and it is a tenant's.
+    pub fn tenant_of(&self, id: &HookId) -> Option<TenantId> {
+        self.0.slot(id).ok()?.hook.tenant().cloned()
+    }
+
     /// A page of the names of hooks: those after this name, the first ones if there is none, and at most `limit`.
     pub fn hooks(&self, after: Option<&HookId>, limit: usize) -> Vec<HookId> {
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);

@@ -115,16 +115,19 @@ pub(super) async fn nothing() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is nothing here: GET /v1/status shows the hooks")
 }
 
-/// Does what is asked to its end, also when the client goes away.
+/// Does what is asked.
 pub(super) async fn answer(service: AdminService, request: Request) -> HttpResponse {
-    let answered = tokio::spawn(async move { service.answer(request).await }).await;
-    match answered {
-        Ok(response) => response.into_response(),
-        Err(_) => {
-            let why = "the daemon failed, and it is not known what was done: its log says more";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why).into_response()
-        }
-    }
+    whole(async move { Ok(service.answer(request).await) }).await.into_response()
+}
+
+/// Does something to its end, also when the client goes away.
+pub(super) async fn whole<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work).await.unwrap_or_else(|_| {
+        let why = "the daemon failed, and it is not known what was done: its log says more";
+        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why))
+    })
 }
 
 /// What no tenant may ask for.
@@ -160,7 +163,7 @@ impl FromRequestParts<AdminService> for Hook {
     async fn from_request_parts(parts: &mut Parts, service: &AdminService) -> Result<Self, Problem> {
         let id = hook_id(parts, service).await?;
         match tenant(parts)? {
-            Some(tenant) if service.tenant_of(&id).as_ref() != Some(tenant) => {
+            Some(tenant) if service.dispatcher().tenant_of(&id).as_ref() != Some(tenant) => {
                 Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{id}`")))
             }
             _ => Ok(Self(id)),

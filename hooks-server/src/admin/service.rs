@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, BusError, DeadLetter, DeadLetterId, DispatchError, Dispatcher, HookId, HookReport, ReplayError, TenantId,
+    Bus, BusError, DeadLetter, DeadLetterId, DispatchError, Dispatcher, HookId, HookReport, ReplayError,
     bus::DeadLetters, chain,
 };
 use http::StatusCode;
@@ -61,11 +61,6 @@ impl AdminService {
 
     pub(super) fn dispatcher(&self) -> &Dispatcher {
         &self.dispatcher
-    }
-
-    /// The tenant of a hook that runs here.
-    pub(super) fn tenant_of(&self, hook: &HookId) -> Option<TenantId> {
-        self.dispatcher.hook(hook)?.tenant().cloned()
     }
 
     /// Does what is asked and says what came of it. Over HTTP: see [`router`](Self::router).

@@ -5,6 +5,7 @@ use hooks_core::{HookId, HookReport, Secret, TenantId, timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::reader::said;
 use super::{HookDefinitions, Problem};
 
 /// Where a hook comes from.
@@ -132,8 +133,7 @@ impl HookDefinitions {
             Ok(kept) => kept,
             Err(why) => return Some(why),
         };
-        let faults = self.0.reader.check(kept.hook).err()?;
-        Some(faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>().join("; "))
+        self.0.reader.check(kept.hook).err().map(said)
     }
 
     /// A page of hooks. Where many have to be looked at for few, it ends early and says where to go on.
@@ -153,18 +153,13 @@ impl HookDefinitions {
                 }
                 looked_at += 1;
                 // Of the others nothing more is looked at.
-                if selection.tenant.is_none() || self.tenant_of(&name) == selection.tenant {
+                if selection.tenant.is_none() || self.0.dispatcher.tenant_of(&name) == selection.tenant {
                     let document = self.document(&name).await?;
                     hooks.extend(document.filter(|document| selection.fits(document)));
                 }
                 after = Some(name);
             }
         }
-    }
-
-    /// The tenant of a hook that runs here.
-    pub(super) fn tenant_of(&self, hook: &HookId) -> Option<TenantId> {
-        self.0.dispatcher.hook(hook)?.tenant().cloned()
     }
 
     /// The next names, of hooks that run here and of hooks that are defined.

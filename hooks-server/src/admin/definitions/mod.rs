@@ -70,9 +70,11 @@ const MAX_HOOKS: usize = 1_000;
 
 /// A change of one hook.
 enum Change {
+    /// Defines the hook, or replaces its definition.
     Put(Json),
     /// A merge patch, RFC 7396.
     Patch(Json),
+    /// Puts a new secret in front of the one that signs now. Both sign for so long.
     Rotate(Duration),
     /// Drops the old secrets, if they end now.
     EndOverlap,
@@ -120,26 +122,6 @@ impl HookDefinitions {
         Ok(restored)
     }
 
-    /// Defines a hook, or replaces its definition. Returns the same definition as before where nothing differs.
-    async fn put(&self, hook: &HookId, table: Json, expected: Expected, owner: &Owner) -> Result<Defined, Problem> {
-        self.change(hook, Change::Put(table), expected, owner).await
-    }
-
-    async fn patch(&self, hook: &HookId, patch: Json, expected: Expected, owner: &Owner) -> Result<Defined, Problem> {
-        self.change(hook, Change::Patch(patch), expected, owner).await
-    }
-
-    /// Puts a new secret in front of the one that signs now. Both sign until the overlap is over.
-    async fn rotate(
-        &self,
-        hook: &HookId,
-        overlap: Duration,
-        expected: Expected,
-        owner: &Owner,
-    ) -> Result<Defined, Problem> {
-        self.change(hook, Change::Rotate(overlap), expected, owner).await
-    }
-
     /// Returns false if it is not defined.
     async fn remove(&self, hook: &HookId, expected: Expected, owner: &Owner) -> Result<bool, Problem> {
         for _ in 0..TRIES {
@@ -182,6 +164,7 @@ impl HookDefinitions {
         Ok((Some(definition), Some(kept)))
     }
 
+    /// Returns the same definition as before where nothing differs.
     async fn change(
         &self,
         hook: &HookId,

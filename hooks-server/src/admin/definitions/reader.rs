@@ -1,5 +1,6 @@
 //! From what the bus keeps to a hook, and from what a client sends to what the bus keeps.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -32,7 +33,7 @@ pub(super) struct Reader {
     traits: BusTraits,
     settings: RwLock<Arc<ReaderSettings>>,
     /// Hooks that were read for the dispatcher, and when their old secrets end.
-    overlaps: Mutex<Vec<(HookId, u64)>>,
+    overlaps: Mutex<BTreeMap<HookId, u64>>,
 }
 
 struct ReaderSettings {
@@ -77,7 +78,7 @@ impl Reader {
         serde_json::to_value(self.check(table).ok()?).ok()
     }
 
-    pub(super) fn take_overlaps(&self) -> Vec<(HookId, u64)> {
+    pub(super) fn take_overlaps(&self) -> BTreeMap<HookId, u64> {
         std::mem::take(&mut *self.overlaps.lock())
     }
 
@@ -106,16 +107,17 @@ impl DefinitionReader for Restorer {
     fn read(&self, hook: &HookId, text: &str) -> Result<Hook, BoxError> {
         let kept = self.0.open(hook, text)?;
         if let Some(until) = kept.overlap_until {
-            self.0.overlaps.lock().push((hook.clone(), until));
+            self.0.overlaps.lock().insert(hook.clone(), until);
         }
         let settings = self.0.check(kept.hook).map_err(said)?;
-        settings.into_hook(hook.clone()).map_err(said)
+        Ok(settings.into_hook(hook.clone()).map_err(said)?)
     }
 }
 
-fn said(faults: Vec<Fault>) -> BoxError {
+/// Everything that is wrong, in one text.
+pub(super) fn said(faults: Vec<Fault>) -> String {
     let messages: Vec<_> = faults.into_iter().map(|fault| fault.message).collect();
-    messages.join("; ").into()
+    messages.join("; ")
 }
 
 /// Seconds since 1970.

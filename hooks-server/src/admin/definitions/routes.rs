@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::document::{HookDocument, Origin, Selection};
-use super::{Defined, HookDefinitions, Owner, Problem, unknown};
+use super::{Change, Defined, HookDefinitions, Owner, Problem, unknown};
 use crate::admin::response::Done;
-use crate::admin::routes::{Hook, JSON, JsonBody, answer, bad_request, hook_id, json, json_body};
+use crate::admin::routes::{Hook, JSON, JsonBody, answer, bad_request, hook_id, json, json_body, whole};
 use crate::admin::{AdminService, Request};
 
 /// Hooks of a page that says nothing of it, and the most of any.
@@ -34,16 +34,6 @@ pub(in crate::admin) fn routes() -> Router<AdminService> {
         .route("/v1/hooks/{id}", get(show).put(put).patch(patch).delete(remove))
         .route("/v1/hooks/{id}/test", post(test))
         .route("/v1/hooks/{id}/rotate-secret", post(rotate))
-}
-
-/// Does a change to its end, also when the client goes away.
-async fn whole<T: Send + 'static>(
-    change: impl Future<Output = Result<T, Problem>> + Send + 'static,
-) -> Result<T, Problem> {
-    tokio::spawn(change).await.unwrap_or_else(|_| {
-        let why = "the daemon failed, and it is not known what was done: its log says more";
-        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why))
-    })
 }
 
 async fn list(
@@ -64,23 +54,29 @@ async fn show(State(service): State<AdminService>, Hook(hook): Hook) -> Result<R
 }
 
 async fn put(State(service): State<AdminService>, request: HttpRequest) -> Result<Response, Problem> {
-    let (hook, owner, expected, table) = changed(request, &[JSON], &service).await?;
-    let definitions = managed(&service)?.clone();
-    let defined = whole({
-        let (definitions, hook) = (definitions.clone(), hook.clone());
-        async move { definitions.put(&hook, table, expected, &owner).await }
-    });
-    Ok(shown(&service, &hook, defined.await?))
+    change(&service, request, &[JSON], Change::Put).await
 }
 
 async fn patch(State(service): State<AdminService>, request: HttpRequest) -> Result<Response, Problem> {
-    let (hook, owner, expected, patch) = changed(request, &PATCH, &service).await?;
-    let definitions = managed(&service)?.clone();
-    let defined = whole({
-        let (definitions, hook) = (definitions.clone(), hook.clone());
-        async move { definitions.patch(&hook, patch, expected, &owner).await }
-    });
-    Ok(shown(&service, &hook, defined.await?))
+    change(&service, request, &PATCH, Change::Patch).await
+}
+
+/// Makes the change that the body is.
+async fn change(
+    service: &AdminService,
+    request: HttpRequest,
+    media_types: &[&str],
+    of_body: fn(Json) -> Change,
+) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let hook = hook_id(&mut parts, service).await?;
+    let owner = Owner::of(&parts)?;
+    let expected = expected(&parts.method, &parts.headers)?;
+    let body = json_body(HttpRequest::from_parts(parts, body), media_types, "").await?;
+    let body = serde_json::from_slice(&body).map_err(|error| bad_request(format!("the body is no JSON: {error}")))?;
+    let (definitions, id) = (managed(service)?.clone(), hook.clone());
+    let defined = whole(async move { definitions.change(&id, of_body(body), expected, &owner).await }).await?;
+    Ok(shown(service, &hook, defined))
 }
 
 /// Removes a hook that is defined; or what is kept of one that is neither defined nor runs, alone with `stopped=true`.
@@ -142,7 +138,8 @@ async fn rotate(
         return Err(bad_request(format!("overlap: {overlap} is longer than {longest}")));
     }
     let (definitions, id) = (managed(&service)?.clone(), hook.clone());
-    let defined = whole(async move { definitions.rotate(&id, overlap.get(), expected, &owner).await }).await?;
+    let change = Change::Rotate(overlap.get());
+    let defined = whole(async move { definitions.change(&id, change, expected, &owner).await }).await?;
     tracing::info!(%hook, "the hook got a new secret over the API");
     let secret = defined.secret.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default();
     let mut response = json(StatusCode::OK, JSON, &Rotated { secret, revision: defined.definition.revision.get() });
@@ -196,21 +193,6 @@ fn managed(service: &AdminService) -> Result<&HookDefinitions, Problem> {
     service.definitions().ok_or_else(|| {
         Problem::new(StatusCode::NOT_IMPLEMENTED, "hooks are not managed here: no daemon runs that could deliver them")
     })
-}
-
-/// The hook, who changes it, under which condition, and how.
-async fn changed(
-    request: HttpRequest,
-    media_types: &[&str],
-    service: &AdminService,
-) -> Result<(HookId, Owner, Expected, Json), Problem> {
-    let (mut parts, body) = request.into_parts();
-    let hook = hook_id(&mut parts, service).await?;
-    let owner = Owner::of(&parts)?;
-    let expected = expected(&parts.method, &parts.headers)?;
-    let body = json_body(HttpRequest::from_parts(parts, body), media_types, "").await?;
-    let table = serde_json::from_slice(&body).map_err(|error| bad_request(format!("the body is no JSON: {error}")))?;
-    Ok((hook, owner, expected, table))
 }
 
 /// What `If-Match` or `If-None-Match` asks for.
