@@ -175,10 +175,22 @@ impl HookDefinitions {
     }
 }
 
+impl HookDocument {
+    /// True if what is shown is this tenant's: the hook may have become another's since it was looked for.
+    pub(super) fn is_of(&self, tenant: &TenantId) -> bool {
+        match (&self.settings, &self.status) {
+            (Some(settings), _) => settings["tenant"] == tenant.as_str(),
+            (None, Some(status)) => status.tenant.as_ref() == Some(tenant),
+            (None, None) => false,
+        }
+    }
+}
+
 impl Selection {
     fn fits(&self, hook: &HookDocument) -> bool {
         let state = hook.status.as_ref().map(|status| status.state.as_str());
-        self.origin.is_none_or(|origin| origin == hook.origin)
+        self.tenant.as_ref().is_none_or(|tenant| hook.is_of(tenant))
+            && self.origin.is_none_or(|origin| origin == hook.origin)
             && self.state.as_deref().is_none_or(|wanted| state == Some(wanted))
             && self.text.as_deref().is_none_or(|text| {
                 let settings = hook.settings.as_ref().map(ToString::to_string).unwrap_or_default();

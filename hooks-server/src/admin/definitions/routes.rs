@@ -46,8 +46,10 @@ async fn list(
     Ok(json(StatusCode::OK, JSON, &page))
 }
 
-async fn show(State(service): State<AdminService>, Hook(hook): Hook) -> Result<Response, Problem> {
-    let document = managed(&service)?.document(&hook).await?.ok_or_else(|| unknown(&hook))?;
+async fn show(State(service): State<AdminService>, Hook(hook): Hook, owner: Owner) -> Result<Response, Problem> {
+    let document = managed(&service)?.document(&hook).await?;
+    let document = document.filter(|document| owner.tenant().is_none_or(|tenant| document.is_of(tenant)));
+    let document = document.ok_or_else(|| unknown(&hook))?;
     let mut response = json(StatusCode::OK, JSON, &document);
     tag(&mut response, document.revision);
     Ok(response)
