@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::attributes::{self, Attributes};
 use super::block::{Block, Entry};
+use super::writing;
 use super::{DEFAULT_MAX_EVENT_BYTES, Envelope, EnvelopeError, Slice};
 use crate::event::Event;
 use crate::id::TenantId;
@@ -153,7 +154,7 @@ impl SliceBuilder {
     /// When the data does not encode, an attribute is not legal, or the result is too large; the
     /// builder is then as it was.
     pub fn push_event(&mut self, event: &dyn Event) -> Result<(), EnvelopeError> {
-        let json = attributes::encode(event, &self.source)?;
+        let json = writing::encode(event, &self.source)?;
         self.push_json(json.as_bytes())
     }
 

@@ -1,7 +1,8 @@
 use std::borrow::Cow;
 
 use super::Envelope;
-use super::attributes::{Edits, has_control, is_extension_name};
+use super::attributes::{has_control, is_extension_name};
+use super::writing::Edits;
 
 /// Extension attributes that a hook adds to every event it delivers, or replaces in it.
 ///

@@ -10,6 +10,7 @@ mod reserved;
 mod scan;
 mod slice;
 mod time;
+mod writing;
 
 use std::fmt;
 use std::ops::Range;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::end::End;
 use super::probe::{Probe, drop_after};
-use crate::bus::{Position, Read, StartAt, Subscription};
+use crate::bus::{Bus, Position, Read, StartAt, Subscription};
 use crate::conformance::events::{of_tenant, typed};
 use crate::conformance::run::{Checked, POLLS};
 use crate::envelope::Envelope;
@@ -20,12 +21,7 @@ pub(super) async fn filters(probe: &Probe<'_>) -> Checked {
         ("subject", Filter::all().subjects(["marker", "mine-*"])),
         ("not-a-subject", Filter::types(["*.a"]).except_subjects(["mine-1"])),
     ];
-    let mut ends = Vec::new();
-    for (hook, filter) in filters {
-        let filter = Arc::new(filter);
-        let subscription = Subscription { filter: filter.clone(), ..probe.subscription(hook)? };
-        ends.push((filter, probe.subscribe(&*bus, subscription).await?));
-    }
+    let mut ends = subscribe_all(probe, &*bus, filters).await?;
     let mut sent: Vec<Envelope> = Vec::new();
     for event_type in ["conformance.a", "conformance.b", "conformance.b.c", "conformance.b.c.d", "other.a"] {
         for subject in ["mine-1", "mine-2", "other"] {
@@ -34,14 +30,7 @@ pub(super) async fn filters(probe: &Probe<'_>) -> Checked {
     }
     probe.publish(&*bus, &sent).await?;
     sent.push(probe.mark(&*bus).await?);
-    for (filter, end) in &mut ends {
-        probe.doing(format!("read for the hook `{}`", end.hook));
-        let read = end.until(&sent[15]).await?;
-        probe.same(sent.iter().filter(|event| filter.matches(event)), &read)?;
-        end.settle(&read)?;
-        end.is_done(read.len())?;
-    }
-    Ok(())
+    each_reads_its_own(probe, &mut ends, &sent).await
 }
 
 pub(super) async fn tenants(probe: &Probe<'_>) -> Checked {
@@ -54,12 +43,7 @@ pub(super) async fn tenants(probe: &Probe<'_>) -> Checked {
         ("acmes-subject", acme.subjects(["s"])),
         ("others", Filter::all().tenant(TenantId::new("other")?)),
     ];
-    let mut ends = Vec::new();
-    for (hook, filter) in filters {
-        let filter = Arc::new(filter);
-        let subscription = Subscription { filter: filter.clone(), ..probe.subscription(hook)? };
-        ends.push((filter, probe.subscribe(&*bus, subscription).await?));
-    }
+    let mut ends = subscribe_all(probe, &*bus, filters).await?;
     let mut sent: Vec<Envelope> = Vec::new();
     for round in 0..4 {
         for event_type in ["conformance.a", "conformance.b"] {
@@ -76,7 +60,28 @@ pub(super) async fn tenants(probe: &Probe<'_>) -> Checked {
     for part in sent.chunks(7) {
         probe.publish(&*bus, part).await?;
     }
-    for (filter, end) in &mut ends {
+    each_reads_its_own(probe, &mut ends, &sent).await
+}
+
+type Filtered<'a> = (Arc<Filter>, End<'a>);
+
+async fn subscribe_all<'a, const N: usize>(
+    probe: &'a Probe<'a>,
+    bus: &dyn Bus,
+    filters: [(&str, Filter); N],
+) -> Checked<Vec<Filtered<'a>>> {
+    let mut ends = Vec::new();
+    for (hook, filter) in filters {
+        let filter = Arc::new(filter);
+        let subscription = Subscription { filter: filter.clone(), ..probe.subscription(hook)? };
+        ends.push((filter, probe.subscribe(bus, subscription).await?));
+    }
+    Ok(ends)
+}
+
+/// Reads up to the last event that each wants, and settles.
+async fn each_reads_its_own(probe: &Probe<'_>, ends: &mut [Filtered<'_>], sent: &[Envelope]) -> Checked {
+    for (filter, end) in ends {
         probe.doing(format!("read for the hook `{}`", end.hook));
         let wanted: Vec<_> = sent.iter().filter(|event| filter.matches(event)).collect();
         let Some(last) = wanted.last() else { return Err(probe.failed("no event is wanted")) };
