@@ -51,7 +51,7 @@ impl AdminService {
 
     /// Manages hooks at run time, too.
     #[must_use]
-    pub fn definitions_of(self, definitions: HookDefinitions) -> Self {
+    pub fn with_definitions(self, definitions: HookDefinitions) -> Self {
         Self { definitions: Some(definitions), ..self }
     }
 

@@ -218,7 +218,7 @@ impl Daemon {
         bus.all_subscribed();
         let reloads = Arc::new(Reloads::default());
         let service = AdminService::new(bus.clone(), dispatcher.clone()).of_daemon(reloads.clone());
-        let service = service.definitions_of(definitions.clone());
+        let service = service.with_definitions(definitions.clone());
         let server = Server::builder(bus, dispatcher.clone())
             .settings(settings)
             .connections(room.connections, room.lobby)
