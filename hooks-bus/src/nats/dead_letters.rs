@@ -1,20 +1,18 @@
 //! Dead letters, in a separate stream: one subject each, `NAME.dead.HOOK.LOG.POSITION`, so that a dead letter
 //! replaces the one of the same position. The event is the message, the rest a header.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{DeleteMessageErrorKind, Stream};
+use async_nats::jetstream::stream::DeleteMessageErrorKind;
 use async_nats::{HeaderMap, Subject};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hooks_core::{BusError, DeadLetter, DeadLetterId, DeadLetterReason, Envelope, HookId, Position, bus::DeadLetters};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::Inner;
@@ -27,41 +25,6 @@ const HEADER: &str = "Hooks-Letter";
 
 /// Requests that are open at a time.
 const MAX_REQUESTS: usize = 32;
-
-/// Each hook's number of dead letters, as last heard of the server.
-#[derive(Debug, Default)]
-pub(super) struct DeadLetterCounts(Mutex<HashMap<String, u64>>);
-
-impl DeadLetterCounts {
-    fn of(&self, token: &str) -> u64 {
-        self.0.lock().get(token).copied().unwrap_or(0)
-    }
-
-    fn change(&self, token: &str, change: impl FnOnce(u64) -> u64) {
-        let mut counts = self.0.lock();
-        let count = counts.entry(token.to_owned()).or_default();
-        *count = change(*count);
-    }
-
-    /// Asks the server for the counts of all hooks.
-    pub(super) async fn refresh(&self, stream: &Stream, name: &str) -> Result<(), BusError> {
-        let prefix = format!("{name}.dead.");
-        let mut subjects = listed(stream, format!("{prefix}>")).await?;
-        let mut counts = HashMap::new();
-        while let Some(subject) =
-            subjects.try_next().await.map_err(|error| unavailable("count dead letters", &error))?
-        {
-            let token = subject.0.strip_prefix(&prefix).and_then(|rest| rest.split('.').next());
-            *counts.entry(token.unwrap_or_default().to_owned()).or_default() += subject.1 as u64;
-        }
-        *self.0.lock() = counts;
-        Ok(())
-    }
-}
-
-async fn listed(stream: &Stream, filter: String) -> Result<async_nats::jetstream::stream::InfoWithSubjects, BusError> {
-    stream.info_with_subjects(filter).await.map_err(|error| unavailable("count dead letters", &error))
-}
 
 /// One hook's dead letters.
 pub(super) struct NatsDeadLetters {
@@ -94,22 +57,15 @@ impl NatsDeadLetters {
     }
 
     async fn fetch_count(&self) -> Result<u64, BusError> {
-        let mut subjects = listed(&self.bus.storage.dead_letters, format!("{}>", self.subjects())).await?;
-        let mut count = 0;
-        while let Some(subject) =
-            subjects.try_next().await.map_err(|error| unavailable("count dead letters", &error))?
-        {
-            count += subject.1 as u64;
-        }
-        self.bus.dead_letter_counts.change(&self.token, |_| count);
-        Ok(count)
+        self.bus.dead_letter_counts.fetch(&self.bus.storage.dead_letters, &self.bus.config.name, &self.token).await
     }
 
     /// Removes all of them; returns how many there were.
     pub(super) async fn purge(&self) -> Result<u64, BusError> {
+        let change = self.bus.dead_letter_counts.begin(&self.token);
         let purged = self.bus.storage.dead_letters.purge().filter(format!("{}>", self.subjects())).await;
         let purged = purged.map_err(|error| unavailable("remove dead letters", &error))?.purged;
-        self.bus.dead_letter_counts.change(&self.token, |_| 0);
+        change.done(|_| 0);
         Ok(purged)
     }
 
@@ -154,6 +110,7 @@ impl DeadLetters for NatsDeadLetters {
         if self.count() + new > max && self.fetch_count().await? + new > max {
             return Err(BusError::Full(format!("{max} dead letters (max_dead_letters)")));
         }
+        let change = self.bus.dead_letter_counts.begin(&self.token);
         let mut sent = Vec::new();
         for dead_letter in &dead_letters {
             let subject = format!("{}{}.{}", self.subjects(), self.bus.log_name, dead_letter.position.get());
@@ -169,7 +126,7 @@ impl DeadLetters for NatsDeadLetters {
                 error => error,
             })?;
         }
-        self.bus.dead_letter_counts.change(&self.token, |count| count + new);
+        change.done(|count| count + new);
         Ok(())
     }
 
@@ -210,10 +167,11 @@ impl DeadLetters for NatsDeadLetters {
 
     /// On an error, some may have been removed.
     async fn remove(&self, ids: &[DeadLetterId]) -> Result<usize, BusError> {
+        let change = self.bus.dead_letter_counts.begin(&self.token);
         let removals: Vec<_> = ids.iter().map(|id| self.remove_one(*id)).collect();
         let removed: Vec<bool> = stream::iter(removals).buffered(MAX_REQUESTS).try_collect().await?;
         let removed = removed.into_iter().filter(|removed| *removed).count();
-        self.bus.dead_letter_counts.change(&self.token, |count| count.saturating_sub(removed as u64));
+        change.done(|count| count.saturating_sub(removed as u64));
         Ok(removed)
     }
 

@@ -18,6 +18,7 @@ mod checkpointer;
 mod config;
 mod connect;
 mod cursor;
+mod dead_letter_counts;
 mod dead_letters;
 mod define;
 mod definitions;
@@ -69,7 +70,7 @@ use uuid::Uuid;
 pub use config::{NatsConfig, NatsTls};
 
 use connect::{Connected, Denied};
-use dead_letters::DeadLetterCounts;
+use dead_letter_counts::DeadLetterCounts;
 use follow::Unfollowed;
 use health::Health;
 use hook::Hook;
