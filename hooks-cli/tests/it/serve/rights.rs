@@ -1,6 +1,6 @@
 //! Who may do what over HTTP: every route with every kind of token, and what must not show.
 
-use std::fmt::Write as _;
+mod every_route;
 
 use serde_json::json;
 
@@ -39,74 +39,6 @@ fn tampered(token: &str) -> String {
     let (payload, tag) = token.split_once('.').unwrap();
     let last = if payload.ends_with('A') { 'B' } else { 'A' };
     format!("{}{last}.{tag}", &payload[..payload.len() - 1])
-}
-
-/// A route: method, path, body; then the status for no token, a wrong one, publish, read, manage, all, acme.
-type Row = (&'static str, &'static str, &'static str, [u16; 7]);
-
-const TABLE: [Row; 15] = [
-    ("GET", "/healthz", "", [200; 7]),
-    ("GET", "/readyz", "", [200; 7]),
-    ("GET", "/metrics", "", [401, 401, 403, 200, 403, 200, 403]),
-    ("POST", "/v1/events", r#"{"type":"a"}"#, [401, 401, 202, 403, 403, 202, 202]),
-    ("POST", "/v1/events", r#"{"type":"a","tenant":"other"}"#, [401, 401, 202, 403, 403, 202, 403]),
-    ("GET", "/v1/status", "", [401, 401, 403, 200, 403, 200, 403]),
-    ("GET", "/v1/log", "", [401, 401, 403, 200, 403, 200, 403]),
-    ("GET", "/v1/hooks/a/dead-letters", "", [401, 401, 403, 200, 403, 200, 404]),
-    ("POST", "/v1/hooks/a/dead-letters/replay", "{}", [401, 401, 403, 403, 200, 200, 404]),
-    ("POST", "/v1/hooks/a/dead-letters/drop", "{}", [401, 401, 403, 403, 200, 200, 404]),
-    ("POST", "/v1/hooks/a/disable", "", [401, 401, 403, 403, 200, 200, 404]),
-    ("POST", "/v1/hooks/a/enable", "", [401, 401, 403, 403, 200, 200, 404]),
-    ("DELETE", "/v1/hooks/x", "", [401, 401, 403, 403, 404, 404, 404]),
-    ("POST", "/v1/tokens", r#"{"may":["manage"]}"#, [401, 401, 403, 403, 200, 200, 200]),
-    ("PUT", "/v1/status", "", [401, 401, 403, 403, 405, 405, 405]),
-];
-
-#[test]
-fn every_route_answers_each_token_as_the_table_says_and_none_shows() {
-    let config = format!("{}{}", TOKENS, file_hook("a"));
-    let daemon = Daemon::with(&config, &["--log", "trace"]);
-    let names = [
-        None,
-        Some("token-wrong"),
-        Some("token-publish"),
-        Some("token-read"),
-        Some("token-manage"),
-        Some("token-all"),
-        Some("token-acme"),
-    ];
-    let all = json!({ "may": ["publish", "read", "manage"] });
-    let signed = make(&daemon, Some("token-all"), &all);
-    let of_acme = make(&daemon, Some("token-acme"), &all);
-    let bad = [tampered(&signed), format!("{signed}x"), "hst_e30.e30".to_owned()];
-    let mut answers = String::new();
-    for (method, path, body, statuses) in TABLE {
-        let expected = names.iter().copied().zip(statuses);
-        let like_all = [(Some(signed.as_str()), statuses[5]), (Some(of_acme.as_str()), statuses[6])];
-        let like_wrong = bad.iter().map(|token| (Some(token.as_str()), statuses[1]));
-        for (token, status) in expected.chain(like_all).chain(like_wrong) {
-            let answer = ask(&daemon, token, method, path, body);
-            assert_eq!(answer.status, status, "{method} {path} with {token:?}: {answer:?}");
-            if status == 401 {
-                assert_eq!(answer.header("www-authenticate"), Some("bearer"), "{method} {path}");
-            }
-            if path != "/v1/tokens" {
-                write!(answers, "{answer:?}").unwrap();
-            }
-        }
-    }
-    let right = ask(&daemon, Some("token-read"), "POST", "/v1/hooks/a/enable", "");
-    assert_eq!(right.header("content-type"), Some("application/problem+json"));
-    assert!(right.body.contains("`manage`"), "{right:?}");
-    let place = daemon.place.path("hooks-data/secrets.key");
-    let key = std::fs::read_to_string(place).unwrap();
-    let ended = daemon.stop();
-    assert_eq!(ended.code, Some(0), "{}", ended.err);
-    for secret in
-        names.into_iter().flatten().chain([signed.as_str(), &of_acme, key.trim()]).chain(bad.iter().map(|bad| &**bad))
-    {
-        assert!(!answers.contains(secret) && !ended.err.contains(secret), "{secret}");
-    }
 }
 
 #[test]
