@@ -27,8 +27,9 @@ Usage: cargo xtask COMMAND
   soak [EVENTS]            millions of events through a daemon whose hooks hang and fail: nothing is lost, memory
                            stays bounded (5 million where not said; takes about 4 GB of disk)
   crash [--rounds N] [--seed S]
-                           kills a program that publishes to a durable bus and delivers, N times (200), and checks
-                           that nothing accepted is lost, that order holds, and that little comes twice
+                           kills a program that publishes to a durable bus and delivers, N times (200), and as often
+                           a daemon, half of them while hooks are made and changed; and checks that nothing accepted
+                           is lost, that order holds, that little comes twice, and that what was answered stays
   instructions [--update]  instructions of the functions that every event goes through, against their baseline;
                            valgrind, which counts them, is installed by apt-get
   backlog [EVENTS]         a receiver that is down until millions of events wait for it on the durable bus; then it

@@ -1,6 +1,7 @@
 //! What each kind of run needs: numbers, chance and time.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Numbers that one life has for its events.
 pub(super) const NUMBERS: u64 = 10_000_000;
@@ -8,9 +9,11 @@ pub(super) const NUMBERS: u64 = 10_000_000;
 /// The longest time that a step may take before it counts as stuck.
 pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Since 1970.
+/// Since 1970. It never goes back.
 pub(super) fn clock() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    static START: LazyLock<(Duration, Instant)> =
+        LazyLock::new(|| (SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), Instant::now()));
+    START.0 + START.1.elapsed()
 }
 
 /// Xorshift (Marsaglia, 2003): a seed repeats a run.

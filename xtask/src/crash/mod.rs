@@ -1,12 +1,17 @@
 //! `cargo xtask crash`: kills programs that publish and deliver, again and again, at random moments, and
-//! checks that what was promised holds: a program around the durable bus, and the daemon itself.
+//! checks that what was promised holds: a program around the durable bus, the daemon, and the daemon with hooks that
+//! are managed meanwhile.
 //!
 //! A kill takes the process and leaves the page cache: what a power cut takes is shown by the simulated disk in the
 //! tests of hooks-bus.
 
 mod common;
 mod daemon;
+mod http;
+mod managed;
+mod process;
 mod program;
+mod receiver;
 mod record;
 
 use std::time::Instant;
@@ -37,11 +42,14 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
     if let [unknown] = rest {
         return Err(format!("`{unknown}`: expected --rounds N or --seed S"));
     }
-    eprintln!("{rounds} kills each, seed {seed}");
+    eprintln!("{rounds} kills of the bus and of the daemon, seed {seed}");
     let bus = workspace::built("crash_child", &["build", "--package", "hooks-bus", "--example", "crash_child"])?;
     kill("the bus", rounds, seed, |lives, random| program::chain(&bus, lives, random))?;
     let daemon = workspace::built("hooks", &["build", "--package", "hooks-cli", "--bin", "hooks"])?;
-    kill("the daemon", rounds, seed, |lives, random| daemon::chain(&daemon, lives, random))
+    // Half of the daemon's with hooks of a config file, half with hooks that are made, changed and removed.
+    let managed = rounds / 2;
+    kill("the daemon", rounds - managed, seed, |lives, random| daemon::chain(&daemon, lives, random))?;
+    kill("managed hooks", managed, seed, |lives, random| managed::chain(&daemon, lives, random))
 }
 
 /// Kills something so many times.

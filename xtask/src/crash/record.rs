@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Events that share this remainder were published by the same publisher, in rising order.
-const PUBLISHERS: u64 = 4;
+pub(super) const PUBLISHERS: u64 = 4;
 
 /// Events settled this long before a kill must not be delivered again. The promise is one second; on a
 /// machine that is busy the clock runs on while nobody writes.
@@ -25,9 +25,11 @@ pub(super) struct Record {
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     pub(super) accepted: u64,
-    delivered: u64,
-    repeated: u64,
+    pub(super) delivered: u64,
+    pub(super) repeated: u64,
     dead_letters: u64,
+    /// Of hooks, over the API.
+    pub(super) changes: u64,
 }
 
 impl Totals {
@@ -36,15 +38,16 @@ impl Totals {
         self.delivered += other.delivered;
         self.repeated += other.repeated;
         self.dead_letters += other.dead_letters;
+        self.changes += other.changes;
     }
 }
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { accepted, delivered, repeated, dead_letters } = self;
+        let Self { accepted, delivered, repeated, dead_letters, changes } = self;
         write!(
             f,
-            "{accepted} events accepted, {delivered} deliveries, {repeated} of them again, {dead_letters} dead letters, none lost, all in order"
+            "{accepted} events accepted, {delivered} deliveries, {repeated} of them again, {dead_letters} dead letters, {changes} changes of hooks, none lost, all in order"
         )
     }
 }
