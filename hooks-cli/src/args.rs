@@ -186,6 +186,12 @@ will pass over are counted, too.")]
     /// Delete a hook that was defined at a daemon
     #[command(after_help = manage::DELETE)]
     Delete(HookArgs),
+    /// Change the key that seals hooks which were defined at a daemon
+    #[command(after_help = manage::REKEY)]
+    Secrets {
+        #[command(subcommand)]
+        command: manage::SecretsCommand,
+    },
     /// Describe, verify or repair the log of the bus
     #[command(after_help = "Examples:
   hooks log info -c hooks.toml

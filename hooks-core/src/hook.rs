@@ -82,6 +82,17 @@ impl Hook {
         self.filter.tenant.as_ref()
     }
 
+    /// True if it was read from the same settings, with the same secrets and files. Of hooks that were built in code nobody
+    /// knows.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.settings.is_some()
+            && self.settings == other.settings
+            && self.files == other.files
+            && self.enabled == other.enabled
+            && format!("{:?}", self.sink) == format!("{:?}", other.sink)
+            && self.sink.secrets() == other.sink.secrets()
+    }
+
     /// Contradictions between the settings, each with the path of the setting.
     pub fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems: Vec<_> = self.filter.problems().collect();

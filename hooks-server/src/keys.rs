@@ -9,6 +9,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose};
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
+/// The purpose of the keys of which the ids are a part.
+const NAME: &str = "hooks: the id of a key";
+
 /// Bytes of a key.
 const LENGTH: usize = 32;
 
@@ -64,6 +67,11 @@ impl Keys {
         self.0.iter().map(|key| BASE64.encode(key) + "\n").collect()
     }
 
+    /// Ids of the keys, in the same order, for people and for what was made with a key. An id reveals nothing of its key.
+    pub fn ids(&self) -> impl Iterator<Item = String> {
+        self.derive(NAME).map(|key| key.iter().take(4).map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// The keys for one purpose, in the same order: who knows one of them knows none for another purpose.
     pub fn derive(&self, label: &str) -> impl Iterator<Item = [u8; LENGTH]> {
         self.0.iter().map(move |key| {
@@ -94,6 +102,8 @@ mod tests {
         let two = [text, Keys::random().unwrap().to_text()].concat();
         assert_eq!(Keys::parse(&two).unwrap().derive("x").count(), 2);
         assert!(Keys::parse(&[two.as_str(), &two].concat()).unwrap_err().starts_with("line 3: "));
+        let ids: Vec<String> = Keys::parse(&two).unwrap().ids().collect();
+        assert!(ids[0] != ids[1] && ids.iter().all(|id| id.len() == 8) && keys.ids().eq(ids[..1].iter().cloned()));
         assert!(!format!("{keys:?}").contains(keys.to_text().trim()));
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use hooks_core::HookId;
 
 use super::operate::{WhomArgs, hook_id};
@@ -33,6 +33,33 @@ pub(crate) struct ApplyArgs {
     #[arg(long)]
     pub(crate) prune: bool,
 }
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// Seal the definitions of all hooks with the first key of `api.secrets_key_file`; the hooks go on as they are
+    ///
+    /// Afterwards the other keys of the file are needed for no hook, and can be taken out.
+    #[command(after_help = REKEY)]
+    Rekey(RekeyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RekeyArgs {
+    #[command(flatten)]
+    pub(crate) whom: WhomArgs,
+    /// Only say how many definitions are sealed with another key
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+pub(crate) const REKEY: &str = "Examples:
+  hooks secrets rekey -c hooks.toml
+  hooks secrets rekey --url https://events.example.com --token-file token
+
+Asks the daemon that runs, or does it in the folder of the bus while none does. It can be cut off at any time, and done \
+again. On NATS every daemon has to have the new key first.
+
+Exit code 1 if a definition could not be sealed anew.";
 
 pub(crate) const GET: &str = "Examples:
   hooks get -c hooks.toml

@@ -15,6 +15,7 @@ pub(crate) mod pipe;
 pub(crate) mod plugins;
 #[cfg(feature = "http")]
 pub(crate) mod publish;
+pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod test;
 

@@ -9,7 +9,8 @@ use hooks_core::{
     bus::{AskError, Instances},
     chain,
 };
-use hooks_server::admin::{AdminService, Request, Response, Status};
+use hooks_server::Keys;
+use hooks_server::admin::{AdminService, Rekeyed, Request, Response, Status};
 use tokio::time::timeout;
 
 use super::local::{Open, failed};
@@ -40,6 +41,11 @@ impl Cluster {
         Self { instances, local }
     }
 
+    /// Reads and seals definitions with these keys.
+    pub(super) fn manage_definitions(&mut self, keys: &Keys) {
+        self.local.manage_definitions(keys);
+    }
+
     pub(super) async fn ask(&mut self, request: Request) -> Response {
         match &request {
             Request::Status => self.status().await,
@@ -47,6 +53,7 @@ impl Cluster {
             Request::Disable { hook } => self.tell(hook, &request).await,
             Request::Replay { hook, .. } => self.replay(hook, &request).await,
             Request::Drop { hook, .. } => self.drop(hook, &request).await,
+            Request::Rekey { .. } => self.rekey(request).await,
             // What the bus keeps, this process can do as well.
             _ => self.local.ask(request).await,
         }
@@ -145,6 +152,30 @@ impl Cluster {
         match self.owner(hook, request).await {
             Some(response) => response,
             None => self.local.ask(request.clone()).await,
+        }
+    }
+
+    /// A daemon without the key could not follow, and one that seals with another would undo it.
+    async fn rekey(&mut self, request: Request) -> Response {
+        let look = Request::Rekey { dry_run: true };
+        let ours = self.local.ask(look.clone()).await;
+        let Response::Rekeyed(Rekeyed { key, .. }) = &ours else { return ours };
+        let answers = self.all(&look, ANSWER_TIMEOUT).await;
+        let silence = answers.silence();
+        for (daemon, response) in answers.given {
+            let why = match response {
+                Response::Rekeyed(theirs) if theirs.key == *key => continue,
+                Response::Rekeyed(theirs) => format!("seals with key {}", theirs.key),
+                Response::Failed(problem) => problem.detail,
+                _ => "answers another question".to_owned(),
+            };
+            return failed(format!(
+                "nothing was sealed anew: the first key here is {key}, and the instance {daemon}: {why}; put the key first in its file, too, and reload it"
+            ));
+        }
+        match silence {
+            Some(who) => failed(format!("nothing was sealed anew: {who}")),
+            None => self.local.ask(request).await,
         }
     }
 

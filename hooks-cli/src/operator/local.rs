@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hooks_core::settings::Strangers;
 use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookId, HookReport, chain};
-use hooks_server::admin::{AdminService, Problem, Request, Response, STOPPED, Status};
+use hooks_server::Keys;
+use hooks_server::admin::{AdminService, HookDefinitions, Problem, Request, Response, STOPPED, Status};
 
 /// This process, in place of a daemon.
 pub(crate) enum Local {
@@ -99,6 +101,14 @@ impl Open {
         let service = AdminService::new(bus.clone(), dispatcher.clone());
         let hooks = hooks.into_iter().map(|hook| (hook.id.clone(), hook)).collect();
         Self { bus, dispatcher, service, hooks }
+    }
+
+    /// Reads and seals definitions with these keys.
+    pub(super) fn manage_definitions(&mut self, keys: &Keys) {
+        let (bus, dispatcher) = (self.bus.clone(), self.dispatcher.clone());
+        // No hook is made of them here.
+        let definitions = HookDefinitions::new(bus, "", dispatcher, Some(keys), Strangers::default());
+        self.service = self.service.clone().with_definitions(definitions);
     }
 
     /// True if the hook is in the config file.

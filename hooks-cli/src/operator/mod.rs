@@ -20,6 +20,7 @@ use hooks_core::{
     BoxError, Dispatcher, Hook,
     bus::{ControlChannel, OpenBusError, Purpose},
 };
+use hooks_server::Keys;
 use hooks_server::admin::{self, AdminClient, AdminService, AdminSocket, Request, Response, Status};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -121,6 +122,23 @@ impl Operator {
                 _ => Self::Folder(Box::new(Local::Open(Box::new(open)))),
             });
         }
+    }
+
+    /// Reads and seals definitions with these keys, where this process does what a daemon would.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub(crate) fn manage_definitions(&mut self, keys: impl FnOnce() -> Result<Keys, BoxError>) -> Result<(), BoxError> {
+        match self {
+            Self::Folder(local) => {
+                if let Local::Open(open) = &mut **local {
+                    open.manage_definitions(&keys()?);
+                }
+            }
+            Self::Cluster(cluster) => cluster.manage_definitions(&keys()?),
+            Self::Daemon(_) => {}
+        }
+        Ok(())
     }
 
     /// Asks, and waits for the answer.

@@ -79,7 +79,12 @@ impl Reader {
                 self.start(&arguments, "serving address=", "127.0.0.1:8080");
             }
             ["curl", ..] => self.shell(&line.replace("curl ", "curl --fail --silent --show-error ")),
-            ["hooks" | "echo", ..] => self.shell(line),
+            ["pkill", "-HUP", "hooks"] => {
+                let daemon = self.background.iter_mut().last().unwrap();
+                daemon.signal("HUP");
+                daemon.wait_for("read again and applied");
+            }
+            ["hooks" | "echo" | "sed", ..] => self.shell(line),
             _ => panic!("no test runs this line of a document: {line}"),
         }
     }

@@ -10,7 +10,7 @@ use parking_lot::Mutex as SyncMutex;
 use super::hook_locks::uncancelled;
 use super::{DispatchError, Dispatcher, Inner};
 use crate::BoxError;
-use crate::bus::{DefineError, Definition, Expected, Revision};
+use crate::bus::{DefineError, Definition, Expected, Revision, StartAt};
 use crate::hook::Hook;
 use crate::id::HookId;
 
@@ -149,6 +149,19 @@ impl Dispatcher {
         self.locked(id, |inner| async move { inner.undefine(&hook, expected).await }).await
     }
 
+    /// Keeps another text that makes the same hook: one that is sealed with another key, say. The hook that runs goes on as
+    /// if nothing had happened; also one that could not be restored can get another text.
+    ///
+    /// # Errors
+    /// When the definition has another revision, or the bus can't keep it.
+    ///
+    /// # Cancel safety
+    /// As for [`add`](Self::add).
+    pub async fn rewrite(&self, id: &HookId, text: &str, before: Revision) -> Result<Definition, DispatchError> {
+        let (hook, text) = (id.clone(), text.to_owned());
+        self.locked(id, |inner| async move { inner.rewrite(&hook, &text, before).await }).await
+    }
+
     /// The revision of a hook that the bus keeps the definition of. `None` for a hook that was [added](Self::add) without
     /// one.
     pub fn revision(&self, id: &HookId) -> Option<Revision> {
@@ -169,6 +182,17 @@ impl Inner {
         let defined = self.bus.hooks().define(id, text, expected, hook.from).await.map_err(refused(id))?;
         self.put(hook, defined.revision).await?;
         Ok(defined)
+    }
+
+    async fn rewrite(&self, id: &HookId, text: &str, before: Revision) -> Result<Definition, DispatchError> {
+        let store = self.bus.hooks();
+        // It has its place on the bus already.
+        let rewritten = store.define(id, text, Expected::At(before), StartAt::End).await.map_err(refused(id))?;
+        // One that runs with an older definition has yet to follow.
+        if let Some(known) = self.defined.revisions.lock().get_mut(id).filter(|known| **known == before) {
+            *known = rewritten.revision;
+        }
+        Ok(rewritten)
     }
 
     async fn undefine(self: &Arc<Self>, id: &HookId, expected: Expected) -> Result<bool, DispatchError> {
@@ -200,10 +224,11 @@ impl Inner {
     /// Adds or changes a hook that is defined.
     async fn put(self: &Arc<Self>, hook: Hook, revision: Revision) -> Result<(), DispatchError> {
         let id = hook.id.clone();
-        if self.slot(&id).is_ok() {
-            self.change(hook).await?
-        } else {
-            self.add(hook).await?
+        match self.slot(&id) {
+            // Another process has rewritten its definition: what it has on its way goes on.
+            Ok(slot) if slot.hook.is_like(&hook) => {}
+            Ok(_) => self.change(hook).await?,
+            Err(_) => self.add(hook).await?,
         }
         self.defined.revisions.lock().insert(id, revision);
         Ok(())

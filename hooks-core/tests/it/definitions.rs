@@ -164,3 +164,37 @@ async fn other_processes_follow() {
     there.publish(events(2..3)).await.unwrap();
     receivers.b.has(3).await;
 }
+
+/// Its text differs, sealed with another key say, and what it makes does not: no worker is stopped for it.
+#[tokio::test(start_paused = true)]
+async fn a_definition_that_is_rewritten_leaves_its_hook_as_it_is_in_every_process() {
+    let (model, receivers) = (Model::new(Fault::None), Receivers::default());
+    let reader = || {
+        let reader = receivers.reader();
+        move |hook: &HookId, text: &str| {
+            let mut hook = reader(hook, text.trim())?;
+            hook.settings = Some(text.trim().into());
+            Ok::<_, BoxError>(hook)
+        }
+    };
+    let (here, there) = (model.open().await.unwrap(), model.open().await.unwrap());
+    let (one, two) = (Dispatcher::new(here.clone()), Dispatcher::new(there.clone()));
+    one.restore(reader()).await.unwrap();
+    two.restore(reader()).await.unwrap();
+    let first = one.define(&id("x"), "a", Expected::Any).await.unwrap();
+    hooks_test::until("it follows", || two.revision(&id("x")).is_some()).await;
+    here.publish(events(0..1)).await.unwrap();
+    receivers.a.has(1).await;
+    let builds = receivers.a.builds();
+    let rewritten = one.rewrite(&id("x"), "a ", first.revision).await.unwrap();
+    hooks_test::until("it follows", || two.revision(&id("x")) == Some(rewritten.revision)).await;
+    assert_eq!(one.revision(&id("x")), Some(rewritten.revision));
+    here.publish(events(1..2)).await.unwrap();
+    receivers.a.has(2).await;
+    assert_eq!(receivers.a.builds(), builds);
+    let late = one.rewrite(&id("x"), "a  ", first.revision).await.unwrap_err();
+    assert!(matches!(late, DispatchError::Conflict { .. }), "{late}");
+    // A dispatcher that has restored nothing can do it, too.
+    let text = Dispatcher::new(there).rewrite(&id("x"), " a", rewritten.revision).await.unwrap().text;
+    assert_eq!(&*text, " a");
+}

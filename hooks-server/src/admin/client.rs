@@ -70,12 +70,13 @@ impl AdminClient {
         self.0.name()
     }
 
-    /// Asks, and waits for the answer. A replay takes as long as its deliveries do, anything else 15 s at most.
+    /// Asks, and waits for the answer. A replay takes as long as its deliveries do, sealing anew as long as there are
+    /// definitions, anything else 15 s at most.
     ///
     /// # Errors
     /// When there is no answer. What was asked may have been done all the same.
     pub async fn ask(&mut self, request: &Request) -> Result<Response, BoxError> {
-        let limit = (!matches!(request, Request::Replay { .. })).then_some(ANSWER_TIMEOUT);
+        let limit = (!matches!(request, Request::Replay { .. } | Request::Rekey { .. })).then_some(ANSWER_TIMEOUT);
         let answer = self.0.exchange(http_request(request)?, limit).await?;
         response(request, answer.status(), answer.body()).map_err(|error| {
             let (name, status) = (self.0.name(), answer.status());
@@ -158,6 +159,7 @@ fn http_request(request: &Request) -> Result<http::Request<Vec<u8>>, BoxError> {
         }
         Request::Replay { hook, which } => (Method::POST, of(hook, "/dead-letters/replay"), Some(which)),
         Request::Drop { hook, which } => (Method::POST, of(hook, "/dead-letters/drop"), Some(which)),
+        Request::Rekey { dry_run } => (Method::POST, format!("/v1/secrets/rekey?dry_run={dry_run}"), None),
     };
     let head = http::Request::builder().method(method).uri(path);
     Ok(match which {
@@ -180,6 +182,7 @@ fn response(request: &Request, status: StatusCode, body: &[u8]) -> Result<Respon
         Request::DeadLetters { .. } => Response::DeadLetters(serde_json::from_slice(body)?),
         Request::Replay { .. } => Response::Replayed(serde_json::from_slice(body)?),
         Request::Drop { .. } => Response::Dropped(serde_json::from_slice(body)?),
+        Request::Rekey { .. } => Response::Rekeyed(serde_json::from_slice(body)?),
     })
 }
 

@@ -22,6 +22,6 @@ pub use client::{AdminClient, Exchange};
 pub use dead_letter::DeadLetterReport;
 pub use definitions::{HookDefinitions, HookDocument, HookPage, Origin};
 pub use request::{DeadLetterFilter, Request};
-pub use response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
+pub use response::{DeadLetterPage, Done, Dropped, NotRekeyed, Problem, Rekeyed, Replayed, Response, Status};
 pub use service::{AdminService, STOPPED};
 pub use socket::{AdminSocket, SOCKET, obstacle};

@@ -51,6 +51,11 @@ pub enum Request {
         /// Which ones.
         which: DeadLetterFilter,
     },
+    /// Seals the definitions of all hooks with the first key: `POST /v1/secrets/rekey`.
+    Rekey {
+        /// Only counts those that are sealed with another one: `?dry_run=true`.
+        dry_run: bool,
+    },
 }
 
 /// Picks the dead letters that fit everything that is set. The default picks all.
@@ -97,6 +102,7 @@ mod tests {
                 Request::Replay { hook: hook.clone(), which: which.clone() },
                 r#"{"replay":{"hook":"a","which":{"ids":[17],"types":[],"reason":null}}}"#,
             ),
+            (Request::Rekey { dry_run: true }, r#"{"rekey":{"dry_run":true}}"#),
             (Request::Drop { hook, which }, r#"{"drop":{"hook":"a","which":{"ids":[17],"types":[],"reason":null}}}"#),
         ] {
             assert_eq!(serde_json::to_string(&request).unwrap(), json);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use hooks_core::settings::Fault;
-use hooks_core::{DeadLetterId, HookReport, ReplayReport};
+use hooks_core::{DeadLetterId, HookId, HookReport, ReplayReport};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,8 @@ pub enum Response {
     Replayed(Replayed),
     /// To [`Drop`](super::Request::Drop).
     Dropped(Dropped),
+    /// To [`Rekey`](super::Request::Rekey).
+    Rekeyed(Rekeyed),
     /// It was not done.
     Failed(Problem),
 }
@@ -70,6 +72,29 @@ pub struct Replayed {
     /// Dead letters that were named and are not there.
     #[serde(default)]
     pub missing: BTreeSet<DeadLetterId>,
+}
+
+/// The outcome of sealing definitions anew.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Rekeyed {
+    /// The id of the key that seals now.
+    pub key: String,
+    /// Number of definitions that were sealed with another key, and are sealed with this one now.
+    pub rekeyed: usize,
+    /// Number of definitions that were sealed with it already.
+    pub current: usize,
+    /// Definitions that stay as they are.
+    #[serde(default)]
+    pub failed: Vec<NotRekeyed>,
+}
+
+/// A definition that could not be sealed anew.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NotRekeyed {
+    /// The hook.
+    pub hook: HookId,
+    /// The reason.
+    pub why: String,
 }
 
 /// The outcome of dropping dead letters.

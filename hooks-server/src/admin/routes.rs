@@ -51,6 +51,7 @@ impl AdminService {
             .route("/v1/hooks/{id}/dead-letters", get(dead_letters))
             .route("/v1/hooks/{id}/dead-letters/replay", post(replay))
             .route("/v1/hooks/{id}/dead-letters/drop", post(drop_dead_letters))
+            .route("/v1/secrets/rekey", post(rekey))
             .merge(super::definitions::routes())
             .method_not_allowed_fallback(other_method)
             .with_state(self.clone())
@@ -104,6 +105,19 @@ async fn replay(State(service): State<AdminService>, Hook(hook): Hook, Which(whi
 
 async fn drop_dead_letters(State(service): State<AdminService>, Hook(hook): Hook, Which(which): Which) -> HttpResponse {
     answer(service, Request::Drop { hook, which }).await
+}
+
+async fn rekey(
+    _: WholeDaemon,
+    State(service): State<AdminService>,
+    RawQuery(query): RawQuery,
+) -> Result<HttpResponse, Problem> {
+    let dry_run = match query.as_deref() {
+        None | Some("" | "dry_run=false") => false,
+        Some("dry_run=true") => true,
+        Some(query) => return Err(bad_request(format!("`?{query}` is not understood: `?dry_run=true` only counts"))),
+    };
+    Ok(answer(service, Request::Rekey { dry_run }).await)
 }
 
 pub(crate) async fn other_method() -> Problem {
@@ -257,6 +271,7 @@ impl IntoResponse for Response {
             Self::DeadLetters(body) => json(StatusCode::OK, JSON, body),
             Self::Replayed(body) => json(StatusCode::OK, JSON, body),
             Self::Dropped(body) => json(StatusCode::OK, JSON, body),
+            Self::Rekeyed(body) => json(StatusCode::OK, JSON, body),
             Self::Failed(problem) => problem.clone().into_response(),
         }
     }

@@ -59,6 +59,15 @@ impl AdminService {
         self.definitions.as_ref()
     }
 
+    /// # Errors
+    /// When hooks are not managed here.
+    pub(super) fn managed(&self) -> Result<&HookDefinitions, Problem> {
+        self.definitions().ok_or_else(|| {
+            let why = "hooks are not managed here: no daemon runs that could deliver them";
+            Problem::new(StatusCode::NOT_IMPLEMENTED, why)
+        })
+    }
+
     pub(super) fn dispatcher(&self) -> &Dispatcher {
         &self.dispatcher
     }
@@ -78,6 +87,10 @@ impl AdminService {
             Request::DeadLetters { hook, after } => self.dead_letters(&hook, after).await,
             Request::Replay { hook, which } => self.replay(&hook, &which).await,
             Request::Drop { hook, which } => self.drop(&hook, &which).await,
+            Request::Rekey { dry_run } => match self.managed() {
+                Ok(definitions) => definitions.rekey(dry_run).await.map(Response::Rekeyed),
+                Err(problem) => Err(problem),
+            },
         };
         outcome.into()
     }

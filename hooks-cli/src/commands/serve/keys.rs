@@ -36,6 +36,17 @@ pub(super) fn own(folder: Option<&Path>) -> Result<Keys, BoxError> {
     }
 }
 
+/// The keys that are there already: those of a file that the config names, else those in the bus's folder.
+///
+/// # Errors
+/// When there are none.
+pub(crate) fn kept(named: Option<&Path>, folder: Option<&Path>) -> Result<Keys, BoxError> {
+    let path = named.map(Path::to_owned).or_else(|| folder.map(|folder| folder.join(FILE)));
+    let path = path.ok_or("there is no key that seals: set api.secrets_key_file, the same on all instances")?;
+    let keys = files::secrets(&path).map_err(|error| error.to_string()).and_then(|text| Keys::parse(&text));
+    keys.map_err(|why| format!("{}: {why}", path.display()).into())
+}
+
 /// Nobody else may read it, and it is whole or not there.
 fn write(folder: &Path, keys: &Keys) -> std::io::Result<()> {
     let new = folder.join(NEW);

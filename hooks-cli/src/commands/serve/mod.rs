@@ -1,7 +1,7 @@
 //! `hooks serve`: takes events over HTTP and delivers them, until a signal comes.
 
 mod drain;
-mod keys;
+pub(super) mod keys;
 mod load;
 
 use std::path::{Path, PathBuf};
@@ -272,7 +272,15 @@ impl Daemon {
         }
     }
 
+    /// The keys in the folder as they are now, if there is one and they are used.
+    async fn own_keys(&self, used: bool) -> Result<Keys, String> {
+        let Some(folder) = self.bus.folder().filter(|_| used).map(Path::to_owned) else { return Ok(self.keys.clone()) };
+        let read = on_own_thread("keys", move || keys::kept(None, Some(&folder))).await;
+        read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
     async fn apply(&mut self, Loaded { config, tokens, keys, credentials }: Loaded) -> Result<(), String> {
+        let own = self.own_keys(keys.is_none()).await.map_err(|why| format!("nothing was changed: {why}"))?;
         let fixed = self.server.needs_restart(&config.ingest).into_iter().map(|name| format!("ingest.{name}"));
         let fixed: Vec<_> = fixed.chain((self.bus != config.bus).then(|| "bus".to_owned())).collect();
         if !fixed.is_empty() {
@@ -284,8 +292,9 @@ impl Daemon {
             }
         }
         room(&config);
-        let settings = settings(&config, tokens, keys.as_ref().unwrap_or(&self.keys));
+        let settings = settings(&config, tokens, keys.as_ref().unwrap_or(&own));
         self.server.set(settings).map_err(|error| format!("nothing was changed: {error}"))?;
+        self.keys = own;
         let sealing = sealing(&self.bus, keys.as_ref(), &self.keys);
         self.definitions.set(sealing, config.api.strangers(), config.api.max_hooks.get());
         // Those that could not be read before may be read now.

@@ -30,7 +30,7 @@ pub(super) fn refusing() -> (Receiver, Daemon) {
 pub(super) fn operate(place: &Place, arguments: &[&str]) -> (Option<i32>, String) {
     let at =
         arguments.iter().take_while(|argument| argument.chars().all(|char| char.is_ascii_lowercase() || char == '-'));
-    let at = at.count().min(if ["dead-letters", "log"].contains(&arguments[0]) { 2 } else { 1 });
+    let at = at.count().min(if ["dead-letters", "log", "secrets"].contains(&arguments[0]) { 2 } else { 1 });
     let whole = [&arguments[..at], &["-c", "hooks.toml"], &arguments[at..]].concat();
     let ended = place.run(&whole);
     (ended.code, ended.out + &ended.err)

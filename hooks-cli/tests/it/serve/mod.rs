@@ -8,6 +8,7 @@ mod dead_letters;
 mod durable;
 mod files;
 mod hostile;
+mod keys;
 mod lifecycle;
 mod load;
 mod log;

@@ -3,7 +3,9 @@
 mod document;
 mod merge;
 mod owner;
+mod places;
 mod reader;
+mod rekey;
 mod routes;
 mod sealer;
 mod signing;
@@ -11,12 +13,11 @@ mod signing;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hooks_core::bus::{DefineError, Definition, Expected};
 use hooks_core::settings::{HookSettings, Strangers};
-use hooks_core::{Bus, DispatchError, Dispatcher, HookId, Restored, Secret, TenantId, chain};
+use hooks_core::{Bus, DispatchError, Dispatcher, HookId, Restored, Secret, chain};
 use http::StatusCode;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
@@ -25,6 +26,7 @@ use super::response::Problem;
 use crate::Keys;
 use merge::merge;
 use owner::Owner;
+use places::Places;
 use reader::{Kept, Reader, Restorer, seconds};
 use signing::{fill_in_secret, keep_first_secret, rotate, signing_secret};
 
@@ -45,28 +47,8 @@ struct Inner {
     reader: Arc<Reader>,
     /// Hooks whose old secrets end, and when, in seconds since 1970.
     overlaps: Mutex<BTreeMap<HookId, u64>>,
-    /// Hooks of a tenant that are being made.
-    making: Mutex<BTreeMap<TenantId, usize>>,
-    max_hooks: AtomicUsize,
+    places: Places,
 }
-
-/// A hook that is being made: it counts until it is there, or is not.
-struct Making<'a>(&'a Inner, TenantId);
-
-impl Drop for Making<'_> {
-    fn drop(&mut self) {
-        let mut making = self.0.making.lock();
-        if let Some(count) = making.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                making.remove(&self.1);
-            }
-        }
-    }
-}
-
-/// Hooks of one tenant, unless [`HookDefinitions::set`] says otherwise.
-const MAX_HOOKS: usize = 1_000;
 
 /// A change of one hook.
 enum Change {
@@ -92,30 +74,26 @@ impl HookDefinitions {
         strangers: Strangers,
     ) -> Self {
         let reader = Arc::new(Reader::new(kind.into(), bus.traits(), keys, strangers));
-        Self(Arc::new(Inner {
-            bus,
-            dispatcher,
-            reader,
-            overlaps: Mutex::default(),
-            making: Mutex::default(),
-            max_hooks: MAX_HOOKS.into(),
-        }))
+        Self(Arc::new(Inner { bus, dispatcher, reader, overlaps: Mutex::default(), places: Places::default() }))
     }
 
     /// Other keys, and other bounds for hooks that are defined from now on: `max_hooks` is how many a tenant may have.
     /// What was sealed with keys that are not among these can't be read any more.
     pub fn set(&self, keys: Option<&Keys>, strangers: Strangers, max_hooks: usize) {
-        self.0.max_hooks.store(max_hooks, Ordering::Relaxed);
+        self.0.places.set_most(max_hooks);
         self.0.reader.set(keys, strangers);
     }
 
     /// Starts every hook that the bus keeps the definition of and that does not run yet: before anything is published, and
-    /// again when the keys or bounds changed, so that hooks that could not be read run.
+    /// again when the keys or bounds changed, so that hooks that could not be read run. Those that take a key which is not
+    /// here are not in the answer: they are logged, together.
     ///
     /// # Errors
     /// When the definitions can't be read from the bus.
     pub async fn restore(&self) -> Result<Restored, DispatchError> {
-        let restored = self.0.dispatcher.restore(Restorer(self.0.reader.clone())).await?;
+        let mut restored = self.0.dispatcher.restore(Restorer(self.0.reader.clone())).await?;
+        let closed = self.look_at_seals().await?;
+        restored.failed.retain(|(hook, _)| !closed.contains(hook));
         for (hook, until) in self.0.reader.take_overlaps() {
             self.end_overlap_at(&hook, Some(until));
         }
@@ -184,7 +162,7 @@ impl HookDefinitions {
                 return Ok(Defined { definition, settings, secret: None, is_new: false });
             };
             let settings = self.check(&wanted.hook)?;
-            let _place = self.place(before.is_none(), settings.options.tenant.as_ref())?;
+            let _place = self.place(before.is_none(), settings.options.tenant.as_ref()).await?;
             let text = self.0.reader.seal(hook, &wanted).map_err(unavailable)?;
             let seen = revision.map_or(Expected::Absent, Expected::At);
             match self.0.dispatcher.define(hook, &text, seen).await {
@@ -254,23 +232,6 @@ impl HookDefinitions {
         owner.fill_in(&mut table)?;
         let wanted = Kept { hook: table, overlap_until };
         Ok((kept != Some(&wanted)).then_some((wanted, made)))
-    }
-
-    /// A place for one more hook of a tenant.
-    fn place(&self, is_new: bool, tenant: Option<&TenantId>) -> Result<Option<Making<'_>>, Problem> {
-        let Some(tenant) = tenant.filter(|_| is_new) else { return Ok(None) };
-        let max = self.0.max_hooks.load(Ordering::Relaxed);
-        let mut making = self.0.making.lock();
-        let count = making.entry(tenant.clone()).or_default();
-        *count += 1;
-        let taken = Making(&self.0, tenant.clone());
-        let all = *count + self.0.dispatcher.hooks_of(tenant);
-        drop(making);
-        if all <= max {
-            return Ok(Some(taken));
-        }
-        let why = format!("tenant `{tenant}` has {max} hooks, the most that it may have: delete one first");
-        Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, why))
     }
 
     /// # Errors

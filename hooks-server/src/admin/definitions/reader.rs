@@ -6,13 +6,13 @@ use std::time::SystemTime;
 
 use hooks_core::bus::BusTraits;
 use hooks_core::settings::{Draft, Fault, HookReader, HookSettings, Strangers};
-use hooks_core::{BoxError, DefinitionReader, Hook, HookId};
+use hooks_core::{BoxError, DefinitionReader, Hook, HookId, TenantId};
 use http::StatusCode;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::sealer::Sealer;
+use super::sealer::{Seal, Sealer};
 use crate::Keys;
 use crate::admin::response::Problem;
 
@@ -54,7 +54,7 @@ impl Reader {
     /// # Errors
     /// When nothing can be sealed.
     pub(super) fn check_key(&self) -> Result<(), Problem> {
-        if self.settings().sealer.has_key() {
+        if self.settings().sealer.key().is_some() {
             return Ok(());
         }
         let why = "there is no key to seal definitions with: set api.secrets_key_file, the same on all instances";
@@ -88,7 +88,26 @@ impl Reader {
     /// When it can't be sealed.
     pub(super) fn seal(&self, hook: &HookId, kept: &Kept) -> Result<String, String> {
         let plain = serde_json::to_vec(kept).map_err(|error| error.to_string())?;
-        self.settings().sealer.seal(hook, plain)
+        let tenant = kept.hook.get("tenant").and_then(|tenant| TenantId::new(tenant.as_str()?).ok());
+        self.settings().sealer.seal(hook, plain, tenant)
+    }
+
+    /// The id of the key that seals.
+    pub(super) fn key(&self) -> Option<String> {
+        self.settings().sealer.key().map(str::to_owned)
+    }
+
+    /// Which key a definition is sealed with, and whose it says that it is.
+    pub(super) fn seal_of(&self, hook: &HookId, text: &str) -> (Seal, Option<TenantId>) {
+        self.settings().sealer.seal_of(hook, text)
+    }
+
+    /// The tenant of a definition, as far as anything says so.
+    pub(super) fn tenant(&self, hook: &HookId, text: &str) -> Option<TenantId> {
+        match self.open(hook, text) {
+            Ok(kept) => TenantId::new(kept.hook["tenant"].as_str()?).ok(),
+            Err(_) => self.seal_of(hook, text).1,
+        }
     }
 
     /// # Errors

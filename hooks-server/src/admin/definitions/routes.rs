@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::document::{HookDocument, Origin, Selection};
-use super::{Change, Defined, HookDefinitions, Owner, Problem, unknown};
+use super::{Change, Defined, Owner, Problem, unknown};
 use crate::admin::response::Done;
 use crate::admin::routes::{Hook, JSON, JsonBody, answer, bad_request, hook_id, json, json_body, whole};
 use crate::admin::{AdminService, Request};
@@ -42,12 +42,12 @@ async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let selection = selection(query.as_deref().unwrap_or_default(), &owner)?;
-    let page = managed(&service)?.page(&selection).await?;
+    let page = service.managed()?.page(&selection).await?;
     Ok(json(StatusCode::OK, JSON, &page))
 }
 
 async fn show(State(service): State<AdminService>, Hook(hook): Hook, owner: Owner) -> Result<Response, Problem> {
-    let document = managed(&service)?.document(&hook).await?;
+    let document = service.managed()?.document(&hook).await?;
     let document = document.filter(|document| owner.tenant().is_none_or(|tenant| document.is_of(tenant)));
     let document = document.ok_or_else(|| unknown(&hook))?;
     let mut response = json(StatusCode::OK, JSON, &document);
@@ -76,7 +76,7 @@ async fn change(
     let expected = expected(&parts.method, &parts.headers)?;
     let body = json_body(HttpRequest::from_parts(parts, body), media_types, "").await?;
     let body = serde_json::from_slice(&body).map_err(|error| bad_request(format!("the body is no JSON: {error}")))?;
-    let (definitions, id) = (managed(service)?.clone(), hook.clone());
+    let (definitions, id) = (service.managed()?.clone(), hook.clone());
     let defined = whole(async move { definitions.change(&id, of_body(body), expected, &owner).await }).await?;
     Ok(shown(service, &hook, defined))
 }
@@ -139,7 +139,7 @@ async fn rotate(
         let longest = HumanDuration::new(OVERLAP.1);
         return Err(bad_request(format!("overlap: {overlap} is longer than {longest}")));
     }
-    let (definitions, id) = (managed(&service)?.clone(), hook.clone());
+    let (definitions, id) = (service.managed()?.clone(), hook.clone());
     let change = Change::Rotate(overlap.get());
     let defined = whole(async move { definitions.change(&id, change, expected, &owner).await }).await?;
     tracing::info!(%hook, "the hook got a new secret over the API");
@@ -189,12 +189,6 @@ async fn test(State(service): State<AdminService>, Hook(hook): Hook) -> Result<R
         },
     };
     Ok(json(StatusCode::OK, JSON, &tested))
-}
-
-fn managed(service: &AdminService) -> Result<&HookDefinitions, Problem> {
-    service.definitions().ok_or_else(|| {
-        Problem::new(StatusCode::NOT_IMPLEMENTED, "hooks are not managed here: no daemon runs that could deliver them")
-    })
 }
 
 /// What `If-Match` or `If-None-Match` asks for.

@@ -53,6 +53,45 @@ fn a_hook_made_at_one_daemon_gets_what_any_accepts_next() {
     while ask(&other, "GET", "/v1/hooks/h0", "").status == 200 {}
 }
 
+/// The key goes to all daemons first; then one command seals what they share.
+#[test]
+fn a_key_is_rotated_for_all_daemons() {
+    let Some(server) = Server::start() else { return };
+    let receiver = Receiver::on_thread(|_| 200);
+    let config = config(&server);
+    let (mut one, mut other) = (start(&config), start(&config));
+    let hook = json!({ "sink": { "kind": "http", "url": receiver.url("/a") } });
+    assert_eq!(ask(&one, "PUT", "/v1/hooks/a", &hook.to_string()).status, 201);
+    while ask(&other, "GET", "/v1/hooks/a", "").status != 200 {}
+    let new = KEY.replacen("AAEC", "AQEC", 1);
+    let reload = |daemon: &mut Daemon| {
+        std::fs::write(daemon.place.path("keys"), format!("{new}\n{KEY}")).unwrap();
+        daemon.running.signal("HUP");
+        daemon.running.wait_for("read again and applied");
+    };
+    let rekey = |daemon: &Daemon| daemon.place.run(&["secrets", "rekey", "-c", "hooks.toml"]);
+    reload(&mut one);
+    let refused = rekey(&one);
+    assert!(refused.code == Some(1) && refused.err.contains("nothing was sealed anew"), "{refused:?}");
+    reload(&mut other);
+    let done = rekey(&one);
+    assert!(done.code == Some(0) && done.out.starts_with("1 definition sealed anew"), "{done:?}");
+
+    let place = other.kill();
+    std::fs::write(place.path("keys"), &new).unwrap();
+    let other = Daemon::again(place);
+    let _ = one.kill();
+    assert_eq!(other.post(JSON, event(1)).status, 202);
+    while receiver.events("/a").is_empty() {
+        other.get("/healthz");
+    }
+    // While none runs, too.
+    let place = other.kill();
+    std::fs::write(place.path("keys"), format!("{KEY}\n{new}")).unwrap();
+    let done = place.run(&["secrets", "rekey", "-c", "hooks.toml"]);
+    assert!(done.out.starts_with("1 definition sealed anew"), "{done:?}");
+}
+
 #[test]
 fn without_keys_that_all_daemons_share_no_hook_is_made() {
     let Some(server) = Server::start() else { return };

@@ -15,7 +15,7 @@ use super::{TOKENS, ask, make, tampered};
 /// `a` is a hook of the config file, `shop` one that `acme` made, and there is no `x`.
 type Row = (&'static str, &'static str, &'static str, [u16; 8]);
 
-const TABLE: [Row; 41] = [
+const TABLE: [Row; 42] = [
     ("GET", "/healthz", "", [200; 8]),
     ("GET", "/readyz", "", [200; 8]),
     ("GET", "/metrics", "", [401, 401, 403, 200, 403, 200, 403, 403]),
@@ -29,6 +29,7 @@ const TABLE: [Row; 41] = [
     ("POST", "/v1/tokens", r#"{"may":["manage"]}"#, [401, 401, 403, 403, 200, 200, 200, 200]),
     ("POST", "/v1/tokens", r#"{"may":["manage"],"tenant":"acme"}"#, [401, 401, 403, 403, 200, 200, 200, 403]),
     ("GET", "/v1/tokens", "", [401, 401, 403, 405, 403, 405, 405, 405]),
+    ("POST", "/v1/secrets/rekey", "", [401, 401, 403, 403, 200, 200, 403, 403]),
     ("GET", "/v1/hooks", "", [401, 401, 403, 200, 403, 200, 200, 200]),
     ("POST", "/v1/hooks", "{}", [401, 401, 403, 403, 405, 405, 405, 405]),
     ("GET", "/v1/hooks/a", "", [401, 401, 403, 200, 403, 200, 404, 404]),

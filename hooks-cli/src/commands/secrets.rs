@@ -1,0 +1,48 @@
+//! `hooks secrets`: the keys that seal the definitions of hooks.
+
+use hooks_core::{BoxError, bus::Purpose};
+use hooks_server::Keys;
+use hooks_server::admin::{Rekeyed, Request, Response};
+
+use super::operate::converse;
+use super::{print, serve};
+use crate::args::manage::{RekeyArgs, SecretsCommand};
+use crate::args::operate::PlaceArgs;
+use crate::config::{self, WithoutBus};
+use crate::console::complain;
+use crate::exit::Exit;
+use crate::outcome::count;
+
+pub(crate) fn run(command: &SecretsCommand) -> Exit {
+    match command {
+        SecretsCommand::Rekey(args) => rekey(args),
+    }
+}
+
+fn rekey(args: &RekeyArgs) -> Exit {
+    converse(&args.whom, Purpose::Operate, async |operator| {
+        // A daemon has its own.
+        operator.manage_definitions(|| keys(&args.whom.place))?;
+        let Response::Rekeyed(rekeyed) = operator.ask(Request::Rekey { dry_run: args.dry_run }).await? else {
+            return Err("an answer to another question".into());
+        };
+        print(&said(&rekeyed, args.dry_run));
+        for failed in &rekeyed.failed {
+            complain(format_args!("hook `{}`: {}", failed.hook, failed.why));
+        }
+        Ok(if rekeyed.failed.is_empty() { Exit::Done } else { Exit::Failed })
+    })
+}
+
+fn said(Rekeyed { key, rekeyed, current, .. }: &Rekeyed, dry_run: bool) -> String {
+    let sealed = count(*rekeyed as u64, "definition");
+    let done = if dry_run { "would be sealed" } else { "sealed" };
+    format!("{sealed} {done} anew with key {key}; {current} had it already\n")
+}
+
+/// The keys that a daemon would seal with.
+fn keys(place: &PlaceArgs) -> Result<Keys, BoxError> {
+    let Some(file) = &place.config else { return serve::keys::kept(None, place.dir.as_deref()) };
+    let config = config::load(file, WithoutBus::OnDisk).map_err(|problems| problems.to_string())?;
+    serve::keys::kept(config.api.secrets_key_file.as_deref(), config.bus.folder())
+}
