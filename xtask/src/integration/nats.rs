@@ -10,7 +10,7 @@ use crate::workspace::{self, Done};
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "nats",
-    shows: "the NATS bus on nats-server 2.9 and the newest, alone and as a cluster; instances and servers are killed (HOOKS_NATS_ROUNDS, HOOKS_NATS_HOOKS)",
+    shows: "the NATS bus on nats-server 2.9 and the newest, alone and as a cluster; instances, daemons and servers are killed (HOOKS_NATS_ROUNDS, HOOKS_NATS_HOOKS)",
     needs: &[
         Package { program: "dpkg", package: "dpkg" },
         Package { program: "python3", package: "python3" },

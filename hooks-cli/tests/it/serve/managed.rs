@@ -1,7 +1,5 @@
 //! Hooks that are managed at run time, over HTTP.
 
-use std::fmt::Write as _;
-
 use hooks_test::http::Receiver;
 use serde_json::{Value as Json, json};
 
@@ -271,44 +269,6 @@ fn a_tenant_sees_and_changes_its_own_hooks_alone() {
     until(&daemon, &receiver, "/o", 1);
     assert!(receiver.events("/a").iter().all(|event| event.contains("\"tenant\":\"acme\"")));
     assert!(receiver.events("/o").iter().all(|event| event.contains("\"tenant\":\"other\"")));
-}
-
-#[test]
-fn no_secret_comes_out_anywhere() {
-    let receiver = Receiver::on_thread(|_| 401);
-    let daemon = Daemon::with(LOOPBACK, &["--log", "trace", "--grace", "0s"]);
-    let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let table = json!({
-        "sink": { "kind": "http", "url": receiver.url("/a"), "secret": given, "headers": { "x-key": "open-sesame-1" },
-            "bearer": "open-sesame-2" },
-    });
-    let mut answers = String::new();
-    let mut say = |method: &str, path: &str, body: &Json| {
-        let answer = ask(&daemon, method, path, body);
-        write!(answers, "{answer:?}").unwrap();
-        answer
-    };
-    assert_eq!(say("PUT", "/v1/hooks/a", &table).status, 201);
-    assert_eq!(daemon.post(JSON, event(1)).status, 202);
-    say("POST", "/v1/hooks/a/test", &Json::Null);
-    say("GET", "/v1/hooks/a", &Json::Null);
-    say("GET", "/v1/hooks?q=sesame", &Json::Null);
-    say("GET", "/v1/status", &Json::Null);
-    say("GET", "/v1/log", &Json::Null);
-    let mut wrong = table.clone();
-    wrong["sink"]["headers"] = json!({ "bad header": "open-sesame-1" });
-    assert_eq!(say("PUT", "/v1/hooks/a", &wrong).status, 422);
-    let told = operate(&daemon.place, &["log", "info"]);
-    // The folder goes with it.
-    let Daemon { place: folder, running, .. } = daemon;
-    running.signal("TERM");
-    let mut everything = format!("{answers}{told:?}{}", running.wait().err);
-    for entry in std::fs::read_dir(folder.path("hooks-data")).unwrap() {
-        everything.push_str(&String::from_utf8_lossy(&std::fs::read(entry.unwrap().path()).unwrap_or_default()));
-    }
-    for secret in [given, &given["whsec_".len()..], "open-sesame"] {
-        assert!(!everything.contains(secret), "{secret}");
-    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod operators;
 mod reload;
 mod remote;
 mod rights;
+mod sealed;
 mod soak;
 mod tenants;
 mod verify;

@@ -5,6 +5,7 @@ mod kept;
 mod managed;
 mod outages;
 mod pipe;
+mod rounds;
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};

@@ -3,24 +3,25 @@
 use hooks_test::http::Receiver;
 use serde_json::json;
 
+use super::super::sealed::{TRACE, bytes_below, everything_said, holds, no_secret_is_in};
 use super::super::{Answer, Daemon, JSON};
 use super::Server;
-use crate::command::event;
+use crate::command::{Running, event};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-fn config(server: &Server) -> String {
+pub(super) fn config(server: &Server) -> String {
     let api = "[api.sink_options.http]\nallow_cidrs = ['127.0.0.0/8']\n";
     format!("api.secrets_key_file = 'keys'\n{}", server.config(api))
 }
 
-fn start(config: &str) -> Daemon {
+pub(super) fn start(config: &str) -> Daemon {
     let place = crate::command::Place::new(config);
     std::fs::write(place.path("keys"), KEY).unwrap();
     Daemon::again(place)
 }
 
-fn ask(daemon: &Daemon, method: &str, path: &str, body: &str) -> Answer {
+pub(super) fn ask(daemon: &Daemon, method: &str, path: &str, body: &str) -> Answer {
     let length = body.len();
     daemon.exchange(format!(
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
@@ -90,6 +91,22 @@ fn a_key_is_rotated_for_all_daemons() {
     std::fs::write(place.path("keys"), format!("{KEY}\n{new}")).unwrap();
     let done = place.run(&["secrets", "rekey", "-c", "hooks.toml"]);
     assert!(done.out.starts_with("1 definition sealed anew"), "{done:?}");
+}
+
+#[test]
+fn no_secret_is_in_what_nats_keeps_or_anybody_says() {
+    let Some(mut server) = Server::start() else { return };
+    let place = crate::command::Place::new(&config(&server));
+    std::fs::write(place.path("keys"), KEY).unwrap();
+    let mut command = place.hooks(&["serve", "-c", "hooks.toml"]);
+    command.args(TRACE);
+    let (_folder, said) = everything_said(Daemon::of(place, Running::of(command)));
+    no_secret_is_in(said.as_bytes());
+    server.kill();
+    let kept = bytes_below(server.folder.path());
+    assert!(holds(&kept, "test.counted") && holds(&kept, "KV_hooks-hooks"), "streams are among them");
+    no_secret_is_in(&kept);
+    assert!(!holds(&kept, KEY) && !holds(said.as_bytes(), KEY), "the key that seals them");
 }
 
 #[test]
