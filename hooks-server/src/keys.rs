@@ -1,5 +1,7 @@
 //! Secret keys of a daemon, from which those for single purposes are derived.
 
+mod folder;
+
 use std::fmt;
 
 use base64::Engine as _;

@@ -23,7 +23,7 @@
 //! # assert!(routes().is_ok());
 //! ```
 //!
-//! `examples/embed` is a whole service. The server is built from a bus and a dispatcher and knows neither kind of bus nor of sink. It reads no config files,
+//! `examples/embed` is a whole service, with hooks that its customers manage. The server is built from a bus and a dispatcher and knows neither kind of bus nor of sink. It reads no config files,
 //! no environment and no signals, and keeps no state of its own; it needs a tokio runtime with time and I/O enabled: settings are values, and [`Server::set`] changes them while it runs.
 
 #![cfg_attr(not(test), deny(unused_crate_dependencies, clippy::print_stderr, clippy::print_stdout))]

@@ -3,11 +3,23 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::command::{Ended, Place, Running, examples, run};
 use crate::docs::commands;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// Where `hooks listen` listens in documents.
+const RECEIVER: &str = "127.0.0.1:9000";
+
+/// A port that is free, below those that the system gives to whoever asks for any. Each call takes another.
+fn free_port() -> u16 {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let mut ports = std::iter::repeat_with(|| first + TAKEN.fetch_add(1, Ordering::Relaxed)).take(1_000);
+    ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
 
 /// A text of the repository, by its path there.
 fn read(name: &str) -> String {
@@ -56,7 +68,9 @@ impl Reader {
         }
         let mut configs = blocks_of(document, "toml").chain(blocks_of("README.md", "toml"));
         let config = configs.find(|block| block.contains("[[hooks]]")).unwrap();
-        let reader = Self { place, config, addresses: Vec::new(), background: Vec::new(), printed: String::new() };
+        // Documents name the receiver before it listens.
+        let addresses = vec![(RECEIVER, format!("127.0.0.1:{}", free_port()))];
+        let reader = Self { place, config, addresses, background: Vec::new(), printed: String::new() };
         reader.write_config();
         reader
     }
@@ -71,8 +85,9 @@ impl Reader {
             }
             ["cargo", "run", "--release", "--", "demo"] => self.shell("hooks demo --seconds 1"),
             ["hooks", "listen", arguments @ .., "&"] => {
-                let arguments = [&["listen", "--port", "0"], arguments].concat();
-                self.start(&arguments, "listening at ", "127.0.0.1:9000");
+                let port = self.here(RECEIVER).rsplit(':').next().unwrap().to_owned();
+                let arguments = [&["listen", "--port", &port], arguments].concat();
+                self.start(&arguments, "listening at ", RECEIVER);
             }
             ["hooks", "serve", arguments @ .., "&"] => {
                 let arguments = [&["serve"], arguments].concat();
@@ -106,7 +121,9 @@ impl Reader {
         let line = running.wait_for(says);
         let real = line.split(['=', ' ', '/']).find(|word| word.starts_with("127.0.0.1:")).unwrap();
         self.addresses.push((address, real.to_owned()));
-        self.background.push(running);
+        // Receivers end after those who deliver to them.
+        let place = if address == RECEIVER { 0 } else { self.background.len() };
+        self.background.insert(place, running);
         self.write_config();
     }
 

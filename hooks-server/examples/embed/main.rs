@@ -3,16 +3,18 @@
 //! ```text
 //! cargo run -p hooks-server --example embed
 //!
-//! curl -X PUT -H 'Content-Type: application/json' http://127.0.0.1:8080/customers/acme/webhook \
-//!   -d '{"url":"http://127.0.0.1:9000/","secret":"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}'
-//! curl -H 'Content-Type: application/json' http://127.0.0.1:8080/orders -d '{"number":7,"total":12.5}'
-//! curl http://127.0.0.1:8080/customers
-//! curl http://127.0.0.1:8080/hooks/metrics
-//! curl http://127.0.0.1:8080/operators/v1/status
+//! curl -X PUT -H 'Authorization: Bearer key-of-acme' -H 'Content-Type: application/json' \
+//!   http://127.0.0.1:8080/webhooks/v1/hooks/acme-orders \
+//!   -d '{"types":["order.*"],"sink":{"kind":"http","url":"http://127.0.0.1:9000/","secret":"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}}'
+//! curl -H 'Content-Type: application/json' http://127.0.0.1:8080/orders -d '{"customer":"acme","number":7,"total":12.5}'
+//! curl -H 'Authorization: Bearer key-of-acme' http://127.0.0.1:8080/webhooks/v1/hooks
+//! curl -H 'Authorization: Bearer key-of-the-operators' http://127.0.0.1:8080/operators/v1/status
+//! curl -H 'Authorization: Bearer key-of-the-operators' http://127.0.0.1:8080/operators/metrics
 //! ```
 //!
-//! `shop.rs` is the service, `receiver.rs` the side of a customer.
+//! `shop.rs` is the service, `accounts.rs` its own authentication, `receiver.rs` the side of a customer.
 
+mod accounts;
 mod receiver;
 mod shop;
 #[cfg(test)]
@@ -34,7 +36,7 @@ async fn main() -> Result<(), BoxError> {
         }
     });
 
-    let shop = shop::Shop::open(Path::new("shop-data"))?;
+    let shop = shop::Shop::open(Path::new("shop-data")).await?;
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
     println!("the shop is at http://{}; Ctrl-C ends it", listener.local_addr()?);
     let stop = async {

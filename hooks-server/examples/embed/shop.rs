@@ -1,23 +1,26 @@
-//! The shop: routes of its own, which publish events and manage hooks, beside those of the hooks server.
+//! The shop: a route of its own, which publishes events, beside those of hooks.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path as InPath, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, post, put};
+use axum::middleware::from_fn;
+use axum::routing::post;
 use axum::{Json, Router};
 use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{
-    BoxError, Bus, DispatchError, Dispatcher, EncodeError, Event, Filter, Hook, HookId, HookStatus, RawValue, Report,
-    chain,
-};
-use hooks_server::Server;
-use hooks_server::admin::AdminService;
-use hooks_sink_http::HttpConfig;
+use hooks_core::settings::Strangers;
+use hooks_core::{BoxError, Bus, Dispatcher, EncodeError, Event, RawValue, Report};
+use hooks_server::admin::{AdminService, HookDefinitions};
+use hooks_server::{Keys, Server};
+// Hooks of customers are webhooks: linked, the sink is there.
+use hooks_sink_http as _;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::net::TcpListener;
+
+use super::accounts;
 
 /// The longest time that the end may take: what is not delivered by then stays in the folder for the next start.
 const GRACE: Duration = Duration::from_secs(10);
@@ -34,6 +37,7 @@ pub(crate) struct Shop {
 /// What this service publishes.
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
+    customer: String,
     number: u32,
     total: f64,
 }
@@ -46,45 +50,43 @@ impl Event for Order {
     fn data(&self) -> Result<Option<Box<RawValue>>, EncodeError> {
         hooks_core::encode(self)
     }
-}
 
-/// What a customer registers.
-#[derive(Deserialize)]
-struct Webhook {
-    url: String,
-    secret: String,
+    /// Only this customer's hooks receive it.
+    fn extensions(&self) -> Vec<(&str, serde_json::Value)> {
+        vec![("tenant", self.customer.as_str().into())]
+    }
 }
-
-/// An answer that says what went wrong.
-type Refusal = (StatusCode, String);
 
 impl Shop {
-    /// Opens the folder that keeps events until they are delivered.
+    /// Opens the folder that keeps events until they are delivered, and the hooks that customers made.
     ///
     /// # Errors
     /// When the folder can't be used.
-    pub(crate) fn open(folder: &Path) -> Result<Self, BoxError> {
-        let bus: Arc<dyn Bus> = Arc::new(DurableBus::open(&DurableConfig::new(folder))?);
+    pub(crate) async fn open(folder: &Path) -> Result<Self, BoxError> {
+        let durable = DurableConfig::new(folder);
+        let bus: Arc<dyn Bus> = Arc::new(DurableBus::open(&durable)?);
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
+        // The folder's own keys seal the secrets of hooks.
+        let keys = Keys::in_folder(folder)?;
+        let definitions = HookDefinitions::new(bus.clone(), "durable", dispatcher.clone(), Some(&keys), strangers());
+        for (hook, error) in definitions.restore().await?.failed {
+            eprintln!("hook {hook} does not run, and the folder keeps its events: {error}");
+        }
+        bus.all_subscribed();
         // Its metrics and `/readyz` tell of this bus and these hooks.
         let server = Server::builder(bus.clone(), dispatcher.clone()).build()?;
         let admin = AdminService::new(bus.clone(), dispatcher.clone()).of_daemon(Arc::default());
-        // A real shop adds its customers' hooks here, from its own database, and then calls `bus.all_subscribed()`.
-        Ok(Self { bus, dispatcher, server, admin })
+        Ok(Self { bus, dispatcher, server, admin: admin.with_definitions(definitions) })
     }
 
-    /// The shop's routes, those of the hooks server under `/hooks`, and those of its operators.
+    /// The shop's route, those of hooks for customers, and those for operators.
     fn router(&self) -> Router {
+        let operators = self.admin.router().merge(self.server.router());
         Router::new()
             .route("/orders", post(place_order))
-            .route("/customers", get(customers))
-            .route("/customers/{id}/webhook", put(register).delete(remove))
-            .route("/customers/{id}/webhook/enabled", put(set_enabled))
             .with_state(self.clone())
-            // Whoever reaches this may publish: give the server tokens, or a layer of yours that asks for them.
-            .nest("/hooks", self.server.router())
-            // The same for operators, who see every hook, disable it, and replay its dead letters.
-            .nest("/operators", self.admin.router())
+            .nest("/webhooks", self.admin.router().layer(from_fn(accounts::customers)))
+            .nest("/operators", operators.layer(from_fn(accounts::operators)))
     }
 
     /// Serves until `stop`, then delivers what was accepted.
@@ -107,66 +109,18 @@ impl Shop {
     }
 }
 
+/// What customers may set: webhooks, with the options that are safe in a stranger's hand, to any public address.
+fn strangers() -> Strangers {
+    let mut strangers = Strangers::with_sinks(["http"]);
+    // The receivers of this example are on this machine. Leave this out.
+    let http = strangers.sinks.entry("http".to_owned()).or_default();
+    http.insert("allow_cidrs".to_owned(), json!(["127.0.0.0/8"]));
+    strangers
+}
+
 /// Publishes an event: once this is answered, it is on the disk and will be delivered.
-async fn place_order(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<StatusCode, Refusal> {
+async fn place_order(State(shop): State<Shop>, Json(order): Json<Order>) -> Result<StatusCode, (StatusCode, String)> {
     let published = shop.bus.publish_event(&order, "/shop").await;
     published.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
     Ok(StatusCode::ACCEPTED)
-}
-
-/// Adds a customer's hook, or changes it.
-async fn register(
-    State(shop): State<Shop>,
-    InPath(id): InPath<HookId>,
-    Json(webhook): Json<Webhook>,
-) -> Result<StatusCode, Refusal> {
-    let hook = hook(&id, webhook).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
-    let done = if shop.dispatcher.hook_status(&id).is_none() {
-        shop.dispatcher.add(hook).await.map(|()| StatusCode::CREATED)
-    } else {
-        shop.dispatcher.replace(hook).await.map(|()| StatusCode::NO_CONTENT)
-    };
-    done.map_err(refused)
-}
-
-fn hook(id: &HookId, Webhook { url, secret }: Webhook) -> Result<Hook, BoxError> {
-    let sink = HttpConfig {
-        // Customers choose the address: it must not be one of our own network. Receivers of this example are on this
-        // machine; leave them out.
-        guard: true,
-        allow_cidrs: vec!["127.0.0.0/8".parse()?],
-        ..HttpConfig::new(url).secret(secret)
-    };
-    Ok(Hook::new(id.as_str(), sink)?.filter(Filter::types(["order.*"])))
-}
-
-/// `true` or `false`: a hook that is disabled keeps its events for later.
-async fn set_enabled(
-    State(shop): State<Shop>,
-    InPath(id): InPath<HookId>,
-    Json(enabled): Json<bool>,
-) -> Result<StatusCode, Refusal> {
-    let changed = if enabled { shop.dispatcher.enable(&id).await } else { shop.dispatcher.disable(&id).await };
-    changed.map_err(refused)?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Removes a hook with everything that is kept for it.
-async fn remove(State(shop): State<Shop>, InPath(id): InPath<HookId>) -> Result<StatusCode, Refusal> {
-    let was_there = shop.dispatcher.forget(&id).await.map_err(refused)?;
-    Ok(if was_there { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND })
-}
-
-/// How every customer's hook is doing: its state, counts, lag and last error.
-async fn customers(State(shop): State<Shop>) -> Json<Vec<HookStatus>> {
-    Json(shop.dispatcher.status())
-}
-
-fn refused(error: DispatchError) -> Refusal {
-    let status = match error {
-        DispatchError::UnknownHook(_) => StatusCode::NOT_FOUND,
-        DispatchError::ShutDown => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    (status, chain(&error))
 }

@@ -207,7 +207,7 @@ impl Daemon {
         let Loaded { config, tokens, keys: named, credentials } = loaded;
         let room = room(&config);
         let opened = bus::open(&config.bus).await?;
-        let keys = keys::own(config.bus.folder())?;
+        let keys = config.bus.folder().map_or_else(Keys::random, Keys::in_folder)?;
         let bus = opened.bus;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let settings = settings(&config, tokens, named.as_ref().unwrap_or(&keys));
