@@ -50,7 +50,8 @@ impl Dispatcher {
     /// keeps overrides also after a restart.
     ///
     /// # Errors
-    /// As for [`replace`](Self::replace).
+    /// As for [`replace`](Self::replace). Also when the bus can't keep it: it is disabled then, but in this process alone
+    /// and until that ends. Call again.
     ///
     /// # Cancel safety
     /// As for [`add`](Self::add).
@@ -62,7 +63,7 @@ impl Dispatcher {
     /// Enables a hook that was disabled, by whomever. One that its receiver disabled tries again.
     ///
     /// # Errors
-    /// As for [`replace`](Self::replace).
+    /// As for [`disable`](Self::disable).
     ///
     /// # Cancel safety
     /// As for [`add`](Self::add).
@@ -183,14 +184,18 @@ impl Inner {
     async fn enable(&self, id: &HookId) -> Result<(), DispatchError> {
         let slot = self.slot(id)?;
         let is_enabled = slot.is_enabled();
-        slot.overridden.enable(&*self.bus, id).await;
-        if is_enabled { Ok(()) } else { self.change(Hook { enabled: true, ..(*slot.hook).clone() }).await }
+        let kept = slot.overridden.enable(&*self.bus, id).await;
+        if !is_enabled {
+            self.change(Hook { enabled: true, ..(*slot.hook).clone() }).await?;
+        }
+        kept.map_err(not_remembered(id))
     }
 
     async fn disable(&self, id: &HookId) -> Result<(), DispatchError> {
         let slot = self.slot(id)?;
-        slot.overridden.disable(&*self.bus, &slot.hook, DisabledBy::Operator, None).await;
-        self.change((*slot.hook).clone()).await
+        let kept = slot.overridden.disable(&*self.bus, &slot.hook, DisabledBy::Operator, None).await;
+        self.change((*slot.hook).clone()).await?;
+        kept.map_err(not_remembered(id))
     }
 
     pub(super) async fn remove(&self, id: &HookId) -> Result<HookStatus, DispatchError> {
@@ -236,6 +241,10 @@ pub(super) fn validate(hook: &Hook) -> Result<(), DispatchError> {
     let own = hook.problems().into_iter().map(|problem| problem.to_string());
     let problems: Vec<String> = of_sink.chain(own).collect();
     if problems.is_empty() { Ok(()) } else { Err(DispatchError::Invalid { hook: hook.id.clone(), problems }) }
+}
+
+fn not_remembered(hook: &HookId) -> impl Fn(BusError) -> DispatchError {
+    move |error| DispatchError::NotRemembered { hook: hook.clone(), error }
 }
 
 fn refused(hook: &HookId) -> impl Fn(BusError) -> DispatchError {

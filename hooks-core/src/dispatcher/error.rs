@@ -100,6 +100,17 @@ pub enum DispatchError {
     /// The definitions of hooks can't be read from the bus.
     #[error("the definitions of hooks can't be read from the bus")]
     Definitions(#[source] BusError),
+    /// The hook was enabled or disabled, and the bus can't keep that.
+    #[error(
+        "hook `{hook}`: the bus can't keep that it was enabled or disabled: that holds in this process alone, until it ends"
+    )]
+    NotRemembered {
+        /// The hook.
+        hook: HookId,
+        /// The error of the bus.
+        #[source]
+        error: BusError,
+    },
     /// The dispatcher was shut down.
     #[error("the dispatcher is shut down")]
     ShutDown,

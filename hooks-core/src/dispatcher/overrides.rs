@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::bus::Bus;
+use crate::bus::{Bus, BusError};
 use crate::fnv::stable_hash;
 use crate::hook::Hook;
 use crate::id::HookId;
@@ -28,7 +28,7 @@ impl SharedOverride {
     pub(super) async fn drop_outdated(&self, bus: &dyn Bus, hook: &Hook) {
         let gone = self.0.lock().take_if(|current| is_outdated(current, bus, hook)).is_some();
         if gone {
-            store(bus, &hook.id, None).await;
+            or_log(&hook.id, bus.hooks().set_override(&hook.id, None).await);
         }
     }
 
@@ -47,19 +47,32 @@ impl SharedOverride {
     }
 
     /// Disables the hook, here and on the bus.
-    pub(super) async fn disable(&self, bus: &dyn Bus, hook: &Hook, by: DisabledBy, reason: Option<String>) {
+    ///
+    /// # Errors
+    /// When the bus can't keep it: it holds here alone then.
+    pub(super) async fn disable(
+        &self,
+        bus: &dyn Bus,
+        hook: &Hook,
+        by: DisabledBy,
+        reason: Option<String>,
+    ) -> Result<(), BusError> {
         let Fingerprints { sink, secrets, files } = Fingerprints::of(bus, hook);
         let disabled =
             Override { sink, secrets: Some(secrets), files, ..Override::disabled(by, reason, SystemTime::now()) };
         *self.0.lock() = Some(disabled.clone());
-        store(bus, &hook.id, Some(disabled)).await;
+        bus.hooks().set_override(&hook.id, Some(disabled)).await
     }
 
     /// Removes the override.
-    pub(super) async fn enable(&self, bus: &dyn Bus, hook: &HookId) {
+    ///
+    /// # Errors
+    /// As for [`disable`](Self::disable).
+    pub(super) async fn enable(&self, bus: &dyn Bus, hook: &HookId) -> Result<(), BusError> {
         if self.0.lock().take().is_some() || bus.hooks().overrides(hook).is_some() {
-            store(bus, hook, None).await;
+            bus.hooks().set_override(hook, None).await?;
         }
+        Ok(())
     }
 }
 
@@ -74,8 +87,9 @@ fn is_outdated(kept: &Override, bus: &dyn Bus, hook: &Hook) -> bool {
     kept.sink != now.sink || differs(&kept.secrets, Some(&now.secrets)) || differs(&kept.files, now.files.as_deref())
 }
 
-async fn store(bus: &dyn Bus, hook: &HookId, to: Option<Override>) {
-    if let Err(error) = bus.hooks().set_override(hook, to).await {
+/// Where nobody waits for an answer.
+pub(super) fn or_log(hook: &HookId, kept: Result<(), BusError>) {
+    if let Err(error) = kept {
         tracing::error!(%hook, %error, "the bus can't keep that the hook was enabled or disabled: that holds only until the process ends");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::overrides::SharedOverride;
+use super::overrides::{SharedOverride, or_log};
 use crate::bus::{Bus, DeadLetters, Settler, Subscription};
 use crate::endpoint_state::EndpointState;
 use crate::hook::Hook;
@@ -56,7 +56,8 @@ impl WorkerEnd {
             (endpoint.state() == EndpointState::Disabled).then(|| endpoint.last_error().map(str::to_owned))
         };
         if let Some(reason) = said {
-            self.overridden.disable(&*self.bus, &self.hook, DisabledBy::Receiver, reason).await;
+            let kept = self.overridden.disable(&*self.bus, &self.hook, DisabledBy::Receiver, reason).await;
+            or_log(&self.hook.id, kept);
             self.notices.watchers().changed(&self.hook.id);
         }
     }

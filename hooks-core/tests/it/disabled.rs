@@ -2,12 +2,13 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hooks_core::{
-    BoxError, Bus, DisabledBy, Dispatcher, EndpointState, Hook, Override, Secret, Sink, async_trait,
+    BoxError, Bus, DisabledBy, DispatchError, Dispatcher, EndpointState, Hook, Override, Secret, Sink, async_trait,
     sink::{Batch, Delivered, DeliveryError, FailureClass, SinkContext, SinkFactory},
 };
-use hooks_test::{Receiver, batch, disabled, events, id};
+use hooks_test::{Receiver, batch, disabled, events, id, together};
 
 use crate::keeping::Keeping;
 
@@ -315,4 +316,32 @@ async fn a_dispatcher_that_is_dropped_follows_nobody() {
         tokio::task::yield_now().await;
     }
     assert_eq!(Arc::strong_count(&bus.dead_letters), 1, "something still has the bus");
+}
+
+/// Whoever asks is told that a restart, or another process, knows nothing of it; and can ask again.
+#[tokio::test(start_paused = true)]
+async fn what_the_bus_can_t_keep_of_it_holds_here_and_is_said() {
+    let (bus, receiver) = (Keeping::new(10), Receiver::default());
+    let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
+    dispatcher.add(hook("one", &receiver)).await.unwrap();
+    let forgets = |forgets| bus.keeps_no_override.store(forgets, Ordering::Relaxed);
+    let operator = (EndpointState::Disabled, Some(DisabledBy::Operator));
+
+    forgets(true);
+    let refused = dispatcher.disable(&id("a")).await.unwrap_err();
+    assert!(matches!(&refused, DispatchError::NotRemembered { hook, .. } if *hook == id("a")), "{refused}");
+    assert!(refused.to_string().contains("in this process alone, until it ends"), "{refused}");
+    assert_eq!((state(&dispatcher), bus.hooks().overrides(&id("a"))), (operator, None));
+    forgets(false);
+    dispatcher.disable(&id("a")).await.unwrap();
+    assert!(bus.hooks().overrides(&id("a")).is_some());
+
+    forgets(true);
+    let refused = dispatcher.enable(&id("a")).await.unwrap_err();
+    assert!(matches!(refused, DispatchError::NotRemembered { .. }), "{refused}");
+    bus.publish(together(&events(0..1))).await.unwrap();
+    receiver.has(1).await;
+    forgets(false);
+    dispatcher.enable(&id("a")).await.unwrap();
+    assert_eq!((state(&dispatcher).1, bus.hooks().overrides(&id("a"))), (None, None));
 }

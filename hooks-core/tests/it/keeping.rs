@@ -18,6 +18,8 @@ pub(crate) struct Keeping {
     pub(crate) bus: Arc<ModelBus>,
     pub(crate) dead_letters: Arc<DeadLetterStore>,
     overrides: Arc<Mutex<BTreeMap<HookId, Override>>>,
+    /// Overrides can't be kept.
+    pub(crate) keeps_no_override: Arc<AtomicBool>,
     /// Hooks whose override another process has set, which is not followed yet.
     elsewhere: Arc<Mutex<VecDeque<HookId>>>,
     /// That one came, and that one was followed.
@@ -52,6 +54,7 @@ impl Keeping {
             bus: Arc::new(ModelBus::alone()),
             dead_letters: Arc::new(dead_letters),
             overrides: Arc::default(),
+            keeps_no_override: Arc::default(),
             elsewhere: Arc::default(),
             following: Arc::default(),
             hangs_at_the_end: Arc::default(),
@@ -215,6 +218,9 @@ impl Bus for Keeping {
 impl HookStore for Keeping {
     async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
         tokio::task::yield_now().await;
+        if self.keeps_no_override.load(Ordering::Relaxed) {
+            return Err(BusError::Unavailable("it is gone".into()));
+        }
         let mut overrides = self.overrides.lock();
         match to {
             Some(to) => overrides.insert(hook.clone(), to),

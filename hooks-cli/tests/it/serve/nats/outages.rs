@@ -74,3 +74,20 @@ fn the_grace_is_the_whole_when_nats_is_down() {
     // It took 10 s more, for answers that could not come.
     assert!(begin.elapsed() < Duration::from_secs(7), "{:?}: {}", begin.elapsed(), ended.err);
 }
+
+/// Others go on delivering, and so does this one after a restart: whoever asks has to know.
+#[test]
+fn what_nats_can_t_be_told_of_a_hook_is_answered_so() {
+    let Some(mut server) = Server::start() else { return };
+    let receiver = Receiver::on_thread(|_| 200);
+    let daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
+    until(&daemon.place, |hooks| hooks[0]["owner"].is_string());
+    server.kill();
+    while daemon.get("/readyz").status != 503 {
+        std::thread::yield_now();
+    }
+    for change in ["disable", "enable"] {
+        let answer = daemon.exchange(format!("POST /v1/hooks/a/{change} HTTP/1.1\r\nhost: localhost\r\n\r\n"));
+        assert!(answer.status == 503 && answer.body.contains("in this process alone, until it ends"), "{answer:?}");
+    }
+}
