@@ -7,6 +7,7 @@ mod conformance;
 mod definitions;
 mod faults;
 mod lag;
+mod managed;
 mod new_hook;
 mod overlay;
 mod power;
