@@ -84,6 +84,7 @@ mod batch;
 mod batcher;
 mod builders;
 pub mod bus;
+mod callbacks;
 mod config_problem;
 #[cfg(feature = "conformance")]
 pub mod conformance;

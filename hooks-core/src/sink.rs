@@ -21,6 +21,7 @@ use crate::secret::Secret;
 
 pub use crate::batch::{Batch, BatchId};
 pub use crate::batcher::{Batcher, SizeBatcher};
+pub use crate::callbacks::{CallHeader, Callback, Callbacks, Called};
 pub use crate::delivery::{Answer, Delivered, DeliveryError, FailureClass, Odd, Reason, Unread};
 #[cfg(feature = "config")]
 pub use crate::plugin::registry::SinkPlugin;
@@ -164,6 +165,11 @@ impl SinkContext {
         self.shared.get(key, make)
     }
 
+    /// Calls from outside that sinks wait for.
+    pub fn callbacks(&self) -> Arc<Callbacks> {
+        self.shared.callbacks.clone()
+    }
+
     /// Returns something that sinks with the same key share and that stays when no sink holds it, for as long as the
     /// dispatcher lives: what was learned of destinations, say. It bounds its own size.
     ///
@@ -183,6 +189,7 @@ pub struct Shared {
     /// Those that stay when no sink holds them.
     kept: Mutex<HashMap<(TypeId, String), Arc<dyn Any + Send + Sync>>>,
     pub(crate) builders: Builders,
+    pub(crate) callbacks: Arc<Callbacks>,
 }
 
 /// Has its own lock while its thing is made: that may take long, and other keys don't wait for it.

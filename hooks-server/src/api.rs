@@ -28,6 +28,10 @@ pub struct ApiSettings {
     /// Read again on SIGHUP. A relative path begins at the folder of this file. Not set: a durable bus keeps a key in its
     /// folder; on another bus signed tokens end with the process.
     pub secrets_key_file: Option<PathBuf>,
+    /// The address at which receivers reach this server from outside, for example `https://events.example.com`. With it, a
+    /// receiver that is asked whether it wants to be delivered to (`verify` of a sink) may grant later, at an address below
+    /// it that it is given.
+    pub public_url: Option<String>,
     /// The tokens that clients have to send (`Authorization: Bearer …`), and what each may do.
     pub tokens: Vec<TokenSettings>,
     /// Most bytes of a tenant's events that may wait for its receivers. While more do, requests to publish with the
@@ -66,6 +70,7 @@ impl Default for ApiSettings {
             sink_options: BTreeMap::new(),
             max_hooks: NonZeroUsize::MIN.saturating_add(999),
             secrets_key_file: None,
+            public_url: None,
             tokens: Vec::new(),
             max_pending: ByteSize::new(256 << 20),
         }
@@ -80,6 +85,11 @@ impl ApiSettings {
             strangers.sinks.insert(kind.clone(), options.clone());
         }
         strangers
+    }
+
+    /// The address below which receivers grant.
+    pub fn grants_url(&self) -> Option<String> {
+        self.public_url.as_ref().map(|url| format!("{}/v1/grants", url.trim_end_matches('/')))
     }
 
     fn sink_problems(&self, problems: &mut Vec<ConfigProblem>) {
@@ -109,6 +119,11 @@ impl ApiSettings {
         let mut problems = Vec::new();
         if self.secrets_key_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
             problems.push(ConfigProblem::new("secrets_key_file".to_owned(), "expected the path of a file".to_owned()));
+        }
+        if self.public_url.as_ref().is_some_and(|url| !is_public_url(url)) {
+            let why =
+                "expected the address of this server, as https://events.example.com, without credentials and query";
+            problems.push(ConfigProblem::new("public_url".to_owned(), why.to_owned()));
         }
         self.sink_problems(&mut problems);
         let mut names = BTreeMap::new();
@@ -154,6 +169,13 @@ impl TokenSettings {
     pub fn access(&self) -> Access {
         Access::new(self.may.iter().copied(), self.tenant.clone())
     }
+}
+
+fn is_public_url(url: &str) -> bool {
+    url.parse::<http::Uri>().is_ok_and(|url| {
+        let has_host = url.authority().is_some_and(|host| !host.as_str().contains('@') && !host.host().is_empty());
+        matches!(url.scheme_str(), Some("https" | "http")) && has_host && url.query().is_none()
+    }) && !url.contains('#')
 }
 
 fn is_token(token: &str) -> bool {

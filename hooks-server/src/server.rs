@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hooks_core::{Bus, ConfigProblem, Dispatcher, bus::BusHealth};
+use hooks_core::{
+    Bus, ConfigProblem, Dispatcher,
+    bus::{BusHealth, Instances},
+};
 use tokio::net::TcpListener;
 
 use crate::admin::AdminService;
-use crate::http::{Places, State, listen, router};
+use crate::http::{Others, Places, State, listen, router};
 use crate::metrics::{Metrics, Requests};
 use crate::{IngestSettings, InvalidSettings, Reloads, Settings};
 
@@ -33,6 +36,7 @@ pub struct ServerBuilder {
     connections: Option<(usize, usize)>,
     reloads: Option<Arc<Reloads>>,
     operators: Option<AdminService>,
+    instances: Option<Arc<dyn Instances>>,
 }
 
 impl ServerBuilder {
@@ -65,6 +69,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Hands calls of receivers that another instance of a shared bus has asked to the others.
+    #[must_use]
+    pub fn instances(mut self, instances: Option<Arc<dyn Instances>>) -> Self {
+        self.instances = instances;
+        self
+    }
+
     /// The server.
     ///
     /// # Errors
@@ -86,6 +97,7 @@ impl ServerBuilder {
             requests,
             Arc::new(move |format| metrics.page(format)),
         );
+        let state = state.with_others(self.instances.map(Others::new));
         Ok(Server { state: Arc::new(state), places: Arc::new(Places::new(places, lobby)), operators: self.operators })
     }
 }
@@ -94,11 +106,11 @@ impl Server {
     /// A server for this bus and the dispatcher of its hooks.
     pub fn builder(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>) -> ServerBuilder {
         let settings = Settings::default();
-        ServerBuilder { bus, dispatcher, settings, connections: None, reloads: None, operators: None }
+        ServerBuilder { bus, dispatcher, settings, connections: None, reloads: None, operators: None, instances: None }
     }
 
-    /// The routes, to be mounted in an axum or hyper server of your own: `POST /v1/events`, `GET /metrics`, `/healthz` and
-    /// `/readyz`. The limits of bodies and the tokens hold there, too; those of connections are the other server's.
+    /// The routes, to be mounted in an axum or hyper server of your own: `POST /v1/events`, `GET /metrics`, `/healthz`,
+    /// `/readyz`, and `/v1/grants/…` for receivers. The limits of bodies and the tokens hold there, too; those of connections are the other server's.
     pub fn router(&self) -> Router {
         router(self.state.clone())
     }

@@ -10,6 +10,8 @@ pub(crate) const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timest
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The DNS name of the sender: in the question whether a receiver wants to be delivered to, and in every delivery.
 pub(crate) const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-origin");
+/// Where a receiver may grant that later.
+pub(crate) const REQUEST_CALLBACK: HeaderName = HeaderName::from_static("webhook-request-callback");
 /// The sender that a receiver wants to be delivered to by.
 pub(crate) const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
 /// And how often a minute.

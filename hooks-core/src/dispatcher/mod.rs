@@ -1,5 +1,6 @@
 //! Joins a bus and hooks: one worker per hook.
 
+mod callbacks;
 mod changes;
 mod definitions;
 mod error;

@@ -228,7 +228,7 @@ impl EndpointHealth {
         self.last_error = Some(error.report());
     }
 
-    /// Ends our own waits because the process ends. Waits that the receiver asked for go on.
+    /// Ends our own waits, because the process ends, say. Waits that the receiver asked for go on.
     pub(crate) fn end_backoff(&mut self) {
         if self.state != EndpointState::Throttled {
             self.not_before = None;

@@ -57,6 +57,12 @@ impl SharedEndpoint {
         Self { state: Mutex::new(endpoint), changed: Notify::new() }
     }
 
+    /// Something has changed at the receiver: it is tried at once, unless it asked for a pause.
+    pub(crate) fn try_now(&self) {
+        self.state.lock().end_backoff();
+        self.changed.notify_waiters();
+    }
+
     /// The endpoint of the same hook with other settings.
     pub(crate) fn successor(&self, hook: &Hook, enabled: bool) -> Self {
         let next = Self::new(hook, enabled);

@@ -180,8 +180,7 @@ impl Lane {
             reader.close();
             self.context.resends.close();
             self.settling.retry_at = None;
-            self.context.endpoint.state.lock().end_backoff();
-            self.context.endpoint.changed.notify_waiters();
+            self.context.endpoint.try_now();
         }
         (mode == Mode::Park).then_some(Exit::Parked)
     }

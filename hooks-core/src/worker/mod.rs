@@ -19,6 +19,7 @@ mod runner;
 mod settling;
 mod stop_signal;
 
+pub(crate) use clock::now;
 pub(crate) use hook_context::{HookContext, SharedEndpoint, attempt_test};
 #[cfg(feature = "conformance")]
 pub(crate) use panic::text as panic_text;

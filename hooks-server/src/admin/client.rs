@@ -159,9 +159,13 @@ fn http_request(request: &Request) -> Result<http::Request<Vec<u8>>, BoxError> {
         }
         Request::Replay { hook, which } => (Method::POST, of(hook, "/dead-letters/replay"), Some(which)),
         Request::Drop { hook, which } => (Method::POST, of(hook, "/dead-letters/drop"), Some(which)),
+        Request::Grant { secret, .. } => (Method::POST, format!("/v1/grants/{secret}"), None),
         Request::Rekey { dry_run } => (Method::POST, format!("/v1/secrets/rekey?dry_run={dry_run}"), None),
     };
-    let head = http::Request::builder().method(method).uri(path);
+    let mut head = http::Request::builder().method(method).uri(path);
+    if let Request::Grant { headers, .. } = request {
+        head = headers.iter().fold(head, |head, (name, value)| head.header(name, value));
+    }
     Ok(match which {
         None => head.body(Vec::new())?,
         Some(which) => head.header(CONTENT_TYPE, "application/json").body(serde_json::to_vec(which)?)?,
@@ -176,7 +180,7 @@ fn response(request: &Request, status: StatusCode, body: &[u8]) -> Result<Respon
     Ok(match request {
         Request::Status => Response::Status(serde_json::from_slice(body)?),
         Request::Log => Response::Log(serde_json::from_slice(body)?),
-        Request::Enable { .. } | Request::Disable { .. } | Request::Forget { .. } => {
+        Request::Enable { .. } | Request::Disable { .. } | Request::Forget { .. } | Request::Grant { .. } => {
             Response::Done(serde_json::from_slice(body)?)
         }
         Request::DeadLetters { .. } => Response::DeadLetters(serde_json::from_slice(body)?),

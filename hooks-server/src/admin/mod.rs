@@ -17,6 +17,7 @@ mod service;
 mod socket;
 
 pub(crate) use routes::{JSON, JsonBody, MAX_BODY, json, other_method, permit};
+pub(crate) use service::call_back;
 
 pub use client::{AdminClient, Exchange};
 pub use dead_letter::DeadLetterReport;

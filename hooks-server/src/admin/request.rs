@@ -51,6 +51,14 @@ pub enum Request {
         /// Which ones.
         which: DeadLetterFilter,
     },
+    /// A receiver called the address that it was given, which another instance may have done. Over HTTP the receiver itself
+    /// asks: `POST /v1/grants/{secret}`.
+    Grant {
+        /// The last part of the address.
+        secret: String,
+        /// The headers that mean something: names in lower case, and values.
+        headers: Vec<(String, String)>,
+    },
     /// Seals the definitions of all hooks with the first key: `POST /v1/secrets/rekey`.
     Rekey {
         /// Only counts those that are sealed with another one: `?dry_run=true`.
@@ -101,6 +109,10 @@ mod tests {
             (
                 Request::Replay { hook: hook.clone(), which: which.clone() },
                 r#"{"replay":{"hook":"a","which":{"ids":[17],"types":[],"reason":null}}}"#,
+            ),
+            (
+                Request::Grant { secret: "s".to_owned(), headers: vec![("a".to_owned(), "b".to_owned())] },
+                r#"{"grant":{"secret":"s","headers":[["a","b"]]}}"#,
             ),
             (Request::Rekey { dry_run: true }, r#"{"rekey":{"dry_run":true}}"#),
             (Request::Drop { hook, which }, r#"{"drop":{"hook":"a","which":{"ids":[17],"types":[],"reason":null}}}"#),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hooks_core::{
     Bus, BusError, DeadLetter, DeadLetterId, DispatchError, Dispatcher, HookId, HookReport, ReplayError,
-    bus::DeadLetters, chain,
+    bus::DeadLetters, chain, sink::Called,
 };
 use http::StatusCode;
 
@@ -87,6 +87,7 @@ impl AdminService {
             Request::DeadLetters { hook, after } => self.dead_letters(&hook, after).await,
             Request::Replay { hook, which } => self.replay(&hook, &which).await,
             Request::Drop { hook, which } => self.drop(&hook, &which).await,
+            Request::Grant { secret, headers } => call_back(&self.dispatcher, &secret, &headers).map(Response::Done),
             Request::Rekey { dry_run } => match self.managed() {
                 Ok(definitions) => definitions.rekey(dry_run).await.map(Response::Rekeyed),
                 Err(problem) => Err(problem),
@@ -247,6 +248,26 @@ impl AdminService {
 impl fmt::Debug for AdminService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AdminService").field("of_daemon", &self.daemon.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// A receiver called the address that it was given.
+///
+/// # Errors
+/// When nobody waits for that here, or what it says is wrong.
+pub(crate) fn call_back(dispatcher: &Dispatcher, secret: &str, headers: &[(String, String)]) -> Result<Done, Problem> {
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    match dispatcher.call_back(secret, &headers) {
+        Called::Heard(hooks) => {
+            let hooks: Vec<_> = hooks.iter().map(HookId::as_str).collect();
+            tracing::info!(hooks = hooks.join(", "), "a receiver called back and wants to be delivered to");
+            Ok(Done { changed: true })
+        }
+        Called::Refused(why) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why)),
+        _ => {
+            let why = "nobody waits for this call: it was heard already, its time is over, the receiver was asked anew since, or the address is not whole";
+            Err(Problem::new(StatusCode::NOT_FOUND, why))
+        }
     }
 }
 

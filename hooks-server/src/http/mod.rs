@@ -13,6 +13,7 @@ mod body;
 mod browser;
 mod events;
 mod fullness;
+mod grants;
 mod host;
 mod lent;
 mod listener;
@@ -24,6 +25,7 @@ mod sender;
 mod state;
 
 pub(crate) use answer::without_right;
+pub(crate) use grants::Others;
 pub(crate) use listener::{Patient, Places, listen};
 pub(crate) use routes::router;
 pub(crate) use state::State;

@@ -15,7 +15,7 @@ use super::answer::{self, Answer, Refusal};
 use super::outgoing::Outgoing;
 use super::sender::Sender;
 use super::state::State;
-use super::{body, events, host, operators};
+use super::{body, events, grants, host, operators};
 use crate::admin::AdminService;
 use crate::metrics::Format;
 use crate::{Tokens, field};
@@ -41,6 +41,7 @@ fn pages() -> Router<Arc<State>> {
         .route("/readyz", any(ready))
         .route("/metrics", any(metrics))
         .layer(from_fn(only_read))
+        .merge(grants::routes())
 }
 
 fn whole(answer: Answer) -> Response {

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock, Semaphore, watch}
 use tokio::time::{Instant, timeout};
 
 use super::fullness::Fullness;
+use super::grants::Others;
 use super::pending::Pending;
 use crate::Settings;
 use crate::metrics::{Pages, Render, Requests};
@@ -27,7 +28,9 @@ pub(crate) struct State {
     pub(super) requests: Arc<Requests>,
     fullness: Mutex<Fullness>,
     /// Has the hooks.
-    dispatcher: Arc<Dispatcher>,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    /// Those that share the bus.
+    pub(super) others: Option<Others>,
     pending: Pending,
 }
 
@@ -59,8 +62,14 @@ impl State {
             requests,
             fullness: Mutex::default(),
             dispatcher,
+            others: None,
             pending: Pending::default(),
         }
+    }
+
+    /// With other instances that share the bus.
+    pub(crate) fn with_others(self, others: Option<Others>) -> Self {
+        Self { others, ..self }
     }
 
     /// Lets a tenant publish so many bytes more.

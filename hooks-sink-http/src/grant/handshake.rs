@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hooks_core::sink::SinkContext;
-use hooks_core::{BoxError, Rate};
+use hooks_core::sink::{Callback, Callbacks, SinkContext};
+use hooks_core::{BoxError, HookId, Rate};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 use tokio::sync::OwnedMutexGuard;
 
 use super::registry::{Grant, Grants};
 use super::state::{Granted, Turn, Withheld};
 use crate::endpoint::printable;
+use crate::header_names::REQUEST_CALLBACK;
 use crate::ready::Ready;
 
 /// Asks a receiver once before everything else.
@@ -21,6 +22,11 @@ pub(crate) struct Handshake {
     origin: Box<str>,
     uri: Uri,
     headers: HeaderMap,
+    hook: HookId,
+    /// Where the receiver may grant later. `None` for a test, which shows what was sent to whoever asked for it.
+    callbacks: Option<Arc<Callbacks>>,
+    /// The secret that the receiver was given for that.
+    secret: Option<Box<str>>,
     /// For errors: method and address, without secrets.
     pub(crate) name: Box<str>,
     pub(crate) phase: Phase,
@@ -50,6 +56,9 @@ impl Handshake {
             origin: origin.clone(),
             uri: ready.uri.clone(),
             headers,
+            hook: context.hook.clone(),
+            callbacks: (!context.test).then(|| context.callbacks()),
+            secret: None,
             name: format!("OPTIONS {}", printable(&ready.url)).into(),
             phase: Phase::Delivers,
         })))
@@ -63,16 +72,37 @@ impl Handshake {
         let before = self.grant.answers();
         self.phase = Phase::Waits;
         let turn = self.grant.turn.clone().lock_owned().await;
-        (self.grant.next(before), Some(turn))
+        let next = self.grant.next(before);
+        if matches!(next, Turn::Fail(_)) {
+            // The hook waits for the receiver's call, too.
+            self.callback();
+        }
+        (next, Some(turn))
     }
 
     /// The question.
-    pub(crate) fn request(&self) -> Request<Full<Bytes>> {
+    pub(crate) fn request(&mut self) -> Request<Full<Bytes>> {
+        let callback = self.callback();
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::OPTIONS;
         *request.uri_mut() = self.uri.clone();
         request.headers_mut().clone_from(&self.headers);
+        request.headers_mut().extend(callback.map(|callback| (REQUEST_CALLBACK, callback)));
         request
+    }
+
+    /// The address where the receiver may grant later.
+    fn callback(&mut self) -> Option<HeaderValue> {
+        self.secret = None;
+        let callbacks = self.callbacks.as_ref().filter(|callbacks| callbacks.are_possible())?;
+        let now = tokio::time::Instant::now().into_std();
+        let (secret, end) = self.grant.secret(now)?;
+        let grant: Arc<dyn Callback> = self.grant.clone();
+        let address = callbacks.expect(&secret, &self.hook, &grant, end, now)?;
+        let mut value = HeaderValue::try_from(address).ok()?;
+        value.set_sensitive(true);
+        self.secret = Some(secret);
+        Some(value)
     }
 
     /// The meaning of an answer's head. The error is the reason.
@@ -80,9 +110,30 @@ impl Handshake {
         super::answer::read(headers, &self.origin)
     }
 
+    /// Nothing was granted, for this reason: an error's text. Who may see it may not grant in the receiver's place.
+    pub(crate) fn not_granted(&self, why: &str) -> String {
+        let name = &self.name;
+        match &self.secret {
+            None => format!("{name}: not granted: {why}"),
+            Some(secret) => {
+                let why = why.replace(&**secret, "[secret]");
+                format!("{name}: not granted: {why}; it waits for the receiver to call back")
+            }
+        }
+    }
+
     /// Remembers an answer, for all who ask the same.
     pub(crate) fn answered(&self, answer: Result<Granted, Withheld>) {
+        if let (Ok(_), Some(callbacks), Some(_)) = (&answer, &self.callbacks, &self.secret) {
+            let grant: Arc<dyn Callback> = self.grant.clone();
+            callbacks.forget(&grant);
+        }
         self.grant.answered(answer);
+    }
+
+    /// True if it is granted, in whichever way.
+    pub(crate) fn is_granted(&self) -> bool {
+        self.grant.granted().is_some()
     }
 
     /// The rate that the receiver allows, if it named one.
@@ -97,10 +148,10 @@ impl Handshake {
         let withheld = match phase {
             Phase::Delivers => return None,
             Phase::Waits => Withheld::endpoint(format!("{name}: not granted: another attempt has asked, and waits")),
-            Phase::Asks if self.grant.granted().is_some() => {
+            Phase::Asks if self.is_granted() => {
                 Withheld::endpoint(format!("{name}: granted, but the answer did not end in time"))
             }
-            Phase::Asks => Withheld::endpoint(format!("{name}: not granted: no answer came in time")),
+            Phase::Asks => Withheld::endpoint(self.not_granted("no answer came in time")),
         };
         if phase == Phase::Asks {
             self.answered(Err(withheld.clone()));

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  OPTIONS url, webhook-request-origin ──▶ receiver
-//!     granted ◀── webhook-allowed-origin, webhook-allowed-rate ◀──┘
+//!     granted ◀── webhook-allowed-origin, webhook-allowed-rate ◀──┤
+//!     granted ◀── a call to webhook-request-callback, later ◀─────┘
 //! ```
 //!
 //! A grant is for an origin at a url, query included. It is kept for as long as the dispatcher lives, in memory: a hook

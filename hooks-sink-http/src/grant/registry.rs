@@ -2,14 +2,23 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hooks_core::sink::{CallHeader, Callback};
 use ring::digest;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use url::Url;
 
+use super::answer::read_call;
 use super::state::{Granted, State, Turn, Withheld};
 
 /// Grants that no sink holds are kept up to this many. One that was forgotten is asked for again.
 const KEPT: usize = 1 << 16;
+
+/// How long a receiver may take to grant: somebody may have to read a log first.
+const CALL_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The grants that one dispatcher knows of.
 #[derive(Default)]
@@ -25,19 +34,37 @@ impl Grants {
         if grants.len() >= KEPT && grants.len() == grants.capacity() {
             grants.retain(|_, grant| Arc::strong_count(grant) > 1);
         }
-        grants.entry(key).or_default().clone()
+        grants.entry(key).or_insert_with(|| Arc::new(Grant::new(origin))).clone()
     }
 }
 
 /// The grant of one receiver.
-#[derive(Debug, Default)]
 pub(crate) struct Grant {
+    origin: Box<str>,
     state: Mutex<State>,
     /// Held by the one who asks.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    /// The secret of the address where the receiver may grant later, and its end.
+    call: Mutex<Option<(Box<str>, Instant)>>,
 }
 
 impl Grant {
+    fn new(origin: &str) -> Self {
+        Self { origin: origin.into(), state: Mutex::default(), turn: Arc::default(), call: Mutex::default() }
+    }
+
+    /// The secret of the address where the receiver may grant, and its end. Whoever asks often gives the same one for a
+    /// while; one that was given stays good up to its own end.
+    pub(super) fn secret(&self, now: Instant) -> Option<(Box<str>, Instant)> {
+        let mut call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
+        if call.as_ref().is_none_or(|(_, end)| *end < now + CALL_LASTS / 2) {
+            let mut random = [0; 32];
+            SystemRandom::new().fill(&mut random).ok()?;
+            *call = Some((URL_SAFE_NO_PAD.encode(random).into(), now + CALL_LASTS));
+        }
+        call.clone()
+    }
+
     pub(crate) fn granted(&self) -> Option<Granted> {
         self.with(|state| state.granted())
     }
@@ -56,6 +83,14 @@ impl Grant {
 
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Callback for Grant {
+    fn called(&self, headers: &[CallHeader<'_>]) -> Result<(), String> {
+        let granted = read_call(headers, &self.origin)?;
+        self.answered(Ok(granted));
+        Ok(())
     }
 }
 

@@ -47,18 +47,21 @@ impl HttpSink {
         self.tell(|report| report.answer(&response, &self.mask));
         self.receive(response).await;
         self.tell(|report| report.granted(answer.as_ref().err().map(|withheld| &*withheld.what)));
-        answer.map(drop)
+        // It may have called back before it answered.
+        let is_granted = self.handshake.as_deref().is_some_and(Handshake::is_granted);
+        if is_granted { Ok(()) } else { answer.map(drop) }
     }
 
     /// Sends the question.
     async fn options(&mut self) -> Result<Response<Incoming>, Withheld> {
         loop {
-            let Some(handshake) = self.handshake.as_deref() else { return Err(Withheld::endpoint(String::new())) };
+            let Some(handshake) = self.handshake.as_deref_mut() else { return Err(Withheld::endpoint(String::new())) };
             let mut request = handshake.request();
             if self.trust.is_lost() {
                 request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            self.tell(|report| report.request(&request, &handshake.name, &self.mask));
+            let name = handshake.name.clone();
+            self.tell(|report| report.request(&request, &name, &self.mask));
             self.asking = Some(capture_connection(&mut request));
             let answered = self.client.request(request).await;
             self.asking = None;
@@ -68,7 +71,7 @@ impl HttpSink {
                 Err(error) if transport::is_unsent(&error) => {}
                 Err(error) => {
                     self.tell(|report| report.failed(&error));
-                    return Err(Withheld::of(&transport::failed(&handshake.name, &error)));
+                    return Err(Withheld::of(&transport::failed(&name, &error)));
                 }
             }
         }
@@ -84,9 +87,8 @@ impl HttpSink {
             handshake.read(response.headers())
         };
         granted.map_err(|why| {
-            let (name, status) = (&handshake.name, response.status());
             let why = self.mask.excerpt(why.as_bytes(), REASON);
-            let what = format!("{name}: not granted: {why} ({})", status.as_u16());
+            let what = handshake.not_granted(&format!("{why} ({})", response.status().as_u16()));
             Withheld { retry_after: wait(response.headers()), ..Withheld::endpoint(what) }
         })
     }

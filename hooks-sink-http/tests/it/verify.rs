@@ -239,3 +239,21 @@ async fn an_origin_alone_is_sent_and_asks_nothing() {
         (Method::POST, Some(ORIGIN))
     );
 }
+
+/// Whoever sees errors, a tenant say, must not grant in the receiver's place.
+#[tokio::test]
+async fn a_receiver_that_repeats_what_it_was_given_shows_it_to_nobody() {
+    let receiver = Receiver::start(|seen| {
+        let callback = seen.headers.get("webhook-request-callback").unwrap();
+        let mut response = answer(&[]);
+        response.headers_mut().insert("webhook-allowed-origin", callback.clone());
+        response
+    })
+    .await;
+    let context = context(&Arc::default());
+    context.callbacks().set_address(Some("https://e.example/grants".to_owned()));
+    let mut sink = config(receiver.url("/")).build(&context).unwrap();
+    let error = sink.deliver(&batch(&["1"])).await.unwrap_err();
+    assert!(error.doing.contains("`https://e.example/grants/[secret]`"), "{error}");
+    assert!(error.doing.ends_with("(200); it waits for the receiver to call back"), "{error}");
+}

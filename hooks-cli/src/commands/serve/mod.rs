@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hooks_core::bus::{ControlChannel, Instances};
 use hooks_core::{BoxError, Bus, DispatchError, Dispatcher, chain};
 use hooks_server::admin::{AdminService, HookDefinitions};
 use hooks_server::{ApiSettings, IngestSettings, Keys, Reloads, Server, Settings, Signer, Tokens, on_own_thread};
@@ -185,6 +186,14 @@ fn sealing<'a>(bus: &ConfiguredBus, named: Option<&'a Keys>, own: &'a Keys) -> O
     named.or_else(|| (bus.folder().is_some() || !bus.traits().outlives_process).then_some(own))
 }
 
+/// Those that share the bus.
+fn instances(control: &ControlChannel) -> Option<Arc<dyn Instances>> {
+    match control {
+        ControlChannel::Instances(instances) => Some(instances.clone()),
+        _ => None,
+    }
+}
+
 /// Everything that runs.
 struct Daemon {
     file: PathBuf,
@@ -211,6 +220,7 @@ impl Daemon {
         let bus = opened.bus;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let settings = settings(&config, tokens, named.as_ref().unwrap_or(&keys));
+        dispatcher.take_calls_at(config.api.grants_url());
         let running = Running::start(config.hooks, &dispatcher).await?;
         let sealing = sealing(&config.bus, named.as_ref(), &keys);
         let definitions = definitions(&bus, &config.bus, &dispatcher, sealing, &config.api);
@@ -223,6 +233,7 @@ impl Daemon {
             .settings(settings)
             .connections(room.connections, room.lobby)
             .operators(service.clone())
+            .instances(instances(&opened.control))
             .reloads(reloads.clone());
         let server = server.build()?;
         reloads.succeed();
@@ -295,6 +306,7 @@ impl Daemon {
         let settings = settings(&config, tokens, keys.as_ref().unwrap_or(&own));
         self.server.set(settings).map_err(|error| format!("nothing was changed: {error}"))?;
         self.keys = own;
+        self.dispatcher.take_calls_at(config.api.grants_url());
         let sealing = sealing(&self.bus, keys.as_ref(), &self.keys);
         self.definitions.set(sealing, config.api.strangers(), config.api.max_hooks.get());
         // Those that could not be read before may be read now.

@@ -69,6 +69,34 @@ fn what_is_wrong_with_it() {
 }
 
 #[test]
+fn the_address_from_outside_is_one() {
+    for (url, expected) in [
+        ("https://events.example.com", Some("https://events.example.com/v1/grants")),
+        ("http://127.0.0.1:8080/base/", Some("http://127.0.0.1:8080/base/v1/grants")),
+        ("events.example.com", None),
+        ("/v1", None),
+        ("ftp://h", None),
+        ("https://u:hunter2@h", None),
+        ("https://h/?a", None),
+        ("https://h/#a", None),
+        ("", None),
+    ] {
+        let read = read(&format!("api.public_url = '{url}'{HOOK}"));
+        match (read, expected) {
+            (Ok(config), Some(expected)) => assert_eq!(config.api.grants_url().as_deref(), Some(expected)),
+            (Err(problems), None) => {
+                let problems = problems.to_string();
+                assert!(
+                    problems.contains("public_url: expected the address") && !problems.contains("hunter"),
+                    "{problems}"
+                );
+            }
+            (read, _) => panic!("{url}: {:?}", read.map(|config| config.api)),
+        }
+    }
+}
+
+#[test]
 fn all_faults_are_said_at_once_and_no_token() {
     let one = "{ name = 'a', token = 'hunter2 hunter3', may = [] }";
     let text =

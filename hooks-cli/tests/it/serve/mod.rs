@@ -7,6 +7,7 @@ mod crowd;
 mod dead_letters;
 mod durable;
 mod files;
+mod grants;
 mod hostile;
 mod keys;
 mod lifecycle;

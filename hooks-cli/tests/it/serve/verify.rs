@@ -29,14 +29,14 @@ fn grant(response: &mut Response<String>) {
     response.headers_mut().insert("webhook-allowed-rate", "6000".parse().unwrap());
 }
 
-fn config(url: &str) -> String {
+pub(super) fn config(url: &str) -> String {
     format!(
         "[[hooks]]\nid = 'orders'\nretry = {{ initial = '1ms', max = '2ms' }}\n\
          sink = {{ kind = 'http', url = '{url}', verify = 'cloudevents', origin = 'events.example.com' }}\n"
     )
 }
 
-fn posts(receiver: &Receiver) -> usize {
+pub(super) fn posts(receiver: &Receiver) -> usize {
     receiver.seen().iter().filter(|seen| seen.method == Method::POST).count()
 }
 
@@ -47,13 +47,13 @@ fn arrived(receiver: &Receiver) -> usize {
 }
 
 /// Asks the daemon for something until this is so.
-fn until(daemon: &Daemon, is_so: impl Fn() -> bool) {
+pub(super) fn until(daemon: &Daemon, is_so: impl Fn() -> bool) {
     while !is_so() {
         daemon.get("/healthz");
     }
 }
 
-fn status(place: &Place) -> String {
+pub(super) fn status(place: &Place) -> String {
     operate(place, &["status", "--json"]).1
 }
 

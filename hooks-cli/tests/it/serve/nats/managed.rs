@@ -1,6 +1,6 @@
 //! Hooks that are managed at run time, by several daemons in front of one NATS.
 
-use hooks_test::http::Receiver;
+use hooks_test::http::{Receiver, answer};
 use serde_json::json;
 
 use super::super::sealed::{TRACE, bytes_below, everything_said, holds, no_secret_is_in};
@@ -91,6 +91,30 @@ fn a_key_is_rotated_for_all_daemons() {
     std::fs::write(place.path("keys"), format!("{KEY}\n{new}")).unwrap();
     let done = place.run(&["secrets", "rekey", "-c", "hooks.toml"]);
     assert!(done.out.starts_with("1 definition sealed anew"), "{done:?}");
+}
+
+/// Whichever daemon the receiver's call comes to.
+#[test]
+fn a_receiver_s_call_reaches_the_daemon_that_asked_it() {
+    let Some(server) = Server::start() else { return };
+    let receiver = Receiver::answering(|_| answer(200, ""));
+    let config = format!("api.public_url = 'https://e.example'\n{}", config(&server) + "origin = 'e.example'\n");
+    let daemons = [start(&config), start(&config), start(&config)];
+    let hook = json!({ "sink": { "kind": "http", "url": receiver.url("/a"), "verify": "cloudevents" } });
+    assert_eq!(ask(&daemons[0], "PUT", "/v1/hooks/a", &hook.to_string()).status, 201);
+    assert_eq!(daemons[0].post(JSON, event(1)).status, 202);
+    let callback = loop {
+        let seen = receiver.seen();
+        if let Some(callback) = seen.first().and_then(|seen| seen.header("webhook-request-callback")) {
+            break callback.strip_prefix("https://e.example").unwrap().to_owned();
+        }
+        daemons[0].get("/healthz");
+    };
+    let statuses: Vec<u16> = daemons.iter().map(|daemon| daemon.get(&callback).status).collect();
+    assert_eq!(statuses, [200, 404, 404], "the first one reaches it, and then it was heard");
+    while !receiver.seen().iter().any(|seen| seen.method == http::Method::POST) {
+        daemons[0].get("/healthz");
+    }
 }
 
 #[test]

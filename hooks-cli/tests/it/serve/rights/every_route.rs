@@ -15,7 +15,7 @@ use super::{TOKENS, ask, make, tampered};
 /// `a` is a hook of the config file, `shop` one that `acme` made, and there is no `x`.
 type Row = (&'static str, &'static str, &'static str, [u16; 8]);
 
-const TABLE: [Row; 42] = [
+const TABLE: [Row; 44] = [
     ("GET", "/healthz", "", [200; 8]),
     ("GET", "/readyz", "", [200; 8]),
     ("GET", "/metrics", "", [401, 401, 403, 200, 403, 200, 403, 403]),
@@ -29,6 +29,8 @@ const TABLE: [Row; 42] = [
     ("POST", "/v1/tokens", r#"{"may":["manage"]}"#, [401, 401, 403, 403, 200, 200, 200, 200]),
     ("POST", "/v1/tokens", r#"{"may":["manage"],"tenant":"acme"}"#, [401, 401, 403, 403, 200, 200, 200, 403]),
     ("GET", "/v1/tokens", "", [401, 401, 403, 405, 403, 405, 405, 405]),
+    ("GET", "/v1/grants/x", "", [404; 8]),
+    ("PUT", "/v1/grants/x", "", [405; 8]),
     ("POST", "/v1/secrets/rekey", "", [401, 401, 403, 403, 200, 200, 403, 403]),
     ("GET", "/v1/hooks", "", [401, 401, 403, 200, 403, 200, 200, 200]),
     ("POST", "/v1/hooks", "{}", [401, 401, 403, 403, 405, 405, 405, 405]),
@@ -196,7 +198,7 @@ fn no_route_is_missing_from_the_table() {
     let served = served();
     assert!(served.len() > 10, "{served:?}");
     for path in served {
-        let of_hook = path.replace("{id}", "shop");
+        let of_hook = path.replace("{id}", "shop").replace("{secret}", "x");
         assert!(TABLE.iter().any(|(_, path, ..)| *path == of_hook), "{path}");
     }
 }
