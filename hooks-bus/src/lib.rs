@@ -46,7 +46,8 @@ mod routing;
 
 #[cfg(feature = "durable")]
 pub use durable::{
-    DeadLetterLimits, DurableBus, DurableConfig, HookInfo, LogInfo, OnFull, OpenError, SegmentInfo, Verified,
+    DeadLetterLimits, DurableBus, DurableConfig, HookInfo, LogInfo, OnFull, OpenError, RetainedInfo, SegmentInfo,
+    Verified,
 };
 
 pub use memory::{MemoryBus, MemoryConfig};

@@ -8,9 +8,10 @@ use hooks_core::{BusError, DropReason, HookId};
 
 use super::checkpoint::Checkpoint;
 use super::inner::Inner;
+use super::retention::Reclaim;
 use super::subscriber::Subscriber;
 
-/// Time between two searches for segments older than `max_age`.
+/// Time between two searches for segments older than `max_age` or `retain`.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time to the next try after a failure, if nothing changes before.
@@ -18,7 +19,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs until [`DirtySet::stop`](super::dirty_set::DirtySet::stop).
 pub(crate) fn run(inner: &Inner) {
-    let expiry = inner.config.max_age.map(|_| EXPIRY_INTERVAL);
+    let ages = inner.config.max_age.is_some() || !inner.config.retain.get().is_zero();
+    let expiry = ages.then_some(EXPIRY_INTERVAL);
     loop {
         let retry = inner.storage.health.may_pass().then_some(RETRY_INTERVAL);
         let last = inner.dirty.wait(retry.or(expiry), inner.gather);
@@ -44,7 +46,7 @@ impl Inner {
             return;
         }
         self.storage.health.checkpointing.ends();
-        match self.reclaim().and_then(|()| self.expire()) {
+        match self.reclaim(Reclaim::Aged).and_then(|_| self.expire()) {
             Ok(()) => self.storage.health.removing.ends(),
             Err(error) if self.storage.health.removing.begins(error.to_string()) => {
                 tracing::error!(%dir, %error, "can't remove files of the log that no hook needs: they take up disk space until it works");
@@ -66,6 +68,7 @@ impl Inner {
         let pinned = if end > saved.end { self.hooks.pinned() } else { Vec::new() };
         drop(dispatched);
         if end == saved.end && checkpoints.is_empty() {
+            self.retention.passed.store(saved.floor(), Ordering::Relaxed);
             return Ok(());
         }
         let changed: Vec<(HookId, Checkpoint)> = checkpoints
@@ -88,6 +91,7 @@ impl Inner {
                 Checkpoint::Behind(behind) => drop(saved.behind.insert(hook, behind.committed)),
             }
         }
+        self.retention.passed.store(saved.floor(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -104,18 +108,6 @@ impl Inner {
 
     fn put_back(&self, dirty: &[Arc<Subscriber>]) {
         dirty.iter().for_each(|subscriber| self.dirty.insert(subscriber));
-    }
-
-    /// Removes segments that every hook has settled.
-    pub(crate) fn reclaim(&self) -> Result<(), BusError> {
-        if !self.retention.holding.is_released() {
-            return Ok(());
-        }
-        let saved = self.saved.lock();
-        // Not above what is removed: a hook may come that begins with the oldest event.
-        let Some(floor) = self.storage.log.end_below(saved.floor()) else { return Ok(()) };
-        self.storage.store.set_floor(floor)?;
-        self.storage.log.remove_below(floor).map_err(|error| self.storage.unavailable("remove a segment", &error))
     }
 
     /// Evicts segments older than `max_age`.

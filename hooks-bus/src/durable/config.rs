@@ -1,6 +1,7 @@
 //! Settings of the durable bus.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use hooks_core::{ByteSize, ConfigProblem, HumanDuration};
 use serde::{Deserialize, Serialize};
@@ -17,13 +18,18 @@ pub struct DurableConfig {
     /// at the folder of the config file.
     #[serde(default = "dir")]
     pub dir: PathBuf,
-    /// Size of the files that the log is made of. Each takes its room on the disk when it is begun, and
-    /// goes when every hook is done with all of it. At least 4KiB.
+    /// Size of the files that the log is made of. Each takes its room on the disk when it is begun, and goes as a whole.
+    /// At least 4KiB.
     #[serde(default = "segment_size")]
     pub segment_size: ByteSize,
     /// Most bytes of log on the disk. At least two segments. What is published at once may take half of it.
     #[serde(default = "max_bytes")]
     pub max_bytes: ByteSize,
+    /// Events stay readable this long, also when every hook has settled them: for new hooks that begin in the past. Room
+    /// that is needed for new events is taken from them first. A whole segment goes at a time, once a newer one was
+    /// begun. `"0s"`: a segment goes as soon as every hook is done with it.
+    #[serde(default = "retain")]
+    pub retain: HumanDuration,
     /// Events older than this are dropped, delivered or not; a whole segment at a time, once a newer one
     /// was begun. Not set: never.
     #[serde(default)]
@@ -83,6 +89,10 @@ fn max_bytes() -> ByteSize {
     ByteSize::new(10 << 30)
 }
 
+fn retain() -> HumanDuration {
+    HumanDuration::new(Duration::from_secs(24 * 60 * 60))
+}
+
 fn max_memory() -> ByteSize {
     ByteSize::new(256 << 20)
 }
@@ -94,6 +104,7 @@ impl DurableConfig {
             dir: dir.into(),
             segment_size: segment_size(),
             max_bytes: max_bytes(),
+            retain: retain(),
             max_age: None,
             on_full: OnFull::default(),
             dead_letters: DeadLetterLimits::default(),

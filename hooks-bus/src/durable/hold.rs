@@ -1,6 +1,6 @@
 //! Keeps the log from dropping anything before all hooks are subscribed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The time until which the log drops nothing, whatever its age and however full it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +17,13 @@ pub(crate) struct Retention {
     pub(crate) holding: Holding,
     /// The warning that the log is nearly full was logged.
     pub(crate) nearly_full: AtomicBool,
+    /// Every hook has settled every event before this position, as the database has it.
+    pub(crate) passed: AtomicU64,
 }
 
 impl Retention {
-    pub(crate) fn new(hold: Hold) -> Self {
-        Self { holding: Holding::new(hold), nearly_full: AtomicBool::new(false) }
+    pub(crate) fn new(hold: Hold, passed: u64) -> Self {
+        Self { holding: Holding::new(hold), nearly_full: AtomicBool::new(false), passed: passed.into() }
     }
 }
 

@@ -24,10 +24,38 @@ pub struct LogInfo {
     pub end: u64,
     /// Its files, oldest first.
     pub segments: Vec<SegmentInfo>,
+    /// What of it no hook needs any more.
+    pub retained: RetainedInfo,
     /// Its hooks, by name.
     pub hooks: Vec<HookInfo>,
     /// Its damage, as far as visible without reading all of it.
     pub damage: Vec<String>,
+}
+
+/// The files of the log that no hook needs any more: they go when they are older than `retain`, or sooner for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct RetainedInfo {
+    /// Events in them.
+    pub events: u64,
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// The time when the oldest was begun, in seconds since 1970, where known. RFC 3339 in JSON.
+    #[serde(serialize_with = "time")]
+    pub since: Option<u64>,
+}
+
+impl RetainedInfo {
+    /// Of these files, when every hook has settled every event before a position.
+    pub(super) fn new(segments: &[SegmentInfo], passed: u64) -> Self {
+        let kept = segments.split_last().map_or(&[][..], |(_, older)| older);
+        let kept = &kept[..kept.partition_point(|segment| segment.first + segment.events <= passed)];
+        Self {
+            events: kept.iter().map(|segment| segment.events).sum(),
+            bytes: kept.iter().map(|segment| segment.bytes).sum(),
+            since: kept.first().and_then(|oldest| oldest.begun),
+        }
+    }
 }
 
 /// One file of the log.
@@ -72,15 +100,23 @@ pub(super) fn of(inner: &Inner, log: Uuid) -> LogInfo {
         let dead_letters = inner.facts.dead_letters(&hook);
         HookInfo { hook: hook.to_string(), position, to_end: end.saturating_sub(position), dead_letters }
     };
+    let segments: Vec<SegmentInfo> = inner.storage.log.parts().iter().map(SegmentInfo::from).collect();
+    let hooks: Vec<HookInfo> = inner.known_hooks().into_iter().map(hook).collect();
     LogInfo {
         dir: inner.storage.dir.clone(),
         log,
         format: super::format::VERSION,
         end,
-        segments: inner.storage.log.parts().iter().map(SegmentInfo::from).collect(),
-        hooks: inner.known_hooks().into_iter().map(hook).collect(),
+        retained: RetainedInfo::new(&segments, passed(&hooks, end)),
+        segments,
+        hooks,
         damage: inner.storage.damage.clone(),
     }
+}
+
+/// Every hook has settled every event before this position.
+pub(super) fn passed(hooks: &[HookInfo], end: u64) -> u64 {
+    hooks.iter().map(|hook| hook.position).min().unwrap_or(end)
 }
 
 impl From<&Part> for SegmentInfo {

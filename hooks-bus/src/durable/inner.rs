@@ -82,7 +82,8 @@ impl Inner {
         let dispatched = Mutex::new(found.end);
         let facts = Facts::read(&store)?;
         let hooks = Hooks::new(&known);
-        let saved = Mutex::new(Checkpoints { end: known.end, behind: hooks.away() });
+        let saved = Checkpoints { end: known.end, behind: hooks.away() };
+        let passed = saved.floor();
         Ok(Self {
             config: config.clone(),
             storage: Storage::new(disk, config.dir.clone(), store, found, tuning),
@@ -91,8 +92,8 @@ impl Inner {
             facts,
             definition_changes: DefinitionChanges::default(),
             dirty: DirtySet::default(),
-            saved,
-            retention: Retention::new(hold),
+            saved: Mutex::new(saved),
+            retention: Retention::new(hold, passed),
             places: Places::default(),
             dispatched,
             accepted: AtomicU64::new(0),

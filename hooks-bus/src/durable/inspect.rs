@@ -14,7 +14,7 @@ use super::disk::Disk;
 use super::error::OpenError;
 use super::folder::{self, Folder};
 use super::format::{segment_first, segment_name};
-use super::info::{HookInfo, LogInfo, SegmentInfo};
+use super::info::{self, HookInfo, LogInfo, RetainedInfo, SegmentInfo};
 use super::log::{Log, Part};
 use super::open::{self, Opened};
 use super::overlay::Overlay;
@@ -60,13 +60,16 @@ impl DurableBus {
             let dead_letters = dead_letters.get(&hook).copied().unwrap_or_default();
             HookInfo { hook: hook.to_string(), position, to_end: end.saturating_sub(position), dead_letters }
         };
+        let segments: Vec<SegmentInfo> = log.parts().iter().map(SegmentInfo::from).collect();
+        let hooks: Vec<HookInfo> = known.hooks.into_iter().map(hook).collect();
         Ok(LogInfo {
             dir: dir.to_owned(),
             log: known.log,
             format: super::format::VERSION,
             end,
-            segments: log.parts().iter().map(SegmentInfo::from).collect(),
-            hooks: known.hooks.into_iter().map(hook).collect(),
+            retained: RetainedInfo::new(&segments, info::passed(&hooks, end)),
+            segments,
+            hooks,
             damage: found.damage,
         })
     }

@@ -57,6 +57,13 @@ impl Log {
         self.segments.read().values().map(|segment| segment.size()).sum()
     }
 
+    /// Bytes on the disk of the segment with this position and those behind it.
+    pub(crate) fn size_from(&self, position: u64) -> u64 {
+        let segments = self.segments.read();
+        let first = segments.range(..=position).next_back().map_or(0, |(first, _)| *first);
+        segments.range(first..).map(|(_, segment)| segment.size()).sum()
+    }
+
     /// All segments, oldest first.
     pub(crate) fn parts(&self) -> Vec<Part> {
         let segments = self.segments.read();
@@ -81,12 +88,11 @@ impl Log {
         Some(self.part(oldest, Some(next)))
     }
 
-    /// The end of the last segment that ends at or before this position, if another follows it.
-    pub(crate) fn end_below(&self, position: u64) -> Option<u64> {
-        // A segment ends where the next begins.
-        let segments = self.segments.read();
-        let next = segments.range(..=position).next_back().map(|(next, _)| *next);
-        next.filter(|next| segments.first_key_value().is_some_and(|(first, _)| first != next))
+    /// All segments but the newest, oldest first.
+    pub(crate) fn parts_but_newest(&self) -> Vec<Part> {
+        let mut parts = self.parts();
+        parts.pop();
+        parts
     }
 
     /// The time when a later segment was begun, in seconds since 1970: no event of this one is younger. `None` where

@@ -90,7 +90,7 @@ use uuid::Uuid;
 
 pub use config::{DeadLetterLimits, DurableConfig, OnFull};
 pub use error::OpenError;
-pub use info::{HookInfo, LogInfo, SegmentInfo};
+pub use info::{HookInfo, LogInfo, RetainedInfo, SegmentInfo};
 pub use inspect::Verified;
 
 use append::Appender;
@@ -100,6 +100,7 @@ use hold::Hold;
 use inner::{HookSettle, Inner};
 use overlay::Overlay;
 use reader::DurableReader;
+use retention::Reclaim;
 use tuning::Tuning;
 use writer::{Request, Writer};
 
@@ -217,7 +218,7 @@ impl DurableBus {
     /// # Errors
     /// When the database can't be written.
     pub async fn sync_positions(&self) -> Result<(), BusError> {
-        self.0.inner.blocking(|inner| inner.checkpoint().and_then(|()| inner.reclaim())).await
+        self.0.inner.blocking(|inner| inner.checkpoint().and_then(|()| inner.reclaim(Reclaim::Aged)).map(drop)).await
     }
 
     /// Bytes of memory in use for events, blocks counted once and whole.

@@ -32,6 +32,7 @@ impl BusMonitor for DurableBus {
         let inner = &self.0.inner;
         let stats = BusStats::accepted(inner.accepted.load(Ordering::Relaxed));
         let stats = stats.log_bytes(inner.storage.log.size()).log_max_bytes(inner.config.max_bytes.bytes());
+        let stats = stats.log_retained_bytes(inner.retained_bytes()).log_oldest(inner.oldest());
         stats.log_is_damaged(inner.storage.log.is_damaged())
     }
 }

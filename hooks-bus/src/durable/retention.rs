@@ -1,19 +1,92 @@
-//! Frees space in a full log: evicts the oldest segment, or refuses to publish.
+//! Removes segments: those that every hook has passed, by their age or for room; and in a full log the oldest one, or it
+//! refuses to publish.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use hooks_core::{BusError, ByteSize, DropReason, HookId};
 
 use super::config::OnFull;
 use super::inner::Inner;
 use super::log::Part;
-use super::scan::{decode, uncovered};
+use super::scan::{decode, time, uncovered};
 use super::segment::PIECE;
 use super::subscriber::{EvictedRange, Subscriber};
 
+/// Which segments go of those that every hook has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reclaim {
+    /// Those older than `retain`.
+    Aged,
+    /// Those, and the oldest others until the log has room for this many bytes.
+    Room(u64),
+    /// Those, and at least one, because the disk has no room.
+    One,
+}
+
 impl Inner {
+    /// Removes segments that every hook has passed. Returns whether there were any. Blocks.
+    pub(crate) fn reclaim(&self, reclaim: Reclaim) -> Result<bool, BusError> {
+        if !self.retention.holding.is_released() {
+            return Ok(false);
+        }
+        // Before the lock: it may store the age of files.
+        let now = self.storage.now();
+        let saved = self.saved.lock();
+        // Not above what is removed: a hook may come that begins with the oldest event.
+        let Some(floor) = self.reclaimable(reclaim, saved.floor(), now) else { return Ok(false) };
+        self.storage.store.set_floor(floor)?;
+        let removed = self.storage.log.remove_below(floor);
+        removed.map(|()| true).map_err(|error| self.storage.unavailable("remove a segment", &error))
+    }
+
+    /// The end of the last segment to remove, of those that end at or before `passed`.
+    fn reclaimable(&self, reclaim: Reclaim, passed: u64, now: u64) -> Option<u64> {
+        let log = &self.storage.log;
+        let goes = |part: &Part, freed: u64| match reclaim {
+            _ if self.is_past(part, now) => true,
+            Reclaim::Aged => false,
+            Reclaim::Room(bytes) => (log.size() - freed).saturating_add(bytes) > self.config.max_bytes.bytes(),
+            Reclaim::One => freed == 0,
+        };
+        // Most of the time there is none.
+        log.oldest().filter(|oldest| oldest.end <= passed && goes(oldest, 0))?;
+        let (mut floor, mut freed) = (None, 0);
+        for part in log.parts_but_newest().into_iter().take_while(|part| part.end <= passed) {
+            if !goes(&part, freed) {
+                break;
+            }
+            freed += part.segment.size();
+            floor = Some(part.end);
+        }
+        floor
+    }
+
+    /// True if all of its events are older than `retain`.
+    fn is_past(&self, part: &Part, now: u64) -> bool {
+        let retain = self.config.retain.get().as_secs();
+        let is_older = |sealed: u64| sealed.saturating_add(retain) < now;
+        retain == 0 || self.storage.log.sealed(&part.segment).is_some_and(is_older)
+    }
+
+    /// Bytes of log that no hook needs any more.
+    pub(crate) fn retained_bytes(&self) -> u64 {
+        self.storage.log.size().saturating_sub(self.needed())
+    }
+
+    /// The time when the oldest event was accepted, or somewhat earlier.
+    pub(crate) fn oldest(&self) -> Option<SystemTime> {
+        let oldest = self.storage.log.locate(0).filter(|oldest| oldest.segment.first < oldest.end)?;
+        oldest.segment.begun().map(time)
+    }
+
+    /// Bytes of log that some hook still needs, and of the newest segment.
+    fn needed(&self) -> u64 {
+        self.storage.log.size_from(self.retention.passed.load(Ordering::Relaxed))
+    }
+
     /// Frees space for this many bytes of log. The error names the hook that needs the oldest events. Blocks.
     pub(crate) fn free_space(&self, bytes: u64) -> Result<(), BusError> {
         let max = self.config.max_bytes.bytes();
@@ -24,7 +97,7 @@ impl Inner {
         while !fits() {
             // Hooks may have settled events since the last checkpoint.
             self.checkpoint()?;
-            self.reclaim()?;
+            self.reclaim(Reclaim::Room(bytes))?;
             if fits() {
                 break;
             }
@@ -66,22 +139,20 @@ impl Inner {
         ))
     }
 
-    /// Warns when the log passes 80 % of `max_bytes`, and again only after it was below 70 %.
+    /// Warns when the events that hooks still need pass 80 % of `max_bytes`, and again only after they were below 70 %.
     fn warn(&self, bytes: u64) {
         let tenth = self.config.max_bytes.bytes() / 10;
-        let after = || self.storage.log.size().saturating_add(bytes);
+        let after = || self.needed().saturating_add(bytes);
         if after() < 7 * tenth {
             self.retention.nearly_full.store(false, Ordering::Relaxed);
         }
         if after() < 8 * tenth || self.retention.nearly_full.load(Ordering::Relaxed) {
             return;
         }
-        // Removes segments that no hook needs. The checkpointer reports errors.
-        let _ = self.checkpoint().and_then(|()| self.reclaim());
-        let Some(oldest) = self.storage.log.locate(0) else { return };
-        if after() < 8 * tenth {
-            return;
-        }
+        // Hooks may have settled events since the last checkpoint. The checkpointer reports errors.
+        let _ = self.checkpoint();
+        let passed = self.retention.passed.load(Ordering::Relaxed);
+        let Some(oldest) = self.storage.log.locate(passed).filter(|_| after() >= 8 * tenth) else { return };
         let (hook, what) = match (self.hooks.blocking(oldest.end), self.hooks.evictable(oldest.end)) {
             (Some((hook, _)), _) => (hook, "this hook holds its oldest events"),
             (None, Some(hook)) => {

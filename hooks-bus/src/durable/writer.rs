@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::append::{AppendError, Appender, slice_bytes};
 use super::inner::Inner;
+use super::retention::Reclaim;
 
 /// A commit takes no further call once it has this many events,
 const MAX_EVENTS: usize = 1000;
@@ -102,7 +103,12 @@ impl Writer {
             // Callers subscribe all hooks before they publish.
             self.inner.retention.holding.release();
             self.inner.free_space(size)?;
-            self.begin(size)?;
+            while let Err(error) = self.begin(size) {
+                // What hooks still need is not kept out by what none needs.
+                if !(matches!(error, BusError::Full(_)) && self.inner.reclaim(Reclaim::One)?) {
+                    return Err(error);
+                }
+            }
         }
         self.appender.append(&request.slice, now).map_err(|error| self.breaks(&error))
     }
@@ -140,8 +146,10 @@ impl Writer {
 
     /// True if the segment is too old for more events: age limits apply to whole segments, so that each must end.
     fn is_old(&self, now: u64) -> bool {
+        let limits = self.inner.config.max_age.into_iter().chain([self.inner.config.retain]);
+        let limit = limits.map(|limit| limit.get().as_secs()).filter(|seconds| *seconds > 0).min();
         let age = self.appender.begun().map(|begun| now.saturating_sub(begun));
-        self.inner.config.max_age.zip(age).is_some_and(|(max, age)| age > max.get().as_secs() / 4)
+        limit.zip(age).is_some_and(|(limit, age)| age > limit / 4)
     }
 
     /// Dispatches safe events, and answers the calls.

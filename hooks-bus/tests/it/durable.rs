@@ -15,7 +15,7 @@ mod warnings;
 use std::path::Path;
 
 use hooks_bus::{DurableBus, DurableConfig};
-use hooks_core::{Bus, ByteSize, Filter};
+use hooks_core::{Bus, ByteSize, Filter, HumanDuration};
 use hooks_test::End;
 
 use crate::slice;
@@ -25,6 +25,7 @@ fn config(dir: &Path) -> DurableConfig {
     let mut config = DurableConfig::new(dir);
     config.segment_size = ByteSize::new(8 << 10);
     config.max_bytes = ByteSize::new(1 << 20);
+    config.retain = HumanDuration::default();
     config
 }
 

@@ -97,6 +97,10 @@ fn cell(value: &Json) -> String {
     match value {
         Json::Null => "unknown".to_owned(),
         Json::String(text) => text.clone(),
+        Json::Object(members) => {
+            let members = members.iter().map(|(name, value)| format!("{} {}", spaced(name), cell(value)));
+            members.collect::<Vec<_>>().join(", ")
+        }
         other => other.to_string(),
     }
 }

@@ -88,6 +88,13 @@ pub struct BusStats {
     pub duplicates: Option<u64>,
     /// Bytes of disk that the log takes, if there is one.
     pub log_bytes: Option<u64>,
+    /// Number of these in files that no hook needs any more, and that go first when room is needed. `None`: the log
+    /// keeps no such files.
+    pub log_retained_bytes: Option<u64>,
+    /// The time when the oldest event of the log was accepted, or somewhat earlier. `None`: there is none, or it is
+    /// unknown.
+    #[serde(with = "crate::timestamp::option")]
+    pub log_oldest: Option<SystemTime>,
     /// Limit of the log in bytes, if it has one.
     pub log_max_bytes: Option<u64>,
     /// True if damage was found in the log since the process started. `None`: there is no log.
@@ -111,6 +118,20 @@ impl BusStats {
     #[must_use]
     pub fn log_bytes(mut self, bytes: u64) -> Self {
         self.log_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets the bytes of the log that no hook needs any more.
+    #[must_use]
+    pub fn log_retained_bytes(mut self, bytes: u64) -> Self {
+        self.log_retained_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets the time of the log's oldest event.
+    #[must_use]
+    pub fn log_oldest(mut self, accepted: Option<SystemTime>) -> Self {
+        self.log_oldest = accepted;
         self
     }
 

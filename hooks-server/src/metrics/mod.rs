@@ -77,6 +77,15 @@ impl Metrics {
         if let Some(bytes) = stats.log_bytes {
             page.gauge("hooks_log_bytes", "Bytes of disk that the log takes.").sample(&[], bytes);
         }
+        if let Some(bytes) = stats.log_retained_bytes {
+            page.gauge("hooks_log_retained_bytes", "Bytes of the log that no hook needs any more: they go first.")
+                .sample(&[], bytes);
+        }
+        if let Some(oldest) = stats.log_oldest {
+            let help = "When the oldest event of the log was accepted, in seconds since 1970.";
+            page.gauge("hooks_log_oldest_timestamp_seconds", help)
+                .sample(&[], oldest.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+        }
         if let Some(damaged) = stats.log_is_damaged {
             page.gauge("hooks_log_damaged", "Whether damage was found in the log since the process started.")
                 .sample(&[], damaged);

@@ -11,6 +11,7 @@ mod managed;
 mod new_hook;
 mod overlay;
 mod power;
+mod retain;
 mod sim;
 mod window;
 mod workload;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hooks_core::{ByteSize, Slice, bus::Delivery};
+use hooks_core::{ByteSize, HumanDuration, Slice, bus::Delivery};
 use hooks_test::{End, block_on, id as hook};
 
 use super::config::DurableConfig;
@@ -44,6 +45,7 @@ fn config() -> DurableConfig {
     let mut config = DurableConfig::new("/simulated");
     config.segment_size = ByteSize::new(4 << 10);
     config.max_bytes = ByteSize::new(1 << 30);
+    config.retain = HumanDuration::default();
     config
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::sim::{Ignored, SimDisk, Sync};
-use super::workload::{GOING_ON, Plan, STUCK};
+use super::workload::{GOING_ON, Plan, RETAINING, STUCK};
 use super::{block_on, workload};
 use crate::durable::disk::Disk as _;
 use crate::durable::format::segment_name;
@@ -73,6 +73,11 @@ fn a_power_cut_at_any_operation_breaks_no_promise() {
 }
 
 #[test]
+fn a_power_cut_while_room_is_taken_from_the_past_loses_nothing_else() {
+    cut_everywhere(RETAINING, 3);
+}
+
+#[test]
 fn a_power_cut_while_the_oldest_events_are_given_up_loses_no_others() {
     cut_everywhere(STUCK, 3);
 }
@@ -81,6 +86,7 @@ fn a_power_cut_while_the_oldest_events_are_given_up_loses_no_others() {
 #[ignore = "takes minutes: the same with forty times as many images"]
 fn a_power_cut_at_any_operation_breaks_no_promise_looked_at_for_long() {
     cut_everywhere(GOING_ON, 120);
+    cut_everywhere(RETAINING, 120);
     cut_everywhere(STUCK, 120);
 }
 

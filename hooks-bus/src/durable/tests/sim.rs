@@ -52,6 +52,8 @@ struct State {
     ignored: Option<Ignored>,
     syncs: usize,
     fails: Option<Fault>,
+    /// Most bytes of all files together.
+    room: Option<usize>,
     seen: BTreeSet<Sync>,
     /// The next sync says that it begins, and waits.
     pause: Option<(SyncSender<()>, Receiver<()>)>,
@@ -131,6 +133,16 @@ impl SimDisk {
         self.0.lock().fails = Some(fault);
     }
 
+    /// Bytes of all files.
+    pub(super) fn used(&self) -> usize {
+        self.0.lock().used()
+    }
+
+    /// Files take at most so many bytes together.
+    pub(super) fn set_room(&self, room: usize) {
+        self.0.lock().room = Some(room);
+    }
+
     pub(super) fn operations(&self) -> usize {
         self.0.lock().operations
     }
@@ -191,6 +203,10 @@ impl State {
             }
             _ => Ok(()),
         }
+    }
+
+    fn used(&self) -> usize {
+        self.names.values().map(|number| self.files[number].now.len()).sum()
     }
 
     fn syncs(&mut self, sync: Sync) -> bool {
@@ -324,6 +340,12 @@ impl DiskFile for Handle {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        let have = self.len()?;
+        let state = self.disk.0.lock();
+        if state.room.is_some_and(|room| len > have && state.used() + (len - have) as usize > room) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        drop(state);
         self.change(Call::SetLen, |file| file.resize(len as usize))
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
-use hooks_core::{Bus, ByteSize, DeadLetter, DeadLetterReason, Filter, Position, bus::Delivery};
+use hooks_core::{Bus, ByteSize, DeadLetter, DeadLetterReason, Filter, HumanDuration, Position, bus::Delivery};
 
 use super::sim::SimDisk;
 use super::{End, TUNING, config, gone, hook, number, slice};
@@ -21,6 +21,7 @@ pub(super) struct Plan {
     hooks: Hooks,
     max_bytes: u64,
     on_full: OnFull,
+    retains: bool,
 }
 
 /// All hooks go on.
@@ -28,15 +29,26 @@ pub(super) const GOING_ON: Plan = Plan {
     hooks: &[("all", None, true), ("some", Some("test.1"), true), ("none", Some("other"), true)],
     max_bytes: 1 << 20,
     on_full: OnFull::Refuse,
+    retains: false,
 };
 
+/// All hooks go on, and what they have settled stays until its room is needed.
+pub(super) const RETAINING: Plan = Plan { max_bytes: 12 << 10, retains: true, ..GOING_ON };
+
 /// One hook is stuck, and loses its oldest events when the log is full.
-pub(super) const STUCK: Plan =
-    Plan { hooks: &[("all", None, true), ("stuck", None, false)], max_bytes: 8 << 10, on_full: OnFull::DropOldest };
+pub(super) const STUCK: Plan = Plan {
+    hooks: &[("all", None, true), ("stuck", None, false)],
+    max_bytes: 8 << 10,
+    on_full: OnFull::DropOldest,
+    retains: false,
+};
 
 impl Plan {
     fn open(&self, disk: &SimDisk) -> Result<DurableBus, OpenError> {
-        let config = DurableConfig { max_bytes: ByteSize::new(self.max_bytes), on_full: self.on_full, ..config() };
+        let mut config = DurableConfig { max_bytes: ByteSize::new(self.max_bytes), on_full: self.on_full, ..config() };
+        if self.retains {
+            config.retain = HumanDuration::new(Duration::from_secs(1000));
+        }
         DurableBus::on(Arc::new(disk.clone()), &config, TUNING, Hold::UntilPublished)
     }
 }
@@ -153,6 +165,7 @@ pub(super) async fn check(plan: Plan, disk: &SimDisk, promised: &Promised) -> Re
         let read = end.read(usize::MAX).await;
         let may_drop = plan.on_full == OnFull::DropOldest;
         checked = checked.and(check_hook(id, *event_type, &read, promised, may_drop));
+        end.settle(&read);
     }
     checked = checked.and(check_dead_letters(plan, &bus, promised).await);
     // It goes on as if nothing had been.
@@ -165,8 +178,20 @@ pub(super) async fn check(plan: Plan, disk: &SimDisk, promised: &Promised) -> Re
         checked = checked.and(Err(format!("goes on with {numbers:?}")));
     }
     drop(end);
+    checked = checked.and(check_past(&bus, promised).await);
     gone(bus);
     checked
+}
+
+/// What is left of the past has no holes.
+async fn check_past(bus: &DurableBus, promised: &Promised) -> Result<(), String> {
+    let mut past = End::earliest(bus, "past").await;
+    let numbers: Vec<usize> = past.read(usize::MAX).await.iter().map(number).collect();
+    let lost = |number: &&usize| numbers.first().is_some_and(|first| first <= number) && !numbers.contains(number);
+    match promised.accepted.iter().find(lost) {
+        Some(lost) => Err(format!("{lost} is gone from the past: {numbers:?}")),
+        None => Ok(()),
+    }
 }
 
 fn check_hook(

@@ -1,7 +1,7 @@
 //! The log is full, the disk is full, events are too old.
 
 use hooks_bus::{DurableConfig, OnFull};
-use hooks_core::{Bus, BusError, ByteSize, DropReason, Filter, HookId};
+use hooks_core::{Bus, BusError, ByteSize, DropReason, Filter, HookId, HumanDuration};
 use hooks_test::{End, numbers};
 
 use super::{config, open, publish};
@@ -11,6 +11,8 @@ pub(super) fn small(dir: &std::path::Path, on_full: OnFull) -> DurableConfig {
     let mut config = config(dir);
     config.max_bytes = ByteSize::new(40 << 10);
     config.on_full = on_full;
+    // What no hook needs any more changes none of this.
+    config.retain = HumanDuration::new(std::time::Duration::from_secs(86_400));
     config
 }
 

@@ -173,7 +173,7 @@ fn damage_is_said_when_all_files_are_gone_and_shows_in_a_metric() {
 
 #[test]
 fn a_hook_that_begins_with_the_oldest_events_says_which_those_are() {
-    let bus = "bus = { kind = 'durable', segment_size = '4KiB' }\n";
+    let bus = "bus = { kind = 'durable', segment_size = '4KiB', retain = '0s' }\n";
     let mut daemon = Daemon::start(&[bus, &file_hook("a")].concat());
     for _ in 0..3 {
         assert_eq!(daemon.post(JSON, large()).status, 202);

@@ -1,0 +1,117 @@
+//! Events stay readable after every hook has settled them, and give way to events that hooks need.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use hooks_core::{Bus, ByteSize, Filter, HumanDuration};
+
+use super::sim::SimDisk;
+use super::{End, TUNING, block_on, config, gone, number, slice};
+use crate::durable::DurableBus;
+use crate::durable::hold::Hold;
+use crate::durable::tuning::Tuning;
+
+fn open(disk: &SimDisk, max_bytes: u64, tuning: Tuning) -> DurableBus {
+    let mut config = config();
+    config.retain = HumanDuration::new(Duration::from_secs(100));
+    config.max_bytes = ByteSize::new(max_bytes);
+    DurableBus::on(Arc::new(disk.clone()), &config, tuning, Hold::UntilPublished).unwrap()
+}
+
+/// Publishes, and settles it at once.
+async fn pass(bus: &DurableBus, end: &mut End, numbers: std::ops::Range<usize>) {
+    for next in numbers {
+        bus.publish(slice([next])).await.unwrap();
+        let read = end.read(usize::MAX).await;
+        assert_eq!(read.iter().map(number).collect::<Vec<_>>(), [next]);
+        end.settle(&read);
+    }
+    bus.0.inner.checkpoint_and_clean();
+}
+
+fn begin(bus: &DurableBus) -> usize {
+    bus.info().segments[0].first as usize
+}
+
+#[test]
+fn what_every_hook_has_settled_stays_until_it_is_old() {
+    static NOW: AtomicU64 = AtomicU64::new(1_000_000);
+    let clock = || NOW.load(Ordering::Relaxed);
+    let disk = SimDisk::default();
+    block_on(async {
+        let bus = open(&disk, 1 << 30, Tuning { clock, steady: clock, ..TUNING });
+        let mut all = End::new(&bus, "all", Filter::all()).await;
+        pass(&bus, &mut all, 0..40).await;
+        let segments = bus.info().segments;
+        assert!(segments[0].first == 0 && segments.len() > 2, "{segments:?}");
+        let newest = segments[segments.len() - 1].first as usize;
+        let mut past = End::earliest(&bus, "past").await;
+        let read = past.read(usize::MAX).await;
+        assert_eq!(read.iter().map(number).collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
+        past.settle(&read);
+        let retained = bus.info().retained;
+        assert!(retained.events > 20 && retained.since == Some(1_000_000), "{retained:?}");
+        bus.0.inner.checkpoint_and_clean();
+        let stats = bus.monitor().stats();
+        assert_eq!(stats.log_retained_bytes, Some(retained.bytes));
+        assert_eq!(stats.log_oldest, Some(UNIX_EPOCH + Duration::from_secs(1_000_000)));
+        // Begun a quarter of the time later: it ends the file before.
+        NOW.fetch_add(60, Ordering::Relaxed);
+        pass(&bus, &mut all, 40..41).await;
+        for (seconds, expected) in [(30, 0), (20, newest), (60, 40)] {
+            NOW.fetch_add(seconds, Ordering::Relaxed);
+            bus.0.inner.checkpoint_and_clean();
+            assert_eq!((begin(&bus), all.ledger.counts().dropped()), (expected, 0));
+        }
+        drop((all, past));
+        gone(bus);
+    });
+}
+
+#[test]
+fn room_is_taken_from_what_no_hook_needs() {
+    let disk = SimDisk::default();
+    block_on(async {
+        let bus = open(&disk, 32 << 10, TUNING);
+        let mut quick = End::new(&bus, "quick", Filter::all()).await;
+        let mut slow = End::new(&bus, "slow", Filter::types(["test.0"])).await;
+        let mut waits = Vec::new();
+        for round in 0..200 {
+            bus.publish(slice([round])).await.unwrap();
+            let read = quick.read(usize::MAX).await;
+            quick.settle(&read);
+            waits.extend(slow.read(usize::MAX).await);
+            // It is always forty events behind.
+            let done: Vec<_> = waits.extract_if(.., |delivery| number(delivery) + 40 < round).collect();
+            slow.settle(&done);
+        }
+        let size = bus.monitor().stats().log_bytes.unwrap();
+        assert!(begin(&bus) > 0 && size > 24 << 10 && size <= 32 << 10, "{size}");
+        assert!([&quick, &slow].iter().all(|end| end.ledger.counts().dropped() == 0 && end.ledger.counts().balances()));
+        drop((quick, slow, waits));
+        gone(bus);
+    });
+}
+
+#[test]
+fn a_disk_without_room_gets_it_from_what_no_hook_needs() {
+    let disk = SimDisk::default();
+    block_on(async {
+        let bus = open(&disk, 1 << 30, TUNING);
+        let mut all = End::new(&bus, "all", Filter::all()).await;
+        pass(&bus, &mut all, 0..200).await;
+        assert!(bus.info().retained.events > 150);
+        // For less than one file more.
+        disk.set_room(disk.used() + (2 << 10));
+        for next in 200..260 {
+            bus.publish(slice([next])).await.unwrap();
+        }
+        let left = bus.info();
+        assert!(left.segments[0].first > 50 && left.retained.events > 0, "no more goes than has to: {left:?}");
+        let read: Vec<usize> = all.read(usize::MAX).await.iter().map(number).collect();
+        assert_eq!((read, all.ledger.counts().dropped()), ((200..260).collect(), 0));
+        drop(all);
+        gone(bus);
+    });
+}
