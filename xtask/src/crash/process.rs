@@ -4,8 +4,9 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::common::STEP_TIMEOUT;
 
@@ -17,7 +18,30 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
+    /// One that takes events.
     pub(super) fn start(program: &Path, config: &Path) -> Result<Self, String> {
+        let (mut daemon, listening) = Self::spawn(program, config)?;
+        match listening.recv_timeout(STEP_TIMEOUT) {
+            Ok(address) => daemon.address = address,
+            Err(_) => {
+                let _ = daemon.kill();
+                return Err(format!("it did not start:\n{}", daemon.said()));
+            }
+        }
+        Ok(daemon)
+    }
+
+    /// Starts one, and kills it after this time, or once it takes events.
+    pub(super) fn kill_at_start(program: &Path, config: &Path, limit: Duration) -> Result<(), String> {
+        let (mut daemon, listening) = Self::spawn(program, config)?;
+        if listening.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected) {
+            return Err(format!("it ended by itself:\n{}", daemon.said()));
+        }
+        daemon.kill()
+    }
+
+    /// A daemon, and the address at which it takes events, once it does.
+    fn spawn(program: &Path, config: &Path) -> Result<(Self, Receiver<SocketAddr>), String> {
         let mut command = Command::new(program);
         command.args(["serve", "-c"]).arg(config);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -37,16 +61,7 @@ impl Daemon {
                 heard.lock().iter_mut().for_each(|said| **said += &(line.clone() + "\n"));
             }
         });
-        let address = listening.recv_timeout(STEP_TIMEOUT);
-        let mut daemon = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), said };
-        match address {
-            Ok(address) => daemon.address = address,
-            Err(_) => {
-                let _ = daemon.kill();
-                return Err(format!("it did not start:\n{}", daemon.said()));
-            }
-        }
-        Ok(daemon)
+        Ok((Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), said }, listening))
     }
 
     pub(super) fn said(&self) -> String {

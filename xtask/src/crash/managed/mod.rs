@@ -26,6 +26,10 @@ pub(super) fn chain(program: &Path, lives: u64, random: &mut Random) -> Result<T
     let mut clients: Vec<Client> =
         (0..PUBLISHERS).map(|number| Client::new(number, receiver.address, random.below(u64::MAX))).collect();
     for _ in 0..lives {
+        if random.below(3) == 0 {
+            Daemon::kill_at_start(&place.program, &place.config, Duration::from_micros(random.below(150_000)))?;
+            receiver.finish()?;
+        }
         let limit = Duration::from_micros(random.below(4) * random.below(300_000));
         clients = place.live(clients, limit)?;
         receiver.finish()?;

@@ -95,7 +95,8 @@ impl Rounds {
     /// Makes a hook at one, publishes at another, and kills the hook's owner, or the one that was asked.
     fn round(&mut self, round: usize) {
         let (one, other) = (round % 3, (round + 1 + round / 3 % 2) % 3);
-        let hook = json!({ "sink": { "kind": "http", "url": self.receiver.url(&path(round)) } });
+        let hook =
+            json!({ "batch": { "max_age": "0s" }, "sink": { "kind": "http", "url": self.receiver.url(&path(round)) } });
         let made = ask(&self.daemons[one], "PUT", &format!("/v1/hooks/h{round}"), &hook.to_string());
         assert_eq!(made.status, 201, "{made:?}");
         self.made.insert(round, Made { from: self.next, until: None });
