@@ -156,8 +156,13 @@ impl fmt::Display for Rate {
     }
 }
 
+/// The word in a schema for the pattern of what is well written: more than that is read, and in a config file a variable
+/// may stand in its place.
+#[cfg(feature = "config")]
+const WRITTEN: &str = "x-pattern";
+
 macro_rules! written_as_text {
-    ($type:ident, $examples:expr, $numbers:literal) => {
+    ($type:ident, $examples:expr, $pattern:literal, $numbers:literal) => {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 #[derive(Deserialize)]
@@ -193,19 +198,23 @@ macro_rules! written_as_text {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                if $numbers {
-                    schemars::json_schema!({ "type": ["string", "integer"], "examples": $examples })
-                } else {
-                    schemars::json_schema!({ "type": "string", "examples": $examples })
-                }
+                let kind = if $numbers { serde_json::json!(["string", "integer"]) } else { "string".into() };
+                let mut schema = schemars::json_schema!({ "type": kind, "examples": $examples });
+                schema.insert(WRITTEN.to_owned(), $pattern.into());
+                schema
             }
         }
     };
 }
 
-written_as_text!(HumanDuration, ["250ms", "15s", "1h30m", "30d"], false);
-written_as_text!(Rate, ["10/s", "600/m"], false);
-written_as_text!(ByteSize, ["64KiB", "10MB"], true);
+written_as_text!(
+    HumanDuration,
+    ["250ms", "15s", "1h30m", "30d"],
+    "^[0-9]{1,6}(ms|s|m|h|d)$|^[0-9]{1,4}h[0-5]?[0-9]m$",
+    false
+);
+written_as_text!(Rate, ["10/s", "600/m"], "^[1-9][0-9]{0,8}/[smh]$", false);
+written_as_text!(ByteSize, ["64KiB", "10MB"], "^[0-9]{1,9}([kMG]i?B)?$", true);
 
 #[cfg(test)]
 mod tests {

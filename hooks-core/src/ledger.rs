@@ -53,6 +53,7 @@ impl fmt::Display for DropReason {
 
 /// The reason why an event became a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DeadLetterReason {
@@ -103,12 +104,14 @@ pub struct Ledger(Mutex<Counts>);
 /// One consistent reading of a [`Ledger`]. All figures count events. Its JSON has the totals, not the counts by reason:
 /// those are zero when it is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Matched and read; on the memory bus: matched when published. Never falls: an event that is read again after it
     /// was handed over counts again.
     pub taken: u64,
     /// Delivered to the destination.
     pub delivered: u64,
+    /// Given up.
     dropped: u64,
     /// Kept as dead letters.
     pub dead_lettered: u64,

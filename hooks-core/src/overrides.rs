@@ -29,6 +29,7 @@ pub struct Override {
 
 /// The one who disabled a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DisabledBy {
@@ -48,6 +49,7 @@ impl Override {
 
 /// What a report says of an [`Override`] that disables a hook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 pub struct Disabled {
     /// The one who disabled the hook.
     pub by: DisabledBy,
@@ -56,6 +58,7 @@ pub struct Disabled {
     pub reason: Option<String>,
     /// The time.
     #[serde(with = "crate::timestamp")]
+    #[cfg_attr(feature = "config", schemars(with = "String", extend("format" = "date-time")))]
     pub since: SystemTime,
 }
 

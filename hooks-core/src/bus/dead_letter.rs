@@ -35,6 +35,7 @@ pub const MAX_DETAIL: usize = 1024;
 
 /// The number of a dead letter, unique for its hook. Later ones have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct DeadLetterId(u64);
 

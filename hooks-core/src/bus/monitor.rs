@@ -64,6 +64,7 @@ pub trait BusMonitor: Send + Sync {
 
 /// The unsettled events of a hook.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 pub struct Lag {
     /// Number of events.
     pub events: u64,
@@ -71,6 +72,7 @@ pub struct Lag {
     pub bytes: u64,
     /// The time when the oldest of them was accepted, or somewhat earlier.
     #[serde(default, with = "crate::timestamp::option")]
+    #[cfg_attr(feature = "config", schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub oldest: Option<SystemTime>,
     /// True if every counted event matches the hook's filter. Otherwise all events between the hook's position and the
     /// end of the log are counted, matching or not: `events` and `bytes` are upper bounds, and `oldest` is a lower one.

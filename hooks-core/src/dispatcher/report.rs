@@ -30,6 +30,7 @@ impl Report {
 
 /// The result of a replay of dead letters, as far as it came.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ReplayReport {
     /// Number of those delivered, which are removed.

@@ -107,6 +107,7 @@ impl HookStatus {
 
 /// The status of a hook as JSON. Where no dispatcher runs the hook, it has what the bus knows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 pub struct HookReport {
     /// The hook's name.
     pub id: HookId,
@@ -142,6 +143,7 @@ pub struct HookReport {
 
 /// The counts of a hook since the process started.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 pub struct HookCounts {
     /// Its events.
     #[serde(flatten)]

@@ -1,9 +1,10 @@
 //! What is wrong with a table of settings, and where.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Something that is wrong with a table of settings. As JSON: `{"pointer": …, "reason": …}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 #[non_exhaustive]
 pub struct Fault {

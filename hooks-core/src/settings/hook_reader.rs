@@ -54,10 +54,10 @@ impl Strangers {
 /// Reads hooks' settings, and knows what makes sense where they will run.
 #[derive(Default)]
 pub struct HookReader<'a> {
-    bus: Option<(&'a str, BusTraits)>,
+    pub(super) bus: Option<(&'a str, BusTraits)>,
     is_bus_open: bool,
     elsewhere: Vec<&'a str>,
-    strangers: Option<Strangers>,
+    pub(super) strangers: Option<Strangers>,
     shapes: Shapes,
 }
 

@@ -15,6 +15,7 @@ mod hook_reader;
 mod options;
 mod plugin;
 mod read;
+mod reader_schema;
 mod redactor;
 mod schema;
 mod shape;

@@ -38,7 +38,6 @@ pub struct HookOptions {
     pub subjects_except: Option<Vec<String>>,
     /// The tenant whose hook it is: only events whose attribute `tenant` is this. Not set: the events of every tenant
     /// and of none.
-    #[schemars(schema_with = "tenant_schema")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<TenantId>,
     /// Extension attributes that are set on every event delivered: strings, integers or booleans.
@@ -51,6 +50,7 @@ pub struct HookOptions {
     pub retry: RetryPolicy,
     /// Rate limit over all lanes: `requests`, `events` or both. Not set: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [{ "requests": "10/s" }]))]
     pub rate_limit: Option<RateLimit>,
     /// Limits of what is held in memory. `hooks pipe` never drops: `overflow` is `"block"` there unless set.
     #[serde(skip_serializing_if = "is_unlimited")]
@@ -78,10 +78,6 @@ fn metadata_schema(_: &mut SchemaGenerator) -> Schema {
         "propertyNames": { "pattern": "^[a-z0-9]+$" },
         "additionalProperties": { "type": ["string", "integer", "boolean"] },
     })
-}
-
-fn tenant_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": ["string", "null"], "pattern": "^[A-Za-z0-9_.-]{1,64}$" })
 }
 
 /// The limits of a queue that holds nothing back: the bus keeps the events itself.

@@ -40,7 +40,7 @@ fn rename(schema: &mut Json, target: &str) {
     }
 }
 
-fn with_kind(schema: Json, kind: &str) -> Json {
+pub(super) fn with_kind(schema: Json, kind: &str) -> Json {
     let own = json!({ "const": kind });
     if schema.get("type") != Some(&Json::from("object")) {
         return json!({ "allOf": [schema], "properties": { "kind": own }, "required": ["kind"] });

@@ -168,6 +168,34 @@ fn marked_below(root: &Json, schemas: &[&Json], path: &str, paths: &mut Vec<Stri
     }
 }
 
+/// Takes out of a schema what [`refuse_unmarked`] refuses in a table. The schema has no references: types are inlined.
+pub(crate) fn keep_marked(schema: &mut Json, taken: &Map<String, Json>, limits: &UntrustedLimits) {
+    let Json::Object(members) = schema else { return };
+    members.remove(MARK);
+    for composed in ["anyOf", "oneOf", "allOf"] {
+        let forms = members.get_mut(composed).and_then(Json::as_array_mut);
+        forms.into_iter().flatten().for_each(|form| keep_marked(form, taken, limits));
+    }
+    let none = Map::new();
+    if let Some(Json::Object(options)) = members.get_mut("properties") {
+        options.retain(|name, option| is_marked(option) && taken.get(name).is_none_or(Json::is_object));
+        for (name, option) in options.iter_mut() {
+            keep_marked(option, taken.get(name).and_then(Json::as_object).unwrap_or(&none), limits);
+        }
+        let names: Vec<_> = options.keys().cloned().collect();
+        if let Some(Json::Array(required)) = members.get_mut("required") {
+            required.retain(|name| names.iter().any(|known| name == known));
+        }
+        members.insert("additionalProperties".to_owned(), false.into());
+    } else if members.contains_key("additionalProperties") {
+        members.insert("maxProperties".to_owned(), limits.sink_entries.into());
+    }
+    if let Some(items) = members.get_mut("items") {
+        keep_marked(items, &none, limits);
+        members.insert("maxItems".to_owned(), limits.sink_entries.into());
+    }
+}
+
 /// The words for a name that the schema has not, as serde has them.
 fn unknown(name: &str, forms: &[&Json]) -> String {
     let tables = forms.iter().filter_map(|form| form.get("properties")?.as_object());
@@ -273,6 +301,28 @@ mod tests {
         assert_eq!(paths, ["alias", "b", "c.a", "l[1].b", "t.b", "t.x", "u"]);
         let taken = json!({ "a": 1, "t": { "a": 1 }, "m": { "any": "thing" }, "l": [{ "a": 1 }, {}], "c": { "b": 2 } });
         assert_eq!(left, taken);
+    }
+
+    #[test]
+    fn the_schema_for_strangers_has_what_is_taken() {
+        let mut table = json!({ "type": "object", "properties": { "a": { "x-untrusted": true }, "b": {} }, "required": ["a", "b"] });
+        let only_a =
+            json!({ "type": "object", "properties": { "a": {} }, "required": ["a"], "additionalProperties": false });
+        let mut schema = json!({
+            "properties": { "m": { "x-untrusted": true, "additionalProperties": {} }, "l": { "x-untrusted": true, "items": table } },
+        });
+        schema["properties"]["t"] = json!({ "x-untrusted": true, "anyOf": [table, { "type": "null" }] });
+        let limits = UntrustedLimits::default();
+        keep_marked(&mut table, &Map::new(), &limits);
+        assert_eq!(table, only_a);
+        let taken = json!({ "m": "", "t": { "a": 1 } });
+        keep_marked(&mut schema, taken.as_object().unwrap(), &limits);
+        let t = json!({ "type": "object", "properties": {}, "required": [], "additionalProperties": false });
+        let expected = json!({
+            "properties": { "l": { "items": only_a, "maxItems": 32 }, "t": { "anyOf": [t, { "type": "null" }] } },
+            "additionalProperties": false,
+        });
+        assert_eq!(schema, expected);
     }
 
     #[test]

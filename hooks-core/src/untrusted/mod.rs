@@ -6,4 +6,4 @@ mod marks;
 
 pub use limits::UntrustedLimits;
 #[cfg(feature = "config")]
-pub(crate) use marks::{add, find, marked_options, refuse_unmarked};
+pub(crate) use marks::{add, find, keep_marked, marked_options, refuse_unmarked};

@@ -1,10 +1,11 @@
 //! Dead letters, as operators see them.
 
 use hooks_core::{DeadLetter, DeadLetterId, DeadLetterReason, HookId, RawValue, timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A dead letter as it is shown.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLetterReport {
     /// The hook.
     pub hook: HookId,
@@ -31,6 +32,7 @@ pub struct DeadLetterReport {
     pub source: String,
     /// Byte for byte as it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "serde_json::Value")]
     pub event: Option<Box<RawValue>>,
 }
 

@@ -10,13 +10,16 @@
 mod client;
 mod dead_letter;
 mod definitions;
+mod openapi;
 mod request;
 mod response;
 mod routes;
 mod service;
 mod socket;
+mod unambiguous;
 
-pub(crate) use routes::{JSON, JsonBody, MAX_BODY, json, other_method, permit};
+pub(crate) use openapi::{Content, Operation, Routes, SPAN};
+pub(crate) use routes::{JSON, JsonBody, MAX_BODY, PROBLEM, json, permit};
 pub(crate) use service::call_back;
 
 pub use client::{AdminClient, Exchange};

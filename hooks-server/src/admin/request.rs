@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use hooks_core::{DeadLetterId, DeadLetterReason, HookId, Pattern};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A request of an operator. Over HTTP each is a route of its own; the instances of a shared bus send one another the
@@ -67,10 +68,11 @@ pub enum Request {
 }
 
 /// Picks the dead letters that fit everything that is set. The default picks all.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadLetterFilter {
     /// One of these; empty: any.
+    #[schemars(with = "Vec<DeadLetterId>")]
     pub ids: BTreeSet<DeadLetterId>,
     /// The event's type matches one of these globs; empty: any.
     pub types: Vec<String>,

@@ -6,6 +6,7 @@ use std::fmt;
 use hooks_core::settings::Fault;
 use hooks_core::{DeadLetterId, HookId, HookReport, ReplayReport};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dead_letter::DeadLetterReport;
@@ -35,7 +36,7 @@ pub enum Response {
 }
 
 /// The status of all hooks.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// Every hook, by name.
     pub hooks: Vec<HookReport>,
@@ -50,21 +51,21 @@ pub struct Status {
 }
 
 /// It is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
     /// False if it was so already.
     pub changed: bool,
 }
 
 /// A page of dead letters; an empty one is the end.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLetterPage {
     /// The oldest first.
     pub dead_letters: Vec<DeadLetterReport>,
 }
 
 /// The outcome of a replay.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Replayed {
     /// How far it came.
     #[serde(flatten)]
@@ -75,7 +76,7 @@ pub struct Replayed {
 }
 
 /// The outcome of sealing definitions anew.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Rekeyed {
     /// The id of the key that seals now.
     pub key: String,
@@ -89,7 +90,7 @@ pub struct Rekeyed {
 }
 
 /// A definition that could not be sealed anew.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct NotRekeyed {
     /// The hook.
     pub hook: HookId,
@@ -98,7 +99,7 @@ pub struct NotRekeyed {
 }
 
 /// The outcome of dropping dead letters.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Dropped {
     /// Number of dead letters that were dropped.
     pub dropped: usize,
@@ -108,7 +109,7 @@ pub struct Dropped {
 }
 
 /// The reason why something was not done, as RFC 9457 has it (`application/problem+json`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// The name of the status.
     pub title: String,
@@ -118,6 +119,7 @@ pub struct Problem {
     pub detail: String,
     /// Everything that is wrong with a definition: `{"pointer": "/sink/urll", "reason": "…"}`, with JSON pointers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Fault>")]
     pub faults: Vec<serde_json::Value>,
 }
 

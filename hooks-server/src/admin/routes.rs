@@ -7,7 +7,6 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, RawQuery, Request as HttpRequest, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response as HttpResponse};
-use axum::routing::{get, post};
 use bytes::Bytes;
 use hooks_core::{DeadLetterId, HookId, TenantId, chain};
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -18,14 +17,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use super::openapi::{Content, Operation, Routes};
 use super::request::{DeadLetterFilter, Request};
-use super::response::{Problem, Response};
+use super::response::{DeadLetterPage, Done, Dropped, Problem, Rekeyed, Replayed, Response, Status};
 use super::service::AdminService;
+use super::unambiguous;
 use crate::http::without_right;
 use crate::{Access, Right};
 
 /// The media type of answers.
 pub(crate) const JSON: &str = "application/json";
+
+/// The media type of problems.
+pub(crate) const PROBLEM: &str = "application/problem+json";
 
 /// The longest body. One that names many dead letters is the longest there is.
 pub(crate) const MAX_BODY: usize = 1 << 20;
@@ -37,25 +41,86 @@ impl AdminService {
     /// The routes, to be mounted in an axum or hyper server: who can reach them may operate, or what an [`Access`] in the
     /// request's extensions allows, where your server puts one. What is asked is done to its end, also when the client
     /// goes away. Errors are [problems](Problem).
+    /// `GET /openapi.json` describes them.
     pub fn router(&self) -> Router {
-        self.routes().layer(from_fn(with_access))
+        let routes = self.routes().with_document(Vec::new(), self, || false);
+        routes.into_router().layer(from_fn(with_access))
     }
 
     /// The routes, for requests that have their [`Access`].
-    pub(crate) fn routes(&self) -> Router {
-        Router::new()
-            .route("/v1/status", get(status))
-            .route("/v1/log", get(log))
-            .route("/v1/hooks/{id}/enable", post(enable))
-            .route("/v1/hooks/{id}/disable", post(disable))
-            .route("/v1/hooks/{id}/dead-letters", get(dead_letters))
-            .route("/v1/hooks/{id}/dead-letters/replay", post(replay))
-            .route("/v1/hooks/{id}/dead-letters/drop", post(drop_dead_letters))
-            .route("/v1/secrets/rekey", post(rekey))
-            .merge(super::definitions::routes())
-            .method_not_allowed_fallback(other_method)
-            .with_state(self.clone())
+    pub(crate) fn routes(&self) -> Routes {
+        let daemon = Routes::new()
+            .on(
+                Operation::get("/v1/status", "getStatus", "The status of all hooks")
+                    .answers::<Status>(200, "The status."),
+                status,
+            )
+            .on(
+                Operation::get("/v1/log", "getLog", "The bus's report on itself and its log").answers_with(
+                    200,
+                    "What the bus says; what that is depends on its kind.",
+                    JSON,
+                    Content::Is(serde_json::json!({})),
+                ),
+                log,
+            )
+            .on(
+                Operation::post("/v1/hooks/{id}/enable", "enableHook", "Undoes what disabled a hook")
+                    .answers::<Done>(200, "It is enabled.")
+                    .problems(&[404, 409]),
+                enable,
+            )
+            .on(
+                Operation::post("/v1/hooks/{id}/disable", "disableHook", "Stops deliveries until it is enabled")
+                    .answers::<Done>(200, "It is disabled.")
+                    .problems(&[404, 409]),
+                disable,
+            )
+            .on(
+                Operation::post("/v1/secrets/rekey", "rekeySecrets", "Seals all definitions with the first key")
+                    .parameter(
+                        "query",
+                        "dry_run",
+                        "`true` only counts.",
+                        serde_json::json!({ "enum": ["true", "false"] }),
+                    )
+                    .answers::<Rekeyed>(200, "What came of it.")
+                    .problems(&[409, 501]),
+                rekey,
+            );
+        daemon.merge(dead_letter_routes()).merge(super::definitions::routes()).with_state(self.clone())
     }
+}
+
+fn dead_letter_routes() -> Routes<AdminService> {
+    let after = serde_json::json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
+    let which = || Content::of::<DeadLetterFilter>();
+    Routes::new()
+        .on(
+            Operation::get("/v1/hooks/{id}/dead-letters", "listDeadLetters", "A page of a hook's dead letters")
+                .parameter("query", "after", "The page begins behind this letter.", after)
+                .answers::<DeadLetterPage>(200, "The page; an empty one is the end.")
+                .problems(&[404, 409]),
+            dead_letters,
+        )
+        .on(
+            Operation::post(
+                "/v1/hooks/{id}/dead-letters/replay",
+                "replayDeadLetters",
+                "Delivers dead letters once more",
+            )
+            .takes(JSON, which())
+            .answers::<Replayed>(200, "What came of it.")
+            .problems(&[404, 409]),
+            replay,
+        )
+        .on(
+            Operation::post("/v1/hooks/{id}/dead-letters/drop", "dropDeadLetters", "Drops dead letters")
+                .takes(JSON, which())
+                .answers::<Dropped>(200, "What was dropped.")
+                .problems(&[404, 409]),
+            drop_dead_letters,
+        )
 }
 
 async fn with_access(mut request: HttpRequest, next: Next) -> HttpResponse {
@@ -200,7 +265,7 @@ impl<S: Send + Sync> FromRequest<S> for Which {
 
     async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Problem> {
         let body = json_body(request, &[JSON], "; `{}` as the body picks all dead letters").await?;
-        let which = serde_json::from_slice(&body);
+        let which = unambiguous::read(&body);
         which.map(Self).map_err(|error| {
             bad_request(format!("the body names no dead letters, as `{{\"ids\":[17]}}` does: {error}"))
         })
@@ -215,7 +280,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Problem> {
         let body = json_body(request, &[JSON], "").await?;
-        serde_json::from_slice(&body).map(Self).map_err(|error| bad_request(format!("the body: {error}")))
+        unambiguous::read(&body).map(Self).map_err(|error| bad_request(format!("the body: {error}")))
     }
 }
 
@@ -254,7 +319,7 @@ pub(super) fn bad_request(why: impl Into<String>) -> Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = json(status, "application/problem+json", &self);
+        let mut response = json(status, PROBLEM, &self);
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

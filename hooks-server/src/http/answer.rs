@@ -5,9 +5,11 @@ use std::ops::Range;
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Right;
+use crate::admin::{JSON, PROBLEM};
 
 /// An answer whose body is complete.
 pub(super) type Answer = Response<Bytes>;
@@ -24,14 +26,24 @@ pub(crate) fn without_right(right: Right) -> String {
 }
 
 /// Everything was accepted.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Accepted {
+    /// The number of events.
+    accepted: usize,
+}
+
+/// Everything was accepted.
 pub(super) fn accepted(events: usize) -> Answer {
-    json(StatusCode::ACCEPTED, &serde_json::json!({ "accepted": events }))
+    json(StatusCode::ACCEPTED, JSON, &Accepted { accepted: events })
 }
 
 /// A text for programs that look for a status, and people.
 pub(super) fn text(status: StatusCode, text: &'static str) -> Answer {
-    with(status, HeaderValue::from_static("text/plain; charset=utf-8"), Bytes::from_static(text.as_bytes()))
+    with(status, HeaderValue::from_static(TEXT), Bytes::from_static(text.as_bytes()))
 }
+
+/// The media type of texts.
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// A body of this media type.
 pub(super) fn with<B>(status: StatusCode, media_type: HeaderValue, body: B) -> Response<B> {
@@ -84,7 +96,8 @@ pub(super) enum Refusal {
 }
 
 /// One thing that is wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "EventFault")]
 pub(super) struct Fault {
     /// The element of an array, from 0; the event's number in any body where it is another tenant's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,21 +106,32 @@ pub(super) struct Fault {
     pub(super) line: usize,
     /// Column of that line, in bytes from 1.
     pub(super) column: usize,
+    /// What it is.
     pub(super) reason: String,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// The reason why not all events were published.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PublishProblem")]
+pub(super) struct Body<'a> {
+    /// The name of the status.
+    title: &'a str,
+    /// A status of HTTP.
+    status: u16,
+    /// The reason.
+    detail: &'a str,
+    /// The same.
     error: &'a str,
+    /// Everything that is wrong with the events.
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     faults: &'a [Fault],
     /// Faults that are not listed.
     #[serde(skip_serializing_if = "is_zero")]
     more: u64,
-    /// The number of events that were accepted all the same,
+    /// The number of events that were accepted all the same.
     #[serde(skip_serializing_if = "is_zero")]
     accepted: u64,
-    /// and which: from and to, counted from 1 in the order of the request.
+    /// Which ones were: from and to, counted from 1 in the order of the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     accepted_events: Vec<[usize; 2]>,
 }
@@ -182,21 +206,26 @@ impl Refusal {
             _ => (&[], 0),
         };
         let accepted: &[Range<usize>] = if let Self::Partly { accepted, .. } = self { accepted } else { &[] };
+        let status = self.status();
+        let error = self.error();
         let body = Body {
-            error: &self.error(),
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: &error,
+            error: &error,
             faults,
             more,
             accepted: accepted.iter().map(|range| range.len() as u64).sum(),
             accepted_events: accepted.iter().map(|range| [range.start + 1, range.end]).collect(),
         };
-        let mut answer = json(self.status(), &body);
+        let mut answer = json(status, PROBLEM, &body);
         answer.headers_mut().extend(self.header());
         answer
     }
 }
 
-fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+fn json(status: StatusCode, media_type: &'static str, body: &impl Serialize) -> Answer {
     // Texts and numbers only: this does not fail.
     let body = serde_json::to_vec(body).unwrap_or_default();
-    with(status, HeaderValue::from_static("application/json"), Bytes::from(body))
+    with(status, HeaderValue::from_static(media_type), Bytes::from(body))
 }

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State as Shared};
 use axum::response::Response;
-use axum::routing::get;
 use futures_util::future::join_all;
 use hooks_core::bus::Instances;
 use http::header::CACHE_CONTROL;
@@ -15,9 +13,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::answer;
+use super::answer::{self, TEXT};
 use super::state::State;
-use crate::admin::{Problem, Request, Response as Outcome, call_back, other_method};
+use crate::admin::{Content, Operation, Problem, Request, Response as Outcome, Routes, call_back};
 
 /// Headers that mean something, all of which begin so.
 const PREFIX: &str = "webhook-";
@@ -60,14 +58,22 @@ impl Others {
     }
 }
 
-pub(super) fn routes() -> Router<Arc<State>> {
-    // A person may do it with a browser.
-    Router::new().route("/v1/grants/{secret}", get(grant).post(grant).head(no_head).fallback(other_method))
-}
+const PATH: &str = "/v1/grants/{secret}";
 
-/// Whoever only looks grants nothing.
-async fn no_head() -> Problem {
-    other_method().await
+pub(super) fn routes() -> Routes<Arc<State>> {
+    let described = |operation: Operation| {
+        let secret = serde_json::json!({ "type": "string" });
+        operation
+            .right(None)
+            .parameter("path", "secret", "The end of the address that the receiver was told.", secret)
+            .answers_with(200, "Granted.", TEXT, Content::Is(serde_json::json!({ "type": "string" })))
+            .problems(&[400, 404, 422, 503])
+    };
+    // A person may do it with a browser. Whoever only looks grants nothing.
+    Routes::new()
+        .on(described(Operation::get(PATH, "grantByBrowser", "Grants deliveries that a receiver was asked for")), grant)
+        .on(described(Operation::post(PATH, "grant", "Grants deliveries that a receiver was asked for")), grant)
+        .without_head(PATH)
 }
 
 async fn grant(

@@ -7,28 +7,35 @@ use axum::body::Body;
 use axum::extract::{Request, State as Shared};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
 use axum::{Extension, Router};
 use hooks_core::{HumanDuration, TenantId, timestamp};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{Refusal, UNAUTHORIZED};
 use super::state::State;
 use super::{body, browser};
-use crate::admin::{AdminService, JSON, JsonBody, MAX_BODY, Problem, json, other_method, permit};
+use crate::admin::{AdminService, Content, JSON, JsonBody, MAX_BODY, Operation, Problem, Routes, SPAN, json, permit};
 use crate::http::sender::Sender;
 use crate::{Access, Right};
 
 /// How long a signed token lasts that says nothing of it, and the longest that any may.
 const LASTS: (Duration, Duration) = (Duration::from_secs(60 * 60), Duration::from_secs(30 * 24 * 60 * 60));
 
-/// The routes, each behind the sender's rights.
-pub(super) fn routes(state: &Arc<State>, service: &AdminService) -> Router {
-    let tokens = post(make_token).fallback(other_method).with_state(state.clone());
-    service.routes().route("/v1/tokens", tokens).layer(from_fn_with_state(state.clone(), admit))
+/// The routes, each behind the sender's rights; and the document, which has others, too.
+pub(super) fn routes(state: &Arc<State>, service: &AdminService, others: Vec<Operation>) -> Router {
+    let tokens = Operation::post("/v1/tokens", "makeToken", "Makes a signed token that expires")
+        .takes(JSON, Content::of::<Wanted>())
+        .answers::<Made>(200, "The token.")
+        .problems(&[501]);
+    let tokens = Routes::new().on(tokens, make_token).with_state(state.clone());
+    let known = state.clone();
+    let routes = service.routes().merge(tokens);
+    let routes = routes.with_document(others, service, move || known.settings().tokens.is_some());
+    routes.into_router().layer(from_fn_with_state(state.clone(), admit))
 }
 
 async fn admit(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
@@ -67,18 +74,27 @@ fn forbidden(why: impl Into<String>) -> Problem {
 }
 
 /// A token that is wanted.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "TokenRequest")]
 struct Wanted {
+    /// What it may do. None of it may be more than the token that asks for it may.
+    #[schemars(length(min = 1))]
     may: Vec<Right>,
+    /// The one tenant whose events and hooks it is about.
     tenant: Option<TenantId>,
+    /// How long it lasts, at most 30 days. Not set: an hour.
+    #[schemars(extend("pattern" = SPAN))]
     expires_in: Option<HumanDuration>,
 }
 
 /// A token that was made.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Token")]
 struct Made {
+    /// It is shown this once.
     token: String,
+    /// When it ends.
     expires: String,
 }
 

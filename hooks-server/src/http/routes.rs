@@ -9,38 +9,57 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::any;
 use http::header::{ACCEPT, EXPECT};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::answer::{self, Answer, Refusal};
+use super::answer::{self, Answer, Refusal, TEXT};
 use super::outgoing::Outgoing;
 use super::sender::Sender;
 use super::state::State;
 use super::{body, events, grants, host, operators};
-use crate::admin::AdminService;
+use crate::admin::{AdminService, Content, Operation, Routes};
 use crate::metrics::Format;
 use crate::{Tokens, field};
 
 /// All routes, to be mounted in a server of somebody else.
 pub(crate) fn router(state: Arc<State>) -> Router {
-    pages().layer(from_fn(with_host)).route(events::PATH, any(publish)).with_state(state)
+    pages().into_router().layer(from_fn(with_host)).route(events::PATH, any(publish)).with_state(state)
 }
 
 /// The routes beside [`events::PATH`], and the answer where there is none.
 pub(super) fn beside_events(state: &Arc<State>, service: Option<&AdminService>) -> Router {
-    let pages = pages().with_state(state.clone());
+    let mut operations = pages().operations();
+    operations.push(events::operation());
+    let pages = pages().into_router().with_state(state.clone());
     let pages = match service {
-        Some(service) => pages.merge(operators::routes(state, service)),
+        Some(service) => pages.merge(operators::routes(state, service, operations)),
         None => pages,
     };
     pages.fallback(nothing).layer(from_fn(with_host))
 }
 
-fn pages() -> Router<Arc<State>> {
-    Router::new()
-        .route("/healthz", any(health))
-        .route("/readyz", any(ready))
-        .route("/metrics", any(metrics))
-        .layer(from_fn(only_read))
+fn pages() -> Routes<Arc<State>> {
+    let text = || Content::Is(serde_json::json!({ "type": "string" }));
+    let open = |path, id, summary| Operation::get(path, id, summary).right(None);
+    Routes::new()
+        .on(
+            open("/healthz", "getHealth", "Says that the process answers")
+                .answers_with(200, "It does.", TEXT, text())
+                .problems(&[400]),
+            health,
+        )
+        .on(
+            open("/readyz", "getReadiness", "Says whether events can be published")
+                .answers_with(200, "They can.", TEXT, text())
+                .answers_with(503, "They can't, and why.", TEXT, text())
+                .problems(&[400]),
+            ready,
+        )
+        .on(
+            Operation::get("/metrics", "getMetrics", "Metrics for Prometheus, in the format that `Accept` asks for")
+                .answers_with(200, "The metrics.", TEXT, text())
+                .with_problem::<answer::Body<'static>>(),
+            metrics,
+        )
         .merge(grants::routes())
 }
 
@@ -94,13 +113,6 @@ async fn with_host(request: Request, next: Next) -> Response {
     match host::check(request.version(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => whole(refusal.answer()),
-    }
-}
-
-async fn only_read(request: Request, next: Next) -> Response {
-    match *request.method() {
-        Method::GET | Method::HEAD => next.run(request).await,
-        _ => whole(Refusal::Method("GET, HEAD").answer()),
     }
 }
 

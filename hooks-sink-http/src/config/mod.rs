@@ -17,6 +17,10 @@ pub use secrets::SigningSecrets;
 use crate::cidr::Cidr;
 use crate::endpoint::Endpoint;
 
+/// What a header's name is made of.
+#[cfg(feature = "config")]
+const HEADER_NAME: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
 /// Delivers batches as webhooks: POST of a JSON array of CloudEvents, or of one CloudEvent.
 // What is marked `x-untrusted` may be set by strangers. Nothing is that names a file, opens an address or switches a
 // check off; nor is what divides clients, of which each takes memory: times, versions of HTTP, connections.
@@ -32,7 +36,7 @@ pub struct HttpConfig {
     /// never printed. Those that the sink sets itself (`content-type`, `webhook-id`, …) are refused.
     // A list, because a map with one entry takes half a KiB, and idle hooks are many.
     #[serde(default, deserialize_with = "headers")]
-    #[cfg_attr(feature = "config", schemars(with = "BTreeMap<String, Secret>", extend("x-untrusted" = true)))]
+    #[cfg_attr(feature = "config", schemars(with = "BTreeMap<String, Secret>", extend("x-untrusted" = true, "propertyNames" = { "pattern": HEADER_NAME })))]
     pub headers: Vec<(String, Secret)>,
     /// Basic authentication: `basic = { user = "me", password = "…" }`.
     #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Hmac {
     /// Name of the header. Its value is `sha256=` and the HMAC in hex.
-    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true, "pattern" = super::HEADER_NAME)))]
     pub header: String,
     /// The key: the bytes of this text.
     #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]

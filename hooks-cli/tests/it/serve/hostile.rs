@@ -177,7 +177,11 @@ fn what_is_no_request_is_told_so() {
         if answer.status == 200 {
             answer = client.answer();
         }
-        assert_eq!((answer.status, answer.header("content-type")), (400, Some("application/json")), "{request}");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (400, Some("application/problem+json")),
+            "{request}"
+        );
         let error = answer.json()["error"].as_str().unwrap().to_owned();
         assert!(error.starts_with("this is no HTTP/1.1 request: "), "{request}: {error}");
         assert_eq!(client.try_answer(), None, "and it is the last: {request}");

@@ -166,12 +166,12 @@ fn everything_that_is_wrong_is_said_at_once_with_pointers() {
             409,
             "in the config file",
         ),
-        ("PATCH", "/v1/hooks/mine", json!({ "lanes": 2 }), 404, "there is no hook"),
+        ("PATCH", "/v1/hooks/mine", json!({ "lanes": 2 }), 409, "in the config file"),
         ("PATCH", "/v1/hooks/x", json!({ "lanes": 2 }), 404, "there is no hook `x`"),
         ("PUT", "/v1/hooks/a%20b", json!({}), 400, "hook id"),
         ("GET", "/v1/hooks?limitt=1", Json::Null, 400, "limit"),
         ("GET", "/v1/hooks?limit=0", Json::Null, 400, "from 1 to 1000"),
-        ("POST", "/v1/hooks/mine/rotate-secret", json!({}), 404, "there is no hook"),
+        ("POST", "/v1/hooks/mine/rotate-secret", json!({}), 409, "in the config file"),
         ("DELETE", "/v1/hooks/mine", Json::Null, 409, "config file"),
     ] {
         let answer = ask(&daemon, method, path, &body);

@@ -18,6 +18,7 @@ mod managed;
 #[cfg(feature = "nats")]
 mod nats;
 mod odd_answers;
+mod openapi;
 mod operators;
 mod reload;
 mod remote;

@@ -2,6 +2,7 @@
 
 use hooks_core::bus::Definition;
 use hooks_core::{HookId, HookReport, Secret, TenantId, timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -9,7 +10,7 @@ use super::reader::said;
 use super::{HookDefinitions, Problem};
 
 /// Where a hook comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Defined at run time; the bus keeps it.
@@ -19,7 +20,7 @@ pub enum Origin {
 }
 
 /// A hook: its settings without secrets, and its status.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct HookDocument {
     /// Its name.
@@ -37,6 +38,7 @@ pub struct HookDocument {
     pub changed: Option<String>,
     /// What a `[[hooks]]` table holds, without `id` and secrets. `None`: it was built in code, or can't be read.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, Json>>")]
     pub settings: Option<Json>,
     /// Why it does not run, where it can't be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +52,7 @@ pub struct HookDocument {
 }
 
 /// A page of hooks, by name.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct HookPage {
     /// The hooks.

@@ -1,7 +1,9 @@
 //! Hooks that are managed at run time: defined, changed and removed over HTTP, and kept by the bus.
 
+mod condition;
 mod document;
 mod merge;
+mod operations;
 mod owner;
 mod places;
 mod reader;
@@ -15,15 +17,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hooks_core::bus::{DefineError, Definition, Expected};
+use hooks_core::bus::{Definition, Expected};
 use hooks_core::settings::{HookSettings, Strangers};
 use hooks_core::{Bus, DispatchError, Dispatcher, HookId, Restored, Secret, chain};
 use http::StatusCode;
 use parking_lot::Mutex;
+use schemars::SchemaGenerator;
 use serde_json::Value as Json;
 
 use super::response::Problem;
 use crate::Keys;
+use condition::Condition;
 use merge::merge;
 use owner::Owner;
 use places::Places;
@@ -100,8 +104,13 @@ impl HookDefinitions {
         Ok(restored)
     }
 
+    /// The JSON Schema of what clients may define a hook by.
+    pub(super) fn schema(&self, generator: &mut SchemaGenerator) -> Json {
+        self.0.reader.schema(generator)
+    }
+
     /// Returns false if it is not defined.
-    async fn remove(&self, hook: &HookId, expected: Expected, owner: &Owner) -> Result<bool, Problem> {
+    async fn remove(&self, hook: &HookId, condition: &Condition, owner: &Owner) -> Result<bool, Problem> {
         for _ in 0..TRIES {
             let before = match owner.tenant() {
                 Some(_) => self.owned(hook, owner).await?.0,
@@ -109,7 +118,7 @@ impl HookDefinitions {
                 None => self.definition(hook).await?,
             };
             let Some(before) = before else { return Ok(false) };
-            expected.check(Some(before.revision)).map_err(|error| refused(&error))?;
+            condition.check(Some(before.revision))?;
             match self.0.dispatcher.undefine(hook, Expected::At(before.revision)).await {
                 Err(DispatchError::Conflict { .. }) => {}
                 removed => return removed.map_err(|error| problem(hook, &error)),
@@ -142,19 +151,27 @@ impl HookDefinitions {
         Ok((Some(definition), Some(kept)))
     }
 
+    /// The reason why a hook without a definition is not changed.
+    fn undefined(&self, hook: &HookId) -> Problem {
+        if self.0.dispatcher.hook(hook).is_some() { of_config_file(hook) } else { unknown(hook) }
+    }
+
     /// Returns the same definition as before where nothing differs.
     async fn change(
         &self,
         hook: &HookId,
         change: Change,
-        expected: Expected,
+        condition: &Condition,
         owner: &Owner,
     ) -> Result<Defined, Problem> {
         self.0.reader.check_key()?;
         for _ in 0..TRIES {
             let (before, kept) = self.owned(hook, owner).await?;
             let revision = before.as_ref().map(|before| before.revision);
-            expected.check(revision).map_err(|error| refused(&error))?;
+            if revision.is_none() && !matches!(change, Change::Put(_)) {
+                return Err(self.undefined(hook));
+            }
+            condition.check(revision)?;
             let wanted = self.wanted(hook, kept.as_ref(), &change, owner)?;
             let Some((wanted, secret)) = wanted else {
                 let (Some(definition), Some(kept)) = (before, kept) else { return Err(unknown(hook)) };
@@ -259,7 +276,8 @@ impl HookDefinitions {
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
             let Some(inner) = inner.upgrade() else { return };
-            if let Err(problem) = Self(inner).change(&hook, Change::EndOverlap, Expected::Any, &Owner::default()).await
+            if let Err(problem) =
+                Self(inner).change(&hook, Change::EndOverlap, &Condition::default(), &Owner::default()).await
             {
                 tracing::warn!(%hook, error = %problem, "the hook's old secret still signs beside the new one: the change could not be kept");
             }
@@ -302,17 +320,13 @@ fn unknown(hook: &HookId) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{hook}`"))
 }
 
-fn unavailable(why: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
+fn of_config_file(hook: &HookId) -> Problem {
+    let why = format!("hook `{hook}` is in the config file: change it there and reload, or choose another id");
+    Problem::new(StatusCode::CONFLICT, why)
 }
 
-fn refused(error: &DefineError) -> Problem {
-    let status = match error {
-        DefineError::Conflict { .. } => StatusCode::PRECONDITION_FAILED,
-        DefineError::NotKept => StatusCode::NOT_IMPLEMENTED,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    Problem::new(status, error.to_string())
+fn unavailable(why: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 fn problem(hook: &HookId, error: &DispatchError) -> Problem {
@@ -320,10 +334,7 @@ fn problem(hook: &HookId, error: &DispatchError) -> Problem {
         DispatchError::Conflict { .. } => StatusCode::PRECONDITION_FAILED,
         DispatchError::NotKept => StatusCode::NOT_IMPLEMENTED,
         DispatchError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        DispatchError::NotDefined(_) => {
-            let why = format!("hook `{hook}` is in the config file: change it there and reload, or choose another id");
-            return Problem::new(StatusCode::CONFLICT, why);
-        }
+        DispatchError::NotDefined(_) => return of_config_file(hook),
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     Problem::new(status, chain(error))

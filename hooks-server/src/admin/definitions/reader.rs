@@ -9,6 +9,7 @@ use hooks_core::settings::{Draft, Fault, HookReader, HookSettings, Strangers};
 use hooks_core::{BoxError, DefinitionReader, Hook, HookId, TenantId};
 use http::StatusCode;
 use parking_lot::{Mutex, RwLock};
+use schemars::SchemaGenerator;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -68,9 +69,17 @@ impl Reader {
     /// # Errors
     /// Everything that is wrong with the table.
     pub(super) fn check(&self, table: Json) -> Result<HookSettings, Vec<Fault>> {
+        self.hook_reader().read(Draft::new(table))
+    }
+
+    /// The JSON Schema of the tables that clients may send.
+    pub(super) fn schema(&self, generator: &mut SchemaGenerator) -> Json {
+        self.hook_reader().schema(generator)
+    }
+
+    fn hook_reader(&self) -> HookReader<'_> {
         let strangers = self.settings().strangers.clone();
-        let mut reader = HookReader::new().on_bus(&self.kind, self.traits).for_strangers(strangers);
-        reader.read(Draft::new(table))
+        HookReader::new().on_bus(&self.kind, self.traits).for_strangers(strangers)
     }
 
     /// The settings without secrets. `None` where something is wrong with them by now.

@@ -2,22 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::{RawQuery, Request as HttpRequest, State};
+use axum::extract::{OriginalUri, RawQuery, Request as HttpRequest, State};
 use axum::response::Response;
-use axum::routing::{get, post};
-use hooks_core::bus::{Expected, Revision};
 use hooks_core::{HookId, HookReport, HumanDuration, TestError, chain, timestamp};
-use http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::condition::Condition;
 use super::document::{HookDocument, Origin, Selection};
-use super::{Change, Defined, Owner, Problem, unknown};
+use super::{Change, Defined, Owner, Problem, operations, unknown};
 use crate::admin::response::Done;
 use crate::admin::routes::{Hook, JSON, JsonBody, answer, bad_request, hook_id, json, json_body, whole};
-use crate::admin::{AdminService, Request};
+use crate::admin::unambiguous;
+use crate::admin::{AdminService, Request, Routes, SPAN};
 
 /// Hooks of a page that says nothing of it, and the most of any.
 const PAGE: (usize, usize) = (100, 1_000);
@@ -28,12 +28,15 @@ const OVERLAP: (Duration, Duration) = (Duration::from_secs(24 * 60 * 60), Durati
 /// The media types of a body that changes a hook.
 const PATCH: [&str; 2] = ["application/merge-patch+json", JSON];
 
-pub(in crate::admin) fn routes() -> Router<AdminService> {
-    Router::new()
-        .route("/v1/hooks", get(list))
-        .route("/v1/hooks/{id}", get(show).put(put).patch(patch).delete(remove))
-        .route("/v1/hooks/{id}/test", post(test))
-        .route("/v1/hooks/{id}/rotate-secret", post(rotate))
+pub(in crate::admin) fn routes() -> Routes<AdminService> {
+    Routes::new()
+        .on(operations::list(PAGE), list)
+        .on(operations::show(), show)
+        .on(operations::put(), put)
+        .on(operations::patch(&PATCH), patch)
+        .on(operations::remove(), remove)
+        .on(operations::test(), test)
+        .on(operations::rotate(), rotate)
 }
 
 async fn list(
@@ -73,12 +76,18 @@ async fn change(
     let (mut parts, body) = request.into_parts();
     let hook = hook_id(&mut parts, service).await?;
     let owner = Owner::of(&parts)?;
-    let expected = expected(&parts.method, &parts.headers)?;
+    if parts.method == Method::PUT && [".", ".."].contains(&hook.as_str()) {
+        return Err(bad_request(format!(
+            "`{hook}` can't be made here: clients take it out of a URL; choose another id"
+        )));
+    }
+    let condition = Condition::of(&parts.headers)?;
+    let place = parts.extensions.get().map_or(&parts.uri, |OriginalUri(uri)| uri).path().to_owned();
     let body = json_body(HttpRequest::from_parts(parts, body), media_types, "").await?;
-    let body = serde_json::from_slice(&body).map_err(|error| bad_request(format!("the body is no JSON: {error}")))?;
+    let body = unambiguous::read(&body).map_err(|error| bad_request(format!("the body: {error}")))?;
     let (definitions, id) = (service.managed()?.clone(), hook.clone());
-    let defined = whole(async move { definitions.change(&id, of_body(body), expected, &owner).await }).await?;
-    Ok(shown(service, &hook, defined))
+    let defined = whole(async move { definitions.change(&id, of_body(body), &condition, &owner).await }).await?;
+    Ok(shown(service, &hook, defined, &place))
 }
 
 /// Removes a hook that is defined; or what is kept of one that is neither defined nor runs, alone with `stopped=true`.
@@ -89,7 +98,7 @@ async fn remove(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let expected = expected(&Method::DELETE, &headers)?;
+    let condition = Condition::of(&headers)?;
     let only_stopped = match query.as_deref() {
         None | Some("") => false,
         Some("stopped=true") => true,
@@ -99,7 +108,7 @@ async fn remove(
     };
     if let Some(definitions) = service.definitions().cloned().filter(|_| !only_stopped) {
         let id = hook.clone();
-        if whole(async move { definitions.remove(&id, expected, &owner).await }).await? {
+        if whole(async move { definitions.remove(&id, &condition, &owner).await }).await? {
             tracing::info!(%hook, "the hook was removed over the API");
             return Ok(json(StatusCode::OK, JSON, &Done { changed: true }));
         }
@@ -108,9 +117,11 @@ async fn remove(
 }
 
 /// How long an old secret still signs.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Rotation {
+pub(super) struct Rotation {
+    /// For so long the old secret signs, too: at most 30 days.
+    #[schemars(extend("pattern" = SPAN))]
     overlap: HumanDuration,
 }
 
@@ -120,10 +131,12 @@ impl Default for Rotation {
     }
 }
 
-#[derive(Serialize)]
-struct Rotated {
+/// The new secret.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Rotated {
     /// It is shown this once.
     secret: String,
+    /// The number of this change.
     revision: u64,
 }
 
@@ -134,14 +147,14 @@ async fn rotate(
     headers: HeaderMap,
     JsonBody(Rotation { overlap }): JsonBody<Rotation>,
 ) -> Result<Response, Problem> {
-    let expected = expected(&Method::POST, &headers)?;
+    let condition = Condition::of(&headers)?;
     if overlap.get() > OVERLAP.1 {
         let longest = HumanDuration::new(OVERLAP.1);
         return Err(bad_request(format!("overlap: {overlap} is longer than {longest}")));
     }
     let (definitions, id) = (service.managed()?.clone(), hook.clone());
     let change = Change::Rotate(overlap.get());
-    let defined = whole(async move { definitions.change(&id, change, expected, &owner).await }).await?;
+    let defined = whole(async move { definitions.change(&id, change, &condition, &owner).await }).await?;
     tracing::info!(%hook, "the hook got a new secret over the API");
     let secret = defined.secret.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default();
     let mut response = json(StatusCode::OK, JSON, &Rotated { secret, revision: defined.definition.revision.get() });
@@ -151,15 +164,20 @@ async fn rotate(
 }
 
 /// What came of a test delivery.
-#[derive(Serialize)]
-struct Tested {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Tested {
+    /// True if the receiver took it.
     delivered: bool,
     /// Seconds.
     took: f64,
+    /// What the receiver answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<Json>,
+    /// Why it was not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What was done, step by step: a name, and a text.
+    #[schemars(with = "Vec<[String; 2]>")]
     notes: Vec<(String, String)>,
 }
 
@@ -191,31 +209,8 @@ async fn test(State(service): State<AdminService>, Hook(hook): Hook) -> Result<R
     Ok(json(StatusCode::OK, JSON, &tested))
 }
 
-/// What `If-Match` or `If-None-Match` asks for.
-fn expected(method: &Method, headers: &HeaderMap) -> Result<Expected, Problem> {
-    let given = |name: &HeaderName| {
-        let mut values = headers.get_all(name).iter();
-        match (values.next(), values.next()) {
-            (None, _) => Ok(None),
-            (Some(value), None) => Ok(value.to_str().ok().map(str::trim)),
-            _ => Err(bad_request(format!("the header `{name}` stands twice"))),
-        }
-    };
-    let revision = |text: &str| text.strip_prefix('"')?.strip_suffix('"')?.parse().ok().map(Revision::new);
-    match (given(&IF_MATCH)?, given(&IF_NONE_MATCH)?) {
-        (None, None) => Ok(Expected::Any),
-        (None, Some("*")) if *method == Method::PUT => Ok(Expected::Absent),
-        (Some(text), None) => {
-            let revision = revision(text);
-            let why = || bad_request("If-Match: expected one revision in quotes, as `ETag` has it: \"7\"");
-            revision.map(Expected::At).ok_or_else(why)
-        }
-        _ => Err(bad_request("expected `If-Match` with a revision, or, of PUT, `If-None-Match: *`")),
-    }
-}
-
-/// A hook that was defined, with the secret that was made for it.
-fn shown(service: &AdminService, hook: &HookId, defined: Defined) -> Response {
+/// A hook that was defined, with the secret that was made for it; this is the path that was asked for.
+fn shown(service: &AdminService, hook: &HookId, defined: Defined, place: &str) -> Response {
     let Defined { definition, settings, secret, is_new } = defined;
     let has_secret = secret.is_some();
     // As it was written: by now somebody else may have changed it.
@@ -232,7 +227,7 @@ fn shown(service: &AdminService, hook: &HookId, defined: Defined) -> Response {
     };
     let mut response = json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, JSON, &document);
     tag(&mut response, document.revision);
-    if is_new && let Ok(location) = HeaderValue::from_str(&format!("/v1/hooks/{hook}")) {
+    if is_new && let Ok(location) = HeaderValue::from_str(place) {
         response.headers_mut().insert(LOCATION, location);
     }
     if has_secret {

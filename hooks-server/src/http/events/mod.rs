@@ -4,6 +4,7 @@ mod binary;
 mod decode;
 mod format;
 mod media_type;
+mod operation;
 mod wording;
 
 use std::error::Error;
@@ -25,6 +26,7 @@ use super::state::{Phase, State};
 use crate::{Settings, field};
 use decode::{Refused, decode};
 use format::Kind;
+pub(super) use operation::operation;
 
 /// Where events are posted to.
 pub(super) const PATH: &str = "/v1/events";

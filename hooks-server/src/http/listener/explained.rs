@@ -4,7 +4,10 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::admin::PROBLEM;
 
 /// Most headers of a request.
 pub(super) const MAX_HEADERS: usize = 100;
@@ -25,7 +28,7 @@ impl<S> Explained<S> {
 
     /// Nothing of ours has an empty body.
     fn explain(&self, head: &[u8]) -> Option<Vec<u8>> {
-        let status = head.strip_prefix(b"HTTP/1.1 ")?.first_chunk()?;
+        let status: &[u8; 3] = head.strip_prefix(b"HTTP/1.1 ")?.first_chunk()?;
         let error = match status {
             b"400" => {
                 "this is no HTTP/1.1 request: its first line, a header or a length is not as it should be".to_owned()
@@ -38,11 +41,11 @@ impl<S> Explained<S> {
             _ => return None,
         };
         let (before, after) = std::str::from_utf8(head).ok()?.split_once("content-length: 0\r\n")?;
-        let body = serde_json::json!({ "error": error }).to_string();
+        let status = StatusCode::from_bytes(status).ok()?;
+        let (title, status) = (status.canonical_reason(), status.as_u16());
+        let body = serde_json::json!({ "title": title, "status": status, "detail": error, "error": error }).to_string();
         let length = body.len();
-        Some(
-            format!("{before}content-type: application/json\r\ncontent-length: {length}\r\n{after}{body}").into_bytes(),
-        )
+        Some(format!("{before}content-type: {PROBLEM}\r\ncontent-length: {length}\r\n{after}{body}").into_bytes())
     }
 }
 
