@@ -9,6 +9,7 @@
 mod bench;
 mod logrotate;
 mod nats;
+mod openapi;
 mod prometheus;
 mod rsyslog;
 mod server;
@@ -27,6 +28,7 @@ const ALL: &[Integration] = &[
     rsyslog::INTEGRATION,
     verifiers::INTEGRATION,
     nats::INTEGRATION,
+    openapi::INTEGRATION,
 ];
 
 /// Runs the named integrations, or all. What they need is installed, or it is an error.

@@ -100,7 +100,14 @@ pub(super) fn get(address: SocketAddr, path: &str, head: &str) -> Result<String,
     exchange(address, "GET", path, head, "")
 }
 
-fn exchange(address: SocketAddr, method: &str, path: &str, head: &str, body: &str) -> Result<String, String> {
+/// The body of what is answered to a request with these lines in its head.
+pub(super) fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    head: &str,
+    body: &str,
+) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("{method} http://{address}{path}: {error}");
     let mut stream = TcpStream::connect(address).map_err(failed)?;
     stream.set_read_timeout(Some(STEP_TIMEOUT)).map_err(failed)?;
