@@ -20,6 +20,11 @@ impl Health {
         self.0.load(Ordering::Acquire) == BROKEN
     }
 
+    /// True if [`take_failed`](Self::take_failed) would be.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.0.load(Ordering::Acquire) == FAILED
+    }
+
     /// True once after an operation failed that changed nothing. The database then takes no more changes, but its file
     /// is whole: open it again.
     pub(crate) fn take_failed(&self) -> bool {

@@ -53,9 +53,13 @@ impl HookStore for DurableBus {
     }
 
     async fn definition(&self, hook: &HookId) -> Result<Option<Definition>, BusError> {
-        let hook = [hook.clone()];
-        let read = move |inner: &Inner| inner.storage.store.read(|database| definition_table::get(database, &hook));
-        Ok(self.0.inner.blocking(read).await?.pop().flatten())
+        Ok(self.definitions_of(std::slice::from_ref(hook)).await?.pop().flatten())
+    }
+
+    async fn definitions_of(&self, hooks: &[HookId]) -> Result<Vec<Option<Definition>>, BusError> {
+        let hooks = hooks.to_vec();
+        let read = move |inner: &Inner| inner.storage.store.read(|database| definition_table::get(database, &hooks));
+        self.0.inner.blocking(read).await
     }
 
     async fn definitions(&self, after: Option<&HookId>, limit: usize) -> Result<Vec<Definition>, BusError> {

@@ -9,7 +9,7 @@ use hooks_core::{
     BusError, HookId,
     bus::{Definition, Revision},
 };
-use parking_lot::Mutex;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 use uuid::Uuid;
 
@@ -54,10 +54,11 @@ impl Known {
     }
 }
 
-/// The database. All calls block.
+/// The database. All calls block. Who reads waits for nobody who writes.
 #[derive(Debug)]
 pub(crate) struct Store {
-    open: Mutex<Option<Database>>,
+    /// Nobody may use it while it is opened once more.
+    open: RwLock<Option<Database>>,
     health: Arc<Health>,
     dir: PathBuf,
     /// Dropped last: closing the database writes to the folder, which another process may have once this is gone.
@@ -75,7 +76,7 @@ impl Store {
                 format!("`{FILE}`, the database of the hooks' positions, can't be read ({error})"),
             ),
         })?;
-        Ok(Self { open: Mutex::new(Some(open)), health, dir: dir.to_owned(), disk })
+        Ok(Self { open: RwLock::new(Some(open)), health, dir: dir.to_owned(), disk })
     }
 
     /// Stores the log's id, as the first entry.
@@ -187,18 +188,29 @@ impl Store {
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, BusError> {
-        let mut slot = self.open.lock();
+        let slot = self.opened()?;
+        let database = slot.as_ref().ok_or_else(|| self.broken(&"it is closed"))?;
+        look(database).map_err(|error| self.failed(&error))
+    }
+
+    /// The database, opened once more where that is needed.
+    fn opened(&self) -> Result<RwLockReadGuard<'_, Option<Database>>, BusError> {
         if self.health.is_broken() {
             return Err(self.broken(&"an earlier write failed"));
         }
+        let slot = self.open.read();
+        if slot.is_some() && !self.health.has_failed() {
+            return Ok(slot);
+        }
+        drop(slot);
+        let mut slot = self.open.write();
         if self.health.take_failed() {
             *slot = None;
         }
-        let database = match slot.take() {
-            Some(database) => database,
-            None => open(&*self.disk, &self.health, Check::AsNeeded).map_err(|error| self.failed(&error))?,
-        };
-        look(slot.insert(database)).map_err(|error| self.failed(&error))
+        if slot.is_none() {
+            *slot = Some(open(&*self.disk, &self.health, Check::AsNeeded).map_err(|error| self.failed(&error))?);
+        }
+        Ok(RwLockWriteGuard::downgrade(slot))
     }
 
     /// The error if the database takes no more changes until a restart.

@@ -26,10 +26,10 @@ pub(super) fn read_all(
     bus: Option<&ConfiguredBus>,
     findings: &mut Findings,
 ) -> Vec<ReadHook> {
-    let mut reader = reader(bus);
+    let reader = reader(bus);
     let tables = tables(list, defaults, findings);
     let read = tables.into_iter().filter_map(|(id, number, node)| {
-        let hook = read_one(id, number, node, &mut reader, findings)?;
+        let hook = read_one(id, number, node, &reader, findings)?;
         let (overflow, is_set) = node.find("/queue/overflow");
         Some(ReadHook { hook, overflow: is_set.then(|| overflow.span()), written: Written::new(node.json()) })
     });
@@ -39,11 +39,10 @@ pub(super) fn read_all(
 /// Reads all hooks for a daemon, whose bus decides what has no use there. Those with something wrong are left out; what
 /// is wrong is noted.
 pub(super) fn read_for_daemon(mut list: Vec<Node>, defaults: &Node, findings: &mut Findings) -> Vec<(Hook, Node)> {
-    let mut reader = reader(None);
+    let reader = reader(None);
     let tables = tables(&mut list, defaults, findings);
     let read = tables.into_iter();
-    read.filter_map(|(id, number, node)| Some((read_one(id, number, node, &mut reader, findings)?, node.clone())))
-        .collect()
+    read.filter_map(|(id, number, node)| Some((read_one(id, number, node, &reader, findings)?, node.clone()))).collect()
 }
 
 /// The tables of hooks over the defaults, each with its id, if that is right, and its number.
@@ -117,7 +116,7 @@ fn read_one(
     id: Option<HookId>,
     number: usize,
     node: &Node,
-    reader: &mut HookReader<'_>,
+    reader: &HookReader<'_>,
     findings: &mut Findings,
 ) -> Option<Hook> {
     let label = id.as_ref().map_or_else(|| format!("hook {number}: "), |id| format!("hook `{id}`: "));

@@ -169,6 +169,18 @@ pub trait HookStore: Send + Sync {
         Ok(None)
     }
 
+    /// The definitions of several hooks, in their order. A bus that can read them at once does.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    async fn definitions_of(&self, hooks: &[HookId]) -> Result<Vec<Option<Definition>>, BusError> {
+        let mut definitions = Vec::with_capacity(hooks.len());
+        for hook in hooks {
+            definitions.push(self.definition(hook).await?);
+        }
+        Ok(definitions)
+    }
+
     /// A page of definitions by name: those after this name, the first ones if there is none, and at most `limit`.
     ///
     /// # Errors

@@ -142,8 +142,12 @@ impl Inner {
         }
     }
 
-    pub(super) async fn add(self: &Arc<Self>, hook: Hook) -> Result<(), DispatchError> {
+    async fn add(self: &Arc<Self>, hook: Hook) -> Result<(), DispatchError> {
         validate(&hook)?;
+        self.add_valid(hook).await
+    }
+
+    pub(super) async fn add_valid(self: &Arc<Self>, hook: Hook) -> Result<(), DispatchError> {
         if self.slot(&hook.id).is_ok() {
             return Err(DispatchError::Duplicate(hook.id));
         }

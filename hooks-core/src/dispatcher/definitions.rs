@@ -2,6 +2,7 @@
 //! share the bus.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
@@ -60,7 +61,7 @@ pub struct Restored {
 #[derive(Default)]
 pub(super) struct Defined {
     reader: SyncMutex<Option<Arc<dyn DefinitionReader>>>,
-    revisions: SyncMutex<BTreeMap<HookId, Revision>>,
+    pub(super) revisions: SyncMutex<BTreeMap<HookId, Revision>>,
 }
 
 impl Defined {
@@ -72,7 +73,10 @@ impl Defined {
 /// Definitions that are read from the bus at a time.
 const PAGE: usize = 1_000;
 
-/// Hooks that are added at a time.
+/// Hooks that a task adds, one after the other.
+const IN_A_TASK: usize = 16;
+
+/// Tasks that add hooks at a time.
 const AT_ONCE: usize = 64;
 
 impl Dispatcher {
@@ -100,24 +104,15 @@ impl Dispatcher {
                 self.0.bus.hooks().definitions(after.as_ref(), PAGE).await.map_err(DispatchError::Definitions)?;
             let Some(last) = page.last() else { return Ok(restored) };
             after = Some(last.hook.clone());
-            let added = stream::iter(page).map(|definition| async move {
-                let is_new = self.revision(&definition.hook).is_none();
-                let hook = definition.hook.clone();
-                (is_new, hook, self.restore_one(definition).await)
-            });
-            let mut added = added.buffer_unordered(AT_ONCE);
-            while let Some((is_new, hook, added)) = added.next().await {
-                match added {
-                    Ok(()) => restored.hooks += usize::from(is_new),
-                    Err(error) => restored.failed.push((hook, error)),
-                }
+            // Some at a time share a task, which costs as much as a hook.
+            let parts: Vec<_> = page.chunks(IN_A_TASK).map(<[_]>::to_vec).collect();
+            let parts = stream::iter(parts).map(|part| uncancelled(self.0.clone().restore_part(part)));
+            let mut parts = parts.buffer_unordered(AT_ONCE);
+            while let Some(part) = parts.next().await {
+                restored.hooks += part.hooks;
+                restored.failed.extend(part.failed);
             }
         }
-    }
-
-    async fn restore_one(&self, definition: Definition) -> Result<(), DispatchError> {
-        let hook = definition.hook.clone();
-        self.locked(&hook, |inner| async move { inner.apply(&definition).await }).await
     }
 
     /// Defines a hook: a new one, or a change of one that was defined before. Returns what the bus keeps now. Every event
@@ -133,7 +128,30 @@ impl Dispatcher {
     /// As for [`add`](Self::add).
     pub async fn define(&self, id: &HookId, text: &str, expected: Expected) -> Result<Definition, DispatchError> {
         let (hook, text) = (id.clone(), text.to_owned());
-        self.locked(id, |inner| async move { inner.define(&hook, &text, expected).await }).await
+        self.locked(id, |inner| async move {
+            inner.refuse_other(&hook)?;
+            let hook = inner.hook_of(&hook, &text)?;
+            inner.define(hook, &text, expected).await
+        })
+        .await
+    }
+
+    /// Does the same for a hook that was made of the text already: the text is not read again.
+    ///
+    /// # Errors
+    /// As for [`define`](Self::define).
+    ///
+    /// # Cancel safety
+    /// As for [`add`](Self::add).
+    pub async fn define_as(&self, hook: Hook, text: &str, expected: Expected) -> Result<Definition, DispatchError> {
+        let (id, text) = (hook.id.clone(), text.to_owned());
+        self.locked(&id, |inner| async move {
+            inner.refuse_other(&hook.id)?;
+            inner.reader(&hook.id)?;
+            super::changes::validate(&hook)?;
+            inner.define(hook, &text, expected).await
+        })
+        .await
     }
 
     /// Removes a hook that is defined: its definition, its position, its override and its dead letters. Returns false if
@@ -169,16 +187,31 @@ impl Dispatcher {
     }
 }
 
+impl Inner {
+    /// Adds hooks that are defined.
+    async fn restore_part(self: Arc<Self>, definitions: Vec<Definition>) -> Restored {
+        let mut restored = Restored::default();
+        for definition in definitions {
+            let lock = self.lock_hook(&definition.hook).await;
+            let is_new = !self.defined.revisions.lock().contains_key(&definition.hook);
+            let applied = match self.is_open() {
+                Ok(()) => self.apply(&definition).await,
+                closed => closed,
+            };
+            drop(lock);
+            match applied {
+                Ok(()) => restored.hooks += usize::from(is_new),
+                Err(error) => restored.failed.push((definition.hook, error)),
+            }
+        }
+        restored
+    }
+}
+
 /// Callers hold the hook's lock.
 impl Inner {
-    async fn define(
-        self: &Arc<Self>,
-        id: &HookId,
-        text: &str,
-        expected: Expected,
-    ) -> Result<Definition, DispatchError> {
-        self.refuse_other(id)?;
-        let hook = self.hook_of(id, text)?;
+    async fn define(self: &Arc<Self>, hook: Hook, text: &str, expected: Expected) -> Result<Definition, DispatchError> {
+        let id = &hook.id;
         let defined = self.bus.hooks().define(id, text, expected, hook.from).await.map_err(refused(id))?;
         self.put(hook, defined.revision).await?;
         Ok(defined)
@@ -221,14 +254,14 @@ impl Inner {
         self.put(hook, definition.revision).await
     }
 
-    /// Adds or changes a hook that is defined.
+    /// Adds or changes a hook that is defined, and valid.
     async fn put(self: &Arc<Self>, hook: Hook, revision: Revision) -> Result<(), DispatchError> {
         let id = hook.id.clone();
         match self.slot(&id) {
             // Another process has rewritten its definition: what it has on its way goes on.
             Ok(slot) if slot.hook.is_like(&hook) => {}
             Ok(_) => self.change(hook).await?,
-            Err(_) => self.add(hook).await?,
+            Err(_) => self.add_valid(hook).await?,
         }
         self.defined.revisions.lock().insert(id, revision);
         Ok(())
@@ -251,13 +284,14 @@ impl Inner {
     }
 
     fn hook_of(&self, id: &HookId, text: &str) -> Result<Hook, DispatchError> {
-        let reader = self.defined.reader.lock().clone();
-        let read = reader.ok_or_else(|| "the dispatcher has not restored the bus's hooks".into());
-        let hook = read.and_then(|reader| reader.read(id, text));
-        let hook =
-            hook.map_err(|error| DispatchError::Invalid { hook: id.clone(), problems: vec![error.to_string()] })?;
+        let hook = self.reader(id)?.read(id, text).map_err(|error| invalid(id, &error))?;
         super::changes::validate(&hook)?;
         Ok(hook)
+    }
+
+    fn reader(&self, id: &HookId) -> Result<Arc<dyn DefinitionReader>, DispatchError> {
+        let reader = self.defined.reader.lock().clone();
+        reader.ok_or_else(|| invalid(id, &"the dispatcher has not restored the bus's hooks"))
     }
 
     /// Makes one hook what another process defined it to be.
@@ -287,6 +321,10 @@ impl Inner {
             None => Ok(()),
         }
     }
+}
+
+fn invalid(hook: &HookId, why: &dyn fmt::Display) -> DispatchError {
+    DispatchError::Invalid { hook: hook.clone(), problems: vec![why.to_string()] }
 }
 
 fn refused(hook: &HookId) -> impl Fn(DefineError) -> DispatchError {

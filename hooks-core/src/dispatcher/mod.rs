@@ -31,7 +31,8 @@ pub use report::{ReplayReport, Report, TestReport};
 pub use state_changes::Changes;
 pub use status::{HookCounts, HookReport, HookStatus, LeftBehind};
 
-use crate::bus::{Bus, Lag, Settler};
+use crate::bus::{Bus, Lag, Revision, Settler};
+use crate::endpoint_state::EndpointState;
 use crate::hook::Hook;
 use crate::id::{HookId, TenantId};
 use crate::notices::{Notices, Outbox};
@@ -81,6 +82,24 @@ use slot::{Slot, Work, WorkerEnd, WorkerStart, subscription};
 /// # Ok::<(), BoxError>(()) }).unwrap();
 /// ```
 pub struct Dispatcher(Arc<Inner>);
+
+/// A hook as it runs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RunningHook {
+    /// The hook. It may be newer than its revision says, never older.
+    pub hook: Arc<Hook>,
+    /// The revision of its definition, where the bus keeps one.
+    pub revision: Option<Revision>,
+    /// The state of its receiver.
+    pub state: EndpointState,
+}
+
+impl RunningHook {
+    fn of(slot: &Slot, revision: Option<Revision>) -> Self {
+        Self { hook: slot.hook.clone(), revision, state: slot.state() }
+    }
+}
 
 struct Inner {
     bus: Arc<dyn Bus>,
@@ -154,16 +173,32 @@ impl Dispatcher {
         self.0.slot(id).ok().map(|slot| slot.hook.clone())
     }
 
+    /// A hook as it runs, with its revision and state, if the dispatcher has it.
+    pub fn running(&self, id: &HookId) -> Option<RunningHook> {
+        let revision = self.revision(id);
+        self.0.slot(id).ok().map(|slot| RunningHook::of(&slot, revision))
+    }
+
     /// The tenant of a hook, if the dispatcher has it and it is a tenant's.
     pub fn tenant_of(&self, id: &HookId) -> Option<TenantId> {
         self.0.slot(id).ok()?.hook.tenant().cloned()
     }
 
-    /// A page of the names of hooks: those after this name, the first ones if there is none, and at most `limit`.
-    pub fn hooks(&self, after: Option<&HookId>, limit: usize) -> Vec<HookId> {
-        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+    /// A page of hooks as they run, by name: those after this name, the first ones if there is none, and at most `limit`.
+    /// With a tenant only the tenant's: that takes no longer for the hooks of others.
+    pub fn hooks(&self, after: Option<&HookId>, limit: usize, tenant: Option<&TenantId>) -> Vec<RunningHook> {
+        // Read before the hooks, so that none is older than its revision.
+        let revisions = self.0.defined.revisions.lock();
         let slots = self.0.slots.lock();
-        slots.by_id.range::<HookId, _>((after, Bound::Unbounded)).take(limit).map(|(id, _)| id.clone()).collect()
+        let later = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let one = |slot: &Arc<Slot>| RunningHook::of(slot, revisions.get(&slot.hook.id).copied());
+        match tenant {
+            None => slots.by_id.range::<HookId, _>(later).take(limit).map(|(_, slot)| one(slot)).collect(),
+            Some(tenant) => {
+                let names = slots.by_tenant.get(tenant).into_iter().flat_map(|names| names.range::<HookId, _>(later));
+                names.take(limit).filter_map(|name| slots.by_id.get(name)).map(one).collect()
+            }
+        }
     }
 
     /// What each hook of a tenant is not done with, where the bus can tell. Takes no longer for the hooks of others.

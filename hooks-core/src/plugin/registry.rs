@@ -156,11 +156,22 @@ impl SinkPlugin {
     /// All that is refused, and what [`parse`](Self::parse) finds in the rest.
     pub fn parse_untrusted(
         &self,
+        table: Json,
+        fixed: &Map<String, Json>,
+        limits: &UntrustedLimits,
+    ) -> Parsed<dyn SinkFactory> {
+        self.parse_marked(&self.whole_schema(), table, fixed, limits)
+    }
+
+    /// The same by the schema, which takes long to make.
+    pub(crate) fn parse_marked(
+        &self,
+        schema: &Json,
         mut table: Json,
         fixed: &Map<String, Json>,
         limits: &UntrustedLimits,
     ) -> Parsed<dyn SinkFactory> {
-        let mut problems = refuse_unmarked(&mut table, &self.whole_schema(), fixed, limits);
+        let mut problems = refuse_unmarked(&mut table, schema, fixed, limits);
         let rest = table.clone();
         if let Some(table) = table.as_object_mut() {
             add(table, fixed);

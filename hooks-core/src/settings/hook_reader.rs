@@ -1,5 +1,6 @@
 //! Reading the settings of hooks, with everything that is wrong said at once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +13,11 @@ use super::hook::{HookSettings, SinkSettings};
 use super::options::{HookOptions, PATTERNS, TABLES, unlimited};
 use super::plugin::{Place, kinds};
 use super::read::Reading;
-use super::shape::Shapes;
+use super::shape::{Shape, Shapes};
 use super::wording::Notation;
 use crate::BoxError;
 use crate::batcher::BatchLimits;
-use crate::bus::BusTraits;
+use crate::bus::{BusTraits, QueueLimits};
 use crate::envelope::Metadata;
 use crate::hook::Hook;
 use crate::id::HookId;
@@ -51,10 +52,11 @@ impl Strangers {
     }
 }
 
-/// Reads hooks' settings, and knows what makes sense where they will run.
+/// Reads hooks' settings, and knows what makes sense where they will run. Keep it for many hooks: it looks at the schemas
+/// of their sinks once.
 #[derive(Default)]
 pub struct HookReader<'a> {
-    pub(super) bus: Option<(&'a str, BusTraits)>,
+    pub(super) bus: Option<(Cow<'a, str>, BusTraits)>,
     is_bus_open: bool,
     elsewhere: Vec<&'a str>,
     pub(super) strangers: Option<Strangers>,
@@ -75,8 +77,8 @@ impl<'a> HookReader<'a> {
 
     /// For this kind of bus, which may have no use for some settings.
     #[must_use]
-    pub fn on_bus(mut self, kind: &'a str, traits: BusTraits) -> Self {
-        self.bus = Some((kind, traits));
+    pub fn on_bus(mut self, kind: impl Into<Cow<'a, str>>, traits: BusTraits) -> Self {
+        self.bus = Some((kind.into(), traits));
         self
     }
 
@@ -105,7 +107,7 @@ impl<'a> HookReader<'a> {
     ///
     /// # Errors
     /// Everything that is wrong; nothing where all of it was [said before](Draft::add_broken).
-    pub fn read(&mut self, mut draft: Draft) -> Result<HookSettings, Vec<Fault>> {
+    pub fn read(&self, mut draft: Draft) -> Result<HookSettings, Vec<Fault>> {
         check_table(&draft)?;
         let mut faults = Vec::new();
         let mut sound = !draft.is_damaged();
@@ -116,13 +118,15 @@ impl<'a> HookReader<'a> {
         let limits = sink.as_ref().map_or_else(BatchLimits::default, |sink| sink.factory.batch_limits());
         let options = self.read_options(&mut draft, limits, &mut faults);
         let Some(mut options) = options else { return Err(faults) };
-        let limits = self.strangers.as_ref().map(|strangers| &strangers.limits);
-        faults.extend(limits.map(|limits| beyond(&draft, options.clone(), sink.as_ref(), limits)).unwrap_or_default());
         // Without a queue nothing contradicts it.
+        let queue = options.queue;
         if !self.has_queue(&draft) {
             options.queue = unlimited(options.queue);
         }
-        faults.extend(contradictions(&draft, options.clone(), sink.as_ref()));
+        match hook(options.clone(), sink.as_ref()) {
+            Ok(hook) => faults.extend(self.problems(&draft, hook, queue, sink.is_some())),
+            Err(wrong) => faults.extend(wrong),
+        }
         match sink {
             Some(sink) if sound && faults.is_empty() => Ok(HookSettings { options, sink }),
             _ => Err(faults),
@@ -140,7 +144,7 @@ impl<'a> HookReader<'a> {
         options.filter(|_| faults.is_empty() && !draft.is_damaged()).ok_or(faults)
     }
 
-    fn sink(&mut self, draft: &mut Draft) -> Result<SinkSettings, Vec<Fault>> {
+    fn sink(&self, draft: &mut Draft) -> Result<SinkSettings, Vec<Fault>> {
         let Some(table) = draft.take("sink") else {
             let kinds = kinds::<dyn SinkFactory>();
             let message = format!("`sink` is missing; kinds linked into this binary: {kinds}");
@@ -154,13 +158,14 @@ impl<'a> HookReader<'a> {
             return Err(vec![fault]);
         }
         let (strangers, none) = (self.strangers.as_ref(), Map::new());
-        let parse = |plugin: &SinkPlugin, table| match strangers {
+        let parse = |plugin: &SinkPlugin, shape: &Shape, table| match strangers {
             Some(Strangers { sinks, limits }) => {
-                plugin.parse_untrusted(table, sinks.get(plugin.kind()).unwrap_or(&none), limits)
+                let fixed = sinks.get(plugin.kind()).unwrap_or(&none);
+                plugin.parse_marked(shape.whole(), table, fixed, limits)
             }
             None => plugin.parse(table),
         };
-        let read = Place { name: "sink", example }.read(table, &mut self.shapes, parse);
+        let read = Place { name: "sink", example }.read(table, &self.shapes, parse);
         let (factory, shown) =
             read.map_err(|faults| faults.into_iter().map(|fault| fault.under("sink")).collect::<Vec<_>>())?;
         Ok(SinkSettings { factory, shown })
@@ -177,9 +182,20 @@ impl<'a> HookReader<'a> {
         options.filter(|_| sound)
     }
 
+    /// What is more than strangers may set, and the contradictions that the hook itself finds in its settings.
+    fn problems(&self, draft: &Draft, mut hook: Hook, queue: QueueLimits, has_sink: bool) -> Vec<Fault> {
+        // Without its sink the hook's batch limits are not known, so nor is what is wrong with its queue.
+        let contradictions: Vec<_> =
+            hook.problems().into_iter().filter(|found| has_sink || !found.path.starts_with("queue")).collect();
+        hook.queue = queue;
+        let limits = self.strangers.as_ref().map(|strangers| &strangers.limits);
+        let beyond = limits.map(|limits| limits.problems(&hook)).unwrap_or_default();
+        beyond.iter().chain(&contradictions).map(|found| problem(draft, &found.path, &found.message)).collect()
+    }
+
     /// A setting that the bus has no use for.
     fn misplaced(&self, draft: &Draft) -> Option<Fault> {
-        let (kind, traits) = self.bus?;
+        let (kind, traits) = self.bus.as_ref()?;
         let (name, why) = if traits.keeps_events {
             (
                 "queue",
@@ -193,7 +209,7 @@ impl<'a> HookReader<'a> {
     }
 
     fn has_queue(&self, draft: &Draft) -> bool {
-        self.bus.map_or(!self.is_bus_open || draft.is_set("/queue"), |(_, traits)| !traits.keeps_events)
+        self.bus.as_ref().map_or(!self.is_bus_open || draft.is_set("/queue"), |(_, traits)| !traits.keeps_events)
     }
 }
 
@@ -255,24 +271,6 @@ fn metadata(reading: &mut Reading<'_>) -> bool {
         reading.draft.take_out(place);
     }
     wrong.is_empty()
-}
-
-/// The contradictions that the hook itself finds in its settings.
-fn contradictions(draft: &Draft, options: HookOptions, sink: Option<&SinkSettings>) -> Vec<Fault> {
-    let hook = match hook(options, sink) {
-        Ok(hook) => hook,
-        Err(faults) => return faults,
-    };
-    // Without its sink the hook's batch limits are not known, so nor is what is wrong with its queue.
-    let problems = hook.problems().into_iter().filter(|found| sink.is_some() || !found.path.starts_with("queue"));
-    problems.map(|found| problem(draft, &found.path, &found.message)).collect()
-}
-
-/// What is more than strangers may set.
-fn beyond(draft: &Draft, options: HookOptions, sink: Option<&SinkSettings>, limits: &UntrustedLimits) -> Vec<Fault> {
-    // What makes no hook is said elsewhere.
-    let Ok(hook) = hook(options, sink) else { return Vec::new() };
-    limits.problems(&hook).into_iter().map(|found| problem(draft, &found.path, &found.message)).collect()
 }
 
 fn hook(options: HookOptions, sink: Option<&SinkSettings>) -> Result<Hook, Vec<Fault>> {

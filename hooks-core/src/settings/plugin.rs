@@ -23,7 +23,7 @@ pub fn read_plugin<F: ?Sized>(name: &str, example: &str, draft: Draft) -> Result
 where
     Plugin<F>: inventory::Collect,
 {
-    let read = Place { name, example }.read(draft, &mut Shapes::default(), Plugin::parse);
+    let read = Place { name, example }.read(draft, &Shapes::default(), |plugin, _, table| plugin.parse(table));
     read.map(|(factory, _)| factory)
 }
 
@@ -44,12 +44,12 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Reads the table with `parse`. With it comes what may be shown of it.
+    /// Reads the table with `parse`, which gets the table's shape, too. With it comes what may be shown of it.
     pub(super) fn read<F: ?Sized>(
         &self,
         mut draft: Draft,
-        shapes: &mut Shapes,
-        parse: impl Fn(&Plugin<F>, Json) -> Result<Arc<F>, Vec<ConfigProblem>>,
+        shapes: &Shapes,
+        parse: impl Fn(&Plugin<F>, &Shape, Json) -> Result<Arc<F>, Vec<ConfigProblem>>,
     ) -> Result<(Arc<F>, Json), Vec<Fault>>
     where
         Plugin<F>: inventory::Collect,
@@ -68,7 +68,8 @@ impl Place<'_> {
         let plugin = self.plugin::<F>(&kind)?;
         let shape = shapes.of(plugin);
         let mut shown = shape.without_secrets(draft.value());
-        let (read, mut faults) = Reader { plugin, shape }.read(&mut draft, parse);
+        let parse = |table| parse(plugin, &shape, table);
+        let (read, mut faults) = Reader { shape: &shape }.read(&mut draft, parse);
         for fault in &mut faults {
             fault.message = format!("{name} `{}`: {}", plugin.kind(), fault.message);
         }
@@ -103,16 +104,15 @@ impl Place<'_> {
     }
 }
 
-struct Reader<'a, F: ?Sized + 'static> {
-    plugin: &'static Plugin<F>,
+struct Reader<'a> {
     shape: &'a Shape,
 }
 
-impl<F: ?Sized> Reader<'_, F> {
-    fn read(
+impl Reader<'_> {
+    fn read<F: ?Sized>(
         &self,
         draft: &mut Draft,
-        parse: impl Fn(&Plugin<F>, Json) -> Result<Arc<F>, Vec<ConfigProblem>>,
+        parse: impl Fn(Json) -> Result<Arc<F>, Vec<ConfigProblem>>,
     ) -> (Option<Arc<F>>, Vec<Fault>) {
         let mut sound = !draft.is_damaged();
         let redactor = self.redactor(draft);
@@ -120,7 +120,7 @@ impl<F: ?Sized> Reader<'_, F> {
         sound &= self.names(&mut reading, self.shape.root(), "") & self.required(&mut reading);
         sound &= !reading.draft.is_damaged();
         loop {
-            let problems = match parse(self.plugin, reading.draft.value().clone()) {
+            let problems = match parse(reading.draft.value().clone()) {
                 Ok(factory) => return (sound.then_some(factory), reading.faults),
                 Err(problems) => problems,
             };

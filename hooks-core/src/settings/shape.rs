@@ -1,7 +1,9 @@
 //! The shape of a plugin's table, from its JSON Schema: its names, and which values are secret.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value as Json};
 
@@ -12,15 +14,19 @@ use crate::plugin::Plugin;
 pub struct Shape {
     schema: Json,
     definitions: Map<String, Json>,
+    /// The schema with the definitions in it.
+    whole: Json,
+    /// The table may hold a secret.
+    has_secrets: bool,
 }
 
-/// The shapes of the kinds that a file has, each made once.
+/// The shapes of the kinds of one plugin, each made once: that takes longer than reading a hook.
 #[derive(Default)]
-pub(super) struct Shapes(BTreeMap<&'static str, Shape>);
+pub(super) struct Shapes(Mutex<BTreeMap<&'static str, Arc<Shape>>>);
 
 impl Shapes {
-    pub(super) fn of<F: ?Sized>(&mut self, plugin: &'static Plugin<F>) -> &Shape {
-        self.0.entry(plugin.kind()).or_insert_with(|| Shape::of(plugin))
+    pub(super) fn of<F: ?Sized>(&self, plugin: &'static Plugin<F>) -> Arc<Shape> {
+        self.0.lock().entry(plugin.kind()).or_insert_with(|| Arc::new(Shape::of(plugin))).clone()
     }
 }
 
@@ -38,7 +44,17 @@ impl Shape {
     pub fn of<F: ?Sized>(plugin: &Plugin<F>) -> Self {
         let mut generator = SchemaGenerator::default();
         let schema = plugin.schema(&mut generator).to_value();
-        Self { schema, definitions: generator.take_definitions(true) }
+        let definitions = generator.take_definitions(true);
+        let mut whole = schema.clone();
+        whole["$defs"] = Json::Object(definitions.clone());
+        let mut shape = Self { schema, definitions, whole, has_secrets: false };
+        shape.has_secrets = shape.is_secret(&shape.schema);
+        shape
+    }
+
+    /// The schema of the table, with the schemas that it refers to in `$defs`.
+    pub(super) fn whole(&self) -> &Json {
+        &self.whole
     }
 
     /// The schema of the table itself.
@@ -84,13 +100,18 @@ impl Shape {
 
     /// A table of this shape, without what is or may hold a secret.
     pub(super) fn without_secrets(&self, table: &Json) -> Json {
-        self.public_part(table, &self.schema).unwrap_or_else(|| Json::Object(Map::new()))
+        if !self.has_secrets {
+            return table.clone();
+        }
+        self.known_public_part(table, &self.schema).unwrap_or_else(|| Json::Object(Map::new()))
     }
 
     fn public_part(&self, value: &Json, schema: &Json) -> Option<Json> {
-        if !self.is_secret(schema) {
-            return Some(value.clone());
-        }
+        if self.is_secret(schema) { self.known_public_part(value, schema) } else { Some(value.clone()) }
+    }
+
+    /// The same where the schema is known to have secrets.
+    fn known_public_part(&self, value: &Json, schema: &Json) -> Option<Json> {
         let (table, known) = (value.as_object()?, self.closed(schema)?);
         let public = table.iter().filter_map(|(name, value)| {
             let value = self.public_part(value, known.get(name)?)?;

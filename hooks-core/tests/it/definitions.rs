@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hooks_core::{
-    BoxError, Bus, DispatchError, Dispatcher, Hook, HookId,
+    BoxError, Bus, ByteSize, DispatchError, Dispatcher, Filter, Hook, HookId, TenantId,
     bus::{Expected, Revision},
     conformance::bus::Store as _,
 };
@@ -68,6 +68,68 @@ async fn a_hook_that_is_defined_runs_at_once_and_after_a_restart() {
     assert!(!dispatcher.undefine(&id("x"), Expected::Any).await.unwrap());
     assert!(dispatcher.status().is_empty() && bus.hooks().known_hooks().is_empty());
     assert_eq!((receivers.a.arrived(), dispatcher.revision(&id("x"))), (ids(0..2), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_was_read_is_defined_without_reading_its_text_again() {
+    let (model, receivers) = (Model::new(Fault::Single), Receivers::default());
+    let bus = model.open().await.unwrap();
+    let read = |name: &str| receivers.reader()(&id(name), "a").unwrap();
+    let early = Dispatcher::new(bus.clone()).define_as(read("x"), "-", Expected::Any).await.unwrap_err();
+    assert!(early.to_string().contains("has not restored"), "{early}");
+    let dispatcher = restored(&bus, &receivers).await;
+    let defined = dispatcher.define_as(read("x"), "no receiver", Expected::Absent).await.unwrap();
+    assert_eq!(bus.hooks().definition(&id("x")).await.unwrap().as_ref(), Some(&defined));
+    assert_eq!((&*defined.text, dispatcher.revision(&id("x"))), ("no receiver", Some(defined.revision)));
+    bus.publish(events(0..1)).await.unwrap();
+    receivers.a.has(1).await;
+
+    // Nothing is kept of a hook that can't run, or whose name is another's.
+    let never = read("y").batch(batch(10, "0s").max_bytes(ByteSize::new(0)));
+    let refused = dispatcher.define_as(never, "a", Expected::Any).await.unwrap_err();
+    assert!(matches!(refused, DispatchError::Invalid { .. }), "{refused}");
+    dispatcher.add(read("file")).await.unwrap();
+    let refused = dispatcher.define_as(read("file"), "a", Expected::Any).await.unwrap_err();
+    assert!(matches!(refused, DispatchError::NotDefined(_)), "{refused}");
+    assert_eq!(bus.hooks().definitions_of(&[id("y"), id("file")]).await.unwrap(), [None, None]);
+}
+
+/// More than one task adds them, and one that can't be added keeps none of the others away.
+#[tokio::test(start_paused = true)]
+async fn many_hooks_are_restored_and_listed_by_name_and_tenant() {
+    let (model, receivers) = (Model::new(Fault::Single), Receivers::default());
+    let bus = model.open().await.unwrap();
+    let (dispatcher, names) = (restored(&bus, &receivers).await, (0..100).map(|at| id(&format!("h{at:02}"))));
+    for name in names.clone() {
+        dispatcher.define(&name, "a", Expected::Absent).await.unwrap();
+    }
+    drop(dispatcher);
+    let dispatcher = Dispatcher::new(bus.clone());
+    let reader = receivers.reader();
+    let tenant = TenantId::new("odd").unwrap();
+    let of_tenant = tenant.clone();
+    let restored = dispatcher.restore(move |hook: &HookId, text: &str| match hook.as_str() {
+        "h50" => Err("it is damaged".into()),
+        name if name.ends_with(['1', '3', '5', '7', '9']) => {
+            Ok(reader(hook, text)?.filter(Filter::all().tenant(of_tenant.clone())))
+        }
+        _ => reader(hook, text),
+    });
+    let restored = restored.await.unwrap();
+    assert_eq!((restored.hooks, restored.failed.len()), (99, 1), "{restored:?}");
+    let listed = |after: Option<&HookId>, limit, tenant| {
+        let page = dispatcher.hooks(after, limit, tenant).into_iter();
+        page.map(|running| {
+            assert_eq!(running.revision, dispatcher.revision(&running.hook.id));
+            running.hook.id.clone()
+        })
+        .collect::<Vec<_>>()
+    };
+    assert_eq!(listed(None, 1_000, None), names.filter(|name| *name != id("h50")).collect::<Vec<_>>());
+    assert_eq!(listed(Some(&id("h49")), 2, None), [id("h51"), id("h52")]);
+    assert_eq!(listed(Some(&id("h49")), 2, Some(&tenant)), [id("h51"), id("h53")]);
+    assert_eq!(listed(None, 9, Some(&TenantId::new("even").unwrap())), []);
+    assert!(dispatcher.running(&id("h50")).is_none() && dispatcher.running(&id("h51")).is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -299,6 +299,8 @@ fn calls_that_come_during_a_commit_share_the_next_one() {
         };
         let first = define("first".to_owned());
         tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+        // Who reads does not wait for the commit.
+        assert_eq!(bus.definitions(None, 100).await.unwrap().len(), 1);
         let before = disk.syncs();
         let mut others: Vec<_> = (0..50).map(|at| define(format!("h{at}"))).collect();
         others.push(define("h7".to_owned()));

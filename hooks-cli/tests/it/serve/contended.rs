@@ -35,7 +35,9 @@ fn of_two_tenants_that_want_a_name_one_gets_it() {
 fn a_revision_is_shown_with_its_own_settings() {
     let receiver = Receiver::on_thread(|_| 200);
     let daemon = Daemon::start(LOOPBACK);
-    assert_eq!(ask(&daemon, "PUT", "/v1/hooks/a", &to(&receiver, "/0")).status, 201);
+    let mut hook = to(&receiver, "/0");
+    hook["tenant"] = json!("acme");
+    assert_eq!(ask(&daemon, "PUT", "/v1/hooks/a", &hook).status, 201);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for number in 1..40_u64 {
@@ -47,8 +49,14 @@ fn a_revision_is_shown_with_its_own_settings() {
         });
         while !writer.is_finished() {
             let shown = ask(&daemon, "GET", "/v1/hooks/a", &Json::Null).json();
-            let number = shown["settings"]["metadata"]["number"].as_u64().unwrap_or_default();
-            assert_eq!(shown["revision"], number + 1, "{shown}");
+            let listed = ["", "?tenant=acme"].map(|query| {
+                let page = ask(&daemon, "GET", &format!("/v1/hooks{query}"), &Json::Null).json();
+                page["hooks"][0].clone()
+            });
+            for shown in listed.into_iter().chain([shown]) {
+                let number = shown["settings"]["metadata"]["number"].as_u64().unwrap_or_default();
+                assert_eq!(shown["revision"], number + 1, "{shown}");
+            }
         }
         writer.join().unwrap();
     });

@@ -20,6 +20,7 @@ mod nats;
 mod odd_answers;
 mod openapi;
 mod operators;
+mod pages;
 mod reload;
 mod remote;
 mod rights;

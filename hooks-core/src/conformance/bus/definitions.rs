@@ -112,7 +112,12 @@ async fn listing(probe: &Probe<'_>, bus: &dyn Bus, first: Definition) -> Checked
         }
         probe.expect(listed == all, format!("listed are {listed:?} instead of {all:?}"))?;
     }
-    Ok(())
+    probe.doing("read the definitions of several hooks, one of which is not defined");
+    let names: Vec<_> =
+        all.iter().map(|definition| definition.hook.clone()).rev().chain([HookId::new("no")?]).collect();
+    let read = bus.hooks().definitions_of(&names).await.map_err(|error| probe.failed(error))?;
+    let expected: Vec<_> = all.into_iter().rev().map(Some).chain([None]).collect();
+    probe.expect(read == expected, format!("read are {read:?} instead of {expected:?}"))
 }
 
 pub(super) async fn defining(probe: &Probe<'_>) -> Checked {

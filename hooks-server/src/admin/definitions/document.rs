@@ -1,7 +1,7 @@
 //! Hooks as the API shows them. No secret is in them.
 
 use hooks_core::bus::Definition;
-use hooks_core::{HookId, HookReport, Secret, TenantId, timestamp};
+use hooks_core::{HookId, HookReport, RunningHook, Secret, TenantId, timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -75,51 +75,54 @@ pub(super) struct Defined {
     pub(super) is_new: bool,
 }
 
-/// Which hooks a page has.
-#[derive(Debug, Default)]
-pub(super) struct Selection {
-    pub(super) after: Option<HookId>,
-    pub(super) limit: usize,
-    pub(super) tenant: Option<TenantId>,
-    pub(super) origin: Option<Origin>,
-    pub(super) state: Option<String>,
-    /// A part of the id or of the settings, in any case.
-    pub(super) text: Option<String>,
-}
-
-/// Most hooks that are looked at for one page.
-const MOST_LOOKED_AT: usize = 10_000;
-
 /// The error of a hook with which nothing is wrong by now.
 const NOT_RUNNING: &str = "it does not run: it could not be read at start; reload the config";
 
-/// Names that are read at a time.
-const NAMES: usize = 500;
+/// A hook that was looked up: what runs, and what the bus keeps.
+pub(super) struct Found {
+    pub(super) id: HookId,
+    pub(super) running: Option<RunningHook>,
+    /// Read after what runs: a hook that runs is as its revision says, or newer, and then so is its definition.
+    pub(super) defined: Option<Definition>,
+}
+
+impl Found {
+    pub(super) fn origin(&self) -> Origin {
+        if self.defined.is_some() { Origin::Api } else { Origin::File }
+    }
+
+    /// What runs, where that is what is defined or added without a definition.
+    pub(super) fn as_defined(&self) -> Option<&RunningHook> {
+        let running = self.running.as_ref()?;
+        (running.revision == self.defined.as_ref().map(|defined| defined.revision)).then_some(running)
+    }
+}
 
 impl HookDefinitions {
     /// A hook, if it runs here or the bus keeps its definition.
     pub(super) async fn document(&self, hook: &HookId) -> Result<Option<HookDocument>, Problem> {
-        // In this order: a hook that runs is as its revision says, or newer, and then so is its definition.
-        let revision = self.0.dispatcher.revision(hook);
-        let runs = self.0.dispatcher.hook(hook);
+        let running = self.0.dispatcher.running(hook);
         let defined = self.definition(hook).await?;
-        if defined.is_none() && runs.is_none() {
-            return Ok(None);
-        }
-        let settings = match &defined {
-            Some(defined) if revision != Some(defined.revision) => {
-                self.0.reader.open(hook, &defined.text).ok().and_then(|kept| self.0.reader.shown(kept.hook))
-            }
-            _ => runs.and_then(|hook| serde_json::from_str(hook.settings.as_deref()?).ok()),
+        Ok(self.shown(Found { id: hook.clone(), running, defined }))
+    }
+
+    /// A hook as it is shown. `None`: there is none, or no more.
+    pub(super) fn shown(&self, found: Found) -> Option<HookDocument> {
+        let (origin, as_defined) = (found.origin(), found.as_defined());
+        let settings = match (as_defined, &found.defined) {
+            (Some(running), _) => running.hook.settings.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+            (None, Some(defined)) => self.settings_of(defined),
+            (None, None) => return None,
         };
-        let status = self.0.dispatcher.hook_status(hook).map(HookReport::from);
+        let Found { id, defined, .. } = found;
+        let status = self.0.dispatcher.hook_status(&id).map(HookReport::from);
         let error = match (&defined, &status) {
-            (Some(defined), None) => Some(self.why_not(hook, &defined.text).unwrap_or_else(|| NOT_RUNNING.to_owned())),
+            (Some(defined), None) => Some(self.why_not(&id, &defined.text).unwrap_or_else(|| NOT_RUNNING.to_owned())),
             _ => None,
         };
-        Ok(Some(HookDocument {
-            id: hook.clone(),
-            origin: if defined.is_some() { Origin::Api } else { Origin::File },
+        Some(HookDocument {
+            id,
+            origin,
             revision: defined.as_ref().map(|defined| defined.revision.get()),
             created: defined.as_ref().map(|defined| timestamp(defined.created)),
             changed: defined.as_ref().map(|defined| timestamp(defined.changed)),
@@ -127,7 +130,12 @@ impl HookDefinitions {
             error,
             status,
             secret: None,
-        }))
+        })
+    }
+
+    fn settings_of(&self, definition: &Definition) -> Option<Json> {
+        let kept = self.0.reader.open(&definition.hook, &definition.text).ok()?;
+        self.0.reader.shown(kept.hook)
     }
 
     fn why_not(&self, hook: &HookId, text: &str) -> Option<String> {
@@ -135,45 +143,7 @@ impl HookDefinitions {
             Ok(kept) => kept,
             Err(why) => return Some(why),
         };
-        self.0.reader.check(kept.hook).err().map(said)
-    }
-
-    /// A page of hooks. Where many have to be looked at for few, it ends early and says where to go on.
-    pub(super) async fn page(&self, selection: &Selection) -> Result<HookPage, Problem> {
-        let (mut hooks, mut after, mut looked_at) = (Vec::new(), selection.after.clone(), 0);
-        if selection.limit == 0 {
-            return Ok(HookPage { hooks, next: None });
-        }
-        loop {
-            let names = self.names(after.as_ref()).await?;
-            if names.is_empty() {
-                return Ok(HookPage { hooks, next: None });
-            }
-            for name in names {
-                if hooks.len() == selection.limit || looked_at == MOST_LOOKED_AT {
-                    return Ok(HookPage { hooks, next: after });
-                }
-                looked_at += 1;
-                // Of the others nothing more is looked at.
-                if selection.tenant.is_none() || self.0.dispatcher.tenant_of(&name) == selection.tenant {
-                    let document = self.document(&name).await?;
-                    hooks.extend(document.filter(|document| selection.fits(document)));
-                }
-                after = Some(name);
-            }
-        }
-    }
-
-    /// The next names, of hooks that run here and of hooks that are defined.
-    async fn names(&self, after: Option<&HookId>) -> Result<Vec<HookId>, Problem> {
-        let defined = self.0.bus.hooks().definitions(after, NAMES).await;
-        let defined = defined.map_err(|error| super::unavailable(error.to_string()))?;
-        let mut names = self.0.dispatcher.hooks(after, NAMES);
-        names.extend(defined.into_iter().map(|definition| definition.hook));
-        names.sort();
-        names.dedup();
-        names.truncate(NAMES);
-        Ok(names)
+        self.0.reader.read(kept.hook).err().map(said)
     }
 }
 
@@ -185,18 +155,5 @@ impl HookDocument {
             (None, Some(status)) => status.tenant.as_ref() == Some(tenant),
             (None, None) => false,
         }
-    }
-}
-
-impl Selection {
-    fn fits(&self, hook: &HookDocument) -> bool {
-        let state = hook.status.as_ref().map(|status| status.state.as_str());
-        self.tenant.as_ref().is_none_or(|tenant| hook.is_of(tenant))
-            && self.origin.is_none_or(|origin| origin == hook.origin)
-            && self.state.as_deref().is_none_or(|wanted| state == Some(wanted))
-            && self.text.as_deref().is_none_or(|text| {
-                let settings = hook.settings.as_ref().map(ToString::to_string).unwrap_or_default();
-                [hook.id.as_str(), &settings].iter().any(|place| place.to_lowercase().contains(&text.to_lowercase()))
-            })
     }
 }

@@ -5,6 +5,7 @@ mod document;
 mod merge;
 mod operations;
 mod owner;
+mod page;
 mod places;
 mod reader;
 mod rekey;
@@ -18,8 +19,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hooks_core::bus::{Definition, Expected};
-use hooks_core::settings::{HookSettings, Strangers};
-use hooks_core::{Bus, DispatchError, Dispatcher, HookId, Restored, Secret, chain};
+use hooks_core::settings::Strangers;
+use hooks_core::{Bus, DispatchError, Dispatcher, Hook, HookId, Restored, Secret, chain};
 use http::StatusCode;
 use parking_lot::Mutex;
 use schemars::SchemaGenerator;
@@ -72,7 +73,7 @@ impl HookDefinitions {
     /// what [`Strangers`] may.
     pub fn new(
         bus: Arc<dyn Bus>,
-        kind: impl Into<Arc<str>>,
+        kind: impl Into<String>,
         dispatcher: Arc<Dispatcher>,
         keys: Option<&Keys>,
         strangers: Strangers,
@@ -178,14 +179,15 @@ impl HookDefinitions {
                 let settings = self.0.reader.shown(kept.hook);
                 return Ok(Defined { definition, settings, secret: None, is_new: false });
             };
-            let settings = self.check(&wanted.hook)?;
-            let _place = self.place(before.is_none(), settings.options.tenant.as_ref()).await?;
+            let read = self.check(hook, &wanted.hook)?;
+            let _place = self.place(before.is_none(), read.tenant()).await?;
             let text = self.0.reader.seal(hook, &wanted).map_err(unavailable)?;
             let seen = revision.map_or(Expected::Absent, Expected::At);
-            match self.0.dispatcher.define(hook, &text, seen).await {
+            let settings = read.settings.clone();
+            match self.0.dispatcher.define_as(read, &text, seen).await {
                 Ok(definition) => {
                     self.end_overlap_at(hook, wanted.overlap_until);
-                    let settings = serde_json::to_value(&settings).ok();
+                    let settings = settings.and_then(|text| serde_json::from_str(&text).ok());
                     return Ok(Defined { definition, settings, secret, is_new: before.is_none() });
                 }
                 // Somebody else changed it since; what this client expects is looked at again.
@@ -251,10 +253,13 @@ impl HookDefinitions {
         Ok((kept != Some(&wanted)).then_some((wanted, made)))
     }
 
+    /// The hook of this table.
+    ///
     /// # Errors
-    /// Everything that is wrong with the table.
-    fn check(&self, table: &Json) -> Result<HookSettings, Problem> {
-        self.0.reader.check(table.clone()).map_err(|faults| {
+    /// Everything that is wrong with it.
+    fn check(&self, hook: &HookId, table: &Json) -> Result<Hook, Problem> {
+        let read = self.0.reader.read(table.clone()).and_then(|settings| settings.into_hook(hook.clone()));
+        read.map_err(|faults| {
             let count = faults.len();
             let why =
                 format!("the definition has {count} {}: see `faults`", if count == 1 { "fault" } else { "faults" });

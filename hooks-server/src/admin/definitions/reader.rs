@@ -30,7 +30,7 @@ pub(super) struct Kept {
 
 /// What is needed to read definitions; all of it but the bus may change.
 pub(super) struct Reader {
-    kind: Arc<str>,
+    kind: String,
     traits: BusTraits,
     settings: RwLock<Arc<ReaderSettings>>,
     /// Hooks that were read for the dispatcher, and when their old secrets end.
@@ -39,17 +39,24 @@ pub(super) struct Reader {
 
 struct ReaderSettings {
     sealer: Sealer,
-    strangers: Strangers,
+    reader: HookReader<'static>,
+}
+
+impl ReaderSettings {
+    fn new(kind: &str, traits: BusTraits, keys: Option<&Keys>, strangers: Strangers) -> Self {
+        let reader = HookReader::new().on_bus(kind.to_owned(), traits).for_strangers(strangers);
+        Self { sealer: Sealer::new(keys), reader }
+    }
 }
 
 impl Reader {
-    pub(super) fn new(kind: Arc<str>, traits: BusTraits, keys: Option<&Keys>, strangers: Strangers) -> Self {
-        let settings = ReaderSettings { sealer: Sealer::new(keys), strangers };
-        Self { kind, traits, settings: RwLock::new(Arc::new(settings)), overlaps: Mutex::default() }
+    pub(super) fn new(kind: String, traits: BusTraits, keys: Option<&Keys>, strangers: Strangers) -> Self {
+        let settings = RwLock::new(Arc::new(ReaderSettings::new(&kind, traits, keys, strangers)));
+        Self { kind, traits, settings, overlaps: Mutex::default() }
     }
 
     pub(super) fn set(&self, keys: Option<&Keys>, strangers: Strangers) {
-        *self.settings.write() = Arc::new(ReaderSettings { sealer: Sealer::new(keys), strangers });
+        *self.settings.write() = Arc::new(ReaderSettings::new(&self.kind, self.traits, keys, strangers));
     }
 
     /// # Errors
@@ -68,23 +75,18 @@ impl Reader {
 
     /// # Errors
     /// Everything that is wrong with the table.
-    pub(super) fn check(&self, table: Json) -> Result<HookSettings, Vec<Fault>> {
-        self.hook_reader().read(Draft::new(table))
+    pub(super) fn read(&self, table: Json) -> Result<HookSettings, Vec<Fault>> {
+        self.settings().reader.read(Draft::new(table))
     }
 
     /// The JSON Schema of the tables that clients may send.
     pub(super) fn schema(&self, generator: &mut SchemaGenerator) -> Json {
-        self.hook_reader().schema(generator)
-    }
-
-    fn hook_reader(&self) -> HookReader<'_> {
-        let strangers = self.settings().strangers.clone();
-        HookReader::new().on_bus(&self.kind, self.traits).for_strangers(strangers)
+        self.settings().reader.schema(generator)
     }
 
     /// The settings without secrets. `None` where something is wrong with them by now.
     pub(super) fn shown(&self, table: Json) -> Option<Json> {
-        serde_json::to_value(self.check(table).ok()?).ok()
+        serde_json::to_value(self.read(table).ok()?).ok()
     }
 
     pub(super) fn take_overlaps(&self) -> BTreeMap<HookId, u64> {
@@ -137,7 +139,7 @@ impl DefinitionReader for Restorer {
         if let Some(until) = kept.overlap_until {
             self.0.overlaps.lock().insert(hook.clone(), until);
         }
-        let settings = self.0.check(kept.hook).map_err(said)?;
+        let settings = self.0.read(kept.hook).map_err(said)?;
         Ok(settings.into_hook(hook.clone()).map_err(said)?)
     }
 }

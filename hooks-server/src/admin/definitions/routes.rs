@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::condition::Condition;
-use super::document::{HookDocument, Origin, Selection};
+use super::document::{HookDocument, Origin};
+use super::page::{Selection, Text};
 use super::{Change, Defined, Owner, Problem, operations, unknown};
 use crate::admin::response::Done;
 use crate::admin::routes::{Hook, JSON, JsonBody, answer, bad_request, hook_id, json, json_body, whole};
@@ -266,7 +267,7 @@ fn selection(query: &str, owner: &Owner) -> Result<Selection, Problem> {
                 selection.tenant = Some(tenant);
             }
             "state" => selection.state = Some(value.into_owned()),
-            "q" => selection.text = Some(value.into_owned()),
+            "q" => selection.text = Some(Text::new(&value)),
             _ => {
                 let known = "after, limit, tenant, state, origin, q";
                 return Err(bad_request(format!("`{name}` is not known here; known: {known}")));
