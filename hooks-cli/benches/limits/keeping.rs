@@ -91,24 +91,35 @@ fn has_all(events: &Events, requests: u64, bytes: u64) -> bool {
 }
 
 /// Posts everything over one connection, one array after the other.
-fn send(mut stream: TcpStream, file: &Path) -> io::Result<JoinHandle<io::Result<()>>> {
+pub(crate) fn send(mut stream: TcpStream, file: &Path) -> io::Result<JoinHandle<io::Result<()>>> {
     let bodies = bodies(&fs::read(file)?);
     stream.set_nodelay(true)?;
     Ok(std::thread::spawn(move || {
         for body in bodies {
-            let head = format!(
-                "POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/cloudevents-batch+json\r\ncontent-length: {}\r\n\r\n",
-                body.len()
-            );
-            stream.write_all(&[head.as_bytes(), &body].concat())?;
+            request(&mut stream, "POST", "/v1/events", "application/cloudevents-batch+json", &body)?;
             accepted(&mut stream)?;
         }
         Ok(())
     }))
 }
 
+/// Sends a request.
+pub(crate) fn request(
+    stream: &mut TcpStream,
+    method: &str,
+    path: &str,
+    media_type: &str,
+    body: &[u8],
+) -> io::Result<()> {
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n\r\n"
+    );
+    stream.write_all(&[head.as_bytes(), body].concat())
+}
+
 /// Reads an answer, which has to be a good one.
-fn accepted(stream: &mut TcpStream) -> io::Result<()> {
+pub(crate) fn accepted(stream: &mut TcpStream) -> io::Result<()> {
     let (mut text, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         let count = stream.read(&mut piece)?;

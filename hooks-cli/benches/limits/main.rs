@@ -11,6 +11,7 @@ mod events;
 mod growth;
 mod inside;
 mod keeping;
+mod managed;
 mod peers;
 mod pipe;
 mod process;
@@ -36,13 +37,13 @@ Usage: cargo xtask bench [--quick] [--no-peers | --growth] [--folder=DIR] [NAMES
   --no-peers   without syslog-ng and rsyslog, which are otherwise unpacked from Debian's packages
   --growth     instead, whether cost grows linearly with events, their size and hooks
   --folder=DIR where events, logs and files are; /dev/shm, say, where the disk is not to be measured
-  NAMES        only these: webhook file durable serve memory fanout idle tenants latency
+  NAMES        only these: webhook file durable serve memory fanout idle tenants managed latency
 ";
 
 /// Something that is measured.
 type Measured = (&'static str, fn(&Setup) -> Result<Report, BoxError>);
 
-const PATHS: [Measured; 9] = [
+const PATHS: [Measured; 10] = [
     ("webhook", pipe::webhook),
     ("file", pipe::file),
     ("durable", keeping::durable),
@@ -51,6 +52,7 @@ const PATHS: [Measured; 9] = [
     ("fanout", scale::fanout),
     ("idle", scale::idle),
     ("tenants", scale::tenants),
+    ("managed", managed::managed),
     ("latency", scale::latency),
 ];
 
@@ -59,6 +61,8 @@ struct Setup {
     folder: PathBuf,
     events: Events,
     rounds: usize,
+    /// Hooks that are made over the API.
+    managed: usize,
     peers: Option<Peers>,
 }
 
@@ -119,10 +123,10 @@ fn compare(arguments: &[&str]) -> Result<(), BoxError> {
     let folder = folder.last().and_then(|option| option.strip_prefix("--folder="));
     let folder = folder.map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")), Path::new).join("limits");
     fs::create_dir_all(&folder)?;
-    let count = if options.contains(&"--quick") { 200_000 } else { 1_000_000 };
+    let (count, managed) = if options.contains(&"--quick") { (200_000, 10_000) } else { (1_000_000, 100_000) };
     let grow = options.contains(&"--growth");
     let peers = if grow || options.contains(&"--no-peers") { None } else { peers(&folder) };
-    let setup = Setup { events: Events::prepare(&folder, count, SIZE)?, folder, rounds: 5, peers };
+    let setup = Setup { events: Events::prepare(&folder, count, SIZE)?, folder, rounds: 5, managed, peers };
     if grow {
         let table = growth::table(&setup)?;
         println!("{}\n\n{table}", machine());

@@ -146,7 +146,7 @@ impl Running {
             std::thread::park_timeout(TICK);
         }
         let wall = wall.unwrap_or_else(|| self.began.elapsed()).as_secs_f64();
-        let cpu = ended_cpu(self.child.id())?;
+        let cpu = cpu_of(self.child.id())?;
         let status = self.child.wait()?;
         if !asked && !status.success() {
             return Err(format!("it ended with {status}").into());
@@ -163,8 +163,8 @@ impl Drop for Running {
     }
 }
 
-/// CPU time of a process that has ended and was not yet waited for: it counts all its threads.
-fn ended_cpu(pid: u32) -> Result<f64, BoxError> {
+/// CPU time of a process that runs, or has ended and was not yet waited for: it counts all its threads.
+pub(crate) fn cpu_of(pid: u32) -> Result<f64, BoxError> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     // proc(5): utime and stime are fields 14 and 15, in clock ticks; the name, field 2, was cut off.
