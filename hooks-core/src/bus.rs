@@ -10,6 +10,7 @@ mod instances;
 mod monitor;
 mod reader;
 mod settler;
+mod start_at;
 mod subscription;
 mod traits;
 
@@ -31,7 +32,8 @@ pub use instances::{Answering, AskError, HookPlace, Instances};
 pub use monitor::{BusMonitor, BusStats, Lag};
 pub use reader::{Read, Reader};
 pub use settler::{Settle, Settler};
-pub use subscription::{Overflow, QueueLimits, StartAt, Subscription};
+pub use start_at::StartAt;
+pub use subscription::{Overflow, QueueLimits, Subscription};
 pub use traits::BusTraits;
 
 pub use crate::plugin::bus::{BusConfig, BusFactory, ControlChannel, LogMaintenance, OpenBusError, OpenedBus, Purpose};

@@ -9,7 +9,7 @@ pub fn timestamp(at: SystemTime) -> String {
     jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.0}"))
 }
 
-fn parse(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     text.parse().ok().and_then(|at: jiff::Timestamp| at.try_into().ok())
 }
 

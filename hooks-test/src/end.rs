@@ -32,7 +32,12 @@ impl End {
 
     /// A hook for all events that the log has.
     pub async fn earliest(bus: &dyn Bus, hook: &str) -> Self {
-        Self::starting(bus, hook, Filter::all(), QueueLimits::default(), StartAt::Earliest).await
+        Self::beginning(bus, hook, StartAt::Earliest).await
+    }
+
+    /// A hook for all events from there on.
+    pub async fn beginning(bus: &dyn Bus, hook: &str, from: StartAt) -> Self {
+        Self::starting(bus, hook, Filter::all(), QueueLimits::default(), from).await
     }
 
     /// A hook with this queue, which begins with what is published next.

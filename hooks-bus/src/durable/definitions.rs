@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::checkpoint::Checkpoints;
 use super::definition_table;
 use super::inner::Inner;
+use super::start::Start;
 use super::store::DefinitionChange;
 
 /// What is defined now, or was until now.
@@ -32,7 +33,7 @@ struct Call {
     hook: HookId,
     expected: Expected,
     /// `None`: undefine it.
-    define: Option<(Arc<str>, StartAt)>,
+    define: Option<(Arc<str>, Start)>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -52,6 +53,12 @@ impl Inner {
         expected: Expected,
         define: Option<(Arc<str>, StartAt)>,
     ) -> Answer {
+        let define = match define {
+            // Where the hook has a place it keeps it.
+            Some((text, _)) if self.hooks.knows(hook) => Some((text, Start::End)),
+            Some((text, from)) => Some((text, self.start(from).await?)),
+            None => None,
+        };
         let (answer, mut answered) = oneshot::channel();
         self.definition_changes.waiting.lock().push(Call { hook: hook.clone(), expected, define, answer });
         let ended = || BusError::Unavailable("the change was not made: try again".to_owned());
@@ -142,12 +149,9 @@ impl Inner {
     }
 
     /// Gives a hook a position if it has none. Every event that is accepted later comes behind it.
-    fn place(&self, hook: &HookId, from: StartAt) -> Option<u64> {
+    fn place(&self, hook: &HookId, start: Start) -> Option<u64> {
         let dispatched = self.dispatched.lock();
-        self.hooks.add_away(hook, || match from {
-            StartAt::End => *dispatched,
-            StartAt::Earliest => self.storage.earliest(hook, *dispatched),
-        })
+        self.hooks.add_away(hook, || self.first_position(hook, start, *dispatched))
     }
 
     /// Does in memory what the database has.

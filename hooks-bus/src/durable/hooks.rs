@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hooks_core::{DropReason, HookId, Slice, StartAt, bus::Subscription};
+use hooks_core::{DropReason, HookId, Slice, bus::Subscription};
 use parking_lot::{Mutex, RwLock};
 
 use super::checkpoint::{Behind, Checkpoint};
@@ -81,13 +81,19 @@ impl Hooks {
         known.subscribed.keys().chain(known.away.keys()).cloned().collect()
     }
 
+    /// True if it has a place.
+    pub(crate) fn knows(&self, hook: &HookId) -> bool {
+        let known = self.known.lock();
+        known.subscribed.contains_key(hook) || known.away.contains_key(hook)
+    }
+
     /// Subscribes a hook that is not. Returns also whether it is new. No event may be dispatched meanwhile: `end` is
-    /// where the log ends, and `earliest` where it begins.
+    /// where the log ends, and `first` where the hook begins if it is new.
     pub(crate) fn subscribe(
         &self,
         subscription: &Subscription,
         end: u64,
-        earliest: impl FnOnce() -> u64,
+        first: impl FnOnce() -> u64,
     ) -> (Arc<Subscriber>, bool) {
         let mut known = self.known.lock();
         let away = known.away.remove(&subscription.hook);
@@ -95,11 +101,7 @@ impl Hooks {
         if let Some(Away { lost: events @ 1.., .. }) = &away {
             tracing::warn!(hook = %subscription.hook, events, "the hook loses up to this many events: the log dropped them before the hook had settled them");
         }
-        let from = match (away, subscription.from) {
-            (Some(away), _) => away.behind,
-            (None, StartAt::Earliest) => Behind::at(earliest()),
-            (None, StartAt::End) => Behind::at(end),
-        };
+        let from = away.map_or_else(|| Behind::at(first()), |away| away.behind);
         let at_end = from.committed >= end;
         let mut cursor = Cursor::new(from);
         if at_end {

@@ -23,6 +23,7 @@ use super::hold::{Hold, Retention};
 use super::hooks::Hooks;
 use super::open::Opened;
 use super::scan::{FetchRequest, Fetched, time};
+use super::start::Start;
 use super::storage::Storage;
 use super::subscriber::Subscriber;
 use super::tuning::Tuning;
@@ -161,15 +162,15 @@ impl Inner {
     }
 
     /// The subscriber of this hook.
-    pub(crate) fn subscriber(&self, subscription: &Subscription) -> Arc<Subscriber> {
+    pub(crate) fn subscriber(&self, subscription: &Subscription, start: Start) -> Arc<Subscriber> {
         if let Some(subscriber) = self.hooks.get(&subscription.hook) {
             self.reroute(subscription);
             subscriber.refilter(subscription.filter.clone());
             return subscriber;
         }
         let dispatched = self.dispatched.lock();
-        let earliest = || self.storage.earliest(&subscription.hook, *dispatched);
-        let (subscriber, is_new) = self.hooks.subscribe(subscription, *dispatched, earliest);
+        let first = || self.first_position(&subscription.hook, start, *dispatched);
+        let (subscriber, is_new) = self.hooks.subscribe(subscription, *dispatched, first);
         self.dirty.insert(&subscriber);
         if is_new {
             self.dirty.add_hook();

@@ -104,6 +104,21 @@ impl Log {
         later.into_iter().find(|later| *later >= begun)
     }
 
+    /// The position of the first event that was accepted at this time or later, in seconds since 1970; else the end.
+    /// Blocks: it reads a part of one segment.
+    pub(crate) fn since(&self, since: u64) -> io::Result<u64> {
+        for part in self.parts() {
+            // None of its events is younger.
+            if self.sealed(&part.segment).is_some_and(|sealed| sealed < since) {
+                continue;
+            }
+            if let Some(position) = part.segment.since(since, part.end)? {
+                return Ok(position);
+            }
+        }
+        Ok(self.end())
+    }
+
     /// Moves the times of all segments by as much as the clock was set, at most to `now`.
     pub(crate) fn move_along(&self, by: i64, now: u64) {
         for segment in self.segments.read().values() {

@@ -63,6 +63,7 @@ mod recover;
 mod retention;
 mod scan;
 mod segment;
+mod start;
 mod storage;
 mod store;
 mod subscriber;
@@ -101,6 +102,7 @@ use inner::{HookSettle, Inner};
 use overlay::Overlay;
 use reader::DurableReader;
 use retention::Reclaim;
+use start::Start;
 use tuning::Tuning;
 use writer::{Request, Writer};
 
@@ -261,7 +263,9 @@ impl Bus for DurableBus {
             return Err(BusError::Closed);
         }
         let ledger = subscription.ledger.clone();
-        let subscriber = inner.subscriber(&subscription);
+        let is_new = !inner.hooks.knows(&subscription.hook);
+        let start = if is_new { inner.start(subscription.from).await? } else { Start::End };
+        let subscriber = inner.subscriber(&subscription, start);
         let number = subscriber.take_over(&subscription, inner.storage.log.begin());
         let reader = DurableReader::new(inner.clone(), subscriber.clone(), number);
         let settle = HookSettle { inner: inner.clone(), subscriber };

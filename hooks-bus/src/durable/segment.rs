@@ -163,6 +163,27 @@ impl Segment {
         self.marked(position).map(|mark| mark.accepted.into()).or_else(|| self.begun())
     }
 
+    /// The position of the first record before `end` that was accepted at this time or later, in seconds since 1970.
+    pub(crate) fn since(&self, since: u64, end: u64) -> io::Result<Option<u64>> {
+        // As the file's time was moved along with the clock, so are those of its records.
+        let moved = self.begun().map_or(0, |begun| begun.cast_signed() - self.stamp.cast_signed());
+        let moved = if self.stamp == 0 { 0 } else { moved };
+        let is_late = |accepted: u32| u64::from(accepted).saturating_add_signed(moved) >= since;
+        let mut place = {
+            let marks = self.marks.lock();
+            let late = marks.iter().position(|mark| is_late(mark.accepted)).unwrap_or(marks.len());
+            late.checked_sub(1).map_or_else(|| self.begin(), |before| marks[before].place)
+        };
+        while place.position < end {
+            let piece = self.read(place, end, PIECE)?;
+            if let Some((record, _)) = piece.records().find(|(record, _)| is_late(record.accepted)) {
+                return Ok(Some(record.position));
+            }
+            place = piece.next;
+        }
+        Ok(None)
+    }
+
     fn marked(&self, position: u64) -> Option<Mark> {
         let marks = self.marks.lock();
         let after = marks.partition_point(|mark| mark.place.position <= position);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{BusError, HookId, HumanDuration};
+use hooks_core::{BusError, HumanDuration};
 
 use super::age::{self, Clock};
 use super::disk::Disk;
@@ -60,22 +60,6 @@ impl Storage {
         if let Err(error) = self.store.set_begun(&self.log.begun()) {
             tracing::error!(dir = %self.dir.display(), %error, "can't store the age of events: after a restart they count as too old or too new, by as much as the clock was set");
         }
-    }
-
-    /// The first position of a hook that begins with the oldest event. Logs how much of the past is gone.
-    pub(crate) fn earliest(&self, hook: &HookId, end: u64) -> u64 {
-        let begin = self.log.begin();
-        let begun = self.log.locate(begin).and_then(|part| part.segment.begun());
-        let age = begun.map(|begun| HumanDuration::new(Duration::from_secs(self.clock.time().saturating_sub(begun))));
-        let age = age.map_or_else(|| "unknown".to_owned(), |age| age.to_string());
-        let events = end.saturating_sub(begin);
-        match begin {
-            0 => tracing::info!(%hook, events, age, "the hook begins with the first event"),
-            _ => {
-                tracing::warn!(%hook, events, age, gone = begin, "the hook begins with the oldest event of the log: older ones are gone")
-            }
-        }
-        begin
     }
 
     /// The error of an operation on the files.

@@ -140,8 +140,7 @@ impl Inner {
         let known = self.registry.lock().record(&subject::of_hook(hook.as_str())).cloned();
         let position = match (known.filter(|known| known.of.is_none() && known.log == self.log_name), from) {
             (Some(known), _) => known.position,
-            (None, StartAt::End) => tail.last,
-            (None, StartAt::Earliest) => tail.first.saturating_sub(1),
+            (None, from) => self.before_first(from, tail).await?,
         };
         Ok(Origin { of: uuid_v7().simple().to_string(), log: self.log_name.clone(), position })
     }

@@ -159,8 +159,7 @@ impl Inner {
             // Of a stream that was rolled back, or made again.
             (Some(origin), _) if origin.log == self.log_name => origin.position.min(tail.last),
             (Some(_), _) => 0,
-            (None, StartAt::End) => tail.last,
-            (None, StartAt::Earliest) => tail.first.saturating_sub(1),
+            (None, from) => self.before_first(from, tail).await?,
         };
         let (log, of) = (self.log_name.clone(), hook.mark());
         let record = HookRecord { owner: None, log, position, of, acked_ranges: Vec::new() };

@@ -44,6 +44,7 @@ mod refusal;
 mod registry;
 mod rollback;
 mod settings;
+mod start;
 mod step;
 mod stream;
 mod subject;

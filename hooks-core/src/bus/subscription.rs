@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::StartAt;
 use crate::filter::Filter;
 use crate::human::ByteSize;
 use crate::id::HookId;
@@ -35,18 +36,6 @@ impl Subscription {
 }
 
 setters!(Subscription { queue: QueueLimits, from: StartAt });
-
-/// The place in the log where a new hook begins. A hook that the bus knows goes on at its position.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum StartAt {
-    /// The end: events that are published from now on.
-    #[default]
-    End,
-    /// The oldest event that the log still has. On a bus without a log there is none.
-    Earliest,
-}
 
 /// Limits of a hook's queue in memory, and the action when it is full. Queued events and those in flight count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

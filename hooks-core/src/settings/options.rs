@@ -61,7 +61,8 @@ pub struct HookOptions {
     /// A disabled hook delivers nothing. Where not set: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Start of a new hook on a bus with a log: `"end"`, or `"earliest"` for everything it still has.
+    /// Start of a new hook on a bus with a log: `"end"`, `"earliest"` for everything it still has, `"2h"` for events of the
+    /// last two hours, or a time such as `"2026-11-27T10:00:00Z"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<StartAt>,
 }

@@ -241,7 +241,10 @@ impl Bus for ModelBus {
         let Subscription { hook, filter, queue, ledger, from, .. } = subscription;
         let mut state = self.lock();
         let end = state.log.len() as u64;
-        let begin = if from == StartAt::Earliest && !self.is(Fault::AlwaysAtTheEnd) { 0 } else { end };
+        let now = std::time::SystemTime::now();
+        // It keeps no times: whatever lies in the past is everything.
+        let is_past = from == StartAt::Earliest || from.since(now).is_some_and(|since| since < now);
+        let begin = if is_past && !self.is(Fault::AlwaysAtTheEnd) { 0 } else { end };
         let place = state.places.entry(hook.clone()).or_insert(Place { from: begin, ..Place::default() });
         if self.is(Fault::BeginsAnew) && from == StartAt::Earliest {
             place.from = 0;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use hooks_core::{Bus, ByteSize, Filter, HumanDuration};
+use hooks_core::{Bus, ByteSize, Filter, HumanDuration, StartAt};
 
 use super::sim::SimDisk;
 use super::{End, TUNING, block_on, config, gone, number, slice};
@@ -112,6 +112,62 @@ fn a_disk_without_room_gets_it_from_what_no_hook_needs() {
         let read: Vec<usize> = all.read(usize::MAX).await.iter().map(number).collect();
         assert_eq!((read, all.ledger.counts().dropped()), ((200..260).collect(), 0));
         drop(all);
+        gone(bus);
+    });
+}
+
+#[test]
+fn a_hook_begins_at_a_time_however_the_clock_was_set() {
+    static CLOCKS: [AtomicU64; 2] = [AtomicU64::new(1_000_000), AtomicU64::new(500)];
+    let [clock, steady]: [fn() -> u64; 2] =
+        [|| CLOCKS[0].load(Ordering::Relaxed), || CLOCKS[1].load(Ordering::Relaxed)];
+    let tuning = Tuning { clock, steady, ..TUNING };
+    const DAY: u64 = 86_400;
+    let pass = |seconds| {
+        CLOCKS.iter().for_each(|clock| {
+            clock.fetch_add(seconds, Ordering::Relaxed);
+        });
+    };
+    let config = || {
+        let mut config = config();
+        config.retain = HumanDuration::new(Duration::from_secs(100 * DAY));
+        config
+    };
+    let disk = SimDisk::default();
+    let open = || DurableBus::on(Arc::new(disk.clone()), &config(), tuning, Hold::UntilPublished).unwrap();
+    block_on(async {
+        let bus = open();
+        // One event a second, in files of about fourteen.
+        for next in 0..100 {
+            bus.publish(slice([next])).await.unwrap();
+            pass(1);
+        }
+        // It is set a day ahead, and the next event is one second younger all the same.
+        CLOCKS[0].fetch_add(DAY, Ordering::Relaxed);
+        for next in 100..200 {
+            bus.publish(slice([next])).await.unwrap();
+            pass(1);
+        }
+        let first = async |bus: &DurableBus, name: &str, from: StartAt| {
+            let read = End::beginning(bus, name, from).await.read(usize::MAX).await;
+            read.first().map(number)
+        };
+        let now = || UNIX_EPOCH + Duration::from_secs(clock());
+        let ago = |seconds| StartAt::Ago(HumanDuration::new(Duration::from_secs(seconds)));
+        for (age, expected) in [(1, 199), (7, 193), (50, 150), (100, 100), (101, 99), (150, 50), (200, 0), (900, 0)] {
+            assert_eq!(first(&bus, &format!("ago-{age}"), ago(age)).await, Some(expected), "{age} s ago");
+            let time = StartAt::Time(now() - Duration::from_secs(age));
+            assert_eq!(first(&bus, &format!("time-{age}"), time).await, Some(expected), "{age} s ago, as a time");
+        }
+        for (name, from) in [("now", ago(0)), ("ahead", StartAt::Time(now() + Duration::from_secs(60)))] {
+            assert_eq!(first(&bus, name, from).await, None, "{name}");
+        }
+        gone(bus);
+        // Nothing is remembered of its places: they are read.
+        let bus = open();
+        assert_eq!(first(&bus, "again", ago(150)).await, Some(50));
+        // A hook that is known goes on.
+        assert_eq!(first(&bus, "ago-7", ago(150)).await, Some(193));
         gone(bus);
     });
 }

@@ -188,6 +188,9 @@ fn a_hook_that_begins_with_the_oldest_events_says_which_those_are() {
     assert_eq!(daemon.post(JSON, large()).status, 202);
     daemon.reload(&[bus, &early("c"), &early("d")].concat());
     let line = daemon.running.wait_for("the hook begins with the first event");
+    daemon.reload(&[bus, &early("c"), &early("d"), &file_hook("e"), "from = '1h'\n"].concat());
+    daemon.running.wait_for("the hook begins with the events from this time on");
+    while daemon.metric("hooks_events_delivered_total{hook=\"e\"}") != Some(1.0) {}
     assert!(line.contains("hook="), "{line}");
 }
 

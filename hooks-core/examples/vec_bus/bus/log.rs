@@ -86,7 +86,14 @@ impl Log {
         if self.closed && !self.cursors.contains_key(&subscription.hook) {
             return Err(BusError::Closed);
         }
-        let next = if subscription.from == StartAt::Earliest { self.first } else { self.end() };
+        let next = match subscription.from {
+            StartAt::End => self.end(),
+            from => {
+                let since = from.since(SystemTime::now());
+                let older = self.events.iter().take_while(|(accepted, _)| since.is_some_and(|since| *accepted < since));
+                self.first + older.count() as u64
+            }
+        };
         let cursor = self.cursors.entry(subscription.hook).or_insert_with(|| Cursor::at(next));
         self.readers += 1;
         cursor.take_over(self.readers, subscription.filter, subscription.ledger);

@@ -1,6 +1,7 @@
 //! Checks of reading: a hook reads the events that match, from its position, until it has settled them.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use super::end::End;
 use super::probe::{Probe, drop_after};
@@ -127,9 +128,12 @@ pub(super) async fn beginning(probe: &Probe<'_>) -> Checked {
     let sent = probe.send(&*bus, "before", 3).await?;
     probe.doing("begin at the end and at the earliest event, then publish");
     let mut late = probe.hook(&*bus, "late").await?;
-    let from_the_earliest =
-        |hook: &str| Checked::Ok(Subscription { from: StartAt::Earliest, ..probe.subscription(hook)? });
-    let mut early = probe.subscribe(&*bus, from_the_earliest("early")?).await?;
+    let from = |hook: &str, from| Checked::Ok(Subscription { from, ..probe.subscription(hook)? });
+    let mut early = probe.subscribe(&*bus, from("early", StartAt::Earliest)?).await?;
+    probe.doing("begin an hour ago and in an hour, then publish");
+    let hour = Duration::from_secs(3600);
+    let mut since = probe.subscribe(&*bus, from("since", StartAt::Ago(hour.into()))?).await?;
+    let mut ahead = probe.subscribe(&*bus, from("ahead", StartAt::Time(SystemTime::now() + hour))?).await?;
     let after = probe.send(&*bus, "after", 2).await?;
     let marker = probe.mark(&*bus).await?;
     let new = after.iter().chain([&marker]);
@@ -137,9 +141,11 @@ pub(super) async fn beginning(probe: &Probe<'_>) -> Checked {
     probe.same(new.clone(), &read)?;
     late.settle(&read)?;
     let kept = if probe.traits.keeps_events { &sent[..] } else { &[] };
-    probe.same(kept.iter().chain(new), &early.until(&marker).await?)?;
+    probe.same(kept.iter().chain(new.clone()), &early.until(&marker).await?)?;
+    probe.same(kept.iter().chain(new.clone()), &since.until(&marker).await?)?;
+    probe.same(new, &ahead.until(&marker).await?)?;
     probe.doing("subscribe a hook that is known, from the earliest event");
-    let mut late = probe.subscribe(&*bus, from_the_earliest("late")?).await?;
+    let mut late = probe.subscribe(&*bus, from("late", StartAt::Earliest)?).await?;
     let marker = probe.mark(&*bus).await?;
     probe.same([&marker], &late.until(&marker).await?)
 }
