@@ -290,16 +290,19 @@ fn defaults(table: &mut Table, findings: &mut Findings) -> Node {
     defaults
 }
 
+/// Also where hooks were made over the API: the file says whether they run.
+const NO_HOOK: &str = "there is no hook: add `[[hooks]]` with `id` and `sink`, or `[api]` alone for hooks that are made over the API, with those that were made before";
+
 /// The tables of `[[hooks]]`.
 fn hook_list(entry: Option<Entry>, findings: &mut Findings) -> Vec<Node> {
     let Some(entry) = entry else {
-        findings.add(0..0, "there is no hook: add `[[hooks]]` with `id` and `sink`");
+        findings.add(0..0, NO_HOOK);
         return Vec::new();
     };
     let found = entry.node.describe();
     match entry.node.value {
         Value::List(list) if !list.is_empty() => return list,
-        Value::List(_) => findings.add(entry.key, "there is no hook: add `[[hooks]]` with `id` and `sink`"),
+        Value::List(_) => findings.add(entry.key, NO_HOOK),
         _ => {
             findings.add(entry.key, format!("hooks: expected a list, found {found}: each hook begins with `[[hooks]]`"))
         }

@@ -180,6 +180,20 @@ impl Dispatcher {
         self.locked(id, |inner| async move { inner.rewrite(&hook, &text, before).await }).await
     }
 
+    /// Reads the definition of a hook once more, because what makes a hook of it has changed: the reader of the last
+    /// [`restore`](Self::restore). A hook that is another one now is changed, and one that can't be made any more is
+    /// [removed](Self::remove) here. It stays defined, and a later `restore` adds it again if it can.
+    ///
+    /// # Errors
+    /// When the hook can't be made of its definition, or the bus refuses.
+    ///
+    /// # Cancel safety
+    /// As for [`add`](Self::add).
+    pub async fn reread(&self, id: &HookId) -> Result<(), DispatchError> {
+        let hook = id.clone();
+        self.locked(id, |inner| async move { inner.reread(&hook).await }).await
+    }
+
     /// The revision of a hook that the bus keeps the definition of. `None` for a hook that was [added](Self::add) without
     /// one.
     pub fn revision(&self, id: &HookId) -> Option<Revision> {
@@ -275,6 +289,20 @@ impl Inner {
         }
         self.defined.forget(id);
         Ok(())
+    }
+
+    async fn reread(self: &Arc<Self>, id: &HookId) -> Result<(), DispatchError> {
+        let definition = self.bus.hooks().definition(id).await.map_err(|error| refused(id)(error.into()))?;
+        let Some(definition) = definition.filter(|_| self.defined.revisions.lock().contains_key(id)) else {
+            return Ok(());
+        };
+        match self.hook_of(id, &definition.text) {
+            Ok(hook) => self.put(hook, definition.revision).await,
+            Err(error) => {
+                self.take(id).await?;
+                Err(error)
+            }
+        }
     }
 
     /// A hook that was added without a definition keeps its name to itself.

@@ -25,7 +25,7 @@ use crate::sink::{Sink, SinkContext, SinkFactory, SinkPlugin};
 use crate::untrusted::UntrustedLimits;
 
 /// What strangers may set: the hooks of a service's customers, for example.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Strangers {
     /// The kinds of sinks that they may use, each with the options that the operator sets for all of them, marked or not.

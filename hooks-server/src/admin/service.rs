@@ -25,6 +25,9 @@ const PAGE: usize = 256;
 /// The state of a hook where no daemon runs.
 pub const STOPPED: &str = "stopped";
 
+/// The state of a hook that a daemon should run, and can't.
+const NOT_RUNNING: &str = "not running";
+
 /// Does what operators ask of a bus and the dispatcher of this process. Clones are the same service.
 #[derive(Clone)]
 pub struct AdminService {
@@ -120,9 +123,10 @@ impl AdminService {
     fn stopped(&self, id: HookId) -> HookReport {
         let disabled = self.bus.hooks().overrides(&id);
         let state = self.daemon.as_ref().map_or(STOPPED, |reloads| absence(reloads));
-        let report = HookReport::idle(id, state);
+        let failure = self.definitions.as_ref().and_then(|definitions| definitions.failure(&id));
+        let report = HookReport::idle(id, if failure.is_some() { NOT_RUNNING } else { state });
         HookReport {
-            last_error: disabled.as_ref().and_then(|disabled| disabled.reason.clone()),
+            last_error: failure.or_else(|| disabled.as_ref().and_then(|disabled| disabled.reason.clone())),
             disabled: disabled.map(Into::into),
             lag: self.bus.monitor().lag(&report.id),
             dead_letters: self.bus.hooks().dead_letters(&report.id).map_or(0, |letters| letters.count()),
@@ -133,7 +137,10 @@ impl AdminService {
     async fn set_enabled(&self, hook: &HookId, enabled: bool) -> Outcome {
         let status = self.dispatcher.hook_status(hook);
         if enabled && status.as_ref().is_some_and(|status| !status.enabled) {
-            let why = format!("hook `{hook}` has `enabled = false` in the config file: change it there and reload");
+            let why = match self.dispatcher.revision(hook) {
+                Some(_) => format!("hook `{hook}` has `enabled = false` in its settings: PATCH it to `true`"),
+                None => format!("hook `{hook}` has `enabled = false` in the config file: change it there and reload"),
+            };
             return Err(conflict(why));
         }
         let runs = status.is_some();
@@ -274,7 +281,7 @@ pub(crate) fn call_back(dispatcher: &Dispatcher, secret: &str, headers: &[(Strin
 /// The reason why a daemon does not run a hook that the bus knows.
 fn absence(reloads: &Reloads) -> &'static str {
     // It may stand in the file that could not be applied.
-    if reloads.failure().is_some() { "not running" } else { "not in the config" }
+    if reloads.failure().is_some() { NOT_RUNNING } else { "not in the config" }
 }
 
 /// Picks the dead letters that fit, and enters which were found.

@@ -133,8 +133,14 @@ fn settings_that_contradict_each_other_are_said_where_they_stand() {
 #[test]
 fn sections_of_the_wrong_kind() {
     for (text, expected) in [
-        ("", "1:1: there is no hook: add `[[hooks]]` with `id` and `sink`"),
-        ("hooks = []", "1:1: there is no hook: add `[[hooks]]` with `id` and `sink`"),
+        (
+            "",
+            "1:1: there is no hook: add `[[hooks]]` with `id` and `sink`, or `[api]` alone for hooks that are made over the API, with those that were made before",
+        ),
+        (
+            "hooks = []",
+            "1:1: there is no hook: add `[[hooks]]` with `id` and `sink`, or `[api]` alone for hooks that are made over the API, with those that were made before",
+        ),
         ("hooks = 1", "1:1: hooks: expected a list, found a number: each hook begins with `[[hooks]]`"),
         ("[hooks]\nid = 'a'", "1:2: hooks: expected a list, found a table: each hook begins with `[[hooks]]`"),
         ("hooks = [1]", "1:10: hook 1: expected a table, found a number"),

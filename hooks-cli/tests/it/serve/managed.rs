@@ -4,7 +4,7 @@ use hooks_test::http::Receiver;
 use serde_json::{Value as Json, json};
 
 use super::durable::operate;
-use super::{Answer, Daemon, JSON, MEMORY, file_hook};
+use super::{Answer, Daemon, JSON, MEMORY, file_hook, http_hook};
 use crate::command::event;
 
 /// Receivers of these tests are on this machine.
@@ -213,6 +213,71 @@ fn an_old_secret_signs_beside_the_new_one_until_the_overlap_is_over() {
     } {}
     assert_eq!(signatures(number + 1), 1);
     assert_eq!(ask(&daemon, "POST", "/v1/hooks/shop/rotate-secret", &json!({ "overlap": "31d" })).status, 400);
+}
+
+#[test]
+fn a_second_rotation_never_ends_an_old_secret_before_its_time() {
+    let receiver = Receiver::on_thread(|_| 200);
+    let daemon = Daemon::start(LOOPBACK);
+    assert_eq!(ask(&daemon, "PUT", "/v1/hooks/shop", &to(&receiver, "/a")).status, 201);
+    let rotate = |body: &Json| ask(&daemon, "POST", "/v1/hooks/shop/rotate-secret", body);
+    assert_eq!(rotate(&json!({})).status, 200);
+    let refused = rotate(&json!({ "overlap": "1h" }));
+    assert!(refused.status == 409 && refused.json()["detail"].as_str().unwrap().contains("\"0s\""), "{refused:?}");
+    let signatures = |number: usize| {
+        assert_eq!(daemon.post(JSON, event(number)).status, 202);
+        until(&daemon, &receiver, "/a", number);
+        receiver.seen().last().unwrap().header("webhook-signature").unwrap().split(' ').count()
+    };
+    assert_eq!(signatures(1), 2);
+    // Somebody has the old ones: they end now.
+    assert_eq!(rotate(&json!({ "overlap": "0s" })).status, 200);
+    assert_eq!(signatures(2), 1);
+    assert_eq!(rotate(&json!({})).status, 200);
+}
+
+#[test]
+fn a_patch_that_enables_a_hook_enables_it() {
+    let receiver = Receiver::on_thread(|_| 200);
+    let daemon = Daemon::start(LOOPBACK);
+    assert_eq!(ask(&daemon, "PUT", "/v1/hooks/shop", &to(&receiver, "/a")).status, 201);
+    let state = || ask(&daemon, "GET", "/v1/hooks/shop", &Json::Null).json()["status"]["state"].clone();
+    assert_eq!(ask(&daemon, "POST", "/v1/hooks/shop/disable", &Json::Null).status, 200);
+    // What says nothing of it, or describes the hook, leaves it disabled.
+    assert_eq!(ask(&daemon, "PATCH", "/v1/hooks/shop", &json!({ "metadata": { "a": "b" } })).status, 200);
+    assert_eq!(ask(&daemon, "PUT", "/v1/hooks/shop", &to(&receiver, "/a")).status, 200);
+    assert_eq!(state(), "disabled");
+    let enabled = ask(&daemon, "PATCH", "/v1/hooks/shop", &json!({ "enabled": true }));
+    assert_eq!((enabled.status, &enabled.json()["status"]["state"]), (200, &json!("healthy")), "{enabled:?}");
+    assert_eq!(ask(&daemon, "PATCH", "/v1/hooks/shop", &json!({ "enabled": false })).status, 200);
+    assert_eq!(state(), "disabled");
+    let refused = ask(&daemon, "POST", "/v1/hooks/shop/enable", &Json::Null);
+    assert!(refused.status == 409 && refused.body.contains("PATCH"), "{refused:?}");
+    assert_eq!(ask(&daemon, "PATCH", "/v1/hooks/shop", &json!({ "enabled": true })).status, 200);
+    assert_eq!(state(), "healthy");
+}
+
+/// A query often holds a token. Whoever may only read sees that there is one.
+#[test]
+fn the_query_of_an_address_is_for_those_who_manage() {
+    let receiver = Receiver::on_thread(|_| 200);
+    let tokens = "[[api.tokens]]\nname = 'r'\ntoken = 'token-reads'\nmay = ['read']\n";
+    let of_file = http_hook("mine", &receiver.url("/m?key=open-sesame-1"));
+    let daemon = Daemon::start(&format!("{TENANTS}{tokens}{LOOPBACK}{of_file}"));
+    let hook = to(&receiver, "/a?key=open-sesame-2&open-sesame-3");
+    assert_eq!(as_tenant(&daemon, "all", "PUT", "/v1/hooks/shop", &hook).status, 201);
+    for path in ["/v1/hooks", "/v1/hooks/shop", "/v1/hooks/mine", "/v1/status", "/v1/log", "/metrics"] {
+        let seen = as_tenant(&daemon, "reads", "GET", path, &Json::Null);
+        assert!(seen.status == 200 && !seen.body.contains("sesame"), "{path}: {seen:?}");
+    }
+    let seen = as_tenant(&daemon, "reads", "GET", "/v1/hooks/shop", &Json::Null).json();
+    assert_eq!(seen["settings"]["sink"]["url"], format!("{}?key=…&…", receiver.url("/a")));
+    // Nor can it be guessed letter by letter.
+    let found = |name: &str, text: &str| {
+        let page = as_tenant(&daemon, name, "GET", &format!("/v1/hooks?q={text}"), &Json::Null).json();
+        page["hooks"].as_array().unwrap().len()
+    };
+    assert_eq!((found("reads", "open-s"), found("reads", "key="), found("all", "open-s")), (0, 2, 2));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod answers;
 mod apply;
+mod bounds;
 mod contended;
 mod crowd;
 mod dead_letters;

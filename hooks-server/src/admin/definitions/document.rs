@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::queries::hide_queries;
 use super::reader::said;
 use super::{HookDefinitions, Problem};
 
@@ -148,6 +149,13 @@ impl HookDefinitions {
 }
 
 impl HookDocument {
+    /// Hides what the queries of the sink's addresses hold, which is often a token.
+    pub(super) fn hide_queries(&mut self) {
+        if let Some(sink) = self.settings.as_mut().and_then(|settings| settings.get_mut("sink")) {
+            hide_queries(sink);
+        }
+    }
+
     /// True if what is shown is this tenant's: the hook may have become another's since it was looked for.
     pub(super) fn is_of(&self, tenant: &TenantId) -> bool {
         match (&self.settings, &self.status) {

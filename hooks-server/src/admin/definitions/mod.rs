@@ -7,8 +7,10 @@ mod operations;
 mod owner;
 mod page;
 mod places;
+mod queries;
 mod reader;
 mod rekey;
+mod reread;
 mod routes;
 mod sealer;
 mod signing;
@@ -16,6 +18,7 @@ mod signing;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hooks_core::bus::{Definition, Expected};
@@ -33,7 +36,7 @@ use merge::merge;
 use owner::Owner;
 use places::Places;
 use reader::{Kept, Reader, Restorer, seconds};
-use signing::{fill_in_secret, keep_first_secret, rotate, signing_secret};
+use signing::{fill_in_secret, keep_first_secret, overlaps, rotate, signing_secret};
 
 use document::Defined;
 pub use document::{HookDocument, HookPage, Origin};
@@ -53,6 +56,10 @@ struct Inner {
     /// Hooks whose old secrets end, and when, in seconds since 1970.
     overlaps: Mutex<BTreeMap<HookId, u64>>,
     places: Places,
+    /// Hooks that are defined and could not be started, and why.
+    failures: Mutex<BTreeMap<HookId, String>>,
+    /// True if hooks that run have to be read once more, because the bounds changed.
+    stale: AtomicBool,
 }
 
 /// A change of one hook.
@@ -61,7 +68,7 @@ enum Change {
     Put(Json),
     /// A merge patch, RFC 7396.
     Patch(Json),
-    /// Puts a new secret in front of the one that signs now. Both sign for so long.
+    /// Puts a new secret in front of the one that signs now. Both sign for so long; with no time at all the new one alone.
     Rotate(Duration),
     /// Drops the old secrets, if they end now.
     EndOverlap,
@@ -79,24 +86,40 @@ impl HookDefinitions {
         strangers: Strangers,
     ) -> Self {
         let reader = Arc::new(Reader::new(kind.into(), bus.traits(), keys, strangers));
-        Self(Arc::new(Inner { bus, dispatcher, reader, overlaps: Mutex::default(), places: Places::default() }))
+        Self(Arc::new(Inner {
+            bus,
+            dispatcher,
+            reader,
+            overlaps: Mutex::default(),
+            places: Places::default(),
+            failures: Mutex::default(),
+            stale: AtomicBool::new(false),
+        }))
     }
 
-    /// Other keys, and other bounds for hooks that are defined from now on: `max_hooks` is how many a tenant may have.
-    /// What was sealed with keys that are not among these can't be read any more.
+    /// Other keys and other bounds; `max_hooks` is how many a tenant may have, which takes none away that is there. What
+    /// was sealed with keys that are not among these can't be read any more. Call [`restore`](Self::restore) then.
     pub fn set(&self, keys: Option<&Keys>, strangers: Strangers, max_hooks: usize) {
         self.0.places.set_most(max_hooks);
-        self.0.reader.set(keys, strangers);
+        if self.0.reader.set(keys, strangers) {
+            self.0.stale.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Starts every hook that the bus keeps the definition of and that does not run yet: before anything is published, and
-    /// again when the keys or bounds changed, so that hooks that could not be read run. Those that take a key which is not
+    /// again when the keys or bounds changed, so that hooks that could not be read run. Hooks that the new bounds forbid stop,
+    /// and are in the answer; those that the operator's options make others change. Those that take a key which is not
     /// here are not in the answer: they are logged, together.
     ///
     /// # Errors
     /// When the definitions can't be read from the bus.
     pub async fn restore(&self) -> Result<Restored, DispatchError> {
         let mut restored = self.0.dispatcher.restore(Restorer(self.0.reader.clone())).await?;
+        if self.0.stale.swap(false, Ordering::Relaxed) {
+            restored.failed.extend(self.reread().await);
+        }
+        let failures = restored.failed.iter().map(|(hook, error)| (hook.clone(), chain(error)));
+        *self.0.failures.lock() = failures.collect();
         let closed = self.look_at_seals().await?;
         restored.failed.retain(|(hook, _)| !closed.contains(hook));
         for (hook, until) in self.0.reader.take_overlaps() {
@@ -108,6 +131,11 @@ impl HookDefinitions {
     /// The JSON Schema of what clients may define a hook by.
     pub(super) fn schema(&self, generator: &mut SchemaGenerator) -> Json {
         self.0.reader.schema(generator)
+    }
+
+    /// The reason why a hook that is defined could not be started, when that was last tried.
+    pub(in crate::admin) fn failure(&self, hook: &HookId) -> Option<String> {
+        self.0.failures.lock().get(hook).cloned()
     }
 
     /// Returns false if it is not defined.
@@ -234,8 +262,15 @@ impl HookDefinitions {
             }
             Change::Rotate(overlap) => {
                 let mut table = known()?;
+                let now = SystemTime::now();
+                if let Some(until) = overlap_until.filter(|until| *until > seconds(now) && !overlap.is_zero()) {
+                    return Err(overlaps(hook, until));
+                }
                 made = Some(rotate(hook, &mut table)?);
-                overlap_until = Some(seconds(SystemTime::now() + *overlap));
+                overlap_until = (!overlap.is_zero()).then(|| seconds(now + *overlap));
+                if overlap.is_zero() {
+                    keep_first_secret(&mut table);
+                }
                 table
             }
             Change::EndOverlap => {

@@ -8,29 +8,39 @@ use serde_json::Value as Json;
 
 use crate::admin::response::Problem;
 use crate::admin::routes::tenant;
+use crate::{Access, Right};
 
 /// Whose hooks a client may see and change.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Owner(Option<TenantId>);
+pub(super) struct Owner {
+    tenant: Option<TenantId>,
+    manages: bool,
+}
 
 impl Owner {
     /// # Errors
     /// When nothing says what the sender may.
     pub(super) fn of(parts: &Parts) -> Result<Self, Problem> {
-        Ok(Self(tenant(parts)?.cloned()))
+        let manages = parts.extensions.get::<Access>().is_some_and(|access| access.may(Right::Manage));
+        Ok(Self { tenant: tenant(parts)?.cloned(), manages })
     }
 
     pub(super) fn tenant(&self) -> Option<&TenantId> {
-        self.0.as_ref()
+        self.tenant.as_ref()
+    }
+
+    /// True if it may change hooks, and so see everything of them but their secrets.
+    pub(super) fn manages(&self) -> bool {
+        self.manages
     }
 
     pub(super) fn owns(&self, tenant: Option<&TenantId>) -> bool {
-        self.0.is_none() || self.tenant() == tenant
+        self.tenant.is_none() || self.tenant() == tenant
     }
 
     /// A tenant's hooks are its own.
     pub(super) fn fill_in(&self, table: &mut Json) -> Result<(), Problem> {
-        let (Some(own), Some(table)) = (&self.0, table.as_object_mut()) else { return Ok(()) };
+        let (Some(own), Some(table)) = (&self.tenant, table.as_object_mut()) else { return Ok(()) };
         let tenant = table.entry("tenant").or_insert_with(|| own.as_str().into());
         if *tenant == own.as_str() {
             return Ok(());

@@ -17,6 +17,8 @@ pub(super) struct Selection {
     pub(super) tenant: Option<TenantId>,
     pub(super) origin: Option<Origin>,
     pub(super) state: Option<String>,
+    /// Values in the queries of addresses are neither shown nor found.
+    pub(super) hides_queries: bool,
     pub(super) text: Option<Text>,
 }
 
@@ -61,7 +63,11 @@ impl HookDefinitions {
                 looked_at += 1;
                 after = Some(found.id.clone());
                 if selection.may_have(&found) {
-                    hooks.extend(self.shown(found).filter(|document| selection.has(document)));
+                    let mut document = self.shown(found);
+                    if let Some(document) = document.as_mut().filter(|_| selection.hides_queries) {
+                        document.hide_queries();
+                    }
+                    hooks.extend(document.filter(|document| selection.has(document)));
                 }
             }
         }

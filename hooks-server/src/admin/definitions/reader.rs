@@ -39,13 +39,14 @@ pub(super) struct Reader {
 
 struct ReaderSettings {
     sealer: Sealer,
+    strangers: Strangers,
     reader: HookReader<'static>,
 }
 
 impl ReaderSettings {
     fn new(kind: &str, traits: BusTraits, keys: Option<&Keys>, strangers: Strangers) -> Self {
-        let reader = HookReader::new().on_bus(kind.to_owned(), traits).for_strangers(strangers);
-        Self { sealer: Sealer::new(keys), reader }
+        let reader = HookReader::new().on_bus(kind.to_owned(), traits).for_strangers(strangers.clone());
+        Self { sealer: Sealer::new(keys), strangers, reader }
     }
 }
 
@@ -55,8 +56,11 @@ impl Reader {
         Self { kind, traits, settings, overlaps: Mutex::default() }
     }
 
-    pub(super) fn set(&self, keys: Option<&Keys>, strangers: Strangers) {
-        *self.settings.write() = Arc::new(ReaderSettings::new(&self.kind, self.traits, keys, strangers));
+    /// Returns true if hooks that are read from now on may be others.
+    pub(super) fn set(&self, keys: Option<&Keys>, strangers: Strangers) -> bool {
+        let new = Arc::new(ReaderSettings::new(&self.kind, self.traits, keys, strangers));
+        let old = std::mem::replace(&mut *self.settings.write(), new.clone());
+        old.strangers != new.strangers
     }
 
     /// # Errors

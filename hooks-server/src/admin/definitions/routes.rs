@@ -53,7 +53,10 @@ async fn list(
 async fn show(State(service): State<AdminService>, Hook(hook): Hook, owner: Owner) -> Result<Response, Problem> {
     let document = service.managed()?.document(&hook).await?;
     let document = document.filter(|document| owner.tenant().is_none_or(|tenant| document.is_of(tenant)));
-    let document = document.ok_or_else(|| unknown(&hook))?;
+    let mut document = document.ok_or_else(|| unknown(&hook))?;
+    if !owner.manages() {
+        document.hide_queries();
+    }
     let mut response = json(StatusCode::OK, JSON, &document);
     tag(&mut response, document.revision);
     Ok(response)
@@ -82,12 +85,21 @@ async fn change(
             "`{hook}` can't be made here: clients take it out of a URL; choose another id"
         )));
     }
-    let condition = Condition::of(&parts.headers)?;
+    let (condition, method) = (Condition::of(&parts.headers)?, parts.method.clone());
     let place = parts.extensions.get().map_or(&parts.uri, |OriginalUri(uri)| uri).path().to_owned();
     let body = json_body(HttpRequest::from_parts(parts, body), media_types, "").await?;
-    let body = unambiguous::read(&body).map_err(|error| bad_request(format!("the body: {error}")))?;
-    let (definitions, id) = (service.managed()?.clone(), hook.clone());
-    let defined = whole(async move { definitions.change(&id, of_body(body), &condition, &owner).await }).await?;
+    let body: Json = unambiguous::read(&body).map_err(|error| bad_request(format!("the body: {error}")))?;
+    // Whoever asks for that expects deliveries, also where somebody disabled the hook.
+    let enables = method == Method::PATCH && body.get("enabled") == Some(&Json::Bool(true));
+    let (definitions, id, enabler) = (service.managed()?.clone(), hook.clone(), service.clone());
+    let defined = whole(async move {
+        let defined = definitions.change(&id, of_body(body), &condition, &owner).await?;
+        if enables {
+            enabler.answer(Request::Enable { hook: id }).await.into_result()?;
+        }
+        Ok(defined)
+    });
+    let defined = defined.await?;
     Ok(shown(service, &hook, defined, &place))
 }
 
@@ -245,7 +257,12 @@ fn tag(response: &mut Response, revision: Option<u64>) {
 
 /// Reads the query of a list.
 fn selection(query: &str, owner: &Owner) -> Result<Selection, Problem> {
-    let mut selection = Selection { limit: PAGE.0, tenant: owner.tenant().cloned(), ..Selection::default() };
+    let mut selection = Selection {
+        limit: PAGE.0,
+        tenant: owner.tenant().cloned(),
+        hides_queries: !owner.manages(),
+        ..Selection::default()
+    };
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let wrong = |why: String| bad_request(format!("{name}: {why}"));
         match &*name {

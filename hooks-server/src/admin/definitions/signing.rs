@@ -1,7 +1,9 @@
 //! The signing secret in a hook's definition: made, kept and rotated.
 
+use std::time::{Duration, SystemTime};
+
 use hooks_core::sink::{SigningOption, SinkPlugin};
-use hooks_core::{HookId, Secret};
+use hooks_core::{HookId, Secret, timestamp};
 use http::StatusCode;
 use serde_json::Value as Json;
 
@@ -70,6 +72,15 @@ pub(super) fn rotate(hook: &HookId, table: &mut Json) -> Result<Secret, Problem>
     let secret = signing.make()?;
     signing.sink.insert(signing.option.name.to_owned(), vec![secret.expose().into(), current].into());
     Ok(secret)
+}
+
+/// A third secret would end the oldest before its time.
+pub(super) fn overlaps(hook: &HookId, until: u64) -> Problem {
+    let until = timestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(until));
+    let why = format!(
+        "hook `{hook}` has an old secret that signs beside the new one until {until}: rotate again then, or at once with \"overlap\": \"0s\", which ends all old ones"
+    );
+    Problem::new(StatusCode::CONFLICT, why)
 }
 
 pub(super) fn keep_first_secret(table: &mut Json) {
