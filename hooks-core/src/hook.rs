@@ -38,8 +38,8 @@ pub struct Hook {
     pub lanes: NonZeroUsize,
     /// A disabled hook keeps its events and delivers none.
     pub enabled: bool,
-    /// The start on a bus that does not know the hook yet.
-    pub from: StartAt,
+    /// The start on a bus that does not know the hook yet. `None`: the end.
+    pub from: Option<Box<StartAt>>,
     /// The sink.
     pub sink: Arc<dyn SinkFactory>,
     /// A fingerprint of the files that the sink reads, if it was taken. A hook that its receiver disabled is enabled
@@ -70,7 +70,7 @@ impl Hook {
             queue: QueueLimits::default(),
             lanes: NonZeroUsize::MIN,
             enabled: true,
-            from: StartAt::default(),
+            from: None,
             sink,
             files: None,
             settings: None,
@@ -91,6 +91,11 @@ impl Hook {
             && self.enabled == other.enabled
             && format!("{:?}", self.sink) == format!("{:?}", other.sink)
             && self.sink.secrets() == other.sink.secrets()
+    }
+
+    /// The start on a bus that does not know the hook yet.
+    pub(crate) fn starts_at(&self) -> StartAt {
+        self.from.as_deref().copied().unwrap_or_default()
     }
 
     /// Contradictions between the settings, each with the path of the setting.
@@ -138,9 +143,14 @@ setters!(Hook {
     queue: QueueLimits,
     lanes: NonZeroUsize,
     enabled: bool,
-    from: StartAt,
+    from: StartAt => behind_end,
     files: Box<str> => Some,
 });
+
+/// Most hooks begin at the end, and need no memory for that.
+fn behind_end(from: StartAt) -> Option<Box<StartAt>> {
+    (from != StartAt::End).then(|| from.into())
+}
 
 /// Maximum number of lanes of a hook.
 pub const MAX_LANES: usize = 1024;

@@ -226,7 +226,7 @@ impl Inner {
 impl Inner {
     async fn define(self: &Arc<Self>, hook: Hook, text: &str, expected: Expected) -> Result<Definition, DispatchError> {
         let id = &hook.id;
-        let defined = self.bus.hooks().define(id, text, expected, hook.from).await.map_err(refused(id))?;
+        let defined = self.bus.hooks().define(id, text, expected, hook.starts_at()).await.map_err(refused(id))?;
         self.put(hook, defined.revision).await?;
         Ok(defined)
     }

@@ -101,6 +101,6 @@ pub(super) fn subscription(hook: &Hook, ledger: &Arc<Ledger>) -> Subscription {
         filter: hook.filter.clone(),
         queue: hook.queue,
         ledger: ledger.clone(),
-        from: hook.from,
+        from: hook.starts_at(),
     }
 }

@@ -119,7 +119,6 @@ impl HookOptions {
         hook.lanes = self.lanes.unwrap_or(hook.lanes);
         hook.enabled = self.enabled.unwrap_or(true);
         hook.rate_limit = self.rate_limit;
-        hook.from = self.from.unwrap_or_default();
-        Ok(hook)
+        Ok(hook.from(self.from.unwrap_or_default()))
     }
 }
