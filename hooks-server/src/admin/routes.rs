@@ -250,6 +250,17 @@ impl FromRequestParts<AdminService> for Hook {
     }
 }
 
+/// The hook in the path, whosever it is, also where it does not run.
+pub(super) struct AnyHook(pub(super) HookId);
+
+impl FromRequestParts<AdminService> for AnyHook {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &AdminService) -> Result<Self, Problem> {
+        hook_id(parts, service).await.map(Self)
+    }
+}
+
 /// The name in the path, of whosever hook.
 pub(super) async fn hook_id(parts: &mut Parts, service: &AdminService) -> Result<HookId, Problem> {
     let path = Path::<String>::from_request_parts(parts, service).await;

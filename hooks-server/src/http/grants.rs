@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
 use axum::response::Response;
 use futures_util::future::join_all;
@@ -78,9 +79,11 @@ pub(super) fn routes() -> Routes<Arc<State>> {
 
 async fn grant(
     Shared(state): Shared<Arc<State>>,
-    Path(secret): Path<String>,
+    secret: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    // What is no text was never given.
+    let secret = secret.map(|Path(secret)| secret).unwrap_or_default();
     let given = headers.iter().filter(|(name, _)| name.as_str().starts_with(PREFIX));
     let headers = given.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
     let call = (secret, headers.collect::<Vec<_>>());

@@ -15,7 +15,7 @@ impl Keys {
     pub const FILE: &str = "secrets.key";
 
     /// Those of the file [`FILE`](Self::FILE) in this folder, made if there are none yet: nobody but the owner may read it. Whoever
-    /// calls has the folder for itself, as the folder of an open durable bus.
+    /// calls has the folder for itself, as the folder of an open durable bus. Blocks.
     ///
     /// # Errors
     /// When the file is there and is no file of keys, or can't be made. The error quotes nothing of it.

@@ -76,6 +76,11 @@ impl Handshake {
         if matches!(next, Turn::Fail(_)) {
             // The hook waits for the receiver's call, too.
             self.callback();
+            // It may have called before this one waited.
+            if self.is_granted() {
+                self.forget_call();
+                return (Turn::Deliver, Some(turn));
+            }
         }
         (next, Some(turn))
     }
@@ -124,11 +129,18 @@ impl Handshake {
 
     /// Remembers an answer, for all who ask the same.
     pub(crate) fn answered(&self, answer: Result<Granted, Withheld>) {
-        if let (Ok(_), Some(callbacks), Some(_)) = (&answer, &self.callbacks, &self.secret) {
+        if answer.is_ok() {
+            self.forget_call();
+        }
+        self.grant.answered(answer);
+    }
+
+    /// The receiver has granted, and nobody waits for its call.
+    fn forget_call(&self) {
+        if let (Some(callbacks), Some(_)) = (&self.callbacks, &self.secret) {
             let grant: Arc<dyn Callback> = self.grant.clone();
             callbacks.forget(&grant);
         }
-        self.grant.answered(answer);
     }
 
     /// True if it is granted, in whichever way.

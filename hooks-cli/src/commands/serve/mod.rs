@@ -216,7 +216,10 @@ impl Daemon {
         let Loaded { config, tokens, keys: named, credentials } = loaded;
         let room = room(&config);
         let opened = bus::open(&config.bus).await?;
-        let keys = config.bus.folder().map_or_else(Keys::random, Keys::in_folder)?;
+        let keys = match config.bus.folder().map(Path::to_owned) {
+            Some(folder) => on_own_thread("keys", move || Keys::in_folder(&folder)).await??,
+            None => Keys::random()?,
+        };
         let bus = opened.bus;
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
         let settings = settings(&config, tokens, named.as_ref().unwrap_or(&keys));

@@ -1,10 +1,10 @@
 //! What a reload of the operator's bounds does to hooks that were made over the API and run.
 
 use hooks_test::http::Receiver;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::durable::operate;
-use super::managed::{LOOPBACK, ask, to, until};
+use super::managed::{LOOPBACK, TENANTS, as_tenant, ask, to, until};
 use super::{Daemon, JSON, file_hook};
 use crate::command::event;
 
@@ -57,4 +57,33 @@ fn options_of_the_operator_reach_hooks_at_once_and_leave_others_alone() {
     daemon.reload(&of("b.example").replace("'127.0.0.0/8'", ""));
     let line = daemon.running.wait_for("can't run");
     assert!(line.contains("url: the address guard refuses 127.0.0.1"), "{line}");
+}
+
+/// What counts for a tenant it can see, and delete.
+#[test]
+fn a_tenant_sees_its_hooks_that_the_bounds_stopped_and_can_delete_them() {
+    let receiver = Receiver::on_thread(|_| 200);
+    let of = |bounds: &str| format!("api.max_hooks = 1\n{TENANTS}{bounds}{}", file_hook("mine"));
+    let mut daemon = Daemon::start(&of(LOOPBACK));
+    assert_eq!(as_tenant(&daemon, "acme", "PUT", "/v1/hooks/a", &to(&receiver, "/a")).status, 201);
+    reload(&mut daemon, &of(""));
+    let other = json!({ "sink": { "kind": "http", "url": "https://hooks.example/" } });
+    let full = as_tenant(&daemon, "acme", "PUT", "/v1/hooks/b", &other);
+    assert!(full.status == 429 && full.body.contains("delete one first"), "{full:?}");
+    let shown = |tenant: &str| as_tenant(&daemon, tenant, "GET", "/v1/hooks", &Json::Null).json()["hooks"].clone();
+    let own = shown("acme");
+    assert!(own[0]["id"] == "a" && own[1].is_null() && own[0]["error"].is_string(), "{own}");
+    assert_eq!(shown("other"), json!([]));
+    for (tenant, method, status) in [
+        ("other", "GET", 404),
+        ("other", "DELETE", 404),
+        ("acme", "GET", 200),
+        ("acme", "DELETE", 200),
+        ("acme", "DELETE", 404),
+    ] {
+        let answer = as_tenant(&daemon, tenant, method, "/v1/hooks/a", &Json::Null);
+        assert_eq!(answer.status, status, "{tenant} {method}: {answer:?}");
+    }
+    assert_eq!(shown("acme"), json!([]));
+    assert_eq!(as_tenant(&daemon, "acme", "PUT", "/v1/hooks/b", &other).status, 201);
 }

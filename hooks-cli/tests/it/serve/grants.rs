@@ -63,12 +63,14 @@ fn a_receiver_grants_by_a_call_later_and_the_hook_goes_on_at_once() {
     for (method, path, headers, status) in [
         ("GET", wrong.as_str(), "", 404),
         ("GET", route, "", 404),
+        ("GET", &format!("{route}/%FF"), "", 404),
         ("PUT", &path, "", 405),
         ("POST", &path, "webhook-allowed-rate: 0\r\n", 422),
         ("POST", &path, "webhook-allowed-origin: other.example\r\n", 422),
     ] {
         let answer = call(at, method, path, headers);
         assert_eq!(answer.status, status, "{method} {path} {headers}: {answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{method} {path}: {answer:?}");
     }
     // Whoever only looks does not grant.
     let mut client = daemon.connect();

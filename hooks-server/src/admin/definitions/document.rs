@@ -50,6 +50,9 @@ pub struct HookDocument {
     /// The secret that was made for it. It is shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
+    /// Whose it is, where its settings can't be shown.
+    #[serde(skip)]
+    pub(super) tenant: Option<TenantId>,
 }
 
 /// A page of hooks, by name.
@@ -110,8 +113,11 @@ impl HookDefinitions {
     /// A hook as it is shown. `None`: there is none, or no more.
     pub(super) fn shown(&self, found: Found) -> Option<HookDocument> {
         let (origin, as_defined) = (found.origin(), found.as_defined());
-        let settings = match (as_defined, &found.defined) {
-            (Some(running), _) => running.hook.settings.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+        let (settings, tenant) = match (as_defined, &found.defined) {
+            (Some(running), _) => {
+                let settings = running.hook.settings.as_deref().and_then(|text| serde_json::from_str(text).ok());
+                (settings, running.hook.tenant().cloned())
+            }
             (None, Some(defined)) => self.settings_of(defined),
             (None, None) => return None,
         };
@@ -131,12 +137,15 @@ impl HookDefinitions {
             error,
             status,
             secret: None,
+            tenant,
         })
     }
 
-    fn settings_of(&self, definition: &Definition) -> Option<Json> {
-        let kept = self.0.reader.open(&definition.hook, &definition.text).ok()?;
-        self.0.reader.shown(kept.hook)
+    /// Settings without secrets, and whose they are, as far as they can be read.
+    fn settings_of(&self, definition: &Definition) -> (Option<Json>, Option<TenantId>) {
+        let Ok(kept) = self.0.reader.open(&definition.hook, &definition.text) else { return (None, None) };
+        let tenant = kept.hook["tenant"].as_str().and_then(|tenant| TenantId::new(tenant).ok());
+        (self.0.reader.shown(kept.hook), tenant)
     }
 
     fn why_not(&self, hook: &HookId, text: &str) -> Option<String> {
@@ -158,10 +167,10 @@ impl HookDocument {
 
     /// True if what is shown is this tenant's: the hook may have become another's since it was looked for.
     pub(super) fn is_of(&self, tenant: &TenantId) -> bool {
-        match (&self.settings, &self.status) {
-            (Some(settings), _) => settings["tenant"] == tenant.as_str(),
-            (None, Some(status)) => status.tenant.as_ref() == Some(tenant),
-            (None, None) => false,
+        let of_status = || self.status.as_ref().and_then(|status| status.tenant.as_ref());
+        match &self.settings {
+            Some(settings) => settings["tenant"] == tenant.as_str(),
+            None => self.tenant.as_ref().or_else(of_status) == Some(tenant),
         }
     }
 }

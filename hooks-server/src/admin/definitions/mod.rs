@@ -18,7 +18,6 @@ mod signing;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hooks_core::bus::{Definition, Expected};
@@ -36,6 +35,7 @@ use merge::merge;
 use owner::Owner;
 use places::Places;
 use reader::{Kept, Reader, Restorer, seconds};
+use reread::Bounds;
 use signing::{fill_in_secret, keep_first_secret, overlaps, rotate, signing_secret};
 
 use document::Defined;
@@ -58,8 +58,7 @@ struct Inner {
     places: Places,
     /// Hooks that are defined and could not be started, and why.
     failures: Mutex<BTreeMap<HookId, String>>,
-    /// True if hooks that run have to be read once more, because the bounds changed.
-    stale: AtomicBool,
+    bounds: Bounds,
 }
 
 /// A change of one hook.
@@ -93,7 +92,7 @@ impl HookDefinitions {
             overlaps: Mutex::default(),
             places: Places::default(),
             failures: Mutex::default(),
-            stale: AtomicBool::new(false),
+            bounds: Bounds::default(),
         }))
     }
 
@@ -102,7 +101,7 @@ impl HookDefinitions {
     pub fn set(&self, keys: Option<&Keys>, strangers: Strangers, max_hooks: usize) {
         self.0.places.set_most(max_hooks);
         if self.0.reader.set(keys, strangers) {
-            self.0.stale.store(true, Ordering::Relaxed);
+            self.0.bounds.change();
         }
     }
 
@@ -112,12 +111,14 @@ impl HookDefinitions {
     /// here are not in the answer: they are logged, together.
     ///
     /// # Errors
-    /// When the definitions can't be read from the bus.
+    /// When the definitions can't be read from the bus. The next call does what this one left.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may have started, changed or stopped some of the hooks, each of them whole. The next one does
+    /// the rest.
     pub async fn restore(&self) -> Result<Restored, DispatchError> {
         let mut restored = self.0.dispatcher.restore(Restorer(self.0.reader.clone())).await?;
-        if self.0.stale.swap(false, Ordering::Relaxed) {
-            restored.failed.extend(self.reread().await);
-        }
+        restored.failed.extend(self.reread().await?);
         let failures = restored.failed.iter().map(|(hook, error)| (hook.clone(), chain(error)));
         *self.0.failures.lock() = failures.collect();
         let closed = self.look_at_seals().await?;
@@ -207,13 +208,16 @@ impl HookDefinitions {
                 let settings = self.0.reader.shown(kept.hook);
                 return Ok(Defined { definition, settings, secret: None, is_new: false });
             };
+            let bounds = self.0.reader.settings();
             let read = self.check(hook, &wanted.hook)?;
-            let _place = self.place(before.is_none(), read.tenant()).await?;
+            let tenant = read.tenant().cloned();
+            let _place = self.place(before.is_none(), tenant.as_ref()).await?;
             let text = self.0.reader.seal(hook, &wanted).map_err(unavailable)?;
             let seen = revision.map_or(Expected::Absent, Expected::At);
             let settings = read.settings.clone();
             match self.0.dispatcher.define_as(read, &text, seen).await {
                 Ok(definition) => {
+                    self.keep_in_bounds(&bounds, &definition, tenant).await;
                     self.end_overlap_at(hook, wanted.overlap_until);
                     let settings = settings.and_then(|text| serde_json::from_str(&text).ok());
                     return Ok(Defined { definition, settings, secret, is_new: before.is_none() });
@@ -379,3 +383,6 @@ fn problem(hook: &HookId, error: &DispatchError) -> Problem {
     };
     Problem::new(status, chain(error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Pages of hooks, and which hooks they have.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use hooks_core::bus::Definition;
 use hooks_core::{HookId, RunningHook, TenantId};
@@ -73,8 +74,8 @@ impl HookDefinitions {
         }
     }
 
-    /// The next hooks, of those that run here and those that are defined. Of a tenant's those that run here: of the others
-    /// it is not known whose they are.
+    /// The next hooks, of those that run here and those that are defined. Of a tenant's those that run here, and those that
+    /// did not when that was last looked at: of the others it is not known whose they are.
     async fn found(
         &self,
         after: Option<&HookId>,
@@ -82,14 +83,16 @@ impl HookDefinitions {
         tenant: Option<&TenantId>,
     ) -> Result<Vec<Found>, Problem> {
         let (running, store) = (self.0.dispatcher.hooks(after, count, tenant), self.0.bus.hooks());
-        if tenant.is_none() {
+        let Some(tenant) = tenant else {
             let defined = store.definitions(after, count).await.map_err(|error| unavailable(error.to_string()))?;
             return Ok(joined(running, defined, count));
-        }
-        let names: Vec<_> = running.iter().map(|running| running.hook.id.clone()).collect();
+        };
+        let stopped = self.0.places.stopped_of(tenant, after).into_iter().map(|id| (id, None));
+        let mut hooks: BTreeMap<_, _> = stopped.collect();
+        hooks.extend(running.into_iter().map(|running| (running.hook.id.clone(), Some(running))));
+        let names: Vec<_> = hooks.keys().take(count).cloned().collect();
         let defined = store.definitions_of(&names).await.map_err(|error| unavailable(error.to_string()))?;
-        let both = names.into_iter().zip(running).zip(defined);
-        Ok(both.map(|((id, running), defined)| Found { id, running: Some(running), defined }).collect())
+        Ok(hooks.into_iter().zip(defined).map(|((id, running), defined)| Found { id, running, defined }).collect())
     }
 }
 

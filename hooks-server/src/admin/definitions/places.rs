@@ -1,13 +1,14 @@
 //! How many hooks a tenant may have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hooks_core::{HookId, TenantId};
 use http::StatusCode;
 use parking_lot::Mutex;
 
-use super::HookDefinitions;
+use super::{HookDefinitions, unavailable};
 use crate::admin::response::Problem;
 
 /// Hooks of one tenant, unless [`HookDefinitions::set`] says otherwise.
@@ -18,9 +19,11 @@ pub(super) struct Places {
     most: AtomicUsize,
     /// Hooks of a tenant that are being made.
     making: Mutex<BTreeMap<TenantId, usize>>,
-    /// Hooks that are defined and did not run when that was last looked at, and whose they are.
-    stopped: Mutex<BTreeMap<HookId, TenantId>>,
+    stopped: Mutex<Stopped>,
 }
+
+/// Hooks of tenants that are defined and did not run when that was last looked at.
+pub(super) type Stopped = BTreeMap<TenantId, BTreeSet<HookId>>;
 
 impl Default for Places {
     fn default() -> Self {
@@ -33,8 +36,29 @@ impl Places {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    pub(super) fn set_stopped(&self, stopped: BTreeMap<HookId, TenantId>) {
+    pub(super) fn set_stopped(&self, stopped: Stopped) {
         *self.stopped.lock() = stopped;
+    }
+
+    pub(super) fn add_stopped(&self, tenant: TenantId, hook: HookId) {
+        self.stopped.lock().entry(tenant).or_default().insert(hook);
+    }
+
+    /// A tenant's hooks that did not run when that was last looked at, by name: those after this name.
+    pub(super) fn stopped_of(&self, tenant: &TenantId, after: Option<&HookId>) -> Vec<HookId> {
+        let later = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let stopped = self.stopped.lock();
+        stopped.get(tenant).into_iter().flat_map(|names| names.range::<HookId, _>(later)).cloned().collect()
+    }
+
+    fn forget_stopped(&self, tenant: &TenantId, hooks: &[HookId]) {
+        let mut stopped = self.stopped.lock();
+        if let Some(names) = stopped.get_mut(tenant) {
+            names.retain(|name| !hooks.contains(name));
+            if names.is_empty() {
+                stopped.remove(tenant);
+            }
+        }
     }
 }
 
@@ -74,15 +98,15 @@ impl HookDefinitions {
 
     /// The number of a tenant's hooks that are defined and don't run.
     async fn stopped(&self, tenant: &TenantId) -> Result<usize, Problem> {
-        let stopped = self.0.places.stopped.lock().clone();
-        let mut count = 0;
-        for hook in stopped.into_iter().filter_map(|(hook, of)| (of == *tenant).then_some(hook)) {
-            if self.0.dispatcher.hook(&hook).is_none() && self.definition(&hook).await?.is_some() {
-                count += 1;
-            } else {
-                self.0.places.stopped.lock().remove(&hook);
-            }
-        }
-        Ok(count)
+        let names = self.0.places.stopped_of(tenant, None);
+        let defined = self.0.bus.hooks().definitions_of(&names).await;
+        let defined = defined.map_err(|error| unavailable(error.to_string()))?;
+        let (stopped, others): (Vec<_>, Vec<_>) = names
+            .into_iter()
+            .zip(defined)
+            .partition(|(hook, defined)| defined.is_some() && self.0.dispatcher.hook(hook).is_none());
+        let others: Vec<_> = others.into_iter().map(|(hook, _)| hook).collect();
+        self.0.places.forget_stopped(tenant, &others);
+        Ok(stopped.len())
     }
 }

@@ -37,7 +37,8 @@ pub(super) struct Reader {
     overlaps: Mutex<BTreeMap<HookId, u64>>,
 }
 
-struct ReaderSettings {
+/// What of it may change.
+pub(super) struct ReaderSettings {
     sealer: Sealer,
     strangers: Strangers,
     reader: HookReader<'static>,
@@ -73,7 +74,7 @@ impl Reader {
         Err(Problem::new(StatusCode::NOT_IMPLEMENTED, why))
     }
 
-    fn settings(&self) -> Arc<ReaderSettings> {
+    pub(super) fn settings(&self) -> Arc<ReaderSettings> {
         self.settings.read().clone()
     }
 

@@ -6,6 +6,7 @@ use futures_util::stream::{self, StreamExt as _};
 use hooks_core::bus::Definition;
 use hooks_core::{BusError, DispatchError, HookId, chain};
 
+use super::places::Stopped;
 use super::sealer::Seal;
 use super::{HookDefinitions, Problem, TRIES, unavailable};
 use crate::admin::response::{NotRekeyed, Rekeyed};
@@ -92,7 +93,7 @@ impl HookDefinitions {
     /// whose the hooks are that don't run.
     pub(super) async fn look_at_seals(&self) -> Result<BTreeSet<HookId>, DispatchError> {
         let (mut closed, mut old) = (BTreeMap::<_, Vec<HookId>>::new(), BTreeMap::<_, usize>::new());
-        let (mut stopped, mut after) = (BTreeMap::new(), None);
+        let (mut stopped, mut after) = (Stopped::new(), None);
         loop {
             let page = self.defined_after(after.as_ref()).await.map_err(DispatchError::Definitions)?;
             let Some(last) = page.last() else { break };
@@ -101,7 +102,7 @@ impl HookDefinitions {
                 if self.0.dispatcher.hook(&hook).is_none()
                     && let Some(tenant) = self.0.reader.tenant(&hook, &text)
                 {
-                    stopped.insert(hook.clone(), tenant);
+                    stopped.entry(tenant).or_default().insert(hook.clone());
                 }
                 match self.0.reader.seal_of(&hook, &text).0 {
                     Seal::Current => {}

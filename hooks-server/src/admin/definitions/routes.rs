@@ -16,7 +16,7 @@ use super::document::{HookDocument, Origin};
 use super::page::{Selection, Text};
 use super::{Change, Defined, Owner, Problem, operations, unknown};
 use crate::admin::response::Done;
-use crate::admin::routes::{Hook, JSON, JsonBody, answer, bad_request, hook_id, json, json_body, whole};
+use crate::admin::routes::{AnyHook, Hook, JSON, JsonBody, answer, bad_request, hook_id, json, json_body, whole};
 use crate::admin::unambiguous;
 use crate::admin::{AdminService, Request, Routes, SPAN};
 
@@ -50,7 +50,7 @@ async fn list(
     Ok(json(StatusCode::OK, JSON, &page))
 }
 
-async fn show(State(service): State<AdminService>, Hook(hook): Hook, owner: Owner) -> Result<Response, Problem> {
+async fn show(State(service): State<AdminService>, AnyHook(hook): AnyHook, owner: Owner) -> Result<Response, Problem> {
     let document = service.managed()?.document(&hook).await?;
     let document = document.filter(|document| owner.tenant().is_none_or(|tenant| document.is_of(tenant)));
     let mut document = document.ok_or_else(|| unknown(&hook))?;
@@ -106,7 +106,7 @@ async fn change(
 /// Removes a hook that is defined; or what is kept of one that is neither defined nor runs, alone with `stopped=true`.
 async fn remove(
     State(service): State<AdminService>,
-    Hook(hook): Hook,
+    AnyHook(hook): AnyHook,
     owner: Owner,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -120,11 +120,14 @@ async fn remove(
         }
     };
     if let Some(definitions) = service.definitions().cloned().filter(|_| !only_stopped) {
-        let id = hook.clone();
+        let (id, owner) = (hook.clone(), owner.clone());
         if whole(async move { definitions.remove(&id, &condition, &owner).await }).await? {
             tracing::info!(%hook, "the hook was removed over the API");
             return Ok(json(StatusCode::OK, JSON, &Done { changed: true }));
         }
+    }
+    if !owner.owns(service.dispatcher().tenant_of(&hook).as_ref()) {
+        return Err(unknown(&hook));
     }
     Ok(answer(service, Request::Forget { hook }).await)
 }
@@ -237,6 +240,7 @@ fn shown(service: &AdminService, hook: &HookId, defined: Defined, place: &str) -
         error: None,
         status: service.dispatcher().hook_status(hook).map(HookReport::from),
         secret: secret.map(|secret| secret.expose().to_owned()),
+        tenant: None,
     };
     let mut response = json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, JSON, &document);
     tag(&mut response, document.revision);

@@ -16,7 +16,9 @@ const PURPOSE: &str = "hooks: definitions of hooks";
 /// nobody moves a definition to another hook.
 pub(super) struct Sealer(Vec<(String, LessSafeKey)>);
 
-/// The text of a definition. What everybody can read of it is a note, and where it can be opened nobody relies on that.
+/// The text of a definition. Everybody can read the notes beside `sealed`. They say, without opening it, what a rekey has
+/// to seal and what is logged; of a hook that can't be opened also whom it counts for. Nobody sees or changes a hook
+/// because of them.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sealed {
