@@ -180,8 +180,8 @@ impl Dispatcher {
         self.locked(id, |inner| async move { inner.rewrite(&hook, &text, before).await }).await
     }
 
-    /// Reads the definition of a hook once more, because what makes a hook of it has changed: the reader of the last
-    /// [`restore`](Self::restore). A hook that is another one now is changed, and one that can't be made any more is
+    /// Makes a hook of its definition once more, because what makes a hook of it has changed: the reader of the last
+    /// [`restore`](Self::restore). The definition is the one that was read from the bus since. A hook that is another one now is changed, and one that can't be made any more is
     /// [removed](Self::remove) here. It stays defined, and a later `restore` adds it again if it can.
     ///
     /// # Errors
@@ -189,9 +189,9 @@ impl Dispatcher {
     ///
     /// # Cancel safety
     /// As for [`add`](Self::add).
-    pub async fn reread(&self, id: &HookId) -> Result<(), DispatchError> {
-        let hook = id.clone();
-        self.locked(id, |inner| async move { inner.reread(&hook).await }).await
+    pub async fn reread(&self, definition: &Definition) -> Result<(), DispatchError> {
+        let read = definition.clone();
+        self.locked(&definition.hook, |inner| async move { inner.reread(read).await }).await
     }
 
     /// The revision of a hook that the bus keeps the definition of. `None` for a hook that was [added](Self::add) without
@@ -291,11 +291,16 @@ impl Inner {
         Ok(())
     }
 
-    async fn reread(self: &Arc<Self>, id: &HookId) -> Result<(), DispatchError> {
-        let definition = self.bus.hooks().definition(id).await.map_err(|error| refused(id)(error.into()))?;
-        let Some(definition) = definition.filter(|_| self.defined.revisions.lock().contains_key(id)) else {
-            return Ok(());
+    async fn reread(self: &Arc<Self>, read: Definition) -> Result<(), DispatchError> {
+        let id = &read.hook.clone();
+        let Some(known) = self.defined.revisions.lock().get(id).copied() else { return Ok(()) };
+        let definition = if known > read.revision {
+            // It was changed or rewritten since it was read.
+            self.bus.hooks().definition(id).await.map_err(|error| refused(id)(error.into()))?
+        } else {
+            Some(read)
         };
+        let Some(definition) = definition else { return Ok(()) };
         match self.hook_of(id, &definition.text) {
             Ok(hook) => self.put(hook, definition.revision).await,
             Err(error) => {

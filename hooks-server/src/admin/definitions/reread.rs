@@ -85,6 +85,6 @@ impl HookDefinitions {
 
     async fn reread_one(&self, definition: &Definition) -> Result<(), DispatchError> {
         let can_be_read = self.0.reader.open(&definition.hook, &definition.text).is_ok();
-        if can_be_read { self.0.dispatcher.reread(&definition.hook).await } else { Ok(()) }
+        if can_be_read { self.0.dispatcher.reread(definition).await } else { Ok(()) }
     }
 }

@@ -1,6 +1,6 @@
 //! Bounds that change while the bus fails, and while a hook is defined.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hooks_bus::MemoryBus;
 use hooks_core::bus::{BusTraits, DefineError, HookStore, Reader as BusReader, Settler, StartAt, Subscription};
@@ -17,6 +17,7 @@ type Meanwhile = Box<dyn FnOnce() + Send>;
 struct Odd {
     bus: MemoryBus,
     fails: AtomicBool,
+    reads: AtomicUsize,
     meanwhile: Mutex<Option<Meanwhile>>,
 }
 
@@ -67,6 +68,7 @@ impl HookStore for Odd {
     }
 
     async fn definition(&self, hook: &HookId) -> Result<Option<Definition>, BusError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         if self.fails.load(Ordering::Relaxed) {
             return Err(BusError::Closed);
         }
@@ -88,7 +90,12 @@ struct Hooks {
 impl Hooks {
     async fn start() -> Self {
         let bus = MemoryBus::default();
-        let bus = Arc::new(Odd { bus, fails: AtomicBool::new(false), meanwhile: Mutex::default() });
+        let bus = Arc::new(Odd {
+            bus,
+            fails: AtomicBool::default(),
+            reads: AtomicUsize::default(),
+            meanwhile: Mutex::default(),
+        });
         let (keys, dispatcher) = (Keys::random().unwrap(), Arc::new(Dispatcher::new(bus.clone())));
         let allowed = Strangers::with_sinks(["http"]);
         let definitions = HookDefinitions::new(bus.clone(), "memory", dispatcher, Some(&keys), allowed);
@@ -120,9 +127,11 @@ async fn hooks_that_could_not_be_read_again_are_by_the_next_call() {
     assert!(matches!(hooks.definitions.restore().await, Err(DispatchError::Definitions(_))));
     assert!(hooks.runs(&hook));
     hooks.bus.fails.store(false, Ordering::Relaxed);
+    hooks.bus.reads.store(0, Ordering::Relaxed);
     let failed = hooks.definitions.restore().await.unwrap().failed;
     assert!(matches!(&failed[..], [(stopped, DispatchError::Invalid { .. })] if *stopped == hook), "{failed:?}");
     assert!(!hooks.runs(&hook));
+    assert_eq!(hooks.bus.reads.load(Ordering::Relaxed), 1, "each is read once");
 }
 
 #[tokio::test]
