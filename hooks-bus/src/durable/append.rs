@@ -73,6 +73,11 @@ impl Appender {
         self.current.as_ref()?.segment.begun()
     }
 
+    /// True if the time of the current segment was moved along with the clock.
+    pub(crate) fn was_moved(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.segment.begun() != Some(current.segment.stamp))
+    }
+
     /// Appends a slice. It is not safe before [`commit`](Self::commit).
     pub(crate) fn append(&mut self, events: &[Envelope], now: u64) -> io::Result<()> {
         let accepted = u32::try_from(now).unwrap_or(u32::MAX);

@@ -39,7 +39,12 @@ impl Inner {
     /// Writes checkpoints, then removes segments that no hook needs. Logs an error once, and tries again later.
     pub(crate) fn checkpoint_and_clean(&self) {
         let dir = self.storage.dir.display();
-        if let Err(error) = self.checkpoint() {
+        let mut written = self.checkpoint();
+        // Room is taken from what no hook needs.
+        while matches!(written, Err(BusError::Full(_))) && self.reclaim(Reclaim::One).is_ok_and(|removed| removed) {
+            written = self.checkpoint();
+        }
+        if let Err(error) = written {
             if self.storage.health.checkpointing.begins(error.to_string()) {
                 tracing::error!(%dir, %error, "can't write the positions of hooks: a restart would deliver events again");
             }

@@ -137,6 +137,9 @@ impl DurableConfig {
         if self.max_age.is_some_and(|age| age.get().as_secs() == 0) {
             problems.push(ConfigProblem::new("max_age", "must be at least 1s".to_owned()));
         }
+        if !self.retain.get().is_zero() && self.retain.get().as_secs() == 0 {
+            problems.push(ConfigProblem::new("retain", "must be 0s, or at least 1s".to_owned()));
+        }
         if self.dead_letters.max_events == 0 {
             problems.push(ConfigProblem::new("dead_letters.max_events", "must be at least 1".to_owned()));
         }

@@ -54,9 +54,7 @@ impl Inner {
         define: Option<(Arc<str>, StartAt)>,
     ) -> Answer {
         let define = match define {
-            // Where the hook has a place it keeps it.
-            Some((text, _)) if self.hooks.knows(hook) => Some((text, Start::End)),
-            Some((text, from)) => Some((text, self.start(from).await?)),
+            Some((text, from)) => Some((text, self.start(hook, from).await?)),
             None => None,
         };
         let (answer, mut answered) = oneshot::channel();

@@ -160,10 +160,14 @@ impl Hooks {
         Routing::new(&self.index.read(), slice)
     }
 
-    /// The oldest position from `first` on that a hook is to read next. One further behind does not count.
-    pub(crate) fn first_unread(&self, first: u64) -> Option<u64> {
+    /// The oldest position from `first` on that a hook is to read next, and how many hooks were looked at. One further
+    /// behind does not count.
+    pub(crate) fn first_unread(&self, first: u64) -> (Option<u64>, usize) {
         let index = self.index.read();
-        index.values().filter_map(|subscriber| subscriber.unread()).filter(|at| *at >= first).min()
+        let mut hooks = 0;
+        let looked_at = index.values().inspect(|_| hooks += 1);
+        let unread = looked_at.filter_map(|subscriber| subscriber.unread()).filter(|at| *at >= first).min();
+        (unread, hooks)
     }
 
     /// The hook's unsettled events. `None`: the bus does not know it.
@@ -181,6 +185,12 @@ impl Hooks {
             Some((_, subscriber)) => subscriber.committed(),
             None => known.away.get(hook).map(|away| away.behind.committed),
         }
+    }
+
+    /// The oldest position that a subscribed hook has not settled. `None`: all have settled everything.
+    pub(crate) fn first_committed(&self) -> Option<u64> {
+        let known = self.known.lock();
+        known.subscribed.values().filter_map(|(_, subscriber)| subscriber.committed()).min()
     }
 
     /// The place of a hook that is not subscribed.

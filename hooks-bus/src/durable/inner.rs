@@ -138,8 +138,8 @@ impl Inner {
     fn evict_read(&self) {
         let Some(first) = self.cache.tail.lock().watched() else { return };
         // A hook further behind reads from the disk.
-        let unread = self.hooks.first_unread(first);
-        self.cache.tail.lock().was_read(unread.unwrap_or(u64::MAX));
+        let (unread, hooks) = self.hooks.first_unread(first);
+        self.cache.tail.lock().was_read(unread.unwrap_or(u64::MAX), hooks);
     }
 
     pub(crate) fn dispatched(&self) -> u64 {

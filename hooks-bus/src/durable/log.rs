@@ -22,6 +22,8 @@ pub(crate) struct Log {
     segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
     /// Every event before this position is safe.
     end: AtomicU64,
+    /// Segments before this position are being removed.
+    floor: AtomicU64,
     damaged: AtomicBool,
 }
 
@@ -35,7 +37,7 @@ pub(crate) struct Part {
 impl Log {
     pub(crate) fn new(disk: Arc<dyn Disk>, segments: Vec<Arc<Segment>>, end: u64) -> Self {
         let segments = segments.into_iter().map(|segment| (segment.first, segment)).collect();
-        Self { disk, segments: RwLock::new(segments), end: AtomicU64::new(end), damaged: AtomicBool::new(false) }
+        Self { disk, segments: RwLock::new(segments), end: end.into(), floor: 0.into(), damaged: false.into() }
     }
 
     /// The position behind the last safe event.
@@ -49,7 +51,13 @@ impl Log {
 
     /// The position of the oldest event that the log can have.
     pub(crate) fn begin(&self) -> u64 {
-        self.segments.read().keys().next().copied().unwrap_or_else(|| self.end())
+        let oldest = self.segments.read().keys().next().copied().unwrap_or_else(|| self.end());
+        oldest.max(self.floor.load(Ordering::Acquire))
+    }
+
+    /// The segments before this position are going to be removed: no hook begins in one.
+    pub(crate) fn begin_at(&self, floor: u64) {
+        self.floor.fetch_max(floor, Ordering::AcqRel);
     }
 
     /// Bytes on the disk.
@@ -105,7 +113,7 @@ impl Log {
     }
 
     /// The position of the first event that was accepted at this time or later, in seconds since 1970; else the end.
-    /// Blocks: it reads a part of one segment.
+    /// Blocks: it reads the segment that may have it, as far as its marks don't say more, and the next if it has not.
     pub(crate) fn since(&self, since: u64) -> io::Result<u64> {
         for part in self.parts() {
             // None of its events is younger.

@@ -102,7 +102,6 @@ use inner::{HookSettle, Inner};
 use overlay::Overlay;
 use reader::DurableReader;
 use retention::Reclaim;
-use start::Start;
 use tuning::Tuning;
 use writer::{Request, Writer};
 
@@ -263,8 +262,7 @@ impl Bus for DurableBus {
             return Err(BusError::Closed);
         }
         let ledger = subscription.ledger.clone();
-        let is_new = !inner.hooks.knows(&subscription.hook);
-        let start = if is_new { inner.start(subscription.from).await? } else { Start::End };
+        let start = inner.start(&subscription.hook, subscription.from).await?;
         let subscriber = inner.subscriber(&subscription, start);
         let number = subscriber.take_over(&subscription, inner.storage.log.begin());
         let reader = DurableReader::new(inner.clone(), subscriber.clone(), number);

@@ -36,10 +36,27 @@ impl Inner {
         let now = self.storage.now();
         let saved = self.saved.lock();
         // Not above what is removed: a hook may come that begins with the oldest event.
-        let Some(floor) = self.reclaimable(reclaim, saved.floor(), now) else { return Ok(false) };
-        self.storage.store.set_floor(floor)?;
-        let removed = self.storage.log.remove_below(floor);
+        let Some(floor) = self.give_up(reclaim, saved.floor(), now) else { return Ok(false) };
+        let log = &self.storage.log;
+        let removed = match self.storage.store.set_floor(floor) {
+            // There is room once a file is gone. After a crash in between, the log reports it missing.
+            Err(BusError::Full(_)) if reclaim == Reclaim::One => {
+                let removed = log.remove_below(floor);
+                self.storage.store.set_floor(floor)?;
+                removed
+            }
+            stored => stored.map(|()| log.remove_below(floor))?,
+        };
         removed.map(|()| true).map_err(|error| self.storage.unavailable("remove a segment", &error))
+    }
+
+    /// The end of the last segment to remove. No hook begins before it from now on.
+    fn give_up(&self, reclaim: Reclaim, passed: u64, now: u64) -> Option<u64> {
+        let _dispatched = self.dispatched.lock();
+        // Of a hook that has just come, the database does not know what it needs.
+        let newcomers = if self.dirty.has_unsaved_hooks() { self.hooks.first_committed() } else { None };
+        let floor = self.reclaimable(reclaim, newcomers.map_or(passed, |needed| needed.min(passed)), now);
+        floor.inspect(|floor| self.storage.log.begin_at(*floor))
     }
 
     /// The end of the last segment to remove, of those that end at or before `passed`.
@@ -167,6 +184,11 @@ impl Inner {
 
     /// Removes a segment, and counts the events that each hook loses before. Blocks.
     pub(crate) fn evict(&self, part: &Part, reason: DropReason) -> Result<(), BusError> {
+        {
+            // A hook that comes from now on begins behind it.
+            let _dispatched = self.dispatched.lock();
+            self.storage.log.begin_at(part.end);
+        }
         let mut evicted: Vec<(Arc<Subscriber>, EvictedRange)> = Vec::new();
         for subscriber in self.hooks.subscribed() {
             if subscriber.committed().is_none_or(|committed| committed >= part.end) {

@@ -21,11 +21,13 @@ pub(crate) enum Start {
 }
 
 impl Inner {
-    /// Finds the place: one that is said by a time takes a look at the log.
-    pub(crate) async fn start(self: &Arc<Self>, from: StartAt) -> Result<Start, BusError> {
+    /// Finds the place: one that is said by a time takes a look at the log, unless the hook is known and goes on where
+    /// it was. If it is forgotten meanwhile, it gets too much rather than too little.
+    pub(crate) async fn start(self: &Arc<Self>, hook: &HookId, from: StartAt) -> Result<Start, BusError> {
         match from {
             StartAt::End => return Ok(Start::End),
             StartAt::Earliest => return Ok(Start::Earliest),
+            _ if self.hooks.knows(hook) => return Ok(Start::Earliest),
             _ => {}
         }
         let found = self.blocking(move |inner| {

@@ -9,8 +9,11 @@ use hooks_core::Slice;
 use crate::buffer::budget::{Amount, Budget};
 use crate::buffer::published::{Published, Run};
 
-/// Bytes that may stay without a look at what every hook has read, because that look costs time.
+/// Bytes that may stay without a look at what every hook has read, because that look costs time,
 const UNWATCHED: usize = 4 << 20;
+
+/// and more of it the more hooks there are: so many bytes for each.
+const UNWATCHED_FOR_EACH: usize = 256;
 
 /// The newest events, without a gap: those that a hook has not read, as far as memory allows.
 #[derive(Debug, Default)]
@@ -40,10 +43,10 @@ impl TailCache {
         if self.bytes > self.watched_from.max(UNWATCHED) { self.first() } else { None }
     }
 
-    /// Removes events before this position, which every hook has read.
-    pub(crate) fn was_read(&mut self, until: u64) {
+    /// Removes events before this position, which every one of so many hooks has read.
+    pub(crate) fn was_read(&mut self, until: u64, hooks: usize) {
         while self.slices.front().is_some_and(|slice| slice.until() <= until) && self.pop() {}
-        self.watched_from = self.bytes + UNWATCHED.max(self.bytes / 4);
+        self.watched_from = self.bytes + UNWATCHED.max(self.bytes / 4).max(UNWATCHED_FOR_EACH * hooks);
     }
 
     /// The position of the oldest event here.

@@ -66,7 +66,7 @@ impl Writer {
             batch.into_iter().for_each(|request| answer(request, Err(error.clone())));
             return;
         }
-        let now = self.inner.storage.clock.time();
+        let now = self.inner.storage.now();
         let mut written = Vec::with_capacity(batch.len());
         // A caller that no longer waits expects that nothing was accepted.
         for request in batch.into_iter().filter(|request| !request.answer.is_closed()) {
@@ -144,8 +144,12 @@ impl Writer {
         }
     }
 
-    /// True if the segment is too old for more events: age limits apply to whole segments, so that each must end.
+    /// True if the segment is too old for more events: age limits apply to whole segments, so that each must end. Also
+    /// when the clock was set since it was begun: all events of a segment have the time of one clock.
     fn is_old(&self, now: u64) -> bool {
+        if self.appender.was_moved() {
+            return true;
+        }
         let limits = self.inner.config.max_age.into_iter().chain([self.inner.config.retain]);
         let limit = limits.map(|limit| limit.get().as_secs()).filter(|seconds| *seconds > 0).min();
         let age = self.appender.begun().map(|begun| now.saturating_sub(begun));

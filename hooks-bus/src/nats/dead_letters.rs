@@ -14,9 +14,10 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hooks_core::{BusError, DeadLetter, DeadLetterId, DeadLetterReason, Envelope, HookId, Position, bus::DeadLetters};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::Inner;
-use super::connect::unavailable;
+use super::connect::{REQUEST_TIMEOUT, unavailable};
 use super::publish::{explain, not_sent};
 use super::subject;
 
@@ -150,7 +151,9 @@ impl DeadLetters for NatsDeadLetters {
         let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
         let mut found = Vec::new();
         let mut messages = consumer.fetch().max_messages(max).messages().await.map_err(|error| failed(&error))?;
-        while let Some(message) = messages.next().await {
+        // A request that is lost with its connection is not sent again.
+        let silent = |_| BusError::Unavailable("can't read dead letters: NATS does not answer".to_owned());
+        while let Some(message) = timeout(REQUEST_TIMEOUT, messages.next()).await.map_err(silent)? {
             let message = message.map_err(|error| failed(&*error))?;
             let id = message.info().map_err(|error| failed(&*error))?.stream_sequence;
             match decode(&message) {

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
 use futures_util::StreamExt as _;
 use hooks_core::{BusError, StartAt};
+use tokio::time::timeout;
 
 use super::Inner;
-use super::connect::unavailable;
+use super::connect::{REQUEST_TIMEOUT, unavailable};
 use super::inner::Tail;
 
 impl Inner {
@@ -35,16 +36,21 @@ impl Inner {
         };
         let events = &self.storage.events;
         let consumer = events.create_consumer(config).await.map_err(|error| failed(&error))?;
-        let mut messages = consumer.fetch().max_messages(1).messages().await.map_err(|error| failed(&error))?;
-        let first = match messages.next().await {
-            Some(message) => {
-                let message = message.map_err(|error| failed(&*error))?;
-                Some(message.info().map_err(|error| failed(&*error))?.stream_sequence)
-            }
-            None => None,
-        };
+        let is_there = consumer.cached_info().num_pending > 0;
+        let before = if is_there { before_first_of(&consumer).await } else { Ok(tail.last) };
         // The server would remove it after a while anyway.
         let _ = events.delete_consumer(&consumer.cached_info().name).await;
-        Ok(first.map_or(tail.last, |first| first.saturating_sub(1)))
+        before
     }
+}
+
+/// The position before the first event of a consumer that has one.
+async fn before_first_of(consumer: &Consumer<pull::Config>) -> Result<u64, BusError> {
+    let failed = |error: &dyn std::error::Error| unavailable("find events by their time", error);
+    let mut messages = consumer.fetch().max_messages(1).messages().await.map_err(|error| failed(&error))?;
+    let Ok(Some(message)) = timeout(REQUEST_TIMEOUT, messages.next()).await else {
+        return Err(BusError::Unavailable("can't find events by their time: NATS does not answer".to_owned()));
+    };
+    let message = message.map_err(|error| failed(&*error))?;
+    Ok(message.info().map_err(|error| failed(&*error))?.stream_sequence.saturating_sub(1))
 }
