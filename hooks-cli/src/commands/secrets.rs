@@ -23,6 +23,14 @@ fn rekey(args: &RekeyArgs) -> Exit {
     converse(&args.whom, Purpose::Operate, async |operator| {
         // A daemon has its own.
         operator.manage_definitions(|| keys(&args.whom.place))?;
+        if let Some(first) = first_key(args)? {
+            let Response::Rekeyed(Rekeyed { key, .. }) = operator.ask(Request::Rekey { dry_run: true }).await? else {
+                return Err("an answer to another question".into());
+            };
+            if key != first {
+                return Err(format!("nothing was sealed anew: the daemon seals with key {key}, and the first key of the file is {first}: reload the daemon (SIGHUP), see in its log that this succeeded, and try again").into());
+            }
+        }
         let Response::Rekeyed(rekeyed) = operator.ask(Request::Rekey { dry_run: args.dry_run }).await? else {
             return Err("an answer to another question".into());
         };
@@ -32,6 +40,17 @@ fn rekey(args: &RekeyArgs) -> Exit {
         }
         Ok(if rekeyed.failed.is_empty() { Exit::Done } else { Exit::Failed })
     })
+}
+
+/// The id of the key that is first in the file, which the daemon may not have read yet. `None`: the file is elsewhere.
+fn first_key(args: &RekeyArgs) -> Result<Option<String>, BoxError> {
+    let place = &args.whom.place;
+    match keys(place) {
+        Ok(keys) => Ok(keys.ids().next()),
+        // Only the config file knows which one it is.
+        Err(error) if place.config.is_some() => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 fn said(Rekeyed { key, rekeyed, current, .. }: &Rekeyed, dry_run: bool) -> String {

@@ -94,12 +94,12 @@ impl Reader {
                 self.start(&arguments, "serving address=", "127.0.0.1:8080");
             }
             ["curl", ..] => self.shell(&line.replace("curl ", "curl --fail --silent --show-error ")),
-            ["pkill", "-HUP", "hooks"] => {
+            ["pkill", "-HUP", "-f", "'hooks", "serve'"] => {
                 let daemon = self.background.iter_mut().last().unwrap();
                 daemon.signal("HUP");
                 daemon.wait_for("read again and applied");
             }
-            ["hooks" | "echo" | "sed", ..] => self.shell(line),
+            ["hooks" | "echo" | "sed" | "cp", ..] => self.shell(line),
             _ => panic!("no test runs this line of a document: {line}"),
         }
     }

@@ -108,7 +108,7 @@ impl<'a> Walk<'a> {
                 self.problem(&place, unknown(name, forms));
             } else if !options.iter().all(|option| is_marked(option)) {
                 self.problem(&place, UNMARKED);
-            } else if taken.is_some_and(|taken| !taken.is_object() || !member.is_object()) {
+            } else if taken.is_some_and(|taken| taken != member && (!taken.is_object() || !member.is_object())) {
                 self.problem(&place, TAKEN);
             } else {
                 self.value(member, &options, taken.and_then(Json::as_object), &place, depth + 1);
@@ -339,8 +339,11 @@ mod tests {
 
     #[test]
     fn what_the_operator_sets_is_not_for_strangers() {
+        // Who set it before the operator did goes on.
+        let fixed = json!({ "a": 1 });
+        assert_eq!(checked(json!({ "a": 1 }), fixed, &UntrustedLimits::default()).1, [""; 0]);
         let fixed = json!({ "a": 1, "t": { "b": 2 }, "m": { "x": "" } });
-        let table = json!({ "a": 1, "t": { "a": 1 }, "m": { "x": "1", "y": "" } });
+        let table = json!({ "a": 2, "t": { "a": 1 }, "m": { "x": "1", "y": "" } });
         assert_eq!(checked(table, fixed, &UntrustedLimits::default()).1, ["a", "m.x"]);
     }
 

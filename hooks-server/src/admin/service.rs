@@ -176,6 +176,12 @@ impl AdminService {
             let why = format!("hook `{hook}` is in the config file and runs: take it out and reload first");
             return Err(conflict(why));
         }
+        if self.bus.hooks().definition(hook).await.map_err(refused)?.is_some() {
+            let why = format!(
+                "hook `{hook}` was made over the API, and does not run: `hooks get {hook}` says why; `hooks delete` removes it, with its events"
+            );
+            return Err(conflict(why));
+        }
         let behind = self.bus.monitor().lag(hook).unwrap_or_default().events;
         if !self.bus.hooks().forget(hook).await.map_err(refused)? {
             return Err(self.unknown(hook));

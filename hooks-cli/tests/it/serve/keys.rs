@@ -173,6 +173,9 @@ fn a_key_that_is_taken_out_too_early_is_named_and_its_hooks_count() {
     let line = running.wait_for("key that is not here");
     assert!(says(&line), "{line}");
     let mut daemon = Daemon::of(place, running);
+    // Its definition is there, though nobody can read it now.
+    let (code, said) = operate(&daemon.place, &["forget", "a"]);
+    assert!(code == Some(1) && said.contains("was made over the API"), "{said}");
     let full = ask(&daemon, "PUT", "/v1/hooks/a2", &of("/a2"));
     assert_eq!(full.status, 429, "{full:?}");
 
@@ -195,6 +198,12 @@ fn the_key_in_the_folder_is_read_again_too() {
     let file = daemon.place.path("hooks-data/secrets.key");
     let own = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{NEW}{own}")).unwrap();
+    // The daemon does not know it yet: sealed with the key that goes, nothing could be opened.
+    for place in [&["-c", "hooks.toml"][..], &["--dir", "hooks-data"]] {
+        let early = daemon.place.run(&[&["secrets", "rekey"], place].concat());
+        assert_eq!((early.code, early.out.as_str()), (Some(1), ""), "{early:?}");
+        assert!(early.err.contains("nothing was sealed anew") && early.err.contains(&id(NEW)), "{}", early.err);
+    }
     daemon.running.signal("HUP");
     daemon.running.wait_for("read again and applied");
     assert!(rekey(&daemon.place).1.starts_with("1 definition sealed anew"));
