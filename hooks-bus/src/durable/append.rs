@@ -75,7 +75,7 @@ impl Appender {
 
     /// True if the time of the current segment was moved along with the clock.
     pub(crate) fn was_moved(&self) -> bool {
-        self.current.as_ref().is_some_and(|current| current.segment.begun() != Some(current.segment.stamp))
+        self.current.as_ref().is_some_and(|current| current.segment.moved() != 0)
     }
 
     /// Appends a slice. It is not safe before [`commit`](Self::commit).

@@ -97,6 +97,12 @@ impl Segment {
         Ok(piece.records.first().map(|(record, _)| record.accepted.into()))
     }
 
+    /// Seconds by which its time was moved along with the clock since it was begun. 0 where its header can't be read.
+    pub(crate) fn moved(&self) -> i64 {
+        let begun = self.begun().filter(|_| self.stamp > 0);
+        begun.map_or(0, |begun| begun.cast_signed() - self.stamp.cast_signed())
+    }
+
     /// The place of the first record.
     pub(crate) fn begin(&self) -> Place {
         Place { position: self.first, offset: HEADER_BYTES as u64 }
@@ -166,8 +172,7 @@ impl Segment {
     /// The position of the first record before `end` that was accepted at this time or later, in seconds since 1970.
     pub(crate) fn since(&self, since: u64, end: u64) -> io::Result<Option<u64>> {
         // As the file's time was moved along with the clock, so are those of its records.
-        let moved = self.begun().map_or(0, |begun| begun.cast_signed() - self.stamp.cast_signed());
-        let moved = if self.stamp == 0 { 0 } else { moved };
+        let moved = self.moved();
         let is_late = |accepted: u32| u64::from(accepted).saturating_add_signed(moved) >= since;
         let mut place = {
             let marks = self.marks.lock();

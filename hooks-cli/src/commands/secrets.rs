@@ -11,6 +11,7 @@ use crate::args::operate::PlaceArgs;
 use crate::config::{self, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
+use crate::operator::Operator;
 use crate::outcome::count;
 
 pub(crate) fn run(command: &SecretsCommand) -> Exit {
@@ -24,22 +25,25 @@ fn rekey(args: &RekeyArgs) -> Exit {
         // A daemon has its own.
         operator.manage_definitions(|| keys(&args.whom.place))?;
         if let Some(first) = first_key(args)? {
-            let Response::Rekeyed(Rekeyed { key, .. }) = operator.ask(Request::Rekey { dry_run: true }).await? else {
-                return Err("an answer to another question".into());
-            };
+            let key = ask(operator, true).await?.key;
             if key != first {
                 return Err(format!("nothing was sealed anew: the daemon seals with key {key}, and the first key of the file is {first}: reload the daemon (SIGHUP), see in its log that this succeeded, and try again").into());
             }
         }
-        let Response::Rekeyed(rekeyed) = operator.ask(Request::Rekey { dry_run: args.dry_run }).await? else {
-            return Err("an answer to another question".into());
-        };
+        let rekeyed = ask(operator, args.dry_run).await?;
         print(&said(&rekeyed, args.dry_run));
         for failed in &rekeyed.failed {
             complain(format_args!("hook `{}`: {}", failed.hook, failed.why));
         }
         Ok(if rekeyed.failed.is_empty() { Exit::Done } else { Exit::Failed })
     })
+}
+
+async fn ask(operator: &mut Operator, dry_run: bool) -> Result<Rekeyed, BoxError> {
+    match operator.ask(Request::Rekey { dry_run }).await? {
+        Response::Rekeyed(rekeyed) => Ok(rekeyed),
+        _ => Err("an answer to another question".into()),
+    }
 }
 
 /// The id of the key that is first in the file, which the daemon may not have read yet. `None`: the file is elsewhere.
