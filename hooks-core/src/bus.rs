@@ -8,6 +8,7 @@ mod health;
 mod hook_store;
 mod instances;
 mod monitor;
+mod past;
 mod reader;
 mod settler;
 mod start_at;
@@ -30,6 +31,7 @@ pub use health::BusHealth;
 pub use hook_store::HookStore;
 pub use instances::{Answering, AskError, HookPlace, Instances};
 pub use monitor::{BusMonitor, BusStats, Lag};
+pub use past::{Past, PastEvent, PastFilter, PastOrder, PastPage, PastQuery, Sieve};
 pub use reader::{Read, Reader};
 pub use settler::{Settle, Settler};
 pub use start_at::StartAt;
@@ -122,6 +124,11 @@ pub trait Bus: Send + Sync {
     /// Observation of the bus. A bus that tells nothing leaves this out.
     fn monitor(&self) -> &dyn BusMonitor {
         &Nothing
+    }
+
+    /// Reads the events of the log without a hook. A bus that keeps no events once hooks have them leaves this out.
+    fn past(&self) -> Option<&dyn Past> {
+        None
     }
 }
 

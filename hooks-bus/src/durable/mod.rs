@@ -57,6 +57,7 @@ mod monitor;
 mod open;
 mod overlay;
 mod overrides;
+mod past;
 mod plugin;
 mod reader;
 mod recover;
@@ -83,7 +84,7 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use hooks_core::{
     Bus, BusError, HookId, Slice,
-    bus::{BusConfig as _, BusMonitor, BusTraits, HookStore, Reader, Settler, Subscription, refuse_reserved},
+    bus::{BusConfig as _, BusMonitor, BusTraits, HookStore, Past, Reader, Settler, Subscription, refuse_reserved},
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -300,6 +301,10 @@ impl Bus for DurableBus {
 
     fn monitor(&self) -> &dyn BusMonitor {
         self
+    }
+
+    fn past(&self) -> Option<&dyn Past> {
+        Some(self)
     }
 }
 

@@ -189,6 +189,37 @@ impl Segment {
         Ok(None)
     }
 
+    /// The last marked place at or before this position whose records were all accepted before `since`, in seconds since
+    /// 1970.
+    pub(crate) fn nearest_before(&self, position: u64, since: u64) -> Place {
+        let marks = self.marks.lock();
+        let is_early = |mark: &Mark| u64::from(mark.accepted).saturating_add_signed(self.moved()) < since;
+        let early = marks.iter().take_while(|mark| mark.place.position <= position && is_early(mark)).last();
+        early.map_or_else(|| self.begin(), |mark| mark.place)
+    }
+
+    /// The position of a record that is followed by none that was accepted before `until`, in seconds since 1970; or `end`.
+    pub(crate) fn end_before(&self, until: u64, end: u64) -> u64 {
+        let marks = self.marks.lock();
+        let is_late = |mark: &&Mark| u64::from(mark.accepted).saturating_add_signed(self.moved()) >= until;
+        marks.iter().find(is_late).map_or(end, |mark| mark.place.position.min(end))
+    }
+
+    /// A marked place before this position, about a piece before it; and the bytes from there to the next mark behind
+    /// the position, or to the end.
+    pub(crate) fn stretch_before(&self, position: u64) -> (Place, u64) {
+        let marks = self.marks.lock();
+        let before = marks.partition_point(|mark| mark.place.position < position);
+        let end = marks.get(before).map_or_else(|| self.used(), |mark| mark.place.offset);
+        let is_far = |mark: &&Mark| mark.place.offset + PIECE as u64 <= end;
+        let begin = match marks[..before].iter().rev().find(is_far) {
+            _ if before == 0 => self.begin(),
+            Some(mark) => mark.place,
+            None => self.begin(),
+        };
+        (begin, end.saturating_sub(begin.offset))
+    }
+
     fn marked(&self, position: u64) -> Option<Mark> {
         let marks = self.marks.lock();
         let after = marks.partition_point(|mark| mark.place.position <= position);

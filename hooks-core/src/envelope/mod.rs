@@ -23,6 +23,7 @@ pub use metadata::{Metadata, MetadataError};
 pub use slice::{BlockGuard, Slice};
 
 pub(crate) use reserved::{is_reserved, shown_type};
+pub(crate) use scan::{Fault, Kind, Member, scan_object};
 
 use crate::event::Event;
 use block::{Block, Entry, Span};

@@ -10,6 +10,7 @@ mod lag;
 mod managed;
 mod new_hook;
 mod overlay;
+mod past;
 mod power;
 mod retain;
 mod sim;
