@@ -69,19 +69,21 @@ impl Members {
             if self.is_watch_stale(now) {
                 self.heartbeats.values_mut().for_each(|heartbeat| heartbeat.at = now);
             }
-            self.resolve_ages(written);
+            self.resolve_ages(written, now);
         }
         let heartbeat = Heartbeat { at: now, revision, written, age: Duration::ZERO, age_unknown };
         self.heartbeats.insert(instance.to_owned(), heartbeat);
     }
 
-    /// Computes the age of first heartbeats from the server's time now: such an instance may be dead for long. Later
-    /// heartbeats age from when they are heard, so that the servers' clocks, which may differ, don't count.
-    fn resolve_ages(&mut self, time: i128) {
+    /// Computes the age that first heartbeats had when they were heard, from the server's `time`, which it is `now`:
+    /// such an instance may be dead for long. Later heartbeats age from when they are heard, so that the servers' clocks,
+    /// which may differ, don't count.
+    fn resolve_ages(&mut self, time: i128, now: Instant) {
         for heartbeat in self.heartbeats.values_mut().filter(|heartbeat| heartbeat.age_unknown) {
             heartbeat.age_unknown = false;
             let age = u64::try_from(time.saturating_sub(heartbeat.written).max(0));
-            heartbeat.age = Duration::from_nanos(age.unwrap_or(u64::MAX));
+            let age = Duration::from_nanos(age.unwrap_or(u64::MAX));
+            heartbeat.age = age.saturating_sub(now.saturating_duration_since(heartbeat.at));
         }
     }
 
@@ -276,5 +278,9 @@ mod tests {
         members.heartbeat("new", 6, second(1_001), at(1));
         members.heartbeat("me", 7, second(1_001), at(1));
         assert!(members.is_alive("dead", at(5)) && members.is_alive("new", at(5)) && !members.is_alive("new", at(6)));
+        // The time until this instance's next heartbeat counts once.
+        members.heartbeat("late", 8, second(1_001), at(1));
+        members.heartbeat("me", 9, second(1_003), at(3));
+        assert!(members.is_alive("late", at(5)) && !members.is_alive("late", at(6)));
     }
 }

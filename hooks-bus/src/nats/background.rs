@@ -1,22 +1,21 @@
-//! The background tasks: heartbeats, the watch of the bucket, checkpoints, and checks of what is on the server.
+//! The background tasks: heartbeats, checkpoints, and checks of what is on the server.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::Operation;
 use futures_util::{StreamExt as _, stream};
 use hooks_core::BusError;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Inner;
 use super::checkpointer::MAX_WRITES;
-use super::connect::{chain, message, unavailable};
+use super::connect::{message, unavailable};
 use super::examine::Examined;
 use super::health::Part;
 use super::hook::Hook;
 use super::record::Key;
-use super::registry::{Change, Seen};
+use super::registry::Change;
 use super::step::Place;
 
 /// The interval of checkpoints, so that positions are written within a second.
@@ -28,17 +27,14 @@ const TAIL_INTERVAL: Duration = Duration::from_secs(2);
 /// Waiting hooks that one round checks, in turn, besides those with new consumers.
 const HOOKS_PER_CHECK: usize = 64;
 
-/// The time limit for starting the watch.
-const WATCH_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The pause before the watch is started again.
+/// The longest pause before a heartbeat that failed is sent again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Starts all tasks; they end when the set is dropped.
 pub(super) fn start(bus: &Arc<Inner>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(send_heartbeats(bus.clone()));
-    tasks.spawn(watch(bus.clone()));
+    tasks.spawn(super::hearing::run(bus.clone()));
     tasks.spawn(checkpoint_hooks(bus.clone()));
     tasks.spawn(monitor(bus.clone()));
     tasks.spawn(super::rebalance::run(bus.clone()));
@@ -67,6 +63,9 @@ async fn send_heartbeats(bus: Arc<Inner>) {
                 if lapsed || !lapses {
                     bus.lease.renew(sent);
                 }
+                if lapsed {
+                    bus.rebalance_needed.notify_one();
+                }
                 bus.health.works(Part::Heartbeats);
                 continue;
             }
@@ -74,40 +73,13 @@ async fn send_heartbeats(bus: Arc<Inner>) {
             Err(_) => BusError::Unavailable("no answer".to_owned()),
         };
         tracing::warn!(%error, "NATS did not take this instance's heartbeat: without one, the lease runs out");
+        times.reset_after(RETRY_PAUSE.min(bus.lease.interval()));
         if !bus.lease.holds(Instant::now()) {
             bus.health.fails(
                 Part::Heartbeats,
                 format!("nothing is delivered, because no heartbeat is taken: {}", message(error)),
             );
         }
-    }
-}
-
-/// Watches the bucket. It brings this instance's own heartbeats, too, so silence means that the watch
-/// is broken, whatever the client thinks of it.
-async fn watch(bus: Arc<Inner>) {
-    loop {
-        match timeout(WATCH_TIMEOUT, bus.storage.bucket.watch_with_history(">")).await {
-            Ok(Ok(mut entries)) => {
-                while let Ok(Some(entry)) = timeout(bus.config.lease.get(), entries.next()).await {
-                    let Ok(entry) = entry else { break };
-                    let value = (entry.operation == Operation::Put).then_some(&*entry.value);
-                    let change = {
-                        let mut registry = bus.registry.lock();
-                        registry.overrides.seen_up_to(entry.revision);
-                        let written = entry.created.unix_timestamp_nanos();
-                        let seen = Seen { key: &entry.key, value, revision: entry.revision, written };
-                        registry.see(seen, Instant::now())
-                    };
-                    bus.apply(change);
-                }
-                tracing::debug!("the watch of the NATS bucket ended: it is started again");
-            }
-            Ok(Err(error)) => tracing::warn!(error = chain(&error), "the NATS bucket can't be watched: trying again"),
-            // Like a hook's consumer, it may have been given to a server that is dead.
-            Err(_) => tracing::warn!("the NATS bucket can't be watched, no answer: trying again"),
-        }
-        sleep(RETRY_PAUSE).await;
     }
 }
 

@@ -204,7 +204,7 @@ impl Inner {
         let token = subject::of_hook(hook.as_str());
         NatsDeadLetters::new(self.clone(), hook).purge().await?;
         for key in [Key::Hook(&token), Key::Override(&token)] {
-            let purged = self.storage.bucket.purge(key.to_string()).await;
+            let purged = self.storage.bucket.delete(key.to_string()).await;
             purged.map_err(|error| unavailable("forget a hook", &error))?;
         }
         self.registry.lock().forget(&token);

@@ -3,16 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use async_nats::jetstream::stream::RawMessageErrorKind;
 use hooks_core::{BusError, HookId, Override};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::connect::unavailable;
 use super::hook::Hook;
 use super::record::Key;
-use super::registry::Seen;
 use super::{Inner, subject};
 use crate::overrides::encode;
 
@@ -77,7 +74,7 @@ impl Inner {
             }
             None => {
                 let before = self.registry.lock().overrides.revision(&token);
-                self.storage.bucket.purge(key).await.map_err(|error| failed(&error))?;
+                self.storage.bucket.delete(key).await.map_err(|error| failed(&error))?;
                 self.registry.lock().overrides.remove(&token, before);
             }
         }
@@ -91,30 +88,5 @@ impl Inner {
     pub(super) fn override_seen(&self, token: &str) {
         let hook = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
         hook.into_iter().for_each(|hook| self.unfollowed.push(hook));
-    }
-
-    /// Reads the overrides that were set while this instance was cut off: the watch may restart only after it goes
-    /// on. Asks the leader, because other servers may be behind.
-    pub(super) async fn catch_up_on_overrides(&self) -> Result<(), BusError> {
-        let bucket = &self.storage.bucket;
-        loop {
-            let from = self.registry.lock().overrides.up_to() + 1;
-            let next = bucket.stream.raw_message_builder().sequence(from);
-            let entry = match next.next_by_subject(format!("{}{}", bucket.prefix, Key::Override(">"))).send().await {
-                Ok(entry) => entry,
-                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(()),
-                Err(error) => return Err(unavailable("read which hooks are disabled", &error)),
-            };
-            let removed = entry.headers.get("KV-Operation").is_some();
-            let key = entry.subject.strip_prefix(&bucket.prefix).unwrap_or_default();
-            let change = {
-                let mut registry = self.registry.lock();
-                registry.overrides.seen_up_to(entry.sequence);
-                let value = (!removed).then_some(&*entry.payload);
-                let written = entry.time.unix_timestamp_nanos();
-                registry.see(Seen { key, value, revision: entry.sequence, written }, Instant::now())
-            };
-            self.apply(change);
-        }
     }
 }

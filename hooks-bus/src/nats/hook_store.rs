@@ -55,7 +55,7 @@ impl HookStore for NatsBus {
         })?;
         let known = self.inner.registry.lock().forget(&token) || defined;
         for key in [Key::Hook(&token), Key::Override(&token)] {
-            let purged = self.inner.storage.bucket.purge(key.to_string()).await;
+            let purged = self.inner.storage.bucket.delete(key.to_string()).await;
             purged.map_err(|error| unavailable("forget a hook", &error))?;
         }
         Ok(known || dead_letters > 0)

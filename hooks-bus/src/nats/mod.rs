@@ -28,6 +28,7 @@ mod fetch;
 mod files;
 mod follow;
 mod health;
+mod hearing;
 mod hook;
 mod hook_store;
 mod inner;
@@ -317,8 +318,8 @@ impl Bus for NatsBus {
                 .for_each_concurrent(checkpointer::MAX_WRITES, |hook| async move { inner.release(&hook).await })
                 .await;
             // Without these, others notice after a lease.
-            let _ = inner.storage.bucket.purge(Key::Alive(&inner.me).to_string()).await;
-            let _ = inner.storage.bucket.purge(Key::Hooks(&inner.me).to_string()).await;
+            let _ = inner.storage.bucket.delete(Key::Alive(&inner.me).to_string()).await;
+            let _ = inner.storage.bucket.delete(Key::Hooks(&inner.me).to_string()).await;
             let _ = inner.client.flush().await;
         };
         if timeout(FINISH_TIMEOUT, leave).await.is_err() {

@@ -17,6 +17,9 @@ use super::refusal::is_conflict;
 /// The time that a worker has to finish events in flight before its hook is released.
 const DRAIN_GRACE: Duration = Duration::from_secs(15);
 
+/// The longest pause before what failed is tried again, however long the lease is.
+const MAX_PAUSE: Duration = Duration::from_millis(500);
+
 /// The time for which an instance that never saw a hook's entry leaves recreating it to others. They list all
 /// entries every half minute at the latest.
 const RESTORE_AFTER: Duration = Duration::from_secs(45);
@@ -34,7 +37,7 @@ enum Move {
 pub(super) async fn run(bus: Arc<Inner>) {
     let mut announced: Option<Vec<u32>> = None;
     let (mut begun, mut stale) = (false, false);
-    let pause = (bus.config.lease.get() / 10).max(Duration::from_millis(100));
+    let pause = (bus.config.lease.get() / 10).clamp(Duration::from_millis(100), MAX_PAUSE);
     loop {
         tokio::select! {
             () = bus.rebalance_needed.notified() => {}
@@ -78,8 +81,9 @@ impl Inner {
         let mut hashes: Vec<u32> = self.hooks.lock().values().map(|hook| hook.hash).collect();
         hashes.sort_unstable();
         hashes.dedup();
-        // An instance without hooks, as of an operator's command, announces nothing.
-        if hashes.is_empty() && announced.is_none() {
+        // An instance without hooks, as of an operator's command, announces nothing, nor does one that can't own any yet:
+        // others would let go of hooks that it can't take.
+        if announced.is_none() && (hashes.is_empty() || !self.lease.holds(Instant::now())) {
             return;
         }
         // Another instance that took this one for long dead, or a purge, may have removed the announcement.
@@ -144,6 +148,10 @@ impl Inner {
                 tracing::debug!(hook = %hook.id, position = record.position, "hook acquired");
                 hook.acquired(revision, &record, Instant::now());
                 self.registry.lock().set(&hook.token, record, revision);
+                // The watch may have been faster than the answer.
+                if let Some(newer) = self.registry.lock().lost_by(&hook.token, revision) {
+                    hook.lose(newer);
+                }
             }
             // Another was faster, or the entry is gone.
             Err(error) if is_conflict(&error) => drop(self.reload_entry(hook).await),
@@ -208,7 +216,7 @@ impl Inner {
         };
         for instance in dead {
             for key in [Key::Alive(&instance), Key::Hooks(&instance)] {
-                let _ = self.storage.bucket.purge(key.to_string()).await;
+                let _ = self.storage.bucket.delete(key.to_string()).await;
             }
             self.registry.lock().members.remove(&instance);
         }

@@ -243,6 +243,12 @@ impl Registry {
         self.entries.get(token).cloned()
     }
 
+    /// The revision of the entry that took a hook from this instance, which had it by this revision.
+    pub(super) fn lost_by(&self, token: &str, revision: u64) -> Option<u64> {
+        let newer = self.entries.get(token).filter(|(_, newer)| *newer > revision)?;
+        (newer.0.owner.as_deref() != Some(&self.me)).then_some(newer.1)
+    }
+
     /// A hook's last known entry, even if it vanished.
     pub(super) fn record(&self, token: &str) -> Option<&HookRecord> {
         let vanished = || self.vanished.get(token).filter(|(_, removed)| !removed).map(|(record, _)| record);
@@ -358,12 +364,16 @@ mod tests {
         record.owner = Some("me".into());
         assert_eq!(registry.see(seen("hook.a", Some(&record.encode()), 6), now), hook(true, 6));
         registry.set("a", HookRecord { position: 0, ..record.clone() }, 4);
-        assert_eq!(registry.entry("a"), Some((record, 6)), "what is older changes nothing");
-        assert_eq!(registry.see(seen("hook.a", None, 7), now), hook(false, 7));
-        assert_eq!(registry.see(seen("hook.a", Some(b"garbage"), 8), now), Change::None);
+        assert_eq!(registry.entry("a"), Some((record.clone(), 6)), "what is older changes nothing");
+        assert_eq!(registry.lost_by("a", 5), None, "the newer entry is this instance's");
+        record.owner = Some("other".into());
+        registry.see(seen("hook.a", Some(&record.encode()), 7), now);
+        assert_eq!((registry.lost_by("a", 6), registry.lost_by("a", 7)), (Some(7), None));
+        assert_eq!(registry.see(seen("hook.a", None, 8), now), hook(false, 8));
+        assert_eq!(registry.see(seen("hook.a", Some(b"garbage"), 9), now), Change::None);
         assert!(registry.hooks().is_empty());
         assert_eq!(registry.unreadable().collect::<Vec<_>>(), ["a"]);
-        registry.see(seen("hook.a", None, 9), now);
+        registry.see(seen("hook.a", None, 10), now);
         assert_eq!(registry.unreadable().count(), 0, "removing it makes room for another");
     }
 }

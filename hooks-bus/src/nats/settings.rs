@@ -1,7 +1,7 @@
 //! The settings of streams and bucket that the promises of the bus need. No I/O.
 //!
 //! Settings that are not checked change no promise: placement, compression, copies to elsewhere (`republish`), other
-//! streams' messages (`sources`), message TTLs (the bus asks for none), and direct reads.
+//! streams' messages (`sources`), message TTLs and rollups (the bus asks for none), and direct reads.
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
 
@@ -34,9 +34,6 @@ pub(super) fn of_bucket(found: &Config, subjects: &str) -> Vec<String> {
     lasts(found, &mut wrong);
     if found.max_messages_per_subject < 1 {
         wrong.push("it keeps every value that a key ever had (history)".to_owned());
-    }
-    if !found.allow_rollup {
-        wrong.push("keys can't be removed (allow_rollup_hdrs is false)".to_owned());
     }
     wrong
 }

@@ -14,6 +14,7 @@ mod rollback;
 mod secure;
 pub(crate) mod server;
 mod storage;
+mod watching;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};

@@ -48,7 +48,6 @@ const DEAD_LETTER_FAULTS: &[Fault] = &[
 
 const BUCKET_FAULTS: &[Fault] = &[
     (|config| config.max_messages_per_subject = -1, "history"),
-    (|config| config.allow_rollup = false, "allow_rollup_hdrs"),
     (|config| config.subjects = vec!["$KV.other.>".into()], "its subjects are"),
 ];
 
