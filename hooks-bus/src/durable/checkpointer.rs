@@ -1,8 +1,8 @@
-//! Writes checkpoints of hooks: all changes in one commit, a few times a second.
+//! Writes checkpoints of hooks: all changes in one commit, some ten times a second.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hooks_core::{BusError, DropReason, HookId};
 
@@ -21,9 +21,11 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) fn run(inner: &Inner) {
     let ages = inner.config.max_age.is_some() || !inner.config.retain.get().is_zero();
     let expiry = ages.then_some(EXPIRY_INTERVAL);
+    let mut begun = Instant::now();
     loop {
         let retry = inner.storage.health.may_pass().then_some(RETRY_INTERVAL);
-        let last = inner.dirty.wait(retry.or(expiry), inner.gather);
+        let last = inner.dirty.wait(retry.or(expiry), begun, inner.pace);
+        begun = Instant::now();
         // Publishers may be waiting for a file to be possible again.
         if inner.storage.health.beginning.is_there() && inner.storage.log.try_begin().is_ok() {
             inner.storage.health.beginning.ends();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::subscriber::Subscriber;
+use super::tuning::Pace;
 
 /// Hooks with unsaved changes, and the signal that wakes the checkpointer.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct DirtySet {
 struct State {
     subscribers: Vec<Arc<Subscriber>>,
     woken: bool,
+    /// The change can't wait for others.
+    soon: bool,
     stopped: bool,
     /// Number of new hooks so far, and of those the database has.
     hooks_added: u64,
@@ -39,6 +42,13 @@ impl DirtySet {
         if !std::mem::replace(&mut state.woken, true) {
             self.woken.notify_all();
         }
+    }
+
+    /// Wakes the checkpointer after a change that can't wait for others.
+    pub(crate) fn wake_soon(&self) {
+        let mut state = self.state.lock();
+        (state.woken, state.soon) = (true, true);
+        self.woken.notify_all();
     }
 
     /// Counts a hook that is new to the database. The bus accepts no event for it before a commit.
@@ -74,8 +84,9 @@ impl DirtySet {
         std::mem::take(&mut self.state.lock().subscribers)
     }
 
-    /// Waits for a change, then gathers more. True after [`stop`](Self::stop).
-    pub(crate) fn wait(&self, limit: Option<Duration>, gather: Duration) -> bool {
+    /// Waits for a change, then gathers more until it is time for the next commit; the last one began at `begun`. True
+    /// after [`stop`](Self::stop).
+    pub(crate) fn wait(&self, limit: Option<Duration>, begun: Instant, pace: Pace) -> bool {
         let mut state = self.state.lock();
         while !state.woken && !state.stopped {
             match limit {
@@ -84,9 +95,13 @@ impl DirtySet {
                 None => self.woken.wait(&mut state),
             }
         }
-        state.woken = false;
-        let until = Instant::now() + gather;
-        while !state.stopped && !self.woken.wait_until(&mut state, until).timed_out() {}
+        while !state.stopped {
+            let until = begun + if state.soon { pace.first } else { pace.gather };
+            if self.woken.wait_until(&mut state, until).timed_out() {
+                break;
+            }
+        }
+        (state.woken, state.soon) = (false, false);
         state.stopped
     }
 }

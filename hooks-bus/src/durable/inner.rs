@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use hooks_core::{
     BusError, HookId, Position, Slice,
@@ -26,7 +25,7 @@ use super::scan::{FetchRequest, Fetched, time};
 use super::start::Start;
 use super::storage::Storage;
 use super::subscriber::Subscriber;
-use super::tuning::Tuning;
+use super::tuning::{Pace, Tuning};
 use crate::buffer::picks::Picks;
 
 /// The parts of a durable bus.
@@ -67,8 +66,7 @@ pub(crate) struct Inner {
     pub(crate) dispatched: Mutex<u64>,
     pub(crate) accepted: AtomicU64,
     pub(crate) closed: AtomicBool,
-    /// Time for gathering changes before a commit.
-    pub(crate) gather: Duration,
+    pub(crate) pace: Pace,
 }
 
 impl Inner {
@@ -99,7 +97,7 @@ impl Inner {
             dispatched,
             accepted: AtomicU64::new(0),
             closed: AtomicBool::new(false),
-            gather: tuning.gather,
+            pace: tuning.pace,
         })
     }
 
@@ -251,6 +249,18 @@ impl Inner {
 pub(crate) struct HookSettle {
     pub(crate) inner: Arc<Inner>,
     pub(crate) subscriber: Arc<Subscriber>,
+    has_settled: AtomicBool,
+}
+
+impl HookSettle {
+    pub(crate) fn new(inner: Arc<Inner>, subscriber: Arc<Subscriber>) -> Self {
+        Self { inner, subscriber, has_settled: AtomicBool::new(false) }
+    }
+
+    /// True once.
+    fn settles_first(&self) -> bool {
+        !self.has_settled.load(Ordering::Relaxed) && !self.has_settled.swap(true, Ordering::Relaxed)
+    }
 }
 
 impl Settle for HookSettle {
@@ -258,7 +268,7 @@ impl Settle for HookSettle {
         let released = self.subscriber.settle(positions);
         if released > 0 {
             self.inner.dirty.insert(&self.subscriber);
-            self.inner.dirty.wake();
+            if self.settles_first() { self.inner.dirty.wake_soon() } else { self.inner.dirty.wake() }
         }
         released
     }

@@ -215,7 +215,7 @@ impl DurableBus {
         &self.0.inner.storage.damage
     }
 
-    /// Writes the places of all hooks now rather than within a second. Returns when they would survive a crash.
+    /// Writes the places of all hooks now rather than within 100 ms. Returns when they would survive a crash.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -267,7 +267,7 @@ impl Bus for DurableBus {
         let subscriber = inner.subscriber(&subscription, start);
         let number = subscriber.take_over(&subscription, inner.storage.log.begin());
         let reader = DurableReader::new(inner.clone(), subscriber.clone(), number);
-        let settle = HookSettle { inner: inner.clone(), subscriber };
+        let settle = HookSettle::new(inner.clone(), subscriber);
         Ok((Box::new(reader), Settler::new(Arc::new(settle), ledger)))
     }
 

@@ -8,17 +8,27 @@ use rustix::time::{ClockId, clock_gettime};
 /// Settings that tests replace.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tuning {
-    /// Time for gathering changes before a commit.
-    pub(crate) gather: Duration,
+    pub(crate) pace: Pace,
     /// The time of day, in seconds since 1970.
     pub(crate) clock: fn() -> u64,
     /// A clock that can't be set, in seconds since some moment.
     pub(crate) steady: fn() -> u64,
 }
 
+/// The time from one commit of positions to the next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// For gathering changes.
+    pub(crate) gather: Duration,
+    /// Where a hook has settled its first batch since the start: a process that is killed again and again gets on.
+    pub(crate) first: Duration,
+}
+
 impl Default for Tuning {
     fn default() -> Self {
-        Self { gather: Duration::from_millis(200), clock: now, steady }
+        // With the time that a commit takes, positions are safe within 100 ms.
+        let pace = Pace { gather: Duration::from_millis(80), first: Duration::from_millis(5) };
+        Self { pace, clock: now, steady }
     }
 }
 

@@ -12,7 +12,9 @@ use tokio::runtime::Builder;
 
 use super::super::blocking::{CALLS, READS};
 use super::sim::{Call, Fault, SimDisk};
-use super::{Disk as _, DurableBus, End, Hold, TUNING, Tuning, block_on, config, gone, hook, number, open, slice};
+use super::{
+    Disk as _, DurableBus, End, Hold, Pace, TUNING, Tuning, block_on, config, gone, hook, number, open, slice,
+};
 
 /// Publishes while one operation fails. Returns the accepted events, the errors, and the health of the bus.
 async fn publish(disk: &SimDisk) -> (Vec<usize>, Vec<BusError>, BusHealth) {
@@ -167,7 +169,7 @@ fn a_disk_that_hangs_leaves_threads_to_others() {
 #[test]
 fn a_bus_that_can_begin_no_file_is_not_well_because_the_folder_can_be_listed() {
     let disk = SimDisk::default();
-    let tuning = Tuning { gather: Duration::ZERO, ..TUNING };
+    let tuning = Tuning { pace: Pace { gather: Duration::ZERO, first: Duration::ZERO }, ..TUNING };
     let bus = DurableBus::on(Arc::new(disk.clone()), &config(), tuning, Hold::UntilPublished).unwrap();
     disk.fail(Fault { at: 0, times: usize::MAX, calls: &[Call::Create], kind: ErrorKind::PermissionDenied });
     block_on(bus.publish(slice([0]))).unwrap_err();

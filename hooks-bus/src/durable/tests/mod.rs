@@ -10,6 +10,7 @@ mod lag;
 mod managed;
 mod new_hook;
 mod overlay;
+mod pace;
 mod past;
 mod power;
 mod retain;
@@ -28,12 +29,13 @@ use super::config::DurableConfig;
 use super::disk::Disk;
 use super::error::OpenError;
 use super::hold::Hold;
-use super::tuning::Tuning;
+use super::tuning::{Pace, Tuning};
 use super::{DurableBus, Handle};
 use sim::SimDisk;
 
 /// Checkpoints are written only when a test says so.
-const TUNING: Tuning = Tuning { gather: Duration::from_secs(3600), clock, steady: clock };
+const TUNING: Tuning = Tuning { pace: Pace { gather: HOUR, first: HOUR }, clock, steady: clock };
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Stands still until a test sets it.
 static CLOCK: AtomicU64 = AtomicU64::new(1_000_000);

@@ -4,6 +4,7 @@ mod answers;
 mod apply;
 mod bounds;
 mod contended;
+mod crash_loop;
 mod crowd;
 mod dead_letters;
 mod durable;
