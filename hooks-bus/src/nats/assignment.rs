@@ -21,6 +21,8 @@ pub(super) struct Members {
     lease: Duration,
     heartbeats: BTreeMap<String, Heartbeat>,
     hooks: HashMap<String, Hooks>,
+    /// The machine of each, as it says.
+    machines: HashMap<String, Box<[u8]>>,
     /// The time of the last change of an instance's hooks.
     changed: Option<Instant>,
     /// This instance's list of hooks is gone from the bucket.
@@ -49,7 +51,8 @@ impl Heartbeat {
 
 impl Members {
     pub(super) fn new(me: String, lease: Duration) -> Self {
-        Self { me, lease, heartbeats: BTreeMap::new(), hooks: HashMap::new(), changed: None, hooks_vanished: false }
+        let (heartbeats, hooks, machines) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        Self { me, lease, heartbeats, hooks, machines, changed: None, hooks_vanished: false }
     }
 
     /// The instances that have hooks, alive or not.
@@ -87,9 +90,23 @@ impl Members {
         }
     }
 
-    /// Removes an instance that left, or is long dead.
+    /// An instance says on which machine it runs.
+    pub(super) fn runs_on(&mut self, instance: &str, machine: &[u8]) {
+        if self.machines.get(instance).is_none_or(|known| **known != *machine) {
+            self.machines.insert(instance.to_owned(), machine.into());
+        }
+    }
+
+    /// The other instances of a machine.
+    pub(super) fn on_machine(&self, machine: &str) -> Vec<String> {
+        let here = self.machines.iter().filter(|(instance, on)| **instance != self.me && ***on == *machine.as_bytes());
+        here.map(|(instance, _)| instance.clone()).collect()
+    }
+
+    /// Removes an instance that left, or is dead.
     pub(super) fn remove(&mut self, instance: &str) {
         self.heartbeats.remove(instance);
+        self.machines.remove(instance);
         self.hooks.remove(instance);
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use hooks_core::BusError;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::Inner;
 use super::checkpointer::MAX_WRITES;
@@ -18,8 +18,12 @@ use super::record::Key;
 use super::registry::Change;
 use super::step::Place;
 
-/// The interval of checkpoints, so that positions are written within a second.
-const CHECKPOINT_EVERY: Duration = Duration::from_millis(700);
+/// The shortest time from checkpoints to the next ones: with that of a write, positions are written within 100 ms.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(80);
+
+/// The longest, after which also positions are written that moved over what does not concern the hook, or could not be
+/// written.
+const CHECKPOINT_AFTER: Duration = Duration::from_millis(700);
 
 /// The interval at which the stream's end is read.
 const TAIL_INTERVAL: Duration = Duration::from_secs(2);
@@ -83,15 +87,15 @@ async fn send_heartbeats(bus: Arc<Inner>) {
     }
 }
 
-/// Writes positions that moved, again and again.
+/// Writes positions that moved: the first after a pause at once.
 async fn checkpoint_hooks(bus: Arc<Inner>) {
-    let mut times = interval(CHECKPOINT_EVERY);
-    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        times.tick().await;
+        let _ = timeout(CHECKPOINT_AFTER, bus.settled.notified()).await;
+        let begun = Instant::now();
         let hooks: Vec<_> = bus.hooks.lock().values().filter(|hook| hook.is_owned()).cloned().collect();
         let bus = &bus;
         stream::iter(hooks).for_each_concurrent(MAX_WRITES, |hook| async move { bus.checkpoint(&hook).await }).await;
+        sleep_until(begun + CHECKPOINT_EVERY).await;
     }
 }
 
@@ -122,7 +126,8 @@ impl Inner {
     /// instance goes on with its hooks.
     async fn send_heartbeat(&self, lapsed: bool) -> Result<(), BusError> {
         let put = async {
-            let put = self.storage.bucket.put(Key::Alive(&self.me).to_string(), "".into()).await;
+            let machine = self.mark.as_ref().map_or("", |mark| mark.machine()).to_owned();
+            let put = self.storage.bucket.put(Key::Alive(&self.me).to_string(), machine.into()).await;
             put.map_err(|error| unavailable("write to the bucket", &error))
         };
         let overrides = async {

@@ -57,7 +57,7 @@ impl Inner {
                 }
             }
             Err(error) => {
-                tracing::debug!(hook = %hook.id, error = chain(&error), "the hook's position can't be written to NATS now: tried again within a second");
+                tracing::debug!(hook = %hook.id, error = chain(&error), "the hook's position can't be written to NATS now: tried again soon");
                 None
             }
         }

@@ -1,6 +1,7 @@
 //! One hook of an instance: its ownership and its cursor. No I/O; time is a parameter.
 
 mod follow;
+mod leave;
 mod origin;
 mod place;
 mod settle;
@@ -20,6 +21,7 @@ use super::record::{HookRecord, PositionRange, hook_hash};
 use super::step::{CheckpointWrite, FeedState, Reading, Step};
 use super::subject;
 use follow::Following;
+use leave::Leaving;
 
 /// Most acked ranges in a checkpoint. Events of further ranges come again when another instance acquires the hook.
 const MAX_ACKED_RANGES: usize = 1_024;
@@ -46,6 +48,8 @@ pub(super) struct Hook {
     /// Held while the hook's entry is written: one write at a time.
     pub(super) write_lock: tokio::sync::Mutex<()>,
     lease: Arc<Lease>,
+    /// Wakes whoever writes positions.
+    settled: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -80,16 +84,13 @@ struct State {
     feed: Option<FeedState>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leaving {
-    No,
-    Asked(Instant),
-    /// The worker has dropped its events.
-    Dropped,
-}
-
 impl Hook {
-    pub(super) fn new(subscription: &Subscription, origin: Option<Origin>, lease: Arc<Lease>) -> Self {
+    pub(super) fn new(
+        subscription: &Subscription,
+        origin: Option<Origin>,
+        lease: Arc<Lease>,
+        settled: Arc<Notify>,
+    ) -> Self {
         let state = State {
             filter: subscription.filter.clone(),
             ledger: subscription.ledger.clone(),
@@ -123,6 +124,7 @@ impl Hook {
             acquired: Notify::new(),
             write_lock: tokio::sync::Mutex::new(()),
             lease,
+            settled,
         }
     }
 
@@ -210,26 +212,6 @@ impl Hook {
     /// The lease ran out: the next write of the entry shows if this instance still owns the hook.
     pub(super) fn unverify(&self) {
         self.state.lock().verified = false;
-    }
-
-    /// Asks the worker to drop the hook, or takes that back.
-    pub(super) fn leave(&self, leave: bool, now: Instant) {
-        let mut state = self.state.lock();
-        match (leave, state.leaving) {
-            (true, Leaving::No) => state.leaving = Leaving::Asked(now),
-            (false, Leaving::Asked(_) | Leaving::Dropped) => state.leaving = Leaving::No,
-            _ => return,
-        }
-        self.changed.notify_one();
-    }
-
-    /// True if the hook can be released: its worker dropped it, or did not within the grace.
-    pub(super) fn has_left(&self, now: Instant, grace: Duration) -> bool {
-        match self.state.lock().leaving {
-            Leaving::No => false,
-            Leaving::Asked(since) => now.saturating_duration_since(since) >= grace,
-            Leaving::Dropped => true,
-        }
     }
 
     /// The reader's next step.
@@ -351,9 +333,10 @@ impl Hook {
         now.saturating_duration_since(*self.state.lock().missing.get_or_insert(now))
     }
 
-    /// The entry is gone: the next checkpoint, within a second, recreates it.
+    /// The entry is gone: the next checkpoint, which follows, recreates it.
     pub(super) fn checkpoint_soon(&self) {
         self.state.lock().dirty = true;
+        self.settled.notify_one();
     }
 
     /// The bucket is another one: recreating the entry there shows if this instance still owns the hook.

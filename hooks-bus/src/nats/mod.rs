@@ -3,7 +3,7 @@
 //! ```text
 //!  publish ──▶ stream NAME (NAME.events.<type>) ──▶ ordered consumer per hook, at its owner ──▶ worker
 //!                                                              │ settle
-//!              bucket NAME-hooks: hook.H = owner, position ◀───┘ updated by revision, at most once a second
+//!              bucket NAME-hooks: hook.H = owner, position ◀───┘ updated by revision, ten times a second at most
 //!                                 def.H = definition of the hook, with its first position
 //!                                 alive.I, hooks.I: heartbeats and hooks of the instance I
 //! ```
@@ -34,6 +34,7 @@ mod hook_store;
 mod inner;
 mod lease;
 mod limits;
+mod machine;
 mod monitor;
 mod overrides;
 mod plugin;
@@ -79,6 +80,7 @@ use hook::Hook;
 use inner::Tail;
 use lease::Lease;
 use limits::Limits;
+use machine::Mark;
 use publish::Publisher;
 use reader::NatsReader;
 use record::Key;
@@ -112,9 +114,10 @@ const MAX_OPENING: usize = 32;
 /// **Instances.** Buses with the same [`name`](NatsConfig::name) share the hooks that they have in
 /// common: one of them owns each hook, reads its events and holds them. An
 /// instance that comes or goes moves as few hooks as possible; one that is killed, hangs or is cut off
-/// loses its hooks [`lease`](NatsConfig::lease) after its last heartbeat. Who takes over goes on at
-/// the position that was written last. What comes again is what was settled since: in the last second, or
-/// in a lease and a second where the bucket could not be written; and what was in flight, at most a batch per lane.
+/// loses its hooks [`lease`](NatsConfig::lease) after its last heartbeat, or as soon as an instance starts on the
+/// machine where its process has ended. Who takes over goes on at
+/// the position that was written last. What comes again is what was settled since: in the last 100 ms, or
+/// in a lease more where the bucket could not be written; and what was in flight, at most a batch per lane.
 ///
 /// **Overrides.** A hook that is disabled through one instance is so in all, as their dispatchers follow. An instance
 /// that was cut off reads it before it goes on.
@@ -146,9 +149,13 @@ struct Inner {
     log_name: String,
     /// This instance.
     me: String,
+    /// Shows to others of this machine that this instance lives.
+    mark: Option<Mark>,
     lease: Arc<Lease>,
     registry: Mutex<Registry>,
     hooks: Mutex<HashMap<HookId, Arc<Hook>>>,
+    /// Wakes the task that writes positions.
+    settled: Arc<Notify>,
     /// Wakes the task that acquires and releases hooks.
     rebalance_needed: Notify,
     /// An instance may have joined.
@@ -197,9 +204,11 @@ impl NatsBus {
             api,
             storage,
             log,
+            mark: Mark::set(&me),
             me,
             lease,
             hooks: Mutex::default(),
+            settled: Arc::default(),
             rebalance_needed: Notify::new(),
             member_joined: Notify::new(),
             defined: Notify::new(),
@@ -273,7 +282,7 @@ impl Bus for NatsBus {
                     before.remove();
                     inner.hooks.lock().remove(&before.id);
                 }
-                let hook = Arc::new(Hook::new(&subscription, origin, inner.lease.clone()));
+                let hook = Arc::new(Hook::new(&subscription, origin, inner.lease.clone(), inner.settled.clone()));
                 inner.ensure_entry(&hook, subscription.from).await?;
                 inner.hooks.lock().entry(hook.id.clone()).or_insert(hook).clone()
             }
@@ -309,7 +318,7 @@ impl Bus for NatsBus {
         self.tasks.lock().abort_all();
         let inner = &self.inner;
         if connect::connected(&inner.client).is_err() {
-            tracing::warn!("NATS can't be reached: events settled in the last second will be delivered again");
+            tracing::warn!("NATS can't be reached: the last events that were settled will be delivered again");
             return;
         }
         let hooks: Vec<_> = inner.hooks.lock().values().cloned().collect();
@@ -323,7 +332,7 @@ impl Bus for NatsBus {
             let _ = inner.client.flush().await;
         };
         if timeout(FINISH_TIMEOUT, leave).await.is_err() {
-            tracing::warn!("NATS does not answer: events settled in the last second will be delivered again");
+            tracing::warn!("NATS does not answer: the last events that were settled will be delivered again");
         }
     }
 

@@ -90,6 +90,9 @@ impl Inner {
         if announced.as_ref() == Some(&hashes) && self.registry.lock().members.are_my_hooks_known() {
             return;
         }
+        if announced.is_none() {
+            self.remove_ended_members().await;
+        }
         match self.storage.bucket.put(Key::Hooks(&self.me).to_string(), encode_hooks(&hashes)).await {
             Ok(_) => *announced = Some(hashes),
             Err(error) => tracing::debug!(error = chain(&error), "this instance's hooks can't be announced now"),
@@ -215,10 +218,25 @@ impl Inner {
             if registry.is_watch_stale(now) { Vec::new() } else { registry.members.long_dead(now) }
         };
         for instance in dead {
-            for key in [Key::Alive(&instance), Key::Hooks(&instance)] {
-                let _ = self.storage.bucket.delete(key.to_string()).await;
-            }
-            self.registry.lock().members.remove(&instance);
+            self.remove_member(&instance).await;
         }
+    }
+
+    /// Removes the entries of instances of this machine whose processes have ended, and could not say so: nobody waits
+    /// for the end of their leases.
+    async fn remove_ended_members(&self) {
+        let Some(mark) = &self.mark else { return };
+        let here = self.registry.lock().members.on_machine(mark.machine());
+        for instance in here.iter().filter(|instance| mark.has_ended(instance)) {
+            tracing::info!(instance, "an instance of this machine has ended without a word: its hooks are free");
+            self.remove_member(instance).await;
+        }
+    }
+
+    async fn remove_member(&self, instance: &str) {
+        for key in [Key::Alive(instance), Key::Hooks(instance)] {
+            let _ = self.storage.bucket.delete(key.to_string()).await;
+        }
+        self.registry.lock().members.remove(instance);
     }
 }

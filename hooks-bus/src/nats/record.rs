@@ -3,7 +3,7 @@
 //! | key | value | written by |
 //! |---|---|---|
 //! | `hook.HOOK` | [`HookRecord`]: owner and position, updated by revision only | its owner, or the instance that acquires it |
-//! | `alive.INSTANCE` | anything: each write is a heartbeat | the instance, four times per lease |
+//! | `alive.INSTANCE` | its machine, where that is known: each write is a heartbeat | the instance, four times per lease |
 //! | `hooks.INSTANCE` | hashes of the hooks that the instance has, four bytes each | the instance |
 //! | `def.HOOK` | its definition and first position, updated by revision only | the instance that defines it |
 //! | `note.HOOK` | its [override](hooks_core::Override) as JSON | the instance that sets it |

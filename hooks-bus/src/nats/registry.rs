@@ -98,7 +98,8 @@ impl Registry {
     pub(super) fn see(&mut self, seen: Seen<'_>, now: Instant) -> Change {
         let Seen { key, value, revision, written } = seen;
         match (Key::parse(key), value) {
-            (Some(Key::Alive(instance)), Some(_)) => {
+            (Some(Key::Alive(instance)), Some(machine)) => {
+                self.members.runs_on(instance, machine);
                 let known = self.members.is_alive(instance, now);
                 self.members.heartbeat(instance, revision, written, now);
                 if known { Change::None } else { Change::Rebalance }

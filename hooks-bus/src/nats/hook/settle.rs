@@ -9,7 +9,9 @@ impl Settle for Hook {
     fn settle(&self, positions: &[Position]) -> usize {
         let mut state = self.state.lock();
         let settled = state.cursor.settle(positions.iter().map(|position| position.get()));
-        state.dirty |= settled > 0;
+        if settled > 0 && !std::mem::replace(&mut state.dirty, true) {
+            self.settled.notify_one();
+        }
         if std::mem::take(&mut state.flushed) {
             self.changed.notify_one();
         }

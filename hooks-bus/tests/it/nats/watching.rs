@@ -18,9 +18,10 @@ async fn a_purge_hides_no_change() {
     bus.hooks().set_override(&hook(0), Some(disabled("no"))).await.unwrap();
     let bucket = client.get_key_value("hooks-hooks").await.unwrap();
     let value = bucket.get("note.hook-0").await.unwrap().unwrap();
-    let purge = HeaderMap::from_iter([("KV-Operation", "PURGE"), ("Nats-Rollup", "sub")].map(|(name, value)| {
-        (name.parse::<async_nats::HeaderName>().unwrap(), async_nats::HeaderValue::from(value))
-    }));
+    let purge =
+        HeaderMap::from_iter([("KV-Operation", "PURGE"), ("Nats-Rollup", "sub")].map(|(name, value)| {
+            (name.parse::<async_nats::HeaderName>().unwrap(), async_nats::HeaderValue::from(value))
+        }));
     let mut answers = Vec::new();
     for number in 1..=CHANGES {
         let key = format!("$KV.hooks-hooks.note.hook-{number}");

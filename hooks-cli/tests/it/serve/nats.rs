@@ -1,5 +1,6 @@
 //! Several daemons in front of NATS, and what operators do with them.
 
+mod again;
 mod gone;
 mod kept;
 mod managed;

@@ -11,7 +11,7 @@ use crate::command::event;
 use crate::serve::{Daemon, JSON, LINES, http_hook};
 
 /// So long that no daemon counts as dead for its silence.
-const LONG: &str = "90s";
+pub(super) const LONG: &str = "90s";
 
 /// Two daemons with the hooks `a` and `b`, each of which owns one.
 fn two(config: &str) -> [Daemon; 2] {
@@ -22,7 +22,7 @@ fn two(config: &str) -> [Daemon; 2] {
     daemons
 }
 
-fn process(daemon: &Daemon) -> String {
+pub(super) fn process(daemon: &Daemon) -> String {
     format!("-{}-", daemon.running.id())
 }
 
