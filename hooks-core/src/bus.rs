@@ -110,10 +110,16 @@ pub trait Bus: Send + Sync {
     fn all_subscribed(&self) {}
 
     /// Refuses further events. Accepted events are still read; then readers run dry.
+    ///
+    /// # Cancel safety
+    /// A dropped call may refuse events already, while readers go on waiting: close once more.
     async fn close(&self);
 
-    /// Makes the last settled positions durable, which otherwise takes up to a second. Called when the last reader is
-    /// done, before the process ends. Takes a few seconds at most.
+    /// Makes the last settled positions durable, which otherwise takes up to 100 ms, and leaves what is shared with other
+    /// processes. Called when the last reader is done, before the process ends. Takes a few seconds at most.
+    ///
+    /// # Cancel safety
+    /// What a dropped call did not make durable is delivered again after a restart: finish once more.
     async fn finish(&self) {}
 
     /// The store of hooks beside the log. A bus that keeps nothing about hooks leaves this out.

@@ -93,6 +93,9 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// Events delivered since the last flush may be lost; they are delivered again.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped, because it took too long or the hook changed, counts as failed; `flush` or `deliver` may follow.
     async fn flush(&mut self) -> Result<(), DeliveryError> {
         Ok(())
     }
@@ -101,6 +104,9 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// As for `flush`.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped, because it took too long, counts as failed. Nothing follows it.
     async fn close(&mut self) -> Result<(), DeliveryError> {
         self.flush().await
     }

@@ -65,6 +65,9 @@ pub trait HookStore: Send + Sync {
     ///
     /// # Errors
     /// When the hook is subscribed, or the bus can't do it now.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may have removed all of it, a part or nothing: forget it once more.
     async fn forget(&self, _hook: &HookId) -> Result<bool, BusError> {
         Ok(false)
     }
@@ -79,6 +82,9 @@ pub trait HookStore: Send + Sync {
     ///
     /// # Errors
     /// When it can't be kept.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may have kept the override or not: [`overrides`](Self::overrides) says what is in force.
     async fn set_override(&self, _hook: &HookId, _to: Option<Override>) -> Result<(), BusError> {
         Ok(())
     }
@@ -165,6 +171,9 @@ pub trait HookStore: Send + Sync {
     ///
     /// # Errors
     /// When it can't be read.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has changed nothing.
     async fn definition(&self, _hook: &HookId) -> Result<Option<Definition>, BusError> {
         Ok(None)
     }
@@ -173,6 +182,9 @@ pub trait HookStore: Send + Sync {
     ///
     /// # Errors
     /// When they can't be read.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has changed nothing.
     async fn definitions_of(&self, hooks: &[HookId]) -> Result<Vec<Option<Definition>>, BusError> {
         let mut definitions = Vec::with_capacity(hooks.len());
         for hook in hooks {
@@ -185,6 +197,9 @@ pub trait HookStore: Send + Sync {
     ///
     /// # Errors
     /// When they can't be read.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has changed nothing.
     async fn definitions(&self, _after: Option<&HookId>, _limit: usize) -> Result<Vec<Definition>, BusError> {
         Ok(Vec::new())
     }

@@ -105,7 +105,7 @@ pub type Answering = dyn Fn(Vec<u8>) -> BoxFuture<'static, Vec<u8>> + Send + Syn
 pub struct HookPlace {
     /// The instance that owns it, if one does that lives.
     pub owner: Option<String>,
-    /// It is done with everything up to here, and was within the last second at most.
+    /// It is done with everything up to here, and was within the last 100 ms at most.
     pub position: u64,
 }
 
