@@ -80,7 +80,7 @@ fn publish(address: SocketAddr, first: u64, accepted: &SyncSender<Vec<u64>>) {
 }
 
 /// What came over HTTP, as the record wants it.
-fn web_lines(receiver: &Receiver) -> String {
+pub(super) fn web_lines(receiver: &Receiver) -> String {
     let mut lines = String::new();
     for arrival in receiver.arrived() {
         let _ = writeln!(lines, "{} {}", arrival.at.as_millis(), arrival.number);
@@ -89,13 +89,13 @@ fn web_lines(receiver: &Receiver) -> String {
 }
 
 /// The program and the folder of a daemon.
-struct Place {
-    program: PathBuf,
-    folder: PathBuf,
+pub(super) struct Place {
+    pub(super) program: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 impl Place {
-    fn start(&self) -> Result<Daemon, String> {
+    pub(super) fn start(&self) -> Result<Daemon, String> {
         Daemon::start(&self.program, &self.folder.join("hooks.toml"))
     }
 
@@ -106,6 +106,10 @@ impl Place {
              retry = {{ initial = '1ms', max = '5ms' }}\n\
              [[hooks]]\nid = 'file'\nfrom = 'earliest'\nsink = {{ kind = 'file', path = '${{CONFIG_DIR}}/file.jsonl' }}\n"
         );
+        self.write(&config)
+    }
+
+    pub(super) fn write(&self, config: &str) -> Result<(), String> {
         std::fs::write(self.folder.join("hooks.toml"), config).map_err(|error| format!("hooks.toml: {error}"))
     }
 

@@ -1,14 +1,17 @@
 //! `cargo xtask crash`: kills programs that publish and deliver, again and again, at random moments, and
-//! checks that what was promised holds: a program around the durable bus, the daemon, and the daemon with hooks that
-//! are managed meanwhile.
+//! checks that what was promised holds: a program around the durable bus, the daemon, the daemon with hooks that are
+//! managed meanwhile, and the daemon in the middle of a backlog, on disk and, where `HOOKS_NATS_SERVER` names a server, on
+//! NATS.
 //!
 //! A kill takes the process and leaves the page cache: what a power cut takes is shown by the simulated disk in the
 //! tests of hooks-bus.
 
+mod backlog;
 mod common;
 mod daemon;
 mod http;
 mod managed;
+mod nats;
 mod process;
 mod program;
 mod receiver;
@@ -49,7 +52,18 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
     // Half of the daemon's with hooks of a config file, half with hooks that are made, changed and removed.
     let managed = rounds / 2;
     kill("the daemon", rounds - managed, seed, |lives, random| daemon::chain(&daemon, lives, random))?;
-    kill("managed hooks", managed, seed, |lives, random| managed::chain(&daemon, lives, random))
+    kill("managed hooks", managed, seed, |lives, random| managed::chain(&daemon, lives, random))?;
+    // Few lives each, so that most are killed before the end of the backlog.
+    let backlogs = rounds / 4;
+    kill("a backlog", backlogs, seed, |lives, random| backlog::chain(&daemon, "kind = 'durable'", lives, random))?;
+    let Some(program) = std::env::var_os(nats::VARIABLE) else {
+        eprintln!("a backlog on NATS: left out, {} names no server", nats::VARIABLE);
+        return Ok(());
+    };
+    kill("a backlog on NATS", backlogs, seed, |lives, random| {
+        let server = nats::Server::start(&program)?;
+        backlog::chain(&daemon, &server.bus(), lives, random)
+    })
 }
 
 /// Kills something so many times.

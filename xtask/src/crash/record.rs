@@ -8,9 +8,9 @@ use std::time::Duration;
 /// Events that share this remainder were published by the same publisher, in rising order.
 pub(super) const PUBLISHERS: u64 = 4;
 
-/// Events settled this long before a kill must not be delivered again. The promise is one second; on a
-/// machine that is busy the clock runs on while nobody writes.
-const REPEATS: Duration = Duration::from_secs(5);
+/// Events settled this long before a kill must not be delivered again. The promise is 100 ms; on a machine that is busy
+/// the clock runs on while nobody writes.
+const REPEATS: Duration = Duration::from_secs(2);
 
 /// The record of the events of a folder.
 #[derive(Debug, Default)]
