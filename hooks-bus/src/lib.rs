@@ -42,6 +42,8 @@ mod memory;
 mod nats;
 #[cfg(any(feature = "durable", feature = "nats"))]
 mod overrides;
+#[cfg(any(feature = "durable", feature = "nats"))]
+mod page;
 mod routing;
 
 #[cfg(feature = "durable")]

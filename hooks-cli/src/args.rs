@@ -4,6 +4,7 @@
 pub(crate) mod demo;
 pub(crate) mod docs;
 mod durations;
+pub(crate) mod events;
 #[cfg(feature = "http")]
 pub(crate) mod listen;
 pub(crate) mod manage;
@@ -202,6 +203,9 @@ Exit code 1 if anything is damaged.")]
         #[command(subcommand)]
         command: LogCommand,
     },
+    /// Look into the log: past events, by id, source, type, tenant or time
+    #[command(after_help = events::EVENTS)]
+    Events(events::EventsArgs),
     /// List, show, replay or drop the events that hooks gave up
     #[command(
         name = "dead-letters",

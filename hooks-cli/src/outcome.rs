@@ -117,3 +117,13 @@ fn shortfall(hook: &HookStatus) -> Option<String> {
 pub(crate) fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
+
+/// As much of a text as fits beside the rest on a wide terminal.
+pub(crate) fn cell(text: &str) -> String {
+    const MOST: usize = 80;
+    let mut shown: String = text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(MOST).collect();
+    if text.chars().count() > MOST {
+        shown.push('…');
+    }
+    shown
+}

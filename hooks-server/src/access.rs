@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub enum Right {
     /// To publish events.
     Publish,
-    /// To see hooks, dead letters, the log and the metrics.
+    /// To see hooks, dead letters, the log, past events and the metrics.
     Read,
     /// To change hooks, to replay and drop dead letters, and to make tokens.
     Manage,

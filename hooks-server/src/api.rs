@@ -51,7 +51,7 @@ pub struct TokenSettings {
     /// or a file with it, or with several, a line each. Read again on SIGHUP. A relative path begins at the folder of
     /// this file.
     pub token_file: Option<PathBuf>,
-    /// What it may do, and nothing else: `"publish"`, `"read"` (hooks, dead letters, the log, metrics), `"manage"`
+    /// What it may do, and nothing else: `"publish"`, `"read"` (hooks, dead letters, the log and its events, metrics), `"manage"`
     /// (change hooks, replay and drop dead letters, make signed tokens).
     pub may: BTreeSet<Right>,
     /// The one tenant whose events and hooks it is about. Not set: everybody's.

@@ -4,18 +4,18 @@
 //! piece, and most events are passed over by a look at their text. Newest first, a file is read backwards from mark to
 //! mark; one without marks is read once from its beginning to get them.
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hooks_core::bus::{Past, PastEvent, PastOrder, PastPage, PastQuery, Sieve};
-use hooks_core::{BusError, Envelope, Position, SliceBuilder, async_trait};
+use hooks_core::{BusError, Position, async_trait};
 
 use super::DurableBus;
 use super::format::Record;
 use super::log::{Log, Part};
 use super::scan::time;
 use super::segment::{Gap, PIECE, Place};
+use crate::page::{Filling, Newest};
 
 /// Seconds by which later records may be older, because the clock was set back by too little to notice.
 const TOLERANCE: u64 = 2;
@@ -50,9 +50,7 @@ struct Look<'a> {
     /// Seconds since 1970: from the first on, and before the second.
     since: u64,
     until: u64,
-    page: PastPage,
-    /// Bytes of its events.
-    bytes: usize,
+    filling: Filling<'a>,
 }
 
 /// The positions to look at in one segment.
@@ -74,14 +72,13 @@ impl<'a> Look<'a> {
             sieve: query.filter.sieve(),
             since: query.since.map_or(0, seconds),
             until: query.until.map_or(u64::MAX, until),
-            page: PastPage::empty(Position::new(log.end())),
-            bytes: 0,
+            filling: Filling::new(query, log.end()),
         }
     }
 
     /// Reads the page. Blocks.
     fn page(mut self) -> io::Result<PastPage> {
-        let end = self.query.to.map_or(u64::MAX, Position::get).min(self.page.end.get());
+        let end = self.query.to.map_or(u64::MAX, Position::get).min(self.filling.page.end.get());
         let begin = self.query.from.get().max(self.log.begin());
         let mut parts = self.log.parts();
         if self.query.order == PastOrder::NewestFirst {
@@ -101,11 +98,11 @@ impl<'a> Look<'a> {
                     PastOrder::NewestFirst => *next > begin,
                     PastOrder::OldestFirst => *next < end,
                 };
-                self.page.next = next.filter(is_inside).map(Position::new);
+                self.filling.page.next = next.filter(is_inside).map(Position::new);
                 break;
             }
         }
-        Ok(self.page)
+        Ok(self.filling.page)
     }
 
     /// True if none of its events was accepted at a time that is looked for.
@@ -122,20 +119,15 @@ impl<'a> Look<'a> {
         let to = part.segment.end_before(self.until.saturating_add(TOLERANCE), to);
         let mut place = part.segment.nearest_before(from, self.since.saturating_sub(TOLERANCE));
         while place.position < to {
-            if self.is_done() && place.position >= from {
+            if self.filling.is_done() && place.position >= from {
                 return Ok(Some(place.position));
             }
             let piece = part.segment.read(place, to, PIECE)?;
             self.over(&piece.gaps, from, to, place, piece.next);
             for (record, text) in piece.records().filter(|(record, _)| record.position >= from) {
-                let Some(event) = self.wanted(part, record, text) else { continue };
-                if self.overflows(1, event.envelope.len()) {
-                    return Ok(Some(record.position));
-                }
-                self.bytes += event.envelope.len();
-                self.page.events.push(event);
-                if self.is_done() {
-                    return Ok(Some(record.position + 1));
+                let event = self.wanted(part, record, text);
+                if let Some(next) = event.and_then(|event| self.filling.push(event)) {
+                    return Ok(Some(next));
                 }
             }
             place = piece.next;
@@ -149,13 +141,13 @@ impl<'a> Look<'a> {
         let first = part.segment.nearest_before(to, self.since.saturating_sub(TOLERANCE)).position.max(from);
         let mut to = part.segment.end_before(self.until.saturating_add(TOLERANCE), to);
         while to > first {
-            if self.is_done() {
+            if self.filling.is_done() {
                 return Ok(Some(to));
             }
             let (mut place, mut length) = part.segment.stretch_before(to);
             if length > UNMARKED {
                 part.segment.seek(to - 1, to)?;
-                self.page.scanned += length;
+                self.filling.page.scanned += length;
                 (place, length) = part.segment.stretch_before(to);
             }
             let want = usize::try_from(length.min(UNMARKED)).unwrap_or(PIECE).max(1);
@@ -171,48 +163,28 @@ impl<'a> Look<'a> {
     /// to go on, if there is no room for all of them.
     fn collect(&mut self, stretch: &Stretch<'_>, mut place: Place, want: usize) -> io::Result<Option<u64>> {
         let Stretch { part, from, to } = *stretch;
-        let (mut found, mut bytes, mut next) = (VecDeque::new(), 0, None);
+        let mut found = Newest::default();
         while place.position < to {
             let piece = part.segment.read(place, to, want)?;
             self.over(&piece.gaps, from, to, place, piece.next);
             for (record, text) in piece.records().filter(|(record, _)| record.position >= from) {
-                let Some(event) = self.wanted(part, record, text) else { continue };
-                bytes += event.envelope.len();
-                found.push_back(event);
-                // The newest ones have room.
-                while self.overflows(found.len(), bytes)
-                    && let Some(PastEvent { position, envelope, .. }) = found.pop_front()
-                {
-                    bytes -= envelope.len();
-                    next = Some(position.get() + 1);
+                if let Some(event) = self.wanted(part, record, text) {
+                    found.push(event, &self.filling);
                 }
             }
             place = piece.next;
         }
-        self.bytes += bytes;
-        self.page.events.extend(found.into_iter().rev());
-        Ok(next)
-    }
-
-    /// True if the page has no room for so many further events and bytes.
-    fn overflows(&self, events: usize, bytes: usize) -> bool {
-        let events = self.page.events.len() + events;
-        events > self.query.max_events.max(1) || events > 1 && self.bytes + bytes > self.query.max_bytes
-    }
-
-    /// True if the page takes no more, or enough was looked at for it.
-    fn is_done(&self) -> bool {
-        self.overflows(1, 0) || self.page.scanned >= self.query.max_scanned
+        Ok(self.filling.take(found))
     }
 
     /// Counts what was read, and names positions that can't be.
     fn over(&mut self, gaps: &[Gap], from: u64, to: u64, place: Place, next: Place) {
-        self.page.scanned += next.offset.saturating_sub(place.offset);
+        self.filling.page.scanned += next.offset.saturating_sub(place.offset);
         for Gap(first, end) in gaps {
             let (first, end) = (*first.max(&from), *end.min(&to));
             if first < end {
                 self.log.set_damaged();
-                self.page.unreadable.push(first..=end - 1);
+                self.filling.page.unreadable.push(first..=end - 1);
             }
         }
     }
@@ -223,19 +195,7 @@ impl<'a> Look<'a> {
         if accepted < self.since || accepted >= self.until || !self.sieve.may_match(text) {
             return None;
         }
-        let Some(envelope) = event(text) else {
-            self.page.unreadable.push(record.position..=record.position);
-            return None;
-        };
-        let position = Position::new(record.position);
-        let is_wanted = self.query.filter.matches(&envelope);
-        is_wanted.then(|| PastEvent { position, accepted: time(accepted), envelope })
+        let envelope = self.filling.event(record.position, text)?;
+        Some(PastEvent { position: Position::new(record.position), accepted: time(accepted), envelope })
     }
-}
-
-/// The event with this text. `None`: it is none, although it was one when it was accepted.
-fn event(text: &[u8]) -> Option<Envelope> {
-    let mut slice = SliceBuilder::new("").max_event_bytes(usize::MAX);
-    slice.push_json(text).ok()?;
-    slice.finish().first().cloned()
 }

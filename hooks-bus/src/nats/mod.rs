@@ -37,6 +37,7 @@ mod limits;
 mod machine;
 mod monitor;
 mod overrides;
+mod past;
 mod plugin;
 mod publish;
 mod reader;
@@ -62,7 +63,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream as streams};
 use hooks_core::{
     Bus, BusError, HookId, Slice,
-    bus::{BusConfig as _, BusMonitor, BusTraits, HookStore, Reader, Settler, Subscription, refuse_reserved},
+    bus::{BusConfig as _, BusMonitor, BusTraits, HookStore, Past, Reader, Settler, Subscription, refuse_reserved},
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -99,6 +100,9 @@ const WATCH_START_LIMIT: Duration = Duration::from_secs(15);
 
 /// Most consumers that are being made at a time.
 const MAX_OPENING: usize = 32;
+
+/// Most looks at the past at a time. Further ones are refused: each takes a consumer.
+const MAX_LOOKS: usize = 8;
 
 /// The bus that keeps events in a NATS JetStream stream.
 ///
@@ -172,6 +176,8 @@ struct Inner {
     accepted: AtomicU64,
     duplicates: AtomicU64,
     opening: Semaphore,
+    /// Looks at the past that run.
+    looks: Semaphore,
     /// The end of the stream when the bus was closed.
     closing: watch::Sender<Option<u64>>,
 }
@@ -221,6 +227,7 @@ impl NatsBus {
             accepted: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             opening: Semaphore::new(MAX_OPENING),
+            looks: Semaphore::new(MAX_LOOKS),
             closing: watch::Sender::new(None),
         });
         inner.refresh_tail().await?;
@@ -342,6 +349,10 @@ impl Bus for NatsBus {
 
     fn monitor(&self) -> &dyn BusMonitor {
         self
+    }
+
+    fn past(&self) -> Option<&dyn Past> {
+        Some(self)
     }
 }
 

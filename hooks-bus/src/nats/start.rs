@@ -22,7 +22,7 @@ impl Inner {
     }
 
     /// The position before the first event that the server stored at this time or later.
-    async fn before(&self, since: SystemTime, tail: Tail) -> Result<u64, BusError> {
+    pub(super) async fn before(&self, since: SystemTime, tail: Tail) -> Result<u64, BusError> {
         let failed = |error: &dyn std::error::Error| unavailable("find events by their time", error);
         let nanos = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let start_time = async_nats::datetime::from_nanos(i128::try_from(nanos).unwrap_or(i128::MAX));

@@ -115,21 +115,11 @@ fn row(letter: &DeadLetterReport) -> [String; 8] {
         letter.id.to_string(),
         letter.last_attempt.clone(),
         letter.reason.to_string(),
-        shown(&letter.event_type),
-        shown(&letter.event_id),
-        shown(&letter.source),
-        shown(&letter.detail),
+        outcome::cell(&letter.event_type),
+        outcome::cell(&letter.event_id),
+        outcome::cell(&letter.source),
+        outcome::cell(&letter.detail),
     ]
-}
-
-/// As much of a text as fits beside the rest on a wide terminal.
-fn shown(text: &str) -> String {
-    const MOST: usize = 80;
-    let mut shown: String = text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(MOST).collect();
-    if text.chars().count() > MOST {
-        shown.push('…');
-    }
-    shown
 }
 
 fn dry_run(args: &PickArgs) -> Exit {

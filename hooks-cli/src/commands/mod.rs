@@ -6,6 +6,7 @@ pub(crate) mod dead_letters;
 #[cfg(all(feature = "http", feature = "file"))]
 pub(crate) mod demo;
 pub(crate) mod docs;
+pub(crate) mod events;
 #[cfg(feature = "http")]
 pub(crate) mod listen;
 pub(crate) mod log;

@@ -160,6 +160,7 @@ fn http_request(request: &Request) -> Result<http::Request<Vec<u8>>, BoxError> {
         Request::Replay { hook, which } => (Method::POST, of(hook, "/dead-letters/replay"), Some(which)),
         Request::Drop { hook, which } => (Method::POST, of(hook, "/dead-letters/drop"), Some(which)),
         Request::Grant { secret, .. } => (Method::POST, format!("/v1/grants/{secret}"), None),
+        Request::Events { query } => (Method::GET, format!("/v1/events?{}", query.to_text()), None),
         Request::Rekey { dry_run } => (Method::POST, format!("/v1/secrets/rekey?dry_run={dry_run}"), None),
     };
     let mut head = http::Request::builder().method(method).uri(path);
@@ -186,6 +187,7 @@ fn response(request: &Request, status: StatusCode, body: &[u8]) -> Result<Respon
         Request::DeadLetters { .. } => Response::DeadLetters(serde_json::from_slice(body)?),
         Request::Replay { .. } => Response::Replayed(serde_json::from_slice(body)?),
         Request::Drop { .. } => Response::Dropped(serde_json::from_slice(body)?),
+        Request::Events { .. } => Response::Events(serde_json::from_slice(body)?),
         Request::Rekey { .. } => Response::Rekeyed(serde_json::from_slice(body)?),
     })
 }

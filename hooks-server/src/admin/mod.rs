@@ -1,4 +1,4 @@
-//! What operators ask of a bus and its hooks: status, enabling and disabling, dead letters, the log.
+//! What operators ask of a bus and its hooks: status, enabling and disabling, dead letters, the log and its events.
 //!
 //! ```text
 //!  AdminClient ──HTTP──▶ AdminSocket (FOLDER/operator.sock) ─┐
@@ -10,6 +10,7 @@
 mod client;
 mod dead_letter;
 mod definitions;
+mod events;
 mod openapi;
 mod request;
 mod response;
@@ -25,6 +26,7 @@ pub(crate) use service::call_back;
 pub use client::{AdminClient, Exchange};
 pub use dead_letter::DeadLetterReport;
 pub use definitions::{HookDefinitions, HookDocument, HookPage, Origin};
+pub use events::{EventFilter, EventOrder, EventPage, EventQuery, EventReport, Moment};
 pub use request::{DeadLetterFilter, Request};
 pub use response::{DeadLetterPage, Done, Dropped, NotRekeyed, Problem, Rekeyed, Replayed, Response, Status};
 pub use service::{AdminService, STOPPED};

@@ -6,6 +6,8 @@ use hooks_core::{DeadLetterId, DeadLetterReason, HookId, Pattern};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::events::EventQuery;
+
 /// A request of an operator. Over HTTP each is a route of its own; the instances of a shared bus send one another the
 /// same as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +61,11 @@ pub enum Request {
         secret: String,
         /// The headers that mean something: names in lower case, and values.
         headers: Vec<(String, String)>,
+    },
+    /// A page of past events: `GET /v1/events`.
+    Events {
+        /// Which page.
+        query: EventQuery,
     },
     /// Seals the definitions of all hooks with the first key: `POST /v1/secrets/rekey`.
     Rekey {

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dead_letter::DeadLetterReport;
+use super::events::EventPage;
 
 /// The answer to a [`Request`](super::Request). Over HTTP the body is what the variant holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub enum Response {
     Dropped(Dropped),
     /// To [`Rekey`](super::Request::Rekey).
     Rekeyed(Rekeyed),
+    /// To [`Events`](super::Request::Events).
+    Events(EventPage),
     /// It was not done.
     Failed(Problem),
 }

@@ -88,7 +88,8 @@ impl AdminService {
                     .problems(&[409, 501]),
                 rekey,
             );
-        daemon.merge(dead_letter_routes()).merge(super::definitions::routes()).with_state(self.clone())
+        let daemon = daemon.merge(dead_letter_routes()).merge(super::definitions::routes());
+        daemon.merge(super::events::routes()).with_state(self.clone())
     }
 }
 
@@ -226,6 +227,17 @@ impl<S: Send + Sync> FromRequestParts<S> for WholeDaemon {
     }
 }
 
+/// The tenant that asks, if it is one.
+pub(super) struct Whose(pub(super) Option<TenantId>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Whose {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        tenant(parts).map(|tenant| Self(tenant.cloned()))
+    }
+}
+
 /// The tenant that asks, if it is one. Where nothing says what the sender may, he may nothing.
 pub(super) fn tenant(parts: &Parts) -> Result<Option<&TenantId>, Problem> {
     let access = parts.extensions.get::<Access>();
@@ -348,6 +360,7 @@ impl IntoResponse for Response {
             Self::Replayed(body) => json(StatusCode::OK, JSON, body),
             Self::Dropped(body) => json(StatusCode::OK, JSON, body),
             Self::Rekeyed(body) => json(StatusCode::OK, JSON, body),
+            Self::Events(body) => json(StatusCode::OK, JSON, body),
             Self::Failed(problem) => problem.clone().into_response(),
         }
     }

@@ -12,6 +12,7 @@ use http::StatusCode;
 
 use super::dead_letter::DeadLetterReport;
 use super::definitions::HookDefinitions;
+use super::events;
 use super::request::{DeadLetterFilter, Request};
 use super::response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
 use crate::{Reloads, on_own_thread};
@@ -71,6 +72,10 @@ impl AdminService {
         })
     }
 
+    pub(super) fn bus(&self) -> &dyn Bus {
+        &*self.bus
+    }
+
     pub(super) fn dispatcher(&self) -> &Dispatcher {
         &self.dispatcher
     }
@@ -91,6 +96,7 @@ impl AdminService {
             Request::Replay { hook, which } => self.replay(&hook, &which).await,
             Request::Drop { hook, which } => self.drop(&hook, &which).await,
             Request::Grant { secret, headers } => call_back(&self.dispatcher, &secret, &headers).map(Response::Done),
+            Request::Events { query } => events::page(&*self.bus, &query).await.map(Response::Events),
             Request::Rekey { dry_run } => match self.managed() {
                 Ok(definitions) => definitions.rekey(dry_run).await.map(Response::Rekeyed),
                 Err(problem) => Err(problem),

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Request, State as Shared};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::any;
+use axum::routing::post;
 use http::header::{ACCEPT, EXPECT};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -22,7 +22,8 @@ use crate::{Tokens, field};
 
 /// All routes, to be mounted in a server of somebody else.
 pub(crate) fn router(state: Arc<State>) -> Router {
-    pages().into_router().layer(from_fn(with_host)).route(events::PATH, any(publish)).with_state(state)
+    // Operators who look into the log ask at the same path.
+    pages().into_router().layer(from_fn(with_host)).route(events::PATH, post(publish)).with_state(state)
 }
 
 /// The routes beside [`events::PATH`], and the answer where there is none.

@@ -23,6 +23,7 @@ mod odd_answers;
 mod openapi;
 mod operators;
 mod pages;
+mod past;
 mod reload;
 mod remote;
 mod rights;

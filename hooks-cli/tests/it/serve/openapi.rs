@@ -7,12 +7,14 @@ use serde_json::{Value as Json, json};
 use super::managed::{LOOPBACK, TENANTS, as_tenant, ask, ask_with};
 use super::{Client, Daemon, file_hook};
 
-const OPERATIONS: [&str; 23] = [
+const OPERATIONS: [&str; 25] = [
     "delete /v1/hooks/{id}",
     "get /healthz",
     "get /metrics",
     "get /openapi.json",
     "get /readyz",
+    "get /v1/events",
+    "get /v1/events/{position}",
     "get /v1/grants/{secret}",
     "get /v1/hooks",
     "get /v1/hooks/{id}",
@@ -69,7 +71,7 @@ fn the_operators_socket_has_a_document_of_what_it_answers() {
     operator.send("GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let document = operator.answer().json();
     assert!(open["security"].is_null() && document["security"].is_null(), "neither takes a token");
-    let of_the_listener = ["/healthz", "/metrics", "/readyz", "/v1/events", "/v1/grants/{secret}", "/v1/tokens"];
+    let of_the_listener = ["/healthz", "/metrics", "/readyz", "post /v1/events", "/v1/grants/{secret}", "/v1/tokens"];
     let is_operators = |operation: &&str| !of_the_listener.iter().any(|path| operation.ends_with(path));
     let expected: BTreeSet<_> = OPERATIONS.into_iter().filter(is_operators).collect();
     assert_eq!(operations(&document), expected.into_iter().map(str::to_owned).collect());
@@ -134,7 +136,7 @@ fn whatever_is_refused_is_a_problem() {
         ("POST", "/healthz", "get,head"),
         ("PUT", "/v1/status", "get,head"),
         ("TRACE", "/v1/hooks/file", "get,head,put,patch,delete"),
-        ("GET", "/v1/events", "post"),
+        ("PUT", "/v1/events", "get,head,post"),
         ("GET", "/v1/tokens", "post"),
         ("DELETE", "/openapi.json", "get,head"),
     ] {

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::probe::Probe;
-use super::{dead_letters, definitions, keeping, limits, processes, publishing, reading};
+use super::{dead_letters, definitions, keeping, limits, past, processes, publishing, reading};
 use crate::bus::BusTraits;
 use crate::conformance::run::Checked;
 
@@ -67,6 +67,7 @@ pub(super) const ALL: &[Check] = checks![
     limits::isolation: Every,
     limits::disabled: Every,
     reading::closed_reader: Every,
+    past::past: Every,
     publishing::closing: Every,
     keeping::lag: Every,
     keeping::unsubscribing: Every,

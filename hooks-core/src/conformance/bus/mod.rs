@@ -30,6 +30,7 @@
 //! | `isolation` | a hook that delays or settles another's events |
 //! | `disabled` | a disabled hook that makes publishers wait |
 //! | `closed_reader` | a closed reader that ends too early, too late or not at all |
+//! | `past` | events of the [past](crate::Bus::past) that are missing, changed, out of order or on no page; a bus without one has none |
 //! | `closing` | a closed bus that still accepts, or loses what it accepted |
 //! | `lag` | a lag that is wrong and said to be exact |
 //! | `unsubscribing` | leftovers of a hook that was removed |
@@ -81,6 +82,7 @@ mod definitions;
 mod end;
 mod keeping;
 mod limits;
+mod past;
 mod probe;
 mod processes;
 mod publishing;

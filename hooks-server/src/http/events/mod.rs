@@ -119,7 +119,8 @@ impl From<Refused> for Refusal {
 pub(super) fn look(parts: &Parts, settings: &Settings) -> Result<Asked, Refusal> {
     host::check(parts.version, &parts.headers)?;
     if parts.method != Method::POST {
-        return Err(Refusal::Method("POST"));
+        // Operators look into the log here.
+        return Err(Refusal::Method("GET, HEAD, POST"));
     }
     let tenant = publisher(&parts.headers, settings)?;
     if is_encoded(&parts.headers) {

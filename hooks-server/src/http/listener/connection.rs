@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -75,22 +75,23 @@ async fn answer(
     seat.set_busy(true);
     let (parts, mut body) = request.into_parts();
     let waits = parts.headers.contains_key(EXPECT);
-    let (mut answer, is_read) = if parts.uri.path() == events::PATH {
-        let settings = state.settings();
-        let asked = events::look(&parts, &settings);
-        let answer = if asked.is_err() || is_welcome(&settings, state, seat).await {
-            events::answer(asked, &parts, &mut body, state, &settings).await
+    let (mut answer, is_read) =
+        if parts.uri.path() == events::PATH && !matches!(parts.method, Method::GET | Method::HEAD) {
+            let settings = state.settings();
+            let asked = events::look(&parts, &settings);
+            let answer = if asked.is_err() || is_welcome(&settings, state, seat).await {
+                events::answer(asked, &parts, &mut body, state, &settings).await
+            } else {
+                events::crowded(state)
+            };
+            let is_read = body::read_rest(&mut body, waits, answer.status(), state).await;
+            (answer.map(Full::new).map(Either::Left), is_read)
         } else {
-            events::crowded(state)
+            let mut body = Lent::new(body);
+            let answer = pages.clone().call(Request::from_parts(parts, Body::new(body.clone()))).await?;
+            let is_read = body::read_rest(&mut body, waits, answer.status(), state).await;
+            (answer.map(Either::Right), is_read)
         };
-        let is_read = body::read_rest(&mut body, waits, answer.status(), state).await;
-        (answer.map(Full::new).map(Either::Left), is_read)
-    } else {
-        let mut body = Lent::new(body);
-        let answer = pages.clone().call(Request::from_parts(parts, Body::new(body.clone()))).await?;
-        let is_read = body::read_rest(&mut body, waits, answer.status(), state).await;
-        (answer.map(Either::Right), is_read)
-    };
     if !is_read || !state.is_accepting() || !seat.may_stay() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -1,0 +1,98 @@
+//! Arguments of commands about past events.
+
+use clap::{Args, ValueEnum};
+use hooks_core::TenantId;
+use hooks_server::admin::{EventFilter, EventOrder, Moment};
+
+use super::operate::WhomArgs;
+
+pub(crate) const EVENTS: &str = "Examples:
+  hooks events -c hooks.toml --id 4711
+  hooks events -c hooks.toml --type 'invoice.*' --since 2h --limit 20
+  hooks events -c hooks.toml --since 2026-11-27T22:00:00Z --until 2026-11-28T04:00:00Z --order oldest --json
+
+Asks the daemon that runs, or looks into the folder of the bus while none does. Times are those at which events were \
+accepted, to the second.
+
+Exit code 1 if a part of the log that was looked at is damaged.";
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    #[command(flatten)]
+    pub(crate) whom: WhomArgs,
+    /// Only events with this id; can be given several times
+    #[arg(long = "id", value_name = "ID")]
+    ids: Vec<String>,
+    #[command(flatten)]
+    which: PastArgs,
+    /// Only events of this tenant
+    #[arg(long, value_name = "TENANT", value_parser = tenant)]
+    tenant: Option<TenantId>,
+    /// Which event comes first
+    #[arg(long, value_name = "ORDER", default_value = "newest")]
+    order: Order,
+    /// Most events
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: u64,
+    /// The events themselves, byte for byte as they were accepted: one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which past events.
+#[derive(Debug, Args)]
+pub(crate) struct PastArgs {
+    /// Only events whose source matches this glob; can be given several times
+    #[arg(long = "source", value_name = "GLOB")]
+    sources: Vec<String>,
+    /// Only events whose type matches this glob; can be given several times
+    #[arg(long = "type", value_name = "GLOB")]
+    types: Vec<String>,
+    /// Only events that were accepted at this time (2026-11-27T10:00:00Z) or so long ago (2h), or later
+    #[arg(long, value_name = "WHEN")]
+    since: Option<Moment>,
+    /// Only events that were accepted before this time, or longer ago
+    #[arg(long, value_name = "WHEN")]
+    until: Option<Moment>,
+}
+
+/// The order of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Order {
+    /// The newest event comes first
+    Newest,
+    /// The oldest event comes first
+    Oldest,
+}
+
+impl EventsArgs {
+    pub(crate) fn filter(&self) -> EventFilter {
+        EventFilter { tenant: self.tenant.clone(), ..self.which.filter(&self.ids) }
+    }
+
+    pub(crate) fn order(&self) -> EventOrder {
+        match self.order {
+            Order::Newest => EventOrder::Newest,
+            Order::Oldest => EventOrder::Oldest,
+        }
+    }
+}
+
+impl PastArgs {
+    /// Those that have one of these ids, where there are any.
+    pub(crate) fn filter(&self, ids: &[String]) -> EventFilter {
+        let Self { sources, types, since, until } = self;
+        EventFilter {
+            ids: ids.iter().cloned().collect(),
+            sources: sources.clone(),
+            types: types.clone(),
+            tenant: None,
+            since: *since,
+            until: *until,
+        }
+    }
+}
+
+fn tenant(text: &str) -> Result<TenantId, String> {
+    TenantId::new(text).map_err(|error| error.to_string())
+}

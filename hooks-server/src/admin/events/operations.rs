@@ -1,0 +1,41 @@
+//! What can be asked of past events.
+
+use hooks_core::TenantId;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Value as Json, json};
+
+use super::{EventOrder, EventPage, EventReport, Moment, PAGE};
+use crate::admin::Operation;
+
+pub(super) fn list() -> Operation {
+    let texts = || json!({ "type": "array", "items": { "type": "string" } });
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": PAGE.1, "default": PAGE.0 });
+    let position = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
+    Operation::get("/v1/events", "listEvents", "A page of past events")
+        .parameter("query", "id", "Only events with one of these ids.", texts())
+        .parameter("query", "source", "Only events whose source matches one of these globs.", texts())
+        .parameter("query", "type", "Only events whose type matches one of these globs.", texts())
+        .parameter("query", "tenant", "Only this tenant's events.", schema::<TenantId>())
+        .parameter("query", "since", "Only events that were accepted at this time or later.", schema::<Moment>())
+        .parameter("query", "until", "Only events that were accepted before this time.", schema::<Moment>())
+        .parameter("query", "order", "Which one comes first.", schema::<EventOrder>())
+        .parameter("query", "limit", "Most events of the page.", limit)
+        .parameter("query", "after", "The page begins behind this position, in its order.", position)
+        .answers::<EventPage>(200, "The page. One without `next` is the last.")
+        .problems(&[501])
+}
+
+pub(super) fn show() -> Operation {
+    let position = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
+    Operation::get("/v1/events/{position}", "getEvent", "One past event")
+        .parameter("path", "position", "Its position in the log.", position)
+        .answers::<EventReport>(200, "The event.")
+        .problems(&[404, 501])
+}
+
+/// The schema of a parameter, without references.
+fn schema<T: JsonSchema>() -> Json {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().subschema_for::<T>().to_value()
+}
