@@ -206,6 +206,9 @@ Exit code 1 if anything is damaged.")]
     /// Look into the log: past events, by id, source, type, tenant or time
     #[command(after_help = events::EVENTS)]
     Events(events::EventsArgs),
+    /// Send past events to a hook again, beside the live ones
+    #[command(after_help = events::RESEND)]
+    Resend(events::ResendArgs),
     /// List, show, replay or drop the events that hooks gave up
     #[command(
         name = "dead-letters",

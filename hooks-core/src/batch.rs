@@ -20,7 +20,7 @@ pub struct BatchId(String);
 const MAX_LENGTH: usize = 64;
 
 impl BatchId {
-    /// A hash (UUIDv5) of log, hook and positions.
+    /// A hash (UUIDv5) of hook and positions within a log, or within one run of sending events again.
     pub(crate) fn new(log: Uuid, hook: &HookId, deliveries: &[Delivery]) -> Self {
         let mut name = Vec::with_capacity(hook.as_str().len() + 32);
         name.extend_from_slice(hook.as_str().as_bytes());

@@ -131,7 +131,7 @@ pub use batcher::BatchLimits;
 pub use config_problem::ConfigProblem;
 pub use dispatcher::{
     Changes, DefinitionReader, DispatchError, Dispatcher, HookCounts, HookReport, HookStatus, LeftBehind, ReplayError,
-    ReplayReport, Report, Restored, RunningHook, TestError, TestReport,
+    ReplayReport, Report, ResendReport, Resending, Restored, RunningHook, TestError, TestReport,
 };
 pub use endpoint_state::EndpointState;
 pub use error_chain::chain;

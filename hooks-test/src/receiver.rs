@@ -37,6 +37,7 @@ struct State {
     attempts: Vec<Attempt>,
     arrived: Vec<String>,
     events: Vec<Envelope>,
+    lines: Vec<String>,
     answers: VecDeque<Answer>,
     poison: HashSet<String>,
     large: HashSet<String>,
@@ -150,6 +151,11 @@ impl Receiver {
         self.0.state.lock().events.clone()
     }
 
+    /// The events that arrived, as they were delivered.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.state.lock().lines.clone()
+    }
+
     /// How often a sink was built.
     pub fn builds(&self) -> usize {
         self.0.state.lock().builds
@@ -252,6 +258,7 @@ impl Sink for ReceiverSink {
         }
         state.arrived.extend(ids);
         state.events.extend(batch.events().cloned());
+        state.lines.extend(batch.lines().map(|line| line.into_owned()));
         drop(state);
         self.0.changed.notify_waiters();
         Ok(Delivered::all())

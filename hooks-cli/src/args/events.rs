@@ -1,10 +1,10 @@
 //! Arguments of commands about past events.
 
 use clap::{Args, ValueEnum};
-use hooks_core::TenantId;
-use hooks_server::admin::{EventFilter, EventOrder, Moment};
+use hooks_core::{HookId, TenantId};
+use hooks_server::admin::{EventFilter, EventOrder, Moment, ResendFilter};
 
-use super::operate::WhomArgs;
+use super::operate::{WhomArgs, hook_id};
 
 pub(crate) const EVENTS: &str = "Examples:
   hooks events -c hooks.toml --id 4711
@@ -89,6 +89,72 @@ impl PastArgs {
             tenant: None,
             since: *since,
             until: *until,
+        }
+    }
+}
+
+pub(crate) const RESEND: &str = "Examples:
+  hooks resend -c hooks.toml billing --event 4711
+  hooks resend -c hooks.toml billing --since 8h --until 2h --type 'invoice.*' --dry-run
+  hooks resend -c hooks.toml billing --position 17 --position 18
+
+They go through the hook's worker, between its live batches and outside their order, and have the attribute \
+`hooksreplay`. What is refused becomes a dead letter. Events that the hook has not come to yet it gets twice. While no \
+daemon runs, the hook is started for it, and delivers its other events, too.
+
+Exit code 1 if any did not arrive, or one that `--event` or `--position` names is not there.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ResendArgs {
+    #[command(flatten)]
+    pub(crate) whom: WhomArgs,
+    /// The hook
+    #[arg(value_name = "HOOK", value_parser = hook_id)]
+    pub(crate) hook: HookId,
+    #[command(flatten)]
+    named: NamedArgs,
+    #[command(flatten)]
+    which: PastArgs,
+    /// Only events before this position
+    #[arg(long, value_name = "N")]
+    to: Option<u64>,
+    /// Also events that the hook's filter leaves out by type or subject
+    #[arg(long)]
+    unmatched: bool,
+    /// Only say how many there are
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Which events, one by one or from where on. `--since` is another way to say it.
+#[derive(Debug, Args)]
+struct NamedArgs {
+    /// The event with this id; can be given several times
+    #[arg(long = "event", value_name = "ID", required_unless_present_any = ["positions", "from", "since"])]
+    ids: Vec<String>,
+    /// The event at this position of the log; can be given several times
+    #[arg(long = "position", value_name = "N")]
+    positions: Vec<u64>,
+    /// Only events at this position or behind it
+    #[arg(long, value_name = "N")]
+    from: Option<u64>,
+}
+
+impl ResendArgs {
+    pub(crate) fn which(&self) -> ResendFilter {
+        let EventFilter { ids, sources, types, since, until, .. } = self.which.filter(&self.named.ids);
+        let NamedArgs { positions, from, .. } = &self.named;
+        ResendFilter {
+            ids,
+            positions: positions.iter().copied().collect(),
+            from: *from,
+            to: self.to,
+            sources,
+            types,
+            since,
+            until,
+            unmatched: self.unmatched,
+            dry_run: self.dry_run,
         }
     }
 }

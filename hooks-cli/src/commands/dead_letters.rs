@@ -153,7 +153,7 @@ fn replay(args: &PickArgs) -> Exit {
 }
 
 /// A signal cuts a replay off where this process delivers, and it says how far it came. A daemon goes on.
-async fn to_its_end(operator: &mut Operator, request: Request) -> Result<Response, BoxError> {
+pub(super) async fn to_its_end(operator: &mut Operator, request: Request) -> Result<Response, BoxError> {
     let mut stops = StopSignals::new()?;
     let dispatcher = operator.dispatcher();
     let mut asked = pin!(operator.ask(request));

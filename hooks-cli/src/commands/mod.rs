@@ -16,6 +16,7 @@ pub(crate) mod pipe;
 pub(crate) mod plugins;
 #[cfg(feature = "http")]
 pub(crate) mod publish;
+pub(crate) mod resend;
 pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod test;

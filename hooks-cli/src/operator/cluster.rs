@@ -51,7 +51,7 @@ impl Cluster {
             Request::Status => self.status().await,
             Request::Enable { hook } => self.tell(hook, &request).await,
             Request::Disable { hook } => self.tell(hook, &request).await,
-            Request::Replay { hook, .. } => self.replay(hook, &request).await,
+            Request::Replay { hook, .. } | Request::Resend { hook, .. } => self.replay(hook, &request).await,
             Request::Drop { hook, .. } => self.drop(hook, &request).await,
             Request::Rekey { .. } => self.rekey(request).await,
             // What the bus keeps, this process can do as well.
@@ -139,7 +139,8 @@ impl Cluster {
                 "no daemon has the hook `{hook}` now: one takes it within a few seconds if it is in its config; try again"
             ));
         }
-        if let Err(error) = self.local.run(hook, true).await {
+        let delivers = !matches!(request, Request::Resend { which, .. } if which.dry_run);
+        if let Err(error) = self.local.run(hook, delivers).await {
             return failed(error);
         }
         // A daemon that ended without a word has it for a lease. Whether that is over is asked before each attempt.

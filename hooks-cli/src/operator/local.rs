@@ -145,6 +145,7 @@ impl Open {
         let ran = match &request {
             // It delivers.
             Request::Replay { hook, .. } => self.run(hook, true).await,
+            Request::Resend { hook, which } => self.run(hook, !which.dry_run).await,
             Request::Disable { hook } => self.run(hook, false).await,
             _ => Ok(()),
         };

@@ -38,7 +38,7 @@ pub enum TestError {
     },
 }
 
-/// The reason why dead letters were not replayed or dropped.
+/// The reason why dead letters were not replayed or dropped, or past events not sent again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
@@ -51,6 +51,18 @@ pub enum ReplayError {
     /// A disabled hook delivers nothing.
     #[error("hook `{0}` is disabled: enable it first")]
     Disabled(HookId),
+    /// The bus keeps no past.
+    #[error("hook `{0}`: its bus keeps no past events that could be sent again")]
+    NoPast(HookId),
+    /// The past can't be read.
+    #[error("hook `{hook}`: the past events can't be read")]
+    Past {
+        /// The hook.
+        hook: HookId,
+        /// The error of the bus.
+        #[source]
+        error: BusError,
+    },
     /// The dead letters can't be read or removed.
     #[error("hook `{hook}`: its dead letters can't be read or removed")]
     Store {

@@ -9,6 +9,8 @@ mod hook_locks;
 mod overrides;
 mod replay;
 mod report;
+mod resend;
+mod sending_again;
 mod shutdown;
 mod slot;
 mod state_changes;
@@ -27,7 +29,8 @@ use tokio::task::JoinHandle;
 
 pub use definitions::{DefinitionReader, Restored};
 pub use error::{DispatchError, ReplayError, TestError};
-pub use report::{ReplayReport, Report, TestReport};
+pub use report::{ReplayReport, Report, ResendReport, TestReport};
+pub use resend::Resending;
 pub use state_changes::Changes;
 pub use status::{HookCounts, HookReport, HookStatus, LeftBehind};
 

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::hook_locks::{HookLockGuard, uncancelled};
+use super::sending_again::{SentAgain, again};
 use super::slot::Slot;
 use super::{Dispatcher, ReplayError, ReplayReport};
 use crate::bus::{BusError, DeadLetter, DeadLetterId, DeadLetters, Delivery};
 use crate::endpoint_state::EndpointState;
-use crate::id::HookId;
-use crate::worker::{CUT_OFF, Ending, Resend, Settlement, dead_letters};
+use crate::id::{HookId, uuid_v7};
+use crate::worker::{CUT_OFF, Ending, Settlement, dead_letters};
 
 impl Dispatcher {
     /// Delivers the dead letters of a hook that `select` picks again, oldest first, and removes those delivered; those
@@ -37,7 +38,7 @@ impl Dispatcher {
         if slot.state() == EndpointState::Disabled {
             return Err(ReplayError::Disabled(id.clone()));
         }
-        let (mut pages, mut report) = (Pages::new(store.clone()), ReplayReport::default());
+        let (run, mut pages, mut report) = (uuid_v7(), Pages::new(store.clone()), ReplayReport::default());
         loop {
             // Only for this page: other calls don't wait for all.
             let lock = self.0.dead_letter_locks.lock(id).await;
@@ -54,7 +55,7 @@ impl Dispatcher {
             }
             let picked = page.into_iter().filter(|(id, dead_letter)| select(*id, dead_letter)).collect();
             let (slot, store) = (slot.clone(), store.clone());
-            report = uncancelled(one_page(slot, store, picked, report, lock)).await;
+            report = uncancelled(one_page(slot, run, store, picked, report, lock)).await;
         }
     }
 
@@ -131,6 +132,7 @@ impl Pages {
 /// as its outcome is known, so a crash repeats little.
 async fn one_page(
     slot: Arc<Slot>,
+    run: Uuid,
     store: Arc<dyn DeadLetters>,
     picked: Listed,
     mut report: ReplayReport,
@@ -138,14 +140,10 @@ async fn one_page(
 ) -> ReplayReport {
     let mut page = Page { store, left: picked };
     if report.untried == 0 && !page.left.is_empty() {
-        let (reply_to, mut settled) = mpsc::channel(PAGE);
-        let delivery =
-            |dead_letter: &DeadLetter| Delivery::new(dead_letter.position, &dead_letter.envelope.clone().into(), 0);
-        let deliveries = page.left.iter().map(|(_, dead_letter)| delivery(dead_letter)).collect();
-        slot.resends.push(Resend { deliveries, reply_to });
-        let (mut some, mut why) = (Vec::new(), None);
-        while settled.recv_many(&mut some, PAGE).await > 0 {
-            why = page.enter(some.drain(..), &mut report).await.or(why);
+        let deliveries = page.left.iter().map(|(_, letter)| again(letter.position, &letter.envelope)).collect();
+        let (mut sent, mut why) = (SentAgain::by(&slot, run, deliveries), None);
+        while let Some(settled) = sent.next().await {
+            why = page.enter(settled, &mut report).await.or(why);
         }
         if !page.left.is_empty() {
             report.error = Some(why.unwrap_or_else(|| CUT_OFF.to_owned()));
@@ -164,7 +162,7 @@ struct Page {
 impl Page {
     /// Removes those delivered, and replaces those refused, with the new reason. Returns why nothing more is tried, if
     /// so.
-    async fn enter(&mut self, settled: impl Iterator<Item = Settlement>, report: &mut ReplayReport) -> Option<String> {
+    async fn enter(&mut self, settled: Vec<Settlement>, report: &mut ReplayReport) -> Option<String> {
         let (mut gone, mut refused, mut stopped) = (Vec::new(), Vec::new(), None);
         for settlement in settled {
             match &settlement.ending {

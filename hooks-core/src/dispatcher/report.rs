@@ -44,6 +44,28 @@ pub struct ReplayReport {
     pub error: Option<String>,
 }
 
+/// The result of sending past events again, as far as it came.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct ResendReport {
+    /// Number of events that were chosen and that the hook takes.
+    pub matched: usize,
+    /// Number of events that were chosen and that the hook's filter leaves out.
+    pub unmatched: usize,
+    /// Number of those delivered.
+    pub delivered: usize,
+    /// Number of those refused, which are dead letters now.
+    pub refused: usize,
+    /// Positions that can't be read any more, because the log is damaged there.
+    pub unreadable: u64,
+    /// The position to go on at, when it ended early: events before it are done with, those from there on were not tried
+    /// to the end.
+    pub next: Option<u64>,
+    /// When not all arrived: the receiver's last answer, or the reason why it ended early.
+    pub error: Option<String>,
+}
+
 /// The result of a test delivery.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]

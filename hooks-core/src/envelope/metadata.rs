@@ -20,6 +20,9 @@ pub struct Metadata {
     entries: Vec<(String, String)>,
 }
 
+/// The extension attribute of events that are sent again, on request.
+const REPLAY: &str = "hooksreplay";
+
 /// A name or value that cannot be an extension attribute.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -80,6 +83,12 @@ impl Metadata {
             }
         }
         Cow::Owned(edits.apply(envelope.json()))
+    }
+
+    /// The same, with the mark of events that are sent again.
+    pub(crate) fn marked_as_replay(&self) -> Self {
+        let others = self.entries.iter().filter(|(name, _)| name != REPLAY);
+        Self { entries: others.cloned().chain([(REPLAY.to_owned(), "true".to_owned())]).collect() }
     }
 
     /// Maximum number of bytes that are added to an event.

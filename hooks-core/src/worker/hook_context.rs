@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::building::build_sink;
+use super::clock::now;
 use super::endpoint::EndpointHealth;
 use super::panic;
 use super::rate_limiter::RateLimiter;
@@ -20,7 +21,7 @@ use crate::batcher::Batcher;
 use crate::bus::{BusError, DeadLetters, Delivery, Settler};
 use crate::delivery::{Delivered, DeliveryError};
 use crate::endpoint_state::EndpointState;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Metadata};
 use crate::hook::Hook;
 use crate::notices::Notices;
 use crate::sink::{Notes, Shared, Sink, SinkContext};
@@ -82,12 +83,30 @@ impl HookContext {
     }
 
     pub(super) fn batcher(&self) -> Box<dyn Batcher> {
-        self.hook.sink.batcher(self.hook.batch, self.hook.metadata.most_added())
+        self.batcher_with(&self.hook.metadata)
+    }
+
+    fn batcher_with(&self, metadata: &Metadata) -> Box<dyn Batcher> {
+        self.hook.sink.batcher(self.hook.batch, metadata.most_added())
     }
 
     pub(super) fn freeze(&self, deliveries: Vec<Delivery>) -> Batch {
         let id = BatchId::new(self.log, &self.hook.id, &deliveries);
         Batch::new(id, deliveries, self.hook.metadata.clone())
+    }
+
+    /// The events that are sent again in this run, marked, in batches as the sink wants them. A batch has a name that no
+    /// other run gives, since its bytes are not those of a batch before.
+    pub(super) fn freeze_again(&self, run: Uuid, mut deliveries: Vec<Delivery>) -> Vec<Batch> {
+        let metadata = Arc::new(self.hook.metadata.marked_as_replay());
+        let mut batcher = self.batcher_with(&metadata);
+        batcher.extend(now(), &mut deliveries);
+        let batches = std::iter::from_fn(|| batcher.drain());
+        let freeze = |deliveries: Vec<Delivery>| {
+            let id = BatchId::new(run, &self.hook.id, &deliveries);
+            Batch::new(id, deliveries, metadata.clone())
+        };
+        batches.map(freeze).collect()
     }
 
     /// Makes one attempt within its time limit. Builds the sink when there is none.

@@ -229,11 +229,9 @@ impl Lane {
         if self.number > 0 || self.queue.has_resent() {
             return;
         }
-        let Some(Resend { mut deliveries, reply_to }) = self.context.resends.take() else { return };
-        let mut batcher = self.context.batcher();
-        batcher.extend(now(), &mut deliveries);
-        while let Some(batch) = batcher.drain() {
-            self.queue.push(self.context.freeze(batch), Source::Resent);
+        let Some(Resend { run, deliveries, reply_to }) = self.context.resends.take() else { return };
+        for batch in self.context.freeze_again(run, deliveries) {
+            self.queue.push(batch, Source::Resent);
         }
         self.settling.reply_to = Some(reply_to);
         if !self.context.settler.admit() {

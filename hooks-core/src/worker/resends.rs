@@ -1,24 +1,27 @@
-//! Events that wait to be sent again beside the live ones: dead letters that are replayed.
+//! Events that wait to be sent again beside the live ones: dead letters that are replayed, and past events.
 
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
+use uuid::Uuid;
 
 use super::piece::Settlement;
 use crate::bus::Delivery;
 
 /// The worker ended while events were in flight, or before any was tried.
 pub(crate) const CUT_OFF: &str =
-    "the hook was changed or stopped during the replay: replay again, events in flight may arrive twice";
+    "the hook was changed or stopped meanwhile: do it again, events in flight may arrive twice";
 
 /// The fence: only the instance that has the hook delivers.
 pub(super) const ELSEWHERE: &str =
-    "another instance has the hook now, or this one can't tell: replay again, events in flight may arrive twice";
+    "another instance has the hook now, or this one can't tell: do it again, events in flight may arrive twice";
 
 /// Events to be sent again, and the channel for their outcomes.
 #[derive(Debug)]
 pub(crate) struct Resend {
+    /// The call that sends them: names of its batches derive from it.
+    pub(crate) run: Uuid,
     pub(crate) deliveries: Vec<Delivery>,
     /// Has room for one settlement of each. It is closed when nothing more is tried.
     pub(crate) reply_to: mpsc::Sender<Settlement>,

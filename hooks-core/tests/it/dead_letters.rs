@@ -317,7 +317,7 @@ async fn a_replay_that_is_cut_off_says_how_far_it_came() {
     let (report, ()) = tokio::join!(dispatcher.replay(&name, |_, _| true), cut);
     let report = report.unwrap();
     assert_eq!((report.delivered, report.refused, report.untried), (2, 0, 4));
-    assert!(report.error.unwrap().contains("changed or stopped during the replay"));
+    assert!(report.error.unwrap().contains("changed or stopped meanwhile"));
     assert_eq!(bus.ids(), ids(2..6), "what was delivered is no dead letter any more");
     receiver.hangs_with([]);
     assert_eq!(dispatcher.replay(&name, |_, _| true).await.unwrap().delivered, 4);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hooks_core::{
     Bus, BusError, DeadLetter, DeadLetterId, HookId, Ledger, Outcome, Override, Position, Slice, async_trait,
-    bus::{BusMonitor, BusTraits, DeadLetters, HookStore, Reader, Settle, Settler, Subscription},
+    bus::{BusMonitor, BusTraits, DeadLetters, HookStore, Past, Reader, Settle, Settler, Subscription},
 };
 use hooks_test::model::ModelBus;
 use hooks_test::{before_it_is_late, id};
@@ -211,6 +211,10 @@ impl Bus for Keeping {
 
     fn monitor(&self) -> &dyn BusMonitor {
         self.bus.monitor()
+    }
+
+    fn past(&self) -> Option<&dyn Past> {
+        self.bus.past()
     }
 }
 

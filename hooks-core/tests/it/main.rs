@@ -19,5 +19,6 @@ mod odd;
 mod pace;
 mod panics;
 mod replays;
+mod resends;
 mod state_changes;
 mod takeover;

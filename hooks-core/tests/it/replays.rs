@@ -131,7 +131,7 @@ async fn the_end_does_not_wait_for_a_replay_that_waits() {
     };
     let (report, ended) = tokio::join!(replay(&world), end);
     assert_eq!((came(&report), bus.ids(), began.elapsed()), ((1, 0, 2), ids(1..3), Duration::ZERO));
-    assert!(report.error.unwrap().contains("changed or stopped during the replay"));
+    assert!(report.error.unwrap().contains("changed or stopped meanwhile"));
     assert!(ended.is_drained());
 }
 
@@ -198,7 +198,7 @@ async fn a_hook_that_is_disabled_ends_its_replay() {
         (came(&report), bus.ids(), dispatcher.status()[0].state),
         ((1, 0, 1), ids(1..2), EndpointState::Disabled)
     );
-    assert!(report.error.unwrap().contains("changed or stopped during the replay"));
+    assert!(report.error.unwrap().contains("changed or stopped meanwhile"));
 }
 
 /// Which is what makes room.

@@ -70,13 +70,14 @@ impl AdminClient {
         self.0.name()
     }
 
-    /// Asks, and waits for the answer. A replay takes as long as its deliveries do, sealing anew as long as there are
+    /// Asks, and waits for the answer. A replay or resend takes as long as its deliveries do, sealing anew as long as there are
     /// definitions, anything else 15 s at most.
     ///
     /// # Errors
     /// When there is no answer. What was asked may have been done all the same.
     pub async fn ask(&mut self, request: &Request) -> Result<Response, BoxError> {
-        let limit = (!matches!(request, Request::Replay { .. } | Request::Rekey { .. })).then_some(ANSWER_TIMEOUT);
+        let limit = (!matches!(request, Request::Replay { .. } | Request::Resend { .. } | Request::Rekey { .. }))
+            .then_some(ANSWER_TIMEOUT);
         let answer = self.0.exchange(http_request(request)?, limit).await?;
         response(request, answer.status(), answer.body()).map_err(|error| {
             let (name, status) = (self.0.name(), answer.status());
@@ -157,8 +158,13 @@ fn http_request(request: &Request) -> Result<http::Request<Vec<u8>>, BoxError> {
         Request::DeadLetters { hook, after: Some(after) } => {
             (Method::GET, of(hook, "/dead-letters") + &format!("?after={after}"), None)
         }
-        Request::Replay { hook, which } => (Method::POST, of(hook, "/dead-letters/replay"), Some(which)),
-        Request::Drop { hook, which } => (Method::POST, of(hook, "/dead-letters/drop"), Some(which)),
+        Request::Replay { hook, which } => {
+            (Method::POST, of(hook, "/dead-letters/replay"), Some(serde_json::to_vec(which)?))
+        }
+        Request::Drop { hook, which } => {
+            (Method::POST, of(hook, "/dead-letters/drop"), Some(serde_json::to_vec(which)?))
+        }
+        Request::Resend { hook, which } => (Method::POST, of(hook, "/resend"), Some(serde_json::to_vec(which)?)),
         Request::Grant { secret, .. } => (Method::POST, format!("/v1/grants/{secret}"), None),
         Request::Events { query } => (Method::GET, format!("/v1/events?{}", query.to_text()), None),
         Request::Rekey { dry_run } => (Method::POST, format!("/v1/secrets/rekey?dry_run={dry_run}"), None),
@@ -169,7 +175,7 @@ fn http_request(request: &Request) -> Result<http::Request<Vec<u8>>, BoxError> {
     }
     Ok(match which {
         None => head.body(Vec::new())?,
-        Some(which) => head.header(CONTENT_TYPE, "application/json").body(serde_json::to_vec(which)?)?,
+        Some(which) => head.header(CONTENT_TYPE, "application/json").body(which)?,
     })
 }
 
@@ -186,6 +192,7 @@ fn response(request: &Request, status: StatusCode, body: &[u8]) -> Result<Respon
         }
         Request::DeadLetters { .. } => Response::DeadLetters(serde_json::from_slice(body)?),
         Request::Replay { .. } => Response::Replayed(serde_json::from_slice(body)?),
+        Request::Resend { .. } => Response::Resent(serde_json::from_slice(body)?),
         Request::Drop { .. } => Response::Dropped(serde_json::from_slice(body)?),
         Request::Events { .. } => Response::Events(serde_json::from_slice(body)?),
         Request::Rekey { .. } => Response::Rekeyed(serde_json::from_slice(body)?),

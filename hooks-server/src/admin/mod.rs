@@ -26,7 +26,7 @@ pub(crate) use service::call_back;
 pub use client::{AdminClient, Exchange};
 pub use dead_letter::DeadLetterReport;
 pub use definitions::{HookDefinitions, HookDocument, HookPage, Origin};
-pub use events::{EventFilter, EventOrder, EventPage, EventQuery, EventReport, Moment};
+pub use events::{EventFilter, EventOrder, EventPage, EventQuery, EventReport, Missing, Moment, ResendFilter, Resent};
 pub use request::{DeadLetterFilter, Request};
 pub use response::{DeadLetterPage, Done, Dropped, NotRekeyed, Problem, Rekeyed, Replayed, Response, Status};
 pub use service::{AdminService, STOPPED};

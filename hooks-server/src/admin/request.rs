@@ -6,7 +6,7 @@ use hooks_core::{DeadLetterId, DeadLetterReason, HookId, Pattern};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::events::EventQuery;
+use super::events::{EventQuery, ResendFilter};
 
 /// A request of an operator. Over HTTP each is a route of its own; the instances of a shared bus send one another the
 /// same as JSON.
@@ -46,6 +46,13 @@ pub enum Request {
         hook: HookId,
         /// Which ones.
         which: DeadLetterFilter,
+    },
+    /// Sends past events again: `POST /v1/hooks/{id}/resend` with a [`ResendFilter`].
+    Resend {
+        /// The hook.
+        hook: HookId,
+        /// Which ones.
+        which: ResendFilter,
     },
     /// Drops dead letters: `POST /v1/hooks/{id}/dead-letters/drop` with a [`DeadLetterFilter`].
     Drop {

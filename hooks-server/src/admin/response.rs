@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dead_letter::DeadLetterReport;
-use super::events::EventPage;
+use super::events::{EventPage, Resent};
 
 /// The answer to a [`Request`](super::Request). Over HTTP the body is what the variant holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub enum Response {
     DeadLetters(DeadLetterPage),
     /// To [`Replay`](super::Request::Replay).
     Replayed(Replayed),
+    /// To [`Resend`](super::Request::Resend).
+    Resent(Resent),
     /// To [`Drop`](super::Request::Drop).
     Dropped(Dropped),
     /// To [`Rekey`](super::Request::Rekey).

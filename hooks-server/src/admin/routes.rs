@@ -361,6 +361,7 @@ impl IntoResponse for Response {
             Self::Dropped(body) => json(StatusCode::OK, JSON, body),
             Self::Rekeyed(body) => json(StatusCode::OK, JSON, body),
             Self::Events(body) => json(StatusCode::OK, JSON, body),
+            Self::Resent(body) => json(StatusCode::OK, JSON, body),
             Self::Failed(problem) => problem.clone().into_response(),
         }
     }

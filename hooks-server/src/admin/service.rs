@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hooks_core::{
     Bus, BusError, DeadLetter, DeadLetterId, DispatchError, Dispatcher, HookId, HookReport, ReplayError,
@@ -12,7 +13,7 @@ use http::StatusCode;
 
 use super::dead_letter::DeadLetterReport;
 use super::definitions::HookDefinitions;
-use super::events;
+use super::events::{self, ResendFilter, Resent};
 use super::request::{DeadLetterFilter, Request};
 use super::response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
 use crate::{Reloads, on_own_thread};
@@ -96,6 +97,7 @@ impl AdminService {
             Request::Replay { hook, which } => self.replay(&hook, &which).await,
             Request::Drop { hook, which } => self.drop(&hook, &which).await,
             Request::Grant { secret, headers } => call_back(&self.dispatcher, &secret, &headers).map(Response::Done),
+            Request::Resend { hook, which } => self.resend(&hook, &which).await,
             Request::Events { query } => events::page(&*self.bus, &query).await.map(Response::Events),
             Request::Rekey { dry_run } => match self.managed() {
                 Ok(definitions) => definitions.rekey(dry_run).await.map(Response::Rekeyed),
@@ -227,6 +229,30 @@ impl AdminService {
             "an operator replayed dead letters of the hook"
         );
         Ok(Response::Replayed(Replayed { report, missing: which.missing(&found) }))
+    }
+
+    async fn resend(&self, hook: &HookId, which: &ResendFilter) -> Outcome {
+        events::past(&*self.bus)?;
+        let what = which.resending(SystemTime::now())?;
+        let mut missing = which.named();
+        let report = self.dispatcher.resend(hook, what, |event| missing.found(event)).await;
+        let report = report.map_err(|error| match error {
+            ReplayError::UnknownHook(_) => self.absent(hook, "sending events again"),
+            ReplayError::Past { .. } => unavailable(chain(&error)),
+            error => conflict(chain(&error)),
+        })?;
+        if !which.dry_run {
+            tracing::info!(
+                hook = hook.as_str(),
+                delivered = report.delivered,
+                refused = report.refused,
+                unmatched = report.unmatched,
+                next = report.next,
+                error = report.error.as_deref(),
+                "an operator sent past events to the hook again"
+            );
+        }
+        Ok(Response::Resent(Resent { report, missing }))
     }
 
     async fn drop(&self, hook: &HookId, which: &DeadLetterFilter) -> Outcome {

@@ -65,6 +65,8 @@ pub enum Fault {
     NeverDry,
     /// A closed reader reads nothing more.
     DryAtOnce,
+    /// Begins a page of the past behind its first event.
+    LosesBetweenPages,
     /// Takes events when it is closed.
     AcceptsWhenClosed,
     /// Gives up what was not read when it is closed.

@@ -6,6 +6,7 @@
 mod dead_letters;
 mod fault;
 mod hook_store;
+mod past;
 mod publishing;
 mod reader;
 
@@ -15,7 +16,9 @@ use std::sync::Arc;
 use hooks_core::conformance::bus::Store;
 use hooks_core::{
     BoxError, Bus, BusError, Envelope, Filter, HookId, Lag, Ledger, Override, QueueLimits, Slice, StartAt, async_trait,
-    bus::{BusMonitor, BusStats, BusTraits, Definition, HookStore, Reader, Settler, Subscription, refuse_reserved},
+    bus::{
+        BusMonitor, BusStats, BusTraits, Definition, HookStore, Past, Reader, Settler, Subscription, refuse_reserved,
+    },
 };
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -316,6 +319,10 @@ impl Bus for ModelBus {
 
     fn monitor(&self) -> &dyn BusMonitor {
         self
+    }
+
+    fn past(&self) -> Option<&dyn Past> {
+        Some(self)
     }
 }
 

@@ -50,7 +50,7 @@ impl Hanging {
 
 fn check(ended: &Ended) {
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), "1 delivered, 0 refused again, 1 not tried\n"));
-    assert!(ended.err.contains("changed or stopped during the replay: replay again"), "{}", ended.err);
+    assert!(ended.err.contains("changed or stopped meanwhile: do it again"), "{}", ended.err);
 }
 
 fn only_the_third_is_left(place: &Place) {

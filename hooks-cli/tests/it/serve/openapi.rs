@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::managed::{LOOPBACK, TENANTS, as_tenant, ask, ask_with};
 use super::{Client, Daemon, file_hook};
 
-const OPERATIONS: [&str; 25] = [
+const OPERATIONS: [&str; 26] = [
     "delete /v1/hooks/{id}",
     "get /healthz",
     "get /metrics",
@@ -28,6 +28,7 @@ const OPERATIONS: [&str; 25] = [
     "post /v1/hooks/{id}/dead-letters/replay",
     "post /v1/hooks/{id}/disable",
     "post /v1/hooks/{id}/enable",
+    "post /v1/hooks/{id}/resend",
     "post /v1/hooks/{id}/rotate-secret",
     "post /v1/hooks/{id}/test",
     "post /v1/secrets/rekey",

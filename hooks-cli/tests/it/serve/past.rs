@@ -142,3 +142,80 @@ fn damage_is_named_and_the_other_events_are_shown() {
     assert_eq!((ended.code, ended.out.lines().count()), (Some(1), 10), "{ended:?}");
     assert!(ended.err.contains("positions 2 to 2 can't be read any more"), "{}", ended.err);
 }
+
+/// The ids of events in a file, and whether each is marked.
+fn written(place: &Place, hook: &str) -> Vec<(String, bool)> {
+    let event = |line: &str| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        (event["id"].as_str().unwrap().to_owned(), event["hooksreplay"] == true)
+    };
+    place.read(hook).lines().map(event).collect()
+}
+
+#[test]
+fn chosen_events_are_sent_again_by_a_daemon_and_without_one() {
+    let config = format!("{}types = ['invoice.*']\n", file_hook("a"));
+    let daemon = Daemon::start(&config);
+    assert_eq!(daemon.post(LINES, lines().join("\n")).status, 202);
+    while daemon.metric("hooks_events_delivered_total{hook=\"a\"}") != Some(9.0) {}
+    let resend = |place: &Place, options: &[&str], expected: (i32, &str, &str)| {
+        let ended = place.run(&[&["resend", "-c", "hooks.toml", "a"], options].concat());
+        let is_said = if expected.2.is_empty() { ended.err.is_empty() } else { ended.err.contains(expected.2) };
+        assert!(ended.code == Some(expected.0) && ended.out == format!("{}\n", expected.1) && is_said, "{ended:?}");
+    };
+    let all_filters = |place: &Place| {
+        resend(
+            place,
+            &["--since", "1h", "--dry-run"],
+            (0, "9 events would be sent again; the hook's filter leaves out 1 more event", ""),
+        );
+        resend(
+            place,
+            &["--event", "n3", "--event", "nobody"],
+            (1, "1 delivered, 0 refused, 0 not tried", "no such event: `nobody`"),
+        );
+        resend(place, &["--position", "5"], (0, "1 delivered, 0 refused, 0 not tried", ""));
+        resend(
+            place,
+            &["--since", "1h", "--type", "*.sent", "--source", "/shop"],
+            (0, "2 delivered, 0 refused, 0 not tried", ""),
+        );
+        resend(place, &["--from", "8", "--unmatched"], (0, "2 delivered, 0 refused, 0 not tried", ""));
+    };
+    all_filters(&daemon.place);
+    let again = ["n3", "n5", "n1", "n3", "n8", "caf\u{e9}"].map(|id| (id.to_owned(), true));
+    assert_eq!(written(&daemon.place, "a")[9..], again);
+    // No event of the log is repeated for that, or missed.
+    assert_eq!(daemon.metric("hooks_events_delivered_total{hook=\"a\"}"), Some(9.0));
+    let Daemon { place, running, .. } = daemon;
+    running.signal("TERM");
+    assert_eq!(running.wait().code, Some(0));
+    all_filters(&place);
+    assert_eq!(written(&place, "a")[15..], again);
+}
+
+#[test]
+fn what_is_sent_again_over_the_api_goes_where_it_may() {
+    let daemon = Daemon::start(&file_hook("a"));
+    assert_eq!(daemon.post(LINES, lines().join("\n")).status, 202);
+    let post = |body: &str| {
+        let length = body.len();
+        daemon.exchange(format!(
+            "POST /v1/hooks/a/resend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
+    };
+    let all = post(r#"{"from":2,"to":5}"#).json();
+    assert_eq!((&all["matched"], &all["delivered"], &all["next"]), (&3.into(), &3.into(), &serde_json::Value::Null));
+    let named = post(r#"{"ids":["n1","x"],"positions":[1,100]}"#).json();
+    assert_eq!((&named["delivered"], &named["missing"]["ids"][0]), (&1.into(), &"x".into()), "{named}");
+    assert_eq!(named["missing"]["positions"], serde_json::json!([100]));
+    for (body, status) in
+        [("{}", 400), (r#"{"types":["a"]}"#, 400), (r#"{"from":0,"x":1}"#, 400), (r#"{"since":"end"}"#, 400)]
+    {
+        assert_eq!(post(body).status, status, "{body}");
+    }
+    let ended = daemon.place.run(&["disable", "-c", "hooks.toml", "a"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let refused = post(r#"{"from":0}"#);
+    assert!(refused.status == 409 && refused.body.contains("is disabled: enable it first"), "{refused:?}");
+}

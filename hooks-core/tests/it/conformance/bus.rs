@@ -80,6 +80,7 @@ const FAULTS: &[(Fault, &str, &str)] = &[
     (Fault::IgnoresDisabled, "disabled", "does not return"),
     (Fault::NeverDry, "closed_reader", "does not return"),
     (Fault::DryAtOnce, "closed_reader", "the hook has 0 of 3 events: event `closed-2` is missing"),
+    (Fault::LosesBetweenPages, "past", "event 4 of the pages is the one at Some(5) instead of Some(4)"),
     (Fault::AcceptsWhenClosed, "closing", "`publish` of 1 events does not say that the bus is closed"),
     (Fault::LosesAtClose, "closing", "the hook has 5 of 20 events: event `closing-5` is missing"),
     (Fault::LagOfUnread, "lag", "it says 0 events, exact: true, instead of 3"),

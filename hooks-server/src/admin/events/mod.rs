@@ -2,6 +2,7 @@
 
 mod moment;
 mod operations;
+mod resend;
 mod routes;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::response::Problem;
 
 pub use moment::Moment;
+pub use resend::{Missing, ResendFilter, Resent};
 pub(super) use routes::routes;
 
 /// Events of a page that says nothing of it, and the most of any.

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value as Json, json};
 
-use super::{EventOrder, EventPage, EventReport, Moment, PAGE};
-use crate::admin::Operation;
+use super::{EventOrder, EventPage, EventReport, Moment, PAGE, ResendFilter, Resent};
+use crate::admin::{Content, JSON, Operation};
 
 pub(super) fn list() -> Operation {
     let texts = || json!({ "type": "array", "items": { "type": "string" } });
@@ -32,6 +32,13 @@ pub(super) fn show() -> Operation {
         .parameter("path", "position", "Its position in the log.", position)
         .answers::<EventReport>(200, "The event.")
         .problems(&[404, 501])
+}
+
+pub(super) fn resend() -> Operation {
+    Operation::post("/v1/hooks/{id}/resend", "resendEvents", "Sends past events to a hook again")
+        .takes(JSON, Content::of::<ResendFilter>())
+        .answers::<Resent>(200, "What came of it.")
+        .problems(&[404, 409, 501])
 }
 
 /// The schema of a parameter, without references.

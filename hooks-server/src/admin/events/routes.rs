@@ -5,13 +5,13 @@ use axum::response::Response;
 use hooks_core::TenantId;
 use http::StatusCode;
 
-use super::{EventFilter, EventOrder, EventQuery, Moment, PAGE, event, operations};
+use super::{EventFilter, EventOrder, EventQuery, Moment, PAGE, ResendFilter, event, operations};
 use crate::admin::response::Problem;
-use crate::admin::routes::{JSON, Whose, answer, bad_request, json};
+use crate::admin::routes::{Hook, JSON, JsonBody, Whose, answer, bad_request, json};
 use crate::admin::{AdminService, Request, Routes};
 
 pub(in crate::admin) fn routes() -> Routes<AdminService> {
-    Routes::new().on(operations::list(), list).on(operations::show(), show)
+    Routes::new().on(operations::list(), list).on(operations::show(), show).on(operations::resend(), resend)
 }
 
 async fn list(
@@ -39,6 +39,14 @@ async fn show(
     let position = position.parse().map_err(|_| bad_request("the position of an event is a number"))?;
     let event = event(service.bus(), position, tenant.as_ref()).await?;
     Ok(json(StatusCode::OK, JSON, &event))
+}
+
+async fn resend(
+    State(service): State<AdminService>,
+    Hook(hook): Hook,
+    JsonBody(which): JsonBody<ResendFilter>,
+) -> Response {
+    answer(service, Request::Resend { hook, which }).await
 }
 
 /// Reads the query of a list.

@@ -15,7 +15,7 @@ use super::{TOKENS, ask, make, tampered};
 /// `a` is a hook of the config file, `shop` one that `acme` made, and there is no `x`.
 type Row = (&'static str, &'static str, &'static str, [u16; 8]);
 
-const TABLE: [Row; 47] = [
+const TABLE: [Row; 49] = [
     ("GET", "/openapi.json", "", [401, 401, 403, 200, 403, 200, 200, 200]),
     ("GET", "/healthz", "", [200; 8]),
     ("GET", "/readyz", "", [200; 8]),
@@ -48,6 +48,8 @@ const TABLE: [Row; 47] = [
     ("GET", "/v1/hooks/a/dead-letters", "", [401, 401, 403, 200, 403, 200, 404, 404]),
     ("POST", "/v1/hooks/a/dead-letters/replay", "{}", [401, 401, 403, 403, 200, 200, 404, 404]),
     ("POST", "/v1/hooks/a/dead-letters/drop", "{}", [401, 401, 403, 403, 200, 200, 404, 404]),
+    ("POST", "/v1/hooks/a/resend", r#"{"positions":[0]}"#, [401, 401, 403, 403, 200, 200, 404, 404]),
+    ("POST", "/v1/hooks/shop/resend", r#"{"positions":[0]}"#, [401, 401, 403, 403, 200, 200, 200, 404]),
     ("GET", "/v1/hooks/shop", "", [401, 401, 403, 200, 403, 200, 200, 404]),
     ("PUT", "/v1/hooks/shop", "HOOK", [401, 401, 403, 403, 200, 200, 200, 404]),
     ("PATCH", "/v1/hooks/shop", "{}", [401, 401, 403, 403, 200, 200, 200, 404]),
