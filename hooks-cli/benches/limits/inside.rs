@@ -44,12 +44,12 @@ impl Sink for Null {
     }
 }
 
-fn runtime() -> std::io::Result<Runtime> {
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// Slices of [`BATCH`] events.
-fn slices(file: &str) -> Result<Vec<Slice>, BoxError> {
+pub(crate) fn slices(file: &str) -> Result<Vec<Slice>, BoxError> {
     slices_of(file, |line, _| line.to_vec())
 }
 

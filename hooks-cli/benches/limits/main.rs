@@ -12,6 +12,7 @@ mod growth;
 mod inside;
 mod keeping;
 mod managed;
+mod past;
 mod peers;
 mod pipe;
 mod process;
@@ -37,13 +38,13 @@ Usage: cargo xtask bench [--quick] [--no-peers | --growth] [--folder=DIR] [NAMES
   --no-peers   without syslog-ng and rsyslog, which are otherwise unpacked from Debian's packages
   --growth     instead, whether cost grows linearly with events, their size and hooks
   --folder=DIR where events, logs and files are; /dev/shm, say, where the disk is not to be measured
-  NAMES        only these: webhook file durable serve memory fanout idle tenants managed latency
+  NAMES        only these: webhook file durable serve memory fanout idle tenants managed latency past
 ";
 
 /// Something that is measured.
 type Measured = (&'static str, fn(&Setup) -> Result<Report, BoxError>);
 
-const PATHS: [Measured; 10] = [
+const PATHS: [Measured; 11] = [
     ("webhook", pipe::webhook),
     ("file", pipe::file),
     ("durable", keeping::durable),
@@ -54,6 +55,7 @@ const PATHS: [Measured; 10] = [
     ("tenants", scale::tenants),
     ("managed", managed::managed),
     ("latency", scale::latency),
+    ("past", past::past),
 ];
 
 /// The setup that all of them use.
@@ -106,6 +108,7 @@ fn play(role: &[&str]) -> Result<(), BoxError> {
         ["fanout", hooks, file] => inside::fanout(hooks, file),
         ["idle", hooks, file] => inside::idle(hooks, file),
         ["tenants", tenants, file] => inside::tenants(tenants, file),
+        ["past", folder, file] => past::look(folder, file),
         ["latency", kind, count] => inside::latency(kind, count),
         _ => Err(format!("no role: {role:?}").into()),
     }?;
