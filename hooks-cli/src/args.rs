@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod attempts;
 #[cfg(all(feature = "http", feature = "file"))]
 pub(crate) mod demo;
 pub(crate) mod docs;
@@ -193,6 +194,9 @@ will pass over are counted, too.")]
         #[command(subcommand)]
         command: manage::SecretsCommand,
     },
+    /// Show attempts to deliver: when, how they went, and what was answered
+    #[command(after_help = attempts::EXAMPLES)]
+    Attempts(attempts::AttemptsArgs),
     /// Describe, verify or repair the log of the bus
     #[command(after_help = "Examples:
   hooks log info -c hooks.toml

@@ -1,14 +1,17 @@
-//! Opening the bus of a config file.
+//! Opening the bus of a config file, and the history beside it.
 
 use std::time::Duration;
 
+use hooks_core::uuid::Uuid;
 use hooks_core::{
     BoxError,
     bus::{OpenBusError, OpenedBus, Purpose},
 };
+use hooks_server::history::{History, HistoryError};
+use hooks_server::on_own_thread;
 use tokio::time::Instant;
 
-use crate::config::ConfiguredBus;
+use crate::config::{ConfiguredBus, HistoryConfig};
 
 /// Opens the bus to deliver its events. Waits a while for a process that is about to leave it.
 ///
@@ -19,6 +22,25 @@ pub(crate) async fn open(bus: &ConfiguredBus) -> Result<OpenedBus, BoxError> {
     loop {
         match bus.open(Purpose::Deliver).await {
             Err(OpenBusError::InUse(_)) if handover.waits().await => {}
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+/// Opens the history beside the bus, if one is kept. Waits a while for a process that is about to leave it.
+///
+/// # Errors
+/// When it can't be opened.
+pub(crate) async fn open_history(
+    history: &HistoryConfig,
+    bus: &ConfiguredBus,
+    log: Uuid,
+) -> Result<Option<History>, BoxError> {
+    let mut handover = Handover::default();
+    loop {
+        let (history, bus) = (history.clone(), bus.clone());
+        match on_own_thread("history", move || history.open(&bus, log)).await? {
+            Err(HistoryError::InUse(_)) if handover.waits().await => {}
             opened => return Ok(opened?),
         }
     }

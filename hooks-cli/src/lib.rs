@@ -120,6 +120,7 @@ fn command(cli: &Cli, console: &Console) -> Exit {
         Command::Secrets { command } => commands::secrets::run(command),
         Command::Events(args) => commands::events::run(args),
         Command::Resend(args) => commands::resend::run(args),
+        Command::Attempts(args) => commands::attempts::run(args),
         Command::DeadLetters { command } => commands::dead_letters::run(command),
         Command::Log { command } => commands::log::run(command),
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -68,6 +69,11 @@ struct Part {
 }
 
 impl Part {
+    /// The number behind its last position.
+    fn end(&self) -> u64 {
+        self.first.get() + self.slice.len() as u64
+    }
+
     fn positions(&self) -> impl Iterator<Item = Position> {
         (self.first.get()..).take(self.slice.len()).map(Position::new)
     }
@@ -184,6 +190,19 @@ impl Batch {
         (part(deliveries), taken)
     }
 
+    /// The positions as ranges, without those in between that are not in it.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = RangeInclusive<Position>> + '_ {
+        self.parts.chunk_by(|a, b| a.end() == b.first.get()).map(|run| {
+            let end = run.last().map_or(0, Part::end);
+            run[0].first..=Position::new(end - 1)
+        })
+    }
+
+    /// The position of the event at this index.
+    pub(crate) fn position(&self, index: usize) -> Option<Position> {
+        self.parts.iter().flat_map(Part::positions).nth(index)
+    }
+
     pub(crate) fn positions(&self) -> Vec<Position> {
         self.parts.iter().flat_map(Part::positions).collect()
     }
@@ -235,6 +254,9 @@ mod tests {
             let id = BatchId::new(Uuid::nil(), &HookId::new("a").unwrap(), &[]);
             let batch = Batch::new(id, events.iter().map(delivery).collect(), Arc::default());
             assert_eq!(held(&batch), of(&events));
+            let within: Vec<u64> = batch.ranges().flat_map(|range| range.start().get()..=range.end().get()).collect();
+            assert_eq!(within, events.iter().map(|(_, position)| *position).collect::<Vec<_>>());
+            assert!(batch.ranges().is_sorted_by(|a, b| a.end().get() + 1 < b.start().get()), "as few as can be");
             for mask in 0..1 << events.len() {
                 let (refused, others): (Vec<usize>, Vec<usize>) = (0..events.len()).partition(|at| mask >> at & 1 == 1);
                 let named: Vec<(usize, ())> = refused.iter().map(|at| (*at, ())).collect();

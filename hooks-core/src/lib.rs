@@ -80,6 +80,7 @@
 //! - `config` (default): settings from config files, JSON Schemas, and the registry that finds a sink or a bus by its kind.
 //! - `conformance` (default): the kits that check a sink or a bus.
 
+mod attempt;
 mod batch;
 mod batcher;
 mod builders;
@@ -127,6 +128,7 @@ pub use secret::Secret;
 #[doc(inline)]
 pub use sink::Sink;
 
+pub use attempt::{Attempt, AttemptOutcome, AttemptRecorder, Exchange, Phase, Phases, Trigger};
 pub use batcher::BatchLimits;
 pub use config_problem::ConfigProblem;
 pub use dispatcher::{
@@ -145,7 +147,7 @@ pub use ledger::{Counts, DeadLetterReason, DropReason, Ledger, Outcome};
 pub use overrides::{Disabled, DisabledBy, Override};
 pub use policy::{RateLimit, RetryPolicy};
 pub use stats::{AttemptStats, BatchStats, Histogram};
-pub use timestamp::timestamp;
+pub use timestamp::{precise_timestamp, timestamp};
 pub use untrusted::UntrustedLimits;
 
 pub use async_trait::async_trait;

@@ -4,13 +4,14 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::BoxError;
+use crate::attempt::{AttemptRecorder, Exchange};
 use crate::batcher::BatchLimits;
 use crate::builders::Builders;
 use crate::config_problem::ConfigProblem;
@@ -83,6 +84,12 @@ pub trait Sink: Send {
         None
     }
 
+    /// What is known of the attempt that just ended, however it did, beside its result. Asked after each attempt where
+    /// attempts are [recorded](SinkContext::recorded).
+    fn exchange(&mut self) -> Exchange {
+        Exchange::default()
+    }
+
     /// The most attempts that the destination allows, if it said so: the hook makes no more, over all its lanes. Asked
     /// after each attempt.
     fn allowed_rate(&self) -> Option<Rate> {
@@ -121,6 +128,8 @@ pub struct SinkContext {
     pub lane: usize,
     /// True if the sink is for one test delivery.
     pub test: bool,
+    /// True if attempts are recorded: the sink is asked for its [`exchange`](Sink::exchange) after each.
+    pub recorded: bool,
     /// Time limit of an attempt, all in all.
     pub attempt_timeout: Duration,
     /// For a test delivery: takes notes about its progress.
@@ -159,7 +168,7 @@ impl SinkContext {
     /// A context for the first lane of a hook.
     pub fn new(hook: HookId, shared: Arc<Shared>) -> Self {
         let attempt_timeout = RetryPolicy::default().attempt_timeout.get();
-        Self { hook, lane: 0, test: false, attempt_timeout, notes: None, shared }
+        Self { hook, lane: 0, test: false, recorded: false, attempt_timeout, notes: None, shared }
     }
 
     /// Returns something heavy that sinks with the same key share: a client, a file's writer. The first caller makes
@@ -196,6 +205,8 @@ pub struct Shared {
     kept: Mutex<HashMap<(TypeId, String), Arc<dyn Any + Send + Sync>>>,
     pub(crate) builders: Builders,
     pub(crate) callbacks: Arc<Callbacks>,
+    /// Takes note of each attempt.
+    pub(crate) recorder: OnceLock<Arc<dyn AttemptRecorder>>,
 }
 
 /// Has its own lock while its thing is made: that may take long, and other keys don't wait for it.

@@ -1,12 +1,18 @@
-//! Times as text: RFC 3339 in UTC, to the second.
+//! Times as text: RFC 3339 in UTC.
 
 use std::time::SystemTime;
 
 use serde::{Deserialize as _, Deserializer, Serializer};
 
-/// The text of a time, for example `2026-11-27T10:00:00Z`; empty for one outside of the years that RFC 3339 has.
+/// The text of a time to the second, for example `2026-11-27T10:00:00Z`; empty for one outside of the years that RFC 3339 has.
 pub fn timestamp(at: SystemTime) -> String {
     jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.0}"))
+}
+
+/// The text of a time to the microsecond, for example `2026-11-27T10:00:00.012345Z`; empty for one outside of the years
+/// that RFC 3339 has.
+pub fn precise_timestamp(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.6}"))
 }
 
 pub(crate) fn parse(text: &str) -> Option<SystemTime> {

@@ -24,7 +24,7 @@
 //! ```
 //!
 //! `examples/embed` is a whole service, with hooks that its customers manage. The server is built from a bus and a dispatcher and knows neither kind of bus nor of sink. It reads no config files,
-//! no environment and no signals, and keeps no state of its own; it needs a tokio runtime with time and I/O enabled: settings are values, and [`Server::set`] changes them while it runs.
+//! no environment and no signals, and keeps no state of its own but a [`history`] where it is told to; it needs a tokio runtime with time and I/O enabled: settings are values, and [`Server::set`] changes them while it runs.
 
 #![cfg_attr(not(test), deny(unused_crate_dependencies, clippy::print_stderr, clippy::print_stdout))]
 
@@ -32,6 +32,7 @@ mod access;
 pub mod admin;
 mod api;
 pub mod field;
+pub mod history;
 mod http;
 mod keys;
 pub mod metrics;

@@ -89,6 +89,7 @@ impl ServerBuilder {
             bus: self.bus.clone(),
             requests: Some(requests.clone()),
             reloads: self.reloads,
+            history: self.operators.as_ref().and_then(|service| service.history().cloned()),
         };
         let state = State::new(
             self.bus,

@@ -8,22 +8,18 @@ use hooks_core::{BoxError, sink::SinkContext};
 use http::{HeaderValue, Uri};
 use http_body_util::Full;
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ring::digest;
 use url::Url;
 
 use crate::config::{HttpVersion, Tls};
-use crate::connect::{Connector, Settings, Through};
+use crate::connect::{Connector, Settings, Tcp, Through};
 use crate::guard::Guard;
 use crate::http2;
 use crate::lookups::Lookups;
-use crate::resolve::{Lookup, Resolver, system};
+use crate::resolve::{Lookup, system};
 use crate::tls::{Files, Secured};
 use crate::trace::Trace;
-
-/// The interval at which the system asks whether an idle peer is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The default time limit for connecting, if that is at most half of an attempt.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -105,18 +101,8 @@ impl ClientSettings {
         }
         // A proxy resolves names by itself: this client resolves only that of the proxy.
         let guard = self.guard.clone().filter(|_| self.proxy.is_none());
-        let mut tcp = HttpConnector::new_with_resolver(Resolver { lookup, guard, trace: trace.clone() });
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEP_ALIVE));
-        tcp.set_keepalive_interval(Some(KEEP_ALIVE));
-        tcp.set_keepalive_retries(Some(3));
-        #[cfg(target_os = "linux")]
-        tcp.set_tcp_user_timeout(Some(2 * KEEP_ALIVE));
-        // All addresses of a name share this, so that one that is dead leaves time for the next. The rest is for the
-        // name before and TLS behind it.
         let timeout = self.connect_timeout.unwrap_or(CONNECT);
-        tcp.set_connect_timeout(Some(timeout.mul_f64(0.75)));
+        let tcp = Tcp { lookup, guard, timeout };
         let proxy = self.proxy.as_ref().map(|proxy| proxy.through(tls.clone())).transpose()?;
         Ok(self.bare(Connector::new(Settings { tcp, tls, proxy, timeout, trace })))
     }

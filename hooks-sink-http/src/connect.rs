@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use hooks_core::{BoxError, HumanDuration};
+use hooks_core::{BoxError, HumanDuration, Phase};
 use http::{HeaderValue, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
@@ -16,24 +16,55 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower_service::Service;
 
 use crate::connection_state::ConnectionState;
+use crate::guard::Guard;
 use crate::observed::ObservedStream;
-use crate::resolve::Resolver;
+use crate::resolve::{Lookup, Resolver};
 use crate::status_scanner;
 use crate::stream::Stream;
 use crate::tls::Secured;
-use crate::trace::{Phase, Trace};
+use crate::trace::Trace;
 
 /// Makes the connections of one client.
 #[derive(Clone)]
 pub(crate) struct Connector(Arc<Settings>);
 
 pub(crate) struct Settings {
-    pub(crate) tcp: HttpConnector<Resolver>,
+    pub(crate) tcp: Tcp,
     pub(crate) tls: Option<Secured>,
     pub(crate) proxy: Option<Through>,
     /// For all of it together.
     pub(crate) timeout: Duration,
+    /// For one traced attempt.
     pub(crate) trace: Option<Arc<Trace>>,
+}
+
+/// Names and TCP.
+pub(crate) struct Tcp {
+    pub(crate) lookup: Lookup,
+    pub(crate) guard: Option<Guard>,
+    pub(crate) timeout: Duration,
+}
+
+/// The interval at which the system asks whether an idle peer is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+impl Tcp {
+    /// What makes one connection.
+    fn connector(&self, trace: Arc<Trace>) -> HttpConnector<Resolver> {
+        let resolver = Resolver { lookup: self.lookup.clone(), guard: self.guard.clone(), trace };
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEP_ALIVE));
+        tcp.set_keepalive_interval(Some(KEEP_ALIVE));
+        tcp.set_keepalive_retries(Some(3));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(2 * KEEP_ALIVE));
+        // All addresses of a name share this, so that one that is dead leaves time for the next. The rest is for the
+        // name before and TLS behind it.
+        tcp.set_connect_timeout(Some(self.timeout.mul_f64(0.75)));
+        tcp
+    }
 }
 
 /// A forward proxy.
@@ -53,6 +84,8 @@ pub(crate) struct Unconnected {
     pub(crate) proxy: Option<String>,
     #[source]
     source: Option<BoxError>,
+    /// How far it came.
+    pub(crate) trace: Arc<Trace>,
 }
 
 /// The step of connecting that failed.
@@ -108,23 +141,31 @@ impl Service<Uri> for Connector {
     fn call(&mut self, to: Uri) -> Self::Future {
         let settings = self.0.clone();
         Box::pin(async move {
+            let trace = settings.trace.clone().unwrap_or_default();
+            let connecting = Connecting { settings: &settings, trace };
             let (limit, secures) = (settings.timeout, AtomicBool::new(false));
-            let connected = tokio::time::timeout(limit, settings.connect(&to, &secures)).await;
+            let connected = tokio::time::timeout(limit, connecting.connect(&to, &secures)).await;
             connected.unwrap_or_else(|_| {
                 let secures = secures.load(Ordering::Relaxed);
-                Err(settings.failed(Step::Late { limit, secures }, true, None))
+                Err(connecting.failed(Step::Late { limit, secures }, true, None))
             })
         })
     }
 }
 
-impl Settings {
+/// A connection that is being made.
+struct Connecting<'a> {
+    settings: &'a Settings,
+    trace: Arc<Trace>,
+}
+
+impl Connecting<'_> {
     /// `secures`: the handshake with the receiver has begun.
     async fn connect(&self, to: &Uri, secures: &AtomicBool) -> Result<TokioIo<ObservedStream>, Unconnected> {
-        let first = self.proxy.as_ref().map_or(to, |proxy| &proxy.uri);
+        let first = self.settings.proxy.as_ref().map_or(to, |proxy| &proxy.uri);
         let (mut stream, address) = self.reach(first).await?;
         let is_secure = to.scheme_str() == Some("https");
-        if let Some(proxy) = &self.proxy {
+        if let Some(proxy) = &self.settings.proxy {
             if proxy.uri.scheme_str() == Some("https") {
                 stream = self.secure(stream, &proxy.uri, &proxy.tls, true).await?.0;
             }
@@ -134,23 +175,36 @@ impl Settings {
         }
         let mut is_h2 = false;
         if is_secure {
-            self.begin(Phase::Tls);
+            self.trace.begin(Phase::Tls);
             secures.store(true, Ordering::Relaxed);
-            (stream, is_h2) = self.secure(stream, to, &self.tls, false).await?;
+            (stream, is_h2) = self.secure(stream, to, &self.settings.tls, false).await?;
         }
-        self.begin(Phase::FirstByte);
-        let is_proxied = self.proxy.is_some() && !is_secure;
-        Ok(TokioIo::new(ObservedStream::new(stream, ConnectionState::new(address), is_proxied, is_h2)))
+        self.trace.begin(Phase::FirstByte);
+        let is_proxied = self.settings.proxy.is_some() && !is_secure;
+        Ok(TokioIo::new(ObservedStream::new(
+            stream,
+            ConnectionState::new(address, self.trace.clone()),
+            is_proxied,
+            is_h2,
+        )))
     }
 
     async fn reach(&self, to: &Uri) -> Result<(Box<dyn Stream>, SocketAddr), Unconnected> {
         // With a name, the resolver says when connecting begins.
         if to.host().is_none_or(|host| host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()) {
-            self.begin(Phase::Connect);
+            self.trace.begin(Phase::Connect);
         }
         let failed = |error: BoxError| self.failed(Step::Reach, true, Some(error));
-        let stream = self.tcp.clone().call(to.clone()).await.map_err(|error| failed(error.into()))?.into_inner();
+        let stream = self
+            .settings
+            .tcp
+            .connector(self.trace.clone())
+            .call(to.clone())
+            .await
+            .map_err(|error| failed(error.into()))?
+            .into_inner();
         let address = stream.peer_addr().map_err(|error| failed(error.into()))?;
+        self.trace.reached(address.to_string().into());
         Ok((Box::new(stream), address))
     }
 
@@ -186,13 +240,10 @@ impl Settings {
         }
     }
 
-    fn begin(&self, phase: Phase) {
-        self.trace.iter().for_each(|trace| trace.begin(phase));
-    }
-
     fn failed(&self, step: Step, of_proxy: bool, source: Option<BoxError>) -> Unconnected {
-        let proxy = self.proxy.as_ref().filter(|_| of_proxy).map(|proxy| proxy.uri.to_string());
-        Unconnected { step, proxy, source }
+        let proxy = self.settings.proxy.as_ref().filter(|_| of_proxy).map(|proxy| proxy.uri.to_string());
+        self.trace.end(", and failed");
+        Unconnected { step, proxy, source, trace: self.trace.clone() }
     }
 }
 

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use http::StatusCode;
+
+use crate::trace::Trace;
 
 /// Trust that a receiver sends one answer for each request. One that sent an unasked answer gets one request
 /// on each connection: on one that is used again, the next such answer would be taken for that to the next request.
@@ -28,6 +31,10 @@ pub(crate) struct ConnectionState {
     pub(crate) address: SocketAddr,
     /// From 1; 0: none over HTTP/1.
     request: u32,
+    /// How it was made.
+    pub(crate) trace: Arc<Trace>,
+    /// When it was.
+    pub(crate) made: Instant,
     shared: Arc<Shared>,
 }
 
@@ -45,8 +52,8 @@ struct Shared {
 }
 
 impl ConnectionState {
-    pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, request: 0, shared: Arc::default() }
+    pub(crate) fn new(address: SocketAddr, trace: Arc<Trace>) -> Self {
+        Self { address, request: 0, trace, made: Instant::now(), shared: Arc::default() }
     }
 
     /// A request begins.
@@ -111,7 +118,8 @@ impl ConnectionState {
 
 impl Clone for ConnectionState {
     fn clone(&self) -> Self {
-        Self { address: self.address, request: self.requests(), shared: self.shared.clone() }
+        let Self { address, trace, made, shared, .. } = self;
+        Self { address: *address, request: self.requests(), trace: trace.clone(), made: *made, shared: shared.clone() }
     }
 }
 
@@ -121,7 +129,7 @@ mod tests {
 
     /// True if trust is lost when this happens on a connection.
     fn lost(happens: impl FnOnce(&ConnectionState, &Arc<Trust>)) -> bool {
-        let (connection, trust) = (ConnectionState::new(([127, 0, 0, 1], 80).into()), Arc::default());
+        let (connection, trust) = (ConnectionState::new(([127, 0, 0, 1], 80).into(), Arc::default()), Arc::default());
         happens(&connection, &trust);
         assert_eq!(connection.is_trusted(), !trust.is_lost());
         trust.is_lost()

@@ -109,6 +109,7 @@ mod stream;
 #[cfg(feature = "tls")]
 mod system;
 #[cfg(feature = "tls")]
+mod timing;
 mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "tls/absent.rs"]

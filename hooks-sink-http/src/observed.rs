@@ -160,7 +160,7 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
 
     fn listening(stream: impl Stream + 'static) -> ObservedStream {
-        let line = ConnectionState::new(([127, 0, 0, 1], 80).into());
+        let line = ConnectionState::new(([127, 0, 0, 1], 80).into(), Arc::default());
         let mut observed = ObservedStream::new(Box::new(stream), line, false, false);
         observed.scanner = Some(StatusScanner::default());
         observed

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use hooks_core::sink::Notes;
+use hooks_core::{Phase, sink::Notes};
 use http::header::LOCATION;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Body;
@@ -19,7 +19,7 @@ use crate::mask::Mask;
 use crate::received::{End, Received};
 use crate::resolve::Unresolved;
 use crate::tls;
-use crate::trace::{Phase, Trace};
+use crate::trace::Trace;
 use crate::transport::find;
 
 /// Most bytes of a header's value that are shown.
@@ -33,7 +33,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(notes: Notes) -> Self {
-        Self { trace: Arc::new(Trace::new(notes)), began: OnceLock::new() }
+        Self { trace: Arc::new(Trace::with_notes(notes)), began: OnceLock::new() }
     }
 
     /// For the client that makes the attempt.
@@ -128,7 +128,7 @@ impl Report {
     }
 
     fn note(&self, what: impl Into<String>, text: impl Into<String>) {
-        self.trace.notes().add(what, text);
+        self.trace.note(what, text);
     }
 }
 

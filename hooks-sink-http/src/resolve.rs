@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use hooks_core::BoxError;
+use hooks_core::{BoxError, Phase};
 use hyper_util::client::legacy::connect::dns::Name;
 use tower_service::Service;
 
 use crate::guard::Guard;
 use crate::lookups::Lookups;
-use crate::trace::{Phase, Trace};
+use crate::trace::Trace;
 
 /// Looks up the addresses of a name.
 pub(crate) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
@@ -28,7 +28,7 @@ pub(crate) fn system(lookups: Arc<Lookups>) -> Lookup {
 pub(crate) struct Resolver {
     pub(crate) lookup: Lookup,
     pub(crate) guard: Option<Guard>,
-    pub(crate) trace: Option<Arc<Trace>>,
+    pub(crate) trace: Arc<Trace>,
 }
 
 impl Service<Name> for Resolver {
@@ -44,14 +44,14 @@ impl Service<Name> for Resolver {
         let looking = (self.lookup)(name.as_str().to_owned());
         let (guard, trace) = (self.guard.clone(), self.trace.clone());
         Box::pin(async move {
-            trace.iter().for_each(|trace| trace.begin(Phase::Resolve));
+            trace.begin(Phase::Resolve);
             let found = looking.await.map_err(|source| Unresolved { name: name.as_str().to_owned(), source })?;
-            trace.iter().for_each(|trace| trace.end(format_args!(" ({})", list(&found))));
+            trace.end(format_args!(" ({})", list(&found)));
             let open = match &guard {
                 Some(guard) => guarded(guard, found)?,
                 None => found,
             };
-            trace.iter().for_each(|trace| trace.begin(Phase::Connect));
+            trace.begin(Phase::Connect);
             // The port is the url's.
             let addresses: Vec<_> = open.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
             Ok(addresses.into_iter())

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use hooks_core::{
-    BoxError, Rate, Sink,
+    BoxError, Exchange, Rate, Sink,
     sink::{Batch, Delivered, DeliveryError, Odd, SinkContext, Unread},
 };
 use http::header::CONNECTION;
@@ -30,6 +30,7 @@ use crate::ready::Ready;
 use crate::received::{End, Received};
 use crate::report::Report;
 use crate::request::Requests;
+use crate::timing::Timing;
 use crate::transport;
 
 /// Posts batches to one address. Built from an [`HttpConfig`](crate::HttpConfig).
@@ -60,6 +61,10 @@ pub struct HttpSink {
     asking: Option<CaptureConnection>,
     /// The answer that is being read.
     received: Option<Received>,
+    /// True if attempts are recorded.
+    recorded: bool,
+    /// Measures the attempt, if it is.
+    timing: Option<Timing>,
     /// For a test delivery: tells what happens.
     report: Option<Report>,
 }
@@ -90,6 +95,8 @@ impl HttpSink {
             asking: None,
             received: None,
             requests: Requests::new(ready),
+            recorded: context.recorded,
+            timing: None,
             report,
         })
     }
@@ -111,6 +118,7 @@ impl HttpSink {
         let response = match answered {
             Ok(response) => response,
             Err(error) => {
+                self.measure(|timing| timing.failed(&error));
                 let Some(received) = transport::unread(&error) else {
                     self.tell(|report| report.failed(&error));
                     return Err(transport::failed(&self.name, &error));
@@ -131,6 +139,7 @@ impl HttpSink {
             request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         self.tell(|report| report.request(&request, &self.name, &self.mask));
+        self.measure(Timing::ask);
         self.asking = Some(capture_connection(&mut request));
         let answered = self.client.request(request).await;
         self.asking = None;
@@ -144,6 +153,7 @@ impl HttpSink {
         let connection = head.extensions.remove::<ConnectionState>();
         // The next answer on this connection is another.
         connection.as_ref().map(ConnectionState::take_status);
+        self.measure(|timing| timing.answered(head.status, connection.as_ref()));
         let (keeps, is_reused) = (keeps(&head), connection.as_ref().is_some_and(ConnectionState::is_reused));
         let (status, headers) = (head.status, head.headers);
         // From here on the attempt has a result, also when its time is over before the body ends.
@@ -165,6 +175,7 @@ impl HttpSink {
         };
         let received = Received { end, ..std::mem::take(received) };
         self.received = None;
+        self.measure(Timing::end);
         if let (End::Whole, Some(connection), true) = (&received.end, connection, keeps) {
             connection.answered(&self.trust);
         }
@@ -173,6 +184,7 @@ impl HttpSink {
 
     fn judge(&mut self, batch: &Batch, received: &Received) -> Result<Delivered, DeliveryError> {
         self.tell(|report| report.received(received));
+        self.measure(|timing| timing.status(received.status));
         if received.is_reused && self.trust.is_lost() {
             let doubt =
                 "may answer an earlier request: the receiver, or a proxy before it, sends more than it is asked for";
@@ -193,6 +205,12 @@ impl HttpSink {
             *odd = Some(Odd { what: format!("{}: {UNASKED}", self.name).into(), unread: Unread::Nothing });
         }
         result
+    }
+
+    fn measure(&mut self, what: impl FnOnce(&mut Timing)) {
+        if let Some(timing) = &mut self.timing {
+            what(timing);
+        }
     }
 
     fn tell(&self, what: impl FnOnce(&Report)) {
@@ -236,11 +254,13 @@ impl Sink for HttpSink {
             return Err(DeliveryError::rejected(error));
         }
         (self.asking, self.received) = (None, None);
+        self.timing = self.recorded.then(Timing::start);
         // A test goes out at once. No semaphore is ever closed.
         let slots = self.slots.clone();
         self.waits = true;
         let _slot = if self.report.is_some() { None } else { slots.acquire().await.ok() };
         self.waits = false;
+        self.measure(Timing::waited);
         if self.handshake.is_some() {
             self.obtain_grant().await?;
         }
@@ -257,6 +277,7 @@ impl Sink for HttpSink {
             return Some(Err(ungranted));
         }
         let asking = self.asking.take();
+        self.measure(|timing| timing.cut_short(asking.as_ref()));
         let begun = || asking.as_ref().and_then(transport::begun);
         let Some(received) = self.received.take().or_else(begun) else {
             asking.iter().for_each(transport::give_up);
@@ -264,6 +285,10 @@ impl Sink for HttpSink {
             return None;
         };
         Some(self.judge(batch, &received))
+    }
+
+    fn exchange(&mut self) -> Exchange {
+        self.timing.take().map(Timing::into_exchange).unwrap_or_default()
     }
 
     fn allowed_rate(&self) -> Option<Rate> {

@@ -56,10 +56,15 @@ pub(crate) fn is_unsent(error: &legacy::Error) -> bool {
     find::<Unsent>(error).is_some()
 }
 
-fn received(connected: &Connected, end: End) -> Option<Received> {
+/// The connection that the request went out on, or was going to.
+pub(crate) fn connection(connected: &Connected) -> Option<ConnectionState> {
     let mut known = Extensions::new();
     connected.get_extras(&mut known);
-    let connection: &ConnectionState = known.get()?;
+    known.remove()
+}
+
+fn received(connected: &Connected, end: End) -> Option<Received> {
+    let connection = connection(connected)?;
     let status = connection.take_status()?;
     Some(Received { status, end, is_reused: connection.is_reused(), ..Received::default() })
 }

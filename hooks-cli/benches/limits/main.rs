@@ -9,6 +9,7 @@ mod bare;
 mod contest;
 mod events;
 mod growth;
+mod history;
 mod inside;
 mod keeping;
 mod managed;
@@ -39,12 +40,13 @@ Usage: cargo xtask bench [--quick] [--no-peers | --growth] [--folder=DIR] [NAMES
   --growth     instead, whether cost grows linearly with events, their size and hooks
   --folder=DIR where events, logs and files are; /dev/shm, say, where the disk is not to be measured
   NAMES        only these: webhook file durable serve memory fanout idle tenants managed latency past
+               history
 ";
 
 /// Something that is measured.
 type Measured = (&'static str, fn(&Setup) -> Result<Report, BoxError>);
 
-const PATHS: [Measured; 11] = [
+const PATHS: [Measured; 12] = [
     ("webhook", pipe::webhook),
     ("file", pipe::file),
     ("durable", keeping::durable),
@@ -56,6 +58,7 @@ const PATHS: [Measured; 11] = [
     ("managed", managed::managed),
     ("latency", scale::latency),
     ("past", past::past),
+    ("history", history::history),
 ];
 
 /// The setup that all of them use.
@@ -109,6 +112,7 @@ fn play(role: &[&str]) -> Result<(), BoxError> {
         ["idle", hooks, file] => inside::idle(hooks, file),
         ["tenants", tenants, file] => inside::tenants(tenants, file),
         ["past", folder, file] => past::look(folder, file),
+        ["attempts", folder, attempts] => history::find(folder, attempts),
         ["latency", kind, count] => inside::latency(kind, count),
         _ => Err(format!("no role: {role:?}").into()),
     }?;

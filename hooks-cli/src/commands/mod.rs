@@ -1,6 +1,7 @@
 //! The commands.
 
 pub(crate) mod apply;
+pub(crate) mod attempts;
 pub(crate) mod check;
 pub(crate) mod dead_letters;
 #[cfg(all(feature = "http", feature = "file"))]

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use futures_util::future::{Fuse, FusedFuture as _};
 use hooks_core::{BoxError, Bus, DisabledBy, Dispatcher, Hook, HookStatus, Overflow, Slice, chain};
+use hooks_server::history::History;
 use hooks_server::on_own_thread;
 use tokio::sync::{mpsc, watch};
 
@@ -116,6 +117,8 @@ struct Prepared {
     /// True if the bus outlives this process.
     keeps: bool,
     dispatcher: Dispatcher,
+    /// Where attempts are recorded, if they are.
+    history: Option<History>,
     events: EventSettings,
 }
 
@@ -128,14 +131,21 @@ async fn prepare(file: PathBuf, console: &Console) -> Result<Result<Prepared, Pr
     config.warnings().for_each(|warning| console.say(warning));
     let bus = bus::open(&config.bus).await?.bus;
     let keeps = bus.traits().outlives_process;
-    let dispatcher = Dispatcher::new(bus.clone()).with_an_end();
+    let mut dispatcher = Dispatcher::new(bus.clone()).with_an_end();
+    let mut history = None;
+    if config.history.is_set {
+        history = bus::open_history(&config.history, &config.bus, bus.log_id()).await?;
+    }
+    if let Some(history) = &history {
+        dispatcher = dispatcher.with_recorder(Arc::new(history.clone()));
+    }
     subscribe(&dispatcher, config.hooks.into_iter().map(|hook| hook.hook), console).await?;
     bus.all_subscribed();
-    Ok(Ok(Prepared { bus, keeps, dispatcher, events: config.events }))
+    Ok(Ok(Prepared { bus, keeps, dispatcher, history, events: config.events }))
 }
 
 async fn pipe(
-    Prepared { bus, keeps, dispatcher, events }: Prepared,
+    Prepared { bus, keeps, dispatcher, history, events }: Prepared,
     mut signals: Signals,
     timeout: Option<Duration>,
     started: Instant,
@@ -157,6 +167,9 @@ async fn pipe(
         () = run.show() => End::Drained,
         () = work => End::Drained,
     };
+    if let Some(history) = &history {
+        history.flush().await;
+    }
     console.end_progress();
     Ok(run.conclude(end, stop.borrow().clone(), failed, started.elapsed()))
 }

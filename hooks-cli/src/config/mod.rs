@@ -12,6 +12,7 @@ mod api;
 mod applied;
 mod bus;
 mod expand;
+mod history;
 mod hook;
 mod ingest;
 mod problem;
@@ -34,6 +35,7 @@ use toml::de::DeTable;
 pub(crate) use applied::{FileHook, HookFile, load_hooks};
 pub use bus::{ConfiguredBus, WithoutBus};
 pub use expand::Variables;
+pub use history::HistoryConfig;
 pub(crate) use ingest::too_large_for;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
@@ -59,6 +61,8 @@ pub struct Config {
     pub api: ApiSettings,
     /// `[ingest]`, for `hooks serve`.
     pub ingest: IngestSettings,
+    /// `[history]`.
+    pub history: HistoryConfig,
     /// `[[hooks]]`: at least one, unless there is `[api]`.
     pub hooks: Vec<HookConfig>,
     /// Line and column of each string with a `$NAME`, which stands for nothing.
@@ -79,7 +83,7 @@ pub struct HookConfig {
 }
 
 /// The names that can stand at the top of a config file.
-const SECTIONS: [&str; 6] = ["bus", "api", "events", "ingest", "defaults", "hooks"];
+const SECTIONS: [&str; 7] = ["bus", "api", "events", "ingest", "history", "defaults", "hooks"];
 
 /// Reads and checks a config file.
 ///
@@ -211,6 +215,7 @@ fn tree_of(
 
 fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Option<Config> {
     let unknown = refuse_unknown(table, &SECTIONS, findings);
+    let named_bus = table.contains_key("bus");
     let bus = bus::read(table.remove("bus"), source, findings);
     let events = section::<EventSettings>("events", table.remove("events"), findings);
     if let Some((events, places)) = &events {
@@ -220,6 +225,8 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
     let may_be_empty = table.contains_key("api") && source.without_bus != WithoutBus::InProcess;
     let (api, has_tokens) = api::read(table.remove("api"), source.config_dir, findings);
     let ingest = ingest::read(table.remove("ingest"), source.config_dir, bus.as_ref(), has_tokens, findings);
+    let history =
+        history::read(table.remove("history"), source.config_dir, bus.as_ref().filter(|_| named_bus), findings);
     let defaults = defaults(table, findings);
     let hooks = match table.remove("hooks") {
         // A misspelt `hooks` is one error, not two.
@@ -238,6 +245,7 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
         events: events?.0,
         api: api?,
         ingest: ingest?,
+        history: history?,
         hooks: hooks.collect(),
         bare: Vec::new(),
         silent: Vec::new(),

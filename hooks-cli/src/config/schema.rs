@@ -2,6 +2,7 @@
 
 use hooks_core::settings::{HookOptions, of_plugin};
 use hooks_core::{bus::BusPlugin, sink::SinkPlugin};
+use hooks_server::history::HistorySettings;
 use hooks_server::{ApiSettings, IngestSettings};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -17,6 +18,7 @@ pub fn schema() -> Json {
     let events = subschema::<EventSettings>(&mut generator);
     let api = subschema::<ApiSettings>(&mut generator);
     let ingest = subschema::<IngestSettings>(&mut generator);
+    let history = subschema::<HistorySettings>(&mut generator);
     let mut definitions = generator.take_definitions(true);
     let bus = bus_schema(&mut definitions);
     let sinks: Vec<_> =
@@ -33,6 +35,7 @@ pub fn schema() -> Json {
             "api": api,
             "events": events,
             "ingest": ingest,
+            "history": history,
             "defaults": described(settings.clone(), "Settings of every hook that does not set them itself. Tables are merged."),
             "hooks": { "type": "array", "minItems": 1, "items": hook(settings, &sinks) },
         },

@@ -11,6 +11,7 @@ use hooks_core::{
 };
 use hooks_server::Keys;
 use hooks_server::admin::{AdminService, Rekeyed, Request, Response, Status};
+use hooks_server::history::{AttemptPage, AttemptQuery};
 use tokio::time::timeout;
 
 use super::local::{Open, failed};
@@ -46,6 +47,11 @@ impl Cluster {
         self.local.manage_definitions(keys);
     }
 
+    /// This process, in place of a daemon.
+    pub(super) fn local(&mut self) -> &mut Open {
+        &mut self.local
+    }
+
     pub(super) async fn ask(&mut self, request: Request) -> Response {
         match &request {
             Request::Status => self.status().await,
@@ -54,6 +60,7 @@ impl Cluster {
             Request::Replay { hook, .. } | Request::Resend { hook, .. } => self.replay(hook, &request).await,
             Request::Drop { hook, .. } => self.drop(hook, &request).await,
             Request::Rekey { .. } => self.rekey(request).await,
+            Request::Attempts { which } => self.attempts(which, &request).await,
             // What the bus keeps, this process can do as well.
             _ => self.local.ask(request).await,
         }
@@ -146,6 +153,31 @@ impl Cluster {
         // A daemon that ended without a word has it for a lease. Whether that is over is asked before each attempt.
         let _ = timeout(self.instances.lease() + ANSWER_TIMEOUT, self.instances.owned(hook)).await;
         self.local.ask(request.clone()).await
+    }
+
+    /// Each daemon has those that it made; one that ended may have left some here.
+    async fn attempts(&mut self, which: &AttemptQuery, request: &Request) -> Response {
+        let answers = self.all(request, ANSWER_TIMEOUT).await;
+        let silent = answers.silence();
+        let mut pages = Vec::new();
+        if let Response::Attempts(page) = self.local.ask(request.clone()).await {
+            pages.push(page);
+        }
+        let mut why = None;
+        for (daemon, response) in answers.given {
+            match response {
+                Response::Attempts(page) => pages.push(page),
+                Response::Failed(problem) => why = Some(format!("{daemon}: {}", problem.detail)),
+                _ => why = Some(format!("{daemon}: it is of another version")),
+            }
+        }
+        match (pages.is_empty(), &why, &silent) {
+            (true, Some(why), _) | (true, None, Some(why)) => return failed(why.clone()),
+            (true, None, None) => return self.local.ask(request.clone()).await,
+            _ => {}
+        }
+        let silent = AttemptPage { silent: silent.into_iter().chain(why).collect(), ..AttemptPage::default() };
+        Response::Attempts(AttemptPage::merge(pages.into_iter().chain([silent]), which))
     }
 
     /// The owner knows what it has on its way. Where there is none, nothing is.

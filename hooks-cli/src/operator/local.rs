@@ -9,6 +9,7 @@ use hooks_core::settings::Strangers;
 use hooks_core::{BoxError, Bus, Dispatcher, Hook, HookId, HookReport, chain};
 use hooks_server::Keys;
 use hooks_server::admin::{AdminService, HookDefinitions, Problem, Request, Response, STOPPED, Status};
+use hooks_server::history::History;
 
 /// This process, in place of a daemon.
 pub(crate) enum Local {
@@ -109,6 +110,11 @@ impl Open {
         // No hook is made of them here.
         let definitions = HookDefinitions::new(bus, "", dispatcher, Some(keys), Strangers::default());
         self.service = self.service.clone().with_definitions(definitions);
+    }
+
+    /// Shows these attempts.
+    pub(super) fn show_history(&mut self, history: Option<History>) {
+        self.service = self.service.clone().with_history(history);
     }
 
     /// True if the hook is in the config file.

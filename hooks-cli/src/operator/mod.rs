@@ -20,13 +20,14 @@ use hooks_core::{
     BoxError, Dispatcher, Hook,
     bus::{ControlChannel, OpenBusError, Purpose},
 };
-use hooks_server::Keys;
 use hooks_server::admin::{self, AdminClient, AdminService, AdminSocket, Request, Response, Status};
+use hooks_server::history::{AttemptQuery, AttemptReport};
+use hooks_server::{Keys, on_own_thread};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::bus::Handover;
-use crate::config::ConfiguredBus;
+use crate::config::{ConfiguredBus, HistoryConfig};
 use local::{Local, Nothing, Open};
 
 pub(crate) use managed::{Defined, Managed};
@@ -139,6 +140,46 @@ impl Operator {
             Self::Daemon(_) => {}
         }
         Ok(())
+    }
+
+    /// Shows a history that no daemon has, where this process does what a daemon would.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(crate) async fn look_at_history(
+        &mut self,
+        of: impl FnOnce() -> Result<(HistoryConfig, ConfiguredBus), BoxError>,
+    ) -> Result<(), BoxError> {
+        let open = match self {
+            Self::Folder(local) => match &mut **local {
+                Local::Open(open) => open,
+                Local::Nothing(_) => return Ok(()),
+            },
+            Self::Cluster(cluster) => cluster.local(),
+            Self::Daemon(_) => return Ok(()),
+        };
+        let ((history, bus), log) = (of()?, open.bus.log_id());
+        let history = on_own_thread("history", move || history.look(&bus, log)).await??;
+        open.show_history(history);
+        Ok(())
+    }
+
+    /// Shows attempts as they end, until the daemon does.
+    ///
+    /// # Errors
+    /// When there is no daemon, or it does not answer.
+    pub(crate) async fn follow(
+        &mut self,
+        which: &AttemptQuery,
+        show: &mut (dyn FnMut(AttemptReport) + Send),
+    ) -> Result<(), BoxError> {
+        match self {
+            Self::Daemon(client) => client.follow(which, show).await,
+            Self::Folder(_) => Err("no daemon runs that could make an attempt".into()),
+            Self::Cluster(_) => {
+                Err("daemons that share a bus are followed one at a time: give the address of one with --url".into())
+            }
+        }
     }
 
     /// Asks, and waits for the answer.

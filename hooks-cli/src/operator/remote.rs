@@ -7,7 +7,7 @@ use hooks_core::{BoxError, HumanDuration, async_trait};
 use hooks_server::admin::Exchange;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
-use reqwest::{Client, Url};
+use reqwest::{Client, RequestBuilder, Url};
 
 use crate::remote::{authorization, builder, why};
 
@@ -44,17 +44,23 @@ impl Remote {
         Ok(url)
     }
 
+    /// The request, with the token.
+    fn begin(&self, url: Url, request: Request<Vec<u8>>) -> RequestBuilder {
+        let (head, body) = request.into_parts();
+        let request = self.client.request(head.method, url).headers(head.headers).body(body);
+        match &self.token {
+            Some((token, _)) => request.header(AUTHORIZATION, token),
+            None => request,
+        }
+    }
+
     async fn send(
         &self,
         url: Url,
         request: Request<Vec<u8>>,
         limit: Option<Duration>,
     ) -> Result<Response<Vec<u8>>, reqwest::Error> {
-        let (head, body) = request.into_parts();
-        let mut request = self.client.request(head.method, url).headers(head.headers).body(body);
-        if let Some((token, _)) = &self.token {
-            request = request.header(AUTHORIZATION, token);
-        }
+        let mut request = self.begin(url, request);
         if let Some(limit) = limit {
             request = request.timeout(limit);
         }
@@ -132,6 +138,28 @@ impl Exchange for Remote {
         match self.fault(answer.status(), answer.headers()) {
             Some(fault) => Err(fault.into()),
             None => Ok(answer),
+        }
+    }
+
+    async fn stream(
+        &mut self,
+        request: Request<Vec<u8>>,
+        take: &mut (dyn for<'b> FnMut(&'b [u8]) + Send),
+    ) -> Result<Response<Vec<u8>>, BoxError> {
+        let url = self.at(request.uri())?;
+        let mut answer = self.begin(url, request).send().await.map_err(|error| self.no_answer(error, None))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut whole = Vec::new();
+        while let Ok(Some(bytes)) = answer.chunk().await {
+            if status.is_success() { take(&bytes) } else { whole.extend_from_slice(&bytes) }
+        }
+        match self.fault(status, &headers).filter(|_| !status.is_success()) {
+            Some(fault) => Err(fault.into()),
+            None => {
+                let mut answer = Response::new(whole);
+                *answer.status_mut() = status;
+                Ok(answer)
+            }
         }
     }
 }

@@ -34,6 +34,7 @@ pub use resend::Resending;
 pub use state_changes::Changes;
 pub use status::{HookCounts, HookReport, HookStatus, LeftBehind};
 
+use crate::attempt::AttemptRecorder;
 use crate::bus::{Bus, Lag, Revision, Settler};
 use crate::endpoint_state::EndpointState;
 use crate::hook::Hook;
@@ -162,6 +163,13 @@ impl Dispatcher {
     #[must_use]
     pub fn with_an_end(self) -> Self {
         self.0.last.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// Records each attempt with this. A second one has no effect.
+    #[must_use]
+    pub fn with_recorder(self, recorder: Arc<dyn AttemptRecorder>) -> Self {
+        let _ = self.0.shared.recorder.set(recorder);
         self
     }
 

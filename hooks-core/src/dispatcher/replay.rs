@@ -8,6 +8,7 @@ use super::hook_locks::{HookLockGuard, uncancelled};
 use super::sending_again::{SentAgain, again};
 use super::slot::Slot;
 use super::{Dispatcher, ReplayError, ReplayReport};
+use crate::attempt::Trigger;
 use crate::bus::{BusError, DeadLetter, DeadLetterId, DeadLetters, Delivery};
 use crate::endpoint_state::EndpointState;
 use crate::id::{HookId, uuid_v7};
@@ -141,7 +142,7 @@ async fn one_page(
     let mut page = Page { store, left: picked };
     if report.untried == 0 && !page.left.is_empty() {
         let deliveries = page.left.iter().map(|(_, letter)| again(letter.position, &letter.envelope)).collect();
-        let (mut sent, mut why) = (SentAgain::by(&slot, run, deliveries), None);
+        let (mut sent, mut why) = (SentAgain::by(&slot, run, Trigger::Replay, deliveries), None);
         while let Some(settled) = sent.next().await {
             why = page.enter(settled, &mut report).await.or(why);
         }

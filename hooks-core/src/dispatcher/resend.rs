@@ -9,6 +9,7 @@ use super::hook_locks::uncancelled;
 use super::sending_again::{SentAgain, again};
 use super::slot::Slot;
 use super::{Dispatcher, ReplayError, ResendReport};
+use crate::attempt::Trigger;
 use crate::bus::{BusError, Past, PastEvent, PastOrder, PastPage, PastQuery, Position};
 use crate::endpoint_state::EndpointState;
 use crate::filter::Filter;
@@ -156,7 +157,7 @@ impl Pages {
 async fn one_page(slot: Arc<Slot>, run: Uuid, events: Vec<PastEvent>, report: ResendReport) -> ResendReport {
     let left = events.iter().map(|event| event.position).collect();
     let deliveries = events.iter().map(|event| again(event.position, &event.envelope)).collect();
-    let (mut sent, mut page) = (SentAgain::by(&slot, run, deliveries), Page { slot, left, report });
+    let (mut sent, mut page) = (SentAgain::by(&slot, run, Trigger::Resend, deliveries), Page { slot, left, report });
     let mut why = None;
     while let Some(settled) = sent.next().await {
         why = page.enter(settled).await.or(why);

@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::slot::Slot;
+use crate::attempt::Trigger;
 use crate::bus::{Delivery, Position};
 use crate::envelope::Envelope;
 use crate::worker::{Resend, Settlement};
@@ -20,12 +21,12 @@ pub(super) struct SentAgain {
 }
 
 impl SentAgain {
-    /// Gives events to the worker of a hook, in this run.
-    pub(super) fn by(slot: &Slot, run: Uuid, deliveries: Vec<Delivery>) -> Self {
+    /// Gives events to the worker of a hook, in this run and for this reason.
+    pub(super) fn by(slot: &Slot, run: Uuid, trigger: Trigger, deliveries: Vec<Delivery>) -> Self {
         // Each may come alone.
         let most = deliveries.len().max(1);
         let (reply_to, settled) = mpsc::channel(most);
-        slot.resends.push(Resend { run, deliveries, reply_to });
+        slot.resends.push(Resend { run, deliveries, trigger, reply_to });
         Self { settled, most }
     }
 

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
@@ -16,6 +16,7 @@ use super::endpoint::EndpointHealth;
 use super::panic;
 use super::rate_limiter::RateLimiter;
 use super::resends::ResendQueue;
+use crate::attempt::{Attempt, Exchange, Trigger};
 use crate::batch::{Batch, BatchId};
 use crate::batcher::Batcher;
 use crate::bus::{BusError, DeadLetters, Delivery, Settler};
@@ -139,6 +140,29 @@ impl HookContext {
         Ok(delivered)
     }
 
+    /// Takes note of an attempt that is over.
+    pub(super) fn record(
+        &self,
+        sink: Option<&mut Box<dyn Sink>>,
+        (batch, number, trigger): (&Batch, u32, Trigger),
+        took: Duration,
+        result: &Result<Delivered, DeliveryError>,
+    ) {
+        let Some(recorder) = self.shared.recorder.get() else { return };
+        let exchange = sink.map_or_else(Exchange::default, |sink| sink.exchange());
+        let now = SystemTime::now();
+        recorder.record(&Attempt {
+            hook: &self.hook,
+            batch,
+            number,
+            trigger,
+            began: now.checked_sub(took).unwrap_or(now),
+            took,
+            result: result.as_ref(),
+            exchange: &exchange,
+        });
+    }
+
     /// Learns about the receiver from its answer. Logs the first odd one.
     pub(super) fn learn(&self, result: &Result<Delivered, DeliveryError>, endpoint: &mut EndpointHealth) {
         let Ok(delivered) = result else { return };
@@ -152,6 +176,7 @@ impl HookContext {
     async fn build(&self, lane: usize, test: Option<Notes>) -> Result<Box<dyn Sink>, DeliveryError> {
         let mut context = SinkContext::new(self.hook.id.clone(), self.shared.clone());
         (context.lane, context.test, context.notes) = (lane, test.is_some(), test);
+        context.recorded = self.shared.recorder.get().is_some();
         context.attempt_timeout = self.hook.retry.attempt_timeout.get();
         build_sink(&self.shared.builders, &self.hook, context).await
     }
@@ -208,8 +233,18 @@ pub(crate) async fn attempt_test(
     batch: &Batch,
     notes: Notes,
 ) -> Result<Delivered, DeliveryError> {
-    let mut sink = context.build(0, Some(notes)).await?;
-    let limit = context.hook.retry.attempt_timeout.get();
+    let started = now();
+    let mut sink = None;
+    let result = match context.build(0, Some(notes)).await {
+        Ok(built) => deliver_test(sink.insert(built), batch, context.hook.retry.attempt_timeout.get()).await,
+        Err(error) => Err(error),
+    };
+    let took = now().saturating_duration_since(started);
+    context.record(sink.as_mut(), (batch, 1, Trigger::Test), took, &result);
+    result
+}
+
+async fn deliver_test(sink: &mut Box<dyn Sink>, batch: &Batch, limit: Duration) -> Result<Delivered, DeliveryError> {
     let both = async {
         let delivered = sink.deliver(batch).await?;
         sink.close().await?;

@@ -11,9 +11,11 @@ use super::resends::{CUT_OFF, ELSEWHERE, Resend};
 use super::retry_queue::{Next, RetryQueue};
 use super::settling::Settling;
 use super::stop_signal::{Mode, StopSignal};
+use crate::attempt::Trigger;
 use crate::batch::Batch;
 use crate::batcher::Batcher;
 use crate::bus::{Delivery, Position, Read, Reader};
+use crate::delivery::{Delivered, DeliveryError};
 use crate::endpoint_state::EndpointState;
 use crate::filter::Filter;
 use crate::sink::Sink;
@@ -90,6 +92,8 @@ pub(crate) struct Lane {
     settling: Settling,
     batcher: Box<dyn Batcher>,
     sink: Option<Box<dyn Sink>>,
+    /// The reason why the events that are sent again are.
+    resent_for: Trigger,
     read: Vec<Delivery>,
     /// No more events will come.
     dry: bool,
@@ -113,6 +117,7 @@ impl Lane {
             settling: Settling::default(),
             batcher,
             sink: None,
+            resent_for: Trigger::Replay,
             read: Vec::new(),
             dry: false,
             flush: false,
@@ -229,7 +234,8 @@ impl Lane {
         if self.number > 0 || self.queue.has_resent() {
             return;
         }
-        let Some(Resend { run, deliveries, reply_to }) = self.context.resends.take() else { return };
+        let Some(Resend { run, deliveries, trigger, reply_to }) = self.context.resends.take() else { return };
+        self.resent_for = trigger;
         for batch in self.context.freeze_again(run, deliveries) {
             self.queue.push(batch, Source::Resent);
         }
@@ -255,6 +261,7 @@ impl Lane {
             result = self.context.attempt(&mut self.sink, self.number, batch) => result,
             () = stop.raised_above(Mode::Drain) => return Some(Exit::Parked),
         };
+        self.record(started, &result);
         let allowed = self.sink.as_ref().and_then(|sink| sink.allowed_rate());
         let (settled, state) = self.context.change(|endpoint| {
             endpoint.rate_limiter.allow(allowed, started);
@@ -265,6 +272,17 @@ impl Lane {
         self.settle(settled);
         self.context.endpoint.changed.notify_waiters();
         (state == EndpointState::Disabled).then_some(Exit::Disabled)
+    }
+
+    /// Takes note of the attempt that is over.
+    fn record(&mut self, started: Instant, result: &Result<Delivered, DeliveryError>) {
+        if self.context.shared.recorder.get().is_none() {
+            return;
+        }
+        let Some((batch, number, source)) = self.queue.attempted() else { return };
+        let trigger = if source == Source::Live { Trigger::Live } else { self.resent_for };
+        let took = now().saturating_duration_since(started);
+        self.context.record(self.sink.as_mut(), (batch, number, trigger), took, result);
     }
 
     /// Keeps given-up events as dead letters. While there is no room for them the hook is held, but for events that are

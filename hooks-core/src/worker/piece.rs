@@ -129,6 +129,10 @@ impl Times {
         }
     }
 
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     /// The times without the last attempt, which does not count.
     pub(super) fn without_last(self) -> Self {
         Self { attempts: self.attempts.saturating_sub(1), ..self }

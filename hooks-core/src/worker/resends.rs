@@ -7,6 +7,7 @@ use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 use super::piece::Settlement;
+use crate::attempt::Trigger;
 use crate::bus::Delivery;
 
 /// The worker ended while events were in flight, or before any was tried.
@@ -23,6 +24,8 @@ pub(crate) struct Resend {
     /// The call that sends them: names of its batches derive from it.
     pub(crate) run: Uuid,
     pub(crate) deliveries: Vec<Delivery>,
+    /// The reason, for the record.
+    pub(crate) trigger: Trigger,
     /// Has room for one settlement of each. It is closed when nothing more is tried.
     pub(crate) reply_to: mpsc::Sender<Settlement>,
 }

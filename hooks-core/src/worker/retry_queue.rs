@@ -110,6 +110,12 @@ impl RetryQueue {
         Some(&piece.batch)
     }
 
+    /// The batch at the head, the number of its last attempt, and its source.
+    pub(crate) fn attempted(&mut self) -> Option<(&Batch, u32, Source)> {
+        let source = self.head;
+        self.pieces(source).front().map(|piece| (&piece.batch, piece.times.attempts(), source))
+    }
+
     /// Takes the result of the attempt on the head that began at `started`. Returns the events that are done with.
     pub(crate) fn resolve(
         &mut self,

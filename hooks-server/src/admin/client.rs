@@ -11,13 +11,16 @@ use hooks_core::{BoxError, HumanDuration, async_trait};
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
+use super::attempts;
 use super::request::Request;
-use super::response::Response;
+use super::response::{Problem, Response};
 use super::socket;
+use crate::history::{AttemptQuery, AttemptReport};
 
 /// The longest time that a daemon may take for what asks no receiver.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -37,6 +40,19 @@ pub trait Exchange: fmt::Debug + Send {
         request: http::Request<Vec<u8>>,
         limit: Option<Duration>,
     ) -> Result<http::Response<Vec<u8>>, BoxError>;
+
+    /// Sends a request whose answer comes bit by bit, and hands on each bit until the last. An answer that is no success
+    /// is returned whole.
+    ///
+    /// # Errors
+    /// As for [`exchange`](Self::exchange); without it nothing can be followed.
+    async fn stream(
+        &mut self,
+        _request: http::Request<Vec<u8>>,
+        _take: &mut (dyn for<'b> FnMut(&'b [u8]) + Send),
+    ) -> Result<http::Response<Vec<u8>>, BoxError> {
+        Err("nothing can be followed in this way".into())
+    }
 }
 
 /// A client of a daemon, for operators.
@@ -86,6 +102,34 @@ impl AdminClient {
     }
 }
 
+impl AdminClient {
+    /// Shows attempts as they end, until the daemon does.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is that this can't be.
+    pub async fn follow(
+        &mut self,
+        which: &AttemptQuery,
+        show: &mut (dyn FnMut(AttemptReport) + Send),
+    ) -> Result<(), BoxError> {
+        let request = http::Request::get(attempts::path_of(which) + "&follow=true").body(Vec::new())?;
+        let mut rest = Vec::new();
+        let mut take = |bytes: &[u8]| {
+            rest.extend_from_slice(bytes);
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                // Empty lines mean nothing.
+                serde_json::from_slice(&line).into_iter().for_each(&mut *show);
+            }
+        };
+        let answer = self.0.stream(request, &mut take).await?;
+        match answer.status().is_success() {
+            true => Ok(()),
+            false => Err(serde_json::from_slice::<Problem>(answer.body())?.into()),
+        }
+    }
+}
+
 /// A connection to a daemon's socket.
 #[derive(Debug)]
 struct OverSocket(SendRequest<Full<Bytes>>);
@@ -109,11 +153,15 @@ impl OverSocket {
         Ok(Some(Self(sender)))
     }
 
-    async fn answer(&mut self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, hyper::Error> {
+    async fn send(&mut self, request: http::Request<Vec<u8>>) -> Result<http::Response<Incoming>, hyper::Error> {
         let mut request = request.map(|body| Full::new(Bytes::from(body)));
         request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
         self.0.ready().await?;
-        let (head, body) = self.0.send_request(request).await?.into_parts();
+        self.0.send_request(request).await
+    }
+
+    async fn answer(&mut self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, hyper::Error> {
+        let (head, body) = self.send(request).await?.into_parts();
         Ok(http::Response::from_parts(head, body.collect().await?.to_bytes().into()))
     }
 }
@@ -143,6 +191,25 @@ impl Exchange for OverSocket {
             false => "the daemon went away before it answered: `hooks status` and `hooks dead-letters list` show what was done".into(),
         })
     }
+
+    async fn stream(
+        &mut self,
+        request: http::Request<Vec<u8>>,
+        take: &mut (dyn for<'b> FnMut(&'b [u8]) + Send),
+    ) -> Result<http::Response<Vec<u8>>, BoxError> {
+        let (head, mut body) = self.send(request).await?.into_parts();
+        if !head.status.is_success() {
+            return Ok(http::Response::from_parts(head, body.collect().await?.to_bytes().into()));
+        }
+        while let Some(frame) = body.frame().await {
+            // A daemon that ends breaks the answer off.
+            let Ok(frame) = frame else { break };
+            if let Some(data) = frame.data_ref() {
+                take(data);
+            }
+        }
+        Ok(http::Response::from_parts(head, Vec::new()))
+    }
 }
 
 /// The request of a route.
@@ -165,6 +232,7 @@ fn http_request(request: &Request) -> Result<http::Request<Vec<u8>>, BoxError> {
             (Method::POST, of(hook, "/dead-letters/drop"), Some(serde_json::to_vec(which)?))
         }
         Request::Resend { hook, which } => (Method::POST, of(hook, "/resend"), Some(serde_json::to_vec(which)?)),
+        Request::Attempts { which } => (Method::GET, attempts::path_of(which), None),
         Request::Grant { secret, .. } => (Method::POST, format!("/v1/grants/{secret}"), None),
         Request::Events { query } => (Method::GET, format!("/v1/events?{}", query.to_text()), None),
         Request::Rekey { dry_run } => (Method::POST, format!("/v1/secrets/rekey?dry_run={dry_run}"), None),
@@ -195,6 +263,7 @@ fn response(request: &Request, status: StatusCode, body: &[u8]) -> Result<Respon
         Request::Resend { .. } => Response::Resent(serde_json::from_slice(body)?),
         Request::Drop { .. } => Response::Dropped(serde_json::from_slice(body)?),
         Request::Events { .. } => Response::Events(serde_json::from_slice(body)?),
+        Request::Attempts { .. } => Response::Attempts(serde_json::from_slice(body)?),
         Request::Rekey { .. } => Response::Rekeyed(serde_json::from_slice(body)?),
     })
 }

@@ -7,6 +7,7 @@
 //!  an instance of a shared bus ───────────── answer_json() ──┘
 //! ```
 
+mod attempts;
 mod client;
 mod dead_letter;
 mod definitions;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::events::{EventQuery, ResendFilter};
+use crate::history::AttemptQuery;
 
 /// A request of an operator. Over HTTP each is a route of its own; the instances of a shared bus send one another the
 /// same as JSON.
@@ -74,6 +75,12 @@ pub enum Request {
         /// Which page.
         query: EventQuery,
     },
+    /// A page of attempts: `GET /v1/attempts`, `/v1/hooks/{id}/attempts`, `/v1/events/{position}/attempts`. Over HTTP those
+    /// of all instances, between instances those of the one that is asked.
+    Attempts {
+        /// Which ones.
+        which: AttemptQuery,
+    },
     /// Seals the definitions of all hooks with the first key: `POST /v1/secrets/rekey`.
     Rekey {
         /// Only counts those that are sealed with another one: `?dry_run=true`.
@@ -129,6 +136,10 @@ mod tests {
             (
                 Request::Grant { secret: "s".to_owned(), headers: vec![("a".to_owned(), "b".to_owned())] },
                 r#"{"grant":{"secret":"s","headers":[["a","b"]]}}"#,
+            ),
+            (
+                Request::Attempts { which: AttemptQuery { hook: Some(hook.clone()), ..AttemptQuery::default() } },
+                r#"{"attempts":{"which":{"hook":"a","tenant":null,"position":null,"delivered":null,"since":null,"until":null,"after":null,"oldest_first":false,"limit":50}}}"#,
             ),
             (Request::Rekey { dry_run: true }, r#"{"rekey":{"dry_run":true}}"#),
             (Request::Drop { hook, which }, r#"{"drop":{"hook":"a","which":{"ids":[17],"types":[],"reason":null}}}"#),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dead_letter::DeadLetterReport;
 use super::events::{EventPage, Resent};
+use crate::history::AttemptPage;
 
 /// The answer to a [`Request`](super::Request). Over HTTP the body is what the variant holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub enum Response {
     Resent(Resent),
     /// To [`Drop`](super::Request::Drop).
     Dropped(Dropped),
+    /// To [`Attempts`](super::Request::Attempts).
+    Attempts(AttemptPage),
     /// To [`Rekey`](super::Request::Rekey).
     Rekeyed(Rekeyed),
     /// To [`Events`](super::Request::Events).

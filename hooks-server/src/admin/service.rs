@@ -7,7 +7,9 @@ use std::time::SystemTime;
 
 use hooks_core::{
     Bus, BusError, DeadLetter, DeadLetterId, DispatchError, Dispatcher, HookId, HookReport, ReplayError,
-    bus::DeadLetters, chain, sink::Called,
+    bus::{DeadLetters, Instances},
+    chain,
+    sink::Called,
 };
 use http::StatusCode;
 
@@ -16,6 +18,7 @@ use super::definitions::HookDefinitions;
 use super::events::{self, ResendFilter, Resent};
 use super::request::{DeadLetterFilter, Request};
 use super::response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
+use crate::history::History;
 use crate::{Reloads, on_own_thread};
 
 /// Most bytes of events in one page of dead letters; one letter alone may be larger.
@@ -38,6 +41,9 @@ pub struct AdminService {
     /// The reloads of a daemon, whose dispatcher has the hooks of the config file.
     daemon: Option<Arc<Reloads>>,
     definitions: Option<HookDefinitions>,
+    history: Option<History>,
+    /// Those that share the bus, and keep histories of their own.
+    instances: Option<Arc<dyn Instances>>,
 }
 
 type Outcome = Result<Response, Problem>;
@@ -45,7 +51,7 @@ type Outcome = Result<Response, Problem>;
 impl AdminService {
     /// For a process that does not deliver for good: its hooks are reported as stopped, unless the dispatcher has them.
     pub fn new(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>) -> Self {
-        Self { bus, dispatcher, daemon: None, definitions: None }
+        Self { bus, dispatcher, daemon: None, definitions: None, history: None, instances: None }
     }
 
     /// For a daemon, whose dispatcher has all hooks that are configured, and which reports reloads there.
@@ -58,6 +64,26 @@ impl AdminService {
     #[must_use]
     pub fn with_definitions(self, definitions: HookDefinitions) -> Self {
         Self { definitions: Some(definitions), ..self }
+    }
+
+    /// Shows these attempts.
+    #[must_use]
+    pub fn with_history(self, history: Option<History>) -> Self {
+        Self { history, ..self }
+    }
+
+    /// Shows the attempts of these, too.
+    #[must_use]
+    pub fn with_instances(self, instances: Option<Arc<dyn Instances>>) -> Self {
+        Self { instances, ..self }
+    }
+
+    pub(crate) fn history(&self) -> Option<&History> {
+        self.history.as_ref()
+    }
+
+    pub(super) fn instances(&self) -> Option<&dyn Instances> {
+        self.instances.as_deref()
     }
 
     pub(super) fn definitions(&self) -> Option<&HookDefinitions> {
@@ -99,6 +125,7 @@ impl AdminService {
             Request::Grant { secret, headers } => call_back(&self.dispatcher, &secret, &headers).map(Response::Done),
             Request::Resend { hook, which } => self.resend(&hook, &which).await,
             Request::Events { query } => events::page(&*self.bus, &query).await.map(Response::Events),
+            Request::Attempts { which } => self.own_attempts(which).await.map(Response::Attempts),
             Request::Rekey { dry_run } => match self.managed() {
                 Ok(definitions) => definitions.rekey(dry_run).await.map(Response::Rekeyed),
                 Err(problem) => Err(problem),
@@ -264,10 +291,15 @@ impl AdminService {
         Ok(Response::Dropped(Dropped { dropped, missing: which.missing(&found) }))
     }
 
+    /// # Errors
+    /// When there is no such hook.
+    pub(super) fn must_know(&self, hook: &HookId) -> Result<(), Problem> {
+        let is_known = self.dispatcher.hook_status(hook).is_some() || self.knows(hook);
+        if is_known { Ok(()) } else { Err(self.unknown(hook)) }
+    }
+
     fn store(&self, hook: &HookId) -> Result<Arc<dyn DeadLetters>, Problem> {
-        if self.dispatcher.hook_status(hook).is_none() && !self.knows(hook) {
-            return Err(self.unknown(hook));
-        }
+        self.must_know(hook)?;
         self.bus.hooks().dead_letters(hook).ok_or_else(|| conflict("this bus keeps no dead letters".to_owned()))
     }
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use hooks_core::{Bus, DeadLetterReason, Dispatcher, DropReason, EndpointState, HookStatus, Lag, sink::FailureClass};
 
 use crate::Reloads;
+use crate::history::History;
 use text::Exposition;
 
 pub(crate) use pages::{Page, Pages, Render};
@@ -27,6 +28,7 @@ pub struct Metrics {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) requests: Option<Arc<Requests>>,
     pub(crate) reloads: Option<Arc<Reloads>>,
+    pub(crate) history: Option<History>,
 }
 
 impl fmt::Debug for Metrics {
@@ -38,7 +40,7 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     /// The metrics of a bus and its hooks, for a process that has no [`Server`](crate::Server).
     pub fn new(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>) -> Self {
-        Self { dispatcher, bus, requests: None, reloads: None }
+        Self { dispatcher, bus, requests: None, reloads: None, history: None }
     }
 
     /// The page in this format, in pieces. With many hooks it is long, and takes a while to write.
@@ -93,10 +95,21 @@ impl Metrics {
         if let Some(bytes) = stats.log_max_bytes {
             page.gauge("hooks_log_max_bytes", "The most bytes that the log may take.").sample(&[], bytes);
         }
+        if let Some(history) = &self.history {
+            attempts(page, history);
+        }
         if let Some(reloads) = &self.reloads {
             config(page, reloads);
         }
     }
+}
+
+fn attempts(page: &mut Exposition, history: &History) {
+    let stats = history.stats();
+    page.counter("hooks_history_attempts", "Attempts that were to be kept in the history.").sample(&[], stats.attempts);
+    page.counter("hooks_history_dropped", "Of these, attempts that were not: the disk is too slow, or full.")
+        .sample(&[], stats.dropped);
+    page.gauge("hooks_history_bytes", "Bytes of disk that the history takes.").sample(&[], stats.bytes);
 }
 
 fn config(page: &mut Exposition, reloads: &Reloads) {

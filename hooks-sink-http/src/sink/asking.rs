@@ -11,6 +11,7 @@ use hyper_util::client::legacy::connect::capture_connection;
 use super::HttpSink;
 use crate::connection_state::ConnectionState;
 use crate::grant::{Granted, Handshake, Phase, Turn, Withheld};
+use crate::timing::Timing;
 use crate::{retry_after, transport};
 
 /// Most bytes of the reason why nothing was granted.
@@ -62,6 +63,7 @@ impl HttpSink {
             }
             let name = handshake.name.clone();
             self.tell(|report| report.request(&request, &name, &self.mask));
+            self.measure(Timing::ask);
             self.asking = Some(capture_connection(&mut request));
             let answered = self.client.request(request).await;
             self.asking = None;
@@ -71,6 +73,7 @@ impl HttpSink {
                 Err(error) if transport::is_unsent(&error) => {}
                 Err(error) => {
                     self.tell(|report| report.failed(&error));
+                    self.measure(|timing| timing.failed(&error));
                     return Err(Withheld::of(&transport::failed(&name, &error)));
                 }
             }

@@ -12,6 +12,7 @@ mod notes;
 mod odd;
 mod options;
 mod raw;
+mod recorded;
 mod requests;
 mod secrets;
 mod tls;

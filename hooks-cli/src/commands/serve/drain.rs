@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hooks_core::{HookStatus, LeftBehind, bus::BusTraits};
+use hooks_server::history::History;
 
 use super::Daemon;
 use crate::args::LogFormat;
@@ -26,6 +27,7 @@ impl Daemon {
         let begun = Instant::now();
         tracing::info!(signal, grace = ?self.grace, "taking no more events, delivering what was accepted; a second signal stops at once");
         self.notifier.stopping("delivering what was accepted");
+        self.attempts.iter().for_each(History::end_following);
         let work = async {
             // What is being published gets half of the time, the hooks what is left.
             self.server.drain(self.grace / 2).await;
@@ -36,6 +38,9 @@ impl Daemon {
             signal = stops.next() => tracing::warn!(signal, "the daemon stopped at once"),
             () = self.tell() => {}
             () = work => {}
+        }
+        if let Some(history) = &self.attempts {
+            history.flush().await;
         }
         self.server.cut();
         if let Some(operators) = self.operators {

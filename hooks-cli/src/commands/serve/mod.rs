@@ -11,13 +11,14 @@ use std::time::Duration;
 use hooks_core::bus::{ControlChannel, Instances};
 use hooks_core::{BoxError, Bus, DispatchError, Dispatcher, chain};
 use hooks_server::admin::{AdminService, HookDefinitions};
+use hooks_server::history::History;
 use hooks_server::{ApiSettings, IngestSettings, Keys, Reloads, Server, Settings, Signer, Tokens, on_own_thread};
 use tokio::net::TcpListener;
 
 use super::wide_runtime;
 use crate::args::ServeArgs;
 use crate::bus;
-use crate::config::{Config, ConfiguredBus, Problems};
+use crate::config::{Config, ConfiguredBus, HistoryConfig, Problems};
 use crate::console::Console;
 use crate::descriptors::ConnectionLimits;
 use crate::exit::Exit;
@@ -199,6 +200,8 @@ struct Daemon {
     file: PathBuf,
     grace: Duration,
     bus: ConfiguredBus,
+    history: HistoryConfig,
+    attempts: Option<History>,
     credentials: Vec<(&'static str, Fingerprint)>,
     /// Where `api.secrets_key_file` is not set.
     keys: Keys,
@@ -221,7 +224,12 @@ impl Daemon {
             None => Keys::random()?,
         };
         let bus = opened.bus;
-        let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
+        let history = bus::open_history(&config.history, &config.bus, bus.log_id()).await?;
+        let dispatcher = Dispatcher::new(bus.clone());
+        let dispatcher = Arc::new(match &history {
+            Some(history) => dispatcher.with_recorder(Arc::new(history.clone())),
+            None => dispatcher,
+        });
         let settings = settings(&config, tokens, named.as_ref().unwrap_or(&keys));
         dispatcher.take_calls_at(config.api.grants_url());
         let running = Running::start(config.hooks, &dispatcher).await?;
@@ -232,6 +240,7 @@ impl Daemon {
         let reloads = Arc::new(Reloads::default());
         let service = AdminService::new(bus.clone(), dispatcher.clone()).of_daemon(reloads.clone());
         let service = service.with_definitions(definitions.clone());
+        let service = service.with_history(history.clone()).with_instances(instances(&opened.control));
         let server = Server::builder(bus, dispatcher.clone())
             .settings(settings)
             .connections(room.connections, room.lobby)
@@ -247,6 +256,8 @@ impl Daemon {
             file,
             grace,
             bus,
+            history: config.history,
+            attempts: history,
             credentials,
             keys,
             running,
@@ -296,7 +307,9 @@ impl Daemon {
     async fn apply(&mut self, Loaded { config, tokens, keys, credentials }: Loaded) -> Result<(), String> {
         let own = self.own_keys(keys.is_none()).await.map_err(|why| format!("nothing was changed: {why}"))?;
         let fixed = self.server.needs_restart(&config.ingest).into_iter().map(|name| format!("ingest.{name}"));
-        let fixed: Vec<_> = fixed.chain((self.bus != config.bus).then(|| "bus".to_owned())).collect();
+        let others = [("bus", self.bus != config.bus), ("history", self.history.settings != config.history.settings)];
+        let others = others.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());
+        let fixed: Vec<_> = fixed.chain(others).collect();
         if !fixed.is_empty() {
             return Err(format!("nothing was changed: a new value takes a restart: {}", fixed.join(", ")));
         }

@@ -3,6 +3,7 @@
 mod api;
 mod errors;
 mod good;
+mod history;
 mod ingest;
 mod robust;
 

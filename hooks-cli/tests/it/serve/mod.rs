@@ -2,6 +2,7 @@
 
 mod answers;
 mod apply;
+mod attempts;
 mod bounds;
 mod contended;
 mod crash_loop;

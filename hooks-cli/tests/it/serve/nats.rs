@@ -1,6 +1,7 @@
 //! Several daemons in front of NATS, and what operators do with them.
 
 mod again;
+mod attempts;
 mod gone;
 mod kept;
 mod managed;

@@ -7,17 +7,20 @@ use serde_json::{Value as Json, json};
 use super::managed::{LOOPBACK, TENANTS, as_tenant, ask, ask_with};
 use super::{Client, Daemon, file_hook};
 
-const OPERATIONS: [&str; 26] = [
+const OPERATIONS: [&str; 29] = [
     "delete /v1/hooks/{id}",
     "get /healthz",
     "get /metrics",
     "get /openapi.json",
     "get /readyz",
+    "get /v1/attempts",
     "get /v1/events",
     "get /v1/events/{position}",
+    "get /v1/events/{position}/attempts",
     "get /v1/grants/{secret}",
     "get /v1/hooks",
     "get /v1/hooks/{id}",
+    "get /v1/hooks/{id}/attempts",
     "get /v1/hooks/{id}/dead-letters",
     "get /v1/log",
     "get /v1/status",

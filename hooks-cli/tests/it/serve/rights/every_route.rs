@@ -15,7 +15,7 @@ use super::{TOKENS, ask, make, tampered};
 /// `a` is a hook of the config file, `shop` one that `acme` made, and there is no `x`.
 type Row = (&'static str, &'static str, &'static str, [u16; 8]);
 
-const TABLE: [Row; 49] = [
+const TABLE: [Row; 53] = [
     ("GET", "/openapi.json", "", [401, 401, 403, 200, 403, 200, 200, 200]),
     ("GET", "/healthz", "", [200; 8]),
     ("GET", "/readyz", "", [200; 8]),
@@ -61,6 +61,10 @@ const TABLE: [Row; 49] = [
     ("GET", "/v1/hooks/shop/dead-letters", "", [401, 401, 403, 200, 403, 200, 200, 404]),
     ("POST", "/v1/hooks/shop/dead-letters/replay", "{}", [401, 401, 403, 403, 200, 200, 200, 404]),
     ("POST", "/v1/hooks/shop/dead-letters/drop", "{}", [401, 401, 403, 403, 200, 200, 200, 404]),
+    ("GET", "/v1/attempts", "", [401, 401, 403, 200, 403, 200, 200, 200]),
+    ("GET", "/v1/events/0/attempts", "", [401, 401, 403, 200, 403, 200, 200, 200]),
+    ("GET", "/v1/hooks/a/attempts", "", [401, 401, 403, 200, 403, 200, 404, 404]),
+    ("GET", "/v1/hooks/shop/attempts", "", [401, 401, 403, 200, 403, 200, 200, 404]),
     ("GET", "/v1/hooks/x", "", [401, 401, 403, 404, 403, 404, 404, 404]),
     ("PATCH", "/v1/hooks/x", "{}", [401, 401, 403, 403, 404, 404, 404, 404]),
     ("DELETE", "/v1/hooks/x", "", [401, 401, 403, 403, 404, 404, 404, 404]),
