@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{
-    BoxError, Bus, ByteSize, Filter, HookId, Ledger, Outcome, Position, Slice, SliceBuilder,
+    BoxError, Bus, ByteSize, Filter, HookId, HumanDuration, Ledger, Outcome, Position, Slice, SliceBuilder,
     bus::{Read, Subscription},
 };
 
@@ -29,7 +29,10 @@ async fn main() -> Result<(), BoxError> {
     for per_commit in [100, 1000] {
         for hooks in [0, 1, 10] {
             let dir = Path::new(&folder).join("durable-bench");
-            let config = DurableConfig { max_bytes: ByteSize::new(1 << 40), ..DurableConfig::new(&dir) };
+            // Some events are published again and again.
+            let duplicate_window = HumanDuration::default();
+            let max_bytes = ByteSize::new(1 << 40);
+            let config = DurableConfig { duplicate_window, max_bytes, ..DurableConfig::new(&dir) };
             append(&config, events, per_commit, hooks).await?;
             if hooks == 0 {
                 read(&config, events, Filter::all(), READ).await?;

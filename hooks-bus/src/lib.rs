@@ -34,6 +34,7 @@
 //! and registration under the kind.
 
 mod buffer;
+mod duplicates;
 #[cfg(feature = "durable")]
 mod durable;
 mod index;

@@ -11,6 +11,8 @@ pub(crate) struct InputStats {
     pub(crate) lines: u64,
     /// Events that the bus accepted.
     pub(crate) events: u64,
+    /// The number of these that the bus had already.
+    pub(crate) duplicates: u64,
     /// Lines that are no events.
     pub(crate) malformed: u64,
     /// Events that were read and that the bus has not accepted.

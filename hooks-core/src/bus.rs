@@ -9,6 +9,7 @@ mod hook_store;
 mod instances;
 mod monitor;
 mod past;
+mod published;
 mod reader;
 mod settler;
 mod start_at;
@@ -32,6 +33,7 @@ pub use hook_store::HookStore;
 pub use instances::{Answering, AskError, HookPlace, Instances};
 pub use monitor::{BusMonitor, BusStats, Lag};
 pub use past::{Past, PastEvent, PastFilter, PastOrder, PastPage, PastQuery, Sieve};
+pub use published::Published;
 pub use reader::{Read, Reader};
 pub use settler::{Settle, Settler};
 pub use start_at::StartAt;
@@ -65,7 +67,8 @@ pub trait Bus: Send + Sync {
     /// The promises of this bus beyond the contract, which stay the same as long as it lives.
     fn traits(&self) -> BusTraits;
 
-    /// Accepts events, in their order. Returns when they are accepted.
+    /// Accepts events, in their order. Returns when they are accepted. A bus that knows duplicates takes an event only
+    /// once whose `source` and `id`, and `tenant`, it knows, if the publisher chose the id.
     ///
     /// # Errors
     /// After an error no event was accepted, unless the bus's documentation says otherwise. Then
@@ -73,7 +76,7 @@ pub trait Bus: Send + Sync {
     ///
     /// # Cancel safety
     /// A dropped call may have published all of the events or none.
-    async fn publish(&self, slice: Slice) -> Result<(), BusError>;
+    async fn publish(&self, slice: Slice) -> Result<Published, BusError>;
 
     /// Encodes one event of the application and publishes it. `source` stands in where the event names none.
     ///
@@ -82,7 +85,7 @@ pub trait Bus: Send + Sync {
     ///
     /// # Cancel safety
     /// As for [`publish`](Self::publish).
-    fn publish_event<'a>(&'a self, event: &dyn Event, source: &str) -> BoxFuture<'a, Result<(), PublishError>> {
+    fn publish_event<'a>(&'a self, event: &dyn Event, source: &str) -> BoxFuture<'a, Result<Published, PublishError>> {
         let encoded = Envelope::from_event(event, source);
         Box::pin(async move { Ok(self.publish(encoded?.into()).await?) })
     }

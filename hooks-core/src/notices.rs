@@ -119,7 +119,7 @@ impl Outbox {
                 Err(error) => Err(BusError::Unavailable(error.to_string())),
             };
             match published {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(BusError::Closed) => return,
                 Err(error) => {
                     tracing::warn!(hook = notice.hook, %error, "an event about an endpoint is dropped: it can't be published")

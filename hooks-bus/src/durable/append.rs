@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use hooks_core::{BusError, Envelope, Slice};
+use hooks_core::{BusError, Slice};
 use uuid::Uuid;
 
 use super::backend::is_no_room;
@@ -78,11 +78,11 @@ impl Appender {
         self.current.as_ref().is_some_and(|current| current.segment.moved() != 0)
     }
 
-    /// Appends a slice. It is not safe before [`commit`](Self::commit).
-    pub(crate) fn append(&mut self, events: &[Envelope], now: u64) -> io::Result<()> {
+    /// Appends the parts of a slice. It is not safe before [`commit`](Self::commit).
+    pub(crate) fn append(&mut self, parts: &[Slice], now: u64) -> io::Result<()> {
         let accepted = u32::try_from(now).unwrap_or(u32::MAX);
-        let last = events.len().saturating_sub(1);
-        for (at, event) in events.iter().enumerate() {
+        let last = parts.iter().map(|part| part.len()).sum::<usize>().saturating_sub(1);
+        for (at, event) in parts.iter().flatten().enumerate() {
             let record =
                 Record { position: self.next, accepted, is_first: at == 0, is_last: at == last, len: event.len() };
             self.mark(accepted);

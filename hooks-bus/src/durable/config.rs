@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dead_letter_table::MAX_OVERHEAD;
 use super::error::OpenError;
+use crate::duplicates::{self, DuplicateLimits};
 
 /// Keeps events on disk, in one log that all hooks share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,14 @@ pub struct DurableConfig {
     /// The policy at `max_bytes`. Disabled hooks lose their events first.
     #[serde(default)]
     pub on_full: OnFull,
+    /// An event whose `source` and `id` one had that was accepted this long ago, or less, is accepted and not taken
+    /// again, if the publisher chose the id; also after a restart, as far as the log has the first one. At least 1s.
+    /// `"0s"`: every event is taken.
+    #[serde(default = "duplicates::window")]
+    pub duplicate_window: HumanDuration,
+    /// Most ids that are remembered for it, at about 30 bytes each. When more come within the window, it is shorter.
+    #[serde(default = "duplicates::ids")]
+    pub duplicate_ids: u32,
     /// Bounds of the dead letters of each hook.
     #[serde(default)]
     pub dead_letters: DeadLetterLimits,
@@ -107,9 +116,15 @@ impl DurableConfig {
             retain: retain(),
             max_age: None,
             on_full: OnFull::default(),
+            duplicate_window: duplicates::window(),
+            duplicate_ids: duplicates::ids(),
             dead_letters: DeadLetterLimits::default(),
             max_memory: max_memory(),
         }
+    }
+
+    pub(crate) fn duplicates(&self) -> DuplicateLimits {
+        DuplicateLimits { window: self.duplicate_window, ids: self.duplicate_ids }
     }
 
     /// Settings that are out of range or contradict each other: the path of each, and the problem.
@@ -150,6 +165,7 @@ impl DurableConfig {
                 format!("{max} leaves no room for an event beside its reason, up to {need}"),
             ));
         }
+        problems.extend(self.duplicates().problems());
         problems
     }
 

@@ -27,6 +27,7 @@ use super::storage::Storage;
 use super::subscriber::Subscriber;
 use super::tuning::{Pace, Tuning};
 use crate::buffer::picks::Picks;
+use crate::duplicates::Duplicates;
 
 /// The parts of a durable bus.
 ///
@@ -65,6 +66,10 @@ pub(crate) struct Inner {
     /// Every event before this position is dispatched to its hooks.
     pub(crate) dispatched: Mutex<u64>,
     pub(crate) accepted: AtomicU64,
+    /// The events of the last minutes, by name.
+    pub(crate) duplicates: Mutex<Duplicates>,
+    /// The number of events that were known.
+    pub(crate) known: AtomicU64,
     pub(crate) closed: AtomicBool,
     pub(crate) pace: Pace,
 }
@@ -96,6 +101,8 @@ impl Inner {
             places: Places::default(),
             dispatched,
             accepted: AtomicU64::new(0),
+            duplicates: Mutex::new(Duplicates::new(config.duplicates())),
+            known: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             pace: tuning.pace,
         })

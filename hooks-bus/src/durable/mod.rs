@@ -40,6 +40,7 @@ mod definition_table;
 mod definitions;
 mod dirty_set;
 mod disk;
+mod duplicates;
 mod error;
 mod facts;
 mod folder;
@@ -84,7 +85,10 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use hooks_core::{
     Bus, BusError, HookId, Slice,
-    bus::{BusConfig as _, BusMonitor, BusTraits, HookStore, Past, Reader, Settler, Subscription, refuse_reserved},
+    bus::{
+        BusConfig as _, BusMonitor, BusTraits, HookStore, Past, Published, Reader, Settler, Subscription,
+        refuse_reserved,
+    },
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -244,11 +248,11 @@ impl Bus for DurableBus {
         DurableConfig::TRAITS
     }
 
-    async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+    async fn publish(&self, slice: Slice) -> Result<Published, BusError> {
         refuse_reserved(&slice)?;
         let publisher = self.0.publisher.lock().clone().ok_or(BusError::Closed)?;
         if slice.is_empty() {
-            return Ok(());
+            return Ok(Published::default());
         }
         let (answer, answered) = oneshot::channel();
         let sent = publisher.send(Request { slice, answer }).await;

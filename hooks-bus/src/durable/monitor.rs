@@ -30,7 +30,10 @@ impl BusMonitor for DurableBus {
 
     fn stats(&self) -> BusStats {
         let inner = &self.0.inner;
-        let stats = BusStats::accepted(inner.accepted.load(Ordering::Relaxed));
+        let known = inner.known.load(Ordering::Relaxed);
+        let stats = BusStats::accepted(inner.accepted.load(Ordering::Relaxed) + known);
+        let window = inner.duplicates.lock().window(inner.storage.clock.steady().cast_signed());
+        let stats = window.map_or(stats, |window| stats.duplicates(known).duplicate_window(window));
         let stats = stats.log_bytes(inner.storage.log.size()).log_max_bytes(inner.config.max_bytes.bytes());
         let stats = stats.log_retained_bytes(inner.retained_bytes()).log_oldest(inner.oldest());
         stats.log_is_damaged(inner.storage.log.is_damaged())

@@ -2,8 +2,9 @@
 //! the next commit starts when the last one has ended.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use hooks_core::{BusError, ByteSize, Slice};
+use hooks_core::{BusError, ByteSize, Slice, bus::Published};
 use tokio::sync::{mpsc, oneshot};
 
 use super::append::{AppendError, Appender, slice_bytes};
@@ -20,13 +21,18 @@ const MAX_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) slice: Slice,
-    pub(crate) answer: oneshot::Sender<Result<(), BusError>>,
+    pub(crate) answer: oneshot::Sender<Result<Published, BusError>>,
 }
 
 /// A call whose events are in the log, perhaps not yet safe.
 struct Written {
-    request: Request,
+    answer: oneshot::Sender<Result<Published, BusError>>,
+    published: Published,
+    /// The events that are new, which are at the positions behind each other from `first` on.
+    parts: Vec<Slice>,
     first: u64,
+    /// The events are safe when the log reaches to here. So are known ones of this commit.
+    until: u64,
 }
 
 pub(crate) struct Writer {
@@ -41,7 +47,12 @@ impl Writer {
 
     /// Runs until every sender of requests is gone.
     pub(crate) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut knows_duplicates = false;
         while let Some(first) = requests.blocking_recv() {
+            // Not at the start: whoever only delivers need not wait.
+            if !std::mem::replace(&mut knows_duplicates, true) {
+                self.inner.recall_names();
+            }
             let (mut events, mut bytes) = (0, 0);
             let mut batch = Vec::new();
             let mut next = Some(first);
@@ -71,9 +82,18 @@ impl Writer {
         // A caller that no longer waits expects that nothing was accepted.
         for request in batch.into_iter().filter(|request| !request.answer.is_closed()) {
             let first = self.appender.next();
-            match self.append(&request, now) {
-                Ok(()) => written.push(Written { request, first }),
-                Err(error) => answer(request, Err(error)),
+            let admitted = self.inner.admit(&request.slice);
+            let parts = admitted.parts(&request.slice);
+            match self.append(&request.slice, &parts, now) {
+                Ok(()) => {
+                    let published = Published::new(request.slice.len()).duplicates(admitted.duplicates);
+                    let until = self.appender.next();
+                    written.push(Written { answer: request.answer, published, parts, first, until });
+                }
+                Err(error) => {
+                    self.inner.duplicates.lock().withdraw(&admitted);
+                    answer(request, Err(error));
+                }
             }
         }
         if self.broken().is_none()
@@ -93,12 +113,16 @@ impl Writer {
         if self.inner.dirty.has_unsaved_hooks() { self.inner.checkpoint() } else { Ok(()) }
     }
 
-    fn append(&mut self, request: &Request, now: u64) -> Result<(), BusError> {
+    /// Appends the new events of a slice.
+    fn append(&mut self, slice: &Slice, parts: &[Slice], now: u64) -> Result<(), BusError> {
         if let Some(broken) = self.broken() {
             return Err(broken);
         }
-        let bytes = slice_bytes(&request.slice);
-        self.check_lengths(&request.slice, bytes)?;
+        self.check_lengths(slice, slice_bytes(slice))?;
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let bytes = parts.iter().map(slice_bytes).sum();
         if let Some(size) = self.appender.grows_by(bytes, self.is_old(now)) {
             // Callers subscribe all hooks before they publish.
             self.inner.retention.holding.release();
@@ -110,7 +134,7 @@ impl Writer {
                 }
             }
         }
-        self.appender.append(&request.slice, now).map_err(|error| self.breaks(&error))
+        self.appender.append(parts, now).map_err(|error| self.breaks(&error))
     }
 
     /// Every event must fit among the dead letters.
@@ -160,11 +184,12 @@ impl Writer {
     fn finish(&mut self, written: Vec<Written>, now: u64) {
         let end = self.inner.storage.log.end();
         let mut answers = Vec::with_capacity(written.len());
-        for Written { request: Request { slice, answer }, first } in written {
-            let is_safe = first + slice.len() as u64 <= end;
-            answers.push((answer, is_safe));
-            if is_safe {
-                self.inner.dispatch(first, now, slice);
+        for Written { answer, published, parts, mut first, until } in written {
+            let is_safe = until <= end;
+            answers.push((answer, published, is_safe));
+            for part in parts.into_iter().filter(|_| is_safe) {
+                let behind = first + part.len() as u64;
+                self.inner.dispatch(std::mem::replace(&mut first, behind), now, part);
             }
         }
         // A hook that subscribed during the write got these events, too: the database must have it before the calls
@@ -176,11 +201,15 @@ impl Writer {
             );
             BusError::Unavailable(text)
         });
-        for (answer, is_safe) in answers {
+        for (answer, published, is_safe) in answers {
             let result = match (self.broken(), &unknown) {
                 (Some(broken), _) if !is_safe => Err(broken),
                 (_, Some(unknown)) => Err(unknown.clone()),
-                _ => Ok(()),
+                _ => {
+                    let known = published.duplicates as u64;
+                    self.inner.known.fetch_add(known, Ordering::Relaxed);
+                    Ok(published)
+                }
             };
             // The caller may have gone.
             let _ = answer.send(result);
@@ -203,6 +232,6 @@ impl Writer {
 }
 
 /// Answers a call. The caller may have gone.
-fn answer(request: Request, result: Result<(), BusError>) {
+fn answer(request: Request, result: Result<Published, BusError>) {
     let _ = request.answer.send(result);
 }

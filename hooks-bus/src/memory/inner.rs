@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use hooks_core::{
@@ -13,11 +13,13 @@ use hooks_core::{
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::subscriber::Subscriber;
 use crate::buffer::budget::{Amount, Budget, Reservation};
 use crate::buffer::published::{Published, Run};
+use crate::duplicates::{DuplicateLimits, Duplicates};
 use crate::index::{Index, Slot};
 use crate::routing::{Recipient, Routing};
 
@@ -32,6 +34,11 @@ pub(super) struct Inner {
     pub(super) definitions: Mutex<Definitions>,
     /// Position of the next event. Locked while events are dispatched, so that all hooks see one order.
     pub(super) next: Mutex<u64>,
+    /// Locked after `next`.
+    pub(super) duplicates: Mutex<Duplicates>,
+    /// The number of events that were known.
+    pub(super) known: AtomicU64,
+    begun: Instant,
     pub(super) closed: AtomicBool,
     pub(super) closing: watch::Sender<bool>,
 }
@@ -45,7 +52,7 @@ pub(super) struct Definitions {
 }
 
 impl Inner {
-    pub(super) fn new(max_bytes: usize) -> Self {
+    pub(super) fn new(max_bytes: usize, duplicates: DuplicateLimits) -> Self {
         Self {
             log: uuid_v7(),
             memory: Budget::new(Amount { events: usize::MAX, bytes: max_bytes }),
@@ -53,6 +60,9 @@ impl Inner {
             hooks: Mutex::default(),
             definitions: Mutex::default(),
             next: Mutex::new(0),
+            duplicates: Mutex::new(Duplicates::new(duplicates)),
+            known: AtomicU64::new(0),
+            begun: Instant::now(),
             closed: AtomicBool::new(false),
             closing: watch::Sender::new(false),
         }
@@ -93,15 +103,25 @@ impl Inner {
         }
     }
 
-    /// Publishes a slice as a whole, once there is room for it everywhere.
-    pub(super) async fn publish(&self, slice: Slice, routing: Option<Routing<Subscriber>>) -> Result<(), BusError> {
+    /// Seconds since the bus was made.
+    pub(super) fn seconds(&self) -> i64 {
+        self.begun.elapsed().as_secs().cast_signed()
+    }
+
+    /// Publishes a slice as a whole, once there is room for it everywhere. Publishes nothing of it if events are known,
+    /// and returns the other ones.
+    pub(super) async fn publish(
+        &self,
+        slice: &Slice,
+        routing: Option<Routing<Subscriber>>,
+    ) -> Result<Option<Vec<Slice>>, BusError> {
         let mut closing = self.closing.subscribe();
         let mut ready = routing;
         loop {
-            let routing = ready.take().unwrap_or_else(|| Routing::new(&self.index.read(), &slice));
+            let routing = ready.take().unwrap_or_else(|| Routing::new(&self.index.read(), slice));
             let reservations = tokio::select! {
                 biased;
-                reservations = self.reserve(&routing, &slice) => reservations,
+                reservations = self.reserve(&routing, slice) => reservations,
                 _ = closing.wait_for(|closing| *closing) => return Err(BusError::Closed),
             };
             let mut next = self.next.lock();
@@ -111,18 +131,33 @@ impl Inner {
             // If a subscription changed the recipients while this call waited, start again with the current
             // ones. The lock on the index keeps them from changing until the events are dispatched.
             let index = self.index.read();
-            if index.version() != routing.version && !Routing::new(&index, &slice).has_recipients_of(&routing) {
+            if index.version() != routing.version && !Routing::new(&index, slice).has_recipients_of(&routing) {
                 continue;
             }
+            // Not before: whoever is told that an event is known must find it published.
+            let new = self.admit(slice);
+            if new.is_some() {
+                return Ok(new);
+            }
             match reservations {
-                Some((reservations, memory)) => dispatch(&mut next, slice, routing, reservations, memory),
+                Some((reservations, memory)) => dispatch(&mut next, slice.clone(), routing, reservations, memory),
                 None => routing
                     .recipients
                     .iter()
                     .for_each(|recipient| recipient.subscriber.drop_incoming(recipient.size.events)),
             }
-            return Ok(());
+            return Ok(None);
         }
+    }
+
+    /// Enters a slice whose events are all new. Else returns the new ones.
+    fn admit(&self, slice: &Slice) -> Option<Vec<Slice>> {
+        let mut duplicates = self.duplicates.lock();
+        let admitted = duplicates.admit(slice, || self.seconds());
+        (admitted.duplicates > 0).then(|| {
+            duplicates.withdraw(&admitted);
+            admitted.parts(slice)
+        })
     }
 
     /// Reserves room in the queue of every blocking hook, always in the order of slots, then memory. `None`

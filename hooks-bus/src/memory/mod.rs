@@ -11,16 +11,17 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use hooks_core::{
-    Bus, BusError, ByteSize, ConfigProblem, Envelope, HookId, Lag, Slice,
+    Bus, BusError, ByteSize, ConfigProblem, Envelope, HookId, HumanDuration, Lag, Slice,
     bus::{
-        BusConfig, BusMonitor, BusStats, BusTraits, HookStore, OpenBusError, OpenedBus, Purpose, Reader, Settler,
-        Subscription, refuse_reserved,
+        BusConfig, BusMonitor, BusStats, BusTraits, HookStore, OpenBusError, OpenedBus, Published, Purpose, Reader,
+        Settler, Subscription, refuse_reserved,
     },
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::buffer::budget::Amount;
+use crate::duplicates::{self, DuplicateLimits};
 use crate::routing::Routing;
 use inner::Inner;
 use reader::MemoryReader;
@@ -34,11 +35,17 @@ pub struct MemoryConfig {
     /// Most bytes of events that this process holds, for all hooks together. At the limit the hook that
     /// holds most gives way by its own overflow policy.
     pub max_memory: ByteSize,
+    /// An event whose `source` and `id` one had that was accepted this long ago, or less, is accepted and not taken
+    /// again, if the publisher chose the id. At least 1s. `"0s"`: every event is taken.
+    pub duplicate_window: HumanDuration,
+    /// Most ids that are remembered for it, at about 30 bytes each. When more come within the window, it is shorter.
+    pub duplicate_ids: u32,
 }
 
 impl Default for MemoryConfig {
     fn default() -> Self {
-        Self { max_memory: ByteSize::new(256 << 20) }
+        let (duplicate_window, duplicate_ids) = (duplicates::window(), duplicates::ids());
+        Self { max_memory: ByteSize::new(256 << 20), duplicate_window, duplicate_ids }
     }
 }
 
@@ -52,11 +59,17 @@ impl BusConfig for MemoryConfig {
     }
 
     fn validate(&self) -> Vec<ConfigProblem> {
-        no_memory(self.max_memory).into_iter().collect()
+        no_memory(self.max_memory).into_iter().chain(self.duplicates().problems()).collect()
     }
 
     fn max_memory(&self) -> Option<(&'static str, ByteSize)> {
         Some(("max_memory", self.max_memory))
+    }
+}
+
+impl MemoryConfig {
+    fn duplicates(&self) -> DuplicateLimits {
+        DuplicateLimits { window: self.duplicate_window, ids: self.duplicate_ids }
     }
 }
 
@@ -76,7 +89,7 @@ pub(crate) fn no_memory(max_memory: ByteSize) -> Option<ConfigProblem> {
 ///
 /// The bus accepts a slice with more events or bytes than a blocking hook may hold piece by piece: if the call is
 /// dropped or the bus closed, it may have published the first pieces. It accepts any other slice as a whole or not
-/// at all.
+/// at all. So are the new events of a slice in which some are known.
 #[derive(Debug, Clone)]
 pub struct MemoryBus(Arc<Inner>);
 
@@ -89,7 +102,7 @@ impl Default for MemoryBus {
 impl MemoryBus {
     /// Makes an empty bus.
     pub fn new(config: &MemoryConfig) -> Self {
-        Self(Arc::new(Inner::new(config.max_memory.get())))
+        Self(Arc::new(Inner::new(config.max_memory.get(), config.duplicates())))
     }
 
     /// Bytes of memory in use for queued and unsettled events, blocks counted once and whole.
@@ -108,23 +121,38 @@ impl Bus for MemoryBus {
         MemoryConfig::TRAITS
     }
 
-    async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+    async fn publish(&self, slice: Slice) -> Result<Published, BusError> {
         refuse_reserved(&slice)?;
         if slice.is_empty() {
-            return if self.0.is_closed() { Err(BusError::Closed) } else { Ok(()) };
+            return if self.0.is_closed() { Err(BusError::Closed) } else { Ok(Published::default()) };
         }
-        let mut rest = slice;
-        let mut ahead = rest.len();
-        while !rest.is_empty() {
-            let next = rest.part(0..ahead.min(rest.len()));
-            let routing = Routing::new(&self.0.index.read(), &next);
-            let count = piece(&routing, &next);
-            let routing = if count == next.len() { Some(routing) } else { None };
-            self.0.publish(rest.split_to(count), routing).await?;
-            // Routing the whole rest for each piece would take quadratic time.
-            ahead = count.saturating_mul(2);
+        let mut published = Published::new(slice.len());
+        let mut ahead = slice.len();
+        // Where some events are known, the new ones before and behind them.
+        let (mut rest, mut parts) = (slice, Vec::new());
+        loop {
+            while !rest.is_empty() {
+                let next = rest.part(0..ahead.min(rest.len()));
+                let routing = Routing::new(&self.0.index.read(), &next);
+                let count = piece(&routing, &next);
+                let routing = if count == next.len() { Some(routing) } else { None };
+                let next = rest.split_to(count);
+                // Routing the whole rest for each piece would take quadratic time.
+                ahead = count.saturating_mul(2);
+                if let Some(new) = self.0.publish(&next, routing).await? {
+                    let known = count - new.iter().map(|part| part.len()).sum::<usize>();
+                    self.0.known.fetch_add(known as u64, Ordering::Relaxed);
+                    published.duplicates += known;
+                    parts.push(rest);
+                    parts.extend(new.into_iter().rev());
+                    break;
+                }
+            }
+            match parts.pop() {
+                Some(part) => rest = part,
+                None => return Ok(published),
+            }
         }
-        Ok(())
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
@@ -168,7 +196,10 @@ impl BusMonitor for MemoryBus {
     }
 
     fn stats(&self) -> BusStats {
-        BusStats::accepted(*self.0.next.lock())
+        let known = self.0.known.load(Ordering::Relaxed);
+        let stats = BusStats::accepted(*self.0.next.lock() + known);
+        let window = self.0.duplicates.lock().window(self.0.seconds());
+        window.map_or(stats, |window| stats.duplicates(known).duplicate_window(window))
     }
 }
 

@@ -63,7 +63,10 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream as streams};
 use hooks_core::{
     Bus, BusError, HookId, Slice,
-    bus::{BusConfig as _, BusMonitor, BusTraits, HookStore, Past, Reader, Settler, Subscription, refuse_reserved},
+    bus::{
+        BusConfig as _, BusMonitor, BusTraits, HookStore, Past, Published, Reader, Settler, Subscription,
+        refuse_reserved,
+    },
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -265,7 +268,7 @@ impl Bus for NatsBus {
         NatsConfig::TRAITS
     }
 
-    async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+    async fn publish(&self, slice: Slice) -> Result<Published, BusError> {
         refuse_reserved(&slice)?;
         if self.inner.closing.borrow().is_some() {
             return Err(BusError::Closed);
@@ -274,7 +277,8 @@ impl Bus for NatsBus {
         let (acknowledged, result) = self.inner.publisher.publish(&slice).await;
         self.inner.accepted.fetch_add(acknowledged.events, Ordering::Relaxed);
         self.inner.duplicates.fetch_add(acknowledged.duplicates, Ordering::Relaxed);
-        result.map_err(|error| acknowledged.into_error(slice.len(), error))
+        let published = Published::new(slice.len()).duplicates(acknowledged.duplicates as usize);
+        result.map(|()| published).map_err(|error| acknowledged.into_error(slice.len(), error))
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {

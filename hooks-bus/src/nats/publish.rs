@@ -255,9 +255,16 @@ pub(super) fn explain(error: &PublishError) -> BusError {
     BusError::Unavailable(format!("NATS: {text}"))
 }
 
-/// Names an event by `source` and `id`: the id alone is not unique.
+/// Names an event by `tenant`, `source` and `id`: the id alone is not unique, and no tenant chooses the names of another
+/// one's events.
 fn message_id(event: &Envelope) -> String {
     let mut digest = Digest::new(&SHA256);
+    if let Some(tenant) = event.tenant() {
+        // No `source` is so long.
+        digest.update(&u64::MAX.to_le_bytes());
+        digest.update(&(tenant.len() as u64).to_le_bytes());
+        digest.update(tenant.as_bytes());
+    }
     digest.update(&(event.source().len() as u64).to_le_bytes());
     digest.update(event.source().as_bytes());
     digest.update(event.id().as_bytes());
@@ -283,5 +290,11 @@ mod tests {
         assert_eq!(id("s", "1").len(), 32);
         assert_ne!(id("s", "1"), id("s1", "1"));
         assert_ne!(id("sa", "b"), id("s", "ab"));
+        let of = |tenant: &str| {
+            let json = format!(r#"{{"type":"a","source":"s","id":"1","tenant":"{tenant}"}}"#);
+            message_id(&Envelope::from_json(json.as_bytes()).unwrap())
+        };
+        assert_eq!(of("x"), of("x"));
+        assert!(of("x") != of("y") && of("x") != id("s", "1"));
     }
 }

@@ -1,4 +1,5 @@
 mod dispatcher;
+mod duplicates;
 
 use futures_util::FutureExt as _;
 use hooks_bus::{MemoryBus, MemoryConfig};
@@ -8,7 +9,7 @@ use hooks_test::{End, events_of, id, numbers, queue};
 use crate::slice;
 
 fn bus(max_memory: u64) -> MemoryBus {
-    MemoryBus::new(&MemoryConfig { max_memory: ByteSize::new(max_memory) })
+    MemoryBus::new(&MemoryConfig { max_memory: ByteSize::new(max_memory), ..MemoryConfig::default() })
 }
 
 #[tokio::test]

@@ -229,7 +229,7 @@ fn check_complete(arrived: &[String], published: &[usize]) {
 }
 
 async fn storm(rounds: usize, seed: u64) {
-    let bus = MemoryBus::new(&MemoryConfig { max_memory: ByteSize::new(60_000) });
+    let bus = MemoryBus::new(&MemoryConfig { max_memory: ByteSize::new(60_000), ..MemoryConfig::default() });
     let dispatcher = Arc::new(Dispatcher::new(Arc::new(bus.clone())));
     let moody: Vec<Moody> = (0..5).map(|number| Moody::new(seed * 100 + number)).collect();
     dispatcher.add(hook("steady", &moody[0], 1, queue(40, Overflow::Block))).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hooks_bus::{DurableBus, DurableConfig};
 use hooks_core::{
-    BoxError, Bus as _, Filter, HookId, StartAt,
+    BoxError, Bus as _, Filter, HookId, HumanDuration, StartAt,
     bus::{Read, Subscription},
 };
 use tempfile::TempDir;
@@ -38,7 +38,9 @@ pub(crate) fn read(events: usize) -> Result<(), BoxError> {
 }
 
 fn publish(folder: &TempDir, slices: usize) -> Result<(), BoxError> {
-    let bus = DurableBus::open(&DurableConfig::new(folder.path()))?;
+    // It takes the same events again and again.
+    let config = DurableConfig { duplicate_window: HumanDuration::default(), ..DurableConfig::new(folder.path()) };
+    let bus = DurableBus::open(&config)?;
     let events = slice()?;
     runtime()?.block_on(async {
         for _ in 0..slices {

@@ -9,9 +9,11 @@ mod log;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use hooks_bus::MemoryBus;
+use hooks_bus::{MemoryBus, MemoryConfig};
 use hooks_core::bus::{Read, Reader, Settler, Subscription};
-use hooks_core::{BoxError, Bus, Filter, HookId, Ledger, QueueLimits, Slice, SliceBuilder, TenantId, sink::Batch};
+use hooks_core::{
+    BoxError, Bus, Filter, HookId, HumanDuration, Ledger, QueueLimits, Slice, SliceBuilder, TenantId, sink::Batch,
+};
 use hooks_sink_http::{HttpConfig, measured_request};
 use tokio::runtime::Runtime;
 
@@ -109,7 +111,7 @@ fn filter() -> Result<(), BoxError> {
 fn route() -> Result<(), BoxError> {
     let events = slice()?;
     runtime()?.block_on(async {
-        let bus = MemoryBus::default();
+        let bus = bus();
         for number in 0..HOOKS {
             bus.subscribe(subscription(&format!("hook-{number}"), Filter::types([format!("none-{number}.*")]))?)
                 .await?;
@@ -127,7 +129,7 @@ fn of_tenants(tenants: usize) -> Result<(), BoxError> {
     let of_tenant = |line: &String| line.replacen('{', r#"{"tenant":"tenant-7","#, 1);
     let events = slice_of(&lines().iter().map(of_tenant).collect::<Vec<_>>())?;
     runtime()?.block_on(async {
-        let bus = MemoryBus::default();
+        let bus = bus();
         let mut ends = Vec::new();
         for number in 0..tenants {
             let filter = Filter::types(["order.*"]).tenant(TenantId::new(format!("tenant-{number}"))?);
@@ -139,6 +141,11 @@ fn of_tenants(tenants: usize) -> Result<(), BoxError> {
         }
         Ok(())
     })
+}
+
+/// A bus that takes the same events again and again.
+fn bus() -> MemoryBus {
+    MemoryBus::new(&MemoryConfig { duplicate_window: HumanDuration::default(), ..MemoryConfig::default() })
 }
 
 fn subscription(id: &str, filter: Filter) -> Result<Subscription, BoxError> {

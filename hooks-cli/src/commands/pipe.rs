@@ -336,9 +336,14 @@ impl Run<'_> {
         missing.extend(failed.map(|error| chain(&*error)));
         missing.extend(shortfalls(&stats, from, self.keeps, &hooks));
         say(table(&hooks).trim_end().to_owned());
-        let InputStats { lines, events, malformed, .. } = stats;
+        let InputStats { lines, events, duplicates, malformed, .. } = stats;
         let (lines, events) = (count(lines, "line"), count(events, "event"));
-        say(format!("{lines} read: {events}, {malformed} malformed, in {:.1}s", took.as_secs_f64()));
+        let known = if duplicates > 0 {
+            format!(" ({} not taken again)", count(duplicates, "duplicate"))
+        } else {
+            String::new()
+        };
+        say(format!("{lines} read: {events}{known}, {malformed} malformed, in {:.1}s", took.as_secs_f64()));
         for line in &missing {
             say(format!("not everything was delivered: {line}"));
         }

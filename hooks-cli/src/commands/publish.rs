@@ -202,7 +202,11 @@ impl<'a> Run<'a> {
         let outbox = &self.outbox;
         let (accepted, malformed) = (outbox.accepted(), self.malformed - outbox.refused());
         let lines = count(self.lines, "line");
-        let mut parts = vec![format!("{} accepted", count(accepted, "event")), format!("{malformed} malformed")];
+        let known = match outbox.duplicates() {
+            0 => String::new(),
+            known => format!(" ({} not taken again)", count(known, "duplicate")),
+        };
+        let mut parts = vec![format!("{} accepted{known}", count(accepted, "event")), format!("{malformed} malformed")];
         let open = self.open.min(outbox.waiting());
         let rest = [
             (outbox.refused(), "refused by the server"),

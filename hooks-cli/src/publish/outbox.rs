@@ -24,6 +24,8 @@ pub(crate) struct Outbox {
     /// The last line whose event is accepted or refused, as all before it are.
     settled: u64,
     accepted: u64,
+    /// The number of accepted events that the server had already.
+    duplicates: u64,
     refused: u64,
 }
 
@@ -52,6 +54,7 @@ impl Outbox {
             fitting: 0,
             settled: 0,
             accepted: 0,
+            duplicates: 0,
             refused: 0,
         }
     }
@@ -67,6 +70,10 @@ impl Outbox {
 
     pub(crate) fn accepted(&self) -> u64 {
         self.accepted
+    }
+
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.duplicates
     }
 
     pub(crate) fn refused(&self) -> u64 {
@@ -101,11 +108,12 @@ impl Outbox {
     /// The request with the first `count` events was answered so.
     pub(crate) fn answered(&mut self, count: usize, reply: Reply) -> Step {
         match reply {
-            Reply::Accepted(Some(accepted)) if accepted != count as u64 => Step::Stop(format!(
+            Reply::Accepted { events: Some(accepted), .. } if accepted != count as u64 => Step::Stop(format!(
                 "202 Accepted, but the server says that it accepted {accepted} of {count} events: is it `hooks serve`, and does something on the way change requests?"
             )),
-            Reply::Accepted(_) => {
+            Reply::Accepted { duplicates, .. } => {
                 self.accepted += count as u64;
+                self.duplicates += duplicates;
                 self.settle(count);
                 self.rise();
                 Step::Next(Vec::new())
@@ -189,6 +197,10 @@ mod tests {
         outbox
     }
 
+    fn took(events: Option<u64>) -> Reply {
+        Reply::Accepted { events, duplicates: 0 }
+    }
+
     fn ids(body: &str) -> Vec<String> {
         body.lines().map(|line| Envelope::from_json(line.as_bytes()).unwrap().id().to_owned()).collect()
     }
@@ -205,7 +217,7 @@ mod tests {
             let ids = ids(&body);
             assert_eq!(ids.len(), count);
             let reply = answer(&ids);
-            if reply == Reply::Accepted(None) {
+            if reply == took(None) {
                 accepted.extend(ids);
             }
             assert!(!matches!(outbox.answered(count, reply), Step::Stop(_)));
@@ -222,8 +234,7 @@ mod tests {
         let mut outbox = outbox(3, 8);
         let mut answers = [true, false, false, true, true, false].into_iter();
         let later = Reply::Later { after: None, why: String::new(), is_open: false };
-        let accepted =
-            send(&mut outbox, |_| if answers.next().unwrap_or(true) { Reply::Accepted(None) } else { later.clone() });
+        let accepted = send(&mut outbox, |_| if answers.next().unwrap_or(true) { took(None) } else { later.clone() });
         assert_eq!(accepted, numbers(1..=8));
         assert_eq!((outbox.accepted(), outbox.settled(), outbox.waiting()), (8, 16, 0));
     }
@@ -238,7 +249,7 @@ mod tests {
                 return too_large();
             }
             largest = largest.max(ids.len());
-            Reply::Accepted(None)
+            took(None)
         });
         assert_eq!(accepted, [numbers(1..=6), numbers(8..=20)].concat());
         assert_eq!((outbox.accepted(), outbox.refused()), (19, 1));
@@ -251,7 +262,7 @@ mod tests {
         let mut sizes = Vec::new();
         let accepted = send(&mut outbox, |ids| {
             sizes.push(ids.len());
-            if ids.contains(&"100".to_owned()) { Reply::TooLarge("413".to_owned()) } else { Reply::Accepted(None) }
+            if ids.contains(&"100".to_owned()) { Reply::TooLarge("413".to_owned()) } else { took(None) }
         });
         assert_eq!(accepted, [numbers(1..=99), numbers(101..=20_000)].concat());
         assert!(sizes.contains(&1) && sizes.len() < 600, "{}", sizes.len());
@@ -274,7 +285,7 @@ mod tests {
         while !outbox.is_empty() {
             let (count, _) = outbox.next();
             counts.push(count);
-            outbox.answered(count, Reply::Accepted(None));
+            outbox.answered(count, took(None));
         }
         assert_eq!(counts.iter().sum::<usize>(), 4);
         assert!(counts.contains(&1) && counts[0] <= 2, "{counts:?}");
@@ -294,10 +305,10 @@ mod tests {
     #[test]
     fn whoever_accepts_another_number_is_not_believed() {
         let mut outbox = outbox(10, 6);
-        let step = outbox.answered(6, Reply::Accepted(Some(5)));
+        let step = outbox.answered(6, took(Some(5)));
         assert!(matches!(step, Step::Stop(why) if why.contains("accepted 5 of 6 events")));
         assert_eq!((outbox.accepted(), outbox.settled()), (0, 0));
-        outbox.answered(6, Reply::Accepted(Some(6)));
+        outbox.answered(6, took(Some(6)));
         assert_eq!((outbox.accepted(), outbox.settled()), (6, 12));
     }
 

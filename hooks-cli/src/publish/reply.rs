@@ -7,8 +7,8 @@ use serde::Deserialize;
 /// An answer, or that there was none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// Every event is accepted: so many, where that is said.
-    Accepted(Option<u64>),
+    /// Every event is accepted: so many, where that is said. The bus had some already.
+    Accepted { events: Option<u64>, duplicates: u64 },
     /// These are no events, and nothing was accepted.
     Faults(Vec<Fault>),
     /// More than the server takes at a time.
@@ -36,6 +36,7 @@ struct Body {
     error: String,
     faults: Vec<Fault>,
     accepted: Option<u64>,
+    duplicates: u64,
     accepted_events: Vec<[usize; 2]>,
 }
 
@@ -53,7 +54,7 @@ impl Reply {
         let why = format!("{status}{error}");
         let (count, accepted) = (body.accepted, body.accepted_events);
         let rest = match status.as_u16() {
-            202 => return Self::Accepted(count),
+            202 => return Self::Accepted { events: count, duplicates: body.duplicates },
             // Whoever says so may have thrown the events away.
             200..=299 => Self::Never(format!("{why}: `hooks serve` answers 202: is this one?")),
             400 if !body.faults.is_empty() => Self::Faults(body.faults.into_iter().map(Fault::shown).collect()),
@@ -101,8 +102,10 @@ mod tests {
 
     #[test]
     fn every_status_has_a_meaning() {
-        assert_eq!(reply(202, None, r#"{"accepted":3}"#), Reply::Accepted(Some(3)));
-        assert_eq!(reply(202, None, ""), Reply::Accepted(None));
+        assert_eq!(reply(202, None, r#"{"accepted":3}"#), Reply::Accepted { events: Some(3), duplicates: 0 });
+        let twice = Reply::Accepted { events: Some(3), duplicates: 2 };
+        assert_eq!(reply(202, None, r#"{"accepted":3,"duplicates":2}"#), twice);
+        assert_eq!(reply(202, None, ""), Reply::Accepted { events: None, duplicates: 0 });
         let faults = r#"{"error":"x","faults":[{"line":2,"column":1,"reason":"no `type`"}]}"#;
         assert_eq!(reply(400, None, faults), Reply::Faults(vec![Fault { line: 2, reason: "no `type`".to_owned() }]));
         for status in [200, 201, 204] {

@@ -130,9 +130,9 @@ fn an_event_that_the_bus_never_takes_is_named_and_the_rest_is_delivered() {
         "bus = { kind = 'durable', segment_size = '4KiB', max_bytes = '8KiB' }\n\
          [[hooks]]\nid = 'a'\nsink = { kind = 'file', path = '${CONFIG_DIR}/a' }",
     );
-    let large = event(1).replace("test.counted", &"x".repeat(5_000));
-    let ended =
-        place.pipe([&event(1), &large, "", &event(2), &large, &event(3)].map(|line| format!("{line}\n")).concat());
+    let large = |number| event(number).replace("test.counted", &"x".repeat(5_000));
+    let ended = place
+        .pipe([&event(1), &large(8), "", &event(2), &large(9), &event(3)].map(|line| format!("{line}\n")).concat());
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     assert_eq!(place.read("a"), events(3));
     let named: Vec<_> = ended.err.lines().filter(|line| line.starts_with("line ")).collect();

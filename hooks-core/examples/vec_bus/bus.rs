@@ -15,8 +15,8 @@ use hooks_core::uuid::Uuid;
 use hooks_core::{
     Bus, BusError, HookId, Lag, Position, Slice, async_trait,
     bus::{
-        BusConfig, BusMonitor, BusPlugin, BusStats, BusTraits, Delivery, OpenBusError, OpenedBus, Purpose, Read,
-        Reader, Settle, Settler, Subscription, refuse_reserved,
+        BusConfig, BusMonitor, BusPlugin, BusStats, BusTraits, Delivery, OpenBusError, OpenedBus, Published, Purpose,
+        Read, Reader, Settle, Settler, Subscription, refuse_reserved,
     },
     inventory, schemars, serde, uuid_v7,
 };
@@ -73,9 +73,9 @@ impl Bus for VecBus {
     }
 
     // Nothing waits in here, so a call that is dropped has published everything or nothing.
-    async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+    async fn publish(&self, slice: Slice) -> Result<Published, BusError> {
         refuse_reserved(&slice)?;
-        lock(&self.log).publish(&slice)
+        lock(&self.log).publish(&slice).map(|()| Published::new(slice.len()))
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {

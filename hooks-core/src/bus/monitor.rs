@@ -1,6 +1,6 @@
 //! Observation of a bus: lag, counts, health.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,10 @@ pub struct BusStats {
     /// Number of these that the bus knew already, by `source` and `id`, and did not take twice. `None`: it takes every
     /// event.
     pub duplicates: Option<u64>,
+    /// The time within which an event that is published again is known, at the moment: shorter than set when more ids
+    /// came than the bus remembers. `None`: no event is known, or the time is unknown.
+    #[serde(skip)]
+    pub duplicate_window: Option<Duration>,
     /// Bytes of disk that the log takes, if there is one.
     pub log_bytes: Option<u64>,
     /// Number of these in files that no hook needs any more, and that go first when room is needed. `None`: the log
@@ -113,6 +117,13 @@ impl BusStats {
     #[must_use]
     pub fn duplicates(mut self, events: u64) -> Self {
         self.duplicates = Some(events);
+        self
+    }
+
+    /// Sets the time within which an event is known.
+    #[must_use]
+    pub fn duplicate_window(mut self, window: Duration) -> Self {
+        self.duplicate_window = Some(window);
         self
     }
 

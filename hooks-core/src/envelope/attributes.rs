@@ -21,6 +21,9 @@ const TENANT: &str = "tenant";
 /// Number of attributes of [`STANDARD`], from the front, that are filled in where they are missing.
 const FILLABLE: usize = 4;
 
+/// The place of `id` in [`STANDARD`].
+const ID: usize = 1;
+
 /// Up to this many names are compared each with each; more are sorted, so that many don't take time squared.
 const FEW: usize = 8;
 
@@ -108,6 +111,11 @@ impl Attributes {
     /// Returns true if no attribute has to be filled in.
     pub(super) fn is_complete(&self) -> bool {
         self.fillable.iter().all(|presence| *presence == Presence::There)
+    }
+
+    /// Returns true if the id has not to be filled in.
+    pub(super) fn has_id(&self) -> bool {
+        self.fillable[ID] == Presence::There
     }
 
     /// # Errors

@@ -21,6 +21,8 @@ pub(super) struct Block {
     pub(super) has_decoded: bool,
     /// True if one of the types is reserved.
     pub(super) has_reserved: bool,
+    /// True if the publisher chose the id of one of them.
+    pub(super) has_chosen_ids: bool,
     /// True if a dispatcher made the events.
     pub(super) own: bool,
     pub(super) extensions: Vec<Extension>,
@@ -81,6 +83,7 @@ impl Block {
         self.text.push_str(&other.text[from as usize..to as usize]);
         self.has_decoded |= to > entry.span.end() + 1;
         self.has_reserved |= other.has_reserved;
+        self.has_chosen_ids |= other.has_chosen_ids;
         let moved = |span: Span| Span { start: span.start - from + base, len: span.len };
         let first_extension = self.extensions.len();
         let extensions = &other.extensions[entry.extensions.range()];

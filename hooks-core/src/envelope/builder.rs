@@ -130,6 +130,7 @@ impl SliceBuilder {
 
     /// Takes the event whose members were found.
     fn take(&mut self, text: &str) -> Result<(), EnvelopeError> {
+        let has_id = self.found.has_id();
         if self.refuses_reserved {
             self.found.refuse_reserved(text)?;
         }
@@ -144,6 +145,7 @@ impl SliceBuilder {
             attributes::read(&filled, &mut self.found)?;
             self.block.append(&filled, &self.found)
         };
+        self.block.has_chosen_ids |= has_id;
         self.entries.push(entry);
         Ok(())
     }
@@ -155,7 +157,10 @@ impl SliceBuilder {
     /// builder is then as it was.
     pub fn push_event(&mut self, event: &dyn Event) -> Result<(), EnvelopeError> {
         let json = writing::encode(event, &self.source)?;
-        self.push_json(json.as_bytes())
+        let had_chosen_ids = self.block.has_chosen_ids;
+        self.push_json(json.as_bytes())?;
+        self.block.has_chosen_ids = had_chosen_ids || event.id().is_some();
+        Ok(())
     }
 
     /// Takes an event that was taken before, as a copy: nothing of it is checked again.

@@ -86,6 +86,11 @@ impl Slice {
         size_of_val(&*self.events) + block
     }
 
+    /// For buses: returns false if all ids were filled in, so that no other event has one of them.
+    pub fn has_chosen_ids(&self) -> bool {
+        self.first().is_some_and(|event| event.block.has_chosen_ids)
+    }
+
     /// For buses: the guard that is tied to the block for as long as a bus holds the guard, a reservation of memory,
     /// say. All parts of a slice have one guard; so has a slice that is published twice.
     pub fn guard(&self) -> Option<BlockGuard> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hooks_core::{
     Bus, BusError, DeadLetter, DeadLetterId, HookId, Ledger, Outcome, Override, Position, Slice, async_trait,
-    bus::{BusMonitor, BusTraits, DeadLetters, HookStore, Past, Reader, Settle, Settler, Subscription},
+    bus::{BusMonitor, BusTraits, DeadLetters, HookStore, Past, Published, Reader, Settle, Settler, Subscription},
 };
 use hooks_test::model::ModelBus;
 use hooks_test::{before_it_is_late, id};
@@ -171,7 +171,7 @@ impl Bus for Keeping {
         BusTraits::new()
     }
 
-    async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+    async fn publish(&self, slice: Slice) -> Result<Published, BusError> {
         self.bus.publish(slice).await
     }
 

@@ -181,7 +181,7 @@ mod tests {
 
     use hooks_core::{
         Bus, BusError, Dispatcher, HookId, Override, Slice, async_trait,
-        bus::{BusTraits, HookStore, Reader, Settler, Subscription},
+        bus::{BusTraits, HookStore, Published, Reader, Settler, Subscription},
     };
     use tempfile::TempDir;
     use tokio::sync::{Notify, oneshot};
@@ -209,7 +209,7 @@ mod tests {
             BusTraits::new()
         }
 
-        async fn publish(&self, _: Slice) -> Result<(), BusError> {
+        async fn publish(&self, _: Slice) -> Result<Published, BusError> {
             Err(BusError::Closed)
         }
 

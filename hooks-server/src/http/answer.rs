@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use hooks_core::bus::Published;
 use http::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use schemars::JsonSchema;
@@ -30,11 +31,15 @@ pub(crate) fn without_right(right: Right) -> String {
 pub(super) struct Accepted {
     /// The number of events.
     accepted: usize,
+    /// The number of these whose `source` and `id` the bus had already, and that it did not take again. Missing: none.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(default)]
+    duplicates: u64,
 }
 
 /// Everything was accepted.
-pub(super) fn accepted(events: usize) -> Answer {
-    json(StatusCode::ACCEPTED, JSON, &Accepted { accepted: events })
+pub(super) fn accepted(Published { events, duplicates, .. }: Published) -> Answer {
+    json(StatusCode::ACCEPTED, JSON, &Accepted { accepted: events, duplicates: duplicates as u64 })
 }
 
 /// A text for programs that look for a status, and people.

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks_core::{Bus, BusError, Dispatcher, TenantId, bus::BusHealth};
+use hooks_core::{
+    Bus, BusError, Dispatcher, TenantId,
+    bus::{BusHealth, Published},
+};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock, Semaphore, watch};
 use tokio::time::{Instant, timeout};
@@ -82,9 +85,9 @@ impl State {
     }
 
     /// Tells the log when the bus begins to refuse events for want of room, and when it takes them again.
-    pub(super) fn published(&self, result: &Result<(), BusError>) {
+    pub(super) fn published(&self, result: &Result<Published, BusError>) {
         match result {
-            Ok(()) if self.fullness.lock().accepted(Instant::now()) => tracing::info!("events are taken again"),
+            Ok(_) if self.fullness.lock().accepted(Instant::now()) => tracing::info!("events are taken again"),
             Err(error)
                 if matches!(error.parts().0, BusError::Full(_)) && self.fullness.lock().refused(Instant::now()) =>
             {

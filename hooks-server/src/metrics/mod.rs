@@ -67,6 +67,10 @@ impl Metrics {
             page.counter("hooks_events_duplicate", "Accepted events that the bus had already and did not take twice.")
                 .sample(&[], duplicates);
         }
+        if let Some(window) = stats.duplicate_window {
+            page.gauge("hooks_duplicate_window_seconds", "The time within which an event that is published again is known: shorter than set when more ids come than `bus.duplicate_ids`.")
+                .sample(&[], window.as_secs_f64());
+        }
         if let Some(requests) = &self.requests {
             let help = "Requests to publish events, by the status they were answered with.";
             let mut family = page.counter("hooks_ingest_requests", help);

@@ -17,7 +17,8 @@ use hooks_core::conformance::bus::Store;
 use hooks_core::{
     BoxError, Bus, BusError, Envelope, Filter, HookId, Lag, Ledger, Override, QueueLimits, Slice, StartAt, async_trait,
     bus::{
-        BusMonitor, BusStats, BusTraits, Definition, HookStore, Past, Reader, Settler, Subscription, refuse_reserved,
+        BusMonitor, BusStats, BusTraits, Definition, HookStore, Past, Published, Reader, Settler, Subscription,
+        refuse_reserved,
     },
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -227,7 +228,7 @@ impl Bus for ModelBus {
         if self.is(Fault::DeniesOutliving) { BusTraits::new().keeps_events().atomic() } else { self.traits }
     }
 
-    async fn publish(&self, events: Slice) -> Result<(), BusError> {
+    async fn publish(&self, events: Slice) -> Result<Published, BusError> {
         if let Some(result) = self.publish_wrongly(&events).await {
             return result;
         }

@@ -1,6 +1,10 @@
 //! Publishing on the model.
 
-use hooks_core::{BusError, Envelope, Overflow, Slice, bus::refuse_reserved, serde_json};
+use hooks_core::{
+    BusError, Envelope, Overflow, Slice,
+    bus::{Published, refuse_reserved},
+    serde_json,
+};
 
 use super::fault::Fault;
 use super::{Live, ModelBus, State, TOO_LARGE};
@@ -31,7 +35,7 @@ impl ModelBus {
         asked.reduce(|one, other| one || other)
     }
 
-    pub(crate) fn append(&self, events: &[Envelope]) -> Result<(), BusError> {
+    pub(crate) fn append(&self, events: &[Envelope]) -> Result<Published, BusError> {
         let mut state = self.lock();
         let State { log, processes, .. } = &mut *state;
         let process = processes.get_mut(&self.number).ok_or(BusError::Closed)?;
@@ -54,10 +58,10 @@ impl ModelBus {
         }
         drop(state);
         self.world.changed.notify_waiters();
-        Ok(())
+        Ok(Published::new(events.len()))
     }
 
-    pub(crate) async fn publish_wrongly(&self, events: &Slice) -> Option<Result<(), BusError>> {
+    pub(crate) async fn publish_wrongly(&self, events: &Slice) -> Option<Result<Published, BusError>> {
         match self.fault {
             Fault::TakesBeforeRefusing | Fault::SaysPartly => {
                 let bad = events.iter().position(|event| event.is_reserved() || event.len() >= TOO_LARGE)?;
@@ -72,7 +76,7 @@ impl ModelBus {
                     self.append(std::slice::from_ref(event)).ok()?;
                     tokio::task::yield_now().await;
                 }
-                Some(Ok(()))
+                Some(Ok(Published::new(events.len())))
             }
             Fault::Races if !events.is_empty() => {
                 let end = self.lock().log.len();

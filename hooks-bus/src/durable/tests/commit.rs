@@ -23,7 +23,7 @@ fn commit(disk: &SimDisk) -> std::io::Result<u64> {
         if let Some(size) = appender.grows_by(slice_bytes(&events), false) {
             appender.begin(size, 1).map_err(|error| std::io::Error::other(format!("{error:?}")))?;
         }
-        appender.append(&events, 1)?;
+        appender.append(&[events], 1)?;
     }
     appender.commit()?;
     Ok(appender.next())

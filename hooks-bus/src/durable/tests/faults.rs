@@ -24,7 +24,7 @@ async fn publish(disk: &SimDisk) -> (Vec<usize>, Vec<BusError>, BusHealth) {
     let (mut accepted, mut errors) = (Vec::new(), Vec::new());
     for next in 0..40 {
         match bus.publish(slice([next])).await {
-            Ok(()) => accepted.push(next),
+            Ok(_) => accepted.push(next),
             Err(error) => errors.push(error),
         }
     }

@@ -5,6 +5,7 @@ mod closing;
 mod commit;
 mod conformance;
 mod definitions;
+mod duplicates;
 mod faults;
 mod lag;
 mod managed;

@@ -20,7 +20,7 @@ pub(super) fn small(dir: &std::path::Path, on_full: OnFull) -> DurableConfig {
 async fn fill(bus: &hooks_bus::DurableBus, first: usize) -> (usize, String) {
     for number in first..first + 1000 {
         match bus.publish(slice(number..number + 1, 200)).await {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(BusError::Full(text)) => return (number, text),
             Err(error) => panic!("{error}"),
         }

@@ -53,7 +53,7 @@ fn on(small: &Path) -> DurableConfig {
 async fn fill(bus: &DurableBus, first: usize) -> usize {
     for number in first..first + 100_000 {
         match bus.publish(slice(number..number + 1, 500)).await {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(BusError::Full(text)) => {
                 assert!(text.contains("no room on the disk"), "{text}");
                 return number;
@@ -102,7 +102,7 @@ async fn a_full_disk_under_the_dead_letters_refuses_them_and_goes_on_when_there_
         let filler = small.fill();
         let full = loop {
             match dead_letters.keep(vec![letter(kept + 1, &"x".repeat(1000))]).await {
-                Ok(()) => kept += 1,
+                Ok(_) => kept += 1,
                 Err(error) => break error,
             }
             assert!(kept < 10_000, "never full");

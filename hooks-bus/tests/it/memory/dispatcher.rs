@@ -8,7 +8,7 @@ use hooks_test::{Receiver, World, batch, disabled, event, events, id, ids, queue
 use tokio::time::{Instant, timeout};
 
 fn little() -> World<MemoryBus> {
-    World::on(MemoryBus::new(&MemoryConfig { max_memory: ByteSize::new(20_000) }))
+    World::on(MemoryBus::new(&MemoryConfig { max_memory: ByteSize::new(20_000), ..MemoryConfig::default() }))
 }
 
 #[tokio::test(start_paused = true)]

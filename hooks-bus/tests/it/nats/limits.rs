@@ -18,7 +18,7 @@ async fn a_full_stream_refuses() {
     let mut number = 0;
     let error = loop {
         match bus.publish(events(number..number + 5, "a")).await {
-            Ok(()) => number += 5,
+            Ok(_) => number += 5,
             Err(error) => break error,
         }
     };

@@ -21,9 +21,13 @@ impl Run<'_> {
         while let Some(next) = rest.front() {
             let part = next.part(0..most.min(next.len()));
             let events = part.len();
-            let Err(error) = self.bus.publish(part).await else {
-                self.accepted(&mut rest, std::slice::from_ref(&(0..events)));
-                continue;
+            let error = match self.bus.publish(part).await {
+                Ok(published) => {
+                    self.accepted(&mut rest, std::slice::from_ref(&(0..events)));
+                    self.stats(|stats| stats.duplicates += published.duplicates as u64);
+                    continue;
+                }
+                Err(error) => error,
             };
             let (cause, accepted) = error.parts();
             self.accepted(&mut rest, accepted);

@@ -8,6 +8,7 @@ mod contended;
 mod crash_loop;
 mod crowd;
 mod dead_letters;
+mod duplicates;
 mod durable;
 mod files;
 mod grants;

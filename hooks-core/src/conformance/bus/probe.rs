@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::poll_immediate;
 
 use super::store::Store;
-use crate::bus::{Bus, BusTraits, Delivery, Overflow, QueueLimits, StartAt, Subscription};
+use crate::bus::{Bus, BusTraits, Delivery, Overflow, Published, QueueLimits, StartAt, Subscription};
 use crate::conformance::run::{Checked, Steps, Stop};
 use crate::conformance::{compare, events};
 use crate::envelope::Envelope;
@@ -80,7 +80,16 @@ impl<'a> Probe<'a> {
     }
 
     pub(super) async fn publish(&self, bus: &dyn Bus, events: &[Envelope]) -> Checked {
-        bus.publish(events::together(events)?).await.map_err(|error| self.failed(format!("`publish` fails: {error}")))
+        self.published(bus, events).await.map(drop)
+    }
+
+    /// As [`publish`](Self::publish). Returns the answer.
+    pub(super) async fn published(&self, bus: &dyn Bus, events: &[Envelope]) -> Result<Published, Stop> {
+        let published = bus.publish(events::together(events)?).await;
+        let published = published.map_err(|error| self.failed(format!("`publish` fails: {error}")))?;
+        let counts = published.events == events.len() && published.duplicates <= published.events;
+        self.expect(counts, format!("`publish` of {} events answers {published:?}", events.len()))?;
+        Ok(published)
     }
 
     /// Publishes this many events in one call, with the ids `<name>-0`, `<name>-1` …

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hooks_bus::MemoryBus;
-use hooks_core::bus::{BusTraits, DefineError, HookStore, Reader as BusReader, Settler, StartAt, Subscription};
+use hooks_core::bus::{
+    BusTraits, DefineError, HookStore, Published, Reader as BusReader, Settler, StartAt, Subscription,
+};
 use hooks_core::{BusError, Slice, TenantId, async_trait};
 use hooks_sink_http as _;
 use serde_json::json;
@@ -31,7 +33,7 @@ impl Bus for Odd {
         self.bus.traits()
     }
 
-    async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+    async fn publish(&self, slice: Slice) -> Result<Published, BusError> {
         self.bus.publish(slice).await
     }
 

@@ -12,7 +12,7 @@ use std::future::{Future as _, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
 
-use hooks_core::{BusError, Slice, TenantId};
+use hooks_core::{BusError, Slice, TenantId, bus::Published};
 use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, Method};
@@ -63,7 +63,7 @@ where
         Err(refusal) => Err(refusal),
     };
     let answer = match taken {
-        Ok(count) => answer::accepted(count),
+        Ok(published) => answer::accepted(published),
         Err(refusal) => refusal.answer(),
     };
     state.requests.count(answer.status().as_u16());
@@ -77,7 +77,7 @@ async fn take<B>(
     body: &mut B,
     state: &Arc<State>,
     settings: &Settings,
-) -> Result<usize, Refusal>
+) -> Result<Published, Refusal>
 where
     B: Body + Unpin,
     B::Error: Error + 'static,
@@ -144,10 +144,9 @@ async fn publish(
     share: impl Send + 'static,
     state: &Arc<State>,
     settings: &Settings,
-) -> Result<usize, Refusal> {
-    let count = slice.len();
-    if count == 0 {
-        return Ok(0);
+) -> Result<Published, Refusal> {
+    if slice.is_empty() {
+        return Ok(Published::default());
     }
     let right = state.may_publish().ok_or(Refusal::Draining)?;
     let (bus, limit) = (state.bus.clone(), settings.ingest.publish_timeout.get());
@@ -164,7 +163,7 @@ async fn publish(
         state.published(result);
     }
     match published {
-        Ok(Ok(Ok(()))) => Ok(count),
+        Ok(Ok(Ok(published))) => Ok(published),
         Ok(Ok(Err(error))) => Err(refused(&error)),
         Ok(Err(_)) => Err(late(state.bus.monitor().health().trouble())),
         Err(_) => Err(Refusal::Internal),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hooks_core::{
     Bus, BusError, Dispatcher, HookId, Slice, async_trait,
-    bus::{BusHealth, BusMonitor, BusTraits, Reader, Settler, Subscription},
+    bus::{BusHealth, BusMonitor, BusTraits, Published, Reader, Settler, Subscription},
 };
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -32,7 +32,7 @@ impl Bus for Stub {
         BusTraits::new()
     }
 
-    async fn publish(&self, _: Slice) -> Result<(), BusError> {
+    async fn publish(&self, _: Slice) -> Result<Published, BusError> {
         match &self.0 {
             Some(error) => Err(error.clone()),
             None => pending().await,
