@@ -178,6 +178,24 @@ impl Filter {
             && self.matches_tenant(envelope.tenant())
     }
 
+    /// The name of the setting that keeps an event away: the first of those that do. `None`: the hook receives it.
+    pub fn mismatch(&self, envelope: &Envelope) -> Option<&'static str> {
+        let (event_type, subject) = (envelope.event_type(), envelope.subject());
+        let first = |is_excepted, exceptions, patterns| Some(if is_excepted { exceptions } else { patterns });
+        if !self.matches_tenant(envelope.tenant()) {
+            return Some("tenant");
+        }
+        if !self.matches_type(event_type) {
+            let is_excepted = !is_reserved(event_type) && any(&self.types_except, event_type);
+            return first(is_excepted, "types_except", "types");
+        }
+        if !self.matches_subject(subject) {
+            let is_excepted = subject.is_some_and(|subject| any(&self.subjects_except, subject));
+            return first(is_excepted, "subjects_except", "subjects");
+        }
+        None
+    }
+
     /// Returns true if events of this type can match.
     pub fn matches_type(&self, event_type: &str) -> bool {
         if is_reserved(event_type) {
@@ -288,5 +306,24 @@ mod tests {
         assert!(!filter.matches_subject(Some("other/repo")));
         assert!(!filter.matches_subject(None));
         assert!(Filter::all().except_subjects(["a"]).matches_subject(None));
+    }
+
+    #[test]
+    fn what_keeps_an_event_away_is_named_by_its_setting() {
+        let event = |json: &str| Envelope::from_json(json.as_bytes()).unwrap();
+        let filter = Filter::types(["a.*"]).except_types(["a.b"]).subjects(["eu/*"]).except_subjects(["eu/x"]);
+        let filter = filter.tenant(TenantId::new("acme").unwrap());
+        for (json, part) in [
+            (r#"{"type":"a.c","subject":"eu/1","tenant":"acme"}"#, None),
+            (r#"{"type":"a.c","subject":"eu/1"}"#, Some("tenant")),
+            (r#"{"type":"b","subject":"eu/1","tenant":"acme"}"#, Some("types")),
+            (r#"{"type":"a.b","subject":"eu/1","tenant":"acme"}"#, Some("types_except")),
+            (r#"{"type":"a.c","tenant":"acme"}"#, Some("subjects")),
+            (r#"{"type":"a.c","subject":"us/1","tenant":"acme"}"#, Some("subjects")),
+            (r#"{"type":"a.c","subject":"eu/x","tenant":"acme"}"#, Some("subjects_except")),
+        ] {
+            let event = event(json);
+            assert_eq!((filter.mismatch(&event), filter.matches(&event)), (part, part.is_none()), "{json}");
+        }
     }
 }

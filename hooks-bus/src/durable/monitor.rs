@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use hooks_core::{
-    HookId, Lag,
+    HookId, Lag, Position,
     bus::{BusHealth, BusMonitor, BusStats},
     serde_json,
 };
@@ -13,6 +13,13 @@ use super::DurableBus;
 impl BusMonitor for DurableBus {
     fn lag(&self, hook: &HookId) -> Option<Lag> {
         self.0.inner.lag(hook)
+    }
+
+    fn position(&self, hook: &HookId) -> Option<Position> {
+        let inner = &self.0.inner;
+        let end = inner.dispatched();
+        // One that has no place before the end is done with all that was there.
+        inner.hooks.knows(hook).then(|| Position::new(inner.hooks.committed(hook).unwrap_or(end)))
     }
 
     fn health(&self) -> BusHealth {

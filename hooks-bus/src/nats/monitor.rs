@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hooks_core::{
-    HookId, Lag,
+    HookId, Lag, Position,
     bus::{BusHealth, BusMonitor, BusStats, HookStore as _, Instances as _},
 };
 
@@ -22,6 +22,10 @@ impl BusMonitor for NatsBus {
             }),
             None => self.inner.committed_lag(hook),
         }
+    }
+
+    fn position(&self, hook: &HookId) -> Option<Position> {
+        self.place(hook).map(|place| Position::new(place.position.saturating_add(1)))
     }
 
     fn stats(&self) -> BusStats {

@@ -11,7 +11,7 @@ use super::operate::{WhomArgs, hook_id};
 pub(crate) const EXAMPLES: &str = "Examples:
   hooks attempts -c hooks.toml                           the last attempts of all hooks
   hooks attempts -c hooks.toml billing --failed          those of one hook that failed
-  hooks attempts -c hooks.toml --position 1742           what became of one event
+  hooks attempts -c hooks.toml --event 8f14e45f          what became of one event, for every hook
   hooks attempts -c hooks.toml billing --follow          those that end from now on
   hooks attempts -c hooks.toml --since 2h --json | jq 'select(.status == 503)'
 
@@ -24,6 +24,12 @@ pub(crate) struct AttemptsArgs {
     /// Only those of this hook
     #[arg(value_name = "ID", value_parser = hook_id)]
     pub(crate) hook: Option<HookId>,
+    /// What became of the event with this id, for every hook: takes a daemon that runs
+    #[arg(long, value_name = "ID", conflicts_with_all = ["position", "failed", "since", "until", "limit", "follow"])]
+    pub(crate) event: Option<String>,
+    /// Only events whose source matches this glob
+    #[arg(long, value_name = "GLOB", requires = "event")]
+    pub(crate) source: Option<String>,
     /// Only those with the event at this position of the log
     #[arg(long, value_name = "N")]
     pub(crate) position: Option<u64>,

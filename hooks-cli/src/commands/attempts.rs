@@ -18,6 +18,9 @@ pub(crate) fn run(args: &AttemptsArgs) -> Exit {
     converse(&args.whom, Purpose::Look, async |operator| {
         // A daemon has it.
         operator.look_at_history(|| history(&args.whom.place)).await?;
+        if let Some(event) = &args.event {
+            return super::outcomes::of_events(operator, event, args).await;
+        }
         if args.follow {
             operator.follow(&args.query(), &mut |attempt| print(&line(&attempt, args.json))).await?;
             complain("the daemon ended");
@@ -75,8 +78,7 @@ fn row(attempt: &AttemptReport) -> [String; 11] {
     let outcome = attempt.class.as_deref().unwrap_or(attempt.outcome.name());
     let detail = if attempt.error.is_empty() { &attempt.answer } else { &attempt.error };
     [
-        // To the millisecond.
-        attempt.began.get(..23).map_or_else(String::new, |began| format!("{began}Z")),
+        time(attempt),
         attempt.hook.to_string(),
         outcome.to_owned(),
         attempt.status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
@@ -88,6 +90,11 @@ fn row(attempt: &AttemptReport) -> [String; 11] {
         or_nothing(&attempt.address),
         outcome::cell(detail),
     ]
+}
+
+/// When it began, to the millisecond.
+pub(super) fn time(attempt: &AttemptReport) -> String {
+    attempt.began.get(..23).map_or_else(String::new, |began| format!("{began}Z"))
 }
 
 /// The first runs of positions.

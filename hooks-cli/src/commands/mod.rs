@@ -13,6 +13,7 @@ pub(crate) mod listen;
 pub(crate) mod log;
 pub(crate) mod manage;
 pub(crate) mod operate;
+mod outcomes;
 pub(crate) mod pipe;
 pub(crate) mod plugins;
 #[cfg(feature = "http")]

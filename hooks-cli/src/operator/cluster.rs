@@ -61,6 +61,7 @@ impl Cluster {
             Request::Drop { hook, .. } => self.drop(hook, &request).await,
             Request::Rekey { .. } => self.rekey(request).await,
             Request::Attempts { which } => self.attempts(which, &request).await,
+            Request::Outcomes { .. } => self.outcomes(&request).await,
             // What the bus keeps, this process can do as well.
             _ => self.local.ask(request).await,
         }
@@ -153,6 +154,20 @@ impl Cluster {
         // A daemon that ended without a word has it for a lease. Whether that is over is asked before each attempt.
         let _ = timeout(self.instances.lease() + ANSWER_TIMEOUT, self.instances.owned(hook)).await;
         self.local.ask(request.clone()).await
+    }
+
+    /// Any daemon has all hooks of the config, and asks the others for their attempts.
+    async fn outcomes(&self, request: &Request) -> Response {
+        let mut why = "no daemon runs that could say what became of it".to_owned();
+        for daemon in self.instances.living() {
+            match timeout(2 * ANSWER_TIMEOUT, self.one(&daemon, request)).await {
+                Ok(Heard::Answer(response)) => return response,
+                Ok(Heard::Silence(silence)) => why = silence,
+                Ok(Heard::Gone) => {}
+                Err(_) => why = format!("the instance {daemon} does not answer"),
+            }
+        }
+        failed(why)
     }
 
     /// Each daemon has those that it made; one that ended may have left some here.

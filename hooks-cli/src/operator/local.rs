@@ -148,6 +148,11 @@ impl Open {
         {
             return failed(format!("hook `{hook}` is in the config file: take it out first, and forget it then"));
         }
+        if let Request::Outcomes { position, .. } = &request {
+            return failed(format!(
+                "no daemon runs, and without its hooks nothing is said of each: `hooks attempts --position {position}` shows what was tried"
+            ));
+        }
         let ran = match &request {
             // It delivers.
             Request::Replay { hook, .. } => self.run(hook, true).await,

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::BusHealth;
+use super::{BusHealth, Position};
 use crate::id::HookId;
 
 /// What a bus tells of itself and its hooks. A bus that tells nothing implements none of it.
@@ -42,6 +42,11 @@ use crate::id::HookId;
 pub trait BusMonitor: Send + Sync {
     /// The unsettled events of a hook that is known here.
     fn lag(&self, _hook: &HookId) -> Option<Lag> {
+        None
+    }
+
+    /// The position before which a hook is done with every event, if the hook is known here. It may be a second old.
+    fn position(&self, _hook: &HookId) -> Option<Position> {
         None
     }
 

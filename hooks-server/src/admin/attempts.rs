@@ -3,13 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Path, RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::Response as HttpResponse;
 use futures_util::future::join_all;
 use hooks_core::bus::Instances;
 use hooks_core::{StartAt, TenantId, chain};
 use http::header::CONTENT_TYPE;
-use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 use tokio::time::timeout;
@@ -17,7 +16,7 @@ use tokio::time::timeout;
 use super::openapi::{Operation, Routes};
 use super::request::Request;
 use super::response::{Problem, Response};
-use super::routes::{AnyHook, JSON, bad_request, json as json_answer, tenant};
+use super::routes::{AnyHook, JSON, Whose, bad_request, json as json_answer};
 use super::service::AdminService;
 use crate::history::{AttemptPage, AttemptQuery, follow};
 
@@ -78,7 +77,7 @@ struct Asked {
 
 async fn of_all(
     State(service): State<AdminService>,
-    Asker(tenant): Asker,
+    Whose(tenant): Whose,
     RawQuery(query): RawQuery,
 ) -> Result<HttpResponse, Problem> {
     let asked = asked(query.as_deref(), tenant)?;
@@ -88,7 +87,7 @@ async fn of_all(
 async fn of_hook(
     State(service): State<AdminService>,
     AnyHook(hook): AnyHook,
-    Asker(tenant): Asker,
+    Whose(tenant): Whose,
     RawQuery(query): RawQuery,
 ) -> Result<HttpResponse, Problem> {
     if tenant.is_some() && service.dispatcher().tenant_of(&hook) != tenant {
@@ -102,7 +101,7 @@ async fn of_hook(
 async fn of_event_at(
     State(service): State<AdminService>,
     Path(position): Path<String>,
-    Asker(tenant): Asker,
+    Whose(tenant): Whose,
     RawQuery(query): RawQuery,
 ) -> Result<HttpResponse, Problem> {
     let mut asked = asked(query.as_deref(), tenant)?;
@@ -138,7 +137,7 @@ fn none_kept() -> Problem {
 
 impl AdminService {
     /// A page of attempts, of all instances that share the bus.
-    async fn attempts(&self, query: AttemptQuery) -> Result<AttemptPage, Problem> {
+    pub(super) async fn attempts(&self, query: AttemptQuery) -> Result<AttemptPage, Problem> {
         let Some(instances) = self.instances() else { return self.own_attempts(query).await };
         let (own, others) = tokio::join!(self.own_attempts(query.clone()), ask(instances, &query));
         if others.is_empty() {
@@ -239,17 +238,6 @@ pub(super) fn path_of(which: &AttemptQuery) -> String {
         }
     }
     format!("{path}?{}", query.finish())
-}
-
-/// The one tenant that asks, if it is one.
-struct Asker(Option<TenantId>);
-
-impl<S: Send + Sync> FromRequestParts<S> for Asker {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(tenant(parts)?.cloned()))
-    }
 }
 
 #[cfg(test)]

@@ -232,6 +232,10 @@ fn http_request(request: &Request) -> Result<http::Request<Vec<u8>>, BoxError> {
             (Method::POST, of(hook, "/dead-letters/drop"), Some(serde_json::to_vec(which)?))
         }
         Request::Resend { hook, which } => (Method::POST, of(hook, "/resend"), Some(serde_json::to_vec(which)?)),
+        Request::Outcomes { position, after } => {
+            let after = after.as_ref().map_or_else(String::new, |after| format!("?after={after}"));
+            (Method::GET, format!("/v1/events/{position}/outcomes{after}"), None)
+        }
         Request::Attempts { which } => (Method::GET, attempts::path_of(which), None),
         Request::Grant { secret, .. } => (Method::POST, format!("/v1/grants/{secret}"), None),
         Request::Events { query } => (Method::GET, format!("/v1/events?{}", query.to_text()), None),
@@ -263,6 +267,7 @@ fn response(request: &Request, status: StatusCode, body: &[u8]) -> Result<Respon
         Request::Resend { .. } => Response::Resent(serde_json::from_slice(body)?),
         Request::Drop { .. } => Response::Dropped(serde_json::from_slice(body)?),
         Request::Events { .. } => Response::Events(serde_json::from_slice(body)?),
+        Request::Outcomes { .. } => Response::Outcomes(serde_json::from_slice(body)?),
         Request::Attempts { .. } => Response::Attempts(serde_json::from_slice(body)?),
         Request::Rekey { .. } => Response::Rekeyed(serde_json::from_slice(body)?),
     })

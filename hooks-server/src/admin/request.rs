@@ -81,6 +81,13 @@ pub enum Request {
         /// Which ones.
         which: AttemptQuery,
     },
+    /// What became of an event, for a page of hooks: `GET /v1/events/{position}/outcomes`.
+    Outcomes {
+        /// The event's position.
+        position: u64,
+        /// The page begins behind this hook.
+        after: Option<HookId>,
+    },
     /// Seals the definitions of all hooks with the first key: `POST /v1/secrets/rekey`.
     Rekey {
         /// Only counts those that are sealed with another one: `?dry_run=true`.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dead_letter::DeadLetterReport;
 use super::events::{EventPage, Resent};
+use super::outcomes::EventOutcomes;
 use crate::history::AttemptPage;
 
 /// The answer to a [`Request`](super::Request). Over HTTP the body is what the variant holds.
@@ -35,6 +36,8 @@ pub enum Response {
     Dropped(Dropped),
     /// To [`Attempts`](super::Request::Attempts).
     Attempts(AttemptPage),
+    /// To [`Outcomes`](super::Request::Outcomes).
+    Outcomes(EventOutcomes),
     /// To [`Rekey`](super::Request::Rekey).
     Rekeyed(Rekeyed),
     /// To [`Events`](super::Request::Events).

@@ -89,7 +89,11 @@ impl AdminService {
                 rekey,
             );
         let daemon = daemon.merge(dead_letter_routes()).merge(super::definitions::routes());
-        daemon.merge(super::events::routes()).merge(super::attempts::routes()).with_state(self.clone())
+        daemon
+            .merge(super::events::routes())
+            .merge(super::attempts::routes())
+            .merge(super::outcomes::routes())
+            .with_state(self.clone())
     }
 }
 
@@ -359,6 +363,7 @@ impl IntoResponse for Response {
             Self::DeadLetters(body) => json(StatusCode::OK, JSON, body),
             Self::Replayed(body) => json(StatusCode::OK, JSON, body),
             Self::Dropped(body) => json(StatusCode::OK, JSON, body),
+            Self::Outcomes(body) => json(StatusCode::OK, JSON, body),
             Self::Attempts(body) => json(StatusCode::OK, JSON, body),
             Self::Rekeyed(body) => json(StatusCode::OK, JSON, body),
             Self::Events(body) => json(StatusCode::OK, JSON, body),

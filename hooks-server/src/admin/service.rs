@@ -125,6 +125,9 @@ impl AdminService {
             Request::Grant { secret, headers } => call_back(&self.dispatcher, &secret, &headers).map(Response::Done),
             Request::Resend { hook, which } => self.resend(&hook, &which).await,
             Request::Events { query } => events::page(&*self.bus, &query).await.map(Response::Events),
+            Request::Outcomes { position, after } => {
+                self.outcomes(position, after.as_ref(), None).await.map(Response::Outcomes)
+            }
             Request::Attempts { which } => self.own_attempts(which).await.map(Response::Attempts),
             Request::Rekey { dry_run } => match self.managed() {
                 Ok(definitions) => definitions.rekey(dry_run).await.map(Response::Rekeyed),

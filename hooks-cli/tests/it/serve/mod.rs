@@ -24,6 +24,7 @@ mod nats;
 mod odd_answers;
 mod openapi;
 mod operators;
+mod outcomes;
 mod pages;
 mod past;
 mod reload;

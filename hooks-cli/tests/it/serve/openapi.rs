@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::managed::{LOOPBACK, TENANTS, as_tenant, ask, ask_with};
 use super::{Client, Daemon, file_hook};
 
-const OPERATIONS: [&str; 29] = [
+const OPERATIONS: [&str; 30] = [
     "delete /v1/hooks/{id}",
     "get /healthz",
     "get /metrics",
@@ -17,6 +17,7 @@ const OPERATIONS: [&str; 29] = [
     "get /v1/events",
     "get /v1/events/{position}",
     "get /v1/events/{position}/attempts",
+    "get /v1/events/{position}/outcomes",
     "get /v1/grants/{secret}",
     "get /v1/hooks",
     "get /v1/hooks/{id}",

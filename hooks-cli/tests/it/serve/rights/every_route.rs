@@ -15,7 +15,7 @@ use super::{TOKENS, ask, make, tampered};
 /// `a` is a hook of the config file, `shop` one that `acme` made, and there is no `x`.
 type Row = (&'static str, &'static str, &'static str, [u16; 8]);
 
-const TABLE: [Row; 53] = [
+const TABLE: [Row; 54] = [
     ("GET", "/openapi.json", "", [401, 401, 403, 200, 403, 200, 200, 200]),
     ("GET", "/healthz", "", [200; 8]),
     ("GET", "/readyz", "", [200; 8]),
@@ -62,6 +62,7 @@ const TABLE: [Row; 53] = [
     ("POST", "/v1/hooks/shop/dead-letters/replay", "{}", [401, 401, 403, 403, 200, 200, 200, 404]),
     ("POST", "/v1/hooks/shop/dead-letters/drop", "{}", [401, 401, 403, 403, 200, 200, 200, 404]),
     ("GET", "/v1/attempts", "", [401, 401, 403, 200, 403, 200, 200, 200]),
+    ("GET", "/v1/events/0/outcomes", "", [401, 401, 403, 200, 403, 200, 404, 404]),
     ("GET", "/v1/events/0/attempts", "", [401, 401, 403, 200, 403, 200, 200, 200]),
     ("GET", "/v1/hooks/a/attempts", "", [401, 401, 403, 200, 403, 200, 404, 404]),
     ("GET", "/v1/hooks/shop/attempts", "", [401, 401, 403, 200, 403, 200, 200, 404]),
