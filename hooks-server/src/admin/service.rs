@@ -15,7 +15,7 @@ use http::StatusCode;
 
 use super::dead_letter::DeadLetterReport;
 use super::definitions::HookDefinitions;
-use super::events::{self, ResendFilter, Resent};
+use super::events::{self, ResendFilter, Resent, Turns};
 use super::request::{DeadLetterFilter, Request};
 use super::response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
 use crate::history::History;
@@ -44,6 +44,7 @@ pub struct AdminService {
     history: Option<History>,
     /// Those that share the bus, and keep histories of their own.
     instances: Option<Arc<dyn Instances>>,
+    looks: Turns,
 }
 
 type Outcome = Result<Response, Problem>;
@@ -51,7 +52,7 @@ type Outcome = Result<Response, Problem>;
 impl AdminService {
     /// For a process that does not deliver for good: its hooks are reported as stopped, unless the dispatcher has them.
     pub fn new(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>) -> Self {
-        Self { bus, dispatcher, daemon: None, definitions: None, history: None, instances: None }
+        Self { bus, dispatcher, daemon: None, definitions: None, history: None, instances: None, looks: Turns::default() }
     }
 
     /// For a daemon, whose dispatcher has all hooks that are configured, and which reports reloads there.
@@ -101,6 +102,10 @@ impl AdminService {
 
     pub(super) fn bus(&self) -> &dyn Bus {
         &*self.bus
+    }
+
+    pub(super) fn looks(&self) -> &Turns {
+        &self.looks
     }
 
     pub(super) fn dispatcher(&self) -> &Dispatcher {

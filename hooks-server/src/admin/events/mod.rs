@@ -4,6 +4,7 @@ mod moment;
 mod operations;
 mod resend;
 mod routes;
+mod turns;
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -19,6 +20,7 @@ use super::response::Problem;
 pub use moment::Moment;
 pub use resend::{Missing, ResendFilter, Resent};
 pub(super) use routes::routes;
+pub(super) use turns::Turns;
 
 /// Events of a page that says nothing of it, and the most of any.
 const PAGE: (usize, usize) = (100, 1_000);

@@ -23,7 +23,7 @@ pub(super) fn list() -> Operation {
         .parameter("query", "limit", "Most events of the page.", limit)
         .parameter("query", "after", "The page begins behind this position, in its order.", position)
         .answers::<EventPage>(200, "The page. One without `next` is the last.")
-        .problems(&[501])
+        .problems(&[429, 501])
 }
 
 pub(super) fn show() -> Operation {
@@ -31,7 +31,7 @@ pub(super) fn show() -> Operation {
     Operation::get("/v1/events/{position}", "getEvent", "One past event")
         .parameter("path", "position", "Its position in the log.", position)
         .answers::<EventReport>(200, "The event.")
-        .problems(&[404, 501])
+        .problems(&[404, 429, 501])
 }
 
 pub(super) fn resend() -> Operation {

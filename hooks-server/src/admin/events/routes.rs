@@ -1,13 +1,13 @@
 //! The routes of past events.
 
 use axum::extract::{Path, RawQuery, State};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use hooks_core::TenantId;
 use http::StatusCode;
 
 use super::{EventFilter, EventOrder, EventQuery, Moment, PAGE, ResendFilter, event, operations};
 use crate::admin::response::Problem;
-use crate::admin::routes::{Hook, JSON, JsonBody, Whose, answer, bad_request, json};
+use crate::admin::routes::{Hook, JSON, JsonBody, Whose, answer, bad_request, json, whole};
 use crate::admin::{AdminService, Request, Routes};
 
 pub(in crate::admin) fn routes() -> Routes<AdminService> {
@@ -20,6 +20,7 @@ async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let mut query = read(query.as_deref().unwrap_or_default())?;
+    let turn = service.looks().take(tenant.clone())?;
     if let Some(own) = tenant {
         let asked = query.filter.tenant.replace(own.clone());
         if asked.is_some_and(|asked| asked != own) {
@@ -28,7 +29,13 @@ async fn list(
             query.order = EventOrder::Newest;
         }
     }
-    Ok(answer(service, Request::Events { query }).await)
+    // The look goes on, and takes its turn, when the client goes away.
+    let looked = whole(async move {
+        let page = service.answer(Request::Events { query }).await;
+        drop(turn);
+        Ok(page)
+    });
+    Ok(looked.await.into_response())
 }
 
 async fn show(
@@ -37,7 +44,13 @@ async fn show(
     Path(position): Path<String>,
 ) -> Result<Response, Problem> {
     let position = position.parse().map_err(|_| bad_request("the position of an event is a number"))?;
-    let event = event(service.bus(), position, tenant.as_ref()).await?;
+    let turn = service.looks().take(tenant.clone())?;
+    let event = whole(async move {
+        let event = event(service.bus(), position, tenant.as_ref()).await;
+        drop(turn);
+        event
+    });
+    let event = event.await?;
     Ok(json(StatusCode::OK, JSON, &event))
 }
 
