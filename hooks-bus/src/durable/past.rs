@@ -50,6 +50,8 @@ struct Look<'a> {
     /// Seconds since 1970: from the first on, and before the second.
     since: u64,
     until: u64,
+    /// The first position that is looked for.
+    begin: u64,
     filling: Filling<'a>,
 }
 
@@ -72,6 +74,7 @@ impl<'a> Look<'a> {
             sieve: query.filter.sieve(),
             since: query.since.map_or(0, seconds),
             until: query.until.map_or(u64::MAX, until),
+            begin: query.from.get().max(log.begin()),
             filling: Filling::new(query, log.end()),
         }
     }
@@ -79,7 +82,7 @@ impl<'a> Look<'a> {
     /// Reads the page. Blocks.
     fn page(mut self) -> io::Result<PastPage> {
         let end = self.query.to.map_or(u64::MAX, Position::get).min(self.filling.page.end.get());
-        let begin = self.query.from.get().max(self.log.begin());
+        let begin = self.begin;
         let mut parts = self.log.parts();
         if self.query.order == PastOrder::NewestFirst {
             parts.reverse();
@@ -119,7 +122,8 @@ impl<'a> Look<'a> {
         let to = part.segment.end_before(self.until.saturating_add(TOLERANCE), to);
         let mut place = part.segment.nearest_before(from, self.since.saturating_sub(TOLERANCE));
         while place.position < to {
-            if self.filling.is_done() && place.position >= from {
+            // Not before something new was looked at, however long the way to it was: the next page would begin here again.
+            if self.filling.is_done() && place.position >= from && place.position > self.begin {
                 return Ok(Some(place.position));
             }
             let piece = part.segment.read(place, to, PIECE)?;

@@ -52,7 +52,15 @@ type Outcome = Result<Response, Problem>;
 impl AdminService {
     /// For a process that does not deliver for good: its hooks are reported as stopped, unless the dispatcher has them.
     pub fn new(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>) -> Self {
-        Self { bus, dispatcher, daemon: None, definitions: None, history: None, instances: None, looks: Turns::default() }
+        Self {
+            bus,
+            dispatcher,
+            daemon: None,
+            definitions: None,
+            history: None,
+            instances: None,
+            looks: Turns::default(),
+        }
     }
 
     /// For a daemon, whose dispatcher has all hooks that are configured, and which reports reloads there.

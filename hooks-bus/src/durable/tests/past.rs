@@ -261,3 +261,57 @@ fn looks_take_turns_and_too_many_are_refused() {
         gone(bus);
     });
 }
+
+/// Reads all pages, and returns their positions.
+fn positions(bus: &DurableBus, query: &PastQuery) -> Vec<u64> {
+    let (mut found, mut next) = (Vec::new(), Some(query.clone()));
+    while let Some(query) = next {
+        let page = read(bus, &query);
+        assert!(page.unreadable.is_empty());
+        found.extend(page.events.iter().map(|event| event.position.get()));
+        next = query.next(&page);
+    }
+    found
+}
+
+/// With the places of some of its records in memory, as the writer leaves them, and without any, after a restart.
+#[test]
+fn large_files_are_read_from_mark_to_mark_in_both_orders() {
+    static NOW: AtomicU64 = AtomicU64::new(0);
+    let clock: fn() -> u64 = || NOW.load(Ordering::Relaxed);
+    NOW.store(5_000, Ordering::Relaxed);
+    let disk = SimDisk::default();
+    let open = || {
+        let mut config = config();
+        config.segment_size = ByteSize::new(3 << 20);
+        let tuning = Tuning { clock, steady: clock, ..TUNING };
+        DurableBus::on(Arc::new(disk.clone()), &config, tuning, Hold::Always).unwrap()
+    };
+    let mut bus = open();
+    // One longer than a piece that is read at a time.
+    let length = |number: usize| if number == 200 { 600 << 10 } else { 7_000 + number * 13 % 900 };
+    for number in 0..450 {
+        block_on(bus.publish(hooks_test::thirds([number], length))).unwrap();
+        NOW.fetch_add(1, Ordering::Relaxed);
+    }
+    let query = PastQuery::default().max_bytes(usize::MAX);
+    for _ in 0..2 {
+        assert!(bus.info().segments.len() > 1);
+        for (from, to) in [(0, 450), (3, 449), (199, 201), (201, 340), (355, 356)] {
+            for (events, scanned) in [(1_000, u64::MAX), (120, 1)] {
+                let query = query.clone().max_events(events).max_scanned(scanned);
+                let by_position = query.clone().from(Position::new(from)).to(Some(Position::new(to)));
+                let by_time = query.since(Some(at(5_000 + from))).until(Some(at(5_000 + to)));
+                for query in [by_position, by_time] {
+                    let mut found = positions(&bus, &query.clone().order(PastOrder::OldestFirst));
+                    assert_eq!(found, (from..to).collect::<Vec<_>>(), "{query:?}");
+                    found.reverse();
+                    assert_eq!(positions(&bus, &query), found, "{query:?}");
+                }
+            }
+        }
+        gone(bus);
+        bus = open();
+    }
+    gone(bus);
+}
