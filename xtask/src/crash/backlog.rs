@@ -45,8 +45,8 @@ pub(super) fn chain(program: &Path, bus: &str, lives: u64, random: &mut Random) 
         // tidy-allow(thread-sleep): the kill comes at any moment, and nothing is to be waited for
         std::thread::sleep(Duration::from_millis(100 + random.below(700)));
         daemon.kill()?;
-        record.killed(clock());
         receiver.finish()?;
+        record.killed(clock());
         let arrived = receiver.arrived();
         delivered.extend(Life::of(&arrived[seen..]));
         seen = arrived.len();

@@ -27,6 +27,8 @@ pub(super) struct Totals {
     pub(super) accepted: u64,
     pub(super) delivered: u64,
     pub(super) repeated: u64,
+    /// The longest time before a kill at which something arrived that came again.
+    oldest: Duration,
     dead_letters: u64,
     /// Of hooks, over the API.
     pub(super) changes: u64,
@@ -37,6 +39,7 @@ impl Totals {
         self.accepted += other.accepted;
         self.delivered += other.delivered;
         self.repeated += other.repeated;
+        self.oldest = self.oldest.max(other.oldest);
         self.dead_letters += other.dead_letters;
         self.changes += other.changes;
     }
@@ -44,10 +47,11 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { accepted, delivered, repeated, dead_letters, changes } = self;
+        let Self { accepted, delivered, repeated, oldest, dead_letters, changes } = self;
         write!(
             f,
-            "{accepted} events accepted, {delivered} deliveries, {repeated} of them again, {dead_letters} dead letters, {changes} changes of hooks, none lost, all in order"
+            "{accepted} events accepted, {delivered} deliveries, {repeated} of them again (from {} ms before a kill at most), {dead_letters} dead letters, {changes} changes of hooks, none lost, all in order",
+            oldest.as_millis()
         )
     }
 }
@@ -92,25 +96,26 @@ impl Record {
             // No event, no file.
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             let arrived = lines(&text).map_err(|error| format!("hook {hook}: {error}"))?;
-            let repeated =
+            let (repeated, oldest) =
                 self.check_hook(hook, concerns, &arrived).map_err(|error| format!("hook {hook}: {error}"))?;
             totals.delivered += arrived.len() as u64;
             totals.repeated += repeated;
+            totals.oldest = totals.oldest.max(oldest);
         }
         totals.dead_letters = self.dead_letters.values().map(|letters| letters.len() as u64).sum();
         Ok(totals)
     }
 
-    /// Returns how many deliveries were repeats.
-    fn check_hook(&self, hook: &str, concerns: Wanted, arrived: &[Arrival]) -> Result<u64, String> {
+    /// Returns how many deliveries were repeats, and of how long before a kill at most.
+    fn check_hook(&self, hook: &str, concerns: Wanted, arrived: &[Arrival]) -> Result<(u64, Duration), String> {
         let mut first: BTreeMap<u64, Option<Duration>> = BTreeMap::new();
         let mut newest: HashMap<u64, u64> = HashMap::new();
-        let mut repeated = 0;
+        let (mut repeated, mut oldest) = (0, Duration::ZERO);
         for (at, number) in arrived {
             if let Some(before) = first.get(number) {
                 repeated += 1;
                 if let (Some(before), Some(at)) = (before, at) {
-                    self.check_repeat(*number, *before, *at)?;
+                    oldest = oldest.max(self.check_repeat(*number, *before, *at)?);
                 }
                 continue;
             }
@@ -130,17 +135,17 @@ impl Record {
         }
         match first.keys().find(|number| !concerns(**number)) {
             Some(other) => Err(format!("{other} does not concern it")),
-            None => Ok(repeated),
+            None => Ok((repeated, oldest)),
         }
     }
 
-    /// Repeats come only after a kill, and only of what was delivered shortly before it.
-    fn check_repeat(&self, number: u64, before: Duration, again: Duration) -> Result<(), String> {
-        let excused = |kill: &Duration| before <= *kill && *kill <= again && *kill - before <= REPEATS;
-        if self.kills.iter().any(excused) {
-            return Ok(());
-        }
-        Err(format!("{number} was delivered again for no reason, {:?} later", again.saturating_sub(before)))
+    /// Repeats come only after a kill, and only of what was delivered shortly before it. Returns how shortly.
+    fn check_repeat(&self, number: u64, before: Duration, again: Duration) -> Result<Duration, String> {
+        let kills = self.kills.iter().filter(|kill| before <= **kill && **kill <= again);
+        let shortest = kills.map(|kill| *kill - before).min().filter(|shortest| *shortest <= REPEATS);
+        let no_reason =
+            || format!("{number} was delivered again for no reason, {:?} later", again.saturating_sub(before));
+        shortest.ok_or_else(no_reason)
     }
 }
 
@@ -174,7 +179,7 @@ mod tests {
 
     fn check(record: &Record, arrived: &[(u64, u64)]) -> Result<u64, String> {
         let arrived: Vec<_> = arrived.iter().map(|(at, number)| (Some(Duration::from_millis(*at)), *number)).collect();
-        record.check_hook("all", |_| true, &arrived)
+        record.check_hook("all", |_| true, &arrived).map(|(repeated, _)| repeated)
     }
 
     #[test]
