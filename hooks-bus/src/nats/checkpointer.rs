@@ -1,6 +1,7 @@
 //! Writes positions of owned hooks to their entries, and recreates entries that are gone.
 
-use async_nats::jetstream::kv::{CreateErrorKind, Operation};
+use async_nats::jetstream::kv::CreateErrorKind;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use tokio::time::Instant;
 
 use super::Inner;
@@ -65,17 +66,21 @@ impl Inner {
 
     /// Reads a hook's entry: an answer may have been lost, the hook, or its entry. Returns true if the entry is gone.
     pub(super) async fn reload_entry(&self, hook: &Hook) -> bool {
-        let key = Key::Hook(&hook.token).to_string();
-        match self.storage.bucket.entry(&key).await {
-            Ok(Some(entry)) => {
-                let value = (entry.operation == Operation::Put).then_some(&*entry.value);
-                let written = entry.created.unix_timestamp_nanos();
-                let seen = Seen { key: &key, value, revision: entry.revision, written };
+        let (key, bucket) = (Key::Hook(&hook.token).to_string(), &self.storage.bucket);
+        // The leader answers: other servers may be behind, which would look as if the bucket had gone back.
+        match bucket.stream.get_last_raw_message_by_subject(&format!("{}{key}", bucket.prefix)).await {
+            Ok(entry) => {
+                if hook.is_owned_later_than(entry.sequence) {
+                    self.bucket_went_back();
+                }
+                let value = entry.headers.get("KV-Operation").is_none().then_some(&*entry.payload);
+                let written = entry.time.unix_timestamp_nanos();
+                let seen = Seen { key: &key, value, revision: entry.sequence, written };
                 let change = self.registry.lock().see(seen, Instant::now());
                 self.apply(change);
                 false
             }
-            Ok(None) => {
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
                 self.registry.lock().remove_entry(&hook.token, false);
                 true
             }

@@ -65,16 +65,11 @@ impl Inner {
         last.behind = if info.state.last_sequence < known { last.behind + 1 } else { 0 };
         // A leader that was elected a moment ago may have to catch up.
         let went_back = last.behind > if info.config.num_replicas > 1 { 2 } else { 0 };
-        if went_back {
-            tracing::error!(
-                "{what} was rolled back: its server lost what it had not synced, or an older copy was restored; this instance writes what it knows again"
-            );
-        }
         if is_another {
             self.report_vanished();
-        }
-        if is_another || went_back {
             self.bucket_replaced();
+        } else if went_back {
+            self.bucket_went_back();
         }
         let fewer = info.state.messages < std::mem::replace(&mut last.entries, info.state.messages);
         let passed = self.registry.lock().is_older_than(info.state.first_sequence);
@@ -117,6 +112,15 @@ impl Inner {
             }
             _ => Err(unavailable(&format!("look at {what}"), &error)),
         }
+    }
+
+    /// The bucket's server lost what it had not synced, or an older copy was restored.
+    pub(super) fn bucket_went_back(&self) {
+        let what = stream::bucket_name(&self.config);
+        tracing::error!(
+            "{what} was rolled back: its server lost what it had not synced, or an older copy was restored; this instance writes what it knows again"
+        );
+        self.bucket_replaced();
     }
 
     /// The bucket was deleted and made again, or rolled back: known revisions mean nothing any more.

@@ -209,6 +209,11 @@ impl Hook {
         }
     }
 
+    /// True if this instance owns the hook by a later entry than this one, which is the last there is.
+    pub(super) fn is_owned_later_than(&self, revision: u64) -> bool {
+        self.state.lock().owned_revision.is_some_and(|own| own > revision)
+    }
+
     /// The lease ran out: the next write of the entry shows if this instance still owns the hook.
     pub(super) fn unverify(&self) {
         self.state.lock().verified = false;
