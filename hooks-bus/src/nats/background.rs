@@ -126,7 +126,7 @@ impl Inner {
     /// instance goes on with its hooks.
     async fn send_heartbeat(&self, lapsed: bool) -> Result<(), BusError> {
         let put = async {
-            let machine = self.mark.as_ref().map_or("", |mark| mark.machine()).to_owned();
+            let machine = self.lease.mark().map_or("", |mark| mark.machine()).to_owned();
             let put = self.storage.bucket.put(Key::Alive(&self.me).to_string(), machine.into()).await;
             put.map_err(|error| unavailable("write to the bucket", &error))
         };

@@ -27,10 +27,13 @@ impl Inner {
     /// Writes a hook's position and gives up owning it.
     pub(super) async fn release(&self, hook: &Hook) {
         let _turn = hook.write_lock.lock().await;
-        let Some(write) = hook.checkpoint_due(Instant::now(), true) else { return };
-        match self.write_checkpoint(hook, &write, false).await {
-            Some(_) => hook.released(),
-            None => hook.checkpoint_written(None, write.position, Instant::now()),
+        // The answer to the write before may have been lost: the first try then finds out by which entry it is owned.
+        for _ in 0..2 {
+            let Some(write) = hook.checkpoint_due(Instant::now(), true) else { return };
+            match self.write_checkpoint(hook, &write, false).await {
+                Some(_) => return hook.released(),
+                None => hook.checkpoint_written(None, write.position, Instant::now()),
+            }
         }
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::machine::Mark;
+
 /// Runs from when a heartbeat was sent, so it ends before other instances, which count from when they heard it,
 /// take this one for dead. Uses a clock that goes on while the process is stopped.
 #[derive(Debug)]
@@ -13,11 +15,18 @@ pub(super) struct Lease {
     length: Duration,
     until: Mutex<Option<Instant>>,
     given_up: AtomicBool,
+    /// Kept as long as any hook is, so that nobody takes this instance for ended that may deliver.
+    mark: Option<Mark>,
 }
 
 impl Lease {
-    pub(super) fn new(length: Duration) -> Self {
-        Self { length, until: Mutex::new(None), given_up: AtomicBool::new(false) }
+    pub(super) fn new(length: Duration, mark: Option<Mark>) -> Self {
+        Self { length, until: Mutex::new(None), given_up: AtomicBool::new(false), mark }
+    }
+
+    /// Shows to others of this machine that this instance has not ended.
+    pub(super) fn mark(&self) -> Option<&Mark> {
+        self.mark.as_ref()
     }
 
     pub(super) fn holds(&self, now: Instant) -> bool {
@@ -28,6 +37,12 @@ impl Lease {
     pub(super) fn renew(&self, sent: Instant) {
         let mut until = self.until.lock();
         *until = (*until).max(Some(sent + self.length));
+    }
+
+    /// Ends it now.
+    pub(super) fn end(&self) {
+        self.give_up();
+        *self.until.lock() = None;
     }
 
     /// Stops renewing it: this instance can't deliver any more, and others may.
@@ -62,11 +77,13 @@ mod tests {
 
     #[test]
     fn it_counts_from_when_the_sign_was_sent() {
-        let (lease, start) = (Lease::new(Duration::from_secs(5)), Instant::now());
+        let (lease, start) = (Lease::new(Duration::from_secs(5), None), Instant::now());
         assert!(!lease.holds(start));
         lease.renew(start);
         assert!(lease.holds(start + Duration::from_millis(4_999)) && !lease.holds(start + Duration::from_secs(5)));
         lease.renew(start - Duration::from_secs(1));
         assert!(lease.holds(start + Duration::from_millis(4_999)));
+        lease.end();
+        assert!(!lease.holds(start) && lease.is_given_up());
     }
 }

@@ -156,8 +156,6 @@ struct Inner {
     log_name: String,
     /// This instance.
     me: String,
-    /// Shows to others of this machine that this instance lives.
-    mark: Option<Mark>,
     lease: Arc<Lease>,
     registry: Mutex<Registry>,
     hooks: Mutex<HashMap<HookId, Arc<Hook>>>,
@@ -200,7 +198,7 @@ impl NatsBus {
         let log = stream::log_id(storage.events.cached_info());
         let log_name = log.simple().to_string()[..8].to_owned();
         let me = connect::instance();
-        let lease = Arc::new(Lease::new(config.lease.get()));
+        let lease = Arc::new(Lease::new(config.lease.get(), Mark::set(&me)));
         let inner = Arc::new(Inner {
             publisher: Publisher::new(config.clone(), deny, denied.clone()),
             denied,
@@ -213,7 +211,6 @@ impl NatsBus {
             api,
             storage,
             log,
-            mark: Mark::set(&me),
             me,
             lease,
             hooks: Mutex::default(),
@@ -337,6 +334,8 @@ impl Bus for NatsBus {
             streams::iter(hooks)
                 .for_each_concurrent(checkpointer::MAX_WRITES, |hook| async move { inner.release(&hook).await })
                 .await;
+            // Others may have them from here on.
+            inner.lease.end();
             // Without these, others notice after a lease.
             let _ = inner.storage.bucket.delete(Key::Alive(&inner.me).to_string()).await;
             let _ = inner.storage.bucket.delete(Key::Hooks(&inner.me).to_string()).await;

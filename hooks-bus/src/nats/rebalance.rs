@@ -225,7 +225,7 @@ impl Inner {
     /// Removes the entries of instances of this machine whose processes have ended, and could not say so: nobody waits
     /// for the end of their leases.
     async fn remove_ended_members(&self) {
-        let Some(mark) = &self.mark else { return };
+        let Some(mark) = self.lease.mark() else { return };
         let here = self.registry.lock().members.on_machine(mark.machine());
         for instance in here.iter().filter(|instance| mark.has_ended(instance)) {
             tracing::info!(instance, "an instance of this machine has ended without a word: its hooks are free");
