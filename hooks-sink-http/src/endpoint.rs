@@ -31,6 +31,12 @@ impl Endpoint {
         &self.0
     }
 
+    /// True if it is an address of this scheme, provided that it is [one that can be posted to](Self::parts).
+    pub(crate) fn has_scheme(&self, scheme: &str) -> bool {
+        let own = self.0.expose().split_once(':');
+        own.is_some_and(|(own, _)| own.eq_ignore_ascii_case(scheme))
+    }
+
     /// The parts, if this is an address that can be posted to. The error says what is wrong with it and
     /// shows nothing of it.
     pub(crate) fn parts(&self) -> Result<Parts, String> {

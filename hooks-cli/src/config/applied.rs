@@ -73,7 +73,7 @@ impl FileHook {
     /// True if something is written that a daemon does not show.
     pub(crate) fn has_secrets(&self) -> bool {
         let mut any = false;
-        self.node.visit(String::new(), &mut |pointer, node| {
+        self.node.visit(&mut |pointer, node| {
             any |= !matches!(node.value, Value::Table(_)) && self.shown.pointer(pointer).is_none();
         });
         any

@@ -119,9 +119,10 @@ fn read_one(
     reader: &HookReader<'_>,
     findings: &mut Findings,
 ) -> Option<Hook> {
-    let label = id.as_ref().map_or_else(|| format!("hook {number}: "), |id| format!("hook `{id}`: "));
-    let hook = reader.read(node.draft()).and_then(|settings| id.map(|id| settings.into_hook(id)).transpose());
-    hook.map_err(|faults| findings.add_faults(&label, None, node, faults)).ok()?
+    let settings = reader.read(node.draft());
+    let hook = settings.and_then(|settings| id.clone().map(|id| settings.into_hook(id)).transpose());
+    let label = || id.map_or_else(|| format!("hook {number}: "), |id| format!("hook `{id}`: "));
+    hook.map_err(|faults| findings.add_faults(&label(), None, node, faults)).ok()?
 }
 
 /// Checks `[defaults]` by itself, so that what is wrong there is said once, and takes it out.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use hooks_core::settings::{Draft, Notation, pointer, tokens};
+use hooks_core::settings::{Draft, Notation, push_pointer, tokens};
 use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -201,7 +201,7 @@ impl Node {
     /// The table on its way to a struct, with what is hidden and what is broken.
     pub(super) fn draft(&self) -> Draft {
         let mut draft = Draft::new(self.json()).written_in(Notation::Toml);
-        self.visit(String::new(), &mut |pointer, node| match &node.value {
+        self.visit(&mut |pointer, node| match &node.value {
             Value::Broken => draft.add_broken(pointer),
             Value::Leaf(_, variables) => {
                 variables.iter().for_each(|variable| draft.hide(pointer, &variable.value, &variable.written));
@@ -212,15 +212,28 @@ impl Node {
     }
 
     /// Each node in it, with the pointer that leads to it.
-    pub(super) fn visit(&self, at: String, visit: &mut dyn FnMut(&str, &Self)) {
-        visit(&at, self);
+    pub(super) fn visit(&self, visit: &mut dyn FnMut(&str, &Self)) {
+        self.visit_at(&mut String::new(), visit);
+    }
+
+    fn visit_at(&self, at: &mut String, visit: &mut dyn FnMut(&str, &Self)) {
+        visit(at, self);
+        let end = at.len();
         match &self.value {
             Value::Leaf(..) | Value::Broken => {}
             Value::List(list) => {
-                list.iter().enumerate().for_each(|(index, node)| node.visit(format!("{at}/{index}"), visit));
+                for (index, node) in list.iter().enumerate() {
+                    push_pointer(at, &index.to_string());
+                    node.visit_at(at, visit);
+                    at.truncate(end);
+                }
             }
             Value::Table(table) => {
-                table.iter().for_each(|(name, entry)| entry.node.visit(at.clone() + &pointer(name), visit));
+                for (name, entry) in table {
+                    push_pointer(at, name);
+                    entry.node.visit_at(at, visit);
+                    at.truncate(end);
+                }
             }
         }
     }

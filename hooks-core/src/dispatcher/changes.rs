@@ -231,7 +231,7 @@ impl Inner {
         if let Work::Parked(parked @ Some(_)) = &mut *work
             && let Some(parked) = parked.take()
         {
-            return Ok(parked);
+            return Ok(*parked);
         }
         // The worker ended badly; the bus delivers its events in flight again.
         let (reader, _) = self.bus.subscribe(subscription(&slot.hook, &slot.ledger)).await?;

@@ -45,7 +45,7 @@ use crate::stats::BatchStats;
 use crate::worker::{HookContext, Mode, Parked, ResendQueue, SharedEndpoint, StopSignal, Worker};
 use definitions::Defined;
 use hook_locks::HookLocks;
-use slot::{Slot, Work, WorkerEnd, WorkerStart, subscription};
+use slot::{Slot, Work, WorkerStart, subscription, worker_ended};
 
 /// Delivers the events of a bus to hooks, until it is shut down.
 ///
@@ -294,25 +294,18 @@ impl Inner {
         let dead_letters = context.dead_letters.clone();
         let work = if enabled {
             let (bus, subscription) = (self.bus.clone(), subscription(&hook, &ledger));
-            let worker = Worker { bus, subscription, context, stop: stop.clone() };
-            // Boxed, because a future that is awaited is kept twice, and idle hooks are many.
-            let run = Box::pin(Box::new(worker).run(parked));
-            let end = WorkerEnd {
-                bus: self.bus.clone(),
-                hook: hook.clone(),
-                endpoint: endpoint.clone(),
-                resends: resends.clone(),
-                overridden: overridden.clone(),
-                notices: self.notices.clone(),
-            };
-            Work::Running(tokio::spawn(async move {
-                let parked = run.await;
-                Box::pin(end.ended()).await;
+            // Boxed, because a future keeps what it was called with twice, and idle hooks are many. Tokio rounds the
+            // memory of a task up to a multiple of 128 bytes.
+            let worker = Box::new(Worker { bus, subscription, context, stop: stop.clone() });
+            let (parked, overridden) = (Box::new(parked), overridden.clone());
+            Work::Running(tokio::spawn(Box::pin(async move {
+                let parked = worker.run(parked).await;
+                Box::pin(worker_ended(&worker, &overridden)).await;
                 parked
-            }))
+            })))
         } else {
             resends.close();
-            Work::Parked(Some(parked))
+            Work::Parked(Some(Box::new(parked)))
         };
         let work = Mutex::new(work);
         let slot = Slot { hook, ledger, endpoint, settler, resends, dead_letters, overridden, stop, work };

@@ -12,14 +12,14 @@ use crate::hook::Hook;
 use crate::id::HookId;
 use crate::overrides::{DisabledBy, Override};
 
-/// The override of one hook, shared by its slot and its worker.
+/// The override of one hook, shared by its slot and its worker. Boxed, because most hooks have none.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SharedOverride(Arc<Mutex<Option<Override>>>);
+pub(super) struct SharedOverride(Arc<Mutex<Option<Box<Override>>>>);
 
 impl SharedOverride {
     /// The override that the bus keeps, unless it is outdated.
     pub(super) async fn read(bus: &dyn Bus, hook: &Hook) -> Self {
-        let shared = Self(Arc::new(Mutex::new(bus.hooks().overrides(&hook.id))));
+        let shared = Self(Arc::new(Mutex::new(bus.hooks().overrides(&hook.id).map(Box::new))));
         shared.drop_outdated(bus, hook).await;
         shared
     }
@@ -38,12 +38,12 @@ impl SharedOverride {
         let kept = bus.hooks().overrides(&hook.id).filter(|kept| !is_outdated(kept, bus, hook));
         let mut current = self.0.lock();
         let changes = current.is_some() != kept.is_some();
-        *current = kept;
+        *current = kept.map(Box::new);
         changes
     }
 
     pub(super) fn get(&self) -> Option<Override> {
-        self.0.lock().clone()
+        self.0.lock().as_deref().cloned()
     }
 
     /// Disables the hook, here and on the bus.
@@ -60,7 +60,7 @@ impl SharedOverride {
         let Fingerprints { sink, secrets, files } = Fingerprints::of(bus, hook);
         let disabled =
             Override { sink, secrets: Some(secrets), files, ..Override::disabled(by, reason, SystemTime::now()) };
-        *self.0.lock() = Some(disabled.clone());
+        *self.0.lock() = Some(Box::new(disabled.clone()));
         bus.hooks().set_override(&hook.id, Some(disabled)).await
     }
 

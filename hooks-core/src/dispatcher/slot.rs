@@ -6,13 +6,12 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::overrides::{SharedOverride, or_log};
-use crate::bus::{Bus, DeadLetters, Settler, Subscription};
+use crate::bus::{DeadLetters, Settler, Subscription};
 use crate::endpoint_state::EndpointState;
 use crate::hook::Hook;
 use crate::ledger::Ledger;
-use crate::notices::Notices;
 use crate::overrides::DisabledBy;
-use crate::worker::{Mode, Parked, ResendQueue, SharedEndpoint, StopSignal};
+use crate::worker::{HookContext, Mode, Parked, ResendQueue, SharedEndpoint, StopSignal, Worker};
 
 /// The dispatcher's state of a hook.
 pub(super) struct Slot {
@@ -39,34 +38,24 @@ pub(super) struct WorkerStart {
 }
 
 /// The work that is left when a worker has ended.
-pub(super) struct WorkerEnd {
-    pub(super) bus: Arc<dyn Bus>,
-    pub(super) hook: Arc<Hook>,
-    pub(super) endpoint: Arc<SharedEndpoint>,
-    pub(super) resends: Arc<ResendQueue>,
-    pub(super) overridden: SharedOverride,
-    pub(super) notices: Notices,
-}
-
-impl WorkerEnd {
-    pub(super) async fn ended(self) {
-        self.resends.close();
-        let said = {
-            let endpoint = self.endpoint.state.lock();
-            (endpoint.state() == EndpointState::Disabled).then(|| endpoint.last_error().map(str::to_owned))
-        };
-        if let Some(reason) = said {
-            let kept = self.overridden.disable(&*self.bus, &self.hook, DisabledBy::Receiver, reason).await;
-            or_log(&self.hook.id, kept);
-            self.notices.watchers().changed(&self.hook.id);
-        }
+pub(super) async fn worker_ended(worker: &Worker, overridden: &SharedOverride) {
+    let HookContext { hook, endpoint, resends, notices, .. } = &worker.context;
+    resends.close();
+    let said = {
+        let endpoint = endpoint.state.lock();
+        (endpoint.state() == EndpointState::Disabled).then(|| endpoint.last_error().map(str::to_owned))
+    };
+    if let Some(reason) = said {
+        let kept = overridden.disable(&*worker.bus, hook, DisabledBy::Receiver, reason).await;
+        or_log(&hook.id, kept);
+        notices.watchers().changed(&hook.id);
     }
 }
 
 pub(super) enum Work {
-    Running(JoinHandle<Option<Parked>>),
+    Running(JoinHandle<Option<Box<Parked>>>),
     /// Disabled, drained, or about to be changed.
-    Parked(Option<Parked>),
+    Parked(Option<Box<Parked>>),
 }
 
 impl Slot {

@@ -3,6 +3,8 @@
 
 pub(crate) mod bus;
 #[cfg(feature = "config")]
+mod checked;
+#[cfg(feature = "config")]
 pub(crate) mod registry;
 pub(crate) mod sink;
 

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use super::bus::{BusConfig, BusFactory};
+use super::checked::Checked;
 use super::sink::{SigningOption, SinkConfig};
 use crate::config_problem::ConfigProblem;
 use crate::sink::SinkFactory;
@@ -20,7 +21,7 @@ use crate::untrusted::{UntrustedLimits, add, find, marked_options, refuse_unmark
 /// `use my_sink as _;`.
 pub struct Plugin<F: ?Sized> {
     kind: &'static str,
-    parse: fn(Json) -> Parsed<F>,
+    parse: fn(&Json) -> Parsed<F>,
     parse_untrusted: fn(Json) -> Parsed<F>,
     schema: fn(&mut SchemaGenerator) -> Schema,
     signing: fn() -> Option<SigningOption>,
@@ -57,7 +58,7 @@ impl<F: ?Sized> Plugin<F> {
     /// The problems with their paths: the first value that does not fit its type, or everything that
     /// the config's `validate` finds.
     pub fn parse(&self, table: Json) -> Result<Arc<F>, Vec<ConfigProblem>> {
-        (self.parse)(table)
+        (self.parse)(&table)
     }
 
     /// The JSON Schema of the table; the fields' documentation is in it.
@@ -79,10 +80,11 @@ fn schema<C: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 
 /// Reads a config type and checks it.
 fn parse<C: DeserializeOwned>(
-    table: Json,
+    table: &Json,
     validate: impl FnOnce(&C) -> Vec<ConfigProblem>,
 ) -> Result<C, Vec<ConfigProblem>> {
-    let config: C = serde_path_to_error::deserialize(table).map_err(|error| {
+    // Keeping in mind where an error would be takes longer, and most tables have none.
+    let config = C::deserialize(table).or_else(|_| serde_path_to_error::deserialize(table)).map_err(|error| {
         let path = error.path().to_string();
         vec![ConfigProblem::new(if path == "." { String::new() } else { path }, error.into_inner().to_string())]
     })?;
@@ -172,7 +174,7 @@ impl SinkPlugin {
         limits: &UntrustedLimits,
     ) -> Parsed<dyn SinkFactory> {
         let mut problems = refuse_unmarked(&mut table, schema, fixed, limits);
-        let rest = table.clone();
+        let rest = if problems.is_empty() { Json::Null } else { table.clone() };
         if let Some(table) = table.as_object_mut() {
             add(table, fixed);
         }
@@ -206,8 +208,12 @@ impl SinkPlugin {
     }
 }
 
-fn parse_sink<C: SinkConfig>(table: Json) -> Parsed<dyn SinkFactory> {
-    parse::<C>(table, SinkConfig::validate).map(|config| Arc::new(config) as Arc<dyn SinkFactory>)
+fn parse_sink<C: SinkConfig>(table: &Json) -> Parsed<dyn SinkFactory> {
+    parse::<C>(table, SinkConfig::validate).map(checked)
+}
+
+fn checked<C: SinkConfig>(config: C) -> Arc<dyn SinkFactory> {
+    Arc::new(Checked(config))
 }
 
 fn parse_untrusted_sink<C: SinkConfig>(mut table: Json) -> Parsed<dyn SinkFactory> {
@@ -219,7 +225,7 @@ fn parse_untrusted_sink<C: SinkConfig>(mut table: Json) -> Parsed<dyn SinkFactor
         problems.extend(config.untrusted_problems());
         problems
     };
-    parse::<C>(table, validate).map(|config| Arc::new(config) as Arc<dyn SinkFactory>)
+    parse::<C>(&table, validate).map(checked)
 }
 
 /// A kind of bus that is linked into the program, registered with
@@ -246,6 +252,6 @@ fn nobodys_bus(_: Json) -> Parsed<dyn BusFactory> {
     Err(vec![ConfigProblem::new("", "a bus may be chosen by the operator only")])
 }
 
-fn parse_bus<C: BusConfig>(table: Json) -> Parsed<dyn BusFactory> {
+fn parse_bus<C: BusConfig>(table: &Json) -> Parsed<dyn BusFactory> {
     parse::<C>(table, BusConfig::validate).map(|config| Arc::new(config) as Arc<dyn BusFactory>)
 }

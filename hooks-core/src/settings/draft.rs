@@ -80,6 +80,11 @@ impl Draft {
         self.value.pointer(pointer).is_some() || self.broken.contains(pointer)
     }
 
+    /// The same for a name in the table itself.
+    pub(super) fn is_set_here(&self, name: &str) -> bool {
+        self.value.get(name).is_some() || (self.is_damaged() && self.broken.contains(&pointer(name)))
+    }
+
     /// Hides what is to be hidden here.
     pub(super) fn redactor(&self) -> Redactor {
         self.hide_in(Redactor::default())

@@ -18,6 +18,7 @@ use super::wording::Notation;
 use crate::BoxError;
 use crate::batcher::BatchLimits;
 use crate::bus::{BusTraits, QueueLimits};
+use crate::config_problem::ConfigProblem;
 use crate::envelope::Metadata;
 use crate::hook::Hook;
 use crate::id::HookId;
@@ -60,7 +61,7 @@ pub struct HookReader<'a> {
     is_bus_open: bool,
     elsewhere: Vec<&'a str>,
     pub(super) strangers: Option<Strangers>,
-    shapes: Shapes,
+    pub(super) shapes: Shapes,
 }
 
 impl fmt::Debug for HookReader<'_> {
@@ -107,7 +108,12 @@ impl<'a> HookReader<'a> {
     ///
     /// # Errors
     /// Everything that is wrong; nothing where all of it was [said before](Draft::add_broken).
-    pub fn read(&self, mut draft: Draft) -> Result<HookSettings, Vec<Fault>> {
+    pub fn read(&self, draft: Draft) -> Result<HookSettings, Vec<Fault>> {
+        self.read_sound(&draft).map_or_else(|| self.read_thoroughly(draft), Ok)
+    }
+
+    /// The same, also where something is wrong.
+    pub(super) fn read_thoroughly(&self, mut draft: Draft) -> Result<HookSettings, Vec<Fault>> {
         check_table(&draft)?;
         let mut faults = Vec::new();
         let mut sound = !draft.is_damaged();
@@ -118,15 +124,7 @@ impl<'a> HookReader<'a> {
         let limits = sink.as_ref().map_or_else(BatchLimits::default, |sink| sink.factory.batch_limits());
         let options = self.read_options(&mut draft, limits, &mut faults);
         let Some(mut options) = options else { return Err(faults) };
-        // Without a queue nothing contradicts it.
-        let queue = options.queue;
-        if !self.has_queue(&draft) {
-            options.queue = unlimited(options.queue);
-        }
-        match hook(options.clone(), sink.as_ref()) {
-            Ok(hook) => faults.extend(self.problems(&draft, hook, queue, sink.is_some())),
-            Err(wrong) => faults.extend(wrong),
-        }
+        faults.extend(self.contradictions(&draft, &mut options, sink.as_ref()));
         match sink {
             Some(sink) if sound && faults.is_empty() => Ok(HookSettings { options, sink }),
             _ => Err(faults),
@@ -157,18 +155,24 @@ impl<'a> HookReader<'a> {
         if let Some(fault) = self.strangers.as_ref().and_then(|strangers| strangers.refuse(&table)) {
             return Err(vec![fault]);
         }
-        let (strangers, none) = (self.strangers.as_ref(), Map::new());
-        let parse = |plugin: &SinkPlugin, shape: &Shape, table| match strangers {
-            Some(Strangers { sinks, limits }) => {
-                let fixed = sinks.get(plugin.kind()).unwrap_or(&none);
-                plugin.parse_marked(shape.whole(), table, fixed, limits)
-            }
-            None => plugin.parse(table),
-        };
+        let parse = |plugin: &SinkPlugin, shape: &Shape, table| self.parse(plugin, shape, table);
         let read = Place { name: "sink", example }.read(table, &self.shapes, parse);
         let (factory, shown) =
             read.map_err(|faults| faults.into_iter().map(|fault| fault.under("sink")).collect::<Vec<_>>())?;
         Ok(SinkSettings { factory, shown })
+    }
+
+    /// Reads the table of a sink.
+    pub(super) fn parse(
+        &self,
+        plugin: &SinkPlugin,
+        shape: &Shape,
+        table: Json,
+    ) -> Result<Arc<dyn SinkFactory>, Vec<ConfigProblem>> {
+        let Some(Strangers { sinks, limits }) = &self.strangers else { return plugin.parse(table) };
+        let none = Map::new();
+        let fixed = sinks.get(plugin.kind()).unwrap_or(&none);
+        plugin.parse_marked(shape.whole(), table, fixed, limits)
     }
 
     /// Reads the options; `limits` are those of a batch where the table does not set them.
@@ -180,6 +184,24 @@ impl<'a> HookReader<'a> {
         let options = reading.read(|json| with_limits(json, limits));
         faults.append(&mut reading.faults);
         options.filter(|_| sound)
+    }
+
+    /// What is wrong with the options where each by itself is right.
+    pub(super) fn contradictions(
+        &self,
+        draft: &Draft,
+        options: &mut HookOptions,
+        sink: Option<&SinkSettings>,
+    ) -> Vec<Fault> {
+        // Without a queue nothing contradicts it.
+        let queue = options.queue;
+        if !self.has_queue(draft) {
+            options.queue = unlimited(options.queue);
+        }
+        match hook(options.clone(), sink) {
+            Ok(hook) => self.problems(draft, hook, queue, sink.is_some()),
+            Err(wrong) => wrong,
+        }
     }
 
     /// What is more than strangers may set, and the contradictions that the hook itself finds in its settings.
@@ -194,22 +216,19 @@ impl<'a> HookReader<'a> {
     }
 
     /// A setting that the bus has no use for.
-    fn misplaced(&self, draft: &Draft) -> Option<Fault> {
+    pub(super) fn misplaced(&self, draft: &Draft) -> Option<Fault> {
         let (kind, traits) = self.bus.as_ref()?;
-        let (name, why) = if traits.keeps_events {
-            (
-                "queue",
-                format!("has no effect on the `{kind}` bus, whose log keeps the events that a hook has not received"),
-            )
+        let (name, because) = if traits.keeps_events {
+            ("queue", "whose log keeps the events that a hook has not received")
         } else {
-            ("from", format!("has no effect on the `{kind}` bus, which keeps no events to begin with"))
+            ("from", "which keeps no events to begin with")
         };
-        let place = pointer(name);
-        draft.is_set(&place).then(|| draft.fault(&place, About::Value, &why))
+        let why = || format!("has no effect on the `{kind}` bus, {because}");
+        draft.is_set_here(name).then(|| draft.fault(&pointer(name), About::Value, &why()))
     }
 
     fn has_queue(&self, draft: &Draft) -> bool {
-        self.bus.as_ref().map_or(!self.is_bus_open || draft.is_set("/queue"), |(_, traits)| !traits.keeps_events)
+        self.bus.as_ref().map_or(!self.is_bus_open || draft.is_set_here("queue"), |(_, traits)| !traits.keeps_events)
     }
 }
 

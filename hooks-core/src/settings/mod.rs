@@ -19,12 +19,13 @@ mod reader_schema;
 mod redactor;
 mod schema;
 mod shape;
+mod sound;
 #[cfg(test)]
 mod tests;
 mod wording;
 
 pub use draft::Draft;
-pub use fault::{About, Fault, pointer, tokens};
+pub use fault::{About, Fault, pointer, push_pointer, tokens};
 pub use hook::{HookSettings, SinkSettings};
 pub use hook_reader::{HookReader, Strangers};
 pub use options::HookOptions;

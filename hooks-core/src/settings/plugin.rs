@@ -67,14 +67,11 @@ impl Place<'_> {
         };
         let plugin = self.plugin::<F>(&kind)?;
         let shape = shapes.of(plugin);
-        let mut shown = shape.without_secrets(draft.value());
+        let shown = shape.shown(draft.value(), plugin.kind());
         let parse = |table| parse(plugin, &shape, table);
         let (read, mut faults) = Reader { shape: &shape }.read(&mut draft, parse);
         for fault in &mut faults {
             fault.message = format!("{name} `{}`: {}", plugin.kind(), fault.message);
-        }
-        if let Some(table) = shown.as_object_mut() {
-            table.insert("kind".to_owned(), plugin.kind().into());
         }
         read.map(|factory| (factory, shown)).ok_or(faults)
     }

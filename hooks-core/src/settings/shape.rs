@@ -18,6 +18,18 @@ pub struct Shape {
     whole: Json,
     /// The table may hold a secret.
     has_secrets: bool,
+    /// The names of the table, where the schema lists them all.
+    names: Option<BTreeMap<String, Name>>,
+    /// Those of them that it has to have.
+    required: Vec<String>,
+}
+
+/// A name in a plugin's table.
+struct Name {
+    /// Its value is or holds a secret.
+    is_secret: bool,
+    /// Its value is a table whose names the schema lists, too.
+    is_table: bool,
 }
 
 /// The shapes of the kinds of one plugin, each made once: that takes longer than reading a hook.
@@ -47,9 +59,15 @@ impl Shape {
         let definitions = generator.take_definitions(true);
         let mut whole = schema.clone();
         whole["$defs"] = Json::Object(definitions.clone());
-        let mut shape = Self { schema, definitions, whole, has_secrets: false };
+        let mut shape = Self { schema, definitions, whole, has_secrets: false, names: None, required: Vec::new() };
         shape.has_secrets = shape.is_secret(&shape.schema);
-        shape
+        let name = |(name, schema): (&String, &Json)| {
+            let (is_secret, is_table) = (shape.is_secret(schema), shape.closed(schema).is_some());
+            (name.clone(), Name { is_secret, is_table })
+        };
+        let names = shape.closed(&shape.schema).map(|known| known.iter().map(name).collect());
+        let required = shape.required(&shape.schema).into_iter().map(str::to_owned).collect();
+        Self { names, required, ..shape }
     }
 
     /// The schema of the table, with the schemas that it refers to in `$defs`.
@@ -98,12 +116,53 @@ impl Shape {
         required.into_iter().flatten().filter_map(Json::as_str).collect()
     }
 
-    /// A table of this shape, without what is or may hold a secret.
-    pub(super) fn without_secrets(&self, table: &Json) -> Json {
-        if !self.has_secrets {
-            return table.clone();
+    /// True if a table has all names that it has to have, and none that is not known.
+    pub(super) fn fits(&self, table: &Json) -> bool {
+        let Some(names) = &self.names else { return true };
+        let known = self.root().get("properties");
+        let fits = |(name, value): (&String, &Json)| {
+            let schema = known.and_then(|known| known.get(name));
+            names.get(name).is_some_and(|name| !name.is_table || schema.is_some_and(|schema| self.knows(value, schema)))
+        };
+        let table = table.as_object();
+        table.is_some_and(|table| self.required.iter().all(|name| table.contains_key(name)) && table.iter().all(fits))
+    }
+
+    /// True if all names in a value are known.
+    fn knows(&self, value: &Json, schema: &Json) -> bool {
+        let Some(known) = self.closed(schema) else { return true };
+        match value {
+            Json::Object(table) => {
+                table.iter().all(|(name, value)| known.get(name).is_some_and(|schema| self.knows(value, schema)))
+            }
+            // serde would take its values for those of the first names.
+            Json::Array(_) => false,
+            _ => true,
         }
-        self.known_public_part(table, &self.schema).unwrap_or_else(|| Json::Object(Map::new()))
+    }
+
+    /// A table of this shape and kind, without what is or may hold a secret.
+    pub(super) fn shown(&self, table: &Json, kind: &str) -> Json {
+        let mut shown = match (table, &self.names) {
+            (table, _) if !self.has_secrets => table.clone(),
+            (Json::Object(table), Some(names)) => {
+                let known = self.root().get("properties");
+                let public = table.iter().filter_map(|(name, value)| {
+                    let value = if names.get(name)?.is_secret {
+                        self.known_public_part(value, known?.get(name)?)?
+                    } else {
+                        value.clone()
+                    };
+                    Some((name.clone(), value))
+                });
+                public.collect()
+            }
+            _ => Json::Object(Map::new()),
+        };
+        if let Some(table) = shown.as_object_mut() {
+            table.insert("kind".to_owned(), kind.into());
+        }
+        shown
     }
 
     fn public_part(&self, value: &Json, schema: &Json) -> Option<Json> {

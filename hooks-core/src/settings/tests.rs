@@ -1,5 +1,7 @@
 //! What is wrong with settings, and where.
 
+mod sound;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;

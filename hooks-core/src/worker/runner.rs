@@ -58,32 +58,34 @@ impl Worker {
     /// Runs until the hook is parked, drained or disabled. A worker that panics is started again, and the bus
     /// delivers the unsettled events again.
     ///
-    /// Boxed, because a future keeps what it was called with twice, and idle hooks are many.
-    pub(crate) async fn run(self: Box<Self>, parked: Parked) -> Option<Parked> {
-        let mut next = parked;
+    /// What it is called with is boxed, because a future keeps that twice, and idle hooks are many.
+    pub(crate) async fn run(&self, mut parked: Box<Parked>) -> Option<Box<Parked>> {
         loop {
-            match AssertUnwindSafe(work(&self.context, next, &self.stop)).catch_unwind().await {
-                Ok(parked) => return Some(Box::pin(self.ended(parked)).await),
-                Err(panic) => next = Box::pin(self.panicked(panic::text(&*panic))).await?,
+            match AssertUnwindSafe(work(&self.context, &mut parked, &self.stop)).catch_unwind().await {
+                Ok(()) => return Some(Box::pin(self.ended(parked)).await),
+                Err(panic) => {
+                    drop(parked);
+                    parked = Box::pin(self.panicked(panic::text(&*panic))).await?;
+                }
             }
         }
     }
 
-    async fn ended(&self, parked: Parked) -> Parked {
+    async fn ended(&self, parked: Box<Parked>) -> Box<Parked> {
         if self.context.is_disabled() {
-            return parked.put_back(&*self.bus, self.subscription.clone()).await;
+            return Box::new(parked.put_back(&*self.bus, self.subscription.clone()).await);
         }
         parked
     }
 
     /// Subscribes again after a pause.
-    async fn panicked(&self, panic: String) -> Option<Parked> {
+    async fn panicked(&self, panic: String) -> Option<Box<Parked>> {
         let hook = &self.context.hook.id;
         tracing::error!(%hook, panic, "the worker panicked and is started again");
         self.context.endpoint.state.lock().suspects = 0;
         let _ = timeout(PANIC_PAUSE, self.stop.raised_above(Mode::Drain)).await;
         match self.bus.subscribe(self.subscription.clone()).await {
-            Ok((reader, _)) => Some(Parked::new(reader)),
+            Ok((reader, _)) => Some(Box::new(Parked::new(reader))),
             Err(error) => {
                 tracing::error!(%hook, %error, "the worker can't be started again: the hook delivers nothing until it is changed");
                 None
@@ -92,24 +94,23 @@ impl Worker {
     }
 }
 
-async fn work(context: &HookContext, parked: Parked, stop: &StopSignal) -> Parked {
-    let Parked { mut reader, mut carry } = parked;
+async fn work(context: &HookContext, parked: &mut Parked, stop: &StopSignal) {
     loop {
-        if carry.is_empty() {
-            match sleep(context, &mut *reader, stop).await {
-                Ok(first) => carry.loose = first,
-                Err(()) => return Parked { reader, carry },
+        if parked.carry.is_empty() {
+            match sleep(context, &mut *parked.reader, stop).await {
+                Ok(first) => parked.carry.loose = first,
+                Err(()) => return,
             }
         }
         // Boxed, so that a sleeping hook is small.
-        let exit = Box::pin(deliver(context, &mut *reader, &mut carry, stop)).await;
+        let exit = Box::pin(deliver(context, &mut *parked.reader, &mut parked.carry, stop)).await;
         match exit {
             Exit::Idle => {}
             Exit::Lost => {
-                context.settler.hand_over(carry.len());
-                carry = Carry::default();
+                context.settler.hand_over(parked.carry.len());
+                parked.carry = Carry::default();
             }
-            Exit::Dry | Exit::Parked | Exit::Disabled => return Parked { reader, carry },
+            Exit::Dry | Exit::Parked | Exit::Disabled => return,
         }
     }
 }

@@ -161,6 +161,12 @@ impl HttpConfig {
 
     /// True if credentials go to another machine without TLS.
     pub(crate) fn shows_credentials(&self) -> bool {
+        let in_header = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let has_some = in_header || self.basic.is_some() || self.bearer.is_some() || self.bearer_file.is_some();
+        // Taking an address apart takes long, and there may be many.
+        if !self.url.has_scheme("http") || !(has_some || self.url.secret().expose().contains('@')) {
+            return false;
+        }
         let Ok(parts) = self.url.parts() else { return false };
         let stays_here = match parts.url.host() {
             Some(Host::Domain(name)) => name == "localhost",
@@ -168,15 +174,12 @@ impl HttpConfig {
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => true,
         };
-        let in_header = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let has_some = self.basic.is_some() || self.bearer.is_some() || self.bearer_file.is_some();
-        parts.url.scheme() == "http" && !stays_here && (in_header || has_some || parts.authorization.is_some())
+        !stays_here && (has_some || parts.authorization.is_some())
     }
 
     /// True if the certificates of receivers are checked against the system's authorities.
     pub(crate) fn trusts_the_system(&self) -> bool {
-        let is_secure = self.url.parts().is_ok_and(|parts| parts.url.scheme() == "https");
-        is_secure && !self.tls.as_ref().is_some_and(|tls| tls.dangerously_accept_any_certificate)
+        self.url.has_scheme("https") && !self.tls.as_ref().is_some_and(|tls| tls.dangerously_accept_any_certificate)
     }
 
     /// Sends this header.
