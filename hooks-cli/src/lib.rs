@@ -63,6 +63,11 @@ use exit::Exit;
 pub fn main() -> ExitCode {
     malloc::keep_freed_memory();
     install_cryptography();
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|first| first == commands::complete::CALL) {
+        let args: Vec<_> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+        return commands::complete::run(&args).into();
+    }
     match Cli::try_parse() {
         Ok(cli) => run(&cli).into(),
         Err(error) => {

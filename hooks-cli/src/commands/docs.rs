@@ -5,10 +5,11 @@ use std::path::Path;
 
 use clap::builder::Resettable;
 use clap::{Command, CommandFactory as _};
+use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::print_bytes;
+use super::{print, print_bytes};
 use crate::args::Cli;
 use crate::args::docs::{CompletionsArgs, ManArgs};
 use crate::console::complain;
@@ -17,8 +18,20 @@ use crate::exit::Exit;
 pub(crate) fn completions(args: &CompletionsArgs) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "hooks", &mut script);
-    print_bytes(&script);
+    let script = String::from_utf8_lossy(&script);
+    print(&match args.shell {
+        Shell::Bash => format!("{script}{}", include_str!("completions/hooks.bash")),
+        Shell::Fish => format!("{script}{}", include_str!("completions/hooks.fish")),
+        Shell::Zsh => for_zsh(&script),
+        _ => script.into_owned(),
+    });
     Exit::Done
+}
+
+/// The function that the shell calls is ours; what it was is called by that.
+fn for_zsh(script: &str) -> String {
+    let ours = include_str!("completions/hooks.zsh");
+    script.replacen("\n_hooks() {", &format!("\n{ours}\n_hooks_options() {{"), 1)
 }
 
 pub(crate) fn man(args: &ManArgs) -> Exit {

@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod attempts;
 pub(crate) mod check;
+pub(crate) mod complete;
 pub(crate) mod dead_letters;
 #[cfg(all(feature = "http", feature = "file"))]
 pub(crate) mod demo;

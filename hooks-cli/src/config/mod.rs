@@ -15,6 +15,7 @@ mod expand;
 mod history;
 mod hook;
 mod ingest;
+mod names;
 mod problem;
 mod schema;
 mod section;
@@ -37,6 +38,7 @@ pub use bus::{ConfiguredBus, WithoutBus};
 pub use expand::Variables;
 pub use history::HistoryConfig;
 pub(crate) use ingest::too_large_for;
+pub(crate) use names::Names;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use settings::EventSettings;
@@ -223,7 +225,7 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
     }
     // Hooks may be made over the API alone.
     let may_be_empty = table.contains_key("api") && source.without_bus != WithoutBus::InProcess;
-    let (api, has_tokens) = api::read(table.remove("api"), source.config_dir, findings);
+    let (api, has_tokens) = api::read(table.remove("api"), source.config_dir, bus.as_ref(), findings);
     let ingest = ingest::read(table.remove("ingest"), source.config_dir, bus.as_ref(), has_tokens, findings);
     let history =
         history::read(table.remove("history"), source.config_dir, bus.as_ref().filter(|_| named_bus), findings);

@@ -1,5 +1,7 @@
 //! Hooks that a daemon manages: lists, shows, defines and deletes them.
 
+use std::sync::mpsc::SyncSender;
+
 use hooks_core::{BoxError, HookId};
 use hooks_server::admin::{AdminClient, Done, HookDocument, HookPage, Problem};
 use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
@@ -34,6 +36,23 @@ impl Managed {
             hooks.extend(page.hooks);
             let Some(next) = page.next else { return Ok(hooks) };
             path = format!("/v1/hooks?limit=500&after={next}");
+        }
+    }
+
+    /// Sends the names that hold this text, as long as somebody takes them.
+    ///
+    /// # Errors
+    /// As for [`all`](Self::all).
+    pub(crate) async fn names(&mut self, part: &str, found: &SyncSender<String>) -> Result<(), BoxError> {
+        let text = if part.is_empty() { String::new() } else { format!("&q={part}") };
+        let mut path = format!("/v1/hooks?limit=500{text}");
+        loop {
+            let answer = self.ask(Request::get(&path).body(Vec::new())?).await?;
+            let page: HookPage = self.read(&answer)?;
+            let mut names = page.hooks.into_iter().map(|hook| hook.id.to_string());
+            let is_wanted = names.all(|name| found.send(name).is_ok());
+            let Some(next) = page.next.filter(|_| is_wanted) else { return Ok(()) };
+            path = format!("/v1/hooks?limit=500{text}&after={next}");
         }
     }
 

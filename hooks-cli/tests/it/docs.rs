@@ -26,16 +26,78 @@ fn every_shell_completes_every_command() {
     assert_eq!(place.run(&["completions", "cmd"]).code, Some(2));
 }
 
+/// The words that bash offers for a line, its cursor at the end.
+pub(crate) fn completed(place: &Place, line: &str) -> Vec<String> {
+    std::fs::write(place.path("hooks.bash"), place.run(&["completions", "bash"]).out).unwrap();
+    let complete = r#"source ./hooks.bash
+        COMP_LINE=$1 COMP_POINT=${#1}
+        read -ra COMP_WORDS <<< "$1"
+        [[ "$1" == *" " ]] && COMP_WORDS+=("")
+        COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
+        function=$(complete -p hooks | sed 's/.*-F \([^ ]*\).*/\1/')
+        $function hooks "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let binary = std::path::PathBuf::from(place.hooks(&[]).get_program());
+    let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", complete, "bash", line]).current_dir(place.path(".")).env("PATH", path);
+    let output = bash.output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
 #[test]
 fn the_completions_are_right_for_their_shell() {
-    let place = Place::new("");
-    let script = place.run(&["completions", "bash"]).out;
-    std::fs::write(place.path("hooks.bash"), script).unwrap();
-    let complete =
-        "source ./hooks.bash; COMP_WORDS=(hooks che); COMP_CWORD=1; _hooks hooks che hooks; echo \"${COMPREPLY[@]}\"";
-    let output =
-        std::process::Command::new("bash").args(["-c", complete]).current_dir(place.path(".")).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "check\n", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(completed(&Place::new(""), "hooks che"), ["check"]);
+}
+
+const THREE: &str = r#"
+    [[hooks]]
+    id = "billing"
+    sink = { kind = "file", path = "/tmp/billing.jsonl" }
+    [[hooks]]
+    id = "billing-eu"
+    sink = { kind = "file", path = "/tmp/billing-eu.jsonl", mistake = 1 }
+    [[hooks]]
+    id = "stock"
+    sink = { kind = "http", url = "https://${NOT_SET}/" }
+"#;
+
+/// Also of a file with mistakes, and in a folder where the daemon does not run.
+#[test]
+fn names_of_hooks_are_completed_from_the_file() {
+    let place = Place::new(THREE);
+    for command in
+        ["get", "delete", "test", "enable", "disable", "forget", "dead-letters list", "dead-letters replay --dry-run"]
+    {
+        assert_eq!(
+            completed(&place, &format!("hooks {command} -c hooks.toml b")),
+            ["billing", "billing-eu"],
+            "{command}"
+        );
+        assert_eq!(completed(&place, &format!("hooks {command} ")), ["billing", "billing-eu", "stock"], "{command}");
+    }
+    assert_eq!(completed(&place, "hooks get -c hooks.toml st"), ["stock"]);
+    assert_eq!(completed(&place, "hooks get -c hooks.toml --js"), ["--json"]);
+}
+
+/// Whatever is wrong: a key was pressed, and nobody wants an error between the words.
+#[test]
+fn the_call_for_names_says_nothing_else() {
+    let place = Place::new("[[hooks]\n");
+    for words in [
+        &[][..],
+        &["hooks"],
+        &["hooks", "get", "-c", "hooks.toml", ""],
+        &["hooks", "get", "-c", "missing.toml", ""],
+        &["hooks", "get", "--dir", "missing", ""],
+        &["hooks", "get", "--url", "http://127.0.0.1:1", ""],
+        &["hooks", "get", "--url", "nonsense", "--token-file", "missing", ""],
+        &["hooks", "get", "-c", "hooks.toml", "?&x="],
+    ] {
+        let ended = place.run(&[&["__hooks"], words].concat());
+        assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(0), "", ""), "{words:?}");
+    }
 }
 
 #[test]

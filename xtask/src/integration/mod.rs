@@ -13,6 +13,7 @@ mod openapi;
 mod prometheus;
 mod rsyslog;
 mod server;
+mod shells;
 mod systemd;
 mod verifiers;
 
@@ -29,6 +30,7 @@ const ALL: &[Integration] = &[
     verifiers::INTEGRATION,
     nats::INTEGRATION,
     openapi::INTEGRATION,
+    shells::INTEGRATION,
 ];
 
 /// Runs the named integrations, or all. What they need is installed, or it is an error.
