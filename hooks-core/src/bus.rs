@@ -112,6 +112,18 @@ pub trait Bus: Send + Sync {
     /// bus that keeps nothing does nothing.
     fn all_subscribed(&self) {}
 
+    /// From now on [`BusMonitor::tenant_bytes`] says what the events of each tenant take. It may read the log for that, once.
+    /// A bus whose [traits](Self::traits) don't have it does nothing.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    ///
+    /// # Cancel safety
+    /// After a dropped call it may be as before, or counting.
+    async fn count_tenants(&self) -> Result<(), BusError> {
+        Ok(())
+    }
+
     /// Refuses further events. Accepted events are still read; then readers run dry.
     ///
     /// # Cancel safety

@@ -37,6 +37,9 @@ pub struct ApiSettings {
     /// Most bytes of a tenant's events that may wait for its receivers. While more do, requests to publish with the
     /// tenant's tokens are answered 429.
     pub max_pending: ByteSize,
+    /// Most bytes of the log that a tenant's events may take, those included that its hooks have. While they take more,
+    /// requests to publish with the tenant's tokens are answered 507. For the durable bus. Not set: no limit.
+    pub max_retained: Option<ByteSize>,
 }
 
 /// A token, and what it may do.
@@ -73,6 +76,7 @@ impl Default for ApiSettings {
             public_url: None,
             tokens: Vec::new(),
             max_pending: ByteSize::new(256 << 20),
+            max_retained: None,
         }
     }
 }
@@ -167,7 +171,7 @@ impl TokenSettings {
 
     /// What it allows.
     pub fn access(&self) -> Access {
-        Access::new(self.may.iter().copied(), self.tenant.clone())
+        Access::new(self.may.iter().copied(), self.tenant.clone()).named(self.name.as_str())
     }
 }
 

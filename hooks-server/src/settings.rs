@@ -148,6 +148,9 @@ pub struct Settings {
     pub signer: Signer,
     /// Most bytes of events of one tenant that its hooks may be behind while it publishes with its own token.
     pub max_pending: ByteSize,
+    /// The most of the log that a tenant's events may take before it publishes nothing more, on a bus that
+    /// [counts](hooks_core::Bus::count_tenants) that.
+    pub max_retained: Option<ByteSize>,
     /// The `source` of events that name none: a URI reference.
     pub source: Arc<str>,
     /// The longest event that is taken, in bytes of JSON.
@@ -161,6 +164,7 @@ impl Default for Settings {
             tokens: None,
             signer: Signer::default(),
             max_pending: ApiSettings::default().max_pending,
+            max_retained: None,
             source: "hooks".into(),
             max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
         }

@@ -82,6 +82,9 @@ impl Appender {
     pub(crate) fn append(&mut self, parts: &[Slice], now: u64) -> io::Result<()> {
         let accepted = u32::try_from(now).unwrap_or(u32::MAX);
         let last = parts.iter().map(|part| part.len()).sum::<usize>().saturating_sub(1);
+        if let Some(current) = &self.current {
+            parts.iter().for_each(|part| current.segment.tenants.add(part));
+        }
         for (at, event) in parts.iter().flatten().enumerate() {
             let record =
                 Record { position: self.next, accepted, is_first: at == 0, is_last: at == last, len: event.len() };
@@ -126,6 +129,7 @@ impl Appender {
         })?;
         let segment = Arc::new(Segment::new(self.next, now, file, size));
         segment.set_used(HEADER_BYTES as u64);
+        segment.tenants.begin();
         self.seal();
         self.log.add(segment.clone());
         self.current = Some(Current { segment, offset: HEADER_BYTES as u64, next_mark: (0, 0) });

@@ -53,6 +53,9 @@ impl Inner {
             return;
         }
         self.storage.health.checkpointing.ends();
+        if let Err(error) = self.save_tenants() {
+            tracing::warn!(%dir, %error, "can't keep what tenants take of the log: the next start reads files for it");
+        }
         match self.reclaim(Reclaim::Aged).and_then(|_| self.expire()) {
             Ok(()) => self.storage.health.removing.ends(),
             Err(error) if self.storage.health.removing.begins(error.to_string()) => {

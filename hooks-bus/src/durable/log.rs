@@ -25,6 +25,8 @@ pub(crate) struct Log {
     /// Segments before this position are being removed.
     floor: AtomicU64,
     damaged: AtomicBool,
+    /// What tenants take is known of all files.
+    counted: AtomicBool,
 }
 
 /// A segment and the position behind its last event.
@@ -37,7 +39,14 @@ pub(crate) struct Part {
 impl Log {
     pub(crate) fn new(disk: Arc<dyn Disk>, segments: Vec<Arc<Segment>>, end: u64) -> Self {
         let segments = segments.into_iter().map(|segment| (segment.first, segment)).collect();
-        Self { disk, segments: RwLock::new(segments), end: end.into(), floor: 0.into(), damaged: false.into() }
+        Self {
+            disk,
+            segments: RwLock::new(segments),
+            end: end.into(),
+            floor: 0.into(),
+            damaged: false.into(),
+            counted: false.into(),
+        }
     }
 
     /// The position behind the last safe event.
@@ -62,7 +71,21 @@ impl Log {
 
     /// Bytes on the disk.
     pub(crate) fn size(&self) -> u64 {
-        self.segments.read().values().map(|segment| segment.size()).sum()
+        self.sum(Segment::size)
+    }
+
+    /// The sum of something over all segments.
+    pub(crate) fn sum(&self, of: impl Fn(&Segment) -> u64) -> u64 {
+        self.segments.read().values().map(|segment| of(segment)).sum()
+    }
+
+    /// True if what tenants take is known of all files.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counted.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_counted(&self) {
+        self.counted.store(true, Ordering::Release);
     }
 
     /// Bytes on the disk of the segment with this position and those behind it.

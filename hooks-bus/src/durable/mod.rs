@@ -70,6 +70,7 @@ mod storage;
 mod store;
 mod subscriber;
 mod tail_cache;
+mod tenants;
 mod tuning;
 mod writer;
 
@@ -278,6 +279,10 @@ impl Bus for DurableBus {
     async fn unsubscribe(&self, hook: &HookId) -> Result<(), BusError> {
         self.0.inner.unsubscribe(hook);
         Ok(())
+    }
+
+    async fn count_tenants(&self) -> Result<(), BusError> {
+        self.0.inner.blocking(Inner::count_tenants).await
     }
 
     fn all_subscribed(&self) {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use hooks_core::{
-    HookId, Lag, Position,
+    HookId, Lag, Position, TenantId,
     bus::{BusHealth, BusMonitor, BusStats},
     serde_json,
 };
@@ -20,6 +20,10 @@ impl BusMonitor for DurableBus {
         let end = inner.dispatched();
         // One that has no place before the end is done with all that was there.
         inner.hooks.knows(hook).then(|| Position::new(inner.hooks.committed(hook).unwrap_or(end)))
+    }
+
+    fn tenant_bytes(&self, tenant: &TenantId) -> Option<u64> {
+        self.0.inner.tenant_bytes(tenant)
     }
 
     fn health(&self) -> BusHealth {

@@ -16,7 +16,7 @@ use crate::memory::no_memory;
 #[async_trait]
 impl BusConfig for DurableConfig {
     const KIND: &'static str = "durable";
-    const TRAITS: BusTraits = BusTraits::new().outlives_process().keeps_events().atomic();
+    const TRAITS: BusTraits = BusTraits::new().outlives_process().keeps_events().atomic().counts_tenants();
 
     async fn open(&self, purpose: Purpose) -> Result<OpenedBus, OpenBusError> {
         if purpose != Purpose::Deliver && !DurableBus::exists(&self.dir) {

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::disk::DiskFile;
 use super::format::{HEADER_BYTES, RECORD_BYTES, Record};
+use super::tenants::FileTenants;
 
 /// Bytes read at a time.
 pub(crate) const PIECE: usize = 256 << 10;
@@ -28,6 +29,8 @@ pub(crate) struct Segment {
     used: AtomicU64,
     /// The places of some records, rising.
     marks: Mutex<Vec<Mark>>,
+    /// What the events of tenants take in it.
+    pub(crate) tenants: FileTenants,
 }
 
 /// A record's place and the time when it was accepted, in seconds since 1970.
@@ -76,7 +79,7 @@ impl RawPiece {
 impl Segment {
     pub(crate) fn new(first: u64, stamp: u64, file: Arc<dyn DiskFile>, bytes: u64) -> Self {
         let [begun, bytes, used] = [stamp, bytes, bytes].map(AtomicU64::new);
-        Self { first, stamp, begun, file, bytes, used, marks: Mutex::default() }
+        Self { first, stamp, begun, file, bytes, used, marks: Mutex::default(), tenants: FileTenants::default() }
     }
 
     /// The time when it was begun, in seconds since 1970, where known.

@@ -55,7 +55,7 @@ mod durable {
     #[async_trait]
     impl Store for Durable {
         fn traits(&self) -> BusTraits {
-            BusTraits::new().outlives_process().keeps_events().atomic()
+            BusTraits::new().outlives_process().keeps_events().atomic().counts_tenants()
         }
 
         async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> {

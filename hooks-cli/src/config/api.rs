@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use hooks_core::settings::pointer;
 use hooks_server::ApiSettings;
 
+use super::bus::ConfiguredBus;
 use super::problem::Findings;
 use super::section::{empty, section_of};
 use super::tree::{Entry, Node, Value};
@@ -13,6 +14,7 @@ use super::tree::{Entry, Node, Value};
 pub(super) fn read(
     entry: Option<Entry>,
     config_dir: Option<&str>,
+    bus: Option<&ConfiguredBus>,
     findings: &mut Findings,
 ) -> (Option<ApiSettings>, bool) {
     let node = entry.map_or_else(empty, |entry| entry.node);
@@ -29,6 +31,13 @@ pub(super) fn read(
     for problem in settings.problems() {
         let place = node.find(&as_pointer(&problem.path)).0.span();
         findings.add(place, format!("api: {problem}"));
+    }
+    if let (Some(_), Some(bus)) = (settings.max_retained, bus.filter(|bus| !bus.traits().counts_tenants)) {
+        let kind = bus.kind();
+        let why = format!(
+            "has no effect on the `{kind}` bus, which does not count what a tenant's events take: set bus.kind = \"durable\""
+        );
+        findings.add(node.find("/max_retained").0.span(), format!("api: max_retained: {why}"));
     }
     if let Some(folder) = config_dir {
         let tokens = settings.tokens.iter_mut().filter_map(|token| token.token_file.as_mut());

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::{BusHealth, Position};
-use crate::id::HookId;
+use crate::id::{HookId, TenantId};
 
 /// What a bus tells of itself and its hooks. A bus that tells nothing implements none of it.
 ///
@@ -47,6 +47,12 @@ pub trait BusMonitor: Send + Sync {
 
     /// The position before which a hook is done with every event, if the hook is known here. It may be a second old.
     fn position(&self, _hook: &HookId) -> Option<Position> {
+        None
+    }
+
+    /// Bytes of the log that hold this tenant's events, whether its hooks have them or not. `None`: they are not
+    /// [counted](crate::Bus::count_tenants). May be asked for each event that is published.
+    fn tenant_bytes(&self, _tenant: &TenantId) -> Option<u64> {
         None
     }
 

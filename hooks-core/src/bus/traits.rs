@@ -23,12 +23,14 @@ pub struct BusTraits {
     pub keeps_events: bool,
     /// `publish` accepts all events of a call or none, also when it fails or is dropped.
     pub atomic: bool,
+    /// It can say what the events of a tenant take in its log: see [`Bus::count_tenants`](crate::Bus::count_tenants).
+    pub counts_tenants: bool,
 }
 
 impl BusTraits {
     /// A bus of one process that promises nothing beyond the contract.
     pub const fn new() -> Self {
-        Self { outlives_process: false, shared: false, keeps_events: false, atomic: false }
+        Self { outlives_process: false, shared: false, keeps_events: false, atomic: false, counts_tenants: false }
     }
 
     /// With [`outlives_process`](Self::outlives_process).
@@ -53,5 +55,11 @@ impl BusTraits {
     #[must_use]
     pub const fn atomic(self) -> Self {
         Self { atomic: true, ..self }
+    }
+
+    /// With [`counts_tenants`](Self::counts_tenants).
+    #[must_use]
+    pub const fn counts_tenants(self) -> Self {
+        Self { counts_tenants: true, ..self }
     }
 }

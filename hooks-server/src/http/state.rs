@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock as AsyncRwLock, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
+use super::answer::Refusal;
 use super::fullness::Fullness;
 use super::grants::Others;
 use super::pending::Pending;
@@ -78,10 +79,18 @@ impl State {
     /// Lets a tenant publish so many bytes more.
     ///
     /// # Errors
-    /// When too much of it is pending.
-    pub(super) fn admit(&self, tenant: &TenantId, bytes: usize, settings: &Settings) -> Result<(), String> {
+    /// When too much of it is pending, or in the log.
+    pub(super) fn admit(&self, tenant: &TenantId, bytes: usize, settings: &Settings) -> Result<(), Refusal> {
+        let taken = || self.bus.monitor().tenant_bytes(tenant);
+        if let Some((limit, taken)) = settings.max_retained.and_then(|limit| Some((limit, taken()?)))
+            && taken.saturating_add(bytes as u64) > limit.bytes()
+        {
+            return Err(Refusal::Full(format!(
+                "events of tenant `{tenant}` take {taken} bytes of the log, and {limit} may be taken (api.max_retained): publish more when older ones have gone from it"
+            )));
+        }
         let lags = || self.dispatcher.lags_of(tenant);
-        self.pending.admit(tenant, bytes as u64, settings.max_pending, lags)
+        self.pending.admit(tenant, bytes as u64, settings.max_pending, lags).map_err(Refusal::TenantFull)
     }
 
     /// Tells the log when the bus begins to refuse events for want of room, and when it takes them again.

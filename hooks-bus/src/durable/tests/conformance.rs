@@ -14,7 +14,7 @@ struct Simulated(Mutex<SimDisk>);
 #[async_trait]
 impl Store for Simulated {
     fn traits(&self) -> BusTraits {
-        BusTraits::new().outlives_process().keeps_events().atomic()
+        BusTraits::new().outlives_process().keeps_events().atomic().counts_tenants()
     }
 
     async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> {

@@ -16,6 +16,7 @@ mod past;
 mod power;
 mod retain;
 mod sim;
+mod tenants;
 mod window;
 mod workload;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_core::bus::{ControlChannel, Instances};
-use hooks_core::{BoxError, Bus, DispatchError, Dispatcher, chain};
+use hooks_core::{BoxError, Bus, BusError, DispatchError, Dispatcher, chain};
 use hooks_server::admin::{AdminService, HookDefinitions};
 use hooks_server::history::History;
 use hooks_server::{ApiSettings, IngestSettings, Keys, Reloads, Server, Settings, Signer, Tokens, on_own_thread};
@@ -151,9 +151,15 @@ fn settings(config: &Config, tokens: Option<Tokens>, keys: &Keys) -> Settings {
         tokens,
         signer: Signer::new(keys),
         max_pending: api.max_pending,
+        max_retained: api.max_retained,
         source: events.source.as_str().into(),
         max_event_bytes: events.max_bytes.get(),
     }
+}
+
+/// Counts what tenants take of the log, where that is limited.
+async fn count_tenants(bus: &Arc<dyn Bus>, api: &ApiSettings) -> Result<(), BusError> {
+    if api.max_retained.is_some() { bus.count_tenants().await } else { Ok(()) }
 }
 
 fn definitions(
@@ -202,6 +208,7 @@ struct Daemon {
     bus: ConfiguredBus,
     history: HistoryConfig,
     attempts: Option<History>,
+    log: Arc<dyn Bus>,
     credentials: Vec<(&'static str, Fingerprint)>,
     /// Where `api.secrets_key_file` is not set.
     keys: Keys,
@@ -224,6 +231,7 @@ impl Daemon {
             None => Keys::random()?,
         };
         let bus = opened.bus;
+        count_tenants(&bus, &config.api).await?;
         let history = bus::open_history(&config.history, &config.bus, bus.log_id()).await?;
         let dispatcher = Dispatcher::new(bus.clone());
         let dispatcher = Arc::new(match &history {
@@ -241,7 +249,7 @@ impl Daemon {
         let service = AdminService::new(bus.clone(), dispatcher.clone()).of_daemon(reloads.clone());
         let service = service.with_definitions(definitions.clone());
         let service = service.with_history(history.clone()).with_instances(instances(&opened.control));
-        let server = Server::builder(bus, dispatcher.clone())
+        let server = Server::builder(bus.clone(), dispatcher.clone())
             .settings(settings)
             .connections(room.connections, room.lobby)
             .operators(service.clone())
@@ -251,11 +259,11 @@ impl Daemon {
         reloads.succeed();
         let operators = operator::listen(opened.control, service);
         let notifier = Arc::new(Notifier::from_environment());
-        let bus = config.bus;
         Ok(Self {
             file,
             grace,
-            bus,
+            bus: config.bus,
+            log: bus,
             history: config.history,
             attempts: history,
             credentials,
@@ -320,6 +328,7 @@ impl Daemon {
         }
         room(&config);
         let settings = settings(&config, tokens, keys.as_ref().unwrap_or(&own));
+        count_tenants(&self.log, &config.api).await.map_err(|error| format!("nothing was changed: {error}"))?;
         self.server.set(settings).map_err(|error| format!("nothing was changed: {error}"))?;
         self.keys = own;
         self.dispatcher.take_calls_at(config.api.grants_url());

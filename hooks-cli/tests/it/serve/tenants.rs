@@ -1,6 +1,6 @@
 //! Tenants beside each other: what one has pending is no matter of another.
 
-use super::{Answer, Daemon, file_hook};
+use super::{Answer, Daemon, MEMORY, file_hook};
 
 const API: &str = "[api]\nmax_pending = '2KiB'
 [[api.tokens]]\nname = 'acme'\ntoken = 'token-acme'\nmay = ['publish']\ntenant = 'acme'
@@ -36,4 +36,42 @@ fn a_tenant_whose_receivers_are_too_far_behind_publishes_nothing_and_others_go_o
         assert_eq!(publish(&daemon, "acme").status, 202);
         assert_eq!(daemon.stop().code, Some(0));
     }
+}
+
+/// Delivered or not: what is in the log counts, also after a restart.
+#[test]
+fn a_tenant_whose_events_fill_its_share_of_the_log_publishes_nothing_more_and_others_go_on() {
+    let hooks = format!("{}tenant = 'acme'\n{}", file_hook("acme"), file_hook("operators"));
+    let config = |share: &str| format!("{}{hooks}", API.replacen("'2KiB'", &format!("'1MiB'\n{share}"), 1));
+    let daemon = Daemon::start(&config("max_retained = '2KiB'"));
+    let full = |daemon: &Daemon| {
+        let full = publish(daemon, "acme");
+        assert_eq!(full.status, 507, "{full:?}");
+        assert!(
+            full.body.contains("events of tenant `acme` take ") && full.body.contains("(api.max_retained)"),
+            "{full:?}"
+        );
+        for other in ["other", "operator"] {
+            assert_eq!(publish(daemon, other).status, 202, "{other}");
+        }
+    };
+    assert_eq!([publish(&daemon, "acme").status, publish(&daemon, "acme").status], [202; 2]);
+    full(&daemon);
+    let mut daemon = Daemon::again(daemon.kill());
+    full(&daemon);
+    daemon.reload(&config(""));
+    daemon.running.wait_for("applied");
+    assert_eq!(publish(&daemon, "acme").status, 202);
+    daemon.reload(&config("max_retained = '3KiB'"));
+    daemon.running.wait_for("applied");
+    full(&daemon);
+}
+
+#[test]
+fn a_share_of_the_log_takes_a_bus_that_counts_it() {
+    let place = crate::command::Place::new(&format!("{MEMORY}[api]\nmax_retained = '1MiB'\n"));
+    let ended = place.run(&["check", "-c", "hooks.toml", "--for", "serve"]);
+    assert_eq!(ended.code, Some(78));
+    let why = "hooks.toml:3:16: api: max_retained: has no effect on the `memory` bus, which does not count what a tenant's events take: set bus.kind = \"durable\"";
+    assert!(ended.err.contains(why), "{}", ended.err);
 }

@@ -99,7 +99,7 @@ where
     let Taken { bytes, share } = taken;
     drop(bytes);
     if let Some(tenant) = &tenant {
-        state.admit(tenant, slice.bytes(), settings).map_err(Refusal::TenantFull)?;
+        state.admit(tenant, slice.bytes(), settings)?;
     }
     publish(slice, share, state, settings).await
 }
