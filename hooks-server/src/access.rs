@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use hooks_core::TenantId;
@@ -39,17 +40,28 @@ impl fmt::Display for Right {
 
 /// What a request may do. The server puts it into the request's extensions; so may a server of yours in front of
 /// [`AdminService::router`](crate::admin::AdminService::router).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Access {
     rights: BTreeSet<Right>,
     tenant: Option<TenantId>,
     expires: Option<SystemTime>,
+    name: Option<Arc<str>>,
 }
+
+/// Equal if they allow the same, whatever their names.
+impl PartialEq for Access {
+    fn eq(&self, other: &Self) -> bool {
+        let allowed = |access: &Self| (access.rights.clone(), access.tenant.clone(), access.expires);
+        allowed(self) == allowed(other)
+    }
+}
+
+impl Eq for Access {}
 
 impl Access {
     /// These rights, of one tenant or of the whole daemon.
     pub fn new(rights: impl IntoIterator<Item = Right>, tenant: Option<TenantId>) -> Self {
-        Self { rights: rights.into_iter().collect(), tenant, expires: None }
+        Self { rights: rights.into_iter().collect(), tenant, expires: None, name: None }
     }
 
     /// Everything, as whoever reaches the operators' socket may do.
@@ -61,6 +73,12 @@ impl Access {
     #[must_use]
     pub fn until(self, expires: SystemTime) -> Self {
         Self { expires: Some(expires), ..self }
+    }
+
+    /// The same, of somebody whom the log calls by this name: that of a token, say.
+    #[must_use]
+    pub fn named(self, name: impl Into<Arc<str>>) -> Self {
+        Self { name: Some(name.into()), ..self }
     }
 
     /// True if it has this right.
@@ -76,6 +94,11 @@ impl Access {
     /// The one tenant whose events and hooks it is about. `None`: everybody's.
     pub fn tenant(&self) -> Option<&TenantId> {
         self.tenant.as_ref()
+    }
+
+    /// The name in the log of whoever has it.
+    pub fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
     }
 
     /// The time at which it ends.

@@ -32,6 +32,9 @@ struct Claims {
     tenant: Option<TenantId>,
     /// Seconds since 1970.
     exp: u64,
+    /// The name of the token that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 impl Signer {
@@ -43,7 +46,8 @@ impl Signer {
     /// A token that allows this until then, in whole seconds. `None` without a key.
     pub(crate) fn sign(&self, access: &Access, expires: SystemTime) -> Option<Secret> {
         let exp = expires.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let claims = Claims { may: access.rights().clone(), tenant: access.tenant().cloned(), exp };
+        let by = access.name().map(|name| name.to_string());
+        let claims = Claims { may: access.rights().clone(), tenant: access.tenant().cloned(), exp, by };
         let mut token = PREFIX.to_owned();
         URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(&claims).ok()?, &mut token);
         let tag = hmac::sign(self.0.first()?, token.as_bytes());
@@ -60,7 +64,12 @@ impl Signer {
         self.0.iter().find(|key| hmac::verify(key, signed, &tag).is_ok())?;
         let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
         let expires = UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp))?;
-        (now < expires).then(|| Access::new(claims.may, claims.tenant).until(expires))
+        let access = Access::new(claims.may, claims.tenant).until(expires);
+        let access = match claims.by {
+            Some(name) => access.named(name),
+            None => access,
+        };
+        (now < expires).then_some(access)
     }
 }
 

@@ -126,7 +126,7 @@ impl Inner {
             let slices = decode(&piece, &self.storage.dir, &self.cache.budget);
             for (_, event) in slices.iter().flat_map(|slice| slice.events()) {
                 if let Some(tenant) = event.tenant() {
-                    add(&mut counts, tenant, &event);
+                    add(&mut counts, tenant, event);
                 }
             }
             place = piece.next;

@@ -89,5 +89,7 @@ fn unknown(id: &str, file: &str, hooks: &[Hook]) -> String {
     let near = nearest(id, ids.iter().copied());
     let near =
         near.map_or_else(|| "; its hooks: ".to_owned() + &ids.join(", "), |near| format!(", did you mean `{near}`?"));
-    format!("{file} has no hook `{id}`{near}")
+    format!(
+        "{file} has no hook `{id}`{near}\na hook that was made over the API is tested by its daemon: POST /v1/hooks/{id}/test"
+    )
 }

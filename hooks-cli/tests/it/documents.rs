@@ -99,7 +99,7 @@ impl Reader {
                 daemon.signal("HUP");
                 daemon.wait_for("read again and applied");
             }
-            ["hooks" | "echo" | "sed" | "cp", ..] => self.shell(line),
+            ["hooks" | "echo" | "sed" | "grep" | "cp", ..] => self.shell(line),
             _ => panic!("no test runs this line of a document: {line}"),
         }
     }

@@ -85,10 +85,11 @@ fn single_events_and_batches_contradict_each_other() {
 fn a_test_of_an_unknown_hook_names_the_nearest() {
     let receiver = Receiver::on_thread(|_| 200);
     let place = place(&receiver);
-    let ended = place.run(&["test", "-c", "hooks.toml", "order"]);
-    assert_eq!((ended.code, ended.err.as_str()), (Some(1), "hooks.toml has no hook `order`, did you mean `orders`?\n"));
-    let ended = place.run(&["test", "-c", "hooks.toml", "x"]);
-    assert_eq!((ended.code, ended.err.as_str()), (Some(1), "hooks.toml has no hook `x`; its hooks: orders\n"));
+    for (id, near) in [("order", ", did you mean `orders`?"), ("x", "; its hooks: orders")] {
+        let ended = place.run(&["test", "-c", "hooks.toml", id]);
+        let elsewhere = format!("a hook that was made over the API is tested by its daemon: POST /v1/hooks/{id}/test");
+        assert_eq!((ended.code, ended.err), (Some(1), format!("hooks.toml has no hook `{id}`{near}\n{elsewhere}\n")));
+    }
 }
 
 #[test]

@@ -181,7 +181,7 @@ impl SinkPlugin {
         match (self.parse_untrusted)(table) {
             Ok(factory) if problems.is_empty() => return Ok(factory),
             Ok(_) => {}
-            Err(found) if problems.is_empty() => return Err(found),
+            Err(found) if problems.is_empty() => return Err(with_owner(found, schema)),
             // What is missing now may have been refused.
             Err(found) => problems.extend(
                 found.into_iter().filter(|problem| !problem.path.is_empty() && find(&rest, &problem.path).is_some()),
@@ -206,6 +206,20 @@ impl SinkPlugin {
         schema["$defs"] = Json::Object(generator.take_definitions(true));
         schema
     }
+}
+
+/// Says of options that are not marked whose they are: what a stranger asks for may need them.
+fn with_owner(mut problems: Vec<ConfigProblem>, schema: &Json) -> Vec<ConfigProblem> {
+    let marked = marked_options(schema);
+    let is_under = |path: &str, option: &str| {
+        path.strip_prefix(option).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+    };
+    for problem in problems.iter_mut().filter(|problem| !problem.path.is_empty()) {
+        if !marked.iter().any(|option| is_under(&problem.path, option)) {
+            problem.message.push_str(". Only the operator can set it, for all hooks like this");
+        }
+    }
+    problems
 }
 
 fn parse_sink<C: SinkConfig>(table: &Json) -> Parsed<dyn SinkFactory> {

@@ -31,6 +31,11 @@ pub enum About {
 }
 
 impl Fault {
+    /// Something is wrong with the value at this place. The message begins with the name of the setting.
+    pub fn at(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(pointer, About::Value, message)
+    }
+
     pub(super) fn new(pointer: impl Into<String>, about: About, message: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), message: message.into(), about }
     }

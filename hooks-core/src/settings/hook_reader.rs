@@ -11,7 +11,7 @@ use super::draft::{Draft, parse_path};
 use super::fault::{About, Fault, pointer};
 use super::hook::{HookSettings, SinkSettings};
 use super::options::{HookOptions, PATTERNS, TABLES, unlimited};
-use super::plugin::{Place, kinds};
+use super::plugin::Place;
 use super::read::Reading;
 use super::shape::{Shape, Shapes};
 use super::wording::Notation;
@@ -143,20 +143,21 @@ impl<'a> HookReader<'a> {
     }
 
     fn sink(&self, draft: &mut Draft) -> Result<SinkSettings, Vec<Fault>> {
-        let Some(table) = draft.take("sink") else {
-            let kinds = kinds::<dyn SinkFactory>();
-            let message = format!("`sink` is missing; kinds linked into this binary: {kinds}");
-            return Err(vec![Fault::new("/sink", About::Missing, message)]);
-        };
         let example = match draft.notation() {
             Notation::Json => "\"sink\": { \"kind\": \"file\", \"path\": \"/tmp/out.jsonl\" }",
             Notation::Toml => "sink = { kind = \"file\", path = \"/tmp/out.jsonl\" }",
+        };
+        let allowed = self.strangers.as_ref().map(|strangers| strangers.sinks.keys().map(String::as_str).collect());
+        let place = Place { name: "sink", example, allowed };
+        let Some(table) = draft.take("sink") else {
+            let message = format!("`sink` is missing; kinds {}", place.kinds::<dyn SinkFactory>());
+            return Err(vec![Fault::new("/sink", About::Missing, message)]);
         };
         if let Some(fault) = self.strangers.as_ref().and_then(|strangers| strangers.refuse(&table)) {
             return Err(vec![fault]);
         }
         let parse = |plugin: &SinkPlugin, shape: &Shape, table| self.parse(plugin, shape, table);
-        let read = Place { name: "sink", example }.read(table, &self.shapes, parse);
+        let read = place.read(table, &self.shapes, parse);
         let (factory, shown) =
             read.map_err(|faults| faults.into_iter().map(|fault| fault.under("sink")).collect::<Vec<_>>())?;
         Ok(SinkSettings { factory, shown })

@@ -23,7 +23,8 @@ pub fn read_plugin<F: ?Sized>(name: &str, example: &str, draft: Draft) -> Result
 where
     Plugin<F>: inventory::Collect,
 {
-    let read = Place { name, example }.read(draft, &Shapes::default(), |plugin, _, table| plugin.parse(table));
+    let read =
+        Place { name, example, allowed: None }.read(draft, &Shapes::default(), |plugin, _, table| plugin.parse(table));
     read.map(|(factory, _)| factory)
 }
 
@@ -32,7 +33,11 @@ pub fn kinds<F: ?Sized>() -> String
 where
     Plugin<F>: inventory::Collect,
 {
-    let kinds: Vec<_> = Plugin::<F>::all().iter().map(|plugin| format!("`{}`", plugin.kind())).collect();
+    listed(&Plugin::<F>::all().iter().map(|plugin| plugin.kind()).collect::<Vec<_>>())
+}
+
+fn listed(kinds: &[&str]) -> String {
+    let kinds: Vec<_> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
     if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }
 }
 
@@ -41,6 +46,8 @@ pub(super) struct Place<'a> {
     pub(super) name: &'a str,
     /// An example of such a table.
     pub(super) example: &'a str,
+    /// The kinds that may be named there, where not all that are linked may.
+    pub(super) allowed: Option<Vec<&'a str>>,
 }
 
 impl Place<'_> {
@@ -62,7 +69,7 @@ impl Place<'_> {
             return Err(vec![Fault::new("", About::Value, format!("{name}: {message}"))]);
         }
         let Some(kind) = draft.take("kind") else {
-            let message = format!("{name}: `kind` is missing; linked into this binary: {}", kinds::<F>());
+            let message = format!("{name}: `kind` is missing; {}", self.kinds::<F>());
             return Err(vec![Fault::new("/kind", About::Missing, message)]);
         };
         let plugin = self.plugin::<F>(&kind)?;
@@ -90,14 +97,31 @@ impl Place<'_> {
             return Err(wrong(format!("{place}: kind: expected a string, found {found}")));
         };
         Plugin::<F>::find(name).ok_or_else(|| {
-            let near = nearest(name, Plugin::<F>::all().iter().map(|plugin| plugin.kind()));
+            let linked = Plugin::<F>::all().into_iter().map(|plugin| plugin.kind());
+            let known = self.allowed.clone().unwrap_or_else(|| linked.collect());
+            let near = nearest(name, known);
             let near = near.map_or_else(|| ".".to_owned(), |near| format!(", did you mean `{near}`?"));
-            let (name, linked) = (kind.redact(name), kinds::<F>());
-            wrong(format!(
-                "{place}: unknown kind `{name}`{near} Linked into this binary: {linked}. A crate that nothing names is \
-                 not linked: the binary has to say `use the_crate as _;`"
-            ))
+            let known = match &self.allowed {
+                Some(kinds) => format!("Allowed here: {}", listed(kinds)),
+                None => format!(
+                    "Linked into this binary: {}. A crate that nothing names is not linked: the binary has to say \
+                     `use the_crate as _;`",
+                    kinds::<F>()
+                ),
+            };
+            wrong(format!("{place}: unknown kind `{}`{near} {known}", kind.redact(name)))
         })
+    }
+
+    /// The kinds that may be named, for messages.
+    pub(super) fn kinds<F: ?Sized>(&self) -> String
+    where
+        Plugin<F>: inventory::Collect,
+    {
+        match &self.allowed {
+            Some(kinds) => format!("allowed here: {}", listed(kinds)),
+            None => format!("linked into this binary: {}", kinds::<F>()),
+        }
     }
 }
 

@@ -47,7 +47,7 @@ impl HookReader<'_> {
 /// The options in a hook's table, where nothing is wrong; `limits` are those of a batch where the table does not set them.
 fn options(table: &Map<String, Json>, limits: BatchLimits) -> Option<HookOptions> {
     let is_list = |name: &&str| table.get(*name).is_some_and(Json::is_array);
-    if TABLES.iter().any(|name| is_list(&name)) || !PATTERNS.iter().all(|name| matches_something(table.get(*name))) {
+    if TABLES.iter().any(is_list) || !PATTERNS.iter().all(|name| matches_something(table.get(*name))) {
         return None;
     }
     let options = table.iter().filter(|(name, _)| *name != "sink");

@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, RawQuery, Request as Ht
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use bytes::Bytes;
+use hooks_core::settings::{self, Draft};
 use hooks_core::{DeadLetterId, HookId, TenantId, chain};
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::request::Parts;
@@ -15,6 +16,7 @@ use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 use tokio::time::timeout;
 
 use super::openapi::{Content, Operation, Routes};
@@ -307,7 +309,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Problem> {
         let body = json_body(request, &[JSON], "").await?;
-        unambiguous::read(&body).map(Self).map_err(|error| bad_request(format!("the body: {error}")))
+        let table: Json = unambiguous::read(&body).map_err(|error| bad_request(format!("the body: {error}")))?;
+        settings::read(Draft::new(table)).map(Self).map_err(|faults| {
+            let reasons: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
+            bad_request(format!("the body: {}", reasons.join("; "))).with_faults(faults)
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use axum::extract::{Request, State as Shared};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Router};
+use hooks_core::settings::Fault;
 use hooks_core::{HumanDuration, TenantId, timestamp};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
@@ -18,7 +19,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::answer::{Refusal, UNAUTHORIZED};
 use super::state::State;
 use super::{body, browser};
-use crate::admin::{AdminService, Content, JSON, JsonBody, MAX_BODY, Operation, Problem, Routes, SPAN, json, permit};
+use crate::admin::{
+    AdminService, Content, JSON, JsonBody, MAX_BODY, Operation, Problem, Routes, SECONDS, json, permit,
+};
 use crate::http::sender::Sender;
 use crate::{Access, Right};
 
@@ -84,7 +87,7 @@ struct Wanted {
     /// The one tenant whose events and hooks it is about.
     tenant: Option<TenantId>,
     /// How long it lasts, at most 30 days. Not set: an hour.
-    #[schemars(extend("pattern" = SPAN))]
+    #[schemars(extend("pattern" = SECONDS))]
     expires_in: Option<HumanDuration>,
 }
 
@@ -108,7 +111,8 @@ async fn make_token(
     let token = state.settings().signer.sign(&access, expires);
     let token =
         token.ok_or_else(|| Problem::new(StatusCode::NOT_IMPLEMENTED, "this server has no key to sign tokens with"))?;
-    tracing::info!(expires = timestamp(expires), tenant = access.tenant().map(TenantId::as_str), "a token was made");
+    let (tenant, by) = (access.tenant().map(TenantId::as_str), access.name().map(|name| &**name));
+    tracing::info!(expires = timestamp(expires), tenant, by, "a token was made");
     let made = Made { token: token.expose().to_owned(), expires: timestamp(expires) };
     let mut answer = json(StatusCode::OK, JSON, &made);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -118,34 +122,61 @@ async fn make_token(
 /// What a token allows that this one asks for, and when it ends: never more or longer than the issuer's own.
 fn grant(issuer: &Access, wanted: Wanted, now: SystemTime) -> Result<(Access, SystemTime), Problem> {
     let Wanted { may, tenant, expires_in } = wanted;
+    let mut faults = Faults::default();
     if may.is_empty() {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "`may` is empty: name `publish`, `read` or `manage`, or several",
-        ));
+        faults.wrong("/may", "`may` is empty: name `publish`, `read` or `manage`, or several");
     }
-    if let Some(right) = may.iter().find(|right| !issuer.may(**right)) {
-        return Err(forbidden(format!("a token can't give the right `{right}`, which it has not itself")));
+    for (index, right) in may.iter().enumerate().filter(|(_, right)| !issuer.may(**right)) {
+        let why = format!("a token can't give the right `{right}`, which it has not itself");
+        faults.forbidden(&format!("/may/{index}"), &why);
     }
-    let tenant = match (issuer.tenant(), tenant) {
-        (None, tenant) => tenant,
-        (Some(own), None) => Some(own.clone()),
-        (Some(own), Some(tenant)) if *own == tenant => Some(tenant),
-        (Some(own), Some(_)) => {
-            return Err(forbidden(format!("a token of tenant `{own}` makes tokens of that tenant alone")));
-        }
-    };
+    if let (Some(own), Some(_)) = (issuer.tenant(), tenant.as_ref().filter(|tenant| issuer.tenant() != Some(tenant))) {
+        faults.forbidden("/tenant", &format!("a token of tenant `{own}` makes tokens of that tenant alone"));
+    }
     let left = issuer.expires().map_or(LASTS.1, |end| end.duration_since(now).unwrap_or_default());
     let lasts = expires_in.map_or(LASTS.0.min(left), HumanDuration::get);
-    if lasts.is_zero() || lasts > LASTS.1 {
+    if lasts < SECOND || lasts > LASTS.1 {
         let (lasts, most) = (HumanDuration::new(lasts), HumanDuration::new(LASTS.1));
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            format!("`expires_in`: {lasts} is not between 1s and {most}"),
-        ));
+        faults.wrong("/expires_in", &format!("`expires_in`: {lasts} is not between 1s and {most}"));
+    } else if lasts > left {
+        faults.forbidden("/expires_in", "`expires_in`: a signed token can't make one that ends after itself");
     }
-    if lasts > left {
-        return Err(forbidden("`expires_in`: a signed token can't make one that ends after itself"));
+    faults.into_result()?;
+    let access = Access::new(may, tenant.or_else(|| issuer.tenant().cloned()));
+    let access = match issuer.name() {
+        Some(name) => access.named(name.clone()),
+        None => access,
+    };
+    Ok((access, now + lasts))
+}
+
+/// A signed token ends with a whole second.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Everything that is wrong with what was asked for.
+#[derive(Default)]
+struct Faults {
+    list: Vec<Fault>,
+    /// Some of it would be wrong whoever asked for it.
+    is_wrong: bool,
+}
+
+impl Faults {
+    fn wrong(&mut self, pointer: &str, why: &str) {
+        self.is_wrong = true;
+        self.forbidden(pointer, why);
     }
-    Ok((Access::new(may, tenant), now + lasts))
+
+    fn forbidden(&mut self, pointer: &str, why: &str) {
+        self.list.push(Fault::at(pointer, why));
+    }
+
+    fn into_result(self) -> Result<(), Problem> {
+        if self.list.is_empty() {
+            return Ok(());
+        }
+        let status = if self.is_wrong { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN };
+        let reasons: Vec<_> = self.list.iter().map(|fault| fault.message.as_str()).collect();
+        Err(Problem::new(status, reasons.join("; ")).with_faults(self.list))
+    }
 }

@@ -102,9 +102,11 @@ fn is_metadata(address: IpAddr) -> bool {
 fn advice(kind: Kind, address: IpAddr) -> String {
     let cidr = Cidr::from(address);
     match kind {
-        Kind::Private | Kind::Special => format!("a range in allow_cidrs opens it, for example \"{cidr}\""),
+        Kind::Private | Kind::Special => {
+            format!("the operator may open it by a range in allow_cidrs, for example \"{cidr}\"")
+        }
         Kind::Loopback | Kind::LinkLocal | Kind::Metadata => {
-            format!("only an entry of its own in allow_cidrs opens it: \"{cidr}\"")
+            format!("the operator may open it, only by an entry of its own in allow_cidrs: \"{cidr}\"")
         }
     }
 }
@@ -238,8 +240,8 @@ mod tests {
         let why = guard(&[]).judge("127.0.0.1".parse().unwrap()).unwrap_err().to_string();
         assert_eq!(
             why,
-            "the address guard refuses 127.0.0.1 (this machine): only an entry of its own in allow_cidrs opens it: \
-             \"127.0.0.1/32\""
+            "the address guard refuses 127.0.0.1 (this machine): the operator may open it, only by an entry of its \
+             own in allow_cidrs: \"127.0.0.1/32\""
         );
     }
 }

@@ -156,7 +156,7 @@ fn everything_that_is_wrong_is_said_at_once_with_pointers() {
             "/v1/hooks/x",
             json!({ "id": "y", "sink": { "kind": "http", "url": "http://localhost/" } }),
             422,
-            "`id` is not `x`",
+            "id: it is not `x`",
         ),
         ("PUT", "/v1/hooks/x", json!([]), 422, "expected an object"),
         (

@@ -4,6 +4,7 @@ mod answers;
 mod apply;
 mod attempts;
 mod bounds;
+mod clear;
 mod contended;
 mod crash_loop;
 mod crowd;

@@ -14,15 +14,16 @@ mod reread;
 mod routes;
 mod sealer;
 mod signing;
+mod table;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hooks_core::bus::{Definition, Expected};
+use hooks_core::bus::{Definition, Expected, Revision};
 use hooks_core::settings::Strangers;
-use hooks_core::{Bus, DispatchError, Dispatcher, Hook, HookId, Restored, Secret, chain};
+use hooks_core::{Bus, DispatchError, Dispatcher, Hook, HookId, Restored, Secret, TenantId, chain};
 use http::StatusCode;
 use parking_lot::Mutex;
 use schemars::SchemaGenerator;
@@ -37,6 +38,7 @@ use places::Places;
 use reader::{Kept, Reader, Restorer, seconds};
 use reread::Bounds;
 use signing::{fill_in_secret, keep_first_secret, overlaps, rotate, signing_secret};
+use table::{about_id, keep_tenant, take_id};
 
 use document::Defined;
 pub use document::{HookDocument, HookPage, Origin};
@@ -139,19 +141,20 @@ impl HookDefinitions {
         self.0.failures.lock().get(hook).cloned()
     }
 
-    /// Returns false if it is not defined.
-    async fn remove(&self, hook: &HookId, condition: &Condition, owner: &Owner) -> Result<bool, Problem> {
+    /// Returns the revision that it had; `None` if it is not defined.
+    async fn remove(&self, hook: &HookId, condition: &Condition, owner: &Owner) -> Result<Option<Revision>, Problem> {
         for _ in 0..TRIES {
             let before = match owner.tenant() {
                 Some(_) => self.owned(hook, owner).await?.0,
                 // Also one that can't be read.
                 None => self.definition(hook).await?,
             };
-            let Some(before) = before else { return Ok(false) };
+            let Some(before) = before else { return Ok(None) };
             condition.check(Some(before.revision))?;
             match self.0.dispatcher.undefine(hook, Expected::At(before.revision)).await {
                 Err(DispatchError::Conflict { .. }) => {}
-                removed => return removed.map_err(|error| problem(hook, &error)),
+                Ok(removed) => return Ok(removed.then_some(before.revision)),
+                Err(error) => return Err(problem(hook, &error)),
             }
         }
         Err(contended(hook))
@@ -217,6 +220,7 @@ impl HookDefinitions {
             let settings = read.settings.clone();
             match self.0.dispatcher.define_as(read, &text, seen).await {
                 Ok(definition) => {
+                    log(&definition, &change, before.is_none(), tenant.as_ref(), owner);
                     self.keep_in_bounds(&bounds, &definition, tenant).await;
                     self.end_overlap_at(hook, wanted.overlap_until);
                     let settings = settings.and_then(|text| serde_json::from_str(&text).ok());
@@ -244,7 +248,7 @@ impl HookDefinitions {
         let table = match change {
             Change::Put(table) => {
                 let mut table = table.clone();
-                take_id(hook, &mut table)?;
+                take_id(hook, &mut table);
                 keep_tenant(&mut table, kept);
                 let given = signing_secret(&mut table).is_some_and(|secret| !secret.is_absent());
                 if given {
@@ -258,7 +262,7 @@ impl HookDefinitions {
                 let mut table = known()?;
                 let secret = signing_secret(&mut table).map(|secret| secret.value());
                 merge(&mut table, patch);
-                take_id(hook, &mut table)?;
+                take_id(hook, &mut table);
                 if signing_secret(&mut table).map(|secret| secret.value()) != secret {
                     overlap_until = None;
                 }
@@ -298,7 +302,8 @@ impl HookDefinitions {
     /// Everything that is wrong with it.
     fn check(&self, hook: &HookId, table: &Json) -> Result<Hook, Problem> {
         let read = self.0.reader.read(table.clone()).and_then(|settings| settings.into_hook(hook.clone()));
-        read.map_err(|faults| {
+        read.map_err(|mut faults| {
+            about_id(hook, &mut faults);
             let count = faults.len();
             let why =
                 format!("the definition has {count} {}: see `faults`", if count == 1 { "fault" } else { "faults" });
@@ -335,24 +340,16 @@ impl fmt::Debug for HookDefinitions {
     }
 }
 
-/// A hook that says nothing of its tenant keeps the one it has: without one it would receive everybody's events.
-fn keep_tenant(table: &mut Json, kept: Option<&Kept>) {
-    let tenant = kept.and_then(|kept| kept.hook.get("tenant")).filter(|tenant| !tenant.is_null());
-    if let (Some(tenant), Some(table)) = (tenant, table.as_object_mut()) {
-        table.entry("tenant").or_insert_with(|| tenant.clone());
-    }
-}
-
-/// Takes the id out of a table, where it may stand as long as it is the path's.
-fn take_id(hook: &HookId, table: &mut Json) -> Result<(), Problem> {
-    match table.as_object_mut().and_then(|table| table.remove("id")) {
-        None => Ok(()),
-        Some(Json::String(id)) if id == hook.as_str() => Ok(()),
-        Some(_) => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("`id` is not `{hook}`, as the path has it: leave it out"),
-        )),
-    }
+/// Says what became of a hook, and who made it so.
+fn log(definition: &Definition, change: &Change, is_new: bool, tenant: Option<&TenantId>, owner: &Owner) {
+    let what = match change {
+        Change::Put(_) | Change::Patch(_) if is_new => "the hook was defined over the API",
+        Change::Put(_) | Change::Patch(_) => "the hook was changed over the API",
+        Change::Rotate(_) => "the hook got a new secret over the API",
+        Change::EndOverlap => "the hook's old secret signs no longer",
+    };
+    let (hook, revision, tenant) = (&definition.hook, definition.revision, tenant.map(TenantId::as_str));
+    tracing::info!(%hook, %revision, tenant, by = owner.by(), "{what}");
 }
 
 fn contended(hook: &HookId) -> Problem {

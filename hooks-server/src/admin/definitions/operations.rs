@@ -1,6 +1,6 @@
 //! What can be asked of the hooks that are managed at run time.
 
-use hooks_core::{HookId, TenantId};
+use hooks_core::{EndpointState, HookId, TenantId};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value as Json, json};
@@ -13,6 +13,11 @@ use crate::admin::{Content, Operation};
 
 const HOOK: &str = "/v1/hooks/{id}";
 
+fn states() -> Json {
+    let names: Vec<_> = EndpointState::ALL.iter().map(|state| state.name()).collect();
+    json!({ "type": "string", "enum": names })
+}
+
 /// A page has so many hooks, and at most so many.
 pub(super) fn list((usual, most): (usize, usize)) -> Operation {
     Operation::get("/v1/hooks", "listHooks", "A page of hooks, by name")
@@ -24,7 +29,7 @@ pub(super) fn list((usual, most): (usize, usize)) -> Operation {
             json!({ "type": "integer", "minimum": 1, "maximum": most, "default": usual }),
         )
         .parameter("query", "tenant", "Only this tenant's hooks.", schema::<TenantId>())
-        .parameter("query", "state", "Only hooks in this state, as `status` has it.", json!({ "type": "string" }))
+        .parameter("query", "state", "Only hooks in this state, as `status` has it.", states())
         .parameter("query", "origin", "Only hooks from there.", schema::<Origin>())
         .parameter("query", "q", "Only hooks with this text in their name or settings.", json!({ "type": "string" }))
         .answers::<HookPage>(200, "The page.")

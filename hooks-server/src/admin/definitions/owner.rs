@@ -1,5 +1,7 @@
 //! Whose hooks they are.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use hooks_core::TenantId;
 use http::StatusCode;
@@ -15,14 +17,21 @@ use crate::{Access, Right};
 pub(super) struct Owner {
     tenant: Option<TenantId>,
     manages: bool,
+    by: Option<Arc<str>>,
 }
 
 impl Owner {
     /// # Errors
     /// When nothing says what the sender may.
     pub(super) fn of(parts: &Parts) -> Result<Self, Problem> {
-        let manages = parts.extensions.get::<Access>().is_some_and(|access| access.may(Right::Manage));
-        Ok(Self { tenant: tenant(parts)?.cloned(), manages })
+        let access = parts.extensions.get::<Access>();
+        let manages = access.is_some_and(|access| access.may(Right::Manage));
+        Ok(Self { tenant: tenant(parts)?.cloned(), manages, by: access.and_then(Access::name).cloned() })
+    }
+
+    /// The name of the client's token, for the log.
+    pub(super) fn by(&self) -> Option<&str> {
+        self.by.as_deref()
     }
 
     pub(super) fn tenant(&self) -> Option<&TenantId> {

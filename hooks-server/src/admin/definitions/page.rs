@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use hooks_core::bus::Definition;
-use hooks_core::{HookId, RunningHook, TenantId};
+use hooks_core::{EndpointState, HookId, RunningHook, TenantId};
 use memchr::memmem::Finder;
 
 use super::document::{Found, HookDocument, HookPage, Origin};
@@ -17,7 +17,7 @@ pub(super) struct Selection {
     pub(super) limit: usize,
     pub(super) tenant: Option<TenantId>,
     pub(super) origin: Option<Origin>,
-    pub(super) state: Option<String>,
+    pub(super) state: Option<EndpointState>,
     /// Values in the queries of addresses are neither shown nor found.
     pub(super) hides_queries: bool,
     pub(super) text: Option<Text>,
@@ -126,9 +126,9 @@ impl Selection {
     fn may_have(&self, found: &Found) -> bool {
         let text = || found.as_defined().and_then(|running| running.hook.settings.as_deref());
         let is_in = |wanted: &Text| text().is_none_or(|text| wanted.is_in(text)) || wanted.is_in(found.id.as_str());
-        let state = found.running.as_ref().map(|running| running.state.name());
+        let state = found.running.as_ref().map(|running| running.state);
         self.origin.is_none_or(|origin| origin == found.origin())
-            && self.state.as_deref().is_none_or(|wanted| state == Some(wanted))
+            && self.state.is_none_or(|wanted| state == Some(wanted))
             && self.text.as_ref().is_none_or(is_in)
     }
 
@@ -137,7 +137,7 @@ impl Selection {
         let settings = || hook.settings.as_ref().map(ToString::to_string).unwrap_or_default();
         self.tenant.as_ref().is_none_or(|tenant| hook.is_of(tenant))
             && self.origin.is_none_or(|origin| origin == hook.origin)
-            && self.state.as_deref().is_none_or(|wanted| state == Some(wanted))
+            && self.state.is_none_or(|wanted| state == Some(wanted.name()))
             && self.text.as_ref().is_none_or(|text| text.is_in(hook.id.as_str()) || text.is_in(&settings()))
     }
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{OriginalUri, RawQuery, Request as HttpRequest, State};
 use axum::response::Response;
-use hooks_core::{HookId, HookReport, HumanDuration, TestError, chain, timestamp};
+use hooks_core::names::nearest;
+use hooks_core::{EndpointState, HookId, HookReport, HumanDuration, TenantId, TestError, chain, timestamp};
 use http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
@@ -120,9 +121,11 @@ async fn remove(
         }
     };
     if let Some(definitions) = service.definitions().cloned().filter(|_| !only_stopped) {
-        let (id, owner) = (hook.clone(), owner.clone());
-        if whole(async move { definitions.remove(&id, &condition, &owner).await }).await? {
-            tracing::info!(%hook, "the hook was removed over the API");
+        let tenant = service.dispatcher().tenant_of(&hook);
+        let (id, remover) = (hook.clone(), owner.clone());
+        if let Some(revision) = whole(async move { definitions.remove(&id, &condition, &remover).await }).await? {
+            let (tenant, by) = (tenant.as_ref().map(TenantId::as_str), owner.by());
+            tracing::info!(%hook, %revision, tenant, by, "the hook was removed over the API");
             return Ok(json(StatusCode::OK, JSON, &Done { changed: true }));
         }
     }
@@ -171,7 +174,6 @@ async fn rotate(
     let (definitions, id) = (service.managed()?.clone(), hook.clone());
     let change = Change::Rotate(overlap.get());
     let defined = whole(async move { definitions.change(&id, change, &condition, &owner).await }).await?;
-    tracing::info!(%hook, "the hook got a new secret over the API");
     let secret = defined.secret.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default();
     let mut response = json(StatusCode::OK, JSON, &Rotated { secret, revision: defined.definition.revision.get() });
     tag(&mut response, Some(defined.definition.revision.get()));
@@ -259,6 +261,14 @@ fn tag(response: &mut Response, revision: Option<u64>) {
     }
 }
 
+/// What is said of a state that is none.
+fn states(wrong: &str) -> String {
+    let names: Vec<_> = EndpointState::ALL.iter().map(|state| state.name()).collect();
+    let near = nearest(wrong, names.iter().copied());
+    let near = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+    format!("`{wrong}` is no state{near} States: {}", names.join(", "))
+}
+
 /// Reads the query of a list.
 fn selection(query: &str, owner: &Owner) -> Result<Selection, Problem> {
     let mut selection = Selection {
@@ -280,14 +290,17 @@ fn selection(query: &str, owner: &Owner) -> Result<Selection, Problem> {
                 selection.origin = Some(origin.ok_or_else(|| wrong("expected `api` or `file`".to_owned()))?);
             }
             "tenant" => {
-                let tenant = hooks_core::TenantId::new(&*value).map_err(|error| wrong(error.to_string()))?;
+                let tenant = TenantId::new(&*value).map_err(|error| wrong(error.to_string()))?;
                 if owner.tenant().is_some_and(|own| *own != tenant) {
                     // Of another's hooks there are none.
                     selection.limit = 0;
                 }
                 selection.tenant = Some(tenant);
             }
-            "state" => selection.state = Some(value.into_owned()),
+            "state" => {
+                let state = EndpointState::ALL.iter().find(|state| state.name() == value);
+                selection.state = Some(*state.ok_or_else(|| wrong(states(&value)))?);
+            }
             "q" => selection.text = Some(Text::new(&value)),
             _ => {
                 let known = "after, limit, tenant, state, origin, q";

@@ -51,7 +51,11 @@ impl Routes {
 }
 
 /// A span of at most 30 days, as it is well written. More ways are understood.
-pub(crate) const SPAN: &str = "^([1-9][0-9]{0,5}s|[1-9][0-9]{0,3}m|[1-9][0-9]?h|([12]?[1-9]|[123]0)d)$";
+pub(crate) const SPAN: &str = "^([0-9]{1,6}(ms|s)|[0-9]{1,4}m|[0-9]{1,2}h([0-5]?[0-9]m)?|([12]?[0-9]|30)d)$";
+
+/// The same, of at least a second.
+pub(crate) const SECONDS: &str =
+    "^([1-9][0-9]{3,5}ms|[1-9][0-9]{0,5}s|[1-9][0-9]{0,3}m|[1-9][0-9]?h([0-5]?[0-9]m)?|([12]?[1-9]|[123]0)d)$";
 
 /// The document; paths begin below `prefix`.
 fn document(operations: &[Operation], service: &AdminService, needs_token: bool, prefix: &str) -> Json {
@@ -185,4 +189,61 @@ impl<'a> Schemas<'a> {
 /// What an operation is about.
 fn tag(path: &str) -> &'static str {
     ["events", "hooks", "tokens"].into_iter().find(|name| path.starts_with(&format!("/v1/{name}"))).unwrap_or("daemon")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hooks_core::HumanDuration;
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree as _;
+    use proptest::string::string_regex;
+
+    use super::*;
+
+    /// Spans of a pattern.
+    fn of(pattern: &str) -> impl Strategy<Value = String> {
+        string_regex(pattern.trim_start_matches('^').trim_end_matches('$')).unwrap()
+    }
+
+    fn read(span: &str) -> Duration {
+        span.parse::<HumanDuration>().unwrap_or_else(|why| panic!("{span}: {why}")).get()
+    }
+
+    const MOST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+    proptest! {
+        /// What the document allows is taken.
+        #[test]
+        fn spans_of_the_document_are_taken(any in of(SPAN), seconds in of(SECONDS)) {
+            prop_assert!(read(&any) <= MOST, "{any}");
+            prop_assert!((Duration::from_secs(1)..=MOST).contains(&read(&seconds)), "{seconds}");
+        }
+    }
+
+    /// Each of these forms is one that the document allows.
+    #[test]
+    fn the_document_allows_the_usual_spans() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let mut sample = |pattern: &str| -> Vec<String> {
+            let strategy = of(pattern);
+            (0..2_000).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
+        };
+        let (any, seconds) = (sample(SPAN), sample(SECONDS));
+        for is_of_form in [is_minutes as fn(&str) -> bool, is_millis] {
+            assert!(any.iter().any(|span| is_of_form(span)) && seconds.iter().any(|span| is_of_form(span)));
+        }
+        assert!(any.iter().any(|span| read(span).is_zero()));
+    }
+
+    /// `1h30m`
+    fn is_minutes(span: &str) -> bool {
+        span.contains('h') && span.ends_with('m')
+    }
+
+    /// `250ms`
+    fn is_millis(span: &str) -> bool {
+        span.ends_with("ms")
+    }
 }
