@@ -24,12 +24,23 @@ pub enum DropReason {
     /// The log is damaged there, or holds no event. Each position that the hook passes counts: no one can tell
     /// whether its event matched.
     Unreadable,
+    /// An operator moved the hook ahead, past the event. Where that was too much to be read, every event in between
+    /// counts, matching or not.
+    Skipped,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: &'static [Self] =
-        &[Self::Overflow, Self::Removed, Self::Filtered, Self::Refused, Self::Expired, Self::Gone, Self::Unreadable];
+    pub const ALL: &'static [Self] = &[
+        Self::Overflow,
+        Self::Removed,
+        Self::Filtered,
+        Self::Refused,
+        Self::Expired,
+        Self::Gone,
+        Self::Unreadable,
+        Self::Skipped,
+    ];
 
     /// The name in metrics, logs and reports.
     pub const fn name(self) -> &'static str {
@@ -41,6 +52,7 @@ impl DropReason {
             Self::Expired => "expired",
             Self::Gone => "gone",
             Self::Unreadable => "unreadable",
+            Self::Skipped => "skipped",
         }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct InFlight {
     window: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Part {
     /// Events from the oldest unsettled one on. `None`: all are settled.
     run: Option<Run>,
@@ -104,14 +104,22 @@ impl InFlight {
     /// Removes and returns the unsettled events, oldest first.
     pub(crate) fn take_all(&mut self) -> impl DoubleEndedIterator<Item = Run> {
         self.window = 0;
-        let unsettled = |Part { run, acked, .. }: Part| {
-            let mut run = run?;
-            if !acked.is_empty() {
-                run.retain(|at, _, _| acked.binary_search(&at).is_err());
-            }
-            Some(run)
-        };
-        std::mem::take(&mut self.parts).into_iter().filter_map(unsettled)
+        std::mem::take(&mut self.parts).into_iter().filter_map(Part::into_unsettled)
+    }
+
+    /// The unsettled events, oldest first.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Run> {
+        self.parts.iter().cloned().filter_map(Part::into_unsettled)
+    }
+}
+
+impl Part {
+    fn into_unsettled(self) -> Option<Run> {
+        let mut run = self.run?;
+        if !self.acked.is_empty() {
+            run.retain(|at, _, _| self.acked.binary_search(&at).is_err());
+        }
+        Some(run)
     }
 }
 

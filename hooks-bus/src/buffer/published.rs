@@ -97,6 +97,11 @@ impl Run {
         self.position(self.range.end.saturating_sub(1))
     }
 
+    /// Number of its events before a position.
+    pub(crate) fn before(&self, position: Position) -> usize {
+        self.range.clone().take_while(|at| self.position(*at) < position).count()
+    }
+
     #[inline]
     pub(crate) fn position(&self, at: u32) -> Position {
         Position::new(self.published.first.get() + self.index(at) as u64)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hooks_core::{
     BusError, HookId, Override, StartAt,
-    bus::{DeadLetters, DefineError, Definition, Expected, HookStore},
+    bus::{DeadLetters, DefineError, Definition, Expected, HookStore, Seek, SeekError, Sought},
 };
 
 use super::DurableBus;
@@ -35,6 +35,10 @@ impl HookStore for DurableBus {
     async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
         let hook = hook.clone();
         self.0.inner.blocking(move |inner| inner.forget(&hook)).await
+    }
+
+    async fn seek(&self, hook: &HookId, seek: &Seek) -> Result<Sought, SeekError> {
+        self.0.inner.seek(hook, seek).await
     }
 
     async fn define(

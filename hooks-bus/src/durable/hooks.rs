@@ -9,8 +9,9 @@ use parking_lot::{Mutex, RwLock};
 
 use super::checkpoint::{Behind, Checkpoint};
 use super::cursor::Cursor;
+use super::pending::Pending;
 use super::store::Known;
-use super::subscriber::{Pending, Subscriber};
+use super::subscriber::Subscriber;
 use crate::index::{Index, Slot};
 use crate::routing::Routing;
 
@@ -191,6 +192,30 @@ impl Hooks {
     pub(crate) fn first_committed(&self) -> Option<u64> {
         let known = self.known.lock();
         known.subscribed.values().filter_map(|(_, subscriber)| subscriber.committed()).min()
+    }
+
+    /// The place of a hook, subscribed or not, in a log that ends at `end`.
+    pub(crate) fn behind(&self, hook: &HookId, end: u64) -> Option<Behind> {
+        let known = self.known.lock();
+        match known.subscribed.get(hook).map(|(_, subscriber)| subscriber.checkpoint()) {
+            Some(Checkpoint::Behind(behind)) => Some(behind),
+            Some(Checkpoint::AtEnd) => Some(Behind::at(end)),
+            None => known.away.get(hook).map(|away| away.behind.clone()),
+        }
+    }
+
+    /// Moves a hook to another place, which the database has. Returns its subscriber, if it is subscribed. No event may be
+    /// dispatched meanwhile: the log ends at `end`.
+    pub(crate) fn move_to(&self, hook: &HookId, place: Behind, end: u64) -> Option<Arc<Subscriber>> {
+        let mut known = self.known.lock();
+        if let Some((_, subscriber)) = known.subscribed.get(hook) {
+            subscriber.move_to(place, end);
+            return Some(subscriber.clone());
+        }
+        if let Some(away) = known.away.get_mut(hook) {
+            (away.behind, away.saved_at_end) = (place, false);
+        }
+        None
     }
 
     /// The place of a hook that is not subscribed.

@@ -6,8 +6,8 @@ use hooks_core::{HookId, Lag};
 
 use super::format::RECORD_BYTES;
 use super::inner::Inner;
+use super::pending::Pending;
 use super::scan::time;
-use super::subscriber::Pending;
 
 impl Inner {
     /// The lag of a hook, subscribed or not. `None`: the bus does not know it.

@@ -30,46 +30,66 @@ impl Inner {
             _ if self.hooks.knows(hook) => return Ok(Start::Earliest),
             _ => {}
         }
-        let found = self.blocking(move |inner| {
-            let since = from.since(time(inner.storage.now())).unwrap_or(UNIX_EPOCH);
-            let seconds = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            let position = inner.storage.log.since(seconds);
-            let failed = |error| inner.storage.unavailable("find events by their time", &error);
-            Ok(Start::Since { since, position: position.map_err(failed)? })
-        });
-        found.await
+        self.blocking(move |inner| inner.find_start(from)).await
+    }
+
+    /// Finds a place. Blocks.
+    pub(crate) fn find_start(&self, from: StartAt) -> Result<Start, BusError> {
+        let Some(since) = from.since(time(self.storage.now())) else {
+            return Ok(if from == StartAt::Earliest { Start::Earliest } else { Start::End });
+        };
+        let seconds = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let failed = |error| self.storage.unavailable("find events by their time", &error);
+        Ok(Start::Since { since, position: self.storage.log.since(seconds).map_err(failed)? })
+    }
+
+    /// The position of a place, and whether older events that belong to it are gone. No event may be dispatched meanwhile:
+    /// the log ends at `end`.
+    pub(crate) fn position_of(&self, start: Start, end: u64) -> (u64, bool) {
+        let begin = self.storage.log.begin();
+        match start {
+            Start::End => (end, false),
+            Start::Earliest => (begin, false),
+            Start::Since { since, position } => {
+                // Older ones may have gone since it was found.
+                let position = position.max(begin);
+                let is_gone = position == begin && begin > 0 && self.begun().is_none_or(|begun| time(begun) > since);
+                (position, is_gone)
+            }
+        }
+    }
+
+    /// The time when the oldest file of the log was begun, in seconds since 1970.
+    fn begun(&self) -> Option<u64> {
+        self.storage.log.locate(self.storage.log.begin()).and_then(|part| part.segment.begun())
     }
 
     /// The first position of a new hook. No event may be dispatched meanwhile: the log ends at `end`. Logs how much of the
     /// past is gone.
     pub(crate) fn first_position(&self, hook: &HookId, start: Start, end: u64) -> u64 {
-        let begin = self.storage.log.begin();
-        let begun = self.storage.log.locate(begin).and_then(|part| part.segment.begun());
+        let (position, is_gone) = self.position_of(start, end);
+        let (events, gone) = (end.saturating_sub(position), position);
         match start {
-            Start::End => end,
+            Start::End => {}
             Start::Earliest => {
-                let age = begun.map(|begun| self.storage.clock.time().saturating_sub(begun));
+                let age = self.begun().map(|begun| self.storage.clock.time().saturating_sub(begun));
                 let age = age.map(|age| HumanDuration::new(Duration::from_secs(age)).to_string());
-                let (events, age) = (end.saturating_sub(begin), age.unwrap_or_else(|| "unknown".to_owned()));
-                if begin == 0 {
+                let age = age.unwrap_or_else(|| "unknown".to_owned());
+                if gone == 0 {
                     tracing::info!(%hook, events, age, "the hook begins with the first event");
                 } else {
-                    tracing::warn!(%hook, events, age, gone = begin, "the hook begins with the oldest event of the log: older ones are gone");
+                    tracing::warn!(%hook, events, age, gone, "the hook begins with the oldest event of the log: older ones are gone");
                 }
-                begin
             }
-            Start::Since { since, position } => {
-                // Older ones may have gone since it was found.
-                let position = position.max(begin);
-                let (events, from) = (end.saturating_sub(position), hooks_core::timestamp(since));
-                let is_gone = position == begin && begin > 0 && begun.is_none_or(|begun| time(begun) > since);
+            Start::Since { since, .. } => {
+                let from = hooks_core::timestamp(since);
                 if is_gone {
-                    tracing::warn!(%hook, events, from, gone = begin, "the hook begins with the oldest event of the log: older ones are gone");
+                    tracing::warn!(%hook, events, from, gone, "the hook begins with the oldest event of the log: older ones are gone");
                 } else {
                     tracing::info!(%hook, events, from, "the hook begins with the events from this time on");
                 }
-                position
             }
         }
+        position
     }
 }

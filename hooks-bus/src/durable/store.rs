@@ -151,6 +151,15 @@ impl Store {
         self.write(|change| begun::write(change, begun))
     }
 
+    /// Stores the place of one hook. The end, where all others are that are not behind, stays where it is.
+    pub(crate) fn set_place(&self, hook: &HookId, place: &Behind) -> Result<(), BusError> {
+        self.write(|change| {
+            let checkpoint = Checkpoint::Behind(place.clone());
+            change.open_table(HOOKS)?.insert(hook.as_str(), checkpoint.encode().as_slice())?;
+            Ok(())
+        })
+    }
+
     /// Removes all entries of a hook.
     pub(crate) fn forget(&self, hook: &HookId) -> Result<(), BusError> {
         self.write(|change| forget(change, hook))

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::SystemTime;
 
 use hooks_core::{
     DropReason, Envelope, Filter, HookId, Ledger, Position,
@@ -13,8 +12,9 @@ use hooks_core::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::checkpoint::{Checkpoint, unacked_between};
+use super::checkpoint::{Behind, Checkpoint, unacked_between};
 use super::cursor::{Cursor, PositionRange};
+use super::pending::Pending;
 use super::tail_cache::TailCache;
 use crate::buffer::budget::Amount;
 use crate::buffer::published::Run;
@@ -138,6 +138,21 @@ impl Subscriber {
         // The current reader has the events in flight.
         state.may_flush = true;
         self.scan.fetch_add(1, Ordering::AcqRel);
+        self.readable.notify_one();
+    }
+
+    /// Goes on elsewhere, in a log that ends at `end`. The reader is lost, and what it has in flight is read again or not.
+    pub(crate) fn move_to(&self, place: Behind, end: u64) {
+        let mut state = self.state.lock();
+        state.ledger.hand_over(state.cursor.unsettled().events);
+        let at_end = place.committed >= end;
+        state.cursor = Cursor::new(place);
+        if at_end {
+            state.cursor.follow();
+        }
+        state.reader += 1;
+        self.scan.fetch_add(1, Ordering::AcqRel);
+        self.saved_at_end.store(false, Ordering::Release);
         self.readable.notify_one();
     }
 
@@ -325,21 +340,6 @@ impl Subscriber {
             queued: cursor.queued().collect(),
             scans_from: cursor.scans_from(),
         }
-    }
-}
-
-/// A hook's unsettled events: in flight, queued, or still to be scanned.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    pub(crate) in_flight: Amount,
-    pub(crate) oldest: Option<SystemTime>,
-    pub(crate) queued: Vec<PositionRange>,
-    pub(crate) scans_from: Option<u64>,
-}
-
-impl From<u64> for Pending {
-    fn from(position: u64) -> Self {
-        Self { in_flight: Amount::default(), oldest: None, queued: Vec::new(), scans_from: Some(position) }
     }
 }
 

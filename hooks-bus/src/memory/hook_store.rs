@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use hooks_core::{
     BusError, Filter, HookId, StartAt,
-    bus::{DefineError, Definition, Expected, HookStore, Revision, Subscription},
+    bus::{DefineError, Definition, Expected, HookStore, Revision, Seek, SeekError, Sought, Subscription},
 };
 
 use super::MemoryBus;
@@ -21,6 +21,10 @@ impl HookStore for MemoryBus {
             Err(DefineError::Bus(error)) => Err(error),
             Err(error) => Err(BusError::Unavailable(error.to_string())),
         }
+    }
+
+    async fn seek(&self, hook: &HookId, seek: &Seek) -> Result<Sought, SeekError> {
+        self.0.seek(hook, seek)
     }
 
     async fn define(

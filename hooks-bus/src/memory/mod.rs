@@ -4,7 +4,9 @@ mod hook_store;
 mod inner;
 mod queue;
 mod reader;
+mod seek;
 mod subscriber;
+mod target;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -24,6 +24,10 @@ impl Queue {
         self.runs.front()
     }
 
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter()
+    }
+
     pub(crate) fn push(&mut self, run: Run) {
         self.events += run.len();
         self.runs.push_back(run);

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use hooks_core::{
     DropReason, HookId, Lag, Ledger, Overflow, Position, QueueLimits,
-    bus::{Delivery, Read, Settle, Subscription, WINDOW},
+    bus::{Delivery, Read, Seek, SeekError, Settle, Sought, Subscription, WINDOW},
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::queue::Queue;
+use super::target::Target;
 use crate::buffer::budget::{Amount, Budget, Reservation};
 use crate::buffer::in_flight::InFlight;
 use crate::buffer::published::Run;
@@ -86,6 +87,37 @@ impl Subscriber {
         state.reader += 1;
         self.readable.notify_one();
         state.reader
+    }
+
+    /// Drops the events before a place, and loses the reader. The next event that is published gets the position `end`.
+    pub(super) fn seek(&self, target: Target, end: u64, seek: &Seek) -> Result<Sought, SeekError> {
+        let mut state = self.state.lock();
+        let runs = || state.in_flight.runs().chain(state.queue.runs().cloned());
+        let before = runs().next().map_or(end, |run| run.first().get());
+        let skipped: usize = runs().map(|run| target.passes(&run)).sum();
+        let after = match target {
+            Target::Position(position) => position.get().max(before),
+            Target::Time(_) => runs().find(|run| target.passes(run) == 0).map_or(end, |run| run.first().get()),
+        };
+        seek.check(before, after)?;
+        let sought = Sought::new(before, after, skipped as u64, true).reached(target.is_reached(runs().next()));
+        if seek.dry_run || before == after {
+            return Ok(sought);
+        }
+        let State { queue, in_flight, .. } = &mut *state;
+        in_flight.take_all().rev().for_each(|run| queue.push_front(run));
+        let (mut left, mut size) = (skipped, Amount::default());
+        while left > 0
+            && let Some(run) = queue.pop(left)
+        {
+            left -= run.len();
+            size.add(run.size());
+        }
+        self.budget.release(size);
+        state.ledger.give_up(skipped, DropReason::Skipped);
+        state.reader += 1;
+        self.readable.notify_one();
+        Ok(sought)
     }
 
     /// True if a reader came.

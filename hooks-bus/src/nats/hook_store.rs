@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hooks_core::{
     BusError, HookId, Override, StartAt,
-    bus::{DeadLetters, DefineError, Definition, Expected, HookStore},
+    bus::{DeadLetters, DefineError, Definition, Expected, HookStore, Seek, SeekError, Sought},
 };
 use tokio::time::Instant;
 
@@ -59,6 +59,10 @@ impl HookStore for NatsBus {
             purged.map_err(|error| unavailable("forget a hook", &error))?;
         }
         Ok(known || dead_letters > 0)
+    }
+
+    async fn seek(&self, hook: &HookId, seek: &Seek) -> Result<Sought, SeekError> {
+        self.inner.seek(hook, seek).await
     }
 
     async fn define(

@@ -46,6 +46,7 @@ mod record;
 mod refusal;
 mod registry;
 mod rollback;
+mod seek;
 mod settings;
 mod start;
 mod step;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{BusError, DeadLetters, DefineError, Definition, Expected, StartAt};
+use super::{BusError, DeadLetters, DefineError, Definition, Expected, Seek, SeekError, Sought, StartAt};
 use crate::id::HookId;
 use crate::overrides::Override;
 
@@ -70,6 +70,27 @@ pub trait HookStore: Send + Sync {
     /// A call that is dropped may have removed all of it, a part or nothing: forget it once more.
     async fn forget(&self, _hook: &HookId) -> Result<bool, BusError> {
         Ok(false)
+    }
+
+    /// Moves a hook to another place, and returns when that would survive a crash; a crash before leaves it where it was.
+    /// Dead letters, override and definition stay.
+    ///
+    /// Back: every event from there on is delivered again, also those beyond where the hook was that it had settled out of
+    /// order. Back reaches what the log still has; what is older is answered with where the hook is
+    /// [then](Sought::reached). Ahead, if that is [allowed](Seek::skip): the unsettled events in between are given up, and
+    /// what was settled beyond them stays so. Where the hook is subscribed here, the given up count in its ledger as
+    /// [skipped](crate::DropReason::Skipped).
+    ///
+    /// A reader that the hook has here is lost, if it was moved: subscribe once more to go on. Its events in flight then
+    /// count as handed over. Counting is bounded work: where there is more, the counts are upper bounds.
+    ///
+    /// # Errors
+    /// When it is refused or can't be done. The hook is where it was.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may have moved the hook or not.
+    async fn seek(&self, _hook: &HookId, _seek: &Seek) -> Result<Sought, SeekError> {
+        Err(SeekError::Unsupported)
     }
 
     /// The dead letters of a hook. `None`: the bus keeps none; given-up events are dropped, counted and logged.

@@ -6,7 +6,7 @@ use tokio::sync::OwnedRwLockReadGuard;
 
 use super::hook_locks::{HookLockGuard, uncancelled};
 use super::overrides::SharedOverride;
-use super::slot::{Work, WorkerStart, subscription};
+use super::slot::{Slot, Work, WorkerStart, subscription};
 use super::status::HookStatus;
 use super::{DispatchError, Dispatcher, Inner};
 use crate::bus::BusError;
@@ -171,18 +171,22 @@ impl Inner {
         let filtered = parked.carry.refilter(&subscription.filter);
         slot.settler.settle(&filtered, Outcome::Dropped(DropReason::Filtered));
         parked.reader.reconfigure(subscription.clone());
-        let overridden = slot.overridden.clone();
-        overridden.drop_outdated(&*self.bus, &hook).await;
-        let enabled = hook.enabled && overridden.get().is_none();
+        slot.overridden.drop_outdated(&*self.bus, &hook).await;
+        let enabled = hook.enabled && slot.overridden.get().is_none();
         if enabled {
             parked.reader.set_enabled(true);
         } else {
             parked = parked.put_back(&*self.bus, subscription).await;
         }
-        let endpoint = slot.endpoint.successor(&hook, enabled);
-        let (ledger, settler) = (slot.ledger.clone(), slot.settler.clone());
-        self.start(WorkerStart { hook, enabled, endpoint, ledger, settler, overridden }, parked);
+        self.succeed(&slot, hook, enabled, parked);
         Ok(())
+    }
+
+    /// Starts another worker in place of one that was parked.
+    pub(super) fn succeed(&self, slot: &Slot, hook: Hook, enabled: bool, parked: Parked) {
+        let endpoint = slot.endpoint.successor(&hook, enabled);
+        let (ledger, settler, overridden) = (slot.ledger.clone(), slot.settler.clone(), slot.overridden.clone());
+        self.start(WorkerStart { hook, enabled, endpoint, ledger, settler, overridden }, parked);
     }
 
     async fn enable(&self, id: &HookId) -> Result<(), DispatchError> {
@@ -225,7 +229,7 @@ impl Inner {
     }
 
     /// Stops a hook's worker and takes over its events in flight.
-    async fn park(&self, slot: &super::slot::Slot) -> Result<Parked, BusError> {
+    pub(super) async fn park(&self, slot: &Slot) -> Result<Parked, BusError> {
         slot.stop().await;
         let mut work = slot.work.lock().await;
         if let Work::Parked(parked @ Some(_)) = &mut *work

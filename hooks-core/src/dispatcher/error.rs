@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bus::{BusError, Revision};
+use crate::bus::{BusError, Revision, SeekError};
 use crate::delivery::DeliveryError;
 use crate::envelope::EnvelopeError;
 use crate::id::HookId;
@@ -122,6 +122,15 @@ pub enum DispatchError {
         /// The error of the bus.
         #[source]
         error: BusError,
+    },
+    /// The hook was not moved to another place: it is where it was, and goes on.
+    #[error("hook `{hook}` was not moved")]
+    NotMoved {
+        /// The hook.
+        hook: HookId,
+        /// The reason.
+        #[source]
+        error: SeekError,
     },
     /// The dispatcher was shut down.
     #[error("the dispatcher is shut down")]

@@ -11,6 +11,7 @@ mod replay;
 mod report;
 mod resend;
 mod sending_again;
+mod seek;
 mod shutdown;
 mod slot;
 mod state_changes;

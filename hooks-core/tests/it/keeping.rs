@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hooks_core::{
     Bus, BusError, DeadLetter, DeadLetterId, HookId, Ledger, Outcome, Override, Position, Slice, async_trait,
-    bus::{BusMonitor, BusTraits, DeadLetters, HookStore, Past, Published, Reader, Settle, Settler, Subscription},
+    bus::{
+        BusMonitor, BusTraits, DeadLetters, HookStore, Past, Published, Reader, Seek, SeekError, Settle, Settler,
+        Sought, Subscription,
+    },
 };
 use hooks_test::model::ModelBus;
 use hooks_test::{before_it_is_late, id};
@@ -220,6 +223,10 @@ impl Bus for Keeping {
 
 #[async_trait]
 impl HookStore for Keeping {
+    async fn seek(&self, hook: &HookId, seek: &Seek) -> Result<Sought, SeekError> {
+        HookStore::seek(&*self.bus, hook, seek).await
+    }
+
     async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
         tokio::task::yield_now().await;
         if self.keeps_no_override.load(Ordering::Relaxed) {

@@ -21,5 +21,6 @@ mod panics;
 mod recording;
 mod replays;
 mod resends;
+mod seeks;
 mod state_changes;
 mod takeover;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_core::{
-    Bus, DeadLetter, Dispatcher, EndpointState, Hook, Metadata, RateLimit, ReplayReport, RetryPolicy,
+    Bus, DeadLetter, Dispatcher, EndpointState, Hook, Metadata, RateLimit, ReplayReport, RetryPolicy, StartAt,
+    bus::{Seek, SeekTo},
     sink::FailureClass,
 };
 use hooks_test::{Answer, Receiver, batch, disabled, events, id, ids};
@@ -70,6 +71,26 @@ async fn a_replay_ends_where_the_hook_becomes_another_instances() {
     let (report, ()) = tokio::join!(replay(&world), lose);
     assert_eq!((came(&report), tried(receiver, before), bus.ids()), ((1, 0, 2), vec![ids(0..1)], ids(1..3)));
     assert!(report.error.unwrap().contains("another instance has the hook now"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_ends_where_the_hook_is_moved_and_its_dead_letters_stay() {
+    let world = with_dead(3, 1).await;
+    let (bus, dispatcher, receiver) = &world;
+    receiver.hang();
+    let before = receiver.attempts().len();
+    let moves = async {
+        receiver.was_tried(before + 1).await;
+        let sought = dispatcher.seek(&id("a"), Seek::to(SeekTo::Start(StartAt::Earliest))).await.unwrap();
+        receiver.go_on();
+        sought
+    };
+    let (report, sought) = tokio::join!(replay(&world), moves);
+    assert_eq!((came(&report), sought.again), ((0, 0, 3), 3));
+    assert!(report.error.unwrap().contains("changed or stopped meanwhile"));
+    receiver.has(3).await;
+    assert_eq!((receiver.arrived(), bus.ids()), (ids(0..3), ids(0..3)));
+    assert_eq!(came(&replay(&world).await), (3, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]

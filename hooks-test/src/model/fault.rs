@@ -83,6 +83,22 @@ pub enum Fault {
     ForgetsInUse,
     /// Keeps the override of a hook that was forgotten.
     ForgetKeepsOverride,
+    /// Says that a hook was moved that stays where it is.
+    MovesNowhere,
+    /// Moves a hook ahead that may skip nothing.
+    SkipsUnasked,
+    /// Moves a hook when it is only asked what that would do.
+    MovesWhenAsked,
+    /// Keeps for settled what lies behind the place that a hook goes back to.
+    KeepsWhatWasSettled,
+    /// Forgets what was settled behind the place that a hook goes ahead to.
+    ForgetsWhatWasSettled,
+    /// Counts what the hook does not want, and calls that exact.
+    CountsOthers,
+    /// Does not enter what was skipped in the ledger.
+    SkipsUncounted,
+    /// Has a moved hook where it was after a crash.
+    MovesInMemory,
     /// Keeps overrides only as long as the process lives.
     OverridesInMemory,
     /// Says that every hook has the override of one.

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use hooks_core::{
     BusError, HookId, Override, StartAt, async_trait,
-    bus::{DeadLetters, DefineError, Definition, Expected, HookStore, Revision},
+    bus::{DeadLetters, DefineError, Definition, Expected, HookStore, Revision, Seek, SeekError, Sought},
 };
 
 use super::dead_letters::DeadLettersOf;
@@ -71,6 +71,10 @@ impl HookStore for ModelBus {
         let dead_letters = state.dead_letters.remove(hook).is_some_and(|dead_letters| !dead_letters.is_empty());
         let defined = state.definitions.remove(hook).is_some();
         Ok(state.places.remove(hook).is_some() || dead_letters || defined)
+    }
+
+    async fn seek(&self, hook: &HookId, seek: &Seek) -> Result<Sought, SeekError> {
+        self.move_hook(hook, seek)
     }
 
     async fn define(

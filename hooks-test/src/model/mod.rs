@@ -9,6 +9,7 @@ mod hook_store;
 mod past;
 mod publishing;
 mod reader;
+mod seek;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -70,6 +71,14 @@ pub(crate) struct Place {
     /// Settled beyond that.
     pub(crate) settled: BTreeSet<u64>,
     pub(crate) owner: Option<u64>,
+    /// Where a crash brings it back to, wrongly.
+    before_it_moved: Option<u64>,
+}
+
+impl Place {
+    fn lose_move(&mut self) {
+        self.from = self.before_it_moved.take().unwrap_or(self.from);
+    }
 }
 
 /// The state of a process.
@@ -145,6 +154,7 @@ impl Store for Model {
         let number = state.processes.keys().next().copied().unwrap_or_default();
         match self.fault {
             Fault::LosesAtCrash => state.places.values_mut().for_each(|place| place.from = end),
+            Fault::MovesInMemory => state.places.values_mut().for_each(Place::lose_move),
             // The end of the process is never noticed.
             Fault::OwnerForEver => drop(state.processes.remove(&number)),
             _ => {}

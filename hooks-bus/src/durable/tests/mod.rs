@@ -15,6 +15,7 @@ mod pace;
 mod past;
 mod power;
 mod retain;
+mod seek;
 mod sim;
 mod tenants;
 mod window;

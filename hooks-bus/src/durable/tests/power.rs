@@ -23,7 +23,7 @@ impl Bits {
 }
 
 /// Unsynced data that survives a cut: none, all, or some.
-fn images(disk: &SimDisk, seed: usize, some: usize) -> Vec<(String, SimDisk)> {
+pub(super) fn images(disk: &SimDisk, seed: usize, some: usize) -> Vec<(String, SimDisk)> {
     let mut images = vec![
         ("nothing survives".to_owned(), disk.after_power_cut(|| false)),
         ("everything survives".to_owned(), disk.after_kill()),

@@ -27,7 +27,8 @@ async fn conforms() {
     // Room for a whole window of events.
     let report = bus::check(async || Room(100_000)).await;
     report.assert_passed();
-    let of_hooks = ["overrides", "dead_letters", "dead_letter_limit", "definitions", "defining", "undefining"];
+    let of_hooks =
+        ["seeking", "overrides", "dead_letters", "dead_letter_limit", "definitions", "defining", "undefining"];
     let of_lasting = ["restart", "crash", "kept_definitions", "one_at_a_time"];
     let of_shared = ["takeover", "takeover_after_crash", "sharing", "shared_overrides", "shared_definitions"];
     assert_eq!(report.skipped(), [&of_hooks[..], &of_lasting, &of_shared].concat());

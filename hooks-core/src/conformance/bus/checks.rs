@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::probe::Probe;
-use super::{dead_letters, definitions, keeping, limits, past, processes, publishing, reading};
+use super::{dead_letters, definitions, keeping, limits, past, processes, publishing, reading, seeking};
 use crate::bus::BusTraits;
 use crate::conformance::run::Checked;
 
@@ -72,6 +72,7 @@ pub(super) const ALL: &[Check] = checks![
     keeping::lag: Every,
     keeping::unsubscribing: Every,
     keeping::forgetting: Every,
+    seeking::seeking: Every,
     keeping::overrides: Every,
     dead_letters::dead_letters: Every,
     dead_letters::dead_letter_limit: Every,

@@ -35,6 +35,7 @@
 //! | `lag` | a lag that is wrong and said to be exact |
 //! | `unsubscribing` | leftovers of a hook that was removed |
 //! | `forgetting` | leftovers of a hook that was forgotten |
+//! | `seeking` | a hook that was moved and goes on elsewhere, or events that it skips uncounted or unasked |
 //! | `overrides` | the override of a hook that is lost, changed or another's |
 //! | `dead_letters` | dead letters that are lost, changed or another's |
 //! | `dead_letter_limit` | more dead letters than a hook may have, or only some of a call's |
@@ -87,6 +88,7 @@ mod probe;
 mod processes;
 mod publishing;
 mod reading;
+mod seeking;
 mod store;
 
 use std::time::Duration;

@@ -101,6 +101,18 @@ const FAULTS: &[(Fault, &str, &str)] = &[
         "forgetting",
         "still known are ([], Some(Override { by: Receiver, reason: Some(\"gone\"), since: 1700000000, sink: 18446744073709551615, secrets: None, files: Some(\"gone\") }), None)",
     ),
+    (Fault::MovesNowhere, "seeking", "event 1 at the hook is event `wanted-2` instead of event `wanted-0`"),
+    (Fault::SkipsUnasked, "seeking", "it is not refused"),
+    (Fault::MovesWhenAsked, "seeking", "the hook `a` is lost"),
+    (Fault::KeepsWhatWasSettled, "seeking", "event 4 at the hook is event `wanted-4` instead of event `wanted-3`"),
+    (Fault::ForgetsWhatWasSettled, "seeking", "event 1 at the hook is event `wanted-4` instead of event `wanted-5`"),
+    (
+        Fault::CountsOthers,
+        "seeking",
+        "it says Sought { before: 4, after: 0, again: 5, skipped: 0, exact: true, reached: true } instead of 3 again and 0 skipped",
+    ),
+    (Fault::SkipsUncounted, "seeking", "no event is counted as skipped"),
+    (Fault::MovesInMemory, "seeking", "event 1 at the hook is event `wanted-2` instead of event `wanted-0`"),
     (Fault::OverridesInMemory, "overrides", "the override is None"),
     (
         Fault::OverridesOfAll,

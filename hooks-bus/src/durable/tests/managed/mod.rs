@@ -3,6 +3,7 @@
 //! was accepted.
 
 mod model;
+mod moves;
 
 use proptest::prelude::*;
 
@@ -17,6 +18,10 @@ enum Step {
     Undefine(usize),
     Disable(usize),
     Enable(usize),
+    /// Moves a hook back to where it began.
+    Back(usize),
+    /// Moves a hook to the end.
+    Ahead(usize),
     Publish(usize),
     /// Waits until every hook that is enabled has had everything.
     Deliver,
@@ -27,7 +32,7 @@ enum Step {
     Cut(usize),
 }
 
-use Step::{Cut, Define, Deliver, Disable, Enable, Publish, Restart, Sync, Undefine};
+use Step::{Ahead, Back, Cut, Define, Deliver, Disable, Enable, Publish, Restart, Sync, Undefine};
 
 /// A script with everything in it, to be cut anywhere.
 const SCRIPT: &[Step] = &[
@@ -39,7 +44,9 @@ const SCRIPT: &[Step] = &[
     Disable(0),
     Publish(2),
     Define(0),
+    Back(1),
     Sync,
+    Ahead(0),
     Restart,
     Undefine(1),
     Publish(3),
@@ -53,8 +60,11 @@ const SCRIPT: &[Step] = &[
     Restart,
     Define(2),
     Publish(2),
+    Ahead(2),
+    Back(2),
     Undefine(0),
     Sync,
+    Back(1),
     Publish(1),
 ];
 
@@ -65,6 +75,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => at().prop_map(Undefine),
         1 => at().prop_map(Disable),
         2 => at().prop_map(Enable),
+        2 => at().prop_map(Back),
+        1 => at().prop_map(Ahead),
         6 => (1usize..20).prop_map(Publish),
         2 => Just(Deliver),
         1 => Just(Sync),

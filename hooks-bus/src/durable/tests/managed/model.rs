@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hooks_core::{
-    Bus as _, Dispatcher, Hook, HookId,
-    bus::{Expected, HookStore as _, Revision},
+    Bus as _, Dispatcher, Hook, HookId, HumanDuration, Position, StartAt,
+    bus::{Expected, HookStore as _, Revision, Seek, SeekTo},
 };
 use hooks_test::{Receiver, batch, soon};
 use parking_lot::Mutex;
 
+use super::moves::Moves;
 use super::{HOOKS, Step};
-use crate::durable::DurableBus;
+use crate::durable::hold::Hold;
 use crate::durable::tests::sim::SimDisk;
-use crate::durable::tests::{block_on, gone, hook, open, slice};
+use crate::durable::tests::{TUNING, block_on, config, gone, hook, slice};
+use crate::durable::{DurableBus, OpenError};
 
 /// How a life ended.
 #[derive(Debug, PartialEq)]
@@ -36,6 +39,7 @@ pub(super) struct Made {
     removed: Option<usize>,
     /// Nothing from here on may come until it is enabled.
     disabled: Option<usize>,
+    moves: Moves,
 }
 
 /// The change that was asked for last, while it is not answered.
@@ -73,6 +77,13 @@ impl Receivers {
     fn arrived(&self, place: &str) -> Vec<usize> {
         self.at(place).arrived().iter().map(|id| id.parse().unwrap()).collect()
     }
+}
+
+/// The past stays, so that hooks can go back.
+fn open(disk: &SimDisk) -> Result<DurableBus, OpenError> {
+    let mut config = config();
+    config.retain = HumanDuration::new(Duration::from_secs(1_000));
+    DurableBus::on(Arc::new(disk.clone()), &config, TUNING, Hold::UntilPublished)
 }
 
 impl Model {
@@ -163,6 +174,8 @@ impl Model {
             Step::Undefine(at) => self.undefine(HOOKS[at], dispatcher).await,
             Step::Disable(at) => self.disable(HOOKS[at], dispatcher).await,
             Step::Enable(at) => self.enable(HOOKS[at], dispatcher).await,
+            Step::Back(at) => self.back(HOOKS[at], dispatcher).await,
+            Step::Ahead(at) => self.ahead(HOOKS[at], dispatcher).await,
             Step::Publish(count) => self.publish(count, bus).await,
             Step::Deliver => {
                 self.deliver(disk).await;
@@ -184,7 +197,46 @@ impl Model {
         let expected = self.there(id).map_or(Expected::Absent, |made| Expected::At(made.revision));
         let defined = dispatcher.define(&hook(id), &place, expected).await.map_err(|error| error.to_string())?;
         self.changing = None;
-        self.defined(id, place, defined.revision)
+        self.defined(id, place, defined.revision)?;
+        let is_new = self.there(id).is_some_and(|made| made.moves.begin.is_none() && made.places.len() == 1);
+        if is_new {
+            // It has had nothing yet.
+            let end = Seek::to(SeekTo::Start(StartAt::End)).dry_run(true);
+            let begin = dispatcher.seek(&hook(id), end).await.map_err(|error| error.to_string())?.after;
+            self.there_mut(id).into_iter().for_each(|made| made.moves.begin = Some(begin));
+        }
+        Ok(())
+    }
+
+    fn came(&self, id: &str) -> Vec<usize> {
+        let places = self.there(id).map(|made| made.places.as_slice()).unwrap_or_default();
+        places.iter().map(|(place, _)| self.receivers.arrived(place).len()).collect()
+    }
+
+    async fn back(&mut self, id: &'static str, dispatcher: &Dispatcher) -> Result<(), String> {
+        let (came, next) = (self.came(id), self.next);
+        let Some(made) = self.there_mut(id) else { return Ok(()) };
+        let Some(begin) = made.moves.begin else { return Ok(()) };
+        made.moves.asks_back();
+        let seek = Seek::to(SeekTo::Position(Position::new(begin)));
+        let sought = dispatcher.seek(&hook(id), seek).await.map_err(|error| format!("{id}: {error:?}"))?;
+        made.moves.went_back(came, next);
+        let landed = sought.after == begin && sought.reached;
+        if landed { Ok(()) } else { Err(format!("{id} landed at {sought:?} instead of {begin}")) }
+    }
+
+    async fn ahead(&mut self, id: &'static str, dispatcher: &Dispatcher) -> Result<(), String> {
+        let (came, next) = (self.came(id), self.next);
+        let Some(made) = self.there_mut(id) else { return Ok(()) };
+        made.moves.asks_ahead(came, next);
+        let seek = Seek::to(SeekTo::Start(StartAt::End)).skip(true);
+        let sought = dispatcher.seek(&hook(id), seek).await.map_err(|error| format!("{id}: {error:?}"))?;
+        let came = self.came(id);
+        // What it had had by then may come again after a crash, as ever.
+        if let Some(made) = self.there_mut(id).filter(|_| sought.after > sought.before) {
+            made.moves.went_ahead(came, next);
+        }
+        Ok(())
     }
 
     fn defined(&mut self, id: &'static str, place: String, revision: Revision) -> Result<(), String> {
@@ -199,7 +251,8 @@ impl Model {
                 made.revision = revision;
             }
             None => {
-                self.hooks.push(Made { id, places: vec![(place, begin)], revision, removed: None, disabled: None });
+                let (places, moves) = (vec![(place, begin)], Moves::default());
+                self.hooks.push(Made { id, places, revision, removed: None, disabled: None, moves });
             }
         }
         Ok(())
@@ -257,7 +310,8 @@ impl Model {
     async fn deliver(&self, disk: &SimDisk) {
         let accepted = self.slices.iter().rfind(|(_, is_accepted)| *is_accepted);
         let Some(last) = accepted.and_then(|(numbers, _)| numbers.last().copied()) else { return };
-        let due = |made: &&Made| made.removed.is_none() && made.disabled.is_none() && made.places[0].1 <= last;
+        let is_due = |made: &Made| made.places[0].1 <= last && !made.moves.may_miss(last);
+        let due = |made: &&Made| made.removed.is_none() && made.disabled.is_none() && is_due(made);
         for made in self.hooks.iter().filter(due) {
             let has_come = || made.places.iter().any(|(place, _)| self.receivers.arrived(place).contains(&last));
             hooks_test::until("the last event", || has_come() || disk.is_cut()).await;
@@ -319,15 +373,21 @@ impl Model {
             if let Some(other) = came.iter().find(|number| **number < begin || **number >= end) {
                 return Err(format!("{other} came to {place}: {came:?}"));
             }
-            for number in came.into_iter().filter(|number| first.insert(*number)) {
-                if number < newest {
+            for (index, number) in came.into_iter().enumerate().filter(|(_, number)| first.insert(*number)) {
+                if number < newest && made.moves.is_in_order(at, index) {
                     return Err(format!("{number} came behind {newest}"));
                 }
-                newest = number;
+                newest = newest.max(number);
             }
         }
+        if made.removed.is_none() {
+            let came: Vec<_> = made.places.iter().map(|(place, _)| self.receivers.arrived(place)).collect();
+            let accepted = self.slices.iter().filter(|(numbers, is_accepted)| *is_accepted && numbers[0] >= begin);
+            made.moves.check(&came, accepted.flat_map(|(numbers, _)| numbers.iter().copied()))?;
+        }
         for (numbers, is_accepted) in self.slices.iter().filter(|(numbers, _)| numbers[0] >= begin) {
-            let missing = numbers.iter().filter(|number| !first.contains(number)).count();
+            let missing = |number: &&usize| !first.contains(number) && !made.moves.may_miss(**number);
+            let missing = numbers.iter().filter(missing).count();
             let is_whole = missing == 0 || (missing == numbers.len() && !is_accepted);
             if made.removed.is_none() && !is_whole {
                 return Err(format!("{missing} of {numbers:?} did not come, accepted: {is_accepted}"));
