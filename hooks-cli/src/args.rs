@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use hooks_core::HumanDuration;
 
 use durations::{span, timeout};
-use operate::{DeadLetterCommand, HookArgs, LogCommand, StatusArgs};
+use operate::{DeadLetterCommand, HookArgs, LogCommand, SeekArgs, StatusArgs};
 
 /// Delivers events to webhooks and files: in order, in batches, without losing any.
 #[derive(Debug, Parser)]
@@ -175,6 +175,9 @@ will pass over are counted, too.")]
     #[command(after_help = "Examples:
   hooks disable -c hooks.toml billing")]
     Disable(HookArgs),
+    /// Move a hook back in the log, to deliver events again, or ahead, to skip a backlog
+    #[command(long_about = operate::SEEK, after_help = operate::SEEK_EXAMPLES)]
+    Seek(SeekArgs),
     /// Give up everything that is kept for a hook which is no longer in the config file
     #[command(after_help = "Examples:
   hooks forget -c hooks.toml billing")]

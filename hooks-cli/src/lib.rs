@@ -118,6 +118,7 @@ fn command(cli: &Cli, console: &Console) -> Exit {
         Command::Status(args) => commands::operate::status(args),
         Command::Enable(args) => commands::operate::set_enabled(args, true),
         Command::Disable(args) => commands::operate::set_enabled(args, false),
+        Command::Seek(args) => commands::seek::run(args),
         Command::Forget(args) => commands::operate::forget(args),
         Command::Get(args) => commands::manage::get(args),
         Command::Apply(args) => commands::apply::run(args),

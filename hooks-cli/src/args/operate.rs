@@ -3,8 +3,30 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use hooks_core::bus::SeekTo;
 use hooks_core::{DeadLetterId, DeadLetterReason, HookId};
-use hooks_server::admin::DeadLetterFilter;
+use hooks_server::admin::{DeadLetterFilter, SeekRequest};
+
+/// The help of `hooks seek`.
+pub(crate) const SEEK: &str =
+    "Moves a hook to another place in the log. From there it goes on in order, while the daemon \
+runs; other hooks notice nothing. Settings and dead letters stay.
+
+Back: every event from there on is delivered again, as far as the log still has it (the bus's `retain`). Receivers see \
+the ids that they have seen before.
+
+Ahead: the events in between are not delivered, ever. They count as dropped, with the reason `skipped`; that takes \
+--skip.
+
+--dry-run says how many events that is, and changes nothing.";
+
+pub(crate) const SEEK_EXAMPLES: &str = "Examples:
+  hooks seek billing --to 2h -c hooks.toml --dry-run     how many events of the last two hours come again?
+  hooks seek billing --to 2h -c hooks.toml               deliver them again
+  hooks seek billing --to 2026-11-27T10:00:00Z -c hooks.toml
+  hooks seek billing --to end --skip -c hooks.toml       skip the backlog: go on with what comes from now on
+
+Exit code 1 if the hook was not moved.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
@@ -133,6 +155,33 @@ pub(crate) struct HookArgs {
     /// The hook
     #[arg(value_name = "ID", value_parser = hook_id)]
     pub(crate) id: HookId,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SeekArgs {
+    #[command(flatten)]
+    pub(crate) whom: WhomArgs,
+    /// The hook
+    #[arg(value_name = "ID", value_parser = hook_id)]
+    pub(crate) id: HookId,
+    /// Where it goes on: an age (`2h`), a time (`2026-11-27T10:00:00Z`), `earliest`, `end`, or the position of an event
+    #[arg(long, value_name = "WHEN")]
+    to: SeekTo,
+    /// Skip the events in between if that lies ahead: they are not delivered, and count as dropped
+    #[arg(long)]
+    skip: bool,
+    /// Only say where it would go on, and how many events come again or are skipped
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// JSON in place of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl SeekArgs {
+    pub(crate) fn request(&self) -> SeekRequest {
+        SeekRequest { to: self.to, skip: self.skip, dry_run: self.dry_run }
+    }
 }
 
 #[derive(Debug, Args)]

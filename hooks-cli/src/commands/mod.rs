@@ -21,6 +21,7 @@ pub(crate) mod plugins;
 pub(crate) mod publish;
 pub(crate) mod resend;
 pub(crate) mod secrets;
+pub(crate) mod seek;
 pub(crate) mod serve;
 pub(crate) mod test;
 

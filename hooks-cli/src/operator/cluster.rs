@@ -58,7 +58,7 @@ impl Cluster {
             Request::Enable { hook } => self.tell(hook, &request).await,
             Request::Disable { hook } => self.tell(hook, &request).await,
             Request::Replay { hook, .. } | Request::Resend { hook, .. } => self.replay(hook, &request).await,
-            Request::Drop { hook, .. } => self.drop(hook, &request).await,
+            Request::Drop { hook, .. } | Request::Seek { hook, .. } => self.at_owner(hook, &request).await,
             Request::Rekey { .. } => self.rekey(request).await,
             Request::Attempts { which } => self.attempts(which, &request).await,
             Request::Outcomes { .. } => self.outcomes(&request).await,
@@ -196,7 +196,7 @@ impl Cluster {
     }
 
     /// The owner knows what it has on its way. Where there is none, nothing is.
-    async fn drop(&mut self, hook: &HookId, request: &Request) -> Response {
+    async fn at_owner(&mut self, hook: &HookId, request: &Request) -> Response {
         match self.owner(hook, request).await {
             Some(response) => response,
             None => self.local.ask(request.clone()).await,

@@ -99,7 +99,8 @@ impl fmt::Display for Nothing {
 impl Open {
     pub(super) fn new(bus: Arc<dyn Bus>, hooks: Vec<Hook>) -> Self {
         let dispatcher = Arc::new(Dispatcher::new(bus.clone()));
-        let service = AdminService::new(bus.clone(), dispatcher.clone());
+        let filters = hooks.iter().map(|hook| (hook.id.clone(), hook.filter.clone())).collect();
+        let service = AdminService::new(bus.clone(), dispatcher.clone()).with_filters(filters);
         let hooks = hooks.into_iter().map(|hook| (hook.id.clone(), hook)).collect();
         Self { bus, dispatcher, service, hooks }
     }

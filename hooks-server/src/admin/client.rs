@@ -221,6 +221,7 @@ fn http_request(request: &Request) -> Result<http::Request<Vec<u8>>, BoxError> {
         Request::Enable { hook } => (Method::POST, of(hook, "/enable"), None),
         Request::Disable { hook } => (Method::POST, of(hook, "/disable"), None),
         Request::Forget { hook } => (Method::DELETE, of(hook, "?stopped=true"), None),
+        Request::Seek { hook, seek } => (Method::POST, of(hook, "/seek"), Some(serde_json::to_vec(seek)?)),
         Request::DeadLetters { hook, after: None } => (Method::GET, of(hook, "/dead-letters"), None),
         Request::DeadLetters { hook, after: Some(after) } => {
             (Method::GET, of(hook, "/dead-letters") + &format!("?after={after}"), None)
@@ -262,6 +263,7 @@ fn response(request: &Request, status: StatusCode, body: &[u8]) -> Result<Respon
         Request::Enable { .. } | Request::Disable { .. } | Request::Forget { .. } | Request::Grant { .. } => {
             Response::Done(serde_json::from_slice(body)?)
         }
+        Request::Seek { .. } => Response::Sought(serde_json::from_slice(body)?),
         Request::DeadLetters { .. } => Response::DeadLetters(serde_json::from_slice(body)?),
         Request::Replay { .. } => Response::Replayed(serde_json::from_slice(body)?),
         Request::Resend { .. } => Response::Resent(serde_json::from_slice(body)?),

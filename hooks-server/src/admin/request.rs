@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use hooks_core::bus::{Seek, SeekTo};
 use hooks_core::{DeadLetterId, DeadLetterReason, HookId, Pattern};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,13 @@ pub enum Request {
     Forget {
         /// The hook.
         hook: HookId,
+    },
+    /// Moves a hook to another place in the log: `POST /v1/hooks/{id}/seek` with a [`SeekRequest`].
+    Seek {
+        /// The hook.
+        hook: HookId,
+        /// Where.
+        seek: SeekRequest,
     },
     /// A page of dead letters: `GET /v1/hooks/{id}/dead-letters?after=17`.
     DeadLetters {
@@ -95,6 +103,26 @@ pub enum Request {
     },
 }
 
+/// Where a hook goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SeekRequest {
+    /// `earliest`, `end`, an age (`2h`), a time (`2026-11-27T10:00:00Z`), or the position of an event.
+    pub to: SeekTo,
+    /// True if events may be skipped: those are given up, and count as dropped.
+    #[serde(default)]
+    pub skip: bool,
+    /// True to say only what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+impl From<SeekRequest> for Seek {
+    fn from(request: SeekRequest) -> Self {
+        Self::to(request.to).skip(request.skip).dry_run(request.dry_run)
+    }
+}
+
 /// Picks the dead letters that fit everything that is set. The default picks all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -132,6 +160,7 @@ mod tests {
     fn requests_between_instances_look_as_they_always_did() {
         let hook = HookId::new("a").unwrap();
         let which = DeadLetterFilter { ids: [DeadLetterId::new(17)].into(), ..DeadLetterFilter::default() };
+        let seek = SeekRequest { to: "2h".parse().unwrap(), skip: true, dry_run: false };
         for (request, json) in [
             (Request::Status, r#""status""#),
             (Request::Enable { hook: hook.clone() }, r#"{"enable":{"hook":"a"}}"#),
@@ -149,6 +178,10 @@ mod tests {
                 r#"{"attempts":{"which":{"hook":"a","tenant":null,"position":null,"delivered":null,"since":null,"until":null,"after":null,"oldest_first":false,"limit":50}}}"#,
             ),
             (Request::Rekey { dry_run: true }, r#"{"rekey":{"dry_run":true}}"#),
+            (
+                Request::Seek { hook: hook.clone(), seek },
+                r#"{"seek":{"hook":"a","seek":{"to":"2h","skip":true,"dry_run":false}}}"#,
+            ),
             (Request::Drop { hook, which }, r#"{"drop":{"hook":"a","which":{"ids":[17],"types":[],"reason":null}}}"#),
         ] {
             assert_eq!(serde_json::to_string(&request).unwrap(), json);

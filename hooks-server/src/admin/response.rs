@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use hooks_core::bus::Sought;
 use hooks_core::settings::Fault;
 use hooks_core::{DeadLetterId, HookId, HookReport, ReplayReport};
 use http::StatusCode;
@@ -26,6 +27,8 @@ pub enum Response {
     /// To [`Enable`](super::Request::Enable), [`Disable`](super::Request::Disable) and
     /// [`Forget`](super::Request::Forget).
     Done(Done),
+    /// To [`Seek`](super::Request::Seek).
+    Sought(Sought),
     /// To [`DeadLetters`](super::Request::DeadLetters).
     DeadLetters(DeadLetterPage),
     /// To [`Replay`](super::Request::Replay).

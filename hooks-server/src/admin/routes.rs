@@ -95,6 +95,7 @@ impl AdminService {
             .merge(super::events::routes())
             .merge(super::attempts::routes())
             .merge(super::outcomes::routes())
+            .merge(super::seek::routes())
             .with_state(self.clone())
     }
 }
@@ -366,6 +367,7 @@ impl IntoResponse for Response {
             Self::Status(body) => json(StatusCode::OK, JSON, body),
             Self::Log(body) => json(StatusCode::OK, JSON, body),
             Self::Done(body) => json(StatusCode::OK, JSON, body),
+            Self::Sought(body) => json(StatusCode::OK, JSON, body),
             Self::DeadLetters(body) => json(StatusCode::OK, JSON, body),
             Self::Replayed(body) => json(StatusCode::OK, JSON, body),
             Self::Dropped(body) => json(StatusCode::OK, JSON, body),

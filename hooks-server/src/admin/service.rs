@@ -1,12 +1,12 @@
 //! Does what operators ask, with a bus and the dispatcher of this process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use hooks_core::{
-    Bus, BusError, DeadLetter, DeadLetterId, DispatchError, Dispatcher, HookId, HookReport, ReplayError,
+    Bus, BusError, DeadLetter, DeadLetterId, DispatchError, Dispatcher, Filter, HookId, HookReport, ReplayError,
     bus::{DeadLetters, Instances},
     chain,
     sink::Called,
@@ -45,9 +45,11 @@ pub struct AdminService {
     /// Those that share the bus, and keep histories of their own.
     instances: Option<Arc<dyn Instances>>,
     looks: Turns,
+    /// The filters of hooks that do not run here, where they are known.
+    pub(super) filters: Arc<BTreeMap<HookId, Arc<Filter>>>,
 }
 
-type Outcome = Result<Response, Problem>;
+pub(super) type Outcome = Result<Response, Problem>;
 
 impl AdminService {
     /// For a process that does not deliver for good: its hooks are reported as stopped, unless the dispatcher has them.
@@ -60,6 +62,7 @@ impl AdminService {
             history: None,
             instances: None,
             looks: Turns::default(),
+            filters: Arc::default(),
         }
     }
 
@@ -132,6 +135,7 @@ impl AdminService {
             Request::Enable { hook } => self.set_enabled(&hook, true).await,
             Request::Disable { hook } => self.set_enabled(&hook, false).await,
             Request::Forget { hook } => self.forget(&hook).await,
+            Request::Seek { hook, seek } => self.seek(&hook, seek).await,
             Request::DeadLetters { hook, after } => self.dead_letters(&hook, after).await,
             Request::Replay { hook, which } => self.replay(&hook, &which).await,
             Request::Drop { hook, which } => self.drop(&hook, &which).await,
@@ -331,7 +335,7 @@ impl AdminService {
         conflict(format!("hook `{hook}` does not run here: {what} takes the config file it is in"))
     }
 
-    fn unknown(&self, hook: &HookId) -> Problem {
+    pub(super) fn unknown(&self, hook: &HookId) -> Problem {
         let known = self.status().hooks;
         let known = hooks_core::names::some(hook.as_str(), known.iter().map(|hook| hook.id.as_str()));
         Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{hook}`; known: {known}"))
@@ -378,11 +382,11 @@ fn select(
     move |id, letter| which.matches(id, letter.envelope.event_type(), letter.reason) && found.insert(id)
 }
 
-fn conflict(why: String) -> Problem {
+pub(super) fn conflict(why: String) -> Problem {
     Problem::new(StatusCode::CONFLICT, why)
 }
 
-fn unavailable(why: String) -> Problem {
+pub(super) fn unavailable(why: String) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 

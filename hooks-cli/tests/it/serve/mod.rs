@@ -32,6 +32,7 @@ mod reload;
 mod remote;
 mod rights;
 mod sealed;
+mod seeks;
 mod soak;
 mod tenants;
 mod verify;

@@ -8,6 +8,7 @@ mod managed;
 mod outages;
 mod pipe;
 mod rounds;
+mod seeks;
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::managed::{LOOPBACK, TENANTS, as_tenant, ask, ask_with};
 use super::{Client, Daemon, file_hook};
 
-const OPERATIONS: [&str; 30] = [
+const OPERATIONS: [&str; 31] = [
     "delete /v1/hooks/{id}",
     "get /healthz",
     "get /metrics",
@@ -34,6 +34,7 @@ const OPERATIONS: [&str; 30] = [
     "post /v1/hooks/{id}/enable",
     "post /v1/hooks/{id}/resend",
     "post /v1/hooks/{id}/rotate-secret",
+    "post /v1/hooks/{id}/seek",
     "post /v1/hooks/{id}/test",
     "post /v1/secrets/rekey",
     "post /v1/tokens",

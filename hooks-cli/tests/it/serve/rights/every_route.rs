@@ -15,7 +15,7 @@ use super::{TOKENS, ask, make, tampered};
 /// `a` is a hook of the config file, `shop` one that `acme` made, and there is no `x`.
 type Row = (&'static str, &'static str, &'static str, [u16; 8]);
 
-const TABLE: [Row; 54] = [
+const TABLE: [Row; 57] = [
     ("GET", "/openapi.json", "", [401, 401, 403, 200, 403, 200, 200, 200]),
     ("GET", "/healthz", "", [200; 8]),
     ("GET", "/readyz", "", [200; 8]),
@@ -45,6 +45,7 @@ const TABLE: [Row; 54] = [
     ("POST", "/v1/hooks/a/rotate-secret", "{}", [401, 401, 403, 403, 409, 409, 404, 404]),
     ("POST", "/v1/hooks/a/disable", "", [401, 401, 403, 403, 200, 200, 404, 404]),
     ("POST", "/v1/hooks/a/enable", "", [401, 401, 403, 403, 200, 200, 404, 404]),
+    ("POST", "/v1/hooks/a/seek", r#"{"to":"earliest"}"#, [401, 401, 403, 403, 200, 200, 404, 404]),
     ("GET", "/v1/hooks/a/dead-letters", "", [401, 401, 403, 200, 403, 200, 404, 404]),
     ("POST", "/v1/hooks/a/dead-letters/replay", "{}", [401, 401, 403, 403, 200, 200, 404, 404]),
     ("POST", "/v1/hooks/a/dead-letters/drop", "{}", [401, 401, 403, 403, 200, 200, 404, 404]),
@@ -58,6 +59,7 @@ const TABLE: [Row; 54] = [
     ("POST", "/v1/hooks/shop/rotate-secret", r#"{"overlap":"0s"}"#, [401, 401, 403, 403, 200, 200, 200, 404]),
     ("POST", "/v1/hooks/shop/disable", "", [401, 401, 403, 403, 200, 200, 200, 404]),
     ("POST", "/v1/hooks/shop/enable", "", [401, 401, 403, 403, 200, 200, 200, 404]),
+    ("POST", "/v1/hooks/shop/seek", r#"{"to":"earliest"}"#, [401, 401, 403, 403, 200, 200, 200, 404]),
     ("GET", "/v1/hooks/shop/dead-letters", "", [401, 401, 403, 200, 403, 200, 200, 404]),
     ("POST", "/v1/hooks/shop/dead-letters/replay", "{}", [401, 401, 403, 403, 200, 200, 200, 404]),
     ("POST", "/v1/hooks/shop/dead-letters/drop", "{}", [401, 401, 403, 403, 200, 200, 200, 404]),
@@ -69,6 +71,7 @@ const TABLE: [Row; 54] = [
     ("GET", "/v1/hooks/x", "", [401, 401, 403, 404, 403, 404, 404, 404]),
     ("PATCH", "/v1/hooks/x", "{}", [401, 401, 403, 403, 404, 404, 404, 404]),
     ("DELETE", "/v1/hooks/x", "", [401, 401, 403, 403, 404, 404, 404, 404]),
+    ("POST", "/v1/hooks/x/seek", r#"{"to":"earliest"}"#, [401, 401, 403, 403, 404, 404, 404, 404]),
     ("POST", "/v1/hooks/x/test", "", [401, 401, 403, 403, 404, 404, 404, 404]),
 ];
 
