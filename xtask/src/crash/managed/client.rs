@@ -22,6 +22,8 @@ struct Hook {
     path: Arc<str>,
     revision: u64,
     is_disabled: bool,
+    /// A position behind everything that was accepted before the hook was made, and when it was asked for.
+    begin: Option<(u64, Span)>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +41,13 @@ enum Change {
     Remove,
     Disable,
     Enable,
+    /// To this position, which was known then.
+    Back(u64, Span),
+    Ahead,
 }
+
+/// A header.
+const IS_JSON: &str = "content-type: application/json\r\n";
 
 pub(super) struct Client {
     number: u64,
@@ -78,14 +86,30 @@ impl Client {
         let at = self.random.below(NAMES as u64) as usize;
         let change = match &self.names[at].hook {
             None => Change::Make(self.new_path()),
-            Some(hook) => match self.random.below(6) {
+            Some(Hook { begin: None, .. }) => return self.learn_begin(daemon, at),
+            Some(Hook { begin: Some((begin, known)), is_disabled, .. }) => match self.random.below(9) {
                 0 => Change::Remove,
-                1 | 2 if hook.is_disabled => Change::Enable,
+                6 => Change::Ahead,
+                7 => Change::Back(*begin, *known),
+                1 | 2 if *is_disabled => Change::Enable,
                 1 => Change::Disable,
                 _ => Change::Move(self.new_path()),
             },
         };
         self.change(daemon, at, change)
+    }
+
+    /// Asks where the log ends, as a hook would have it that is moved there.
+    fn learn_begin(&mut self, daemon: &mut Connection, at: usize) -> Result<bool, String> {
+        let (begin, path) = (clock(), format!("/v1/hooks/{}/seek", self.id(at)));
+        let Some(answer) = daemon.ask("POST", &path, IS_JSON, r#"{"to":"end","dry_run":true}"#) else {
+            return Ok(false);
+        };
+        let json = serde_json::from_str::<Json>(&answer.1).unwrap_or_default();
+        let end = json["after"].as_u64().filter(|_| answer.0 == 200).ok_or_else(|| format!("asking: {answer:?}"))?;
+        let span = Span { begin, end: clock() };
+        self.names[at].hook.iter_mut().for_each(|hook| hook.begin = Some((end, span)));
+        Ok(true)
     }
 
     /// A path that nothing had before, so that what comes there says which change it follows.
@@ -133,6 +157,11 @@ impl Client {
                 self.unanswered = Some((at, change, span));
                 Ok(false)
             }
+            // It has not come so far yet.
+            Some((409, _)) if matches!(change, Change::Back(..)) => Ok(true),
+            Some((200, body)) if matches!(change, Change::Back(..)) && !body.contains("\"reached\":true") => {
+                Err(format!("{change:?} of {}: {body}", self.id(at)))
+            }
             Some((status, body)) if status == expected => {
                 let revision = serde_json::from_str::<Json>(&body).ok().and_then(|hook| hook["revision"].as_u64());
                 self.changed(at, &change, span, revision)?;
@@ -163,6 +192,10 @@ impl Client {
             Change::Remove => daemon.ask("DELETE", &path, &at_revision, ""),
             Change::Disable => daemon.ask("POST", &format!("{path}/disable"), "", ""),
             Change::Enable => daemon.ask("POST", &format!("{path}/enable"), "", ""),
+            Change::Back(begin, _) => {
+                daemon.ask("POST", &format!("{path}/seek"), IS_JSON, &json!({ "to": begin }).to_string())
+            }
+            Change::Ahead => daemon.ask("POST", &format!("{path}/seek"), IS_JSON, r#"{"to":"end","skip":true}"#),
         }
     }
 
@@ -181,7 +214,7 @@ impl Client {
         match (change, hook.as_mut()) {
             (Change::Make(path), None) => {
                 let number = self.history.made(path.clone(), span);
-                *hook = Some(Hook { number, path: path.clone(), revision, is_disabled: false });
+                *hook = Some(Hook { number, path: path.clone(), revision, is_disabled: false, begin: None });
             }
             (Change::Move(path), Some(hook)) => {
                 self.history.moved(hook.number, path.clone(), span);
@@ -199,6 +232,8 @@ impl Client {
                 self.history.enabled(hook.number, span);
                 hook.is_disabled = false;
             }
+            (Change::Back(_, known), Some(hook)) => self.history.went_back(hook.number, *known, span),
+            (Change::Ahead, Some(hook)) => self.history.went_ahead(hook.number, span),
             (change, hook) => return Err(format!("{id}: {change:?} of {hook:?}")),
         }
         Ok(())
@@ -258,6 +293,10 @@ fn is_done(change: &Change, there: Option<&There>) -> bool {
         (Change::Make(_) | Change::Move(_), None) => false,
         (Change::Remove, there) => there.is_none(),
         (Change::Disable, there) => there.is_some_and(|there| there.is_disabled),
+        // Nobody was told so.
+        (Change::Back(..), _) => false,
+        // It may be.
+        (Change::Ahead, _) => true,
         (Change::Enable, there) => there.is_some_and(|there| !there.is_disabled),
     }
 }

@@ -8,7 +8,7 @@ use crate::crash::receiver::Arrival;
 use crate::crash::record::{PUBLISHERS, Totals};
 
 /// When something was asked, and when it was known to be so.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Span {
     pub(super) begin: Duration,
     pub(super) end: Duration,
@@ -37,6 +37,10 @@ struct Hook {
     removed: Option<Span>,
     /// When it was disabled, and enabled again.
     disabled: Vec<(Span, Option<Span>)>,
+    /// When it went back, and when the place was known to which it went: what was accepted in between comes again.
+    backs: Vec<(Span, Span)>,
+    /// When it went ahead: what was accepted before may be missing.
+    aheads: Vec<Span>,
 }
 
 /// What one client asked.
@@ -55,7 +59,8 @@ impl History {
     /// Returns the hook's number.
     pub(super) fn made(&mut self, path: Arc<str>, span: Span) -> usize {
         self.changes += 1;
-        self.hooks.push(Hook { paths: vec![(path, span)], removed: None, disabled: Vec::new() });
+        let (disabled, backs, aheads) = (Vec::new(), Vec::new(), Vec::new());
+        self.hooks.push(Hook { paths: vec![(path, span)], removed: None, disabled, backs, aheads });
         self.hooks.len() - 1
     }
 
@@ -72,6 +77,17 @@ impl History {
     pub(super) fn disabled(&mut self, hook: usize, span: Span) {
         self.changes += 1;
         self.hooks[hook].disabled.push((span, None));
+    }
+
+    pub(super) fn went_back(&mut self, hook: usize, known: Span, span: Span) {
+        self.changes += 1;
+        self.hooks[hook].backs.push((span, known));
+    }
+
+    pub(super) fn went_ahead(&mut self, hook: usize, span: Span) {
+        self.changes += 1;
+        self.hooks[hook].aheads.push(span);
+        self.hooks[hook].backs.clear();
     }
 
     pub(super) fn enabled(&mut self, hook: usize, span: Span) {
@@ -110,7 +126,10 @@ impl Hook {
     fn check(&self, came: &[&Arrival], published: &[&Published]) -> Result<u64, String> {
         let mut newest: BTreeMap<u64, u64> = BTreeMap::new();
         let mut there = BTreeSet::new();
-        for arrival in came.iter().filter(|arrival| there.insert(arrival.number)) {
+        // Once it went ahead, an older event may come for the first time, when it went back.
+        let is_mixed = |at: Duration| self.aheads.first().is_some_and(|ahead| ahead.begin <= at);
+        let first = came.iter().filter(|arrival| there.insert(arrival.number));
+        for arrival in first.filter(|arrival| !is_mixed(arrival.at)) {
             let last = newest.insert(arrival.number % PUBLISHERS, arrival.number).unwrap_or_default();
             if last > arrival.number {
                 return Err(format!("{} arrived behind {last}", arrival.number));
@@ -120,6 +139,7 @@ impl Hook {
         came.iter().for_each(|arrival| by_number.entry(arrival.number).or_default().push(arrival));
         for slice in published {
             self.check_slice(slice, &there)?;
+            self.check_again(slice, &by_number)?;
             for number in &slice.numbers {
                 for arrival in by_number.remove(number).unwrap_or_default() {
                     self.check_arrival(slice, arrival).map_err(|why| format!("{number} {why}"))?;
@@ -134,7 +154,8 @@ impl Hook {
 
     /// Events that were accepted after it was made have to come, those of a request together.
     fn check_slice(&self, slice: &Published, there: &BTreeSet<u64>) -> Result<(), String> {
-        if self.removed.is_some() || !self.paths[0].1.is_before(slice.span) {
+        let is_skipped = self.aheads.iter().any(|ahead| !ahead.is_before(slice.span));
+        if self.removed.is_some() || is_skipped || !self.paths[0].1.is_before(slice.span) {
             return Ok(());
         }
         let missing = slice.numbers.iter().filter(|number| !there.contains(number)).count();
@@ -145,6 +166,20 @@ impl Hook {
             }
             missing if missing == slice.numbers.len() => Ok(()),
             _ => Err(format!("a part of {:?} was accepted", slice.numbers)),
+        }
+    }
+
+    /// Events between the place to which it went back and where it was come again.
+    fn check_again(&self, slice: &Published, came: &HashMap<u64, Vec<&Arrival>>) -> Result<(), String> {
+        let Some((back, _)) = self.backs.iter().rfind(|(back, known)| {
+            slice.is_accepted && self.removed.is_none() && known.is_before(slice.span) && slice.span.is_before(*back)
+        }) else {
+            return Ok(());
+        };
+        let is_again = |number: &u64| came.get(number).is_some_and(|came| came.iter().any(|one| one.at >= back.begin));
+        match slice.numbers.iter().find(|number| !is_again(number)) {
+            Some(number) => Err(format!("{number} did not come again, though it went back")),
+            None => Ok(()),
         }
     }
 
@@ -203,6 +238,24 @@ mod tests {
         let arrived: Vec<_> = arrived.iter().map(arrival).collect();
         check(&[history], &arrived)
             .map_or_else(|why| why, |totals| format!("{} of {}", totals.delivered, totals.accepted))
+    }
+
+    #[test]
+    fn what_has_to_come_again_or_may_be_missing_is_known() {
+        let slices: &[(u64, &[u64], bool)] = &[(15, &[8], true), (25, &[12], true)];
+        let good = [(16, "/1", 8), (26, "/2", 12)];
+        let back = |known| {
+            let mut history = history(false, slices);
+            history.went_back(0, at(known), at(60));
+            history
+        };
+        assert!(checked(back(12), &good).contains("8 did not come again"));
+        assert!(checked(back(20), &good).contains("12 did not come again"));
+        let again = [(16, "/1", 8), (26, "/2", 12), (61, "/2", 8), (62, "/2", 12)];
+        assert_eq!(checked(back(12), &again), "4 of 2");
+        let mut ahead = back(12);
+        ahead.went_ahead(0, at(70));
+        assert_eq!(checked(ahead, &good[1..]), "1 of 2");
     }
 
     #[test]
