@@ -103,7 +103,7 @@ fn a_hook_is_moved_over_http() {
         ("/v1/hooks/a/seek", r#"{"to":"yesterday"}"#, 400, "a time such as"),
         ("/v1/hooks/a/seek", r#"{"to":"1h","skip":"yes"}"#, 400, "expected a boolean"),
         ("/v1/hooks/a/seek", r#"{"to":"1h","dryrun":true}"#, 400, "unknown field `dryrun`"),
-        ("/v1/hooks/a/seek", "{}", 400, "missing field `to`"),
+        ("/v1/hooks/a/seek", "{}", 400, "`to` is missing"),
         ("/v1/hooks/a/seek", r#"{"to":11,"skip":true}"#, 409, "the log ends at 10"),
         ("/v1/hooks/x/seek", r#"{"to":"earliest"}"#, 404, "there is no hook `x`"),
     ] {

@@ -139,8 +139,9 @@ const FAULTS: &[(Fault, &str, &str)] = &[
     (
         Fault::DeniesOutliving,
         "claims",
-        "the bus says BusTraits { outlives_process: false, shared: false, keeps_events: true, atomic: true }, the store \
-         BusTraits { outlives_process: true, shared: true, keeps_events: true, atomic: true }",
+        "the bus says BusTraits { outlives_process: false, shared: false, keeps_events: true, atomic: true, \
+         counts_tenants: false }, the store BusTraits { outlives_process: true, shared: true, keeps_events: true, \
+         atomic: true, counts_tenants: false }",
     ),
     (Fault::ForgetsOutOfOrder, "restart", "event 3 at the hook is event `settled-5` instead of event `settled-7`"),
     (Fault::NewLogId, "restart", "it is said to be another log"),
