@@ -27,6 +27,8 @@ fn now() -> u64 {
 
 fn open(disk: &SimDisk) -> DurableBus {
     let mut config = config();
+    // Few ids, many events.
+    config.duplicate_window = HumanDuration::default();
     config.retain = HumanDuration::new(Duration::from_secs(1_000));
     config.segment_size = ByteSize::new(8 << 10);
     let tuning = Tuning { clock: now, steady: now, ..TUNING };
