@@ -214,8 +214,9 @@ fn what_is_no_request_to_publish_gets_its_own_answer() {
     ));
     let status = |answer: super::Answer| answer.status;
     assert_eq!(status(daemon.get("/")), 404);
-    let answer = daemon.get("/v1/events");
-    assert_eq!((answer.status, answer.header("allow")), (405, Some("post")));
+    let answer = daemon.exchange("PUT /v1/events HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+    let allowed = answer.header("allow").map(str::to_uppercase);
+    assert_eq!((answer.status, allowed.as_deref()), (405, Some("GET, HEAD, POST")), "{answer:?}");
     assert_eq!(status(daemon.exchange("POST /metrics HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")), 405);
     let answer = daemon.post("text/plain", event(1));
     assert_eq!((answer.status, answer.header("accept").is_some()), (415, true));
