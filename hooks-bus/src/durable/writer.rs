@@ -49,10 +49,6 @@ impl Writer {
     pub(crate) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         let mut knows_duplicates = false;
         while let Some(first) = requests.blocking_recv() {
-            // Not at the start: whoever only delivers need not wait.
-            if !std::mem::replace(&mut knows_duplicates, true) {
-                self.inner.recall_names();
-            }
             let (mut events, mut bytes) = (0, 0);
             let mut batch = Vec::new();
             let mut next = Some(first);
@@ -64,6 +60,10 @@ impl Writer {
                 next = if more { requests.try_recv().ok() } else { None };
             }
             self.inner.storage.health.begin_write(self.inner.storage.clock.steady());
+            // Not at the start: whoever only delivers need not wait.
+            if !std::mem::replace(&mut knows_duplicates, true) {
+                self.inner.recall_names();
+            }
             self.commit(batch);
             self.inner.storage.health.end_write();
         }
