@@ -80,8 +80,12 @@ impl schemars::JsonSchema for SeekTo {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "type": ["string", "integer"],
-            "minimum": 0,
+            "anyOf": [
+                { "enum": ["earliest", "end"] },
+                { "type": "string", "pattern": "^([0-9]{1,6}(ms|s)|[0-9]{1,4}m|[0-9]{1,2}h([0-5]?[0-9]m)?|[0-9]{1,3}d|[0-9]{1,19})$" },
+                { "type": "string", "format": "date-time" },
+                { "type": "integer", "minimum": 0, "maximum": u64::MAX },
+            ],
             "examples": ["earliest", "end", "2h", "2026-11-27T10:00:00Z", 4711],
         })
     }

@@ -10,9 +10,11 @@ use hooks_core::bus::Instances;
 use hooks_core::{StartAt, TenantId, chain};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
+use schemars::{JsonSchema as _, SchemaGenerator};
 use serde_json::json;
 use tokio::time::timeout;
 
+use super::events::Moment;
 use super::openapi::{Operation, Routes};
 use super::request::Request;
 use super::response::{Problem, Response};
@@ -43,7 +45,7 @@ pub(super) fn routes() -> Routes<AdminService> {
 
 fn described(operation: Operation) -> Operation {
     let number = || json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
-    let time = || json!({ "type": "string", "examples": ["2h", "2026-11-27T10:00:00Z"] });
+    let time = || Moment::json_schema(&mut SchemaGenerator::default()).to_value();
     let one_of = |values: [&str; 2]| json!({ "enum": values });
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": AttemptQuery::LIMITS.1 });
     operation

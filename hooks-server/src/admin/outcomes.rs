@@ -253,7 +253,7 @@ impl AdminService {
 
 pub(super) fn routes() -> Routes<AdminService> {
     let position = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
-    let after = json!({ "type": "string" });
+    let after = super::openapi::schema::hook_id(false);
     let operation =
         Operation::get("/v1/events/{position}/outcomes", "getOutcomesOfEvent", "What became of an event, by hook")
             .parameter("path", "position", "The event's position in the log.", position)

@@ -2,7 +2,7 @@
 //! that are read and answered.
 
 mod operation;
-mod schema;
+pub(super) mod schema;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

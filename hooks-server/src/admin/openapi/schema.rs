@@ -4,7 +4,7 @@ use hooks_core::settings::summary;
 use serde_json::{Map, Value as Json, json};
 
 /// A hook's name. One that is made is none that clients take out of a URL: `.` and `..`.
-pub(super) fn hook_id(is_made: bool) -> Json {
+pub(in crate::admin) fn hook_id(is_made: bool) -> Json {
     let pattern = if is_made { "^(\\.{3,}|\\.*[A-Za-z0-9_-][A-Za-z0-9_.-]*)$" } else { "^[A-Za-z0-9_.-]+$" };
     json!({ "type": "string", "pattern": pattern, "minLength": 1, "maxLength": 64, "examples": ["orders"] })
 }
