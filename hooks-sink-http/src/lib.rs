@@ -108,8 +108,8 @@ mod status_scanner;
 mod stream;
 #[cfg(feature = "tls")]
 mod system;
-#[cfg(feature = "tls")]
 mod timing;
+#[cfg(feature = "tls")]
 mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "tls/absent.rs"]
