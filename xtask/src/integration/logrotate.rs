@@ -1,5 +1,6 @@
 //! A file hook's target, rotated by Debian's logrotate while it is written to.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,7 +64,7 @@ fn rotate_under_load(bench: &Bench, create: &str) -> Result<Vec<PathBuf>, String
             }
             Ok::<(), String>(())
         });
-        let published = publish(&server, REQUESTS);
+        let published = publish(&server, 0..REQUESTS);
         done.store(true, Ordering::Relaxed);
         published.and(rotating.join().unwrap_or_else(|_| Err("rotating panicked".to_owned())))
     })?;
@@ -76,9 +77,9 @@ fn rotate_under_load(bench: &Bench, create: &str) -> Result<Vec<PathBuf>, String
     Ok(files)
 }
 
-/// Publishes numbered events in so many requests.
-pub(super) fn publish(server: &Server, requests: usize) -> Done {
-    for request in 0..requests {
+/// Publishes the numbered events of these requests.
+pub(super) fn publish(server: &Server, requests: Range<usize>) -> Done {
+    for request in requests {
         let events: String = (request * EVENTS..(request + 1) * EVENTS).map(|number| event(number) + "\n").collect();
         server.publish(&events)?;
     }
