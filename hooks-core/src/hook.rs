@@ -8,7 +8,7 @@ use crate::bus::{QueueLimits, StartAt};
 use crate::config_problem::ConfigProblem;
 use crate::envelope::Metadata;
 use crate::filter::Filter;
-use crate::human::ByteSize;
+use crate::human::{ByteSize, HumanDuration};
 use crate::id::{HookId, InvalidHookId, TenantId};
 use crate::policy::{RateLimit, RetryPolicy};
 use crate::setters::setters;
@@ -29,7 +29,9 @@ pub struct Hook {
     /// Limits of a batch.
     pub batch: BatchLimits,
     /// The policy for repeating failed attempts.
-    pub retry: RetryPolicy,
+    pub retry: Arc<RetryPolicy>,
+    /// The hook is disabled after this time of nothing but failures. Not set: never.
+    pub disable_after: Option<HumanDuration>,
     /// The rate limit over all its lanes.
     pub rate_limit: Option<RateLimit>,
     /// Limits of its queue in memory.
@@ -65,7 +67,8 @@ impl Hook {
             filter: Arc::default(),
             metadata: Arc::default(),
             batch: sink.batch_limits(),
-            retry: RetryPolicy::default(),
+            retry: RetryPolicy::shared_default(),
+            disable_after: None,
             rate_limit: None,
             queue: QueueLimits::default(),
             lanes: NonZeroUsize::MIN,
@@ -125,6 +128,9 @@ impl Hook {
             }
         }
         self.retry.problems(&mut problems);
+        if self.disable_after.is_some_and(|limit| limit.get().is_zero()) {
+            problems.push(ConfigProblem::new("disable_after", "must be longer than 0s".to_owned()));
+        }
         problems.extend(self.sink.problems(&self.batch, &self.retry));
         if self.rate_limit.is_some_and(|limit| limit.requests.is_none() && limit.events.is_none()) {
             problems
@@ -138,7 +144,8 @@ setters!(Hook {
     filter: impl Into<Arc<Filter>> => Into::into,
     metadata: impl Into<Arc<Metadata>> => Into::into,
     batch: BatchLimits,
-    retry: RetryPolicy,
+    retry: impl Into<Arc<RetryPolicy>> => Into::into,
+    disable_after: HumanDuration => Some,
     rate_limit: RateLimit => Some,
     queue: QueueLimits,
     lanes: NonZeroUsize,

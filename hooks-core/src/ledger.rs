@@ -17,7 +17,7 @@ pub enum DropReason {
     Filtered,
     /// The receiver refused the event.
     Refused,
-    /// The batch ran out of retries (`max_elapsed`).
+    /// The batch ran out of retries (`max_elapsed`, `max_attempts`).
     Expired,
     /// The log no longer has the event: its limits or an operator removed it before the hook read it.
     Gone,
@@ -71,7 +71,7 @@ impl fmt::Display for DropReason {
 pub enum DeadLetterReason {
     /// The receiver refused the event.
     Refused,
-    /// Its batch ran out of retries (`max_elapsed`).
+    /// Its batch ran out of retries (`max_elapsed`, `max_attempts`).
     Expired,
 }
 

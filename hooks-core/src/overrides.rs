@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// Disables a hook whose settings enable it, for a reason. Holds until an operator enables the hook; after its receiver
+/// Disables a hook whose settings enable it, for a reason. Holds until an operator enables the hook; if no operator
 /// disabled it, also until its sink's settings change.
 ///
 /// Buses keep it as JSON. Every later version reads the JSON of earlier ones.
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Override {
     /// The one who disabled the hook.
     pub by: DisabledBy,
-    /// The receiver's reason.
+    /// The receiver's reason, or the last failure.
     pub reason: Option<String>,
     /// The time, in seconds since 1970.
     pub since: u64,
@@ -35,6 +35,8 @@ pub struct Override {
 pub enum DisabledBy {
     /// The receiver wants nothing any more (HTTP: 410).
     Receiver,
+    /// Nobody: nothing but failures for [`Hook::disable_after`](crate::Hook::disable_after).
+    Failures,
     /// An operator, with [`Dispatcher::disable`](crate::Dispatcher::disable).
     Operator,
 }
@@ -53,7 +55,7 @@ impl Override {
 pub struct Disabled {
     /// The one who disabled the hook.
     pub by: DisabledBy,
-    /// The receiver's reason.
+    /// The receiver's reason, or the last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The time.

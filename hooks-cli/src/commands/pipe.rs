@@ -277,7 +277,7 @@ impl Run<'_> {
     async fn watch_hooks(&self, stop: &watch::Sender<Option<Stop>>) {
         let mut changes = self.dispatcher.changes();
         while let Some(hook) = changes.next().await {
-            if hook.is_disabled_by(DisabledBy::Receiver) {
+            if [DisabledBy::Receiver, DisabledBy::Failures].into_iter().any(|by| hook.is_disabled_by(by)) {
                 stop.send_if_modified(|stop| {
                     let first = stop.is_none();
                     stop.get_or_insert_with(|| Stop::Disabled(hook.id.to_string()));

@@ -76,10 +76,10 @@ impl SharedOverride {
     }
 }
 
-/// Returns true if the receiver disabled the hook and the sink's settings, secrets or files changed since. Those that
+/// Returns true if no operator disabled the hook and the sink's settings, secrets or files changed since. Those that
 /// were not recorded, then or now, count as unchanged.
 fn is_outdated(kept: &Override, bus: &dyn Bus, hook: &Hook) -> bool {
-    if kept.by != DisabledBy::Receiver {
+    if kept.by == DisabledBy::Operator {
         return false;
     }
     let now = Fingerprints::of(bus, hook);

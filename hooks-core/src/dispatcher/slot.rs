@@ -10,7 +10,6 @@ use crate::bus::{DeadLetters, Settler, Subscription};
 use crate::endpoint_state::EndpointState;
 use crate::hook::Hook;
 use crate::ledger::Ledger;
-use crate::overrides::DisabledBy;
 use crate::worker::{HookContext, Mode, Parked, ResendQueue, SharedEndpoint, StopSignal, Worker};
 
 /// The dispatcher's state of a hook.
@@ -43,10 +42,11 @@ pub(super) async fn worker_ended(worker: &Worker, overridden: &SharedOverride) {
     resends.close();
     let said = {
         let endpoint = endpoint.state.lock();
-        (endpoint.state() == EndpointState::Disabled).then(|| endpoint.last_error().map(str::to_owned))
+        let is_disabled = endpoint.state() == EndpointState::Disabled;
+        is_disabled.then(|| (endpoint.disabled_by(), endpoint.last_error().map(str::to_owned)))
     };
-    if let Some(reason) = said {
-        let kept = overridden.disable(&*worker.bus, hook, DisabledBy::Receiver, reason).await;
+    if let Some((by, reason)) = said {
+        let kept = overridden.disable(&*worker.bus, hook, by, reason).await;
         or_log(&hook.id, kept);
         notices.watchers().changed(&hook.id);
     }

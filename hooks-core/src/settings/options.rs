@@ -13,7 +13,7 @@ use crate::bus::{QueueLimits, StartAt};
 use crate::envelope::Metadata;
 use crate::filter::{Filter, Pattern};
 use crate::hook::Hook;
-use crate::human::ByteSize;
+use crate::human::{ByteSize, HumanDuration};
 use crate::id::{HookId, TenantId};
 use crate::policy::{RateLimit, RetryPolicy};
 use crate::sink::SinkFactory;
@@ -48,6 +48,10 @@ pub struct HookOptions {
     pub batch: BatchLimits,
     /// Retries of failed attempts.
     pub retry: RetryPolicy,
+    /// Disables the hook after this time of nothing but failures: `"5d"`. It keeps its events, and is enabled again by an
+    /// operator, or by a change of its sink. Counted while a process delivers it: a restart begins anew. Not set: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disable_after: Option<HumanDuration>,
     /// Rate limit over all lanes: `requests`, `events` or both. Not set: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = [{ "requests": "10/s" }]))]
@@ -114,7 +118,10 @@ impl HookOptions {
         });
         hook.metadata = Arc::new(metadata);
         hook.batch = self.batch;
-        hook.retry = self.retry;
+        if self.retry != *hook.retry {
+            hook.retry = self.retry.into();
+        }
+        hook.disable_after = self.disable_after;
         hook.queue = self.queue;
         hook.lanes = self.lanes.unwrap_or(hook.lanes);
         hook.enabled = self.enabled.unwrap_or(true);

@@ -51,7 +51,7 @@ pub struct UntrustedLimits {
     pub min_attempt_timeout: HumanDuration,
     /// Longest time limit of an attempt.
     pub attempt_timeout: HumanDuration,
-    /// Shortest wait that `retry.initial` and `retry.max` may set, so that nobody has a dead receiver asked all the time.
+    /// Shortest wait that `retry.initial`, `retry.max` and `retry.schedule` may set, so that nobody has a dead receiver asked all the time.
     pub min_backoff: HumanDuration,
     /// Memory bus: most events that a hook may hold.
     pub queue_events: NonZeroUsize,
@@ -107,6 +107,9 @@ impl UntrustedLimits {
         most(&mut problems, "batch.max_age", batch.max_age, self.batch_age);
         least(&mut problems, "retry.initial", retry.initial, self.min_backoff);
         least(&mut problems, "retry.max", retry.max, self.min_backoff);
+        if let Some(shortest) = retry.schedule.iter().min() {
+            least(&mut problems, "retry.schedule", *shortest, self.min_backoff);
+        }
         least(&mut problems, "retry.attempt_timeout", retry.attempt_timeout, self.min_attempt_timeout);
         most(&mut problems, "retry.attempt_timeout", retry.attempt_timeout, self.attempt_timeout);
         most(&mut problems, "queue.max_events", queue.max_events, self.queue_events);
@@ -160,7 +163,9 @@ mod tests {
     use super::*;
     use crate::BoxError;
     use crate::envelope::Metadata;
+    use crate::policy::RetryPolicy;
     use crate::sink::{Sink, SinkContext, SinkFactory};
+    use std::sync::Arc;
 
     #[derive(Debug)]
     struct Nowhere;
@@ -193,15 +198,19 @@ mod tests {
         let span = |text: &str| text.parse::<HumanDuration>().unwrap();
         let size = |text: &str| text.parse::<ByteSize>().unwrap();
         let count = |number| NonZeroUsize::new(number).unwrap();
+        let retry = |change: fn(&mut RetryPolicy, HumanDuration), text| {
+            paths(|hook| change(Arc::make_mut(&mut hook.retry), span(text)))
+        };
         assert_eq!(paths(|_| {}), [""; 0]);
         assert_eq!(paths(|hook| hook.lanes = count(5)), ["lanes"]);
         assert_eq!(paths(|hook| hook.batch.max_events = count(10_001)), ["batch.max_events"]);
         assert_eq!(paths(|hook| hook.batch.max_bytes = size("2MiB")), ["batch.max_bytes"]);
         assert_eq!(paths(|hook| hook.batch.max_age = span("61s")), ["batch.max_age"]);
-        assert_eq!(paths(|hook| hook.retry.initial = span("1ms")), ["retry.initial"]);
-        assert_eq!(paths(|hook| hook.retry.max = span("999ms")), ["retry.max"]);
-        assert_eq!(paths(|hook| hook.retry.attempt_timeout = span("9s")), ["retry.attempt_timeout"]);
-        assert_eq!(paths(|hook| hook.retry.attempt_timeout = span("31s")), ["retry.attempt_timeout"]);
+        assert_eq!(retry(|retry, wait| retry.initial = wait, "1ms"), ["retry.initial"]);
+        assert_eq!(retry(|retry, wait| retry.max = wait, "999ms"), ["retry.max"]);
+        assert_eq!(retry(|retry, wait| retry.schedule = vec![wait], "999ms"), ["retry.schedule"]);
+        assert_eq!(retry(|retry, limit| retry.attempt_timeout = limit, "9s"), ["retry.attempt_timeout"]);
+        assert_eq!(retry(|retry, limit| retry.attempt_timeout = limit, "31s"), ["retry.attempt_timeout"]);
         assert_eq!(paths(|hook| hook.queue.max_events = count(10_001)), ["queue.max_events"]);
         assert_eq!(paths(|hook| hook.queue.max_bytes = size("65MiB")), ["queue.max_bytes"]);
         assert_eq!(paths(|hook| hook.queue.overflow = Overflow::Block), ["queue.overflow"]);

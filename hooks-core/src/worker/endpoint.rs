@@ -1,10 +1,13 @@
 //! The health of a hook's receiver. Shared by the hook's lanes; has no clock.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::rate_limiter::RateLimiter;
 use crate::delivery::{Delivered, DeliveryError, FailureClass, Unread};
 use crate::endpoint_state::EndpointState;
+use crate::human::HumanDuration;
+use crate::overrides::DisabledBy;
 use crate::policy::RetryPolicy;
 use crate::stats::AttemptStats;
 
@@ -19,7 +22,7 @@ const MAX_DOUBTS: u8 = 3;
 
 #[derive(Debug, Default)]
 pub(crate) struct EndpointHealth {
-    policy: RetryPolicy,
+    policy: Arc<RetryPolicy>,
     state: EndpointState,
     failures: u32,
     failed_at: Option<Instant>,
@@ -38,6 +41,12 @@ pub(crate) struct EndpointHealth {
     accepted_at_change: u64,
     larger_after: u64,
     last_error: Option<String>,
+    /// The first failure since an attempt was accepted.
+    failing_since: Option<Instant>,
+    /// The time of nothing but failures after which the hook is disabled.
+    pub(crate) disable_after: Option<Duration>,
+    /// True if that has happened.
+    disabled_by_failures: bool,
     /// Held because dead letters can't be kept.
     blocked: bool,
     /// The receiver has named refused events.
@@ -49,7 +58,7 @@ pub(crate) struct EndpointHealth {
 }
 
 impl EndpointHealth {
-    pub(crate) fn new(policy: RetryPolicy, enabled: bool) -> Self {
+    pub(crate) fn new(policy: Arc<RetryPolicy>, enabled: bool) -> Self {
         let state = if enabled { EndpointState::Healthy } else { EndpointState::Disabled };
         Self { policy, state, max_bytes: usize::MAX, larger_after: ACCEPTED_BEFORE_LARGER.0, ..Self::default() }
     }
@@ -59,6 +68,9 @@ impl EndpointHealth {
         self.stats.clone_from(&before.stats);
         self.rate_limiter.continue_from(&before.rate_limiter);
         self.names_refused = before.names_refused;
+        if before.state != EndpointState::Disabled {
+            self.failing_since = before.failing_since;
+        }
         // Why it was disabled does not matter to one that is enabled.
         if before.state != EndpointState::Disabled || self.state == EndpointState::Disabled {
             self.last_error.clone_from(&before.last_error);
@@ -136,6 +148,7 @@ impl EndpointHealth {
 
     pub(crate) fn accept(&mut self, now: Instant) {
         self.accepted += 1;
+        self.failing_since = None;
         if self.max_bytes < usize::MAX && self.accepted - self.accepted_at_change >= self.larger_after {
             self.max_bytes = self.max_bytes.saturating_mul(2);
             self.accepted_at_change = self.accepted;
@@ -152,6 +165,7 @@ impl EndpointHealth {
         // Only an accepted attempt makes it healthy.
         let state = if self.state == EndpointState::Throttled { EndpointState::BackingOff } else { self.state };
         self.answered(state, now);
+        self.check_failing(now);
     }
 
     /// Only refused events are left to try, and nothing was accepted since. One may be a bad event; if there are
@@ -180,6 +194,11 @@ impl EndpointHealth {
             self.state = EndpointState::Healthy;
             self.last_error = None;
         }
+    }
+
+    /// Of a hook that was disabled while it delivered: by whom.
+    pub(crate) fn disabled_by(&self) -> DisabledBy {
+        if self.disabled_by_failures { DisabledBy::Failures } else { DisabledBy::Receiver }
     }
 
     pub(crate) fn disable(&mut self, error: Option<String>) {
@@ -226,6 +245,19 @@ impl EndpointHealth {
             _ => EndpointState::BackingOff,
         };
         self.last_error = Some(error.report());
+        self.check_failing(now);
+    }
+
+    /// Counts the time of nothing but failures. Disables the hook when it is over.
+    fn check_failing(&mut self, now: Instant) {
+        let since = *self.failing_since.get_or_insert(now);
+        let limit = self.disable_after.filter(|limit| now.saturating_duration_since(since) >= *limit);
+        if let Some(limit) = limit.filter(|_| self.state != EndpointState::Disabled) {
+            let error = self.last_error.as_deref().unwrap_or_default();
+            let why = format!("nothing but failures for {}: {error}", HumanDuration::new(limit));
+            self.disable(Some(why));
+            self.disabled_by_failures = true;
+        }
     }
 
     /// Ends our own waits, because the process ends, say. Waits that the receiver asked for go on.
@@ -252,8 +284,12 @@ impl EndpointHealth {
     }
 }
 
-/// Full jitter: a random part of `initial` × 2^(failures - 1), at most `max`.
+/// The wait of the schedule; or full jitter: a random part of `initial` × 2^(failures - 1), at most `max`.
 pub(crate) fn backoff(policy: &RetryPolicy, failures: u32, jitter: f64) -> Duration {
+    let nth = failures.saturating_sub(1) as usize;
+    if let Some(wait) = policy.schedule.get(nth).or(policy.schedule.last()) {
+        return wait.get();
+    }
     let doubled =
         2u32.checked_pow(failures.saturating_sub(1)).and_then(|factor| policy.initial.get().checked_mul(factor));
     doubled.unwrap_or(policy.max.get()).min(policy.max.get()).mul_f64(jitter.clamp(0.0, 1.0))

@@ -24,7 +24,9 @@ use crate::delivery::{Delivered, DeliveryError};
 use crate::endpoint_state::EndpointState;
 use crate::envelope::{Envelope, Metadata};
 use crate::hook::Hook;
+use crate::human::HumanDuration;
 use crate::notices::Notices;
+use crate::overrides::DisabledBy;
 use crate::sink::{Notes, Shared, Sink, SinkContext};
 use crate::stats::BatchStats;
 
@@ -54,7 +56,8 @@ pub(crate) struct SharedEndpoint {
 
 impl SharedEndpoint {
     pub(crate) fn new(hook: &Hook, enabled: bool) -> Self {
-        let mut endpoint = EndpointHealth::new(hook.retry, enabled);
+        let mut endpoint = EndpointHealth::new(hook.retry.clone(), enabled);
+        endpoint.disable_after = hook.disable_after.map(HumanDuration::get);
         endpoint.rate_limiter = RateLimiter::new(hook.rate_limit);
         Self { state: Mutex::new(endpoint), changed: Notify::new() }
     }
@@ -219,6 +222,9 @@ impl HookContext {
         self.notices.endpoint_changed(&self.hook, before, state, endpoint.last_error());
         match state {
             EndpointState::Healthy => tracing::info!(%hook, "delivery works again"),
+            EndpointState::Disabled if endpoint.disabled_by() == DisabledBy::Failures => {
+                tracing::error!(%hook, error, "the hook is disabled: nothing but failures for `disable_after`")
+            }
             EndpointState::Disabled => {
                 tracing::error!(%hook, error, "the hook is disabled: its receiver wants nothing any more")
             }

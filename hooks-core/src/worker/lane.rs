@@ -6,7 +6,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 use super::clock::now;
 use super::hook_context::{HookContext, guarded};
-use super::piece::{Settlement, Source};
+use super::piece::{RetryLimits, Settlement, Source};
 use super::resends::{CUT_OFF, ELSEWHERE, Resend};
 use super::retry_queue::{Next, RetryQueue};
 use super::settling::Settling;
@@ -109,7 +109,7 @@ impl Lane {
         let max_elapsed = context.hook.retry.max_elapsed.map(|span| span.get());
         let max_elapsed = max_elapsed.or((!context.durable).then_some(MEMORY_MAX_ELAPSED));
         let batcher = context.batcher();
-        let queue = RetryQueue::new(max_elapsed);
+        let queue = RetryQueue::new(RetryLimits { max_elapsed, max_attempts: context.hook.retry.max_attempts });
         Self {
             context,
             number,

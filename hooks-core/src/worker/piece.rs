@@ -1,5 +1,6 @@
 //! The items of a retry queue: a batch or a part of one, with its history. Has no clock.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::endpoint::EndpointHealth;
@@ -54,14 +55,24 @@ pub(super) struct Piece {
     pub(super) doubts: u8,
 }
 
+/// When a batch is given up.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RetryLimits {
+    /// Time since its first attempt.
+    pub(crate) max_elapsed: Option<Duration>,
+    /// Number of attempts.
+    pub(crate) max_attempts: Option<NonZeroU32>,
+}
+
 /// The attempts of a piece, and their times.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Times {
     attempts: u32,
     first_attempt: Option<Instant>,
     last_attempt: Option<Instant>,
-    /// Time with an endpoint fault, which does not count.
+    /// Time with an endpoint fault, and attempts that met one, which do not count.
     excused: Duration,
+    excused_attempts: u32,
     excused_since: Option<Instant>,
 }
 
@@ -79,16 +90,16 @@ impl Piece {
     }
 
     /// Turns an answer whose unreadable part may name refused events into a failure: a few times, and no longer than
-    /// the batch's time. Any other answer counts as it is.
+    /// the batch's limits. Any other answer counts as it is.
     pub(super) fn check_answer(
         &mut self,
         result: Result<Delivered, DeliveryError>,
-        limit: Option<Duration>,
+        limits: RetryLimits,
         now: Instant,
         endpoint: &EndpointHealth,
     ) -> Result<Delivered, DeliveryError> {
         let delivered = result?;
-        if endpoint.doubts(&delivered, self.doubts) && !self.times.is_over(limit, now) {
+        if endpoint.doubts(&delivered, self.doubts) && !self.times.are_over(limits, now) {
             self.doubts += 1;
             return Err(delivered.doubted());
         }
@@ -138,14 +149,17 @@ impl Times {
         Self { attempts: self.attempts.saturating_sub(1), ..self }
     }
 
-    /// Stops counting the time until the next attempt.
+    /// Does not count the last attempt, nor the time until the next one.
     pub(super) fn excuse(&mut self, now: Instant) {
+        self.excused_attempts = self.excused_attempts.saturating_add(1);
         self.excused_since = Some(now);
     }
 
-    pub(super) fn is_over(&self, limit: Option<Duration>, now: Instant) -> bool {
+    pub(super) fn are_over(&self, limits: RetryLimits, now: Instant) -> bool {
         let first = self.first_attempt.unwrap_or(now);
         let elapsed = now.saturating_duration_since(first).saturating_sub(self.excused);
-        limit.is_some_and(|limit| elapsed >= limit)
+        let attempts = self.attempts.saturating_sub(self.excused_attempts);
+        limits.max_elapsed.is_some_and(|limit| elapsed >= limit)
+            || limits.max_attempts.is_some_and(|limit| attempts >= limit.get())
     }
 }

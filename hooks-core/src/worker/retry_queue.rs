@@ -11,10 +11,10 @@
 //! them: they do not wait while we back off from the endpoint, a failure ends them, and a refused one is no suspect.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::endpoint::{EndpointHealth, backoff, later};
-use super::piece::{Ending, Piece, Refusal, Settlement, Source};
+use super::piece::{Ending, Piece, Refusal, RetryLimits, Settlement, Source};
 use crate::batch::Batch;
 use crate::bus::Delivery;
 use crate::delivery::{Delivered, DeliveryError, FailureClass};
@@ -52,12 +52,12 @@ pub(crate) struct RetryQueue {
     /// The time when the suspects are tried again.
     hold_until: Option<Instant>,
     holds: u32,
-    max_elapsed: Option<Duration>,
+    limits: RetryLimits,
 }
 
 impl RetryQueue {
-    pub(crate) fn new(max_elapsed: Option<Duration>) -> Self {
-        Self { max_elapsed, ..Self::default() }
+    pub(crate) fn new(limits: RetryLimits) -> Self {
+        Self { limits, ..Self::default() }
     }
 
     /// Returns true if no live event is left to try; then a batch may be [pushed](Self::push).
@@ -127,7 +127,7 @@ impl RetryQueue {
     ) -> Vec<Settlement> {
         let Some(mut piece) = self.pieces(self.head).pop_front() else { return Vec::new() };
         let doubts = piece.doubts;
-        let result = piece.check_answer(result, self.max_elapsed, now, endpoint);
+        let result = piece.check_answer(result, self.limits, now, endpoint);
         let is_doubted = piece.doubts > doubts;
         endpoint.count(result.as_ref().err().map(|error| error.class), now.saturating_duration_since(started));
         let error = match check(result, piece.batch.len()) {
@@ -341,7 +341,7 @@ impl RetryQueue {
     fn failed(&mut self, mut piece: Piece, error: &DeliveryError, now: Instant) -> Vec<Settlement> {
         if error.class == FailureClass::Endpoint {
             piece.times.excuse(now);
-        } else if piece.times.is_over(self.max_elapsed, now) {
+        } else if piece.times.are_over(self.limits, now) {
             return vec![piece.give_up(DeadLetterReason::Expired, error.report().into(), now)];
         }
         self.put_back(piece);

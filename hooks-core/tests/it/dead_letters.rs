@@ -303,7 +303,7 @@ async fn a_replay_that_is_cut_off_says_how_far_it_came() {
     let all = ids(0..6);
     receiver.refuses(all.iter().map(String::as_str));
     let retry = RetryPolicy::default().reject_hold("1s".parse().unwrap());
-    let hook = || hook(&receiver).batch(batch(2, "0s")).retry(retry);
+    let hook = || hook(&receiver).batch(batch(2, "0s")).retry(retry.clone());
     dispatcher.add(hook()).await.unwrap();
     bus.publish(events(0..6)).await.unwrap();
     bus.has(6).await;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hooks_core::{
-    BoxError, Bus, DisabledBy, DispatchError, Dispatcher, EndpointState, Hook, Override, Secret, Sink, async_trait,
+    BoxError, Bus, DisabledBy, DispatchError, Dispatcher, EndpointState, Hook, Override, RetryPolicy, Secret, Sink,
+    async_trait,
     sink::{Batch, Delivered, DeliveryError, FailureClass, SinkContext, SinkFactory},
 };
 use hooks_test::{Receiver, batch, disabled, events, id, together};
@@ -95,6 +96,37 @@ async fn a_change_of_anything_but_the_sink_leaves_it_disabled() {
 async fn a_change_of_the_sink_tries_again() {
     let (_, dispatcher, receiver) = gone().await;
     dispatcher.replace(hook("y", &receiver)).await.unwrap();
+    receiver.has(2).await;
+    assert_eq!(state(&dispatcher), (EndpointState::Healthy, None));
+}
+
+/// At 0, 10, 20 and 30 s.
+#[tokio::test(start_paused = true)]
+async fn nothing_but_failures_for_a_time_disables_it_and_a_change_of_the_sink_tries_again() {
+    let (bus, receiver) = (Keeping::new(0), Receiver::default());
+    let dispatcher = Dispatcher::new(Arc::new(bus.clone()));
+    let duration = |text: &str| text.parse().unwrap();
+    let failing = |at| {
+        let retry = RetryPolicy::default().schedule(vec![duration("10s")]);
+        hook(at, &receiver).retry(retry).disable_after(duration("30s"))
+    };
+    receiver.is_down(true);
+    dispatcher.add(failing("x")).await.unwrap();
+    bus.publish(events(0..2)).await.unwrap();
+    let mut changes = dispatcher.changes();
+    let hook = loop {
+        let hook = changes.next().await.unwrap();
+        if hook.is_disabled_by(DisabledBy::Failures) {
+            break hook;
+        }
+    };
+    assert_eq!(receiver.attempts().len(), 4);
+    let reason = hook.disabled.unwrap().reason.unwrap();
+    assert!(reason.starts_with("nothing but failures for 30s: "), "{reason}");
+    dispatcher.replace(failing("x").batch(batch(1, "0s"))).await.unwrap();
+    assert_eq!(state(&dispatcher), (EndpointState::Disabled, Some(DisabledBy::Failures)));
+    receiver.is_down(false);
+    dispatcher.replace(failing("y")).await.unwrap();
     receiver.has(2).await;
     assert_eq!(state(&dispatcher), (EndpointState::Healthy, None));
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use hooks_core::{Bus, DispatchError, EndpointState, Filter, Hook, Overflow, TestError, sink::FailureClass};
+use hooks_core::{
+    Bus, DispatchError, EndpointState, Filter, Hook, Overflow, RetryPolicy, TestError, sink::FailureClass,
+};
 use hooks_test::{Answer, Receiver, World, batch, disabled, event, events, id, ids, queue, typed};
 use tokio::time::Instant;
 
@@ -225,8 +227,8 @@ async fn time_with_an_endpoint_fault_does_not_count_against_max_elapsed() {
     let (world, receiver) = (World::new(), Receiver::default());
     receiver.fails(FailureClass::Endpoint, 100);
     receiver.fails(FailureClass::Retry, 1);
-    let mut hook = Hook::new("a", receiver.clone()).unwrap().batch(batch(3, "0s"));
-    hook.retry.max_elapsed = Some("60s".parse().unwrap());
+    let retry = RetryPolicy::default().max_elapsed("60s".parse().unwrap());
+    let hook = Hook::new("a", receiver.clone()).unwrap().batch(batch(3, "0s")).retry(retry);
     world.add(hook).await;
     world.publish(&events(0..3)).await;
     tokio::time::timeout(Duration::from_secs(7 * 24 * 3600), receiver.has(3)).await.unwrap();

@@ -14,10 +14,55 @@ fn waits_double_up_to_the_limit() {
 }
 
 #[test]
+fn a_schedule_says_how_long_to_wait_and_its_last_wait_is_repeated() {
+    let waits = ["10s", "1m", "1h"].map(|wait| wait.parse().unwrap());
+    let policy = RetryPolicy::default().schedule(waits.to_vec());
+    for jitter in [0.0, 0.5, 1.0] {
+        let waits: Vec<u64> = (1..=5).map(|failures| backoff(&policy, failures, jitter).as_secs()).collect();
+        assert_eq!(waits, [10, 60, 3_600, 3_600, 3_600]);
+    }
+}
+
+#[test]
+fn nothing_but_failures_for_a_time_disables() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let fail = |endpoint: &mut EndpointHealth, seconds| {
+        endpoint.fail(at(seconds), at(seconds), &error(FailureClass::Retry, None), 1.0)
+    };
+    let new =
+        || EndpointHealth { disable_after: Some(Duration::from_secs(60)), ..EndpointHealth::new(Arc::default(), true) };
+
+    let mut endpoint = new();
+    fail(&mut endpoint, 0);
+    fail(&mut endpoint, 59);
+    endpoint.accept(at(59));
+    fail(&mut endpoint, 60);
+    endpoint.refuse("no", at(119));
+    assert_ne!(endpoint.state(), EndpointState::Disabled, "something was accepted within the time");
+    let mut next = new();
+    next.continue_from(&endpoint);
+    for mut endpoint in [endpoint, next] {
+        endpoint.refuse("no", at(120));
+        assert_eq!((endpoint.state(), endpoint.disabled_by()), (EndpointState::Disabled, DisabledBy::Failures));
+        assert_eq!(endpoint.last_error(), Some("nothing but failures for 1m: no"));
+        let mut enabled = new();
+        enabled.continue_from(&endpoint);
+        fail(&mut enabled, 200);
+        assert_eq!(enabled.state(), EndpointState::BackingOff, "one that was enabled again begins anew");
+    }
+
+    let mut without = EndpointHealth::new(Arc::default(), true);
+    fail(&mut without, 0);
+    fail(&mut without, 1 << 30);
+    assert_eq!(without.state(), EndpointState::BackingOff);
+}
+
+#[test]
 fn retry_after_only_lengthens_and_is_clamped() {
     let now = Instant::now();
     let wait = |class, retry_after| {
-        let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+        let mut endpoint = EndpointHealth::new(Arc::default(), true);
         endpoint.fail(now, now, &error(class, retry_after), 1.0);
         (endpoint.not_before().unwrap() - now).as_secs()
     };
@@ -29,7 +74,7 @@ fn retry_after_only_lengthens_and_is_clamped() {
 #[test]
 fn lanes_that_fail_together_count_once() {
     let now = Instant::now();
-    let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+    let mut endpoint = EndpointHealth::new(Arc::default(), true);
     for after in 1..=8 {
         endpoint.fail(now, now + Duration::from_millis(after), &error(FailureClass::Retry, None), 1.0);
     }
@@ -41,7 +86,7 @@ fn lanes_that_fail_together_count_once() {
 #[test]
 fn an_answer_ends_backing_off() {
     let now = Instant::now();
-    let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+    let mut endpoint = EndpointHealth::new(Arc::default(), true);
     endpoint.fail(now, now, &error(FailureClass::Retry, None), 1.0);
     assert_eq!(endpoint.state(), EndpointState::BackingOff);
     endpoint.accept(now);
@@ -50,10 +95,10 @@ fn an_answer_ends_backing_off() {
 
 #[test]
 fn one_that_is_enabled_again_forgets_why_it_was_disabled() {
-    let mut disabled = EndpointHealth::new(RetryPolicy::default(), true);
+    let mut disabled = EndpointHealth::new(Arc::default(), true);
     disabled.disable(Some("410 Gone".to_owned()));
     let next = |enabled| {
-        let mut next = EndpointHealth::new(RetryPolicy::default(), enabled);
+        let mut next = EndpointHealth::new(Arc::default(), enabled);
         next.continue_from(&disabled);
         next.last_error().map(str::to_owned)
     };
@@ -64,7 +109,7 @@ fn one_that_is_enabled_again_forgets_why_it_was_disabled() {
 #[test]
 fn of_lanes_that_fail_together_the_longest_wait_counts() {
     let now = Instant::now();
-    let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+    let mut endpoint = EndpointHealth::new(Arc::default(), true);
     endpoint.fail(now, now, &error(FailureClass::Retry, None), 1.0);
     let at = now + Duration::from_millis(1);
     endpoint.fail(now - Duration::from_millis(1), at, &error(FailureClass::Throttle, Some(60)), 1.0);
@@ -77,7 +122,7 @@ fn of_lanes_that_fail_together_the_longest_wait_counts() {
 fn what_the_receiver_asked_one_lane_for_outlasts_the_answers_to_others() {
     let now = Instant::now();
     let asked = || {
-        let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+        let mut endpoint = EndpointHealth::new(Arc::default(), true);
         endpoint.fail(now, now, &error(FailureClass::Throttle, Some(60)), 1.0);
         endpoint
     };
@@ -105,7 +150,7 @@ fn what_the_receiver_asked_one_lane_for_outlasts_the_answers_to_others() {
 fn the_end_of_backoff_ends_our_own_waits_only() {
     let now = Instant::now();
     let hurried = |class, retry_after| {
-        let mut endpoint = EndpointHealth::new(RetryPolicy::default(), true);
+        let mut endpoint = EndpointHealth::new(Arc::default(), true);
         endpoint.fail(now, now, &error(class, retry_after), 1.0);
         endpoint.end_backoff();
         endpoint.not_before()

@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -11,7 +13,6 @@ use crate::delivery::{Odd, Unread};
 use crate::endpoint_state::EndpointState;
 use crate::envelope::{Envelope, Slice};
 use crate::id::HookId;
-use crate::policy::RetryPolicy;
 
 /// First position of events that are sent again.
 const AGAIN: u64 = 1_000;
@@ -49,10 +50,10 @@ struct World {
 impl World {
     /// With batches that begin here and have so many events.
     fn new(live: &[(u64, u64)], again: &[(u64, u64)]) -> Self {
-        let mut queue = RetryQueue::new(None);
+        let mut queue = RetryQueue::new(RetryLimits::default());
         live.iter().for_each(|(first, events)| queue.push(batch(*first..first + events), Source::Live));
         again.iter().for_each(|(first, events)| queue.push(batch(*first..first + events), Source::Resent));
-        Self { queue, endpoint: EndpointHealth::new(RetryPolicy::default(), true), now: Instant::now() }
+        Self { queue, endpoint: EndpointHealth::new(Arc::default(), true), now: Instant::now() }
     }
 
     fn next(&mut self) -> Next {
@@ -65,6 +66,23 @@ impl World {
         let tried = positions(self.queue.begin(self.now).unwrap());
         (tried, self.queue.resolve(self.now, self.now, answer, &mut self.endpoint, 1.0))
     }
+}
+
+#[test]
+fn a_batch_is_given_up_after_its_attempts_but_for_those_that_met_an_endpoint_fault() {
+    let mut world = World::new(&[(0, 2)], &[]);
+    world.queue = RetryQueue::new(RetryLimits { max_attempts: NonZeroU32::new(2), max_elapsed: None });
+    world.queue.push(batch([0, 1]), Source::Live);
+    for class in [FailureClass::Endpoint, FailureClass::Retry, FailureClass::Endpoint, FailureClass::Endpoint] {
+        let (_, settled) = world.attempt(failed(class));
+        assert!(settled.is_empty(), "{class:?}");
+        world.now += Duration::from_secs(3_600);
+    }
+    let (tried, settled) = world.attempt(failed(FailureClass::Throttle));
+    assert_eq!(tried, [0, 1]);
+    let [Settlement { ending: Ending::GivenUp(given_up), .. }] = &settled[..] else { panic!("{settled:?}") };
+    assert_eq!((given_up.why, given_up.attempts), (DeadLetterReason::Expired, 5));
+    assert!(world.queue.is_empty());
 }
 
 #[test]
