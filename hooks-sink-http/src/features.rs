@@ -16,7 +16,9 @@ pub(crate) fn lacking(config: &HttpConfig, url: Option<&Url>) -> Vec<ConfigProbl
     let is_secure = |url: &Url| url.scheme() == "https" && !cfg!(feature = "tls");
     let is_packed = |by| config.compression == by && Encoding::of(name(by)).is_none();
     let proxy = config.proxy.as_ref().and_then(|proxy| proxy.parts().ok());
+    let token_url = config.oauth2.as_ref().and_then(|oauth2| oauth2.token_url.parts().ok());
     let lacks = [
+        ("oauth2.token_url", token_url.is_some_and(|parts| is_secure(&parts.url)), "tls"),
         ("url", url.is_some_and(is_secure), "tls"),
         ("proxy", proxy.is_some_and(|proxy| is_secure(&proxy.url)), "tls"),
         ("http_version", config.http_version != HttpVersion::Http1 && !cfg!(feature = "http2"), "http2"),

@@ -10,6 +10,7 @@ use hooks_core::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::HttpConfig;
+use crate::config::Answers;
 use crate::mask::Mask;
 use crate::outcome::{AnswerContext, judge};
 use crate::received::{End, Received};
@@ -28,8 +29,16 @@ pub fn fuzz_outcome(status: u16, headers: &[(&[u8], &[u8])], body: &[u8], whole:
     let end = if whole { End::Whole } else { End::Limit };
     let batch = batch(&["a", "b", "c", "c"]);
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    let (mask, max_bytes) = (Mask::default(), 64 << 10);
-    let context = AnswerContext { request: "POST", batch: &batch, mask: &mask, now, partial_answers: false, max_bytes };
+    let (mask, answers, max_bytes) = (Mask::default(), Answers::default(), 64 << 10);
+    let context = AnswerContext {
+        request: "POST",
+        batch: &batch,
+        mask: &mask,
+        now,
+        partial_answers: false,
+        answers: &answers,
+        max_bytes,
+    };
     match judge(&context, &Received { status, headers, body: body.to_vec(), end, is_reused: false }).result {
         Ok(delivered) => {
             assert!(status.is_success(), "{status} was taken for a success");

@@ -48,6 +48,10 @@
 //! With `verify` nothing is delivered until the receiver has granted it, by the handshake of the CloudEvents webhook
 //! specification. It is asked once for each url and origin, and its rate is heeded.
 //!
+//! # Access tokens
+//! With `oauth2` ([`OAuth2`]) requests carry a token by client credentials. Sinks with the same settings share it, one of
+//! them fetches it, before it ends, and once more when the receiver answers 401.
+//!
 //! # What it needs
 //! A tokio runtime with time and I/O enabled. It keeps nothing between attempts but connections, which hooks share.
 //!
@@ -90,12 +94,15 @@ mod http2;
 #[cfg(not(feature = "http2"))]
 #[path = "http2/absent.rs"]
 mod http2;
+mod kept;
 mod keys;
 mod lookups;
 mod mask;
+mod oauth2;
 mod observed;
 mod outcome;
 mod plugin;
+mod question;
 mod ready;
 mod received;
 mod report;
@@ -122,7 +129,8 @@ pub mod verify;
 pub use cidr::Cidr;
 pub use compress::Encoding;
 pub use config::{
-    Basic, Compression, Connections, Hmac, HttpConfig, HttpVersion, Mode, SigningSecrets, Tls, TlsVersion, Verification,
+    AnswerMeaning, Answers, Basic, ClientAuth, Compression, Connections, Hmac, HttpConfig, HttpVersion, Mode, OAuth2,
+    SigningSecrets, Tls, TlsVersion, Verification,
 };
 pub use endpoint::Endpoint;
 #[doc(hidden)]

@@ -10,13 +10,19 @@ const SHORTEST: usize = 8;
 
 /// Secrets that were sent and must not be printed when a receiver echoes them.
 #[derive(Default)]
-pub(crate) struct Mask(Vec<Box<str>>);
+pub(crate) struct Mask {
+    secrets: Vec<Box<str>>,
+    /// Access tokens, the latest first.
+    tokens: Vec<Box<str>>,
+}
+
+/// Access tokens that are masked: one that was replaced may be echoed late.
+const TOKENS: usize = 2;
 
 impl Mask {
     /// For the values of these headers and the query of this address.
     pub(crate) fn new<'a>(headers: impl Iterator<Item = &'a HeaderValue>, url: &Url) -> Self {
-        let values = headers.filter_map(|value| value.to_str().ok());
-        let values = values.flat_map(spellings);
+        let values = headers.filter_map(|value| value.to_str().ok()).flat_map(spellings);
         let query = url.query().into_iter().flat_map(|query| query.split('&'));
         let query = query.flat_map(|pair| [Some(pair), pair.split_once('=').map(|(_, value)| value)]);
         let mut secrets: Vec<Box<str>> = values
@@ -27,14 +33,30 @@ impl Mask {
         // The longest first: a shorter one may be a part of it.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();
-        Self(secrets)
+        Self { secrets, tokens: Vec::new() }
+    }
+
+    /// For these texts.
+    pub(crate) fn of_texts(texts: [&str; 2]) -> Self {
+        let secrets = texts.into_iter().flat_map(spellings).filter(|text| text.len() >= SHORTEST);
+        Self { secrets: secrets.map(Into::into).collect(), tokens: Vec::new() }
+    }
+
+    /// Masks the access token that a header sends from now on.
+    pub(crate) fn learn(&mut self, authorization: &HeaderValue) {
+        let token = authorization.to_str().ok().and_then(|value| value.split_once(' '));
+        let Some((_, token)) = token.filter(|(_, token)| token.len() >= SHORTEST) else { return };
+        if self.tokens.first().is_none_or(|known| **known != *token) {
+            self.tokens.insert(0, token.into());
+            self.tokens.truncate(TOKENS);
+        }
     }
 
     /// The beginning of a text that somebody else wrote, fit to print: one line, at most `max` bytes and
     /// a mark where it was cut, without control characters and secrets.
     pub(crate) fn excerpt(&self, text: &[u8], max: usize) -> String {
         let mut text = String::from_utf8_lossy(text).into_owned();
-        for secret in &self.0 {
+        for secret in self.secrets.iter().chain(&self.tokens) {
             if text.contains(&**secret) {
                 text = text.replace(&**secret, "[secret]");
             }
@@ -84,6 +106,18 @@ mod tests {
             br#"{"authorization":"Bearer open-sesame","t":"open-sesame","q":"?token=t0p-secret&n=1","env":"prod"}"#;
         let shown = mask().excerpt(echo, 1024);
         assert_eq!(shown, r#"{"authorization":"[secret]","t":"[secret]","q":"?[secret]&n=1","env":"prod"}"#);
+    }
+
+    #[test]
+    fn access_tokens_are_masked_as_they_come() {
+        let mut mask = mask();
+        for token in
+            ["Bearer token-number-1", "Bearer token-number-1", "Bearer token-number-2", "Bearer token-number-3"]
+        {
+            mask.learn(&HeaderValue::from_static(token));
+        }
+        let shown = mask.excerpt(b"Bearer token-number-3, token-number-2, open-sesame", 99);
+        assert_eq!(shown, "Bearer [secret], [secret], [secret]");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 
 use crate::body::Body;
+use crate::config::{AnswerMeaning, Answers};
 use crate::failures::{self, Reading};
 use crate::mask::Mask;
 use crate::received::{End, Received};
@@ -27,6 +28,8 @@ pub(crate) struct AnswerContext<'a> {
     pub(crate) now: SystemTime,
     /// True if the receiver is known to name refused events.
     pub(crate) partial_answers: bool,
+    /// What its answers mean, where it is not the usual.
+    pub(crate) answers: &'a Answers,
     /// Most bytes of a body that are read, also of one that was compressed.
     pub(crate) max_bytes: usize,
 }
@@ -45,11 +48,28 @@ pub(crate) fn judge(context: &AnswerContext<'_>, received: &Received) -> Judged 
     let wait = wait.and_then(|value| retry_after::parse(value, context.now));
     let body = Body::of(received, context.max_bytes);
     let answer = answer(context.mask, received.status, body.text());
-    let failed = match classify(received.status, wait.is_some()) {
+    let class = match context.answers.meaning(received.status.as_u16()) {
+        Some(meaning) => class_of(meaning),
+        None => classify(received.status, wait.is_some()),
+    };
+    let failed = match class {
         None => return success(context, &body, &received.end, answer),
         Some(class) => DeliveryError::new(class, doing(context, &answer, advice(received.status))),
     };
     Judged { result: Err(failed.retry_after(wait).answer(answer)), advice: None }
+}
+
+/// The class of a meaning that was set; `None` for success.
+fn class_of(meaning: AnswerMeaning) -> Option<FailureClass> {
+    match meaning {
+        AnswerMeaning::Delivered => None,
+        AnswerMeaning::Rejected => Some(FailureClass::Rejected),
+        AnswerMeaning::TooLarge => Some(FailureClass::TooLarge),
+        AnswerMeaning::Retry => Some(FailureClass::Retry),
+        AnswerMeaning::Throttle => Some(FailureClass::Throttle),
+        AnswerMeaning::Endpoint => Some(FailureClass::Endpoint),
+        AnswerMeaning::Gone => Some(FailureClass::Gone),
+    }
 }
 
 /// The meaning of a status, as docs/http.md has it; `None` for success.
@@ -165,6 +185,10 @@ mod tests {
     }
 
     fn judged(received: Received) -> Result<Delivered, DeliveryError> {
+        judged_by(&Answers::default(), received)
+    }
+
+    fn judged_by(answers: &Answers, received: Received) -> Result<Delivered, DeliveryError> {
         let batch = crate::fuzz::batch(&["a", "b"]);
         let mask = Mask::default();
         let (now, max_bytes) = (SystemTime::UNIX_EPOCH, 64 << 10);
@@ -174,6 +198,7 @@ mod tests {
             mask: &mask,
             now,
             partial_answers: false,
+            answers,
             max_bytes,
         };
         judge(&context, &received).result
@@ -221,6 +246,30 @@ mod tests {
                     (result, class) => panic!("{status} {wait:?}: {class:?} became {result:?}"),
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_meaning_that_is_set_counts_before_the_usual_one() {
+        use AnswerMeaning::*;
+        let failures = [
+            (Rejected, FailureClass::Rejected),
+            (TooLarge, FailureClass::TooLarge),
+            (Retry, FailureClass::Retry),
+            (Throttle, FailureClass::Throttle),
+            (Endpoint, FailureClass::Endpoint),
+            (Gone, FailureClass::Gone),
+        ];
+        for status in 200..600 {
+            for (meaning, class) in failures {
+                let error =
+                    judged_by(&Answers::from_iter([(status, meaning)]), received(status, &[("retry-after", "7")], ""));
+                let error = error.unwrap_err();
+                assert_eq!((error.class, error.retry_after), (class, Some(Duration::from_secs(7))), "{status}");
+            }
+            let body = r#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#;
+            let delivered = judged_by(&Answers::from_iter([(status, Delivered)]), received(status, &[], body)).unwrap();
+            assert_eq!(delivered.refused.len(), 1, "{status}");
         }
     }
 

@@ -86,16 +86,17 @@ impl SinkConfig for HttpConfig {
             let message = "anybody on the way can read and answer what is sent: name the authority in `tls.ca_file`";
             warn("tls.dangerously_accept_any_certificate", message);
         }
-        if self.shows_credentials() {
-            warn("url", "credentials travel in the clear, for everybody on the way to read: use https://");
+        for path in self.shows_credentials() {
+            warn(path, "credentials travel in the clear, for everybody on the way to read: use https://");
         }
         warnings
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let Self { bearer_file, secret_file, basic, hmac, tls, .. } = self;
+        let Self { bearer_file, secret_file, basic, oauth2, hmac, tls, .. } = self;
         let mut files = vec![bearer_file, secret_file];
         files.extend(basic.iter().map(|basic| &basic.password_file));
+        files.extend(oauth2.iter().flat_map(|oauth2| [&oauth2.client_secret_file, &oauth2.private_key_file]));
         files.extend(hmac.iter().map(|hmac| &hmac.secret_file));
         files.extend(tls.iter().flat_map(|tls| [&tls.ca_file, &tls.cert_file, &tls.key_file]));
         files.into_iter().flatten().cloned().collect()
@@ -106,16 +107,20 @@ impl SinkConfig for HttpConfig {
     }
 
     fn secrets(&self) -> Vec<Secret> {
-        let Self { url, headers, basic, bearer, secret, hmac, proxy, .. } = self;
+        let Self { url, headers, basic, bearer, oauth2, secret, hmac, proxy, .. } = self;
         let optional = [
             bearer.as_ref(),
             basic.as_ref().and_then(|basic| basic.password.as_ref()),
             hmac.as_ref().and_then(|hmac| hmac.secret.as_ref()),
             proxy.as_ref().map(Endpoint::secret),
         ];
+        let of_tokens = oauth2.iter().flat_map(|oauth2| {
+            [Some(oauth2.token_url.secret()), oauth2.client_secret.as_ref(), oauth2.private_key.as_ref()]
+        });
         let named = headers.iter().map(|(_, value)| value);
         let signing = secret.iter().flat_map(SigningSecrets::iter);
-        let optional = optional.into_iter().map(|secret| secret.cloned().unwrap_or_else(|| Secret::new("")));
+        let optional =
+            optional.into_iter().chain(of_tokens).map(|secret| secret.cloned().unwrap_or_else(|| Secret::new("")));
         [url.secret()].into_iter().chain(named).chain(signing).cloned().chain(optional).collect()
     }
 }

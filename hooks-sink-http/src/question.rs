@@ -1,18 +1,12 @@
-//! Whether a receiver has granted deliveries. No clock and no I/O: answers go in, the next step comes out.
+//! A question that many have, and one asks at a time: whoever came before the answer has it, too.
 
-use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hooks_core::sink::{DeliveryError, FailureClass};
+use tokio::sync::OwnedMutexGuard;
 
-/// A receiver's permission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Granted {
-    /// Most requests a minute; `None`: any number.
-    pub(crate) per_minute: Option<NonZeroU32>,
-}
-
-/// A question that brought no permission.
+/// The reason why a question brought nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Withheld {
     pub(crate) class: FailureClass,
@@ -21,7 +15,7 @@ pub(crate) struct Withheld {
 }
 
 impl Withheld {
-    /// Holds the hook: nothing was refused but the permission, so no event is given up.
+    /// Holds the hook: no event was refused, so none is given up.
     pub(crate) fn endpoint(what: String) -> Self {
         Self { class: FailureClass::Endpoint, what, retry_after: None }
     }
@@ -35,51 +29,102 @@ impl Withheld {
     }
 }
 
-/// What is known of one receiver. One asks at a time; whoever came before the answer has it, too.
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    granted: Option<Granted>,
-    /// The last answer that was none, if there is no permission.
+/// A question, what it brought, and whose turn it is to ask.
+#[derive(Debug)]
+pub(crate) struct Question<T> {
+    state: Mutex<State<T>>,
+    /// Held by the one who asks.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl<T> Default for Question<T> {
+    fn default() -> Self {
+        Self { state: Mutex::default(), turn: Arc::default() }
+    }
+}
+
+/// One's turn: while it is held, nobody else asks.
+pub(crate) type Held = OwnedMutexGuard<()>;
+
+impl<T: Clone> Question<T> {
+    /// What it brought last.
+    pub(crate) fn known(&self) -> Option<T> {
+        self.with(|state| state.known.clone())
+    }
+
+    /// Number of answers so far.
+    pub(crate) fn answers(&self) -> u64 {
+        self.with(|state| state.answers)
+    }
+
+    /// Waits for one's turn. `answers_before`: the number of answers when one came.
+    pub(crate) async fn turn(&self, answers_before: u64) -> (Turn<T>, Held) {
+        let held = self.turn.clone().lock_owned().await;
+        (self.with(|state| state.turn(answers_before)), held)
+    }
+
+    /// One's turn, if nobody is asking.
+    pub(crate) fn try_turn(&self) -> Option<Held> {
+        self.turn.clone().try_lock_owned().ok()
+    }
+
+    /// Takes an answer.
+    pub(crate) fn answered(&self, answer: Result<T, Withheld>) {
+        self.with(|state| state.answered(answer));
+    }
+
+    /// Forgets what it brought, if that is no good any more.
+    pub(crate) fn forget(&self, is_bad: impl FnOnce(&T) -> bool) {
+        self.with(|state| state.known.take_if(|known| is_bad(known)));
+    }
+
+    fn with<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What is known. No clock and no I/O: answers go in, the next step comes out.
+#[derive(Debug)]
+struct State<T> {
+    known: Option<T>,
+    /// The last answer that was none, if nothing is known.
     withheld: Option<Withheld>,
-    /// The number of answers so far.
     answers: u64,
 }
 
-/// The next step of one who wants to deliver, and whose turn it is to ask.
+impl<T> Default for State<T> {
+    fn default() -> Self {
+        Self { known: None, withheld: None, answers: 0 }
+    }
+}
+
+/// The next step of one whose turn it is.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Deliver.
-    Deliver,
+pub(crate) enum Turn<T> {
+    /// It is known.
+    Known(T),
     /// Fail: the answer to the one who asked before says so.
     Fail(Withheld),
     /// Ask.
     Ask,
 }
 
-impl State {
-    pub(crate) fn granted(&self) -> Option<Granted> {
-        self.granted
-    }
-
-    pub(crate) fn answers(&self) -> u64 {
-        self.answers
-    }
-
+impl<T: Clone> State<T> {
     /// The next step of one who came when there were this many answers.
-    pub(crate) fn turn(&self, answers_before: u64) -> Turn {
-        match (self.granted, &self.withheld) {
-            (Some(_), _) => Turn::Deliver,
+    fn turn(&self, answers_before: u64) -> Turn<T> {
+        match (&self.known, &self.withheld) {
+            (Some(known), _) => Turn::Known(known.clone()),
             (None, Some(withheld)) if self.answers > answers_before => Turn::Fail(withheld.clone()),
             (None, _) => Turn::Ask,
         }
     }
 
-    /// Takes an answer. A permission stays, whatever a later answer to an older question says.
-    pub(crate) fn answered(&mut self, answer: Result<Granted, Withheld>) {
+    /// What is known stays, whatever a later answer to an older question says.
+    fn answered(&mut self, answer: Result<T, Withheld>) {
         self.answers += 1;
         match answer {
-            Ok(granted) => (self.granted, self.withheld) = (Some(granted), None),
-            Err(withheld) => self.withheld = self.granted.is_none().then_some(withheld),
+            Ok(known) => (self.known, self.withheld) = (Some(known), None),
+            Err(withheld) => self.withheld = self.known.is_none().then_some(withheld),
         }
     }
 }
@@ -93,27 +138,25 @@ mod tests {
         Withheld::endpoint(what.to_owned())
     }
 
-    const GRANTED: Granted = Granted { per_minute: NonZeroU32::new(60) };
-
     #[test]
     fn those_who_wait_share_the_answer_and_later_ones_ask_again() {
-        let mut state = State::default();
-        let (first, second) = (state.answers(), state.answers());
+        let mut state = State::<&str>::default();
+        let (first, second) = (state.answers, state.answers);
         assert_eq!(state.turn(first), Turn::Ask);
         state.answered(Err(withheld("no")));
         assert_eq!(state.turn(second), Turn::Fail(withheld("no")));
-        let third = state.answers();
+        let third = state.answers;
         assert_eq!(state.turn(third), Turn::Ask);
-        state.answered(Ok(GRANTED));
-        assert_eq!((state.turn(third), state.turn(state.answers())), (Turn::Deliver, Turn::Deliver));
-        assert_eq!(state.granted(), Some(GRANTED));
+        state.answered(Ok("yes"));
+        assert_eq!((state.turn(third), state.turn(state.answers)), (Turn::Known("yes"), Turn::Known("yes")));
+        assert_eq!(state.known, Some("yes"));
     }
 
     #[test]
     fn one_who_asks_and_never_hears_leaves_it_to_the_next() {
-        let state = State::default();
-        assert_eq!(state.turn(state.answers()), Turn::Ask);
-        assert_eq!(state.turn(state.answers()), Turn::Ask);
+        let state = State::<&str>::default();
+        assert_eq!(state.turn(state.answers), Turn::Ask);
+        assert_eq!(state.turn(state.answers), Turn::Ask);
     }
 
     #[derive(Debug, Clone)]
@@ -133,24 +176,24 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain model, in any order: nobody delivers before a grant, nobody waits after one, and nobody gets
-        /// an answer that was there before he came.
+        /// Against a plain model, in any order: nobody knows before there is something to know, nobody asks after that, and
+        /// nobody gets an answer that was there before he came.
         #[test]
         fn as_the_model(moves in moves()) {
-            let mut state = State::default();
+            let mut state = State::<&str>::default();
             let (mut came, mut answers) = (Vec::new(), Vec::new());
             for step in moves {
                 match step {
-                    Move::Come => came.push((state.answers(), answers.len())),
-                    Move::Answer(is_granted) => {
+                    Move::Come => came.push((state.answers, answers.len())),
+                    Move::Answer(is_known) => {
                         let text = answers.len().to_string();
-                        state.answered(if is_granted { Ok(GRANTED) } else { Err(withheld(&text)) });
-                        answers.push(is_granted);
+                        state.answered(if is_known { Ok("yes") } else { Err(withheld(&text)) });
+                        answers.push(is_known);
                     }
                     Move::Go(who) => {
                         let Some((seen, before)) = came.get(who).copied() else { continue };
                         let expected = match answers.last() {
-                            _ if answers.contains(&true) => Turn::Deliver,
+                            _ if answers.contains(&true) => Turn::Known("yes"),
                             Some(_) if answers.len() > before => Turn::Fail(withheld(&(answers.len() - 1).to_string())),
                             _ => Turn::Ask,
                         };

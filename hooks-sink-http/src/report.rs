@@ -89,6 +89,18 @@ impl Report {
         }
     }
 
+    /// There is an access token: a new one, or the one that was there; or none, for this reason.
+    pub(crate) fn token(&self, is_new: bool, withheld: Option<&str>) {
+        match withheld {
+            None if is_new => self.note("oauth2", "a new access token"),
+            None => self.note("oauth2", "the access token that was there"),
+            Some(_) => {
+                self.note("oauth2", "no access token");
+                self.note("advice", "check `oauth2`: `token_url`, `client_id`, the secret, `client_auth` and `scopes`");
+            }
+        }
+    }
+
     /// The receiver has granted deliveries, or has not, for this reason.
     pub(crate) fn granted(&self, withheld: Option<&str>) {
         self.trace.end("");

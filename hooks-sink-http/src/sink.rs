@@ -1,5 +1,6 @@
 //! One attempt: make the request, post, read, judge.
 
+mod access;
 mod asking;
 
 use std::fmt;
@@ -20,7 +21,7 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 use tokio::sync::Semaphore;
 
 use crate::client::Client;
-use crate::config::Mode;
+use crate::config::{Answers, Mode};
 use crate::connection_state::{ConnectionState, Trust};
 use crate::endpoint::printable;
 use crate::grant::Handshake;
@@ -32,6 +33,7 @@ use crate::report::Report;
 use crate::request::Requests;
 use crate::timing::Timing;
 use crate::transport;
+use access::Access;
 
 /// Posts batches to one address. Built from an [`HttpConfig`](crate::HttpConfig).
 ///
@@ -51,10 +53,13 @@ pub struct HttpSink {
     requests: Requests,
     /// Asks the receiver first, where that is wanted.
     handshake: Option<Box<Handshake>>,
+    /// Sends access tokens, where that is wanted.
+    access: Option<Box<Access>>,
     mode: Mode,
     mask: Mask,
     max_response_bytes: usize,
     partial_answers: bool,
+    answers: Answers,
     /// True if the attempt waits for one of the slots.
     waits: bool,
     /// The connection that the request goes out on, until the head of its answer has been read.
@@ -70,7 +75,7 @@ pub struct HttpSink {
 }
 
 impl HttpSink {
-    pub(crate) fn new(ready: Ready, context: &SinkContext) -> Result<Self, BoxError> {
+    pub(crate) fn new(mut ready: Ready, context: &SinkContext) -> Result<Self, BoxError> {
         let report = context.notes.clone().map(Report::new);
         let settings = ready.client.clone().within(context.attempt_timeout);
         let client = match &report {
@@ -87,10 +92,12 @@ impl HttpSink {
             told: false,
             name: format!("POST {}", printable(&ready.url)).into(),
             handshake: Handshake::new(&ready, context)?,
+            access: ready.oauth2.take().map(|request| Access::new(request, context)).transpose()?,
             mode: ready.mode,
             mask: mask(&ready),
             max_response_bytes: ready.max_response_bytes,
             partial_answers: ready.partial_answers,
+            answers: std::mem::take(&mut ready.answers),
             waits: false,
             asking: None,
             received: None,
@@ -108,6 +115,15 @@ impl HttpSink {
     }
 
     async fn attempt(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
+        let mut received = self.post(batch).await?;
+        if self.renew_token(&received).await? {
+            received = self.post(batch).await?;
+        }
+        self.judge(batch, &received)
+    }
+
+    /// Sends a batch and reads the answer.
+    async fn post(&mut self, batch: &Batch) -> Result<Received, DeliveryError> {
         let answered = loop {
             let answered = self.ask(batch).await?;
             // Each time with one connection less that had been kept.
@@ -119,16 +135,14 @@ impl HttpSink {
             Ok(response) => response,
             Err(error) => {
                 self.measure(|timing| timing.failed(&error));
-                let Some(received) = transport::unread(&error) else {
+                return transport::unread(&error).ok_or_else(|| {
                     self.tell(|report| report.failed(&error));
-                    return Err(transport::failed(&self.name, &error));
-                };
-                return self.judge(batch, &received);
+                    transport::failed(&self.name, &error)
+                });
             }
         };
         self.tell(|report| report.answer(&response, &self.mask));
-        let received = self.receive(response).await;
-        self.judge(batch, &received)
+        Ok(self.receive(response).await)
     }
 
     async fn ask(&mut self, batch: &Batch) -> Result<Result<Response<Incoming>, legacy::Error>, DeliveryError> {
@@ -138,6 +152,7 @@ impl HttpSink {
         if self.trust.is_lost() {
             request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        self.authorize(request.headers_mut());
         self.tell(|report| report.request(&request, &self.name, &self.mask));
         self.measure(Timing::ask);
         self.asking = Some(capture_connection(&mut request));
@@ -196,6 +211,7 @@ impl HttpSink {
             mask: &self.mask,
             now: SystemTime::now(),
             partial_answers: self.partial_answers,
+            answers: &self.answers,
             max_bytes: self.max_response_bytes,
         };
         let Judged { mut result, advice } = judge(&context, received);
@@ -260,6 +276,8 @@ impl Sink for HttpSink {
         self.waits = true;
         let _slot = if self.report.is_some() { None } else { slots.acquire().await.ok() };
         self.waits = false;
+        self.begin_access();
+        self.obtain_token().await?;
         self.measure(Timing::waited);
         if self.handshake.is_some() {
             self.obtain_grant().await?;
@@ -272,6 +290,9 @@ impl Sink for HttpSink {
             let why = "nothing was sent: as many requests as `connections.max_per_host` allows were on their way to the \
                        host all the time, of this hook or others";
             return Some(Err(DeliveryError::retry(format!("{}: {why}", self.name))));
+        }
+        if let Some(without) = self.cut_short_without_token() {
+            return Some(Err(without));
         }
         if let Some(ungranted) = self.cut_short_ungranted() {
             return Some(Err(ungranted));

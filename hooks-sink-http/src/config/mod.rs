@@ -1,5 +1,7 @@
 //! The settings of a webhook. `hooks sinks` prints each field's documentation.
 
+mod answers;
+mod oauth2;
 mod parts;
 mod secrets;
 
@@ -10,6 +12,8 @@ use hooks_core::{ByteSize, HumanDuration, Secret};
 use serde::{Deserialize, Deserializer};
 use url::Host;
 
+pub use answers::{AnswerMeaning, Answers};
+pub use oauth2::{ClientAuth, OAuth2};
 pub use parts::{Basic, Compression, Connections, Hmac, HttpVersion, Mode, Tls, TlsVersion, Verification};
 pub(crate) use secrets::Loaded;
 pub use secrets::SigningSecrets;
@@ -47,6 +51,10 @@ pub struct HttpConfig {
     /// A file that holds the token, instead of `bearer`; an absolute path. Files of secrets are read whenever
     /// a sink is built. `"${CREDENTIALS_DIRECTORY}/token"` is a credential that systemd passes on.
     pub bearer_file: Option<PathBuf>,
+    /// Sends an access token as `authorization: Bearer …`, fetched with OAuth 2.0 client credentials:
+    /// `oauth2 = { token_url = "https://…", client_id = "me", client_secret = "…" }`.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
+    pub oauth2: Option<Box<OAuth2>>,
     /// Signs requests after Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes for HMAC-SHA256
     /// (`v1`), or `whsk_` and base64 of the 64 bytes of an ed25519 key for signatures that receivers verify
     /// without being able to make them (`v1a`). With a list each secret signs, so receivers can change over
@@ -85,6 +93,11 @@ pub struct HttpConfig {
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub partial_answers: bool,
+    /// What answers mean where it is not the usual, by status: `answers = { "409" = "delivered", "404" = "rejected" }`.
+    /// A meaning is `"delivered"`, `"rejected"`, `"too_large"`, `"retry"`, `"throttle"`, `"endpoint"` or `"gone"`. `"5xx"`
+    /// is for all of 500 to 599 that are not set themselves.
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
+    pub answers: Option<Box<Answers>>,
     /// Time limit for connecting, with name resolution and TLS; all addresses of a name share it. Less than the
     /// hook's `retry.attempt_timeout`, which limits the attempt as a whole. By default 5s, or half of that if it is
     /// less.
@@ -129,6 +142,7 @@ impl HttpConfig {
             basic: None,
             bearer: None,
             bearer_file: None,
+            oauth2: None,
             secret: None,
             secret_file: None,
             hmac: None,
@@ -138,6 +152,7 @@ impl HttpConfig {
             traceparent: true,
             max_response_bytes: default_max_response_bytes(),
             partial_answers: false,
+            answers: None,
             connect_timeout: None,
             http_version: HttpVersion::default(),
             tls: None,
@@ -159,27 +174,24 @@ impl HttpConfig {
         self
     }
 
-    /// True if credentials go to another machine without TLS.
-    pub(crate) fn shows_credentials(&self) -> bool {
+    /// The addresses that credentials are sent to without TLS, each with its setting: those of other machines.
+    pub(crate) fn shows_credentials(&self) -> impl Iterator<Item = &'static str> {
         let in_header = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let has_some = in_header || self.basic.is_some() || self.bearer.is_some() || self.bearer_file.is_some();
-        // Taking an address apart takes long, and there may be many.
-        if !self.url.has_scheme("http") || !(has_some || self.url.secret().expose().contains('@')) {
-            return false;
-        }
-        let Ok(parts) = self.url.parts() else { return false };
-        let stays_here = match parts.url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => true,
-        };
-        !stays_here && (has_some || parts.authorization.is_some())
+        let has_some = in_header
+            || self.basic.is_some()
+            || self.bearer.is_some()
+            || self.bearer_file.is_some()
+            || self.oauth2.is_some();
+        let token_url = self.oauth2.as_ref().filter(|oauth2| shows_credentials(&oauth2.token_url, true));
+        let url = shows_credentials(&self.url, has_some).then_some("url");
+        url.into_iter().chain(token_url.map(|_| "oauth2.token_url"))
     }
 
     /// True if the certificates of receivers are checked against the system's authorities.
     pub(crate) fn trusts_the_system(&self) -> bool {
-        self.url.has_scheme("https") && !self.tls.as_ref().is_some_and(|tls| tls.dangerously_accept_any_certificate)
+        let is_secure = |url: &Endpoint| url.has_scheme("https");
+        (is_secure(&self.url) || self.oauth2.as_ref().is_some_and(|oauth2| is_secure(&oauth2.token_url)))
+            && !self.tls.as_ref().is_some_and(|tls| tls.dangerously_accept_any_certificate)
     }
 
     /// Sends this header.
@@ -189,6 +201,22 @@ impl HttpConfig {
         self.headers.push((name.into(), Secret::new(value)));
         self
     }
+}
+
+/// True if credentials, beside those in the address, go to another machine without TLS.
+fn shows_credentials(url: &Endpoint, has_some: bool) -> bool {
+    // Taking an address apart takes long, and there may be many.
+    if !url.has_scheme("http") || !(has_some || url.secret().expose().contains('@')) {
+        return false;
+    }
+    let Ok(parts) = url.parts() else { return false };
+    let stays_here = match parts.url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => true,
+    };
+    !stays_here && (has_some || parts.authorization.is_some())
 }
 
 fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Secret)>, D::Error> {

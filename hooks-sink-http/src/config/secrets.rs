@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use hooks_core::{BoxError, ConfigProblem, Secret};
 use serde::{Deserialize, Deserializer};
 
-use super::HttpConfig;
+use super::{HttpConfig, OAuth2};
 use crate::files;
 
 /// One secret or several.
@@ -90,6 +90,18 @@ impl Loaded {
             && let Some(password) = read("basic.password", "basic.password_file", &mut basic.password_file)?
         {
             basic.password = Some(password);
+        }
+        if let Some(oauth2) = &mut config.oauth2 {
+            let OAuth2 { client_secret, client_secret_file, private_key, private_key_file, .. } = &mut **oauth2;
+            let secrets = [
+                ("oauth2.client_secret", "oauth2.client_secret_file", client_secret, client_secret_file),
+                ("oauth2.private_key", "oauth2.private_key_file", private_key, private_key_file),
+            ];
+            for (of, setting, secret, path) in secrets {
+                if let Some(read) = read(of, setting, path)? {
+                    *secret = Some(read);
+                }
+            }
         }
         if let Some(hmac) = &mut config.hmac
             && let Some(secret) = read("hmac.secret", "hmac.secret_file", &mut hmac.secret_file)?

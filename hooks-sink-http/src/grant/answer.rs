@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use hooks_core::sink::CallHeader;
 use http::{HeaderMap, HeaderName};
 
-use super::state::Granted;
+use super::registry::Granted;
 use crate::header_names::{ALLOWED_ORIGIN, ALLOWED_RATE};
 
 /// Reads the permission for this origin. The error is the reason why there is none. A status proves nothing: many servers

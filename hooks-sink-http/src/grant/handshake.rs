@@ -8,12 +8,11 @@ use hooks_core::{BoxError, HookId, Rate};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
-use tokio::sync::OwnedMutexGuard;
 
-use super::registry::{Grant, Grants};
-use super::state::{Granted, Turn, Withheld};
+use super::registry::{Grant, Granted, Grants};
 use crate::endpoint::printable;
 use crate::header_names::REQUEST_CALLBACK;
+use crate::question::{Held, Turn, Withheld};
 use crate::ready::Ready;
 
 /// Asks a receiver once before everything else.
@@ -65,24 +64,23 @@ impl Handshake {
     }
 
     /// Waits until it is this sink's turn, unless there is a grant already.
-    pub(crate) async fn turn(&mut self) -> (Turn, Option<OwnedMutexGuard<()>>) {
-        if self.grant.granted().is_some() {
-            return (Turn::Deliver, None);
+    pub(crate) async fn turn(&mut self) -> (Turn<Granted>, Option<Held>) {
+        if let Some(granted) = self.grant.question.known() {
+            return (Turn::Known(granted), None);
         }
-        let before = self.grant.answers();
+        let before = self.grant.question.answers();
         self.phase = Phase::Waits;
-        let turn = self.grant.turn.clone().lock_owned().await;
-        let next = self.grant.next(before);
+        let (next, held) = self.grant.question.turn(before).await;
         if matches!(next, Turn::Fail(_)) {
             // The hook waits for the receiver's call, too.
             self.callback();
             // It may have called before this one waited.
-            if self.is_granted() {
+            if let Some(granted) = self.grant.question.known() {
                 self.forget_call();
-                return (Turn::Deliver, Some(turn));
+                return (Turn::Known(granted), Some(held));
             }
         }
-        (next, Some(turn))
+        (next, Some(held))
     }
 
     /// The question.
@@ -132,7 +130,7 @@ impl Handshake {
         if answer.is_ok() {
             self.forget_call();
         }
-        self.grant.answered(answer);
+        self.grant.question.answered(answer);
     }
 
     /// The receiver has granted, and nobody waits for its call.
@@ -145,12 +143,12 @@ impl Handshake {
 
     /// True if it is granted, in whichever way.
     pub(crate) fn is_granted(&self) -> bool {
-        self.grant.granted().is_some()
+        self.grant.question.known().is_some()
     }
 
     /// The rate that the receiver allows, if it named one.
     pub(crate) fn allowed_rate(&self) -> Option<Rate> {
-        self.grant.granted()?.per_minute.map(Rate::per_minute)
+        self.grant.question.known()?.per_minute.map(Rate::per_minute)
     }
 
     /// The attempt's time was over before there was a grant: why.

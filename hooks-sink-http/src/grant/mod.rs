@@ -13,7 +13,6 @@
 mod answer;
 mod handshake;
 mod registry;
-mod state;
 
 pub(crate) use handshake::{Handshake, Phase};
-pub(crate) use state::{Granted, Turn, Withheld};
+pub(crate) use registry::Granted;

@@ -1,56 +1,51 @@
 //! The grants of all receivers that were asked, by url and origin.
 
-use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hooks_core::sink::{CallHeader, Callback};
-use ring::digest;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use url::Url;
 
 use super::answer::read_call;
-use super::state::{Granted, State, Turn, Withheld};
-
-/// Grants that no sink holds are kept up to this many. One that was forgotten is asked for again.
-const KEPT: usize = 1 << 16;
+use crate::kept::Kept;
+use crate::question::Question;
 
 /// How long a receiver may take to grant: somebody may have to read a log first.
 const CALL_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A receiver's permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Granted {
+    /// Most requests a minute; `None`: any number.
+    pub(crate) per_minute: Option<NonZeroU32>,
+}
+
 /// The grants that one dispatcher knows of.
 #[derive(Default)]
-pub(super) struct Grants(Mutex<HashMap<[u8; 32], Arc<Grant>>>);
+pub(super) struct Grants(Kept<Grant>);
 
 impl Grants {
     /// That of this url, which may hold secrets, for this origin.
     pub(super) fn of(&self, url: &Url, origin: &str) -> Arc<Grant> {
-        let digest = digest::digest(&digest::SHA256, format!("{origin} {url}").as_bytes());
-        let mut key = [0; 32];
-        key.copy_from_slice(digest.as_ref());
-        let mut grants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if grants.len() >= KEPT && grants.len() == grants.capacity() {
-            grants.retain(|_, grant| Arc::strong_count(grant) > 1);
-        }
-        grants.entry(key).or_insert_with(|| Arc::new(Grant::new(origin))).clone()
+        self.0.of(format!("{origin} {url}").as_bytes(), || Grant::new(origin))
     }
 }
 
 /// The grant of one receiver.
 pub(crate) struct Grant {
     origin: Box<str>,
-    state: Mutex<State>,
-    /// Held by the one who asks.
-    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    pub(super) question: Question<Granted>,
     /// The secret of the address where the receiver may grant later, and its end.
     call: Mutex<Option<(Box<str>, Instant)>>,
 }
 
 impl Grant {
     fn new(origin: &str) -> Self {
-        Self { origin: origin.into(), state: Mutex::default(), turn: Arc::default(), call: Mutex::default() }
+        Self { origin: origin.into(), question: Question::default(), call: Mutex::default() }
     }
 
     /// The secret of the address where the receiver may grant, and its end. Whoever asks often gives the same one for a
@@ -64,32 +59,12 @@ impl Grant {
         }
         call.clone()
     }
-
-    pub(crate) fn granted(&self) -> Option<Granted> {
-        self.with(|state| state.granted())
-    }
-
-    pub(super) fn answers(&self) -> u64 {
-        self.with(|state| state.answers())
-    }
-
-    pub(super) fn next(&self, answers_before: u64) -> Turn {
-        self.with(|state| state.turn(answers_before))
-    }
-
-    pub(super) fn answered(&self, answer: Result<Granted, Withheld>) {
-        self.with(|state| state.answered(answer));
-    }
-
-    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 impl Callback for Grant {
     fn called(&self, headers: &[CallHeader<'_>]) -> Result<(), String> {
         let granted = read_call(headers, &self.origin)?;
-        self.answered(Ok(granted));
+        self.question.answered(Ok(granted));
         Ok(())
     }
 }

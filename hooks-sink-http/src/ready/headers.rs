@@ -13,7 +13,7 @@ use crate::header_names::{IDEMPOTENCY_KEY, REQUEST_ORIGIN, TRACEPARENT, TRACESTA
 const BATCH: HeaderValue = HeaderValue::from_static("application/cloudevents-batch+json");
 const SINGLE: HeaderValue = HeaderValue::from_static("application/cloudevents+json");
 /// The same for as long as the version is.
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("hooks/", env!("CARGO_PKG_VERSION")));
+pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("hooks/", env!("CARGO_PKG_VERSION")));
 /// An answer that is compressed could not be read.
 const PLAIN: HeaderValue = HeaderValue::from_static("identity");
 

@@ -3,6 +3,7 @@
 
 mod client;
 mod headers;
+mod oauth2;
 mod problems;
 #[cfg(test)]
 mod tests;
@@ -14,9 +15,10 @@ use url::Url;
 
 use crate::client::ClientSettings;
 use crate::compress::Encoding;
-use crate::config::{HttpConfig, Mode, SigningSecrets};
+use crate::config::{AnswerMeaning, Answers, HttpConfig, Mode, SigningSecrets};
 use crate::features;
 use crate::keys::SigningKey;
+use crate::oauth2::TokenRequest;
 use crate::sign::{self, Signer};
 use problems::Problems;
 
@@ -42,8 +44,12 @@ pub(crate) struct Ready {
     pub(crate) max_response_bytes: usize,
     /// True if the receiver is known to name refused events.
     pub(crate) partial_answers: bool,
+    /// What its answers mean, where it is not the usual.
+    pub(crate) answers: Answers,
     /// The name in which the receiver is asked before anything is delivered, if it has to be.
     pub(crate) asks_as: Option<Box<str>>,
+    /// Gets access tokens, if some are sent.
+    pub(crate) oauth2: Option<Box<TokenRequest>>,
     /// The client's settings.
     pub(crate) client: ClientSettings,
     /// Most requests in flight to the host.
@@ -65,6 +71,8 @@ impl Ready {
             problems.add("max_response_bytes", "too small to hold an answer: set at least 1KiB");
         }
         let client = client::settings(config, endpoint.as_ref().map(|parts| &parts.url), &mut problems);
+        let answers = answers(config, &mut problems);
+        let oauth2 = oauth2::request(config, &headers, &client, &mut problems);
         // A proxy that sees the request sees its credentials in it; else they are in what is asked of it before.
         if let (false, Some(value)) =
             (client.is_secure, client.proxy.as_ref().and_then(|proxy| proxy.authorization.clone()))
@@ -85,13 +93,27 @@ impl Ready {
                 traceparent: config.traceparent,
                 max_response_bytes,
                 partial_answers: config.partial_answers,
+                answers,
                 asks_as: config.verify.and(config.origin.clone()),
+                oauth2,
                 client,
                 max_per_host: config.connections.as_deref().copied().unwrap_or_default().max_per_host.get(),
             }),
             _ => Err(problems.0),
         }
     }
+}
+
+fn answers(config: &HttpConfig, problems: &mut Problems) -> Answers {
+    let answers = config.answers.as_deref().cloned().unwrap_or_default();
+    if !answers.can_deliver() {
+        problems.add("answers", "no answer means `delivered`, so each batch would be sent for ever: leave one");
+    }
+    let refused = answers.meaning(401).filter(|meaning| *meaning != AnswerMeaning::Endpoint);
+    if config.oauth2.is_some() && refused.is_some() {
+        problems.add("answers", "with `oauth2`, 401 says that the access token is no good: add \"401\" = \"endpoint\"");
+    }
+    answers
 }
 
 fn standard(config: &HttpConfig, problems: &mut Problems) -> Vec<SigningKey> {

@@ -128,14 +128,14 @@ fn everything_wrong_is_said_at_once() {
 #[test]
 fn every_option_is_explained() {
     let schema = schemars::schema_for!(HttpConfig).to_value();
-    let names = ["Hmac", "Basic", "Tls", "Connections"];
+    let names = ["Hmac", "Basic", "OAuth2", "Tls", "Connections"];
     let tables: Vec<_> = std::iter::once(&schema).chain(names.map(|name| &schema["$defs"][name])).collect();
     let options = tables.into_iter().flat_map(|table| table["properties"].as_object().unwrap());
     let names = options.map(|(name, option)| {
         assert!(option["description"].is_string(), "{name} is not explained");
         name
     });
-    assert_eq!(names.count(), 37);
+    assert_eq!(names.count(), 50);
 }
 
 #[test]

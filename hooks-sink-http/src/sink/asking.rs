@@ -10,7 +10,8 @@ use hyper_util::client::legacy::connect::capture_connection;
 
 use super::HttpSink;
 use crate::connection_state::ConnectionState;
-use crate::grant::{Granted, Handshake, Phase, Turn, Withheld};
+use crate::grant::{Granted, Handshake, Phase};
+use crate::question::{Turn, Withheld};
 use crate::timing::Timing;
 use crate::{retry_after, transport};
 
@@ -24,7 +25,7 @@ impl HttpSink {
         let Some(handshake) = &mut self.handshake else { return Ok(()) };
         let (turn, _turn) = handshake.turn().await;
         let answer = match turn {
-            Turn::Deliver => Ok(()),
+            Turn::Known(_) => Ok(()),
             Turn::Fail(withheld) => Err(withheld),
             Turn::Ask => self.ask_for_grant().await,
         };
@@ -57,11 +58,11 @@ impl HttpSink {
     async fn options(&mut self) -> Result<Response<Incoming>, Withheld> {
         loop {
             let Some(handshake) = self.handshake.as_deref_mut() else { return Err(Withheld::endpoint(String::new())) };
-            let mut request = handshake.request();
+            let (mut request, name) = (handshake.request(), handshake.name.clone());
             if self.trust.is_lost() {
                 request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            let name = handshake.name.clone();
+            self.authorize(request.headers_mut());
             self.tell(|report| report.request(&request, &name, &self.mask));
             self.measure(Timing::ask);
             self.asking = Some(capture_connection(&mut request));

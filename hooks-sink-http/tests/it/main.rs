@@ -9,6 +9,7 @@ mod fuzz;
 mod http2;
 mod misbehaving;
 mod notes;
+mod oauth2;
 mod odd;
 mod options;
 mod raw;

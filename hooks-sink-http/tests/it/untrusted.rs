@@ -6,6 +6,7 @@ use hooks_core::{UntrustedLimits, schemars::SchemaGenerator, sink::SinkPlugin};
 /// What strangers may set. An option belongs here only if it names no file, opens no address, switches no check off, and
 /// makes no client of its own.
 const SAFE: &[&str] = &[
+    "answers",
     "basic.password",
     "basic.user",
     "bearer",
@@ -15,6 +16,15 @@ const SAFE: &[&str] = &[
     "hmac.secret",
     "idempotency_key",
     "mode",
+    "oauth2.assertion_audience",
+    "oauth2.client_auth",
+    "oauth2.client_id",
+    "oauth2.client_secret",
+    "oauth2.key_id",
+    "oauth2.parameters",
+    "oauth2.private_key",
+    "oauth2.scopes",
+    "oauth2.token_url",
     "partial_answers",
     "secret",
     "tls.min_version",
@@ -38,11 +48,16 @@ fn strangers_set_what_is_safe() {
     assert_eq!(SinkPlugin::find("http").unwrap().untrusted_options(), SAFE);
     let all = json!({
         "url": "https://example.com/", "headers": { "x-a": "b" }, "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
-        "hmac": { "header": "x-signature", "secret": "s" }, "basic": { "user": "me", "password": "p" },
+        "hmac": { "header": "x-signature", "secret": "s" }, "answers": { "409": "delivered" },
         "mode": "single", "compression": "gzip", "idempotency_key": true, "traceparent": false,
         "partial_answers": true, "tls": { "min_version": "1.3" }, "verify": "cloudevents",
     });
     assert_eq!(problems(all, json!({ "origin": "events.example.com" })), []);
+    let oauth2 = json!({
+        "token_url": "https://as.example.com/", "client_id": "me", "client_secret": "s", "client_auth": "jwt",
+        "key_id": "k", "assertion_audience": "as", "scopes": ["a"], "parameters": { "audience": "api" },
+    });
+    assert_eq!(problems(json!({ "url": "https://example.com/", "oauth2": oauth2 }), json!({})), []);
 }
 
 #[test]
@@ -69,7 +84,7 @@ fn all_else_is_refused() {
             refused += 1;
         }
     }
-    for (table, definition) in [("tls", "Tls"), ("basic", "Basic"), ("hmac", "Hmac")] {
+    for (table, definition) in [("tls", "Tls"), ("basic", "Basic"), ("hmac", "Hmac"), ("oauth2", "OAuth2")] {
         for name in definitions[definition]["properties"].as_object().unwrap().keys() {
             let path = format!("{table}.{name}");
             if !SAFE.contains(&path.as_str()) {

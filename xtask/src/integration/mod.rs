@@ -9,6 +9,7 @@
 mod bench;
 mod logrotate;
 mod nats;
+mod oauth2;
 mod openapi;
 mod prometheus;
 mod rsyslog;
@@ -28,6 +29,7 @@ const ALL: &[Integration] = &[
     logrotate::INTEGRATION,
     rsyslog::INTEGRATION,
     verifiers::INTEGRATION,
+    oauth2::INTEGRATION,
     nats::INTEGRATION,
     openapi::INTEGRATION,
     shells::INTEGRATION,
