@@ -1,10 +1,11 @@
 //! Finds the subscribers of an event without testing the others.
 //!
 //! Those of a tenant are in a group of their own, which only that tenant's events lead to. Within a group, the index
-//! finds a subscriber through the literal beginnings of its patterns, by type or by subject, whichever fewer others
-//! share when it subscribes. It caches the route of each type, so a known type costs one look-up. A new type costs one
+//! finds a subscriber through the literal beginnings of its patterns, by type or by another attribute, whichever fewest
+//! others share when it subscribes. It caches the route of each type, so a known type costs one look-up. A new type costs one
 //! look-up for each length of a literal beginning.
 
+mod lead;
 mod patterns;
 mod routes;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use hooks_core::{Envelope, Filter, Pattern, TenantId};
 use parking_lot::Mutex;
 
+use lead::{Lead, Leads};
 use patterns::PatternMap;
 pub(crate) use routes::Route;
 use routes::RouteCache;
@@ -29,8 +31,8 @@ pub(crate) struct Index<T> {
     /// Those without a tenant: they receive everybody's events.
     everybodys: Group,
     tenants: HashMap<Arc<str>, Box<Group>>,
-    /// Number of subscribers that a subject leads to.
-    by_subject: usize,
+    /// Number of subscribers that another attribute than the type leads to.
+    by_lead: usize,
     cache: Mutex<RouteCache<T>>,
     version: u64,
 }
@@ -39,15 +41,16 @@ pub(crate) struct Index<T> {
 struct Entry<T> {
     filter: Arc<Filter>,
     value: T,
-    /// True if the subject leads to it, false if the type does.
-    by_subject: bool,
+    /// The attribute that leads to it; `None`: the type.
+    lead: Option<Lead>,
 }
 
 /// The subscribers of one tenant, or of none.
 #[derive(Debug, Default)]
 struct Group {
     by_type: PatternMap,
-    by_subject: PatternMap,
+    /// Most groups need none.
+    leads: Option<Box<Leads>>,
 }
 
 impl<T: Clone> Index<T> {
@@ -57,7 +60,7 @@ impl<T: Clone> Index<T> {
             free: Vec::new(),
             everybodys: Group::default(),
             tenants: HashMap::new(),
-            by_subject: 0,
+            by_lead: 0,
             cache: Mutex::default(),
             version: 0,
         }
@@ -79,10 +82,10 @@ impl<T: Clone> Index<T> {
             Some(tenant) => self.tenants.entry(tenant.into()).or_default(),
             None => &mut self.everybodys,
         };
-        let by_subject = group.insert(&filter, slot);
-        self.by_subject += usize::from(by_subject);
+        let lead = group.insert(&filter, slot);
+        self.by_lead += usize::from(lead.is_some());
         self.changed(&filter);
-        let entry = Some(Entry { filter, value, by_subject });
+        let entry = Some(Entry { filter, value, lead });
         match self.free.pop() {
             Some(slot) => self.entries[slot] = entry,
             None => self.entries.push(entry),
@@ -91,19 +94,19 @@ impl<T: Clone> Index<T> {
     }
 
     pub(crate) fn remove(&mut self, slot: Slot) {
-        let Some(Entry { filter, by_subject, .. }) = self.entries.get_mut(slot).and_then(Option::take) else { return };
+        let Some(Entry { filter, lead, .. }) = self.entries.get_mut(slot).and_then(Option::take) else { return };
         match tenant_of(&filter) {
-            None => self.everybodys.remove(&filter, by_subject, slot),
+            None => self.everybodys.remove(&filter, lead.as_ref(), slot),
             Some(tenant) => {
                 if let Some(group) = self.tenants.get_mut(tenant) {
-                    group.remove(&filter, by_subject, slot);
+                    group.remove(&filter, lead.as_ref(), slot);
                     if group.is_empty() {
                         self.tenants.remove(tenant);
                     }
                 }
             }
         }
-        self.by_subject -= usize::from(by_subject);
+        self.by_lead -= usize::from(lead.is_some());
         self.free.push(slot);
         self.changed(&filter);
     }
@@ -112,7 +115,7 @@ impl<T: Clone> Index<T> {
         self.entries.iter().flatten().map(|entry| &entry.value)
     }
 
-    /// The subscribers of a type, without those of tenants, and those that [`by_subject`](Self::by_subject) finds.
+    /// The subscribers of a type, without those of tenants, and those that [`by_lead`](Self::by_lead) finds.
     pub(crate) fn route(&self, event_type: &str) -> Arc<Route<T>> {
         self.route_in(&self.everybodys, None, event_type)
     }
@@ -122,7 +125,7 @@ impl<T: Clone> Index<T> {
         !self.tenants.is_empty()
     }
 
-    /// A tenant's subscribers of a type, without those that [`by_subject`](Self::by_subject) finds. `None`: it has no
+    /// A tenant's subscribers of a type, without those that [`by_lead`](Self::by_lead) finds. `None`: it has no
     /// subscribers at all.
     pub(crate) fn route_of_tenant(&self, tenant: &str, event_type: &str) -> Option<Arc<Route<T>>> {
         self.tenants.get(tenant).map(|group| self.route_in(group, Some(tenant), event_type))
@@ -137,18 +140,16 @@ impl<T: Clone> Index<T> {
         route
     }
 
-    /// True if [`by_subject`](Self::by_subject) may find a subscriber.
-    pub(crate) fn has_subjects(&self) -> bool {
-        self.by_subject > 0
+    /// True if [`by_lead`](Self::by_lead) may find a subscriber.
+    pub(crate) fn has_leads(&self) -> bool {
+        self.by_lead > 0
     }
 
-    /// The subscribers of an event that its subject leads to.
-    pub(crate) fn by_subject(&self, event: &Envelope) -> Vec<(Slot, T)> {
-        let Some(subject) = event.subject() else { return Vec::new() };
+    /// The subscribers of an event that another attribute than its type leads to.
+    pub(crate) fn by_lead(&self, event: &Envelope) -> Vec<(Slot, T)> {
         let tenants = event.tenant().and_then(|tenant| self.tenants.get(tenant)).map(|group| &**group);
         let groups = [Some(&self.everybodys), tenants].into_iter().flatten();
-        let found =
-            groups.filter(|group| !group.by_subject.is_empty()).flat_map(|group| group.by_subject.find(subject));
+        let found = groups.filter_map(|group| group.leads.as_deref()).flat_map(|leads| leads.find(event));
         found
             .filter_map(|slot| self.entry(slot))
             .filter(|(_, entry)| entry.filter.matches(event))
@@ -162,10 +163,10 @@ impl<T: Clone> Index<T> {
             if !entry.filter.matches_type(event_type) {
                 continue;
             }
-            if entry.filter.subjects.is_empty() && entry.filter.subjects_except.is_empty() {
-                route.all.push((slot, entry.value.clone()));
-            } else {
+            if entry.filter.has_rest() {
                 route.some.push((slot, entry.value.clone(), entry.filter.clone()));
+            } else {
+                route.all.push((slot, entry.value.clone()));
             }
         }
         route
@@ -182,28 +183,29 @@ impl<T: Clone> Index<T> {
 }
 
 impl Group {
-    /// Returns true if the subject leads to the subscriber.
-    fn insert(&mut self, filter: &Filter, slot: Slot) -> bool {
-        let (types, subjects) = (type_patterns(filter), &filter.subjects);
-        let by_subject = !subjects.is_empty() && self.by_subject.load(subjects) <= self.by_type.load(&types);
-        if by_subject {
-            self.by_subject.insert(subjects, slot);
-        } else {
-            self.by_type.insert(&types, slot);
+    /// Returns the attribute that leads to the subscriber.
+    fn insert(&mut self, filter: &Filter, slot: Slot) -> Option<Lead> {
+        let types = type_patterns(filter);
+        let lead = Lead::best(filter, self.leads.as_deref(), self.by_type.load(&types));
+        match &lead {
+            Some(lead) => self.leads.get_or_insert_default().insert(lead, lead.patterns(filter), slot),
+            None => self.by_type.insert(&types, slot),
         }
-        by_subject
+        lead
     }
 
-    fn remove(&mut self, filter: &Filter, by_subject: bool, slot: Slot) {
-        if by_subject {
-            self.by_subject.remove(&filter.subjects, slot);
-        } else {
-            self.by_type.remove(&type_patterns(filter), slot);
+    fn remove(&mut self, filter: &Filter, lead: Option<&Lead>, slot: Slot) {
+        let Some(lead) = lead else { return self.by_type.remove(&type_patterns(filter), slot) };
+        if let Some(leads) = &mut self.leads {
+            leads.remove(lead, lead.patterns(filter), slot);
+            if leads.is_empty() {
+                self.leads = None;
+            }
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.by_type.is_empty() && self.by_subject.is_empty()
+        self.by_type.is_empty() && self.leads.is_none()
     }
 }
 

@@ -41,9 +41,9 @@ impl<S> Routing<S> {
                 }
             }
         }
-        let by_subject = if index.has_subjects() { events } else { &[] };
-        for (at, event) in (0..).zip(by_subject) {
-            for (slot, subscriber) in index.by_subject(event) {
+        let led = if index.has_leads() { events } else { &[] };
+        for (at, event) in (0..).zip(led) {
+            for (slot, subscriber) in index.by_lead(event) {
                 selections.extend(slot, &subscriber, [at]);
             }
         }
@@ -115,7 +115,7 @@ impl<S> Selections<S> {
             self.add(*slot, subscriber, &members);
         }
         for (slot, subscriber, filter) in &route.some {
-            let matching = |at: &u32| filter.matches_subject(events[*at as usize].subject());
+            let matching = |at: &u32| filter.matches_rest(&events[*at as usize]);
             self.extend(*slot, subscriber, members.iter().copied().filter(matching));
         }
     }

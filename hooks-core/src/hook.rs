@@ -103,7 +103,7 @@ impl Hook {
 
     /// Contradictions between the settings, each with the path of the setting.
     pub fn problems(&self) -> Vec<ConfigProblem> {
-        let mut problems: Vec<_> = self.filter.problems().collect();
+        let mut problems = self.filter.problems();
         let lanes = self.lanes.get();
         if self.lanes.get() > MAX_LANES {
             problems.push(ConfigProblem::new("lanes", format!("{lanes} lanes are more than {MAX_LANES}")));

@@ -138,7 +138,7 @@ pub use dispatcher::{
 pub use endpoint_state::EndpointState;
 pub use error_chain::chain;
 pub use event::{EncodeError, Event, encode};
-pub use filter::{Filter, Pattern};
+pub use filter::{AttributePatterns, Filter, FilterSetting, Mismatch, Pattern};
 pub use fnv::stable_hash;
 pub use hook::{Hook, MAX_LANES};
 pub use human::{ByteSize, HumanDuration, Rate};

@@ -15,7 +15,7 @@ pub(super) const MAX_CACHED: usize = 1 << 18;
 pub(crate) struct Route<T> {
     /// Receive every event of the type.
     pub(crate) all: Vec<(Slot, T)>,
-    /// Filter by subject, too.
+    /// Filter by more than the type.
     pub(crate) some: Vec<(Slot, T, Arc<Filter>)>,
 }
 

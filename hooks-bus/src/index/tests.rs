@@ -1,5 +1,7 @@
 //! The index against asking everybody.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::routes::MAX_CACHED;
@@ -8,9 +10,26 @@ use super::*;
 /// Events of two tenants, of one that has no hooks, and of none.
 const TENANTS: [&str; 4] = ["", r#","tenant":"acme""#, r#","tenant":7"#, r#","tenant":"nobody""#];
 
+/// A type, a subject, a source, and two extension attributes, one of them once as a number.
+type Attributes = (String, Option<String>, String, Option<String>, Option<u8>);
+
+fn attributes() -> impl Strategy<Value = Attributes> {
+    let optional = || prop::option::of("[ab.]{1,3}");
+    ("[ab.]{1,4}", optional(), "[ab.]{1,3}", optional(), prop::option::of(0..12_u8))
+}
+
+fn built((event_type, subject, source, region, number): &Attributes, tenant: &str) -> Envelope {
+    let optional =
+        |name: &str, value: Option<String>| value.map_or(String::new(), |value| format!(r#","{name}":{value}"#));
+    let subject = optional("subject", subject.as_ref().map(|subject| format!("{subject:?}")));
+    let region = optional("region", region.as_ref().map(|region| format!("{region:?}")));
+    let number = optional("number", number.map(|number| number.to_string()));
+    let json = format!(r#"{{"type":"{event_type}","source":"{source}"{subject}{region}{number}{tenant}}}"#);
+    Envelope::from_json(json.as_bytes()).unwrap()
+}
+
 fn event(event_type: &str, subject: Option<&str>, tenant: &str) -> Envelope {
-    let subject = subject.map_or(String::new(), |subject| format!(r#","subject":"{subject}""#));
-    Envelope::from_json(format!(r#"{{"type":"{event_type}"{subject}{tenant}}}"#).as_bytes()).unwrap()
+    built(&(event_type.to_owned(), subject.map(str::to_owned), "s".to_owned(), None, None), tenant)
 }
 
 fn of_tenant(filter: Filter, tenant: &str) -> Arc<Filter> {
@@ -22,24 +41,34 @@ fn receivers(index: &Index<usize>, event: &Envelope) -> Vec<usize> {
     let mut found = Vec::new();
     for route in [Some(index.route(event.event_type())), of_tenant].into_iter().flatten() {
         found.extend(route.all.iter().map(|(_, value)| *value));
-        let matching = route.some.iter().filter(|(_, _, filter)| filter.matches_subject(event.subject()));
+        let matching = route.some.iter().filter(|(_, _, filter)| filter.matches_rest(event));
         found.extend(matching.map(|(_, value, _)| *value));
     }
-    found.extend(index.by_subject(event).into_iter().map(|(_, value)| value));
+    found.extend(index.by_lead(event).into_iter().map(|(_, value)| value));
     found.sort_unstable();
     found
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
     let patterns = || prop::collection::vec("[ab.*?]{1,4}", 0..3);
+    // Of the newer settings most filters have none.
+    let rarely = || prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec("[ab.*?]{1,3}", 1..3)];
+    let by_name = || {
+        let names = prop::sample::select(vec!["region", "number", "none"]);
+        let table = prop::collection::btree_map(names, prop::collection::vec("[ab01*?]{1,2}", 1..3), 0..3);
+        prop_oneof![3 => Just(BTreeMap::new()), 1 => table]
+    };
     let tenant = prop::sample::select(vec![None, Some("acme"), Some("7")]);
-    (patterns(), patterns(), patterns(), patterns(), tenant).prop_map(
-        |(types, types_except, subjects, subjects_except, tenant)| {
-            let filter = Filter::types(types).except_types(types_except);
-            let filter = filter.subjects(subjects).except_subjects(subjects_except);
-            filter.tenant(tenant.map(|tenant| TenantId::new(tenant).unwrap()))
-        },
-    )
+    let lists = (patterns(), patterns(), patterns(), patterns(), rarely(), rarely());
+    (lists, by_name(), by_name(), tenant).prop_map(|(lists, attributes, attributes_except, tenant)| {
+        let (types, types_except, subjects, subjects_except, sources, sources_except) = lists;
+        let filter = Filter::types(types).except_types(types_except).subjects(subjects);
+        let filter = filter.except_subjects(subjects_except).sources(sources).except_sources(sources_except);
+        let filter = attributes.into_iter().fold(filter, |filter, (name, list)| filter.attribute(name, list));
+        let excepted = |filter: Filter, (name, list)| filter.except_attribute(name, list);
+        let filter = attributes_except.into_iter().fold(filter, excepted);
+        filter.tenant(tenant.map(|tenant| TenantId::new(tenant).unwrap()))
+    })
 }
 
 proptest! {
@@ -47,7 +76,7 @@ proptest! {
     #[test]
     fn finds_whom_asking_everybody_finds(
         steps in prop::collection::vec((filter(), any::<prop::sample::Index>(), any::<bool>()), 1..30),
-        events in prop::collection::vec(("[ab.]{1,4}", prop::option::of("[ab.]{1,3}"), 0..4_usize), 1..20),
+        events in prop::collection::vec((attributes(), 0..4_usize), 1..20),
     ) {
         let mut index = Index::new();
         let mut known: Vec<(Slot, usize, Arc<Filter>)> = Vec::new();
@@ -58,8 +87,8 @@ proptest! {
                 let (slot, ..) = known.remove(pick.index(known.len()));
                 index.remove(slot);
             }
-            for (event_type, subject, tenant) in &events {
-                let event = event(event_type, subject.as_deref(), TENANTS[*tenant]);
+            for (attributes, tenant) in &events {
+                let event = built(attributes, TENANTS[*tenant]);
                 let expected: Vec<usize> = known.iter().filter(|(_, _, filter)| filter.matches(&event)).map(|(_, value, _)| *value).collect();
                 prop_assert_eq!(receivers(&index, &event), expected);
             }
@@ -67,7 +96,7 @@ proptest! {
         for (slot, ..) in known {
             index.remove(slot);
         }
-        prop_assert!(index.everybodys.is_empty() && !index.has_tenants() && !index.has_subjects());
+        prop_assert!(index.everybodys.is_empty() && !index.has_tenants() && !index.has_leads());
     }
 }
 
@@ -80,7 +109,21 @@ fn crowds_are_spread_over_types_and_subjects() {
     }
     assert_eq!(receivers(&index, &event("invoice.paid", Some("customer-7"), "")), [7]);
     assert_eq!(receivers(&index, &event("type-8", Some("shared"), "")), [8]);
-    assert!(index.everybodys.by_type.most() <= 2 && index.everybodys.by_subject.most() <= 2);
+    assert!(index.everybodys.by_type.most() <= 2 && index.everybodys.leads.as_ref().unwrap().most() <= 2);
+}
+
+#[test]
+fn crowds_are_spread_over_sources_and_extension_attributes() {
+    let mut index = Index::new();
+    for shop in 0..1_000 {
+        index.insert(Arc::new(Filter::types(["order.*"]).sources([format!("/shop-{shop}")])), shop);
+        index.insert(Arc::new(Filter::all().attribute("region", [format!("eu-{shop}")])), shop);
+    }
+    let event = |attributes: &str| Envelope::from_json(format!(r#"{{"type":"order.paid",{attributes}}}"#).as_bytes());
+    assert_eq!(receivers(&index, &event(r#""source":"/shop-7""#).unwrap()), [7]);
+    assert_eq!(receivers(&index, &event(r#""region":"eu-8""#).unwrap()), [8]);
+    assert_eq!(receivers(&index, &event(r#""source":"/shop-9","region":"eu-9""#).unwrap()), [9, 9]);
+    assert!(index.everybodys.by_type.most() <= 2 && index.everybodys.leads.as_ref().unwrap().most() <= 2);
 }
 
 #[test]

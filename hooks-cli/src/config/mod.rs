@@ -157,10 +157,14 @@ impl Config {
             let warnings = hook.sink.warnings().into_iter();
             warnings.map(move |warning| format!(": warning: hook `{id}`: sink `{sink}`: {warning}"))
         });
+        let filters = self.hooks.iter().flat_map(|HookConfig { hook, .. }| {
+            let warnings = hook.filter.warnings().into_iter();
+            warnings.map(move |warning| format!(": warning: hook `{}`: {warning}", hook.id))
+        });
         let silent = self.silent.iter();
         let silent =
             silent.map(|path| format!(": warning: {}: no answer: is it on a disk that hangs?", path.display()));
-        bare.chain(sinks).chain(silent).map(|warning| format!("{}{warning}", self.file))
+        bare.chain(filters).chain(sinks).chain(silent).map(|warning| format!("{}{warning}", self.file))
     }
 }
 

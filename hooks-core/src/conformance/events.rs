@@ -15,6 +15,14 @@ pub(super) fn typed(id: &str, event_type: &str, subject: &str) -> Result<Envelop
     Envelope::from_json(json.as_bytes())
 }
 
+/// One event from this source, with the extension attribute `place`.
+pub(super) fn placed(id: &str, source: &str, place: &str) -> Result<Envelope, EnvelopeError> {
+    let json = format!(
+        r#"{{"specversion":"1.0","id":"{id}","source":"{source}","type":"conformance.a","subject":"s","place":"{place}","time":"2026-11-23T10:00:00Z"}}"#
+    );
+    Envelope::from_json(json.as_bytes())
+}
+
 /// The same, of this tenant.
 pub(super) fn of_tenant(id: &str, event_type: &str, tenant: &str) -> Result<Envelope, EnvelopeError> {
     let json = format!(

@@ -1,5 +1,6 @@
 //! The rules of CloudEvents 1.0 (JSON format) for an event's top-level members.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use jiff::Timestamp;
@@ -319,6 +320,21 @@ fn as_text(raw: &str, kind: Kind) -> Option<Text> {
     Some(Text::Decoded(text))
 }
 
+/// The text of an extension attribute, from its raw value. `None`: it is null, which is the same as absent.
+pub(super) fn text_of(raw: &str) -> Option<Cow<'_, str>> {
+    let kind = match raw.as_bytes().first()? {
+        b'"' if raw.contains('\\') => return serde_json::from_str(raw).ok().map(Cow::Owned),
+        b'"' => return raw.get(1..raw.len() - 1).map(Cow::Borrowed),
+        b't' | b'f' => return Some(Cow::Borrowed(raw)),
+        b'n' => return None,
+        _ => Kind::Number,
+    };
+    match as_text(raw, kind)? {
+        Text::Decoded(text) => Some(Cow::Owned(text)),
+        Text::Plain(_) => None,
+    }
+}
+
 /// The beginning of a name, as much as an error has room for.
 fn shown(name: &str) -> String {
     name.chars().take(64).collect()
@@ -330,7 +346,7 @@ pub(super) fn has_control(text: &str) -> bool {
 }
 
 /// CloudEvents 1.0: lower-case ASCII letters and digits, and none of the standard names.
-pub(super) fn is_extension_name(name: &str) -> bool {
+pub(crate) fn is_extension_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         && standard(name).is_none()

@@ -40,6 +40,11 @@ pub enum MetadataError {
     Duplicate(String),
 }
 
+/// Says that a name is none of an extension attribute.
+pub(crate) fn no_extension(name: &str) -> String {
+    MetadataError::Name(name.to_owned()).to_string()
+}
+
 impl Metadata {
     /// # Errors
     /// When a name is no legal extension name or a value is no string, integer or boolean, or
@@ -77,7 +82,7 @@ impl Metadata {
         }
         let mut edits = Edits::default();
         for (name, value) in &self.entries {
-            match envelope.extensions().find(|(known, _)| known == name) {
+            match envelope.extension_spans().find(|(known, _)| known == name) {
                 Some((_, span)) => edits.replace(span, value.clone()),
                 None => edits.add(name, value),
             }

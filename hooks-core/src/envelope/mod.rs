@@ -12,6 +12,7 @@ mod slice;
 mod time;
 mod writing;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub use error::EnvelopeError;
 pub use metadata::{Metadata, MetadataError};
 pub use slice::{BlockGuard, Slice};
 
+pub(crate) use attributes::is_extension_name;
+pub(crate) use metadata::no_extension;
 pub(crate) use reserved::{is_reserved, shown_type};
 pub(crate) use scan::{Fault, Kind, Member, scan_object};
 
@@ -145,8 +148,30 @@ impl Envelope {
         &self.block.text[span.range()]
     }
 
+    /// The text of an extension attribute; of a number or boolean the same for all that are equal. `None`: the event has no
+    /// such attribute, or it is null.
+    ///
+    /// ```
+    /// use hooks_core::Envelope;
+    ///
+    /// let event = Envelope::from_json(br#"{"type":"a","region":"eu\u002d1","attempt":7.0,"none":null}"#)?;
+    /// assert_eq!(event.extension("region").as_deref(), Some("eu-1"));
+    /// assert_eq!(event.extension("attempt").as_deref(), Some("7"));
+    /// assert_eq!((event.extension("none"), event.extension("type")), (None, None));
+    /// # Ok::<(), hooks_core::EnvelopeError>(())
+    /// ```
+    pub fn extension(&self, name: &str) -> Option<Cow<'_, str>> {
+        let (_, value) = self.extension_spans().find(|(known, _)| *known == name)?;
+        attributes::text_of(&self.json()[value])
+    }
+
+    /// The names of the extension attributes.
+    pub fn extensions(&self) -> impl Iterator<Item = &str> {
+        self.extension_spans().map(|(name, _)| name)
+    }
+
     /// Name and raw value of each extension attribute, as spans of [`json`](Self::json).
-    fn extensions(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+    fn extension_spans(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
         let start = self.entry.span.start as usize;
         self.block.extensions[self.entry.extensions.range()].iter().map(move |extension| {
             let value = extension.value.range();

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::draft::{Draft, parse_path};
 use super::fault::{About, Fault, pointer};
 use super::hook::{HookSettings, SinkSettings};
-use super::options::{HookOptions, PATTERNS, TABLES, unlimited};
+use super::options::{ATTRIBUTES, HookOptions, PATTERNS, TABLES, unlimited};
 use super::plugin::Place;
 use super::read::Reading;
 use super::shape::{Shape, Shapes};
@@ -20,6 +20,7 @@ use crate::batcher::BatchLimits;
 use crate::bus::{BusTraits, QueueLimits};
 use crate::config_problem::ConfigProblem;
 use crate::envelope::Metadata;
+use crate::filter::no_attribute;
 use crate::hook::Hook;
 use crate::id::HookId;
 use crate::sink::{Sink, SinkContext, SinkFactory, SinkPlugin};
@@ -181,7 +182,7 @@ impl<'a> HookReader<'a> {
         let mut reading = Reading { elsewhere: &self.elsewhere, ..Reading::new(draft) };
         TABLES.into_iter().for_each(|name| reading.refuse_list(&pointer(name)));
         patterns(&mut reading);
-        let sound = metadata(&mut reading);
+        let sound = metadata(&mut reading) & ATTRIBUTES.iter().all(|name| attributes(&mut reading, name));
         let options = reading.read(|json| with_limits(json, limits));
         faults.append(&mut reading.faults);
         options.filter(|_| sound)
@@ -288,6 +289,29 @@ fn metadata(reading: &mut Reading<'_>) -> bool {
     let wrong: Vec<_> = table.iter().filter_map(wrong).collect();
     for (place, error) in &wrong {
         reading.plain_fault("/metadata", place, About::Name, error);
+        reading.draft.take_out(place);
+    }
+    wrong.is_empty()
+}
+
+/// Notes names that are no extension attributes and lists that match nothing, and takes them out. False if there are any.
+fn attributes(reading: &mut Reading<'_>, setting: &str) -> bool {
+    let Some(Json::Object(table)) = reading.draft.value().get(setting) else { return true };
+    let empty_list = reading.draft.notation().empty_list();
+    let wrong = |(name, list): (&String, &Json)| {
+        let place = format!("{}{}", pointer(setting), pointer(name));
+        match no_attribute(name) {
+            Some(message) => Some((place, About::Name, message)),
+            None if list.as_array().is_some_and(Vec::is_empty) => {
+                Some((place, About::Value, format!("{empty_list} matches nothing: leave it out")))
+            }
+            None => None,
+        }
+    };
+    let wrong: Vec<_> = table.iter().filter_map(wrong).collect();
+    for (place, about, message) in &wrong {
+        let shown = if *about == About::Name { pointer(setting) } else { place.clone() };
+        reading.plain_fault(&shown, place, *about, message);
         reading.draft.take_out(place);
     }
     wrong.is_empty()

@@ -36,6 +36,20 @@ pub struct HookOptions {
     /// No events whose subject matches one of these globs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subjects_except: Option<Vec<String>>,
+    /// Only events whose source matches one of these globs. Not set: any source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Vec<String>>,
+    /// No events whose source matches one of these globs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sources_except: Option<Vec<String>>,
+    /// Only events that have each of these extension attributes, and in it a text that matches one of its globs.
+    #[schemars(schema_with = "attributes_schema", extend("examples" = [{ "region": ["eu-*"] }]))]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, Vec<String>>,
+    /// No events that have one of these extension attributes, and in it a text that matches one of its globs.
+    #[schemars(schema_with = "attributes_schema")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes_except: BTreeMap<String, Vec<String>>,
     /// The tenant whose hook it is: only events whose attribute `tenant` is this. Not set: the events of every tenant
     /// and of none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +86,11 @@ pub struct HookOptions {
 }
 
 /// The lists of patterns, by name.
-pub(super) const PATTERNS: [&str; 4] = ["types", "types_except", "subjects", "subjects_except"];
+pub(super) const PATTERNS: [&str; 6] =
+    ["types", "types_except", "subjects", "subjects_except", "sources", "sources_except"];
+
+/// The tables of lists of patterns by the name of an extension attribute.
+pub(super) const ATTRIBUTES: [&str; 2] = ["attributes", "attributes_except"];
 
 /// The options that are tables, by name.
 pub(super) const TABLES: [&str; 4] = ["batch", "retry", "rate_limit", "queue"];
@@ -82,6 +100,14 @@ fn metadata_schema(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "propertyNames": { "pattern": "^[a-z0-9]+$" },
         "additionalProperties": { "type": ["string", "integer", "boolean"] },
+    })
+}
+
+fn attributes_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": "^[a-z0-9]+$" },
+        "additionalProperties": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
     })
 }
 
@@ -107,13 +133,21 @@ impl HookOptions {
         };
         let faults: Vec<_> = self.metadata.iter().filter_map(wrong).collect();
         let Ok(metadata) = Metadata::new(self.metadata) else { return Err(faults) };
-        let patterns = |list: Option<Vec<String>>| list.unwrap_or_default().into_iter().map(Pattern::new).collect();
+        let patterns = |list: Vec<String>| list.into_iter().map(Pattern::new).collect::<Vec<_>>();
+        let optional = |list: Option<Vec<String>>| list.map(patterns).unwrap_or_default();
+        let by_name = |table: BTreeMap<String, Vec<String>>| {
+            table.into_iter().map(|(name, list)| (name, patterns(list))).collect()
+        };
         let mut hook = Hook::with_sink(id, sink);
         hook.filter = Arc::new(Filter {
-            types: patterns(self.types),
-            types_except: patterns(self.types_except),
-            subjects: patterns(self.subjects),
-            subjects_except: patterns(self.subjects_except),
+            types: optional(self.types),
+            types_except: optional(self.types_except),
+            subjects: optional(self.subjects),
+            subjects_except: optional(self.subjects_except),
+            sources: optional(self.sources),
+            sources_except: optional(self.sources_except),
+            attributes: by_name(self.attributes),
+            attributes_except: by_name(self.attributes_except),
             tenant: self.tenant,
         });
         hook.metadata = Arc::new(metadata);

@@ -4,7 +4,7 @@ use schemars::SchemaGenerator;
 use serde_json::{Map, Value as Json, json};
 
 use super::hook_reader::{HookReader, Strangers};
-use super::options::{HookOptions, PATTERNS};
+use super::options::{ATTRIBUTES, HookOptions, PATTERNS};
 use super::schema::with_kind;
 use crate::sink::SinkPlugin;
 use crate::untrusted::{UntrustedLimits, keep_marked};
@@ -57,6 +57,11 @@ fn add_limits(options: &mut Map<String, Json>, limits: &UntrustedLimits) {
     for name in PATTERNS {
         limit(options.get_mut(name), "", "maxItems", limits.patterns);
         limit(options.get_mut(name), "/items", "maxLength", limits.pattern_bytes.get());
+    }
+    for name in ATTRIBUTES {
+        limit(options.get_mut(name), "", "maxProperties", limits.patterns);
+        limit(options.get_mut(name), "/additionalProperties", "maxItems", limits.patterns);
+        limit(options.get_mut(name), "/additionalProperties/items", "maxLength", limits.pattern_bytes.get());
     }
     if let Some(overflow) = options.get_mut("queue").and_then(|queue| queue.pointer_mut("/properties/overflow")) {
         *overflow = json!({ "const": "drop_oldest" });

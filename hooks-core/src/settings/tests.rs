@@ -125,6 +125,31 @@ fn each_kind_of_fault_has_its_pointer() {
             "metadata: `a/b` is no extension attribute name: lower-case letters and digits, and none of the attributes that CloudEvents defines",
         ),
         (
+            with(json!({ "attributes": { "Region": ["eu"] } })),
+            "/attributes/Region",
+            "attributes: `Region` is no extension attribute name: lower-case letters and digits, and none of the attributes that CloudEvents defines",
+        ),
+        (
+            with(json!({ "attributes_except": { "type": ["eu"] } })),
+            "/attributes_except/type",
+            "attributes_except: `type` is no extension attribute: the setting `types` has its patterns",
+        ),
+        (
+            with(json!({ "attributes": { "region": [] } })),
+            "/attributes/region",
+            "attributes.region: an empty array matches nothing: leave it out",
+        ),
+        (
+            with(json!({ "attributes": { "region": "eu" } })),
+            "/attributes/region",
+            "attributes.region: expected an array, found the string \"eu\"",
+        ),
+        (
+            with(json!({ "tenant": "acme", "attributes": { "tenant": ["other"] } })),
+            "/attributes/tenant",
+            "attributes.tenant: matches nothing: the hook is the tenant `acme`'s, and receives no others' events",
+        ),
+        (
             with(json!({ "rate_limit": {} })),
             "/rate_limit",
             "rate_limit: limits nothing: set `requests`, `events` or both",
@@ -279,8 +304,22 @@ fn batch_limits_survive_being_overlaid() {
 }
 
 fn any_json() -> impl Strategy<Value = Json> {
-    let names =
-        ["types", "metadata", "batch", "retry", "queue", "lanes", "sink", "kind", "url", "tls", "roots", "a/b~", ""];
+    let names = [
+        "types",
+        "attributes",
+        "metadata",
+        "batch",
+        "retry",
+        "queue",
+        "lanes",
+        "sink",
+        "kind",
+        "url",
+        "tls",
+        "roots",
+        "a/b~",
+        "",
+    ];
     let leaf = prop_oneof![
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),

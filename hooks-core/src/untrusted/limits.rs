@@ -124,23 +124,33 @@ impl UntrustedLimits {
     }
 
     fn filter(&self, filter: &Filter, problems: &mut Vec<ConfigProblem>) {
-        let Filter { types, types_except, subjects, subjects_except, tenant: _ } = filter;
+        let Filter { types, types_except, subjects, subjects_except, sources, sources_except, .. } = filter;
         let lists = [
             ("types", types),
             ("types_except", types_except),
             ("subjects", subjects),
             ("subjects_except", subjects_except),
+            ("sources", sources),
+            ("sources_except", sources_except),
         ];
-        for (path, patterns) in lists {
-            most(problems, path, patterns.len(), self.patterns);
-            let longest = patterns.iter().map(|pattern| pattern.as_str().len()).max().unwrap_or(0);
-            most(problems, path, ByteSize::new(longest as u64), self.pattern_bytes);
+        lists.into_iter().for_each(|(path, patterns)| self.patterns(path, patterns, problems));
+        for (setting, table) in [("attributes", &filter.attributes), ("attributes_except", &filter.attributes_except)] {
+            let patterns: Vec<Pattern> = table.values().flatten().cloned().collect();
+            self.patterns(setting, &patterns, problems);
+            let longest = table.keys().map(String::len).max().unwrap_or(0);
+            most(problems, setting, ByteSize::new(longest as u64), self.pattern_bytes);
         }
         if let Some(own) = types.iter().map(Pattern::as_str).find(|pattern| is_reserved(pattern)) {
             let message =
                 format!("`{own}` tells of the hooks of others, too: only the operator's hooks may hear of it");
             problems.push(ConfigProblem::new("types", message));
         }
+    }
+
+    fn patterns(&self, path: &str, patterns: &[Pattern], problems: &mut Vec<ConfigProblem>) {
+        most(problems, path, patterns.len(), self.patterns);
+        let longest = patterns.iter().map(|pattern| pattern.as_str().len()).max().unwrap_or(0);
+        most(problems, path, ByteSize::new(longest as u64), self.pattern_bytes);
     }
 }
 
@@ -225,6 +235,11 @@ mod tests {
         assert_eq!(paths(|hook| filter(hook, |filter| filter.subjects_except = many())), ["subjects_except"]);
         let long = || vec![Pattern::new("x".repeat(257))];
         assert_eq!(paths(|hook| filter(hook, |filter| filter.subjects = long())), ["subjects"]);
+        assert_eq!(paths(|hook| filter(hook, |filter| filter.sources = many())), ["sources"]);
+        let by_name = |name: &str, patterns| [(name.to_owned(), patterns)].into();
+        assert_eq!(paths(|hook| filter(hook, |filter| filter.attributes = by_name("a", long()))), ["attributes"]);
+        let names = || (0..65).map(|name| (name.to_string(), vec![Pattern::new("a")])).collect();
+        assert_eq!(paths(|hook| filter(hook, |filter| filter.attributes_except = names())), ["attributes_except"]);
         let own = || vec![Pattern::new("orders.*"), Pattern::new("hooks.endpoint.held")];
         assert_eq!(paths(|hook| filter(hook, |filter| filter.types = own())), ["types"]);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response as HttpResponse;
 use hooks_core::bus::{PastEvent, PastQuery};
-use hooks_core::{AttemptOutcome, DeadLetter, HookId, Position, RunningHook, TenantId};
+use hooks_core::{AttemptOutcome, DeadLetter, HookId, Mismatch, Position, RunningHook, TenantId};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,9 @@ pub struct HookOutcome {
     pub outcome: Verdict,
     /// Why, in words.
     pub detail: String,
+    /// Of one that is not matched: the first part of the hook's filter that keeps it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mismatch: Option<Mismatch>,
     /// The attempt that delivered it; else the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<AttemptReport>,
@@ -95,7 +98,7 @@ struct Facts<'a> {
     /// The newest first.
     attempts: &'a [AttemptReport],
     /// The part of the filter that keeps it away.
-    mismatch: Option<&'static str>,
+    mismatch: Option<Mismatch>,
     /// The hook is done with all before.
     position: Option<u64>,
     dead_letter: Option<DeadLetter>,
@@ -110,9 +113,9 @@ fn decide(position: u64, facts: &Facts<'_>) -> (Verdict, String) {
         return (Verdict::DeadLettered, format!("{}: {}", letter.reason, letter.detail));
     }
     if facts.attempts.is_empty()
-        && let Some(part) = facts.mismatch
+        && let Some(part) = &facts.mismatch
     {
-        return (Verdict::NotMatched, format!("`{part}` of the hook keeps it away"));
+        return (Verdict::NotMatched, format!("{part} of the hook keeps it away"));
     }
     match (settled, facts.attempts.first(), facts.position) {
         (Some(false), _, Some(first)) => {
@@ -213,7 +216,8 @@ impl AdminService {
         let (hook, position) = (running.hook.id.clone(), event.position.get());
         if let Some(attempt) = delivered(position, attempts) {
             let detail = format!("attempt {}, {}", attempt.attempt, attempt.trigger.name());
-            return Ok(HookOutcome { hook, outcome: Verdict::Delivered, detail, attempt: Some(attempt.clone()) });
+            let attempt = Some(attempt.clone());
+            return Ok(HookOutcome { hook, outcome: Verdict::Delivered, detail, mismatch: None, attempt });
         }
         let mismatch = running.hook.filter.mismatch(&event.envelope);
         let may_be_dead = mismatch.is_none() || !attempts.is_empty();
@@ -227,7 +231,8 @@ impl AdminService {
             error: status.as_ref().and_then(|status| status.last_error.as_deref()),
         };
         let (outcome, detail) = decide(position, &facts);
-        Ok(HookOutcome { hook, outcome, detail, attempt: attempts.first().cloned() })
+        let mismatch = facts.mismatch.filter(|_| outcome == Verdict::NotMatched);
+        Ok(HookOutcome { hook, outcome, detail, mismatch, attempt: attempts.first().cloned() })
     }
 
     async fn dead_letter_of(&self, event: &PastEvent, hook: &HookId) -> Result<Option<DeadLetter>, Problem> {

@@ -80,7 +80,7 @@ impl Hook {
             let by_type = || live.filter.matches_type(event.event_type());
             match () {
                 () if self.is(Fault::TypesOnly) => by_type(),
-                () if self.is(Fault::IgnoresTenants) => by_type() && live.filter.matches_subject(event.subject()),
+                () if self.is(Fault::IgnoresTenants) => by_type() && live.filter.matches_rest(event),
                 () => live.filter.matches(event),
             }
         };

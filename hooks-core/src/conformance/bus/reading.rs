@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::end::End;
 use super::probe::{Probe, drop_after};
 use crate::bus::{Bus, Position, Read, StartAt, Subscription};
-use crate::conformance::events::{of_tenant, typed};
+use crate::conformance::events::{of_tenant, placed, typed};
 use crate::conformance::run::{Checked, POLLS};
 use crate::envelope::Envelope;
 use crate::filter::Filter;
@@ -21,12 +21,20 @@ pub(super) async fn filters(probe: &Probe<'_>) -> Checked {
         ("not-a-type", Filter::types(["conformance.*"]).except_types(["conformance.b.c"])),
         ("subject", Filter::all().subjects(["marker", "mine-*"])),
         ("not-a-subject", Filter::types(["*.a"]).except_subjects(["mine-1"])),
+        ("source", Filter::types(["conformance.*"]).sources(["/shop/*"]).except_sources(["/shop/2"])),
+        ("attribute", Filter::all().attribute("place", ["eu-*"])),
+        ("not-an-attribute", Filter::types(["conformance.a"]).except_attribute("place", ["eu-*"])),
     ];
     let mut ends = subscribe_all(probe, &*bus, filters).await?;
     let mut sent: Vec<Envelope> = Vec::new();
     for event_type in ["conformance.a", "conformance.b", "conformance.b.c", "conformance.b.c.d", "other.a"] {
         for subject in ["mine-1", "mine-2", "other"] {
             sent.push(typed(&format!("{event_type}-{subject}"), event_type, subject)?);
+        }
+    }
+    for source in ["/shop/1", "/shop/2", "/conformance"] {
+        for place in ["eu-1", "us-1"] {
+            sent.push(placed(&format!("{source}-{place}"), source, place)?);
         }
     }
     probe.publish(&*bus, &sent).await?;

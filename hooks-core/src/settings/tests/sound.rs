@@ -44,6 +44,20 @@ fn options() -> Vec<(&'static str, Vec<Json>)> {
     vec![
         ("types", vec![json!(["a.*"]), json!(["a", "b.*"]), json!([]), json!([""]), json!("a")]),
         ("subjects_except", vec![json!(["s"]), json!(["*"]), json!(["a", 1])]),
+        ("sources", vec![json!(["/a*"]), json!([""]), json!({})]),
+        (
+            "attributes",
+            vec![
+                json!({ "x": ["a*", ""] }),
+                json!({}),
+                json!({ "x": [] }),
+                json!({ "x": "a" }),
+                json!({ "Up": ["a"] }),
+                json!({ "tenant": ["other"] }),
+                json!([]),
+            ],
+        ),
+        ("attributes_except", vec![json!({ "x": ["a"], "y": ["b"] }), json!({ "type": ["a"] }), json!({ "x": [1] })]),
         ("tenant", vec![json!("acme"), json!("initech"), json!("not legal"), Json::Null]),
         ("metadata", vec![json!({ "env": "p" }), json!({ "n": 1, "b": true }), json!({ "A": 1 }), json!([])]),
         (

@@ -1,0 +1,87 @@
+//! Why a hook does not receive an event.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The first part of a hook's filter that keeps an event away, from [`Filter::mismatch`](super::Filter::mismatch).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Mismatch {
+    /// The hook's setting.
+    pub setting: FilterSetting,
+    /// Of `attributes` and `attributes_except`: the name of the attribute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribute: Option<String>,
+    /// Of `data`: the place in the event's data that does not fit, or is missing, as a JSON pointer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+}
+
+/// A setting of a hook that takes part in its filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FilterSetting {
+    /// The event is no event of the hook's tenant.
+    Tenant,
+    /// Its type matches none of the patterns, or is the dispatcher's own and not named.
+    Types,
+    /// Its type is excepted.
+    TypesExcept,
+    /// It has no subject, or one that matches none of the patterns.
+    Subjects,
+    /// Its subject is excepted.
+    SubjectsExcept,
+    /// Its source matches none of the patterns.
+    Sources,
+    /// Its source is excepted.
+    SourcesExcept,
+    /// It lacks an extension attribute, or has one that matches none of the patterns.
+    Attributes,
+    /// One of its extension attributes is excepted.
+    AttributesExcept,
+}
+
+impl FilterSetting {
+    /// The name in settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Types => "types",
+            Self::TypesExcept => "types_except",
+            Self::Subjects => "subjects",
+            Self::SubjectsExcept => "subjects_except",
+            Self::Sources => "sources",
+            Self::SourcesExcept => "sources_except",
+            Self::Attributes => "attributes",
+            Self::AttributesExcept => "attributes_except",
+        }
+    }
+}
+
+impl Mismatch {
+    pub(super) fn of_attribute(setting: FilterSetting, name: &str) -> Self {
+        Self { attribute: Some(name.to_owned()), ..setting.into() }
+    }
+}
+
+impl From<FilterSetting> for Mismatch {
+    fn from(setting: FilterSetting) -> Self {
+        Self { setting, attribute: None, pointer: None }
+    }
+}
+
+/// The setting, as one writes it, and the place.
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let setting = self.setting.name();
+        match (&self.attribute, &self.pointer) {
+            (Some(name), _) => write!(f, "`{setting}.{name}`"),
+            (None, Some(pointer)) => write!(f, "`{setting}` (at `{pointer}`)"),
+            (None, None) => write!(f, "`{setting}`"),
+        }
+    }
+}
