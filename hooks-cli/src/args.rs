@@ -118,8 +118,10 @@ The exit code is 0 only if every line was an event and every event was delivered
     #[command(after_help = "Examples:
   hooks check -c hooks.toml
   hooks check --schema > hooks.schema.json    for editors: completion and checks while you type
+  hooks check -c hooks.toml --event event.json                    which hooks does it reach, and why not the others?
+  hooks check --url https://events.example.com --token-file token --event event.json
 
-Exit code 78 if anything is wrong.")]
+Exit code 78 if anything is wrong with the config file, 1 if it is with an event.")]
     Check(CheckArgs),
     /// Send one synthetic event through a hook's real sink and print the answer
     #[command(after_help = "Examples:
@@ -254,14 +256,37 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// The config file
-    #[arg(short, long, value_name = "FILE", required_unless_present = "schema")]
+    #[arg(short, long, value_name = "FILE", required_unless_present_any = ["schema", "DaemonArgs"])]
     pub(crate) config: Option<PathBuf>,
+    /// Say which hooks the events of this file reach, and what keeps them from the others; `-` reads stdin. They are
+    /// an event in JSON, an array of events, or one a line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["schema", "user"])]
+    pub(crate) event: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
     /// Print the JSON Schema of config files, with the sinks linked into this binary
     #[arg(long, conflicts_with = "config")]
     pub(crate) schema: bool,
     /// Check what this command asks of the file, too: its bus where `[bus]` is left out, and the files of tokens
     #[arg(long = "for", value_name = "COMMAND", requires = "config")]
     pub(crate) user: Option<ConfigUser>,
+}
+
+/// A daemon that is asked about the hooks that it has, in place of a config file.
+#[derive(Debug, Args)]
+pub(crate) struct DaemonArgs {
+    /// Ask the daemon that has this folder of a durable bus about the hooks that it has
+    #[arg(long, value_name = "DIR", requires = "event", conflicts_with_all = ["config", "schema"])]
+    pub(crate) dir: Option<PathBuf>,
+    /// Ask the daemon at this address
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "URL", requires = "event", conflicts_with_all = ["config", "schema", "dir"],
+        value_parser = crate::remote::address)]
+    pub(crate) url: Option<reqwest::Url>,
+    /// A file that holds the token which the daemon takes there
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// A command that uses all of a config file.

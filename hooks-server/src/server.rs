@@ -82,6 +82,7 @@ impl ServerBuilder {
     /// When a setting makes no sense.
     pub fn build(self) -> Result<Server, InvalidSettings> {
         self.settings.check()?;
+        self.operators.iter().for_each(|service| service.accept_as(&self.settings));
         let (places, lobby) = self.connections.unwrap_or((self.settings.ingest.max_connections.get(), LOBBY));
         let requests = Arc::new(Requests::default());
         let metrics = Metrics {
@@ -137,6 +138,7 @@ impl Server {
         InvalidSettings::unless_empty(
             fixed.map(|name| ConfigProblem::new(name, "a new value takes a restart")).collect(),
         )?;
+        self.operators.iter().for_each(|service| service.accept_as(&settings));
         self.state.set(settings);
         Ok(())
     }

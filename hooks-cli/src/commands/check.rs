@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use hooks_core::{Filter, Pattern};
+use hooks_core::{AttributePatterns, Filter, Pattern};
 
-use super::{print, warn};
+use super::{matches, print, warn};
 use crate::args::{CheckArgs, ConfigUser};
 use crate::config::{self, Config, WithoutBus};
 use crate::console::complain;
@@ -12,6 +12,9 @@ use crate::exit::Exit;
 use crate::operator;
 
 pub(crate) fn run(args: &CheckArgs) -> Exit {
+    if let (None, Some(event)) = (&args.config, &args.event) {
+        return matches::of_daemon(&args.daemon, event);
+    }
     let Some(file) = &args.config else {
         print(&format!("{:#}\n", config::schema()));
         return Exit::Done;
@@ -28,6 +31,9 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
                 && let Some(why) = operator::obstacle(&config.bus)
             {
                 complain(format!("{}: warning: operators could not reach the daemon: {why}", config.file));
+            }
+            if let Some(event) = &args.event {
+                return matches::of_config(&config, event);
             }
             print(&summary(&config));
             Exit::Done
@@ -62,9 +68,17 @@ fn wanted(filter: &Filter) -> String {
         ("no types", &filter.types_except),
         ("subjects", &filter.subjects),
         ("no subjects", &filter.subjects_except),
+        ("sources", &filter.sources),
+        ("no sources", &filter.sources_except),
     ];
+    let named = |no: &'static str, table| {
+        let words = move |(name, patterns): (&String, &Vec<Pattern>)| format!("{no}{name} {}", list(patterns));
+        AttributePatterns::iter(table).map(words)
+    };
+    let named = named("", &filter.attributes).chain(named("no ", &filter.attributes_except));
     let set = parts.iter().filter(|(_, patterns)| !patterns.is_empty());
     let tenant = filter.tenant.iter().map(|tenant| format!("tenant {tenant}"));
-    let words: Vec<_> = tenant.chain(set.map(|(name, patterns)| format!("{name} {}", list(patterns)))).collect();
+    let words: Vec<_> =
+        tenant.chain(set.map(|(name, patterns)| format!("{name} {}", list(patterns)))).chain(named).collect();
     if words.is_empty() { "every event".to_owned() } else { words.join("; ") }
 }

@@ -13,6 +13,7 @@ pub(crate) mod events;
 pub(crate) mod listen;
 pub(crate) mod log;
 pub(crate) mod manage;
+mod matches;
 pub(crate) mod operate;
 mod outcomes;
 pub(crate) mod pipe;

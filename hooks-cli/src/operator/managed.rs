@@ -3,7 +3,7 @@
 use std::sync::mpsc::SyncSender;
 
 use hooks_core::{BoxError, HookId};
-use hooks_server::admin::{AdminClient, Done, HookDocument, HookPage, Problem};
+use hooks_server::admin::{AdminClient, Done, HookDocument, HookMatch, HookMatches, HookPage, Problem};
 use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, Request, Response};
 use serde::de::DeserializeOwned;
@@ -53,6 +53,22 @@ impl Managed {
             let is_wanted = names.all(|name| found.send(name).is_ok());
             let Some(next) = page.next.filter(|_| is_wanted) else { return Ok(()) };
             path = format!("/v1/hooks?limit=500{text}&after={next}");
+        }
+    }
+
+    /// Every hook, by name, and whether it receives an event.
+    ///
+    /// # Errors
+    /// As for [`all`](Self::all); also when it is no event.
+    pub(crate) async fn matches(&mut self, event: &[u8]) -> Result<Vec<HookMatch>, BoxError> {
+        let (mut hooks, mut path) = (Vec::new(), "/v1/hooks/match?limit=1000".to_owned());
+        loop {
+            let request = Request::post(&path).header(CONTENT_TYPE, "application/json").body(event.to_vec())?;
+            let answer = self.ask(request).await?;
+            let page: HookMatches = self.read(&answer)?;
+            hooks.extend(page.hooks);
+            let Some(next) = page.next else { return Ok(hooks) };
+            path = format!("/v1/hooks/match?limit=1000&after={next}");
         }
     }
 

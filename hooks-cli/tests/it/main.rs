@@ -12,6 +12,7 @@ mod job;
 mod lines;
 mod listen;
 mod malformed;
+mod matches;
 mod options;
 mod publish;
 

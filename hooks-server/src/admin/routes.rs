@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response as HttpResponse};
 use bytes::Bytes;
 use hooks_core::settings::{self, Draft};
 use hooks_core::{DeadLetterId, HookId, TenantId, chain};
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,7 +23,7 @@ use super::openapi::{Content, Operation, Routes};
 use super::request::{DeadLetterFilter, Request};
 use super::response::{DeadLetterPage, Done, Dropped, Problem, Rekeyed, Replayed, Response, Status};
 use super::service::AdminService;
-use super::unambiguous;
+use super::{matching, unambiguous};
 use crate::http::without_right;
 use crate::{Access, Right};
 
@@ -93,6 +93,7 @@ impl AdminService {
         let daemon = daemon.merge(dead_letter_routes()).merge(super::definitions::routes());
         daemon
             .merge(super::events::routes())
+            .merge(matching::routes())
             .merge(super::attempts::routes())
             .merge(super::outcomes::routes())
             .merge(super::seek::routes())
@@ -133,7 +134,7 @@ fn dead_letter_routes() -> Routes<AdminService> {
 
 async fn with_access(mut request: HttpRequest, next: Next) -> HttpResponse {
     let access = request.extensions().get().cloned().unwrap_or_else(Access::everything);
-    if let Err(problem) = permit(&access, request.method()) {
+    if let Err(problem) = permit(&access, request.method(), request.uri().path()) {
         return problem.into_response();
     }
     request.extensions_mut().insert(access);
@@ -141,9 +142,10 @@ async fn with_access(mut request: HttpRequest, next: Next) -> HttpResponse {
 }
 
 /// # Errors
-/// When a request with this method takes another right.
-pub(crate) fn permit(access: &Access, method: &Method) -> Result<(), Problem> {
-    let right = if matches!(*method, Method::GET | Method::HEAD) { Right::Read } else { Right::Manage };
+/// When a request with this method and path takes another right.
+pub(crate) fn permit(access: &Access, method: &Method, path: &str) -> Result<(), Problem> {
+    let looks = matches!(*method, Method::GET | Method::HEAD) || matching::only_looks(method, path);
+    let right = if looks { Right::Read } else { Right::Manage };
     if access.may(right) { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, without_right(right))) }
 }
 
@@ -193,8 +195,13 @@ async fn rekey(
     Ok(answer(service, Request::Rekey { dry_run }).await)
 }
 
-pub(crate) async fn other_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is none of those in the header `allow`")
+pub(crate) async fn other_method(uri: Uri) -> HttpResponse {
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is none of those in the header `allow`");
+    let mut answer = problem.into_response();
+    if let Some(methods) = matching::methods_of_hook(uri.path()) {
+        answer.headers_mut().insert(ALLOW, methods);
+    }
+    answer
 }
 
 /// The answer where there is no route.

@@ -12,10 +12,12 @@ use hooks_core::{
     sink::Called,
 };
 use http::StatusCode;
+use parking_lot::Mutex;
 
 use super::dead_letter::DeadLetterReport;
 use super::definitions::HookDefinitions;
 use super::events::{self, ResendFilter, Resent, Turns};
+use super::matching::Acceptance;
 use super::request::{DeadLetterFilter, Request};
 use super::response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
 use crate::history::History;
@@ -45,6 +47,7 @@ pub struct AdminService {
     /// Those that share the bus, and keep histories of their own.
     instances: Option<Arc<dyn Instances>>,
     looks: Turns,
+    pub(super) acceptance: Arc<Mutex<Acceptance>>,
     /// The filters of hooks that do not run here, where they are known.
     pub(super) filters: Arc<BTreeMap<HookId, Arc<Filter>>>,
 }
@@ -62,6 +65,7 @@ impl AdminService {
             history: None,
             instances: None,
             looks: Turns::default(),
+            acceptance: Arc::default(),
             filters: Arc::default(),
         }
     }

@@ -58,7 +58,7 @@ async fn admitted(request: Request, state: &Arc<State>) -> Result<(Request, Opti
     if !sender.by_token {
         browser::refuse(&parts.method, &parts.headers).map_err(forbidden)?;
     }
-    permit(&sender.access, &parts.method)?;
+    permit(&sender.access, &parts.method, parts.uri.path())?;
     parts.extensions.insert(sender.access);
     if !browser::changes(&parts.method) {
         return Ok((Request::from_parts(parts, Body::empty()), None));

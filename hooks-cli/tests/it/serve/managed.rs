@@ -8,19 +8,19 @@ use super::{Answer, Daemon, JSON, MEMORY, file_hook, http_hook};
 use crate::command::event;
 
 /// Receivers of these tests are on this machine.
-pub(super) const LOOPBACK: &str = "[api.sink_options.http]\nallow_cidrs = ['127.0.0.0/8']\n";
+pub(crate) const LOOPBACK: &str = "[api.sink_options.http]\nallow_cidrs = ['127.0.0.0/8']\n";
 
-pub(super) const TENANTS: &str =
+pub(crate) const TENANTS: &str =
     "[[api.tokens]]\nname = 'all'\ntoken = 'token-all'\nmay = ['publish', 'read', 'manage']
 [[api.tokens]]\nname = 'acme'\ntoken = 'token-acme'\nmay = ['publish', 'read', 'manage']\ntenant = 'acme'
 [[api.tokens]]\nname = 'other'\ntoken = 'token-other'\nmay = ['publish', 'read', 'manage']\ntenant = 'other'
 ";
 
-pub(super) fn ask(daemon: &Daemon, method: &str, path: &str, body: &Json) -> Answer {
+pub(crate) fn ask(daemon: &Daemon, method: &str, path: &str, body: &Json) -> Answer {
     ask_with(daemon, "", method, path, body)
 }
 
-pub(super) fn ask_with(daemon: &Daemon, headers: &str, method: &str, path: &str, body: &Json) -> Answer {
+pub(crate) fn ask_with(daemon: &Daemon, headers: &str, method: &str, path: &str, body: &Json) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let length = body.len();
     daemon.exchange(format!(
@@ -28,11 +28,11 @@ pub(super) fn ask_with(daemon: &Daemon, headers: &str, method: &str, path: &str,
     ))
 }
 
-pub(super) fn as_tenant(daemon: &Daemon, tenant: &str, method: &str, path: &str, body: &Json) -> Answer {
+pub(crate) fn as_tenant(daemon: &Daemon, tenant: &str, method: &str, path: &str, body: &Json) -> Answer {
     ask_with(daemon, &format!("authorization: Bearer token-{tenant}\r\n"), method, path, body)
 }
 
-pub(super) fn to(receiver: &Receiver, path: &str) -> Json {
+pub(crate) fn to(receiver: &Receiver, path: &str) -> Json {
     json!({ "sink": { "kind": "http", "url": receiver.url(path) }, "retry": { "initial": "1s" } })
 }
 

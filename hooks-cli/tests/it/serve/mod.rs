@@ -19,7 +19,7 @@ mod lifecycle;
 mod load;
 mod log;
 mod logs;
-mod managed;
+pub(crate) mod managed;
 #[cfg(feature = "nats")]
 mod nats;
 mod odd_answers;

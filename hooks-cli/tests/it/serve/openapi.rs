@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::managed::{LOOPBACK, TENANTS, as_tenant, ask, ask_with};
 use super::{Client, Daemon, file_hook};
 
-const OPERATIONS: [&str; 31] = [
+const OPERATIONS: [&str; 32] = [
     "delete /v1/hooks/{id}",
     "get /healthz",
     "get /metrics",
@@ -28,6 +28,7 @@ const OPERATIONS: [&str; 31] = [
     "patch /v1/hooks/{id}",
     "post /v1/events",
     "post /v1/grants/{secret}",
+    "post /v1/hooks/match",
     "post /v1/hooks/{id}/dead-letters/drop",
     "post /v1/hooks/{id}/dead-letters/replay",
     "post /v1/hooks/{id}/disable",
@@ -142,6 +143,8 @@ fn whatever_is_refused_is_a_problem() {
         ("POST", "/healthz", "get,head"),
         ("PUT", "/v1/status", "get,head"),
         ("TRACE", "/v1/hooks/file", "get,head,put,patch,delete"),
+        ("POST", "/v1/hooks/file", "get,head,put,patch,delete"),
+        ("TRACE", "/v1/hooks/match", "get,head,put,patch,delete,post"),
         ("PUT", "/v1/events", "get,head,post"),
         ("GET", "/v1/tokens", "post"),
         ("DELETE", "/openapi.json", "get,head"),

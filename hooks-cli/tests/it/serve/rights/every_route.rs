@@ -15,7 +15,7 @@ use super::{TOKENS, ask, make, tampered};
 /// `a` is a hook of the config file, `shop` one that `acme` made, and there is no `x`.
 type Row = (&'static str, &'static str, &'static str, [u16; 8]);
 
-const TABLE: [Row; 57] = [
+const TABLE: [Row; 58] = [
     ("GET", "/openapi.json", "", [401, 401, 403, 200, 403, 200, 200, 200]),
     ("GET", "/healthz", "", [200; 8]),
     ("GET", "/readyz", "", [200; 8]),
@@ -36,6 +36,7 @@ const TABLE: [Row; 57] = [
     ("PUT", "/v1/grants/x", "", [405; 8]),
     ("POST", "/v1/secrets/rekey", "", [401, 401, 403, 403, 200, 200, 403, 403]),
     ("GET", "/v1/hooks", "", [401, 401, 403, 200, 403, 200, 200, 200]),
+    ("POST", "/v1/hooks/match", r#"{"type":"a"}"#, [401, 401, 403, 200, 403, 200, 200, 200]),
     ("POST", "/v1/hooks", "{}", [401, 401, 403, 403, 405, 405, 405, 405]),
     ("GET", "/v1/hooks/a", "", [401, 401, 403, 200, 403, 200, 404, 404]),
     ("PUT", "/v1/hooks/a", "HOOK", [401, 401, 403, 403, 409, 409, 404, 404]),

@@ -1,0 +1,207 @@
+//! `POST /v1/hooks/match`: which hooks an event reaches, and what keeps it from the others.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, Request as HttpRequest, State};
+use axum::response::Response as HttpResponse;
+use hooks_core::envelope::DEFAULT_MAX_EVENT_BYTES;
+use hooks_core::{Dispatcher, Envelope, EnvelopeError, HookId, Mismatch, RunningHook, SliceBuilder, TenantId, foreign};
+use http::{HeaderValue, Method, StatusCode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::openapi::{Content, Operation, Routes};
+use super::response::Problem;
+use super::routes::{JSON, Whose, bad_request, json as json_answer, json_body, other_method};
+use super::service::{AdminService, unavailable};
+use crate::{Settings, on_own_thread};
+
+/// Where an event is posted to. A hook may have the name `match`: its other methods are the hook's own.
+const PATH: &str = "/v1/hooks/match";
+
+/// The beginning of the paths of hooks.
+const HOOKS: &str = "/v1/hooks/";
+
+/// The media types of the body.
+const EVENT: [&str; 2] = ["application/cloudevents+json", JSON];
+
+/// Hooks of a page that says nothing of it, and the most of any.
+const PAGE: (usize, usize) = (100, 1_000);
+
+/// Most hooks that are looked at for one page.
+const MOST_LOOKED_AT: usize = 10_000;
+
+/// Hooks that are looked at at a time.
+const AT_ONCE: usize = 1_000;
+
+/// Which hooks receive an event, of some of them.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct HookMatches {
+    /// By name.
+    pub hooks: Vec<HookMatch>,
+    /// The `after` of the next page. Missing: this is the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub next: Option<HookId>,
+}
+
+/// Whether a hook receives an event.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct HookMatch {
+    /// The hook.
+    pub hook: HookId,
+    /// True if its filter lets the event through. One that is disabled keeps it, and delivers it later.
+    pub receives: bool,
+    /// The first part of the filter that keeps it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mismatch: Option<Mismatch>,
+}
+
+impl HookMatch {
+    fn of(RunningHook { hook, .. }: &RunningHook, event: &Envelope) -> Self {
+        let mismatch = hook.filter.mismatch(event);
+        Self { hook: hook.id.clone(), receives: mismatch.is_none(), mismatch }
+    }
+}
+
+/// How an event becomes whole where it is accepted.
+#[derive(Debug, Clone)]
+pub(super) struct Acceptance {
+    source: Arc<str>,
+    max_event_bytes: usize,
+}
+
+impl Default for Acceptance {
+    fn default() -> Self {
+        Self { source: "hooks".into(), max_event_bytes: DEFAULT_MAX_EVENT_BYTES }
+    }
+}
+
+impl Acceptance {
+    fn of(settings: &Settings) -> Self {
+        Self { source: settings.source.clone(), max_event_bytes: settings.max_event_bytes }
+    }
+
+    /// The event as it would be accepted of everybody or of a tenant, the dispatcher's own types included.
+    fn event(&self, json: &[u8], tenant: Option<&TenantId>) -> Result<Envelope, Problem> {
+        if let Some(what) = foreign::seems(json) {
+            return Err(bad_request(format!("the body seems to be {what}")));
+        }
+        let slice = SliceBuilder::new(self.source.clone()).max_event_bytes(self.max_event_bytes);
+        let mut slice = slice.tenant(tenant.cloned());
+        slice.push_json(json.trim_ascii()).map_err(|error| match error {
+            EnvelopeError::OtherTenant { .. } => Problem::new(StatusCode::FORBIDDEN, error.to_string()),
+            error => bad_request(format!("the body is no event: {error}")),
+        })?;
+        slice.finish().first().cloned().ok_or_else(|| bad_request("the body is no event"))
+    }
+}
+
+impl AdminService {
+    /// Fills in events as a server with these settings does.
+    pub(crate) fn accept_as(&self, settings: &Settings) {
+        *self.acceptance.lock() = Acceptance::of(settings);
+    }
+}
+
+/// Which hooks a page has.
+#[derive(Debug)]
+struct Selection {
+    after: Option<HookId>,
+    limit: usize,
+    receives: Option<bool>,
+}
+
+impl Selection {
+    fn read(query: &str) -> Result<Self, Problem> {
+        let mut selection = Self { after: None, limit: PAGE.0, receives: None };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let wrong = |why: String| bad_request(format!("{name}: {why}"));
+            match &*name {
+                "after" => selection.after = Some(HookId::new(&*value).map_err(|error| wrong(error.to_string()))?),
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=PAGE.1).contains(limit));
+                    selection.limit = limit.ok_or_else(|| wrong(format!("expected a number from 1 to {}", PAGE.1)))?;
+                }
+                "receives" => {
+                    let receives = value.parse().ok();
+                    selection.receives = Some(receives.ok_or_else(|| wrong("expected `true` or `false`".to_owned()))?);
+                }
+                _ => return Err(bad_request(format!("`{name}` is not known here; known: after, limit, receives"))),
+            }
+        }
+        Ok(selection)
+    }
+
+    /// The page. Where many hooks have to be looked at for few, it ends early and says where to go on.
+    fn page(self, event: &Envelope, dispatcher: &Dispatcher, tenant: Option<&TenantId>) -> HookMatches {
+        let Self { mut after, limit, receives } = self;
+        let (mut hooks, mut looked_at) = (Vec::new(), 0);
+        loop {
+            let found = dispatcher.hooks(after.as_ref(), AT_ONCE, tenant);
+            for running in &found {
+                if hooks.len() == limit || looked_at == MOST_LOOKED_AT {
+                    return HookMatches { hooks, next: after };
+                }
+                looked_at += 1;
+                after = Some(running.hook.id.clone());
+                let of_hook = HookMatch::of(running, event);
+                hooks.extend(Some(of_hook).filter(|found| receives.is_none_or(|wanted| wanted == found.receives)));
+            }
+            if found.len() < AT_ONCE {
+                return HookMatches { hooks, next: None };
+            }
+        }
+    }
+}
+
+/// The methods of a hook's path, where it is one: the router takes an event there, too, and would say so of every hook.
+pub(super) fn methods_of_hook(path: &str) -> Option<HeaderValue> {
+    let is_hook = path != PATH && path.strip_prefix(HOOKS).is_some_and(|id| !id.contains('/'));
+    is_hook.then(|| HeaderValue::from_static("GET,HEAD,PUT,PATCH,DELETE"))
+}
+
+/// True if a request changes nothing, although its method might.
+pub(super) fn only_looks(method: &Method, path: &str) -> bool {
+    *method == Method::POST && path == PATH
+}
+
+pub(super) fn routes() -> Routes<AdminService> {
+    let after = super::openapi::schema::hook_id(false);
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": PAGE.1, "default": PAGE.0 });
+    let operation =
+        Operation::post(PATH, "matchEvent", "Which hooks an event reaches, and what keeps it from the others")
+            .right(Some("read"))
+            .parameter("query", "after", "The page begins behind this hook, as `next` says.", after)
+            .parameter("query", "limit", "Most hooks of the page.", limit)
+            .parameter(
+                "query",
+                "receives",
+                "Only hooks that receive it, or only the others.",
+                json!({ "type": "boolean" }),
+            );
+    let operation = EVENT.iter().fold(operation, |operation, media_type| {
+        operation.takes(media_type, Content::Is(json!({ "type": "object", "required": ["type"] })))
+    });
+    let operation = operation.answers::<HookMatches>(200, "The page. Nothing is published.");
+    Routes::new().at("/v1/hooks/{id}", operation, matching)
+}
+
+async fn matching(
+    State(service): State<AdminService>,
+    Path(id): Path<String>,
+    Whose(tenant): Whose,
+    RawQuery(query): RawQuery,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    if PATH.strip_prefix(HOOKS) != Some(id.as_str()) {
+        return Ok(other_method(request.uri().clone()).await);
+    }
+    let selection = Selection::read(query.as_deref().unwrap_or_default())?;
+    let body = json_body(request, &EVENT, "").await?;
+    let event = service.acceptance.lock().clone().event(&body, tenant.as_ref())?;
+    let work = move || selection.page(&event, service.dispatcher(), tenant.as_ref());
+    let matches = on_own_thread("match", work).await.map_err(|error| unavailable(error.to_string()))?;
+    Ok(json_answer(StatusCode::OK, JSON, &matches))
+}
