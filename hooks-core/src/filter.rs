@@ -7,8 +7,10 @@ mod problems;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::envelope::{Envelope, is_reserved};
+use crate::event_pattern::EventPattern;
 use crate::id::TenantId;
 
 pub use mismatch::{FilterSetting, Mismatch};
@@ -21,7 +23,7 @@ pub(crate) use problems::no_attribute;
 pub type AttributePatterns = BTreeMap<String, Vec<Pattern>>;
 
 /// Selects the events that a hook receives: those whose type, subject, source and extension attributes each match one of the
-/// patterns and none of the exceptions, and of a hook with a tenant that tenant's alone. No pattern at all matches everything,
+/// patterns and none of the exceptions, whose `data` matches, and of a hook with a tenant that tenant's alone. No pattern at all matches everything,
 /// but for the dispatcher's own events (`hooks.…`), which `types` has to name literally.
 ///
 /// # The dispatcher's own events
@@ -64,6 +66,8 @@ pub struct Filter {
     /// The tenant whose hook it is: the event's extension attribute `tenant` is this. `None`: the hook is the
     /// operator's, and receives the events of every tenant and of none.
     pub tenant: Option<TenantId>,
+    /// The event's `data` matches this.
+    pub data: Option<Arc<EventPattern>>,
 }
 
 impl Filter {
@@ -141,11 +145,23 @@ impl Filter {
         self
     }
 
+    /// Only events whose `data` matches.
+    #[must_use]
+    pub fn data(mut self, pattern: impl Into<Arc<EventPattern>>) -> Self {
+        self.data = Some(pattern.into());
+        self
+    }
+
     /// Returns true if the hook receives this event.
     pub fn matches(&self, envelope: &Envelope) -> bool {
+        self.matches_but_data(envelope) && self.matches_data(envelope)
+    }
+
+    /// Returns true if the hook receives this event if its `data` matches.
+    pub fn matches_but_data(&self, envelope: &Envelope) -> bool {
         self.matches_type(envelope.event_type())
             && self.matches_tenant(envelope.tenant())
-            && self.matches_rest(envelope)
+            && self.matches_other_attributes(envelope)
     }
 
     /// The first part that keeps an event away. `None`: the hook receives it.
@@ -168,8 +184,10 @@ impl Filter {
             let is_excepted = any(&self.sources_except, source);
             return first(is_excepted, FilterSetting::SourcesExcept, FilterSetting::Sources);
         }
-        let (setting, name) = self.odd_attribute(envelope)?;
-        Some(Mismatch::of_attribute(setting, name))
+        if let Some((setting, name)) = self.odd_attribute(envelope) {
+            return Some(Mismatch::of_attribute(setting, name));
+        }
+        self.data.as_ref()?.mismatch(envelope.data()).map(Mismatch::of_data)
     }
 
     /// Returns true if events of this type can match.
@@ -188,11 +206,19 @@ impl Filter {
     /// Returns true if type and tenant don't decide alone: [`matches_rest`](Self::matches_rest) has to be asked.
     pub fn has_rest(&self) -> bool {
         let lists = [&self.subjects, &self.subjects_except, &self.sources, &self.sources_except];
-        lists.iter().any(|list| !list.is_empty()) || !self.attributes.is_empty() || !self.attributes_except.is_empty()
+        lists.iter().any(|list| !list.is_empty())
+            || !self.attributes.is_empty()
+            || !self.attributes_except.is_empty()
+            || self.data.is_some()
     }
 
     /// Returns true if an event matches whose type and tenant do.
     pub fn matches_rest(&self, envelope: &Envelope) -> bool {
+        self.matches_other_attributes(envelope) && self.matches_data(envelope)
+    }
+
+    /// Returns true if the attributes match beside type and tenant.
+    fn matches_other_attributes(&self, envelope: &Envelope) -> bool {
         // Most filters ask for neither sources nor attributes: nothing is looked up for them.
         let any_source = self.sources.is_empty() && self.sources_except.is_empty();
         let any_attributes = self.attributes.is_empty() && self.attributes_except.is_empty();
@@ -209,6 +235,10 @@ impl Filter {
             }
             None => self.subjects.is_empty(),
         }
+    }
+
+    fn matches_data(&self, envelope: &Envelope) -> bool {
+        self.data.as_ref().is_none_or(|pattern| pattern.matches(envelope.data()))
     }
 
     fn matches_source(&self, source: &str) -> bool {

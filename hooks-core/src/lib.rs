@@ -95,6 +95,7 @@ mod endpoint_state;
 pub mod envelope;
 mod error_chain;
 mod event;
+pub mod event_pattern;
 mod filter;
 mod fnv;
 pub mod foreign;
@@ -106,6 +107,8 @@ pub mod names;
 mod notices;
 mod overrides;
 pub mod plugin;
+#[cfg_attr(not(feature = "config"), allow(dead_code, unreachable_pub, reason = "settings need all of it"))]
+mod pointer;
 mod policy;
 pub mod secret;
 mod setters;
@@ -138,6 +141,8 @@ pub use dispatcher::{
 pub use endpoint_state::EndpointState;
 pub use error_chain::chain;
 pub use event::{EncodeError, Event, encode};
+#[doc(inline)]
+pub use event_pattern::{EventPattern, EventPatternError, EventPatternFault};
 pub use filter::{AttributePatterns, Filter, FilterSetting, Mismatch, Pattern};
 pub use fnv::stable_hash;
 pub use hook::{Hook, MAX_LANES};

@@ -9,6 +9,7 @@ mod events;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod model;
+pub mod patterns;
 mod receiver;
 mod wait;
 mod world;

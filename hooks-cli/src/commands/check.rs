@@ -78,7 +78,8 @@ fn wanted(filter: &Filter) -> String {
     let named = named("", &filter.attributes).chain(named("no ", &filter.attributes_except));
     let set = parts.iter().filter(|(_, patterns)| !patterns.is_empty());
     let tenant = filter.tenant.iter().map(|tenant| format!("tenant {tenant}"));
-    let words: Vec<_> =
-        tenant.chain(set.map(|(name, patterns)| format!("{name} {}", list(patterns)))).chain(named).collect();
+    let data = filter.data.iter().map(|data| format!("data {}", data.json()));
+    let lists = set.map(|(name, patterns)| format!("{name} {}", list(patterns)));
+    let words: Vec<_> = tenant.chain(lists).chain(named).chain(data).collect();
     if words.is_empty() { "every event".to_owned() } else { words.join("; ") }
 }

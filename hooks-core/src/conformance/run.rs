@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::report::Verdict;
 use crate::envelope::EnvelopeError;
+use crate::event_pattern::EventPatternError;
 use crate::id::{InvalidHookId, InvalidTenantId};
 use crate::worker::panic_text;
 
@@ -33,6 +34,12 @@ impl From<InvalidHookId> for Stop {
 
 impl From<InvalidTenantId> for Stop {
     fn from(error: InvalidTenantId) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<EventPatternError> for Stop {
+    fn from(error: EventPatternError) -> Self {
         Self::Failed(error.to_string())
     }
 }

@@ -26,7 +26,7 @@ pub use slice::{BlockGuard, Slice};
 pub(crate) use attributes::is_extension_name;
 pub(crate) use metadata::no_extension;
 pub(crate) use reserved::{is_reserved, shown_type};
-pub(crate) use scan::{Fault, Kind, Member, scan_object};
+pub(crate) use scan::{Fault, Kind, MAX_DEPTH, Member, scan_object};
 
 use crate::event::Event;
 use block::{Block, Entry, Span};

@@ -43,6 +43,8 @@ pub enum FilterSetting {
     Attributes,
     /// One of its extension attributes is excepted.
     AttributesExcept,
+    /// What is in its `data` does not match.
+    Data,
 }
 
 impl FilterSetting {
@@ -58,6 +60,7 @@ impl FilterSetting {
             Self::SourcesExcept => "sources_except",
             Self::Attributes => "attributes",
             Self::AttributesExcept => "attributes_except",
+            Self::Data => "data",
         }
     }
 }
@@ -65,6 +68,10 @@ impl FilterSetting {
 impl Mismatch {
     pub(super) fn of_attribute(setting: FilterSetting, name: &str) -> Self {
         Self { attribute: Some(name.to_owned()), ..setting.into() }
+    }
+
+    pub(super) fn of_data(pointer: String) -> Self {
+        Self { pointer: Some(pointer), ..FilterSetting::Data.into() }
     }
 }
 

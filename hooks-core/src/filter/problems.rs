@@ -77,6 +77,9 @@ impl Filter {
         for (setting, table) in [("attributes", &self.attributes), ("attributes_except", &self.attributes_except)] {
             table.iter().for_each(|(name, patterns)| controls(&format!("{setting}.{name}"), patterns, &mut warnings));
         }
+        for warning in self.data.iter().flat_map(|data| data.warnings()) {
+            warnings.push(ConfigProblem::new(warning.path("data"), warning.message));
+        }
         for (setting, patterns, except, exceptions) in lists {
             controls(setting, patterns, &mut warnings);
             controls(except, exceptions, &mut warnings);

@@ -105,7 +105,8 @@ fn what_keeps_an_event_away_is_named_by_its_setting() {
     let filter = Filter::types(["a.*"]).except_types(["a.b"]).subjects(["eu/*"]).except_subjects(["eu/x"]);
     let filter = filter.sources(["/shop/*"]).except_sources(["/shop/test"]);
     let filter = filter.attribute("region", ["eu-*"]).except_attribute("stage", ["test", "1"]);
-    let filter = filter.tenant(TenantId::new("acme").unwrap());
+    let data = EventPattern::new(&serde_json::json!({ "n": { "x/y": [1, { "exists": false }] } })).unwrap();
+    let filter = filter.tenant(TenantId::new("acme").unwrap()).data(data);
     let good = r#"{"type":"a.c","subject":"eu/1","tenant":"acme","source":"/shop/1","region":"eu-1"}"#;
     for (from, to, part) in [
         ("", "", None),
@@ -124,6 +125,8 @@ fn what_keeps_an_event_away_is_named_by_its_setting() {
         ("}", r#","stage":"live"}"#, None),
         ("}", r#","stage":"test"}"#, Some("`attributes_except.stage`")),
         ("}", r#","stage":1.0}"#, Some("`attributes_except.stage`")),
+        ("}", r#","data":{"n":{"x/y":1}}}"#, None),
+        ("}", r#","data":{"n":{"x/y":2}}}"#, Some("`data` (at `/n/x~1y`)")),
     ] {
         let json = good.replacen(from, to, 1);
         let event = event(&json);

@@ -75,6 +75,11 @@ impl Draft {
         self.broken.contains("")
     }
 
+    /// Anything below this place was taken out.
+    pub(super) fn is_broken_within(&self, pointer: &str) -> bool {
+        self.broken.iter().any(|place| place.strip_prefix(pointer).is_some_and(|rest| rest.starts_with('/')))
+    }
+
     /// True if there is something at this place, or was before it was taken out.
     pub(super) fn is_set(&self, pointer: &str) -> bool {
         self.value.pointer(pointer).is_some() || self.broken.contains(pointer)

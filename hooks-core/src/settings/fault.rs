@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(super) use crate::pointer::decode;
+pub use crate::pointer::{pointer, push_pointer, tokens};
+
 /// Something that is wrong with a table of settings. As JSON: `{"pointer": …, "reason": …}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
@@ -44,33 +47,4 @@ impl Fault {
     pub(super) fn under(self, name: &str) -> Self {
         Self { pointer: pointer(name) + &self.pointer, ..self }
     }
-}
-
-/// A name as a JSON pointer from the table that it stands in.
-pub fn pointer(name: &str) -> String {
-    let mut pointer = String::with_capacity(name.len() + 1);
-    push_pointer(&mut pointer, name);
-    pointer
-}
-
-/// Adds a name to the JSON pointer of the table that it stands in.
-pub fn push_pointer(pointer: &mut String, name: &str) {
-    pointer.push('/');
-    for char in name.chars() {
-        match char {
-            '~' => pointer.push_str("~0"),
-            '/' => pointer.push_str("~1"),
-            char => pointer.push(char),
-        }
-    }
-}
-
-/// The names and indices in a JSON pointer.
-pub fn tokens(pointer: &str) -> impl Iterator<Item = String> {
-    pointer.split('/').skip(1).map(decode)
-}
-
-/// A name as it stands in a JSON pointer.
-pub(super) fn decode(token: &str) -> String {
-    if token.contains('~') { token.replace("~1", "/").replace("~0", "~") } else { token.to_owned() }
 }

@@ -20,6 +20,7 @@ use crate::batcher::BatchLimits;
 use crate::bus::{BusTraits, QueueLimits};
 use crate::config_problem::ConfigProblem;
 use crate::envelope::Metadata;
+use crate::event_pattern::EventPattern;
 use crate::filter::no_attribute;
 use crate::hook::Hook;
 use crate::id::HookId;
@@ -182,7 +183,8 @@ impl<'a> HookReader<'a> {
         let mut reading = Reading { elsewhere: &self.elsewhere, ..Reading::new(draft) };
         TABLES.into_iter().for_each(|name| reading.refuse_list(&pointer(name)));
         patterns(&mut reading);
-        let sound = metadata(&mut reading) & ATTRIBUTES.iter().all(|name| attributes(&mut reading, name));
+        let sound =
+            metadata(&mut reading) & ATTRIBUTES.iter().all(|name| attributes(&mut reading, name)) & data(&mut reading);
         let options = reading.read(|json| with_limits(json, limits));
         faults.append(&mut reading.faults);
         options.filter(|_| sound)
@@ -315,6 +317,23 @@ fn attributes(reading: &mut Reading<'_>, setting: &str) -> bool {
         reading.draft.take_out(place);
     }
     wrong.is_empty()
+}
+
+/// Notes what is wrong with an event pattern, and takes it out. False if anything is.
+fn data(reading: &mut Reading<'_>) -> bool {
+    // Anything but a table is refused with the other settings.
+    let Some(pattern @ Json::Object(_)) = reading.draft.value().get("data") else { return true };
+    let faults = EventPattern::new(pattern).map_or_else(|error| error.faults, |_| Vec::new());
+    // What lacks a part about which something was said may be sound with it.
+    let is_broken = reading.draft.is_broken_within("/data");
+    for fault in faults.iter().filter(|_| !is_broken) {
+        let place = format!("/data{}", fault.pointer);
+        reading.fault(&place, &place, About::Value, &fault.message);
+    }
+    if !faults.is_empty() {
+        reading.draft.take_out("/data");
+    }
+    faults.is_empty()
 }
 
 fn hook(options: HookOptions, sink: Option<&SinkSettings>) -> Result<Hook, Vec<Fault>> {

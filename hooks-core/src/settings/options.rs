@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 use super::fault::{About, Fault, pointer};
 use crate::batcher::BatchLimits;
 use crate::bus::{QueueLimits, StartAt};
 use crate::envelope::Metadata;
+use crate::event_pattern::{EventPattern, EventPatternFault};
 use crate::filter::{Filter, Pattern};
 use crate::hook::Hook;
 use crate::human::{ByteSize, HumanDuration};
@@ -54,6 +56,11 @@ pub struct HookOptions {
     /// and of none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<TenantId>,
+    /// Only events whose `data` matches: a table with fields, each with a list of values or operators of which one has to
+    /// match, as the event patterns of Amazon EventBridge have it. Not set: any data, or none.
+    #[schemars(schema_with = "data_schema")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Map<String, Json>>,
     /// Extension attributes that are set on every event delivered: strings, integers or booleans.
     #[schemars(schema_with = "metadata_schema")]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -95,6 +102,10 @@ pub(super) const ATTRIBUTES: [&str; 2] = ["attributes", "attributes_except"];
 /// The options that are tables, by name.
 pub(super) const TABLES: [&str; 4] = ["batch", "retry", "rate_limit", "queue"];
 
+fn data_schema(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<EventPattern>()
+}
+
 fn metadata_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
@@ -133,6 +144,17 @@ impl HookOptions {
         };
         let faults: Vec<_> = self.metadata.iter().filter_map(wrong).collect();
         let Ok(metadata) = Metadata::new(self.metadata) else { return Err(faults) };
+        let data = self.data.map(|data| EventPattern::new(&Json::Object(data))).transpose();
+        let data = data.map_err(|error| {
+            let fault = |fault: EventPatternFault| {
+                Fault::new(
+                    format!("/data{}", fault.pointer),
+                    About::Value,
+                    format!("{}: {}", fault.path("data"), fault.message),
+                )
+            };
+            error.faults.into_iter().map(fault).collect::<Vec<_>>()
+        })?;
         let patterns = |list: Vec<String>| list.into_iter().map(Pattern::new).collect::<Vec<_>>();
         let optional = |list: Option<Vec<String>>| list.map(patterns).unwrap_or_default();
         let by_name = |table: BTreeMap<String, Vec<String>>| {
@@ -149,6 +171,7 @@ impl HookOptions {
             attributes: by_name(self.attributes),
             attributes_except: by_name(self.attributes_except),
             tenant: self.tenant,
+            data: data.map(Arc::new),
         });
         hook.metadata = Arc::new(metadata);
         hook.batch = self.batch;

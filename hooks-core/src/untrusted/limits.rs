@@ -57,9 +57,10 @@ pub struct UntrustedLimits {
     pub queue_events: NonZeroUsize,
     /// Memory bus: most bytes that a hook may hold.
     pub queue_bytes: ByteSize,
-    /// Most patterns of a hook's filter: publishing compares each event with them.
+    /// Most patterns of each kind in a hook's filter, and most values that its pattern for `data` compares: publishing
+    /// compares each event with them.
     pub patterns: usize,
-    /// Longest pattern, in bytes.
+    /// Longest pattern, and longest name or text in that for `data`, in bytes.
     pub pattern_bytes: ByteSize,
     /// Most bytes that `metadata` adds to each event.
     pub metadata_bytes: ByteSize,
@@ -140,6 +141,11 @@ impl UntrustedLimits {
             let longest = table.keys().map(String::len).max().unwrap_or(0);
             most(problems, setting, ByteSize::new(longest as u64), self.pattern_bytes);
         }
+        if let Some(data) = &filter.data {
+            let (values, longest) = data.size();
+            most(problems, "data", values, self.patterns);
+            most(problems, "data", ByteSize::new(longest as u64), self.pattern_bytes);
+        }
         if let Some(own) = types.iter().map(Pattern::as_str).find(|pattern| is_reserved(pattern)) {
             let message =
                 format!("`{own}` tells of the hooks of others, too: only the operator's hooks may hear of it");
@@ -173,6 +179,7 @@ mod tests {
     use super::*;
     use crate::BoxError;
     use crate::envelope::Metadata;
+    use crate::event_pattern::EventPattern;
     use crate::policy::RetryPolicy;
     use crate::sink::{Sink, SinkContext, SinkFactory};
     use std::sync::Arc;
@@ -240,6 +247,15 @@ mod tests {
         assert_eq!(paths(|hook| filter(hook, |filter| filter.attributes = by_name("a", long()))), ["attributes"]);
         let names = || (0..65).map(|name| (name.to_string(), vec![Pattern::new("a")])).collect();
         assert_eq!(paths(|hook| filter(hook, |filter| filter.attributes_except = names())), ["attributes_except"]);
+        let data = |json| move |filter: &mut Filter| filter.data = Some(EventPattern::new(&json).unwrap().into());
+        let many = serde_json::json!({ "a": (0..65).collect::<Vec<_>>() });
+        assert_eq!(paths(|hook| filter(hook, data(many))), ["data"]);
+        let groups: Vec<_> = (0..9).map(|number| serde_json::json!({ "b": [number] })).collect();
+        let others: Vec<_> = (0..9).map(|number| serde_json::json!({ "c": [number] })).collect();
+        let both = serde_json::json!({ "$or": groups, "a": { "$or": others } });
+        assert_eq!(paths(|hook| filter(hook, data(both))), ["data"]);
+        let long = serde_json::json!({ "a": { "x".repeat(257): [1] } });
+        assert_eq!(paths(|hook| filter(hook, data(long))), ["data"]);
         let own = || vec![Pattern::new("orders.*"), Pattern::new("hooks.endpoint.held")];
         assert_eq!(paths(|hook| filter(hook, |filter| filter.types = own())), ["types"]);
     }

@@ -18,6 +18,7 @@ mod notices;
 mod odd;
 mod pace;
 mod panics;
+mod patterns;
 mod recording;
 mod replays;
 mod resends;

@@ -249,6 +249,18 @@ fn errors_in_metadata_and_patterns() {
         ("types = 'a'", "4:9: hook `a`: types: expected a list, found the string \"a\""),
         ("types = [3]", "4:10: hook `a`: types[0]: expected a string, found the integer `3`"),
         (
+            "data = { total = 100 }",
+            "4:18: hook `a`: data.total: expected a list of alternatives, `[…]`, or an object with the fields below it, found a number",
+        ),
+        (
+            "data = { a = [1, { prefx = 'x' }] }",
+            "4:28: hook `a`: data.a[1].prefx: unknown operator `prefx`, did you mean `prefix`?",
+        ),
+        ("data = {}", "4:1: hook `a`: data: an empty object names no field: leave it out to match everything"),
+        ("data = []", "4:8: hook `a`: data: expected a table, found a list"),
+        // What lacks a part is not wrong for that.
+        ("data = { a = ['${NO}'] }", "4:16: the environment variable `NO` is not set"),
+        (
             "queue = { overflow = 'blok' }",
             "4:22: hook `a`: queue.overflow: `blok` is not known here, did you mean `block`?",
         ),

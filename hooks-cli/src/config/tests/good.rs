@@ -72,6 +72,18 @@ fn everything_that_can_be_set() {
 }
 
 #[test]
+fn what_a_pattern_for_data_seems_to_be_is_warned_of() {
+    let hook = in_hook("data = { total = { numeric = ['>', 5] }, n = [{ numeric = ['>', 5, '<', 3] }] }");
+    let warnings: Vec<_> = read(&hook).unwrap().warnings().collect();
+    let [range, name] = &warnings[..] else { panic!("{warnings:?}") };
+    assert_eq!(range, "hooks.toml: warning: hook `a`: data.n[0].numeric: matches nothing: no number is > 5 and < 3");
+    assert!(
+        name.starts_with("hooks.toml: warning: hook `a`: data.total.numeric: this is the name of a field"),
+        "{name}"
+    );
+}
+
+#[test]
 fn a_bus_is_the_same_however_it_is_written() {
     let bus = |text: &str| read(&format!("{text}\n{}", in_hook(""))).unwrap().bus;
     let durable = |settings: &str| bus(&format!("bus = {{ kind = 'durable'{settings} }}"));

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde_json::json;
+
 use super::end::End;
 use super::probe::{Probe, drop_after};
 use crate::bus::{Bus, Position, Read, StartAt, Subscription};
-use crate::conformance::events::{of_tenant, placed, typed};
+use crate::conformance::events::{events, of_tenant, placed, typed};
 use crate::conformance::run::{Checked, POLLS};
 use crate::envelope::Envelope;
+use crate::event_pattern::EventPattern;
 use crate::filter::Filter;
 use crate::id::TenantId;
 use crate::ledger::Outcome;
@@ -24,6 +27,8 @@ pub(super) async fn filters(probe: &Probe<'_>) -> Checked {
         ("source", Filter::types(["conformance.*"]).sources(["/shop/*"]).except_sources(["/shop/2"])),
         ("attribute", Filter::all().attribute("place", ["eu-*"])),
         ("not-an-attribute", Filter::types(["conformance.a"]).except_attribute("place", ["eu-*"])),
+        ("data", Filter::all().data(EventPattern::new(&json!({ "n": [1, { "numeric": [">=", 3] }] }))?)),
+        ("no-data", Filter::types(["*.a"]).data(EventPattern::new(&json!({ "n": [{ "exists": false }] }))?)),
     ];
     let mut ends = subscribe_all(probe, &*bus, filters).await?;
     let mut sent: Vec<Envelope> = Vec::new();
@@ -37,6 +42,7 @@ pub(super) async fn filters(probe: &Probe<'_>) -> Checked {
             sent.push(placed(&format!("{source}-{place}"), source, place)?);
         }
     }
+    sent.extend(events("data", 5)?.iter().cloned());
     probe.publish(&*bus, &sent).await?;
     sent.push(probe.mark(&*bus).await?);
     each_reads_its_own(probe, &mut ends, &sent).await

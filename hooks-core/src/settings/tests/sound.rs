@@ -58,6 +58,10 @@ fn options() -> Vec<(&'static str, Vec<Json>)> {
             ],
         ),
         ("attributes_except", vec![json!({ "x": ["a"], "y": ["b"] }), json!({ "type": ["a"] }), json!({ "x": [1] })]),
+        (
+            "data",
+            vec![json!({ "a": [1] }), json!({ "a": [{ "prefix": "x" }] }), json!({ "a": 1 }), json!({}), json!([])],
+        ),
         ("tenant", vec![json!("acme"), json!("initech"), json!("not legal"), Json::Null]),
         ("metadata", vec![json!({ "env": "p" }), json!({ "n": 1, "b": true }), json!({ "A": 1 }), json!([])]),
         (

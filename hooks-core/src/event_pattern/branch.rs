@@ -1,0 +1,210 @@
+//! The conditions that have to hold together, compared with an event's fields.
+//!
+//! A condition holds where a value is found that matches, or where the field is missing and may be. What is within an
+//! array holds together if all that is found there is in the same element. What may be missing has to be missing in that
+//! element; if nothing is found in the array, in all of it.
+
+use super::alternative::{Alternative, Test};
+use super::paths::{PathId, Paths, ROOT};
+use super::projection::{Found, Place, Projection};
+use super::scalar::Scalar;
+
+/// The alternatives of one field.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// The field, among the pattern's own.
+    pub(super) path: PathId,
+    pub(super) alternatives: Box<[Alternative]>,
+}
+
+impl Field {
+    /// The alternatives.
+    pub fn alternatives(&self) -> &[Alternative] {
+        &self.alternatives
+    }
+
+    /// The field's number among those of the pattern, which [`Paths::add`] numbers.
+    pub fn path(&self) -> usize {
+        self.path as usize
+    }
+
+    /// Returns true if the field may be missing.
+    fn may_be_missing(&self) -> bool {
+        self.alternatives.contains(&Alternative::IsMissing)
+    }
+
+    /// Number of its comparisons.
+    pub(super) fn tests(&self) -> usize {
+        self.alternatives.iter().map(|alternative| alternative.tests().len().max(1)).sum()
+    }
+
+    /// The length of its longest text, in bytes.
+    pub(super) fn longest(&self) -> Option<usize> {
+        self.alternatives.iter().flat_map(Alternative::tests).map(Test::length).max()
+    }
+
+    fn matches(&self, value: &Scalar<'_>) -> bool {
+        self.alternatives.iter().any(|alternative| alternative.matches(value))
+    }
+}
+
+/// Conditions on a part of `data`, and on parts below it.
+#[derive(Debug, Clone)]
+pub(super) struct Branch {
+    path: PathId,
+    /// The index of the field whose value is compared.
+    field: Option<u32>,
+    below: Vec<Branch>,
+}
+
+impl Branch {
+    /// The conditions of these fields, given by index.
+    pub(super) fn new(paths: &Paths, fields: &[Field], chosen: &[u32]) -> Self {
+        let mut root = Self::at(ROOT);
+        for index in chosen {
+            let path = fields[*index as usize].path;
+            root.below(paths, path).field = Some(*index);
+        }
+        root
+    }
+
+    fn at(path: PathId) -> Self {
+        Self { path, field: None, below: Vec::new() }
+    }
+
+    /// The conditions on a part that lies below this one.
+    fn below(&mut self, paths: &Paths, path: PathId) -> &mut Self {
+        if path == self.path {
+            return self;
+        }
+        let parent = self.below(paths, paths.parent(path));
+        let at = parent.below.iter().position(|known| known.path == path).unwrap_or_else(|| {
+            parent.below.push(Self::at(path));
+            parent.below.len() - 1
+        });
+        &mut parent.below[at]
+    }
+}
+
+/// How conditions may hold.
+#[derive(Debug, Clone, Copy)]
+struct Outcome {
+    /// With a value that is found.
+    found: bool,
+    /// With everything missing.
+    missing: bool,
+}
+
+impl Outcome {
+    /// There are no conditions.
+    const NONE: Self = Self { found: false, missing: true };
+
+    fn and(self, other: Self) -> Self {
+        let both = (self.found || self.missing) && (other.found || other.missing);
+        Self { found: both && (self.found || other.found), missing: self.missing && other.missing }
+    }
+}
+
+/// What is known of a field's own value from outside of the element that is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    Nothing,
+    /// A value beside the element matches.
+    Found,
+    /// There are values beside it, none of which matches: the field is not missing.
+    There,
+}
+
+/// Compares the conditions of one pattern with one event.
+pub(super) struct Comparison<'a> {
+    pub(super) fields: &'a [Field],
+    /// The numbers that the pattern's paths have in the projection. `None`: their own.
+    pub(super) ids: Option<&'a [PathId]>,
+    pub(super) event: &'a Projection<'a>,
+}
+
+impl Comparison<'_> {
+    pub(super) fn holds(&self, branch: &Branch) -> bool {
+        let Outcome { found, missing } = self.field(branch, self.event.root(), Own::Nothing);
+        found || missing
+    }
+
+    fn field(&self, branch: &Branch, place: Option<Place>, own: Own) -> Outcome {
+        let Some(place) = place else { return self.nothing(branch, own) };
+        match self.event.at(place) {
+            Found::Scalar(value) => self.value(branch, &value, own),
+            Found::Object => self.object(branch, place, own),
+            Found::Array => self.array(branch, place, own),
+        }
+    }
+
+    fn compared(&self, branch: &Branch) -> Option<&Field> {
+        branch.field.and_then(|index| self.fields.get(index as usize))
+    }
+
+    /// The field's own value, where there is none.
+    fn no_value(&self, branch: &Branch, own: Own) -> Outcome {
+        let missing = match own {
+            Own::Found => true,
+            Own::There => branch.field.is_none(),
+            Own::Nothing => self.compared(branch).is_none_or(Field::may_be_missing),
+        };
+        Outcome { found: false, missing }
+    }
+
+    fn nothing(&self, branch: &Branch, own: Own) -> Outcome {
+        self.no_value(branch, own).and(self.nothing_below(branch))
+    }
+
+    fn nothing_below(&self, branch: &Branch) -> Outcome {
+        branch.below.iter().fold(Outcome::NONE, |all, below| all.and(self.nothing(below, Own::Nothing)))
+    }
+
+    fn value(&self, branch: &Branch, value: &Scalar<'_>, own: Own) -> Outcome {
+        let outcome = match self.compared(branch) {
+            Some(field) if own != Own::Found => Outcome { found: field.matches(value), missing: false },
+            _ => Outcome::NONE,
+        };
+        outcome.and(self.nothing_below(branch))
+    }
+
+    /// An object is no value.
+    fn object(&self, branch: &Branch, place: Place, own: Own) -> Outcome {
+        branch.below.iter().fold(self.no_value(branch, own), |all, below| {
+            let id = self.ids.map_or(Some(&below.path), |ids| ids.get(below.path as usize));
+            let place = id.and_then(|id| self.event.field(place, *id));
+            all.and(self.field(below, place, Own::Nothing))
+        })
+    }
+
+    /// An array is what it holds. Values that stand in it directly are in no element.
+    fn array(&self, branch: &Branch, place: Place, own: Own) -> Outcome {
+        let here = if own == Own::Found { Own::Nothing } else { self.values_in(branch, place) };
+        let is_found_here = here == Own::Found;
+        let own = if here == Own::Nothing { own } else { here };
+        let mut outcome = self.nothing(branch, own);
+        for element in self.event.inside(place) {
+            if matches!(self.event.at(element), Found::Scalar(_)) {
+                continue;
+            }
+            let Outcome { found, missing } = self.field(branch, Some(element), own);
+            outcome = Outcome { found: outcome.found || found, missing: outcome.missing && missing };
+        }
+        let found = outcome.found || (is_found_here && outcome.missing);
+        Outcome { found, missing: outcome.missing && !is_found_here }
+    }
+
+    fn values_in(&self, branch: &Branch, array: Place) -> Own {
+        let Some(field) = self.compared(branch) else { return Own::Nothing };
+        let mut own = Own::Nothing;
+        for element in self.event.inside(array) {
+            if let Found::Scalar(value) = self.event.at(element) {
+                if field.matches(&value) {
+                    return Own::Found;
+                }
+                own = Own::There;
+            }
+        }
+        own
+    }
+}
