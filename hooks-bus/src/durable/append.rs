@@ -82,13 +82,13 @@ impl Appender {
     pub(crate) fn append(&mut self, parts: &[Slice], now: u64) -> io::Result<()> {
         let accepted = u32::try_from(now).unwrap_or(u32::MAX);
         let last = parts.iter().map(|part| part.len()).sum::<usize>().saturating_sub(1);
-        if let Some(current) = &self.current {
-            parts.iter().for_each(|part| current.segment.tenants.add(part));
-        }
         for (at, event) in parts.iter().flatten().enumerate() {
             let record =
                 Record { position: self.next, accepted, is_first: at == 0, is_last: at == last, len: event.len() };
             self.mark(accepted);
+            if let (Some(tenant), Some(current)) = (event.tenant(), &self.current) {
+                current.segment.tenants.add(tenant, event);
+            }
             record.encode(event.json().as_bytes(), &mut self.buffer);
             self.next += 1;
             if self.buffer.len() >= WRITE_BYTES {

@@ -49,16 +49,10 @@ impl FileTenants {
         self.0.lock().counts = Some(Counts::new());
     }
 
-    /// Adds events that were appended.
-    pub(crate) fn add(&self, events: &[Envelope]) {
-        // Most of the time there is none.
-        let of_tenants = events.iter().filter_map(|event| Some((event.tenant()?, event)));
-        let mut state = None;
-        for (tenant, event) in of_tenants {
-            let state = state.get_or_insert_with(|| self.0.lock());
-            if let Some(counts) = &mut state.counts {
-                add(counts, tenant, event);
-            }
+    /// Adds an event of a tenant that was appended.
+    pub(crate) fn add(&self, tenant: &str, event: &Envelope) {
+        if let Some(counts) = &mut self.0.lock().counts {
+            add(counts, tenant, event);
         }
     }
 
