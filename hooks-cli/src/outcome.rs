@@ -19,6 +19,18 @@ pub(crate) struct InputStats {
     pub(crate) waiting: u64,
 }
 
+impl InputStats {
+    /// What was read, and what became of it.
+    pub(crate) fn summary(&self) -> String {
+        let (lines, events) = (count(self.lines, "line"), count(self.events, "event"));
+        let known = match self.duplicates {
+            0 => String::new(),
+            duplicates => format!(" ({} not taken again)", count(duplicates, "duplicate")),
+        };
+        format!("{lines} read: {events}{known}, {} malformed", self.malformed)
+    }
+}
+
 /// The ledgers of all hooks as a table.
 pub(crate) fn table(hooks: &[HookStatus]) -> String {
     let head = ["hook", "taken", "delivered", "dropped", "dead-lettered", "left behind"].map(str::to_owned);
@@ -115,6 +127,19 @@ fn shortfall(hook: &HookStatus) -> Option<String> {
     Some(format!("hook `{}`: {}{error}", hook.id, parts.join(", ")))
 }
 
+/// What a run that ended too early waited for. `from`: the first line that the bus has not accepted.
+pub(crate) fn waited_for(hooks: &[HookStatus], from: Option<u64>) -> String {
+    let waited: Vec<_> =
+        hooks.iter().filter(|hook| hook.counts.in_flight > 0).map(|hook| format!("`{}`", hook.id)).collect();
+    match waited.as_slice() {
+        [] => from.map_or(", waiting for more input".to_owned(), |line| {
+            format!(", waiting for the bus to accept what was read, from line {line} on")
+        }),
+        [one] => format!(", waiting for hook {one}"),
+        many => format!(", waiting for hooks {}", many.join(", ")),
+    }
+}
+
 /// `1 event`, `2 events`.
 pub(crate) fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
@@ -128,4 +153,15 @@ pub(crate) fn cell(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_waited_for_is_what_has_not_happened() {
+        assert_eq!(waited_for(&[], None), ", waiting for more input");
+        assert_eq!(waited_for(&[], Some(7)), ", waiting for the bus to accept what was read, from line 7 on");
+    }
 }

@@ -25,7 +25,7 @@ use crate::config::{self, Config, EventSettings, Problem, Problems, WithoutBus};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::ndjson::{Intake, Taken};
-use crate::outcome::{InputStats, count, shortfalls, table};
+use crate::outcome::{InputStats, count, shortfalls, table, waited_for};
 use crate::signals::{OtherSignals, StopSignals};
 use crate::stdin;
 use gathered::Gathered;
@@ -336,31 +336,11 @@ impl Run<'_> {
         missing.extend(failed.map(|error| chain(&*error)));
         missing.extend(shortfalls(&stats, from, self.keeps, &hooks));
         say(table(&hooks).trim_end().to_owned());
-        let InputStats { lines, events, duplicates, malformed, .. } = stats;
-        let (lines, events) = (count(lines, "line"), count(events, "event"));
-        let known = if duplicates > 0 {
-            format!(" ({} not taken again)", count(duplicates, "duplicate"))
-        } else {
-            String::new()
-        };
-        say(format!("{lines} read: {events}{known}, {malformed} malformed, in {:.1}s", took.as_secs_f64()));
+        say(format!("{}, in {:.1}s", stats.summary(), took.as_secs_f64()));
         for line in &missing {
             say(format!("not everything was delivered: {line}"));
         }
         if missing.is_empty() { Exit::Done } else { Exit::Failed }
-    }
-}
-
-/// `from`: the first line that the bus has not accepted.
-fn waited_for(hooks: &[HookStatus], from: Option<u64>) -> String {
-    let waited: Vec<_> =
-        hooks.iter().filter(|hook| hook.counts.in_flight > 0).map(|hook| format!("`{}`", hook.id)).collect();
-    match waited.as_slice() {
-        [] => from.map_or(", waiting for more input".to_owned(), |line| {
-            format!(", waiting for the bus to accept what was read, from line {line} on")
-        }),
-        [one] => format!(", waiting for hook {one}"),
-        many => format!(", waiting for hooks {}", many.join(", ")),
     }
 }
 
@@ -386,16 +366,5 @@ impl Signals {
         console.say(format_args!("{name}: reading no more, delivering what was read; once more to stop at once"));
         stop.send_replace(Some(Stop::Signal(name)));
         self.stop(console).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_waited_for_is_what_has_not_happened() {
-        assert_eq!(waited_for(&[], None), ", waiting for more input");
-        assert_eq!(waited_for(&[], Some(7)), ", waiting for the bus to accept what was read, from line 7 on");
     }
 }
