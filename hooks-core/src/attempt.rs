@@ -242,25 +242,11 @@ impl Attempt<'_> {
 mod tests {
     use super::*;
     use crate::envelope::Envelope;
-    use crate::sink::{Sink, SinkContext, SinkFactory};
-
-    #[derive(Debug)]
-    struct Nowhere;
-
-    impl SinkFactory for Nowhere {
-        fn kind(&self) -> &str {
-            "nowhere"
-        }
-
-        fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, crate::BoxError> {
-            Err("nowhere".into())
-        }
-    }
 
     #[test]
     fn what_a_receiver_refuses_decides_the_outcome() {
         let event = |id: &str| Envelope::from_json(format!(r#"{{"type":"a","id":"{id}"}}"#).as_bytes()).unwrap();
-        let (hook, batch) = (Hook::new("a", Nowhere).unwrap(), Batch::for_test([event("1"), event("2")]));
+        let (hook, batch) = (Hook::for_test("a"), Batch::for_test([event("1"), event("2")]));
         let of = |refused: &[usize], trigger| {
             let refused = refused.iter().map(|at| (*at, "no".into())).collect();
             let delivered = Delivered { refused, ..Delivered::all() };

@@ -161,3 +161,26 @@ fn behind_end(from: StartAt) -> Option<Box<StartAt>> {
 
 /// Maximum number of lanes of a hook.
 pub const MAX_LANES: usize = 1024;
+
+#[cfg(test)]
+impl Hook {
+    /// A hook whose sink can't be built.
+    pub(crate) fn for_test(id: &str) -> Self {
+        Self::new(id, Nowhere).unwrap()
+    }
+}
+
+#[cfg(test)]
+#[derive(Debug)]
+struct Nowhere;
+
+#[cfg(test)]
+impl SinkFactory for Nowhere {
+    fn kind(&self) -> &str {
+        "nowhere"
+    }
+
+    fn build(&self, _: &crate::sink::SinkContext) -> Result<Box<dyn crate::sink::Sink>, crate::BoxError> {
+        Err("nowhere".into())
+    }
+}

@@ -21,6 +21,11 @@ wrapper! {
     get
 }
 
+impl HumanDuration {
+    /// What a duration of at most 30 days looks like when it is well written, for schemas. More ways are understood.
+    pub const PATTERN: &str = "^([0-9]{1,6}(ms|s)|[0-9]{1,4}m|[0-9]{1,2}h([0-5]?[0-9]m)?|([12]?[0-9]|30)d)$";
+}
+
 impl FromStr for HumanDuration {
     type Err = String;
 

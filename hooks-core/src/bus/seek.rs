@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{BusError, Position, StartAt};
 use crate::filter::Filter;
+#[cfg(feature = "config")]
+use crate::human::HumanDuration;
 use crate::id::HookId;
 
 /// The place in the log where a hook goes on. As text: what a [`StartAt`] is, or the position of an event, such as `4711`.
@@ -82,7 +84,8 @@ impl schemars::JsonSchema for SeekTo {
         schemars::json_schema!({
             "anyOf": [
                 { "enum": ["earliest", "end"] },
-                { "type": "string", "pattern": "^([0-9]{1,6}(ms|s)|[0-9]{1,4}m|[0-9]{1,2}h([0-5]?[0-9]m)?|[0-9]{1,3}d|[0-9]{1,19})$" },
+                { "type": "string", "pattern": HumanDuration::PATTERN },
+                { "type": "string", "pattern": "^[0-9]{1,19}$" },
                 { "type": "string", "format": "date-time" },
                 { "type": "integer", "minimum": 0, "maximum": u64::MAX },
             ],

@@ -177,28 +177,13 @@ fn least<T: PartialOrd + std::fmt::Display>(problems: &mut Vec<ConfigProblem>, p
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BoxError;
     use crate::envelope::Metadata;
     use crate::event_pattern::EventPattern;
     use crate::policy::RetryPolicy;
-    use crate::sink::{Sink, SinkContext, SinkFactory};
     use std::sync::Arc;
 
-    #[derive(Debug)]
-    struct Nowhere;
-
-    impl SinkFactory for Nowhere {
-        fn kind(&self) -> &str {
-            "nowhere"
-        }
-
-        fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
-            Err("nowhere".into())
-        }
-    }
-
     fn paths(change: impl FnOnce(&mut Hook)) -> Vec<String> {
-        let mut hook = Hook::new("h", Nowhere).unwrap();
+        let mut hook = Hook::for_test("h");
         change(&mut hook);
         let problems = UntrustedLimits::default().problems(&hook);
         problems.into_iter().map(|problem| problem.path).collect()

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::events::Moment;
-use super::openapi::{Operation, Routes};
+use super::openapi::{Operation, Routes, schema};
 use super::request::Request;
 use super::response::{Problem, Response};
 use super::routes::{AnyHook, JSON, Whose, bad_request, json as json_answer};
@@ -29,10 +29,9 @@ const LINES: &str = "application/x-ndjson";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn routes() -> Routes<AdminService> {
-    let position = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
     let of_event =
         Operation::get("/v1/events/{position}/attempts", "listAttemptsOfEvent", "A page of the attempts with an event")
-            .parameter("path", "position", "The event's position in the log.", position);
+            .parameter("path", "position", "The event's position in the log.", schema::position());
     Routes::new()
         .on(described(Operation::get("/v1/attempts", "listAttempts", "A page of the attempts of all hooks")), of_all)
         .on(
@@ -44,7 +43,6 @@ pub(super) fn routes() -> Routes<AdminService> {
 }
 
 fn described(operation: Operation) -> Operation {
-    let number = || json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
     let time = || Moment::json_schema(&mut SchemaGenerator::default()).to_value();
     let one_of = |values: [&str; 2]| json!({ "enum": values });
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": AttemptQuery::LIMITS.1 });
@@ -58,7 +56,7 @@ fn described(operation: Operation) -> Operation {
         .parameter("query", "since", "Begun at this time or later, or so long ago at most.", time())
         .parameter("query", "until", "Begun at this time or earlier, or so long ago at least.", time())
         .parameter("query", "order", "The `newest` first, if it is not said.", one_of(["newest", "oldest"]))
-        .parameter("query", "after", "The page begins behind this attempt, as `next` says.", number())
+        .parameter("query", "after", "The page begins behind this attempt, as `next` says.", schema::position())
         .parameter("query", "limit", "Most attempts in the page.", limit)
         .parameter(
             "query",

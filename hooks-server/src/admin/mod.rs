@@ -23,7 +23,7 @@ mod service;
 mod socket;
 mod unambiguous;
 
-pub(crate) use openapi::{Content, Operation, Routes, SECONDS, SPAN};
+pub(crate) use openapi::{Content, Operation, Routes, SECONDS};
 pub(crate) use routes::{JSON, JsonBody, MAX_BODY, PROBLEM, json, permit};
 pub(crate) use service::call_back;
 

@@ -9,9 +9,8 @@ use hooks_core::{AttemptOutcome, DeadLetter, HookId, Mismatch, Position, Running
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use super::openapi::{Operation, Routes};
+use super::openapi::{Operation, Routes, schema};
 use super::response::Problem;
 use super::routes::{JSON, Whose, bad_request, json as json_answer};
 use super::service::AdminService;
@@ -257,12 +256,10 @@ impl AdminService {
 }
 
 pub(super) fn routes() -> Routes<AdminService> {
-    let position = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
-    let after = super::openapi::schema::hook_id(false);
     let operation =
         Operation::get("/v1/events/{position}/outcomes", "getOutcomesOfEvent", "What became of an event, by hook")
-            .parameter("path", "position", "The event's position in the log.", position)
-            .parameter("query", "after", "The page begins behind this hook, as `next` says.", after)
+            .parameter("path", "position", "The event's position in the log.", schema::position())
+            .parameter("query", "after", "The page begins behind this hook, as `next` says.", schema::hook_id(false))
             .answers::<EventOutcomes>(200, "What became of it, for a page of hooks.")
             .problems(&[404, 501]);
     Routes::new().on(operation, of_event)

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use tokio::time::timeout;
 
+use super::openapi::schema::position;
 use super::openapi::{Content, Operation, Routes};
 use super::request::{DeadLetterFilter, Request};
 use super::response::{DeadLetterPage, Done, Dropped, Problem, Rekeyed, Replayed, Response, Status};
@@ -102,12 +103,11 @@ impl AdminService {
 }
 
 fn dead_letter_routes() -> Routes<AdminService> {
-    let after = serde_json::json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
     let which = || Content::of::<DeadLetterFilter>();
     Routes::new()
         .on(
             Operation::get("/v1/hooks/{id}/dead-letters", "listDeadLetters", "A page of a hook's dead letters")
-                .parameter("query", "after", "The page begins behind this letter.", after)
+                .parameter("query", "after", "The page begins behind this letter.", position())
                 .answers::<DeadLetterPage>(200, "The page; an empty one is the end.")
                 .problems(&[404, 409]),
             dead_letters,

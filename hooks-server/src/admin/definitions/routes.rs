@@ -19,7 +19,7 @@ use super::{Change, Defined, Owner, Problem, operations, unknown};
 use crate::admin::response::Done;
 use crate::admin::routes::{AnyHook, Hook, JSON, JsonBody, answer, bad_request, hook_id, json, json_body, whole};
 use crate::admin::unambiguous;
-use crate::admin::{AdminService, Request, Routes, SPAN};
+use crate::admin::{AdminService, Request, Routes};
 
 /// Hooks of a page that says nothing of it, and the most of any.
 const PAGE: (usize, usize) = (100, 1_000);
@@ -140,7 +140,7 @@ async fn remove(
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Rotation {
     /// For so long the old secret signs, too: at most 30 days.
-    #[schemars(extend("pattern" = SPAN))]
+    #[schemars(extend("pattern" = HumanDuration::PATTERN))]
     overlap: HumanDuration,
 }
 

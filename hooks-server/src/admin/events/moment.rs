@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use hooks_core::StartAt;
+use hooks_core::{HumanDuration, StartAt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -60,6 +60,6 @@ impl JsonSchema for Moment {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let time = serde_json::json!({ "type": "string", "format": "date-time" });
-        json_schema!({ "anyOf": [{ "type": "string", "pattern": super::super::SPAN }, time] })
+        json_schema!({ "anyOf": [{ "type": "string", "pattern": HumanDuration::PATTERN }, time] })
     }
 }

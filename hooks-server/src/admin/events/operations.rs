@@ -6,12 +6,12 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Value as Json, json};
 
 use super::{EventOrder, EventPage, EventReport, Moment, PAGE, ResendFilter, Resent};
+use crate::admin::openapi::schema::position;
 use crate::admin::{Content, JSON, Operation};
 
 pub(super) fn list() -> Operation {
     let texts = || json!({ "type": "array", "items": { "type": "string" } });
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": PAGE.1, "default": PAGE.0 });
-    let position = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
     Operation::get("/v1/events", "listEvents", "A page of past events")
         .parameter("query", "id", "Only events with one of these ids.", texts())
         .parameter("query", "source", "Only events whose source matches one of these globs.", texts())
@@ -21,15 +21,14 @@ pub(super) fn list() -> Operation {
         .parameter("query", "until", "Only events that were accepted before this time.", schema::<Moment>())
         .parameter("query", "order", "Which one comes first.", schema::<EventOrder>())
         .parameter("query", "limit", "Most events of the page.", limit)
-        .parameter("query", "after", "The page begins behind this position, in its order.", position)
+        .parameter("query", "after", "The page begins behind this position, in its order.", position())
         .answers::<EventPage>(200, "The page. One without `next` is the last.")
         .problems(&[429, 501])
 }
 
 pub(super) fn show() -> Operation {
-    let position = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
     Operation::get("/v1/events/{position}", "getEvent", "One past event")
-        .parameter("path", "position", "Its position in the log.", position)
+        .parameter("path", "position", "Its position in the log.", position())
         .answers::<EventReport>(200, "The event.")
         .problems(&[404, 429, 501])
 }

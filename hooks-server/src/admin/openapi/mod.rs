@@ -50,10 +50,7 @@ impl Routes {
     }
 }
 
-/// A span of at most 30 days, as it is well written. More ways are understood.
-pub(crate) const SPAN: &str = "^([0-9]{1,6}(ms|s)|[0-9]{1,4}m|[0-9]{1,2}h([0-5]?[0-9]m)?|([12]?[0-9]|30)d)$";
-
-/// The same, of at least a second.
+/// The same as [`HumanDuration::PATTERN`](hooks_core::HumanDuration::PATTERN), of at least a second.
 pub(crate) const SECONDS: &str =
     "^([1-9][0-9]{3,5}ms|[1-9][0-9]{0,5}s|[1-9][0-9]{0,3}m|[1-9][0-9]?h([0-5]?[0-9]m)?|([12]?[1-9]|[123]0)d)$";
 
@@ -216,7 +213,7 @@ mod tests {
     proptest! {
         /// What the document allows is taken.
         #[test]
-        fn spans_of_the_document_are_taken(any in of(SPAN), seconds in of(SECONDS)) {
+        fn spans_of_the_document_are_taken(any in of(HumanDuration::PATTERN), seconds in of(SECONDS)) {
             prop_assert!(read(&any) <= MOST, "{any}");
             prop_assert!((Duration::from_secs(1)..=MOST).contains(&read(&seconds)), "{seconds}");
         }
@@ -230,7 +227,7 @@ mod tests {
             let strategy = of(pattern);
             (0..2_000).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
         };
-        let (any, seconds) = (sample(SPAN), sample(SECONDS));
+        let (any, seconds) = (sample(HumanDuration::PATTERN), sample(SECONDS));
         for is_of_form in [is_minutes as fn(&str) -> bool, is_millis] {
             assert!(any.iter().any(|span| is_of_form(span)) && seconds.iter().any(|span| is_of_form(span)));
         }

@@ -9,6 +9,11 @@ pub(in crate::admin) fn hook_id(is_made: bool) -> Json {
     json!({ "type": "string", "pattern": pattern, "minLength": 1, "maxLength": 64, "examples": ["orders"] })
 }
 
+/// A position in the log, or another number that counts on from 0.
+pub(in crate::admin) fn position() -> Json {
+    json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX })
+}
+
 /// The schema of a merge patch (RFC 7396): nothing has to be there, and `null` removes what need not.
 pub(super) fn patch_of(mut schema: Json) -> Json {
     let Json::Object(members) = &mut schema else { return schema };
