@@ -9,6 +9,8 @@ use hooks_core::{BusError, Filter, Position};
 use tokio::time::{Duration, timeout};
 
 use super::feed::{Feed, RawEvent};
+use super::fetch::Fetched;
+use super::subject::ServerFilter;
 use super::{Inner, NatsBus, subject};
 use crate::page::{Filling, Newest};
 
@@ -17,6 +19,9 @@ const STRETCH: u64 = 1_024;
 
 /// Most stretches of a page: each takes a consumer of its own.
 const MAX_STRETCHES: usize = 64;
+
+/// Most messages that are read one by one, where they can't be read otherwise.
+const MOST_REQUESTS: usize = 1_024;
 
 /// The longest time without an event or a sign that there are no more.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -63,7 +68,7 @@ impl Look<'_> {
         while let Some(raw) = stretch.next().await? {
             let next = match self.wanted(&raw) {
                 Some(event) => self.filling.push(event),
-                None => self.filling.is_done().then_some(raw.seq + 1),
+                None => (self.filling.is_done() || stretch.is_slow()).then_some(raw.seq + 1),
             };
             if next.is_some() {
                 return Ok(next);
@@ -76,14 +81,15 @@ impl Look<'_> {
     async fn backward(&mut self, from: u64, mut to: u64) -> Result<Option<u64>, BusError> {
         for _ in 0..MAX_STRETCHES {
             let begin = to.saturating_sub(STRETCH).max(from);
-            if let Some(next) = self.collect(begin, to).await? {
-                return Ok(Some(next));
+            let (next, is_slow) = self.collect(begin, to).await?;
+            if next.is_some() {
+                return Ok(next);
             }
             to = begin;
             if to <= from {
                 return Ok(None);
             }
-            if self.filling.is_done() {
+            if self.filling.is_done() || is_slow {
                 break;
             }
         }
@@ -91,8 +97,8 @@ impl Look<'_> {
     }
 
     /// Reads a stretch, and takes its events, newest first. Returns the position before which to go on, if there is no room
-    /// for all of them.
-    async fn collect(&mut self, from: u64, to: u64) -> Result<Option<u64>, BusError> {
+    /// for all of them, and whether it was read by requests.
+    async fn collect(&mut self, from: u64, to: u64) -> Result<(Option<u64>, bool), BusError> {
         let mut found = Newest::default();
         let mut stretch = Stretch::open(self, from, to).await?;
         while let Some(raw) = stretch.next().await? {
@@ -100,7 +106,7 @@ impl Look<'_> {
                 found.push(event, &self.filling);
             }
         }
-        Ok(self.filling.take(found))
+        Ok((self.filling.take(found), stretch.requests > 0))
     }
 
     /// The event of a message, if it is looked for.
@@ -115,31 +121,62 @@ impl Look<'_> {
 }
 
 /// The messages of a part of the stream that the server's filter lets through.
-struct Stretch {
-    feed: Feed,
+struct Stretch<'a> {
+    inner: &'a Inner,
+    server: ServerFilter,
+    /// `None`: it ended early, and the rest is read by requests.
+    feed: Option<Feed>,
+    /// The next position.
+    at: u64,
     to: u64,
     /// Messages that are left, those behind the stretch as well.
     pending: u64,
+    requests: usize,
 }
 
-impl Stretch {
-    async fn open(look: &Look<'_>, from: u64, to: u64) -> Result<Self, BusError> {
+impl<'a> Stretch<'a> {
+    async fn open(look: &Look<'a>, from: u64, to: u64) -> Result<Self, BusError> {
         let (inner, filter) = (look.inner, &look.query.filter);
         let filter = Filter { types: filter.types.clone(), tenant: filter.tenant.clone(), ..Filter::default() };
         let server = subject::filter(&inner.config.name, &filter, inner.several_filters());
-        let feed = Feed::open(inner, server, from.saturating_sub(1)).await?;
+        let feed = Feed::open(inner, server.clone(), from.saturating_sub(1)).await?;
         let pending = feed.pending;
-        Ok(Self { feed, to, pending })
+        Ok(Self { inner, server, feed: Some(feed), at: from, to, pending, requests: 0 })
     }
 
     async fn next(&mut self) -> Result<Option<RawEvent>, BusError> {
-        if self.pending == 0 {
+        if self.pending == 0 || self.at >= self.to {
             return Ok(None);
         }
-        let silent = || BusError::Unavailable("read the past: NATS does not answer".to_owned());
-        let raw = timeout(SILENCE, self.feed.next()).await.map_err(|_| silent())?;
-        let raw = raw.map_err(|ended| BusError::Unavailable(format!("read the past: {ended}")))?;
-        self.pending = raw.pending;
-        Ok(Some(raw).filter(|raw| raw.seq < self.to))
+        let raw = match self.fed().await {
+            Some(raw) => Some(raw),
+            None => self.requested().await?,
+        };
+        let Some(raw) = raw.filter(|raw| raw.seq < self.to) else { return Ok(None) };
+        (self.at, self.pending) = (raw.seq + 1, raw.pending);
+        Ok(Some(raw))
+    }
+
+    async fn fed(&mut self) -> Option<RawEvent> {
+        let why = match timeout(SILENCE, self.feed.as_mut()?.next()).await {
+            Ok(Ok(raw)) => return Some(raw),
+            Ok(Err(ended)) => ended.to_string(),
+            Err(_) => "NATS does not answer".to_owned(),
+        };
+        tracing::debug!(position = self.at, why, "a look at the past goes on by requests");
+        self.feed = None;
+        None
+    }
+
+    /// Reads the next message without its headers: one whose headers the client can't read ends each feed.
+    async fn requested(&mut self) -> Result<Option<RawEvent>, BusError> {
+        self.requests += 1;
+        let found = self.inner.fetch(self.at, &self.server.subjects).await?;
+        Ok(found.map(|Fetched { seq, json, accepted }| RawEvent { seq, json, accepted, pending: 1 }))
+    }
+
+    /// True if the page should end where it is: requests take long.
+    fn is_slow(&self) -> bool {
+        self.requests >= MOST_REQUESTS
     }
 }

@@ -1,5 +1,6 @@
 //! Messages that other programs publish into the stream.
 
+use hooks_core::bus::{PastFilter, PastOrder, PastQuery};
 use hooks_core::{Bus, BusError, Filter, HookId};
 use hooks_test::{End, pause, soon, until};
 use tokio::io::AsyncWriteExt as _;
@@ -42,6 +43,21 @@ async fn what_others_publish_with_odd_headers_holds_nothing_up() {
         let mut first = hook.read_to(7, 100).await;
         first.dedup();
         assert_eq!(first, (0..8).collect::<Vec<_>>());
+    }
+    // Nor does it keep anybody from looking at what is before, between or behind.
+    for (order, types) in [(PastOrder::OldestFirst, vec![]), (PastOrder::NewestFirst, vec!["a".into()])] {
+        let filter = PastFilter::default().types(types);
+        let mut query = Some(PastQuery::default().filter(filter).order(order).max_events(3));
+        let mut found = Vec::new();
+        while let Some(asked) = query {
+            let page = soon("a page", bus.past().unwrap().read(&asked)).await.unwrap();
+            found.extend(page.events.iter().map(|event| event.envelope.id().parse::<usize>().unwrap()));
+            query = asked.next(&page);
+        }
+        if order == PastOrder::NewestFirst {
+            found.reverse();
+        }
+        assert_eq!(found, (0..8).collect::<Vec<_>>(), "{order:?}");
     }
 }
 
