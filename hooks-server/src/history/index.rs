@@ -6,7 +6,7 @@
 //! ```
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -21,6 +21,9 @@ const BLOCK: u64 = 256;
 
 /// Most blocks that a run of positions is entered in. A longer one, which no batch has, is looked at for every event.
 const MOST_BLOCKS: u64 = 1024;
+
+/// The extension of an index that is being written.
+pub(super) const NEW: &str = "new";
 
 /// The key for such runs.
 const ANYWHERE: u64 = u64::MAX;
@@ -111,12 +114,20 @@ impl Index {
         found
     }
 
+    /// The offsets of all records.
+    pub(super) fn all(&self) -> Vec<u32> {
+        let mut all: Vec<u32> = self.hooks.0.iter().map(|(_, offset)| *offset).collect();
+        // Writing the file has sorted them by hook, if it failed.
+        all.sort_unstable();
+        all
+    }
+
     /// The number of bytes of its file, at most.
     pub(super) fn file_bytes(&self) -> u64 {
         (HEADER + 4 + (self.hooks.0.len() + self.blocks.0.len()) * (KEY + 4)) as u64
     }
 
-    /// Writes the file. It is whole or not there.
+    /// Writes the file. It is whole or not there, also after a power cut: what it does not name is not found.
     pub(super) fn write(&mut self, path: &Path) -> io::Result<u64> {
         let (hooks, blocks) = (self.hooks.keys(), self.blocks.keys());
         let mut bytes = self.summary.header([hooks.len(), self.hooks.0.len(), blocks.len(), self.blocks.0.len()]);
@@ -128,13 +139,19 @@ impl Index {
             }
             postings.0.iter().for_each(|(_, offset)| bytes.extend(offset.to_le_bytes()));
         }
-        let new = path.with_extension("new");
-        let written = std::fs::write(&new, &bytes).and_then(|()| std::fs::rename(&new, path));
+        let new = path.with_extension(NEW);
+        let written = write_synced(&new, &bytes).and_then(|()| std::fs::rename(&new, path));
         if written.is_err() {
             let _ = std::fs::remove_file(&new);
         }
         written.map(|()| bytes.len() as u64)
     }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_data()
 }
 
 impl Postings {
@@ -237,6 +254,13 @@ impl StoredIndex {
             found.dedup();
         }
         Ok(found)
+    }
+
+    /// The offsets of all records.
+    pub(super) fn all(&self) -> io::Result<Vec<u32>> {
+        let mut all = self.list(1, 0, self.counts[1])?;
+        all.sort_unstable();
+        Ok(all)
     }
 
     fn offsets(&self, part: usize, key: u64) -> io::Result<Vec<u32>> {

@@ -8,7 +8,7 @@ use hooks_core::AttemptOutcome;
 use parking_lot::Mutex;
 
 use super::index::{Key, StoredIndex};
-use super::record::{FRAME, Record, bodies};
+use super::record::{FRAME, Record};
 use super::report::{AttemptPage, AttemptQuery, AttemptReport};
 use super::segment::{self, Chain, index_path};
 use super::shelf::{Shelf, View};
@@ -169,19 +169,11 @@ impl Open {
             io::ErrorKind::NotFound => Ok(None),
             _ => Err(error),
         };
-        let offsets = match (view.offsets, key) {
-            (Some(offsets), _) => offsets,
-            (None, Some(key)) => match StoredIndex::open(&index_path(&view.path)) {
-                Ok(Some(index)) => index.find(key)?,
+        let offsets = match view.offsets {
+            Some(offsets) => offsets,
+            None => match StoredIndex::open(&index_path(&view.path)) {
+                Ok(Some(index)) => key.map_or_else(|| index.all(), |key| index.find(key))?,
                 Ok(None) => return Ok(None),
-                Err(error) => return gone(error),
-            },
-            (None, None) => match std::fs::read(&view.path) {
-                Ok(bytes) => {
-                    let whole = bytes.len().min(usize::try_from(view.summary.length).unwrap_or(usize::MAX));
-                    let records = bytes.get(segment::HEADER..whole).unwrap_or_default();
-                    bodies(records).map(|(offset, _)| (segment::HEADER + offset) as u32).collect()
-                }
                 Err(error) => return gone(error),
             },
         };
@@ -201,10 +193,14 @@ impl Open {
         let (mut low, mut high, mut read) = (0, self.offsets.len(), Vec::new());
         while low < high {
             let middle = low.midpoint(high);
-            segment::read_record(&self.file, self.offsets[middle], &mut read)?;
-            let number = number_of(&read).unwrap_or(0);
-            if number < after || (oldest_first && number == after) {
-                low = middle + 1;
+            let mut at = middle;
+            // One that is damaged says nothing: the next one does.
+            while at < high && !segment::read_record(&self.file, self.offsets[at], &mut read)? {
+                at += 1;
+            }
+            let number = number_of(&read).filter(|_| at < high);
+            if number.is_some_and(|number| number < after || (oldest_first && number == after)) {
+                low = at + 1;
             } else {
                 high = middle;
             }

@@ -1,5 +1,6 @@
 //! A file of records.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -9,7 +10,7 @@ use hooks_core::AttemptOutcome;
 use hooks_core::uuid::Uuid;
 
 use super::codec::Reader;
-use super::index::{Index, StoredIndex, Summary};
+use super::index::{Index, NEW, StoredIndex, Summary};
 use super::record::{FRAME, Record, bodies, checksum};
 
 const MAGIC: &[u8; 8] = b"hooksat1";
@@ -65,10 +66,14 @@ fn path(folder: &Path, first: u64, chain: Chain) -> PathBuf {
     folder.join(format!("{first:020}.{}", chain.extension()))
 }
 
+/// The extension of an index, behind the name of its segment.
+const INDEX: &str = "index";
+
 /// The path of a segment's index.
 pub(super) fn index_path(segment: &Path) -> PathBuf {
     let mut path = segment.as_os_str().to_owned();
-    path.push(".index");
+    path.push(".");
+    path.push(INDEX);
     path.into()
 }
 
@@ -96,6 +101,21 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Removes indexes without their segments, and those that were not written to their end: a crash leaves some.
+pub(super) fn remove_leftovers(folder: &Path, chain: Chain, segments: &[PathBuf]) -> io::Result<()> {
+    let indexes: HashSet<PathBuf> = segments.iter().map(|segment| index_path(segment)).collect();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_index = path.extension().is_some_and(|extension| extension == INDEX || extension == NEW);
+        let is_of_chain =
+            path.file_stem().is_some_and(|stem| Path::new(stem).extension() == Some(chain.extension().as_ref()));
+        if is_index && is_of_chain && !indexes.contains(&path) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 impl Sealed {
@@ -131,6 +151,11 @@ impl Active {
         let Some(index) = scan(&bytes).filter(|index| !index.summary.is_empty()) else { return Ok(None) };
         if writes {
             file.set_len(index.summary.length)?;
+            // One of a longer file would be right again when this one is as long.
+            match std::fs::remove_file(index_path(path)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         Ok(Some(Self { path: path.to_owned(), file, index }))
     }
@@ -185,7 +210,7 @@ pub(super) fn scan(bytes: &[u8]) -> Option<Index> {
     Some(index)
 }
 
-/// Reads the record at an offset. `None`: it is damaged.
+/// Reads the record at an offset. False: it is damaged.
 pub(super) fn read_record(file: &File, offset: u32, bytes: &mut Vec<u8>) -> io::Result<bool> {
     bytes.resize(GUESS, 0);
     let mut read = 0;
@@ -213,7 +238,8 @@ pub(super) fn read_record(file: &File, offset: u32, bytes: &mut Vec<u8>) -> io::
     }
     bytes.truncate(whole);
     let said = bytes.get(4..FRAME).unwrap_or_default();
-    Ok(said == checksum(&bytes[FRAME..]).to_le_bytes())
+    // Zeros, where nothing was written, are no record.
+    Ok(whole > FRAME && said == checksum(&bytes[FRAME..]).to_le_bytes())
 }
 
 /// As long as nearly all records are at most.

@@ -82,8 +82,7 @@ struct Segments {
 pub(super) struct View {
     pub(super) path: PathBuf,
     pub(super) summary: Summary,
-    /// Of a segment that is written to: the records that may be about what is looked for. `None`: its index says so, or,
-    /// where nothing certain is looked for, itself.
+    /// Of a segment that is written to: the records that may be about what is looked for. `None`: its index says so.
     pub(super) offsets: Option<Vec<u32>>,
 }
 
@@ -270,7 +269,7 @@ impl Shelf {
         let active = active.map(|active| View {
             path: active.path.clone(),
             summary: active.index.summary,
-            offsets: key.map(|key| active.index.find(key)),
+            offsets: Some(key.map_or_else(|| active.index.all(), |key| active.index.find(key))),
         });
         sealed.chain(active).filter(|view| !view.summary.is_empty()).collect()
     }
@@ -280,6 +279,9 @@ impl Shelf {
 fn recover(folder: &Path, chain: Chain, writes: bool) -> io::Result<Segments> {
     let mut segments = Segments::default();
     let paths = segment::list(folder, chain)?;
+    if writes {
+        segment::remove_leftovers(folder, chain, &paths)?;
+    }
     for path in &paths {
         if let Some(sealed) = Sealed::open(path)? {
             segments.sealed.push_back(Arc::new(sealed));

@@ -1,5 +1,7 @@
 //! The history against a plain list: what is recorded is found, in every way, after restarts, crashes and evictions.
 
+mod power;
+
 use std::path::Path;
 use std::time::Duration;
 
