@@ -73,6 +73,9 @@ impl Inner {
         let end = *dispatched;
         let hooks_added = self.dirty.hooks_added();
         let dirty = self.dirty.take();
+        // One that was forgotten since has no beginning.
+        let mut began = self.dirty.take_began();
+        began.retain(|(hook, _)| self.hooks.knows(hook));
         let checkpoints: Vec<(HookId, Checkpoint, bool)> =
             dirty.iter().filter_map(|hook| self.checkpoint_of(hook)).collect();
         let pinned = if end > saved.end { self.hooks.pinned() } else { Vec::new() };
@@ -87,8 +90,9 @@ impl Inner {
             .map(|(hook, checkpoint, _)| (hook.clone(), checkpoint.clone()))
             .chain(pinned)
             .collect();
-        if let Err(error) = self.storage.store.advance(end, &changed) {
+        if let Err(error) = self.storage.store.advance(end, &changed, &began) {
             self.put_back(&dirty);
+            self.dirty.put_back_began(began);
             return Err(error);
         }
         self.hooks.saved(&changed);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use hooks_core::HookId;
 use parking_lot::{Condvar, Mutex};
 
 use super::subscriber::Subscriber;
@@ -26,6 +27,8 @@ struct State {
     /// Number of new hooks so far, and of those the database has.
     hooks_added: u64,
     hooks_saved: u64,
+    /// Where those began that the database lacks.
+    began: Vec<(HookId, u64)>,
 }
 
 impl DirtySet {
@@ -51,9 +54,22 @@ impl DirtySet {
         self.woken.notify_all();
     }
 
-    /// Counts a hook that is new to the database. The bus accepts no event for it before a commit.
-    pub(crate) fn add_hook(&self) {
-        self.state.lock().hooks_added += 1;
+    /// Counts a hook that is new to the database, and notes where it began, if it did so now. The bus accepts no event
+    /// for it before a commit.
+    pub(crate) fn add_hook(&self, began: Option<(HookId, u64)>) {
+        let mut state = self.state.lock();
+        state.hooks_added += 1;
+        state.began.extend(began);
+    }
+
+    /// Takes out where new hooks began.
+    pub(crate) fn take_began(&self) -> Vec<(HookId, u64)> {
+        std::mem::take(&mut self.state.lock().began)
+    }
+
+    /// Puts it back in front of those that came since.
+    pub(crate) fn put_back_began(&self, began: Vec<(HookId, u64)>) {
+        drop(self.state.lock().began.splice(0..0, began));
     }
 
     /// True while the database lacks a new hook.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hooks_core::{
-    BusError, HookId, Override, StartAt,
+    BusError, HookId, Override, Position, StartAt,
     bus::{DeadLetters, DefineError, Definition, Expected, HookStore, Seek, SeekError, Sought},
 };
 
@@ -30,6 +30,18 @@ impl HookStore for DurableBus {
 
     fn known_hooks(&self) -> Vec<HookId> {
         self.0.inner.known_hooks()
+    }
+
+    async fn began(&self, hook: &HookId) -> Result<Option<Position>, BusError> {
+        let hook = hook.clone();
+        let began = self.0.inner.blocking(move |inner| {
+            // One that has just come is not kept yet.
+            if inner.dirty.has_unsaved_hooks() {
+                inner.checkpoint()?;
+            }
+            inner.storage.store.began(&hook)
+        });
+        Ok(began.await?.map(Position::new))
     }
 
     async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {

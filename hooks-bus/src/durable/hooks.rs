@@ -88,14 +88,14 @@ impl Hooks {
         known.subscribed.contains_key(hook) || known.away.contains_key(hook)
     }
 
-    /// Subscribes a hook that is not. Returns also whether it is new. No event may be dispatched meanwhile: `end` is
-    /// where the log ends, and `first` where the hook begins if it is new.
+    /// Subscribes a hook that is not. Returns also where it begins, if it is new. No event may be dispatched meanwhile:
+    /// `end` is where the log ends, and `first` where the hook begins if it is new.
     pub(crate) fn subscribe(
         &self,
         subscription: &Subscription,
         end: u64,
         first: impl FnOnce() -> u64,
-    ) -> (Arc<Subscriber>, bool) {
+    ) -> (Arc<Subscriber>, Option<u64>) {
         let mut known = self.known.lock();
         let away = known.away.remove(&subscription.hook);
         let (is_new, saved_at_end) = (away.is_none(), away.as_ref().is_some_and(|away| away.saved_at_end));
@@ -103,7 +103,7 @@ impl Hooks {
             tracing::warn!(hook = %subscription.hook, events, "the hook loses up to this many events: the log dropped them before the hook had settled them");
         }
         let from = away.map_or_else(|| Behind::at(first()), |away| away.behind);
-        let at_end = from.committed >= end;
+        let (at_end, began) = (from.committed >= end, is_new.then_some(from.committed));
         let mut cursor = Cursor::new(from);
         if at_end {
             cursor.follow();
@@ -111,7 +111,7 @@ impl Hooks {
         let subscriber = Arc::new(Subscriber::new(subscription, cursor, saved_at_end));
         let slot = self.index.write().insert(subscription.filter.clone(), subscriber.clone());
         known.subscribed.insert(subscription.hook.clone(), (slot, subscriber.clone()));
-        (subscriber, is_new)
+        (subscriber, began)
     }
 
     /// Routes events to a hook by its new filter. No event may be dispatched meanwhile.

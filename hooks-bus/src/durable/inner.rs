@@ -175,10 +175,10 @@ impl Inner {
         }
         let dispatched = self.dispatched.lock();
         let first = || self.first_position(&subscription.hook, start, *dispatched);
-        let (subscriber, is_new) = self.hooks.subscribe(subscription, *dispatched, first);
+        let (subscriber, began) = self.hooks.subscribe(subscription, *dispatched, first);
         self.dirty.insert(&subscriber);
-        if is_new {
-            self.dirty.add_hook();
+        if let Some(began) = began {
+            self.dirty.add_hook(Some((subscription.hook.clone(), began)));
         }
         subscriber
     }
@@ -229,7 +229,7 @@ impl Inner {
         if let Some(subscriber) = self.hooks.forget(hook) {
             // It came in this moment, and has to be written like a new one.
             self.dirty.insert(&subscriber);
-            self.dirty.add_hook();
+            self.dirty.add_hook(None);
         }
     }
 

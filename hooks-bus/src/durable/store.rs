@@ -29,6 +29,8 @@ const CACHE: usize = 8 << 20;
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 const ID: TableDefinition<'_, &str, u128> = TableDefinition::new("id");
 const HOOKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("hooks");
+/// The positions where hooks began, as far as they are known.
+const BEGAN: TableDefinition<'_, &str, u64> = TableDefinition::new("began");
 const LOG: &str = "log";
 /// Every event before this position was safe and dispatched at the last commit.
 const END: &str = "end";
@@ -126,15 +128,35 @@ impl Store {
         })
     }
 
-    /// Stores checkpoints of hooks. All others at the end move on to this end.
-    pub(crate) fn advance(&self, end: u64, checkpoints: &[(HookId, Checkpoint)]) -> Result<(), BusError> {
+    /// Stores checkpoints of hooks, and where new ones began. All others at the end move on to this end.
+    pub(crate) fn advance(
+        &self,
+        end: u64,
+        checkpoints: &[(HookId, Checkpoint)],
+        began: &[(HookId, u64)],
+    ) -> Result<(), BusError> {
         self.write(|change| {
             change.open_table(NUMBERS)?.insert(END, end)?;
             let mut hooks = change.open_table(HOOKS)?;
             for (hook, checkpoint) in checkpoints {
                 hooks.insert(hook.as_str(), checkpoint.encode().as_slice())?;
             }
+            if !began.is_empty() {
+                let mut table = change.open_table(BEGAN)?;
+                for (hook, at) in began {
+                    table.insert(hook.as_str(), at)?;
+                }
+            }
             Ok(())
+        })
+    }
+
+    /// Reads the position where a hook began.
+    pub(crate) fn began(&self, hook: &HookId) -> Result<Option<u64>, BusError> {
+        self.read(|database| match database.begin_read()?.open_table(BEGAN) {
+            Ok(table) => Ok(table.get(hook.as_str())?.map(|at| at.value())),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
         })
     }
 
@@ -273,6 +295,7 @@ impl DefinitionChange<'_> {
         if let Some(place) = place {
             let checkpoint = Checkpoint::Behind(Behind::at(place));
             change.open_table(HOOKS)?.insert(hook.as_str(), checkpoint.encode().as_slice())?;
+            change.open_table(BEGAN)?.insert(hook.as_str(), place)?;
         }
         Ok(Some(definition))
     }
@@ -281,6 +304,7 @@ impl DefinitionChange<'_> {
 /// Removes all entries of a hook.
 fn forget(change: &WriteTransaction, hook: &HookId) -> Result<(), redb::Error> {
     change.open_table(HOOKS)?.remove(hook.as_str())?;
+    change.open_table(BEGAN)?.remove(hook.as_str())?;
     super::overrides::forget(change, hook)?;
     super::dead_letter_table::forget(change, hook)?;
     definition_table::forget(change, hook)

@@ -44,6 +44,7 @@ impl Inner {
             owner: keep.then(|| self.me.clone()),
             log: self.log_name.clone(),
             position: write.position,
+            began: self.registry.lock().began(&hook.token),
             of: hook.mark(),
             acked_ranges: write.acked_ranges.clone(),
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hooks_core::{
-    BusError, HookId, Override, StartAt,
+    BusError, HookId, Override, Position, StartAt,
     bus::{DeadLetters, DefineError, Definition, Expected, HookStore, Seek, SeekError, Sought},
 };
 use tokio::time::Instant;
@@ -38,6 +38,11 @@ impl HookStore for NatsBus {
 
     fn known_hooks(&self) -> Vec<HookId> {
         self.inner.registry.lock().hooks().into_iter().collect()
+    }
+
+    async fn began(&self, hook: &HookId) -> Result<Option<Position>, BusError> {
+        let began = self.inner.registry.lock().began(&subject::of_hook(hook.as_str()));
+        Ok(began.map(|began| Position::new(began.saturating_add(1))))
     }
 
     async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {

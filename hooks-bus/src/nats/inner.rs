@@ -140,7 +140,7 @@ impl Inner {
             let registry = self.registry.lock();
             match registry.entry(&hook.token) {
                 Some((record, _)) if hook.is_of(&record) => return Ok(()),
-                Some((_, revision)) => (false, Some(revision)),
+                Some(left) => (false, Some(left)),
                 // A hook that was just defined is new, whoever else has it.
                 None => {
                     let is_new =
@@ -161,9 +161,12 @@ impl Inner {
             (Some(_), _) => 0,
             (None, from) => self.before_first(from, tail).await?,
         };
+        // A hook that was not defined before goes on where it was.
+        let before = left.as_ref().map(|(record, _)| record).filter(|it| it.of.is_none() && it.log == self.log_name);
+        let began = before.map_or(Some(position), |before| before.began);
         let (log, of) = (self.log_name.clone(), hook.mark());
-        let record = HookRecord { owner: None, log, position, of, acked_ranges: Vec::new() };
-        self.begin_entry(hook, record, left).await
+        let record = HookRecord { owner: None, log, position, began, of, acked_ranges: Vec::new() };
+        self.begin_entry(hook, record, left.map(|(_, revision)| revision)).await
     }
 
     /// Writes the first entry of a hook, in place of one that another hook of its name left.

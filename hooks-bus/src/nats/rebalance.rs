@@ -178,7 +178,7 @@ impl Inner {
             return record;
         }
         tracing::warn!(hook = %hook.id, "the stream was deleted and made again: the hook begins at its beginning");
-        HookRecord { log: self.log_name.clone(), position: 0, acked_ranges: Vec::new(), ..record }
+        record.in_another(&self.log_name)
     }
 
     /// Recreates the removed entry of a hook in use, at the furthest position that this instance knows.
@@ -195,11 +195,12 @@ impl Inner {
         }
         let origin = hook.origin.as_ref().filter(|origin| origin.log == self.log_name);
         let begin = origin.map_or(0, |origin| origin.position);
+        let began = kept.as_ref().and_then(|record| record.began);
         let (committed, acked_ranges) =
             kept.map_or((begin, Vec::new()), |record| (record.position, record.acked_ranges));
         let (position, acked_ranges) = known.filter(|own| own.0 >= committed).unwrap_or((committed, acked_ranges));
         let (log, of) = (self.log_name.clone(), hook.mark());
-        let record = HookRecord { owner: None, log, position, of, acked_ranges };
+        let record = HookRecord { owner: None, log, position, began, of, acked_ranges };
         if self.recreate_entry(hook, record).await.is_some() {
             self.rebalance_needed.notify_one();
         }

@@ -25,6 +25,9 @@ pub(super) struct HookRecord {
     /// The stream that the position belongs to.
     pub(super) log: String,
     pub(super) position: u64,
+    /// The position before the first event that the hook was to get. An instance of an older version drops it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) began: Option<u64>,
     /// The mark of the defined hook that it is of: another hook of the same name does not go on there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) of: Option<String>,
@@ -36,6 +39,11 @@ pub(super) struct HookRecord {
 impl HookRecord {
     pub(super) fn encode(&self) -> bytes::Bytes {
         serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    /// The same at the beginning of another stream.
+    pub(super) fn in_another(self, log: &str) -> Self {
+        Self { log: log.to_owned(), position: 0, began: None, acked_ranges: Vec::new(), ..self }
     }
 }
 
@@ -103,6 +111,7 @@ mod tests {
             owner: Some("a".into()),
             log: "l".into(),
             position: 7,
+            began: None,
             of: None,
             acked_ranges: vec![PositionRange(9, 11)],
         };
@@ -111,6 +120,8 @@ mod tests {
             std::str::from_utf8(&record.encode()).unwrap(),
             r#"{"owner":"a","log":"l","position":7,"beyond":[[9,11]]}"#
         );
+        let record = HookRecord { began: Some(3), ..record };
+        assert_eq!(serde_json::from_slice::<HookRecord>(&record.encode()).unwrap(), record);
         assert_eq!(decode_hooks(&encode_hooks(&[1, u32::MAX])), Some(vec![1, u32::MAX]));
         for key in [Key::Hook("a=b"), Key::Alive("x"), Key::Hooks("x"), Key::Override("a"), Key::Definition("a")] {
             assert_eq!(Key::parse(&key.to_string()), Some(key));

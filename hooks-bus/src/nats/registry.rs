@@ -183,6 +183,7 @@ impl Registry {
         for (token, record) in entries.chain(vanished) {
             if record.position > kept && record.log == self.log && is_old(token) {
                 (record.position, record.acked_ranges) = (kept, Vec::new());
+                record.began = record.began.map(|began| began.min(kept));
             }
         }
         self.high_water = HighWater::default();
@@ -254,6 +255,11 @@ impl Registry {
     pub(super) fn record(&self, token: &str) -> Option<&HookRecord> {
         let vanished = || self.vanished.get(token).filter(|(_, removed)| !removed).map(|(record, _)| record);
         self.entries.get(token).map(|(record, _)| record).or_else(vanished)
+    }
+
+    /// The position before the first event that a hook was to get, if that is known.
+    pub(super) fn began(&self, token: &str) -> Option<u64> {
+        self.record(token).filter(|record| record.log == self.log)?.began
     }
 
     /// The hooks that have a position, or were defined.
@@ -357,8 +363,14 @@ mod tests {
         registry.see(seen("alive.other", Some(b""), 3), now);
         registry.see(seen("hooks.other", Some(&encode_hooks(&[7])), 4), now);
         assert!(registry.any_member_has(7, now) && !registry.any_member_has(8, now));
-        let mut record =
-            HookRecord { owner: Some("other".into()), log: "l".into(), position: 1, of: None, acked_ranges: vec![] };
+        let mut record = HookRecord {
+            owner: Some("other".into()),
+            log: "l".into(),
+            position: 1,
+            began: None,
+            of: None,
+            acked_ranges: vec![],
+        };
         let hook = |mine, revision| Change::Hook { token: "a".into(), revision, mine };
         assert_eq!(registry.see(seen("hook.a", Some(&record.encode()), 5), now), hook(false, 5));
         assert!(registry.is_owned_by_another("a", now));

@@ -53,7 +53,8 @@ impl Inner {
     fn owned_entry(&self, hook: &Hook) -> Option<Entry> {
         let write = hook.place_to_write()?;
         let (owner, log, of) = (Some(self.me.clone()), self.log_name.clone(), hook.mark());
-        let record = HookRecord { owner, log, position: write.position, of, acked_ranges: write.acked_ranges };
+        let (position, began) = (write.position, self.registry.lock().began(&hook.token));
+        let record = HookRecord { owner, log, position, began, of, acked_ranges: write.acked_ranges };
         Some((record, write.revision))
     }
 
@@ -87,7 +88,7 @@ impl Inner {
         if record.log == self.log_name {
             return record;
         }
-        HookRecord { log: self.log_name.clone(), position: 0, acked_ranges: Vec::new(), ..record }
+        record.in_another(&self.log_name)
     }
 
     /// Where a hook goes, and its entry then.
@@ -229,7 +230,7 @@ mod tests {
 
     fn record(position: u64, acked: &[(u64, u64)]) -> HookRecord {
         let acked_ranges = acked.iter().map(|(from, to)| PositionRange(*from, *to)).collect();
-        HookRecord { owner: None, log: "l".to_owned(), position, of: None, acked_ranges }
+        HookRecord { owner: None, log: "l".to_owned(), position, began: None, of: None, acked_ranges }
     }
 
     fn pairs(ranges: Vec<PositionRange>) -> Vec<(u64, u64)> {

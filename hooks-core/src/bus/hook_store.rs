@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{BusError, DeadLetters, DefineError, Definition, Expected, Seek, SeekError, Sought, StartAt};
+use super::{BusError, DeadLetters, DefineError, Definition, Expected, Position, Seek, SeekError, Sought, StartAt};
 use crate::id::HookId;
 use crate::overrides::Override;
 
@@ -58,6 +58,18 @@ pub trait HookStore: Send + Sync {
     /// The hooks that the bus keeps a position for, subscribed now or not, by name.
     fn known_hooks(&self) -> Vec<HookId> {
         Vec::new()
+    }
+
+    /// The position where a hook began: the bus never meant it to get what lies before, though an operator may move it
+    /// there. `None`: it is not known.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has changed nothing.
+    async fn began(&self, _hook: &HookId) -> Result<Option<Position>, BusError> {
+        Ok(None)
     }
 
     /// Removes everything that is kept for a hook that is not subscribed: its position, its definition, its override and

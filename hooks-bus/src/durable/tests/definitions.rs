@@ -313,9 +313,9 @@ fn calls_that_come_during_a_commit_share_the_next_one() {
             conflicts += usize::from(other.await.unwrap().is_err());
         }
         assert_eq!(conflicts, 1);
-        // The one that was under way, that of the fifty, and none for the conflict.
+        // The one that was under way, that of the fifty, none for the conflict, and perhaps one for a file that grows.
         let syncs = disk.syncs() - before;
-        assert!(syncs <= 2 * of_one, "{syncs} syncs, one call takes {of_one}");
+        assert!(syncs <= 2 * of_one + 1, "{syncs} syncs, one call takes {of_one}");
         assert_eq!(bus.definitions(None, 100).await.unwrap().len(), 52);
     });
 }

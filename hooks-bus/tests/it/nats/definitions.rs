@@ -1,8 +1,8 @@
 //! Hooks that are defined through one instance and delivered by another.
 
 use hooks_bus::NatsBus;
-use hooks_core::bus::{DefineError, Expected, HookStore as _};
-use hooks_core::{Bus, BusError, Filter, StartAt};
+use hooks_core::bus::{DefineError, Expected, HookStore as _, Instances as _, Seek, SeekTo};
+use hooks_core::{Bus, BusError, Filter, Position, StartAt};
 use hooks_test::{End, id, soon, until};
 
 use super::{Server, bus, dead_letter, disabled, events, publish};
@@ -152,4 +152,31 @@ async fn a_definition_that_vanished_is_kept_again_and_one_that_was_purged_is_not
     .await;
     let defined: Vec<_> = bus.definitions(None, 9).await.unwrap().into_iter().map(|one| one.hook).collect();
     assert_eq!(defined, [id("vanished")]);
+}
+
+#[tokio::test]
+async fn where_a_hook_began_is_known_to_every_instance_whoever_moves_and_takes_it() {
+    let Some(server) = Server::start().await else { return };
+    let (one, other) = (bus(&server).await, bus(&server).await);
+    let began = async |bus: &NatsBus, hook: &str| bus.began(&id(hook)).await.unwrap().map(Position::get);
+    publish(&one, events(0..3, "a")).await;
+    define(&one, "defined").await;
+    let mut plain = End::new(&one, "plain", Filter::all()).await;
+    let _defined = End::new(&one, "defined", Filter::all()).await;
+    publish(&one, events(3..6, "a")).await;
+    let read = soon("events", plain.take(3)).await;
+    plain.settle(&read);
+    until("the position", || one.place(&id("plain")).is_some_and(|place| place.position == 6)).await;
+    let back = one.seek(&id("plain"), &Seek::to(SeekTo::Position(Position::new(2)))).await.unwrap();
+    assert_eq!((back.after, began(&one, "plain").await), (2, Some(4)), "it began where it began");
+    for hook in ["plain", "defined"] {
+        until("the entry", || other.place(&id(hook)).is_some()).await;
+        assert_eq!(began(&other, hook).await, Some(4), "{hook}");
+    }
+    one.finish().await;
+    drop((plain, _defined));
+    let third = bus(&server).await;
+    let _plain = End::new(&third, "plain", Filter::all()).await;
+    until("the hook", || third.owned().contains(&id("plain"))).await;
+    assert_eq!((began(&third, "plain").await, began(&third, "nobody").await), (Some(4), None));
 }

@@ -342,6 +342,8 @@ impl Model {
             }
             let known = self.there(id).map(|made| (made.places.last().unwrap().0.clone(), made.revision));
             let there = there.map(|there| (there.text.to_string(), there.revision));
+            let began = bus.began(&hook(id)).await.map_err(|error| error.to_string())?.map(Position::get);
+            self.there(id).map_or(Ok(()), |made| made.moves.check_begin(began))?;
             let runs = dispatcher.hook_status(&hook(id)).is_some();
             let was_disabled = self.there(id).is_some_and(|made| made.disabled.is_some());
             if known != there || runs != known.is_some() || is_disabled != was_disabled {

@@ -19,6 +19,15 @@ pub(super) struct Moves {
 }
 
 impl Moves {
+    /// Checks where the bus says that it began.
+    pub(super) fn check_begin(&self, began: Option<u64>) -> Result<(), String> {
+        match (began, self.begin) {
+            (Some(began), Some(begin)) if began != begin => Err(format!("it began at {began} instead of {begin}")),
+            (None, _) => Err("it is not known where it began".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn asks_back(&mut self) {
         self.ahead = None;
     }
