@@ -71,7 +71,8 @@ impl Dispatcher {
     /// through the hook's own worker, in batches that take turns with the live ones, with its rate limit, and have the
     /// extension attribute `hooksreplay`; their order among the live events is not promised. What is refused becomes a
     /// dead letter. Events that the hook has not come to yet it gets twice. Where instances share hooks, the one that has
-    /// the hook sends; at another, or when it goes to another, it ends and says so. `each` hears of every selected event.
+    /// the hook sends; at another, or when it goes to another, it ends and says so. `each` hears of every selected event; to a
+    /// tenant's hook no others are selected than its tenant's.
     ///
     /// # Errors
     /// When there is no such hook, it is disabled (which does not matter for counting), or its bus keeps no past or can't read it. One that has begun and ends
@@ -82,10 +83,17 @@ impl Dispatcher {
     pub async fn resend(
         &self,
         id: &HookId,
-        what: Resending,
+        mut what: Resending,
         mut each: impl FnMut(&PastEvent) + Send,
     ) -> Result<ResendReport, ReplayError> {
         let slot = self.0.slot(id).map_err(|_| ReplayError::UnknownHook(id.clone()))?;
+        // Of others' events its tenant is not even told that there are any.
+        if let Some(tenant) = slot.hook.tenant() {
+            let asked = what.query.filter.tenant.replace(tenant.clone());
+            if asked.is_some_and(|asked| asked != *tenant) {
+                return Ok(ResendReport::default());
+            }
+        }
         let past = self.0.bus.past().ok_or_else(|| ReplayError::NoPast(id.clone()))?;
         if !what.dry_run && slot.state() == EndpointState::Disabled {
             return Err(ReplayError::Disabled(id.clone()));

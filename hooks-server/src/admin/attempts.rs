@@ -66,7 +66,7 @@ fn described(operation: Operation) -> Operation {
             one_of(["true", "false"]),
         )
         .answers::<AttemptPage>(200, "The page.")
-        .problems(&[501])
+        .problems(&[429, 501])
 }
 
 /// What is asked.
@@ -113,6 +113,7 @@ async fn of_event_at(
 async fn answer(service: AdminService, Asked { query, follows }: Asked) -> Result<HttpResponse, Problem> {
     let hook = query.hook.clone();
     if !follows {
+        let _turn = service.looks().take(query.tenant.clone())?;
         let is_first = query.after.is_none();
         let page = service.attempts(query).await?;
         if let (Some(hook), true, true) = (hook, page.attempts.is_empty(), is_first && page.next.is_none()) {
@@ -122,10 +123,8 @@ async fn answer(service: AdminService, Asked { query, follows }: Asked) -> Resul
     }
     hook.map_or(Ok(()), |hook| service.must_know(&hook))?;
     let history = service.history().ok_or_else(none_kept)?;
-    let lines = follow(history, query).ok_or_else(|| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "several clients follow attempts already: end one of them first")
-    })?;
-    let mut answer = HttpResponse::new(Body::from_stream(lines));
+    let turn = service.follows().take(query.tenant.clone())?;
+    let mut answer = HttpResponse::new(Body::from_stream(follow(history, query, turn)));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(LINES));
     Ok(answer)
 }

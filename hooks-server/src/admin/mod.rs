@@ -21,6 +21,7 @@ mod routes;
 mod seek;
 mod service;
 mod socket;
+mod turns;
 mod unambiguous;
 
 pub(crate) use openapi::{Content, Operation, Routes, SECONDS};

@@ -22,8 +22,11 @@ const PAGE: usize = 100;
 /// Most attempts with one event that are looked at.
 const MOST_ATTEMPTS: usize = 10_000;
 
-/// Dead letters that are looked at at a time, and how often.
+/// Dead letters that are looked at at a time, and how often for an answer.
 const DEAD_LETTERS: (usize, usize) = (256, 64);
+
+/// Where there may be more.
+const MORE_LETTERS: &str = "; perhaps not all dead letters were looked at: `hooks dead-letters list` has them";
 
 /// What became of an event, for some of the hooks.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +71,8 @@ pub enum Verdict {
     DeadLettered,
     /// The hook gave it up, and it is not kept, or not any more.
     GivenUp,
+    /// The hook did not exist yet when it was accepted: it began behind it.
+    DidNotExist,
     /// The hook's filter does not let it through.
     NotMatched,
     /// The hook is done with it, and no attempt is on record.
@@ -84,6 +89,7 @@ impl Verdict {
             Self::Pending => "pending",
             Self::DeadLettered => "dead-lettered",
             Self::GivenUp => "given up",
+            Self::DidNotExist => "did not exist yet",
             Self::NotMatched => "not matched",
             Self::Passed => "passed",
             Self::Unknown => "unknown",
@@ -100,6 +106,8 @@ struct Facts<'a> {
     mismatch: Option<Mismatch>,
     /// The hook is done with all before.
     position: Option<u64>,
+    /// The hook was to get what lies here or behind.
+    began: Option<u64>,
     dead_letter: Option<DeadLetter>,
     state: &'a str,
     error: Option<&'a str>,
@@ -111,9 +119,12 @@ fn decide(position: u64, facts: &Facts<'_>) -> (Verdict, String) {
     if let Some(letter) = &facts.dead_letter {
         return (Verdict::DeadLettered, format!("{}: {}", letter.reason, letter.detail));
     }
-    if facts.attempts.is_empty()
-        && let Some(part) = &facts.mismatch
-    {
+    let is_untried = facts.attempts.is_empty();
+    // One that was moved back to it gets it all the same.
+    if let Some(began) = facts.began.filter(|began| is_untried && position < *began && settled != Some(false)) {
+        return (Verdict::DidNotExist, format!("the hook began behind it, at position {began}"));
+    }
+    if let Some(part) = facts.mismatch.as_ref().filter(|_| is_untried) {
         return (Verdict::NotMatched, format!("{part} of the hook keeps it away"));
     }
     match (settled, facts.attempts.first(), facts.position) {
@@ -127,9 +138,9 @@ fn decide(position: u64, facts: &Facts<'_>) -> (Verdict, String) {
             (Verdict::GivenUp, format!("{}; {why}", last.error))
         }
         (Some(true), None, _) => {
-            let why =
-                "no attempt is on record: the hook began behind it, had another filter then, or the record is gone";
-            (Verdict::Passed, why.to_owned())
+            let began = if facts.began.is_none() { "the hook began behind it, " } else { "" };
+            let why = "it was skipped by a seek, the hook had another filter then, or the record is gone";
+            (Verdict::Passed, format!("no attempt is on record: {began}{why}"))
         }
         (_, last, _) => {
             let last = last.map_or_else(String::new, |last| format!("; the last attempt: {}", last.error));
@@ -162,10 +173,10 @@ impl AdminService {
         let (attempts, silent) = self.attempts_with(position, tenant).await?;
         let hooks = self.dispatcher().hooks(after, PAGE, tenant);
         let next = hooks.last().filter(|_| hooks.len() == PAGE).map(|hook| hook.hook.id.clone());
-        let mut outcomes = Vec::new();
+        let (mut outcomes, mut pages) = (Vec::new(), DEAD_LETTERS.1);
         for running in &hooks {
             let tried = attempts.get(&running.hook.id).map(Vec::as_slice).unwrap_or_default();
-            outcomes.push(self.outcome(&event, running, tried).await?);
+            outcomes.push(self.outcome(&event, running, tried, &mut pages).await?);
         }
         Ok(EventOutcomes { hooks: outcomes, next, silent })
     }
@@ -211,6 +222,7 @@ impl AdminService {
         event: &PastEvent,
         running: &RunningHook,
         attempts: &[AttemptReport],
+        pages: &mut usize,
     ) -> Result<HookOutcome, Problem> {
         let (hook, position) = (running.hook.id.clone(), event.position.get());
         if let Some(attempt) = delivered(position, attempts) {
@@ -225,30 +237,50 @@ impl AdminService {
             attempts,
             mismatch,
             position: self.bus().monitor().position(&hook).map(Position::get),
-            dead_letter: if may_be_dead { self.dead_letter_of(event, &hook).await? } else { None },
+            began: if attempts.is_empty() { self.began(&hook).await? } else { None },
+            dead_letter: if may_be_dead { self.dead_letter_of(event, &hook, pages).await? } else { None },
             state: running.state.name(),
             error: status.as_ref().and_then(|status| status.last_error.as_deref()),
         };
-        let (outcome, detail) = decide(position, &facts);
+        let (outcome, mut detail) = decide(position, &facts);
+        if may_be_dead && facts.dead_letter.is_none() && *pages == 0 {
+            detail.push_str(MORE_LETTERS);
+        }
         let mismatch = facts.mismatch.filter(|_| outcome == Verdict::NotMatched);
         Ok(HookOutcome { hook, outcome, detail, mismatch, attempt: attempts.first().cloned() })
     }
 
-    async fn dead_letter_of(&self, event: &PastEvent, hook: &HookId) -> Result<Option<DeadLetter>, Problem> {
+    async fn began(&self, hook: &HookId) -> Result<Option<u64>, Problem> {
+        let began = self.bus().hooks().began(hook).await;
+        Ok(began.map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?.map(Position::get))
+    }
+
+    /// The dead letter of an event at a hook, among so many pages.
+    async fn dead_letter_of(
+        &self,
+        event: &PastEvent,
+        hook: &HookId,
+        pages: &mut usize,
+    ) -> Result<Option<DeadLetter>, Problem> {
         let Some(store) = self.bus().hooks().dead_letters(hook).filter(|store| store.count() > 0) else {
             return Ok(None);
         };
         let mut after = None;
-        for _ in 0..DEAD_LETTERS.1 {
+        while *pages > 0 {
+            *pages -= 1;
             let page = store.list(after, DEAD_LETTERS.0).await;
             let page = page.map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
             let Some((last, _)) = page.last() else { return Ok(None) };
+            let is_last = page.len() < DEAD_LETTERS.0;
             after = Some(*last);
             let is_it = |letter: &DeadLetter| {
                 letter.position == event.position && letter.envelope.json() == event.envelope.json()
             };
             if let Some((_, letter)) = page.into_iter().find(|(_, letter)| is_it(letter)) {
                 return Ok(Some(letter));
+            }
+            if is_last {
+                break;
             }
         }
         Ok(None)
@@ -261,7 +293,7 @@ pub(super) fn routes() -> Routes<AdminService> {
             .parameter("path", "position", "The event's position in the log.", schema::position())
             .parameter("query", "after", "The page begins behind this hook, as `next` says.", schema::hook_id(false))
             .answers::<EventOutcomes>(200, "What became of it, for a page of hooks.")
-            .problems(&[404, 501]);
+            .problems(&[404, 429, 501]);
     Routes::new().on(operation, of_event)
 }
 
@@ -279,6 +311,7 @@ async fn of_event(
             _ => return Err(bad_request(format!("`{name}` is not known: see /openapi.json"))),
         }
     }
+    let _turn = service.looks().take(tenant.clone())?;
     let outcomes = service.outcomes(position, after.as_ref(), tenant.as_ref()).await?;
     Ok(json_answer(StatusCode::OK, JSON, &outcomes))
 }

@@ -7,7 +7,8 @@ use hooks_core::{DeadLetterId, DeadLetterReason, HookId, Pattern};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::events::{EventQuery, ResendFilter};
+use super::events::{EventQuery, MOST_GLOBS, ResendFilter, few_globs};
+use super::response::Problem;
 use crate::history::AttemptQuery;
 
 /// A request of an operator. Over HTTP each is a route of its own; the instances of a shared bus send one another the
@@ -131,12 +132,19 @@ pub struct DeadLetterFilter {
     #[schemars(with = "Vec<DeadLetterId>")]
     pub ids: BTreeSet<DeadLetterId>,
     /// The event's type matches one of these globs; empty: any.
+    #[schemars(length(max = MOST_GLOBS))]
     pub types: Vec<String>,
     /// Given up for this reason.
     pub reason: Option<DeadLetterReason>,
 }
 
 impl DeadLetterFilter {
+    /// # Errors
+    /// When it has many globs, or long ones: each dead letter would be compared with all of them.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        few_globs(&self.types, "types")
+    }
+
     /// True if a dead letter with this id, event type and reason fits.
     pub fn matches(&self, id: DeadLetterId, event_type: &str, reason: DeadLetterReason) -> bool {
         let fits = |types: &[String]| types.iter().any(|glob| Pattern::new(glob.as_str()).matches(event_type));

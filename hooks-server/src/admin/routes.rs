@@ -120,7 +120,7 @@ fn dead_letter_routes() -> Routes<AdminService> {
             )
             .takes(JSON, which())
             .answers::<Replayed>(200, "What came of it.")
-            .problems(&[404, 409]),
+            .problems(&[404, 409, 429]),
             replay,
         )
         .on(

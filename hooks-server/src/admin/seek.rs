@@ -18,7 +18,7 @@ pub(super) fn routes() -> Routes<AdminService> {
     let operation = Operation::post("/v1/hooks/{id}/seek", "seekHook", "Moves a hook back or ahead in the log")
         .takes(JSON, Content::of::<SeekRequest>())
         .answers::<Sought>(200, "Where it was and is now; with `dry_run`, where it would be.")
-        .problems(&[404, 409]);
+        .problems(&[404, 409, 429]);
     Routes::new().on(operation, seek)
 }
 
@@ -39,6 +39,8 @@ impl AdminService {
     }
 
     pub(super) async fn seek(&self, hook: &HookId, request: SeekRequest) -> Outcome {
+        // It reads a part of the log to count events.
+        let _turn = self.looks().take(self.dispatcher().tenant_of(hook))?;
         let seek = Seek::from(request);
         let seek = match self.filters.get(hook) {
             Some(filter) => seek.filter(filter.clone()),

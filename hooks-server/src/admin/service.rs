@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use hooks_core::{
     Bus, BusError, DeadLetter, DeadLetterId, DispatchError, Dispatcher, Filter, HookId, HookReport, ReplayError,
@@ -16,10 +15,11 @@ use parking_lot::Mutex;
 
 use super::dead_letter::DeadLetterReport;
 use super::definitions::HookDefinitions;
-use super::events::{self, ResendFilter, Resent, Turns};
+use super::events;
 use super::matching::Acceptance;
 use super::request::{DeadLetterFilter, Request};
 use super::response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
+use super::turns::Turns;
 use crate::history::History;
 use crate::{Reloads, on_own_thread};
 
@@ -47,6 +47,8 @@ pub struct AdminService {
     /// Those that share the bus, and keep histories of their own.
     instances: Option<Arc<dyn Instances>>,
     looks: Turns,
+    sendings: Turns,
+    follows: Turns,
     pub(super) acceptance: Arc<Mutex<Acceptance>>,
     /// The filters of hooks that do not run here, where they are known.
     pub(super) filters: Arc<BTreeMap<HookId, Arc<Filter>>>,
@@ -64,7 +66,9 @@ impl AdminService {
             definitions: None,
             history: None,
             instances: None,
-            looks: Turns::default(),
+            looks: Turns::looks(),
+            sendings: Turns::sendings(),
+            follows: Turns::follows(),
             acceptance: Arc::default(),
             filters: Arc::default(),
         }
@@ -121,6 +125,14 @@ impl AdminService {
 
     pub(super) fn looks(&self) -> &Turns {
         &self.looks
+    }
+
+    pub(super) fn follows(&self) -> &Turns {
+        &self.follows
+    }
+
+    pub(super) fn sendings(&self) -> &Turns {
+        &self.sendings
     }
 
     pub(super) fn dispatcher(&self) -> &Dispatcher {
@@ -265,6 +277,8 @@ impl AdminService {
     }
 
     async fn replay(&self, hook: &HookId, which: &DeadLetterFilter) -> Outcome {
+        which.check()?;
+        let _turn = self.sendings.take(self.dispatcher.tenant_of(hook))?;
         let mut found = BTreeSet::new();
         let report = self.dispatcher.replay(hook, select(which, &mut found)).await.map_err(|error| match error {
             ReplayError::UnknownHook(_) => self.absent(hook, "a replay"),
@@ -282,31 +296,8 @@ impl AdminService {
         Ok(Response::Replayed(Replayed { report, missing: which.missing(&found) }))
     }
 
-    async fn resend(&self, hook: &HookId, which: &ResendFilter) -> Outcome {
-        events::past(&*self.bus)?;
-        let what = which.resending(SystemTime::now())?;
-        let mut missing = which.named();
-        let report = self.dispatcher.resend(hook, what, |event| missing.found(event)).await;
-        let report = report.map_err(|error| match error {
-            ReplayError::UnknownHook(_) => self.absent(hook, "sending events again"),
-            ReplayError::Past { .. } => unavailable(chain(&error)),
-            error => conflict(chain(&error)),
-        })?;
-        if !which.dry_run {
-            tracing::info!(
-                hook = hook.as_str(),
-                delivered = report.delivered,
-                refused = report.refused,
-                unmatched = report.unmatched,
-                next = report.next,
-                error = report.error.as_deref(),
-                "an operator sent past events to the hook again"
-            );
-        }
-        Ok(Response::Resent(Resent { report, missing }))
-    }
-
     async fn drop(&self, hook: &HookId, which: &DeadLetterFilter) -> Outcome {
+        which.check()?;
         self.store(hook)?;
         let mut found = BTreeSet::new();
         let dropped = self.dispatcher.drop_dead_letters(hook, select(which, &mut found)).await;
@@ -332,7 +323,7 @@ impl AdminService {
     }
 
     /// The reason why this can't be done to a hook that does not run.
-    fn absent(&self, hook: &HookId, what: &str) -> Problem {
+    pub(super) fn absent(&self, hook: &HookId, what: &str) -> Problem {
         if !self.knows(hook) {
             return self.unknown(hook);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{AttemptQuery, AttemptReport, History};
@@ -13,30 +13,30 @@ use super::{AttemptQuery, AttemptReport, History};
 /// The longest time without a line. An empty one tells both sides that the other is still there.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// The lines of attempts that fit, from now on. `None`: there are too many who follow.
-pub(crate) fn follow(
+/// The lines of attempts that fit, from now on. The turn is kept as long as somebody reads them.
+pub(crate) fn follow<T: Send + 'static>(
     history: &History,
     query: AttemptQuery,
-) -> Option<impl Stream<Item = io::Result<Bytes>> + Send + 'static> {
-    let place = history.0.0.followers.clone().try_acquire_owned().ok()?;
+    turn: T,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let mut written = history.0.0.written.subscribe();
     let last = written.borrow_and_update().unwrap_or(0);
     let query = AttemptQuery { after: query.after.or(Some(last)), oldest_first: true, ..query };
-    let following = Following { history: history.clone(), query, written, _place: place };
-    Some(stream::unfold(following, |mut following| async {
+    let following = Following { history: history.clone(), query, written, _turn: turn };
+    stream::unfold(following, |mut following| async {
         let lines = following.next().await?;
         Some((lines, following))
-    }))
+    })
 }
 
-struct Following {
+struct Following<T> {
     history: History,
     query: AttemptQuery,
     written: watch::Receiver<Option<u64>>,
-    _place: OwnedSemaphorePermit,
+    _turn: T,
 }
 
-impl Following {
+impl<T> Following<T> {
     /// The next lines. `None`: none will come.
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {

@@ -49,9 +49,6 @@ pub use shelf::HistoryError;
 /// Queries that are answered at a time; others wait.
 const AT_ONCE: usize = 2;
 
-/// Those who follow at a time.
-const FOLLOWERS: usize = 4;
-
 /// The attempts of a dispatcher, in a folder. Give it to [`Dispatcher::with_recorder`](hooks_core::Dispatcher::with_recorder).
 /// Clones are the same history; when the last one goes, the rest is written.
 #[derive(Clone)]
@@ -65,8 +62,7 @@ struct Inner {
     /// `None` where a folder is only looked at.
     queue: Option<Queue>,
     answer_bytes: usize,
-    room: Semaphore,
-    followers: Arc<Semaphore>,
+    room: Arc<Semaphore>,
     /// The number of the last record that is written. `None`: nobody may follow any more.
     written: watch::Sender<Option<u64>>,
 }
@@ -109,8 +105,7 @@ impl History {
             shelf: Mutex::new(shelf),
             queue,
             answer_bytes,
-            room: Semaphore::new(AT_ONCE),
-            followers: Arc::new(Semaphore::new(FOLLOWERS)),
+            room: Arc::new(Semaphore::new(AT_ONCE)),
         }))))
     }
 
@@ -130,9 +125,12 @@ impl History {
     pub async fn page(&self, query: AttemptQuery) -> io::Result<AttemptPage> {
         self.flush().await;
         let inner = self.0.0.clone();
-        let _place = inner.room.acquire().await;
-        let of_thread = inner.clone();
-        let found = on_own_thread("attempts", move || query::page(&of_thread.shelf, &query, micros(SystemTime::now())));
+        let place = inner.room.clone().acquire_owned().await;
+        let found = on_own_thread("attempts", move || {
+            // Also when nobody waits for the page any more.
+            let _place = place;
+            query::page(&inner.shelf, &query, micros(SystemTime::now()))
+        });
         found.await?
     }
 

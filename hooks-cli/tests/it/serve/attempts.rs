@@ -159,9 +159,9 @@ fn few_follow_at_a_time_and_who_goes_is_not_waited_for() {
         client
     };
     let begun = |client: &mut Client| client.answer().status;
-    let mut clients: Vec<_> = (0..4).map(|_| follow()).collect();
+    let mut clients: Vec<_> = (0..8).map(|_| follow()).collect();
     clients.iter_mut().for_each(|client| assert_eq!(begun(client), 200));
-    assert_eq!(begun(&mut follow()), 503);
+    assert_eq!(begun(&mut follow()), 429);
     clients.pop();
     while begun(&mut follow()) != 200 {}
 }

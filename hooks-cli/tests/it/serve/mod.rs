@@ -30,6 +30,7 @@ mod pages;
 mod past;
 mod reload;
 mod remote;
+mod resends;
 mod rights;
 mod sealed;
 mod seeks;

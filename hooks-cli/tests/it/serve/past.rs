@@ -219,3 +219,42 @@ fn what_is_sent_again_over_the_api_goes_where_it_may() {
     let refused = post(r#"{"from":0}"#);
     assert!(refused.status == 409 && refused.body.contains("is disabled: enable it first"), "{refused:?}");
 }
+
+/// Each event of the log would be compared with each of them.
+#[test]
+fn what_names_too_much_is_refused() {
+    let daemon = Daemon::start(&file_hook("a"));
+    assert_eq!(daemon.post(LINES, lines().join("\n")).status, 202);
+    let many = |count: usize| serde_json::json!((0..count).map(|at| format!("t{at}")).collect::<Vec<_>>());
+    let post = |path: &str, body: serde_json::Value| {
+        let body = body.to_string();
+        let length = body.len();
+        daemon.exchange(format!(
+            "POST /v1/hooks/a/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
+    };
+    for (path, name, most) in [
+        ("resend", "ids", 1_000),
+        ("resend", "sources", 64),
+        ("resend", "types", 64),
+        ("dead-letters/replay", "types", 64),
+        ("dead-letters/drop", "types", 64),
+    ] {
+        let body = |count: usize| match path {
+            "resend" => serde_json::json!({ "from": 0, name: many(count) }),
+            _ => serde_json::json!({ name: many(count) }),
+        };
+        assert_eq!(post(path, body(most)).status, 200, "{path} {name}");
+        let refused = post(path, body(most + 1));
+        let why = format!("{name}: {} are named, and {most} may be at most", most + 1);
+        assert!(refused.status == 400 && refused.body.contains(&why), "{refused:?}");
+    }
+    let long = serde_json::json!({ "from": 0, "types": ["x".repeat(1_025)] });
+    assert!(post("resend", long).body.contains("types: one has 1025 bytes, and 1024 are the most of a glob"));
+    let positions: Vec<usize> = (0..1_001).collect();
+    assert_eq!(post("resend", serde_json::json!({ "positions": positions })).status, 400);
+    let globs = |count: usize| (0..count).map(|at| format!("type=t{at}")).collect::<Vec<_>>().join("&");
+    let get = |globs: &str| daemon.exchange(format!("GET /v1/events?{globs} HTTP/1.1\r\nhost: localhost\r\n\r\n"));
+    let statuses = [64, 65].map(|count| get(&globs(count)).status);
+    assert_eq!(statuses, [200, 400]);
+}

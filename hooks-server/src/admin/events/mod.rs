@@ -4,7 +4,6 @@ mod moment;
 mod operations;
 mod resend;
 mod routes;
-mod turns;
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -16,25 +15,36 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::response::Problem;
+use super::routes::bad_request;
 
 pub use moment::Moment;
 pub use resend::{Missing, ResendFilter, Resent};
 pub(super) use routes::routes;
-pub(super) use turns::Turns;
 
 /// Events of a page that says nothing of it, and the most of any.
 const PAGE: (usize, usize) = (100, 1_000);
+
+/// Most ids or positions that are named.
+pub(super) const MOST_IDS: usize = 1_000;
+
+/// Most globs of one kind.
+pub(super) const MOST_GLOBS: usize = 64;
+
+/// Most bytes of one.
+const LONGEST_GLOB: usize = 1_024;
 
 /// Selects past events: those that fit everything that is set. The default selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EventFilter {
     /// One of these ids; empty: any.
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Vec<String>", length(max = MOST_IDS))]
     pub ids: BTreeSet<String>,
     /// The source matches one of these globs; empty: any.
+    #[schemars(length(max = MOST_GLOBS))]
     pub sources: Vec<String>,
     /// The type matches one of these globs, as `types` of a hook; empty: any type, also the daemon's own (`hooks.…`).
+    #[schemars(length(max = MOST_GLOBS))]
     pub types: Vec<String>,
     /// Of this tenant.
     #[schemars(with = "Option<String>")]
@@ -47,14 +57,43 @@ pub struct EventFilter {
 
 impl EventFilter {
     /// The query for these events, oldest first.
-    pub(super) fn query(&self, now: SystemTime) -> PastQuery {
+    ///
+    /// # Errors
+    /// When it names too many: each event of the log would be compared with all of them.
+    pub(super) fn query(&self, now: SystemTime) -> Result<PastQuery, Problem> {
+        at_most(MOST_IDS, self.ids.len(), "ids")?;
+        few_globs(&self.sources, "sources")?;
+        few_globs(&self.types, "types")?;
         let patterns = |globs: &[String]| globs.iter().map(|glob| Pattern::new(glob.as_str())).collect();
         let filter = PastFilter::default().ids(self.ids.clone()).tenant(self.tenant.clone());
         let filter = filter.sources(patterns(&self.sources)).types(patterns(&self.types));
         let time = |moment: Option<Moment>| moment.map(|moment| moment.time(now));
         let query = PastQuery::default().filter(filter).order(PastOrder::OldestFirst);
-        query.since(time(self.since)).until(time(self.until))
+        Ok(query.since(time(self.since)).until(time(self.until)))
     }
+}
+
+/// # Errors
+/// When there are many, or long ones.
+pub(super) fn few_globs(globs: &[String], what: &str) -> Result<(), Problem> {
+    at_most(MOST_GLOBS, globs.len(), what)?;
+    match globs.iter().find(|glob| glob.len() > LONGEST_GLOB) {
+        Some(glob) => {
+            let length = glob.len();
+            Err(bad_request(format!("{what}: one has {length} bytes, and {LONGEST_GLOB} are the most of a glob")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// # Errors
+/// When there are more.
+fn at_most(most: usize, named: usize, what: &str) -> Result<(), Problem> {
+    if named <= most {
+        return Ok(());
+    }
+    let why = format!("{what}: {named} are named, and {most} may be at most: ask several times, or for all of a time");
+    Err(bad_request(why))
 }
 
 /// The order of past events.
@@ -83,12 +122,12 @@ pub struct EventQuery {
 }
 
 impl EventQuery {
-    fn query(&self, now: SystemTime) -> PastQuery {
-        let query = self.filter.query(now).max_events(self.limit.unwrap_or(PAGE.0).min(PAGE.1));
-        match (self.order, self.after) {
+    fn query(&self, now: SystemTime) -> Result<PastQuery, Problem> {
+        let query = self.filter.query(now)?.max_events(self.limit.unwrap_or(PAGE.0).min(PAGE.1));
+        Ok(match (self.order, self.after) {
             (EventOrder::Oldest, after) => query.from(Position::new(after.map_or(0, |after| after.saturating_add(1)))),
             (EventOrder::Newest, after) => query.order(PastOrder::NewestFirst).to(after.map(Position::new)),
-        }
+        })
     }
 }
 
@@ -162,7 +201,7 @@ pub(super) fn past(bus: &dyn Bus) -> Result<&dyn Past, Problem> {
 /// # Errors
 /// When there can be none.
 pub(super) async fn page(bus: &dyn Bus, query: &EventQuery) -> Result<EventPage, Problem> {
-    let page = past(bus)?.read(&query.query(SystemTime::now())).await.map_err(unavailable)?;
+    let page = past(bus)?.read(&query.query(SystemTime::now())?).await.map_err(unavailable)?;
     EventPage::new(&page, query.order)
 }
 
@@ -172,7 +211,7 @@ pub(super) async fn page(bus: &dyn Bus, query: &EventQuery) -> Result<EventPage,
 /// When it is not there.
 pub(super) async fn event(bus: &dyn Bus, position: u64, tenant: Option<&TenantId>) -> Result<EventReport, Problem> {
     let filter = EventFilter { tenant: tenant.cloned(), ..EventFilter::default() };
-    let query = filter.query(SystemTime::now()).at(Position::new(position));
+    let query = filter.query(SystemTime::now())?.at(Position::new(position));
     let page = past(bus)?.read(&query).await.map_err(unavailable)?;
     match page.events.first() {
         Some(event) => EventReport::new(event),

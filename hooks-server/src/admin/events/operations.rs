@@ -5,17 +5,17 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value as Json, json};
 
-use super::{EventOrder, EventPage, EventReport, Moment, PAGE, ResendFilter, Resent};
+use super::{EventOrder, EventPage, EventReport, MOST_GLOBS, MOST_IDS, Moment, PAGE, ResendFilter, Resent};
 use crate::admin::openapi::schema::position;
 use crate::admin::{Content, JSON, Operation};
 
 pub(super) fn list() -> Operation {
-    let texts = || json!({ "type": "array", "items": { "type": "string" } });
+    let texts = |most: usize| json!({ "type": "array", "items": { "type": "string" }, "maxItems": most });
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": PAGE.1, "default": PAGE.0 });
     Operation::get("/v1/events", "listEvents", "A page of past events")
-        .parameter("query", "id", "Only events with one of these ids.", texts())
-        .parameter("query", "source", "Only events whose source matches one of these globs.", texts())
-        .parameter("query", "type", "Only events whose type matches one of these globs.", texts())
+        .parameter("query", "id", "Only events with one of these ids.", texts(MOST_IDS))
+        .parameter("query", "source", "Only events whose source matches one of these globs.", texts(MOST_GLOBS))
+        .parameter("query", "type", "Only events whose type matches one of these globs.", texts(MOST_GLOBS))
         .parameter("query", "tenant", "Only this tenant's events.", schema::<TenantId>())
         .parameter("query", "since", "Only events that were accepted at this time or later.", schema::<Moment>())
         .parameter("query", "until", "Only events that were accepted before this time.", schema::<Moment>())
@@ -37,7 +37,7 @@ pub(super) fn resend() -> Operation {
     Operation::post("/v1/hooks/{id}/resend", "resendEvents", "Sends past events to a hook again")
         .takes(JSON, Content::of::<ResendFilter>())
         .answers::<Resent>(200, "What came of it.")
-        .problems(&[404, 409, 501])
+        .problems(&[404, 409, 429, 501])
 }
 
 /// The schema of a parameter, without references.
