@@ -7,6 +7,7 @@ mod kept;
 mod managed;
 mod outages;
 mod pipe;
+mod resends;
 mod rounds;
 mod seeks;
 

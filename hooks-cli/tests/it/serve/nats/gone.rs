@@ -27,7 +27,7 @@ pub(super) fn process(daemon: &Daemon) -> String {
 }
 
 /// The owner of hook `a`, and the other one.
-fn by_ownership(daemons: [Daemon; 2]) -> (Daemon, Daemon, String) {
+pub(super) fn by_ownership(daemons: [Daemon; 2]) -> (Daemon, Daemon, String) {
     let owner = status(&daemons[0].place)[0]["owner"].as_str().unwrap().to_owned();
     let [first, second] = daemons;
     if owner.contains(&process(&first)) { (first, second, owner) } else { (second, first, owner) }
