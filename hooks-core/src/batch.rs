@@ -136,6 +136,13 @@ impl Batch {
         self.events().map(|event| self.metadata.apply(event))
     }
 
+    /// Name and raw JSON value of each member of one of its events as it is to be delivered, the hook's metadata applied.
+    /// Nothing is copied, and `data` is not looked into.
+    pub fn members<'a>(&'a self, event: &'a Envelope) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let is_replaced = |name: &str| self.metadata.entries().any(|(known, _)| known == name);
+        event.members().filter(move |(name, _)| !is_replaced(name)).chain(self.metadata.entries())
+    }
+
     /// All [`lines`](Self::lines), a line feed behind each, in few pieces: events that were published
     /// together stand side by side in memory.
     ///
@@ -286,6 +293,22 @@ mod tests {
                 assert_eq!(batch.text().collect::<String>(), lines);
             }
         }
+    }
+
+    #[test]
+    fn members_are_those_that_are_delivered() {
+        let event = Envelope::from_json(br#"{"type":"a","id":"1","env":"test","data":{"env":1}}"#).unwrap();
+        let metadata = Metadata::new([("env", "prod".into()), ("n", 7.into())]).unwrap();
+        let batch = Batch::for_test([event]).with_metadata(Arc::new(metadata));
+        let event = batch.events().next().unwrap();
+        let mut members: Vec<(String, String)> =
+            batch.members(event).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        members.sort();
+        let line = batch.lines().next().unwrap();
+        let read: std::collections::BTreeMap<String, Box<serde_json::value::RawValue>> =
+            serde_json::from_str(&line).unwrap();
+        let delivered: Vec<_> = read.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect();
+        assert_eq!(members, delivered);
     }
 
     #[test]

@@ -96,6 +96,15 @@ pub trait Sink: Send {
         None
     }
 
+    /// What `deliver` would send, for people to read and without secrets: nothing is sent, opened or kept. `None` where
+    /// the sink can't say.
+    ///
+    /// # Errors
+    /// What `deliver` would fail with before it sends anything.
+    fn preview(&mut self, _batch: &Batch) -> Option<Result<String, DeliveryError>> {
+        None
+    }
+
     /// Makes durable what `deliver` accepted. Called before positions that survive a crash are settled.
     ///
     /// # Errors
@@ -320,6 +329,12 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
     /// Files that the settings name and [`build`](Self::build) reads. A reload of the config file replaces hooks whose
     /// files have changed, although their settings have not.
     fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// All errors in what these files hold, as far as they can be found without building a sink, and files that can't be
+    /// read. Does I/O: called only when somebody asks for a check.
+    fn file_problems(&self) -> Vec<ConfigProblem> {
         Vec::new()
     }
 

@@ -22,6 +22,14 @@ pub enum TestError {
         /// The kind of its sink.
         sink: String,
     },
+    /// The sink can't show what it would send.
+    #[error("hook `{hook}`: its sink `{sink}` can't show what it would send")]
+    PreviewUnsupported {
+        /// The hook.
+        hook: HookId,
+        /// The kind of its sink.
+        sink: String,
+    },
     /// The test event could not be built.
     #[error("the test event could not be built")]
     Event(#[from] EnvelopeError),

@@ -90,6 +90,11 @@ impl Metadata {
         Cow::Owned(edits.apply(envelope.json()))
     }
 
+    /// Name and JSON value of each attribute.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// The same, with the mark of events that are sent again.
     pub(crate) fn marked_as_replay(&self) -> Self {
         let others = self.entries.iter().filter(|(name, _)| name != REPLAY);

@@ -5,6 +5,7 @@ mod attributes;
 mod block;
 mod builder;
 mod error;
+mod members;
 mod metadata;
 mod reserved;
 mod scan;
@@ -30,6 +31,7 @@ pub(crate) use scan::{Fault, Kind, MAX_DEPTH, Member, scan_object};
 
 use crate::event::Event;
 use block::{Block, Entry, Span};
+use members::Members;
 
 /// Default limit of an event's length: 1 MiB.
 pub const DEFAULT_MAX_EVENT_BYTES: usize = 1 << 20;
@@ -120,6 +122,20 @@ impl Envelope {
     /// The raw JSON of `data`.
     pub fn data(&self) -> Option<&str> {
         self.entry.data.get().map(|span| self.text(span))
+    }
+
+    /// Name and raw JSON value of each member, in their order. Nothing is copied, and `data` is not looked into.
+    ///
+    /// ```
+    /// let event = hooks_core::Envelope::from_json(br#"{"type":"a", "id":"1", "data":{"n": [1]}}"#)?;
+    /// let members: Vec<_> = event.members().filter(|(name, _)| matches!(*name, "id" | "data")).collect();
+    /// assert_eq!(members, [("id", "\"1\""), ("data", r#"{"n": [1]}"#)]);
+    /// # Ok::<(), hooks_core::EnvelopeError>(())
+    /// ```
+    pub fn members(&self) -> impl Iterator<Item = (&str, &str)> {
+        let start = self.entry.span.start as usize;
+        let data = self.entry.data.get().map(|span| span.range());
+        Members::new(self.json(), data.map(|data| (data.start - start, data.end - start)))
     }
 
     /// Length of [`json`](Self::json) in bytes.

@@ -62,6 +62,10 @@ impl<C: SinkConfig> SinkFactory for Checked<C> {
         SinkConfig::files(&self.0)
     }
 
+    fn file_problems(&self) -> Vec<ConfigProblem> {
+        SinkConfig::file_problems(&self.0)
+    }
+
     fn system_files(&self) -> Vec<PathBuf> {
         SinkConfig::system_files(&self.0)
     }

@@ -205,6 +205,11 @@ pub trait SinkConfig: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// All errors in what these files hold. See [`SinkFactory::file_problems`].
+    fn file_problems(&self) -> Vec<ConfigProblem> {
+        Vec::new()
+    }
+
     /// Files that [`build`](Self::build) reads and no setting names. See [`SinkFactory::system_files`].
     fn system_files(&self) -> Vec<PathBuf> {
         Vec::new()
@@ -250,6 +255,10 @@ impl<C: SinkConfig> SinkFactory for C {
 
     fn files(&self) -> Vec<PathBuf> {
         SinkConfig::files(self)
+    }
+
+    fn file_problems(&self) -> Vec<ConfigProblem> {
+        SinkConfig::file_problems(self)
     }
 
     fn system_files(&self) -> Vec<PathBuf> {

@@ -157,7 +157,9 @@ fn marked_below(root: &Json, schemas: &[&Json], path: &str, paths: &mut Vec<Stri
     schemas.iter().for_each(|schema| all_forms(root, schema, &mut forms, 0));
     let tables = || forms.iter().filter_map(|form| form.get("properties")?.as_object());
     let names: std::collections::BTreeSet<_> = tables().flat_map(Map::keys).collect();
-    if names.is_empty() && !path.is_empty() {
+    // A text, perhaps where a table may stand, too.
+    let is_text = forms.iter().any(|form| form.get("type").is_some_and(|kind| kind == "string"));
+    if (names.is_empty() || is_text) && !path.is_empty() {
         paths.push(path.to_owned());
     }
     for name in names {

@@ -19,10 +19,10 @@ use super::resends::ResendQueue;
 use crate::attempt::{Attempt, Exchange, Trigger};
 use crate::batch::{Batch, BatchId};
 use crate::batcher::Batcher;
-use crate::bus::{BusError, DeadLetters, Delivery, Settler};
+use crate::bus::{BusError, DeadLetters, Delivery, Position, Settler};
 use crate::delivery::{Delivered, DeliveryError};
 use crate::endpoint_state::EndpointState;
-use crate::envelope::{Envelope, Metadata};
+use crate::envelope::{Envelope, Metadata, Slice};
 use crate::hook::Hook;
 use crate::human::HumanDuration;
 use crate::notices::Notices;
@@ -86,6 +86,21 @@ impl HookContext {
         Batch::for_test([event]).with_metadata(self.hook.metadata.clone())
     }
 
+    /// Events outside any log, in batches as the sink wants them.
+    pub(crate) fn test_batches(&self, events: Vec<Envelope>) -> Vec<Batch> {
+        let numbered = events.into_iter().zip(0..);
+        let delivery = |(event, number)| Delivery::new(Position::new(number), &Slice::from(event), 0);
+        let batches = self.batches(&self.hook.metadata, numbered.map(delivery).collect());
+        batches.map(|deliveries| self.freeze(deliveries)).collect()
+    }
+
+    /// Deliveries in batches as the sink wants them.
+    fn batches(&self, metadata: &Metadata, mut deliveries: Vec<Delivery>) -> impl Iterator<Item = Vec<Delivery>> {
+        let mut batcher = self.batcher_with(metadata);
+        batcher.extend(now(), &mut deliveries);
+        std::iter::from_fn(move || batcher.drain())
+    }
+
     pub(super) fn batcher(&self) -> Box<dyn Batcher> {
         self.batcher_with(&self.hook.metadata)
     }
@@ -101,11 +116,9 @@ impl HookContext {
 
     /// The events that are sent again in this run, marked, in batches as the sink wants them. A batch has a name that no
     /// other run gives, since its bytes are not those of a batch before.
-    pub(super) fn freeze_again(&self, run: Uuid, mut deliveries: Vec<Delivery>) -> Vec<Batch> {
+    pub(super) fn freeze_again(&self, run: Uuid, deliveries: Vec<Delivery>) -> Vec<Batch> {
         let metadata = Arc::new(self.hook.metadata.marked_as_replay());
-        let mut batcher = self.batcher_with(&metadata);
-        batcher.extend(now(), &mut deliveries);
-        let batches = std::iter::from_fn(|| batcher.drain());
+        let batches = self.batches(&metadata, deliveries);
         let freeze = |deliveries: Vec<Delivery>| {
             let id = BatchId::new(run, &self.hook.id, &deliveries);
             Batch::new(id, deliveries, metadata.clone())
@@ -231,6 +244,15 @@ impl HookContext {
             _ => tracing::warn!(%hook, %state, error, "delivery fails; events are kept and tried again"),
         }
     }
+}
+
+/// What a new sink would send, of each batch; `None` where it can't say.
+pub(crate) async fn preview(
+    context: &HookContext,
+    batches: &[Batch],
+) -> Result<Option<Vec<Result<String, DeliveryError>>>, DeliveryError> {
+    let mut sink = context.build(0, Some(Notes::default())).await?;
+    Ok(batches.iter().map(|batch| sink.preview(batch)).collect())
 }
 
 /// Delivers one batch through a new sink.

@@ -20,7 +20,7 @@ mod settling;
 mod stop_signal;
 
 pub(crate) use clock::now;
-pub(crate) use hook_context::{HookContext, SharedEndpoint, attempt_test};
+pub(crate) use hook_context::{HookContext, SharedEndpoint, attempt_test, preview};
 #[cfg(feature = "conformance")]
 pub(crate) use panic::text as panic_text;
 pub(crate) use piece::{Ending, Settlement};
