@@ -123,11 +123,13 @@ The exit code is 0 only if every line was an event and every event was delivered
 
 Exit code 78 if anything is wrong with the config file, 1 if it is with an event.")]
     Check(CheckArgs),
-    /// Send one synthetic event through a hook's real sink and print the answer
+    /// Send one event through a hook's real sink and print the answer, or show what would be sent
     #[command(after_help = "Examples:
   hooks test -c hooks.toml orders
+  hooks test -c hooks.toml orders --event paid.json
+  hooks test -c hooks.toml orders --dry-run --event paid.json
 
-The event has the type `hooks.test`.
+Without --event it is a synthetic one of type `hooks.test`. The hook's filter does not apply.
 
 Exit code 1 if it is refused or can't be delivered, or there is no such hook.")]
     Test(TestArgs),
@@ -306,6 +308,12 @@ pub(crate) struct TestArgs {
     /// The hook
     #[arg(value_name = "ID")]
     pub(crate) id: String,
+    /// A file with the event to send, as JSON; `-` for stdin. With --dry-run several, one a line
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) event: Option<PathBuf>,
+    /// Send nothing: show the requests that would be sent, without secrets
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

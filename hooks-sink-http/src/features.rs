@@ -24,6 +24,8 @@ pub(crate) fn lacking(config: &HttpConfig, url: Option<&Url>) -> Vec<ConfigProbl
         ("http_version", config.http_version != HttpVersion::Http1 && !cfg!(feature = "http2"), "http2"),
         ("compression", is_packed(Compression::Gzip), "gzip"),
         ("compression", is_packed(Compression::Zstd), "zstd"),
+        ("body", config.template().is_some() && !cfg!(feature = "templates"), "templates"),
+        ("header_templates", config.header_templates.is_some() && !cfg!(feature = "templates"), "templates"),
     ];
     let lacks = lacks.into_iter().filter(|(_, lacks, _)| *lacks);
     lacks.map(|(option, _, feature)| ConfigProblem::new(option, needed(feature))).collect()
@@ -57,6 +59,18 @@ mod tests {
             (json!({ "url": "http://h/", "http_version": "2" }), "http_version", "http2", cfg!(feature = "http2")),
             (json!({ "url": "http://h/", "compression": "gzip" }), "compression", "gzip", cfg!(feature = "gzip")),
             (json!({ "url": "http://h/", "compression": "zstd" }), "compression", "zstd", cfg!(feature = "zstd")),
+            (
+                json!({ "url": "http://h/", "body": { "template": "1" } }),
+                "body",
+                "templates",
+                cfg!(feature = "templates"),
+            ),
+            (
+                json!({ "url": "http://h/", "header_templates": { "x-a": "1" } }),
+                "header_templates",
+                "templates",
+                cfg!(feature = "templates"),
+            ),
         ];
         for (table, option, feature, is_built_in) in cases {
             let config: HttpConfig = serde_json::from_value(table.clone()).unwrap();

@@ -26,6 +26,11 @@ pub(crate) fn secret(setting: &str, path: &Path) -> Result<Secret, BoxError> {
     if text.is_empty() { Err(problem(setting, path, &"it is empty")) } else { Ok(Secret::new(text)) }
 }
 
+/// The text that a file holds, without the line break at its end.
+pub(crate) fn text(setting: &str, path: &Path) -> Result<String, BoxError> {
+    secret(setting, path).map(|text| text.expose().to_owned())
+}
+
 fn problem(setting: &str, path: &Path, what: &dyn fmt::Display) -> BoxError {
     format!("{setting} {}: {what}", path.display()).into()
 }

@@ -37,6 +37,7 @@ pub fn fuzz_outcome(status: u16, headers: &[(&[u8], &[u8])], body: &[u8], whole:
         now,
         partial_answers: false,
         answers: &answers,
+        has_own_headers: false,
         max_bytes,
     };
     match judge(&context, &Received { status, headers, body: body.to_vec(), end, is_reused: false }).result {

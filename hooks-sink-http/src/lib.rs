@@ -1,8 +1,8 @@
 //! Delivers batches of events as webhooks: HTTP POST of a JSON array.
 //!
 //! ```text
-//!  batch ──▶ sign ──▶ compress ──▶ POST application/cloudevents-batch+json ──▶ receiver
-//!                     name ▶ guard ▶ TLS   webhook-id, webhook-timestamp, webhook-signature
+//!  batch ──▶ body ──▶ sign ──▶ compress ──▶ POST application/cloudevents-batch+json ──▶ receiver
+//!                              name ▶ guard ▶ TLS   webhook-id, webhook-timestamp, webhook-signature
 //!              judge ◀── status, Retry-After, batchItemFailures ◀──┘
 //! ```
 //!
@@ -29,7 +29,7 @@
 //! ```
 //!
 //! # What receivers see
-//! The body is a CloudEvents JSON batch, or one CloudEvent ([`Mode`]). It is signed, before it is compressed,
+//! The body is a CloudEvents JSON batch, or one CloudEvent ([`Mode`]), or has another shape ([`Body`]). It is signed, before it is compressed,
 //! after Standard Webhooks 1.0.0: over `{webhook-id}.{webhook-timestamp}.{body}`, once per secret, with `v1` (HMAC-SHA256) for a `whsec_` and `v1a`
 //! (ed25519) for a `whsk_`. [`verify`] checks that on the other side. Every attempt of a batch has the same id
 //! and the same bytes; timestamp and signature are its own. The same event may come in another batch after a
@@ -61,6 +61,7 @@
 //! - `tls`: `https://`. `ring` and `aws-lc-rs` are the cryptography of that, where the process has installed none.
 //! - `http2`: HTTP/2.
 //! - `gzip`, `zstd`: compressed bodies.
+//! - `templates`: bodies and headers that are made of templates.
 //!
 //! # Invariants
 //! - The sink tries once. It follows no redirect and repeats nothing; only when the receiver closed a kept
@@ -79,6 +80,7 @@ mod compress;
 mod config;
 mod connect;
 mod connection_state;
+mod content;
 mod endpoint;
 mod failures;
 #[cfg(feature = "tls")]
@@ -115,6 +117,11 @@ mod status_scanner;
 mod stream;
 #[cfg(feature = "tls")]
 mod system;
+#[cfg(feature = "templates")]
+mod template;
+#[cfg(not(feature = "templates"))]
+#[path = "template/absent.rs"]
+mod template;
 mod timing;
 #[cfg(feature = "tls")]
 mod tls;
@@ -129,8 +136,8 @@ pub mod verify;
 pub use cidr::Cidr;
 pub use compress::Encoding;
 pub use config::{
-    AnswerMeaning, Answers, Basic, ClientAuth, Compression, Connections, Hmac, HttpConfig, HttpVersion, Mode, OAuth2,
-    SigningSecrets, Tls, TlsVersion, Verification,
+    AnswerMeaning, Answers, Basic, Body, ClientAuth, Compression, Connections, Hmac, HttpConfig, HttpVersion, Method,
+    Mode, OAuth2, SigningSecrets, Template, Tls, TlsVersion, Verification,
 };
 pub use endpoint::Endpoint;
 #[doc(hidden)]

@@ -2,11 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hooks_core::Secret;
 use http::HeaderValue;
 use url::Url;
 
 /// Values shorter than this are no secrets, and masking them would garble ordinary answers.
 const SHORTEST: usize = 8;
+
+/// Most bytes of a header's value that are shown.
+const SHOWN: usize = 200;
 
 /// Secrets that were sent and must not be printed when a receiver echoes them.
 #[derive(Default)]
@@ -20,13 +24,14 @@ pub(crate) struct Mask {
 const TOKENS: usize = 2;
 
 impl Mask {
-    /// For the values of these headers and the query of this address.
-    pub(crate) fn new<'a>(headers: impl Iterator<Item = &'a HeaderValue>, url: &Url) -> Self {
+    /// For the values of these headers, these texts, and the query of this address.
+    pub(crate) fn new<'a>(headers: impl Iterator<Item = &'a HeaderValue>, texts: &[Secret], url: &Url) -> Self {
         let values = headers.filter_map(|value| value.to_str().ok()).flat_map(spellings);
         let query = url.query().into_iter().flat_map(|query| query.split('&'));
         let query = query.flat_map(|pair| [Some(pair), pair.split_once('=').map(|(_, value)| value)]);
         let mut secrets: Vec<Box<str>> = values
             .chain(query.flatten().map(str::to_owned))
+            .chain(texts.iter().map(|text| text.expose().to_owned()))
             .filter(|text| text.len() >= SHORTEST)
             .map(Into::into)
             .collect();
@@ -52,15 +57,31 @@ impl Mask {
         }
     }
 
-    /// The beginning of a text that somebody else wrote, fit to print: one line, at most `max` bytes and
-    /// a mark where it was cut, without control characters and secrets.
-    pub(crate) fn excerpt(&self, text: &[u8], max: usize) -> String {
-        let mut text = String::from_utf8_lossy(text).into_owned();
+    /// A text without secrets.
+    fn hide(&self, mut text: String) -> String {
         for secret in self.secrets.iter().chain(&self.tokens) {
             if text.contains(&**secret) {
                 text = text.replace(&**secret, "[secret]");
             }
         }
+        text
+    }
+
+    /// The value of a header, fit to print.
+    pub(crate) fn header(&self, value: &HeaderValue) -> String {
+        if value.is_sensitive() { "[secret]".to_owned() } else { self.excerpt(value.as_bytes(), SHOWN) }
+    }
+
+    /// A body that is sent, fit to print on several lines.
+    pub(crate) fn body(&self, body: &str) -> String {
+        let body = self.hide(body.to_owned());
+        body.chars().map(|char| if is_hidden_in_text(char) { ' ' } else { char }).collect()
+    }
+
+    /// The beginning of a text that somebody else wrote, fit to print: one line, at most `max` bytes and
+    /// a mark where it was cut, without control characters and secrets.
+    pub(crate) fn excerpt(&self, text: &[u8], max: usize) -> String {
+        let text = self.hide(String::from_utf8_lossy(text).into_owned());
         let text = text.trim();
         let end = text.floor_char_boundary(max);
         let mut line: String = text[..end].chars().map(|char| if is_hidden(char) { ' ' } else { char }).collect();
@@ -69,6 +90,11 @@ impl Mask {
         }
         line
     }
+}
+
+/// Control characters but line breaks and tabs.
+fn is_hidden_in_text(char: char) -> bool {
+    is_hidden(char) && !matches!(char, '\n' | '\t')
 }
 
 /// In which forms a value may be echoed: `Bearer abc` whole or as `abc`, basic credentials also in clear.
@@ -97,7 +123,7 @@ mod tests {
 
     fn mask() -> Mask {
         let headers = [HeaderValue::from_static("Bearer open-sesame"), HeaderValue::from_static("prod")];
-        Mask::new(headers.iter(), &Url::parse("https://example.com/?token=t0p-secret&n=1").unwrap())
+        Mask::new(headers.iter(), &[], &Url::parse("https://example.com/?token=t0p-secret&n=1").unwrap())
     }
 
     #[test]

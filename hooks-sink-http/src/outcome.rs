@@ -30,6 +30,8 @@ pub(crate) struct AnswerContext<'a> {
     pub(crate) partial_answers: bool,
     /// What its answers mean, where it is not the usual.
     pub(crate) answers: &'a Answers,
+    /// True if the events decide headers of the request.
+    pub(crate) has_own_headers: bool,
     /// Most bytes of a body that are read, also of one that was compressed.
     pub(crate) max_bytes: usize,
 }
@@ -50,6 +52,8 @@ pub(crate) fn judge(context: &AnswerContext<'_>, received: &Received) -> Judged 
     let answer = answer(context.mask, received.status, body.text());
     let class = match context.answers.meaning(received.status.as_u16()) {
         Some(meaning) => class_of(meaning),
+        // Headers that are too long are those of an event.
+        None if received.status.as_u16() == 431 && context.has_own_headers => Some(FailureClass::Rejected),
         None => classify(received.status, wait.is_some()),
     };
     let failed = match class {
@@ -199,6 +203,7 @@ mod tests {
             now,
             partial_answers: false,
             answers,
+            has_own_headers: false,
             max_bytes,
         };
         judge(&context, &received).result

@@ -98,8 +98,22 @@ impl SinkConfig for HttpConfig {
         files.extend(basic.iter().map(|basic| &basic.password_file));
         files.extend(oauth2.iter().flat_map(|oauth2| [&oauth2.client_secret_file, &oauth2.private_key_file]));
         files.extend(hmac.iter().map(|hmac| &hmac.secret_file));
+        files.extend(self.template().map(|template| &template.template_file));
         files.extend(tls.iter().flat_map(|tls| [&tls.ca_file, &tls.cert_file, &tls.key_file]));
         files.into_iter().flatten().cloned().collect()
+    }
+
+    fn file_problems(&self) -> Vec<ConfigProblem> {
+        if self.template().is_none_or(|template| template.template_file.is_none()) {
+            return Vec::new();
+        }
+        // That alone is read: whoever checks may not be the one who may read secrets.
+        let loaded = match Loaded::with_template(self) {
+            Ok(loaded) => loaded,
+            Err(error) => return vec![ConfigProblem::new("body.template_file", error.to_string())],
+        };
+        let problems = Ready::new(&loaded.config).err().unwrap_or_default();
+        problems.into_iter().map(|problem| loaded.placed(problem)).collect()
     }
 
     fn system_files(&self) -> Vec<PathBuf> {
@@ -107,7 +121,7 @@ impl SinkConfig for HttpConfig {
     }
 
     fn secrets(&self) -> Vec<Secret> {
-        let Self { url, headers, basic, bearer, oauth2, secret, hmac, proxy, .. } = self;
+        let Self { url, headers, values, basic, bearer, oauth2, secret, hmac, proxy, .. } = self;
         let optional = [
             bearer.as_ref(),
             basic.as_ref().and_then(|basic| basic.password.as_ref()),
@@ -118,6 +132,7 @@ impl SinkConfig for HttpConfig {
             [Some(oauth2.token_url.secret()), oauth2.client_secret.as_ref(), oauth2.private_key.as_ref()]
         });
         let named = headers.iter().map(|(_, value)| value);
+        let named = named.chain(values.iter().flat_map(|values| values.values()));
         let signing = secret.iter().flat_map(SigningSecrets::iter);
         let optional =
             optional.into_iter().chain(of_tokens).map(|secret| secret.cloned().unwrap_or_else(|| Secret::new("")));

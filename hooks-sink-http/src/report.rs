@@ -22,9 +22,6 @@ use crate::tls;
 use crate::trace::Trace;
 use crate::transport::find;
 
-/// Most bytes of a header's value that are shown.
-const SHOWN: usize = 200;
-
 /// Takes notes of one attempt.
 pub(crate) struct Report {
     trace: Arc<Trace>,
@@ -133,9 +130,7 @@ impl Report {
 
     fn headers(&self, headers: &HeaderMap, mask: &Mask) {
         for (name, value) in headers {
-            let shown =
-                if value.is_sensitive() { "[secret]".to_owned() } else { mask.excerpt(value.as_bytes(), SHOWN) };
-            self.note(format!("  {name}"), shown);
+            self.note(format!("  {name}"), mask.header(value));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Makes requests of batches.
 
+use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -9,43 +10,67 @@ use http_body_util::Full;
 
 use crate::compress::Encoding;
 use crate::config::Mode;
+use crate::content::{Content, Contents, Form, Unfit};
 use crate::header_names::{ID, IDEMPOTENCY_KEY, TIMESTAMP, TRACEPARENT, TRACESTATE};
+use crate::mask::Mask;
 use crate::ready::Ready;
 use crate::sign::Signer;
 use crate::traceparent::TraceContext;
 
 /// Turns batches into requests.
 pub(crate) struct Requests {
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
     signer: Signer,
-    mode: Mode,
+    contents: Contents,
+    hook: Box<str>,
     encoding: Option<Encoding>,
     idempotency_key: bool,
     traceparent: bool,
 }
 
 impl Requests {
-    pub(crate) fn new(ready: Ready) -> Self {
-        let Ready { uri, headers, signer, mode, encoding, idempotency_key, traceparent, .. } = ready;
-        Self { uri, headers, signer, mode, encoding, idempotency_key, traceparent }
+    /// For this hook.
+    pub(crate) fn new(ready: Ready, hook: &str) -> Self {
+        let Ready { method, uri, headers, signer, contents, encoding, idempotency_key, traceparent, .. } = ready;
+        Self { method, uri, headers, signer, contents, hook: hook.into(), encoding, idempotency_key, traceparent }
     }
 
-    /// The batch as it is sent at this time: the same body and id at every attempt, with a timestamp, a
-    /// span (not 0) and signatures of its own.
+    /// The part of a request that is the same at every attempt.
+    ///
+    /// # Errors
+    /// When none can be made of the batch.
+    pub(crate) fn content(&self, batch: &Batch) -> Result<Content, Unfit> {
+        self.contents.make(&self.hook, batch)
+    }
+
+    /// True if making the content again would cost more than keeping it.
+    pub(crate) fn keeps_content(&self) -> bool {
+        self.contents.is_rendered()
+    }
+
+    /// The batch as it is sent at this time: with a timestamp, a span (not 0) and signatures of its own.
     ///
     /// # Errors
     /// When it can't be compressed.
-    pub(crate) fn make(&self, batch: &Batch, now: SystemTime, span: u64) -> std::io::Result<Request<Full<Bytes>>> {
-        let body = self.body(batch);
+    pub(crate) fn make(
+        &self,
+        batch: &Batch,
+        content: Content,
+        now: SystemTime,
+        span: u64,
+    ) -> std::io::Result<Request<Full<Bytes>>> {
+        let Content { body, headers: of_events } = content;
         let id = batch.id().as_str();
         let id_value = HeaderValue::from_str(id).expect("a batch id is made of letters, digits, `-` and `_`");
         let timestamp = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut request = Request::new(Full::default());
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
         headers.clone_from(&self.headers);
+        headers.extend(of_events);
         if self.idempotency_key {
             headers.insert(IDEMPOTENCY_KEY, id_value.clone());
         }
@@ -65,28 +90,30 @@ impl Requests {
         Ok(request)
     }
 
+    /// A request for people to read, without secrets.
+    pub(crate) fn shown(&self, batch: &Batch, content: Content, name: &str, mask: &Mask) -> String {
+        let body = match std::str::from_utf8(&content.body) {
+            Ok(text) => mask.body(text),
+            Err(_) => format!("({} bytes that are no text)", content.body.len()),
+        };
+        let made = self.make(batch, content, SystemTime::now(), fastrand::u64(1..));
+        let mut text = format!("{name}\n");
+        for (name, value) in made.iter().flat_map(|request| request.headers()) {
+            let _ = writeln!(text, "{name}: {}", mask.header(value));
+        }
+        format!("{text}\n{body}\n")
+    }
+
     fn context(&self, batch: &Batch, body: &[u8], span: u64) -> TraceContext {
-        let event = (self.mode == Mode::Single).then(|| std::str::from_utf8(body).ok()).flatten();
-        let continued = event.and_then(|event| TraceContext::of_event(event, span));
+        let continued = match (self.contents.mode, self.contents.form) {
+            (Mode::Batch, _) => None,
+            (Mode::Single, Form::CloudEvents) => {
+                std::str::from_utf8(body).ok().and_then(|event| TraceContext::of_event(event, span))
+            }
+            (Mode::Single, _) => batch.lines().next().and_then(|event| TraceContext::of_event(&event, span)),
+        };
         continued.unwrap_or_else(|| TraceContext::of_batch(batch.id().as_str(), span))
     }
-
-    fn body(&self, batch: &Batch) -> Bytes {
-        match self.mode {
-            Mode::Batch => array(batch),
-            Mode::Single => batch.lines().next().map(|line| Bytes::from(line.into_owned())).unwrap_or_default(),
-        }
-    }
-}
-
-fn array(batch: &Batch) -> Bytes {
-    let mut body = Vec::with_capacity(batch.max_bytes() + 1);
-    for line in batch.lines() {
-        body.push(if body.is_empty() { b'[' } else { b',' });
-        body.extend_from_slice(line.as_bytes());
-    }
-    body.push(b']');
-    body.into()
 }
 
 #[cfg(test)]
@@ -96,14 +123,17 @@ mod tests {
     use std::time::Duration;
 
     fn requests(config: &HttpConfig) -> Requests {
-        Requests::new(Ready::new(config).unwrap())
+        Requests::new(Ready::new(config).unwrap(), "hook")
     }
 
     #[test]
     fn a_repeated_attempt_has_the_same_bytes_and_a_fresh_signature() {
         let requests = requests(&HttpConfig::new("http://h/").secret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"));
         let batch = crate::fuzz::batch(&["a", "b"]);
-        let at = |seconds| requests.make(&batch, UNIX_EPOCH + Duration::from_secs(seconds), seconds).unwrap();
+        let at = |seconds| {
+            let content = requests.content(&batch).unwrap();
+            requests.make(&batch, content, UNIX_EPOCH + Duration::from_secs(seconds), seconds).unwrap()
+        };
         let (first, second) = (at(1_700_000_000), at(1_700_000_001));
         let bytes = |request: &Request<Full<Bytes>>| format!("{:?}", request.body());
         assert_eq!(bytes(&first), bytes(&second));
@@ -115,12 +145,5 @@ mod tests {
         for other in ["webhook-timestamp", "webhook-signature", "traceparent"] {
             assert_ne!(first.headers()[other], second.headers()[other]);
         }
-    }
-
-    #[test]
-    fn a_body_is_as_long_as_was_reserved() {
-        let body = array(&crate::fuzz::batch(&["a", "b", "c"]));
-        assert_eq!(body.len(), crate::fuzz::batch(&["a", "b", "c"]).max_bytes() + 1);
-        assert_eq!(serde_json::from_slice::<Vec<serde_json::Value>>(&body).unwrap().len(), 3);
     }
 }

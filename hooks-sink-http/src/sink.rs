@@ -2,6 +2,7 @@
 
 mod access;
 mod asking;
+mod content;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use hooks_core::{
     BoxError, Exchange, Rate, Sink,
-    sink::{Batch, Delivered, DeliveryError, Odd, SinkContext, Unread},
+    sink::{Batch, BatchId, Delivered, DeliveryError, Odd, SinkContext, Unread},
 };
 use http::header::CONNECTION;
 use http::{HeaderValue, Response, StatusCode, Version, response};
@@ -23,6 +24,7 @@ use tokio::sync::Semaphore;
 use crate::client::Client;
 use crate::config::{Answers, Mode};
 use crate::connection_state::{ConnectionState, Trust};
+use crate::content::Content;
 use crate::endpoint::printable;
 use crate::grant::Handshake;
 use crate::mask::Mask;
@@ -56,6 +58,10 @@ pub struct HttpSink {
     /// Sends access tokens, where that is wanted.
     access: Option<Box<Access>>,
     mode: Mode,
+    /// True if requests have headers that the events decide.
+    has_own_headers: bool,
+    /// The content of a batch that was tried, where it is kept for the next attempt.
+    content: Option<Box<(BatchId, Content)>>,
     mask: Mask,
     max_response_bytes: usize,
     partial_answers: bool,
@@ -90,10 +96,12 @@ impl HttpSink {
             slots,
             trust: context.shared::<_, BoxError>(&format!("trust in {origin}"), || Ok(Trust::default()))?,
             told: false,
-            name: format!("POST {}", printable(&ready.url)).into(),
+            name: format!("{} {}", ready.method, printable(&ready.url)).into(),
             handshake: Handshake::new(&ready, context)?,
             access: ready.oauth2.take().map(|request| Access::new(request, context)).transpose()?,
-            mode: ready.mode,
+            mode: ready.contents.mode,
+            has_own_headers: ready.contents.has_headers(),
+            content: None,
             mask: mask(&ready),
             max_response_bytes: ready.max_response_bytes,
             partial_answers: ready.partial_answers,
@@ -101,7 +109,7 @@ impl HttpSink {
             waits: false,
             asking: None,
             received: None,
-            requests: Requests::new(ready),
+            requests: Requests::new(ready, context.hook.as_str()),
             recorded: context.recorded,
             timing: None,
             report,
@@ -110,7 +118,8 @@ impl HttpSink {
 
     /// Makes the request of an attempt at this time; the length of its body.
     pub(crate) fn body_length(&self, batch: &Batch, now: SystemTime) -> usize {
-        let request = self.requests.make(batch, now, 1).ok();
+        let content = self.requests.content(batch).unwrap_or_default();
+        let request = self.requests.make(batch, content, now, 1).ok();
         request.and_then(|request| request.body().size_hint().exact()).unwrap_or(0) as usize
     }
 
@@ -146,9 +155,11 @@ impl HttpSink {
     }
 
     async fn ask(&mut self, batch: &Batch) -> Result<Result<Response<Incoming>, legacy::Error>, DeliveryError> {
+        let content = self.content(batch)?;
         let not_made =
             |error| DeliveryError::retry(format!("{}: the body can't be compressed", self.name)).because(error);
-        let mut request = self.requests.make(batch, SystemTime::now(), fastrand::u64(1..)).map_err(not_made)?;
+        let mut request =
+            self.requests.make(batch, content, SystemTime::now(), fastrand::u64(1..)).map_err(not_made)?;
         if self.trust.is_lost() {
             request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -212,6 +223,7 @@ impl HttpSink {
             now: SystemTime::now(),
             partial_answers: self.partial_answers,
             answers: &self.answers,
+            has_own_headers: self.has_own_headers,
             max_bytes: self.max_response_bytes,
         };
         let Judged { mut result, advice } = judge(&context, received);
@@ -258,7 +270,8 @@ fn keeps(head: &response::Parts) -> bool {
 /// The secrets that are sent: headers of the settings, also that for the proxy, and the query.
 fn mask(ready: &Ready) -> Mask {
     let proxy = ready.client.proxy.as_ref().and_then(|proxy| proxy.authorization.as_ref());
-    Mask::new(ready.headers.values().filter(|value| value.is_sensitive()).chain(proxy), &ready.url)
+    let headers = ready.headers.values().filter(|value| value.is_sensitive()).chain(proxy);
+    Mask::new(headers, &ready.values, &ready.url)
 }
 
 #[async_trait]
@@ -282,7 +295,11 @@ impl Sink for HttpSink {
         if self.handshake.is_some() {
             self.obtain_grant().await?;
         }
-        self.attempt(batch).await
+        let result = self.attempt(batch).await;
+        if result.is_ok() {
+            self.content = None;
+        }
+        result
     }
 
     fn cut_short(&mut self, batch: &Batch) -> Option<Result<Delivered, DeliveryError>> {
@@ -306,6 +323,10 @@ impl Sink for HttpSink {
             return None;
         };
         Some(self.judge(batch, &received))
+    }
+
+    fn preview(&mut self, batch: &Batch) -> Option<Result<String, DeliveryError>> {
+        Some(self.content(batch).map(|content| self.requests.shown(batch, content, &self.name, &self.mask)))
     }
 
     fn exchange(&mut self) -> Exchange {

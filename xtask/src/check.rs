@@ -35,7 +35,7 @@ const STEPS: &[Step<'static>] = &[
 ];
 
 /// The features of the HTTP sink that have code behind them, each of which compiles without the others.
-const ALONE: &[&str] = &["config", "tls", "ring", "http2", "gzip", "zstd"];
+const ALONE: &[&str] = &["config", "tls", "ring", "http2", "gzip", "zstd", "templates"];
 
 /// Compiles the HTTP sink with each feature alone, and looks whether it works without any.
 fn features() -> Done {

@@ -61,7 +61,7 @@ pub(crate) struct ListenArgs {
     /// Make what is random the same in each run
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
-    /// Show the events' data
+    /// Show the events' data, and bodies that hold no events
     #[arg(short, long)]
     pub(crate) data: bool,
     /// Print one line of JSON for each request

@@ -243,8 +243,9 @@ impl Receiver for Listener {
         let mut fault = fault.map(|fault| format!("no CloudEvents: {fault}"));
         let mut state = self.state();
         let mut verdict = self.rules.judge(is_trusted, &found, state.rng.f64());
-        if request.head.method != "POST" {
-            verdict.answer = Answer::text(405, "webhooks are sent with POST").header("allow", "POST");
+        if !matches!(&*request.head.method, "POST" | "PUT" | "PATCH") {
+            let answer = Answer::text(405, "webhooks are sent with POST, PUT or PATCH");
+            verdict.answer = answer.header("allow", "POST, PUT, PATCH");
             (fault, verdict.accepted) = (None, vec![false; found.len()]);
         }
         let path = path(&request.head);
@@ -263,6 +264,7 @@ impl Receiver for Listener {
             bytes: request.sent,
             signature,
             events: &found,
+            body: found.is_empty().then(|| std::str::from_utf8(&request.body).ok()).flatten(),
             marks: &marks,
             fault,
             ..Arrival::now(&request.head.method, path)

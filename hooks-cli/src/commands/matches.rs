@@ -80,7 +80,8 @@ fn show(file: &Path, table: impl FnOnce(&[(usize, &[u8])]) -> Result<Vec<[String
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Exit> {
+/// What a file holds, or stdin. That it can't be read is said.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Exit> {
     let mut text = Vec::new();
     let read = match file.to_str() {
         Some("-") => std::io::stdin().lock().read_to_end(&mut text).map(drop),
@@ -93,7 +94,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Exit> {
 }
 
 /// The events of a text, numbered: an array of them, one alone, or one a line.
-fn split(text: &[u8]) -> Result<Vec<(usize, &[u8])>, String> {
+pub(super) fn split(text: &[u8]) -> Result<Vec<(usize, &[u8])>, String> {
     if let Some(what) = foreign::seems(text) {
         return Err(format!("seems to be {what}"));
     }
@@ -123,7 +124,7 @@ fn elements(text: &[u8]) -> Result<Vec<&[u8]>, String> {
 }
 
 /// The event as a daemon with this config accepts it; also one of the dispatcher's own.
-fn accepted(config: &Config, json: &[u8]) -> Result<Envelope, BoxError> {
+pub(super) fn accepted(config: &Config, json: &[u8]) -> Result<Envelope, BoxError> {
     let max = usize::try_from(config.events.max_bytes.bytes()).unwrap_or(usize::MAX);
     let mut slice = SliceBuilder::new(config.events.source.as_str()).max_event_bytes(max);
     slice.push_json(json)?;

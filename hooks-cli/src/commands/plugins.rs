@@ -67,9 +67,16 @@ fn options(shape: &Shape, schema: &Json, prefix: &str, depth: usize, text: &mut 
             }
         }
         if depth < DEEPEST {
-            options(shape, resolved, &format!("{prefix}{name}."), depth + 1, text);
+            options(shape, table_of(shape, resolved), &format!("{prefix}{name}."), depth + 1, text);
         }
     }
+}
+
+/// Of a value that may be a table or something else, the table.
+fn table_of<'a>(shape: &'a Shape, schema: &'a Json) -> &'a Json {
+    let forms = schema.get("anyOf").and_then(Json::as_array).into_iter().flatten();
+    let mut tables = forms.map(|form| shape.resolve(form)).filter(|form| form.get("properties").is_some());
+    tables.next().unwrap_or(schema)
 }
 
 fn default(schema: &Json) -> String {

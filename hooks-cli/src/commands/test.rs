@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use hooks_bus::MemoryBus;
 use hooks_core::names::nearest;
-use hooks_core::{Dispatcher, Hook, TestError, TestReport, chain, sink::Answer};
+use hooks_core::{Dispatcher, Envelope, Hook, HookId, TestError, TestReport, chain, sink::Answer};
 
-use super::{print, runtime, warn};
+use super::{matches, print, runtime, warn};
 use crate::args::TestArgs;
-use crate::config::{self, WithoutBus};
+use crate::config::{self, Config, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
 
@@ -22,6 +22,10 @@ pub(crate) fn run(args: &TestArgs) -> Exit {
         }
     };
     warn(&config);
+    let events = match events(&config, args) {
+        Ok(events) => events,
+        Err(exit) => return exit,
+    };
     let mut hooks: Vec<Hook> = config.hooks.into_iter().map(|hook| hook.hook).collect();
     let Some(at) = hooks.iter().position(|hook| hook.id.as_str() == args.id) else {
         complain(unknown(&args.id, &config.file, &hooks));
@@ -34,18 +38,48 @@ pub(crate) fn run(args: &TestArgs) -> Exit {
             return Exit::Failed;
         }
     };
-    runtime.block_on(test(hooks.swap_remove(at)))
+    runtime.block_on(with_hook(hooks.swap_remove(at), events, args.dry_run))
 }
 
-async fn test(hook: Hook) -> Exit {
+async fn with_hook(hook: Hook, events: Vec<Envelope>, dry_run: bool) -> Exit {
     let id = hook.id.clone();
+    let unwanted = events.iter().filter(|event| !hook.filter.matches(event)).count();
     let dispatcher = Dispatcher::new(Arc::new(MemoryBus::default()));
     if let Err(error) = dispatcher.add(hook).await {
         complain(chain(&error));
         return Exit::Failed;
     }
-    let result = dispatcher.test(&id).await;
+    let exit = if dry_run { show(&dispatcher, &id, events).await } else { test(&dispatcher, &id, events).await };
     dispatcher.shutdown(Some(Duration::ZERO)).await;
+    if unwanted > 0 {
+        complain(format_args!(
+            "hook `{id}`: its filter leaves out {unwanted} of these events: it would not receive them"
+        ));
+    }
+    exit
+}
+
+/// Shows what the hook would send.
+async fn show(dispatcher: &Dispatcher, id: &HookId, events: Vec<Envelope>) -> Exit {
+    let shown = match dispatcher.preview(id, events).await {
+        Ok(shown) => shown,
+        Err(error) => {
+            complain(chain(&error));
+            return Exit::Failed;
+        }
+    };
+    let is_fit = shown.iter().all(Result::is_ok);
+    let texts: Vec<String> =
+        shown.into_iter().map(|shown| shown.unwrap_or_else(|error| error.chain() + "\n")).collect();
+    print(&texts.join("\n"));
+    if is_fit { Exit::Done } else { Exit::Failed }
+}
+
+async fn test(dispatcher: &Dispatcher, id: &HookId, mut events: Vec<Envelope>) -> Exit {
+    let result = match events.pop() {
+        None => dispatcher.test(id).await,
+        Some(event) => dispatcher.test_with(id, event).await,
+    };
     match result {
         Ok(TestReport { refused: None, answer, took, notes, .. }) => {
             print(&format!("hook `{id}`: delivered in {took:.1?}{}{}", said(&answer), told(&notes)));
@@ -65,6 +99,25 @@ async fn test(hook: Hook) -> Exit {
             Exit::Failed
         }
     }
+}
+
+/// The events of the file that was named, or none. Only a dry run shows several.
+fn events(config: &Config, args: &TestArgs) -> Result<Vec<Envelope>, Exit> {
+    let Some(file) = &args.event else { return Ok(Vec::new()) };
+    let text = matches::read(file)?;
+    let accepted = |(number, json): (usize, &[u8])| {
+        matches::accepted(config, json).map_err(|error| format!("event {number}: {error}"))
+    };
+    let events =
+        matches::split(&text).and_then(|events| events.into_iter().map(accepted).collect::<Result<Vec<_>, _>>());
+    let events = events.and_then(|events| match events.len() {
+        count if count > 1 && !args.dry_run => Err(format!("{count} events: a test sends one, --dry-run shows more")),
+        _ => Ok(events),
+    });
+    events.map_err(|why| {
+        complain(format_args!("{}: {why}", file.display()));
+        Exit::Failed
+    })
 }
 
 /// The sink's notes on the attempt, as a table.

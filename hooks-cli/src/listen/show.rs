@@ -54,6 +54,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) signature: Signature,
     pub(crate) events: &'a [Event],
     pub(crate) marks: &'a [Option<Mark>],
+    /// The body, if it is a text without events.
+    pub(crate) body: Option<&'a str>,
     /// The reason why it has no events, or was no request.
     pub(crate) fault: Option<String>,
     /// The answer to a sender who asked whether it may deliver.
@@ -74,6 +76,7 @@ impl<'a> Arrival<'a> {
             signature: Signature::None,
             events: &[],
             marks: &[],
+            body: None,
             fault: None,
             grant: None,
         }
@@ -135,6 +138,9 @@ impl Show {
         for (event, mark) in arrival.events.iter().zip(arrival.marks) {
             self.event(event, *mark, &mut text);
         }
+        for line in arrival.body.filter(|_| self.has_data).into_iter().flat_map(str::lines) {
+            let _ = writeln!(text, "    {}", printable(line));
+        }
         text
     }
 
@@ -173,6 +179,7 @@ impl Show {
             signature: arrival.signature.name(),
             fault: arrival.fault.as_deref(),
             grant: arrival.grant.as_deref(),
+            body: arrival.body.filter(|_| self.has_data),
             events: arrival.events.iter().zip(arrival.marks).map(|(event, mark)| self.entry(event, *mark)).collect(),
         };
         // Raw line breaks stand between tokens only.
@@ -210,6 +217,8 @@ struct Line<'a> {
     fault: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     grant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a str>,
     events: Vec<Entry<'a>>,
 }
 
@@ -273,6 +282,7 @@ mod tests {
             signature: Signature::Good,
             events: &events,
             marks: &[None, Some(Mark::Repeated)],
+            body: None,
             fault: None,
             grant: None,
         })

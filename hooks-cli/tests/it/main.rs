@@ -15,9 +15,11 @@ mod malformed;
 mod matches;
 mod options;
 mod publish;
+mod receivers;
 
 mod secrets;
 mod serve;
 mod signals;
+mod templates;
 mod test_delivery;
 mod unread;

@@ -1,6 +1,7 @@
 //! The settings of a webhook. `hooks sinks` prints each field's documentation.
 
 mod answers;
+mod body;
 mod oauth2;
 mod parts;
 mod secrets;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 use url::Host;
 
 pub use answers::{AnswerMeaning, Answers};
+pub use body::{Body, Method, Template};
 pub use oauth2::{ClientAuth, OAuth2};
 pub use parts::{Basic, Compression, Connections, Hmac, HttpVersion, Mode, Tls, TlsVersion, Verification};
 pub(crate) use secrets::Loaded;
@@ -25,7 +27,8 @@ use crate::endpoint::Endpoint;
 #[cfg(feature = "config")]
 const HEADER_NAME: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
 
-/// Delivers batches as webhooks: POST of a JSON array of CloudEvents, or of one CloudEvent.
+/// Delivers batches as webhooks: POST of a JSON array of CloudEvents, of one CloudEvent, or of what the receiver wants
+/// instead.
 // What is marked `x-untrusted` may be set by strangers. Nothing is that names a file, opens an address or switches a
 // check off; nor is what divides clients, of which each takes memory: times, versions of HTTP, connections.
 #[derive(Debug, Clone, Deserialize)]
@@ -71,6 +74,21 @@ pub struct HttpConfig {
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub mode: Mode,
+    /// The method: `"POST"`, `"PUT"` or `"PATCH"`.
+    #[serde(default)]
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
+    pub method: Method,
+    /// The body: `"cloudevents"`; `"binary"`, CloudEvents' binary mode (with `mode = "single"`); `"data"`, the events'
+    /// data alone; `"ndjson"`, one event a line; or a table with a `template`.
+    #[serde(default)]
+    #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true, "default" = "cloudevents")))]
+    pub body: Body,
+    /// Headers whose values are templates: `header_templates = { X-Title = "{{ event.type }}" }`. One whose result is
+    /// empty is not sent.
+    #[cfg_attr(feature = "config", schemars(extend("propertyNames" = { "pattern": HEADER_NAME })))]
+    pub header_templates: Option<Box<BTreeMap<String, String>>>,
+    /// Texts that templates see as `values.NAME`, keys for example. They are never printed.
+    pub values: Option<Box<BTreeMap<String, Secret>>>,
     /// `"gzip"` or `"zstd"` compresses bodies, `"none"` does not. Signatures are over the body before that.
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
@@ -147,6 +165,10 @@ impl HttpConfig {
             secret_file: None,
             hmac: None,
             mode: Mode::default(),
+            method: Method::default(),
+            body: Body::default(),
+            header_templates: None,
+            values: None,
             compression: Compression::default(),
             idempotency_key: false,
             traceparent: true,
@@ -174,9 +196,19 @@ impl HttpConfig {
         self
     }
 
+    /// The template of the body, if it has one.
+    pub(crate) fn template(&self) -> Option<&Template> {
+        match &self.body {
+            Body::Template(template) => Some(template),
+            _ => None,
+        }
+    }
+
     /// The addresses that credentials are sent to without TLS, each with its setting: those of other machines.
     pub(crate) fn shows_credentials(&self) -> impl Iterator<Item = &'static str> {
-        let in_header = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let templates = self.header_templates.iter().flat_map(|templates| templates.keys());
+        let mut names = self.headers.iter().map(|(name, _)| name).chain(templates);
+        let in_header = names.any(|name| name.eq_ignore_ascii_case("authorization"));
         let has_some = in_header
             || self.basic.is_some()
             || self.bearer.is_some()

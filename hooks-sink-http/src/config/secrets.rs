@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use hooks_core::{BoxError, ConfigProblem, Secret};
 use serde::{Deserialize, Deserializer};
 
-use super::{HttpConfig, OAuth2};
+use super::{Body, HttpConfig, OAuth2};
 use crate::files;
 
 /// One secret or several.
@@ -61,7 +61,10 @@ impl schemars::JsonSchema for SigningSecrets {
     }
 }
 
-/// Settings whose secrets are all there: those of files were read. A problem that one of them causes names
+/// The setting of a file with a template.
+pub(crate) const TEMPLATE: &str = "body.template_file";
+
+/// Settings whose secrets and templates are all there: those of files were read. A problem that one of them causes names
 /// its file.
 pub(crate) struct Loaded {
     pub(crate) config: HttpConfig,
@@ -69,9 +72,9 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Reads every file that a `…_file` setting of a secret names; `None` when there is none.
+    /// Reads every file that a `…_file` setting of a secret or template names; `None` when there is none.
     pub(crate) fn read(config: &HttpConfig) -> Result<Option<Self>, BoxError> {
-        let mut loaded = Self { config: config.clone(), files: Vec::new() };
+        let mut loaded = Self::with_template(config)?;
         let config = &mut loaded.config;
         let mut read = |of, setting, path: &mut Option<PathBuf>| {
             let Some(path) = path.take() else { return Ok(None) };
@@ -109,6 +112,18 @@ impl Loaded {
             hmac.secret = Some(secret);
         }
         Ok((!loaded.files.is_empty()).then_some(loaded))
+    }
+
+    /// Reads the file of the template alone.
+    pub(crate) fn with_template(config: &HttpConfig) -> Result<Self, BoxError> {
+        let mut loaded = Self { config: config.clone(), files: Vec::new() };
+        if let Body::Template(template) = &mut loaded.config.body
+            && let Some(path) = template.template_file.take()
+        {
+            template.template = Some(files::text(TEMPLATE, &path)?);
+            loaded.files.push(("body.template", TEMPLATE, path));
+        }
+        Ok(loaded)
     }
 
     /// A problem, at the setting that it is really about: `secret[1]` may be in a file.

@@ -3,15 +3,13 @@
 use http::header::{self, ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::contents;
 use super::problems::Problems;
-use crate::config::{Compression, HttpConfig, Mode};
+use crate::config::{Compression, HttpConfig};
 use crate::endpoint;
 use crate::features;
 use crate::header_names::{IDEMPOTENCY_KEY, REQUEST_ORIGIN, TRACEPARENT, TRACESTATE};
 
-/// The form of a body: a CloudEvents JSON batch, or one CloudEvent.
-const BATCH: HeaderValue = HeaderValue::from_static("application/cloudevents-batch+json");
-const SINGLE: HeaderValue = HeaderValue::from_static("application/cloudevents+json");
 /// The same for as long as the version is.
 pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("hooks/", env!("CARGO_PKG_VERSION")));
 /// An answer that is compressed could not be read.
@@ -52,8 +50,8 @@ pub(super) fn all(config: &HttpConfig, in_url: Option<HeaderValue>, problems: &m
     {
         problems.add(format!("headers.{name}"), format!("`{option}` sets this header: remove one of them"));
     }
-    let form = if config.mode == Mode::Single { SINGLE } else { BATCH };
-    headers.extend([(CONTENT_TYPE, form), (USER_AGENT, AGENT), (ACCEPT_ENCODING, PLAIN)]);
+    headers.extend(contents::content_type(config, problems).map(|content_type| (CONTENT_TYPE, content_type)));
+    headers.extend([(USER_AGENT, AGENT), (ACCEPT_ENCODING, PLAIN)]);
     headers.extend(origin(config, problems).map(|origin| (REQUEST_ORIGIN, origin)));
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     if config.compression != Compression::None {
@@ -144,7 +142,8 @@ fn bearer(config: &HttpConfig, problems: &mut Problems) -> Option<HeaderValue> {
     Some(value)
 }
 
-fn header_value(value: &str) -> Result<HeaderValue, String> {
+/// The value of a header, which may be a secret.
+pub(super) fn header_value(value: &str) -> Result<HeaderValue, String> {
     hooks_core::secret::without_mark(value.as_bytes())?;
     if value.contains(['\r', '\n', '\0']) {
         return Err("a header's value holds no line breaks and no NUL".to_owned());

@@ -2,20 +2,22 @@
 //! but for what files hold.
 
 mod client;
+mod contents;
 mod headers;
 mod oauth2;
 mod problems;
 #[cfg(test)]
 mod tests;
 
-use hooks_core::ConfigProblem;
+use hooks_core::{ConfigProblem, Secret};
 use http::header::PROXY_AUTHORIZATION;
-use http::{HeaderMap, HeaderName, Uri};
+use http::{HeaderMap, HeaderName, Method, Uri};
 use url::Url;
 
 use crate::client::ClientSettings;
 use crate::compress::Encoding;
-use crate::config::{AnswerMeaning, Answers, HttpConfig, Mode, SigningSecrets};
+use crate::config::{AnswerMeaning, Answers, HttpConfig, SigningSecrets};
+use crate::content::Contents;
 use crate::features;
 use crate::keys::SigningKey;
 use crate::oauth2::TokenRequest;
@@ -28,12 +30,16 @@ pub(crate) struct Ready {
     pub(crate) url: Url,
     /// The same, as it is sent.
     pub(crate) uri: Uri,
+    /// The method of requests.
+    pub(crate) method: Method,
     /// All headers that are the same in every request.
     pub(crate) headers: HeaderMap,
     /// Makes those that are not.
     pub(crate) signer: Signer,
-    /// The mode in which bodies are made.
-    pub(crate) mode: Mode,
+    /// Makes bodies.
+    pub(crate) contents: Contents,
+    /// Texts that templates see, which are secret.
+    pub(crate) values: Vec<Secret>,
     /// The compression, if any.
     pub(crate) encoding: Option<Encoding>,
     /// True if the batch's id is sent under the name of `idempotency-key`, too.
@@ -66,6 +72,8 @@ impl Ready {
         let mut headers = headers::all(config, in_url, &mut problems);
         let signer =
             Signer { standard: standard(config, &mut problems), plain: plain(config, &headers, &mut problems) };
+        let method = contents::method(config, &mut problems);
+        let contents = contents::contents(config, &headers, &mut problems);
         let max_response_bytes = config.max_response_bytes.get();
         if max_response_bytes < 1024 {
             problems.add("max_response_bytes", "too small to hold an answer: set at least 1KiB");
@@ -86,8 +94,10 @@ impl Ready {
                 url: parts.url,
                 uri,
                 headers,
+                method,
                 signer,
-                mode: config.mode,
+                contents,
+                values: config.values.iter().flat_map(|values| values.values()).cloned().collect(),
                 encoding: Encoding::of(features::name(config.compression)),
                 idempotency_key: config.idempotency_key,
                 traceparent: config.traceparent,

@@ -94,6 +94,24 @@ fn what_is_refused() {
         (json!({ "connections": { "idle_timeout": "0s" } }), "connections.idle_timeout", "longer than 0s"),
         (json!({ "tls": { "insecure": true } }), "tls.insecure", "unknown field"),
         (json!({ "timeout": "5s" }), "timeout", "unknown field"),
+        (json!({ "method": "GET" }), "method", "`POST`, `PUT`, `PATCH`"),
+        (json!({ "body": "text" }), "body", "`cloudevents`, `binary`, `data`, `ndjson`"),
+        (json!({ "body": 7 }), "body", "or a table with a `template`"),
+        (json!({ "body": "binary" }), "body", "mode = \"single\""),
+        (json!({ "body": "binary", "mode": "single", "headers": { "CE-id": "x" } }), "headers.CE-id", "metadata"),
+        (json!({ "body": {} }), "body.template", "missing"),
+        (json!({ "body": { "template": " " } }), "body.template", "empty"),
+        (json!({ "body": { "template": "1", "template_file": "/t" } }), "body.template_file", "which of them"),
+        (json!({ "body": { "template_file": "t" } }), "body.template_file", "absolute"),
+        (json!({ "body": { "template": "1", "type": "json" } }), "body.type", "unknown field"),
+        (json!({ "body": { "template": "1", "content_type": "json" } }), "body.content_type", "media type"),
+        (json!({ "body": { "template": "1", "content_type": "a/b\n" } }), "body.content_type", "line breaks"),
+        (json!({ "values": { "a": "b" } }), "values", "for templates"),
+        (
+            json!({ "verify": "cloudevents", "origin": "a.example", "method": "PUT" }),
+            "method",
+            "with `verify` the receiver grants POST",
+        ),
     ] {
         let mut table = json!({ "url": "https://example.com" });
         table.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -102,6 +120,58 @@ fn what_is_refused() {
         assert_eq!(problems[0].0, path, "{problems:?}");
         assert!(problems[0].1.contains(part), "{problems:?}");
     }
+}
+
+#[cfg(feature = "templates")]
+#[test]
+fn templates_are_checked_before_any_event_comes() {
+    let body = |template: &str| json!({ "body": { "template": template } });
+    let header = |name: &str, template: &str| json!({ "header_templates": { name: template } });
+    for (more, path, part) in [
+        (body("{\n{{ events }\n}"), "body.template", "line 2: syntax error"),
+        (body("{% include 'x' %}"), "body.template", "line 1: syntax error: unknown statement include"),
+        (body("{{ events | nothing }}"), "body.template", "line 1: there is no filter `nothing`"),
+        (body("{{ event.type }}"), "body.template", "`event` is there with mode = \"single\" alone"),
+        (
+            body("{{ evens }}"),
+            "body.template",
+            "there is no `evens`: a template has `events`, `hook`, `batch`, `values`",
+        ),
+        (body("{{ debug() }}"), "body.template", "there is no `debug`"),
+        (body("{{ values.key }}"), "body.template", "`values` has no `key`"),
+        (body("\u{fdd0}"), "body.template", "no character"),
+        (header("x-a", "{{ }}"), "header_templates.x-a", "line 1: syntax error"),
+        (header("Content-Type", "a"), "header_templates.Content-Type", "itself"),
+        (header("a b", "a"), "header_templates.a b", "not a legal"),
+        (header("traceparent", "a"), "header_templates.traceparent", "another setting"),
+    ] {
+        let mut table = json!({ "url": "https://example.com" });
+        table.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let problems = parse(table.clone()).expect_err(&table.to_string());
+        assert_eq!(problems.len(), 1, "{table}: {problems:?}");
+        assert_eq!(problems[0].0, path, "{problems:?}");
+        assert!(problems[0].1.contains(part), "{problems:?}");
+    }
+    let with = |more: Value| {
+        let mut table = json!({ "url": "https://h", "header_templates": { "x-a": "{{ hook }}" } });
+        table.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        parse(table)
+    };
+    assert_eq!(with(json!({ "values": { "key": "a" } })), Ok(()));
+    assert_eq!(with(json!({ "values": { "a-b": "a" } })).unwrap_err()[0].0, "values.a-b");
+    assert_eq!(with(json!({ "headers": { "X-A": "a" } })).unwrap_err()[0].0, "header_templates.x-a");
+    let oauth2 = json!({ "token_url": "https://as.example/", "client_id": "me", "client_secret": "s" });
+    let both = json!({ "oauth2": oauth2, "header_templates": { "Authorization": "a" } });
+    assert_eq!(with(both).unwrap_err()[0].0, "header_templates.Authorization");
+    let hmac = json!({ "hmac": { "header": "X-A", "secret": "a" } });
+    assert_eq!(with(hmac).unwrap_err()[0].0, "header_templates.x-a");
+}
+
+/// What was a plain value before there were templates stays one.
+#[test]
+fn a_plain_header_is_no_template() {
+    let table = json!({ "url": "https://h", "headers": { "x-a": "{{ event.nothing }} {%" } });
+    assert_eq!(parse(table), Ok(()));
 }
 
 #[test]
@@ -128,14 +198,14 @@ fn everything_wrong_is_said_at_once() {
 #[test]
 fn every_option_is_explained() {
     let schema = schemars::schema_for!(HttpConfig).to_value();
-    let names = ["Hmac", "Basic", "OAuth2", "Tls", "Connections"];
+    let names = ["Hmac", "Basic", "OAuth2", "Tls", "Connections", "Template"];
     let tables: Vec<_> = std::iter::once(&schema).chain(names.map(|name| &schema["$defs"][name])).collect();
     let options = tables.into_iter().flat_map(|table| table["properties"].as_object().unwrap());
     let names = options.map(|(name, option)| {
         assert!(option["description"].is_string(), "{name} is not explained");
         name
     });
-    assert_eq!(names.count(), 50);
+    assert_eq!(names.count(), 57);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod answers;
+mod bodies;
 mod conformance;
 mod connections;
 mod fuzz;

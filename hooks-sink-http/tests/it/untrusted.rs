@@ -10,11 +10,13 @@ const SAFE: &[&str] = &[
     "basic.password",
     "basic.user",
     "bearer",
+    "body",
     "compression",
     "headers",
     "hmac.header",
     "hmac.secret",
     "idempotency_key",
+    "method",
     "mode",
     "oauth2.assertion_audience",
     "oauth2.client_auth",
@@ -49,10 +51,13 @@ fn strangers_set_what_is_safe() {
     let all = json!({
         "url": "https://example.com/", "headers": { "x-a": "b" }, "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
         "hmac": { "header": "x-signature", "secret": "s" }, "answers": { "409": "delivered" },
-        "mode": "single", "compression": "gzip", "idempotency_key": true, "traceparent": false,
-        "partial_answers": true, "tls": { "min_version": "1.3" }, "verify": "cloudevents",
+        "mode": "single", "body": "data", "method": "PUT", "compression": "gzip", "idempotency_key": true,
+        "traceparent": false, "partial_answers": true, "tls": { "min_version": "1.3" },
     });
-    assert_eq!(problems(all, json!({ "origin": "events.example.com" })), []);
+    assert_eq!(problems(all, json!({})), []);
+    let asks =
+        json!({ "url": "https://example.com/", "verify": "cloudevents", "basic": { "user": "me", "password": "p" } });
+    assert_eq!(problems(asks, json!({ "origin": "events.example.com" })), []);
     let oauth2 = json!({
         "token_url": "https://as.example.com/", "client_id": "me", "client_secret": "s", "client_auth": "jwt",
         "key_id": "k", "assertion_audience": "as", "scopes": ["a"], "parameters": { "audience": "api" },
@@ -84,7 +89,9 @@ fn all_else_is_refused() {
             refused += 1;
         }
     }
-    for (table, definition) in [("tls", "Tls"), ("basic", "Basic"), ("hmac", "Hmac"), ("oauth2", "OAuth2")] {
+    for (table, definition) in
+        [("tls", "Tls"), ("basic", "Basic"), ("hmac", "Hmac"), ("oauth2", "OAuth2"), ("body", "Template")]
+    {
         for name in definitions[definition]["properties"].as_object().unwrap().keys() {
             let path = format!("{table}.{name}");
             if !SAFE.contains(&path.as_str()) {
