@@ -9,7 +9,8 @@ use std::process::Command;
 use crate::packages::{self, Package};
 use crate::workspace::{self, Done};
 
-const NAMES: [&str; 7] = ["envelope", "filter", "route", "tenants", "tenants-few", "body", "sign"];
+const NAMES: [&str; 11] =
+    ["envelope", "filter", "route", "tenants", "tenants-few", "body", "sign", "single", "binary", "data", "template"];
 
 /// Work on several threads: counted as the whole run less one that only prepares.
 const WHOLE: [&str; 2] = ["append", "read"];

@@ -1,5 +1,5 @@
-//! Receivers written with other people's libraries verify and parse what `hooks` sends: `standardwebhooks`
-//! of npm and PyPI, and npm's `cloudevents`. (That of crates.io is a test of `hooks-sink-http`.)
+//! Receivers written with other people's libraries verify and parse what `hooks` sends: `standardwebhooks` and
+//! `cloudevents` of npm and PyPI. (That of crates.io is a test of `hooks-sink-http`.)
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::workspace::{self, Done};
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "verifiers",
-    shows: "standardwebhooks (npm, PyPI) verifies requests, and cloudevents (npm) parses them",
+    shows: "standardwebhooks (npm, PyPI) verifies requests, and cloudevents (npm, PyPI) reads them, in binary mode, too",
     needs: &[
         Package { program: "node", package: "nodejs" },
         Package { program: "npm", package: "npm" },
@@ -28,12 +28,18 @@ const SECOND: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const PRIVATE: &str = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
 const PUBLIC: &str = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
 
+/// Events that binary mode has to encode: attributes of any characters, data that is text, bytes, or none.
+const ODD: &str = r#"{"specversion":"1.0","id":"é \" % 😀","source":"/odd","type":"odd.text","time":"2026-11-23T10:00:00Z","subject":"100 %","datacontenttype":"text/plain","data":"line\nand \"quote\" é"}
+{"specversion":"1.0","id":"odd-bytes","source":"/odd","type":"odd.bytes","time":"2026-11-23T10:00:00Z","datacontenttype":"application/octet-stream","data_base64":"/+8AAQ=="}
+{"specversion":"1.0","id":"odd-none","source":"/odd","type":"odd.none","time":"2026-11-23T10:00:00Z"}
+"#;
+
 fn run(bench: &Bench) -> Done {
     let folder = bench.folder.path();
     install(folder)?;
     let node = Receiver::start(Command::new("node").arg("receiver.mjs").args([FIRST, PUBLIC, "seen"]), folder)?;
     let python = Receiver::start(Command::new("python3").arg("receiver.py").args([SECOND, "seen"]), folder)?;
-    let events = read("examples/github-events.ndjson")?;
+    let events = read("examples/github-events.ndjson")? + ODD;
     write(&bench.path("hooks.toml"), &config(&node, &python))?;
     deliver(bench, &events)?;
     seen(folder, &events)?;
@@ -49,7 +55,16 @@ fn install(folder: &Path) -> Done {
     npm.current_dir(folder).args(["install", "--no-audit", "--no-fund", "--silent", "standardwebhooks", "cloudevents"]);
     workspace::output(&mut npm)?;
     let mut pip = Command::new("python3");
-    pip.current_dir(folder).args(["-m", "pip", "install", "--quiet", "--target", "python", "standardwebhooks"]);
+    pip.current_dir(folder).args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--target",
+        "python",
+        "standardwebhooks",
+        "cloudevents",
+    ]);
     workspace::output(&mut pip).map(drop)
 }
 
@@ -81,10 +96,14 @@ fn config(node: &Receiver, python: &Receiver) -> String {
         hook("single", &node.port, &format!("mode = \"single\"\n{both}")),
         hook("packed", &node.port, &format!("compression = \"gzip\"\n{both}")),
         hook("asymmetric", &node.port, &format!("secret = \"{PRIVATE}\"")),
+        hook("binary", &node.port, &format!("mode = \"single\"\nbody = \"binary\"\n{both}")),
         hook("python", &python.port, &both),
+        hook("python-binary", &python.port, &format!("mode = \"single\"\nbody = \"binary\"\n{both}")),
     ]
     .concat()
 }
+
+const PATHS: [&str; 7] = ["/node", "/single", "/packed", "/asymmetric", "/binary", "/python", "/python-binary"];
 
 fn deliver(bench: &Bench, events: &str) -> Done {
     let input = bench.path("events.ndjson");
@@ -102,13 +121,13 @@ fn seen(folder: &Path, events: &str) -> Done {
     let seen: BTreeSet<(&str, &str)> = text.lines().filter_map(|line| line.split_once(' ')).collect();
     let ids: Result<BTreeSet<String>, _> = events.lines().map(id).collect();
     let ids = ids?;
-    for path in ["/node", "/single", "/packed", "/asymmetric", "/python"] {
+    for path in PATHS {
         let missing = ids.iter().filter(|id| !seen.contains(&(path, id.as_str()))).count();
         if missing > 0 {
             return Err(format!("{missing} of {} events did not come to {path}", ids.len()));
         }
     }
-    println!("{} events came to each of 5 hooks, every request verified", ids.len());
+    println!("{} events came to each of {} hooks, every request verified", ids.len(), PATHS.len());
     Ok(())
 }
 
@@ -123,7 +142,7 @@ fn refused(bench: &Bench) -> Done {
     let config = std::fs::read_to_string(bench.path("hooks.toml")).map_err(|error| error.to_string())?;
     let wrong = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     write(&path, &config.replace(FIRST, wrong).replace(SECOND, wrong))?;
-    for hook in ["node", "single", "packed", "python"] {
+    for hook in ["node", "single", "packed", "binary", "python", "python-binary"] {
         let mut test = Command::new(&bench.hooks);
         test.args(["test", "-c"]).arg(&path).arg(hook);
         let output = test.output().map_err(|error| format!("can't run {test:?}: {error}"))?;
