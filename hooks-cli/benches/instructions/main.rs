@@ -14,7 +14,7 @@ use hooks_core::bus::{Read, Reader, Settler, Subscription};
 use hooks_core::{
     BoxError, Bus, Filter, HookId, HumanDuration, Ledger, QueueLimits, Slice, SliceBuilder, TenantId, sink::Batch,
 };
-use hooks_sink_http::{HttpConfig, measured_request};
+use hooks_sink_http::{Body, HttpConfig, Mode, Template, measured_request};
 use tokio::runtime::Runtime;
 
 /// Events in a slice and in a batch.
@@ -43,7 +43,7 @@ fn main() -> Result<(), BoxError> {
 
 type Run = fn() -> Result<(), BoxError>;
 
-const COUNTED: [(&str, Run); 11] = [
+const COUNTED: [(&str, Run); 15] = [
     ("envelope", envelope),
     ("filter", filter),
     ("route", route),
@@ -51,6 +51,10 @@ const COUNTED: [(&str, Run); 11] = [
     ("tenants-few", || of_tenants(FEW_TENANTS)),
     ("body", body),
     ("sign", sign),
+    ("single", || singles(Body::CloudEvents)),
+    ("binary", || singles(Body::Binary)),
+    ("data", || singles(Body::Data)),
+    ("template", || singles(Template::new(SLACK).into())),
     ("append", || log::append(ROUNDS)),
     ("append-start", || log::append(0)),
     ("read", || log::read(ROUNDS * EVENTS)),
@@ -194,6 +198,26 @@ fn request(config: HttpConfig) -> Result<(), BoxError> {
     let batch = Batch::for_test([slice()?]);
     let mut make = measured_request(&config)?;
     let bytes: usize = counted(|| (0..ROUNDS).map(|_| make(&batch)).sum());
+    if bytes < ROUNDS * EVENTS { Err("an empty body".into()) } else { Ok(()) }
+}
+
+/// A message for a chat, as `docs/receivers.md` has them.
+const SLACK: &str = r#"{
+  "text": "Order {{ event.data.number }} of {{ event.subject }}: {{ event.type }}",
+  "blocks": [
+    {"type": "section", "text": {"type": "plain_text", "text": "{{ event.data.note }}"}},
+    {% for item in event.data["items"] %}{"type": "section", "text": {"type": "plain_text", "text": "{{ item.sku }}: {{ item.count }}"}}{% if not loop.last %},{% endif %}{% endfor %}
+  ]
+}"#;
+
+/// A request for each event, of this shape.
+fn singles(body: Body) -> Result<(), BoxError> {
+    let mut config = HttpConfig::new("http://example.com/hooks");
+    (config.mode, config.body) = (Mode::Single, body);
+    let batches: Vec<Batch> = slice()?.iter().map(|event| Batch::for_test([event.clone()])).collect();
+    let mut make = measured_request(&config)?;
+    let all = |make: &mut dyn FnMut(&Batch) -> usize| -> usize { batches.iter().map(make).sum() };
+    let bytes: usize = counted(|| (0..ROUNDS).map(|_| all(&mut make)).sum());
     if bytes < ROUNDS * EVENTS { Err("an empty body".into()) } else { Ok(()) }
 }
 
