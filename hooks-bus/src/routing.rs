@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use hooks_core::event_pattern::Projection;
 use hooks_core::{Envelope, Slice};
 
 use crate::buffer::budget::Amount;
@@ -30,13 +31,17 @@ impl<S> Routing<S> {
     pub(crate) fn new(index: &Index<Arc<S>>, slice: &Slice) -> Self {
         let events: &[Envelope] = slice;
         let mut selections = Selections { list: Vec::new(), by_slot: HashMap::new() };
+        let mut looks = Looks::default();
         for (event_type, members) in grouped(events.iter().map(|event| Some(event.event_type()))) {
-            selections.take(&index.route(event_type), members, events);
+            let route = index.route(event_type);
+            looks.add(&members, None, &route);
+            selections.take(&route, members, events);
         }
         if index.has_tenants() {
             let keys = events.iter().map(|event| Some((event.tenant()?, event.event_type())));
             for ((tenant, event_type), members) in grouped(keys) {
                 if let Some(route) = index.route_of_tenant(tenant, event_type) {
+                    looks.add(&members, Some(tenant), &route);
                     selections.take(&route, members, events);
                 }
             }
@@ -47,6 +52,7 @@ impl<S> Routing<S> {
                 selections.extend(slot, &subscriber, [at]);
             }
         }
+        looks.take(index, events, &mut selections);
         Self { recipients: selections.finish(slice), version: index.version() }
     }
 
@@ -80,6 +86,41 @@ fn grouped<K: Copy + Eq + Hash>(keys: impl Iterator<Item = Option<K>>) -> Vec<(K
         groups[group].1.push(at);
     }
     groups
+}
+
+/// An event whose `data` patterns look at, and a route to them, of a tenant or of none.
+type Look<'e, S> = (u32, Option<&'e str>, Arc<Route<Arc<S>>>);
+
+/// The events whose `data` patterns look at.
+struct Looks<'e, S>(Vec<Look<'e, S>>);
+
+impl<S> Default for Looks<'_, S> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'e, S> Looks<'e, S> {
+    fn add(&mut self, events: &[u32], tenant: Option<&'e str>, route: &Arc<Route<Arc<S>>>) {
+        if route.looks_at_data() {
+            self.0.extend(events.iter().map(|at| (*at, tenant, route.clone())));
+        }
+    }
+
+    /// Selects events for the subscribers whose patterns they match. Looks at each once.
+    fn take(mut self, index: &Index<Arc<S>>, events: &'e [Envelope], selections: &mut Selections<S>) {
+        self.0.sort_by_key(|(at, ..)| *at);
+        let (mut found, mut seen) = (Projection::default(), None);
+        for (at, tenant, route) in &self.0 {
+            let event = &events[*at as usize];
+            if seen.replace(*at) != Some(*at) {
+                index.look_at(event, &mut found);
+            }
+            for (slot, subscriber) in index.by_data((*tenant, route), event, &found) {
+                selections.extend(slot, subscriber, [*at]);
+            }
+        }
+    }
 }
 
 /// The selections found so far.

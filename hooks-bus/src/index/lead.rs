@@ -27,8 +27,8 @@ pub(super) struct Leads {
 
 impl Lead {
     /// The attribute whose patterns the fewest others share, if they are fewer than share those of the type. A subject leads
-    /// also where they are as many.
-    pub(super) fn best(filter: &Filter, leads: Option<&Leads>, of_type: usize) -> Option<Self> {
+    /// also where they are as many. Returns how many share it, too.
+    pub(super) fn best(filter: &Filter, leads: Option<&Leads>, of_type: usize) -> Option<(usize, Self)> {
         let load = |lead: &Self| {
             let known = leads.and_then(|leads| leads.of(lead));
             known.map_or(0, |known| known.load(lead.patterns(filter)))
@@ -43,7 +43,7 @@ impl Lead {
                 best = Some((load, lead));
             }
         }
-        best.map(|(_, lead)| lead)
+        best
     }
 
     /// The filter's patterns of this attribute.

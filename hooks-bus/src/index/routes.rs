@@ -17,6 +17,23 @@ pub(crate) struct Route<T> {
     pub(crate) all: Vec<(Slot, T)>,
     /// Filter by more than the type.
     pub(crate) some: Vec<(Slot, T, Arc<Filter>)>,
+    pub(super) data: DataRoute,
+}
+
+/// The subscribers of a type with patterns for `data`.
+#[derive(Debug)]
+pub(super) struct DataRoute {
+    /// What is in an event's `data` may lead to subscribers.
+    pub(super) is_indexed: bool,
+    /// Those that the type leads to.
+    pub(super) candidates: Vec<Slot>,
+}
+
+impl<T> Route<T> {
+    /// Returns true if a pattern looks at the `data` of these events.
+    pub(crate) fn looks_at_data(&self) -> bool {
+        self.data.is_indexed || !self.data.candidates.is_empty()
+    }
 }
 
 /// Routes by type: those of subscribers without a tenant, and those of each tenant.
@@ -74,5 +91,5 @@ impl<T> RouteCache<T> {
 
 fn weight<T>(tenant: Option<&str>, event_type: &str, route: &Route<T>) -> usize {
     let name = |name: &str| 8 + name.len() / 8;
-    name(event_type) + tenant.map_or(0, name) + route.all.len() + route.some.len()
+    name(event_type) + tenant.map_or(0, name) + route.all.len() + route.some.len() + route.data.candidates.len()
 }

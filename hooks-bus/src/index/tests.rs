@@ -1,5 +1,7 @@
 //! The index against asking everybody.
 
+mod data;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -39,7 +41,11 @@ fn of_tenant(filter: Filter, tenant: &str) -> Arc<Filter> {
 fn receivers(index: &Index<usize>, event: &Envelope) -> Vec<usize> {
     let of_tenant = event.tenant().and_then(|tenant| index.route_of_tenant(tenant, event.event_type()));
     let mut found = Vec::new();
-    for route in [Some(index.route(event.event_type())), of_tenant].into_iter().flatten() {
+    let mut looked_at = Projection::default();
+    index.look_at(event, &mut looked_at);
+    let routes = [(None, Some(index.route(event.event_type()))), (event.tenant(), of_tenant)];
+    for (tenant, route) in routes.into_iter().filter_map(|(tenant, route)| Some((tenant, route?))) {
+        found.extend(index.by_data((tenant, &route), event, &looked_at).map(|(_, value)| *value));
         found.extend(route.all.iter().map(|(_, value)| *value));
         let matching = route.some.iter().filter(|(_, _, filter)| filter.matches_rest(event));
         found.extend(matching.map(|(_, value, _)| *value));
