@@ -11,6 +11,9 @@ use super::problem::Findings;
 use super::tree::Node;
 use super::written::Written;
 
+/// What follows `/v1/hooks/` in the API and is no hook.
+const NO_HOOK: &str = "match";
+
 /// A hook as the file has it.
 pub(super) struct ReadHook {
     pub(super) hook: Hook,
@@ -95,6 +98,13 @@ fn id(node: &mut Node, number: usize, ids: &mut BTreeMap<HookId, usize>, finding
         return None;
     };
     match HookId::new(text) {
+        Ok(id) if id.as_str() == NO_HOOK => {
+            let why = format!(
+                "hook {number}: id: `{id}` is no hook's name: the API has a route at its place. Choose another"
+            );
+            findings.add(span, why);
+            None
+        }
         Ok(id) => {
             if let Some(first) = ids.insert(id.clone(), number) {
                 ids.insert(id.clone(), first);

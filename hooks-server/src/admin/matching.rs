@@ -2,26 +2,24 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, Request as HttpRequest, State};
+use axum::extract::{RawQuery, Request as HttpRequest, State};
 use axum::response::Response as HttpResponse;
 use hooks_core::envelope::DEFAULT_MAX_EVENT_BYTES;
 use hooks_core::{Dispatcher, Envelope, EnvelopeError, HookId, Mismatch, RunningHook, SliceBuilder, TenantId, foreign};
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::openapi::{Content, Operation, Routes};
 use super::response::Problem;
-use super::routes::{JSON, Whose, bad_request, json as json_answer, json_body, other_method};
+use super::routes::{JSON, Whose, bad_request, json as json_answer, json_body};
 use super::service::{AdminService, unavailable};
+use crate::http::Event;
 use crate::{Settings, on_own_thread};
 
-/// Where an event is posted to. A hook may have the name `match`: its other methods are the hook's own.
+/// Where an event is posted to: so no hook of a daemon is called `match`.
 const PATH: &str = "/v1/hooks/match";
-
-/// The beginning of the paths of hooks.
-const HOOKS: &str = "/v1/hooks/";
 
 /// The media types of the body.
 const EVENT: [&str; 2] = ["application/cloudevents+json", JSON];
@@ -156,12 +154,6 @@ impl Selection {
     }
 }
 
-/// The methods of a hook's path, where it is one: the router takes an event there, too, and would say so of every hook.
-pub(super) fn methods_of_hook(path: &str) -> Option<HeaderValue> {
-    let is_hook = path != PATH && path.strip_prefix(HOOKS).is_some_and(|id| !id.contains('/'));
-    is_hook.then(|| HeaderValue::from_static("GET,HEAD,PUT,PATCH,DELETE"))
-}
-
 /// True if a request changes nothing, although its method might.
 pub(super) fn only_looks(method: &Method, path: &str) -> bool {
     *method == Method::POST && path == PATH
@@ -181,23 +173,18 @@ pub(super) fn routes() -> Routes<AdminService> {
                 "Only hooks that receive it, or only the others.",
                 json!({ "type": "boolean" }),
             );
-    let operation = EVENT.iter().fold(operation, |operation, media_type| {
-        operation.takes(media_type, Content::Is(json!({ "type": "object", "required": ["type"] })))
-    });
+    let operation =
+        EVENT.iter().fold(operation, |operation, media_type| operation.takes(media_type, Content::of::<Event>()));
     let operation = operation.answers::<HookMatches>(200, "The page. Nothing is published.");
-    Routes::new().at("/v1/hooks/{id}", operation, matching)
+    Routes::new().on(operation, matching)
 }
 
 async fn matching(
     State(service): State<AdminService>,
-    Path(id): Path<String>,
     Whose(tenant): Whose,
     RawQuery(query): RawQuery,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    if PATH.strip_prefix(HOOKS) != Some(id.as_str()) {
-        return Ok(other_method(request.uri().clone()).await);
-    }
     let selection = Selection::read(query.as_deref().unwrap_or_default())?;
     let body = json_body(request, &EVENT, "").await?;
     let event = service.acceptance.lock().clone().event(&body, tenant.as_ref())?;

@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response as HttpResponse};
 use bytes::Bytes;
 use hooks_core::settings::{self, Draft};
 use hooks_core::{DeadLetterId, HookId, TenantId, chain};
-use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -195,13 +195,8 @@ async fn rekey(
     Ok(answer(service, Request::Rekey { dry_run }).await)
 }
 
-pub(crate) async fn other_method(uri: Uri) -> HttpResponse {
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is none of those in the header `allow`");
-    let mut answer = problem.into_response();
-    if let Some(methods) = matching::methods_of_hook(uri.path()) {
-        answer.headers_mut().insert(ALLOW, methods);
-    }
-    answer
+pub(crate) async fn other_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is none of those in the header `allow`")
 }
 
 /// The answer where there is no route.

@@ -25,6 +25,7 @@ mod sender;
 mod state;
 
 pub(crate) use answer::without_right;
+pub(crate) use events::Event;
 pub(crate) use grants::Others;
 pub(crate) use listener::{Patient, Places, listen};
 pub(crate) use routes::router;

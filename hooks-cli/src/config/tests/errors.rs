@@ -66,6 +66,13 @@ types = []
     );
 }
 
+#[test]
+fn no_hook_has_the_name_of_a_route() {
+    let text = "[[hooks]]\nid = \"match\"\nsink = { kind = \"stub\", url = \"stub:\" }\n";
+    let why = "2:6: hook 1: id: `match` is no hook's name: the API has a route at its place. Choose another";
+    assert_eq!(messages(text), [why]);
+}
+
 /// The dispatcher's own events are named in full; anything else would match nothing, silently.
 #[test]
 fn a_pattern_over_the_dispatchers_own_events_is_an_error() {

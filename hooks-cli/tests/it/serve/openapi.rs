@@ -144,7 +144,7 @@ fn whatever_is_refused_is_a_problem() {
         ("PUT", "/v1/status", "get,head"),
         ("TRACE", "/v1/hooks/file", "get,head,put,patch,delete"),
         ("POST", "/v1/hooks/file", "get,head,put,patch,delete"),
-        ("TRACE", "/v1/hooks/match", "get,head,put,patch,delete,post"),
+        ("TRACE", "/v1/hooks/match", "post"),
         ("PUT", "/v1/events", "get,head,post"),
         ("GET", "/v1/tokens", "post"),
         ("DELETE", "/openapi.json", "get,head"),

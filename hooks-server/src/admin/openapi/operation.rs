@@ -189,13 +189,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     /// Answers an operation with this handler.
-    pub(crate) fn on<T: 'static>(self, operation: Operation, handler: impl Handler<T, S>) -> Self {
-        self.at(operation.path, operation, handler)
-    }
-
-    /// The same, at a path that has others, too: the handler refuses those.
-    pub(crate) fn at<T: 'static>(mut self, path: &str, operation: Operation, handler: impl Handler<T, S>) -> Self {
-        self.router = self.router.route(path, on(operation.filter(), handler));
+    pub(crate) fn on<T: 'static>(mut self, operation: Operation, handler: impl Handler<T, S>) -> Self {
+        self.router = self.router.route(operation.path, on(operation.filter(), handler));
         self.operations.push(operation);
         self
     }

@@ -7,6 +7,8 @@ mod media_type;
 mod operation;
 mod wording;
 
+pub(crate) use operation::Event;
+
 use std::error::Error;
 use std::future::{Future as _, poll_fn};
 use std::sync::Arc;

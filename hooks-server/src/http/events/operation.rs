@@ -38,7 +38,7 @@ impl JsonSchema for OneOrSeveral {
 }
 
 /// A CloudEvent, in which what can be filled in may be missing.
-struct Event;
+pub(crate) struct Event;
 
 impl JsonSchema for Event {
     fn schema_name() -> Cow<'static, str> {
