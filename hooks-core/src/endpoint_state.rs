@@ -27,11 +27,6 @@ impl EndpointState {
     /// Every state.
     pub const ALL: &'static [Self] = &[Self::Healthy, Self::BackingOff, Self::Throttled, Self::Held, Self::Disabled];
 
-    /// The type of the dispatcher's event about an endpoint that comes into this state.
-    pub(crate) fn event_type(self) -> String {
-        format!("hooks.endpoint.{self}")
-    }
-
     /// The name in metrics, logs and reports.
     pub const fn name(self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::envelope::{Envelope, is_reserved};
 use crate::event_pattern::EventPattern;
-use crate::id::TenantId;
+use crate::id::{HookId, TenantId};
 
 pub use mismatch::{FilterSetting, Mismatch};
 pub use pattern::Pattern;
@@ -27,14 +27,28 @@ pub type AttributePatterns = BTreeMap<String, Vec<Pattern>>;
 /// but for the dispatcher's own events (`hooks.…`), which `types` has to name literally.
 ///
 /// # The dispatcher's own events
-/// They say that a hook's endpoint changed its [state](crate::EndpointState): `hooks.endpoint.healthy`,
-/// `hooks.endpoint.backing_off`, `hooks.endpoint.throttled`, `hooks.endpoint.held` and `hooks.endpoint.disabled`.
-/// The `source` is `hooks`, the `subject` the hook's name, and `data` has four members: `hook`, `state`, `previous`
-/// (the state before), and `error` (the last error, or null). Of a tenant's hook, they are that tenant's. Only a dispatcher can publish such a type
-/// ([`BusError::Reserved`](crate::BusError::Reserved)), and a hook that receives some causes none.
+/// Their `source` is `hooks`. Only a dispatcher can publish such a type ([`BusError::Reserved`](crate::BusError::Reserved)).
+/// Those about a hook have its name as `subject`, are its tenant's, where it has one, and never reach the hook itself.
 ///
-/// They are no complete record: while too many endpoints change at once, or the bus takes nothing, some are lost, and
-/// the log says so. [`Dispatcher::status`](crate::Dispatcher::status) always knows.
+/// - `hooks.endpoint.healthy`, `backing_off`, `throttled`, `held` and `disabled`: a hook's endpoint changed its
+///   [state](crate::EndpointState). `data` has `hook`, `state`, `previous` (the state before), and `error` (the last error,
+///   or null). But for `disabled`, a hook that receives any event of the dispatcher's own causes none of these.
+/// - `hooks.endpoint.failing`: it has accepted nothing for as long as the hook's [`warn_after`](crate::Hook#structfield.warn_after), said
+///   with the next failed attempt. `hooks.endpoint.recovered`: after that it accepts events again. `data` has `hook`, `state`,
+///   `since` (when it began to fail) and `error`.
+/// - `hooks.dead_letter.created`: the hook gave up an event, which is none of the dispatcher's own. `data` has `hook`,
+///   `reason`, `detail`, `position`, `attempts`, `kept` (it can be replayed), `event` (the event as it was accepted; null
+///   where the bus takes none so large), and `more`: a list of those that were given up since, each with the same members
+///   but `hook`.
+/// - `hooks.log.filling`: what hooks still need fills four fifths of the log. `data` has `bytes`, `max_bytes`, and `hook`:
+///   the one that holds the oldest events, or null.
+///
+/// Of `disabled` and all below, there is at most one about a hook in a minute. What comes within it comes at its end, as one:
+/// the last of them, or of dead letters all that fit. `left_out` in `data` counts those that it does not tell of.
+///
+/// They are no complete record: while too much happens at once, or the bus takes nothing, some are lost. That is
+/// [counted](crate::Dispatcher::own_events_lost), and the log says so. [`Dispatcher::status`](crate::Dispatcher::status)
+/// always knows.
 ///
 /// ```
 /// use hooks_core::{Envelope, Filter};
@@ -68,6 +82,9 @@ pub struct Filter {
     pub tenant: Option<TenantId>,
     /// The event's `data` matches this.
     pub data: Option<Arc<EventPattern>>,
+    /// The dispatcher's own events about this hook are left out. A dispatcher sets it for hooks that name such events: none
+    /// hears of itself.
+    pub not_about: Option<HookId>,
 }
 
 impl Filter {
@@ -187,6 +204,9 @@ impl Filter {
         if let Some((setting, name)) = self.odd_attribute(envelope) {
             return Some(Mismatch::of_attribute(setting, name));
         }
+        if self.is_about_itself(envelope) {
+            return Some(FilterSetting::Types.into());
+        }
         self.data.as_ref()?.mismatch(envelope.data()).map(Mismatch::of_data)
     }
 
@@ -210,6 +230,7 @@ impl Filter {
             || !self.attributes.is_empty()
             || !self.attributes_except.is_empty()
             || self.data.is_some()
+            || self.not_about.is_some()
     }
 
     /// Returns true if an event matches whose type and tenant do.
@@ -225,6 +246,7 @@ impl Filter {
         self.matches_subject(envelope.subject())
             && (any_source || self.matches_source(envelope.source()))
             && (any_attributes || self.odd_attribute(envelope).is_none())
+            && !self.is_about_itself(envelope)
     }
 
     /// Returns true if events with this subject can match.
@@ -243,6 +265,11 @@ impl Filter {
 
     fn matches_source(&self, source: &str) -> bool {
         (self.sources.is_empty() || any(&self.sources, source)) && !any(&self.sources_except, source)
+    }
+
+    fn is_about_itself(&self, envelope: &Envelope) -> bool {
+        let is_own = |own: &HookId| envelope.is_reserved() && envelope.subject() == Some(own.as_str());
+        self.not_about.as_ref().is_some_and(is_own)
     }
 
     /// The first extension attribute that keeps the event away.

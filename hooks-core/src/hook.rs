@@ -32,6 +32,9 @@ pub struct Hook {
     pub retry: Arc<RetryPolicy>,
     /// The hook is disabled after this time of nothing but failures. Not set: never.
     pub disable_after: Option<HumanDuration>,
+    /// An endpoint that has accepted nothing for so long is said to fail: [`hooks.endpoint.failing`](Filter). `None`: five
+    /// minutes.
+    pub warn_after: Option<HumanDuration>,
     /// The rate limit over all its lanes.
     pub rate_limit: Option<RateLimit>,
     /// Limits of its queue in memory.
@@ -69,6 +72,7 @@ impl Hook {
             batch: sink.batch_limits(),
             retry: RetryPolicy::shared_default(),
             disable_after: None,
+            warn_after: None,
             rate_limit: None,
             queue: QueueLimits::default(),
             lanes: NonZeroUsize::MIN,
@@ -128,8 +132,17 @@ impl Hook {
             }
         }
         self.retry.problems(&mut problems);
-        if self.disable_after.is_some_and(|limit| limit.get().is_zero()) {
-            problems.push(ConfigProblem::new("disable_after", "must be longer than 0s".to_owned()));
+        for (path, limit) in [("disable_after", self.disable_after), ("warn_after", self.warn_after)] {
+            if limit.is_some_and(|limit| limit.get().is_zero()) {
+                problems.push(ConfigProblem::new(path, "must be longer than 0s".to_owned()));
+            }
+        }
+        if let (Some(warns), Some(disables)) = (self.warn_after, self.disable_after)
+            && warns >= disables
+        {
+            let message =
+                format!("{warns} is not shorter than disable_after, {disables}: the hook would be disabled first");
+            problems.push(ConfigProblem::new("warn_after", message));
         }
         problems.extend(self.sink.problems(&self.batch, &self.retry));
         if self.rate_limit.is_some_and(|limit| limit.requests.is_none() && limit.events.is_none()) {
@@ -146,6 +159,7 @@ setters!(Hook {
     batch: BatchLimits,
     retry: impl Into<Arc<RetryPolicy>> => Into::into,
     disable_after: HumanDuration => Some,
+    warn_after: HumanDuration => Some,
     rate_limit: RateLimit => Some,
     queue: QueueLimits,
     lanes: NonZeroUsize,

@@ -105,6 +105,7 @@ mod id;
 mod ledger;
 pub mod names;
 mod notices;
+mod operational;
 mod overrides;
 pub mod plugin;
 #[cfg_attr(not(feature = "config"), allow(dead_code, unreachable_pub, reason = "settings need all of it"))]

@@ -1,94 +1,122 @@
-//! The dispatcher's own events: state changes of endpoints.
+//! The dispatcher's own events: what becomes of endpoints, events that were given up, a log that fills.
 //!
-//! Types under `hooks.` reach only hooks whose `types` name them literally, never the hook they are
-//! about. A hook that receives such events causes none itself, so there are no echoes. Publishing them
-//! never makes a worker wait: they pass through a short queue; an event that finds it full is dropped and logged.
+//! ```text
+//!  workers ─▶ Notices ─▶ short queue ─▶ Outbox: Limiter ─▶ the bus, as an event like any other
+//! ```
+//!
+//! Types under `hooks.` reach only hooks whose `types` name them literally, never the hook they are about. What becomes of
+//! such an event makes no other: of its dead letter nobody hears. Publishing them never makes a worker wait: an event that
+//! finds the queue full is lost, and counted.
+
+mod filling;
+mod letter;
+mod limiter;
+mod notice;
+mod outbox;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
-use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
-use crate::bus::{Bus, BusError};
+use crate::bus::DeadLetter;
 use crate::endpoint_state::EndpointState;
-use crate::envelope::Envelope;
-use crate::event::{EncodeError, Event};
+use crate::filter::Filter;
 use crate::hook::Hook;
-use crate::id::TenantId;
+use crate::operational::OperationalEvent;
+use crate::timestamp::timestamp;
 use crate::watchers::Watchers;
+use letter::Letter;
+use notice::{Notice, Weight};
+pub(crate) use outbox::Outbox;
 
 /// Maximum number of notices that wait to be published.
 const QUEUE: usize = 256;
 
-/// Takes state changes of endpoints from workers. One pointer, because each worker has it.
+/// Maximum number of bytes that the events in them take.
+const QUEUE_BYTES: usize = 16 << 20;
+
+/// Takes notices from workers. One pointer, because each worker has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Notices(Arc<Takers>);
 
 #[derive(Debug)]
 struct Takers {
-    queue: mpsc::Sender<EndpointChanged>,
-    /// Number of hooks that receive such events.
-    listeners: AtomicUsize,
+    queue: mpsc::Sender<Notice>,
+    bytes: Arc<AtomicUsize>,
+    audience: Arc<Audience>,
     watchers: Watchers,
 }
 
-/// An endpoint changed its state.
-#[derive(Debug)]
-struct EndpointChanged {
-    event_type: String,
-    hook: String,
-    tenant: Option<TenantId>,
-    data: serde_json::Value,
+/// Who hears of what.
+#[derive(Debug, Default)]
+struct Audience {
+    /// Numbers of hooks that receive events of each kind.
+    listeners: [AtomicUsize; OperationalEvent::ALL.len()],
+    changed: Notify,
+    /// Events that were lost.
+    lost: AtomicU64,
 }
 
-impl Event for EndpointChanged {
-    fn event_type(&self) -> &str {
-        &self.event_type
-    }
-
-    fn data(&self) -> Result<Option<Box<RawValue>>, EncodeError> {
-        crate::event::encode(&self.data)
-    }
-
-    fn subject(&self) -> Option<&str> {
-        Some(&self.hook)
-    }
-
-    /// A tenant hears of its own hooks, and others don't.
-    fn extensions(&self) -> Vec<(&str, serde_json::Value)> {
-        self.tenant.iter().map(|tenant| ("tenant", tenant.as_str().into())).collect()
-    }
+/// News of an endpoint that has nothing to do with its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// It has accepted nothing for so long.
+    Failing(Duration),
+    /// It accepts events again, and did not for so long.
+    Recovered(Duration),
 }
 
-/// The notices that wait to be published.
-#[derive(Debug)]
-pub(crate) struct Outbox(mpsc::Receiver<EndpointChanged>);
+impl Audience {
+    fn wants(&self, kind: OperationalEvent) -> bool {
+        self.listeners[kind.index()].load(Ordering::Relaxed) > 0
+    }
+
+    fn lose(&self, events: u64) {
+        self.lost.fetch_add(events, Ordering::Relaxed);
+    }
+}
 
 impl Notices {
     pub(crate) fn new() -> (Self, Outbox) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let takers = Takers { queue, listeners: AtomicUsize::new(0), watchers: Watchers::default() };
-        (Self(Arc::new(takers)), Outbox(waiting))
+        let audience = Arc::<Audience>::default();
+        let outbox = Outbox::new(waiting, audience.clone());
+        let takers = Takers { queue, bytes: Arc::default(), audience, watchers: Watchers::default() };
+        (Self(Arc::new(takers)), outbox)
     }
 
     pub(crate) fn watchers(&self) -> &Watchers {
         &self.0.watchers
     }
 
+    /// Events that were lost since the dispatcher was made.
+    pub(crate) fn lost(&self) -> u64 {
+        self.0.audience.lost.load(Ordering::Relaxed)
+    }
+
     /// Adds a hook; returns true if it receives such events. While no hook does, nothing is published.
     pub(crate) fn hook_added(&self, hook: &Hook) -> bool {
-        let wants = listens(hook);
-        self.0.listeners.fetch_add(usize::from(wants), Ordering::Relaxed);
+        let audience = &self.0.audience;
+        let added = named(&hook.filter).map(|kind| audience.listeners[kind.index()].fetch_add(1, Ordering::Relaxed));
+        let wants = added.count() > 0;
+        if wants {
+            audience.changed.notify_one();
+        }
         wants
     }
 
     /// Removes a hook.
     pub(crate) fn hook_removed(&self, hook: &Hook) {
-        self.0.listeners.fetch_sub(usize::from(listens(hook)), Ordering::Relaxed);
+        for kind in named(&hook.filter) {
+            self.0.audience.listeners[kind.index()].fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
+    /// An endpoint came into another state. Of one whose hook hears of others nobody hears, so that there are no echoes: but
+    /// that it is disabled, which it is once.
     pub(crate) fn endpoint_changed(
         &self,
         hook: &Hook,
@@ -97,39 +125,86 @@ impl Notices {
         error: Option<&str>,
     ) {
         self.0.watchers.changed(&hook.id);
-        if self.0.listeners.load(Ordering::Relaxed) == 0 || listens(hook) {
+        let kind = OperationalEvent::Endpoint(state);
+        if !self.wants(kind) || !kind.is_limited() && listens(&hook.filter) {
             return;
         }
-        let data =
+        let facts =
             json!({ "hook": hook.id.as_str(), "state": state.name(), "previous": before.name(), "error": error });
-        let (event_type, tenant) = (state.event_type(), hook.tenant().cloned());
-        let notice = EndpointChanged { event_type, hook: hook.id.as_str().to_owned(), tenant, data };
-        if self.0.queue.try_send(notice).is_err() {
-            tracing::warn!(hook = %hook.id, %state, "an event about an endpoint is dropped: too many endpoints change at once");
-        }
+        self.send(Notice::new(kind, Some(hook), facts));
     }
-}
 
-impl Outbox {
-    /// Publishes until the dispatcher is gone or the bus is closed.
-    pub(crate) async fn publish(mut self, bus: Arc<dyn Bus>) {
-        while let Some(notice) = self.0.recv().await {
-            let published = match Envelope::of_dispatcher(&notice) {
-                Ok(event) => bus.publish(event.into()).await,
-                Err(error) => Err(BusError::Unavailable(error.to_string())),
-            };
-            match published {
-                Ok(_) => {}
-                Err(BusError::Closed) => return,
-                Err(error) => {
-                    tracing::warn!(hook = notice.hook, %error, "an event about an endpoint is dropped: it can't be published")
+    /// An endpoint fails for long, or no longer.
+    pub(crate) fn alarm(&self, hook: &Hook, alarm: Alarm, state: EndpointState, error: Option<&str>) {
+        let (kind, lasted) = match alarm {
+            Alarm::Failing(lasted) => (OperationalEvent::Failing, lasted),
+            Alarm::Recovered(lasted) => (OperationalEvent::Recovered, lasted),
+        };
+        if !self.wants(kind) {
+            return;
+        }
+        let since = timestamp(SystemTime::now().checked_sub(lasted).unwrap_or(SystemTime::UNIX_EPOCH));
+        let facts = json!({ "hook": hook.id.as_str(), "state": state.name(), "since": since, "error": error });
+        self.send(Notice::new(kind, Some(hook), facts));
+    }
+
+    /// A hook gave up events. `kept`: they can be replayed.
+    pub(crate) fn dead_lettered(&self, hook: &Hook, dead_letters: &[DeadLetter], kept: bool) {
+        let kind = OperationalEvent::DeadLetter;
+        if !self.wants(kind) {
+            return;
+        }
+        // Of the dispatcher's own events nobody hears more.
+        for dead_letter in dead_letters.iter().filter(|dead_letter| !dead_letter.envelope.is_reserved()) {
+            let bytes = dead_letter.envelope.len();
+            match Weight::within(QUEUE_BYTES, bytes, &self.0.bytes) {
+                Some(weight) => {
+                    let letter = Letter::new(dead_letter, kept);
+                    let facts = json!({ "hook": hook.id.as_str() });
+                    self.send(Notice::new(kind, Some(hook), facts).with_letter(letter, weight));
                 }
+                None => self.lose(hook),
             }
         }
     }
+
+    fn wants(&self, kind: OperationalEvent) -> bool {
+        self.0.audience.wants(kind)
+    }
+
+    fn send(&self, notice: Notice) {
+        if let Err(error) = self.0.queue.try_send(notice) {
+            let notice = error.into_inner();
+            tracing::warn!(
+                event_type = notice.kind().event_type(),
+                hook = notice.hook(),
+                "an event of the dispatcher is lost: too much happens at once"
+            );
+            self.0.audience.lose(1);
+        }
+    }
+
+    fn lose(&self, hook: &Hook) {
+        tracing::warn!(hook = %hook.id, "an event about a dead letter is lost: too many wait to be published");
+        self.0.audience.lose(1);
+    }
 }
 
-/// Returns true if a hook's filter names events about endpoints.
-fn listens(hook: &Hook) -> bool {
-    hook.filter.types.iter().any(|pattern| pattern.is_literal() && crate::envelope::is_reserved(pattern.as_str()))
+/// A hook that hears of others and never of itself.
+pub(crate) fn hears_of_others(hook: Hook) -> Hook {
+    if !listens(&hook.filter) || hook.filter.not_about.as_ref() == Some(&hook.id) {
+        return hook;
+    }
+    let filter = Filter { not_about: Some(hook.id.clone()), ..(*hook.filter).clone() };
+    Hook { filter: filter.into(), ..hook }
+}
+
+/// The kinds that a filter names.
+fn named(filter: &Filter) -> impl Iterator<Item = OperationalEvent> {
+    OperationalEvent::ALL.into_iter().filter(|kind| filter.matches_type(kind.event_type()))
+}
+
+/// Returns true if a filter names any.
+fn listens(filter: &Filter) -> bool {
+    named(filter).next().is_some()
 }

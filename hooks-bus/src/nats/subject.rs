@@ -223,7 +223,9 @@ mod tests {
             assert_eq!(made(types, true).exact, exact, "{types:?}");
         }
         assert!(!made(&["a.x", "b.x"], false).exact);
-        assert!(!filter("h", &Filter::all().subjects(["x"]), true).exact);
+        for rest in [Filter::all().subjects(["x"]), Filter::all().sources(["x"]), Filter::all().attribute("a", ["x"])] {
+            assert!(!filter("h", &rest, true).exact);
+        }
     }
 
     /// The meaning of a subject filter, by its documentation.

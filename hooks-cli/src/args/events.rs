@@ -118,7 +118,7 @@ pub(crate) struct ResendArgs {
     /// Only events before this position
     #[arg(long, value_name = "N")]
     to: Option<u64>,
-    /// Also events that the hook's filter leaves out by type or subject
+    /// Also events that the hook's filter leaves out, but for its tenant
     #[arg(long)]
     unmatched: bool,
     /// Only say how many there are

@@ -13,6 +13,7 @@ use crate::bus::BusError;
 use crate::hook::Hook;
 use crate::id::HookId;
 use crate::ledger::{DropReason, Ledger, Outcome};
+use crate::notices::hears_of_others;
 use crate::overrides::DisabledBy;
 use crate::worker::{Parked, SharedEndpoint};
 
@@ -148,6 +149,7 @@ impl Inner {
     }
 
     pub(super) async fn add_valid(self: &Arc<Self>, hook: Hook) -> Result<(), DispatchError> {
+        let hook = hears_of_others(hook);
         if self.slot(&hook.id).is_ok() {
             return Err(DispatchError::Duplicate(hook.id));
         }
@@ -165,6 +167,7 @@ impl Inner {
 
     pub(super) async fn change(&self, hook: Hook) -> Result<(), DispatchError> {
         validate(&hook)?;
+        let hook = hears_of_others(hook);
         let slot = self.slot(&hook.id)?;
         let mut parked = self.park(&slot).await.map_err(refused(&hook.id))?;
         let subscription = subscription(&hook, &slot.ledger);

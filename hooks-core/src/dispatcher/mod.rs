@@ -229,6 +229,12 @@ impl Dispatcher {
         self.0.status()
     }
 
+    /// The number of the dispatcher's [own events](crate::Filter#the-dispatchers-own-events) that were lost since it was made:
+    /// too much happened at once, or the bus took none.
+    pub fn own_events_lost(&self) -> u64 {
+        self.0.notices.lost()
+    }
+
     /// The batches of all hooks since the dispatcher was made.
     pub fn batch_stats(&self) -> BatchStats {
         self.0.batches.lock().clone()

@@ -14,6 +14,7 @@ use crate::bus::{BusError, Past, PastEvent, PastOrder, PastPage, PastQuery, Posi
 use crate::endpoint_state::EndpointState;
 use crate::filter::Filter;
 use crate::id::{HookId, uuid_v7};
+use crate::notices::Notices;
 use crate::worker::{CUT_OFF, Ending, Settlement, dead_letters};
 
 /// Most events that are in memory for it at a time.
@@ -27,7 +28,7 @@ pub struct Resending {
     pub query: PastQuery,
     /// Only events at these positions; empty: all that the query selects.
     pub positions: BTreeSet<u64>,
-    /// Also events that the hook's filter leaves out by type or subject. A tenant's hook gets its tenant's alone in any case.
+    /// Also events that the hook's filter leaves out. A tenant's hook gets its tenant's alone in any case.
     pub unmatched: bool,
     /// Only counts them.
     pub dry_run: bool,
@@ -45,7 +46,7 @@ impl Resending {
         Self { positions, ..self }
     }
 
-    /// Also events that the hook's filter leaves out by type or subject.
+    /// Also events that the hook's filter leaves out, but for its tenant.
     #[must_use]
     pub fn unmatched(self, unmatched: bool) -> Self {
         Self { unmatched, ..self }
@@ -117,7 +118,8 @@ impl Dispatcher {
             report.matched += events.len();
             report.unmatched += others.len();
             if !what.dry_run && !events.is_empty() {
-                report = uncancelled(one_page(slot.clone(), run, events, report)).await;
+                let notices = self.0.notices.clone();
+                report = uncancelled(one_page(slot.clone(), notices, run, events, report)).await;
             }
             if report.next.is_some() {
                 return Ok(report);
@@ -162,10 +164,17 @@ impl Pages {
 }
 
 /// Delivers the events of a page. What is refused becomes a dead letter as soon as it is known.
-async fn one_page(slot: Arc<Slot>, run: Uuid, events: Vec<PastEvent>, report: ResendReport) -> ResendReport {
+async fn one_page(
+    slot: Arc<Slot>,
+    notices: Notices,
+    run: Uuid,
+    events: Vec<PastEvent>,
+    report: ResendReport,
+) -> ResendReport {
     let left = events.iter().map(|event| event.position).collect();
     let deliveries = events.iter().map(|event| again(event.position, &event.envelope)).collect();
-    let (mut sent, mut page) = (SentAgain::by(&slot, run, Trigger::Resend, deliveries), Page { slot, left, report });
+    let (mut sent, mut page) =
+        (SentAgain::by(&slot, run, Trigger::Resend, deliveries), Page { slot, notices, left, report });
     let mut why = None;
     while let Some(settled) = sent.next().await {
         why = page.enter(settled).await.or(why);
@@ -181,6 +190,7 @@ async fn one_page(slot: Arc<Slot>, run: Uuid, events: Vec<PastEvent>, report: Re
 /// Events that are sent again and whose outcome is not known yet.
 struct Page {
     slot: Arc<Slot>,
+    notices: Notices,
     left: BTreeSet<Position>,
     report: ResendReport,
 }
@@ -194,14 +204,16 @@ impl Page {
             match &settlement.ending {
                 Ending::Delivered => self.report.delivered += positions.len(),
                 Ending::GivenUp(given_up) => {
+                    let letters = dead_letters(&settlement);
                     let kept = match &self.slot.dead_letters {
-                        Some(store) => store.keep(dead_letters(&settlement)).await,
+                        Some(store) => store.keep(letters.clone()).await,
                         None => Ok(()),
                     };
                     if let Err(error) = kept {
                         stopped = Some(format!("what is refused can't be kept as dead letters: {error}"));
                         continue;
                     }
+                    self.notices.dead_lettered(&self.slot.hook, &letters, self.slot.dead_letters.is_some());
                     self.report.refused += positions.len();
                     self.report.error = Some(given_up.detail.clone().into_owned());
                 }

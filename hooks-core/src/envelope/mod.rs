@@ -36,6 +36,9 @@ use members::Members;
 /// Default limit of an event's length: 1 MiB.
 pub const DEFAULT_MAX_EVENT_BYTES: usize = 1 << 20;
 
+/// The longest event of a dispatcher: one that tells of others has their bytes, too.
+const MAX_OWN_BYTES: usize = 4 << 20;
+
 /// An event encoded once as CloudEvents 1.0 JSON, shared by reference from then on.
 ///
 /// Events made together by a [`SliceBuilder`] stand in one block of memory, as a [`Slice`]. An envelope that was
@@ -78,7 +81,7 @@ impl Envelope {
 
     /// An event of the dispatcher itself, whose type is reserved.
     pub(crate) fn of_dispatcher(event: &dyn Event) -> Result<Self, EnvelopeError> {
-        let mut slice = SliceBuilder::new("hooks");
+        let mut slice = SliceBuilder::new("hooks").max_event_bytes(MAX_OWN_BYTES);
         slice.push_event(event)?;
         slice.of_dispatcher().one()
     }

@@ -27,7 +27,7 @@ pub struct Mismatch {
 pub enum FilterSetting {
     /// The event is no event of the hook's tenant.
     Tenant,
-    /// Its type matches none of the patterns, or is the dispatcher's own and not named.
+    /// Its type matches none of the patterns; or is the dispatcher's own and not named, or about the hook itself.
     Types,
     /// Its type is excepted.
     TypesExcept,

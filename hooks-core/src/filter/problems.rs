@@ -3,8 +3,8 @@
 use super::pattern::{Pattern, any};
 use super::{AttributePatterns, Filter};
 use crate::config_problem::ConfigProblem;
-use crate::endpoint_state::EndpointState;
 use crate::envelope::{is_extension_name, is_reserved, no_extension};
+use crate::operational::OperationalEvent;
 
 /// The extension attribute that says whose event it is.
 const TENANT: &str = "tenant";
@@ -31,9 +31,9 @@ impl Filter {
 
     fn own_types(&self, problems: &mut Vec<ConfigProblem>) {
         let own = |pattern: &&Pattern| is_reserved(pattern.literal_prefix());
-        let unknown = |pattern: &&Pattern| own_types().all(|known| known != pattern.as_str());
+        let known = OperationalEvent::ALL.map(OperationalEvent::event_type);
+        let unknown = |pattern: &&Pattern| !known.contains(&pattern.as_str());
         problems.extend(self.types.iter().filter(own).filter(unknown).map(|pattern| {
-            let known: Vec<String> = own_types().collect();
             let message = format!(
                 "`{}` matches nothing: types that begin with `hooks.` are the dispatcher's own, to be named in full: {}",
                 pattern.as_str(),
@@ -131,9 +131,4 @@ pub(crate) fn no_attribute(name: &str) -> Option<String> {
         }
         _ => no_extension(name),
     })
-}
-
-/// All types of the dispatcher's own events.
-fn own_types() -> impl Iterator<Item = String> {
-    EndpointState::ALL.iter().map(|state| state.event_type())
 }

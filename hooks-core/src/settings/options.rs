@@ -73,6 +73,10 @@ pub struct HookOptions {
     /// operator, or by a change of its sink. Counted while a process delivers it: a restart begins anew. Not set: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disable_after: Option<HumanDuration>,
+    /// An endpoint that has accepted nothing for so long is said to fail: hooks that name the type
+    /// `hooks.endpoint.failing` hear of it. Not set: 5 minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warn_after: Option<HumanDuration>,
     /// Rate limit over all lanes: `requests`, `events` or both. Not set: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = [{ "requests": "10/s" }]))]
@@ -172,6 +176,7 @@ impl HookOptions {
             attributes_except: by_name(self.attributes_except),
             tenant: self.tenant,
             data: data.map(Arc::new),
+            not_about: None,
         });
         hook.metadata = Arc::new(metadata);
         hook.batch = self.batch;
@@ -179,6 +184,7 @@ impl HookOptions {
             hook.retry = self.retry.into();
         }
         hook.disable_after = self.disable_after;
+        hook.warn_after = self.warn_after;
         hook.queue = self.queue;
         hook.lanes = self.lanes.unwrap_or(hook.lanes);
         hook.enabled = self.enabled.unwrap_or(true);

@@ -51,7 +51,8 @@ pub struct UntrustedLimits {
     pub min_attempt_timeout: HumanDuration,
     /// Longest time limit of an attempt.
     pub attempt_timeout: HumanDuration,
-    /// Shortest wait that `retry.initial`, `retry.max` and `retry.schedule` may set, so that nobody has a dead receiver asked all the time.
+    /// Shortest wait that `retry.initial`, `retry.max`, `retry.schedule` and `warn_after` may set, so that nobody has a dead
+    /// receiver asked, or told of, all the time.
     pub min_backoff: HumanDuration,
     /// Memory bus: most events that a hook may hold.
     pub queue_events: NonZeroUsize,
@@ -110,6 +111,9 @@ impl UntrustedLimits {
         least(&mut problems, "retry.max", retry.max, self.min_backoff);
         if let Some(shortest) = retry.schedule.iter().min() {
             least(&mut problems, "retry.schedule", *shortest, self.min_backoff);
+        }
+        if let Some(wait) = hook.warn_after {
+            least(&mut problems, "warn_after", wait, self.min_backoff);
         }
         least(&mut problems, "retry.attempt_timeout", retry.attempt_timeout, self.min_attempt_timeout);
         most(&mut problems, "retry.attempt_timeout", retry.attempt_timeout, self.attempt_timeout);
@@ -211,6 +215,7 @@ mod tests {
         assert_eq!(retry(|retry, wait| retry.initial = wait, "1ms"), ["retry.initial"]);
         assert_eq!(retry(|retry, wait| retry.max = wait, "999ms"), ["retry.max"]);
         assert_eq!(retry(|retry, wait| retry.schedule = vec![wait], "999ms"), ["retry.schedule"]);
+        assert_eq!(paths(|hook| hook.warn_after = Some(span("999ms"))), ["warn_after"]);
         assert_eq!(retry(|retry, limit| retry.attempt_timeout = limit, "9s"), ["retry.attempt_timeout"]);
         assert_eq!(retry(|retry, limit| retry.attempt_timeout = limit, "31s"), ["retry.attempt_timeout"]);
         assert_eq!(paths(|hook| hook.queue.max_events = count(10_001)), ["queue.max_events"]);

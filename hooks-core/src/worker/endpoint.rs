@@ -7,6 +7,7 @@ use super::rate_limiter::RateLimiter;
 use crate::delivery::{Delivered, DeliveryError, FailureClass, Unread};
 use crate::endpoint_state::EndpointState;
 use crate::human::HumanDuration;
+use crate::notices::Alarm;
 use crate::overrides::DisabledBy;
 use crate::policy::RetryPolicy;
 use crate::stats::AttemptStats;
@@ -55,12 +56,25 @@ pub(crate) struct EndpointHealth {
     unprocessed: u8,
     /// Refused events that all lanes together have set aside.
     pub(crate) suspects: usize,
+    /// The time of nothing but failures after which that is said.
+    pub(crate) warn_after: Duration,
+    /// It is said.
+    is_failing: bool,
+    /// To be told.
+    alarm: Option<Alarm>,
 }
 
 impl EndpointHealth {
     pub(crate) fn new(policy: Arc<RetryPolicy>, enabled: bool) -> Self {
         let state = if enabled { EndpointState::Healthy } else { EndpointState::Disabled };
-        Self { policy, state, max_bytes: usize::MAX, larger_after: ACCEPTED_BEFORE_LARGER.0, ..Self::default() }
+        Self {
+            policy,
+            state,
+            max_bytes: usize::MAX,
+            larger_after: ACCEPTED_BEFORE_LARGER.0,
+            warn_after: Duration::MAX,
+            ..Self::default()
+        }
     }
 
     /// Takes over counts and knowledge of the same hook under other settings.
@@ -68,6 +82,7 @@ impl EndpointHealth {
         self.stats.clone_from(&before.stats);
         self.rate_limiter.continue_from(&before.rate_limiter);
         self.names_refused = before.names_refused;
+        self.is_failing = before.is_failing;
         if before.state != EndpointState::Disabled {
             self.failing_since = before.failing_since;
         }
@@ -146,9 +161,18 @@ impl EndpointHealth {
         self.asked_until.max(throttled).filter(|until| *until > now)
     }
 
+    /// What is to be told, once.
+    pub(crate) fn take_alarm(&mut self) -> Option<Alarm> {
+        self.alarm.take()
+    }
+
     pub(crate) fn accept(&mut self, now: Instant) {
         self.accepted += 1;
-        self.failing_since = None;
+        let failed = self.failing_since.take();
+        if std::mem::take(&mut self.is_failing) {
+            let lasted = failed.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+            self.alarm = Some(Alarm::Recovered(lasted));
+        }
         if self.max_bytes < usize::MAX && self.accepted - self.accepted_at_change >= self.larger_after {
             self.max_bytes = self.max_bytes.saturating_mul(2);
             self.accepted_at_change = self.accepted;
@@ -251,7 +275,11 @@ impl EndpointHealth {
     /// Counts the time of nothing but failures. Disables the hook when it is over.
     fn check_failing(&mut self, now: Instant) {
         let since = *self.failing_since.get_or_insert(now);
-        let limit = self.disable_after.filter(|limit| now.saturating_duration_since(since) >= *limit);
+        let lasted = now.saturating_duration_since(since);
+        if lasted >= self.warn_after && !std::mem::replace(&mut self.is_failing, true) {
+            self.alarm = Some(Alarm::Failing(lasted));
+        }
+        let limit = self.disable_after.filter(|limit| lasted >= *limit);
         if let Some(limit) = limit.filter(|_| self.state != EndpointState::Disabled) {
             let error = self.last_error.as_deref().unwrap_or_default();
             let why = format!("nothing but failures for {}: {error}", HumanDuration::new(limit));

@@ -48,6 +48,9 @@ pub(crate) struct HookContext {
     pub(crate) log: Uuid,
 }
 
+/// An endpoint that accepts nothing for so long is said to fail, unless its hook says otherwise.
+const WARN_AFTER: Duration = Duration::from_secs(5 * 60);
+
 /// The endpoint's health, and a signal for the lanes when an attempt of another lane changed it.
 pub(crate) struct SharedEndpoint {
     pub(crate) state: Mutex<EndpointHealth>,
@@ -58,6 +61,7 @@ impl SharedEndpoint {
     pub(crate) fn new(hook: &Hook, enabled: bool) -> Self {
         let mut endpoint = EndpointHealth::new(hook.retry.clone(), enabled);
         endpoint.disable_after = hook.disable_after.map(HumanDuration::get);
+        endpoint.warn_after = hook.warn_after.map_or(WARN_AFTER, HumanDuration::get);
         endpoint.rate_limiter = RateLimiter::new(hook.rate_limit);
         Self { state: Mutex::new(endpoint), changed: Notify::new() }
     }
@@ -203,6 +207,9 @@ impl HookContext {
         let before = endpoint.state();
         let changed = change(&mut endpoint);
         self.log_change(before, &endpoint);
+        if let Some(alarm) = endpoint.take_alarm() {
+            self.notices.alarm(&self.hook, alarm, endpoint.state(), endpoint.last_error());
+        }
         changed
     }
 

@@ -106,6 +106,7 @@ fn gave_up(context: &HookContext, dead_letters: &[DeadLetter], given_up: &GivenU
     };
     let positions: Vec<Position> = dead_letters.iter().map(|dead_letter| dead_letter.position).collect();
     context.settler.settle(&positions, outcome);
+    context.notices.dead_lettered(&context.hook, dead_letters, matches!(outcome, Outcome::DeadLettered(_)));
 }
 
 fn drop_reason(why: DeadLetterReason) -> DropReason {
@@ -121,6 +122,7 @@ fn drop_events(context: &HookContext, settlement: &Settlement, given_up: &GivenU
         tracing::error!(hook = %context.hook.id, id = event.id(), source = event.source(), %why, reason = &*given_up.detail, "event dropped: the bus keeps no dead letters");
     }
     context.settler.settle(&settlement.batch.positions(), Outcome::Dropped(why));
+    context.notices.dead_lettered(&context.hook, &dead_letters(settlement), false);
 }
 
 /// The given-up events, as dead letters.

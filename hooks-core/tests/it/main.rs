@@ -16,6 +16,7 @@ mod keeping;
 mod lanes;
 mod notices;
 mod odd;
+mod operational;
 mod pace;
 mod panics;
 mod patterns;

@@ -78,6 +78,11 @@ impl Metrics {
                 family.sample(&[("status", &status.to_string())], count);
             }
         }
+        page.counter(
+            "hooks_operational_events_lost",
+            "Events of the dispatcher's own that were lost: too much happened at once, or the bus took none.",
+        )
+        .sample(&[], self.dispatcher.own_events_lost());
         page.gauge("hooks_bus_healthy", "Whether the bus can do its work: 0 while it is broken or can't be reached.")
             .sample(&[], self.bus.monitor().health().trouble().is_none());
         if let Some(bytes) = stats.log_bytes {

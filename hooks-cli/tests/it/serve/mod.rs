@@ -1,5 +1,6 @@
 //! `hooks serve` from outside.
 
+mod alerts;
 mod answers;
 mod apply;
 mod attempts;

@@ -69,6 +69,7 @@ fn options() -> Vec<(&'static str, Vec<Json>)> {
             vec![json!({}), json!({ "max_events": 7 }), json!({ "max_age": "2s" }), json!([1]), json!({ "x": 1 })],
         ),
         ("retry", vec![json!({ "max": "1h" }), json!({ "initial": "2s" }), json!({ "initial": 2 }), json!(["1s"])]),
+        ("warn_after", vec![json!("1m"), json!("0s"), json!(5)]),
         ("rate_limit", vec![json!({ "requests": "5/s" }), json!({}), json!({ "events": "many" })]),
         ("queue", vec![json!({ "max_events": 5000 }), json!({ "max_events": 1 }), json!({ "overflow": "block" })]),
         ("lanes", vec![json!(1), json!(4), json!(64), json!(0), json!(5000)]),

@@ -165,3 +165,52 @@ fn a_wait_too_long_for_the_clock_is_a_very_long_one() {
     let now = Instant::now();
     assert!(later(now, Duration::MAX) > now + Duration::from_secs(3_000_000_000));
 }
+
+fn warned(warn_after: Duration) -> EndpointHealth {
+    let mut endpoint = EndpointHealth::new(Arc::default(), true);
+    endpoint.warn_after = warn_after;
+    endpoint
+}
+
+#[test]
+fn failing_is_said_once_and_recovery_once() {
+    let (begun, minute) = (Instant::now(), Duration::from_secs(60));
+    let failure = error(FailureClass::Retry, None);
+    let mut endpoint = warned(minute);
+    let fail = |endpoint: &mut EndpointHealth, after: u64| {
+        let now = begun + Duration::from_secs(after);
+        endpoint.fail(now, now, &failure, 1.0);
+        endpoint.take_alarm()
+    };
+    assert_eq!(fail(&mut endpoint, 10), None);
+    assert_eq!(fail(&mut endpoint, 69), None);
+    assert_eq!(fail(&mut endpoint, 75), Some(Alarm::Failing(Duration::from_secs(65))));
+    assert_eq!(fail(&mut endpoint, 1_000), None);
+    // Other settings change nothing of that.
+    let mut next = warned(minute);
+    next.continue_from(&endpoint);
+    assert_eq!(fail(&mut next, 2_000), None);
+    next.accept(begun + Duration::from_secs(2_010));
+    assert_eq!(next.take_alarm(), Some(Alarm::Recovered(Duration::from_secs(2_000))));
+    next.accept(begun + Duration::from_secs(2_011));
+    assert_eq!(next.take_alarm(), None);
+    // A refusal is no sign of life, and no failure is one for long before another.
+    next.refuse("refused", begun + Duration::from_secs(3_000));
+    assert_eq!(fail(&mut next, 3_060), Some(Alarm::Failing(minute)));
+}
+
+#[test]
+fn the_time_for_which_it_was_disabled_does_not_count() {
+    let (begun, minute) = (Instant::now(), Duration::from_secs(60));
+    let at = |after: u64| begun + Duration::from_secs(after);
+    let failure = error(FailureClass::Retry, None);
+    let mut endpoint = warned(minute);
+    endpoint.fail(at(0), at(0), &failure, 1.0);
+    endpoint.disable(None);
+    let mut enabled = warned(minute);
+    enabled.continue_from(&endpoint);
+    enabled.fail(at(1_000), at(1_000), &failure, 1.0);
+    assert_eq!(enabled.take_alarm(), None);
+    enabled.fail(at(1_060), at(1_060), &failure, 1.0);
+    assert_eq!(enabled.take_alarm(), Some(Alarm::Failing(minute)));
+}

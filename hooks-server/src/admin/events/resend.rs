@@ -38,7 +38,7 @@ pub struct ResendFilter {
     pub since: Option<Moment>,
     /// Accepted before this time.
     pub until: Option<Moment>,
-    /// Also events that the hook's filter leaves out by type or subject. A tenant's hook gets its tenant's alone.
+    /// Also events that the hook's filter leaves out. A tenant's hook gets its tenant's alone.
     pub unmatched: bool,
     /// Only counts them.
     pub dry_run: bool,
