@@ -58,7 +58,7 @@ pub struct HookOptions {
     pub tenant: Option<TenantId>,
     /// Only events whose `data` matches: a table with fields, each with a list of values or operators of which one has to
     /// match, as the event patterns of Amazon EventBridge have it. Not set: any data, or none.
-    #[schemars(schema_with = "data_schema")]
+    #[schemars(with = "Option<EventPattern>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Map<String, Json>>,
     /// Extension attributes that are set on every event delivered: strings, integers or booleans.
@@ -105,10 +105,6 @@ pub(super) const ATTRIBUTES: [&str; 2] = ["attributes", "attributes_except"];
 
 /// The options that are tables, by name.
 pub(super) const TABLES: [&str; 4] = ["batch", "retry", "rate_limit", "queue"];
-
-fn data_schema(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<EventPattern>()
-}
 
 fn metadata_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
