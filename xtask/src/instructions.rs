@@ -9,8 +9,20 @@ use std::process::Command;
 use crate::packages::{self, Package};
 use crate::workspace::{self, Done};
 
-const NAMES: [&str; 11] =
-    ["envelope", "filter", "route", "tenants", "tenants-few", "body", "sign", "single", "binary", "data", "template"];
+const NAMES: [&str; 12] = [
+    "envelope",
+    "filter",
+    "route",
+    "patterns",
+    "tenants",
+    "tenants-few",
+    "body",
+    "sign",
+    "single",
+    "binary",
+    "data",
+    "template",
+];
 
 /// Work on several threads: counted as the whole run less one that only prepares.
 const WHOLE: [&str; 2] = ["append", "read"];

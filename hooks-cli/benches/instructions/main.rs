@@ -12,9 +12,11 @@ use std::sync::Arc;
 use hooks_bus::{MemoryBus, MemoryConfig};
 use hooks_core::bus::{Read, Reader, Settler, Subscription};
 use hooks_core::{
-    BoxError, Bus, Filter, HookId, HumanDuration, Ledger, QueueLimits, Slice, SliceBuilder, TenantId, sink::Batch,
+    BoxError, Bus, EventPattern, Filter, HookId, HumanDuration, Ledger, QueueLimits, Slice, SliceBuilder, TenantId,
+    sink::Batch,
 };
 use hooks_sink_http::{Body, HttpConfig, Mode, Template, measured_request};
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 /// Events in a slice and in a batch.
@@ -43,10 +45,11 @@ fn main() -> Result<(), BoxError> {
 
 type Run = fn() -> Result<(), BoxError>;
 
-const COUNTED: [(&str, Run); 15] = [
+const COUNTED: [(&str, Run); 16] = [
     ("envelope", envelope),
     ("filter", filter),
     ("route", route),
+    ("patterns", patterns),
     ("tenants", || of_tenants(MANY_TENANTS)),
     ("tenants-few", || of_tenants(FEW_TENANTS)),
     ("body", body),
@@ -121,6 +124,25 @@ fn route() -> Result<(), BoxError> {
                 .await?;
         }
         let (mut reader, settler) = bus.subscribe(subscription("hook", Filter::types(["order.*"]))?).await?;
+        for _ in 0..ROUNDS {
+            deliver(&bus, &events, &mut *reader, &settler)?;
+        }
+        Ok(())
+    })
+}
+
+/// Publishing to those of many hooks whose patterns match what is in `data`, and reading it at one of them.
+fn patterns() -> Result<(), BoxError> {
+    let events = slice()?;
+    let data = |pattern| EventPattern::new(&pattern).map(|pattern| Filter::all().data(pattern));
+    runtime()?.block_on(async {
+        let bus = bus();
+        for number in 0..HOOKS {
+            let filter = data(json!({ "items": { "sku": [format!("K-{}", number + 2)] } }))?;
+            bus.subscribe(subscription(&format!("hook-{number}"), filter)?).await?;
+        }
+        let filter = data(json!({ "items": { "sku": ["K-1"], "count": [{ "numeric": [">", 1] }] } }))?;
+        let (mut reader, settler) = bus.subscribe(subscription("hook", filter)?).await?;
         for _ in 0..ROUNDS {
             deliver(&bus, &events, &mut *reader, &settler)?;
         }

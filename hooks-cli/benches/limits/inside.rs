@@ -1,16 +1,19 @@
 //! The library alone, in this process: many hooks, and how soon an event is at its receiver.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-use hooks_bus::MemoryBus;
+use hooks_bus::{MemoryBus, MemoryConfig};
+use hooks_core::bus::Subscription;
 use hooks_core::{
-    BatchLimits, BoxError, Bus, Dispatcher, Envelope, Filter, Hook, HookId, HumanDuration, Overflow, QueueLimits, Sink,
-    Slice, SliceBuilder, TenantId, async_trait,
+    BatchLimits, BoxError, Bus, Dispatcher, Envelope, EventPattern, Filter, Hook, HookId, HumanDuration, Overflow,
+    QueueLimits, Sink, Slice, SliceBuilder, TenantId, async_trait,
     sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory},
 };
 use hooks_sink_http::HttpConfig;
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::bare::BATCH;
@@ -19,6 +22,9 @@ use crate::receiver::Receiver;
 
 /// The number of times that the same events are published past idle hooks: once takes too short a time to measure.
 pub(crate) const PUBLISHED_AGAIN: usize = 500;
+
+/// One event in so many is for the first hook, where hooks have patterns for `data`.
+const ONE_IN: usize = 50;
 
 /// The tenants whose events are published.
 pub(crate) const ACTIVE_TENANTS: usize = 10;
@@ -118,6 +124,45 @@ pub(crate) fn tenants(tenants: &str, file: &str) -> Result<Vec<f64>, BoxError> {
         let delivered: u64 = report.hooks.iter().map(|hook| hook.counts.delivered).sum();
         let expected = slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
         if delivered == expected { Ok(figures) } else { Err(format!("{delivered} of {expected} delivered").into()) }
+    })
+}
+
+/// So many hooks with patterns for `data`, of which the first receives one event in [`ONE_IN`]: CPU and wall time of
+/// publishing past the others. `exact`: each has a customer; `mixed`: a range of totals, a beginning of names, or kinds
+/// that it does not want.
+pub(crate) fn patterns(kind: &str, hooks: &str, file: &str) -> Result<Vec<f64>, BoxError> {
+    let number = Cell::new(0);
+    let with_customer = |line: &[u8], at: usize| {
+        number.set(number.get() + 1);
+        let customer = if at.is_multiple_of(ONE_IN) { 0 } else { 1_000_000 + number.get() };
+        let fields = format!(r#""data":{{"customer":"c-{customer}","name":"n-{customer}","kind":"draft","#);
+        String::from_utf8_lossy(line).replacen(r#""data":{"#, &fields, 1).into_bytes()
+    };
+    let (hooks, slices): (usize, _) = (hooks.parse()?, slices_of(file, with_customer)?);
+    runtime()?.block_on(async {
+        let bus =
+            MemoryBus::new(&MemoryConfig { duplicate_window: HumanDuration::default(), ..MemoryConfig::default() });
+        for number in 0..hooks {
+            let pattern = match (kind, number % 3) {
+                (_, _) if number == 0 || kind == "exact" => json!({ "customer": [format!("c-{number}")] }),
+                (_, 0) => json!({ "total": [{ "numeric": [">", 1_000 + number, "<=", 1_001 + number] }] }),
+                (_, 1) => json!({ "name": [{ "prefix": format!("n-{number}-") }] }),
+                (_, _) => json!({ "kind": [{ "anything-but": ["draft", format!("kind-{number}")] }] }),
+            };
+            let filter = Filter::all().data(EventPattern::new(&pattern)?);
+            let subscription = Subscription::new(HookId::new(format!("hook-{number}"))?, filter, Arc::default());
+            bus.subscribe(subscription.queue(QueueLimits::default())).await?;
+        }
+        let clock = Clock::start();
+        for _ in 0..PUBLISHED_AGAIN {
+            for slice in &slices {
+                bus.publish(slice.clone()).await?;
+            }
+        }
+        let figures = clock.stop();
+        // It can't do so without having found it.
+        let lag = bus.monitor().lag(&HookId::new("hook-0")?);
+        if lag.is_some_and(|lag| lag.events > 0) { Ok(figures) } else { Err("the first hook received nothing".into()) }
     })
 }
 

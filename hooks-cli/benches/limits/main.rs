@@ -39,14 +39,14 @@ Usage: cargo xtask bench [--quick] [--no-peers | --growth] [--folder=DIR] [NAMES
   --no-peers   without syslog-ng and rsyslog, which are otherwise unpacked from Debian's packages
   --growth     instead, whether cost grows linearly with events, their size and hooks
   --folder=DIR where events, logs and files are; /dev/shm, say, where the disk is not to be measured
-  NAMES        only these: webhook file durable serve memory fanout idle tenants managed latency past
-               history
+  NAMES        only these: webhook file durable serve memory fanout idle tenants patterns managed latency
+               past history
 ";
 
 /// Something that is measured.
 type Measured = (&'static str, fn(&Setup) -> Result<Report, BoxError>);
 
-const PATHS: [Measured; 12] = [
+const PATHS: [Measured; 13] = [
     ("webhook", pipe::webhook),
     ("file", pipe::file),
     ("durable", keeping::durable),
@@ -55,6 +55,7 @@ const PATHS: [Measured; 12] = [
     ("fanout", scale::fanout),
     ("idle", scale::idle),
     ("tenants", scale::tenants),
+    ("patterns", scale::patterns),
     ("managed", managed::managed),
     ("latency", scale::latency),
     ("past", past::past),
@@ -111,6 +112,7 @@ fn play(role: &[&str]) -> Result<(), BoxError> {
         ["fanout", hooks, file] => inside::fanout(hooks, file),
         ["idle", hooks, file] => inside::idle(hooks, file),
         ["tenants", tenants, file] => inside::tenants(tenants, file),
+        ["patterns", kind, hooks, file] => inside::patterns(kind, hooks, file),
         ["past", folder, file] => past::look(folder, file),
         ["attempts", folder, attempts] => history::find(folder, attempts),
         ["latency", kind, count] => inside::latency(kind, count),

@@ -14,6 +14,7 @@ use crate::{Report, Setup};
 const MATCHING: usize = 1_000;
 const IDLE: usize = 100_000;
 const TENANTS: usize = 10_000;
+const MIXED: usize = 10_000;
 
 /// One event to 1,000 hooks.
 pub(crate) fn fanout(setup: &Setup) -> Result<Report, BoxError> {
@@ -55,6 +56,38 @@ pub(crate) fn idle(setup: &Setup) -> Result<Report, BoxError> {
         Verdict::at_most("loading a config of 100,000 webhooks", loading, " s", 5.0),
     ];
     Ok(Report { title: "100,000 hooks that don't match", text: results.table(), verdicts })
+}
+
+/// Hooks that match what is in `data`.
+pub(crate) fn patterns(setup: &Setup) -> Result<Report, BoxError> {
+    let events = Events::prepare(&setup.folder, 10_000, SIZE)?;
+    let file = events.file.display().to_string();
+    let run = |kind: &'static str, hooks: usize| {
+        let (hooks, file) = (hooks.to_string(), &file);
+        move || cost(&["patterns", kind, &hooks, file])
+    };
+    let contestants = vec![
+        Contestant::new("1 hook with a customer", run("exact", 1)),
+        Contestant::new("100,000 with a customer each", run("exact", IDLE)),
+        Contestant::new("10,000 with numeric, prefix, anything-but", run("mixed", MIXED)),
+    ];
+    let results = Results::of(contestants, setup.rounds, PUBLISHED_AGAIN as f64 * events.millions())?;
+    let by_one = |name| results.ratio(name, &["1 hook with a customer"]);
+    let verdicts = vec![
+        Verdict::at_most(
+            "publishing to one of 100,000 with a customer, by one alone",
+            by_one("100,000 with a customer each"),
+            " ×",
+            2.0,
+        ),
+        Verdict::at_most(
+            "publishing past 10,000 other patterns, by one alone",
+            by_one("10,000 with numeric, prefix, anything-but"),
+            " ×",
+            5.0,
+        ),
+    ];
+    Ok(Report { title: "hooks with patterns for `data`", text: results.table(), verdicts })
 }
 
 /// The same events of a few tenants, while there are more tenants or not.
