@@ -232,9 +232,9 @@ const SLACK: &str = r#"{
   ]
 }"#;
 
-/// A request for each event, of this shape.
+/// A signed request for each event, of this shape.
 fn singles(body: Body) -> Result<(), BoxError> {
-    let mut config = HttpConfig::new("http://example.com/hooks");
+    let mut config = HttpConfig::new("http://example.com/hooks").secret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
     (config.mode, config.body) = (Mode::Single, body);
     let batches: Vec<Batch> = slice()?.iter().map(|event| Batch::for_test([event.clone()])).collect();
     let mut make = measured_request(&config)?;

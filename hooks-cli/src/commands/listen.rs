@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::files;
 use crate::listen::{
     Answer, Arrival, ArrivalStats, Broken, Fault, Grants, Head, Limits, Receiver, Request, Rules, Server, Show,
-    Signature, events, has_color,
+    Signature, events_of, has_color,
 };
 use crate::signals::StopSignals;
 
@@ -239,7 +239,7 @@ impl Receiver for Listener {
             return self.grant(&request, origin);
         }
         let (signature, is_trusted) = self.trust.check(&request, SystemTime::now());
-        let (found, fault) = events(&request.body);
+        let (found, fault) = events_of(&request);
         let mut fault = fault.map(|fault| format!("no CloudEvents: {fault}"));
         let mut state = self.state();
         let mut verdict = self.rules.judge(is_trusted, &found, state.rng.f64());

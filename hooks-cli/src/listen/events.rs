@@ -6,6 +6,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::binary;
+use super::request::Request;
+
 /// An event as a receiver sees it. Anything may be odd in it: somebody else wrote it.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
@@ -94,6 +97,11 @@ impl<'de> Deserialize<'de> for Members {
 
         deserializer.deserialize_map(Object)
     }
+}
+
+/// The CloudEvents of a request, in whichever mode, and what is wrong with the first of those that are none.
+pub(crate) fn events_of(request: &Request) -> (Vec<Event>, Option<String>) {
+    binary::to_json(request).map_or_else(|| events(&request.body), |json| events(json.as_bytes()))
 }
 
 /// The CloudEvents in a body, a batch, a single event, or one a line; and what is wrong with the first of those

@@ -8,6 +8,7 @@
 //! `hooks listen` is one, and `hooks demo` has others.
 
 mod answer;
+mod binary;
 mod body;
 mod events;
 mod fault;
@@ -20,7 +21,7 @@ mod show;
 mod stats;
 
 pub(crate) use answer::Answer;
-pub(crate) use events::events;
+pub(crate) use events::{events, events_of};
 pub(crate) use fault::Fault;
 pub(crate) use head::{Broken, Head, Limits};
 pub(crate) use request::Request;

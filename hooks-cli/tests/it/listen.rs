@@ -91,6 +91,21 @@ fn what_arrives_is_printed() {
     assert!(ended.err.ends_with(summary), "{}", ended.err);
 }
 
+#[test]
+fn binary_mode_and_what_holds_no_events_are_shown() {
+    let listener = Listener::start(&["--data"], "");
+    let of_event = "ce-specversion: 1.0\r\nce-id: a%20%C3%A9\r\nce-source: /s\r\nce-type: t\r\n";
+    assert_eq!(listener.post(of_event, "{\"n\": 1}"), 200);
+    assert_eq!(listener.post(&format!("{of_event}content-type: text/plain\r\n"), "a text"), 200);
+    assert_eq!(listener.post("", "{\n\"text\":\"hello\"\n}"), 200);
+    let ended = listener.end();
+    let lines: Vec<&str> = ended.out.lines().collect();
+    assert_eq!(lines[1..3], ["    t  a é", "        {\"n\": 1}"]);
+    assert_eq!(lines[4..6], ["    t  a é  REPEATED", "        \"a text\""]);
+    assert!(lines[6].contains("0 events") && lines[6].contains("no CloudEvents"), "{}", lines[6]);
+    assert_eq!(lines[7..], ["    {", "    \"text\":\"hello\"", "    }"]);
+}
+
 /// Whatever a JSON reader would make of it, and whatever else is in its batch.
 #[test]
 fn json_shows_what_came_as_it_came() {
