@@ -77,6 +77,7 @@ fn the_reference_has_each_with_its_default() {
         None => "required".to_owned(),
         Some(Json::Null) => "none".to_owned(),
         Some(Json::Object(empty)) if empty.is_empty() => "none".to_owned(),
+        Some(Json::Array(empty)) if empty.is_empty() => "none".to_owned(),
         Some(default) => format!("`{default}`"),
     };
     let expected: BTreeMap<String, String> =
