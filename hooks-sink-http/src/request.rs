@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hooks_core::sink::Batch;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 
@@ -86,6 +87,10 @@ impl Requests {
             Some(encoding) => encoding.compress(&body)?.into(),
             None => body,
         };
+        if body.is_empty() {
+            // The HTTP client leaves it out then, and receivers may wait for it or refuse (RFC 9110, section 8.6).
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
+        }
         *request.body_mut() = body.into();
         Ok(request)
     }
@@ -124,6 +129,20 @@ mod tests {
 
     fn requests(config: &HttpConfig) -> Requests {
         Requests::new(Ready::new(config).unwrap(), "hook")
+    }
+
+    #[test]
+    fn a_request_without_a_body_says_so() {
+        let mut config = HttpConfig::new("http://h/");
+        (config.mode, config.body) = (crate::Mode::Single, crate::Body::Binary);
+        let requests = requests(&config);
+        let length = |event: &str| {
+            let batch = Batch::for_test([hooks_core::Envelope::from_json(event.as_bytes()).unwrap()]);
+            let content = requests.content(&batch).unwrap();
+            requests.make(&batch, content, UNIX_EPOCH, 1).unwrap().headers().get(CONTENT_LENGTH).cloned()
+        };
+        assert_eq!(length(r#"{"type":"t"}"#), Some(HeaderValue::from(0)));
+        assert_eq!(length(r#"{"type":"t","data":1}"#), None, "the HTTP client sets it");
     }
 
     #[test]
