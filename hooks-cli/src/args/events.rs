@@ -1,6 +1,6 @@
 //! Arguments of commands about past events.
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use hooks_core::{HookId, TenantId};
 use hooks_server::admin::{EventFilter, EventOrder, Moment, ResendFilter};
 
@@ -105,6 +105,7 @@ daemon runs, the hook is started for it, and delivers its other events, too.
 Exit code 1 if any did not arrive, or one that `--event` or `--position` names is not there.";
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("picks").args(["ids", "positions", "from", "since"]).required(true).multiple(true))]
 pub(crate) struct ResendArgs {
     #[command(flatten)]
     pub(crate) whom: WhomArgs,
@@ -130,7 +131,7 @@ pub(crate) struct ResendArgs {
 #[derive(Debug, Args)]
 struct NamedArgs {
     /// The event with this id; can be given several times
-    #[arg(long = "event", value_name = "ID", required_unless_present_any = ["positions", "from", "since"])]
+    #[arg(long = "event", value_name = "ID")]
     ids: Vec<String>,
     /// The event at this position of the log; can be given several times
     #[arg(long = "position", value_name = "N")]

@@ -21,7 +21,7 @@ pub(super) async fn of_events(operator: &mut Operator, id: &str, args: &Attempts
         return Ok(Exit::Failed);
     }
     let head = ["position", "hook", "outcome", "time", "status", "detail"].map(str::to_owned);
-    let mut rows = vec![head];
+    let (mut rows, mut told) = (vec![head], 0);
     for position in positions {
         let mut after = None;
         loop {
@@ -31,6 +31,7 @@ pub(super) async fn of_events(operator: &mut Operator, id: &str, args: &Attempts
             };
             silent.iter().for_each(|silent| complain(format_args!("not known are the attempts of {silent}")));
             for found in hooks.into_iter().filter(|found| args.hook.as_ref().is_none_or(|hook| *hook == found.hook)) {
+                told += 1;
                 match args.json {
                     true => print(&line(position, &found)?),
                     false => rows.push(row(position, &found)),
@@ -41,6 +42,10 @@ pub(super) async fn of_events(operator: &mut Operator, id: &str, args: &Attempts
                 break;
             }
         }
+    }
+    if let (Some(hook), 0) = (&args.hook, told) {
+        complain(format_args!("no hook `{hook}` runs, so nothing is known of the event there"));
+        return Ok(Exit::Failed);
     }
     if !args.json {
         print(&outcome::columns(&rows));

@@ -138,9 +138,9 @@ fn decide(position: u64, facts: &Facts<'_>) -> (Verdict, String) {
             (Verdict::GivenUp, format!("{}; {why}", last.error))
         }
         (Some(true), None, _) => {
-            let began = if facts.began.is_none() { "the hook began behind it, " } else { "" };
-            let why = "it was skipped by a seek, the hook had another filter then, or the record is gone";
-            (Verdict::Passed, format!("no attempt is on record: {began}{why}"))
+            // As much as a table shows.
+            let began = if facts.began.is_none() { "came later, " } else { "" };
+            (Verdict::Passed, format!("no attempt on record: {began}skipped by a seek, other filter, or it is gone"))
         }
         (_, last, _) => {
             let last = last.map_or_else(String::new, |last| format!("; the last attempt: {}", last.error));

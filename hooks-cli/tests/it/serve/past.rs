@@ -163,6 +163,9 @@ fn chosen_events_are_sent_again_by_a_daemon_and_without_one() {
         let is_said = if expected.2.is_empty() { ended.err.is_empty() } else { ended.err.contains(expected.2) };
         assert!(ended.code == Some(expected.0) && ended.out == format!("{}\n", expected.1) && is_said, "{ended:?}");
     };
+    let nothing = daemon.place.run(&["resend", "-c", "hooks.toml", "a", "--type", "a"]);
+    let ways = ["--event", "--position", "--from", "--since"];
+    assert!(nothing.code == Some(2) && ways.iter().all(|way| nothing.err.contains(way)), "{nothing:?}");
     let all_filters = |place: &Place| {
         resend(
             place,
