@@ -180,18 +180,27 @@ impl Comparison<'_> {
     /// An array is what it holds. Values that stand in it directly are in no element.
     fn array(&self, branch: &Branch, place: Place, own: Own) -> Outcome {
         let here = if own == Own::Found { Own::Nothing } else { self.values_in(branch, place) };
-        let is_found_here = here == Own::Found;
-        let own = if here == Own::Nothing { own } else { here };
-        let mut outcome = self.nothing(branch, own);
-        for element in self.event.inside(place) {
-            if matches!(self.event.at(element), Found::Scalar(_)) {
-                continue;
+        match here {
+            Own::Nothing => self.elements(branch, place, own),
+            Own::There => self.elements(branch, place, here),
+            Own::Found => {
+                let beside = self.elements(branch, place, here);
+                // A value in an element leaves other elements out of account.
+                let found = beside.found || beside.missing || self.elements(branch, place, Own::There).found;
+                Outcome { found, missing: false }
             }
-            let Outcome { found, missing } = self.field(branch, Some(element), own);
-            outcome = Outcome { found: outcome.found || found, missing: outcome.missing && missing };
         }
-        let found = outcome.found || (is_found_here && outcome.missing);
-        Outcome { found, missing: outcome.missing && !is_found_here }
+    }
+
+    fn elements(&self, branch: &Branch, array: Place, own: Own) -> Outcome {
+        let mut all = self.nothing(branch, own);
+        for element in self.event.inside(array) {
+            if !matches!(self.event.at(element), Found::Scalar(_)) {
+                let Outcome { found, missing } = self.field(branch, Some(element), own);
+                all = Outcome { found: all.found || found, missing: all.missing && missing };
+            }
+        }
+        all
     }
 
     fn values_in(&self, branch: &Branch, array: Place) -> Own {

@@ -105,6 +105,10 @@ fn what_belongs_together_is_in_one_element() {
     check(mixed.clone(), r#"{"a":["x",{"y":1}]}"#, true);
     check(mixed.clone(), r#"{"a":[["x",{"y":1}]]}"#, true);
     check(mixed, r#"{"a":[["x"],{"y":1}]}"#, false);
+    let either =
+        json!({ "a": { "y": [{ "exists": false }] }, "$or": [{ "a": [{ "anything-but": "z" }] }, { "b": [1] }] });
+    check(either.clone(), r#"{"a":["x",{"y":1}]}"#, false);
+    check(either, r#"{"a":["x",["x"],{"y":1}]}"#, true);
     check(json!({ "x": [1] }), r#"[{"x":2},{"x":1}]"#, true);
 }
 
