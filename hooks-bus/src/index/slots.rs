@@ -67,12 +67,21 @@ impl SlotSet {
 
     /// Adds the slots that are in none of the others to a list. Takes a step for 64 slots, and one for each that is added.
     pub(super) fn list_without(&self, others: &[&Self], into: &mut Vec<Slot>) {
-        let mut others: Vec<_> = others.iter().map(|other| other.words.iter().peekable()).collect();
+        let mut others: Vec<&[(u32, u64)]> = others.iter().map(|other| &*other.words).collect();
         for (number, bits) in &self.words {
             let mut bits = *bits;
             for other in &mut others {
-                while other.next_if(|(before, _)| before < number).is_some() {}
-                bits &= !other.next_if(|(same, _)| same == number).map_or(0, |(_, bits)| *bits);
+                while let [(before, _), rest @ ..] = other
+                    && before < number
+                {
+                    *other = rest;
+                }
+                if let [(same, theirs), rest @ ..] = other
+                    && same == number
+                {
+                    bits &= !theirs;
+                    *other = rest;
+                }
             }
             while bits != 0 {
                 into.push(*number as usize * BITS + bits.trailing_zeros() as usize);

@@ -103,7 +103,10 @@ impl FieldIndex {
         if let Some(is_not) = &self.is_not {
             let mut denied = Vec::new();
             is_not.denied.find(value, &mut |slots| denied.push(slots));
-            is_not.all.list_without(&denied, into);
+            // Most often all of them deny the value, or few.
+            if !denied.iter().any(|slots| slots.len() == is_not.all.len()) {
+                is_not.all.list_without(&denied, into);
+            }
         }
     }
 
