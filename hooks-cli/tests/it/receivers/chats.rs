@@ -3,8 +3,6 @@
 use hooks_test::http::Seen;
 use serde_json::Value as Json;
 
-use crate::serve::{Daemon, JSON};
-
 use super::{Answer, Example, json, length, need, of_type, refuses_others};
 
 const JOB: &str = "com.github.workflow_job.completed";
@@ -128,23 +126,6 @@ fn an_event_can_call_nobody_in_slack() {
     assert_eq!(message["text"], r#"&lt;!channel&gt; &amp; "all": failure"#);
     assert_eq!(message["blocks"][0]["text"]["text"], name, "plain text means nothing");
     assert_eq!(message["blocks"][1]["text"]["text"], "*failure* in <https://example.com/|a&lt;b>");
-}
-
-/// What the daemon has to say of itself is a message like any other.
-#[test]
-fn slack_takes_alerts() {
-    let example = Example::new("Alerts in Slack", slack);
-    let retry = "{ initial = '1ms', max = '2ms' }";
-    let sink = format!("{{ kind = 'http', url = '{}' }}", example.receiver.url("/nowhere"));
-    let failing = format!("[[hooks]]\nid = 'orders'\nwarn_after = '1ms'\nretry = {retry}\nsink = {sink}\n");
-    let daemon = Daemon::start(&(example.config.clone() + &failing));
-    assert_eq!(daemon.post(JSON, r#"{"type":"order.paid"}"#).status, 202);
-    let alerts = || example.receiver.seen().into_iter().filter(|seen| seen.path().starts_with("/services/"));
-    while alerts().next().is_none() {}
-    let message: Json = serde_json::from_slice(&alerts().next().unwrap().body).unwrap();
-    let text = message["text"].as_str().unwrap();
-    assert!(text.starts_with("*hooks.endpoint.failing* hook `orders` POST http://"), "{text}");
-    assert!(text.contains("/nowhere: 404"), "{text}");
 }
 
 #[test]
