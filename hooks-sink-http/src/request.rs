@@ -18,6 +18,9 @@ use crate::ready::Ready;
 use crate::sign::Signer;
 use crate::traceparent::TraceContext;
 
+/// Headers that an event decides, as many as most have.
+const EVENT_HEADERS: usize = 16;
+
 /// Turns batches into requests.
 pub(crate) struct Requests {
     method: Method,
@@ -34,7 +37,11 @@ pub(crate) struct Requests {
 impl Requests {
     /// For this hook.
     pub(crate) fn new(ready: Ready, hook: &str) -> Self {
-        let Ready { method, uri, headers, signer, contents, encoding, idempotency_key, traceparent, .. } = ready;
+        let Ready { method, uri, mut headers, signer, contents, encoding, idempotency_key, traceparent, .. } = ready;
+        if contents.has_headers() {
+            // Copies have room, too, and don't grow with each request.
+            headers.reserve(EVENT_HEADERS);
+        }
         Self { method, uri, headers, signer, contents, hook: hook.into(), encoding, idempotency_key, traceparent }
     }
 
