@@ -29,8 +29,6 @@ const CACHE: usize = 8 << 20;
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 const ID: TableDefinition<'_, &str, u128> = TableDefinition::new("id");
 const HOOKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("hooks");
-/// The positions where hooks began, as far as they are known.
-const BEGAN: TableDefinition<'_, &str, u64> = TableDefinition::new("began");
 const LOG: &str = "log";
 /// Every event before this position was safe and dispatched at the last commit.
 const END: &str = "end";
@@ -136,16 +134,14 @@ impl Store {
         began: &[(HookId, u64)],
     ) -> Result<(), BusError> {
         self.write(|change| {
-            change.open_table(NUMBERS)?.insert(END, end)?;
+            let mut numbers = change.open_table(NUMBERS)?;
+            numbers.insert(END, end)?;
+            for (hook, at) in began {
+                numbers.insert(&*beginning(hook), at)?;
+            }
             let mut hooks = change.open_table(HOOKS)?;
             for (hook, checkpoint) in checkpoints {
                 hooks.insert(hook.as_str(), checkpoint.encode().as_slice())?;
-            }
-            if !began.is_empty() {
-                let mut table = change.open_table(BEGAN)?;
-                for (hook, at) in began {
-                    table.insert(hook.as_str(), at)?;
-                }
             }
             Ok(())
         })
@@ -153,8 +149,9 @@ impl Store {
 
     /// Reads the position where a hook began.
     pub(crate) fn began(&self, hook: &HookId) -> Result<Option<u64>, BusError> {
-        self.read(|database| match database.begin_read()?.open_table(BEGAN) {
-            Ok(table) => Ok(table.get(hook.as_str())?.map(|at| at.value())),
+        let name = beginning(hook);
+        self.read(|database| match database.begin_read()?.open_table(NUMBERS) {
+            Ok(table) => Ok(table.get(&*name)?.map(|at| at.value())),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(error.into()),
         })
@@ -193,14 +190,14 @@ impl Store {
         changes: &[DefinitionChange<'_>],
     ) -> Result<Vec<Option<Definition>>, BusError> {
         self.write(|change| {
-            let mut numbers = change.open_table(NUMBERS)?;
-            let mut revision = numbers.get(REVISION)?.map_or(0, |number| number.value());
+            // Each change opens the table, too.
+            let mut revision = change.open_table(NUMBERS)?.get(REVISION)?.map_or(0, |number| number.value());
             let mut defined = Vec::with_capacity(changes.len());
             for one in changes {
                 revision += 1;
                 defined.push(one.make(change, Revision::new(revision))?);
             }
-            numbers.insert(REVISION, revision)?;
+            change.open_table(NUMBERS)?.insert(REVISION, revision)?;
             Ok(defined)
         })
     }
@@ -295,16 +292,22 @@ impl DefinitionChange<'_> {
         if let Some(place) = place {
             let checkpoint = Checkpoint::Behind(Behind::at(place));
             change.open_table(HOOKS)?.insert(hook.as_str(), checkpoint.encode().as_slice())?;
-            change.open_table(BEGAN)?.insert(hook.as_str(), place)?;
+            change.open_table(NUMBERS)?.insert(&*beginning(hook), place)?;
         }
         Ok(Some(definition))
     }
 }
 
+/// The number's name that says where a hook began. Not a table of its own: each takes room in a file that can't grow on a
+/// full disk, where hooks still go on.
+fn beginning(hook: &HookId) -> String {
+    format!("began {hook}")
+}
+
 /// Removes all entries of a hook.
 fn forget(change: &WriteTransaction, hook: &HookId) -> Result<(), redb::Error> {
     change.open_table(HOOKS)?.remove(hook.as_str())?;
-    change.open_table(BEGAN)?.remove(hook.as_str())?;
+    change.open_table(NUMBERS)?.remove(&*beginning(hook))?;
     super::overrides::forget(change, hook)?;
     super::dead_letter_table::forget(change, hook)?;
     definition_table::forget(change, hook)
