@@ -44,7 +44,7 @@ impl Plan {
     /// What the hook gets again, or what it gives up.
     fn between(&self) -> Vec<Range> {
         let (before, after) = (self.before.committed, self.after.committed);
-        if after < before {
+        if after <= before {
             return std::iter::once((after, before)).chain(self.before.acked_ranges.iter().copied()).collect();
         }
         let mut open = Vec::new();
@@ -82,7 +82,7 @@ impl Inner {
             seek.check(before, after)?;
             let (events, exact) = self.count_between(&plan.between(), seek.filter.as_deref())?;
             let sought = Sought::new(before, after, events, exact).reached(plan.reached);
-            if seek.dry_run || before == after {
+            if seek.dry_run {
                 return Ok(sought);
             }
             // What comes from now on is not counted, and so not skipped.
@@ -109,7 +109,9 @@ impl Inner {
                 (position, !is_gone)
             }
         };
-        let after = if position < before.committed { Behind::at(position) } else { before.clone().raised(position) };
+        // Who is there already also goes back: what it has in flight, or has settled further on, comes again.
+        let is_back = position <= before.committed;
+        let after = if is_back { Behind::at(position) } else { before.clone().raised(position) };
         Ok(Plan { before, after, reached })
     }
 

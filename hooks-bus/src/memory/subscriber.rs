@@ -101,7 +101,7 @@ impl Subscriber {
         };
         seek.check(before, after)?;
         let sought = Sought::new(before, after, skipped as u64, true).reached(target.is_reached(runs().next()));
-        if seek.dry_run || before == after {
+        if seek.dry_run {
             return Ok(sought);
         }
         let State { queue, in_flight, .. } = &mut *state;

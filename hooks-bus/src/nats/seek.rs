@@ -27,9 +27,8 @@ impl Inner {
         // The entry is not written meanwhile.
         let _turn = hook.write_lock.lock().await;
         let Some(entry) = self.owned_entry(&hook) else { return Err(overtaken(id)) };
-        let before = entry.0.position;
         let (sought, record) = self.plan(&entry, seek).await?;
-        if seek.dry_run || record.position == before {
+        if seek.dry_run {
             return Ok(sought);
         }
         match self.write_place(&hook.token, &record, entry.1).await? {
@@ -71,7 +70,7 @@ impl Inner {
         let Some((record, revision)) = entry else { return Err(SeekError::Unknown(id.clone())) };
         let entry = (self.in_present_log(HookRecord { owner: None, ..record }), revision);
         let (sought, record) = self.plan(&entry, seek).await?;
-        if seek.dry_run || record.position == entry.0.position {
+        if seek.dry_run {
             return Ok(sought);
         }
         match self.write_place(&token, &record, revision).await? {
@@ -98,13 +97,15 @@ impl Inner {
         let (to, reached) = self.target(seek.to, tail).await?;
         // Events that are gone can't come again.
         let from = before.position.max(tail.first.saturating_sub(1)).min(tail.last);
-        let record = if to < from {
+        // Who is there already also goes back: what it has in flight, or has settled further on, comes again.
+        let is_back = to <= from;
+        let record = if is_back {
             HookRecord { position: to, acked_ranges: Vec::new(), ..before.clone() }
         } else {
             raised(before.clone(), to)
         };
         seek.check(from + 1, to + 1)?;
-        let between = if to < from { ranges_behind(to, before) } else { ranges_before(to, before, from) };
+        let between = if is_back { ranges_behind(to, before) } else { ranges_before(to, before, from) };
         let (events, exact) = self.count_between(&between, seek.filter.as_deref()).await?;
         Ok((Sought::new(from + 1, record.position + 1, events, exact).reached(reached), record))
     }
@@ -205,7 +206,7 @@ fn raised(mut record: HookRecord, to: u64) -> HookRecord {
 /// beyond it.
 fn ranges_behind(to: u64, before: &HookRecord) -> Vec<PositionRange> {
     let acked = before.acked_ranges.iter().map(|range| PositionRange(range.0.saturating_sub(1), range.1));
-    std::iter::once(PositionRange(to, before.position)).chain(acked).collect()
+    std::iter::once(PositionRange(to, before.position)).chain(acked).filter(|range| range.0 < range.1).collect()
 }
 
 /// What is skipped up to `to`: all that is not settled.
@@ -244,6 +245,7 @@ mod tests {
         assert_eq!(pairs(ranges_before(30, &before, 10)), [(10, 12), (14, 16), (17, 30)]);
         assert_eq!(pairs(ranges_before(11, &before, 10)), [(10, 11)]);
         assert_eq!(pairs(ranges_behind(3, &before)), [(3, 10), (12, 14), (16, 17)]);
+        assert_eq!(pairs(ranges_behind(10, &before)), [(12, 14), (16, 17)]);
         assert_eq!(raised(before.clone(), 12), record(14, &[(17, 17)]));
         assert_eq!(raised(before.clone(), 11), record(11, &[(13, 14), (17, 17)]));
         assert_eq!(raised(before, 20), record(20, &[]));

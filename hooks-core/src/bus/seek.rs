@@ -161,9 +161,9 @@ pub struct Sought {
 }
 
 impl Sought {
-    /// For buses: from here to there, with so many events in between.
+    /// For buses: from here to there, with so many events that come again or, where it goes ahead, are skipped.
     pub fn new(before: u64, after: u64, events: u64, exact: bool) -> Self {
-        let (again, skipped) = if after < before { (events, 0) } else { (0, events) };
+        let (again, skipped) = if after <= before { (events, 0) } else { (0, events) };
         Self { before, after, again, skipped, exact, reached: true }
     }
 

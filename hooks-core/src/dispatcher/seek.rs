@@ -11,7 +11,7 @@ use crate::worker::Parked;
 
 impl Dispatcher {
     /// Moves a hook to another place in the log, back or ahead, and returns where it is then. Its attempt under way ends;
-    /// settings, dead letters, override and counts stay. A disabled hook is moved, too, and goes on from there once it is
+    /// settings, dead letters, override and counts stay. Where it already is, what it has in flight is delivered again. A disabled hook is moved, too, and goes on from there once it is
     /// enabled. A replay of dead letters that runs is cut off, and says so.
     ///
     /// Where instances share hooks, the one that has the hook moves it. The dispatcher need not have the hook: then what
@@ -42,7 +42,8 @@ impl Inner {
         let look = Seek { filter: None, ..seek.clone().dry_run(true) };
         let there = self.bus.hooks().seek(id, &look).await.map_err(not_moved)?;
         seek.check(there.before, there.after).map_err(not_moved)?;
-        if there.before == there.after {
+        let is_there = there.before == there.after && there.again == 0;
+        if is_there && slot.ledger.counts().in_flight == 0 {
             return Ok(there);
         }
         self.seek_running(&slot, &seek).await.map_err(not_moved)

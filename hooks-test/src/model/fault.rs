@@ -89,6 +89,8 @@ pub enum Fault {
     SkipsUnasked,
     /// Moves a hook when it is only asked what that would do.
     MovesWhenAsked,
+    /// Leaves a hook alone that goes where it is.
+    StaysWhereItIs,
     /// Keeps for settled what lies behind the place that a hook goes back to.
     KeepsWhatWasSettled,
     /// Forgets what was settled behind the place that a hook goes ahead to.

@@ -24,7 +24,8 @@ impl ModelBus {
             seek.check(place.from, after)?;
         }
         let sought = self.sought(seek, place, after, log);
-        if (seek.dry_run && !self.is(Fault::MovesWhenAsked)) || sought.before == sought.after {
+        let stays = sought.before == sought.after && self.is(Fault::StaysWhereItIs);
+        if (seek.dry_run && !self.is(Fault::MovesWhenAsked)) || stays {
             return Ok(sought);
         }
         let live = processes.get_mut(&self.number).and_then(|process| process.hooks.get_mut(hook));
@@ -40,7 +41,7 @@ impl ModelBus {
         if self.is(Fault::MovesInMemory) {
             place.before_it_moved.get_or_insert(place.from);
         }
-        if after < place.from && !self.is(Fault::KeepsWhatWasSettled) || self.is(Fault::ForgetsWhatWasSettled) {
+        if after <= place.from && !self.is(Fault::KeepsWhatWasSettled) || self.is(Fault::ForgetsWhatWasSettled) {
             place.settled.clear();
         }
         place.from = if self.is(Fault::MovesNowhere) { place.from } else { after };
@@ -53,7 +54,7 @@ impl ModelBus {
     /// What lies in between.
     fn sought(&self, seek: &Seek, place: &Place, after: u64, log: &[Envelope]) -> Sought {
         let before = place.from;
-        let is_between = |at: u64| match after < before {
+        let is_between = |at: u64| match after <= before {
             true => (after..before).contains(&at) || place.settled.contains(&at),
             false => (before..after).contains(&at) && !place.settled.contains(&at),
         };

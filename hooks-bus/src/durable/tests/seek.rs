@@ -68,6 +68,22 @@ fn a_hook_that_goes_back_gets_what_it_settled_out_of_order_again() {
     });
 }
 
+/// At its own place a hook has an event in flight, and has settled one further on.
+#[test]
+fn a_hook_that_goes_where_it_is_gets_all_behind_that_place_again() {
+    let disk = SimDisk::default();
+    block_on(async {
+        let bus = open(&disk).unwrap();
+        let end = one_left(&bus).await;
+        assert_eq!(came(seek(&bus, to(4)).await), (4, 4, 1, 0, true));
+        assert_eq!(end.ledger.counts().in_flight, 0);
+        let mut end = End::new(&bus, "all", Filter::all()).await;
+        assert_eq!(numbers(&end.read(usize::MAX).await), [4, 5]);
+        drop(end);
+        gone(bus);
+    });
+}
+
 #[test]
 fn a_hook_that_goes_ahead_keeps_what_it_settled_beyond() {
     let disk = SimDisk::default();

@@ -103,8 +103,9 @@ const FAULTS: &[(Fault, &str, &str)] = &[
     ),
     (Fault::MovesNowhere, "seeking", "event 1 at the hook is event `wanted-2` instead of event `wanted-0`"),
     (Fault::SkipsUnasked, "seeking", "it is not refused"),
+    (Fault::StaysWhereItIs, "seeking", "event 2 at the hook is event `wanted-4` instead of event `wanted-3`"),
     (Fault::MovesWhenAsked, "seeking", "the hook `a` is lost"),
-    (Fault::KeepsWhatWasSettled, "seeking", "event 4 at the hook is event `wanted-4` instead of event `wanted-3`"),
+    (Fault::KeepsWhatWasSettled, "seeking", "event 2 at the hook is event `wanted-4` instead of event `wanted-3`"),
     (Fault::ForgetsWhatWasSettled, "seeking", "event 1 at the hook is event `wanted-4` instead of event `wanted-5`"),
     (
         Fault::CountsOthers,
