@@ -135,7 +135,11 @@ impl AttemptPage {
                 (end, next) => end.max(next),
             };
         }
-        merged.attempts.sort_by(|a, b| if query.oldest_first { a.id.cmp(&b.id) } else { b.id.cmp(&a.id) });
+        // Two instances may have given the same number to attempts of different hooks.
+        merged.attempts.sort_by(|a, b| (a.id, &a.hook).cmp(&(b.id, &b.hook)));
+        if !query.oldest_first {
+            merged.attempts.reverse();
+        }
         // An instance may answer twice, as one that is asked and as one of all.
         merged.attempts.dedup();
         if let Some(end) = end {

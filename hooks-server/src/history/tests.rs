@@ -369,8 +369,9 @@ fn a_folder_is_written_to_by_one() {
 }
 
 fn reported(id: u64, hook: &str) -> AttemptReport {
-    let frame = one(0, hook).frame(id);
-    AttemptReport::of(&super::record::Record::read(&frame[8..]).unwrap()).unwrap()
+    let frame = one(0, "answer").frame(id);
+    let report = AttemptReport::of(&super::record::Record::read(&frame[8..]).unwrap()).unwrap();
+    AttemptReport { hook: HookId::new(hook).unwrap(), ..report }
 }
 
 #[test]
@@ -390,6 +391,8 @@ fn pages_of_instances_are_one_page_that_misses_none() {
     assert_eq!(merged(vec![page(&[9, 8, 7], "a", Some(7)), page(&[6, 1], "b", None)]), (vec![9, 8, 7], Some(7)));
     assert_eq!(merged(vec![page(&[9], "a", None), page(&[8, 1], "b", None)]), (vec![9, 8, 1], None));
     assert_eq!(merged(vec![page(&[9], "a", None), page(&[9], "a", None)]), (vec![9], None), "one that answers twice");
+    let twice = ["a", "b", "a"].map(|of| page(&[9], of, None)).into();
+    assert_eq!(merged(twice), (vec![9, 9], None), "one of the same number lies between");
     // The cursor is a number, so those of one number stay together.
     assert_eq!(merged(vec![page(&[9, 8, 7], "a", None), page(&[7, 2], "b", None)]), (vec![9, 8, 7, 7], Some(7)));
 }
