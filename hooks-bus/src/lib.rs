@@ -37,6 +37,8 @@ mod buffer;
 mod duplicates;
 #[cfg(feature = "durable")]
 mod durable;
+#[cfg(feature = "nats")]
+mod files;
 mod index;
 mod memory;
 #[cfg(feature = "nats")]
@@ -46,6 +48,8 @@ mod overrides;
 #[cfg(any(feature = "durable", feature = "nats"))]
 mod page;
 mod routing;
+#[cfg(feature = "nats")]
+mod sharing;
 
 #[cfg(feature = "durable")]
 pub use durable::{

@@ -148,7 +148,7 @@ impl Inner {
             Change::Override { token } => self.override_seen(&token),
             Change::Definition => self.defined.notify_one(),
             Change::Hook { token, revision, mine } => {
-                let hook = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
+                let hook = self.hooks.lock().values().find(|hook| hook.tag.token == token).cloned();
                 let Some(hook) = hook else { return };
                 if mine {
                     hook.confirm(revision);
@@ -166,7 +166,7 @@ impl Inner {
     /// them of new events. So hooks with new consumers are checked each time.
     async fn check_waiting_hooks(&self, end: u64, turn: usize) {
         let mut hooks: Vec<_> = self.hooks.lock().values().filter(|hook| hook.is_owned()).cloned().collect();
-        hooks.sort_by(|a, b| a.token.cmp(&b.token));
+        hooks.sort_by(|a, b| a.tag.token.cmp(&b.tag.token));
         let begin = if hooks.is_empty() { 0 } else { turn * HOOKS_PER_CHECK % hooks.len() };
         hooks.rotate_left(begin);
         let now = Instant::now();

@@ -10,7 +10,7 @@ use super::hook::Hook;
 use super::record::{HookRecord, Key};
 use super::refusal::is_conflict;
 use super::registry::Seen;
-use super::step::CheckpointWrite;
+use crate::sharing::CheckpointWrite;
 
 /// Most requests about hooks at a time.
 pub(super) const MAX_WRITES: usize = 128;
@@ -44,14 +44,14 @@ impl Inner {
             owner: keep.then(|| self.me.clone()),
             log: self.log_name.clone(),
             position: write.position,
-            began: self.registry.lock().began(&hook.token),
+            began: self.registry.lock().began(&hook.tag.token),
             of: hook.mark(),
             acked_ranges: write.acked_ranges.clone(),
         };
-        let key = Key::Hook(&hook.token).to_string();
+        let key = Key::Hook(&hook.tag.token).to_string();
         match self.storage.bucket.update(&key, record.encode(), write.revision).await {
             Ok(revision) => {
-                self.registry.lock().set(&hook.token, record, revision);
+                self.registry.lock().set(&hook.tag.token, record, revision);
                 Some(revision)
             }
             Err(error) if is_conflict(&error) => {
@@ -70,7 +70,7 @@ impl Inner {
 
     /// Reads a hook's entry: an answer may have been lost, the hook, or its entry. Returns true if the entry is gone.
     pub(super) async fn reload_entry(&self, hook: &Hook) -> bool {
-        let (key, bucket) = (Key::Hook(&hook.token).to_string(), &self.storage.bucket);
+        let (key, bucket) = (Key::Hook(&hook.tag.token).to_string(), &self.storage.bucket);
         // The leader answers: other servers may be behind, which would look as if the bucket had gone back.
         match bucket.stream.get_last_raw_message_by_subject(&format!("{}{key}", bucket.prefix)).await {
             Ok(entry) => {
@@ -85,7 +85,7 @@ impl Inner {
                 false
             }
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                self.registry.lock().remove_entry(&hook.token, false);
+                self.registry.lock().remove_entry(&hook.tag.token, false);
                 true
             }
             Err(error) => {
@@ -101,11 +101,11 @@ impl Inner {
             return None;
         }
         let position = record.position;
-        match self.storage.bucket.create(Key::Hook(&hook.token).to_string(), record.encode()).await {
+        match self.storage.bucket.create(Key::Hook(&hook.tag.token).to_string(), record.encode()).await {
             Ok(revision) => {
                 tracing::error!(hook = %hook.id, position, "the hook's entry in NATS was removed: made again, nothing is skipped");
                 self.report_vanished();
-                self.registry.lock().set(&hook.token, record, revision);
+                self.registry.lock().set(&hook.tag.token, record, revision);
                 Some(revision)
             }
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {

@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::config::NatsConfig;
-use super::{files, refusal};
+use super::refusal;
+use crate::files;
 
 /// The time limit for a server's answer to a request.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);

@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 use super::connect::{message, unavailable};
 use super::health::Part;
-use super::record::{HookRecord, Key, hook_hash};
+use super::record::{HookRecord, Key};
 use super::{Inner, settings, stream, subject};
 use crate::overrides::encode;
+use crate::sharing::hook_hash;
 
 /// Every so many checks, all entries are listed and all dead letters counted, even if nothing hints at a change.
 const FULL_CHECK_EVERY: u32 = 15;
@@ -158,7 +159,7 @@ impl Inner {
             self.recreate_override(&token, kept).await?;
         }
         for token in missing.hooks {
-            let here = self.hooks.lock().values().find(|hook| hook.token == token).cloned();
+            let here = self.hooks.lock().values().find(|hook| hook.tag.token == token).cloned();
             match here {
                 Some(hook) => hook.checkpoint_soon(),
                 None => self.recreate_unused_entry(&token).await?,

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use super::connect::unavailable;
 use super::dead_letters::NatsDeadLetters;
-use super::record::{self, Key};
+use super::record::Key;
 use super::{NatsBus, subject};
+use crate::sharing::hook_hash;
 
 #[async_trait]
 impl HookStore for NatsBus {
@@ -48,7 +49,7 @@ impl HookStore for NatsBus {
     async fn forget(&self, hook: &HookId) -> Result<bool, BusError> {
         let token = subject::of_hook(hook.as_str());
         let in_use = self.inner.hooks.lock().contains_key(hook)
-            || self.inner.registry.lock().another_member_has(record::hook_hash(hook.as_str()), Instant::now());
+            || self.inner.registry.lock().another_member_has(hook_hash(hook.as_str()), Instant::now());
         if in_use {
             return Err(BusError::Unavailable(format!("an instance has the hook `{hook}`: remove it there first")));
         }

@@ -109,7 +109,7 @@ impl Inner {
 
     /// True if another living instance owns the hook.
     pub(super) fn is_owned_elsewhere(&self, hook: &Hook) -> bool {
-        !hook.is_owned() && self.registry.lock().is_owned_by_another(&hook.token, Instant::now())
+        !hook.is_owned() && self.registry.lock().is_owned_by_another(&hook.tag.token, Instant::now())
     }
 
     /// Waits until this instance hears its own heartbeats and the other instances' announcements.
@@ -138,13 +138,13 @@ impl Inner {
     pub(super) async fn ensure_entry(&self, hook: &Hook, from: StartAt) -> Result<(), BusError> {
         let (in_use, left) = {
             let registry = self.registry.lock();
-            match registry.entry(&hook.token) {
+            match registry.entry(&hook.tag.token) {
                 Some((record, _)) if hook.is_of(&record) => return Ok(()),
                 Some(left) => (false, Some(left)),
                 // A hook that was just defined is new, whoever else has it.
                 None => {
-                    let is_new =
-                        hook.origin.is_some() && registry.vanished(&hook.token).is_none_or(|it| !hook.is_of(&it));
+                    let is_new = hook.tag.origin.is_some()
+                        && registry.vanished(&hook.tag.token).is_none_or(|it| !hook.is_of(&it));
                     (!is_new && registry.another_member_has(hook.hash, Instant::now()), None)
                 }
             }
@@ -155,7 +155,7 @@ impl Inner {
             return Ok(());
         }
         let tail = self.refresh_tail().await?;
-        let position = match (&hook.origin, from) {
+        let position = match (&hook.tag.origin, from) {
             // Of a stream that was rolled back, or made again.
             (Some(origin), _) if origin.log == self.log_name => origin.position.min(tail.last),
             (Some(_), _) => 0,
@@ -171,7 +171,7 @@ impl Inner {
 
     /// Writes the first entry of a hook, in place of one that another hook of its name left.
     async fn begin_entry(&self, hook: &Hook, record: HookRecord, left: Option<u64>) -> Result<(), BusError> {
-        let (key, value) = (Key::Hook(&hook.token).to_string(), record.encode());
+        let (key, value) = (Key::Hook(&hook.tag.token).to_string(), record.encode());
         let failed = |error: &dyn std::error::Error| {
             Err(unavailable(&format!("keep the position of the hook `{}`", hook.id), error))
         };
@@ -188,7 +188,7 @@ impl Inner {
             },
         };
         match written {
-            Some(revision) => self.registry.lock().set(&hook.token, record, revision),
+            Some(revision) => self.registry.lock().set(&hook.tag.token, record, revision),
             // Another instance was faster.
             None => drop(self.reload_entry(hook).await),
         }
@@ -197,6 +197,6 @@ impl Inner {
 
     /// True if a hook was undefined, or another one has its name by now: nobody makes its entry again.
     pub(super) fn is_undefined(&self, hook: &Hook) -> bool {
-        self.registry.lock().definitions.has_ended(&hook.id, hook.origin.as_ref())
+        self.registry.lock().definitions.has_ended(&hook.id, hook.tag.origin.as_ref())
     }
 }

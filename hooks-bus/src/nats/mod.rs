@@ -12,12 +12,10 @@
 //! it, so the former owner's next write fails: the hook is lost. An instance, not each hook, sends heartbeats.
 
 mod ask;
-mod assignment;
 mod background;
 mod checkpointer;
 mod config;
 mod connect;
-mod cursor;
 mod dead_letter_counts;
 mod dead_letters;
 mod define;
@@ -25,18 +23,15 @@ mod definitions;
 mod examine;
 mod feed;
 mod fetch;
-mod files;
 mod follow;
 mod health;
 mod hearing;
 mod hook;
 mod hook_store;
 mod inner;
-mod lease;
 mod limits;
-mod machine;
+mod members;
 mod monitor;
-mod overrides;
 mod past;
 mod plugin;
 mod publish;
@@ -79,19 +74,19 @@ pub use config::{NatsConfig, NatsTls};
 
 use connect::{Connected, Denied};
 use dead_letter_counts::DeadLetterCounts;
-use follow::Unfollowed;
 use health::Health;
-use hook::Hook;
+use hook::{Hook, Tag};
 use inner::Tail;
-use lease::Lease;
 use limits::Limits;
-use machine::Mark;
 use publish::Publisher;
 use reader::NatsReader;
 use record::Key;
 use registry::Registry;
 use rollback::Rollback;
+use step::FeedState;
 use stream::Storage;
+
+use crate::sharing::{Lease, Mark, Unfollowed};
 
 /// The time limit for the last writes when the process ends.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -174,7 +169,7 @@ struct Inner {
     health: Health,
     /// Hooks were acquired.
     acquired: Notify,
-    unfollowed: Unfollowed,
+    unfollowed: Unfollowed<Tag, FeedState>,
     accepted: AtomicU64,
     duplicates: AtomicU64,
     opening: Semaphore,
@@ -284,14 +279,15 @@ impl Bus for NatsBus {
         let origin = inner.registry.lock().definitions.get(&subscription.hook).map(|(record, _)| record.origin.clone());
         let known = inner.hooks.lock().get(&subscription.hook).cloned();
         let hook = match known {
-            Some(hook) if hook.origin == origin => hook,
+            Some(hook) if hook.tag.origin == origin => hook,
             known => {
                 // It was undefined, and another one has its name now.
                 if let Some(before) = known {
                     before.remove();
                     inner.hooks.lock().remove(&before.id);
                 }
-                let hook = Arc::new(Hook::new(&subscription, origin, inner.lease.clone(), inner.settled.clone()));
+                let tag = Tag { token: subject::of_hook(subscription.hook.as_str()), origin };
+                let hook = Arc::new(Hook::new(&subscription, tag, inner.lease.clone(), inner.settled.clone()));
                 inner.ensure_entry(&hook, subscription.from).await?;
                 inner.hooks.lock().entry(hook.id.clone()).or_insert(hook).clone()
             }

@@ -17,8 +17,9 @@ use super::Inner;
 use super::feed::{Ended, Feed, RawEvent};
 use super::fetch::Fetched;
 use super::hook::Hook;
-use super::step::{FeedState, Reading, Step};
+use super::step::FeedState;
 use super::subject::{self, ServerFilter};
+use crate::sharing::{self, Step};
 
 /// The interval at which a closed reader checks if it has read everything.
 const END_CHECK_EVERY: Duration = Duration::from_millis(100);
@@ -31,6 +32,9 @@ const NEXT_ATTEMPT_AFTER: Duration = Duration::from_secs(1);
 
 /// The time for which an attempt without an answer keeps its permit, for which other hooks wait.
 const PERMIT_LIMIT: Duration = Duration::from_millis(250);
+
+/// The parts of a hook that its reader works on.
+type Reading<'a> = sharing::Reading<'a, FeedState>;
 
 /// Reads one hook's events.
 pub(super) struct NatsReader {

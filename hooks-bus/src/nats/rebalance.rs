@@ -117,13 +117,13 @@ impl Inner {
             }
             // Where an entry names this instance, which does not own the hook, an answer was lost: others wait until it
             // releases the hook, so it acquires it first.
-            let wanted = wanted || registry.names_me(&hook.token);
-            match registry.entry(&hook.token) {
-                None if registry.definitions.has_ended(&hook.id, hook.origin.as_ref()) => None,
+            let wanted = wanted || registry.names_me(&hook.tag.token);
+            match registry.entry(&hook.tag.token) {
+                None if registry.definitions.has_ended(&hook.id, hook.tag.origin.as_ref()) => None,
                 // An instance restores the entry if it knew the position, or should own the hook.
-                None if wanted || registry.is_orphaned(&hook.token, now) => Some(Move::Restore),
+                None if wanted || registry.is_orphaned(&hook.tag.token, now) => Some(Move::Restore),
                 Some((record, _))
-                    if hook.is_of(&record) && wanted && !registry.is_owned_by_another(&hook.token, now) =>
+                    if hook.is_of(&record) && wanted && !registry.is_owned_by_another(&hook.tag.token, now) =>
                 {
                     Some(Move::Acquire)
                 }
@@ -141,18 +141,18 @@ impl Inner {
             tracing::debug!(hook = %hook.id, %error, "the hook can't be acquired now");
             return;
         }
-        let seen = self.registry.lock().entry(&hook.token);
+        let seen = self.registry.lock().entry(&hook.tag.token);
         let Some((record, revision)) = seen.filter(|(record, _)| hook.is_of(record) && !hook.is_owned()) else {
             return;
         };
         let record = self.in_this_log(hook, HookRecord { owner: Some(self.me.clone()), ..record });
-        match self.storage.bucket.update(Key::Hook(&hook.token).to_string(), record.encode(), revision).await {
+        match self.storage.bucket.update(Key::Hook(&hook.tag.token).to_string(), record.encode(), revision).await {
             Ok(revision) => {
                 tracing::debug!(hook = %hook.id, position = record.position, "hook acquired");
-                hook.acquired(revision, &record, Instant::now());
-                self.registry.lock().set(&hook.token, record, revision);
+                hook.acquired(revision, (record.position, &record.acked_ranges), Instant::now());
+                self.registry.lock().set(&hook.tag.token, record, revision);
                 // The watch may have been faster than the answer.
-                if let Some(newer) = self.registry.lock().lost_by(&hook.token, revision) {
+                if let Some(newer) = self.registry.lock().lost_by(&hook.tag.token, revision) {
                     hook.lose(newer);
                 }
             }
@@ -167,7 +167,7 @@ impl Inner {
         let past_end = self
             .registry
             .lock()
-            .entry(&hook.token)
+            .entry(&hook.tag.token)
             .is_some_and(|(record, _)| record.log == self.log_name && record.position > self.tail().last);
         if past_end { self.refresh_tail().await.map(drop) } else { Ok(()) }
     }
@@ -187,13 +187,13 @@ impl Inner {
         if self.is_undefined(hook) {
             return;
         }
-        let kept = self.registry.lock().vanished(&hook.token);
+        let kept = self.registry.lock().vanished(&hook.tag.token);
         let kept = kept.filter(|record| record.log == self.log_name && hook.is_of(record));
         let known = hook.last_position();
         if kept.is_none() && known.is_none() && self.is_known_elsewhere(hook) {
             return;
         }
-        let origin = hook.origin.as_ref().filter(|origin| origin.log == self.log_name);
+        let origin = hook.tag.origin.as_ref().filter(|origin| origin.log == self.log_name);
         let begin = origin.map_or(0, |origin| origin.position);
         let began = kept.as_ref().and_then(|record| record.began);
         let (committed, acked_ranges) =

@@ -10,12 +10,9 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use hooks_core::stable_hash;
 use serde::{Deserialize, Serialize};
 
-/// Positions from the first to the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct PositionRange(pub(super) u64, pub(super) u64);
+use crate::sharing::PositionRange;
 
 /// A hook's owner and position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,12 +78,6 @@ impl std::fmt::Display for Key<'_> {
             Self::Definition(name) => write!(f, "def.{name}"),
         }
     }
-}
-
-/// A hook's name as a number that all instances agree on.
-pub(super) fn hook_hash(hook: &str) -> u32 {
-    let hash = stable_hash(hook.bytes());
-    (hash ^ (hash >> 32)) as u32
 }
 
 /// The hooks of an instance, sorted.

@@ -7,13 +7,13 @@ use std::time::Duration;
 use hooks_core::{HookId, Override};
 use tokio::time::Instant;
 
-use super::assignment::{Hooks, Members, assign};
 use super::definitions::{DefinitionRecord, Definitions};
-use super::overrides::Overrides;
-use super::record::{HookRecord, Key, decode_hooks, hook_hash};
+use super::members::Members;
+use super::record::{HookRecord, Key, decode_hooks};
 use super::rollback::HighWater;
 use super::subject::{hook_of, of_hook};
 use crate::overrides::decode;
+use crate::sharing::{Hooks, Overrides, assign, hook_hash};
 
 /// The known entries of the bucket.
 #[derive(Debug)]

@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use super::connect::{connected, unavailable};
 use super::hook::Hook;
 use super::inner::Tail;
-use super::record::{HookRecord, Key, PositionRange};
+use super::record::{HookRecord, Key};
 use super::refusal::is_conflict;
 use super::{Inner, subject};
+use crate::sharing::PositionRange;
 
 /// A hook's entry, and its revision.
 type Entry = (HookRecord, u64);
@@ -31,11 +32,11 @@ impl Inner {
         if seek.dry_run {
             return Ok(sought);
         }
-        match self.write_place(&hook.token, &record, entry.1).await? {
+        match self.write_place(&hook.tag.token, &record, entry.1).await? {
             Some(revision) => {
-                hook.acquired(revision, &record, Instant::now());
+                hook.acquired(revision, (record.position, &record.acked_ranges), Instant::now());
                 // The watch may have been faster than the answer.
-                if let Some(newer) = self.registry.lock().lost_by(&hook.token, revision) {
+                if let Some(newer) = self.registry.lock().lost_by(&hook.tag.token, revision) {
                     hook.lose(newer);
                 }
                 hook.count_skipped(sought.skipped);
@@ -52,7 +53,7 @@ impl Inner {
     fn owned_entry(&self, hook: &Hook) -> Option<Entry> {
         let write = hook.place_to_write()?;
         let (owner, log, of) = (Some(self.me.clone()), self.log_name.clone(), hook.mark());
-        let (position, began) = (write.position, self.registry.lock().began(&hook.token));
+        let (position, began) = (write.position, self.registry.lock().began(&hook.tag.token));
         let record = HookRecord { owner, log, position, began, of, acked_ranges: write.acked_ranges };
         Some((record, write.revision))
     }

@@ -1,38 +1,11 @@
-//! Values that a hook exchanges with its reader and the checkpointer.
+//! How far a hook's feed is.
 
 use std::time::Duration;
 
-use hooks_core::{Filter, Ledger};
 use tokio::time::Instant;
-
-use super::cursor::Cursor;
-use super::record::PositionRange;
 
 /// The time for which a new consumer is checked often.
 const FRESH: Duration = Duration::from_secs(60);
-
-/// A reader's next step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Say that the hook is lost.
-    Lost,
-    /// There is nothing to do until something changes.
-    Wait,
-    /// The worker does not settle: send the events in flight.
-    Flush,
-    /// No more events will come.
-    Dry,
-    /// Read on. A feed of another version is replaced by one that begins behind `after`.
-    Read { after: u64, version: u64 },
-}
-
-/// A hook's checkpoint that is due, for the entry of this revision.
-#[derive(Debug)]
-pub(super) struct CheckpointWrite {
-    pub(super) revision: u64,
-    pub(super) position: u64,
-    pub(super) acked_ranges: Vec<PositionRange>,
-}
 
 /// The progress of a hook's feed.
 #[derive(Debug, Clone, Default)]
@@ -68,13 +41,4 @@ impl Place {
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         self.opened.is_some_and(|opened| now.saturating_duration_since(opened) < FRESH)
     }
-}
-
-/// The parts of a hook that its reader works on.
-pub(super) struct Reading<'a> {
-    pub(super) cursor: &'a mut Cursor,
-    pub(super) ledger: &'a Ledger,
-    pub(super) in_worker: &'a mut bool,
-    pub(super) filter: &'a Filter,
-    pub(super) feed: &'a mut FeedState,
 }

@@ -1,9 +1,9 @@
 //! A hook's place in the stream, for the tasks that check it from outside of its reader.
 
-use hooks_core::{DropReason, Lag};
+use hooks_core::Lag;
 
-use super::{Hook, MAX_ACKED_RANGES};
-use crate::nats::step::{CheckpointWrite, FeedState, Place};
+use super::Hook;
+use crate::nats::step::{FeedState, Place};
 
 impl Hook {
     /// The hook's place, if it has read everything that the server had for it.
@@ -14,22 +14,6 @@ impl Hook {
     /// The hook's place, if its reader waits for events.
     pub(in crate::nats) fn waiting_place(&self) -> Option<Place> {
         self.place_if(|feed| feed.waiting)
-    }
-
-    /// The hook's place as its entry would have it, if this instance owns it.
-    pub(in crate::nats) fn place_to_write(&self) -> Option<CheckpointWrite> {
-        let state = self.state.lock();
-        let cursor = state.next.as_ref().unwrap_or(&state.cursor);
-        let (position, acked_ranges) = (cursor.position(), cursor.acked_ranges(MAX_ACKED_RANGES));
-        Some(CheckpointWrite { revision: state.owned_revision?, position, acked_ranges })
-    }
-
-    /// Enters events in the ledger that the hook skips.
-    pub(in crate::nats) fn count_skipped(&self, events: u64) {
-        let state = self.state.lock();
-        let events = usize::try_from(events).unwrap_or(usize::MAX);
-        state.ledger.take(events);
-        state.ledger.give_up(events, DropReason::Skipped);
     }
 
     fn place_if(&self, condition: impl Fn(&FeedState) -> bool) -> Option<Place> {

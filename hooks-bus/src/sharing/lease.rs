@@ -11,7 +11,7 @@ use super::machine::Mark;
 /// Runs from when a heartbeat was sent, so it ends before other instances, which count from when they heard it,
 /// take this one for dead. Uses a clock that goes on while the process is stopped.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(crate) struct Lease {
     length: Duration,
     until: Mutex<Option<Instant>>,
     given_up: AtomicBool,
@@ -20,42 +20,42 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(length: Duration, mark: Option<Mark>) -> Self {
+    pub(crate) fn new(length: Duration, mark: Option<Mark>) -> Self {
         Self { length, until: Mutex::new(None), given_up: AtomicBool::new(false), mark }
     }
 
     /// Shows to others of this machine that this instance has not ended.
-    pub(super) fn mark(&self) -> Option<&Mark> {
+    pub(crate) fn mark(&self) -> Option<&Mark> {
         self.mark.as_ref()
     }
 
-    pub(super) fn holds(&self, now: Instant) -> bool {
+    pub(crate) fn holds(&self, now: Instant) -> bool {
         self.until.lock().is_some_and(|until| now < until)
     }
 
-    /// The bucket took a heartbeat that was sent then.
-    pub(super) fn renew(&self, sent: Instant) {
+    /// The server took a heartbeat that was sent then.
+    pub(crate) fn renew(&self, sent: Instant) {
         let mut until = self.until.lock();
         *until = (*until).max(Some(sent + self.length));
     }
 
     /// Ends it now.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.give_up();
         *self.until.lock() = None;
     }
 
     /// Stops renewing it: this instance can't deliver any more, and others may.
-    pub(super) fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_given_up(&self) -> bool {
+    pub(crate) fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Relaxed)
     }
 
     /// Waits until it has run out.
-    pub(super) async fn ends(&self) {
+    pub(crate) async fn ends(&self) {
         loop {
             let until = *self.until.lock();
             match until.filter(|until| *until > Instant::now()) {
@@ -66,7 +66,7 @@ impl Lease {
     }
 
     /// The interval of heartbeats.
-    pub(super) fn interval(&self) -> Duration {
+    pub(crate) fn interval(&self) -> Duration {
         self.length / 4
     }
 }

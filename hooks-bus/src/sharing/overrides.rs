@@ -6,7 +6,7 @@ use hooks_core::Override;
 
 /// Overrides by hook.
 #[derive(Debug, Default)]
-pub(super) struct Overrides {
+pub(crate) struct Overrides {
     /// The override, if there is one, and its revision.
     by_token: HashMap<String, (Option<Override>, u64)>,
     up_to: u64,
@@ -14,7 +14,7 @@ pub(super) struct Overrides {
 
 impl Overrides {
     /// Takes in an override (`None`: removed); returns true if it is another one.
-    pub(super) fn see(&mut self, token: &str, to: Option<Override>, revision: u64) -> bool {
+    pub(crate) fn see(&mut self, token: &str, to: Option<Override>, revision: u64) -> bool {
         if self.revision(token).is_some_and(|known| known >= revision) {
             return false;
         }
@@ -23,16 +23,16 @@ impl Overrides {
         news
     }
 
-    pub(super) fn get(&self, token: &str) -> Option<Override> {
+    pub(crate) fn get(&self, token: &str) -> Option<Override> {
         self.by_token.get(token)?.0.clone()
     }
 
-    pub(super) fn revision(&self, token: &str) -> Option<u64> {
+    pub(crate) fn revision(&self, token: &str) -> Option<u64> {
         self.by_token.get(token).map(|(_, revision)| *revision)
     }
 
     /// Removes an override that had this revision.
-    pub(super) fn remove(&mut self, token: &str, revision: Option<u64>) {
+    pub(crate) fn remove(&mut self, token: &str, revision: Option<u64>) {
         if let Some(known) = self.by_token.get_mut(token)
             && Some(known.1) == revision
         {
@@ -41,27 +41,27 @@ impl Overrides {
     }
 
     /// Forgets the hook; returns true if it had an override.
-    pub(super) fn forget(&mut self, token: &str) -> bool {
+    pub(crate) fn forget(&mut self, token: &str) -> bool {
         self.by_token.remove(token).is_some_and(|(known, _)| known.is_some())
     }
 
     /// The hooks with an override, the override and its revision.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Override, u64)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Override, u64)> {
         self.by_token.iter().filter_map(|(token, (known, revision))| Some((token.as_str(), known.as_ref()?, *revision)))
     }
 
     /// Forgets revisions, because the bucket is another one; overrides stay.
-    pub(super) fn reset_revisions(&mut self) {
+    pub(crate) fn reset_revisions(&mut self) {
         self.by_token.values_mut().for_each(|(_, revision)| *revision = 0);
         self.up_to = 0;
     }
 
     /// Every override up to this revision of the bucket was seen.
-    pub(super) fn seen_up_to(&mut self, revision: u64) {
+    pub(crate) fn seen_up_to(&mut self, revision: u64) {
         self.up_to = self.up_to.max(revision);
     }
 
-    pub(super) fn up_to(&self) -> u64 {
+    pub(crate) fn up_to(&self) -> u64 {
         self.up_to
     }
 }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::Hook;
 
-impl Settle for Hook {
+impl<T: Send + Sync, F: Send> Settle for Hook<T, F> {
     fn settle(&self, positions: &[Position]) -> usize {
         let mut state = self.state.lock();
         let settled = state.cursor.settle(positions.iter().map(|position| position.get()));

@@ -4,7 +4,11 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
-use super::record::PositionRange;
+use serde::{Deserialize, Serialize};
+
+/// Positions from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PositionRange(pub(crate) u64, pub(crate) u64);
 
 /// An event that was read and lies beyond the position.
 #[derive(Debug, Clone, Copy)]
@@ -15,9 +19,9 @@ struct WindowEntry {
     settled: bool,
 }
 
-/// A hook's cursor. Positions are sequence numbers of the stream; reading is in their order.
+/// A hook's cursor. Positions are sequence numbers of the log; reading is in their order.
 #[derive(Debug, Default)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     /// Everything up to here was read or does not concern the hook.
     read_to: u64,
     /// Rising; the first is unsettled.
@@ -30,37 +34,37 @@ pub(super) struct Cursor {
 
 impl Cursor {
     /// A cursor that continues from another's position and acked ranges.
-    pub(super) fn new(position: u64, acked_ranges: &[PositionRange]) -> Self {
+    pub(crate) fn new(position: u64, acked_ranges: &[PositionRange]) -> Self {
         Self { read_to: position, skip: acked_ranges.iter().copied().collect(), ..Self::default() }
     }
 
     /// The position: everything up to it is settled.
-    pub(super) fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.window.front().map_or(self.read_to, |first| first.seq - 1)
     }
 
     /// Everything up to here was read.
-    pub(super) fn read_to(&self) -> u64 {
+    pub(crate) fn read_to(&self) -> u64 {
         self.read_to
     }
 
     /// The number of deliveries from the oldest unsettled to the newest read.
-    pub(super) fn window(&self) -> usize {
+    pub(crate) fn window(&self) -> usize {
         self.window.len()
     }
 
     /// The events in flight and their bytes.
-    pub(super) fn in_flight(&self) -> (usize, usize) {
+    pub(crate) fn in_flight(&self) -> (usize, usize) {
         (self.unsettled, self.bytes)
     }
 
     /// The time at which the oldest event in flight was accepted.
-    pub(super) fn oldest(&self) -> Option<SystemTime> {
+    pub(crate) fn oldest(&self) -> Option<SystemTime> {
         self.window.front().map(|first| first.accepted)
     }
 
     /// Takes in an event of the hook. False: it is settled already, or was read before.
-    pub(super) fn read(&mut self, seq: u64, bytes: usize, accepted: SystemTime) -> bool {
+    pub(crate) fn read(&mut self, seq: u64, bytes: usize, accepted: SystemTime) -> bool {
         if seq <= self.read_to {
             return false;
         }
@@ -81,12 +85,12 @@ impl Cursor {
     }
 
     /// Moves on to here: no event up to it, besides those read, concerns the hook.
-    pub(super) fn pass(&mut self, seq: u64) {
+    pub(crate) fn pass(&mut self, seq: u64) {
         self.read_to = self.read_to.max(seq);
     }
 
     /// Settles these events. Returns how many of them were unsettled until now.
-    pub(super) fn settle(&mut self, seqs: impl Iterator<Item = u64>) -> usize {
+    pub(crate) fn settle(&mut self, seqs: impl Iterator<Item = u64>) -> usize {
         let mut count = 0;
         for seq in seqs {
             let Ok(at) = self.window.binary_search_by_key(&seq, |entry| entry.seq) else { continue };
@@ -105,7 +109,7 @@ impl Cursor {
 
     /// The settled ranges beyond the position, oldest first, at most `max`. Between the ends of a range no event
     /// is unsettled.
-    pub(super) fn acked_ranges(&self, max: usize) -> Vec<PositionRange> {
+    pub(crate) fn acked_ranges(&self, max: usize) -> Vec<PositionRange> {
         let mut ranges: Vec<PositionRange> = Vec::new();
         let mut joins = false;
         for entry in &self.window {
@@ -125,7 +129,7 @@ impl Cursor {
     }
 
     /// The cursor for a stream that was rolled back to here.
-    pub(super) fn rolled_back_to(&self, kept: u64) -> Self {
+    pub(crate) fn rolled_back_to(&self, kept: u64) -> Self {
         let acked_ranges = self.acked_ranges(usize::MAX).into_iter().filter(|range| range.0 <= kept);
         let acked_ranges: Vec<PositionRange> =
             acked_ranges.map(|range| PositionRange(range.0, range.1.min(kept))).collect();
@@ -133,7 +137,7 @@ impl Cursor {
     }
 
     /// Drops the events in flight, which are read again. Returns how many there were.
-    pub(super) fn rewind(&mut self) -> usize {
+    pub(crate) fn rewind(&mut self) -> usize {
         let in_flight = self.unsettled;
         *self = Self::new(self.position(), &self.acked_ranges(usize::MAX));
         in_flight

@@ -12,10 +12,10 @@ pub(super) enum Following {
     InProgress,
 }
 
-impl Hook {
+impl<T, F> Hook<T, F> {
     /// The hook has a new override; with `pause`, nothing is delivered until it is followed. Returns true if the hook
     /// must be queued for that.
-    pub(in crate::nats) fn override_arrived(&self, pause: bool) -> bool {
+    pub(crate) fn override_arrived(&self, pause: bool) -> bool {
         let mut state = self.state.lock();
         state.paused |= pause;
         if pause {
@@ -24,11 +24,11 @@ impl Hook {
         std::mem::replace(&mut state.following, Following::Waiting) != Following::Waiting
     }
 
-    pub(in crate::nats) fn override_started(&self) {
+    pub(crate) fn override_started(&self) {
         self.state.lock().following = Following::InProgress;
     }
 
-    pub(in crate::nats) fn override_followed(&self) {
+    pub(crate) fn override_followed(&self) {
         let mut state = self.state.lock();
         // Unless another was set in between.
         if state.following == Following::InProgress {

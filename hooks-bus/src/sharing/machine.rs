@@ -5,9 +5,9 @@
 //! have one name. Who has another table, as in a container of its own, knows nothing of the others.
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use elsewhere::Mark;
+pub(crate) use elsewhere::Mark;
 #[cfg(target_os = "linux")]
-pub(super) use linux::Mark;
+pub(crate) use linux::Mark;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -19,25 +19,25 @@ mod linux {
 
     /// The name of a living instance.
     #[derive(Debug)]
-    pub(in crate::nats) struct Mark {
+    pub(crate) struct Mark {
         machine: String,
         _held: UnixDatagram,
     }
 
     impl Mark {
         /// Takes the name of an instance. `None` where the system does not allow that.
-        pub(in crate::nats) fn set(instance: &str) -> Option<Self> {
+        pub(crate) fn set(instance: &str) -> Option<Self> {
             let held = UnixDatagram::bind_addr(&name(instance).ok()?).ok()?;
             Some(Self { machine: machine().ok()?, _held: held })
         }
 
         /// The table of sockets, as no other machine names its own.
-        pub(in crate::nats) fn machine(&self) -> &str {
+        pub(crate) fn machine(&self) -> &str {
             &self.machine
         }
 
         /// True if an instance of this machine has ended.
-        pub(in crate::nats) fn has_ended(&self, instance: &str) -> bool {
+        pub(crate) fn has_ended(&self, instance: &str) -> bool {
             let reached = || UnixDatagram::unbound()?.connect_addr(&name(instance)?);
             reached().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
         }
@@ -77,18 +77,18 @@ mod linux {
 mod elsewhere {
     /// Other systems have no such names.
     #[derive(Debug)]
-    pub(in crate::nats) enum Mark {}
+    pub(crate) enum Mark {}
 
     impl Mark {
-        pub(in crate::nats) fn set(_instance: &str) -> Option<Self> {
+        pub(crate) fn set(_instance: &str) -> Option<Self> {
             None
         }
 
-        pub(in crate::nats) fn machine(&self) -> &str {
+        pub(crate) fn machine(&self) -> &str {
             match *self {}
         }
 
-        pub(in crate::nats) fn has_ended(&self, _instance: &str) -> bool {
+        pub(crate) fn has_ended(&self, _instance: &str) -> bool {
             match *self {}
         }
     }

@@ -16,7 +16,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// With the setting and the path: when it is no regular file, can't be read or gives no answer.
-pub(super) async fn read(setting: &str, path: &Path) -> Result<Vec<u8>, BusError> {
+pub(crate) async fn read(setting: &str, path: &Path) -> Result<Vec<u8>, BusError> {
     let owned = path.to_owned();
     let (sender, read) = oneshot::channel();
     let work = move || sender.send(read_regular(&owned));

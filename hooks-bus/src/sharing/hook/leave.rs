@@ -15,9 +15,9 @@ pub(super) enum Leaving {
     Dropped,
 }
 
-impl Hook {
+impl<T, F> Hook<T, F> {
     /// Asks the worker to drop the hook, or takes that back.
-    pub(in crate::nats) fn leave(&self, leave: bool, now: Instant) {
+    pub(crate) fn leave(&self, leave: bool, now: Instant) {
         let mut state = self.state.lock();
         match (leave, state.leaving) {
             (true, Leaving::No) => state.leaving = Leaving::Asked(now),
@@ -28,7 +28,7 @@ impl Hook {
     }
 
     /// True if the hook can be released: its worker dropped it, or did not within the grace.
-    pub(in crate::nats) fn has_left(&self, now: Instant, grace: Duration) -> bool {
+    pub(crate) fn has_left(&self, now: Instant, grace: Duration) -> bool {
         match self.state.lock().leaving {
             Leaving::No => false,
             Leaving::Asked(since) => now.saturating_duration_since(since) >= grace,
