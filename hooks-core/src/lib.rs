@@ -99,6 +99,7 @@ pub mod event_pattern;
 mod filter;
 mod fnv;
 pub mod foreign;
+mod glob;
 mod hook;
 mod human;
 mod id;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use hooks_bus::{MemoryBus, MemoryConfig};
 use hooks_core::bus::{Read, Reader, Settler, Subscription};
 use hooks_core::{
-    BoxError, Bus, EventPattern, Filter, HookId, HumanDuration, Ledger, QueueLimits, Slice, SliceBuilder, TenantId,
-    sink::Batch,
+    BoxError, Bus, EventPattern, Filter, HookId, HumanDuration, Ledger, Pattern, QueueLimits, Slice, SliceBuilder,
+    TenantId, sink::Batch,
 };
 use hooks_sink_http::{Body, HttpConfig, Mode, Template, measured_request};
 use serde_json::json;
@@ -45,9 +45,10 @@ fn main() -> Result<(), BoxError> {
 
 type Run = fn() -> Result<(), BoxError>;
 
-const COUNTED: [(&str, Run); 16] = [
+const COUNTED: [(&str, Run); 17] = [
     ("envelope", envelope),
     ("filter", filter),
+    ("globs", globs),
     ("route", route),
     ("patterns", patterns),
     ("tenants", || of_tenants(MANY_TENANTS)),
@@ -112,6 +113,16 @@ fn filter() -> Result<(), BoxError> {
     let found: usize = counted(|| (0..ROUNDS).map(|_| matching()).sum());
     // Two types of three, and one subject less.
     if found == ROUNDS * 66 { Ok(()) } else { Err(format!("the filter found {found}").into()) }
+}
+
+/// The globs and the text that take longest: every beginning of a piece comes everywhere, and no end.
+fn globs() -> Result<(), BoxError> {
+    let text = "a".repeat(1 << 20);
+    let never =
+        ["a".repeat(253) + "b*", "?".to_owned() + &"a".repeat(253) + "b", "?".to_owned() + &"a".repeat(252) + "b*"];
+    let globs = never.map(|piece| Pattern::new(format!("*{piece}")));
+    let found = counted(|| globs.iter().filter(|glob| glob.matches(black_box(&text))).count());
+    if found == 0 { Ok(()) } else { Err(format!("{found} of the globs matched").into()) }
 }
 
 /// Publishing to one hook of many, and reading it there.

@@ -2,9 +2,8 @@
 
 use core::net::IpAddr;
 
-use memchr::memmem;
-
 use super::scalar::{Number, Scalar, lower};
+use crate::glob;
 
 /// One of the alternatives of a field.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,17 +170,12 @@ impl Wildcard {
         self.pieces.last().map_or("", |piece| piece)
     }
 
-    /// Each piece is taken where it comes first: what is left for the others is then as long as can be. Takes time
-    /// that grows with the text, not with the wildcards in it.
+    /// Returns true if the whole of `text` matches.
     fn matches(&self, text: &[u8]) -> bool {
-        let [first, middle @ .., last] = &*self.pieces else { return text == self.prefix().as_bytes() };
-        let Some(rest) = text.strip_prefix(first.as_bytes()) else { return false };
-        let Some(mut rest) = rest.strip_suffix(last.as_bytes()) else { return false };
-        for piece in middle {
-            let Some(at) = memmem::find(rest, piece.as_bytes()) else { return false };
-            rest = &rest[at + piece.len()..];
-        }
-        true
+        let [first, between @ .., last] = &*self.pieces else { return text == self.prefix().as_bytes() };
+        let behind_first = text.strip_prefix(first.as_bytes());
+        let rest = behind_first.and_then(|rest| rest.strip_suffix(last.as_bytes()));
+        rest.is_some_and(|rest| glob::in_order(between.iter().map(|piece| piece.as_bytes()), rest, false))
     }
 }
 

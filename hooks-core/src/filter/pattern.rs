@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::glob;
+
 /// A glob over attributes of events: `*` is any run of characters, dots and slashes too, `?` is one
 /// character, everything else is itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,9 +30,10 @@ impl Pattern {
         !self.0.contains(['*', '?'])
     }
 
-    /// Returns true if the whole of `text` matches. Takes at most pattern length × text length steps.
+    /// Returns true if the whole of `text` matches. Takes time that grows with the text and the pattern; only a `?` in a long
+    /// piece between two `*` makes it grow with their product, by a step for 64 characters of the piece.
     pub fn matches(&self, text: &str) -> bool {
-        glob(self.0.as_bytes(), text)
+        glob::matches(self.0.as_bytes(), text.as_bytes())
     }
 
     /// Returns true only if this one matches everything that the other does. Some such pairs it does not find.
@@ -38,40 +41,6 @@ impl Pattern {
         // Read as a text, a wildcard of the other is matched by nothing here but a wildcard, and by `*` alone in full.
         self.matches(other.as_str()) && (other.is_literal() || !self.0.contains('?'))
     }
-}
-
-/// Greedy matching with one point to come back to: when a run taken for `*` proves too short, it is
-/// made longer by one character.
-fn glob(pattern: &[u8], text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let width = |at: usize| text[at..].chars().next().map_or(1, char::len_utf8);
-    let (mut p, mut t) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while t < bytes.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                p += 1;
-                retry = Some((p, t));
-                continue;
-            }
-            Some(b'?') => {
-                p += 1;
-                t += width(t);
-                continue;
-            }
-            Some(byte) if *byte == bytes[t] => {
-                p += 1;
-                t += 1;
-                continue;
-            }
-            _ => {}
-        }
-        let Some((after_star, taken)) = retry else { return false };
-        t = taken + width(taken);
-        p = after_star;
-        retry = Some((after_star, t));
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 impl<T: Into<Arc<str>>> From<T> for Pattern {
