@@ -99,7 +99,7 @@ impl<T: Clone> Index<T> {
 
     pub(crate) fn insert(&mut self, filter: Arc<Filter>, value: T) -> Slot {
         let slot = self.next_slot();
-        let ids = filter.data.as_ref().map(|pattern| self.paths.add(pattern));
+        let ids = filter.rare.data.as_ref().map(|pattern| self.paths.add(pattern));
         let group = match tenant_of(&filter) {
             Some(tenant) => self.tenants.entry(tenant.into()).or_default(),
             None => &mut self.everybodys,
@@ -129,7 +129,7 @@ impl<T: Clone> Index<T> {
                 }
             }
         }
-        if let (Some(pattern), Some(data)) = (&filter.data, &entry.data) {
+        if let (Some(pattern), Some(data)) = (&filter.rare.data, &entry.data) {
             self.paths.remove(pattern, &data.ids);
         }
         self.by_lead -= usize::from(entry.lead.is_some());
@@ -206,7 +206,7 @@ impl<T: Clone> Index<T> {
         slots.sort_unstable();
         slots.dedup();
         let receives = |entry: &Entry<T>| {
-            let (Some(pattern), Some(data)) = (&entry.filter.data, &entry.data) else { return false };
+            let (Some(pattern), Some(data)) = (&entry.filter.rare.data, &entry.data) else { return false };
             entry.filter.matches_but_data(event) && pattern.matches_in(&data.ids, found)
         };
         let found = slots.into_iter().filter_map(|slot| self.entry(slot));
@@ -274,7 +274,7 @@ impl Group {
 
     /// Enters a subscriber by its pattern for `data`, if that is better than being found with so many others.
     fn insert_by_data(&mut self, filter: &Filter, entry: &mut DataEntry, others: usize, slot: Slot) -> bool {
-        let Some(pattern) = &filter.data else { return false };
+        let Some(pattern) = &filter.rare.data else { return false };
         let choice = DataIndex::choose(self.by_data.as_deref(), pattern, &entry.ids);
         let is_better = choice.is_better_than(others);
         if is_better {
@@ -287,7 +287,7 @@ impl Group {
 
     fn remove<T>(&mut self, entry: &Entry<T>, slot: Slot) {
         let filter = &entry.filter;
-        if let (Some(pattern), Some(data)) = (&filter.data, &entry.data)
+        if let (Some(pattern), Some(data)) = (&filter.rare.data, &entry.data)
             && !data.chosen.is_empty()
         {
             if let Some(index) = &mut self.by_data {

@@ -3,6 +3,7 @@
 mod mismatch;
 mod pattern;
 mod problems;
+mod rare;
 #[cfg(test)]
 mod tests;
 
@@ -11,13 +12,14 @@ use std::sync::Arc;
 
 use crate::envelope::{Envelope, is_reserved};
 use crate::event_pattern::EventPattern;
-use crate::id::{HookId, TenantId};
+use crate::id::TenantId;
 
 pub use mismatch::{FilterSetting, Mismatch};
 pub use pattern::Pattern;
 use pattern::any;
 #[cfg(feature = "config")]
 pub(crate) use problems::no_attribute;
+pub use rare::{Rare, RareParts};
 
 /// Patterns by the name of the extension attribute that they are about.
 pub type AttributePatterns = BTreeMap<String, Vec<Pattern>>;
@@ -63,28 +65,13 @@ pub type AttributePatterns = BTreeMap<String, Vec<Pattern>>;
 pub struct Filter {
     /// The event's type matches one of these; empty: any type.
     pub types: Vec<Pattern>,
-    /// The event's type matches none of these.
-    pub types_except: Vec<Pattern>,
     /// The event has a subject, and it matches one of these; empty: any subject or none.
     pub subjects: Vec<Pattern>,
-    /// The event has no subject, or it matches none of these.
-    pub subjects_except: Vec<Pattern>,
-    /// The event's source matches one of these; empty: any source.
-    pub sources: Vec<Pattern>,
-    /// The event's source matches none of these.
-    pub sources_except: Vec<Pattern>,
-    /// The event has each of these extension attributes, and its [text](Envelope::extension) matches one of the patterns.
-    pub attributes: AttributePatterns,
-    /// Of each of these extension attributes, the event has none, or its text matches none of the patterns.
-    pub attributes_except: AttributePatterns,
     /// The tenant whose hook it is: the event's extension attribute `tenant` is this. `None`: the hook is the
     /// operator's, and receives the events of every tenant and of none.
     pub tenant: Option<TenantId>,
-    /// The event's `data` matches this.
-    pub data: Option<Arc<EventPattern>>,
-    /// The dispatcher's own events about this hook are left out. A dispatcher sets it for hooks that name such events: none
-    /// hears of itself.
-    pub not_about: Option<HookId>,
+    /// What few filters ask for.
+    pub rare: Rare,
 }
 
 impl Filter {
@@ -101,7 +88,7 @@ impl Filter {
     /// But not these types.
     #[must_use]
     pub fn except_types<P: Into<Pattern>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
-        self.types_except.extend(patterns.into_iter().map(Into::into));
+        self.rare.types_except.extend(patterns.into_iter().map(Into::into));
         self
     }
 
@@ -115,21 +102,21 @@ impl Filter {
     /// But not these subjects.
     #[must_use]
     pub fn except_subjects<P: Into<Pattern>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
-        self.subjects_except.extend(patterns.into_iter().map(Into::into));
+        self.rare.subjects_except.extend(patterns.into_iter().map(Into::into));
         self
     }
 
     /// Only events with one of these sources.
     #[must_use]
     pub fn sources<P: Into<Pattern>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
-        self.sources.extend(patterns.into_iter().map(Into::into));
+        self.rare.sources.extend(patterns.into_iter().map(Into::into));
         self
     }
 
     /// But not these sources.
     #[must_use]
     pub fn except_sources<P: Into<Pattern>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
-        self.sources_except.extend(patterns.into_iter().map(Into::into));
+        self.rare.sources_except.extend(patterns.into_iter().map(Into::into));
         self
     }
 
@@ -140,7 +127,7 @@ impl Filter {
         name: impl Into<String>,
         patterns: impl IntoIterator<Item = P>,
     ) -> Self {
-        self.attributes.entry(name.into()).or_default().extend(patterns.into_iter().map(Into::into));
+        self.rare.attributes.entry(name.into()).or_default().extend(patterns.into_iter().map(Into::into));
         self
     }
 
@@ -151,7 +138,7 @@ impl Filter {
         name: impl Into<String>,
         patterns: impl IntoIterator<Item = P>,
     ) -> Self {
-        self.attributes_except.entry(name.into()).or_default().extend(patterns.into_iter().map(Into::into));
+        self.rare.attributes_except.entry(name.into()).or_default().extend(patterns.into_iter().map(Into::into));
         self
     }
 
@@ -165,13 +152,13 @@ impl Filter {
     /// Only events whose `data` matches.
     #[must_use]
     pub fn data(mut self, pattern: impl Into<Arc<EventPattern>>) -> Self {
-        self.data = Some(pattern.into());
+        self.rare.data = Some(pattern.into());
         self
     }
 
     /// Returns true if the hook receives this event.
     pub fn matches(&self, envelope: &Envelope) -> bool {
-        self.matches_but_data(envelope) && self.matches_data(envelope)
+        self.matches_but_data(envelope) && self.rare.matches_data(envelope)
     }
 
     /// Returns true if the hook receives this event if its `data` matches.
@@ -190,24 +177,24 @@ impl Filter {
             return Some(FilterSetting::Tenant.into());
         }
         if !self.matches_type(event_type) {
-            let is_excepted = !is_reserved(event_type) && any(&self.types_except, event_type);
+            let is_excepted = !is_reserved(event_type) && any(&self.rare.types_except, event_type);
             return first(is_excepted, FilterSetting::TypesExcept, FilterSetting::Types);
         }
         if !self.matches_subject(subject) {
-            let is_excepted = subject.is_some_and(|subject| any(&self.subjects_except, subject));
+            let is_excepted = subject.is_some_and(|subject| any(&self.rare.subjects_except, subject));
             return first(is_excepted, FilterSetting::SubjectsExcept, FilterSetting::Subjects);
         }
-        if !self.matches_source(source) {
-            let is_excepted = any(&self.sources_except, source);
+        if !self.rare.matches_source(source) {
+            let is_excepted = any(&self.rare.sources_except, source);
             return first(is_excepted, FilterSetting::SourcesExcept, FilterSetting::Sources);
         }
-        if let Some((setting, name)) = self.odd_attribute(envelope) {
+        if let Some((setting, name)) = self.rare.odd_attribute(envelope) {
             return Some(Mismatch::of_attribute(setting, name));
         }
-        if self.is_about_itself(envelope) {
+        if self.rare.is_about_itself(envelope) {
             return Some(FilterSetting::Types.into());
         }
-        self.data.as_ref()?.mismatch(envelope.data()).map(Mismatch::of_data)
+        self.rare.data.as_ref()?.mismatch(envelope.data()).map(Mismatch::of_data)
     }
 
     /// Returns true if events of this type can match.
@@ -215,7 +202,7 @@ impl Filter {
         if is_reserved(event_type) {
             return self.types.iter().any(|pattern| pattern.is_literal() && pattern.as_str() == event_type);
         }
-        (self.types.is_empty() || any(&self.types, event_type)) && !any(&self.types_except, event_type)
+        (self.types.is_empty() || any(&self.types, event_type)) && !any(&self.rare.types_except, event_type)
     }
 
     /// Returns true if events of this tenant, or of none, can match.
@@ -225,62 +212,26 @@ impl Filter {
 
     /// Returns true if type and tenant don't decide alone: [`matches_rest`](Self::matches_rest) has to be asked.
     pub fn has_rest(&self) -> bool {
-        let lists = [&self.subjects, &self.subjects_except, &self.sources, &self.sources_except];
-        lists.iter().any(|list| !list.is_empty())
-            || !self.attributes.is_empty()
-            || !self.attributes_except.is_empty()
-            || self.data.is_some()
-            || self.not_about.is_some()
+        !self.subjects.is_empty() || self.rare.has_rest()
     }
 
     /// Returns true if an event matches whose type and tenant do.
     pub fn matches_rest(&self, envelope: &Envelope) -> bool {
-        self.matches_other_attributes(envelope) && self.matches_data(envelope)
+        self.matches_other_attributes(envelope) && self.rare.matches_data(envelope)
     }
 
     /// Returns true if the attributes match beside type and tenant.
     fn matches_other_attributes(&self, envelope: &Envelope) -> bool {
-        // Most filters ask for neither sources nor attributes: nothing is looked up for them.
-        let any_source = self.sources.is_empty() && self.sources_except.is_empty();
-        let any_attributes = self.attributes.is_empty() && self.attributes_except.is_empty();
-        self.matches_subject(envelope.subject())
-            && (any_source || self.matches_source(envelope.source()))
-            && (any_attributes || self.odd_attribute(envelope).is_none())
-            && !self.is_about_itself(envelope)
+        self.matches_subject(envelope.subject()) && self.rare.matches_other_attributes(envelope)
     }
 
     /// Returns true if events with this subject can match.
     pub fn matches_subject(&self, subject: Option<&str>) -> bool {
         match subject {
             Some(subject) => {
-                (self.subjects.is_empty() || any(&self.subjects, subject)) && !any(&self.subjects_except, subject)
+                (self.subjects.is_empty() || any(&self.subjects, subject)) && !any(&self.rare.subjects_except, subject)
             }
             None => self.subjects.is_empty(),
-        }
-    }
-
-    fn matches_data(&self, envelope: &Envelope) -> bool {
-        self.data.as_ref().is_none_or(|pattern| pattern.matches(envelope.data()))
-    }
-
-    fn matches_source(&self, source: &str) -> bool {
-        (self.sources.is_empty() || any(&self.sources, source)) && !any(&self.sources_except, source)
-    }
-
-    fn is_about_itself(&self, envelope: &Envelope) -> bool {
-        let is_own = |own: &HookId| envelope.is_reserved() && envelope.subject() == Some(own.as_str());
-        self.not_about.as_ref().is_some_and(is_own)
-    }
-
-    /// The first extension attribute that keeps the event away.
-    fn odd_attribute(&self, envelope: &Envelope) -> Option<(FilterSetting, &str)> {
-        let matches =
-            |name: &str, patterns: &[Pattern]| envelope.extension(name).is_some_and(|text| any(patterns, &text));
-        let lacking = self.attributes.iter().find(|(name, patterns)| !matches(name, patterns));
-        let excepted = || self.attributes_except.iter().find(|(name, patterns)| matches(name, patterns));
-        match lacking {
-            Some((name, _)) => Some((FilterSetting::Attributes, name)),
-            None => excepted().map(|(name, _)| (FilterSetting::AttributesExcept, name.as_str())),
         }
     }
 }

@@ -145,7 +145,7 @@ pub use error_chain::chain;
 pub use event::{EncodeError, Event, encode};
 #[doc(inline)]
 pub use event_pattern::{EventPattern, EventPatternError, EventPatternFault};
-pub use filter::{AttributePatterns, Filter, FilterSetting, Mismatch, Pattern};
+pub use filter::{AttributePatterns, Filter, FilterSetting, Mismatch, Pattern, Rare, RareParts};
 pub use fnv::stable_hash;
 pub use hook::{Hook, MAX_LANES};
 pub use human::{ByteSize, HumanDuration, Rate};

@@ -192,10 +192,11 @@ impl Notices {
 
 /// A hook that hears of others and never of itself.
 pub(crate) fn hears_of_others(hook: Hook) -> Hook {
-    if !listens(&hook.filter) || hook.filter.not_about.as_ref() == Some(&hook.id) {
+    if !listens(&hook.filter) || hook.filter.rare.not_about.as_ref() == Some(&hook.id) {
         return hook;
     }
-    let filter = Filter { not_about: Some(hook.id.clone()), ..(*hook.filter).clone() };
+    let mut filter = (*hook.filter).clone();
+    filter.rare.not_about = Some(hook.id.clone());
     Hook { filter: filter.into(), ..hook }
 }
 

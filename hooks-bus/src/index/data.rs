@@ -165,7 +165,7 @@ impl Types {
     }
 
     fn insert(&mut self, filter: &Filter) {
-        let lists = (filter.types.clone(), filter.types_except.clone());
+        let lists = (filter.types.clone(), filter.rare.types_except.clone());
         if let Some(known) = self.known.get_mut(&lists) {
             known.uses += 1;
             return;
@@ -178,7 +178,7 @@ impl Types {
     }
 
     fn remove(&mut self, filter: &Filter) {
-        let lists = (filter.types.clone(), filter.types_except.clone());
+        let lists = (filter.types.clone(), filter.rare.types_except.clone());
         let Some(known) = self.known.get_mut(&lists) else { return };
         known.uses -= 1;
         if known.uses == 0 {

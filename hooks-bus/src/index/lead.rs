@@ -35,8 +35,8 @@ impl Lead {
         };
         let subject = (!filter.subjects.is_empty()).then_some(Self::Subject);
         let mut best = subject.map(|lead| (load(&lead), lead)).filter(|(load, _)| *load <= of_type);
-        let source = (!filter.sources.is_empty()).then_some(Self::Source);
-        let extensions = filter.attributes.keys().map(|name| Self::Extension(name.as_str().into()));
+        let source = (!filter.rare.sources.is_empty()).then_some(Self::Source);
+        let extensions = filter.rare.attributes.keys().map(|name| Self::Extension(name.as_str().into()));
         for lead in source.into_iter().chain(extensions) {
             let load = load(&lead);
             if load < best.as_ref().map_or(of_type, |(least, _)| *least) {
@@ -50,8 +50,8 @@ impl Lead {
     pub(super) fn patterns<'a>(&self, filter: &'a Filter) -> &'a [Pattern] {
         match self {
             Self::Subject => &filter.subjects,
-            Self::Source => &filter.sources,
-            Self::Extension(name) => filter.attributes.get(&**name).map(Vec::as_slice).unwrap_or_default(),
+            Self::Source => &filter.rare.sources,
+            Self::Extension(name) => filter.rare.attributes.get(&**name).map(Vec::as_slice).unwrap_or_default(),
         }
     }
 }

@@ -82,20 +82,20 @@ fn wanted(filter: &Filter) -> String {
     let list = |patterns: &[Pattern]| patterns.iter().map(Pattern::as_str).collect::<Vec<_>>().join(", ");
     let parts = [
         ("types", &filter.types),
-        ("no types", &filter.types_except),
+        ("no types", &filter.rare.types_except),
         ("subjects", &filter.subjects),
-        ("no subjects", &filter.subjects_except),
-        ("sources", &filter.sources),
-        ("no sources", &filter.sources_except),
+        ("no subjects", &filter.rare.subjects_except),
+        ("sources", &filter.rare.sources),
+        ("no sources", &filter.rare.sources_except),
     ];
     let named = |no: &'static str, table| {
         let words = move |(name, patterns): (&String, &Vec<Pattern>)| format!("{no}{name} {}", list(patterns));
         AttributePatterns::iter(table).map(words)
     };
-    let named = named("", &filter.attributes).chain(named("no ", &filter.attributes_except));
+    let named = named("", &filter.rare.attributes).chain(named("no ", &filter.rare.attributes_except));
     let set = parts.iter().filter(|(_, patterns)| !patterns.is_empty());
     let tenant = filter.tenant.iter().map(|tenant| format!("tenant {tenant}"));
-    let data = filter.data.iter().map(|data| format!("data {}", data.json()));
+    let data = filter.rare.data.iter().map(|data| format!("data {}", data.json()));
     let lists = set.map(|(name, patterns)| format!("{name} {}", list(patterns)));
     let words: Vec<_> = tenant.chain(lists).chain(named).chain(data).collect();
     if words.is_empty() { "every event".to_owned() } else { words.join("; ") }

@@ -14,7 +14,7 @@ impl Filter {
     pub(crate) fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
         self.own_types(&mut problems);
-        let tables = [("attributes", &self.attributes), ("attributes_except", &self.attributes_except)];
+        let tables = [("attributes", &self.rare.attributes), ("attributes_except", &self.rare.attributes_except)];
         for (setting, table) in tables {
             for (name, patterns) in table {
                 let path = format!("{setting}.{name}");
@@ -48,10 +48,10 @@ impl Filter {
         let Some(own) = &self.tenant else { return };
         let is_own = |patterns: &AttributePatterns| patterns.get(TENANT).map(|patterns| any(patterns, own.as_str()));
         let message = format!("matches nothing: the hook is the tenant `{own}`'s, and receives no others' events");
-        if is_own(&self.attributes) == Some(false) {
+        if is_own(&self.rare.attributes) == Some(false) {
             problems.push(ConfigProblem::new("attributes.tenant", message.as_str()));
         }
-        if is_own(&self.attributes_except) == Some(true) {
+        if is_own(&self.rare.attributes_except) == Some(true) {
             problems.push(ConfigProblem::new("attributes_except.tenant", message));
         }
     }
@@ -60,9 +60,9 @@ impl Filter {
     /// setting.
     pub fn warnings(&self) -> Vec<ConfigProblem> {
         let lists = [
-            ("types", &self.types, "types_except", &self.types_except),
-            ("subjects", &self.subjects, "subjects_except", &self.subjects_except),
-            ("sources", &self.sources, "sources_except", &self.sources_except),
+            ("types", &self.types, "types_except", &self.rare.types_except),
+            ("subjects", &self.subjects, "subjects_except", &self.rare.subjects_except),
+            ("sources", &self.rare.sources, "sources_except", &self.rare.sources_except),
         ];
         let mut warnings = Vec::new();
         for (setting, patterns, except, exceptions) in lists {
@@ -70,14 +70,16 @@ impl Filter {
             let is_always_there = setting != "subjects";
             excepted(setting, patterns, (except, exceptions), is_always_there, &mut warnings);
         }
-        for (name, patterns) in &self.attributes {
-            let exceptions = self.attributes_except.get(name).map(Vec::as_slice).unwrap_or_default();
+        for (name, patterns) in &self.rare.attributes {
+            let exceptions = self.rare.attributes_except.get(name).map(Vec::as_slice).unwrap_or_default();
             excepted(&format!("attributes.{name}"), patterns, ("", exceptions), false, &mut warnings);
         }
-        for (setting, table) in [("attributes", &self.attributes), ("attributes_except", &self.attributes_except)] {
+        for (setting, table) in
+            [("attributes", &self.rare.attributes), ("attributes_except", &self.rare.attributes_except)]
+        {
             table.iter().for_each(|(name, patterns)| controls(&format!("{setting}.{name}"), patterns, &mut warnings));
         }
-        for warning in self.data.iter().flat_map(|data| data.warnings()) {
+        for warning in self.rare.data.iter().flat_map(|data| data.warnings()) {
             warnings.push(ConfigProblem::new(warning.path("data"), warning.message));
         }
         for (setting, patterns, except, exceptions) in lists {

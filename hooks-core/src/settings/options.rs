@@ -13,7 +13,7 @@ use crate::batcher::BatchLimits;
 use crate::bus::{QueueLimits, StartAt};
 use crate::envelope::Metadata;
 use crate::event_pattern::{EventPattern, EventPatternFault};
-use crate::filter::{Filter, Pattern};
+use crate::filter::{Filter, Pattern, RareParts};
 use crate::hook::Hook;
 use crate::human::{ByteSize, HumanDuration};
 use crate::id::{HookId, TenantId};
@@ -161,19 +161,18 @@ impl HookOptions {
             table.into_iter().map(|(name, list)| (name, patterns(list))).collect()
         };
         let mut hook = Hook::with_sink(id, sink);
-        hook.filter = Arc::new(Filter {
-            types: optional(self.types),
+        let rare = RareParts {
             types_except: optional(self.types_except),
-            subjects: optional(self.subjects),
             subjects_except: optional(self.subjects_except),
             sources: optional(self.sources),
             sources_except: optional(self.sources_except),
             attributes: by_name(self.attributes),
             attributes_except: by_name(self.attributes_except),
-            tenant: self.tenant,
             data: data.map(Arc::new),
             not_about: None,
-        });
+        };
+        let (types, subjects) = (optional(self.types), optional(self.subjects));
+        hook.filter = Arc::new(Filter { types, subjects, tenant: self.tenant, rare: rare.into() });
         hook.metadata = Arc::new(metadata);
         hook.batch = self.batch;
         if self.retry != *hook.retry {

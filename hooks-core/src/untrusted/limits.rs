@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::bus::{Overflow, QueueLimits};
 use crate::config_problem::ConfigProblem;
 use crate::envelope::is_reserved;
-use crate::filter::{Filter, Pattern};
+use crate::filter::{Filter, Pattern, RareParts};
 use crate::hook::Hook;
 use crate::human::{ByteSize, HumanDuration};
 
@@ -129,7 +129,8 @@ impl UntrustedLimits {
     }
 
     fn filter(&self, filter: &Filter, problems: &mut Vec<ConfigProblem>) {
-        let Filter { types, types_except, subjects, subjects_except, sources, sources_except, .. } = filter;
+        let Filter { types, subjects, rare, .. } = filter;
+        let RareParts { types_except, subjects_except, sources, sources_except, .. } = &**rare;
         let lists = [
             ("types", types),
             ("types_except", types_except),
@@ -139,13 +140,13 @@ impl UntrustedLimits {
             ("sources_except", sources_except),
         ];
         lists.into_iter().for_each(|(path, patterns)| self.patterns(path, patterns, problems));
-        for (setting, table) in [("attributes", &filter.attributes), ("attributes_except", &filter.attributes_except)] {
+        for (setting, table) in [("attributes", &rare.attributes), ("attributes_except", &rare.attributes_except)] {
             let patterns: Vec<Pattern> = table.values().flatten().cloned().collect();
             self.patterns(setting, &patterns, problems);
             let longest = table.keys().map(String::len).max().unwrap_or(0);
             most(problems, setting, ByteSize::new(longest as u64), self.pattern_bytes);
         }
-        if let Some(data) = &filter.data {
+        if let Some(data) = &rare.data {
             let (values, longest) = data.size();
             most(problems, "data", values, self.patterns);
             most(problems, "data", ByteSize::new(longest as u64), self.pattern_bytes);
@@ -229,15 +230,15 @@ mod tests {
     fn filters_are_short_and_hear_of_no_other_hook() {
         let many = || vec![Pattern::new("a"); 65];
         assert_eq!(paths(|hook| filter(hook, |filter| filter.types = many())), ["types"]);
-        assert_eq!(paths(|hook| filter(hook, |filter| filter.subjects_except = many())), ["subjects_except"]);
+        assert_eq!(paths(|hook| filter(hook, |filter| filter.rare.subjects_except = many())), ["subjects_except"]);
         let long = || vec![Pattern::new("x".repeat(257))];
         assert_eq!(paths(|hook| filter(hook, |filter| filter.subjects = long())), ["subjects"]);
-        assert_eq!(paths(|hook| filter(hook, |filter| filter.sources = many())), ["sources"]);
+        assert_eq!(paths(|hook| filter(hook, |filter| filter.rare.sources = many())), ["sources"]);
         let by_name = |name: &str, patterns| [(name.to_owned(), patterns)].into();
-        assert_eq!(paths(|hook| filter(hook, |filter| filter.attributes = by_name("a", long()))), ["attributes"]);
+        assert_eq!(paths(|hook| filter(hook, |filter| filter.rare.attributes = by_name("a", long()))), ["attributes"]);
         let names = || (0..65).map(|name| (name.to_string(), vec![Pattern::new("a")])).collect();
-        assert_eq!(paths(|hook| filter(hook, |filter| filter.attributes_except = names())), ["attributes_except"]);
-        let data = |json| move |filter: &mut Filter| filter.data = Some(EventPattern::new(&json).unwrap().into());
+        assert_eq!(paths(|hook| filter(hook, |filter| filter.rare.attributes_except = names())), ["attributes_except"]);
+        let data = |json| move |filter: &mut Filter| filter.rare.data = Some(EventPattern::new(&json).unwrap().into());
         let many = serde_json::json!({ "a": (0..65).collect::<Vec<_>>() });
         assert_eq!(paths(|hook| filter(hook, data(many))), ["data"]);
         let groups: Vec<_> = (0..9).map(|number| serde_json::json!({ "b": [number] })).collect();

@@ -48,7 +48,7 @@ fn patterns_lead_to_whom_their_model_matches() {
                 pattern_for(&events[random.below(4)].value, random)
             };
             let Ok(pattern) = EventPattern::new(&json) else { continue };
-            let filter = Filter { data: Some(pattern.into()), ..some_filter(random) };
+            let filter = some_filter(random).data(pattern);
             let filter = Arc::new(filter);
             known.push((index.insert(filter.clone(), number), number, filter, json));
             if random.once_in(3) {
@@ -132,7 +132,7 @@ fn data_is_looked_at_where_a_pattern_may_match() {
     let mut index = Index::new();
     let data = Filter::all().data(pattern(&json!({ "a": [1] })));
     let types = |types: &[&str], except: &[&str]| {
-        Arc::new(Filter { data: data.data.clone(), ..Filter::types(types.to_vec()).except_types(except.to_vec()) })
+        Arc::new(Filter { rare: data.rare.clone(), ..Filter::types(types.to_vec()) }.except_types(except.to_vec()))
     };
     let slots = [
         index.insert(types(&["order.*"], &["order.draft"]), 0),
@@ -152,7 +152,7 @@ fn data_is_looked_at_where_a_pattern_may_match() {
 #[test]
 fn crowds_are_spread_over_types_and_data() {
     let mut index = Index::new();
-    let with = |types: &str, json: Json| Arc::new(Filter { data: of(json).data.clone(), ..Filter::types([types]) });
+    let with = |types: &str, json: Json| Arc::new(Filter { rare: of(json).rare.clone(), ..Filter::types([types]) });
     let broad = json!({ "status": [{ "anything-but": "draft" }] });
     for number in 0..1_000 {
         index.insert(with("order.*", json!({ "customer": [number] })), number);
