@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use hooks_core::{BoxError, ByteSize, Hook, HookId, HookReport, bus::Purpose, chain, timestamp};
+use hooks_core::{BoxError, ByteSize, Hook, HookId, HookReport, Lag, bus::Purpose, chain, timestamp};
 use hooks_server::admin::{AdminClient, Request, Status};
 
 use super::{print, runtime, warn};
@@ -165,14 +165,29 @@ fn change(args: &HookArgs, done: &str, request: impl FnOnce(HookId) -> Request) 
     })
 }
 
+type Column = (&'static str, fn(&HookReport) -> Option<String>);
+
+/// The columns, by their heads.
+const COLUMNS: [Column; 7] = [
+    ("hook", |hook| Some(hook.id.to_string())),
+    ("state", |hook| Some(state(hook))),
+    ("delivered", |hook| Some(hook.counts.as_ref()?.events.delivered.to_string())),
+    ("behind", |hook| hook.lag.as_ref().map(|lag| format!("{}{}", bound(lag, "≤"), lag.events))),
+    ("bytes", |hook| hook.lag.as_ref().map(|lag| format!("{}{}", bound(lag, "≤"), ByteSize::new(lag.bytes)))),
+    ("since", |hook| hook.lag.as_ref().and_then(|lag| Some(format!("{}{}", bound(lag, "≥"), timestamp(lag.oldest?))))),
+    ("dead letters", |hook| Some(hook.dead_letters.to_string())),
+];
+
+/// Further columns for daemons that share hooks.
+const SHARED: [Column; 2] =
+    [("owner", |hook| hook.owner.clone()), ("position", |hook| hook.position.map(|position| position.to_string()))];
+
 fn table(hooks: &[HookReport]) -> String {
-    let shared = hooks.iter().any(|hook| hook.position.is_some());
-    let head = ["hook", "state", "delivered", "behind", "bytes", "since", "dead letters"].map(str::to_owned);
-    let rows = std::iter::once(head.to_vec()).chain(hooks.iter().map(row));
-    let places = std::iter::once(["owner", "position"].map(str::to_owned)).chain(hooks.iter().map(place));
-    let with_place =
-        |(row, place): (Vec<String>, [String; 2])| if shared { [row, place.to_vec()].concat() } else { row };
-    let mut text = outcome::columns(&rows.zip(places).map(with_place).collect::<Vec<_>>());
+    let shared = if hooks.iter().any(|hook| hook.position.is_some()) { &SHARED[..] } else { &[] };
+    let columns = || COLUMNS.iter().chain(shared);
+    let head = columns().map(|(head, _)| (*head).to_owned()).collect::<Vec<_>>();
+    let row = |hook| columns().map(|(_, cell)| cell(hook).unwrap_or_else(|| "-".to_owned())).collect();
+    let mut text = outcome::columns(&std::iter::once(head).chain(hooks.iter().map(row)).collect::<Vec<_>>());
     for hook in hooks {
         if let Some(error) = &hook.last_error {
             let _ = writeln!(text, "hook `{}`: {error}", hook.id);
@@ -181,24 +196,9 @@ fn table(hooks: &[HookReport]) -> String {
     text
 }
 
-/// The columns for daemons that share hooks.
-fn place(hook: &HookReport) -> [String; 2] {
-    let position = hook.position.map(|position| position.to_string());
-    [hook.owner.clone(), position].map(|cell| cell.unwrap_or_else(unknown))
-}
-
-fn row(hook: &HookReport) -> Vec<String> {
-    let lag = hook.lag.as_ref();
-    let (most, earliest) = if lag.is_none_or(|lag| lag.exact) { ("", "") } else { ("≤", "≥") };
-    vec![
-        hook.id.to_string(),
-        state(hook),
-        hook.counts.as_ref().map_or_else(unknown, |counts| counts.events.delivered.to_string()),
-        lag.map_or_else(unknown, |lag| format!("{most}{}", lag.events)),
-        lag.map_or_else(unknown, |lag| format!("{most}{}", ByteSize::new(lag.bytes))),
-        lag.and_then(|lag| lag.oldest).map_or_else(unknown, |oldest| format!("{earliest}{}", timestamp(oldest))),
-        hook.dead_letters.to_string(),
-    ]
+/// What stands before a number that is no exact one.
+fn bound(lag: &Lag, sign: &'static str) -> &'static str {
+    if lag.exact { "" } else { sign }
 }
 
 /// The state of a hook, with who disabled it.
@@ -206,8 +206,4 @@ fn state(hook: &HookReport) -> String {
     let Some(disabled) = &hook.disabled else { return hook.state.clone() };
     let disabled = format!("disabled by {:?}", disabled.by).to_lowercase();
     if hook.state == "disabled" { disabled } else { format!("{}, {disabled}", hook.state) }
-}
-
-fn unknown() -> String {
-    "-".to_owned()
 }

@@ -174,14 +174,17 @@ impl HookReport {
 impl From<HookStatus> for HookReport {
     fn from(status: HookStatus) -> Self {
         Self {
+            id: status.id,
             tenant: status.tenant,
+            state: status.state.name().to_owned(),
             disabled: status.disabled,
             sink: Some(status.sink),
+            owner: None,
+            position: None,
             counts: Some(HookCounts { events: status.counts, attempts: status.attempts }),
             lag: status.lag,
             dead_letters: status.dead_letters.unwrap_or(0),
             last_error: status.last_error,
-            ..Self::idle(status.id, status.state.name())
         }
     }
 }
