@@ -37,6 +37,8 @@ mod buffer;
 mod duplicates;
 #[cfg(feature = "durable")]
 mod durable;
+#[cfg(any(feature = "durable", feature = "nats"))]
+mod failing;
 #[cfg(feature = "nats")]
 mod files;
 mod index;

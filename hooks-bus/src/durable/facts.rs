@@ -9,11 +9,12 @@ use super::dead_letter_table::{self, Totals};
 use super::overrides;
 use super::store::Store;
 
-/// The totals of dead letters, and the overrides.
+/// The totals of dead letters, the overrides, and since when receivers fail.
 #[derive(Debug)]
 pub(crate) struct Facts {
     dead_letters: Mutex<HashMap<HookId, Totals>>,
     overrides: Mutex<HashMap<HookId, Override>>,
+    failing: Mutex<HashMap<HookId, u64>>,
 }
 
 impl Facts {
@@ -21,7 +22,8 @@ impl Facts {
     pub(crate) fn read(store: &Store) -> Result<Self, BusError> {
         let dead_letters = store.read(dead_letter_table::totals)?.into_iter().collect();
         let overrides = store.read(overrides::read)?.into_iter().collect();
-        Ok(Self { dead_letters: Mutex::new(dead_letters), overrides: Mutex::new(overrides) })
+        let failing = Mutex::new(store.failing()?);
+        Ok(Self { dead_letters: Mutex::new(dead_letters), overrides: Mutex::new(overrides), failing })
     }
 
     /// Number of the hook's dead letters.
@@ -54,9 +56,26 @@ impl Facts {
         Ok(())
     }
 
+    /// Since when the receiver of a hook has accepted nothing, in seconds since 1970.
+    pub(crate) fn failing(&self, hook: &HookId) -> Option<u64> {
+        self.failing.lock().get(hook).copied()
+    }
+
+    /// Stores since when it has, or removes it. Returns when the change would survive a crash. Blocks.
+    pub(crate) fn set_failing(&self, store: &Store, hook: &HookId, since: Option<u64>) -> Result<(), BusError> {
+        store.set_failing(hook, since)?;
+        let mut failing = self.failing.lock();
+        match since {
+            Some(since) => failing.insert(hook.clone(), since),
+            None => failing.remove(hook),
+        };
+        Ok(())
+    }
+
     /// Forgets a hook, which the database does not have any more.
     pub(crate) fn forget(&self, hook: &HookId) {
         self.dead_letters.lock().remove(hook);
         self.overrides.lock().remove(hook);
+        self.failing.lock().remove(hook);
     }
 }

@@ -1,6 +1,7 @@
 //! The facts that the durable bus keeps about hooks beside their positions.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use hooks_core::{
@@ -12,6 +13,7 @@ use super::DurableBus;
 use super::dead_letters::DurableDeadLetters;
 use super::definition_table;
 use super::inner::Inner;
+use crate::failing;
 
 #[async_trait]
 impl HookStore for DurableBus {
@@ -26,6 +28,15 @@ impl HookStore for DurableBus {
 
     fn overrides(&self, hook: &HookId) -> Option<Override> {
         self.0.inner.facts.overrides(hook)
+    }
+
+    async fn set_failing_since(&self, hook: &HookId, since: Option<SystemTime>) -> Result<(), BusError> {
+        let (hook, since) = (hook.clone(), since.map(failing::seconds));
+        self.0.inner.blocking(move |inner| inner.facts.set_failing(&inner.storage.store, &hook, since)).await
+    }
+
+    fn failing_since(&self, hook: &HookId) -> Option<SystemTime> {
+        self.0.inner.facts.failing(hook).map(failing::time)
     }
 
     fn known_hooks(&self) -> Vec<HookId> {

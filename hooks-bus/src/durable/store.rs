@@ -1,5 +1,6 @@
 //! The database beside the events: the place of each hook, and the end of the log at that moment.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +35,10 @@ const LOG: &str = "log";
 const END: &str = "end";
 /// Segments that end at or before this position may be gone.
 const FLOOR: &str = "floor";
+/// Before the name of a hook: since when its receiver has accepted nothing.
+const FAILING: &str = "failing ";
+/// Behind all of those names.
+const BEHIND_FAILING: &str = "failing!";
 /// The last revision of a definition, of any hook: none comes twice.
 const REVISION: &str = "revision";
 
@@ -154,6 +159,36 @@ impl Store {
             Ok(table) => Ok(table.get(&*name)?.map(|at| at.value())),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(error.into()),
+        })
+    }
+
+    /// Reads since when the receivers of hooks have accepted nothing, in seconds since 1970.
+    pub(crate) fn failing(&self) -> Result<HashMap<HookId, u64>, BusError> {
+        self.read(|database| {
+            let numbers = match database.begin_read()?.open_table(NUMBERS) {
+                Ok(numbers) => numbers,
+                Err(TableError::TableDoesNotExist(_)) => return Ok(HashMap::new()),
+                Err(error) => return Err(error.into()),
+            };
+            let mut failing = HashMap::new();
+            for entry in numbers.range(FAILING..BEHIND_FAILING)? {
+                let (name, since) = entry?;
+                let hook = name.value().strip_prefix(FAILING).map(HookId::new);
+                failing.extend(hook.and_then(Result::ok).map(|hook| (hook, since.value())));
+            }
+            Ok(failing)
+        })
+    }
+
+    /// Stores since when the receiver of a hook has accepted nothing, or removes it.
+    pub(crate) fn set_failing(&self, hook: &HookId, since: Option<u64>) -> Result<(), BusError> {
+        self.write(|change| {
+            let (mut numbers, name) = (change.open_table(NUMBERS)?, failing(hook));
+            match since {
+                Some(since) => numbers.insert(&*name, since)?,
+                None => numbers.remove(&*name)?,
+            };
+            Ok(())
         })
     }
 
@@ -304,10 +339,17 @@ fn beginning(hook: &HookId) -> String {
     format!("began {hook}")
 }
 
+/// The number's name that says since when a hook's receiver has accepted nothing.
+fn failing(hook: &HookId) -> String {
+    format!("{FAILING}{hook}")
+}
+
 /// Removes all entries of a hook.
 fn forget(change: &WriteTransaction, hook: &HookId) -> Result<(), redb::Error> {
     change.open_table(HOOKS)?.remove(hook.as_str())?;
-    change.open_table(NUMBERS)?.remove(&*beginning(hook))?;
+    for name in [beginning(hook), failing(hook)] {
+        change.open_table(NUMBERS)?.remove(&*name)?;
+    }
     super::overrides::forget(change, hook)?;
     super::dead_letter_table::forget(change, hook)?;
     definition_table::forget(change, hook)

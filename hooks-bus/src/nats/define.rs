@@ -186,24 +186,24 @@ impl Inner {
     /// Removes what a hook of this name left that was undefined while its instance or NATS was cut off.
     async fn remove_leftovers(self: &Arc<Self>, hook: &HookId) -> Result<(), BusError> {
         let token = subject::of_hook(hook.as_str());
-        let (is_known, has_override) = {
+        let (is_known, has_facts) = {
             let registry = self.registry.lock();
             let is_known = registry.record(&token).is_some_and(|record| record.of.is_none());
-            (is_known, registry.overrides.get(&token).is_some())
+            (is_known, registry.overrides.get(&token).is_some() || registry.failing.get(&token).is_some())
         };
         // A hook that was not defined keeps what it has.
         if is_known {
             return Ok(());
         }
         let has_letters = NatsDeadLetters::new(self.clone(), hook).known() > 0;
-        if has_override || has_letters { self.remove_rest(hook).await } else { Ok(()) }
+        if has_facts || has_letters { self.remove_rest(hook).await } else { Ok(()) }
     }
 
     /// Removes what is kept of a hook beside its definition.
     async fn remove_rest(self: &Arc<Self>, hook: &HookId) -> Result<(), BusError> {
         let token = subject::of_hook(hook.as_str());
         NatsDeadLetters::new(self.clone(), hook).purge().await?;
-        for key in [Key::Hook(&token), Key::Override(&token)] {
+        for key in [Key::Hook(&token), Key::Override(&token), Key::Failing(&token)] {
             let purged = self.storage.bucket.delete(key.to_string()).await;
             purged.map_err(|error| unavailable("forget a hook", &error))?;
         }

@@ -1,27 +1,45 @@
 //! Overrides of hooks: kept in the bucket, seen by every instance, followed by its dispatcher.
 
-use hooks_core::{BusError, HookId, Override};
+use hooks_core::{BoxError, BusError, HookId, Override};
 
 use super::connect::unavailable;
 use super::record::Key;
+use super::registry::Registry;
 use super::{Inner, subject};
 use crate::overrides::encode;
+use crate::sharing::Overrides;
 
 impl Inner {
     pub(super) async fn set_override(&self, hook: &HookId, to: Option<Override>) -> Result<(), BusError> {
-        let token = subject::of_hook(hook.as_str());
-        let key = Key::Override(&token).to_string();
-        let failed = |error: &dyn std::error::Error| unavailable("keep whether a hook is disabled", error);
-        match to {
-            Some(to) => {
-                let put = self.storage.bucket.put(key, encode(&to).into()).await;
-                let revision = put.map_err(|error| failed(&error))?;
-                self.registry.lock().overrides.see(&token, Some(to), revision);
+        let (token, text) = (subject::of_hook(hook.as_str()), to.as_ref().map(encode));
+        let kept = self.set_fact(&token, Key::Override(&token), (text, to), |registry| &mut registry.overrides).await;
+        kept.map_err(|error| unavailable("keep whether a hook is disabled", &*error))
+    }
+
+    pub(super) async fn set_failing(&self, hook: &HookId, since: Option<u64>) -> Result<(), BusError> {
+        let (token, text) = (subject::of_hook(hook.as_str()), since.map(|since| since.to_string()));
+        let kept = self.set_fact(&token, Key::Failing(&token), (text, since), |registry| &mut registry.failing).await;
+        kept.map_err(|error| unavailable("keep since when a receiver fails", &*error))
+    }
+
+    /// Keeps what holds of a hook, or removes it.
+    async fn set_fact<T: Clone + PartialEq>(
+        &self,
+        token: &str,
+        key: Key<'_>,
+        (text, to): (Option<String>, Option<T>),
+        known: fn(&mut Registry) -> &mut Overrides<T>,
+    ) -> Result<(), BoxError> {
+        let (bucket, key) = (&self.storage.bucket, key.to_string());
+        match text {
+            Some(text) => {
+                let revision = bucket.put(key, text.into()).await?;
+                known(&mut self.registry.lock()).see(token, to, revision);
             }
             None => {
-                let before = self.registry.lock().overrides.revision(&token);
-                self.storage.bucket.delete(key).await.map_err(|error| failed(&error))?;
-                self.registry.lock().overrides.remove(&token, before);
+                let before = known(&mut self.registry.lock()).revision(token);
+                bucket.delete(key).await?;
+                known(&mut self.registry.lock()).remove(token, before);
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! The facts that the NATS bus keeps about hooks beside their positions.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use hooks_core::{
@@ -13,6 +14,7 @@ use super::connect::unavailable;
 use super::dead_letters::NatsDeadLetters;
 use super::record::Key;
 use super::{NatsBus, subject};
+use crate::failing;
 use crate::sharing::hook_hash;
 
 #[async_trait]
@@ -27,6 +29,15 @@ impl HookStore for NatsBus {
 
     fn overrides(&self, hook: &HookId) -> Option<Override> {
         self.inner.overrides(hook)
+    }
+
+    async fn set_failing_since(&self, hook: &HookId, since: Option<SystemTime>) -> Result<(), BusError> {
+        self.inner.set_failing(hook, since.map(failing::seconds)).await
+    }
+
+    fn failing_since(&self, hook: &HookId) -> Option<SystemTime> {
+        let token = subject::of_hook(hook.as_str());
+        self.inner.registry.lock().failing.get(&token).map(failing::time)
     }
 
     async fn follow_overrides(&self) -> HookId {
@@ -60,7 +71,7 @@ impl HookStore for NatsBus {
             error => BusError::Unavailable(error.to_string()),
         })?;
         let known = self.inner.registry.lock().forget(&token) || defined;
-        for key in [Key::Hook(&token), Key::Override(&token)] {
+        for key in [Key::Hook(&token), Key::Override(&token), Key::Failing(&token)] {
             let purged = self.inner.storage.bucket.delete(key.to_string()).await;
             purged.map_err(|error| unavailable("forget a hook", &error))?;
         }

@@ -6,6 +6,7 @@
 //! | `alive.INSTANCE` | its machine, where that is known: each write is a heartbeat | the instance, four times per lease |
 //! | `hooks.INSTANCE` | hashes of the hooks that the instance has, four bytes each | the instance |
 //! | `def.HOOK` | its definition and first position, updated by revision only | the instance that defines it |
+//! | `failing.HOOK` | since when its receiver has accepted nothing, in seconds since 1970 | its owner |
 //! | `note.HOOK` | its [override](hooks_core::Override) as JSON | the instance that sets it |
 
 use base64::Engine as _;
@@ -51,6 +52,7 @@ pub(super) enum Key<'a> {
     Alive(&'a str),
     Hooks(&'a str),
     Override(&'a str),
+    Failing(&'a str),
     Definition(&'a str),
 }
 
@@ -62,6 +64,7 @@ impl<'a> Key<'a> {
             "alive" => Some(Self::Alive(name)),
             "hooks" => Some(Self::Hooks(name)),
             "note" => Some(Self::Override(name)),
+            "failing" => Some(Self::Failing(name)),
             "def" => Some(Self::Definition(name)),
             _ => None,
         }
@@ -75,9 +78,15 @@ impl std::fmt::Display for Key<'_> {
             Self::Alive(name) => write!(f, "alive.{name}"),
             Self::Hooks(name) => write!(f, "hooks.{name}"),
             Self::Override(name) => write!(f, "note.{name}"),
+            Self::Failing(name) => write!(f, "failing.{name}"),
             Self::Definition(name) => write!(f, "def.{name}"),
         }
     }
+}
+
+/// Since when a receiver has accepted nothing, in seconds since 1970.
+pub(super) fn failing_since(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// The hooks of an instance, sorted.
@@ -114,7 +123,14 @@ mod tests {
         let record = HookRecord { began: Some(3), ..record };
         assert_eq!(serde_json::from_slice::<HookRecord>(&record.encode()).unwrap(), record);
         assert_eq!(decode_hooks(&encode_hooks(&[1, u32::MAX])), Some(vec![1, u32::MAX]));
-        for key in [Key::Hook("a=b"), Key::Alive("x"), Key::Hooks("x"), Key::Override("a"), Key::Definition("a")] {
+        for key in [
+            Key::Hook("a=b"),
+            Key::Alive("x"),
+            Key::Hooks("x"),
+            Key::Override("a"),
+            Key::Failing("a"),
+            Key::Definition("a"),
+        ] {
             assert_eq!(Key::parse(&key.to_string()), Some(key));
         }
     }

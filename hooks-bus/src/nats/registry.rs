@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::definitions::{DefinitionRecord, Definitions};
 use super::members::Members;
-use super::record::{HookRecord, Key, decode_hooks};
+use super::record::{HookRecord, Key, decode_hooks, failing_since};
 use super::rollback::HighWater;
 use super::subject::{hook_of, of_hook};
 use crate::overrides::decode;
@@ -32,6 +32,7 @@ pub(super) struct Registry {
     /// Hooks whose entries can't be read: these are left alone, for a newer version may have written them.
     unreadable: BTreeSet<String>,
     pub(super) overrides: Overrides,
+    pub(super) failing: Overrides<u64>,
     pub(super) definitions: Definitions,
     /// The living instances at the last assignment, and the hooks that it gave to this one.
     assigned: (Vec<(String, Hooks)>, Arc<BTreeSet<u32>>),
@@ -89,6 +90,7 @@ impl Registry {
             vanished: HashMap::new(),
             unreadable: BTreeSet::new(),
             overrides: Overrides::default(),
+            failing: Overrides::default(),
             definitions: Definitions::default(),
             assigned: (Vec::new(), Arc::default()),
         }
@@ -116,6 +118,10 @@ impl Registry {
                 let to = value.and_then(|value| decode(token, value));
                 let news = self.overrides.see(token, to, revision);
                 if news { Change::Override { token: token.to_owned() } } else { Change::None }
+            }
+            (Some(Key::Failing(token)), value) => {
+                self.failing.see(token, value.and_then(failing_since), revision);
+                Change::None
             }
             (Some(Key::Definition(token)), value) => self.see_definition(token, value, revision),
             (Some(Key::Hook(token)), value) => self.see_hook(token, value, revision, written),
@@ -228,6 +234,7 @@ impl Registry {
         self.entries.values_mut().for_each(|(_, revision)| *revision = 0);
         self.unreadable.clear();
         self.overrides.reset_revisions();
+        self.failing.reset_revisions();
         self.definitions.reset_revisions();
         self.members.reset_revisions();
     }
@@ -275,7 +282,7 @@ impl Registry {
     }
 
     pub(super) fn forget(&mut self, token: &str) -> bool {
-        let overridden = self.overrides.forget(token);
+        let overridden = self.overrides.forget(token) | self.failing.forget(token);
         let vanished = self.vanished.remove(token).is_some_and(|(_, removed)| !removed);
         self.entries.remove(token).is_some() || vanished || overridden
     }

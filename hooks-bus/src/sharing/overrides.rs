@@ -1,20 +1,26 @@
-//! The known overrides of hooks. An older revision changes nothing. No I/O.
+//! What is known to hold of hooks: overrides, or since when their receivers fail. An older revision changes nothing. No I/O.
 
 use std::collections::HashMap;
 
 use hooks_core::Override;
 
-/// Overrides by hook.
-#[derive(Debug, Default)]
-pub(crate) struct Overrides {
+/// Overrides, or other facts, by hook.
+#[derive(Debug)]
+pub(crate) struct Overrides<T = Override> {
     /// The override, if there is one, and its revision.
-    by_token: HashMap<String, (Option<Override>, u64)>,
+    by_token: HashMap<String, (Option<T>, u64)>,
     up_to: u64,
 }
 
-impl Overrides {
+impl<T> Default for Overrides<T> {
+    fn default() -> Self {
+        Self { by_token: HashMap::new(), up_to: 0 }
+    }
+}
+
+impl<T: Clone + PartialEq> Overrides<T> {
     /// Takes in an override (`None`: removed); returns true if it is another one.
-    pub(crate) fn see(&mut self, token: &str, to: Option<Override>, revision: u64) -> bool {
+    pub(crate) fn see(&mut self, token: &str, to: Option<T>, revision: u64) -> bool {
         if self.revision(token).is_some_and(|known| known >= revision) {
             return false;
         }
@@ -23,7 +29,7 @@ impl Overrides {
         news
     }
 
-    pub(crate) fn get(&self, token: &str) -> Option<Override> {
+    pub(crate) fn get(&self, token: &str) -> Option<T> {
         self.by_token.get(token)?.0.clone()
     }
 
@@ -46,7 +52,7 @@ impl Overrides {
     }
 
     /// The hooks with an override, the override and its revision.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Override, u64)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &T, u64)> {
         self.by_token.iter().filter_map(|(token, (known, revision))| Some((token.as_str(), known.as_ref()?, *revision)))
     }
 

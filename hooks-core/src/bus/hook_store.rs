@@ -1,6 +1,7 @@
 //! The store of hooks beside the log: definitions, overrides, dead letters, names.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 
@@ -124,6 +125,23 @@ pub trait HookStore: Send + Sync {
 
     /// The override of a hook's settings.
     fn overrides(&self, _hook: &HookId) -> Option<Override> {
+        None
+    }
+
+    /// Keeps since when a hook's receiver has accepted nothing, across restarts and takeovers; `None` removes it. A bus
+    /// that keeps nothing does nothing.
+    ///
+    /// # Errors
+    /// When it can't be kept.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may have kept it or not.
+    async fn set_failing_since(&self, _hook: &HookId, _since: Option<SystemTime>) -> Result<(), BusError> {
+        Ok(())
+    }
+
+    /// Since when a hook's receiver has accepted nothing, in whole seconds, if that is kept.
+    fn failing_since(&self, _hook: &HookId) -> Option<SystemTime> {
         None
     }
 

@@ -274,6 +274,7 @@ impl Inner {
     ) -> HookContext {
         let durable = self.bus.traits().outlives_process;
         HookContext {
+            bus: self.bus.clone(),
             dead_letters: self.bus.hooks().dead_letters(&hook.id),
             hook,
             endpoint,
@@ -300,10 +301,10 @@ impl Inner {
         let context = self.context(hook.clone(), endpoint.clone(), settler.clone(), resends.clone());
         let dead_letters = context.dead_letters.clone();
         let work = if enabled {
-            let (bus, subscription) = (self.bus.clone(), subscription(&hook, &ledger));
+            let subscription = subscription(&hook, &ledger);
             // Boxed, because a future keeps what it was called with twice, and idle hooks are many. Tokio rounds the
             // memory of a task up to a multiple of 128 bytes.
-            let worker = Box::new(Worker { bus, subscription, context, stop: stop.clone() });
+            let worker = Box::new(Worker { subscription, context, stop: stop.clone() });
             let (parked, overridden) = (Box::new(parked), overridden.clone());
             Work::Running(tokio::spawn(Box::pin(async move {
                 let parked = worker.run(parked).await;

@@ -61,7 +61,8 @@ impl SharedOverride {
         let disabled =
             Override { sink, secrets: Some(secrets), files, ..Override::disabled(by, reason, SystemTime::now()) };
         *self.0.lock() = Some(Box::new(disabled.clone()));
-        bus.hooks().set_override(&hook.id, Some(disabled)).await
+        bus.hooks().set_override(&hook.id, Some(disabled)).await?;
+        begin_anew(bus, &hook.id).await
     }
 
     /// Removes the override.
@@ -72,8 +73,13 @@ impl SharedOverride {
         if self.0.lock().take().is_some() || bus.hooks().overrides(hook).is_some() {
             bus.hooks().set_override(hook, None).await?;
         }
-        Ok(())
+        begin_anew(bus, hook).await
     }
+}
+
+/// A hook that is disabled or enabled has not failed yet when it delivers again.
+async fn begin_anew(bus: &dyn Bus, hook: &HookId) -> Result<(), BusError> {
+    if bus.hooks().failing_since(hook).is_some() { bus.hooks().set_failing_since(hook, None).await } else { Ok(()) }
 }
 
 /// Returns true if no operator disabled the hook and the sink's settings, secrets or files changed since. Those that

@@ -38,7 +38,7 @@ pub(super) struct WorkerStart {
 
 /// The work that is left when a worker has ended.
 pub(super) async fn worker_ended(worker: &Worker, overridden: &SharedOverride) {
-    let HookContext { hook, endpoint, resends, notices, .. } = &worker.context;
+    let HookContext { hook, endpoint, bus, resends, notices, .. } = &worker.context;
     resends.close();
     let said = {
         let endpoint = endpoint.state.lock();
@@ -46,7 +46,7 @@ pub(super) async fn worker_ended(worker: &Worker, overridden: &SharedOverride) {
         is_disabled.then(|| (endpoint.disabled_by(), endpoint.last_error().map(str::to_owned)))
     };
     if let Some((by, reason)) = said {
-        let kept = overridden.disable(&*worker.bus, hook, by, reason).await;
+        let kept = overridden.disable(&**bus, hook, by, reason).await;
         or_log(&hook.id, kept);
         notices.watchers().changed(&hook.id);
     }

@@ -272,6 +272,16 @@ impl EndpointHealth {
         self.check_failing(now);
     }
 
+    /// The first failure since an attempt was accepted.
+    pub(crate) fn failing_since(&self) -> Option<Instant> {
+        self.failing_since
+    }
+
+    /// It has failed since then, or it is not known any more: who learned that is not this process alone.
+    pub(crate) fn recall_failing(&mut self, since: Option<Instant>) {
+        self.failing_since = since;
+    }
+
     /// Counts the time of nothing but failures. Disables the hook when it is over.
     fn check_failing(&mut self, now: Instant) {
         let since = *self.failing_since.get_or_insert(now);

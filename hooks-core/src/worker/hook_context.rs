@@ -19,7 +19,7 @@ use super::resends::ResendQueue;
 use crate::attempt::{Attempt, Exchange, Trigger};
 use crate::batch::{Batch, BatchId};
 use crate::batcher::Batcher;
-use crate::bus::{BusError, DeadLetters, Delivery, Position, Settler};
+use crate::bus::{Bus, BusError, DeadLetters, Delivery, Position, Settler};
 use crate::delivery::{Delivered, DeliveryError};
 use crate::endpoint_state::EndpointState;
 use crate::envelope::{Envelope, Metadata, Slice};
@@ -36,6 +36,7 @@ pub(crate) struct HookContext {
     pub(crate) hook: Arc<Hook>,
     pub(crate) endpoint: Arc<SharedEndpoint>,
     pub(crate) settler: Settler,
+    pub(crate) bus: Arc<dyn Bus>,
     pub(crate) dead_letters: Option<Arc<dyn DeadLetters>>,
     pub(crate) resends: Arc<ResendQueue>,
     pub(crate) shared: Arc<Shared>,

@@ -265,12 +265,14 @@ impl Lane {
         let allowed = self.sink.as_ref().and_then(|sink| sink.allowed_rate());
         let (settled, state) = self.context.change(|endpoint| {
             endpoint.rate_limiter.allow(allowed, started);
+            self.context.recall_failing(endpoint);
             self.context.learn(&result, endpoint);
             let settled = self.queue.resolve(started, now(), result, endpoint, fastrand::f64());
             (settled, endpoint.state())
         });
         self.settle(settled);
         self.context.endpoint.changed.notify_waiters();
+        self.context.keep_failing().await;
         (state == EndpointState::Disabled).then_some(Exit::Disabled)
     }
 

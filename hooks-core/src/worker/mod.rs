@@ -7,6 +7,7 @@
 mod building;
 mod clock;
 mod endpoint;
+mod failing;
 mod hook_context;
 mod lane;
 mod panic;

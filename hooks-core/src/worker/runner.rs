@@ -48,7 +48,6 @@ const SLICE: usize = 256;
 
 /// Runs a hook.
 pub(crate) struct Worker {
-    pub(crate) bus: Arc<dyn Bus>,
     pub(crate) subscription: Subscription,
     pub(crate) context: HookContext,
     pub(crate) stop: StopSignal,
@@ -73,7 +72,7 @@ impl Worker {
 
     async fn ended(&self, parked: Box<Parked>) -> Box<Parked> {
         if self.context.is_disabled() {
-            return Box::new(parked.put_back(&*self.bus, self.subscription.clone()).await);
+            return Box::new(parked.put_back(&*self.context.bus, self.subscription.clone()).await);
         }
         parked
     }
@@ -84,7 +83,7 @@ impl Worker {
         tracing::error!(%hook, panic, "the worker panicked and is started again");
         self.context.endpoint.state.lock().suspects = 0;
         let _ = timeout(PANIC_PAUSE, self.stop.raised_above(Mode::Drain)).await;
-        match self.bus.subscribe(self.subscription.clone()).await {
+        match self.context.bus.subscribe(self.subscription.clone()).await {
             Ok((reader, _)) => Some(Box::new(Parked::new(reader))),
             Err(error) => {
                 tracing::error!(%hook, %error, "the worker can't be started again: the hook delivers nothing until it is changed");
@@ -108,6 +107,7 @@ async fn work(context: &HookContext, parked: &mut Parked, stop: &StopSignal) {
             Exit::Idle => {}
             Exit::Lost => {
                 context.settler.hand_over(parked.carry.len());
+                context.forget_failing();
                 parked.carry = Carry::default();
             }
             Exit::Dry | Exit::Parked | Exit::Disabled => return,

@@ -3,12 +3,14 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
 use hooks_core::{
     BoxError, Bus, DisabledBy, DispatchError, Dispatcher, EndpointState, Hook, Override, RetryPolicy, Secret, Sink,
     async_trait,
     sink::{Batch, Delivered, DeliveryError, FailureClass, SinkContext, SinkFactory},
 };
+use hooks_test::model::ModelBus;
 use hooks_test::{Receiver, batch, disabled, events, id, together};
 
 use crate::keeping::Keeping;
@@ -129,6 +131,25 @@ async fn nothing_but_failures_for_a_time_disables_it_and_a_change_of_the_sink_tr
     dispatcher.replace(failing("y")).await.unwrap();
     receiver.has(2).await;
     assert_eq!(state(&dispatcher), (EndpointState::Healthy, None));
+}
+
+/// What another run has seen counts, until the receiver accepts something or the hook is disabled for it.
+#[tokio::test(start_paused = true)]
+async fn failures_of_an_earlier_run_count() {
+    for is_down in [true, false] {
+        let (bus, receiver) = (Arc::new(ModelBus::lasting()), Receiver::default());
+        let dispatcher = Dispatcher::new(bus.clone());
+        bus.hooks().set_failing_since(&id("a"), Some(SystemTime::now() - Duration::from_secs(3600))).await.unwrap();
+        receiver.is_down(is_down);
+        dispatcher.add(hook("x", &receiver).disable_after("30m".parse().unwrap())).await.unwrap();
+        bus.publish(events(0..1)).await.unwrap();
+        let wanted = if is_down { EndpointState::Disabled } else { EndpointState::Healthy };
+        while bus.hooks().failing_since(&id("a")).is_some() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((state(&dispatcher).0, receiver.attempts().len()), (wanted, 1));
+        dispatcher.shutdown(None).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -103,6 +103,8 @@ pub enum Fault {
     MovesInMemory,
     /// Keeps overrides only as long as the process lives.
     OverridesInMemory,
+    /// Keeps since when receivers fail only as long as the process lives.
+    FailingInMemory,
     /// Says that every hook has the override of one.
     OverridesOfAll,
     /// Keeps a dead letter beside the one of the same position.

@@ -45,6 +45,19 @@ impl HookStore for ModelBus {
         state.overrides.get(hook).or_else(any).cloned()
     }
 
+    async fn set_failing_since(&self, hook: &HookId, since: Option<SystemTime>) -> Result<(), BusError> {
+        let mut state = self.lock();
+        match since {
+            Some(since) => state.failing.insert(hook.clone(), since),
+            None => state.failing.remove(hook),
+        };
+        Ok(())
+    }
+
+    fn failing_since(&self, hook: &HookId) -> Option<SystemTime> {
+        self.lock().failing.get(hook).copied()
+    }
+
     async fn follow_overrides(&self) -> HookId {
         loop {
             let changed = self.world.changed.notified();
@@ -68,6 +81,7 @@ impl HookStore for ModelBus {
         if !self.is(Fault::ForgetKeepsOverride) {
             state.overrides.remove(hook);
         }
+        state.failing.remove(hook);
         let dead_letters = state.dead_letters.remove(hook).is_some_and(|dead_letters| !dead_letters.is_empty());
         let defined = state.definitions.remove(hook).is_some();
         Ok(state.places.remove(hook).is_some() || dead_letters || defined)
@@ -125,6 +139,7 @@ impl HookStore for ModelBus {
         if !self.is(Fault::UndefineKeepsOverride) {
             state.overrides.remove(hook);
         }
+        state.failing.remove(hook);
         if !self.is(Fault::UndefineKeepsDeadLetters) {
             state.dead_letters.remove(hook);
         }

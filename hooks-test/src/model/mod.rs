@@ -55,6 +55,7 @@ pub(crate) struct State {
     pub(crate) log: Vec<Envelope>,
     pub(crate) places: BTreeMap<HookId, Place>,
     overrides: BTreeMap<HookId, Override>,
+    failing: BTreeMap<HookId, std::time::SystemTime>,
     definitions: BTreeMap<HookId, Definition>,
     /// The last one that there was.
     revision: u64,
@@ -138,6 +139,7 @@ impl Store for Model {
         match self.fault {
             Fault::NewLogId => state.log_id = hooks_core::uuid_v7(),
             Fault::OverridesInMemory => state.overrides.clear(),
+            Fault::FailingInMemory => state.failing.clear(),
             Fault::DefinitionsInMemory => state.definitions.clear(),
             Fault::ForgetsOutOfOrder => state.places.values_mut().for_each(|place| place.settled.clear()),
             _ => {}

@@ -11,7 +11,7 @@ use super::{Daemon, JSON, LINES, file_hook, http_hook};
 use crate::command::{Place, event};
 
 /// A receiver whose answer can be changed.
-fn changing(status: u16) -> (Receiver, Arc<AtomicU16>) {
+pub(super) fn changing(status: u16) -> (Receiver, Arc<AtomicU16>) {
     let answer = Arc::new(AtomicU16::new(status));
     let given = answer.clone();
     (Receiver::on_thread(move |_| given.load(Ordering::Relaxed)), answer)
@@ -162,27 +162,6 @@ fn dead_letters_can_be_replayed_while_no_daemon_runs() {
     assert_eq!(healed.events("/"), [event(2).replacen('{', r#"{"hooksreplay":true,"#, 1)]);
     let (_, out) = operate(&place, &["dead-letters", "list"]);
     assert_eq!(out.lines().count(), 1, "{out}");
-}
-
-#[test]
-fn a_hook_that_its_receiver_disabled_stays_so_until_it_is_enabled() {
-    let (receiver, answer) = changing(410);
-    let mut daemon = Daemon::start(&http_hook("a", &receiver.url("/")));
-    assert_eq!(daemon.post(JSON, event(1)).status, 202);
-    daemon.running.wait_for("the hook is disabled: its receiver wants nothing any more");
-    while !operate(&daemon.place, &["status"]).1.contains("by receiver") {}
-    let place = daemon.kill();
-    answer.store(200, Ordering::Relaxed);
-    let daemon = Daemon::again(place);
-    let (_, out) = operate(&daemon.place, &["status"]);
-    assert!(out.contains("disabled by receiver") && out.contains("410 Gone"), "{out}");
-    let seen = receiver.seen().len();
-    let (code, out) = operate(&daemon.place, &["enable", "a"]);
-    assert_eq!((code, out.as_str()), (Some(0), "hook `a` is enabled\n"));
-    while receiver.seen().len() == seen {
-        std::thread::yield_now();
-    }
-    assert_eq!(receiver.events("/").last(), Some(&event(1)));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod contended;
 mod crash_loop;
 mod crowd;
 mod dead_letters;
+mod disabling;
 mod duplicates;
 mod durable;
 mod files;

@@ -95,6 +95,7 @@ pub(super) async fn forgetting(probe: &Probe<'_>) -> Checked {
     let read = hook.take(2).await?;
     hook.settle(&read[..1])?;
     bus.hooks().set_override(&id, Some(refused("gone"))).await.map_err(|error| probe.failed(error))?;
+    bus.hooks().set_failing_since(&id, Some(after(7))).await.map_err(|error| probe.failed(error))?;
     let lasting = probe.traits.outlives_process;
     if lasting {
         probe.doing("forget a hook that is subscribed");
@@ -108,8 +109,9 @@ pub(super) async fn forgetting(probe: &Probe<'_>) -> Checked {
         let forgotten = bus.hooks().forget(&id).await.map_err(|error| probe.failed(error))?;
         probe.expect(forgotten == known, format!("`forget` says {forgotten} instead of {known}"))?;
     }
-    let left = (bus.hooks().known_hooks(), bus.hooks().overrides(&id), bus.monitor().lag(&id));
-    probe.expect(left == (Vec::new(), None, None), format!("still known are {left:?}"))?;
+    let (known, failing) = (bus.hooks().known_hooks(), bus.hooks().failing_since(&id));
+    let left = (known, bus.hooks().overrides(&id), failing, bus.monitor().lag(&id));
+    probe.expect(left == (Vec::new(), None, None, None), format!("still known are {left:?}"))?;
     probe.doing("subscribe a hook that was forgotten");
     let mut hook = probe.hook(&*bus, "a").await?;
     let marker = probe.mark(&*bus).await?;
@@ -136,7 +138,21 @@ pub(super) async fn overrides(probe: &Probe<'_>) -> Checked {
         let there = bus.hooks().overrides(&id);
         probe.expect(there == to, format!("the override is {there:?}"))?;
     }
+    for to in [Some(after(7)), Some(after(8)), None] {
+        probe.doing(format!("keep that a hook's receiver fails since {to:?}"));
+        bus.hooks().set_failing_since(&id, to).await.map_err(|error| probe.failed(error))?;
+        if probe.traits.outlives_process {
+            probe.end(bus).await;
+            bus = probe.open().await?;
+            let there = (bus.hooks().failing_since(&id), bus.hooks().failing_since(&other));
+            probe.expect(there == (to, None), format!("its own and another hook's are {there:?}"))?;
+        }
+    }
     Ok(())
+}
+
+fn after(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 /// An override of a hook that its receiver disabled for this reason.

@@ -36,7 +36,7 @@
 //! | `unsubscribing` | leftovers of a hook that was removed |
 //! | `forgetting` | leftovers of a hook that was forgotten |
 //! | `seeking` | a hook that was moved and goes on elsewhere, or events that it skips uncounted or unasked |
-//! | `overrides` | the override of a hook that is lost, changed or another's |
+//! | `overrides` | the override of a hook, or since when its receiver fails, that is lost, changed or another's |
 //! | `dead_letters` | dead letters that are lost, changed or another's |
 //! | `dead_letter_limit` | more dead letters than a hook may have, or only some of a call's |
 //! | `definitions` | definitions that are lost, changed, another's or listed wrongly, or changed against what the caller expects |

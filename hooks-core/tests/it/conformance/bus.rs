@@ -99,7 +99,7 @@ const FAULTS: &[(Fault, &str, &str)] = &[
     (
         Fault::ForgetKeepsOverride,
         "forgetting",
-        "still known are ([], Some(Override { by: Receiver, reason: Some(\"gone\"), since: 1700000000, sink: 18446744073709551615, secrets: None, files: Some(\"gone\") }), None)",
+        "still known are ([], Some(Override { by: Receiver, reason: Some(\"gone\"), since: 1700000000, sink: 18446744073709551615, secrets: None, files: Some(\"gone\") }), None, None)",
     ),
     (Fault::MovesNowhere, "seeking", "event 1 at the hook is event `wanted-2` instead of event `wanted-0`"),
     (Fault::SkipsUnasked, "seeking", "it is not refused"),
@@ -115,6 +115,7 @@ const FAULTS: &[(Fault, &str, &str)] = &[
     (Fault::SkipsUncounted, "seeking", "no event is counted as skipped"),
     (Fault::MovesInMemory, "seeking", "event 1 at the hook is event `wanted-2` instead of event `wanted-0`"),
     (Fault::OverridesInMemory, "overrides", "the override is None"),
+    (Fault::FailingInMemory, "overrides", "its own and another hook's are (None, None)"),
     (
         Fault::OverridesOfAll,
         "overrides",
