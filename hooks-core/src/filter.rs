@@ -45,8 +45,9 @@ pub type AttributePatterns = BTreeMap<String, Vec<Pattern>>;
 /// - `hooks.log.filling`: what hooks still need fills four fifths of the log. `data` has `bytes`, `max_bytes`, and `hook`:
 ///   the one that holds the oldest events, or null.
 ///
-/// Of `disabled` and all below, there is at most one about a hook in a minute. What comes within it comes at its end, as one:
-/// the last of them, or of dead letters all that fit. `left_out` in `data` counts those that it does not tell of.
+/// Of each type there is at most one about a hook in a minute. What comes within it comes at its end, as one: the last of
+/// them, or of dead letters all that fit. `left_out` in `data` counts those that it does not tell of. So one that waited may
+/// come behind a later one of another type: `time` is when it happened.
 ///
 /// They are no complete record: while too much happens at once, or the bus takes nothing, some are lost. That is
 /// [counted](crate::Dispatcher::own_events_lost), and the log says so. [`Dispatcher::status`](crate::Dispatcher::status)

@@ -126,7 +126,8 @@ impl Notices {
     ) {
         self.0.watchers.changed(&hook.id);
         let kind = OperationalEvent::Endpoint(state);
-        if !self.wants(kind) || !kind.is_limited() && listens(&hook.filter) {
+        let may_echo = state != EndpointState::Disabled;
+        if !self.wants(kind) || may_echo && listens(&hook.filter) {
             return;
         }
         let facts =

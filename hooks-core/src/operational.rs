@@ -46,17 +46,6 @@ impl OperationalEvent {
         }
     }
 
-    /// True if at most one of the kind is published for a hook in a minute. Of states, each change counts but the last,
-    /// which lasts until somebody does something.
-    pub(crate) const fn is_limited(self) -> bool {
-        !matches!(
-            self,
-            Self::Endpoint(
-                EndpointState::Healthy | EndpointState::BackingOff | EndpointState::Throttled | EndpointState::Held
-            )
-        )
-    }
-
     /// The place in [`ALL`](Self::ALL).
     pub(crate) fn index(self) -> usize {
         Self::ALL.iter().position(|known| *known == self).unwrap_or_default()

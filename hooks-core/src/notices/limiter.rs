@@ -26,9 +26,6 @@ pub(super) struct Limiter {
 impl Limiter {
     /// The notice, if it may be published now.
     pub(super) fn take(&mut self, notice: Notice, now: Instant) -> Option<Notice> {
-        if !notice.kind().is_limited() {
-            return Some(notice);
-        }
         match self.windows.entry(notice.key()) {
             Entry::Vacant(window) => {
                 self.ends.push_back((now + WINDOW, window.key().clone()));
@@ -114,16 +111,21 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_apart_and_states_come_as_they_change() {
-        use crate::endpoint_state::EndpointState;
+    fn kinds_are_apart_and_so_are_states() {
+        use crate::endpoint_state::EndpointState::{Healthy, Held};
         let (mut limiter, now) = (Limiter::default(), Instant::now());
         assert!(limiter.take(notice(OperationalEvent::Failing, 0), now).is_some());
         assert!(limiter.take(notice(OperationalEvent::Recovered, 0), now).is_some());
-        for number in 0..3 {
-            let changed = limiter.take(notice(OperationalEvent::Endpoint(EndpointState::Held), number), now);
-            assert_eq!(data(&changed.unwrap()), json!({ "number": number }));
+        for state in [Held, Healthy] {
+            assert!(limiter.take(notice(OperationalEvent::Endpoint(state), 0), now).is_some());
+            assert!(
+                (1..3).all(|number| limiter.take(notice(OperationalEvent::Endpoint(state), number), now).is_none())
+            );
         }
         assert!(limiter.take(notice(OperationalEvent::Failing, 1), now).is_none());
-        assert_eq!(limiter.waiting(), 1);
+        assert_eq!(limiter.waiting(), 5);
+        let due: Vec<Json> = limiter.due(now + WINDOW).iter().map(data).collect();
+        let told = |number, left_out| json!({ "number": number, "left_out": left_out });
+        assert_eq!(due, [told(1, 0), told(2, 1), told(2, 1)]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
@@ -23,6 +24,8 @@ pub(super) struct Notice {
     hook: Option<HookId>,
     /// The hook's tenant hears of it.
     tenant: Option<TenantId>,
+    /// The time when it happened.
+    time: SystemTime,
     /// An object.
     facts: Json,
     letters: Vec<Letter>,
@@ -61,7 +64,7 @@ impl Notice {
     pub(super) fn new(kind: OperationalEvent, hook: Option<&Hook>, facts: Json) -> Self {
         let tenant = hook.and_then(Hook::tenant).cloned();
         let hook = hook.map(|hook| hook.id.clone());
-        Self { kind, hook, tenant, facts, letters: Vec::new(), left_out: 0, weight: None }
+        Self { kind, hook, tenant, time: SystemTime::now(), facts, letters: Vec::new(), left_out: 0, weight: None }
     }
 
     pub(super) fn with_letter(mut self, letter: Letter, weight: Weight) -> Self {
@@ -123,10 +126,12 @@ impl Event for Notice {
             return encode(&Told::of(self.hook().unwrap_or_default(), first, more, self.left_out));
         }
         let mut facts = self.facts.clone();
-        if self.kind.is_limited() {
-            facts["left_out"] = self.left_out.into();
-        }
+        facts["left_out"] = self.left_out.into();
         encode(&facts)
+    }
+
+    fn time(&self) -> Option<SystemTime> {
+        Some(self.time)
     }
 
     fn subject(&self) -> Option<&str> {
