@@ -137,8 +137,8 @@ pub use attempt::{Attempt, AttemptOutcome, AttemptRecorder, Exchange, Phase, Pha
 pub use batcher::BatchLimits;
 pub use config_problem::ConfigProblem;
 pub use dispatcher::{
-    Changes, DefinitionReader, DispatchError, Dispatcher, HookCounts, HookReport, HookStatus, LeftBehind, ReplayError,
-    ReplayReport, Report, ResendReport, Resending, Restored, RunningHook, TestError, TestReport,
+    Changes, DefinitionReader, DispatchError, Dispatcher, Figures, HookCounts, HookReport, HookStatus, LeftBehind,
+    ReplayError, ReplayReport, Report, ResendReport, Resending, Restored, RunningHook, TestError, TestReport,
 };
 pub use endpoint_state::EndpointState;
 pub use error_chain::chain;

@@ -32,6 +32,9 @@ pub struct ApiSettings {
     /// receiver that is asked whether it wants to be delivered to (`verify` of a sink) may grant later, at an address below
     /// it that it is given.
     pub public_url: Option<String>,
+    /// The origins whose pages may show the page at `/ui/` in a frame, for example `https://portal.example.com` or
+    /// `https://*.example.com`. Not set: none.
+    pub frame_ancestors: Vec<String>,
     /// The tokens that clients have to send (`Authorization: Bearer …`), and what each may do.
     pub tokens: Vec<TokenSettings>,
     /// Most bytes of a tenant's events that may wait for its receivers. While more do, requests to publish with the
@@ -74,6 +77,7 @@ impl Default for ApiSettings {
             max_hooks: NonZeroUsize::MIN.saturating_add(999),
             secrets_key_file: None,
             public_url: None,
+            frame_ancestors: Vec::new(),
             tokens: Vec::new(),
             max_pending: ByteSize::new(256 << 20),
             max_retained: None,
@@ -129,6 +133,12 @@ impl ApiSettings {
                 "expected the address of this server, as https://events.example.com, without credentials and query";
             problems.push(ConfigProblem::new("public_url".to_owned(), why.to_owned()));
         }
+        for (index, origin) in self.frame_ancestors.iter().enumerate().filter(|(_, origin)| !is_origin(origin)) {
+            let why = format!(
+                "`{origin}` is no origin: expected a scheme and a host, as https://portal.example.com or https://*.example.com"
+            );
+            problems.push(ConfigProblem::new(format!("frame_ancestors[{index}]"), why));
+        }
         self.sink_problems(&mut problems);
         let mut names = BTreeMap::new();
         for (index, token) in self.tokens.iter().enumerate() {
@@ -182,6 +192,49 @@ fn is_public_url(url: &str) -> bool {
     }) && !url.contains('#')
 }
 
+/// True for the origin of a page, as a `Content-Security-Policy` may name it.
+fn is_origin(text: &str) -> bool {
+    let Some(authority) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
+    let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+    let host = host.strip_prefix("*.").unwrap_or(host);
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    host.split('.').all(is_label) && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
 fn is_token(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_origins_may_show_the_page() {
+        for good in ["https://portal.example.com", "http://localhost:3000", "https://*.example.com", "https://10.0.0.1"]
+        {
+            assert!(is_origin(good), "{good}");
+        }
+        for bad in [
+            "*",
+            "https:",
+            "https://",
+            "https://*",
+            "https://a/b",
+            "https://a b",
+            "https://a;script-src",
+            "a.b",
+            "'self'",
+            "https://a:b",
+            "https://a..b",
+            "ftp://a",
+        ] {
+            assert!(!is_origin(bad), "{bad}");
+        }
+        let settings =
+            ApiSettings { frame_ancestors: vec!["https://a".to_owned(), "*".to_owned()], ..ApiSettings::default() };
+        let problems = settings.problems();
+        assert!(problems.len() == 1 && problems[0].to_string().starts_with("frame_ancestors[1]"), "{problems:?}");
+    }
 }

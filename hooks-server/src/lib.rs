@@ -42,6 +42,7 @@ mod server;
 mod settings;
 mod signed;
 mod tokens;
+mod ui;
 
 pub use access::{Access, Right};
 pub use api::{ApiSettings, TokenSettings};

@@ -151,6 +151,8 @@ pub struct Settings {
     /// The most of the log that a tenant's events may take before it publishes nothing more, on a bus that
     /// [counts](hooks_core::Bus::count_tenants) that.
     pub max_retained: Option<ByteSize>,
+    /// The origins whose pages may show the page at `/ui/` in a frame, as `api.frame_ancestors` has them.
+    pub frame_ancestors: Vec<String>,
     /// The `source` of events that name none: a URI reference.
     pub source: Arc<str>,
     /// The longest event that is taken, in bytes of JSON.
@@ -165,6 +167,7 @@ impl Default for Settings {
             signer: Signer::default(),
             max_pending: ApiSettings::default().max_pending,
             max_retained: None,
+            frame_ancestors: Vec::new(),
             source: "hooks".into(),
             max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
         }

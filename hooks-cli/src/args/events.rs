@@ -28,6 +28,9 @@ pub(crate) struct EventsArgs {
     /// Only events of this tenant
     #[arg(long, value_name = "TENANT", value_parser = tenant)]
     tenant: Option<TenantId>,
+    /// Only events whose JSON has this text in it, spelled the same
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
     /// Which event comes first
     #[arg(long, value_name = "ORDER", default_value = "newest")]
     order: Order,
@@ -67,7 +70,7 @@ enum Order {
 
 impl EventsArgs {
     pub(crate) fn filter(&self) -> EventFilter {
-        EventFilter { tenant: self.tenant.clone(), ..self.which.filter(&self.ids) }
+        EventFilter { tenant: self.tenant.clone(), text: self.text.clone(), ..self.which.filter(&self.ids) }
     }
 
     pub(crate) fn order(&self) -> EventOrder {
@@ -86,9 +89,9 @@ impl PastArgs {
             ids: ids.iter().cloned().collect(),
             sources: sources.clone(),
             types: types.clone(),
-            tenant: None,
             since: *since,
             until: *until,
+            ..EventFilter::default()
         }
     }
 }

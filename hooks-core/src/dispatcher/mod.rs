@@ -4,6 +4,7 @@ mod callbacks;
 mod changes;
 mod definitions;
 mod error;
+mod figures;
 mod follow;
 mod hook_locks;
 mod overrides;
@@ -30,6 +31,7 @@ use tokio::task::JoinHandle;
 
 pub use definitions::{DefinitionReader, Restored};
 pub use error::{DispatchError, ReplayError, TestError};
+pub use figures::Figures;
 pub use report::{ReplayReport, Report, ResendReport, TestReport};
 pub use resend::Resending;
 pub use state_changes::Changes;
@@ -252,6 +254,12 @@ impl Inner {
 
     fn all(&self) -> Vec<Arc<Slot>> {
         self.slots.lock().by_id.values().cloned().collect()
+    }
+
+    fn all_of(&self, tenant: &TenantId) -> Vec<Arc<Slot>> {
+        let slots = self.slots.lock();
+        let names = slots.by_tenant.get(tenant).into_iter().flatten();
+        names.filter_map(|name| slots.by_id.get(name)).cloned().collect()
     }
 
     fn status(&self) -> Vec<HookStatus> {

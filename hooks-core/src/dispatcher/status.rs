@@ -1,5 +1,7 @@
 //! The status of a hook, and its JSON.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 
 use super::slot::Slot;
@@ -9,6 +11,7 @@ use crate::id::{HookId, TenantId};
 use crate::ledger::Counts;
 use crate::overrides::{Disabled, DisabledBy};
 use crate::stats::AttemptStats;
+use crate::worker::clock;
 
 /// The status of a hook at one moment. Its JSON is its [`HookReport`].
 #[derive(Debug, Clone, Serialize)]
@@ -39,6 +42,8 @@ pub struct HookStatus {
     pub disabled: Option<Disabled>,
     /// The error of the last attempt, if it failed.
     pub last_error: Option<String>,
+    /// The first failure since its receiver accepted anything, as far as this process knows.
+    pub failing_since: Option<SystemTime>,
 }
 
 /// The events that a hook is not done with.
@@ -67,6 +72,7 @@ impl HookStatus {
             dead_letters: slot.dead_letters.as_ref().map(|dead_letters| dead_letters.count()),
             disabled: slot.overridden.get().map(Disabled::from),
             last_error: endpoint.last_error().map(str::to_owned),
+            failing_since: endpoint.failing_since().and_then(clock::time_of),
         }
     }
 
@@ -139,6 +145,10 @@ pub struct HookReport {
     /// The error of the last attempt, if it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// The first failure since its receiver accepted anything, as far as this process knows.
+    #[serde(default, with = "crate::timestamp::option", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "config", schemars(with = "Option<String>", extend("format" = "date-time")))]
+    pub failing_since: Option<SystemTime>,
 }
 
 /// The counts of a hook since the process started.
@@ -167,6 +177,7 @@ impl HookReport {
             lag: None,
             dead_letters: 0,
             last_error: None,
+            failing_since: None,
         }
     }
 }
@@ -185,6 +196,7 @@ impl From<HookStatus> for HookReport {
             lag: status.lag,
             dead_letters: status.dead_letters.unwrap_or(0),
             last_error: status.last_error,
+            failing_since: status.failing_since,
         }
     }
 }
@@ -219,17 +231,19 @@ mod tests {
             dead_letters: None,
             disabled: Some(Override::disabled(DisabledBy::Operator, None, time).into()),
             last_error: Some("503".to_owned()),
+            failing_since: Some(time),
         };
         let full = concat!(
             r#"{"id":"a","state":"backing_off","disabled":{"by":"operator","since":"2026-11-26T10:00:00Z"},"#,
             r#""sink":"http","counts":{"taken":9,"delivered":3,"dropped":2,"dead_lettered":0,"in_hand":3,"#,
             r#""handed_over":1,"attempts":7},"#,
             r#""lag":{"events":5,"bytes":60,"oldest":"2026-11-26T10:00:00Z","exact":true},"#,
-            r#""dead_letters":0,"last_error":"503"}"#,
+            r#""dead_letters":0,"last_error":"503","failing_since":"2026-11-26T10:00:00Z"}"#,
         );
         assert_eq!(serde_json::to_string(&status).unwrap(), full);
         let read: HookReport = serde_json::from_str(full).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), full);
+        status.failing_since = None;
 
         let reason = Some("gone".to_owned());
         status.disabled = Some(Override::disabled(DisabledBy::Receiver, reason, time).into());

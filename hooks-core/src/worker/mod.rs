@@ -5,7 +5,7 @@
 //! to do.
 
 mod building;
-mod clock;
+pub(crate) mod clock;
 mod endpoint;
 mod failing;
 mod hook_context;

@@ -217,6 +217,7 @@ fn http_request(request: &Request) -> Result<http::Request<Vec<u8>>, BoxError> {
     let of = |hook, rest| format!("/v1/hooks/{hook}{rest}");
     let (method, path, which) = match request {
         Request::Status => (Method::GET, "/v1/status".to_owned(), None),
+        Request::Overview => (Method::GET, "/v1/overview".to_owned(), None),
         Request::Log => (Method::GET, "/v1/log".to_owned(), None),
         Request::Enable { hook } => (Method::POST, of(hook, "/enable"), None),
         Request::Disable { hook } => (Method::POST, of(hook, "/disable"), None),
@@ -259,6 +260,7 @@ fn response(request: &Request, status: StatusCode, body: &[u8]) -> Result<Respon
     }
     Ok(match request {
         Request::Status => Response::Status(serde_json::from_slice(body)?),
+        Request::Overview => Response::Overview(serde_json::from_slice(body)?),
         Request::Log => Response::Log(serde_json::from_slice(body)?),
         Request::Enable { .. } | Request::Disable { .. } | Request::Forget { .. } | Request::Grant { .. } => {
             Response::Done(serde_json::from_slice(body)?)

@@ -181,7 +181,7 @@ impl AdminService {
         Ok(EventOutcomes { hooks: outcomes, next, silent })
     }
 
-    async fn event_at(&self, position: u64, tenant: Option<&TenantId>) -> Result<PastEvent, Problem> {
+    pub(super) async fn event_at(&self, position: u64, tenant: Option<&TenantId>) -> Result<PastEvent, Problem> {
         let past = super::events::past(self.bus())?;
         let page = past.read(&PastQuery::default().at(Position::new(position))).await;
         let page = page.map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;

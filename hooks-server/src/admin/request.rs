@@ -19,6 +19,8 @@ use crate::history::AttemptQuery;
 pub enum Request {
     /// The status of all hooks: `GET /v1/status`.
     Status,
+    /// How it stands with all hooks, and how it went: `GET /v1/overview`.
+    Overview,
     /// The bus's report on itself and its log: `GET /v1/log`.
     Log,
     /// `POST /v1/hooks/{id}/enable`.

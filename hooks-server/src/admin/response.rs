@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::dead_letter::DeadLetterReport;
 use super::events::{EventPage, Resent};
 use super::outcomes::EventOutcomes;
+use super::overview::Overview;
 use crate::history::AttemptPage;
 
 /// The answer to a [`Request`](super::Request). Over HTTP the body is what the variant holds.
@@ -22,6 +23,8 @@ use crate::history::AttemptPage;
 pub enum Response {
     /// To [`Status`](super::Request::Status).
     Status(Status),
+    /// To [`Overview`](super::Request::Overview).
+    Overview(Box<Overview>),
     /// To [`Log`](super::Request::Log): the bus's own report.
     Log(serde_json::Value),
     /// To [`Enable`](super::Request::Enable), [`Disable`](super::Request::Disable) and

@@ -97,6 +97,8 @@ impl AdminService {
             .merge(matching::routes())
             .merge(super::attempts::routes())
             .merge(super::outcomes::routes())
+            .merge(super::overview::routes())
+            .merge(super::preview::routes())
             .merge(super::seek::routes())
             .with_state(self.clone())
     }
@@ -367,6 +369,7 @@ impl IntoResponse for Response {
     fn into_response(self) -> HttpResponse {
         match &self {
             Self::Status(body) => json(StatusCode::OK, JSON, body),
+            Self::Overview(body) => json(StatusCode::OK, JSON, body),
             Self::Log(body) => json(StatusCode::OK, JSON, body),
             Self::Done(body) => json(StatusCode::OK, JSON, body),
             Self::Sought(body) => json(StatusCode::OK, JSON, body),

@@ -5,29 +5,20 @@ use std::fmt;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, BusError, DeadLetter, DeadLetterId, DispatchError, Dispatcher, Filter, HookId, HookReport, ReplayError,
-    bus::{DeadLetters, Instances},
-    chain,
-    sink::Called,
+    Bus, BusError, DispatchError, Dispatcher, Filter, HookId, HookReport, bus::Instances, chain, sink::Called,
 };
 use http::StatusCode;
 use parking_lot::Mutex;
 
-use super::dead_letter::DeadLetterReport;
 use super::definitions::HookDefinitions;
 use super::events;
 use super::matching::Acceptance;
-use super::request::{DeadLetterFilter, Request};
-use super::response::{DeadLetterPage, Done, Dropped, Problem, Replayed, Response, Status};
+use super::overview::Overviews;
+use super::request::Request;
+use super::response::{Done, Problem, Response, Status};
 use super::turns::Turns;
 use crate::history::History;
 use crate::{Reloads, on_own_thread};
-
-/// Most bytes of events in one page of dead letters; one letter alone may be larger.
-const PAGE_BYTES: usize = 4 << 20;
-
-/// Most dead letters in one page.
-const PAGE: usize = 256;
 
 /// The state of a hook where no daemon runs.
 pub const STOPPED: &str = "stopped";
@@ -49,6 +40,8 @@ pub struct AdminService {
     looks: Turns,
     sendings: Turns,
     follows: Turns,
+    lives: Turns,
+    overviews: Arc<Overviews>,
     pub(super) acceptance: Arc<Mutex<Acceptance>>,
     /// The filters of hooks that do not run here, where they are known.
     pub(super) filters: Arc<BTreeMap<HookId, Arc<Filter>>>,
@@ -69,6 +62,8 @@ impl AdminService {
             looks: Turns::looks(),
             sendings: Turns::sendings(),
             follows: Turns::follows(),
+            lives: Turns::lives(),
+            overviews: Arc::default(),
             acceptance: Arc::default(),
             filters: Arc::default(),
         }
@@ -131,12 +126,29 @@ impl AdminService {
         &self.follows
     }
 
+    pub(super) fn lives(&self) -> &Turns {
+        &self.lives
+    }
+
+    pub(super) fn overviews(&self) -> &Overviews {
+        &self.overviews
+    }
+
     pub(super) fn sendings(&self) -> &Turns {
         &self.sendings
     }
 
     pub(super) fn dispatcher(&self) -> &Dispatcher {
         &self.dispatcher
+    }
+
+    pub(super) fn dispatcher_of(&self) -> Arc<Dispatcher> {
+        self.dispatcher.clone()
+    }
+
+    /// The reason why the config file was not applied when it was last read again.
+    pub(super) fn reload_failure(&self) -> Option<String> {
+        self.daemon.as_ref().and_then(|reloads| reloads.failure())
     }
 
     /// Does what is asked and says what came of it. Over HTTP: see [`router`](Self::router).
@@ -147,6 +159,7 @@ impl AdminService {
                 let status = on_own_thread("status", move || service.status()).await;
                 status.map(Response::Status).map_err(|error| unavailable(error.to_string()))
             }
+            Request::Overview => self.whole_overview().await,
             Request::Log => Ok(Response::Log(self.bus.monitor().details())),
             Request::Enable { hook } => self.set_enabled(&hook, true).await,
             Request::Disable { hook } => self.set_enabled(&hook, false).await,
@@ -186,7 +199,7 @@ impl AdminService {
         hooks.extend(stopped.map(|hook| self.stopped(hook)));
         hooks.sort_by(|a, b| a.id.cmp(&b.id));
         let trouble = self.bus.monitor().health().trouble().map(str::to_owned);
-        let reload = self.daemon.as_ref().and_then(|reloads| reloads.failure());
+        let reload = self.reload_failure();
         Status { hooks, running: self.daemon.is_some(), trouble, reload }
     }
 
@@ -261,61 +274,11 @@ impl AdminService {
         Ok(Response::Done(Done { changed: true }))
     }
 
-    async fn dead_letters(&self, hook: &HookId, after: Option<DeadLetterId>) -> Outcome {
-        let page = self.store(hook)?.list(after, PAGE).await.map_err(refused)?;
-        let mut bytes = 0;
-        let mut dead_letters = Vec::new();
-        for (id, letter) in &page {
-            bytes += letter.envelope.len();
-            if bytes > PAGE_BYTES && !dead_letters.is_empty() {
-                break;
-            }
-            let report = DeadLetterReport::new(hook, *id, letter);
-            dead_letters.push(report.map_err(|error| unavailable(error.to_string()))?);
-        }
-        Ok(Response::DeadLetters(DeadLetterPage { dead_letters }))
-    }
-
-    async fn replay(&self, hook: &HookId, which: &DeadLetterFilter) -> Outcome {
-        which.check()?;
-        let _turn = self.sendings.take(self.dispatcher.tenant_of(hook))?;
-        let mut found = BTreeSet::new();
-        let report = self.dispatcher.replay(hook, select(which, &mut found)).await.map_err(|error| match error {
-            ReplayError::UnknownHook(_) => self.absent(hook, "a replay"),
-            ReplayError::Store { .. } => unavailable(chain(&error)),
-            error => conflict(chain(&error)),
-        })?;
-        tracing::info!(
-            hook = hook.as_str(),
-            delivered = report.delivered,
-            refused = report.refused,
-            left = report.untried,
-            error = report.error.as_deref(),
-            "an operator replayed dead letters of the hook"
-        );
-        Ok(Response::Replayed(Replayed { report, missing: which.missing(&found) }))
-    }
-
-    async fn drop(&self, hook: &HookId, which: &DeadLetterFilter) -> Outcome {
-        which.check()?;
-        self.store(hook)?;
-        let mut found = BTreeSet::new();
-        let dropped = self.dispatcher.drop_dead_letters(hook, select(which, &mut found)).await;
-        let dropped = dropped.map_err(|error| unavailable(chain(&error)))?;
-        tracing::info!(hook = hook.as_str(), letters = dropped, "an operator dropped dead letters of the hook");
-        Ok(Response::Dropped(Dropped { dropped, missing: which.missing(&found) }))
-    }
-
     /// # Errors
     /// When there is no such hook.
     pub(super) fn must_know(&self, hook: &HookId) -> Result<(), Problem> {
         let is_known = self.dispatcher.hook_status(hook).is_some() || self.knows(hook);
         if is_known { Ok(()) } else { Err(self.unknown(hook)) }
-    }
-
-    fn store(&self, hook: &HookId) -> Result<Arc<dyn DeadLetters>, Problem> {
-        self.must_know(hook)?;
-        self.bus.hooks().dead_letters(hook).ok_or_else(|| conflict("this bus keeps no dead letters".to_owned()))
     }
 
     fn knows(&self, hook: &HookId) -> bool {
@@ -369,14 +332,6 @@ fn absence(reloads: &Reloads) -> &'static str {
     if reloads.failure().is_some() { NOT_RUNNING } else { "not in the config" }
 }
 
-/// Picks the dead letters that fit, and enters which were found.
-fn select(
-    which: &DeadLetterFilter,
-    found: &mut BTreeSet<DeadLetterId>,
-) -> impl FnMut(DeadLetterId, &DeadLetter) -> bool + Send {
-    move |id, letter| which.matches(id, letter.envelope.event_type(), letter.reason) && found.insert(id)
-}
-
 pub(super) fn conflict(why: String) -> Problem {
     Problem::new(StatusCode::CONFLICT, why)
 }
@@ -385,6 +340,6 @@ pub(super) fn unavailable(why: String) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
-fn refused(error: BusError) -> Problem {
+pub(super) fn refused(error: BusError) -> Problem {
     unavailable(error.to_string())
 }

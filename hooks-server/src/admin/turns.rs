@@ -63,6 +63,11 @@ impl Turns {
         Self::new(Bounds { of_tenant: 1, of_tenants: 4, of_all: 8, what: "clients that follow attempts" })
     }
 
+    /// Clients that follow how it stands: each looks once in a second.
+    pub(super) fn lives() -> Self {
+        Self::new(Bounds { of_tenant: 4, of_tenants: 48, of_all: 64, what: "clients that follow how it stands" })
+    }
+
     /// A turn of this tenant, or of nobody's.
     ///
     /// # Errors

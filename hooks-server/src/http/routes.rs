@@ -18,7 +18,7 @@ use super::state::State;
 use super::{body, events, grants, host, operators};
 use crate::admin::{AdminService, Content, Operation, Routes};
 use crate::metrics::Format;
-use crate::{Tokens, field};
+use crate::{Tokens, field, ui};
 
 /// All routes, to be mounted in a server of somebody else.
 pub(crate) fn router(state: Arc<State>) -> Router {
@@ -32,7 +32,11 @@ pub(super) fn beside_events(state: &Arc<State>, service: Option<&AdminService>) 
     operations.push(events::operation());
     let pages = pages().into_router().with_state(state.clone());
     let pages = match service {
-        Some(service) => pages.merge(operators::routes(state, service, operations)),
+        Some(service) => {
+            let known = state.clone();
+            let page = ui::router(move || known.settings().frame_ancestors.clone());
+            pages.merge(operators::routes(state, service, operations)).merge(page)
+        }
         None => pages,
     };
     pages.fallback(nothing).layer(from_fn(with_host))

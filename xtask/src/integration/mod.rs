@@ -11,6 +11,7 @@ mod logrotate;
 mod nats;
 mod oauth2;
 mod openapi;
+mod page;
 mod prometheus;
 mod rsyslog;
 mod server;
@@ -32,6 +33,7 @@ const ALL: &[Integration] = &[
     oauth2::INTEGRATION,
     nats::INTEGRATION,
     openapi::INTEGRATION,
+    page::INTEGRATION,
     shells::INTEGRATION,
 ];
 

@@ -152,6 +152,7 @@ fn settings(config: &Config, tokens: Option<Tokens>, keys: &Keys) -> Settings {
         signer: Signer::new(keys),
         max_pending: api.max_pending,
         max_retained: api.max_retained,
+        frame_ancestors: api.frame_ancestors.clone(),
         source: events.source.as_str().into(),
         max_event_bytes: events.max_bytes.get(),
     }

@@ -28,6 +28,7 @@ mod odd_answers;
 mod openapi;
 mod operators;
 mod outcomes;
+mod overview;
 mod pages;
 mod past;
 mod reload;

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::managed::{LOOPBACK, TENANTS, as_tenant, ask, ask_with};
 use super::{Client, Daemon, file_hook};
 
-const OPERATIONS: [&str; 32] = [
+const OPERATIONS: [&str; 35] = [
     "delete /v1/hooks/{id}",
     "get /healthz",
     "get /metrics",
@@ -23,7 +23,10 @@ const OPERATIONS: [&str; 32] = [
     "get /v1/hooks/{id}",
     "get /v1/hooks/{id}/attempts",
     "get /v1/hooks/{id}/dead-letters",
+    "get /v1/hooks/{id}/request",
+    "get /v1/live",
     "get /v1/log",
+    "get /v1/overview",
     "get /v1/status",
     "patch /v1/hooks/{id}",
     "post /v1/events",

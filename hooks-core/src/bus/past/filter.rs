@@ -21,9 +21,17 @@ pub struct PastFilter {
     pub types: Vec<Pattern>,
     /// The event is this tenant's.
     pub tenant: Option<TenantId>,
+    /// The event's JSON has this text in it, spelled the same.
+    pub text: Option<String>,
 }
 
-setters!(PastFilter { ids: BTreeSet<String>, sources: Vec<Pattern>, types: Vec<Pattern>, tenant: Option<TenantId> });
+setters!(PastFilter {
+    ids: BTreeSet<String>,
+    sources: Vec<Pattern>,
+    types: Vec<Pattern>,
+    tenant: Option<TenantId>,
+    text: Option<String>,
+});
 
 impl PastFilter {
     /// True if the event is looked for.
@@ -32,6 +40,7 @@ impl PastFilter {
             && self.matches_source(event.source())
             && self.matches_type(event.event_type())
             && self.tenant.as_ref().is_none_or(|tenant| event.tenant() == Some(tenant.as_str()))
+            && self.text.as_ref().is_none_or(|text| event.json().contains(text.as_str()))
     }
 
     /// For buses: finds the events that may match among texts that were not taken apart.

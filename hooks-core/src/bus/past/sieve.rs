@@ -14,6 +14,8 @@ pub struct Sieve<'a> {
     filter: &'a PastFilter,
     /// Texts that stand in every event that matches, unless it spells them with escapes.
     needles: Vec<Finder<'a>>,
+    /// A text that stands in every event that matches, spelled the same.
+    text: Option<Finder<'a>>,
     /// Attributes that have to be looked at.
     wanted: usize,
 }
@@ -47,12 +49,16 @@ impl<'a> Sieve<'a> {
         let needles = needles.into_iter().flatten().filter(|needle| !needle.is_empty()).map(Finder::new).collect();
         let is_set =
             [!filter.ids.is_empty(), !filter.sources.is_empty(), !filter.types.is_empty(), filter.tenant.is_some()];
-        Self { filter, needles, wanted: is_set.into_iter().filter(|is_set| *is_set).count() }
+        let text = filter.text.as_deref().map(Finder::new);
+        Self { filter, needles, text, wanted: is_set.into_iter().filter(|is_set| *is_set).count() }
     }
 
     /// False if the event with this text does not match. Nothing behind the attributes that matter is looked at.
     pub fn may_match(&self, json: &[u8]) -> bool {
         let is_missing = |needle: &Finder<'_>| needle.find(json).is_none();
+        if self.text.as_ref().is_some_and(is_missing) {
+            return false;
+        }
         if self.needles.iter().any(is_missing) && memchr(b'\\', json).is_none() {
             return false;
         }
@@ -150,6 +156,18 @@ mod tests {
             let may_match = filter.sieve().may_match(json.as_bytes());
             prop_assert!(may_match || !matches, "{json}");
             prop_assert!(matches || !may_match || !json.is_ascii() || json.contains('\\'), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_looked_for_as_it_is_spelled() {
+        let json = r#"{"type":"a","data":{"name":"caf\u00e9"}}"#;
+        for (text, matches) in
+            [("caf", true), (r"\u00e9", true), ("café", false), ("\"name\":\"c", true), ("Caf", false)]
+        {
+            let filter = PastFilter::default().text(Some(text.to_owned()));
+            assert_eq!(filter.matches(&Envelope::from_json(json.as_bytes()).unwrap()), matches, "{text}");
+            assert_eq!(filter.sieve().may_match(json.as_bytes()), matches, "{text}");
         }
     }
 

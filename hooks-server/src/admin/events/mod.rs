@@ -33,6 +33,9 @@ pub(super) const MOST_GLOBS: usize = 64;
 /// Most bytes of one.
 const LONGEST_GLOB: usize = 1_024;
 
+/// Most characters of a text that is looked for.
+const LONGEST_TEXT: usize = 256;
+
 /// Selects past events: those that fit everything that is set. The default selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -53,6 +56,9 @@ pub struct EventFilter {
     pub since: Option<Moment>,
     /// Accepted before this time.
     pub until: Option<Moment>,
+    /// The event's JSON has this text in it, spelled the same.
+    #[schemars(length(max = LONGEST_TEXT))]
+    pub text: Option<String>,
 }
 
 impl EventFilter {
@@ -64,9 +70,13 @@ impl EventFilter {
         at_most(MOST_IDS, self.ids.len(), "ids")?;
         few_globs(&self.sources, "sources")?;
         few_globs(&self.types, "types")?;
+        let length = self.text.as_ref().map_or(0, |text| text.chars().count());
+        if length > LONGEST_TEXT {
+            return Err(bad_request(format!("text: it has {length} characters, and {LONGEST_TEXT} are the most")));
+        }
         let patterns = |globs: &[String]| globs.iter().map(|glob| Pattern::new(glob.as_str())).collect();
         let filter = PastFilter::default().ids(self.ids.clone()).tenant(self.tenant.clone());
-        let filter = filter.sources(patterns(&self.sources)).types(patterns(&self.types));
+        let filter = filter.sources(patterns(&self.sources)).types(patterns(&self.types)).text(self.text.clone());
         let time = |moment: Option<Moment>| moment.map(|moment| moment.time(now));
         let query = PastQuery::default().filter(filter).order(PastOrder::OldestFirst);
         Ok(query.since(time(self.since)).until(time(self.until)))

@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value as Json, json};
 
-use super::{EventOrder, EventPage, EventReport, MOST_GLOBS, MOST_IDS, Moment, PAGE, ResendFilter, Resent};
+use super::{
+    EventOrder, EventPage, EventReport, LONGEST_TEXT, MOST_GLOBS, MOST_IDS, Moment, PAGE, ResendFilter, Resent,
+};
 use crate::admin::openapi::schema::position;
 use crate::admin::{Content, JSON, Operation};
 
@@ -17,6 +19,12 @@ pub(super) fn list() -> Operation {
         .parameter("query", "source", "Only events whose source matches one of these globs.", texts(MOST_GLOBS))
         .parameter("query", "type", "Only events whose type matches one of these globs.", texts(MOST_GLOBS))
         .parameter("query", "tenant", "Only this tenant's events.", schema::<TenantId>())
+        .parameter(
+            "query",
+            "text",
+            "Only events whose JSON has this text in it, spelled the same.",
+            json!({ "type": "string", "maxLength": LONGEST_TEXT }),
+        )
         .parameter("query", "since", "Only events that were accepted at this time or later.", schema::<Moment>())
         .parameter("query", "until", "Only events that were accepted before this time.", schema::<Moment>())
         .parameter("query", "order", "Which one comes first.", schema::<EventOrder>())

@@ -55,7 +55,7 @@ impl ResendFilter {
         }
         at_most(MOST_IDS, self.positions.len(), "positions")?;
         let Self { ids, sources, types, since, until, .. } = self.clone();
-        let query = EventFilter { ids, sources, types, tenant: None, since, until }.query(now)?;
+        let query = EventFilter { ids, sources, types, since, until, ..EventFilter::default() }.query(now)?;
         let query = query.from(Position::new(self.from.unwrap_or(0))).to(self.to.map(Position::new));
         let what = Resending::of(query).positions(self.positions.clone());
         Ok(what.unmatched(self.unmatched).dry_run(self.dry_run))

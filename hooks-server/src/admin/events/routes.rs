@@ -76,6 +76,7 @@ fn read(query: &str) -> Result<EventQuery, Problem> {
             "source" => filter.sources.push(value.into_owned()),
             "type" => filter.types.push(value.into_owned()),
             "tenant" => filter.tenant = Some(TenantId::new(&*value).map_err(|error| wrong(error.to_string()))?),
+            "text" => filter.text = Some(value.into_owned()),
             "since" => filter.since = Some(moment()?),
             "until" => filter.until = Some(moment()?),
             "order" => {
@@ -94,7 +95,7 @@ fn read(query: &str) -> Result<EventQuery, Problem> {
                 read.after = Some(after);
             }
             _ => {
-                let known = "id, source, type, tenant, since, until, order, limit, after";
+                let known = "id, source, type, tenant, text, since, until, order, limit, after";
                 return Err(bad_request(format!("`{name}` is not known here; known: {known}")));
             }
         }
@@ -106,12 +107,13 @@ impl EventQuery {
     /// The query as a path has it.
     pub(in crate::admin) fn to_text(&self) -> String {
         let mut text = form_urlencoded::Serializer::new(String::new());
-        let EventFilter { ids, sources, types, tenant, since, until } = &self.filter;
+        let EventFilter { ids, sources, types, tenant, since, until, text: within } = &self.filter;
         for (name, values) in [("source", sources), ("type", types)] {
             text.extend_pairs(values.iter().map(|value| (name, value)));
         }
         text.extend_pairs(ids.iter().map(|id| ("id", id)));
         text.extend_pairs(tenant.iter().map(|tenant| ("tenant", tenant.as_str())));
+        text.extend_pairs(within.iter().map(|within| ("text", within)));
         text.extend_pairs(since.iter().map(|since| ("since", since.to_string())));
         text.extend_pairs(until.iter().map(|until| ("until", until.to_string())));
         text.extend_pairs(self.limit.iter().map(|limit| ("limit", limit.to_string())));
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_query_is_read_as_the_client_writes_it() {
-        let text = "source=%2Fa%3F*&source=b&type=*.paid&id=1%262&id=%C3%A9&tenant=acme&since=2h\
+        let text = "source=%2Fa%3F*&source=b&type=*.paid&id=1%262&id=%C3%A9&tenant=acme&text=%22n%22%3A7&since=2h\
             &until=2026-11-27T10%3A00%3A00Z&limit=7&after=12&order=oldest";
         let query = read(text).unwrap();
         assert_eq!(query.to_text(), text);

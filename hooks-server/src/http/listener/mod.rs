@@ -35,10 +35,19 @@ pub(crate) async fn listen(
     let mut phase = state.phase();
     tokio::select! {
         () = accept(&listener, state, places, operators) => {}
+        () = sample(operators) => {}
         _ = phase.wait_for(|phase| *phase == Phase::Cut) => {}
     }
     // Those that are idle end at once, those with an answer to write a little later.
     let _ = timeout(PARTING, places.empty()).await;
+}
+
+/// Never returns.
+async fn sample(operators: Option<&AdminService>) {
+    match operators {
+        Some(service) => service.sample().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Never returns.
