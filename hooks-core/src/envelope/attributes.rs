@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::error::EnvelopeError;
 use super::reserved::{is_reserved, shown_type};
-use super::scan::{Kind, Member, scan_first, scan_object};
+use super::scan::{Kind, Member, scan_end, scan_object};
 use super::time::is_rfc3339;
 use super::writing::{Edits, json_string};
 use crate::id::{TenantId, uuid_v7};
@@ -22,8 +22,15 @@ const TENANT: &str = "tenant";
 /// Number of attributes of [`STANDARD`], from the front, that are filled in where they are missing.
 const FILLABLE: usize = 4;
 
-/// The place of `id` in [`STANDARD`].
-const ID: usize = 1;
+// Places in `STANDARD`.
+const SPECVERSION: usize = 0;
+pub(super) const ID: usize = 1;
+pub(super) const SOURCE: usize = 2;
+const TIME: usize = 3;
+pub(super) const TYPE: usize = 4;
+pub(super) const SUBJECT: usize = 5;
+pub(super) const DATA: usize = 8;
+const DATA_BASE64: usize = 9;
 
 /// Up to this many names are compared each with each; more are sorted, so that many don't take time squared.
 const FEW: usize = 8;
@@ -31,19 +38,19 @@ const FEW: usize = 8;
 /// The places of one event's members in its text.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
-    pub(super) id: Text,
-    pub(super) source: Text,
-    pub(super) event_type: Text,
-    pub(super) subject: Option<Text>,
+    /// The values of the standard attributes that are [present](Self::is_present); the others are of events before.
+    values: [Text; STANDARD.len()],
+    /// A bit for each standard attribute that stands there and is not null.
+    present: u16,
+    /// A bit for each one that stands there.
+    seen: u16,
+    /// Those that are null and have to be filled in.
+    nulls: Vec<(usize, Range<usize>)>,
     pub(super) partition_key: Option<Text>,
     pub(super) tenant: Option<Text>,
-    pub(super) data: Option<Range<usize>>,
     /// Its memory serves one event after the other.
     pub(super) extensions: Vec<ExtensionSpans>,
     pub(super) line_breaks: bool,
-    fillable: [Presence; FILLABLE],
-    has_base64: bool,
-    seen: [bool; STANDARD.len()],
 }
 
 #[derive(Debug)]
@@ -52,7 +59,7 @@ pub(super) struct ExtensionSpans {
     pub(super) value: Range<usize>,
 }
 
-/// A string attribute: a span of the event where it holds no escapes.
+/// The value of an attribute: of a string that holds no escapes, and of `data`, the span in the event.
 #[derive(Debug)]
 pub(super) enum Text {
     Plain(Range<usize>),
@@ -65,64 +72,75 @@ impl Default for Text {
     }
 }
 
-#[derive(Debug, Default, Clone, PartialEq)]
-enum Presence {
-    #[default]
-    Missing,
-    Null(Range<usize>),
-    There,
-}
-
 /// Reads and checks the members of one event. Replaces those of the event before.
 pub(super) fn read(text: &str, found: &mut Attributes) -> Result<(), EnvelopeError> {
-    found.clear();
-    found.line_breaks = match scan_object(text, |member| found.member(text, member)) {
+    let end = match found.members(text) {
         Err(EnvelopeError::NotJson { .. }) if text.trim_start().starts_with('[') => return Err(EnvelopeError::Array),
-        scanned => scanned?,
+        end => end?,
     };
+    found.line_breaks |= scan_end(text, end)?;
     found.check(text)
 }
 
 /// Like [`read`], for the event that the text begins with. Returns its length in bytes.
 pub(super) fn read_first(text: &str, found: &mut Attributes) -> Result<usize, EnvelopeError> {
-    found.clear();
-    let (length, line_breaks) = scan_first(text, |member| found.member(text, member))?;
-    found.line_breaks = line_breaks;
+    let length = found.members(text)?;
     found.check(text).map(|()| length)
 }
 
 impl Attributes {
-    fn clear(&mut self) {
-        let mut extensions = std::mem::take(&mut self.extensions);
-        extensions.clear();
-        *self = Self { extensions, ..Self::default() };
+    /// Reads the members of the event that the text begins with. Returns its length in bytes.
+    #[inline(never)]
+    fn members(&mut self, text: &str) -> Result<usize, EnvelopeError> {
+        (self.present, self.seen) = (0, 0);
+        (self.partition_key, self.tenant) = (None, None);
+        self.nulls.clear();
+        self.extensions.clear();
+        let (length, line_breaks) = scan_object(text, |member| self.member(text, member))?;
+        self.line_breaks = line_breaks;
+        Ok(length)
     }
 
     /// Makes the checks that need all members.
     fn check(&self, text: &str) -> Result<(), EnvelopeError> {
-        if self.data.is_some() && self.has_base64 {
+        if self.is_present(DATA) && self.is_present(DATA_BASE64) {
             return Err(EnvelopeError::DataTwice);
         }
-        if matches!(&self.event_type, Text::Plain(span) if span.is_empty()) {
+        if !self.is_present(TYPE) {
             return Err(EnvelopeError::Missing("type"));
         }
         self.refuse_duplicate_extensions(text)
     }
 
+    fn is_present(&self, index: usize) -> bool {
+        self.present & 1 << index != 0
+    }
+
+    /// The standard attribute at this place, which has to be there.
+    pub(super) fn value(&self, index: usize) -> &Text {
+        debug_assert!(self.is_present(index), "{}", STANDARD[index]);
+        &self.values[index]
+    }
+
+    /// The standard attribute at this place, if it is there and not null.
+    pub(super) fn get(&self, index: usize) -> Option<&Text> {
+        self.is_present(index).then(|| &self.values[index])
+    }
+
     /// Returns true if no attribute has to be filled in.
     pub(super) fn is_complete(&self) -> bool {
-        self.fillable.iter().all(|presence| *presence == Presence::There)
+        (0..FILLABLE).all(|index| self.is_present(index))
     }
 
     /// Returns true if the id has not to be filled in.
     pub(super) fn has_id(&self) -> bool {
-        self.fillable[ID] == Presence::There
+        self.is_present(ID)
     }
 
     /// # Errors
     /// When the type is the dispatcher's own.
     pub(super) fn refuse_reserved(&self, text: &str) -> Result<(), EnvelopeError> {
-        let event_type = self.event_type.resolve(text);
+        let event_type = self.value(TYPE).resolve(text);
         if is_reserved(event_type) { Err(EnvelopeError::Reserved(shown_type(event_type))) } else { Ok(()) }
     }
 
@@ -149,17 +167,16 @@ impl Attributes {
     /// The event with its missing attributes filled in: in place of a null, else at the front.
     pub(super) fn fill(&self, text: &str, source: &str, tenant: Option<&TenantId>) -> String {
         let value = |index| match index {
-            0 => json_string("1.0"),
-            1 => json_string(&uuid_v7().to_string()),
-            2 => json_string(source),
+            SPECVERSION => json_string("1.0"),
+            ID => json_string(&uuid_v7().to_string()),
+            SOURCE => json_string(source),
             _ => json_string(&Timestamp::now().to_string()),
         };
         let mut edits = Edits::default();
-        for (index, presence) in self.fillable.iter().enumerate() {
-            match presence {
-                Presence::There => {}
-                Presence::Null(span) => edits.replace(span.clone(), value(index)),
-                Presence::Missing => edits.add(STANDARD[index], &value(index)),
+        for index in (0..FILLABLE).filter(|index| !self.is_present(*index)) {
+            match self.nulls.iter().find(|(null, _)| *null == index) {
+                Some((_, span)) => edits.replace(span.clone(), value(index)),
+                None => edits.add(STANDARD[index], &value(index)),
             }
         }
         if let Some(tenant) = tenant {
@@ -171,66 +188,63 @@ impl Attributes {
         edits.apply(text)
     }
 
-    fn member(&mut self, text: &str, member: Member) -> Result<(), EnvelopeError> {
-        let name = &text[member.name.clone()];
-        match standard(name) {
-            Some(index) => self.standard(text, index, member),
-            None => self.extension(text, member),
+    #[inline(always)]
+    fn member(&mut self, text: &str, Member { name, value, kind }: Member) -> Result<(), EnvelopeError> {
+        match standard(&text.as_bytes()[name.clone()]) {
+            Some(index) => self.standard(text, index, value, kind),
+            None => self.extension(text, name, value, kind),
         }
     }
 
-    fn standard(&mut self, text: &str, index: usize, member: Member) -> Result<(), EnvelopeError> {
+    #[inline(always)]
+    fn standard(&mut self, text: &str, index: usize, value: Range<usize>, kind: Kind) -> Result<(), EnvelopeError> {
         let name = STANDARD[index];
-        if std::mem::replace(&mut self.seen[index], true) {
+        let bit = 1 << index;
+        if self.seen & bit != 0 {
             return Err(EnvelopeError::Duplicate(name.to_owned()));
         }
-        if name == "data" {
-            self.data = Some(member.value);
-            return Ok(());
-        }
-        if member.kind == Kind::Null {
+        self.seen |= bit;
+        if kind == Kind::Null && index != DATA {
             // CloudEvents JSON format 1.0, §2.2: null is the same as absent.
             if index < FILLABLE {
-                self.fillable[index] = Presence::Null(member.value);
+                self.nulls.push((index, value));
             }
             return Ok(());
         }
-        let value = string(text, name, &member)?;
-        let content = value.resolve(text);
-        let illegal = |expected| Err(EnvelopeError::Illegal { name: name.to_owned(), expected });
-        match name {
-            "specversion" if content != "1.0" => return illegal("\"1.0\""),
-            "time" if !is_rfc3339(content) => {
-                return illegal("an RFC 3339 timestamp, for example 2026-11-23T10:00:00Z");
-            }
-            "data_base64" => {}
-            _ if content.is_empty() => return illegal("a string that is not empty"),
-            _ => {}
+        let value = if index == DATA { Text::Plain(value) } else { string(text, name, value, kind)? };
+        let content = value.bytes(text);
+        let expected = match index {
+            SPECVERSION if content != b"1.0" => Some("\"1.0\""),
+            TIME if !is_rfc3339(content) => Some("an RFC 3339 timestamp, for example 2026-11-23T10:00:00Z"),
+            DATA_BASE64 => None,
+            _ if content.is_empty() => Some("a string that is not empty"),
+            _ => None,
+        };
+        if let Some(expected) = expected {
+            return Err(EnvelopeError::Illegal { name: name.to_owned(), expected });
         }
-        if index < FILLABLE {
-            self.fillable[index] = Presence::There;
-        }
-        match name {
-            "id" => self.id = value,
-            "source" => self.source = value,
-            "type" => self.event_type = value,
-            "subject" => self.subject = Some(value),
-            "data_base64" => self.has_base64 = true,
-            _ => {}
-        }
+        self.present |= bit;
+        self.values[index] = value;
         Ok(())
     }
 
-    fn extension(&mut self, text: &str, member: Member) -> Result<(), EnvelopeError> {
-        let name = &text[member.name.clone()];
+    #[inline(never)]
+    fn extension(
+        &mut self,
+        text: &str,
+        span: Range<usize>,
+        value: Range<usize>,
+        kind: Kind,
+    ) -> Result<(), EnvelopeError> {
+        let name = &text[span.clone()];
         if !is_extension_name(name) {
             return Err(EnvelopeError::IllegalName(shown(name)));
         }
-        let value = match member.kind {
+        let string = match kind {
             Kind::Array | Kind::Object => {
                 return Err(EnvelopeError::Illegal { name: shown(name), expected: "a string, a number or a boolean" });
             }
-            Kind::String { .. } => Some(string(text, name, &member)?),
+            Kind::String { .. } => Some(string(text, name, value.clone(), kind)?),
             Kind::Number | Kind::Bool | Kind::Null => None,
         };
         let known = match name {
@@ -239,9 +253,9 @@ impl Attributes {
             _ => None,
         };
         if let Some(known) = known {
-            *known = value.or_else(|| as_text(&text[member.value.clone()], member.kind));
+            *known = string.or_else(|| as_text(&text[value.clone()], kind));
         }
-        self.extensions.push(ExtensionSpans { name: member.name, value: member.value });
+        self.extensions.push(ExtensionSpans { name: span, value });
         Ok(())
     }
 
@@ -262,18 +276,19 @@ impl Attributes {
 }
 
 /// The index of a name in [`STANDARD`]. A `match` looks at length and text once; a search would at each.
-fn standard(name: &str) -> Option<usize> {
+#[inline(always)]
+fn standard(name: &[u8]) -> Option<usize> {
     Some(match name {
-        "specversion" => 0,
-        "id" => 1,
-        "source" => 2,
-        "time" => 3,
-        "type" => 4,
-        "subject" => 5,
-        "datacontenttype" => 6,
-        "dataschema" => 7,
-        "data" => 8,
-        "data_base64" => 9,
+        b"specversion" => SPECVERSION,
+        b"id" => ID,
+        b"source" => SOURCE,
+        b"time" => TIME,
+        b"type" => TYPE,
+        b"subject" => SUBJECT,
+        b"datacontenttype" => 6,
+        b"dataschema" => 7,
+        b"data" => DATA,
+        b"data_base64" => DATA_BASE64,
         _ => return None,
     })
 }
@@ -285,20 +300,36 @@ impl Text {
             Self::Decoded(text) => text,
         }
     }
+
+    /// The same: to cut a text costs two checks more.
+    fn bytes<'a>(&'a self, text: &'a str) -> &'a [u8] {
+        match self {
+            Self::Plain(span) => &text.as_bytes()[span.clone()],
+            Self::Decoded(text) => text.as_bytes(),
+        }
+    }
 }
 
-fn string(text: &str, name: &str, member: &Member) -> Result<Text, EnvelopeError> {
-    let illegal = |expected| EnvelopeError::Illegal { name: shown(name), expected };
-    match member.kind {
-        Kind::String { plain: true } => return Ok(Text::Plain(member.value.start + 1..member.value.end - 1)),
-        Kind::String { plain: false } => {}
-        _ => return Err(illegal("a string")),
+#[inline(always)]
+fn string(text: &str, name: &str, value: Range<usize>, kind: Kind) -> Result<Text, EnvelopeError> {
+    match kind {
+        Kind::String { plain: true } => Ok(Text::Plain(value.start + 1..value.end - 1)),
+        _ => odd_string(text, name, value, kind),
     }
-    let raw = &text[member.value.clone()];
+}
+
+/// A string that has to be looked at, or none.
+#[inline(never)]
+fn odd_string(text: &str, name: &str, span: Range<usize>, kind: Kind) -> Result<Text, EnvelopeError> {
+    let illegal = |expected| EnvelopeError::Illegal { name: shown(name), expected };
+    if !matches!(kind, Kind::String { .. }) {
+        return Err(illegal("a string"));
+    }
+    let raw = &text[span.clone()];
     let value = if raw.contains('\\') {
         Text::Decoded(serde_json::from_str(raw).map_err(|_| illegal("a string without half surrogate pairs"))?)
     } else {
-        Text::Plain(member.value.start + 1..member.value.end - 1)
+        Text::Plain(span.start + 1..span.end - 1)
     };
     if has_control(value.resolve(text)) {
         return Err(illegal("a string without control characters"));
@@ -349,7 +380,7 @@ pub(super) fn has_control(text: &str) -> bool {
 pub(crate) fn is_extension_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        && standard(name).is_none()
+        && standard(name.as_bytes()).is_none()
 }
 
 #[cfg(test)]
@@ -359,8 +390,8 @@ mod tests {
     #[test]
     fn standard_names_are_found_where_they_stand() {
         for (index, name) in STANDARD.iter().enumerate() {
-            assert_eq!(standard(name), Some(index));
+            assert_eq!(standard(name.as_bytes()), Some(index));
         }
-        assert_eq!(standard("partitionkey"), None);
+        assert_eq!(standard(b"partitionkey"), None);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Weak;
 
 use parking_lot::Mutex;
 
-use super::attributes::{self, Attributes};
+use super::attributes::{self, Attributes, DATA, ID, SOURCE, SUBJECT, TYPE};
 use super::reserved::is_reserved;
 
 /// The text of many events, and the places of their parts. Offsets are 32 bits wide:
@@ -61,17 +61,17 @@ impl Block {
             name: Span::new(base, &extension.name),
             value: Span::new(base, &extension.value),
         }));
-        let event_type = self.plain(base, &found.event_type);
+        let event_type = self.plain(base, found.value(TYPE));
         self.has_reserved |= is_reserved(&self.text[event_type.range()]);
         Entry {
             span: Span::new(base, &(0..text.len())),
-            id: self.plain(base, &found.id),
-            source: self.plain(base, &found.source),
+            id: self.plain(base, found.value(ID)),
+            source: self.plain(base, found.value(SOURCE)),
             event_type,
-            subject: self.optional(base, found.subject.as_ref()),
+            subject: self.optional(base, found.get(SUBJECT)),
             partition_key: self.optional(base, found.partition_key.as_ref()),
             tenant: self.optional(base, found.tenant.as_ref()),
-            data: found.data.as_ref().map(|span| Span::new(base, span)).into(),
+            data: self.optional(base, found.get(DATA)),
             extensions: Span::new(0, &(first_extension..self.extensions.len())),
         }
     }

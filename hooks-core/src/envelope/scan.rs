@@ -3,13 +3,16 @@
 //! The scan proves that the text is one JSON value (RFC 8259), finds the spans of the top-level
 //! members and builds nothing. It knows JSON, not CloudEvents.
 //!
-//! It is most of what an event costs, so it is written for few branches per token: strings are looked
-//! at sixteen bytes at a time, the end of the text reads as a zero, which no token begins with, and
-//! the state of the nesting is one bit a level.
+//! It is most of what an event costs, so it is written for few branches per token: the ends of strings are
+//! found 64 bytes at a time, the end of the text reads as a zero, which no token begins with, and the state
+//! of the nesting is one bit a level.
 
+mod stops;
+
+use std::cell::Cell;
 use std::ops::Range;
 
-use wide::u8x16;
+use stops::Stops;
 
 /// Deepest nesting of arrays and objects that is accepted, the event itself included.
 pub(crate) const MAX_DEPTH: u32 = 128;
@@ -50,352 +53,307 @@ pub(crate) struct Member {
     pub(crate) kind: Kind,
 }
 
-/// Walks `text`, which must hold exactly one JSON object, and gives `visit` each top-level member.
+/// Walks the JSON object that `text` begins with, and gives `visit` each top-level member.
 ///
-/// Returns true if a raw line break stands between tokens.
+/// Returns where it ends, and true if a raw line break stands between its tokens.
 #[inline]
-pub(crate) fn scan_object<E: From<Fault>>(text: &str, visit: impl FnMut(Member) -> Result<(), E>) -> Result<bool, E> {
-    let mut scan = Scan { bytes: text.as_bytes(), at: 0, broken: false };
-    scan.object(visit)?;
-    scan.space();
-    if scan.at < scan.bytes.len() {
-        return Err(scan.fault("the end of the event").into());
-    }
-    Ok(scan.broken)
-}
-
-/// Like [`scan_object`], for the object that `text` begins with. Returns where it ends, too.
-#[inline]
-pub(crate) fn scan_first<E: From<Fault>>(
+pub(crate) fn scan_object<E: From<Fault>>(
     text: &str,
     visit: impl FnMut(Member) -> Result<(), E>,
 ) -> Result<(usize, bool), E> {
-    let mut scan = Scan { bytes: text.as_bytes(), at: 0, broken: false };
-    scan.object(visit)?;
-    Ok((scan.at, scan.broken))
+    let seen = Seen::default();
+    let end = Scan::new(text, &seen).object(visit)?;
+    Ok((end, seen.broken.get()))
+}
+
+/// Checks that nothing but space stands behind an object that ends there. Returns true if there is a raw line break.
+pub(crate) fn scan_end(text: &str, end: usize) -> Result<bool, Fault> {
+    if end == text.len() {
+        return Ok(false);
+    }
+    let seen = Seen::default();
+    let end = Scan::new(text, &seen).space(end);
+    if end < text.len() { Err(fault(end, "the end of the event")) } else { Ok(seen.broken.get()) }
 }
 
 /// Walks the JSON value that `text` begins with, as one that stands in an array. Returns where the rest begins.
 pub(crate) fn scan_value(text: &str) -> Result<usize, Fault> {
-    let mut scan = Scan { bytes: text.as_bytes(), at: 0, broken: false };
-    scan.member_value(scan.peek())?;
-    scan.space();
-    Ok(scan.at)
+    let seen = Seen::default();
+    let scan = Scan::new(text, &seen);
+    let (_, end) = scan.member_value(scan.byte(0), 0)?;
+    Ok(scan.space(end))
 }
 
+/// The steps take the place where they begin and return the one where they end. So text and place stay in registers,
+/// which a scan that is changed in place would write to memory at each step.
+#[derive(Clone, Copy)]
 struct Scan<'a> {
     bytes: &'a [u8],
-    at: usize,
-    broken: bool,
+    seen: &'a Seen,
 }
 
-impl Scan<'_> {
+/// What is known of the text so far.
+#[derive(Debug, Default)]
+struct Seen {
+    /// True if a raw line break stands between tokens.
+    broken: Cell<bool>,
+    stops: Stops,
+}
+
+impl<'a> Scan<'a> {
+    fn new(text: &'a str, seen: &'a Seen) -> Self {
+        seen.stops.look(text.as_bytes(), 0);
+        Self { bytes: text.as_bytes(), seen }
+    }
+
     #[inline]
-    fn object<E: From<Fault>>(&mut self, mut visit: impl FnMut(Member) -> Result<(), E>) -> Result<(), E> {
-        self.space();
-        self.expect(b'{', "`{`, the beginning of an object")?;
-        if self.next() == b'}' {
-            self.at += 1;
-            return Ok(());
+    fn object<E: From<Fault>>(self, mut visit: impl FnMut(Member) -> Result<(), E>) -> Result<usize, E> {
+        let (byte, at) = self.token(0);
+        if byte != b'{' {
+            return Err(fault(at, "`{`, the beginning of an object").into());
+        }
+        let (byte, mut at) = self.token(at + 1);
+        if byte == b'}' {
+            return Ok(at + 1);
         }
         loop {
-            let name = self.key()?;
-            let first = self.next();
-            let start = self.at;
-            let kind = self.member_value(first)?;
-            visit(Member { name, value: start..self.at, kind })?;
-            match self.next() {
-                b',' => self.at += 1,
-                b'}' => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return Err(self.fault("`,` or `}`").into()),
+            let name = self.quote(at)?;
+            let (name_end, colon) = self.key(name)?;
+            let (first, start) = self.token(colon);
+            let (kind, end) = self.member_value(first, start)?;
+            visit(Member { name: name..name_end, value: start..end, kind })?;
+            let byte;
+            (byte, at) = self.token(end);
+            at += 1;
+            match byte {
+                b',' => {}
+                b'}' => return Ok(at),
+                _ => return Err(fault(at - 1, "`,` or `}`").into()),
             }
-            self.space();
         }
     }
 
-    /// The byte here; 0 at the end. A 0 in the text is as little a token as the end is.
+    /// The byte there; 0 at the end. A 0 in the text is as little a token as the end is.
     #[inline(always)]
-    fn peek(&self) -> u8 {
-        self.bytes.get(self.at).copied().unwrap_or(0)
+    fn byte(self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or(0)
     }
 
-    #[cold]
-    fn fault(&self, expected: &'static str) -> Fault {
-        Fault { at: self.at, kind: FaultKind::Expected(expected) }
-    }
-
+    /// The next byte that is no space, and its place.
     #[inline(always)]
-    fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Fault> {
-        if self.peek() != byte {
-            return Err(self.fault(what));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    /// The next byte that is no space.
-    #[inline(always)]
-    fn next(&mut self) -> u8 {
-        let byte = self.peek();
+    fn token(self, at: usize) -> (u8, usize) {
+        let byte = self.byte(at);
         if byte > b' ' {
-            return byte;
+            return (byte, at);
         }
-        self.space();
-        self.peek()
+        let at = self.space(at);
+        (self.byte(at), at)
     }
 
-    fn space(&mut self) {
+    #[inline(never)]
+    fn space(self, mut at: usize) -> usize {
         loop {
-            match self.peek() {
+            match self.byte(at) {
                 b' ' | b'\t' => {}
-                b'\n' | b'\r' => self.broken = true,
-                _ => return,
+                b'\n' | b'\r' => self.seen.broken.set(true),
+                _ => return at,
             }
-            self.at += 1;
+            at += 1;
         }
     }
 
-    /// A member's name and the colon behind it.
+    /// The quote in front of a member's name. Returns where the name begins.
     #[inline(always)]
-    fn key(&mut self) -> Result<Range<usize>, Fault> {
-        if self.peek() != b'"' {
-            return Err(self.fault("a member name in quotes"));
+    fn quote(self, at: usize) -> Result<usize, Fault> {
+        let (byte, at) = self.token(at);
+        if byte == b'"' { Ok(at + 1) } else { Err(fault(at, "a member name in quotes")) }
+    }
+
+    /// A member's name and the colon behind it. Returns where the name ends, and the place behind the colon.
+    #[inline(always)]
+    fn key(self, start: usize) -> Result<(usize, usize), Fault> {
+        let end = self.seen.stops.next(self.bytes, start);
+        if self.bytes.get(end..).and_then(<[u8]>::first_chunk) == Some(b"\":") {
+            return Ok((end, end + 2));
         }
-        let start = self.at + 1;
-        self.string()?;
-        let name = start..self.at - 1;
-        if self.next() != b':' {
-            return Err(self.fault("`:`"));
-        }
-        self.at += 1;
-        Ok(name)
+        self.odd_key(end)
+    }
+
+    /// The rest of a name that holds escapes or that the colon does not stand right behind.
+    #[inline(never)]
+    fn odd_key(self, at: usize) -> Result<(usize, usize), Fault> {
+        let end = self.escaped(at)?;
+        let (byte, at) = self.token(end);
+        if byte == b':' { Ok((end - 1, at + 1)) } else { Err(fault(at, "`:`")) }
     }
 
     /// The value of a top-level member, which begins with `first`.
-    #[inline]
-    fn member_value(&mut self, first: u8) -> Result<Kind, Fault> {
+    #[inline(always)]
+    fn member_value(self, first: u8, at: usize) -> Result<(Kind, usize), Fault> {
         Ok(match first {
-            b'"' => Kind::String { plain: self.string()? },
-            b'{' | b'[' => {
-                self.nested()?;
-                if first == b'{' { Kind::Object } else { Kind::Array }
+            b'"' => {
+                let (end, escaped) = self.string(at)?;
+                let plain = !escaped && (!self.seen.stops.saw_beyond() || self.is_plain(at, end));
+                (Kind::String { plain }, end)
             }
-            _ => {
-                self.scalar(first)?;
-                match first {
-                    b't' | b'f' => Kind::Bool,
-                    b'n' => Kind::Null,
-                    _ => Kind::Number,
-                }
-            }
+            b'{' => (Kind::Object, self.nested(at)?),
+            b'[' => (Kind::Array, self.nested(at)?),
+            b't' | b'f' => (Kind::Bool, self.scalar(first, at)?),
+            b'n' => (Kind::Null, self.scalar(first, at)?),
+            _ => (Kind::Number, self.scalar(first, at)?),
         })
+    }
+
+    /// Returns true if nothing from there to there is beyond `~`.
+    #[inline(never)]
+    fn is_plain(self, start: usize, end: usize) -> bool {
+        self.bytes[start..end].iter().all(|byte| *byte <= b'~')
     }
 
     /// An array or object within the event. It is walked with a stack of one bit a level, so depth costs
     /// no memory.
-    fn nested(&mut self) -> Result<(), Fault> {
-        // The open containers, the innermost in the lowest bit: 1 for an object.
-        let mut open: u128 = 0;
-        let mut depth = 1;
+    #[inline(never)]
+    fn nested(self, mut at: usize) -> Result<usize, Fault> {
+        // The open containers, the innermost in the lowest bit: 1 for an object. Above the outermost stands a 1.
+        let mut open: u128 = 1;
         loop {
             // A value begins here.
-            let first = self.next();
+            let first;
+            (first, at) = self.token(at);
             match first {
-                b'"' => {
-                    self.string()?;
-                }
+                b'"' => (at, _) = self.string(at)?,
                 b'{' | b'[' => {
-                    if depth == MAX_DEPTH {
-                        return Err(Fault { at: self.at, kind: FaultKind::TooDeep });
+                    if open >> (MAX_DEPTH - 1) == 1 {
+                        return Err(Fault { at, kind: FaultKind::TooDeep });
                     }
-                    self.at += 1;
-                    depth += 1;
                     open = open << 1 | u128::from(first == b'{');
-                    let next = self.next();
+                    let next;
+                    (next, at) = self.token(at + 1);
                     // An empty one is closed below.
                     if next != first + 2 {
                         if first == b'{' {
-                            self.key()?;
+                            (_, at) = self.key(self.quote(at)?)?;
                         }
                         continue;
                     }
                 }
-                _ => self.scalar(first)?,
+                _ => at = self.scalar(first, at)?,
             }
             // A value has ended here: so may its container.
             loop {
                 let in_object = open & 1 == 1;
-                match self.next() {
-                    b',' => {
-                        self.at += 1;
-                        if in_object {
-                            self.next();
-                            self.key()?;
-                        }
-                        break;
+                let byte;
+                (byte, at) = self.token(at);
+                if byte == b',' {
+                    at += 1;
+                    if in_object {
+                        (_, at) = self.key(self.quote(at)?)?;
                     }
-                    byte if byte == if in_object { b'}' } else { b']' } => {
-                        self.at += 1;
-                        depth -= 1;
-                        open >>= 1;
-                        if depth == 1 {
-                            return Ok(());
-                        }
-                    }
-                    _ => return Err(self.fault(if in_object { "`,` or `}`" } else { "`,` or `]`" })),
+                    break;
+                }
+                if byte != if in_object { b'}' } else { b']' } {
+                    return Err(fault(at, if in_object { "`,` or `}`" } else { "`,` or `]`" }));
+                }
+                at += 1;
+                open >>= 1;
+                if open == 1 {
+                    return Ok(at);
                 }
             }
         }
     }
 
-    fn scalar(&mut self, first: u8) -> Result<(), Fault> {
+    #[inline(always)]
+    fn scalar(self, first: u8, at: usize) -> Result<usize, Fault> {
         match first {
-            b'-' | b'0'..=b'9' => self.number(),
-            b't' => self.literal(b"true"),
-            b'f' => self.literal(b"false"),
-            b'n' => self.literal(b"null"),
-            _ => Err(self.fault("a JSON value")),
+            b'-' | b'0'..=b'9' => self.number(at),
+            b't' => self.literal(at, b"true"),
+            b'f' => self.literal(at, b"false"),
+            b'n' => self.literal(at, b"null"),
+            _ => Err(fault(at, "a JSON value")),
         }
     }
 
-    fn literal(&mut self, word: &'static [u8]) -> Result<(), Fault> {
-        if !self.bytes[self.at..].starts_with(word) {
-            return Err(self.fault("a JSON value"));
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    /// Walks a string, from quote to quote. Returns true if it has only characters from space to `~`, without
-    /// escapes.
     #[inline(always)]
-    fn string(&mut self) -> Result<bool, Fault> {
-        self.at += 1;
-        let mut plain = true;
-        loop {
-            let (stop, beyond) = self.marks(text_marks);
-            if stop == 0 {
-                plain &= beyond == 0;
-                self.at += BLOCK;
-                continue;
-            }
-            let length = stop.trailing_zeros();
-            plain &= beyond & ((1 << length) - 1) == 0;
-            self.at += length as usize;
-            if self.peek() == b'"' {
-                self.at += 1;
-                return Ok(plain);
-            }
-            plain = false;
-            self.no_quote()?;
+    fn literal(self, at: usize, word: &'static [u8]) -> Result<usize, Fault> {
+        if !self.bytes[at..].starts_with(word) {
+            return Err(fault(at, "a JSON value"));
         }
+        Ok(at + word.len())
     }
 
-    /// Handles the byte that ends a plain run of a string, unless it is a quote.
+    #[inline(always)]
+    fn number(self, mut at: usize) -> Result<usize, Fault> {
+        if self.byte(at) == b'-' {
+            at += 1;
+        }
+        at = if self.byte(at) == b'0' { at + 1 } else { self.digits(at)? };
+        if self.byte(at) == b'.' {
+            at = self.digits(at + 1)?;
+        }
+        if matches!(self.byte(at), b'e' | b'E') {
+            at += 1;
+            if matches!(self.byte(at), b'+' | b'-') {
+                at += 1;
+            }
+            at = self.digits(at)?;
+        }
+        Ok(at)
+    }
+
+    #[inline(always)]
+    fn digits(self, mut at: usize) -> Result<usize, Fault> {
+        if !self.byte(at).is_ascii_digit() {
+            return Err(fault(at, "a digit"));
+        }
+        while self.byte(at).is_ascii_digit() {
+            at += 1;
+        }
+        Ok(at)
+    }
+
+    /// Walks a string, from quote to quote. Returns true if it has escapes, too.
+    #[inline(always)]
+    fn string(self, at: usize) -> Result<(usize, bool), Fault> {
+        let end = self.seen.stops.next(self.bytes, at + 1);
+        if self.byte(end) == b'"' {
+            return Ok((end + 1, false));
+        }
+        Ok((self.escaped(end)?, true))
+    }
+
+    /// The rest of a string, from the first byte on that is not plain.
     #[inline(never)]
-    fn no_quote(&mut self) -> Result<(), Fault> {
-        match self.peek() {
-            b'\\' => self.escape(),
-            _ if self.at == self.bytes.len() => Err(self.fault("`\"`, the end of a string")),
-            _ => Err(self.fault("no raw control character in a string")),
-        }
-    }
-
-    /// The marks of the bytes from here on, and of the end of the text, if it is that near.
-    #[inline(always)]
-    fn marks(&self, look: impl Fn(u8x16) -> (u32, u32)) -> (u32, u32) {
-        match self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-            Some(block) => look(u8x16::new(*block)),
-            None => self.last_marks(look),
-        }
-    }
-
-    #[inline(never)]
-    fn last_marks(&self, look: impl Fn(u8x16) -> (u32, u32)) -> (u32, u32) {
-        let rest = &self.bytes[self.at..];
-        let mut block = [0; BLOCK];
-        block[..rest.len()].copy_from_slice(rest);
-        look(u8x16::new(block))
-    }
-
-    fn escape(&mut self) -> Result<(), Fault> {
-        self.at += 1;
-        match self.peek() {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
-            b'u' => {
-                self.at += 1;
-                for _ in 0..4 {
-                    if !self.peek().is_ascii_hexdigit() {
-                        return Err(self.fault("four hexadecimal digits behind `\\u`"));
-                    }
-                    self.at += 1;
-                }
-            }
-            _ => return Err(self.fault("an escape that JSON knows behind `\\`")),
-        }
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<(), Fault> {
-        if self.peek() == b'-' {
-            self.at += 1;
-        }
-        if self.peek() == b'0' {
-            self.at += 1;
-        } else {
-            self.digits()?;
-        }
-        if self.peek() == b'.' {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.peek(), b'e' | b'E') {
-            self.at += 1;
-            if matches!(self.peek(), b'+' | b'-') {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn digits(&mut self) -> Result<(), Fault> {
-        let mut found = false;
+    fn escaped(self, mut at: usize) -> Result<usize, Fault> {
         loop {
-            let (others, _) = self.marks(number_marks);
-            let length = others.trailing_zeros().min(BLOCK as u32);
-            self.at += length as usize;
-            found |= length > 0;
-            if length < BLOCK as u32 {
-                return if found { Ok(()) } else { Err(self.fault("a digit")) };
+            match self.byte(at) {
+                b'"' => return Ok(at + 1),
+                b'\\' => at = self.escape(at + 1)?,
+                _ if at == self.bytes.len() => return Err(fault(at, "`\"`, the end of a string")),
+                _ => return Err(fault(at, "no raw control character in a string")),
             }
+            at = self.seen.stops.next(self.bytes, at);
+        }
+    }
+
+    /// An escape, without its backslash.
+    #[inline(always)]
+    fn escape(self, at: usize) -> Result<usize, Fault> {
+        match self.byte(at) {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(at + 1),
+            b'u' => match (at + 1..at + 5).find(|at| !self.byte(*at).is_ascii_hexdigit()) {
+                None => Ok(at + 5),
+                Some(at) => Err(fault(at, "four hexadecimal digits behind `\\u`")),
+            },
+            _ => Err(fault(at, "an escape that JSON knows behind `\\`")),
         }
     }
 }
 
-/// Number of bytes that are looked at together.
-const BLOCK: usize = 16;
-
-/// A bit for each byte that ends a plain run of a string (a quote, a backslash or a control character),
-/// and one for each byte beyond `~`.
-#[inline(always)]
-fn text_marks(block: u8x16) -> (u32, u32) {
-    let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
-    let stop = block.simd_eq(u8x16::splat(b'"')) | block.simd_eq(u8x16::splat(b'\\')) | control;
-    let beyond = block.max(u8x16::splat(0x7f)).simd_eq(block);
-    (stop.to_bitmask(), beyond.to_bitmask())
-}
-
-/// A bit for each byte that is no digit.
-#[inline(always)]
-fn number_marks(block: u8x16) -> (u32, u32) {
-    let value = block - u8x16::splat(b'0');
-    let others = value.max(u8x16::splat(10)).simd_eq(value);
-    (others.to_bitmask(), 0)
+#[cold]
+#[inline(never)]
+fn fault(at: usize, expected: &'static str) -> Fault {
+    Fault { at, kind: FaultKind::Expected(expected) }
 }
 
 #[cfg(test)]

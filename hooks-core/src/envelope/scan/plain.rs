@@ -8,10 +8,7 @@ use super::{Fault, FaultKind, Kind, MAX_DEPTH, Member};
 /// Walks `text`, which must hold exactly one JSON object, and gives `visit` each top-level member.
 ///
 /// Returns true if a raw line break stands between tokens.
-pub(crate) fn scan_object<E: From<Fault>>(
-    text: &str,
-    mut visit: impl FnMut(Member) -> Result<(), E>,
-) -> Result<bool, E> {
+pub(crate) fn scan_object(text: &str, visit: &mut dyn FnMut(Member) -> Result<(), Fault>) -> Result<bool, Fault> {
     let mut scan = Scan::new(text);
     scan.space();
     scan.expect(b'{', "`{`, the beginning of an object")?;
@@ -33,7 +30,7 @@ pub(crate) fn scan_object<E: From<Fault>>(
     }
     scan.space();
     if scan.at < scan.bytes.len() {
-        return Err(scan.fault("the end of the event").into());
+        return Err(scan.fault("the end of the event"));
     }
     Ok(scan.broken)
 }

@@ -1,9 +1,16 @@
 use super::*;
 use proptest::prelude::*;
+use std::sync::LazyLock;
+
+/// The whole scan of one object, as the envelope makes it.
+fn scan_whole(text: &str, visit: Visit<'_>) -> Result<bool, Fault> {
+    let (end, broken) = scan_object::<Fault>(text, visit)?;
+    scan_end(text, end).map(|broken_end| broken | broken_end)
+}
 
 fn scan(text: &str) -> Result<Vec<(String, String)>, Fault> {
     let mut found = Vec::new();
-    scan_object::<Fault>(text, |member| {
+    scan_whole(text, &mut |member| {
         found.push((text[member.name].to_owned(), text[member.value].to_owned()));
         Ok(())
     })
@@ -39,6 +46,21 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// The webhooks of GitHub, as events.
+static EVENTS: LazyLock<Vec<&str>> =
+    LazyLock::new(|| include_str!("../../../../examples/github-events.ndjson").lines().collect());
+
+/// A place, the number of bytes that are replaced there, and what stands there then.
+fn damage() -> impl Strategy<Value = (prop::sample::Index, usize, Vec<u8>)> {
+    let token = prop::sample::select(b"{}[],:\"\\u0e-.tn \n\x01\x7f~".to_vec());
+    let with = prop_oneof![
+        prop::collection::vec(token, 0..3),
+        Just("\u{e9}\u{1f600}".as_bytes().to_owned()),
+        Just(vec![b' '; 70])
+    ];
+    (any::<prop::sample::Index>(), prop_oneof![Just(0), Just(1), Just(2), Just(20_000)], with)
+}
+
 proptest! {
     /// serde_json and the scan agree on every object, plain or pretty.
     #[test]
@@ -66,7 +88,7 @@ proptest! {
     /// On any text the fast scan finds what the plain one finds, or the same fault in the same place.
     #[test]
     fn agrees_with_the_plain_scan(text in prop_oneof![".{0,64}", r#"\{("[ab\\é]{0,20}":|[0-9.eE+-]{1,20}|"[ -~]{0,40}"|\[|\]|\{|\}|,|true|null| |\n|\\u00[0-9a-g]{2}){0,12}\}?"#]) {
-        prop_assert_eq!(all(&text, |text, visit| scan_object(text, visit)), all(&text, |text, visit| plain::scan_object(text, visit)), "{}", text);
+        prop_assert_eq!(all(&text, scan_whole), all(&text, plain::scan_object), "{}", text);
     }
 
     /// Also where good text is damaged.
@@ -77,19 +99,22 @@ proptest! {
         let at = at.index(text.len());
         if cut { text.truncate(at) } else { text[at] = byte }
         if let Ok(text) = String::from_utf8(text) {
-            prop_assert_eq!(all(&text, |text, visit| scan_object(text, visit)), all(&text, |text, visit| plain::scan_object(text, visit)), "{}", text);
+            prop_assert_eq!(all(&text, scan_whole), all(&text, plain::scan_object), "{}", text);
         }
     }
 
-    /// The marks of a block are those of its bytes, wherever the text ends.
+    /// Also where real events, of 10 KB, are damaged in a few places.
     #[test]
-    fn marks_are_those_of_each_byte(bytes in prop::collection::vec(any::<u8>(), 0..40), at: prop::sample::Index) {
-        let scan = Scan { bytes: &bytes, at: at.index(bytes.len() + 1), broken: false };
-        let byte = |index: usize| bytes.get(scan.at + index).copied().unwrap_or(0);
-        let bits = |marked: fn(u8) -> bool| (0..BLOCK).map(|index| u32::from(marked(byte(index))) << index).sum::<u32>();
-        let stops = bits(|byte| byte < 0x20 || byte == b'"' || byte == b'\\');
-        prop_assert_eq!(scan.marks(text_marks), (stops, bits(|byte| byte >= 0x7f)));
-        prop_assert_eq!(scan.marks(number_marks).0, bits(|byte| !byte.is_ascii_digit()));
+    fn agrees_with_the_plain_scan_on_damaged_events(event: prop::sample::Index, damages in prop::collection::vec(damage(), 0..4)) {
+        let mut text = event.get(&EVENTS).as_bytes().to_owned();
+        for (at, replaced, with) in damages {
+            let at = at.index(text.len());
+            let end = text.len().min(at + replaced);
+            text.splice(at..end, with);
+        }
+        if let Ok(text) = String::from_utf8(text) {
+            prop_assert_eq!(all(&text, scan_whole), all(&text, plain::scan_object), "{}", text);
+        }
     }
 
     /// A string is plain when it holds no escape and nothing but the characters from space to `~`.
