@@ -63,7 +63,8 @@ impl Reader {
     fn new(document: &str) -> Self {
         let place = Place::new("");
         std::fs::create_dir(place.path("examples")).unwrap();
-        for file in std::fs::read_dir(examples()).unwrap().map(|file| file.unwrap().path()) {
+        let files = std::fs::read_dir(examples()).unwrap().map(|file| file.unwrap().path());
+        for file in files.filter(|file| file.is_file()) {
             std::fs::copy(&file, place.path("examples").join(file.file_name().unwrap())).unwrap();
         }
         let mut configs = blocks_of(document, "toml").chain(blocks_of("README.md", "toml"));

@@ -8,6 +8,7 @@
 
 mod bench;
 mod logrotate;
+mod monitoring;
 mod nats;
 mod oauth2;
 mod openapi;

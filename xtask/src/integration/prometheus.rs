@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::bench::{Bench, Integration, write};
-use super::packages;
 use super::server::{Running, Server, event, get, wait_until};
+use super::{monitoring, packages};
 use crate::packages::Package;
 use crate::workspace::Done;
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "prometheus",
-    shows: "promtool finds nothing wrong with /metrics, and a Prometheus that scrapes it knows what was delivered",
+    shows: "promtool finds nothing wrong with /metrics and examples/monitoring, and a Prometheus that scrapes it knows what was delivered",
     needs: &[
         Package { program: "promtool", package: "prometheus" },
         Package { program: "prometheus", package: "prometheus" },
@@ -46,7 +46,9 @@ fn run(bench: &Bench) -> Done {
         let tried = ["file", "nobody-listens"].iter().all(|hook| page.contains(&format!("{{hook=\"{hook}\"")));
         Ok(tried.then_some(()))
     })?;
-    check(bench, &get(server.address, "/metrics", "")?)?;
+    let page = get(server.address, "/metrics", "")?;
+    check(bench, &page)?;
+    monitoring::check(bench, &page)?;
     let (prometheus, address) = start(bench, server.address)?;
     let up = wait_until("Prometheus scrapes", || query(address, "up"))?;
     expect("up", &up, "1")?;
@@ -63,6 +65,12 @@ fn run(bench: &Bench) -> Done {
     ] {
         let found = query(address, expression)?.ok_or_else(|| format!("Prometheus does not know {expression}"))?;
         expect(expression, &found, &value)?;
+    }
+    for expression in monitoring::expressions()? {
+        let answer = ask(address, &expression)?;
+        if answer["status"] != "success" {
+            return Err(format!("Prometheus does not understand `{expression}` of the dashboard: {answer}"));
+        }
     }
     match query(address, "count({hook=\"never\"})")? {
         None => {}
@@ -104,11 +112,14 @@ fn start(bench: &Bench, target: SocketAddr) -> Result<(Running, SocketAddr), Str
 
 /// The value of an expression that has one.
 fn query(address: SocketAddr, expression: &str) -> Result<Option<String>, String> {
+    Ok(ask(address, expression)?["data"]["result"][0]["value"][1].as_str().map(str::to_owned))
+}
+
+/// What Prometheus answers; nothing until it is ready, when it answers with a text.
+fn ask(address: SocketAddr, expression: &str) -> Result<Value, String> {
     let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let answer = get(address, &format!("/api/v1/query?query={encoded}"), "")?;
-    // Until it is ready it answers with a text.
-    let Ok(answer) = serde_json::from_str::<Value>(&answer) else { return Ok(None) };
-    Ok(answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned))
+    Ok(serde_json::from_str(&answer).unwrap_or_default())
 }
 
 fn expect(what: &str, found: &str, expected: &str) -> Done {
