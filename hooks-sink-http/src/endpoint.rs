@@ -67,7 +67,14 @@ pub(crate) struct Parts {
     pub(crate) authorization: Option<HeaderValue>,
 }
 
-/// Scheme, host and path: what may be printed.
+/// Scheme and host, and whether there is a path: what errors say, and with them logs, status, history and events. Of many
+/// receivers the path is the secret.
+pub(crate) fn without_path(url: &Url) -> String {
+    let path = if url.path() == "/" { "/" } else { "/\u{2026}" };
+    url.origin().ascii_serialization() + path
+}
+
+/// Scheme, host and path: for those who may see the settings, and test them.
 pub(crate) fn printable(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);

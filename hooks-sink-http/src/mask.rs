@@ -9,6 +9,9 @@ use url::Url;
 /// Values shorter than this are no secrets, and masking them would garble ordinary answers.
 const SHORTEST: usize = 8;
 
+/// Parts of a path that are as long as this may be secrets; shorter ones are names.
+const LONG_PART: usize = 16;
+
 /// Most bytes of a header's value that are shown.
 const SHOWN: usize = 200;
 
@@ -24,13 +27,14 @@ pub(crate) struct Mask {
 const TOKENS: usize = 2;
 
 impl Mask {
-    /// For the values of these headers, these texts, and the query of this address.
+    /// For the values of these headers, these texts, and the query of this address and long parts of its path.
     pub(crate) fn new<'a>(headers: impl Iterator<Item = &'a HeaderValue>, texts: &[Secret], url: &Url) -> Self {
         let values = headers.filter_map(|value| value.to_str().ok()).flat_map(spellings);
         let query = url.query().into_iter().flat_map(|query| query.split('&'));
         let query = query.flat_map(|pair| [Some(pair), pair.split_once('=').map(|(_, value)| value)]);
+        let path = url.path_segments().into_iter().flatten().filter(|part| part.len() >= LONG_PART);
         let mut secrets: Vec<Box<str>> = values
-            .chain(query.flatten().map(str::to_owned))
+            .chain(query.flatten().chain(path).map(str::to_owned))
             .chain(texts.iter().map(|text| text.expose().to_owned()))
             .filter(|text| text.len() >= SHORTEST)
             .map(Into::into)

@@ -18,7 +18,7 @@ const DETAIL: usize = 1024;
 
 /// The parts of the request that the answer's meaning depends on.
 pub(crate) struct AnswerContext<'a> {
-    /// For errors, for example `POST https://example.com/hooks`.
+    /// For errors, for example `POST https://example.com/…`.
     pub(crate) request: &'a str,
     /// The batch that was sent.
     pub(crate) batch: &'a Batch,

@@ -25,7 +25,7 @@ use crate::client::Client;
 use crate::config::{Answers, Mode};
 use crate::connection_state::{ConnectionState, Trust};
 use crate::content::Content;
-use crate::endpoint::printable;
+use crate::endpoint::{printable, without_path};
 use crate::grant::Handshake;
 use crate::mask::Mask;
 use crate::outcome::{AnswerContext, Judged, judge};
@@ -50,8 +50,10 @@ pub struct HttpSink {
     trust: Arc<Trust>,
     /// True if it has been said that they don't.
     told: bool,
-    /// For errors: method and address, without secrets.
+    /// For errors: method and address, without what may be secret.
     name: Box<str>,
+    /// For tests: method and address.
+    shown: Box<str>,
     requests: Requests,
     /// Asks the receiver first, where that is wanted.
     handshake: Option<Box<Handshake>>,
@@ -96,7 +98,8 @@ impl HttpSink {
             slots,
             trust: context.shared::<_, BoxError>(&format!("trust in {origin}"), || Ok(Trust::default()))?,
             told: false,
-            name: format!("{} {}", ready.method, printable(&ready.url)).into(),
+            name: format!("{} {}", ready.method, without_path(&ready.url)).into(),
+            shown: format!("{} {}", ready.method, printable(&ready.url)).into(),
             handshake: Handshake::new(&ready, context)?,
             access: ready.oauth2.take().map(|request| Access::new(request, context)).transpose()?,
             mode: ready.contents.mode,
@@ -164,7 +167,7 @@ impl HttpSink {
             request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         self.authorize(request.headers_mut());
-        self.tell(|report| report.request(&request, &self.name, &self.mask));
+        self.tell(|report| report.request(&request, &self.shown, &self.mask));
         self.measure(Timing::ask);
         self.asking = Some(capture_connection(&mut request));
         let answered = self.client.request(request).await;
@@ -326,7 +329,7 @@ impl Sink for HttpSink {
     }
 
     fn preview(&mut self, batch: &Batch) -> Option<Result<String, DeliveryError>> {
-        Some(self.content(batch).map(|content| self.requests.shown(batch, content, &self.name, &self.mask)))
+        Some(self.content(batch).map(|content| self.requests.shown(batch, content, &self.shown, &self.mask)))
     }
 
     fn exchange(&mut self) -> Exchange {

@@ -36,7 +36,7 @@ fn a_dry_run_shows_what_would_be_sent_and_sends_nothing() {
     let input = [event(1, r#"{"name":"b"}"#), event(2, "{}")].join("\n");
     let ended = place.run_with(&["test", "-c", "hooks.toml", "a", "--dry-run", "--event", "-"], input.as_bytes());
     assert_eq!((ended.code, ended.err.as_str()), (Some(1), ""), "{}", ended.out);
-    let why = format!("POST {url}: not sent: its template: line 1: `event.data.name` is undefined\n");
+    let why = format!("POST {}: not sent: its template: line 1: `event.data.name` is undefined\n", receiver.url("/…"));
     assert!(ended.out.contains("{\"text\":\"b\"}\n\n") && ended.out.ends_with(&why), "{}", ended.out);
     // A synthetic one, which has no name.
     assert_eq!(place.run(&["test", "-c", "hooks.toml", "a", "--dry-run"]).code, Some(1));

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 
 use super::registry::{Grant, Granted, Grants};
-use crate::endpoint::printable;
+use crate::endpoint::without_path;
 use crate::header_names::REQUEST_CALLBACK;
 use crate::question::{Held, Turn, Withheld};
 use crate::ready::Ready;
@@ -58,7 +58,7 @@ impl Handshake {
             hook: context.hook.clone(),
             callbacks: (!context.test).then(|| context.callbacks()),
             secret: None,
-            name: format!("OPTIONS {}", printable(&ready.url)).into(),
+            name: format!("OPTIONS {}", without_path(&ready.url)).into(),
             phase: Phase::Delivers,
         })))
     }

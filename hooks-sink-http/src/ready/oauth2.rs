@@ -10,7 +10,7 @@ use super::headers::AGENT;
 use super::problems::Problems;
 use crate::client::ClientSettings;
 use crate::config::{ClientAuth, HttpConfig, HttpVersion, OAuth2};
-use crate::endpoint::{self, printable};
+use crate::endpoint::{self, without_path};
 use crate::oauth2::{AssertionKey, Credentials, TokenRequest};
 
 /// The parameters that the other settings set.
@@ -53,7 +53,7 @@ pub(super) fn request(
     };
     Some(Box::new(TokenRequest {
         uri,
-        name: format!("POST {}", printable(&parts.url)).into(),
+        name: format!("POST {}", without_path(&parts.url)).into(),
         client_id: oauth2.client_id.as_str().into(),
         credentials: credentials?,
         identity: identity(oauth2, &form, &client),

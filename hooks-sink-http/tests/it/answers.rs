@@ -90,7 +90,7 @@ async fn retry_after_comes_along() {
     .await;
     let error = sink(&HttpConfig::new(receiver.url("/in"))).deliver(&batch(&["1"])).await.unwrap_err();
     assert_eq!((error.class, error.retry_after), (FailureClass::Throttle, Some(Duration::from_secs(30))));
-    assert_eq!(error.to_string(), format!("POST {}: 429 Too Many Requests", receiver.url("/in")));
+    assert_eq!(error.to_string(), format!("POST {}: 429 Too Many Requests", receiver.url("/…")));
     let answer = error.answer.unwrap();
     assert_eq!((&*answer.summary, &*answer.detail), ("429 Too Many Requests", "slow down"));
 }

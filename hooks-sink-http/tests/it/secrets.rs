@@ -84,6 +84,18 @@ async fn credentials_cannot_be_read_back() {
     assert_clean(&format!("{} {error:?}", error.chain()));
 }
 
+/// Of a Slack or Discord webhook, it is the path.
+#[tokio::test]
+async fn a_path_is_in_no_error() {
+    let receiver = Receiver::start(|seen| answer(422, &format!("nothing is at {}", seen.uri))).await;
+    let mut sink = sink(&HttpConfig::new(receiver.url("/services/T0/path-open-sesame")));
+    let error = sink.deliver(&batch(&["1"])).await.unwrap_err();
+    assert!(receiver.only().uri.path().ends_with("path-open-sesame"));
+    let shown = format!("{sink:?} {} {error:?}", error.chain());
+    assert!(!shown.contains("path-open-sesame") && shown.contains("nothing is at /services/T0/[secret]"), "{shown}");
+    assert!(error.doing.starts_with(&format!("POST {}: 422", receiver.url("/…"))), "{error}");
+}
+
 #[tokio::test]
 async fn errors_without_an_answer_show_no_secret() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

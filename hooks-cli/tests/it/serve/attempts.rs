@@ -58,7 +58,7 @@ fn what_was_tried_is_told_also_after_the_daemon_and_after_a_crash() {
     ] {
         assert_eq!(failed[name], value, "{name} of {failed}");
     }
-    assert!(failed["error"].as_str().unwrap().ends_with("/in: 503 Service Unavailable"), "{failed}");
+    assert!(failed["error"].as_str().unwrap().ends_with("/…: 503 Service Unavailable"), "{failed}");
     assert_eq!(failed["answer"], "no: /in?[secret] [secret]");
     assert!(failed["phases_ms"]["connect"].as_f64() > Some(0.0) && failed["took_ms"].as_f64() > Some(0.0), "{failed}");
     assert_eq!((&delivered["attempt"], &delivered["answer"]), (&json!(2), &json!("thanks")));
