@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::openapi::{Content, Operation, Routes};
+use super::page;
 use super::response::Problem;
 use super::routes::{JSON, Whose, bad_request, json as json_answer, json_body};
 use super::service::{AdminService, unavailable};
@@ -23,9 +24,6 @@ const PATH: &str = "/v1/hooks/match";
 
 /// The media types of the body.
 const EVENT: [&str; 2] = ["application/cloudevents+json", JSON];
-
-/// Hooks of a page that says nothing of it, and the most of any.
-const PAGE: (usize, usize) = (100, 1_000);
 
 /// Most hooks that are looked at for one page.
 const MOST_LOOKED_AT: usize = 10_000;
@@ -113,18 +111,14 @@ struct Selection {
 
 impl Selection {
     fn read(query: &str) -> Result<Self, Problem> {
-        let mut selection = Self { after: None, limit: PAGE.0, receives: None };
+        let mut selection = Self { after: None, limit: page::PAGE.0, receives: None };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let wrong = |why: String| bad_request(format!("{name}: {why}"));
             match &*name {
-                "after" => selection.after = Some(HookId::new(&*value).map_err(|error| wrong(error.to_string()))?),
-                "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=PAGE.1).contains(limit));
-                    selection.limit = limit.ok_or_else(|| wrong(format!("expected a number from 1 to {}", PAGE.1)))?;
-                }
+                "after" => selection.after = Some(page::after(&value)?),
+                "limit" => selection.limit = page::limit(&value)?,
                 "receives" => {
-                    let receives = value.parse().ok();
-                    selection.receives = Some(receives.ok_or_else(|| wrong("expected `true` or `false`".to_owned()))?);
+                    let wrong = || bad_request("receives: expected `true` or `false`");
+                    selection.receives = Some(value.parse().map_err(|_| wrong())?);
                 }
                 _ => return Err(bad_request(format!("`{name}` is not known here; known: after, limit, receives"))),
             }
@@ -161,7 +155,7 @@ pub(super) fn only_looks(method: &Method, path: &str) -> bool {
 
 pub(super) fn routes() -> Routes<AdminService> {
     let after = super::openapi::schema::hook_id(false);
-    let limit = json!({ "type": "integer", "minimum": 1, "maximum": PAGE.1, "default": PAGE.0 });
+    let limit = page::limit_schema();
     let operation =
         Operation::post(PATH, "matchEvent", "Which hooks an event reaches, and what keeps it from the others")
             .right(Some("read"))

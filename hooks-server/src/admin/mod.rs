@@ -17,6 +17,7 @@ mod matching;
 mod openapi;
 mod outcomes;
 mod overview;
+mod page;
 mod preview;
 mod request;
 mod response;

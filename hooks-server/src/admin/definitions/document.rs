@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::queries::hide_queries;
+use super::addresses::hide_addresses;
 use super::reader::said;
 use super::{HookDefinitions, Problem};
 
@@ -158,10 +158,10 @@ impl HookDefinitions {
 }
 
 impl HookDocument {
-    /// Hides what the queries of the sink's addresses hold, which is often a token.
-    pub(super) fn hide_queries(&mut self) {
+    /// Hides what the paths and queries of the sink's addresses hold, which is often a token.
+    pub(super) fn hide_addresses(&mut self) {
         if let Some(sink) = self.settings.as_mut().and_then(|settings| settings.get_mut("sink")) {
-            hide_queries(sink);
+            hide_addresses(sink);
         }
     }
 

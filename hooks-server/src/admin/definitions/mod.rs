@@ -1,5 +1,6 @@
 //! Hooks that are managed at run time: defined, changed and removed over HTTP, and kept by the bus.
 
+mod addresses;
 mod condition;
 mod document;
 mod merge;
@@ -7,7 +8,6 @@ mod operations;
 mod owner;
 mod page;
 mod places;
-mod queries;
 mod reader;
 mod rekey;
 mod reread;

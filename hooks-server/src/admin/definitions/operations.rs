@@ -9,7 +9,7 @@ use super::document::{HookDocument, HookPage, Origin};
 use super::routes::{Rotated, Rotation, Tested};
 use crate::admin::response::Done;
 use crate::admin::routes::JSON;
-use crate::admin::{Content, Operation};
+use crate::admin::{Content, Operation, page};
 
 const HOOK: &str = "/v1/hooks/{id}";
 
@@ -19,15 +19,10 @@ fn states() -> Json {
 }
 
 /// A page has so many hooks, and at most so many.
-pub(super) fn list((usual, most): (usize, usize)) -> Operation {
+pub(super) fn list() -> Operation {
     Operation::get("/v1/hooks", "listHooks", "A page of hooks, by name")
         .parameter("query", "after", "The page begins behind this name.", schema::<HookId>())
-        .parameter(
-            "query",
-            "limit",
-            "Most hooks of the page.",
-            json!({ "type": "integer", "minimum": 1, "maximum": most, "default": usual }),
-        )
+        .parameter("query", "limit", "Most hooks of the page.", page::limit_schema())
         .parameter("query", "tenant", "Only this tenant's hooks.", schema::<TenantId>())
         .parameter("query", "state", "Only hooks in this state, as `status` has it.", states())
         .parameter("query", "origin", "Only hooks from there.", schema::<Origin>())

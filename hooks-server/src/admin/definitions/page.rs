@@ -18,8 +18,8 @@ pub(super) struct Selection {
     pub(super) tenant: Option<TenantId>,
     pub(super) origin: Option<Origin>,
     pub(super) state: Option<EndpointState>,
-    /// Values in the queries of addresses are neither shown nor found.
-    pub(super) hides_queries: bool,
+    /// The paths of addresses, and values in their queries, are neither shown nor found.
+    pub(super) hides_addresses: bool,
     pub(super) text: Option<Text>,
 }
 
@@ -65,8 +65,8 @@ impl HookDefinitions {
                 after = Some(found.id.clone());
                 if selection.may_have(&found) {
                     let mut document = self.shown(found);
-                    if let Some(document) = document.as_mut().filter(|_| selection.hides_queries) {
-                        document.hide_queries();
+                    if let Some(document) = document.as_mut().filter(|_| selection.hides_addresses) {
+                        document.hide_addresses();
                     }
                     hooks.extend(document.filter(|document| selection.has(document)));
                 }

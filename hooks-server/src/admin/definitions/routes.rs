@@ -18,11 +18,7 @@ use super::page::{Selection, Text};
 use super::{Change, Defined, Owner, Problem, operations, unknown};
 use crate::admin::response::Done;
 use crate::admin::routes::{AnyHook, Hook, JSON, JsonBody, answer, bad_request, hook_id, json, json_body, whole};
-use crate::admin::unambiguous;
-use crate::admin::{AdminService, Request, Routes};
-
-/// Hooks of a page that says nothing of it, and the most of any.
-const PAGE: (usize, usize) = (100, 1_000);
+use crate::admin::{AdminService, Request, Routes, page, unambiguous};
 
 /// How long an old secret signs beside a new one, unless the request says otherwise, and at most.
 const OVERLAP: (Duration, Duration) = (Duration::from_secs(24 * 60 * 60), Duration::from_secs(30 * 24 * 60 * 60));
@@ -32,7 +28,7 @@ const PATCH: [&str; 2] = ["application/merge-patch+json", JSON];
 
 pub(in crate::admin) fn routes() -> Routes<AdminService> {
     Routes::new()
-        .on(operations::list(PAGE), list)
+        .on(operations::list(), list)
         .on(operations::show(), show)
         .on(operations::put(), put)
         .on(operations::patch(&PATCH), patch)
@@ -56,7 +52,7 @@ async fn show(State(service): State<AdminService>, AnyHook(hook): AnyHook, owner
     let document = document.filter(|document| owner.tenant().is_none_or(|tenant| document.is_of(tenant)));
     let mut document = document.ok_or_else(|| unknown(&hook))?;
     if !owner.manages() {
-        document.hide_queries();
+        document.hide_addresses();
     }
     let mut response = json(StatusCode::OK, JSON, &document);
     tag(&mut response, document.revision);
@@ -272,19 +268,16 @@ fn states(wrong: &str) -> String {
 /// Reads the query of a list.
 fn selection(query: &str, owner: &Owner) -> Result<Selection, Problem> {
     let mut selection = Selection {
-        limit: PAGE.0,
+        limit: page::PAGE.0,
         tenant: owner.tenant().cloned(),
-        hides_queries: !owner.manages(),
+        hides_addresses: !owner.manages(),
         ..Selection::default()
     };
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let wrong = |why: String| bad_request(format!("{name}: {why}"));
         match &*name {
-            "after" => selection.after = Some(HookId::new(&*value).map_err(|error| wrong(error.to_string()))?),
-            "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=PAGE.1).contains(limit));
-                selection.limit = limit.ok_or_else(|| wrong(format!("expected a number from 1 to {}", PAGE.1)))?;
-            }
+            "after" => selection.after = Some(page::after(&value)?),
+            "limit" => selection.limit = page::limit(&value)?,
             "origin" => {
                 let origin = serde_json::from_value(Json::from(&*value)).ok();
                 selection.origin = Some(origin.ok_or_else(|| wrong("expected `api` or `file`".to_owned()))?);

@@ -14,15 +14,13 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::page::PAGE;
 use super::response::Problem;
 use super::routes::bad_request;
 
 pub use moment::Moment;
 pub use resend::{Missing, ResendFilter, Resent};
 pub(super) use routes::routes;
-
-/// Events of a page that says nothing of it, and the most of any.
-const PAGE: (usize, usize) = (100, 1_000);
 
 /// Most ids or positions that are named.
 pub(super) const MOST_IDS: usize = 1_000;

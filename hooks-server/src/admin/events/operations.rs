@@ -5,15 +5,13 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value as Json, json};
 
-use super::{
-    EventOrder, EventPage, EventReport, LONGEST_TEXT, MOST_GLOBS, MOST_IDS, Moment, PAGE, ResendFilter, Resent,
-};
+use super::{EventOrder, EventPage, EventReport, LONGEST_TEXT, MOST_GLOBS, MOST_IDS, Moment, ResendFilter, Resent};
 use crate::admin::openapi::schema::position;
-use crate::admin::{Content, JSON, Operation};
+use crate::admin::{Content, JSON, Operation, page};
 
 pub(super) fn list() -> Operation {
     let texts = |most: usize| json!({ "type": "array", "items": { "type": "string" }, "maxItems": most });
-    let limit = json!({ "type": "integer", "minimum": 1, "maximum": PAGE.1, "default": PAGE.0 });
+    let limit = page::limit_schema();
     Operation::get("/v1/events", "listEvents", "A page of past events")
         .parameter("query", "id", "Only events with one of these ids.", texts(MOST_IDS))
         .parameter("query", "source", "Only events whose source matches one of these globs.", texts(MOST_GLOBS))

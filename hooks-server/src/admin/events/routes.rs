@@ -5,7 +5,8 @@ use axum::response::{IntoResponse as _, Response};
 use hooks_core::TenantId;
 use http::StatusCode;
 
-use super::{EventFilter, EventOrder, EventQuery, Moment, PAGE, ResendFilter, event, operations};
+use super::{EventFilter, EventOrder, EventQuery, Moment, ResendFilter, event, operations};
+use crate::admin::page;
 use crate::admin::response::Problem;
 use crate::admin::routes::{Hook, JSON, JsonBody, Whose, answer, bad_request, json, whole};
 use crate::admin::{AdminService, Request, Routes};
@@ -86,10 +87,7 @@ fn read(query: &str) -> Result<EventQuery, Problem> {
                     _ => return Err(wrong("expected `newest` or `oldest`".to_owned())),
                 }
             }
-            "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=PAGE.1).contains(limit));
-                read.limit = Some(limit.ok_or_else(|| wrong(format!("expected a number from 1 to {}", PAGE.1)))?);
-            }
+            "limit" => read.limit = Some(page::limit(&value)?),
             "after" => {
                 let after = value.parse().map_err(|_| wrong("expected a position, as `next` of a page".to_owned()))?;
                 read.after = Some(after);
