@@ -5,7 +5,8 @@
 //! ```
 //!
 //! [`MemoryBus`] keeps events in the process, [`DurableBus`] on disk (feature `durable`). With the feature
-//! `nats`, `NatsBus` keeps them in a NATS JetStream stream that several processes share. Each is a
+//! `nats`, `NatsBus` keeps them in a NATS JetStream stream that several processes share; with `postgres`, `PostgresBus` in a
+//! database, where applications publish inside their own transactions. Each is a
 //! [`Bus`](hooks_core::Bus), for a [`Dispatcher`](hooks_core::Dispatcher):
 //!
 //! ```
@@ -29,28 +30,31 @@
 //! | memory | in memory | no |
 //! | durable | synced to disk | yes, with positions, dead letters, overrides and definitions |
 //! | NATS | acknowledged by the stream | yes, with the same, and processes share it |
+//! | Postgres | committed | yes, with the same, and processes share it |
 //!
-//! All need a tokio runtime with time enabled; NATS also I/O. The feature `config` (default) is settings from config files,
+//! All need a tokio runtime with time enabled; NATS and Postgres also I/O. The feature `config` (default) is settings from config files,
 //! and registration under the kind.
 
 mod buffer;
 mod duplicates;
 #[cfg(feature = "durable")]
 mod durable;
-#[cfg(any(feature = "durable", feature = "nats"))]
+#[cfg(any(feature = "durable", feature = "nats", feature = "postgres"))]
 mod failing;
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "nats", feature = "postgres"))]
 mod files;
 mod index;
 mod memory;
 #[cfg(feature = "nats")]
 mod nats;
-#[cfg(any(feature = "durable", feature = "nats"))]
+#[cfg(any(feature = "durable", feature = "nats", feature = "postgres"))]
 mod overrides;
-#[cfg(any(feature = "durable", feature = "nats"))]
+#[cfg(any(feature = "durable", feature = "nats", feature = "postgres"))]
 mod page;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod routing;
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "nats", feature = "postgres"))]
 mod sharing;
 
 #[cfg(feature = "durable")]
@@ -62,6 +66,8 @@ pub use durable::{
 pub use memory::{MemoryBus, MemoryConfig};
 #[cfg(feature = "nats")]
 pub use nats::{NatsBus, NatsConfig, NatsTls};
+#[cfg(feature = "postgres")]
+pub use postgres::{POSTGRES_SCHEMA, PostgresBus, PostgresConfig, SslMode};
 
 #[cfg(feature = "config")]
 hooks_core::inventory::submit! { hooks_core::bus::BusPlugin::of::<MemoryConfig>() }
@@ -69,3 +75,5 @@ hooks_core::inventory::submit! { hooks_core::bus::BusPlugin::of::<MemoryConfig>(
 hooks_core::inventory::submit! { hooks_core::bus::BusPlugin::of::<DurableConfig>() }
 #[cfg(all(feature = "config", feature = "nats"))]
 hooks_core::inventory::submit! { hooks_core::bus::BusPlugin::of::<NatsConfig>() }
+#[cfg(all(feature = "config", feature = "postgres"))]
+hooks_core::inventory::submit! { hooks_core::bus::BusPlugin::of::<PostgresConfig>() }

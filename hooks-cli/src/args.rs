@@ -10,6 +10,8 @@ pub(crate) mod events;
 pub(crate) mod listen;
 pub(crate) mod manage;
 pub(crate) mod operate;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 #[cfg(feature = "http")]
 pub(crate) mod publish;
 
@@ -213,6 +215,13 @@ Exit code 1 if anything is damaged.")]
     Log {
         #[command(subcommand)]
         command: LogCommand,
+    },
+    /// Print what the Postgres bus needs in its database
+    #[cfg(feature = "postgres")]
+    #[command(after_help = postgres::EXAMPLES)]
+    Postgres {
+        #[command(subcommand)]
+        command: postgres::PostgresCommand,
     },
     /// Look into the log: past events, by id, source, type, tenant or time
     #[command(after_help = events::EVENTS)]

@@ -82,7 +82,7 @@ pub fn main() -> ExitCode {
 /// none was chosen: a third-party sink's HTTP client, for example.
 fn install_cryptography() {
     // Whoever called this may have chosen already.
-    #[cfg(any(feature = "http", feature = "nats"))]
+    #[cfg(any(feature = "http", feature = "nats", feature = "postgres"))]
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -129,6 +129,8 @@ fn command(cli: &Cli, console: &Console) -> Exit {
         Command::Attempts(args) => commands::attempts::run(args),
         Command::DeadLetters { command } => commands::dead_letters::run(command),
         Command::Log { command } => commands::log::run(command),
+        #[cfg(feature = "postgres")]
+        Command::Postgres { command } => commands::postgres::run(command),
     }
 }
 

@@ -10,6 +10,8 @@ mod events;
 pub mod http;
 pub mod model;
 pub mod patterns;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod receiver;
 mod wait;
 mod world;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::config::NatsConfig;
 use super::refusal;
 use crate::files;
+use crate::sharing::reconnect_delay;
 
 /// The time limit for a server's answer to a request.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,12 +24,6 @@ pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Most events in flight that the stream has not acknowledged.
 pub(super) const MAX_ACK_INFLIGHT: usize = 4096;
-
-/// The longest wait before the next server is tried.
-const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
-
-/// Most characters of the host's name in an instance's name.
-const MAX_HOST: usize = 32;
 
 /// A connection and its events.
 pub(super) struct Connected {
@@ -159,16 +154,6 @@ fn advice(error: &ConnectError) -> Option<&'static str> {
     }
 }
 
-/// A name for this instance that no other has or had, and that says where it runs: `HOST-PID-RANDOM`.
-pub(super) fn instance() -> String {
-    let legal = |char: char| char.is_ascii_alphanumeric() || char == '-';
-    // tidy-allow(bus-io): no file is touched
-    let system = rustix::system::uname();
-    let host = system.nodename().to_string_lossy();
-    let host: String = host.chars().take(MAX_HOST).map(|char| if legal(char) { char } else { '-' }).collect();
-    format!("{host}-{}-{:08x}", std::process::id(), fastrand::u32(..))
-}
-
 /// For publishing: many events in flight, each acknowledged.
 pub(super) fn publisher(client: &Client) -> Context {
     ContextBuilder::new()
@@ -261,13 +246,6 @@ async fn options(
         }
     }
     Ok(options)
-}
-
-/// Doubles up to its bound; a random half of it, so that instances don't come back all at once.
-fn reconnect_delay(attempts: usize) -> Duration {
-    let exponent = attempts.saturating_sub(1).min(5) as u32;
-    let longest = (Duration::from_millis(100) * 2_u32.pow(exponent)).min(MAX_RECONNECT_DELAY);
-    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 fn log(event: &Event) {

@@ -86,7 +86,7 @@ use rollback::Rollback;
 use step::FeedState;
 use stream::Storage;
 
-use crate::sharing::{Lease, Mark, Unfollowed};
+use crate::sharing::{Lease, Mark, Unfollowed, instance};
 
 /// The time limit for the last writes when the process ends.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -193,7 +193,7 @@ impl NatsBus {
         let storage = stream::open(&api, &config).await.map_err(|error| denied.explain(&config.name, error))?;
         let log = stream::log_id(storage.events.cached_info());
         let log_name = log.simple().to_string()[..8].to_owned();
-        let me = connect::instance();
+        let me = instance();
         let lease = Arc::new(Lease::new(config.lease.get(), Mark::set(&me)));
         let inner = Arc::new(Inner {
             publisher: Publisher::new(config.clone(), deny, denied.clone()),

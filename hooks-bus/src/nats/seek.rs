@@ -15,7 +15,7 @@ use super::inner::Tail;
 use super::record::{HookRecord, Key};
 use super::refusal::is_conflict;
 use super::{Inner, subject};
-use crate::sharing::PositionRange;
+use crate::sharing::{PositionRange, raised, ranges_before, ranges_behind};
 
 /// A hook's entry, and its revision.
 type Entry = (HookRecord, u64);
@@ -100,13 +100,11 @@ impl Inner {
         let from = before.position.max(tail.first.saturating_sub(1)).min(tail.last);
         // Who is there already also goes back: what it has in flight, or has settled further on, comes again.
         let is_back = to <= from;
-        let record = if is_back {
-            HookRecord { position: to, acked_ranges: Vec::new(), ..before.clone() }
-        } else {
-            raised(before.clone(), to)
-        };
+        let place = (before.position, before.acked_ranges.clone());
         seek.check(from + 1, to + 1)?;
-        let between = if is_back { ranges_behind(to, before) } else { ranges_before(to, before, from) };
+        let between = if is_back { ranges_behind(to, &place) } else { ranges_before(to, &place.1, from) };
+        let (position, acked_ranges) = if is_back { (to, Vec::new()) } else { raised(place, to) };
+        let record = HookRecord { position, acked_ranges, ..before.clone() };
         let (events, exact) = self.count_between(&between, seek.filter.as_deref()).await?;
         Ok((Sought::new(from + 1, record.position + 1, events, exact).reached(reached), record))
     }
@@ -190,65 +188,6 @@ impl Inner {
 /// Most ranges whose events are counted by the server. Those of further ones all count.
 const MOST_RANGES: usize = 8;
 
-/// An entry with everything up to a position settled.
-fn raised(mut record: HookRecord, to: u64) -> HookRecord {
-    record.position = record.position.max(to);
-    record.acked_ranges.retain(|range| range.1 > record.position);
-    if let Some(PositionRange(first, last)) = record.acked_ranges.first().copied()
-        && first <= record.position + 1
-    {
-        record.position = last;
-        record.acked_ranges.remove(0);
-    }
-    record
-}
-
-/// What comes again behind `to`, each from behind the first to the second: all up to the position, and what was settled
-/// beyond it.
-fn ranges_behind(to: u64, before: &HookRecord) -> Vec<PositionRange> {
-    let acked = before.acked_ranges.iter().map(|range| PositionRange(range.0.saturating_sub(1), range.1));
-    std::iter::once(PositionRange(to, before.position)).chain(acked).filter(|range| range.0 < range.1).collect()
-}
-
-/// What is skipped up to `to`: all that is not settled.
-fn ranges_before(to: u64, before: &HookRecord, from: u64) -> Vec<PositionRange> {
-    let (mut open, mut from) = (Vec::new(), from);
-    for acked in &before.acked_ranges {
-        open.push(PositionRange(from, acked.0.saturating_sub(1).min(to)));
-        from = from.max(acked.1);
-    }
-    open.push(PositionRange(from, to));
-    open.retain(|range| range.0 < range.1);
-    open
-}
-
 fn overtaken(hook: &HookId) -> SeekError {
     BusError::Unavailable(format!("the hook `{hook}` changes hands: try again")).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(position: u64, acked: &[(u64, u64)]) -> HookRecord {
-        let acked_ranges = acked.iter().map(|(from, to)| PositionRange(*from, *to)).collect();
-        HookRecord { owner: None, log: "l".to_owned(), position, began: None, of: None, acked_ranges }
-    }
-
-    fn pairs(ranges: Vec<PositionRange>) -> Vec<(u64, u64)> {
-        ranges.into_iter().map(|range| (range.0, range.1)).collect()
-    }
-
-    #[test]
-    fn what_lies_between_is_what_is_not_settled_or_all_of_it() {
-        let before = record(10, &[(13, 14), (17, 17)]);
-        assert_eq!(pairs(ranges_before(15, &before, 10)), [(10, 12), (14, 15)]);
-        assert_eq!(pairs(ranges_before(30, &before, 10)), [(10, 12), (14, 16), (17, 30)]);
-        assert_eq!(pairs(ranges_before(11, &before, 10)), [(10, 11)]);
-        assert_eq!(pairs(ranges_behind(3, &before)), [(3, 10), (12, 14), (16, 17)]);
-        assert_eq!(pairs(ranges_behind(10, &before)), [(12, 14), (16, 17)]);
-        assert_eq!(raised(before.clone(), 12), record(14, &[(17, 17)]));
-        assert_eq!(raised(before.clone(), 11), record(11, &[(13, 14), (17, 17)]));
-        assert_eq!(raised(before, 20), record(20, &[]));
-    }
 }

@@ -65,6 +65,10 @@ impl Lease {
         }
     }
 
+    pub(crate) fn length(&self) -> Duration {
+        self.length
+    }
+
     /// The interval of heartbeats.
     pub(crate) fn interval(&self) -> Duration {
         self.length / 4

@@ -130,3 +130,51 @@ mod nats {
         assert_eq!(report.skipped(), ["one_at_a_time"], "{report}");
     }
 }
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use hooks_bus::{PostgresBus, PostgresConfig};
+    use hooks_core::HumanDuration;
+
+    use super::*;
+    use crate::postgres::config;
+    use hooks_test::postgres::Server;
+
+    /// A database of its own.
+    struct Postgres(PostgresConfig);
+
+    #[async_trait]
+    impl Store for Postgres {
+        fn traits(&self) -> BusTraits {
+            BusTraits::new().outlives_process().shared().keeps_events().atomic()
+        }
+
+        async fn open(&self) -> Result<Arc<dyn Bus>, BoxError> {
+            Ok(Arc::new(PostgresBus::connect(self.0.clone()).await?))
+        }
+
+        fn max_dead_letters(&self) -> Option<usize> {
+            Some(4)
+        }
+    }
+
+    /// On more than one thread: what the kit computes keeps no bus from sending heartbeats.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn conforms() {
+        let Some(server) = Server::start() else { return };
+        let stores = AtomicUsize::new(0);
+        let make = async || {
+            let name = format!("bus{}", stores.fetch_add(1, Ordering::Relaxed));
+            server.database(&name);
+            // However busy the machine is, nobody who lives is taken for dead.
+            let lease = HumanDuration::new(Duration::from_secs(10));
+            Postgres(PostgresConfig { lease, max_dead_letters: 4, ..config(&server, &name) })
+        };
+        let report = bus::check(make).await;
+        report.assert_passed();
+        assert_eq!(report.skipped(), ["one_at_a_time"], "{report}");
+    }
+}

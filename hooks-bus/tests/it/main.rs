@@ -8,6 +8,8 @@ mod memory;
 mod model;
 #[cfg(feature = "nats")]
 mod nats;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod storm;
 
 use std::ops::Range;

@@ -18,6 +18,8 @@ pub(crate) mod operate;
 mod outcomes;
 pub(crate) mod pipe;
 pub(crate) mod plugins;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 #[cfg(feature = "http")]
 pub(crate) mod publish;
 pub(crate) mod resend;

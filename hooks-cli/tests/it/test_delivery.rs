@@ -136,7 +136,7 @@ fn buses_are_listed_with_their_options() {
     let unknown = place.run(&["buses", "file"]);
     assert_eq!(
         (unknown.code, unknown.err.as_str()),
-        (Some(2), "no bus of kind `file`; linked into this binary: `durable`, `memory`, `nats`\n")
+        (Some(2), "no bus of kind `file`; linked into this binary: `durable`, `memory`, `nats`, `postgres`\n")
     );
 }
 

@@ -155,7 +155,7 @@ fn sections_of_the_wrong_kind() {
             "bus = 1",
             "1:7: bus: expected a table, for example `bus = { kind = \"durable\", dir = \"hooks-data\" }`, found a number",
         ),
-        ("[bus]", "1:2: bus: `kind` is missing; linked into this binary: `durable`, `memory`, `nats`"),
+        ("[bus]", "1:2: bus: `kind` is missing; linked into this binary: `durable`, `memory`, `nats`, `postgres`"),
         (
             "[bus]\nkind = 'memory'\nmax_memroy = '1MiB'",
             "3:1: bus `memory`: unknown field `max_memroy`, did you mean `max_memory`?",
@@ -168,7 +168,7 @@ fn sections_of_the_wrong_kind() {
         ),
         (
             "[bus]\nkind = 'memry'",
-            "2:8: bus: unknown kind `memry`, did you mean `memory`? Linked into this binary: `durable`, `memory`, `nats`. A crate that nothing names is not linked: the binary has to say `use the_crate as _;`",
+            "2:8: bus: unknown kind `memry`, did you mean `memory`? Linked into this binary: `durable`, `memory`, `nats`, `postgres`. A crate that nothing names is not linked: the binary has to say `use the_crate as _;`",
         ),
         ("[bus]\nkind = 1", "2:8: bus: kind: expected a string, found a number"),
         (

@@ -31,6 +31,8 @@ mod outcomes;
 mod overview;
 mod pages;
 mod past;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod reload;
 mod remote;
 mod resends;

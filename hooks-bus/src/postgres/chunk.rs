@@ -1,0 +1,96 @@
+//! A part of the log, as it is read.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hooks_core::{BusError, Envelope, Position, Slice, SliceBuilder, bus::Delivery};
+
+use super::link::Link;
+
+/// Most events of a part, and bytes of them; one event alone may be longer.
+pub(super) const MAX_EVENTS: i64 = 1_000;
+pub(super) const MAX_BYTES: i64 = 1 << 20;
+
+/// Bytes are counted before events are fetched.
+const READ: &str = "SELECT position, (extract(epoch FROM at) * 1000000)::bigint, event::text FROM (\
+     SELECT position, at, event, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - size AS before FROM (\
+     SELECT position, at, event, size FROM hooks.log WHERE position > $1 AND position < $2 ORDER BY position LIMIT $3\
+     ) AS next) AS counted WHERE before < $4 ORDER BY position";
+
+/// Events with consecutive positions.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    slice: Slice,
+    entries: Vec<Entry>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) position: u64,
+    pub(super) accepted: SystemTime,
+    pub(super) bytes: usize,
+    /// Its index in the slice, or the reason why it is no event.
+    event: Result<usize, String>,
+}
+
+impl Chunk {
+    /// Reads what lies behind a position, up to before another. `None`: there is nothing.
+    pub(super) async fn read(link: &Link, after: u64, before: u64) -> Result<Option<Self>, BusError> {
+        let number = |position: u64| i64::try_from(position).unwrap_or(i64::MAX);
+        let rows = link.query(READ, &[&number(after), &number(before), &MAX_EVENTS, &MAX_BYTES]).await;
+        let rows = rows.map_err(|error| error.to("read the log"))?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let mut slice = SliceBuilder::new("").max_event_bytes(usize::MAX);
+        let mut entries = Vec::with_capacity(rows.len());
+        let mut all = 0;
+        for row in &rows {
+            let (position, micros, text): (i64, i64, &str) = (row.get(0), row.get(1), row.get(2));
+            let index = slice.len();
+            let event = slice.push_json(text.as_bytes()).map(|()| index).map_err(|error| error.to_string());
+            let accepted = UNIX_EPOCH + Duration::from_micros(micros.unsigned_abs());
+            entries.push(Entry { position: position.unsigned_abs(), accepted, bytes: text.len(), event });
+            all += text.len();
+        }
+        Ok(Some(Self { slice: slice.finish(), entries, bytes: all }))
+    }
+
+    /// The entries behind a position.
+    pub(super) fn behind(&self, after: u64) -> &[Entry] {
+        let begin = self.entries.partition_point(|entry| entry.position <= after);
+        &self.entries[begin..]
+    }
+
+    pub(super) fn first(&self) -> u64 {
+        self.entries.first().map_or(0, |entry| entry.position)
+    }
+
+    pub(super) fn last(&self) -> u64 {
+        self.entries.last().map_or(0, |entry| entry.position)
+    }
+
+    /// Bytes of its events.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The number of its events.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The event of an entry.
+    ///
+    /// # Errors
+    /// With the reason why it is no event.
+    pub(super) fn event<'a>(&'a self, entry: &'a Entry) -> Result<&'a Envelope, &'a str> {
+        entry.event.as_ref().map(|index| &self.slice[*index]).map_err(String::as_str)
+    }
+
+    /// The event of an entry, on its way to a hook.
+    pub(super) fn delivery(&self, entry: &Entry) -> Option<Delivery> {
+        let index = entry.event.as_ref().ok()?;
+        Some(Delivery::new(Position::new(entry.position), &self.slice, *index))
+    }
+}

@@ -1,0 +1,113 @@
+//! Which ids of the outbox may still come. No clock, no I/O.
+//!
+//! Ids are given out when events are inserted, and show when their transactions commit, in any order: behind one that
+//! shows, lower ones may be missing. These are looked for by name, so that a look passes over what was moved already, which
+//! an old transaction of somebody else may keep in the table for hours. An id is given up once all transactions have ended
+//! that were open when it was missed: it was rolled back.
+
+/// With more than so many missing ids, the whole outbox is looked at.
+const MAX_GAPS: usize = 10_000;
+
+/// What to look for in the outbox.
+#[derive(Debug)]
+pub(super) struct Gaps {
+    /// The highest id that was moved.
+    after: i64,
+    missing: Vec<i64>,
+    /// Missed since `missing` was begun.
+    recent: Vec<i64>,
+    /// `missing` can be given up when no older transaction is open.
+    until: i64,
+    /// As long as an older transaction is open, ids below all that are known may come.
+    begun: Option<i64>,
+}
+
+/// What a look has found.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    /// The ids that were moved.
+    pub(super) ids: &'a [i64],
+    /// No older transaction was open before.
+    pub(super) oldest: i64,
+    /// No younger one was, after.
+    pub(super) youngest: i64,
+}
+
+impl Gaps {
+    /// Begins when this was the last id that was given out, and `youngest` bounds the transactions that were open.
+    pub(super) fn new(last: i64, youngest: i64) -> Self {
+        Self { after: last, missing: Vec::new(), recent: Vec::new(), until: youngest, begun: Some(youngest) }
+    }
+
+    /// The id behind which to look, and the ids to look for besides.
+    pub(super) fn wanted(&self) -> (i64, Vec<i64>) {
+        if self.begun.is_some() || self.missing.len() + self.recent.len() > MAX_GAPS {
+            return (0, Vec::new());
+        }
+        (self.after, self.missing.iter().chain(&self.recent).copied().collect())
+    }
+
+    /// Takes in what was found.
+    pub(super) fn found(&mut self, found: &Found<'_>) {
+        if self.begun.is_some_and(|begun| found.oldest >= begun) {
+            self.begun = None;
+        }
+        if let Some(highest) = found.ids.iter().copied().max().filter(|highest| *highest > self.after) {
+            let mut new: Vec<i64> = found.ids.iter().copied().filter(|id| *id > self.after).collect();
+            new.sort_unstable();
+            let mut next = self.after + 1;
+            for id in new {
+                // A jump of the sequence is no gap that can be looked for.
+                self.recent.extend((next..id).take(MAX_GAPS));
+                next = id + 1;
+            }
+            self.after = highest;
+        }
+        for gaps in [&mut self.missing, &mut self.recent] {
+            gaps.retain(|gap| !found.ids.contains(gap));
+        }
+        // All that were open when these were missed have ended before this look.
+        if found.oldest >= self.until {
+            self.missing = std::mem::take(&mut self.recent);
+            self.until = found.youngest;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(gaps: &mut Gaps, ids: &[i64], oldest: i64, youngest: i64) {
+        gaps.found(&Found { ids, oldest, youngest });
+    }
+
+    #[test]
+    fn an_id_that_is_missed_is_looked_for_until_nobody_can_bring_it() {
+        let mut gaps = Gaps::new(10, 100);
+        assert_eq!(gaps.wanted(), (0, vec![]), "an older transaction may bring a lower one");
+        found(&mut gaps, &[11, 14], 90, 102);
+        assert_eq!(gaps.wanted(), (0, vec![]));
+        found(&mut gaps, &[], 100, 102);
+        assert_eq!(gaps.wanted(), (14, vec![12, 13]));
+        found(&mut gaps, &[13, 16], 101, 103);
+        assert_eq!(gaps.wanted(), (16, vec![12, 15]));
+        // 102 is the bound of those that were open when 12 was missed.
+        found(&mut gaps, &[], 102, 104);
+        assert_eq!(gaps.wanted(), (16, vec![15]));
+        found(&mut gaps, &[15], 103, 104);
+        assert_eq!(gaps.wanted(), (16, vec![]));
+    }
+
+    #[test]
+    fn with_too_many_all_is_looked_at() {
+        let mut gaps = Gaps::new(0, 1);
+        found(&mut gaps, &[100_000], 1, 5);
+        assert_eq!(gaps.wanted(), (100_000, (1..=10_000).collect()));
+        found(&mut gaps, &[100_002], 1, 5);
+        assert_eq!(gaps.wanted(), (0, vec![]));
+        found(&mut gaps, &[], 5, 6);
+        found(&mut gaps, &[], 6, 7);
+        assert_eq!(gaps.wanted(), (100_002, vec![]));
+    }
+}

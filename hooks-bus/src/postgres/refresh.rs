@@ -1,0 +1,118 @@
+//! Reads what other instances have written.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hooks_core::{BusError, HookId};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::Row;
+
+use super::Inner;
+use super::link::Failed;
+use super::registry::{HookRow, Member, Snapshot};
+use crate::overrides::decode;
+
+/// The interval without a notice, at most.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
+
+/// After a read that took long, as many times as long is waited.
+const REST: u32 = 4;
+
+const HOOKS: &str = "SELECT hook, born, began, position, owner, epoch FROM hooks.cursors";
+
+const DEFINITIONS: &str = "SELECT hook, revision FROM hooks.definitions";
+
+const OVERRIDES: &str = "SELECT hook, revision, override, failing_since FROM hooks.overrides";
+
+const MEMBERS: &str = "SELECT instance, machine, hooks, until > clock_timestamp() FROM hooks.instances";
+
+const DEAD_LETTERS: &str = "SELECT hook, count(*) FROM hooks.dead_letters GROUP BY hook";
+
+/// Reads when there is a notice, and from time to time, because silence is a change, too.
+pub(super) async fn run(bus: Arc<Inner>) {
+    loop {
+        let every = REFRESH_EVERY.min(bus.config.lease.get() / 8);
+        let _ = timeout(every, bus.heard.state.notified()).await;
+        let begun = Instant::now();
+        if let Err(error) = bus.refresh().await {
+            tracing::debug!(%error, "can't read what other instances have written: trying again");
+        }
+        sleep(begun.elapsed() * REST).await;
+    }
+}
+
+impl Inner {
+    /// Reads everything, and tells hooks and tasks about it.
+    pub(super) async fn refresh(&self) -> Result<(), BusError> {
+        // This instance's own changes are older or newer than what is read, not in between.
+        let _turn = self.refreshing.write().await;
+        let read = self.read_state().await.map_err(|error| error.to("read the state of hooks"))?;
+        let now = Instant::now();
+        let changed = self.registry.lock().take_in(read, now);
+        for hook in changed {
+            let here = self.hooks.lock().get(&hook).cloned();
+            here.into_iter().for_each(|hook| self.unfollowed.push(hook));
+        }
+        self.defined.notify_one();
+        let hooks: Vec<_> = self.hooks.lock().values().cloned().collect();
+        {
+            let registry = self.registry.lock();
+            for hook in hooks.iter().filter(|hook| hook.is_owned()) {
+                match registry.hooks.get(&hook.id) {
+                    Some(row) if row.born == hook.tag.0 && row.owner.as_deref() == Some(&self.me) => {}
+                    Some(row) if row.born == hook.tag.0 => hook.lose(row.epoch),
+                    // It was removed.
+                    _ => hook.lose(u64::MAX),
+                }
+            }
+        }
+        self.rebalance_needed.notify_one();
+        Ok(())
+    }
+
+    async fn read_state(&self) -> Result<Snapshot, Failed> {
+        let work = &self.work;
+        let (hooks, definitions, overrides, members, dead_letters) = tokio::try_join!(
+            work.query(HOOKS, &[]),
+            work.query(DEFINITIONS, &[]),
+            work.query(OVERRIDES, &[]),
+            work.query(MEMBERS, &[]),
+            work.query(DEAD_LETTERS, &[]),
+        )?;
+        Ok(Snapshot {
+            hooks: by_hook(&hooks, hook_row).collect(),
+            definitions: by_hook(&definitions, |row| number(row, 1)).collect(),
+            overrides: by_hook(&overrides, |row| {
+                let text: Option<&str> = row.get(2);
+                (number(row, 1), text.and_then(|text| decode(row.get(0), text.as_bytes())))
+            })
+            .collect::<HashMap<_, _>>(),
+            failing: by_hook(&overrides, |row| row.get::<_, Option<i64>>(3))
+                .filter_map(|(hook, since)| Some((hook, since?.unsigned_abs())))
+                .collect(),
+            members: members.iter().map(|row| (row.get(0), member(row))).collect::<BTreeMap<_, _>>(),
+            dead_letters: by_hook(&dead_letters, |row| number(row, 1)).collect(),
+        })
+    }
+}
+
+/// What the rows say of hooks. Names that are none, which somebody else wrote, are left alone.
+fn by_hook<'a, T: 'a>(rows: &'a [Row], value: impl Fn(&'a Row) -> T + 'a) -> impl Iterator<Item = (HookId, T)> + 'a {
+    rows.iter().filter_map(move |row| Some((HookId::new(row.get::<_, &str>(0)).ok()?, value(row))))
+}
+
+fn number(row: &Row, column: usize) -> u64 {
+    row.get::<_, i64>(column).unsigned_abs()
+}
+
+fn hook_row(row: &Row) -> HookRow {
+    let (born, owner) = (row.get(1), row.get(4));
+    HookRow { born, began: number(row, 2), position: number(row, 3), owner, epoch: number(row, 5) }
+}
+
+fn member(row: &Row) -> Member {
+    let hooks: Option<Vec<i64>> = row.get(2);
+    let hashes = |hooks: Vec<i64>| hooks.into_iter().filter_map(|hash| u32::try_from(hash).ok()).collect();
+    Member { machine: row.get(1), hooks: hooks.map(hashes), alive: row.get(3) }
+}

@@ -1,0 +1,123 @@
+//! How long the log keeps events, and what happens when it is full.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use hooks_core::BusError;
+use tokio::time::sleep;
+
+use super::Inner;
+
+/// The interval at which the size of the log is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A log has at least so many partitions at its limit: it gives up that part of itself at a time.
+const PARTITIONS: u64 = 32;
+
+/// Positions of a partition: of small events not too many, since a partition is given up as a whole, and of large ones not
+/// too few, since a statement looks at each partition.
+const LENGTHS: (u64, u64) = (1_000, 1_000_000);
+
+/// Bytes that an event takes beside itself.
+const OVERHEAD: u64 = 100;
+
+/// Bytes of an event, until some were seen.
+const TYPICAL: u64 = 1_000;
+
+/// The partitions, oldest first: their bytes, whether all hooks have passed them, and whether they are older than wanted.
+/// That of the last position stays.
+const PARTITIONS_OF_LOG: &str = "SELECT first, pg_total_relation_size(to_regclass('hooks.log_' || first))::bigint, \
+     past - 1 <= coalesce((SELECT min(position) FROM hooks.cursors), past) AND past <= hooks.last_position(), \
+     coalesce((SELECT at FROM hooks.log WHERE position = past - 1) < clock_timestamp() - $1::float8 * interval '1 second', true) \
+     FROM hooks.partitions ORDER BY first";
+
+const REFUSED: &str = "SELECT count(*) FROM hooks.refused";
+
+const DROP: &str = "SELECT hooks.drop_partition($1)";
+
+const SET_FULL: &str = "UPDATE hooks.sequencer SET is_full = $1 WHERE is_full <> $1";
+
+/// The size of the log.
+#[derive(Debug, Default)]
+pub(super) struct LogSize {
+    bytes: AtomicU64,
+    /// Number of these that all hooks have passed.
+    retained: AtomicU64,
+    refused: AtomicU64,
+    /// This instance drops partitions.
+    leads: AtomicBool,
+}
+
+impl LogSize {
+    pub(super) fn lead(&self, leads: bool) {
+        self.leads.store(leads, Ordering::Relaxed);
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The number of rows that were no events.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn retained(&self) -> u64 {
+        self.retained.load(Ordering::Relaxed)
+    }
+}
+
+/// Looks at the log, and drops what is to go.
+pub(super) async fn run(bus: Arc<Inner>) {
+    loop {
+        if let Err(error) = bus.retain().await {
+            tracing::debug!(%error, "can't look at the size of the log now: trying again");
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+impl Inner {
+    async fn retain(&self) -> Result<(), BusError> {
+        let seconds = self.config.retain.get().as_secs_f64();
+        let rows = self.reading.query(PARTITIONS_OF_LOG, &[&seconds]).await;
+        let rows = rows.map_err(|error| error.to("read the size of the log"))?;
+        let bytes = |row: &tokio_postgres::Row| row.get::<_, Option<i64>>(1).unwrap_or(0).unsigned_abs();
+        let passed = |row: &&tokio_postgres::Row| row.get::<_, bool>(2);
+        let (mut total, most) = (rows.iter().map(bytes).sum::<u64>(), self.config.max_bytes.bytes());
+        let mut retained: u64 = rows.iter().take_while(passed).map(bytes).sum();
+        let leads = self.log_size.leads.load(Ordering::Relaxed);
+        for row in rows.iter().take_while(passed).filter(|_| leads) {
+            let is_old: bool = row.get(3);
+            if !is_old && total <= most {
+                break;
+            }
+            let first: i64 = row.get(0);
+            self.reading.query(DROP, &[&first]).await.map_err(|error| error.to("drop a partition of the log"))?;
+            tracing::debug!(first, "dropped a partition of the log");
+            (total, retained) = (total - bytes(row), retained - bytes(row));
+        }
+        let refused =
+            self.reading.one(REFUSED, &[]).await.map_err(|error| error.to("count rows that are no events"))?;
+        self.log_size.refused.store(refused.get::<_, i64>(0).unsigned_abs(), Ordering::Relaxed);
+        self.log_size.bytes.store(total, Ordering::Relaxed);
+        self.log_size.retained.store(retained, Ordering::Relaxed);
+        if leads {
+            let is_full = total > most;
+            let set = self.work.query(SET_FULL, &[&is_full]).await;
+            set.map_err(|error| error.to("say whether the log is full"))?;
+        }
+        Ok(())
+    }
+
+    /// Positions of a new partition of the log.
+    pub(super) fn partition_length(&self) -> i64 {
+        let event = match self.tail.average() {
+            0 => TYPICAL,
+            average => average,
+        };
+        let length = self.config.max_bytes.bytes() / PARTITIONS / (event + OVERHEAD);
+        length.clamp(LENGTHS.0, LENGTHS.1).cast_signed()
+    }
+}

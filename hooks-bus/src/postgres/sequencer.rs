@@ -1,0 +1,117 @@
+//! Moves events from the outbox to the log: one instance does so at a time, and each could at any time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hooks_core::BusError;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Inner;
+use super::gaps::{Found, Gaps};
+use super::link::{Failed, RETRY_PAUSE};
+
+/// Most calls whose events are moved at a time.
+const MOST: i32 = 1_000;
+
+/// The time for which the outbox is looked at again and again after an event came, so that publishers need not send
+/// notices.
+const AWAKE: Duration = Duration::from_secs(2);
+
+/// The pause between looks then.
+const AWAKE_PAUSE: Duration = Duration::from_millis(4);
+
+/// The longest pause without a notice: a net, for those that get lost.
+const ASLEEP_PAUSE: Duration = Duration::from_millis(250);
+
+/// The longest pause before another instance's lead is looked at.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
+
+/// The interval at which all of the outbox is looked at.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Takes the lead, or keeps it. Publishers need not wake who is awake.
+const LEAD: &str = "UPDATE hooks.sequencer SET leader = $1, until = clock_timestamp() + $2::float8 * interval '1 second', \
+     awake_until = CASE WHEN $3 THEN clock_timestamp() + $4::float8 * interval '1 second' ELSE '-infinity' END \
+     WHERE leader = $1 OR leader IS NULL OR until < clock_timestamp() RETURNING true";
+
+const LAST_ID: &str = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM hooks.outbox_id";
+
+const YOUNGEST: &str = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+
+const SEQUENCE: &str = "SELECT last, ids, oldest, youngest FROM hooks.sequence($1, $2, $3, $4)";
+
+const FLUSH: &str = "SELECT hooks.flush($1)";
+
+/// Leads whenever no other instance does.
+pub(super) async fn run(bus: Arc<Inner>) {
+    loop {
+        let led = lead(&bus).await;
+        bus.log_size.lead(false);
+        if let Err(error) = led {
+            let error = error.to("give events their positions");
+            tracing::warn!(%error, "events get no positions now: trying again");
+            bus.health.fails(error);
+            sleep(RETRY_PAUSE).await;
+        }
+        sleep(bus.lease.interval().min(FOLLOW_PAUSE)).await;
+    }
+}
+
+/// Leads until another instance does.
+async fn lead(bus: &Inner) -> Result<(), Failed> {
+    if !bus.renew_lead(true).await? {
+        return Ok(());
+    }
+    // In this order: whoever has an id up to the last one has an older transaction than the youngest.
+    let last = bus.sequence.one(LAST_ID, &[]).await?.get(0);
+    let mut gaps = Gaps::new(last, bus.sequence.one(YOUNGEST, &[]).await?.get(0));
+    let mut active = Instant::now();
+    let (mut renewed, mut swept, mut awake) = (active, active, true);
+    bus.log_size.lead(true);
+    tracing::debug!("this instance gives events their positions");
+    loop {
+        let begun = Instant::now();
+        awake = if begun >= active + AWAKE { false } else { awake };
+        if begun >= renewed + bus.lease.interval().min(AWAKE / 4) {
+            if !bus.renew_lead(awake).await? {
+                return Ok(());
+            }
+            renewed = begun;
+        }
+        let (mut after, mut missing) = gaps.wanted();
+        if begun >= swept + SWEEP_EVERY {
+            (after, missing, swept) = (0, Vec::new(), begun);
+        }
+        let row = bus.sequence.one(SEQUENCE, &[&after, &missing, &MOST, &bus.partition_length()]).await?;
+        let ids: Vec<i64> = row.get(1);
+        gaps.found(&Found { ids: &ids, oldest: row.get(2), youngest: row.get(3) });
+        bus.health.works();
+        if !ids.is_empty() {
+            bus.tail.reached(row.get::<_, i64>(0).unsigned_abs());
+            active = begun;
+            if !awake {
+                awake = true;
+                renewed = begun - AWAKE;
+            }
+        }
+        if ids.len() < MOST as usize {
+            let pause = if awake { AWAKE_PAUSE } else { ASLEEP_PAUSE };
+            let _ = timeout(pause, bus.heard.outbox.notified()).await;
+        }
+    }
+}
+
+impl Inner {
+    async fn renew_lead(&self, awake: bool) -> Result<bool, Failed> {
+        let (lease, awake_for) = (self.lease.length().as_secs_f64(), AWAKE.as_secs_f64());
+        Ok(!self.sequence.query(LEAD, &[&self.me, &lease, &awake, &awake_for]).await?.is_empty())
+    }
+
+    /// Gives a position to every event that is committed now. Returns the last position.
+    pub(super) async fn flush(&self) -> Result<u64, BusError> {
+        let row = self.work.one(FLUSH, &[&self.partition_length()]).await;
+        let last = row.map_err(|error| error.to("read the end of the log"))?.get::<_, i64>(0).unsigned_abs();
+        self.tail.reached(last);
+        Ok(last)
+    }
+}

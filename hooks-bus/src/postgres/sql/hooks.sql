@@ -1,0 +1,90 @@
+-- The cursor of a hook, which begins behind this position if it is new (`NULL`: behind all that is committed now).
+CREATE FUNCTION hooks.begin(name text, behind bigint, partition_length bigint, OUT born bigint, OUT is_new boolean)
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    is_new := false;
+    SELECT cursors.born INTO born FROM hooks.cursors WHERE hook = name;
+    IF born IS NULL THEN
+        behind := coalesce(behind, hooks.flush(partition_length));
+        INSERT INTO hooks.cursors (hook, began, position) VALUES (name, behind, behind)
+            ON CONFLICT DO NOTHING RETURNING cursors.born INTO born;
+        is_new := born IS NOT NULL;
+        IF NOT is_new THEN
+            SELECT cursors.born INTO born FROM hooks.cursors WHERE hook = name;
+        END IF;
+    END IF;
+END $$;
+
+-- Defines a hook, if its revision is the expected one (`NULL`: any, 0: none). `done` says whether it was.
+CREATE FUNCTION hooks.define(
+    name text, text text, expected bigint, behind bigint, partition_length bigint, by text,
+    OUT done boolean, OUT revision bigint, OUT created timestamptz, OUT changed timestamptz, OUT born bigint
+)
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(1752133484, hashtext(name));
+    SELECT d.revision INTO revision FROM hooks.definitions d WHERE hook = name;
+    done := expected IS NULL OR expected = coalesce(revision, 0);
+    IF NOT done THEN
+        RETURN;
+    END IF;
+    born := (hooks.begin(name, behind, partition_length)).born;
+    INSERT INTO hooks.definitions AS d VALUES (name, nextval('hooks.number'), clock_timestamp(), clock_timestamp(), text)
+        ON CONFLICT (hook) DO UPDATE SET revision = excluded.revision, changed = excluded.changed,
+            definition = excluded.definition
+        RETURNING d.revision, d.created, d.changed INTO revision, created, changed;
+    IF revision IS NOT NULL AND created > changed THEN
+        changed := created;
+    END IF;
+    PERFORM pg_notify('hooks_state', by);
+END $$;
+
+-- Removes all that is kept of a hook: its definition, if it has the expected revision, cursor, override, dead letters.
+-- `only_defined`: nothing, if it has no definition.
+CREATE FUNCTION hooks.remove(
+    name text, expected bigint, only_defined boolean, by text, OUT done boolean, OUT revision bigint, OUT existed boolean
+)
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    removed bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1752133484, hashtext(name));
+    SELECT d.revision INTO revision FROM hooks.definitions d WHERE hook = name;
+    done := expected IS NULL OR expected = coalesce(revision, 0);
+    existed := revision IS NOT NULL;
+    IF NOT done OR (only_defined AND NOT existed) THEN
+        RETURN;
+    END IF;
+    WITH d AS (DELETE FROM hooks.definitions WHERE hook = name RETURNING 1),
+        c AS (DELETE FROM hooks.cursors WHERE hook = name RETURNING 1),
+        o AS (DELETE FROM hooks.overrides WHERE hook = name RETURNING override),
+        l AS (DELETE FROM hooks.dead_letters WHERE hook = name RETURNING 1)
+    SELECT (SELECT count(*) FROM d) + (SELECT count(*) FROM c) + (SELECT count(override) FROM o) + (SELECT count(*) FROM l)
+        INTO removed;
+    existed := removed > 0;
+    PERFORM pg_notify('hooks_state', by);
+END $$;
+
+-- Keeps dead letters of a hook, in place of those of the same positions; not when it would have more than `most`.
+CREATE FUNCTION hooks.keep_dead_letters(
+    name text, positions bigint[], abouts text[], events text[], most bigint, OUT kept boolean, OUT total bigint
+)
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(1752133484, hashtext(name));
+    total := (SELECT count(*) FROM hooks.dead_letters WHERE hook = name)
+        + (SELECT count(*) FROM unnest(positions) AS p
+            WHERE NOT EXISTS (SELECT FROM hooks.dead_letters WHERE hook = name AND position = p));
+    kept := total <= most;
+    IF kept THEN
+        INSERT INTO hooks.dead_letters (hook, position, about, event)
+            SELECT DISTINCT ON (u.position) name, u.position, u.about, u.event::json
+            FROM unnest(positions, abouts, events) AS u (position, about, event)
+            ON CONFLICT (hook, position) DO UPDATE SET id = excluded.id, about = excluded.about, event = excluded.event;
+    END IF;
+END $$;
+
+-- Publishing alone is for others: they need USAGE on the schema.
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA hooks FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hooks.publish(json), hooks.publish_event(text, json, text, text, text, json), hooks.next_id()
+    TO PUBLIC;

@@ -1,0 +1,135 @@
+CREATE TYPE hooks.examined AS (whole json, why text);
+
+-- The same as `complete`, with what is wrong as a text.
+CREATE FUNCTION hooks.examine(event json) RETURNS hooks.examined
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    RETURN ROW(hooks.complete(event), NULL)::hooks.examined;
+EXCEPTION WHEN data_exception THEN
+    RETURN ROW(NULL, SQLERRM)::hooks.examined;
+END $$;
+
+-- The last position of the log. The partition that has it is never dropped.
+CREATE FUNCTION hooks.last_position() RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    newest bigint := (SELECT max(first) FROM hooks.partitions);
+    last bigint;
+BEGIN
+    SELECT position INTO last FROM hooks.log WHERE position >= newest ORDER BY position DESC LIMIT 1;
+    IF last IS NULL THEN
+        SELECT position INTO last FROM hooks.log ORDER BY position DESC LIMIT 1;
+    END IF;
+    RETURN coalesce(last, 0);
+END $$;
+
+-- Makes partitions up to a position, each with so many.
+CREATE FUNCTION hooks.make_partitions(up_to bigint, length bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    next bigint := coalesce((SELECT max(past) FROM hooks.partitions), 1);
+BEGIN
+    WHILE next <= up_to LOOP
+        EXECUTE format('CREATE TABLE hooks.log_%s (LIKE hooks.log INCLUDING ALL)', next);
+        EXECUTE format('ALTER TABLE hooks.log ATTACH PARTITION hooks.log_%s FOR VALUES FROM (%s) TO (%s)',
+            next, next, next + length);
+        INSERT INTO hooks.partitions VALUES (next, next + length);
+        next := next + length;
+    END LOOP;
+END $$;
+
+-- Moves events from the outbox to the log: those with the ids `gaps` that have come, and up to about `most` behind the
+-- id `after`. Returns the ids that it moved and the last position, if it moved any; `oldest` and `youngest` bound the transactions that were open before and
+-- after it looked.
+--
+-- Only one moves at a time, and looks after the one before has committed. It sees all rows of a transaction or none. Of
+-- two rows that it sees, the one with the lower id comes first; a row that it does not see yet comes later. So where one
+-- transaction had committed before another one published, its events come first: it had taken its lower ids by then,
+-- and whoever sees the other's rows sees its rows.
+CREATE FUNCTION hooks.sequence(
+    after bigint, gaps bigint[], most integer, partition_length bigint,
+    OUT last bigint, OUT ids bigint[], OUT oldest bigint, OUT youngest bigint
+)
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    base bigint;
+    events bigint;
+    stamp timestamptz;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1752133483, 1);
+    oldest := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+    ids := ARRAY(
+        SELECT id FROM hooks.outbox WHERE id = ANY (gaps)
+        UNION SELECT id FROM (SELECT id FROM hooks.outbox WHERE id > after ORDER BY id LIMIT most) AS next);
+    youngest := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+    IF cardinality(ids) = 0 THEN
+        last := 0;
+        RETURN;
+    END IF;
+    base := hooks.last_position();
+    events := (SELECT count(*) FROM hooks.outbox WHERE id = ANY (ids));
+    -- Times never go back, whatever the clock does.
+    stamp := greatest(clock_timestamp(), (SELECT at FROM hooks.log WHERE position = base));
+    PERFORM hooks.make_partitions(base + events, partition_length);
+    WITH taken AS (
+        DELETE FROM hooks.outbox WHERE id = ANY (ids) RETURNING id, n, checked, event
+    ), seen AS MATERIALIZED (
+        SELECT id, n, event, CASE WHEN checked THEN ROW(event, NULL)::hooks.examined ELSE hooks.examine(event) END AS result
+        FROM taken
+    ), refused AS (
+        INSERT INTO hooks.refused (event, why) SELECT event, (result).why FROM seen WHERE (result).whole IS NULL
+    )
+    INSERT INTO hooks.log (position, at, size, event)
+    SELECT base + row_number() OVER (ORDER BY id, n), stamp, octet_length((result).whole::text), (result).whole
+    FROM seen WHERE (result).whole IS NOT NULL;
+    GET DIAGNOSTICS events = ROW_COUNT;
+    last := base + events;
+    PERFORM pg_notify('hooks_log', last::text);
+END $$;
+
+-- Gives a position to every event that is committed now. Returns the last position.
+CREATE FUNCTION hooks.flush(partition_length bigint) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    up_to bigint := (SELECT max(id) FROM hooks.outbox);
+BEGIN
+    WHILE EXISTS (SELECT FROM hooks.outbox WHERE id <= up_to) LOOP
+        PERFORM hooks.sequence(0, '{}', 1000, partition_length);
+    END LOOP;
+    -- Waits for the one who is moving others.
+    PERFORM pg_advisory_xact_lock(1752133483, 1);
+    RETURN hooks.last_position();
+END $$;
+
+-- The first position with a time of at least this, or the one behind the last.
+CREATE FUNCTION hooks.position_at(since timestamptz) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+DECLARE
+    low bigint := (SELECT position FROM hooks.log ORDER BY position LIMIT 1);
+    high bigint := hooks.last_position() + 1;
+    middle bigint;
+BEGIN
+    IF low IS NULL THEN
+        RETURN high;
+    END IF;
+    WHILE low < high LOOP
+        middle := (low + high) / 2;
+        IF (SELECT at >= since FROM hooks.log WHERE position = middle) THEN
+            high := middle;
+        ELSE
+            low := middle + 1;
+        END IF;
+    END LOOP;
+    RETURN low;
+END $$;
+
+-- Drops a partition. Waits only a moment for those who read the log: it is tried again.
+CREATE FUNCTION hooks.drop_partition(number bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    PERFORM set_config('lock_timeout', '500ms', true);
+    DELETE FROM hooks.partitions WHERE first = number;
+    IF FOUND THEN
+        EXECUTE format('DROP TABLE hooks.log_%s', number);
+    END IF;
+END $$;

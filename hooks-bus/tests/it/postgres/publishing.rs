@@ -1,0 +1,100 @@
+//! What applications publish, in SQL.
+
+use hooks_core::{Bus, Filter};
+use hooks_test::{End, until};
+
+use super::{Server, bus, client, publish};
+
+#[tokio::test]
+async fn what_is_rolled_back_was_never_published() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let client = client(&server).await;
+    client.batch_execute("BEGIN").await.unwrap();
+    publish(&client, 1).await;
+    client.batch_execute("ROLLBACK; BEGIN").await.unwrap();
+    publish(&client, 2).await;
+    client.batch_execute("SAVEPOINT s").await.unwrap();
+    publish(&client, 3).await;
+    client.batch_execute("ROLLBACK TO s").await.unwrap();
+    publish(&client, 4).await;
+    client.batch_execute("COMMIT").await.unwrap();
+    publish(&client, 5).await;
+    assert_eq!(hook.read_to(5, 9).await, [2, 4, 5]);
+}
+
+#[tokio::test]
+async fn an_event_is_completed_once_and_kept_as_it_came() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let whole = r#"{ "data" : {"é": 1.50, "b":[ ]}, "specversion":"1.0","id":"1","source":"/s","type":"a","time":"2026-11-27T10:00:00Z"}"#;
+    server.psql("postgres", &format!("SELECT hooks.publish('{whole}')"));
+    let parts = "'a', '{\"x\": 1}', subject => 's', source => '/s', id => '2', attributes => '{\"region\":\"eu\"}'";
+    assert_eq!(server.psql("postgres", &format!("SELECT hooks.publish_event({parts})")), "2");
+    server.psql("postgres", r#"INSERT INTO hooks.outbox (event) VALUES ('{"type":"a"}')"#);
+    let read = hook.take(3).await;
+    assert_eq!(read[0].envelope().json(), whole);
+    let second = read[1].envelope();
+    assert_eq!((second.subject(), second.source(), second.data()), (Some("s"), "/s", Some(r#"{"x": 1}"#)));
+    assert_eq!(second.extension("region").as_deref(), Some("eu"));
+    let third = read[2].envelope();
+    assert_eq!((third.event_type(), third.source()), ("a", "/postgres/postgres"));
+    drop(hook);
+    let mut again = End::new(&bus, "a", Filter::all()).await;
+    assert_eq!(again.take(3).await[2].envelope().id(), third.id(), "it has one id");
+}
+
+#[tokio::test]
+async fn what_is_no_event_is_refused_or_set_aside_and_stops_nothing() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let client = client(&server).await;
+    let bad = [
+        ("[1]", "an event is a JSON object with a \"type\""),
+        (r#"{"id":"1"}"#, "the event has no \"type\""),
+        (r#"{"type":7}"#, "the event's \"type\" has to be a text that is not empty"),
+        (r#"{"type":"a","typ_o":1}"#, "the event has an attribute \"typ_o\": names are lower-case letters and digits"),
+        (r#"{"type":"a","type":"b"}"#, "the event has \"type\" twice"),
+        (r#"{"type":"a","time":"now"}"#, "the event's \"time\" is \"now\": write it as 2026-11-27T10:00:00Z"),
+        (r#"{"type":"a","specversion":"2"}"#, "the event's \"specversion\" is \"2\": only \"1.0\" is known"),
+        (
+            r#"{"type":"hooks.a"}"#,
+            "an event of type \"hooks.a\" can't be published: types that begin with \"hooks.\" are the dispatcher's own",
+        ),
+    ];
+    for (event, why) in bad {
+        let refused = client.execute("SELECT hooks.publish($1::text::json)", &[&event]).await.unwrap_err();
+        assert_eq!(refused.as_db_error().unwrap().message(), why, "{event}");
+        client.execute("INSERT INTO hooks.outbox (event) VALUES ($1::text::json)", &[&event]).await.unwrap();
+    }
+    publish(&client, 1).await;
+    assert_eq!(hook.read_to(1, 9).await, [1]);
+    let refused = client.query("SELECT event::text, why FROM hooks.refused ORDER BY id", &[]).await.unwrap();
+    let refused: Vec<(&str, &str)> = refused.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(refused, bad);
+    until("they are counted", || bus.monitor().details()["refused_events"] == 8).await;
+}
+
+/// A role that may publish, and nothing else.
+#[tokio::test]
+async fn a_publisher_needs_two_rights() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let client = client(&server).await;
+    let made = "CREATE ROLE shop; GRANT USAGE ON SCHEMA hooks TO shop; SET ROLE shop";
+    client.batch_execute(made).await.unwrap();
+    publish(&client, 1).await;
+    for forbidden in
+        ["SELECT FROM hooks.log", "INSERT INTO hooks.outbox (event) VALUES ('{}')", "SELECT hooks.flush(1)"]
+    {
+        let refused = client.batch_execute(forbidden).await.unwrap_err();
+        assert_eq!(refused.code().unwrap().code(), "42501", "{forbidden}");
+    }
+    client.batch_execute("RESET ROLE; GRANT INSERT (event) ON hooks.outbox TO shop; SET ROLE shop").await.unwrap();
+    client.batch_execute(r#"INSERT INTO hooks.outbox (event) VALUES ('{"type":"a","id":"2"}')"#).await.unwrap();
+    assert_eq!(hook.read_to(2, 9).await, [1, 2]);
+}

@@ -1,0 +1,174 @@
+//! Real PostgreSQL servers, each with a cluster of its own in a temporary folder.
+
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// Says in which folder the programs of PostgreSQL are. Without it they are looked for in `PATH`; without them, tests that
+/// need a server are skipped.
+const VARIABLE: &str = "HOOKS_POSTGRES_BIN";
+
+/// Whoever runs servers that root starts, which refuse to run as root.
+const NOBODY: u32 = 65_534;
+
+/// The folder of the programs, or `None`, said aloud.
+fn programs() -> Option<PathBuf> {
+    let named = std::env::var_os(VARIABLE).map(PathBuf::from);
+    let in_path = || {
+        let path = std::env::var_os("PATH")?;
+        let found = std::env::split_paths(&path).map(|folder| folder.join("initdb")).find(|file| file.is_file())?;
+        Some(found.canonicalize().ok()?.parent()?.to_owned())
+    };
+    let folder = named.or_else(in_path);
+    if folder.is_none() {
+        eprintln!("skipped: needs PostgreSQL; `cargo xtask integration postgres` installs it, or set {VARIABLE}");
+    }
+    folder
+}
+
+/// A server, which ends with the value. Its superuser is `hooks`, who needs no password.
+#[derive(Debug)]
+pub struct Server {
+    programs: PathBuf,
+    /// It listens there, at 127.0.0.1.
+    pub port: u16,
+    folder: TempDir,
+    user: Option<u32>,
+    settings: Vec<String>,
+}
+
+impl Server {
+    /// A server, or `None` where there are no programs.
+    pub fn start() -> Option<Self> {
+        Self::with_settings(&[])
+    }
+
+    /// A server with these settings, such as `max_connections=9`.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn with_settings(settings: &[&str]) -> Option<Self> {
+        let programs = programs()?;
+        let folder = tempfile::tempdir().unwrap();
+        let is_root = folder.path().metadata().unwrap().uid() == 0;
+        if is_root {
+            chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let mut server = Self { programs, port: 0, folder, user: is_root.then_some(NOBODY), settings };
+        let made =
+            server.cluster("initdb").args(["-U", "hooks", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]).output();
+        succeeded(&made.unwrap());
+        while server.port == 0 {
+            server.port = free_port();
+            // Another process may be given the port in between.
+            if !server.try_run() {
+                assert!(server.said().contains("Address already in use"), "{}", server.said());
+                server.port = 0;
+            }
+        }
+        Some(server)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
+        command
+    }
+
+    fn cluster(&self, program: &str) -> Command {
+        let mut command = self.command(program);
+        command.arg("-D").arg(self.folder.path().join("data"));
+        command
+    }
+
+    /// Starts it again, and waits until it takes connections.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn run(&self) {
+        assert!(self.try_run(), "{}", self.said());
+    }
+
+    fn try_run(&self) -> bool {
+        let mut options =
+            format!("-p {} -h 127.0.0.1 -k {} -c shared_buffers=32MB", self.port, self.folder().display());
+        for setting in &self.settings {
+            options += &format!(" -c {setting}");
+        }
+        let mut command = self.cluster("pg_ctl");
+        command.args(["start", "-w", "-s", "-t", "120", "-o", &options, "-l"]).arg(self.folder.path().join("log"));
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    /// Ends it as a crash does.
+    pub fn stop_at_once(&self) {
+        let _ = self.cluster("pg_ctl").args(["stop", "-m", "immediate", "-s"]).stderr(Stdio::null()).status();
+    }
+
+    /// Its log.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The folder of its socket.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Makes a database.
+    ///
+    /// # Panics
+    /// When it can't.
+    pub fn database(&self, name: &str) {
+        self.psql("postgres", &format!("CREATE DATABASE {name}"));
+    }
+
+    /// Runs SQL as psql does; returns what it prints, without decoration.
+    ///
+    /// # Panics
+    /// When the SQL has an error.
+    pub fn psql(&self, database: &str, sql: &str) -> String {
+        let port = self.port.to_string();
+        let mut command = self.command("psql");
+        command.args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            "hooks",
+            "-d",
+            database,
+            "-AtqX",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-c",
+            sql,
+        ]);
+        let ended = command.output().unwrap();
+        succeeded(&ended);
+        String::from_utf8_lossy(&ended.stdout).trim_end().to_owned()
+    }
+}
+
+fn succeeded(ended: &Output) {
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop_at_once();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
