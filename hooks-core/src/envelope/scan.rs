@@ -146,11 +146,20 @@ impl<'a> Scan<'a> {
         if byte > b' ' {
             return (byte, at);
         }
+        self.token_behind_space(at)
+    }
+
+    /// The same, where a space stands first. Most writers that put spaces put one.
+    #[inline(never)]
+    fn token_behind_space(self, at: usize) -> (u8, usize) {
+        let next = self.byte(at + 1);
+        if self.byte(at) == b' ' && next > b' ' {
+            return (next, at + 1);
+        }
         let at = self.space(at);
         (self.byte(at), at)
     }
 
-    #[inline(never)]
     fn space(self, mut at: usize) -> usize {
         loop {
             match self.byte(at) {
