@@ -21,7 +21,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use hooks_core::HumanDuration;
 
 use durations::{span, timeout};
-use operate::{DeadLetterCommand, HookArgs, LogCommand, SeekArgs, StatusArgs};
+use operate::{DeadLetterCommand, HookArgs, LogCommand, SeekArgs, StatusArgs, TopArgs};
 
 /// Delivers events to webhooks and files: in order, in batches, without losing any.
 #[derive(Debug, Parser)]
@@ -173,6 +173,14 @@ Asks the daemon that runs, or looks into the folder of the bus while none does. 
 the hook's filter lets pass and that are not settled; with `≤`, not all of them have been read, and those that it \
 will pass over are counted, too.")]
     Status(StatusArgs),
+    /// Show how it stands with a daemon, live: what it accepts and delivers, and which hooks are in trouble
+    #[command(after_help = "Examples:
+  hooks top -c hooks.toml
+  hooks top --url https://events.example.com --token-file token
+  hooks top -c hooks.toml --once
+
+Looks every two seconds, until Ctrl-C. The same is on the page at /ui/, and in GET /v1/overview.")]
+    Top(TopArgs),
     /// Deliver to a hook again that was disabled, by its receiver (410) or by `hooks disable`
     #[command(after_help = "Examples:
   hooks enable -c hooks.toml billing")]

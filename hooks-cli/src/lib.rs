@@ -116,6 +116,7 @@ fn command(cli: &Cli, console: &Console) -> Exit {
         Command::Completions(args) => commands::docs::completions(args),
         Command::Man(args) => commands::docs::man(args),
         Command::Status(args) => commands::operate::status(args),
+        Command::Top(args) => commands::top::run(args),
         Command::Enable(args) => commands::operate::set_enabled(args, true),
         Command::Disable(args) => commands::operate::set_enabled(args, false),
         Command::Seek(args) => commands::seek::run(args),

@@ -149,6 +149,15 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) whom: WhomArgs,
+    /// Look once, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct HookArgs {
     #[command(flatten)]
     pub(crate) whom: WhomArgs,

@@ -27,6 +27,7 @@ pub(crate) mod secrets;
 pub(crate) mod seek;
 pub(crate) mod serve;
 pub(crate) mod test;
+pub(crate) mod top;
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;

@@ -2,8 +2,8 @@
 
 use std::sync::mpsc::SyncSender;
 
-use hooks_core::{BoxError, HookId};
-use hooks_server::admin::{AdminClient, Done, HookDocument, HookMatch, HookMatches, HookPage, Problem};
+use hooks_core::{BoxError, EndpointState, HookId};
+use hooks_server::admin::{AdminClient, Done, HookDocument, HookMatch, HookMatches, HookPage, Overview, Problem};
 use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, Request, Response};
 use serde::de::DeserializeOwned;
@@ -37,6 +37,25 @@ impl Managed {
             let Some(next) = page.next else { return Ok(hooks) };
             path = format!("/v1/hooks?limit=500&after={next}");
         }
+    }
+
+    /// How it stands, and how it went.
+    ///
+    /// # Errors
+    /// As for [`all`](Self::all).
+    pub(crate) async fn overview(&mut self) -> Result<Overview, BoxError> {
+        let answer = self.ask(Request::get("/v1/overview").body(Vec::new())?).await?;
+        self.read(&answer)
+    }
+
+    /// The first hooks in a state: with many hooks, those among the first thousands.
+    ///
+    /// # Errors
+    /// As for [`all`](Self::all).
+    pub(crate) async fn in_state(&mut self, state: EndpointState, most: usize) -> Result<Vec<HookDocument>, BoxError> {
+        let path = format!("/v1/hooks?state={}&limit={most}", state.name());
+        let answer = self.ask(Request::get(path).body(Vec::new())?).await?;
+        self.read::<HookPage>(&answer).map(|page| page.hooks)
     }
 
     /// Sends the names that hold this text, as long as somebody takes them.

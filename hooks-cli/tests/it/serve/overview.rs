@@ -190,3 +190,24 @@ fn the_page_is_there_for_everybody_and_loads_nothing_from_elsewhere() {
     daemon.reload(&format!("{MEMORY}{TENANTS}{}", file_hook("a")));
     while !daemon.get("/ui/").header("content-security-policy").unwrap().ends_with("frame-ancestors 'none'") {}
 }
+
+#[test]
+fn top_shows_what_is_accepted_and_which_hooks_are_in_trouble() {
+    let receiver = Receiver::on_thread(|_| 500);
+    let daemon = Daemon::start(&format!("{}{}", file_hook("good"), http_hook("bad", &receiver.url("/"))));
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    until(&daemon, &receiver, "/", 1);
+    let url = format!("http://{}", daemon.address);
+    for place in [["-c", "hooks.toml"], ["--url", &url]] {
+        let ended = daemon.place.run(&[&["top", "--once"], &place[..]].concat());
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{place:?}");
+        let lines: Vec<Vec<&str>> = ended.out.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert!(ended.out.contains(", 2 hooks: 1 backing_off, 1 healthy"), "{}", ended.out);
+        assert!(lines.contains(&vec!["accepted", "1", "-"]), "{}", ended.out);
+        let bad = lines.iter().find(|line| line.starts_with(&["bad", "backing_off", "1"])).expect("the hook");
+        assert!(bad.len() > 4 && ended.out.contains("500"), "{}", ended.out);
+        assert!(!ended.out.contains('\u{1b}'), "no terminal, nothing to clear");
+    }
+    let gone = daemon.kill();
+    assert_eq!(gone.run(&["top", "-c", "hooks.toml", "--once"]).code, Some(1));
+}
