@@ -1,5 +1,6 @@
 //! `GET /v1/hooks/{id}/request`: the request that a hook sends with some events, as its settings are now.
 
+use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response as HttpResponse;
 use hooks_core::{HookId, TenantId, TestError, chain};
@@ -9,9 +10,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::openapi::{Operation, Routes, schema};
-use super::response::Problem;
+use super::response::{Problem, demand};
 use super::routes::{Hook, JSON, Whose, bad_request, json as json_answer};
 use super::service::{AdminService, conflict, unavailable};
+use crate::{Access, Right};
 
 /// Most events of a request.
 const MOST: usize = 20;
@@ -30,6 +32,7 @@ pub(super) fn routes() -> Routes<AdminService> {
         "showRequest",
         "The request that a hook sends, without secrets",
     )
+    .right(Some("manage"))
     .parameter(
         "query",
         "position",
@@ -45,8 +48,11 @@ async fn show(
     State(service): State<AdminService>,
     Hook(hook): Hook,
     Whose(tenant): Whose,
+    Extension(access): Extension<Access>,
     RawQuery(query): RawQuery,
 ) -> Result<HttpResponse, Problem> {
+    // It has the whole address, whose path often is a secret.
+    demand(&access, Right::Manage)?;
     let positions = positions(query.as_deref().unwrap_or_default())?;
     let _turn = service.looks().take(tenant.clone())?;
     let requests = service.requests(&hook, &positions, tenant.as_ref()).await?;

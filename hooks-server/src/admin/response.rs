@@ -15,6 +15,8 @@ use super::events::{EventPage, Resent};
 use super::outcomes::EventOutcomes;
 use super::overview::Overview;
 use crate::history::AttemptPage;
+use crate::http::without_right;
+use crate::{Access, Right};
 
 /// The answer to a [`Request`](super::Request). Over HTTP the body is what the variant holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -151,6 +153,12 @@ impl Problem {
     pub(crate) fn with_faults(self, faults: impl IntoIterator<Item = Fault>) -> Self {
         Self { faults: faults.into_iter().filter_map(|fault| serde_json::to_value(fault).ok()).collect(), ..self }
     }
+}
+
+/// # Errors
+/// When the sender does not have the right.
+pub(super) fn demand(access: &Access, right: Right) -> Result<(), Problem> {
+    if access.may(right) { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, without_right(right))) }
 }
 
 impl fmt::Display for Problem {

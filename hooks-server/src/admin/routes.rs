@@ -22,10 +22,9 @@ use tokio::time::timeout;
 use super::openapi::schema::position;
 use super::openapi::{Content, Operation, Routes};
 use super::request::{DeadLetterFilter, Request};
-use super::response::{DeadLetterPage, Done, Dropped, Problem, Rekeyed, Replayed, Response, Status};
+use super::response::{DeadLetterPage, Done, Dropped, Problem, Rekeyed, Replayed, Response, Status, demand};
 use super::service::AdminService;
 use super::{matching, unambiguous};
-use crate::http::without_right;
 use crate::{Access, Right};
 
 /// The media type of answers.
@@ -147,8 +146,7 @@ async fn with_access(mut request: HttpRequest, next: Next) -> HttpResponse {
 /// When a request with this method and path takes another right.
 pub(crate) fn permit(access: &Access, method: &Method, path: &str) -> Result<(), Problem> {
     let looks = matches!(*method, Method::GET | Method::HEAD) || matching::only_looks(method, path);
-    let right = if looks { Right::Read } else { Right::Manage };
-    if access.may(right) { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, without_right(right))) }
+    demand(access, if looks { Right::Read } else { Right::Manage })
 }
 
 async fn status(_: WholeDaemon, State(service): State<AdminService>) -> HttpResponse {
