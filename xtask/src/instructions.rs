@@ -9,23 +9,9 @@ use std::process::Command;
 use crate::packages::{self, Package};
 use crate::workspace::{self, Done};
 
-const NAMES: [&str; 12] = [
-    "envelope",
-    "filter",
-    "route",
-    "patterns",
-    "tenants",
-    "tenants-few",
-    "body",
-    "sign",
-    "single",
-    "binary",
-    "data",
-    "template",
-];
-
-/// Work on several threads: counted as the whole run less one that only prepares.
-const WHOLE: [&str; 2] = ["append", "read"];
+/// Behind the name of what is counted as the whole run: work on several threads. The run of this name only prepares, and is
+/// taken off.
+const PREPARES: &str = "-start";
 
 /// The rise over the baseline that is a failure, in percent.
 const TOLERANCE: u64 = 5;
@@ -43,9 +29,13 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
     packages::provide(&[VALGRIND])?;
     let program =
         workspace::built("instructions", &["bench", "--package", "hooks-cli", "--bench", "instructions", "--no-run"])?;
-    let parts = NAMES.iter().map(|name| Ok((*name, count(&program, name, &MARKED)?)));
-    let wholes = WHOLE.iter().map(|name| Ok((*name, difference(&program, name)?)));
-    let counted = parts.chain(wholes).collect::<Result<Vec<_>, String>>()?;
+    let names = workspace::output(Command::new(&program).arg("--names"))?;
+    let names: Vec<&str> = names.lines().collect();
+    let counted = names.iter().filter(|name| !name.ends_with(PREPARES)).map(|name| {
+        let is_whole = names.iter().any(|other| other.strip_suffix(PREPARES) == Some(name));
+        Ok((*name, if is_whole { difference(&program, name)? } else { count(&program, name, &MARKED)? }))
+    });
+    let counted = counted.collect::<Result<Vec<_>, String>>()?;
     let path = workspace::root().join("hooks-cli/benches/instructions/baseline.txt");
     if update {
         let text: String = counted.iter().map(|(name, count)| format!("{name} {count}\n")).collect();
@@ -66,7 +56,7 @@ const MARKED: [&str; 2] = ["--collect-atstart=no", "--toggle-collect=*instructio
 
 fn difference(program: &Path, name: &str) -> Result<u64, String> {
     let whole = count(program, name, &[])?;
-    let prepared = count(program, &format!("{name}-start"), &[])?;
+    let prepared = count(program, &format!("{name}{PREPARES}"), &[])?;
     whole.checked_sub(prepared).ok_or_else(|| format!("{name}: preparing took more than the whole"))
 }
 

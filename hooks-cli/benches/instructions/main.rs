@@ -33,6 +33,10 @@ const MANY_TENANTS: usize = 10_000;
 const FEW_TENANTS: usize = 10;
 
 fn main() -> Result<(), BoxError> {
+    if std::env::args().any(|argument| argument == "--names") {
+        COUNTED.iter().for_each(|(name, _)| println!("{name}"));
+        return Ok(());
+    }
     // `cargo bench` without a name checks that all of them run.
     let names: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with("--")).collect();
     for (name, run) in COUNTED {
