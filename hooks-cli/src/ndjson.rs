@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hooks_core::{Envelope, EnvelopeError, Slice, SliceBuilder, foreign};
 use memchr::memchr;
 
-use lines::{Line, Lines};
+use lines::{BLANKS, Line, Lines};
 
 /// Events share blocks of memory of about this size: larger ones are handed over less often, and hold more memory
 /// for one slow hook. Below what the allocator [keeps](crate::malloc), they come back warm.
@@ -145,7 +145,7 @@ struct Refused {
 impl Taker {
     fn line(&mut self, number: u64, line: Line<'_>) {
         let (text, pushed) = match line {
-            Line::Whole(text) if text.iter().all(|byte| b" \t".contains(byte)) => return,
+            Line::Whole(text) if text.iter().all(|byte| BLANKS.contains(byte)) => return,
             Line::Whole(text) => {
                 self.make_room(text.len());
                 (text, self.slice.push_json(text))
@@ -260,6 +260,15 @@ mod tests {
                 assert_eq!(events, [""; 0]);
                 assert!(malformed[0].1.starts_with("12 bytes long, more than the limit of 11"), "{malformed:?}");
             }
+        }
+    }
+
+    #[test]
+    fn blanks_alone_are_no_line_however_long() {
+        let text = b"    \r\n \t \t\n   x\n";
+        for cut in 0..=text.len() {
+            let malformed = read(&[&text[..cut], &text[cut..]], 1).1;
+            assert!(malformed.len() == 1 && malformed[0].0 == 3, "{cut}: {malformed:?}");
         }
     }
 

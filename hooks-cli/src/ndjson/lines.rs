@@ -13,7 +13,12 @@ pub(super) struct Lines {
     /// All bytes of that line, also those not kept, and whether the last of them is `\r`.
     length: usize,
     return_last: bool,
+    /// Blanks that it begins with.
+    blanks: usize,
 }
+
+/// A line of nothing else is none, however long.
+pub(super) const BLANKS: &[u8] = b" \t";
 
 pub(super) enum Line<'a> {
     Whole(&'a [u8]),
@@ -25,7 +30,7 @@ pub(super) type Visit<'a> = &'a mut dyn FnMut(u64, Line<'_>);
 
 impl Lines {
     pub(super) fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, ended: 0, begun: Vec::new(), length: 0, return_last: false }
+        Self { max_bytes, ended: 0, begun: Vec::new(), length: 0, return_last: false, blanks: 0 }
     }
 
     pub(super) fn push(&mut self, chunk: &[u8], visit: Visit<'_>) {
@@ -51,6 +56,9 @@ impl Lines {
 
     fn begin(&mut self, part: &[u8]) {
         let Some(last) = part.last() else { return };
+        if self.blanks == self.length {
+            self.blanks += part.iter().take_while(|byte| BLANKS.contains(byte)).count();
+        }
         self.length += part.len();
         self.return_last = *last == b'\r';
         // One more than an event may have: the `\r`.
@@ -60,13 +68,14 @@ impl Lines {
 
     fn end(&mut self, visit: Visit<'_>) {
         self.ended += 1;
+        let bytes = self.length - usize::from(self.return_last);
         if self.begun.len() == self.length {
             visit(self.ended, Line::Whole(without_return(&self.begun)));
-        } else {
-            visit(self.ended, Line::TooLong(self.length - usize::from(self.return_last)));
+        } else if self.blanks < bytes {
+            visit(self.ended, Line::TooLong(bytes));
         }
         self.begun.clear();
-        self.length = 0;
+        (self.length, self.blanks) = (0, 0);
     }
 }
 

@@ -32,7 +32,7 @@ fn every_property_of_the_schema_is_accepted() {
         }
     }
     let buses = schema["properties"]["bus"]["oneOf"].as_array().unwrap();
-    assert_eq!(buses.len(), 3);
+    assert_eq!(buses.len(), 4);
     for bus in buses {
         let kind = &bus["properties"]["kind"]["const"];
         for name in names(&bus["properties"]).iter().filter(|name| *name != "kind") {
