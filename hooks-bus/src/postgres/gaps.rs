@@ -5,7 +5,7 @@
 //! an old transaction of somebody else may keep in the table for hours. An id is given up once all transactions have ended
 //! that were open when it was missed: it was rolled back.
 
-/// With more than so many missing ids, the whole outbox is looked at.
+/// With more than so many missing ids, the whole outbox is looked at until all have ended that may have them.
 const MAX_GAPS: usize = 10_000;
 
 /// What to look for in the outbox.
@@ -16,8 +16,9 @@ pub(super) struct Gaps {
     missing: Vec<i64>,
     /// Missed since `missing` was begun.
     recent: Vec<i64>,
-    /// `missing` can be given up when no older transaction is open.
+    /// `missing` can be given up when no older transaction is open, and `recent` when none is that is older than this.
     until: i64,
+    recent_until: i64,
     /// As long as an older transaction is open, ids below all that are known may come.
     begun: Option<i64>,
 }
@@ -29,19 +30,20 @@ pub(super) struct Found<'a> {
     pub(super) ids: &'a [i64],
     /// No older transaction was open before.
     pub(super) oldest: i64,
-    /// No younger one was, after.
+    /// If any were moved: all that had an id after that are older.
     pub(super) youngest: i64,
 }
 
 impl Gaps {
     /// Begins when this was the last id that was given out, and `youngest` bounds the transactions that were open.
     pub(super) fn new(last: i64, youngest: i64) -> Self {
-        Self { after: last, missing: Vec::new(), recent: Vec::new(), until: youngest, begun: Some(youngest) }
+        let (missing, recent) = (Vec::new(), Vec::new());
+        Self { after: last, missing, recent, until: youngest, recent_until: youngest, begun: Some(youngest) }
     }
 
     /// The id behind which to look, and the ids to look for besides.
     pub(super) fn wanted(&self) -> (i64, Vec<i64>) {
-        if self.begun.is_some() || self.missing.len() + self.recent.len() > MAX_GAPS {
+        if self.begun.is_some() {
             return (0, Vec::new());
         }
         (self.after, self.missing.iter().chain(&self.recent).copied().collect())
@@ -52,24 +54,23 @@ impl Gaps {
         if self.begun.is_some_and(|begun| found.oldest >= begun) {
             self.begun = None;
         }
-        if let Some(highest) = found.ids.iter().copied().max().filter(|highest| *highest > self.after) {
-            let mut new: Vec<i64> = found.ids.iter().copied().filter(|id| *id > self.after).collect();
-            new.sort_unstable();
-            let mut next = self.after + 1;
-            for id in new {
-                // A jump of the sequence is no gap that can be looked for.
-                self.recent.extend((next..id).take(MAX_GAPS));
-                next = id + 1;
-            }
-            self.after = highest;
-        }
+        let mut ids = found.ids.to_vec();
+        ids.sort_unstable();
         for gaps in [&mut self.missing, &mut self.recent] {
-            gaps.retain(|gap| !found.ids.contains(gap));
+            gaps.retain(|gap| ids.binary_search(gap).is_err());
+        }
+        for id in ids.into_iter().filter(|id| *id > self.after).collect::<Vec<_>>() {
+            let room = (MAX_GAPS + 1).saturating_sub(self.missing.len() + self.recent.len());
+            self.recent.extend((self.after + 1..id).take(room));
+            (self.after, self.recent_until) = (id, found.youngest);
+        }
+        if self.missing.len() + self.recent.len() > MAX_GAPS {
+            *self = Self::new(self.after, found.youngest);
         }
         // All that were open when these were missed have ended before this look.
         if found.oldest >= self.until {
             self.missing = std::mem::take(&mut self.recent);
-            self.until = found.youngest;
+            self.until = self.recent_until;
         }
     }
 }
@@ -102,12 +103,14 @@ mod tests {
     #[test]
     fn with_too_many_all_is_looked_at() {
         let mut gaps = Gaps::new(0, 1);
+        found(&mut gaps, &[], 1, 0);
         found(&mut gaps, &[100_000], 1, 5);
-        assert_eq!(gaps.wanted(), (100_000, (1..=10_000).collect()));
-        found(&mut gaps, &[100_002], 1, 5);
         assert_eq!(gaps.wanted(), (0, vec![]));
-        found(&mut gaps, &[], 5, 6);
-        found(&mut gaps, &[], 6, 7);
+        found(&mut gaps, &[50_000, 100_002], 4, 6);
+        assert_eq!(gaps.wanted(), (0, vec![]), "5 may bring the others");
+        found(&mut gaps, &[], 5, 0);
+        assert_eq!(gaps.wanted(), (100_002, vec![100_001]));
+        found(&mut gaps, &[], 6, 0);
         assert_eq!(gaps.wanted(), (100_002, vec![]));
     }
 }

@@ -36,7 +36,7 @@ const LEAD: &str = "UPDATE hooks.sequencer SET leader = $1, until = clock_timest
 
 const LAST_ID: &str = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM hooks.outbox_id";
 
-const YOUNGEST: &str = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+const YOUNGEST: &str = "SELECT pg_current_xact_id()::text::bigint";
 
 const SEQUENCE: &str = "SELECT last, ids, oldest, youngest FROM hooks.sequence($1, $2, $3, $4)";
 
@@ -47,11 +47,15 @@ pub(super) async fn run(bus: Arc<Inner>) {
     loop {
         let led = lead(&bus).await;
         bus.log_size.lead(false);
-        if let Err(error) = led {
-            let error = error.to("give events their positions");
-            tracing::warn!(%error, "events get no positions now: trying again");
-            bus.health.fails(error);
-            sleep(RETRY_PAUSE).await;
+        match led {
+            // Another one leads.
+            Ok(()) => bus.health.works(),
+            Err(error) => {
+                let error = error.to("give events their positions");
+                tracing::warn!(%error, "events get no positions now: trying again");
+                bus.health.fails(error);
+                sleep(RETRY_PAUSE).await;
+            }
         }
         sleep(bus.lease.interval().min(FOLLOW_PAUSE)).await;
     }
@@ -62,7 +66,7 @@ async fn lead(bus: &Inner) -> Result<(), Failed> {
     if !bus.renew_lead(true).await? {
         return Ok(());
     }
-    // In this order: whoever has an id up to the last one has an older transaction than the youngest.
+    // In this order: whoever has an id up to the last one has an older transaction than this.
     let last = bus.sequence.one(LAST_ID, &[]).await?.get(0);
     let mut gaps = Gaps::new(last, bus.sequence.one(YOUNGEST, &[]).await?.get(0));
     let mut active = Instant::now();
@@ -78,10 +82,8 @@ async fn lead(bus: &Inner) -> Result<(), Failed> {
             }
             renewed = begun;
         }
-        let (mut after, mut missing) = gaps.wanted();
-        if begun >= swept + SWEEP_EVERY {
-            (after, missing, swept) = (0, Vec::new(), begun);
-        }
+        let is_sweep = begun >= swept + SWEEP_EVERY;
+        let (after, missing) = if is_sweep { (0, Vec::new()) } else { gaps.wanted() };
         let row = bus.sequence.one(SEQUENCE, &[&after, &missing, &MOST, &bus.partition_length()]).await?;
         let ids: Vec<i64> = row.get(1);
         gaps.found(&Found { ids: &ids, oldest: row.get(2), youngest: row.get(3) });
@@ -95,6 +97,7 @@ async fn lead(bus: &Inner) -> Result<(), Failed> {
             }
         }
         if ids.len() < MOST as usize {
+            swept = if is_sweep { begun } else { swept };
             let pause = if awake { AWAKE_PAUSE } else { ASLEEP_PAUSE };
             let _ = timeout(pause, bus.heard.outbox.notified()).await;
         }

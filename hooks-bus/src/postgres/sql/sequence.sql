@@ -39,8 +39,8 @@ BEGIN
 END $$;
 
 -- Moves events from the outbox to the log: those with the ids `gaps` that have come, and up to about `most` behind the
--- id `after`. Returns the ids that it moved and the last position, if it moved any; `oldest` and `youngest` bound the transactions that were open before and
--- after it looked.
+-- id `after`. Returns the ids that it moved and, if it moved any, the last position and `youngest`: transactions that
+-- had an id when it had looked are older. All that are older than `oldest` had ended before.
 --
 -- Only one moves at a time, and looks after the one before has committed. It sees all rows of a transaction or none. Of
 -- two rows that it sees, the one with the lower id comes first; a row that it does not see yet comes later. So where one
@@ -61,11 +61,13 @@ BEGIN
     ids := ARRAY(
         SELECT id FROM hooks.outbox WHERE id = ANY (gaps)
         UNION SELECT id FROM (SELECT id FROM hooks.outbox WHERE id > after ORDER BY id LIMIT most) AS next);
-    youngest := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
     IF cardinality(ids) = 0 THEN
         last := 0;
+        youngest := 0;
         RETURN;
     END IF;
+    -- A snapshot's xmax is no bound: it is behind the last one that ended, and younger ones may be open.
+    youngest := pg_current_xact_id()::text::bigint;
     base := hooks.last_position();
     events := (SELECT count(*) FROM hooks.outbox WHERE id = ANY (ids));
     -- Times never go back, whatever the clock does.

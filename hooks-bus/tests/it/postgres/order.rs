@@ -22,6 +22,28 @@ async fn a_transaction_that_commits_late_loses_nothing_and_delays_nothing() {
     assert_eq!(hook.read_to(4, 9).await, [1, 4]);
 }
 
+/// The youngest of all that are open is missed, and nobody that is as young has ended yet.
+#[tokio::test]
+async fn a_missing_id_is_looked_for_as_long_as_its_transaction_is_open() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let (late, other) = (client(&server).await, client(&server).await);
+    other.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.unwrap();
+    late.batch_execute("BEGIN").await.unwrap();
+    publish(&late, 1).await;
+    publish(&other, 2).await;
+    other.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(hook.read_to(2, 9).await, [2]);
+    for number in 3..6 {
+        publish(&other, number).await;
+        assert_eq!(hook.read_to(number, 9).await, [number]);
+    }
+    late.batch_execute("COMMIT").await.unwrap();
+    publish(&other, 6).await;
+    assert_eq!(hook.read_to(6, 9).await, [1, 6]);
+}
+
 /// Two transactions change one row, and publish when they have its lock: the one with the lower id, which took its first
 /// id long before, changes the row last.
 #[tokio::test]
