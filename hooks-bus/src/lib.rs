@@ -55,7 +55,10 @@ mod page;
 mod postgres;
 mod routing;
 #[cfg(any(feature = "nats", feature = "postgres"))]
-#[cfg_attr(not(all(feature = "nats", feature = "postgres")), allow(dead_code, reason = "each bus needs its part"))]
+#[cfg_attr(
+    not(all(feature = "nats", feature = "postgres")),
+    allow(dead_code, unused_imports, reason = "each bus needs its part")
+)]
 mod sharing;
 
 #[cfg(feature = "durable")]

@@ -166,14 +166,20 @@ impl Scene {
     async fn instance(&self) -> Instance {
         let urls = self.servers.iter().map(Server::url).collect::<Vec<_>>().join(",");
         let (program, log, hooks) = (self.program.clone(), self.log.clone(), self.hooks);
+        let mut command = Command::new(program);
+        command.arg(urls).arg(hooks.to_string()).arg(TYPES.to_string()).arg(LEASE.as_millis().to_string()).arg(log);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let started = tokio::task::spawn_blocking(move || {
-            let mut command = Command::new(program);
-            command.arg(urls).arg(hooks.to_string()).arg(TYPES.to_string()).arg(LEASE.as_millis().to_string()).arg(log);
-            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-            let mut line = String::new();
-            BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-            assert_eq!(line, "ready\n");
-            Instance { stdin: child.stdin.take(), child }
+            loop {
+                let mut child = command.spawn().unwrap();
+                let mut line = String::new();
+                BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+                if line == "ready\n" {
+                    return Instance { stdin: child.stdin.take(), child };
+                }
+                // The servers may be electing who leads yet, and then it says so.
+                assert_eq!(child.wait().unwrap().code(), Some(1), "{line}");
+            }
         });
         soon("an instance", started).await.unwrap()
     }
