@@ -1,6 +1,6 @@
 //! Writes positions of owned hooks to their rows.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,9 +64,9 @@ impl Inner {
         let now = Instant::now();
         match written {
             Ok(rows) => {
-                let ours: HashMap<&str, ()> = rows.iter().map(|row| (row.get(0), ())).collect();
+                let ours: HashSet<&str> = rows.iter().map(|row| row.get(0)).collect();
                 for (hook, write) in &writes {
-                    match ours.contains_key(hook.id.as_str()) {
+                    match ours.contains(hook.id.as_str()) {
                         true if keep => hook.checkpoint_written(Some(write.revision), write.position, now),
                         true => hook.released(),
                         // Another instance has it, or it was removed.

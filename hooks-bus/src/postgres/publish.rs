@@ -49,9 +49,8 @@ impl Publisher {
             return Err(BusError::TooLarge(format!("{bytes} of events in one call, and Postgres takes {most}")));
         }
         let (done, answer) = oneshot::channel();
-        let closed = |_| BusError::Closed;
         self.calls.send(Call { slice, done }).await.map_err(|_| BusError::Closed)?;
-        answer.await.map_err(closed)?
+        answer.await.map_err(|_| BusError::Closed)?
     }
 }
 

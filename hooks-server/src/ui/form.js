@@ -10,7 +10,7 @@ export async function newView(main, context) {
   const begin = context.access.tenant ? { ...BEGIN, tenant: context.access.tenant } : BEGIN;
   const name = el('div', { class: 'field' }, el('label', { for: 'new-id' }, 'id', id),
     el('p', { class: 'soft', id: 'new-id-help' }, 'Letters, digits, “_”, “-” and “.”: names are shared by everybody, so begin it with yours.'));
-  form(main, 'New hook', {}, begin, name, (settings) => change('PUT', hookPath(id.value), settings, { 'if-none-match': '*' }), () => id.value);
+  form(main, 'New hook', begin, name, (settings) => change('PUT', hookPath(id.value), settings, { 'if-none-match': '*' }), () => id.value);
 }
 
 export async function editView(main, context, id) {
@@ -19,10 +19,10 @@ export async function editView(main, context, id) {
     return show(main, el('section', { class: 'card' }, el('h1', {}, `Edit ${id}`), el('p', {}, 'It is in the config file: change it there, and reload.')));
   }
   const save = (settings) => change('PATCH', hookPath(id), difference(document.settings, settings) ?? {}, { 'if-match': `"${document.revision}"` }, true);
-  return form(main, `Edit ${id}`, document.settings, document.settings, null, save, () => id);
+  return form(main, `Edit ${id}`, document.settings, null, save, () => id);
 }
 
-function form(main, title, known, settings, name, save, id) {
+function form(main, title, settings, name, save, id) {
   const [fields, general] = [el('div'), el('div', { class: 'fault', role: 'alert' })];
   for (const [pointer, value] of flatten(settings)) fields.append(field(pointer, value));
   const place = el('input', { placeholder: 'retry.max_delay', 'aria-label': 'Name of the setting to add' });
