@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod listen;
 pub(crate) mod manage;
 pub(crate) mod operate;
+pub(crate) mod origin;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "http")]
@@ -22,6 +23,7 @@ use hooks_core::HumanDuration;
 
 use durations::{span, timeout};
 use operate::{DeadLetterCommand, HookArgs, LogCommand, SeekArgs, StatusArgs, TopArgs};
+use origin::OriginArgs;
 
 /// Delivers events to webhooks and files: in order, in batches, without losing any.
 #[derive(Debug, Parser)]
@@ -96,6 +98,7 @@ What is then left is in the log, and delivered after the next start. On the memo
 is 1.",
         after_help = "Examples:
   hooks serve -c hooks.toml
+  hooks serve --to https://example.com/hooks --types 'invoice.*' --secret-file secret
   curl -H 'Content-Type: application/json' -d '{\"type\":\"invoice.paid\"}' http://127.0.0.1:8080/v1/events
   pkill -HUP -f 'hooks serve'"
     )]
@@ -112,6 +115,8 @@ are filled in. SIGINT, SIGTERM or SIGHUP ends reading and delivers what was read
 The exit code is 0 only if every line was an event and every event was delivered to every hook that wants it.",
         after_help = "Examples:
   hooks pipe -c hooks.toml < events.ndjson
+  hooks pipe --to http://127.0.0.1:9000 < events.ndjson
+  hooks pipe --to events.jsonl --print-config > hooks.toml
   tail -F app.ndjson | hooks pipe -c hooks.toml
   hooks pipe -c hooks.toml --timeout 10m < events.ndjson"
     )]
@@ -254,9 +259,8 @@ Exit code 1 if anything is damaged.")]
 
 #[derive(Debug, Args)]
 pub(crate) struct PipeArgs {
-    /// The config file
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) origin: OriginArgs,
     /// Give up after this long, for example 90s or 10m, with exit code 1
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     pub(crate) timeout: Option<HumanDuration>,
@@ -264,9 +268,10 @@ pub(crate) struct PipeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// The config file
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) origin: OriginArgs,
+    #[command(flatten)]
+    pub(crate) listen: origin::ListenArgs,
     /// Time limit for stopping, for example 30s or 2m
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = span)]
     pub(crate) grace: HumanDuration,

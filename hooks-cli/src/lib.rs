@@ -36,6 +36,7 @@ mod reload;
 #[cfg(feature = "http")]
 mod remote;
 mod signals;
+mod single;
 mod stdin;
 mod systemd;
 

@@ -8,7 +8,7 @@ use super::operate::converse;
 use super::print;
 use crate::args::attempts::AttemptsArgs;
 use crate::args::operate::PlaceArgs;
-use crate::config::{self, ConfiguredBus, HistoryConfig, WithoutBus};
+use crate::config::{self, ConfiguredBus, HistoryConfig, Origin, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::Operator;
@@ -43,7 +43,8 @@ fn history(place: &PlaceArgs) -> Result<(HistoryConfig, ConfiguredBus), BoxError
         let bus = ConfiguredBus::on_disk(place.dir.as_deref().unwrap_or(std::path::Path::new("")))?;
         return Ok((HistoryConfig::default(), bus));
     };
-    let config = config::load(file, WithoutBus::OnDisk).map_err(|problems| problems.to_string())?;
+    let config =
+        config::load(&Origin::from(file.as_path()), WithoutBus::OnDisk).map_err(|problems| problems.to_string())?;
     Ok((config.history, config.bus))
 }
 

@@ -6,7 +6,7 @@ use hooks_core::{AttributePatterns, Filter, Hook, Pattern};
 
 use super::{matches, print, warn};
 use crate::args::{CheckArgs, ConfigUser};
-use crate::config::{self, Config, WithoutBus};
+use crate::config::{self, Config, Origin, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator;
@@ -19,10 +19,11 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
         print(&format!("{:#}\n", config::schema()));
         return Exit::Done;
     };
+    let origin = Origin::from(file.as_path());
     let config = match args.user {
-        None => config::load(file, WithoutBus::Either),
-        Some(ConfigUser::Serve) => super::serve::check(file),
-        Some(ConfigUser::Pipe) => super::pipe::load(file),
+        None => config::load(&origin, WithoutBus::Either),
+        Some(ConfigUser::Serve) => super::serve::check(&origin),
+        Some(ConfigUser::Pipe) => super::pipe::load(&origin),
     };
     match config {
         Ok(config) => {

@@ -35,7 +35,7 @@ use std::num::NonZeroUsize;
 use hooks_core::BoxError;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::config::Config;
+use crate::config::{Config, Origin, Problems};
 use crate::console::complain;
 use crate::descriptors;
 use crate::exit::Exit;
@@ -50,6 +50,19 @@ pub(crate) fn print(text: &str) {
 /// Says what is legal in a config file but may not be what was meant.
 pub(crate) fn warn(config: &Config) {
     config.warnings().for_each(complain);
+}
+
+/// Prints the config file that stands for the arguments of a command, if it can be used.
+pub(crate) fn print_config<T>(origin: &Origin, loaded: Result<T, Problems>) -> Exit {
+    match (origin, loaded) {
+        (Origin::Arguments(text), Ok(_)) => print(text),
+        (Origin::File(_), Ok(_)) => {}
+        (_, Err(problems)) => {
+            complain(problems);
+            return origin.fault();
+        }
+    }
+    Exit::Done
 }
 
 /// As [`print()`], for what may be no UTF-8.

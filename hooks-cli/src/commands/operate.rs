@@ -8,7 +8,7 @@ use hooks_server::admin::{AdminClient, Request, Status};
 
 use super::{print, runtime, warn};
 use crate::args::operate::{HookArgs, StatusArgs, WhomArgs};
-use crate::config::{self, ConfiguredBus, Problem, Problems, WithoutBus};
+use crate::config::{self, ConfiguredBus, Origin, Problem, Problems, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
 #[cfg(feature = "http")]
@@ -114,7 +114,7 @@ pub(super) fn find(config: Option<&Path>, dir: Option<&Path>) -> Result<(Configu
         let problem = |why| Problems { file: "--dir".to_owned(), list: vec![Problem::new(None, why)] };
         return Ok((bus.map_err(problem)?, Vec::new()));
     };
-    let config = config::load(file, WithoutBus::OnDisk)?;
+    let config = config::load(&Origin::from(file), WithoutBus::OnDisk)?;
     warn(&config);
     Ok((config.bus, config.hooks.into_iter().map(|hook| hook.hook).collect()))
 }

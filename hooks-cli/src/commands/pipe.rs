@@ -6,7 +6,6 @@ mod publishing;
 use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,21 +17,32 @@ use hooks_server::history::History;
 use hooks_server::on_own_thread;
 use tokio::sync::{mpsc, watch};
 
-use super::runtime;
+use super::{print_config, runtime};
 use crate::args::PipeArgs;
 use crate::bus;
-use crate::config::{self, Config, EventSettings, Problem, Problems, WithoutBus};
+use crate::config::{self, Config, EventSettings, Origin, Problem, Problems, WithoutBus};
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::ndjson::{Intake, Taken};
 use crate::outcome::{InputStats, count, shortfalls, table, waited_for};
 use crate::signals::{OtherSignals, StopSignals};
+use crate::single::{self, Surroundings};
 use crate::stdin;
 use gathered::Gathered;
 
 pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
+    let origin = match single::origin(&args.origin, &Surroundings::default()) {
+        Ok(origin) => origin,
+        Err(why) => {
+            console.say(why);
+            return Exit::Usage;
+        }
+    };
+    if args.origin.hook.print_config {
+        return print_config(&origin, load(&origin));
+    }
     let ended = runtime().map_err(BoxError::from).and_then(|runtime| {
-        let ended = runtime.block_on(start(args, console));
+        let ended = runtime.block_on(start(args, origin, console));
         // Whatever still runs has been counted as left behind.
         runtime.shutdown_background();
         ended
@@ -43,12 +53,12 @@ pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
     })
 }
 
-/// A config file that can be piped through.
+/// A config that can be piped through.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(super) fn load(file: &Path) -> Result<Config, Problems> {
-    config::load(file, WithoutBus::InProcess).and_then(ready)
+pub(super) fn load(origin: &Origin) -> Result<Config, Problems> {
+    config::load(origin, WithoutBus::InProcess).and_then(ready)
 }
 
 /// Adapts a config to a pipe: nothing is dropped for lack of room.
@@ -90,7 +100,7 @@ enum Stop {
     Disabled(String),
 }
 
-async fn start(args: &PipeArgs, console: &Console) -> Result<Exit, BoxError> {
+async fn start(args: &PipeArgs, origin: Origin, console: &Console) -> Result<Exit, BoxError> {
     // Before anything that takes a while: until then they end the process.
     let mut signals = Signals { stops: StopSignals::with_hang_up()?, others: OtherSignals::new()? };
     let started = Instant::now();
@@ -100,13 +110,18 @@ async fn start(args: &PipeArgs, console: &Console) -> Result<Exit, BoxError> {
             console.say(format_args!("stopped by {name} before anything was read"));
             return Ok(Exit::Done);
         }
-        prepared = prepare(args.config.clone(), console) => prepared?,
+        prepared = prepare(origin.clone(), console) => prepared?,
     };
     match prepared {
-        Ok(prepared) => pipe(prepared, signals, args.timeout.map(|timeout| timeout.get()), started, console).await,
+        Ok(prepared) => {
+            if let Some(text) = single::described(&args.origin.hook, &Surroundings::default()) {
+                console.say(text);
+            }
+            pipe(prepared, signals, args.timeout.map(|timeout| timeout.get()), started, console).await
+        }
         Err(problems) => {
             console.say(problems);
-            Ok(Exit::Config)
+            Ok(origin.fault())
         }
     }
 }
@@ -123,8 +138,8 @@ struct Prepared {
 }
 
 /// Everything up to reading. What is wrong with the config comes as the inner error.
-async fn prepare(file: PathBuf, console: &Console) -> Result<Result<Prepared, Problems>, BoxError> {
-    let config = match on_own_thread("config", move || load(&file)).await? {
+async fn prepare(origin: Origin, console: &Console) -> Result<Result<Prepared, Problems>, BoxError> {
+    let config = match on_own_thread("config", move || load(&origin)).await? {
         Ok(config) => config,
         Err(problems) => return Ok(Err(problems)),
     };

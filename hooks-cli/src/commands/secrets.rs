@@ -8,7 +8,7 @@ use super::operate::converse;
 use super::{print, serve};
 use crate::args::manage::{RekeyArgs, SecretsCommand};
 use crate::args::operate::PlaceArgs;
-use crate::config::{self, WithoutBus};
+use crate::config::{self, Origin, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
 use crate::operator::Operator;
@@ -66,6 +66,7 @@ fn said(Rekeyed { key, rekeyed, current, .. }: &Rekeyed, dry_run: bool) -> Strin
 /// The keys that a daemon would seal with.
 fn keys(place: &PlaceArgs) -> Result<Keys, BoxError> {
     let Some(file) = &place.config else { return serve::keys::kept(None, place.dir.as_deref()) };
-    let config = config::load(file, WithoutBus::OnDisk).map_err(|problems| problems.to_string())?;
+    let config =
+        config::load(&Origin::from(file.as_path()), WithoutBus::OnDisk).map_err(|problems| problems.to_string())?;
     serve::keys::kept(config.api.secrets_key_file.as_deref(), config.bus.folder())
 }

@@ -9,12 +9,12 @@ use hooks_core::{Dispatcher, Envelope, Hook, HookId, TestError, TestReport, chai
 
 use super::{matches, print, runtime, warn};
 use crate::args::TestArgs;
-use crate::config::{self, Config, WithoutBus};
+use crate::config::{self, Config, Origin, WithoutBus};
 use crate::console::complain;
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &TestArgs) -> Exit {
-    let config = match config::load(&args.config, WithoutBus::Either) {
+    let config = match config::load(&Origin::from(args.config.as_path()), WithoutBus::Either) {
         Ok(config) => config,
         Err(problems) => {
             complain(problems);

@@ -5,9 +5,10 @@ use std::path::Path;
 use hooks_core::HookId;
 use serde_json::Value as Json;
 
+use super::origin::ConfigText;
 use super::problem::{Findings, Problems};
 use super::tree::{Node, Value};
-use super::{ConfigText, Variables, defaults, hook, hook_list, refuse_unknown, tree_of};
+use super::{Variables, defaults, hook, hook_list, refuse_unknown, tree_of};
 
 /// The names that can stand at the top of such a file. The others are a daemon's own.
 const SECTIONS: [&str; 2] = ["defaults", "hooks"];

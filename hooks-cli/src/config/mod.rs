@@ -16,6 +16,7 @@ mod history;
 mod hook;
 mod ingest;
 mod names;
+mod origin;
 mod problem;
 mod schema;
 mod section;
@@ -26,7 +27,7 @@ mod tree;
 mod written;
 
 use std::ops::Range;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use hooks_core::Hook;
 use hooks_core::settings::unknown_field;
@@ -39,13 +40,16 @@ pub use expand::Variables;
 pub use history::HistoryConfig;
 pub(crate) use ingest::too_large_for;
 pub(crate) use names::Names;
+pub use origin::Origin;
+pub(crate) use origin::without_steps_up;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use settings::EventSettings;
 pub use written::Written;
 
-use crate::files::{self, Fingerprint, Fingerprints};
+use crate::files::{Fingerprint, Fingerprints};
 use bus::Source;
+use origin::ConfigText;
 use problem::{Findings, Lines};
 use section::{empty, place_of, section};
 use tree::{Entry, Node, Table, Value};
@@ -87,41 +91,16 @@ pub struct HookConfig {
 /// The names that can stand at the top of a config file.
 const SECTIONS: [&str; 7] = ["bus", "api", "events", "ingest", "history", "defaults", "hooks"];
 
-/// Reads and checks a config file.
+/// Reads and checks a config.
 ///
 /// # Errors
-/// Everything that is wrong with it; or that it can't be read.
-pub fn load(path: &Path, without_bus: WithoutBus) -> Result<Config, Problems> {
-    let ConfigText { file, text, folder } = ConfigText::read(path)?;
+/// Everything that is wrong with it; or that its file can't be read.
+pub fn load(origin: &Origin, without_bus: WithoutBus) -> Result<Config, Problems> {
+    let ConfigText { file, text, folder } = origin.text()?;
     let variables = Variables { config_dir: folder.as_deref(), lookup: &|name| std::env::var(name) };
-    let mut config = parse(&text, &file, without_bus, &variables)?;
+    let mut config = parse(&text, &file, without_bus, &variables).map_err(|problems| origin.told(problems))?;
     config.silent = look_at_files(&mut config.hooks);
     Ok(config)
-}
-
-/// The text of a config file.
-struct ConfigText {
-    /// The file, as it is to be shown.
-    file: String,
-    text: String,
-    /// The folder that it is in.
-    folder: Option<String>,
-}
-
-impl ConfigText {
-    fn read(path: &Path) -> Result<Self, Problems> {
-        let file = path.display().to_string();
-        let whole = |place, message: String| Problems { file: file.clone(), list: vec![Problem::new(place, message)] };
-        let bytes = files::read(path).map_err(|error| whole(None, format!("can't be read: {error}")))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let sound = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
-            whole(Some(Lines::new(&sound).place(sound.len())), "not UTF-8".to_owned())
-        })?;
-        let full = std::path::absolute(path).map_err(|error| whole(None, format!("has no absolute path: {error}")))?;
-        let folder = full.parent().map(without_steps_up);
-        let folder = folder.as_deref().and_then(Path::to_str).map(str::to_owned);
-        Ok(Self { file, text, folder })
-    }
 }
 
 /// Notes what the files hold that sinks read; returns those that give no answer.
@@ -166,13 +145,6 @@ impl Config {
             silent.map(|path| format!(": warning: {}: no answer: is it on a disk that hangs?", path.display()));
         bare.chain(filters).chain(sinks).chain(silent).map(|warning| format!("{}{warning}", self.file))
     }
-}
-
-/// A folder under a name without `..`, which paths that are written to must not have.
-fn without_steps_up(folder: &Path) -> PathBuf {
-    let has_steps = folder.components().any(|part| part == Component::ParentDir);
-    let found = if has_steps { std::fs::canonicalize(folder).ok() } else { None };
-    found.unwrap_or_else(|| folder.to_owned())
 }
 
 /// Checks the text of a config file. Does no I/O.

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::bus::{self, Source};
+use super::origin::ConfigText;
 use super::problem::Findings;
 use super::tree::Value;
-use super::{ConfigText, Variables, WithoutBus, tree_of};
+use super::{Variables, WithoutBus, tree_of};
 
 /// The folder of a config file's bus, and the names of its hooks.
 #[derive(Default)]

@@ -18,8 +18,9 @@ mod publish;
 mod receivers;
 
 mod secrets;
-mod serve;
+pub(crate) mod serve;
 mod signals;
+mod single;
 mod templates;
 mod test_delivery;
 mod unread;

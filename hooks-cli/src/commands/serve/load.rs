@@ -5,7 +5,7 @@ use std::path::Path;
 use hooks_core::{Overflow, Secret};
 use hooks_server::{Access, Keys, Right, Tokens};
 
-use crate::config::{self, Config, Problem, Problems, WithoutBus};
+use crate::config::{self, Config, Origin, Problem, Problems, WithoutBus};
 use crate::files::{self, Fingerprint, Fingerprints};
 
 /// A config that can be served, and what its files hold.
@@ -18,12 +18,12 @@ pub(super) struct Loaded {
     pub(super) credentials: Vec<(&'static str, Fingerprint)>,
 }
 
-/// Reads the config file, and the files of tokens and keys.
+/// Reads the config, and the files of tokens and keys.
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub(super) fn load(file: &Path) -> Result<Loaded, Problems> {
-    let config = config::load(file, WithoutBus::OnDisk)?;
+pub(super) fn load(origin: &Origin) -> Result<Loaded, Problems> {
+    let config = config::load(origin, WithoutBus::OnDisk)?;
     let mut list: Vec<Problem> = problems(&config).collect();
     list.extend(config::too_large_for(&config.ingest, &config.bus).map(|why| about_ingest("max_body", &why)));
     let tokens = tokens(&config, &mut list);

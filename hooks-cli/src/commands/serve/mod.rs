@@ -4,7 +4,7 @@ mod drain;
 pub(super) mod keys;
 mod load;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use hooks_server::history::History;
 use hooks_server::{ApiSettings, IngestSettings, Keys, Reloads, Server, Settings, Signer, Tokens, on_own_thread};
 use tokio::net::TcpListener;
 
-use super::wide_runtime;
+use super::{print_config, wide_runtime};
 use crate::args::ServeArgs;
 use crate::bus;
-use crate::config::{Config, ConfiguredBus, HistoryConfig, Problems};
+use crate::config::{Config, ConfiguredBus, HistoryConfig, Origin, Problems};
 use crate::console::Console;
 use crate::descriptors::ConnectionLimits;
 use crate::exit::Exit;
@@ -26,20 +26,31 @@ use crate::files::Fingerprint;
 use crate::operator::{self, Listening};
 use crate::reload::Running;
 use crate::signals::{HangUpSignals, OtherSignals, StopSignals};
+use crate::single::{self, Surroundings};
 use crate::systemd::Notifier;
 use load::{Loaded, load};
 
-/// A config file that can be served.
+/// A config that can be served.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(super) fn check(file: &Path) -> Result<Config, Problems> {
-    load(file).map(|loaded| loaded.config)
+pub(super) fn check(origin: &Origin) -> Result<Config, Problems> {
+    load(origin).map(|loaded| loaded.config)
 }
 
 pub(crate) fn run(args: &ServeArgs, console: &Console) -> Exit {
+    let origin = match single::origin(&args.origin, &surroundings(args)) {
+        Ok(origin) => origin,
+        Err(why) => {
+            console.say(why);
+            return Exit::Usage;
+        }
+    };
+    if args.origin.hook.print_config {
+        return print_config(&origin, load(&origin));
+    }
     let ended = wide_runtime().and_then(|runtime| {
-        let ended = runtime.block_on(serve(args, console));
+        let ended = runtime.block_on(serve(args, origin, console));
         // Whatever still runs has been counted as left behind.
         runtime.shutdown_background();
         ended
@@ -50,11 +61,17 @@ pub(crate) fn run(args: &ServeArgs, console: &Console) -> Exit {
     })
 }
 
-async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
+/// What `--to` takes where nothing else is said. Events outlive the daemon.
+fn surroundings(args: &ServeArgs) -> Surroundings {
+    let dir = args.listen.dir.clone().unwrap_or_else(|| "hooks-data".into());
+    Surroundings { dir: Some(dir), listen: args.listen.listen }
+}
+
+async fn serve(args: &ServeArgs, origin: Origin, console: &Console) -> Result<Exit, BoxError> {
     // Before anything that takes a while: until then they end the process.
     let (mut stops, mut hang_ups, mut others) = (StopSignals::new()?, HangUpSignals::new()?, OtherSignals::new()?);
     // On a separate task, so that a start that takes long, or hangs, still hears that it is to stop.
-    let starting = tokio::spawn(start(args.config.clone(), args.grace.get()));
+    let starting = tokio::spawn(start(origin.clone(), args.grace.get()));
     let started = tokio::select! {
         biased;
         signal = stops.next() => {
@@ -67,9 +84,12 @@ async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
         Ok(started) => started,
         Err(problems) => {
             console.say(problems);
-            return Ok(Exit::Config);
+            return Ok(origin.fault());
         }
     };
+    if let Some(text) = single::described(&args.origin.hook, &surroundings(args)) {
+        tracing::info!("{text}");
+    }
     let address = listener.local_addr()?;
     let (notifier, server) = (daemon.notifier.clone(), daemon.server.clone());
     let serving = tokio::spawn({
@@ -110,19 +130,19 @@ async fn serve(args: &ServeArgs, console: &Console) -> Result<Exit, BoxError> {
 }
 
 /// Everything up to the first connection. What is wrong with the config comes as the inner error.
-async fn start(file: PathBuf, grace: Duration) -> Result<Result<(Daemon, TcpListener), Problems>, BoxError> {
-    let loaded = match read(&file).await? {
+async fn start(origin: Origin, grace: Duration) -> Result<Result<(Daemon, TcpListener), Problems>, BoxError> {
+    let loaded = match read(&origin).await? {
         Ok(loaded) => loaded,
         Err(problems) => return Ok(Err(problems)),
     };
     let listener = bind(&loaded.config.ingest).await?;
-    Ok(Ok((Daemon::start(loaded, file, grace).await?, listener)))
+    Ok(Ok((Daemon::start(loaded, origin, grace).await?, listener)))
 }
 
 /// Reads the config, off the threads that serve, and logs what may not be meant.
-async fn read(file: &Path) -> std::io::Result<Result<Loaded, Problems>> {
-    let file = file.to_owned();
-    let loaded = on_own_thread("config", move || load(&file)).await?;
+async fn read(origin: &Origin) -> std::io::Result<Result<Loaded, Problems>> {
+    let origin = origin.clone();
+    let loaded = on_own_thread("config", move || load(&origin)).await?;
     if let Ok(loaded) = &loaded {
         loaded.config.warnings().for_each(|warning| tracing::warn!("{warning}"));
     }
@@ -204,7 +224,7 @@ fn instances(control: &ControlChannel) -> Option<Arc<dyn Instances>> {
 
 /// Everything that runs.
 struct Daemon {
-    file: PathBuf,
+    origin: Origin,
     grace: Duration,
     bus: ConfiguredBus,
     history: HistoryConfig,
@@ -223,7 +243,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn start(loaded: Loaded, file: PathBuf, grace: Duration) -> Result<Self, BoxError> {
+    async fn start(loaded: Loaded, origin: Origin, grace: Duration) -> Result<Self, BoxError> {
         let Loaded { config, tokens, keys: named, credentials } = loaded;
         let room = room(&config);
         let opened = bus::open(&config.bus).await?;
@@ -261,7 +281,7 @@ impl Daemon {
         let operators = operator::listen(opened.control, service);
         let notifier = Arc::new(Notifier::from_environment());
         Ok(Self {
-            file,
+            origin,
             grace,
             bus: config.bus,
             log: bus,
@@ -282,7 +302,7 @@ impl Daemon {
     /// Reads the config file again, and the files that it names. Cancel safe.
     async fn read_again(&self) -> Result<Loaded, String> {
         self.notifier.reloading();
-        let loaded = read(&self.file).await.map_err(|error| error.to_string())?;
+        let loaded = read(&self.origin).await.map_err(|error| error.to_string())?;
         loaded.map_err(|problems| format!("nothing was changed:\n{problems}"))
     }
 
