@@ -16,6 +16,9 @@ use super::patterns::PatternMap;
 use super::{Slot, type_patterns};
 use field::{FieldIndex, Load};
 
+/// So many subscribers are found before those that were found twice are looked for.
+const MANY: usize = 4_096;
+
 /// The subscribers that `data` leads to.
 #[derive(Debug, Default)]
 pub(super) struct DataIndex {
@@ -103,9 +106,15 @@ impl DataIndex {
 
     /// Adds those that an event may lead to to a list, some more than once.
     pub(super) fn find(&self, event: &Projection<'_>, into: &mut Vec<Slot>) {
+        // An event with many values may find the same again and again.
+        let mut most = 2 * into.len() + MANY;
         for (id, value) in event.values() {
             if let Some(field) = self.fields.get(&id) {
                 field.find(&value, into);
+            }
+            if into.len() > most {
+                forget_repeats(into);
+                most = 2 * into.len() + MANY;
             }
         }
         if self.missing.is_empty() {
@@ -117,6 +126,11 @@ impl DataIndex {
             field.find_missing(into);
         }
     }
+}
+
+fn forget_repeats(slots: &mut Vec<Slot>) {
+    let mut is_known = vec![false; slots.iter().max().map_or(0, |last| last + 1)];
+    slots.retain(|slot| !std::mem::replace(&mut is_known[*slot], true));
 }
 
 fn load_of(index: Option<&DataIndex>, pattern: &EventPattern, ids: &[PathId], number: u32) -> Option<Load> {

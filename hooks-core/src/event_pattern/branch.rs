@@ -4,6 +4,9 @@
 //! array holds together if all that is found there is in the same element. What may be missing has to be missing in that
 //! element; if nothing is found in the array, in all of it.
 
+use std::cell::Cell;
+use std::collections::HashMap;
+
 use super::alternative::{Alternative, Test};
 use super::paths::{PathId, Paths, ROOT};
 use super::projection::{Found, Place, Projection};
@@ -60,10 +63,10 @@ pub(super) struct Branch {
 impl Branch {
     /// The conditions of these fields, given by index.
     pub(super) fn new(paths: &Paths, fields: &[Field], chosen: &[u32]) -> Self {
-        let mut root = Self::at(ROOT);
+        let (mut root, mut places) = (Self::at(ROOT), HashMap::new());
         for index in chosen {
             let path = fields[*index as usize].path;
-            root.below(paths, path).field = Some(*index);
+            root.below(paths, path, &mut places).field = Some(*index);
         }
         root
     }
@@ -72,16 +75,16 @@ impl Branch {
         Self { path, field: None, below: Vec::new() }
     }
 
-    /// The conditions on a part that lies below this one.
-    fn below(&mut self, paths: &Paths, path: PathId) -> &mut Self {
+    /// The conditions on a part that lies below this one. `places` has the index of each among its siblings.
+    fn below(&mut self, paths: &Paths, path: PathId, places: &mut HashMap<PathId, usize>) -> &mut Self {
         if path == self.path {
             return self;
         }
-        let parent = self.below(paths, paths.parent(path));
-        let at = parent.below.iter().position(|known| known.path == path).unwrap_or_else(|| {
+        let parent = self.below(paths, paths.parent(path), places);
+        let at = *places.entry(path).or_insert(parent.below.len());
+        if at == parent.below.len() {
             parent.below.push(Self::at(path));
-            parent.below.len() - 1
-        });
+        }
         &mut parent.below[at]
     }
 }
@@ -115,18 +118,37 @@ enum Own {
     There,
 }
 
+/// Most values, objects and arrays of an event that one comparison looks at, each as often as it is looked at. A pattern
+/// with many branches and an event with many elements would otherwise keep everybody's events waiting.
+const MAX_LOOKS: u32 = 50_000;
+
 /// Compares the conditions of one pattern with one event.
 pub(super) struct Comparison<'a> {
-    pub(super) fields: &'a [Field],
+    fields: &'a [Field],
     /// The numbers that the pattern's paths have in the projection. `None`: their own.
-    pub(super) ids: Option<&'a [PathId]>,
-    pub(super) event: &'a Projection<'a>,
+    ids: Option<&'a [PathId]>,
+    event: &'a Projection<'a>,
+    /// How many more looks it may take.
+    looks: Cell<u32>,
 }
 
-impl Comparison<'_> {
+impl<'a> Comparison<'a> {
+    pub(super) fn new(fields: &'a [Field], ids: Option<&'a [PathId]>, event: &'a Projection<'a>) -> Self {
+        Self { fields, ids, event, looks: Cell::new(MAX_LOOKS) }
+    }
+
+    /// Returns true if the conditions hold, or if that takes too many looks to tell.
     pub(super) fn holds(&self, branch: &Branch) -> bool {
         let Outcome { found, missing } = self.field(branch, self.event.root(), Own::Nothing);
-        found || missing
+        found || missing || self.looks.get() == 0
+    }
+
+    /// What a container holds, as long as there are looks left.
+    fn inside(&self, place: Place) -> impl Iterator<Item = Place> {
+        self.event.inside(place).take_while(|_| {
+            self.looks.set(self.looks.get().saturating_sub(1));
+            self.looks.get() > 0
+        })
     }
 
     fn field(&self, branch: &Branch, place: Option<Place>, own: Own) -> Outcome {
@@ -194,7 +216,7 @@ impl Comparison<'_> {
 
     fn elements(&self, branch: &Branch, array: Place, own: Own) -> Outcome {
         let mut all = self.nothing(branch, own);
-        for element in self.event.inside(array) {
+        for element in self.inside(array) {
             if !matches!(self.event.at(element), Found::Scalar(_)) {
                 let Outcome { found, missing } = self.field(branch, Some(element), own);
                 all = Outcome { found: all.found || found, missing: all.missing && missing };
@@ -206,7 +228,7 @@ impl Comparison<'_> {
     fn values_in(&self, branch: &Branch, array: Place) -> Own {
         let Some(field) = self.compared(branch) else { return Own::Nothing };
         let mut own = Own::Nothing;
-        for element in self.event.inside(array) {
+        for element in self.inside(array) {
             if let Found::Scalar(value) = self.event.at(element) {
                 if field.matches(&value) {
                     return Own::Found;

@@ -9,6 +9,9 @@ use super::read::{Clause, Clauses, OR};
 /// Most branches of a pattern, as EventBridge has it.
 const MAX_BRANCHES: usize = 1_000;
 
+/// Most fields of all branches together: what `$or` leaves out of account stands in each of them.
+const MAX_FIELDS: usize = 10_000;
+
 /// Each branch, as the indexes of its fields.
 pub(super) fn branches(
     clauses: &Clauses,
@@ -16,10 +19,15 @@ pub(super) fn branches(
     pointers: &[String],
     faults: &mut Vec<EventPatternFault>,
 ) -> Vec<Box<[u32]>> {
-    let count = count(clauses);
-    if count > MAX_BRANCHES {
-        let message =
-            format!("`{OR}` makes {count} combinations of fields, more than {MAX_BRANCHES}: write several hooks");
+    let Size { branches, fields: all } = Size::of(clauses);
+    let message = if branches > MAX_BRANCHES {
+        format!("`{OR}` makes {branches} combinations of fields, more than {MAX_BRANCHES}: write several hooks")
+    } else {
+        format!(
+            "names {all} fields, each counted in every combination that `{OR}` makes, more than {MAX_FIELDS}: write several hooks"
+        )
+    };
+    if branches > MAX_BRANCHES || all > MAX_FIELDS {
         faults.push(EventPatternFault { pointer: String::new(), message });
         return Vec::new();
     }
@@ -39,12 +47,31 @@ pub(super) fn branches(
     branches.into_iter().map(Into::into).collect()
 }
 
-fn count(clauses: &Clauses) -> usize {
-    let of_clause = |clause: &Clause| match clause {
-        Clause::Field(_) => 1,
-        Clause::Or(groups) => groups.iter().map(count).fold(0, usize::saturating_add),
-    };
-    clauses.iter().map(of_clause).fold(1, usize::saturating_mul)
+/// How much [`expand`] makes.
+#[derive(Clone, Copy)]
+struct Size {
+    branches: usize,
+    /// Of all branches together.
+    fields: usize,
+}
+
+impl Size {
+    fn of(clauses: &Clauses) -> Self {
+        clauses.iter().map(Self::of_clause).fold(Self { branches: 1, fields: 0 }, |all, more| Self {
+            branches: all.branches.saturating_mul(more.branches),
+            fields: (all.fields.saturating_mul(more.branches)).saturating_add(more.fields.saturating_mul(all.branches)),
+        })
+    }
+
+    fn of_clause(clause: &Clause) -> Self {
+        match clause {
+            Clause::Field(_) => Self { branches: 1, fields: 1 },
+            Clause::Or(groups) => groups.iter().map(Self::of).fold(Self { branches: 0, fields: 0 }, |all, more| Self {
+                branches: all.branches.saturating_add(more.branches),
+                fields: all.fields.saturating_add(more.fields),
+            }),
+        }
+    }
 }
 
 fn expand(clauses: &Clauses) -> Vec<Vec<u32>> {

@@ -60,6 +60,8 @@ use serde_json::Value as Json;
 ///   have to hold in the same object. A field that has to be missing (`exists: false`) has to be missing in that object;
 ///   where nothing else is asked of the array's objects, in all of them. `anything-but` matches an array if one of its values
 ///   is another one.
+/// - **Large arrays**: a comparison takes at most 50,000 looks at values, objects and arrays, counted for each branch of `$or`.
+///   An event that needs more matches, so that nothing is lost.
 /// - **Missing**: a field whose value is an object or an empty array has no value, so it is missing. So is every field of an
 ///   event without `data`, with `data_base64`, or whose `data` is neither object nor array. `data` may be an array, of objects.
 /// - **The same name twice** in an object of the event: the last one counts.
@@ -133,10 +135,12 @@ impl EventPattern {
     pub fn mismatch(&self, data: Option<&str>) -> Option<String> {
         let mut event = Projection::default();
         event.read(&self.paths, data);
-        let comparison = Comparison { fields: &self.fields, ids: None, event: &event };
         // What is found may tell where another field has to be missing: more may hold than less.
         let first_wrong = |chosen: &[u32]| {
-            let holds = |count: &usize| comparison.holds(&Branch::new(&self.paths, &self.fields, &chosen[..*count]));
+            let holds = |count: &usize| {
+                let branch = Branch::new(&self.paths, &self.fields, &chosen[..*count]);
+                Comparison::new(&self.fields, None, &event).holds(&branch)
+            };
             (0..=chosen.len()).rev().find(holds).filter(|count| *count < chosen.len())
         };
         let mut furthest: Option<(usize, u32)> = None;
@@ -180,7 +184,7 @@ impl EventPattern {
     }
 
     fn compare(&self, ids: Option<&[PathId]>, event: &Projection<'_>) -> bool {
-        let comparison = Comparison { fields: &self.fields, ids, event };
+        let comparison = Comparison::new(&self.fields, ids, event);
         self.branches.iter().any(|(_, branch)| comparison.holds(branch))
     }
 

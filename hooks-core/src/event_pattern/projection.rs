@@ -128,7 +128,25 @@ impl<'e> Projection<'e> {
 
     /// A field of an object.
     pub(super) fn field(&self, object: Place, path: PathId) -> Option<Place> {
-        self.inside(object).find(|place| self.nodes[place.0].path == path)
+        let end = self.after(object.0);
+        let (known, is_large) = self.among_few(object.0, end, path);
+        let known = known.or_else(|| self.members.get(&(object.0, path)).copied().filter(|_| is_large));
+        known.filter(|at| *at < end && self.is_field(*at, path)).map(Place)
+    }
+
+    /// A field among the first that an object holds up to this end, and whether it may hold more.
+    fn among_few(&self, object: usize, end: usize, path: PathId) -> (Option<usize>, bool) {
+        let (mut next, mut passed, mut known) = (object + 1, 0, None);
+        while passed < FEW && next < end {
+            known = known.or_else(|| self.is_field(next, path).then_some(next));
+            next = self.after(next);
+            passed += 1;
+        }
+        (known, passed == FEW)
+    }
+
+    fn is_field(&self, at: usize, path: PathId) -> bool {
+        self.nodes[at].path == path && self.nodes[at].kind != Kind::Replaced
     }
 
     fn scalar(&self, node: &Node) -> Option<Scalar<'e>> {
@@ -152,21 +170,10 @@ impl<'e> Projection<'e> {
 
     /// Makes room for a member of an object: one of the same name does not count any more.
     fn replace(&mut self, object: usize, path: PathId) {
-        let mut next = object + 1;
-        let mut known = None;
-        for _ in 0..FEW {
-            if next == self.nodes.len() {
-                break;
-            }
-            if self.nodes[next].path == path && self.nodes[next].kind != Kind::Replaced {
-                known = Some(next);
-                break;
-            }
-            next = self.after(next);
-        }
-        let is_large = known.is_none() && next < self.nodes.len();
+        let (mut known, is_large) = self.among_few(object, self.nodes.len(), path);
         if is_large {
-            known = self.members.insert((object, path), self.nodes.len());
+            let before = self.members.insert((object, path), self.nodes.len());
+            known = known.or(before);
         }
         // A member that held nothing of the fields has no node.
         let is_there = |known: &usize| self.nodes.get(*known).is_some_and(|node| node.path == path);
@@ -293,9 +300,15 @@ impl Scan<'_, '_> {
         is_comma
     }
 
+    /// Ends an object or array. One that holds nothing of the fields is as good as missing.
     fn end(&mut self, container: usize, bracket: u8) {
         self.at += usize::from(self.peek() == bracket);
-        self.found.nodes[container].to = self.found.nodes.len() as u32;
+        let nodes = &mut self.found.nodes;
+        if nodes.len() == container + 1 {
+            nodes.truncate(container);
+        } else {
+            nodes[container].to = nodes.len() as u32;
+        }
     }
 
     /// Passes over a value.

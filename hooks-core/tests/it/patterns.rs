@@ -157,6 +157,35 @@ fn repeated_members_take_no_time_squared() {
 }
 
 #[test]
+fn of_many_members_the_last_of_a_name_counts() {
+    for count in 1..20 {
+        let names = 0..count;
+        let all: serde_json::Map<String, Json> = names.clone().map(|name| (name.to_string(), json!([1]))).collect();
+        let all = pattern(Json::Object(all));
+        for again in names.clone() {
+            let members = |value: u32| names.clone().map(move |name| format!("\"{name}\":{value},"));
+            let (right, wrong) = (members(1).collect::<String>(), members(0).collect::<String>());
+            assert!(!all.matches(Some(&format!("{{{right}\"{again}\":2}}"))), "{again} of {count}");
+            assert!(!all.matches(Some(&format!("{{{right}\"{again}\":{{}}}}"))), "{again} of {count}");
+            assert!(all.matches(Some(&format!("{{{wrong}{right}\"{again}\":1}}"))), "{again} of {count}");
+        }
+    }
+}
+
+#[test]
+fn a_comparison_without_end_is_a_match() {
+    let apart = |number: u32| json!({ "a": [{ "anything-but": [number] }], "b": [{ "anything-but": [number] }] });
+    let pattern = pattern(json!({ "$or": (0..30).map(apart).collect::<Vec<_>>() }));
+    let event = |pairs: usize| format!("[{}{{}}]", r#"{"a":99},{"b":99},"#.repeat(pairs));
+    assert!(!pattern.matches(Some(&event(500))));
+    assert!(pattern.matches(Some(&event(1_000))));
+    assert_eq!(pattern.mismatch(Some(&event(500))), Some("/b".to_owned()));
+    // What holds nothing is not looked at.
+    let empty = format!("[{}]", "[[],{},[{\"c\":1}]],".repeat(100_000).trim_end_matches(','));
+    assert!(!pattern.matches(Some(&empty)));
+}
+
+#[test]
 fn the_first_field_that_keeps_an_event_away_is_named() {
     let of = |json: Json, data: &str| pattern(json).mismatch(Some(data));
     let place = |text: &str| Some(text.to_owned());
@@ -237,6 +266,9 @@ fn everything_that_is_wrong_is_said_with_its_place() {
     let group = |name: &str| (0..11).map(|number| json!({ format!("{name}{number}"): [1] })).collect::<Vec<_>>();
     let many = json!({ "$or": group("a"), "x": { "$or": group("b") }, "y": { "$or": group("c") } });
     assert!(said(&many)[0].1.contains("1331 combinations"), "{:?}", said(&many));
+    let mut wide: serde_json::Map<_, _> = (0..1_000).map(|name| (name.to_string(), json!([1]))).collect();
+    wide.insert("$or".to_owned(), Json::Array(group("a")));
+    assert!(said(&Json::Object(wide))[0].1.contains("names 11011 fields"));
     let deep = (0..130).fold(json!([1]), |below, _| json!({ "a": below }));
     assert!(said(&deep)[0].1.contains("deeper than events may be"));
 }
