@@ -90,8 +90,9 @@ async fn of_hook(
     Whose(tenant): Whose,
     RawQuery(query): RawQuery,
 ) -> Result<HttpResponse, Problem> {
+    let service = service.answering(tenant.as_ref());
     if tenant.is_some() && service.dispatcher().tenant_of(&hook) != tenant {
-        return Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{hook}`")));
+        return Err(service.unknown(&hook));
     }
     let mut asked = asked(query.as_deref(), tenant)?;
     asked.query.hook = Some(hook);

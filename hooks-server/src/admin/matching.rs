@@ -1,6 +1,7 @@
 //! `POST /v1/hooks/match`: which hooks an event reaches, and what keeps it from the others.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::{RawQuery, Request as HttpRequest, State};
 use axum::response::Response as HttpResponse;
@@ -27,6 +28,9 @@ const EVENT: [&str; 2] = ["application/cloudevents+json", JSON];
 
 /// Most hooks that are looked at for one page.
 const MOST_LOOKED_AT: usize = 10_000;
+
+/// The longest time that hooks are looked at for one page.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// Hooks that are looked at at a time.
 const AT_ONCE: usize = 1_000;
@@ -55,9 +59,15 @@ pub struct HookMatch {
 }
 
 impl HookMatch {
-    fn of(RunningHook { hook, .. }: &RunningHook, event: &Envelope) -> Self {
-        let mismatch = hook.filter.mismatch(event);
-        Self { hook: hook.id.clone(), receives: mismatch.is_none(), mismatch }
+    /// `None`: it is not the kind that is wanted.
+    fn of(RunningHook { hook, .. }: &RunningHook, event: &Envelope, wanted: Option<bool>) -> Option<Self> {
+        let receives = hook.filter.matches(event);
+        if wanted.is_some_and(|wanted| wanted != receives) {
+            return None;
+        }
+        // To find what keeps it away takes several comparisons.
+        let mismatch = if receives { None } else { hook.filter.mismatch(event) };
+        Some(Self { hook: hook.id.clone(), receives, mismatch })
     }
 }
 
@@ -126,20 +136,26 @@ impl Selection {
         Ok(selection)
     }
 
-    /// The page. Where many hooks have to be looked at for few, it ends early and says where to go on.
-    fn page(self, event: &Envelope, dispatcher: &Dispatcher, tenant: Option<&TenantId>) -> HookMatches {
+    /// The page. Where many hooks have to be looked at for few, or it takes too long, it ends early and says where to go
+    /// on. It has looked at one hook at least.
+    fn page(
+        self,
+        event: &Envelope,
+        dispatcher: &Dispatcher,
+        tenant: Option<&TenantId>,
+        is_over: impl Fn() -> bool,
+    ) -> HookMatches {
         let Self { mut after, limit, receives } = self;
         let (mut hooks, mut looked_at) = (Vec::new(), 0);
         loop {
             let found = dispatcher.hooks(after.as_ref(), AT_ONCE, tenant);
             for running in &found {
-                if hooks.len() == limit || looked_at == MOST_LOOKED_AT {
+                if hooks.len() == limit || looked_at == MOST_LOOKED_AT || (looked_at > 0 && is_over()) {
                     return HookMatches { hooks, next: after };
                 }
                 looked_at += 1;
                 after = Some(running.hook.id.clone());
-                let of_hook = HookMatch::of(running, event);
-                hooks.extend(Some(of_hook).filter(|found| receives.is_none_or(|wanted| wanted == found.receives)));
+                hooks.extend(HookMatch::of(running, event, receives));
             }
             if found.len() < AT_ONCE {
                 return HookMatches { hooks, next: None };
@@ -169,7 +185,7 @@ pub(super) fn routes() -> Routes<AdminService> {
             );
     let operation =
         EVENT.iter().fold(operation, |operation, media_type| operation.takes(media_type, Content::of::<Event>()));
-    let operation = operation.answers::<HookMatches>(200, "The page. Nothing is published.");
+    let operation = operation.answers::<HookMatches>(200, "The page. Nothing is published.").problems(&[429]);
     Routes::new().on(operation, matching)
 }
 
@@ -182,7 +198,39 @@ async fn matching(
     let selection = Selection::read(query.as_deref().unwrap_or_default())?;
     let body = json_body(request, &EVENT, "").await?;
     let event = service.acceptance.lock().clone().event(&body, tenant.as_ref())?;
-    let work = move || selection.page(&event, service.dispatcher(), tenant.as_ref());
+    let turn = service.looks().take(tenant.clone())?;
+    // Dropped with this future, when the client goes away.
+    let asked = Arc::new(());
+    let (asks, ends) = (Arc::downgrade(&asked), Instant::now() + LONGEST);
+    let work = move || {
+        let _turn = turn;
+        let is_over = || Instant::now() >= ends || asks.strong_count() == 0;
+        selection.page(&event, service.dispatcher(), tenant.as_ref(), is_over)
+    };
     let matches = on_own_thread("match", work).await.map_err(|error| unavailable(error.to_string()))?;
     Ok(json_answer(StatusCode::OK, JSON, &matches))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::tests::Served;
+
+    #[tokio::test]
+    async fn a_page_that_takes_too_long_ends_behind_a_hook_and_goes_on_there() {
+        let served = Served::start().await;
+        let event = Acceptance::default().event(br#"{"type":"a"}"#, None).unwrap();
+        let (mut after, mut found) = (None, Vec::new());
+        loop {
+            let selection = Selection { after, limit: 10, receives: None };
+            let page = selection.page(&event, served.service.dispatcher(), None, || true);
+            assert_eq!(page.hooks.len(), 1);
+            found.extend(page.hooks.into_iter().map(|found| found.hook.to_string()));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, ["acme-1", "acme-2", "other-1"]);
+    }
 }

@@ -25,6 +25,8 @@ mod routes;
 mod seek;
 mod service;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod unambiguous;
 

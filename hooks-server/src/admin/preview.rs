@@ -1,7 +1,7 @@
 //! `GET /v1/hooks/{id}/request`: the request that a hook sends with some events, as its settings are now.
 
 use axum::Extension;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use axum::response::Response as HttpResponse;
 use hooks_core::{HookId, TenantId, TestError, chain};
 use http::StatusCode;
@@ -45,8 +45,7 @@ pub(super) fn routes() -> Routes<AdminService> {
 }
 
 async fn show(
-    State(service): State<AdminService>,
-    Hook(hook): Hook,
+    Hook(service, hook): Hook,
     Whose(tenant): Whose,
     Extension(access): Extension<Access>,
     RawQuery(query): RawQuery,

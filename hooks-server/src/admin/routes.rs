@@ -157,28 +157,24 @@ async fn log(_: WholeDaemon, State(service): State<AdminService>) -> HttpRespons
     answer(service, Request::Log).await
 }
 
-async fn enable(State(service): State<AdminService>, Hook(hook): Hook) -> HttpResponse {
+async fn enable(Hook(service, hook): Hook) -> HttpResponse {
     answer(service, Request::Enable { hook }).await
 }
 
-async fn disable(State(service): State<AdminService>, Hook(hook): Hook) -> HttpResponse {
+async fn disable(Hook(service, hook): Hook) -> HttpResponse {
     answer(service, Request::Disable { hook }).await
 }
 
-async fn dead_letters(
-    State(service): State<AdminService>,
-    Hook(hook): Hook,
-    RawQuery(query): RawQuery,
-) -> Result<HttpResponse, Problem> {
+async fn dead_letters(Hook(service, hook): Hook, RawQuery(query): RawQuery) -> Result<HttpResponse, Problem> {
     let after = after(query.as_deref().unwrap_or_default())?;
     Ok(answer(service, Request::DeadLetters { hook, after }).await)
 }
 
-async fn replay(State(service): State<AdminService>, Hook(hook): Hook, Which(which): Which) -> HttpResponse {
+async fn replay(Hook(service, hook): Hook, Which(which): Which) -> HttpResponse {
     answer(service, Request::Replay { hook, which }).await
 }
 
-async fn drop_dead_letters(State(service): State<AdminService>, Hook(hook): Hook, Which(which): Which) -> HttpResponse {
+async fn drop_dead_letters(Hook(service, hook): Hook, Which(which): Which) -> HttpResponse {
     answer(service, Request::Drop { hook, which }).await
 }
 
@@ -254,19 +250,19 @@ pub(super) fn tenant(parts: &Parts) -> Result<Option<&TenantId>, Problem> {
     access.map(Access::tenant).ok_or_else(unknown)
 }
 
-/// The hook in the path, which is the sender's.
-pub(super) struct Hook(pub(super) HookId);
+/// The hook in the path, which is the sender's, and the service as it answers him.
+pub(super) struct Hook(pub(super) AdminService, pub(super) HookId);
 
 impl FromRequestParts<AdminService> for Hook {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, service: &AdminService) -> Result<Self, Problem> {
         let id = hook_id(parts, service).await?;
-        match tenant(parts)? {
-            Some(tenant) if service.dispatcher().tenant_of(&id).as_ref() != Some(tenant) => {
-                Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{id}`")))
-            }
-            _ => Ok(Self(id)),
+        let tenant = tenant(parts)?;
+        let service = service.answering(tenant);
+        match tenant {
+            Some(_) if service.dispatcher().tenant_of(&id).as_ref() != tenant => Err(service.unknown(&id)),
+            _ => Ok(Self(service, id)),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::response::Response as HttpResponse;
 use hooks_core::bus::{Seek, SeekError, Sought};
 use hooks_core::{DispatchError, Filter, HookId, chain};
@@ -22,11 +21,7 @@ pub(super) fn routes() -> Routes<AdminService> {
     Routes::new().on(operation, seek)
 }
 
-async fn seek(
-    State(service): State<AdminService>,
-    Hook(hook): Hook,
-    JsonBody(seek): JsonBody<SeekRequest>,
-) -> HttpResponse {
+async fn seek(Hook(service, hook): Hook, JsonBody(seek): JsonBody<SeekRequest>) -> HttpResponse {
     answer(service, Request::Seek { hook, seek }).await
 }
 

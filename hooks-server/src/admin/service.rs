@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use hooks_core::{
-    Bus, BusError, DispatchError, Dispatcher, Filter, HookId, HookReport, bus::Instances, chain, sink::Called,
+    Bus, BusError, DispatchError, Dispatcher, Filter, HookId, HookReport, TenantId, bus::Instances, chain, sink::Called,
 };
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -42,6 +42,8 @@ pub struct AdminService {
     follows: Turns,
     lives: Turns,
     overviews: Arc<Overviews>,
+    /// False where a tenant asks: no problem names other hooks.
+    names_hooks: bool,
     pub(super) acceptance: Arc<Mutex<Acceptance>>,
     /// The filters of hooks that do not run here, where they are known.
     pub(super) filters: Arc<BTreeMap<HookId, Arc<Filter>>>,
@@ -64,6 +66,7 @@ impl AdminService {
             follows: Turns::follows(),
             lives: Turns::lives(),
             overviews: Arc::default(),
+            names_hooks: true,
             acceptance: Arc::default(),
             filters: Arc::default(),
         }
@@ -91,6 +94,11 @@ impl AdminService {
     #[must_use]
     pub fn with_instances(self, instances: Option<Arc<dyn Instances>>) -> Self {
         Self { instances, ..self }
+    }
+
+    /// The same, for one tenant, or for who may see all: a hook may be gone by the time that a problem is told.
+    pub(super) fn answering(&self, tenant: Option<&TenantId>) -> Self {
+        Self { names_hooks: tenant.is_none(), ..self.clone() }
     }
 
     pub(crate) fn history(&self) -> Option<&History> {
@@ -294,6 +302,9 @@ impl AdminService {
     }
 
     pub(super) fn unknown(&self, hook: &HookId) -> Problem {
+        if !self.names_hooks {
+            return Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{hook}`"));
+        }
         let known = self.status().hooks;
         let known = hooks_core::names::some(hook.as_str(), known.iter().map(|hook| hook.id.as_str()));
         Problem::new(StatusCode::NOT_FOUND, format!("there is no hook `{hook}`; known: {known}"))

@@ -156,8 +156,7 @@ pub(super) struct Rotated {
 }
 
 async fn rotate(
-    State(service): State<AdminService>,
-    Hook(hook): Hook,
+    Hook(service, hook): Hook,
     owner: Owner,
     headers: HeaderMap,
     JsonBody(Rotation { overlap }): JsonBody<Rotation>,
@@ -195,7 +194,7 @@ pub(super) struct Tested {
     notes: Vec<(String, String)>,
 }
 
-async fn test(State(service): State<AdminService>, Hook(hook): Hook) -> Result<Response, Problem> {
+async fn test(Hook(service, hook): Hook) -> Result<Response, Problem> {
     let started = Instant::now();
     let tested = match service.dispatcher().test(&hook).await {
         Ok(report) => Tested {

@@ -55,11 +55,7 @@ async fn show(
     Ok(json(StatusCode::OK, JSON, &event))
 }
 
-async fn resend(
-    State(service): State<AdminService>,
-    Hook(hook): Hook,
-    JsonBody(which): JsonBody<ResendFilter>,
-) -> Response {
+async fn resend(Hook(service, hook): Hook, JsonBody(which): JsonBody<ResendFilter>) -> Response {
     answer(service, Request::Resend { hook, which }).await
 }
 
