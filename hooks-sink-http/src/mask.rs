@@ -4,13 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hooks_core::Secret;
 use http::HeaderValue;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// Values shorter than this are no secrets, and masking them would garble ordinary answers.
 const SHORTEST: usize = 8;
-
-/// Parts of a path that are as long as this may be secrets; shorter ones are names.
-const LONG_PART: usize = 16;
 
 /// Most bytes of a header's value that are shown.
 const SHOWN: usize = 200;
@@ -27,28 +24,23 @@ pub(crate) struct Mask {
 const TOKENS: usize = 2;
 
 impl Mask {
-    /// For the values of these headers, these texts, and the query of this address and long parts of its path.
-    pub(crate) fn new<'a>(headers: impl Iterator<Item = &'a HeaderValue>, texts: &[Secret], url: &Url) -> Self {
-        let values = headers.filter_map(|value| value.to_str().ok()).flat_map(spellings);
+    /// For the values of these headers, these texts, and the path and query of this address, whole and in parts.
+    pub(crate) fn new<'a>(headers: impl Iterator<Item = &'a HeaderValue>, texts: &'a [Secret], url: &'a Url) -> Self {
+        let values = headers.filter_map(|value| value.to_str().ok());
         let query = url.query().into_iter().flat_map(|query| query.split('&'));
         let query = query.flat_map(|pair| [Some(pair), pair.split_once('=').map(|(_, value)| value)]);
-        let path = url.path_segments().into_iter().flatten().filter(|part| part.len() >= LONG_PART);
-        let mut secrets: Vec<Box<str>> = values
-            .chain(query.flatten().chain(path).map(str::to_owned))
-            .chain(texts.iter().map(|text| text.expose().to_owned()))
-            .filter(|text| text.len() >= SHORTEST)
-            .map(Into::into)
-            .collect();
-        // The longest first: a shorter one may be a part of it.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.dedup();
-        Self { secrets, tokens: Vec::new() }
+        let path = [url.path().trim_matches('/')].into_iter().chain(url.path_segments().into_iter().flatten());
+        Self::of_texts(values.chain(query.flatten()).chain(path).chain(texts.iter().map(Secret::expose)))
     }
 
     /// For these texts.
-    pub(crate) fn of_texts(texts: [&str; 2]) -> Self {
-        let secrets = texts.into_iter().flat_map(spellings).filter(|text| text.len() >= SHORTEST);
-        Self { secrets: secrets.map(Into::into).collect(), tokens: Vec::new() }
+    pub(crate) fn of_texts<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
+        let secrets = texts.flat_map(spellings).filter(|text| text.len() >= SHORTEST);
+        let mut secrets: Vec<Box<str>> = secrets.map(Into::into).collect();
+        // The longest first: a shorter one may be a part of it.
+        secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        secrets.dedup();
+        Self { secrets, tokens: Vec::new() }
     }
 
     /// Masks the access token that a header sends from now on.
@@ -101,18 +93,30 @@ fn is_hidden_in_text(char: char) -> bool {
     is_hidden(char) && !matches!(char, '\n' | '\t')
 }
 
-/// In which forms a value may be echoed: `Bearer abc` whole or as `abc`, basic credentials also in clear.
+/// In which forms a value may be echoed: `Bearer abc` whole or as `abc`, basic credentials also in clear; each of them
+/// as it is, in a form or an address, and in JSON.
 fn spellings(value: &str) -> Vec<String> {
-    let mut spellings = vec![value.to_owned()];
-    let Some((scheme, token)) = value.split_once(' ') else { return spellings };
-    spellings.push(token.to_owned());
-    let plain =
-        STANDARD.decode(token).ok().filter(|_| scheme == "Basic").and_then(|plain| String::from_utf8(plain).ok());
-    if let Some(plain) = plain {
-        spellings.extend(plain.split_once(':').map(|(_, password)| password.to_owned()));
-        spellings.push(plain);
+    let mut plain = vec![value.to_owned()];
+    if let Some((scheme, token)) = value.split_once(' ') {
+        plain.push(token.to_owned());
+        let basic = STANDARD.decode(token).ok().filter(|_| scheme == "Basic");
+        if let Some(basic) = basic.and_then(|basic| String::from_utf8(basic).ok()) {
+            plain.extend(basic.split_once(':').map(|(_, password)| password.to_owned()));
+            plain.push(basic);
+        }
     }
-    spellings
+    plain.iter().flat_map(|text| encodings(text)).collect()
+}
+
+/// A text, what it would be if it were encoded for a form or an address, and it encoded for those and for JSON.
+fn encodings(text: &str) -> Vec<String> {
+    let json = serde_json::Value::from(text).to_string();
+    let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    let of_form = text.replace('&', "%26").replace('=', "%3D");
+    let decoded = [of_form.replace('+', "%2B"), of_form];
+    let decoded = decoded.iter().flat_map(|text| form_urlencoded::parse(text.as_bytes()).next());
+    let texts = [text.to_owned(), json[1..json.len() - 1].to_owned(), form.replace('+', "%20"), form];
+    texts.into_iter().chain(decoded.map(|(text, _)| text.into_owned())).collect()
 }
 
 /// Control characters, and those that turn the direction of what follows or break a line.
@@ -136,6 +140,29 @@ mod tests {
             br#"{"authorization":"Bearer open-sesame","t":"open-sesame","q":"?token=t0p-secret&n=1","env":"prod"}"#;
         let shown = mask().excerpt(echo, 1024);
         assert_eq!(shown, r#"{"authorization":"[secret]","t":"[secret]","q":"?[secret]&n=1","env":"prod"}"#);
+    }
+
+    #[test]
+    fn a_path_is_masked_whole_and_in_parts() {
+        let url = Url::parse("http://h/services/T0/B0/caf%C3%A9-sesame/in").unwrap();
+        let mask = Mask::new([].into_iter(), &[], &url);
+        for (echo, shown) in [
+            ("no /services/T0/B0/caf%C3%A9-sesame/in here", "no /[secret] here"),
+            ("no route services/T0/B0/café-sesame/in", "no route [secret]"),
+            (r#"{"team":"T0","hook":"café-sesame","in":1}"#, r#"{"team":"T0","hook":"[secret]","in":1}"#),
+        ] {
+            assert_eq!(mask.excerpt(echo.as_bytes(), 99), shown);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_masked_as_forms_and_json_write_it() {
+        let mask = Mask::of_texts(["open sesame & \"1\"", "Basic bWU6b3BlbiUyNnNlc2FtZQ=="].into_iter());
+        for echo in
+            ["open+sesame+%26+%221%22", "open%20sesame%20%26%20%221%22", "open sesame & \\\"1\\\"", "open&sesame"]
+        {
+            assert_eq!(mask.excerpt(echo.as_bytes(), 99), "[secret]", "{echo}");
+        }
     }
 
     #[test]

@@ -205,11 +205,22 @@ impl Reader<'_> {
         let properties = self.shape.root().get("properties");
         for (name, value) in draft.value().as_object().into_iter().flatten() {
             let schema = properties.and_then(|known| known.get(name));
-            if schema.is_none_or(|schema| self.shape.is_secret(schema)) {
-                strings(value, &mut |text| redactor.hide(text, "[secret]"));
-            }
+            self.secrets(value, schema, &mut |text| redactor.hide(text, "[secret]"));
         }
         draft.hide_in(redactor)
+    }
+
+    /// Visits each string that is a secret, or in a place that the schema does not know.
+    fn secrets(&self, value: &Json, schema: Option<&Json>, visit: &mut dyn FnMut(&str)) {
+        if schema.is_some_and(|schema| !self.shape.is_secret(schema)) {
+            return;
+        }
+        match (value, schema.and_then(|schema| self.shape.closed(schema))) {
+            (Json::Object(table), Some(known)) => {
+                table.iter().for_each(|(name, value)| self.secrets(value, known.get(name), visit));
+            }
+            _ => strings(value, visit),
+        }
     }
 }
 

@@ -34,16 +34,23 @@ impl Redactor {
     }
 }
 
-/// A short text is replaced only where it stands alone: `1` must not change `max_bytes_1`.
+/// Letters that are as few as this are words of many messages.
+const WORD: usize = 3;
+
+/// A short text is replaced only where it stands alone, and a very short word only in quotes: `1` must not change
+/// `max_bytes_1`, and `a` no `expected a table`.
 fn replace(message: &str, text: &str, shown: &str) -> String {
     if text.len() >= TELLING {
         return message.replace(text, shown);
     }
     let part_of_word = |char: Option<char>| char.is_some_and(|char| char.is_alphanumeric() || char == '_');
+    let is_quote = |char: Option<char>| char.is_some_and(|char| matches!(char, '"' | '`' | '\''));
+    let is_word = text.len() <= WORD && text.chars().all(char::is_alphabetic);
+    let ends = |char| if is_word { is_quote(char) } else { !part_of_word(char) };
     let (mut replaced, mut last) = (String::new(), 0);
     for (at, _) in message.match_indices(text) {
         let end = at + text.len();
-        let alone = !part_of_word(message[..at].chars().next_back()) && !part_of_word(message[end..].chars().next());
+        let alone = ends(message[..at].chars().next_back()) && ends(message[end..].chars().next());
         if alone && at >= last {
             replaced.push_str(&message[last..at]);
             replaced.push_str(shown);
@@ -73,6 +80,8 @@ mod tests {
         assert_eq!(redactor("hunter22").redact("found \"hunter22\""), "found \"${X}\"");
         assert_eq!(redactor("quote\"d one").redact("found \"quote\\\"d one\""), "found \"${X}\"");
         assert_eq!(redactor("1").redact("max_1: found 1, not 12"), "max_1: found ${X}, not 12");
+        let message = redactor("a").redact("a: expected a table, found \"a\", not `ab`");
+        assert_eq!(message, "a: expected a table, found \"${X}\", not `ab`");
         // A part of it would give it away as well.
         let message = redactor("correct horse battery").redact("unexpected text after `correct horse`");
         assert_eq!(message, "the value, with ${X} filled in, is not one that fits here");

@@ -55,8 +55,11 @@ impl Served {
         body: impl Into<Body>,
     ) -> (StatusCode, Json) {
         let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json");
-        let access = Access::new([Right::Read, Right::Manage], whose);
-        let request = request.extension(access).body(body.into()).unwrap();
+        let request = request.extension(Access::new([Right::Read, Right::Manage], whose));
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    async fn send(&self, request: Request<Body>) -> (StatusCode, Json) {
         let response = self.router.clone().call(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -99,4 +102,24 @@ async fn to_match_an_event_takes_a_turn() {
     drop(turns);
     let (status, found) = served.matches(tenant("acme")).await;
     assert_eq!((status, found["hooks"].as_array().map(Vec::len)), (StatusCode::OK, Some(2)));
+}
+
+#[tokio::test]
+async fn who_may_only_read_sees_neither_paths_nor_parameters_of_a_token_request() {
+    let served = Served::start().await;
+    let oauth2 = json!({
+        "token_url": "https:tokens.example/sesame", "client_id": "me", "client_secret": "open-sesame",
+        "parameters": { "code": "open-sesame" },
+    });
+    let sink = json!({ "kind": "http", "url": r"https:\\hooks.example\sesame", "oauth2": oauth2 });
+    let table = json!({ "tenant": "acme", "sink": sink }).to_string();
+    let (status, answer) = served.ask(None, Method::PUT, "/v1/hooks/acme-3", table).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let request = Request::get("/v1/hooks/acme-3").extension(Access::new([Right::Read], tenant("acme")));
+    let (_, shown) = served.send(request.body(Body::empty()).unwrap()).await;
+    let oauth2 = json!({ "token_url": "https://tokens.example/…", "client_id": "me" });
+    assert_eq!(
+        shown["settings"]["sink"],
+        json!({ "kind": "http", "url": "https://hooks.example/…", "oauth2": oauth2 })
+    );
 }

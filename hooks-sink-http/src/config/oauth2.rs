@@ -45,10 +45,11 @@ pub struct OAuth2 {
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
     pub scopes: Vec<String>,
-    /// Further parameters of the request, for example `{ audience = "https://api.example.com" }`.
+    /// Further parameters of the request, for example `{ audience = "https://api.example.com" }`. Some servers take a
+    /// secret among them: they are shown to nobody.
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(extend("x-untrusted" = true)))]
-    pub parameters: BTreeMap<String, String>,
+    pub parameters: BTreeMap<String, Secret>,
 }
 
 /// The way in which a client proves to a token endpoint who it is.

@@ -29,15 +29,25 @@ struct Failure {
     error_description: String,
 }
 
-/// Reads an answer. The error is the reason why there is no token, and may hold what the endpoint wrote.
+/// What an answer without a token says. A body that may hold one all the same is not quoted.
+fn said(status: StatusCode, body: &[u8]) -> String {
+    if let Ok(Failure { error, error_description }) = serde_json::from_slice(body) {
+        return format!("{error} {error_description}");
+    }
+    let body = String::from_utf8_lossy(body);
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !body.is_empty() && (!is_error || body.to_ascii_lowercase().contains("token")) {
+        return "its body may hold a token, and is not shown".to_owned();
+    }
+    body.into_owned()
+}
+
+/// Reads an answer. Some servers issue tokens with 201. The error is the reason why there is no token, and may hold what
+/// the endpoint wrote.
 pub(super) fn read(status: StatusCode, body: &[u8]) -> Result<Issued, String> {
-    if status != StatusCode::OK {
-        let said = serde_json::from_slice(body).map_or_else(
-            |_| String::from_utf8_lossy(body).into_owned(),
-            |Failure { error, error_description }| format!("{error} {error_description}"),
-        );
+    if !status.is_success() {
         let advice = if status.is_redirection() { " (redirects are not followed)" } else { "" };
-        return Err(format!("{status}{advice}: {}", said.trim()));
+        return Err(format!("{status}{advice}: {}", said(status, body).trim()));
     }
     // An error of the parser may quote the token.
     let Ok(Success { access_token, token_type, expires_in }) = serde_json::from_slice(body) else {
@@ -85,6 +95,8 @@ mod tests {
 
     #[test]
     fn lifetimes_as_servers_write_them() {
+        let created = read(StatusCode::CREATED, br#"{"access_token":"t","expires_in":60}"#).unwrap();
+        assert_eq!(created.lifetime, Some(Duration::from_secs(60)));
         for (written, seconds) in [
             ("60", Some(60)),
             (r#""60""#, Some(60)),
@@ -110,6 +122,14 @@ mod tests {
             (400, r#"{"error":"invalid_scope"}"#, "400 Bad Request: invalid_scope"),
             (503, "<h1>busy</h1>", "503 Service Unavailable: <h1>busy</h1>"),
             (302, "", "302 Found (redirects are not followed):"),
+            (
+                302,
+                "/?t=open-sesame",
+                "302 Found (redirects are not followed): its body may hold a token, and is not shown",
+            ),
+            (400, r#"{"access_token":"sesame"}"#, "400 Bad Request: its body may hold a token, and is not shown"),
+            (500, r#"{"error":"late","access_token":"sesame"}"#, "500 Internal Server Error: late"),
+            (201, "sesame", "201 Created, but the body is no JSON with an `access_token`"),
             (200, "", "200 OK, but the body is no JSON with an `access_token`"),
             (200, r#"{"access_token":7}"#, "200 OK, but the body is no JSON with an `access_token`"),
             (200, r#"{"access_token":""}"#, "200 OK, but its access_token can't be sent in a header"),

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use ring::digest;
 use tokio::time::Instant;
-use url::form_urlencoded::Serializer;
+use url::form_urlencoded::{self, Serializer};
 
 use super::answer;
 use super::assertion::AssertionKey;
@@ -55,9 +55,11 @@ impl TokenRequest {
     /// Fetches a token.
     pub(crate) async fn fetch(&self, client: &Client) -> Result<Token, Withheld> {
         let asked = Instant::now().into_std();
-        let (request, secret) = self.make(SystemTime::now())?;
+        let (request, assertion) = self.make(SystemTime::now())?;
         let failed = |why: String, retry_after| {
-            let why = Mask::of_texts([self.secret(), &secret]).excerpt(why.as_bytes(), REASON);
+            let parameters = self.parameters();
+            let secrets = [self.secret(), &assertion].into_iter().chain(parameters.iter().map(String::as_str));
+            let why = Mask::of_texts(secrets).excerpt(why.as_bytes(), REASON);
             Withheld { retry_after, ..Withheld::endpoint(format!("no access token: {}: {why}", self.name)) }
         };
         let response = client.request(request).await;
@@ -73,11 +75,11 @@ impl TokenRequest {
         Ok(Token::new(issued, asked))
     }
 
-    /// The request, and the secret in it.
+    /// The request, and the assertion in it.
     fn make(&self, now: SystemTime) -> Result<(Request<Full<Bytes>>, String), Withheld> {
         let mut form = Serializer::new(self.form.to_string());
         let mut authorization = None;
-        let secret = match &self.credentials {
+        let assertion = match &self.credentials {
             Credentials::Basic(value) => {
                 authorization = Some(value.clone());
                 String::new()
@@ -106,7 +108,13 @@ impl TokenRequest {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         headers.insert(USER_AGENT, self.agent.clone());
         headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
-        Ok((request, secret))
+        Ok((request, assertion))
+    }
+
+    /// The values of the parameters that are set by name.
+    fn parameters(&self) -> Vec<String> {
+        let pairs = form_urlencoded::parse(self.form.as_bytes());
+        pairs.filter(|(name, _)| !OWN.contains(&&**name)).map(|(_, value)| value.into_owned()).collect()
     }
 
     fn secret(&self) -> &str {
@@ -117,6 +125,9 @@ impl TokenRequest {
         }
     }
 }
+
+/// Parameters that are no secret.
+const OWN: [&str; 2] = ["grant_type", "scope"];
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const UNSIGNED: &str = "the assertion can't be signed: the system gives no random numbers";

@@ -82,7 +82,7 @@ fn form(oauth2: &OAuth2, problems: &mut Problems) -> String {
         if RESERVED.contains(&name.as_str()) {
             problems.add(format!("oauth2.parameters.{name}"), "another setting of `oauth2` sets it: remove it");
         }
-        form.append_pair(name, value);
+        form.append_pair(name, value.expose());
     }
     form.finish()
 }

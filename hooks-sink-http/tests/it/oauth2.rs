@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hooks_core::Sink;
 use hooks_core::sink::{DeliveryError, FailureClass, Notes, Shared, SinkConfig};
+use hooks_core::{Secret, Sink};
 use hooks_sink_http::{AnswerMeaning, Answers, ClientAuth, HttpConfig, HttpSink, OAuth2};
 use hooks_test::http::{Receiver, Seen, answer};
 use http::{Method, Response};
@@ -110,7 +110,7 @@ async fn a_client_proves_who_it_is_in_each_way() {
     let seen = ask(|oauth2| {
         oauth2.client_auth = ClientAuth::Body;
         oauth2.scopes = vec!["a".to_owned(), "b".to_owned()];
-        oauth2.parameters = [("audience".to_owned(), "https://api/".to_owned())].into();
+        oauth2.parameters = [("audience".to_owned(), Secret::new("https://api/"))].into();
     })
     .await;
     assert_eq!(seen.header("authorization"), None);
@@ -191,6 +191,21 @@ async fn a_token_server_in_trouble_is_an_endpoint_fault() {
     assert_eq!(error.class, FailureClass::Endpoint);
     assert!(error.chain().contains("refused"), "{}", error.chain());
     assert!(receiver.seen().is_empty(), "nothing is sent without a token");
+}
+
+#[tokio::test]
+async fn no_secret_is_shown_however_a_token_server_echoes_it() {
+    let receiver = Receiver::ok().await;
+    let echo = Receiver::start(|seen| answer(400, &format!("{} {}", seen.text(), "open & sesame"))).await;
+    for client_auth in [ClientAuth::Body, ClientAuth::Basic] {
+        let mut oauth2 = OAuth2::new(echo.url("/t"), "me", "open & sesame");
+        oauth2.client_auth = client_auth;
+        oauth2.parameters = [("code".to_owned(), Secret::new("open/code"))].into();
+        let error = refused(&with(receiver.url("/"), oauth2)).await.doing;
+        let said = error.split_once("Request: ").unwrap().1;
+        let own = if client_auth == ClientAuth::Body { "&client_id=me&client_secret=[secret]" } else { "" };
+        assert_eq!(said, format!("grant_type=client_credentials&code=[secret]{own} [secret]"));
+    }
 }
 
 #[tokio::test]

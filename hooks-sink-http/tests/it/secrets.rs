@@ -92,7 +92,7 @@ async fn a_path_is_in_no_error() {
     let error = sink.deliver(&batch(&["1"])).await.unwrap_err();
     assert!(receiver.only().uri.path().ends_with("path-open-sesame"));
     let shown = format!("{sink:?} {} {error:?}", error.chain());
-    assert!(!shown.contains("path-open-sesame") && shown.contains("nothing is at /services/T0/[secret]"), "{shown}");
+    assert!(!shown.contains("path-open-sesame") && shown.contains("nothing is at /[secret]"), "{shown}");
     assert!(error.doing.starts_with(&format!("POST {}: 422", receiver.url("/…"))), "{error}");
 }
 
