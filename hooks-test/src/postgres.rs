@@ -63,15 +63,66 @@ impl Server {
         let made =
             server.cluster("initdb").args(["-U", "hooks", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]).output();
         succeeded(&made.unwrap());
-        while server.port == 0 {
-            server.port = free_port();
+        server.begin();
+        Some(server)
+    }
+
+    /// Runs it at a port that is free.
+    fn begin(&mut self) {
+        while self.port == 0 {
+            self.port = free_port();
             // Another process may be given the port in between.
-            if !server.try_run() {
-                assert!(server.said().contains("Address already in use"), "{}", server.said());
-                server.port = 0;
+            if !self.try_run() {
+                assert!(self.said().contains("Address already in use"), "{}", self.said());
+                self.port = 0;
             }
         }
-        Some(server)
+    }
+
+    /// Another server, with a copy of what this one has now. It runs; this one ends for a moment.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        self.copy_with(|_| {})
+    }
+
+    /// A server that follows this one, which ends for a moment.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let settings = format!("primary_conninfo = 'host=127.0.0.1 port={} user=hooks'\n", self.port);
+        self.copy_with(|data| {
+            let file = data.join("postgresql.auto.conf");
+            let before = std::fs::read_to_string(&file).unwrap();
+            std::fs::write(file, before + &settings).unwrap();
+            std::fs::write(data.join("standby.signal"), "").unwrap();
+        })
+    }
+
+    fn copy_with(&self, change: impl FnOnce(&Path)) -> Self {
+        succeeded(&self.cluster("pg_ctl").args(["stop", "-m", "fast", "-s", "-w"]).output().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        chown(folder.path(), self.user, self.user).unwrap();
+        let (from, to) = (self.folder.path().join("data"), folder.path().join("data"));
+        succeeded(&Command::new("cp").arg("-a").args([&from, &to]).output().unwrap());
+        change(&to);
+        self.run();
+        let (programs, settings) = (self.programs.clone(), self.settings.clone());
+        let mut copy = Self { programs, port: 0, folder, user: self.user, settings };
+        copy.begin();
+        copy
+    }
+
+    /// Makes a standby a server of its own, with what it has.
+    ///
+    /// # Panics
+    /// When it can't.
+    pub fn promote(&self) {
+        succeeded(&self.cluster("pg_ctl").args(["promote", "-s", "-w"]).output().unwrap());
     }
 
     fn command(&self, program: &str) -> Command {

@@ -19,14 +19,16 @@ const CHECKPOINT_AFTER: Duration = Duration::from_millis(700);
 /// Most hooks in a statement.
 const MAX_HOOKS: usize = 1_000;
 
-/// By the epoch, never without. Ranges of all hooks are in one list, as many pairs for each as `counts` says.
+/// By the epoch and owner, never without: after a failover that lost commits, an epoch may be given out again. A write that
+/// comes late takes nothing back. Ranges of all hooks are in one list, as many pairs for each as `counts` says.
 const WRITE: &str = "WITH given AS (\
      SELECT hook, epoch, position, to_count - count AS from_count, to_count FROM (\
      SELECT hook, epoch, position, count, sum(count) OVER (ORDER BY n) AS to_count \
      FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int4[]) WITH ORDINALITY AS u (hook, epoch, position, count, n)) AS counted) \
-     UPDATE hooks.cursors AS c SET position = given.position, settled = ($5::int8[])[from_count + 1 : to_count], \
+     UPDATE hooks.cursors AS c SET position = greatest(c.position, given.position), \
+     settled = CASE WHEN given.position < c.position THEN c.settled ELSE ($5::int8[])[from_count + 1 : to_count] END, \
      owner = CASE WHEN $6 THEN owner END \
-     FROM given WHERE c.hook = given.hook AND c.epoch = given.epoch RETURNING c.hook";
+     FROM given WHERE c.hook = given.hook AND c.epoch = given.epoch AND c.owner = $7 RETURNING c.hook";
 
 /// Writes positions that moved: the first after a pause at once.
 pub(super) async fn run(bus: Arc<Inner>) {
@@ -47,11 +49,19 @@ impl Inner {
         let mut sorted: Vec<_> = hooks.iter().collect();
         // In one order, whoever writes.
         sorted.sort_by(|one, other| one.id.cmp(&other.id));
-        let (mut turns, mut writes) = (Vec::new(), Vec::<(&Arc<Hook>, CheckpointWrite)>::new());
+        let mut turns = Vec::new();
         for hook in sorted {
-            turns.push(hook.write_lock.lock().await);
-            writes.extend(hook.checkpoint_due(Instant::now(), !keep).map(|write| (hook, write)));
+            match hook.write_lock.try_lock() {
+                Ok(turn) => turns.push((hook, turn)),
+                // It is being moved, and is written next time.
+                Err(_) if keep => {}
+                Err(_) => turns.push((hook, hook.write_lock.lock().await)),
+            }
         }
+        // Nothing is waited for from here on: what is written is what is known when it is sent.
+        let due = |hook: &Arc<Hook>| hook.checkpoint_due(Instant::now(), !keep);
+        let writes: Vec<(&Arc<Hook>, CheckpointWrite)> =
+            turns.iter().filter_map(|(hook, _)| Some((*hook, due(hook)?))).collect();
         if writes.is_empty() {
             return;
         }
@@ -60,7 +70,7 @@ impl Inner {
         let positions: Vec<i64> = writes.iter().map(|(_, write)| write.position.cast_signed()).collect();
         let ranges: Vec<Vec<i64>> = writes.iter().map(|(_, write)| pairs(&write.acked_ranges)).collect();
         let counts: Vec<i32> = ranges.iter().map(|ranges| i32::try_from(ranges.len()).unwrap_or(0)).collect();
-        let written = self.work.query(WRITE, &[&names, &epochs, &positions, &counts, &ranges.concat(), &keep]).await;
+        let written = self.work.query(WRITE, &[&names, &epochs, &positions, &counts, &ranges.concat(), &keep, &self.me]).await;
         let now = Instant::now();
         match written {
             Ok(rows) => {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hooks_core::{BusError, Envelope, Position, Slice, SliceBuilder, bus::Delivery};
 
 use super::link::Link;
+use super::tail::Mark;
 
 /// Most events of a part, and bytes of them; one event alone may be longer.
 pub(super) const MAX_EVENTS: i64 = 1_000;
@@ -68,6 +69,13 @@ impl Chunk {
 
     pub(super) fn last(&self) -> u64 {
         self.entries.last().map_or(0, |entry| entry.position)
+    }
+
+    /// Its last event.
+    pub(super) fn mark(&self) -> Mark {
+        let Some(last) = self.entries.last() else { return Mark::default() };
+        let since = last.accepted.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Mark { position: last.position, micros: i64::try_from(since.as_micros()).unwrap_or(i64::MAX) }
     }
 
     /// Bytes of its events.

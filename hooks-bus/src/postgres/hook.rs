@@ -1,5 +1,7 @@
 //! What the Postgres bus adds to a hook that instances share.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use hooks_core::Lag;
 
 use crate::sharing;
@@ -8,8 +10,23 @@ use crate::sharing;
 pub(super) type Hook = sharing::Hook<Born, ()>;
 
 /// The mark of a hook's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Born(pub(super) i64);
+#[derive(Debug)]
+pub(super) struct Born(AtomicI64);
+
+impl Born {
+    pub(super) fn new(mark: i64) -> Self {
+        Self(AtomicI64::new(mark))
+    }
+
+    pub(super) fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The row is another one.
+    pub(super) fn set(&self, mark: i64) {
+        self.0.store(mark, Ordering::Relaxed);
+    }
+}
 
 impl Hook {
     /// The hook's unsettled events, if this instance owns it. `end`: the end of the log; `average`: bytes of an event.

@@ -187,7 +187,10 @@ impl Inner {
         if let Some(born) = self.read_row(hook).await? {
             return Ok(born);
         }
-        let behind = self.before_first(from).await?;
+        self.begin_behind(hook, self.before_first(from).await?).await
+    }
+
+    pub(super) async fn begin_behind(&self, hook: &HookId, behind: Option<i64>) -> Result<i64, BusError> {
         let _turn = self.refreshing.read().await;
         let begun = self.work.one(BEGIN, &[&hook.as_str(), &behind, &self.partition_length()]).await;
         let born = begun.map_err(|error| error.to("keep the position of a hook"))?.get(0);

@@ -13,6 +13,7 @@ use tokio_postgres::{AsyncMessage, Client, Error, Row, Statement};
 
 use super::config::PostgresConfig;
 use super::connect::{self, REQUEST_TIMEOUT, Wire, failed, message};
+use super::rollback::Known;
 use crate::sharing::reconnect_delay;
 
 /// The parameters of a statement.
@@ -73,9 +74,10 @@ impl Link {
         role: &'static str,
         listen: &'static str,
         hearing: Hearing,
+        known: Known,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, state) = watch::channel(State::Down("not connected to Postgres yet".to_owned()));
-        (Self { state }, keep(config, role, listen, hearing, sender))
+        (Self { state }, keep(config, role, listen, hearing, known, sender))
     }
 
     /// Waits until it is connected.
@@ -153,6 +155,7 @@ async fn keep(
     role: &'static str,
     listen: &'static str,
     hearing: Hearing,
+    known: Known,
     state: watch::Sender<State>,
 ) {
     let mut attempts = 0;
@@ -160,7 +163,7 @@ async fn keep(
         let why = match connect::connect(&config, role).await {
             Ok((client, wire)) => {
                 let session = Session { client, statements: Default::default(), broken: Notify::new() };
-                let (why, worked) = run(Arc::new(session), wire, listen, &hearing, &state).await;
+                let (why, worked) = run(Arc::new(session), wire, listen, &hearing, &known, &state).await;
                 attempts = if worked { 0 } else { attempts };
                 why
             }
@@ -179,10 +182,12 @@ async fn run(
     mut wire: Wire,
     listen: &str,
     hearing: &Hearing,
+    known: &Known,
     state: &watch::Sender<State>,
 ) -> (String, bool) {
     let prepared = async {
         connect::set_up(&session.client).await?;
+        known.check(&session.client).await?;
         session.client.batch_execute(listen).await.map_err(|error| failed("listen", &error))
     };
     tokio::select! {

@@ -38,6 +38,7 @@ mod rebalance;
 mod refresh;
 mod registry;
 mod retention;
+mod rollback;
 mod schema;
 mod seek;
 mod sequencer;
@@ -73,6 +74,7 @@ use publish::Publisher;
 use reader::PostgresReader;
 use registry::Registry;
 use retention::LogSize;
+use rollback::Known;
 use tail::Tail;
 
 use crate::sharing::{Lease, Mark, Unfollowed, instance};
@@ -127,10 +129,10 @@ struct Inner {
     reading: Link,
     publisher: Publisher,
     lease: Arc<Lease>,
-    registry: Mutex<Registry>,
+    registry: Arc<Mutex<Registry>>,
     /// Held for writing while everything is read, and for reading by those who change the registry themselves.
     refreshing: RwLock<()>,
-    hooks: Mutex<HashMap<HookId, Arc<Hook>>>,
+    hooks: Arc<Mutex<HashMap<HookId, Arc<Hook>>>>,
     tail: Arc<Tail>,
     health: Health,
     log_size: LogSize,
@@ -188,10 +190,13 @@ impl PostgresBus {
         let config = Arc::new(config);
         let log = schema::open(connect::connect(&config, "schema").await?, config.create).await?;
         let heard = Arc::new(Heard { outbox: Notify::new(), state: Notify::new(), asked: Notify::new() });
+        let me = instance();
         let tail = Arc::new(Tail::new());
+        let registry = Arc::new(Mutex::new(Registry::new(me.clone())));
+        let known = Known { tail: tail.clone(), hooks: Arc::default(), registry: registry.clone() };
         let mut links = JoinSet::new();
         let mut link = |role, listen, hearing| {
-            let (link, task) = Link::new(config.clone(), role, listen, hearing);
+            let (link, task) = Link::new(config.clone(), role, listen, hearing, known.clone());
             links.spawn(task);
             link
         };
@@ -205,12 +210,11 @@ impl PostgresBus {
         for link in [&work, &publishing, &sequence, &reading] {
             link.connected().await?;
         }
-        let me = instance();
         let (publisher, calls) = Publisher::new();
         let inner = Arc::new(Inner {
             log,
             lease: Arc::new(Lease::new(config.lease.get(), Mark::set(&me))),
-            registry: Mutex::new(Registry::new(me.clone())),
+            registry,
             me,
             config,
             work,
@@ -219,7 +223,7 @@ impl PostgresBus {
             reading,
             publisher,
             refreshing: RwLock::new(()),
-            hooks: Mutex::default(),
+            hooks: known.hooks,
             tail,
             health: Health::default(),
             log_size: LogSize::default(),
@@ -289,15 +293,15 @@ impl Bus for PostgresBus {
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {
         let inner = &self.inner;
-        let born = Born(inner.begin(&subscription.hook, subscription.from).await?);
+        let born = inner.begin(&subscription.hook, subscription.from).await?;
         let hook = {
             let mut hooks = inner.hooks.lock();
             match hooks.get(&subscription.hook) {
-                Some(hook) if hook.tag == born => hook.clone(),
+                Some(hook) if hook.tag.get() == born => hook.clone(),
                 known => {
                     // It was removed, and another one has its name now.
                     known.into_iter().for_each(|before| before.remove());
-                    let hook = Arc::new(Hook::new(&subscription, born, inner.lease.clone(), inner.settled.clone()));
+                    let hook = Arc::new(Hook::new(&subscription, Born::new(born), inner.lease.clone(), inner.settled.clone()));
                     hooks.insert(hook.id.clone(), hook.clone());
                     hook
                 }

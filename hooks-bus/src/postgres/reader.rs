@@ -28,8 +28,8 @@ pub(super) struct PostgresReader {
     /// The position at which it stops, when it is closed.
     end: Option<u64>,
     ready: watch::Receiver<u64>,
-    /// The part of the log that it is in, if it is behind the others.
-    chunk: Option<Arc<Chunk>>,
+    /// The part of the log that it is in, as the hook is of this version.
+    chunk: Option<(u64, Arc<Chunk>)>,
 }
 
 impl PostgresReader {
@@ -50,17 +50,25 @@ impl PostgresReader {
     }
 
     /// The part of the log behind a position.
-    async fn behind(&mut self, after: u64) -> Result<Option<Arc<Chunk>>, BusError> {
-        if let Some(chunk) = self.chunk.as_ref().filter(|chunk| chunk.first() <= after + 1 && chunk.last() > after) {
+    async fn behind(&mut self, after: u64, version: u64) -> Result<Option<Arc<Chunk>>, BusError> {
+        if let Some((of, chunk)) = &self.chunk
+            && *of == version
+            && chunk.first() <= after + 1
+            && chunk.last() > after
+        {
             return Ok(Some(chunk.clone()));
         }
-        self.chunk = self.bus.tail.behind(after);
-        if self.chunk.is_none() {
-            // Not all hooks at once.
-            let _place = self.bus.fetches.acquire().await.map_err(|_| BusError::Closed)?;
-            self.chunk = Chunk::read(&self.bus.reading, after, u64::MAX).await?.map(Arc::new);
-        }
-        Ok(self.chunk.clone())
+        self.chunk = None;
+        let chunk = match self.bus.tail.behind(after) {
+            Some(chunk) => Some(chunk),
+            None => {
+                // Not all hooks at once.
+                let _place = self.bus.fetches.acquire().await.map_err(|_| BusError::Closed)?;
+                Chunk::read(&self.bus.reading, after, u64::MAX).await?.map(Arc::new)
+            }
+        };
+        self.chunk = chunk.clone().map(|chunk| (version, chunk));
+        Ok(chunk)
     }
 
     async fn read_on(
@@ -76,7 +84,7 @@ impl PostgresReader {
             let _ = self.ready.changed().await;
             return Ok(None);
         }
-        let chunk = self.behind(after).await?;
+        let chunk = self.behind(after, version).await?;
         // From here on nothing is awaited, so no event can be lost by cancelling.
         let before = into.len();
         let taken = self.hook.read((self.number, version), |reading| match &chunk {

@@ -132,7 +132,7 @@ impl Inner {
                 }
                 continue;
             }
-            let row = registry.hooks.get(&hook.id).filter(|row| row.born == hook.tag.0);
+            let row = registry.hooks.get(&hook.id).filter(|row| row.born == hook.tag.get());
             // Where a row names this instance, which does not own the hook, an answer was lost.
             let names_me = row.is_some_and(|row| row.owner.as_deref() == Some(&self.me));
             if row.is_some() && (wanted || names_me) && !registry.is_owned_by_another(&hook.id) {
@@ -144,7 +144,7 @@ impl Inner {
 
     async fn acquire(&self, hooks: &[Arc<Hook>]) {
         let names: Vec<&str> = hooks.iter().map(|hook| hook.id.as_str()).collect();
-        let born: Vec<i64> = hooks.iter().map(|hook| hook.tag.0).collect();
+        let born: Vec<i64> = hooks.iter().map(|hook| hook.tag.get()).collect();
         let rows = match self.work.query(ACQUIRE, &[&self.me, &names, &born]).await {
             Ok(rows) => rows,
             Err(error) => {

@@ -19,6 +19,9 @@ const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// After a read that took long, as many times as long is waited.
 const REST: u32 = 4;
 
+/// Whoever removes a hook that is defined stops it within this time.
+const RESTORE_AFTER: Duration = Duration::from_secs(2);
+
 const HOOKS: &str = "SELECT hook, born, began, position, owner, epoch FROM hooks.cursors";
 
 const DEFINITIONS: &str = "SELECT hook, revision FROM hooks.definitions";
@@ -35,7 +38,11 @@ pub(super) async fn run(bus: Arc<Inner>) {
         let every = REFRESH_EVERY.min(bus.config.lease.get() / 8);
         let _ = timeout(every, bus.heard.state.notified()).await;
         let begun = Instant::now();
-        if let Err(error) = bus.refresh().await {
+        let read = async {
+            bus.refresh().await?;
+            bus.restore_rows().await
+        };
+        if let Err(error) = read.await {
             tracing::debug!(%error, "can't read what other instances have written: trying again");
         }
         sleep(begun.elapsed() * REST).await;
@@ -58,16 +65,43 @@ impl Inner {
         let hooks: Vec<_> = self.hooks.lock().values().cloned().collect();
         {
             let registry = self.registry.lock();
-            for hook in hooks.iter().filter(|hook| hook.is_owned()) {
-                match registry.hooks.get(&hook.id) {
-                    Some(row) if row.born == hook.tag.0 && row.owner.as_deref() == Some(&self.me) => {}
-                    Some(row) if row.born == hook.tag.0 => hook.lose(row.epoch),
-                    // It was removed.
-                    _ => hook.lose(u64::MAX),
+            for hook in &hooks {
+                let row = registry.hooks.get(&hook.id);
+                match row {
+                    Some(row) if row.born == hook.tag.get() && row.owner.as_deref() == Some(&self.me) => {}
+                    Some(row) if row.born == hook.tag.get() => hook.lose(row.epoch),
+                    // It was removed; another one has its name now.
+                    Some(row) => {
+                        hook.lose(u64::MAX);
+                        hook.tag.set(row.born);
+                    }
+                    None => hook.lose(u64::MAX),
                 }
             }
         }
         self.rebalance_needed.notify_one();
+        Ok(())
+    }
+
+    /// Makes the rows again of hooks that this instance has: they were removed while it was away, or a log that went back
+    /// had none yet. Whoever owned a hook goes first, and knows where it was.
+    async fn restore_rows(&self) -> Result<(), BusError> {
+        let now = Instant::now();
+        let hooks: Vec<_> = self.hooks.lock().values().cloned().collect();
+        for hook in hooks {
+            if self.registry.lock().hooks.contains_key(&hook.id) {
+                hook.found();
+                continue;
+            }
+            let known = hook.last_position().map(|(position, _)| position);
+            let pause = if known.is_some() { RESTORE_AFTER } else { 2 * RESTORE_AFTER };
+            if hook.missing_for(now) >= pause {
+                let last = self.flush().await?;
+                let behind = known.or(self.tail.kept()).unwrap_or(last).min(last);
+                tracing::warn!(hook = %hook.id, behind, "the row of a hook in hooks.cursors is gone: it is made again");
+                hook.tag.set(self.begin_behind(&hook.id, Some(behind.cast_signed())).await?);
+            }
+        }
         Ok(())
     }
 

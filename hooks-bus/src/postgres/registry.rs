@@ -118,6 +118,12 @@ impl Registry {
         changed
     }
 
+    /// What the server has is older than what was read: that holds all the same, and what is gone is news.
+    pub(super) fn roll_back(&mut self) {
+        self.overrides.reset_revisions();
+        self.definitions.values_mut().for_each(|revision| *revision = 0);
+    }
+
     /// This instance has defined a hook.
     pub(super) fn defined(&mut self, hook: &HookId, revision: u64) {
         self.definitions.insert(hook.clone(), revision);

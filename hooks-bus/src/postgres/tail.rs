@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hooks_core::BusError;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tokio_postgres::Row;
 
 use super::Inner;
 use super::chunk::Chunk;
@@ -21,6 +23,9 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 
 const LAST: &str = "SELECT hooks.last_position()";
 
+const END: &str = "SELECT position, (extract(epoch FROM at) * 1000000)::bigint FROM hooks.log \
+     WHERE position = hooks.last_position()";
+
 /// The end of the log.
 pub(super) struct Tail {
     /// The last position, as far as is known.
@@ -30,8 +35,20 @@ pub(super) struct Tail {
     cache: Mutex<Cache>,
 }
 
+/// The last event that was read of the log: another history has another one there.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// 0: nothing was read yet.
+    pub(super) position: u64,
+    /// Since 1970.
+    pub(super) micros: i64,
+}
+
 #[derive(Default)]
 struct Cache {
+    mark: Mark,
+    /// Where a log that went back was still the same.
+    kept: Option<u64>,
     chunks: VecDeque<Arc<Chunk>>,
     bytes: usize,
     /// Of all that it has had.
@@ -75,9 +92,51 @@ impl Tail {
         cache.all_bytes.checked_div(cache.events).unwrap_or(0)
     }
 
-    fn push(&self, chunk: Chunk) {
-        let last = chunk.last();
+    /// Reads on behind an event.
+    fn begins_at(&self, mark: Mark) {
         let mut cache = self.cache.lock();
+        cache.mark = mark;
+        self.reached(mark.position);
+        self.ready.send_replace(mark.position);
+    }
+
+    /// What the log has to have, if it did not go back.
+    pub(super) fn mark(&self) -> Mark {
+        self.cache.lock().mark
+    }
+
+    /// The log ends there, whatever was heard before.
+    pub(super) fn ends_at(&self, last: u64) {
+        self.last.send_replace(last);
+    }
+
+    /// Forgets what was read of a log that went back, unless that was done since. Reading goes on at its end.
+    pub(super) fn roll_back(&self, from: Mark, to: Mark, kept: u64) -> bool {
+        let mut cache = self.cache.lock();
+        if cache.mark != from {
+            return false;
+        }
+        cache.mark = to;
+        cache.kept = Some(kept);
+        cache.chunks.clear();
+        cache.bytes = 0;
+        self.ready.send_replace(to.position);
+        true
+    }
+
+    /// Where a log that went back was still the same.
+    pub(super) fn kept(&self) -> Option<u64> {
+        self.cache.lock().kept
+    }
+
+    /// Takes in what was read behind an event, unless the log went back meanwhile.
+    fn push(&self, behind: Mark, chunk: Chunk) {
+        let mut cache = self.cache.lock();
+        if cache.mark != behind {
+            return;
+        }
+        let last = chunk.last();
+        cache.mark = chunk.mark();
         cache.bytes += chunk.bytes();
         cache.all_bytes += chunk.bytes() as u64;
         cache.events += chunk.len() as u64;
@@ -87,7 +146,6 @@ impl Tail {
         {
             cache.bytes -= oldest.bytes();
         }
-        drop(cache);
         self.ready.send_replace(last);
     }
 }
@@ -95,8 +153,9 @@ impl Tail {
 /// Reads what comes.
 pub(super) async fn run(bus: Arc<Inner>) {
     let mut last = bus.tail.last.subscribe();
-    let mut read = *bus.tail.ready.borrow();
     loop {
+        let mark = bus.tail.mark();
+        let read = mark.position;
         let end = *last.borrow_and_update();
         if read >= end {
             if timeout(ASK_EVERY, last.changed()).await.is_err() {
@@ -106,36 +165,42 @@ pub(super) async fn run(bus: Arc<Inner>) {
             continue;
         }
         match Chunk::read(&bus.reading, read, end.saturating_add(1)).await {
-            Ok(Some(chunk)) => {
-                read = chunk.last();
-                bus.tail.push(chunk);
-            }
-            // What was there was dropped since.
-            Ok(None) => {
-                read = end;
-                bus.tail.ready.send_replace(end);
-            }
-            Err(error) => {
-                tracing::debug!(error = message(error), "the log can't be read now: trying again");
-                sleep(RETRY_PAUSE).await;
-            }
+            Ok(Some(chunk)) => bus.tail.push(mark, chunk),
+            Ok(None) => match bus.end_of_log().await {
+                // What was there was dropped since.
+                Ok(last) if last.position >= end => bus.tail.begins_at(last),
+                Ok(last) => bus.tail.ends_at(last.position),
+                Err(error) => retry(error).await,
+            },
+            Err(error) => retry(error).await,
         }
     }
 }
 
+async fn retry(error: BusError) {
+    tracing::debug!(error = message(error), "the log can't be read now: trying again");
+    sleep(RETRY_PAUSE).await;
+}
+
 impl Inner {
     /// Asks for the end of the log.
-    pub(super) async fn refresh_tail(&self) -> Result<u64, hooks_core::BusError> {
+    pub(super) async fn refresh_tail(&self) -> Result<u64, BusError> {
         let row = self.reading.one(LAST, &[]).await.map_err(|error| error.to("read the end of the log"))?;
         let last = row.get::<_, i64>(0).unsigned_abs();
         self.tail.reached(last);
         Ok(last)
     }
 
+    /// The last event of the log.
+    async fn end_of_log(&self) -> Result<Mark, BusError> {
+        let rows = self.reading.query(END, &[]).await.map_err(|error| error.to("read the end of the log"))?;
+        let mark = |row: &Row| Mark { position: row.get::<_, i64>(0).unsigned_abs(), micros: row.get(1) };
+        Ok(rows.first().map(mark).unwrap_or_default())
+    }
+
     /// Begins to read at the end that the log has now.
-    pub(super) async fn begin_tail(&self) -> Result<(), hooks_core::BusError> {
-        let last = self.refresh_tail().await?;
-        self.tail.ready.send_replace(last);
+    pub(super) async fn begin_tail(&self) -> Result<(), BusError> {
+        self.tail.begins_at(self.end_of_log().await?);
         Ok(())
     }
 }

@@ -336,6 +336,11 @@ impl<T, F> Hook<T, F> {
         now.saturating_duration_since(*self.state.lock().missing.get_or_insert(now))
     }
 
+    /// The entry is there.
+    pub(crate) fn found(&self) {
+        self.state.lock().missing = None;
+    }
+
     /// The entry is gone: the next checkpoint, which follows, recreates it.
     pub(crate) fn checkpoint_soon(&self) {
         self.state.lock().dirty = true;

@@ -5,6 +5,7 @@ mod order;
 mod outages;
 mod publishing;
 mod retention;
+mod rollback;
 
 use std::time::Duration;
 
@@ -27,6 +28,12 @@ pub(crate) fn config(server: &Server, database: &str) -> PostgresConfig {
 /// A bus in the database `postgres`.
 async fn bus(server: &Server) -> PostgresBus {
     soon("connecting", PostgresBus::connect(config(server, "postgres"))).await.unwrap()
+}
+
+/// A bus that uses the first of these servers that takes writes.
+async fn bus_of(servers: [&Server; 2]) -> PostgresBus {
+    let hosts = servers.map(|server| format!("127.0.0.1:{}", server.port)).to_vec();
+    soon("connecting", PostgresBus::connect(PostgresConfig { hosts, ..config(servers[0], "postgres") })).await.unwrap()
 }
 
 /// A client as an application has it.
