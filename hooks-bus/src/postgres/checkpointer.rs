@@ -70,7 +70,8 @@ impl Inner {
         let positions: Vec<i64> = writes.iter().map(|(_, write)| write.position.cast_signed()).collect();
         let ranges: Vec<Vec<i64>> = writes.iter().map(|(_, write)| pairs(&write.acked_ranges)).collect();
         let counts: Vec<i32> = ranges.iter().map(|ranges| i32::try_from(ranges.len()).unwrap_or(0)).collect();
-        let written = self.work.query(WRITE, &[&names, &epochs, &positions, &counts, &ranges.concat(), &keep, &self.me]).await;
+        let written =
+            self.work.query(WRITE, &[&names, &epochs, &positions, &counts, &ranges.concat(), &keep, &self.me]).await;
         let now = Instant::now();
         match written {
             Ok(rows) => {

@@ -17,6 +17,10 @@ const READ: &str = "SELECT position, (extract(epoch FROM at) * 1000000)::bigint,
      SELECT position, at, event, size FROM hooks.log WHERE position > $1 AND position < $2 ORDER BY position LIMIT $3\
      ) AS next) AS counted WHERE before < $4 ORDER BY position";
 
+/// Sets a row aside that is no event: once, whoever reads it and how often.
+const REFUSE: &str = "INSERT INTO hooks.refused (position, event, why) \
+     SELECT position, event, $2 FROM hooks.log WHERE position = $1 ON CONFLICT (position) DO NOTHING RETURNING 1";
+
 /// Events with consecutive positions.
 #[derive(Debug)]
 pub(super) struct Chunk {
@@ -50,6 +54,12 @@ impl Chunk {
             let (position, micros, text): (i64, i64, &str) = (row.get(0), row.get(1), row.get(2));
             let index = slice.len();
             let event = slice.push_json(text.as_bytes()).map(|()| index).map_err(|error| error.to_string());
+            if let Err(why) = &event {
+                let refused = link.query(REFUSE, &[&position, why]).await.map_err(|error| error.to("refuse a row"))?;
+                if !refused.is_empty() {
+                    tracing::error!(position, why, "a row of hooks.log is no event: it is in hooks.refused");
+                }
+            }
             let accepted = UNIX_EPOCH + Duration::from_micros(micros.unsigned_abs());
             entries.push(Entry { position: position.unsigned_abs(), accepted, bytes: text.len(), event });
             all += text.len();

@@ -17,7 +17,7 @@ use crate::failing::{self, seconds};
 use crate::overrides::encode;
 
 const DEFINE: &str = "SELECT done, revision, (extract(epoch FROM created) * 1000000)::bigint, \
-     (extract(epoch FROM changed) * 1000000)::bigint FROM hooks.define($1, $2, $3, $4, $5, $6)";
+     (extract(epoch FROM changed) * 1000000)::bigint FROM hooks.define($1, $2, $3, $4, $5)";
 
 const REMOVE: &str = "SELECT done, revision, existed FROM hooks.remove($1, $2, $3, $4)";
 
@@ -37,7 +37,7 @@ const SET_FAILING: &str = "INSERT INTO hooks.overrides (hook, failing_since) VAL
 
 const ROW: &str = "SELECT born, began, position, owner, epoch FROM hooks.cursors WHERE hook = $1";
 
-const BEGIN: &str = "SELECT born FROM hooks.begin($1, $2, $3)";
+const BEGIN: &str = "SELECT hooks.begin($1, $2)";
 
 /// Where the hook begins: `NULL` stands for the end of the log.
 const BEFORE: &str = "SELECT CASE WHEN $1::float8 IS NULL THEN coalesce((SELECT min(first) FROM hooks.partitions), 1) \
@@ -121,11 +121,9 @@ impl HookStore for PostgresBus {
         from: StartAt,
     ) -> Result<Definition, DefineError> {
         let inner = &self.inner;
-        let behind = inner.before_first(from).await?;
+        let behind = inner.behind(from).await?;
         let _turn = inner.refreshing.read().await;
-        let length = inner.partition_length();
-        let defined =
-            inner.work.one(DEFINE, &[&hook.as_str(), &text, &number(expected), &behind, &length, &inner.me]).await;
+        let defined = inner.work.one(DEFINE, &[&hook.as_str(), &text, &number(expected), &behind, &inner.me]).await;
         let row = defined.map_err(|error| error.to("define a hook"))?;
         let revision: Option<i64> = row.get(1);
         let revision = revision.map(|revision| Revision::new(revision.unsigned_abs()));
@@ -187,12 +185,12 @@ impl Inner {
         if let Some(born) = self.read_row(hook).await? {
             return Ok(born);
         }
-        self.begin_behind(hook, self.before_first(from).await?).await
+        self.begin_behind(hook, self.behind(from).await?).await
     }
 
-    pub(super) async fn begin_behind(&self, hook: &HookId, behind: Option<i64>) -> Result<i64, BusError> {
+    pub(super) async fn begin_behind(&self, hook: &HookId, behind: i64) -> Result<i64, BusError> {
         let _turn = self.refreshing.read().await;
-        let begun = self.work.one(BEGIN, &[&hook.as_str(), &behind, &self.partition_length()]).await;
+        let begun = self.work.one(BEGIN, &[&hook.as_str(), &behind]).await;
         let born = begun.map_err(|error| error.to("keep the position of a hook"))?.get(0);
         self.read_row(hook).await?;
         Ok(born)
@@ -208,6 +206,14 @@ impl Inner {
         let row = HookRow { born, began: number(1), position: number(2), owner, epoch: number(4) };
         self.registry.lock().hooks.insert(hook.clone(), row);
         Ok(Some(born))
+    }
+
+    /// The position behind which a hook begins that is new.
+    async fn behind(&self, from: StartAt) -> Result<i64, BusError> {
+        match self.before_first(from).await? {
+            Some(behind) => Ok(behind),
+            None => Ok(self.flush().await?.cast_signed()),
+        }
     }
 
     /// The position before the first event of a hook that begins there. `None`: the end, whatever that is by then.

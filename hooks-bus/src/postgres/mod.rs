@@ -301,7 +301,8 @@ impl Bus for PostgresBus {
                 known => {
                     // It was removed, and another one has its name now.
                     known.into_iter().for_each(|before| before.remove());
-                    let hook = Arc::new(Hook::new(&subscription, Born::new(born), inner.lease.clone(), inner.settled.clone()));
+                    let hook =
+                        Arc::new(Hook::new(&subscription, Born::new(born), inner.lease.clone(), inner.settled.clone()));
                     hooks.insert(hook.id.clone(), hook.clone());
                     hook
                 }

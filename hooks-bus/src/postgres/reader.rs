@@ -117,12 +117,12 @@ fn take_in(
         if into.len() - before >= max || reading.cursor.window() >= WINDOW {
             return;
         }
-        into.extend(take_event(reading, chunk, entry, hook));
+        into.extend(take_event(reading, chunk, entry));
     }
 }
 
 /// Enters one event in cursor and ledger; returns it if it is to be delivered.
-fn take_event(reading: &mut Reading<'_, ()>, chunk: &Chunk, entry: &Entry, hook: &Hook) -> Option<Delivery> {
+fn take_event(reading: &mut Reading<'_, ()>, chunk: &Chunk, entry: &Entry) -> Option<Delivery> {
     match chunk.event(entry) {
         Ok(event) if !reading.filter.matches(event) => reading.cursor.pass(entry.position),
         Ok(event) => {
@@ -131,12 +131,8 @@ fn take_event(reading: &mut Reading<'_, ()>, chunk: &Chunk, entry: &Entry, hook:
                 return chunk.delivery(entry);
             }
         }
-        Err(error) => {
-            tracing::error!(hook = %hook.id, position = entry.position, error, "a row of hooks.log is no event: it is dropped");
-            reading.ledger.take(1);
-            reading.ledger.give_up(1, DropReason::Unreadable);
-            reading.cursor.pass(entry.position);
-        }
+        // It is in `hooks.refused`.
+        Err(_) => reading.cursor.pass(entry.position),
     }
     None
 }

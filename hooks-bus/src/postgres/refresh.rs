@@ -99,7 +99,7 @@ impl Inner {
                 let last = self.flush().await?;
                 let behind = known.or(self.tail.kept()).unwrap_or(last).min(last);
                 tracing::warn!(hook = %hook.id, behind, "the row of a hook in hooks.cursors is gone: it is made again");
-                hook.tag.set(self.begin_behind(&hook.id, Some(behind.cast_signed())).await?);
+                hook.tag.set(self.begin_behind(&hook.id, behind.cast_signed()).await?);
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Inner;
 use super::gaps::{Found, Gaps};
 use super::link::{Failed, RETRY_PAUSE};
+use super::tail::LAST;
 
 /// Most calls whose events are moved at a time.
 const MOST: i32 = 1_000;
@@ -40,7 +41,7 @@ const YOUNGEST: &str = "SELECT pg_current_xact_id()::text::bigint";
 
 const SEQUENCE: &str = "SELECT last, ids, oldest, youngest FROM hooks.sequence($1, $2, $3, $4)";
 
-const FLUSH: &str = "SELECT hooks.flush($1)";
+const NEWEST: &str = "SELECT max(id) FROM hooks.outbox";
 
 /// Leads whenever no other instance does.
 pub(super) async fn run(bus: Arc<Inner>) {
@@ -110,10 +111,22 @@ impl Inner {
         Ok(!self.sequence.query(LEAD, &[&self.me, &lease, &awake, &awake_for]).await?.is_empty())
     }
 
-    /// Gives a position to every event that is committed now. Returns the last position.
+    /// Gives a position to every event that is committed now, step by step. Returns the last position.
     pub(super) async fn flush(&self) -> Result<u64, BusError> {
-        let row = self.work.one(FLUSH, &[&self.partition_length()]).await;
-        let last = row.map_err(|error| error.to("read the end of the log"))?.get::<_, i64>(0).unsigned_abs();
+        let moved = async {
+            let newest: Option<i64> = self.sequence.one(NEWEST, &[]).await?.get(0);
+            loop {
+                // Also waits for another one who is moving events.
+                let none = Vec::<i64>::new();
+                let row = self.sequence.one(SEQUENCE, &[&0_i64, &none, &MOST, &self.partition_length()]).await?;
+                // The lowest ids are moved first.
+                let highest = row.get::<_, Vec<i64>>(1).into_iter().max();
+                if highest.is_none() || highest >= newest {
+                    return Ok(self.sequence.one(LAST, &[]).await?.get::<_, i64>(0).unsigned_abs());
+                }
+            }
+        };
+        let last = moved.await.map_err(|error: Failed| error.to("read the end of the log"))?;
         self.tail.reached(last);
         Ok(last)
     }

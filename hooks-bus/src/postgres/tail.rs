@@ -21,7 +21,7 @@ const CACHE_BYTES: usize = 32 << 20;
 /// The interval at which the end is asked for without a notice: a net, for those that get lost.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
-const LAST: &str = "SELECT hooks.last_position()";
+pub(super) const LAST: &str = "SELECT hooks.last_position()";
 
 const END: &str = "SELECT position, (extract(epoch FROM at) * 1000000)::bigint FROM hooks.log \
      WHERE position = hooks.last_position()";

@@ -1,24 +1,15 @@
--- The cursor of a hook, which begins behind this position if it is new (`NULL`: behind all that is committed now).
-CREATE FUNCTION hooks.begin(name text, behind bigint, partition_length bigint, OUT born bigint, OUT is_new boolean)
+-- The mark of a hook's cursor, which begins behind this position if it is new.
+CREATE FUNCTION hooks.begin(name text, behind bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
-    is_new := false;
-    SELECT cursors.born INTO born FROM hooks.cursors WHERE hook = name;
-    IF born IS NULL THEN
-        behind := coalesce(behind, hooks.flush(partition_length));
-        INSERT INTO hooks.cursors (hook, began, position) VALUES (name, behind, behind)
-            ON CONFLICT DO NOTHING RETURNING cursors.born INTO born;
-        is_new := born IS NOT NULL;
-        IF NOT is_new THEN
-            SELECT cursors.born INTO born FROM hooks.cursors WHERE hook = name;
-        END IF;
-    END IF;
+    INSERT INTO hooks.cursors (hook, began, position) VALUES (name, behind, behind) ON CONFLICT DO NOTHING;
+    RETURN (SELECT born FROM hooks.cursors WHERE hook = name);
 END $$;
 
 -- Defines a hook, if its revision is the expected one (`NULL`: any, 0: none). `done` says whether it was.
 CREATE FUNCTION hooks.define(
-    name text, text text, expected bigint, behind bigint, partition_length bigint, by text,
-    OUT done boolean, OUT revision bigint, OUT created timestamptz, OUT changed timestamptz, OUT born bigint
+    name text, text text, expected bigint, behind bigint, by text,
+    OUT done boolean, OUT revision bigint, OUT created timestamptz, OUT changed timestamptz
 )
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
@@ -28,7 +19,7 @@ BEGIN
     IF NOT done THEN
         RETURN;
     END IF;
-    born := (hooks.begin(name, behind, partition_length)).born;
+    PERFORM hooks.begin(name, behind);
     INSERT INTO hooks.definitions AS d VALUES (name, nextval('hooks.number'), clock_timestamp(), clock_timestamp(), text)
         ON CONFLICT (hook) DO UPDATE SET revision = excluded.revision, changed = excluded.changed,
             definition = excluded.definition

@@ -42,10 +42,12 @@ CREATE TABLE hooks.log (
 -- Its partitions, `log_FIRST`, each with the positions from `first` to before `past`.
 CREATE TABLE hooks.partitions (first bigint PRIMARY KEY, past bigint NOT NULL);
 
--- Rows of the outbox that are no events, and why: the dead letters of the bus itself.
+-- Rows of the outbox that are no events, and why: the dead letters of the bus itself. Those that only the reader could
+-- tell have a position of the log.
 CREATE TABLE hooks.refused (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    position bigint UNIQUE,
     event json NOT NULL,
     why text NOT NULL
 );

@@ -89,20 +89,6 @@ BEGIN
     PERFORM pg_notify('hooks_log', last::text);
 END $$;
 
--- Gives a position to every event that is committed now. Returns the last position.
-CREATE FUNCTION hooks.flush(partition_length bigint) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
-DECLARE
-    up_to bigint := (SELECT max(id) FROM hooks.outbox);
-BEGIN
-    WHILE EXISTS (SELECT FROM hooks.outbox WHERE id <= up_to) LOOP
-        PERFORM hooks.sequence(0, '{}', 1000, partition_length);
-    END LOOP;
-    -- Waits for the one who is moving others.
-    PERFORM pg_advisory_xact_lock(1752133483, 1);
-    RETURN hooks.last_position();
-END $$;
-
 -- The first position with a time of at least this, or the one behind the last.
 CREATE FUNCTION hooks.position_at(since timestamptz) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$

@@ -1,5 +1,6 @@
 //! The Postgres bus against real servers.
 
+mod checking;
 mod instances;
 mod order;
 mod outages;

@@ -59,6 +59,21 @@ async fn what_is_no_event_is_refused_or_set_aside_and_stops_nothing() {
         (r#"{"type":"a","typ_o":1}"#, "the event has an attribute \"typ_o\": names are lower-case letters and digits"),
         (r#"{"type":"a","type":"b"}"#, "the event has \"type\" twice"),
         (r#"{"type":"a","time":"now"}"#, "the event's \"time\" is \"now\": write it as 2026-11-27T10:00:00Z"),
+        (
+            r#"{"type":"a","time":"2026-02-29T10:00:00Z"}"#,
+            "the event's \"time\" is \"2026-02-29T10:00:00Z\": write it as 2026-11-27T10:00:00Z",
+        ),
+        (r#"{"type":"a","time":null}"#, "the event's \"time\" has to be a text that is not empty"),
+        (r#"{"type":"a","datacontenttype":7}"#, "the event's \"datacontenttype\" has to be a text that is not empty"),
+        (
+            r#"{"type":"a","region":{"a":1}}"#,
+            "the event's attribute \"region\" has to be a text, a number or a boolean",
+        ),
+        (r#"{"type":"a","subject":"\u0007"}"#, "the event's \"subject\" has control characters"),
+        (
+            r#"{"type":"a","data":null,"data_base64":""}"#,
+            "the event has \"data\" and \"data_base64\": it can have one of them",
+        ),
         (r#"{"type":"a","specversion":"2"}"#, "the event's \"specversion\" is \"2\": only \"1.0\" is known"),
         (
             r#"{"type":"hooks.a"}"#,
@@ -75,7 +90,7 @@ async fn what_is_no_event_is_refused_or_set_aside_and_stops_nothing() {
     let refused = client.query("SELECT event::text, why FROM hooks.refused ORDER BY id", &[]).await.unwrap();
     let refused: Vec<(&str, &str)> = refused.iter().map(|row| (row.get(0), row.get(1))).collect();
     assert_eq!(refused, bad);
-    until("they are counted", || bus.monitor().details()["refused_events"] == 8).await;
+    until("they are counted", || bus.monitor().details()["refused_events"] == 14).await;
 }
 
 /// A role that may publish, and nothing else.
@@ -89,7 +104,7 @@ async fn a_publisher_needs_two_rights() {
     client.batch_execute(made).await.unwrap();
     publish(&client, 1).await;
     for forbidden in
-        ["SELECT FROM hooks.log", "INSERT INTO hooks.outbox (event) VALUES ('{}')", "SELECT hooks.flush(1)"]
+        ["SELECT FROM hooks.log", "INSERT INTO hooks.outbox (event) VALUES ('{}')", "SELECT hooks.last_position()"]
     {
         let refused = client.batch_execute(forbidden).await.unwrap_err();
         assert_eq!(refused.code().unwrap().code(), "42501", "{forbidden}");
@@ -97,4 +112,44 @@ async fn a_publisher_needs_two_rights() {
     client.batch_execute("RESET ROLE; GRANT INSERT (event) ON hooks.outbox TO shop; SET ROLE shop").await.unwrap();
     client.batch_execute(r#"INSERT INTO hooks.outbox (event) VALUES ('{"type":"a","id":"2"}')"#).await.unwrap();
     assert_eq!(hook.read_to(2, 9).await, [1, 2]);
+}
+
+/// Only the reader can tell: a name that is written with an escape.
+#[tokio::test]
+async fn what_only_the_reader_can_tell_is_set_aside_once_whoever_reads_it() {
+    let Some(server) = Server::start() else { return };
+    let (bus, other) = (bus(&server).await, bus(&server).await);
+    let mut hooks = [
+        End::new(&bus, "a", Filter::all()).await,
+        End::new(&bus, "b", Filter::all()).await,
+        End::new(&other, "c", Filter::all()).await,
+    ];
+    let client = client(&server).await;
+    client.batch_execute(r#"SELECT hooks.publish('{"type":"a","\u0072egion":"eu"}')"#).await.unwrap();
+    publish(&client, 1).await;
+    for hook in &mut hooks {
+        assert_eq!(hook.read_to(1, 9).await, [1]);
+        assert_eq!(hook.ledger.counts().taken, 1);
+    }
+    let refused = client.query("SELECT position, why FROM hooks.refused", &[]).await.unwrap();
+    assert_eq!(refused.len(), 1);
+    let (position, why): (i64, &str) = (refused[0].get(0), refused[0].get(1));
+    assert_eq!(position, 1);
+    assert!(why.contains("no legal extension name"), "{why}");
+    until("it is counted", || other.monitor().details()["refused_events"] == 1).await;
+}
+
+/// A new hook begins behind all that is committed, of which there may be much, and of which others wait for their part.
+#[tokio::test]
+async fn many_rows_get_their_positions_step_by_step() {
+    let Some(server) = Server::start() else { return };
+    drop(bus(&server).await);
+    server.psql("postgres", "UPDATE hooks.sequencer SET leader = 'another', until = now() + interval '1 hour'");
+    let bus = bus(&server).await;
+    let rows = "INSERT INTO hooks.outbox (event) SELECT '{\"type\":\"a\"}' FROM generate_series(1, 5000)";
+    server.psql("postgres", rows);
+    let _hook = End::new(&bus, "a", Filter::all()).await;
+    assert_eq!(server.psql("postgres", "SELECT position FROM hooks.cursors"), "5000");
+    let steps = "SELECT count(*), count(DISTINCT xmin::text) FROM hooks.log";
+    assert_eq!(server.psql("postgres", steps), "5000|5");
 }

@@ -17,13 +17,11 @@ async fn delivered_after_a_failover(has_grown_beyond: bool) {
     drop((hook, before));
     let other = server.copy();
     let bus = bus_of([&server, &other]).await;
-    let (mut old, mut new) =
-        (End::new(&bus, "a", Filter::all()).await, End::new(&bus, "b", Filter::all()).await);
+    let (mut old, mut new) = (End::new(&bus, "a", Filter::all()).await, End::new(&bus, "b", Filter::all()).await);
     bus.publish(events(5..20)).await.unwrap();
     assert_eq!(old.read_to(19, 9).await.last(), Some(&19));
     assert_eq!(new.read_to(19, 9).await.last(), Some(&19));
-    let sequencer: Option<PostgresBus> =
-        if has_grown_beyond { Some(super::bus(&other).await) } else { None };
+    let sequencer: Option<PostgresBus> = if has_grown_beyond { Some(super::bus(&other).await) } else { None };
     let count = if has_grown_beyond { 40 } else { 3 };
     let application = client(&other).await;
     for number in 20..20 + count {
