@@ -1,7 +1,7 @@
 //! The cost of the durable bus, in CPU seconds per million events.
 //!
 //! ```sh
-//! cargo run --release -p hooks-bus --example durable_bench -- FOLDER [EVENTS]
+//! cargo run --profile dist -p hooks-bus --example durable_bench -- FOLDER [EVENTS]
 //! ```
 //!
 //! FOLDER should be on the disk that is to be measured; a folder in it is made and removed.

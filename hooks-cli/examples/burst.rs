@@ -2,7 +2,7 @@
 //! `overflow = "block"`: how many are lost, and how long it takes beside a bare client that posts the
 //! same bodies, prebuilt, one at a time.
 //!
-//! `cargo run --release -p hooks-cli --example burst`
+//! `cargo run --profile dist -p hooks-cli --example burst`
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The cost of a registered webhook while nothing happens: `cargo run --release --example idle -p hooks-sink-http`.
+//! The cost of a registered webhook while nothing happens: `cargo run --profile dist --example idle -p hooks-sink-http`.
 //!
 //! Registers 100,000 hooks, each with an address, a secret and a header of its own, and prints how much
 //! resident memory the process has more than before, by hook. Then one event wakes one of them, which shows

@@ -37,8 +37,11 @@ const STEPS: &[Step<'static>] = &[
 /// The features of the HTTP sink that have code behind them, each of which compiles without the others.
 const ALONE: &[&str] = &["config", "tls", "ring", "http2", "gzip", "zstd", "templates"];
 
-/// Compiles the HTTP sink with each feature alone, and looks whether it works without any.
+/// Compiles the command as the README's first one does, and the HTTP sink with each feature alone, and looks whether that
+/// works without any.
 fn features() -> Done {
+    let demo = ["check", "-p", "hooks-cli", "--no-default-features", "--features", "http,file", "--locked"];
+    Step::cargo("features", &demo).run()?;
     let lean = ["-p", "hooks-sink-http", "--no-default-features", "--lib", "--locked"];
     for feature in ALONE {
         Step::cargo("features", &[&["check"], &lean[..], &["--features", feature]].concat()).run()?;

@@ -84,7 +84,11 @@ impl Reader {
                 let ci = read(".ci/run");
                 assert!(ci.lines().any(|command| command == line), "what CI runs, too");
             }
-            ["cargo", "run", "--release", "--", "demo"] => self.shell("hooks demo --seconds 1"),
+            ["cargo", "demo"] => {
+                let alias = read(".cargo/config.toml");
+                assert!(alias.lines().any(|line| line.starts_with("demo = \"run ") && line.ends_with(" -- demo\"")));
+                self.shell("hooks demo --seconds 1");
+            }
             ["hooks", "listen", arguments @ .., "&"] => {
                 let port = self.here(RECEIVER).rsplit(':').next().unwrap().to_owned();
                 let arguments = [&["listen", "--port", &port], arguments].concat();
