@@ -94,6 +94,8 @@ pub enum Trigger {
     Resend,
     /// A test delivery.
     Test,
+    /// None was made: an operator moved the hook ahead, past the events. Stands in a history only.
+    Seek,
 }
 
 /// The outcome of an attempt.
@@ -107,6 +109,8 @@ pub enum AttemptOutcome {
     Partly,
     /// None arrived, as far as is known.
     Failed,
+    /// None was sent: the hook was moved past them. Stands in a history only.
+    Skipped,
 }
 
 /// What a sink says of an attempt beside its result. Everything may be unknown.
@@ -186,6 +190,7 @@ impl Trigger {
             Self::Replay => "replay",
             Self::Resend => "resend",
             Self::Test => "test",
+            Self::Seek => "seek",
         }
     }
 }
@@ -197,6 +202,7 @@ impl AttemptOutcome {
             Self::Delivered => "delivered",
             Self::Partly => "partly",
             Self::Failed => "failed",
+            Self::Skipped => "skipped",
         }
     }
 }

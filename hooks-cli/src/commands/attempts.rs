@@ -17,7 +17,7 @@ use crate::outcome;
 pub(crate) fn run(args: &AttemptsArgs) -> Exit {
     converse(&args.whom, Purpose::Look, async |operator| {
         // A daemon has it.
-        operator.look_at_history(|| history(&args.whom.place)).await?;
+        operator.use_history(Purpose::Look, || history(&args.whom.place)).await?;
         if let Some(event) = &args.event {
             return super::outcomes::of_events(operator, event, args).await;
         }
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &AttemptsArgs) -> Exit {
 }
 
 /// What a daemon would keep, and its bus.
-fn history(place: &PlaceArgs) -> Result<(HistoryConfig, ConfiguredBus), BoxError> {
+pub(super) fn history(place: &PlaceArgs) -> Result<(HistoryConfig, ConfiguredBus), BoxError> {
     let Some(file) = &place.config else {
         let bus = ConfiguredBus::on_disk(place.dir.as_deref().unwrap_or(std::path::Path::new("")))?;
         return Ok((HistoryConfig::default(), bus));

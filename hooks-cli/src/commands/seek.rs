@@ -4,6 +4,7 @@ use hooks_core::HookId;
 use hooks_core::bus::{Purpose, Sought};
 use hooks_server::admin::{Request, Response};
 
+use super::attempts::history;
 use super::operate::converse;
 use super::print;
 use crate::args::operate::SeekArgs;
@@ -14,7 +15,11 @@ use crate::outcome::count;
 pub(crate) fn run(args: &SeekArgs) -> Exit {
     let purpose = if args.dry_run { Purpose::Look } else { Purpose::Operate };
     converse(&args.whom, purpose, async |operator| {
-        let request = Request::Seek { hook: args.id.clone(), seek: args.request() };
+        let seek = args.request();
+        if seek.skip && !args.dry_run {
+            operator.use_history(Purpose::Operate, || history(&args.whom.place)).await?;
+        }
+        let request = Request::Seek { hook: args.id.clone(), seek };
         let Response::Sought(sought) = operator.ask(request).await? else {
             return Err("an answer to another question".into());
         };

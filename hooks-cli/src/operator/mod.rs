@@ -142,12 +142,13 @@ impl Operator {
         Ok(())
     }
 
-    /// Shows a history that no daemon has, where this process does what a daemon would.
+    /// Shows a history that no daemon has, or records in it, where this process does what a daemon would.
     ///
     /// # Errors
-    /// When it can't be read.
-    pub(crate) async fn look_at_history(
+    /// When it can't be read, or written.
+    pub(crate) async fn use_history(
         &mut self,
+        purpose: Purpose,
         of: impl FnOnce() -> Result<(HistoryConfig, ConfiguredBus), BoxError>,
     ) -> Result<(), BoxError> {
         let open = match self {
@@ -159,7 +160,11 @@ impl Operator {
             Self::Daemon(_) => return Ok(()),
         };
         let ((history, bus), log) = (of()?, open.bus.log_id());
-        let history = on_own_thread("history", move || history.look(&bus, log)).await??;
+        let use_it = move || match purpose {
+            Purpose::Look => history.look(&bus, log),
+            _ => history.open(&bus, log).map_err(|error| format!("history: {error}")),
+        };
+        let history = on_own_thread("history", use_it).await??;
         open.show_history(history);
         Ok(())
     }

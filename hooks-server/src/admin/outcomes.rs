@@ -75,6 +75,8 @@ pub enum Verdict {
     DidNotExist,
     /// The hook's filter does not let it through.
     NotMatched,
+    /// An operator moved the hook past it.
+    Skipped,
     /// The hook is done with it, and no attempt is on record.
     Passed,
     /// The bus does not tell how far the hook is, or the hook does not run here.
@@ -91,6 +93,7 @@ impl Verdict {
             Self::GivenUp => "given up",
             Self::DidNotExist => "did not exist yet",
             Self::NotMatched => "not matched",
+            Self::Skipped => "skipped",
             Self::Passed => "passed",
             Self::Unknown => "unknown",
         }
@@ -119,7 +122,7 @@ fn decide(position: u64, facts: &Facts<'_>) -> (Verdict, String) {
     if let Some(letter) = &facts.dead_letter {
         return (Verdict::DeadLettered, format!("{}: {}", letter.reason, letter.detail));
     }
-    let is_untried = facts.attempts.is_empty();
+    let is_untried = facts.attempts.iter().all(|attempt| attempt.outcome == AttemptOutcome::Skipped);
     // One that was moved back to it gets it all the same.
     if let Some(began) = facts.began.filter(|began| is_untried && position < *began && settled != Some(false)) {
         return (Verdict::DidNotExist, format!("the hook began behind it, at position {began}"));
@@ -133,6 +136,9 @@ fn decide(position: u64, facts: &Facts<'_>) -> (Verdict, String) {
             let error = facts.error.map_or_else(String::new, |error| format!(": {error}"));
             (Verdict::Pending, format!("{behind}; the hook is {}{error}", facts.state))
         }
+        (Some(true), Some(last), _) if last.outcome == AttemptOutcome::Skipped => {
+            (Verdict::Skipped, format!("an operator moved the hook past it at {}", last.began))
+        }
         (Some(true), Some(last), _) => {
             let why = "the hook went on after that: the event was dropped, or its dead letter is gone";
             (Verdict::GivenUp, format!("{}; {why}", last.error))
@@ -140,7 +146,7 @@ fn decide(position: u64, facts: &Facts<'_>) -> (Verdict, String) {
         (Some(true), None, _) => {
             // As much as a table shows.
             let began = if facts.began.is_none() { "came later, " } else { "" };
-            (Verdict::Passed, format!("no attempt on record: {began}skipped by a seek, other filter, or it is gone"))
+            (Verdict::Passed, format!("no attempt on record: {began}other filter, or the record is gone"))
         }
         (_, last, _) => {
             let last = last.map_or_else(String::new, |last| format!("; the last attempt: {}", last.error));
@@ -154,7 +160,7 @@ fn delivered(position: u64, attempts: &[AttemptReport]) -> Option<&AttemptReport
     attempts.iter().find(|attempt| match attempt.outcome {
         AttemptOutcome::Delivered => true,
         AttemptOutcome::Partly => !attempt.refused.contains(&position),
-        AttemptOutcome::Failed => false,
+        AttemptOutcome::Failed | AttemptOutcome::Skipped => false,
     })
 }
 

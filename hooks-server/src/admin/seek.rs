@@ -12,6 +12,7 @@ use super::request::{Request, SeekRequest};
 use super::response::{Problem, Response};
 use super::routes::{Hook, JSON, JsonBody, answer};
 use super::service::{AdminService, Outcome, conflict, unavailable};
+use crate::history::Skip;
 
 pub(super) fn routes() -> Routes<AdminService> {
     let operation = Operation::post("/v1/hooks/{id}/seek", "seekHook", "Moves a hook back or ahead in the log")
@@ -35,7 +36,8 @@ impl AdminService {
 
     pub(super) async fn seek(&self, hook: &HookId, request: SeekRequest) -> Outcome {
         // It reads a part of the log to count events.
-        let _turn = self.looks().take(self.dispatcher().tenant_of(hook))?;
+        let tenant = self.dispatcher().tenant_of(hook);
+        let _turn = self.looks().take(tenant.clone())?;
         let seek = Seek::from(request);
         let seek = match self.filters.get(hook) {
             Some(filter) => seek.filter(filter.clone()),
@@ -44,6 +46,10 @@ impl AdminService {
         let sought = self.dispatcher().seek(hook, seek).await.map_err(|error| self.not_moved(hook, &error))?;
         if !request.dry_run {
             let Sought { before, after, again, skipped, .. } = sought;
+            if let (Some(history), true) = (self.history(), after > before) {
+                let tenant = tenant.as_ref().or(self.filters.get(hook).and_then(|filter| filter.tenant.as_ref()));
+                history.skipped(&Skip { hook, tenant, positions: before..after, events: skipped }).await;
+            }
             tracing::info!(hook = hook.as_str(), before, after, again, skipped, "the hook was moved by an operator");
         }
         Ok(Response::Sought(sought))

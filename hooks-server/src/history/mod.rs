@@ -36,7 +36,8 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::on_own_thread;
 use queue::{Queue, Taken};
-use record::micros;
+pub(crate) use record::Skip;
+use record::{micros, put_attempt, put_skip};
 use shelf::{Limits, Shelf};
 
 pub(crate) use follow::follow;
@@ -117,6 +118,15 @@ impl History {
         }
     }
 
+    /// Takes note of events that a seek skipped. Returns when that is written.
+    pub(crate) async fn skipped(&self, skip: &Skip<'_>) {
+        if let Some(queue) = &self.0.0.queue {
+            let now = micros(SystemTime::now());
+            queue.push(now, |frames, number| put_skip(frames, number, now, skip));
+        }
+        self.flush().await;
+    }
+
     /// Looks up attempts, all that are over by now. A page takes little, whatever there is: it may have fewer attempts than
     /// it could.
     ///
@@ -152,7 +162,9 @@ fn limits(settings: &HistorySettings) -> Limits {
 impl AttemptRecorder for History {
     fn record(&self, attempt: &Attempt<'_>) {
         if let Some(queue) = &self.0.0.queue {
-            queue.push(attempt, self.0.0.answer_bytes);
+            let answer_bytes = self.0.0.answer_bytes;
+            let ended = micros(attempt.began + attempt.took);
+            queue.push(ended, |frames, number| put_attempt(frames, number, attempt, answer_bytes));
         }
     }
 }

@@ -2,11 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use hooks_core::Attempt;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
-
-use super::record::{micros, put_attempt};
 
 /// Most bytes that wait. What comes while there are more is dropped and counted.
 const MOST: usize = 4 << 20;
@@ -62,8 +59,9 @@ impl Queue {
         queue
     }
 
-    /// Takes an attempt, if there is room.
-    pub(super) fn push(&self, attempt: &Attempt<'_>, answer_bytes: usize) {
+    /// Takes what ended at this time, in microseconds since 1970, if there is room. `put` appends its frame with the number
+    /// that it gets.
+    pub(super) fn push(&self, ended: u64, put: impl FnOnce(&mut Vec<u8>, u64)) {
         let mut state = self.state.lock();
         state.counts.attempts += 1;
         if state.is_closed || state.frames.len() >= MOST {
@@ -71,9 +69,9 @@ impl Queue {
             return;
         }
         let before = state.frames.len();
-        state.last = micros(attempt.began + attempt.took).max(state.last + 1);
+        state.last = ended.max(state.last + 1);
         let number = state.last;
-        put_attempt(&mut state.frames, number, attempt, answer_bytes);
+        put(&mut state.frames, number);
         let is_half_full = before < MOST / 2 && state.frames.len() >= MOST / 2;
         if before == 0 || is_half_full {
             self.wake.notify_one();

@@ -5,11 +5,12 @@
 //! body:  number (u64), flags (u8), class (u8), and numbers and texts with their lengths
 //! ```
 
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hooks_core::sink::FailureClass;
 use hooks_core::uuid::Uuid;
-use hooks_core::{Attempt, AttemptOutcome, Phase, Trigger};
+use hooks_core::{Attempt, AttemptOutcome, HookId, Phase, TenantId, Trigger};
 
 use super::codec::{Reader, put_number, put_step, put_text};
 
@@ -19,8 +20,9 @@ pub(super) const FRAME: usize = 8;
 /// The longest text of an error.
 const MAX_ERROR: usize = 1024;
 
-const OUTCOMES: [AttemptOutcome; 3] = [AttemptOutcome::Delivered, AttemptOutcome::Partly, AttemptOutcome::Failed];
-const TRIGGERS: [Trigger; 4] = [Trigger::Live, Trigger::Replay, Trigger::Resend, Trigger::Test];
+const OUTCOMES: [AttemptOutcome; 4] =
+    [AttemptOutcome::Delivered, AttemptOutcome::Partly, AttemptOutcome::Failed, AttemptOutcome::Skipped];
+const TRIGGERS: [Trigger; 5] = [Trigger::Live, Trigger::Replay, Trigger::Resend, Trigger::Test, Trigger::Seek];
 
 /// What is known of an attempt, but for its positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,17 @@ pub(super) struct Facts<'a> {
     pub(super) phases: [Option<u64>; Phase::ALL.len()],
     pub(super) error: &'a str,
     pub(super) answer: &'a str,
+}
+
+/// Events that an operator skipped.
+#[derive(Debug)]
+pub(crate) struct Skip<'a> {
+    pub(crate) hook: &'a HookId,
+    pub(crate) tenant: Option<&'a TenantId>,
+    /// Some.
+    pub(crate) positions: Range<u64>,
+    /// At most so many of them were the hook's.
+    pub(crate) events: u64,
 }
 
 /// A batch's name: nearly all begin with a UUID.
@@ -107,6 +120,30 @@ pub(super) fn put_attempt(into: &mut Vec<u8>, number: u64, attempt: &Attempt<'_>
     };
     let ends = attempt.positions().flat_map(|run| [run.start().get(), run.end().get()]);
     put(into, &facts, ends, attempt.refused().map(|position| position.get()));
+}
+
+/// Appends the frame of a seek at this time, in microseconds since 1970, that skipped the events from one position up to
+/// another.
+pub(super) fn put_skip(into: &mut Vec<u8>, number: u64, at: u64, skip: &Skip<'_>) {
+    let facts = Facts {
+        number,
+        outcome: AttemptOutcome::Skipped,
+        trigger: Trigger::Seek,
+        class: None,
+        began: at,
+        took: 0,
+        hook: skip.hook.as_str(),
+        tenant: skip.tenant.map_or("", TenantId::as_str),
+        batch: BatchName { uuid: None, rest: "" },
+        events: skip.events,
+        attempt: 0,
+        status: None,
+        address: "",
+        phases: [None; Phase::ALL.len()],
+        error: "",
+        answer: "",
+    };
+    put(into, &facts, [skip.positions.start, skip.positions.end - 1].into_iter(), std::iter::empty());
 }
 
 fn cut(text: &str, most: usize) -> &str {

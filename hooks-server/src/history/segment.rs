@@ -32,7 +32,7 @@ impl Chain {
     pub(super) fn of(outcome: AttemptOutcome) -> Self {
         match outcome {
             AttemptOutcome::Delivered => Self::Delivered,
-            AttemptOutcome::Partly | AttemptOutcome::Failed => Self::Failed,
+            AttemptOutcome::Partly | AttemptOutcome::Failed | AttemptOutcome::Skipped => Self::Failed,
         }
     }
 

@@ -21,7 +21,8 @@ use super::shelf::{Limits, Shelf};
 const LOG: Uuid = Uuid::from_u128(7);
 const HOOKS: [&str; 3] = ["a", "billing", "rare"];
 const TENANTS: [&str; 2] = ["", "acme"];
-const OUTCOMES: [AttemptOutcome; 3] = [AttemptOutcome::Delivered, AttemptOutcome::Partly, AttemptOutcome::Failed];
+const OUTCOMES: [AttemptOutcome; 4] =
+    [AttemptOutcome::Delivered, AttemptOutcome::Partly, AttemptOutcome::Failed, AttemptOutcome::Skipped];
 
 /// A long time.
 const NOW: u64 = 1 << 50;

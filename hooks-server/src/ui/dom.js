@@ -76,6 +76,7 @@ const STATES = {
   disabled: ['', 'disabled'], delivered: ['good', 'delivered'], failed: ['bad', 'failed'], partly: ['warn', 'partly'],
   pending: ['warn', 'pending'], dead_lettered: ['bad', 'dead letter'], given_up: ['bad', 'given up'],
   not_matched: ['', 'not matched'], did_not_exist: ['', 'did not exist yet'], passed: ['', 'passed'],
+  skipped: ['warn', 'skipped'],
 };
 
 /** A state or outcome in words; its colour only repeats them. */

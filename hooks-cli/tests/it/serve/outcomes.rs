@@ -63,10 +63,13 @@ fn every_hook_says_what_became_of_an_event() {
     while outcomes(&daemon.place, "3")["delivered"]["outcome"] != "delivered" {}
     let skipped = daemon.place.run(&["seek", "-c", "hooks.toml", "pending", "--to", "end", "--skip"]);
     assert_eq!(skipped.code, Some(0), "{}", skipped.err);
-    assert_eq!(outcomes(&daemon.place, "1")["pending"]["outcome"], "given_up");
+    assert_eq!(outcomes(&daemon.place, "1")["pending"]["outcome"], "skipped", "it was tried before");
     let told = outcomes(&daemon.place, "3");
-    assert_eq!(told["pending"]["outcome"], "passed", "nobody had tried it");
-    assert_eq!(told["pending"]["detail"], "no attempt on record: skipped by a seek, other filter, or it is gone");
+    assert_eq!(told["pending"]["outcome"], "skipped", "nobody had tried it");
+    assert!(told["pending"]["detail"].as_str().unwrap().starts_with("an operator moved the hook past it at 2"));
+    assert_eq!(told["unmatched"]["outcome"], "not_matched");
+    let record = &told["pending"]["attempt"];
+    assert_eq!((&record["trigger"], &record["events"]), (&"seek".into(), &3.into()), "{record:#}");
     // Once it is sent again, the last word is that it arrived.
     let resent = daemon.place.run(&["resend", "-c", "hooks.toml", "later", "--position", "0"]);
     assert_eq!(resent.code, Some(0), "{}", resent.err);

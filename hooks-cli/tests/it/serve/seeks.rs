@@ -132,6 +132,11 @@ fn a_folder_without_a_daemon_is_enough_and_what_was_answered_survives_a_kill() {
     );
     let of_folder = place.run(&["seek", "a", "--to", "6", "--skip", "--dry-run", "--dir", "hooks-data"]);
     assert_eq!(of_folder.out, "hook `a` would go ahead from position 4 to 6: up to 2 events would be skipped\n");
+    assert!(said(&place, "6", &["--skip"]).contains("2 events are skipped"));
+    let record = place.run(&["attempts", "a", "--limit", "1", "-c", "hooks.toml"]).out;
+    let record: Vec<_> = record.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!((record[2], record[5], record[6], record[8]), ("skipped", "2", "4-5", "seek"));
+    assert!(said(&place, "4", &[]).contains("goes back from position 6"));
     let daemon = Daemon::again(place);
     has(&daemon, &receiver, 16);
     assert_eq!(receiver.events("/")[10..], all(4..10));
