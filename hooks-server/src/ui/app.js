@@ -54,7 +54,7 @@ class Context {
 }
 
 async function render() {
-  takeToken();
+  const offered = takeToken();
   current.abort();
   current = new AbortController();
   const { signal } = current;
@@ -66,13 +66,14 @@ async function render() {
   }
   document.querySelectorAll('dialog').forEach((dialog) => dialog.close());
   show(connection);
+  if (offered) return void askWhichToken(offered);
   if (!found) return void show(main, card('Nothing is here', 'There is no such view.', el('a', { href: '#/' }, 'To the overview')));
   show(main, el('p', { role: 'status' }, 'Loading…'));
   try {
     const overview = await get('v1/overview', signal);
     welcome(overview);
     const context = new Context(new URLSearchParams(query), overview.access, signal);
-    await found.view(main, context, ...found.match.slice(1).map(decodeURIComponent), overview);
+    await found.view(main, context, ...found.match.slice(1).map(decoded), overview);
     if (signal.aborted) return;
     const title = main.querySelector('h1');
     document.title = title ? `${title.textContent} – hooks` : 'hooks';
@@ -83,8 +84,16 @@ async function render() {
   }
 }
 
+/** What is no such encoding means itself. */
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
+}
+
 function failed(error, signal) {
-  if (!(error instanceof Problem)) throw error;
+  if (!(error instanceof Problem)) {
+    console.error(error);
+    return show(main, card('The page failed', `This can't be shown: ${error.message}. The same is in the API: see /openapi.json.`));
+  }
   if (error.status === 401) return askForToken(error);
   const again = el('button', { class: 'main', onclick: render }, 'Try again');
   if (error.status === 403) {
@@ -105,12 +114,25 @@ function card(title, ...content) {
   return el('section', { class: 'card' }, el('h1', {}, title), content.map((one) => (typeof one === 'string' ? el('p', {}, one) : one)));
 }
 
-/** A token may come with a link: `#token=…`, and `&view=/hooks` for where to go. It is taken out of the address at once. */
+/**
+ * A token may come with a link: `#token=…`, and `&view=/hooks` for where to go. It is taken out of the address at once. It is
+ * given where this tab has another one, which nobody takes away unseen.
+ */
 function takeToken() {
   const found = /^#token=([^&]+)(?:&view=(.*))?$/.exec(location.hash);
-  if (!found) return;
-  setToken(decodeURIComponent(found[1]));
-  history.replaceState(null, '', `#${decodeURIComponent(found[2] ?? '/')}`);
+  if (!found) return undefined;
+  const offered = decoded(found[1]);
+  history.replaceState(null, '', `#${decoded(found[2] ?? '/')}`);
+  if (token() && token() !== offered) return offered;
+  setToken(offered);
+  return undefined;
+}
+
+function askWhichToken(offered) {
+  const use = el('button', { class: 'main', onclick: () => { setToken(offered); render(); } }, 'Use the link’s token');
+  show(main, card('Another token', 'The link that you followed has a token, and this tab has another one already. What you see and change from now on is what the one that you choose may.',
+    el('div', { class: 'row' }, use, el('button', { onclick: render }, 'Keep the token of this tab'))));
+  use.focus();
 }
 
 function askForToken(problem) {

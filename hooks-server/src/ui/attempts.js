@@ -1,7 +1,7 @@
 // What was tried, with request and answer; and what was given up.
 
 import { get, hookPath, path } from './api.js';
-import { badge, el, facts, millis, moment, number, plural, show, time, tree } from './dom.js';
+import { badge, el, facts, millis, moment, number, plural, safely, show, time, tree } from './dom.js';
 
 /** A section with the attempts of a hook, and `refresh()`. */
 export function attempts(id, signal) {
@@ -29,12 +29,12 @@ export function attempts(id, signal) {
     draw();
   };
   which.addEventListener('change', () => { shown = []; refresh().catch((error) => show(list, error.message)); });
-  more.addEventListener('click', async () => {
+  more.addEventListener('click', safely(async () => {
     const older = await page(next, 50);
     next = older.next;
     shown.push(...older.attempts);
     draw();
-  });
+  }));
   return { section, refresh };
 }
 
@@ -73,10 +73,11 @@ function eventLinks([from, to]) {
   return el('span', {}, link(from), to > from && [' to ', link(to)], ' ');
 }
 
-/** A section with the dead letters of a hook, and `refresh()`; `replay` is asked with the ids to deliver once more. */
-export function deadLetters(id, canReplay, replay, signal) {
+/** A section with the dead letters of a hook, and `refresh()`; `replay` and `drop`, where one may, are given ids, none for all. */
+export function deadLetters(id, { replay, drop }, signal) {
   const list = el('div');
-  const all = el('button', { type: 'button', class: 'main', hidden: true, onclick: () => replay([]) }, 'Deliver all once more');
+  const all = el('div', { class: 'row', hidden: true }, el('button', { type: 'button', class: 'main', onclick: () => replay([]) }, 'Deliver all once more'),
+    el('button', { type: 'button', onclick: () => drop([]) }, 'Drop all…'));
   const section = el('section', { class: 'card', 'aria-labelledby': 'letters' },
     el('div', { class: 'title' }, el('h2', { id: 'letters' }, 'Dead letters'), all), list);
   const refresh = async () => {
@@ -85,16 +86,24 @@ export function deadLetters(id, canReplay, replay, signal) {
       throw error;
     });
     const letters = page.dead_letters;
-    all.hidden = !canReplay || letters.length === 0;
-    show(list, letters.length ? letters.slice(0, 50).map((letter) => letterEntry(letter, canReplay, replay)) : el('p', {}, 'There are none: no event was given up.'),
+    all.hidden = !replay || letters.length === 0;
+    // What somebody reads stays open.
+    const known = new Map([...list.querySelectorAll('details[data-letter]')].map((entry) => [entry.dataset.letter, entry]));
+    const entry = (letter) => known.get(`${letter.id} ${letter.attempts}`) ?? letterEntry(letter, replay, drop);
+    show(list, letters.length ? letters.slice(0, 50).map(entry) : el('p', {}, 'There are none: no event was given up.'),
       letters.length > 50 && el('p', { class: 'soft' }, `The oldest 50 are shown: ${hookPath(id, '/dead-letters')} has all.`));
   };
   return { section, refresh };
 }
 
-function letterEntry(letter, canReplay, replay) {
-  return el('details', { class: 'entry' }, el('summary', {}, moment(letter.last_attempt), badge(letter.reason), el('span', {}, letter.type),
-    el('code', {}, letter.event_id)),
-  el('div', {}, el('p', {}, letter.detail), facts(['First tried', time(letter.first_attempt)], ['Given up', time(letter.last_attempt)], ['Attempts', number(letter.attempts)]),
-    tree(letter.event), canReplay && el('p', {}, el('button', { type: 'button', onclick: () => replay([letter.id]) }, 'Deliver this once more'))));
+function letterEntry(letter, replay, drop) {
+  const entry = el('details', { class: 'entry' }, el('summary', {}, moment(letter.last_attempt), badge(letter.reason), el('span', {}, letter.type),
+    el('code', {}, letter.event_id)));
+  const draw = () => entry.append(el('div', {}, el('p', {}, letter.detail),
+    facts(['First tried', time(letter.first_attempt)], ['Given up', time(letter.last_attempt)], ['Attempts', number(letter.attempts)]), tree(letter.event),
+    replay && el('p', { class: 'row' }, el('button', { type: 'button', onclick: () => replay([letter.id]) }, 'Deliver this once more'),
+      el('button', { type: 'button', onclick: () => drop([letter.id]) }, 'Drop this…'))));
+  entry.dataset.letter = `${letter.id} ${letter.attempts}`;
+  entry.addEventListener('toggle', draw, { once: true });
+  return entry;
 }

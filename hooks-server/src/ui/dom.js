@@ -10,13 +10,28 @@ export function el(name, properties = {}, ...children) {
     else if (key.includes('-') || ['role', 'for', 'list', 'datetime', 'scope', 'colspan'].includes(key)) element.setAttribute(key, value === true ? '' : value);
     else element[key] = value;
   }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false));
+  fill(element, children);
   return element;
 }
 
 export function show(place, ...children) {
-  place.replaceChildren(...children.flat().filter((child) => child !== undefined && child !== null && child !== false));
+  place.replaceChildren();
+  fill(place, children);
 }
+
+/** One by one: a call takes no list of any length. */
+function fill(place, children) {
+  for (const child of children.flat()) if (child !== undefined && child !== null && child !== false) place.append(child);
+}
+
+/** A listener whose failure is said. */
+export const safely = (work) => async (event) => {
+  try {
+    await work(event);
+  } catch (error) {
+    if (error.name !== 'AbortError') say(error.message, true);
+  }
+};
 
 /** Says it to people, also to those who hear the page. */
 export function say(text, isBad = false) {
@@ -72,6 +87,7 @@ export function moment(text) {
 }
 
 const STATES = {
+  __proto__: null,
   healthy: ['good', 'healthy'], backing_off: ['bad', 'failing'], throttled: ['warn', 'throttled'], held: ['bad', 'held'],
   disabled: ['', 'disabled'], delivered: ['good', 'delivered'], failed: ['bad', 'failed'], partly: ['warn', 'partly'],
   pending: ['warn', 'pending'], dead_lettered: ['bad', 'dead letter'], given_up: ['bad', 'given up'],
@@ -103,18 +119,29 @@ export function cells(columns, values) {
   return columns.map(([name, kind], at) => el('td', { class: kind, 'data-label': name }, values[at]));
 }
 
-/** JSON that can be folded: the first levels are open. */
-export function tree(value, levels = 2) {
+/** Members of a list that are shown at a time, and of all that is open at first. */
+const [SHOWN, OPEN] = [200, 1000];
+
+/** JSON that can be folded: the first levels are open, unless they hold too much. */
+export function tree(value, levels = 2, open = { left: OPEN }) {
   if (value === null || typeof value !== 'object') return el('code', {}, JSON.stringify(value));
-  const entries = Object.entries(value);
-  if (entries.length === 0) return el('code', {}, Array.isArray(value) ? '[]' : '{}');
-  const many = Array.isArray(value) ? plural(entries.length, 'element') : plural(entries.length, 'member');
-  const list = () => el('ul', { class: 'tree' }, entries.map(([name, member]) =>
-    el('li', {}, el('code', { class: 'name' }, name), ': ', tree(member, levels - 1))));
-  const details = el('details', { open: levels > 0 }, el('summary', {}, many));
+  const names = Object.keys(value);
+  if (names.length === 0) return el('code', {}, Array.isArray(value) ? '[]' : '{}');
+  const many = Array.isArray(value) ? plural(names.length, 'element') : plural(names.length, 'member');
+  const isOpen = levels > 0 && open.left > 0;
+  const details = el('details', { open: isOpen }, el('summary', {}, many));
+  const list = el('ul', { class: 'tree' });
+  const draw = (begin) => {
+    const part = names.slice(begin, begin + SHOWN);
+    open.left -= part.length;
+    const left = names.length - begin - part.length;
+    const more = left > 0 && el('li', {}, el('button', { type: 'button', onclick: (event) => { event.target.parentElement.remove(); draw(begin + SHOWN); } }, `… ${number(left)} more`));
+    fill(list, [part.map((name) => el('li', {}, el('code', { class: 'name' }, name), ': ', tree(value[name], levels - 1, open))), more]);
+    details.append(list);
+  };
   // What is folded costs nothing until somebody looks.
-  if (levels > 0) details.append(list());
-  else details.addEventListener('toggle', () => details.append(list()), { once: true });
+  if (isOpen) draw(0);
+  else details.addEventListener('toggle', () => draw(0), { once: true });
   return details;
 }
 

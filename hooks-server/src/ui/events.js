@@ -1,7 +1,7 @@
 // Events: found by a text, and what became of one at each hook.
 
 import { get, hookPath, path, post } from './api.js';
-import { badge, bytes, cells, el, facts, moment, number, plural, say, show, table, time, tree } from './dom.js';
+import { badge, bytes, cells, el, facts, moment, number, plural, safely, say, show, table, time, tree } from './dom.js';
 
 const COLUMNS = [['Accepted', 'short'], ['Type'], ['Id'], ['Source']];
 const PAGE = 50;
@@ -22,7 +22,7 @@ function search(query) {
     else location.hash = wanted;
   };
   return el('form', { class: 'card row', role: 'search', onsubmit: submit },
-    field('Id or text', 'text', 'as in its JSON'), field('Type', 'type', 'order.*'), field('Since', 'since', '2h, or a time'), el('button', { class: 'main' }, 'Search'));
+    field('Id or text', 'text', 'as in its JSON'), field('Type', 'type', 'order.*'), field('Source', 'source', '*/shop'), field('Since', 'since', '2h, or a time'), el('button', { class: 'main' }, 'Search'));
 }
 
 async function list(place, progress, query, signal, after) {
@@ -30,13 +30,13 @@ async function list(place, progress, query, signal, after) {
   let [next, scanned] = [after, 0];
   show(progress, 'Looking…');
   do {
-    const page = await get(path('v1/events', { text: query.get('text'), type: query.get('type'), since: query.get('since'), after: next, limit: PAGE - events.length }), signal);
+    const page = await get(path('v1/events', { text: query.get('text'), type: query.get('type'), source: query.get('source'), since: query.get('since'), after: next, limit: PAGE - events.length }), signal);
     events.push(...page.events);
     [next, scanned] = [page.next, scanned + page.scanned];
     show(progress, `${plural(events.length, 'event')} in ${bytes(scanned)} of log so far…`);
   } while (next !== undefined && events.length < PAGE && scanned < 2 ** 30);
   show(progress, `${plural(events.length, 'event')}${next === undefined ? '' : ', and there may be older ones'}`);
-  const older = next !== undefined && el('button', { type: 'button', onclick: () => list(place, progress, query, signal, next) }, 'Look further back');
+  const older = next !== undefined && el('button', { type: 'button', onclick: safely(() => list(place, progress, query, signal, next)) }, 'Look further back');
   if (events.length === 0) {
     return show(place, el('p', {}, query.size ? 'No event fits in the part of the log that was looked at.' : 'The log has no events yet. Publish one: POST /v1/events.'), older);
   }
@@ -84,7 +84,7 @@ async function showOutcomes(place, context, position) {
     left.hidden = others.length === 0;
     show(left, el('summary', {}, `${plural(others.length, 'hook')} that it does not reach`), table('Hooks that it does not reach', columns, others.slice(0, 200).map(row)));
   };
-  more.addEventListener('click', load);
+  more.addEventListener('click', safely(load));
   await load().catch((error) => { if (error.status !== 501) throw error; show(progress, error.message); });
 }
 

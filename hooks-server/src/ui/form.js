@@ -86,14 +86,15 @@ function field(pointer, value) {
 }
 
 function read(fields) {
-  const settings = {};
+  // Any name may come: `__proto__`, too.
+  const settings = Object.create(null);
   for (const one of fields.children) {
     const text = one.querySelector('input, textarea').value;
     if (text.trim() === '') continue;
     const path = names(one.dataset.pointer);
     const last = path.pop();
     let table = settings;
-    for (const name of path) table = table[name] ??= {};
+    for (const name of path) table = table[name] ??= Object.create(null);
     table[last] = meaning(text, one.dataset.kind);
   }
   return settings;
@@ -110,11 +111,11 @@ function difference(before, after) {
   if (JSON.stringify(before) === JSON.stringify(after)) return undefined;
   const isTable = (value) => value && typeof value === 'object' && !Array.isArray(value);
   if (!isTable(before) || !isTable(after)) return after;
-  const patch = {};
+  const patch = Object.create(null);
   for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
-    if (!(name in after)) patch[name] = null;
+    if (!Object.hasOwn(after, name)) patch[name] = null;
     else {
-      const part = name in before ? difference(before[name], after[name]) : after[name];
+      const part = Object.hasOwn(before, name) ? difference(before[name], after[name]) : after[name];
       if (part !== undefined) patch[name] = part;
     }
   }

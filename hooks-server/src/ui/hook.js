@@ -17,7 +17,8 @@ export async function hookView(main, context, id) {
   const document = await get(hookPath(id), signal);
   const [head, trouble, figures, settings] = [el('div'), el('div'), el('div', { class: 'card' }), el('section', { class: 'card' })];
   const tried = attempts(id, signal);
-  const letters = deadLetters(id, context.manages, (ids) => replay(id, ids, refresh), signal);
+  const acts = { replay: (ids) => replay(id, ids, refresh), drop: (ids) => drop(id, ids, refresh) };
+  const letters = deadLetters(id, context.manages ? acts : {}, signal);
   const state = { document, status: document.status, recent: null, before: null, speed: undefined };
   const refresh = async () => {
     [state.document, state.recent] = await Promise.all([get(hookPath(id), signal), recent(id, signal)]);
@@ -143,7 +144,8 @@ function actions(context, id, state, refresh) {
     act('Disable', async () => { await post(hookPath(id, '/disable')); return `${id} is disabled.`; }),
     button('Move…', () => seek(id, refresh)),
     isManaged && button('New secret…', () => rotate(id, refresh)),
-    isManaged && el('a', { class: 'button', href: `#/${hookPath(id).slice(3)}/edit` }, 'Edit'));
+    isManaged && el('a', { class: 'button', href: `#/${hookPath(id).slice(3)}/edit` }, 'Edit'),
+    isManaged && button('Delete…', () => remove(id, state)));
 }
 
 /** What its settings disable, a change of them enables. */
@@ -199,6 +201,27 @@ function rotate(id, refresh) {
     const made = await post(hookPath(id, '/rotate-secret'), { overlap: overlap.value });
     await refresh();
     return el('div', {}, secret('The new secret, shown this once', made.secret));
+  });
+}
+
+function remove(id, { document, status }) {
+  const waiting = status?.lag?.events ? `${plural(status.lag.events, 'event')} that it has not delivered, its` : 'Its';
+  dialog(`Delete ${id}`, [
+    el('p', {}, `${waiting} settings, its position and its dead letters are gone then. Nothing brings them back.`),
+  ], 'Delete it', async () => {
+    await change('DELETE', hookPath(id), undefined, { 'if-match': `"${document.revision}"` });
+    location.hash = '#/hooks';
+  });
+}
+
+function drop(id, ids, refresh) {
+  const which = ids.length ? 'this dead letter' : 'all dead letters';
+  dialog(`Drop ${which}`, [
+    el('p', {}, ids.length ? 'It is not delivered any more: what it holds is gone.' : `All of ${id} are gone then, those that come meanwhile, too, and are not delivered any more.`),
+  ], 'Drop', async () => {
+    const { dropped } = await post(hookPath(id, '/dead-letters/drop'), { ids });
+    await refresh();
+    say(`${plural(dropped, 'dead letter')} dropped.`);
   });
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { crowd } from './crowd.mjs';
 import { customers } from './customers.mjs';
 import { newcomer } from './newcomer.mjs';
+import { odd } from './odd.mjs';
 import { operator } from './operator.mjs';
 import { Browser, Receiver } from './world.mjs';
 
@@ -21,7 +22,7 @@ async function picture(page, name) {
 
 mkdirSync(pictures, { recursive: true });
 const world = { hooks, folder, picture, receiver: await new Receiver().start(), browser: await new Browser().start() };
-for (const flow of [newcomer, operator, customers, crowd]) {
+for (const flow of [newcomer, operator, customers, odd, crowd]) {
   console.log(`${flow.name}:`);
   await flow(world);
   world.browser.quiet(flow.name);

@@ -22,12 +22,13 @@ pub(super) const INTEGRATION: Integration = Integration {
 const PACKAGES: [&str; 2] = ["playwright-core@1", "axe-core@4"];
 
 /// What people do, and what they share.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("main.mjs", include_str!("main.mjs")),
     ("world.mjs", include_str!("world.mjs")),
     ("newcomer.mjs", include_str!("newcomer.mjs")),
     ("operator.mjs", include_str!("operator.mjs")),
     ("customers.mjs", include_str!("customers.mjs")),
+    ("odd.mjs", include_str!("odd.mjs")),
     ("crowd.mjs", include_str!("crowd.mjs")),
 ];
 
