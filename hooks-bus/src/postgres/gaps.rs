@@ -28,6 +28,8 @@ pub(super) struct Gaps {
 pub(super) struct Found<'a> {
     /// The ids that were moved.
     pub(super) ids: &'a [i64],
+    /// There were no more that were looked for.
+    pub(super) is_all: bool,
     /// No older transaction was open before.
     pub(super) oldest: i64,
     /// If any were moved: all that had an id after that are older.
@@ -51,7 +53,7 @@ impl Gaps {
 
     /// Takes in what was found.
     pub(super) fn found(&mut self, found: &Found<'_>) {
-        if self.begun.is_some_and(|begun| found.oldest >= begun) {
+        if found.is_all && self.begun.is_some_and(|begun| found.oldest >= begun) {
             self.begun = None;
         }
         let mut ids = found.ids.to_vec();
@@ -80,7 +82,17 @@ mod tests {
     use super::*;
 
     fn found(gaps: &mut Gaps, ids: &[i64], oldest: i64, youngest: i64) {
-        gaps.found(&Found { ids, oldest, youngest });
+        gaps.found(&Found { ids, is_all: true, oldest, youngest });
+    }
+
+    /// A part of what one transaction brought whose ids were given out before.
+    #[test]
+    fn a_look_that_does_not_see_all_is_not_the_last_one_at_the_beginning() {
+        let mut gaps = Gaps::new(10_000, 100);
+        gaps.found(&Found { ids: &[1, 2, 3], is_all: false, oldest: 100, youngest: 102 });
+        assert_eq!(gaps.wanted(), (0, vec![]));
+        found(&mut gaps, &[4, 5], 100, 102);
+        assert_eq!(gaps.wanted(), (10_000, vec![]));
     }
 
     #[test]

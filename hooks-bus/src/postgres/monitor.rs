@@ -79,6 +79,7 @@ impl BusMonitor for PostgresBus {
             "last_position": inner.tail.last(),
             "bytes": inner.log_size.bytes(),
             "refused_events": inner.log_size.refused(),
+            "refused_events_gone": inner.log_size.refused_gone(),
             "instances": self.living(),
             "hooks": self.known_hooks().iter().filter_map(|hook| self.hook_details(hook)).collect::<Vec<_>>(),
         })

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hooks_core::BusError;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use super::Inner;
 
-/// The interval at which the size of the log is looked at.
+/// The interval at which the size of the log is looked at, unless it grows by a part of its limit before.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A log has at least so many partitions at its limit: it gives up that part of itself at a time.
@@ -32,7 +32,17 @@ const PARTITIONS_OF_LOG: &str = "SELECT first, pg_total_relation_size(to_regclas
      coalesce((SELECT at FROM hooks.log WHERE position = past - 1) < clock_timestamp() - $1::float8 * interval '1 second', true) \
      FROM hooks.partitions ORDER BY first";
 
-const REFUSED: &str = "SELECT count(*) FROM hooks.refused";
+/// Most rows that were no events, and bytes of them, that are kept.
+const MOST_REFUSED: i64 = 10_000;
+const REFUSED_BYTES: i64 = 64 << 20;
+
+/// Removes the oldest of them, and counts these.
+const TRIM: &str = "WITH gone AS (DELETE FROM hooks.refused WHERE id IN (SELECT id FROM (SELECT id, \
+     row_number() OVER newest AS n, sum(pg_column_size(event)) OVER newest AS bytes FROM hooks.refused \
+     WINDOW newest AS (ORDER BY id DESC)) AS r WHERE n > $1 OR bytes > $2) RETURNING 1) \
+     UPDATE hooks.sequencer SET refused_gone = refused_gone + (SELECT count(*) FROM gone) WHERE EXISTS (SELECT FROM gone)";
+
+const REFUSED: &str = "SELECT refused_gone, (SELECT count(*) FROM hooks.refused) FROM hooks.sequencer";
 
 const DROP: &str = "SELECT hooks.drop_partition($1)";
 
@@ -45,6 +55,8 @@ pub(super) struct LogSize {
     /// Number of these that all hooks have passed.
     retained: AtomicU64,
     refused: AtomicU64,
+    /// Those of them that are no longer kept.
+    refused_gone: AtomicU64,
     /// This instance drops partitions.
     leads: AtomicBool,
 }
@@ -63,6 +75,10 @@ impl LogSize {
         self.refused.load(Ordering::Relaxed)
     }
 
+    pub(super) fn refused_gone(&self) -> u64 {
+        self.refused_gone.load(Ordering::Relaxed)
+    }
+
     pub(super) fn retained(&self) -> u64 {
         self.retained.load(Ordering::Relaxed)
     }
@@ -74,7 +90,13 @@ pub(super) async fn run(bus: Arc<Inner>) {
         if let Err(error) = bus.retain().await {
             tracing::debug!(%error, "can't look at the size of the log now: trying again");
         }
-        sleep(LOOK_EVERY).await;
+        let (looked, part) = (bus.tail.read_bytes(), bus.config.max_bytes.bytes() / PARTITIONS);
+        let mut ready = bus.tail.ready();
+        let grown = async {
+            // The bus ends before its tail does.
+            while bus.tail.read_bytes() < looked + part && ready.changed().await.is_ok() {}
+        };
+        let _ = timeout(LOOK_EVERY, grown).await;
     }
 }
 
@@ -94,20 +116,34 @@ impl Inner {
                 break;
             }
             let first: i64 = row.get(0);
-            self.reading.query(DROP, &[&first]).await.map_err(|error| error.to("drop a partition of the log"))?;
-            tracing::debug!(first, "dropped a partition of the log");
-            (total, retained) = (total - bytes(row), retained - bytes(row));
+            match self.reading.one(DROP, &[&first]).await {
+                Ok(dropped) if dropped.get(0) => {
+                    tracing::debug!(first, "dropped a partition of the log");
+                    (total, retained) = (total - bytes(row), retained - bytes(row));
+                }
+                // A hook has gone back.
+                Ok(_) => break,
+                Err(error) => {
+                    let error = error.to("drop a partition of the log");
+                    tracing::debug!(%error, "it is tried again");
+                    break;
+                }
+            }
         }
-        let refused =
-            self.reading.one(REFUSED, &[]).await.map_err(|error| error.to("count rows that are no events"))?;
-        self.log_size.refused.store(refused.get::<_, i64>(0).unsigned_abs(), Ordering::Relaxed);
         self.log_size.bytes.store(total, Ordering::Relaxed);
         self.log_size.retained.store(retained, Ordering::Relaxed);
         if leads {
             let is_full = total > most;
             let set = self.work.query(SET_FULL, &[&is_full]).await;
             set.map_err(|error| error.to("say whether the log is full"))?;
+            let trimmed = self.work.query(TRIM, &[&MOST_REFUSED, &REFUSED_BYTES]).await;
+            trimmed.map_err(|error| error.to("remove old rows that are no events"))?;
         }
+        let counted = self.reading.one(REFUSED, &[]).await;
+        let counted = counted.map_err(|error| error.to("count rows that are no events"))?;
+        let (gone, kept): (i64, i64) = (counted.get(0), counted.get(1));
+        self.log_size.refused.store((gone + kept).unsigned_abs(), Ordering::Relaxed);
+        self.log_size.refused_gone.store(gone.unsigned_abs(), Ordering::Relaxed);
         Ok(())
     }
 

@@ -17,8 +17,7 @@ use crate::sharing::{Place, PositionRange, raised, ranges_before, ranges_behind}
 /// Most events that are looked at to count those that match. Of more, all count.
 const MOST_COUNTED: u64 = 20_000;
 
-const WRITE: &str = "UPDATE hooks.cursors SET position = $3, settled = $4, epoch = nextval('hooks.number') \
-     WHERE hook = $1 AND epoch = $2 RETURNING epoch";
+const WRITE: &str = "SELECT hooks.move($1, $2, $3, $4)";
 
 const READ: &str = "SELECT epoch, position, settled, \
      (SELECT instance FROM hooks.instances WHERE instance = owner AND until > clock_timestamp()) \

@@ -39,7 +39,7 @@ const LAST_ID: &str = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FRO
 
 const YOUNGEST: &str = "SELECT pg_current_xact_id()::text::bigint";
 
-const SEQUENCE: &str = "SELECT last, ids, oldest, youngest FROM hooks.sequence($1, $2, $3, $4)";
+const SEQUENCE: &str = "SELECT last, ids, oldest, youngest, is_all FROM hooks.sequence($1, $2, $3, $4)";
 
 const NEWEST: &str = "SELECT max(id) FROM hooks.outbox";
 
@@ -71,33 +71,35 @@ async fn lead(bus: &Inner) -> Result<(), Failed> {
     let last = bus.sequence.one(LAST_ID, &[]).await?.get(0);
     let mut gaps = Gaps::new(last, bus.sequence.one(YOUNGEST, &[]).await?.get(0));
     let mut active = Instant::now();
-    let (mut renewed, mut swept, mut awake) = (active, active, true);
+    let pause = bus.lease.interval().min(AWAKE / 4);
+    let (mut renew_at, mut swept, mut awake) = (active + pause, active, true);
     bus.log_size.lead(true);
     tracing::debug!("this instance gives events their positions");
     loop {
         let begun = Instant::now();
         awake = if begun >= active + AWAKE { false } else { awake };
-        if begun >= renewed + bus.lease.interval().min(AWAKE / 4) {
+        if begun >= renew_at {
             if !bus.renew_lead(awake).await? {
                 return Ok(());
             }
-            renewed = begun;
+            renew_at = begun + pause;
         }
         let is_sweep = begun >= swept + SWEEP_EVERY;
         let (after, missing) = if is_sweep { (0, Vec::new()) } else { gaps.wanted() };
         let row = bus.sequence.one(SEQUENCE, &[&after, &missing, &MOST, &bus.partition_length()]).await?;
         let ids: Vec<i64> = row.get(1);
-        gaps.found(&Found { ids: &ids, oldest: row.get(2), youngest: row.get(3) });
+        let is_all: bool = row.get(4);
+        gaps.found(&Found { ids: &ids, is_all, oldest: row.get(2), youngest: row.get(3) });
         bus.health.works();
         if !ids.is_empty() {
             bus.tail.reached(row.get::<_, i64>(0).unsigned_abs());
             active = begun;
             if !awake {
                 awake = true;
-                renewed = begun - AWAKE;
+                renew_at = begun;
             }
         }
-        if ids.len() < MOST as usize {
+        if is_all {
             swept = if is_sweep { begun } else { swept };
             let pause = if awake { AWAKE_PAUSE } else { ASLEEP_PAUSE };
             let _ = timeout(pause, bus.heard.outbox.notified()).await;
@@ -121,7 +123,7 @@ impl Inner {
                 let row = self.sequence.one(SEQUENCE, &[&0_i64, &none, &MOST, &self.partition_length()]).await?;
                 // The lowest ids are moved first.
                 let highest = row.get::<_, Vec<i64>>(1).into_iter().max();
-                if highest.is_none() || highest >= newest {
+                if row.get(4) || highest >= newest {
                     return Ok(self.sequence.one(LAST, &[]).await?.get::<_, i64>(0).unsigned_abs());
                 }
             }

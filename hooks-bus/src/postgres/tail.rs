@@ -86,6 +86,11 @@ impl Tail {
         cache.chunks.get(at).filter(|chunk| chunk.first() <= after + 1).cloned()
     }
 
+    /// Bytes of all events that were read.
+    pub(super) fn read_bytes(&self) -> u64 {
+        self.cache.lock().all_bytes
+    }
+
     /// Bytes of an event, on average.
     pub(super) fn average(&self) -> u64 {
         let cache = self.cache.lock();

@@ -2,8 +2,20 @@
 CREATE FUNCTION hooks.begin(name text, behind bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1752133483, 3);
+    behind := greatest(behind, (SELECT min(first) FROM hooks.partitions) - 1);
     INSERT INTO hooks.cursors (hook, began, position) VALUES (name, behind, behind) ON CONFLICT DO NOTHING;
     RETURN (SELECT born FROM hooks.cursors WHERE hook = name);
+END $$;
+
+-- Moves a hook, whose new epoch it returns: none where another wrote its row, or the log no longer has the place.
+CREATE FUNCTION hooks.move(name text, known bigint, behind bigint, done bigint[]) RETURNS SETOF bigint
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1752133483, 3);
+    RETURN QUERY UPDATE hooks.cursors SET position = behind, settled = done, epoch = nextval('hooks.number')
+        WHERE hook = name AND epoch = known AND behind >= coalesce((SELECT min(first) FROM hooks.partitions) - 1, 0)
+        RETURNING epoch;
 END $$;
 
 -- Defines a hook, if its revision is the expected one (`NULL`: any, 0: none). `done` says whether it was.

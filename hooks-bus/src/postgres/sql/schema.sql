@@ -43,7 +43,7 @@ CREATE TABLE hooks.log (
 CREATE TABLE hooks.partitions (first bigint PRIMARY KEY, past bigint NOT NULL);
 
 -- Rows of the outbox that are no events, and why: the dead letters of the bus itself. Those that only the reader could
--- tell have a position of the log.
+-- tell have a position of the log. The newest are kept, as many as have room.
 CREATE TABLE hooks.refused (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -52,13 +52,15 @@ CREATE TABLE hooks.refused (
     why text NOT NULL
 );
 
--- The instance that gives positions, how long publishers need not wake it, and whether the log takes no more.
+-- The instance that gives positions, how long publishers need not wake it, whether the log takes no more, and how many
+-- rows are gone from hooks.refused.
 CREATE TABLE hooks.sequencer (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
     leader text,
     until timestamptz NOT NULL DEFAULT '-infinity',
     awake_until timestamptz NOT NULL DEFAULT '-infinity',
-    is_full boolean NOT NULL DEFAULT false
+    is_full boolean NOT NULL DEFAULT false,
+    refused_gone bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
 INSERT INTO hooks.sequencer DEFAULT VALUES;
 

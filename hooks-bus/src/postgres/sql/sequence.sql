@@ -39,8 +39,8 @@ BEGIN
 END $$;
 
 -- Moves events from the outbox to the log: those with the ids `gaps` that have come, and up to about `most` behind the
--- id `after`. Returns the ids that it moved and, if it moved any, the last position and `youngest`: transactions that
--- had an id when it had looked are older. All that are older than `oldest` had ended before.
+-- id `after`. Returns the ids that it moved, whether these are all, and, if it moved any, the last position and `youngest`:
+-- transactions that had an id when it had looked are older. All that are older than `oldest` had ended before.
 --
 -- Only one moves at a time, and looks after the one before has committed. It sees all rows of a transaction or none. Of
 -- two rows that it sees, the one with the lower id comes first; a row that it does not see yet comes later. So where one
@@ -48,7 +48,7 @@ END $$;
 -- and whoever sees the other's rows sees its rows.
 CREATE FUNCTION hooks.sequence(
     after bigint, gaps bigint[], most integer, partition_length bigint,
-    OUT last bigint, OUT ids bigint[], OUT oldest bigint, OUT youngest bigint
+    OUT last bigint, OUT ids bigint[], OUT is_all boolean, OUT oldest bigint, OUT youngest bigint
 )
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
@@ -58,9 +58,9 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(1752133483, 1);
     oldest := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
-    ids := ARRAY(
-        SELECT id FROM hooks.outbox WHERE id = ANY (gaps)
-        UNION SELECT id FROM (SELECT id FROM hooks.outbox WHERE id > after ORDER BY id LIMIT most) AS next);
+    ids := ARRAY(SELECT id FROM hooks.outbox WHERE id > after ORDER BY id LIMIT most);
+    is_all := cardinality(ids) < most;
+    ids := ARRAY(SELECT id FROM hooks.outbox WHERE id = ANY (gaps) UNION SELECT unnest(ids));
     IF cardinality(ids) = 0 THEN
         last := 0;
         youngest := 0;
@@ -111,13 +111,17 @@ BEGIN
     RETURN low;
 END $$;
 
--- Drops a partition. Waits only a moment for those who read the log: it is tried again.
-CREATE FUNCTION hooks.drop_partition(number bigint) RETURNS void
+-- Drops a partition that all hooks have passed. Waits only a moment for those who read the log: it is tried again.
+CREATE FUNCTION hooks.drop_partition(number bigint) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     PERFORM set_config('lock_timeout', '500ms', true);
-    DELETE FROM hooks.partitions WHERE first = number;
+    -- No hook goes back or begins meanwhile.
+    PERFORM pg_advisory_xact_lock(1752133483, 3);
+    DELETE FROM hooks.partitions WHERE first = number AND past <= hooks.last_position()
+        AND NOT EXISTS (SELECT FROM hooks.cursors WHERE position < past - 1);
     IF FOUND THEN
         EXECUTE format('DROP TABLE hooks.log_%s', number);
     END IF;
+    RETURN FOUND;
 END $$;

@@ -2,14 +2,24 @@
 
 use hooks_bus::{PostgresBus, PostgresConfig};
 use hooks_core::bus::{PastOrder, PastQuery};
-use hooks_core::{Bus, ByteSize, Filter, Slice};
-use hooks_test::{End, events_of, pause, soon, thirds};
+use hooks_core::{Bus, BusError, ByteSize, Filter, Slice, SliceBuilder};
+use hooks_test::{End, events_of, pause, soon, until};
 
-use super::{Server, config};
+use super::{Server, bus, client, config};
 
 /// Events of 4 KiB, which don't compress.
 fn large(from: usize) -> Slice {
-    thirds(from..from + 500, |_| 4 << 10)
+    let mut slice = SliceBuilder::new("/test");
+    for number in from..from + 500 {
+        let mut random = number as u64 + 1;
+        let noise = std::iter::repeat_with(|| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            format!("{random:016x}")
+        });
+        let noise: String = noise.take(256).collect();
+        slice.push_json(format!(r#"{{"type":"a","id":"{number}","data":"{noise}"}}"#).as_bytes()).unwrap();
+    }
+    slice.finish()
 }
 
 async fn first_position(bus: &PostgresBus) -> u64 {
@@ -40,10 +50,95 @@ async fn partitions_that_all_hooks_have_passed_are_dropped_and_no_others() {
         .await;
     };
     is_gone(1).await;
-    let first = first_position(&bus).await;
-    assert!(first <= 1_101, "the slow hook needs {first}");
+    let partitions =
+        || server.psql("postgres", "SELECT string_agg(first::text, ',' ORDER BY first) FROM hooks.partitions");
+    assert_eq!(partitions(), "1001,2001", "the slow hook needs 1101");
+    // Another look at the log, which would like to drop more.
+    let before = bus.monitor().stats().log_bytes;
+    bus.publish(large(2_500)).await.unwrap();
+    until("it has grown", || bus.monitor().stats().log_bytes > before).await;
+    assert_eq!(partitions(), "1001,2001");
     slow.settle(&read[1_100..]);
-    is_gone(first).await;
+    is_gone(1_001).await;
+    quick.take(500).await;
     bus.publish(events_of(9_999..10_000, "a")).await.unwrap();
     assert_eq!(quick.read_to(9_999, 9).await, [9_999]);
+}
+
+/// Of a hook that keeps the log, one that has been moved back counts as it is by then.
+#[tokio::test]
+async fn a_partition_that_a_hook_needs_by_now_is_not_dropped() {
+    let Some(server) = Server::start() else { return };
+    let bus =
+        PostgresBus::connect(PostgresConfig { max_bytes: ByteSize::new(16 << 20), ..config(&server, "postgres") });
+    let bus = bus.await.unwrap();
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    for at in 0..3 {
+        bus.publish(large(500 * at)).await.unwrap();
+    }
+    let read = hook.take(1_500).await;
+    assert_eq!(server.psql("postgres", "SELECT hooks.drop_partition(1)"), "f");
+    hook.settle(&read);
+    until("the position is written", || server.psql("postgres", "SELECT position FROM hooks.cursors") == "1500").await;
+    // A seek that has not committed yet.
+    let seeking = client(&server).await;
+    seeking.batch_execute("BEGIN; SELECT hooks.move('a', epoch, 10, '{}') FROM hooks.cursors").await.unwrap();
+    let dropping = client(&server).await;
+    let refused = dropping.batch_execute("SELECT hooks.drop_partition(1)").await.unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "55P03", "it waits for the seek");
+    seeking.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(server.psql("postgres", "SELECT hooks.drop_partition(1)"), "f");
+    assert_eq!(server.psql("postgres", "SELECT count(*) FROM hooks.log"), "1500");
+}
+
+#[tokio::test]
+async fn a_full_log_takes_no_more_until_hooks_have_passed_it() {
+    let Some(server) = Server::start() else { return };
+    let config = PostgresConfig { max_bytes: ByteSize::new(16 << 20), ..config(&server, "postgres") };
+    let bus = PostgresBus::connect(config).await.unwrap();
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let mut published = 0;
+    let refused = soon("a refusal", async {
+        loop {
+            match bus.publish(large(published)).await {
+                Ok(_) => published += 500,
+                Err(error) => return error,
+            }
+            pause().await;
+        }
+    });
+    let refused = refused.await;
+    assert!(matches!(refused, BusError::Full(_)), "{refused}");
+    assert!(refused.to_string().contains("max_bytes"), "{refused}");
+    assert!(published < 10_000, "{published} of 4 KiB");
+    let application = client(&server).await;
+    let refused = application.execute(r#"SELECT hooks.publish('{"type":"a"}')"#, &[]).await.unwrap_err();
+    let said = refused.as_db_error().unwrap();
+    assert_eq!((said.code().code(), said.message()), ("53100", "the log of events has reached its max_bytes"));
+    let mut settled = 0;
+    while settled < published {
+        let read = hook.take(500.min(published - settled)).await;
+        hook.settle(&read);
+        settled += read.len();
+    }
+    soon("room", async {
+        while bus.publish(events_of(99_999..100_000, "a")).await.is_err() {
+            pause().await;
+        }
+    })
+    .await;
+    assert_eq!(hook.read_to(99_999, 9).await, [99_999]);
+}
+
+#[tokio::test]
+async fn of_rows_that_are_no_events_the_newest_are_kept_and_all_counted() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    server.psql("postgres", "INSERT INTO hooks.outbox (event) SELECT '7' FROM generate_series(1, 10050)");
+    until("they are counted", || {
+        let details = bus.monitor().details();
+        (&details["refused_events"], &details["refused_events_gone"]) == (&10_050.into(), &50.into())
+    })
+    .await;
+    assert_eq!(server.psql("postgres", "SELECT count(*), min(id) FROM hooks.refused"), "10000|51");
 }

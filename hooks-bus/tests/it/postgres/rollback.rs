@@ -2,7 +2,7 @@
 
 use hooks_bus::PostgresBus;
 use hooks_core::{Bus, Filter};
-use hooks_test::{End, events, soon};
+use hooks_test::{End, events, pause, soon};
 
 use super::{Server, bus, bus_of, client, publish};
 
@@ -63,4 +63,35 @@ async fn a_server_that_commits_lazily_does_not_so_for_the_bus() {
         bus(&server).await.publish(events(0..1)).await.unwrap();
         assert_eq!(server.psql("postgres", "DELETE FROM public.seen RETURNING value"), used, "{default}");
     }
+}
+
+/// Whatever was accepted is on it.
+#[tokio::test]
+async fn a_synchronous_standby_that_is_promoted_has_every_event() {
+    let Some(server) = Server::start() else { return };
+    drop(bus(&server).await);
+    let standby = server.standby();
+    server.psql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+    server.psql("postgres", "SELECT pg_reload_conf()");
+    let bus = bus_of([&server, &standby]).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let mut accepted = Vec::new();
+    for number in 0..300 {
+        if number == 150 {
+            server.stop_at_once();
+            standby.promote();
+        }
+        match bus.publish(events(number..number + 1)).await {
+            Ok(_) => accepted.push(number),
+            Err(_) => pause().await,
+        }
+    }
+    soon("the last one is accepted", async {
+        while bus.publish(events(300..301)).await.is_err() {
+            pause().await;
+        }
+    })
+    .await;
+    let read = hook.read_to(300, 9).await;
+    assert!(accepted.len() >= 150 && accepted.iter().all(|number| read.contains(number)), "{accepted:?} {read:?}");
 }
