@@ -1,5 +1,6 @@
 //! Operators' questions to instances: rows of `hooks.questions`, with notices for who is asked and who asks.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,8 +28,11 @@ const TAKE: &str = "SELECT answer FROM hooks.questions WHERE id = $1 AND answer 
 const END: &str = "DELETE FROM hooks.questions WHERE id = $1 OR asked < clock_timestamp() - interval '1 hour'";
 
 /// Questions that were asked while nobody listened are old: those who asked took the instance for gone.
-const QUESTIONS: &str = "SELECT id, question FROM hooks.questions WHERE instance = $1 AND answer IS NULL AND id > $2 \
+const QUESTIONS: &str = "SELECT id, question FROM hooks.questions WHERE instance = $1 AND answer IS NULL AND id <> ALL ($2) \
      AND asked > clock_timestamp() - interval '30 seconds' ORDER BY id LIMIT $3";
+
+/// The time after which a question is too old to come again: a little more.
+const FORGET_AFTER: Duration = Duration::from_secs(60);
 
 const ANSWER: &str = "WITH answered AS (UPDATE hooks.questions SET answer = $2 WHERE id = $1 RETURNING id) \
      SELECT pg_notify('hooks_ask', '') FROM answered";
@@ -83,17 +87,23 @@ impl Instances for PostgresBus {
     }
 
     async fn answer(&self, answer: &Answering) -> Result<(), BusError> {
-        let (inner, mut last) = (&self.inner, 0_i64);
+        let inner = &self.inner;
+        // Those that were taken: ids commit in any order.
+        let mut taken = VecDeque::<(Instant, i64)>::new();
         loop {
+            while taken.front().is_some_and(|(since, _)| since.elapsed() > FORGET_AFTER) {
+                taken.pop_front();
+            }
+            let known: Vec<i64> = taken.iter().map(|(_, id)| *id).collect();
             let asked = inner.heard.asked.notified();
             // What fails is asked again: the connection renews itself.
             let rows =
-                inner.work.query(QUESTIONS, &[&inner.me, &last, &(MAX_QUESTIONS as i64)]).await.unwrap_or_default();
+                inner.work.query(QUESTIONS, &[&inner.me, &known, &(MAX_QUESTIONS as i64)]).await.unwrap_or_default();
             if rows.is_empty() {
                 let _ = timeout(LOOK_EVERY, asked).await;
                 continue;
             }
-            last = rows.last().map_or(last, |row| row.get(0));
+            taken.extend(rows.iter().map(|row| (Instant::now(), row.get::<_, i64>(0))));
             // Those who asked an instance that hung took it for gone, and others may have acted since.
             if !inner.lease.holds(Instant::now()) && !inner.lease.is_given_up() {
                 continue;

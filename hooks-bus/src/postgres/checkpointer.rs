@@ -79,7 +79,12 @@ impl Inner {
                 for (hook, write) in &writes {
                     match ours.contains(hook.id.as_str()) {
                         true if keep => hook.checkpoint_written(Some(write.revision), write.position, now),
-                        true => hook.released(),
+                        true => {
+                            hook.released();
+                            // What the row says is known: this instance does not take it for its own again.
+                            let mut registry = self.registry.lock();
+                            registry.hooks.get_mut(&hook.id).into_iter().for_each(|row| row.owner = None);
+                        }
                         // Another instance has it, or it was removed.
                         false => {
                             hook.lose(write.revision.saturating_add(1));

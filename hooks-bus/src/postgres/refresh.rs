@@ -16,6 +16,10 @@ use crate::overrides::decode;
 /// The interval without a notice, at most.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
+/// The interval at which everything is read, also without a notice: positions and counts change without. Else only who is
+/// alive is looked at.
+const ALL_EVERY: Duration = Duration::from_secs(5);
+
 /// After a read that took long, as many times as long is waited.
 const REST: u32 = 4;
 
@@ -34,12 +38,18 @@ const DEAD_LETTERS: &str = "SELECT hook, count(*) FROM hooks.dead_letters GROUP 
 
 /// Reads when there is a notice, and from time to time, because silence is a change, too.
 pub(super) async fn run(bus: Arc<Inner>) {
+    let mut all_read = Instant::now();
     loop {
         let every = REFRESH_EVERY.min(bus.config.lease.get() / 8);
-        let _ = timeout(every, bus.heard.state.notified()).await;
+        let noticed = timeout(every, bus.heard.state.notified()).await.is_ok();
         let begun = Instant::now();
         let read = async {
-            bus.refresh().await?;
+            if !noticed && begun < all_read + ALL_EVERY {
+                bus.refresh_members().await?;
+            } else {
+                all_read = begun;
+                bus.refresh().await?;
+            }
             bus.restore_rows().await
         };
         if let Err(error) = read.await {
@@ -79,6 +89,15 @@ impl Inner {
                 }
             }
         }
+        self.rebalance_needed.notify_one();
+        Ok(())
+    }
+
+    /// Reads which instances are alive.
+    async fn refresh_members(&self) -> Result<(), BusError> {
+        let _turn = self.refreshing.write().await;
+        let rows = self.work.query(MEMBERS, &[]).await.map_err(|error| error.to("read the instances"))?;
+        self.registry.lock().take_in_members(members(&rows), Instant::now());
         self.rebalance_needed.notify_one();
         Ok(())
     }
@@ -125,7 +144,7 @@ impl Inner {
             failing: by_hook(&overrides, |row| row.get::<_, Option<i64>>(3))
                 .filter_map(|(hook, since)| Some((hook, since?.unsigned_abs())))
                 .collect(),
-            members: members.iter().map(|row| (row.get(0), member(row))).collect::<BTreeMap<_, _>>(),
+            members: self::members(&members),
             dead_letters: by_hook(&dead_letters, |row| number(row, 1)).collect(),
         })
     }
@@ -143,6 +162,10 @@ fn number(row: &Row, column: usize) -> u64 {
 fn hook_row(row: &Row) -> HookRow {
     let (born, owner) = (row.get(1), row.get(4));
     HookRow { born, began: number(row, 2), position: number(row, 3), owner, epoch: number(row, 5) }
+}
+
+fn members(rows: &[Row]) -> BTreeMap<String, Member> {
+    rows.iter().map(|row| (row.get(0), member(row))).collect()
 }
 
 fn member(row: &Row) -> Member {

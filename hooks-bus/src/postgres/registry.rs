@@ -82,14 +82,7 @@ impl Registry {
 
     /// Takes in what was read. Returns the hooks whose overrides are others.
     pub(super) fn take_in(&mut self, read: Snapshot, now: Instant) -> Vec<HookId> {
-        let of = |members: &BTreeMap<String, Member>| {
-            let all = members.iter().map(|(instance, member)| (instance.clone(), member.hooks.clone()));
-            all.collect::<Vec<_>>()
-        };
-        if of(&self.members) != of(&read.members) {
-            self.changed = Some(now);
-        }
-        self.members = read.members;
+        self.take_in_members(read.members, now);
         self.dead_letters = read.dead_letters;
         self.failing = read.failing;
         if self.begun {
@@ -116,6 +109,18 @@ impl Registry {
             }
         }
         changed
+    }
+
+    /// Takes in which instances there are.
+    pub(super) fn take_in_members(&mut self, members: BTreeMap<String, Member>, now: Instant) {
+        let of = |members: &BTreeMap<String, Member>| {
+            let all = members.iter().map(|(instance, member)| (instance.clone(), member.hooks.clone()));
+            all.collect::<Vec<_>>()
+        };
+        if of(&self.members) != of(&members) {
+            self.changed = Some(now);
+        }
+        self.members = members;
     }
 
     /// What the server has is older than what was read: that holds all the same, and what is gone is news.
