@@ -52,7 +52,7 @@ mod overrides;
 #[cfg(any(feature = "durable", feature = "nats", feature = "postgres"))]
 mod page;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub mod postgres;
 mod routing;
 #[cfg(any(feature = "nats", feature = "postgres"))]
 #[cfg_attr(

@@ -44,6 +44,10 @@ impl<'a> Filling<'a> {
     }
 
     /// The event with this text, if it is looked for. Text that is no event is named as unreadable.
+    #[cfg_attr(
+        not(any(feature = "durable", feature = "nats")),
+        allow(dead_code, reason = "Postgres reads parts of the log")
+    )]
     pub(crate) fn event(&mut self, position: u64, text: &[u8]) -> Option<Envelope> {
         let mut slice = SliceBuilder::new("").max_event_bytes(usize::MAX);
         if slice.push_json(text).is_err() {

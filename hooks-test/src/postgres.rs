@@ -1,7 +1,8 @@
 //! Real PostgreSQL servers, each with a cluster of its own in a temporary folder.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -125,7 +126,8 @@ impl Server {
         succeeded(&self.cluster("pg_ctl").args(["promote", "-s", "-w"]).output().unwrap());
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// A program of the server's, or one with a whole path, in its folder and as its user.
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         if let Some(user) = self.user {
@@ -167,6 +169,18 @@ impl Server {
     /// Its log.
     pub fn said(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// A file that is its own.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    pub fn give(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        chown(&path, self.user, self.user).unwrap();
+        path
     }
 
     /// The folder of its socket.

@@ -27,6 +27,9 @@ const SETUP: &str = "SET default_transaction_isolation = 'read committed'; SET s
      SET client_min_messages = warning; SELECT set_config('synchronous_commit', 'on', false) \
      WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')";
 
+pub(super) const POOLED: &str =
+    "a pooler gives each transaction another session: connect to the server itself, or pool by session";
+
 pub(super) type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 /// Connects to one of the servers: the first that takes writes.
@@ -112,12 +115,17 @@ pub(super) fn failed(what: &str, error: &Error) -> BusError {
     }
 }
 
-/// What the server or the connection says, and what to do about it.
-pub(super) fn explain(error: &Error) -> String {
-    let said = match error.as_db_error() {
+/// What the server or the connection says.
+pub(super) fn said(error: &Error) -> String {
+    match error.as_db_error() {
         Some(said) => format!("{} (SQLSTATE {})", said.message(), said.code().code()),
         None => hooks_core::chain(error),
-    };
+    }
+}
+
+/// The same, and what to do about it.
+pub(super) fn explain(error: &Error) -> String {
+    let said = said(error);
     let Some(advice) = error.code().and_then(advice) else { return said };
     format!("{said}: {advice}")
 }
@@ -140,9 +148,7 @@ fn advice(code: &SqlState) -> Option<&'static str> {
         }
         SqlState::QUERY_CANCELED => "a statement took too long, or somebody stopped it",
         SqlState::DISK_FULL => "the database has no room left",
-        SqlState::UNDEFINED_PSTATEMENT | SqlState::DUPLICATE_PSTATEMENT => {
-            "a pooler gives each transaction another session: connect to the server itself, or pool by session"
-        }
+        SqlState::UNDEFINED_PSTATEMENT | SqlState::DUPLICATE_PSTATEMENT => POOLED,
         _ => return None,
     })
 }

@@ -12,7 +12,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Error, Row, Statement};
 
 use super::config::PostgresConfig;
-use super::connect::{self, REQUEST_TIMEOUT, Wire, failed, message};
+use super::connect::{self, POOLED, REQUEST_TIMEOUT, Wire, failed, message};
 use super::rollback::Known;
 use crate::sharing::reconnect_delay;
 
@@ -133,6 +133,23 @@ impl Link {
         let none = || Failed::Lost(BusError::Unavailable("Postgres returns no row".to_owned()));
         rows.into_iter().next().ok_or_else(none)
     }
+}
+
+/// # Errors
+/// When connections share a session of the server.
+pub(super) async fn have_sessions(links: &[&Link]) -> Result<(), BusError> {
+    let failed = |error: Failed| error.to("look for a pooler");
+    for (number, link) in links.iter().enumerate() {
+        let mark = number.to_string();
+        link.query("SELECT set_config('hooks.session', $1, false)", &[&mark]).await.map_err(failed)?;
+    }
+    for (number, link) in links.iter().enumerate() {
+        let row = link.one("SELECT current_setting('hooks.session', true)", &[]).await.map_err(failed)?;
+        if row.get::<_, Option<&str>>(0) != Some(number.to_string().as_str()) {
+            return Err(BusError::Unavailable(POOLED.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 impl Session {

@@ -29,6 +29,7 @@ mod hook;
 mod hook_store;
 mod link;
 mod monitor;
+pub mod outbox;
 mod passfile;
 mod past;
 mod plugin;
@@ -207,9 +208,11 @@ impl PostgresBus {
         let work = link("work", LISTEN, hearing);
         let [publishing, sequence, reading] =
             ["publishing", "sequence", "reading"].map(|role| link(role, "", Box::new(|_: Happening<'_>| {})));
-        for link in [&work, &publishing, &sequence, &reading] {
+        let links_of = [&work, &publishing, &sequence, &reading];
+        for link in links_of {
             link.connected().await?;
         }
+        link::have_sessions(&links_of).await?;
         let (publisher, calls) = Publisher::new();
         let inner = Arc::new(Inner {
             log,

@@ -44,14 +44,21 @@ impl Publisher {
     }
 
     pub(super) async fn publish(&self, slice: Slice) -> Result<(), BusError> {
-        if slice.bytes() > LONGEST_CALL {
-            let (bytes, most) = (ByteSize::new(slice.bytes() as u64), ByteSize::new(LONGEST_CALL as u64));
-            return Err(BusError::TooLarge(format!("{bytes} of events in one call, and Postgres takes {most}")));
-        }
+        fits(&slice)?;
         let (done, answer) = oneshot::channel();
         self.calls.send(Call { slice, done }).await.map_err(|_| BusError::Closed)?;
         answer.await.map_err(|_| BusError::Closed)?
     }
+}
+
+/// # Errors
+/// When a call has too much.
+pub(super) fn fits(slice: &Slice) -> Result<(), BusError> {
+    if slice.bytes() <= LONGEST_CALL {
+        return Ok(());
+    }
+    let (bytes, most) = (ByteSize::new(slice.bytes() as u64), ByteSize::new(LONGEST_CALL as u64));
+    Err(BusError::TooLarge(format!("{bytes} of events in one call, and Postgres takes {most}")))
 }
 
 /// Inserts what comes, in statements of their own.

@@ -2,8 +2,10 @@
 
 mod checking;
 mod instances;
+mod languages;
 mod order;
 mod outages;
+mod outbox;
 mod publishing;
 mod retention;
 mod rollback;

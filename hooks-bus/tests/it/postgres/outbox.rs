@@ -1,0 +1,47 @@
+//! Rust applications publish within their transactions.
+
+use hooks_bus::postgres::outbox;
+use hooks_core::{BusError, Filter, SliceBuilder};
+use hooks_test::{End, events};
+
+use super::{Server, bus, client};
+
+#[tokio::test]
+async fn events_come_with_their_transaction_in_order_and_as_they_are() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let mut client = client(&server).await;
+    let transaction = client.transaction().await.unwrap();
+    outbox::publish(&transaction, &events(0..3)).await.unwrap();
+    transaction.rollback().await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    let odd = r#"{"specversion":"1.0","id":"3","source":"/é","type":"a","time":"2026-11-27T10:00:00Z", "data": {"b":[1.50, "],["]}}"#;
+    let mut slice = SliceBuilder::new("/test");
+    slice.push_json(odd.as_bytes()).unwrap();
+    assert_eq!(outbox::publish(&transaction, &slice.finish()).await.unwrap().events, 1);
+    outbox::publish(&transaction, &events(4..900)).await.unwrap();
+    transaction.commit().await.unwrap();
+    let read = hook.take(897).await;
+    assert_eq!(read[0].envelope().json(), odd);
+    assert_eq!(hooks_test::numbers(&read), (3..900).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_is_refused_says_why() {
+    let Some(server) = Server::start() else { return };
+    let mut application = client(&server).await;
+    let mut own = SliceBuilder::new("/test");
+    own.push_json(br#"{"type":"hooks.endpoint.failing"}"#).unwrap();
+    let own = own.finish();
+    let transaction = application.transaction().await.unwrap();
+    assert!(matches!(outbox::publish(&transaction, &own).await, Err(BusError::Reserved(_))));
+    let said = outbox::publish(&transaction, &events(0..1)).await.unwrap_err().to_string();
+    assert!(said.contains("is this the database of the bus?"), "{said}");
+    transaction.rollback().await.unwrap();
+    drop(bus(&server).await);
+    application.batch_execute("CREATE ROLE shop; SET ROLE shop").await.unwrap();
+    let transaction = application.transaction().await.unwrap();
+    let said = outbox::publish(&transaction, &events(0..1)).await.unwrap_err().to_string();
+    assert!(said.contains("GRANT USAGE ON SCHEMA hooks"), "{said}");
+}
