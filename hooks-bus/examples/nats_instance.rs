@@ -4,16 +4,16 @@
 //! `load.<i modulo TYPES>` and `probe`, and appends `HOOK ID` lines to the file LOG, which all instances
 //! share. `-` as LOG keeps nothing. Prints `ready`, ends cleanly at the end of standard input.
 
+mod log;
+
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_bus::{NatsBus, NatsConfig};
-use hooks_core::{
-    BoxError, Dispatcher, Filter, Hook, HumanDuration, Sink, async_trait,
-    sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory},
-};
+use hooks_core::{BoxError, Dispatcher, Filter, Hook, HumanDuration};
+use log::Log;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
@@ -46,37 +46,4 @@ async fn main() -> Result<(), BoxError> {
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
     dispatcher.shutdown(Some(Duration::from_secs(10))).await;
     Ok(())
-}
-
-/// Appends to the file, all lines of a batch at once.
-#[derive(Debug, Clone)]
-struct Log {
-    hook: String,
-    file: Option<Arc<File>>,
-}
-
-impl SinkFactory for Log {
-    fn kind(&self) -> &str {
-        "log"
-    }
-
-    fn build(&self, _: &SinkContext) -> Result<Box<dyn Sink>, BoxError> {
-        Ok(Box::new(self.clone()))
-    }
-
-    fn batch_limits(&self) -> hooks_core::BatchLimits {
-        hooks_core::BatchLimits::immediate()
-    }
-}
-
-#[async_trait]
-impl Sink for Log {
-    async fn deliver(&mut self, batch: &Batch) -> Result<Delivered, DeliveryError> {
-        let lines: String = batch.events().map(|event| format!("{} {}\n", self.hook, event.id())).collect();
-        let Some(mut file) = self.file.as_deref() else { return Ok(Delivered::all()) };
-        match file.write_all(lines.as_bytes()) {
-            Ok(()) => Ok(Delivered::all()),
-            Err(error) => Err(DeliveryError::retry("write").because(error)),
-        }
-    }
 }

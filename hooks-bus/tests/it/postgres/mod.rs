@@ -9,6 +9,8 @@ mod outbox;
 mod publishing;
 mod retention;
 mod rollback;
+mod secure;
+mod storm;
 
 use std::time::Duration;
 
