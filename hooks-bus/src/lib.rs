@@ -35,6 +35,8 @@
 //! All need a tokio runtime with time enabled; NATS and Postgres also I/O. The feature `config` (default) is settings from config files,
 //! and registration under the kind.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod buffer;
 mod duplicates;
 #[cfg(feature = "durable")]

@@ -12,6 +12,7 @@
 //! [`config`] and [`ndjson`] read what comes from outside. They do no I/O, so that they can be fuzzed;
 //! their signatures are no promise.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), deny(unused_crate_dependencies, clippy::print_stderr, clippy::print_stdout))]
 
 mod args;

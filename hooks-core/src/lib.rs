@@ -80,6 +80,8 @@
 //! - `config` (default): settings from config files, JSON Schemas, and the registry that finds a sink or a bus by its kind.
 //! - `conformance` (default): the kits that check a sink or a bus.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod attempt;
 mod batch;
 mod batcher;

@@ -26,6 +26,7 @@
 //! `examples/embed` is a whole service, with hooks that its customers manage. The server is built from a bus and a dispatcher and knows neither kind of bus nor of sink. It reads no config files,
 //! no environment and no signals, and keeps no state of its own but a [`history`] where it is told to; it needs a tokio runtime with time and I/O enabled: settings are values, and [`Server::set`] changes them while it runs.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), deny(unused_crate_dependencies, clippy::print_stderr, clippy::print_stdout))]
 
 mod access;

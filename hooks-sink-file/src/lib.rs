@@ -51,6 +51,8 @@
 //!
 //! Unix only.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod config;
 mod disk;
 mod fault;

@@ -73,6 +73,8 @@
 //! - No secret is in any `Debug` output or error, even when the receiver echoes it.
 //! - The sink reads no environment variable: no proxy applies but that of the settings.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod body;
 mod cidr;
 mod client;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::workspace::{self, Done};
-use crate::{crash, instructions, integration, tidy};
+use crate::{crash, instructions, integration, publish, tidy};
 
 /// A call of cargo.
 struct Step<'a> {
@@ -77,6 +77,8 @@ pub(crate) fn ci() -> Done {
     let begin = Instant::now();
     announce("features");
     features()?;
+    announce("packages of crates");
+    publish::run()?;
     announce("instructions");
     instructions::run(&[])?;
     announce("crashes");

@@ -7,6 +7,7 @@ mod instructions;
 mod integration;
 mod new_sink;
 mod packages;
+mod publish;
 mod soak;
 mod tidy;
 mod workspace;
@@ -19,7 +20,7 @@ Checks and chores of the workspace.
 Usage: cargo xtask COMMAND
 
   test                     everything that needs the toolchain alone: tidy, format, lints, tests, documentation
-  ci                       the rest: features, instructions, crash, integration
+  ci                       the rest: features, publish, instructions, crash, integration
   tidy                     the rules of the workspace that no compiler knows
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them
@@ -34,6 +35,7 @@ Usage: cargo xtask COMMAND
                            valgrind, which counts them, is installed by apt-get
   backlog [EVENTS]         a receiver that is down until millions of events wait for it on the durable bus; then it
                            catches up (10 million where not said; takes about 5 GB of disk)
+  publish                  whether the crates can be published, and built on from their packages; uploads nothing
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         ["backlog", events] => soak::backlog(events),
         ["crash", ref arguments @ ..] => crash::run(arguments),
         ["instructions", ref rest @ ..] => instructions::run(rest),
+        ["publish"] => publish::run(),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),
         ["help" | "--help" | "-h"] => {

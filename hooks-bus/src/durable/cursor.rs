@@ -113,7 +113,9 @@ impl Cursor {
                 if let Some(first) = queued.front_mut() {
                     first.from += run.len() as u64;
                     first.bytes -= size.bytes;
-                    queued.pop_front_if(|first| first.from >= first.to);
+                    if first.from >= first.to {
+                        queued.pop_front();
+                    }
                 }
             }
             Mode::Scan(next) => *next = run.last().get() + 1,

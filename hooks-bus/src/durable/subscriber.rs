@@ -359,14 +359,13 @@ impl State {
         }
     }
 
-    fn take_found(&mut self, count: usize, into: &mut Vec<Delivery>, slot: &mut Option<ScanResult>) {
+    fn take_found(&mut self, mut left: usize, into: &mut Vec<Delivery>, slot: &mut Option<ScanResult>) {
         let Some(found) = slot else { return };
-        let mut left = count;
-        while left > 0
-            && let Some(first) = found.runs.front_mut()
-        {
+        while let Some(first) = found.runs.front_mut().filter(|_| left > 0) {
             let mut run = first.split(left);
-            found.runs.pop_front_if(|first| first.is_empty());
+            if first.is_empty() {
+                found.runs.pop_front();
+            }
             let from = self.cursor.scans_from().unwrap_or_default();
             // Without dropped events, and those settled before a restart.
             run.retain(|_, position, _| position.get() >= from && !self.cursor.is_acked(position.get()));
@@ -386,8 +385,8 @@ impl State {
     /// Counts unreadable positions before `until` and settles them, so that another read does not count them again.
     fn skip_unreadable(&mut self, unreadable: &mut VecDeque<(u64, u64)>, until: u64) {
         let mut events = 0;
-        while let Some(range) = unreadable.pop_front_if(|(from, _)| *from < until) {
-            events += self.cursor.mark_unreadable(range);
+        while unreadable.front().is_some_and(|(from, _)| *from < until) {
+            events += unreadable.pop_front().map_or(0, |range| self.cursor.mark_unreadable(range));
         }
         self.ledger.take(events);
         self.ledger.give_up(events, DropReason::Unreadable);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use hooks_core::{BoxError, EnvelopeError, Slice, SliceBuilder};
 
 /// Real GitHub events.
-pub(super) const TEXT: &str = include_str!("../../../examples/github-events.ndjson");
+pub(super) const TEXT: &str = include_str!("github-events.ndjson");
 
 /// The events that one receiver refuses, counted from 0: one that stands alone, and two neighbours.
 pub(super) const POISONED: [usize; 3] = [77, 181, 182];

@@ -46,7 +46,9 @@ impl Limiter {
     /// The notices whose time has come.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Notice> {
         let mut due = Vec::new();
-        while let Some((_, key)) = self.ends.pop_front_if(|(end, _)| *end <= now) {
+        while self.ends.front().is_some_and(|(end, _)| *end <= now)
+            && let Some((_, key)) = self.ends.pop_front()
+        {
             if let Some(waiting) = self.windows.remove(&key).flatten() {
                 self.ends.push_back((now + WINDOW, key.clone()));
                 self.windows.insert(key, None);

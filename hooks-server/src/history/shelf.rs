@@ -242,7 +242,9 @@ impl Shelf {
         let age = u64::try_from(self.limits.max_age.as_micros()).unwrap_or(u64::MAX);
         let oldest = now.saturating_sub(age);
         for segments in &mut self.chains {
-            while let Some(first) = segments.sealed.pop_front_if(|sealed| sealed.summary.numbers.1 < oldest) {
+            while segments.sealed.front().is_some_and(|sealed| sealed.summary.numbers.1 < oldest)
+                && let Some(first) = segments.sealed.pop_front()
+            {
                 remove(&first.path);
             }
             // So that what is quiet does not keep what is too old.

@@ -65,6 +65,34 @@ pub(super) fn lean() -> Result<Option<Problem>, String> {
     }))
 }
 
+/// The newest compiler that a package asks for, of those that the published crates build with; and that package.
+fn newest(metadata: &Value) -> Option<((u64, u64), String)> {
+    let packages = metadata["packages"].as_array()?.iter();
+    let asked = packages.filter(|package| !package["source"].is_null());
+    asked.filter_map(|package| Some((version(&package["rust_version"])?, package["name"].as_str()?.to_owned()))).max()
+}
+
+/// Major and minor.
+fn version(text: &Value) -> Option<(u64, u64)> {
+    let mut parts = text.as_str()?.split('.').map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next().flatten().unwrap_or(0)))
+}
+
+/// `rust-version` is what the dependencies allow, so that clippy's `incompatible_msrv` holds the code to what is true.
+pub(super) fn oldest_compiler() -> Result<Option<Problem>, String> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["metadata", "--format-version", "1", "--locked", "--manifest-path", "hooks-cli/Cargo.toml"]);
+    let text = workspace::output(cargo.args(["--filter-platform", "x86_64-unknown-linux-gnu"]))?;
+    let metadata: Value = serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
+    let ours = metadata["packages"].as_array().into_iter().flatten().find(|package| package["name"] == "hooks-cli");
+    let ours = ours.and_then(|package| version(&package["rust_version"])).ok_or("hooks-cli has no rust-version")?;
+    Ok(newest(&metadata).filter(|(needed, _)| *needed > ours).map(|((major, minor), package)| Problem {
+        place: "Cargo.toml".to_owned(),
+        what: format!("says a `rust-version` that `{package}` does not build with: it needs {major}.{minor}"),
+        advice: "raise it, and say so in the changelog, or take an older version of that package",
+    }))
+}
+
 fn check_one(package: &str, may_use: &[&str], dependency: &Value) -> Option<Problem> {
     let name = dependency["name"].as_str().unwrap_or_default();
     let place = format!("{package}/Cargo.toml");
@@ -137,6 +165,18 @@ mod tests {
             from("git+https://example.com/serde"),
             ["hooks-core/Cargo.toml: takes `serde` from somewhere else than crates.io"]
         );
+    }
+
+    #[test]
+    fn the_newest_compiler_that_is_asked_for_is_found() {
+        let package = |name: &str, version: &str, source: &str| json!({ "name": name, "rust_version": version, "source": source });
+        let metadata = json!({ "packages": [
+            package("old", "1.63", REGISTRY),
+            package("new", "1.101.2", REGISTRY),
+            package("silent", "", REGISTRY),
+            { "name": "ours", "rust_version": "1.200", "source": null },
+        ]});
+        assert_eq!(newest(&metadata), Some(((1, 101), "new".to_owned())));
     }
 
     #[test]

@@ -28,6 +28,7 @@ fn problems() -> Result<Vec<Problem>, String> {
     let mut problems = layout::check(&files);
     problems.extend(dependencies::check(&dependencies::metadata()?)?);
     problems.extend(dependencies::lean()?);
+    problems.extend(dependencies::oldest_compiler()?);
     let mut documents = BTreeMap::new();
     for file in &files {
         let bytes =

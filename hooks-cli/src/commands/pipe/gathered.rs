@@ -38,7 +38,11 @@ impl Gathered {
             together += slice.bytes();
             together <= BLOCK
         };
-        let others: Vec<Slice> = std::iter::from_fn(|| self.slices.pop_front_if(&mut fits)).collect();
+        let others: Vec<Slice> = std::iter::from_fn(|| {
+            let next = self.slices.front_mut()?;
+            if fits(next) { self.slices.pop_front() } else { None }
+        })
+        .collect();
         let slice = if others.is_empty() { first } else { joined(&[&[first], &*others].concat())? };
         self.bytes -= slice.bytes();
         Ok(Some(slice))
