@@ -6,6 +6,7 @@ mod crash;
 mod instructions;
 mod integration;
 mod new_sink;
+mod package;
 mod packages;
 mod publish;
 mod soak;
@@ -35,6 +36,7 @@ Usage: cargo xtask COMMAND
                            valgrind, which counts them, is installed by apt-get
   backlog [EVENTS]         a receiver that is down until millions of events wait for it on the durable bus; then it
                            catches up (10 million where not said; takes about 5 GB of disk)
+  package [--binary FILE]  a package for Debian in target/packages, of the binary that is shipped, or of this one
   publish                  whether the crates can be published, and built on from their packages; uploads nothing
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ["backlog", events] => soak::backlog(events),
         ["crash", ref arguments @ ..] => crash::run(arguments),
         ["instructions", ref rest @ ..] => instructions::run(rest),
+        ["package", ref rest @ ..] => package::run(rest),
         ["publish"] => publish::run(),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),

@@ -12,6 +12,7 @@ mod monitoring;
 mod nats;
 mod oauth2;
 mod openapi;
+mod package;
 mod page;
 mod postgres;
 mod prometheus;
@@ -28,6 +29,7 @@ use bench::{Bench, Integration};
 /// Every integration, in the order in which they run.
 const ALL: &[Integration] = &[
     systemd::INTEGRATION,
+    package::INTEGRATION,
     prometheus::INTEGRATION,
     logrotate::INTEGRATION,
     rsyslog::INTEGRATION,

@@ -6,13 +6,14 @@ use std::path::{Component, PathBuf};
 use super::problem::Problem;
 
 /// Everything that is visible there. Tool settings live in dotfiles.
-const TOP: [&str; 16] = [
+const TOP: [&str; 17] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE",
     "README.md",
+    "deploy",
     "docs",
     "examples",
     "hooks-bus",
