@@ -40,6 +40,7 @@ mod signals;
 mod single;
 mod stdin;
 mod systemd;
+mod telemetry;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
@@ -56,6 +57,13 @@ use crate::hook::Hook;
 pub trait AttemptRecorder: Send + Sync {
     /// Takes note of an attempt. The hook's next attempt waits for it: it must not block, wait or panic.
     fn record(&self, attempt: &Attempt<'_>);
+}
+
+/// Each of them takes note.
+impl AttemptRecorder for Vec<Arc<dyn AttemptRecorder>> {
+    fn record(&self, attempt: &Attempt<'_>) {
+        self.iter().for_each(|recorder| recorder.record(attempt));
+    }
 }
 
 /// An attempt that is over. What a receiver must not be shown elsewhere is not in it: texts are as in logs.
@@ -123,6 +131,8 @@ pub struct Exchange {
     pub address: Option<Arc<str>>,
     /// How long each part took.
     pub phases: Phases,
+    /// The `traceparent` that was sent (W3C Trace Context): the attempt's place in a trace.
+    pub traceparent: Option<Bytes>,
 }
 
 /// A part of an attempt.

@@ -37,6 +37,7 @@ pub mod history;
 mod http;
 mod keys;
 pub mod metrics;
+pub mod otlp;
 mod own_thread;
 mod reloads;
 mod server;

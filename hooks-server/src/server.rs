@@ -26,6 +26,7 @@ pub struct Server {
     state: Arc<State>,
     places: Arc<Places>,
     operators: Option<AdminService>,
+    metrics: Arc<Metrics>,
 }
 
 /// Makes a [`Server`].
@@ -37,6 +38,7 @@ pub struct ServerBuilder {
     reloads: Option<Arc<Reloads>>,
     operators: Option<AdminService>,
     instances: Option<Arc<dyn Instances>>,
+    telemetry: Option<crate::otlp::Telemetry>,
 }
 
 impl ServerBuilder {
@@ -76,6 +78,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Makes a span of each request to publish.
+    #[must_use]
+    pub fn telemetry(mut self, telemetry: Option<crate::otlp::Telemetry>) -> Self {
+        self.telemetry = telemetry;
+        self
+    }
+
     /// The server.
     ///
     /// # Errors
@@ -85,22 +94,21 @@ impl ServerBuilder {
         self.operators.iter().for_each(|service| service.accept_as(&self.settings));
         let (places, lobby) = self.connections.unwrap_or((self.settings.ingest.max_connections.get(), LOBBY));
         let requests = Arc::new(Requests::default());
-        let metrics = Metrics {
+        let metrics = Arc::new(Metrics {
             dispatcher: self.dispatcher.clone(),
             bus: self.bus.clone(),
             requests: Some(requests.clone()),
             reloads: self.reloads,
             history: self.operators.as_ref().and_then(|service| service.history().cloned()),
-        };
-        let state = State::new(
-            self.bus,
-            self.dispatcher,
-            self.settings,
-            requests,
-            Arc::new(move |format| metrics.page(format)),
-        );
+            telemetry: self.telemetry.clone(),
+        });
+        let shown = metrics.clone();
+        let state =
+            State::new(self.bus, self.dispatcher, self.settings, requests, Arc::new(move |format| shown.page(format)));
         let state = state.with_others(self.instances.map(Others::new));
-        Ok(Server { state: Arc::new(state), places: Arc::new(Places::new(places, lobby)), operators: self.operators })
+        let state = state.with_telemetry(self.telemetry);
+        let places = Arc::new(Places::new(places, lobby));
+        Ok(Server { state: Arc::new(state), places, operators: self.operators, metrics })
     }
 }
 
@@ -108,7 +116,16 @@ impl Server {
     /// A server for this bus and the dispatcher of its hooks.
     pub fn builder(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>) -> ServerBuilder {
         let settings = Settings::default();
-        ServerBuilder { bus, dispatcher, settings, connections: None, reloads: None, operators: None, instances: None }
+        ServerBuilder {
+            bus,
+            dispatcher,
+            settings,
+            connections: None,
+            reloads: None,
+            operators: None,
+            instances: None,
+            telemetry: None,
+        }
     }
 
     /// The routes, to be mounted in an axum or hyper server of your own: `POST /v1/events`, `GET /metrics`, `/healthz`,
@@ -141,6 +158,11 @@ impl Server {
         self.operators.iter().for_each(|service| service.accept_as(&settings));
         self.state.set(settings);
         Ok(())
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// The state of the bus.

@@ -27,6 +27,7 @@ use crate::connection_state::{ConnectionState, Trust};
 use crate::content::Content;
 use crate::endpoint::{printable, without_path};
 use crate::grant::Handshake;
+use crate::header_names::TRACEPARENT;
 use crate::mask::Mask;
 use crate::outcome::{AnswerContext, Judged, judge};
 use crate::ready::Ready;
@@ -168,6 +169,7 @@ impl HttpSink {
         }
         self.authorize(request.headers_mut());
         self.tell(|report| report.request(&request, &self.shown, &self.mask));
+        self.measure(|timing| timing.sends(request.headers().get(TRACEPARENT)));
         self.measure(Timing::ask);
         self.asking = Some(capture_connection(&mut request));
         let answered = self.client.request(request).await;

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hooks_core::{Exchange, Phase};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::CaptureConnection;
 
@@ -35,6 +36,11 @@ impl Timing {
             self.exchange.phases.set(Phase::Wait, waited);
         }
         self.now = None;
+    }
+
+    /// What is sent has this `traceparent`.
+    pub(crate) fn sends(&mut self, traceparent: Option<&HeaderValue>) {
+        self.exchange.traceparent = traceparent.map(|value| Bytes::copy_from_slice(value.as_bytes()));
     }
 
     /// A request goes out, the first one or one in its place.

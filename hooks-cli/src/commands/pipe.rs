@@ -14,7 +14,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::{Fuse, FusedFuture as _};
 use hooks_core::{BoxError, Bus, DisabledBy, Dispatcher, Hook, HookStatus, Overflow, Slice, chain};
 use hooks_server::history::History;
+use hooks_server::metrics::Metrics;
 use hooks_server::on_own_thread;
+use hooks_server::otlp::Telemetry;
 use tokio::sync::{mpsc, watch};
 
 use super::{print_config, runtime};
@@ -28,6 +30,7 @@ use crate::outcome::{InputStats, count, shortfalls, table, waited_for};
 use crate::signals::{OtherSignals, StopSignals};
 use crate::single::{self, Surroundings};
 use crate::stdin;
+use crate::telemetry;
 use gathered::Gathered;
 
 pub(crate) fn run(args: &PipeArgs, console: &Console) -> Exit {
@@ -131,9 +134,10 @@ struct Prepared {
     bus: Arc<dyn Bus>,
     /// True if the bus outlives this process.
     keeps: bool,
-    dispatcher: Dispatcher,
+    dispatcher: Arc<Dispatcher>,
     /// Where attempts are recorded, if they are.
     history: Option<History>,
+    telemetry: Option<Telemetry>,
     events: EventSettings,
 }
 
@@ -146,21 +150,23 @@ async fn prepare(origin: Origin, console: &Console) -> Result<Result<Prepared, P
     config.warnings().for_each(|warning| console.say(warning));
     let bus = bus::open(&config.bus).await?.bus;
     let keeps = bus.traits().outlives_process;
-    let mut dispatcher = Dispatcher::new(bus.clone()).with_an_end();
+    let dispatcher = Dispatcher::new(bus.clone()).with_an_end();
     let mut history = None;
     if config.history.is_set {
         history = bus::open_history(&config.history, &config.bus, bus.log_id()).await?;
     }
-    if let Some(history) = &history {
-        dispatcher = dispatcher.with_recorder(Arc::new(history.clone()));
+    let telemetry = telemetry::of(config.telemetry.as_ref());
+    let dispatcher = Arc::new(telemetry::recorded(dispatcher, history.as_ref(), telemetry.as_ref()));
+    if let Some(telemetry) = &telemetry {
+        telemetry::export(telemetry, Arc::new(Metrics::new(bus.clone(), dispatcher.clone())))?;
     }
     subscribe(&dispatcher, config.hooks.into_iter().map(|hook| hook.hook), console).await?;
     bus.all_subscribed();
-    Ok(Ok(Prepared { bus, keeps, dispatcher, history, events: config.events }))
+    Ok(Ok(Prepared { bus, keeps, dispatcher, history, telemetry, events: config.events }))
 }
 
 async fn pipe(
-    Prepared { bus, keeps, dispatcher, history, events }: Prepared,
+    Prepared { bus, keeps, dispatcher, history, telemetry, events }: Prepared,
     mut signals: Signals,
     timeout: Option<Duration>,
     started: Instant,
@@ -185,6 +191,7 @@ async fn pipe(
     if let Some(history) = &history {
         history.flush().await;
     }
+    telemetry::end(telemetry.as_ref()).await;
     console.end_progress();
     Ok(run.conclude(end, stop.borrow().clone(), failed, started.elapsed()))
 }
@@ -217,7 +224,7 @@ async fn expired(timeout: Option<Duration>) -> Duration {
 struct Run<'a> {
     bus: Arc<dyn Bus>,
     keeps: bool,
-    dispatcher: Dispatcher,
+    dispatcher: Arc<Dispatcher>,
     console: &'a Console,
     stats: Mutex<InputStats>,
     /// The lines of the events that were read and that the bus has not accepted, in order.

@@ -37,6 +37,8 @@ pub(super) struct Source<'a> {
     pub(super) file: &'a str,
     pub(super) without_bus: WithoutBus,
     pub(super) config_dir: Option<&'a str>,
+    /// Looks up a variable of the environment.
+    pub(super) lookup: &'a dyn Fn(&str) -> Result<String, std::env::VarError>,
 }
 
 /// The kind of bus in a process.

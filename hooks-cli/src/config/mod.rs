@@ -21,6 +21,7 @@ mod problem;
 mod schema;
 mod section;
 mod settings;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 use hooks_core::Hook;
 use hooks_core::settings::unknown_field;
+use hooks_server::otlp::TelemetrySettings;
 use hooks_server::{ApiSettings, IngestSettings};
 use toml::de::DeTable;
 
@@ -69,6 +71,8 @@ pub struct Config {
     pub ingest: IngestSettings,
     /// `[history]`.
     pub history: HistoryConfig,
+    /// `[telemetry]`, if it is there.
+    pub telemetry: Option<TelemetrySettings>,
     /// `[[hooks]]`: at least one, unless there is `[api]`.
     pub hooks: Vec<HookConfig>,
     /// Line and column of each string with a `$NAME`, which stands for nothing.
@@ -89,7 +93,7 @@ pub struct HookConfig {
 }
 
 /// The names that can stand at the top of a config file.
-const SECTIONS: [&str; 7] = ["bus", "api", "events", "ingest", "history", "defaults", "hooks"];
+const SECTIONS: [&str; 8] = ["bus", "api", "events", "ingest", "history", "telemetry", "defaults", "hooks"];
 
 /// Reads and checks a config.
 ///
@@ -163,7 +167,11 @@ pub fn parse(text: &str, file: &str, without_bus: WithoutBus, variables: &Variab
     let mut findings = Findings::default();
     let (mut root, bare) = tree_of(text, file, variables, &mut findings)?;
     let config = root.table_mut().and_then(|table| {
-        read(table, &Source { text, file, without_bus, config_dir: variables.config_dir }, &mut findings)
+        read(
+            table,
+            &Source { text, file, without_bus, config_dir: variables.config_dir, lookup: variables.lookup },
+            &mut findings,
+        )
     });
     let lines = Lines::new(text);
     let bare = bare.into_iter().map(|span| lines.place(span.start)).collect();
@@ -205,6 +213,7 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
     let ingest = ingest::read(table.remove("ingest"), source.config_dir, bus.as_ref(), has_tokens, findings);
     let history =
         history::read(table.remove("history"), source.config_dir, bus.as_ref().filter(|_| named_bus), findings);
+    let telemetry = telemetry::read(table.remove("telemetry"), source.lookup, findings);
     let defaults = defaults(table, findings);
     let hooks = match table.remove("hooks") {
         // A misspelt `hooks` is one error, not two.
@@ -224,6 +233,7 @@ fn read(table: &mut Table, source: &Source<'_>, findings: &mut Findings) -> Opti
         api: api?,
         ingest: ingest?,
         history: history?,
+        telemetry: telemetry?,
         hooks: hooks.collect(),
         bare: Vec::new(),
         silent: Vec::new(),

@@ -23,8 +23,8 @@ impl Names {
         let mut findings = Findings::default();
         let Ok((mut root, _)) = tree_of(&text, &file, &variables, &mut findings) else { return Self::default() };
         let Some(table) = root.table_mut() else { return Self::default() };
-        let source =
-            Source { text: &text, file: &file, without_bus: WithoutBus::OnDisk, config_dir: folder.as_deref() };
+        let (config_dir, lookup) = (folder.as_deref(), variables.lookup);
+        let source = Source { text: &text, file: &file, without_bus: WithoutBus::OnDisk, config_dir, lookup };
         let bus = bus::read(table.remove("bus"), &source, &mut findings);
         let list = match table.remove("hooks").map(|entry| entry.node.value) {
             Some(Value::List(list)) => list,

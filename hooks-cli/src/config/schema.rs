@@ -3,6 +3,7 @@
 use hooks_core::settings::{HookOptions, of_plugin};
 use hooks_core::{bus::BusPlugin, sink::SinkPlugin};
 use hooks_server::history::HistorySettings;
+use hooks_server::otlp::TelemetrySettings;
 use hooks_server::{ApiSettings, IngestSettings};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -19,6 +20,7 @@ pub fn schema() -> Json {
     let api = subschema::<ApiSettings>(&mut generator);
     let ingest = subschema::<IngestSettings>(&mut generator);
     let history = subschema::<HistorySettings>(&mut generator);
+    let telemetry = subschema::<TelemetrySettings>(&mut generator);
     let mut definitions = generator.take_definitions(true);
     let bus = bus_schema(&mut definitions);
     let sinks: Vec<_> =
@@ -36,6 +38,7 @@ pub fn schema() -> Json {
             "events": events,
             "ingest": ingest,
             "history": history,
+            "telemetry": telemetry,
             "defaults": described(settings.clone(), "Settings of every hook that does not set them itself. Tables are merged."),
             "hooks": { "type": "array", "minItems": 1, "items": hook(settings, &sinks) },
         },

@@ -36,6 +36,7 @@ pub(crate) struct State {
     /// Those that share the bus.
     pub(super) others: Option<Others>,
     pending: Pending,
+    pub(super) telemetry: Option<crate::otlp::Telemetry>,
 }
 
 /// The phase of the process.
@@ -68,7 +69,13 @@ impl State {
             dispatcher,
             others: None,
             pending: Pending::default(),
+            telemetry: None,
         }
+    }
+
+    /// Makes a span of each request to publish.
+    pub(crate) fn with_telemetry(self, telemetry: Option<crate::otlp::Telemetry>) -> Self {
+        Self { telemetry, ..self }
     }
 
     /// With other instances that share the bus.

@@ -21,6 +21,7 @@ use text::Exposition;
 pub(crate) use pages::{Page, Pages, Render};
 pub(crate) use requests::Requests;
 pub use text::Format;
+pub(crate) use text::{Kind, Labels, Number};
 
 /// Everything that is counted somewhere.
 pub struct Metrics {
@@ -29,6 +30,7 @@ pub struct Metrics {
     pub(crate) requests: Option<Arc<Requests>>,
     pub(crate) reloads: Option<Arc<Reloads>>,
     pub(crate) history: Option<History>,
+    pub(crate) telemetry: Option<crate::otlp::Telemetry>,
 }
 
 impl fmt::Debug for Metrics {
@@ -40,12 +42,20 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     /// The metrics of a bus and its hooks, for a process that has no [`Server`](crate::Server).
     pub fn new(bus: Arc<dyn Bus>, dispatcher: Arc<Dispatcher>) -> Self {
-        Self { dispatcher, bus, requests: None, reloads: None, history: None }
+        Self { dispatcher, bus, requests: None, reloads: None, history: None, telemetry: None }
     }
 
     /// The page in this format, in pieces. With many hooks it is long, and takes a while to write.
     pub fn page(&self, format: Format) -> Vec<Bytes> {
-        let mut page = Exposition::new(format);
+        self.fill(Exposition::new(format))
+    }
+
+    /// The metrics since this time for OTLP, in pieces: each holds the `metrics` of a `ScopeMetrics`.
+    pub(crate) fn otlp(&self, began: SystemTime) -> Vec<Bytes> {
+        self.fill(Exposition::otlp(began))
+    }
+
+    fn fill(&self, mut page: Exposition) -> Vec<Bytes> {
         self.process(&mut page);
         let mut hooks = self.dispatcher.status();
         hooks.retain(has_series);
@@ -109,6 +119,10 @@ impl Metrics {
         }
         if let Some(reloads) = &self.reloads {
             config(page, reloads);
+        }
+        if let Some(telemetry) = &self.telemetry {
+            let lost = "Spans that were not sent to the collector: it was too slow, away, or refused them.";
+            page.counter("hooks_telemetry_spans_lost", lost).sample(&[], telemetry.lost());
         }
     }
 }

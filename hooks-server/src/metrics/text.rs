@@ -1,8 +1,9 @@
-//! The two text formats that Prometheus reads.
+//! A page of metrics, family by family: in the two text formats that Prometheus reads, or as OTLP has them.
 //!
 //! Sources: "Exposition formats" of the Prometheus documentation (text 0.0.4), and OpenMetrics 1.0.0.
 
 use std::fmt::Write as _;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use hooks_core::Histogram;
@@ -56,16 +57,35 @@ impl<'a> Range<'a> {
     }
 }
 
-/// Metrics as text, family by family.
+/// Metrics, family by family.
 #[derive(Debug)]
-pub(crate) struct Exposition {
-    format: Format,
-    text: Pieces,
+pub(crate) enum Exposition {
+    Text(Format, Pieces),
+    Otlp(crate::otlp::Points),
+}
+
+/// What a family's values mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl Kind {
+    /// The name in the text formats, and what the names of samples end with.
+    fn name(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Counter => ("counter", "_total"),
+            Self::Gauge => ("gauge", ""),
+            Self::Histogram => ("histogram", ""),
+        }
+    }
 }
 
 /// A long text, without ever moving it.
 #[derive(Debug, Default)]
-struct Pieces {
+pub(crate) struct Pieces {
     full: Vec<Bytes>,
     last: String,
 }
@@ -88,67 +108,101 @@ pub(crate) type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Exposition {
     pub(crate) fn new(format: Format) -> Self {
-        Self { format, text: Pieces::default() }
+        Self::Text(format, Pieces::default())
+    }
+
+    /// As OTLP: what was counted since this time.
+    pub(crate) fn otlp(began: SystemTime) -> Self {
+        Self::Otlp(crate::otlp::Points::since(began))
     }
 
     /// A counter; its name is given without `_total`.
     pub(crate) fn counter(&mut self, name: &'static str, help: &str) -> Family<'_> {
-        self.family(name, "counter", "_total", help)
+        self.family(name, Kind::Counter, help)
     }
 
     pub(crate) fn gauge(&mut self, name: &'static str, help: &str) -> Family<'_> {
-        self.family(name, "gauge", "", help)
+        self.family(name, Kind::Gauge, help)
     }
 
     pub(crate) fn histogram(&mut self, name: &'static str, help: &str) -> Family<'_> {
-        self.family(name, "histogram", "", help)
+        self.family(name, Kind::Histogram, help)
     }
 
-    fn family(&mut self, name: &'static str, kind: &str, suffix: &'static str, help: &str) -> Family<'_> {
-        // OpenMetrics names the family, the older format its samples.
-        let shown = if self.format == Format::Open { "" } else { suffix };
-        let _ = write!(self.text.last, "# HELP {name}{shown} ");
-        escape(&mut self.text.last, help, self.format == Format::Open);
-        self.text.end_line();
-        let _ = write!(self.text.last, "# TYPE {name}{shown} {kind}");
-        self.text.end_line();
-        Family { name, suffix, text: &mut self.text }
-    }
-
-    pub(crate) fn finish(mut self) -> Vec<Bytes> {
-        if self.format == Format::Open {
-            self.text.last.push_str("# EOF\n");
+    fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> Family<'_> {
+        match self {
+            Self::Text(format, text) => {
+                let (kind, suffix) = kind.name();
+                text.head(*format, (name, kind, suffix), help);
+                Family::Text { name, suffix, text }
+            }
+            Self::Otlp(points) => {
+                points.family(name, kind, help);
+                Family::Otlp(points)
+            }
         }
-        self.text.full.push(Bytes::from(self.text.last));
-        self.text.full
+    }
+
+    pub(crate) fn finish(self) -> Vec<Bytes> {
+        match self {
+            Self::Text(format, mut text) => {
+                if format == Format::Open {
+                    text.last.push_str("# EOF\n");
+                }
+                text.full.push(Bytes::from(text.last));
+                text.full
+            }
+            Self::Otlp(points) => points.finish(),
+        }
     }
 }
 
 /// The samples of one metric.
-pub(crate) struct Family<'a> {
-    name: &'static str,
-    suffix: &'static str,
-    text: &'a mut Pieces,
+pub(crate) enum Family<'a> {
+    Text { name: &'static str, suffix: &'static str, text: &'a mut Pieces },
+    Otlp(&'a mut crate::otlp::Points),
 }
 
 impl Family<'_> {
     pub(crate) fn sample(&mut self, labels: Labels<'_>, value: impl Into<Number>) {
-        self.line(self.suffix, labels, None, value.into());
+        match self {
+            Self::Text { name, suffix, text } => text.line((name, suffix), labels, None, value.into()),
+            Self::Otlp(points) => points.sample(labels, value.into()),
+        }
     }
 
     pub(crate) fn distribution(&mut self, labels: Labels<'_>, histogram: &Histogram) {
+        match self {
+            Self::Text { name, text, .. } => text.distribution(name, labels, histogram),
+            Self::Otlp(points) => points.distribution(labels, histogram),
+        }
+    }
+}
+
+impl Pieces {
+    fn head(&mut self, format: Format, (name, kind, suffix): (&str, &str, &str), help: &str) {
+        // OpenMetrics names the family, the older format its samples.
+        let shown = if format == Format::Open { "" } else { suffix };
+        let _ = write!(self.last, "# HELP {name}{shown} ");
+        escape(&mut self.last, help, format == Format::Open);
+        self.end_line();
+        let _ = write!(self.last, "# TYPE {name}{shown} {kind}");
+        self.end_line();
+    }
+
+    fn distribution(&mut self, name: &str, labels: Labels<'_>, histogram: &Histogram) {
         for (bound, count) in histogram.cumulative() {
             let bound = if bound.is_finite() { format!("{bound:?}") } else { "+Inf".to_owned() };
-            self.line("_bucket", labels, Some(&bound), Number::Whole(count));
+            self.line((name, "_bucket"), labels, Some(&bound), Number::Whole(count));
         }
-        self.line("_sum", labels, None, Number::Real(histogram.sum()));
-        self.line("_count", labels, None, Number::Whole(histogram.count()));
+        self.line((name, "_sum"), labels, None, Number::Real(histogram.sum()));
+        self.line((name, "_count"), labels, None, Number::Whole(histogram.count()));
     }
 
     /// Thousands of hooks have dozens of lines each: nothing is made but the line.
-    fn line(&mut self, suffix: &str, labels: Labels<'_>, bound: Option<&str>, value: Number) {
-        let text = &mut self.text.last;
-        text.push_str(self.name);
+    fn line(&mut self, (name, suffix): (&str, &str), labels: Labels<'_>, bound: Option<&str>, value: Number) {
+        let text = &mut self.last;
+        text.push_str(name);
         text.push_str(suffix);
         let bound = bound.map(|bound| ("le", bound));
         for (index, (label, value)) in labels.iter().copied().chain(bound).enumerate() {
@@ -163,7 +217,7 @@ impl Family<'_> {
             Number::Whole(value) => write!(text, "{value}"),
             Number::Real(value) => write!(text, "{value:?}"),
         };
-        self.text.end_line();
+        self.end_line();
     }
 }
 

@@ -20,6 +20,7 @@ mod rsyslog;
 mod server;
 mod shells;
 mod systemd;
+mod telemetry;
 mod verifiers;
 
 use crate::packages;
@@ -35,6 +36,7 @@ const ALL: &[Integration] = &[
     rsyslog::INTEGRATION,
     verifiers::INTEGRATION,
     oauth2::INTEGRATION,
+    telemetry::INTEGRATION,
     nats::INTEGRATION,
     postgres::INTEGRATION,
     openapi::INTEGRATION,

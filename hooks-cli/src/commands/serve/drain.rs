@@ -11,6 +11,7 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::outcome::table;
 use crate::signals::StopSignals;
+use crate::telemetry;
 
 /// The interval at which the service manager is told how far the drain is.
 const TICK: Duration = Duration::from_secs(1);
@@ -42,6 +43,7 @@ impl Daemon {
         if let Some(history) = &self.attempts {
             history.flush().await;
         }
+        telemetry::end(self.telemetry.as_ref()).await;
         self.server.cut();
         if let Some(operators) = self.operators {
             operators.end().await;

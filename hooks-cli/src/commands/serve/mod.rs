@@ -12,6 +12,7 @@ use hooks_core::bus::{ControlChannel, Instances};
 use hooks_core::{BoxError, Bus, BusError, DispatchError, Dispatcher, chain};
 use hooks_server::admin::{AdminService, HookDefinitions};
 use hooks_server::history::History;
+use hooks_server::otlp::Telemetry;
 use hooks_server::{ApiSettings, IngestSettings, Keys, Reloads, Server, Settings, Signer, Tokens, on_own_thread};
 use tokio::net::TcpListener;
 
@@ -28,6 +29,7 @@ use crate::reload::Running;
 use crate::signals::{HangUpSignals, OtherSignals, StopSignals};
 use crate::single::{self, Surroundings};
 use crate::systemd::Notifier;
+use crate::telemetry;
 use load::{Loaded, load};
 
 /// A config that can be served.
@@ -229,6 +231,7 @@ struct Daemon {
     bus: ConfiguredBus,
     history: HistoryConfig,
     attempts: Option<History>,
+    telemetry: Option<Telemetry>,
     log: Arc<dyn Bus>,
     credentials: Vec<(&'static str, Fingerprint)>,
     /// Where `api.secrets_key_file` is not set.
@@ -255,10 +258,8 @@ impl Daemon {
         count_tenants(&bus, &config.api).await?;
         let history = bus::open_history(&config.history, &config.bus, bus.log_id()).await?;
         let dispatcher = Dispatcher::new(bus.clone());
-        let dispatcher = Arc::new(match &history {
-            Some(history) => dispatcher.with_recorder(Arc::new(history.clone())),
-            None => dispatcher,
-        });
+        let telemetry = telemetry::of(config.telemetry.as_ref());
+        let dispatcher = Arc::new(telemetry::recorded(dispatcher, history.as_ref(), telemetry.as_ref()));
         let settings = settings(&config, tokens, named.as_ref().unwrap_or(&keys));
         dispatcher.take_calls_at(config.api.grants_url());
         let running = Running::start(config.hooks, &dispatcher).await?;
@@ -275,8 +276,12 @@ impl Daemon {
             .connections(room.connections, room.lobby)
             .operators(service.clone())
             .instances(instances(&opened.control))
-            .reloads(reloads.clone());
+            .reloads(reloads.clone())
+            .telemetry(telemetry.clone());
         let server = server.build()?;
+        if let Some(telemetry) = &telemetry {
+            telemetry::export(telemetry, server.metrics().clone())?;
+        }
         reloads.succeed();
         let operators = operator::listen(opened.control, service);
         let notifier = Arc::new(Notifier::from_environment());
@@ -287,6 +292,7 @@ impl Daemon {
             log: bus,
             history: config.history,
             attempts: history,
+            telemetry,
             credentials,
             keys,
             running,
@@ -336,7 +342,12 @@ impl Daemon {
     async fn apply(&mut self, Loaded { config, tokens, keys, credentials }: Loaded) -> Result<(), String> {
         let own = self.own_keys(keys.is_none()).await.map_err(|why| format!("nothing was changed: {why}"))?;
         let fixed = self.server.needs_restart(&config.ingest).into_iter().map(|name| format!("ingest.{name}"));
-        let others = [("bus", self.bus != config.bus), ("history", self.history.settings != config.history.settings)];
+        let telemetry = self.telemetry.as_ref().map(Telemetry::settings);
+        let others = [
+            ("bus", self.bus != config.bus),
+            ("history", self.history.settings != config.history.settings),
+            ("telemetry", telemetry != config.telemetry.as_ref()),
+        ];
         let others = others.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());
         let fixed: Vec<_> = fixed.chain(others).collect();
         if !fixed.is_empty() {

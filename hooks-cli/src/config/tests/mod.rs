@@ -6,6 +6,7 @@ mod good;
 mod history;
 mod ingest;
 mod robust;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::env::VarError;

@@ -26,7 +26,7 @@ fn every_property_of_the_schema_is_accepted() {
     for name in names(&stub["properties"]).iter().filter(|name| *name != "kind") {
         assert_eq!(unknown(format!("[[hooks]]\nid = 'a'\nsink = {{ kind = 'stub', {name} = 1 }}")), None, "{name}");
     }
-    for section in ["api", "events", "history", "ingest", "defaults"] {
+    for section in ["api", "events", "history", "ingest", "defaults", "telemetry"] {
         for name in names(&schema["properties"][section]["properties"]) {
             assert_eq!(unknown(format!("[{section}]\n{name} = 1")), None, "{section}.{name}");
         }
@@ -39,7 +39,10 @@ fn every_property_of_the_schema_is_accepted() {
             assert_eq!(unknown(format!("[bus]\nkind = {kind}\n{name} = 1")), None, "{kind}: {name}");
         }
     }
-    assert_eq!(names(&schema["properties"]), ["api", "bus", "defaults", "events", "history", "hooks", "ingest"]);
+    assert_eq!(
+        names(&schema["properties"]),
+        ["api", "bus", "defaults", "events", "history", "hooks", "ingest", "telemetry"]
+    );
     assert_eq!(stub["required"], json!(["kind", "url"]));
 }
 

@@ -40,6 +40,7 @@ mod rights;
 mod sealed;
 mod seeks;
 mod soak;
+mod telemetry;
 mod tenants;
 mod verify;
 

@@ -25,6 +25,7 @@ use super::body::{self, Taken};
 use super::host;
 use super::sender::publisher;
 use super::state::{Phase, State};
+use crate::otlp::PublishRequest;
 use crate::{Settings, field};
 use decode::{Refused, decode};
 use format::Kind;
@@ -60,15 +61,25 @@ where
     B: Body + Unpin,
     B::Error: Error + 'static,
 {
+    let span = state.telemetry.as_ref().map(|telemetry| {
+        let tenant = asked.as_ref().ok().and_then(|asked| asked.tenant.clone());
+        (telemetry, tenant, std::time::SystemTime::now(), std::time::Instant::now())
+    });
     let taken = match asked {
         Ok(asked) => take(asked, parts, body, state, settings).await,
         Err(refusal) => Err(refusal),
     };
+    let accepted = taken.as_ref().map_or(0, |published| published.events);
     let answer = match taken {
         Ok(published) => answer::accepted(published),
         Err(refusal) => refusal.answer(),
     };
     state.requests.count(answer.status().as_u16());
+    if let Some((telemetry, tenant, began, since)) = span {
+        let traceparent = parts.headers.get("traceparent").map(http::HeaderValue::as_bytes);
+        let (took, status) = (since.elapsed(), answer.status());
+        telemetry.published(&PublishRequest { traceparent, tenant: tenant.as_ref(), began, took, status, accepted });
+    }
     answer
 }
 
