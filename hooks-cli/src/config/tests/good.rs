@@ -103,3 +103,20 @@ fn a_sinks_own_batch_limits_hold_where_none_are_set() {
     assert_eq!(config.hooks[0].hook.batch, expected);
     assert_eq!(read(&in_hook("")).unwrap().hooks[0].hook.batch, BatchLimits::immediate());
 }
+
+#[test]
+fn data_of_the_defaults_holds_for_every_hook() {
+    let config = read(
+        "[defaults.data]\nregion = ['eu']\nkind = ['a']\n\
+         [[hooks]]\nid = 'a'\nsink = { kind = 'lenient' }\n\
+         [[hooks]]\nid = 'b'\ndata = { kind = ['b'] }\nsink = { kind = 'lenient' }",
+    );
+    let matching = |data: &str| {
+        let event = Envelope::from_json(format!(r#"{{"type":"t","data":{data}}}"#).as_bytes()).unwrap();
+        let hooks = config.as_ref().unwrap().hooks.iter().filter(|hook| hook.hook.filter.matches(&event));
+        hooks.map(|hook| hook.hook.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(matching(r#"{"region":"eu","kind":"a"}"#), ["a"]);
+    assert_eq!(matching(r#"{"region":"eu","kind":"b"}"#), ["b"]);
+    assert_eq!(matching(r#"{"region":"us","kind":"b"}"#), [""; 0]);
+}
