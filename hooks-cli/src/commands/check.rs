@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hooks_core::{AttributePatterns, Filter, Hook, Pattern};
+use hooks_core::{AttributePatterns, Filter, Pattern};
 
 use super::{matches, print, warn};
 use crate::args::{CheckArgs, ConfigUser};
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
     match config {
         Ok(config) => {
             warn(&config);
-            let faults = in_files(&config);
+            let faults = config.file_problems();
             if !faults.is_empty() {
                 faults.iter().for_each(complain);
                 return Exit::Config;
@@ -49,18 +49,6 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
             Exit::Config
         }
     }
-}
-
-/// What is wrong with the files that hooks name, as far as somebody can know who does not run them.
-fn in_files(config: &Config) -> Vec<String> {
-    let of = |hook: &Hook| {
-        let (id, kind) = (hook.id.clone(), hook.sink.kind().to_owned());
-        let problems = hook.sink.file_problems().into_iter();
-        problems
-            .map(move |problem| format!("{}: hook `{id}`: sink `{kind}`: {problem}", config.file))
-            .collect::<Vec<_>>()
-    };
-    config.hooks.iter().flat_map(|hook| of(&hook.hook)).collect()
 }
 
 fn summary(config: &Config) -> String {

@@ -143,11 +143,12 @@ struct Prepared {
 
 /// Everything up to reading. What is wrong with the config comes as the inner error.
 async fn prepare(origin: Origin, console: &Console) -> Result<Result<Prepared, Problems>, BoxError> {
-    let config = match on_own_thread("config", move || load(&origin)).await? {
-        Ok(config) => config,
+    let load = move || load(&origin).map(|config| (config.file_problems(), config));
+    let (unusable, config) = match on_own_thread("config", load).await? {
+        Ok(loaded) => loaded,
         Err(problems) => return Ok(Err(problems)),
     };
-    config.warnings().for_each(|warning| console.say(warning));
+    config.warnings().chain(unusable).for_each(|text| console.say(text));
     let bus = bus::open(&config.bus).await?.bus;
     let keeps = bus.traits().outlives_process;
     let dispatcher = Dispatcher::new(bus.clone()).with_an_end();

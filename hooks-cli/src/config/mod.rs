@@ -149,6 +149,16 @@ impl Config {
             silent.map(|path| format!(": warning: {}: no answer: is it on a disk that hangs?", path.display()));
         bare.chain(filters).chain(sinks).chain(silent).map(|warning| format!("{}{warning}", self.file))
     }
+
+    /// What is wrong with the files that hooks name, as far as somebody can know who does not run them. Reads them.
+    pub(crate) fn file_problems(&self) -> Vec<String> {
+        let of = |HookConfig { hook, .. }: &HookConfig| {
+            let (id, sink) = (&hook.id, hook.sink.kind());
+            let problems = hook.sink.file_problems().into_iter();
+            problems.map(|problem| format!("{}: hook `{id}`: sink `{sink}`: {problem}", self.file)).collect::<Vec<_>>()
+        };
+        self.hooks.iter().flat_map(of).collect()
+    }
 }
 
 /// Checks the text of a config file. Does no I/O.

@@ -141,12 +141,19 @@ async fn start(origin: Origin, grace: Duration) -> Result<Result<(Daemon, TcpLis
     Ok(Ok((Daemon::start(loaded, origin, grace).await?, listener)))
 }
 
-/// Reads the config, off the threads that serve, and logs what may not be meant.
+/// Reads the config, off the threads that serve, and logs what may not be meant, and which files hooks can't use: those
+/// fail, and the others run.
 async fn read(origin: &Origin) -> std::io::Result<Result<Loaded, Problems>> {
     let origin = origin.clone();
-    let loaded = on_own_thread("config", move || load(&origin)).await?;
+    let load = move || {
+        let loaded = load(&origin);
+        let unusable = loaded.as_ref().map(|loaded| loaded.config.file_problems()).unwrap_or_default();
+        (loaded, unusable)
+    };
+    let (loaded, unusable) = on_own_thread("config", load).await?;
     if let Ok(loaded) = &loaded {
         loaded.config.warnings().for_each(|warning| tracing::warn!("{warning}"));
+        unusable.iter().for_each(|problem| tracing::error!("{problem}"));
     }
     Ok(loaded)
 }

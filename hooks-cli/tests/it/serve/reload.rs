@@ -118,3 +118,19 @@ fn limits_of_requests_change_at_once() {
     daemon.running.wait_for("applied");
     assert_eq!(daemon.post(JSON, event(1)).status, 400);
 }
+
+/// The hook fails, and the others run: but whoever starts or reloads the daemon hears of it then, not with the first event.
+#[test]
+fn a_template_file_that_is_missing_or_broken_is_said_at_once() {
+    let hook = "[[hooks]]\nid = 'a'\nsink = { kind = 'http', url = 'http://127.0.0.1:9/', body = { template_file = '${CONFIG_DIR}/a.j2' } }\n";
+    let config = hook.to_owned() + &file_hook("other");
+    let mut daemon = Daemon::start(&config);
+    std::fs::write(daemon.place.path("a.j2"), "\n{{ nothing }}").unwrap();
+    daemon.reload(&config);
+    let line = daemon.running.wait_for("line 2: there is no `nothing`");
+    assert!(line.contains("ERROR"), "{line}");
+    assert_eq!(daemon.post(JSON, event(1)).status, 202);
+    let said = daemon.stop().err;
+    let at_start = said.lines().find(|line| line.contains("a.j2: No such file")).expect("the start says it");
+    assert!(at_start.contains("ERROR") && at_start.contains("hook `a`: sink `http`: body.template_file"), "{at_start}");
+}
