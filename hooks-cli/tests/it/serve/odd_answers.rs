@@ -28,11 +28,12 @@ impl Odd {
         Self { address, bodies }
     }
 
-    /// A hook that delivers to it, with more settings of the sink.
+    /// A hook that delivers to it, with more settings of the sink. Where an answer has no end, an attempt takes as long as it
+    /// may: so it may not take long, but long enough for the answer to come on a busy machine, or it is made again.
     fn hook(&self, settings: &str) -> String {
         format!(
             "[[hooks]]\nid = 'a'\nsink = {{ kind = 'http', url = 'http://{}/' {settings} }}\n\
-             retry = {{ initial = '1ms', max = '2ms', attempt_timeout = '1s' }}\n",
+             retry = {{ initial = '1ms', max = '2ms', attempt_timeout = '4s' }}\n",
             self.address
         )
     }
