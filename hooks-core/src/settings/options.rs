@@ -137,14 +137,37 @@ impl HookOptions {
     /// # Errors
     /// When the metadata holds what is no extension attribute.
     pub(super) fn hook(self, id: HookId, sink: Arc<dyn SinkFactory>) -> Result<Hook, Vec<Fault>> {
+        // Whole, so that none is forgotten.
+        let Self {
+            types,
+            types_except,
+            subjects,
+            subjects_except,
+            sources,
+            sources_except,
+            attributes,
+            attributes_except,
+            tenant,
+            data,
+            metadata,
+            batch,
+            retry,
+            rate_limit,
+            queue,
+            lanes,
+            enabled,
+            disable_after,
+            warn_after,
+            from,
+        } = self;
         let wrong = |(name, value): (&String, &serde_json::Value)| {
             let error = Metadata::new([(name.as_str(), value.clone())]).err()?;
             let place = format!("/metadata{}", pointer(name));
             Some(Fault::new(place, About::Name, format!("metadata: {error}")))
         };
-        let faults: Vec<_> = self.metadata.iter().filter_map(wrong).collect();
-        let Ok(metadata) = Metadata::new(self.metadata) else { return Err(faults) };
-        let data = self.data.map(|data| EventPattern::new(&Json::Object(data))).transpose();
+        let faults: Vec<_> = metadata.iter().filter_map(wrong).collect();
+        let Ok(metadata) = Metadata::new(metadata) else { return Err(faults) };
+        let data = data.map(|data| EventPattern::new(&Json::Object(data))).transpose();
         let data = data.map_err(|error| {
             let fault = |fault: EventPatternFault| {
                 Fault::new(
@@ -162,28 +185,28 @@ impl HookOptions {
         };
         let mut hook = Hook::with_sink(id, sink);
         let rare = RareParts {
-            types_except: optional(self.types_except),
-            subjects_except: optional(self.subjects_except),
-            sources: optional(self.sources),
-            sources_except: optional(self.sources_except),
-            attributes: by_name(self.attributes),
-            attributes_except: by_name(self.attributes_except),
+            types_except: optional(types_except),
+            subjects_except: optional(subjects_except),
+            sources: optional(sources),
+            sources_except: optional(sources_except),
+            attributes: by_name(attributes),
+            attributes_except: by_name(attributes_except),
             data: data.map(Arc::new),
             not_about: None,
         };
-        let (types, subjects) = (optional(self.types), optional(self.subjects));
-        hook.filter = Arc::new(Filter { types, subjects, tenant: self.tenant, rare: rare.into() });
+        let (types, subjects) = (optional(types), optional(subjects));
+        hook.filter = Arc::new(Filter { types, subjects, tenant, rare: rare.into() });
         hook.metadata = Arc::new(metadata);
-        hook.batch = self.batch;
-        if self.retry != *hook.retry {
-            hook.retry = self.retry.into();
+        hook.batch = batch;
+        if retry != *hook.retry {
+            hook.retry = retry.into();
         }
-        hook.disable_after = self.disable_after;
-        hook.warn_after = self.warn_after;
-        hook.queue = self.queue;
-        hook.lanes = self.lanes.unwrap_or(hook.lanes);
-        hook.enabled = self.enabled.unwrap_or(true);
-        hook.rate_limit = self.rate_limit;
-        Ok(hook.from(self.from.unwrap_or_default()))
+        hook.disable_after = disable_after;
+        hook.warn_after = warn_after;
+        hook.queue = queue;
+        hook.lanes = lanes.unwrap_or(hook.lanes);
+        hook.enabled = enabled.unwrap_or(true);
+        hook.rate_limit = rate_limit;
+        Ok(hook.from(from.unwrap_or_default()))
     }
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::batcher::BatchLimits;
 use crate::bus::{Overflow, QueueLimits};
 use crate::config_problem::ConfigProblem;
 use crate::envelope::is_reserved;
 use crate::filter::{Filter, Pattern, RareParts};
 use crate::hook::Hook;
 use crate::human::{ByteSize, HumanDuration};
+use crate::policy::RetryPolicy;
 
 /// The most that a hook may ask for whose author is not the operator: a customer, by an API.
 ///
@@ -101,36 +103,93 @@ impl UntrustedLimits {
     /// Everything that the hook asks for beyond these limits, each with the path of the setting. Nothing of its sink:
     /// [`SinkPlugin::parse_untrusted`](crate::sink::SinkPlugin::parse_untrusted) checks that.
     pub fn problems(&self, hook: &Hook) -> Vec<ConfigProblem> {
+        // Whole, so that none is forgotten.
+        let Self {
+            lanes: most_lanes,
+            batch_events,
+            batch_bytes,
+            batch_age,
+            min_attempt_timeout,
+            attempt_timeout: longest_attempt,
+            min_backoff,
+            queue_events,
+            queue_bytes,
+            metadata_bytes,
+            // Of the filter.
+            patterns: _,
+            pattern_bytes: _,
+            // Of the sink.
+            sink_entries: _,
+            sink_bytes: _,
+        } = *self;
+        let Hook {
+            filter,
+            metadata,
+            batch,
+            retry,
+            warn_after,
+            queue,
+            lanes,
+            // Free for everybody, or none of the hook's own settings.
+            id: _,
+            disable_after: _,
+            rate_limit: _,
+            enabled: _,
+            from: _,
+            sink: _,
+            files: _,
+            settings: _,
+        } = hook;
+        let BatchLimits { max_events, max_bytes, max_age } = *batch;
         let mut problems = Vec::new();
-        let (batch, retry, queue) = (&hook.batch, &hook.retry, &hook.queue);
-        most(&mut problems, "lanes", hook.lanes, self.lanes);
-        most(&mut problems, "batch.max_events", batch.max_events, self.batch_events);
-        most(&mut problems, "batch.max_bytes", batch.max_bytes, self.batch_bytes);
-        most(&mut problems, "batch.max_age", batch.max_age, self.batch_age);
-        least(&mut problems, "retry.initial", retry.initial, self.min_backoff);
-        least(&mut problems, "retry.max", retry.max, self.min_backoff);
-        if let Some(shortest) = retry.schedule.iter().min() {
-            least(&mut problems, "retry.schedule", *shortest, self.min_backoff);
+        most(&mut problems, "lanes", *lanes, most_lanes);
+        most(&mut problems, "batch.max_events", max_events, batch_events);
+        most(&mut problems, "batch.max_bytes", max_bytes, batch_bytes);
+        most(&mut problems, "batch.max_age", max_age, batch_age);
+        let RetryPolicy {
+            initial,
+            max,
+            schedule,
+            attempt_timeout,
+            max_elapsed: _,
+            max_attempts: _,
+            reject_hold: _,
+            max_retry_after: _,
+        } = &**retry;
+        least(&mut problems, "retry.initial", *initial, min_backoff);
+        least(&mut problems, "retry.max", *max, min_backoff);
+        if let Some(shortest) = schedule.iter().min() {
+            least(&mut problems, "retry.schedule", *shortest, min_backoff);
         }
-        if let Some(wait) = hook.warn_after {
-            least(&mut problems, "warn_after", wait, self.min_backoff);
+        if let Some(wait) = warn_after {
+            least(&mut problems, "warn_after", *wait, min_backoff);
         }
-        least(&mut problems, "retry.attempt_timeout", retry.attempt_timeout, self.min_attempt_timeout);
-        most(&mut problems, "retry.attempt_timeout", retry.attempt_timeout, self.attempt_timeout);
-        most(&mut problems, "queue.max_events", queue.max_events, self.queue_events);
-        most(&mut problems, "queue.max_bytes", queue.max_bytes, self.queue_bytes);
-        if queue.overflow == Overflow::Block {
+        least(&mut problems, "retry.attempt_timeout", *attempt_timeout, min_attempt_timeout);
+        most(&mut problems, "retry.attempt_timeout", *attempt_timeout, longest_attempt);
+        let QueueLimits { max_events, max_bytes, overflow } = *queue;
+        most(&mut problems, "queue.max_events", max_events, queue_events);
+        most(&mut problems, "queue.max_bytes", max_bytes, queue_bytes);
+        if overflow == Overflow::Block {
             let message = "\"block\" would let this hook's receiver stop those who publish: set \"drop_oldest\"";
             problems.push(ConfigProblem::new("queue.overflow", message));
         }
-        most(&mut problems, "metadata", ByteSize::new(hook.metadata.most_added() as u64), self.metadata_bytes);
-        self.filter(&hook.filter, &mut problems);
+        most(&mut problems, "metadata", ByteSize::new(metadata.most_added() as u64), metadata_bytes);
+        self.filter(filter, &mut problems);
         problems
     }
 
     fn filter(&self, filter: &Filter, problems: &mut Vec<ConfigProblem>) {
-        let Filter { types, subjects, rare, .. } = filter;
-        let RareParts { types_except, subjects_except, sources, sources_except, .. } = &**rare;
+        let Filter { types, subjects, tenant: _, rare } = filter;
+        let RareParts {
+            types_except,
+            subjects_except,
+            sources,
+            sources_except,
+            attributes,
+            attributes_except,
+            data,
+            not_about: _,
+        } = &**rare;
         let lists = [
             ("types", types),
             ("types_except", types_except),
@@ -140,13 +199,13 @@ impl UntrustedLimits {
             ("sources_except", sources_except),
         ];
         lists.into_iter().for_each(|(path, patterns)| self.patterns(path, patterns, problems));
-        for (setting, table) in [("attributes", &rare.attributes), ("attributes_except", &rare.attributes_except)] {
+        for (setting, table) in [("attributes", attributes), ("attributes_except", attributes_except)] {
             let patterns: Vec<Pattern> = table.values().flatten().cloned().collect();
             self.patterns(setting, &patterns, problems);
             let longest = table.keys().map(String::len).max().unwrap_or(0);
             most(problems, setting, ByteSize::new(longest as u64), self.pattern_bytes);
         }
-        if let Some(data) = &rare.data {
+        if let Some(data) = data {
             let (values, longest) = data.size();
             most(problems, "data", values, self.patterns);
             most(problems, "data", ByteSize::new(longest as u64), self.pattern_bytes);
