@@ -85,6 +85,9 @@ setters!(RetryPolicy {
     max_retry_after: HumanDuration,
 });
 
+/// What is wrong with `initial` and `max` beside a schedule.
+pub(crate) const BESIDE_SCHEDULE: &str = "`retry.schedule` says how long to wait: remove one of them";
+
 /// Longest `schedule`.
 const MAX_WAITS: usize = 64;
 
@@ -120,7 +123,7 @@ impl RetryPolicy {
             [("retry.initial", self.initial != defaults.initial), ("retry.max", self.max != defaults.max)]
         {
             if is_set {
-                add(path, "`retry.schedule` says how long to wait: remove one of them".to_owned());
+                add(path, BESIDE_SCHEDULE.to_owned());
             }
         }
         if self.schedule.iter().any(|wait| wait.get().is_zero()) {

@@ -24,6 +24,7 @@ use crate::event_pattern::EventPattern;
 use crate::filter::no_attribute;
 use crate::hook::Hook;
 use crate::id::HookId;
+use crate::policy::{BESIDE_SCHEDULE, RetryPolicy};
 use crate::sink::{Sink, SinkContext, SinkFactory, SinkPlugin};
 use crate::untrusted::UntrustedLimits;
 
@@ -202,10 +203,12 @@ impl<'a> HookReader<'a> {
         if !self.has_queue(draft) {
             options.queue = unlimited(options.queue);
         }
-        match hook(options.clone(), sink) {
+        let mut faults = schedule(draft, &options.retry);
+        faults.extend(match hook(options.clone(), sink) {
             Ok(hook) => self.problems(draft, hook, queue, sink.is_some()),
             Err(wrong) => wrong,
-        }
+        });
+        faults
     }
 
     /// What is more than strangers may set, and the contradictions that the hook itself finds in its settings.
@@ -241,6 +244,20 @@ fn check_table(draft: &Draft) -> Result<(), Vec<Fault>> {
         return Err(Vec::new());
     }
     draft.no_table(None).map_or(Ok(()), |message| Err(vec![Fault::new("", About::Value, message)]))
+}
+
+/// What is wrong with a schedule as it is written, and can't be seen in the policy: it is empty, or beside a setting that
+/// is written out and has its default.
+fn schedule(draft: &Draft, policy: &RetryPolicy) -> Vec<Fault> {
+    let Some(written) = draft.value().pointer("/retry/schedule") else { return Vec::new() };
+    if written.as_array().is_some_and(Vec::is_empty) {
+        let message = format!("{}: leave it out to wait as `initial` and `max` say", draft.notation().empty_list());
+        return vec![problem(draft, "retry.schedule", &message)];
+    }
+    let defaults = RetryPolicy::default();
+    let waits = [("initial", policy.initial == defaults.initial), ("max", policy.max == defaults.max)];
+    let beside = waits.into_iter().filter(|(name, is_default)| *is_default && draft.is_set(&format!("/retry/{name}")));
+    beside.map(|(name, _)| problem(draft, &format!("retry.{name}"), BESIDE_SCHEDULE)).collect()
 }
 
 /// The table, over these limits of a batch.

@@ -118,6 +118,16 @@ fn each_kind_of_fault_has_its_pointer() {
             "/queue/overflow",
             "queue.overflow: `blok` is not known here, did you mean `block`?",
         ),
+        (
+            with(json!({ "retry": { "schedule": ["1m"], "initial": "1s" } })),
+            "/retry/initial",
+            "retry.initial: `retry.schedule` says how long to wait: remove one of them",
+        ),
+        (
+            with(json!({ "retry": { "schedule": [] } })),
+            "/retry/schedule",
+            "retry.schedule: an empty array: leave it out to wait as `initial` and `max` say",
+        ),
         (with(json!({ "retry": { "max": "1ms" } })), "/retry/max", "retry.max: 1ms is shorter than retry.initial, 1s"),
         (
             with(json!({ "metadata": { "a/b": 1 } })),

@@ -58,11 +58,18 @@ impl Answers {
     }
 
     fn of_table(table: BTreeMap<String, AnswerMeaning>) -> Result<Self, String> {
-        let entry = |(status, meaning): (String, _)| match statuses(&status) {
-            Some(statuses) => Ok((statuses, meaning)),
-            None => Err(format!("`{status}` is not a final status: write \"409\", or \"5xx\" for 500 to 599")),
-        };
-        table.into_iter().map(entry).collect::<Result<_, _>>().map(Self)
+        let wrong: Vec<_> = table.keys().filter(|status| statuses(status).is_none()).collect();
+        let how = "write \"409\", or \"5xx\" for 500 to 599";
+        match &wrong[..] {
+            [] => {}
+            [one] => return Err(format!("`{one}` is not a final status: {how}")),
+            more => {
+                let more: Vec<_> = more.iter().map(|status| format!("`{status}`")).collect();
+                return Err(format!("{} are not final statuses: {how}", more.join(", ")));
+            }
+        }
+        let entries = table.into_iter().filter_map(|(status, meaning)| Some((statuses(&status)?, meaning)));
+        Ok(Self(entries.collect()))
     }
 }
 
@@ -146,6 +153,9 @@ mod tests {
             let error = serde_json::from_value::<Answers>(json!({ status: "retry" })).unwrap_err().to_string();
             assert!(error.starts_with(&format!("`{status}` is not a final status")), "{error}");
         }
+        let error =
+            serde_json::from_str::<Answers>(r#"{"199":"retry","409":"retry","abc":"retry"}"#).unwrap_err().to_string();
+        assert!(error.starts_with("`199`, `abc` are not final statuses: write"), "{error}");
         assert!(serde_json::from_value::<Answers>(json!({ "404": "ignored" })).is_err());
     }
 
