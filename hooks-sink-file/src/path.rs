@@ -35,10 +35,12 @@ pub(crate) fn folder_problem(path: &Path) -> Option<String> {
         return Some(format!("`{}` holds `..`: write the path that it leads to", path.display()));
     }
     if !path.is_absolute() {
+        let is_dollar = |part: &Component<'_>| part.as_os_str() == "$CONFIG_DIR";
+        let below = path.components().filter(|part| *part != Component::CurDir && !is_dollar(part));
         return Some(format!(
             "`{}` is not absolute: write `${{CONFIG_DIR}}/{}` for a place beside the config file",
             path.display(),
-            path.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>().display()
+            below.collect::<PathBuf>().display()
         ));
     }
     None
@@ -179,6 +181,10 @@ mod tests {
             "`./logs/a.jsonl` is not absolute: write `${CONFIG_DIR}/logs/a.jsonl` for a place beside the config file"
         );
         assert!(problem("a.jsonl").contains("`${CONFIG_DIR}/a.jsonl`"));
+        assert!(
+            problem("$CONFIG_DIR/a.jsonl")
+                .ends_with(": write `${CONFIG_DIR}/a.jsonl` for a place beside the config file")
+        );
         assert!(problem("").contains("not absolute"));
         assert!(problem("/var/log/../a").contains("holds `..`"));
         assert!(problem("../a").contains("holds `..`"));

@@ -55,7 +55,8 @@ impl Report {
         self.trace.begin(Phase::Body);
     }
 
-    pub(crate) fn received(&self, received: &Received) {
+    /// `by_token`: the request had an access token that was issued for it.
+    pub(crate) fn received(&self, received: &Received, by_token: bool) {
         let more = match received.end {
             End::Unread(_) => Some("something that can't be read"),
             End::Begun => Some("headers that did not end"),
@@ -67,7 +68,7 @@ impl Report {
         }
         self.trace.end(format_args!(" ({} bytes)", received.body.len()));
         self.total();
-        if let Some(advice) = of_status(received) {
+        if let Some(advice) = of_status(received, by_token) {
             self.note("advice", advice);
         }
     }
@@ -139,7 +140,7 @@ impl Report {
     }
 }
 
-fn of_status(received: &Received) -> Option<String> {
+fn of_status(received: &Received, by_token: bool) -> Option<String> {
     let advice = match received.status.as_u16() {
         300..=399 => {
             let to = received.headers.get(LOCATION).and_then(|to| to.to_str().ok());
@@ -148,6 +149,12 @@ fn of_status(received: &Received) -> Option<String> {
             return Some(format!("redirects are not followed: set `url` to where it leads{to}"));
         }
         407 => PROXY_CREDENTIALS,
+        401 if by_token => {
+            "the receiver does not take the access token: check whether `oauth2.scopes`, and an audience in `oauth2.parameters`, are those that it asks for, and whether it trusts the server of `oauth2.token_url`"
+        }
+        403 if by_token => {
+            "the receiver takes the access token and does not let its client: check `oauth2.scopes`, and the rights of `oauth2.client_id`"
+        }
         401 => {
             "the receiver knows no such credentials: check `bearer`, `basic`, `headers` and `secret`, and whether it takes another scheme"
         }

@@ -214,7 +214,7 @@ impl HttpSink {
     }
 
     fn judge(&mut self, batch: &Batch, received: &Received) -> Result<Delivered, DeliveryError> {
-        self.tell(|report| report.received(received));
+        self.tell(|report| report.received(received, self.access.is_some()));
         self.measure(|timing| timing.status(received.status));
         if received.is_reused && self.trust.is_lost() {
             let doubt =

@@ -244,6 +244,19 @@ async fn no_token_is_shown() {
 }
 
 #[tokio::test]
+async fn advice_is_about_the_client_and_its_scopes() {
+    let server = server(60).await;
+    for (status, part) in [(401, "`oauth2.scopes`, and an audience"), (403, "the rights of `oauth2.client_id`")] {
+        let receiver = Receiver::start(move |_| answer(status, "")).await;
+        let (mut context, notes) = (context(&Arc::default()), Notes::default());
+        (context.test, context.notes) = (true, Some(notes.clone()));
+        config(&receiver, &server).build(&context).unwrap().deliver(&batch(&["1"])).await.unwrap_err();
+        let (_, advice) = notes.list().into_iter().rfind(|(name, _)| name == "advice").unwrap();
+        assert!(advice.contains(part) && !advice.contains("bearer"), "{status}: {advice}");
+    }
+}
+
+#[tokio::test]
 async fn the_guard_applies_to_the_token_server() {
     let (receiver, server) = (Receiver::ok().await, server(1).await);
     let mut config = config(&receiver, &server);
