@@ -1,5 +1,6 @@
 //! What is wrong with a template before any event comes.
 
+use hooks_core::names::nearest;
 use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind, Template};
 
@@ -8,6 +9,53 @@ use crate::config::{HttpConfig, Mode};
 
 /// Functions that a template may call.
 const FUNCTIONS: [&str; 3] = ["range", "dict", "namespace"];
+
+/// Filters that are suggested for misspelt ones.
+const FILTERS: [&str; 34] = [
+    "abs",
+    "capitalize",
+    "count",
+    "default",
+    "dictsort",
+    "escape",
+    "first",
+    "float",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "replace",
+    "reverse",
+    "round",
+    "select",
+    "sort",
+    "split",
+    "string",
+    "tojson",
+    "trim",
+    "unix",
+    "upper",
+    "urlencode",
+];
+
+/// What is said of a statement that there is not, where it would take in another template.
+pub(super) fn hint(why: String) -> String {
+    let elsewhere = ["include", "extends", "import", "from"];
+    if elsewhere.iter().any(|name| why.contains(&format!("unknown statement {name}"))) {
+        return format!("{why}: a template stands alone, and takes nothing from others");
+    }
+    why
+}
 
 /// Names that nothing stands for: they would fail at every event.
 pub(super) fn names(template: &Template<'_, '_>, mode: Mode, values: &Value) -> Result<(), String> {
@@ -37,7 +85,8 @@ pub(super) fn filters(environment: &Environment<'_>, source: &str) -> Result<(),
         let applied = state.apply_filter(name, &[]);
         if applied.is_err_and(|error| error.kind() == ErrorKind::UnknownFilter) {
             let line = source[..place].matches('\n').count() + 1;
-            return Err(format!("line {line}: there is no filter `{name}`"));
+            let near = nearest(name, FILTERS).map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
+            return Err(format!("line {line}: there is no filter `{name}`{near}"));
         }
     }
     Ok(())

@@ -86,7 +86,7 @@ impl Templates {
     fn add(&mut self, name: &str, template: &str) -> Result<(), String> {
         marks::refuse(template)?;
         let added = self.environment.add_template_owned(name.to_owned(), template.to_owned());
-        added.map_err(|error| said(&error))?;
+        added.map_err(|error| check::hint(said(&error)))?;
         let template = self.environment.get_template(name).map_err(|error| said(&error))?;
         check::names(&template, self.mode, &self.values)?;
         check::filters(&self.environment, template.source())

@@ -56,6 +56,11 @@ fn what_is_filled_into_json_is_json() {
         ),
         (r#"{{ event.data.text | tojson }}"#, json!("a \"quoted\" \\ line\nand é")),
         (r#"{"a":"{{ event.data.text | upper | replace("\n", " ") }}"}"#, json!({ "a": "A \"QUOTED\" \\ LINE AND É" })),
+        (
+            r#"{"a":"{{ event.data.none | string }} {{ event.data.yes | upper | trim }} {{ [none, false, 1, "x"] | join("-") }}"}"#,
+            json!({ "a": "null TRUE null-false-1-x" }),
+        ),
+        (r#"{"a":"{{ "%s: %s" | format(event.data.text | length, event.data.none) }}"}"#, json!({ "a": "23: null" })),
         (r#"{% if event.data.yes %}{% set a = 1 %}{% else %}{% set a = 2 %}{% endif %}[{{ a }}]"#, json!([1])),
         // Where it comes to stand decides, also for what a macro or a block made.
         (
@@ -202,5 +207,22 @@ fn a_header_that_cannot_be_sent_is_the_events_fault() {
         let batch = Batch::for_test([event(&format!(r#""data":{data}"#))]);
         let why = content(&config, &batch).unwrap_err();
         assert!(why.starts_with("the template of header `x-a`: ") && why.contains("ASCII"), "{data}: {why}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_hinted_at() {
+    for (template, why) in [
+        ("{{ event.data | tojsn }}", "line 1: there is no filter `tojsn`, did you mean `tojson`?"),
+        (
+            "1{% include 'other.j2' %}",
+            "unknown statement include: a template stands alone, and takes nothing from others",
+        ),
+    ] {
+        let mut config = HttpConfig::new("http://h/");
+        config.mode = Mode::Single;
+        config.body = Template::new(template).into();
+        let problems = config.validate();
+        assert!(problems.len() == 1 && problems[0].message.contains(why), "{problems:?}");
     }
 }

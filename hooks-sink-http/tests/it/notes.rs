@@ -248,3 +248,12 @@ async fn a_dead_proxy_is_named() {
     let (notes, _) = told(config).await;
     assert!(note(&notes, "advice").contains("write them into `proxy`"), "{notes:?}");
 }
+
+#[tokio::test]
+async fn a_template_that_fails_for_a_test_event_takes_one_of_ones_own() {
+    let mut config = HttpConfig::new("http://h/");
+    config.mode = hooks_sink_http::Mode::Single;
+    config.body = hooks_sink_http::Template::new("{{ event.data.of_ours }}").into();
+    let (notes, _) = told(config).await;
+    assert!(note(&notes, "advice").contains("`hooks test --event FILE`"), "{notes:?}");
+}
