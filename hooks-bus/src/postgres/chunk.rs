@@ -1,5 +1,6 @@
 //! A part of the log, as it is read.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hooks_core::{BusError, Envelope, Position, Slice, SliceBuilder, bus::Delivery};
@@ -8,8 +9,13 @@ use super::link::Link;
 use super::tail::Mark;
 
 /// Most events of a part, and bytes of them; one event alone may be longer.
-pub(super) const MAX_EVENTS: i64 = 1_000;
+const MAX_EVENTS: i64 = 1_000;
 pub(super) const MAX_BYTES: i64 = 1 << 20;
+
+/// A delivery keeps the part that it is in, unless the hook has less than such a share of it: then it gets a copy. A part
+/// that only this hook reads is copied sooner than one that others have, too.
+const COPIED_ALONE: usize = 4;
+const COPIED_SHARED: usize = 64;
 
 /// Bytes are counted before events are fetched.
 const READ: &str = "SELECT position, (extract(epoch FROM at) * 1000000)::bigint, event::text FROM (\
@@ -27,6 +33,8 @@ pub(super) struct Chunk {
     slice: Slice,
     entries: Vec<Entry>,
     bytes: usize,
+    /// Hooks have it in common.
+    is_shared: bool,
 }
 
 #[derive(Debug)]
@@ -41,8 +49,13 @@ pub(super) struct Entry {
 impl Chunk {
     /// Reads what lies behind a position, up to before another. `None`: there is nothing.
     pub(super) async fn read(link: &Link, after: u64, before: u64) -> Result<Option<Self>, BusError> {
+        Self::read_up_to(link, after, before, MAX_BYTES).await
+    }
+
+    /// The same, with at most so many bytes.
+    pub(super) async fn read_up_to(link: &Link, after: u64, before: u64, bytes: i64) -> Result<Option<Self>, BusError> {
         let number = |position: u64| i64::try_from(position).unwrap_or(i64::MAX);
-        let rows = link.query(READ, &[&number(after), &number(before), &MAX_EVENTS, &MAX_BYTES]).await;
+        let rows = link.query(READ, &[&number(after), &number(before), &MAX_EVENTS, &bytes]).await;
         let rows = rows.map_err(|error| error.to("read the log"))?;
         if rows.is_empty() {
             return Ok(None);
@@ -64,7 +77,7 @@ impl Chunk {
             entries.push(Entry { position: position.unsigned_abs(), accepted, bytes: text.len(), event });
             all += text.len();
         }
-        Ok(Some(Self { slice: slice.finish(), entries, bytes: all }))
+        Ok(Some(Self { slice: slice.finish(), entries, bytes: all, is_shared: false }))
     }
 
     /// The entries behind a position.
@@ -106,9 +119,33 @@ impl Chunk {
         entry.event.as_ref().map(|index| &self.slice[*index]).map_err(String::as_str)
     }
 
-    /// The event of an entry, on its way to a hook.
-    pub(super) fn delivery(&self, entry: &Entry) -> Option<Delivery> {
-        let index = entry.event.as_ref().ok()?;
-        Some(Delivery::new(Position::new(entry.position), &self.slice, *index))
+    /// The same part, for all hooks that are there.
+    pub(super) fn shared(mut self) -> Arc<Self> {
+        self.is_shared = true;
+        Arc::new(self)
+    }
+
+    /// The events of entries, on their way to a hook.
+    pub(super) fn deliver(&self, entries: &[&Entry], into: &mut Vec<Delivery>) {
+        let bytes: usize = entries.iter().map(|entry| entry.bytes).sum();
+        let share = if self.is_shared { COPIED_SHARED } else { COPIED_ALONE };
+        let indices = entries.iter().filter_map(|entry| Some((entry.position, *entry.event.as_ref().ok()?)));
+        let deliver =
+            |(position, slice, index): (u64, &Slice, usize)| Delivery::new(Position::new(position), slice, index);
+        if bytes * share < self.bytes
+            && let Some(copy) = self.copied(indices.clone().map(|(_, index)| index))
+        {
+            into.extend((0..).zip(indices).map(|(index, (position, _))| deliver((position, &copy, index))));
+        } else {
+            into.extend(indices.map(|(position, index)| deliver((position, &self.slice, index))));
+        }
+    }
+
+    fn copied(&self, indices: impl Iterator<Item = usize>) -> Option<Slice> {
+        let mut copy = SliceBuilder::new("");
+        for index in indices {
+            copy.push_envelope(&self.slice[index]).ok()?;
+        }
+        Some(copy.finish())
     }
 }

@@ -12,12 +12,16 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::Inner;
-use super::chunk::{Chunk, Entry};
+use super::chunk::{Chunk, Entry, MAX_BYTES};
 use super::hook::Hook;
 use crate::sharing::{Reading, Step};
 
 /// The interval at which a closed reader checks if another instance has the hook.
 const END_CHECK_EVERY: Duration = Duration::from_millis(100);
+
+/// Most bytes of the log that hooks hold together which are behind, as long as each has a part of `MIN_PART`.
+const BEHIND_BYTES: i64 = 64 << 20;
+const MIN_PART: i64 = 16 << 10;
 
 /// Reads one hook's events.
 pub(super) struct PostgresReader {
@@ -64,7 +68,8 @@ impl PostgresReader {
             None => {
                 // Not all hooks at once.
                 let _place = self.bus.fetches.acquire().await.map_err(|_| BusError::Closed)?;
-                Chunk::read(&self.bus.reading, after, u64::MAX).await?.map(Arc::new)
+                let bytes = self.bus.bytes_of_part();
+                Chunk::read_up_to(&self.bus.reading, after, u64::MAX, bytes).await?.map(Arc::new)
             }
         };
         self.chunk = chunk.clone().map(|chunk| (version, chunk));
@@ -108,33 +113,42 @@ fn take_in(
     into: &mut Vec<Delivery>,
     hook: &Hook,
 ) {
-    let before = into.len();
     let entries = chunk.behind(after);
+    let mut taken = Vec::new();
     if let Some(first) = entries.first() {
         count_gone(reading, hook, first.position - 1);
     }
     for entry in entries {
-        if into.len() - before >= max || reading.cursor.window() >= WINDOW {
-            return;
+        if taken.len() >= max || reading.cursor.window() >= WINDOW {
+            break;
         }
-        into.extend(take_event(reading, chunk, entry));
+        taken.extend(takes_event(reading, chunk, entry).then_some(entry));
     }
+    chunk.deliver(&taken, into);
 }
 
-/// Enters one event in cursor and ledger; returns it if it is to be delivered.
-fn take_event(reading: &mut Reading<'_, ()>, chunk: &Chunk, entry: &Entry) -> Option<Delivery> {
+/// Enters one event in cursor and ledger; true if it is to be delivered.
+fn takes_event(reading: &mut Reading<'_, ()>, chunk: &Chunk, entry: &Entry) -> bool {
     match chunk.event(entry) {
         Ok(event) if !reading.filter.matches(event) => reading.cursor.pass(entry.position),
         Ok(event) => {
             if reading.cursor.read(entry.position, event.len(), entry.accepted) {
                 reading.ledger.take(1);
-                return chunk.delivery(entry);
+                return true;
             }
         }
         // It is in `hooks.refused`.
         Err(_) => reading.cursor.pass(entry.position),
     }
-    None
+    false
+}
+
+impl Inner {
+    /// Bytes of the log that a hook reads at a time that is behind: less where there are many, which may all be.
+    fn bytes_of_part(&self) -> i64 {
+        let hooks = i64::try_from(self.hooks.lock().len().max(1)).unwrap_or(i64::MAX);
+        (BEHIND_BYTES / hooks).clamp(MIN_PART, MAX_BYTES)
+    }
 }
 
 /// Counts events that are gone from the log, and moves on to `up_to`.

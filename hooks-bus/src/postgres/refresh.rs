@@ -23,7 +23,7 @@ const ALL_EVERY: Duration = Duration::from_secs(5);
 /// After a read that took long, as many times as long is waited.
 const REST: u32 = 4;
 
-/// Whoever removes a hook that is defined stops it within this time.
+/// The time after which a row that is gone is made again: that its hook is undefined may be heard a moment later.
 const RESTORE_AFTER: Duration = Duration::from_secs(2);
 
 const HOOKS: &str = "SELECT hook, born, began, position, owner, epoch FROM hooks.cursors";
@@ -38,17 +38,18 @@ const DEAD_LETTERS: &str = "SELECT hook, count(*) FROM hooks.dead_letters GROUP 
 
 /// Reads when there is a notice, and from time to time, because silence is a change, too.
 pub(super) async fn run(bus: Arc<Inner>) {
-    let mut all_read = Instant::now();
+    let mut all_read: Option<Instant> = None;
     loop {
         let every = REFRESH_EVERY.min(bus.config.lease.get() / 8);
         let noticed = timeout(every, bus.heard.state.notified()).await.is_ok();
         let begun = Instant::now();
         let read = async {
-            if !noticed && begun < all_read + ALL_EVERY {
+            if !noticed && all_read.is_some_and(|read| begun < read + ALL_EVERY) {
                 bus.refresh_members().await?;
             } else {
-                all_read = begun;
+                all_read = None;
                 bus.refresh().await?;
+                all_read = Some(begun);
             }
             bus.restore_rows().await
         };
@@ -102,14 +103,21 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes the rows again of hooks that this instance has: they were removed while it was away, or a log that went back
+    /// Makes the rows again of hooks that this instance has and nobody undefined: they were removed while it was away, or a log that went back
     /// had none yet. Whoever owned a hook goes first, and knows where it was.
     async fn restore_rows(&self) -> Result<(), BusError> {
         let now = Instant::now();
-        let hooks: Vec<_> = self.hooks.lock().values().cloned().collect();
-        for hook in hooks {
-            if self.registry.lock().hooks.contains_key(&hook.id) {
+        let hooks = self.hooks.lock().clone();
+        self.registry.lock().undefined.retain(|hook| hooks.contains_key(hook));
+        for hook in hooks.into_values() {
+            let (is_there, is_undefined) = {
+                let registry = self.registry.lock();
+                (registry.hooks.contains_key(&hook.id), registry.undefined.contains(&hook.id))
+            };
+            if is_there {
                 hook.found();
+            }
+            if is_there || is_undefined {
                 continue;
             }
             let known = hook.last_position().map(|(position, _)| position);

@@ -60,6 +60,8 @@ pub(super) struct Registry {
     assigned: (Vec<(String, Hooks)>, Arc<BTreeSet<u32>>),
     /// Hooks that others have defined, changed or undefined, and that nobody has asked for since.
     news: BTreeSet<HookId>,
+    /// Hooks whose definitions are gone: whoever has one of them stops it.
+    pub(super) undefined: BTreeSet<HookId>,
     begun: bool,
 }
 
@@ -76,6 +78,7 @@ impl Registry {
             changed: None,
             assigned: Default::default(),
             news: BTreeSet::new(),
+            undefined: BTreeSet::new(),
             begun: false,
         }
     }
@@ -91,6 +94,8 @@ impl Registry {
             self.news.extend(all.chain(new).map(|(hook, _)| hook.clone()));
         }
         self.begun = true;
+        self.undefined.extend(self.definitions.keys().cloned());
+        self.undefined.retain(|hook| !read.definitions.contains_key(hook));
         self.definitions = read.definitions;
         self.hooks = read.hooks;
         let known: Vec<(String, u64)> =

@@ -145,7 +145,7 @@ impl Tail {
         cache.bytes += chunk.bytes();
         cache.all_bytes += chunk.bytes() as u64;
         cache.events += chunk.len() as u64;
-        cache.chunks.push_back(Arc::new(chunk));
+        cache.chunks.push_back(chunk.shared());
         while cache.bytes > CACHE_BYTES
             && let Some(oldest) = cache.chunks.pop_front()
         {

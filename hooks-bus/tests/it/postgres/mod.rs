@@ -7,6 +7,7 @@ mod order;
 mod outages;
 mod outbox;
 mod publishing;
+mod reading;
 mod retention;
 mod rollback;
 mod secure;

@@ -171,11 +171,15 @@ async fn nothing_is_lost_when_writers_instances_and_the_server_are_killed() {
         writers.spawn(write(writer, server.port, outcomes.clone(), ends.clone(), random));
     }
     probe(server.port, "begin", &log).await;
+    let mut may_move = 0;
     for round in 0..rounds {
         if random.below(3) == 0 {
+            may_move += HOOKS;
             server.stop_at_once();
             server.run();
         } else {
+            // Also back to the one that comes.
+            may_move += 2 * (HOOKS / INSTANCES + 1);
             let at = random.below(INSTANCES as u64) as usize;
             drop(instances.remove(at));
             instances.push(start());
@@ -187,14 +191,17 @@ async fn nothing_is_lost_when_writers_instances_and_the_server_are_killed() {
     probe(server.port, "end", &log).await;
     drop(instances);
     let outcomes = std::mem::take(&mut *outcomes.lock());
-    let (events, repeats) = check(&server, &outcomes, &std::fs::read_to_string(&log).unwrap());
+    let (events, [repeats, rewinds]) = check(&server, &outcomes, &std::fs::read_to_string(&log).unwrap());
+    assert!(rewinds <= may_move, "hooks went back {rewinds} times, and can have moved {may_move} times");
     let Outcomes { committed, rolled_back } = outcomes;
     let (committed, rolled_back) = (committed.len(), rolled_back.len());
-    eprintln!("{rounds} rounds, {events} events, {committed} committed, {rolled_back} rolled back, {repeats} repeats");
+    eprintln!(
+        "{rounds} rounds, {events} events, {committed} committed, {rolled_back} rolled back, {repeats} repeats in {rewinds} steps back"
+    );
 }
 
-/// Returns the number of events in the log, and how many deliveries came again.
-fn check(server: &Server, outcomes: &Outcomes, delivered: &str) -> (usize, usize) {
+/// Returns the number of events in the log, how many deliveries came again, and how often hooks went back.
+fn check(server: &Server, outcomes: &Outcomes, delivered: &str) -> (usize, [usize; 2]) {
     let in_log = server.psql("postgres", "SELECT event ->> 'id' FROM hooks.log ORDER BY position");
     let in_log: Vec<&str> = in_log.lines().collect();
     let places: HashMap<&str, usize> = in_log.iter().enumerate().map(|(place, id)| (*id, place)).collect();
@@ -222,18 +229,20 @@ fn check(server: &Server, outcomes: &Outcomes, delivered: &str) -> (usize, usize
             _ => {}
         }
     }
-    let mut repeats = 0;
+    let (mut repeats, mut rewinds) = (0, 0);
     for hook in 0..HOOKS {
         let prefix = format!("h{hook} ");
-        let mut next = 0;
+        let (mut next, mut after) = (0, 0);
         for id in delivered.lines().filter_map(|line| line.strip_prefix(&prefix)) {
             let place = *places.get(id).unwrap_or_else(|| panic!("{id} was delivered, and has no position"));
             // It goes back, or it goes on with the next: nothing is passed over, and nothing comes before its time.
             assert!(place <= next, "h{hook} has {id} before {}", in_log[next]);
             repeats += usize::from(place < next);
+            rewinds += usize::from(place < after);
+            after = place + 1;
             next = next.max(place + 1);
         }
         assert_eq!(next, in_log.len(), "h{hook} has not got all");
     }
-    (in_log.len(), repeats)
+    (in_log.len(), [repeats, rewinds])
 }

@@ -1,0 +1,33 @@
+//! What readers hold.
+
+use hooks_core::{Bus, Filter, SliceBuilder};
+use hooks_test::End;
+
+use super::{Server, bus};
+
+/// Two events of a thousand, far from each other, lie side by side in memory: all between was let go.
+#[tokio::test]
+async fn who_takes_little_of_the_log_holds_little_of_it() {
+    let Some(server) = Server::start() else { return };
+    let rare = || Filter::types(["rare".to_owned()]);
+    let before = bus(&server).await;
+    let mut ahead = End::new(&before, "ahead", rare()).await;
+    drop(End::new(&before, "behind", rare()).await);
+    let mut events = SliceBuilder::new("/test");
+    for number in 0..900 {
+        let (kind, data) = (if [10, 890].contains(&number) { "rare" } else { "other" }, "x".repeat(900));
+        events.push_json(format!(r#"{{"type":"{kind}","id":"{number}","data":"{data}"}}"#).as_bytes()).unwrap();
+    }
+    before.publish(events.finish()).await.unwrap();
+    let read = ahead.take(2).await;
+    assert_near(&read);
+    before.finish().await;
+    drop((ahead, before));
+    let after = bus(&server).await;
+    assert_near(&End::new(&after, "behind", rare()).await.take(2).await);
+}
+
+fn assert_near(read: &[hooks_core::bus::Delivery]) {
+    let at = |index: usize| read[index].envelope().json().as_ptr() as usize;
+    assert!(at(0).abs_diff(at(1)) < 10_000, "{} bytes lie between", at(0).abs_diff(at(1)));
+}
