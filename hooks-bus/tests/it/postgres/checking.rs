@@ -105,6 +105,8 @@ async fn what_sql_takes_the_reader_reads_and_the_other_way_round() {
             },
             (None, Some(why)) => {
                 let is_stricter = why.contains("has to be a text that is not empty") && event.contains("null")
+                    // Postgres decodes all texts, those of "data", too.
+                    || event.contains("\\ud800") || event.contains("\\u0000")
                     // The name it stands for.
                     || why.contains("twice") && event.contains("\\u0072egion");
                 prop_assert!(is_stricter || read(&event).is_err(), "SQL refuses {}: {}", event, why);
@@ -114,6 +116,8 @@ async fn what_sql_takes_the_reader_reads_and_the_other_way_round() {
         Ok(())
     };
     tokio::task::block_in_place(|| {
-        TestRunner::new(Config::with_cases(4_000)).run(&event(), check).unwrap_or_else(|error| panic!("{error}"));
+        TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(4_000) })
+            .run(&event(), check)
+            .unwrap_or_else(|error| panic!("{error}"));
     });
 }
