@@ -46,7 +46,8 @@ impl Collector for HttpCollector {
     async fn send(&self, signal: Signal, body: Bytes) -> Result<(), NotSent> {
         let mut url = self.endpoint.clone();
         url.set_path(&format!("{}{}", url.path().trim_end_matches('/'), signal.path()));
-        let shown = url.as_str().to_owned();
+        // A path or a query may hold a key.
+        let shown = format!("{}/…{}", url.origin().ascii_serialization(), signal.path());
         let request = self.client.post(url).headers(self.headers.clone()).body(body);
         let answer = request.send().await.map_err(|error| NotSent {
             why: format!("{shown}: {}", why(error)),

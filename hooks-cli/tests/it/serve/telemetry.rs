@@ -36,7 +36,7 @@ fn a_collector_that_is_away_delays_nobody() {
     let mut daemon = Daemon::start(&format!("{config}{}", file_hook("a")));
     assert_eq!(daemon.post(JSON, event(0)).status, 202);
     while daemon.metric("hooks_events_delivered_total{hook=\"a\"}") != Some(1.0) {}
-    daemon.running.wait_for("http://127.0.0.1:1/v1/");
+    daemon.running.wait_for("http://127.0.0.1:1/…/v1/");
     daemon.running.signal("TERM");
     assert_eq!(daemon.running.wait().code, Some(0));
 }

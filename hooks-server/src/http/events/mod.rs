@@ -13,6 +13,7 @@ use std::error::Error;
 use std::future::{Future as _, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::{Instant, SystemTime};
 
 use hooks_core::{BusError, Slice, TenantId, bus::Published};
 use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
@@ -61,10 +62,9 @@ where
     B: Body + Unpin,
     B::Error: Error + 'static,
 {
-    let span = state.telemetry.as_ref().map(|telemetry| {
-        let tenant = asked.as_ref().ok().and_then(|asked| asked.tenant.clone());
-        (telemetry, tenant, std::time::SystemTime::now(), std::time::Instant::now())
-    });
+    // Whoever may not publish makes no spans.
+    let span = state.telemetry.as_ref().zip(asked.as_ref().ok());
+    let span = span.map(|(telemetry, asked)| (telemetry, asked.tenant.clone(), SystemTime::now(), Instant::now()));
     let taken = match asked {
         Ok(asked) => take(asked, parts, body, state, settings).await,
         Err(refusal) => Err(refusal),
