@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use hooks_core::{BoxError, ByteSize, EndpointState, HumanDuration};
+use hooks_core::{BoxError, EndpointState, HumanDuration};
 use hooks_server::admin::{HookDocument, Now, Overview};
 use tokio::time::{Instant, sleep};
 
@@ -81,7 +81,8 @@ fn screen(overview: &Overview, speed: Option<&Speed>, troubled: &[HookDocument])
     let Overview { now, samples, interval, version, .. } = overview;
     let states = now.states.iter().filter(|(_, hooks)| **hooks > 0);
     let states: Vec<_> = states.map(|(state, hooks)| format!("{hooks} {state}")).collect();
-    let mut text = format!("hooks {version}, {} hooks: {}\n", now.hooks, states.join(", "));
+    let noun = if now.hooks == 1 { "hook" } else { "hooks" };
+    let mut text = format!("hooks {version}, {} {noun}: {}\n", now.hooks, states.join(", "));
     for (what, trouble) in [("nothing goes on", &now.trouble), ("the last reload failed", &now.reload)] {
         if let Some(trouble) = trouble {
             let _ = writeln!(text, "{what}: {trouble}");
@@ -99,7 +100,7 @@ fn screen(overview: &Overview, speed: Option<&Speed>, troubled: &[HookDocument])
     let row = |name: &str, count: u64, rate: String, bars| [name.to_owned(), count.to_string(), rate, bars];
     rows.push(row("delivered", now.delivered, rate(|speed| Some(speed.delivered)), chart(&|at| samples[at].delivered)));
     rows.push(row("failed attempts", now.failed, rate(|speed| Some(speed.failed)), chart(&|at| samples[at].failed)));
-    let waits = ByteSize::new(now.pending_bytes).to_string();
+    let waits = size(now.pending_bytes);
     rows.push(row("waiting", now.pending, waits, chart(&|at| samples[at].pending)));
     rows.push(row("dead letters", now.dead_letters, String::new(), String::new()));
     text += &outcome::columns(&rows);
@@ -108,11 +109,20 @@ fn screen(overview: &Overview, speed: Option<&Speed>, troubled: &[HookDocument])
         let _ = writeln!(text, "bars: the last {shown}");
     }
     if let Some(log) = &now.log {
-        let most = log.max_bytes.map_or_else(String::new, |most| format!(" of {}", ByteSize::new(most)));
-        let _ = writeln!(text, "log: {}{most}", ByteSize::new(log.bytes));
+        let most = log.max_bytes.map_or_else(String::new, |most| format!(" of {}", size(most)));
+        let _ = writeln!(text, "log: {}{most}", size(log.bytes));
     }
     text += &hooks(troubled);
     text
+}
+
+/// So many bytes, rounded, always with a unit.
+fn size(bytes: u64) -> String {
+    let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.into_iter().find(|(_, unit)| bytes >= *unit) {
+        Some((name, unit)) => format!("{:.1} {name}", bytes as f64 / unit as f64),
+        None => format!("{bytes} B"),
+    }
 }
 
 /// The hooks that somebody should look at.
@@ -150,6 +160,11 @@ fn bars(points: &[u64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_has_a_unit() {
+        assert_eq!([0, 1023, 1024, 1500, 3 << 30].map(size), ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "3.0 GiB"]);
+    }
 
     #[test]
     fn bars_are_as_high_as_what_they_show() {

@@ -166,7 +166,7 @@ impl Refusal {
 
     pub(super) fn error(&self) -> String {
         match self {
-            Self::NotFound => "there is nothing here: events go to POST /v1/events".to_owned(),
+            Self::NotFound => "there is nothing here: events go to POST /v1/events, and the page is at /ui/".to_owned(),
             Self::Method(methods) => format!("the method has to be {methods}"),
             Self::Unauthorized => UNAUTHORIZED.to_owned(),
             Self::MediaType(accepted) => format!("the Content-Type has to be one of {accepted}, in UTF-8"),
