@@ -133,7 +133,6 @@ mod tls;
 mod trace;
 mod traceparent;
 mod transport;
-pub mod verify;
 
 pub use cidr::Cidr;
 pub use compress::Encoding;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use fastrand::Rng;
 use hooks_core::{BoxError, Pattern, chain};
-use hooks_sink_http::verify::{Signed, Verifier, plain_hmac};
+use hooks_verify::{Signed, Verifier, plain_hmac};
 
 use super::runtime;
 use crate::args::listen::{Hmac, ListenArgs};

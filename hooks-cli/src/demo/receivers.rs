@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use hooks_sink_http::verify::{Signed, Verifier};
+use hooks_verify::{Signed, Verifier};
 use tokio::sync::watch;
 
 use super::journal::Journal;

@@ -9,7 +9,7 @@ use hooks_bus::{MemoryBus, MemoryConfig};
 use hooks_core::{BoxError, Bus as _, Dispatcher, DropReason, Hook, HookStatus, HumanDuration, RetryPolicy};
 use hooks_sink_file::FileConfig;
 use hooks_sink_http::HttpConfig;
-use hooks_sink_http::verify::Verifier;
+use hooks_verify::Verifier;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 

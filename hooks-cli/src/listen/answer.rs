@@ -31,8 +31,7 @@ impl Answer {
 
     /// 200 with the events that were refused.
     pub(crate) fn failures<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
-        let failures: Vec<_> = ids.into_iter().map(|id| serde_json::json!({ "itemIdentifier": id })).collect();
-        let body = serde_json::json!({ "batchItemFailures": failures }).to_string().into_bytes();
+        let body = hooks_verify::refused(ids).into_bytes();
         Self { body, ..Self::status(200) }.header("content-type", "application/json")
     }
 

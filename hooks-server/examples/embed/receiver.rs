@@ -1,15 +1,13 @@
 //! The receiver of a customer: it believes what is signed, and answers.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{FromRef, State};
+use axum::http::StatusCode;
 use axum::routing::post;
 use hooks_core::BoxError;
-use hooks_sink_http::verify::{Signed, Verifier};
+use hooks_verify::{Verifier, Webhook};
 use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -17,6 +15,12 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 struct Customer {
     verifier: Arc<Verifier>,
     events: Sender<Value>,
+}
+
+impl FromRef<Customer> for Arc<Verifier> {
+    fn from_ref(customer: &Customer) -> Self {
+        customer.verifier.clone()
+    }
 }
 
 /// A receiver that knows this secret, and the events that it got.
@@ -29,13 +33,9 @@ pub(crate) fn router(secret: &str) -> Result<(Router, Receiver<Value>), BoxError
     Ok((Router::new().route("/", post(receive)).with_state(customer), received))
 }
 
-async fn receive(State(customer): State<Customer>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let signed = Signed::from_headers(&headers);
-    if signed.and_then(|signed| customer.verifier.verify(&signed, &body, SystemTime::now()).map(drop)).is_err() {
-        return StatusCode::UNAUTHORIZED;
-    }
-    let Ok(events) = serde_json::from_slice::<Vec<Value>>(&body) else { return StatusCode::BAD_REQUEST };
-    for event in events {
+async fn receive(State(customer): State<Customer>, webhook: Webhook) -> StatusCode {
+    for event in webhook.events {
+        let Ok(event) = serde_json::from_str(event.json()) else { return StatusCode::BAD_REQUEST };
         if customer.events.send(event).await.is_err() {
             return StatusCode::SERVICE_UNAVAILABLE;
         }

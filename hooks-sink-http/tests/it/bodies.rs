@@ -2,9 +2,9 @@
 
 use hooks_core::sink::{Batch, FailureClass, SinkConfig as _};
 use hooks_core::{Envelope, Sink as _};
-use hooks_sink_http::verify::plain_hmac;
 use hooks_sink_http::{Body, Hmac, HttpConfig, Method, Mode, Template};
 use hooks_test::http::{Receiver, Seen, answer};
+use hooks_verify::plain_hmac;
 use standardwebhooks::Webhook;
 
 use crate::{SECRET, batch, sink};

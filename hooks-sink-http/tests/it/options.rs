@@ -8,9 +8,9 @@ use hooks_core::{
     Envelope, RetryPolicy, Secret, Sink,
     sink::{Batch, FailureClass, SinkConfig},
 };
-use hooks_sink_http::verify::{Signed, Verifier, plain_hmac};
 use hooks_sink_http::{Basic, Compression, Encoding, Hmac, HttpConfig, Mode, Tls};
 use hooks_test::http::{Receiver, Seen, answer};
+use hooks_verify::{Signed, Verifier, plain_hmac};
 
 use crate::{SECRET, batch, context, sink, sized_batch};
 

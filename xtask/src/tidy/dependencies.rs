@@ -8,14 +8,15 @@ use super::problem::Problem;
 use crate::workspace;
 
 /// The crates of the workspace, and what of it each may depend on, tests apart. `hooks-test` is for tests: no list names it.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("hooks-core", &[]),
     ("hooks-bus", &["hooks-core"]),
-    ("hooks-sink-http", &["hooks-core"]),
+    ("hooks-sink-http", &["hooks-core", "hooks-verify"]),
+    ("hooks-verify", &[]),
     ("hooks-sink-file", &["hooks-core"]),
     ("hooks-server", &["hooks-core"]),
     ("hooks-test", &["hooks-core"]),
-    ("hooks-cli", &["hooks-core", "hooks-bus", "hooks-sink-http", "hooks-sink-file", "hooks-server"]),
+    ("hooks-cli", &["hooks-core", "hooks-bus", "hooks-sink-http", "hooks-sink-file", "hooks-server", "hooks-verify"]),
     ("xtask", &["hooks-core", "hooks-bus", "hooks-sink-http", "hooks-sink-file", "hooks-server", "hooks-cli"]),
 ];
 

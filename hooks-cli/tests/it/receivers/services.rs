@@ -1,8 +1,8 @@
 //! PagerDuty, Splunk, Loki, and receivers of plain data.
 
 use hooks_sink_http::Encoding;
-use hooks_sink_http::verify::plain_hmac;
 use hooks_test::http::Seen;
+use hooks_verify::plain_hmac;
 use serde_json::Value as Json;
 
 use super::{Answer, Example, github_events, json, length, need, of_type, refuses_others};
