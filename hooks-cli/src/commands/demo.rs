@@ -62,7 +62,7 @@ fn say(view: &View, said: &mut Option<usize>) {
 }
 
 const NEXT: &str = "
-Try next (`cargo install --path hooks-cli` puts hooks on your path):
+Try next (`cargo install --profile dist --path hooks-cli` puts hooks on your path):
   hooks pipe -c examples/pipe.toml < examples/github-events.ndjson
   hooks listen --fail-rate 0.2       a receiver of your own that fails, too
   hooks check -c examples/pipe.toml  what is wrong with a config file

@@ -135,6 +135,9 @@ impl EventPattern {
     pub fn mismatch(&self, data: Option<&str>) -> Option<String> {
         let mut event = Projection::default();
         event.read(&self.paths, data);
+        if self.compare(None, &event) {
+            return None;
+        }
         // What is found may tell where another field has to be missing: more may hold than less.
         let first_wrong = |chosen: &[u32]| {
             let holds = |count: &usize| {

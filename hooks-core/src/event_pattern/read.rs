@@ -69,6 +69,11 @@ impl Reader {
             push_pointer(&mut pointer, name);
             if name == OR {
                 clauses.extend(self.or(value, Place { pointer: &pointer, ..place }));
+            } else if matches!(&**name, "or" | "$$or" | "$OR") && holds_patterns(value) {
+                self.fault(
+                    &pointer,
+                    format!("`{name}` is a field like any other: patterns of which one is enough stand in `{OR}`"),
+                );
             } else if place.is_in_or && OPERATORS.contains(&&**name) {
                 let message =
                     format!("`{name}` is an operator: `$or` holds patterns, each an object with the names of fields");
@@ -135,6 +140,15 @@ impl Reader {
     fn fault(&mut self, pointer: &str, message: String) {
         self.faults.push(EventPatternFault { pointer: pointer.to_owned(), message });
     }
+}
+
+/// True if this is a list as in `$or`, and not one of operators.
+fn holds_patterns(json: &Json) -> bool {
+    let is_pattern = |entry: &Json| {
+        let mut names = entry.as_object().into_iter().flat_map(Map::keys);
+        names.next().is_some_and(|name| !OPERATORS.contains(&&**name))
+    };
+    json.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(is_pattern))
 }
 
 /// The kind of a value.

@@ -250,6 +250,7 @@ fn everything_that_is_wrong_is_said_with_its_place() {
         (json!({ "a": [{ "numeric": ["=", 5, "<", 7] }] }), "/a/0/numeric", "expected `["),
         (json!({ "a": [{ "exists": "no" }] }), "/a/0/exists", "expected true or false"),
         (json!({ "a": [{ "cidr": "10.0.0.0" }] }), "/a/0/cidr", "`10.0.0.0` is no network"),
+        (json!({ "or": [{ "a": [1] }, { "b": [1] }] }), "/or", "one is enough stand in `$or`"),
         (json!({ "$or": [{ "a": [1] }] }), "/$or", "two patterns or more, found a list with one entry"),
         (json!({ "$or": { "a": [1] } }), "/$or", "found an object"),
         (json!({ "$or": [{ "a": [1] }, 2] }), "/$or/1", "found a number"),

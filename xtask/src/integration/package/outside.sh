@@ -21,7 +21,7 @@ chroot "$layer/whole" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=
 }
 
 # What is left is what dpkg and systemd keep of every package that was there.
-left=$(find "$layer/upper" -type f -name '*hooks*' -not -path '*/mnt/*' -not -path '*/var/lib/dpkg/*')
+left=$(cd "$layer/upper" && find . -type f -path '*hooks*' -not -path './mnt/*' -not -path './var/lib/dpkg/*')
 if [ -n "$left" ]; then
     echo "after purging these files are left: $left" >&2
     exit 1
