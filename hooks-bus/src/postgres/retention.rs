@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hooks_core::BusError;
 use tokio::time::timeout;
+use tokio_postgres::Row;
 
 use super::Inner;
 
@@ -14,6 +15,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A log has at least so many partitions at its limit: it gives up that part of itself at a time.
 const PARTITIONS: u64 = 32;
+
+/// A partition whose events are larger than those before ends before its positions do: at so many times its part of the
+/// limit.
+const LONGEST: u64 = 2;
 
 /// Positions of a partition: of small events not too many, since a partition is given up as a whole, and of large ones not
 /// too few, since a statement looks at each partition.
@@ -25,12 +30,14 @@ const OVERHEAD: u64 = 100;
 /// Bytes of an event, until some were seen.
 const TYPICAL: u64 = 1_000;
 
-/// The partitions, oldest first: their bytes, whether all hooks have passed them, and whether they are older than wanted.
-/// That of the last position stays.
+/// The partitions, oldest first: their bytes, whether all hooks have passed them, whether the last position is their end,
+/// so that they stay though they were passed, whether it is in them and not their end, and whether they are older than
+/// wanted.
 const PARTITIONS_OF_LOG: &str = "SELECT first, pg_total_relation_size(to_regclass('hooks.log_' || first))::bigint, \
-     past - 1 <= coalesce((SELECT min(position) FROM hooks.cursors), past) AND past <= hooks.last_position(), \
+     past - 1 <= least((SELECT min(position) FROM hooks.cursors), last), past - 1 = last, \
+     first <= last AND last < past - 1, \
      coalesce((SELECT at FROM hooks.log WHERE position = past - 1) < clock_timestamp() - $1::float8 * interval '1 second', true) \
-     FROM hooks.partitions ORDER BY first";
+     FROM hooks.partitions, hooks.last_position() AS last ORDER BY first";
 
 /// Most rows that were no events, and bytes of them, that are kept.
 const MOST_REFUSED: i64 = 10_000;
@@ -45,6 +52,8 @@ const TRIM: &str = "WITH gone AS (DELETE FROM hooks.refused WHERE id IN (SELECT 
 const REFUSED: &str = "SELECT refused_gone, (SELECT count(*) FROM hooks.refused) FROM hooks.sequencer";
 
 const DROP: &str = "SELECT hooks.drop_partition($1)";
+
+const END: &str = "SELECT hooks.end_partition($1)";
 
 const SET_FULL: &str = "UPDATE hooks.sequencer SET is_full = $1 WHERE is_full <> $1";
 
@@ -100,18 +109,22 @@ pub(super) async fn run(bus: Arc<Inner>) {
     }
 }
 
+/// The size of a partition.
+fn bytes(row: &Row) -> u64 {
+    row.get::<_, Option<i64>>(1).unwrap_or(0).unsigned_abs()
+}
+
 impl Inner {
     async fn retain(&self) -> Result<(), BusError> {
         let seconds = self.config.retain.get().as_secs_f64();
         let rows = self.reading.query(PARTITIONS_OF_LOG, &[&seconds]).await;
         let rows = rows.map_err(|error| error.to("read the size of the log"))?;
-        let bytes = |row: &tokio_postgres::Row| row.get::<_, Option<i64>>(1).unwrap_or(0).unsigned_abs();
-        let passed = |row: &&tokio_postgres::Row| row.get::<_, bool>(2);
+        let passed = |row: &&Row| row.get::<_, bool>(2);
         let (mut total, most) = (rows.iter().map(bytes).sum::<u64>(), self.config.max_bytes.bytes());
         let mut retained: u64 = rows.iter().take_while(passed).map(bytes).sum();
         let leads = self.log_size.leads.load(Ordering::Relaxed);
         for row in rows.iter().take_while(passed).filter(|_| leads) {
-            let is_old: bool = row.get(3);
+            let is_old: bool = row.get(5);
             if !is_old && total <= most {
                 break;
             }
@@ -121,7 +134,7 @@ impl Inner {
                     tracing::debug!(first, "dropped a partition of the log");
                     (total, retained) = (total - bytes(row), retained - bytes(row));
                 }
-                // A hook has gone back.
+                // It has the last position, or a hook has gone back.
                 Ok(_) => break,
                 Err(error) => {
                     let error = error.to("drop a partition of the log");
@@ -133,7 +146,10 @@ impl Inner {
         self.log_size.bytes.store(total, Ordering::Relaxed);
         self.log_size.retained.store(retained, Ordering::Relaxed);
         if leads {
-            let is_full = total > most;
+            self.end_large(&rows).await;
+            // One that hooks have passed goes when the next event is there, so it doesn't keep that out.
+            let stays = |row: &&Row| passed(row) && row.get(3);
+            let is_full = total - rows.iter().filter(stays).map(bytes).sum::<u64>() > most;
             let set = self.work.query(SET_FULL, &[&is_full]).await;
             set.map_err(|error| error.to("say whether the log is full"))?;
             let trimmed = self.work.query(TRIM, &[&MOST_REFUSED, &REFUSED_BYTES]).await;
@@ -145,6 +161,20 @@ impl Inner {
         self.log_size.refused.store((gone + kept).unsigned_abs(), Ordering::Relaxed);
         self.log_size.refused_gone.store(gone.unsigned_abs(), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Ends the partition that events go to, if it is too large: as long as it goes on it can't be dropped.
+    async fn end_large(&self, rows: &[Row]) {
+        let longest = self.config.max_bytes.bytes() / PARTITIONS * LONGEST;
+        let Some(row) = rows.iter().find(|row| row.get(4) && bytes(row) > longest) else { return };
+        let first: i64 = row.get(0);
+        match self.reading.one(END, &[&first]).await {
+            Ok(_) => tracing::debug!(first, "ended a partition of the log"),
+            Err(error) => {
+                let error = error.to("end a partition of the log");
+                tracing::debug!(%error, "it is tried again");
+            }
+        }
     }
 
     /// Positions of a new partition of the log.

@@ -125,3 +125,27 @@ BEGIN
     END IF;
     RETURN FOUND;
 END $$;
+
+-- Ends the partition that has the last position behind it, so that it can be dropped when hooks have passed. Waits only a
+-- moment for those who read the log.
+CREATE FUNCTION hooks.end_partition(number bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    last bigint;
+    empty bigint;
+BEGIN
+    PERFORM set_config('lock_timeout', '500ms', true);
+    -- No event gets a position meanwhile.
+    PERFORM pg_advisory_xact_lock(1752133483, 1);
+    last := hooks.last_position();
+    UPDATE hooks.partitions SET past = last + 1 WHERE first = number AND first <= last AND last < past;
+    IF FOUND THEN
+        -- Made for rows that were no events.
+        FOR empty IN DELETE FROM hooks.partitions WHERE first > number RETURNING first LOOP
+            EXECUTE format('DROP TABLE hooks.log_%s', empty);
+        END LOOP;
+        EXECUTE format('ALTER TABLE hooks.log DETACH PARTITION hooks.log_%s', number);
+        EXECUTE format('ALTER TABLE hooks.log ATTACH PARTITION hooks.log_%s FOR VALUES FROM (%s) TO (%s)',
+            number, number, last + 1);
+    END IF;
+END $$;
