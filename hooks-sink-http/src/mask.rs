@@ -6,6 +6,10 @@ use hooks_core::Secret;
 use http::HeaderValue;
 use url::{Url, form_urlencoded};
 
+mod view;
+
+use view::View;
+
 /// Values shorter than this are no secrets, and masking them would garble ordinary answers.
 const SHORTEST: usize = 8;
 
@@ -16,8 +20,8 @@ const SHOWN: usize = 200;
 #[derive(Default)]
 pub(crate) struct Mask {
     secrets: Vec<Box<str>>,
-    /// Access tokens, the latest first.
-    tokens: Vec<Box<str>>,
+    /// Access tokens, the latest first, each in its spellings.
+    tokens: Vec<Vec<String>>,
 }
 
 /// Access tokens that are masked: one that was replaced may be echoed late.
@@ -27,10 +31,7 @@ impl Mask {
     /// For the values of these headers, these texts, and the path and query of this address, whole and in parts.
     pub(crate) fn new<'a>(headers: impl Iterator<Item = &'a HeaderValue>, texts: &'a [Secret], url: &'a Url) -> Self {
         let values = headers.filter_map(|value| value.to_str().ok());
-        let query = url.query().into_iter().flat_map(|query| query.split('&'));
-        let query = query.flat_map(|pair| [Some(pair), pair.split_once('=').map(|(_, value)| value)]);
-        let path = [url.path().trim_matches('/')].into_iter().chain(url.path_segments().into_iter().flatten());
-        Self::of_texts(values.chain(query.flatten()).chain(path).chain(texts.iter().map(Secret::expose)))
+        Self::of_texts(values.chain(parts(url.path(), url.query())).chain(texts.iter().map(Secret::expose)))
     }
 
     /// For these texts.
@@ -47,20 +48,34 @@ impl Mask {
     pub(crate) fn learn(&mut self, authorization: &HeaderValue) {
         let token = authorization.to_str().ok().and_then(|value| value.split_once(' '));
         let Some((_, token)) = token.filter(|(_, token)| token.len() >= SHORTEST) else { return };
-        if self.tokens.first().is_none_or(|known| **known != *token) {
-            self.tokens.insert(0, token.into());
+        let token: Vec<_> = decodings(token).filter(|text| text.len() >= SHORTEST).collect();
+        if self.tokens.first() != Some(&token) {
+            self.tokens.insert(0, token);
             self.tokens.truncate(TOKENS);
         }
     }
 
     /// A text without secrets.
-    fn hide(&self, mut text: String) -> String {
-        for secret in self.secrets.iter().chain(&self.tokens) {
-            if text.contains(&**secret) {
-                text = text.replace(&**secret, "[secret]");
-            }
+    fn hide(&self, text: String) -> String {
+        let secrets = || self.secrets.iter().map(|secret| &**secret).chain(self.tokens.iter().flatten().map(|t| &**t));
+        if secrets().next().is_none() {
+            return text;
         }
-        text
+        let views = View::all_of(&text);
+        let mut places: Vec<_> =
+            views.iter().flat_map(|view| secrets().flat_map(|secret| view.places(secret))).collect();
+        places.sort_unstable_by_key(|place| place.start);
+        let (mut hidden, mut shown_to) = (String::with_capacity(text.len()), 0);
+        for place in places {
+            // One may be a part of another, or overlap it.
+            if place.start >= shown_to {
+                hidden.push_str(&text[shown_to..place.start]);
+                hidden.push_str("[secret]");
+            }
+            shown_to = shown_to.max(place.end);
+        }
+        hidden.push_str(&text[shown_to..]);
+        hidden
     }
 
     /// The value of a header, fit to print.
@@ -93,8 +108,15 @@ fn is_hidden_in_text(char: char) -> bool {
     is_hidden(char) && !matches!(char, '\n' | '\t')
 }
 
+/// The path and the query of an address, whole and in parts.
+pub(crate) fn parts<'a>(path: &'a str, query: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+    let pairs = query.into_iter().flat_map(|query| query.split('&'));
+    let query = pairs.flat_map(|pair| [Some(pair), pair.split_once('=').map(|(_, value)| value)]);
+    query.flatten().chain([path.trim_matches('/')]).chain(path.split('/'))
+}
+
 /// In which forms a value may be echoed: `Bearer abc` whole or as `abc`, basic credentials also in clear; each of them
-/// as it is, in a form or an address, and in JSON.
+/// as it is, and decoded. How that is escaped is seen to where it is looked for.
 fn spellings(value: &str) -> Vec<String> {
     let mut plain = vec![value.to_owned()];
     if let Some((scheme, token)) = value.split_once(' ') {
@@ -105,18 +127,17 @@ fn spellings(value: &str) -> Vec<String> {
             plain.push(basic);
         }
     }
-    plain.iter().flat_map(|text| encodings(text)).collect()
+    plain.iter().flat_map(|text| decodings(text)).collect()
 }
 
-/// A text, what it would be if it were encoded for a form or an address, and it encoded for those and for JSON.
-fn encodings(text: &str) -> Vec<String> {
-    let json = serde_json::Value::from(text).to_string();
-    let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+/// A text, and what it would be if it were encoded for an address or a form.
+fn decodings(text: &str) -> impl Iterator<Item = String> {
     let of_form = text.replace('&', "%26").replace('=', "%3D");
-    let decoded = [of_form.replace('+', "%2B"), of_form];
-    let decoded = decoded.iter().flat_map(|text| form_urlencoded::parse(text.as_bytes()).next());
-    let texts = [text.to_owned(), json[1..json.len() - 1].to_owned(), form.replace('+', "%20"), form];
-    texts.into_iter().chain(decoded.map(|(text, _)| text.into_owned())).collect()
+    let decoded = [of_form.replace('+', "%2B"), of_form].map(|text| {
+        let pair = form_urlencoded::parse(text.as_bytes()).next();
+        pair.map(|(text, _)| text.into_owned())
+    });
+    [Some(text.to_owned())].into_iter().chain(decoded).flatten()
 }
 
 /// Control characters, and those that turn the direction of what follows or break a line.
@@ -166,6 +187,31 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_masked_however_it_is_escaped() {
+        let mut mask = Mask::of_texts(["open/sesame/<&>/é😀"].into_iter());
+        mask.learn(&HeaderValue::from_static("Bearer to+ken/one=="));
+        for echo in [
+            r"open\/sesame\/<&>\/\u00e9\ud83d\ude00",
+            r"open/sesame/\u003c\u0026\u003e/é😀",
+            r"open\u002Fsesame\u002F\u003C\u0026\u003E\u002F\u00E9\uD83D\uDE00",
+            r"open\\\/sesame\\\/<&>\\\/\\u00e9😀",
+            "open%2fsesame%2f%3c%26%3e%2f%c3%a9%f0%9f%98%80",
+            r"open%2Fsesame%2F<\u0026>%2F\u00e9😀",
+            r"to\u002Bken\/one==",
+            "to%2bken%2fone%3d%3d",
+            "to+ken%2Fone==",
+        ] {
+            assert_eq!(mask.excerpt(format!("a {echo}%2").as_bytes(), 99), "a [secret]%2", "{echo}");
+        }
+    }
+
+    #[test]
+    fn secrets_that_overlap_are_masked_as_one() {
+        let mask = Mask::of_texts(["open-sesame", "sesame-street"].into_iter());
+        assert_eq!(mask.excerpt(b"1 open-sesame-street 2", 99), "1 [secret] 2");
+    }
+
+    #[test]
     fn access_tokens_are_masked_as_they_come() {
         let mut mask = mask();
         for token in
@@ -195,6 +241,12 @@ mod tests {
             let line = mask().excerpt(&text, max);
             prop_assert!(line.len() <= max + '…'.len_utf8());
             prop_assert!(!line.chars().any(char::is_control));
+        }
+
+        #[test]
+        fn any_escapes_are_read(text in r#"([%\\+u0-9a-fé"/😀]|%c3%a9|\\u00e9|\\ud83d|é{8})*"#) {
+            let shown = Mask::of_texts(["éééééééé"].into_iter()).body(&text);
+            prop_assert!(!shown.contains("éééééééé"));
         }
     }
 }

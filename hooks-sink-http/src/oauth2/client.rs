@@ -16,7 +16,7 @@ use super::answer;
 use super::assertion::AssertionKey;
 use super::tokens::Token;
 use crate::client::{Client, ClientSettings};
-use crate::mask::Mask;
+use crate::mask::{self, Mask};
 use crate::question::Withheld;
 use crate::{retry_after, transport};
 
@@ -59,6 +59,7 @@ impl TokenRequest {
         let failed = |why: String, retry_after| {
             let parameters = self.parameters();
             let secrets = [self.secret(), &assertion].into_iter().chain(parameters.iter().map(String::as_str));
+            let secrets = secrets.chain(self.address());
             let why = Mask::of_texts(secrets).excerpt(why.as_bytes(), REASON);
             Withheld { retry_after, ..Withheld::endpoint(format!("no access token: {}: {why}", self.name)) }
         };
@@ -115,6 +116,11 @@ impl TokenRequest {
     fn parameters(&self) -> Vec<String> {
         let pairs = form_urlencoded::parse(self.form.as_bytes());
         pairs.filter(|(name, _)| !OWN.contains(&&**name)).map(|(_, value)| value.into_owned()).collect()
+    }
+
+    /// The path and query of the endpoint, in parts. The error for an answer without a token has a word of these paths.
+    fn address(&self) -> impl Iterator<Item = &str> {
+        mask::parts(self.uri.path(), self.uri.query()).filter(|part| *part != "access_token")
     }
 
     fn secret(&self) -> &str {

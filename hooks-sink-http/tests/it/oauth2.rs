@@ -196,15 +196,16 @@ async fn a_token_server_in_trouble_is_an_endpoint_fault() {
 #[tokio::test]
 async fn no_secret_is_shown_however_a_token_server_echoes_it() {
     let receiver = Receiver::ok().await;
-    let echo = Receiver::start(|seen| answer(400, &format!("{} {}", seen.text(), "open & sesame"))).await;
+    let echoed = "open & sesame at key-in-path, key\\/in-query";
+    let echo = Receiver::start(move |seen| answer(400, &format!("{} {echoed}", seen.text()))).await;
     for client_auth in [ClientAuth::Body, ClientAuth::Basic] {
-        let mut oauth2 = OAuth2::new(echo.url("/t"), "me", "open & sesame");
+        let mut oauth2 = OAuth2::new(echo.url("/t/key-in-path?k=key%2Fin-query"), "me", "open & sesame");
         oauth2.client_auth = client_auth;
         oauth2.parameters = [("code".to_owned(), Secret::new("open/code"))].into();
         let error = refused(&with(receiver.url("/"), oauth2)).await.doing;
         let said = error.split_once("Request: ").unwrap().1;
         let own = if client_auth == ClientAuth::Body { "&client_id=me&client_secret=[secret]" } else { "" };
-        assert_eq!(said, format!("grant_type=client_credentials&code=[secret]{own} [secret]"));
+        assert_eq!(said, format!("grant_type=client_credentials&code=[secret]{own} [secret] at [secret], [secret]"));
     }
 }
 
