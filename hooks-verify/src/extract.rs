@@ -49,7 +49,7 @@ pub enum Untrusted {
     /// The sender signed it, and it holds no events: 400, so that the sender sets it aside.
     #[error("the request is signed and is of no use")]
     Content(#[source] NoEvents),
-    /// The body can't be read, or is too long: 413.
+    /// The body is too long: 413. Or it broke off on its way: 503, so that it is sent again.
     #[error("the body can't be read")]
     Body(#[source] BytesRejection),
 }
@@ -78,7 +78,8 @@ impl IntoResponse for Untrusted {
             // Whoever guesses is told no more.
             Self::Signature(_) => StatusCode::UNAUTHORIZED.into_response(),
             Self::Content(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
-            Self::Body(rejection) => rejection.into_response(),
+            Self::Body(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => rejection.into_response(),
+            Self::Body(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         }
     }
 }

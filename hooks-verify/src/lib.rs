@@ -17,11 +17,15 @@
 //! let mut repeats = Repeats::new(NonZeroUsize::new(10_000).expect("not 0"));
 //! let mut unwanted = Vec::new();
 //! for event in events(body)? {
-//!     if !repeats.is_first(&event) {
+//!     if repeats.contains(&event) {
 //!         continue;
 //!     }
 //!     match event.event_type() {
-//!         "invoice.paid" => println!("{:?}", event.data::<serde_json::Value>()?),
+//!         "invoice.paid" => {
+//!             println!("{:?}", event.data::<serde_json::Value>()?);
+//!             // Behind the work: what fails comes again.
+//!             repeats.insert(&event);
+//!         }
 //!         _ => unwanted.push(event.id().to_owned()),
 //!     }
 //! }

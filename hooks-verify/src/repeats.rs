@@ -26,26 +26,22 @@ impl Repeats {
         Self { capacity: capacity.get(), known: HashSet::new(), order: VecDeque::new() }
     }
 
-    /// True if this event comes for the first time, as far as it is remembered. From now on it is.
-    pub fn is_first(&mut self, event: &Event) -> bool {
+    /// True if this event is remembered: its work is done.
+    pub fn contains(&self, event: &Event) -> bool {
+        self.known.contains(&name(event))
+    }
+
+    /// Remembers an event, once its work is done. One that failed or was refused comes again, and is to be looked at again.
+    pub fn insert(&mut self, event: &Event) {
         let name = name(event);
         if !self.known.insert(name.clone()) {
-            return false;
+            return;
         }
         self.order.push_back(name);
         if self.order.len() > self.capacity
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
-        }
-        true
-    }
-
-    /// Forgets an event: it could not be worked on, and is to be taken when it comes again.
-    pub fn forget(&mut self, event: &Event) {
-        let name = name(event);
-        if self.known.remove(&name) {
-            self.order.retain(|other| *other != name);
         }
     }
 }
@@ -69,38 +65,24 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_first_once_and_source_and_id_tell_it() {
+    fn source_and_id_tell_an_event() {
         let mut repeats = repeats(10);
-        for (source, id, first) in [
-            ("/a", "1", true),
-            ("/a", "1", false),
-            ("/b", "1", true),
-            ("/a", "2", true),
-            ("/a1", "", true),
-            ("/a", "1", false),
-        ] {
-            assert_eq!(repeats.is_first(&event(source, id)), first, "{source} {id}");
+        assert!(!repeats.contains(&event("/a", "1")));
+        repeats.insert(&event("/a", "1"));
+        repeats.insert(&event("/a1", ""));
+        for (source, id, known) in [("/a", "1", true), ("/b", "1", false), ("/a", "2", false), ("/a1", "", true)] {
+            assert_eq!(repeats.contains(&event(source, id)), known, "{source} {id}");
         }
     }
 
     #[test]
     fn the_oldest_are_forgotten_and_memory_is_bounded() {
         let mut repeats = repeats(2);
-        for id in ["1", "2", "3"] {
-            assert!(repeats.is_first(&event("/a", id)));
+        for id in ["1", "2", "2", "3"] {
+            repeats.insert(&event("/a", id));
         }
-        assert!(!repeats.is_first(&event("/a", "2")));
-        assert!(repeats.is_first(&event("/a", "1")));
+        let known = ["1", "2", "3"].map(|id| repeats.contains(&event("/a", id)));
+        assert_eq!(known, [false, true, true]);
         assert_eq!((repeats.known.len(), repeats.order.len()), (2, 2));
-    }
-
-    #[test]
-    fn what_is_forgotten_is_taken_again() {
-        let mut repeats = repeats(2);
-        assert!(repeats.is_first(&event("/a", "1")));
-        repeats.forget(&event("/a", "1"));
-        repeats.forget(&event("/a", "never"));
-        assert!(repeats.is_first(&event("/a", "1")));
-        assert_eq!((repeats.known.len(), repeats.order.len()), (1, 1));
     }
 }

@@ -87,6 +87,6 @@ apt-get remove --quiet --yes hooks
 [ ! -e /usr/bin/hooks ] || fail "the program is still there"
 [ -e /etc/hooks/hooks.toml ] && [ -d /var/lib/hooks ] || fail "removing took config or events away"
 apt-get purge --quiet --yes hooks
-for path in /etc/hooks /var/lib/hooks /etc/systemd/system/multi-user.target.wants/hooks.service; do
+for path in /etc/hooks /var/lib/hooks /var/log/hooks /etc/systemd/system/multi-user.target.wants/hooks.service; do
     [ ! -e $path ] && [ ! -L $path ] || fail "$path is left after purging"
 done
